@@ -1,0 +1,57 @@
+/**
+ * The one catalogue of errors: every refusal that a client can see carries one of these codes in
+ * `extensions.code`. `docs/errors.md` describes them; a test holds the two together.
+ */
+
+export interface CatalogueEntry {
+  /** The HTTP status of an answer that is nothing but this error. */
+  readonly httpStatus: number;
+  /** Whether the same request may succeed later, unchanged. */
+  readonly retryable: boolean;
+  readonly meaning: string;
+}
+
+export const ERROR_CATALOGUE = {
+  UNAUTHENTICATED: { httpStatus: 401, retryable: false, meaning: 'No credentials, or credentials that are wrong, expired or revoked.' },
+  FORBIDDEN: { httpStatus: 403, retryable: false, meaning: 'The caller is known and may not do this.' },
+  BAD_USER_INPUT: { httpStatus: 400, retryable: false, meaning: 'The input is wrong; `extensions.field` is the dotted path of the fault.' },
+  NOT_FOUND: { httpStatus: 404, retryable: false, meaning: 'What the input names does not exist.' },
+  CONFLICT: { httpStatus: 409, retryable: false, meaning: 'The change does not fit the present state; `extensions.currentRevision` is given where one is concerned.' },
+  LIMIT_EXCEEDED: { httpStatus: 400, retryable: false, meaning: 'A limit would be exceeded; `extensions.limit` is the number.' },
+  RATE_LIMITED: { httpStatus: 429, retryable: true, meaning: 'Too many requests; `extensions.retryAfter` is in seconds.' },
+  PERSISTED_QUERY_NOT_FOUND: { httpStatus: 404, retryable: false, meaning: 'No operation is registered under this id.' },
+  PERSISTED_QUERY_REQUIRED: { httpStatus: 400, retryable: false, meaning: 'An API key may run registered operations only.' },
+  SERVICE_UNAVAILABLE: { httpStatus: 503, retryable: true, meaning: 'A store or a part of the service is down; a retry is safe.' },
+  INTERNAL_SERVER_ERROR: { httpStatus: 500, retryable: false, meaning: 'A fault of ours; the request id in the answer finds it in the log.' },
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ErrorCode = keyof typeof ERROR_CATALOGUE;
+
+/** What a client may be told beside the code and the message. */
+export interface ErrorDetails {
+  /** Dotted path of the faulty input, such as `input.conditions.vins.3`. */
+  readonly field?: string;
+  readonly currentRevision?: number;
+  readonly limit?: number;
+  /** Seconds. */
+  readonly retryAfter?: number;
+}
+
+/** A refusal that is meant to be read by a client: its message and details go out as they are. */
+export class FleetFlagError extends Error {
+  override readonly name = 'FleetFlagError';
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly details: ErrorDetails = {},
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+/** A BAD_USER_INPUT at `field` (dotted path). */
+export function badInput(field: string, message: string): FleetFlagError {
+  return new FleetFlagError('BAD_USER_INPUT', message, { field });
+}

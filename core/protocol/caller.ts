@@ -1,0 +1,62 @@
+/**
+ * Who is calling, as the gateway found out and as every subgraph is told.
+ *
+ * A caller with a null identity (`userId`, `vin`) stands for everybody of that permission scope: shared
+ * subscriptions run under it, because their result goes to all who may see the same.
+ */
+import type { Environment } from '../model.ts';
+
+export const ROLES = ['ADMIN', 'WRITE', 'READ', 'SAFETY'] as const;
+export type Role = (typeof ROLES)[number];
+export type ApiKeyRole = Exclude<Role, 'SAFETY'>;
+
+export interface NobodyCaller {
+  readonly kind: 'nobody';
+}
+export interface UserCaller {
+  readonly kind: 'user';
+  readonly userId: string | null;
+  readonly role: Role;
+}
+export interface ApiKeyCaller {
+  readonly kind: 'apiKey';
+  readonly apiKeyId: string | null;
+  readonly role: ApiKeyRole;
+}
+export interface VehicleCaller {
+  readonly kind: 'vehicle';
+  readonly vin: string | null;
+  readonly environment: Environment;
+}
+export type Caller = NobodyCaller | UserCaller | ApiKeyCaller | VehicleCaller;
+
+/** Where a request came from; goes into the audit trail. */
+export interface RequestOrigin {
+  readonly ipAddress: string | null;
+  readonly userAgent: string | null;
+  /** UUID. */
+  readonly requestId: string;
+}
+
+/** What a subgraph is told about a request. */
+export interface CallerIdentity {
+  readonly caller: Caller;
+  readonly origin: RequestOrigin;
+}
+
+/**
+ * The part of a caller that decides what may be seen, not who is looking: all vehicles of an environment share
+ * one, and so do all users of a role. Source: design.md, "one upstream subscription for each distinct operation".
+ */
+export function permissionScope(caller: Caller): Caller {
+  switch (caller.kind) {
+    case 'nobody':
+      return caller;
+    case 'user':
+      return { kind: 'user', userId: null, role: caller.role };
+    case 'apiKey':
+      return { kind: 'apiKey', apiKeyId: null, role: caller.role };
+    case 'vehicle':
+      return { kind: 'vehicle', vin: null, environment: caller.environment };
+  }
+}

@@ -1,0 +1,48 @@
+import importX from 'eslint-plugin-import-x';
+import tseslint from 'typescript-eslint';
+
+/** A room, and all that it may import from beside itself and packages (house.md, "Rooms and arrows"). */
+const rooms = {
+  './core': [],
+  './subgraphs/shared': ['./core', './prisma'],
+  './subgraphs/flags': ['./core', './subgraphs/shared'],
+  './subgraphs/vehicles': ['./core', './subgraphs/shared'],
+  './subgraphs/experiments': ['./core', './subgraphs/shared'],
+  './subgraphs/audit': ['./core', './subgraphs/shared'],
+  './gateway': ['./core'],
+  './agent': ['./core'],
+  './prisma': [],
+};
+
+const arrows = Object.entries(rooms).map(([target, allowed]) => ({
+  target,
+  from: '.',
+  except: [target, ...allowed, './node_modules', './agent/node_modules'],
+  message: `${target} may import only from ${['itself', ...allowed].join(', ')}.`,
+}));
+
+export default tseslint.config(
+  { ignores: ['node_modules/', '**/node_modules/', 'coverage/', '.fleetflag/', '**/generated/'] },
+  ...tseslint.configs.recommendedTypeChecked,
+  {
+    files: ['**/*.ts'],
+    plugins: { 'import-x': importX },
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      'import-x/no-restricted-paths': ['error', { zones: arrows }],
+      'import-x/no-cycle': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/require-await': 'off',
+    },
+  },
+  { files: ['**/*.js'], ...tseslint.configs.disableTypeChecked },
+  {
+    files: ['**/*.ts'],
+    ignores: ['main/configuration.ts', 'agent/configuration.ts', '**/*.test.ts', '**/testing/**', 'e2e/**', 'benchmarks/**', 'jest.config.ts'],
+    rules: {
+      'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Settings are read once, in main/configuration.ts (the agent: agent/configuration.ts).' }],
+    },
+  },
+);

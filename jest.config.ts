@@ -1,0 +1,37 @@
+/** @jest-config-loader esbuild-register */
+import type { Config } from 'jest';
+
+const shared = {
+  rootDir: '.',
+  extensionsToTreatAsEsm: ['.ts'],
+  testEnvironment: 'node',
+  modulePathIgnorePatterns: ['<rootDir>/.fleetflag', '<rootDir>/coverage'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { parser: { syntax: 'typescript', decorators: false }, target: 'es2022' }, module: { type: 'es6' }, sourceMaps: 'inline' },
+    ],
+  },
+} satisfies Config;
+
+/**
+ * Three projects: `unit` needs no server, `database` shares one embedded PostgreSQL started by its global setup
+ * (each file has a database of its own in it), `e2e` drives the real processes.
+ */
+const config: Config = {
+  projects: [
+    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{core,agent,gateway,subgraphs,main}/**/*.test.ts'], testPathIgnorePatterns: ['\\.db\\.test\\.ts$', '/node_modules/'] },
+    {
+      ...shared,
+      displayName: 'database',
+      testMatch: ['<rootDir>/{prisma,subgraphs,gateway,main}/**/*.db.test.ts'],
+      globalSetup: '<rootDir>/subgraphs/shared/testing/database-setup.ts',
+      globalTeardown: '<rootDir>/subgraphs/shared/testing/database-teardown.ts',
+    },
+    { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/e2e/**/*.test.ts'] },
+  ],
+  testTimeout: 60_000,
+  maxWorkers: 2,
+};
+
+export default config;
