@@ -1,0 +1,104 @@
+/**
+ * Who may do what: one table, read by the gateway before it plans an operation and by each subgraph before it
+ * resolves a field. Source: design.md, "Gateway", "Who is calling".
+ */
+import { FleetFlagError } from '../errors.ts';
+import type { ApiKeyRole, Caller, Role } from '../protocol/caller.ts';
+
+/** What of the field a vehicle may use: nothing, only what names its own environment or VIN, or all of it. */
+export type VehicleAccess = 'never' | 'ownEnvironment' | 'ownVin' | 'always';
+
+export interface Permission {
+  readonly nobody: boolean;
+  readonly users: readonly Role[];
+  readonly apiKeys: readonly ApiKeyRole[];
+  readonly vehicle: VehicleAccess;
+}
+
+const READERS = { nobody: false, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
+const WRITERS = { nobody: false, users: ['WRITE', 'ADMIN'], apiKeys: ['WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
+/** Stopping a feature must never wait for somebody with the right to configure it. */
+const STOPPERS = { ...WRITERS, users: ['WRITE', 'SAFETY', 'ADMIN'] } as const satisfies Permission;
+const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
+const ANYBODY = { nobody: true, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'always' } as const satisfies Permission;
+
+/** Keys are `Type.field`, or a type's name for all fields of it. A root field that is missing here is refused. */
+export const PERMISSIONS: Readonly<Record<string, Permission>> = {
+  'Query.flag': READERS,
+  'Query.flags': READERS,
+  'Query.evaluateFlag': READERS,
+  'Query.evaluateFlags': READERS,
+  'Query.flagSync': { ...READERS, vehicle: 'ownEnvironment' },
+  'Query.vehicle': { ...READERS, vehicle: 'ownVin' },
+  'Query.experiment': READERS,
+  'Query.experiments': READERS,
+  'Query.me': { ...READERS, vehicle: 'always' },
+  'Query.users': ADMINS,
+  'Query.auditLogs': READERS,
+
+  'Mutation.login': ANYBODY,
+  'Mutation.createFlag': WRITERS,
+  'Mutation.updateFlag': WRITERS,
+  'Mutation.enableFlag': WRITERS,
+  'Mutation.disableFlag': WRITERS,
+  'Mutation.archiveFlag': WRITERS,
+  'Mutation.createRule': WRITERS,
+  'Mutation.updateRule': WRITERS,
+  'Mutation.deleteRule': WRITERS,
+  'Mutation.killSwitch': STOPPERS,
+  'Mutation.releaseKillSwitch': STOPPERS,
+  'Mutation.registerVehicles': WRITERS,
+  'Mutation.issueVehicleToken': WRITERS,
+  'Mutation.createExperiment': WRITERS,
+
+  'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
+
+  // What a vehicle could otherwise reach through the flag of its own stream.
+  User: READERS,
+  'Flag.history': READERS,
+  'Flag.experiments': READERS,
+};
+
+function vehicleMay(access: VehicleAccess, caller: Caller & { kind: 'vehicle' }, args: Readonly<Record<string, unknown>>): boolean {
+  switch (access) {
+    case 'always':
+      return true;
+    case 'never':
+      return false;
+    case 'ownEnvironment':
+      return typeof args['environment'] === 'string' && args['environment'].toLowerCase() === caller.environment;
+    case 'ownVin':
+      return caller.vin !== null && args['vin'] === caller.vin;
+  }
+}
+
+/**
+ * Why `caller` may not use a field, or null when it may.
+ *
+ * @param permission the row of the table; undefined (a root field that nobody has listed) is refused
+ * @param args the field's argument values, as in the GraphQL request (enums in GraphQL's spelling)
+ * @returns UNAUTHENTICATED for nobody, FORBIDDEN for a known caller
+ */
+export function refusalOf(
+  permission: Permission | undefined,
+  field: string,
+  caller: Caller,
+  args: Readonly<Record<string, unknown>>,
+): FleetFlagError | null {
+  let allowed: boolean;
+  switch (caller.kind) {
+    case 'nobody':
+      if (permission?.nobody === true) return null;
+      return new FleetFlagError('UNAUTHENTICATED', `Sign in to use ${field}.`);
+    case 'user':
+      allowed = permission?.users.includes(caller.role) ?? false;
+      break;
+    case 'apiKey':
+      allowed = permission?.apiKeys.includes(caller.role) ?? false;
+      break;
+    case 'vehicle':
+      allowed = permission !== undefined && vehicleMay(permission.vehicle, caller, args);
+      break;
+  }
+  return allowed ? null : new FleetFlagError('FORBIDDEN', `This caller may not use ${field}.`);
+}

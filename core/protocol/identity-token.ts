@@ -1,0 +1,62 @@
+/**
+ * The caller's identity between gateway and subgraph when they are processes of their own: a short-lived JWT
+ * (HS256) under a key that both derive from `FLEETFLAG_INTERNAL_SECRET`, bound to one subgraph and one body, so
+ * that a copy of it is worth nothing for another request.
+ */
+import { createHash, hkdfSync, randomUUID } from 'node:crypto';
+import { SignJWT, jwtVerify } from 'jose';
+import { FleetFlagError } from '../errors.ts';
+import type { CallerIdentity } from './caller.ts';
+import type { SubgraphName } from './subgraph.ts';
+
+/** The HTTP header, and the member of a websocket subscribe message's `extensions`, that carries the token. */
+export const IDENTITY_HEADER = 'x-fleetflag-identity';
+
+/** Long enough for clocks a little apart, too short to be of use to a thief. */
+const LIFETIME_SECONDS = 30;
+
+export interface IdentityTokens {
+  /** A token for `identity` to accompany `body` (the exact bytes that are sent) to `subgraph`. */
+  sign(identity: CallerIdentity, subgraph: SubgraphName, body: string): Promise<string>;
+  /** The identity in `token`. Throws UNAUTHENTICATED when it is missing, forged, expired, for another subgraph or another body. */
+  verify(token: string | undefined, subgraph: SubgraphName, body: string): Promise<CallerIdentity>;
+}
+
+/** Derives a purpose-bound 32-byte key from a shared secret (HKDF-SHA-256, RFC 5869). */
+export function deriveKey(secret: string, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secret, 'fleetflag', purpose, 32));
+}
+
+/**
+ * @param secret `FLEETFLAG_INTERNAL_SECRET`: at least 32 characters
+ */
+export function createIdentityTokens(secret: string): IdentityTokens {
+  const key = deriveKey(secret, 'gateway-to-subgraph');
+  const digest = (body: string) => createHash('sha256').update(body).digest('base64url');
+  return {
+    sign: (identity, subgraph, body) =>
+      new SignJWT({ identity, body: digest(body) })
+        .setProtectedHeader({ alg: 'HS256', typ: 'fleetflag-identity+jwt' })
+        .setAudience(subgraph)
+        .setJti(randomUUID())
+        .setIssuedAt()
+        .setExpirationTime(`${LIFETIME_SECONDS}s`)
+        .sign(key),
+    async verify(token, subgraph, body) {
+      if (token === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The request carries no caller identity.');
+      try {
+        const { payload } = await jwtVerify<{ identity: CallerIdentity; body: string }>(token, key, {
+          algorithms: ['HS256'],
+          typ: 'fleetflag-identity+jwt',
+          audience: subgraph,
+          requiredClaims: ['exp', 'jti'],
+          maxTokenAge: LIFETIME_SECONDS,
+        });
+        if (payload.body !== digest(body)) throw new Error('made for another body');
+        return payload.identity;
+      } catch (cause) {
+        throw new FleetFlagError('UNAUTHENTICATED', 'The caller identity is not valid.', {}, { cause });
+      }
+    },
+  };
+}
