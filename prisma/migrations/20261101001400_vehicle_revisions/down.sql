@@ -1,0 +1,3 @@
+ALTER TABLE vehicles
+    DROP COLUMN applied_revision,
+    DROP COLUMN environment;
