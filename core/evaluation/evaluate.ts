@@ -1,0 +1,130 @@
+/**
+ * Evaluation: what value a flag has for a vehicle, and why. The server and the vehicle run this same code.
+ * Source: design.md, "Evaluation"; the numbers below are its steps.
+ *
+ * Everything that does not depend on the context is done once, by `compileFlag`: a definition changes rarely and is
+ * evaluated often. All evaluations that a flag can give are made there too, so evaluating allocates nothing.
+ */
+import type { Evaluation, EvaluationContext, EvaluationReason, FlagDefinition, JsonObject, JsonValue, RuleDefinition } from '../model.ts';
+import { compileRule } from '../rules/compile-rule.ts';
+import type { Matcher } from '../rules/condition-fields.ts';
+import { fitsFlagType } from '../rules/flag-value.ts';
+import { isJsonObject } from '../rules/json.ts';
+import { isKilled, isKilling } from '../rules/kill-switch.ts';
+import { compareRules } from '../rules/rule-order.ts';
+import { frozenJson } from './frozen-json.ts';
+
+export { isKilled };
+
+interface CompiledRule {
+  readonly matches: Matcher;
+  readonly evaluation: Evaluation;
+}
+
+/** A flag ready to be evaluated; immutable, and safe to keep for as long as the definition holds. */
+export interface CompiledFlag {
+  readonly key: string;
+  readonly revision: number;
+  /** Ids of enabled rules that never match because they cannot be read ('' for one without an id): worth reporting. */
+  readonly unreadableRules: readonly string[];
+  /** Steps 1 and 2: what a killed or disabled flag gives to everybody; null for the others. */
+  readonly settled: Evaluation | null;
+  readonly stale: Evaluation;
+  readonly rules: readonly CompiledRule[];
+  readonly unmatched: Evaluation;
+}
+
+export interface EvaluationOptions {
+  /** Whether the definition is older than its TTL (the caller has the clock). */
+  readonly stale?: boolean;
+  /** The agent's string for `sticky: false` rollouts, drawn at its start; absent: such a rollout is sticky. */
+  readonly nonce?: string;
+}
+
+const CONTROL = 'control';
+
+/** Steps 3 and 4 for one rule that can be read. */
+function evaluationOf(rule: JsonObject, flag: JsonObject, defaultValue: JsonValue, revision: number): Evaluation {
+  const rollout = rule['type'] === 'percentage_rollout';
+  const { value = null, variant } = rule;
+  const bare = flag['type'] === 'boolean' ? true : defaultValue;
+  return Object.freeze({
+    value: value === null ? bare : frozenJson(value),
+    variant: typeof variant === 'string' && variant !== '' ? variant : rollout ? 'treatment' : 'enabled',
+    reason: rollout ? 'SPLIT' : 'TARGETING_MATCH',
+    ruleId: rule['id'] as string,
+    revision,
+  });
+}
+
+/** What makes a rule's place in the order uncertain, or its value wrong, makes the rule unreadable. */
+function isServable(rule: JsonObject, flag: JsonObject): boolean {
+  const { value = null } = rule;
+  return Number.isFinite(rule['priority']) && (value === null || fitsFlagType(flag['type'] as FlagDefinition['type'], value));
+}
+
+function killingRuleId(rules: readonly unknown[]): string | null {
+  const killing = rules.filter(isKilling) as unknown as RuleDefinition[];
+  const id: unknown = killing.sort(compareRules)[0]?.id;
+  return typeof id === 'string' ? id : null;
+}
+
+/**
+ * Prepares a flag for evaluation. Never throws: from a definition that is not one (any JSON) comes a flag that gives
+ * its `defaultValue`, or null, to everybody; a rule that cannot be read never matches.
+ *
+ * A rule whose `value` is null or absent serves `true` on a boolean flag and the flag's default value on the others
+ * (under the rule's variant and reason, so its cohort can still be told).
+ */
+export function compileFlag(definition: FlagDefinition): CompiledFlag {
+  const flag: JsonObject = isJsonObject(definition) ? definition : {};
+  const key = typeof flag['key'] === 'string' ? flag['key'] : '';
+  const revision = Number.isSafeInteger(flag['revision']) ? (flag['revision'] as number) : 0;
+  const defaultValue = frozenJson(flag['defaultValue'] ?? null);
+  const byDefault = (reason: EvaluationReason, ruleId: string | null = null): Evaluation =>
+    Object.freeze({ value: defaultValue, variant: CONTROL, reason, ruleId, revision });
+
+  const allRules: readonly unknown[] = Array.isArray(flag['rules']) ? flag['rules'] : [];
+  const unreadableRules: string[] = [];
+  const readable: { rule: RuleDefinition; compiled: CompiledRule }[] = [];
+  for (const rule of allRules) {
+    if (!isJsonObject(rule) || rule['enabled'] !== true || isKilling(rule)) continue;
+    const matches = isServable(rule, flag) ? compileRule(rule, key) : null;
+    if (matches === null) unreadableRules.push(typeof rule['id'] === 'string' ? rule['id'] : '');
+    else readable.push({ rule: rule as unknown as RuleDefinition, compiled: { matches, evaluation: evaluationOf(rule, flag, defaultValue, revision) } });
+  }
+  readable.sort((left, right) => compareRules(left.rule, right.rule));
+
+  let settled: Evaluation | null = null;
+  if (isKilled(allRules)) settled = byDefault('DISABLED', killingRuleId(allRules));
+  else if (flag['enabled'] !== true) settled = byDefault('DISABLED');
+
+  return Object.freeze({
+    key,
+    revision,
+    unreadableRules,
+    settled,
+    stale: byDefault('STALE'),
+    rules: readable.map(({ compiled }) => compiled),
+    unmatched: byDefault('DEFAULT'),
+  });
+}
+
+const NOBODY: EvaluationContext = {};
+
+/**
+ * Evaluates a flag for a context: (1) killed, (2) disabled, (6) stale, (3, 4) the first rule that matches, (5) the
+ * default. Deterministic; never throws, whatever JSON the context is (one that is no object is an empty one).
+ *
+ * @returns a frozen evaluation, shared by all who get the same: its value is not to be changed, and is frozen too
+ */
+export function evaluateFlag(compiled: CompiledFlag, context: EvaluationContext, options?: EvaluationOptions): Evaluation {
+  if (compiled.settled !== null) return compiled.settled;
+  if (options?.stale === true) return compiled.stale;
+  const known = isJsonObject(context) ? context : NOBODY;
+  const nonce = options?.nonce ?? '';
+  for (const rule of compiled.rules) {
+    if (rule.matches(known, nonce)) return rule.evaluation;
+  }
+  return compiled.unmatched;
+}

@@ -1,0 +1,52 @@
+/**
+ * What JSON may be stored: PostgreSQL's JSONB refuses U+0000 and unpaired surrogates, and an answer nested without
+ * end would exhaust the stack of whoever serialises it.
+ */
+import { FleetFlagError, badInput } from '../errors.ts';
+import type { JsonObject, JsonValue } from '../model.ts';
+
+export const MAX_JSON_BYTES = 256 * 1024;
+export const MAX_JSON_DEPTH = 32;
+
+const UNSTORABLE = /\0|\p{Surrogate}/u;
+
+/** Whether `value` is an object in JSON's sense: neither null nor a list. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Throws BAD_USER_INPUT at `path` when `text` holds U+0000 or half of a surrogate pair. */
+export function checkText(text: string, path: string): void {
+  if (UNSTORABLE.test(text)) throw badInput(path, 'Text must be well-formed Unicode without U+0000.');
+}
+
+/**
+ * That `value` is JSON that can be stored: finite numbers, well-formed text, at most 32 levels.
+ *
+ * @throws BAD_USER_INPUT at the dotted path of the first fault
+ */
+export function checkJson(value: unknown, path: string): asserts value is JsonValue {
+  checkJsonAt(value, path, 0);
+}
+
+function checkJsonAt(value: unknown, path: string, depth: number): void {
+  if (value === null || typeof value === 'boolean') return;
+  if (typeof value === 'string') return checkText(value, path);
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw badInput(path, 'A number must be finite.');
+    return;
+  }
+  if (typeof value !== 'object') throw badInput(path, 'A value must be JSON.');
+  if (depth === MAX_JSON_DEPTH) throw badInput(path, `A value may be nested ${MAX_JSON_DEPTH} levels deep.`);
+  for (const [key, member] of Object.entries(value)) {
+    checkText(key, path);
+    checkJsonAt(member, `${path}.${key}`, depth + 1);
+  }
+}
+
+/** Throws LIMIT_EXCEEDED at `path` when `value` takes more than 256 KB (262,144 bytes of UTF-8) as JSON. */
+export function checkJsonSize(value: JsonValue, path: string): void {
+  if (Buffer.byteLength(JSON.stringify(value)) > MAX_JSON_BYTES) {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `This may take at most ${MAX_JSON_BYTES} bytes as JSON.`, { field: path, limit: MAX_JSON_BYTES });
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * "A kill switch that is enabled with `force_disabled: true` wins over everything, whatever its priority."
+ * (design.md) With `force_disabled: false` it is kept for its record and never matches.
+ */
+import { badInput } from '../errors.ts';
+import { readBoolean, readNonBlank, readObject, readOptional, readRequired } from './condition-fields.ts';
+import { isJsonObject } from './json.ts';
+
+export const MAX_REASON_LENGTH = 1_000;
+
+export interface KillSwitch {
+  readonly forceDisabled: boolean;
+  readonly reason: string | undefined;
+}
+
+function readReason(value: unknown, path: string): string {
+  const reason = readNonBlank(value, path);
+  if (reason.length > MAX_REASON_LENGTH) throw badInput(path, `A reason has at most ${MAX_REASON_LENGTH} characters.`);
+  return reason;
+}
+
+/**
+ * @param conditions `{"force_disabled": boolean, "reason"?: "…"}`
+ * @throws BAD_USER_INPUT at the path of the first fault
+ */
+export function parseKillSwitch(conditions: unknown, path: string): KillSwitch {
+  const object = readObject(conditions, path, ['force_disabled', 'reason']);
+  return {
+    forceDisabled: readRequired(object, 'force_disabled', path, readBoolean),
+    reason: readOptional(object, 'reason', path, readReason),
+  };
+}
+
+/**
+ * Whether a rule (any JSON) holds its flag at the default. Unlike in the other rules an unknown key beside
+ * `force_disabled` changes nothing: a stop must not be missed because a newer server wrote more about it.
+ */
+export function isKilling(rule: unknown): boolean {
+  return (
+    isJsonObject(rule) &&
+    rule['type'] === 'kill_switch' &&
+    rule['enabled'] === true &&
+    isJsonObject(rule['conditions']) &&
+    rule['conditions']['force_disabled'] === true
+  );
+}
+
+/** Whether any of a flag's rules (any JSON) is a kill switch that holds it at its default. */
+export function isKilled(rules: unknown): boolean {
+  return Array.isArray(rules) && rules.some(isKilling);
+}
