@@ -1,14 +1,14 @@
-import importX from 'eslint-plugin-import-x';
+import importX, { createNodeResolver } from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
 /** A room, and all that it may import from beside itself and packages (house.md, "Rooms and arrows"). */
 const rooms = {
   './core': [],
   './subgraphs/shared': ['./core', './prisma'],
-  './subgraphs/flags': ['./core', './subgraphs/shared'],
-  './subgraphs/vehicles': ['./core', './subgraphs/shared'],
-  './subgraphs/experiments': ['./core', './subgraphs/shared'],
-  './subgraphs/audit': ['./core', './subgraphs/shared'],
+  './subgraphs/flags': ['./core', './subgraphs/shared', './prisma'],
+  './subgraphs/vehicles': ['./core', './subgraphs/shared', './prisma'],
+  './subgraphs/experiments': ['./core', './subgraphs/shared', './prisma'],
+  './subgraphs/audit': ['./core', './subgraphs/shared', './prisma'],
   './gateway': ['./core'],
   './agent': ['./core'],
   './prisma': [],
@@ -27,6 +27,7 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     plugins: { 'import-x': importX },
+    settings: { 'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.js', '.json'] })], 'import-x/extensions': ['.ts'] },
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       'import-x/no-restricted-paths': ['error', { zones: arrows }],

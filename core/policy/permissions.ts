@@ -53,8 +53,11 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
 
-  // What a vehicle could otherwise reach through the flag of its own stream.
-  User: READERS,
+  // Federation's root fields in a subgraph: what they lead to has its own rows.
+  Federation: { ...READERS, vehicle: 'always' },
+
+  // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs in.
+  User: { ...READERS, nobody: true },
   'Flag.history': READERS,
   'Flag.experiments': READERS,
 };

@@ -1,0 +1,155 @@
+/**
+ * Every setting of the control plane, read once from the environment, checked as a whole, frozen. Nothing else reads
+ * `process.env`. `docs/configuration.md` is held to this table by a test.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts';
+
+/** A setting that is wrong; `main` prints the message and ends with exit code 2. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+  constructor(readonly faults: readonly string[]) {
+    super(`FleetFlag cannot start: ${faults.length === 1 ? 'a setting is' : `${faults.length} settings are`} wrong.\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  }
+}
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+export interface Configuration {
+  readonly port: number;
+  readonly host: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly adminEmail: string;
+  /** Null: one is generated and printed when the administrator is created. */
+  readonly adminPassword: string | null;
+  /** Null: the embedded server in `dataDir`. */
+  readonly databaseUrl: string | null;
+  /** Null: in process. */
+  readonly redisUrl: string | null;
+  /** Null: the embedded engine in `dataDir`. */
+  readonly clickhouseUrl: string | null;
+  /** The text of a JWK or PEM. Null: created in `dataDir` at first start. */
+  readonly signingKey: string | null;
+  /** Null: created in `dataDir` at first start; required when distributed. */
+  readonly internalSecret: string | null;
+  readonly playground: boolean;
+  readonly introspection: boolean;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+  /** Where a gateway of its own finds each subgraph: the base URL of its process. */
+  readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;
+}
+
+/** One row for each variable, for the documentation and its test. */
+export const SETTINGS: Readonly<Record<string, string>> = {
+  PORT: 'Port to listen on; 0 picks a free one. Default 4000 (of a subgraph of its own: flags 4001, vehicles 4002, experiments 4003, audit 4004).',
+  HOST: 'Address to listen on. Default 127.0.0.1.',
+  FLEETFLAG_DATA_DIR: 'Folder for embedded stores and generated keys. Default ./.fleetflag.',
+  FLEETFLAG_ADMIN_EMAIL: 'E-mail of the administrator created at the first start. Default admin@fleetflag.local.',
+  FLEETFLAG_ADMIN_PASSWORD: 'Password of that administrator, 12 characters or more. Generated and printed once when absent.',
+  DATABASE_URL: 'PostgreSQL 15 or newer, postgresql://…. The embedded server when absent; required when distributed.',
+  REDIS_URL: 'Redis 7, redis://… or rediss://…. In process when absent; required when distributed.',
+  CLICKHOUSE_URL: 'ClickHouse 23.8 or newer, http://… or https://…. The embedded engine when absent.',
+  FLEETFLAG_SIGNING_KEY: 'Ed25519 private key that signs flag definitions: a JWK, a PEM, or the path of a file with either. Created in the data folder when absent.',
+  FLEETFLAG_INTERNAL_SECRET: 'Shared by gateway and subgraphs, 32 characters or more. Created in the data folder when absent; required when distributed.',
+  FLEETFLAG_PLAYGROUND: 'on or off. Default on; off when NODE_ENV is production.',
+  FLEETFLAG_INTROSPECTION: 'on or off. Default: as the playground.',
+  FLEETFLAG_FLAGS_URL: 'Where a gateway of its own finds the flags subgraph. Default http://127.0.0.1:4001.',
+  FLEETFLAG_VEHICLES_URL: 'Likewise the vehicles subgraph. Default http://127.0.0.1:4002.',
+  FLEETFLAG_EXPERIMENTS_URL: 'Likewise the experiments subgraph. Default http://127.0.0.1:4003.',
+  FLEETFLAG_AUDIT_URL: 'Likewise the audit subgraph. Default http://127.0.0.1:4004.',
+  LOG_LEVEL: 'fatal, error, warn, info, debug, trace or silent. Default info.',
+};
+
+export const DEFAULT_PORTS = { gateway: 4000, flags: 4001, vehicles: 4002, experiments: 4003, audit: 4004 } as const;
+
+export interface ReadOptions {
+  /** What is started; decides the default port and, unless it is `control-plane`, what is required. */
+  readonly role?: 'control-plane' | 'gateway' | SubgraphName;
+}
+
+/**
+ * Reads and checks all settings.
+ *
+ * @throws ConfigurationError naming every fault at once
+ */
+export function readConfiguration(environment: Readonly<Record<string, string | undefined>> = process.env, options: ReadOptions = {}): Configuration {
+  const role = options.role ?? 'control-plane';
+  const faults: string[] = [];
+  /** An empty variable counts as absent: that is how compose files and CI pass what is not set. */
+  const text = (name: string) => {
+    const value = environment[name];
+    return value === undefined || value === '' ? null : value;
+  };
+  const oneOf = <T extends string>(name: string, allowed: readonly T[], fallback: T): T => {
+    const value = text(name) ?? fallback;
+    const found = allowed.find((candidate) => candidate === value);
+    if (found === undefined) faults.push(`${name} is ${JSON.stringify(value)}; it takes ${allowed.join(', ')}.`);
+    return found ?? fallback;
+  };
+  const url = (name: string, protocols: readonly string[]): string | null => {
+    const value = text(name);
+    if (value === null) return null;
+    // The value may hold a password: the message never repeats it.
+    if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
+      faults.push(`${name} is not a URL beginning with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`);
+    }
+    return value;
+  };
+  const switched = (name: string, fallback: boolean) => oneOf(name, ['on', 'off'], fallback ? 'on' : 'off') === 'on';
+
+  const port = Number(text('PORT') ?? DEFAULT_PORTS[role === 'control-plane' ? 'gateway' : role]);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it takes a number from 0 to 65535.`);
+
+  const adminEmail = text('FLEETFLAG_ADMIN_EMAIL') ?? 'admin@fleetflag.local';
+  if (!/^[^\s@]+@[^\s@]+$/.test(adminEmail) || adminEmail.length > 255) faults.push('FLEETFLAG_ADMIN_EMAIL is not an e-mail address.');
+  const adminPassword = text('FLEETFLAG_ADMIN_PASSWORD');
+  if (adminPassword !== null && adminPassword.length < 12) faults.push('FLEETFLAG_ADMIN_PASSWORD is shorter than 12 characters.');
+
+  const internalSecret = text('FLEETFLAG_INTERNAL_SECRET');
+  if (internalSecret !== null && internalSecret.length < 32) faults.push('FLEETFLAG_INTERNAL_SECRET is shorter than 32 characters.');
+
+  let signingKey = text('FLEETFLAG_SIGNING_KEY');
+  if (signingKey !== null && !/^\s*(\{|-----BEGIN)/.test(signingKey)) {
+    if (existsSync(signingKey)) signingKey = readFileSync(signingKey, 'utf8');
+    else faults.push('FLEETFLAG_SIGNING_KEY is neither a JWK, nor a PEM, nor the path of a file.');
+  }
+
+  const databaseUrl = url('DATABASE_URL', ['postgresql:', 'postgres:']);
+  const redisUrl = url('REDIS_URL', ['redis:', 'rediss:']);
+  const clickhouseUrl = url('CLICKHOUSE_URL', ['http:', 'https:']);
+  if (role !== 'control-plane') {
+    const required = { FLEETFLAG_INTERNAL_SECRET: internalSecret, REDIS_URL: redisUrl, ...(role !== 'gateway' && { DATABASE_URL: databaseUrl }) };
+    for (const [name, value] of Object.entries(required)) {
+      if (value === null) faults.push(`${name} is not set; a service of its own (${role}) needs it.`);
+    }
+  }
+
+  const subgraphUrls = Object.fromEntries(
+    SUBGRAPH_NAMES.map((name) => {
+      const given = url(`FLEETFLAG_${name.toUpperCase()}_URL`, ['http:', 'https:']);
+      return [name, given ?? `http://127.0.0.1:${DEFAULT_PORTS[name]}`];
+    }),
+  ) as Record<SubgraphName, string>;
+
+  const playground = switched('FLEETFLAG_PLAYGROUND', environment['NODE_ENV'] !== 'production');
+  const configuration: Configuration = {
+    port,
+    host: text('HOST') ?? '127.0.0.1',
+    dataDir: resolve(text('FLEETFLAG_DATA_DIR') ?? '.fleetflag'),
+    adminEmail,
+    adminPassword,
+    databaseUrl,
+    redisUrl,
+    clickhouseUrl,
+    signingKey,
+    internalSecret,
+    playground,
+    introspection: switched('FLEETFLAG_INTROSPECTION', playground),
+    logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+    subgraphUrls: Object.freeze(subgraphUrls),
+  };
+  if (faults.length > 0) throw new ConfigurationError(faults);
+  return Object.freeze(configuration);
+}

@@ -1,0 +1,121 @@
+/**
+ * The stream of an environment's changes on this instance. It follows the revision in the database: announcements
+ * on the bus make it look at once, and a look every second finds what was announced to nobody.
+ * Source: design.md, "Revisions: how nothing is ever missed".
+ */
+import { EventEmitter, on } from 'node:events';
+import type { Logger } from 'pino';
+import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { mapStream } from '../shared/async-iteration.ts';
+import type { Bus } from '../shared/bus.ts';
+import { FLAGS_CHANGED } from './change.ts';
+import type { Flag } from './flag.ts';
+import type { Signer } from './signing.ts';
+import { changesSince, currentRevisions, findFlags, type Delta } from './store.ts';
+
+export interface FlagChangeEvent {
+  readonly environment: Environment;
+  readonly revision: number;
+  /** The revision of the event before this one: who is not at it has missed something. */
+  readonly previousRevision: number;
+  readonly flag: Flag;
+  readonly signed: Delta;
+  readonly statement: string;
+}
+
+/** How long a change whose announcement was lost stays unseen, in milliseconds. */
+const POLL_INTERVAL = 1_000;
+
+const CLOSED = 'closed';
+
+export class FlagFeed {
+  readonly #emitter = new EventEmitter().setMaxListeners(0);
+  #closed = false;
+  /** The revision up to which each environment's changes have been sent. */
+  #sent = new Map<Environment, number>();
+  #looking: Promise<void> | undefined;
+  #again = false;
+  #timer: NodeJS.Timeout | undefined;
+  #unsubscribe: (() => Promise<void>) | undefined;
+
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly signer: Signer,
+    private readonly bus: Bus,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Begins at the environments' present revisions. */
+  async start(): Promise<void> {
+    this.#sent = await currentRevisions(this.prisma);
+    this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () => void this.look());
+    this.#timer = setInterval(() => void this.look(), POLL_INTERVAL);
+    this.#timer.unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#closed = true;
+    this.#emitter.emit(CLOSED);
+    await this.#unsubscribe?.();
+    await this.#looking;
+  }
+
+  /** Every change of `environment` after this call, in revision order. Ends when the feed is closed. */
+  changes(environment: Environment): AsyncIterableIterator<FlagChangeEvent> {
+    // Listening begins here and not at the first next(), so that what is asked after this call cannot be older.
+    const events = on(this.#emitter, environment, { close: [CLOSED] }) as AsyncIterator<[FlagChangeEvent]>;
+    return mapStream(events, ([event]) => event);
+  }
+
+  /** Sends what has changed since the last look. Calls during a look are answered by one more look after it. */
+  look(): Promise<void> {
+    if (this.#looking !== undefined) {
+      this.#again = true;
+      return this.#looking;
+    }
+    this.#looking = (async () => {
+      try {
+        do {
+          this.#again = false;
+          await this.#sendChanges();
+        } while (this.#again && !this.#closed);
+      } catch (error) {
+        // The next second looks again; nothing is lost, because what is sent is what the database holds.
+        this.logger.warn({ err: error }, 'Changes could not be read');
+      } finally {
+        this.#looking = undefined;
+      }
+    })();
+    return this.#looking;
+  }
+
+  async #sendChanges(): Promise<void> {
+    const present = await currentRevisions(this.prisma);
+    for (const environment of ENVIRONMENTS) {
+      const sent = this.#sent.get(environment) ?? 0;
+      const revision = present.get(environment) ?? 0;
+      // A lower revision is a database restored from a backup: follow it, vehicles refuse it and report.
+      if (revision < sent) this.#sent.set(environment, revision);
+      else if (revision > sent && this.#emitter.listenerCount(environment) === 0) this.#sent.set(environment, revision);
+      else if (revision > sent) await this.#send(environment, sent);
+    }
+  }
+
+  async #send(environment: Environment, since: number): Promise<void> {
+    const { deltas } = await changesSince(this.prisma, environment, since);
+    const flags = new Map((await findFlags(this.prisma, { key: { in: deltas.map((delta) => delta.key) } })).map((flag) => [flag.key, flag]));
+    const issuedAt = Math.floor(Date.now() / 1000);
+    let previousRevision = since;
+    for (const signed of deltas) {
+      const flag = flags.get(signed.key);
+      if (flag === undefined) throw new Error(`Flag ${signed.key} of a change is gone`);
+      const { revision } = signed;
+      const statement = await this.signer.statement(environment, revision, issuedAt);
+      this.#emitter.emit(environment, { environment, revision, previousRevision, flag, signed, statement } satisfies FlagChangeEvent);
+      previousRevision = revision;
+      this.#sent.set(environment, revision);
+    }
+  }
+}

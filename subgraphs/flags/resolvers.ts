@@ -1,0 +1,148 @@
+/** GraphQL to domain and back, for the flags subgraph; no logic of its own. */
+import DataLoader from 'dataloader';
+import { isKilled } from '../../core/evaluation/evaluate.ts';
+import { FleetFlagError, badInput } from '../../core/errors.ts';
+import type { Environment, Evaluation, EvaluationContext, JsonObject, JsonValue } from '../../core/model.ts';
+import { variantOf } from '../../core/rules/rule-variant.ts';
+import { signedConditions } from '../../core/rules/whitelist-digest.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { ENUMS } from '../shared/graphql-enums.ts';
+import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
+import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import { withRegisteredFacts } from '../shared/vehicle-facts.ts';
+import { evaluate } from './evaluation.ts';
+import type { FlagChangeEvent, FlagFeed } from './feed.ts';
+import type { Flag, Rule } from './flag.ts';
+import type { CreateFlagInput, FlagService, RuleInput, UpdateFlagInput, UpdateRuleInput } from './service.ts';
+import type { FlagSearch } from './store.ts';
+import type { SyncService } from './sync.ts';
+
+export interface FlagsServices {
+  readonly prisma: PrismaClient;
+  readonly flags: FlagService;
+  readonly sync: SyncService;
+  readonly feed: FlagFeed;
+  readonly byId: DataLoader<string, Flag | null>;
+  readonly byKey: DataLoader<string, Flag | null>;
+}
+
+type Context = SubgraphContext<FlagsServices>;
+
+/** Loaders of one request: a list of entities costs one query. */
+export function flagLoaders(flags: FlagService): Pick<FlagsServices, 'byId' | 'byKey'> {
+  const load = (name: 'id' | 'key', find: (names: readonly string[]) => Promise<Flag[]>) =>
+    new DataLoader<string, Flag | null>(async (names) => {
+      const found = new Map((await find(names)).map((flag) => [flag[name], flag]));
+      return names.map((wanted) => found.get(wanted) ?? null);
+    });
+  return { byId: load('id', (ids) => flags.byIds(ids)), byKey: load('key', (keys) => flags.byKeys(keys)) };
+}
+
+const userReference = (id: string | null) => (id === null ? null : { __typename: 'User', id });
+
+const applied = async (change: Promise<Flag>) => ({ flag: await change, applied: true });
+
+function readContext(context: EvaluationContext): EvaluationContext {
+  const { attributes } = context;
+  if (attributes !== null && attributes !== undefined && (typeof attributes !== 'object' || Array.isArray(attributes))) {
+    throw badInput('context.attributes', 'attributes is a JSON object.');
+  }
+  return context;
+}
+
+const toEvaluation = (flag: Flag, evaluation: Evaluation) => ({ flagKey: flag.key, ...evaluation });
+
+async function evaluateAll(services: FlagsServices, environment: Environment, context: EvaluationContext) {
+  const flags = await services.flags.inEnvironment(environment);
+  return flags.map((flag) => toEvaluation(flag, evaluate(flag, context)));
+}
+
+function ruleId(id: string): string {
+  if (!isUuid(id)) throw new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
+  return id;
+}
+
+type Change<Input = unknown> = { key: string; flagKey: string; id: string; input: Input; expectedRevision?: number | null; reason: string };
+
+export const resolvers: Resolvers = {
+  Environment: ENUMS.Environment,
+  SafetyLevel: ENUMS.SafetyLevel,
+  FlagType: ENUMS.FlagType,
+  RuleType: ENUMS.RuleType,
+
+  Query: {
+    flag: (_: unknown, { key }: { key: string }, { services }: Context) => services.byKey.load(key),
+    async flags(_: unknown, args: { filter?: FlagSearch | null; first?: number; after?: string }, { services }: Context) {
+      const page = readPage(args);
+      const { flags, totalCount, more } = await services.flags.search(args.filter ?? {}, page.first, page.after);
+      return connectionOf(flags, page, more, totalCount);
+    },
+    async evaluateFlag(_: unknown, args: { key: string; context: EvaluationContext }, { services }: Context) {
+      const context = await withRegisteredFacts(services.prisma, readContext(args.context));
+      const flag = await services.byKey.load(args.key);
+      if (flag === null || flag.archivedAt !== null) {
+        throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(args.key)}.`, { field: 'key' });
+      }
+      return toEvaluation(flag, evaluate(flag, context));
+    },
+    async evaluateFlags(_: unknown, args: { environment: Environment; context: EvaluationContext }, { services }: Context) {
+      return evaluateAll(services, args.environment, await withRegisteredFacts(services.prisma, readContext(args.context)));
+    },
+    flagSync: (_: unknown, args: { environment: Environment; since?: number | null }, { services }: Context) =>
+      services.sync.sync(args.environment, args.since ?? 0),
+  },
+
+  Mutation: {
+    createFlag: (_: unknown, { input }: Change<CreateFlagInput>, { services, identity }: Context) =>
+      applied(services.flags.createFlag(identity, input)),
+    updateFlag: (_: unknown, { key, input, expectedRevision }: Change<UpdateFlagInput>, { services, identity }: Context) =>
+      applied(services.flags.updateFlag(identity, key, input, expectedRevision)),
+    enableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
+      applied(services.flags.setEnabled(identity, key, true, expectedRevision)),
+    disableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
+      applied(services.flags.setEnabled(identity, key, false, expectedRevision)),
+    archiveFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
+      applied(services.flags.archiveFlag(identity, key, expectedRevision)),
+    createRule: (_: unknown, { flagKey, input, expectedRevision }: Change<RuleInput>, { services, identity }: Context) =>
+      applied(services.flags.createRule(identity, flagKey, input, expectedRevision)),
+    updateRule: (_: unknown, { id, input, expectedRevision }: Change<UpdateRuleInput>, { services, identity }: Context) =>
+      applied(services.flags.updateRule(identity, ruleId(id), input, expectedRevision)),
+    deleteRule: (_: unknown, { id, expectedRevision }: Change, { services, identity }: Context) =>
+      applied(services.flags.deleteRule(identity, ruleId(id), expectedRevision)),
+    killSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
+      applied(services.flags.killSwitch(identity, flagKey, reason)),
+    releaseKillSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
+      applied(services.flags.releaseKillSwitch(identity, flagKey, reason)),
+  },
+
+  Subscription: {
+    flagChanges: {
+      subscribe: (_: unknown, { environment }: { environment: Environment }, { services }: Context) => services.feed.changes(environment),
+      resolve: (event: FlagChangeEvent) => event,
+    },
+  },
+
+  Flag: {
+    __resolveReference: ({ id, key }: { id?: string; key?: string }, { services }: Context) => {
+      if (id !== undefined) return isUuid(id) ? services.byId.load(id) : null;
+      return key === undefined ? null : services.byKey.load(key);
+    },
+    killed: (flag: Flag) => isKilled(flag.rules),
+    createdBy: (flag: Flag) => userReference(flag.createdById),
+    updatedBy: (flag: Flag) => userReference(flag.updatedById),
+  },
+
+  Rule: {
+    // Vehicles are never told other vehicles' VINs (design.md, "Trust in what a vehicle applies").
+    conditions: (rule: Rule, _: unknown, { identity }: { identity: CallerIdentity }): JsonValue =>
+      identity.caller.kind === 'vehicle' ? signedConditions(rule) : rule.conditions,
+    variant: (rule: Rule) => variantOf(rule),
+  },
+
+  Vehicle: {
+    __resolveReference: (reference: JsonObject) => reference,
+    evaluations: (vehicle: EvaluationContext, { environment }: { environment: Environment }, { services }: Context) =>
+      evaluateAll(services, environment, vehicle),
+  },
+};

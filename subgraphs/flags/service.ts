@@ -1,0 +1,260 @@
+/**
+ * The use cases of the flags subgraph: what people do with flags and rules. Each is one change (change.ts).
+ */
+import { randomUUID } from 'node:crypto';
+import { FleetFlagError, badInput } from '../../core/errors.ts';
+import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../core/model.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import { checkFlagValue } from '../../core/rules/flag-value.ts';
+import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../core/rules/validate-flag.ts';
+import { validateRuleInput } from '../../core/rules/validate-rule.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { violatesUnique } from '../shared/database/unique-violation.ts';
+import type { FlagChanges, FlagEdit } from './change.ts';
+import { ruleContent, type Flag, type Rule } from './flag.ts';
+import { findFlags, searchFlags, type FlagSearch } from './store.ts';
+
+export interface CreateFlagInput {
+  readonly key: string;
+  readonly name: string;
+  readonly description?: string | null;
+  readonly type: FlagType;
+  readonly defaultValue: JsonValue;
+  readonly safetyLevel: SafetyLevel;
+  readonly environment: Environment;
+  readonly enabled?: boolean | null;
+}
+
+export interface UpdateFlagInput {
+  readonly name?: string | null;
+  readonly description?: string | null;
+  readonly defaultValue?: JsonValue;
+  readonly safetyLevel?: SafetyLevel | null;
+  readonly environment?: Environment | null;
+}
+
+export interface RuleInput {
+  readonly type: RuleType;
+  readonly priority?: number | null;
+  readonly enabled?: boolean | null;
+  readonly conditions: JsonValue;
+  readonly value?: JsonValue;
+  readonly variant?: string | null;
+}
+
+export type UpdateRuleInput = Partial<Omit<RuleInput, 'type'>>;
+
+/** Above what people give by hand, so that a pulled switch is also the first thing that a reader of the rules sees. */
+const KILL_SWITCH_PRIORITY = 1_000_000;
+const MAX_REASON = 1_000;
+
+type Revision = number | null | undefined;
+
+export class FlagService {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly changes: FlagChanges,
+  ) {}
+
+  /** Flags by id or key; what is not there is left out. */
+  byIds(ids: readonly string[]): Promise<Flag[]> {
+    return findFlags(this.prisma, { id: { in: [...ids] } });
+  }
+
+  byKeys(keys: readonly string[]): Promise<Flag[]> {
+    return findFlags(this.prisma, { key: { in: [...keys] } });
+  }
+
+  /** All flags that live in an environment, by key. */
+  async inEnvironment(environment: Environment): Promise<Flag[]> {
+    const flags = await findFlags(this.prisma, { environment, archivedAt: null });
+    return flags.sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  search(search: FlagSearch, first: number, after: string | null) {
+    return searchFlags(this.prisma, search, first, after);
+  }
+
+  /** Throws BAD_USER_INPUT, or CONFLICT when the key is taken (in any environment, archived or not). */
+  async createFlag(identity: CallerIdentity, input: CreateFlagInput): Promise<Flag> {
+    validateFlagKey(input.key, 'input.key');
+    validateFlagName(input.name, 'input.name');
+    const description = validateFlagDescription(input.description, 'input.description');
+    checkFlagValue(input.type, input.defaultValue, 'input.defaultValue');
+    const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+    try {
+      return await this.changes.create(identity, (at) => ({
+        id: randomUUID(),
+        key: input.key,
+        name: input.name,
+        description,
+        type: input.type,
+        defaultValue: input.defaultValue,
+        enabled: input.enabled ?? false,
+        safetyLevel: input.safetyLevel,
+        environment: input.environment,
+        revision: 0,
+        rules: [],
+        totalEvaluations: 0,
+        activeVehicles: 0,
+        lastEvaluationAt: null,
+        createdById: by,
+        updatedById: by,
+        createdAt: at,
+        updatedAt: at,
+        archivedAt: null,
+        signedDefinition: '',
+      }));
+    } catch (error) {
+      if (!violatesUnique(error)) throw error;
+      throw new FleetFlagError('CONFLICT', `There is a flag ${JSON.stringify(input.key)} already; a key is unique in all environments.`, { field: 'input.key' });
+    }
+  }
+
+  async updateFlag(identity: CallerIdentity, key: string, input: UpdateFlagInput, expectedRevision: Revision): Promise<Flag> {
+    for (const field of ['name', 'defaultValue', 'safetyLevel', 'environment'] as const) {
+      // null is a value of a json flag; for the others there is nothing that it could mean.
+      if (input[field] === null && field !== 'defaultValue') throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+    }
+    if (input.name !== undefined) validateFlagName(input.name, 'input.name');
+    const description = input.description === undefined ? undefined : validateFlagDescription(input.description, 'input.description');
+    return this.changes.edit(identity, {
+      flag: { key },
+      expectedRevision,
+      action: 'UPDATE_FLAG',
+      edit: (flag) => {
+        if (input.defaultValue !== undefined) checkFlagValue(flag.type, input.defaultValue, 'input.defaultValue');
+        return {
+          ...flag,
+          name: input.name ?? flag.name,
+          description: description === undefined ? flag.description : description,
+          defaultValue: input.defaultValue === undefined ? flag.defaultValue : input.defaultValue,
+          safetyLevel: input.safetyLevel ?? flag.safetyLevel,
+          environment: input.environment ?? flag.environment,
+        };
+      },
+    });
+  }
+
+  async setEnabled(identity: CallerIdentity, key: string, enabled: boolean, expectedRevision: Revision): Promise<Flag> {
+    const action = enabled ? 'ENABLE_FLAG' : 'DISABLE_FLAG';
+    return this.changes.edit(identity, { flag: { key }, expectedRevision, action, edit: (flag) => ({ ...flag, enabled }) });
+  }
+
+  async archiveFlag(identity: CallerIdentity, key: string, expectedRevision: Revision): Promise<Flag> {
+    return this.changes.edit(identity, {
+      flag: { key },
+      expectedRevision,
+      action: 'ARCHIVE_FLAG',
+      edit: (flag) => ({ ...flag, enabled: false, archivedAt: new Date() }),
+    });
+  }
+
+  async createRule(identity: CallerIdentity, flagKey: string, input: RuleInput, expectedRevision: Revision): Promise<Flag> {
+    const id = randomUUID();
+    return this.changes.edit(identity, {
+      flag: { key: flagKey },
+      expectedRevision,
+      action: 'CREATE_RULE',
+      edit: (flag) => withRule(flag, newRule(id, input, flag.type)),
+      record: (_before, after) => ({ before: null, after: contentOf(after, id) }),
+    });
+  }
+
+  async updateRule(identity: CallerIdentity, id: string, input: UpdateRuleInput, expectedRevision: Revision): Promise<Flag> {
+    return this.changes.edit(identity, {
+      flag: { ruleId: id },
+      expectedRevision,
+      action: 'UPDATE_RULE',
+      edit: (flag) => {
+        const rule = ruleOf(flag, id);
+        for (const field of ['priority', 'enabled', 'conditions'] as const) {
+          if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+        }
+        const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+        const parts = validateRuleInput({ ...rule, ...given, type: rule.type }, flag.type, 'input');
+        return withRule(flag, { ...rule, ...parts, variant: parts.variant ?? null, updatedAt: new Date() });
+      },
+      record: (before, after) => ({ before: contentOf(before, id), after: contentOf(after, id) }),
+    });
+  }
+
+  async deleteRule(identity: CallerIdentity, id: string, expectedRevision: Revision): Promise<Flag> {
+    return this.changes.edit(identity, {
+      flag: { ruleId: id },
+      expectedRevision,
+      action: 'DELETE_RULE',
+      edit: (flag) => ({ ...flag, rules: flag.rules.filter((rule) => rule.id !== id) }),
+      record: (before) => ({ before: contentOf(before, id), after: null }),
+    });
+  }
+
+  async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<Flag> {
+    const conditions = { force_disabled: true, reason: checkReason(reason) };
+    return this.changes.edit(identity, {
+      flag: { key: flagKey },
+      action: 'KILL_SWITCH',
+      edit: (flag) => {
+        const present = flag.rules.find((rule) => rule.type === 'kill_switch');
+        const rule = present ?? newRule(randomUUID(), { type: 'kill_switch', priority: KILL_SWITCH_PRIORITY, conditions }, flag.type);
+        return withRule(flag, { ...rule, enabled: true, conditions, updatedAt: new Date() });
+      },
+      record: recordSwitch(reason),
+    });
+  }
+
+  async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<Flag> {
+    checkReason(reason);
+    return this.changes.edit(identity, {
+      flag: { key: flagKey },
+      action: 'RELEASE_KILL_SWITCH',
+      edit: (flag) => ({
+        ...flag,
+        rules: flag.rules.map((rule) => (rule.type === 'kill_switch' && rule.enabled ? { ...rule, enabled: false, updatedAt: new Date() } : rule)),
+      }),
+      record: recordSwitch(reason),
+    });
+  }
+}
+
+const switches = (flag: Flag): JsonValue => flag.rules.filter((rule) => rule.type === 'kill_switch').map(ruleContent);
+
+const recordSwitch =
+  (reason: string): FlagEdit['record'] =>
+  (before, after) => ({ before: { killSwitches: switches(before) }, after: { killSwitches: switches(after), reason } });
+
+function checkReason(reason: string): string {
+  const text = reason.trim();
+  if (text === '' || text.length > MAX_REASON) throw badInput('reason', `Say why, in 1 to ${MAX_REASON} characters.`);
+  return text;
+}
+
+function newRule(id: string, input: RuleInput, flagType: FlagType): Rule {
+  const parts = validateRuleInput(input, flagType, 'input');
+  const at = new Date();
+  return { ...parts, variant: parts.variant ?? null, id, createdAt: at, updatedAt: at };
+}
+
+/** The flag with `rule` in place of the one with its id, or added. */
+function withRule(flag: Flag, rule: Rule): Flag {
+  const others = flag.rules.filter((other) => other.id !== rule.id);
+  if (others.some((other) => other.type === rule.type && other.priority === rule.priority)) {
+    throw new FleetFlagError('CONFLICT', `${flag.key} has a ${rule.type} rule of priority ${rule.priority} already.`, {
+      field: 'input.priority',
+      currentRevision: flag.revision,
+    });
+  }
+  const rules = others.length < flag.rules.length ? flag.rules.map((other) => (other.id === rule.id ? rule : other)) : [...flag.rules, rule];
+  return { ...flag, rules: [...rules].sort((a, b) => b.priority - a.priority) };
+}
+
+function ruleOf(flag: Flag, id: string): Rule {
+  const rule = flag.rules.find((candidate) => candidate.id === id);
+  if (rule === undefined) throw new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
+  return rule;
+}
+
+function contentOf(flag: Flag, ruleId: string): JsonValue {
+  const rule = flag.rules.find((candidate) => candidate.id === ruleId);
+  return rule === undefined ? null : ruleContent(rule);
+}

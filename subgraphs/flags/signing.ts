@@ -1,0 +1,72 @@
+/**
+ * Signs what vehicles are to trust: compact JWS with EdDSA over Ed25519 (RFC 7515, RFC 8037).
+ */
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { CompactSign, calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair, type JWK } from 'jose';
+import type { Environment, FlagDefinition, JsonValue } from '../../core/model.ts';
+import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE, type SignedPayload, type StatementPayload } from '../../core/protocol/definition.ts';
+import { signedConditions } from '../../core/rules/whitelist-digest.ts';
+
+export interface Signer {
+  /** The definition of a flag that lives in its environment. */
+  definition(flag: FlagDefinition): Promise<string>;
+  /** The tombstone of a flag that has left `environment`. */
+  tombstone(environment: Environment, key: string, revision: number): Promise<string>;
+  /** @param issuedAt Unix seconds */
+  statement(environment: Environment, revision: number, issuedAt: number): Promise<string>;
+  /** The public keys, as `/.well-known/jwks.json` serves them (RFC 7517). */
+  readonly publicKeys: { readonly keys: readonly JWK[] };
+}
+
+/** A new private key as PEM (PKCS #8). */
+export async function generateSigningKey(): Promise<string> {
+  const { privateKey } = await generateKeyPair('EdDSA', { extractable: true });
+  return exportPKCS8(privateKey);
+}
+
+function readKey(text: string): KeyObject {
+  const trimmed = text.trim();
+  const key = trimmed.startsWith('{') ? createPrivateKey({ key: JSON.parse(trimmed) as never, format: 'jwk' }) : createPrivateKey(trimmed);
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error('not an Ed25519 key');
+  return key;
+}
+
+/**
+ * @param keyText an Ed25519 private key: a JWK or a PEM
+ * @throws Error when it is not one; the message does not repeat the key
+ */
+export async function createSigner(keyText: string): Promise<Signer> {
+  let key: KeyObject;
+  try {
+    key = readKey(keyText);
+  } catch (cause) {
+    throw new Error('FLEETFLAG_SIGNING_KEY is not an Ed25519 private key in JWK or PEM form.', { cause });
+  }
+  const publicJwk = await exportJWK(createPublicKey(key));
+  const kid = await calculateJwkThumbprint(publicJwk);
+  const encoder = new TextEncoder();
+  const sign = (typ: string, payload: SignedPayload | StatementPayload) =>
+    new CompactSign(encoder.encode(JSON.stringify(payload))).setProtectedHeader({ alg: 'EdDSA', kid, typ }).sign(key);
+
+  return {
+    definition: (flag) => sign(DEFINITION_JWS_TYPE, { v: 1, environment: flag.environment, key: flag.key, revision: flag.revision, removed: false, flag: forVehicles(flag) }),
+    tombstone: (environment, key_, revision) => sign(DEFINITION_JWS_TYPE, { v: 1, environment, key: key_, revision, removed: true }),
+    statement: (environment, revision, issuedAt) => sign(STATEMENT_JWS_TYPE, { v: 1, environment, revision, issuedAt }),
+    publicKeys: { keys: [{ ...publicJwk, kid, alg: 'EdDSA', use: 'sig' }] },
+  };
+}
+
+/** Exactly the fields of a definition, with digests for VINs: nothing of what people keep beside it goes to vehicles. */
+function forVehicles(flag: FlagDefinition): FlagDefinition {
+  const { key, environment, type, safetyLevel, enabled, defaultValue, revision } = flag;
+  const rules = flag.rules.map((rule) => ({
+    id: rule.id,
+    type: rule.type,
+    priority: rule.priority,
+    enabled: rule.enabled,
+    conditions: signedConditions(rule),
+    value: rule.value ?? null,
+    variant: rule.variant ?? null,
+  }));
+  return { key, environment, type, safetyLevel, enabled, defaultValue, revision, rules };
+}

@@ -1,0 +1,194 @@
+/**
+ * The flags subgraph's tables: environments, flags, rules, flag_tombstones. Rows go in and out as domain types.
+ */
+import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../core/model.ts';
+import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
+import type { Flag, Rule } from './flag.ts';
+
+export type Transaction = Prisma.TransactionClient;
+type Reader = PrismaClient | Transaction;
+
+const WITH_RULES = { rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] } } as const satisfies Prisma.FlagInclude;
+type FlagRow = Prisma.FlagGetPayload<{ include: typeof WITH_RULES }>;
+type RuleRow = FlagRow['rules'][number];
+
+/** One entry of a delta: a signed definition, or a signed tombstone. */
+export interface Delta {
+  readonly key: string;
+  readonly revision: number;
+  readonly removed: boolean;
+  readonly jws: string;
+}
+
+export interface FlagSearch {
+  readonly environment?: Environment | null;
+  readonly enabled?: boolean | null;
+  readonly safetyLevel?: SafetyLevel | null;
+  readonly archived?: boolean | null;
+  readonly search?: string | null;
+}
+
+/** Values stand in the database as `{"value": …}`, so that a JSON null is told from none (database.md, flags). */
+const wrap = (value: JsonValue): Prisma.InputJsonObject => ({ value: value });
+const unwrap = (stored: unknown): JsonValue => (stored as { value?: JsonValue } | null)?.value ?? null;
+
+function toRule(row: RuleRow): Rule {
+  return {
+    id: row.id,
+    type: row.type as RuleType,
+    priority: row.priority,
+    enabled: row.enabled,
+    conditions: row.conditions as JsonValue,
+    value: unwrap(row.value),
+    variant: row.variant,
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+  };
+}
+
+function toFlag(row: FlagRow): Flag {
+  return {
+    id: row.id,
+    key: row.key,
+    name: row.name,
+    description: row.description,
+    type: row.type as FlagType,
+    defaultValue: unwrap(row.defaultValue),
+    enabled: row.enabled,
+    safetyLevel: row.safetyLevel as SafetyLevel,
+    environment: row.environment as Environment,
+    revision: Number(row.revision),
+    rules: row.rules.map(toRule),
+    totalEvaluations: Number(row.totalEvaluations),
+    activeVehicles: row.activeVehicles,
+    lastEvaluationAt: row.lastEvaluationAt,
+    createdById: row.createdById,
+    updatedById: row.updatedById,
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+    archivedAt: row.archivedAt,
+    signedDefinition: row.signedDefinition ?? '',
+  };
+}
+
+export async function findFlags(db: Reader, where: Prisma.FlagWhereInput): Promise<Flag[]> {
+  return (await db.flag.findMany({ where, include: WITH_RULES })).map(toFlag);
+}
+
+/** Takes the flag's row lock until the transaction ends, so that edits of one flag follow each other. */
+export async function lockFlag(tx: Transaction, by: { key: string } | { ruleId: string }): Promise<Flag | null> {
+  const [row] =
+    'key' in by
+      ? await tx.$queryRaw<{ id: string }[]>`SELECT id FROM flags WHERE key = ${by.key} FOR UPDATE`
+      : await tx.$queryRaw<{ id: string }[]>`SELECT f.id FROM flags f JOIN rules r ON r.flag_id = f.id WHERE r.id = ${by.ruleId}::uuid FOR UPDATE OF f`;
+  if (row === undefined) return null;
+  // Read again now that the lock is held: the row may have changed while this transaction waited for it.
+  const flag = await tx.flag.findUnique({ where: { id: row.id }, include: WITH_RULES });
+  return flag === null ? null : toFlag(flag);
+}
+
+/**
+ * Advances an environment's revision and gives the new one. The row stays locked until the transaction ends: that is
+ * what makes revisions gapless and in commit order.
+ */
+export async function nextRevision(tx: Transaction, environment: Environment): Promise<number> {
+  const { revision } = await tx.environment.update({ where: { name: environment }, data: { revision: { increment: 1 } } });
+  return Number(revision);
+}
+
+export async function currentRevisions(db: Reader): Promise<Map<Environment, number>> {
+  const rows = await db.environment.findMany({ select: { name: true, revision: true } });
+  return new Map(rows.map((row) => [row.name as Environment, Number(row.revision)]));
+}
+
+const flagColumns = (flag: Flag) => ({
+  name: flag.name,
+  description: flag.description,
+  defaultValue: wrap(flag.defaultValue),
+  enabled: flag.enabled,
+  safetyLevel: flag.safetyLevel,
+  environment: flag.environment,
+  revision: flag.revision,
+  signedDefinition: flag.signedDefinition,
+  updatedById: flag.updatedById,
+  updatedAt: flag.updatedAt,
+  archivedAt: flag.archivedAt,
+});
+
+const ruleColumns = (rule: Rule) => ({
+  type: rule.type,
+  priority: rule.priority,
+  enabled: rule.enabled,
+  conditions: rule.conditions as Prisma.InputJsonValue,
+  value: rule.value === null || rule.value === undefined ? Prisma.DbNull : wrap(rule.value),
+  variant: rule.variant,
+  updatedAt: rule.updatedAt,
+});
+
+export async function insertFlag(tx: Transaction, flag: Flag): Promise<void> {
+  await tx.flag.create({
+    data: { ...flagColumns(flag), id: flag.id, key: flag.key, type: flag.type, createdById: flag.createdById, createdAt: flag.createdAt },
+  });
+}
+
+/** Writes the difference between two states of one flag: its row, and those rules that are not the same object in both. */
+export async function saveFlag(tx: Transaction, before: Flag, after: Flag): Promise<void> {
+  const former = new Map(before.rules.map((rule) => [rule.id, rule]));
+  const kept = new Set(after.rules.map((rule) => rule.id));
+  const removed = [...former.keys()].filter((id) => !kept.has(id));
+  if (removed.length > 0) await tx.rule.deleteMany({ where: { id: { in: removed } } });
+  for (const rule of after.rules) {
+    const was = former.get(rule.id);
+    if (was === undefined) await tx.rule.create({ data: { ...ruleColumns(rule), id: rule.id, flagId: after.id, createdAt: rule.createdAt } });
+    else if (was !== rule) await tx.rule.update({ where: { id: rule.id }, data: ruleColumns(rule) });
+  }
+  await tx.flag.update({ where: { id: after.id }, data: flagColumns(after) });
+}
+
+export async function putTombstone(tx: Transaction, environment: Environment, key: string, revision: number, signedDefinition: string): Promise<void> {
+  const content = { revision, signedDefinition, createdAt: new Date() };
+  await tx.flagTombstone.upsert({ where: { environment_key: { environment, key } }, create: { environment, key, ...content }, update: content });
+}
+
+export async function removeTombstone(tx: Transaction, environment: Environment, key: string): Promise<void> {
+  await tx.flagTombstone.deleteMany({ where: { environment, key } });
+}
+
+/**
+ * What changed in an environment after `since`, in revision order, and the environment's revision: one statement,
+ * so one snapshot, or a change between two reads could be missed. With `since` 0, tombstones are left out: there is
+ * nothing to remove.
+ */
+export async function changesSince(db: Reader, environment: Environment, since: number): Promise<{ revision: number; deltas: Delta[] }> {
+  const rows = await db.$queryRaw<{ current: bigint; key: string | null; revision: bigint; removed: boolean; jws: string }[]>`
+    SELECT e.revision AS current, c.key, c.revision, c.removed, c.jws
+    FROM environments e LEFT JOIN (
+      SELECT key, revision, false AS removed, signed_definition AS jws FROM flags
+      WHERE environment = ${environment} AND archived_at IS NULL AND revision > ${since}
+      UNION ALL
+      SELECT key, revision, true, signed_definition FROM flag_tombstones
+      WHERE environment = ${environment} AND revision > ${since} AND ${since > 0}
+    ) c ON true
+    WHERE e.name = ${environment} ORDER BY c.revision`;
+  const deltas = rows.flatMap(({ key, revision, removed, jws }) => (key === null ? [] : [{ key, revision: Number(revision), removed, jws }]));
+  return { revision: Number(rows[0]?.current ?? 0), deltas };
+}
+
+/** A page of flag ids, newest first, after the flag with id `after`; and how many there are on all pages. */
+export async function searchFlags(db: Reader, search: FlagSearch, first: number, after: string | null): Promise<{ flags: Flag[]; totalCount: number; more: boolean }> {
+  const filters = [search.archived === true ? Prisma.sql`archived_at IS NOT NULL` : Prisma.sql`archived_at IS NULL`];
+  if (search.environment) filters.push(Prisma.sql`environment = ${search.environment}`);
+  if (typeof search.enabled === 'boolean') filters.push(Prisma.sql`enabled = ${search.enabled}`);
+  if (search.safetyLevel) filters.push(Prisma.sql`safety_level = ${search.safetyLevel}`);
+  // The index's own expression, or the index is not used (database.md, section 4).
+  if (search.search) filters.push(Prisma.sql`to_tsvector('english', name || ' ' || COALESCE(description, '')) @@ websearch_to_tsquery('english', ${search.search})`);
+  const where = Prisma.join(filters, ' AND ');
+  const beyond = after === null ? Prisma.empty : Prisma.sql`AND (created_at, id) < (SELECT created_at, id FROM flags WHERE id = ${after}::uuid)`;
+  const [ids, [total]] = await Promise.all([
+    db.$queryRaw<{ id: string }[]>`SELECT id FROM flags WHERE ${where} ${beyond} ORDER BY created_at DESC, id DESC LIMIT ${first + 1}`,
+    db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM flags WHERE ${where}`,
+  ]);
+  const page = ids.slice(0, first).map((row) => row.id);
+  const found = new Map((await findFlags(db, { id: { in: page } })).map((flag) => [flag.id, flag]));
+  return { flags: page.flatMap((id) => found.get(id) ?? []), totalCount: Number(total?.count ?? 0), more: ids.length > first };
+}

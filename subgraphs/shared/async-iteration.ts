@@ -1,0 +1,36 @@
+/**
+ * Mapping a stream so that ending it ends its source at once. (An async generator would not: its `return()` waits
+ * behind a pending `next()`, and on a quiet stream that is for ever.)
+ */
+
+/**
+ * A stream of `map(item)` for each item of `source`; items for which it gives undefined are left out.
+ * `return()` is passed to the source whether or not a `next()` is pending.
+ */
+export function mapStream<In, Out>(
+  source: AsyncIterator<In> | Promise<AsyncIterator<In>>,
+  map: (item: In) => Out | undefined,
+): AsyncIterableIterator<Out> {
+  const started = Promise.resolve(source);
+  // Reported by the first next(); until then it must not count as unhandled.
+  started.catch(() => undefined);
+  const end: IteratorResult<Out> = { done: true, value: undefined };
+  return {
+    async next() {
+      const iterator = await started;
+      for (;;) {
+        const result = await iterator.next();
+        if (result.done === true) return end;
+        const value = map(result.value);
+        if (value !== undefined) return { done: false, value };
+      }
+    },
+    async return() {
+      await started.then((iterator) => iterator.return?.(), () => undefined);
+      return end;
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

@@ -1,0 +1,17 @@
+/** GraphQL's spelling of the domain's words; the mapping for resolvers, where enums have internal values. */
+
+/** `ASIL_D` → `ASIL-D` and the like: names as GraphQL needs them (no `-`), values as they are stored. */
+export const ENUMS = {
+  Environment: { DEVELOPMENT: 'development', STAGING: 'staging', PRODUCTION: 'production' },
+  SafetyLevel: { NON_CRITICAL: 'Non-Critical', SAFETY_RELEVANT: 'Safety-Relevant', ASIL_B: 'ASIL-B', ASIL_D: 'ASIL-D' },
+  FlagType: { BOOLEAN: 'boolean', STRING: 'string', NUMBER: 'number', JSON: 'json' },
+  RuleType: {
+    PERCENTAGE_ROLLOUT: 'percentage_rollout',
+    VEHICLE_WHITELIST: 'vehicle_whitelist',
+    VEHICLE_TARGET: 'vehicle_target',
+    USER_ATTRIBUTE: 'user_attribute',
+    KILL_SWITCH: 'kill_switch',
+  },
+  VehicleStatus: { ONLINE: 'online', OFFLINE: 'offline', MAINTENANCE: 'maintenance' },
+  ExperimentStatus: { DRAFT: 'draft', RUNNING: 'running', COMPLETED: 'completed', CANCELLED: 'cancelled' },
+} as const;

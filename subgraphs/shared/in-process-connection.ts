@@ -1,0 +1,64 @@
+/**
+ * A subgraph called in the same process: no serialisation, no sockets, the same refusals.
+ */
+import { parse, subscribe, type DocumentNode, type ExecutionResult } from 'graphql';
+import { LRUCache } from 'lru-cache';
+import type { SubgraphConnection, SubgraphRequest, SubgraphResponse } from '../../core/protocol/subgraph.ts';
+import { mapStream } from './async-iteration.ts';
+import { formatForGateway, logFaults, type Subgraph } from './subgraph.ts';
+
+/** Documents come from query plans: few, and the same again and again. */
+const documents = new LRUCache<string, DocumentNode>({ max: 500 });
+
+function parsed(query: string): DocumentNode {
+  let document = documents.get(query);
+  if (document === undefined) documents.set(query, (document = parse(query, { noLocation: true })));
+  return document;
+}
+
+/** Runs a query or a mutation on `subgraph` as `identity`. */
+export async function executeOn(subgraph: Subgraph, request: SubgraphRequest): Promise<SubgraphResponse> {
+  const response = await subgraph.server.executeOperation(
+    { query: request.query, operationName: request.operationName, variables: request.variables },
+    { contextValue: subgraph.context(request.identity) },
+  );
+  if (response.body.kind === 'incremental') throw new Error('A subgraph answered incrementally');
+  return response.body.singleResult;
+}
+
+/** Starts a subscription on `subgraph`: the stream of its responses. A refusal is a stream of one response with `errors`. */
+export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): AsyncIterableIterator<SubgraphResponse> {
+  const { origin } = request.identity;
+  const start = async (): Promise<AsyncIterator<ExecutionResult>> => {
+    const result = await subscribe({
+      schema: subgraph.schema,
+      document: parsed(request.query),
+      operationName: request.operationName,
+      variableValues: request.variables,
+      contextValue: subgraph.context(request.identity),
+    });
+    return Symbol.asyncIterator in result ? result : once(result);
+  };
+  return mapStream(start(), ({ data, errors }): SubgraphResponse => {
+    if (errors !== undefined) logFaults(errors, origin.requestId, subgraph.logger);
+    return {
+      ...(data !== undefined && { data }),
+      ...(errors !== undefined && { errors: errors.map((error) => formatForGateway(error.toJSON(), error)) }),
+    };
+  });
+}
+
+async function* once<T>(item: T): AsyncGenerator<T, void, undefined> {
+  yield item;
+}
+
+/** The gateway's view of a subgraph that runs in this process. */
+export function connectInProcess(subgraph: Subgraph, ready: () => Promise<boolean>): SubgraphConnection {
+  return {
+    name: subgraph.name,
+    execute: (request) => executeOn(subgraph, request),
+    subscribe: (request) => subscribeOn(subgraph, request),
+    ready,
+    close: () => subgraph.server.stop(),
+  };
+}

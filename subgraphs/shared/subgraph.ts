@@ -1,0 +1,122 @@
+/**
+ * What every subgraph is made of: its SDL, its resolvers, and the checks that stand before each field.
+ */
+import { readFileSync } from 'node:fs';
+import { ApolloServer } from '@apollo/server';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { GraphQLError, Kind, isObjectType, parse, type GraphQLFieldResolver, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
+import { GraphQLDateTimeISO, GraphQLJSON } from 'graphql-scalars';
+import type { Logger } from 'pino';
+import { PERMISSIONS, refusalOf } from '../../core/policy/permissions.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import { clientError } from '../../core/protocol/error-form.ts';
+import type { SubgraphName } from '../../core/protocol/subgraph.ts';
+import { asServiceError } from './database/service-error.ts';
+
+/** What resolvers are given beside their arguments. `services` is the subgraph's own. */
+export interface SubgraphContext<Services = unknown> {
+  readonly identity: CallerIdentity;
+  readonly services: Services;
+}
+
+// Resolvers are checked against the SDL when the schema is built; their argument types are stated where they stand.
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+type Resolver = (...args: any[]) => unknown;
+type TypeResolvers = Record<string, Resolver | { subscribe: Resolver; resolve?: Resolver } | string>;
+export type Resolvers = Record<string, TypeResolvers>;
+
+export interface Subgraph {
+  readonly name: SubgraphName;
+  readonly schema: GraphQLSchema;
+  readonly server: ApolloServer<SubgraphContext>;
+  /** A new context for one request: loaders and the like are made here, so nothing is shared between callers. */
+  context(identity: CallerIdentity): SubgraphContext;
+  readonly logger: Logger;
+}
+
+export interface SubgraphOptions<Services> {
+  readonly name: SubgraphName;
+  readonly resolvers: Resolvers;
+  readonly services: (identity: CallerIdentity) => Services;
+  readonly logger: Logger;
+}
+
+/** Puts the permission table before every root field, every listed field and every field of a listed type. */
+function guard(schema: GraphQLSchema): void {
+  const roots = new Set([schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]);
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!isObjectType(type) || type.name.startsWith('__')) continue;
+    for (const field of Object.values(type.getFields())) {
+      const name = `${type.name}.${field.name}`;
+      const listed = PERMISSIONS[name] ?? PERMISSIONS[type.name];
+      // Federation's own root fields: entities are resolved for callers only, and each field below them has its guard.
+      const permission = field.name === '_entities' || field.name === '_service' ? PERMISSIONS['Federation'] : listed;
+      if (permission === undefined && !roots.has(type)) continue;
+      const guarded =
+        (resolve: GraphQLFieldResolver<unknown, SubgraphContext>): GraphQLFieldResolver<unknown, SubgraphContext> =>
+        (source, args, context, info) => {
+          const refusal = refusalOf(permission, name, context.identity.caller, args as Record<string, unknown>);
+          if (refusal !== null) throw refusal;
+          return resolve(source, args, context, info);
+        };
+      if (field.subscribe !== undefined) field.subscribe = guarded(field.subscribe);
+      else if (field.resolve !== undefined) field.resolve = guarded(field.resolve);
+      else field.resolve = guarded((source) => (source as Record<string, unknown>)[field.name]);
+    }
+  }
+}
+
+const SCALARS: Record<string, Resolver | object> = { DateTime: GraphQLDateTimeISO, JSON: GraphQLJSON };
+
+/** What a resolver threw, as far as it is known; a store that is down becomes SERVICE_UNAVAILABLE here, in one place. */
+function causeOf(error: unknown): unknown {
+  return asServiceError(error instanceof GraphQLError ? error.originalError : error);
+}
+
+/** An error of this subgraph in the form that the gateway is given; see core/protocol/error-form.ts. */
+export function formatForGateway(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
+  return clientError({ ...formatted, originalError: causeOf(error) });
+}
+
+/** Logs those errors that are faults of ours or of a store, and not refusals. */
+export function logFaults(errors: readonly GraphQLError[], requestId: string, logger: Logger): void {
+  for (const error of errors) {
+    const cause = causeOf(error);
+    const { code } = clientError({ ...error.toJSON(), originalError: cause }).extensions;
+    if (code === 'INTERNAL_SERVER_ERROR') logger.error({ err: cause ?? error, path: error.path, requestId }, 'A field failed');
+    if (code === 'SERVICE_UNAVAILABLE') logger.warn({ err: cause, path: error.path, requestId }, 'A store is not available');
+  }
+}
+
+/** Builds a subgraph from `subgraphs/<name>/schema.graphql` and its resolvers. */
+export async function createSubgraph<Services>(options: SubgraphOptions<Services>): Promise<Subgraph> {
+  const { name, logger } = options;
+  const typeDefs = parse(readFileSync(new URL(`../${name}/schema.graphql`, import.meta.url), 'utf8'));
+  const scalars = typeDefs.definitions.flatMap((node) => (node.kind === Kind.SCALAR_TYPE_DEFINITION ? [node.name.value] : []));
+  const resolvers = { ...options.resolvers, ...Object.fromEntries(scalars.map((scalar) => [scalar, SCALARS[scalar]])) };
+  const schema = buildSubgraphSchema([{ typeDefs, resolvers: resolvers as never }]);
+  guard(schema);
+
+  const server = new ApolloServer<SubgraphContext>({
+    schema,
+    introspection: false,
+    // Callers are gateways with a signed identity, never browsers with ambient credentials.
+    csrfPrevention: false,
+    logger,
+    stopOnTerminationSignals: false,
+    formatError: (formatted, error) => formatForGateway(formatted, error),
+    plugins: [
+      {
+        async requestDidStart() {
+          return {
+            async didEncounterErrors({ errors, contextValue }) {
+              logFaults(errors, contextValue.identity.origin.requestId, logger.child({ subgraph: name }));
+            },
+          };
+        },
+      },
+    ],
+  });
+  await server.start();
+  return { name, schema, server, context: (identity) => ({ identity, services: options.services(identity) }), logger };
+}
