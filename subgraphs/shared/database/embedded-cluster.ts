@@ -1,0 +1,122 @@
+import { execFile, spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { ServerBinaries } from './embedded-binaries.ts';
+import type { ServerAccount, ServerPlace } from './embedded-place.ts';
+import { commandLine, processIdentity } from './process-identity.ts';
+
+/** The superuser of the embedded cluster. Who can open the socket's folder is trusted. */
+export const CLUSTER_USER = 'fleetflag';
+
+/** A running (or starting, or stopping) postmaster, as its `postmaster.pid` tells. */
+export interface Postmaster {
+  readonly pid: number;
+  readonly identity: string;
+  readonly socketFolder: string;
+  /** Whether it says that it takes connections. */
+  readonly ready: boolean;
+}
+
+const MAX_LOG_BYTES = 10_000_000;
+
+/**
+ * Makes the cluster where there is none. It is made under another name and renamed when it is complete, so that a
+ * process killed on the way leaves nothing that later starts would trip over.
+ */
+export async function ensureCluster(place: ServerPlace, account: ServerAccount, binaries: ServerBinaries): Promise<void> {
+  if (existsSync(place.cluster)) return;
+  for (const name of readdirSync(place.folder)) {
+    if (name.startsWith('cluster.')) rmSync(join(place.folder, name), { recursive: true, force: true });
+  }
+  const draft = `${place.cluster}.${process.pid}`;
+  const common = ['-D', draft, '-U', CLUSTER_USER, '-E', 'UTF8', '--locale=C', '--auth-local=trust', '--auth-host=reject', '--no-instructions'];
+  try {
+    // Ordered by bytes, but with case for all of Unicode: full-text search folds it.
+    await initdb(binaries, [...common, '--lc-ctype=C.UTF-8'], place, account);
+  } catch (error) {
+    if (!/invalid locale name/.test(String((error as { stderr?: string }).stderr))) throw error;
+    await initdb(binaries, common, place, account);
+  }
+  renameSync(draft, place.cluster);
+}
+
+async function initdb(binaries: ServerBinaries, args: string[], place: ServerPlace, account: ServerAccount): Promise<void> {
+  await promisify(execFile)(binaries.initdb, args, spawnOptions(place, account));
+}
+
+/**
+ * Starts the postmaster, in a session of its own: Ctrl-C in a terminal goes to the whole foreground group, and the
+ * server must outlive FleetFlag's own shutdown. Resolves with its process id; it does not answer yet.
+ */
+export function spawnPostmaster(place: ServerPlace, account: ServerAccount, binaries: ServerBinaries, socketFolder: string): number {
+  const settings = {
+    listen_addresses: '',
+    unix_socket_directories: socketFolder,
+    unix_socket_permissions: '0700',
+    port: '5432',
+    max_connections: '100',
+    shared_buffers: '64MB',
+    max_wal_size: '256MB',
+    fsync: 'on',
+    synchronous_commit: 'on',
+    full_page_writes: 'on',
+    timezone: 'UTC',
+    log_timezone: 'UTC',
+    log_destination: 'stderr',
+    ...(binaries.hasStatStatements ? { shared_preload_libraries: 'pg_stat_statements' } : {}),
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  if (existsSync(place.logFile) && statSync(place.logFile).size > MAX_LOG_BYTES) renameSync(place.logFile, `${place.logFile}.1`);
+  const logFile = openSync(place.logFile, 'a', 0o600);
+  try {
+    const child = spawn(binaries.postgres, ['-D', place.cluster, ...args], {
+      ...spawnOptions(place, account),
+      detached: true,
+      stdio: ['ignore', logFile, logFile],
+    });
+    // A failed spawn is seen by the caller as a process that is not there.
+    child.on('error', () => {});
+    child.unref();
+    return child.pid ?? 0;
+  } finally {
+    closeSync(logFile);
+  }
+}
+
+/** The postmaster of the cluster if one lives; a `postmaster.pid` whose number now means another program is removed. */
+export function findPostmaster(place: ServerPlace): Postmaster | null {
+  const file = join(place.cluster, 'postmaster.pid');
+  if (!existsSync(file)) return null;
+  // Source: PostgreSQL 15, src/include/utils/pidfile.h: pid, data directory, start time, port, socket directory,
+  // listen address, shared memory key, status
+  const [pidText, , , , socketFolder, , , status] = readFileSync(file, 'utf8').split('\n');
+  const pid = Number(pidText);
+  const identity = processIdentity(pid);
+  if (identity === null) return null;
+  if (!commandLine(pid)?.includes(place.cluster)) {
+    rmSync(file, { force: true });
+    return null;
+  }
+  return { pid, identity, socketFolder: socketFolder?.trim() || place.folder, ready: status?.trim() === 'ready' };
+}
+
+/** The last lines that the server wrote, for messages. */
+export function lastLogLines(place: ServerPlace, from = 0): string {
+  if (!existsSync(place.logFile)) return '';
+  return readFileSync(place.logFile).subarray(from).toString('utf8').trimEnd().split('\n').slice(-8).join('\n');
+}
+
+/** The size of the server's log in bytes: where what comes next begins. */
+export function logSize(place: ServerPlace): number {
+  return existsSync(place.logFile) ? statSync(place.logFile).size : 0;
+}
+
+/** Nothing of our own environment reaches the server; HOME and the locale may be unset here. */
+function spawnOptions(place: ServerPlace, account: ServerAccount) {
+  return {
+    cwd: place.folder,
+    env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+    ...(account.other ? { uid: account.uid, gid: account.gid } : {}),
+  };
+}

@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { processIdentity } from './process-identity.ts';
+
+/** A lock that dies with its owner, held until `release`. */
+export interface OwnerLock {
+  release(): void;
+}
+
+/**
+ * Takes the lock file `path` for this process. A lock whose owner has died is taken over, however it died.
+ *
+ * @param describe the refusal for the process id of a living owner
+ * @throws Error with that refusal
+ */
+export function takeOwnerLock(path: string, describe: (pid: number) => string): OwnerLock {
+  const content = JSON.stringify({ pid: process.pid, identity: processIdentity(process.pid), token: randomUUID() });
+  const draft = `${path}.${process.pid}.${randomUUID()}`;
+  writeFileSync(draft, content, { mode: 0o600 });
+  try {
+    // A hard link appears with its content or not at all, and never over another.
+    while (!tryLink(draft, path)) {
+      const held = readOrNull(path);
+      if (held === null) continue;
+      const owner = livingOwner(held);
+      if (owner !== null) throw new Error(describe(owner));
+      setAside(path, held);
+    }
+  } finally {
+    rmSync(draft, { force: true });
+  }
+  return {
+    release: () => {
+      if (readOrNull(path) === content) rmSync(path, { force: true });
+    },
+  };
+}
+
+/** Removes a dead owner's lock. Another process may have done so and taken it meanwhile: its lock is put back. */
+function setAside(path: string, expected: string): void {
+  const aside = `${path}.${process.pid}.${randomUUID()}`;
+  try {
+    renameSync(path, aside);
+  } catch {
+    return;
+  }
+  if (readOrNull(aside) !== expected) tryLink(aside, path);
+  rmSync(aside, { force: true });
+}
+
+function livingOwner(content: string): number | null {
+  try {
+    const { pid, identity } = JSON.parse(content) as { pid: number; identity: string };
+    return processIdentity(pid) === identity ? pid : null;
+  } catch {
+    return null;
+  }
+}
+
+function tryLink(existing: string, path: string): boolean {
+  try {
+    linkSync(existing, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function readOrNull(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}

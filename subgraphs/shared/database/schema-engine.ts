@@ -1,0 +1,89 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import { bindMigrationAwareSqlAdapterFactory, type SqlDriverAdapter } from '@prisma/driver-adapter-utils';
+import type * as Engine from '@prisma/schema-engine-wasm';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { Pool } from 'pg';
+
+export type SchemaEngine = Engine.SchemaEngine;
+export type MigrationList = Engine.MigrationList;
+
+/** Everything in the database is Prisma's to look at. */
+export const NO_FILTER = { externalTables: [], externalEnums: [] };
+
+type EngineModule = typeof Engine & { __wbg_set_wasm(exports: object): void };
+
+/** Node's types leave WebAssembly to the DOM library. */
+const { WebAssembly } = globalThis as unknown as {
+  WebAssembly: { instantiate(code: Uint8Array, imports: Record<string, object>): Promise<{ instance: { exports: Record<string, () => void> } }> };
+};
+
+let loading: Promise<EngineModule> | null = null;
+
+/**
+ * Prisma's schema engine (its WASM build: the native one would have to be downloaded) on the pool's database. It
+ * writes the same `_prisma_migrations` as the `prisma migrate` commands. `free()` it after use; the pool stays open.
+ *
+ * @param datamodel the text of schema.prisma
+ * @param addToScript what to run with a script, in the same transaction; '' for nothing
+ */
+export async function openSchemaEngine(pool: Pool, datamodel: string, addToScript: (script: string) => string = () => ''): Promise<SchemaEngine> {
+  loading ??= loadEngine();
+  const { SchemaEngine } = await loading;
+  const adapter = bindMigrationAwareSqlAdapterFactory(new WholeScriptFactory(pool, addToScript));
+  return SchemaEngine.new({ datamodels: [['schema.prisma', datamodel]] }, () => {}, adapter);
+}
+
+/**
+ * The package imports its `.wasm` file as a module, which Node 20 does only under a flag: done by hand here.
+ */
+async function loadEngine(): Promise<EngineModule> {
+  const name = '@prisma/schema-engine-wasm/schema_engine_bg';
+  const engine = (await import(name)) as EngineModule;
+  const file = join(dirname(createRequire(import.meta.url).resolve(name)), 'schema_engine_bg.wasm');
+  const { instance } = await WebAssembly.instantiate(await readFile(file), { './schema_engine_bg.js': withoutHoldingTimers(engine) });
+  engine.__wbg_set_wasm(instance.exports);
+  instance.exports['__wbindgen_start']?.();
+  return engine;
+}
+
+/** The engine leaves its timeout for Prisma's lock (10 s) running when it has the lock: that must not hold up an exit. */
+function withoutHoldingTimers(engine: object): object {
+  const bindings: Record<string, unknown> = { ...engine };
+  for (const [name, binding] of Object.entries(bindings)) {
+    if (!name.startsWith('__wbg_setTimeout')) continue;
+    bindings[name] = (...args: unknown[]) => (binding as (...args: unknown[]) => NodeJS.Timeout)(...args).unref();
+  }
+  return bindings;
+}
+
+/**
+ * PrismaPg splits a script at each semicolon, also inside the body of a function. PostgreSQL's simple query protocol
+ * takes the whole script and runs it in one transaction.
+ */
+class WholeScriptFactory extends PrismaPg {
+  readonly #pool: Pool;
+  readonly #addToScript: (script: string) => string;
+
+  constructor(pool: Pool, addToScript: (script: string) => string) {
+    super(pool);
+    this.#pool = pool;
+    this.#addToScript = addToScript;
+  }
+
+  override async connect(): ReturnType<PrismaPg['connect']> {
+    return this.#whole(await super.connect());
+  }
+
+  override async connectToShadowDb(): ReturnType<PrismaPg['connectToShadowDb']> {
+    throw new Error('Migrations are written by hand here: no shadow database is used.');
+  }
+
+  #whole<T extends SqlDriverAdapter>(adapter: T): T {
+    adapter.executeScript = async (script) => {
+      await this.#pool.query(`${script}\n${this.#addToScript(script)}`);
+    };
+    return adapter;
+  }
+}

@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
+import { openDatabase, type Database } from '../database/database.ts';
+import { databaseUrl } from './test-server.ts';
+
+export interface TestDatabase {
+  readonly url: string;
+  readonly database: Database;
+  /** Closes and deletes the database. */
+  drop(): Promise<void>;
+}
+
+/** SQLSTATE object_in_use: somebody else is copying the template. */
+const IN_USE = '55006';
+
+/**
+ * A migrated database for one test file, empty but for what the migrations put there. Needs the project `database`
+ * (file name `*.db.test.ts`).
+ */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const url = await createBareDatabase(process.env['FLEETFLAG_TEST_TEMPLATE']);
+  const database = await openDatabase({ url, maxConnections: 5 });
+  return {
+    url,
+    database,
+    drop: async () => {
+      await database.close();
+      await dropDatabase(url);
+    },
+  };
+}
+
+/** Makes an empty database, or a copy of `template`, and gives its URL; `dropDatabase` takes it away. */
+export async function createBareDatabase(template = 'template0'): Promise<string> {
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await onServer((client) => client.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));
+      return databaseUrl(serverUrl(), name);
+    } catch (error) {
+      if ((error as { code?: string }).code !== IN_USE || attempt === 100) throw error;
+      await delay(50);
+    }
+  }
+}
+
+/** Deletes a database made by `createBareDatabase`, ending what is still connected. */
+export async function dropDatabase(url: string): Promise<void> {
+  const name = new URL(url).pathname.slice(1);
+  await onServer((client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+}
+
+async function onServer(use: (client: Client) => Promise<unknown>): Promise<void> {
+  const client = new Client({ connectionString: serverUrl() });
+  await client.connect();
+  try {
+    await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+function serverUrl(): string {
+  const url = process.env['FLEETFLAG_TEST_SERVER'];
+  if (!url) throw new Error('No test server: tests of the database are named *.db.test.ts.');
+  return url;
+}
