@@ -1,0 +1,36 @@
+/**
+ * What an operator can ask of a running agent: `GET /v1/status`.
+ */
+import type { Environment } from '../../core/model.ts';
+import type { StoreStatus } from '../store/vehicle-store.ts';
+import type { RefusalReason } from '../trust/refusals.ts';
+
+export interface AgentStatus {
+  readonly version: string;
+  /** Null until a token or a database says who this is. */
+  readonly vin: string | null;
+  readonly environment: Environment | null;
+  /** Whether flags can be evaluated. */
+  readonly ready: boolean;
+  readonly connected: boolean;
+  /** The revision on disk: what the vehicle would have after a power cut now. */
+  readonly revision: number;
+  /** The revision that is evaluated; beyond `revision` only while the database cannot be written. */
+  readonly evaluatedRevision: number;
+  /** ISO 8601, by the vehicle's clock; null: never. */
+  readonly lastSyncAt: string | null;
+  /** ISO 8601, by the control plane's clock: the flags are as fresh as this. */
+  readonly lastStatementAt: string | null;
+  readonly syncCount: number;
+  readonly flags: number;
+  /** Flags past their TTL: they give their safe defaults. */
+  readonly staleFlags: number;
+  readonly cacheBytes: number;
+  /** Resident memory of the process. */
+  readonly memoryBytes: number;
+  /** Ids of the keys that are trusted. */
+  readonly pinnedKeys: readonly string[];
+  /** How often something was not believed since the start, by reason. */
+  readonly refusals: Partial<Record<RefusalReason, number>>;
+  readonly store: Omit<StoreStatus, 'bytes' | 'persistedRevision'>;
+}

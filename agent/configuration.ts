@@ -1,0 +1,143 @@
+/**
+ * The agent's settings: options of the command line, each also as an environment variable; the option wins.
+ * The only file of the agent that reads the environment.
+ */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { isLoopback } from './api/local-server.ts';
+import type { VehicleFacts } from './evaluate/flag-evaluator.ts';
+import { describeError, type LogFormat } from './log.ts';
+import { PinnedKeys } from './trust/pinned-keys.ts';
+
+export interface AgentConfiguration {
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly databaseFile: string;
+  /** Null: no HTTP server. */
+  readonly listen: { readonly host: string; readonly port: number } | null;
+  /** Null: the keys of the first contact. */
+  readonly keys: PinnedKeys | null;
+  readonly vehicle: VehicleFacts;
+  /** Milliseconds. */
+  readonly resyncMs: number;
+  readonly logFormat: LogFormat;
+}
+
+/** Everything that is wrong with the settings, in one message. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+
+  constructor(readonly faults: readonly string[]) {
+    super(`The agent cannot start:\n${faults.map((fault) => `  - ${fault}`).join('\n')}\n\n${USAGE}`);
+  }
+}
+
+const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'model', 'sw-version', 'region', 'resync-minutes', 'log-format'] as const;
+type Option = (typeof OPTIONS)[number];
+const SWITCHES = ['allow-remote'] as const;
+
+const USAGE = `Usage: npm run agent -- --url ws://host:4000/graphql --token-file FILE --db FILE [options]
+  --listen HOST:PORT      serve OFREP and status over HTTP (127.0.0.1:7788)
+  --allow-remote          let --listen name an address that other machines reach
+  --keys FILE             JWK set of the keys to trust; absent: those of the first contact (development)
+  --model, --sw-version, --region TEXT   the vehicle's own facts
+  --resync-minutes N      between syncs of an idle connection (10)
+  --log-format plain|json
+Each option is also read from the environment: FLEETFLAG_AGENT_TOKEN_FILE for --token-file.`;
+
+/** The environment variable of an option: `FLEETFLAG_AGENT_TOKEN_FILE` for `token-file`. */
+function variableName(option: string): string {
+  return `FLEETFLAG_AGENT_${option.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/**
+ * Reads and checks all settings. Rejects with a ConfigurationError that names every fault.
+ *
+ * @param args the command line after the script's name
+ */
+export async function readConfiguration(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): Promise<AgentConfiguration> {
+  const faults: string[] = [];
+  const given = readArguments(args, faults);
+  const value = (option: Option): string | undefined => given.values.get(option) ?? (environment[variableName(option)] || undefined);
+  const required = (option: Option): string => {
+    const text = value(option);
+    if (text === undefined) faults.push(`--${option} (or ${variableName(option)}) is required`);
+    return text ?? '';
+  };
+
+  const url = required('url');
+  if (url !== '' && !isWebsocketUrl(url)) faults.push(`--url must be a ws:// or wss:// address, not "${url}"`);
+  const tokenFile = required('token-file');
+  const databaseFile = required('db');
+
+  const allowRemote = given.switches.has('allow-remote') || ['1', 'true'].includes(environment[variableName('allow-remote')] ?? '');
+  const listen = readListen(value('listen'), allowRemote, faults);
+  const keys = await readKeys(value('keys'), faults);
+
+  const minutes = Number(value('resync-minutes') ?? '10');
+  if (!(minutes > 0 && minutes <= 1440)) faults.push('--resync-minutes must be a number above 0, at most 1440');
+  const logFormat = value('log-format') ?? 'plain';
+  if (logFormat !== 'plain' && logFormat !== 'json') faults.push(`--log-format must be plain or json, not "${logFormat}"`);
+
+  if (faults.length > 0) throw new ConfigurationError(faults);
+  return Object.freeze({
+    url,
+    tokenFile,
+    databaseFile,
+    listen,
+    keys,
+    vehicle: { model: value('model'), swVersion: value('sw-version'), region: value('region') },
+    resyncMs: minutes * 60_000,
+    logFormat: logFormat as LogFormat,
+  });
+}
+
+function readArguments(args: readonly string[], faults: string[]): { values: Map<Option, string>; switches: Set<string> } {
+  const { tokens } = parseArgs({
+    args: [...args],
+    strict: false,
+    tokens: true,
+    options: {
+      ...Object.fromEntries(OPTIONS.map((name) => [name, { type: 'string' as const }])),
+      ...Object.fromEntries(SWITCHES.map((name) => [name, { type: 'boolean' as const }])),
+    },
+  });
+  const values = new Map<Option, string>();
+  const switches = new Set<string>();
+  for (const token of tokens) {
+    if (token.kind === 'positional') faults.push(`"${token.value}" belongs to no option`);
+    if (token.kind !== 'option') continue;
+    if ((SWITCHES as readonly string[]).includes(token.name)) switches.add(token.name);
+    else if (!(OPTIONS as readonly string[]).includes(token.name)) faults.push(`there is no option ${token.rawName}`);
+    else if (token.value === undefined || token.value === '') faults.push(`--${token.name} needs a value`);
+    else values.set(token.name as Option, token.value);
+  }
+  return { values, switches };
+}
+
+function isWebsocketUrl(text: string): boolean {
+  return URL.canParse(text) && ['ws:', 'wss:'].includes(new URL(text).protocol);
+}
+
+function readListen(text: string | undefined, allowRemote: boolean, faults: string[]): AgentConfiguration['listen'] {
+  if (text === undefined) return null;
+  const match = /^(?:(\[[0-9a-f:]+\]|[^:]+):)?(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[2] ?? NaN);
+  if (match === null || port > 65_535) {
+    faults.push(`--listen must be HOST:PORT, not "${text}"`);
+    return null;
+  }
+  const host = (match[1] ?? '127.0.0.1').replace(/^\[(.*)\]$/, '$1');
+  if (!isLoopback(host) && !allowRemote) faults.push(`--listen ${text} would be reachable from outside; add --allow-remote if that is meant`);
+  return { host, port };
+}
+
+async function readKeys(path: string | undefined, faults: string[]): Promise<PinnedKeys | null> {
+  if (path === undefined) return null;
+  try {
+    return await PinnedKeys.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    faults.push(`--keys ${path} is not a JWK set: ${describeError(error)}`);
+    return null;
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Answers "what is this flag for this vehicle now", from memory, from what has been verified.
+ */
+import { randomUUID } from 'node:crypto';
+import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
+import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
+import type { HeldFlag, VehicleState } from '../state.ts';
+import type { StoredVariant } from '../store/state-rows.ts';
+import { isStale } from '../sync/apply.ts';
+
+/** What the vehicle knows of itself beside its VIN. */
+export interface VehicleFacts {
+  readonly model?: string | undefined;
+  readonly swVersion?: string | undefined;
+  readonly region?: string | undefined;
+}
+
+/** What a program may add to, or say instead of, the vehicle's own facts; never the VIN. */
+export interface ProgramContext {
+  readonly model?: string | undefined;
+  readonly swVersion?: string | undefined;
+  readonly region?: string | undefined;
+  readonly attributes?: JsonObject | undefined;
+}
+
+export interface EvaluatedFlag {
+  readonly definition: FlagDefinition;
+  readonly evaluation: Evaluation;
+}
+
+interface Compiled {
+  readonly held: HeldFlag;
+  readonly compiled: CompiledFlag;
+}
+
+export class FlagEvaluator {
+  readonly #facts: VehicleFacts;
+  readonly #now: () => number;
+  /** Drawn at each start: rollouts that are not sticky mix it in. */
+  readonly #nonce = randomUUID();
+  #state: VehicleState | null = null;
+  #flags = new Map<string, Compiled>();
+
+  /** @param now milliseconds since 1970 */
+  constructor(facts: VehicleFacts, now: () => number) {
+    this.#facts = facts;
+    this.#now = now;
+  }
+
+  /** Evaluates from `state` from now on; only what changed is compiled again. */
+  replace(state: VehicleState): void {
+    const flags = new Map<string, Compiled>();
+    for (const [key, held] of state.flags) {
+      const known = this.#flags.get(key);
+      flags.set(key, { held, compiled: known?.held.jws === held.jws ? known.compiled : compileFlag(held.definition) });
+    }
+    this.#flags = flags;
+    this.#state = state;
+  }
+
+  /** Undefined where there is no such flag. Never throws. */
+  evaluate(key: string, context: ProgramContext = {}): EvaluatedFlag | undefined {
+    const flag = this.#flags.get(key);
+    if (flag === undefined || this.#state === null) return undefined;
+    const evaluation = evaluateFlag(flag.compiled, this.#contextOf(this.#state.identity.vin, context), {
+      stale: isStale(flag.held, this.#state, this.#now() / 1000),
+      nonce: this.#nonce,
+    });
+    return { definition: flag.held.definition, evaluation };
+  }
+
+  /** All keys, in order. */
+  keys(): string[] {
+    return [...this.#flags.keys()].sort();
+  }
+
+  /**
+   * What the `variant` column holds of a flag: the variant this vehicle has, in the three words that the column
+   * allows. A variant of another name counts as `treatment` where a rollout gave it, else as `enabled`.
+   */
+  storedVariant(flag: HeldFlag, vin: string): StoredVariant {
+    const known = this.#flags.get(flag.key);
+    const compiled = known?.held.jws === flag.jws ? known.compiled : compileFlag(flag.definition);
+    const { variant, reason } = evaluateFlag(compiled, this.#contextOf(vin, {}), { nonce: this.#nonce });
+    if (variant === 'control' || variant === 'treatment' || variant === 'enabled') return variant;
+    return reason === 'SPLIT' ? 'treatment' : 'enabled';
+  }
+
+  #contextOf(vin: string, context: ProgramContext): EvaluationContext {
+    return {
+      vin,
+      model: context.model ?? this.#facts.model ?? null,
+      swVersion: context.swVersion ?? this.#facts.swVersion ?? null,
+      region: context.region ?? this.#facts.region ?? null,
+      attributes: context.attributes ?? null,
+    };
+  }
+}

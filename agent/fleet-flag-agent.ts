@@ -1,0 +1,316 @@
+/**
+ * FleetFlag in a vehicle: loads what it has, stays in touch, and evaluates whether or not anybody answers.
+ */
+import { EventEmitter } from 'node:events';
+import type { JsonValue } from '../core/model.ts';
+import { evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
+import type { AgentStatus } from './api/agent-status.ts';
+import { FlagEvaluator, type EvaluatedFlag, type ProgramContext, type VehicleFacts } from './evaluate/flag-evaluator.ts';
+import { describeError, type Log } from './log.ts';
+import type { VehicleIdentity, VehicleState } from './state.ts';
+import { nodeFileSystem, type FileSystem } from './store/durable-file.ts';
+import { VehicleStore } from './store/vehicle-store.ts';
+import { isStale } from './sync/apply.ts';
+import { Backoff } from './sync/backoff.ts';
+import { GatewayConnection } from './sync/gateway-connection.ts';
+import type { GatewayLink, LinkTimings } from './sync/gateway-link.ts';
+import { SyncSession } from './sync/sync-session.ts';
+import { readVehicleCredential, type VehicleCredential } from './sync/vehicle-credential.ts';
+import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-keys.ts';
+import { RefusalCounter, type Refusal } from './trust/refusals.ts';
+import { AGENT_VERSION } from './version.ts';
+
+/** All in milliseconds. */
+export interface AgentTimings extends LinkTimings {
+  /** Bound of the first wait before connecting again. */
+  readonly backoffMs: number;
+  /** No wait is longer. */
+  readonly backoffCapMs: number;
+  /** Between two syncs of an idle connection; up to a tenth is added at random. */
+  readonly resyncMs: number;
+  /** Until a database that could not be written is tried again. */
+  readonly storeRetryMs: number;
+}
+
+const DEFAULT_TIMINGS: AgentTimings = {
+  openMs: 10_000,
+  acknowledgeMs: 10_000,
+  pingMs: 20_000,
+  pongMs: 10_000,
+  requestMs: 30_000,
+  backoffMs: 1000,
+  backoffCapMs: 30_000,
+  resyncMs: 600_000,
+  storeRetryMs: 5000,
+};
+
+export interface FleetFlagAgentOptions {
+  /** The gateway's websocket: `ws://host:4000/graphql`. */
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly databaseFile: string;
+  /** The keys to trust; null: those kept from before, and at the very first contact those that the control plane serves. */
+  readonly keys?: PinnedKeys | null;
+  readonly vehicle?: VehicleFacts;
+  readonly log?: Log;
+  readonly timings?: Partial<AgentTimings>;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+  readonly files?: FileSystem;
+}
+
+/** A flag that has another definition now, or has gone. */
+export interface FlagChange {
+  readonly key: string;
+  readonly revision: number;
+  readonly removed: boolean;
+}
+
+export class FleetFlagAgent {
+  readonly #options: Required<Omit<FleetFlagAgentOptions, 'timings'>> & { readonly timings: AgentTimings };
+  readonly #evaluator: FlagEvaluator;
+  readonly #store: VehicleStore;
+  readonly #connection: GatewayConnection;
+  readonly #refusals = new RefusalCounter();
+  readonly #events = new EventEmitter<{ change: [FlagChange] }>();
+  readonly #ready: Promise<void>;
+  #becomeReady!: () => void;
+  #isReady = false;
+  #state: VehicleState | null = null;
+  #keys: PinnedKeys | null;
+
+  constructor(options: FleetFlagAgentOptions) {
+    this.#options = {
+      keys: null,
+      vehicle: {},
+      log: () => undefined,
+      now: Date.now,
+      random: Math.random,
+      files: nodeFileSystem,
+      ...options,
+      timings: { ...DEFAULT_TIMINGS, ...options.timings },
+    };
+    const { timings, log, now, random, files, vehicle } = this.#options;
+    this.#keys = this.#options.keys;
+    this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
+    this.#evaluator = new FlagEvaluator(vehicle, now);
+    this.#store = new VehicleStore({
+      path: options.databaseFile,
+      files,
+      log,
+      now,
+      refuse: this.#refuse,
+      variantOf: (flag, vin) => this.#evaluator.storedVariant(flag, vin),
+      agentVersion: AGENT_VERSION,
+      retryMs: timings.storeRetryMs,
+    });
+    this.#connection = new GatewayConnection({
+      url: options.url,
+      timings,
+      backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
+      stableMs: timings.backoffMs * 5,
+      log,
+      credential: this.#credential,
+      use: this.#useLink,
+    });
+  }
+
+  /**
+   * Loads the database and begins to connect. Resolves when loading is done, whether or not there was anything to
+   * load; see `ready()`. Never rejects for a broken file or an absent network.
+   */
+  async start(): Promise<void> {
+    const { log, tokenFile } = this.#options;
+    const identity = await readVehicleCredential(tokenFile).then(
+      (credential) => credential.identity,
+      (error: unknown) => {
+        log('error', `no vehicle token: ${describeError(error)}`);
+        return null;
+      },
+    );
+    const loaded = await this.#store.load(identity, this.#keys);
+    if (loaded !== null) {
+      this.#keys = loaded.keys;
+      this.#become(loaded.state);
+      if (loaded.state.lastSyncAt > 0) this.#setReady();
+    }
+    this.#connection.start();
+  }
+
+  /** Stops: the connection, then the database, with all that was applied written. */
+  async close(): Promise<void> {
+    await this.#connection.close();
+    await this.#store.close();
+    this.#events.removeAllListeners();
+  }
+
+  /** Resolves once flags can be evaluated: loaded from the file, or after the first sync. */
+  ready(): Promise<void> {
+    return this.#ready;
+  }
+
+  booleanValue(key: string, defaultValue: boolean, context?: ProgramContext): boolean {
+    return this.booleanDetails(key, defaultValue, context).value;
+  }
+
+  stringValue(key: string, defaultValue: string, context?: ProgramContext): string {
+    return this.stringDetails(key, defaultValue, context).value;
+  }
+
+  numberValue(key: string, defaultValue: number, context?: ProgramContext): number {
+    return this.numberDetails(key, defaultValue, context).value;
+  }
+
+  jsonValue(key: string, defaultValue: JsonValue, context?: ProgramContext): JsonValue {
+    return this.jsonDetails(key, defaultValue, context).value;
+  }
+
+  /** Value, variant and reason; `defaultValue` with an error code where there is no such flag or it is of another type. Never throws. */
+  booleanDetails(key: string, defaultValue: boolean, context?: ProgramContext): EvaluationDetails<boolean> {
+    return this.#details(key, 'boolean', defaultValue, context);
+  }
+
+  /** As `booleanDetails`, for a flag of type string. */
+  stringDetails(key: string, defaultValue: string, context?: ProgramContext): EvaluationDetails<string> {
+    return this.#details(key, 'string', defaultValue, context);
+  }
+
+  /** As `booleanDetails`, for a flag of type number. */
+  numberDetails(key: string, defaultValue: number, context?: ProgramContext): EvaluationDetails<number> {
+    return this.#details(key, 'number', defaultValue, context);
+  }
+
+  /** As `booleanDetails`, for a flag of type json. */
+  jsonDetails(key: string, defaultValue: JsonValue, context?: ProgramContext): EvaluationDetails<JsonValue> {
+    return this.#details(key, 'json', defaultValue, context);
+  }
+
+  /** Evaluates a flag of any type; undefined where there is no such flag. Never throws. */
+  evaluate(key: string, context?: ProgramContext): EvaluatedFlag | undefined {
+    return this.#evaluator.evaluate(key, context);
+  }
+
+  /** The keys of all flags, in order. */
+  flagKeys(): string[] {
+    return this.#evaluator.keys();
+  }
+
+  /** Calls `listener` for each flag that changes from now on, once it is persisted and evaluated. Returns a function that ends it. */
+  onChange(listener: (change: FlagChange) => void): () => void {
+    this.#events.on('change', listener);
+    return () => void this.#events.off('change', listener);
+  }
+
+  status(): AgentStatus {
+    const { bytes, persistedRevision, ...store } = this.#store.status();
+    const state = this.#state;
+    const seconds = this.#options.now() / 1000;
+    return {
+      version: AGENT_VERSION,
+      vin: state?.identity.vin ?? null,
+      environment: state?.identity.environment ?? null,
+      ready: this.#isReady,
+      connected: this.#connection.connected,
+      revision: persistedRevision,
+      evaluatedRevision: state?.revision ?? 0,
+      lastSyncAt: isoTime(state?.lastSyncAt),
+      lastStatementAt: isoTime(state?.statement?.issuedAt),
+      syncCount: state?.syncCount ?? 0,
+      flags: state?.flags.size ?? 0,
+      staleFlags: state === null ? 0 : [...state.flags.values()].filter((flag) => isStale(flag, state, seconds)).length,
+      cacheBytes: bytes,
+      memoryBytes: process.memoryUsage.rss(),
+      pinnedKeys: this.#keys?.keys.map(({ kid }) => kid) ?? [],
+      refusals: this.#refusals.totals(),
+      store,
+    };
+  }
+
+  #details<T extends JsonValue>(key: string, type: ValueType, defaultValue: T, context?: ProgramContext): EvaluationDetails<T> {
+    return evaluationDetails(key, type, defaultValue, this.#evaluator.evaluate(key, context), this.#isReady);
+  }
+
+  readonly #refuse = (refusal: Refusal): void => {
+    this.#refusals.add(refusal);
+    this.#options.log('error', describeError(refusal), { reason: refusal.reason });
+  };
+
+  readonly #credential = async (): Promise<VehicleCredential> => {
+    const credential = await readVehicleCredential(this.#options.tokenFile);
+    const own: VehicleIdentity | undefined = this.#state?.identity;
+    const { identity } = credential;
+    if (own !== undefined && (own.vin !== identity.vin || own.environment !== identity.environment)) {
+      throw new Error(`the token is now for ${identity.vin} in ${identity.environment}; restart the agent to become that vehicle`);
+    }
+    if (own === undefined) {
+      const loaded = await this.#store.load(identity, this.#keys);
+      if (loaded !== null) {
+        this.#keys = loaded.keys;
+        this.#become(loaded.state);
+      }
+    }
+    if (this.#keys === null) {
+      const address = keySetAddress(this.#options.url);
+      this.#keys = await fetchPinnedKeys(address, this.#options.timings.openMs);
+      const names = this.#keys.keys.map(({ kid }) => kid).join(', ');
+      this.#options.log('warn', `trusting the keys that ${address} serves, from now on: ${names}`);
+    }
+    return credential;
+  };
+
+  readonly #useLink = async (link: GatewayLink): Promise<void> => {
+    const { log, now, random, timings } = this.#options;
+    await new SyncSession({
+      link,
+      keys: this.#keys!,
+      log,
+      now,
+      state: () => this.#state!,
+      commit: async (next) => {
+        await this.#store.save(next, this.#keys!);
+        this.#become(next);
+      },
+      refuse: this.#refuse,
+      synced: () => this.#setReady(),
+      resyncDelay: () => timings.resyncMs * (1 + random() / 10),
+      backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
+    }).run();
+  };
+
+  /** Evaluates from `next` from now on, and tells the listeners what is different. */
+  #become(next: VehicleState): void {
+    const before = this.#state;
+    this.#state = next;
+    this.#evaluator.replace(next);
+    if (before === null) return;
+    for (const [key, { revision, jws }] of next.flags) {
+      if (before.flags.get(key)?.jws !== jws) this.#announce({ key, revision, removed: false });
+    }
+    for (const key of before.flags.keys()) {
+      if (!next.flags.has(key)) this.#announce({ key, revision: next.removedAhead.get(key) ?? next.revision, removed: true });
+    }
+  }
+
+  #announce(change: FlagChange): void {
+    for (const listener of this.#events.listeners('change') as ((change: FlagChange) => void)[]) {
+      try {
+        listener(change);
+      } catch (error) {
+        // A program's fault must not keep the vehicle from its next change.
+        this.#options.log('error', `a change listener failed: ${describeError(error)}`);
+      }
+    }
+  }
+
+  #setReady(): void {
+    if (this.#isReady) return;
+    this.#isReady = true;
+    this.#becomeReady();
+  }
+}
+
+function isoTime(seconds: number | undefined): string | null {
+  return seconds === undefined || seconds === 0 ? null : new Date(seconds * 1000).toISOString();
+}

@@ -1,0 +1,92 @@
+/**
+ * A file in two generations, replaced so that a power cut at any byte leaves the old content or the new.
+ *
+ * The new content is written beside the file and flushed before any name changes; then the present generation
+ * becomes `<file>.previous` and the new one takes its name. Between those two renames the file is missing, and
+ * `.previous` is the old content: a reader tries both.
+ */
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** What is needed of a file system; each call has reached the disk when it resolves, or rejects. */
+export interface FileSystem {
+  /** Rejects with code ENOENT where there is no such file. */
+  read(path: string): Promise<Uint8Array>;
+  /** Writes and flushes a whole file, which may be torn when this rejects. */
+  write(path: string, bytes: Uint8Array): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Makes renames in this folder durable. */
+  flushFolder(path: string): Promise<void>;
+  createFolder(path: string): Promise<void>;
+}
+
+export const nodeFileSystem: FileSystem = {
+  read: (path) => readFile(path),
+  async write(path, bytes) {
+    const handle = await open(path, 'w', 0o600);
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+  rename: (from, to) => rename(from, to),
+  async flushFolder(path) {
+    // Windows cannot open a folder; its file systems journal renames themselves.
+    if (process.platform === 'win32') return;
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+  async createFolder(path) {
+    await mkdir(path, { recursive: true });
+  },
+};
+
+export type Generation = 'current' | 'previous';
+
+export class DurableFile {
+  constructor(
+    readonly path: string,
+    private readonly files: FileSystem,
+  ) {}
+
+  /** The bytes of a generation, or null where there is none. Rejects where it exists and cannot be read. */
+  async read(generation: Generation): Promise<Uint8Array | null> {
+    try {
+      return await this.files.read(this.#pathOf(generation));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Replaces the content. When it resolves the new content is on disk; when it rejects, the old one or the new is.
+   *
+   * @param keepPresent false where the present generation is known to be broken: a good `.previous` is then kept
+   */
+  async replace(bytes: Uint8Array, keepPresent: boolean): Promise<void> {
+    const folder = dirname(this.path);
+    const temporary = `${this.path}.next`;
+    await this.files.createFolder(folder);
+    await this.files.write(temporary, bytes);
+    if (keepPresent) {
+      try {
+        await this.files.rename(this.path, this.#pathOf('previous'));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      }
+    }
+    await this.files.rename(temporary, this.path);
+    await this.files.flushFolder(folder);
+  }
+
+  #pathOf(generation: Generation): string {
+    return generation === 'current' ? this.path : `${this.path}.previous`;
+  }
+}

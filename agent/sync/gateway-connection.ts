@@ -1,0 +1,96 @@
+/**
+ * Stays connected to the gateway: one link after the other, for ever, whatever the reason the last one ended.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { describeError, type Log } from '../log.ts';
+import type { Backoff } from './backoff.ts';
+import { GatewayLink, type LinkTimings } from './gateway-link.ts';
+import type { VehicleCredential } from './vehicle-credential.ts';
+
+/** Close codes that say the token is not accepted (graphql-transport-ws). */
+const REFUSED_CODES = new Set([4401, 4403]);
+
+export interface GatewayConnectionOptions {
+  readonly url: string;
+  readonly timings: LinkTimings;
+  readonly backoff: Backoff;
+  /** A link that lasted this long, in milliseconds, was a good one: the waits start anew after it. */
+  readonly stableMs: number;
+  readonly log: Log;
+  /** Called before each attempt, since a token may be replaced; rejects where there is none that may be used. */
+  readonly credential: () => Promise<VehicleCredential>;
+  /** Uses an acknowledged link until it ends. */
+  readonly use: (link: GatewayLink) => Promise<void>;
+}
+
+export class GatewayConnection {
+  readonly #options: GatewayConnectionOptions;
+  readonly #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #link: GatewayLink | null = null;
+  #connected = false;
+
+  constructor(options: GatewayConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a link is up and acknowledged. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** Ends the present link and tries no more. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#link?.close();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const wait = await this.#attempt();
+      // Unreferenced: an agent inside another program does not keep it alive.
+      await pause(wait, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  /** One link from beginning to end. Resolves to the milliseconds to wait before the next; never rejects. */
+  async #attempt(): Promise<number> {
+    const { url, timings, backoff, log } = this.#options;
+    const startedAt = performance.now();
+    let acknowledged = false;
+    try {
+      const { token } = await this.#options.credential();
+      if (this.#stop.signal.aborted) return 0;
+      const link = new GatewayLink(url, token, timings);
+      this.#link = link;
+      await link.acknowledged.catch(() => undefined);
+      acknowledged = this.#connected = await isUp(link);
+      if (acknowledged) {
+        log('info', `connected to ${url}`);
+        await this.#options.use(link);
+      }
+      const { code, reason } = await link.ended;
+      if (!this.#stop.signal.aborted) log('warn', acknowledged ? 'connection lost' : 'connection failed', { code, reason });
+      if (REFUSED_CODES.has(code)) return backoff.nextSlow();
+    } catch (error) {
+      log('warn', `cannot connect: ${describeError(error)}`);
+    } finally {
+      this.#link?.terminate('done');
+      this.#link = null;
+      this.#connected = false;
+    }
+    if (acknowledged && performance.now() - startedAt >= this.#options.stableMs) backoff.reset();
+    return backoff.next();
+  }
+}
+
+/** Whether an acknowledged link has not ended meanwhile. */
+function isUp(link: GatewayLink): Promise<boolean> {
+  return Promise.race([link.ended.then(() => false), link.acknowledged.then(() => true, () => false)]);
+}

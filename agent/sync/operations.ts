@@ -1,0 +1,84 @@
+/**
+ * What the agent asks of the gateway, and what it gets: the documents, and answers read from untrusted JSON.
+ */
+import type { Environment } from '../../core/model.ts';
+import { Refusal } from '../trust/refusals.ts';
+
+/** The same text and variables in every vehicle of an environment: the gateway then runs it once for all. */
+export const CHANGES_SUBSCRIPTION =
+  'subscription Changes($environment: Environment!) { flagChanges(environment: $environment) { environment revision previousRevision signed { key revision removed jws } statement } }';
+
+export const SYNC_QUERY =
+  'query Sync($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { environment revision full flags { key revision removed jws } statement } }';
+
+/** One flag as it travels: everything but `jws` is unsigned and must agree with it. */
+export interface SignedFlag {
+  readonly key: string;
+  readonly revision: number;
+  readonly removed: boolean;
+  readonly jws: string;
+}
+
+export interface SyncAnswer {
+  readonly revision: number;
+  /** Whether `flags` is all there is, rather than what changed. */
+  readonly full: boolean;
+  readonly flags: readonly SignedFlag[];
+  readonly statement: string;
+}
+
+export interface ChangeEvent {
+  readonly revision: number;
+  readonly previousRevision: number;
+  readonly signed: SignedFlag;
+  readonly statement: string;
+}
+
+/** GraphQL's spelling of an environment. */
+export function environmentVariable(environment: Environment): string {
+  return environment.toUpperCase();
+}
+
+/** Reads `data` of the sync query. Throws a Refusal when malformed or for another environment. */
+export function readSyncAnswer(data: unknown, environment: Environment): SyncAnswer {
+  const answer = member(data, 'flagSync', 'sync');
+  expectEnvironment(answer, environment, 'sync');
+  const { revision, full, flags, statement } = answer;
+  if (!isRevision(revision) || typeof full !== 'boolean' || typeof statement !== 'string' || !Array.isArray(flags)) {
+    throw new Refusal('malformed', 'sync');
+  }
+  return { revision, full, statement, flags: flags.map((flag) => readSignedFlag(flag, 'sync')) };
+}
+
+/** Reads `data` of one event of the subscription. Throws a Refusal when malformed or for another environment. */
+export function readChangeEvent(data: unknown, environment: Environment): ChangeEvent {
+  const event = member(data, 'flagChanges', 'change');
+  expectEnvironment(event, environment, 'change');
+  const { revision, previousRevision, statement } = event;
+  if (!isRevision(revision) || !isRevision(previousRevision) || previousRevision >= revision || typeof statement !== 'string') {
+    throw new Refusal('malformed', 'change');
+  }
+  return { revision, previousRevision, statement, signed: readSignedFlag(event.signed, 'change') };
+}
+
+function readSignedFlag(value: unknown, subject: string): SignedFlag {
+  const { key, revision, removed, jws } = (value ?? {}) as Partial<SignedFlag>;
+  if (typeof key !== 'string' || !isRevision(revision) || typeof removed !== 'boolean' || typeof jws !== 'string') {
+    throw new Refusal('malformed', subject);
+  }
+  return { key, revision, removed, jws };
+}
+
+function member(data: unknown, name: string, subject: string): Record<string, unknown> {
+  const value = (data as Record<string, unknown> | null | undefined)?.[name];
+  if (typeof value !== 'object' || value === null) throw new Refusal('malformed', subject);
+  return value as Record<string, unknown>;
+}
+
+function expectEnvironment(value: Record<string, unknown>, environment: Environment, subject: string): void {
+  if (value.environment !== environmentVariable(environment)) throw new Refusal('wrong-environment', subject);
+}
+
+function isRevision(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

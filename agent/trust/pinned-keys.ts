@@ -1,0 +1,89 @@
+/**
+ * The public keys that a vehicle believes: given as a file, or learnt at the first contact and kept.
+ */
+import { get as httpGet } from 'node:http';
+import { get as httpsGet } from 'node:https';
+import { importJWK, type CryptoKey } from 'jose';
+
+const MAX_KEY_SET_BYTES = 65_536;
+
+/** An Ed25519 public key in JWK form (RFC 8037). */
+export interface PinnedKey {
+  readonly kty: 'OKP';
+  readonly crv: 'Ed25519';
+  readonly kid: string;
+  readonly x: string;
+}
+
+export class PinnedKeys {
+  readonly #imported = new Map<string, CryptoKey>();
+
+  private constructor(readonly keys: readonly PinnedKey[]) {}
+
+  /**
+   * Reads a JWK set (RFC 7517). Members that are not Ed25519 signature keys are passed over: a set may serve others too.
+   * Throws an Error where none is left.
+   */
+  static async parse(json: unknown): Promise<PinnedKeys> {
+    const members: unknown = (json as { keys?: unknown } | null)?.keys;
+    const keys = Array.isArray(members) ? members.filter(isEd25519Key).map(({ kid, x }) => ({ kty: 'OKP', crv: 'Ed25519', kid, x }) as const) : [];
+    if (keys.length === 0) throw new Error('holds no Ed25519 public key with a "kid"');
+    const pinned = new PinnedKeys(keys);
+    for (const key of keys) {
+      const imported = await importJWK({ ...key }, 'EdDSA');
+      // Only symmetric keys come as bytes; the type does not know that.
+      if (!(imported instanceof Uint8Array)) pinned.#imported.set(key.kid, imported);
+    }
+    return pinned;
+  }
+
+  /** The key of this id, or undefined where it is not pinned. */
+  find(kid: string | undefined): CryptoKey | undefined {
+    return kid === undefined ? undefined : this.#imported.get(kid);
+  }
+
+  toJSON(): { keys: readonly PinnedKey[] } {
+    return { keys: this.keys };
+  }
+}
+
+function isEd25519Key(value: unknown): value is PinnedKey {
+  const key = value as Partial<Record<string, unknown>> | null;
+  return key?.kty === 'OKP' && key.crv === 'Ed25519' && typeof key.kid === 'string' && typeof key.x === 'string' && key.use !== 'enc';
+}
+
+/** Where a control plane publishes its keys, from the address of its websocket. */
+export function keySetAddress(websocketUrl: string): string {
+  const url = new URL('/.well-known/jwks.json', websocketUrl);
+  url.protocol = url.protocol === 'wss:' ? 'https:' : 'http:';
+  return url.href;
+}
+
+/**
+ * Fetches the control plane's keys: trust on first use, for development (docs/agent.md).
+ * `node:http` and not `fetch`, which would cost the agent several megabytes.
+ * Rejects when it cannot be reached, answers other than 200, or holds no usable key.
+ */
+export async function fetchPinnedKeys(address: string, timeoutMs: number): Promise<PinnedKeys> {
+  const body = await new Promise<string>((resolve, reject) => {
+    const get = address.startsWith('https:') ? httpsGet : httpGet;
+    const request = get(address, { timeout: timeoutMs, headers: { accept: 'application/json' } }, (response) => {
+      if (response.statusCode !== 200) {
+        response.resume();
+        reject(new Error(`${address} answered ${response.statusCode ?? 'nothing'}`));
+        return;
+      }
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > MAX_KEY_SET_BYTES) request.destroy(new Error(`${address} answered too much`));
+      });
+      response.on('end', () => resolve(text));
+      response.on('error', reject);
+    });
+    request.on('timeout', () => request.destroy(new Error(`${address} did not answer within ${timeoutMs} ms`)));
+    request.on('error', reject);
+  });
+  return PinnedKeys.parse(JSON.parse(body));
+}

@@ -1,0 +1,46 @@
+/**
+ * What the agent would not believe: one reason for each way, counted for the status.
+ */
+
+export const REFUSAL_REASONS = {
+  malformed: 'what arrived does not have the expected form',
+  'unknown-key': 'signed under a key that is not pinned',
+  signature: 'the signature does not match',
+  'wrong-type': 'signed for another purpose',
+  'wrong-environment': 'made for another environment',
+  'wrong-flag': 'the envelope names another flag or revision than what is signed',
+  'revision-below-own': 'older than what this vehicle already has: a restored server, or an attack',
+  'revision-unproven': 'the revision is beyond what any signature vouches for',
+  'statement-not-newer': 'a statement that is older than the last one',
+  'statement-from-the-future': 'a statement from a time that has not come',
+  'stored-flag': 'a flag in the file that no longer verifies',
+} as const;
+export type RefusalReason = keyof typeof REFUSAL_REASONS;
+
+/** Something that was not applied, and why. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+
+  constructor(
+    readonly reason: RefusalReason,
+    /** What was refused, for a reader: a flag's key, "sync", "statement". */
+    readonly subject: string,
+    options?: { cause?: unknown },
+  ) {
+    super(`${subject} refused: ${REFUSAL_REASONS[reason]}`, options);
+  }
+}
+
+/** Counts refusals by reason for as long as the process lives. */
+export class RefusalCounter {
+  readonly #counts = new Map<RefusalReason, number>();
+
+  add(refusal: Refusal): void {
+    this.#counts.set(refusal.reason, (this.#counts.get(refusal.reason) ?? 0) + 1);
+  }
+
+  /** Counts by reason; reasons that never occurred are left out. */
+  totals(): Partial<Record<RefusalReason, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+}
