@@ -1,0 +1,154 @@
+/**
+ * All clients that asked the same: one execution for each event, in order, and one set of frames for everybody.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { GraphQLFormattedError } from 'graphql';
+import type { SubgraphResponse } from '../../core/protocol/subgraph.ts';
+import { FrameBatch } from './next-frames.ts';
+
+/** One client's part in a distinct operation. */
+export interface Member {
+  /** Writes the frames out, or drops the client when it cannot keep up. Must not throw. */
+  deliver(batch: FrameBatch): void;
+  /** The operation will not go on: `errors` say why. */
+  refuse(errors: readonly GraphQLFormattedError[]): void;
+  complete(): void;
+}
+
+export interface DistinctOperationOptions {
+  /** The result as JSON in UTF-8. Must not reject. */
+  execute(event: SubgraphResponse): Promise<Buffer>;
+  /** Called when more events wait than may. */
+  overflow(): void;
+  /** Milliseconds, bytes, sockets, events: see limits.ts. */
+  readonly limits: { readonly flushWindow: number; readonly batchBytes: number; readonly socketsPerTurn: number; readonly maxQueuedEvents: number };
+}
+
+interface Result {
+  readonly sequence: number;
+  readonly payload: Buffer;
+}
+
+type LastWord = { readonly errors: readonly GraphQLFormattedError[] } | 'complete';
+
+export class DistinctOperation {
+  /** Each member with the number of the last event that came before it joined: it gets later ones only. */
+  private readonly members = new Map<Member, number>();
+  private received = 0;
+  private readonly events: { readonly sequence: number; readonly event: SubgraphResponse }[] = [];
+  private results: Result[] = [];
+  private resultBytes = 0;
+  private executing = false;
+  private flushing = false;
+  private flushTimer: NodeJS.Timeout | undefined;
+  private lastWord: LastWord | null = null;
+  private dissolved = false;
+
+  constructor(private readonly options: DistinctOperationOptions) {}
+
+  get size(): number {
+    return this.members.size;
+  }
+
+  join(member: Member): void {
+    this.members.set(member, this.received);
+  }
+
+  leave(member: Member): boolean {
+    return this.members.delete(member);
+  }
+
+  /** Takes an event of the upstream. */
+  push(event: SubgraphResponse): void {
+    if (this.dissolved || this.lastWord !== null) return;
+    this.received += 1;
+    if (this.events.length >= this.options.limits.maxQueuedEvents) return this.options.overflow();
+    this.events.push({ sequence: this.received, event });
+    void this.executeAll();
+  }
+
+  /** Ends the operation for all members, after what they have coming has been sent. */
+  end(lastWord: LastWord): void {
+    this.lastWord ??= lastWord;
+    this.sayLastWord();
+  }
+
+  /** Forgets everything, and gives back the members that there were. */
+  dissolve(): Member[] {
+    this.dissolved = true;
+    clearTimeout(this.flushTimer);
+    this.events.length = 0;
+    this.results = [];
+    const members = [...this.members.keys()];
+    this.members.clear();
+    return members;
+  }
+
+  private async executeAll(): Promise<void> {
+    if (this.executing) return;
+    this.executing = true;
+    // One after the other, so that results keep the order of the events.
+    for (let next = this.events.shift(); next !== undefined; next = this.events.shift()) {
+      const payload = await this.options.execute(next.event);
+      if (this.dissolved) return;
+      this.results.push({ sequence: next.sequence, payload });
+      this.resultBytes += payload.length;
+      if (this.resultBytes >= this.options.limits.batchBytes) void this.flush();
+      else this.flushTimer ??= setTimeout(() => void this.flush(), this.options.limits.flushWindow);
+    }
+    this.executing = false;
+    this.sayLastWord();
+  }
+
+  private takeBatch(): Result[] {
+    let bytes = 0;
+    const end = this.results.findIndex(({ payload }, index) => (bytes += payload.length) > this.options.limits.batchBytes && index > 0);
+    const batch = end === -1 ? this.results : this.results.slice(0, end);
+    this.results = end === -1 ? [] : this.results.slice(end);
+    this.resultBytes = this.results.reduce((sum, { payload }) => sum + payload.length, 0);
+    return batch;
+  }
+
+  private async flush(): Promise<void> {
+    clearTimeout(this.flushTimer);
+    this.flushTimer = undefined;
+    if (this.flushing) return;
+    this.flushing = true;
+    while (this.results.length > 0) await this.broadcast(this.takeBatch());
+    this.flushing = false;
+    this.sayLastWord();
+  }
+
+  private async broadcast(results: readonly Result[]): Promise<void> {
+    const batches = new Map<number, FrameBatch | null>();
+    const after = (sequence: number): FrameBatch | null => {
+      let batch = batches.get(sequence);
+      if (batch === undefined) {
+        const payloads = results.filter((result) => result.sequence > sequence).map(({ payload }) => payload);
+        batch = payloads.length > 0 ? new FrameBatch(payloads) : null;
+        batches.set(sequence, batch);
+      }
+      return batch;
+    };
+    const first = (results[0]?.sequence ?? 0) - 1;
+    let written = 0;
+    // A map's iteration bears members that come and go during the pauses.
+    for (const [member, joinedAt] of this.members) {
+      const batch = after(Math.max(joinedAt, first));
+      if (batch !== null) member.deliver(batch);
+      written += 1;
+      if (written % this.options.limits.socketsPerTurn === 0) await nextTurn();
+      if (this.dissolved) return;
+    }
+  }
+
+  private sayLastWord(): void {
+    if (this.lastWord === null || this.dissolved) return;
+    if (this.executing || this.flushing || this.events.length > 0 || this.results.length > 0) return;
+    const lastWord = this.lastWord;
+    for (const member of this.dissolve()) {
+      if (lastWord === 'complete') member.complete();
+      else member.refuse(lastWord.errors);
+    }
+  }
+}

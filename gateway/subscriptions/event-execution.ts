@@ -1,0 +1,104 @@
+/**
+ * Runs one event of an upstream through one distinct operation: fetches what the other subgraphs add, and shapes
+ * the result as the client asked for it.
+ */
+import { randomUUID } from 'node:crypto';
+import { executeQueryPlan, type ServiceMap } from '@apollo/gateway';
+import { GraphQLError, type FormattedExecutionResult, type GraphQLFormattedError } from 'graphql';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { Caller } from '../../core/protocol/caller.ts';
+import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type SubgraphResponse } from '../../core/protocol/subgraph.ts';
+import { EVENT_SERVICE, type SubscriptionPlan } from './subscription-plan.ts';
+
+export type MaskError = (error: unknown) => GraphQLFormattedError;
+
+export interface EventExecution {
+  readonly plan: SubscriptionPlan;
+  /** Coerced values of the declared variables. */
+  readonly variables: Record<string, unknown>;
+  /** The permission scope that the operation runs under. */
+  readonly scope: Caller;
+  readonly event: SubgraphResponse;
+}
+
+export interface ExecutionServices {
+  readonly subgraphs: Readonly<Record<SubgraphName, SubgraphConnection>>;
+  readonly maskError: MaskError;
+  readonly logger: { error(details: object, message: string): void };
+  /** Milliseconds for one subgraph request. */
+  readonly executionTimeout: number;
+}
+
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service did not answer in time.')), milliseconds);
+  });
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** As a client may see it before masking: which subgraph it came from is nobody's business outside. */
+function withoutService(error: unknown): unknown {
+  if (!(error instanceof GraphQLError)) return error;
+  const { extensions = {}, ...formatted } = error.toJSON();
+  const { serviceName: _, ...rest } = extensions;
+  return { ...formatted, extensions: rest };
+}
+
+function serviceMap({ event, scope }: EventExecution, services: ExecutionServices): ServiceMap {
+  const identity = { caller: scope, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
+  const map: ServiceMap = {
+    [EVENT_SERVICE]: {
+      // The merge of the other subgraphs' data writes into what it is given, and other operations share the event.
+      process: async () => structuredClone(event),
+    },
+  };
+  for (const name of SUBGRAPH_NAMES) {
+    map[name] = {
+      process: async ({ request }) => {
+        const response = await within(
+          services.executionTimeout,
+          services.subgraphs[name].execute({ query: request.query ?? '', operationName: request.operationName, variables: request.variables, identity }),
+        );
+        return response;
+      },
+    };
+  }
+  return map;
+}
+
+/**
+ * The result that every client of the operation gets for the event, as JSON in UTF-8. Never rejects: what fails is
+ * in `errors`, masked, and what could be fetched is in `data`.
+ */
+export async function executeEvent(execution: EventExecution, services: ExecutionServices): Promise<Buffer> {
+  try {
+    return Buffer.from(JSON.stringify(await resultOf(execution, services)));
+  } catch (error) {
+    services.logger.error({ err: error }, 'An event could not be executed.');
+    return Buffer.from(JSON.stringify({ errors: [services.maskError(error)], data: null }));
+  }
+}
+
+async function resultOf(execution: EventExecution, services: ExecutionServices): Promise<FormattedExecutionResult> {
+  const { plan, variables } = execution;
+  // Of Apollo Server's request context the plan's execution reads these members only; `metrics` must be there.
+  const requestContext = { request: { variables }, context: {}, metrics: {}, logger: services.logger } as unknown as Parameters<typeof executeQueryPlan>[2];
+  const { data, errors, extensions } = await executeQueryPlan(
+    plan.perEvent,
+    serviceMap(execution, services),
+    requestContext,
+    plan.operationContext,
+    plan.planner.supergraphSchema,
+    plan.planner.apiSchema,
+  );
+  // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification in `errors`.
+  const incomplete = extensions?.['valueCompletion'] as readonly GraphQLError[] | undefined;
+  const all: readonly unknown[] = errors ?? incomplete ?? [];
+  if (all.length === 0) return { data: data ?? null };
+  return { errors: all.map((error) => services.maskError(withoutService(error))), data: data ?? null };
+}

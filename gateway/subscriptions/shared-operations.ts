@@ -1,0 +1,165 @@
+/**
+ * Who shares what: clients with the same document, variables and permission scope share one execution for each
+ * event; operations that ask the owning subgraph the same share one upstream.
+ */
+import { randomUUID } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import type { GraphQLFormattedError } from 'graphql';
+import type { Caller } from '../../core/protocol/caller.ts';
+import { DistinctOperation, type Member } from './distinct-operation.ts';
+import { executeEvent, type ExecutionServices } from './event-execution.ts';
+import type { SubscriptionLimits } from './limits.ts';
+import type { SubscriptionPlan } from './subscription-plan.ts';
+import { Upstream, type UpstreamEnd } from './upstream.ts';
+
+export interface SharedRequest {
+  /** Tells documents and schemas apart. */
+  readonly documentKey: string;
+  readonly operationName: string | undefined;
+  /** Coerced values of the declared variables. */
+  readonly variables: Record<string, unknown>;
+  readonly scope: Caller;
+  readonly plan: SubscriptionPlan;
+}
+
+export interface SharedOperationsOptions extends ExecutionServices {
+  readonly limits: SubscriptionLimits;
+  readonly logger: { warn(details: object, message: string): void; error(details: object, message: string): void };
+  /** Told of members that may have missed an event, or are about to. */
+  interrupted(members: readonly Member[]): void;
+}
+
+export interface SharedCounts {
+  upstreams: number;
+  distinctOperations: number;
+  upstreamEvents: number;
+  executions: number;
+  upstreamsLost: number;
+}
+
+interface SharedUpstream {
+  readonly key: string;
+  readonly upstream: Upstream;
+  readonly operations: Map<string, DistinctOperation>;
+}
+
+/** A member's place: what `leave` needs to take it out again. */
+export interface Place {
+  readonly shared: SharedUpstream;
+  readonly operationKey: string;
+  readonly operation: DistinctOperation;
+}
+
+// Its types describe an ES module's default export, its code is CommonJS.
+const canonical = canonicalize as unknown as (value: unknown) => string;
+
+function key(...parts: unknown[]): string {
+  return canonical(parts);
+}
+
+export class SharedOperations {
+  private readonly upstreams = new Map<string, SharedUpstream>();
+  private readonly totals = { upstreamEvents: 0, executions: 0, upstreamsLost: 0 };
+
+  constructor(private readonly options: SharedOperationsOptions) {}
+
+  /**
+   * Adds a client. Events that reach the gateway from now on are delivered to it; `pending` is null when the
+   * upstream is established already, else resolves when it is (or has ended).
+   */
+  join(member: Member, request: SharedRequest): { place: Place; pending: Promise<void> | null } {
+    const shared = this.sharedUpstream(request);
+    const operationKey = key(request.documentKey, request.operationName ?? null, request.variables, request.scope);
+    let operation = shared.operations.get(operationKey);
+    if (operation === undefined) {
+      operation = this.distinctOperation(shared, operationKey, request);
+      shared.operations.set(operationKey, operation);
+    }
+    operation.join(member);
+    return { place: { shared, operationKey, operation }, pending: shared.upstream.established };
+  }
+
+  /** Takes a client out; the last one out ends the upstream. */
+  leave(member: Member, { shared, operationKey, operation }: Place): void {
+    if (!operation.leave(member) || operation.size > 0) return;
+    operation.dissolve();
+    if (shared.operations.get(operationKey) === operation) shared.operations.delete(operationKey);
+    if (shared.operations.size === 0) this.close(shared);
+  }
+
+  counts(): SharedCounts {
+    let distinctOperations = 0;
+    for (const { operations } of this.upstreams.values()) distinctOperations += operations.size;
+    return { ...this.totals, upstreams: this.upstreams.size, distinctOperations };
+  }
+
+  /** Ends every upstream; members are not told. */
+  close(only?: SharedUpstream): void {
+    for (const shared of only === undefined ? [...this.upstreams.values()] : [only]) {
+      if (this.upstreams.get(shared.key) === shared) this.upstreams.delete(shared.key);
+      shared.upstream.stop();
+      for (const operation of shared.operations.values()) operation.dissolve();
+    }
+  }
+
+  private sharedUpstream({ plan, variables, scope }: SharedRequest): SharedUpstream {
+    const { operation: query, operationName, variableUsages = [] } = plan.primary;
+    const used = Object.fromEntries(variableUsages.filter((name) => variables[name] !== undefined).map((name) => [name, variables[name]]));
+    const upstreamKey = key(plan.subgraph, query, operationName ?? null, used, scope);
+    const present = this.upstreams.get(upstreamKey);
+    if (present !== undefined) return present;
+
+    const operations = new Map<string, DistinctOperation>();
+    const identity = { caller: scope, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
+    const upstream = new Upstream(
+      this.options.subgraphs[plan.subgraph],
+      { query, operationName, variables: used, identity },
+      {
+        event: (event) => {
+          this.totals.upstreamEvents += 1;
+          for (const operation of operations.values()) operation.push(event);
+        },
+        ended: (end) => this.ended(shared, plan.subgraph, end),
+      },
+      this.options.limits,
+    );
+    const shared: SharedUpstream = { key: upstreamKey, upstream, operations };
+    this.upstreams.set(upstreamKey, shared);
+    return shared;
+  }
+
+  private distinctOperation(shared: SharedUpstream, operationKey: string, { plan, variables, scope }: SharedRequest): DistinctOperation {
+    const operation: DistinctOperation = new DistinctOperation({
+      execute: (event) => {
+        this.totals.executions += 1;
+        return executeEvent({ plan, variables, scope, event }, this.options);
+      },
+      overflow: () => {
+        this.options.logger.warn({ subgraph: plan.subgraph }, 'Events come faster than they can be executed: the clients must resync.');
+        if (shared.operations.get(operationKey) === operation) shared.operations.delete(operationKey);
+        const members = operation.dissolve();
+        if (shared.operations.size === 0) this.close(shared);
+        this.options.interrupted(members);
+      },
+      limits: this.options.limits,
+    });
+    return operation;
+  }
+
+  private ended(shared: SharedUpstream, subgraph: string, end: UpstreamEnd): void {
+    // A client that asks the same from now on gets an upstream of its own.
+    if (this.upstreams.get(shared.key) === shared) this.upstreams.delete(shared.key);
+    if (end.kind === 'lost') {
+      this.totals.upstreamsLost += 1;
+      this.options.logger.warn({ subgraph, err: end.cause }, 'An upstream subscription was lost.');
+      this.options.interrupted([...shared.operations.values()].flatMap((operation) => operation.dissolve()));
+      return;
+    }
+    const lastWord = end.kind === 'complete' ? end.kind : { errors: this.masked(end.errors) };
+    for (const operation of shared.operations.values()) operation.end(lastWord);
+  }
+
+  private masked(errors: readonly GraphQLFormattedError[]): GraphQLFormattedError[] {
+    return errors.map((error) => this.options.maskError(error));
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * From a subscribe message to an operation that runs: prepared, permitted, then joined to those who asked the same
+ * (a subscription) or run on its own (a query or mutation).
+ */
+import { randomUUID } from 'node:crypto';
+import { getOperationAST, getVariableValues, OperationTypeNode, type DocumentNode, type ExecutionResult, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
+import { MessageType, type SubscribePayload } from 'graphql-ws';
+import { FleetFlagError } from '../../core/errors.ts';
+import { permissionScope, type Caller, type CallerIdentity } from '../../core/protocol/caller.ts';
+import type { ClientConnection, OpenOperation } from './client-connection.ts';
+import type { Member } from './distinct-operation.ts';
+import type { DocumentCache, PreparedDocument } from './document-cache.ts';
+import type { MaskError } from './event-execution.ts';
+import { encodeId, type EncodedId, type FrameBatch } from './next-frames.ts';
+import type { Place, SharedOperations } from './shared-operations.ts';
+import type { SubscriptionPlanner } from './subscription-plan.ts';
+
+/** An operation as it came in a subscribe message. */
+export interface OperationRequest {
+  readonly query: string;
+  readonly operationName?: string | undefined;
+  readonly variables?: Record<string, unknown> | undefined;
+  readonly extensions?: Record<string, unknown> | undefined;
+}
+
+export interface ParsedOperation {
+  readonly document: DocumentNode;
+  readonly operationName?: string | undefined;
+  readonly variables: Record<string, unknown>;
+}
+
+/** The schema that operations run against now. */
+export interface CurrentSchema {
+  readonly apiSchema: GraphQLSchema;
+  readonly planner: SubscriptionPlanner;
+  /** Differs from one schema to the next. */
+  readonly version: number;
+}
+
+export interface OperationServices {
+  readonly documents: DocumentCache;
+  readonly shared: SharedOperations;
+  readonly maxOperationsPerSocket: number;
+  schema(): CurrentSchema;
+  authorize(operation: ParsedOperation, caller: Caller): void;
+  execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
+  /** Gives the text that a request names, where it names one; see SubscriptionServerOptions. */
+  readonly resolveOperation?: ((request: OperationRequest, caller: Caller) => Promise<OperationRequest> | null) | undefined;
+  readonly maskError: MaskError;
+}
+
+/** A client's subscription among those that share it. */
+class SharedSubscription implements OpenOperation, Member {
+  place: Place | null = null;
+  private readonly encodedId: EncodedId;
+
+  constructor(
+    private readonly connection: ClientConnection,
+    private readonly id: string,
+    private readonly shared: SharedOperations,
+  ) {
+    this.encodedId = encodeId(id);
+  }
+
+  end(): void {
+    if (this.place !== null) this.shared.leave(this, this.place);
+  }
+
+  deliver(batch: FrameBatch): void {
+    this.connection.writeFrames(batch, this.encodedId);
+  }
+
+  refuse(errors: readonly GraphQLFormattedError[]): void {
+    this.connection.operations.delete(this.id);
+    this.connection.sendError(this.id, errors);
+  }
+
+  complete(): void {
+    this.connection.operations.delete(this.id);
+    this.connection.sendComplete(this.id);
+  }
+
+  /** Where events may have been missed: the whole socket has to come again. */
+  get socket(): ClientConnection {
+    return this.connection;
+  }
+}
+
+/** The connection behind a member, for a server that has to close it. */
+export function connectionOf(member: Member): ClientConnection | null {
+  return member instanceof SharedSubscription ? member.socket : null;
+}
+
+/** Holds an operation's id while it is looked up or runs. */
+class SingleOperation implements OpenOperation {
+  ended = false;
+
+  end(): void {
+    this.ended = true;
+  }
+}
+
+/** The prepared document, or throws its errors as they are to be sent. */
+function documentOf(prepared: PreparedDocument): DocumentNode {
+  if (prepared.document === null || prepared.errors.length > 0) {
+    throw new RefusedDocument(prepared.errors.map((error) => ({ ...error.toJSON(), extensions: { code: 'BAD_USER_INPUT', field: 'query' } })));
+  }
+  return prepared.document;
+}
+
+class RefusedDocument extends Error {
+  constructor(readonly errors: readonly GraphQLFormattedError[]) {
+    super('The document is not valid.');
+  }
+}
+
+function fail(connection: ClientConnection, id: string, error: unknown, maskError: MaskError): void {
+  connection.operations.delete(id);
+  connection.sendError(id, error instanceof RefusedDocument ? error.errors : [maskError(error)]);
+}
+
+/** Begins the operation of a subscribe message on an acknowledged connection. Never throws; refusals go to the client. */
+export function startOperation(connection: ClientConnection, id: string, payload: SubscribePayload, services: OperationServices): void {
+  try {
+    const identity = connection.identity;
+    if (identity === null) throw new FleetFlagError('UNAUTHENTICATED', 'The connection is not initialised.');
+    if (connection.operations.size >= services.maxOperationsPerSocket) {
+      throw new FleetFlagError('LIMIT_EXCEEDED', 'Too many operations are open on this socket.', { limit: services.maxOperationsPerSocket });
+    }
+    const request: OperationRequest = {
+      query: payload.query,
+      operationName: payload.operationName ?? undefined,
+      variables: payload.variables ?? undefined,
+      extensions: payload.extensions ?? undefined,
+    };
+    const resolved = services.resolveOperation?.(request, identity.caller) ?? null;
+    if (resolved === null) return run(connection, id, request, identity.caller, services);
+    startResolved(connection, id, resolved, identity.caller, services);
+  } catch (error) {
+    fail(connection, id, error, services.maskError);
+  }
+}
+
+/** Queries that come after wait: what is being looked up may be a subscription that they rely on. */
+function startResolved(connection: ClientConnection, id: string, resolved: Promise<OperationRequest>, caller: Caller, services: OperationServices): void {
+  const holder = new SingleOperation();
+  connection.operations.set(id, holder);
+  const started = resolved.then((request) => {
+    if (holder.ended || !connection.open) return;
+    connection.operations.delete(id);
+    run(connection, id, request, caller, services);
+  });
+  hold(
+    connection,
+    started.catch((error: unknown) => {
+      if (!holder.ended) fail(connection, id, error, services.maskError);
+    }),
+  );
+}
+
+function hold(connection: ClientConnection, until: Promise<void>): void {
+  connection.pending.add(until);
+  void until.then(() => connection.pending.delete(until));
+}
+
+function run(connection: ClientConnection, id: string, request: OperationRequest, caller: Caller, services: OperationServices): void {
+  const { apiSchema, planner, version } = services.schema();
+  const prepared = services.documents.prepare(request.query, apiSchema);
+  const document = documentOf(prepared);
+  const operation = getOperationAST(document, request.operationName);
+  if (operation == null) throw new FleetFlagError('BAD_USER_INPUT', 'Unable to identify operation', { field: 'operationName' });
+  if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
+    const single = new SingleOperation();
+    connection.operations.set(id, single);
+    void runSingle(connection, id, single, request, caller, services);
+    return;
+  }
+
+  const { coerced, errors } = getVariableValues(apiSchema, operation.variableDefinitions ?? [], request.variables ?? {}, { maxErrors: 10 });
+  if (errors !== undefined) throw new RefusedDocument(errors.map((error) => ({ ...error.toJSON(), extensions: { code: 'BAD_USER_INPUT', field: 'variables' } })));
+  services.authorize({ document, operationName: request.operationName, variables: coerced }, caller);
+  const planKey = request.operationName ?? '';
+  let plan = prepared.plans.get(planKey);
+  if (plan === undefined) {
+    plan = planner.plan(document, request.operationName);
+    prepared.plans.set(planKey, plan);
+  }
+  const subscription = new SharedSubscription(connection, id, services.shared);
+  connection.operations.set(id, subscription);
+  const { place, pending } = services.shared.join(subscription, {
+    documentKey: `${version}:${prepared.hash}`,
+    operationName: request.operationName,
+    variables: coerced,
+    scope: permissionScope(caller),
+    plan,
+  });
+  subscription.place = place;
+  if (pending !== null) hold(connection, pending);
+}
+
+async function runSingle(connection: ClientConnection, id: string, single: SingleOperation, request: OperationRequest, caller: Caller, services: OperationServices): Promise<void> {
+  try {
+    // What a client reads after it has subscribed must not be older than the beginning of its subscription
+    // (docs/decisions/subscribe-before-sync.md).
+    while (connection.pending.size > 0) await Promise.all(connection.pending);
+    if (single.ended) return;
+    const identity: CallerIdentity = { caller, origin: { ...connection.origin, requestId: randomUUID() } };
+    const result = await services.execute(request, identity);
+    if (single.ended) return;
+    connection.operations.delete(id);
+    connection.send({ id, type: MessageType.Next, payload: result });
+    connection.sendComplete(id);
+  } catch (error) {
+    if (!single.ended) fail(connection, id, error, services.maskError);
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * How a subscription that crosses subgraphs runs: what the owning subgraph is asked for (the primary), and what is
+ * fetched from the others for each event. Apollo's planner makes the plan; its gateway only lacks the running of it.
+ */
+import { buildOperationContext } from '@apollo/gateway';
+import { Supergraph, operationFromDocument, type Schema } from '@apollo/federation-internals';
+import { QueryPlanner, type FetchNode, type QueryPlan } from '@apollo/query-planner';
+import type { DocumentNode, GraphQLSchema } from 'graphql';
+import { FleetFlagError } from '../../core/errors.ts';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/protocol/subgraph.ts';
+
+/** The name under which an event takes the place of the primary's subgraph; no subgraph can be called so. */
+export const EVENT_SERVICE = '#event';
+
+export interface SubscriptionPlan {
+  readonly subgraph: SubgraphName;
+  /** What `subgraph` is subscribed to. */
+  readonly primary: FetchNode;
+  /** What runs for each event: the primary answered by the event itself, then the other subgraphs. */
+  readonly perEvent: QueryPlan;
+  readonly operationContext: ReturnType<typeof buildOperationContext>;
+  readonly planner: SubscriptionPlanner;
+}
+
+/** Plans subscriptions against one supergraph. */
+export class SubscriptionPlanner {
+  readonly apiSchema: Schema;
+  readonly supergraphSchema: GraphQLSchema;
+  private readonly planner: QueryPlanner;
+  private readonly clientSchema: GraphQLSchema;
+
+  /** @param supergraphSdl a composed supergraph (core schema) */
+  constructor(supergraphSdl: string) {
+    const supergraph = Supergraph.build(supergraphSdl, { validateSupergraph: false });
+    this.apiSchema = supergraph.apiSchema();
+    this.clientSchema = this.apiSchema.toGraphQLJSSchema();
+    this.supergraphSchema = supergraph.schema.toGraphQLJSSchema();
+    this.planner = new QueryPlanner(supergraph);
+  }
+
+  /**
+   * @param document valid against this supergraph's API schema; the operation meant must be a subscription
+   * @throws FleetFlagError BAD_USER_INPUT where nothing is left to subscribe to, as with `@skip(if: true)`
+   */
+  plan(document: DocumentNode, operationName: string | undefined): SubscriptionPlan {
+    const operationContext = buildOperationContext({ schema: this.clientSchema, operationDocument: document, ...(operationName === undefined ? {} : { operationName }) });
+    const operation = operationFromDocument(this.apiSchema, document, operationName === undefined ? {} : { operationName });
+    const { node } = this.planner.buildQueryPlan(operation);
+    if (node?.kind !== 'Subscription') {
+      throw new FleetFlagError('BAD_USER_INPUT', 'The subscription selects no field.', { field: 'query' });
+    }
+    const { primary, rest } = node;
+    const subgraph = SUBGRAPH_NAMES.find((name) => name === primary.serviceName);
+    if (subgraph === undefined) throw new Error(`The plan names a subgraph that there is not: ${primary.serviceName}`);
+    const event: FetchNode = { ...primary, serviceName: EVENT_SERVICE };
+    return {
+      subgraph,
+      primary,
+      perEvent: { kind: 'QueryPlan', node: rest === undefined ? event : { kind: 'Sequence', nodes: [event, rest] } },
+      operationContext,
+      planner: this,
+    };
+  }
+}

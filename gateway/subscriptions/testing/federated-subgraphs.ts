@@ -1,0 +1,167 @@
+/**
+ * Two small real subgraphs that federate: `flags` owns the flag and the subscription, `audit` adds its history.
+ * They run in process and are looked at by the tests: who was asked what, and how often.
+ */
+import { composeServices } from '@apollo/composition';
+import { Supergraph } from '@apollo/federation-internals';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { GraphQLError, graphql, parse, subscribe, validate, type DocumentNode, type GraphQLSchema } from 'graphql';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { SubgraphConnection, SubgraphName, SubgraphRequest, SubgraphResponse } from '../../../core/protocol/subgraph.ts';
+import { EventSource } from './event-source.ts';
+
+export interface ChangeEvent {
+  readonly environment: string;
+  readonly revision: number;
+  readonly flag: { readonly key: string; readonly note?: string };
+}
+
+const FLAGS = `
+  extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"])
+  type Query { flag(key: String!): Flag revision: Int! }
+  type Mutation { touch: Boolean! }
+  type Subscription { changes(environment: String!, prefix: String = ""): Change! }
+  type Change { environment: String! revision: Int! flag: Flag! }
+  type Flag @key(fields: "key") { key: String! note: String }
+`;
+const AUDIT = `
+  extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"])
+  type Flag @key(fields: "key") { key: String! history(first: Int = 20): [String!]! owner: String! secret: String }
+`;
+
+/** What `audit` answers for a flag's key; tests put their own in. */
+export interface AuditData {
+  history(key: string, first: number): Promise<string[]> | string[];
+  owner(key: string): string | null;
+}
+
+/** A subgraph in this process that counts what it is asked. */
+export class InMemorySubgraph implements SubgraphConnection {
+  readonly executed: SubgraphRequest[] = [];
+  readonly subscribed: SubgraphRequest[] = [];
+  /** Settles when a new subscription counts as established; tests may put a pending promise in. */
+  establishing: Promise<void> | undefined = Promise.resolve();
+
+  private readonly failures = new Map<string, (error: Error) => void>();
+
+  constructor(
+    readonly name: SubgraphName,
+    private readonly schema: GraphQLSchema,
+  ) {}
+
+  async execute(request: SubgraphRequest): Promise<SubgraphResponse> {
+    this.executed.push(request);
+    const result = await graphql({ schema: this.schema, source: request.query, variableValues: request.variables, operationName: request.operationName, contextValue: request.identity });
+    return JSON.parse(JSON.stringify(result)) as SubgraphResponse;
+  }
+
+  subscribe(request: SubgraphRequest): AsyncIterableIterator<SubgraphResponse> {
+    this.subscribed.push(request);
+    const events = this.open(request);
+    let lose!: (error: Error) => void;
+    const loss = new Promise<never>((_, reject) => (lose = reject));
+    loss.catch(() => undefined);
+    this.failures.set(JSON.stringify(request.variables?.['e']), lose);
+    // Not a generator: return() of one waits for the next() that is pending.
+    const iterator: AsyncIterableIterator<SubgraphResponse> = {
+      [Symbol.asyncIterator]: () => iterator,
+      async next() {
+        const item = await Promise.race([events.then((source) => source.next()), loss]);
+        return item.done === true ? { value: undefined, done: true } : { value: JSON.parse(JSON.stringify(item.value)) as SubgraphResponse, done: false };
+      },
+      async return() {
+        await (await events).return?.();
+        return { value: undefined, done: true };
+      },
+    };
+    return this.establishing === undefined ? iterator : Object.assign(iterator, { established: this.establishing });
+  }
+
+  private async open(request: SubgraphRequest): Promise<AsyncIterator<unknown>> {
+    const document: DocumentNode = parse(request.query);
+    const errors = validate(this.schema, document);
+    const source = errors.length > 0 ? { errors } : await subscribe({ schema: this.schema, document, variableValues: request.variables, operationName: request.operationName, contextValue: request.identity });
+    if (Symbol.asyncIterator in source) return source;
+    const refusal = new EventSource<unknown>();
+    const once = refusal.iterate(() => true);
+    refusal.emit(source);
+    return once;
+  }
+
+  /** Loses the connection under the newest subscription whose variable `e` is `environment`. */
+  fail(environment: string): void {
+    this.failures.get(JSON.stringify(environment))?.(new FleetFlagError('SERVICE_UNAVAILABLE', 'The connection was lost.'));
+  }
+
+  ready(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function absent(name: SubgraphName): SubgraphConnection {
+  const refusal = new FleetFlagError('SERVICE_UNAVAILABLE', `${name} is not part of this test.`);
+  return {
+    name,
+    execute: () => Promise.reject(refusal),
+    subscribe: () => {
+      throw refusal;
+    },
+    ready: () => Promise.resolve(false),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** The two subgraphs, composed; `changes` feeds the subscription. */
+export function federatedSubgraphs() {
+  const changes = new EventSource<ChangeEvent>();
+  const audit: AuditData = { history: (key, first) => [`${key} created`, `${key} changed`].slice(0, first), owner: () => 'fleet team' };
+  const state = { revision: 0 };
+  const flagsSchema = buildSubgraphSchema({
+    typeDefs: parse(FLAGS),
+    resolvers: {
+      Query: { flag: (_: unknown, { key }: { key: string }) => ({ key }), revision: () => state.revision },
+      Mutation: { touch: () => true },
+      Subscription: {
+        changes: {
+          subscribe: (_: unknown, { environment, prefix }: { environment: string; prefix: string }) => {
+            if (environment === 'forbidden') throw new GraphQLError('Not yours.', { extensions: { code: 'FORBIDDEN' } });
+            return changes.iterate((change) => change.environment === environment && change.flag.key.startsWith(prefix));
+          },
+          resolve: (change: ChangeEvent) => change,
+        },
+      },
+    },
+  });
+  const auditSchema = buildSubgraphSchema({
+    typeDefs: parse(AUDIT),
+    resolvers: {
+      Flag: {
+        history: ({ key }: { key: string }, { first }: { first: number }) => audit.history(key, first),
+        owner: ({ key }: { key: string }) => audit.owner(key),
+        secret: () => {
+          throw new Error('connect ECONNREFUSED 10.0.0.7:5432');
+        },
+      },
+    },
+  });
+  const { supergraphSdl, errors } = composeServices([
+    { name: 'flags', url: 'http://flags', typeDefs: parse(FLAGS) },
+    { name: 'audit', url: 'http://audit', typeDefs: parse(AUDIT) },
+  ]);
+  if (supergraphSdl === undefined) throw new Error(errors?.join('\n'));
+  const flagsConnection = new InMemorySubgraph('flags', flagsSchema);
+  const auditConnection = new InMemorySubgraph('audit', auditSchema);
+  return {
+    changes,
+    audit,
+    state,
+    flags: flagsConnection,
+    auditSubgraph: auditConnection,
+    schema: { apiSchema: Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema(), supergraphSdl },
+    subgraphs: { flags: flagsConnection, audit: auditConnection, vehicles: absent('vehicles'), experiments: absent('experiments') },
+  };
+}

@@ -1,0 +1,78 @@
+/** A subscription server on a free port, over the two federated subgraphs, with everything a test looks at. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { GraphQLError, graphql, type GraphQLFormattedError } from 'graphql';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { Caller } from '../../../core/protocol/caller.ts';
+import type { AuthenticatedCaller } from '../client-connection.ts';
+import { createSubscriptionServer, type SubscriptionServerOptions } from '../subscription-server.ts';
+import { federatedSubgraphs } from './federated-subgraphs.ts';
+import { WireClient, eventually } from './wire-client.ts';
+
+/** As the gateway masks: catalogue codes go out, anything else does not. */
+function maskError(error: unknown): GraphQLFormattedError {
+  if (error instanceof FleetFlagError) return { message: error.message, extensions: { code: error.code, ...error.details } };
+  const { message, path, extensions } = error instanceof GraphQLError ? error.toJSON() : (error as GraphQLFormattedError);
+  const known = ['FORBIDDEN', 'BAD_USER_INPUT', 'SERVICE_UNAVAILABLE'].includes(String(extensions?.['code']));
+  return { message: known ? message : 'Internal server error', ...(path === undefined ? {} : { path }), extensions: known ? extensions ?? {} : { code: 'INTERNAL_SERVER_ERROR' } };
+}
+
+/** @param overrides what the test wants otherwise; by default vehicles come with `{vin}`, users with `{role}`, and `{authorization: 'bad'}` is refused */
+export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOptions> = {}) {
+  const federation = federatedSubgraphs();
+  const errors: string[] = [];
+  const server = createSubscriptionServer({
+    schema: () => federation.schema,
+    subgraphs: federation.subgraphs,
+    authenticate: (params): Promise<Caller | AuthenticatedCaller> => {
+      if (params['authorization'] === 'bad') return Promise.reject(new FleetFlagError('UNAUTHENTICATED', 'No.'));
+      if (params['authorization'] === 'down') return Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'Later.'));
+      if (params['role'] === 'READ') return Promise.resolve({ kind: 'user', userId: 'u1', role: 'READ' });
+      return Promise.resolve({ kind: 'vehicle', vin: typeof params['vin'] === 'string' ? params['vin'] : 'WVWZZZ1JZXW000001', environment: 'production' });
+    },
+    authorize: ({ variables }) => {
+      if (variables['e'] === 'elsewhere') throw new FleetFlagError('FORBIDDEN', 'Not your environment.');
+    },
+    execute: async ({ query, variables, operationName }) => {
+      const rootValue = { revision: () => federation.state.revision, flag: ({ key }: { key: string }) => ({ key }), touch: () => true };
+      return graphql({ schema: federation.schema.apiSchema, source: query, variableValues: variables, operationName, rootValue });
+    },
+    maskError,
+    logger: { info: () => undefined, warn: (_, message) => errors.push(message), error: (_, message) => errors.push(message) },
+    ...overrides,
+    limits: { closeTimeout: 300, lossSpread: 20, establishmentGrace: 20, ...overrides.limits },
+  });
+  const http = createServer();
+  http.on('upgrade', (request, socket, head) => server.handleUpgrade(request, socket, head));
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/graphql`;
+  const clients: WireClient[] = [];
+  return {
+    ...federation,
+    server,
+    url,
+    /** Warnings and errors that were logged. */
+    errors,
+    /** A client that has been acknowledged. */
+    async client(params: Record<string, unknown> = {}): Promise<WireClient> {
+      const client = new WireClient(url);
+      clients.push(client);
+      return client.acknowledged(params);
+    },
+    rawClient(...args: ConstructorParameters<typeof WireClient> extends [string, ...infer Rest] ? Rest : never): WireClient {
+      const client = new WireClient(url, ...args);
+      clients.push(client);
+      return client;
+    },
+    /** Waits until the gateway has `count` operations open, all upstreams established. */
+    operations: (count: number) => eventually(`${count} open operations`, () => server.counters().operations === count && federation.changes.open === server.counters().upstreams),
+    async stop(): Promise<void> {
+      for (const { socket } of clients) socket.terminate();
+      await server.close(0);
+      http.closeAllConnections();
+      await new Promise((resolve) => http.close(resolve));
+    },
+  };
+}
+
+export type GatewayUnderTest = Awaited<ReturnType<typeof gatewayUnderTest>>;

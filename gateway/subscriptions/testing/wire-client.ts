@@ -1,0 +1,84 @@
+/**
+ * A client that speaks graphql-transport-ws by hand over plain `ws`, so that a test sees each message and each
+ * close code, and can send what no proper client would.
+ */
+import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
+import { WebSocket, type ClientOptions } from 'ws';
+
+export interface WireMessage {
+  readonly id?: string;
+  readonly type: string;
+  readonly payload?: { readonly data?: Record<string, unknown> | null; readonly errors?: readonly WireError[] } & readonly WireError[] & Record<string, unknown>;
+}
+export interface WireError {
+  readonly message: string;
+  readonly path?: readonly (string | number)[];
+  readonly extensions?: Record<string, unknown>;
+}
+
+/** Resolves once `condition` gives something; rejects after `milliseconds` with `what`. */
+export async function eventually<T>(what: string, condition: () => T | undefined | false | null, milliseconds = 10_000): Promise<T> {
+  const deadline = Date.now() + milliseconds;
+  for (;;) {
+    const value = condition();
+    if (value !== undefined && value !== false && value !== null) return value;
+    if (Date.now() > deadline) throw new Error(`In vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+export class WireClient {
+  readonly received: WireMessage[] = [];
+  closed: { code: number; reason: string } | null = null;
+  readonly socket: WebSocket;
+
+  constructor(url: string, protocol: string | string[] = GRAPHQL_TRANSPORT_WS_PROTOCOL, options: ClientOptions = {}) {
+    this.socket = new WebSocket(url, protocol, { perMessageDeflate: false, ...options });
+    this.socket.on('message', (data) => this.received.push(JSON.parse((data as Buffer).toString()) as WireMessage));
+    this.socket.on('close', (code, reason) => (this.closed = { code, reason: reason.toString() }));
+    this.socket.on('error', () => undefined);
+  }
+
+  send(message: object | string): void {
+    this.socket.send(typeof message === 'string' ? message : JSON.stringify(message));
+  }
+
+  subscribe(id: string, query: string, more: Record<string, unknown> = {}): void {
+    this.send({ id, type: 'subscribe', payload: { query, ...more } });
+  }
+
+  /** All payloads of `next` messages for `id`, in order. */
+  results(id: string): NonNullable<WireMessage['payload']>[] {
+    return this.received.flatMap((message) => (message.type === 'next' && message.id === id && message.payload !== undefined ? [message.payload] : []));
+  }
+
+  result(id: string, count = 1): Promise<NonNullable<WireMessage['payload']>> {
+    return eventually(`result ${count} of ${id}`, () => this.results(id)[count - 1]);
+  }
+
+  /** The payload of the `error` message for `id`. */
+  error(id: string): Promise<readonly WireError[]> {
+    return eventually(`an error of ${id}`, () => this.received.find((message) => message.type === 'error' && message.id === id)?.payload);
+  }
+
+  message(type: string, id?: string): Promise<WireMessage> {
+    return eventually(`a ${type} message`, () => this.received.find((message) => message.type === type && (id === undefined || message.id === id)));
+  }
+
+  close(): Promise<{ code: number; reason: string }> {
+    return eventually('the socket to close', () => this.closed);
+  }
+
+  async opened(): Promise<this> {
+    await eventually('the socket to open', () => this.socket.readyState === WebSocket.OPEN);
+    return this;
+  }
+
+  /** Connects, and sends connection_init with `params`. */
+  async acknowledged(params: Record<string, unknown> = {}): Promise<this> {
+    await this.opened();
+    this.send({ type: 'connection_init', payload: params });
+    await this.message('connection_ack');
+    return this;
+  }
+}
