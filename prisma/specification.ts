@@ -1,0 +1,294 @@
+/**
+ * What the migrated database must hold, written out name by name from the data specification: a test compares it with
+ * PostgreSQL's own catalogue, both ways. Where a column is nullable there, and has a default, it is NOT NULL here: a
+ * third state of `enabled` means nothing.
+ */
+export interface TableSpecification {
+  /** Name → type, `NOT NULL`, `DEFAULT`, as PostgreSQL spells them. */
+  readonly columns: Readonly<Record<string, string>>;
+  /** Primary key, UNIQUE, CHECK and FOREIGN KEY constraints: name → definition. */
+  readonly constraints: Readonly<Record<string, string>>;
+  /** Indexes beside those of the constraints: name → what follows `USING`. */
+  readonly indexes: Readonly<Record<string, string>>;
+  /** Columns that have a COMMENT; every table has one. */
+  readonly commented: readonly string[];
+  /** Names of triggers. */
+  readonly triggers?: readonly string[];
+}
+
+const ID = { id: 'uuid NOT NULL DEFAULT gen_random_uuid()' };
+const NOW = 'timestamp with time zone NOT NULL DEFAULT now()';
+const TIME = 'timestamp with time zone';
+const TIMES = { created_at: NOW, updated_at: NOW };
+const HASH = 'character(64) NOT NULL';
+const ENVIRONMENT = ['development', 'staging', 'production'];
+
+/** A CHECK that a text column holds one of some values, in PostgreSQL's normal form. */
+function oneOf(column: string, values: readonly string[]): string {
+  return `CHECK (((${column})::text = ANY ((ARRAY[${values.map((value) => `'${value}'::character varying`).join(', ')}])::text[])))`;
+}
+
+function text(length: number): string {
+  return `character varying(${length})`;
+}
+
+export const TABLES: Readonly<Record<string, TableSpecification>> = {
+  users: {
+    columns: {
+      ...ID,
+      email: `${text(255)} NOT NULL`,
+      name: `${text(100)} NOT NULL`,
+      password_hash: `${text(255)} NOT NULL`,
+      role: `${text(20)} NOT NULL`,
+      department: text(100),
+      is_active: 'boolean NOT NULL DEFAULT true',
+      last_login_at: TIME,
+      ...TIMES,
+    },
+    constraints: {
+      users_pkey: 'PRIMARY KEY (id)',
+      idx_users_email: 'UNIQUE (email)',
+      users_role_check: oneOf('role', ['ADMIN', 'WRITE', 'READ', 'SAFETY']),
+    },
+    indexes: { idx_users_role: 'btree (role)', idx_users_is_active: 'btree (is_active)' },
+    commented: ['password_hash', 'role'],
+  },
+  flags: {
+    columns: {
+      ...ID,
+      key: `${text(100)} NOT NULL`,
+      name: `${text(200)} NOT NULL`,
+      description: 'text',
+      type: `${text(20)} NOT NULL`,
+      default_value: 'jsonb NOT NULL',
+      enabled: 'boolean NOT NULL DEFAULT false',
+      safety_level: `${text(20)} NOT NULL`,
+      environment: `${text(20)} NOT NULL`,
+      total_evaluations: 'bigint NOT NULL DEFAULT 0',
+      active_vehicles: 'integer NOT NULL DEFAULT 0',
+      last_evaluation_at: TIME,
+      created_by: 'uuid',
+      updated_by: 'uuid',
+      ...TIMES,
+      archived_at: TIME,
+      // ours
+      revision: 'bigint NOT NULL DEFAULT 0',
+      signed_definition: 'text',
+    },
+    constraints: {
+      flags_pkey: 'PRIMARY KEY (id)',
+      idx_flags_key: 'UNIQUE (key)',
+      flags_type_check: oneOf('type', ['boolean', 'string', 'number', 'json']),
+      flags_safety_level_check: oneOf('safety_level', ['Non-Critical', 'Safety-Relevant', 'ASIL-B', 'ASIL-D']),
+      flags_environment_check: oneOf('environment', ENVIRONMENT),
+      flags_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
+      flags_updated_by_fkey: 'FOREIGN KEY (updated_by) REFERENCES users(id) ON DELETE SET NULL',
+    },
+    indexes: {
+      idx_flags_enabled: 'btree (enabled)',
+      idx_flags_safety_level: 'btree (safety_level)',
+      idx_flags_environment: 'btree (environment)',
+      idx_flags_created_at: 'btree (created_at DESC)',
+      idx_flags_archived_at: 'btree (archived_at) WHERE (archived_at IS NULL)',
+      idx_flags_env_enabled: 'btree (environment, enabled) WHERE (archived_at IS NULL)',
+      idx_flags_search: `gin (to_tsvector('english'::regconfig, (((name)::text || ' '::text) || COALESCE(description, ''::text))))`,
+      // ours
+      idx_flags_env_revision: 'btree (environment, revision)',
+    },
+    commented: [
+      'key', 'default_value', 'safety_level', 'environment', 'total_evaluations', 'active_vehicles', 'last_evaluation_at', 'archived_at', 'revision', 'signed_definition',
+    ],
+  },
+  rules: {
+    columns: {
+      ...ID,
+      flag_id: 'uuid NOT NULL',
+      type: `${text(50)} NOT NULL`,
+      priority: 'integer NOT NULL DEFAULT 100',
+      enabled: 'boolean NOT NULL DEFAULT true',
+      conditions: 'jsonb NOT NULL',
+      value: 'jsonb',
+      ...TIMES,
+      // ours
+      variant: text(50),
+    },
+    constraints: {
+      rules_pkey: 'PRIMARY KEY (id)',
+      rules_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
+      rules_type_check: oneOf('type', ['percentage_rollout', 'vehicle_whitelist', 'vehicle_target', 'user_attribute', 'kill_switch']),
+      unique_flag_type_priority: 'UNIQUE (flag_id, type, priority)',
+    },
+    indexes: {
+      idx_rules_flag_id: 'btree (flag_id)',
+      idx_rules_type: 'btree (type)',
+      idx_rules_priority: 'btree (priority DESC)',
+      idx_rules_enabled: 'btree (enabled)',
+      idx_rules_conditions: 'gin (conditions)',
+    },
+    commented: ['priority', 'conditions', 'value', 'variant'],
+  },
+  audit_logs: {
+    columns: {
+      ...ID,
+      user_id: 'uuid',
+      flag_id: 'uuid',
+      action: `${text(50)} NOT NULL`,
+      before_value: 'jsonb',
+      after_value: 'jsonb',
+      ip_address: 'inet',
+      user_agent: 'text',
+      request_id: 'uuid',
+      created_at: NOW,
+      // ours
+      chain_position: 'bigint NOT NULL',
+      previous_hash: HASH,
+      hash: HASH,
+      api_key_id: 'uuid',
+    },
+    constraints: {
+      audit_logs_pkey: 'PRIMARY KEY (id, created_at)',
+      audit_logs_user_id_fkey: 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL',
+      audit_logs_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE SET NULL',
+      audit_logs_api_key_id_fkey: 'FOREIGN KEY (api_key_id) REFERENCES api_keys(id) ON DELETE SET NULL',
+      audit_logs_action_check: oneOf('action', [
+        'CREATE_FLAG', 'UPDATE_FLAG', 'DELETE_FLAG', 'ARCHIVE_FLAG', 'CREATE_RULE', 'UPDATE_RULE', 'DELETE_RULE', 'KILL_SWITCH', 'ENABLE_FLAG', 'DISABLE_FLAG',
+        // ours
+        'RELEASE_KILL_SWITCH', 'SIGN_IN', 'SIGN_IN_FAILED', 'REGISTER_VEHICLES', 'ISSUE_VEHICLE_TOKEN', 'CREATE_USER', 'UPDATE_USER', 'CREATE_EXPERIMENT', 'UPDATE_EXPERIMENT',
+      ]),
+    },
+    indexes: {
+      idx_audit_logs_user_id: 'btree (user_id)',
+      idx_audit_logs_flag_id: 'btree (flag_id)',
+      idx_audit_logs_action: 'btree (action)',
+      idx_audit_logs_created_at: 'btree (created_at DESC)',
+      // ours
+      idx_audit_logs_chain_position: 'btree (chain_position)',
+    },
+    commented: ['action', 'before_value', 'after_value', 'request_id', 'created_at', 'chain_position', 'previous_hash', 'hash', 'api_key_id'],
+    triggers: ['audit_logs_append_only', 'audit_logs_no_truncate'],
+  },
+  vehicles: {
+    columns: {
+      vin: `${text(17)} NOT NULL`,
+      model: `${text(100)} NOT NULL`,
+      sw_version: `${text(50)} NOT NULL`,
+      region: `${text(10)} NOT NULL`,
+      status: `${text(20)} NOT NULL`,
+      last_seen_at: TIME,
+      agent_version: text(20),
+      agent_memory_mb: 'integer',
+      agent_cpu_percent: 'numeric(5,2)',
+      cache_size_mb: 'numeric(8,2)',
+      registered_at: NOW,
+      updated_at: NOW,
+      // ours
+      environment: text(20),
+      applied_revision: 'bigint',
+    },
+    constraints: {
+      vehicles_pkey: 'PRIMARY KEY (vin)',
+      vehicles_vin_check: `CHECK (((vin)::text ~ '^[A-HJ-NPR-Z0-9]{17}$'::text))`,
+      vehicles_status_check: oneOf('status', ['online', 'offline', 'maintenance']),
+      vehicles_environment_check: oneOf('environment', ENVIRONMENT),
+    },
+    indexes: {
+      idx_vehicles_model: 'btree (model)',
+      idx_vehicles_sw_version: 'btree (sw_version)',
+      idx_vehicles_region: 'btree (region)',
+      idx_vehicles_status: 'btree (status)',
+      idx_vehicles_last_seen_at: 'btree (last_seen_at DESC)',
+    },
+    commented: ['vin', 'agent_version', 'agent_memory_mb', 'agent_cpu_percent', 'cache_size_mb', 'environment', 'applied_revision'],
+  },
+  experiments: {
+    columns: {
+      ...ID,
+      flag_id: 'uuid NOT NULL',
+      name: `${text(200)} NOT NULL`,
+      description: 'text',
+      status: `${text(20)} NOT NULL`,
+      start_date: `${TIME} NOT NULL`,
+      end_date: TIME,
+      sample_size: 'integer NOT NULL',
+      confidence_level: 'numeric(3,2) NOT NULL DEFAULT 0.95',
+      primary_metric: `${text(100)} NOT NULL`,
+      winner_variant: text(50),
+      p_value: 'numeric(10,8)',
+      improvement_percent: 'numeric(8,4)',
+      ...TIMES,
+    },
+    constraints: {
+      experiments_pkey: 'PRIMARY KEY (id)',
+      experiments_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
+      experiments_status_check: oneOf('status', ['draft', 'running', 'completed', 'cancelled']),
+      experiments_confidence_level_check: 'CHECK (((confidence_level >= (0)::numeric) AND (confidence_level <= (1)::numeric)))',
+    },
+    indexes: {
+      idx_experiments_flag_id: 'btree (flag_id)',
+      idx_experiments_status: 'btree (status)',
+      idx_experiments_start_date: 'btree (start_date DESC)',
+    },
+    commented: ['winner_variant', 'p_value', 'improvement_percent'],
+  },
+  api_keys: {
+    columns: {
+      ...ID,
+      name: `${text(100)} NOT NULL`,
+      key_hash: `${text(255)} NOT NULL`,
+      key_prefix: `${text(20)} NOT NULL`,
+      role: `${text(20)} NOT NULL`,
+      rate_limit_per_min: 'integer NOT NULL DEFAULT 10000',
+      is_active: 'boolean NOT NULL DEFAULT true',
+      last_used_at: TIME,
+      expires_at: TIME,
+      created_by: 'uuid',
+      ...TIMES,
+    },
+    constraints: {
+      api_keys_pkey: 'PRIMARY KEY (id)',
+      idx_api_keys_key_hash: 'UNIQUE (key_hash)',
+      api_keys_role_check: oneOf('role', ['READ', 'WRITE', 'ADMIN']),
+      api_keys_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
+    },
+    indexes: { idx_api_keys_is_active: 'btree (is_active)', idx_api_keys_expires_at: 'btree (expires_at)' },
+    commented: ['name', 'key_hash', 'key_prefix'],
+  },
+
+  // What follows is ours.
+  environments: {
+    columns: { name: `${text(20)} NOT NULL`, revision: 'bigint NOT NULL DEFAULT 0', updated_at: NOW },
+    constraints: { environments_pkey: 'PRIMARY KEY (name)', environments_name_check: oneOf('name', ENVIRONMENT) },
+    indexes: {},
+    commented: ['revision'],
+  },
+  flag_tombstones: {
+    columns: {
+      environment: `${text(20)} NOT NULL`,
+      key: `${text(100)} NOT NULL`,
+      revision: 'bigint NOT NULL',
+      signed_definition: 'text NOT NULL',
+      created_at: NOW,
+    },
+    constraints: {
+      flag_tombstones_pkey: 'PRIMARY KEY (environment, key)',
+      flag_tombstones_environment_check: oneOf('environment', ENVIRONMENT),
+    },
+    indexes: { idx_flag_tombstones_env_revision: 'btree (environment, revision)' },
+    commented: ['revision', 'signed_definition'],
+  },
+  audit_chain: {
+    columns: { id: 'smallint NOT NULL DEFAULT 1', position: 'bigint NOT NULL DEFAULT 0', hash: HASH },
+    constraints: { audit_chain_pkey: 'PRIMARY KEY (id)', audit_chain_id_check: 'CHECK ((id = 1))' },
+    indexes: {},
+    commented: ['position', 'hash'],
+  },
+};
+
+/** Functions: signature → result. All but the first are ours. */
+export const FUNCTIONS: Readonly<Record<string, string>> = {
+  'create_audit_log_partition()': 'void',
+  'create_audit_log_partition_of(date)': 'boolean',
+  'ensure_audit_log_partitions(integer)': 'integer',
+  'detach_expired_audit_log_partitions(integer)': 'SETOF text',
+  'refuse_audit_log_change()': 'trigger',
+};
