@@ -6,11 +6,15 @@
 import { createHash, hkdfSync, randomUUID } from 'node:crypto';
 import { SignJWT, jwtVerify } from 'jose';
 import { FleetFlagError } from '../errors.ts';
+import { canonicalJson } from './canonical-json.ts';
 import type { CallerIdentity } from './caller.ts';
 import type { SubgraphName } from './subgraph.ts';
 
 /** The HTTP header, and the member of a websocket subscribe message's `extensions`, that carries the token. */
 export const IDENTITY_HEADER = 'x-fleetflag-identity';
+
+/** What the token in a websocket's connection_init is bound to. */
+export const CONNECTION_BODY = 'connection_init';
 
 /** Long enough for clocks a little apart, too short to be of use to a thief. */
 const LIFETIME_SECONDS = 30;
@@ -59,4 +63,9 @@ export function createIdentityTokens(secret: string): IdentityTokens {
       }
     },
   };
+}
+
+/** The bytes that an identity token is bound to: the operation itself, whatever carries it. */
+export function signedBody(request: { query: string; operationName?: string | undefined; variables?: Readonly<Record<string, unknown>> | undefined }): string {
+  return canonicalJson([request.query, request.operationName ?? null, request.variables ?? null]);
 }

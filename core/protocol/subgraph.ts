@@ -26,6 +26,12 @@ export interface SubgraphErrorJson {
   readonly extensions?: Readonly<Record<string, unknown>>;
 }
 
+/** The responses of a subscription. */
+export interface SubgraphStream extends AsyncIterableIterator<SubgraphResponse> {
+  /** Resolves once every event from now on will be delivered: what is read after it is not older than the stream. */
+  readonly established?: Promise<void>;
+}
+
 /**
  * One subgraph as the gateway sees it. One contract suite runs against every implementation.
  */
@@ -36,10 +42,10 @@ export interface SubgraphConnection {
   execute(request: SubgraphRequest): Promise<SubgraphResponse>;
 
   /**
-   * Runs a subscription. The first `next()` may already be pending before the upstream is established;
-   * `return()` ends the upstream. Rejects with SERVICE_UNAVAILABLE when the upstream is lost.
+   * Runs a subscription, from this call on. `return()` ends the upstream, whether or not a `next()` is pending;
+   * `next()` rejects with SERVICE_UNAVAILABLE when the upstream is lost. A refusal is a response with `errors`.
    */
-  subscribe(request: SubgraphRequest): AsyncIterableIterator<SubgraphResponse>;
+  subscribe(request: SubgraphRequest): SubgraphStream;
 
   /** Whether the subgraph answers, for readiness. */
   ready(): Promise<boolean>;

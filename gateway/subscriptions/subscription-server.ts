@@ -117,6 +117,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
   const counters = { framesSent: 0, bytesSent: 0, writes: 0, slowClosed: 0, deadClosed: 0, refused: 0 };
   const connections = new Set<ClientConnection>();
   const socketsByAddress = new Map<string, number>();
+  /** Aborted at shutdown: sockets that wait to be closed after a lost upstream are closed then. */
   const hurry = new AbortController();
   let closing: Promise<void> | null = null;
 
@@ -182,7 +183,8 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
   sweep.unref();
 
   async function closeAll(spread: number): Promise<void> {
-    await spreadClose([...connections], SERVICE_RESTART, 'Service restart', spread, hurry.signal);
+    hurry.abort();
+    await spreadClose([...connections], SERVICE_RESTART, 'Service restart', spread);
     const closed = [...connections].map(({ socket }) => new Promise((resolve) => socket.once('close', resolve)));
     const terminate = setTimeout(() => {
       for (const { socket } of connections) socket.terminate();

@@ -3,7 +3,7 @@
  */
 import { parse, subscribe, type DocumentNode, type ExecutionResult } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import type { SubgraphConnection, SubgraphRequest, SubgraphResponse } from '../../core/protocol/subgraph.ts';
+import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/protocol/subgraph.ts';
 import { mapStream } from './async-iteration.ts';
 import { formatForGateway, logFaults, type Subgraph } from './subgraph.ts';
 
@@ -27,7 +27,7 @@ export async function executeOn(subgraph: Subgraph, request: SubgraphRequest): P
 }
 
 /** Starts a subscription on `subgraph`: the stream of its responses. A refusal is a stream of one response with `errors`. */
-export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): AsyncIterableIterator<SubgraphResponse> {
+export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): SubgraphStream {
   const { origin } = request.identity;
   const start = async (): Promise<AsyncIterator<ExecutionResult>> => {
     const result = await subscribe({
@@ -39,13 +39,16 @@ export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): Async
     });
     return Symbol.asyncIterator in result ? result : once(result);
   };
-  return mapStream(start(), ({ data, errors }): SubgraphResponse => {
+  const started = start();
+  const stream = mapStream(started, ({ data, errors }): SubgraphResponse => {
     if (errors !== undefined) logFaults(errors, origin.requestId, subgraph.logger);
     return {
       ...(data !== undefined && { data }),
       ...(errors !== undefined && { errors: errors.map((error) => formatForGateway(error.toJSON(), error)) }),
     };
   });
+  // A refusal is established, too: it comes as the stream's one response.
+  return Object.assign(stream, { established: started.then(() => undefined) });
 }
 
 async function* once<T>(item: T): AsyncGenerator<T, void, undefined> {

@@ -17,7 +17,8 @@ export interface Connection<T> {
   readonly edges: readonly { readonly cursor: string; readonly node: T }[];
   readonly nodes: readonly T[];
   readonly pageInfo: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean; readonly startCursor: string | null; readonly endCursor: string | null };
-  readonly totalCount: number;
+  /** Counting can cost more than the page itself: as a function it is called only when the field is asked for. */
+  readonly totalCount: number | (() => Promise<number>);
 }
 
 export function isUuid(text: string): boolean {
@@ -36,8 +37,13 @@ export function readPage(args: { first?: number | null; after?: string | null })
   return { first, after };
 }
 
-/** @param more whether there are items after these */
-export function connectionOf<T extends { id: string }>(nodes: readonly T[], page: Page, more: boolean, totalCount: number): Connection<T> {
+/**
+ * A page as the API shows it.
+ *
+ * @param more whether there are items after these
+ * @param totalCount of all pages
+ */
+export function connectionOf<T extends { id: string }>(nodes: readonly T[], page: Page, more: boolean, totalCount: Connection<T>['totalCount']): Connection<T> {
   const edges = nodes.map((node) => ({ cursor: toCursor(node.id), node }));
   return {
     edges,

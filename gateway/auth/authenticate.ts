@@ -1,0 +1,51 @@
+/** Who is calling: from the credentials of an HTTP request or of a websocket's connection_init to a `Caller`. */
+import { FleetFlagError } from '../../core/errors.ts';
+import type { Caller, UserCaller } from '../../core/protocol/caller.ts';
+import { isSessionToken } from '../../core/protocol/session.ts';
+import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
+
+/** Finds a user by session token; null when it is unknown or over. Rejects with SERVICE_UNAVAILABLE when sessions cannot be read. */
+export type FindSession = (token: string) => Promise<{ caller: UserCaller; expiresAt: Date } | null>;
+
+export interface Credentials {
+  /** `Bearer <session token or vehicle token>`. */
+  readonly authorization?: string | undefined;
+  readonly apiKey?: string | undefined;
+}
+
+export interface Authenticated {
+  readonly caller: Caller;
+  /** When the credentials end by themselves. */
+  readonly expiresAt: Date | null;
+}
+
+/** Longer than any credential of ours: what is longer is refused before it is looked at. */
+const MAX_CREDENTIAL = 2_048;
+
+const refused = () => new FleetFlagError('UNAUTHENTICATED', 'The credentials are not valid.');
+
+/** The credentials in a websocket's connection_init payload: the same names as the HTTP headers, in any case. */
+export function credentialsOf(payload: Readonly<Record<string, unknown>>): Credentials {
+  const entry = (name: string) => {
+    const value = Object.entries(payload).find(([key]) => key.toLowerCase() === name)?.[1];
+    if (value !== undefined && typeof value !== 'string') throw refused();
+    return value;
+  };
+  return { authorization: entry('authorization'), apiKey: entry('x-api-key') };
+}
+
+/**
+ * @returns the caller; nobody where there are no credentials at all
+ * @throws UNAUTHENTICATED for credentials that are wrong: they never fall back to nobody
+ */
+export async function authenticate(credentials: Credentials, findSession: FindSession, vehicleTokens: VehicleTokens): Promise<Authenticated> {
+  const { authorization, apiKey } = credentials;
+  if (apiKey !== undefined) throw refused();
+  if (authorization === undefined) return { caller: { kind: 'nobody' }, expiresAt: null };
+  const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization)?.[1];
+  if (token === undefined || token.length > MAX_CREDENTIAL) throw refused();
+  if (!isSessionToken(token)) return vehicleTokens.verify(token);
+  const session = await findSession(token);
+  if (session === null) throw refused();
+  return session;
+}

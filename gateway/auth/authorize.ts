@@ -1,0 +1,71 @@
+/** Whether a caller may run an operation: its root fields against the permission table, before anything is planned. */
+import {
+  GraphQLError,
+  Kind,
+  getArgumentValues,
+  getVariableValues,
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type GraphQLObjectType,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import type { FleetFlagError } from '../../core/errors.ts';
+import { PERMISSIONS, refusalOf } from '../../core/policy/permissions.ts';
+import type { Caller } from '../../core/protocol/caller.ts';
+
+function* rootFields(selections: SelectionSetNode, fragments: ReadonlyMap<string, FragmentDefinitionNode>, visited: Set<string>): Generator<FieldNode> {
+  for (const selection of selections.selections) {
+    if (selection.kind === Kind.FIELD) yield selection;
+    else if (selection.kind === Kind.INLINE_FRAGMENT) yield* rootFields(selection.selectionSet, fragments, visited);
+    else if (!visited.has(selection.name.value)) {
+      visited.add(selection.name.value);
+      const fragment = fragments.get(selection.name.value);
+      if (fragment !== undefined) yield* rootFields(fragment.selectionSet, fragments, visited);
+    }
+  }
+}
+
+function rootType(schema: GraphQLSchema, operation: OperationDefinitionNode): GraphQLObjectType | null | undefined {
+  return schema.getRootType(operation.operation);
+}
+
+/** A refusal as a GraphQL error at the response key of the field that it is about. */
+function asGraphQLError(refusal: FleetFlagError, field: FieldNode): GraphQLError {
+  return new GraphQLError(refusal.message, {
+    nodes: field,
+    path: [field.alias?.value ?? field.name.value],
+    originalError: refusal,
+    extensions: { code: refusal.code },
+  });
+}
+
+/**
+ * Throws a GraphQLError (UNAUTHENTICATED or FORBIDDEN) for the first root field of a validated operation that
+ * `caller` may not use. Fields below the root are checked where they are resolved.
+ *
+ * @param variables as the request gives them
+ */
+export function authorizeOperation(
+  schema: GraphQLSchema,
+  operation: { document: DocumentNode; operation: OperationDefinitionNode; variables: Readonly<Record<string, unknown>> },
+  caller: Caller,
+): void {
+  const type = rootType(schema, operation.operation);
+  if (type === null || type === undefined) return;
+  const fragments = new Map(
+    operation.document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [])),
+  );
+  const coerced = getVariableValues(schema, operation.operation.variableDefinitions ?? [], operation.variables).coerced ?? {};
+  for (const node of rootFields(operation.operation.selectionSet, fragments, new Set())) {
+    // __typename, __schema and __type tell nothing that the published schema does not; whether they answer is a setting.
+    if (node.name.value.startsWith('__')) continue;
+    const definition = type.getFields()[node.name.value];
+    const name = `${type.name}.${node.name.value}`;
+    const args = definition === undefined ? {} : getArgumentValues(definition, node, coerced);
+    const refusal = refusalOf(PERMISSIONS[name], name, caller, args);
+    if (refusal !== null) throw asGraphQLError(refusal, node);
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The supergraph that the gateway loads (written by `npm run schema`), and the way from its query plans to the
+ * subgraphs' connections.
+ */
+import { readFileSync } from 'node:fs';
+import { ApolloGateway, type GraphQLDataSource, type GraphQLDataSourceProcessOptions } from '@apollo/gateway';
+import { Supergraph } from '@apollo/federation-internals';
+import type { GraphQLSchema } from 'graphql';
+import { FleetFlagError } from '../../core/errors.ts';
+import { clientError } from '../../core/protocol/error-form.ts';
+import type { SubgraphConnection, SubgraphName } from '../../core/protocol/subgraph.ts';
+import type { GatewayContext } from '../context.ts';
+
+export type Subgraphs = Readonly<Record<SubgraphName, SubgraphConnection>>;
+
+export interface Composition {
+  readonly supergraphSdl: string;
+  /** The schema that clients see. */
+  readonly apiSchema: GraphQLSchema;
+  readonly gateway: ApolloGateway;
+}
+
+type ProcessOptions = GraphQLDataSourceProcessOptions<GatewayContext & Record<string, unknown>>;
+
+/** The supergraph comes from a file, so nothing is ever introspected or polled. (The package does not export its enum's values.) */
+function isIncoming(options: ProcessOptions): options is ProcessOptions & { context: GatewayContext } {
+  return (options.kind as string) === 'incoming operation';
+}
+
+/** Hands a fetch of a query plan to its subgraph, under the caller's identity. */
+function dataSource(subgraph: SubgraphConnection): GraphQLDataSource<GatewayContext & Record<string, unknown>> {
+  return {
+    async process(options) {
+      if (!isIncoming(options)) throw new Error(`Unexpected ${options.kind}`);
+      const { query = '', operationName, variables } = options.request;
+      try {
+        // The plan's executor merges into what it is given: an in-process answer must not be shared with anybody.
+        return (await subgraph.execute({ query, operationName, variables, identity: options.context.identity }));
+      } catch (error) {
+        if (!(error instanceof FleetFlagError)) throw error;
+        return { errors: [clientError(error)] };
+      }
+    },
+  };
+}
+
+/** Builds the gateway's executor over `subgraphs`. */
+export function compose(subgraphs: Subgraphs): Composition {
+  const supergraphSdl = readFileSync(new URL('supergraph.graphql', import.meta.url), 'utf8');
+  const gateway = new ApolloGateway({
+    supergraphSdl,
+    buildService: ({ name }) => dataSource(subgraphs[name as SubgraphName]),
+  });
+  return { supergraphSdl, apiSchema: Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema(), gateway };
+}

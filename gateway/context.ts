@@ -1,0 +1,13 @@
+import type { CallerIdentity } from '../core/protocol/caller.ts';
+
+/** What the gateway knows of a request while it runs it. */
+export interface GatewayContext {
+  readonly identity: CallerIdentity;
+}
+
+/** The part of a logger that the gateway uses; pino's form. */
+export interface GatewayLogger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}

@@ -1,0 +1,88 @@
+/** The Apollo Server behind `/graphql`: one pipeline for HTTP and for queries and mutations that arrive on a websocket. */
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import { GraphQLError, type DocumentNode, type ExecutionResult, type GraphQLFormattedError } from 'graphql';
+import { ERROR_CATALOGUE } from '../../core/errors.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { Composition } from '../composition/supergraph.ts';
+import { authorizeOperation } from '../auth/authorize.ts';
+import type { GatewayContext, GatewayLogger } from '../context.ts';
+import { answerTo } from './error-answer.ts';
+
+export interface GraphqlServerOptions {
+  readonly composition: Composition;
+  readonly introspection: boolean;
+  readonly logger: GatewayLogger;
+}
+
+export interface GraphqlServer {
+  readonly apollo: ApolloServer<GatewayContext>;
+  /** Runs a query or a mutation that did not come over HTTP. */
+  execute(request: { query: string; operationName?: string | undefined; variables?: Record<string, unknown> | undefined }, identity: CallerIdentity): Promise<ExecutionResult>;
+}
+
+/** The errors of a response in the form that clients see, made where the document and the request's id are known. */
+function present(errors: readonly GraphQLFormattedError[], requestId: string, document: DocumentNode | undefined): GraphQLFormattedError[] {
+  return errors.map((error) => {
+    const original = error instanceof GraphQLError ? error : new GraphQLError(error.message, { path: error.path, extensions: error.extensions });
+    return answerTo(original, requestId, document);
+  });
+}
+
+function plugin(composition: Composition, logger: GatewayLogger): ApolloServerPlugin<GatewayContext> {
+  return {
+    async requestDidStart({ contextValue }) {
+      const { caller, origin } = contextValue.identity;
+      return {
+        async didResolveOperation({ document, operation, request }) {
+          if (operation === undefined) return;
+          authorizeOperation(composition.apiSchema, { document, operation, variables: request.variables ?? {} }, caller);
+        },
+        async didEncounterErrors({ errors, document }) {
+          for (const error of errors) {
+            const { code } = answerTo(error, origin.requestId, document).extensions ?? {};
+            if (code === 'INTERNAL_SERVER_ERROR') logger.error({ err: error, requestId: origin.requestId }, 'A request failed');
+          }
+        },
+        async willSendResponse({ response, document, errors }) {
+          if (response.body.kind !== 'single' || response.body.singleResult.errors === undefined) return;
+          // Apollo's own copies have lost the nodes, by which a fault is found in the document.
+          response.body.singleResult.errors = present(errors ?? response.body.singleResult.errors, origin.requestId, document);
+          const [first] = response.body.singleResult.errors;
+          const code = first?.extensions?.['code'];
+          // An answer that is nothing but a refusal says so in its status, too; one with data is a 200.
+          if (response.body.singleResult.data == null && typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code)) {
+            response.http.status = ERROR_CATALOGUE[code as keyof typeof ERROR_CATALOGUE].httpStatus;
+          }
+        },
+      };
+    },
+  };
+}
+
+/** Starts the server on a composition. Its context is made by whoever calls it (gateway/http, gateway/subscriptions). */
+export async function startGraphqlServer({ composition, introspection, logger }: GraphqlServerOptions): Promise<GraphqlServer> {
+  const apollo = new ApolloServer<GatewayContext>({
+    gateway: composition.gateway,
+    introspection,
+    csrfPrevention: true,
+    allowBatchedHttpRequests: false,
+    hideSchemaDetailsFromClientErrors: !introspection,
+    includeStacktraceInErrorResponses: false,
+    persistedQueries: false,
+    stopOnTerminationSignals: false,
+    logger: { debug: () => {}, info: () => {}, warn: (text: string) => logger.warn({}, text), error: (text: string) => logger.error({}, text) },
+    // Only what never became an operation comes here in its first form: a body that is none, a GET that would mutate.
+    formatError: (formatted, error) => (error instanceof GraphQLError && formatted.extensions?.['code'] === 'BAD_REQUEST' ? answerTo(error) : formatted),
+    plugins: [plugin(composition, logger)],
+  });
+  await apollo.start();
+  return {
+    apollo,
+    async execute({ query, operationName, variables }, identity) {
+      const response = await apollo.executeOperation({ query, operationName, variables }, { contextValue: { identity } });
+      if (response.body.kind !== 'single') throw new Error('The gateway answered incrementally');
+      const { data, errors } = response.body.singleResult;
+      return { ...(data !== undefined && { data }), ...(errors !== undefined && { errors }) } as ExecutionResult;
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/**
+ * Where in the input a fault of GraphQL's own validation lies, as the dotted path that our refusals carry in
+ * `extensions.field`: `input.conditions` for an argument, `createFlag.flag.nam` for a selection.
+ */
+import { Kind, visit, type ASTNode, type DocumentNode, type GraphQLError } from 'graphql';
+
+/** graphql-js names the place of a faulty variable in its message only. */
+const AT = /^Variable "\$([^"]+)" got invalid value .*? at "([^"]+)"/s;
+const VARIABLE = /^Variable "\$([^"]+)"/;
+const MEMBER = /; Field "([^"]+)" (?:is not defined by type|of required type)/s;
+
+function variableField(message: string): string | null {
+  const variable = VARIABLE.exec(message)?.[1];
+  if (variable === undefined) return null;
+  const place = AT.exec(message)?.[2] ?? variable;
+  const member = MEMBER.exec(message)?.[1];
+  return (member === undefined ? place : `${place}.${member}`).replaceAll(/\[(\d+)\]/g, '.$1');
+}
+
+/** The names on the way to a node: argument and member names below the argument, response keys above. */
+function pathOf(ancestors: readonly ASTNode[]): string {
+  const argument = ancestors.findIndex((node) => node.kind === Kind.ARGUMENT);
+  const way = argument === -1 ? ancestors : ancestors.slice(argument);
+  return way
+    .flatMap((node) => {
+      if (node.kind === Kind.FIELD) return [node.alias?.value ?? node.name.value];
+      if (node.kind === Kind.ARGUMENT || node.kind === Kind.OBJECT_FIELD) return [node.name.value];
+      if (node.kind === Kind.VARIABLE_DEFINITION) return [node.variable.name.value];
+      return [];
+    })
+    .join('.');
+}
+
+function nodeField(document: DocumentNode, wanted: ASTNode): string | null {
+  let found: string | null = null;
+  visit(document, {
+    enter(node, _key, _parent, _path, ancestors) {
+      if (found !== null || node !== wanted) return;
+      const chain = ancestors.filter((ancestor): ancestor is ASTNode => !Array.isArray(ancestor));
+      found = pathOf([...chain, node]);
+    },
+  });
+  return found === '' ? null : found;
+}
+
+/** The name of a required argument that is missing, which stands at the field. */
+const MISSING_ARGUMENT = /^Field "[^"]+" argument "([^"]+)" of type/;
+const MISSING_MEMBER = /^Field "[^"]*\.([^".]+)" of required type/;
+
+/** @returns the dotted path, or null where the fault has no place in the input (a syntax error) */
+export function faultField(error: GraphQLError, document: DocumentNode | undefined): string | null {
+  const variable = variableField(error.message);
+  if (variable !== null) return variable;
+  const node = error.nodes?.[0];
+  if (document === undefined || node === undefined) return null;
+  const argument = MISSING_ARGUMENT.exec(error.message)?.[1];
+  if (argument !== undefined) return argument;
+  const place = nodeField(document, node);
+  const member = MISSING_MEMBER.exec(error.message)?.[1];
+  return place !== null && member !== undefined ? `${place}.${member}` : place;
+}

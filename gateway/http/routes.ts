@@ -1,0 +1,118 @@
+/** What the gateway serves over HTTP. */
+import { randomUUID } from 'node:crypto';
+import { fastifyApolloHandler } from '@as-integrations/fastify';
+import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { GraphQLError } from 'graphql';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { Caller, RequestOrigin } from '../../core/protocol/caller.ts';
+import type { Credentials } from '../auth/authenticate.ts';
+import type { GatewayContext, GatewayLogger } from '../context.ts';
+import { answerTo } from './error-answer.ts';
+import type { GraphqlServer } from './graphql-server.ts';
+
+export interface RoutesOptions {
+  readonly graphql: GraphqlServer;
+  readonly authenticate: (credentials: Credentials) => Promise<Caller>;
+  /** The public signing keys (RFC 7517). */
+  readonly publicKeys: () => Promise<unknown>;
+  /** Each part that a request may need, and whether it answers. */
+  readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
+  readonly playground: boolean;
+  readonly logger: GatewayLogger;
+}
+
+/** 256 KB of conditions, escaped inside a variable, and room for the rest. */
+const BODY_LIMIT = 1024 * 1024;
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Where a request comes from. A caller may bring its own request id, to find it again in our log and audit trail. */
+export function originOf(headers: Readonly<Record<string, string | string[] | undefined>>, remoteAddress: string | undefined): RequestOrigin {
+  const given = headers['x-request-id'];
+  const userAgent = headers['user-agent'];
+  return {
+    ipAddress: remoteAddress?.replace(/^::ffff:/, '') ?? null,
+    userAgent: typeof userAgent === 'string' ? userAgent : null,
+    requestId: typeof given === 'string' && UUID.test(given) ? given : randomUUID(),
+  };
+}
+
+const header = (request: FastifyRequest, name: string) => {
+  const value = request.headers[name];
+  return typeof value === 'string' ? value : undefined;
+};
+
+function playgroundPage(): Buffer {
+  return Buffer.from(
+    renderGraphiQL({
+      title: 'FleetFlag',
+      endpoint: '/graphql',
+      subscriptionsProtocol: 'WS',
+      additionalHeaders: { 'apollo-require-preflight': 'true' },
+      defaultQuery: [
+        '# FleetFlag. Sign in first:',
+        '#   mutation { login(email: "admin@fleetflag.local", password: "…") { token } }',
+        '# then put the token into the Headers tab below: {"Authorization": "Bearer ffs_…"}',
+        '',
+        'query Flags {',
+        '  flags { totalCount nodes { key enabled killed safetyLevel environment } }',
+        '}',
+        '',
+      ].join('\n'),
+    }),
+  );
+}
+
+/** Everything but the websocket upgrade, which the caller attaches to `.server`. */
+export function createRoutes({ graphql, authenticate, publicKeys, readiness, playground, logger }: RoutesOptions): FastifyInstance {
+  const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true, genReqId: () => randomUUID() });
+
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const { requestId } = originOf(request.headers, request.ip);
+    const status = error instanceof FleetFlagError ? undefined : error.statusCode;
+    // Fastify's own refusals of what is not a request: too large, not JSON, of a strange type.
+    if (status !== undefined && status < 500) {
+      const refusal = status === 413 ? new FleetFlagError('LIMIT_EXCEEDED', `The body is larger than ${BODY_LIMIT} bytes.`, { limit: BODY_LIMIT }) : new FleetFlagError('BAD_USER_INPUT', error.message);
+      return reply.status(status).send({ errors: [answerTo(refusal, requestId)] });
+    }
+    logger.error({ err: error, requestId }, 'A request failed');
+    return reply.status(500).send({ errors: [answerTo(error, requestId)] });
+  });
+  app.setNotFoundHandler((request, reply) =>
+    reply.status(404).send({ errors: [answerTo(new FleetFlagError('NOT_FOUND', `There is nothing at ${request.method} ${request.url.slice(0, 200)}.`))] }),
+  );
+
+  app.route({
+    url: '/graphql',
+    method: ['GET', 'POST'],
+    handler: fastifyApolloHandler(graphql.apollo, {
+      async context(request, reply): Promise<GatewayContext> {
+        const origin = originOf(request.headers, request.ip);
+        void reply.header('x-request-id', origin.requestId);
+        try {
+          const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') });
+          return { identity: { caller, origin } };
+        } catch (error) {
+          if (!(error instanceof FleetFlagError)) throw error;
+          const status = error.code === 'SERVICE_UNAVAILABLE' ? 503 : 401;
+          throw new GraphQLError(error.message, { originalError: error, extensions: { code: error.code, ...error.details, http: { status } } });
+        }
+      },
+    }),
+  });
+
+  app.get('/health/live', () => ({ status: 'ok' }));
+  app.get('/health/ready', async (_request, reply) => {
+    const parts = await readiness();
+    const ready = Object.values(parts).every(Boolean);
+    return reply.status(ready ? 200 : 503).send({ status: ready ? 'ok' : 'unavailable', parts });
+  });
+  app.get('/.well-known/jwks.json', async (_request, reply) => reply.header('cache-control', 'public, max-age=60').send(await publicKeys()));
+
+  if (playground) {
+    const page = playgroundPage();
+    app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache').send(page));
+  }
+  return app;
+}

@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Client } from 'pg';
+import { TABLES } from '../../../prisma/specification.ts';
+import { Prisma } from '../../../prisma/generated/client.ts';
+import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
+
+let testDatabase: TestDatabase;
+let client: Client;
+let flagId: string;
+
+/** A valid row of each table, as column → SQL expression. */
+const VALID: Record<string, Record<string, string>> = {
+  users: { email: `gen_random_uuid()::text`, name: `'A'`, password_hash: `'x'`, role: `'ADMIN'` },
+  flags: { key: `gen_random_uuid()::text`, name: `'A'`, type: `'boolean'`, default_value: `'{"value": false}'`, safety_level: `'ASIL-D'`, environment: `'staging'` },
+  rules: { flag_id: '', type: `'kill_switch'`, priority: '(random() * 1e9)::int', conditions: `'{}'` },
+  audit_logs: { action: `'SIGN_IN'`, chain_position: '1', previous_hash: `repeat('0', 64)`, hash: `repeat('a', 64)` },
+  vehicles: { vin: `'KMH' || lpad((random() * 1e13)::bigint::text, 14, '0')`, model: `'Ioniq 6'`, sw_version: `'2.5.0'`, region: `'EU'`, status: `'online'`, environment: `'production'` },
+  experiments: { flag_id: '', name: `'A'`, status: `'draft'`, start_date: 'now()', sample_size: '1', primary_metric: `'m'`, confidence_level: '0.95' },
+  api_keys: { name: `'A'`, key_hash: `gen_random_uuid()::text`, key_prefix: `'ff'`, role: `'READ'` },
+  environments: { name: `'staging'` },
+  flag_tombstones: { environment: `'staging'`, key: 'gen_random_uuid()::text', revision: '1', signed_definition: `'x'` },
+  audit_chain: { id: '1', hash: `repeat('0', 64)` },
+};
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  client = new Client({ connectionString: testDatabase.url });
+  await client.connect();
+  const { rows } = await client.query<{ id: string }>(insertion('flags', {}) + ' RETURNING id');
+  flagId = rows[0]!.id;
+});
+
+afterAll(async () => {
+  await client.end();
+  await testDatabase.drop();
+});
+
+function insertion(table: string, change: Record<string, string>): string {
+  const row = { ...VALID[table], ...change };
+  if ('flag_id' in row && row.flag_id === '') row.flag_id = `'${flagId}'`;
+  return `INSERT INTO ${table} (${Object.keys(row).join(', ')}) VALUES (${Object.values(row).join(', ')})`;
+}
+
+/** Every CHECK: a value that it must refuse, and those that it must take where they can be tried in one table. */
+const CHECKS: Record<string, { table: string; column: string; refused: string[] }> = {
+  users_role_check: { table: 'users', column: 'role', refused: [`'admin'`, `'OWNER'`, `''`] },
+  flags_type_check: { table: 'flags', column: 'type', refused: [`'BOOLEAN'`, `'object'`] },
+  flags_safety_level_check: { table: 'flags', column: 'safety_level', refused: [`'ASIL_D'`, `'ASIL-C'`] },
+  flags_environment_check: { table: 'flags', column: 'environment', refused: [`'test'`] },
+  rules_type_check: { table: 'rules', column: 'type', refused: [`'vehicle'`] },
+  audit_logs_action_check: { table: 'audit_logs', column: 'action', refused: [`'create_flag'`, `'READ_FLAG'`] },
+  vehicles_vin_check: { table: 'vehicles', column: 'vin', refused: [`'KMH123'`, `'KMH1234567890ABCI'`, `'KMH1234567890ABCO'`, `'KMH1234567890ABCQ'`, `'kmh1234567890abcd'`, `'KMH1234567890AB D'`] },
+  vehicles_status_check: { table: 'vehicles', column: 'status', refused: [`'away'`] },
+  vehicles_environment_check: { table: 'vehicles', column: 'environment', refused: [`'test'`] },
+  experiments_status_check: { table: 'experiments', column: 'status', refused: [`'paused'`] },
+  experiments_confidence_level_check: { table: 'experiments', column: 'confidence_level', refused: ['-0.01', '1.01'] },
+  api_keys_role_check: { table: 'api_keys', column: 'role', refused: [`'SAFETY'`] },
+  environments_name_check: { table: 'environments', column: 'name', refused: [`'test'`] },
+  flag_tombstones_environment_check: { table: 'flag_tombstones', column: 'environment', refused: [`'test'`] },
+  audit_chain_id_check: { table: 'audit_chain', column: 'id', refused: ['2', '0'] },
+};
+
+test('every specified CHECK is tried below', () => {
+  const specified = Object.values(TABLES).flatMap(({ constraints }) => Object.keys(constraints).filter((name) => constraints[name]!.startsWith('CHECK')));
+  expect(Object.keys(CHECKS).sort()).toEqual(specified.sort());
+});
+
+test.each(Object.entries(CHECKS))('%s refuses other values, and each one listed is taken', async (name, { table, column, refused }) => {
+  for (const value of refused) {
+    await expect(client.query(insertion(table, { [column]: value }))).rejects.toMatchObject({ code: '23514', constraint: expect.stringMatching(name) });
+  }
+  const listed = [...(TABLES[table]!.constraints[name]!.matchAll(/'([^']+)'::character varying/g))].map(([, value]) => `'${value}'`);
+  for (const value of listed) {
+    await client.query('BEGIN');
+    await client.query(`${insertion(table, { [column]: value })} ON CONFLICT DO NOTHING`);
+    await client.query('ROLLBACK');
+  }
+});
+
+test('two rules of a flag cannot share type and priority', async () => {
+  await client.query(insertion('rules', { priority: '7' }));
+  await expect(client.query(insertion('rules', { priority: '7' }))).rejects.toMatchObject({ code: '23505', constraint: 'unique_flag_type_priority' });
+});
+
+test.each([
+  ['users', 'email', 'idx_users_email'],
+  ['flags', 'key', 'idx_flags_key'],
+  ['api_keys', 'key_hash', 'idx_api_keys_key_hash'],
+])('a second row of %s with the same %s is refused', async (table, column, constraint) => {
+  await client.query(insertion(table, { [column]: `'same'` }));
+  await expect(client.query(insertion(table, { [column]: `'same'` }))).rejects.toMatchObject({ code: '23505', constraint });
+});
+
+test('the generated client has every column of every table and reads them all', async () => {
+  const models = {
+    users: Prisma.UserScalarFieldEnum, flags: Prisma.FlagScalarFieldEnum, rules: Prisma.RuleScalarFieldEnum, audit_logs: Prisma.AuditLogScalarFieldEnum,
+    vehicles: Prisma.VehicleScalarFieldEnum, experiments: Prisma.ExperimentScalarFieldEnum, api_keys: Prisma.ApiKeyScalarFieldEnum,
+    environments: Prisma.EnvironmentScalarFieldEnum, flag_tombstones: Prisma.FlagTombstoneScalarFieldEnum, audit_chain: Prisma.AuditChainScalarFieldEnum,
+  };
+  const sizes = Object.fromEntries(Object.entries(models).map(([table, fields]) => [table, Object.keys(fields).length]));
+  expect(sizes).toEqual(Object.fromEntries(Object.entries(TABLES).map(([table, { columns }]) => [table, Object.keys(columns).length])));
+
+  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones']) await client.query(insertion(table, {}));
+  const { prisma } = testDatabase.database;
+  const rows = [
+    prisma.user.findFirst(), prisma.flag.findFirst(), prisma.rule.findFirst(), prisma.auditLog.findFirst(), prisma.vehicle.findFirst(),
+    prisma.experiment.findFirst(), prisma.apiKey.findFirst(), prisma.environment.findFirst(), prisma.flagTombstone.findFirst(), prisma.auditChain.findFirst(),
+  ];
+  expect(await Promise.all(rows)).not.toContain(null);
+});
