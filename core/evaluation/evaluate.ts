@@ -12,6 +12,7 @@ import { fitsFlagType } from '../rules/flag-value.ts';
 import { isJsonObject } from '../rules/json.ts';
 import { isKilled, isKilling } from '../rules/kill-switch.ts';
 import { compareRules } from '../rules/rule-order.ts';
+import { variantOf } from '../rules/rule-variant.ts';
 import { frozenJson } from './frozen-json.ts';
 
 export { isKilled };
@@ -45,13 +46,12 @@ const CONTROL = 'control';
 
 /** Steps 3 and 4 for one rule that can be read. */
 function evaluationOf(rule: JsonObject, flag: JsonObject, defaultValue: JsonValue, revision: number): Evaluation {
-  const rollout = rule['type'] === 'percentage_rollout';
-  const { value = null, variant } = rule;
+  const { value = null } = rule;
   const bare = flag['type'] === 'boolean' ? true : defaultValue;
   return Object.freeze({
     value: value === null ? bare : frozenJson(value),
-    variant: typeof variant === 'string' && variant !== '' ? variant : rollout ? 'treatment' : 'enabled',
-    reason: rollout ? 'SPLIT' : 'TARGETING_MATCH',
+    variant: variantOf(rule as unknown as RuleDefinition),
+    reason: rule['type'] === 'percentage_rollout' ? 'SPLIT' : 'TARGETING_MATCH',
     ruleId: rule['id'] as string,
     revision,
   });

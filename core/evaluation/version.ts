@@ -26,8 +26,8 @@ const VERSION_FORM = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:\.\d+)*)(?:-?([a-z][0-
 function parseVersion(text: string): Version | null {
   const form = VERSION_FORM.exec(text);
   if (form === null) return null;
-  const [, major = '0', minor = '0', patch = '0', , prerelease] = form;
-  const core = `${BigInt(major)}.${BigInt(minor)}.${BigInt(patch)}`;
+  const prerelease = form[5];
+  const core = [form[1], form[2], form[3]].map((number = '0') => BigInt(number)).join('.');
   // Semver refuses `rc.01`; people write it.
   const suffix = prerelease === undefined ? '' : `-${prerelease.replace(/(^|\.)0+(?=\d+(?:\.|$))/g, '$1')}`;
   try {

@@ -31,7 +31,7 @@ export function createVehicleTokens(secret: string): VehicleTokens {
         .sign(key),
     async verify(token) {
       try {
-        const { payload } = await jwtVerify<{ env?: unknown }>(token, key, {
+        const { payload } = await jwtVerify<{ env: unknown; sub: string; exp: number }>(token, key, {
           algorithms: ['HS256'],
           typ: 'fleetflag-vehicle+jwt',
           issuer: 'fleetflag',
@@ -39,9 +39,9 @@ export function createVehicleTokens(secret: string): VehicleTokens {
           requiredClaims: ['exp', 'sub', 'env'],
         });
         const environment = ENVIRONMENTS.find((name) => name === payload.env);
-        const vin = payload.sub ?? '';
+        const vin = payload.sub;
         if (environment === undefined || !VIN_PATTERN.test(vin)) throw new Error('malformed claims');
-        return { caller: { kind: 'vehicle', vin, environment }, expiresAt: new Date((payload.exp ?? 0) * 1000) };
+        return { caller: { kind: 'vehicle', vin, environment }, expiresAt: new Date(payload.exp * 1000) };
       } catch (cause) {
         throw new FleetFlagError('UNAUTHENTICATED', 'The vehicle token is not valid.', {}, { cause });
       }

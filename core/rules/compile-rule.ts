@@ -2,7 +2,6 @@
  * From a rule as stored to a function that decides quickly. Conditions that would be refused when written, by
  * whatever wrote them, cannot be read: skipping what is not understood could reach vehicles that were never meant.
  */
-import { FleetFlagError } from '../errors.ts';
 import type { JsonObject } from '../model.ts';
 import type { Matcher } from './condition-fields.ts';
 import { parseKillSwitch } from './kill-switch.ts';
@@ -42,8 +41,8 @@ export function compileRule(rule: JsonObject, flagKey: string): Matcher | null {
   if (typeof rule['id'] !== 'string') return null;
   try {
     return compileConditions(rule['type'], rule['conditions'], rule['id'], flagKey);
-  } catch (error) {
-    if (error instanceof FleetFlagError) return null;
-    throw error;
+  } catch {
+    // Whatever it is: one rule must not take a vehicle's other rules and flags with it.
+    return null;
   }
 }

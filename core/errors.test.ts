@@ -1,0 +1,29 @@
+import { describe, expect, it } from '@jest/globals';
+import { ERROR_CATALOGUE, FleetFlagError, badInput } from './errors.ts';
+
+describe('FleetFlagError', () => {
+  it('carries its code, message and details, and its cause apart from them', () => {
+    const cause = new Error('socket closed');
+    const error = new FleetFlagError('RATE_LIMITED', 'Slow down.', { retryAfter: 3 }, { cause });
+    expect(error).toMatchObject({ name: 'FleetFlagError', code: 'RATE_LIMITED', message: 'Slow down.', details: { retryAfter: 3 }, cause });
+  });
+
+  it('has no details unless they are given', () => {
+    expect(new FleetFlagError('NOT_FOUND', 'No such flag.').details).toEqual({});
+  });
+});
+
+describe('badInput', () => {
+  it('names the field by its dotted path', () => {
+    expect(badInput('input.key', 'Wrong.')).toMatchObject({ code: 'BAD_USER_INPUT', message: 'Wrong.', details: { field: 'input.key' } });
+  });
+});
+
+describe('the catalogue', () => {
+  it.each(Object.entries(ERROR_CATALOGUE))('gives %s an HTTP error status and a meaning', (code, { httpStatus, meaning }) => {
+    expect(code).toMatch(/^[A-Z][A-Z_]+$/);
+    expect(httpStatus).toBeGreaterThanOrEqual(400);
+    expect(httpStatus).toBeLessThan(600);
+    expect(meaning.endsWith('.')).toBe(true);
+  });
+});

@@ -1,0 +1,59 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Caller } from '../protocol/caller.ts';
+import { PERMISSIONS, refusalOf } from './permissions.ts';
+
+const VIN = 'KMH1234567890ABCD';
+const nobody: Caller = { kind: 'nobody' };
+const user = (role: 'ADMIN' | 'WRITE' | 'READ' | 'SAFETY'): Caller => ({ kind: 'user', userId: 'u1', role });
+const apiKey = (role: 'ADMIN' | 'WRITE' | 'READ'): Caller => ({ kind: 'apiKey', apiKeyId: 'k1', role });
+const vehicle: Caller = { kind: 'vehicle', vin: VIN, environment: 'production' };
+
+function refusal(field: string, caller: Caller, args: Record<string, unknown> = {}): string | null {
+  return refusalOf(PERMISSIONS[field], field, caller, args)?.code ?? null;
+}
+
+describe('refusalOf', () => {
+  it('lets nobody do anything but sign in', () => {
+    expect(refusal('Mutation.login', nobody)).toBeNull();
+    for (const field of Object.keys(PERMISSIONS).filter((name) => /^(Query|Mutation|Subscription)\./.test(name) && name !== 'Mutation.login')) {
+      expect([field, refusal(field, nobody)]).toEqual([field, 'UNAUTHENTICATED']);
+    }
+  });
+
+  it('refuses everybody a field that is in no row', () => {
+    expect(refusal('Query.unlisted', nobody)).toBe('UNAUTHENTICATED');
+    for (const caller of [user('ADMIN'), apiKey('ADMIN'), vehicle]) expect(refusal('Query.unlisted', caller)).toBe('FORBIDDEN');
+  });
+
+  it.each<[string, Caller, string | null]>([
+    ['Query.flags', user('READ'), null],
+    ['Query.flags', apiKey('READ'), null],
+    ['Query.flags', vehicle, 'FORBIDDEN'],
+    ['Mutation.createFlag', user('WRITE'), null],
+    ['Mutation.createFlag', user('ADMIN'), null],
+    ['Mutation.createFlag', apiKey('WRITE'), null],
+    ['Mutation.createFlag', user('READ'), 'FORBIDDEN'],
+    ['Mutation.createFlag', user('SAFETY'), 'FORBIDDEN'],
+    ['Mutation.createFlag', apiKey('READ'), 'FORBIDDEN'],
+    ['Mutation.createFlag', vehicle, 'FORBIDDEN'],
+    ['Mutation.killSwitch', user('SAFETY'), null],
+    ['Mutation.killSwitch', user('READ'), 'FORBIDDEN'],
+    ['Query.users', user('ADMIN'), null],
+    ['Query.users', user('WRITE'), 'FORBIDDEN'],
+    ['Query.me', vehicle, null],
+  ])('%s for %j: %s', (field, caller, code) => {
+    expect(refusal(field, caller)).toBe(code);
+  });
+
+  it('holds a vehicle to its own environment', () => {
+    expect(refusal('Query.flagSync', vehicle, { environment: 'PRODUCTION' })).toBeNull();
+    expect(refusal('Query.flagSync', vehicle, { environment: 'STAGING' })).toBe('FORBIDDEN');
+    expect(refusal('Query.flagSync', vehicle)).toBe('FORBIDDEN');
+  });
+
+  it('holds a vehicle to its own VIN, and a caller that stands for all vehicles to none', () => {
+    expect(refusal('Query.vehicle', vehicle, { vin: VIN })).toBeNull();
+    expect(refusal('Query.vehicle', vehicle, { vin: 'KMH9876543210ZYXW' })).toBe('FORBIDDEN');
+    expect(refusal('Query.vehicle', { ...vehicle, vin: null }, { vin: null })).toBe('FORBIDDEN');
+  });
+});

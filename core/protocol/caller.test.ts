@@ -1,0 +1,18 @@
+import { describe, expect, it } from '@jest/globals';
+import { ROLES, permissionScope, type Caller } from './caller.ts';
+
+describe('permissionScope', () => {
+  it.each<[Caller, Caller]>([
+    [{ kind: 'nobody' }, { kind: 'nobody' }],
+    [{ kind: 'user', userId: 'u1', role: 'SAFETY' }, { kind: 'user', userId: null, role: 'SAFETY' }],
+    [{ kind: 'apiKey', apiKeyId: 'k1', role: 'READ' }, { kind: 'apiKey', apiKeyId: null, role: 'READ' }],
+    [{ kind: 'vehicle', vin: 'KMH1234567890ABCD', environment: 'staging' }, { kind: 'vehicle', vin: null, environment: 'staging' }],
+  ])('keeps of %j what decides what it may see', (caller, scope) => {
+    expect(permissionScope(caller)).toEqual(scope);
+  });
+
+  it('differs by role', () => {
+    const scopes = ROLES.map((role) => JSON.stringify(permissionScope({ kind: 'user', userId: 'u1', role })));
+    expect(new Set(scopes).size).toBe(ROLES.length);
+  });
+});
