@@ -1,0 +1,21 @@
+/**
+ * `npm run bench [-- NAME]`: runs one benchmark, or all of them one after the other. Each compares what FleetFlag
+ * does with what one would pick instead, in one run on one machine: read the ratios, not the absolute numbers.
+ */
+
+/** Each module's `run` prints its table and leaves nothing behind. */
+const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
+  'fan-out': () => import('./fan-out.ts'),
+};
+
+const [name] = process.argv.slice(2);
+if (name !== undefined && !Object.hasOwn(BENCHMARKS, name)) {
+  console.error(`There is no benchmark "${name}". There are: ${Object.keys(BENCHMARKS).join(', ')}.`);
+  process.exitCode = 1;
+} else {
+  for (const [key, load] of Object.entries(BENCHMARKS)) {
+    if (name !== undefined && name !== key) continue;
+    const { run } = await load();
+    await run();
+  }
+}
