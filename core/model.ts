@@ -47,7 +47,7 @@ export interface RuleDefinition {
   readonly priority: number;
   readonly enabled: boolean;
   readonly conditions: JsonValue;
-  /** The bare value served on a match; null or absent on a boolean flag means `true`. */
+  /** The bare value served on a match; null or absent means `true` on a boolean flag, the flag's default value on the others. */
   readonly value?: JsonValue;
   /** The variant served on a match; absent: `treatment` for percentage_rollout, `enabled` for the others. */
   readonly variant?: string | null;

@@ -73,6 +73,7 @@ describe('kill switch', () => {
     const conditions = { force_disabled: true, incident: 'INC-1' };
     expect(evaluate(flag({ rules: [rule({ ...kill, conditions })] }))).toMatchObject({ reason: 'DISABLED', ruleId: 'kill' });
     expect(evaluate(flag({ rules: [rule({ ...kill, id: 5 as never })] }))).toMatchObject({ reason: 'DISABLED', ruleId: null });
+    expect(compileFlag(flag({ rules: [rule({ ...kill, conditions })] })).unreadableRules).toEqual([]);
   });
 });
 

@@ -73,6 +73,7 @@ describe('conditions as written', () => {
     ['vehicle_whitelist', { vins: [VIN, OTHER_VIN] }],
     ['kill_switch', { force_disabled: true, reason: 'Safety issue' }],
     ['kill_switch', { force_disabled: false }],
+    ['kill_switch', { force_disabled: true, reason: 'x'.repeat(1_000) }],
     ['user_attribute', { attribute: 'subscription', operator: 'in', values: ['premium'] }],
     ['user_attribute', { attribute: 'a.b', operator: 'eq', values: [''] }],
     ['user_attribute', { attribute: 'age', operator: 'gte', values: [18] }],
