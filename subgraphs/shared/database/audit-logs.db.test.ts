@@ -28,7 +28,7 @@ async function partitionName(months: number): Promise<string> {
 }
 
 async function partitions(): Promise<string[]> {
-  return one(`SELECT array_agg(inhrelid::regclass::text ORDER BY 1) AS value FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass`);
+  return one(`SELECT array_agg(inhrelid::regclass::text ORDER BY inhrelid::regclass::text) AS value FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass`);
 }
 
 async function insertRow(createdAt: string): Promise<string> {
@@ -40,8 +40,7 @@ async function insertRow(createdAt: string): Promise<string> {
 }
 
 test('a migrated database has partitions for this month and the next three', async () => {
-  const expected = await Promise.all([0, 1, 2, 3].map(partitionName));
-  expect(await partitions()).toEqual(expected.sort());
+  expect(await partitions()).toEqual([await partitionName(0), await partitionName(1), await partitionName(2), await partitionName(3)]);
 });
 
 test('create_audit_log_partition makes the missing partition of next month, whatever the time zone, and does nothing when it is there', async () => {

@@ -1,5 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ServerBinaries } from './embedded-binaries.ts';
@@ -25,11 +27,12 @@ const MAX_LOG_BYTES = 10_000_000;
  * process killed on the way leaves nothing that later starts would trip over.
  */
 export async function ensureCluster(place: ServerPlace, account: ServerAccount, binaries: ServerBinaries): Promise<void> {
-  if (existsSync(place.cluster)) return;
   for (const name of readdirSync(place.folder)) {
-    if (name.startsWith('cluster.')) rmSync(join(place.folder, name), { recursive: true, force: true });
+    // An initdb whose parent was killed may still be writing there: what it leaves goes at the next start.
+    if (name.startsWith('cluster.')) await rm(join(place.folder, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }).catch(() => {});
   }
-  const draft = `${place.cluster}.${process.pid}`;
+  if (existsSync(place.cluster)) return;
+  const draft = `${place.cluster}.${randomUUID()}`;
   const common = ['-D', draft, '-U', CLUSTER_USER, '-E', 'UTF8', '--locale=C', '--auth-local=trust', '--auth-host=reject', '--no-instructions'];
   try {
     // Ordered by bytes, but with case for all of Unicode: full-text search folds it.

@@ -76,7 +76,7 @@ export function createPlace(dataDir: string, account: ServerAccount, log: (line:
 /** Forgets and deletes the place of a data folder, with all data. The server must not be running. */
 export function deletePlace(dataDir: string): void {
   const place = findPlace(dataDir, serverAccount());
-  if (place) rmSync(place.folder, { recursive: true, force: true });
+  if (place) rmSync(place.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   rmSync(join(dataDir, RECORD), { force: true });
 }
 

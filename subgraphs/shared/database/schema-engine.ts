@@ -1,10 +1,10 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import { bindMigrationAwareSqlAdapterFactory, type SqlDriverAdapter } from '@prisma/driver-adapter-utils';
+import { bindMigrationAwareSqlAdapterFactory, DriverAdapterError, type SqlDriverAdapter } from '@prisma/driver-adapter-utils';
 import type * as Engine from '@prisma/schema-engine-wasm';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { Pool } from 'pg';
+import { DatabaseError, type Pool } from 'pg';
 
 export type SchemaEngine = Engine.SchemaEngine;
 export type MigrationList = Engine.MigrationList;
@@ -82,7 +82,13 @@ class WholeScriptFactory extends PrismaPg {
 
   #whole<T extends SqlDriverAdapter>(adapter: T): T {
     adapter.executeScript = async (script) => {
-      await this.#pool.query(`${script}\n${this.#addToScript(script)}`);
+      try {
+        await this.#pool.query(`${script}\n${this.#addToScript(script)}`);
+      } catch (error) {
+        if (!(error instanceof DatabaseError)) throw error;
+        const { code = '', severity = 'ERROR', message, detail, column, hint } = error;
+        throw new DriverAdapterError({ kind: 'postgres', code, severity, message, detail, column, hint });
+      }
     };
     return adapter;
   }

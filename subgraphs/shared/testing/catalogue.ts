@@ -28,7 +28,8 @@ const COLUMNS = `
   SELECT attrelid AS oid, attname AS name, col_description(attrelid, attnum) AS comment,
          concat_ws(' ', format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN 'NOT NULL' END, 'DEFAULT ' || pg_get_expr(adbin, adrelid)) AS definition
   FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-  WHERE attnum > 0 AND NOT attisdropped`;
+  WHERE attnum > 0 AND NOT attisdropped
+  ORDER BY attrelid, attnum`;
 
 const CONSTRAINTS = `SELECT conrelid AS oid, conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE contype <> 't'`;
 
@@ -37,7 +38,7 @@ const INDEXES = `
   FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
   WHERE NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u'))`;
 
-const TRIGGERS = `SELECT tgrelid AS oid, tgname AS name FROM pg_trigger WHERE NOT tgisinternal`;
+const TRIGGERS = `SELECT tgrelid AS oid, tgname AS name FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname`;
 
 const FUNCTIONS = `
   SELECT proname || '(' || oidvectortypes(proargtypes) || ')' AS signature, pg_get_function_result(oid) AS result
