@@ -4,13 +4,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import { executeQueryPlan, type ServiceMap } from '@apollo/gateway';
-import { GraphQLError, type FormattedExecutionResult, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, type DocumentNode, type FormattedExecutionResult, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type SubgraphResponse } from '../../core/protocol/subgraph.ts';
 import { EVENT_SERVICE, type SubscriptionPlan } from './subscription-plan.ts';
 
-export type MaskError = (error: unknown) => GraphQLFormattedError;
+/** Makes an error fit for clients; `document` is the operation's, where an error is about a place in it. */
+export type MaskError = (error: unknown, document?: DocumentNode) => GraphQLFormattedError;
 
 export interface EventExecution {
   readonly plan: SubscriptionPlan;

@@ -3,7 +3,7 @@
  * (a subscription) or run on its own (a query or mutation).
  */
 import { randomUUID } from 'node:crypto';
-import { getOperationAST, getVariableValues, OperationTypeNode, type DocumentNode, type ExecutionResult, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
+import { getOperationAST, getVariableValues, GraphQLError, OperationTypeNode, type DocumentNode, type ExecutionResult, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
 import { MessageType, type SubscribePayload } from 'graphql-ws';
 import { FleetFlagError } from '../../core/errors.ts';
 import { permissionScope, type Caller, type CallerIdentity } from '../../core/protocol/caller.ts';
@@ -100,23 +100,33 @@ class SingleOperation implements OpenOperation {
   }
 }
 
-/** The prepared document, or throws its errors as they are to be sent. */
-function documentOf(prepared: PreparedDocument): DocumentNode {
-  if (prepared.document === null || prepared.errors.length > 0) {
-    throw new RefusedDocument(prepared.errors.map((error) => ({ ...error.toJSON(), extensions: { code: 'BAD_USER_INPUT', field: 'query' } })));
+/** Errors of GraphQL itself in a document or its variables. */
+class RefusedDocument extends Error {
+  readonly errors: readonly GraphQLError[];
+
+  /** @param code Apollo Server's code for such errors, so that they are told apart and masked as over HTTP */
+  constructor(
+    errors: readonly GraphQLError[],
+    code: 'GRAPHQL_PARSE_FAILED' | 'GRAPHQL_VALIDATION_FAILED' | 'BAD_USER_INPUT',
+    readonly document: DocumentNode | undefined,
+  ) {
+    super('The document is not valid.');
+    this.errors = errors.map(
+      ({ message, nodes, source, positions, extensions }) => new GraphQLError(message, { nodes, source, positions, extensions: { ...extensions, code } }),
+    );
   }
-  return prepared.document;
 }
 
-class RefusedDocument extends Error {
-  constructor(readonly errors: readonly GraphQLFormattedError[]) {
-    super('The document is not valid.');
-  }
+/** The prepared document, when it may run. */
+function documentOf({ document, errors }: PreparedDocument): DocumentNode {
+  if (document === null) throw new RefusedDocument(errors, 'GRAPHQL_PARSE_FAILED', undefined);
+  if (errors.length > 0) throw new RefusedDocument(errors, 'GRAPHQL_VALIDATION_FAILED', document);
+  return document;
 }
 
 function fail(connection: ClientConnection, id: string, error: unknown, maskError: MaskError): void {
   connection.operations.delete(id);
-  connection.sendError(id, error instanceof RefusedDocument ? error.errors : [maskError(error)]);
+  connection.sendError(id, error instanceof RefusedDocument ? error.errors.map((each) => maskError(each, error.document)) : [maskError(error)]);
 }
 
 /** Begins the operation of a subscribe message on an acknowledged connection. Never throws; refusals go to the client. */
@@ -177,7 +187,7 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
   }
 
   const { coerced, errors } = getVariableValues(apiSchema, operation.variableDefinitions ?? [], request.variables ?? {}, { maxErrors: 10 });
-  if (errors !== undefined) throw new RefusedDocument(errors.map((error) => ({ ...error.toJSON(), extensions: { code: 'BAD_USER_INPUT', field: 'variables' } })));
+  if (errors !== undefined) throw new RefusedDocument(errors, 'BAD_USER_INPUT', document);
   services.authorize({ document, operationName: request.operationName, variables: coerced }, caller);
   const planKey = request.operationName ?? '';
   let plan = prepared.plans.get(planKey);

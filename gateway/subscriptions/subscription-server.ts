@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ExecutionResult, GraphQLFormattedError, GraphQLSchema, ValidationRule } from 'graphql';
+import type { DocumentNode, ExecutionResult, GraphQLFormattedError, GraphQLSchema, ValidationRule } from 'graphql';
 import { CloseCode, handleProtocols } from 'graphql-ws';
 import { WebSocket, WebSocketServer, type RawData } from 'ws';
 import type { Caller, CallerIdentity, RequestOrigin } from '../../core/protocol/caller.ts';
@@ -34,7 +34,11 @@ export interface SubscriptionServerOptions {
   execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
   /** Puts the text in place of a persisted operation's id, or throws (rejects) what refuses it; null: the request is as it should be. */
   readonly resolveOperation?: (request: OperationRequest, caller: Caller) => Promise<OperationRequest> | null;
-  maskError(error: unknown): GraphQLFormattedError;
+  /**
+   * Makes an error fit for clients. GraphQL's own errors carry Apollo Server's codes (GRAPHQL_PARSE_FAILED,
+   * GRAPHQL_VALIDATION_FAILED, BAD_USER_INPUT), and come with the document that they are about.
+   */
+  maskError(error: unknown, document?: DocumentNode): GraphQLFormattedError;
   readonly logger: {
     info(details: object, message: string): void;
     warn(details: object, message: string): void;
@@ -146,7 +150,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     authorize: (operation: ParsedOperation, caller: Caller) => options.authorize(operation, caller),
     execute: (request: OperationRequest, identity: CallerIdentity) => options.execute(request, identity),
     resolveOperation: options.resolveOperation,
-    maskError: (error: unknown) => options.maskError(error),
+    maskError: (error: unknown, document?: DocumentNode) => options.maskError(error, document),
   };
   const host: ConnectionHost = {
     limits,

@@ -3,15 +3,7 @@
  */
 import type { GraphQLFormattedError } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { SubgraphConnection, SubgraphRequest, SubgraphResponse } from '../../core/protocol/subgraph.ts';
-
-/**
- * What a connection's `subscribe` may give beside the iterator: a promise that resolves once the subgraph will
- * deliver every event from now on. See docs/decisions/subscribe-before-sync.md.
- */
-export interface EstablishingIterator extends AsyncIterableIterator<SubgraphResponse> {
-  readonly established?: Promise<void>;
-}
+import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/protocol/subgraph.ts';
 
 /** How an upstream ended: by itself, because the subgraph refused the operation, or because it was lost. */
 export type UpstreamEnd =
@@ -33,10 +25,13 @@ export interface UpstreamTimes {
 }
 
 export class Upstream {
-  /** Resolves when no later event can be missed, or when the upstream has ended; never rejects. Null from then on. */
+  /**
+   * Resolves when no later event can be missed, or when the upstream has ended; never rejects. Null from then on.
+   * See docs/decisions/subscribe-before-sync.md.
+   */
   established: Promise<void> | null;
   private resolveEstablished!: () => void;
-  private iterator: EstablishingIterator | null = null;
+  private iterator: SubgraphStream | null = null;
   private timer: NodeJS.Timeout | undefined;
   private over = false;
 
@@ -94,7 +89,7 @@ export class Upstream {
   }
 
   private async run(connection: SubgraphConnection, request: SubgraphRequest): Promise<void> {
-    let iterator: EstablishingIterator;
+    let iterator: SubgraphStream;
     try {
       iterator = connection.subscribe(request);
     } catch (cause) {

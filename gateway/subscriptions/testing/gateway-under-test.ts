@@ -9,12 +9,20 @@ import { createSubscriptionServer, type SubscriptionServerOptions } from '../sub
 import { federatedSubgraphs } from './federated-subgraphs.ts';
 import { WireClient, eventually } from './wire-client.ts';
 
+/** What clients may see, and as what. */
+const CODES = new Map([
+  ...['FORBIDDEN', 'BAD_USER_INPUT', 'SERVICE_UNAVAILABLE'].map((code) => [code, code] as const),
+  ['GRAPHQL_PARSE_FAILED', 'BAD_USER_INPUT'],
+  ['GRAPHQL_VALIDATION_FAILED', 'BAD_USER_INPUT'],
+]);
+
 /** As the gateway masks: catalogue codes go out, anything else does not. */
 function maskError(error: unknown): GraphQLFormattedError {
   if (error instanceof FleetFlagError) return { message: error.message, extensions: { code: error.code, ...error.details } };
   const { message, path, extensions } = error instanceof GraphQLError ? error.toJSON() : (error as GraphQLFormattedError);
-  const known = ['FORBIDDEN', 'BAD_USER_INPUT', 'SERVICE_UNAVAILABLE'].includes(String(extensions?.['code']));
-  return { message: known ? message : 'Internal server error', ...(path === undefined ? {} : { path }), extensions: known ? extensions ?? {} : { code: 'INTERNAL_SERVER_ERROR' } };
+  const code = CODES.get(String(extensions?.['code']));
+  const place = path === undefined ? {} : { path };
+  return code === undefined ? { message: 'Internal server error', ...place, extensions: { code: 'INTERNAL_SERVER_ERROR' } } : { message, ...place, extensions: { ...extensions, code } };
 }
 
 /** @param overrides what the test wants otherwise; by default vehicles come with `{vin}`, users with `{role}`, and `{authorization: 'bad'}` is refused */
