@@ -1,0 +1,55 @@
+/** The first administrator: no password is ever in the repository, so the first start makes one (database.md, users). */
+import { randomInt, randomUUID } from 'node:crypto';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { appendAudit } from '../shared/audit-trail.ts';
+import { hashPassword } from './passwords.ts';
+import { findAccount, hasAdministrator, insertUser, lockAdministratorCreation } from './user-store.ts';
+import { normalizedEmail } from './user.ts';
+
+export interface NewAdministrator {
+  readonly email: string;
+  /** Generated, to be shown this once; null when it was given. */
+  readonly password: string | null;
+}
+
+/** Letters and digits that look like no other in any typeface. */
+const ALPHABET = 'abcdefghjkmnpqrstuvwxyzABCDEFGHJKMNPQRSTUVWXYZ23456789';
+
+/** Four groups of six: 138 bits, and can still be typed from a screen. */
+function generatePassword(): string {
+  const group = () => Array.from({ length: 6 }, () => ALPHABET.charAt(randomInt(ALPHABET.length))).join('');
+  return [group(), group(), group(), group()].join('-');
+}
+
+/**
+ * Creates the administrator when no account has the role ADMIN; null when one has. Of processes that start together,
+ * one creates and the others get null.
+ *
+ * @param account.password null: one is generated and given back
+ * @throws FleetFlagError CONFLICT when the e-mail belongs to an account of another role
+ */
+export async function ensureAdministrator(
+  prisma: PrismaClient,
+  account: { readonly email: string; readonly password: string | null },
+): Promise<NewAdministrator | null> {
+  if (await hasAdministrator(prisma)) return null;
+  const email = normalizedEmail(account.email);
+  const password = account.password ?? generatePassword();
+  const passwordHash = await hashPassword(password);
+  const created = await prisma.$transaction(async (tx) => {
+    await lockAdministratorCreation(tx);
+    if (await hasAdministrator(tx)) return false;
+    if ((await findAccount(tx, email)) !== null) {
+      throw new FleetFlagError('CONFLICT', `The administrator cannot be created: ${email} is the e-mail of another account.`);
+    }
+    const user = await insertUser(tx, { email, name: 'Administrator', role: 'ADMIN' }, passwordHash);
+    await appendAudit(tx, system(), { action: 'CREATE_USER', after: { id: user.id, email, name: user.name, role: user.role } });
+    return true;
+  });
+  return created ? { email, password: account.password === null ? password : null } : null;
+}
+
+/** Nobody asked for it: the control plane did it by itself. */
+const system = (): CallerIdentity => ({ caller: { kind: 'nobody' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } });

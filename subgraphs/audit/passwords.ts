@@ -1,0 +1,67 @@
+/**
+ * Hashing and checking passwords: Argon2id, m=19456 KiB, t=2, p=1 (database.md, users; OWASP's first choice). Each
+ * takes tens of milliseconds of a core and 19 MiB, off the main thread, so only a few run at once.
+ */
+import { argon2id, hash, verify } from 'argon2';
+import { FleetFlagError } from '../../core/errors.ts';
+
+const PARAMETERS = { type: argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+
+export interface PasswordLimits {
+  /** Computations at once. */
+  readonly running: number;
+  /** Computations that may wait for their turn; one more is refused. */
+  readonly waiting: number;
+}
+
+/** What one process can do within about a second. */
+const DEFAULT_LIMITS: PasswordLimits = { running: 2, waiting: 20 };
+
+export class Passwords {
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  private constructor(
+    private readonly limits: PasswordLimits,
+    /** The hash of a password that nobody has: what is checked where there is no account. */
+    private readonly nobodys: string,
+  ) {}
+
+  static async create(limits: PasswordLimits = DEFAULT_LIMITS): Promise<Passwords> {
+    return new Passwords(limits, await hashPassword(crypto.randomUUID()));
+  }
+
+  /**
+   * Whether `password` is the one of `passwordHash`. With null (no such account) false, after the same work, so that
+   * the time tells nothing.
+   *
+   * @throws RATE_LIMITED when too many are waiting already
+   */
+  async matches(passwordHash: string | null, password: string): Promise<boolean> {
+    await this.#turn();
+    try {
+      return (await verify(passwordHash ?? this.nobodys, password)) && passwordHash !== null;
+    } finally {
+      const next = this.#waiting.shift();
+      // The place goes to who has waited longest without being free in between.
+      if (next !== undefined) next();
+      else this.#running--;
+    }
+  }
+
+  async #turn(): Promise<void> {
+    if (this.#running < this.limits.running) {
+      this.#running++;
+      return;
+    }
+    if (this.#waiting.length >= this.limits.waiting) {
+      throw new FleetFlagError('RATE_LIMITED', 'Too many sign-ins at once; try again in a second.', { retryAfter: 1 });
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+/** The encoded hash (`$argon2id$v=19$m=19456,t=2,p=1$…`) of a new password, with a salt of its own. */
+export function hashPassword(password: string): Promise<string> {
+  return hash(password, PARAMETERS);
+}

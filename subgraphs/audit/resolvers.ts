@@ -1,0 +1,85 @@
+/** GraphQL to domain and back, for the audit subgraph; no logic of its own. */
+import DataLoader from 'dataloader';
+import type { Caller } from '../../core/protocol/caller.ts';
+import { ENUMS } from '../shared/graphql-enums.ts';
+import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
+import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import { checkTrailSearch, type AuditService } from './service.ts';
+import type { SignInService } from './sign-in.ts';
+import type { TrailEntry, TrailSearch } from './trail-store.ts';
+import type { User } from './user.ts';
+
+export interface AuditServices {
+  readonly audit: AuditService;
+  readonly signIn: SignInService;
+  readonly userById: DataLoader<string, User | null>;
+  readonly entryById: DataLoader<string, TrailEntry | null>;
+}
+
+type Context = SubgraphContext<AuditServices>;
+type PageArguments = { first?: number | null; after?: string | null };
+
+/** Loaders of one request: a list of entities costs one query. */
+export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
+  const byId = <T extends { id: string }>(find: (ids: readonly string[]) => Promise<T[]>) =>
+    new DataLoader<string, T | null>(async (ids) => {
+      const found = new Map((await find(ids)).map((item) => [item.id, item]));
+      return ids.map((id) => found.get(id) ?? null);
+    });
+  return { userById: byId((ids) => audit.usersById(ids)), entryById: byId((ids) => audit.entriesById(ids)) };
+}
+
+async function trail(services: AuditServices, search: TrailSearch, args: PageArguments) {
+  const page = readPage(args);
+  const { entries, more } = await services.audit.trail(search, page);
+  return connectionOf(entries, page, more, () => services.audit.trailCount(search));
+}
+
+function viewer(caller: Caller, services: AuditServices) {
+  switch (caller.kind) {
+    case 'user':
+      return { kind: 'USER', role: caller.role, user: caller.userId === null ? null : services.userById.load(caller.userId) };
+    case 'apiKey':
+      return { kind: 'API_KEY', role: caller.role };
+    case 'vehicle':
+      return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
+    case 'nobody':
+      throw new Error('me was resolved for nobody: the permission table lets none through');
+  }
+}
+
+export const resolvers: Resolvers = {
+  Environment: ENUMS.Environment,
+
+  Query: {
+    me: (_: unknown, __: unknown, { identity, services }: Context) => viewer(identity.caller, services),
+    async users(_: unknown, args: PageArguments, { services }: Context) {
+      const page = readPage(args);
+      const { users, more } = await services.audit.users(page);
+      return connectionOf(users, page, more, () => services.audit.userCount());
+    },
+    auditLogs: (_: unknown, args: PageArguments & { filter?: TrailSearch | null }, { services }: Context) =>
+      trail(services, checkTrailSearch(args.filter ?? {}), args),
+  },
+
+  Mutation: {
+    login: (_: unknown, { email, password }: { email: string; password: string }, { services, identity }: Context) =>
+      services.signIn.login(identity, email, password),
+  },
+
+  User: {
+    __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.userById.load(id.toLowerCase()) : null),
+  },
+
+  Flag: {
+    __resolveReference: ({ id }: { id: string }) => ({ id }),
+    history: ({ id }: { id: string }, args: PageArguments, { services }: Context) =>
+      isUuid(id) ? trail(services, { flagId: id }, args) : connectionOf([], readPage(args), false, 0),
+  },
+
+  AuditLog: {
+    __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.entryById.load(id.toLowerCase()) : null),
+    user: ({ userId }: TrailEntry, _: unknown, { services }: Context) => (userId === null ? null : services.userById.load(userId)),
+    flag: ({ flagId }: TrailEntry) => (flagId === null ? null : { id: flagId }),
+  },
+};

@@ -1,0 +1,72 @@
+/** Reading the audit trail (rows are written by subgraphs/shared/audit-trail.ts). */
+import type { JsonValue } from '../../core/model.ts';
+import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
+
+/** One entry of the trail. */
+export interface TrailEntry {
+  readonly id: string;
+  readonly userId: string | null;
+  readonly flagId: string | null;
+  readonly action: string;
+  readonly beforeValue: JsonValue;
+  readonly afterValue: JsonValue;
+  readonly ipAddress: string | null;
+  readonly userAgent: string | null;
+  readonly requestId: string | null;
+  readonly createdAt: Date;
+  readonly hash: string;
+}
+
+export interface TrailSearch {
+  readonly userId?: string | null | undefined;
+  readonly flagId?: string | null | undefined;
+  /** Of any flag, archived or not; one that nobody has finds nothing. */
+  readonly flagKey?: string | null | undefined;
+  readonly action?: string | null | undefined;
+  /** Inclusive. */
+  readonly from?: Date | null | undefined;
+  /** Exclusive. */
+  readonly to?: Date | null | undefined;
+}
+
+const COLUMNS = Prisma.sql`id, user_id AS "userId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
+  host(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId", created_at AS "createdAt", hash`;
+
+function conditions(search: TrailSearch): Prisma.Sql[] {
+  const filters = [Prisma.sql`true`];
+  if (search.userId) filters.push(Prisma.sql`user_id = ${search.userId}::uuid`);
+  if (search.flagId) filters.push(Prisma.sql`flag_id = ${search.flagId}::uuid`);
+  // docs/decisions/reading-another-subgraphs-table.md
+  if (search.flagKey) filters.push(Prisma.sql`flag_id = (SELECT id FROM flags WHERE key = ${search.flagKey})`);
+  if (search.action) filters.push(Prisma.sql`action = ${search.action}`);
+  if (search.from) filters.push(Prisma.sql`created_at >= ${search.from}`);
+  if (search.to) filters.push(Prisma.sql`created_at < ${search.to}`);
+  return filters;
+}
+
+/**
+ * A page of the trail, newest first, after the entry with id `after`. The bound on `created_at` beside the comparison
+ * of both columns is what PostgreSQL can leave out partitions by.
+ */
+export async function searchTrail(db: PrismaClient, search: TrailSearch, first: number, after: string | null): Promise<{ entries: TrailEntry[]; more: boolean }> {
+  const filters = conditions(search);
+  if (after !== null) {
+    const [last] = await db.$queryRaw<{ at: string }[]>`SELECT created_at::text AS at FROM audit_logs WHERE id = ${after}::uuid`;
+    if (last === undefined) return { entries: [], more: false };
+    // As text, because a Date has no microseconds.
+    filters.push(Prisma.sql`created_at <= ${last.at}::timestamptz`, Prisma.sql`(created_at, id) < (${last.at}::timestamptz, ${after}::uuid)`);
+  }
+  const entries = await db.$queryRaw<TrailEntry[]>`
+    SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')}
+    ORDER BY created_at DESC, id DESC LIMIT ${first + 1}`;
+  return { entries: entries.slice(0, first), more: entries.length > first };
+}
+
+export async function countTrail(db: PrismaClient, search: TrailSearch): Promise<number> {
+  const [row] = await db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM audit_logs WHERE ${Prisma.join(conditions(search), ' AND ')}`;
+  return Number(row?.count ?? 0);
+}
+
+export async function findEntries(db: PrismaClient, ids: readonly string[]): Promise<TrailEntry[]> {
+  return db.$queryRaw<TrailEntry[]>`SELECT ${COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
+}

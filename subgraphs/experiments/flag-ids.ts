@@ -1,0 +1,11 @@
+/**
+ * Which flag a key names: a read-only view of the flags subgraph's table. Why a view and not a call:
+ * docs/decisions/reading-another-subgraphs-table.md.
+ */
+import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+
+/** The id of the flag with `key`, and whether it has been archived; null when there is none. */
+export async function findFlagId(db: PrismaClient | Prisma.TransactionClient, key: string): Promise<{ id: string; archived: boolean } | null> {
+  const flag = await db.flag.findUnique({ where: { key }, select: { id: true, archivedAt: true } });
+  return flag === null ? null : { id: flag.id, archived: flag.archivedAt !== null };
+}

@@ -1,0 +1,52 @@
+/** GraphQL to domain and back, for the vehicles subgraph; no logic of its own. */
+import DataLoader from 'dataloader';
+import { VIN_PATTERN, type Environment } from '../../core/model.ts';
+import { ENUMS } from '../shared/graphql-enums.ts';
+import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import type { VehicleService } from './service.ts';
+import { checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
+
+export interface VehiclesServices {
+  readonly vehicles: VehicleService;
+  readonly byVin: DataLoader<string, Vehicle | null>;
+}
+
+type Context = SubgraphContext<VehiclesServices>;
+
+/** Loaders of one request: a list of entities costs one query. */
+export function vehicleLoaders(vehicles: VehicleService): Pick<VehiclesServices, 'byVin'> {
+  return {
+    byVin: new DataLoader<string, Vehicle | null>(async (vins) => {
+      const found = new Map((await vehicles.byVins(vins)).map((vehicle) => [vehicle.vin, vehicle]));
+      return vins.map((vin) => found.get(vin) ?? null);
+    }),
+  };
+}
+
+/** What the schema has as default, for a client that says null. */
+const DEFAULT_TOKEN_DAYS = 365;
+
+type TokenArguments = { vin: string; environment: Environment; expiresInDays: number | null };
+
+export const resolvers: Resolvers = {
+  Environment: ENUMS.Environment,
+  VehicleStatus: ENUMS.VehicleStatus,
+
+  Query: {
+    vehicle(_: unknown, { vin }: { vin: string }, { services }: Context) {
+      checkVin(vin, 'vin');
+      return services.byVin.load(vin);
+    },
+  },
+
+  Mutation: {
+    registerVehicles: (_: unknown, { input }: { input: VehicleRegistration[] }, { services, identity }: Context) =>
+      services.vehicles.register(identity, input),
+    issueVehicleToken: (_: unknown, { vin, environment, expiresInDays }: TokenArguments, { services, identity }: Context) =>
+      services.vehicles.issueToken(identity, vin, environment, expiresInDays ?? DEFAULT_TOKEN_DAYS),
+  },
+
+  Vehicle: {
+    __resolveReference: ({ vin }: { vin: string }, { services }: Context) => (VIN_PATTERN.test(vin) ? services.byVin.load(vin) : null),
+  },
+};

@@ -1,0 +1,73 @@
+/** The use cases of the vehicles subgraph. */
+import { FleetFlagError, badInput } from '../../core/errors.ts';
+import type { Environment } from '../../core/model.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { appendAudit } from '../shared/audit-trail.ts';
+import { findVehicles, setEnvironment, upsertVehicles } from './store.ts';
+import { checkRegistrations, checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
+
+export interface IssuedToken {
+  readonly vehicle: Vehicle;
+  readonly token: string;
+  readonly expiresAt: Date;
+}
+
+const MAX_TOKEN_DAYS = 3_650;
+const DAY = 24 * 3_600_000;
+
+export class VehicleService {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly tokens: VehicleTokens,
+  ) {}
+
+  /** What is not there is left out. */
+  byVins(vins: readonly string[]): Promise<Vehicle[]> {
+    return findVehicles(this.prisma, vins);
+  }
+
+  /**
+   * Registers 1 to 1,000 vehicles, all or none; known ones are updated. Gives them in the order of `input`.
+   *
+   * @throws BAD_USER_INPUT at the dotted path of the first fault
+   */
+  async register(identity: CallerIdentity, input: readonly VehicleRegistration[]): Promise<Vehicle[]> {
+    checkRegistrations(input);
+    const vins = input.map((vehicle) => vehicle.vin);
+    const written = await this.prisma.$transaction(async (tx) => {
+      await upsertVehicles(tx, input);
+      const vehicles = await findVehicles(tx, vins);
+      await appendAudit(tx, identity, { action: 'REGISTER_VEHICLES', after: { count: vins.length, vins } });
+      return new Map(vehicles.map((vehicle) => [vehicle.vin, vehicle]));
+    });
+    return vins.map((vin) => {
+      const vehicle = written.get(vin);
+      if (vehicle === undefined) throw new Error(`Vehicle ${vin} was written and is not there`);
+      return vehicle;
+    });
+  }
+
+  /**
+   * A credential for the vehicle's agent, which from then on belongs to `environment`.
+   *
+   * @param expiresInDays 1 to 3,650
+   * @throws BAD_USER_INPUT, or NOT_FOUND for a vehicle that is not registered
+   */
+  async issueToken(identity: CallerIdentity, vin: string, environment: Environment, expiresInDays: number): Promise<IssuedToken> {
+    checkVin(vin, 'vin');
+    if (expiresInDays < 1 || expiresInDays > MAX_TOKEN_DAYS) {
+      throw badInput('expiresInDays', `expiresInDays is ${expiresInDays}; it takes 1 to ${MAX_TOKEN_DAYS}.`);
+    }
+    // A JWT's times are whole seconds.
+    const expiresAt = new Date(Math.floor(Date.now() / 1000) * 1000 + expiresInDays * DAY);
+    return this.prisma.$transaction(async (tx) => {
+      const vehicle = await setEnvironment(tx, vin, environment);
+      if (vehicle === null) throw new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}.`, { field: 'vin' });
+      const token = await this.tokens.issue(vin, environment, expiresAt);
+      await appendAudit(tx, identity, { action: 'ISSUE_VEHICLE_TOKEN', after: { vin, environment, expiresAt: expiresAt.toISOString() } });
+      return { vehicle, token, expiresAt };
+    });
+  }
+}

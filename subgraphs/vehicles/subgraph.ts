@@ -1,0 +1,26 @@
+/** The vehicles subgraph, put together from its parts. */
+import type { Logger } from 'pino';
+import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
+import { resolvers, vehicleLoaders, type VehiclesServices } from './resolvers.ts';
+import { VehicleService } from './service.ts';
+
+export interface VehiclesOptions {
+  readonly prisma: PrismaClient;
+  /** Issues what the gateway accepts. */
+  readonly tokens: VehicleTokens;
+  readonly logger: Logger;
+}
+
+/** Starts the subgraph. It holds nothing that `close` would have to end. */
+export async function startVehicles({ prisma, tokens, logger }: VehiclesOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+  const vehicles = new VehicleService(prisma, tokens);
+  const subgraph = await createSubgraph<VehiclesServices>({
+    name: 'vehicles',
+    resolvers,
+    services: () => ({ vehicles, ...vehicleLoaders(vehicles) }),
+    logger,
+  });
+  return { subgraph, close: async () => {} };
+}

@@ -1,0 +1,59 @@
+/** A vehicle as the control plane knows it, and what may be written of one. */
+import { badInput } from '../../core/errors.ts';
+import { VIN_PATTERN, type Environment } from '../../core/model.ts';
+import { checkText } from '../../core/rules/json.ts';
+
+export type VehicleStatus = 'online' | 'offline' | 'maintenance';
+
+/** What a carmaker registers of a vehicle. */
+export interface VehicleRegistration {
+  readonly vin: string;
+  readonly model: string;
+  readonly swVersion: string;
+  readonly region: string;
+}
+
+export interface Vehicle extends VehicleRegistration {
+  readonly status: VehicleStatus;
+  readonly lastSeenAt: Date | null;
+  readonly agentVersion: string | null;
+  readonly agentMemoryMb: number | null;
+  readonly agentCpuPercent: number | null;
+  readonly cacheSizeMb: number | null;
+  /** The environment that its last token was issued for. */
+  readonly environment: Environment | null;
+  /** The revision that its agent has stored. */
+  readonly appliedRevision: number | null;
+  readonly registeredAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** Vehicles in one registration. */
+export const MAX_BATCH = 1_000;
+
+/** In characters; the lengths of the columns (database.md, vehicles). */
+const MAX_LENGTHS = { model: 100, swVersion: 50, region: 10 } as const;
+
+/** Throws BAD_USER_INPUT at `path` for what is no VIN. */
+export function checkVin(vin: string, path: string): void {
+  if (!VIN_PATTERN.test(vin)) throw badInput(path, 'A VIN has 17 characters: digits and capitals without I, O and Q.');
+}
+
+/** Checks a batch whole before any of it is written. Throws BAD_USER_INPUT at the first fault, such as `input.3.vin`. */
+export function checkRegistrations(input: readonly VehicleRegistration[]): void {
+  if (input.length === 0) throw badInput('input', 'There is no vehicle to register.');
+  if (input.length > MAX_BATCH) throw badInput('input', `At most ${MAX_BATCH} vehicles are registered at once; these are ${input.length}.`);
+  const positions = new Map<string, number>();
+  for (const [index, vehicle] of input.entries()) {
+    const path = `input.${index}`;
+    checkVin(vehicle.vin, `${path}.vin`);
+    const before = positions.get(vehicle.vin);
+    if (before !== undefined) throw badInput(`${path}.vin`, `This VIN is in the batch already, at ${before}.`);
+    positions.set(vehicle.vin, index);
+    for (const [field, limit] of Object.entries(MAX_LENGTHS) as [keyof typeof MAX_LENGTHS, number][]) {
+      const text = vehicle[field];
+      if (text.trim() === '' || Array.from(text).length > limit) throw badInput(`${path}.${field}`, `${field} has 1 to ${limit} characters and is not blank.`);
+      checkText(text, `${path}.${field}`);
+    }
+  }
+}
