@@ -38,12 +38,12 @@ export function asServiceError(error: unknown): unknown {
 
 function isUnavailable(error: unknown, depth: number): boolean {
   if (typeof error !== 'object' || error === null || depth > 5) return false;
-  const { code, originalCode, syscall, kind, message, cause, meta, errors } = error as Record<string, unknown>;
+  const { code, originalCode, syscall, clientVersion, kind, message, cause, meta, errors } = error as Record<string, unknown>;
   for (const value of [code, originalCode]) {
     if (typeof value === 'string' && (PRISMA_CODES.has(value) || SOCKET_CODES.has(value) || SQL_STATES.test(value))) return true;
   }
-  // The socket of a server that is not running.
-  if (code === 'ENOENT' && syscall === 'connect') return true;
+  // The socket of a server that is not running, from the driver or as Prisma passes it on: any other file is no concern.
+  if (code === 'ENOENT' && (syscall === 'connect' || clientVersion !== undefined)) return true;
   if (typeof kind === 'string' && ADAPTER_KINDS.has(kind)) return true;
   // A refused unique value or a wrong argument quotes user input in its message: only errors without a code are read.
   if (code === undefined && typeof message === 'string' && MESSAGES.test(message)) return true;
