@@ -3,8 +3,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { ApolloServer } from '@apollo/server';
+import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { GraphQLError, Kind, isObjectType, parse, type GraphQLFieldResolver, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
+import { GraphQLError, Kind, isInputObjectType, isObjectType, parse, valueFromAST, type GraphQLArgument, type GraphQLFieldResolver, type GraphQLFormattedError, type GraphQLInputField, type GraphQLSchema } from 'graphql';
 import { GraphQLDateTimeISO, GraphQLJSON } from 'graphql-scalars';
 import type { Logger } from 'pino';
 import { PERMISSIONS, refusalOf } from '../../core/policy/permissions.ts';
@@ -66,6 +67,17 @@ function guard(schema: GraphQLSchema): void {
   }
 }
 
+/** Reads the SDL's default values again: they were read before resolvers gave enum values their stored spelling. */
+function restoreDefaults(schema: GraphQLSchema): void {
+  const restore = (input: GraphQLArgument | GraphQLInputField) => {
+    if (input.astNode?.defaultValue !== undefined) input.defaultValue = valueFromAST(input.astNode.defaultValue, input.type);
+  };
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (isInputObjectType(type)) Object.values(type.getFields()).forEach(restore);
+    else if (isObjectType(type)) Object.values(type.getFields()).forEach((field) => field.args.forEach(restore));
+  }
+}
+
 const SCALARS: Record<string, Resolver | object> = { DateTime: GraphQLDateTimeISO, JSON: GraphQLJSON };
 
 /** What a resolver threw, as far as it is known; a store that is down becomes SERVICE_UNAVAILABLE here, in one place. */
@@ -95,6 +107,7 @@ export async function createSubgraph<Services>(options: SubgraphOptions<Services
   const scalars = typeDefs.definitions.flatMap((node) => (node.kind === Kind.SCALAR_TYPE_DEFINITION ? [node.name.value] : []));
   const resolvers = { ...options.resolvers, ...Object.fromEntries(scalars.map((scalar) => [scalar, SCALARS[scalar]])) };
   const schema = buildSubgraphSchema([{ typeDefs, resolvers: resolvers as never }]);
+  restoreDefaults(schema);
   guard(schema);
 
   const server = new ApolloServer<SubgraphContext>({
@@ -106,11 +119,12 @@ export async function createSubgraph<Services>(options: SubgraphOptions<Services
     stopOnTerminationSignals: false,
     formatError: (formatted, error) => formatForGateway(formatted, error),
     plugins: [
+      ApolloServerPluginInlineTraceDisabled(),
       {
         async requestDidStart() {
           return {
             async didEncounterErrors({ errors, contextValue }) {
-              logFaults(errors, contextValue.identity.origin.requestId, logger.child({ subgraph: name }));
+              logFaults(errors, contextValue.identity.origin.requestId, logger);
             },
           };
         },
