@@ -52,7 +52,8 @@ export class LocalServer {
     try {
       answer = await this.#route(request);
     } catch (error) {
-      if (response.destroyed || request.destroyed) return;
+      // Read to its end, a request counts as destroyed: only the socket tells whether somebody still listens.
+      if (request.socket.destroyed) return;
       answer = error instanceof BodyTooLarge ? tooLarge() : failure(500, 'The agent failed to answer.');
     }
     const text = answer.body === null ? '' : JSON.stringify(answer.body);

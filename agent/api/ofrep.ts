@@ -70,7 +70,7 @@ function readContext(body: string): ReadContext {
   }
   const invalid = (errorDetails: string): ReadContext => ({ errorCode: 'INVALID_CONTEXT', errorDetails });
   if (!isObject(request)) return invalid('The body must be an object.');
-  const context = request.context ?? {};
+  const { context = {} } = request;
   if (!isObject(context)) return invalid('"context" must be an object.');
   const { model, swVersion, region, attributes = {}, ...others } = context;
   if (!isObject(attributes)) return invalid('"context.attributes" must be an object.');

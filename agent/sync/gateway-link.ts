@@ -9,6 +9,9 @@ import { CHANGES_SUBSCRIPTION } from './operations.ts';
 /** A sync of 1.5 MB of definitions, with room to spare. */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
+/** Milliseconds that a regular close may take. */
+const CLOSING_MS = 1000;
+
 export interface LinkTimings {
   /** Milliseconds for the TCP, TLS and websocket handshakes. */
   readonly openMs: number;
@@ -70,11 +73,8 @@ export class GatewayLink {
       keepAlive: timings.pingMs,
       // The stream has one id in all vehicles, so that the gateway can send all of them the same bytes.
       generateID: ({ query }) => (query === CHANGES_SUBSCRIPTION ? 'changes' : `request-${++this.#requests}`),
-      webSocketImpl: vehicleWebSocket(timings.openMs),
+      webSocketImpl: vehicleWebSocket(timings.openMs, (socket) => (this.#socket = socket)),
       on: {
-        opened: (socket) => {
-          this.#socket = socket as WebSocket;
-        },
         connected: () => acknowledge(),
         ping: (received) => {
           if (!received) this.#pongTimer = setTimeout(() => this.terminate('no pong'), timings.pongMs).unref();
@@ -133,10 +133,10 @@ export class GatewayLink {
 
   /** Closes in the regular way. */
   close(): void {
-    void this.#client.dispose();
+    this.#dispose();
     // A gateway that does not answer the closing handshake must not hold a stopping agent.
-    if (this.#socket?.readyState !== WebSocket.CLOSED) setTimeout(() => this.terminate('closed'), 1000).unref();
-    if (this.#socket === null) this.terminate('closed');
+    if (this.#socket?.readyState === WebSocket.CONNECTING) this.terminate('closed');
+    else setTimeout(() => this.terminate('closed'), CLOSING_MS).unref();
   }
 
   /** Drops the connection at once: for a peer that no longer answers. */
@@ -146,15 +146,20 @@ export class GatewayLink {
     else this.#socket.terminate();
   }
 
+  #dispose(): void {
+    // While it still connects, disposing rejects with how that ended; `ended` tells it already.
+    Promise.resolve(this.#client.dispose()).catch(() => undefined);
+  }
+
   #closed({ code = 1006, reason = '' }: { code?: number; reason?: string }): void {
     clearTimeout(this.#pongTimer);
     // Disposed, or the library would open a new socket after a regular close (1000).
-    void this.#client.dispose();
+    this.#dispose();
     this.#end({ code, reason: reason || (this.#cut ?? '') });
   }
 }
 
-function vehicleWebSocket(openMs: number): typeof WebSocket {
+function vehicleWebSocket(openMs: number, onCreated: (socket: WebSocket) => void): typeof WebSocket {
   const options: ClientOptions = {
     // Compression would cost the agent's memory, and the gateway 200 KB a vehicle.
     perMessageDeflate: false,
@@ -165,6 +170,7 @@ function vehicleWebSocket(openMs: number): typeof WebSocket {
   return class extends WebSocket {
     constructor(address: string | URL, protocols?: string | string[]) {
       super(address, protocols, options);
+      onCreated(this);
     }
   } as typeof WebSocket;
 }

@@ -1,0 +1,226 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { RuleDefinition } from '../core/model.ts';
+import type { FlagChange } from './fleet-flag-agent.ts';
+import { TestControlPlane } from './testing/control-plane.ts';
+import { TEST_VIN, TestVehicle, until, vehicleToken } from './testing/test-vehicle.ts';
+import { AGENT_VERSION } from './version.ts';
+
+const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+const OFF: RuleDefinition = { id: 'off', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true, reason: 'test' } };
+
+let plane: TestControlPlane;
+let vehicle: TestVehicle;
+
+beforeEach(async () => {
+  plane = await TestControlPlane.start();
+  vehicle = await TestVehicle.create(plane);
+});
+
+afterEach(async () => {
+  await vehicle.dispose();
+  await plane.stop();
+});
+
+describe('the whole path', () => {
+  test('an agent syncs, follows changes, goes on without network, and catches up with exactly what it missed', async () => {
+    await plane.put('lane-keep', { rules: [ON] });
+    await plane.put('eco', { type: 'string', defaultValue: 'eco' });
+    const agent = await vehicle.start();
+    await agent.ready();
+    expect(agent.status()).toMatchObject({ revision: 2, flags: 2, environment: 'production', vin: TEST_VIN, connected: true, refusals: {} });
+    expect(agent.booleanValue('lane-keep', false)).toBe(true);
+    expect(agent.stringValue('eco', 'sport')).toBe('eco');
+
+    await plane.put('lane-keep', { rules: [ON, OFF] });
+    await until('the kill switch arrives', () => agent.status().revision === 3);
+    expect(agent.booleanDetails('lane-keep', true)).toMatchObject({ value: false, reason: 'DISABLED', variant: 'control' });
+
+    await plane.stop();
+    await until('the loss is noticed', () => !agent.status().connected);
+    expect(agent.booleanValue('lane-keep', true)).toBe(false);
+    await agent.close();
+
+    const restarted = await vehicle.start();
+    await restarted.ready();
+    expect(restarted.status()).toMatchObject({ revision: 3, flags: 2, connected: false, store: { source: 'current', faults: [] } });
+    expect(restarted.stringDetails('eco', 'sport')).toMatchObject({ value: 'eco', reason: 'DEFAULT' });
+
+    await plane.put('lane-keep', { rules: [ON] });
+    await plane.remove('eco');
+    plane.syncs.length = 0;
+    let sent: string[] = [];
+    plane.onSync = (answer) => {
+      sent = answer.flags.map(({ key }) => key);
+      return answer;
+    };
+    await plane.listen();
+    await until('it has caught up', () => restarted.status().revision === 5);
+    expect(plane.syncs).toEqual([3]);
+    expect(sent.sort()).toEqual(['eco', 'lane-keep']);
+    expect(restarted.booleanValue('lane-keep', false)).toBe(true);
+    expect(restarted.stringDetails('eco', 'sport')).toMatchObject({ value: 'sport', errorCode: 'FLAG_NOT_FOUND', reason: 'ERROR' });
+  });
+
+  test('each change is told to listeners once, after it is on disk, and a failing listener hurts nobody', async () => {
+    await plane.put('a');
+    const agent = await vehicle.start();
+    await agent.ready();
+    const seen: (FlagChange & { persisted: number })[] = [];
+    agent.onChange(() => {
+      throw new Error('a faulty program');
+    });
+    const stop = agent.onChange((change) => seen.push({ ...change, persisted: agent.status().revision }));
+    await plane.put('a', { enabled: false });
+    await plane.remove('a');
+    await until('the tombstone is applied', () => agent.status().flags === 0);
+    // Changes that arrive together are one write, and only their outcome is told.
+    expect(seen.at(-1)).toEqual({ key: 'a', revision: 3, removed: true, persisted: 3 });
+    expect(seen.every(({ revision, persisted }) => persisted >= revision)).toBe(true);
+    stop();
+    const before = seen.length;
+    await plane.put('b');
+    await until('the next change is applied', () => agent.status().flags === 1);
+    expect(seen).toHaveLength(before);
+  });
+
+  test('the stream has the same operation id in every vehicle', async () => {
+    const agent = await vehicle.start();
+    await agent.ready();
+    expect(plane.subscriptionIds[0]).toBe('changes');
+    expect(new Set(plane.subscriptionIds).size).toBe(2);
+  });
+
+  test('an idle connection syncs again for a fresh statement', async () => {
+    const agent = await vehicle.start({ timings: { resyncMs: 20 } });
+    await until('several syncs were made', () => agent.status().syncCount > 2);
+    expect(plane.syncs.length).toBeGreaterThan(2);
+    expect(agent.status().refusals).toEqual({});
+  });
+});
+
+describe('evaluation', () => {
+  test('a flag of another type gives the default and TYPE_MISMATCH, and before the first sync nothing is found', async () => {
+    await plane.put('limit', { type: 'number', defaultValue: 80 });
+    const agent = await vehicle.start();
+    expect(agent.numberDetails('limit', 1)).toMatchObject({ value: 1, errorCode: 'PROVIDER_NOT_READY' });
+    await agent.ready();
+    expect(agent.numberDetails('limit', 1)).toEqual({ flagKey: 'limit', value: 80, variant: 'control', reason: 'DEFAULT', flagMetadata: { revision: 1 } });
+    expect(agent.booleanDetails('limit', true)).toMatchObject({ value: true, reason: 'ERROR', errorCode: 'TYPE_MISMATCH' });
+  });
+
+  test('the vehicle brings its own facts, a program may add to them, and nobody changes the VIN', async () => {
+    await plane.put('whitelisted', { rules: [{ id: 'w', type: 'vehicle_whitelist', priority: 1, enabled: true, conditions: { vins: [TEST_VIN] } }] });
+    await plane.put('targeted', { rules: [{ id: 't', type: 'vehicle_target', priority: 1, enabled: true, conditions: { models: ['Ioniq 6'], regions: ['EU'] } }] });
+    await plane.put('premium', { rules: [{ id: 'u', type: 'user_attribute', priority: 1, enabled: true, conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] } }] });
+    const agent = await vehicle.start({ vehicle: { model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU' } });
+    await agent.ready();
+    const forged = { vin: 'KMHL14JA5PA000009' } as object;
+    expect(agent.booleanValue('whitelisted', false, forged)).toBe(true);
+    expect(agent.booleanValue('targeted', false)).toBe(true);
+    expect(agent.booleanValue('targeted', false, { region: 'NA' })).toBe(false);
+    expect(agent.booleanValue('premium', false)).toBe(false);
+    expect(agent.booleanValue('premium', false, { attributes: { subscription: 'premium' } })).toBe(true);
+  });
+
+  test('a flag past its TTL gives its default until the next verified contact', async () => {
+    const day = 86_400_000;
+    let clock = Date.now();
+    plane.now = () => clock;
+    await plane.put('lane-keep', { rules: [ON] });
+    const agent = await vehicle.start({ now: () => clock });
+    await agent.ready();
+    await agent.close();
+    await plane.stop();
+
+    const offline = await vehicle.start({ now: () => clock });
+    clock += 7 * day - 10_000;
+    expect(offline.booleanDetails('lane-keep', false)).toMatchObject({ value: true, reason: 'SPLIT' });
+    clock += 20_000;
+    expect(offline.booleanDetails('lane-keep', true)).toMatchObject({ value: false, reason: 'STALE', variant: 'control' });
+    expect(offline.status().staleFlags).toBe(1);
+    await plane.listen();
+    await until('the contact is verified', () => offline.status().staleFlags === 0);
+    expect(offline.booleanValue('lane-keep', false)).toBe(true);
+  });
+
+  test('replaying an older statement, or one from the future, keeps no stale flag alive', async () => {
+    const day = 86_400_000;
+    let clock = Date.now();
+    plane.now = () => clock;
+    await plane.put('lane-keep', { rules: [ON] });
+    const old = await plane.statement(1);
+    clock += 60_000;
+    const agent = await vehicle.start({ now: () => clock, timings: { resyncMs: 20 } });
+    await agent.ready();
+    plane.onSync = (answer) => ({ ...answer, statement: old });
+    clock += 8 * day;
+    await until('the replay is refused', () => (agent.status().refusals['statement-not-newer'] ?? 0) > 0);
+    expect(agent.booleanDetails('lane-keep', true).reason).toBe('STALE');
+
+    const future = await plane.statement(1, Math.floor((clock + 3 * day) / 1000));
+    plane.onSync = (answer) => ({ ...answer, statement: future });
+    await until('the future is refused', () => (agent.status().refusals['statement-from-the-future'] ?? 0) > 0);
+    expect(agent.booleanDetails('lane-keep', true).reason).toBe('STALE');
+
+    plane.onSync = (answer) => answer;
+    await until('a true statement counts', () => agent.status().staleFlags === 0);
+  });
+
+  test('a clock that is set back does not make a flag younger than the last statement', async () => {
+    let clock = Date.now();
+    plane.now = () => clock;
+    await plane.put('lane-keep', { rules: [ON] });
+    const agent = await vehicle.start({ now: () => clock });
+    await agent.ready();
+    clock -= 365 * 86_400_000;
+    expect(agent.booleanDetails('lane-keep', false)).toMatchObject({ value: true, reason: 'SPLIT' });
+  });
+});
+
+describe('the token', () => {
+  test('a refused token is read again at each attempt, so that replacing the file is enough', async () => {
+    const [bad, good] = [await vehicleToken(TEST_VIN, 'production', 'bad'), await vehicleToken(TEST_VIN, 'production', 'good')];
+    plane.refusedTokens.add(bad);
+    await writeFile(vehicle.tokenFile, bad);
+    const agent = await vehicle.start();
+    await until('it was refused twice', () => plane.tokens.length > 1);
+    expect(agent.status().connected).toBe(false);
+    await writeFile(vehicle.tokenFile, good);
+    await agent.ready();
+    expect(plane.tokens.at(-1)).toBe(good);
+  });
+
+  test('without a readable token the agent evaluates from its file, and connects when there is one', async () => {
+    await plane.put('lane-keep', { rules: [ON] });
+    await (await vehicle.start()).ready();
+    await vehicle.start().then((agent) => agent.close());
+    const token = await readFile(vehicle.tokenFile, 'utf8');
+    await writeFile(vehicle.tokenFile, 'not a token');
+    const agent = await vehicle.start();
+    await agent.ready();
+    expect(agent.booleanValue('lane-keep', false)).toBe(true);
+    expect(agent.status()).toMatchObject({ vin: TEST_VIN, connected: false });
+    await writeFile(vehicle.tokenFile, token);
+    await until('it connects', () => agent.status().connected);
+  });
+
+  test('a database of another vehicle or environment is not used', async () => {
+    await plane.put('lane-keep', { rules: [ON] });
+    const first = await vehicle.start();
+    await first.ready();
+    await first.close();
+    await plane.stop();
+    for (const token of [await vehicleToken('KMHL14JA5PA000009'), await vehicleToken(TEST_VIN, 'staging')]) {
+      await writeFile(vehicle.tokenFile, token);
+      const agent = await vehicle.start();
+      expect(agent.status()).toMatchObject({ flags: 0, revision: 0, ready: false, store: { source: 'empty', faults: [expect.stringContaining(TEST_VIN)] } });
+      await agent.close();
+    }
+  });
+});
+
+test('the version in the code is the one in package.json', async () => {
+  const manifest = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8')) as { version: string };
+  expect(AGENT_VERSION).toBe(manifest.version);
+});

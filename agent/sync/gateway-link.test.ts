@@ -1,0 +1,115 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { Backoff } from './backoff.ts';
+import { GatewayLink, type LinkTimings } from './gateway-link.ts';
+import { CHANGES_SUBSCRIPTION } from './operations.ts';
+
+const PATIENT: LinkTimings = { openMs: 10_000, acknowledgeMs: 10_000, pingMs: 10_000, pongMs: 10_000, requestMs: 10_000 };
+
+let server: WebSocketServer;
+let url: string;
+let onMessage: (socket: WebSocket, message: { type: string; id?: string }) => void;
+
+beforeEach(async () => {
+  server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'graphql-transport-ws' });
+  await new Promise((resolve) => server.once('listening', resolve));
+  url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`;
+  onMessage = (socket, { type }) => {
+    if (type === 'connection_init') socket.send('{"type":"connection_ack"}');
+    if (type === 'ping') socket.send('{"type":"pong"}');
+  };
+  server.on('connection', (socket) => socket.on('message', (data: Buffer) => onMessage(socket, JSON.parse(data.toString()) as { type: string })));
+});
+
+afterEach(async () => {
+  for (const socket of server.clients) socket.terminate();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+describe('a link to a gateway', () => {
+  test('that accepts and never acknowledges ends', async () => {
+    onMessage = () => undefined;
+    const link = new GatewayLink(url, 'token', { ...PATIENT, acknowledgeMs: 20 });
+    await expect(link.acknowledged).rejects.toThrow('4504');
+    expect(await link.ended).toMatchObject({ code: 4504 });
+  });
+
+  test('that accepts the connection and never answers the upgrade ends', async () => {
+    const sockets: Socket[] = [];
+    const silent: Server = createServer((socket) => sockets.push(socket));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const link = new GatewayLink(`ws://127.0.0.1:${(silent.address() as AddressInfo).port}/`, 'token', { ...PATIENT, openMs: 20 });
+    expect((await link.ended).reason).toMatch(/handshake/);
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => silent.close(resolve));
+  });
+
+  test('that no longer answers pings is dropped, and one that does is kept', async () => {
+    let pings = 0;
+    const answer = onMessage;
+    onMessage = (socket, message) => {
+      if (message.type !== 'ping' || ++pings < 4) answer(socket, message);
+    };
+    const link = new GatewayLink(url, 'token', { ...PATIENT, pingMs: 5, pongMs: 200 });
+    expect(await link.ended).toEqual({ code: 1006, reason: 'no pong' });
+    expect(pings).toBe(4);
+  });
+
+  test('that closes regularly is not connected again behind our back', async () => {
+    let connections = 0;
+    server.on('connection', () => connections++);
+    const link = new GatewayLink(url, 'token', PATIENT);
+    await link.acknowledged;
+    for (const socket of server.clients) socket.close(1000, 'bye');
+    expect(await link.ended).toEqual({ code: 1000, reason: 'bye' });
+    const second = new GatewayLink(url, 'token', PATIENT);
+    await second.acknowledged;
+    expect(connections).toBe(2);
+    second.close();
+    await second.ended;
+  });
+
+  test('that sends nonsense is dropped', async () => {
+    onMessage = (socket) => socket.send('{"type":');
+    const link = new GatewayLink(url, 'token', PATIENT);
+    await expect(link.acknowledged).rejects.toThrow();
+    expect((await link.ended).reason).toMatch(/JSON/);
+  });
+
+  test('that cannot be reached ends with the reason', async () => {
+    const link = new GatewayLink('ws://127.0.0.1:1/graphql', 'token', PATIENT);
+    expect((await link.ended).reason).toMatch(/ECONNREFUSED/);
+  });
+
+  test('whose query is never answered ends, and the query rejects', async () => {
+    const link = new GatewayLink(url, 'token', { ...PATIENT, requestMs: 20 });
+    await link.acknowledged;
+    await expect(link.request('query Sync { a }', {})).rejects.toThrow('not answered in time');
+    expect((await link.ended).reason).toBe('a query was not answered');
+  });
+
+  test.each(['error', 'complete'])('whose stream ends with %s ends with it', async (type) => {
+    const answer = onMessage;
+    onMessage = (socket, message) => {
+      if (message.type === 'subscribe') socket.send(JSON.stringify(type === 'error' ? { id: message.id, type, payload: [{ message: 'Forbidden' }] } : { id: message.id, type }));
+      else answer(socket, message);
+    };
+    const link = new GatewayLink(url, 'token', PATIENT);
+    await link.acknowledged;
+    link.subscribe(CHANGES_SUBSCRIPTION, {}, () => undefined);
+    expect((await link.ended).reason).toMatch(type === 'error' ? /Forbidden/ : /ended by the gateway/);
+  });
+});
+
+test('waits grow to the cap, jitter covers all of them from nothing, and slow waits stay in the upper half', () => {
+  const longest = new Backoff({ baseMs: 1000, capMs: 30_000, random: () => 1 });
+  expect([1, 2, 3, 4, 5, 6, 7].map(() => longest.next())).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+  expect(longest.nextSlow()).toBe(30_000);
+  longest.reset();
+  expect(longest.next()).toBe(1000);
+  const shortest = new Backoff({ baseMs: 1000, capMs: 30_000, random: () => 0 });
+  expect([shortest.next(), shortest.next()]).toEqual([0, 0]);
+  expect(shortest.nextSlow()).toBe(15_000);
+});

@@ -1,0 +1,249 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { RuleDefinition } from '../../core/model.ts';
+import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/protocol/definition.ts';
+import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { TestControlPlane, createSigningKey, signJws, type ChangeMessage } from '../testing/control-plane.ts';
+import { TestVehicle, until } from '../testing/test-vehicle.ts';
+
+const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+
+let plane: TestControlPlane;
+let vehicle: TestVehicle;
+
+beforeEach(async () => {
+  plane = await TestControlPlane.start();
+  vehicle = await TestVehicle.create(plane);
+});
+
+afterEach(async () => {
+  await vehicle.dispose();
+  await plane.stop();
+});
+
+async function synced(): Promise<FleetFlagAgent> {
+  const agent = await vehicle.start();
+  await agent.ready();
+  await until('the stream is open', () => plane.streams > 0);
+  plane.syncs.length = 0;
+  return agent;
+}
+
+describe('changes of the stream', () => {
+  test('a gap is closed by a sync since the own revision', async () => {
+    await plane.put('a');
+    const agent = await synced();
+    plane.onChange = (change) => (change.revision === 2 ? [] : [change]);
+    await plane.put('b');
+    await plane.put('c');
+    await until('both are there', () => agent.status().revision === 3);
+    expect(plane.syncs).toEqual([1]);
+    expect(agent.flagKeys()).toEqual(['a', 'b', 'c']);
+  });
+
+  test('duplicates and changes that come late are ignored without a word', async () => {
+    const agent = await synced();
+    const sent: ChangeMessage[] = [];
+    plane.onChange = (change) => {
+      sent.push(change);
+      return [change, change];
+    };
+    await plane.put('a', { defaultValue: false });
+    await plane.put('a', { defaultValue: true });
+    await until('the second is applied', () => agent.status().revision === 2);
+    plane.onChange = (change) => [...sent, change];
+    await plane.put('b');
+    await until('the third is applied', () => agent.status().revision === 3);
+    expect(agent.booleanValue('a', false)).toBe(true);
+    expect(agent.status().refusals).toEqual({});
+    expect(plane.syncs).toEqual([]);
+  });
+
+  test('what happens while a sync is under way is kept and applied after it', async () => {
+    await plane.put('a');
+    let changed = false;
+    plane.onSync = async (answer) => {
+      if (!changed) {
+        changed = true;
+        await until('the subscription came first', () => plane.streams > 0);
+        await plane.put('a', { defaultValue: true });
+      }
+      return answer;
+    };
+    const agent = await vehicle.start();
+    await until('the change is applied', () => agent.status().revision === 2);
+    expect(agent.booleanValue('a', false)).toBe(true);
+    expect(plane.syncs).toEqual([0]);
+  });
+});
+
+describe('what is not believed', () => {
+  test('a definition under another key is not applied, blocks the revision and not its neighbours, and comes with the next sync', async () => {
+    await plane.put('a', { rules: [ON] });
+    await plane.put('b', { rules: [ON] });
+    const other = { ...(await createSigningKey()), kid: plane.key.kid };
+    plane.onSync = async (answer) => ({
+      ...answer,
+      flags: await Promise.all(answer.flags.map(async (flag) => (flag.key === 'a' ? plane.signedFlag('a', flag.revision, plane.definitions().get('a')!, other) : flag))),
+    });
+    const agent = await vehicle.start();
+    await until('it was refused more than once', () => (agent.status().refusals.signature ?? 0) > 1);
+    expect(agent.status()).toMatchObject({ revision: 0, flags: 1 });
+    expect(agent.booleanValue('a', false)).toBe(false);
+    expect(agent.booleanValue('b', false)).toBe(true);
+    plane.onSync = (answer) => answer;
+    await until('it is caught up', () => agent.status().revision === 2);
+    expect(agent.booleanValue('a', false)).toBe(true);
+  });
+
+  test('a flag whose new definition is refused ages, the others do not', async () => {
+    const day = 86_400_000;
+    let clock = Date.now();
+    plane.now = () => clock;
+    await plane.put('a', { rules: [ON] });
+    await plane.put('b', { rules: [ON] });
+    const agent = await vehicle.start({ now: () => clock, timings: { resyncMs: 20 } });
+    await agent.ready();
+    plane.onChange = () => [];
+    await plane.put('a', { rules: [] });
+    plane.onSync = (answer) => ({ ...answer, flags: answer.flags.map((flag) => ({ ...flag, jws: flag.jws.slice(0, -8) + 'AAAAAAAA' })) });
+    clock += 8 * day;
+    await until('the answer came', () => (agent.status().refusals.signature ?? 0) > 0 && agent.status().staleFlags === 1);
+    expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'STALE' });
+    expect(agent.booleanDetails('b', false)).toMatchObject({ value: true, reason: 'SPLIT' });
+  });
+
+  const forgeries: [string, string, (change: ChangeMessage) => Promise<ChangeMessage> | ChangeMessage][] = [
+    ['a changed byte of the payload', 'signature', (change) => withJws(change, flipPayload(change.signed.jws))],
+    ['a key that is not pinned', 'unknown-key', async (change) => ({ ...change, signed: await plane.signedFlag('a', 2, null, await createSigningKey()) })],
+    ['a definition of another environment', 'wrong-environment', async (change) => withJws(change, await signJws(plane.key, DEFINITION_JWS_TYPE, { v: 1, environment: 'staging', key: 'a', revision: 2, removed: true }))],
+    ['an event of another environment', 'wrong-environment', (change) => ({ ...change, environment: 'STAGING' })],
+    ['a definition of another flag', 'wrong-flag', async (change) => withJws(change, (await plane.signedFlag('b', 2, null)).jws)],
+    ['an envelope with a higher revision', 'wrong-flag', (change) => ({ ...change, revision: 9, signed: { ...change.signed, revision: 9 } })],
+    ['an envelope that makes it a tombstone', 'wrong-flag', (change) => ({ ...change, signed: { ...change.signed, removed: true } })],
+    ['a signature made for statements', 'wrong-type', async (change) => withJws(change, await signJws(plane.key, STATEMENT_JWS_TYPE, { v: 1, environment: 'production', key: 'a', revision: 2, removed: true }))],
+    ['a version that is not known', 'malformed', async (change) => withJws(change, await signJws(plane.key, DEFINITION_JWS_TYPE, { v: 2, environment: 'production', key: 'a', revision: 2, removed: true }))],
+    ['something that is no JWS', 'malformed', (change) => withJws(change, 'nonsense')],
+    ['a definition without a value', 'malformed', async (change) => ({ ...change, signed: await plane.signedFlag('a', 2, { ...plane.definitions().get('a')!, defaultValue: 'text' }) })],
+  ];
+
+  test.each(forgeries)('%s is refused and counted as %s, and the true change still arrives', async (_what, reason, forge) => {
+    await plane.put('a', { rules: [ON] });
+    const agent = await synced();
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    plane.onSync = async (answer) => {
+      await held;
+      return answer;
+    };
+    plane.onChange = async (change) => [await forge(change)];
+    await plane.put('a', { rules: [] });
+    await until('it is refused', () => Object.keys(agent.status().refusals).length > 0);
+    expect(agent.status().refusals).toEqual({ [reason]: 1 });
+    expect(agent.status().revision).toBe(1);
+    expect(agent.booleanValue('a', false)).toBe(true);
+    release();
+    await until('a sync repairs it', () => agent.status().revision === 2);
+    expect(agent.booleanValue('a', true)).toBe(false);
+  });
+
+  test('a sync below the own revision, as of a restored server, is refused and reported', async () => {
+    await plane.put('a', { rules: [ON] });
+    await plane.put('a', { rules: [ON] });
+    const agent = await synced();
+    plane.revision = 1;
+    plane.disconnect(1012);
+    await until('it is refused', () => (agent.status().refusals['revision-below-own'] ?? 0) > 0);
+    expect(agent.status().revision).toBe(2);
+    expect(agent.booleanValue('a', false)).toBe(true);
+  });
+
+  test('a revision that no signature vouches for does not lock the vehicle out', async () => {
+    await plane.put('a');
+    plane.onSync = (answer) => ({ ...answer, revision: 1_000_000 });
+    const agent = await vehicle.start();
+    await until('it is refused', () => (agent.status().refusals['revision-unproven'] ?? 0) > 0);
+    await until('the proven part counts', () => agent.status().revision === 1);
+    plane.onSync = (answer) => answer;
+    await plane.put('b');
+    await until('the next change counts', () => agent.status().revision === 2);
+  });
+
+  test('an old definition in a later sync does not bring a removed flag back', async () => {
+    await plane.put('a', { rules: [ON] });
+    const old = await plane.signedFlag('a', 1, plane.definitions().get('a')!);
+    const agent = await synced();
+    await plane.remove('a');
+    await until('it is removed', () => agent.status().revision === 2);
+    plane.onSync = (answer) => ({ ...answer, flags: [...answer.flags, old] });
+    plane.disconnect(1012);
+    await until('it has synced again', () => plane.syncs.includes(2) && agent.status().syncCount > 1);
+    expect(agent.flagKeys()).toEqual([]);
+  });
+
+  test('while a refused definition blocks the revision, later changes such as kill switches are applied all the same', async () => {
+    await plane.put('a', { rules: [ON] });
+    await plane.put('b', { rules: [ON] });
+    const agent = await synced();
+    plane.onChange = (change) => [change.signed.key === 'a' ? withJws(change, flipPayload(change.signed.jws)) : change];
+    plane.onSync = (answer) => ({ ...answer, flags: answer.flags.map((flag) => (flag.key === 'a' ? { ...flag, jws: flipPayload(flag.jws) } : flag)) });
+    await plane.put('a', { enabled: false });
+    await plane.put('b', { enabled: false });
+    await until('the later one is applied', () => !agent.booleanValue('b', true));
+    expect(agent.booleanValue('a', false)).toBe(true);
+    expect(agent.status().revision).toBe(2);
+  });
+});
+
+test('whatever is lost, doubled or reordered on the way, the vehicle ends where the control plane is', async () => {
+  const edit = fc.record({
+    key: fc.constantFrom('a', 'b', 'c'),
+    remove: fc.boolean(),
+    delivery: fc.constantFrom('deliver', 'drop', 'double', 'hold'),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 12 }), async (edits) => {
+      const server = await TestControlPlane.start();
+      const car = await TestVehicle.create(server);
+      try {
+        const agent = await car.start();
+        await agent.ready();
+        let held: ChangeMessage[] = [];
+        for (const { key, remove, delivery } of edits) {
+          server.onChange = (change) => {
+            if (delivery === 'drop') return [];
+            if (delivery === 'hold') {
+              held.push(change);
+              return [];
+            }
+            const late = held.reverse();
+            held = [];
+            return delivery === 'double' ? [change, ...late, change] : [change, ...late];
+          };
+          await (remove ? server.remove(key) : server.put(key, { defaultValue: edits.length % 2 === 0 }));
+        }
+        server.onChange = (change) => [change];
+        await server.put('last');
+        await until('the revisions agree', () => agent.status().revision === server.revision);
+        const present = new Map(agent.flagKeys().map((key) => [key, agent.evaluate(key)!.definition]));
+        expect(present).toEqual(server.definitions());
+        expect(agent.status().refusals).toEqual({});
+      } finally {
+        await car.dispose();
+        await server.stop();
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
+
+function withJws(change: ChangeMessage, jws: string): ChangeMessage {
+  return { ...change, signed: { ...change.signed, jws } };
+}
+
+/** The same JWS with one character of its payload changed. */
+function flipPayload(jws: string): string {
+  const [header, payload, signature] = jws.split('.') as [string, string, string];
+  const at = payload.length >> 1;
+  return [header, payload.slice(0, at) + (payload[at] === 'A' ? 'B' : 'A') + payload.slice(at + 1), signature].join('.');
+}

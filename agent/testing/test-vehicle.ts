@@ -1,0 +1,84 @@
+/**
+ * A vehicle in a folder of its own: token, keys, database, and the agents that run on them.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SignJWT } from 'jose';
+import { FleetFlagAgent, type FleetFlagAgentOptions } from '../fleet-flag-agent.ts';
+import { PinnedKeys } from '../trust/pinned-keys.ts';
+import type { TestControlPlane } from './control-plane.ts';
+
+export const TEST_VIN = 'KMHL14JA5PA000001';
+
+/** Short enough for tests; what they wait for is a condition, never one of these. */
+const TEST_TIMINGS = { backoffMs: 10, backoffCapMs: 50, storeRetryMs: 20 };
+
+/** A token as a vehicle gets it; the agent reads its claims only. */
+export function vehicleToken(vin = TEST_VIN, environment = 'production', salt = ''): Promise<string> {
+  return new SignJWT({ env: environment, jti: salt })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(vin)
+    .setIssuer('fleetflag')
+    .setAudience('fleetflag-gateway')
+    .setExpirationTime('1h')
+    .sign(new TextEncoder().encode('only the control plane checks this secret'));
+}
+
+export class TestVehicle {
+  readonly #agents = new Set<FleetFlagAgent>();
+
+  private constructor(
+    readonly folder: string,
+    readonly plane: TestControlPlane,
+  ) {}
+
+  static async create(plane: TestControlPlane): Promise<TestVehicle> {
+    const vehicle = new TestVehicle(await mkdtemp(join(tmpdir(), 'fleetflag-agent-')), plane);
+    await writeFile(vehicle.tokenFile, `${await vehicleToken()}\n`);
+    await writeFile(vehicle.keysFile, JSON.stringify(plane.keySet));
+    return vehicle;
+  }
+
+  get tokenFile(): string {
+    return join(this.folder, 'vehicle.token');
+  }
+
+  get keysFile(): string {
+    return join(this.folder, 'keys.json');
+  }
+
+  get databaseFile(): string {
+    return join(this.folder, 'flags.db');
+  }
+
+  /** Starts an agent that trusts the plane's present key. */
+  async start(options: Partial<FleetFlagAgentOptions> = {}): Promise<FleetFlagAgent> {
+    const agent = new FleetFlagAgent({
+      url: this.plane.url,
+      tokenFile: this.tokenFile,
+      databaseFile: this.databaseFile,
+      keys: await PinnedKeys.parse(this.plane.keySet),
+      ...options,
+      timings: { ...TEST_TIMINGS, ...options.timings },
+    });
+    this.#agents.add(agent);
+    await agent.start();
+    return agent;
+  }
+
+  /** Closes every agent and removes the folder. */
+  async dispose(): Promise<void> {
+    await Promise.all([...this.#agents].map((agent) => agent.close()));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Resolves once `condition` holds; rejects after 20 s, naming what was waited for. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
