@@ -8,7 +8,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { GraphQLFormattedError } from 'graphql';
+import type { ExecutionResult, GraphQLFormattedError } from 'graphql';
 import { CloseCode, MessageType, parseMessage, type SubscribePayload } from 'graphql-ws';
 import { WebSocket, type RawData } from 'ws';
 import { FleetFlagError } from '../../core/errors.ts';
@@ -63,6 +63,8 @@ export class ClientConnection {
   /** When the last ping was sent, and whether its pong is still due. */
   pingedAt = this.openedAt;
   pongDue = false;
+  /** The largest answer that may still wait to be read: the client asked for it, so it is no sign of slowness. */
+  private allowance = 0;
 
   constructor(
     readonly socket: WebSocket,
@@ -78,9 +80,20 @@ export class ClientConnection {
     return this.socket.readyState === WebSocket.OPEN;
   }
 
-  /** Bytes that wait in this process. */
-  get buffered(): number {
-    return this.raw.writableLength;
+  /**
+   * How much longer than usual a pong may take, in milliseconds: a ping waits behind a large answer, which a vehicle
+   * with a poor connection reads at 16 KiB a second.
+   */
+  get patience(): number {
+    if (this.raw.writableLength === 0) this.allowance = 0;
+    return this.allowance / 16;
+  }
+
+  /** Whether more waits in this process for the client to read than may. */
+  private get overfull(): boolean {
+    const waiting = this.raw.writableLength;
+    if (waiting === 0) this.allowance = 0;
+    return waiting > this.host.limits.bufferedBytes + this.allowance;
   }
 
   close(code: number, reason: string): void {
@@ -140,7 +153,7 @@ export class ClientConnection {
     }
     if (this.operations.has(id)) return this.close(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`.slice(0, 100));
     // A client that does not read its answers gets no more of them.
-    if (this.buffered > this.host.limits.bufferedBytes) return this.dropSlow();
+    if (this.overfull) return this.dropSlow();
     this.host.start(this, id, payload);
   }
 
@@ -155,6 +168,16 @@ export class ClientConnection {
   send(message: object): void {
     if (!this.open) return;
     this.socket.send(JSON.stringify(message));
+  }
+
+  /** Sends the result of a query or mutation, and that there will be no other. */
+  sendResult(id: string, result: ExecutionResult): void {
+    if (!this.open) return;
+    if (this.overfull) return this.dropSlow();
+    const message = JSON.stringify({ id, type: MessageType.Next, payload: result });
+    this.socket.send(message);
+    if (this.raw.writableLength > 0) this.allowance = Math.max(this.allowance, Buffer.byteLength(message));
+    this.sendComplete(id);
   }
 
   /** The operation `id` has failed, or never begun. */
@@ -172,7 +195,7 @@ export class ClientConnection {
    */
   writeFrames(batch: FrameBatch, id: EncodedId): void {
     if (!this.open) return;
-    if (this.raw.writableLength > this.host.limits.bufferedBytes) return this.dropSlow();
+    if (this.overfull) return this.dropSlow();
     const bytes = batch.framesFor(id);
     this.raw.write(bytes);
     // Nothing waiting: the kernel has copied the bytes, and the next id may be patched into them.

@@ -26,7 +26,7 @@ export function sweepConnections(connections: Iterable<ClientConnection>, limits
       continue;
     }
     if (connection.pongDue) {
-      if (now - connection.pingedAt > limits.pongDeadline) {
+      if (now - connection.pingedAt > limits.pongDeadline + connection.patience) {
         counters.deadClosed += 1;
         connection.socket.terminate();
       }

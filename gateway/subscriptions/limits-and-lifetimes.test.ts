@@ -38,6 +38,29 @@ describe('a client that does not keep up', () => {
     expect(slow.results('a').length).toBeLessThan(revision);
   });
 
+  test('with a large answer that it asked for is not dropped for that, and reads what comes after it', async () => {
+    const answer = 'x'.repeat(16 * 1024 * 1024);
+    let executed = false;
+    const execute = () => {
+      executed = true;
+      return Promise.resolve({ data: { answer } });
+    };
+    await start({ limits: { bufferedBytes: 64 * 1024 }, execute });
+    const client = await gateway.client();
+    client.subscribe('s', NARROW, production);
+    await gateway.operations(1);
+    client.socket.pause();
+    client.subscribe('q', '{ revision }');
+    await eventually('the query to have run', () => executed && gateway.server.counters().operations === 1);
+    change(1);
+    await eventually('the frame to be written', () => gateway.server.counters().framesSent === 1);
+    expect(gateway.server.counters().slowClosed).toBe(0);
+    client.socket.resume();
+    await client.result('s');
+    expect(client.results('q')).toEqual([{ data: { answer } }]);
+    expect(client.received.map(({ type }) => type)).toEqual(['connection_ack', 'next', 'complete', 'next']);
+  });
+
   test('because a subgraph hangs gets what could be fetched, with an error, and then the next event', async () => {
     await start({ limits: { executionTimeout: 50 } });
     gateway.audit.history = (key) => (key === 'flag-1' ? new Promise(() => undefined) : ['fine']);

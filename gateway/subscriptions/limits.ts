@@ -11,10 +11,13 @@ export interface SubscriptionLimits {
   readonly maxOperationsPerSocket: number;
   /** Of an operation's id as it stands in a message; each distinct length costs one copy of the frame. */
   readonly maxIdBytes: number;
-  /** What may wait in this process for one socket before it is dropped (the kernel hides about 4 MB more). */
+  /**
+   * What may wait in this process for one socket before it is dropped, beside the answer to one query of its own
+   * (the kernel hides about 4 MB more).
+   */
   readonly bufferedBytes: number;
   readonly pingInterval: number;
-  /** From a ping to the pong; past it the socket is terminated. */
+  /** From a ping to the pong; past it the socket is terminated. A large answer before the ping gives it longer. */
   readonly pongDeadline: number;
   /** From our close frame to the client's; past it the socket is terminated. */
   readonly closeTimeout: number;

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { getOperationAST, getVariableValues, GraphQLError, OperationTypeNode, type DocumentNode, type ExecutionResult, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
-import { MessageType, type SubscribePayload } from 'graphql-ws';
+import type { SubscribePayload } from 'graphql-ws';
 import { FleetFlagError } from '../../core/errors.ts';
 import { permissionScope, type Caller, type CallerIdentity } from '../../core/protocol/caller.ts';
 import type { ClientConnection, OpenOperation } from './client-connection.ts';
@@ -218,8 +218,7 @@ async function runSingle(connection: ClientConnection, id: string, single: Singl
     const result = await services.execute(request, identity);
     if (single.ended) return;
     connection.operations.delete(id);
-    connection.send({ id, type: MessageType.Next, payload: result });
-    connection.sendComplete(id);
+    connection.sendResult(id, result);
   } catch (error) {
     if (!single.ended) fail(connection, id, error, services.maskError);
   }
