@@ -1,0 +1,81 @@
+/** The public API as a client program uses it: HTTP with fetch, subscriptions with the stock graphql-ws client. */
+import { createClient, type Client, type ExecutionResult } from 'graphql-ws';
+import { WebSocket } from 'ws';
+import { ADMIN, type Deployment } from './deployment.ts';
+
+export interface Answer {
+  readonly status: number;
+  // The shape is what a test expects of it.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  readonly data: any;
+  readonly errors?: readonly { message: string; path?: (string | number)[]; extensions: Record<string, unknown> }[];
+}
+
+export class Api {
+  constructor(
+    readonly deployment: Deployment,
+    readonly token: string | null = null,
+  ) {}
+
+  /** Signed in as the administrator. */
+  static async admin(deployment: Deployment): Promise<Api> {
+    const { token } = (await new Api(deployment).ok('mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }', ADMIN)).login as { token: string };
+    return new Api(deployment, token);
+  }
+
+  async ask(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
+    const response = await fetch(`${this.deployment.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(this.token !== null && { authorization: `Bearer ${this.token}` }) },
+      body: JSON.stringify({ query, variables }),
+    });
+    return { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) };
+  }
+
+  /** The data of an answer that has no errors. */
+  async ok(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<Answer['data']> {
+    const { data, errors } = await this.ask(query, variables);
+    if (errors !== undefined) throw new Error(JSON.stringify(errors, null, 2));
+    return data;
+  }
+
+  /** The one error of an answer. */
+  async refused(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<Record<string, unknown>> {
+    const { errors } = await this.ask(query, variables);
+    if (errors?.length !== 1) throw new Error(`Expected one error: ${JSON.stringify(errors)}`);
+    return errors[0]?.extensions ?? {};
+  }
+
+  socket(token = this.token): Client {
+    return createClient({ url: this.deployment.wsUrl, webSocketImpl: WebSocket, retryAttempts: 0, connectionParams: token === null ? {} : { authorization: `Bearer ${token}` } });
+  }
+
+  /** Registers a vehicle and gives a token for it. */
+  async vehicle(vin: string, facts: { model: string; swVersion: string; region: string } = { model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU' }): Promise<string> {
+    await this.ok('mutation ($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { vin } }', { input: [{ vin, ...facts }] });
+    const data = await this.ok('mutation ($vin: String!) { issueVehicleToken(vin: $vin) { token } }', { vin });
+    return (data as { issueVehicleToken: { token: string } }).issueVehicleToken.token;
+  }
+}
+
+/** A subscription whose events are kept as they come. */
+export class Listener {
+  readonly events: ExecutionResult[] = [];
+  error: unknown;
+  ended = false;
+  readonly stop: () => void;
+
+  constructor(client: Client, query: string, variables: Record<string, unknown> = {}) {
+    this.stop = client.subscribe(
+      { query, variables },
+      {
+        next: (event) => this.events.push(event as ExecutionResult),
+        error: (error) => {
+          this.error = error;
+          this.ended = true;
+        },
+        complete: () => (this.ended = true),
+      },
+    );
+  }
+}

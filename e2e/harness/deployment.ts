@@ -1,0 +1,106 @@
+/**
+ * A control plane of its own for one test file, in either form: one process on embedded stores, or every role its own
+ * process on the servers that DATABASE_URL and REDIS_URL name (`npm run test:servers`).
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/protocol/subgraph.ts';
+import { deleteEmbeddedPostgres } from '../../subgraphs/shared/database/embedded-postgres.ts';
+import { ProjectProcess } from './process.ts';
+
+export const ADMIN = { email: 'admin@fleetflag.local', password: 'correct horse battery staple' } as const;
+
+export const DISTRIBUTED = Boolean(process.env['DATABASE_URL']) && Boolean(process.env['REDIS_URL']);
+
+const READY = /FleetFlag(?: \w+)? ready at http:\/\/localhost:(\d+)/;
+
+export class Deployment {
+  /** Of the gateway, such as `http://127.0.0.1:40123`. */
+  url = '';
+  processes: ProjectProcess[] = [];
+  readonly ports = new Map<string, number>();
+
+  private constructor(
+    readonly dataDir: string,
+    readonly environment: Readonly<Record<string, string>>,
+    private readonly database: string | null,
+  ) {}
+
+  static async start(environment: Readonly<Record<string, string>> = {}): Promise<Deployment> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-e2e-'));
+    const shared = { FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_ADMIN_PASSWORD: ADMIN.password, ...environment };
+    let deployment: Deployment;
+    if (DISTRIBUTED) {
+      const database = `fleetflag_e2e_${randomBytes(6).toString('hex')}`;
+      await onServer(`CREATE DATABASE ${database}`);
+      const url = new URL(process.env['DATABASE_URL'] ?? '');
+      url.pathname = `/${database}`;
+      // A Redis database of its own keeps files that run at the same time apart; channels are shared and harmless.
+      const settings = { DATABASE_URL: url.href, REDIS_URL: process.env['REDIS_URL'] ?? '', FLEETFLAG_INTERNAL_SECRET: randomBytes(32).toString('base64url') };
+      deployment = new Deployment(dataDir, { ...settings, ...shared }, database);
+    } else deployment = new Deployment(dataDir, shared, null);
+    try {
+      await deployment.up();
+    } catch (error) {
+      await deployment.remove();
+      throw error;
+    }
+    return deployment;
+  }
+
+  /** Starts all processes; after `down()` on the same ports as before, so that agents find it again. */
+  async up(): Promise<void> {
+    if (this.database === null) await this.#launch('control-plane', ['main/start.ts']);
+    else {
+      await Promise.all(SUBGRAPH_NAMES.map((name) => this.#launch(name, ['main/service.ts', name])));
+      const urls = SUBGRAPH_NAMES.map((name): [string, string] => [`FLEETFLAG_${name.toUpperCase()}_URL`, `http://127.0.0.1:${this.ports.get(name)}`]);
+      await this.#launch('gateway', ['main/service.ts', 'gateway'], Object.fromEntries(urls));
+    }
+    this.url = `http://127.0.0.1:${this.ports.get(this.database === null ? 'control-plane' : 'gateway')}`;
+  }
+
+  async #launch(name: 'control-plane' | 'gateway' | SubgraphName, args: string[], more: Record<string, string> = {}): Promise<void> {
+    const process_ = new ProjectProcess(args, { ...this.environment, PORT: String(this.ports.get(name) ?? 0), ...more });
+    this.processes.push(process_);
+    const [, port] = await process_.printed(READY);
+    this.ports.set(name, Number(port));
+  }
+
+  get wsUrl(): string {
+    return `${this.url.replace(/^http/, 'ws')}/graphql`;
+  }
+
+  /** Everything that all processes have printed. */
+  get output(): string {
+    return this.processes.map((process_) => process_.stdout + process_.stderr).join('');
+  }
+
+  /** Ends all processes; the data stay. */
+  async down(signal: NodeJS.Signals = 'SIGTERM'): Promise<(number | null)[]> {
+    // Gateways first, as an operator would: nobody is served half of an answer.
+    const codes = await Promise.all([...this.processes].reverse().map((process_) => process_.stop(signal)));
+    this.processes = [];
+    return codes;
+  }
+
+  /** Ends everything and removes what it has stored. */
+  async remove(): Promise<void> {
+    await this.down();
+    if (this.database === null) await deleteEmbeddedPostgres(this.dataDir);
+    else await onServer(`DROP DATABASE IF EXISTS ${this.database} WITH (FORCE)`);
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+async function onServer(statement: string): Promise<void> {
+  const client = new Client({ connectionString: process.env['DATABASE_URL'] });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}

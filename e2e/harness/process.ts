@@ -1,0 +1,80 @@
+/** Real processes of this project: started with a clean environment, waited for by what they print, never left behind. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Longer than any start on a busy machine; only a failing test waits this long. */
+const PATIENCE = 60_000;
+
+export class ProjectProcess {
+  readonly child: ChildProcess;
+  stdout = '';
+  stderr = '';
+  readonly #ended: Promise<unknown>;
+
+  /** @param args after `node --import tsx`, such as `main/start.ts` */
+  constructor(
+    readonly args: readonly string[],
+    environment: Readonly<Record<string, string>>,
+  ) {
+    const { PATH = '', HOME = '' } = process.env;
+    this.child = spawn(process.execPath, ['--import', 'tsx', ...args], {
+      cwd: ROOT,
+      env: { PATH, HOME, LOG_LEVEL: 'warn', ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+      this.child.emit('printed');
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+      this.child.emit('printed');
+    });
+    this.#ended = once(this.child, 'close');
+    this.child.on('close', () => this.child.emit('printed'));
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** The first match of `pattern` in what it has printed or will print. Rejects when it ends first. */
+  async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
+    const deadline = AbortSignal.timeout(PATIENCE);
+    for (;;) {
+      const match = pattern.exec(this[stream]);
+      if (match !== null) return match;
+      if (!this.running) throw new Error(`${this.args.join(' ')} ended (${this.child.exitCode ?? this.child.signalCode}) before it printed ${pattern}\n${this.stdout}\n${this.stderr}`);
+      await once(this.child, 'printed', { signal: deadline }).catch(() => {
+        throw new Error(`${this.args.join(' ')} has not printed ${pattern}\n${this.stdout}\n${this.stderr}`);
+      });
+    }
+  }
+
+  /** Sends a signal and waits for the end; gives the exit code (null when the signal ended it). */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (this.running) this.child.kill(signal);
+    await this.#ended;
+    return this.child.exitCode;
+  }
+
+  /** Waits for the end; gives the exit code. */
+  async ended(): Promise<number | null> {
+    await this.#ended;
+    return this.child.exitCode;
+  }
+}
+
+/** Calls `look` until it gives something other than undefined, null or false; between calls the event loop turns. */
+export async function eventually<T>(look: () => T | undefined | null | false | Promise<T | undefined | null | false>, what: string): Promise<T> {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== null && found !== false) return found;
+    if (Date.now() > deadline) throw new Error(`Waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}

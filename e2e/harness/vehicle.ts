@@ -1,0 +1,65 @@
+/** One vehicle agent as its own process, with its token and its store in a temporary folder. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ProjectProcess } from './process.ts';
+
+export interface AgentStatus {
+  readonly revision: number;
+  readonly environment: string;
+  readonly connected: boolean;
+  readonly flags: number;
+}
+
+export class VehicleProcess {
+  process!: ProjectProcess;
+  #local = '';
+
+  private constructor(
+    readonly folder: string,
+    readonly wsUrl: string,
+  ) {}
+
+  static async start(wsUrl: string, token: string): Promise<VehicleProcess> {
+    const vehicle = new VehicleProcess(await mkdtemp(join(tmpdir(), 'fleetflag-vehicle-')), wsUrl);
+    await writeFile(join(vehicle.folder, 'token'), token, { mode: 0o600 });
+    await vehicle.up();
+    return vehicle;
+  }
+
+  get dbPath(): string {
+    return join(this.folder, 'agent.db');
+  }
+
+  async up(url = this.wsUrl): Promise<void> {
+    this.process = new ProjectProcess(
+      ['agent/main.ts', '--url', url, '--token-file', join(this.folder, 'token'), '--db', this.dbPath, '--listen', '127.0.0.1:0', '--model', 'Ioniq 6', '--sw-version', '2.5.0', '--region', 'EU'],
+      {},
+    );
+    const [, address] = await this.process.printed(/listening on (http:\/\/127\.0\.0\.1:\d+)/, 'stderr');
+    this.#local = address ?? '';
+  }
+
+  async status(): Promise<AgentStatus> {
+    return (await (await fetch(`${this.#local}/v1/status`)).json()) as AgentStatus;
+  }
+
+  /** A flag's evaluation over OFREP, as a program in the vehicle asks for it. */
+  async evaluate(key: string): Promise<{ value?: unknown; reason?: string; variant?: string; errorCode?: string }> {
+    const response = await fetch(`${this.#local}/ofrep/v1/evaluate/flags/${encodeURIComponent(key)}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ context: {} }),
+    });
+    return (await response.json()) as { value?: unknown };
+  }
+
+  databaseBytes(): Promise<Buffer> {
+    return readFile(this.dbPath);
+  }
+
+  async remove(): Promise<void> {
+    await this.process.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

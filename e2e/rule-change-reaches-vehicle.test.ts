@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Api } from './harness/api.ts';
+import { Deployment } from './harness/deployment.ts';
+import { eventually } from './harness/process.ts';
+import { VehicleProcess } from './harness/vehicle.ts';
+
+const VIN = 'KMHK281HGNU000001';
+const KEY = 'adas_lane_keep_v2';
+
+let deployment: Deployment;
+let admin: Api;
+let vehicle: VehicleProcess;
+
+beforeAll(async () => {
+  deployment = await Deployment.start();
+  admin = await Api.admin(deployment);
+  vehicle = await VehicleProcess.start(deployment.wsUrl, await admin.vehicle(VIN));
+}, 120_000);
+
+afterAll(async () => {
+  await vehicle?.remove();
+  await deployment?.remove();
+}, 60_000);
+
+const revision = async () => ((await admin.ok('{ flagSync(environment: PRODUCTION) { revision } }')) as { flagSync: { revision: number } }).flagSync.revision;
+const inSync = async () => {
+  const wanted = await revision();
+  return eventually(async () => (await vehicle.status()).revision === wanted, `the vehicle at revision ${wanted}`);
+};
+const valueIs = (value: unknown) => eventually(async () => (await vehicle.evaluate(KEY)).value === value, `${KEY} is ${String(value)} in the vehicle`);
+
+test('a flag that is created and enabled, a rule, a kill switch and its release each reach the vehicle', async () => {
+  await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
+    input: { key: KEY, name: 'Lane keeping', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B', environment: 'PRODUCTION', enabled: true },
+  });
+  await inSync();
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ value: false, reason: 'DEFAULT' });
+
+  await admin.ok('mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { revision } } }', {
+    key: KEY,
+    input: { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } },
+  });
+  await valueIs(true);
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'TARGETING_MATCH', variant: 'enabled' });
+
+  await admin.ok('mutation { killSwitch(flagKey: "adas_lane_keep_v2", reason: "Steering fault in the field") { flag { killed } } }');
+  await valueIs(false);
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'DISABLED' });
+
+  await admin.ok('mutation { releaseKillSwitch(flagKey: "adas_lane_keep_v2", reason: "Fixed in 2.5.1") { flag { killed } } }');
+  await valueIs(true);
+});
+
+test('the vehicle evaluates with the control plane stopped, from its file with no network, and catches up on exactly what it missed', async () => {
+  await inSync();
+  const before = (await vehicle.status()).revision;
+  await deployment.down();
+  await eventually(async () => !(await vehicle.status()).connected, 'the vehicle has noticed that it is alone');
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+
+  // kill -9, and a new process that finds nobody to talk to.
+  await vehicle.process.stop('SIGKILL');
+  await vehicle.up();
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+  expect(await vehicle.status()).toMatchObject({ revision: before, connected: false });
+  await vehicle.process.stop();
+
+  // Changes while the vehicle is off.
+  await deployment.up();
+  admin = await Api.admin(deployment);
+  await admin.ok('mutation { disableFlag(key: "adas_lane_keep_v2") { applied } }');
+  await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
+    input: { key: 'seat_heating', name: 'Seat heating', type: 'STRING', defaultValue: 'off', safetyLevel: 'NON_CRITICAL', environment: 'PRODUCTION', enabled: true },
+  });
+  await vehicle.up();
+  const [, since, missed] = await vehicle.process.printed(/synced to revision \d+ since=(\d+) changed=(\d+)/, 'stderr');
+  await valueIs(false);
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'DISABLED' });
+  expect(await vehicle.evaluate('seat_heating')).toMatchObject({ value: 'off' });
+  expect((await vehicle.status()).revision).toBe(before + 2);
+  expect([Number(since), Number(missed)]).toEqual([before, 2]);
+}, 120_000);
+
+test('an archived flag and one moved to another environment leave the vehicle', async () => {
+  await inSync();
+  await admin.ok('mutation { archiveFlag(key: "seat_heating") { applied } }');
+  await admin.ok('mutation { updateFlag(key: "adas_lane_keep_v2", input: { environment: STAGING }) { applied } }');
+  await eventually(async () => (await vehicle.status()).flags === 0, 'the vehicle has no flags');
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ errorCode: 'FLAG_NOT_FOUND' });
+});

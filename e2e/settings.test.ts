@@ -1,0 +1,35 @@
+import { expect, test } from '@jest/globals';
+import { ProjectProcess } from './harness/process.ts';
+
+test('wrong settings stop the start with one message that names all of them, and no secret', async () => {
+  const start = new ProjectProcess(['main/start.ts'], { PORT: '70000', DATABASE_URL: 'mysql://root:hunter2@localhost/x', FLEETFLAG_PLAYGROUND: 'maybe', FLEETFLAG_ADMIN_PASSWORD: 'short' });
+  expect(await start.ended()).toBe(2);
+  expect(start.stderr).toContain('4 settings are wrong');
+  for (const name of ['PORT', 'DATABASE_URL', 'FLEETFLAG_PLAYGROUND', 'FLEETFLAG_ADMIN_PASSWORD']) expect(start.stderr).toContain(name);
+  expect(start.stderr).not.toMatch(/hunter2|short"|at file:/);
+  expect(start.stdout).toBe('');
+});
+
+test('a service of its own says what it needs', async () => {
+  const start = new ProjectProcess(['main/service.ts', 'flags'], {});
+  expect(await start.ended()).toBe(2);
+  for (const name of ['DATABASE_URL', 'REDIS_URL', 'FLEETFLAG_INTERNAL_SECRET']) expect(start.stderr).toContain(name);
+});
+
+test('an unknown role is answered with the roles that there are', async () => {
+  const start = new ProjectProcess(['main/service.ts', 'flagz'], {});
+  expect(await start.ended()).toBe(2);
+  expect(start.stderr).toContain('gateway|flags|vehicles|experiments|audit');
+});
+
+test('a database that does not answer stops the start with one message', async () => {
+  const start = new ProjectProcess(['main/service.ts', 'vehicles'], {
+    DATABASE_URL: 'postgresql://nobody:hunter2@127.0.0.1:1/none',
+    REDIS_URL: 'redis://127.0.0.1:1',
+    FLEETFLAG_INTERNAL_SECRET: 'x'.repeat(32),
+    PORT: '0',
+  });
+  expect(await start.ended()).toBe(1);
+  expect(start.stderr).toMatch(/FleetFlag cannot start: .*database/i);
+  expect(start.stderr).not.toContain('hunter2');
+});

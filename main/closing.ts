@@ -1,0 +1,47 @@
+/** Things that were opened and have to be closed in the opposite order, whatever happens in between. */
+export class Closing {
+  readonly #steps: (() => Promise<unknown>)[] = [];
+  #closed: Promise<void> | undefined;
+
+  /** Remembers how to close what has just been opened. */
+  add(step: () => Promise<unknown>): void {
+    this.#steps.push(step);
+  }
+
+  /** Closes everything, the newest first. A step that fails does not keep the others from closing; the first failure is thrown at the end. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#closeAll());
+  }
+
+  async #closeAll(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const step of this.#steps.reverse()) await step().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  }
+}
+
+/**
+ * Opens things one after the other, with `closing` to remember how to close them. If one of them fails, those before
+ * it are closed again.
+ */
+export async function opening<T>(open: (closing: Closing) => Promise<T>): Promise<T> {
+  const closing = new Closing();
+  try {
+    return await open(closing);
+  } catch (error) {
+    // What went wrong is why nothing opened; a failure to clean up after it would only hide it.
+    await closing.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/**
+ * Opens things that do not depend on each other at once. Waits for all of them even if one fails, so that each has
+ * told how it is closed by the time the failure is thrown.
+ */
+export async function together<T extends readonly unknown[]>(tasks: { readonly [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  const results = await Promise.allSettled(tasks);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T;
+}

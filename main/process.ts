@@ -1,0 +1,56 @@
+/** What all commands that stay up have in common: settings, log, signals, exit codes. */
+import { pino, type Logger } from 'pino';
+import { ConfigurationError, readConfiguration, type Configuration, type ReadOptions } from './configuration.ts';
+
+/** A failure that an operator can do something about: one message, no stack. */
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EADDRINUSE') return `FleetFlag cannot start: the port is in use (${error.message}). Stop what uses it, or set PORT to another (0 picks a free one).`;
+  if (code === 'EACCES' || code === 'EADDRNOTAVAIL') return `FleetFlag cannot start: ${error.message}`;
+  return `FleetFlag cannot start: ${error.message}${error.cause instanceof Error && error.cause.message !== '' ? ` (${error.cause.message})` : ''}`;
+}
+
+/** The log goes to stderr, so that stdout holds only what people and scripts wait for. */
+function createLogger(level: Configuration['logLevel']): Logger {
+  return pino({ level, base: undefined, redact: ['password', '*.password', 'token', '*.token', 'authorization', '*.authorization'] }, pino.destination(2));
+}
+
+/**
+ * Runs a command until SIGINT or SIGTERM: `start` opens everything and gives the way to close it. Exit codes: 0 after
+ * an orderly stop, 1 when something failed, 2 for wrong settings.
+ */
+export async function runUntilStopped(
+  options: ReadOptions,
+  start: (configuration: Configuration, logger: Logger) => Promise<{ close(): Promise<void> }>,
+): Promise<void> {
+  let running: { close(): Promise<void> } | undefined;
+  let stopping: Promise<void> | undefined;
+  let stopRequested = false;
+
+  const stop = () => {
+    stopRequested = true;
+    if (running === undefined) return;
+    stopping ??= running.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  };
+  // A second Ctrl-C while stopping changes nothing: leaving early is what would leave processes behind.
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+
+  try {
+    const configuration = readConfiguration(undefined, options);
+    const logger = createLogger(configuration.logLevel);
+    running = await start(configuration, logger);
+    // Asked to stop while starting: what has just been opened is closed again.
+    if (stopRequested) stop();
+  } catch (error) {
+    console.error(error instanceof ConfigurationError ? error.message : explain(error));
+    process.exit(error instanceof ConfigurationError ? 2 : 1);
+  }
+}

@@ -1,0 +1,40 @@
+/** The two secrets of a control plane: given in the environment, or made at the first start and kept in the data folder. */
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { generateSigningKey } from '../subgraphs/flags/signing.ts';
+
+/**
+ * The text of the file `name` in `dataDir`, made by `create` if there is none. Readable by the owner only, on disk
+ * before it is used, and never half there: of two processes that start at once both get the one that came first.
+ */
+async function keep(dataDir: string, name: string, create: () => string | Promise<string>): Promise<string> {
+  const path = join(dataDir, name);
+  const present = await readFile(path, 'utf8').catch(() => null);
+  if (present !== null) return present.trim();
+  await mkdir(dataDir, { recursive: true });
+  const draft = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
+  const file = await open(draft, 'wx', 0o600);
+  try {
+    await file.writeFile(`${await create()}\n`);
+    await file.sync();
+    // A link, unlike a rename, does not replace what another process has put there meanwhile.
+    await link(draft, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  } finally {
+    await file.close();
+    await rm(draft, { force: true });
+  }
+  return (await readFile(path, 'utf8')).trim();
+}
+
+/** The Ed25519 private key that signs flag definitions, as PEM or JWK. */
+export function signingKey(given: string | null, dataDir: string): Promise<string> {
+  return given === null ? keep(dataDir, 'signing-key.pem', generateSigningKey) : Promise.resolve(given);
+}
+
+/** The secret from which keys between gateway and subgraphs and for vehicle tokens are derived. */
+export function internalSecret(given: string | null, dataDir: string): Promise<string> {
+  return given === null ? keep(dataDir, 'internal-secret', () => randomBytes(32).toString('base64url')) : Promise.resolve(given);
+}

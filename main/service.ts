@@ -1,0 +1,108 @@
+/** `npm run service -- gateway|flags|vehicles|experiments|audit`: one role of a distributed deployment. */
+import type { Logger } from 'pino';
+import { createIdentityTokens } from '../core/protocol/identity-token.ts';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts';
+import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
+import { connectRemote } from '../gateway/composition/remote-subgraph.ts';
+import type { Subgraphs } from '../gateway/composition/supergraph.ts';
+import { startGateway } from '../gateway/gateway.ts';
+import { ensureAdministrator } from '../subgraphs/audit/administrator.ts';
+import { createSigner, type Signer } from '../subgraphs/flags/signing.ts';
+import { serveSubgraph } from '../subgraphs/shared/subgraph-process.ts';
+import { opening } from './closing.ts';
+import type { Configuration } from './configuration.ts';
+import { runUntilStopped } from './process.ts';
+import { internalSecret, signingKey } from './secrets.ts';
+import { sessionsIn } from './sessions.ts';
+import { answers, openCache, openMetrics, openPostgres } from './stores.ts';
+import { startSubgraph } from './subgraphs.ts';
+
+interface Service {
+  close(): Promise<void>;
+}
+
+/** How long a gateway serves the signing keys that it has fetched, in milliseconds. */
+const KEYS_AGE = 60_000;
+
+/** The public keys, from the subgraph that signs; the last known ones while it does not answer. */
+function publicKeysOf(flagsUrl: string): () => Promise<unknown> {
+  let known: { keys: unknown; at: number } | undefined;
+  return async () => {
+    if (known !== undefined && Date.now() - known.at < KEYS_AGE) return known.keys;
+    try {
+      const response = await fetch(new URL('/.well-known/jwks.json', flagsUrl), { signal: AbortSignal.timeout(3_000) });
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+      known = { keys: await response.json(), at: Date.now() };
+    } catch (error) {
+      if (known === undefined) throw error;
+    }
+    return known.keys;
+  };
+}
+
+async function startGatewayService(configuration: Configuration, logger: Logger): Promise<Service> {
+  return opening(async (closing) => {
+    const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
+    const { store } = await openCache(configuration, closing, logger);
+    const tokens = createIdentityTokens(secret);
+    const connections = SUBGRAPH_NAMES.map((name) => connectRemote({ name, url: configuration.subgraphUrls[name], tokens }));
+    for (const connection of connections) closing.add(() => connection.close());
+    const gateway = await startGateway({
+      subgraphs: Object.fromEntries(connections.map((connection) => [connection.name, connection])) as unknown as Subgraphs,
+      findSession: sessionsIn(store),
+      vehicleTokens: createVehicleTokens(secret),
+      publicKeys: publicKeysOf(configuration.subgraphUrls.flags),
+      readiness: async () => ({ sessions: await answers(() => store.ping()) }),
+      playground: configuration.playground,
+      introspection: configuration.introspection,
+      host: configuration.host,
+      port: configuration.port,
+      logger,
+    });
+    closing.add(() => gateway.close());
+    console.log(`FleetFlag ready at http://localhost:${gateway.port}`);
+    return closing;
+  });
+}
+
+async function startSubgraphService(name: SubgraphName, configuration: Configuration, logger: Logger): Promise<Service> {
+  return opening(async (closing) => {
+    const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
+    const database = await openPostgres(configuration, closing, logger);
+    const cache = await openCache(configuration, closing, logger);
+    if (name === 'audit') {
+      const administrator = await ensureAdministrator(database.prisma, { email: configuration.adminEmail, password: configuration.adminPassword });
+      if (administrator !== null) console.log(`Administrator created: ${administrator.email}${administrator.password === null ? '' : `\nPassword, shown only this once: ${administrator.password}`}`);
+    }
+    let signer: Signer | undefined;
+    const parts = {
+      database,
+      ...cache,
+      vehicleTokens: createVehicleTokens(secret),
+      logger,
+      signer: async () => (signer ??= await createSigner(await signingKey(configuration.signingKey, configuration.dataDir))),
+      metrics: () => openMetrics(configuration, closing),
+    };
+    const { subgraph, ready } = await startSubgraph(name, parts, closing);
+    const server = await serveSubgraph({
+      subgraph,
+      tokens: createIdentityTokens(secret),
+      ready,
+      host: configuration.host,
+      port: configuration.port,
+      publicKeys: signer?.publicKeys,
+    });
+    closing.add(() => server.close());
+    console.log(`FleetFlag ${name} ready at http://localhost:${server.port}`);
+    return closing;
+  });
+}
+
+const role = process.argv[2];
+const subgraph = SUBGRAPH_NAMES.find((name) => name === role);
+if (role === 'gateway') await runUntilStopped({ role }, startGatewayService);
+else if (subgraph !== undefined) await runUntilStopped({ role: subgraph }, (configuration, logger) => startSubgraphService(subgraph, configuration, logger));
+else {
+  console.error(`Usage: npm run service -- gateway|${SUBGRAPH_NAMES.join('|')}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,52 @@
+/** The stores that the settings name: servers by URL, or the embedded ones in the data folder. */
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { createInProcessBus, type Bus } from '../subgraphs/shared/bus.ts';
+import { openDatabase, type Database } from '../subgraphs/shared/database/database.ts';
+import { startEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
+import { deployMigrations } from '../subgraphs/shared/database/migrations.ts';
+import { createInProcessStore, type KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
+import { openMetricsStore, type MetricsStore } from '../subgraphs/shared/metrics-store.ts';
+import { openRedis } from '../subgraphs/shared/redis.ts';
+import type { Closing } from './closing.ts';
+import type { Configuration } from './configuration.ts';
+
+/** PostgreSQL, started if it is the embedded one, with all migrations applied. */
+export async function openPostgres(configuration: Configuration, closing: Closing, logger: Logger): Promise<Database> {
+  let url = configuration.databaseUrl;
+  if (url === null) {
+    const server = await startEmbeddedPostgres({ dataDir: configuration.dataDir, log: (line) => logger.info(line) });
+    closing.add(() => server.stop());
+    url = server.url;
+  }
+  const applied = await deployMigrations({ url });
+  if (applied.length > 0) logger.info({ applied }, 'Migrations applied');
+  const database = await openDatabase({ url, onConnectionError: (error) => logger.warn({ err: error }, 'PostgreSQL') });
+  closing.add(() => database.close());
+  return database;
+}
+
+/** Redis, or its two parts in this process. */
+export async function openCache(configuration: Configuration, closing: Closing, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore }> {
+  const { redisUrl } = configuration;
+  const cache = redisUrl === null ? { bus: createInProcessBus(), store: createInProcessStore() } : await openRedis(redisUrl, logger);
+  closing.add(() => Promise.all([cache.bus.close(), cache.store.close()]));
+  return cache;
+}
+
+/** ClickHouse. */
+export async function openMetrics(configuration: Configuration, closing: Closing): Promise<MetricsStore> {
+  const metrics = await openMetricsStore({ url: configuration.clickhouseUrl, path: join(configuration.dataDir, 'clickhouse') });
+  closing.add(() => metrics.close());
+  return metrics;
+}
+
+/** Whether something answers, for readiness. */
+export async function answers(ping: () => Promise<void>): Promise<boolean> {
+  try {
+    await ping();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,63 @@
+/** Starting one subgraph with what it needs; the same for a subgraph in this process and for one of its own. */
+import type { Logger } from 'pino';
+import type { SubgraphName } from '../core/protocol/subgraph.ts';
+import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
+import { startAudit } from '../subgraphs/audit/subgraph.ts';
+import { startExperiments } from '../subgraphs/experiments/subgraph.ts';
+import type { Signer } from '../subgraphs/flags/signing.ts';
+import { startFlags } from '../subgraphs/flags/subgraph.ts';
+import type { Bus } from '../subgraphs/shared/bus.ts';
+import type { Database } from '../subgraphs/shared/database/database.ts';
+import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
+import type { MetricsStore } from '../subgraphs/shared/metrics-store.ts';
+import type { Subgraph } from '../subgraphs/shared/subgraph.ts';
+import { startVehicles } from '../subgraphs/vehicles/subgraph.ts';
+import type { Closing } from './closing.ts';
+import { answers } from './stores.ts';
+
+/** What the subgraphs need; those parts that only one of them does are made when it is started. */
+export interface Parts {
+  readonly database: Database;
+  readonly bus: Bus;
+  readonly store: KeyValueStore;
+  readonly vehicleTokens: VehicleTokens;
+  readonly logger: Logger;
+  readonly signer: () => Promise<Signer>;
+  readonly metrics: () => Promise<MetricsStore>;
+}
+
+export interface StartedSubgraph {
+  readonly subgraph: Subgraph;
+  /** Whether it can answer: the stores that it cannot do without do. */
+  readonly ready: () => Promise<boolean>;
+}
+
+/** Starts the subgraph `name`; it stops with `closing`. */
+export async function startSubgraph(name: SubgraphName, parts: Parts, closing: Closing): Promise<StartedSubgraph> {
+  const { database, bus, store, vehicleTokens } = parts;
+  const { prisma } = database;
+  const logger = parts.logger.child({ subgraph: name });
+  let ready = () => answers(() => database.ping());
+  let started: { subgraph: Subgraph; close(): Promise<void> };
+  switch (name) {
+    case 'flags':
+      started = await startFlags({ prisma, bus, signer: await parts.signer(), logger });
+      break;
+    case 'vehicles':
+      started = await startVehicles({ prisma, tokens: vehicleTokens, logger });
+      break;
+    case 'experiments': {
+      const metrics = await parts.metrics();
+      started = await startExperiments({ prisma, metrics, logger });
+      const database_ = ready;
+      ready = async () => (await database_()) && (await answers(() => metrics.ping()));
+      break;
+    }
+    case 'audit':
+      started = await startAudit({ prisma, sessions: store, logger });
+      break;
+  }
+  const { subgraph, close } = started;
+  closing.add(close);
+  return { subgraph, ready };
+}
