@@ -59,6 +59,7 @@ BEGIN
     IF years < 7 THEN
         RAISE EXCEPTION 'audit rows are kept 7 years at least, not %', years USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('audit_logs partitions'));
     FOR partition_name IN
         SELECT child.relname
         FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid

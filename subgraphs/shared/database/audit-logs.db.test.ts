@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
+import { maintainAuditPartitions } from './audit-partitions.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
 
 let testDatabase: TestDatabase;
@@ -77,6 +78,13 @@ test('instances that ensure partitions at the same time make each once', async (
   }
 });
 
+test('the daily maintenance makes what is missing and does nothing the second time', async () => {
+  await client.query(`DROP TABLE ${await partitionName(3)}`);
+  const { prisma } = testDatabase.database;
+  expect(await maintainAuditPartitions(prisma)).toEqual({ created: 1, detached: [] });
+  expect(await maintainAuditPartitions(prisma)).toEqual({ created: 0, detached: [] });
+});
+
 test('a row goes into the partition of its month, to the last microsecond', async () => {
   const month = (months: number) => one<string>(`SELECT to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => $1), 'YYYY-MM-DD') AS value`, [months]);
   const first = await insertRow(`${await month(1)} 00:00:00+00`);
@@ -129,8 +137,9 @@ test('partitions wholly older than 7 years are detached with their rows, which s
   await client.query('SELECT create_audit_log_partition_of($1), create_audit_log_partition_of($2)', [day(old), day(young)]);
   await insertRow(`${day(old)} 12:00:00+00`);
 
-  const { rows } = await client.query('SELECT detach_expired_audit_log_partitions() AS name');
-  expect(rows).toEqual([{ name: old }]);
+  const rounds = await Promise.all([1, 2, 3].map(() => maintainAuditPartitions(testDatabase.database.prisma)));
+  expect(rounds.map(({ created }) => created)).toEqual([0, 0, 0]);
+  expect(rounds.flatMap(({ detached }) => detached)).toEqual([old]);
   expect(await partitions()).not.toContain(old);
   expect(await partitions()).toContain(young);
   expect(await one(`SELECT count(*) AS value FROM ${old}`)).toBe('1');

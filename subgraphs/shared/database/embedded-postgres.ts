@@ -53,7 +53,7 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
       await ensureCluster(place, account, binaries);
       postmaster = await launch(place, () => spawnPostmaster(place, account, binaries, socketFolder(place, account)), log);
     }
-    await ensureDatabase(postmaster.socketFolder);
+    await ensureDatabase(postmaster.socketFolder, binaries.hasStatStatements);
     const running = postmaster;
     let stopping: Promise<void> | null = null;
     return {
@@ -145,18 +145,20 @@ async function shutDown(postmaster: Postmaster): Promise<void> {
 }
 
 async function answers(folder: string): Promise<boolean> {
-  return withClient(folder, async () => true).catch(() => false);
+  return withClient(folder, 'postgres', async () => true).catch(() => false);
 }
 
-async function ensureDatabase(folder: string): Promise<void> {
-  await withClient(folder, async (client) => {
+async function ensureDatabase(folder: string, hasStatStatements: boolean): Promise<void> {
+  await withClient(folder, 'postgres', async (client) => {
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
     if (!rowCount) await client.query(`CREATE DATABASE ${DATABASE}`);
   });
+  // For operators who ask for slow queries.
+  if (hasStatStatements) await withClient(folder, DATABASE, (client) => client.query('CREATE EXTENSION IF NOT EXISTS pg_stat_statements'));
 }
 
-async function withClient<T>(folder: string, use: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: urlOf(folder, 'postgres'), connectionTimeoutMillis: 5_000 });
+async function withClient<T>(folder: string, database: string, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: urlOf(folder, database), connectionTimeoutMillis: 5_000 });
   client.on('error', () => {});
   try {
     await client.connect();
