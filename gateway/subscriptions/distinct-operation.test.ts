@@ -1,0 +1,113 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { DistinctOperation, type Member } from './distinct-operation.ts';
+import { encodeId, type FrameBatch } from './next-frames.ts';
+import { eventually } from './testing/wire-client.ts';
+
+const ID = encodeId('i');
+
+/** The payloads in a batch, each a number in a frame of less than 126 bytes. */
+function numbersIn(batch: FrameBatch): number[] {
+  const bytes = batch.framesFor(ID);
+  const numbers: number[] = [];
+  for (let offset = 0; offset < bytes.length; ) {
+    const end = offset + 2 + (bytes[offset + 1] ?? 0);
+    numbers.push((JSON.parse(bytes.toString('utf8', offset + 2, end)) as { payload: number }).payload);
+    offset = end;
+  }
+  return numbers;
+}
+
+class Listener implements Member {
+  readonly heard: number[] = [];
+  ending: 'complete' | 'refused' | null = null;
+  /** The first event that it may hear, and the last one before it left. */
+  constructor(readonly from: number) {}
+  until = Infinity;
+
+  deliver(batch: FrameBatch): void {
+    expect(this.until).toBe(Infinity);
+    this.heard.push(...numbersIn(batch));
+  }
+  refuse(): void {
+    this.ending = 'refused';
+  }
+  complete(): void {
+    this.ending = 'complete';
+  }
+}
+
+const limits = { flushWindow: 1, batchBytes: 200, socketsPerTurn: 2, maxQueuedEvents: 1_000 };
+const range = (from: number, to: number) => Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
+
+type Step = { readonly kind: 'join' } | { readonly kind: 'event' } | { readonly kind: 'execute' } | { readonly kind: 'turn' } | { readonly kind: 'leave'; readonly which: number };
+const plain = fc.constantFrom('event' as const, 'event' as const, 'event' as const, 'join' as const, 'execute' as const, 'turn' as const).map((kind): Step => ({ kind }));
+const leaving = fc.nat(5).map((which): Step => ({ kind: 'leave', which }));
+const steps = fc.array(fc.oneof({ arbitrary: plain, weight: 6 }, { arbitrary: leaving, weight: 1 }), { maxLength: 60 });
+
+describe('a distinct operation', () => {
+  test('gives each member every event from its joining to its leaving, once and in order, whatever comes between', async () => {
+    await fc.assert(
+      fc.asyncProperty(steps, async (schedule) => {
+        const waiting: (() => void)[] = [];
+        let executed = 0;
+        let held = true;
+        const operation = new DistinctOperation({
+          execute: (event) => {
+            executed += 1;
+            const payload = Buffer.from(JSON.stringify(event.data?.['n']));
+            return held ? new Promise((resolve) => waiting.push(() => resolve(payload))) : Promise.resolve(payload);
+          },
+          overflow: () => undefined,
+          limits,
+        });
+        // Stays throughout, so that the operation never becomes empty.
+        const first = new Listener(1);
+        operation.join(first);
+        const listeners = [first];
+        let events = 0;
+        for (const step of schedule) {
+          if (step.kind === 'event') operation.push({ data: { n: ++events } });
+          else if (step.kind === 'execute') waiting.shift()?.();
+          else if (step.kind === 'turn') await new Promise((resolve) => setTimeout(resolve, 1));
+          else if (step.kind === 'join') {
+            const listener = new Listener(events + 1);
+            listeners.push(listener);
+            operation.join(listener);
+          } else if (step.kind === 'leave') {
+            const leaver = listeners[1 + step.which];
+            if (leaver !== undefined && operation.leave(leaver)) leaver.until = events;
+          }
+        }
+        held = false;
+        for (const release of waiting.splice(0)) release();
+        operation.end('complete');
+        await eventually('the end', () => first.ending === 'complete');
+        expect(executed).toBe(events);
+        for (const { heard, from, until, ending } of listeners) {
+          if (until === Infinity) {
+            expect(heard).toEqual(range(from, events));
+            expect(ending).toBe('complete');
+          } else {
+            expect(heard).toEqual(range(from, until).slice(0, heard.length));
+            expect(ending).toBeNull();
+          }
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('says why it was refused only after the results that came before', async () => {
+    const operation = new DistinctOperation({ execute: () => Promise.resolve(Buffer.from('1')), overflow: () => undefined, limits });
+    const listener = new Listener(1);
+    operation.join(listener);
+    operation.push({ data: {} });
+    operation.end({ errors: [{ message: 'No more.' }] });
+    operation.push({ data: {} });
+    expect(listener.ending).toBeNull();
+    await eventually('the refusal', () => listener.ending === 'refused');
+    expect(listener.heard).toEqual([1]);
+    expect(operation.size).toBe(0);
+  });
+});
