@@ -167,6 +167,18 @@ describe('evaluation', () => {
     await until('a true statement counts', () => agent.status().staleFlags === 0);
   });
 
+  test('a vehicle that starts with its clock in 1970 evaluates, and knows its flags for fresh soon after the clock is set', async () => {
+    await plane.put('lane-keep', { rules: [ON] });
+    let clock = 100_000;
+    const agent = await vehicle.start({ now: () => clock });
+    await agent.ready();
+    expect(agent.booleanValue('lane-keep', false)).toBe(true);
+    clock = Date.now();
+    expect(agent.booleanDetails('lane-keep', true).reason).toBe('STALE');
+    await until('a statement is accepted', () => agent.status().staleFlags === 0);
+    expect(agent.booleanValue('lane-keep', false)).toBe(true);
+  });
+
   test('a clock that is set back does not make a flag younger than the last statement', async () => {
     let clock = Date.now();
     plane.now = () => clock;

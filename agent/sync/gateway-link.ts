@@ -48,6 +48,8 @@ export class GatewayLink {
   #socket: WebSocket | null = null;
   #pongTimer: NodeJS.Timeout | undefined;
   #requests = 0;
+  /** Rejects the queries that are under way; a set and not `ended.then`, which would keep every answer until the end. */
+  readonly #waiting = new Set<(error: Error) => void>();
   #end!: (ending: LinkEnding) => void;
   /** Why the agent itself cut the link. */
   #cut: string | null = null;
@@ -106,14 +108,16 @@ export class GatewayLink {
   /** Runs a query. Rejects with an Error when it is refused, not answered in time, or the link ends. */
   async request(query: string, variables: Record<string, unknown>): Promise<unknown> {
     let timer: NodeJS.Timeout | undefined;
+    let abandon: (error: Error) => void;
     try {
       return await new Promise((resolve, reject) => {
+        abandon = reject;
+        this.#waiting.add(abandon);
         let result: GraphqlResult | undefined;
         timer = setTimeout(() => {
           this.terminate('a query was not answered');
           reject(new Error('not answered in time'));
         }, this.#timings.requestMs).unref();
-        void this.ended.then(({ code }) => reject(new Error(`the connection ended (${code})`)));
         this.#client.subscribe(
           { query, variables },
           {
@@ -128,6 +132,7 @@ export class GatewayLink {
       });
     } finally {
       clearTimeout(timer);
+      this.#waiting.delete(abandon!);
     }
   }
 
@@ -155,6 +160,7 @@ export class GatewayLink {
     clearTimeout(this.#pongTimer);
     // Disposed, or the library would open a new socket after a regular close (1000).
     this.#dispose();
+    for (const abandon of this.#waiting) abandon(new Error(`the connection ended (${code})`));
     this.#end({ code, reason: reason || (this.#cut ?? '') });
   }
 }

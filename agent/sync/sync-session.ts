@@ -107,6 +107,8 @@ export class SyncSession {
       log('info', `synced to revision ${next.revision}`, { since, changed: flags.length, flags: next.flags.size });
       // An answer older than the stream cannot close its gap; asking again at once would only turn in a circle.
       if (this.#gapBeyond(next.revision)) return this.#retryLater();
+      // A vehicle whose clock has yet to be set: the flags' age can be told as soon as it is.
+      if (statementFault(before, statement, this.#seconds())?.reason === 'statement-from-the-future') return this.#syncAfter(this.#options.backoff.next());
       this.#options.backoff.reset();
       this.#syncAfter(this.#options.resyncDelay());
     } catch (error) {
