@@ -44,24 +44,37 @@ function conditions(search: TrailSearch): Prisma.Sql[] {
   return filters;
 }
 
+/** Where a page begins: after this entry. `at` is the text of its time, because a Date has no microseconds. */
+export interface TrailPlace {
+  readonly id: string;
+  readonly at: string;
+}
+
 /**
- * A page of the trail, newest first, after the entry with id `after`. The bound on `created_at` beside the comparison
- * of both columns is what PostgreSQL can leave out partitions by.
+ * The statement for a page of the trail, newest first. The bound on `created_at` beside the comparison of both columns
+ * is what PostgreSQL can leave out partitions by.
  */
-export async function searchTrail(db: PrismaClient, search: TrailSearch, first: number, after: string | null): Promise<{ entries: TrailEntry[]; more: boolean }> {
+export function trailQuery(search: TrailSearch, limit: number, after: TrailPlace | null): Prisma.Sql {
   const filters = conditions(search);
   if (after !== null) {
-    const [last] = await db.$queryRaw<{ at: string }[]>`SELECT created_at::text AS at FROM audit_logs WHERE id = ${after}::uuid`;
-    if (last === undefined) return { entries: [], more: false };
-    // As text, because a Date has no microseconds.
-    filters.push(Prisma.sql`created_at <= ${last.at}::timestamptz`, Prisma.sql`(created_at, id) < (${last.at}::timestamptz, ${after}::uuid)`);
+    filters.push(Prisma.sql`created_at <= ${after.at}::timestamptz`, Prisma.sql`(created_at, id) < (${after.at}::timestamptz, ${after.id}::uuid)`);
   }
-  const entries = await db.$queryRaw<TrailEntry[]>`
-    SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')}
-    ORDER BY created_at DESC, id DESC LIMIT ${first + 1}`;
+  return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at DESC, id DESC LIMIT ${limit}`;
+}
+
+/** A page of the trail, newest first, after the entry with id `after`. */
+export async function searchTrail(db: PrismaClient, search: TrailSearch, first: number, after: string | null): Promise<{ entries: TrailEntry[]; more: boolean }> {
+  let place: TrailPlace | null = null;
+  if (after !== null) {
+    const [last] = await db.$queryRaw<TrailPlace[]>`SELECT id, created_at::text AS at FROM audit_logs WHERE id = ${after}::uuid`;
+    if (last === undefined) return { entries: [], more: false };
+    place = last;
+  }
+  const entries = await db.$queryRaw<TrailEntry[]>(trailQuery(search, first + 1, place));
   return { entries: entries.slice(0, first), more: entries.length > first };
 }
 
+/** How many entries a search finds on all pages. */
 export async function countTrail(db: PrismaClient, search: TrailSearch): Promise<number> {
   const [row] = await db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM audit_logs WHERE ${Prisma.join(conditions(search), ' AND ')}`;
   return Number(row?.count ?? 0);

@@ -3,10 +3,11 @@
  * content and the hash of the row before it, so that a change or a gap anywhere shows.
  */
 import { createHash, randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
-import { Prisma } from '../../prisma/generated/client.ts';
+import type { Prisma } from '../../prisma/generated/client.ts';
 
 export const AUDIT_ACTIONS = [
   'CREATE_FLAG', 'UPDATE_FLAG', 'DELETE_FLAG', 'ARCHIVE_FLAG', 'CREATE_RULE', 'UPDATE_RULE', 'DELETE_RULE', 'KILL_SWITCH',
@@ -46,16 +47,29 @@ export function auditHash(previousHash: string, content: HashedContent): string 
   return createHash('sha256').update(`${previousHash}\n${canonicalJson(content)}`).digest('hex');
 }
 
-/** Far more than browsers send; keeps a hostile header out of the trail. */
+/** In characters. Far more than browsers send; keeps a hostile header out of the trail. */
 const MAX_USER_AGENT = 500;
+
+/** The text that PostgreSQL gives back when it is read again: without what it cannot store, cut between characters. */
+function storableText(text: string): string {
+  return Array.from(text, (character) => (/\0|\p{Surrogate}/u.test(character) ? '\uFFFD' : character)).slice(0, MAX_USER_AGENT).join('');
+}
+
+/** What PostgreSQL takes for an address, or null: it knows no zones (`fe80::1%eth0`), and an odd address must not stop a change. */
+function storableAddress(address: string | null): string | null {
+  const [bare = ''] = (address ?? '').split('%');
+  return isIP(bare) === 0 ? null : bare;
+}
 
 /**
  * Appends one row. Takes the lock on the chain's head until the transaction ends, so call it last in a transaction.
  */
 export async function appendAudit(tx: Prisma.TransactionClient, identity: CallerIdentity, entry: AuditEntry): Promise<void> {
-  const [head] = await tx.$queryRaw<{ position: bigint; hash: string }[]>`SELECT position, hash FROM audit_chain WHERE id = 1 FOR UPDATE`;
-  if (head === undefined) throw new Error('audit_chain has no head');
   const { caller, origin } = identity;
+  // The address comes back in PostgreSQL's spelling: the hash must be over what will be read again.
+  const [head] = await tx.$queryRaw<{ position: bigint; hash: string; address: string | null }[]>`
+    SELECT position, hash, host(${storableAddress(origin.ipAddress)}::inet) AS address FROM audit_chain WHERE id = 1 FOR UPDATE`;
+  if (head === undefined) throw new Error('audit_chain has no head');
   const createdAt = new Date();
   const content: HashedContent = {
     id: randomUUID(),
@@ -66,23 +80,20 @@ export async function appendAudit(tx: Prisma.TransactionClient, identity: Caller
     action: entry.action,
     beforeValue: entry.before ?? null,
     afterValue: entry.after ?? null,
-    ipAddress: origin.ipAddress,
-    userAgent: origin.userAgent?.slice(0, MAX_USER_AGENT) ?? null,
-    requestId: origin.requestId,
+    ipAddress: head.address,
+    userAgent: origin.userAgent === null ? null : storableText(origin.userAgent),
+    requestId: origin.requestId.toLowerCase(),
     createdAt: createdAt.toISOString(),
   };
   const hash = auditHash(head.hash, content);
-  const { position, beforeValue, afterValue, ...columns } = content;
-  await tx.auditLog.create({
-    data: {
-      ...columns,
-      createdAt,
-      beforeValue: beforeValue === null ? Prisma.DbNull : (beforeValue as Prisma.InputJsonValue),
-      afterValue: afterValue === null ? Prisma.DbNull : (afterValue as Prisma.InputJsonValue),
-      chainPosition: position,
-      previousHash: head.hash,
-      hash,
-    },
-  });
-  await tx.auditChain.update({ where: { id: 1 }, data: { position, hash } });
+  // As text, because Prisma's own way with JSON rounds a number that stands alone (0.1 + 0.2 is stored as 0.3).
+  const json = (value: JsonValue) => (value === null ? null : canonicalJson(value));
+  const { id, position, userId, apiKeyId, flagId, action, ipAddress, userAgent, requestId } = content;
+  await tx.$executeRaw`
+    WITH entry AS (
+      INSERT INTO audit_logs (id, user_id, api_key_id, flag_id, action, before_value, after_value, ip_address, user_agent, request_id, created_at, chain_position, previous_hash, hash)
+      VALUES (${id}::uuid, ${userId}::uuid, ${apiKeyId}::uuid, ${flagId}::uuid, ${action}, ${json(content.beforeValue)}::jsonb, ${json(content.afterValue)}::jsonb,
+              ${ipAddress}::inet, ${userAgent}, ${requestId}::uuid, ${createdAt}, ${position}, ${head.hash}, ${hash})
+    )
+    UPDATE audit_chain SET position = ${position}, hash = ${hash} WHERE id = 1`;
 }
