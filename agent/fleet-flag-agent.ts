@@ -3,63 +3,22 @@
  */
 import { EventEmitter } from 'node:events';
 import type { JsonValue } from '../core/model.ts';
+import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
 import { evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
 import type { AgentStatus } from './api/agent-status.ts';
-import { FlagEvaluator, type EvaluatedFlag, type ProgramContext, type VehicleFacts } from './evaluate/flag-evaluator.ts';
-import { describeError, type Log } from './log.ts';
+import { FlagEvaluator, type EvaluatedFlag, type ProgramContext } from './evaluate/flag-evaluator.ts';
+import { describeError } from './log.ts';
 import type { VehicleIdentity, VehicleState } from './state.ts';
-import { nodeFileSystem, type FileSystem } from './store/durable-file.ts';
 import { VehicleStore } from './store/vehicle-store.ts';
 import { isStale } from './sync/apply.ts';
 import { Backoff } from './sync/backoff.ts';
 import { GatewayConnection } from './sync/gateway-connection.ts';
-import type { GatewayLink, LinkTimings } from './sync/gateway-link.ts';
+import type { GatewayLink } from './sync/gateway-link.ts';
 import { SyncSession } from './sync/sync-session.ts';
 import { readVehicleCredential, type VehicleCredential } from './sync/vehicle-credential.ts';
 import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-keys.ts';
 import { RefusalCounter, type Refusal } from './trust/refusals.ts';
 import { AGENT_VERSION } from './version.ts';
-
-/** All in milliseconds. */
-export interface AgentTimings extends LinkTimings {
-  /** Bound of the first wait before connecting again. */
-  readonly backoffMs: number;
-  /** No wait is longer. */
-  readonly backoffCapMs: number;
-  /** Between two syncs of an idle connection; up to a tenth is added at random. */
-  readonly resyncMs: number;
-  /** Until a database that could not be written is tried again. */
-  readonly storeRetryMs: number;
-}
-
-const DEFAULT_TIMINGS: AgentTimings = {
-  openMs: 10_000,
-  acknowledgeMs: 10_000,
-  pingMs: 20_000,
-  pongMs: 10_000,
-  requestMs: 30_000,
-  backoffMs: 1000,
-  backoffCapMs: 30_000,
-  resyncMs: 600_000,
-  storeRetryMs: 5000,
-};
-
-export interface FleetFlagAgentOptions {
-  /** The gateway's websocket: `ws://host:4000/graphql`. */
-  readonly url: string;
-  readonly tokenFile: string;
-  readonly databaseFile: string;
-  /** The keys to trust; null: those kept from before, and at the very first contact those that the control plane serves. */
-  readonly keys?: PinnedKeys | null;
-  readonly vehicle?: VehicleFacts;
-  readonly log?: Log;
-  readonly timings?: Partial<AgentTimings>;
-  /** Milliseconds since 1970. */
-  readonly now?: () => number;
-  /** Uniform in [0, 1). */
-  readonly random?: () => number;
-  readonly files?: FileSystem;
-}
 
 /** A flag that has another definition now, or has gone. */
 export interface FlagChange {
@@ -69,7 +28,7 @@ export interface FlagChange {
 }
 
 export class FleetFlagAgent {
-  readonly #options: Required<Omit<FleetFlagAgentOptions, 'timings'>> & { readonly timings: AgentTimings };
+  readonly #options: CompleteAgentOptions;
   readonly #evaluator: FlagEvaluator;
   readonly #store: VehicleStore;
   readonly #connection: GatewayConnection;
@@ -82,16 +41,7 @@ export class FleetFlagAgent {
   #keys: PinnedKeys | null;
 
   constructor(options: FleetFlagAgentOptions) {
-    this.#options = {
-      keys: null,
-      vehicle: {},
-      log: () => undefined,
-      now: Date.now,
-      random: Math.random,
-      files: nodeFileSystem,
-      ...options,
-      timings: { ...DEFAULT_TIMINGS, ...options.timings },
-    };
+    this.#options = completeOptions(options);
     const { timings, log, now, random, files, vehicle } = this.#options;
     this.#keys = this.#options.keys;
     this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));

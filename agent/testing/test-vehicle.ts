@@ -5,7 +5,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
-import { FleetFlagAgent, type FleetFlagAgentOptions } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgentOptions } from '../agent-options.ts';
+import { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 import type { TestControlPlane } from './control-plane.ts';
 

@@ -1,0 +1,66 @@
+/**
+ * What an agent is made with: who to ask, where to keep, whom to trust, and how patient to be.
+ */
+import type { VehicleFacts } from './evaluate/flag-evaluator.ts';
+import type { Log } from './log.ts';
+import { nodeFileSystem, type FileSystem } from './store/durable-file.ts';
+import type { LinkTimings } from './sync/gateway-link.ts';
+import type { PinnedKeys } from './trust/pinned-keys.ts';
+
+/** All in milliseconds. */
+export interface AgentTimings extends LinkTimings {
+  /** Bound of the first wait before connecting again. */
+  readonly backoffMs: number;
+  /** No wait is longer. */
+  readonly backoffCapMs: number;
+  /** Between two syncs of an idle connection; up to a tenth is added at random. */
+  readonly resyncMs: number;
+  /** Until a database that could not be written is tried again. */
+  readonly storeRetryMs: number;
+}
+
+const DEFAULT_TIMINGS: AgentTimings = {
+  openMs: 10_000,
+  acknowledgeMs: 10_000,
+  pingMs: 20_000,
+  pongMs: 10_000,
+  requestMs: 30_000,
+  backoffMs: 1000,
+  backoffCapMs: 30_000,
+  resyncMs: 600_000,
+  storeRetryMs: 5000,
+};
+
+export interface FleetFlagAgentOptions {
+  /** The gateway's websocket: `ws://host:4000/graphql`. */
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly databaseFile: string;
+  /** The keys to trust; null: those kept from before, and at the very first contact those that the control plane serves. */
+  readonly keys?: PinnedKeys | null;
+  readonly vehicle?: VehicleFacts;
+  readonly log?: Log;
+  readonly timings?: Partial<AgentTimings>;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+  readonly files?: FileSystem;
+}
+
+/** The options with every default filled in. */
+export type CompleteAgentOptions = Required<Omit<FleetFlagAgentOptions, 'timings'>> & { readonly timings: AgentTimings };
+
+/** Fills in what `options` leave out. */
+export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOptions {
+  return {
+    keys: null,
+    vehicle: {},
+    log: () => undefined,
+    now: Date.now,
+    random: Math.random,
+    files: nodeFileSystem,
+    ...options,
+    timings: { ...DEFAULT_TIMINGS, ...options.timings },
+  };
+}
