@@ -32,10 +32,10 @@ test('the first start creates the administrator and says so once; what is acknow
   await deployment.up();
   expect(deployment.output).not.toContain('Administrator created');
   api = await Api.admin(deployment);
-  const { flags, flagSync } = (await api.ok('{ flags(first: 100) { nodes { key revision history { totalCount } } } flagSync(environment: STAGING) { revision flags { key } } }')) as {
+  const { flags, flagSync } = await api.ok<{
     flags: { nodes: { key: string; revision: number; history: { totalCount: number } }[] };
     flagSync: { revision: number; flags: unknown[] };
-  };
+  }>('{ flags(first: 100) { nodes { key revision history { totalCount } } } flagSync(environment: STAGING) { revision flags { key } } }');
   expect(flags.nodes.map((flag) => flag.key)).toEqual(expect.arrayContaining(acknowledged));
   // Gapless, whether or not the last one made it; and each with its audit row.
   expect(flags.nodes.map((flag) => flag.revision).sort((a, b) => a - b)).toEqual(flags.nodes.map((_, index) => index + 1));
@@ -44,7 +44,8 @@ test('the first start creates the administrator and says so once; what is acknow
 
   expect(await deployment.down('SIGINT')).toEqual(deployment.ports.size === 1 ? [0] : [0, 0, 0, 0, 0]);
   await deployment.up();
-  expect(((await (await Api.admin(deployment)).ok('{ flags { totalCount } }')) as { flags: unknown }).flags).toEqual({ totalCount: flags.nodes.length });
+  api = await Api.admin(deployment);
+  expect(await api.ok('{ flags { totalCount } }')).toEqual({ flags: { totalCount: flags.nodes.length } });
 }, 180_000);
 
 (DISTRIBUTED ? test.skip : test)('a second control plane on the same data folder is refused with a clear message and does no harm', async () => {

@@ -22,7 +22,7 @@ afterAll(async () => {
   await deployment?.remove();
 }, 60_000);
 
-const revision = async () => ((await admin.ok('{ flagSync(environment: PRODUCTION) { revision } }')) as { flagSync: { revision: number } }).flagSync.revision;
+const revision = async () => (await admin.ok<{ flagSync: { revision: number } }>('{ flagSync(environment: PRODUCTION) { revision } }')).flagSync.revision;
 const inSync = async () => {
   const wanted = await revision();
   return eventually(async () => (await vehicle.status()).revision === wanted, `the vehicle at revision ${wanted}`);

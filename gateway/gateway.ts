@@ -63,9 +63,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       const { authorization, 'x-api-key': apiKey } = headers;
       // Browsers cannot set headers on a websocket; programs may.
       const credentials = inPayload.authorization === undefined && inPayload.apiKey === undefined ? { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined } : inPayload;
-      const { caller } = await authenticate(credentials, findSession, vehicleTokens);
+      const { caller, expiresAt } = await authenticate(credentials, findSession, vehicleTokens);
       if (caller.kind === 'nobody') throw new FleetFlagError('UNAUTHENTICATED', 'connection_init carries no credentials.');
-      return { caller };
+      return { caller, ...(expiresAt !== null && { expiresAt }) };
     },
     authorize({ document, operationName, variables }, caller) {
       const operation = document.definitions.find(
@@ -75,7 +75,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       authorizeOperation(composition.apiSchema, { document, operation, variables }, caller);
     },
     execute: (request, identity) => graphql.execute(request, identity),
-    maskError: (error) => answerTo(error),
+    maskError: (error, document) => answerTo(error, undefined, document),
     origin: (request) => originOf(request.headers, request.socket.remoteAddress),
     logger,
   });

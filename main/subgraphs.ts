@@ -57,7 +57,6 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       started = await startAudit({ prisma, sessions: store, logger });
       break;
   }
-  const { subgraph, close } = started;
-  closing.add(close);
-  return { subgraph, ready };
+  closing.add(() => started.close());
+  return { subgraph: started.subgraph, ready };
 }

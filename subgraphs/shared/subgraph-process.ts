@@ -91,6 +91,8 @@ export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ 
       },
       subscribe: (args) => subscribeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
       execute: (args) => executeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
+      // Results come formatted; graphql-ws would ask each error for a toJSON that plain objects do not have.
+      onNext: (_context, _id, _payload, _args, result) => result,
       async onOperation({ extra }, id, _payload, _args, result) {
         // The protocol has no acknowledgement of a subscription; a ping that names it is one (see remote-subgraph.ts).
         const { established } = result as { established?: Promise<void> };
