@@ -35,8 +35,10 @@ test('it looks again every day, within the hour after a failure, and not after t
     let looks = 0;
     let failing = false;
     const errors: unknown[] = [];
+    // What partition maintenance asks first; it asks for what was detached after it.
     const prisma = {
-      async $queryRaw() {
+      async $queryRaw([statement = '']: readonly string[]) {
+        if (!statement.includes('ensure_audit_log_partitions')) return [];
         looks++;
         if (failing) throw new Error('away');
         return [{ created: 0 }];

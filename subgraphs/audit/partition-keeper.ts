@@ -1,13 +1,13 @@
 /**
- * Keeps the trail's partitions ready: this month's and the next three (database.md, audit_logs). Where pg_cron does
- * the same, nothing is left to do here.
+ * Keeps the trail's partitions ready, and detaches those that have served their time (database.md, audit_logs). Where
+ * pg_cron does the same, nothing is left to do here.
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { maintainAuditPartitions } from '../shared/database/audit-partitions.ts';
 
 const DAY = 24 * 3_600_000;
 const AFTER_FAILURE = 3_600_000;
-const MONTHS_AHEAD = 3;
 
 export class PartitionKeeper {
   #timer: NodeJS.Timeout | undefined;
@@ -37,11 +37,12 @@ export class PartitionKeeper {
   async #look(): Promise<void> {
     let wait = DAY;
     try {
-      const [row] = await this.prisma.$queryRaw<{ created: number }[]>`SELECT ensure_audit_log_partitions(${MONTHS_AHEAD}::int) AS created`;
-      if (row !== undefined && row.created > 0) this.logger.info({ created: row.created }, 'Partitions of the audit trail were created');
+      const { created, detached } = await maintainAuditPartitions(this.prisma);
+      if (created > 0) this.logger.info({ created }, 'Partitions of the audit trail were created');
+      if (detached.length > 0) this.logger.warn({ detached }, 'Partitions of the audit trail were detached: archive these tables');
     } catch (error) {
       wait = AFTER_FAILURE;
-      this.logger.error({ err: error }, 'Partitions of the audit trail could not be created');
+      this.logger.error({ err: error }, 'Partitions of the audit trail could not be maintained');
     }
     if (this.#closed) return;
     this.#timer = setTimeout(() => void this.start(), wait);
