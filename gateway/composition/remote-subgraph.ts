@@ -14,11 +14,14 @@ export interface RemoteSubgraphOptions {
   /** Base URL of its process, such as `http://127.0.0.1:4001`. */
   readonly url: string;
   readonly tokens: IdentityTokens;
+  /** Milliseconds between pings on the websocket, and how long each may stay unanswered. Default 10,000. */
+  readonly pingInterval?: number;
 }
 
 /** Longer than any answer of a healthy subgraph; what takes longer holds up a client for nothing. */
 const REQUEST_TIMEOUT = 10_000;
 const READY_TIMEOUT = 2_000;
+const PING_INTERVAL = 10_000;
 
 /** Names no address: the message may reach a client. */
 const unavailable = (cause?: unknown) =>
@@ -42,13 +45,19 @@ interface Pending {
 class PushedStream implements SubgraphStream {
   readonly established: Promise<void>;
   establish!: () => void;
+  #failToEstablish!: (error: Error) => void;
   dispose: () => void = () => undefined;
-  readonly #responses: SubgraphResponse[] = [];
+  #responses: SubgraphResponse[] = [];
   #pending: Pending | null = null;
   #end: { error?: Error | undefined } | null = null;
 
   constructor() {
-    this.established = new Promise((resolve) => (this.establish = resolve));
+    this.established = new Promise((resolve, reject) => {
+      this.establish = resolve;
+      this.#failToEstablish = reject;
+    });
+    // next() says the same to whoever reads; nobody has to ask both.
+    this.established.catch(() => undefined);
   }
 
   push(response: SubgraphResponse): void {
@@ -60,6 +69,8 @@ class PushedStream implements SubgraphStream {
   /** @param error undefined for an orderly end */
   finish(error?: Error): void {
     this.#end ??= { error };
+    if (error === undefined) this.establish();
+    else this.#failToEstablish(error);
     const pending = this.#pending;
     this.#pending = null;
     if (pending === null) return;
@@ -80,6 +91,7 @@ class PushedStream implements SubgraphStream {
   }
 
   return(): Promise<IteratorResult<SubgraphResponse>> {
+    this.#responses = [];
     this.finish();
     this.dispose();
     return Promise.resolve({ done: true, value: undefined });
@@ -91,11 +103,12 @@ class PushedStream implements SubgraphStream {
 }
 
 /** Connects to a subgraph's process. The websocket is opened by the first subscription, and again by the next one after a loss. */
-export function connectRemote({ name, url, tokens }: RemoteSubgraphOptions): SubgraphConnection {
+export function connectRemote({ name, url, tokens, pingInterval = PING_INTERVAL }: RemoteSubgraphOptions): SubgraphConnection {
   const endpoint = new URL('/graphql', url);
   const streams = new Map<string, PushedStream>();
   let count = 0;
   let nextId = '';
+  let unanswered: NodeJS.Timeout | undefined;
 
   const client: Client = createClient({
     url: endpoint.href.replace(/^http/, 'ws'),
@@ -104,11 +117,17 @@ export function connectRemote({ name, url, tokens }: RemoteSubgraphOptions): Sub
     connectionParams: async () => ({ [IDENTITY_HEADER]: await tokens.sign(GATEWAY_ITSELF, name, CONNECTION_BODY) }),
     // A lost upstream may have missed events: who reads it has to know, so nothing is retried behind its back.
     retryAttempts: 0,
-    keepAlive: 10_000,
+    keepAlive: pingInterval,
     lazyCloseTimeout: 1_000,
     generateID: () => nextId,
     on: {
-      ping: (_received, payload) => streams.get(establishedId(payload) ?? '')?.establish(),
+      ping(received, payload) {
+        if (received) streams.get(establishedId(payload) ?? '')?.establish();
+        // A machine or a network that is gone closes nothing: silence is the only sign of it.
+        else unanswered = setTimeout(() => client.terminate(), pingInterval);
+      },
+      pong: (received) => received && clearTimeout(unanswered),
+      closed: () => clearTimeout(unanswered),
     },
   });
 
@@ -140,14 +159,17 @@ export function connectRemote({ name, url, tokens }: RemoteSubgraphOptions): Sub
       void tokens
         .sign(request.identity, name, signedBody(request))
         .then((token) => {
-          if (stream.ended) return;
+          if (stream.ended) {
+            streams.delete(id);
+            return;
+          }
           // graphql-ws asks for the id synchronously in subscribe().
           nextId = id;
           const dispose = client.subscribe(
             {
               query: request.query,
               operationName: request.operationName ?? null,
-              variables: (request.variables) ?? null,
+              variables: request.variables ?? null,
               extensions: { [IDENTITY_HEADER]: token },
             },
             {
@@ -168,7 +190,10 @@ export function connectRemote({ name, url, tokens }: RemoteSubgraphOptions): Sub
           );
           stream.dispose = dispose;
         })
-        .catch((error: unknown) => stream.finish(unavailable(error)));
+        .catch((error: unknown) => {
+          streams.delete(id);
+          stream.finish(unavailable(error));
+        });
       return stream;
     },
 
