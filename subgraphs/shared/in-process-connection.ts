@@ -1,7 +1,7 @@
 /**
  * A subgraph called in the same process: no serialisation, no sockets, the same refusals.
  */
-import { parse, subscribe, type DocumentNode, type ExecutionResult } from 'graphql';
+import { GraphQLError, parse, subscribe, type DocumentNode, type ExecutionResult } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/protocol/subgraph.ts';
 import { mapStream } from './async-iteration.ts';
@@ -30,9 +30,16 @@ export async function executeOn(subgraph: Subgraph, request: SubgraphRequest): P
 export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): SubgraphStream {
   const { origin } = request.identity;
   const start = async (): Promise<AsyncIterator<ExecutionResult>> => {
+    let document: DocumentNode;
+    try {
+      document = parsed(request.query);
+    } catch (error) {
+      if (!(error instanceof GraphQLError)) throw error;
+      return once<ExecutionResult>({ errors: [error] });
+    }
     const result = await subscribe({
       schema: subgraph.schema,
-      document: parsed(request.query),
+      document,
       operationName: request.operationName,
       variableValues: request.variables,
       contextValue: subgraph.context(request.identity),
@@ -40,15 +47,30 @@ export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): Subgr
     return Symbol.asyncIterator in result ? result : once(result);
   };
   const started = start();
-  const stream = mapStream(started, ({ data, errors }): SubgraphResponse => {
+  const source = mapStream(started, ({ data, errors }): SubgraphResponse => {
     if (errors !== undefined) logFaults(errors, origin.requestId, subgraph.logger);
     return {
       ...(data !== undefined && { data }),
       ...(errors !== undefined && { errors: errors.map((error) => formatForGateway(error.toJSON(), error)) }),
     };
   });
-  // A refusal is established, too: it comes as the stream's one response.
-  return Object.assign(stream, { established: started.then(() => undefined) });
+  // A refusal is established, too: it comes as the stream's one response. A failure is also next()'s, where it is read.
+  const established = started.then(() => undefined);
+  established.catch(() => undefined);
+  let over = false;
+  return {
+    established,
+    // Events that were waiting when the stream was ended are not given any more: the source itself would.
+    next: async () => (over ? { done: true, value: undefined } : source.next()),
+    async return() {
+      over = true;
+      await source.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 async function* once<T>(item: T): AsyncGenerator<T, void, undefined> {
