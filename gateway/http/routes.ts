@@ -1,7 +1,6 @@
 /** What the gateway serves over HTTP. */
 import { randomUUID } from 'node:crypto';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
-import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
@@ -10,6 +9,7 @@ import type { Credentials } from '../auth/authenticate.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
 import { answerTo } from './error-answer.ts';
 import type { GraphqlServer } from './graphql-server.ts';
+import { PLAYGROUND_POLICY, playgroundPage } from './playground/page.ts';
 
 export interface RoutesOptions {
   readonly graphql: GraphqlServer;
@@ -42,27 +42,6 @@ const header = (request: FastifyRequest, name: string) => {
   const value = request.headers[name];
   return typeof value === 'string' ? value : undefined;
 };
-
-function playgroundPage(): Buffer {
-  return Buffer.from(
-    renderGraphiQL({
-      title: 'FleetFlag',
-      endpoint: '/graphql',
-      subscriptionsProtocol: 'WS',
-      additionalHeaders: { 'apollo-require-preflight': 'true' },
-      defaultQuery: [
-        '# FleetFlag. Sign in first:',
-        '#   mutation { login(email: "admin@fleetflag.local", password: "…") { token } }',
-        '# then put the token into the Headers tab below: {"Authorization": "Bearer ffs_…"}',
-        '',
-        'query Flags {',
-        '  flags { totalCount nodes { key enabled killed safetyLevel environment } }',
-        '}',
-        '',
-      ].join('\n'),
-    }),
-  );
-}
 
 /** Everything but the websocket upgrade, which the caller attaches to `.server`. */
 export function createRoutes({ graphql, authenticate, publicKeys, readiness, playground, logger }: RoutesOptions): FastifyInstance {
@@ -112,7 +91,7 @@ export function createRoutes({ graphql, authenticate, publicKeys, readiness, pla
 
   if (playground) {
     const page = playgroundPage();
-    app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache').send(page));
+    app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').headers({ 'cache-control': 'no-cache', 'content-security-policy': PLAYGROUND_POLICY, 'x-content-type-options': 'nosniff' }).send(page));
   }
   return app;
 }

@@ -1,0 +1,69 @@
+/** The operators' page at `/`: GraphiQL from its package, whole, with a bar to sign in with. It asks no other host for anything. */
+import { readFileSync } from 'node:fs';
+import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
+
+const file = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
+
+/** The page's options are JSON; what has to be a function in the page is put in place of this word. */
+const CONNECTION_PARAMS = 'FLEETFLAG_CONNECTION_PARAMS';
+
+const DEFAULT_QUERY = `# Sign in above, then run this. Ctrl-Space completes, the book at the left explains.
+query Flags {
+  flags {
+    totalCount
+    nodes { key name enabled killed safetyLevel environment revision }
+  }
+}
+
+# Stop a feature in every vehicle, at once:
+#   mutation { killSwitch(flagKey: "…", reason: "…") { flag { killed revision } } }
+# Watch changes as the fleet receives them:
+#   subscription { flagChanges(environment: PRODUCTION) { revision flag { key killed updatedBy { name } } } }
+`;
+
+const BAR = `<header id="fleetflag-bar">
+  <strong>FleetFlag</strong>
+  <span id="fleetflag-message" role="alert"></span>
+  <form id="fleetflag-out">
+    <input id="fleetflag-email" type="email" placeholder="E-mail" aria-label="E-mail" autocomplete="username" required>
+    <input id="fleetflag-password" type="password" placeholder="Password" aria-label="Password" autocomplete="current-password" required>
+    <button type="submit">Sign in</button>
+  </form>
+  <div id="fleetflag-in" hidden><span id="fleetflag-who"></span><button id="fleetflag-leave" type="button">Leave</button></div>
+</header>`;
+
+/** Replaces the one place where `text` stands; a package whose page has changed is noticed at the start, not by an operator. */
+function replaceOnce(page: string, text: string, replacement: string): string {
+  const at = page.indexOf(text);
+  if (at === -1) throw new Error(`The playground's page has no ${text}`);
+  return page.slice(0, at) + replacement + page.slice(at + text.length);
+}
+
+/** The page, to be served as it is. */
+export function playgroundPage(): Buffer {
+  let page = renderGraphiQL({
+    title: 'FleetFlag',
+    endpoint: '/graphql',
+    subscriptionsProtocol: 'WS',
+    additionalHeaders: { 'apollo-require-preflight': 'true' },
+    defaultQuery: DEFAULT_QUERY,
+    connectionParams: CONNECTION_PARAMS,
+  } as never);
+  page = replaceOnce(page, '</style>', `${file('sign-in.css')}</style><script>${file('sign-in.js')}</script>`);
+  page = replaceOnce(page, '<div id="root"></div>', `${BAR}<div id="root"></div>`);
+  return Buffer.from(replaceOnce(page, `"${CONNECTION_PARAMS}"`, 'window.fleetflag.connectionParams'));
+}
+
+/** What the page may load and ask: itself, and nothing else (Content Security Policy Level 3). */
+export const PLAYGROUND_POLICY = [
+  "default-src 'none'",
+  "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+  'worker-src blob:',
+  "style-src 'self' 'unsafe-inline'",
+  'img-src data:',
+  'font-src data:',
+  "connect-src 'self'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+].join('; ');
