@@ -21,7 +21,14 @@ export function mapStream<In, Out>(
       for (;;) {
         const result = await iterator.next();
         if (result.done === true) return end;
-        const value = map(result.value);
+        let value;
+        try {
+          value = map(result.value);
+        } catch (error) {
+          // Who iterates does not end a stream that has failed: nobody else would end the source.
+          await iterator.return?.();
+          throw error;
+        }
         if (value !== undefined) return { done: false, value };
       }
     },

@@ -15,14 +15,18 @@ export function createInProcessBus(): Bus {
   const channels = new Map<string, Set<(message: string) => void>>();
   return {
     async publish(channel, message) {
-      for (const listener of channels.get(channel) ?? []) setImmediate(listener, message);
+      for (const subscription of channels.get(channel) ?? []) setImmediate(subscription, message);
     },
     async subscribe(channel, listener) {
-      const listeners = channels.get(channel) ?? new Set();
-      channels.set(channel, listeners.add(listener));
+      // Of its own for each call: ending one subscription of a listener must not end another of the same listener.
+      const subscription = (message: string) => {
+        if (channels.get(channel)?.has(subscription) === true) listener(message);
+      };
+      channels.set(channel, (channels.get(channel) ?? new Set()).add(subscription));
       return async () => {
-        listeners.delete(listener);
-        if (listeners.size === 0) channels.delete(channel);
+        const subscriptions = channels.get(channel);
+        subscriptions?.delete(subscription);
+        if (subscriptions?.size === 0) channels.delete(channel);
       };
     },
     async close() {

@@ -25,29 +25,42 @@ async function answered<T>(command: Promise<T>): Promise<T> {
  * @param url `redis://…` or `rediss://…`
  */
 export async function openRedis(url: string, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore }> {
-  const settings = { maxRetriesPerRequest: 1, enableOfflineQueue: false, lazyConnect: true, connectTimeout: 3_000, retryStrategy: (times: number) => Math.min(100 * times, 2_000) };
+  const settings = {
+    connectTimeout: 3_000,
+    // A connection that is accepted and cut at once (a balancer without a server behind it) would let commands wait for ever.
+    commandTimeout: 3_000,
+    // Waited out in full when the server has gone: a process that ends should not be held up by it.
+    disconnectTimeout: 250,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    lazyConnect: true,
+    retryStrategy: (times: number) => Math.min(100 * times, 2_000),
+  };
   const commands = new Redis(url, settings);
   // A connection that subscribes can do nothing else (Redis protocol).
   const subscriber = new Redis(url, settings);
   for (const [role, connection] of [['commands', commands], ['subscriber', subscriber]] as const) {
     connection.on('error', (error: Error) => logger.warn({ err: error, role }, 'Redis'));
   }
-  try {
-    await Promise.all([commands.connect(), subscriber.connect()]);
-  } catch (cause) {
+  // Both to their end: one that is still connecting when it is told to stop would go on in the background.
+  const failure = (await Promise.allSettled([commands.connect(), subscriber.connect()])).find((result) => result.status === 'rejected');
+  if (failure !== undefined) {
     commands.disconnect();
     subscriber.disconnect();
-    throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis does not answer at REDIS_URL.', {}, { cause });
+    throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis does not answer at REDIS_URL.', {}, { cause: failure.reason });
   }
 
-  const listeners = new Map<string, Set<(message: string) => void>>();
+  const channels = new Map<string, { readonly listeners: Set<(message: string) => void>; readonly subscribed: Promise<unknown> }>();
   subscriber.on('message', (channel: string, message: string) => {
-    for (const listener of listeners.get(channel) ?? []) listener(message);
+    for (const listener of channels.get(channel)?.listeners ?? []) listener(message);
   });
 
   let closing: Promise<void> | undefined;
   const close = () =>
     (closing ??= (async () => {
+      // What is still on its way is for nobody.
+      channels.clear();
       commands.disconnect();
       subscriber.disconnect();
     })());
@@ -59,19 +72,24 @@ export async function openRedis(url: string, logger: Logger): Promise<{ bus: Bus
       },
       async subscribe(name, listener) {
         const channel = PREFIX + name;
-        const present = listeners.get(channel);
-        if (present !== undefined) present.add(listener);
-        else {
-          listeners.set(channel, new Set([listener]));
-          await answered(subscriber.subscribe(channel));
-        }
-        return async () => {
-          const rest = listeners.get(channel);
-          rest?.delete(listener);
-          if (rest?.size !== 0) return;
-          listeners.delete(channel);
+        // Of its own for each call: ending one subscription of a listener must not end another of the same listener.
+        const own = (message: string) => listener(message);
+        let entry = channels.get(channel);
+        if (entry === undefined) channels.set(channel, (entry = { listeners: new Set(), subscribed: answered(subscriber.subscribe(channel)) }));
+        const { listeners, subscribed } = entry;
+        listeners.add(own);
+        const end = async () => {
+          if (!listeners.delete(own) || listeners.size > 0 || channels.get(channel) !== entry) return;
+          channels.delete(channel);
           if (closing === undefined) await subscriber.unsubscribe(channel).catch(() => undefined);
         };
+        try {
+          await subscribed;
+        } catch (error) {
+          await end();
+          throw error;
+        }
+        return end;
       },
       close,
     },

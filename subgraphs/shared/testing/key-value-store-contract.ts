@@ -1,0 +1,63 @@
+/** What every key-value store does; run against each implementation. */
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { KeyValueStore } from '../key-value-store.ts';
+import { eventually } from './eventually.ts';
+
+/**
+ * @param open a store as two parts of the system have it: two processes' connections to a server, or one object twice
+ */
+export function keyValueStoreContract(open: () => Promise<readonly [KeyValueStore, KeyValueStore]>): void {
+  let here: KeyValueStore;
+  let there: KeyValueStore;
+  let key: string;
+
+  beforeEach(async () => {
+    [here, there] = await open();
+    key = `test:${randomUUID()}`;
+  });
+
+  afterEach(async () => {
+    await here.delete(key).catch(() => undefined);
+    await here.close();
+    await there.close();
+  });
+
+  test('answers a ping', async () => {
+    await expect(here.ping()).resolves.toBeUndefined();
+  });
+
+  test('gives what was set, everywhere, and null for what was not', async () => {
+    expect(await here.get(key)).toBeNull();
+    await here.set(key, '{"ü":"\u0000"}', 60);
+    expect(await there.get(key)).toBe('{"ü":"\u0000"}');
+    expect(await there.get(`${key}x`)).toBeNull();
+  });
+
+  test('tells an empty value from none', async () => {
+    await here.set(key, '', 60);
+    expect(await there.get(key)).toBe('');
+  });
+
+  test('the last value set counts', async () => {
+    await here.set(key, 'old', 60);
+    await there.set(key, 'new', 60);
+    expect(await here.get(key)).toBe('new');
+  });
+
+  test('what is deleted is gone, and deleting what is not there is no fault', async () => {
+    await here.set(key, 'value', 60);
+    await there.delete(key);
+    expect(await here.get(key)).toBeNull();
+    await expect(here.delete(key)).resolves.toBeUndefined();
+  });
+
+  test('a value is gone after its time, and setting it again gives it a new time', async () => {
+    const short = `${key}:short`;
+    await Promise.all([here.set(short, 'value', 1), here.set(key, 'value', 1)]);
+    await here.set(key, 'value', 60);
+    expect(await there.get(short)).toBe('value');
+    await eventually(async () => (await there.get(short)) === null);
+    expect(await there.get(key)).toBe('value');
+  });
+}
