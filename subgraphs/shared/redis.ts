@@ -27,12 +27,14 @@ async function answered<T>(command: Promise<T>): Promise<T> {
 export async function openRedis(url: string, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore }> {
   const settings = {
     connectTimeout: 3_000,
-    // A connection that is accepted and cut at once (a balancer without a server behind it) would let commands wait for ever.
+    // For a server that takes a command and never answers.
     commandTimeout: 3_000,
     // Waited out in full when the server has gone: a process that ends should not be held up by it.
     disconnectTimeout: 250,
+    // What is on its way when the connection breaks fails at once. With a retry it would wait for ever behind a
+    // balancer that accepts connections for a server that has gone.
     autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 1,
+    maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     lazyConnect: true,
     retryStrategy: (times: number) => Math.min(100 * times, 2_000),
