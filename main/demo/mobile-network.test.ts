@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { MobileNetwork } from './mobile-network.ts';
+
+let server: Server;
+let network: MobileNetwork;
+const open: Socket[] = [];
+
+beforeEach(async () => {
+  server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.pipe(socket);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  network = await MobileNetwork.open('127.0.0.1', (server.address() as AddressInfo).port);
+});
+
+afterEach(async () => {
+  for (const socket of open.splice(0)) socket.destroy();
+  await network.close();
+  server.close();
+});
+
+function dial(): Socket {
+  const socket = connect(Number(new URL(network.wsUrl).port), '127.0.0.1');
+  socket.on('error', () => undefined);
+  open.push(socket);
+  return socket;
+}
+
+async function echo(text: string): Promise<string> {
+  const socket = dial();
+  socket.write(text);
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  return answer.toString();
+}
+
+test('what a vehicle sends reaches the control plane, and its answer the vehicle', async () => {
+  expect(await echo('hello')).toBe('hello');
+});
+
+test('a cut ends the connections there are and lets no new one through, until the network is back', async () => {
+  const before = dial();
+  before.write('x');
+  await once(before, 'data');
+  network.cut();
+  await once(before, 'close');
+  await once(dial(), 'close');
+  network.restore();
+  expect(await echo('again')).toBe('again');
+});
+
+test('a control plane that is down looks to the vehicle like a connection that ends', async () => {
+  server.close();
+  await once(server, 'close');
+  await once(dial(), 'close');
+});
