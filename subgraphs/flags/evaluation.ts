@@ -6,12 +6,12 @@ import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluat
 import type { Evaluation, EvaluationContext } from '../../core/model.ts';
 import type { Flag } from './flag.ts';
 
-/** Compiling costs some microseconds and evaluating less than one; a flag's revision names one compiled form for ever. */
+/** Compiling costs some microseconds and evaluating less than one; a flag's revision names one compiled form for ever in its environment. */
 const compiled = new LRUCache<string, CompiledFlag>({ max: 1_000 });
 
 /** What `context` gets for `flag`. Never throws. */
 export function evaluate(flag: Flag, context: EvaluationContext): Evaluation {
-  const id = `${flag.id}:${flag.revision}`;
+  const id = `${flag.id}:${flag.environment}:${flag.revision}`;
   let form = compiled.get(id);
   if (form === undefined) compiled.set(id, (form = compileFlag(flag)));
   return evaluateFlag(form, context);
