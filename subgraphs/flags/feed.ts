@@ -104,7 +104,8 @@ export class FlagFeed {
   }
 
   async #send(environment: Environment, since: number): Promise<void> {
-    const { deltas } = await changesSince(this.prisma, environment, since);
+    // Tombstones from revision 0 on, too: a vehicle may have got by its sync what has left before this look.
+    const { deltas } = await changesSince(this.prisma, environment, since, true);
     const flags = new Map((await findFlags(this.prisma, { key: { in: deltas.map((delta) => delta.key) } })).map((flag) => [flag.key, flag]));
     const issuedAt = Math.floor(Date.now() / 1000);
     let previousRevision = since;

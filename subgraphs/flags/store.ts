@@ -156,10 +156,11 @@ export async function removeTombstone(tx: Transaction, environment: Environment,
 
 /**
  * What changed in an environment after `since`, in revision order, and the environment's revision: one statement,
- * so one snapshot, or a change between two reads could be missed. With `since` 0, tombstones are left out: there is
- * nothing to remove.
+ * so one snapshot, or a change between two reads could be missed.
+ *
+ * @param tombstones whether to tell of flags that have left; by default not with `since` 0, when there is nothing to remove
  */
-export async function changesSince(db: Reader, environment: Environment, since: number): Promise<{ revision: number; deltas: Delta[] }> {
+export async function changesSince(db: Reader, environment: Environment, since: number, tombstones = since > 0): Promise<{ revision: number; deltas: Delta[] }> {
   const rows = await db.$queryRaw<{ current: bigint; key: string | null; revision: bigint; removed: boolean; jws: string }[]>`
     SELECT e.revision AS current, c.key, c.revision, c.removed, c.jws
     FROM environments e LEFT JOIN (
@@ -167,7 +168,7 @@ export async function changesSince(db: Reader, environment: Environment, since: 
       WHERE environment = ${environment} AND archived_at IS NULL AND revision > ${since}
       UNION ALL
       SELECT key, revision, true, signed_definition FROM flag_tombstones
-      WHERE environment = ${environment} AND revision > ${since} AND ${since > 0}
+      WHERE environment = ${environment} AND revision > ${since} AND ${tombstones}
     ) c ON true
     WHERE e.name = ${environment} ORDER BY c.revision`;
   const deltas = rows.flatMap(({ key, revision, removed, jws }) => (key === null ? [] : [{ key, revision: Number(revision), removed, jws }]));
