@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { Environment, JsonValue } from '../../core/model.ts';
+import { FLAG_KEY_PATTERN, type Environment, type JsonValue } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../shared/audit-trail.ts';
@@ -89,7 +89,7 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
     async edit(identity, { flag: by, expectedRevision, action, edit, record }) {
       const environments: Environment[] = [];
       const flag = await prisma.$transaction(async (tx) => {
-        const before = await lockFlag(tx, by);
+        const before = 'key' in by && !FLAG_KEY_PATTERN.test(by.key) ? null : await lockFlag(tx, by);
         if (before === null) throw notFound(by);
         const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { currentRevision: before.revision });
         if (typeof expectedRevision === 'number' && expectedRevision !== before.revision) {

@@ -3,9 +3,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
-import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../core/model.ts';
+import { FLAG_KEY_PATTERN, type Environment, type FlagType, type JsonValue, type RuleType, type SafetyLevel } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { checkFlagValue } from '../../core/rules/flag-value.ts';
+import { checkText } from '../../core/rules/json.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../core/rules/validate-flag.ts';
 import { validateRuleInput } from '../../core/rules/validate-rule.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
@@ -62,7 +63,8 @@ export class FlagService {
   }
 
   byKeys(keys: readonly string[]): Promise<Flag[]> {
-    return findFlags(this.prisma, { key: { in: [...keys] } });
+    // What is no key is no flag's; and there is text that the database does not even take.
+    return findFlags(this.prisma, { key: { in: keys.filter((key) => FLAG_KEY_PATTERN.test(key)) } });
   }
 
   /** All flags that live in an environment, by key. */
@@ -71,7 +73,9 @@ export class FlagService {
     return flags.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  search(search: FlagSearch, first: number, after: string | null) {
+  /** Throws BAD_USER_INPUT for a search text that is not well-formed. */
+  async search(search: FlagSearch, first: number, after: string | null) {
+    checkText(search.search ?? '', 'filter.search');
     return searchFlags(this.prisma, search, first, after);
   }
 
@@ -184,13 +188,18 @@ export class FlagService {
       flag: { ruleId: id },
       expectedRevision,
       action: 'DELETE_RULE',
-      edit: (flag) => ({ ...flag, rules: flag.rules.filter((rule) => rule.id !== id) }),
+      edit: (flag) => {
+        // Of two that delete it at once the second finds it gone only here, past the lock.
+        const rule = ruleOf(flag, id);
+        return { ...flag, rules: flag.rules.filter((other) => other !== rule) };
+      },
       record: (before) => ({ before: contentOf(before, id), after: null }),
     });
   }
 
   async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<Flag> {
-    const conditions = { force_disabled: true, reason: checkReason(reason) };
+    const why = checkReason(reason);
+    const conditions = { force_disabled: true, reason: why };
     return this.changes.edit(identity, {
       flag: { key: flagKey },
       action: 'KILL_SWITCH',
@@ -199,12 +208,12 @@ export class FlagService {
         const rule = present ?? newRule(randomUUID(), { type: 'kill_switch', priority: KILL_SWITCH_PRIORITY, conditions }, flag.type);
         return withRule(flag, { ...rule, enabled: true, conditions, updatedAt: new Date() });
       },
-      record: recordSwitch(reason),
+      record: recordSwitch(why),
     });
   }
 
   async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<Flag> {
-    checkReason(reason);
+    const why = checkReason(reason);
     return this.changes.edit(identity, {
       flag: { key: flagKey },
       action: 'RELEASE_KILL_SWITCH',
@@ -212,7 +221,7 @@ export class FlagService {
         ...flag,
         rules: flag.rules.map((rule) => (rule.type === 'kill_switch' && rule.enabled ? { ...rule, enabled: false, updatedAt: new Date() } : rule)),
       }),
-      record: recordSwitch(reason),
+      record: recordSwitch(why),
     });
   }
 }
@@ -226,6 +235,7 @@ const recordSwitch =
 function checkReason(reason: string): string {
   const text = reason.trim();
   if (text === '' || text.length > MAX_REASON) throw badInput('reason', `Say why, in 1 to ${MAX_REASON} characters.`);
+  checkText(text, 'reason');
   return text;
 }
 
