@@ -24,9 +24,18 @@ export async function generateSigningKey(): Promise<string> {
   return exportPKCS8(privateKey);
 }
 
+/** JSON.parse quotes what it could not read, and that would be a part of a private key. */
+function readJwk(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error('not JSON');
+  }
+}
+
 function readKey(text: string): KeyObject {
   const trimmed = text.trim();
-  const key = trimmed.startsWith('{') ? createPrivateKey({ key: JSON.parse(trimmed) as never, format: 'jwk' }) : createPrivateKey(trimmed);
+  const key = trimmed.startsWith('{') ? createPrivateKey({ key: readJwk(trimmed) as never, format: 'jwk' }) : createPrivateKey(trimmed);
   if (key.asymmetricKeyType !== 'ed25519') throw new Error('not an Ed25519 key');
   return key;
 }
