@@ -1,0 +1,124 @@
+/** The flags subgraph on a test database, with what tests do to it again and again. */
+import { randomUUID } from 'node:crypto';
+import type { Caller } from '../../../core/protocol/caller.ts';
+import type { SubgraphConnection } from '../../../core/protocol/subgraph.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { createInProcessBus, type Bus } from '../../shared/bus.ts';
+import { connectInProcess } from '../../shared/in-process-connection.ts';
+import { asking, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
+import { createSigner, generateSigningKey, type Signer } from '../signing.ts';
+import { startFlags } from '../subgraph.ts';
+
+export interface FlagJson {
+  readonly id: string;
+  readonly key: string;
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly killed: boolean;
+  readonly environment: string;
+  readonly revision: number;
+  readonly archivedAt: string | null;
+  readonly defaultValue: unknown;
+  readonly rules: readonly { readonly id: string; readonly type: string; readonly enabled: boolean; readonly conditions: unknown }[];
+}
+
+export const FLAG_FIELDS = 'id key name enabled killed environment revision archivedAt defaultValue rules { id type enabled conditions }';
+const CREATE = `mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied flag { ${FLAG_FIELDS} } } }`;
+const RULE = `mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { ${FLAG_FIELDS} } } }`;
+const MOVE = `mutation ($key: String!, $to: Environment!) { updateFlag(key: $key, input: { environment: $to }) { applied flag { ${FLAG_FIELDS} } } }`;
+
+/** A bus whose announcements can be lost. */
+export interface LossyBus extends Bus {
+  lost: boolean;
+}
+
+function lossyBus(): LossyBus {
+  const bus = createInProcessBus();
+  return {
+    ...bus,
+    lost: false,
+    async publish(channel, message) {
+      if (!this.lost) await bus.publish(channel, message);
+    },
+  };
+}
+
+export class FlagsUnderTest {
+  #counter = 0;
+
+  private constructor(
+    readonly database: TestDatabase,
+    readonly ask: Ask,
+    readonly connection: SubgraphConnection,
+    readonly signer: Signer,
+    readonly bus: LossyBus,
+    /** A user with WRITE who is in the users table. */
+    readonly writer: Caller & { kind: 'user' },
+    readonly stop: () => Promise<void>,
+  ) {}
+
+  static async start(): Promise<FlagsUnderTest> {
+    const database = await createTestDatabase();
+    const { prisma } = database.database;
+    const { id } = await prisma.user.create({ data: { email: 'writer@example.com', name: 'W', passwordHash: '-', role: 'WRITE' } });
+    const bus = lossyBus();
+    const signer = await createSigner(await generateSigningKey());
+    const started = await startFlags({ prisma, bus, signer, logger: silent });
+    const writer = user('WRITE', id) as Caller & { kind: 'user' };
+    return new FlagsUnderTest(database, asking(started.subgraph), connectInProcess(started.subgraph, async () => true), signer, bus, writer, () => started.close());
+  }
+
+  get prisma(): PrismaClient {
+    return this.database.database.prisma;
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    await this.connection.close();
+    await this.database.drop();
+  }
+
+  /** A key that nothing else has. */
+  newKey(): string {
+    return `flag_${++this.#counter}_${randomUUID().slice(0, 8)}`;
+  }
+
+  /** The data of an answer that must have no errors. */
+  async ok<Data>(query: string, variables: Record<string, unknown> = {}, caller: Caller = this.writer): Promise<Data> {
+    const { data, errors } = await this.ask<Data>(caller, query, variables);
+    if (errors.length > 0) throw new Error(JSON.stringify(errors));
+    return data;
+  }
+
+  async create(over: Record<string, unknown> = {}): Promise<FlagJson> {
+    const input = { key: this.newKey(), name: 'A flag', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'NON_CRITICAL', environment: 'STAGING', ...over };
+    return (await this.ok<{ createFlag: { flag: FlagJson } }>(CREATE, { input })).createFlag.flag;
+  }
+
+  async addRule(key: string, input: Record<string, unknown>): Promise<FlagJson> {
+    return (await this.ok<{ createRule: { flag: FlagJson } }>(RULE, { key, input })).createRule.flag;
+  }
+
+  async move(key: string, to: string): Promise<FlagJson> {
+    return (await this.ok<{ updateFlag: { flag: FlagJson } }>(MOVE, { key, to })).updateFlag.flag;
+  }
+
+  /** The revision of an environment, in the stored spelling. */
+  async revision(environment = 'staging'): Promise<number> {
+    return Number((await this.prisma.environment.findUniqueOrThrow({ where: { name: environment } })).revision);
+  }
+
+  /** Everything that a change could leave behind. */
+  async everything(): Promise<unknown> {
+    const { prisma } = this;
+    const [flags, rules, environments, tombstones, audit] = await Promise.all([
+      prisma.flag.findMany({ orderBy: { id: 'asc' } }),
+      prisma.rule.findMany({ orderBy: { id: 'asc' } }),
+      prisma.environment.findMany({ orderBy: { name: 'asc' } }),
+      prisma.flagTombstone.findMany({ orderBy: [{ environment: 'asc' }, { key: 'asc' }] }),
+      prisma.auditLog.count(),
+    ]);
+    return { flags, rules, environments, tombstones, audit };
+  }
+}
