@@ -42,6 +42,8 @@ export async function runUntilStopped(
   // A second Ctrl-C while stopping changes nothing: leaving early is what would leave processes behind.
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+  // A terminal that is closed.
+  process.on('SIGHUP', stop);
 
   try {
     const configuration = readConfiguration(undefined, options);
