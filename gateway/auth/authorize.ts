@@ -7,6 +7,7 @@ import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
+  type GraphQLField,
   type GraphQLObjectType,
   type GraphQLSchema,
   type OperationDefinitionNode,
@@ -44,7 +45,8 @@ function asGraphQLError(refusal: FleetFlagError, field: FieldNode): GraphQLError
 
 /**
  * Throws a GraphQLError (UNAUTHENTICATED or FORBIDDEN) for the first root field of a validated operation that
- * `caller` may not use, or else BAD_USER_INPUT for the first variable that does not fit its type. Fields below the root are checked where they are resolved.
+ * `caller` may not use, or else BAD_USER_INPUT for the first variable that does not fit. Fields below the root are
+ * checked where they are resolved.
  *
  * @param variables as the request gives them
  */
@@ -59,15 +61,26 @@ export function authorizeOperation(
     operation.document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [])),
   );
   const { coerced, errors } = getVariableValues(schema, operation.operation.variableDefinitions ?? [], operation.variables);
+  let fault = errors?.[0];
+  const argumentsOf = (field: GraphQLField<unknown, unknown> | undefined, node: FieldNode): Readonly<Record<string, unknown>> => {
+    if (field === undefined || coerced === undefined) return {};
+    try {
+      return getArgumentValues(field, node, coerced);
+    } catch (error) {
+      // The one fault that validation cannot see: null for a variable that has a default, where the argument takes none.
+      if (!(error instanceof GraphQLError)) throw error;
+      fault ??= error;
+      return {};
+    }
+  };
   for (const node of rootFields(operation.operation.selectionSet, fragments, new Set())) {
     // __typename, __schema and __type tell nothing that the published schema does not; whether they answer is a setting.
     if (node.name.value.startsWith('__')) continue;
     const definition = type.getFields()[node.name.value];
     const name = `${type.name}.${node.name.value}`;
-    const args = definition === undefined || coerced === undefined ? {} : getArgumentValues(definition, node, coerced);
-    const refusal = refusalOf(PERMISSIONS[name], name, caller, args);
+    const refusal = refusalOf(PERMISSIONS[name], name, caller, argumentsOf(definition, node));
     if (refusal !== null) throw asGraphQLError(refusal, node);
   }
   // After the permissions: who may not do it is not told what would be wrong with it.
-  if (errors?.[0] !== undefined) throw new GraphQLError(errors[0].message, { nodes: errors[0].nodes ?? null, extensions: { code: 'BAD_USER_INPUT' } });
+  if (fault !== undefined) throw new GraphQLError(fault.message, { nodes: fault.nodes ?? null, extensions: { code: 'BAD_USER_INPUT' } });
 }

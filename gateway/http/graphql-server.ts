@@ -1,6 +1,6 @@
 /** The Apollo Server behind `/graphql`: one pipeline for HTTP and for queries and mutations that arrive on a websocket. */
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
-import { GraphQLError, type DocumentNode, type ExecutionResult, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, OperationTypeNode, type DocumentNode, type ExecutionResult, type GraphQLFormattedError } from 'graphql';
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { Composition } from '../composition/supergraph.ts';
@@ -34,8 +34,14 @@ function plugin(composition: Composition, logger: GatewayLogger): ApolloServerPl
       const { caller, origin } = contextValue.identity;
       return {
         async didResolveOperation({ document, operation, request }) {
-          if (operation === undefined) return;
+          if (operation === undefined) {
+            const message = request.operationName ? `The document has no operation ${JSON.stringify(request.operationName)}.` : 'The document has several operations: name the one that is meant.';
+            throw new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT', field: 'operationName' } });
+          }
           authorizeOperation(composition.apiSchema, { document, operation, variables: request.variables ?? {} }, caller);
+          if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
+            throw new GraphQLError('Subscriptions run over a websocket at this address (subprotocol graphql-transport-ws).', { extensions: { code: 'BAD_USER_INPUT' } });
+          }
         },
         async didEncounterErrors({ errors, document }) {
           for (const error of errors) {
@@ -50,7 +56,8 @@ function plugin(composition: Composition, logger: GatewayLogger): ApolloServerPl
           const [first] = response.body.singleResult.errors;
           const code = first?.extensions?.['code'];
           // An answer that is nothing but a refusal says so in its status, too; one with data is a 200.
-          if (response.body.singleResult.data == null && typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code)) {
+          // A GET that would mutate has a status of its own, and the header that goes with it.
+          if (response.http.status !== 405 && response.body.singleResult.data == null && typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code)) {
             response.http.status = ERROR_CATALOGUE[code as keyof typeof ERROR_CATALOGUE].httpStatus;
           }
         },

@@ -3,8 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
-import { FleetFlagError } from '../../core/errors.ts';
+import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
 import type { Caller, RequestOrigin } from '../../core/protocol/caller.ts';
+import { clientError } from '../../core/protocol/error-form.ts';
 import type { Credentials } from '../auth/authenticate.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
 import { answerTo } from './error-answer.ts';
@@ -73,9 +74,9 @@ export function createRoutes({ graphql, authenticate, publicKeys, readiness, pla
           const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') });
           return { identity: { caller, origin } };
         } catch (error) {
-          if (!(error instanceof FleetFlagError)) throw error;
-          const status = error.code === 'SERVICE_UNAVAILABLE' ? 503 : 401;
-          throw new GraphQLError(error.message, { originalError: error, extensions: { code: error.code, ...error.details, http: { status } } });
+          const { message, extensions } = clientError(error as Error, origin.requestId);
+          if (extensions.code === 'INTERNAL_SERVER_ERROR') logger.error({ err: error, requestId: origin.requestId }, 'A caller could not be authenticated');
+          throw new GraphQLError(message, { extensions: { ...extensions, http: { status: ERROR_CATALOGUE[extensions.code].httpStatus } } });
         }
       },
     }),
