@@ -2,10 +2,10 @@
  * Where in the input a fault of GraphQL's own validation lies, as the dotted path that our refusals carry in
  * `extensions.field`: `input.conditions` for an argument, `createFlag.flag.nam` for a selection.
  */
-import { Kind, visit, type ASTNode, type DocumentNode, type GraphQLError } from 'graphql';
+import { BREAK, Kind, visit, type ASTNode, type DocumentNode, type GraphQLError } from 'graphql';
 
-/** graphql-js names the place of a faulty variable in its message only. */
-const AT = /^Variable "\$([^"]+)" got invalid value .*? at "([^"]+)"/s;
+/** graphql-js names the place of a faulty variable in its message only, after the value, which may be any text. */
+const AT = /^Variable "\$([^"]+)" got invalid value .*? at "(\1[.[][^"]*)"; /s;
 const VARIABLE = /^Variable "\$([^"]+)"/;
 const MEMBER = /; Field "([^"]+)" (?:is not defined by type|of required type)/s;
 
@@ -17,27 +17,35 @@ function variableField(message: string): string | null {
   return (member === undefined ? place : `${place}.${member}`).replaceAll(/\[(\d+)\]/g, '.$1');
 }
 
-/** The names on the way to a node: argument and member names below the argument, response keys above. */
-function pathOf(ancestors: readonly ASTNode[]): string {
-  const argument = ancestors.findIndex((node) => node.kind === Kind.ARGUMENT);
-  const way = argument === -1 ? ancestors : ancestors.slice(argument);
-  return way
-    .flatMap((node) => {
-      if (node.kind === Kind.FIELD) return [node.alias?.value ?? node.name.value];
-      if (node.kind === Kind.ARGUMENT || node.kind === Kind.OBJECT_FIELD) return [node.name.value];
-      if (node.kind === Kind.VARIABLE_DEFINITION) return [node.variable.name.value];
-      return [];
-    })
-    .join('.');
+/** The names on the way to a node: argument, member names and places in lists below the argument, response keys above. */
+function pathOf(document: DocumentNode, keys: readonly (string | number)[]): string {
+  let names: string[] = [];
+  let at: unknown = document;
+  let inList = false;
+  for (const key of keys) {
+    at = (at as Record<string | number, unknown>)[key];
+    if (Array.isArray(at)) {
+      inList = key === 'values';
+      continue;
+    }
+    const node = at as ASTNode;
+    if (inList) names.push(`${key}`);
+    inList = false;
+    if (node.kind === Kind.ARGUMENT) names = [node.name.value];
+    else if (node.kind === Kind.FIELD) names.push(node.alias?.value ?? node.name.value);
+    else if (node.kind === Kind.OBJECT_FIELD) names.push(node.name.value);
+    else if (node.kind === Kind.VARIABLE_DEFINITION) names.push(node.variable.name.value);
+  }
+  return names.join('.');
 }
 
 function nodeField(document: DocumentNode, wanted: ASTNode): string | null {
   let found: string | null = null;
   visit(document, {
-    enter(node, _key, _parent, _path, ancestors) {
-      if (found !== null || node !== wanted) return;
-      const chain = ancestors.filter((ancestor): ancestor is ASTNode => !Array.isArray(ancestor));
-      found = pathOf([...chain, node]);
+    enter(node, _key, _parent, path) {
+      if (node !== wanted) return undefined;
+      found = pathOf(document, path);
+      return BREAK;
     },
   });
   return found === '' ? null : found;
