@@ -1,0 +1,88 @@
+/** The whole gateway on a free port, over subgraphs that answer what a test tells them to. */
+import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type SubgraphRequest, type SubgraphResponse } from '../../core/protocol/subgraph.ts';
+import { createVehicleTokens, type VehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import type { FindSession } from '../auth/authenticate.ts';
+import type { Subgraphs } from '../composition/supergraph.ts';
+import { startGateway, type GatewayOptions } from '../gateway.ts';
+
+export const SECRET = 'a-secret-of-more-than-32-characters-x';
+export const VIN = 'KMHK281HGNU000001';
+export const SESSION = 'ffs_writer';
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly body: { data?: unknown; errors?: { message: string; path?: unknown; extensions: Record<string, unknown> }[]; [name: string]: unknown };
+}
+
+export class ScriptedGateway {
+  url = '';
+  readonly asked: (SubgraphRequest & { readonly name: SubgraphName })[] = [];
+  readonly logged: { level: string; fields: object; message: string }[] = [];
+  readonly vehicleTokens: VehicleTokens = createVehicleTokens(SECRET);
+  /** What every subgraph answers. */
+  answer: (request: SubgraphRequest) => Promise<SubgraphResponse> = async () => ({ data: null });
+  ready: Record<string, boolean> = {};
+  /** "ffs_writer" is a user with WRITE; nothing else is known. */
+  findSession: FindSession = async (token) =>
+    token === SESSION ? { caller: { kind: 'user', userId: '0198f0aa-0000-7000-8000-000000000001', role: 'WRITE' }, expiresAt: new Date(Date.now() + 60_000) } : null;
+  close: () => Promise<void> = () => Promise.resolve();
+
+  static async start(over: Partial<GatewayOptions> = {}): Promise<ScriptedGateway> {
+    const scripted = new ScriptedGateway();
+    const log = (level: string) => (fields: object, message: string) => void scripted.logged.push({ level, fields, message });
+    const gateway = await startGateway({
+      subgraphs: Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, scripted.#connection(name)])) as unknown as Subgraphs,
+      findSession: (token) => scripted.findSession(token),
+      vehicleTokens: scripted.vehicleTokens,
+      publicKeys: async () => ({ keys: [{ kid: 'k1' }] }),
+      readiness: async () => ({ sessions: scripted.ready['sessions'] ?? true }),
+      playground: true,
+      introspection: true,
+      host: '127.0.0.1',
+      port: 0,
+      logger: { info: log('info'), warn: log('warn'), error: log('error') },
+      ...over,
+    });
+    scripted.url = `http://127.0.0.1:${gateway.port}`;
+    scripted.close = () => gateway.close(0);
+    return scripted;
+  }
+
+  #connection(name: SubgraphName): SubgraphConnection {
+    return {
+      name,
+      execute: (request) => {
+        this.asked.push({ name, ...request });
+        return this.answer(request);
+      },
+      subscribe: () => {
+        throw new Error('not part of these tests');
+      },
+      ready: async () => this.ready[name] ?? true,
+      close: async () => undefined,
+    };
+  }
+
+  async send(path: string, init: RequestInit = {}): Promise<HttpAnswer> {
+    const response = await fetch(`${this.url}${path}`, init);
+    const text = await response.text();
+    const isJson = (response.headers.get('content-type') ?? '').includes('json');
+    return { status: response.status, headers: response.headers, text, body: (isJson ? JSON.parse(text) : {}) as HttpAnswer['body'] };
+  }
+
+  /** @param body an operation, or the bytes of the body as they are */
+  post(body: unknown, headers: Record<string, string> = {}): Promise<HttpAnswer> {
+    return this.send('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+  }
+
+  /** As the user of the one session. */
+  ask(query: string, variables: Record<string, unknown> = {}, headers: Record<string, string> = {}): Promise<HttpAnswer> {
+    return this.post({ query, variables }, { authorization: `Bearer ${SESSION}`, ...headers });
+  }
+}
