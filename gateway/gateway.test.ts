@@ -144,6 +144,14 @@ describe('an answer', () => {
     expect(gateway.asked[1]?.identity.origin.requestId).toBe(answer.headers.get('x-request-id'));
   });
 
+  test('carries the request id, too, when the request never became one', async () => {
+    const headers = { 'x-request-id': randomUUID() };
+    for (const answer of [await gateway.post('{', headers), await gateway.post([], headers), await gateway.post({ query: FLAG }, { ...headers, 'content-type': 'text/plain' }), await gateway.send('/nothing', { headers })]) {
+      expect(answer.status).toBeGreaterThanOrEqual(400);
+      expect(answer.headers.get('x-request-id')).toBe(headers['x-request-id']);
+    }
+  });
+
   test('passes on what a subgraph refuses, with its details and the status of its code', async () => {
     gateway.answer = async () => ({
       data: { flag: null },

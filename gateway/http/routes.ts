@@ -46,10 +46,12 @@ const header = (request: FastifyRequest, name: string) => {
 
 /** Everything but the websocket upgrade, which the caller attaches to `.server`. */
 export function createRoutes({ graphql, authenticate, publicKeys, readiness, playground, logger }: RoutesOptions): FastifyInstance {
-  const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true, genReqId: () => randomUUID() });
+  const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true, genReqId: ({ headers }) => originOf(headers, undefined).requestId });
+  // Before anything can fail: whatever the answer is, it can be found in the log.
+  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
 
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
-    const { requestId } = originOf(request.headers, request.ip);
+    const requestId = request.id;
     const status = error instanceof FleetFlagError ? undefined : error.statusCode;
     // Fastify's own refusals of what is not a request: too large, not JSON, of a strange type.
     if (status !== undefined && status < 500) {
@@ -67,9 +69,8 @@ export function createRoutes({ graphql, authenticate, publicKeys, readiness, pla
     url: '/graphql',
     method: ['GET', 'POST'],
     handler: fastifyApolloHandler(graphql.apollo, {
-      async context(request, reply): Promise<GatewayContext> {
-        const origin = originOf(request.headers, request.ip);
-        void reply.header('x-request-id', origin.requestId);
+      async context(request): Promise<GatewayContext> {
+        const origin = { ...originOf(request.headers, request.ip), requestId: request.id };
         try {
           const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') });
           return { identity: { caller, origin } };
