@@ -15,7 +15,13 @@ export class Closing {
 
   async #closeAll(): Promise<void> {
     const failures: unknown[] = [];
-    for (const step of this.#steps.reverse()) await step().catch((error: unknown) => failures.push(error));
+    for (const step of this.#steps.reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
     if (failures.length > 0) throw failures[0];
   }
 }

@@ -2,7 +2,7 @@
  * Every setting of the control plane, read once from the environment, checked as a whole, frozen. Nothing else reads
  * `process.env`. `docs/configuration.md` is held to this table by a test.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts';
 
@@ -99,8 +99,10 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   };
   const switched = (name: string, fallback: boolean) => oneOf(name, ['on', 'off'], fallback ? 'on' : 'off') === 'on';
 
-  const port = Number(text('PORT') ?? DEFAULT_PORTS[role === 'control-plane' ? 'gateway' : role]);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it takes a number from 0 to 65535.`);
+  const portText = text('PORT') ?? `${DEFAULT_PORTS[role === 'control-plane' ? 'gateway' : role]}`;
+  const port = Number(portText);
+  // Number() also takes blanks, exponents and hexadecimal, none of which anybody means as a port.
+  if (!/^\d+$/.test(portText) || port > 65_535) faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it takes a number from 0 to 65535.`);
 
   const adminEmail = text('FLEETFLAG_ADMIN_EMAIL') ?? 'admin@fleetflag.local';
   if (!/^[^\s@]+@[^\s@]+$/.test(adminEmail) || adminEmail.length > 255) faults.push('FLEETFLAG_ADMIN_EMAIL is not an e-mail address.');
@@ -112,8 +114,12 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
 
   let signingKey = text('FLEETFLAG_SIGNING_KEY');
   if (signingKey !== null && !/^\s*(\{|-----BEGIN)/.test(signingKey)) {
-    if (existsSync(signingKey)) signingKey = readFileSync(signingKey, 'utf8');
-    else faults.push('FLEETFLAG_SIGNING_KEY is neither a JWK, nor a PEM, nor the path of a file.');
+    try {
+      signingKey = readFileSync(signingKey, 'utf8');
+    } catch {
+      // The value may be a key with a slip of the pen: the message does not repeat it.
+      faults.push('FLEETFLAG_SIGNING_KEY is neither a JWK, nor a PEM, nor the path of a file that can be read.');
+    }
   }
 
   const databaseUrl = url('DATABASE_URL', ['postgresql:', 'postgres:']);

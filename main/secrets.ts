@@ -22,6 +22,8 @@ async function keep(dataDir: string, name: string, create: () => string | Promis
     await link(draft, path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });
+    const folder = await open(dataDir, 'r');
+    await folder.sync().finally(() => folder.close());
   } finally {
     await file.close();
     await rm(draft, { force: true });
@@ -34,7 +36,14 @@ export function signingKey(given: string | null, dataDir: string): Promise<strin
   return given === null ? keep(dataDir, 'signing-key.pem', generateSigningKey) : Promise.resolve(given);
 }
 
-/** The secret from which keys between gateway and subgraphs and for vehicle tokens are derived. */
-export function internalSecret(given: string | null, dataDir: string): Promise<string> {
-  return given === null ? keep(dataDir, 'internal-secret', () => randomBytes(32).toString('base64url')) : Promise.resolve(given);
+/**
+ * The secret from which keys between gateway and subgraphs and for vehicle tokens are derived.
+ *
+ * @throws Error when the file that keeps it has been damaged: an empty secret is one that everybody knows
+ */
+export async function internalSecret(given: string | null, dataDir: string): Promise<string> {
+  if (given !== null) return given;
+  const secret = await keep(dataDir, 'internal-secret', () => randomBytes(32).toString('base64url'));
+  if (secret.length < 32) throw new Error(`${join(dataDir, 'internal-secret')} is damaged: it holds fewer than 32 characters. Restore it, or delete it; vehicle tokens issued under it then end.`);
+  return secret;
 }
