@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
+import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
+import type { ConfigurationError} from './configuration.ts';
+import { SETTINGS, readConfiguration } from './configuration.ts';
+
+const read = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8');
+
+describe('docs/configuration.md', () => {
+  const page = read('configuration.md');
+
+  test('has a row for each setting, with the words of the code, and no other', () => {
+    const table = page.split('\n## ')[0] ?? '';
+    const rows = Array.from(table.matchAll(/^\| `([A-Z_]+)` \| (.*) \|$/gm), ([, name, meaning]) => [name, meaning]);
+    expect(rows).toEqual(Object.entries(SETTINGS));
+  });
+
+  test('and the table in the code leave out no variable that is read', () => {
+    const seen = new Set<string>();
+    const watched = new Proxy<Record<string, string | undefined>>({}, { get: (_target, name) => void seen.add(String(name)) });
+    readConfiguration(watched);
+    expect([...seen].filter((name) => name !== 'NODE_ENV').sort()).toEqual(Object.keys(SETTINGS).sort());
+    expect(page).toContain('`NODE_ENV=production`');
+  });
+
+  test.each(['gateway', ...SUBGRAPH_NAMES] as const)('says what %s cannot do without', (role) => {
+    const row = page.split('\n').find((line) => line.startsWith('| `') && line.split('|')[1]?.includes(`\`${role}\``) === true);
+    const documented = Array.from((row?.split('|')[2] ?? '').matchAll(/`([A-Z_]+)`/g), ([, name]) => name);
+    let required: string[] = [];
+    try {
+      readConfiguration({}, { role });
+    } catch (error) {
+      required = (error as ConfigurationError).faults.map((fault) => fault.split(' ')[0] ?? '');
+    }
+    expect(required.length).toBeGreaterThan(0);
+    expect(documented.sort()).toEqual(required.sort());
+  });
+});
+
+describe('docs/errors.md', () => {
+  const sections = new Map(
+    read('errors.md')
+      .split('\n## ')
+      .slice(1)
+      .map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n'))] as const),
+  );
+  const DETAILS: Record<keyof ErrorDetails | 'requestId', true> = { field: true, currentRevision: true, limit: true, retryAfter: true, requestId: true };
+
+  test('has a section for each code of the catalogue, in its order, and no other', () => {
+    expect([...sections.keys()]).toEqual(Object.keys(ERROR_CATALOGUE));
+  });
+
+  test.each(Object.entries(ERROR_CATALOGUE) as [ErrorCode, CatalogueEntry][])('says of %s what the catalogue says', (code, { httpStatus, retryable, meaning }) => {
+    const section = sections.get(code) ?? '';
+    expect(section.trim().split('\n')[0]).toBe(meaning);
+    expect(section).toContain(`\n- HTTP status: ${httpStatus}\n- Retryable: ${retryable ? 'yes' : 'no'}\n`);
+    const extensions = Array.from((/- Extensions: (.*)/.exec(section)?.[1] ?? '').matchAll(/`(\w+)`/g), ([, name]) => name);
+    expect(extensions.filter((name) => !Object.hasOwn(DETAILS, name ?? ''))).toEqual([]);
+    // What the meaning promises is listed, and the example shows only what is listed.
+    for (const [, name] of meaning.matchAll(/`extensions\.(\w+)`/g)) expect(extensions).toContain(name);
+    const example = JSON.parse(/```json\n(.*)\n```/.exec(section)?.[1] ?? '') as { message: string; extensions: Record<string, unknown> };
+    expect(example.extensions['code']).toBe(code);
+    expect([...extensions, 'code']).toEqual(expect.arrayContaining(Object.keys(example.extensions)));
+    expect(example.message).not.toBe('');
+  });
+});
