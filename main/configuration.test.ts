@@ -1,0 +1,163 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
+import { ConfigurationError, DEFAULT_PORTS, LOG_LEVELS, SETTINGS, readConfiguration, type Configuration, type ReadOptions } from './configuration.ts';
+
+type Environment = Record<string, string | undefined>;
+
+const SECRET = 'x'.repeat(32);
+const DISTRIBUTED = { FLEETFLAG_INTERNAL_SECRET: SECRET, REDIS_URL: 'redis://cache', DATABASE_URL: 'postgresql://db/fleetflag' };
+
+function faults(environment: Environment, options?: ReadOptions): readonly string[] {
+  try {
+    readConfiguration(environment, options);
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'fleetflag-configuration-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('without any setting', () => {
+  const DEFAULTS: Configuration = {
+    port: 4000,
+    host: '127.0.0.1',
+    dataDir: resolve('.fleetflag'),
+    adminEmail: 'admin@fleetflag.local',
+    adminPassword: null,
+    databaseUrl: null,
+    redisUrl: null,
+    clickhouseUrl: null,
+    signingKey: null,
+    internalSecret: null,
+    playground: true,
+    introspection: true,
+    logLevel: 'info',
+    subgraphUrls: { flags: 'http://127.0.0.1:4001', vehicles: 'http://127.0.0.1:4002', experiments: 'http://127.0.0.1:4003', audit: 'http://127.0.0.1:4004' },
+  };
+
+  test('everything has its default', () => {
+    expect(readConfiguration({})).toEqual(DEFAULTS);
+  });
+
+  test('an empty variable counts as absent', () => {
+    expect(readConfiguration(Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, ''])))).toEqual(DEFAULTS);
+  });
+
+  test('what is read cannot be changed', () => {
+    const configuration = readConfiguration({});
+    expect(Object.isFrozen(configuration)).toBe(true);
+    expect(Object.isFrozen(configuration.subgraphUrls)).toBe(true);
+  });
+
+  test.each([...SUBGRAPH_NAMES, 'gateway'] as const)('%s of its own listens on its own port', (role) => {
+    expect(readConfiguration(DISTRIBUTED, { role }).port).toBe(DEFAULT_PORTS[role]);
+    expect(readConfiguration({ ...DISTRIBUTED, PORT: '0' }, { role }).port).toBe(0);
+  });
+});
+
+describe('a setting that is given', () => {
+  test.each<[string, Environment, Partial<Configuration>]>([
+    ['PORT', { PORT: '65535' }, { port: 65_535 }],
+    ['HOST', { HOST: '0.0.0.0' }, { host: '0.0.0.0' }],
+    ['FLEETFLAG_DATA_DIR', { FLEETFLAG_DATA_DIR: 'data' }, { dataDir: resolve('data') }],
+    ['FLEETFLAG_ADMIN_EMAIL', { FLEETFLAG_ADMIN_EMAIL: 'a@b' }, { adminEmail: 'a@b' }],
+    ['FLEETFLAG_ADMIN_PASSWORD', { FLEETFLAG_ADMIN_PASSWORD: 'p'.repeat(12) }, { adminPassword: 'p'.repeat(12) }],
+    ['DATABASE_URL', { DATABASE_URL: 'postgres://u:p@db/x' }, { databaseUrl: 'postgres://u:p@db/x' }],
+    ['REDIS_URL', { REDIS_URL: 'rediss://cache:6380' }, { redisUrl: 'rediss://cache:6380' }],
+    ['CLICKHOUSE_URL', { CLICKHOUSE_URL: 'https://metrics' }, { clickhouseUrl: 'https://metrics' }],
+    ['FLEETFLAG_SIGNING_KEY', { FLEETFLAG_SIGNING_KEY: '{"kty":"OKP"}' }, { signingKey: '{"kty":"OKP"}' }],
+    ['FLEETFLAG_INTERNAL_SECRET', { FLEETFLAG_INTERNAL_SECRET: SECRET }, { internalSecret: SECRET }],
+    ['FLEETFLAG_PLAYGROUND', { FLEETFLAG_PLAYGROUND: 'off' }, { playground: false, introspection: false }],
+    ['FLEETFLAG_INTROSPECTION', { FLEETFLAG_PLAYGROUND: 'off', FLEETFLAG_INTROSPECTION: 'on' }, { playground: false, introspection: true }],
+    ['NODE_ENV', { NODE_ENV: 'production' }, { playground: false, introspection: false }],
+    ['FLEETFLAG_PLAYGROUND in production', { NODE_ENV: 'production', FLEETFLAG_PLAYGROUND: 'on' }, { playground: true, introspection: true }],
+    ['LOG_LEVEL', { LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
+  ])('%s is what is used', (_name, environment, expected) => {
+    expect(readConfiguration(environment)).toMatchObject(expected);
+  });
+
+  test('the URL of each subgraph is its own', () => {
+    const given = Object.fromEntries(SUBGRAPH_NAMES.map((name) => [`FLEETFLAG_${name.toUpperCase()}_URL`, `http://${name}:80`]));
+    expect(readConfiguration(given).subgraphUrls).toEqual(Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, `http://${name}:80`])));
+  });
+
+  test('the signing key may be in a file', () => {
+    const path = join(folder, 'key.pem');
+    writeFileSync(path, '-----BEGIN PRIVATE KEY-----\n');
+    expect(readConfiguration({ FLEETFLAG_SIGNING_KEY: path }).signingKey).toBe('-----BEGIN PRIVATE KEY-----\n');
+  });
+});
+
+/** Stands for what a message must never repeat. */
+const HIDDEN = 'hunter2';
+
+describe('a setting that is wrong', () => {
+  const WRONG: [string, string][] = [
+    ...['70000', '-1', '80.5', '8e3', '0x50', ' ', 'http'].map((value): [string, string] => ['PORT', value]),
+    ...['admin', 'a@b@c', 'a b@c', `${'x'.repeat(255)}@b`].map((value): [string, string] => ['FLEETFLAG_ADMIN_EMAIL', value]),
+    ['FLEETFLAG_ADMIN_PASSWORD', HIDDEN],
+    ['FLEETFLAG_INTERNAL_SECRET', HIDDEN],
+    ...[`mysql://root:${HIDDEN}@db/x`, `postgresql//root:${HIDDEN}@db`, HIDDEN].map((value): [string, string] => ['DATABASE_URL', value]),
+    ...[`http://:${HIDDEN}@cache`, HIDDEN].map((value): [string, string] => ['REDIS_URL', value]),
+    ...[`clickhouse://u:${HIDDEN}@metrics`, HIDDEN].map((value): [string, string] => ['CLICKHOUSE_URL', value]),
+    ...[HIDDEN, `/nowhere/${HIDDEN}.pem`, tmpdir()].map((value): [string, string] => ['FLEETFLAG_SIGNING_KEY', value]),
+    ...['maybe', 'true', 'ON', '1'].map((value): [string, string] => ['FLEETFLAG_PLAYGROUND', value]),
+    ['FLEETFLAG_INTROSPECTION', 'yes'],
+    ...['verbose', 'INFO'].map((value): [string, string] => ['LOG_LEVEL', value]),
+    ...SUBGRAPH_NAMES.map((name): [string, string] => [`FLEETFLAG_${name.toUpperCase()}_URL`, `ws://u:${HIDDEN}@host`]),
+  ];
+
+  test.each(WRONG)('%s=%s is the one fault that is named, and a secret is not repeated', (name, value) => {
+    const found = faults({ [name]: value });
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatch(new RegExp(`^${name} `));
+    expect(found[0]).not.toContain(HIDDEN);
+  });
+
+  test('does not hide another: all are named at once, each once, in one message', () => {
+    const environment = Object.fromEntries(WRONG);
+    const names = Object.keys(environment);
+    const found = faults(environment);
+    expect(found.map((fault) => fault.split(' ')[0]).sort()).toEqual(names.sort());
+    const { message } = new ConfigurationError(found);
+    expect(message).toContain(`${names.length} settings are wrong`);
+    for (const name of names) expect(message).toContain(name);
+    expect(message).not.toContain(HIDDEN);
+    expect(new ConfigurationError(found.slice(0, 1)).message).toContain('a setting is wrong');
+  });
+
+  test('says what a switch and the log level take', () => {
+    expect(faults({ FLEETFLAG_PLAYGROUND: 'maybe' })[0]).toContain('on, off');
+    expect(faults({ LOG_LEVEL: 'loud' })[0]).toContain(LOG_LEVELS.join(', '));
+  });
+});
+
+describe('a service of its own', () => {
+  test.each([...SUBGRAPH_NAMES])('%s needs the database, Redis and the secret', (role) => {
+    expect(faults({}, { role }).map((fault) => fault.split(' ')[0]).sort()).toEqual(['DATABASE_URL', 'FLEETFLAG_INTERNAL_SECRET', 'REDIS_URL']);
+    expect(faults(DISTRIBUTED, { role })).toEqual([]);
+  });
+
+  test('the gateway needs no database', () => {
+    expect(faults({}, { role: 'gateway' }).map((fault) => fault.split(' ')[0]).sort()).toEqual(['FLEETFLAG_INTERNAL_SECRET', 'REDIS_URL']);
+    const { DATABASE_URL: _, ...others } = DISTRIBUTED;
+    expect(faults(others, { role: 'gateway' })).toEqual([]);
+  });
+
+  test('a variable that is there but empty is missing', () => {
+    expect(faults({ ...DISTRIBUTED, REDIS_URL: '' }, { role: 'flags' })).toEqual([expect.stringMatching(/^REDIS_URL is not set.*flags/)]);
+  });
+
+  test('the control plane in one process needs none of it', () => {
+    expect(faults({}, { role: 'control-plane' })).toEqual([]);
+  });
+});

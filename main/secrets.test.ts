@@ -1,0 +1,54 @@
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createSigner } from '../subgraphs/flags/signing.ts';
+import { internalSecret, signingKey } from './secrets.ts';
+
+let parent: string;
+let dataDir: string;
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'fleetflag-secrets-'));
+  dataDir = join(parent, 'not', 'there', 'yet');
+});
+afterEach(() => rm(parent, { recursive: true }));
+
+describe.each([
+  ['the signing key', signingKey, 'signing-key.pem'],
+  ['the internal secret', internalSecret, 'internal-secret'],
+])('%s', (_what, secret, file) => {
+  test('is used as it is given, and nothing is written', async () => {
+    expect(await secret('given', dataDir)).toBe('given');
+    expect(await readdir(parent)).toEqual([]);
+  });
+
+  test('is made at the first start, for its owner only, and kept', async () => {
+    const made = await secret(null, dataDir);
+    expect(made.length).toBeGreaterThanOrEqual(32);
+    expect((await stat(join(dataDir, file))).mode & 0o777).toBe(0o600);
+    expect((await readFile(join(dataDir, file), 'utf8')).trim()).toBe(made);
+    expect(await secret(null, dataDir)).toBe(made);
+    expect(await readdir(dataDir)).toEqual([file]);
+  });
+
+  test('is one and the same for all that start at once', async () => {
+    const made = await Promise.all(Array.from({ length: 10 }, () => secret(null, dataDir)));
+    expect(new Set(made).size).toBe(1);
+    expect(await readdir(dataDir)).toEqual([file]);
+  });
+
+  test('is another one in another folder', async () => {
+    expect(await secret(null, dataDir)).not.toBe(await secret(null, join(parent, 'other')));
+  });
+});
+
+test('the signing key that is made is one that signs', async () => {
+  expect((await createSigner(await signingKey(null, dataDir))).publicKeys.keys).toHaveLength(1);
+});
+
+test.each(['', '\n', 'short\n'])('an internal secret that was damaged to %j is refused and not replaced', async (text) => {
+  await internalSecret(null, dataDir);
+  await writeFile(join(dataDir, 'internal-secret'), text);
+  await expect(internalSecret(null, dataDir)).rejects.toThrow(/internal-secret is damaged/);
+  expect(await readFile(join(dataDir, 'internal-secret'), 'utf8')).toBe(text);
+});
