@@ -34,7 +34,7 @@ describe('without any setting', () => {
     adminEmail: 'admin@fleetflag.local',
     adminPassword: null,
     databaseUrl: null,
-    redisUrl: null,
+    redis: null,
     clickhouseUrl: null,
     signingKey: null,
     internalSecret: null,
@@ -72,7 +72,8 @@ describe('a setting that is given', () => {
     ['FLEETFLAG_ADMIN_EMAIL', { FLEETFLAG_ADMIN_EMAIL: 'a@b' }, { adminEmail: 'a@b' }],
     ['FLEETFLAG_ADMIN_PASSWORD', { FLEETFLAG_ADMIN_PASSWORD: 'p'.repeat(12) }, { adminPassword: 'p'.repeat(12) }],
     ['DATABASE_URL', { DATABASE_URL: 'postgres://u:p@db/x' }, { databaseUrl: 'postgres://u:p@db/x' }],
-    ['REDIS_URL', { REDIS_URL: 'rediss://cache:6380' }, { redisUrl: 'rediss://cache:6380' }],
+    ['REDIS_URL', { REDIS_URL: 'rediss://cache:6380' }, { redis: 'rediss://cache:6380' }],
+    ['REDIS_SENTINELS', { REDIS_SENTINELS: 's1:26379, [::1]:26380', REDIS_SENTINEL_NAME: 'primary' }, { redis: { sentinels: [{ host: 's1', port: 26379 }, { host: '::1', port: 26380 }], name: 'primary' } }],
     ['CLICKHOUSE_URL', { CLICKHOUSE_URL: 'https://metrics' }, { clickhouseUrl: 'https://metrics' }],
     ['FLEETFLAG_SIGNING_KEY', { FLEETFLAG_SIGNING_KEY: '{"kty":"OKP"}' }, { signingKey: '{"kty":"OKP"}' }],
     ['FLEETFLAG_INTERNAL_SECRET', { FLEETFLAG_INTERNAL_SECRET: SECRET }, { internalSecret: SECRET }],
@@ -121,6 +122,14 @@ describe('a setting that is wrong', () => {
     expect(found).toHaveLength(1);
     expect(found[0]).toMatch(new RegExp(`^${name} `));
     expect(found[0]).not.toContain(HIDDEN);
+  });
+
+  test.each([
+    ['a list that is none', { REDIS_SENTINELS: 's1', REDIS_SENTINEL_NAME: 'x' }, 'REDIS_SENTINELS'],
+    ['no name to ask them for', { REDIS_SENTINELS: 's1:26379' }, 'REDIS_SENTINEL_NAME'],
+    ['a server beside them', { REDIS_SENTINELS: 's1:26379', REDIS_SENTINEL_NAME: 'x', REDIS_URL: 'redis://cache' }, 'REDIS_URL'],
+  ])('sentinels with %s are a fault', (_what, environment, name) => {
+    expect(faults(environment)).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
   });
 
   test('does not hide another: all are named at once, each once, in one message', () => {

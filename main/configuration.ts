@@ -14,6 +14,15 @@ export class ConfigurationError extends Error {
   }
 }
 
+/** One Redis server by its URL, or the primary that sentinels watch. */
+export type RedisTarget = string | { readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string };
+
+/** `host:port`, or null for what is not that. */
+function readAddress(address: string): { host: string; port: number } | null {
+  const [, host, port] = /^\[?([^\s\]]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
+  return host !== undefined && Number(port) > 0 && Number(port) <= 65_535 ? { host, port: Number(port) } : null;
+}
+
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 export interface Configuration {
@@ -27,7 +36,7 @@ export interface Configuration {
   /** Null: the embedded server in `dataDir`. */
   readonly databaseUrl: string | null;
   /** Null: in process. */
-  readonly redisUrl: string | null;
+  readonly redis: RedisTarget | null;
   /** Null: the embedded engine in `dataDir`. */
   readonly clickhouseUrl: string | null;
   /** The text of a JWK or PEM. Null: created in `dataDir` at first start. */
@@ -49,7 +58,9 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   FLEETFLAG_ADMIN_EMAIL: 'E-mail of the administrator created at the first start. Default admin@fleetflag.local.',
   FLEETFLAG_ADMIN_PASSWORD: 'Password of that administrator, 12 characters or more. Generated and printed once when absent.',
   DATABASE_URL: 'PostgreSQL 15 or newer, postgresql://…. The embedded server when absent; required when distributed.',
-  REDIS_URL: 'Redis 7, redis://… or rediss://…. In process when absent; required when distributed.',
+  REDIS_URL: 'Redis 7, redis://… or rediss://…. In process when absent; required when distributed, unless REDIS_SENTINELS is set.',
+  REDIS_SENTINELS: 'In place of REDIS_URL: the sentinels of a highly available Redis, host:port, separated by commas.',
+  REDIS_SENTINEL_NAME: 'The name under which the sentinels watch the primary. Required with REDIS_SENTINELS.',
   CLICKHOUSE_URL: 'ClickHouse 23.8 or newer, http://… or https://…. The embedded engine when absent.',
   FLEETFLAG_SIGNING_KEY: 'Ed25519 private key that signs flag definitions: a JWK, a PEM, or the path of a file with either. Created in the data folder when absent.',
   FLEETFLAG_INTERNAL_SECRET: 'Shared by gateway and subgraphs, 32 characters or more. Created in the data folder when absent; required when distributed.',
@@ -97,6 +108,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     }
     return value;
   };
+  const list = (name: string) => (text(name) ?? '').split(',').flatMap((item) => item.trim() || []);
   const switched = (name: string, fallback: boolean) => oneOf(name, ['on', 'off'], fallback ? 'on' : 'off') === 'on';
 
   const portText = text('PORT') ?? `${DEFAULT_PORTS[role === 'control-plane' ? 'gateway' : role]}`;
@@ -124,9 +136,15 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
 
   const databaseUrl = url('DATABASE_URL', ['postgresql:', 'postgres:']);
   const redisUrl = url('REDIS_URL', ['redis:', 'rediss:']);
+  const sentinels = list('REDIS_SENTINELS').map(readAddress);
+  const sentinelName = text('REDIS_SENTINEL_NAME');
+  if (sentinels.includes(null)) faults.push('REDIS_SENTINELS is not a list of host:port, separated by commas.');
+  if (sentinels.length > 0 && sentinelName === null) faults.push('REDIS_SENTINEL_NAME is not set; REDIS_SENTINELS needs it.');
+  if (sentinels.length > 0 && redisUrl !== null) faults.push('REDIS_URL and REDIS_SENTINELS are both set; one of them names the server.');
+  const redis = sentinels.length > 0 ? { sentinels: sentinels.flatMap((address) => address ?? []), name: sentinelName ?? '' } : redisUrl;
   const clickhouseUrl = url('CLICKHOUSE_URL', ['http:', 'https:']);
   if (role !== 'control-plane') {
-    const required = { FLEETFLAG_INTERNAL_SECRET: internalSecret, REDIS_URL: redisUrl, ...(role !== 'gateway' && { DATABASE_URL: databaseUrl }) };
+    const required = { FLEETFLAG_INTERNAL_SECRET: internalSecret, REDIS_URL: redis, ...(role !== 'gateway' && { DATABASE_URL: databaseUrl }) };
     for (const [name, value] of Object.entries(required)) {
       if (value === null) faults.push(`${name} is not set; a service of its own (${role}) needs it.`);
     }
@@ -147,7 +165,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     adminEmail,
     adminPassword,
     databaseUrl,
-    redisUrl,
+    redis,
     clickhouseUrl,
     signingKey,
     internalSecret,

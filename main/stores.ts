@@ -28,8 +28,8 @@ export async function openPostgres(configuration: Configuration, closing: Closin
 
 /** Redis, or its two parts in this process. */
 export async function openCache(configuration: Configuration, closing: Closing, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore }> {
-  const { redisUrl } = configuration;
-  const cache = redisUrl === null ? { bus: createInProcessBus(), store: createInProcessStore() } : await openRedis(redisUrl, logger);
+  const { redis } = configuration;
+  const cache = redis === null ? { bus: createInProcessBus(), store: createInProcessStore() } : await openRedis(redis, logger);
   closing.add(() => Promise.all([cache.bus.close(), cache.store.close()]));
   return cache;
 }

@@ -18,13 +18,16 @@ async function answered<T>(command: Promise<T>): Promise<T> {
   }
 }
 
+/** One server by its URL, or the primary that sentinels watch under a name. */
+export type RedisServer = string | { readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string };
+
 /**
  * Connects to Redis. Commands fail at once while the server is away (callers fall back or say so); the connections
  * themselves come back for ever, and subscriptions with them.
  *
- * @param url `redis://…` or `rediss://…`
+ * @param target `redis://…` or `rediss://…`, or the sentinels that know where the primary is
  */
-export async function openRedis(url: string, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore }> {
+export async function openRedis(target: RedisServer, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore }> {
   const settings = {
     connectTimeout: 3_000,
     // For a server that takes a command and never answers.
@@ -39,9 +42,10 @@ export async function openRedis(url: string, logger: Logger): Promise<{ bus: Bus
     lazyConnect: true,
     retryStrategy: (times: number) => Math.min(100 * times, 2_000),
   };
-  const commands = new Redis(url, settings);
+  const connect = () => (typeof target === 'string' ? new Redis(target, settings) : new Redis({ ...settings, sentinels: [...target.sentinels], name: target.name, sentinelRetryStrategy: settings.retryStrategy }));
+  const commands = connect();
   // A connection that subscribes can do nothing else (Redis protocol).
-  const subscriber = new Redis(url, settings);
+  const subscriber = connect();
   for (const [role, connection] of [['commands', commands], ['subscriber', subscriber]] as const) {
     connection.on('error', (error: Error) => logger.warn({ err: error, role }, 'Redis'));
   }
@@ -50,7 +54,7 @@ export async function openRedis(url: string, logger: Logger): Promise<{ bus: Bus
   if (failure !== undefined) {
     commands.disconnect();
     subscriber.disconnect();
-    throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis does not answer at REDIS_URL.', {}, { cause: failure.reason });
+    throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis does not answer (REDIS_URL or REDIS_SENTINELS).', {}, { cause: failure.reason });
   }
 
   const channels = new Map<string, { readonly listeners: Set<(message: string) => void>; readonly subscribed: Promise<unknown> }>();
