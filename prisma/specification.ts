@@ -154,6 +154,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
         'CREATE_FLAG', 'UPDATE_FLAG', 'DELETE_FLAG', 'ARCHIVE_FLAG', 'CREATE_RULE', 'UPDATE_RULE', 'DELETE_RULE', 'KILL_SWITCH', 'ENABLE_FLAG', 'DISABLE_FLAG',
         // ours
         'RELEASE_KILL_SWITCH', 'SIGN_IN', 'SIGN_IN_FAILED', 'REGISTER_VEHICLES', 'ISSUE_VEHICLE_TOKEN', 'CREATE_USER', 'UPDATE_USER', 'CREATE_EXPERIMENT', 'UPDATE_EXPERIMENT',
+        'REQUEST_CHANGE', 'APPROVE_CHANGE', 'REJECT_CHANGE', 'CANCEL_CHANGE',
       ]),
     },
     indexes: {
@@ -275,6 +276,34 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     },
     indexes: { idx_flag_tombstones_env_revision: 'btree (environment, revision)' },
     commented: ['revision', 'signed_definition'],
+  },
+  change_requests: {
+    columns: {
+      ...ID,
+      flag_id: 'uuid NOT NULL',
+      action: `${text(50)} NOT NULL`,
+      flag_revision: 'bigint NOT NULL',
+      before_value: 'jsonb',
+      after_value: 'jsonb',
+      proposed: 'jsonb NOT NULL',
+      status: `${text(20)} NOT NULL DEFAULT 'pending'::character varying`,
+      requested_by: 'uuid NOT NULL',
+      reviewed_by: 'uuid',
+      comment: 'text',
+      reviewed_at: TIME,
+      ...TIMES,
+    },
+    constraints: {
+      change_requests_pkey: 'PRIMARY KEY (id)',
+      change_requests_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
+      change_requests_requested_by_fkey: 'FOREIGN KEY (requested_by) REFERENCES users(id)',
+      change_requests_reviewed_by_fkey: 'FOREIGN KEY (reviewed_by) REFERENCES users(id)',
+      change_requests_status_check: oneOf('status', ['pending', 'approved', 'rejected', 'cancelled']),
+      change_requests_two_people:
+        "CHECK ((((status)::text <> ALL ((ARRAY['approved'::character varying, 'rejected'::character varying])::text[])) OR ((reviewed_by IS NOT NULL) AND (reviewed_by <> requested_by))))",
+    },
+    indexes: { idx_change_requests_flag_id: 'btree (flag_id)', idx_change_requests_status: 'btree (status, created_at DESC)' },
+    commented: ['flag_revision', 'proposed'],
   },
   audit_chain: {
     columns: { id: 'smallint NOT NULL DEFAULT 1', position: 'bigint NOT NULL DEFAULT 0', hash: HASH },

@@ -19,6 +19,8 @@ const READERS = { nobody: false, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], ap
 const WRITERS = { nobody: false, users: ['WRITE', 'ADMIN'], apiKeys: ['WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
 /** Stopping a feature must never wait for somebody with the right to configure it. */
 const STOPPERS = { ...WRITERS, users: ['WRITE', 'SAFETY', 'ADMIN'] } as const satisfies Permission;
+/** Who reviews what a second person has to agree to. */
+const REVIEWERS = { nobody: false, users: ['SAFETY', 'ADMIN'], apiKeys: [], vehicle: 'never' } as const satisfies Permission;
 const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
 const ANYBODY = { nobody: true, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'always' } as const satisfies Permission;
 
@@ -26,6 +28,7 @@ const ANYBODY = { nobody: true, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], api
 export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.flag': READERS,
   'Query.flags': READERS,
+  'Query.changeRequests': READERS,
   'Query.evaluateFlag': READERS,
   'Query.evaluateFlags': READERS,
   'Query.flagSync': { ...READERS, vehicle: 'ownEnvironment' },
@@ -47,6 +50,9 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.deleteRule': WRITERS,
   'Mutation.killSwitch': STOPPERS,
   'Mutation.releaseKillSwitch': STOPPERS,
+  'Mutation.approveChangeRequest': REVIEWERS,
+  'Mutation.rejectChangeRequest': REVIEWERS,
+  'Mutation.cancelChangeRequest': STOPPERS,
   'Mutation.registerVehicles': WRITERS,
   'Mutation.issueVehicleToken': WRITERS,
   'Mutation.createExperiment': WRITERS,
@@ -59,6 +65,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs in.
   User: { ...READERS, nobody: true },
   'Flag.history': READERS,
+  'Flag.changeRequests': READERS,
+  ChangeRequest: READERS,
   'Flag.experiments': READERS,
 };
 

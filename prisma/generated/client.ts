@@ -91,3 +91,8 @@ export type Environment = Prisma.EnvironmentModel
  * A flag that has left an environment.
  */
 export type FlagTombstone = Prisma.FlagTombstoneModel
+/**
+ * Model ChangeRequest
+ * A change of an ASIL-D flag that waits, or waited, for a second person.
+ */
+export type ChangeRequest = Prisma.ChangeRequestModel

@@ -1,18 +1,22 @@
 /**
  * The one way in which a flag changes: one transaction that locks, edits, counts up the revision, signs, writes and
- * records, and then one announcement. Source: design.md, "Revisions: how nothing is ever missed".
+ * records, and then one announcement. A change that needs a second person stops after the edit and waits as a change
+ * request, which takes the same way when it is approved. Source: design.md, "Revisions" and "Safety".
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { FleetFlagError } from '../../core/errors.ts';
-import { FLAG_KEY_PATTERN, type Environment, type JsonValue } from '../../core/model.ts';
+import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } from '../../core/model.ts';
+import { needsSecondPerson } from '../../core/policy/safety-policy.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
-import { flagContent, type Flag } from './flag.ts';
+import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './change-request.ts';
+import { flagContent, withContent, type Flag } from './flag.ts';
+import { restamp, stamp } from './revision.ts';
 import type { Signer } from './signing.ts';
-import { insertFlag, lockFlag, nextRevision, putTombstone, removeTombstone, saveFlag, type Transaction } from './store.ts';
+import { insertFlag, lockFlag, saveFlag, type Transaction } from './store.ts';
 
 /** The bus channel on which a committed change is announced; the message is the environment's name. */
 export const FLAGS_CHANGED = 'flags-changed';
@@ -24,23 +28,58 @@ export interface FlagEdit {
   readonly action: AuditAction;
   /** The flag as it should become. Pure: what it changes is found by comparing. Throws what is refused. */
   readonly edit: (flag: Flag) => Flag;
-  /** What the audit row shows; by default the whole content before and after. */
+  /** What the audit row and a reviewer are shown; by default the whole content before and after. */
   readonly record?: (before: Flag, after: Flag) => { before: JsonValue; after: JsonValue };
 }
 
+/** What has become of a change: the flag as it now is, and the request where it waits for a second person. */
+export interface FlagChange {
+  readonly flag: Flag;
+  readonly applied: boolean;
+  readonly changeRequest: ChangeRequest | null;
+}
+
 export interface FlagChanges {
-  create(identity: CallerIdentity, draft: (at: Date) => Flag): Promise<Flag>;
-  /** Gives the flag as it then is. An edit that changes nothing leaves the revision alone and no trace. */
-  edit(identity: CallerIdentity, edit: FlagEdit): Promise<Flag>;
+  create(identity: CallerIdentity, draft: (at: Date) => Flag): Promise<FlagChange>;
+  /** An edit that changes nothing leaves the revision alone and no trace. */
+  edit(identity: CallerIdentity, edit: FlagEdit): Promise<FlagChange>;
+  /**
+   * Applies a change request in the name of who asked for it.
+   *
+   * @param find locks the request and throws when the caller may not approve it
+   * @throws CONFLICT when its flag has changed since
+   */
+  approve(identity: CallerIdentity, find: (tx: Transaction) => Promise<ChangeRequest>, comment: string | null): Promise<ChangeRequest>;
 }
 
 /** Waiting for a lock is bounded: a change that cannot be made soon is better refused than queued. */
-const TRANSACTION = { maxWait: 5_000, timeout: 10_000 } as const;
+export const TRANSACTION = { maxWait: 5_000, timeout: 10_000 } as const;
 
 const notFound = (what: FlagEdit['flag']) =>
   'key' in what
     ? new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(what.key)}.`, { field: 'key' })
     : new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
+
+/** The user behind a call; a change that two people must agree on needs people. */
+export function personOf({ caller }: CallerIdentity): string {
+  if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
+  throw new FleetFlagError('FORBIDDEN', 'This takes a person: it is signed with a name.');
+}
+
+/** Refuses what was made against another revision of the flag, and anything on an archived one. */
+function checkCurrent(flag: Flag, expectedRevision: number | null | undefined): void {
+  const { key, revision: currentRevision } = flag;
+  if (typeof expectedRevision === 'number' && expectedRevision !== currentRevision) {
+    throw new FleetFlagError('CONFLICT', `${key} has changed since revision ${expectedRevision}.`, { currentRevision });
+  }
+  if (flag.archivedAt !== null) throw new FleetFlagError('CONFLICT', `${key} is archived and cannot change.`, { currentRevision });
+}
+
+/** What the audit row of an approved change shows beside the change: both people. */
+function withBothPeople(after: JsonValue, request: ChangeRequest, approvedBy: string): JsonObject {
+  const content = typeof after === 'object' && after !== null && !Array.isArray(after) ? after : {};
+  return { ...content, changeRequest: { id: request.id, requestedBy: request.requestedById, approvedBy } };
+}
 
 export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus, logger: Logger): FlagChanges {
   /** Announcements only make changes arrive sooner: losing one must not turn a committed change into an error. */
@@ -50,73 +89,79 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
     }
   };
 
-  const stamped = async (tx: Transaction, flag: Flag): Promise<Flag> => {
-    const numbered = { ...flag, revision: await nextRevision(tx, flag.environment) };
-    return { ...numbered, signedDefinition: await signer.definition(numbered) };
+  const write = async (tx: Transaction, before: Flag, edited: Flag, by: string | null): Promise<Flag> => {
+    const after = await restamp(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
+    await saveFlag(tx, before, after);
+    return after;
   };
 
-  /** Takes `flag` out of `environment`: a new revision there and a tombstone for those who were away. */
-  const leave = async (tx: Transaction, environment: Environment, key: string): Promise<{ revision: number; jws: string }> => {
-    const revision = await nextRevision(tx, environment);
-    const jws = await signer.tombstone(environment, key, revision);
-    await putTombstone(tx, environment, key, revision, jws);
-    return { revision, jws };
-  };
-
-  /** The two environments' rows in one order for all, or two promotions crossing would block each other. */
-  const move = async (tx: Transaction, before: Flag, after: Flag): Promise<Flag> => {
-    const [first] = [before.environment, after.environment].sort();
-    const leaveFirst = first === before.environment;
-    if (leaveFirst) await leave(tx, before.environment, before.key);
-    const moved = await stamped(tx, after);
-    if (!leaveFirst) await leave(tx, before.environment, before.key);
-    await removeTombstone(tx, after.environment, after.key);
-    return moved;
+  /** Puts the change by, with a row in the trail; the flag stays as it is. */
+  const request = async (tx: Transaction, identity: CallerIdentity, flag: Flag, edited: Flag, action: AuditAction, values: { before: JsonValue; after: JsonValue }): Promise<FlagChange> => {
+    const changeRequest = await insertChangeRequest(tx, { flag, edited, action, requestedById: personOf(identity), ...values });
+    const after = { changeRequest: changeRequest.id, action, proposed: values.after };
+    await appendAudit(tx, identity, { action: 'REQUEST_CHANGE', flagId: flag.id, before: values.before, after });
+    return { flag, applied: false, changeRequest };
   };
 
   return {
     async create(identity, draft) {
       const flag = await prisma.$transaction(async (tx) => {
-        const created = await stamped(tx, draft(new Date()));
+        const created = await stamp(tx, signer, draft(new Date()));
         await insertFlag(tx, created);
         await appendAudit(tx, identity, { action: 'CREATE_FLAG', flagId: created.id, after: flagContent(created) });
         return created;
       }, TRANSACTION);
       announce(flag.environment);
-      return flag;
+      return { flag, applied: true, changeRequest: null };
     },
 
     async edit(identity, { flag: by, expectedRevision, action, edit, record }) {
       const environments: Environment[] = [];
-      const flag = await prisma.$transaction(async (tx) => {
+      const change = await prisma.$transaction(async (tx): Promise<FlagChange> => {
         const before = 'key' in by && !FLAG_KEY_PATTERN.test(by.key) ? null : await lockFlag(tx, by);
         if (before === null) throw notFound(by);
-        const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { currentRevision: before.revision });
-        if (typeof expectedRevision === 'number' && expectedRevision !== before.revision) {
-          throw conflict(`${before.key} has changed since revision ${expectedRevision}.`);
-        }
-        if (before.archivedAt !== null) throw conflict(`${before.key} is archived and cannot change.`);
+        checkCurrent(before, expectedRevision);
 
         const edited = edit(before);
         const content = flagContent(edited);
-        if (isDeepStrictEqual(content, flagContent(before))) return before;
-        const draft: Flag = { ...edited, updatedAt: new Date(), updatedById: identity.caller.kind === 'user' ? identity.caller.userId : null };
+        if (isDeepStrictEqual(content, flagContent(before))) return { flag: before, applied: true, changeRequest: null };
+        const values = record?.(before, edited) ?? { before: flagContent(before), after: content };
+        if (needsSecondPerson(before, edited, action)) return request(tx, identity, before, edited, action, values);
 
-        let after: Flag;
-        if (draft.archivedAt !== null) {
-          const { revision, jws } = await leave(tx, before.environment, before.key);
-          after = { ...draft, revision, signedDefinition: jws };
-        } else if (draft.environment !== before.environment) after = await move(tx, before, draft);
-        else after = await stamped(tx, draft);
-
-        await saveFlag(tx, before, after);
-        const values = record?.(before, after) ?? { before: flagContent(before), after: content };
-        await appendAudit(tx, identity, { action, flagId: after.id, ...values });
-        environments.push(before.environment, after.environment);
-        return after;
+        const flag = await write(tx, before, edited, identity.caller.kind === 'user' ? identity.caller.userId : null);
+        await appendAudit(tx, identity, { action, flagId: flag.id, ...values });
+        environments.push(before.environment, flag.environment);
+        return { flag, applied: true, changeRequest: null };
       }, TRANSACTION);
       announce(...environments);
-      return flag;
+      return change;
+    },
+
+    async approve(identity, find, comment) {
+      const approvedBy = personOf(identity);
+      const environments: Environment[] = [];
+      const approved = await prisma.$transaction(async (tx) => {
+        const change = await find(tx);
+        const before = await lockFlag(tx, { id: change.flagId });
+        if (before === null) throw new Error(`The flag of change request ${change.id} is gone`);
+        checkCurrent(before, change.flagRevision);
+
+        const flag = await write(tx, before, withContent(before, change.proposed, new Date()), change.requestedById);
+        const decided = await decideChangeRequest(tx, change.id, { status: 'approved', reviewedById: approvedBy, comment });
+        const decision = { changeRequest: change.id, action: change.action, requestedBy: change.requestedById, comment };
+        await appendAudit(tx, identity, { action: 'APPROVE_CHANGE', flagId: flag.id, after: decision });
+        await appendAudit(tx, identity, {
+          action: change.action,
+          flagId: flag.id,
+          userId: change.requestedById,
+          before: change.before,
+          after: withBothPeople(change.after, change, approvedBy),
+        });
+        environments.push(before.environment, flag.environment);
+        return decided;
+      }, TRANSACTION);
+      announce(...environments);
+      return approved;
     },
   };
 }

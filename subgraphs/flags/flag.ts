@@ -1,7 +1,8 @@
 /**
  * A flag as the control plane keeps it: what evaluation needs (core/model.ts) and what people need beside it.
  */
-import type { FlagDefinition, JsonObject, RuleDefinition } from '../../core/model.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { Environment, FlagDefinition, JsonObject, JsonValue, RuleDefinition, SafetyLevel } from '../../core/model.ts';
 
 export interface Rule extends RuleDefinition {
   readonly variant: string | null;
@@ -46,5 +47,26 @@ export function flagContent(flag: Flag): JsonObject {
     environment,
     archived: archivedAt !== null,
     rules: flag.rules.map(ruleContent),
+  };
+}
+
+/** `flag` with the content that `flagContent` gave of an edited state of it. Rules that are as they were stay the same objects. */
+export function withContent(flag: Flag, content: JsonObject, at: Date): Flag {
+  const present = new Map(flag.rules.map((rule) => [rule.id, rule]));
+  const rules = (content['rules'] as unknown as RuleDefinition[]).map((rule): Rule => {
+    const was = present.get(rule.id);
+    if (was !== undefined && isDeepStrictEqual(ruleContent(was), rule)) return was;
+    return { ...rule, variant: rule.variant ?? null, createdAt: was?.createdAt ?? at, updatedAt: at };
+  });
+  return {
+    ...flag,
+    name: content['name'] as string,
+    description: content['description'] as string | null,
+    defaultValue: content['defaultValue'] as JsonValue,
+    enabled: content['enabled'] as boolean,
+    safetyLevel: content['safetyLevel'] as SafetyLevel,
+    environment: content['environment'] as Environment,
+    archivedAt: content['archived'] === true ? (flag.archivedAt ?? at) : null,
+    rules,
   };
 }

@@ -16,6 +16,8 @@ import type { FlagChangeEvent, FlagFeed } from './feed.ts';
 import type { Flag, Rule } from './flag.ts';
 import type { CreateFlagInput, FlagService, RuleInput, UpdateFlagInput, UpdateRuleInput } from './service.ts';
 import type { FlagSearch } from './store.ts';
+import type { ChangeRequest, ChangeRequestStatus } from './change-request.ts';
+import type { ChangeRequestService } from './change-request-service.ts';
 import type { SyncService } from './sync.ts';
 
 export interface FlagsServices {
@@ -23,6 +25,7 @@ export interface FlagsServices {
   readonly flags: FlagService;
   readonly sync: SyncService;
   readonly feed: FlagFeed;
+  readonly requests: ChangeRequestService;
   readonly byId: DataLoader<string, Flag | null>;
   readonly byKey: DataLoader<string, Flag | null>;
 }
@@ -40,8 +43,6 @@ export function flagLoaders(flags: FlagService): Pick<FlagsServices, 'byId' | 'b
 }
 
 const userReference = (id: string | null) => (id === null ? null : { __typename: 'User', id });
-
-const applied = async (change: Promise<Flag>) => ({ flag: await change, applied: true });
 
 function readContext(context: EvaluationContext): EvaluationContext {
   const { attributes } = context;
@@ -63,6 +64,9 @@ function ruleId(id: string): string {
   return id;
 }
 
+/** What is reviewed is one of these. */
+type Decision = { id: string; comment?: string | null };
+
 type Change<Input = unknown> = { key: string; flagKey: string; id: string; input: Input; expectedRevision?: number | null; reason: string };
 
 export const resolvers: Resolvers = {
@@ -70,6 +74,7 @@ export const resolvers: Resolvers = {
   SafetyLevel: ENUMS.SafetyLevel,
   FlagType: ENUMS.FlagType,
   RuleType: ENUMS.RuleType,
+  ChangeRequestStatus: ENUMS.ChangeRequestStatus,
 
   Query: {
     flag: (_: unknown, { key }: { key: string }, { services }: Context) => services.byKey.load(key),
@@ -89,31 +94,36 @@ export const resolvers: Resolvers = {
     async evaluateFlags(_: unknown, args: { environment: Environment; context: EvaluationContext }, { services }: Context) {
       return evaluateAll(services, args.environment, await withRegisteredFacts(services.prisma, readContext(args.context)));
     },
+    changeRequests: (_: unknown, { status }: { status?: ChangeRequestStatus | null }, { services }: Context) =>
+      services.requests.list(status ? { status } : {}),
     flagSync: (_: unknown, args: { environment: Environment; since?: number | null }, { services }: Context) =>
       services.sync.sync(args.environment, args.since ?? 0),
   },
 
   Mutation: {
     createFlag: (_: unknown, { input }: Change<CreateFlagInput>, { services, identity }: Context) =>
-      applied(services.flags.createFlag(identity, input)),
+      services.flags.createFlag(identity, input),
     updateFlag: (_: unknown, { key, input, expectedRevision }: Change<UpdateFlagInput>, { services, identity }: Context) =>
-      applied(services.flags.updateFlag(identity, key, input, expectedRevision)),
+      services.flags.updateFlag(identity, key, input, expectedRevision),
     enableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
-      applied(services.flags.setEnabled(identity, key, true, expectedRevision)),
+      services.flags.setEnabled(identity, key, true, expectedRevision),
     disableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
-      applied(services.flags.setEnabled(identity, key, false, expectedRevision)),
+      services.flags.setEnabled(identity, key, false, expectedRevision),
     archiveFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
-      applied(services.flags.archiveFlag(identity, key, expectedRevision)),
+      services.flags.archiveFlag(identity, key, expectedRevision),
     createRule: (_: unknown, { flagKey, input, expectedRevision }: Change<RuleInput>, { services, identity }: Context) =>
-      applied(services.flags.createRule(identity, flagKey, input, expectedRevision)),
+      services.flags.createRule(identity, flagKey, input, expectedRevision),
     updateRule: (_: unknown, { id, input, expectedRevision }: Change<UpdateRuleInput>, { services, identity }: Context) =>
-      applied(services.flags.updateRule(identity, ruleId(id), input, expectedRevision)),
+      services.flags.updateRule(identity, ruleId(id), input, expectedRevision),
     deleteRule: (_: unknown, { id, expectedRevision }: Change, { services, identity }: Context) =>
-      applied(services.flags.deleteRule(identity, ruleId(id), expectedRevision)),
+      services.flags.deleteRule(identity, ruleId(id), expectedRevision),
     killSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
-      applied(services.flags.killSwitch(identity, flagKey, reason)),
+      services.flags.killSwitch(identity, flagKey, reason),
     releaseKillSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
-      applied(services.flags.releaseKillSwitch(identity, flagKey, reason)),
+      services.flags.releaseKillSwitch(identity, flagKey, reason),
+    approveChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) => services.requests.approve(identity, id, comment),
+    rejectChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) => services.requests.reject(identity, id, comment ?? ''),
+    cancelChangeRequest: (_: unknown, { id }: Decision, { services, identity }: Context) => services.requests.cancel(identity, id),
   },
 
   Subscription: {
@@ -131,6 +141,15 @@ export const resolvers: Resolvers = {
     killed: (flag: Flag) => isKilled(flag.rules),
     createdBy: (flag: Flag) => userReference(flag.createdById),
     updatedBy: (flag: Flag) => userReference(flag.updatedById),
+    changeRequests: (flag: Flag, { status }: { status?: ChangeRequestStatus | null }, { services }: Context) =>
+      services.requests.list({ flagId: flag.id, ...(status && { status }) }),
+  },
+
+  ChangeRequest: {
+    __resolveReference: async ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? ((await services.requests.byIds([id]))[0] ?? null) : null),
+    flag: (request: ChangeRequest, _: unknown, { services }: Context) => services.byId.load(request.flagId),
+    requestedBy: (request: ChangeRequest) => userReference(request.requestedById),
+    reviewedBy: (request: ChangeRequest) => userReference(request.reviewedById),
   },
 
   Rule: {

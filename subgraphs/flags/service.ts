@@ -11,7 +11,7 @@ import { validateFlagDescription, validateFlagKey, validateFlagName } from '../.
 import { validateRuleInput } from '../../core/rules/validate-rule.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
-import type { FlagChanges, FlagEdit } from './change.ts';
+import type { FlagChange, FlagChanges, FlagEdit } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
 import { findFlags, searchFlags, type FlagSearch } from './store.ts';
 
@@ -80,7 +80,7 @@ export class FlagService {
   }
 
   /** Throws BAD_USER_INPUT, or CONFLICT when the key is taken (in any environment, archived or not). */
-  async createFlag(identity: CallerIdentity, input: CreateFlagInput): Promise<Flag> {
+  async createFlag(identity: CallerIdentity, input: CreateFlagInput): Promise<FlagChange> {
     validateFlagKey(input.key, 'input.key');
     validateFlagName(input.name, 'input.name');
     const description = validateFlagDescription(input.description, 'input.description');
@@ -115,7 +115,7 @@ export class FlagService {
     }
   }
 
-  async updateFlag(identity: CallerIdentity, key: string, input: UpdateFlagInput, expectedRevision: Revision): Promise<Flag> {
+  async updateFlag(identity: CallerIdentity, key: string, input: UpdateFlagInput, expectedRevision: Revision): Promise<FlagChange> {
     for (const field of ['name', 'defaultValue', 'safetyLevel', 'environment'] as const) {
       // null is a value of a json flag; for the others there is nothing that it could mean.
       if (input[field] === null && field !== 'defaultValue') throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
@@ -140,12 +140,12 @@ export class FlagService {
     });
   }
 
-  async setEnabled(identity: CallerIdentity, key: string, enabled: boolean, expectedRevision: Revision): Promise<Flag> {
+  async setEnabled(identity: CallerIdentity, key: string, enabled: boolean, expectedRevision: Revision): Promise<FlagChange> {
     const action = enabled ? 'ENABLE_FLAG' : 'DISABLE_FLAG';
     return this.changes.edit(identity, { flag: { key }, expectedRevision, action, edit: (flag) => ({ ...flag, enabled }) });
   }
 
-  async archiveFlag(identity: CallerIdentity, key: string, expectedRevision: Revision): Promise<Flag> {
+  async archiveFlag(identity: CallerIdentity, key: string, expectedRevision: Revision): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { key },
       expectedRevision,
@@ -154,7 +154,7 @@ export class FlagService {
     });
   }
 
-  async createRule(identity: CallerIdentity, flagKey: string, input: RuleInput, expectedRevision: Revision): Promise<Flag> {
+  async createRule(identity: CallerIdentity, flagKey: string, input: RuleInput, expectedRevision: Revision): Promise<FlagChange> {
     const id = randomUUID();
     return this.changes.edit(identity, {
       flag: { key: flagKey },
@@ -165,7 +165,7 @@ export class FlagService {
     });
   }
 
-  async updateRule(identity: CallerIdentity, id: string, input: UpdateRuleInput, expectedRevision: Revision): Promise<Flag> {
+  async updateRule(identity: CallerIdentity, id: string, input: UpdateRuleInput, expectedRevision: Revision): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { ruleId: id },
       expectedRevision,
@@ -183,7 +183,7 @@ export class FlagService {
     });
   }
 
-  async deleteRule(identity: CallerIdentity, id: string, expectedRevision: Revision): Promise<Flag> {
+  async deleteRule(identity: CallerIdentity, id: string, expectedRevision: Revision): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { ruleId: id },
       expectedRevision,
@@ -197,7 +197,7 @@ export class FlagService {
     });
   }
 
-  async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<Flag> {
+  async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
     const why = checkReason(reason);
     const conditions = { force_disabled: true, reason: why };
     return this.changes.edit(identity, {
@@ -212,7 +212,7 @@ export class FlagService {
     });
   }
 
-  async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<Flag> {
+  async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
     const why = checkReason(reason);
     return this.changes.edit(identity, {
       flag: { key: flagKey },

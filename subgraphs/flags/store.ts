@@ -75,12 +75,18 @@ export async function findFlags(db: Reader, where: Prisma.FlagWhereInput): Promi
   return (await db.flag.findMany({ where, include: WITH_RULES })).map(toFlag);
 }
 
+/** How a flag to be changed is named. */
+export type FlagReference = { readonly id: string } | { readonly key: string } | { readonly ruleId: string };
+
+function lockRow(tx: Transaction, by: FlagReference): Promise<{ id: string }[]> {
+  if ('id' in by) return tx.$queryRaw`SELECT id FROM flags WHERE id = ${by.id}::uuid FOR UPDATE`;
+  if ('key' in by) return tx.$queryRaw`SELECT id FROM flags WHERE key = ${by.key} FOR UPDATE`;
+  return tx.$queryRaw`SELECT f.id FROM flags f JOIN rules r ON r.flag_id = f.id WHERE r.id = ${by.ruleId}::uuid FOR UPDATE OF f`;
+}
+
 /** Takes the flag's row lock until the transaction ends, so that edits of one flag follow each other. */
-export async function lockFlag(tx: Transaction, by: { key: string } | { ruleId: string }): Promise<Flag | null> {
-  const [row] =
-    'key' in by
-      ? await tx.$queryRaw<{ id: string }[]>`SELECT id FROM flags WHERE key = ${by.key} FOR UPDATE`
-      : await tx.$queryRaw<{ id: string }[]>`SELECT f.id FROM flags f JOIN rules r ON r.flag_id = f.id WHERE r.id = ${by.ruleId}::uuid FOR UPDATE OF f`;
+export async function lockFlag(tx: Transaction, by: FlagReference): Promise<Flag | null> {
+  const [row] = await lockRow(tx, by);
   if (row === undefined) return null;
   // Read again now that the lock is held: the row may have changed while this transaction waited for it.
   const flag = await tx.flag.findUnique({ where: { id: row.id }, include: WITH_RULES });

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/bus.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
+import { ChangeRequestService } from './change-request-service.ts';
 import { createFlagChanges } from './change.ts';
 import { FlagFeed } from './feed.ts';
 import { flagLoaders, resolvers, type FlagsServices } from './resolvers.ts';
@@ -19,13 +20,15 @@ export interface FlagsOptions {
 
 /** Starts the subgraph: it follows the environments' revisions from here on, until `close`. */
 export async function startFlags({ prisma, bus, signer, logger }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
-  const flags = new FlagService(prisma, createFlagChanges(prisma, signer, bus, logger));
+  const changes = createFlagChanges(prisma, signer, bus, logger);
+  const flags = new FlagService(prisma, changes);
+  const requests = new ChangeRequestService(prisma, changes);
   const sync = new SyncService(prisma, signer);
   const feed = new FlagFeed(prisma, signer, bus, logger);
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
-    services: () => ({ prisma, flags, sync, feed, ...flagLoaders(flags) }),
+    services: () => ({ prisma, flags, requests, sync, feed, ...flagLoaders(flags) }),
     logger,
   });
   await feed.start();

@@ -12,6 +12,7 @@ export const ENUMS = {
     USER_ATTRIBUTE: 'user_attribute',
     KILL_SWITCH: 'kill_switch',
   },
+  ChangeRequestStatus: { PENDING: 'pending', APPROVED: 'approved', REJECTED: 'rejected', CANCELLED: 'cancelled' },
   VehicleStatus: { ONLINE: 'online', OFFLINE: 'offline', MAINTENANCE: 'maintenance' },
   ExperimentStatus: { DRAFT: 'draft', RUNNING: 'running', COMPLETED: 'completed', CANCELLED: 'cancelled' },
 } as const;

@@ -60,7 +60,8 @@ export const ModelName = {
   Experiment: 'Experiment',
   ApiKey: 'ApiKey',
   Environment: 'Environment',
-  FlagTombstone: 'FlagTombstone'
+  FlagTombstone: 'FlagTombstone',
+  ChangeRequest: 'ChangeRequest'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -242,6 +243,26 @@ export const FlagTombstoneScalarFieldEnum = {
 } as const
 
 export type FlagTombstoneScalarFieldEnum = (typeof FlagTombstoneScalarFieldEnum)[keyof typeof FlagTombstoneScalarFieldEnum]
+
+
+export const ChangeRequestScalarFieldEnum = {
+  id: 'id',
+  flagId: 'flagId',
+  action: 'action',
+  flagRevision: 'flagRevision',
+  beforeValue: 'beforeValue',
+  afterValue: 'afterValue',
+  proposed: 'proposed',
+  status: 'status',
+  requestedById: 'requestedById',
+  reviewedById: 'reviewedById',
+  comment: 'comment',
+  reviewedAt: 'reviewedAt',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type ChangeRequestScalarFieldEnum = (typeof ChangeRequestScalarFieldEnum)[keyof typeof ChangeRequestScalarFieldEnum]
 
 
 export const SortOrder = {

@@ -337,6 +337,7 @@ export type FlagWhereInput = {
   rules?: Prisma.RuleListRelationFilter
   experiments?: Prisma.ExperimentListRelationFilter
   auditLogs?: Prisma.AuditLogListRelationFilter
+  changeRequests?: Prisma.ChangeRequestListRelationFilter
 }
 
 export type FlagOrderByWithRelationInput = {
@@ -364,6 +365,7 @@ export type FlagOrderByWithRelationInput = {
   rules?: Prisma.RuleOrderByRelationAggregateInput
   experiments?: Prisma.ExperimentOrderByRelationAggregateInput
   auditLogs?: Prisma.AuditLogOrderByRelationAggregateInput
+  changeRequests?: Prisma.ChangeRequestOrderByRelationAggregateInput
 }
 
 export type FlagWhereUniqueInput = Prisma.AtLeast<{
@@ -394,6 +396,7 @@ export type FlagWhereUniqueInput = Prisma.AtLeast<{
   rules?: Prisma.RuleListRelationFilter
   experiments?: Prisma.ExperimentListRelationFilter
   auditLogs?: Prisma.AuditLogListRelationFilter
+  changeRequests?: Prisma.ChangeRequestListRelationFilter
 }, "id" | "key">
 
 export type FlagOrderByWithAggregationInput = {
@@ -471,6 +474,7 @@ export type FlagCreateInput = {
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateInput = {
@@ -496,6 +500,7 @@ export type FlagUncheckedCreateInput = {
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUpdateInput = {
@@ -521,6 +526,7 @@ export type FlagUpdateInput = {
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateInput = {
@@ -546,6 +552,7 @@ export type FlagUncheckedUpdateInput = {
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateManyInput = {
@@ -852,6 +859,20 @@ export type FlagUpdateOneRequiredWithoutExperimentsNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutExperimentsInput, Prisma.FlagUpdateWithoutExperimentsInput>, Prisma.FlagUncheckedUpdateWithoutExperimentsInput>
 }
 
+export type FlagCreateNestedOneWithoutChangeRequestsInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutChangeRequestsInput, Prisma.FlagUncheckedCreateWithoutChangeRequestsInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutChangeRequestsInput
+  connect?: Prisma.FlagWhereUniqueInput
+}
+
+export type FlagUpdateOneRequiredWithoutChangeRequestsNestedInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutChangeRequestsInput, Prisma.FlagUncheckedCreateWithoutChangeRequestsInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutChangeRequestsInput
+  upsert?: Prisma.FlagUpsertWithoutChangeRequestsInput
+  connect?: Prisma.FlagWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutChangeRequestsInput, Prisma.FlagUpdateWithoutChangeRequestsInput>, Prisma.FlagUncheckedUpdateWithoutChangeRequestsInput>
+}
+
 export type FlagCreateWithoutCreatedByInput = {
   id?: string
   key: string
@@ -874,6 +895,7 @@ export type FlagCreateWithoutCreatedByInput = {
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutCreatedByInput = {
@@ -898,6 +920,7 @@ export type FlagUncheckedCreateWithoutCreatedByInput = {
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutCreatedByInput = {
@@ -932,6 +955,7 @@ export type FlagCreateWithoutUpdatedByInput = {
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutUpdatedByInput = {
@@ -956,6 +980,7 @@ export type FlagUncheckedCreateWithoutUpdatedByInput = {
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutUpdatedByInput = {
@@ -1047,6 +1072,7 @@ export type FlagCreateWithoutRulesInput = {
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutRulesInput = {
@@ -1071,6 +1097,7 @@ export type FlagUncheckedCreateWithoutRulesInput = {
   signedDefinition?: string | null
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutRulesInput = {
@@ -1111,6 +1138,7 @@ export type FlagUpdateWithoutRulesInput = {
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutRulesInput = {
@@ -1135,6 +1163,7 @@ export type FlagUncheckedUpdateWithoutRulesInput = {
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateWithoutAuditLogsInput = {
@@ -1159,6 +1188,7 @@ export type FlagCreateWithoutAuditLogsInput = {
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutAuditLogsInput = {
@@ -1183,6 +1213,7 @@ export type FlagUncheckedCreateWithoutAuditLogsInput = {
   signedDefinition?: string | null
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutAuditLogsInput = {
@@ -1223,6 +1254,7 @@ export type FlagUpdateWithoutAuditLogsInput = {
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutAuditLogsInput = {
@@ -1247,6 +1279,7 @@ export type FlagUncheckedUpdateWithoutAuditLogsInput = {
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateWithoutExperimentsInput = {
@@ -1271,6 +1304,7 @@ export type FlagCreateWithoutExperimentsInput = {
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutExperimentsInput = {
@@ -1295,6 +1329,7 @@ export type FlagUncheckedCreateWithoutExperimentsInput = {
   signedDefinition?: string | null
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutExperimentsInput = {
@@ -1335,6 +1370,7 @@ export type FlagUpdateWithoutExperimentsInput = {
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutExperimentsInput = {
@@ -1358,6 +1394,123 @@ export type FlagUncheckedUpdateWithoutExperimentsInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagCreateWithoutChangeRequestsInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  signedDefinition?: string | null
+  createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
+  updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
+  rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+}
+
+export type FlagUncheckedCreateWithoutChangeRequestsInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdById?: string | null
+  updatedById?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  signedDefinition?: string | null
+  rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+}
+
+export type FlagCreateOrConnectWithoutChangeRequestsInput = {
+  where: Prisma.FlagWhereUniqueInput
+  create: Prisma.XOR<Prisma.FlagCreateWithoutChangeRequestsInput, Prisma.FlagUncheckedCreateWithoutChangeRequestsInput>
+}
+
+export type FlagUpsertWithoutChangeRequestsInput = {
+  update: Prisma.XOR<Prisma.FlagUpdateWithoutChangeRequestsInput, Prisma.FlagUncheckedUpdateWithoutChangeRequestsInput>
+  create: Prisma.XOR<Prisma.FlagCreateWithoutChangeRequestsInput, Prisma.FlagUncheckedCreateWithoutChangeRequestsInput>
+  where?: Prisma.FlagWhereInput
+}
+
+export type FlagUpdateToOneWithWhereWithoutChangeRequestsInput = {
+  where?: Prisma.FlagWhereInput
+  data: Prisma.XOR<Prisma.FlagUpdateWithoutChangeRequestsInput, Prisma.FlagUncheckedUpdateWithoutChangeRequestsInput>
+}
+
+export type FlagUpdateWithoutChangeRequestsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
+  updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
+  rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagUncheckedUpdateWithoutChangeRequestsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
 }
 
@@ -1425,6 +1578,7 @@ export type FlagUpdateWithoutCreatedByInput = {
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutCreatedByInput = {
@@ -1449,6 +1603,7 @@ export type FlagUncheckedUpdateWithoutCreatedByInput = {
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateManyWithoutCreatedByInput = {
@@ -1494,6 +1649,7 @@ export type FlagUpdateWithoutUpdatedByInput = {
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutUpdatedByInput = {
@@ -1518,6 +1674,7 @@ export type FlagUncheckedUpdateWithoutUpdatedByInput = {
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateManyWithoutUpdatedByInput = {
@@ -1550,12 +1707,14 @@ export type FlagCountOutputType = {
   rules: number
   experiments: number
   auditLogs: number
+  changeRequests: number
 }
 
 export type FlagCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   rules?: boolean | FlagCountOutputTypeCountRulesArgs
   experiments?: boolean | FlagCountOutputTypeCountExperimentsArgs
   auditLogs?: boolean | FlagCountOutputTypeCountAuditLogsArgs
+  changeRequests?: boolean | FlagCountOutputTypeCountChangeRequestsArgs
 }
 
 /**
@@ -1589,6 +1748,13 @@ export type FlagCountOutputTypeCountAuditLogsArgs<ExtArgs extends runtime.Types.
   where?: Prisma.AuditLogWhereInput
 }
 
+/**
+ * FlagCountOutputType without action
+ */
+export type FlagCountOutputTypeCountChangeRequestsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ChangeRequestWhereInput
+}
+
 
 export type FlagSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -1615,6 +1781,7 @@ export type FlagSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   rules?: boolean | Prisma.Flag$rulesArgs<ExtArgs>
   experiments?: boolean | Prisma.Flag$experimentsArgs<ExtArgs>
   auditLogs?: boolean | Prisma.Flag$auditLogsArgs<ExtArgs>
+  changeRequests?: boolean | Prisma.Flag$changeRequestsArgs<ExtArgs>
   _count?: boolean | Prisma.FlagCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["flag"]>
 
@@ -1695,6 +1862,7 @@ export type FlagInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   rules?: boolean | Prisma.Flag$rulesArgs<ExtArgs>
   experiments?: boolean | Prisma.Flag$experimentsArgs<ExtArgs>
   auditLogs?: boolean | Prisma.Flag$auditLogsArgs<ExtArgs>
+  changeRequests?: boolean | Prisma.Flag$changeRequestsArgs<ExtArgs>
   _count?: boolean | Prisma.FlagCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type FlagIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1714,6 +1882,7 @@ export type $FlagPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     rules: Prisma.$RulePayload<ExtArgs>[]
     experiments: Prisma.$ExperimentPayload<ExtArgs>[]
     auditLogs: Prisma.$AuditLogPayload<ExtArgs>[]
+    changeRequests: Prisma.$ChangeRequestPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -2146,6 +2315,7 @@ export interface Prisma__FlagClient<T, Null = never, ExtArgs extends runtime.Typ
   rules<T extends Prisma.Flag$rulesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$rulesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RulePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   experiments<T extends Prisma.Flag$experimentsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$experimentsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ExperimentPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   auditLogs<T extends Prisma.Flag$auditLogsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$auditLogsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$AuditLogPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  changeRequests<T extends Prisma.Flag$changeRequestsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$changeRequestsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2702,6 +2872,30 @@ export type Flag$auditLogsArgs<ExtArgs extends runtime.Types.Extensions.Internal
   take?: number
   skip?: number
   distinct?: Prisma.AuditLogScalarFieldEnum | Prisma.AuditLogScalarFieldEnum[]
+}
+
+/**
+ * Flag.changeRequests
+ */
+export type Flag$changeRequestsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ChangeRequest
+   */
+  select?: Prisma.ChangeRequestSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ChangeRequest
+   */
+  omit?: Prisma.ChangeRequestOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ChangeRequestInclude<ExtArgs> | null
+  where?: Prisma.ChangeRequestWhereInput
+  orderBy?: Prisma.ChangeRequestOrderByWithRelationInput | Prisma.ChangeRequestOrderByWithRelationInput[]
+  cursor?: Prisma.ChangeRequestWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ChangeRequestScalarFieldEnum | Prisma.ChangeRequestScalarFieldEnum[]
 }
 
 /**

@@ -226,6 +226,8 @@ export type UserWhereInput = {
   updatedFlags?: Prisma.FlagListRelationFilter
   apiKeys?: Prisma.ApiKeyListRelationFilter
   auditLogs?: Prisma.AuditLogListRelationFilter
+  requested?: Prisma.ChangeRequestListRelationFilter
+  reviewed?: Prisma.ChangeRequestListRelationFilter
 }
 
 export type UserOrderByWithRelationInput = {
@@ -243,6 +245,8 @@ export type UserOrderByWithRelationInput = {
   updatedFlags?: Prisma.FlagOrderByRelationAggregateInput
   apiKeys?: Prisma.ApiKeyOrderByRelationAggregateInput
   auditLogs?: Prisma.AuditLogOrderByRelationAggregateInput
+  requested?: Prisma.ChangeRequestOrderByRelationAggregateInput
+  reviewed?: Prisma.ChangeRequestOrderByRelationAggregateInput
 }
 
 export type UserWhereUniqueInput = Prisma.AtLeast<{
@@ -263,6 +267,8 @@ export type UserWhereUniqueInput = Prisma.AtLeast<{
   updatedFlags?: Prisma.FlagListRelationFilter
   apiKeys?: Prisma.ApiKeyListRelationFilter
   auditLogs?: Prisma.AuditLogListRelationFilter
+  requested?: Prisma.ChangeRequestListRelationFilter
+  reviewed?: Prisma.ChangeRequestListRelationFilter
 }, "id" | "email">
 
 export type UserOrderByWithAggregationInput = {
@@ -312,6 +318,8 @@ export type UserCreateInput = {
   updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
   apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserUncheckedCreateInput = {
@@ -329,6 +337,8 @@ export type UserUncheckedCreateInput = {
   updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserUpdateInput = {
@@ -346,6 +356,8 @@ export type UserUpdateInput = {
   updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
   apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
 }
 
 export type UserUncheckedUpdateInput = {
@@ -363,6 +375,8 @@ export type UserUncheckedUpdateInput = {
   updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
 }
 
 export type UserCreateManyInput = {
@@ -446,6 +460,11 @@ export type UserMinOrderByAggregateInput = {
 export type UserNullableScalarRelationFilter = {
   is?: Prisma.UserWhereInput | null
   isNot?: Prisma.UserWhereInput | null
+}
+
+export type UserScalarRelationFilter = {
+  is?: Prisma.UserWhereInput
+  isNot?: Prisma.UserWhereInput
 }
 
 export type StringFieldUpdateOperationsInput = {
@@ -532,6 +551,36 @@ export type UserUpdateOneWithoutApiKeysNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutApiKeysInput, Prisma.UserUpdateWithoutApiKeysInput>, Prisma.UserUncheckedUpdateWithoutApiKeysInput>
 }
 
+export type UserCreateNestedOneWithoutRequestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutRequestedInput, Prisma.UserUncheckedCreateWithoutRequestedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutRequestedInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserCreateNestedOneWithoutReviewedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutReviewedInput, Prisma.UserUncheckedCreateWithoutReviewedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutReviewedInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneRequiredWithoutRequestedNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutRequestedInput, Prisma.UserUncheckedCreateWithoutRequestedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutRequestedInput
+  upsert?: Prisma.UserUpsertWithoutRequestedInput
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutRequestedInput, Prisma.UserUpdateWithoutRequestedInput>, Prisma.UserUncheckedUpdateWithoutRequestedInput>
+}
+
+export type UserUpdateOneWithoutReviewedNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutReviewedInput, Prisma.UserUncheckedCreateWithoutReviewedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutReviewedInput
+  upsert?: Prisma.UserUpsertWithoutReviewedInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutReviewedInput, Prisma.UserUpdateWithoutReviewedInput>, Prisma.UserUncheckedUpdateWithoutReviewedInput>
+}
+
 export type UserCreateWithoutCreatedFlagsInput = {
   id?: string
   email: string
@@ -546,6 +595,8 @@ export type UserCreateWithoutCreatedFlagsInput = {
   updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
   apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserUncheckedCreateWithoutCreatedFlagsInput = {
@@ -562,6 +613,8 @@ export type UserUncheckedCreateWithoutCreatedFlagsInput = {
   updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserCreateOrConnectWithoutCreatedFlagsInput = {
@@ -583,6 +636,8 @@ export type UserCreateWithoutUpdatedFlagsInput = {
   createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
   apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
@@ -599,6 +654,8 @@ export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
   createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserCreateOrConnectWithoutUpdatedFlagsInput = {
@@ -631,6 +688,8 @@ export type UserUpdateWithoutCreatedFlagsInput = {
   updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
   apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
@@ -647,6 +706,8 @@ export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
   updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
 }
 
 export type UserUpsertWithoutUpdatedFlagsInput = {
@@ -674,6 +735,8 @@ export type UserUpdateWithoutUpdatedFlagsInput = {
   createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
   apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
@@ -690,6 +753,8 @@ export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
   createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
 }
 
 export type UserCreateWithoutAuditLogsInput = {
@@ -706,6 +771,8 @@ export type UserCreateWithoutAuditLogsInput = {
   createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
   updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
   apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserUncheckedCreateWithoutAuditLogsInput = {
@@ -722,6 +789,8 @@ export type UserUncheckedCreateWithoutAuditLogsInput = {
   createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
   updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserCreateOrConnectWithoutAuditLogsInput = {
@@ -754,6 +823,8 @@ export type UserUpdateWithoutAuditLogsInput = {
   createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
   updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
   apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutAuditLogsInput = {
@@ -770,6 +841,8 @@ export type UserUncheckedUpdateWithoutAuditLogsInput = {
   createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
   updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
 }
 
 export type UserCreateWithoutApiKeysInput = {
@@ -786,6 +859,8 @@ export type UserCreateWithoutApiKeysInput = {
   createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
   updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserUncheckedCreateWithoutApiKeysInput = {
@@ -802,6 +877,8 @@ export type UserUncheckedCreateWithoutApiKeysInput = {
   createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
   updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
 }
 
 export type UserCreateOrConnectWithoutApiKeysInput = {
@@ -834,6 +911,8 @@ export type UserUpdateWithoutApiKeysInput = {
   createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
   updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutApiKeysInput = {
@@ -850,6 +929,184 @@ export type UserUncheckedUpdateWithoutApiKeysInput = {
   createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
   updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+}
+
+export type UserCreateWithoutRequestedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+}
+
+export type UserUncheckedCreateWithoutRequestedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+}
+
+export type UserCreateOrConnectWithoutRequestedInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutRequestedInput, Prisma.UserUncheckedCreateWithoutRequestedInput>
+}
+
+export type UserCreateWithoutReviewedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+}
+
+export type UserUncheckedCreateWithoutReviewedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+}
+
+export type UserCreateOrConnectWithoutReviewedInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutReviewedInput, Prisma.UserUncheckedCreateWithoutReviewedInput>
+}
+
+export type UserUpsertWithoutRequestedInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutRequestedInput, Prisma.UserUncheckedUpdateWithoutRequestedInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutRequestedInput, Prisma.UserUncheckedCreateWithoutRequestedInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutRequestedInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutRequestedInput, Prisma.UserUncheckedUpdateWithoutRequestedInput>
+}
+
+export type UserUpdateWithoutRequestedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutRequestedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+}
+
+export type UserUpsertWithoutReviewedInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutReviewedInput, Prisma.UserUncheckedUpdateWithoutReviewedInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutReviewedInput, Prisma.UserUncheckedCreateWithoutReviewedInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutReviewedInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutReviewedInput, Prisma.UserUncheckedUpdateWithoutReviewedInput>
+}
+
+export type UserUpdateWithoutReviewedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutReviewedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
 }
 
 
@@ -862,6 +1119,8 @@ export type UserCountOutputType = {
   updatedFlags: number
   apiKeys: number
   auditLogs: number
+  requested: number
+  reviewed: number
 }
 
 export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -869,6 +1128,8 @@ export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.I
   updatedFlags?: boolean | UserCountOutputTypeCountUpdatedFlagsArgs
   apiKeys?: boolean | UserCountOutputTypeCountApiKeysArgs
   auditLogs?: boolean | UserCountOutputTypeCountAuditLogsArgs
+  requested?: boolean | UserCountOutputTypeCountRequestedArgs
+  reviewed?: boolean | UserCountOutputTypeCountReviewedArgs
 }
 
 /**
@@ -909,6 +1170,20 @@ export type UserCountOutputTypeCountAuditLogsArgs<ExtArgs extends runtime.Types.
   where?: Prisma.AuditLogWhereInput
 }
 
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountRequestedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ChangeRequestWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountReviewedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ChangeRequestWhereInput
+}
+
 
 export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -925,6 +1200,8 @@ export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   updatedFlags?: boolean | Prisma.User$updatedFlagsArgs<ExtArgs>
   apiKeys?: boolean | Prisma.User$apiKeysArgs<ExtArgs>
   auditLogs?: boolean | Prisma.User$auditLogsArgs<ExtArgs>
+  requested?: boolean | Prisma.User$requestedArgs<ExtArgs>
+  reviewed?: boolean | Prisma.User$reviewedArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["user"]>
 
@@ -973,6 +1250,8 @@ export type UserInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   updatedFlags?: boolean | Prisma.User$updatedFlagsArgs<ExtArgs>
   apiKeys?: boolean | Prisma.User$apiKeysArgs<ExtArgs>
   auditLogs?: boolean | Prisma.User$auditLogsArgs<ExtArgs>
+  requested?: boolean | Prisma.User$requestedArgs<ExtArgs>
+  reviewed?: boolean | Prisma.User$reviewedArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type UserIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
@@ -985,6 +1264,8 @@ export type $UserPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     updatedFlags: Prisma.$FlagPayload<ExtArgs>[]
     apiKeys: Prisma.$ApiKeyPayload<ExtArgs>[]
     auditLogs: Prisma.$AuditLogPayload<ExtArgs>[]
+    requested: Prisma.$ChangeRequestPayload<ExtArgs>[]
+    reviewed: Prisma.$ChangeRequestPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1398,6 +1679,8 @@ export interface Prisma__UserClient<T, Null = never, ExtArgs extends runtime.Typ
   updatedFlags<T extends Prisma.User$updatedFlagsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$updatedFlagsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$FlagPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   apiKeys<T extends Prisma.User$apiKeysArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$apiKeysArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ApiKeyPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   auditLogs<T extends Prisma.User$auditLogsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$auditLogsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$AuditLogPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  requested<T extends Prisma.User$requestedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$requestedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  reviewed<T extends Prisma.User$reviewedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$reviewedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1923,6 +2206,54 @@ export type User$auditLogsArgs<ExtArgs extends runtime.Types.Extensions.Internal
   take?: number
   skip?: number
   distinct?: Prisma.AuditLogScalarFieldEnum | Prisma.AuditLogScalarFieldEnum[]
+}
+
+/**
+ * User.requested
+ */
+export type User$requestedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ChangeRequest
+   */
+  select?: Prisma.ChangeRequestSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ChangeRequest
+   */
+  omit?: Prisma.ChangeRequestOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ChangeRequestInclude<ExtArgs> | null
+  where?: Prisma.ChangeRequestWhereInput
+  orderBy?: Prisma.ChangeRequestOrderByWithRelationInput | Prisma.ChangeRequestOrderByWithRelationInput[]
+  cursor?: Prisma.ChangeRequestWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ChangeRequestScalarFieldEnum | Prisma.ChangeRequestScalarFieldEnum[]
+}
+
+/**
+ * User.reviewed
+ */
+export type User$reviewedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ChangeRequest
+   */
+  select?: Prisma.ChangeRequestSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ChangeRequest
+   */
+  omit?: Prisma.ChangeRequestOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ChangeRequestInclude<ExtArgs> | null
+  where?: Prisma.ChangeRequestWhereInput
+  orderBy?: Prisma.ChangeRequestOrderByWithRelationInput | Prisma.ChangeRequestOrderByWithRelationInput[]
+  cursor?: Prisma.ChangeRequestWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ChangeRequestScalarFieldEnum | Prisma.ChangeRequestScalarFieldEnum[]
 }
 
 /**

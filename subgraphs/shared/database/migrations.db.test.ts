@@ -148,7 +148,7 @@ test('a way back that fails changes nothing', async () => {
 test('going back over the audit chain and forth again goes on from the last audit row', async () => {
   await deployMigrations({ url });
   await client.query(`INSERT INTO audit_logs (action, chain_position, previous_hash, hash) VALUES ('SIGN_IN', 1, repeat('0', 64), repeat('a', 64))`);
-  await rollBackMigrations({ url }, 1);
+  await rollBackMigrations({ url }, NAMES.length - NAMES.findIndex((name) => name.endsWith('_audit_chain')));
   await deployMigrations({ url });
   const { rows } = await client.query('SELECT position, hash FROM audit_chain');
   expect(rows).toEqual([{ position: '1', hash: 'a'.repeat(64) }]);

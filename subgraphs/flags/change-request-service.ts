@@ -1,0 +1,89 @@
+/**
+ * Four eyes: what people do with change requests. Nobody decides on their own request, except to cancel it.
+ * Source: design.md, "Safety and accountability".
+ */
+import { FleetFlagError, badInput } from '../../core/errors.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import { checkText } from '../../core/rules/json.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { appendAudit } from '../shared/audit-trail.ts';
+import { isUuid } from '../shared/pagination.ts';
+import { TRANSACTION, personOf, type FlagChanges } from './change.ts';
+import { decideChangeRequest, findChangeRequests, findChangeRequestsById, lockChangeRequest, type ChangeRequest, type ChangeRequestStatus } from './change-request.ts';
+import type { Transaction } from './store.ts';
+
+const MAX_COMMENT = 1_000;
+
+/** The comment as it is kept. Throws BAD_USER_INPUT when it is too long, or blank where one is needed. */
+function checkComment(comment: string | null | undefined, needed: boolean): string | null {
+  const text = comment?.trim() ?? '';
+  if (text.length > MAX_COMMENT || (needed && text === '')) throw badInput('comment', `Say why, in ${needed ? '1 to' : 'at most'} ${MAX_COMMENT} characters.`);
+  checkText(text, 'comment');
+  return text === '' ? null : text;
+}
+
+export class ChangeRequestService {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly changes: FlagChanges,
+  ) {}
+
+  /** Newest first. */
+  list(where: { flagId?: string; status?: ChangeRequestStatus }): Promise<ChangeRequest[]> {
+    return findChangeRequests(this.prisma, where);
+  }
+
+  byIds(ids: readonly string[]): Promise<ChangeRequest[]> {
+    return findChangeRequestsById(this.prisma, ids);
+  }
+
+  /**
+   * Applies the change, in one transaction with the decision.
+   *
+   * @throws FORBIDDEN to who asked for it; CONFLICT when it is decided already or its flag has changed since; NOT_FOUND
+   */
+  async approve(identity: CallerIdentity, id: string, comment?: string | null): Promise<ChangeRequest> {
+    const why = checkComment(comment, false);
+    const reviewer = personOf(identity);
+    return this.changes.approve(identity, (tx) => this.#toReview(tx, id, reviewer), why);
+  }
+
+  /** @throws as `approve`; the flag may have changed meanwhile */
+  async reject(identity: CallerIdentity, id: string, comment: string): Promise<ChangeRequest> {
+    const why = checkComment(comment, true);
+    const reviewer = personOf(identity);
+    return this.prisma.$transaction(async (tx) => {
+      const request = await this.#toReview(tx, id, reviewer);
+      const decided = await decideChangeRequest(tx, id, { status: 'rejected', reviewedById: reviewer, comment: why });
+      const after = { changeRequest: id, action: request.action, requestedBy: request.requestedById, comment: why };
+      await appendAudit(tx, identity, { action: 'REJECT_CHANGE', flagId: request.flagId, after });
+      return decided;
+    }, TRANSACTION);
+  }
+
+  /** Withdraws a request: for who asked for it, or an administrator. */
+  async cancel(identity: CallerIdentity, id: string): Promise<ChangeRequest> {
+    const person = personOf(identity);
+    return this.prisma.$transaction(async (tx) => {
+      const request = await this.#pending(tx, id);
+      const isAdministrator = identity.caller.kind === 'user' && identity.caller.role === 'ADMIN';
+      if (request.requestedById !== person && !isAdministrator) throw new FleetFlagError('FORBIDDEN', 'Only who asked for a change, or an administrator, may cancel it.');
+      const decided = await decideChangeRequest(tx, id, { status: 'cancelled', reviewedById: request.requestedById === person ? null : person, comment: null });
+      await appendAudit(tx, identity, { action: 'CANCEL_CHANGE', flagId: request.flagId, after: { changeRequest: id, action: request.action, requestedBy: request.requestedById } });
+      return decided;
+    }, TRANSACTION);
+  }
+
+  async #pending(tx: Transaction, id: string): Promise<ChangeRequest> {
+    const request = isUuid(id) ? await lockChangeRequest(tx, id) : null;
+    if (request === null) throw new FleetFlagError('NOT_FOUND', 'There is no such change request.', { field: 'id' });
+    if (request.status !== 'pending') throw new FleetFlagError('CONFLICT', `The change request is ${request.status} already.`, { field: 'id' });
+    return request;
+  }
+
+  async #toReview(tx: Transaction, id: string, reviewer: string): Promise<ChangeRequest> {
+    const request = await this.#pending(tx, id);
+    if (request.requestedById === reviewer) throw new FleetFlagError('FORBIDDEN', 'A change is approved or rejected by somebody else than who asked for it.');
+    return request;
+  }
+}
