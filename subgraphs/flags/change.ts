@@ -11,6 +11,7 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
 import { flagContent, type Flag } from './flag.ts';
+import { checkLimits } from './limits.ts';
 import type { Signer } from './signing.ts';
 import { insertFlag, lockFlag, nextRevision, putTombstone, removeTombstone, saveFlag, type Transaction } from './store.ts';
 
@@ -79,6 +80,7 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
       const flag = await prisma.$transaction(async (tx) => {
         const created = await stamped(tx, draft(new Date()));
         await insertFlag(tx, created);
+        await checkLimits(tx, null, created);
         await appendAudit(tx, identity, { action: 'CREATE_FLAG', flagId: created.id, after: flagContent(created) });
         return created;
       }, TRANSACTION);
@@ -110,6 +112,7 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
         else after = await stamped(tx, draft);
 
         await saveFlag(tx, before, after);
+        await checkLimits(tx, before, after);
         const values = record?.(before, after) ?? { before: flagContent(before), after: content };
         await appendAudit(tx, identity, { action, flagId: after.id, ...values });
         environments.push(before.environment, after.environment);

@@ -109,6 +109,14 @@ export async function currentPositions(db: Reader): Promise<Map<Environment, Pos
   return new Map(rows.map((row) => [row.name as Environment, { revision: Number(row.revision), stamp: row.updatedAt.getTime() }]));
 }
 
+/** What lives in an environment: how many flags are on, and the bytes of all signed definitions. */
+export async function environmentLoad(tx: Transaction, environment: Environment): Promise<{ enabled: number; bytes: number }> {
+  const [load] = await tx.$queryRaw<{ enabled: bigint; bytes: bigint }[]>`
+    SELECT count(*) FILTER (WHERE enabled) AS enabled, COALESCE(sum(octet_length(signed_definition)), 0)::bigint AS bytes
+    FROM flags WHERE environment = ${environment} AND archived_at IS NULL`;
+  return { enabled: Number(load?.enabled ?? 0), bytes: Number(load?.bytes ?? 0) };
+}
+
 const flagColumns = (flag: Flag) => ({
   name: flag.name,
   description: flag.description,
