@@ -41,7 +41,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
   let started: { subgraph: Subgraph; close(): Promise<void> };
   switch (name) {
     case 'flags':
-      started = await startFlags({ prisma, bus, signer: await parts.signer(), logger });
+      started = await startFlags({ prisma, bus, store, signer: await parts.signer(), logger });
       break;
     case 'vehicles':
       started = await startVehicles({ prisma, tokens: vehicleTokens, logger });

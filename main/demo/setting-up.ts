@@ -36,11 +36,14 @@ export async function setUp(api: ApiClient): Promise<Inventory> {
     'mutation ($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { model swVersion region } }',
     { input: FLEET },
   );
-  for (const { rules, ...input } of FLAGS) {
-    await api.ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', { input });
+  for (const { rules, safetyLevel, ...rest } of FLAGS) {
+    // Every change of an ASIL-D flag waits for a second person; it becomes one when its rules are there.
+    const isAsilD = safetyLevel === 'ASIL_D';
+    await api.ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', { input: { ...rest, safetyLevel: isAsilD ? 'ASIL_B' : safetyLevel } });
     for (const rule of rules) {
-      await api.ask('mutation ($flagKey: String!, $input: RuleInput!) { createRule(flagKey: $flagKey, input: $input) { applied } }', { flagKey: input.key, input: rule });
+      await api.ask('mutation ($flagKey: String!, $input: RuleInput!) { createRule(flagKey: $flagKey, input: $input) { applied } }', { flagKey: rest.key, input: rule });
     }
+    if (isAsilD) await api.ask('mutation ($key: String!) { updateFlag(key: $key, input: {safetyLevel: ASIL_D}) { applied } }', { key: rest.key });
   }
   const { createExperiment } = await api.ask<{ createExperiment: ShownExperiment }>(
     'mutation ($input: CreateExperimentInput!) { createExperiment(input: $input) { name status sampleSize primaryMetric flag { key } } }',

@@ -14,6 +14,7 @@ import { appendAudit, type AuditAction } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
 import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './change-request.ts';
 import { flagContent, withContent, type Flag } from './flag.ts';
+import { checkLimits } from './limits.ts';
 import { restamp, stamp } from './revision.ts';
 import type { Signer } from './signing.ts';
 import { insertFlag, lockFlag, saveFlag, type Transaction } from './store.ts';
@@ -92,6 +93,7 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
   const write = async (tx: Transaction, before: Flag, edited: Flag, by: string | null): Promise<Flag> => {
     const after = await restamp(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
     await saveFlag(tx, before, after);
+    await checkLimits(tx, before, after);
     return after;
   };
 
@@ -108,6 +110,7 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
       const flag = await prisma.$transaction(async (tx) => {
         const created = await stamp(tx, signer, draft(new Date()));
         await insertFlag(tx, created);
+        await checkLimits(tx, null, created);
         await appendAudit(tx, identity, { action: 'CREATE_FLAG', flagId: created.id, after: flagContent(created) });
         return created;
       }, TRANSACTION);

@@ -3,6 +3,7 @@ import type { Environment } from '../../core/model.ts';
 import { silent } from '../shared/testing/asking.ts';
 import { FLAGS_CHANGED } from './change.ts';
 import { FlagFeed, type FlagChangeEvent } from './feed.ts';
+import { EnvironmentSnapshots } from './snapshots.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 
 let flags: FlagsUnderTest;
@@ -19,7 +20,8 @@ afterEach(async () => {
 });
 
 async function following(environment: Environment): Promise<AsyncIterableIterator<FlagChangeEvent>> {
-  feed = new FlagFeed(flags.prisma, flags.signer, flags.bus, silent);
+  const { prisma, store, signer, bus } = flags;
+  feed = new FlagFeed(prisma, new EnvironmentSnapshots({ prisma, store, signer, logger: silent }), bus, silent);
   await feed.start();
   return feed.changes(environment);
 }

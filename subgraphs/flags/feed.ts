@@ -11,8 +11,8 @@ import { mapStream } from '../shared/async-iteration.ts';
 import type { Bus } from '../shared/bus.ts';
 import { FLAGS_CHANGED } from './change.ts';
 import type { Flag } from './flag.ts';
-import type { Signer } from './signing.ts';
-import { changesSince, currentRevisions, findFlags, type Delta } from './store.ts';
+import type { EnvironmentSnapshots } from './snapshots.ts';
+import { findFlags, type Delta } from './store.ts';
 
 export interface FlagChangeEvent {
   readonly environment: Environment;
@@ -33,7 +33,7 @@ export class FlagFeed {
   readonly #emitter = new EventEmitter().setMaxListeners(0);
   #closed = false;
   /** The revision up to which each environment's changes have been sent. */
-  #sent = new Map<Environment, number>();
+  readonly #sent = new Map<Environment, number>();
   #looking: Promise<void> | undefined;
   #again = false;
   #timer: NodeJS.Timeout | undefined;
@@ -41,14 +41,14 @@ export class FlagFeed {
 
   constructor(
     private readonly prisma: PrismaClient,
-    private readonly signer: Signer,
+    private readonly snapshots: EnvironmentSnapshots,
     private readonly bus: Bus,
     private readonly logger: Logger,
   ) {}
 
   /** Begins at the environments' present revisions. */
   async start(): Promise<void> {
-    this.#sent = await currentRevisions(this.prisma);
+    for (const [environment, { revision }] of await this.snapshots.look()) this.#sent.set(environment, revision);
     this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () => void this.look());
     this.#timer = setInterval(() => void this.look(), POLL_INTERVAL);
     this.#timer.unref();
@@ -92,10 +92,10 @@ export class FlagFeed {
   }
 
   async #sendChanges(): Promise<void> {
-    const present = await currentRevisions(this.prisma);
+    const present = await this.snapshots.look();
     for (const environment of ENVIRONMENTS) {
       const sent = this.#sent.get(environment) ?? 0;
-      const revision = present.get(environment) ?? 0;
+      const revision = present.get(environment)?.revision ?? 0;
       // A lower revision is a database restored from a backup: follow it, vehicles refuse it and report.
       if (revision < sent) this.#sent.set(environment, revision);
       else if (revision > sent && this.#emitter.listenerCount(environment) === 0) this.#sent.set(environment, revision);
@@ -105,15 +105,14 @@ export class FlagFeed {
 
   async #send(environment: Environment, since: number): Promise<void> {
     // Tombstones from revision 0 on, too: a vehicle may have got by its sync what has left before this look.
-    const { deltas } = await changesSince(this.prisma, environment, since, true);
+    const { deltas, verifiedAt } = await this.snapshots.known(environment, since, true);
     const flags = new Map((await findFlags(this.prisma, { key: { in: deltas.map((delta) => delta.key) } })).map((flag) => [flag.key, flag]));
-    const issuedAt = Math.floor(Date.now() / 1000);
     let previousRevision = since;
     for (const signed of deltas) {
       const flag = flags.get(signed.key);
       if (flag === undefined) throw new Error(`Flag ${signed.key} of a change is gone`);
       const { revision } = signed;
-      const statement = await this.signer.statement(environment, revision, issuedAt);
+      const statement = await this.snapshots.statement(environment, revision, verifiedAt);
       this.#emitter.emit(environment, { environment, revision, previousRevision, flag, signed, statement } satisfies FlagChangeEvent);
       previousRevision = revision;
       this.#sent.set(environment, revision);

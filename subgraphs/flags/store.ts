@@ -102,9 +102,25 @@ export async function nextRevision(tx: Transaction, environment: Environment): P
   return Number(revision);
 }
 
-export async function currentRevisions(db: Reader): Promise<Map<Environment, number>> {
-  const rows = await db.environment.findMany({ select: { name: true, revision: true } });
-  return new Map(rows.map((row) => [row.name as Environment, Number(row.revision)]));
+/** A point of an environment's history. `stamp` tells apart two histories that count the same revisions (a restored database). */
+export interface Position {
+  readonly revision: number;
+  /** Milliseconds since 1970 of the revision's change. */
+  readonly stamp: number;
+}
+
+/** Where each environment stands. */
+export async function currentPositions(db: Reader): Promise<Map<Environment, Position>> {
+  const rows = await db.environment.findMany({ select: { name: true, revision: true, updatedAt: true } });
+  return new Map(rows.map((row) => [row.name as Environment, { revision: Number(row.revision), stamp: row.updatedAt.getTime() }]));
+}
+
+/** What lives in an environment: how many flags are on, and the bytes of all signed definitions. */
+export async function environmentLoad(tx: Transaction, environment: Environment): Promise<{ enabled: number; bytes: number }> {
+  const [load] = await tx.$queryRaw<{ enabled: bigint; bytes: bigint }[]>`
+    SELECT count(*) FILTER (WHERE enabled) AS enabled, COALESCE(sum(octet_length(signed_definition)), 0)::bigint AS bytes
+    FROM flags WHERE environment = ${environment} AND archived_at IS NULL`;
+  return { enabled: Number(load?.enabled ?? 0), bytes: Number(load?.bytes ?? 0) };
 }
 
 const flagColumns = (flag: Flag) => ({
@@ -166,9 +182,9 @@ export async function removeTombstone(tx: Transaction, environment: Environment,
  *
  * @param tombstones whether to tell of flags that have left; by default not with `since` 0, when there is nothing to remove
  */
-export async function changesSince(db: Reader, environment: Environment, since: number, tombstones = since > 0): Promise<{ revision: number; deltas: Delta[] }> {
-  const rows = await db.$queryRaw<{ current: bigint; key: string | null; revision: bigint; removed: boolean; jws: string }[]>`
-    SELECT e.revision AS current, c.key, c.revision, c.removed, c.jws
+export async function changesSince(db: Reader, environment: Environment, since: number, tombstones = since > 0): Promise<Position & { deltas: Delta[] }> {
+  const rows = await db.$queryRaw<{ current: bigint; stamp: Date; key: string | null; revision: bigint; removed: boolean; jws: string }[]>`
+    SELECT e.revision AS current, e.updated_at AS stamp, c.key, c.revision, c.removed, c.jws
     FROM environments e LEFT JOIN (
       SELECT key, revision, false AS removed, signed_definition AS jws FROM flags
       WHERE environment = ${environment} AND archived_at IS NULL AND revision > ${since}
@@ -178,7 +194,7 @@ export async function changesSince(db: Reader, environment: Environment, since: 
     ) c ON true
     WHERE e.name = ${environment} ORDER BY c.revision`;
   const deltas = rows.flatMap(({ key, revision, removed, jws }) => (key === null ? [] : [{ key, revision: Number(revision), removed, jws }]));
-  return { revision: Number(rows[0]?.current ?? 0), deltas };
+  return { revision: Number(rows[0]?.current ?? 0), stamp: rows[0]?.stamp.getTime() ?? 0, deltas };
 }
 
 /** A page of flag ids, newest first, after the flag with id `after`; and how many there are on all pages. */

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/bus.ts';
+import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { ChangeRequestService } from './change-request-service.ts';
 import { createFlagChanges } from './change.ts';
@@ -9,22 +10,26 @@ import { FlagFeed } from './feed.ts';
 import { flagLoaders, resolvers, type FlagsServices } from './resolvers.ts';
 import { FlagService } from './service.ts';
 import type { Signer } from './signing.ts';
+import { EnvironmentSnapshots } from './snapshots.ts';
 import { SyncService } from './sync.ts';
 
 export interface FlagsOptions {
   readonly prisma: PrismaClient;
   readonly bus: Bus;
+  /** Where instances leave each other what they have read. */
+  readonly store: KeyValueStore;
   readonly signer: Signer;
   readonly logger: Logger;
 }
 
 /** Starts the subgraph: it follows the environments' revisions from here on, until `close`. */
-export async function startFlags({ prisma, bus, signer, logger }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startFlags({ prisma, bus, store, signer, logger }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const changes = createFlagChanges(prisma, signer, bus, logger);
   const flags = new FlagService(prisma, changes);
   const requests = new ChangeRequestService(prisma, changes);
-  const sync = new SyncService(prisma, signer);
-  const feed = new FlagFeed(prisma, signer, bus, logger);
+  const snapshots = new EnvironmentSnapshots({ prisma, store, signer, logger });
+  const sync = new SyncService(snapshots);
+  const feed = new FlagFeed(prisma, snapshots, bus, logger);
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
@@ -32,5 +37,9 @@ export async function startFlags({ prisma, bus, signer, logger }: FlagsOptions):
     logger,
   });
   await feed.start();
-  return { subgraph, close: () => feed.close() };
+  const close = async () => {
+    await feed.close();
+    snapshots.close();
+  };
+  return { subgraph, close };
 }

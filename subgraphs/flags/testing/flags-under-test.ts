@@ -4,6 +4,7 @@ import type { Caller } from '../../../core/protocol/caller.ts';
 import type { SubgraphConnection } from '../../../core/protocol/subgraph.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { createInProcessBus, type Bus } from '../../shared/bus.ts';
+import { createInProcessStore, type KeyValueStore } from '../../shared/key-value-store.ts';
 import { connectInProcess } from '../../shared/in-process-connection.ts';
 import { asking, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
@@ -53,6 +54,7 @@ export class FlagsUnderTest {
     readonly connection: SubgraphConnection,
     readonly signer: Signer,
     readonly bus: LossyBus,
+    readonly store: KeyValueStore,
     /** A user with WRITE who is in the users table. */
     readonly writer: Caller & { kind: 'user' },
     readonly stop: () => Promise<void>,
@@ -63,10 +65,11 @@ export class FlagsUnderTest {
     const { prisma } = database.database;
     const { id } = await prisma.user.create({ data: { email: 'writer@example.com', name: 'W', passwordHash: '-', role: 'WRITE' } });
     const bus = lossyBus();
+    const store = createInProcessStore();
     const signer = await createSigner(await generateSigningKey());
-    const started = await startFlags({ prisma, bus, signer, logger: silent });
+    const started = await startFlags({ prisma, bus, store, signer, logger: silent });
     const writer = user('WRITE', id) as Caller & { kind: 'user' };
-    return new FlagsUnderTest(database, asking(started.subgraph), connectInProcess(started.subgraph, async () => true), signer, bus, writer, () => started.close());
+    return new FlagsUnderTest(database, asking(started.subgraph), connectInProcess(started.subgraph, async () => true), signer, bus, store, writer, () => started.close());
   }
 
   get prisma(): PrismaClient {

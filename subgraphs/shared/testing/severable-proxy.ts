@@ -10,14 +10,14 @@ export interface SeverableProxy {
   close(): Promise<void>;
 }
 
-/** A TCP proxy on loopback before another server, so that a test can take the server away and give it back. */
-export async function openProxy(target: { readonly host: string; readonly port: number }): Promise<SeverableProxy> {
+/** A TCP proxy on loopback before another server (or before its unix socket), so that a test can take the server away and give it back. */
+export async function openProxy(target: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<SeverableProxy> {
   const sockets = new Set<Socket>();
   let severed = false;
   const cut = () => sockets.forEach((socket) => socket.destroy());
   const server = createServer((client) => {
     if (severed) return client.destroy();
-    const upstream = connect(target.port, target.host);
+    const upstream = connect(target);
     for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
       sockets.add(from);
       from.on('error', () => undefined).on('close', () => {

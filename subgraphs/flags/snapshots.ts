@@ -1,0 +1,211 @@
+/**
+ * The environments' snapshots on this instance, always compared with the database before they are answered from.
+ * What that costs does not depend on who asks: one statement for all who ask at the same time.
+ * Reasons: docs/decisions/sync-cache.md.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { Environment } from '../../core/model.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import type { KeyValueStore } from '../shared/key-value-store.ts';
+import type { Signer } from './signing.ts';
+import { advanced, entriesSince, readSnapshot, samePosition, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
+import { changesSince, currentPositions, type Delta, type Position } from './store.ts';
+
+/** Milliseconds from the start of one look to the next at least: 100 small statements a second, however many ask. */
+const LOOK_PACE = 10;
+/** Milliseconds that a caller waits for a database that does not answer, if it can be answered from a snapshot. */
+const PATIENCE = 1_000;
+/** Milliseconds that a change of an environment may be followed by others before its snapshot is stored. */
+const STORE_DELAY = 1_000;
+/** Seconds that a stored snapshot is kept. */
+const STORE_TTL = 86_400;
+/** Signed statements: those of the last looks, for each environment. */
+const MAX_STATEMENTS = 50;
+
+export interface SnapshotsOptions {
+  readonly prisma: PrismaClient;
+  /** Where a starting instance finds what another has read. */
+  readonly store: KeyValueStore;
+  readonly signer: Signer;
+  readonly logger: Logger;
+}
+
+/** What an environment has changed, and when that was known to be all. */
+export interface Changes {
+  readonly revision: number;
+  readonly deltas: readonly Delta[];
+  /** Unix seconds at which the database said so. */
+  readonly verifiedAt: number;
+}
+
+/** The key of a stored snapshot. */
+export const storedUnder = (environment: Environment, revision: number) => `snapshot:${environment}:${revision}`;
+
+export class EnvironmentSnapshots {
+  readonly #held = new Map<Environment, { snapshot: EnvironmentSnapshot; verifiedAt: number }>();
+  /** Environments that somebody has asked for: the others are not worth their memory. */
+  readonly #wanted = new Set<Environment>();
+  readonly #statements = new LRUCache<string, Promise<string>>({ max: MAX_STATEMENTS });
+  readonly #storing = new Map<Environment, NodeJS.Timeout>();
+  readonly #stored = new Map<Environment, string>();
+  #waiting: Promise<Map<Environment, Position>> | undefined;
+  #running: Promise<unknown> = Promise.resolve();
+  #lastStart = -Infinity;
+  /** Set where the database was away: what comes back may be a restored one, with another history. */
+  #doubt = false;
+
+  constructor(private readonly options: SnapshotsOptions) {}
+
+  /** Ends what waits to be stored. */
+  close(): void {
+    for (const timer of this.#storing.values()) clearTimeout(timer);
+    this.#storing.clear();
+  }
+
+  /**
+   * Where the environments stand, by a read that begins after this call; the snapshots then stand there, too.
+   * Rejects when the database cannot be read.
+   */
+  look(): Promise<Map<Environment, Position>> {
+    return (this.#waiting ??= this.#lookNext());
+  }
+
+  async #lookNext(): Promise<Map<Environment, Position>> {
+    await this.#running.catch(() => undefined);
+    const wait = this.#lastStart + LOOK_PACE - performance.now();
+    if (wait > 0) await delay(wait);
+    // Who calls from here on may have changed something that this look does not see: it gets the next one.
+    const own = this.#waiting;
+    this.#waiting = undefined;
+    if (own !== undefined) this.#running = own;
+    this.#lastStart = performance.now();
+    try {
+      const positions = await this.#compare();
+      this.#doubt = false;
+      return positions;
+    } catch (error) {
+      this.#doubt = true;
+      throw error;
+    }
+  }
+
+  async #compare(): Promise<Map<Environment, Position>> {
+    const at = Math.floor(Date.now() / 1000);
+    const positions = await currentPositions(this.options.prisma);
+    for (const environment of this.#wanted) {
+      const position = positions.get(environment);
+      const held = this.#held.get(environment)?.snapshot;
+      if (position === undefined) continue;
+      const snapshot = held !== undefined && samePosition(held.position, position) ? held : await this.#read(environment, position, held);
+      this.#held.set(environment, { snapshot, verifiedAt: at });
+      if (snapshot !== held) this.#storeSoon(environment);
+    }
+    return positions;
+  }
+
+  async #read(environment: Environment, position: Position, held: EnvironmentSnapshot | undefined): Promise<EnvironmentSnapshot> {
+    const { prisma } = this.options;
+    if (held !== undefined && !this.#doubt && position.revision > held.position.revision) {
+      const { deltas, ...present } = await changesSince(prisma, environment, held.position.revision, true);
+      return advanced(held, present, deltas);
+    }
+    const stored = await this.#readStored(environment, position);
+    if (stored !== null) return stored;
+    const { deltas, ...present } = await changesSince(prisma, environment, 0, true);
+    return snapshotOf(environment, present, deltas);
+  }
+
+  async #readStored(environment: Environment, position: Position): Promise<EnvironmentSnapshot | null> {
+    try {
+      const text = await this.options.store.get(storedUnder(environment, position.revision));
+      return text === null ? null : readSnapshot(text, environment, position);
+    } catch (error) {
+      this.options.logger.debug({ err: error }, 'No stored snapshot could be read');
+      return null;
+    }
+  }
+
+  /** One write for changes that follow each other: each is as large as the environment. */
+  #storeSoon(environment: Environment): void {
+    if (this.#storing.has(environment)) return;
+    const timer = setTimeout(() => {
+      this.#storing.delete(environment);
+      void this.#store(environment);
+    }, STORE_DELAY);
+    this.#storing.set(environment, timer.unref());
+  }
+
+  async #store(environment: Environment): Promise<void> {
+    const snapshot = this.#held.get(environment)?.snapshot;
+    const text = snapshot === undefined ? null : writeSnapshot(snapshot);
+    if (snapshot === undefined || text === null) return;
+    const key = storedUnder(environment, snapshot.position.revision);
+    const former = this.#stored.get(environment);
+    try {
+      await this.options.store.set(key, text, STORE_TTL);
+      this.#stored.set(environment, key);
+      if (former !== undefined && former !== key) await this.options.store.delete(former);
+    } catch (error) {
+      this.options.logger.debug({ err: error }, 'A snapshot was not stored');
+    }
+  }
+
+  /**
+   * What changed in `environment` after `since`, by all that was committed before this call. Where the database does
+   * not answer, by what was last known of it.
+   *
+   * Rejects as the database does where nothing is known, or less than the caller knows: to it, a lower revision
+   * means that the control plane has forgotten something.
+   */
+  async since(environment: Environment, since: number): Promise<Changes> {
+    this.#wanted.add(environment);
+    try {
+      await (this.#held.has(environment) ? patiently(this.look()) : this.look());
+    } catch (error) {
+      if (since > (this.#held.get(environment)?.snapshot.position.revision ?? -1)) throw error;
+    }
+    return this.known(environment, since > this.#revision(environment) ? 0 : since);
+  }
+
+  /**
+   * What is known of the changes of `environment` after `since`, without another look.
+   *
+   * @param tombstones whether to tell of flags that have left; by default not with `since` 0, when there is nothing to remove
+   */
+  async known(environment: Environment, since: number, tombstones = since > 0): Promise<Changes> {
+    const held = this.#held.get(environment);
+    const deltas = held === undefined ? null : entriesSince(held.snapshot, since, tombstones);
+    if (held !== undefined && deltas !== null) return { revision: held.snapshot.position.revision, deltas, verifiedAt: held.verifiedAt };
+    const verifiedAt = Math.floor(Date.now() / 1000);
+    return { ...(await changesSince(this.options.prisma, environment, since, tombstones)), verifiedAt };
+  }
+
+  #revision(environment: Environment): number {
+    return this.#held.get(environment)?.snapshot.position.revision ?? 0;
+  }
+
+  /** The signed statement that `environment` stood at `revision` at `issuedAt` (Unix seconds), signed once for all who are told the same. */
+  statement(environment: Environment, revision: number, issuedAt: number): Promise<string> {
+    const id = `${environment}:${revision}:${issuedAt}`;
+    let statement = this.#statements.get(id);
+    if (statement === undefined) this.#statements.set(id, (statement = this.options.signer.statement(environment, revision, issuedAt)));
+    return statement;
+  }
+}
+
+/** `look`, or a rejection with SERVICE_UNAVAILABLE after a moment: who can be answered without it should not hang with it. */
+async function patiently(look: Promise<unknown>): Promise<void> {
+  const given = new AbortController();
+  const patience = delay(PATIENCE, undefined, { signal: given.signal }).then(() => {
+    throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The database is not available; a retry is safe.');
+  });
+  patience.catch(() => undefined);
+  try {
+    await Promise.race([look, patience]);
+  } finally {
+    given.abort();
+  }
+}

@@ -1,0 +1,37 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import { PrismaClient } from '../../../prisma/generated/client.ts';
+import { openProxy, type SeverableProxy } from './severable-proxy.ts';
+
+export interface WatchedDatabase {
+  readonly prisma: PrismaClient;
+  /** What has been sent to the server, in order, with `$1` for parameters. */
+  readonly statements: { readonly query: string; readonly params: unknown[] }[];
+  /** Between the client and the server. */
+  readonly proxy: SeverableProxy;
+  close(): Promise<void>;
+}
+
+/** A further client of the test database at `url`, of which each statement is seen and which can be cut off. */
+export async function watchDatabase(url: string): Promise<WatchedDatabase> {
+  const address = new URL(url);
+  const folder = address.searchParams.get('host');
+  const proxy = await openProxy(
+    folder === null ? { host: address.hostname, port: Number(address.port || 5432) } : { path: `${folder}/.s.PGSQL.${address.port || 5432}` },
+  );
+  address.searchParams.delete('host');
+  address.host = `127.0.0.1:${proxy.port}`;
+  const ignore = () => undefined;
+  const adapter = new PrismaPg({ connectionString: address.href, max: 5, connectionTimeoutMillis: 5_000 }, { onPoolError: ignore, onConnectionError: ignore });
+  const prisma = new PrismaClient({ adapter, errorFormat: 'minimal', log: [{ emit: 'event', level: 'query' }] });
+  const statements: { query: string; params: unknown[] }[] = [];
+  prisma.$on('query', ({ query, params }) => statements.push({ query, params: JSON.parse(params) as unknown[] }));
+  return {
+    prisma,
+    statements,
+    proxy,
+    async close() {
+      await prisma.$disconnect();
+      await proxy.close();
+    },
+  };
+}
