@@ -32,6 +32,8 @@ export interface Configuration {
   readonly clickhouseUrl: string | null;
   /** The text of a JWK or PEM. Null: created in `dataDir` at first start. */
   readonly signingKey: string | null;
+  /** The texts of JWKs, JWK sets or PEMs of keys that are valid beside it. */
+  readonly previousSigningKeys: readonly string[];
   /** Null: created in `dataDir` at first start; required when distributed. */
   readonly internalSecret: string | null;
   readonly playground: boolean;
@@ -52,6 +54,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   REDIS_URL: 'Redis 7, redis://… or rediss://…. In process when absent; required when distributed.',
   CLICKHOUSE_URL: 'ClickHouse 23.8 or newer, http://… or https://…. The embedded engine when absent.',
   FLEETFLAG_SIGNING_KEY: 'Ed25519 private key that signs flag definitions: a JWK, a PEM, or the path of a file with either. Created in the data folder when absent.',
+  FLEETFLAG_PREVIOUS_SIGNING_KEYS: 'Further keys that vehicles may trust while the signing key is changed (docs/key-rotation.md): a JWK, a JWK set, PEMs, or paths of files with these, separated by commas. Public halves suffice.',
   FLEETFLAG_INTERNAL_SECRET: 'Shared by gateway and subgraphs, 32 characters or more. Created in the data folder when absent; required when distributed.',
   FLEETFLAG_PLAYGROUND: 'on or off. Default on; off when NODE_ENV is production.',
   FLEETFLAG_INTROSPECTION: 'on or off. Default: as the playground.',
@@ -110,11 +113,19 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   const internalSecret = text('FLEETFLAG_INTERNAL_SECRET');
   if (internalSecret !== null && internalSecret.length < 32) faults.push('FLEETFLAG_INTERNAL_SECRET is shorter than 32 characters.');
 
+  const isKeyText = (value: string) => /^\s*(\{|-----BEGIN)/.test(value);
   let signingKey = text('FLEETFLAG_SIGNING_KEY');
-  if (signingKey !== null && !/^\s*(\{|-----BEGIN)/.test(signingKey)) {
+  if (signingKey !== null && !isKeyText(signingKey)) {
     if (existsSync(signingKey)) signingKey = readFileSync(signingKey, 'utf8');
     else faults.push('FLEETFLAG_SIGNING_KEY is neither a JWK, nor a PEM, nor the path of a file.');
   }
+  const previousKeys = text('FLEETFLAG_PREVIOUS_SIGNING_KEYS') ?? '';
+  const previousSigningKeys = (isKeyText(previousKeys) ? [previousKeys] : previousKeys.split(',').map((path) => path.trim()).filter((path) => path !== '')).flatMap((value) => {
+    if (isKeyText(value)) return [value];
+    if (existsSync(value)) return [readFileSync(value, 'utf8')];
+    faults.push('FLEETFLAG_PREVIOUS_SIGNING_KEYS is neither a JWK, nor a JWK set, nor PEMs, nor paths of files that are there.');
+    return [];
+  });
 
   const databaseUrl = url('DATABASE_URL', ['postgresql:', 'postgres:']);
   const redisUrl = url('REDIS_URL', ['redis:', 'rediss:']);
@@ -144,6 +155,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     redisUrl,
     clickhouseUrl,
     signingKey,
+    previousSigningKeys: Object.freeze(previousSigningKeys),
     internalSecret,
     playground,
     introspection: switched('FLEETFLAG_INTROSPECTION', playground),
