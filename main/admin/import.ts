@@ -1,4 +1,5 @@
 /** `npm run admin -- import`: makes an environment what a YAML file says, or shows what that would change (docs/import-export.md). */
+import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
@@ -8,12 +9,12 @@ import { parseEnvironmentFile, type FileFault } from '../../subgraphs/flags/envi
 import { ImportService, planImport, type ImportOutcome, type ImportPlan } from '../../subgraphs/flags/import-service.ts';
 import type { Configuration } from '../configuration.ts';
 import { createLogger } from '../process.ts';
-import { openPresentSigner } from '../signing-keys.ts';
 import { actingPerson } from './acting-person.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { withBus } from './announcing.ts';
 import { readArguments, type AdminCommand, type Output } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
+import { presentSigner } from './present-signer.ts';
 
 export const IMPORT_USAGE = `npm run admin -- import --environment development|staging|production --file FLAGS.yaml [--apply] [--as EMAIL] [--archive-missing]
     Shows what would change; with --apply changes it, in the name of --as (role WRITE or ADMIN; else the only administrator).
@@ -40,7 +41,9 @@ export const importCommand: AdminCommand = async (args, configuration, output) =
     return { environment: readEnvironment(values.environment), file, apply, email, archiveMissing: values['archive-missing'] };
   });
 
-  const read = parseEnvironmentFile(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(options.file)));
+  const bytes = await readFile(options.file);
+  if (!isUtf8(bytes)) return refuse([{ path: '', message: 'The file is not UTF-8 text.' }], output);
+  const read = parseEnvironmentFile(bytes.toString('utf8'));
   if (read.faults.length > 0) return refuse(read.faults, output);
   return withAdminDatabase(configuration, output, async (prisma) => {
     const plan = await planImport(prisma, options.environment, read.flags);
@@ -78,7 +81,7 @@ function describe(difference: FlagDifference, archiveMissing: boolean): string[]
 
 async function apply(prisma: PrismaClient, configuration: Configuration, plan: ImportPlan, options: { email: string | undefined; archiveMissing: boolean }, output: Output): Promise<number> {
   const identity = await actingPerson(prisma, options.email);
-  const signer = await openPresentSigner(configuration);
+  const signer = await presentSigner(prisma, configuration);
   const logger = createLogger(configuration.logLevel);
   return withBus(configuration, logger, async (bus) => {
     const service = new ImportService(createFlagChanges(prisma, signer, bus, logger));

@@ -5,12 +5,12 @@ import { FLAGS_CHANGED } from '../../subgraphs/flags/change.ts';
 import { resignEnvironment } from '../../subgraphs/flags/resign.ts';
 import { currentRevisions } from '../../subgraphs/flags/store.ts';
 import { createLogger } from '../process.ts';
-import { openPresentSigner } from '../signing-keys.ts';
 import { actingPerson } from './acting-person.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { withBus } from './announcing.ts';
 import { readArguments, type AdminCommand } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
+import { presentSigner } from './present-signer.ts';
 
 export const RESIGN_USAGE = `npm run admin -- resign-definitions [--environment development|staging|production] [--as EMAIL]
     Signs anew, each with a new revision, what another key than the present one has signed; in all environments unless one is named.`;
@@ -22,10 +22,10 @@ export const resignDefinitionsCommand: AdminCommand = async (args, configuration
     const named: readonly Environment[] = values.environment === undefined ? ENVIRONMENTS : [readEnvironment(values.environment)];
     return { environments: named, email: values.as };
   });
-  const signer = await openPresentSigner(configuration);
   const logger = createLogger(configuration.logLevel);
   await withAdminDatabase(configuration, output, async (prisma) => {
     const identity = await actingPerson(prisma, email);
+    const signer = await presentSigner(prisma, configuration);
     await withBus(configuration, logger, async (bus) => {
       for (const environment of environments) {
         const count = await resignEnvironment(prisma, signer, identity, environment);
