@@ -37,6 +37,7 @@ describe('without any setting', () => {
     redis: null,
     clickhouseUrl: null,
     signingKey: null,
+    previousSigningKeys: [],
     internalSecret: null,
     playground: true,
     introspection: true,

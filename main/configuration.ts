@@ -41,6 +41,8 @@ export interface Configuration {
   readonly clickhouseUrl: string | null;
   /** The text of a JWK or PEM. Null: created in `dataDir` at first start. */
   readonly signingKey: string | null;
+  /** The texts of JWKs, JWK sets or PEMs of keys that are valid beside it. */
+  readonly previousSigningKeys: readonly string[];
   /** Null: created in `dataDir` at first start; required when distributed. */
   readonly internalSecret: string | null;
   readonly playground: boolean;
@@ -63,6 +65,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   REDIS_SENTINEL_NAME: 'The name under which the sentinels watch the primary. Required with REDIS_SENTINELS.',
   CLICKHOUSE_URL: 'ClickHouse 23.8 or newer, http://… or https://…. The embedded engine when absent.',
   FLEETFLAG_SIGNING_KEY: 'Ed25519 private key that signs flag definitions: a JWK, a PEM, or the path of a file with either. Created in the data folder when absent.',
+  FLEETFLAG_PREVIOUS_SIGNING_KEYS: 'Further keys that vehicles may trust while the signing key is changed (docs/key-rotation.md): a JWK, a JWK set, PEMs, or paths of files with these, separated by commas. Public halves suffice.',
   FLEETFLAG_INTERNAL_SECRET: 'Shared by gateway and subgraphs, 32 characters or more. Created in the data folder when absent; required when distributed.',
   FLEETFLAG_PLAYGROUND: 'on or off. Default on; off when NODE_ENV is production.',
   FLEETFLAG_INTROSPECTION: 'on or off. Default: as the playground.',
@@ -124,15 +127,24 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   const internalSecret = text('FLEETFLAG_INTERNAL_SECRET');
   if (internalSecret !== null && internalSecret.length < 32) faults.push('FLEETFLAG_INTERNAL_SECRET is shorter than 32 characters.');
 
+  const isKeyText = (value: string) => /^\s*(\{|-----BEGIN)/.test(value);
   let signingKey = text('FLEETFLAG_SIGNING_KEY');
-  if (signingKey !== null && !/^\s*(\{|-----BEGIN)/.test(signingKey)) {
+  /** The text of a key file, or null with a fault. The value may be a key with a slip of the pen: the message does not repeat it. */
+  const keyFile = (path: string, fault: string): string | null => {
     try {
-      signingKey = readFileSync(signingKey, 'utf8');
+      return readFileSync(path, 'utf8');
     } catch {
-      // The value may be a key with a slip of the pen: the message does not repeat it.
-      faults.push('FLEETFLAG_SIGNING_KEY is neither a JWK, nor a PEM, nor the path of a file that can be read.');
+      faults.push(fault);
+      return null;
     }
+  };
+  if (signingKey !== null && !isKeyText(signingKey)) {
+    signingKey = keyFile(signingKey, 'FLEETFLAG_SIGNING_KEY is neither a JWK, nor a PEM, nor the path of a file that can be read.');
   }
+  const previousKeys = text('FLEETFLAG_PREVIOUS_SIGNING_KEYS') ?? '';
+  const previousSigningKeys = (isKeyText(previousKeys) ? [previousKeys] : list('FLEETFLAG_PREVIOUS_SIGNING_KEYS')).flatMap((value) =>
+    isKeyText(value) ? [value] : (keyFile(value, 'FLEETFLAG_PREVIOUS_SIGNING_KEYS is neither a JWK, nor a JWK set, nor PEMs, nor paths of files that can be read.') ?? []),
+  );
 
   const databaseUrl = url('DATABASE_URL', ['postgresql:', 'postgres:']);
   const redisUrl = url('REDIS_URL', ['redis:', 'rediss:']);
@@ -168,6 +180,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     redis,
     clickhouseUrl,
     signingKey,
+    previousSigningKeys: Object.freeze(previousSigningKeys),
     internalSecret,
     playground,
     introspection: switched('FLEETFLAG_INTROSPECTION', playground),

@@ -5,12 +5,12 @@ import { SUBGRAPH_NAMES, type SubgraphConnection } from '../core/protocol/subgra
 import type { Subgraphs } from '../gateway/composition/supergraph.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import { ensureAdministrator } from '../subgraphs/audit/administrator.ts';
-import { createSigner } from '../subgraphs/flags/signing.ts';
 import { connectInProcess } from '../subgraphs/shared/in-process-connection.ts';
 import { opening, together } from './closing.ts';
 import type { Configuration } from './configuration.ts';
-import { internalSecret, signingKey } from './secrets.ts';
+import { internalSecret } from './secrets.ts';
 import { sessionsIn } from './sessions.ts';
+import { openSigner } from './signing-keys.ts';
 import { answers, openCache, openMetrics, openPostgres } from './stores.ts';
 import { startSubgraph } from './subgraphs.ts';
 
@@ -27,16 +27,15 @@ export function startControlPlane(configuration: Configuration, logger: Logger):
   return opening(async (closing) => {
     const { dataDir } = configuration;
     // The stores do not depend on each other: opened together, the start takes as long as the slowest of them.
-    const [database, cache, metrics, key, secret] = await together([
+    const [database, cache, metrics, signer, secret] = await together([
       openPostgres(configuration, closing, logger),
       openCache(configuration, closing, logger),
       openMetrics(configuration, closing),
-      signingKey(configuration.signingKey, dataDir),
+      openSigner(configuration),
       internalSecret(configuration.internalSecret, dataDir),
     ]);
     const administrator = await ensureAdministrator(database.prisma, { email: configuration.adminEmail, password: configuration.adminPassword });
 
-    const signer = await createSigner(key);
     const vehicleTokens = createVehicleTokens(secret);
     const parts = { database, ...cache, vehicleTokens, logger, signer: () => Promise.resolve(signer), metrics: () => Promise.resolve(metrics) };
     const connections = await Promise.all(

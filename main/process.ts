@@ -12,7 +12,7 @@ function explain(error: unknown): string {
 }
 
 /** The log goes to stderr, so that stdout holds only what people and scripts wait for. */
-function createLogger(level: Configuration['logLevel']): Logger {
+export function createLogger(level: Configuration['logLevel']): Logger {
   return pino({ level, base: undefined, redact: ['password', '*.password', 'token', '*.token', 'authorization', '*.authorization'] }, pino.destination(2));
 }
 

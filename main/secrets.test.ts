@@ -2,8 +2,7 @@ import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createSigner } from '../subgraphs/flags/signing.ts';
-import { internalSecret, signingKey } from './secrets.ts';
+import { internalSecret } from './secrets.ts';
 
 let parent: string;
 let dataDir: string;
@@ -13,10 +12,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(parent, { recursive: true }));
 
-describe.each([
-  ['the signing key', signingKey, 'signing-key.pem'],
-  ['the internal secret', internalSecret, 'internal-secret'],
-])('%s', (_what, secret, file) => {
+describe('the internal secret', () => {
+  const [secret, file] = [internalSecret, 'internal-secret'];
+
   test('is used as it is given, and nothing is written', async () => {
     expect(await secret('given', dataDir)).toBe('given');
     expect(await readdir(parent)).toEqual([]);
@@ -40,10 +38,6 @@ describe.each([
   test('is another one in another folder', async () => {
     expect(await secret(null, dataDir)).not.toBe(await secret(null, join(parent, 'other')));
   });
-});
-
-test('the signing key that is made is one that signs', async () => {
-  expect((await createSigner(await signingKey(null, dataDir))).publicKeys.keys).toHaveLength(1);
 });
 
 test.each(['', '\n', 'short\n'])('an internal secret that was damaged to %j is refused and not replaced', async (text) => {

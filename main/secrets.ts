@@ -1,14 +1,13 @@
-/** The two secrets of a control plane: given in the environment, or made at the first start and kept in the data folder. */
+/** The secrets of a control plane (the signing key: signing-keys.ts): given in the environment, or made at the first start and kept in the data folder. */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { generateSigningKey } from '../subgraphs/flags/signing.ts';
 
 /**
  * The text of the file `name` in `dataDir`, made by `create` if there is none. Readable by the owner only, on disk
  * before it is used, and never half there: of two processes that start at once both get the one that came first.
  */
-async function keep(dataDir: string, name: string, create: () => string | Promise<string>): Promise<string> {
+export async function keep(dataDir: string, name: string, create: () => string | Promise<string>): Promise<string> {
   const path = join(dataDir, name);
   const present = await readFile(path, 'utf8').catch(() => null);
   if (present !== null) return present.trim();
@@ -29,11 +28,6 @@ async function keep(dataDir: string, name: string, create: () => string | Promis
     await rm(draft, { force: true });
   }
   return (await readFile(path, 'utf8')).trim();
-}
-
-/** The Ed25519 private key that signs flag definitions, as PEM or JWK. */
-export function signingKey(given: string | null, dataDir: string): Promise<string> {
-  return given === null ? keep(dataDir, 'signing-key.pem', generateSigningKey) : Promise.resolve(given);
 }
 
 /**

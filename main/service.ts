@@ -7,13 +7,14 @@ import { connectRemote } from '../gateway/composition/remote-subgraph.ts';
 import type { Subgraphs } from '../gateway/composition/supergraph.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import { ensureAdministrator } from '../subgraphs/audit/administrator.ts';
-import { createSigner, type Signer } from '../subgraphs/flags/signing.ts';
+import type { Signer } from '../subgraphs/flags/signing.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph-process.ts';
 import { opening } from './closing.ts';
 import type { Configuration } from './configuration.ts';
 import { runUntilStopped } from './process.ts';
-import { internalSecret, signingKey } from './secrets.ts';
+import { internalSecret } from './secrets.ts';
 import { sessionsIn } from './sessions.ts';
+import { openSigner } from './signing-keys.ts';
 import { answers, openCache, openMetrics, openPostgres } from './stores.ts';
 import { startSubgraph } from './subgraphs.ts';
 
@@ -80,7 +81,7 @@ async function startSubgraphService(name: SubgraphName, configuration: Configura
       ...cache,
       vehicleTokens: createVehicleTokens(secret),
       logger,
-      signer: async () => (signer ??= await createSigner(await signingKey(configuration.signingKey, configuration.dataDir))),
+      signer: async () => (signer ??= await openSigner(configuration)),
       metrics: () => openMetrics(configuration, closing),
     };
     const { subgraph, ready } = await startSubgraph(name, parts, closing);

@@ -9,6 +9,8 @@ export interface AgentStatus {
   readonly environment: string;
   readonly connected: boolean;
   readonly flags: number;
+  readonly pinnedKeys: readonly string[];
+  readonly refusals: Readonly<Record<string, number>>;
 }
 
 export class VehicleProcess {
@@ -18,10 +20,12 @@ export class VehicleProcess {
   private constructor(
     readonly folder: string,
     readonly wsUrl: string,
+    /** Of the command line, beside the usual ones. */
+    public options: readonly string[],
   ) {}
 
-  static async start(wsUrl: string, token: string): Promise<VehicleProcess> {
-    const vehicle = new VehicleProcess(await mkdtemp(join(tmpdir(), 'fleetflag-vehicle-')), wsUrl);
+  static async start(wsUrl: string, token: string, options: readonly string[] = []): Promise<VehicleProcess> {
+    const vehicle = new VehicleProcess(await mkdtemp(join(tmpdir(), 'fleetflag-vehicle-')), wsUrl, options);
     await writeFile(join(vehicle.folder, 'token'), token, { mode: 0o600 });
     await vehicle.up();
     return vehicle;
@@ -33,7 +37,7 @@ export class VehicleProcess {
 
   async up(url = this.wsUrl): Promise<void> {
     this.process = new ProjectProcess(
-      ['agent/main.ts', '--url', url, '--token-file', join(this.folder, 'token'), '--db', this.dbPath, '--listen', '127.0.0.1:0', '--model', 'Ioniq 6', '--sw-version', '2.5.0', '--region', 'EU'],
+      ['agent/main.ts', '--url', url, '--token-file', join(this.folder, 'token'), '--db', this.dbPath, '--listen', '127.0.0.1:0', '--model', 'Ioniq 6', '--sw-version', '2.5.0', '--region', 'EU', ...this.options],
       {},
     );
     const [, address] = await this.process.printed(/listening on (http:\/\/127\.0\.0\.1:\d+)/, 'stderr');

@@ -2,10 +2,11 @@
  * Signs what vehicles are to trust: compact JWS with EdDSA over Ed25519 (RFC 7515, RFC 8037).
  */
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { CompactSign, calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair, type JWK } from 'jose';
+import { CompactSign, exportPKCS8, generateKeyPair, type JWK } from 'jose';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE, type SignedPayload, type StatementPayload } from '../../core/protocol/definition.ts';
 import { signedConditions } from '../../core/rules/whitelist-digest.ts';
+import { publicKeyOf, type PublicKey } from './public-keys.ts';
 
 export interface Signer {
   /** The definition of a flag that lives in its environment. */
@@ -14,7 +15,9 @@ export interface Signer {
   tombstone(environment: Environment, key: string, revision: number): Promise<string>;
   /** @param issuedAt Unix seconds */
   statement(environment: Environment, revision: number, issuedAt: number): Promise<string>;
-  /** The public keys, as `/.well-known/jwks.json` serves them (RFC 7517). */
+  /** The id of the key that signs. */
+  readonly kid: string;
+  /** The public keys, as `/.well-known/jwks.json` serves them (RFC 7517): the one that signs first. */
   readonly publicKeys: { readonly keys: readonly JWK[] };
 }
 
@@ -42,17 +45,18 @@ function readKey(text: string): KeyObject {
 
 /**
  * @param keyText an Ed25519 private key: a JWK or a PEM
+ * @param others public keys that are valid beside it: former ones, and the next
  * @throws Error when it is not one; the message does not repeat the key
  */
-export async function createSigner(keyText: string): Promise<Signer> {
+export async function createSigner(keyText: string, others: readonly PublicKey[] = []): Promise<Signer> {
   let key: KeyObject;
   try {
     key = readKey(keyText);
   } catch (cause) {
     throw new Error('FLEETFLAG_SIGNING_KEY is not an Ed25519 private key in JWK or PEM form.', { cause });
   }
-  const publicJwk = await exportJWK(createPublicKey(key));
-  const kid = await calculateJwkThumbprint(publicJwk);
+  const own = await publicKeyOf(createPublicKey(key));
+  const { kid } = own;
   const encoder = new TextEncoder();
   const sign = (typ: string, payload: SignedPayload | StatementPayload) =>
     new CompactSign(encoder.encode(JSON.stringify(payload))).setProtectedHeader({ alg: 'EdDSA', kid, typ }).sign(key);
@@ -61,7 +65,8 @@ export async function createSigner(keyText: string): Promise<Signer> {
     definition: (flag) => sign(DEFINITION_JWS_TYPE, { v: 1, environment: flag.environment, key: flag.key, revision: flag.revision, removed: false, flag: forVehicles(flag) }),
     tombstone: (environment, key_, revision) => sign(DEFINITION_JWS_TYPE, { v: 1, environment, key: key_, revision, removed: true }),
     statement: (environment, revision, issuedAt) => sign(STATEMENT_JWS_TYPE, { v: 1, environment, revision, issuedAt }),
-    publicKeys: { keys: [{ ...publicJwk, kid, alg: 'EdDSA', use: 'sig' }] },
+    kid,
+    publicKeys: { keys: [own, ...others.filter((other) => other.kid !== kid)] },
   };
 }
 

@@ -151,6 +151,7 @@ export async function insertFlag(tx: Transaction, flag: Flag): Promise<void> {
   await tx.flag.create({
     data: { ...flagColumns(flag), id: flag.id, key: flag.key, type: flag.type, createdById: flag.createdById, createdAt: flag.createdAt },
   });
+  await tx.rule.createMany({ data: flag.rules.map((rule) => ({ ...ruleColumns(rule), id: rule.id, flagId: flag.id, createdAt: rule.createdAt })) });
 }
 
 /** Writes the difference between two states of one flag: its row, and those rules that are not the same object in both. */

@@ -1,0 +1,32 @@
+/** `npm run admin -- <command>`: what is done on the server itself, beside the API. */
+import { UsageError, type AdminCommand } from './admin/command.ts';
+import { EXPORT_USAGE, exportCommand } from './admin/export.ts';
+import { IMPORT_USAGE, importCommand } from './admin/import.ts';
+import { RESIGN_USAGE, resignDefinitionsCommand } from './admin/resign-definitions.ts';
+import { ROTATE_USAGE, rotateSigningKeyCommand } from './admin/rotate-signing-key.ts';
+import { ConfigurationError, readConfiguration } from './configuration.ts';
+
+const COMMANDS = new Map<string, { run: AdminCommand; usage: string }>([
+  ['export', { run: exportCommand, usage: EXPORT_USAGE }],
+  ['import', { run: importCommand, usage: IMPORT_USAGE }],
+  ['rotate-signing-key', { run: rotateSigningKeyCommand, usage: ROTATE_USAGE }],
+  ['resign-definitions', { run: resignDefinitionsCommand, usage: RESIGN_USAGE }],
+]);
+
+/** What is to be done comes first, the cause after it. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause instanceof Error && !error.message.includes(error.cause.message) ? ` (${error.cause.message})` : '';
+  return `${error.message}${cause}`;
+}
+
+const [name = '', ...args] = process.argv.slice(2);
+const command = COMMANDS.get(name);
+try {
+  if (command === undefined) throw new UsageError(`Usage:\n\n${[...COMMANDS.values()].map(({ usage }) => `  ${usage}`).join('\n\n')}`);
+  process.exitCode = await command.run(args, readConfiguration(), { out: console.log, err: console.error });
+} catch (error) {
+  const usage = error instanceof UsageError || error instanceof ConfigurationError;
+  console.error(usage ? error.message : messageOf(error));
+  process.exitCode = usage ? 2 : 1;
+}

@@ -1,0 +1,8 @@
+import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
+
+/** The value of `--environment`. Throws an Error where it is none. */
+export function readEnvironment(value: string | undefined): Environment {
+  const found = ENVIRONMENTS.find((environment) => environment === value);
+  if (found === undefined) throw new Error(`--environment takes one of ${ENVIRONMENTS.join(', ')}.`);
+  return found;
+}

@@ -1,0 +1,161 @@
+/**
+ * An environment as a file, and a file as an environment. What an import changes takes the way of every change
+ * (change.ts): one transaction, revision, signature and audit row for each flag.
+ */
+import { randomUUID } from 'node:crypto';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { Environment } from '../../core/model.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import { isKilled } from '../../core/rules/kill-switch.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { violatesUnique } from '../shared/database/unique-violation.ts';
+import type { FlagChanges } from './change.ts';
+import { differences, ruleName, sameRule, type FlagDifference } from './environment-difference.ts';
+import { flagEntry, printEnvironmentFile, ruleEntry, type FileFault, type FlagEntry } from './environment-file.ts';
+import type { Flag, Rule } from './flag.ts';
+import { findFlags } from './store.ts';
+
+/** What an import would do, against the flags as they were when it was made. */
+export interface ImportPlan {
+  readonly environment: Environment;
+  readonly differences: readonly FlagDifference[];
+  /** Why nothing may be written; empty where all of it may. */
+  readonly faults: readonly FileFault[];
+  /** The revision that each flag of the environment had: what has changed since is not overwritten. */
+  readonly revisions: ReadonlyMap<string, number>;
+}
+
+/** What has become of one flag. `waits`: a second person has to approve it (of a created flag: all but its existence). */
+export interface ImportOutcome {
+  readonly key: string;
+  readonly done: 'created' | 'changed' | 'archived' | 'failed';
+  readonly waits: boolean;
+  /** Why it failed. */
+  readonly message?: string;
+}
+
+/** An environment's living flags as a file, as of one moment. */
+export async function exportEnvironment(prisma: PrismaClient, environment: Environment): Promise<string> {
+  return printEnvironmentFile((await readEnvironment(prisma, environment)).map(flagEntry));
+}
+
+/** Compares a file's flags with an environment, and finds what the file alone cannot show to be wrong. Writes nothing. */
+export async function planImport(prisma: PrismaClient, environment: Environment, entries: readonly FlagEntry[]): Promise<ImportPlan> {
+  const here = await readEnvironment(prisma, environment);
+  const present = new Map(here.map((flag) => [flag.key, flag]));
+  return {
+    environment,
+    differences: differences(here.map(flagEntry), entries),
+    faults: [...(await takenKeys(prisma, entries.map(({ key }) => key).filter((key) => !present.has(key)))), ...misfits(present, entries)],
+    revisions: new Map(here.map((flag) => [flag.key, flag.revision])),
+  };
+}
+
+async function takenKeys(prisma: PrismaClient, keys: readonly string[]): Promise<FileFault[]> {
+  const taken = await prisma.$queryRaw<{ key: string; environment: string; archived: boolean }[]>`
+    SELECT key, environment, archived_at IS NOT NULL AS archived FROM flags WHERE key = ANY(${keys}) ORDER BY key`;
+  return taken.map(({ key, environment, archived }) => ({
+    path: `flags.${key}`,
+    message: archived
+      ? `There was a flag of this key in ${environment}, which is archived; a key is not used again.`
+      : `There is a flag of this key in ${environment} already; a key is unique in all environments.`,
+  }));
+}
+
+function misfits(present: ReadonlyMap<string, Flag>, entries: readonly FlagEntry[]): FileFault[] {
+  const faults: FileFault[] = [];
+  for (const { key, type, rules } of entries) {
+    const flag = present.get(key);
+    if (flag === undefined) continue;
+    if (flag.type !== type) faults.push({ path: `flags.${key}.type`, message: `The flag is of type ${flag.type}; a flag's type never changes.` });
+    // A file from before the switch was pulled must not be what lets the flag on the road again.
+    if (isKilled(flag.rules) && !isKilled(rules)) {
+      faults.push({ path: `flags.${key}.rules`, message: "The flag's kill switch is pulled, and no import releases it. Release it first, or take over its rule with a new export." });
+    }
+  }
+  return faults;
+}
+
+export class ImportService {
+  constructor(private readonly changes: FlagChanges) {}
+
+  /**
+   * Does what a plan says, one flag after the other; a flag that fails is left as it was, and the others go on.
+   *
+   * @param archiveMissing whether flags that the file lacks are archived; else they are left alone
+   * @throws BAD_USER_INPUT when the plan has faults: nothing is written then
+   */
+  async *apply(identity: CallerIdentity, plan: ImportPlan, archiveMissing: boolean): AsyncGenerator<ImportOutcome> {
+    const [fault] = plan.faults;
+    if (fault !== undefined) throw new FleetFlagError('BAD_USER_INPUT', fault.message, { field: fault.path });
+    for (const difference of plan.differences) {
+      if (difference.kind === 'only-here' && !archiveMissing) continue;
+      yield await this.#applyOne(identity, plan, difference).catch((error: unknown) => {
+        if (!(error instanceof FleetFlagError) || error.code === 'INTERNAL_SERVER_ERROR') throw error;
+        return { key: difference.key, done: 'failed' as const, waits: false, message: error.message };
+      });
+    }
+  }
+
+  async #applyOne(identity: CallerIdentity, plan: ImportPlan, difference: FlagDifference): Promise<ImportOutcome> {
+    const { key } = difference;
+    const expectedRevision = plan.revisions.get(key);
+    if (difference.kind === 'only-here') {
+      const edit = (flag: Flag): Flag => ({ ...flag, enabled: false, archivedAt: new Date() });
+      return { key, done: 'archived', waits: waits(await this.changes.edit(identity, { flag: { key }, expectedRevision, action: 'ARCHIVE_FLAG', edit })) };
+    }
+    const { entry } = difference;
+    if (difference.kind === 'changed') {
+      const change = await this.changes.edit(identity, { flag: { key }, expectedRevision, action: 'UPDATE_FLAG', edit: (flag) => withEntry(flag, plan.environment, entry) });
+      return { key, done: 'changed', waits: waits(change) };
+    }
+    // What an ASIL-D flag does is decided by two people; alone, one can only make one that does nothing yet.
+    const alone = entry.safetyLevel !== 'ASIL-D' || (entry.rules.length === 0 && !entry.enabled);
+    await this.#create(identity, plan.environment, alone ? entry : { ...entry, enabled: false, rules: [] });
+    if (alone) return { key, done: 'created', waits: false };
+    const change = await this.changes.edit(identity, { flag: { key }, action: 'UPDATE_FLAG', edit: (flag) => withEntry(flag, plan.environment, entry) });
+    return { key, done: 'created', waits: waits(change) };
+  }
+
+  async #create(identity: CallerIdentity, environment: Environment, entry: FlagEntry): Promise<void> {
+    const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+    const blank = { id: randomUUID(), revision: 0, totalEvaluations: 0, activeVehicles: 0, lastEvaluationAt: null, createdById: by, updatedById: by, archivedAt: null, signedDefinition: '' };
+    try {
+      await this.changes.create(identity, (at) => ({
+        ...blank,
+        ...entry,
+        environment,
+        createdAt: at,
+        updatedAt: at,
+        rules: entry.rules.map((rule) => ({ ...rule, id: randomUUID(), createdAt: at, updatedAt: at })),
+      }));
+    } catch (error) {
+      if (!violatesUnique(error)) throw error;
+      throw new FleetFlagError('CONFLICT', `A flag ${JSON.stringify(entry.key)} has been created meanwhile.`, { field: `flags.${entry.key}` });
+    }
+  }
+}
+
+/** The change service may say that a change waits for a second person; where it knows no such changes, none does. */
+function waits(change: object): boolean {
+  return 'applied' in change && change.applied === false;
+}
+
+/** All living flags of an environment, from one snapshot. */
+function readEnvironment(prisma: PrismaClient, environment: Environment): Promise<Flag[]> {
+  return prisma.$transaction((tx) => findFlags(tx, { environment, archivedAt: null }), { isolationLevel: 'RepeatableRead', timeout: 60_000 });
+}
+
+/** The flag with the file's content. A rule that stays keeps its id, and with it the digests of its whitelist. */
+function withEntry(flag: Flag, environment: Environment, entry: FlagEntry): Flag {
+  if (flag.environment !== environment) throw new FleetFlagError('CONFLICT', `${flag.key} has moved to ${flag.environment}.`, { currentRevision: flag.revision });
+  const { name, description, safetyLevel, enabled, defaultValue } = entry;
+  const present = new Map(flag.rules.map((rule) => [ruleName(rule), rule]));
+  const at = new Date();
+  const rules = entry.rules.map((rule): Rule => {
+    const was = present.get(ruleName(rule));
+    if (was === undefined) return { ...rule, id: randomUUID(), createdAt: at, updatedAt: at };
+    return sameRule(ruleEntry(was), rule) ? was : { ...was, ...rule, updatedAt: at };
+  });
+  return { ...flag, name, description, safetyLevel, enabled, defaultValue, rules };
+}

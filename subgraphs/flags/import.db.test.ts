@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Environment } from '../../core/model.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import { createInProcessBus } from '../shared/bus.ts';
+import { identityOf, silent } from '../shared/testing/asking.ts';
+import { createFlagChanges } from './change.ts';
+import { parseEnvironmentFile, type FlagEntry } from './environment-file.ts';
+import { ImportService, exportEnvironment, planImport, type ImportOutcome, type ImportPlan } from './import-service.ts';
+import { FlagsUnderTest } from './testing/flags-under-test.ts';
+
+const VIN = 'KMHK281HGNU000001';
+
+let flags: FlagsUnderTest;
+let elsewhere: FlagsUnderTest;
+
+beforeAll(async () => {
+  [flags, elsewhere] = await Promise.all([FlagsUnderTest.start(), FlagsUnderTest.start()]);
+}, 120_000);
+
+afterAll(async () => {
+  await Promise.all([flags?.remove(), elsewhere?.remove()]);
+}, 60_000);
+
+const identity = (under: FlagsUnderTest): CallerIdentity => identityOf(under.writer, { ipAddress: null, userAgent: 'fleetflag-admin' });
+
+async function apply(under: FlagsUnderTest, plan: ImportPlan, archiveMissing = false): Promise<ImportOutcome[]> {
+  const service = new ImportService(createFlagChanges(under.prisma, under.signer, createInProcessBus(), silent));
+  const outcomes: ImportOutcome[] = [];
+  for await (const outcome of service.apply(identity(under), plan, archiveMissing)) outcomes.push(outcome);
+  return outcomes;
+}
+
+const read = (text: string): readonly FlagEntry[] => {
+  const { flags: entries, faults } = parseEnvironmentFile(text);
+  expect(faults).toEqual([]);
+  return entries;
+};
+
+const planFor = async (environment: Environment, text: string, under = flags) => planImport(under.prisma, environment, read(text));
+const exported = (environment: Environment, under = flags) => exportEnvironment(under.prisma, environment);
+
+test('an environment that was exported, imported elsewhere and exported again is the same to the byte', async () => {
+  await flags.create({ environment: 'DEVELOPMENT', key: 'plain' });
+  await flags.create({
+    environment: 'DEVELOPMENT',
+    key: 'tricky',
+    type: 'JSON',
+    description: 'one\n  two\n\nthree: yes',
+    defaultValue: { yes: 'no', '2024-01-31': null, n: [0.1, 1e21, -5e-324, 9007199254740993], '': { '漢字': '🚗\u2028' }, __proto: 'x', 10: 1, 9: 2 },
+    safetyLevel: 'ASIL_D',
+    enabled: true,
+  });
+  await flags.create({ environment: 'DEVELOPMENT', key: 'ruled', type: 'NUMBER', defaultValue: 0.1 });
+  await flags.addRule('ruled', { type: 'VEHICLE_WHITELIST', priority: 3, conditions: { vins: [VIN] }, value: 0.30000000000000004, variant: 'pilot' });
+  await flags.addRule('ruled', { type: 'PERCENTAGE_ROLLOUT', priority: 30, enabled: false, conditions: { rollout_percentage: 12.5 } });
+  await flags.addRule('ruled', { type: 'KILL_SWITCH', priority: 3, conditions: { force_disabled: true, reason: 'off' } });
+
+  const file = await exported('development');
+  const outcomes = await apply(elsewhere, await planFor('development', file, elsewhere));
+  expect(outcomes.map(({ key, done }) => [key, done])).toEqual([['plain', 'created'], ['ruled', 'created'], ['tricky', 'created']]);
+  expect(await exported('development', elsewhere)).toBe(file);
+  expect((await planFor('development', file, elsewhere)).differences).toEqual([]);
+
+  // What is not ASIL-D is one change, with one trail row in the name of the person.
+  const rows = await elsewhere.prisma.auditLog.findMany({ where: { flag: { key: 'ruled' } } });
+  expect(rows.map(({ action, userId, userAgent }) => ({ action, userId, userAgent }))).toEqual([{ action: 'CREATE_FLAG', userId: elsewhere.writer.userId, userAgent: 'fleetflag-admin' }]);
+  const { flagSync } = await elsewhere.ok<{ flagSync: { revision: number; flags: { key: string }[] } }>('{ flagSync(environment: DEVELOPMENT) { revision flags { key } } }');
+  expect(flagSync.flags.map(({ key }) => key).sort()).toEqual(['plain', 'ruled', 'tricky']);
+});
+
+test('making a plan writes nothing', async () => {
+  const before = await flags.everything();
+  const plan = await planFor('development', 'fleetflag: 1\nflags: {}');
+  expect(plan.differences.map(({ kind }) => kind)).toEqual(['only-here', 'only-here', 'only-here']);
+  expect(await flags.everything()).toEqual(before);
+});
+
+test('a changed flag is one revision and one trail row; rules that stay keep their ids, and those that say the same their times', async () => {
+  const { key } = await flags.create();
+  await flags.addRule(key, { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } });
+  await flags.addRule(key, { type: 'VEHICLE_TARGET', conditions: { models: ['A'] } });
+  await flags.addRule(key, { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5 } });
+  const rules = async () => new Map((await flags.prisma.rule.findMany({ where: { flag: { key } } })).map((rule) => [rule.type, rule]));
+  const [before, revision] = [await rules(), await flags.revision()];
+
+  const file = (await exported('staging')).replace(/name: A flag\n/, 'name: Another name\n').replace('- A\n', '- B\n').replace('type: percentage_rollout\n        priority: 100', 'type: percentage_rollout\n        priority: 7');
+  const plan = await planFor('staging', file);
+  expect(plan.faults).toEqual([]);
+  expect(await apply(flags, plan)).toEqual([{ key, done: 'changed', waits: false }]);
+
+  const after = await rules();
+  expect(after.get('vehicle_whitelist')).toEqual(before.get('vehicle_whitelist'));
+  expect(after.get('vehicle_target')).toMatchObject({ id: before.get('vehicle_target')?.id, conditions: { models: ['B'] } });
+  expect(after.get('percentage_rollout')?.id).not.toBe(before.get('percentage_rollout')?.id);
+  expect(await flags.revision()).toBe(revision + 1);
+  const [row] = await flags.prisma.auditLog.findMany({ where: { flag: { key } }, orderBy: { chainPosition: 'desc' }, take: 1 });
+  expect(row).toMatchObject({ action: 'UPDATE_FLAG', userId: flags.writer.userId, beforeValue: { name: 'A flag' }, afterValue: { name: 'Another name' } });
+  expect(await exported('staging')).toBe(file);
+});
+
+test('a flag that the file lacks is left alone, or archived where that is asked for', async () => {
+  const { key } = await flags.create({ environment: 'PRODUCTION' });
+  const plan = await planFor('production', 'fleetflag: 1\nflags: {}');
+  expect(plan.differences).toEqual([{ kind: 'only-here', key }]);
+  expect(await apply(flags, plan)).toEqual([]);
+  expect(await apply(flags, plan, true)).toEqual([{ key, done: 'archived', waits: false }]);
+  expect((await flags.prisma.flag.findUniqueOrThrow({ where: { key } })).archivedAt).not.toBeNull();
+});
+
+const one = (key: string, more = '', type = 'boolean, defaultValue: false') => `fleetflag: 1\nflags:\n  ${key}: {name: A flag, type: ${type}, safetyLevel: Non-Critical, enabled: false${more}}\n`;
+
+test('what does not fit the environment is a fault with its place, all of them at once, and then nothing is written', async () => {
+  const [there, gone, typed, killed] = [await flags.create({ environment: 'STAGING' }), await flags.create(), await flags.create({ environment: 'PRODUCTION' }), await flags.create({ environment: 'PRODUCTION' })];
+  await flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key: gone.key });
+  await flags.ok('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "fault in the field") { applied } }', { key: killed.key });
+  const body = (text: string) => text.split('\n').slice(2).join('\n');
+  const file = one('fresh_key') + body(one(there.key)) + body(one(gone.key)) + body(one(typed.key, '', 'string, defaultValue: x')) + body(one(killed.key));
+  const plan = await planFor('production', file);
+  expect(new Map(plan.faults.map(({ path, message }) => [path, message]))).toEqual(
+    new Map([
+      [`flags.${there.key}`, expect.stringContaining('in staging already')],
+      [`flags.${gone.key}`, expect.stringContaining('archived')],
+      [`flags.${typed.key}.type`, expect.stringContaining('of type boolean')],
+      [`flags.${killed.key}.rules`, expect.stringContaining('kill switch is pulled')],
+    ]),
+  );
+  const before = await flags.everything();
+  await expect(apply(flags, plan, true)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+  expect(await flags.everything()).toEqual(before);
+});
+
+test('a flag that changed after the comparison is not overwritten, and the others go on', async () => {
+  const [a, b] = [await elsewhere.create({ environment: 'PRODUCTION' }), await elsewhere.create({ environment: 'PRODUCTION' })];
+  const renamed = await exported('production', elsewhere);
+  const plan = await planFor('production', renamed.replaceAll('name: A flag', 'name: Renamed'), elsewhere);
+  await elsewhere.ok('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "meanwhile") { applied } }', { key: a.key });
+  expect(await apply(elsewhere, plan)).toEqual([
+    { key: a.key, done: 'failed', waits: false, message: expect.stringContaining('has changed since') },
+    { key: b.key, done: 'changed', waits: false },
+  ]);
+  expect(await elsewhere.prisma.flag.findUniqueOrThrow({ where: { key: a.key } })).toMatchObject({ name: 'A flag' });
+});
+
+test('a new ASIL-D flag is created doing nothing; what it is to do is a change like any other of such a flag, and may wait', async () => {
+  const file = one('brake_assist', ', rules: [{type: vehicle_target, priority: 1, enabled: true, conditions: {models: [A]}}]').replace('Non-Critical, enabled: false', 'ASIL-D, enabled: true');
+  const plan = await planFor('production', file, elsewhere);
+  const changes = createFlagChanges(elsewhere.prisma, elsewhere.signer, createInProcessBus(), silent);
+  // A change service that lets every edit wait, as one with approvals does for ASIL-D.
+  const approving = { ...changes, edit: async () => ({ applied: false }) as never };
+  const outcomes: ImportOutcome[] = [];
+  for await (const outcome of new ImportService(approving).apply(identity(elsewhere), plan, false)) outcomes.push(outcome);
+  expect(outcomes).toEqual([{ key: 'brake_assist', done: 'created', waits: true }]);
+  const flag = () => elsewhere.prisma.flag.findUniqueOrThrow({ where: { key: 'brake_assist' }, include: { rules: true } });
+  expect(await flag()).toMatchObject({ enabled: false, safetyLevel: 'ASIL-D', rules: [] });
+
+  // What is left to do is found by the next import.
+  await apply(elsewhere, await planFor('production', file, elsewhere));
+  expect(await flag()).toMatchObject({ enabled: true, rules: [{ type: 'vehicle_target' }] });
+});

@@ -1,0 +1,62 @@
+/**
+ * The public halves of signing keys: what vehicles pin and `/.well-known/jwks.json` serves. More than one is valid
+ * while a key is changed for another (docs/key-rotation.md).
+ */
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { calculateJwkThumbprint, decodeProtectedHeader, exportJWK, type JWK } from 'jose';
+
+/** An Ed25519 public key (RFC 8037). Its id is its thumbprint (RFC 7638), so that one key has one id wherever it is read. */
+export interface PublicKey extends JWK {
+  readonly kty: 'OKP';
+  readonly crv: 'Ed25519';
+  readonly x: string;
+  readonly kid: string;
+  readonly alg: 'EdDSA';
+  readonly use: 'sig';
+}
+
+const PEM = /-----BEGIN ([A-Z ]+)-----[\s\S]+?-----END \1-----/g;
+
+/** Throws an Error for a key of another kind than Ed25519. */
+export async function publicKeyOf(key: KeyObject): Promise<PublicKey> {
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error('not an Ed25519 key');
+  const { x = '' } = await exportJWK(key);
+  const kid = await calculateJwkThumbprint({ kty: 'OKP', crv: 'Ed25519', x });
+  return { kty: 'OKP', crv: 'Ed25519', x, kid, alg: 'EdDSA', use: 'sig' };
+}
+
+/**
+ * All keys in a text: a JWK, a JWK set, or one or more PEMs. Of a private key only the public half is read.
+ *
+ * @throws Error when one is not an Ed25519 key, or there is none; the message does not repeat it
+ */
+export async function readPublicKeys(text: string): Promise<PublicKey[]> {
+  let keys: KeyObject[];
+  try {
+    keys = keyObjects(text.trim());
+  } catch {
+    // Without the cause: it may quote what it could not read, and that may be a part of a private key.
+    throw new Error('This is no Ed25519 key as JWK, JWK set or PEM.');
+  }
+  if (keys.length === 0) throw new Error('This holds no key.');
+  return Promise.all(keys.map(publicKeyOf));
+}
+
+function keyObjects(text: string): KeyObject[] {
+  if (!text.startsWith('{')) return Array.from(text.matchAll(PEM), ([pem]) => createPublicKey(pem));
+  const json = JSON.parse(text) as { keys?: unknown };
+  const jwks = Array.isArray(json.keys) ? json.keys : [json];
+  return jwks.map((jwk) => {
+    const { kty, crv, x } = jwk as Record<string, unknown>;
+    return createPublicKey({ key: { kty, crv, x } as never, format: 'jwk' });
+  });
+}
+
+/** The id of the key that a compact JWS says it is signed with; null where it is none. */
+export function signingKeyId(jws: string): string | null {
+  try {
+    return decodeProtectedHeader(jws).kid ?? null;
+  } catch {
+    return null;
+  }
+}
