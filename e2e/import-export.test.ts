@@ -22,7 +22,7 @@ beforeAll(async () => {
   deployment = await Deployment.start();
   api = await Api.admin(deployment);
   vehicle = await VehicleProcess.start(deployment.wsUrl, await api.vehicle(VIN));
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await vehicle?.remove();
@@ -69,7 +69,7 @@ test('what was exported, edited and imported beside the running control plane is
 
   const { auditTrail } = await api.ok<{ auditTrail: unknown }>(`{ auditTrail: flag(key: "seat_heating") { history { nodes { action user { email } userAgent } } } }`);
   expect(auditTrail).toEqual({ history: { nodes: [{ action: 'CREATE_FLAG', user: { email: ADMIN.email }, userAgent: 'fleetflag-admin' }] } });
-}, 120_000);
+}, 180_000);
 
 test('faults of the file come all at once with code 1, wrong usage with code 2, and neither changes anything', async () => {
   const [exported] = [(await admin(deployment, 'export', '--environment', 'production')).stdout];
@@ -86,7 +86,7 @@ test('faults of the file come all at once with code 1, wrong usage with code 2, 
   expect(wrong[0]?.stderr).toMatch(/export[\s\S]*import[\s\S]*rotate-signing-key[\s\S]*resign-definitions/);
   expect(wrong[3]?.stderr).toContain('no active user');
   expect((await admin(deployment, 'export', '--environment', 'production')).stdout).toBe(exported);
-}, 120_000);
+}, 180_000);
 
 test('with the control plane stopped the command works on the same data', async () => {
   await deployment.down();
@@ -94,4 +94,4 @@ test('with the control plane stopped the command works on the same data', async 
   expect(await admin(deployment, 'import', '--environment', 'production', '--file', file, '--apply')).toMatchObject({ code: 0 });
   await deployment.up();
   await eventually(async () => (await vehicle.evaluate('later')).value === true, 'the import is in the vehicle');
-}, 120_000);
+}, 180_000);

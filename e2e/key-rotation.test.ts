@@ -88,4 +88,4 @@ test('the signing key is changed for another, step by step, while a vehicle driv
   await create('last');
   await evaluates('last');
   expect(await vehicle.status()).toMatchObject({ flags: 3, pinnedKeys: [next], refusals: {} });
-}, 180_000);
+}, 300_000);
