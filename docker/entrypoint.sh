@@ -7,9 +7,10 @@ case "$role" in
   start) exec node --import tsx main/start.ts "$@" ;;
   gateway | flags | vehicles | experiments | audit) exec node --import tsx main/service.ts "$role" "$@" ;;
   migrate) exec node --import tsx main/migrate.ts "$@" ;;
+  admin) exec node --import tsx main/admin.ts "$@" ;;
   agent) exec node --import tsx agent/main.ts "$@" ;;
   *)
-    echo "Unknown role \"$role\". Roles: start, gateway, flags, vehicles, experiments, audit, migrate deploy|status|down, agent." >&2
+    echo "Unknown role \"$role\". Roles: start, gateway, flags, vehicles, experiments, audit, migrate deploy|status|down, admin, agent." >&2
     exit 2
     ;;
 esac

@@ -1,12 +1,17 @@
 /** `npm run admin -- <command>`: what is done on the server itself, beside the API. */
+import { CREATE_USER_USAGE, RESET_PASSWORD_USAGE, createUserCommand, resetPasswordCommand } from './admin/accounts.ts';
 import { UsageError, type AdminCommand } from './admin/command.ts';
 import { EXPORT_USAGE, exportCommand } from './admin/export.ts';
 import { IMPORT_USAGE, importCommand } from './admin/import.ts';
 import { RESIGN_USAGE, resignDefinitionsCommand } from './admin/resign-definitions.ts';
 import { ROTATE_USAGE, rotateSigningKeyCommand } from './admin/rotate-signing-key.ts';
+import { VEHICLE_TOKEN_USAGE, vehicleTokenCommand } from './admin/vehicle-token.ts';
 import { ConfigurationError, readConfiguration } from './configuration.ts';
 
 const COMMANDS = new Map<string, { run: AdminCommand; usage: string }>([
+  ['create-user', { run: createUserCommand, usage: CREATE_USER_USAGE }],
+  ['reset-password', { run: resetPasswordCommand, usage: RESET_PASSWORD_USAGE }],
+  ['vehicle-token', { run: vehicleTokenCommand, usage: VEHICLE_TOKEN_USAGE }],
   ['export', { run: exportCommand, usage: EXPORT_USAGE }],
   ['import', { run: importCommand, usage: IMPORT_USAGE }],
   ['rotate-signing-key', { run: rotateSigningKeyCommand, usage: ROTATE_USAGE }],

@@ -1,10 +1,10 @@
 /** The first administrator: no password is ever in the repository, so the first start makes one (database.md, users). */
-import { randomInt, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
-import { hashPassword } from './passwords.ts';
+import { generatePassword, hashPassword } from './passwords.ts';
 import { findAccount, hasAdministrator, insertUser, lockAdministratorCreation } from './user-store.ts';
 import { normalizedEmail } from './user.ts';
 
@@ -12,15 +12,6 @@ export interface NewAdministrator {
   readonly email: string;
   /** Generated, to be shown this once; null when it was given. */
   readonly password: string | null;
-}
-
-/** Letters and digits that look like no other in any typeface. */
-const ALPHABET = 'abcdefghjkmnpqrstuvwxyzABCDEFGHJKMNPQRSTUVWXYZ23456789';
-
-/** Four groups of six: 138 bits, and can still be typed from a screen. */
-function generatePassword(): string {
-  const group = () => Array.from({ length: 6 }, () => ALPHABET.charAt(randomInt(ALPHABET.length))).join('');
-  return [group(), group(), group(), group()].join('-');
 }
 
 /**

@@ -52,3 +52,8 @@ export async function lockAdministratorCreation(tx: Transaction): Promise<void> 
 export async function insertUser(tx: Transaction, user: Pick<User, 'email' | 'name' | 'role'>, passwordHash: string): Promise<User> {
   return toUser(await tx.user.create({ data: { ...user, passwordHash } }));
 }
+
+/** Sets another password hash; the account's other data stay. */
+export async function updatePassword(tx: Transaction, id: string, passwordHash: string): Promise<void> {
+  await tx.user.update({ where: { id }, data: { passwordHash } });
+}

@@ -1,0 +1,83 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import { startAudit } from '../../subgraphs/audit/subgraph.ts';
+import { createInProcessStore } from '../../subgraphs/shared/key-value-store.ts';
+import { NOBODY, asking, refusal, silent, type Ask } from '../../subgraphs/shared/testing/asking.ts';
+import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
+import { readConfiguration } from '../configuration.ts';
+import { createUserCommand, resetPasswordCommand } from './accounts.ts';
+import { UsageError, type AdminCommand } from './command.ts';
+import { vehicleTokenCommand } from './vehicle-token.ts';
+
+const SECRET = 'x'.repeat(40);
+let database: TestDatabase;
+let folder: string;
+let ask: Ask;
+let stop: () => Promise<void>;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  folder = await mkdtemp(join(tmpdir(), 'fleetflag-accounts-'));
+  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), logger: silent });
+  [ask, stop] = [asking(started.subgraph), () => started.close()];
+}, 60_000);
+
+afterAll(async () => {
+  await stop?.();
+  await database?.drop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function run(command: AdminCommand, ...args: string[]): Promise<string[]> {
+  const out: string[] = [];
+  const configuration = readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_DATA_DIR: folder, FLEETFLAG_INTERNAL_SECRET: SECRET, LOG_LEVEL: 'silent' });
+  expect(await command(args, configuration, { out: (line) => out.push(line), err: () => undefined })).toBe(0);
+  return out;
+}
+
+const signIn = (email: string, password: string) => ask(NOBODY, 'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { user { role } } }', { email, password });
+const passwordIn = (lines: string[]) => /once: (\S+)$/.exec(lines.at(-1) ?? '')?.[1] ?? '';
+
+test('an account that is made signs in with the password that was printed, and the trail has no password', async () => {
+  const password = passwordIn(await run(createUserCommand, '--email', 'Safety@Example.com', '--name', 'Sam', '--role', 'safety'));
+  expect((await signIn('safety@example.com', password)).data).toEqual({ login: { user: { role: 'SAFETY' } } });
+  const rows = await database.database.prisma.auditLog.findMany({ where: { action: 'CREATE_USER' } });
+  expect(rows.map(({ afterValue, userAgent }) => [afterValue, userAgent])).toEqual([[expect.objectContaining({ email: 'safety@example.com', role: 'SAFETY' }), 'fleetflag-admin']]);
+  expect(JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value))).not.toContain(password);
+});
+
+test('a new password takes the place of the old one', async () => {
+  const old = passwordIn(await run(createUserCommand, '--email', 'w@example.com', '--name', 'W', '--role', 'WRITE'));
+  const password = passwordIn(await run(resetPasswordCommand, '--email', 'W@example.com'));
+  expect(refusal(await signIn('w@example.com', old))?.code).toBe('UNAUTHENTICATED');
+  expect((await signIn('w@example.com', password)).errors).toEqual([]);
+});
+
+test('a token is one that the gateway takes, for a registered vehicle only', async () => {
+  const vin = 'KMHK281HGNU000001';
+  await expect(run(vehicleTokenCommand, '--vin', vin)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await database.database.prisma.vehicle.create({ data: { vin, model: 'A', swVersion: '1.0.0', region: 'EU', status: 'offline' } });
+  const [token = ''] = await run(vehicleTokenCommand, '--vin', vin, '--environment', 'staging', '--days', '2');
+  expect((await createVehicleTokens(SECRET).verify(token)).caller).toEqual({ kind: 'vehicle', vin, environment: 'staging' });
+});
+
+test.each<[string, AdminCommand, string[]]>([
+  ['a role that there is not', createUserCommand, ['--email', 'a@b', '--name', 'A', '--role', 'BOSS']],
+  ['no name', createUserCommand, ['--email', 'a@b', '--role', 'READ']],
+  ['no e-mail', resetPasswordCommand, []],
+  ['an option that there is not', resetPasswordCommand, ['--email', 'a@b', '--password', 'x']],
+  ['no VIN', vehicleTokenCommand, []],
+  ['days that are none', vehicleTokenCommand, ['--vin', 'KMHK281HGNU000001', '--days', 'many']],
+])('%s is answered with the usage', async (_what, command, args) => {
+  await expect(run(command, ...args)).rejects.toBeInstanceOf(UsageError);
+});
+
+test('an e-mail that is none, one that is taken and one that nobody has are refused', async () => {
+  await expect(run(createUserCommand, '--email', 'none', '--name', 'A', '--role', 'READ')).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+  await run(createUserCommand, '--email', 'taken@example.com', '--name', 'A', '--role', 'READ');
+  await expect(run(createUserCommand, '--email', 'TAKEN@example.com', '--name', 'A', '--role', 'READ')).rejects.toMatchObject({ code: 'CONFLICT' });
+  await expect(run(resetPasswordCommand, '--email', 'nobody@example.com')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
