@@ -69,6 +69,17 @@ describe('the rollout of an ASIL-D flag', () => {
     expect((await rollouts.actions(target)).slice(-2)).toEqual(['CANCEL_CHANGE', 'CANCEL_ROLLOUT']);
   });
 
+  test('ends cancelled when it is approved and cancelled at once, and neither blocks the other', async () => {
+    for (let round = 0; round < 5; round++) {
+      const target = await rollouts.asilD();
+      const { rollout, changeRequest } = await rollouts.scheduleHourly(target);
+      const [approved, cancelled] = await Promise.all([approve(changeRequest?.id), rollouts.to('cancel', rollout.id)]);
+      expect([undefined, 'CONFLICT']).toContain(refusal(approved)?.code);
+      expect(cancelled.errors).toEqual([]);
+      expect((await rollouts.shown(target)).status).toBe('CANCELLED');
+    }
+  });
+
   test('cannot be approved once a fixed time has passed, or once delays have run into one', async () => {
     const [passed, squeezed] = [await rollouts.asilD(), await rollouts.asilD()];
     const requests = [

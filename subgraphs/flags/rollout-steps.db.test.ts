@@ -110,6 +110,20 @@ describe('steps', () => {
     expect(await rollouts.scheduler.runDue()).toBe(1);
   });
 
+  test('and a pause, a kill switch or an edit at the same moment follow each other, whichever comes first', async () => {
+    for (const [index, stop] of ['pause', 'kill', 'lower', 'pause', 'kill', 'lower'].entries()) {
+      const target = await rollouts.target();
+      const { id } = (await rollouts.scheduleHourly(target)).rollout;
+      rollouts.clock.now += HOUR;
+      const stopping =
+        stop === 'pause' ? rollouts.to('pause', id) : stop === 'kill' ? rollouts.change(`killSwitch(flagKey: "${target.key}", reason: "Brakes")`) : rollouts.setPercentage(target, 1);
+      const [stopped, applied] = await Promise.all([stopping, rollouts.newScheduler().runDue()]);
+      if ('errors' in stopped) expect(stopped.errors).toEqual([]);
+      const { status, steps } = await rollouts.shown(target);
+      expect([index, status, steps.filter((step) => step.appliedAt !== null).length]).toEqual([index, 'PAUSED', applied]);
+    }
+  });
+
   test('of a flag that somebody is changing are left for the next look', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
