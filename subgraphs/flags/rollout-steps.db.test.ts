@@ -72,6 +72,18 @@ describe('steps', () => {
     expect(await rollouts.after(DAY)).toBe(0);
   });
 
+  test('that follow after a delay are not taken early by an instance that looked before the one that applied the first', async () => {
+    const targets = await Promise.all(Array.from({ length: 10 }, () => rollouts.target()));
+    for (const target of targets) await rollouts.scheduleHourly(target);
+    rollouts.clock.now += HOUR;
+    // Both find the same list of what is due; by the time the second has got to an entry, the first may have been there.
+    const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
+    let applied = 0;
+    while (applied < 10) for (const count of await Promise.all(instances.map((instance) => instance.runDue()))) applied += count;
+    expect(applied).toBe(10);
+    for (const target of targets) expect(await rollouts.percentage(target)).toBe(10);
+  });
+
   test('that fail anywhere in their transaction leave nothing, and are applied by the next instance', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
