@@ -155,6 +155,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
         // ours
         'RELEASE_KILL_SWITCH', 'SIGN_IN', 'SIGN_IN_FAILED', 'REGISTER_VEHICLES', 'ISSUE_VEHICLE_TOKEN', 'CREATE_USER', 'UPDATE_USER', 'CREATE_EXPERIMENT', 'UPDATE_EXPERIMENT',
         'REQUEST_CHANGE', 'APPROVE_CHANGE', 'REJECT_CHANGE', 'CANCEL_CHANGE',
+        'SCHEDULE_ROLLOUT', 'PAUSE_ROLLOUT', 'RESUME_ROLLOUT', 'CANCEL_ROLLOUT',
       ]),
     },
     indexes: {
@@ -304,6 +305,60 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     },
     indexes: { idx_change_requests_flag_id: 'btree (flag_id)', idx_change_requests_status: 'btree (status, created_at DESC)' },
     commented: ['flag_revision', 'proposed'],
+  },
+  rollouts: {
+    columns: {
+      ...ID,
+      flag_id: 'uuid NOT NULL',
+      rule_id: 'uuid NOT NULL',
+      environment: `${text(20)} NOT NULL`,
+      status: `${text(20)} NOT NULL`,
+      paused_reason: 'text',
+      next_step_at: TIME,
+      scheduled_by: 'uuid NOT NULL',
+      approved_by: 'uuid',
+      change_request_id: 'uuid',
+      ...TIMES,
+    },
+    constraints: {
+      rollouts_pkey: 'PRIMARY KEY (id)',
+      rollouts_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
+      rollouts_rule_id_fkey: 'FOREIGN KEY (rule_id) REFERENCES rules(id) ON DELETE CASCADE',
+      rollouts_scheduled_by_fkey: 'FOREIGN KEY (scheduled_by) REFERENCES users(id)',
+      rollouts_approved_by_fkey: 'FOREIGN KEY (approved_by) REFERENCES users(id)',
+      rollouts_change_request_id_fkey: 'FOREIGN KEY (change_request_id) REFERENCES change_requests(id)',
+      rollouts_environment_check: oneOf('environment', ENVIRONMENT),
+      rollouts_status_check: oneOf('status', ['waiting_for_approval', 'running', 'paused', 'completed', 'cancelled']),
+      rollouts_next_step: "CHECK (((next_step_at IS NULL) OR ((status)::text = 'running'::text)))",
+    },
+    indexes: {
+      idx_rollouts_active_rule:
+        "btree (rule_id) WHERE ((status)::text = ANY ((ARRAY['waiting_for_approval'::character varying, 'running'::character varying, 'paused'::character varying])::text[]))",
+      idx_rollouts_rule_id: 'btree (rule_id, created_at DESC)',
+      idx_rollouts_flag_id: 'btree (flag_id)',
+      idx_rollouts_change_request_id: 'btree (change_request_id)',
+      idx_rollouts_due: "btree (next_step_at) WHERE ((status)::text = 'running'::text)",
+    },
+    commented: ['environment', 'next_step_at', 'scheduled_by', 'approved_by', 'change_request_id'],
+  },
+  rollout_steps: {
+    columns: {
+      rollout_id: 'uuid NOT NULL',
+      position: 'integer NOT NULL',
+      percentage: 'numeric(6,3) NOT NULL',
+      delay_ms: 'bigint',
+      due_at: `${TIME} NOT NULL`,
+      applied_at: TIME,
+      revision: 'bigint',
+    },
+    constraints: {
+      rollout_steps_pkey: 'PRIMARY KEY (rollout_id, "position")',
+      rollout_steps_rollout_id_fkey: 'FOREIGN KEY (rollout_id) REFERENCES rollouts(id) ON DELETE CASCADE',
+      rollout_steps_percentage_check: 'CHECK (((percentage > (0)::numeric) AND (percentage <= (100)::numeric)))',
+      rollout_steps_revision_check: 'CHECK (((revision IS NULL) OR (applied_at IS NOT NULL)))',
+    },
+    indexes: {},
+    commented: ['delay_ms', 'due_at', 'revision'],
   },
   audit_chain: {
     columns: { id: 'smallint NOT NULL DEFAULT 1', position: 'bigint NOT NULL DEFAULT 0', hash: HASH },

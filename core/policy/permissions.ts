@@ -19,6 +19,8 @@ const READERS = { nobody: false, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], ap
 const WRITERS = { nobody: false, users: ['WRITE', 'ADMIN'], apiKeys: ['WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
 /** Stopping a feature must never wait for somebody with the right to configure it. */
 const STOPPERS = { ...WRITERS, users: ['WRITE', 'SAFETY', 'ADMIN'] } as const satisfies Permission;
+/** Who lets things happen later, in their own name: people only. */
+const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
 /** Who reviews what a second person has to agree to. */
 const REVIEWERS = { nobody: false, users: ['SAFETY', 'ADMIN'], apiKeys: [], vehicle: 'never' } as const satisfies Permission;
 const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
@@ -53,6 +55,10 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.approveChangeRequest': REVIEWERS,
   'Mutation.rejectChangeRequest': REVIEWERS,
   'Mutation.cancelChangeRequest': STOPPERS,
+  'Mutation.scheduleRollout': PLANNERS,
+  'Mutation.pauseRollout': STOPPERS,
+  'Mutation.resumeRollout': PLANNERS,
+  'Mutation.cancelRollout': STOPPERS,
   'Mutation.registerVehicles': WRITERS,
   'Mutation.issueVehicleToken': WRITERS,
   'Mutation.createExperiment': WRITERS,
@@ -67,6 +73,9 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Flag.history': READERS,
   'Flag.changeRequests': READERS,
   ChangeRequest: READERS,
+  'Rule.rollout': READERS,
+  Rollout: READERS,
+  RolloutStep: READERS,
   'Flag.experiments': READERS,
 };
 

@@ -72,3 +72,13 @@ export type FlagTombstone = Prisma.FlagTombstoneModel
  * A change of an ASIL-D flag that waits, or waited, for a second person.
  */
 export type ChangeRequest = Prisma.ChangeRequestModel
+/**
+ * Model Rollout
+ * A schedule that raises a rule's percentage step by step. At most one of a rule is active: idx_rollouts_active_rule.
+ */
+export type Rollout = Prisma.RolloutModel
+/**
+ * Model RolloutStep
+ * One step of a rollout.
+ */
+export type RolloutStep = Prisma.RolloutStepModel

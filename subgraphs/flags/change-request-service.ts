@@ -10,6 +10,7 @@ import { appendAudit } from '../shared/audit-trail.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { TRANSACTION, personOf, type FlagChanges } from './change.ts';
 import { decideChangeRequest, findChangeRequests, findChangeRequestsById, lockChangeRequest, type ChangeRequest, type ChangeRequestStatus } from './change-request.ts';
+import type { RolloutTransitions } from './rollout-transitions.ts';
 import type { Transaction } from './store.ts';
 
 const MAX_COMMENT = 1_000;
@@ -26,6 +27,7 @@ export class ChangeRequestService {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly changes: FlagChanges,
+    private readonly rollouts: RolloutTransitions,
   ) {}
 
   /** Newest first. */
@@ -55,6 +57,7 @@ export class ChangeRequestService {
     return this.prisma.$transaction(async (tx) => {
       const request = await this.#toReview(tx, id, reviewer);
       const decided = await decideChangeRequest(tx, id, { status: 'rejected', reviewedById: reviewer, comment: why });
+      await this.rollouts.refuse(tx, request);
       const after = { changeRequest: id, action: request.action, requestedBy: request.requestedById, comment: why };
       await appendAudit(tx, identity, { action: 'REJECT_CHANGE', flagId: request.flagId, after });
       return decided;
@@ -69,6 +72,7 @@ export class ChangeRequestService {
       const isAdministrator = identity.caller.kind === 'user' && identity.caller.role === 'ADMIN';
       if (request.requestedById !== person && !isAdministrator) throw new FleetFlagError('FORBIDDEN', 'Only who asked for a change, or an administrator, may cancel it.');
       const decided = await decideChangeRequest(tx, id, { status: 'cancelled', reviewedById: request.requestedById === person ? null : person, comment: null });
+      await this.rollouts.refuse(tx, request);
       await appendAudit(tx, identity, { action: 'CANCEL_CHANGE', flagId: request.flagId, after: { changeRequest: id, action: request.action, requestedBy: request.requestedById } });
       return decided;
     }, TRANSACTION);

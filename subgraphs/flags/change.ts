@@ -12,10 +12,12 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
+import { databaseClock } from './database-clock.ts';
 import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './change-request.ts';
 import { flagContent, withContent, type Flag } from './flag.ts';
 import { checkLimits } from './limits.ts';
 import { restamp, stamp } from './revision.ts';
+import { RolloutTransitions, isAboutRollout } from './rollout-transitions.ts';
 import type { Signer } from './signing.ts';
 import { insertFlag, lockFlag, saveFlag, type Transaction } from './store.ts';
 
@@ -51,6 +53,20 @@ export interface FlagChanges {
    * @throws CONFLICT when its flag has changed since
    */
   approve(identity: CallerIdentity, find: (tx: Transaction) => Promise<ChangeRequest>, comment: string | null): Promise<ChangeRequest>;
+  /**
+   * Changes a flag inside a transaction of the caller's, who holds its lock (`lockFlag`) and announces the change once
+   * it is committed. Asks for no second person: that is for the caller to know.
+   */
+  applyWithin(tx: Transaction, identity: CallerIdentity, before: Flag, edited: Flag, record: ChangeRecord): Promise<Flag>;
+  /** Tells all instances that environments have changed. */
+  announce(...environments: Environment[]): void;
+}
+
+/** What the trail says of a change. */
+export interface ChangeRecord {
+  readonly action: AuditAction;
+  readonly before: JsonValue;
+  readonly after: JsonValue;
 }
 
 /** Waiting for a lock is bounded: a change that cannot be made soon is better refused than queued. */
@@ -68,7 +84,7 @@ export function personOf({ caller }: CallerIdentity): string {
 }
 
 /** Refuses what was made against another revision of the flag, and anything on an archived one. */
-function checkCurrent(flag: Flag, expectedRevision: number | null | undefined): void {
+export function checkCurrent(flag: Flag, expectedRevision: number | null | undefined): void {
   const { key, revision: currentRevision } = flag;
   if (typeof expectedRevision === 'number' && expectedRevision !== currentRevision) {
     throw new FleetFlagError('CONFLICT', `${key} has changed since revision ${expectedRevision}.`, { currentRevision });
@@ -82,7 +98,7 @@ function withBothPeople(after: JsonValue, request: ChangeRequest, approvedBy: st
   return { ...content, changeRequest: { id: request.id, requestedBy: request.requestedById, approvedBy } };
 }
 
-export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus, logger: Logger): FlagChanges {
+export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus, logger: Logger, rollouts = new RolloutTransitions(databaseClock)): FlagChanges {
   /** Announcements only make changes arrive sooner: losing one must not turn a committed change into an error. */
   const announce = (...environments: Environment[]) => {
     for (const environment of new Set(environments)) {
@@ -97,6 +113,14 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
     return after;
   };
 
+  const applyWithin: FlagChanges['applyWithin'] = async (tx, identity, before, edited, record) => {
+    const halts = await rollouts.halt(tx, before, edited);
+    const flag = await write(tx, before, edited, identity.caller.kind === 'user' ? identity.caller.userId : null);
+    await appendAudit(tx, identity, { ...record, flagId: flag.id });
+    await rollouts.recordHalts(tx, identity, halts);
+    return flag;
+  };
+
   /** Puts the change by, with a row in the trail; the flag stays as it is. */
   const request = async (tx: Transaction, identity: CallerIdentity, flag: Flag, edited: Flag, action: AuditAction, values: { before: JsonValue; after: JsonValue }): Promise<FlagChange> => {
     const changeRequest = await insertChangeRequest(tx, { flag, edited, action, requestedById: personOf(identity), ...values });
@@ -106,6 +130,9 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
   };
 
   return {
+    applyWithin,
+    announce,
+
     async create(identity, draft) {
       const flag = await prisma.$transaction(async (tx) => {
         const created = await stamp(tx, signer, draft(new Date()));
@@ -131,8 +158,7 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
         const values = record?.(before, edited) ?? { before: flagContent(before), after: content };
         if (needsSecondPerson(before, edited, action)) return request(tx, identity, before, edited, action, values);
 
-        const flag = await write(tx, before, edited, identity.caller.kind === 'user' ? identity.caller.userId : null);
-        await appendAudit(tx, identity, { action, flagId: flag.id, ...values });
+        const flag = await applyWithin(tx, identity, before, edited, { action, ...values });
         environments.push(before.environment, flag.environment);
         return { flag, applied: true, changeRequest: null };
       }, TRANSACTION);
@@ -149,7 +175,10 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
         if (before === null) throw new Error(`The flag of change request ${change.id} is gone`);
         checkCurrent(before, change.flagRevision);
 
-        const flag = await write(tx, before, withContent(before, change.proposed, new Date()), change.requestedById);
+        const edited = isAboutRollout(change) ? before : withContent(before, change.proposed, new Date());
+        const halts = await rollouts.halt(tx, before, edited);
+        if (isAboutRollout(change)) await rollouts.approve(tx, before, change, approvedBy);
+        const flag = edited === before ? before : await write(tx, before, edited, change.requestedById);
         const decided = await decideChangeRequest(tx, change.id, { status: 'approved', reviewedById: approvedBy, comment });
         const decision = { changeRequest: change.id, action: change.action, requestedBy: change.requestedById, comment };
         await appendAudit(tx, identity, { action: 'APPROVE_CHANGE', flagId: flag.id, after: decision });
@@ -160,7 +189,8 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
           before: change.before,
           after: withBothPeople(change.after, change, approvedBy),
         });
-        environments.push(before.environment, flag.environment);
+        await rollouts.recordHalts(tx, identity, halts);
+        if (flag !== before) environments.push(before.environment, flag.environment);
         return decided;
       }, TRANSACTION);
       announce(...environments);

@@ -7,6 +7,8 @@ import { identityOf, silent, user } from '../shared/testing/asking.ts';
 import { ChangeRequestService } from './change-request-service.ts';
 import { createFlagChanges } from './change.ts';
 import { parseEnvironmentFile, type FlagEntry } from './environment-file.ts';
+import { databaseClock } from './database-clock.ts';
+import { RolloutTransitions } from './rollout-transitions.ts';
 import { ImportService, exportEnvironment, planImport, type ImportOutcome, type ImportPlan } from './import-service.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 
@@ -35,7 +37,7 @@ async function apply(under: FlagsUnderTest, plan: ImportPlan, archiveMissing = f
 /** A second person agrees with everything that waits; gives the number of requests. */
 async function approveAll(under: FlagsUnderTest): Promise<number> {
   const { id } = await under.prisma.user.create({ data: { email: `${randomUUID()}@example.com`, name: 'S', passwordHash: '-', role: 'SAFETY' } });
-  const requests = new ChangeRequestService(under.prisma, createFlagChanges(under.prisma, under.signer, createInProcessBus(), silent));
+  const requests = new ChangeRequestService(under.prisma, createFlagChanges(under.prisma, under.signer, createInProcessBus(), silent), new RolloutTransitions(databaseClock));
   const waiting = await requests.list({ status: 'pending' });
   for (const request of waiting) await requests.approve(identityOf(user('SAFETY', id)), request.id);
   return waiting.length;

@@ -18,6 +18,8 @@ import type { CreateFlagInput, FlagService, RuleInput, UpdateFlagInput, UpdateRu
 import type { FlagSearch } from './store.ts';
 import type { ChangeRequest, ChangeRequestStatus } from './change-request.ts';
 import type { ChangeRequestService } from './change-request-service.ts';
+import type { Rollout, RolloutStep } from './rollout.ts';
+import type { RolloutService, RolloutStepInput } from './rollout-service.ts';
 import type { SyncService } from './sync.ts';
 
 export interface FlagsServices {
@@ -26,6 +28,8 @@ export interface FlagsServices {
   readonly sync: SyncService;
   readonly feed: FlagFeed;
   readonly requests: ChangeRequestService;
+  readonly rollouts: RolloutService;
+  readonly rolloutOfRule: DataLoader<string, Rollout | null>;
   readonly byId: DataLoader<string, Flag | null>;
   readonly byKey: DataLoader<string, Flag | null>;
 }
@@ -40,6 +44,17 @@ export function flagLoaders(flags: FlagService): Pick<FlagsServices, 'byId' | 'b
       return names.map((wanted) => found.get(wanted) ?? null);
     });
   return { byId: load('id', (ids) => flags.byIds(ids)), byKey: load('key', (keys) => flags.byKeys(keys)) };
+}
+
+/** Batches, but keeps nothing: a subscription's context lives long, and rollouts move on. */
+export function rolloutLoader(rollouts: RolloutService): DataLoader<string, Rollout | null> {
+  return new DataLoader(
+    async (ruleIds) => {
+      const found = await rollouts.ofRules(ruleIds);
+      return ruleIds.map((id) => found.get(id) ?? null);
+    },
+    { cache: false },
+  );
 }
 
 const userReference = (id: string | null) => (id === null ? null : { __typename: 'User', id });
@@ -64,6 +79,8 @@ function ruleId(id: string): string {
   return id;
 }
 
+type RolloutStop = { id: string; reason?: string | null };
+
 /** What is reviewed is one of these. */
 type Decision = { id: string; comment?: string | null };
 
@@ -75,6 +92,7 @@ export const resolvers: Resolvers = {
   FlagType: ENUMS.FlagType,
   RuleType: ENUMS.RuleType,
   ChangeRequestStatus: ENUMS.ChangeRequestStatus,
+  RolloutStatus: ENUMS.RolloutStatus,
 
   Query: {
     flag: (_: unknown, { key }: { key: string }, { services }: Context) => services.byKey.load(key),
@@ -124,6 +142,11 @@ export const resolvers: Resolvers = {
     approveChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) => services.requests.approve(identity, id, comment),
     rejectChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) => services.requests.reject(identity, id, comment ?? ''),
     cancelChangeRequest: (_: unknown, { id }: Decision, { services, identity }: Context) => services.requests.cancel(identity, id),
+    scheduleRollout: (_: unknown, args: { flagKey: string; ruleId: string; steps: RolloutStepInput[]; expectedRevision?: number | null }, { services, identity }: Context) =>
+      services.rollouts.schedule(identity, args.flagKey, args.ruleId, args.steps, args.expectedRevision),
+    pauseRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) => services.rollouts.pause(identity, id, reason),
+    resumeRollout: (_: unknown, { id }: RolloutStop, { services, identity }: Context) => services.rollouts.resume(identity, id),
+    cancelRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) => services.rollouts.cancel(identity, id, reason),
   },
 
   Subscription: {
@@ -157,6 +180,18 @@ export const resolvers: Resolvers = {
     conditions: (rule: Rule, _: unknown, { identity }: { identity: CallerIdentity }): JsonValue =>
       identity.caller.kind === 'vehicle' ? signedConditions(rule) : rule.conditions,
     variant: (rule: Rule) => variantOf(rule),
+    rollout: (rule: Rule, _: unknown, { services }: Context) => services.rolloutOfRule.load(rule.id),
+  },
+
+  Rollout: {
+    scheduledBy: (rollout: Rollout) => userReference(rollout.scheduledById),
+    approvedBy: (rollout: Rollout) => userReference(rollout.approvedById),
+    changeRequest: async (rollout: Rollout, _: unknown, { services }: Context) =>
+      rollout.changeRequestId === null ? null : ((await services.requests.byIds([rollout.changeRequestId]))[0] ?? null),
+  },
+
+  RolloutStep: {
+    at: (step: RolloutStep) => step.dueAt,
   },
 
   Vehicle: {

@@ -6,8 +6,12 @@ import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { ChangeRequestService } from './change-request-service.ts';
 import { createFlagChanges } from './change.ts';
+import { databaseClock, type Clock } from './database-clock.ts';
 import { FlagFeed } from './feed.ts';
-import { flagLoaders, resolvers, type FlagsServices } from './resolvers.ts';
+import { flagLoaders, resolvers, rolloutLoader, type FlagsServices } from './resolvers.ts';
+import { RolloutScheduler } from './rollout-scheduler.ts';
+import { RolloutService } from './rollout-service.ts';
+import { RolloutTransitions } from './rollout-transitions.ts';
 import { FlagService } from './service.ts';
 import type { Signer } from './signing.ts';
 import { EnvironmentSnapshots } from './snapshots.ts';
@@ -20,26 +24,37 @@ export interface FlagsOptions {
   readonly store: KeyValueStore;
   readonly signer: Signer;
   readonly logger: Logger;
+  /** What time it is for rollouts; the database's, unless a test says otherwise. */
+  readonly clock?: Clock;
+  /** Whether this instance applies the steps of rollouts as they become due; true by default. */
+  readonly appliesRollouts?: boolean;
 }
 
-/** Starts the subgraph: it follows the environments' revisions from here on, until `close`. */
-export async function startFlags({ prisma, bus, store, signer, logger }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
-  const changes = createFlagChanges(prisma, signer, bus, logger);
+/** Starts the subgraph: it follows the environments' revisions and applies rollouts from here on, until `close`. */
+export async function startFlags({ prisma, bus, store, signer, logger, clock = databaseClock, appliesRollouts = true }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+  const transitions = new RolloutTransitions(clock);
+  const changes = createFlagChanges(prisma, signer, bus, logger, transitions);
   const flags = new FlagService(prisma, changes);
-  const requests = new ChangeRequestService(prisma, changes);
+  const requests = new ChangeRequestService(prisma, changes, transitions);
+  const rollouts = new RolloutService(prisma, transitions);
+  const scheduler = new RolloutScheduler(prisma, changes, transitions, logger);
   const snapshots = new EnvironmentSnapshots({ prisma, store, signer, logger });
   const sync = new SyncService(snapshots);
   const feed = new FlagFeed(prisma, snapshots, bus, logger);
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
-    services: () => ({ prisma, flags, requests, sync, feed, ...flagLoaders(flags) }),
+    services: () => ({ prisma, flags, requests, rollouts, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
     logger,
   });
   await feed.start();
-  const close = async () => {
-    await feed.close();
-    snapshots.close();
+  if (appliesRollouts) scheduler.start();
+  return {
+    subgraph,
+    async close() {
+      await scheduler.close();
+      await feed.close();
+      snapshots.close();
+    },
   };
-  return { subgraph, close };
 }

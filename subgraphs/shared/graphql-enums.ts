@@ -13,6 +13,7 @@ export const ENUMS = {
     KILL_SWITCH: 'kill_switch',
   },
   ChangeRequestStatus: { PENDING: 'pending', APPROVED: 'approved', REJECTED: 'rejected', CANCELLED: 'cancelled' },
+  RolloutStatus: { WAITING_FOR_APPROVAL: 'waiting_for_approval', RUNNING: 'running', PAUSED: 'paused', COMPLETED: 'completed', CANCELLED: 'cancelled' },
   VehicleStatus: { ONLINE: 'online', OFFLINE: 'offline', MAINTENANCE: 'maintenance' },
   ExperimentStatus: { DRAFT: 'draft', RUNNING: 'running', COMPLETED: 'completed', CANCELLED: 'cancelled' },
 } as const;

@@ -407,7 +407,9 @@ export const ModelName = {
   ApiKey: 'ApiKey',
   Environment: 'Environment',
   FlagTombstone: 'FlagTombstone',
-  ChangeRequest: 'ChangeRequest'
+  ChangeRequest: 'ChangeRequest',
+  Rollout: 'Rollout',
+  RolloutStep: 'RolloutStep'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -423,7 +425,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "experiment" | "apiKey" | "environment" | "flagTombstone" | "changeRequest"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "experiment" | "apiKey" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1241,6 +1243,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    Rollout: {
+      payload: Prisma.$RolloutPayload<ExtArgs>
+      fields: Prisma.RolloutFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RolloutFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RolloutFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload>
+        }
+        findFirst: {
+          args: Prisma.RolloutFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RolloutFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload>
+        }
+        findMany: {
+          args: Prisma.RolloutFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload>[]
+        }
+        create: {
+          args: Prisma.RolloutCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload>
+        }
+        createMany: {
+          args: Prisma.RolloutCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RolloutCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload>[]
+        }
+        delete: {
+          args: Prisma.RolloutDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload>
+        }
+        update: {
+          args: Prisma.RolloutUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload>
+        }
+        deleteMany: {
+          args: Prisma.RolloutDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RolloutUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RolloutUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload>[]
+        }
+        upsert: {
+          args: Prisma.RolloutUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutPayload>
+        }
+        aggregate: {
+          args: Prisma.RolloutAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRollout>
+        }
+        groupBy: {
+          args: Prisma.RolloutGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RolloutCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutCountAggregateOutputType> | number
+        }
+      }
+    }
+    RolloutStep: {
+      payload: Prisma.$RolloutStepPayload<ExtArgs>
+      fields: Prisma.RolloutStepFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RolloutStepFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RolloutStepFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        findFirst: {
+          args: Prisma.RolloutStepFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RolloutStepFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        findMany: {
+          args: Prisma.RolloutStepFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>[]
+        }
+        create: {
+          args: Prisma.RolloutStepCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        createMany: {
+          args: Prisma.RolloutStepCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RolloutStepCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>[]
+        }
+        delete: {
+          args: Prisma.RolloutStepDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        update: {
+          args: Prisma.RolloutStepUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        deleteMany: {
+          args: Prisma.RolloutStepDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RolloutStepUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RolloutStepUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>[]
+        }
+        upsert: {
+          args: Prisma.RolloutStepUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        aggregate: {
+          args: Prisma.RolloutStepAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRolloutStep>
+        }
+        groupBy: {
+          args: Prisma.RolloutStepGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutStepGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RolloutStepCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutStepCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -1463,6 +1613,37 @@ export const ChangeRequestScalarFieldEnum = {
 } as const
 
 export type ChangeRequestScalarFieldEnum = (typeof ChangeRequestScalarFieldEnum)[keyof typeof ChangeRequestScalarFieldEnum]
+
+
+export const RolloutScalarFieldEnum = {
+  id: 'id',
+  flagId: 'flagId',
+  ruleId: 'ruleId',
+  environment: 'environment',
+  status: 'status',
+  pausedReason: 'pausedReason',
+  nextStepAt: 'nextStepAt',
+  scheduledById: 'scheduledById',
+  approvedById: 'approvedById',
+  changeRequestId: 'changeRequestId',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type RolloutScalarFieldEnum = (typeof RolloutScalarFieldEnum)[keyof typeof RolloutScalarFieldEnum]
+
+
+export const RolloutStepScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  position: 'position',
+  percentage: 'percentage',
+  delayMs: 'delayMs',
+  dueAt: 'dueAt',
+  appliedAt: 'appliedAt',
+  revision: 'revision'
+} as const
+
+export type RolloutStepScalarFieldEnum = (typeof RolloutStepScalarFieldEnum)[keyof typeof RolloutStepScalarFieldEnum]
 
 
 export const SortOrder = {
@@ -1785,6 +1966,8 @@ export type GlobalOmitConfig = {
   environment?: Prisma.EnvironmentOmit
   flagTombstone?: Prisma.FlagTombstoneOmit
   changeRequest?: Prisma.ChangeRequestOmit
+  rollout?: Prisma.RolloutOmit
+  rolloutStep?: Prisma.RolloutStepOmit
 }
 
 /* Types for Logging */

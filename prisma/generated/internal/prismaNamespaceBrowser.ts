@@ -61,7 +61,9 @@ export const ModelName = {
   ApiKey: 'ApiKey',
   Environment: 'Environment',
   FlagTombstone: 'FlagTombstone',
-  ChangeRequest: 'ChangeRequest'
+  ChangeRequest: 'ChangeRequest',
+  Rollout: 'Rollout',
+  RolloutStep: 'RolloutStep'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -263,6 +265,37 @@ export const ChangeRequestScalarFieldEnum = {
 } as const
 
 export type ChangeRequestScalarFieldEnum = (typeof ChangeRequestScalarFieldEnum)[keyof typeof ChangeRequestScalarFieldEnum]
+
+
+export const RolloutScalarFieldEnum = {
+  id: 'id',
+  flagId: 'flagId',
+  ruleId: 'ruleId',
+  environment: 'environment',
+  status: 'status',
+  pausedReason: 'pausedReason',
+  nextStepAt: 'nextStepAt',
+  scheduledById: 'scheduledById',
+  approvedById: 'approvedById',
+  changeRequestId: 'changeRequestId',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type RolloutScalarFieldEnum = (typeof RolloutScalarFieldEnum)[keyof typeof RolloutScalarFieldEnum]
+
+
+export const RolloutStepScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  position: 'position',
+  percentage: 'percentage',
+  delayMs: 'delayMs',
+  dueAt: 'dueAt',
+  appliedAt: 'appliedAt',
+  revision: 'revision'
+} as const
+
+export type RolloutStepScalarFieldEnum = (typeof RolloutStepScalarFieldEnum)[keyof typeof RolloutStepScalarFieldEnum]
 
 
 export const SortOrder = {

@@ -279,6 +279,7 @@ export type ChangeRequestWhereInput = {
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   requestedBy?: Prisma.XOR<Prisma.UserScalarRelationFilter, Prisma.UserWhereInput>
   reviewedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  rollouts?: Prisma.RolloutListRelationFilter
 }
 
 export type ChangeRequestOrderByWithRelationInput = {
@@ -299,6 +300,7 @@ export type ChangeRequestOrderByWithRelationInput = {
   flag?: Prisma.FlagOrderByWithRelationInput
   requestedBy?: Prisma.UserOrderByWithRelationInput
   reviewedBy?: Prisma.UserOrderByWithRelationInput
+  rollouts?: Prisma.RolloutOrderByRelationAggregateInput
 }
 
 export type ChangeRequestWhereUniqueInput = Prisma.AtLeast<{
@@ -322,6 +324,7 @@ export type ChangeRequestWhereUniqueInput = Prisma.AtLeast<{
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   requestedBy?: Prisma.XOR<Prisma.UserScalarRelationFilter, Prisma.UserWhereInput>
   reviewedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  rollouts?: Prisma.RolloutListRelationFilter
 }, "id">
 
 export type ChangeRequestOrderByWithAggregationInput = {
@@ -381,6 +384,7 @@ export type ChangeRequestCreateInput = {
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestUncheckedCreateInput = {
@@ -398,6 +402,7 @@ export type ChangeRequestUncheckedCreateInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestUpdateInput = {
@@ -415,6 +420,7 @@ export type ChangeRequestUpdateInput = {
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestUncheckedUpdateInput = {
@@ -432,6 +438,7 @@ export type ChangeRequestUncheckedUpdateInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestCreateManyInput = {
@@ -543,6 +550,11 @@ export type ChangeRequestMinOrderByAggregateInput = {
 
 export type ChangeRequestSumOrderByAggregateInput = {
   flagRevision?: Prisma.SortOrder
+}
+
+export type ChangeRequestNullableScalarRelationFilter = {
+  is?: Prisma.ChangeRequestWhereInput | null
+  isNot?: Prisma.ChangeRequestWhereInput | null
 }
 
 export type ChangeRequestCreateNestedManyWithoutRequestedByInput = {
@@ -671,6 +683,22 @@ export type ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput = {
   deleteMany?: Prisma.ChangeRequestScalarWhereInput | Prisma.ChangeRequestScalarWhereInput[]
 }
 
+export type ChangeRequestCreateNestedOneWithoutRolloutsInput = {
+  create?: Prisma.XOR<Prisma.ChangeRequestCreateWithoutRolloutsInput, Prisma.ChangeRequestUncheckedCreateWithoutRolloutsInput>
+  connectOrCreate?: Prisma.ChangeRequestCreateOrConnectWithoutRolloutsInput
+  connect?: Prisma.ChangeRequestWhereUniqueInput
+}
+
+export type ChangeRequestUpdateOneWithoutRolloutsNestedInput = {
+  create?: Prisma.XOR<Prisma.ChangeRequestCreateWithoutRolloutsInput, Prisma.ChangeRequestUncheckedCreateWithoutRolloutsInput>
+  connectOrCreate?: Prisma.ChangeRequestCreateOrConnectWithoutRolloutsInput
+  upsert?: Prisma.ChangeRequestUpsertWithoutRolloutsInput
+  disconnect?: Prisma.ChangeRequestWhereInput | boolean
+  delete?: Prisma.ChangeRequestWhereInput | boolean
+  connect?: Prisma.ChangeRequestWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.ChangeRequestUpdateToOneWithWhereWithoutRolloutsInput, Prisma.ChangeRequestUpdateWithoutRolloutsInput>, Prisma.ChangeRequestUncheckedUpdateWithoutRolloutsInput>
+}
+
 export type ChangeRequestCreateWithoutRequestedByInput = {
   id?: string
   action: string
@@ -685,6 +713,7 @@ export type ChangeRequestCreateWithoutRequestedByInput = {
   updatedAt?: Date | string
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestUncheckedCreateWithoutRequestedByInput = {
@@ -701,6 +730,7 @@ export type ChangeRequestUncheckedCreateWithoutRequestedByInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestCreateOrConnectWithoutRequestedByInput = {
@@ -727,6 +757,7 @@ export type ChangeRequestCreateWithoutReviewedByInput = {
   updatedAt?: Date | string
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestUncheckedCreateWithoutReviewedByInput = {
@@ -743,6 +774,7 @@ export type ChangeRequestUncheckedCreateWithoutReviewedByInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestCreateOrConnectWithoutReviewedByInput = {
@@ -821,6 +853,7 @@ export type ChangeRequestCreateWithoutFlagInput = {
   updatedAt?: Date | string
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestUncheckedCreateWithoutFlagInput = {
@@ -837,6 +870,7 @@ export type ChangeRequestUncheckedCreateWithoutFlagInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestCreateOrConnectWithoutFlagInput = {
@@ -863,6 +897,90 @@ export type ChangeRequestUpdateWithWhereUniqueWithoutFlagInput = {
 export type ChangeRequestUpdateManyWithWhereWithoutFlagInput = {
   where: Prisma.ChangeRequestScalarWhereInput
   data: Prisma.XOR<Prisma.ChangeRequestUpdateManyMutationInput, Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagInput>
+}
+
+export type ChangeRequestCreateWithoutRolloutsInput = {
+  id?: string
+  action: string
+  flagRevision: bigint | number
+  beforeValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  afterValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  proposed: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: string
+  comment?: string | null
+  reviewedAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
+  requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
+  reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
+}
+
+export type ChangeRequestUncheckedCreateWithoutRolloutsInput = {
+  id?: string
+  flagId: string
+  action: string
+  flagRevision: bigint | number
+  beforeValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  afterValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  proposed: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: string
+  requestedById: string
+  reviewedById?: string | null
+  comment?: string | null
+  reviewedAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+}
+
+export type ChangeRequestCreateOrConnectWithoutRolloutsInput = {
+  where: Prisma.ChangeRequestWhereUniqueInput
+  create: Prisma.XOR<Prisma.ChangeRequestCreateWithoutRolloutsInput, Prisma.ChangeRequestUncheckedCreateWithoutRolloutsInput>
+}
+
+export type ChangeRequestUpsertWithoutRolloutsInput = {
+  update: Prisma.XOR<Prisma.ChangeRequestUpdateWithoutRolloutsInput, Prisma.ChangeRequestUncheckedUpdateWithoutRolloutsInput>
+  create: Prisma.XOR<Prisma.ChangeRequestCreateWithoutRolloutsInput, Prisma.ChangeRequestUncheckedCreateWithoutRolloutsInput>
+  where?: Prisma.ChangeRequestWhereInput
+}
+
+export type ChangeRequestUpdateToOneWithWhereWithoutRolloutsInput = {
+  where?: Prisma.ChangeRequestWhereInput
+  data: Prisma.XOR<Prisma.ChangeRequestUpdateWithoutRolloutsInput, Prisma.ChangeRequestUncheckedUpdateWithoutRolloutsInput>
+}
+
+export type ChangeRequestUpdateWithoutRolloutsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  action?: Prisma.StringFieldUpdateOperationsInput | string
+  flagRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  beforeValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  afterValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  proposed?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  comment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
+  requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
+  reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
+}
+
+export type ChangeRequestUncheckedUpdateWithoutRolloutsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  action?: Prisma.StringFieldUpdateOperationsInput | string
+  flagRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  beforeValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  afterValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  proposed?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  requestedById?: Prisma.StringFieldUpdateOperationsInput | string
+  reviewedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  comment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
 export type ChangeRequestCreateManyRequestedByInput = {
@@ -911,6 +1029,7 @@ export type ChangeRequestUpdateWithoutRequestedByInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestUncheckedUpdateWithoutRequestedByInput = {
@@ -927,6 +1046,7 @@ export type ChangeRequestUncheckedUpdateWithoutRequestedByInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestUncheckedUpdateManyWithoutRequestedByInput = {
@@ -959,6 +1079,7 @@ export type ChangeRequestUpdateWithoutReviewedByInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestUncheckedUpdateWithoutReviewedByInput = {
@@ -975,6 +1096,7 @@ export type ChangeRequestUncheckedUpdateWithoutReviewedByInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestUncheckedUpdateManyWithoutReviewedByInput = {
@@ -1023,6 +1145,7 @@ export type ChangeRequestUpdateWithoutFlagInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestUncheckedUpdateWithoutFlagInput = {
@@ -1039,6 +1162,7 @@ export type ChangeRequestUncheckedUpdateWithoutFlagInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestUncheckedUpdateManyWithoutFlagInput = {
@@ -1057,6 +1181,35 @@ export type ChangeRequestUncheckedUpdateManyWithoutFlagInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
+
+/**
+ * Count Type ChangeRequestCountOutputType
+ */
+
+export type ChangeRequestCountOutputType = {
+  rollouts: number
+}
+
+export type ChangeRequestCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  rollouts?: boolean | ChangeRequestCountOutputTypeCountRolloutsArgs
+}
+
+/**
+ * ChangeRequestCountOutputType without action
+ */
+export type ChangeRequestCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ChangeRequestCountOutputType
+   */
+  select?: Prisma.ChangeRequestCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * ChangeRequestCountOutputType without action
+ */
+export type ChangeRequestCountOutputTypeCountRolloutsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.RolloutWhereInput
+}
 
 
 export type ChangeRequestSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -1077,6 +1230,8 @@ export type ChangeRequestSelect<ExtArgs extends runtime.Types.Extensions.Interna
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   requestedBy?: boolean | Prisma.UserDefaultArgs<ExtArgs>
   reviewedBy?: boolean | Prisma.ChangeRequest$reviewedByArgs<ExtArgs>
+  rollouts?: boolean | Prisma.ChangeRequest$rolloutsArgs<ExtArgs>
+  _count?: boolean | Prisma.ChangeRequestCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["changeRequest"]>
 
 export type ChangeRequestSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -1141,6 +1296,8 @@ export type ChangeRequestInclude<ExtArgs extends runtime.Types.Extensions.Intern
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   requestedBy?: boolean | Prisma.UserDefaultArgs<ExtArgs>
   reviewedBy?: boolean | Prisma.ChangeRequest$reviewedByArgs<ExtArgs>
+  rollouts?: boolean | Prisma.ChangeRequest$rolloutsArgs<ExtArgs>
+  _count?: boolean | Prisma.ChangeRequestCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type ChangeRequestIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
@@ -1159,6 +1316,7 @@ export type $ChangeRequestPayload<ExtArgs extends runtime.Types.Extensions.Inter
     flag: Prisma.$FlagPayload<ExtArgs>
     requestedBy: Prisma.$UserPayload<ExtArgs>
     reviewedBy: Prisma.$UserPayload<ExtArgs> | null
+    rollouts: Prisma.$RolloutPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1575,6 +1733,7 @@ export interface Prisma__ChangeRequestClient<T, Null = never, ExtArgs extends ru
   flag<T extends Prisma.FlagDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.FlagDefaultArgs<ExtArgs>>): Prisma.Prisma__FlagClient<runtime.Types.Result.GetResult<Prisma.$FlagPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
   requestedBy<T extends Prisma.UserDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.UserDefaultArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
   reviewedBy<T extends Prisma.ChangeRequest$reviewedByArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ChangeRequest$reviewedByArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  rollouts<T extends Prisma.ChangeRequest$rolloutsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ChangeRequest$rolloutsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2035,6 +2194,30 @@ export type ChangeRequest$reviewedByArgs<ExtArgs extends runtime.Types.Extension
    */
   include?: Prisma.UserInclude<ExtArgs> | null
   where?: Prisma.UserWhereInput
+}
+
+/**
+ * ChangeRequest.rollouts
+ */
+export type ChangeRequest$rolloutsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Rollout
+   */
+  select?: Prisma.RolloutSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Rollout
+   */
+  omit?: Prisma.RolloutOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.RolloutInclude<ExtArgs> | null
+  where?: Prisma.RolloutWhereInput
+  orderBy?: Prisma.RolloutOrderByWithRelationInput | Prisma.RolloutOrderByWithRelationInput[]
+  cursor?: Prisma.RolloutWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.RolloutScalarFieldEnum | Prisma.RolloutScalarFieldEnum[]
 }
 
 /**

@@ -338,6 +338,7 @@ export type FlagWhereInput = {
   experiments?: Prisma.ExperimentListRelationFilter
   auditLogs?: Prisma.AuditLogListRelationFilter
   changeRequests?: Prisma.ChangeRequestListRelationFilter
+  rollouts?: Prisma.RolloutListRelationFilter
 }
 
 export type FlagOrderByWithRelationInput = {
@@ -366,6 +367,7 @@ export type FlagOrderByWithRelationInput = {
   experiments?: Prisma.ExperimentOrderByRelationAggregateInput
   auditLogs?: Prisma.AuditLogOrderByRelationAggregateInput
   changeRequests?: Prisma.ChangeRequestOrderByRelationAggregateInput
+  rollouts?: Prisma.RolloutOrderByRelationAggregateInput
 }
 
 export type FlagWhereUniqueInput = Prisma.AtLeast<{
@@ -397,6 +399,7 @@ export type FlagWhereUniqueInput = Prisma.AtLeast<{
   experiments?: Prisma.ExperimentListRelationFilter
   auditLogs?: Prisma.AuditLogListRelationFilter
   changeRequests?: Prisma.ChangeRequestListRelationFilter
+  rollouts?: Prisma.RolloutListRelationFilter
 }, "id" | "key">
 
 export type FlagOrderByWithAggregationInput = {
@@ -475,6 +478,7 @@ export type FlagCreateInput = {
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateInput = {
@@ -501,6 +505,7 @@ export type FlagUncheckedCreateInput = {
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUpdateInput = {
@@ -527,6 +532,7 @@ export type FlagUpdateInput = {
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateInput = {
@@ -553,6 +559,7 @@ export type FlagUncheckedUpdateInput = {
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateManyInput = {
@@ -873,6 +880,20 @@ export type FlagUpdateOneRequiredWithoutChangeRequestsNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutChangeRequestsInput, Prisma.FlagUpdateWithoutChangeRequestsInput>, Prisma.FlagUncheckedUpdateWithoutChangeRequestsInput>
 }
 
+export type FlagCreateNestedOneWithoutRolloutsInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutRolloutsInput, Prisma.FlagUncheckedCreateWithoutRolloutsInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutRolloutsInput
+  connect?: Prisma.FlagWhereUniqueInput
+}
+
+export type FlagUpdateOneRequiredWithoutRolloutsNestedInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutRolloutsInput, Prisma.FlagUncheckedCreateWithoutRolloutsInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutRolloutsInput
+  upsert?: Prisma.FlagUpsertWithoutRolloutsInput
+  connect?: Prisma.FlagWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutRolloutsInput, Prisma.FlagUpdateWithoutRolloutsInput>, Prisma.FlagUncheckedUpdateWithoutRolloutsInput>
+}
+
 export type FlagCreateWithoutCreatedByInput = {
   id?: string
   key: string
@@ -896,6 +917,7 @@ export type FlagCreateWithoutCreatedByInput = {
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutCreatedByInput = {
@@ -921,6 +943,7 @@ export type FlagUncheckedCreateWithoutCreatedByInput = {
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutCreatedByInput = {
@@ -956,6 +979,7 @@ export type FlagCreateWithoutUpdatedByInput = {
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutUpdatedByInput = {
@@ -981,6 +1005,7 @@ export type FlagUncheckedCreateWithoutUpdatedByInput = {
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutUpdatedByInput = {
@@ -1073,6 +1098,7 @@ export type FlagCreateWithoutRulesInput = {
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutRulesInput = {
@@ -1098,6 +1124,7 @@ export type FlagUncheckedCreateWithoutRulesInput = {
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutRulesInput = {
@@ -1139,6 +1166,7 @@ export type FlagUpdateWithoutRulesInput = {
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutRulesInput = {
@@ -1164,6 +1192,7 @@ export type FlagUncheckedUpdateWithoutRulesInput = {
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateWithoutAuditLogsInput = {
@@ -1189,6 +1218,7 @@ export type FlagCreateWithoutAuditLogsInput = {
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutAuditLogsInput = {
@@ -1214,6 +1244,7 @@ export type FlagUncheckedCreateWithoutAuditLogsInput = {
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutAuditLogsInput = {
@@ -1255,6 +1286,7 @@ export type FlagUpdateWithoutAuditLogsInput = {
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutAuditLogsInput = {
@@ -1280,6 +1312,7 @@ export type FlagUncheckedUpdateWithoutAuditLogsInput = {
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateWithoutExperimentsInput = {
@@ -1305,6 +1338,7 @@ export type FlagCreateWithoutExperimentsInput = {
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutExperimentsInput = {
@@ -1330,6 +1364,7 @@ export type FlagUncheckedCreateWithoutExperimentsInput = {
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutExperimentsInput = {
@@ -1371,6 +1406,7 @@ export type FlagUpdateWithoutExperimentsInput = {
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutExperimentsInput = {
@@ -1396,6 +1432,7 @@ export type FlagUncheckedUpdateWithoutExperimentsInput = {
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateWithoutChangeRequestsInput = {
@@ -1421,6 +1458,7 @@ export type FlagCreateWithoutChangeRequestsInput = {
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutChangeRequestsInput = {
@@ -1446,6 +1484,7 @@ export type FlagUncheckedCreateWithoutChangeRequestsInput = {
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutChangeRequestsInput = {
@@ -1487,6 +1526,7 @@ export type FlagUpdateWithoutChangeRequestsInput = {
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutChangeRequestsInput = {
@@ -1512,6 +1552,127 @@ export type FlagUncheckedUpdateWithoutChangeRequestsInput = {
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagCreateWithoutRolloutsInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  signedDefinition?: string | null
+  createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
+  updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
+  rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+}
+
+export type FlagUncheckedCreateWithoutRolloutsInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdById?: string | null
+  updatedById?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  signedDefinition?: string | null
+  rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+}
+
+export type FlagCreateOrConnectWithoutRolloutsInput = {
+  where: Prisma.FlagWhereUniqueInput
+  create: Prisma.XOR<Prisma.FlagCreateWithoutRolloutsInput, Prisma.FlagUncheckedCreateWithoutRolloutsInput>
+}
+
+export type FlagUpsertWithoutRolloutsInput = {
+  update: Prisma.XOR<Prisma.FlagUpdateWithoutRolloutsInput, Prisma.FlagUncheckedUpdateWithoutRolloutsInput>
+  create: Prisma.XOR<Prisma.FlagCreateWithoutRolloutsInput, Prisma.FlagUncheckedCreateWithoutRolloutsInput>
+  where?: Prisma.FlagWhereInput
+}
+
+export type FlagUpdateToOneWithWhereWithoutRolloutsInput = {
+  where?: Prisma.FlagWhereInput
+  data: Prisma.XOR<Prisma.FlagUpdateWithoutRolloutsInput, Prisma.FlagUncheckedUpdateWithoutRolloutsInput>
+}
+
+export type FlagUpdateWithoutRolloutsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
+  updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
+  rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagUncheckedUpdateWithoutRolloutsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateManyCreatedByInput = {
@@ -1579,6 +1740,7 @@ export type FlagUpdateWithoutCreatedByInput = {
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutCreatedByInput = {
@@ -1604,6 +1766,7 @@ export type FlagUncheckedUpdateWithoutCreatedByInput = {
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateManyWithoutCreatedByInput = {
@@ -1650,6 +1813,7 @@ export type FlagUpdateWithoutUpdatedByInput = {
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutUpdatedByInput = {
@@ -1675,6 +1839,7 @@ export type FlagUncheckedUpdateWithoutUpdatedByInput = {
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateManyWithoutUpdatedByInput = {
@@ -1708,6 +1873,7 @@ export type FlagCountOutputType = {
   experiments: number
   auditLogs: number
   changeRequests: number
+  rollouts: number
 }
 
 export type FlagCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1715,6 +1881,7 @@ export type FlagCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.I
   experiments?: boolean | FlagCountOutputTypeCountExperimentsArgs
   auditLogs?: boolean | FlagCountOutputTypeCountAuditLogsArgs
   changeRequests?: boolean | FlagCountOutputTypeCountChangeRequestsArgs
+  rollouts?: boolean | FlagCountOutputTypeCountRolloutsArgs
 }
 
 /**
@@ -1755,6 +1922,13 @@ export type FlagCountOutputTypeCountChangeRequestsArgs<ExtArgs extends runtime.T
   where?: Prisma.ChangeRequestWhereInput
 }
 
+/**
+ * FlagCountOutputType without action
+ */
+export type FlagCountOutputTypeCountRolloutsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.RolloutWhereInput
+}
+
 
 export type FlagSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -1782,6 +1956,7 @@ export type FlagSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   experiments?: boolean | Prisma.Flag$experimentsArgs<ExtArgs>
   auditLogs?: boolean | Prisma.Flag$auditLogsArgs<ExtArgs>
   changeRequests?: boolean | Prisma.Flag$changeRequestsArgs<ExtArgs>
+  rollouts?: boolean | Prisma.Flag$rolloutsArgs<ExtArgs>
   _count?: boolean | Prisma.FlagCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["flag"]>
 
@@ -1863,6 +2038,7 @@ export type FlagInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   experiments?: boolean | Prisma.Flag$experimentsArgs<ExtArgs>
   auditLogs?: boolean | Prisma.Flag$auditLogsArgs<ExtArgs>
   changeRequests?: boolean | Prisma.Flag$changeRequestsArgs<ExtArgs>
+  rollouts?: boolean | Prisma.Flag$rolloutsArgs<ExtArgs>
   _count?: boolean | Prisma.FlagCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type FlagIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1883,6 +2059,7 @@ export type $FlagPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     experiments: Prisma.$ExperimentPayload<ExtArgs>[]
     auditLogs: Prisma.$AuditLogPayload<ExtArgs>[]
     changeRequests: Prisma.$ChangeRequestPayload<ExtArgs>[]
+    rollouts: Prisma.$RolloutPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -2316,6 +2493,7 @@ export interface Prisma__FlagClient<T, Null = never, ExtArgs extends runtime.Typ
   experiments<T extends Prisma.Flag$experimentsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$experimentsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ExperimentPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   auditLogs<T extends Prisma.Flag$auditLogsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$auditLogsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$AuditLogPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   changeRequests<T extends Prisma.Flag$changeRequestsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$changeRequestsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  rollouts<T extends Prisma.Flag$rolloutsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$rolloutsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2896,6 +3074,30 @@ export type Flag$changeRequestsArgs<ExtArgs extends runtime.Types.Extensions.Int
   take?: number
   skip?: number
   distinct?: Prisma.ChangeRequestScalarFieldEnum | Prisma.ChangeRequestScalarFieldEnum[]
+}
+
+/**
+ * Flag.rollouts
+ */
+export type Flag$rolloutsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Rollout
+   */
+  select?: Prisma.RolloutSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Rollout
+   */
+  omit?: Prisma.RolloutOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.RolloutInclude<ExtArgs> | null
+  where?: Prisma.RolloutWhereInput
+  orderBy?: Prisma.RolloutOrderByWithRelationInput | Prisma.RolloutOrderByWithRelationInput[]
+  cursor?: Prisma.RolloutWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.RolloutScalarFieldEnum | Prisma.RolloutScalarFieldEnum[]
 }
 
 /**

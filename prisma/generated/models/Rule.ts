@@ -249,6 +249,7 @@ export type RuleWhereInput = {
   updatedAt?: Prisma.DateTimeFilter<"Rule"> | Date | string
   variant?: Prisma.StringNullableFilter<"Rule"> | string | null
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
+  rollouts?: Prisma.RolloutListRelationFilter
 }
 
 export type RuleOrderByWithRelationInput = {
@@ -263,6 +264,7 @@ export type RuleOrderByWithRelationInput = {
   updatedAt?: Prisma.SortOrder
   variant?: Prisma.SortOrderInput | Prisma.SortOrder
   flag?: Prisma.FlagOrderByWithRelationInput
+  rollouts?: Prisma.RolloutOrderByRelationAggregateInput
 }
 
 export type RuleWhereUniqueInput = Prisma.AtLeast<{
@@ -281,6 +283,7 @@ export type RuleWhereUniqueInput = Prisma.AtLeast<{
   updatedAt?: Prisma.DateTimeFilter<"Rule"> | Date | string
   variant?: Prisma.StringNullableFilter<"Rule"> | string | null
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
+  rollouts?: Prisma.RolloutListRelationFilter
 }, "id" | "flagId_type_priority">
 
 export type RuleOrderByWithAggregationInput = {
@@ -328,6 +331,7 @@ export type RuleCreateInput = {
   updatedAt?: Date | string
   variant?: string | null
   flag: Prisma.FlagCreateNestedOneWithoutRulesInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutRuleInput
 }
 
 export type RuleUncheckedCreateInput = {
@@ -341,6 +345,7 @@ export type RuleUncheckedCreateInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   variant?: string | null
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutRuleInput
 }
 
 export type RuleUpdateInput = {
@@ -354,6 +359,7 @@ export type RuleUpdateInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   variant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   flag?: Prisma.FlagUpdateOneRequiredWithoutRulesNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutRuleNestedInput
 }
 
 export type RuleUncheckedUpdateInput = {
@@ -367,6 +373,7 @@ export type RuleUncheckedUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   variant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutRuleNestedInput
 }
 
 export type RuleCreateManyInput = {
@@ -466,6 +473,11 @@ export type RuleSumOrderByAggregateInput = {
   priority?: Prisma.SortOrder
 }
 
+export type RuleScalarRelationFilter = {
+  is?: Prisma.RuleWhereInput
+  isNot?: Prisma.RuleWhereInput
+}
+
 export type RuleCreateNestedManyWithoutFlagInput = {
   create?: Prisma.XOR<Prisma.RuleCreateWithoutFlagInput, Prisma.RuleUncheckedCreateWithoutFlagInput> | Prisma.RuleCreateWithoutFlagInput[] | Prisma.RuleUncheckedCreateWithoutFlagInput[]
   connectOrCreate?: Prisma.RuleCreateOrConnectWithoutFlagInput | Prisma.RuleCreateOrConnectWithoutFlagInput[]
@@ -508,6 +520,20 @@ export type RuleUncheckedUpdateManyWithoutFlagNestedInput = {
   deleteMany?: Prisma.RuleScalarWhereInput | Prisma.RuleScalarWhereInput[]
 }
 
+export type RuleCreateNestedOneWithoutRolloutsInput = {
+  create?: Prisma.XOR<Prisma.RuleCreateWithoutRolloutsInput, Prisma.RuleUncheckedCreateWithoutRolloutsInput>
+  connectOrCreate?: Prisma.RuleCreateOrConnectWithoutRolloutsInput
+  connect?: Prisma.RuleWhereUniqueInput
+}
+
+export type RuleUpdateOneRequiredWithoutRolloutsNestedInput = {
+  create?: Prisma.XOR<Prisma.RuleCreateWithoutRolloutsInput, Prisma.RuleUncheckedCreateWithoutRolloutsInput>
+  connectOrCreate?: Prisma.RuleCreateOrConnectWithoutRolloutsInput
+  upsert?: Prisma.RuleUpsertWithoutRolloutsInput
+  connect?: Prisma.RuleWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.RuleUpdateToOneWithWhereWithoutRolloutsInput, Prisma.RuleUpdateWithoutRolloutsInput>, Prisma.RuleUncheckedUpdateWithoutRolloutsInput>
+}
+
 export type RuleCreateWithoutFlagInput = {
   id?: string
   type: string
@@ -518,6 +544,7 @@ export type RuleCreateWithoutFlagInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   variant?: string | null
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutRuleInput
 }
 
 export type RuleUncheckedCreateWithoutFlagInput = {
@@ -530,6 +557,7 @@ export type RuleUncheckedCreateWithoutFlagInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   variant?: string | null
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutRuleInput
 }
 
 export type RuleCreateOrConnectWithoutFlagInput = {
@@ -574,6 +602,74 @@ export type RuleScalarWhereInput = {
   variant?: Prisma.StringNullableFilter<"Rule"> | string | null
 }
 
+export type RuleCreateWithoutRolloutsInput = {
+  id?: string
+  type: string
+  priority?: number
+  enabled?: boolean
+  conditions: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  value?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  variant?: string | null
+  flag: Prisma.FlagCreateNestedOneWithoutRulesInput
+}
+
+export type RuleUncheckedCreateWithoutRolloutsInput = {
+  id?: string
+  flagId: string
+  type: string
+  priority?: number
+  enabled?: boolean
+  conditions: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  value?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  variant?: string | null
+}
+
+export type RuleCreateOrConnectWithoutRolloutsInput = {
+  where: Prisma.RuleWhereUniqueInput
+  create: Prisma.XOR<Prisma.RuleCreateWithoutRolloutsInput, Prisma.RuleUncheckedCreateWithoutRolloutsInput>
+}
+
+export type RuleUpsertWithoutRolloutsInput = {
+  update: Prisma.XOR<Prisma.RuleUpdateWithoutRolloutsInput, Prisma.RuleUncheckedUpdateWithoutRolloutsInput>
+  create: Prisma.XOR<Prisma.RuleCreateWithoutRolloutsInput, Prisma.RuleUncheckedCreateWithoutRolloutsInput>
+  where?: Prisma.RuleWhereInput
+}
+
+export type RuleUpdateToOneWithWhereWithoutRolloutsInput = {
+  where?: Prisma.RuleWhereInput
+  data: Prisma.XOR<Prisma.RuleUpdateWithoutRolloutsInput, Prisma.RuleUncheckedUpdateWithoutRolloutsInput>
+}
+
+export type RuleUpdateWithoutRolloutsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  priority?: Prisma.IntFieldUpdateOperationsInput | number
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  conditions?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  value?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  variant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  flag?: Prisma.FlagUpdateOneRequiredWithoutRulesNestedInput
+}
+
+export type RuleUncheckedUpdateWithoutRolloutsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  priority?: Prisma.IntFieldUpdateOperationsInput | number
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  conditions?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  value?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  variant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+}
+
 export type RuleCreateManyFlagInput = {
   id?: string
   type: string
@@ -596,6 +692,7 @@ export type RuleUpdateWithoutFlagInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   variant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  rollouts?: Prisma.RolloutUpdateManyWithoutRuleNestedInput
 }
 
 export type RuleUncheckedUpdateWithoutFlagInput = {
@@ -608,6 +705,7 @@ export type RuleUncheckedUpdateWithoutFlagInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   variant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutRuleNestedInput
 }
 
 export type RuleUncheckedUpdateManyWithoutFlagInput = {
@@ -623,6 +721,35 @@ export type RuleUncheckedUpdateManyWithoutFlagInput = {
 }
 
 
+/**
+ * Count Type RuleCountOutputType
+ */
+
+export type RuleCountOutputType = {
+  rollouts: number
+}
+
+export type RuleCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  rollouts?: boolean | RuleCountOutputTypeCountRolloutsArgs
+}
+
+/**
+ * RuleCountOutputType without action
+ */
+export type RuleCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the RuleCountOutputType
+   */
+  select?: Prisma.RuleCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * RuleCountOutputType without action
+ */
+export type RuleCountOutputTypeCountRolloutsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.RolloutWhereInput
+}
+
 
 export type RuleSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -636,6 +763,8 @@ export type RuleSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   updatedAt?: boolean
   variant?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
+  rollouts?: boolean | Prisma.Rule$rolloutsArgs<ExtArgs>
+  _count?: boolean | Prisma.RuleCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["rule"]>
 
 export type RuleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -682,6 +811,8 @@ export type RuleSelectScalar = {
 export type RuleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "flagId" | "type" | "priority" | "enabled" | "conditions" | "value" | "createdAt" | "updatedAt" | "variant", ExtArgs["result"]["rule"]>
 export type RuleInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
+  rollouts?: boolean | Prisma.Rule$rolloutsArgs<ExtArgs>
+  _count?: boolean | Prisma.RuleCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type RuleIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
@@ -694,6 +825,7 @@ export type $RulePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   name: "Rule"
   objects: {
     flag: Prisma.$FlagPayload<ExtArgs>
+    rollouts: Prisma.$RolloutPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1104,6 +1236,7 @@ readonly fields: RuleFieldRefs;
 export interface Prisma__RuleClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
   flag<T extends Prisma.FlagDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.FlagDefaultArgs<ExtArgs>>): Prisma.Prisma__FlagClient<runtime.Types.Result.GetResult<Prisma.$FlagPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
+  rollouts<T extends Prisma.Rule$rolloutsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rule$rolloutsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1541,6 +1674,30 @@ export type RuleDeleteManyArgs<ExtArgs extends runtime.Types.Extensions.Internal
    * Limit how many Rules to delete.
    */
   limit?: number
+}
+
+/**
+ * Rule.rollouts
+ */
+export type Rule$rolloutsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Rollout
+   */
+  select?: Prisma.RolloutSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Rollout
+   */
+  omit?: Prisma.RolloutOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.RolloutInclude<ExtArgs> | null
+  where?: Prisma.RolloutWhereInput
+  orderBy?: Prisma.RolloutOrderByWithRelationInput | Prisma.RolloutOrderByWithRelationInput[]
+  cursor?: Prisma.RolloutWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.RolloutScalarFieldEnum | Prisma.RolloutScalarFieldEnum[]
 }
 
 /**

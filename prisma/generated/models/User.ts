@@ -228,6 +228,8 @@ export type UserWhereInput = {
   auditLogs?: Prisma.AuditLogListRelationFilter
   requested?: Prisma.ChangeRequestListRelationFilter
   reviewed?: Prisma.ChangeRequestListRelationFilter
+  scheduled?: Prisma.RolloutListRelationFilter
+  approved?: Prisma.RolloutListRelationFilter
 }
 
 export type UserOrderByWithRelationInput = {
@@ -247,6 +249,8 @@ export type UserOrderByWithRelationInput = {
   auditLogs?: Prisma.AuditLogOrderByRelationAggregateInput
   requested?: Prisma.ChangeRequestOrderByRelationAggregateInput
   reviewed?: Prisma.ChangeRequestOrderByRelationAggregateInput
+  scheduled?: Prisma.RolloutOrderByRelationAggregateInput
+  approved?: Prisma.RolloutOrderByRelationAggregateInput
 }
 
 export type UserWhereUniqueInput = Prisma.AtLeast<{
@@ -269,6 +273,8 @@ export type UserWhereUniqueInput = Prisma.AtLeast<{
   auditLogs?: Prisma.AuditLogListRelationFilter
   requested?: Prisma.ChangeRequestListRelationFilter
   reviewed?: Prisma.ChangeRequestListRelationFilter
+  scheduled?: Prisma.RolloutListRelationFilter
+  approved?: Prisma.RolloutListRelationFilter
 }, "id" | "email">
 
 export type UserOrderByWithAggregationInput = {
@@ -320,6 +326,8 @@ export type UserCreateInput = {
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserUncheckedCreateInput = {
@@ -339,6 +347,8 @@ export type UserUncheckedCreateInput = {
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserUpdateInput = {
@@ -358,6 +368,8 @@ export type UserUpdateInput = {
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserUncheckedUpdateInput = {
@@ -377,6 +389,8 @@ export type UserUncheckedUpdateInput = {
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserCreateManyInput = {
@@ -581,6 +595,36 @@ export type UserUpdateOneWithoutReviewedNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutReviewedInput, Prisma.UserUpdateWithoutReviewedInput>, Prisma.UserUncheckedUpdateWithoutReviewedInput>
 }
 
+export type UserCreateNestedOneWithoutScheduledInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutScheduledInput, Prisma.UserUncheckedCreateWithoutScheduledInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutScheduledInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserCreateNestedOneWithoutApprovedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutApprovedInput, Prisma.UserUncheckedCreateWithoutApprovedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutApprovedInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneRequiredWithoutScheduledNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutScheduledInput, Prisma.UserUncheckedCreateWithoutScheduledInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutScheduledInput
+  upsert?: Prisma.UserUpsertWithoutScheduledInput
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutScheduledInput, Prisma.UserUpdateWithoutScheduledInput>, Prisma.UserUncheckedUpdateWithoutScheduledInput>
+}
+
+export type UserUpdateOneWithoutApprovedNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutApprovedInput, Prisma.UserUncheckedCreateWithoutApprovedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutApprovedInput
+  upsert?: Prisma.UserUpsertWithoutApprovedInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutApprovedInput, Prisma.UserUpdateWithoutApprovedInput>, Prisma.UserUncheckedUpdateWithoutApprovedInput>
+}
+
 export type UserCreateWithoutCreatedFlagsInput = {
   id?: string
   email: string
@@ -597,6 +641,8 @@ export type UserCreateWithoutCreatedFlagsInput = {
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserUncheckedCreateWithoutCreatedFlagsInput = {
@@ -615,6 +661,8 @@ export type UserUncheckedCreateWithoutCreatedFlagsInput = {
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserCreateOrConnectWithoutCreatedFlagsInput = {
@@ -638,6 +686,8 @@ export type UserCreateWithoutUpdatedFlagsInput = {
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
@@ -656,6 +706,8 @@ export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserCreateOrConnectWithoutUpdatedFlagsInput = {
@@ -690,6 +742,8 @@ export type UserUpdateWithoutCreatedFlagsInput = {
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
@@ -708,6 +762,8 @@ export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserUpsertWithoutUpdatedFlagsInput = {
@@ -737,6 +793,8 @@ export type UserUpdateWithoutUpdatedFlagsInput = {
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
@@ -755,6 +813,8 @@ export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserCreateWithoutAuditLogsInput = {
@@ -773,6 +833,8 @@ export type UserCreateWithoutAuditLogsInput = {
   apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserUncheckedCreateWithoutAuditLogsInput = {
@@ -791,6 +853,8 @@ export type UserUncheckedCreateWithoutAuditLogsInput = {
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserCreateOrConnectWithoutAuditLogsInput = {
@@ -825,6 +889,8 @@ export type UserUpdateWithoutAuditLogsInput = {
   apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutAuditLogsInput = {
@@ -843,6 +909,8 @@ export type UserUncheckedUpdateWithoutAuditLogsInput = {
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserCreateWithoutApiKeysInput = {
@@ -861,6 +929,8 @@ export type UserCreateWithoutApiKeysInput = {
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserUncheckedCreateWithoutApiKeysInput = {
@@ -879,6 +949,8 @@ export type UserUncheckedCreateWithoutApiKeysInput = {
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserCreateOrConnectWithoutApiKeysInput = {
@@ -913,6 +985,8 @@ export type UserUpdateWithoutApiKeysInput = {
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutApiKeysInput = {
@@ -931,6 +1005,8 @@ export type UserUncheckedUpdateWithoutApiKeysInput = {
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserCreateWithoutRequestedInput = {
@@ -949,6 +1025,8 @@ export type UserCreateWithoutRequestedInput = {
   apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserUncheckedCreateWithoutRequestedInput = {
@@ -967,6 +1045,8 @@ export type UserUncheckedCreateWithoutRequestedInput = {
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserCreateOrConnectWithoutRequestedInput = {
@@ -990,6 +1070,8 @@ export type UserCreateWithoutReviewedInput = {
   apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserUncheckedCreateWithoutReviewedInput = {
@@ -1008,6 +1090,8 @@ export type UserUncheckedCreateWithoutReviewedInput = {
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
 }
 
 export type UserCreateOrConnectWithoutReviewedInput = {
@@ -1042,6 +1126,8 @@ export type UserUpdateWithoutRequestedInput = {
   apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutRequestedInput = {
@@ -1060,6 +1146,8 @@ export type UserUncheckedUpdateWithoutRequestedInput = {
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserUpsertWithoutReviewedInput = {
@@ -1089,6 +1177,8 @@ export type UserUpdateWithoutReviewedInput = {
   apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutReviewedInput = {
@@ -1107,6 +1197,200 @@ export type UserUncheckedUpdateWithoutReviewedInput = {
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+}
+
+export type UserCreateWithoutScheduledInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+}
+
+export type UserUncheckedCreateWithoutScheduledInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+}
+
+export type UserCreateOrConnectWithoutScheduledInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutScheduledInput, Prisma.UserUncheckedCreateWithoutScheduledInput>
+}
+
+export type UserCreateWithoutApprovedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+}
+
+export type UserUncheckedCreateWithoutApprovedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+}
+
+export type UserCreateOrConnectWithoutApprovedInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutApprovedInput, Prisma.UserUncheckedCreateWithoutApprovedInput>
+}
+
+export type UserUpsertWithoutScheduledInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutScheduledInput, Prisma.UserUncheckedUpdateWithoutScheduledInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutScheduledInput, Prisma.UserUncheckedCreateWithoutScheduledInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutScheduledInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutScheduledInput, Prisma.UserUncheckedUpdateWithoutScheduledInput>
+}
+
+export type UserUpdateWithoutScheduledInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutScheduledInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+}
+
+export type UserUpsertWithoutApprovedInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutApprovedInput, Prisma.UserUncheckedUpdateWithoutApprovedInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutApprovedInput, Prisma.UserUncheckedCreateWithoutApprovedInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutApprovedInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutApprovedInput, Prisma.UserUncheckedUpdateWithoutApprovedInput>
+}
+
+export type UserUpdateWithoutApprovedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutApprovedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
 }
 
 
@@ -1121,6 +1405,8 @@ export type UserCountOutputType = {
   auditLogs: number
   requested: number
   reviewed: number
+  scheduled: number
+  approved: number
 }
 
 export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1130,6 +1416,8 @@ export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.I
   auditLogs?: boolean | UserCountOutputTypeCountAuditLogsArgs
   requested?: boolean | UserCountOutputTypeCountRequestedArgs
   reviewed?: boolean | UserCountOutputTypeCountReviewedArgs
+  scheduled?: boolean | UserCountOutputTypeCountScheduledArgs
+  approved?: boolean | UserCountOutputTypeCountApprovedArgs
 }
 
 /**
@@ -1184,6 +1472,20 @@ export type UserCountOutputTypeCountReviewedArgs<ExtArgs extends runtime.Types.E
   where?: Prisma.ChangeRequestWhereInput
 }
 
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountScheduledArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.RolloutWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountApprovedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.RolloutWhereInput
+}
+
 
 export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -1202,6 +1504,8 @@ export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   auditLogs?: boolean | Prisma.User$auditLogsArgs<ExtArgs>
   requested?: boolean | Prisma.User$requestedArgs<ExtArgs>
   reviewed?: boolean | Prisma.User$reviewedArgs<ExtArgs>
+  scheduled?: boolean | Prisma.User$scheduledArgs<ExtArgs>
+  approved?: boolean | Prisma.User$approvedArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["user"]>
 
@@ -1252,6 +1556,8 @@ export type UserInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   auditLogs?: boolean | Prisma.User$auditLogsArgs<ExtArgs>
   requested?: boolean | Prisma.User$requestedArgs<ExtArgs>
   reviewed?: boolean | Prisma.User$reviewedArgs<ExtArgs>
+  scheduled?: boolean | Prisma.User$scheduledArgs<ExtArgs>
+  approved?: boolean | Prisma.User$approvedArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type UserIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
@@ -1266,6 +1572,8 @@ export type $UserPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     auditLogs: Prisma.$AuditLogPayload<ExtArgs>[]
     requested: Prisma.$ChangeRequestPayload<ExtArgs>[]
     reviewed: Prisma.$ChangeRequestPayload<ExtArgs>[]
+    scheduled: Prisma.$RolloutPayload<ExtArgs>[]
+    approved: Prisma.$RolloutPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1681,6 +1989,8 @@ export interface Prisma__UserClient<T, Null = never, ExtArgs extends runtime.Typ
   auditLogs<T extends Prisma.User$auditLogsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$auditLogsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$AuditLogPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   requested<T extends Prisma.User$requestedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$requestedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   reviewed<T extends Prisma.User$reviewedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$reviewedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  scheduled<T extends Prisma.User$scheduledArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$scheduledArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  approved<T extends Prisma.User$approvedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$approvedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2254,6 +2564,54 @@ export type User$reviewedArgs<ExtArgs extends runtime.Types.Extensions.InternalA
   take?: number
   skip?: number
   distinct?: Prisma.ChangeRequestScalarFieldEnum | Prisma.ChangeRequestScalarFieldEnum[]
+}
+
+/**
+ * User.scheduled
+ */
+export type User$scheduledArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Rollout
+   */
+  select?: Prisma.RolloutSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Rollout
+   */
+  omit?: Prisma.RolloutOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.RolloutInclude<ExtArgs> | null
+  where?: Prisma.RolloutWhereInput
+  orderBy?: Prisma.RolloutOrderByWithRelationInput | Prisma.RolloutOrderByWithRelationInput[]
+  cursor?: Prisma.RolloutWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.RolloutScalarFieldEnum | Prisma.RolloutScalarFieldEnum[]
+}
+
+/**
+ * User.approved
+ */
+export type User$approvedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Rollout
+   */
+  select?: Prisma.RolloutSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Rollout
+   */
+  omit?: Prisma.RolloutOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.RolloutInclude<ExtArgs> | null
+  where?: Prisma.RolloutWhereInput
+  orderBy?: Prisma.RolloutOrderByWithRelationInput | Prisma.RolloutOrderByWithRelationInput[]
+  cursor?: Prisma.RolloutWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.RolloutScalarFieldEnum | Prisma.RolloutScalarFieldEnum[]
 }
 
 /**

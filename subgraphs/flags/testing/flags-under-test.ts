@@ -9,7 +9,7 @@ import { connectInProcess } from '../../shared/in-process-connection.ts';
 import { asking, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { createSigner, generateSigningKey, type Signer } from '../signing.ts';
-import { startFlags } from '../subgraph.ts';
+import { startFlags, type FlagsOptions } from '../subgraph.ts';
 
 export interface FlagJson {
   readonly id: string;
@@ -60,14 +60,14 @@ export class FlagsUnderTest {
     readonly stop: () => Promise<void>,
   ) {}
 
-  static async start(): Promise<FlagsUnderTest> {
+  static async start(options: Partial<Pick<FlagsOptions, 'clock' | 'appliesRollouts'>> = {}): Promise<FlagsUnderTest> {
     const database = await createTestDatabase();
     const { prisma } = database.database;
     const { id } = await prisma.user.create({ data: { email: 'writer@example.com', name: 'W', passwordHash: '-', role: 'WRITE' } });
     const bus = lossyBus();
     const store = createInProcessStore();
     const signer = await createSigner(await generateSigningKey());
-    const started = await startFlags({ prisma, bus, store, signer, logger: silent });
+    const started = await startFlags({ prisma, bus, store, signer, logger: silent, ...options });
     const writer = user('WRITE', id) as Caller & { kind: 'user' };
     return new FlagsUnderTest(database, asking(started.subgraph), connectInProcess(started.subgraph, async () => true), signer, bus, store, writer, () => started.close());
   }

@@ -8,6 +8,9 @@ let testDatabase: TestDatabase;
 let client: Client;
 let flagId: string;
 
+/** The id of a row of a table that the rows below refer to. */
+const ONE_OF = (table: string, which: 'min' | 'max') => `(SELECT ${which}(id::text)::uuid FROM ${table})`;
+
 /** A valid row of each table, as column → SQL expression. */
 const VALID: Record<string, Record<string, string>> = {
   users: { email: `gen_random_uuid()::text`, name: `'A'`, password_hash: `'x'`, role: `'ADMIN'` },
@@ -19,14 +22,11 @@ const VALID: Record<string, Record<string, string>> = {
   api_keys: { name: `'A'`, key_hash: `gen_random_uuid()::text`, key_prefix: `'ff'`, role: `'READ'` },
   environments: { name: `'staging'` },
   flag_tombstones: { environment: `'staging'`, key: 'gen_random_uuid()::text', revision: '1', signed_definition: `'x'` },
+  change_requests: { flag_id: '', action: `'ENABLE_FLAG'`, flag_revision: '1', proposed: `'{}'`, status: `'approved'`, requested_by: ONE_OF('users', 'min'), reviewed_by: ONE_OF('users', 'max') },
+  rollouts: { flag_id: '', rule_id: ONE_OF('rules', 'min'), environment: `'staging'`, status: `'completed'`, scheduled_by: ONE_OF('users', 'min') },
+  rollout_steps: { rollout_id: ONE_OF('rollouts', 'min'), position: '(random() * 1e9)::int', percentage: '5', due_at: 'now()' },
   audit_chain: { id: '1', hash: `repeat('0', 64)` },
-  change_requests: { flag_id: '', action: `'UPDATE_FLAG'`, flag_revision: '1', proposed: `'{}'`, status: `'approved'`, requested_by: person(0), reviewed_by: person(1) },
 };
-
-/** One of two different accounts. */
-function person(index: 0 | 1): string {
-  return `(SELECT id FROM users ORDER BY id OFFSET ${index} LIMIT 1)`;
-}
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
@@ -34,7 +34,7 @@ beforeAll(async () => {
   await client.connect();
   const { rows } = await client.query<{ id: string }>(insertion('flags', {}) + ' RETURNING id');
   flagId = rows[0]!.id;
-  for (let i = 0; i < 2; i += 1) await client.query(insertion('users', {}));
+  for (const table of ['users', 'users', 'rules', 'rollouts']) await client.query(insertion(table, {}));
 });
 
 afterAll(async () => {
@@ -64,8 +64,13 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   api_keys_role_check: { table: 'api_keys', column: 'role', refused: [`'SAFETY'`] },
   environments_name_check: { table: 'environments', column: 'name', refused: [`'test'`] },
   flag_tombstones_environment_check: { table: 'flag_tombstones', column: 'environment', refused: [`'test'`] },
-  change_requests_status_check: { table: 'change_requests', column: 'status', refused: [`'open'`] },
-  change_requests_two_people: { table: 'change_requests', column: 'reviewed_by', refused: [person(0), 'NULL'] },
+  change_requests_status_check: { table: 'change_requests', column: 'status', refused: [`'open'`, `'PENDING'`] },
+  change_requests_two_people: { table: 'change_requests', column: 'reviewed_by', refused: [`NULL`, ONE_OF('users', 'min')] },
+  rollouts_environment_check: { table: 'rollouts', column: 'environment', refused: [`'test'`] },
+  rollouts_status_check: { table: 'rollouts', column: 'status', refused: [`'RUNNING'`, `'waiting'`] },
+  rollouts_next_step: { table: 'rollouts', column: 'next_step_at', refused: ['now()'] },
+  rollout_steps_percentage_check: { table: 'rollout_steps', column: 'percentage', refused: ['0', '100.001'] },
+  rollout_steps_revision_check: { table: 'rollout_steps', column: 'revision', refused: ['1'] },
   audit_chain_id_check: { table: 'audit_chain', column: 'id', refused: ['2', '0'] },
 };
 
@@ -78,9 +83,8 @@ test.each(Object.entries(CHECKS))('%s refuses other values, and each one listed 
   for (const value of refused) {
     await expect(client.query(insertion(table, { [column]: value }))).rejects.toMatchObject({ code: '23514', constraint: expect.stringMatching(name) });
   }
-  // Only where the CHECK is a list of the column's values.
-  const definition = TABLES[table]!.constraints[name]!.startsWith(`CHECK (((${column})::text = ANY`) ? TABLES[table]!.constraints[name]! : '';
-  const listed = [...(definition.matchAll(/'([^']+)'::character varying/g))].map(([, value]) => `'${value}'`);
+  const definition = TABLES[table]!.constraints[name]!;
+  const listed = definition.startsWith(`CHECK (((${column})::text = ANY`) ? [...definition.matchAll(/'([^']+)'::character varying/g)].map(([, value]) => `'${value}'`) : [];
   for (const value of listed) {
     await client.query('BEGIN');
     await client.query(`${insertion(table, { [column]: value })} ON CONFLICT DO NOTHING`);
@@ -106,16 +110,18 @@ test('the generated client has every column of every table and reads them all', 
   const models = {
     users: Prisma.UserScalarFieldEnum, flags: Prisma.FlagScalarFieldEnum, rules: Prisma.RuleScalarFieldEnum, audit_logs: Prisma.AuditLogScalarFieldEnum,
     vehicles: Prisma.VehicleScalarFieldEnum, experiments: Prisma.ExperimentScalarFieldEnum, api_keys: Prisma.ApiKeyScalarFieldEnum,
-    environments: Prisma.EnvironmentScalarFieldEnum, flag_tombstones: Prisma.FlagTombstoneScalarFieldEnum, change_requests: Prisma.ChangeRequestScalarFieldEnum, audit_chain: Prisma.AuditChainScalarFieldEnum,
+    environments: Prisma.EnvironmentScalarFieldEnum, flag_tombstones: Prisma.FlagTombstoneScalarFieldEnum,
+    change_requests: Prisma.ChangeRequestScalarFieldEnum, rollouts: Prisma.RolloutScalarFieldEnum, rollout_steps: Prisma.RolloutStepScalarFieldEnum, audit_chain: Prisma.AuditChainScalarFieldEnum,
   };
   const sizes = Object.fromEntries(Object.entries(models).map(([table, fields]) => [table, Object.keys(fields).length]));
   expect(sizes).toEqual(Object.fromEntries(Object.entries(TABLES).map(([table, { columns }]) => [table, Object.keys(columns).length])));
 
-  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests']) await client.query(insertion(table, {}));
+  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps']) await client.query(insertion(table, {}));
   const { prisma } = testDatabase.database;
   const rows = [
     prisma.user.findFirst(), prisma.flag.findFirst(), prisma.rule.findFirst(), prisma.auditLog.findFirst(), prisma.vehicle.findFirst(),
-    prisma.experiment.findFirst(), prisma.apiKey.findFirst(), prisma.environment.findFirst(), prisma.flagTombstone.findFirst(), prisma.changeRequest.findFirst(), prisma.auditChain.findFirst(),
+    prisma.experiment.findFirst(), prisma.apiKey.findFirst(), prisma.environment.findFirst(), prisma.flagTombstone.findFirst(),
+    prisma.changeRequest.findFirst(), prisma.rollout.findFirst(), prisma.rolloutStep.findFirst(), prisma.auditChain.findFirst(),
   ];
   expect(await Promise.all(rows)).not.toContain(null);
 });

@@ -1,0 +1,100 @@
+/**
+ * "scheduleRollout(flagKey, ruleId, steps: [{percentage, at or after}]) … Raising only" (issue 3): what steps a rollout
+ * may have, and when they are due. Times are Unix milliseconds.
+ */
+import { FleetFlagError, badInput } from '../errors.ts';
+
+export const MAX_ROLLOUT_STEPS = 50;
+
+/** 366 days, so that the same date of the next year is always within it. */
+export const ROLLOUT_HORIZON = 366 * 24 * 60 * 60 * 1000;
+
+/** A step as a client writes it: exactly one of `at` and `after`. */
+export interface RolloutStepDraft {
+  readonly percentage: number;
+  /** A fixed time. */
+  readonly at?: number | null;
+  /** An ISO 8601 duration, counted from the step before; of the first step from the start. */
+  readonly after?: string | null;
+}
+
+export interface PlannedStep {
+  readonly percentage: number;
+  /** Milliseconds from the step before; null for a step at a fixed time. */
+  readonly delay: number | null;
+  /** When it is due if every step before is applied when it is due. */
+  readonly dueAt: number;
+}
+
+const UNITS = [7 * 24 * 60 * 60, 24 * 60 * 60, 60 * 60, 60, 1].map((seconds) => seconds * 1000);
+const DURATION = /^P(?=\d|T\d)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?=\d)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?$/;
+
+/**
+ * An ISO 8601 duration of weeks, days, hours, minutes and whole seconds, in milliseconds: `PT2H`, `P1D`, `P1DT12H`.
+ * A day is 24 hours. Years and months have no fixed length and are refused.
+ *
+ * @throws BAD_USER_INPUT at `path`; also for a duration of nothing
+ */
+export function parseDuration(text: string, path: string): number {
+  const parts = DURATION.exec(text)?.slice(1) ?? [];
+  const milliseconds = UNITS.reduce((sum, unit, index) => sum + unit * Number(parts[index] ?? 0), 0);
+  if (milliseconds === 0) throw badInput(path, 'after is an ISO 8601 duration above nothing, of weeks, days, hours, minutes and seconds, such as PT2H or P1D.');
+  return milliseconds;
+}
+
+function checkPercentage(percentage: number, above: number, path: string): void {
+  if (!(percentage > above)) throw badInput(path, `A rollout only raises: this must be above ${above}.`);
+  if (percentage > 100) throw badInput(path, 'This must be at most 100.');
+  if (Math.round(percentage * 1000) / 1000 !== percentage) throw badInput(path, 'A thousandth of a percent is the finest step.');
+}
+
+function planStep(draft: RolloutStepDraft, before: number, path: string): PlannedStep & { readonly field: string } {
+  const { percentage, at, after } = draft;
+  const fixed = typeof at === 'number';
+  if (fixed === (typeof after === 'string')) throw badInput(path, 'A step has either at or after.');
+  if (fixed) return { percentage, delay: null, dueAt: at, field: `${path}.at` };
+  const delay = parseDuration(after as string, `${path}.after`);
+  return { percentage, delay, dueAt: before + delay, field: `${path}.after` };
+}
+
+/**
+ * The steps of a rollout that may be scheduled.
+ *
+ * @param present the rule's percentage now; every step is above it and above the one before
+ * @param now when the rollout starts; every step is later than it and than the one before, and at most 366 days away
+ * @param path where the steps stand in the request; faults are reported below it (`steps.2.after`)
+ * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED (50 steps)
+ */
+export function planRollout(drafts: readonly RolloutStepDraft[], present: number, now: number, path: string): PlannedStep[] {
+  if (drafts.length === 0) throw badInput(path, 'A rollout has at least one step.');
+  if (drafts.length > MAX_ROLLOUT_STEPS) {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A rollout has at most ${MAX_ROLLOUT_STEPS} steps.`, { field: path, limit: MAX_ROLLOUT_STEPS });
+  }
+  let before = { percentage: present, dueAt: now };
+  return drafts.map((draft, index) => {
+    checkPercentage(draft.percentage, before.percentage, `${path}.${index}.percentage`);
+    const { field, ...step } = planStep(draft, before.dueAt, `${path}.${index}`);
+    if (!(step.dueAt > before.dueAt)) throw badInput(field, index === 0 ? 'The first step must be in the future.' : 'A step must be later than the one before.');
+    if (step.dueAt > now + ROLLOUT_HORIZON) throw badInput(field, 'A step is at most a year ahead.');
+    before = step;
+    return step;
+  });
+}
+
+/**
+ * When the steps after one that was applied at `from` are due: a delay counts from when the step before was really
+ * applied, so that steps which were held up do not come closer together; a fixed time stays.
+ */
+export function followingTimes(steps: readonly Pick<PlannedStep, 'delay' | 'dueAt'>[], from: number): number[] {
+  let base = from;
+  return steps.map(({ delay, dueAt }) => (base = delay === null ? dueAt : base + delay));
+}
+
+/**
+ * When the steps of a rollout that goes on at `now` after a pause are due: where the next was due meanwhile it is due
+ * now, and all keep their distances; otherwise as planned.
+ */
+export function resumedTimes(due: readonly number[], now: number): number[] {
+  const late = Math.max(0, now - (due[0] ?? now));
+  return due.map((time) => time + late);
+}

@@ -1,0 +1,2 @@
+DROP TABLE rollout_steps;
+DROP TABLE rollouts;

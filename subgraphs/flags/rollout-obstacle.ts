@@ -1,0 +1,35 @@
+/** What stands in the way of a rollout. Source: docs/decisions/scheduled-rollouts.md. */
+import { isKilled } from '../../core/evaluation/evaluate.ts';
+import { needsSecondPerson } from '../../core/policy/safety-policy.ts';
+import type { Flag } from './flag.ts';
+import { percentageOf, type Rollout } from './rollout.ts';
+
+export interface Obstacle {
+  /** Paused: a person may resume it. Cancelled: what it was for is gone. */
+  readonly status: 'paused' | 'cancelled';
+  readonly reason: string;
+}
+
+const paused = (reason: string): Obstacle => ({ status: 'paused', reason });
+const cancelled = (reason: string): Obstacle => ({ status: 'cancelled', reason });
+
+/**
+ * Why a rollout cannot go on with its flag as it is; null where it can.
+ *
+ * @param before the flag before a change, to find what the change takes back: that stops a rollout once, and who
+ *   resumes it has seen it
+ */
+export function obstacleTo(rollout: Rollout, flag: Flag, before: Flag = flag): Obstacle | null {
+  if (flag.archivedAt !== null) return cancelled('flag archived');
+  if (flag.environment !== rollout.environment) return cancelled(`flag moved to ${flag.environment}`);
+  const ruleIn = (state: Flag) => state.rules.find((rule) => rule.id === rollout.ruleId);
+  const [was, rule] = [ruleIn(before), ruleIn(flag)];
+  if (rule === undefined) return cancelled('rule deleted');
+  if (isKilled(flag.rules)) return paused('kill switch');
+  if (before.enabled && !flag.enabled) return paused('flag disabled');
+  if (was?.enabled === true && !rule.enabled) return paused('rule disabled');
+  const percentage = percentageOf(rule.conditions);
+  if (was !== undefined && percentage < percentageOf(was.conditions)) return paused(`lowered to ${percentage} % by hand`);
+  if (rollout.approvedById === null && needsSecondPerson(flag, flag, 'UPDATE_RULE')) return paused('flag raised to ASIL-D: a second person has to agree');
+  return null;
+}

@@ -1,0 +1,140 @@
+/**
+ * Applies the steps of rollouts as they become due. Every flags instance has one of these: the lock of the flag lets
+ * one of them apply a step, and the step is marked in the transaction that applies it, so that it is applied once
+ * and wholly, whoever is killed when. Source: docs/decisions/scheduled-rollouts.md.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Environment, JsonObject } from '../../core/model.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { TRANSACTION, type FlagChanges } from './change.ts';
+import { ruleContent, type Flag, type Rule } from './flag.ts';
+import { obstacleTo } from './rollout-obstacle.ts';
+import type { RolloutTransitions } from './rollout-transitions.ts';
+import { dueRollouts, findRollout, nextDueAfter, percentageOf, remainingSteps, type Rollout, type RolloutStep } from './rollout.ts';
+import { lockFlag, type Transaction } from './store.ts';
+
+/** How long a step that another instance has scheduled, or that could not be applied, stays unseen; in milliseconds. */
+const LOOK_INTERVAL = 1_000;
+
+/** Steps are applied in the name of who scheduled them; the agent tells them from what that person did by hand. */
+function inNameOf(rollout: Rollout): CallerIdentity {
+  return {
+    caller: { kind: 'user', userId: rollout.scheduledById, role: 'WRITE' },
+    origin: { ipAddress: null, userAgent: 'FleetFlag rollout scheduler', requestId: randomUUID() },
+  };
+}
+
+function raised(flag: Flag, rule: Rule, percentage: number): Flag {
+  const conditions = { ...(rule.conditions as JsonObject), rollout_percentage: percentage };
+  const after: Rule = { ...rule, conditions, updatedAt: new Date() };
+  return { ...flag, rules: flag.rules.map((other) => (other === rule ? after : other)) };
+}
+
+export class RolloutScheduler {
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly changes: FlagChanges,
+    private readonly transitions: RolloutTransitions,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Looks at once (there may be steps that were due while nothing ran), and from then on whenever a step is due. */
+  start(): void {
+    this.#looking = this.#look();
+  }
+
+  /** Waits for the step that is being applied, if any. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  /**
+   * Applies every step that is due, each in a transaction of its own and those of a rollout in their order. Steps of
+   * flags that somebody else is changing at this moment are left for the next look.
+   *
+   * @returns how many steps this instance has applied, or found reached already
+   */
+  async runDue(): Promise<number> {
+    let applied = 0;
+    for (let progress = true; progress && !this.#closed; ) {
+      progress = false;
+      for (const due of await dueRollouts(this.prisma, await this.transitions.clock(this.prisma))) {
+        // One rollout that cannot be applied holds up no other.
+        const done = await this.#applyNext(due).catch((err: unknown) => {
+          this.logger.warn({ err, rollout: due.id }, 'A step of a rollout could not be applied; it is tried again');
+          return false;
+        });
+        if (done) applied += 1;
+        progress ||= done;
+        if (this.#closed) break;
+      }
+    }
+    return applied;
+  }
+
+  async #look(): Promise<void> {
+    let wait = LOOK_INTERVAL;
+    try {
+      await this.runDue();
+      const now = await this.transitions.clock(this.prisma);
+      const next = await nextDueAfter(this.prisma, now);
+      if (next !== null) wait = Math.min(wait, next.getTime() - now.getTime() + 1);
+    } catch (error) {
+      this.logger.warn({ err: error }, 'Rollouts could not be read');
+    }
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => this.start(), wait);
+    this.#timer.unref();
+  }
+
+  /** Applies the next step of one rollout if it is (still) due; false where there was nothing to do, or no lock to be had. */
+  async #applyNext({ id, flagId }: { id: string; flagId: string }): Promise<boolean> {
+    const environments: Environment[] = [];
+    const applied = await this.prisma.$transaction(async (tx) => {
+      const free = await tx.$queryRaw<unknown[]>`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
+      if (free.length === 0) return false;
+      const flag = await lockFlag(tx, { id: flagId });
+      const rollout = await findRollout(tx, { id });
+      if (flag === null || rollout?.status !== 'running') return false;
+      const [step] = remainingSteps(rollout);
+      const now = await this.transitions.clock(tx);
+      if (step === undefined || step.dueAt > now) return false;
+
+      const obstacle = obstacleTo(rollout, flag);
+      if (obstacle !== null) {
+        await this.transitions.stop(tx, rollout, obstacle);
+        await this.transitions.recordHalts(tx, inNameOf(rollout), [{ rollout, ...obstacle }]);
+        return false;
+      }
+      const after = await this.#raise(tx, flag, rollout, step);
+      await this.transitions.advance(tx, rollout, now, after?.revision ?? null);
+      if (after !== null) environments.push(after.environment);
+      return true;
+    }, TRANSACTION);
+    this.changes.announce(...environments);
+    return applied;
+  }
+
+  /** The flag with the rule raised to the step's percentage; null where it is that high already. */
+  async #raise(tx: Transaction, flag: Flag, rollout: Rollout, step: RolloutStep): Promise<Flag | null> {
+    const rule = flag.rules.find((candidate) => candidate.id === rollout.ruleId);
+    if (rule === undefined || percentageOf(rule.conditions) >= step.percentage) return null;
+    const edited = raised(flag, rule, step.percentage);
+    const { id, approvedById, steps } = rollout;
+    const about = { id, step: step.position, of: steps.length, ...(approvedById !== null && { approvedBy: approvedById }) };
+    const after = edited.rules.find((candidate) => candidate.id === rule.id) ?? rule;
+    return this.changes.applyWithin(tx, inNameOf(rollout), flag, edited, {
+      action: 'UPDATE_RULE',
+      before: ruleContent(rule),
+      after: { ...ruleContent(after), rollout: about },
+    });
+  }
+}

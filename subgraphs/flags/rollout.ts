@@ -1,0 +1,139 @@
+/** Rollouts: a rule's percentage as it is raised by schedule; and their tables, rollouts and rollout_steps. */
+import type { Environment, JsonObject, JsonValue } from '../../core/model.ts';
+import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from './store.ts';
+
+type Reader = PrismaClient | Transaction;
+
+export type RolloutStatus = 'waiting_for_approval' | 'running' | 'paused' | 'completed' | 'cancelled';
+
+/** The statuses in which a rollout may still change its rule; a rule has one such rollout at most. */
+export const ACTIVE: readonly RolloutStatus[] = ['waiting_for_approval', 'running', 'paused'];
+
+export interface RolloutStep {
+  /** From 1. */
+  readonly position: number;
+  readonly percentage: number;
+  /** Milliseconds after the step before was applied; null for a step at a fixed time. */
+  readonly delay: number | null;
+  readonly dueAt: Date;
+  readonly appliedAt: Date | null;
+  /** Null where the percentage had been reached by hand before. */
+  readonly revision: number | null;
+}
+
+export interface Rollout {
+  readonly id: string;
+  readonly flagId: string;
+  readonly ruleId: string;
+  readonly environment: Environment;
+  readonly status: RolloutStatus;
+  readonly pausedReason: string | null;
+  /** Null unless it runs. */
+  readonly nextStepAt: Date | null;
+  readonly scheduledById: string;
+  /** Who agreed, where two people have to. */
+  readonly approvedById: string | null;
+  /** The last request to start or to resume it. */
+  readonly changeRequestId: string | null;
+  readonly steps: readonly RolloutStep[];
+  /** The rule's own. */
+  readonly currentPercentage: number;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+const WITH_STEPS = { steps: { orderBy: { position: 'asc' } }, rule: { select: { conditions: true } } } as const satisfies Prisma.RolloutInclude;
+type Row = Prisma.RolloutGetPayload<{ include: typeof WITH_STEPS }>;
+
+/** The percentage of a percentage_rollout rule with these conditions. */
+export function percentageOf(conditions: unknown): number {
+  const percentage = (conditions as JsonObject | null)?.['rollout_percentage'];
+  return typeof percentage === 'number' ? percentage : 0;
+}
+
+function toRollout(row: Row): Rollout {
+  return {
+    id: row.id,
+    flagId: row.flagId,
+    ruleId: row.ruleId,
+    environment: row.environment as Environment,
+    status: row.status as RolloutStatus,
+    pausedReason: row.pausedReason,
+    nextStepAt: row.nextStepAt,
+    scheduledById: row.scheduledById,
+    approvedById: row.approvedById,
+    changeRequestId: row.changeRequestId,
+    steps: row.steps.map((step) => ({
+      position: step.position,
+      percentage: step.percentage.toNumber(),
+      delay: step.delayMs === null ? null : Number(step.delayMs),
+      dueAt: step.dueAt,
+      appliedAt: step.appliedAt,
+      revision: step.revision === null ? null : Number(step.revision),
+    })),
+    currentPercentage: percentageOf(row.rule.conditions),
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+  };
+}
+
+/** The steps that are still to come, in order. */
+export function remainingSteps(rollout: Rollout): RolloutStep[] {
+  return rollout.steps.filter((step) => step.appliedAt === null);
+}
+
+/** What the trail and a reviewer are shown of a rollout. */
+export function rolloutContent({ id, ruleId, currentPercentage, steps }: Rollout): JsonObject {
+  const plan = steps.map(({ percentage, delay, dueAt }): JsonValue => ({ percentage, at: dueAt.toISOString(), afterSeconds: delay === null ? null : delay / 1000 }));
+  return { rollout: id, rule: ruleId, from: currentPercentage, steps: plan };
+}
+
+export type NewRollout = Omit<Prisma.RolloutUncheckedCreateInput, 'steps'> & { id: string; steps: Prisma.RolloutStepUncheckedCreateWithoutRolloutInput[] };
+
+export async function insertRollout(tx: Transaction, { steps, ...columns }: NewRollout): Promise<Rollout> {
+  return toRollout(await tx.rollout.create({ data: { ...columns, steps: { create: steps } }, include: WITH_STEPS }));
+}
+
+/** Writes columns of a rollout, and steps that have changed. Only under the lock of its flag (store.ts, `lockFlag`). */
+export async function updateRollout(
+  tx: Transaction,
+  id: string,
+  columns: Prisma.RolloutUncheckedUpdateInput,
+  steps: readonly Pick<RolloutStep, 'position' | 'dueAt' | 'appliedAt' | 'revision'>[] = [],
+): Promise<Rollout> {
+  for (const { position, dueAt, appliedAt, revision } of steps) {
+    await tx.rolloutStep.update({ where: { rolloutId_position: { rolloutId: id, position } }, data: { dueAt, appliedAt, revision } });
+  }
+  return toRollout(await tx.rollout.update({ where: { id }, data: columns, include: WITH_STEPS }));
+}
+
+export async function findRollout(db: Reader, where: { id: string } | { changeRequestId: string }): Promise<Rollout | null> {
+  const row = await db.rollout.findFirst({ where, include: WITH_STEPS });
+  return row === null ? null : toRollout(row);
+}
+
+/** Those of a flag that may still change it. */
+export async function activeRollouts(db: Reader, flagId: string): Promise<Rollout[]> {
+  return (await db.rollout.findMany({ where: { flagId, status: { in: [...ACTIVE] } }, include: WITH_STEPS })).map(toRollout);
+}
+
+/** The active rollout of each rule, or else its latest; what has none is left out. */
+export async function rolloutsOfRules(db: Reader, ruleIds: readonly string[]): Promise<Map<string, Rollout>> {
+  const ids = await db.$queryRaw<{ id: string }[]>`
+    SELECT DISTINCT ON (rule_id) id FROM rollouts WHERE rule_id = ANY(${[...ruleIds]}::uuid[])
+    ORDER BY rule_id, status IN ('waiting_for_approval', 'running', 'paused') DESC, created_at DESC, id DESC`;
+  const rows = await db.rollout.findMany({ where: { id: { in: ids.map(({ id }) => id) } }, include: WITH_STEPS });
+  return new Map(rows.map((row) => [row.ruleId, toRollout(row)]));
+}
+
+/** Rollouts with a step that is due at `now`, the longest overdue first; at most 100. */
+export async function dueRollouts(db: Reader, now: Date): Promise<{ id: string; flagId: string }[]> {
+  return db.rollout.findMany({ where: { status: 'running', nextStepAt: { lte: now } }, select: { id: true, flagId: true }, orderBy: { nextStepAt: 'asc' }, take: 100 });
+}
+
+/** When the first step after `now` is due; null where none is. */
+export async function nextDueAfter(db: Reader, now: Date): Promise<Date | null> {
+  const { _min } = await db.rollout.aggregate({ where: { status: 'running', nextStepAt: { gt: now } }, _min: { nextStepAt: true } });
+  return _min.nextStepAt;
+}
