@@ -15,12 +15,14 @@ import { evaluate } from './evaluation.ts';
 import type { FlagChangeEvent, FlagFeed } from './feed.ts';
 import type { Flag, Rule } from './flag.ts';
 import type { CreateFlagInput, FlagService, RuleInput, UpdateFlagInput, UpdateRuleInput } from './service.ts';
+import type { EnvironmentSnapshots } from './snapshots.ts';
 import type { FlagSearch } from './store.ts';
 import type { SyncService } from './sync.ts';
 
 export interface FlagsServices {
   readonly prisma: PrismaClient;
   readonly flags: FlagService;
+  readonly snapshots: EnvironmentSnapshots;
   readonly sync: SyncService;
   readonly feed: FlagFeed;
   readonly byId: DataLoader<string, Flag | null>;
@@ -51,10 +53,10 @@ function readContext(context: EvaluationContext): EvaluationContext {
   return context;
 }
 
-const toEvaluation = (flag: Flag, evaluation: Evaluation) => ({ flagKey: flag.key, ...evaluation });
+const toEvaluation = (flag: { readonly key: string }, evaluation: Evaluation) => ({ flagKey: flag.key, ...evaluation });
 
 async function evaluateAll(services: FlagsServices, environment: Environment, context: EvaluationContext) {
-  const flags = await services.flags.inEnvironment(environment);
+  const flags = await services.snapshots.definitions(environment);
   return flags.map((flag) => toEvaluation(flag, evaluate(flag, context)));
 }
 

@@ -30,7 +30,7 @@ export async function startFlags({ prisma, bus, store, signer, logger }: FlagsOp
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
-    services: () => ({ prisma, flags, sync, feed, ...flagLoaders(flags) }),
+    services: () => ({ prisma, flags, snapshots, sync, feed, ...flagLoaders(flags) }),
     logger,
   });
   await feed.start();
