@@ -172,5 +172,7 @@ test(`whatever goes astray, in the end every vehicle holds what the server holds
     { seed: SEED, numRuns: RUNS },
   );
   // Without these the property would hold of nothing.
-  expect(Math.min(...Object.values(totals))).toBeGreaterThan(RUNS / 2);
+  expect(Math.min(totals.edits, totals.syncs, totals.cuts)).toBeGreaterThan(RUNS);
+  // How many events are on their way when a fate strikes depends on the machine.
+  expect(totals.lost).toBeGreaterThan(0);
 });
