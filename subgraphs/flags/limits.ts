@@ -4,8 +4,8 @@
  */
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { FlagDefinition } from '../../core/model.ts';
 import type { Flag } from './flag.ts';
+import { definitionIn } from './signing.ts';
 import { environmentLoad, type Transaction } from './store.ts';
 
 /** Enabled flags that live in one environment. */
@@ -18,8 +18,7 @@ export const MAX_DEFINITION_BYTES = 1_572_864;
  * was `true`, is no growth, or an environment that is full to the last byte could not be switched off.
  */
 function contentBytes({ signedDefinition }: Flag): number {
-  const payload = JSON.parse(Buffer.from(signedDefinition.split('.')[1] ?? '', 'base64url').toString()) as { flag: FlagDefinition };
-  const { rules, ...flag } = payload.flag;
+  const { rules, ...flag } = definitionIn(signedDefinition);
   return Buffer.byteLength(JSON.stringify({ ...flag, revision: 0, enabled: true, rules: rules.map((rule) => ({ ...rule, enabled: true })) }));
 }
 

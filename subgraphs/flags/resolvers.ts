@@ -15,6 +15,7 @@ import { evaluate } from './evaluation.ts';
 import type { FlagChangeEvent, FlagFeed } from './feed.ts';
 import type { Flag, Rule } from './flag.ts';
 import type { CreateFlagInput, FlagService, RuleInput, UpdateFlagInput, UpdateRuleInput } from './service.ts';
+import type { EnvironmentSnapshots } from './snapshots.ts';
 import type { FlagSearch } from './store.ts';
 import type { ChangeRequest, ChangeRequestStatus } from './change-request.ts';
 import type { ChangeRequestService } from './change-request-service.ts';
@@ -25,6 +26,7 @@ import type { SyncService } from './sync.ts';
 export interface FlagsServices {
   readonly prisma: PrismaClient;
   readonly flags: FlagService;
+  readonly snapshots: EnvironmentSnapshots;
   readonly sync: SyncService;
   readonly feed: FlagFeed;
   readonly requests: ChangeRequestService;
@@ -67,10 +69,10 @@ function readContext(context: EvaluationContext): EvaluationContext {
   return context;
 }
 
-const toEvaluation = (flag: Flag, evaluation: Evaluation) => ({ flagKey: flag.key, ...evaluation });
+const toEvaluation = (flag: { readonly key: string }, evaluation: Evaluation) => ({ flagKey: flag.key, ...evaluation });
 
 async function evaluateAll(services: FlagsServices, environment: Environment, context: EvaluationContext) {
-  const flags = await services.flags.inEnvironment(environment);
+  const flags = await services.snapshots.definitions(environment);
   return flags.map((flag) => toEvaluation(flag, evaluate(flag, context)));
 }
 

@@ -67,12 +67,6 @@ export class FlagService {
     return findFlags(this.prisma, { key: { in: keys.filter((key) => FLAG_KEY_PATTERN.test(key)) } });
   }
 
-  /** All flags that live in an environment, by key. */
-  async inEnvironment(environment: Environment): Promise<Flag[]> {
-    const flags = await findFlags(this.prisma, { environment, archivedAt: null });
-    return flags.sort((a, b) => (a.key < b.key ? -1 : 1));
-  }
-
   /** Throws BAD_USER_INPUT for a search text that is not well-formed. */
   async search(search: FlagSearch, first: number, after: string | null) {
     checkText(search.search ?? '', 'filter.search');

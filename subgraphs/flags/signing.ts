@@ -70,6 +70,11 @@ export async function createSigner(keyText: string, others: readonly PublicKey[]
   };
 }
 
+/** The definition that a signed one holds, unverified: for what this subgraph has signed itself. */
+export function definitionIn(jws: string): FlagDefinition {
+  return (JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()) as { flag: FlagDefinition }).flag;
+}
+
 /** Exactly the fields of a definition, with digests for VINs: nothing of what people keep beside it goes to vehicles. */
 function forVehicles(flag: FlagDefinition): FlagDefinition {
   const { key, environment, type, safetyLevel, enabled, defaultValue, revision } = flag;

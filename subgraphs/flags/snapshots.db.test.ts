@@ -3,7 +3,7 @@ import { decodeJwt } from 'jose';
 import { createInProcessBus } from '../shared/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../shared/key-value-store.ts';
 import { openRedis } from '../shared/redis.ts';
-import { asking, refusal, silent, type Ask } from '../shared/testing/asking.ts';
+import { asking, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
 import { eventually } from '../shared/testing/eventually.ts';
 import { watchDatabase, type WatchedDatabase } from '../shared/testing/watched-database.ts';
 import type { Signer } from './signing.ts';
@@ -173,6 +173,10 @@ describe('while the database is away', () => {
     const { issuedAt } = decodeJwt(served.statement) as { issuedAt: number };
     expect(issuedAt).toBeGreaterThanOrEqual(lastKnown);
     expect(issuedAt).toBeLessThan(Math.floor(Date.now() / 1_000));
+    // Flags that the instance knows can still be evaluated, as they were.
+    const evaluated = await it.ask<{ evaluateFlags: { flagKey: string; reason: string }[] }>(user('READ'), 'query { evaluateFlags(environment: STAGING, context: {}) { flagKey reason } }');
+    expect(evaluated.errors).toEqual([]);
+    expect(evaluated.data.evaluateFlags).toContainEqual({ flagKey: key, reason: 'DISABLED' });
     // Somebody who knows more must not be told that the control plane has forgotten it; nor is there anything to say of an environment that nobody has asked for.
     expect(refusal(await answer(it, change?.flag.revision))?.code).toBe('SERVICE_UNAVAILABLE');
     expect(refusal(await answer(it, 0, 'PRODUCTION'))?.code).toBe('SERVICE_UNAVAILABLE');

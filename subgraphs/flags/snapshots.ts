@@ -7,10 +7,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { Environment } from '../../core/model.ts';
+import type { Environment, FlagDefinition } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
-import type { Signer } from './signing.ts';
+import { definitionIn, type Signer } from './signing.ts';
 import { advanced, entriesSince, readSnapshot, samePosition, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
 import { changesSince, currentPositions, type Delta, type Position } from './store.ts';
 
@@ -48,6 +48,7 @@ export class EnvironmentSnapshots {
   readonly #held = new Map<Environment, { snapshot: EnvironmentSnapshot; verifiedAt: number }>();
   /** Environments that somebody has asked for: the others are not worth their memory. */
   readonly #wanted = new Set<Environment>();
+  readonly #definitions = new WeakMap<Delta, FlagDefinition>();
   readonly #statements = new LRUCache<string, Promise<string>>({ max: MAX_STATEMENTS });
   readonly #storing = new Map<Environment, NodeJS.Timeout>();
   readonly #stored = new Map<Environment, string>();
@@ -181,6 +182,17 @@ export class EnvironmentSnapshots {
     if (held !== undefined && deltas !== null) return { revision: held.snapshot.position.revision, deltas, verifiedAt: held.verifiedAt };
     const verifiedAt = Math.floor(Date.now() / 1000);
     return { ...(await changesSince(this.options.prisma, environment, since, tombstones)), verifiedAt };
+  }
+
+  /** The definitions that vehicles of `environment` have, by key: by what `since` would tell. Whitelists are digests. */
+  async definitions(environment: Environment): Promise<readonly FlagDefinition[]> {
+    const { deltas } = await this.since(environment, 0);
+    const definitions = deltas.map((delta) => {
+      let definition = this.#definitions.get(delta);
+      if (definition === undefined) this.#definitions.set(delta, (definition = definitionIn(delta.jws)));
+      return definition;
+    });
+    return definitions.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
   #revision(environment: Environment): number {

@@ -44,7 +44,7 @@ export async function startFlags({ prisma, bus, store, signer, logger, clock = d
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
-    services: () => ({ prisma, flags, requests, rollouts, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
+    services: () => ({ prisma, flags, requests, rollouts, snapshots, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
     logger,
   });
   await feed.start();
