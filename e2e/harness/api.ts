@@ -18,8 +18,12 @@ export class Api {
   ) {}
 
   /** Signed in as the administrator. */
-  static async admin(deployment: Deployment): Promise<Api> {
-    const { login } = await new Api(deployment).ok<{ login: { token: string } }>(LOGIN, ADMIN);
+  static admin(deployment: Deployment): Promise<Api> {
+    return Api.signedIn(deployment, ADMIN);
+  }
+
+  static async signedIn(deployment: Deployment, account: { readonly email: string; readonly password: string }): Promise<Api> {
+    const { login } = await new Api(deployment).ok<{ login: { token: string } }>(LOGIN, { ...account });
     return new Api(deployment, login.token);
   }
 

@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { admin } from './harness/admin.ts';
+import { Api } from './harness/api.ts';
+import { ADMIN, Deployment } from './harness/deployment.ts';
+import { eventually } from './harness/process.ts';
+import { VehicleProcess } from './harness/vehicle.ts';
+
+const VIN = 'KMHK281HGNU000009';
+const KEY = 'steering_assist';
+
+let deployment: Deployment;
+let developer: Api;
+let vehicle: VehicleProcess;
+
+beforeAll(async () => {
+  deployment = await Deployment.start();
+  developer = await Api.admin(deployment);
+  vehicle = await VehicleProcess.start(deployment.wsUrl, await developer.vehicle(VIN));
+}, 180_000);
+
+afterAll(async () => {
+  await vehicle?.remove();
+  await deployment?.remove();
+}, 60_000);
+
+const revision = async () => (await developer.ok<{ flagSync: { revision: number } }>('{ flagSync(environment: PRODUCTION) { revision } }')).flagSync.revision;
+
+/** Every step as it was sent and answered: with TRANSCRIPT set, a document of an ASIL-D change from request to vehicle. */
+const steps: string[] = [];
+const note = (who: string, what: unknown) => steps.push(`${who}: ${typeof what === 'string' ? what : JSON.stringify(what)}`);
+
+test('a change of an ASIL-D flag goes from request through a second person to the vehicle, and a kill switch goes at once', async () => {
+  const created = await admin(deployment, 'create-user', '--email', 'safety@example.com', '--name', 'Sam Safety', '--role', 'SAFETY');
+  expect(created.code).toBe(0);
+  const reviewer = await Api.signedIn(deployment, { email: 'safety@example.com', password: /once: (\S+)/.exec(created.stdout)?.[1] ?? '' });
+
+  const input = { key: KEY, name: 'Steering assistance', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_D', environment: 'PRODUCTION', enabled: true };
+  await developer.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', { input });
+  const before = await revision();
+
+  const { createRule } = await developer.ok<{ createRule: { applied: boolean; flag: { rules: unknown[] }; changeRequest: { id: string; status: string } } }>(
+    `mutation ($input: RuleInput!) { createRule(flagKey: "${KEY}", input: $input) { applied flag { rules { type } } changeRequest { id status action } } }`,
+    { input: { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } } },
+  );
+  note(ADMIN.email, { createRule });
+  expect(createRule).toMatchObject({ applied: false, flag: { rules: [] }, changeRequest: { status: 'PENDING' } });
+  const { id } = createRule.changeRequest;
+  expect(await revision()).toBe(before);
+  await eventually(async () => (await vehicle.status()).revision === before, 'the vehicle in sync');
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ value: false, reason: 'DEFAULT' });
+  note(`vehicle ${VIN}`, await vehicle.evaluate(KEY));
+
+  const approve = `mutation ($id: ID!) { approveChangeRequest(id: $id, comment: "Checked against HARA 4.2") { status comment requestedBy { email } reviewedBy { email } } }`;
+  expect(await developer.refused(approve, { id })).toMatchObject({ code: 'FORBIDDEN' });
+  note(ADMIN.email, 'approving it oneself: FORBIDDEN');
+  const approved = await reviewer.ok(approve, { id });
+  note('safety@example.com', approved);
+  expect(approved).toEqual({ approveChangeRequest: { status: 'APPROVED', comment: 'Checked against HARA 4.2', requestedBy: { email: ADMIN.email }, reviewedBy: { email: 'safety@example.com' } } });
+
+  await eventually(async () => (await vehicle.evaluate(KEY)).value === true, 'the change in the vehicle');
+  note(`vehicle ${VIN}`, await vehicle.evaluate(KEY));
+  expect((await vehicle.status()).revision).toBe(before + 1);
+
+  const killed = await reviewer.ok(`mutation { killSwitch(flagKey: "${KEY}", reason: "Unintended torque") { applied changeRequest { id } flag { killed revision } } }`);
+  note('safety@example.com', killed);
+  expect(killed).toMatchObject({ killSwitch: { applied: true, changeRequest: null, flag: { killed: true } } });
+  await eventually(async () => (await vehicle.evaluate(KEY)).reason === 'DISABLED', 'the kill switch in the vehicle');
+  note(`vehicle ${VIN}`, await vehicle.evaluate(KEY));
+
+  const { flag } = await developer.ok<{ flag: { history: { nodes: { action: string; user: { email: string } | null }[] } } }>(`{ flag(key: "${KEY}") { history { nodes { action user { email } } } } }`);
+  const trail = flag.history.nodes.map(({ action, user }) => [action, user?.email]).reverse();
+  note('the trail', trail);
+  expect(trail).toEqual([
+    ['CREATE_FLAG', ADMIN.email],
+    ['REQUEST_CHANGE', ADMIN.email],
+    ['APPROVE_CHANGE', 'safety@example.com'],
+    ['CREATE_RULE', ADMIN.email],
+    ['KILL_SWITCH', 'safety@example.com'],
+  ]);
+  if (process.env['TRANSCRIPT'] !== undefined) console.log(steps.join('\n'));
+}, 120_000);
