@@ -5,7 +5,7 @@ import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStr
 import type { Subgraph } from '../subgraphs/shared/subgraph.ts';
 import { NOBODY, identityOf, user } from '../subgraphs/shared/testing/asking.ts';
 import { FAULT, ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
-import { until } from './testing/until.ts';
+import { eventually } from '../subgraphs/shared/testing/eventually.ts';
 
 export interface OpenConnection {
   readonly connection: SubgraphConnection;
@@ -167,7 +167,7 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
       expect(changes.open).toBe(1);
       await stream.return?.();
       expect(await pending).toEqual({ done: true, value: undefined });
-      await until(() => changes.open === 0);
+      await eventually(() => changes.open === 0);
       changes.emit({ revision: 1 });
       expect(await stream.next()).toEqual({ done: true, value: undefined });
     });
@@ -178,7 +178,7 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
       changes.emit({ revision: 1 });
       await stream.return?.();
       expect(await stream.next()).toEqual({ done: true, value: undefined });
-      await until(() => changes.open === 0);
+      await eventually(() => changes.open === 0);
     });
 
     test('opens nothing that stays open for a subscription that is ended in the same instant', async () => {
@@ -187,9 +187,9 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
       // One that comes after it is established after anything that the first could still have opened.
       const later = connection.subscribe(changesOf());
       await later.established;
-      await until(() => changes.open === 1);
+      await eventually(() => changes.open === 1);
       await later.return?.();
-      await until(() => changes.open === 0);
+      await eventually(() => changes.open === 0);
     });
   });
 }

@@ -9,10 +9,10 @@ import { connectRemote } from '../gateway/composition/remote-subgraph.ts';
 import { connectInProcess } from '../subgraphs/shared/in-process-connection.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph-process.ts';
 import { identityOf, user } from '../subgraphs/shared/testing/asking.ts';
+import { eventually } from '../subgraphs/shared/testing/eventually.ts';
+import { openProxy, type SeverableProxy } from '../subgraphs/shared/testing/severable-proxy.ts';
 import { CHANGES, FLAG_QUERY, changesOf, describeSubgraphConnection, request, take, type OpenConnection } from './subgraph-connection.contract.ts';
-import { BreakableProxy } from './testing/breakable-proxy.ts';
 import { ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
-import { until } from './testing/until.ts';
 
 const SECRET = 'a-secret-of-more-than-32-characters-x';
 const tokens = createIdentityTokens(SECRET);
@@ -42,19 +42,18 @@ describeSubgraphConnection('over HTTP and a websocket', async (subgraph): Promis
 describe('a subgraph process that is lost', () => {
   let changes: ScriptedChanges;
   let server: Awaited<ReturnType<typeof serve>>;
-  let proxy: BreakableProxy;
+  let proxy: SeverableProxy;
   let connection: ReturnType<typeof connectRemote>;
 
   beforeEach(async () => {
     changes = new ScriptedChanges();
     server = await serve(changes);
-    proxy = new BreakableProxy(server.port);
-    await proxy.listen();
-    connection = connectRemote({ name: 'flags', url: proxy.url, tokens, pingInterval: 100 });
+    proxy = await openProxy({ host: '127.0.0.1', port: server.port });
+    connection = connectRemote({ name: 'flags', url: `http://127.0.0.1:${proxy.port}`, tokens, pingInterval: 100 });
   });
   afterEach(async () => {
     await connection.close();
-    await proxy.cut();
+    await proxy.close();
     await server.close();
   });
 
@@ -68,15 +67,15 @@ describe('a subgraph process that is lost', () => {
     const stream = await subscribed();
     const pending = stream.next();
     const failed = expect(pending).rejects.toThrow(unavailable);
-    await proxy.cut();
+    proxy.sever();
     await failed;
     const refusal = await connection.execute(request(FLAG_QUERY, { key: 'eco' })).catch((error: unknown) => error as Error);
     expect(refusal).toEqual(unavailable);
     expect((refusal as Error).message).not.toMatch(/127\.0\.0\.1|ECONN/);
     expect(await connection.ready()).toBe(false);
-    await until(() => changes.open === 0);
+    await eventually(() => changes.open === 0);
 
-    await proxy.listen();
+    proxy.restore();
     expect(await connection.ready()).toBe(true);
     expect(await connection.execute(request(FLAG_QUERY, { key: 'none' }))).toEqual({ data: { flag: null } });
     const again = await subscribed();
@@ -90,7 +89,7 @@ describe('a subgraph process that is lost', () => {
     const other = await subscribed();
     changes.emit({ revision: 1 });
     expect(await take(other)).toMatchObject({ data: { flagChanges: { revision: 1 } } });
-    await proxy.cut();
+    proxy.sever();
     await expect(other.next()).rejects.toThrow(unavailable);
     expect(await take(stream)).toMatchObject({ data: { flagChanges: { revision: 1 } } });
     await expect(stream.next()).rejects.toThrow(unavailable);
@@ -109,7 +108,7 @@ describe('a subgraph process that is lost', () => {
     const pending = stream.next().finally(() => (over = true));
     // Three pings and their answers.
     const enough = proxy.passed + 6;
-    await until(() => over || proxy.passed >= enough);
+    await eventually(() => over || proxy.passed >= enough);
     expect(over).toBe(false);
     changes.emit({ revision: 1 });
     expect(await pending).toMatchObject({ done: false });
@@ -117,7 +116,7 @@ describe('a subgraph process that is lost', () => {
   });
 
   test('fails a subscription that is asked for while it is away', async () => {
-    await proxy.cut();
+    proxy.sever();
     const stream = connection.subscribe(changesOf());
     await expect(stream.established).rejects.toThrow(unavailable);
     await expect(stream.next()).rejects.toThrow(unavailable);

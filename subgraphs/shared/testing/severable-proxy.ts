@@ -3,39 +3,55 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 export interface SeverableProxy {
   readonly port: number;
-  /** Cuts all connections and refuses new ones. */
+  /** Chunks of data that have passed, in both directions. */
+  readonly passed: number;
+  /** Cuts all connections and lets no new one through. */
   sever(): void;
+  /** Nothing passes any more, and nobody is told: a half-open connection. */
+  freeze(): void;
   /** Lets connections through again. */
   restore(): void;
   close(): Promise<void>;
 }
 
-/** A TCP proxy on loopback before another server (or before its unix socket), so that a test can take the server away and give it back. */
+/** A TCP relay on loopback before another server (or before its unix socket), so that the server can be taken away and given back. */
 export async function openProxy(target: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<SeverableProxy> {
   const sockets = new Set<Socket>();
-  let severed = false;
+  let state: 'open' | 'severed' | 'frozen' = 'open';
+  let passed = 0;
   const cut = () => sockets.forEach((socket) => socket.destroy());
-  const server = createServer((client) => {
-    if (severed) return client.destroy();
-    const upstream = connect(target);
+  const server = createServer({ noDelay: true }, (client) => {
+    if (state === 'severed') return client.destroy();
+    const upstream = connect({ ...target, noDelay: true });
     for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
       sockets.add(from);
       from.on('error', () => undefined).on('close', () => {
         sockets.delete(from);
         to.destroy();
       });
-      from.pipe(to);
+      from.on('data', (data) => {
+        if (state === 'frozen') return;
+        passed += 1;
+        if (!to.write(data)) from.pause();
+      });
+      to.on('drain', () => from.resume());
     }
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
+    get passed() {
+      return passed;
+    },
     sever() {
-      severed = true;
+      state = 'severed';
       cut();
     },
+    freeze() {
+      state = 'frozen';
+    },
     restore() {
-      severed = false;
+      state = 'open';
     },
     async close() {
       cut();
