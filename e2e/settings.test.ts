@@ -1,4 +1,10 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { deleteEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
 import { ProjectProcess } from './harness/process.ts';
 
 test('wrong settings stop the start with one message that names all of them, and no secret', async () => {
@@ -32,4 +38,21 @@ test('a database that does not answer stops the start with one message', async (
   expect(await start.ended()).toBe(1);
   expect(start.stderr).toMatch(/FleetFlag cannot start: .*database/i);
   expect(start.stderr).not.toContain('hunter2');
+});
+
+test('a first start that finds its port taken says so, and has shown the password of the administrator that it made', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-taken-'));
+  try {
+    const start = new ProjectProcess(['main/start.ts'], { FLEETFLAG_DATA_DIR: dataDir, PORT: String((taken.address() as AddressInfo).port) });
+    expect(await start.ended()).toBe(1);
+    expect(start.stderr).toMatch(/the port is in use.*set PORT/);
+    // There is no second chance: the next start finds an administrator and makes none.
+    expect(start.stdout).toMatch(/Password, shown only this once: \S+/);
+  } finally {
+    taken.close();
+    await deleteEmbeddedPostgres(dataDir);
+    await rm(dataDir, { recursive: true, force: true });
+  }
 });

@@ -4,23 +4,17 @@ import { createIdentityTokens } from '../core/protocol/identity-token.ts';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts';
 import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
 import { connectRemote } from '../gateway/composition/remote-subgraph.ts';
-import type { Subgraphs } from '../gateway/composition/supergraph.ts';
-import { startGateway } from '../gateway/gateway.ts';
-import { ensureAdministrator } from '../subgraphs/audit/administrator.ts';
 import type { Signer } from '../subgraphs/flags/signing.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph-process.ts';
-import { opening } from './closing.ts';
+import { opening, type Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
+import { makeFirstAdministrator } from './first-administrator.ts';
+import { openGateway } from './gateway.ts';
 import { runUntilStopped } from './process.ts';
 import { internalSecret } from './secrets.ts';
-import { sessionsIn } from './sessions.ts';
 import { openSigner } from './signing-keys.ts';
-import { answers, openCache, openMetrics, openPostgres } from './stores.ts';
+import { openCache, openMetrics, openPostgres } from './stores.ts';
 import { startSubgraph } from './subgraphs.ts';
-
-interface Service {
-  close(): Promise<void>;
-}
 
 /** How long a gateway serves the signing keys that it has fetched, in milliseconds. */
 const KEYS_AGE = 60_000;
@@ -41,40 +35,24 @@ function publicKeysOf(flagsUrl: string): () => Promise<unknown> {
   };
 }
 
-async function startGatewayService(configuration: Configuration, logger: Logger): Promise<Service> {
+async function startGatewayService(configuration: Configuration, logger: Logger): Promise<Closing> {
   return opening(async (closing) => {
     const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
     const { store } = await openCache(configuration, closing, logger);
     const tokens = createIdentityTokens(secret);
     const connections = SUBGRAPH_NAMES.map((name) => connectRemote({ name, url: configuration.subgraphUrls[name], tokens }));
-    for (const connection of connections) closing.add(() => connection.close());
-    const gateway = await startGateway({
-      subgraphs: Object.fromEntries(connections.map((connection) => [connection.name, connection])) as unknown as Subgraphs,
-      findSession: sessionsIn(store),
-      vehicleTokens: createVehicleTokens(secret),
-      publicKeys: publicKeysOf(configuration.subgraphUrls.flags),
-      readiness: async () => ({ sessions: await answers(() => store.ping()) }),
-      playground: configuration.playground,
-      introspection: configuration.introspection,
-      host: configuration.host,
-      port: configuration.port,
-      logger,
-    });
-    closing.add(() => gateway.close());
-    console.log(`FleetFlag ready at http://localhost:${gateway.port}`);
+    const vehicleTokens = createVehicleTokens(secret);
+    await openGateway(configuration, { connections, store, vehicleTokens, publicKeys: publicKeysOf(configuration.subgraphUrls.flags) }, closing, logger);
     return closing;
   });
 }
 
-async function startSubgraphService(name: SubgraphName, configuration: Configuration, logger: Logger): Promise<Service> {
+async function startSubgraphService(name: SubgraphName, configuration: Configuration, logger: Logger): Promise<Closing> {
   return opening(async (closing) => {
     const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
     const database = await openPostgres(configuration, closing, logger);
     const cache = await openCache(configuration, closing, logger);
-    if (name === 'audit') {
-      const administrator = await ensureAdministrator(database.prisma, { email: configuration.adminEmail, password: configuration.adminPassword });
-      if (administrator !== null) console.log(`Administrator created: ${administrator.email}${administrator.password === null ? '' : `\nPassword, shown only this once: ${administrator.password}`}`);
-    }
+    if (name === 'audit') await makeFirstAdministrator(database.prisma, configuration);
     let signer: Signer | undefined;
     const parts = {
       database,

@@ -1,0 +1,43 @@
+/** Starting the gateway as the settings say; the same before subgraphs in this process and before those of their own. */
+import type { Logger } from 'pino';
+import type { SubgraphConnection } from '../core/protocol/subgraph.ts';
+import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
+import type { Subgraphs } from '../gateway/composition/supergraph.ts';
+import { startGateway, type Gateway } from '../gateway/gateway.ts';
+import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
+import type { Closing } from './closing.ts';
+import type { Configuration } from './configuration.ts';
+import { sessionsIn } from './sessions.ts';
+import { answers } from './stores.ts';
+
+export interface GatewayParts {
+  /** One for each subgraph. */
+  readonly connections: readonly SubgraphConnection[];
+  /** Where sessions are. */
+  readonly store: KeyValueStore;
+  readonly vehicleTokens: VehicleTokens;
+  /** The public signing keys (RFC 7517). */
+  readonly publicKeys: () => Promise<unknown>;
+}
+
+/** Resolves when the gateway listens; it and its connections stop with `closing`. Rejects when the port is taken. */
+export async function openGateway(configuration: Configuration, parts: GatewayParts, closing: Closing, logger: Logger): Promise<Gateway> {
+  const { connections, store, vehicleTokens, publicKeys } = parts;
+  for (const connection of connections) closing.add(() => connection.close());
+  const { playground, introspection, host, port } = configuration;
+  const gateway = await startGateway({
+    subgraphs: Object.fromEntries(connections.map((connection) => [connection.name, connection])) as unknown as Subgraphs,
+    findSession: sessionsIn(store),
+    vehicleTokens,
+    publicKeys,
+    readiness: async () => ({ sessions: await answers(() => store.ping()) }),
+    playground,
+    introspection,
+    host,
+    port,
+    logger,
+  });
+  closing.add(() => gateway.close());
+  console.log(`FleetFlag ready at http://localhost:${gateway.port}`);
+  return gateway;
+}
