@@ -56,6 +56,7 @@ function serveShared(): void {
   const audit = subgraph('audit', auditSdl, { Flag: { owner } });
   const schema = { apiSchema: Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema(), supergraphSdl };
   const server = createSubscriptionServer({
+    introspection: false,
     schema: () => schema,
     subgraphs: { flags, audit, vehicles: audit, experiments: audit },
     authenticate: () => Promise.resolve({ kind: 'vehicle', vin: 'WVWZZZ1JZXW000001', environment: 'production' }),

@@ -10,6 +10,7 @@ import type { GatewayLogger } from './context.ts';
 import { answerTo } from './http/error-answer.ts';
 import { startGraphqlServer } from './http/graphql-server.ts';
 import { createRoutes, originOf } from './http/routes.ts';
+import { refuseCost } from './limits/check-operation.ts';
 import { createSubscriptionServer, type SubscriptionCounters } from './subscriptions/subscription-server.ts';
 
 export interface GatewayOptions {
@@ -72,8 +73,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         (node) => node.kind === Kind.OPERATION_DEFINITION && (operationName === undefined || node.name?.value === operationName),
       );
       if (operation?.kind !== Kind.OPERATION_DEFINITION) return;
-      authorizeOperation(composition.apiSchema, { document, operation, variables }, caller);
+      const asked = { document, operation, variables };
+      authorizeOperation(composition.apiSchema, asked, caller, { hideSuggestions: !options.introspection });
+      refuseCost(composition.apiSchema, asked);
     },
+    introspection: options.introspection,
     execute: (request, identity) => graphql.execute(request, identity),
     maskError: (error, document) => answerTo(error, undefined, document),
     origin: (request) => originOf(request.headers, request.socket.remoteAddress),

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
+import { OPERATION_LIMITS } from '../gateway/limits/operation-limits.ts';
+import { DEFAULT_LIMITS } from '../gateway/limits/socket-limits.ts';
 import type { ConfigurationError} from './configuration.ts';
 import { SETTINGS, readConfiguration } from './configuration.ts';
 
@@ -63,5 +65,18 @@ describe('docs/errors.md', () => {
     expect(example.extensions['code']).toBe(code);
     expect([...extensions, 'code']).toEqual(expect.arrayContaining(Object.keys(example.extensions)));
     expect(example.message).not.toBe('');
+  });
+});
+
+describe('docs/limits.md', () => {
+  const [operations = '', sockets = ''] = read('limits.md').split('\n## ').slice(1);
+  const rows = (section: string) => Array.from(section.matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm), ([, name = '', value = '']) => [name, Number(value.replaceAll(',', ''))]);
+
+  test('has a row for each limit of an operation, with its number, and no other', () => {
+    expect(rows(operations)).toEqual(Object.entries(OPERATION_LIMITS));
+  });
+
+  test('has a row for each limit of a socket, with its number, and no other', () => {
+    expect(rows(sockets)).toEqual(Object.entries(DEFAULT_LIMITS));
   });
 });

@@ -18,7 +18,7 @@ function refusal(caller: Caller, query: string, variables: Record<string, unknow
   const operation = document.definitions.find((node): node is OperationDefinitionNode => node.kind === Kind.OPERATION_DEFINITION);
   if (operation === undefined) throw new Error('no operation');
   try {
-    authorizeOperation(API_SCHEMA, { document, operation, variables }, caller);
+    authorizeOperation(API_SCHEMA, { document, operation, variables }, caller, { hideSuggestions: false });
     return null;
   } catch (error) {
     const { extensions, path } = error as { extensions: { code: unknown }; path: unknown };
@@ -87,7 +87,7 @@ describe('an operation', () => {
   test('that names a fragment that names itself is still answered', () => {
     const document = parse('{ ...A } fragment A on Query { ...A users { totalCount } }');
     const operation = document.definitions[0] as OperationDefinitionNode;
-    expect(() => authorizeOperation(API_SCHEMA, { document, operation, variables: {} }, user('READ'))).toThrow('Query.users');
+    expect(() => authorizeOperation(API_SCHEMA, { document, operation, variables: {} }, user('READ'), { hideSuggestions: false })).toThrow('Query.users');
   });
 });
 

@@ -48,19 +48,21 @@ function asGraphQLError(refusal: FleetFlagError, field: FieldNode): GraphQLError
  * `caller` may not use, or else BAD_USER_INPUT for the first variable that does not fit. Fields below the root are
  * checked where they are resolved.
  *
- * @param variables as the request gives them
+ * @param operation with the variables as the request gives them
+ * @param options.hideSuggestions whether a refusal of variables leaves out names of the schema
  */
 export function authorizeOperation(
   schema: GraphQLSchema,
   operation: { document: DocumentNode; operation: OperationDefinitionNode; variables: Readonly<Record<string, unknown>> },
   caller: Caller,
+  options: { readonly hideSuggestions: boolean },
 ): void {
   const type = rootType(schema, operation.operation);
   if (type === null || type === undefined) return;
   const fragments = new Map(
     operation.document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [])),
   );
-  const { coerced, errors } = getVariableValues(schema, operation.operation.variableDefinitions ?? [], operation.variables);
+  const { coerced, errors } = getVariableValues(schema, operation.operation.variableDefinitions ?? [], operation.variables, { maxErrors: 1, ...options });
   let fault = errors?.[0];
   const argumentsOf = (field: GraphQLField<unknown, unknown> | undefined, node: FieldNode): Readonly<Record<string, unknown>> => {
     if (field === undefined || coerced === undefined) return {};

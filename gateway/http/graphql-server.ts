@@ -6,6 +6,7 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { Composition } from '../composition/supergraph.ts';
 import { authorizeOperation } from '../auth/authorize.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
+import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from '../limits/check-operation.ts';
 import { answerTo } from './error-answer.ts';
 
 export interface GraphqlServerOptions {
@@ -28,7 +29,7 @@ function present(errors: readonly GraphQLFormattedError[], requestId: string, do
   });
 }
 
-function plugin(composition: Composition, logger: GatewayLogger): ApolloServerPlugin<GatewayContext> {
+function plugin({ composition, introspection, logger }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
   return {
     async requestDidStart({ contextValue }) {
       const { caller, origin } = contextValue.identity;
@@ -38,7 +39,9 @@ function plugin(composition: Composition, logger: GatewayLogger): ApolloServerPl
             const message = request.operationName ? `The document has no operation ${JSON.stringify(request.operationName)}.` : 'The document has several operations: name the one that is meant.';
             throw new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT', field: 'operationName' } });
           }
-          authorizeOperation(composition.apiSchema, { document, operation, variables: request.variables ?? {} }, caller);
+          const asked = { document, operation, variables: request.variables ?? {} };
+          authorizeOperation(composition.apiSchema, asked, caller, { hideSuggestions: !introspection });
+          refuseCost(composition.apiSchema, asked);
           if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
             throw new GraphQLError('Subscriptions run over a websocket at this address (subprotocol graphql-transport-ws).', { extensions: { code: 'BAD_USER_INPUT' } });
           }
@@ -67,20 +70,23 @@ function plugin(composition: Composition, logger: GatewayLogger): ApolloServerPl
 }
 
 /** Starts the server on a composition. Its context is made by whoever calls it (gateway/http, gateway/subscriptions). */
-export async function startGraphqlServer({ composition, introspection, logger }: GraphqlServerOptions): Promise<GraphqlServer> {
+export async function startGraphqlServer(options: GraphqlServerOptions): Promise<GraphqlServer> {
+  const { composition, introspection, logger } = options;
   const apollo = new ApolloServer<GatewayContext>({
     gateway: composition.gateway,
     introspection,
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
     hideSchemaDetailsFromClientErrors: !introspection,
+    parseOptions: PARSE_OPTIONS,
+    validationRules: [...OPERATION_RULES],
     includeStacktraceInErrorResponses: false,
     persistedQueries: false,
     stopOnTerminationSignals: false,
     logger: { debug: () => {}, info: () => {}, warn: (text: string) => logger.warn({}, text), error: (text: string) => logger.error({}, text) },
     // Only what never became an operation comes here in its first form: a body that is none, a GET that would mutate.
     formatError: (formatted, error) => (error instanceof GraphQLError && formatted.extensions?.['code'] === 'BAD_REQUEST' ? answerTo(error) : formatted),
-    plugins: [plugin(composition, logger)],
+    plugins: [plugin(options)],
   });
   await apollo.start();
   return {

@@ -8,6 +8,7 @@ import type { Caller, RequestOrigin } from '../../core/protocol/caller.ts';
 import { clientError } from '../../core/protocol/error-form.ts';
 import type { Credentials } from '../auth/authenticate.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
+import { OPERATION_LIMITS } from '../limits/operation-limits.ts';
 import { answerTo } from './error-answer.ts';
 import type { GraphqlServer } from './graphql-server.ts';
 import { PLAYGROUND_POLICY, playgroundPage } from './playground/page.ts';
@@ -22,9 +23,6 @@ export interface RoutesOptions {
   readonly playground: boolean;
   readonly logger: GatewayLogger;
 }
-
-/** 256 KB of conditions, escaped inside a variable, and room for the rest. */
-const BODY_LIMIT = 1024 * 1024;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -46,7 +44,7 @@ const header = (request: FastifyRequest, name: string) => {
 
 /** Everything but the websocket upgrade, which the caller attaches to `.server`. */
 export function createRoutes({ graphql, authenticate, publicKeys, readiness, playground, logger }: RoutesOptions): FastifyInstance {
-  const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true, genReqId: ({ headers }) => originOf(headers, undefined).requestId });
+  const app = fastify({ bodyLimit: OPERATION_LIMITS.body, forceCloseConnections: true, genReqId: ({ headers }) => originOf(headers, undefined).requestId });
   // Before anything can fail: whatever the answer is, it can be found in the log.
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
 
@@ -55,7 +53,7 @@ export function createRoutes({ graphql, authenticate, publicKeys, readiness, pla
     const status = error instanceof FleetFlagError ? undefined : error.statusCode;
     // Fastify's own refusals of what is not a request: too large, not JSON, of a strange type.
     if (status !== undefined && status < 500) {
-      const refusal = status === 413 ? new FleetFlagError('LIMIT_EXCEEDED', `The body is larger than ${BODY_LIMIT} bytes.`, { limit: BODY_LIMIT }) : new FleetFlagError('BAD_USER_INPUT', error.message);
+      const refusal = status === 413 ? new FleetFlagError('LIMIT_EXCEEDED', `The body is larger than ${OPERATION_LIMITS.body} bytes.`, { limit: OPERATION_LIMITS.body }) : new FleetFlagError('BAD_USER_INPUT', error.message);
       return reply.status(status).send({ errors: [answerTo(refusal, requestId)] });
     }
     logger.error({ err: error, requestId }, 'A request failed');

@@ -13,7 +13,7 @@ import { CloseCode, MessageType, parseMessage, type SubscribePayload } from 'gra
 import { WebSocket, type RawData } from 'ws';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller, RequestOrigin } from '../../core/protocol/caller.ts';
-import type { SubscriptionLimits } from './limits.ts';
+import type { SubscriptionLimits } from '../limits/socket-limits.ts';
 import { encodeId, type EncodedId, type FrameBatch } from './next-frames.ts';
 
 /** Close codes of RFC 6455 / IANA after which graphql-ws clients connect again. */

@@ -4,7 +4,7 @@
  */
 import { CloseCode } from 'graphql-ws';
 import type { ClientConnection } from './client-connection.ts';
-import type { SubscriptionLimits } from './limits.ts';
+import type { SubscriptionLimits } from '../limits/socket-limits.ts';
 
 export interface SweepCounters {
   /** Sockets terminated because no pong came. */

@@ -20,7 +20,7 @@ export interface DistinctOperationOptions {
   execute(event: SubgraphResponse): Promise<Buffer>;
   /** Called when more events wait than may. */
   overflow(): void;
-  /** Milliseconds, bytes, sockets, events: see limits.ts. */
+  /** Milliseconds, bytes, sockets, events: see socket-limits.ts. */
   readonly limits: { readonly flushWindow: number; readonly batchBytes: number; readonly socketsPerTurn: number; readonly maxQueuedEvents: number };
 }
 

@@ -3,7 +3,8 @@
  * than everything else about a subscribe.
  */
 import { createHash } from 'node:crypto';
-import { GraphQLError, parse, specifiedRules, validate, type DocumentNode, type GraphQLSchema, type ValidationRule } from 'graphql';
+import type { DocumentNode, GraphQLError, GraphQLSchema } from 'graphql';
+import { checkDocument } from '../limits/check-operation.ts';
 import type { SubscriptionPlan } from './subscription-plan.ts';
 
 export interface PreparedDocument {
@@ -11,7 +12,7 @@ export interface PreparedDocument {
   readonly hash: string;
   /** Null when the text cannot be parsed. */
   readonly document: DocumentNode | null;
-  /** Syntax or validation errors; empty when the document may run. */
+  /** Limits, syntax or validation errors; empty when the document may run. */
   readonly errors: readonly GraphQLError[];
   /** By operation name (the empty string for none). */
   readonly plans: Map<string, SubscriptionPlan>;
@@ -22,13 +23,8 @@ export interface DocumentCacheOptions {
   readonly maxDocuments: number;
   /** Of all texts together. */
   readonly maxBytes: number;
-  readonly maxTokens: number;
-  /** Beside graphql-js's own. */
-  readonly rules: readonly ValidationRule[];
-}
-
-function asErrors(error: unknown): GraphQLError[] {
-  return [error instanceof GraphQLError ? error : new GraphQLError('The document cannot be validated.')];
+  /** See CheckOptions. */
+  readonly introspection: boolean;
 }
 
 /** A cache for one schema at a time: another schema empties it. */
@@ -67,18 +63,11 @@ export class DocumentCache {
   }
 
   private build(text: string, schema: GraphQLSchema): PreparedDocument {
-    const common = { hash: createHash('sha256').update(text).digest('base64'), plans: new Map<string, SubscriptionPlan>(), textBytes: Buffer.byteLength(text) };
-    let document: DocumentNode;
-    try {
-      document = parse(text, { maxTokens: this.options.maxTokens, noLocation: false });
-    } catch (error) {
-      return { ...common, document: null, errors: asErrors(error) };
-    }
-    try {
-      return { ...common, document, errors: validate(schema, document, [...specifiedRules, ...this.options.rules]) };
-    } catch (error) {
-      // graphql-js throws, instead of reporting, where a subscription's root field has a variable in @skip or @include.
-      return { ...common, document, errors: asErrors(error) };
-    }
+    return {
+      hash: createHash('sha256').update(text).digest('base64'),
+      plans: new Map(),
+      textBytes: Buffer.byteLength(text),
+      ...checkDocument(text, schema, this.options),
+    };
   }
 }

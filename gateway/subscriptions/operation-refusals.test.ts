@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../../core/errors.ts';
+import { OPERATION_LIMITS } from '../limits/operation-limits.ts';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key note } } }';
@@ -39,9 +40,9 @@ describe('a document that cannot run', () => {
   });
 
   test('is refused by its number of tokens before it is parsed', async () => {
-    await start({ limits: { maxDocumentTokens: 50 } });
+    await start();
     const client = await gateway.client();
-    client.subscribe('a', `{ ${'revision '.repeat(60)} }`);
+    client.subscribe('a', `{ ${'revision '.repeat(OPERATION_LIMITS.tokens)} }`);
     expect((await client.error('a'))[0]?.message).toContain('token');
   });
 });

@@ -41,6 +41,8 @@ export interface OperationServices {
   readonly documents: DocumentCache;
   readonly shared: SharedOperations;
   readonly maxOperationsPerSocket: number;
+  /** See SubscriptionServerOptions. */
+  readonly introspection: boolean;
   schema(): CurrentSchema;
   authorize(operation: ParsedOperation, caller: Caller): void;
   execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
@@ -112,7 +114,7 @@ class RefusedDocument extends Error {
   ) {
     super('The document is not valid.');
     this.errors = errors.map(
-      ({ message, nodes, source, positions, extensions }) => new GraphQLError(message, { nodes, source, positions, extensions: { ...extensions, code } }),
+      ({ message, nodes, source, positions, extensions, originalError }) => new GraphQLError(message, { nodes, source, positions, originalError, extensions: { ...extensions, code } }),
     );
   }
 }
@@ -186,7 +188,7 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
     return;
   }
 
-  const { coerced, errors } = getVariableValues(apiSchema, operation.variableDefinitions ?? [], request.variables ?? {}, { maxErrors: 10 });
+  const { coerced, errors } = getVariableValues(apiSchema, operation.variableDefinitions ?? [], request.variables ?? {}, { maxErrors: 1, hideSuggestions: !services.introspection });
   if (errors !== undefined) throw new RefusedDocument(errors, 'BAD_USER_INPUT', document);
   services.authorize({ document, operationName: request.operationName, variables: coerced }, caller);
   const planKey = request.operationName ?? '';

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { DocumentNode, ExecutionResult, GraphQLFormattedError, GraphQLSchema, ValidationRule } from 'graphql';
+import type { DocumentNode, ExecutionResult, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import { CloseCode, handleProtocols } from 'graphql-ws';
 import { WebSocket, WebSocketServer, type RawData } from 'ws';
 import type { Caller, CallerIdentity, RequestOrigin } from '../../core/protocol/caller.ts';
@@ -13,7 +13,7 @@ import type { SubgraphConnection, SubgraphName } from '../../core/protocol/subgr
 import { ClientConnection, SERVICE_RESTART, TRY_AGAIN_LATER, type AuthenticatedCaller, type ConnectionHost } from './client-connection.ts';
 import { sweepConnections, sweepInterval } from './connection-sweep.ts';
 import { DocumentCache } from './document-cache.ts';
-import { DEFAULT_LIMITS, type SubscriptionLimits } from './limits.ts';
+import { DEFAULT_LIMITS, type SubscriptionLimits } from '../limits/socket-limits.ts';
 import { SharedOperations, type SharedCounts } from './shared-operations.ts';
 import { spreadClose } from './spread-close.ts';
 import { connectionOf, startOperation, type CurrentSchema, type OperationRequest, type ParsedOperation } from './start-operation.ts';
@@ -46,8 +46,8 @@ export interface SubscriptionServerOptions {
   };
   /** Where an upgrade request came from; without it the socket's own address. */
   readonly origin?: (request: IncomingMessage) => RequestOrigin;
-  /** Beside graphql-js's own: depth, aliases and the like. */
-  readonly validationRules?: readonly ValidationRule[];
+  /** Whether clients may ask for the schema, and are suggested names of it. */
+  readonly introspection: boolean;
   readonly limits?: Partial<SubscriptionLimits>;
 }
 
@@ -141,11 +141,11 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     documents: new DocumentCache({
       maxDocuments: limits.cachedDocuments,
       maxBytes: limits.cachedDocumentBytes,
-      maxTokens: limits.maxDocumentTokens,
-      rules: options.validationRules ?? [],
+      introspection: options.introspection,
     }),
     shared,
     maxOperationsPerSocket: limits.maxOperationsPerSocket,
+    introspection: options.introspection,
     schema: currentSchema(() => options.schema()),
     authorize: (operation: ParsedOperation, caller: Caller) => options.authorize(operation, caller),
     execute: (request: OperationRequest, identity: CallerIdentity) => options.execute(request, identity),

@@ -45,6 +45,7 @@ export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOpti
       const rootValue = { revision: () => federation.state.revision, flag: ({ key }: { key: string }) => ({ key }), touch: () => true };
       return graphql({ schema: federation.schema.apiSchema, source: query, variableValues: variables, operationName, rootValue });
     },
+    introspection: true,
     maskError,
     logger: { info: () => undefined, warn: (_, message) => errors.push(message), error: (_, message) => errors.push(message) },
     ...overrides,

@@ -40,7 +40,6 @@ export interface SubscriptionLimits {
   /** Parsed and validated documents kept, and the bytes of their texts in all. */
   readonly cachedDocuments: number;
   readonly cachedDocumentBytes: number;
-  readonly maxDocumentTokens: number;
 }
 
 export const DEFAULT_LIMITS: SubscriptionLimits = {
@@ -63,5 +62,4 @@ export const DEFAULT_LIMITS: SubscriptionLimits = {
   lossSpread: 2_000,
   cachedDocuments: 1_000,
   cachedDocumentBytes: 8 * 1024 * 1024,
-  maxDocumentTokens: 4_000,
 };
