@@ -53,6 +53,13 @@ describe('refusalOf', () => {
     expect(refusal(field, caller)).toBe(code);
   });
 
+  it("keeps a gateway's own questions from every client, and a gateway from everything else", () => {
+    const gateway: Caller = { kind: 'gateway' };
+    for (const caller of [nobody, user('ADMIN'), apiKey('ADMIN'), vehicle]) expect(refusal('Query.apiKeyCredential', caller)).not.toBeNull();
+    const allowed = Object.keys(PERMISSIONS).filter((field) => refusal(field, gateway) === null);
+    expect(allowed).toEqual(['Query.apiKeyCredential', 'Query.persistedOperation', 'Subscription.endedCredentials']);
+  });
+
   it('holds a vehicle to its own environment', () => {
     expect(refusal('Query.flagSync', vehicle, { environment: 'PRODUCTION' })).toBeNull();
     expect(refusal('Query.flagSync', vehicle, { environment: 'STAGING' })).toBe('FORBIDDEN');

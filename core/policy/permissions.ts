@@ -13,6 +13,8 @@ export interface Permission {
   readonly users: readonly Role[];
   readonly apiKeys: readonly ApiKeyRole[];
   readonly vehicle: VehicleAccess;
+  /** For gateways' own questions; no client ever has it, and the public schema does not show the field. */
+  readonly gateway?: true;
 }
 
 const READERS = { nobody: false, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
@@ -25,6 +27,8 @@ const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
 const REVIEWERS = { nobody: false, users: ['SAFETY', 'ADMIN'], apiKeys: [], vehicle: 'never' } as const satisfies Permission;
 const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
 const ANYBODY = { nobody: true, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'always' } as const satisfies Permission;
+/** What gateways ask for themselves (fields that are `@inaccessible`). */
+const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gateway: true } as const satisfies Permission;
 
 /** Keys are `Type.field`, or a type's name for all fields of it. A root field that is missing here is refused. */
 export const PERMISSIONS: Readonly<Record<string, Permission>> = {
@@ -64,6 +68,10 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.createExperiment': WRITERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
+
+  'Query.apiKeyCredential': GATEWAYS,
+  'Query.persistedOperation': GATEWAYS,
+  'Subscription.endedCredentials': GATEWAYS,
 
   // Federation's root fields in a subgraph: what they lead to has its own rows.
   Federation: { ...READERS, vehicle: 'always' },
@@ -110,6 +118,9 @@ export function refusalOf(
     case 'nobody':
       if (permission?.nobody === true) return null;
       return new FleetFlagError('UNAUTHENTICATED', `Sign in to use ${field}.`);
+    case 'gateway':
+      allowed = permission?.gateway ?? false;
+      break;
     case 'user':
       allowed = permission?.users.includes(caller.role) ?? false;
       break;

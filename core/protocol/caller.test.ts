@@ -4,6 +4,7 @@ import { ROLES, permissionScope, type Caller } from './caller.ts';
 describe('permissionScope', () => {
   it.each<[Caller, Caller]>([
     [{ kind: 'nobody' }, { kind: 'nobody' }],
+    [{ kind: 'gateway' }, { kind: 'gateway' }],
     [{ kind: 'user', userId: 'u1', role: 'SAFETY' }, { kind: 'user', userId: null, role: 'SAFETY' }],
     [{ kind: 'apiKey', apiKeyId: 'k1', role: 'READ' }, { kind: 'apiKey', apiKeyId: null, role: 'READ' }],
     [{ kind: 'vehicle', vin: 'KMH1234567890ABCD', environment: 'staging' }, { kind: 'vehicle', vin: null, environment: 'staging' }],

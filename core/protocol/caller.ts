@@ -28,7 +28,11 @@ export interface VehicleCaller {
   readonly vin: string | null;
   readonly environment: Environment;
 }
-export type Caller = NobodyCaller | UserCaller | ApiKeyCaller | VehicleCaller;
+/** A gateway that asks for itself, on nobody's behalf: whose a credential is, what a persisted operation says. Never a client. */
+export interface GatewayCaller {
+  readonly kind: 'gateway';
+}
+export type Caller = NobodyCaller | UserCaller | ApiKeyCaller | VehicleCaller | GatewayCaller;
 
 /** Where a request came from; goes into the audit trail. */
 export interface RequestOrigin {
@@ -51,6 +55,7 @@ export interface CallerIdentity {
 export function permissionScope(caller: Caller): Caller {
   switch (caller.kind) {
     case 'nobody':
+    case 'gateway':
       return caller;
     case 'user':
       return { kind: 'user', userId: null, role: caller.role };

@@ -44,7 +44,8 @@ function viewer(caller: Caller, services: AuditServices) {
     case 'vehicle':
       return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
     case 'nobody':
-      throw new Error('me was resolved for nobody: the permission table lets none through');
+    case 'gateway':
+      throw new Error(`me was resolved for ${caller.kind}: the permission table lets none through`);
   }
 }
 
