@@ -5,6 +5,7 @@ import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts'
 import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
 import { connectRemote } from '../gateway/composition/remote-subgraph.ts';
 import type { Signer } from '../subgraphs/flags/signing.ts';
+import { rememberTokens } from '../subgraphs/shared/seen-tokens.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph-process.ts';
 import { opening, type Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
@@ -66,6 +67,7 @@ async function startSubgraphService(name: SubgraphName, configuration: Configura
     const server = await serveSubgraph({
       subgraph,
       tokens: createIdentityTokens(secret),
+      seen: rememberTokens(name, cache.store, logger),
       ready,
       host: configuration.host,
       port: configuration.port,

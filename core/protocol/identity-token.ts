@@ -1,7 +1,7 @@
 /**
  * The caller's identity between gateway and subgraph when they are processes of their own: a short-lived JWT
- * (HS256) under a key that both derive from `FLEETFLAG_INTERNAL_SECRET`, bound to one subgraph and one body, so
- * that a copy of it is worth nothing for another request.
+ * (HS256) under a key that both derive from `FLEETFLAG_INTERNAL_SECRET`, bound to one subgraph and one body, and
+ * accepted once, so that a copy of it is worth nothing.
  */
 import { createHash, hkdfSync, randomUUID } from 'node:crypto';
 import { SignJWT, jwtVerify } from 'jose';
@@ -19,11 +19,17 @@ export const CONNECTION_BODY = 'connection_init';
 /** Long enough for clocks a little apart, too short to be of use to a thief. */
 const LIFETIME_SECONDS = 30;
 
+/** What a subgraph remembers of the tokens that it has accepted. */
+export interface SeenTokens {
+  /** Whether the token `id` has been accepted before; from this call on it has. Forgotten after `expiresAt`, when the token is refused for its age. Never rejects. */
+  seenBefore(id: string, expiresAt: Date): Promise<boolean>;
+}
+
 export interface IdentityTokens {
   /** A token for `identity` to accompany `body` (the exact bytes that are sent) to `subgraph`. */
   sign(identity: CallerIdentity, subgraph: SubgraphName, body: string): Promise<string>;
-  /** The identity in `token`. Throws UNAUTHENTICATED when it is missing, forged, expired, for another subgraph or another body. */
-  verify(token: string | undefined, subgraph: SubgraphName, body: string): Promise<CallerIdentity>;
+  /** The identity in `token`. Throws UNAUTHENTICATED when it is missing, forged, expired, for another subgraph or another body, or has been used. */
+  verify(token: string | undefined, subgraph: SubgraphName, body: string, seen: SeenTokens): Promise<CallerIdentity>;
 }
 
 /** Derives a purpose-bound 32-byte key from a shared secret (HKDF-SHA-256, RFC 5869). */
@@ -46,10 +52,10 @@ export function createIdentityTokens(secret: string): IdentityTokens {
         .setIssuedAt()
         .setExpirationTime(`${LIFETIME_SECONDS}s`)
         .sign(key),
-    async verify(token, subgraph, body) {
+    async verify(token, subgraph, body, seen) {
       if (token === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The request carries no caller identity.');
       try {
-        const { payload } = await jwtVerify<{ identity: CallerIdentity; body: string }>(token, key, {
+        const { payload } = await jwtVerify<{ identity: CallerIdentity; body: string; jti: string; exp: number }>(token, key, {
           algorithms: ['HS256'],
           typ: 'fleetflag-identity+jwt',
           audience: subgraph,
@@ -57,6 +63,8 @@ export function createIdentityTokens(secret: string): IdentityTokens {
           maxTokenAge: LIFETIME_SECONDS,
         });
         if (payload.body !== digest(body)) throw new Error('made for another body');
+        // Last, so that only what would be accepted takes room in the memory.
+        if (await seen.seenBefore(payload.jti, new Date(payload.exp * 1000))) throw new Error('used before');
         return payload.identity;
       } catch (cause) {
         throw new FleetFlagError('UNAUTHENTICATED', 'The caller identity is not valid.', {}, { cause });

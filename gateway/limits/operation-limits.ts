@@ -5,15 +5,15 @@
 export const OPERATION_LIMITS = {
   /** Bytes of an HTTP body: 256 KB of conditions, escaped inside a variable, and room for the rest. */
   body: 1024 * 1024,
-  /** Of the document; the parser stops there. Validation takes quadratic time at worst: 40 ms for as many. */
-  tokens: 2_000,
+  /** Of the document; the parser stops there. Validation takes quadratic time at worst: some tens of milliseconds for as many. */
+  tokens: 1_000,
   /** Fields below each other, fragments aside. */
   depth: 10,
   aliases: 30,
   /** Fields of Query or Mutation: each is a request to a subgraph, and each mutation waits for the one before. */
   rootFields: 20,
   /** In all, a fragment's as often as it is spread: what planning has to go through. */
-  fields: 1_000,
+  fields: 500,
   /** Objects that the answer may hold; see measure-operation.ts. */
   cost: 10_000,
 } as const;

@@ -10,7 +10,7 @@ import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
 import { clientError } from '../../core/protocol/error-form.ts';
-import { CONNECTION_BODY, IDENTITY_HEADER, signedBody, type IdentityTokens } from '../../core/protocol/identity-token.ts';
+import { CONNECTION_BODY, IDENTITY_HEADER, signedBody, type IdentityTokens, type SeenTokens } from '../../core/protocol/identity-token.ts';
 import type { SubgraphRequest } from '../../core/protocol/subgraph.ts';
 import { executeOn, subscribeOn } from './in-process-connection.ts';
 import type { Subgraph } from './subgraph.ts';
@@ -18,6 +18,8 @@ import type { Subgraph } from './subgraph.ts';
 export interface SubgraphProcessOptions {
   readonly subgraph: Subgraph;
   readonly tokens: IdentityTokens;
+  /** Which identity tokens have been used; shared by all instances of the subgraph where that is possible. */
+  readonly seen: SeenTokens;
   readonly ready: () => Promise<boolean>;
   readonly host: string;
   /** 0 picks a free one. */
@@ -44,12 +46,12 @@ const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
 
 /** Serves `subgraph` until `close`. Rejects when the port is taken. */
 export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ port: number; close(): Promise<void> }> {
-  const { subgraph, tokens } = options;
+  const { subgraph, tokens, seen } = options;
   const { name, logger } = subgraph;
   /** The request that a signed operation is: throws UNAUTHENTICATED before anything of it is looked at. */
   const signedRequest = async (operation: Operation, token: unknown): Promise<SubgraphRequest> => ({
     ...operation,
-    identity: await tokens.verify(text(token), name, signedBody(operation)),
+    identity: await tokens.verify(text(token), name, signedBody(operation), seen),
   });
 
   const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
@@ -73,7 +75,7 @@ export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ 
       connectionInitWaitTimeout: 3_000,
       async onConnect({ connectionParams }) {
         try {
-          await tokens.verify(text(connectionParams?.[IDENTITY_HEADER]), name, CONNECTION_BODY);
+          await tokens.verify(text(connectionParams?.[IDENTITY_HEADER]), name, CONNECTION_BODY, seen);
           return true;
         } catch {
           return false;
