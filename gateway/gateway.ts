@@ -9,7 +9,8 @@ import { compose, type Subgraphs } from './composition/supergraph.ts';
 import type { GatewayLogger } from './context.ts';
 import { answerTo } from './http/error-answer.ts';
 import { startGraphqlServer } from './http/graphql-server.ts';
-import { createRoutes, originOf } from './http/routes.ts';
+import { originReader } from './http/request-origin.ts';
+import { createRoutes } from './http/routes.ts';
 import { refuseCost } from './limits/check-operation.ts';
 import { createSubscriptionServer, type SubscriptionCounters } from './subscriptions/subscription-server.ts';
 
@@ -23,6 +24,8 @@ export interface GatewayOptions {
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
   readonly playground: boolean;
   readonly introspection: boolean;
+  /** Addresses and CIDR ranges whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
@@ -40,6 +43,7 @@ export interface Gateway {
 /** Starts the gateway; resolves when it listens. Rejects when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { subgraphs, findSession, vehicleTokens, logger } = options;
+  const originOf = originReader(options.trustedProxies);
   const composition = compose(subgraphs);
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger });
 
@@ -52,6 +56,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       const [answers, others] = await Promise.all([Promise.all(names.map((name) => subgraphs[name].ready())), options.readiness()]);
       return { ...others, ...Object.fromEntries(names.map((name, index) => [name, answers[index] ?? false])) };
     },
+    originOf,
     playground: options.playground,
     logger,
   });
@@ -80,7 +85,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     introspection: options.introspection,
     execute: (request, identity) => graphql.execute(request, identity),
     maskError: (error, document) => answerTo(error, undefined, document),
-    origin: (request) => originOf(request.headers, request.socket.remoteAddress),
+    origin: originOf,
     logger,
   });
   app.server.on('upgrade', (request, socket, head) => {

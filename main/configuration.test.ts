@@ -41,6 +41,7 @@ describe('without any setting', () => {
     internalSecret: null,
     playground: true,
     introspection: true,
+    trustedProxies: [],
     logLevel: 'info',
     subgraphUrls: { flags: 'http://127.0.0.1:4001', vehicles: 'http://127.0.0.1:4002', experiments: 'http://127.0.0.1:4003', audit: 'http://127.0.0.1:4004' },
   };
@@ -82,6 +83,7 @@ describe('a setting that is given', () => {
     ['FLEETFLAG_INTROSPECTION', { FLEETFLAG_PLAYGROUND: 'off', FLEETFLAG_INTROSPECTION: 'on' }, { playground: false, introspection: true }],
     ['NODE_ENV', { NODE_ENV: 'production' }, { playground: false, introspection: false }],
     ['FLEETFLAG_PLAYGROUND in production', { NODE_ENV: 'production', FLEETFLAG_PLAYGROUND: 'on' }, { playground: true, introspection: true }],
+    ['FLEETFLAG_TRUSTED_PROXIES', { FLEETFLAG_TRUSTED_PROXIES: '192.0.2.1, 10.0.0.0/8,2001:db8::/32' }, { trustedProxies: ['192.0.2.1', '10.0.0.0/8', '2001:db8::/32'] }],
     ['LOG_LEVEL', { LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
   ])('%s is what is used', (_name, environment, expected) => {
     expect(readConfiguration(environment)).toMatchObject(expected);
@@ -114,6 +116,7 @@ describe('a setting that is wrong', () => {
     ...[HIDDEN, `/nowhere/${HIDDEN}.pem`, tmpdir()].map((value): [string, string] => ['FLEETFLAG_SIGNING_KEY', value]),
     ...['maybe', 'true', 'ON', '1'].map((value): [string, string] => ['FLEETFLAG_PLAYGROUND', value]),
     ['FLEETFLAG_INTROSPECTION', 'yes'],
+    ...['proxy', '10.0.0.0/33', '10.0.0/8', '::1/129', '0.0.0.0/0', '::/0', '10.0.0.1;10.0.0.2', 'fe80::1%eth0'].map((value): [string, string] => ['FLEETFLAG_TRUSTED_PROXIES', value]),
     ...['verbose', 'INFO'].map((value): [string, string] => ['LOG_LEVEL', value]),
     ...SUBGRAPH_NAMES.map((name): [string, string] => [`FLEETFLAG_${name.toUpperCase()}_URL`, `ws://u:${HIDDEN}@host`]),
   ];

@@ -3,6 +3,7 @@
  * `process.env`. `docs/configuration.md` is held to this table by a test.
  */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts';
 
@@ -21,6 +22,13 @@ export type RedisTarget = string | { readonly sentinels: readonly { readonly hos
 function readAddress(address: string): { host: string; port: number } | null {
   const [, host, port] = /^\[?([^\s\]]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
   return host !== undefined && Number(port) > 0 && Number(port) <= 65_535 ? { host, port: Number(port) } : null;
+}
+
+/** `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`; not all addresses at once. */
+function isAddressRange(range: string): boolean {
+  const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(range) ?? [];
+  const version = isIP(address);
+  return version !== 0 && (prefix === undefined || (Number(prefix) > 0 && Number(prefix) <= (version === 4 ? 32 : 128)));
 }
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -47,6 +55,8 @@ export interface Configuration {
   readonly internalSecret: string | null;
   readonly playground: boolean;
   readonly introspection: boolean;
+  /** Addresses and CIDR ranges. */
+  readonly trustedProxies: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** Where a gateway of its own finds each subgraph: the base URL of its process. */
   readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;
@@ -69,6 +79,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   FLEETFLAG_INTERNAL_SECRET: 'Shared by gateway and subgraphs, 32 characters or more. Created in the data folder when absent; required when distributed.',
   FLEETFLAG_PLAYGROUND: 'on or off. Default on; off when NODE_ENV is production.',
   FLEETFLAG_INTROSPECTION: 'on or off. Default: as the playground.',
+  FLEETFLAG_TRUSTED_PROXIES: 'Addresses and CIDR ranges of the proxies before a gateway, separated by commas: the address of who calls is taken from the X-Forwarded-For of these, and of nobody else. Default: none.',
   FLEETFLAG_FLAGS_URL: 'Where a gateway of its own finds the flags subgraph. Default http://127.0.0.1:4001.',
   FLEETFLAG_VEHICLES_URL: 'Likewise the vehicles subgraph. Default http://127.0.0.1:4002.',
   FLEETFLAG_EXPERIMENTS_URL: 'Likewise the experiments subgraph. Default http://127.0.0.1:4003.',
@@ -169,6 +180,9 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     }),
   ) as Record<SubgraphName, string>;
 
+  const trustedProxies = list('FLEETFLAG_TRUSTED_PROXIES');
+  if (!trustedProxies.every(isAddressRange)) faults.push('FLEETFLAG_TRUSTED_PROXIES is not a list of addresses and CIDR ranges, separated by commas; a range of all addresses trusts everybody and is not taken.');
+
   const playground = switched('FLEETFLAG_PLAYGROUND', environment['NODE_ENV'] !== 'production');
   const configuration: Configuration = {
     port,
@@ -184,6 +198,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     internalSecret,
     playground,
     introspection: switched('FLEETFLAG_INTROSPECTION', playground),
+    trustedProxies: Object.freeze(trustedProxies),
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     subgraphUrls: Object.freeze(subgraphUrls),
   };

@@ -24,7 +24,7 @@ export interface GatewayParts {
 export async function openGateway(configuration: Configuration, parts: GatewayParts, closing: Closing, logger: Logger): Promise<Gateway> {
   const { connections, store, vehicleTokens, publicKeys } = parts;
   for (const connection of connections) closing.add(() => connection.close());
-  const { playground, introspection, host, port } = configuration;
+  const { playground, introspection, trustedProxies, host, port } = configuration;
   const gateway = await startGateway({
     subgraphs: Object.fromEntries(connections.map((connection) => [connection.name, connection])) as unknown as Subgraphs,
     findSession: sessionsIn(store),
@@ -33,6 +33,7 @@ export async function openGateway(configuration: Configuration, parts: GatewayPa
     readiness: async () => ({ sessions: await answers(() => store.ping()) }),
     playground,
     introspection,
+    trustedProxies,
     host,
     port,
     logger,

@@ -1,5 +1,5 @@
 /** What the gateway serves over HTTP. */
-import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
@@ -12,6 +12,7 @@ import { OPERATION_LIMITS } from '../limits/operation-limits.ts';
 import { answerTo } from './error-answer.ts';
 import type { GraphqlServer } from './graphql-server.ts';
 import { PLAYGROUND_POLICY, playgroundPage } from './playground/page.ts';
+import { requestIdOf } from './request-origin.ts';
 
 export interface RoutesOptions {
   readonly graphql: GraphqlServer;
@@ -20,21 +21,9 @@ export interface RoutesOptions {
   readonly publicKeys: () => Promise<unknown>;
   /** Each part that a request may need, and whether it answers. */
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
+  readonly originOf: (request: IncomingMessage) => RequestOrigin;
   readonly playground: boolean;
   readonly logger: GatewayLogger;
-}
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-/** Where a request comes from. A caller may bring its own request id, to find it again in our log and audit trail. */
-export function originOf(headers: Readonly<Record<string, string | string[] | undefined>>, remoteAddress: string | undefined): RequestOrigin {
-  const given = headers['x-request-id'];
-  const userAgent = headers['user-agent'];
-  return {
-    ipAddress: remoteAddress?.replace(/^::ffff:/, '') ?? null,
-    userAgent: typeof userAgent === 'string' ? userAgent : null,
-    requestId: typeof given === 'string' && UUID.test(given) ? given : randomUUID(),
-  };
 }
 
 const header = (request: FastifyRequest, name: string) => {
@@ -43,8 +32,8 @@ const header = (request: FastifyRequest, name: string) => {
 };
 
 /** Everything but the websocket upgrade, which the caller attaches to `.server`. */
-export function createRoutes({ graphql, authenticate, publicKeys, readiness, playground, logger }: RoutesOptions): FastifyInstance {
-  const app = fastify({ bodyLimit: OPERATION_LIMITS.body, forceCloseConnections: true, genReqId: ({ headers }) => originOf(headers, undefined).requestId });
+export function createRoutes({ graphql, authenticate, publicKeys, readiness, originOf, playground, logger }: RoutesOptions): FastifyInstance {
+  const app = fastify({ bodyLimit: OPERATION_LIMITS.body, forceCloseConnections: true, genReqId: ({ headers }) => requestIdOf(headers) });
   // Before anything can fail: whatever the answer is, it can be found in the log.
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
 
@@ -68,7 +57,7 @@ export function createRoutes({ graphql, authenticate, publicKeys, readiness, pla
     method: ['GET', 'POST'],
     handler: fastifyApolloHandler(graphql.apollo, {
       async context(request): Promise<GatewayContext> {
-        const origin = { ...originOf(request.headers, request.ip), requestId: request.id };
+        const origin = { ...originOf(request.raw), requestId: request.id };
         try {
           const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') });
           return { identity: { caller, origin } };

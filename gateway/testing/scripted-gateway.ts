@@ -40,6 +40,7 @@ export class ScriptedGateway {
       readiness: async () => ({ sessions: scripted.ready['sessions'] ?? true }),
       playground: true,
       introspection: true,
+      trustedProxies: [],
       host: '127.0.0.1',
       port: 0,
       logger: { info: log('info'), warn: log('warn'), error: log('error') },
