@@ -12,6 +12,7 @@ import { startGraphqlServer } from './http/graphql-server.ts';
 import { originReader } from './http/request-origin.ts';
 import { createRoutes } from './http/routes.ts';
 import { refuseCost } from './limits/check-operation.ts';
+import { refuseUpgrade } from './subscriptions/refuse-upgrade.ts';
 import { createSubscriptionServer, type SubscriptionCounters } from './subscriptions/subscription-server.ts';
 
 export interface GatewayOptions {
@@ -89,8 +90,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     logger,
   });
   app.server.on('upgrade', (request, socket, head) => {
-    if (new URL(request.url ?? '/', 'http://gateway').pathname === '/graphql') subscriptions.handleUpgrade(request, socket, head);
-    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    // Not by URL, which throws on what clients may send (`//`): nothing would catch it here.
+    if (request.url?.split('?', 1)[0] === '/graphql') subscriptions.handleUpgrade(request, socket, head);
+    else refuseUpgrade(socket, '404 Not Found');
   });
 
   await app.listen({ host: options.host, port: options.port });

@@ -1,5 +1,6 @@
 /** `npm run service -- gateway|flags|vehicles|experiments|audit`: one role of a distributed deployment. */
 import type { Logger } from 'pino';
+import { FleetFlagError } from '../core/errors.ts';
 import { createIdentityTokens } from '../core/protocol/identity-token.ts';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts';
 import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
@@ -30,7 +31,7 @@ function publicKeysOf(flagsUrl: string): () => Promise<unknown> {
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       known = { keys: await response.json(), at: Date.now() };
     } catch (error) {
-      if (known === undefined) throw error;
+      if (known === undefined) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The public keys cannot be read at present; try again.', { retryAfter: 1 }, { cause: error });
     }
     return known.keys;
   };

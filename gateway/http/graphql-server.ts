@@ -53,14 +53,21 @@ function plugin({ composition, introspection, logger }: GraphqlServerOptions): A
           }
         },
         async willSendResponse({ response, document, errors }) {
-          if (response.body.kind !== 'single' || response.body.singleResult.errors === undefined) return;
+          if (response.body.kind !== 'single') return;
+          const { singleResult } = response.body;
+          // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification in `errors`.
+          const incomplete = singleResult.extensions?.['valueCompletion'] as readonly GraphQLFormattedError[] | undefined;
+          delete singleResult.extensions;
           // Apollo's own copies have lost the nodes, by which a fault is found in the document.
-          response.body.singleResult.errors = present(errors ?? response.body.singleResult.errors, origin.requestId, document);
-          const [first] = response.body.singleResult.errors;
+          const found = errors ?? singleResult.errors ?? incomplete;
+          if (found === undefined) return;
+          if (found === incomplete) logger.error({ err: incomplete[0], requestId: origin.requestId }, 'A subgraph left out what it must give');
+          singleResult.errors = present(found, origin.requestId, document);
+          const [first] = singleResult.errors;
           const code = first?.extensions?.['code'];
           // An answer that is nothing but a refusal says so in its status, too; one with data is a 200.
           // A GET that would mutate has a status of its own, and the header that goes with it.
-          if (response.http.status !== 405 && response.body.singleResult.data == null && typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code)) {
+          if (response.http.status !== 405 && singleResult.data == null && typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code)) {
             response.http.status = ERROR_CATALOGUE[code as keyof typeof ERROR_CATALOGUE].httpStatus;
           }
         },

@@ -1,7 +1,7 @@
 /** What the gateway serves over HTTP. */
 import type { IncomingMessage } from 'node:http';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
 import type { Caller, RequestOrigin } from '../../core/protocol/caller.ts';
@@ -33,13 +33,21 @@ const header = (request: FastifyRequest, name: string) => {
 
 /** Everything but the websocket upgrade, which the caller attaches to `.server`. */
 export function createRoutes({ graphql, authenticate, publicKeys, readiness, originOf, playground, logger }: RoutesOptions): FastifyInstance {
-  const app = fastify({ bodyLimit: OPERATION_LIMITS.body, forceCloseConnections: true, genReqId: ({ headers }) => requestIdOf(headers) });
+  const app = fastify({
+    bodyLimit: OPERATION_LIMITS.body,
+    requestTimeout: OPERATION_LIMITS.requestTimeout,
+    forceCloseConnections: true,
+    genReqId: ({ headers }) => requestIdOf(headers),
+    // What is no URL (`/%`) comes to no route and to no handler of errors.
+    frameworkErrors: (_error, request, reply) => (reply as FastifyReply).status(400).header('x-request-id', request.id).send({ errors: [answerTo(new FleetFlagError('BAD_USER_INPUT', 'The request has no valid URL.'))] }),
+  });
   // Before anything can fail: whatever the answer is, it can be found in the log.
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
 
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const requestId = request.id;
-    const status = error instanceof FleetFlagError ? undefined : error.statusCode;
+    if (error instanceof FleetFlagError) return reply.status(ERROR_CATALOGUE[error.code].httpStatus).send({ errors: [answerTo(error, requestId)] });
+    const status = error.statusCode;
     // Fastify's own refusals of what is not a request: too large, not JSON, of a strange type.
     if (status !== undefined && status < 500) {
       const refusal = status === 413 ? new FleetFlagError('LIMIT_EXCEEDED', `The body is larger than ${OPERATION_LIMITS.body} bytes.`, { limit: OPERATION_LIMITS.body }) : new FleetFlagError('BAD_USER_INPUT', error.message);
@@ -71,10 +79,13 @@ export function createRoutes({ graphql, authenticate, publicKeys, readiness, ori
   });
 
   app.get('/health/live', () => ({ status: 'ok' }));
+  let missingBefore: readonly string[] = [];
   app.get('/health/ready', async (_request, reply) => {
-    const parts = await readiness();
-    const ready = Object.values(parts).every(Boolean);
-    return reply.status(ready ? 200 : 503).send({ status: ready ? 'ok' : 'unavailable', parts });
+    const missing = Object.entries(await readiness()).flatMap(([part, answers]) => (answers ? [] : [part]));
+    // Which part it is concerns operators, not who asks from outside; and it is asked every few seconds.
+    if (missing.join() !== missingBefore.join()) logger.warn({ missing }, missing.length > 0 ? 'Not ready: parts do not answer' : 'Ready again');
+    missingBefore = missing;
+    return reply.status(missing.length === 0 ? 200 : 503).send({ status: missing.length === 0 ? 'ok' : 'unavailable' });
   });
   app.get('/.well-known/jwks.json', async (_request, reply) => reply.header('cache-control', 'public, max-age=60').send(await publicKeys()));
 

@@ -5,6 +5,8 @@
 export const OPERATION_LIMITS = {
   /** Bytes of an HTTP body: 256 KB of conditions, escaped inside a variable, and room for the rest. */
   body: 1024 * 1024,
+  /** Milliseconds until a request over HTTP has arrived whole. */
+  requestTimeout: 30_000,
   /** Of the document; the parser stops there. Validation takes quadratic time at worst: some tens of milliseconds for as many. */
   tokens: 1_000,
   /** Fields below each other, fragments aside. */

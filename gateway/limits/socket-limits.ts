@@ -7,6 +7,12 @@ export interface SubscriptionLimits {
   /** From the upgrade to connection_init; past it the socket is closed with 4408. */
   readonly connectionInitTimeout: number;
   readonly maxSocketsPerAddress: number;
+  /**
+   * Messages (and ping and pong frames) that a client may send in a second on average, and at once; past it its socket
+   * is closed with 1013. A vehicle sends one in ten seconds, and a handful when it connects.
+   */
+  readonly messagesPerSecond: number;
+  readonly messageBurst: number;
   /** Operations open at once on one socket; one more is refused with LIMIT_EXCEEDED. */
   readonly maxOperationsPerSocket: number;
   /** Of an operation's id as it stands in a message; each distinct length costs one copy of the frame. */
@@ -46,6 +52,8 @@ export const DEFAULT_LIMITS: SubscriptionLimits = {
   maxPayload: 256 * 1024,
   connectionInitTimeout: 3_000,
   maxSocketsPerAddress: 20_000,
+  messagesPerSecond: 50,
+  messageBurst: 200,
   maxOperationsPerSocket: 32,
   maxIdBytes: 256,
   bufferedBytes: 1024 * 1024,

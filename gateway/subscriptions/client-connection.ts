@@ -40,6 +40,7 @@ export interface ConnectionCounters {
   bytesSent: number;
   writes: number;
   slowClosed: number;
+  rateClosed: number;
 }
 
 /** What all connections of a server share. */
@@ -65,6 +66,9 @@ export class ClientConnection {
   pongDue = false;
   /** The largest answer that may still wait to be read: the client asked for it, so it is no sign of slowness. */
   private allowance = 0;
+  /** A token bucket: messages that may come now, as of `refilledAt`. */
+  private messagesLeft: number;
+  private refilledAt = this.openedAt;
 
   constructor(
     readonly socket: WebSocket,
@@ -74,7 +78,9 @@ export class ClientConnection {
     /** Kept until connection_init only. */
     private headers: IncomingHttpHeaders | null,
     private readonly host: ConnectionHost,
-  ) {}
+  ) {
+    this.messagesLeft = host.limits.messageBurst;
+  }
 
   get open(): boolean {
     return this.socket.readyState === WebSocket.OPEN;
@@ -100,9 +106,22 @@ export class ClientConnection {
     this.socket.close(code, reason);
   }
 
+  /** Counts a frame of the client's; false, and the socket is closed, when it sends more than it may. */
+  withinRate(): boolean {
+    const { messagesPerSecond, messageBurst } = this.host.limits;
+    const now = performance.now();
+    this.messagesLeft = Math.min(messageBurst, this.messagesLeft + ((now - this.refilledAt) / 1000) * messagesPerSecond) - 1;
+    this.refilledAt = now;
+    if (this.messagesLeft >= 0) return true;
+    this.host.counters.rateClosed += 1;
+    this.close(TRY_AGAIN_LATER, 'Too many messages');
+    this.release();
+    return false;
+  }
+
   receive(data: RawData, isBinary: boolean): void {
     // After our close frame nothing that the client says counts.
-    if (!this.open) return;
+    if (!this.open || !this.withinRate()) return;
     let message: ReturnType<typeof parseMessage>;
     try {
       if (isBinary) throw new Error('Messages are text.');

@@ -14,6 +14,7 @@ import { ClientConnection, SERVICE_RESTART, TRY_AGAIN_LATER, type AuthenticatedC
 import { sweepConnections, sweepInterval } from './connection-sweep.ts';
 import { DocumentCache } from './document-cache.ts';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../limits/socket-limits.ts';
+import { refuseUpgrade } from './refuse-upgrade.ts';
 import { SharedOperations, type SharedCounts } from './shared-operations.ts';
 import { spreadClose } from './spread-close.ts';
 import { connectionOf, startOperation, type CurrentSchema, type OperationRequest, type ParsedOperation } from './start-operation.ts';
@@ -62,6 +63,8 @@ export interface SubscriptionCounters extends SharedCounts {
   /** Sockets closed because they did not read fast enough, and because they did not answer a ping. */
   slowClosed: number;
   deadClosed: number;
+  /** Sockets closed because more messages came than may. */
+  rateClosed: number;
   /** Upgrades refused because of `maxSocketsPerAddress`. */
   refused: number;
 }
@@ -84,17 +87,18 @@ class GatewaySocket extends WebSocket {
 function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
   (this as GatewaySocket).connection?.receive(data, isBinary);
 }
+function onPing(this: WebSocket): void {
+  const { connection } = this as GatewaySocket;
+  if (connection?.open === true) connection.withinRate();
+}
 function onPong(this: WebSocket): void {
   const { connection } = this as GatewaySocket;
-  if (connection !== undefined) connection.pongDue = false;
+  if (connection === undefined) return;
+  connection.pongDue = false;
+  if (connection.open) connection.withinRate();
 }
 function onError(): void {
   // Oversized and malformed frames: `ws` closes the socket with the code that fits (1009, 1002, 1007).
-}
-
-function refuseUpgrade(socket: Duplex, status: string): void {
-  socket.on('error', () => socket.destroy());
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }
 
 function originOf(request: IncomingMessage): RequestOrigin {
@@ -118,7 +122,7 @@ function currentSchema(schema: SubscriptionServerOptions['schema']): () => Curre
 /** A WebSocket server for upgrades that the HTTP server hands over; it listens nowhere itself. */
 export function createSubscriptionServer(options: SubscriptionServerOptions): SubscriptionServer {
   const limits: SubscriptionLimits = { ...DEFAULT_LIMITS, ...options.limits };
-  const counters = { framesSent: 0, bytesSent: 0, writes: 0, slowClosed: 0, deadClosed: 0, refused: 0 };
+  const counters = { framesSent: 0, bytesSent: 0, writes: 0, slowClosed: 0, rateClosed: 0, deadClosed: 0, refused: 0 };
   const connections = new Set<ClientConnection>();
   const socketsByAddress = new Map<string, number>();
   /** Aborted at shutdown: sockets that wait to be closed after a lost upstream are closed then. */
@@ -220,6 +224,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
         connections.add(connection);
         socketsByAddress.set(address, (socketsByAddress.get(address) ?? 0) + 1);
         webSocket.on('message', onMessage);
+        webSocket.on('ping', onPing);
         webSocket.on('pong', onPong);
         webSocket.on('close', onClose);
       });

@@ -107,7 +107,7 @@ export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ 
   );
   app.server.on('upgrade', (request, socket, head) => {
     if (request.url === '/graphql') webSockets.handleUpgrade(request, socket, head, (client) => webSockets.emit('connection', client, request));
-    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    else socket.on('error', () => socket.destroy()).end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
 
   await app.listen({ host: options.host, port: options.port });
