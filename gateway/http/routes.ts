@@ -39,7 +39,7 @@ export function createRoutes({ graphql, authenticate, publicKeys, readiness, ori
     forceCloseConnections: true,
     genReqId: ({ headers }) => requestIdOf(headers),
     // What is no URL (`/%`) comes to no route and to no handler of errors.
-    frameworkErrors: (_error, request, reply) => (reply as FastifyReply).status(400).header('x-request-id', request.id).send({ errors: [answerTo(new FleetFlagError('BAD_USER_INPUT', 'The request has no valid URL.'))] }),
+    frameworkErrors: (_error, request, reply) => void (reply as FastifyReply).status(400).header('x-request-id', request.id).send({ errors: [answerTo(new FleetFlagError('BAD_USER_INPUT', 'The request has no valid URL.'))] }),
   });
   // Before anything can fail: whatever the answer is, it can be found in the log.
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));

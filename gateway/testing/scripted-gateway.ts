@@ -3,7 +3,9 @@ import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type Subgra
 import { createVehicleTokens, type VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { FindSession } from '../auth/authenticate.ts';
 import type { Subgraphs } from '../composition/supergraph.ts';
-import { startGateway, type GatewayOptions } from '../gateway.ts';
+import { startGateway, type Gateway, type GatewayOptions } from '../gateway.ts';
+import { EventSource } from '../subscriptions/testing/event-source.ts';
+import { WireClient } from '../subscriptions/testing/wire-client.ts';
 
 export const SECRET = 'a-secret-of-more-than-32-characters-x';
 export const VIN = 'KMHK281HGNU000001';
@@ -23,7 +25,13 @@ export class ScriptedGateway {
   readonly vehicleTokens: VehicleTokens = createVehicleTokens(SECRET);
   /** What every subgraph answers. */
   answer: (request: SubgraphRequest) => Promise<SubgraphResponse> = async () => ({ data: null });
+  /** What every subscription at a subgraph is sent. */
+  readonly events = new EventSource<SubgraphResponse>();
   ready: Record<string, boolean> = {};
+  counters: Gateway['counters'] = () => {
+    throw new Error('not started');
+  };
+  readonly #clients: WireClient[] = [];
   /** "ffs_writer" is a user with WRITE; nothing else is known. */
   findSession: FindSession = async (token) =>
     token === SESSION ? { caller: { kind: 'user', userId: '0198f0aa-0000-7000-8000-000000000001', role: 'WRITE' }, expiresAt: new Date(Date.now() + 60_000) } : null;
@@ -47,7 +55,11 @@ export class ScriptedGateway {
       ...over,
     });
     scripted.url = `http://127.0.0.1:${gateway.port}`;
-    scripted.close = () => gateway.close(0);
+    scripted.counters = () => gateway.counters();
+    scripted.close = () => {
+      for (const { socket } of scripted.#clients) socket.terminate();
+      return gateway.close(0);
+    };
     return scripted;
   }
 
@@ -58,12 +70,25 @@ export class ScriptedGateway {
         this.asked.push({ name, ...request });
         return this.answer(request);
       },
-      subscribe: () => {
-        throw new Error('not part of these tests');
+      subscribe: (request) => {
+        this.asked.push({ name, ...request });
+        return Object.assign(this.events.iterate(() => true), { established: Promise.resolve() });
       },
       ready: async () => this.ready[name] ?? true,
       close: async () => undefined,
     };
+  }
+
+  /** A websocket that says nothing by itself. */
+  socket(headers: Record<string, string> = {}): WireClient {
+    const client = new WireClient(`${this.url.replace(/^http/, 'ws')}/graphql`, undefined, { headers });
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** A websocket of the user of the one session. */
+  client(headers: Record<string, string> = {}): Promise<WireClient> {
+    return this.socket(headers).acknowledged({ authorization: `Bearer ${SESSION}` });
   }
 
   async send(path: string, init: RequestInit = {}): Promise<HttpAnswer> {
