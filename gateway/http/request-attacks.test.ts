@@ -21,6 +21,8 @@ async function raw(...lines: string[]): Promise<string> {
   const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
   let answer = '';
   socket.on('data', (data) => (answer += data.toString())).on('error', () => undefined);
+  // A gateway that says nothing fails the test instead of holding it up.
+  socket.setTimeout(5_000, () => socket.destroy());
   socket.write(`${lines.join('\r\n')}\r\n\r\n`);
   await once(socket, 'close');
   return answer;
