@@ -1,17 +1,22 @@
 /** `npm run admin -- create-user` and `reset-password`: accounts, without a session. A password is generated and printed once. */
 import { parseArgs } from 'node:util';
 import { ROLES } from '../../core/protocol/caller.ts';
-import { createAccount, resetPassword } from '../../subgraphs/audit/accounts.ts';
-import { generatePassword } from '../../subgraphs/audit/passwords.ts';
+import { Accounts } from '../../subgraphs/audit/accounts.ts';
+import { Passwords, generatePassword } from '../../subgraphs/audit/passwords.ts';
+import { Sessions } from '../../subgraphs/audit/sessions.ts';
+import { opening } from '../closing.ts';
+import type { Configuration } from '../configuration.ts';
+import { createLogger } from '../process.ts';
+import { openCache } from '../stores.ts';
 import { withAdminDatabase } from './admin-database.ts';
-import { readArguments, type AdminCommand } from './command.ts';
+import { readArguments, type AdminCommand, type Output } from './command.ts';
 import { operatorOnServer } from './operator.ts';
 
-export const CREATE_USER_USAGE = `npm run admin -- create-user --email EMAIL --name NAME --role ${ROLES.join('|')}
+export const CREATE_USER_USAGE = `npm run admin -- create-user --email EMAIL --name NAME --role ${ROLES.join('|')} [--department DEPARTMENT]
     Makes an account and prints its password, once.`;
 
 export const RESET_PASSWORD_USAGE = `npm run admin -- reset-password --email EMAIL
-    Gives an account a new password and prints it, once.`;
+    Gives an account a new password and prints it, once. Ends all sessions of the account.`;
 
 function required(values: Readonly<Record<string, string | undefined>>, name: string): string {
   const value = values[name];
@@ -19,16 +24,30 @@ function required(values: Readonly<Record<string, string | undefined>>, name: st
   return value;
 }
 
+/**
+ * Calls `use` with the accounts, as the control plane has them. Without Redis the sessions are in the memory of its
+ * process, where it ends them itself when it sees the trail's row.
+ */
+async function withAccounts<T>(configuration: Configuration, output: Output, use: (accounts: Accounts) => Promise<T>): Promise<T> {
+  return opening(async (closing) => {
+    const { store } = await openCache(configuration, closing, createLogger(configuration.logLevel));
+    const passwords = await Passwords.create();
+    const result = await withAdminDatabase(configuration, output, (prisma) => use(new Accounts(prisma, new Sessions(store), passwords)));
+    await closing.close();
+    return result;
+  });
+}
+
 /** Exit codes: 0, 1 failed, 2 usage. */
 export const createUserCommand: AdminCommand = async (args, configuration, output) => {
   const input = readArguments(CREATE_USER_USAGE, () => {
-    const { values } = parseArgs({ args: [...args], options: { email: { type: 'string' }, name: { type: 'string' }, role: { type: 'string' } } });
+    const { values } = parseArgs({ args: [...args], options: { email: { type: 'string' }, name: { type: 'string' }, role: { type: 'string' }, department: { type: 'string' } } });
     const role = ROLES.find((known) => known === values.role?.toUpperCase());
     if (role === undefined) throw new Error(`--role takes ${ROLES.join(', ')}.`);
-    return { email: required(values, 'email'), name: required(values, 'name'), role };
+    return { email: required(values, 'email'), name: required(values, 'name'), role, department: values.department ?? null };
   });
   const password = generatePassword();
-  const user = await withAdminDatabase(configuration, output, (prisma) => createAccount(prisma, operatorOnServer(), { ...input, password }));
+  const user = await withAccounts(configuration, output, (accounts) => accounts.create(operatorOnServer(), { ...input, password }));
   output.out(`Created: ${user.email} (${user.role})`);
   output.out(`Password, shown only this once: ${password}`);
   return 0;
@@ -38,7 +57,7 @@ export const createUserCommand: AdminCommand = async (args, configuration, outpu
 export const resetPasswordCommand: AdminCommand = async (args, configuration, output) => {
   const email = readArguments(RESET_PASSWORD_USAGE, () => required(parseArgs({ args: [...args], options: { email: { type: 'string' } } }).values, 'email'));
   const password = generatePassword();
-  const user = await withAdminDatabase(configuration, output, (prisma) => resetPassword(prisma, operatorOnServer(), email, password));
+  const user = await withAccounts(configuration, output, (accounts) => accounts.resetPassword(operatorOnServer(), email, password));
   output.out(`New password of ${user.email}, shown only this once: ${password}`);
   return 0;
 };
