@@ -33,8 +33,12 @@ afterAll(async () => {
 });
 
 async function run(command: AdminCommand, ...args: string[]): Promise<string[]> {
+  return runWith({}, command, ...args);
+}
+
+async function runWith(settings: Record<string, string>, command: AdminCommand, ...args: string[]): Promise<string[]> {
   const out: string[] = [];
-  const configuration = readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_DATA_DIR: folder, FLEETFLAG_INTERNAL_SECRET: SECRET, LOG_LEVEL: 'silent' });
+  const configuration = readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_DATA_DIR: folder, FLEETFLAG_INTERNAL_SECRET: SECRET, LOG_LEVEL: 'silent', ...settings });
   expect(await command(args, configuration, { out: (line) => out.push(line), err: () => undefined })).toBe(0);
   return out;
 }
@@ -43,10 +47,10 @@ const signIn = (email: string, password: string) => ask(NOBODY, 'mutation ($emai
 const passwordIn = (lines: string[]) => /once: (\S+)$/.exec(lines.at(-1) ?? '')?.[1] ?? '';
 
 test('an account that is made signs in with the password that was printed, and the trail has no password', async () => {
-  const password = passwordIn(await run(createUserCommand, '--email', 'Safety@Example.com', '--name', 'Sam', '--role', 'safety'));
+  const password = passwordIn(await run(createUserCommand, '--email', 'Safety@Example.com', '--name', 'Sam', '--role', 'safety', '--department', 'ADAS'));
   expect((await signIn('safety@example.com', password)).data).toEqual({ login: { user: { role: 'SAFETY' } } });
   const rows = await database.database.prisma.auditLog.findMany({ where: { action: 'CREATE_USER' } });
-  expect(rows.map(({ afterValue, userAgent }) => [afterValue, userAgent])).toEqual([[expect.objectContaining({ email: 'safety@example.com', role: 'SAFETY' }), 'fleetflag-admin']]);
+  expect(rows.map(({ afterValue, userAgent }) => [afterValue, userAgent])).toEqual([[expect.objectContaining({ email: 'safety@example.com', role: 'SAFETY', department: 'ADAS' }), 'fleetflag-admin']]);
   expect(JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value))).not.toContain(password);
 });
 
@@ -55,6 +59,15 @@ test('a new password takes the place of the old one', async () => {
   const password = passwordIn(await run(resetPasswordCommand, '--email', 'W@example.com'));
   expect(refusal(await signIn('w@example.com', old))?.code).toBe('UNAUTHENTICATED');
   expect((await signIn('w@example.com', password)).errors).toEqual([]);
+  const { afterValue } = await database.database.prisma.auditLog.findFirstOrThrow({ where: { action: 'UPDATE_USER' } });
+  expect(afterValue).toEqual({ id: expect.any(String), email: 'w@example.com', password: 'changed', endsSessions: true });
+});
+
+test('while Redis is away a password is not changed, because sessions could not be ended; an account is made all the same', async () => {
+  const away = { REDIS_URL: 'redis://127.0.0.1:1' };
+  const password = passwordIn(await runWith(away, createUserCommand, '--email', 'r@example.com', '--name', 'R', '--role', 'READ'));
+  await expect(runWith(away, resetPasswordCommand, '--email', 'r@example.com')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  expect((await signIn('r@example.com', password)).errors).toEqual([]);
 });
 
 test('a token is one that the gateway takes, for a registered vehicle only', async () => {

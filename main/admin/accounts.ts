@@ -4,6 +4,7 @@ import { ROLES } from '../../core/protocol/caller.ts';
 import { Accounts } from '../../subgraphs/audit/accounts.ts';
 import { Passwords, generatePassword } from '../../subgraphs/audit/passwords.ts';
 import { Sessions } from '../../subgraphs/audit/sessions.ts';
+import { createInProcessStore, type KeyValueStore } from '../../subgraphs/shared/key-value-store.ts';
 import { opening } from '../closing.ts';
 import type { Configuration } from '../configuration.ts';
 import { createLogger } from '../process.ts';
@@ -24,18 +25,10 @@ function required(values: Readonly<Record<string, string | undefined>>, name: st
   return value;
 }
 
-/**
- * Calls `use` with the accounts, as the control plane has them. Without Redis the sessions are in the memory of its
- * process, where it ends them itself when it sees the trail's row.
- */
-async function withAccounts<T>(configuration: Configuration, output: Output, use: (accounts: Accounts) => Promise<T>): Promise<T> {
-  return opening(async (closing) => {
-    const { store } = await openCache(configuration, closing, createLogger(configuration.logLevel));
-    const passwords = await Passwords.create();
-    const result = await withAdminDatabase(configuration, output, (prisma) => use(new Accounts(prisma, new Sessions(store), passwords)));
-    await closing.close();
-    return result;
-  });
+/** Calls `use` with the accounts of the control plane, whose sessions are in `store`. */
+async function withAccounts<T>(configuration: Configuration, output: Output, store: KeyValueStore, use: (accounts: Accounts) => Promise<T>): Promise<T> {
+  const passwords = await Passwords.create();
+  return withAdminDatabase(configuration, output, (prisma) => use(new Accounts(prisma, new Sessions(store), passwords)));
 }
 
 /** Exit codes: 0, 1 failed, 2 usage. */
@@ -47,7 +40,8 @@ export const createUserCommand: AdminCommand = async (args, configuration, outpu
     return { email: required(values, 'email'), name: required(values, 'name'), role, department: values.department ?? null };
   });
   const password = generatePassword();
-  const user = await withAccounts(configuration, output, (accounts) => accounts.create(operatorOnServer(), { ...input, password }));
+  // A new account has no sessions yet, so this needs no cache.
+  const user = await withAccounts(configuration, output, createInProcessStore(), (accounts) => accounts.create(operatorOnServer(), { ...input, password }));
   output.out(`Created: ${user.email} (${user.role})`);
   output.out(`Password, shown only this once: ${password}`);
   return 0;
@@ -57,7 +51,13 @@ export const createUserCommand: AdminCommand = async (args, configuration, outpu
 export const resetPasswordCommand: AdminCommand = async (args, configuration, output) => {
   const email = readArguments(RESET_PASSWORD_USAGE, () => required(parseArgs({ args: [...args], options: { email: { type: 'string' } } }).values, 'email'));
   const password = generatePassword();
-  const user = await withAccounts(configuration, output, (accounts) => accounts.resetPassword(operatorOnServer(), email, password));
+  const user = await opening(async (closing) => {
+    // Without Redis the sessions are in the memory of the control plane, which ends them when it sees the trail's row.
+    const { store } = await openCache(configuration, closing, createLogger(configuration.logLevel));
+    const account = await withAccounts(configuration, output, store, (accounts) => accounts.resetPassword(operatorOnServer(), email, password));
+    await closing.close();
+    return account;
+  });
   output.out(`New password of ${user.email}, shown only this once: ${password}`);
   return 0;
 };
