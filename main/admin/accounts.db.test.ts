@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import { Sessions } from '../../subgraphs/audit/sessions.ts';
 import { startAudit } from '../../subgraphs/audit/subgraph.ts';
 import { createInProcessStore } from '../../subgraphs/shared/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../subgraphs/shared/rate-limiter.ts';
+import { openRedis } from '../../subgraphs/shared/redis.ts';
 import { NOBODY, asking, refusal, silent, type Ask } from '../../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { readConfiguration } from '../configuration.ts';
@@ -68,6 +70,24 @@ test('while Redis is away a password is not changed, because sessions could not 
   const password = passwordIn(await runWith(away, createUserCommand, '--email', 'r@example.com', '--name', 'R', '--role', 'READ'));
   await expect(runWith(away, resetPasswordCommand, '--email', 'r@example.com')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   expect((await signIn('r@example.com', password)).errors).toEqual([]);
+});
+
+const redis = process.env['TEST_REDIS_URL'] ?? '';
+/** There is no server to be had from npm. */
+const withServer = redis === '' ? test.skip : test;
+
+withServer('a new password ends the sessions that are in Redis', async () => {
+  await run(createUserCommand, '--email', 's@example.com', '--name', 'S', '--role', 'READ');
+  const { id } = await database.database.prisma.user.findUniqueOrThrow({ where: { email: 's@example.com' } });
+  const cache = await openRedis(redis, silent);
+  try {
+    const sessions = new Sessions(cache.store);
+    const { key } = await sessions.begin({ id, role: 'READ' }, new Date());
+    await runWith({ REDIS_URL: redis }, resetPasswordCommand, '--email', 's@example.com');
+    expect(await sessions.exists(key)).toBe(false);
+  } finally {
+    await Promise.all([cache.bus.close(), cache.store.close()]);
+  }
 });
 
 test('a token is one that the gateway takes, for a registered vehicle only', async () => {
