@@ -45,7 +45,7 @@ const VEHICLE: CallerIdentity = {
   caller: { kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'production' },
   origin: { ipAddress: null, userAgent: null, requestId: '00000000-0000-4000-8000-000000000000' },
 };
-const OPERATOR: CallerIdentity = { ...VEHICLE, caller: { kind: 'user', role: 'WRITE', userId: null } };
+const OPERATOR: CallerIdentity = { ...VEHICLE, caller: { kind: 'user', role: 'WRITE', userId: null, sessionKey: null } };
 
 /** The obvious way. */
 const directly = (prisma: PrismaClient, signer: Signer) => ({

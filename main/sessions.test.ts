@@ -18,9 +18,9 @@ async function session(endsIn: number): Promise<{ token: string; record: Session
 }
 
 describe('a session', () => {
-  test('is found by its token, as its user with the role of the sign-in, and with its end', async () => {
+  test('is found by its token, as its user with the role of the sign-in, the key of the session and its end', async () => {
     const { token, record } = await session(60_000);
-    expect(await sessionsIn(store)(token)).toEqual({ caller: { kind: 'user', userId: 'u1', role: 'SAFETY' }, expiresAt: new Date(record.expiresAt) });
+    expect(await sessionsIn(store)(token)).toEqual({ caller: { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: sessionKey(token) }, expiresAt: new Date(record.expiresAt) });
   });
 
   test('is not found by another token, nor by the key under which it is kept', async () => {

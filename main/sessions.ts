@@ -5,10 +5,11 @@ import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
 
 export function sessionsIn(store: KeyValueStore): FindSession {
   return async (token) => {
-    const text = await store.get(sessionKey(token));
+    const key = sessionKey(token);
+    const text = await store.get(key);
     if (text === null) return null;
     const { userId, role, expiresAt } = JSON.parse(text) as SessionRecord;
     const end = new Date(expiresAt);
-    return end > new Date() ? { caller: { kind: 'user', userId, role }, expiresAt: end } : null;
+    return end > new Date() ? { caller: { kind: 'user', userId, role, sessionKey: key }, expiresAt: end } : null;
   };
 }

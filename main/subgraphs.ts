@@ -1,5 +1,6 @@
 /** Starting one subgraph with what it needs; the same for a subgraph in this process and for one of its own. */
 import type { Logger } from 'pino';
+import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
 import type { SubgraphName } from '../core/protocol/subgraph.ts';
 import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
 import { startAudit } from '../subgraphs/audit/subgraph.ts';
@@ -20,6 +21,7 @@ export interface Parts {
   readonly database: Database;
   readonly bus: Bus;
   readonly store: KeyValueStore;
+  readonly limiter: RateLimiter;
   readonly vehicleTokens: VehicleTokens;
   readonly logger: Logger;
   readonly signer: () => Promise<Signer>;
@@ -34,7 +36,7 @@ export interface StartedSubgraph {
 
 /** Starts the subgraph `name`; it stops with `closing`. */
 export async function startSubgraph(name: SubgraphName, parts: Parts, closing: Closing): Promise<StartedSubgraph> {
-  const { database, bus, store, vehicleTokens } = parts;
+  const { database, bus, store, limiter, vehicleTokens } = parts;
   const { prisma } = database;
   const logger = parts.logger.child({ subgraph: name });
   let ready = () => answers(() => database.ping());
@@ -54,7 +56,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       break;
     }
     case 'audit':
-      started = await startAudit({ prisma, sessions: store, logger });
+      started = await startAudit({ prisma, sessions: store, limiter, logger });
       break;
   }
   closing.add(() => started.close());

@@ -4,7 +4,7 @@ import { PERMISSIONS, refusalOf } from './permissions.ts';
 
 const VIN = 'KMH1234567890ABCD';
 const nobody: Caller = { kind: 'nobody' };
-const user = (role: 'ADMIN' | 'WRITE' | 'READ' | 'SAFETY'): Caller => ({ kind: 'user', userId: 'u1', role });
+const user = (role: 'ADMIN' | 'WRITE' | 'READ' | 'SAFETY'): Caller => ({ kind: 'user', userId: 'u1', role, sessionKey: null });
 const apiKey = (role: 'ADMIN' | 'WRITE' | 'READ'): Caller => ({ kind: 'apiKey', apiKeyId: 'k1', role });
 const vehicle: Caller = { kind: 'vehicle', vin: VIN, environment: 'production' };
 
@@ -49,6 +49,14 @@ describe('refusalOf', () => {
     ['Query.users', user('ADMIN'), null],
     ['Query.users', user('WRITE'), 'FORBIDDEN'],
     ['Query.me', vehicle, null],
+    ['Mutation.logout', user('READ'), null],
+    ['Mutation.logout', apiKey('ADMIN'), 'FORBIDDEN'],
+    ['Mutation.changePassword', user('SAFETY'), null],
+    ['Mutation.changePassword', vehicle, 'FORBIDDEN'],
+    ['Mutation.createUser', user('ADMIN'), null],
+    ['Mutation.createUser', user('WRITE'), 'FORBIDDEN'],
+    ['Mutation.createUser', apiKey('ADMIN'), 'FORBIDDEN'],
+    ['Mutation.updateUser', apiKey('ADMIN'), 'FORBIDDEN'],
   ])('%s for %j: %s', (field, caller, code) => {
     expect(refusal(field, caller)).toBe(code);
   });

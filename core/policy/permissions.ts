@@ -26,6 +26,10 @@ const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
 /** Who reviews what a second person has to agree to. */
 const REVIEWERS = { nobody: false, users: ['SAFETY', 'ADMIN'], apiKeys: [], vehicle: 'never' } as const satisfies Permission;
 const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
+/** What only somebody with an account has: a session, a password. */
+const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
+/** Who makes and changes accounts. No key: one that leaks must not be able to make people, who outlive its revocation. */
+const ACCOUNT_KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
 const ANYBODY = { nobody: true, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'always' } as const satisfies Permission;
 /** What gateways ask for themselves (fields that are `@inaccessible`). */
 const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gateway: true } as const satisfies Permission;
@@ -46,6 +50,10 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.auditLogs': READERS,
 
   'Mutation.login': ANYBODY,
+  'Mutation.logout': PEOPLE,
+  'Mutation.changePassword': PEOPLE,
+  'Mutation.createUser': ACCOUNT_KEEPERS,
+  'Mutation.updateUser': ACCOUNT_KEEPERS,
   'Mutation.createFlag': WRITERS,
   'Mutation.updateFlag': WRITERS,
   'Mutation.enableFlag': WRITERS,

@@ -5,7 +5,7 @@ describe('permissionScope', () => {
   it.each<[Caller, Caller]>([
     [{ kind: 'nobody' }, { kind: 'nobody' }],
     [{ kind: 'gateway' }, { kind: 'gateway' }],
-    [{ kind: 'user', userId: 'u1', role: 'SAFETY' }, { kind: 'user', userId: null, role: 'SAFETY' }],
+    [{ kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: 'session:x' }, { kind: 'user', userId: null, role: 'SAFETY', sessionKey: null }],
     [{ kind: 'apiKey', apiKeyId: 'k1', role: 'READ' }, { kind: 'apiKey', apiKeyId: null, role: 'READ' }],
     [{ kind: 'vehicle', vin: 'KMH1234567890ABCD', environment: 'staging' }, { kind: 'vehicle', vin: null, environment: 'staging' }],
   ])('keeps of %j what decides what it may see', (caller, scope) => {
@@ -13,7 +13,7 @@ describe('permissionScope', () => {
   });
 
   it('differs by role', () => {
-    const scopes = ROLES.map((role) => JSON.stringify(permissionScope({ kind: 'user', userId: 'u1', role })));
+    const scopes = ROLES.map((role) => JSON.stringify(permissionScope({ kind: 'user', userId: 'u1', role, sessionKey: null })));
     expect(new Set(scopes).size).toBe(ROLES.length);
   });
 });

@@ -17,6 +17,8 @@ export interface UserCaller {
   readonly kind: 'user';
   readonly userId: string | null;
   readonly role: Role;
+  /** The key under which their session is kept (session.ts), never its token; null for everybody of a role and for what runs without a session. */
+  readonly sessionKey: string | null;
 }
 export interface ApiKeyCaller {
   readonly kind: 'apiKey';
@@ -58,7 +60,7 @@ export function permissionScope(caller: Caller): Caller {
     case 'gateway':
       return caller;
     case 'user':
-      return { kind: 'user', userId: null, role: caller.role };
+      return { kind: 'user', userId: null, role: caller.role, sessionKey: null };
     case 'apiKey':
       return { kind: 'apiKey', apiKeyId: null, role: caller.role };
     case 'vehicle':

@@ -7,6 +7,8 @@ export interface RateLimiter {
    * @param windowSeconds the window's length, whole seconds; one key always comes with the same
    */
   consume(key: string, limit: number, windowSeconds: number): Promise<RateLimitState>;
+  /** Takes one use back, as if it had not been made. */
+  giveBack(key: string, windowSeconds: number): Promise<void>;
   /** Forgets what was counted. */
   reset(key: string, windowSeconds: number): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../../core/errors.ts';
-import { newSessionToken } from '../../core/protocol/session.ts';
+import { newSessionToken, sessionKey } from '../../core/protocol/session.ts';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import { authenticate, credentialsOf, type Credentials, type FindSession } from './authenticate.ts';
 
@@ -10,7 +10,7 @@ const EXPIRES = new Date((Math.floor(Date.now() / 1000) + 3_600) * 1_000);
 const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED', message: 'The credentials are not valid.' });
 
 const tokens = createVehicleTokens('a-secret-of-more-than-32-characters-x');
-const session = { caller: { kind: 'user', userId: 'u1', role: 'SAFETY' }, expiresAt: EXPIRES } as const;
+const session = { caller: { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: sessionKey(SESSION) }, expiresAt: EXPIRES } as const;
 const findSession: FindSession = async (token) => (token === SESSION ? session : null);
 const whoIs = (credentials: Credentials, find = findSession) => authenticate(credentials, find, tokens);
 

@@ -9,7 +9,7 @@ import { authorizeOperation } from './authorize.ts';
 const VIN = 'KMHK281HGNU000001';
 const NOBODY: Caller = { kind: 'nobody' };
 const VEHICLE: Caller = { kind: 'vehicle', vin: VIN, environment: 'staging' };
-const user = (role: (typeof ROLES)[number]): Caller => ({ kind: 'user', userId: 'u1', role });
+const user = (role: (typeof ROLES)[number]): Caller => ({ kind: 'user', userId: 'u1', role, sessionKey: null });
 
 /** The refusal of an operation, or null. */
 function refusal(caller: Caller, query: string, variables: Record<string, unknown> = {}): { code: unknown; path: unknown } | null {

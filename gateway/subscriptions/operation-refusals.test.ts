@@ -68,7 +68,7 @@ describe('a caller', () => {
   test('whose credential expires is closed with 4403', async () => {
     const expiresAt = new Date(Date.now() + 60);
     await start({
-      authenticate: () => Promise.resolve({ caller: { kind: 'user', userId: 'u', role: 'READ' }, expiresAt }),
+      authenticate: () => Promise.resolve({ caller: { kind: 'user', userId: 'u', role: 'READ', sessionKey: null }, expiresAt }),
       limits: { connectionInitTimeout: 200 },
     });
     const client = await gateway.client();
@@ -78,7 +78,7 @@ describe('a caller', () => {
 
   test('whose credential is revoked is closed with 4403, others are not', async () => {
     await start({
-      authenticate: ({ session }) => Promise.resolve({ caller: { kind: 'user', userId: 'u', role: 'READ' }, credential: String(session) }),
+      authenticate: ({ session }) => Promise.resolve({ caller: { kind: 'user', userId: 'u', role: 'READ', sessionKey: null }, credential: String(session) }),
     });
     const [revoked, other] = await Promise.all([gateway.client({ session: 'one' }), gateway.client({ session: 'two' })]);
     expect(gateway.server.disconnect(({ credential }) => credential === 'one')).toBe(1);

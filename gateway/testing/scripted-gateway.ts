@@ -34,7 +34,7 @@ export class ScriptedGateway {
   readonly #clients: WireClient[] = [];
   /** "ffs_writer" is a user with WRITE; nothing else is known. */
   findSession: FindSession = async (token) =>
-    token === SESSION ? { caller: { kind: 'user', userId: '0198f0aa-0000-7000-8000-000000000001', role: 'WRITE' }, expiresAt: new Date(Date.now() + 60_000) } : null;
+    token === SESSION ? { caller: { kind: 'user', userId: '0198f0aa-0000-7000-8000-000000000001', role: 'WRITE', sessionKey: 'session:of-the-writer' }, expiresAt: new Date(Date.now() + 60_000) } : null;
   close: () => Promise<void> = () => Promise.resolve();
 
   static async start(over: Partial<GatewayOptions> = {}): Promise<ScriptedGateway> {

@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import { Sessions } from '../../subgraphs/audit/sessions.ts';
 import { startAudit } from '../../subgraphs/audit/subgraph.ts';
 import { createInProcessStore } from '../../subgraphs/shared/key-value-store.ts';
+import { createInProcessRateLimiter } from '../../subgraphs/shared/rate-limiter.ts';
+import { openRedis } from '../../subgraphs/shared/redis.ts';
 import { NOBODY, asking, refusal, silent, type Ask } from '../../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { readConfiguration } from '../configuration.ts';
@@ -21,7 +24,7 @@ let stop: () => Promise<void>;
 beforeAll(async () => {
   database = await createTestDatabase();
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-accounts-'));
-  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), logger: silent });
+  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), limiter: createInProcessRateLimiter(), logger: silent });
   [ask, stop] = [asking(started.subgraph), () => started.close()];
 }, 60_000);
 
@@ -32,8 +35,12 @@ afterAll(async () => {
 });
 
 async function run(command: AdminCommand, ...args: string[]): Promise<string[]> {
+  return runWith({}, command, ...args);
+}
+
+async function runWith(settings: Record<string, string>, command: AdminCommand, ...args: string[]): Promise<string[]> {
   const out: string[] = [];
-  const configuration = readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_DATA_DIR: folder, FLEETFLAG_INTERNAL_SECRET: SECRET, LOG_LEVEL: 'silent' });
+  const configuration = readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_DATA_DIR: folder, FLEETFLAG_INTERNAL_SECRET: SECRET, LOG_LEVEL: 'silent', ...settings });
   expect(await command(args, configuration, { out: (line) => out.push(line), err: () => undefined })).toBe(0);
   return out;
 }
@@ -42,10 +49,10 @@ const signIn = (email: string, password: string) => ask(NOBODY, 'mutation ($emai
 const passwordIn = (lines: string[]) => /once: (\S+)$/.exec(lines.at(-1) ?? '')?.[1] ?? '';
 
 test('an account that is made signs in with the password that was printed, and the trail has no password', async () => {
-  const password = passwordIn(await run(createUserCommand, '--email', 'Safety@Example.com', '--name', 'Sam', '--role', 'safety'));
+  const password = passwordIn(await run(createUserCommand, '--email', 'Safety@Example.com', '--name', 'Sam', '--role', 'safety', '--department', 'ADAS'));
   expect((await signIn('safety@example.com', password)).data).toEqual({ login: { user: { role: 'SAFETY' } } });
   const rows = await database.database.prisma.auditLog.findMany({ where: { action: 'CREATE_USER' } });
-  expect(rows.map(({ afterValue, userAgent }) => [afterValue, userAgent])).toEqual([[expect.objectContaining({ email: 'safety@example.com', role: 'SAFETY' }), 'fleetflag-admin']]);
+  expect(rows.map(({ afterValue, userAgent }) => [afterValue, userAgent])).toEqual([[expect.objectContaining({ email: 'safety@example.com', role: 'SAFETY', department: 'ADAS' }), 'fleetflag-admin']]);
   expect(JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value))).not.toContain(password);
 });
 
@@ -54,6 +61,33 @@ test('a new password takes the place of the old one', async () => {
   const password = passwordIn(await run(resetPasswordCommand, '--email', 'W@example.com'));
   expect(refusal(await signIn('w@example.com', old))?.code).toBe('UNAUTHENTICATED');
   expect((await signIn('w@example.com', password)).errors).toEqual([]);
+  const { afterValue } = await database.database.prisma.auditLog.findFirstOrThrow({ where: { action: 'UPDATE_USER' } });
+  expect(afterValue).toEqual({ id: expect.any(String), email: 'w@example.com', password: 'changed', endsSessions: true });
+});
+
+test('while Redis is away a password is not changed, because sessions could not be ended; an account is made all the same', async () => {
+  const away = { REDIS_URL: 'redis://127.0.0.1:1' };
+  const password = passwordIn(await runWith(away, createUserCommand, '--email', 'r@example.com', '--name', 'R', '--role', 'READ'));
+  await expect(runWith(away, resetPasswordCommand, '--email', 'r@example.com')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  expect((await signIn('r@example.com', password)).errors).toEqual([]);
+});
+
+const redis = process.env['TEST_REDIS_URL'] ?? '';
+/** There is no server to be had from npm. */
+const withServer = redis === '' ? test.skip : test;
+
+withServer('a new password ends the sessions that are in Redis', async () => {
+  await run(createUserCommand, '--email', 's@example.com', '--name', 'S', '--role', 'READ');
+  const { id } = await database.database.prisma.user.findUniqueOrThrow({ where: { email: 's@example.com' } });
+  const cache = await openRedis(redis, silent);
+  try {
+    const sessions = new Sessions(cache.store);
+    const { key } = await sessions.begin({ id, role: 'READ' }, new Date());
+    await runWith({ REDIS_URL: redis }, resetPasswordCommand, '--email', 's@example.com');
+    expect(await sessions.exists(key)).toBe(false);
+  } finally {
+    await Promise.all([cache.bus.close(), cache.store.close()]);
+  }
 });
 
 test('a token is one that the gateway takes, for a registered vehicle only', async () => {

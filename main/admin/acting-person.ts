@@ -16,7 +16,7 @@ export const ADMIN_USER_AGENT = 'fleetflag-admin';
  */
 export async function actingPerson(prisma: PrismaClient, email: string | undefined): Promise<CallerIdentity> {
   const { id, role } = email === undefined ? await onlyAdministrator(prisma) : await named(prisma, email);
-  return { caller: { kind: 'user', userId: id, role }, origin: { ipAddress: null, userAgent: ADMIN_USER_AGENT, requestId: randomUUID() } };
+  return { caller: { kind: 'user', userId: id, role, sessionKey: null }, origin: { ipAddress: null, userAgent: ADMIN_USER_AGENT, requestId: randomUUID() } };
 }
 
 async function named(prisma: PrismaClient, email: string): Promise<{ id: string; role: 'ADMIN' | 'WRITE' }> {

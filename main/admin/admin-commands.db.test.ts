@@ -53,10 +53,10 @@ test('whoever changes flags is named, or is the only administrator', async () =>
   await expect(actingPerson(prisma(), undefined)).rejects.toThrow('no active administrator');
   const [ann, writer] = [await person('ADMIN'), await person('WRITE')];
   await person('ADMIN', false);
-  expect((await actingPerson(prisma(), undefined)).caller).toEqual({ kind: 'user', userId: ann.id, role: 'ADMIN' });
+  expect((await actingPerson(prisma(), undefined)).caller).toEqual({ kind: 'user', userId: ann.id, role: 'ADMIN', sessionKey: null });
   await person('ADMIN');
   await expect(actingPerson(prisma(), undefined)).rejects.toThrow('several administrators');
-  expect((await actingPerson(prisma(), ` ${writer.email.toUpperCase()} `)).caller).toEqual({ kind: 'user', userId: writer.id, role: 'WRITE' });
+  expect((await actingPerson(prisma(), ` ${writer.email.toUpperCase()} `)).caller).toEqual({ kind: 'user', userId: writer.id, role: 'WRITE', sessionKey: null });
   for (const other of [await person('READ'), await person('SAFETY')]) await expect(actingPerson(prisma(), other.email)).rejects.toThrow(`${other.role} may not`);
   await expect(actingPerson(prisma(), (await person('WRITE', false)).email)).rejects.toThrow('no active user');
 });

@@ -1,63 +1,107 @@
-/** Making accounts and giving them new passwords, with a row in the trail that never holds the password. */
-import { FleetFlagError, badInput } from '../../core/errors.ts';
-import type { CallerIdentity, Role } from '../../core/protocol/caller.ts';
+/** Making accounts, changing them and giving them new passwords, with rows in the trail that never hold a password. */
+import { FleetFlagError } from '../../core/errors.ts';
+import type { JsonObject } from '../../core/model.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
-import { hashPassword } from './passwords.ts';
-import { findAccount, insertUser, updatePassword } from './user-store.ts';
-import { normalizedEmail, type User } from './user.ts';
+import { isUuid } from '../shared/pagination.ts';
+import { checkPassword, readCreateUser, readUpdateUser, type CreateUserInput, type UpdateUserInput } from './account-input.ts';
+import type { Passwords } from './passwords.ts';
+import type { Sessions } from './sessions.ts';
+import { findAccount, findAccountById, hasOtherActiveAdministrator, insertUser, lockAdministrators, lockUser, updatePassword, updateUser, type Transaction } from './user-store.ts';
+import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
-export const MIN_PASSWORD = 12;
-/** Far beyond what anybody types; what is hashed must not be a load of its own. */
-const MAX_PASSWORD = 1_000;
-const MAX_NAME = 100;
+export class Accounts {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly sessions: Sessions,
+    private readonly passwords: Passwords,
+  ) {}
 
-function checkPassword(password: string): void {
-  if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD) throw badInput('input.password', `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`);
-}
+  /**
+   * Makes an account.
+   *
+   * @throws BAD_USER_INPUT with the path of the fault; CONFLICT when the e-mail has an account already
+   */
+  async create(identity: CallerIdentity, input: CreateUserInput): Promise<User> {
+    const account = readCreateUser(input);
+    const passwordHash = await this.passwords.hash(input.password);
+    try {
+      return await this.prisma.$transaction(async (tx) => {
+        await lockAdministrators(tx);
+        await checkStillAdministrator(tx, identity);
+        const user = await insertUser(tx, account, passwordHash);
+        await appendAudit(tx, identity, { action: 'CREATE_USER', after: { id: user.id, ...account } });
+        return user;
+      });
+    } catch (error) {
+      if (!violatesUnique(error)) throw error;
+      throw new FleetFlagError('CONFLICT', `${account.email} has an account already.`, { field: 'input.email' });
+    }
+  }
 
-/**
- * Makes an account.
- *
- * @throws BAD_USER_INPUT with the path of the fault; CONFLICT when the e-mail has an account already
- */
-export async function createAccount(
-  prisma: PrismaClient,
-  identity: CallerIdentity,
-  input: { readonly email: string; readonly name: string; readonly role: Role; readonly password: string },
-): Promise<User> {
-  const email = normalizedEmail(input.email);
-  if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw badInput('input.email', 'This is not an e-mail address.');
-  const name = input.name.trim();
-  if (name === '' || Array.from(name).length > MAX_NAME) throw badInput('input.name', `A name has 1 to ${MAX_NAME} characters.`);
-  checkPassword(input.password);
-  const passwordHash = await hashPassword(input.password);
-  try {
-    return await prisma.$transaction(async (tx) => {
-      const user = await insertUser(tx, { email, name, role: input.role }, passwordHash);
-      await appendAudit(tx, identity, { action: 'CREATE_USER', after: { id: user.id, email, name, role: user.role } });
-      return user;
+  /**
+   * Changes what `input` gives. Deactivation and another role end all sessions of the account. Where nothing would
+   * change nothing is recorded.
+   *
+   * @throws BAD_USER_INPUT with the path of the fault; NOT_FOUND; CONFLICT for the last active administrator;
+   * SERVICE_UNAVAILABLE, and nothing is changed, when sessions that have to end cannot be
+   */
+  async update(identity: CallerIdentity, id: string, input: UpdateUserInput): Promise<User> {
+    const wanted = readUpdateUser(input);
+    if (!isUuid(id)) throw unknownId();
+    return this.prisma.$transaction(async (tx) => {
+      await lockAdministrators(tx);
+      await checkStillAdministrator(tx, identity);
+      const before = await lockUser(tx, id);
+      if (before === null) throw unknownId();
+      const fields = (Object.keys(wanted) as (keyof AccountDetails)[]).filter((field) => wanted[field] !== before[field]);
+      if (fields.length === 0) return before;
+
+      const after = await updateUser(tx, id, wanted);
+      if (isAdministrator(before) && !isAdministrator(after) && !(await hasOtherActiveAdministrator(tx, id))) {
+        throw new FleetFlagError('CONFLICT', 'This is the last active administrator: make another one first.', { field: after.isActive ? 'input.role' : 'input.isActive' });
+      }
+      const endsSessions = before.role !== after.role || (before.isActive && !after.isActive);
+      if (endsSessions) await this.sessions.endSessionsOf(id);
+      const only = (user: User): JsonObject => Object.fromEntries(fields.map((field) => [field, user[field]]));
+      await appendAudit(tx, identity, { action: 'UPDATE_USER', before: { id, ...only(before) }, after: { id, ...only(after), ...(endsSessions && { endsSessions }) } });
+      return after;
     });
-  } catch (error) {
-    if (!violatesUnique(error)) throw error;
-    throw new FleetFlagError('CONFLICT', `${email} has an account already.`, { field: 'input.email' });
+  }
+
+  /**
+   * Gives an account another password, for whoever may log in on the server; ends all its sessions.
+   *
+   * @throws BAD_USER_INPUT; NOT_FOUND when the e-mail has no account; SERVICE_UNAVAILABLE, and nothing is changed, when
+   * its sessions cannot be ended
+   */
+  async resetPassword(identity: CallerIdentity, email: string, password: string): Promise<User> {
+    checkPassword(password, 'password');
+    const passwordHash = await this.passwords.hash(password);
+    return this.prisma.$transaction(async (tx) => {
+      const account = await findAccount(tx, normalizedEmail(email));
+      if (account === null) throw new FleetFlagError('NOT_FOUND', `${email} has no account.`, { field: 'email' });
+      const { id } = account.user;
+      await updatePassword(tx, id, passwordHash);
+      await this.sessions.endSessionsOf(id);
+      await appendAudit(tx, identity, { action: 'UPDATE_USER', after: { id, email: account.user.email, password: 'changed', endsSessions: true } });
+      return account.user;
+    });
   }
 }
 
+const unknownId = () => new FleetFlagError('NOT_FOUND', 'There is no such user.', { field: 'id' });
+
+const isAdministrator = ({ role, isActive }: User) => role === 'ADMIN' && isActive;
+
 /**
- * Gives an account another password. Sessions that are open go on until they end.
- *
- * @throws BAD_USER_INPUT; NOT_FOUND when the e-mail has no account
+ * That the administrator who asks has not been removed since the gateway let them in: of two who remove each other at
+ * once one stays. Called under `lockAdministrators`.
  */
-export async function resetPassword(prisma: PrismaClient, identity: CallerIdentity, email: string, password: string): Promise<User> {
-  checkPassword(password);
-  const passwordHash = await hashPassword(password);
-  return prisma.$transaction(async (tx) => {
-    const account = await findAccount(tx, normalizedEmail(email));
-    if (account === null) throw new FleetFlagError('NOT_FOUND', `${email} has no account.`, { field: 'email' });
-    await updatePassword(tx, account.user.id, passwordHash);
-    await appendAudit(tx, identity, { action: 'UPDATE_USER', after: { id: account.user.id, email: account.user.email, password: 'changed' } });
-    return account.user;
-  });
+async function checkStillAdministrator(tx: Transaction, { caller }: CallerIdentity): Promise<void> {
+  if (caller.kind !== 'user' || caller.userId === null) return;
+  const account = await findAccountById(tx, caller.userId);
+  if (account === null || !isAdministrator(account.user)) throw new FleetFlagError('FORBIDDEN', 'Only an administrator changes accounts.');
 }

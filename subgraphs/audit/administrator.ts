@@ -5,7 +5,7 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import { generatePassword, hashPassword } from './passwords.ts';
-import { findAccount, hasAdministrator, insertUser, lockAdministratorCreation } from './user-store.ts';
+import { findAccount, hasAdministrator, insertUser, lockAdministrators } from './user-store.ts';
 import { normalizedEmail } from './user.ts';
 
 export interface NewAdministrator {
@@ -30,7 +30,7 @@ export async function ensureAdministrator(
   const password = account.password ?? generatePassword();
   const passwordHash = await hashPassword(password);
   const created = await prisma.$transaction(async (tx) => {
-    await lockAdministratorCreation(tx);
+    await lockAdministrators(tx);
     if (await hasAdministrator(tx)) return false;
     if ((await findAccount(tx, email)) !== null) {
       throw new FleetFlagError('CONFLICT', `The administrator cannot be created: ${email} is the e-mail of another account.`);

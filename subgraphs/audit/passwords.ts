@@ -39,9 +39,18 @@ export class Passwords {
    * @throws RATE_LIMITED when too many are waiting already
    */
   async matches(passwordHash: string | null, password: string): Promise<boolean> {
+    return this.#inTurn(async () => (await verify(passwordHash ?? this.nobodys, password)) && passwordHash !== null);
+  }
+
+  /** As `hashPassword`, when there is room. Throws RATE_LIMITED when too many are waiting already. */
+  hash(password: string): Promise<string> {
+    return this.#inTurn(() => hashPassword(password));
+  }
+
+  async #inTurn<T>(compute: () => Promise<T>): Promise<T> {
     await this.#turn();
     try {
-      return (await verify(passwordHash ?? this.nobodys, password)) && passwordHash !== null;
+      return await compute();
     } finally {
       const next = this.#waiting.shift();
       // The place goes to who has waited longest without being free in between.
@@ -56,7 +65,7 @@ export class Passwords {
       return;
     }
     if (this.#waiting.length >= this.limits.waiting) {
-      throw new FleetFlagError('RATE_LIMITED', 'Too many sign-ins at once; try again in a second.', { retryAfter: 1 });
+      throw new FleetFlagError('RATE_LIMITED', 'Too many passwords at once; try again in a second.', { retryAfter: 1 });
     }
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }

@@ -4,14 +4,13 @@ import type { Caller } from '../../core/protocol/caller.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import { accountMutations, type AccountServices } from './account-resolvers.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
-import type { SignInService } from './sign-in.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
 import type { User } from './user.ts';
 
-export interface AuditServices {
+export interface AuditServices extends AccountServices {
   readonly audit: AuditService;
-  readonly signIn: SignInService;
   readonly userById: DataLoader<string, User | null>;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
@@ -63,10 +62,7 @@ export const resolvers: Resolvers = {
       trail(services, checkTrailSearch(args.filter ?? {}), args),
   },
 
-  Mutation: {
-    login: (_: unknown, { email, password }: { email: string; password: string }, { services, identity }: Context) =>
-      services.signIn.login(identity, email, password),
-  },
+  Mutation: { ...accountMutations },
 
   User: {
     __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.userById.load(id.toLowerCase()) : null),

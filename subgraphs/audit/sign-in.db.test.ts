@@ -1,59 +1,31 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { FleetFlagError } from '../../core/errors.ts';
 import type { Role } from '../../core/protocol/caller.ts';
 import { SESSION_SECONDS, isSessionToken, sessionKey } from '../../core/protocol/session.ts';
-import { createInProcessStore, type KeyValueStore } from '../shared/key-value-store.ts';
-import { NOBODY, asking, identityOf, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
-import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
+import { NOBODY, identityOf, refusal, user } from '../shared/testing/asking.ts';
 import { ensureAdministrator } from './administrator.ts';
-import { hashPassword } from './passwords.ts';
-import { startAudit } from './subgraph.ts';
+import { SignInThrottle } from './sign-in-throttle.ts';
+import { AuditUnderTest, LOGIN, PASSWORD } from './testing/audit-under-test.ts';
 
-const LOGIN = 'mutation($email: String!, $password: String!) { login(email: $email, password: $password) { token expiresAt user { id email role lastLoginAt } } }';
-const PASSWORD = 'correct horse battery staple';
-type LoggedIn = { login: { token: string; expiresAt: string; user: { id: string; email: string; role: Role; lastLoginAt: string } } };
+let audit: AuditUnderTest;
 
-const memory = createInProcessStore();
-/** The key and time to live of each session that was set, and whether the store answers. */
-let kept: { key: string; ttl: number }[] = [];
-let answering = true;
-const sessions: KeyValueStore = {
-  ...memory,
-  async set(key, value, ttl) {
-    if (!answering) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The cache does not answer; try again.');
-    kept.push({ key, ttl });
-    await memory.set(key, value, ttl);
-  },
-};
-
-let database: TestDatabase;
-let ask: Ask;
-let close: () => Promise<void>;
-let passwordHash: string;
-
-const prisma = () => database.database.prisma;
-const account = (email: string, more: { isActive?: boolean; role?: Role } = {}) => prisma().user.create({ data: { email, name: 'Ann', passwordHash, role: 'READ', ...more } });
-const trail = async () => (await prisma().auditLog.findMany({ orderBy: { chainPosition: 'asc' } })).map(({ action, userId, beforeValue, afterValue }) => ({ action, userId, beforeValue, afterValue }));
-const login = (email: string, password = PASSWORD) => ask<LoggedIn>(NOBODY, LOGIN, { email, password });
+const prisma = () => audit.prisma;
+const account = (email: string, more: { isActive?: boolean; role?: Role } = {}) => audit.account(more.role, { email, ...more });
+const trail = () => audit.trail();
+const login = (email: string, password?: string) => audit.login(email, password);
+const kept = () => audit.kept.filter(({ key }) => key.startsWith('session:'));
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  passwordHash = await hashPassword(PASSWORD);
-  const started = await startAudit({ prisma: prisma(), sessions, logger: silent });
-  ask = asking(started.subgraph);
-  close = () => started.close();
-});
+  audit = await AuditUnderTest.start();
+}, 60_000);
 
 afterEach(async () => {
-  answering = true;
-  kept = [];
+  audit.answering = true;
+  audit.before = async () => undefined;
+  audit.kept = [];
   expect(JSON.stringify(await trail())).not.toMatch(/correct horse|ffs_|argon2/);
 });
 
-afterAll(async () => {
-  await close();
-  await database.drop();
-});
+afterAll(() => audit.close());
 
 describe('signing in', () => {
   test('gives a session that is kept for twelve hours under the hash of its token, and records it', async () => {
@@ -62,8 +34,8 @@ describe('signing in', () => {
     expect(errors).toEqual([]);
     const { token, expiresAt } = data.login;
     expect(isSessionToken(token)).toBe(true);
-    expect(kept).toEqual([{ key: sessionKey(token), ttl: SESSION_SECONDS }]);
-    expect(JSON.parse((await memory.get(sessionKey(token))) ?? '')).toEqual({ userId: id, role: 'SAFETY', expiresAt });
+    expect(kept()).toEqual([{ key: sessionKey(token), ttl: SESSION_SECONDS }]);
+    expect(JSON.parse((await audit.memory.get(sessionKey(token))) ?? '')).toEqual({ userId: id, role: 'SAFETY', expiresAt });
     expect(Math.abs(Date.parse(expiresAt) - Date.now() - 12 * 3_600_000)).toBeLessThan(60_000);
     const row = await prisma().user.findUniqueOrThrow({ where: { id } });
     expect(data.login.user).toEqual({ id, email: 'ann@example.com', role: 'SAFETY', lastLoginAt: row.lastLoginAt?.toISOString() });
@@ -87,7 +59,7 @@ describe('signing in', () => {
     expect((await trail()).slice(before)).toEqual(
       ['nobody@example.com', 'carl@example.com', 'dora@example.com'].map((email) => ({ action: 'SIGN_IN_FAILED', userId: null, beforeValue: null, afterValue: { email } })),
     );
-    expect(kept).toEqual([]);
+    expect(kept()).toEqual([]);
   });
 
   test.each([
@@ -102,30 +74,88 @@ describe('signing in', () => {
   test('without the session store is refused as SERVICE_UNAVAILABLE and is no sign-in', async () => {
     const { id } = await account('emil@example.com');
     const before = await trail();
-    answering = false;
-    expect(refusal(await login('emil@example.com'))).toEqual({ code: 'SERVICE_UNAVAILABLE' });
-    expect(await trail()).toEqual(before);
+    for (const call of ['get', 'members', 'addMember', 'set']) {
+      audit.answering = true;
+      audit.before = async (name) => {
+        if (name === call) audit.answering = false;
+      };
+      expect(refusal(await login('emil@example.com'))).toEqual({ code: 'SERVICE_UNAVAILABLE' });
+      expect(await trail()).toEqual(before);
+    }
     expect((await prisma().user.findUniqueOrThrow({ where: { id } })).lastLoginAt).toBeNull();
   });
 
   test('that cannot be recorded leaves no session behind', async () => {
     const { id } = await account('fred@example.com');
-    const answer = await ask(identityOf(NOBODY, { requestId: 'no UUID' }), LOGIN, { email: 'fred@example.com', password: PASSWORD });
+    const answer = await audit.ask(identityOf(NOBODY, { requestId: 'no UUID' }), LOGIN, { email: 'fred@example.com', password: PASSWORD });
     expect(refusal(answer)).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
-    expect(kept).toHaveLength(1);
-    expect(await memory.get(kept[0]?.key ?? '')).toBeNull();
+    expect(kept()).toHaveLength(1);
+    expect(await audit.memory.get(kept()[0]?.key ?? '')).toBeNull();
     expect((await prisma().user.findUniqueOrThrow({ where: { id } })).lastLoginAt).toBeNull();
   });
 
-  test('by a flood is refused in part, with the time to wait, and works again afterwards', async () => {
+  test('of a crowd at once is refused in part, with the second to wait, and works again afterwards', async () => {
     await account('gina@example.com');
-    const answers = await Promise.all(Array.from({ length: 60 }, () => login('gina@example.com', 'guess')));
+    const answers = await Promise.all(Array.from({ length: 60 }, (_, index) => login(`somebody-${index}@example.com`, 'guess')));
     const limited = answers.filter((answer) => refusal(answer)?.code === 'RATE_LIMITED');
     expect(limited.length).toBeGreaterThan(0);
     expect(limited.length).toBeLessThan(60);
     for (const { errors } of limited) expect(errors[0]?.extensions).toEqual({ code: 'RATE_LIMITED', retryAfter: 1 });
     for (const answer of answers) expect(['RATE_LIMITED', 'UNAUTHENTICATED']).toContain(refusal(answer)?.code);
     expect((await login('gina@example.com')).errors).toEqual([]);
+  });
+});
+
+describe('guessing passwords', () => {
+  const guess = (email: string, ipAddress: string | null, password = 'guess') => audit.login(email, password, ipAddress);
+  /** As many failures as that, without the work. */
+  async function failed(times: number, email: string, address: () => string): Promise<void> {
+    const throttle = new SignInThrottle(audit.limiter, audit.memory);
+    for (let time = 0; time < times; time++) await throttle.attempt(email, address());
+  }
+
+  test('at an account ends after ten, whether or not there is one, and is no longer recorded', async () => {
+    await account('hugo@example.com');
+    for (const email of ['hugo@example.com', 'not-hugo@example.com']) {
+      await failed(8, email, () => audit.newAddress());
+      for (const address of [audit.newAddress(), null]) expect(refusal(await guess(email, address))).toEqual({ code: 'UNAUTHENTICATED' });
+      const recorded = await trail();
+      for (const [address, password] of [[audit.newAddress(), 'guess'], [audit.newAddress(), PASSWORD], [null, PASSWORD]] as const) {
+        const { errors } = await guess(` ${email.toUpperCase()}`, address, password);
+        expect(errors).toEqual([{ message: expect.stringMatching(/^Too many failed sign-ins; try again in \d+ seconds\.$/), path: ['login'], extensions: { code: 'RATE_LIMITED', retryAfter: expect.any(Number) } }]);
+      }
+      expect(await trail()).toEqual(recorded);
+    }
+  });
+
+  test('that is refused costs no computing: a crowd of it keeps nobody from signing in', async () => {
+    await account('ivo@example.com');
+    await failed(10, 'victim@example.com', () => audit.newAddress());
+    const [answers, { errors }] = await Promise.all([
+      Promise.all(Array.from({ length: 200 }, () => guess('victim@example.com', audit.newAddress()))),
+      guess('ivo@example.com', audit.newAddress(), PASSWORD),
+    ]);
+    for (const answer of answers) expect(answer.errors[0]?.message).toContain('Too many failed sign-ins');
+    expect(errors).toEqual([]);
+  });
+
+  test('does not lock out who has signed in from their address before', async () => {
+    await account('ines@example.com');
+    const home = audit.newAddress();
+    expect((await guess('ines@example.com', home, PASSWORD)).errors).toEqual([]);
+    await failed(10, 'ines@example.com', () => audit.newAddress());
+    expect(refusal(await guess('ines@example.com', audit.newAddress(), PASSWORD))).toEqual({ code: 'RATE_LIMITED' });
+    expect((await guess('ines@example.com', home, PASSWORD)).errors).toEqual([]);
+    // That sign-in does not give the others ten more.
+    expect(refusal(await guess('ines@example.com', audit.newAddress()))).toEqual({ code: 'RATE_LIMITED' });
+  });
+
+  test('is forgotten with a sign-in', async () => {
+    await account('kim@example.com');
+    for (let round = 0; round < 3; round++) {
+      await failed(9, 'kim@example.com', () => audit.newAddress());
+      expect((await guess('kim@example.com', audit.newAddress(), PASSWORD)).errors).toEqual([]);
+    }
   });
 });
 
@@ -171,28 +201,28 @@ describe('the first administrator', () => {
 
 test('only an administrator sees the accounts, newest first, and nobody sees a hash', async () => {
   const query = 'query($first: Int, $after: String) { users(first: $first, after: $after) { totalCount nodes { id email } pageInfo { hasNextPage endCursor } } }';
-  for (const role of ['READ', 'WRITE', 'SAFETY'] as const) expect(refusal(await ask(user(role), query))).toEqual({ code: 'FORBIDDEN' });
+  for (const role of ['READ', 'WRITE', 'SAFETY'] as const) expect(refusal(await audit.ask(user(role), query))).toEqual({ code: 'FORBIDDEN' });
   const stored = await prisma().user.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
   type Page = { users: { totalCount: number; nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } } };
   const seen: string[] = [];
   let after: string | null = null;
   do {
-    const { data }: { data: Page } = await ask<Page>(user('ADMIN'), query, { first: 3, after });
+    const { data }: { data: Page } = await audit.ask<Page>(user('ADMIN'), query, { first: 3, after });
     expect(data.users.totalCount).toBe(stored.length);
     seen.push(...data.users.nodes.map(({ id }) => id));
     after = data.users.pageInfo.hasNextPage ? data.users.pageInfo.endCursor : null;
   } while (after !== null);
   expect(seen).toEqual(stored.map(({ id }) => id));
-  expect((await ask(user('ADMIN'), '{ users { nodes { passwordHash } } }')).errors).toHaveLength(1);
+  expect((await audit.ask(user('ADMIN'), '{ users { nodes { passwordHash } } }')).errors).toHaveLength(1);
 });
 
 test('me says who is calling', async () => {
   const query = '{ me { kind role vin environment user { email } } }';
   const { id } = await account('me@example.com');
   const nothing = { role: null, vin: null, environment: null, user: null };
-  expect((await ask(user('READ', id), query)).data).toEqual({ me: { ...nothing, kind: 'USER', role: 'READ', user: { email: 'me@example.com' } } });
-  expect((await ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE' }, query)).data).toEqual({ me: { ...nothing, kind: 'API_KEY', role: 'WRITE' } });
+  expect((await audit.ask(user('READ', id), query)).data).toEqual({ me: { ...nothing, kind: 'USER', role: 'READ', user: { email: 'me@example.com' } } });
+  expect((await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE' }, query)).data).toEqual({ me: { ...nothing, kind: 'API_KEY', role: 'WRITE' } });
   const vehicle = { kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' } as const;
-  expect((await ask(vehicle, query)).data).toEqual({ me: { ...nothing, kind: 'VEHICLE', vin: vehicle.vin, environment: 'STAGING' } });
-  expect(refusal(await ask(NOBODY, query))).toEqual({ code: 'UNAUTHENTICATED' });
+  expect((await audit.ask(vehicle, query)).data).toEqual({ me: { ...nothing, kind: 'VEHICLE', vin: vehicle.vin, environment: 'STAGING' } });
+  expect(refusal(await audit.ask(NOBODY, query))).toEqual({ code: 'UNAUTHENTICATED' });
 });

@@ -1,29 +1,38 @@
 /** The audit subgraph (accounts, sessions, the trail), put together from its parts. */
 import type { Logger } from 'pino';
+import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
+import { Accounts } from './accounts.ts';
 import { PartitionKeeper } from './partition-keeper.ts';
 import { Passwords } from './passwords.ts';
 import { auditLoaders, resolvers, type AuditServices } from './resolvers.ts';
 import { AuditService } from './service.ts';
+import { Sessions } from './sessions.ts';
 import { SignInService } from './sign-in.ts';
+import { SignInThrottle } from './sign-in-throttle.ts';
 
 export interface AuditOptions {
   readonly prisma: PrismaClient;
   /** Where sessions are kept; the gateway reads them there. */
   readonly sessions: KeyValueStore;
+  /** Counts failed sign-ins. */
+  readonly limiter: RateLimiter;
   readonly logger: Logger;
 }
 
 /** Starts the subgraph: it keeps the trail's partitions ready from here on, until `close`. */
-export async function startAudit({ prisma, sessions, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startAudit({ prisma, sessions: store, limiter, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const audit = new AuditService(prisma);
-  const signIn = new SignInService(prisma, sessions, await Passwords.create());
+  const passwords = await Passwords.create();
+  const sessions = new Sessions(store);
+  const signIn = new SignInService(prisma, sessions, passwords, new SignInThrottle(limiter, store));
+  const accounts = new Accounts(prisma, sessions, passwords);
   const subgraph = await createSubgraph<AuditServices>({
     name: 'audit',
     resolvers,
-    services: () => ({ audit, signIn, ...auditLoaders(audit) }),
+    services: () => ({ audit, signIn, accounts, ...auditLoaders(audit) }),
     logger,
   });
   const partitions = new PartitionKeeper(prisma, logger);

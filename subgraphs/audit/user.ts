@@ -14,6 +14,9 @@ export interface User {
   readonly updatedAt: Date;
 }
 
+/** What of an account an administrator can change. */
+export type AccountDetails = Pick<User, 'name' | 'role' | 'department' | 'isActive'>;
+
 /** Longer e-mail addresses do not fit the column (database.md, users). */
 const MAX_EMAIL = 255;
 

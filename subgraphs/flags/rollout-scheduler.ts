@@ -21,7 +21,7 @@ const LOOK_INTERVAL = 1_000;
 /** Steps are applied in the name of who scheduled them; the agent tells them from what that person did by hand. */
 function inNameOf(rollout: Rollout): CallerIdentity {
   return {
-    caller: { kind: 'user', userId: rollout.scheduledById, role: 'WRITE' },
+    caller: { kind: 'user', userId: rollout.scheduledById, role: 'WRITE', sessionKey: null },
     origin: { ipAddress: null, userAgent: 'FleetFlag rollout scheduler', requestId: randomUUID() },
   };
 }

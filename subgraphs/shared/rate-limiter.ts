@@ -19,6 +19,9 @@ function limiterOver(create: (windowSeconds: number) => RateLimiterAbstract): Ra
       const { consumedPoints, msBeforeNext } = await counterOf(windowSeconds).consume(key);
       return { allowed: consumedPoints <= limit, remaining: Math.max(0, limit - consumedPoints), resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1000)) };
     },
+    async giveBack(key, windowSeconds) {
+      await counterOf(windowSeconds).reward(key);
+    },
     async reset(key, windowSeconds) {
       await counterOf(windowSeconds).delete(key);
     },

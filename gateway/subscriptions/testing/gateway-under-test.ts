@@ -35,7 +35,7 @@ export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOpti
     authenticate: (params): Promise<Caller | AuthenticatedCaller> => {
       if (params['authorization'] === 'bad') return Promise.reject(new FleetFlagError('UNAUTHENTICATED', 'No.'));
       if (params['authorization'] === 'down') return Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'Later.'));
-      if (params['role'] === 'READ') return Promise.resolve({ kind: 'user', userId: 'u1', role: 'READ' });
+      if (params['role'] === 'READ') return Promise.resolve({ kind: 'user', userId: 'u1', role: 'READ', sessionKey: null });
       return Promise.resolve({ kind: 'vehicle', vin: typeof params['vin'] === 'string' ? params['vin'] : 'WVWZZZ1JZXW000001', environment: 'production' });
     },
     authorize: ({ variables }) => {

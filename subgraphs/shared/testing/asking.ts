@@ -9,7 +9,7 @@ import type { Subgraph } from '../subgraph.ts';
 export const silent = pino({ level: 'silent' });
 
 export const NOBODY: Caller = { kind: 'nobody' };
-export const user = (role: Role, userId: string | null = null): Caller => ({ kind: 'user', role, userId });
+export const user = (role: Role, userId: string | null = null, sessionKey: string | null = null): Caller => ({ kind: 'user', role, userId, sessionKey });
 
 export function identityOf(caller: Caller, origin: Partial<CallerIdentity['origin']> = {}): CallerIdentity {
   return { caller, origin: { ipAddress: '192.0.2.7', userAgent: 'test/1.0', requestId: randomUUID(), ...origin } };

@@ -41,6 +41,16 @@ export function rateLimiterContract(open: () => Promise<{ here: RateLimiter; the
     expect((await opened.here.consume(key, 1, 60)).allowed).toBe(true);
   });
 
+  test('does not count what is given back', async () => {
+    for (let use = 0; use < 5; use++) {
+      expect((await opened.here.consume(key, 2, 60)).remaining).toBe(1);
+      await opened.there.giveBack(key, 60);
+    }
+    await opened.here.consume(key, 2, 60);
+    expect(await opened.there.consume(key, 2, 60)).toMatchObject({ allowed: true, remaining: 0 });
+    expect((await opened.here.consume(key, 2, 60)).allowed).toBe(false);
+  });
+
   test('begins again when the window has ended', async () => {
     await opened.here.consume(key, 1, 1);
     await eventually(async () => (await opened.there.consume(key, 1, 1)).allowed);

@@ -1,0 +1,111 @@
+/** The audit subgraph on a database of its own, with a cache into whose calls a test can step. */
+import { randomUUID } from 'node:crypto';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { Caller, CallerIdentity, Role } from '../../../core/protocol/caller.ts';
+import { sessionKey } from '../../../core/protocol/session.ts';
+import { createInProcessStore, type KeyValueStore } from '../../shared/key-value-store.ts';
+import { createInProcessRateLimiter } from '../../shared/rate-limiter.ts';
+import { NOBODY, asking, identityOf, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
+import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
+import { hashPassword } from '../passwords.ts';
+import { startAudit } from '../subgraph.ts';
+
+export const PASSWORD = 'correct horse battery staple';
+
+export const LOGIN = 'mutation($email: String!, $password: String!) { login(email: $email, password: $password) { token expiresAt user { id email role lastLoginAt } } }';
+export type LoggedIn = { login: { token: string; expiresAt: string; user: { id: string; email: string; role: Role; lastLoginAt: string } } };
+
+export type Person = { readonly id: string; readonly email: string };
+
+export class AuditUnderTest {
+  readonly memory = createInProcessStore();
+  readonly limiter = createInProcessRateLimiter();
+  /** Whether the cache answers. */
+  answering = true;
+  /** Called before each call of the cache, with the call's name and key. */
+  before: (call: string, key: string) => Promise<void> = async () => undefined;
+  /** What is kept, and for how many seconds, in order. */
+  kept: { key: string; ttl: number }[] = [];
+  #addresses = 0;
+
+  private constructor(
+    readonly database: TestDatabase,
+    readonly passwordHash: string,
+  ) {}
+
+  ask: Ask = () => Promise.reject(new Error('not started'));
+  close: () => Promise<void> = async () => undefined;
+
+  static async start(): Promise<AuditUnderTest> {
+    const audit = new AuditUnderTest(await createTestDatabase(), await hashPassword(PASSWORD));
+    const started = await startAudit({ prisma: audit.prisma, sessions: audit.store, limiter: audit.limiter, logger: silent });
+    audit.ask = asking(started.subgraph);
+    audit.close = async () => {
+      await started.close();
+      await audit.database.drop();
+    };
+    return audit;
+  }
+
+  get prisma() {
+    return this.database.database.prisma;
+  }
+
+  readonly store: KeyValueStore = {
+    ...this.memory,
+    get: (key) => this.#call('get', key, () => this.memory.get(key)),
+    set: (key, value, ttl) =>
+      this.#call('set', key, async () => {
+        this.kept.push({ key, ttl });
+        await this.memory.set(key, value, ttl);
+      }),
+    delete: (key) => this.#call('delete', key, () => this.memory.delete(key)),
+    addMember: (key, member, ttl) => this.#call('addMember', key, () => this.memory.addMember(key, member, ttl)),
+    members: (key) => this.#call('members', key, () => this.memory.members(key)),
+    removeMember: (key, member) => this.#call('removeMember', key, () => this.memory.removeMember(key, member)),
+  };
+
+  async #call<T>(name: string, key: string, call: () => Promise<T>): Promise<T> {
+    await this.before(name, key);
+    if (!this.answering) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The cache does not answer; try again.');
+    return call();
+  }
+
+  account(role: Role = 'READ', more: { email?: string; isActive?: boolean; department?: string } = {}) {
+    return this.prisma.user.create({ data: { email: `${randomUUID()}@example.com`, name: 'Ann', passwordHash: this.passwordHash, role, ...more } });
+  }
+
+  /** Addresses of IPv4 that no test has used: what one has failed at is not another's. */
+  newAddress(): string {
+    this.#addresses += 1;
+    return `198.18.${this.#addresses >> 8}.${this.#addresses & 255}`;
+  }
+
+  login(email: string, password = PASSWORD, ipAddress: string | null = this.newAddress()): Promise<Answer<LoggedIn>> {
+    return this.ask<LoggedIn>(identityOf(NOBODY, { ipAddress }), LOGIN, { email, password });
+  }
+
+  /** Signs somebody in: their token, and them as the gateway would name them. */
+  async session(email: string, password = PASSWORD): Promise<{ token: string; caller: Caller; identity: CallerIdentity }> {
+    const { data, errors } = await this.login(email, password);
+    if (errors.length > 0) throw new Error(JSON.stringify(errors));
+    const { token, user: person } = data.login;
+    const caller = user(person.role, person.id, sessionKey(token));
+    return { token, caller, identity: identityOf(caller, { ipAddress: this.newAddress() }) };
+  }
+
+  async isOpen(token: string): Promise<boolean> {
+    return (await this.memory.get(sessionKey(token))) !== null;
+  }
+
+  /** Keys of all sessions that are open. */
+  async openSessions(): Promise<string[]> {
+    const open = await Promise.all(this.kept.map(async ({ key }) => ((await this.memory.get(key)) === null ? [] : [key])));
+    return open.flat().filter((key) => key.startsWith('session:'));
+  }
+
+  async trail() {
+    const rows = await this.prisma.auditLog.findMany({ orderBy: { chainPosition: 'asc' } });
+    return rows.map(({ action, userId, beforeValue, afterValue }) => ({ action, userId, beforeValue, afterValue }));
+  }
+}
