@@ -68,6 +68,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.createExperiment': WRITERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
+  'Subscription.auditTrail': READERS,
 
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,

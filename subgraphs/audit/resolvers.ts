@@ -6,12 +6,14 @@ import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { SignInService } from './sign-in.ts';
+import type { TrailFeed } from './trail-feed.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
 import type { User } from './user.ts';
 
 export interface AuditServices {
   readonly audit: AuditService;
   readonly signIn: SignInService;
+  readonly feed: TrailFeed;
   readonly userById: DataLoader<string, User | null>;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
@@ -19,13 +21,16 @@ export interface AuditServices {
 type Context = SubgraphContext<AuditServices>;
 type PageArguments = { first?: number | null; after?: string | null };
 
-/** Loaders of one request: a list of entities costs one query. */
+/** Loaders that batch but keep nothing: a list of entities costs one query, and a subscription's context lives long. */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
   const byId = <T extends { id: string }>(find: (ids: readonly string[]) => Promise<T[]>) =>
-    new DataLoader<string, T | null>(async (ids) => {
-      const found = new Map((await find(ids)).map((item) => [item.id, item]));
-      return ids.map((id) => found.get(id) ?? null);
-    });
+    new DataLoader<string, T | null>(
+      async (ids) => {
+        const found = new Map((await find([...new Set(ids)])).map((item) => [item.id, item]));
+        return ids.map((id) => found.get(id) ?? null);
+      },
+      { cache: false },
+    );
   return { userById: byId((ids) => audit.usersById(ids)), entryById: byId((ids) => audit.entriesById(ids)) };
 }
 
@@ -66,6 +71,17 @@ export const resolvers: Resolvers = {
   Mutation: {
     login: (_: unknown, { email, password }: { email: string; password: string }, { services, identity }: Context) =>
       services.signIn.login(identity, email, password),
+  },
+
+  Subscription: {
+    auditTrail: {
+      async subscribe(_: unknown, __: unknown, { services }: Context) {
+        const entries = services.feed.follow('now');
+        await entries.established;
+        return entries;
+      },
+      resolve: (entry: TrailEntry) => entry,
+    },
   },
 
   User: {
