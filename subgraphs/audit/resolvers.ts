@@ -4,6 +4,8 @@ import type { Caller } from '../../core/protocol/caller.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import type { DatabaseHealth } from './database-health.ts';
+import type { IntegrityChecks } from './integrity.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { SignInService } from './sign-in.ts';
 import type { TrailFeed } from './trail-feed.ts';
@@ -14,6 +16,8 @@ export interface AuditServices {
   readonly audit: AuditService;
   readonly signIn: SignInService;
   readonly feed: TrailFeed;
+  readonly integrity: IntegrityChecks;
+  readonly databaseHealth: () => Promise<DatabaseHealth>;
   readonly userById: DataLoader<string, User | null>;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
@@ -66,6 +70,8 @@ export const resolvers: Resolvers = {
     },
     auditLogs: (_: unknown, args: PageArguments & { filter?: TrailSearch | null }, { services }: Context) =>
       trail(services, checkTrailSearch(args.filter ?? {}), args),
+    auditIntegrity: (_: unknown, { from = null, to = null }: { from?: Date | null; to?: Date | null }, { services }: Context) => services.integrity.check({ from, to }),
+    databaseHealth: (_: unknown, __: unknown, { services }: Context) => services.databaseHealth(),
   },
 
   Mutation: {

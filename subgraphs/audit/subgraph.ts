@@ -4,6 +4,8 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/bus.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
+import { readDatabaseHealth } from './database-health.ts';
+import { IntegrityChecks } from './integrity.ts';
 import { PartitionKeeper } from './partition-keeper.ts';
 import { Passwords } from './passwords.ts';
 import { auditLoaders, resolvers, type AuditServices } from './resolvers.ts';
@@ -25,10 +27,11 @@ export async function startAudit({ prisma, sessions, bus, logger }: AuditOptions
   const audit = new AuditService(prisma);
   const signIn = new SignInService(prisma, sessions, await Passwords.create());
   const feed = new TrailFeed(prisma, bus, logger);
+  const integrity = new IntegrityChecks(prisma);
   const subgraph = await createSubgraph<AuditServices>({
     name: 'audit',
     resolvers,
-    services: () => ({ audit, signIn, feed, ...auditLoaders(audit) }),
+    services: () => ({ audit, signIn, feed, integrity, databaseHealth: () => readDatabaseHealth(prisma), ...auditLoaders(audit) }),
     logger,
   });
   const partitions = new PartitionKeeper(prisma, logger);
