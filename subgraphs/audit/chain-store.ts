@@ -82,3 +82,26 @@ export async function chainBounds(db: Client, from: Date | null, to: Date | null
   const start = startPosition === null ? BEGINNING : { position: startPosition, hash: startHash ?? '' };
   return { start, head: { position, hash }, highest, before, after };
 }
+
+/** The piece of the chain that a period is. */
+export interface ChainPiece {
+  readonly firstPosition: number;
+  readonly lastPosition: number;
+  /** How many rows there are from the first to the last. */
+  readonly count: number;
+  /** The hash that the first row was chained to. */
+  readonly previousHash: string;
+  readonly lastHash: string;
+}
+
+/** Null where the period has no rows. @param from inclusive  @param to exclusive */
+export async function chainPiece(db: Client, from: Date, to: Date): Promise<ChainPiece | null> {
+  const [row] = await db.$queryRaw<{ [Key in keyof ChainPiece]: ChainPiece[Key] | null }[]>`
+    WITH piece AS (SELECT min(chain_position) AS first, max(chain_position) AS last FROM audit_logs WHERE created_at >= ${from}::timestamptz AND created_at < ${to}::timestamptz)
+    SELECT first::float8 AS "firstPosition", last::float8 AS "lastPosition",
+           (SELECT count(*) FROM audit_logs WHERE chain_position BETWEEN first AND last)::float8 AS count,
+           (SELECT previous_hash FROM audit_logs WHERE chain_position = first ORDER BY id LIMIT 1) AS "previousHash",
+           (SELECT hash FROM audit_logs WHERE chain_position = last ORDER BY id DESC LIMIT 1) AS "lastHash"
+    FROM piece`;
+  return row === undefined || row.firstPosition === null ? null : (row as ChainPiece);
+}
