@@ -49,27 +49,27 @@ function conditions(search: TrailSearch): Prisma.Sql[] {
 
 /** Where a page begins: after this entry. `at` is the text of its time, because a Date has no microseconds. */
 export interface TrailPlace {
-  readonly id: string;
+  readonly position: number;
   readonly at: string;
 }
 
 /**
- * The statement for a page of the trail, newest first. The bound on `created_at` beside the comparison of both columns
+ * The statement for a page of the trail, newest first: in chain order backwards, which is that of time. The bound on `created_at` beside the comparison of both columns
  * is what PostgreSQL can leave out partitions by.
  */
 export function trailQuery(search: TrailSearch, limit: number, after: TrailPlace | null): Prisma.Sql {
   const filters = conditions(search);
   if (after !== null) {
-    filters.push(Prisma.sql`created_at <= ${after.at}::timestamptz`, Prisma.sql`(created_at, id) < (${after.at}::timestamptz, ${after.id}::uuid)`);
+    filters.push(Prisma.sql`created_at <= ${after.at}::timestamptz`, Prisma.sql`(created_at, chain_position) < (${after.at}::timestamptz, ${after.position}::bigint)`);
   }
-  return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at DESC, id DESC LIMIT ${limit}`;
+  return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at DESC, chain_position DESC LIMIT ${limit}`;
 }
 
 /** A page of the trail, newest first, after the entry with id `after`. */
 export async function searchTrail(db: PrismaClient, search: TrailSearch, first: number, after: string | null): Promise<{ entries: TrailEntry[]; more: boolean }> {
   let place: TrailPlace | null = null;
   if (after !== null) {
-    const [last] = await db.$queryRaw<TrailPlace[]>`SELECT id, created_at::text AS at FROM audit_logs WHERE id = ${after}::uuid`;
+    const [last] = await db.$queryRaw<TrailPlace[]>`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${after}::uuid`;
     if (last === undefined) return { entries: [], more: false };
     place = last;
   }
