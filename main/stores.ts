@@ -1,12 +1,14 @@
 /** The stores that the settings name: servers by URL, or the embedded ones in the data folder. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
 import { createInProcessBus, type Bus } from '../subgraphs/shared/bus.ts';
 import { openDatabase, type Database } from '../subgraphs/shared/database/database.ts';
 import { startEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
 import { deployMigrations } from '../subgraphs/shared/database/migrations.ts';
 import { createInProcessStore, type KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
 import { openMetricsStore, type MetricsStore } from '../subgraphs/shared/metrics-store.ts';
+import { createInProcessRateLimiter } from '../subgraphs/shared/rate-limiter.ts';
 import { openRedis } from '../subgraphs/shared/redis.ts';
 import type { Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
@@ -26,10 +28,10 @@ export async function openPostgres(configuration: Configuration, closing: Closin
   return database;
 }
 
-/** Redis, or its two parts in this process. */
-export async function openCache(configuration: Configuration, closing: Closing, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore }> {
+/** Redis, or its parts in this process. */
+export async function openCache(configuration: Configuration, closing: Closing, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore; limiter: RateLimiter }> {
   const { redis } = configuration;
-  const cache = redis === null ? { bus: createInProcessBus(), store: createInProcessStore() } : await openRedis(redis, logger);
+  const cache = redis === null ? { bus: createInProcessBus(), store: createInProcessStore(), limiter: createInProcessRateLimiter() } : await openRedis(redis, logger);
   closing.add(() => Promise.all([cache.bus.close(), cache.store.close()]));
   return cache;
 }

@@ -1,6 +1,7 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 import type { Bus } from './bus.ts';
 import type { KeyValueStore } from './key-value-store.ts';
 import { openRedis } from './redis.ts';
@@ -8,6 +9,7 @@ import { silent } from './testing/asking.ts';
 import { busContract } from './testing/bus-contract.ts';
 import { eventually } from './testing/eventually.ts';
 import { keyValueStoreContract } from './testing/key-value-store-contract.ts';
+import { rateLimiterContract } from './testing/rate-limiter-contract.ts';
 import { openProxy, type SeverableProxy } from './testing/severable-proxy.ts';
 
 const url = process.env['TEST_REDIS_URL'];
@@ -39,16 +41,24 @@ withServer('on a Redis server', () => {
     });
   });
 
+  describe('the rate limiter', () => {
+    rateLimiterContract(async () => {
+      const [here, there] = await two();
+      return { here: here.limiter, there: there.limiter, close: async () => void (await Promise.all([here.store.close(), there.store.close()])) };
+    });
+  });
+
   describe('that goes away and comes back', () => {
     let proxy: SeverableProxy;
     let bus: Bus;
     let store: KeyValueStore;
+    let limiter: RateLimiter;
 
     beforeEach(async () => {
       const target = new URL(url ?? '');
       proxy = await openProxy({ host: target.hostname, port: Number(target.port || 6379) });
       target.host = `127.0.0.1:${proxy.port}`;
-      ({ bus, store } = await openRedis(target.href, silent));
+      ({ bus, store, limiter } = await openRedis(target.href, silent));
     });
 
     afterEach(async () => {
@@ -60,10 +70,17 @@ withServer('on a Redis server', () => {
     test('every command is refused as SERVICE_UNAVAILABLE in the meantime, and works afterwards', async () => {
       proxy.sever();
       await eventually(() => store.ping().then(() => false, () => true));
-      const commands = [() => store.ping(), () => store.get('x'), () => store.set('x', 'y', 1), () => store.delete('x'), () => bus.publish('x', 'y'), () => bus.subscribe('x', () => undefined)];
+      const commands = [() => store.ping(), () => store.get('x'), () => store.set('x', 'y', 1), () => store.delete('x'), () => store.setIfAbsent('x', 'y', 1), () => store.addMember('x', 'y', 1), () => store.members('x'), () => store.removeMember('x', 'y'), () => bus.publish('x', 'y'), () => bus.subscribe('x', () => undefined)];
       for (const command of commands) await expect(command()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } });
       proxy.restore();
       await eventually(() => store.ping().then(() => true, () => false));
+    });
+
+    test('uses are counted here alone in the meantime', async () => {
+      proxy.sever();
+      await eventually(() => store.ping().then(() => false, () => true));
+      expect(await limiter.consume('test-alone', 1, 60)).toMatchObject({ allowed: true, remaining: 0 });
+      expect(await limiter.consume('test-alone', 1, 60)).toMatchObject({ allowed: false });
     });
 
     test('listeners hear again without doing anything', async () => {

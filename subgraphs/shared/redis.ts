@@ -1,11 +1,13 @@
 /**
- * The bus and the key-value store on a Redis server (7.0), shared by all processes of a distributed deployment.
+ * The bus, the key-value store and the rate limiter on a Redis server (7.0), shared by all processes of a distributed deployment.
  */
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { FleetFlagError } from '../../core/errors.ts';
+import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 import type { Bus } from './bus.ts';
 import type { KeyValueStore } from './key-value-store.ts';
+import { createRedisRateLimiter } from './rate-limiter.ts';
 
 /** Keys and channels are shared with whatever else uses the server. */
 const PREFIX = 'fleetflag:';
@@ -27,7 +29,7 @@ export type RedisServer = string | { readonly sentinels: readonly { readonly hos
  *
  * @param target `redis://…` or `rediss://…`, or the sentinels that know where the primary is
  */
-export async function openRedis(target: RedisServer, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore }> {
+export async function openRedis(target: RedisServer, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore; limiter: RateLimiter }> {
   const settings = {
     connectTimeout: 3_000,
     // For a server that takes a command and never answers.
@@ -104,13 +106,23 @@ export async function openRedis(target: RedisServer, logger: Logger): Promise<{ 
       async set(key, value, ttlSeconds) {
         await answered(commands.set(PREFIX + key, value, 'EX', ttlSeconds));
       },
+      setIfAbsent: async (key, value, ttlSeconds) => (await answered(commands.set(PREFIX + key, value, 'EX', ttlSeconds, 'NX'))) === 'OK',
       async delete(key) {
         await answered(commands.del(PREFIX + key));
+      },
+      async addMember(key, member, ttlSeconds) {
+        // Together, so that no set is ever without an end.
+        await answered(commands.multi().sadd(PREFIX + key, member).expire(PREFIX + key, ttlSeconds).exec());
+      },
+      members: (key) => answered(commands.smembers(PREFIX + key)),
+      async removeMember(key, member) {
+        await answered(commands.srem(PREFIX + key, member));
       },
       async ping() {
         await answered(commands.ping());
       },
       close,
     },
+    limiter: createRedisRateLimiter(commands, `${PREFIX}rate`),
   };
 }

@@ -60,4 +60,27 @@ export function keyValueStoreContract(open: () => Promise<readonly [KeyValueStor
     await eventually(async () => (await there.get(short)) === null);
     expect(await there.get(key)).toBe('value');
   });
+
+  test('sets what is absent once, whoever is first, and again when it is gone', async () => {
+    const first = await Promise.all(Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? here : there).setIfAbsent(key, `${index}`, 60)));
+    expect(first.filter(Boolean)).toHaveLength(1);
+    expect(await there.get(key)).toBe(`${first.indexOf(true)}`);
+    await here.delete(key);
+    expect(await there.setIfAbsent(key, 'again', 60)).toBe(true);
+  });
+
+  test('keeps sets, each member once, until they are deleted', async () => {
+    await Promise.all(['a', 'b', 'a', 'c'].map((member) => here.addMember(key, member, 60)));
+    await there.removeMember(key, 'b');
+    await there.removeMember(`${key}x`, 'b');
+    expect((await there.members(key)).sort()).toEqual(['a', 'c']);
+    await there.delete(key);
+    expect(await here.members(key)).toEqual([]);
+  });
+
+  test('a set is gone after the time of its last addition', async () => {
+    await here.addMember(key, 'a', 60);
+    await here.addMember(key, 'b', 1);
+    await eventually(async () => (await there.members(key)).length === 0);
+  });
 }
