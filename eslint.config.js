@@ -38,7 +38,7 @@ export default tseslint.config(
       '@typescript-eslint/require-await': 'off',
     },
   },
-  { files: ['**/*.js'], ...tseslint.configs.disableTypeChecked },
+  { files: ['**/*.{js,mjs}'], ...tseslint.configs.disableTypeChecked },
   {
     files: ['**/*.ts'],
     ignores: ['main/configuration.ts', 'agent/configuration.ts', '**/*.test.ts', '**/testing/**', 'e2e/**', 'benchmarks/**', 'jest.config.ts'],

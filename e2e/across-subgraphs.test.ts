@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { admin as runAdmin } from './harness/admin.ts';
 import { Api, Listener } from './harness/api.ts';
 import { ADMIN, Deployment } from './harness/deployment.ts';
-import { eventually } from './harness/process.ts';
+import { ProjectProcess, eventually } from './harness/process.ts';
 
 const VIN = 'KMHK281HGNU000003';
 let deployment: Deployment;
@@ -101,4 +103,29 @@ test('a vehicle may not listen to another environment, nobody may listen at all,
   await eventually(() => refused.ended, 'the close');
   expect(refused.error).toMatchObject({ code: 4403 });
   await stranger.dispose();
+});
+
+test('who reads the trail sees each change as it happens, can have it checked, and take it elsewhere', async () => {
+  const client = admin.socket();
+  const trail = new Listener(client, 'subscription { auditTrail { action user { email } flag { key name } afterValue hash } }');
+  await new Promise<void>((resolve, reject) => client.subscribe({ query: '{ me { kind } }' }, { next: () => undefined, error: reject, complete: resolve }));
+  for (const name of ['First', 'Second']) await admin.ok('mutation ($name: String!) { updateFlag(key: "one_pedal", input: {name: $name}) { applied } }', { name });
+  await eventually(() => trail.events.length >= 2, 'both entries');
+  type Entry = { auditTrail: { hash: string } };
+  expect(trail.events.map(({ data }) => data)).toMatchObject(
+    ['First', 'Second'].map((name) => ({ auditTrail: { action: 'UPDATE_FLAG', user: { email: ADMIN.email }, flag: { key: 'one_pedal' }, afterValue: { name } } })),
+  );
+  trail.stop();
+  await client.dispose();
+
+  const { auditIntegrity } = await admin.ok<{ auditIntegrity: { headHash: string } }>('{ auditIntegrity { intact firstBrokenId headHash } }');
+  expect(auditIntegrity).toEqual({ intact: true, firstBrokenId: null, headHash: (trail.events[1]?.data as Entry).auditTrail.hash });
+  const { databaseHealth } = await admin.ok<{ databaseHealth: { slowQueries: unknown[]; duplicateIndexes: unknown[] } }>('{ databaseHealth { duplicateIndexes { indexes } slowQueries { query meanMs } tableSizes { table } notes } }');
+  expect(databaseHealth.duplicateIndexes).toEqual([]);
+
+  const file = join(deployment.dataDir, 'trail.jsonl');
+  expect(await runAdmin(deployment, 'audit-export', '--from', '2026-01-01', '--to', '2100-01-01', '--out', file)).toMatchObject({ code: 0, stderr: '' });
+  const verifier = new ProjectProcess(['main/admin/verify-audit-export.mjs', file, '--expect-head', auditIntegrity.headHash], {});
+  expect(await verifier.ended()).toBe(0);
+  expect(verifier.stdout).toContain('Passes through the expected hash');
 });

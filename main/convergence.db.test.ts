@@ -31,8 +31,8 @@ const announcements: Environment[] = [];
 const wire = createInProcessBus();
 const bus: Bus = {
   ...wire,
-  async publish(_channel, environment) {
-    announcements.push(environment as Environment);
+  async publish(channel, environment) {
+    if (channel === FLAGS_CHANGED) announcements.push(environment as Environment);
   },
 };
 

@@ -56,7 +56,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       break;
     }
     case 'audit':
-      started = await startAudit({ prisma, sessions: store, limiter, logger });
+      started = await startAudit({ prisma, sessions: store, bus, limiter, logger });
       break;
   }
   closing.add(() => started.close());

@@ -363,10 +363,10 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     commented: ['delay_ms', 'due_at', 'revision'],
   },
   audit_chain: {
-    columns: { id: 'smallint NOT NULL DEFAULT 1', position: 'bigint NOT NULL DEFAULT 0', hash: HASH },
+    columns: { id: 'smallint NOT NULL DEFAULT 1', position: 'bigint NOT NULL DEFAULT 0', hash: HASH, last_at: TIME },
     constraints: { audit_chain_pkey: 'PRIMARY KEY (id)', audit_chain_id_check: 'CHECK ((id = 1))' },
     indexes: {},
-    commented: ['position', 'hash'],
+    commented: ['position', 'hash', 'last_at'],
   },
 };
 
@@ -374,7 +374,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
 export const FUNCTIONS: Readonly<Record<string, string>> = {
   'create_audit_log_partition()': 'void',
   'create_audit_log_partition_of(date)': 'boolean',
-  'ensure_audit_log_partitions(integer)': 'integer',
-  'detach_expired_audit_log_partitions(integer)': 'SETOF text',
+  'ensure_audit_log_partitions(integer, timestamp with time zone)': 'integer',
+  'detach_expired_audit_log_partition(timestamp with time zone)': 'jsonb',
   'refuse_audit_log_change()': 'trigger',
 };

@@ -48,6 +48,9 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.me': { ...READERS, vehicle: 'always' },
   'Query.users': ADMINS,
   'Query.auditLogs': READERS,
+  // Of those who may read the trail: it reads all of it. A monitor may note the head with an ADMIN key.
+  'Query.auditIntegrity': { ...REVIEWERS, apiKeys: ['ADMIN'] },
+  'Query.databaseHealth': ADMINS,
 
   'Mutation.login': ANYBODY,
   'Mutation.logout': PEOPLE,
@@ -76,6 +79,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.createExperiment': WRITERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
+  'Subscription.auditTrail': READERS,
 
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,

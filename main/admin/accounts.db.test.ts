@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import { Sessions } from '../../subgraphs/audit/sessions.ts';
 import { startAudit } from '../../subgraphs/audit/subgraph.ts';
+import { createInProcessBus } from '../../subgraphs/shared/bus.ts';
 import { createInProcessStore } from '../../subgraphs/shared/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../subgraphs/shared/rate-limiter.ts';
 import { openRedis } from '../../subgraphs/shared/redis.ts';
@@ -24,7 +25,7 @@ let stop: () => Promise<void>;
 beforeAll(async () => {
   database = await createTestDatabase();
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-accounts-'));
-  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), limiter: createInProcessRateLimiter(), logger: silent });
+  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), logger: silent });
   [ask, stop] = [asking(started.subgraph), () => started.close()];
 }, 60_000);
 

@@ -1,10 +1,10 @@
 /** `npm run admin -- export`: an environment's flags as a YAML file (docs/import-export.md). */
-import { open, rename, rm } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { exportEnvironment } from '../../subgraphs/flags/import-service.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { readArguments, type AdminCommand } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
+import { writeWhole } from './whole-file.ts';
 
 export const EXPORT_USAGE = `npm run admin -- export --environment development|staging|production [--file FLAGS.yaml]
     Writes the environment's flags to the file, or to the output (then: npm run --silent admin -- export …).`;
@@ -17,20 +17,6 @@ export const exportCommand: AdminCommand = async (args, configuration, output) =
   });
   const text = await withAdminDatabase(configuration, output, (prisma) => exportEnvironment(prisma, environment));
   if (file === undefined) output.out(text.replace(/\n$/, ''));
-  else await writeWhole(file, text);
+  else await writeWhole(file, [text], { replace: true });
   return 0;
 };
-
-/** An export that fails on a full disk must not have taken the last one away. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const draft = `${path}.${process.pid}.draft`;
-  const file = await open(draft, 'wx');
-  try {
-    await file.writeFile(text);
-    await file.sync();
-    await rename(draft, path);
-  } finally {
-    await file.close();
-    await rm(draft, { force: true });
-  }
-}

@@ -35,17 +35,19 @@ test('it looks again every day, within the hour after a failure, and not after t
     let looks = 0;
     let failing = false;
     const errors: unknown[] = [];
-    // What partition maintenance asks first; it asks for what was detached after it.
+    // What partition maintenance asks first; it asks what is to be detached after it.
     const prisma = {
+      $transaction: (use: (tx: unknown) => unknown) => use(prisma),
+      $executeRaw: async () => 0,
       async $queryRaw([statement = '']: readonly string[]) {
         if (!statement.includes('ensure_audit_log_partitions')) return [];
         looks++;
         if (failing) throw new Error('away');
         return [{ created: 0 }];
       },
-    } as unknown as PrismaClient;
+    };
     const logger = pino({ level: 'error' }, { write: (line: string) => errors.push(JSON.parse(line)) });
-    const keeper = new PartitionKeeper(prisma, logger);
+    const keeper = new PartitionKeeper(prisma as unknown as PrismaClient, logger);
     await keeper.start();
     await jest.advanceTimersByTimeAsync(23 * 3_600_000);
     expect(looks).toBe(1);

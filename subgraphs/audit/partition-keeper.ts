@@ -1,10 +1,13 @@
 /**
  * Keeps the trail's partitions ready, and detaches those that have served their time (database.md, audit_logs). Where
- * pg_cron does the same, nothing is left to do here.
+ * pg_cron makes them, none is left to make here; detaching is always done here, because the trail must say so.
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { maintainAuditPartitions } from '../shared/database/audit-partitions.ts';
+
+/** Tells the time, where it is not the database's. */
+type Clock = () => Date;
 
 const DAY = 24 * 3_600_000;
 const AFTER_FAILURE = 3_600_000;
@@ -17,6 +20,7 @@ export class PartitionKeeper {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly logger: Logger,
+    private readonly clock: Clock | null = null,
   ) {}
 
   /**
@@ -37,7 +41,7 @@ export class PartitionKeeper {
   async #look(): Promise<void> {
     let wait = DAY;
     try {
-      const { created, detached } = await maintainAuditPartitions(this.prisma);
+      const { created, detached } = await maintainAuditPartitions(this.prisma, this.clock?.() ?? null);
       if (created > 0) this.logger.info({ created }, 'Partitions of the audit trail were created');
       if (detached.length > 0) this.logger.warn({ detached }, 'Partitions of the audit trail were detached: archive these tables');
     } catch (error) {

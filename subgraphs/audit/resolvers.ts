@@ -5,12 +5,18 @@ import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import { accountMutations, type AccountServices } from './account-resolvers.ts';
+import type { DatabaseHealth } from './database-health.ts';
+import type { IntegrityChecks } from './integrity.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
+import type { TrailFeed } from './trail-feed.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
 import type { User } from './user.ts';
 
 export interface AuditServices extends AccountServices {
   readonly audit: AuditService;
+  readonly feed: TrailFeed;
+  readonly integrity: IntegrityChecks;
+  readonly databaseHealth: () => Promise<DatabaseHealth>;
   readonly userById: DataLoader<string, User | null>;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
@@ -18,13 +24,16 @@ export interface AuditServices extends AccountServices {
 type Context = SubgraphContext<AuditServices>;
 type PageArguments = { first?: number | null; after?: string | null };
 
-/** Loaders of one request: a list of entities costs one query. */
+/** Loaders that batch but keep nothing: a list of entities costs one query, and a subscription's context lives long. */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
   const byId = <T extends { id: string }>(find: (ids: readonly string[]) => Promise<T[]>) =>
-    new DataLoader<string, T | null>(async (ids) => {
-      const found = new Map((await find(ids)).map((item) => [item.id, item]));
-      return ids.map((id) => found.get(id) ?? null);
-    });
+    new DataLoader<string, T | null>(
+      async (ids) => {
+        const found = new Map((await find([...new Set(ids)])).map((item) => [item.id, item]));
+        return ids.map((id) => found.get(id) ?? null);
+      },
+      { cache: false },
+    );
   return { userById: byId((ids) => audit.usersById(ids)), entryById: byId((ids) => audit.entriesById(ids)) };
 }
 
@@ -60,9 +69,22 @@ export const resolvers: Resolvers = {
     },
     auditLogs: (_: unknown, args: PageArguments & { filter?: TrailSearch | null }, { services }: Context) =>
       trail(services, checkTrailSearch(args.filter ?? {}), args),
+    auditIntegrity: (_: unknown, { from = null, to = null }: { from?: Date | null; to?: Date | null }, { services }: Context) => services.integrity.check({ from, to }),
+    databaseHealth: (_: unknown, __: unknown, { services }: Context) => services.databaseHealth(),
   },
 
   Mutation: { ...accountMutations },
+
+  Subscription: {
+    auditTrail: {
+      async subscribe(_: unknown, __: unknown, { services }: Context) {
+        const entries = services.feed.follow('now');
+        await entries.established;
+        return entries;
+      },
+      resolve: (entry: TrailEntry) => entry,
+    },
+  },
 
   User: {
     __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.userById.load(id.toLowerCase()) : null),

@@ -2,9 +2,12 @@
 import type { Logger } from 'pino';
 import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import type { Bus } from '../shared/bus.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { Accounts } from './accounts.ts';
+import { readDatabaseHealth } from './database-health.ts';
+import { IntegrityChecks } from './integrity.ts';
 import { PartitionKeeper } from './partition-keeper.ts';
 import { Passwords } from './passwords.ts';
 import { auditLoaders, resolvers, type AuditServices } from './resolvers.ts';
@@ -12,6 +15,7 @@ import { AuditService } from './service.ts';
 import { Sessions } from './sessions.ts';
 import { SignInService } from './sign-in.ts';
 import { SignInThrottle } from './sign-in-throttle.ts';
+import { TrailFeed } from './trail-feed.ts';
 
 export interface AuditOptions {
   readonly prisma: PrismaClient;
@@ -19,23 +23,34 @@ export interface AuditOptions {
   readonly sessions: KeyValueStore;
   /** Counts failed sign-ins. */
   readonly limiter: RateLimiter;
+  /** Tells that the trail has grown. */
+  readonly bus: Bus;
   readonly logger: Logger;
 }
 
 /** Starts the subgraph: it keeps the trail's partitions ready from here on, until `close`. */
-export async function startAudit({ prisma, sessions: store, limiter, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startAudit({ prisma, sessions: store, limiter, bus, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const audit = new AuditService(prisma);
   const passwords = await Passwords.create();
   const sessions = new Sessions(store);
   const signIn = new SignInService(prisma, sessions, passwords, new SignInThrottle(limiter, store));
   const accounts = new Accounts(prisma, sessions, passwords);
+  const feed = new TrailFeed(prisma, bus, logger);
+  const integrity = new IntegrityChecks(prisma);
   const subgraph = await createSubgraph<AuditServices>({
     name: 'audit',
     resolvers,
-    services: () => ({ audit, signIn, accounts, ...auditLoaders(audit) }),
+    services: () => ({ audit, signIn, accounts, feed, integrity, databaseHealth: () => readDatabaseHealth(prisma), ...auditLoaders(audit) }),
     logger,
   });
   const partitions = new PartitionKeeper(prisma, logger);
+  await feed.start();
   await partitions.start();
-  return { subgraph, close: () => partitions.close() };
+  return {
+    subgraph,
+    async close() {
+      await feed.close();
+      await partitions.close();
+    },
+  };
 }

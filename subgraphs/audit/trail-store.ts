@@ -5,7 +5,10 @@ import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 /** One entry of the trail. */
 export interface TrailEntry {
   readonly id: string;
+  /** Place in the chain, from 1. */
+  readonly position: number;
   readonly userId: string | null;
+  readonly apiKeyId: string | null;
   readonly flagId: string | null;
   readonly action: string;
   readonly beforeValue: JsonValue;
@@ -29,7 +32,7 @@ export interface TrailSearch {
   readonly to?: Date | null | undefined;
 }
 
-const COLUMNS = Prisma.sql`id, user_id AS "userId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
+const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
   host(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId", created_at AS "createdAt", hash`;
 
 function conditions(search: TrailSearch): Prisma.Sql[] {
@@ -46,27 +49,27 @@ function conditions(search: TrailSearch): Prisma.Sql[] {
 
 /** Where a page begins: after this entry. `at` is the text of its time, because a Date has no microseconds. */
 export interface TrailPlace {
-  readonly id: string;
+  readonly position: number;
   readonly at: string;
 }
 
 /**
- * The statement for a page of the trail, newest first. The bound on `created_at` beside the comparison of both columns
+ * The statement for a page of the trail, newest first: in chain order backwards, which is that of time. The bound on `created_at` beside the comparison of both columns
  * is what PostgreSQL can leave out partitions by.
  */
 export function trailQuery(search: TrailSearch, limit: number, after: TrailPlace | null): Prisma.Sql {
   const filters = conditions(search);
   if (after !== null) {
-    filters.push(Prisma.sql`created_at <= ${after.at}::timestamptz`, Prisma.sql`(created_at, id) < (${after.at}::timestamptz, ${after.id}::uuid)`);
+    filters.push(Prisma.sql`created_at <= ${after.at}::timestamptz`, Prisma.sql`(created_at, chain_position) < (${after.at}::timestamptz, ${after.position}::bigint)`);
   }
-  return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at DESC, id DESC LIMIT ${limit}`;
+  return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at DESC, chain_position DESC LIMIT ${limit}`;
 }
 
 /** A page of the trail, newest first, after the entry with id `after`. */
 export async function searchTrail(db: PrismaClient, search: TrailSearch, first: number, after: string | null): Promise<{ entries: TrailEntry[]; more: boolean }> {
   let place: TrailPlace | null = null;
   if (after !== null) {
-    const [last] = await db.$queryRaw<TrailPlace[]>`SELECT id, created_at::text AS at FROM audit_logs WHERE id = ${after}::uuid`;
+    const [last] = await db.$queryRaw<TrailPlace[]>`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${after}::uuid`;
     if (last === undefined) return { entries: [], more: false };
     place = last;
   }
@@ -82,4 +85,17 @@ export async function countTrail(db: PrismaClient, search: TrailSearch): Promise
 
 export async function findEntries(db: PrismaClient, ids: readonly string[]): Promise<TrailEntry[]> {
   return db.$queryRaw<TrailEntry[]>`SELECT ${COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
+}
+
+/** The position of the chain's last entry; 0 where there is none. */
+export async function headPosition(db: PrismaClient): Promise<number> {
+  const [head] = await db.$queryRaw<{ position: number }[]>`SELECT position::float8 AS position FROM audit_chain WHERE id = 1`;
+  if (head === undefined) throw new Error('audit_chain has no head');
+  return head.position;
+}
+
+/** The first `limit` entries with positions above `after`, up to `last`, in chain order. */
+export async function entriesBetween(db: PrismaClient, after: number, last: number, limit: number): Promise<TrailEntry[]> {
+  return db.$queryRaw<TrailEntry[]>`
+    SELECT ${COLUMNS} FROM audit_logs WHERE chain_position > ${after}::bigint AND chain_position <= ${last}::bigint ORDER BY chain_position LIMIT ${limit}`;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Prisma } from '../../prisma/generated/client.ts';
+import { createInProcessBus } from '../shared/bus.ts';
 import { createInProcessStore } from '../shared/key-value-store.ts';
 import { createInProcessRateLimiter } from '../shared/rate-limiter.ts';
 import { NOBODY, asking, refusal, silent, user, type Answer, type Ask } from '../shared/testing/asking.ts';
@@ -73,7 +74,7 @@ let entries: Record<'old' | 'same' | 'micro' | 'later' | 'newest', string>;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), limiter: createInProcessRateLimiter(), logger: silent });
+  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
   [ann, bob] = [await newUser('ann'), await newUser('bob')];
@@ -98,6 +99,27 @@ describe('the trail', () => {
     const found = await pages({}, first);
     expect(found.flat()).toEqual([newest, later, micro, same, old]);
     expect(found.slice(0, -1).every((page) => page.length === first)).toBe(true);
+  });
+
+  test('shows what happened within one instant in the order of the chain, and each old entry once while new ones come', async () => {
+    const filter = { action: 'SET_MAINTENANCE' };
+    const at = time(june + 1_000);
+    const old: string[] = [];
+    while (old.length < 6) old.unshift(await insert({ at, ...filter }));
+    const seen: string[] = [];
+    let after: string | null = null;
+    do {
+      const { data }: Answer<Logs> = await ask<Logs>(READ, LOGS, { filter, first: 2, after });
+      seen.push(...data.auditLogs.nodes.map(({ id }) => id));
+      after = data.auditLogs.pageInfo.hasNextPage ? data.auditLogs.pageInfo.endCursor : null;
+      await insert({ at, ...filter });
+      await insert({ at: time(june + 2_000), ...filter });
+    } while (after !== null);
+    expect(seen).toEqual(old);
+    await prisma().$transaction(async (tx) => {
+      await tx.$executeRaw`SET LOCAL session_replication_role = replica`;
+      await tx.$executeRaw`DELETE FROM audit_logs WHERE action = ${filter.action}`;
+    });
   });
 
   test('filters by person, flag, action and time', async () => {
@@ -198,7 +220,7 @@ describe('a long trail', () => {
   });
 
   const planOf = async (search: TrailSearch, at: number | null): Promise<string> => {
-    const rows = await prisma().$queryRaw<{ 'QUERY PLAN': string }[]>(Prisma.sql`EXPLAIN ${trailQuery(search, 101, at === null ? null : { id: randomUUID(), at: time(at) })}`);
+    const rows = await prisma().$queryRaw<{ 'QUERY PLAN': string }[]>(Prisma.sql`EXPLAIN ${trailQuery(search, 101, at === null ? null : { position: 10_000, at: time(at) })}`);
     return rows.map((row) => row['QUERY PLAN']).join('\n');
   };
   /** This month's partition is the one that is long. */

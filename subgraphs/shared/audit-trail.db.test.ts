@@ -58,7 +58,7 @@ async function expectIntact(): Promise<AuditLog[]> {
     expect([Number(row.chainPosition), row.previousHash, row.hash]).toEqual([index + 1, previousHash, recomputed(row)]);
     previousHash = row.hash;
   }
-  expect(await prisma.auditChain.findUniqueOrThrow({ where: { id: 1 } })).toEqual({ id: 1, position: BigInt(all.length), hash: previousHash });
+  expect(await prisma.auditChain.findUniqueOrThrow({ where: { id: 1 } })).toEqual({ id: 1, position: BigInt(all.length), hash: previousHash, lastAt: all.at(-1)?.createdAt ?? null });
   return all;
 }
 
@@ -108,6 +108,16 @@ test('a transaction that is rolled back leaves neither a row nor a gap', async (
   await expect(failing).rejects.toThrow('after all not');
   await append({ action: 'ENABLE_FLAG' });
   expect((await rows()).map(({ action, chainPosition }) => [action, Number(chainPosition)])).toEqual([['ENABLE_FLAG', start + 1]]);
+  await expectIntact();
+});
+
+test('time never goes back along the chain, whatever the clock does', async () => {
+  const { prisma } = testDatabase.database;
+  const ahead = new Date(Math.floor(Date.now()) + 3_600_000);
+  await prisma.auditChain.update({ where: { id: 1 }, data: { lastAt: ahead } });
+  await append({ action: 'ENABLE_FLAG' });
+  await append({ action: 'DISABLE_FLAG' });
+  expect((await rows()).map(({ createdAt }) => createdAt)).toEqual([ahead, ahead]);
   await expectIntact();
 });
 

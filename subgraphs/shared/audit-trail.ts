@@ -52,6 +52,9 @@ export function auditHash(previousHash: string, content: HashedContent): string 
   return createHash('sha256').update(`${previousHash}\n${canonicalJson(content)}`).digest('hex');
 }
 
+/** The bus channel that says that the trail has grown, for whoever follows it; the message is empty. */
+export const TRAIL_APPENDED = 'trail-appended';
+
 /** In characters. Far more than browsers send; keeps a hostile header out of the trail. */
 const MAX_USER_AGENT = 500;
 
@@ -71,11 +74,13 @@ function storableAddress(address: string | null): string | null {
  */
 export async function appendAudit(tx: Prisma.TransactionClient, identity: CallerIdentity, entry: AuditEntry): Promise<void> {
   const { caller, origin } = identity;
-  // The address comes back in PostgreSQL's spelling: the hash must be over what will be read again.
-  const [head] = await tx.$queryRaw<{ position: bigint; hash: string; address: string | null }[]>`
-    SELECT position, hash, host(${storableAddress(origin.ipAddress)}::inet) AS address FROM audit_chain WHERE id = 1 FOR UPDATE`;
+  // The address comes back in PostgreSQL's spelling: the hash must be over what will be read again. The time is the
+  // database's, for all writers, and never before the last row's: a month is one piece of the chain.
+  const [head] = await tx.$queryRaw<{ position: bigint; hash: string; address: string | null; createdAt: Date }[]>`
+    SELECT position, hash, host(${storableAddress(origin.ipAddress)}::inet) AS address, GREATEST(date_trunc('milliseconds', clock_timestamp()), last_at) AS "createdAt"
+    FROM audit_chain WHERE id = 1 FOR UPDATE`;
   if (head === undefined) throw new Error('audit_chain has no head');
-  const createdAt = new Date();
+  const { createdAt } = head;
   const content: HashedContent = {
     id: randomUUID(),
     position: Number(head.position) + 1,
@@ -100,5 +105,5 @@ export async function appendAudit(tx: Prisma.TransactionClient, identity: Caller
       VALUES (${id}::uuid, ${userId}::uuid, ${apiKeyId}::uuid, ${flagId}::uuid, ${action}, ${json(content.beforeValue)}::jsonb, ${json(content.afterValue)}::jsonb,
               ${ipAddress}::inet, ${userAgent}, ${requestId}::uuid, ${createdAt}, ${position}, ${head.hash}, ${hash})
     )
-    UPDATE audit_chain SET position = ${position}, hash = ${hash} WHERE id = 1`;
+    UPDATE audit_chain SET position = ${position}, hash = ${hash}, last_at = ${createdAt} WHERE id = 1`;
 }

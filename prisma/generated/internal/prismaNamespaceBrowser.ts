@@ -162,7 +162,8 @@ export type AuditLogScalarFieldEnum = (typeof AuditLogScalarFieldEnum)[keyof typ
 export const AuditChainScalarFieldEnum = {
   id: 'id',
   position: 'position',
-  hash: 'hash'
+  hash: 'hash',
+  lastAt: 'lastAt'
 } as const
 
 export type AuditChainScalarFieldEnum = (typeof AuditChainScalarFieldEnum)[keyof typeof AuditChainScalarFieldEnum]

@@ -40,18 +40,21 @@ export type AuditChainMinAggregateOutputType = {
   id: number | null
   position: bigint | null
   hash: string | null
+  lastAt: Date | null
 }
 
 export type AuditChainMaxAggregateOutputType = {
   id: number | null
   position: bigint | null
   hash: string | null
+  lastAt: Date | null
 }
 
 export type AuditChainCountAggregateOutputType = {
   id: number
   position: number
   hash: number
+  lastAt: number
   _all: number
 }
 
@@ -70,18 +73,21 @@ export type AuditChainMinAggregateInputType = {
   id?: true
   position?: true
   hash?: true
+  lastAt?: true
 }
 
 export type AuditChainMaxAggregateInputType = {
   id?: true
   position?: true
   hash?: true
+  lastAt?: true
 }
 
 export type AuditChainCountAggregateInputType = {
   id?: true
   position?: true
   hash?: true
+  lastAt?: true
   _all?: true
 }
 
@@ -175,6 +181,7 @@ export type AuditChainGroupByOutputType = {
   id: number
   position: bigint
   hash: string
+  lastAt: Date | null
   _count: AuditChainCountAggregateOutputType | null
   _avg: AuditChainAvgAggregateOutputType | null
   _sum: AuditChainSumAggregateOutputType | null
@@ -204,12 +211,14 @@ export type AuditChainWhereInput = {
   id?: Prisma.IntFilter<"AuditChain"> | number
   position?: Prisma.BigIntFilter<"AuditChain"> | bigint | number
   hash?: Prisma.StringFilter<"AuditChain"> | string
+  lastAt?: Prisma.DateTimeNullableFilter<"AuditChain"> | Date | string | null
 }
 
 export type AuditChainOrderByWithRelationInput = {
   id?: Prisma.SortOrder
   position?: Prisma.SortOrder
   hash?: Prisma.SortOrder
+  lastAt?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type AuditChainWhereUniqueInput = Prisma.AtLeast<{
@@ -219,12 +228,14 @@ export type AuditChainWhereUniqueInput = Prisma.AtLeast<{
   NOT?: Prisma.AuditChainWhereInput | Prisma.AuditChainWhereInput[]
   position?: Prisma.BigIntFilter<"AuditChain"> | bigint | number
   hash?: Prisma.StringFilter<"AuditChain"> | string
+  lastAt?: Prisma.DateTimeNullableFilter<"AuditChain"> | Date | string | null
 }, "id">
 
 export type AuditChainOrderByWithAggregationInput = {
   id?: Prisma.SortOrder
   position?: Prisma.SortOrder
   hash?: Prisma.SortOrder
+  lastAt?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.AuditChainCountOrderByAggregateInput
   _avg?: Prisma.AuditChainAvgOrderByAggregateInput
   _max?: Prisma.AuditChainMaxOrderByAggregateInput
@@ -239,54 +250,63 @@ export type AuditChainScalarWhereWithAggregatesInput = {
   id?: Prisma.IntWithAggregatesFilter<"AuditChain"> | number
   position?: Prisma.BigIntWithAggregatesFilter<"AuditChain"> | bigint | number
   hash?: Prisma.StringWithAggregatesFilter<"AuditChain"> | string
+  lastAt?: Prisma.DateTimeNullableWithAggregatesFilter<"AuditChain"> | Date | string | null
 }
 
 export type AuditChainCreateInput = {
   id?: number
   position?: bigint | number
   hash: string
+  lastAt?: Date | string | null
 }
 
 export type AuditChainUncheckedCreateInput = {
   id?: number
   position?: bigint | number
   hash: string
+  lastAt?: Date | string | null
 }
 
 export type AuditChainUpdateInput = {
   id?: Prisma.IntFieldUpdateOperationsInput | number
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   hash?: Prisma.StringFieldUpdateOperationsInput | string
+  lastAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type AuditChainUncheckedUpdateInput = {
   id?: Prisma.IntFieldUpdateOperationsInput | number
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   hash?: Prisma.StringFieldUpdateOperationsInput | string
+  lastAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type AuditChainCreateManyInput = {
   id?: number
   position?: bigint | number
   hash: string
+  lastAt?: Date | string | null
 }
 
 export type AuditChainUpdateManyMutationInput = {
   id?: Prisma.IntFieldUpdateOperationsInput | number
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   hash?: Prisma.StringFieldUpdateOperationsInput | string
+  lastAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type AuditChainUncheckedUpdateManyInput = {
   id?: Prisma.IntFieldUpdateOperationsInput | number
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   hash?: Prisma.StringFieldUpdateOperationsInput | string
+  lastAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type AuditChainCountOrderByAggregateInput = {
   id?: Prisma.SortOrder
   position?: Prisma.SortOrder
   hash?: Prisma.SortOrder
+  lastAt?: Prisma.SortOrder
 }
 
 export type AuditChainAvgOrderByAggregateInput = {
@@ -298,12 +318,14 @@ export type AuditChainMaxOrderByAggregateInput = {
   id?: Prisma.SortOrder
   position?: Prisma.SortOrder
   hash?: Prisma.SortOrder
+  lastAt?: Prisma.SortOrder
 }
 
 export type AuditChainMinOrderByAggregateInput = {
   id?: Prisma.SortOrder
   position?: Prisma.SortOrder
   hash?: Prisma.SortOrder
+  lastAt?: Prisma.SortOrder
 }
 
 export type AuditChainSumOrderByAggregateInput = {
@@ -317,27 +339,31 @@ export type AuditChainSelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   id?: boolean
   position?: boolean
   hash?: boolean
+  lastAt?: boolean
 }, ExtArgs["result"]["auditChain"]>
 
 export type AuditChainSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
   position?: boolean
   hash?: boolean
+  lastAt?: boolean
 }, ExtArgs["result"]["auditChain"]>
 
 export type AuditChainSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
   position?: boolean
   hash?: boolean
+  lastAt?: boolean
 }, ExtArgs["result"]["auditChain"]>
 
 export type AuditChainSelectScalar = {
   id?: boolean
   position?: boolean
   hash?: boolean
+  lastAt?: boolean
 }
 
-export type AuditChainOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "position" | "hash", ExtArgs["result"]["auditChain"]>
+export type AuditChainOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "position" | "hash" | "lastAt", ExtArgs["result"]["auditChain"]>
 
 export type $AuditChainPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "AuditChain"
@@ -346,6 +372,7 @@ export type $AuditChainPayload<ExtArgs extends runtime.Types.Extensions.Internal
     id: number
     position: bigint
     hash: string
+    lastAt: Date | null
   }, ExtArgs["result"]["auditChain"]>
   composites: {}
 }
@@ -772,6 +799,7 @@ export interface AuditChainFieldRefs {
   readonly id: Prisma.FieldRef<"AuditChain", 'Int'>
   readonly position: Prisma.FieldRef<"AuditChain", 'BigInt'>
   readonly hash: Prisma.FieldRef<"AuditChain", 'String'>
+  readonly lastAt: Prisma.FieldRef<"AuditChain", 'DateTime'>
 }
     
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller, CallerIdentity, Role } from '../../../core/protocol/caller.ts';
 import { sessionKey } from '../../../core/protocol/session.ts';
+import { createInProcessBus } from '../../shared/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/rate-limiter.ts';
 import { NOBODY, asking, identityOf, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
@@ -38,7 +39,7 @@ export class AuditUnderTest {
 
   static async start(): Promise<AuditUnderTest> {
     const audit = new AuditUnderTest(await createTestDatabase(), await hashPassword(PASSWORD));
-    const started = await startAudit({ prisma: audit.prisma, sessions: audit.store, limiter: audit.limiter, logger: silent });
+    const started = await startAudit({ prisma: audit.prisma, sessions: audit.store, bus: createInProcessBus(), limiter: audit.limiter, logger: silent });
     audit.ask = asking(started.subgraph);
     audit.close = async () => {
       await started.close();

@@ -131,20 +131,12 @@ test('audit rows can be neither changed nor removed, in the table or in a partit
   expect(await one(`SELECT count(*) AS value FROM audit_logs WHERE user_id = '${userId}'`)).toBe('1');
 });
 
-test('partitions wholly older than 7 years are detached with their rows, which stay append-only; a younger one is not', async () => {
+test('a partition that others may still be chained to is not detached', async () => {
   const [old, young] = [await partitionName(-7 * 12 - 2), await partitionName(-7 * 12)];
   const day = (name: string) => `${name.slice(-7).replace('_', '-')}-01`;
   await client.query('SELECT create_audit_log_partition_of($1), create_audit_log_partition_of($2)', [day(old), day(young)]);
+  // Positions that other rows above have, too.
   await insertRow(`${day(old)} 12:00:00+00`);
-
-  const rounds = await Promise.all([1, 2, 3].map(() => maintainAuditPartitions(testDatabase.database.prisma)));
-  expect(rounds.map(({ created }) => created)).toEqual([0, 0, 0]);
-  expect(rounds.flatMap(({ detached }) => detached)).toEqual([old]);
-  expect(await partitions()).not.toContain(old);
-  expect(await partitions()).toContain(young);
-  expect(await one(`SELECT count(*) AS value FROM ${old}`)).toBe('1');
-  for (const statement of [`UPDATE ${old} SET user_agent = 'x'`, `DELETE FROM ${old}`, `TRUNCATE ${old}`]) {
-    await expect(client.query(statement)).rejects.toThrow('append-only');
-  }
-  await expect(client.query('SELECT detach_expired_audit_log_partitions(6)')).rejects.toThrow('kept 7 years at least');
+  await expect(maintainAuditPartitions(testDatabase.database.prisma)).rejects.toThrow(`${old} is not the beginning of the chain`);
+  expect(await partitions()).toContain(old);
 });

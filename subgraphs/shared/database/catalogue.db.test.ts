@@ -69,5 +69,5 @@ test('no two indexes of a table have the same columns, classes, expressions and 
 
 test('the chain of audit rows begins at position 0 with 64 zeros', async () => {
   const head = await testDatabase.database.prisma.auditChain.findMany();
-  expect(head).toEqual([{ id: 1, position: 0n, hash: '0'.repeat(64) }]);
+  expect(head).toEqual([{ id: 1, position: 0n, hash: '0'.repeat(64), lastAt: null }]);
 });
