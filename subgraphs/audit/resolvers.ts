@@ -1,18 +1,18 @@
 /** GraphQL to domain and back, for the audit subgraph; no logic of its own. */
-import DataLoader from 'dataloader';
+import type DataLoader from 'dataloader';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import { apiKeyResolvers, type ApiKeyServices } from './api-key-resolvers.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { SignInService } from './sign-in.ts';
+import { loaderById } from './loader-by-id.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
-import type { User } from './user.ts';
 
-export interface AuditServices {
+export interface AuditServices extends ApiKeyServices {
   readonly audit: AuditService;
   readonly signIn: SignInService;
-  readonly userById: DataLoader<string, User | null>;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
 
@@ -21,12 +21,7 @@ type PageArguments = { first?: number | null; after?: string | null };
 
 /** Loaders of one request: a list of entities costs one query. */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
-  const byId = <T extends { id: string }>(find: (ids: readonly string[]) => Promise<T[]>) =>
-    new DataLoader<string, T | null>(async (ids) => {
-      const found = new Map((await find(ids)).map((item) => [item.id, item]));
-      return ids.map((id) => found.get(id) ?? null);
-    });
-  return { userById: byId((ids) => audit.usersById(ids)), entryById: byId((ids) => audit.entriesById(ids)) };
+  return { userById: loaderById((ids) => audit.usersById(ids)), entryById: loaderById((ids) => audit.entriesById(ids)) };
 }
 
 async function trail(services: AuditServices, search: TrailSearch, args: PageArguments) {
@@ -40,7 +35,7 @@ function viewer(caller: Caller, services: AuditServices) {
     case 'user':
       return { kind: 'USER', role: caller.role, user: caller.userId === null ? null : services.userById.load(caller.userId) };
     case 'apiKey':
-      return { kind: 'API_KEY', role: caller.role };
+      return { kind: 'API_KEY', role: caller.role, apiKey: caller.apiKeyId === null ? null : services.apiKeyById.load(caller.apiKeyId) };
     case 'vehicle':
       return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
     case 'nobody':
@@ -51,8 +46,10 @@ function viewer(caller: Caller, services: AuditServices) {
 
 export const resolvers: Resolvers = {
   Environment: ENUMS.Environment,
+  ApiKey: apiKeyResolvers.ApiKey,
 
   Query: {
+    ...apiKeyResolvers.Query,
     me: (_: unknown, __: unknown, { identity, services }: Context) => viewer(identity.caller, services),
     async users(_: unknown, args: PageArguments, { services }: Context) {
       const page = readPage(args);
@@ -64,6 +61,7 @@ export const resolvers: Resolvers = {
   },
 
   Mutation: {
+    ...apiKeyResolvers.Mutation,
     login: (_: unknown, { email, password }: { email: string; password: string }, { services, identity }: Context) =>
       services.signIn.login(identity, email, password),
   },
@@ -81,6 +79,7 @@ export const resolvers: Resolvers = {
   AuditLog: {
     __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.entryById.load(id.toLowerCase()) : null),
     user: ({ userId }: TrailEntry, _: unknown, { services }: Context) => (userId === null ? null : services.userById.load(userId)),
+    apiKey: ({ apiKeyId }: TrailEntry, _: unknown, { services }: Context) => (apiKeyId === null ? null : services.apiKeyById.load(apiKeyId)),
     flag: ({ flagId }: TrailEntry) => (flagId === null ? null : { id: flagId }),
   },
 };

@@ -6,6 +6,7 @@ import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 export interface TrailEntry {
   readonly id: string;
   readonly userId: string | null;
+  readonly apiKeyId: string | null;
   readonly flagId: string | null;
   readonly action: string;
   readonly beforeValue: JsonValue;
@@ -29,7 +30,7 @@ export interface TrailSearch {
   readonly to?: Date | null | undefined;
 }
 
-const COLUMNS = Prisma.sql`id, user_id AS "userId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
+const COLUMNS = Prisma.sql`id, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
   host(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId", created_at AS "createdAt", hash`;
 
 function conditions(search: TrailSearch): Prisma.Sql[] {

@@ -1,0 +1,9 @@
+import DataLoader from 'dataloader';
+
+/** A loader of one request: what is asked for one by one is read with one call of `find`, which leaves out what is not there. */
+export function loaderById<T extends { id: string }>(find: (ids: readonly string[]) => Promise<readonly T[]>): DataLoader<string, T | null> {
+  return new DataLoader(async (ids) => {
+    const found = new Map((await find(ids)).map((item) => [item.id, item]));
+    return ids.map((id) => found.get(id) ?? null);
+  });
+}
