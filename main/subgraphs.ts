@@ -54,7 +54,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       break;
     }
     case 'audit':
-      started = await startAudit({ prisma, sessions: store, logger });
+      started = await startAudit({ prisma, sessions: store, bus, logger });
       break;
   }
   closing.add(() => started.close());

@@ -73,6 +73,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.revokeApiKey': KEEPERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
+  'Subscription.auditTrail': READERS,
 
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,

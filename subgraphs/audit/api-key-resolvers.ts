@@ -15,7 +15,7 @@ export interface ApiKeyServices {
 
 type Context = SubgraphContext<ApiKeyServices>;
 
-/** Loaders of one request: a gateway asks for many keys at once. */
+/** Loaders: a gateway asks for many keys at once. */
 export function apiKeyLoaders(apiKeys: ApiKeyService): Pick<ApiKeyServices, 'apiKeyById' | 'credentialByHash'> {
   return {
     apiKeyById: loaderById((ids) => apiKeys.byId(ids)),

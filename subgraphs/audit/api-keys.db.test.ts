@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { apiKeyHash, isApiKey } from '../../core/protocol/api-key.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import { createInProcessBus } from '../shared/bus.ts';
 import { createInProcessStore } from '../shared/key-value-store.ts';
 import { asking, identityOf, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
@@ -37,7 +38,7 @@ const prisma = () => database.database.prisma;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), logger: silent });
+  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
   ({ id: adminId } = await prisma().user.create({ data: { email: 'ann@example.com', name: 'Ann', passwordHash: 'x', role: 'ADMIN' } }));

@@ -5,21 +5,23 @@ import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import { apiKeyResolvers, type ApiKeyServices } from './api-key-resolvers.ts';
+import { loaderById } from './loader-by-id.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { SignInService } from './sign-in.ts';
-import { loaderById } from './loader-by-id.ts';
+import type { TrailFeed } from './trail-feed.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
 
 export interface AuditServices extends ApiKeyServices {
   readonly audit: AuditService;
   readonly signIn: SignInService;
+  readonly feed: TrailFeed;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
 
 type Context = SubgraphContext<AuditServices>;
 type PageArguments = { first?: number | null; after?: string | null };
 
-/** Loaders of one request: a list of entities costs one query. */
+/** Loaders that batch but keep nothing: a list of entities costs one query, and a subscription's context lives long. */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
   return { userById: loaderById((ids) => audit.usersById(ids)), entryById: loaderById((ids) => audit.entriesById(ids)) };
 }
@@ -64,6 +66,17 @@ export const resolvers: Resolvers = {
     ...apiKeyResolvers.Mutation,
     login: (_: unknown, { email, password }: { email: string; password: string }, { services, identity }: Context) =>
       services.signIn.login(identity, email, password),
+  },
+
+  Subscription: {
+    auditTrail: {
+      async subscribe(_: unknown, __: unknown, { services }: Context) {
+        const entries = services.feed.follow('now');
+        await entries.established;
+        return entries;
+      },
+      resolve: (entry: TrailEntry) => entry,
+    },
   },
 
   User: {

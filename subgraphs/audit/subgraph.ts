@@ -1,6 +1,7 @@
 /** The audit subgraph (accounts, sessions, the trail), put together from its parts. */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import type { Bus } from '../shared/bus.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { apiKeyLoaders } from './api-key-resolvers.ts';
@@ -10,26 +11,37 @@ import { Passwords } from './passwords.ts';
 import { auditLoaders, resolvers, type AuditServices } from './resolvers.ts';
 import { AuditService } from './service.ts';
 import { SignInService } from './sign-in.ts';
+import { TrailFeed } from './trail-feed.ts';
 
 export interface AuditOptions {
   readonly prisma: PrismaClient;
   /** Where sessions are kept; the gateway reads them there. */
   readonly sessions: KeyValueStore;
+  /** Tells that the trail has grown. */
+  readonly bus: Bus;
   readonly logger: Logger;
 }
 
 /** Starts the subgraph: it keeps the trail's partitions ready from here on, until `close`. */
-export async function startAudit({ prisma, sessions, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startAudit({ prisma, sessions, bus, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const audit = new AuditService(prisma);
   const apiKeys = new ApiKeyService(prisma);
   const signIn = new SignInService(prisma, sessions, await Passwords.create());
+  const feed = new TrailFeed(prisma, bus, logger);
   const subgraph = await createSubgraph<AuditServices>({
     name: 'audit',
     resolvers,
-    services: () => ({ audit, signIn, apiKeys, ...auditLoaders(audit), ...apiKeyLoaders(apiKeys) }),
+    services: () => ({ audit, signIn, apiKeys, feed, ...auditLoaders(audit), ...apiKeyLoaders(apiKeys) }),
     logger,
   });
   const partitions = new PartitionKeeper(prisma, logger);
+  await feed.start();
   await partitions.start();
-  return { subgraph, close: () => partitions.close() };
+  return {
+    subgraph,
+    async close() {
+      await feed.close();
+      await partitions.close();
+    },
+  };
 }
