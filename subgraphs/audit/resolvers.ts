@@ -5,6 +5,7 @@ import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import { apiKeyResolvers, type ApiKeyServices } from './api-key-resolvers.ts';
+import type { EndedCredential, EndedCredentials } from './ended-credentials.ts';
 import { loaderById } from './loader-by-id.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { SignInService } from './sign-in.ts';
@@ -15,6 +16,7 @@ export interface AuditServices extends ApiKeyServices {
   readonly audit: AuditService;
   readonly signIn: SignInService;
   readonly feed: TrailFeed;
+  readonly ended: EndedCredentials;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
 
@@ -76,6 +78,10 @@ export const resolvers: Resolvers = {
         return entries;
       },
       resolve: (entry: TrailEntry) => entry,
+    },
+    endedCredentials: {
+      subscribe: (_: unknown, { after }: { after?: number | null }, { services }: Context) => services.ended.follow(after ?? null),
+      resolve: (ended: EndedCredential) => ended,
     },
   },
 

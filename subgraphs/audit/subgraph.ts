@@ -6,6 +6,7 @@ import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { apiKeyLoaders } from './api-key-resolvers.ts';
 import { ApiKeyService } from './api-key-service.ts';
+import { EndedCredentials } from './ended-credentials.ts';
 import { PartitionKeeper } from './partition-keeper.ts';
 import { Passwords } from './passwords.ts';
 import { auditLoaders, resolvers, type AuditServices } from './resolvers.ts';
@@ -28,10 +29,11 @@ export async function startAudit({ prisma, sessions, bus, logger }: AuditOptions
   const apiKeys = new ApiKeyService(prisma);
   const signIn = new SignInService(prisma, sessions, await Passwords.create());
   const feed = new TrailFeed(prisma, bus, logger);
+  const ended = new EndedCredentials(prisma, feed);
   const subgraph = await createSubgraph<AuditServices>({
     name: 'audit',
     resolvers,
-    services: () => ({ audit, signIn, apiKeys, feed, ...auditLoaders(audit), ...apiKeyLoaders(apiKeys) }),
+    services: () => ({ audit, signIn, apiKeys, feed, ended, ...auditLoaders(audit), ...apiKeyLoaders(apiKeys) }),
     logger,
   });
   const partitions = new PartitionKeeper(prisma, logger);
