@@ -6,6 +6,8 @@ import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
 import { ApiKeyDirectory } from './auth/api-key-directory.ts';
 import { authenticate, credentialsOf, type FindSession } from './auth/authenticate.ts';
 import { authorizeOperation } from './auth/authorize.ts';
+import { keepRechecking, type EndedSessions } from './auth/credentials-in-use.ts';
+import { followEndedCredentials, isConcerned } from './auth/ended-credentials.ts';
 import { FailedCredentials } from './auth/failed-credentials.ts';
 import { compose, type Subgraphs } from './composition/supergraph.ts';
 import type { GatewayLogger } from './context.ts';
@@ -17,6 +19,7 @@ import { createSubscriptionServer, type SubscriptionCounters } from './subscript
 export interface GatewayOptions {
   readonly subgraphs: Subgraphs;
   readonly findSession: FindSession;
+  readonly endedSessions: EndedSessions;
   readonly vehicleTokens: VehicleTokens;
   /** The public signing keys (RFC 7517), for `/.well-known/jwks.json`. */
   readonly publicKeys: () => Promise<unknown>;
@@ -89,10 +92,21 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
 
   await app.listen({ host: options.host, port: options.port });
+  const stopFollowing = followEndedCredentials(
+    subgraphs.audit,
+    (ended) => {
+      if (ended.apiKeyId !== null) apiKeys.end(ended.apiKeyId);
+      subscriptions.disconnect((identity) => isConcerned(ended, identity));
+    },
+    logger,
+  );
+  const stopRechecking = keepRechecking({ sockets: subscriptions, endedSessions: options.endedSessions, apiKeys });
   return {
     port: (app.server.address() as AddressInfo).port,
     counters: () => subscriptions.counters(),
     async close(spread) {
+      stopFollowing();
+      stopRechecking();
       await subscriptions.close(spread);
       await app.close();
       await graphql.apollo.stop();

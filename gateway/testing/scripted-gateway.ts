@@ -4,6 +4,7 @@ import { createVehicleTokens, type VehicleTokens } from '../../core/protocol/veh
 import type { FindSession } from '../auth/authenticate.ts';
 import type { Subgraphs } from '../composition/supergraph.ts';
 import { startGateway, type GatewayOptions } from '../gateway.ts';
+import { EventSource } from '../subscriptions/testing/event-source.ts';
 
 export const SECRET = 'a-secret-of-more-than-32-characters-x';
 export const VIN = 'KMHK281HGNU000001';
@@ -23,6 +24,8 @@ export class ScriptedGateway {
   readonly vehicleTokens: VehicleTokens = createVehicleTokens(SECRET);
   /** What every subgraph answers. */
   answer: (request: SubgraphRequest) => Promise<SubgraphResponse> = async () => ({ data: null });
+  /** What every subscription of every subgraph gives. */
+  readonly events = new EventSource<SubgraphResponse>();
   ready: Record<string, boolean> = {};
   /** "ffs_writer" is a user with WRITE; nothing else is known. */
   findSession: FindSession = async (token) =>
@@ -35,6 +38,7 @@ export class ScriptedGateway {
     const gateway = await startGateway({
       subgraphs: Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, scripted.#connection(name)])) as unknown as Subgraphs,
       findSession: (token) => scripted.findSession(token),
+      endedSessions: async () => new Set(),
       vehicleTokens: scripted.vehicleTokens,
       publicKeys: async () => ({ keys: [{ kid: 'k1' }] }),
       readiness: async () => ({ sessions: scripted.ready['sessions'] ?? true }),
@@ -57,9 +61,7 @@ export class ScriptedGateway {
         this.asked.push({ name, ...request });
         return this.answer(request);
       },
-      subscribe: () => {
-        throw new Error('not part of these tests');
-      },
+      subscribe: () => this.events.iterate(() => true),
       ready: async () => this.ready[name] ?? true,
       close: async () => undefined,
     };
