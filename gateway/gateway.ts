@@ -3,8 +3,12 @@ import type { AddressInfo } from 'node:net';
 import { Kind } from 'graphql';
 import { FleetFlagError } from '../core/errors.ts';
 import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
+import { ApiKeyDirectory } from './auth/api-key-directory.ts';
 import { authenticate, credentialsOf, type FindSession } from './auth/authenticate.ts';
 import { authorizeOperation } from './auth/authorize.ts';
+import { keepRechecking, type EndedSessions } from './auth/credentials-in-use.ts';
+import { followEndedCredentials, isConcerned } from './auth/ended-credentials.ts';
+import { FailedCredentials } from './auth/failed-credentials.ts';
 import { compose, type Subgraphs } from './composition/supergraph.ts';
 import type { GatewayLogger } from './context.ts';
 import { answerTo } from './http/error-answer.ts';
@@ -18,6 +22,7 @@ import { createSubscriptionServer, type SubscriptionCounters } from './subscript
 export interface GatewayOptions {
   readonly subgraphs: Subgraphs;
   readonly findSession: FindSession;
+  readonly endedSessions: EndedSessions;
   readonly vehicleTokens: VehicleTokens;
   /** The public signing keys (RFC 7517), for `/.well-known/jwks.json`. */
   readonly publicKeys: () => Promise<unknown>;
@@ -45,12 +50,14 @@ export interface Gateway {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { subgraphs, findSession, vehicleTokens, logger } = options;
   const originOf = originReader(options.trustedProxies);
+  const apiKeys = new ApiKeyDirectory(subgraphs.audit);
+  const sources = { findSession, apiKeys, vehicleTokens, failures: new FailedCredentials() };
   const composition = compose(subgraphs);
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger });
 
   const app = createRoutes({
     graphql,
-    authenticate: async (credentials) => (await authenticate(credentials, findSession, vehicleTokens)).caller,
+    authenticate: async (credentials, { ipAddress }) => (await authenticate(credentials, ipAddress, sources)).caller,
     publicKeys: options.publicKeys,
     async readiness() {
       const names = Object.keys(subgraphs) as (keyof Subgraphs)[];
@@ -65,14 +72,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const subscriptions = createSubscriptionServer({
     schema: () => composition,
     subgraphs,
-    authenticate: async (params, { headers }) => {
+    authenticate: async (params, { headers, origin }) => {
       const inPayload = credentialsOf(params);
       const { authorization, 'x-api-key': apiKey } = headers;
       // Browsers cannot set headers on a websocket; programs may.
       const credentials = inPayload.authorization === undefined && inPayload.apiKey === undefined ? { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined } : inPayload;
-      const { caller, expiresAt } = await authenticate(credentials, findSession, vehicleTokens);
+      const { caller, expiresAt, credential } = await authenticate(credentials, origin.ipAddress, sources);
       if (caller.kind === 'nobody') throw new FleetFlagError('UNAUTHENTICATED', 'connection_init carries no credentials.');
-      return { caller, ...(expiresAt !== null && { expiresAt }) };
+      return { caller, ...(expiresAt !== null && { expiresAt }), ...(credential !== null && { credential }) };
     },
     authorize({ document, operationName, variables }, caller) {
       const operation = document.definitions.find(
@@ -96,10 +103,21 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
 
   await app.listen({ host: options.host, port: options.port });
+  const stopFollowing = followEndedCredentials(
+    subgraphs.audit,
+    (ended) => {
+      if (ended.apiKeyId !== null) apiKeys.end(ended.apiKeyId);
+      subscriptions.disconnect((identity) => isConcerned(ended, identity));
+    },
+    logger,
+  );
+  const stopRechecking = keepRechecking({ sockets: subscriptions, endedSessions: options.endedSessions, apiKeys });
   return {
     port: (app.server.address() as AddressInfo).port,
     counters: () => subscriptions.counters(),
     async close(spread) {
+      stopFollowing();
+      stopRechecking();
       await subscriptions.close(spread);
       await app.close();
       await graphql.apollo.stop();

@@ -7,7 +7,7 @@ import { startGateway, type Gateway } from '../gateway/gateway.ts';
 import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
 import type { Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
-import { sessionsIn } from './sessions.ts';
+import { endedSessionsIn, sessionsIn } from './sessions.ts';
 import { answers } from './stores.ts';
 
 export interface GatewayParts {
@@ -28,6 +28,7 @@ export async function openGateway(configuration: Configuration, parts: GatewayPa
   const gateway = await startGateway({
     subgraphs: Object.fromEntries(connections.map((connection) => [connection.name, connection])) as unknown as Subgraphs,
     findSession: sessionsIn(store),
+    endedSessions: endedSessionsIn(store),
     vehicleTokens,
     publicKeys,
     readiness: async () => ({ sessions: await answers(() => store.ping()) }),

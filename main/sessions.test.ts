@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../core/errors.ts';
 import { SESSION_SECONDS, newSessionToken, sessionKey, type SessionRecord } from '../core/protocol/session.ts';
 import { createInProcessStore, type KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
-import { sessionsIn } from './sessions.ts';
+import { endedSessionsIn, sessionsIn } from './sessions.ts';
 
 let store: KeyValueStore;
 beforeEach(() => {
@@ -43,5 +43,21 @@ describe('a session', () => {
   test('is neither there nor not while the store does not answer', async () => {
     const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis is not available.');
     await expect(sessionsIn({ ...store, get: () => Promise.reject(unavailable) })(newSessionToken())).rejects.toBe(unavailable);
+  });
+});
+
+describe('sessions in use', () => {
+  test('that the store has no more have ended, of however many are asked for', async () => {
+    const kept = await Promise.all(Array.from({ length: 150 }, () => session(60_000)));
+    const keys = kept.map(({ token }) => sessionKey(token));
+    expect(await endedSessionsIn(store)(keys)).toEqual(new Set());
+    const ended = [keys[3], keys[120]].map(String);
+    await Promise.all(ended.map((key) => store.delete(key)));
+    expect(await endedSessionsIn(store)(keys)).toEqual(new Set(ended));
+  });
+
+  test('have not ended because the store does not answer', async () => {
+    const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis is not available.');
+    await expect(endedSessionsIn({ ...store, get: () => Promise.reject(unavailable) })(['session:x'])).rejects.toBe(unavailable);
   });
 });

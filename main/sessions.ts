@@ -1,5 +1,6 @@
 /** Finding a session for the gateway, in the store where the audit subgraph's sign-in has put it. */
 import type { FindSession } from '../gateway/auth/authenticate.ts';
+import type { EndedSessions } from '../gateway/auth/credentials-in-use.ts';
 import { sessionKey, type SessionRecord } from '../core/protocol/session.ts';
 import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
 
@@ -11,5 +12,20 @@ export function sessionsIn(store: KeyValueStore): FindSession {
     const { userId, role, expiresAt } = JSON.parse(text) as SessionRecord;
     const end = new Date(expiresAt);
     return end > new Date() ? { caller: { kind: 'user', userId, role, sessionKey: key }, expiresAt: end } : null;
+  };
+}
+
+/** Sessions that are asked for at once: enough to be quick, too few to hold up others. */
+const BATCH = 100;
+
+export function endedSessionsIn(store: KeyValueStore): EndedSessions {
+  return async (keys) => {
+    const ended = new Set<string>();
+    for (let from = 0; from < keys.length; from += BATCH) {
+      const batch = keys.slice(from, from + BATCH);
+      const texts = await Promise.all(batch.map((key) => store.get(key)));
+      texts.forEach((text, index) => text === null && ended.add(batch[index] ?? ''));
+    }
+    return ended;
   };
 }

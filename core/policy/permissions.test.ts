@@ -5,7 +5,7 @@ import { PERMISSIONS, refusalOf } from './permissions.ts';
 const VIN = 'KMH1234567890ABCD';
 const nobody: Caller = { kind: 'nobody' };
 const user = (role: 'ADMIN' | 'WRITE' | 'READ' | 'SAFETY'): Caller => ({ kind: 'user', userId: 'u1', role, sessionKey: null });
-const apiKey = (role: 'ADMIN' | 'WRITE' | 'READ'): Caller => ({ kind: 'apiKey', apiKeyId: 'k1', role });
+const apiKey = (role: 'ADMIN' | 'WRITE' | 'READ'): Caller => ({ kind: 'apiKey', apiKeyId: 'k1', role, rateLimitPerMin: 60 });
 const vehicle: Caller = { kind: 'vehicle', vin: VIN, environment: 'production' };
 
 function refusal(field: string, caller: Caller, args: Record<string, unknown> = {}): string | null {
@@ -48,6 +48,14 @@ describe('refusalOf', () => {
     ['Rule.rollout', vehicle, 'FORBIDDEN'],
     ['Query.users', user('ADMIN'), null],
     ['Query.users', user('WRITE'), 'FORBIDDEN'],
+    ['Query.apiKeys', user('ADMIN'), null],
+    ['Query.apiKeys', apiKey('ADMIN'), null],
+    ['Query.apiKeys', apiKey('WRITE'), 'FORBIDDEN'],
+    ['Query.apiKeys', user('SAFETY'), 'FORBIDDEN'],
+    ['Mutation.createApiKey', user('ADMIN'), null],
+    ['Mutation.createApiKey', user('WRITE'), 'FORBIDDEN'],
+    ['Mutation.createApiKey', apiKey('ADMIN'), 'FORBIDDEN'],
+    ['Mutation.revokeApiKey', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Query.me', vehicle, null],
     ['Mutation.logout', user('READ'), null],
     ['Mutation.logout', apiKey('ADMIN'), 'FORBIDDEN'],

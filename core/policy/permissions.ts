@@ -28,8 +28,8 @@ const REVIEWERS = { nobody: false, users: ['SAFETY', 'ADMIN'], apiKeys: [], vehi
 const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
 /** What only somebody with an account has: a session, a password. */
 const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
-/** Who makes and changes accounts. No key: one that leaks must not be able to make people, who outlive its revocation. */
-const ACCOUNT_KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
+/** Who gives and takes credentials and accounts. No key: one that leaks must not make others, or people, who outlive its revocation. */
+const KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
 const ANYBODY = { nobody: true, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'always' } as const satisfies Permission;
 /** What gateways ask for themselves (fields that are `@inaccessible`). */
 const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gateway: true } as const satisfies Permission;
@@ -51,12 +51,13 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   // Of those who may read the trail: it reads all of it. A monitor may note the head with an ADMIN key.
   'Query.auditIntegrity': { ...REVIEWERS, apiKeys: ['ADMIN'] },
   'Query.databaseHealth': ADMINS,
+  'Query.apiKeys': ADMINS,
 
   'Mutation.login': ANYBODY,
   'Mutation.logout': PEOPLE,
   'Mutation.changePassword': PEOPLE,
-  'Mutation.createUser': ACCOUNT_KEEPERS,
-  'Mutation.updateUser': ACCOUNT_KEEPERS,
+  'Mutation.createUser': KEEPERS,
+  'Mutation.updateUser': KEEPERS,
   'Mutation.createFlag': WRITERS,
   'Mutation.updateFlag': WRITERS,
   'Mutation.enableFlag': WRITERS,
@@ -77,6 +78,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.registerVehicles': WRITERS,
   'Mutation.issueVehicleToken': WRITERS,
   'Mutation.createExperiment': WRITERS,
+  'Mutation.createApiKey': KEEPERS,
+  'Mutation.revokeApiKey': KEEPERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
   'Subscription.auditTrail': READERS,
@@ -90,6 +93,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
 
   // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs in.
   User: { ...READERS, nobody: true },
+  ApiKey: READERS,
   'Flag.history': READERS,
   'Flag.changeRequests': READERS,
   ChangeRequest: READERS,

@@ -16,7 +16,7 @@ import { requestIdOf } from './request-origin.ts';
 
 export interface RoutesOptions {
   readonly graphql: GraphqlServer;
-  readonly authenticate: (credentials: Credentials) => Promise<Caller>;
+  readonly authenticate: (credentials: Credentials, origin: RequestOrigin) => Promise<Caller>;
   /** The public signing keys (RFC 7517). */
   readonly publicKeys: () => Promise<unknown>;
   /** Each part that a request may need, and whether it answers. */
@@ -67,7 +67,7 @@ export function createRoutes({ graphql, authenticate, publicKeys, readiness, ori
       async context(request): Promise<GatewayContext> {
         const origin = { ...originOf(request.raw), requestId: request.id };
         try {
-          const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') });
+          const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') }, origin);
           return { identity: { caller, origin } };
         } catch (error) {
           const { message, extensions } = clientError(error as Error, origin.requestId);

@@ -73,6 +73,8 @@ export interface SubscriptionServer {
   /** Takes over an HTTP upgrade whose path has been checked. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   counters(): SubscriptionCounters;
+  /** Who the open sockets belong to; those that have not said it yet are left out. */
+  identities(): Iterable<AuthenticatedCaller>;
   /** Closes the sockets that `concerned` names with 4403, as when a session or token is revoked; gives their number. */
   disconnect(concerned: (identity: AuthenticatedCaller) => boolean): number;
   /** Closes all sockets with 1012 spread over at most `spread` milliseconds, terminates what does not close, ends all upstreams. */
@@ -233,6 +235,9 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       let operations = 0;
       for (const connection of connections) operations += connection.operations.size;
       return { ...counters, ...shared.counts(), sockets: connections.size, operations };
+    },
+    *identities() {
+      for (const { identity, open } of connections) if (identity !== null && open) yield identity;
     },
     disconnect(concerned) {
       let count = 0;

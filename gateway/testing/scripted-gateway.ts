@@ -43,6 +43,7 @@ export class ScriptedGateway {
     const gateway = await startGateway({
       subgraphs: Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, scripted.#connection(name)])) as unknown as Subgraphs,
       findSession: (token) => scripted.findSession(token),
+      endedSessions: async () => new Set(),
       vehicleTokens: scripted.vehicleTokens,
       publicKeys: async () => ({ keys: [{ kid: 'k1' }] }),
       readiness: async () => ({ sessions: scripted.ready['sessions'] ?? true }),

@@ -61,7 +61,7 @@ describe('making an account', () => {
 
   test('and changing one is for administrators who are people', async () => {
     const { id } = await audit.account();
-    const others = [user('READ'), user('WRITE'), user('SAFETY'), { kind: 'apiKey', apiKeyId: null, role: 'ADMIN' }, { kind: 'vehicle', vin: null, environment: 'staging' }] as const;
+    const others = [user('READ'), user('WRITE'), user('SAFETY'), { kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null }, { kind: 'vehicle', vin: null, environment: 'staging' }] as const;
     for (const caller of others) expect([refusal(await create({}, caller)), refusal(await update(id, { name: 'Y' }, caller))]).toEqual([{ code: 'FORBIDDEN' }, { code: 'FORBIDDEN' }]);
     expect(refusal(await create({}, NOBODY))).toEqual({ code: 'UNAUTHENTICATED' });
   });

@@ -184,10 +184,10 @@ describe('Query.auditIntegrity', () => {
   afterAll(() => close());
 
   test('is for SAFETY and ADMIN, and for no vehicle or partner', async () => {
-    for (const caller of [user('SAFETY'), user('ADMIN'), { kind: 'apiKey', apiKeyId: randomUUID(), role: 'ADMIN' } as const]) {
+    for (const caller of [user('SAFETY'), user('ADMIN'), { kind: 'apiKey', apiKeyId: randomUUID(), role: 'ADMIN', rateLimitPerMin: null } as const]) {
       expect(await ask(caller, QUERY)).toEqual({ data: { auditIntegrity: { intact: true, checked: 12, firstBrokenId: null, fault: null, headHash: row(12).hash } }, errors: [] });
     }
-    for (const caller of [user('READ'), user('WRITE'), { kind: 'apiKey', apiKeyId: randomUUID(), role: 'READ' } as const]) {
+    for (const caller of [user('READ'), user('WRITE'), { kind: 'apiKey', apiKeyId: randomUUID(), role: 'READ', rateLimitPerMin: null } as const]) {
       expect(refusal(await ask(caller, QUERY))).toEqual({ code: 'FORBIDDEN' });
     }
   });

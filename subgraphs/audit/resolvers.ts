@@ -1,23 +1,25 @@
 /** GraphQL to domain and back, for the audit subgraph; no logic of its own. */
-import DataLoader from 'dataloader';
+import type DataLoader from 'dataloader';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import { accountMutations, type AccountServices } from './account-resolvers.ts';
+import { apiKeyResolvers, type ApiKeyServices } from './api-key-resolvers.ts';
 import type { DatabaseHealth } from './database-health.ts';
+import type { EndedCredential, EndedCredentials } from './ended-credentials.ts';
 import type { IntegrityChecks } from './integrity.ts';
+import { loaderById } from './loader-by-id.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { TrailFeed } from './trail-feed.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
-import type { User } from './user.ts';
 
-export interface AuditServices extends AccountServices {
+export interface AuditServices extends AccountServices, ApiKeyServices {
   readonly audit: AuditService;
   readonly feed: TrailFeed;
   readonly integrity: IntegrityChecks;
   readonly databaseHealth: () => Promise<DatabaseHealth>;
-  readonly userById: DataLoader<string, User | null>;
+  readonly ended: EndedCredentials;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
 
@@ -26,15 +28,7 @@ type PageArguments = { first?: number | null; after?: string | null };
 
 /** Loaders that batch but keep nothing: a list of entities costs one query, and a subscription's context lives long. */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
-  const byId = <T extends { id: string }>(find: (ids: readonly string[]) => Promise<T[]>) =>
-    new DataLoader<string, T | null>(
-      async (ids) => {
-        const found = new Map((await find([...new Set(ids)])).map((item) => [item.id, item]));
-        return ids.map((id) => found.get(id) ?? null);
-      },
-      { cache: false },
-    );
-  return { userById: byId((ids) => audit.usersById(ids)), entryById: byId((ids) => audit.entriesById(ids)) };
+  return { userById: loaderById((ids) => audit.usersById(ids)), entryById: loaderById((ids) => audit.entriesById(ids)) };
 }
 
 async function trail(services: AuditServices, search: TrailSearch, args: PageArguments) {
@@ -48,7 +42,7 @@ function viewer(caller: Caller, services: AuditServices) {
     case 'user':
       return { kind: 'USER', role: caller.role, user: caller.userId === null ? null : services.userById.load(caller.userId) };
     case 'apiKey':
-      return { kind: 'API_KEY', role: caller.role };
+      return { kind: 'API_KEY', role: caller.role, apiKey: caller.apiKeyId === null ? null : services.apiKeyById.load(caller.apiKeyId) };
     case 'vehicle':
       return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
     case 'nobody':
@@ -59,8 +53,10 @@ function viewer(caller: Caller, services: AuditServices) {
 
 export const resolvers: Resolvers = {
   Environment: ENUMS.Environment,
+  ApiKey: apiKeyResolvers.ApiKey,
 
   Query: {
+    ...apiKeyResolvers.Query,
     me: (_: unknown, __: unknown, { identity, services }: Context) => viewer(identity.caller, services),
     async users(_: unknown, args: PageArguments, { services }: Context) {
       const page = readPage(args);
@@ -73,7 +69,7 @@ export const resolvers: Resolvers = {
     databaseHealth: (_: unknown, __: unknown, { services }: Context) => services.databaseHealth(),
   },
 
-  Mutation: { ...accountMutations },
+  Mutation: { ...accountMutations, ...apiKeyResolvers.Mutation },
 
   Subscription: {
     auditTrail: {
@@ -83,6 +79,10 @@ export const resolvers: Resolvers = {
         return entries;
       },
       resolve: (entry: TrailEntry) => entry,
+    },
+    endedCredentials: {
+      subscribe: (_: unknown, { after }: { after?: number | null }, { services }: Context) => services.ended.follow(after ?? null),
+      resolve: (ended: EndedCredential) => ended,
     },
   },
 
@@ -99,6 +99,7 @@ export const resolvers: Resolvers = {
   AuditLog: {
     __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.entryById.load(id.toLowerCase()) : null),
     user: ({ userId }: TrailEntry, _: unknown, { services }: Context) => (userId === null ? null : services.userById.load(userId)),
+    apiKey: ({ apiKeyId }: TrailEntry, _: unknown, { services }: Context) => (apiKeyId === null ? null : services.apiKeyById.load(apiKeyId)),
     flag: ({ flagId }: TrailEntry) => (flagId === null ? null : { id: flagId }),
   },
 };

@@ -47,7 +47,7 @@ describe('signing out', () => {
 
   test('is for sessions: not for nobody, a key, or everybody of a role', async () => {
     expect(refusal(await audit.ask(NOBODY, LOGOUT))).toEqual({ code: 'UNAUTHENTICATED' });
-    expect(refusal(await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'ADMIN' }, LOGOUT))).toEqual({ code: 'FORBIDDEN' });
+    expect(refusal(await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null }, LOGOUT))).toEqual({ code: 'FORBIDDEN' });
     expect(refusal(await audit.ask(user('READ'), LOGOUT))).toEqual({ code: 'FORBIDDEN' });
   });
 

@@ -221,7 +221,7 @@ test('me says who is calling', async () => {
   const { id } = await account('me@example.com');
   const nothing = { role: null, vin: null, environment: null, user: null };
   expect((await audit.ask(user('READ', id), query)).data).toEqual({ me: { ...nothing, kind: 'USER', role: 'READ', user: { email: 'me@example.com' } } });
-  expect((await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE' }, query)).data).toEqual({ me: { ...nothing, kind: 'API_KEY', role: 'WRITE' } });
+  expect((await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE', rateLimitPerMin: null }, query)).data).toEqual({ me: { ...nothing, kind: 'API_KEY', role: 'WRITE' } });
   const vehicle = { kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' } as const;
   expect((await audit.ask(vehicle, query)).data).toEqual({ me: { ...nothing, kind: 'VEHICLE', vin: vehicle.vin, environment: 'STAGING' } });
   expect(refusal(await audit.ask(NOBODY, query))).toEqual({ code: 'UNAUTHENTICATED' });

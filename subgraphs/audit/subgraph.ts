@@ -6,7 +6,10 @@ import type { Bus } from '../shared/bus.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { Accounts } from './accounts.ts';
+import { apiKeyLoaders } from './api-key-resolvers.ts';
+import { ApiKeyService } from './api-key-service.ts';
 import { readDatabaseHealth } from './database-health.ts';
+import { EndedCredentials } from './ended-credentials.ts';
 import { IntegrityChecks } from './integrity.ts';
 import { PartitionKeeper } from './partition-keeper.ts';
 import { Passwords } from './passwords.ts';
@@ -35,12 +38,19 @@ export async function startAudit({ prisma, sessions: store, limiter, bus, logger
   const sessions = new Sessions(store);
   const signIn = new SignInService(prisma, sessions, passwords, new SignInThrottle(limiter, store));
   const accounts = new Accounts(prisma, sessions, passwords);
+  const apiKeys = new ApiKeyService(prisma);
   const feed = new TrailFeed(prisma, bus, logger);
+  const ended = new EndedCredentials(prisma, feed);
   const integrity = new IntegrityChecks(prisma);
   const subgraph = await createSubgraph<AuditServices>({
     name: 'audit',
     resolvers,
-    services: () => ({ audit, signIn, accounts, feed, integrity, databaseHealth: () => readDatabaseHealth(prisma), ...auditLoaders(audit) }),
+    services: () => ({
+      ...{ audit, signIn, accounts, apiKeys, feed, ended, integrity },
+      databaseHealth: () => readDatabaseHealth(prisma),
+      ...auditLoaders(audit),
+      ...apiKeyLoaders(apiKeys),
+    }),
     logger,
   });
   const partitions = new PartitionKeeper(prisma, logger);
