@@ -5,7 +5,7 @@ import { PERMISSIONS, refusalOf } from './permissions.ts';
 const VIN = 'KMH1234567890ABCD';
 const nobody: Caller = { kind: 'nobody' };
 const user = (role: 'ADMIN' | 'WRITE' | 'READ' | 'SAFETY'): Caller => ({ kind: 'user', userId: 'u1', role });
-const apiKey = (role: 'ADMIN' | 'WRITE' | 'READ'): Caller => ({ kind: 'apiKey', apiKeyId: 'k1', role });
+const apiKey = (role: 'ADMIN' | 'WRITE' | 'READ'): Caller => ({ kind: 'apiKey', apiKeyId: 'k1', role, rateLimitPerMin: 60 });
 const vehicle: Caller = { kind: 'vehicle', vin: VIN, environment: 'production' };
 
 function refusal(field: string, caller: Caller, args: Record<string, unknown> = {}): string | null {

@@ -6,7 +6,7 @@ describe('permissionScope', () => {
     [{ kind: 'nobody' }, { kind: 'nobody' }],
     [{ kind: 'gateway' }, { kind: 'gateway' }],
     [{ kind: 'user', userId: 'u1', role: 'SAFETY' }, { kind: 'user', userId: null, role: 'SAFETY' }],
-    [{ kind: 'apiKey', apiKeyId: 'k1', role: 'READ' }, { kind: 'apiKey', apiKeyId: null, role: 'READ' }],
+    [{ kind: 'apiKey', apiKeyId: 'k1', role: 'READ', rateLimitPerMin: 60 }, { kind: 'apiKey', apiKeyId: null, role: 'READ', rateLimitPerMin: null }],
     [{ kind: 'vehicle', vin: 'KMH1234567890ABCD', environment: 'staging' }, { kind: 'vehicle', vin: null, environment: 'staging' }],
   ])('keeps of %j what decides what it may see', (caller, scope) => {
     expect(permissionScope(caller)).toEqual(scope);

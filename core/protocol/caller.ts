@@ -1,7 +1,7 @@
 /**
  * Who is calling, as the gateway found out and as every subgraph is told.
  *
- * A caller with a null identity (`userId`, `vin`) stands for everybody of that permission scope: shared
+ * A caller with a null identity (`userId`, `apiKeyId`, `vin`) stands for everybody of that permission scope: shared
  * subscriptions run under it, because their result goes to all who may see the same.
  */
 import type { Environment } from '../model.ts';
@@ -22,6 +22,8 @@ export interface ApiKeyCaller {
   readonly kind: 'apiKey';
   readonly apiKeyId: string | null;
   readonly role: ApiKeyRole;
+  /** Operations a minute, over all gateways; null in a permission scope: how often a key may ask does not decide what it sees. */
+  readonly rateLimitPerMin: number | null;
 }
 export interface VehicleCaller {
   readonly kind: 'vehicle';
@@ -60,7 +62,7 @@ export function permissionScope(caller: Caller): Caller {
     case 'user':
       return { kind: 'user', userId: null, role: caller.role };
     case 'apiKey':
-      return { kind: 'apiKey', apiKeyId: null, role: caller.role };
+      return { kind: 'apiKey', apiKeyId: null, role: caller.role, rateLimitPerMin: null };
     case 'vehicle':
       return { kind: 'vehicle', vin: null, environment: caller.environment };
   }

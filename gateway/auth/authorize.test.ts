@@ -58,8 +58,8 @@ describe('an operation', () => {
     ['SAFETY writes', user('SAFETY'), ENABLE, 'FORBIDDEN'],
     ['SAFETY pulls a kill switch', user('SAFETY'), KILL, null],
     ['ADMIN lists users', user('ADMIN'), USERS, null],
-    ['a READ key reads', { kind: 'apiKey', apiKeyId: 'k', role: 'READ' }, FLAG, null],
-    ['a READ key writes', { kind: 'apiKey', apiKeyId: 'k', role: 'READ' }, ENABLE, 'FORBIDDEN'],
+    ['a READ key reads', { kind: 'apiKey', apiKeyId: 'k', role: 'READ', rateLimitPerMin: 60 }, FLAG, null],
+    ['a READ key writes', { kind: 'apiKey', apiKeyId: 'k', role: 'READ', rateLimitPerMin: 60 }, ENABLE, 'FORBIDDEN'],
     ['a vehicle reads flags', VEHICLE, FLAG, 'FORBIDDEN'],
     ['a vehicle pulls a kill switch', VEHICLE, KILL, 'FORBIDDEN'],
   ])('when %s', (_what, caller, query, expected) => {

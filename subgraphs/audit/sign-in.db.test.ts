@@ -191,7 +191,7 @@ test('me says who is calling', async () => {
   const { id } = await account('me@example.com');
   const nothing = { role: null, vin: null, environment: null, user: null };
   expect((await ask(user('READ', id), query)).data).toEqual({ me: { ...nothing, kind: 'USER', role: 'READ', user: { email: 'me@example.com' } } });
-  expect((await ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE' }, query)).data).toEqual({ me: { ...nothing, kind: 'API_KEY', role: 'WRITE' } });
+  expect((await ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE', rateLimitPerMin: null }, query)).data).toEqual({ me: { ...nothing, kind: 'API_KEY', role: 'WRITE' } });
   const vehicle = { kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' } as const;
   expect((await ask(vehicle, query)).data).toEqual({ me: { ...nothing, kind: 'VEHICLE', vin: vehicle.vin, environment: 'STAGING' } });
   expect(refusal(await ask(NOBODY, query))).toEqual({ code: 'UNAUTHENTICATED' });

@@ -152,7 +152,7 @@ describe.each(named)('%s', (_name, mutation) => {
   test('is refused to callers who may only read, and changes nothing', async () => {
     const flag = await mutation.prepare?.();
     const before = await flags.everything();
-    for (const caller of [{ kind: 'user', role: 'READ', userId: null }, { kind: 'apiKey', role: 'READ', apiKeyId: null }, { kind: 'vehicle', vin: VIN, environment: 'staging' }] as const) {
+    for (const caller of [{ kind: 'user', role: 'READ', userId: null }, { kind: 'apiKey', role: 'READ', apiKeyId: null, rateLimitPerMin: null }, { kind: 'vehicle', vin: VIN, environment: 'staging' }] as const) {
       expect(refusal(await flags.ask(caller, mutation.query, variablesOf(mutation, flag)))).toEqual({ code: 'FORBIDDEN' });
     }
     expect(await flags.everything()).toEqual(before);

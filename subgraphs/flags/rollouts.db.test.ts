@@ -73,7 +73,7 @@ describe('scheduling', () => {
     const { id } = (await rollouts.scheduleHourly(target)).rollout;
     const reader = user('READ', rollouts.flags.writer.userId);
     expect(refusal(await rollouts.ask(target, [FIRST], NOBODY))).toEqual({ code: 'UNAUTHENTICATED' });
-    for (const caller of [reader, rollouts.safety, { kind: 'apiKey', apiKeyId: null, role: 'ADMIN' } as const]) {
+    for (const caller of [reader, rollouts.safety, { kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null } as const]) {
       expect(refusal(await rollouts.ask(target, [FIRST], caller))).toEqual({ code: 'FORBIDDEN' });
       expect(refusal(await rollouts.to('resume', id, '', caller))).toEqual({ code: 'FORBIDDEN' });
     }

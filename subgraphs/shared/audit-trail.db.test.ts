@@ -68,7 +68,7 @@ test("rows carry who did what from where, and their hashes recompute from what i
   const { id: apiKeyId } = await prisma.apiKey.create({ data: { name: 'K', keyHash: 'k', keyPrefix: 'k', role: 'WRITE' } });
   const requestId = randomUUID();
   await append({ action: 'UPDATE_FLAG', before: { b: 1, a: [null, 'ü', { z: 1e21, y: -0 }] }, after: { enabled: true } }, identityOf(user('ADMIN', userId), { requestId: requestId.toUpperCase() }));
-  await append({ action: 'REGISTER_VEHICLES', after: ['KMH'] }, identityOf({ kind: 'apiKey', apiKeyId, role: 'WRITE' }));
+  await append({ action: 'REGISTER_VEHICLES', after: ['KMH'] }, identityOf({ kind: 'apiKey', apiKeyId, role: 'WRITE', rateLimitPerMin: 60 }));
   await append({ action: 'SIGN_IN', userId });
   await expectIntact();
   expect(await rows()).toMatchObject([
