@@ -44,8 +44,10 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.me': { ...READERS, vehicle: 'always' },
   'Query.users': ADMINS,
   'Query.auditLogs': READERS,
+  'Query.persistedOperations': ADMINS,
 
   'Mutation.login': ANYBODY,
+  'Mutation.registerPersistedOperations': ADMINS,
   'Mutation.createFlag': WRITERS,
   'Mutation.updateFlag': WRITERS,
   'Mutation.enableFlag': WRITERS,

@@ -4,6 +4,8 @@ import type { Caller } from '../../core/protocol/caller.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import { persistedOperationResolvers } from './persisted-operation-resolvers.ts';
+import type { PersistedOperationService } from './persisted-operation-service.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { SignInService } from './sign-in.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
@@ -12,6 +14,7 @@ import type { User } from './user.ts';
 export interface AuditServices {
   readonly audit: AuditService;
   readonly signIn: SignInService;
+  readonly operations: PersistedOperationService;
   readonly userById: DataLoader<string, User | null>;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
@@ -51,8 +54,10 @@ function viewer(caller: Caller, services: AuditServices) {
 
 export const resolvers: Resolvers = {
   Environment: ENUMS.Environment,
+  OperationType: persistedOperationResolvers.OperationType,
 
   Query: {
+    ...persistedOperationResolvers.Query,
     me: (_: unknown, __: unknown, { identity, services }: Context) => viewer(identity.caller, services),
     async users(_: unknown, args: PageArguments, { services }: Context) {
       const page = readPage(args);
@@ -64,6 +69,7 @@ export const resolvers: Resolvers = {
   },
 
   Mutation: {
+    ...persistedOperationResolvers.Mutation,
     login: (_: unknown, { email, password }: { email: string; password: string }, { services, identity }: Context) =>
       services.signIn.login(identity, email, password),
   },

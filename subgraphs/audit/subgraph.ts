@@ -5,6 +5,8 @@ import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { PartitionKeeper } from './partition-keeper.ts';
 import { Passwords } from './passwords.ts';
+import type { CheckOperation } from './persisted-operation.ts';
+import { PersistedOperationService } from './persisted-operation-service.ts';
 import { auditLoaders, resolvers, type AuditServices } from './resolvers.ts';
 import { AuditService } from './service.ts';
 import { SignInService } from './sign-in.ts';
@@ -13,17 +15,20 @@ export interface AuditOptions {
   readonly prisma: PrismaClient;
   /** Where sessions are kept; the gateway reads them there. */
   readonly sessions: KeyValueStore;
+  /** What operations that are to be registered are held to. */
+  readonly checkOperation: CheckOperation;
   readonly logger: Logger;
 }
 
 /** Starts the subgraph: it keeps the trail's partitions ready from here on, until `close`. */
-export async function startAudit({ prisma, sessions, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startAudit({ prisma, sessions, checkOperation, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const audit = new AuditService(prisma);
   const signIn = new SignInService(prisma, sessions, await Passwords.create());
+  const operations = new PersistedOperationService(prisma, checkOperation);
   const subgraph = await createSubgraph<AuditServices>({
     name: 'audit',
     resolvers,
-    services: () => ({ audit, signIn, ...auditLoaders(audit) }),
+    services: () => ({ audit, signIn, operations, ...auditLoaders(audit) }),
     logger,
   });
   const partitions = new PartitionKeeper(prisma, logger);
