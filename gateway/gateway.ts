@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { Kind } from 'graphql';
 import { FleetFlagError } from '../core/errors.ts';
+import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
 import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
 import { authenticate, credentialsOf, type FindSession } from './auth/authenticate.ts';
 import { authorizeOperation } from './auth/authorize.ts';
@@ -11,12 +12,18 @@ import { answerTo } from './http/error-answer.ts';
 import { startGraphqlServer } from './http/graphql-server.ts';
 import { createRoutes, originOf } from './http/routes.ts';
 import { refuseCost } from './limits/check-operation.ts';
+import { countOperation } from './limits/key-rate.ts';
+import { EntityTags } from './persisted-operations/entity-tag.ts';
+import { OperationTexts } from './persisted-operations/operation-texts.ts';
+import { resolveOperation } from './persisted-operations/resolve-operation.ts';
 import { createSubscriptionServer, type SubscriptionCounters } from './subscriptions/subscription-server.ts';
 
 export interface GatewayOptions {
   readonly subgraphs: Subgraphs;
   readonly findSession: FindSession;
   readonly vehicleTokens: VehicleTokens;
+  /** Counts the operations of API keys. */
+  readonly limiter: RateLimiter;
   /** The public signing keys (RFC 7517), for `/.well-known/jwks.json`. */
   readonly publicKeys: () => Promise<unknown>;
   /** Further parts than the subgraphs that requests need, each with whether it answers. */
@@ -39,13 +46,17 @@ export interface Gateway {
 
 /** Starts the gateway; resolves when it listens. Rejects when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { subgraphs, findSession, vehicleTokens, logger } = options;
+  const { subgraphs, findSession, vehicleTokens, limiter, logger } = options;
   const composition = compose(subgraphs);
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger });
+  const texts = new OperationTexts(subgraphs.audit);
 
   const app = createRoutes({
     graphql,
     authenticate: async (credentials) => (await authenticate(credentials, findSession, vehicleTokens)).caller,
+    limiter,
+    texts,
+    tags: new EntityTags(subgraphs.flags, composition),
     publicKeys: options.publicKeys,
     async readiness() {
       const names = Object.keys(subgraphs) as (keyof Subgraphs)[];
@@ -78,6 +89,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       refuseCost(composition.apiSchema, asked);
     },
     introspection: options.introspection,
+    resolveOperation(request, caller) {
+      const named = () => resolveOperation(request, caller, texts)?.then(({ body }) => ({ ...request, query: body })) ?? null;
+      if (caller.kind !== 'apiKey') return named();
+      return countOperation(caller, limiter).then(async (rate) => {
+        if (rate?.refusal) throw rate.refusal;
+        return (await named()) ?? request;
+      });
+    },
     execute: (request, identity) => graphql.execute(request, identity),
     maskError: (error, document) => answerTo(error, undefined, document),
     origin: (request) => originOf(request.headers, request.socket.remoteAddress),

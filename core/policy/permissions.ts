@@ -73,6 +73,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
 
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,
+  'Query.environmentRevisions': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,
 
   // Federation's root fields in a subgraph: what they lead to has its own rows.

@@ -9,6 +9,9 @@ import type { GatewayContext, GatewayLogger } from '../context.ts';
 import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from '../limits/check-operation.ts';
 import { answerTo } from './error-answer.ts';
 
+/** A page of another site can send none of these without asking first, and nothing here answers that it may. */
+const PREFLIGHT_HEADERS = ['authorization', 'x-api-key', 'x-apollo-operation-name', 'apollo-require-preflight'];
+
 export interface GraphqlServerOptions {
   readonly composition: Composition;
   readonly introspection: boolean;
@@ -53,7 +56,11 @@ function plugin({ composition, introspection, logger }: GraphqlServerOptions): A
           }
         },
         async willSendResponse({ response, document, errors }) {
-          if (response.body.kind !== 'single' || response.body.singleResult.errors === undefined) return;
+          if (response.body.kind !== 'single') return;
+          if (response.body.singleResult.errors === undefined) {
+            if (contextValue.outcome !== undefined) contextValue.outcome.complete = true;
+            return;
+          }
           // Apollo's own copies have lost the nodes, by which a fault is found in the document.
           response.body.singleResult.errors = present(errors ?? response.body.singleResult.errors, origin.requestId, document);
           const [first] = response.body.singleResult.errors;
@@ -75,7 +82,7 @@ export async function startGraphqlServer(options: GraphqlServerOptions): Promise
   const apollo = new ApolloServer<GatewayContext>({
     gateway: composition.gateway,
     introspection,
-    csrfPrevention: true,
+    csrfPrevention: { requestHeaders: PREFLIGHT_HEADERS },
     allowBatchedHttpRequests: false,
     hideSchemaDetailsFromClientErrors: !introspection,
     parseOptions: PARSE_OPTIONS,

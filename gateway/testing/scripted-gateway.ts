@@ -4,6 +4,7 @@ import { createVehicleTokens, type VehicleTokens } from '../../core/protocol/veh
 import type { FindSession } from '../auth/authenticate.ts';
 import type { Subgraphs } from '../composition/supergraph.ts';
 import { startGateway, type GatewayOptions } from '../gateway.ts';
+import { countingLimiter } from './counting-limiter.ts';
 
 export const SECRET = 'a-secret-of-more-than-32-characters-x';
 export const VIN = 'KMHK281HGNU000001';
@@ -21,6 +22,7 @@ export class ScriptedGateway {
   readonly asked: (SubgraphRequest & { readonly name: SubgraphName })[] = [];
   readonly logged: { level: string; fields: object; message: string }[] = [];
   readonly vehicleTokens: VehicleTokens = createVehicleTokens(SECRET);
+  readonly limiter = countingLimiter();
   /** What every subgraph answers. */
   answer: (request: SubgraphRequest) => Promise<SubgraphResponse> = async () => ({ data: null });
   ready: Record<string, boolean> = {};
@@ -36,6 +38,7 @@ export class ScriptedGateway {
       subgraphs: Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, scripted.#connection(name)])) as unknown as Subgraphs,
       findSession: (token) => scripted.findSession(token),
       vehicleTokens: scripted.vehicleTokens,
+      limiter: scripted.limiter,
       publicKeys: async () => ({ keys: [{ kid: 'k1' }] }),
       readiness: async () => ({ sessions: scripted.ready['sessions'] ?? true }),
       playground: true,
