@@ -4,8 +4,10 @@ import { Kind } from 'graphql';
 import { FleetFlagError } from '../core/errors.ts';
 import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
 import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
+import { ApiKeyDirectory } from './auth/api-key-directory.ts';
 import { authenticate, credentialsOf, type FindSession } from './auth/authenticate.ts';
 import { authorizeOperation } from './auth/authorize.ts';
+import { FailedCredentials } from './auth/failed-credentials.ts';
 import { compose, type Subgraphs } from './composition/supergraph.ts';
 import type { GatewayLogger } from './context.ts';
 import { answerTo } from './http/error-answer.ts';
@@ -47,13 +49,15 @@ export interface Gateway {
 /** Starts the gateway; resolves when it listens. Rejects when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { subgraphs, findSession, vehicleTokens, limiter, logger } = options;
+  const apiKeys = new ApiKeyDirectory(subgraphs.audit);
+  const sources = { findSession, apiKeys, vehicleTokens, failures: new FailedCredentials() };
   const composition = compose(subgraphs);
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger });
   const texts = new OperationTexts(subgraphs.audit);
 
   const app = createRoutes({
     graphql,
-    authenticate: async (credentials) => (await authenticate(credentials, findSession, vehicleTokens)).caller,
+    authenticate: async (credentials, { ipAddress }) => (await authenticate(credentials, ipAddress, sources)).caller,
     limiter,
     texts,
     tags: new EntityTags(subgraphs.flags, composition),
@@ -70,14 +74,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const subscriptions = createSubscriptionServer({
     schema: () => composition,
     subgraphs,
-    authenticate: async (params, { headers }) => {
+    authenticate: async (params, { headers, origin }) => {
       const inPayload = credentialsOf(params);
       const { authorization, 'x-api-key': apiKey } = headers;
       // Browsers cannot set headers on a websocket; programs may.
       const credentials = inPayload.authorization === undefined && inPayload.apiKey === undefined ? { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined } : inPayload;
-      const { caller, expiresAt } = await authenticate(credentials, findSession, vehicleTokens);
+      const { caller, expiresAt, credential } = await authenticate(credentials, origin.ipAddress, sources);
       if (caller.kind === 'nobody') throw new FleetFlagError('UNAUTHENTICATED', 'connection_init carries no credentials.');
-      return { caller, ...(expiresAt !== null && { expiresAt }) };
+      return { caller, ...(expiresAt !== null && { expiresAt }), ...(credential !== null && { credential }) };
     },
     authorize({ document, operationName, variables }, caller) {
       const operation = document.definitions.find(

@@ -1,5 +1,6 @@
 /** `npm run admin -- <command>`: what is done on the server itself, beside the API. */
 import { CREATE_USER_USAGE, RESET_PASSWORD_USAGE, createUserCommand, resetPasswordCommand } from './admin/accounts.ts';
+import { API_KEY_USAGE, apiKeyCommand } from './admin/api-key.ts';
 import { UsageError, type AdminCommand } from './admin/command.ts';
 import { EXPORT_USAGE, exportCommand } from './admin/export.ts';
 import { IMPORT_USAGE, importCommand } from './admin/import.ts';
@@ -12,6 +13,7 @@ const COMMANDS = new Map<string, { run: AdminCommand; usage: string }>([
   ['create-user', { run: createUserCommand, usage: CREATE_USER_USAGE }],
   ['reset-password', { run: resetPasswordCommand, usage: RESET_PASSWORD_USAGE }],
   ['vehicle-token', { run: vehicleTokenCommand, usage: VEHICLE_TOKEN_USAGE }],
+  ['api-key', { run: apiKeyCommand, usage: API_KEY_USAGE }],
   ['export', { run: exportCommand, usage: EXPORT_USAGE }],
   ['import', { run: importCommand, usage: IMPORT_USAGE }],
   ['rotate-signing-key', { run: rotateSigningKeyCommand, usage: ROTATE_USAGE }],

@@ -55,7 +55,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       break;
     }
     case 'audit':
-      started = await startAudit({ prisma, sessions: store, checkOperation: operationCheck(), logger });
+      started = await startAudit({ prisma, sessions: store, bus, checkOperation: operationCheck(), logger });
       break;
   }
   closing.add(() => started.close());

@@ -48,6 +48,14 @@ describe('refusalOf', () => {
     ['Rule.rollout', vehicle, 'FORBIDDEN'],
     ['Query.users', user('ADMIN'), null],
     ['Query.users', user('WRITE'), 'FORBIDDEN'],
+    ['Query.apiKeys', user('ADMIN'), null],
+    ['Query.apiKeys', apiKey('ADMIN'), null],
+    ['Query.apiKeys', apiKey('WRITE'), 'FORBIDDEN'],
+    ['Query.apiKeys', user('SAFETY'), 'FORBIDDEN'],
+    ['Mutation.createApiKey', user('ADMIN'), null],
+    ['Mutation.createApiKey', user('WRITE'), 'FORBIDDEN'],
+    ['Mutation.createApiKey', apiKey('ADMIN'), 'FORBIDDEN'],
+    ['Mutation.revokeApiKey', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Query.me', vehicle, null],
   ])('%s for %j: %s', (field, caller, code) => {
     expect(refusal(field, caller)).toBe(code);
@@ -57,7 +65,7 @@ describe('refusalOf', () => {
     const gateway: Caller = { kind: 'gateway' };
     for (const caller of [nobody, user('ADMIN'), apiKey('ADMIN'), vehicle]) expect(refusal('Query.apiKeyCredential', caller)).not.toBeNull();
     const allowed = Object.keys(PERMISSIONS).filter((field) => refusal(field, gateway) === null);
-    expect(allowed).toEqual(['Query.apiKeyCredential', 'Query.persistedOperation', 'Subscription.endedCredentials']);
+    expect(allowed).toEqual(['Query.apiKeyCredential', 'Query.persistedOperation', 'Query.environmentRevisions', 'Subscription.endedCredentials']);
   });
 
   it('holds a vehicle to its own environment', () => {

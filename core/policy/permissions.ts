@@ -26,6 +26,8 @@ const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
 /** Who reviews what a second person has to agree to. */
 const REVIEWERS = { nobody: false, users: ['SAFETY', 'ADMIN'], apiKeys: [], vehicle: 'never' } as const satisfies Permission;
 const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
+/** Who gives and takes credentials: people only, because a stolen key that could make others would outlive its own end. */
+const KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
 const ANYBODY = { nobody: true, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'always' } as const satisfies Permission;
 /** What gateways ask for themselves (fields that are `@inaccessible`). */
 const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gateway: true } as const satisfies Permission;
@@ -45,6 +47,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.users': ADMINS,
   'Query.auditLogs': READERS,
   'Query.persistedOperations': ADMINS,
+  'Query.apiKeys': ADMINS,
 
   'Mutation.login': ANYBODY,
   'Mutation.registerPersistedOperations': ADMINS,
@@ -68,8 +71,11 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.registerVehicles': WRITERS,
   'Mutation.issueVehicleToken': WRITERS,
   'Mutation.createExperiment': WRITERS,
+  'Mutation.createApiKey': KEEPERS,
+  'Mutation.revokeApiKey': KEEPERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
+  'Subscription.auditTrail': READERS,
 
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,
@@ -81,6 +87,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
 
   // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs in.
   User: { ...READERS, nobody: true },
+  ApiKey: READERS,
   'Flag.history': READERS,
   'Flag.changeRequests': READERS,
   ChangeRequest: READERS,

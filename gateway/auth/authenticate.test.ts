@@ -1,8 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../../core/errors.ts';
-import { newSessionToken } from '../../core/protocol/session.ts';
+import { apiKeyHash, newApiKey } from '../../core/protocol/api-key.ts';
+import { newSessionToken, sessionKey } from '../../core/protocol/session.ts';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import type { ApiKeyCredential } from './api-key-directory.ts';
 import { authenticate, credentialsOf, type Credentials, type FindSession } from './authenticate.ts';
+import { FailedCredentials, MAX_FAILURES } from './failed-credentials.ts';
 
 const VIN = 'KMHK281HGNU000001';
 const SESSION = newSessionToken();
@@ -12,21 +15,30 @@ const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED', messa
 const tokens = createVehicleTokens('a-secret-of-more-than-32-characters-x');
 const session = { caller: { kind: 'user', userId: 'u1', role: 'SAFETY' }, expiresAt: EXPIRES } as const;
 const findSession: FindSession = async (token) => (token === SESSION ? session : null);
-const whoIs = (credentials: Credentials, find = findSession) => authenticate(credentials, find, tokens);
+const KEY = newApiKey('tier1');
+const key: ApiKeyCredential = { id: 'k1', role: 'WRITE', rateLimitPerMin: 60, expiresAt: EXPIRES };
+const apiKeys = { find: async (hash: string) => (hash === apiKeyHash(KEY) ? key : null) };
+const sources = () => ({ findSession, apiKeys, vehicleTokens: tokens, failures: new FailedCredentials() });
+const whoIs = (credentials: Credentials, over: Partial<ReturnType<typeof sources>> = {}) => authenticate(credentials, '192.0.2.1', { ...sources(), ...over });
 
 describe('who is calling', () => {
   test('is nobody without credentials', async () => {
-    expect(await whoIs({})).toEqual({ caller: { kind: 'nobody' }, expiresAt: null });
+    expect(await whoIs({})).toEqual({ caller: { kind: 'nobody' }, expiresAt: null, credential: null });
   });
 
   test('is the user of a session, until it ends', async () => {
-    expect(await whoIs({ authorization: `Bearer ${SESSION}` })).toEqual(session);
-    expect(await whoIs({ authorization: `bearer ${SESSION}` })).toEqual(session);
+    const expected = { ...session, credential: sessionKey(SESSION) };
+    expect(await whoIs({ authorization: `Bearer ${SESSION}` })).toEqual(expected);
+    expect(await whoIs({ authorization: `bearer ${SESSION}` })).toEqual(expected);
+  });
+
+  test('is the API key, with how often it may ask, until it ends', async () => {
+    expect(await whoIs({ apiKey: KEY })).toEqual({ caller: { kind: 'apiKey', apiKeyId: 'k1', role: 'WRITE', rateLimitPerMin: 60 }, expiresAt: EXPIRES, credential: apiKeyHash(KEY) });
   });
 
   test('is the vehicle that a token names, until it ends', async () => {
     const token = await tokens.issue(VIN, 'staging', EXPIRES);
-    expect(await whoIs({ authorization: `Bearer ${token}` })).toEqual({ caller: { kind: 'vehicle', vin: VIN, environment: 'staging' }, expiresAt: EXPIRES });
+    expect(await whoIs({ authorization: `Bearer ${token}` })).toEqual({ caller: { kind: 'vehicle', vin: VIN, environment: 'staging' }, expiresAt: EXPIRES, credential: null });
   });
 
   test.each<[string, Credentials]>([
@@ -38,14 +50,17 @@ describe('who is calling', () => {
     ['two tokens', { authorization: `Bearer ${SESSION} ${SESSION}` }],
     ['a line after the token', { authorization: `Bearer ${SESSION}\nx` }],
     ['a token longer than any of ours', { authorization: `Bearer ${SESSION}${'x'.repeat(2_048)}` }],
-    ['a key that is not known', { apiKey: 'unknown' }],
+    ['a key that is not known', { apiKey: newApiKey('tier1') }],
+    ['what has not the form of a key', { apiKey: 'unknown' }],
+    ['a key and something after it', { apiKey: `${KEY} ` }],
+    ['a good session beside a good key', { authorization: `Bearer ${SESSION}`, apiKey: KEY }],
     ['an empty key', { apiKey: '' }],
     ['a good session beside a key that is not known', { authorization: `Bearer ${SESSION}`, apiKey: 'unknown' }],
   ])('is not nobody but refused with %s', async (_what, credentials) => {
     await expect(whoIs(credentials)).rejects.toEqual(unauthenticated);
   });
 
-  test.each(['not-a-token', 'eyJhbGciOiJub25lIn0.e30.', 'a.b.c'])('is refused with the vehicle token %s', async (token) => {
+  test.each([KEY, 'not-a-token', 'eyJhbGciOiJub25lIn0.e30.', 'a.b.c'])('is refused with the vehicle token %s', async (token) => {
     await expect(whoIs({ authorization: `Bearer ${token}` })).rejects.toEqual(expect.objectContaining({ code: 'UNAUTHENTICATED' }));
   });
 
@@ -56,7 +71,28 @@ describe('who is calling', () => {
 
   test('cannot be found out while sessions cannot be read, and that is not a refusal of the credentials', async () => {
     const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Sessions cannot be read.');
-    await expect(whoIs({ authorization: `Bearer ${SESSION}` }, () => Promise.reject(unavailable))).rejects.toBe(unavailable);
+    await expect(whoIs({ authorization: `Bearer ${SESSION}` }, { findSession: () => Promise.reject(unavailable) })).rejects.toBe(unavailable);
+    await expect(whoIs({ apiKey: KEY }, { apiKeys: { find: () => Promise.reject(unavailable) } })).rejects.toBe(unavailable);
+  });
+
+  test('is not looked up where a key has not the form of one', async () => {
+    const find = () => Promise.reject(new Error('asked'));
+    for (const apiKey of ['', 'ff_api_key_x', 'x'.repeat(100_000)]) await expect(whoIs({ apiKey }, { apiKeys: { find } })).rejects.toEqual(unauthenticated);
+  });
+
+  test('is looked up no more after too many wrong credentials of an address, but for who is known to be good', async () => {
+    const failures = new FailedCredentials();
+    await whoIs({ apiKey: KEY }, { failures });
+    for (let times = 0; times < MAX_FAILURES; times++) {
+      const wrong = times % 2 === 0 ? { apiKey: newApiKey('x') } : { authorization: `Bearer ${newSessionToken()}` };
+      await expect(whoIs(wrong, { failures })).rejects.toEqual(unauthenticated);
+    }
+    const limited = expect.objectContaining({ code: 'RATE_LIMITED', details: { retryAfter: 60 } });
+    await expect(whoIs({ apiKey: newApiKey('x') }, { failures, apiKeys: { find: () => Promise.reject(new Error('asked')) } })).rejects.toEqual(limited);
+    await expect(whoIs({ authorization: `Bearer ${newSessionToken()}` }, { failures })).rejects.toEqual(limited);
+    expect(await whoIs({ apiKey: KEY }, { failures })).toMatchObject({ caller: { apiKeyId: 'k1' } });
+    expect(await whoIs({ authorization: `Bearer ${await tokens.issue(VIN, 'staging', EXPIRES)}` }, { failures })).toMatchObject({ caller: { vin: VIN } });
+    expect(await authenticate({ authorization: `Bearer ${SESSION}` }, '192.0.2.2', { ...sources(), failures })).toMatchObject({ caller: { userId: 'u1' } });
   });
 });
 

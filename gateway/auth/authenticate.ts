@@ -1,8 +1,11 @@
 /** Who is calling: from the credentials of an HTTP request or of a websocket's connection_init to a `Caller`. */
 import { FleetFlagError } from '../../core/errors.ts';
+import { apiKeyHash, isApiKey } from '../../core/protocol/api-key.ts';
 import type { Caller, UserCaller } from '../../core/protocol/caller.ts';
-import { isSessionToken } from '../../core/protocol/session.ts';
+import { isSessionToken, sessionKey } from '../../core/protocol/session.ts';
 import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import type { ApiKeyDirectory } from './api-key-directory.ts';
+import type { FailedCredentials } from './failed-credentials.ts';
 
 /** Finds a user by session token; null when it is unknown or over. Rejects with SERVICE_UNAVAILABLE when sessions cannot be read. */
 export type FindSession = (token: string) => Promise<{ caller: UserCaller; expiresAt: Date } | null>;
@@ -13,10 +16,20 @@ export interface Credentials {
   readonly apiKey?: string | undefined;
 }
 
+/** Where credentials are looked up. */
+export interface CredentialSources {
+  readonly findSession: FindSession;
+  readonly apiKeys: Pick<ApiKeyDirectory, 'find'>;
+  readonly vehicleTokens: VehicleTokens;
+  readonly failures: FailedCredentials;
+}
+
 export interface Authenticated {
   readonly caller: Caller;
   /** When the credentials end by themselves. */
   readonly expiresAt: Date | null;
+  /** The key of a session (core/protocol/session.ts), or an API key's hash; never the credential itself. Null for what is not looked up. */
+  readonly credential: string | null;
 }
 
 /** Longer than any credential of ours: what is longer is refused before it is looked at. */
@@ -35,17 +48,32 @@ export function credentialsOf(payload: Readonly<Record<string, unknown>>): Crede
 }
 
 /**
+ * @param address that the request comes from
  * @returns the caller; nobody where there are no credentials at all
- * @throws UNAUTHENTICATED for credentials that are wrong: they never fall back to nobody
+ * @throws UNAUTHENTICATED for credentials that are wrong: they never fall back to nobody. RATE_LIMITED instead where the
+ * address has shown too many wrong ones; SERVICE_UNAVAILABLE when they cannot be looked up
  */
-export async function authenticate(credentials: Credentials, findSession: FindSession, vehicleTokens: VehicleTokens): Promise<Authenticated> {
-  const { authorization, apiKey } = credentials;
-  if (apiKey !== undefined) throw refused();
-  if (authorization === undefined) return { caller: { kind: 'nobody' }, expiresAt: null };
+export async function authenticate({ authorization, apiKey }: Credentials, address: string | null, sources: CredentialSources): Promise<Authenticated> {
+  if (apiKey !== undefined) {
+    // Which of two callers it is would be a guess.
+    if (authorization !== undefined) throw refused();
+    return keyCaller(apiKey, address, sources);
+  }
+  if (authorization === undefined) return { caller: { kind: 'nobody' }, expiresAt: null, credential: null };
   const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization)?.[1];
   if (token === undefined || token.length > MAX_CREDENTIAL) throw refused();
-  if (!isSessionToken(token)) return vehicleTokens.verify(token);
-  const session = await findSession(token);
+  if (!isSessionToken(token)) return { ...(await sources.vehicleTokens.verify(token)), credential: null };
+  const credential = sessionKey(token);
+  const session = await sources.failures.lookUp(address, credential, () => sources.findSession(token));
   if (session === null) throw refused();
-  return session;
+  return { ...session, credential };
+}
+
+async function keyCaller(apiKey: string, address: string | null, { apiKeys, failures }: CredentialSources): Promise<Authenticated> {
+  if (!isApiKey(apiKey)) throw refused();
+  const credential = apiKeyHash(apiKey);
+  const known = await failures.lookUp(address, credential, () => apiKeys.find(credential));
+  if (known === null) throw refused();
+  const { id, role, rateLimitPerMin, expiresAt } = known;
+  return { caller: { kind: 'apiKey', apiKeyId: id, role, rateLimitPerMin }, expiresAt, credential };
 }

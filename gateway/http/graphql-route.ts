@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
-import type { Caller, RequestOrigin } from '../../core/protocol/caller.ts';
+import type { Caller, CallerIdentity, RequestOrigin } from '../../core/protocol/caller.ts';
 import { clientError } from '../../core/protocol/error-form.ts';
 import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 import type { Credentials } from '../auth/authenticate.ts';
@@ -18,7 +18,7 @@ import { OperationCall } from './operation-call.ts';
 
 export interface GraphqlRouteOptions {
   readonly graphql: GraphqlServer;
-  readonly authenticate: (credentials: Credentials) => Promise<Caller>;
+  readonly authenticate: (credentials: Credentials, origin: RequestOrigin) => Promise<Caller>;
   readonly limiter: RateLimiter;
   readonly texts: OperationTexts;
   readonly tags: EntityTags;
@@ -37,16 +37,17 @@ const header = ({ headers }: FastifyRequest, name: string) => {
 export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptions, originOf: (request: FastifyRequest) => RequestOrigin): void {
   const { graphql, authenticate, limiter, texts, tags, logger } = options;
 
-  async function run(request: FastifyRequest, reply: FastifyReply, caller: Caller): Promise<FastifyReply> {
+  async function run(request: FastifyRequest, reply: FastifyReply, identity: CallerIdentity): Promise<FastifyReply> {
     const call = new OperationCall(request);
     const { naming } = call;
+    const { caller } = identity;
     const operation = await resolveOperation(naming, caller, texts);
     const isCacheable = request.method === 'GET' && operation !== null && !naming.query;
     const ahead = isCacheable ? await tagAhead(call, operation, caller) : null;
     if (ahead !== null && isNamed(ahead, header(request, 'if-none-match'))) return reply.status(304).headers({ ...CACHED, etag: ahead }).send();
 
     const outcome = { complete: false };
-    const contextValue: GatewayContext = { identity: { caller, origin: originOf(request) }, outcome };
+    const contextValue: GatewayContext = { identity, outcome };
     const answer = await graphql.apollo.executeHTTPGraphQLRequest({ httpGraphQLRequest: call.forApollo(operation?.body ?? null), context: async () => contextValue });
     if (answer.body.kind !== 'complete') throw new Error('The gateway answered incrementally');
     const { string } = answer.body;
@@ -69,11 +70,12 @@ export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptio
     exposeHeadRoute: false,
     async handler(request, reply) {
       try {
-        const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') });
+        const origin = originOf(request);
+        const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') }, origin);
         const rate = await countOperation(caller, limiter);
         if (rate !== null) reply.headers(rateHeaders(rate));
         if (rate?.refusal) throw rate.refusal;
-        return await run(request, reply, caller);
+        return await run(request, reply, { caller, origin });
       } catch (error) {
         const refusal = clientError(error as Error, request.id);
         const { code } = refusal.extensions;

@@ -2,11 +2,12 @@
  * Entity tags for the answers to persisted queries by GET (RFC 9110, section 8.8.3). Where only an environment's
  * revision can change an answer, its tag is known without running the query: docs/decisions/cached-answers.md.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { GraphQLSchema } from 'graphql';
 import { permissionScope, type Caller } from '../../core/protocol/caller.ts';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
+import { gatewayIdentity } from '../auth/api-key-directory.ts';
 import { revisionGoverned, type OperationCall } from './revision-governed.ts';
 
 const REVISIONS = '{ environmentRevisions { environment revision changedAt } }';
@@ -50,9 +51,8 @@ export class EntityTags {
   }
 
   async #revisions(): Promise<unknown> {
-    const identity = { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } } as const;
     try {
-      return (await this.flags.execute({ query: REVISIONS, identity })).data?.['environmentRevisions'] ?? null;
+      return (await this.flags.execute({ query: REVISIONS, identity: gatewayIdentity() })).data?.['environmentRevisions'] ?? null;
     } catch {
       // The query itself says better what is away.
       return null;

@@ -1,8 +1,8 @@
 /** The texts of persisted operations, from the audit subgraph, kept here: an id means one text for ever. */
-import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
+import { gatewayIdentity } from '../auth/api-key-directory.ts';
 import type { OperationReference } from './operation-reference.ts';
 
 export interface OperationText {
@@ -49,8 +49,7 @@ export class OperationTexts {
   }
 
   async #ask(reference: OperationReference): Promise<OperationText | undefined> {
-    const identity = { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } } as const;
-    const { data, errors } = await this.audit.execute({ query: QUERY, variables: { ...reference }, identity });
+    const { data, errors } = await this.audit.execute({ query: QUERY, variables: { ...reference }, identity: gatewayIdentity() });
     const [error] = errors ?? [];
     if (error?.extensions?.['code'] === 'SERVICE_UNAVAILABLE') throw new FleetFlagError('SERVICE_UNAVAILABLE', error.message);
     if (error !== undefined) throw new Error(`A persisted operation could not be looked up: ${error.message}`);

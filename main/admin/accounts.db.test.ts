@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import { startAudit } from '../../subgraphs/audit/subgraph.ts';
+import { createInProcessBus } from '../../subgraphs/shared/bus.ts';
 import { createInProcessStore } from '../../subgraphs/shared/key-value-store.ts';
 import { NOBODY, asking, refusal, silent, type Ask } from '../../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
@@ -21,7 +22,7 @@ let stop: () => Promise<void>;
 beforeAll(async () => {
   database = await createTestDatabase();
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-accounts-'));
-  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), checkOperation: () => [], bus: createInProcessBus(), logger: silent });
   [ask, stop] = [asking(started.subgraph), () => started.close()];
 }, 60_000);
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../core/protocol/caller.ts';
+import { createInProcessBus } from '../shared/bus.ts';
 import { createInProcessStore } from '../shared/key-value-store.ts';
 import { asking, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
@@ -29,7 +30,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   const { id } = await prisma().user.create({ data: { email: 'ann@example.com', name: 'Ann', passwordHash: 'x', role: 'ADMIN' } });
   administrator = user('ADMIN', id);
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), checkOperation: check, logger: silent });
+  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), checkOperation: check, bus: createInProcessBus(), logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
 });

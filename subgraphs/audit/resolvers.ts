@@ -1,35 +1,32 @@
 /** GraphQL to domain and back, for the audit subgraph; no logic of its own. */
-import DataLoader from 'dataloader';
+import type DataLoader from 'dataloader';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import { apiKeyResolvers, type ApiKeyServices } from './api-key-resolvers.ts';
+import { loaderById } from './loader-by-id.ts';
 import { persistedOperationResolvers } from './persisted-operation-resolvers.ts';
 import type { PersistedOperationService } from './persisted-operation-service.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { SignInService } from './sign-in.ts';
+import type { TrailFeed } from './trail-feed.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
-import type { User } from './user.ts';
 
-export interface AuditServices {
+export interface AuditServices extends ApiKeyServices {
   readonly audit: AuditService;
   readonly signIn: SignInService;
   readonly operations: PersistedOperationService;
-  readonly userById: DataLoader<string, User | null>;
+  readonly feed: TrailFeed;
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
 
 type Context = SubgraphContext<AuditServices>;
 type PageArguments = { first?: number | null; after?: string | null };
 
-/** Loaders of one request: a list of entities costs one query. */
+/** Loaders that batch but keep nothing: a list of entities costs one query, and a subscription's context lives long. */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
-  const byId = <T extends { id: string }>(find: (ids: readonly string[]) => Promise<T[]>) =>
-    new DataLoader<string, T | null>(async (ids) => {
-      const found = new Map((await find(ids)).map((item) => [item.id, item]));
-      return ids.map((id) => found.get(id) ?? null);
-    });
-  return { userById: byId((ids) => audit.usersById(ids)), entryById: byId((ids) => audit.entriesById(ids)) };
+  return { userById: loaderById((ids) => audit.usersById(ids)), entryById: loaderById((ids) => audit.entriesById(ids)) };
 }
 
 async function trail(services: AuditServices, search: TrailSearch, args: PageArguments) {
@@ -43,7 +40,7 @@ function viewer(caller: Caller, services: AuditServices) {
     case 'user':
       return { kind: 'USER', role: caller.role, user: caller.userId === null ? null : services.userById.load(caller.userId) };
     case 'apiKey':
-      return { kind: 'API_KEY', role: caller.role };
+      return { kind: 'API_KEY', role: caller.role, apiKey: caller.apiKeyId === null ? null : services.apiKeyById.load(caller.apiKeyId) };
     case 'vehicle':
       return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
     case 'nobody':
@@ -55,9 +52,11 @@ function viewer(caller: Caller, services: AuditServices) {
 export const resolvers: Resolvers = {
   Environment: ENUMS.Environment,
   OperationType: persistedOperationResolvers.OperationType,
+  ApiKey: apiKeyResolvers.ApiKey,
 
   Query: {
     ...persistedOperationResolvers.Query,
+    ...apiKeyResolvers.Query,
     me: (_: unknown, __: unknown, { identity, services }: Context) => viewer(identity.caller, services),
     async users(_: unknown, args: PageArguments, { services }: Context) {
       const page = readPage(args);
@@ -70,8 +69,20 @@ export const resolvers: Resolvers = {
 
   Mutation: {
     ...persistedOperationResolvers.Mutation,
+    ...apiKeyResolvers.Mutation,
     login: (_: unknown, { email, password }: { email: string; password: string }, { services, identity }: Context) =>
       services.signIn.login(identity, email, password),
+  },
+
+  Subscription: {
+    auditTrail: {
+      async subscribe(_: unknown, __: unknown, { services }: Context) {
+        const entries = services.feed.follow('now');
+        await entries.established;
+        return entries;
+      },
+      resolve: (entry: TrailEntry) => entry,
+    },
   },
 
   User: {
@@ -87,6 +98,7 @@ export const resolvers: Resolvers = {
   AuditLog: {
     __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.entryById.load(id.toLowerCase()) : null),
     user: ({ userId }: TrailEntry, _: unknown, { services }: Context) => (userId === null ? null : services.userById.load(userId)),
+    apiKey: ({ apiKeyId }: TrailEntry, _: unknown, { services }: Context) => (apiKeyId === null ? null : services.apiKeyById.load(apiKeyId)),
     flag: ({ flagId }: TrailEntry) => (flagId === null ? null : { id: flagId }),
   },
 };

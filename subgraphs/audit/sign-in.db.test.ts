@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Role } from '../../core/protocol/caller.ts';
 import { SESSION_SECONDS, isSessionToken, sessionKey } from '../../core/protocol/session.ts';
+import { createInProcessBus } from '../shared/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../shared/key-value-store.ts';
 import { NOBODY, asking, identityOf, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
@@ -39,7 +40,7 @@ const login = (email: string, password = PASSWORD) => ask<LoggedIn>(NOBODY, LOGI
 beforeAll(async () => {
   database = await createTestDatabase();
   passwordHash = await hashPassword(PASSWORD);
-  const started = await startAudit({ prisma: prisma(), sessions, checkOperation: () => [], logger: silent });
+  const started = await startAudit({ prisma: prisma(), sessions, checkOperation: () => [], bus: createInProcessBus(), logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
 });

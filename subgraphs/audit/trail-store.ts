@@ -5,7 +5,10 @@ import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 /** One entry of the trail. */
 export interface TrailEntry {
   readonly id: string;
+  /** Place in the chain, from 1. */
+  readonly position: number;
   readonly userId: string | null;
+  readonly apiKeyId: string | null;
   readonly flagId: string | null;
   readonly action: string;
   readonly beforeValue: JsonValue;
@@ -29,7 +32,7 @@ export interface TrailSearch {
   readonly to?: Date | null | undefined;
 }
 
-const COLUMNS = Prisma.sql`id, user_id AS "userId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
+const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
   host(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId", created_at AS "createdAt", hash`;
 
 function conditions(search: TrailSearch): Prisma.Sql[] {
@@ -82,4 +85,17 @@ export async function countTrail(db: PrismaClient, search: TrailSearch): Promise
 
 export async function findEntries(db: PrismaClient, ids: readonly string[]): Promise<TrailEntry[]> {
   return db.$queryRaw<TrailEntry[]>`SELECT ${COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
+}
+
+/** The position of the chain's last entry; 0 where there is none. */
+export async function headPosition(db: PrismaClient): Promise<number> {
+  const [head] = await db.$queryRaw<{ position: number }[]>`SELECT position::float8 AS position FROM audit_chain WHERE id = 1`;
+  if (head === undefined) throw new Error('audit_chain has no head');
+  return head.position;
+}
+
+/** The first `limit` entries with positions above `after`, up to `last`, in chain order. */
+export async function entriesBetween(db: PrismaClient, after: number, last: number, limit: number): Promise<TrailEntry[]> {
+  return db.$queryRaw<TrailEntry[]>`
+    SELECT ${COLUMNS} FROM audit_logs WHERE chain_position > ${after}::bigint AND chain_position <= ${last}::bigint ORDER BY chain_position LIMIT ${limit}`;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Prisma } from '../../prisma/generated/client.ts';
+import { createInProcessBus } from '../shared/bus.ts';
 import { createInProcessStore } from '../shared/key-value-store.ts';
 import { NOBODY, asking, refusal, silent, user, type Answer, type Ask } from '../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
@@ -72,7 +73,7 @@ let entries: Record<'old' | 'same' | 'micro' | 'later' | 'newest', string>;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), checkOperation: () => [], bus: createInProcessBus(), logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
   [ann, bob] = [await newUser('ann'), await newUser('bob')];

@@ -10,7 +10,7 @@ import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } f
 import { needsSecondPerson } from '../../core/policy/safety-policy.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
-import { appendAudit, type AuditAction } from '../shared/audit-trail.ts';
+import { TRAIL_APPENDED, appendAudit, type AuditAction } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
 import { databaseClock } from './database-clock.ts';
 import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './change-request.ts';
@@ -101,9 +101,10 @@ function withBothPeople(after: JsonValue, request: ChangeRequest, approvedBy: st
 export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus, logger: Logger, rollouts = new RolloutTransitions(databaseClock)): FlagChanges {
   /** Announcements only make changes arrive sooner: losing one must not turn a committed change into an error. */
   const announce = (...environments: Environment[]) => {
-    for (const environment of new Set(environments)) {
-      bus.publish(FLAGS_CHANGED, environment).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
-    }
+    const publish = (channel: string, message: string) =>
+      bus.publish(channel, message).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
+    for (const environment of new Set(environments)) void publish(FLAGS_CHANGED, environment);
+    void publish(TRAIL_APPENDED, '');
   };
 
   const write = async (tx: Transaction, before: Flag, edited: Flag, by: string | null): Promise<Flag> => {

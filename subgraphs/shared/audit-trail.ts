@@ -52,6 +52,9 @@ export function auditHash(previousHash: string, content: HashedContent): string 
   return createHash('sha256').update(`${previousHash}\n${canonicalJson(content)}`).digest('hex');
 }
 
+/** The bus channel that says that the trail has grown, for whoever follows it; the message is empty. */
+export const TRAIL_APPENDED = 'trail-appended';
+
 /** In characters. Far more than browsers send; keeps a hostile header out of the trail. */
 const MAX_USER_AGENT = 500;
 
