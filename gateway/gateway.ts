@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { Kind } from 'graphql';
 import { FleetFlagError } from '../core/errors.ts';
+import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
 import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
 import { ApiKeyDirectory } from './auth/api-key-directory.ts';
 import { authenticate, credentialsOf, type FindSession } from './auth/authenticate.ts';
@@ -16,6 +17,10 @@ import { startGraphqlServer } from './http/graphql-server.ts';
 import { originReader } from './http/request-origin.ts';
 import { createRoutes } from './http/routes.ts';
 import { refuseCost } from './limits/check-operation.ts';
+import { countOperation } from './limits/key-rate.ts';
+import { EntityTags } from './persisted-operations/entity-tag.ts';
+import { OperationTexts } from './persisted-operations/operation-texts.ts';
+import { resolveOperation } from './persisted-operations/resolve-operation.ts';
 import { refuseUpgrade } from './subscriptions/refuse-upgrade.ts';
 import { createSubscriptionServer, type SubscriptionCounters } from './subscriptions/subscription-server.ts';
 
@@ -24,6 +29,8 @@ export interface GatewayOptions {
   readonly findSession: FindSession;
   readonly endedSessions: EndedSessions;
   readonly vehicleTokens: VehicleTokens;
+  /** Counts the operations of API keys. */
+  readonly limiter: RateLimiter;
   /** The public signing keys (RFC 7517), for `/.well-known/jwks.json`. */
   readonly publicKeys: () => Promise<unknown>;
   /** Further parts than the subgraphs that requests need, each with whether it answers. */
@@ -48,16 +55,20 @@ export interface Gateway {
 
 /** Starts the gateway; resolves when it listens. Rejects when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { subgraphs, findSession, vehicleTokens, logger } = options;
+  const { subgraphs, findSession, vehicleTokens, limiter, logger } = options;
   const originOf = originReader(options.trustedProxies);
   const apiKeys = new ApiKeyDirectory(subgraphs.audit);
   const sources = { findSession, apiKeys, vehicleTokens, failures: new FailedCredentials() };
   const composition = compose(subgraphs);
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger });
+  const texts = new OperationTexts(subgraphs.audit);
 
   const app = createRoutes({
     graphql,
     authenticate: async (credentials, { ipAddress }) => (await authenticate(credentials, ipAddress, sources)).caller,
+    limiter,
+    texts,
+    tags: new EntityTags(subgraphs.flags, composition),
     publicKeys: options.publicKeys,
     async readiness() {
       const names = Object.keys(subgraphs) as (keyof Subgraphs)[];
@@ -91,6 +102,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       refuseCost(composition.apiSchema, asked);
     },
     introspection: options.introspection,
+    resolveOperation(request, caller) {
+      const named = () => resolveOperation(request, caller, texts)?.then(({ body }) => ({ ...request, query: body })) ?? null;
+      if (caller.kind !== 'apiKey') return named();
+      return countOperation(caller, limiter).then(async (rate) => {
+        if (rate?.refusal) throw rate.refusal;
+        return (await named()) ?? request;
+      });
+    },
     execute: (request, identity) => graphql.execute(request, identity),
     maskError: (error, document) => answerTo(error, undefined, document),
     origin: originOf,

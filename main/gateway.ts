@@ -1,5 +1,6 @@
 /** Starting the gateway as the settings say; the same before subgraphs in this process and before those of their own. */
 import type { Logger } from 'pino';
+import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
 import type { SubgraphConnection } from '../core/protocol/subgraph.ts';
 import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
 import type { Subgraphs } from '../gateway/composition/supergraph.ts';
@@ -15,6 +16,7 @@ export interface GatewayParts {
   readonly connections: readonly SubgraphConnection[];
   /** Where sessions are. */
   readonly store: KeyValueStore;
+  readonly limiter: RateLimiter;
   readonly vehicleTokens: VehicleTokens;
   /** The public signing keys (RFC 7517). */
   readonly publicKeys: () => Promise<unknown>;
@@ -22,7 +24,7 @@ export interface GatewayParts {
 
 /** Resolves when the gateway listens; it and its connections stop with `closing`. Rejects when the port is taken. */
 export async function openGateway(configuration: Configuration, parts: GatewayParts, closing: Closing, logger: Logger): Promise<Gateway> {
-  const { connections, store, vehicleTokens, publicKeys } = parts;
+  const { connections, store, limiter, vehicleTokens, publicKeys } = parts;
   for (const connection of connections) closing.add(() => connection.close());
   const { playground, introspection, trustedProxies, host, port } = configuration;
   const gateway = await startGateway({
@@ -30,6 +32,7 @@ export async function openGateway(configuration: Configuration, parts: GatewayPa
     findSession: sessionsIn(store),
     endedSessions: endedSessionsIn(store),
     vehicleTokens,
+    limiter,
     publicKeys,
     readiness: async () => ({ sessions: await answers(() => store.ping()) }),
     playground,

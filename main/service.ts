@@ -40,11 +40,11 @@ function publicKeysOf(flagsUrl: string): () => Promise<unknown> {
 async function startGatewayService(configuration: Configuration, logger: Logger): Promise<Closing> {
   return opening(async (closing) => {
     const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
-    const { store } = await openCache(configuration, closing, logger);
+    const { store, limiter } = await openCache(configuration, closing, logger);
     const tokens = createIdentityTokens(secret);
     const connections = SUBGRAPH_NAMES.map((name) => connectRemote({ name, url: configuration.subgraphUrls[name], tokens }));
     const vehicleTokens = createVehicleTokens(secret);
-    await openGateway(configuration, { connections, store, vehicleTokens, publicKeys: publicKeysOf(configuration.subgraphUrls.flags) }, closing, logger);
+    await openGateway(configuration, { connections, store, limiter, vehicleTokens, publicKeys: publicKeysOf(configuration.subgraphUrls.flags) }, closing, logger);
     return closing;
   });
 }

@@ -14,6 +14,7 @@ import type { MetricsStore } from '../subgraphs/shared/metrics-store.ts';
 import type { Subgraph } from '../subgraphs/shared/subgraph.ts';
 import { startVehicles } from '../subgraphs/vehicles/subgraph.ts';
 import type { Closing } from './closing.ts';
+import { operationCheck } from './operation-check.ts';
 import { answers } from './stores.ts';
 
 /** What the subgraphs need; those parts that only one of them does are made when it is started. */
@@ -56,7 +57,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       break;
     }
     case 'audit':
-      started = await startAudit({ prisma, sessions: store, bus, limiter, logger });
+      started = await startAudit({ prisma, sessions: store, bus, limiter, checkOperation: operationCheck(), logger });
       break;
   }
   closing.add(() => started.close());

@@ -362,6 +362,24 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     indexes: {},
     commented: ['delay_ms', 'due_at', 'revision'],
   },
+  persisted_operations: {
+    columns: {
+      id: `${text(128)} NOT NULL`,
+      sha256: HASH,
+      name: `${text(100)} NOT NULL`,
+      type: `${text(20)} NOT NULL`,
+      body: 'text NOT NULL',
+      created_by: 'uuid',
+      ...TIMES,
+    },
+    constraints: {
+      persisted_operations_pkey: 'PRIMARY KEY (id)',
+      persisted_operations_type_check: oneOf('type', ['query', 'mutation', 'subscription']),
+      persisted_operations_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
+    },
+    indexes: { idx_persisted_operations_sha256: 'btree (sha256)' },
+    commented: ['id', 'sha256', 'body'],
+  },
   audit_chain: {
     columns: { id: 'smallint NOT NULL DEFAULT 1', position: 'bigint NOT NULL DEFAULT 0', hash: HASH, last_at: TIME },
     constraints: { audit_chain_pkey: 'PRIMARY KEY (id)', audit_chain_id_check: 'CHECK ((id = 1))' },

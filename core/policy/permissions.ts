@@ -52,12 +52,14 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.auditIntegrity': { ...REVIEWERS, apiKeys: ['ADMIN'] },
   'Query.databaseHealth': ADMINS,
   'Query.apiKeys': ADMINS,
+  'Query.persistedOperations': ADMINS,
 
   'Mutation.login': ANYBODY,
   'Mutation.logout': PEOPLE,
   'Mutation.changePassword': PEOPLE,
   'Mutation.createUser': KEEPERS,
   'Mutation.updateUser': KEEPERS,
+  'Mutation.registerPersistedOperations': ADMINS,
   'Mutation.createFlag': WRITERS,
   'Mutation.updateFlag': WRITERS,
   'Mutation.enableFlag': WRITERS,
@@ -86,6 +88,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
 
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,
+  'Query.environmentRevisions': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,
 
   // Federation's root fields in a subgraph: what they lead to has its own rows.

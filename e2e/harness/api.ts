@@ -69,9 +69,10 @@ export class Listener {
   ended = false;
   readonly stop: () => void;
 
-  constructor(client: Client, query: string, variables: Record<string, unknown> = {}) {
+  /** @param operation a text, or what names a persisted operation beside an empty one */
+  constructor(client: Client, operation: string | { query: string; extensions?: Record<string, unknown> }, variables: Record<string, unknown> = {}) {
     this.stop = client.subscribe(
-      { query, variables },
+      { ...(typeof operation === 'string' ? { query: operation } : operation), variables },
       {
         next: (event) => this.events.push(event as ExecutionResult),
         error: (error) => {

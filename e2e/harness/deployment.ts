@@ -56,13 +56,22 @@ export class Deployment {
     if (this.database === null) await this.#launch('control-plane', ['main/start.ts']);
     else {
       await Promise.all(SUBGRAPH_NAMES.map((name) => this.#launch(name, ['main/service.ts', name])));
-      const urls = SUBGRAPH_NAMES.map((name): [string, string] => [`FLEETFLAG_${name.toUpperCase()}_URL`, `http://127.0.0.1:${this.ports.get(name)}`]);
-      await this.#launch('gateway', ['main/service.ts', 'gateway'], Object.fromEntries(urls));
+      await this.#launch('gateway', ['main/service.ts', 'gateway'], this.#subgraphUrls());
     }
     this.url = `http://127.0.0.1:${this.ports.get(this.database === null ? 'control-plane' : 'gateway')}`;
   }
 
-  async #launch(name: 'control-plane' | 'gateway' | SubgraphName, args: string[], more: Record<string, string> = {}): Promise<void> {
+  #subgraphUrls(): Record<string, string> {
+    return Object.fromEntries(SUBGRAPH_NAMES.map((name) => [`FLEETFLAG_${name.toUpperCase()}_URL`, `http://127.0.0.1:${this.ports.get(name)}`]));
+  }
+
+  /** Starts one more gateway of a distributed deployment, for the rest of its life; gives its URL. */
+  async anotherGateway(): Promise<string> {
+    await this.#launch('second gateway', ['main/service.ts', 'gateway'], this.#subgraphUrls());
+    return `http://127.0.0.1:${this.ports.get('second gateway')}`;
+  }
+
+  async #launch(name: 'control-plane' | 'gateway' | 'second gateway' | SubgraphName, args: string[], more: Record<string, string> = {}): Promise<void> {
     const process_ = new ProjectProcess(args, { ...this.environment, PORT: String(this.ports.get(name) ?? 0), ...more });
     this.processes.push(process_);
     const [, port] = await process_.printed(READY);

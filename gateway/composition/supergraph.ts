@@ -44,9 +44,22 @@ function dataSource(subgraph: SubgraphConnection): GraphQLDataSource<GatewayCont
   };
 }
 
+function readSupergraph(): string {
+  return readFileSync(new URL('supergraph.graphql', import.meta.url), 'utf8');
+}
+
+function apiSchemaOf(supergraphSdl: string): GraphQLSchema {
+  return Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema();
+}
+
+/** The schema that clients see, without a gateway to serve it. */
+export function readApiSchema(): GraphQLSchema {
+  return apiSchemaOf(readSupergraph());
+}
+
 /** Builds the gateway's executor over `subgraphs`. */
 export function compose(subgraphs: Subgraphs): Composition {
-  const supergraphSdl = readFileSync(new URL('supergraph.graphql', import.meta.url), 'utf8');
+  const supergraphSdl = readSupergraph();
   // The package reports its use to its maker, and asks the network which cloud it runs in, unless told otherwise by
   // this variable; it takes no option for it. Nothing of ours talks to any other host.
   // eslint-disable-next-line no-restricted-properties
@@ -55,5 +68,5 @@ export function compose(subgraphs: Subgraphs): Composition {
     supergraphSdl,
     buildService: ({ name }) => dataSource(subgraphs[name as SubgraphName]),
   });
-  return { supergraphSdl, apiSchema: Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema(), gateway };
+  return { supergraphSdl, apiSchema: apiSchemaOf(supergraphSdl), gateway };
 }

@@ -9,6 +9,9 @@ import type { GatewayContext, GatewayLogger } from '../context.ts';
 import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from '../limits/check-operation.ts';
 import { answerTo } from './error-answer.ts';
 
+/** A page of another site can send none of these without asking first, and nothing here answers that it may. */
+const PREFLIGHT_HEADERS = ['authorization', 'x-api-key', 'x-apollo-operation-name', 'apollo-require-preflight'];
+
 export interface GraphqlServerOptions {
   readonly composition: Composition;
   readonly introspection: boolean;
@@ -60,7 +63,10 @@ function plugin({ composition, introspection, logger }: GraphqlServerOptions): A
           delete singleResult.extensions;
           // Apollo's own copies have lost the nodes, by which a fault is found in the document.
           const found = errors ?? singleResult.errors ?? incomplete;
-          if (found === undefined) return;
+          if (found === undefined) {
+            if (contextValue.outcome !== undefined) contextValue.outcome.complete = true;
+            return;
+          }
           if (found === incomplete) logger.error({ err: incomplete[0], requestId: origin.requestId }, 'A subgraph left out what it must give');
           singleResult.errors = present(found, origin.requestId, document);
           const [first] = singleResult.errors;
@@ -82,7 +88,7 @@ export async function startGraphqlServer(options: GraphqlServerOptions): Promise
   const apollo = new ApolloServer<GatewayContext>({
     gateway: composition.gateway,
     introspection,
-    csrfPrevention: true,
+    csrfPrevention: { requestHeaders: PREFLIGHT_HEADERS },
     allowBatchedHttpRequests: false,
     hideSchemaDetailsFromClientErrors: !introspection,
     parseOptions: PARSE_OPTIONS,

@@ -1,38 +1,26 @@
 /** What the gateway serves over HTTP. */
 import type { IncomingMessage } from 'node:http';
-import { fastifyApolloHandler } from '@as-integrations/fastify';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { GraphQLError } from 'graphql';
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
-import type { Caller, RequestOrigin } from '../../core/protocol/caller.ts';
-import { clientError } from '../../core/protocol/error-form.ts';
-import type { Credentials } from '../auth/authenticate.ts';
-import type { GatewayContext, GatewayLogger } from '../context.ts';
+import type { RequestOrigin } from '../../core/protocol/caller.ts';
 import { OPERATION_LIMITS } from '../limits/operation-limits.ts';
 import { answerTo } from './error-answer.ts';
-import type { GraphqlServer } from './graphql-server.ts';
+import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql-route.ts';
 import { PLAYGROUND_POLICY, playgroundPage } from './playground/page.ts';
 import { requestIdOf } from './request-origin.ts';
 
-export interface RoutesOptions {
-  readonly graphql: GraphqlServer;
-  readonly authenticate: (credentials: Credentials, origin: RequestOrigin) => Promise<Caller>;
+export interface RoutesOptions extends GraphqlRouteOptions {
   /** The public signing keys (RFC 7517). */
   readonly publicKeys: () => Promise<unknown>;
   /** Each part that a request may need, and whether it answers. */
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
   readonly originOf: (request: IncomingMessage) => RequestOrigin;
   readonly playground: boolean;
-  readonly logger: GatewayLogger;
 }
 
-const header = (request: FastifyRequest, name: string) => {
-  const value = request.headers[name];
-  return typeof value === 'string' ? value : undefined;
-};
-
 /** Everything but the websocket upgrade, which the caller attaches to `.server`. */
-export function createRoutes({ graphql, authenticate, publicKeys, readiness, originOf, playground, logger }: RoutesOptions): FastifyInstance {
+export function createRoutes({ publicKeys, readiness, originOf, playground, ...graphql }: RoutesOptions): FastifyInstance {
+  const { logger } = graphql;
   const app = fastify({
     bodyLimit: OPERATION_LIMITS.body,
     requestTimeout: OPERATION_LIMITS.requestTimeout,
@@ -60,23 +48,7 @@ export function createRoutes({ graphql, authenticate, publicKeys, readiness, ori
     reply.status(404).send({ errors: [answerTo(new FleetFlagError('NOT_FOUND', `There is nothing at ${request.method} ${request.url.slice(0, 200)}.`))] }),
   );
 
-  app.route({
-    url: '/graphql',
-    method: ['GET', 'POST'],
-    handler: fastifyApolloHandler(graphql.apollo, {
-      async context(request): Promise<GatewayContext> {
-        const origin = { ...originOf(request.raw), requestId: request.id };
-        try {
-          const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') }, origin);
-          return { identity: { caller, origin } };
-        } catch (error) {
-          const { message, extensions } = clientError(error as Error, origin.requestId);
-          if (extensions.code === 'INTERNAL_SERVER_ERROR') logger.error({ err: error, requestId: origin.requestId }, 'A caller could not be authenticated');
-          throw new GraphQLError(message, { extensions: { ...extensions, http: { status: ERROR_CATALOGUE[extensions.code].httpStatus } } });
-        }
-      },
-    }),
-  });
+  addGraphqlRoute(app, graphql, (request) => ({ ...originOf(request.raw), requestId: request.id }));
 
   app.get('/health/live', () => ({ status: 'ok' }));
   let missingBefore: readonly string[] = [];

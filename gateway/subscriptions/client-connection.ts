@@ -9,7 +9,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ExecutionResult, GraphQLFormattedError } from 'graphql';
-import { CloseCode, MessageType, parseMessage, type SubscribePayload } from 'graphql-ws';
+import { CloseCode, MessageType, validateMessage, type Message, type SubscribePayload } from 'graphql-ws';
 import { WebSocket, type RawData } from 'ws';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller, RequestOrigin } from '../../core/protocol/caller.ts';
@@ -51,6 +51,17 @@ export interface ConnectionHost {
   /** Begins `payload` and, when it lasts, puts it into `connection.operations`. Must not throw. */
   start(connection: ClientConnection, id: string, payload: SubscribePayload): void;
   failed(error: unknown, message: string): void;
+}
+
+/**
+ * The protocol wants a text in each subscribe message, although it leaves room for operations that are named instead:
+ * a client that names one need not send an empty text as well. Throws for what is not a message.
+ */
+function readMessage(text: string): Message {
+  const message: unknown = JSON.parse(text);
+  const { type, payload } = (message ?? {}) as { type?: unknown; payload?: { query?: unknown; id?: unknown; extensions?: unknown } | null };
+  if (type === MessageType.Subscribe && (payload?.id != null || payload?.extensions != null)) payload.query ??= '';
+  return validateMessage(message);
 }
 
 export class ClientConnection {
@@ -122,10 +133,10 @@ export class ClientConnection {
   receive(data: RawData, isBinary: boolean): void {
     // After our close frame nothing that the client says counts.
     if (!this.open || !this.withinRate()) return;
-    let message: ReturnType<typeof parseMessage>;
+    let message: Message;
     try {
       if (isBinary) throw new Error('Messages are text.');
-      message = parseMessage((data as Buffer).toString());
+      message = readMessage((data as Buffer).toString());
     } catch {
       return this.close(CloseCode.BadRequest, 'Invalid message received');
     }

@@ -90,8 +90,8 @@ describe('a caller', () => {
 
   test('may have an operation looked up, and is refused what the lookup refuses', async () => {
     await start({
-      resolveOperation: async ({ extensions, ...request }) => {
-        if (extensions?.['id'] !== 'known') throw new FleetFlagError('BAD_USER_INPUT', 'Not registered.');
+      resolveOperation: async ({ extensions, id, ...request }) => {
+        if (extensions?.['id'] !== 'known' && id !== 'known') throw new FleetFlagError('BAD_USER_INPUT', 'Not registered.');
         return { ...request, query: NARROW };
       },
     });
@@ -99,8 +99,9 @@ describe('a caller', () => {
     client.subscribe('a', '', { ...production, extensions: { id: 'known' } });
     client.subscribe('b', '', { ...production, extensions: { id: 'unknown' } });
     expect((await client.error('b'))[0]?.message).toBe('Not registered.');
-    await gateway.operations(1);
+    client.send({ id: 'c', type: 'subscribe', payload: { id: 'known', ...production } });
+    await gateway.operations(2);
     change(1);
-    await client.result('a');
+    await Promise.all([client.result('a'), client.result('c')]);
   });
 });

@@ -17,7 +17,10 @@ import type { SubscriptionPlanner } from './subscription-plan.ts';
 
 /** An operation as it came in a subscribe message. */
 export interface OperationRequest {
+  /** Empty where the operation is named instead. */
   readonly query: string;
+  /** Of a persisted operation; not part of graphql-ws's message, so of any type. */
+  readonly id?: unknown;
   readonly operationName?: string | undefined;
   readonly variables?: Record<string, unknown> | undefined;
   readonly extensions?: Record<string, unknown> | undefined;
@@ -141,6 +144,7 @@ export function startOperation(connection: ClientConnection, id: string, payload
     }
     const request: OperationRequest = {
       query: payload.query,
+      id: (payload as { id?: unknown }).id,
       operationName: payload.operationName ?? undefined,
       variables: payload.variables ?? undefined,
       extensions: payload.extensions ?? undefined,

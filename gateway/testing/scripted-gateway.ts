@@ -6,6 +6,7 @@ import type { Subgraphs } from '../composition/supergraph.ts';
 import { startGateway, type Gateway, type GatewayOptions } from '../gateway.ts';
 import { EventSource } from '../subscriptions/testing/event-source.ts';
 import { WireClient } from '../subscriptions/testing/wire-client.ts';
+import { countingLimiter } from './counting-limiter.ts';
 
 export const SECRET = 'a-secret-of-more-than-32-characters-x';
 export const VIN = 'KMHK281HGNU000001';
@@ -23,6 +24,7 @@ export class ScriptedGateway {
   readonly asked: (SubgraphRequest & { readonly name: SubgraphName })[] = [];
   readonly logged: { level: string; fields: object; message: string }[] = [];
   readonly vehicleTokens: VehicleTokens = createVehicleTokens(SECRET);
+  readonly limiter = countingLimiter();
   /** What every subgraph answers. */
   answer: (request: SubgraphRequest) => Promise<SubgraphResponse> = async () => ({ data: null });
   /** What every subscription at a subgraph is sent. */
@@ -45,6 +47,7 @@ export class ScriptedGateway {
       findSession: (token) => scripted.findSession(token),
       endedSessions: async () => new Set(),
       vehicleTokens: scripted.vehicleTokens,
+      limiter: scripted.limiter,
       publicKeys: async () => ({ keys: [{ kid: 'k1' }] }),
       readiness: async () => ({ sessions: scripted.ready['sessions'] ?? true }),
       playground: true,

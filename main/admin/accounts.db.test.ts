@@ -25,7 +25,7 @@ let stop: () => Promise<void>;
 beforeAll(async () => {
   database = await createTestDatabase();
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-accounts-'));
-  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), logger: silent });
+  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
   [ask, stop] = [asking(started.subgraph), () => started.close()];
 }, 60_000);
 

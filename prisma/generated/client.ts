@@ -82,6 +82,11 @@ export type Experiment = Prisma.ExperimentModel
  */
 export type ApiKey = Prisma.ApiKeyModel
 /**
+ * Model PersistedOperation
+ * 
+ */
+export type PersistedOperation = Prisma.PersistedOperationModel
+/**
  * Model Environment
  * 
  */

@@ -39,7 +39,7 @@ const prisma = () => database.database.prisma;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), logger: silent });
+  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
   ({ id: adminId } = await prisma().user.create({ data: { email: 'ann@example.com', name: 'Ann', passwordHash: 'x', role: 'ADMIN' } }));

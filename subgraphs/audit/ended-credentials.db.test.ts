@@ -24,7 +24,7 @@ const prisma = () => database.database.prisma;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), logger: silent });
+  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
   connection = connectInProcess(started.subgraph, async () => true);
   close = () => started.close();
 });

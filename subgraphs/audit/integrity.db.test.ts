@@ -177,7 +177,7 @@ describe('Query.auditIntegrity', () => {
   const QUERY = 'query ($from: DateTime, $to: DateTime) { auditIntegrity(from: $from, to: $to) { intact checked firstBrokenId fault headHash } }';
 
   beforeAll(async () => {
-    const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), logger: silent });
+    const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
     ask = asking(started.subgraph);
     close = () => started.close();
   });

@@ -10,12 +10,15 @@ import type { DatabaseHealth } from './database-health.ts';
 import type { EndedCredential, EndedCredentials } from './ended-credentials.ts';
 import type { IntegrityChecks } from './integrity.ts';
 import { loaderById } from './loader-by-id.ts';
+import { persistedOperationResolvers } from './persisted-operation-resolvers.ts';
+import type { PersistedOperationService } from './persisted-operation-service.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { TrailFeed } from './trail-feed.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
 
 export interface AuditServices extends AccountServices, ApiKeyServices {
   readonly audit: AuditService;
+  readonly operations: PersistedOperationService;
   readonly feed: TrailFeed;
   readonly integrity: IntegrityChecks;
   readonly databaseHealth: () => Promise<DatabaseHealth>;
@@ -53,9 +56,11 @@ function viewer(caller: Caller, services: AuditServices) {
 
 export const resolvers: Resolvers = {
   Environment: ENUMS.Environment,
+  OperationType: persistedOperationResolvers.OperationType,
   ApiKey: apiKeyResolvers.ApiKey,
 
   Query: {
+    ...persistedOperationResolvers.Query,
     ...apiKeyResolvers.Query,
     me: (_: unknown, __: unknown, { identity, services }: Context) => viewer(identity.caller, services),
     async users(_: unknown, args: PageArguments, { services }: Context) {
@@ -69,7 +74,7 @@ export const resolvers: Resolvers = {
     databaseHealth: (_: unknown, __: unknown, { services }: Context) => services.databaseHealth(),
   },
 
-  Mutation: { ...accountMutations, ...apiKeyResolvers.Mutation },
+  Mutation: { ...accountMutations, ...apiKeyResolvers.Mutation, ...persistedOperationResolvers.Mutation },
 
   Subscription: {
     auditTrail: {

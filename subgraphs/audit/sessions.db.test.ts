@@ -3,6 +3,8 @@ import { SESSION_SECONDS, sessionKey } from '../../core/protocol/session.ts';
 import { createInProcessStore } from '../shared/key-value-store.ts';
 import { NOBODY, identityOf, refusal, user, type Answer } from '../shared/testing/asking.ts';
 import { eventually } from '../shared/testing/eventually.ts';
+import { Accounts } from './accounts.ts';
+import { Passwords } from './passwords.ts';
 import { Sessions } from './sessions.ts';
 import { AuditUnderTest, PASSWORD, type Person } from './testing/audit-under-test.ts';
 
@@ -222,4 +224,12 @@ describe('the index of a user', () => {
     await sessions.endSessionsOf('u1');
     expect(await sessions.exists(young.key)).toBe(false);
   });
+});
+
+test('an account that is changed from a process with another memory has no session left here', async () => {
+  const { email } = await audit.account();
+  const { token } = await audit.session(email);
+  const elsewhere = new Accounts(audit.prisma, new Sessions(createInProcessStore()), await Passwords.create());
+  await elsewhere.resetPassword(identityOf(NOBODY), email, NEXT);
+  await eventually(async () => !(await audit.isOpen(token)));
 });

@@ -13,8 +13,11 @@ import { EndedCredentials } from './ended-credentials.ts';
 import { IntegrityChecks } from './integrity.ts';
 import { PartitionKeeper } from './partition-keeper.ts';
 import { Passwords } from './passwords.ts';
+import type { CheckOperation } from './persisted-operation.ts';
+import { PersistedOperationService } from './persisted-operation-service.ts';
 import { auditLoaders, resolvers, type AuditServices } from './resolvers.ts';
 import { AuditService } from './service.ts';
+import { SessionEnding } from './session-ending.ts';
 import { Sessions } from './sessions.ts';
 import { SignInService } from './sign-in.ts';
 import { SignInThrottle } from './sign-in-throttle.ts';
@@ -26,19 +29,22 @@ export interface AuditOptions {
   readonly sessions: KeyValueStore;
   /** Counts failed sign-ins. */
   readonly limiter: RateLimiter;
+  /** What operations that are to be registered are held to. */
+  readonly checkOperation: CheckOperation;
   /** Tells that the trail has grown. */
   readonly bus: Bus;
   readonly logger: Logger;
 }
 
 /** Starts the subgraph: it keeps the trail's partitions ready from here on, until `close`. */
-export async function startAudit({ prisma, sessions: store, limiter, bus, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startAudit({ prisma, sessions: store, limiter, checkOperation, bus, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const audit = new AuditService(prisma);
   const passwords = await Passwords.create();
   const sessions = new Sessions(store);
   const signIn = new SignInService(prisma, sessions, passwords, new SignInThrottle(limiter, store));
   const accounts = new Accounts(prisma, sessions, passwords);
   const apiKeys = new ApiKeyService(prisma);
+  const operations = new PersistedOperationService(prisma, checkOperation);
   const feed = new TrailFeed(prisma, bus, logger);
   const ended = new EndedCredentials(prisma, feed);
   const integrity = new IntegrityChecks(prisma);
@@ -46,7 +52,7 @@ export async function startAudit({ prisma, sessions: store, limiter, bus, logger
     name: 'audit',
     resolvers,
     services: () => ({
-      ...{ audit, signIn, accounts, apiKeys, feed, ended, integrity },
+      ...{ audit, signIn, accounts, apiKeys, operations, feed, ended, integrity },
       databaseHealth: () => readDatabaseHealth(prisma),
       ...auditLoaders(audit),
       ...apiKeyLoaders(apiKeys),
@@ -55,10 +61,13 @@ export async function startAudit({ prisma, sessions: store, limiter, bus, logger
   });
   const partitions = new PartitionKeeper(prisma, logger);
   await feed.start();
+  const ending = new SessionEnding(feed, sessions, logger);
+  ending.start();
   await partitions.start();
   return {
     subgraph,
     async close() {
+      await ending.close();
       await feed.close();
       await partitions.close();
     },

@@ -186,7 +186,7 @@ describe('Subscription.auditTrail', () => {
   const QUERY = 'subscription { auditTrail { id action afterValue user { name } createdAt hash } }';
 
   test('carries each entry to whoever may read the trail, with people as they are now', async () => {
-    const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), logger: silent });
+    const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
     try {
       const { id } = await prisma().user.create({ data: { email: `${randomUUID()}@example.com`, name: 'Ann', passwordHash: '-', role: 'WRITE' } });
       const connection = connectInProcess(started.subgraph, async () => true);
@@ -208,7 +208,7 @@ describe('Subscription.auditTrail', () => {
   });
 
   test('is refused as unavailable while the database is away, and ended when the subgraph stops', async () => {
-    const started = await startAudit({ prisma: watched.prisma, sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), logger: silent });
+    const started = await startAudit({ prisma: watched.prisma, sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
     const connection = connectInProcess(started.subgraph, async () => true);
     watched.proxy.sever();
     const refused = connection.subscribe({ query: QUERY, identity: identityOf(user('READ')) });

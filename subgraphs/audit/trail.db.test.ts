@@ -74,7 +74,7 @@ let entries: Record<'old' | 'same' | 'micro' | 'later' | 'newest', string>;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), logger: silent });
+  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
   [ann, bob] = [await newUser('ann'), await newUser('bob')];

@@ -104,6 +104,23 @@ describe('the list of flags', () => {
   });
 });
 
+describe('the revisions of the environments', () => {
+  test('are told to gateways only, and move with every change', async () => {
+    const ASK = '{ environmentRevisions { environment revision changedAt } }';
+    const staging = async () => {
+      const { data } = await flags.ask<{ environmentRevisions: { environment: string; revision: number; changedAt: string }[] }>({ kind: 'gateway' }, ASK);
+      expect(data.environmentRevisions.map(({ environment }) => environment).sort()).toEqual(['DEVELOPMENT', 'PRODUCTION', 'STAGING']);
+      return data.environmentRevisions.find(({ environment }) => environment === 'STAGING');
+    };
+    const before = await staging();
+    const { revision } = await flags.create({ environment: 'STAGING' });
+    const after = await staging();
+    expect([after?.revision, (after?.revision ?? 0) - (before?.revision ?? 0)]).toEqual([revision, 1]);
+    expect(Date.parse(after?.changedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(before?.changedAt ?? ''));
+    expect(refusal(await flags.ask(READER, ASK))).toEqual({ code: 'FORBIDDEN' });
+  });
+});
+
 describe('evaluating a flag', () => {
   const target = async (conditions: object) => {
     const { key } = await flags.create({ enabled: true });

@@ -118,6 +118,10 @@ export const resolvers: Resolvers = {
       services.requests.list(status ? { status } : {}),
     flagSync: (_: unknown, args: { environment: Environment; since?: number | null }, { services }: Context) =>
       services.sync.sync(args.environment, args.since ?? 0),
+    async environmentRevisions(_: unknown, __: unknown, { services }: Context) {
+      const positions = await services.snapshots.look();
+      return Array.from(positions, ([environment, { revision, stamp }]) => ({ environment, revision, changedAt: new Date(stamp) }));
+    },
   },
 
   Mutation: {

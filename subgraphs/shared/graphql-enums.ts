@@ -14,6 +14,7 @@ export const ENUMS = {
   },
   ChangeRequestStatus: { PENDING: 'pending', APPROVED: 'approved', REJECTED: 'rejected', CANCELLED: 'cancelled' },
   RolloutStatus: { WAITING_FOR_APPROVAL: 'waiting_for_approval', RUNNING: 'running', PAUSED: 'paused', COMPLETED: 'completed', CANCELLED: 'cancelled' },
+  OperationType: { QUERY: 'query', MUTATION: 'mutation', SUBSCRIPTION: 'subscription' },
   VehicleStatus: { ONLINE: 'online', OFFLINE: 'offline', MAINTENANCE: 'maintenance' },
   ExperimentStatus: { DRAFT: 'draft', RUNNING: 'running', COMPLETED: 'completed', CANCELLED: 'cancelled' },
 } as const;

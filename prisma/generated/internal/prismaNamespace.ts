@@ -405,6 +405,7 @@ export const ModelName = {
   Vehicle: 'Vehicle',
   Experiment: 'Experiment',
   ApiKey: 'ApiKey',
+  PersistedOperation: 'PersistedOperation',
   Environment: 'Environment',
   FlagTombstone: 'FlagTombstone',
   ChangeRequest: 'ChangeRequest',
@@ -425,7 +426,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "experiment" | "apiKey" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "experiment" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1021,6 +1022,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    PersistedOperation: {
+      payload: Prisma.$PersistedOperationPayload<ExtArgs>
+      fields: Prisma.PersistedOperationFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.PersistedOperationFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.PersistedOperationFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload>
+        }
+        findFirst: {
+          args: Prisma.PersistedOperationFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.PersistedOperationFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload>
+        }
+        findMany: {
+          args: Prisma.PersistedOperationFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload>[]
+        }
+        create: {
+          args: Prisma.PersistedOperationCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload>
+        }
+        createMany: {
+          args: Prisma.PersistedOperationCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.PersistedOperationCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload>[]
+        }
+        delete: {
+          args: Prisma.PersistedOperationDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload>
+        }
+        update: {
+          args: Prisma.PersistedOperationUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload>
+        }
+        deleteMany: {
+          args: Prisma.PersistedOperationDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.PersistedOperationUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.PersistedOperationUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload>[]
+        }
+        upsert: {
+          args: Prisma.PersistedOperationUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationPayload>
+        }
+        aggregate: {
+          args: Prisma.PersistedOperationAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregatePersistedOperation>
+        }
+        groupBy: {
+          args: Prisma.PersistedOperationGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PersistedOperationGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.PersistedOperationCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PersistedOperationCountAggregateOutputType> | number
+        }
+      }
+    }
     Environment: {
       payload: Prisma.$EnvironmentPayload<ExtArgs>
       fields: Prisma.EnvironmentFieldRefs
@@ -1576,6 +1651,20 @@ export const ApiKeyScalarFieldEnum = {
 export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
 
 
+export const PersistedOperationScalarFieldEnum = {
+  id: 'id',
+  sha256: 'sha256',
+  name: 'name',
+  type: 'type',
+  body: 'body',
+  createdById: 'createdById',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type PersistedOperationScalarFieldEnum = (typeof PersistedOperationScalarFieldEnum)[keyof typeof PersistedOperationScalarFieldEnum]
+
+
 export const EnvironmentScalarFieldEnum = {
   name: 'name',
   revision: 'revision',
@@ -1964,6 +2053,7 @@ export type GlobalOmitConfig = {
   vehicle?: Prisma.VehicleOmit
   experiment?: Prisma.ExperimentOmit
   apiKey?: Prisma.ApiKeyOmit
+  persistedOperation?: Prisma.PersistedOperationOmit
   environment?: Prisma.EnvironmentOmit
   flagTombstone?: Prisma.FlagTombstoneOmit
   changeRequest?: Prisma.ChangeRequestOmit

@@ -59,6 +59,7 @@ export const ModelName = {
   Vehicle: 'Vehicle',
   Experiment: 'Experiment',
   ApiKey: 'ApiKey',
+  PersistedOperation: 'PersistedOperation',
   Environment: 'Environment',
   FlagTombstone: 'FlagTombstone',
   ChangeRequest: 'ChangeRequest',
@@ -226,6 +227,20 @@ export const ApiKeyScalarFieldEnum = {
 } as const
 
 export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
+
+
+export const PersistedOperationScalarFieldEnum = {
+  id: 'id',
+  sha256: 'sha256',
+  name: 'name',
+  type: 'type',
+  body: 'body',
+  createdById: 'createdById',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type PersistedOperationScalarFieldEnum = (typeof PersistedOperationScalarFieldEnum)[keyof typeof PersistedOperationScalarFieldEnum]
 
 
 export const EnvironmentScalarFieldEnum = {

@@ -230,6 +230,7 @@ export type UserWhereInput = {
   reviewed?: Prisma.ChangeRequestListRelationFilter
   scheduled?: Prisma.RolloutListRelationFilter
   approved?: Prisma.RolloutListRelationFilter
+  operations?: Prisma.PersistedOperationListRelationFilter
 }
 
 export type UserOrderByWithRelationInput = {
@@ -251,6 +252,7 @@ export type UserOrderByWithRelationInput = {
   reviewed?: Prisma.ChangeRequestOrderByRelationAggregateInput
   scheduled?: Prisma.RolloutOrderByRelationAggregateInput
   approved?: Prisma.RolloutOrderByRelationAggregateInput
+  operations?: Prisma.PersistedOperationOrderByRelationAggregateInput
 }
 
 export type UserWhereUniqueInput = Prisma.AtLeast<{
@@ -275,6 +277,7 @@ export type UserWhereUniqueInput = Prisma.AtLeast<{
   reviewed?: Prisma.ChangeRequestListRelationFilter
   scheduled?: Prisma.RolloutListRelationFilter
   approved?: Prisma.RolloutListRelationFilter
+  operations?: Prisma.PersistedOperationListRelationFilter
 }, "id" | "email">
 
 export type UserOrderByWithAggregationInput = {
@@ -328,6 +331,7 @@ export type UserCreateInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateInput = {
@@ -349,6 +353,7 @@ export type UserUncheckedCreateInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUpdateInput = {
@@ -370,6 +375,7 @@ export type UserUpdateInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateInput = {
@@ -391,6 +397,7 @@ export type UserUncheckedUpdateInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateManyInput = {
@@ -565,6 +572,22 @@ export type UserUpdateOneWithoutApiKeysNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutApiKeysInput, Prisma.UserUpdateWithoutApiKeysInput>, Prisma.UserUncheckedUpdateWithoutApiKeysInput>
 }
 
+export type UserCreateNestedOneWithoutOperationsInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutOperationsInput, Prisma.UserUncheckedCreateWithoutOperationsInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutOperationsInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneWithoutOperationsNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutOperationsInput, Prisma.UserUncheckedCreateWithoutOperationsInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutOperationsInput
+  upsert?: Prisma.UserUpsertWithoutOperationsInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutOperationsInput, Prisma.UserUpdateWithoutOperationsInput>, Prisma.UserUncheckedUpdateWithoutOperationsInput>
+}
+
 export type UserCreateNestedOneWithoutRequestedInput = {
   create?: Prisma.XOR<Prisma.UserCreateWithoutRequestedInput, Prisma.UserUncheckedCreateWithoutRequestedInput>
   connectOrCreate?: Prisma.UserCreateOrConnectWithoutRequestedInput
@@ -643,6 +666,7 @@ export type UserCreateWithoutCreatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutCreatedFlagsInput = {
@@ -663,6 +687,7 @@ export type UserUncheckedCreateWithoutCreatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutCreatedFlagsInput = {
@@ -688,6 +713,7 @@ export type UserCreateWithoutUpdatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
@@ -708,6 +734,7 @@ export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutUpdatedFlagsInput = {
@@ -744,6 +771,7 @@ export type UserUpdateWithoutCreatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
@@ -764,6 +792,7 @@ export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUpsertWithoutUpdatedFlagsInput = {
@@ -795,6 +824,7 @@ export type UserUpdateWithoutUpdatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
@@ -815,6 +845,7 @@ export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateWithoutAuditLogsInput = {
@@ -835,6 +866,7 @@ export type UserCreateWithoutAuditLogsInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutAuditLogsInput = {
@@ -855,6 +887,7 @@ export type UserUncheckedCreateWithoutAuditLogsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutAuditLogsInput = {
@@ -891,6 +924,7 @@ export type UserUpdateWithoutAuditLogsInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutAuditLogsInput = {
@@ -911,6 +945,7 @@ export type UserUncheckedUpdateWithoutAuditLogsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateWithoutApiKeysInput = {
@@ -931,6 +966,7 @@ export type UserCreateWithoutApiKeysInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutApiKeysInput = {
@@ -951,6 +987,7 @@ export type UserUncheckedCreateWithoutApiKeysInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutApiKeysInput = {
@@ -987,6 +1024,7 @@ export type UserUpdateWithoutApiKeysInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutApiKeysInput = {
@@ -1002,6 +1040,107 @@ export type UserUncheckedUpdateWithoutApiKeysInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
   updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserCreateWithoutOperationsInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+}
+
+export type UserUncheckedCreateWithoutOperationsInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+}
+
+export type UserCreateOrConnectWithoutOperationsInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutOperationsInput, Prisma.UserUncheckedCreateWithoutOperationsInput>
+}
+
+export type UserUpsertWithoutOperationsInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutOperationsInput, Prisma.UserUncheckedUpdateWithoutOperationsInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutOperationsInput, Prisma.UserUncheckedCreateWithoutOperationsInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutOperationsInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutOperationsInput, Prisma.UserUncheckedUpdateWithoutOperationsInput>
+}
+
+export type UserUpdateWithoutOperationsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutOperationsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
@@ -1027,6 +1166,7 @@ export type UserCreateWithoutRequestedInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutRequestedInput = {
@@ -1047,6 +1187,7 @@ export type UserUncheckedCreateWithoutRequestedInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutRequestedInput = {
@@ -1072,6 +1213,7 @@ export type UserCreateWithoutReviewedInput = {
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutReviewedInput = {
@@ -1092,6 +1234,7 @@ export type UserUncheckedCreateWithoutReviewedInput = {
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutReviewedInput = {
@@ -1128,6 +1271,7 @@ export type UserUpdateWithoutRequestedInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutRequestedInput = {
@@ -1148,6 +1292,7 @@ export type UserUncheckedUpdateWithoutRequestedInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUpsertWithoutReviewedInput = {
@@ -1179,6 +1324,7 @@ export type UserUpdateWithoutReviewedInput = {
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutReviewedInput = {
@@ -1199,6 +1345,7 @@ export type UserUncheckedUpdateWithoutReviewedInput = {
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateWithoutScheduledInput = {
@@ -1219,6 +1366,7 @@ export type UserCreateWithoutScheduledInput = {
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutScheduledInput = {
@@ -1239,6 +1387,7 @@ export type UserUncheckedCreateWithoutScheduledInput = {
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutScheduledInput = {
@@ -1264,6 +1413,7 @@ export type UserCreateWithoutApprovedInput = {
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutApprovedInput = {
@@ -1284,6 +1434,7 @@ export type UserUncheckedCreateWithoutApprovedInput = {
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutApprovedInput = {
@@ -1320,6 +1471,7 @@ export type UserUpdateWithoutScheduledInput = {
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutScheduledInput = {
@@ -1340,6 +1492,7 @@ export type UserUncheckedUpdateWithoutScheduledInput = {
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUpsertWithoutApprovedInput = {
@@ -1371,6 +1524,7 @@ export type UserUpdateWithoutApprovedInput = {
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutApprovedInput = {
@@ -1391,6 +1545,7 @@ export type UserUncheckedUpdateWithoutApprovedInput = {
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 
@@ -1407,6 +1562,7 @@ export type UserCountOutputType = {
   reviewed: number
   scheduled: number
   approved: number
+  operations: number
 }
 
 export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1418,6 +1574,7 @@ export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.I
   reviewed?: boolean | UserCountOutputTypeCountReviewedArgs
   scheduled?: boolean | UserCountOutputTypeCountScheduledArgs
   approved?: boolean | UserCountOutputTypeCountApprovedArgs
+  operations?: boolean | UserCountOutputTypeCountOperationsArgs
 }
 
 /**
@@ -1486,6 +1643,13 @@ export type UserCountOutputTypeCountApprovedArgs<ExtArgs extends runtime.Types.E
   where?: Prisma.RolloutWhereInput
 }
 
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountOperationsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.PersistedOperationWhereInput
+}
+
 
 export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -1506,6 +1670,7 @@ export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   reviewed?: boolean | Prisma.User$reviewedArgs<ExtArgs>
   scheduled?: boolean | Prisma.User$scheduledArgs<ExtArgs>
   approved?: boolean | Prisma.User$approvedArgs<ExtArgs>
+  operations?: boolean | Prisma.User$operationsArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["user"]>
 
@@ -1558,6 +1723,7 @@ export type UserInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   reviewed?: boolean | Prisma.User$reviewedArgs<ExtArgs>
   scheduled?: boolean | Prisma.User$scheduledArgs<ExtArgs>
   approved?: boolean | Prisma.User$approvedArgs<ExtArgs>
+  operations?: boolean | Prisma.User$operationsArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type UserIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
@@ -1574,6 +1740,7 @@ export type $UserPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     reviewed: Prisma.$ChangeRequestPayload<ExtArgs>[]
     scheduled: Prisma.$RolloutPayload<ExtArgs>[]
     approved: Prisma.$RolloutPayload<ExtArgs>[]
+    operations: Prisma.$PersistedOperationPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1991,6 +2158,7 @@ export interface Prisma__UserClient<T, Null = never, ExtArgs extends runtime.Typ
   reviewed<T extends Prisma.User$reviewedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$reviewedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   scheduled<T extends Prisma.User$scheduledArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$scheduledArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   approved<T extends Prisma.User$approvedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$approvedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  operations<T extends Prisma.User$operationsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$operationsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$PersistedOperationPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2612,6 +2780,30 @@ export type User$approvedArgs<ExtArgs extends runtime.Types.Extensions.InternalA
   take?: number
   skip?: number
   distinct?: Prisma.RolloutScalarFieldEnum | Prisma.RolloutScalarFieldEnum[]
+}
+
+/**
+ * User.operations
+ */
+export type User$operationsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the PersistedOperation
+   */
+  select?: Prisma.PersistedOperationSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the PersistedOperation
+   */
+  omit?: Prisma.PersistedOperationOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.PersistedOperationInclude<ExtArgs> | null
+  where?: Prisma.PersistedOperationWhereInput
+  orderBy?: Prisma.PersistedOperationOrderByWithRelationInput | Prisma.PersistedOperationOrderByWithRelationInput[]
+  cursor?: Prisma.PersistedOperationWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.PersistedOperationScalarFieldEnum | Prisma.PersistedOperationScalarFieldEnum[]
 }
 
 /**

@@ -39,7 +39,7 @@ export class AuditUnderTest {
 
   static async start(): Promise<AuditUnderTest> {
     const audit = new AuditUnderTest(await createTestDatabase(), await hashPassword(PASSWORD));
-    const started = await startAudit({ prisma: audit.prisma, sessions: audit.store, bus: createInProcessBus(), limiter: audit.limiter, logger: silent });
+    const started = await startAudit({ prisma: audit.prisma, sessions: audit.store, bus: createInProcessBus(), limiter: audit.limiter, checkOperation: () => [], logger: silent });
     audit.ask = asking(started.subgraph);
     audit.close = async () => {
       await started.close();

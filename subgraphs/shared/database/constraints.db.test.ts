@@ -25,6 +25,7 @@ const VALID: Record<string, Record<string, string>> = {
   change_requests: { flag_id: '', action: `'ENABLE_FLAG'`, flag_revision: '1', proposed: `'{}'`, status: `'approved'`, requested_by: ONE_OF('users', 'min'), reviewed_by: ONE_OF('users', 'max') },
   rollouts: { flag_id: '', rule_id: ONE_OF('rules', 'min'), environment: `'staging'`, status: `'completed'`, scheduled_by: ONE_OF('users', 'min') },
   rollout_steps: { rollout_id: ONE_OF('rollouts', 'min'), position: '(random() * 1e9)::int', percentage: '5', due_at: 'now()' },
+  persisted_operations: { id: `gen_random_uuid()::text`, sha256: `repeat('a', 64)`, name: `'A'`, type: `'query'`, body: `'query A { __typename }'` },
   audit_chain: { id: '1', hash: `repeat('0', 64)` },
 };
 
@@ -71,6 +72,7 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   rollouts_next_step: { table: 'rollouts', column: 'next_step_at', refused: ['now()'] },
   rollout_steps_percentage_check: { table: 'rollout_steps', column: 'percentage', refused: ['0', '100.001'] },
   rollout_steps_revision_check: { table: 'rollout_steps', column: 'revision', refused: ['1'] },
+  persisted_operations_type_check: { table: 'persisted_operations', column: 'type', refused: [`'QUERY'`, `'fragment'`] },
   audit_chain_id_check: { table: 'audit_chain', column: 'id', refused: ['2', '0'] },
 };
 
@@ -112,16 +114,17 @@ test('the generated client has every column of every table and reads them all', 
     vehicles: Prisma.VehicleScalarFieldEnum, experiments: Prisma.ExperimentScalarFieldEnum, api_keys: Prisma.ApiKeyScalarFieldEnum,
     environments: Prisma.EnvironmentScalarFieldEnum, flag_tombstones: Prisma.FlagTombstoneScalarFieldEnum,
     change_requests: Prisma.ChangeRequestScalarFieldEnum, rollouts: Prisma.RolloutScalarFieldEnum, rollout_steps: Prisma.RolloutStepScalarFieldEnum, audit_chain: Prisma.AuditChainScalarFieldEnum,
+    persisted_operations: Prisma.PersistedOperationScalarFieldEnum,
   };
   const sizes = Object.fromEntries(Object.entries(models).map(([table, fields]) => [table, Object.keys(fields).length]));
   expect(sizes).toEqual(Object.fromEntries(Object.entries(TABLES).map(([table, { columns }]) => [table, Object.keys(columns).length])));
 
-  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps']) await client.query(insertion(table, {}));
+  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps', 'persisted_operations']) await client.query(insertion(table, {}));
   const { prisma } = testDatabase.database;
   const rows = [
     prisma.user.findFirst(), prisma.flag.findFirst(), prisma.rule.findFirst(), prisma.auditLog.findFirst(), prisma.vehicle.findFirst(),
     prisma.experiment.findFirst(), prisma.apiKey.findFirst(), prisma.environment.findFirst(), prisma.flagTombstone.findFirst(),
-    prisma.changeRequest.findFirst(), prisma.rollout.findFirst(), prisma.rolloutStep.findFirst(), prisma.auditChain.findFirst(),
+    prisma.changeRequest.findFirst(), prisma.rollout.findFirst(), prisma.rolloutStep.findFirst(), prisma.auditChain.findFirst(), prisma.persistedOperation.findFirst(),
   ];
   expect(await Promise.all(rows)).not.toContain(null);
 });

@@ -1,0 +1,87 @@
+/**
+ * `/graphql` over HTTP: who is calling, how often they may, which operation they name, and whether they have its answer
+ * already; then Apollo Server runs it, with every check of its own.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
+import type { Caller, CallerIdentity, RequestOrigin } from '../../core/protocol/caller.ts';
+import { clientError } from '../../core/protocol/error-form.ts';
+import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
+import type { Credentials } from '../auth/authenticate.ts';
+import type { GatewayContext, GatewayLogger } from '../context.ts';
+import { countOperation, rateHeaders } from '../limits/key-rate.ts';
+import { isNamed, tagOfAnswer, type EntityTags } from '../persisted-operations/entity-tag.ts';
+import type { OperationText, OperationTexts } from '../persisted-operations/operation-texts.ts';
+import { resolveOperation } from '../persisted-operations/resolve-operation.ts';
+import type { GraphqlServer } from './graphql-server.ts';
+import { OperationCall } from './operation-call.ts';
+
+export interface GraphqlRouteOptions {
+  readonly graphql: GraphqlServer;
+  readonly authenticate: (credentials: Credentials, origin: RequestOrigin) => Promise<Caller>;
+  readonly limiter: RateLimiter;
+  readonly texts: OperationTexts;
+  readonly tags: EntityTags;
+  readonly logger: GatewayLogger;
+}
+
+/** An answer may be kept by the client that it was made for, and asked about each time. */
+const CACHED = { 'cache-control': 'private, no-cache', vary: 'x-api-key, authorization, accept' };
+
+const header = ({ headers }: FastifyRequest, name: string) => {
+  const value = headers[name];
+  return typeof value === 'string' ? value : undefined;
+};
+
+/** @param originOf where a request comes from */
+export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptions, originOf: (request: FastifyRequest) => RequestOrigin): void {
+  const { graphql, authenticate, limiter, texts, tags, logger } = options;
+
+  async function run(request: FastifyRequest, reply: FastifyReply, identity: CallerIdentity): Promise<FastifyReply> {
+    const call = new OperationCall(request);
+    const { naming } = call;
+    const { caller } = identity;
+    const operation = await resolveOperation(naming, caller, texts);
+    const isCacheable = request.method === 'GET' && operation !== null && !naming.query;
+    const ahead = isCacheable ? await tagAhead(call, operation, caller) : null;
+    if (ahead !== null && isNamed(ahead, header(request, 'if-none-match'))) return reply.status(304).headers({ ...CACHED, etag: ahead }).send();
+
+    const outcome = { complete: false };
+    const contextValue: GatewayContext = { identity, outcome };
+    const answer = await graphql.apollo.executeHTTPGraphQLRequest({ httpGraphQLRequest: call.forApollo(operation?.body ?? null), context: async () => contextValue });
+    if (answer.body.kind !== 'complete') throw new Error('The gateway answered incrementally');
+    const { string } = answer.body;
+    for (const [name, value] of answer.headers) reply.header(name, value);
+    reply.status(answer.status ?? 200);
+    if (!isCacheable || !outcome.complete) return reply.send(string);
+    const etag = ahead ?? tagOfAnswer(string);
+    reply.headers({ ...CACHED, etag });
+    return isNamed(etag, header(request, 'if-none-match')) ? reply.status(304).send() : reply.send(string);
+  }
+
+  async function tagAhead(call: OperationCall, { sha256, body }: OperationText, caller: Caller): Promise<string | null> {
+    const { variables } = call;
+    return variables === null ? null : tags.ahead({ sha256, body, variables }, caller);
+  }
+
+  app.route({
+    url: '/graphql',
+    method: ['GET', 'POST'],
+    exposeHeadRoute: false,
+    async handler(request, reply) {
+      try {
+        const origin = originOf(request);
+        const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') }, origin);
+        const rate = await countOperation(caller, limiter);
+        if (rate !== null) reply.headers(rateHeaders(rate));
+        if (rate?.refusal) throw rate.refusal;
+        return await run(request, reply, { caller, origin });
+      } catch (error) {
+        const refusal = clientError(error as Error, request.id);
+        const { code } = refusal.extensions;
+        if (!(error instanceof FleetFlagError)) logger.error({ err: error, requestId: request.id }, 'A request failed');
+        return reply.status(ERROR_CATALOGUE[code].httpStatus).header('cache-control', 'no-store').send({ errors: [refusal] });
+      }
+    },
+  });
+}

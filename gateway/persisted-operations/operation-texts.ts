@@ -1,0 +1,58 @@
+/** The texts of persisted operations, from the audit subgraph, kept here: an id means one text for ever. */
+import { LRUCache } from 'lru-cache';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
+import { gatewayIdentity } from '../auth/api-key-directory.ts';
+import type { OperationReference } from './operation-reference.ts';
+
+export interface OperationText {
+  readonly sha256: string;
+  readonly body: string;
+}
+
+/** Of all texts that are kept together, in bytes. */
+const MAX_BYTES = 16 * 1024 * 1024;
+/** How long one that is not there is not asked for again, in milliseconds: who registers it calls it at once. */
+const UNKNOWN_AGE = 500;
+const MAX_UNKNOWN = 10_000;
+
+const QUERY = 'query ($id: String, $sha256: String) { persistedOperation(id: $id, sha256: $sha256) { sha256 body } }';
+
+const keyOf = (reference: OperationReference) => ('id' in reference ? `id:${reference.id}` : `sha256:${reference.sha256}`);
+
+export class OperationTexts {
+  /** Its own, so that made-up names push nothing out that is there. */
+  readonly #unknown = new LRUCache<string, true>({ max: MAX_UNKNOWN, ttl: UNKNOWN_AGE });
+  readonly #found: LRUCache<string, OperationText, { readonly reference: OperationReference }>;
+
+  constructor(private readonly audit: SubgraphConnection) {
+    this.#found = new LRUCache<string, OperationText, { readonly reference: OperationReference }>({
+      maxSize: MAX_BYTES,
+      sizeCalculation: ({ body }, key) => body.length + key.length,
+      // Asks for one name that come together are one ask; what rejects or is not there is not kept.
+      fetchMethod: (_key, _stale, { context }) => this.#ask(context.reference),
+    });
+  }
+
+  /**
+   * The operation of this name, or null.
+   *
+   * @throws SERVICE_UNAVAILABLE when it is not known here and the audit subgraph cannot tell
+   */
+  async find(reference: OperationReference): Promise<OperationText | null> {
+    const key = keyOf(reference);
+    if (this.#unknown.has(key)) return null;
+    const found = await this.#found.fetch(key, { context: { reference } });
+    if (found !== undefined) return found;
+    this.#unknown.set(key, true);
+    return null;
+  }
+
+  async #ask(reference: OperationReference): Promise<OperationText | undefined> {
+    const { data, errors } = await this.audit.execute({ query: QUERY, variables: { ...reference }, identity: gatewayIdentity() });
+    const [error] = errors ?? [];
+    if (error?.extensions?.['code'] === 'SERVICE_UNAVAILABLE') throw new FleetFlagError('SERVICE_UNAVAILABLE', error.message);
+    if (error !== undefined) throw new Error(`A persisted operation could not be looked up: ${error.message}`);
+    return (data?.['persistedOperation'] as OperationText | null | undefined) ?? undefined;
+  }
+}

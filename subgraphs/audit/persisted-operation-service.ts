@@ -1,0 +1,52 @@
+/** Registering operations that may be run by their id, and finding them. */
+import { FleetFlagError, badInput } from '../../core/errors.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { appendAudit } from '../shared/audit-trail.ts';
+import { readManifest, type CheckOperation, type PersistedOperation } from './persisted-operation.ts';
+import { findOperation, findOperations, insertOperations, listOperations } from './persisted-operation-store.ts';
+
+export class PersistedOperationService {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly check: CheckOperation,
+  ) {}
+
+  /**
+   * Registers a manifest's operations, all or none, and gives them in its order. What is registered already stays as it
+   * is; where all of it is, nothing is recorded.
+   *
+   * @throws BAD_USER_INPUT, LIMIT_EXCEEDED with the path of the fault; CONFLICT where an id has another body: gateways
+   * and clients rely on an id meaning one text for ever
+   */
+  async register(identity: CallerIdentity, manifest: unknown): Promise<PersistedOperation[]> {
+    const operations = await readManifest(manifest, this.check);
+    const { caller } = identity;
+    return this.prisma.$transaction(async (tx) => {
+      const added = await insertOperations(tx, operations, caller.kind === 'user' ? caller.userId : null);
+      const registered = await findOperations(tx, operations.map(({ id }) => id));
+      const result = operations.map(({ id, body }, index) => {
+        const present = registered.get(id);
+        if (present?.body === body) return present;
+        throw new FleetFlagError('CONFLICT', `${id} is registered with another body. Give the new one another id.`, { field: `manifest.operations.${index}.id` });
+      });
+      if (added.size > 0) {
+        const after = operations.filter(({ id }) => added.has(id)).map(({ id, name, sha256 }) => ({ id, name, sha256 }));
+        await appendAudit(tx, identity, { action: 'REGISTER_OPERATIONS', after: { operations: after } });
+      }
+      return result;
+    });
+  }
+
+  /** Newest first. */
+  list(): Promise<PersistedOperation[]> {
+    return listOperations(this.prisma);
+  }
+
+  /** The operation with this id or, without an id, this SHA-256; null when there is none. */
+  async find(id: string | null, sha256: string | null): Promise<PersistedOperation | null> {
+    if (id !== null) return findOperation(this.prisma, { id });
+    if (sha256 === null) throw badInput('id', 'Give an id or a SHA-256.');
+    return findOperation(this.prisma, { sha256 });
+  }
+}
