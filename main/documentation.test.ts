@@ -45,7 +45,7 @@ describe('docs/errors.md', () => {
       .slice(1)
       .map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n'))] as const),
   );
-  const DETAILS: Record<keyof ErrorDetails | 'requestId', true> = { field: true, currentRevision: true, limit: true, retryAfter: true, requestId: true };
+  const DETAILS: Record<keyof ErrorDetails | 'requestId', true> = { field: true, faults: true, currentRevision: true, limit: true, retryAfter: true, requestId: true };
 
   test('has a section for each code of the catalogue, in its order, and no other', () => {
     expect([...sections.keys()]).toEqual(Object.keys(ERROR_CATALOGUE));
