@@ -5,6 +5,7 @@ import { FleetFlagError } from '../core/errors.ts';
 import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
 import { authenticate, credentialsOf, type FindSession } from './auth/authenticate.ts';
 import { authorizeOperation } from './auth/authorize.ts';
+import { VehicleTokenGenerations, generationsReader } from './auth/vehicle-token-generations.ts';
 import { compose, type Subgraphs } from './composition/supergraph.ts';
 import type { GatewayLogger } from './context.ts';
 import { answerTo } from './http/error-answer.ts';
@@ -38,13 +39,19 @@ export interface Gateway {
 
 /** Starts the gateway; resolves when it listens. Rejects when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { subgraphs, findSession, vehicleTokens, logger } = options;
+  const { subgraphs, findSession, logger } = options;
   const composition = compose(subgraphs);
+  const generations = new VehicleTokenGenerations({
+    read: generationsReader(subgraphs.vehicles),
+    ended: (vins) => void subscriptions.disconnect(({ caller }) => caller.kind === 'vehicle' && caller.vin !== null && vins.has(caller.vin)),
+    logger,
+  });
+  const vehicles = { tokens: options.vehicleTokens, generations };
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger });
 
   const app = createRoutes({
     graphql,
-    authenticate: async (credentials) => (await authenticate(credentials, findSession, vehicleTokens)).caller,
+    authenticate: async (credentials) => (await authenticate(credentials, findSession, vehicles)).caller,
     publicKeys: options.publicKeys,
     async readiness() {
       const names = Object.keys(subgraphs) as (keyof Subgraphs)[];
@@ -63,7 +70,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       const { authorization, 'x-api-key': apiKey } = headers;
       // Browsers cannot set headers on a websocket; programs may.
       const credentials = inPayload.authorization === undefined && inPayload.apiKey === undefined ? { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined } : inPayload;
-      const { caller, expiresAt } = await authenticate(credentials, findSession, vehicleTokens);
+      const { caller, expiresAt } = await authenticate(credentials, findSession, vehicles);
       if (caller.kind === 'nobody') throw new FleetFlagError('UNAUTHENTICATED', 'connection_init carries no credentials.');
       return { caller, ...(expiresAt !== null && { expiresAt }) };
     },
@@ -84,11 +91,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
 
+  await generations.start();
   await app.listen({ host: options.host, port: options.port });
   return {
     port: (app.server.address() as AddressInfo).port,
     counters: () => subscriptions.counters(),
     async close(spread) {
+      generations.close();
       await subscriptions.close(spread);
       await app.close();
       await graphql.apollo.stop();

@@ -65,12 +65,14 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.cancelRollout': STOPPERS,
   'Mutation.registerVehicles': WRITERS,
   'Mutation.issueVehicleToken': WRITERS,
+  'Mutation.revokeVehicleTokens': WRITERS,
   'Mutation.createExperiment': WRITERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
 
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,
+  'Query.vehicleTokenGenerations': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,
 
   // Federation's root fields in a subgraph: what they lead to has its own rows.

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../../core/errors.ts';
 import { newSessionToken } from '../../core/protocol/session.ts';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 import { authenticate, credentialsOf, type Credentials, type FindSession } from './authenticate.ts';
 
 const VIN = 'KMHK281HGNU000001';
@@ -10,9 +11,10 @@ const EXPIRES = new Date((Math.floor(Date.now() / 1000) + 3_600) * 1_000);
 const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED', message: 'The credentials are not valid.' });
 
 const tokens = createVehicleTokens('a-secret-of-more-than-32-characters-x');
+const generations = new VehicleTokenGenerations({ read: async () => [], ended: () => undefined, logger: { info: () => undefined, warn: () => undefined, error: () => undefined } });
 const session = { caller: { kind: 'user', userId: 'u1', role: 'SAFETY' }, expiresAt: EXPIRES } as const;
 const findSession: FindSession = async (token) => (token === SESSION ? session : null);
-const whoIs = (credentials: Credentials, find = findSession) => authenticate(credentials, find, tokens);
+const whoIs = (credentials: Credentials, find = findSession) => authenticate(credentials, find, { tokens, generations });
 
 describe('who is calling', () => {
   test('is nobody without credentials', async () => {
@@ -27,6 +29,14 @@ describe('who is calling', () => {
   test('is the vehicle that a token names, until it ends', async () => {
     const token = await tokens.issue(VIN, 'staging', EXPIRES);
     expect(await whoIs({ authorization: `Bearer ${token}` })).toEqual({ caller: { kind: 'vehicle', vin: VIN, environment: 'staging' }, expiresAt: EXPIRES });
+  });
+
+  test('is refused with a vehicle token of a generation that has been revoked', async () => {
+    const [former, present] = await Promise.all([4, 5].map((generation) => tokens.issue(VIN, 'staging', EXPIRES, generation)));
+    await expect(whoIs({ authorization: `Bearer ${former}` })).resolves.toMatchObject({ caller: { vin: VIN } });
+    generations.raise(VIN, 5);
+    await expect(whoIs({ authorization: `Bearer ${former}` })).rejects.toEqual(unauthenticated);
+    await expect(whoIs({ authorization: `Bearer ${present}` })).resolves.toMatchObject({ caller: { vin: VIN } });
   });
 
   test.each<[string, Credentials]>([

@@ -3,6 +3,7 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller, UserCaller } from '../../core/protocol/caller.ts';
 import { isSessionToken } from '../../core/protocol/session.ts';
 import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import type { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 
 /** Finds a user by session token; null when it is unknown or over. Rejects with SERVICE_UNAVAILABLE when sessions cannot be read. */
 export type FindSession = (token: string) => Promise<{ caller: UserCaller; expiresAt: Date } | null>;
@@ -34,17 +35,29 @@ export function credentialsOf(payload: Readonly<Record<string, unknown>>): Crede
   return { authorization: entry('authorization'), apiKey: entry('x-api-key') };
 }
 
+/** How vehicles' tokens are checked: that they are genuine, and that they have not been revoked. */
+export interface VehicleCredentials {
+  readonly tokens: Pick<VehicleTokens, 'verify'>;
+  readonly generations: Pick<VehicleTokenGenerations, 'admits'>;
+}
+
+async function vehicleOf(token: string, { tokens, generations }: VehicleCredentials): Promise<Authenticated> {
+  const { caller, expiresAt, generation } = await tokens.verify(token);
+  if (!generations.admits(caller.vin, generation)) throw refused();
+  return { caller, expiresAt };
+}
+
 /**
  * @returns the caller; nobody where there are no credentials at all
  * @throws UNAUTHENTICATED for credentials that are wrong: they never fall back to nobody
  */
-export async function authenticate(credentials: Credentials, findSession: FindSession, vehicleTokens: VehicleTokens): Promise<Authenticated> {
+export async function authenticate(credentials: Credentials, findSession: FindSession, vehicles: VehicleCredentials): Promise<Authenticated> {
   const { authorization, apiKey } = credentials;
   if (apiKey !== undefined) throw refused();
   if (authorization === undefined) return { caller: { kind: 'nobody' }, expiresAt: null };
   const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization)?.[1];
   if (token === undefined || token.length > MAX_CREDENTIAL) throw refused();
-  if (!isSessionToken(token)) return vehicleTokens.verify(token);
+  if (!isSessionToken(token)) return vehicleOf(token, vehicles);
   const session = await findSession(token);
   if (session === null) throw refused();
   return session;

@@ -37,6 +37,7 @@ export const resolvers: Resolvers = {
       checkVin(vin, 'vin');
       return services.byVin.load(vin);
     },
+    vehicleTokenGenerations: (_: unknown, { since, after }: { since: Date; after: string }, { services }: Context) => services.vehicles.tokenGenerations(since, after),
   },
 
   Mutation: {
@@ -44,6 +45,7 @@ export const resolvers: Resolvers = {
       services.vehicles.register(identity, input),
     issueVehicleToken: (_: unknown, { vin, environment, expiresInDays }: TokenArguments, { services, identity }: Context) =>
       services.vehicles.issueToken(identity, vin, environment, expiresInDays ?? DEFAULT_TOKEN_DAYS),
+    revokeVehicleTokens: (_: unknown, { vin }: { vin: string }, { services, identity }: Context) => services.vehicles.revokeTokens(identity, vin),
   },
 
   Vehicle: {

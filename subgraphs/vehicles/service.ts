@@ -5,7 +5,7 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
-import { findVehicles, setEnvironment, upsertVehicles } from './store.ts';
+import { findVehicles, raiseTokenGeneration, setEnvironment, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
 import { checkRegistrations, checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
 
 export interface IssuedToken {
@@ -13,6 +13,9 @@ export interface IssuedToken {
   readonly token: string;
   readonly expiresAt: Date;
 }
+
+/** Of a page of token generations. */
+const GENERATIONS_PAGE = 5_000;
 
 const MAX_TOKEN_DAYS = 3_650;
 const DAY = 24 * 3_600_000;
@@ -64,10 +67,32 @@ export class VehicleService {
     const expiresAt = new Date(Math.floor(Date.now() / 1000) * 1000 + expiresInDays * DAY);
     return this.prisma.$transaction(async (tx) => {
       const vehicle = await setEnvironment(tx, vin, environment);
-      if (vehicle === null) throw new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}.`, { field: 'vin' });
-      const token = await this.tokens.issue(vin, environment, expiresAt);
+      if (vehicle === null) throw unknownVehicle(vin);
+      const token = await this.tokens.issue(vin, environment, expiresAt, vehicle.tokenGeneration);
       await appendAudit(tx, identity, { action: 'ISSUE_VEHICLE_TOKEN', after: { vin, environment, expiresAt: expiresAt.toISOString() } });
       return { vehicle, token, expiresAt };
     });
   }
+
+  /**
+   * Ends all tokens of a vehicle. Gateways learn it from the trail, and by themselves within seconds.
+   *
+   * @throws BAD_USER_INPUT, or NOT_FOUND for a vehicle that is not registered
+   */
+  async revokeTokens(identity: CallerIdentity, vin: string): Promise<Vehicle> {
+    checkVin(vin, 'vin');
+    return this.prisma.$transaction(async (tx) => {
+      const vehicle = await raiseTokenGeneration(tx, vin);
+      if (vehicle === null) throw unknownVehicle(vin);
+      await appendAudit(tx, identity, { action: 'REVOKE_VEHICLE_TOKENS', after: { vin, generation: vehicle.tokenGeneration } });
+      return vehicle;
+    });
+  }
+
+  /** Vehicles whose tokens have been revoked: by time and then VIN, the next 5,000 after (`since`, `after`). */
+  tokenGenerations(since: Date, after: string): Promise<TokenGeneration[]> {
+    return tokenGenerations(this.prisma, since, after, GENERATIONS_PAGE);
+  }
 }
+
+const unknownVehicle = (vin: string) => new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}.`, { field: 'vin' });

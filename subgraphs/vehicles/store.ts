@@ -41,6 +41,29 @@ export async function upsertVehicles(tx: Transaction, vehicles: readonly Vehicle
 
 /** The vehicle as it then is; null when there is none. */
 export async function setEnvironment(tx: Transaction, vin: string, environment: Environment): Promise<Vehicle | null> {
+  // A revision counts in its environment only: that of another says nothing about how far the vehicle has got in this one.
+  await tx.vehicle.updateMany({ where: { vin, environment: { not: environment } }, data: { appliedRevision: null } });
   const [row] = await tx.vehicle.updateManyAndReturn({ where: { vin }, data: { environment } });
   return row === undefined ? null : toVehicle(row);
+}
+
+/** Ends the vehicle's tokens. The vehicle as it then is; null when there is none. */
+export async function raiseTokenGeneration(tx: Transaction, vin: string): Promise<Vehicle | null> {
+  // The database's clock: gateways page by this time, and ours may differ from that of another instance.
+  await tx.$executeRaw`UPDATE vehicles SET token_generation = token_generation + 1, tokens_revoked_at = clock_timestamp() WHERE vin = ${vin}`;
+  return (await findVehicles(tx, [vin]))[0] ?? null;
+}
+
+/** A vehicle whose tokens have been revoked. */
+export interface TokenGeneration {
+  readonly vin: string;
+  readonly generation: number;
+  readonly raisedAt: Date;
+}
+
+/** By time and then VIN, the next `limit` after (`since`, `after`). */
+export async function tokenGenerations(db: Reader, since: Date, after: string, limit: number): Promise<TokenGeneration[]> {
+  return db.$queryRaw<TokenGeneration[]>`
+    SELECT vin, token_generation AS generation, tokens_revoked_at AS "raisedAt" FROM vehicles
+    WHERE tokens_revoked_at IS NOT NULL AND (tokens_revoked_at, vin) > (${since}, ${after}) ORDER BY tokens_revoked_at, vin LIMIT ${limit}`;
 }

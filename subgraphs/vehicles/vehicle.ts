@@ -24,6 +24,8 @@ export interface Vehicle extends VehicleRegistration {
   readonly environment: Environment | null;
   /** The revision that its agent has stored. */
   readonly appliedRevision: number | null;
+  /** How often its tokens have been revoked; tokens of a former generation are no longer valid. */
+  readonly tokenGeneration: number;
   readonly registeredAt: Date;
   readonly updatedAt: Date;
 }

@@ -146,7 +146,7 @@ describe("issuing a vehicle's token", () => {
     const { data } = await ask<Issued>(WRITE, ISSUE, { vin, environment: 'STAGING', days: 2 });
     const { token, expiresAt, vehicle } = data.issueVehicleToken;
     expect(vehicle).toEqual({ vin, environment: 'STAGING' });
-    expect(await tokens.verify(token)).toEqual({ caller: { kind: 'vehicle', vin, environment: 'staging' }, expiresAt: new Date(expiresAt) });
+    expect(await tokens.verify(token)).toEqual({ caller: { kind: 'vehicle', vin, environment: 'staging' }, expiresAt: new Date(expiresAt), generation: 0 });
     expect(Math.abs(Date.parse(expiresAt) - Date.now() - 2 * 86_400_000)).toBeLessThan(60_000);
     expect(await lastAudit()).toMatchObject({ action: 'ISSUE_VEHICLE_TOKEN', afterValue: { vin, environment: 'staging', expiresAt } });
   });
@@ -188,4 +188,70 @@ describe("issuing a vehicle's token", () => {
     expect(refusal(await ask(WRITE, ISSUE, { vin: randomUUID(), environment: 'STAGING', days: 2 }))).toEqual({ code: 'BAD_USER_INPUT', field: 'vin' });
     expect(await auditRows()).toBe(rows);
   });
+});
+
+describe("revoking a vehicle's tokens", () => {
+  const REVOKE = 'mutation($vin: String!) { revokeVehicleTokens(vin: $vin) { vin tokenGeneration } }';
+  const GENERATIONS = 'query($since: DateTime!, $after: String!) { vehicleTokenGenerations(since: $since, after: $after) { vin generation raisedAt } }';
+  const GATEWAY: Caller = { kind: 'gateway' };
+  type Generation = { vin: string; generation: number; raisedAt: string };
+  const generations = async (since: string, after: string) => (await ask<{ vehicleTokenGenerations: Generation[] }>(GATEWAY, GENERATIONS, { since, after })).data.vehicleTokenGenerations;
+
+  test('raises its generation, which the tokens issued from then on carry, and records it', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    const generationOfNewToken = async () => (await tokens.verify((await ask<Issued>(WRITE, ISSUE, { vin, environment: 'STAGING', days: 2 })).data.issueVehicleToken.token)).generation;
+    expect(await generationOfNewToken()).toBe(0);
+    for (const generation of [1, 2]) {
+      expect(await ask(writer, REVOKE, { vin })).toEqual({ data: { revokeVehicleTokens: { vin, tokenGeneration: generation } }, errors: [] });
+      expect(await lastAudit()).toMatchObject({ action: 'REVOKE_VEHICLE_TOKENS', userId: writer.kind === 'user' ? writer.userId : null, afterValue: { vin, generation } });
+      expect(await generationOfNewToken()).toBe(generation);
+    }
+  });
+
+  test('by two at once counts both', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    const answers = await Promise.all([1, 2, 3].map(() => ask<{ revokeVehicleTokens: { tokenGeneration: number } }>(WRITE, REVOKE, { vin })));
+    expect(answers.map(({ data }) => data.revokeVehicleTokens.tokenGeneration).sort()).toEqual([1, 2, 3]);
+  });
+
+  test('of a vehicle that is not there is refused, and by those who may not write', async () => {
+    const rows = await auditRows();
+    expect(refusal(await ask(WRITE, REVOKE, { vin: newVin() }))).toEqual({ code: 'NOT_FOUND', field: 'vin' });
+    expect(refusal(await ask(WRITE, REVOKE, { vin: 'nonsense' }))).toEqual({ code: 'BAD_USER_INPUT', field: 'vin' });
+    for (const caller of [user('READ'), user('SAFETY'), { kind: 'vehicle', vin: newVin(), environment: 'production' } as const]) {
+      expect(refusal(await ask(caller, REVOKE, { vin: newVin() }))).toEqual({ code: 'FORBIDDEN' });
+    }
+    expect(await auditRows()).toBe(rows);
+  });
+
+  test('is told to gateways, page by page, and to nobody else', async () => {
+    const vins = [newVin(), newVin(), newVin()];
+    await ask(WRITE, REGISTER, { input: vins.map((vin) => registration(vin)) });
+    const [last] = (await generations('1970-01-01T00:00:00.000Z', '')).slice(-1);
+    const from = [last?.raisedAt ?? '1970-01-01T00:00:00.000Z', last?.vin ?? ''] as const;
+    for (const vin of vins) await ask(WRITE, REVOKE, { vin });
+    // Two of one moment, too.
+    await database.database.prisma.$executeRaw`UPDATE vehicles SET tokens_revoked_at = (SELECT tokens_revoked_at FROM vehicles WHERE vin = ${vins[2]}) WHERE vin = ${vins[1]}`;
+    const told = await generations(...from);
+    expect(told.map(({ vin, generation }) => ({ vin, generation }))).toEqual(vins.map((vin) => ({ vin, generation: 1 })));
+    expect(await generations(told[1]!.raisedAt, told[1]!.vin)).toEqual([told[2]]);
+    expect(await generations(told[2]!.raisedAt, told[2]!.vin)).toEqual([]);
+    for (const caller of [user('ADMIN'), { kind: 'vehicle', vin: vins[0]!, environment: 'production' } as const]) {
+      expect(refusal(await ask(caller, GENERATIONS, { since: from[0], after: '' }))).toEqual({ code: 'FORBIDDEN' });
+    }
+  });
+});
+
+test('a vehicle that is given to another environment has stored none of its revisions', async () => {
+  const { vin } = registration();
+  await ask(WRITE, REGISTER, { input: [registration(vin)] });
+  const issue = (environment: string) => ask(WRITE, ISSUE, { vin, environment, days: 2 });
+  await issue('STAGING');
+  await database.database.prisma.vehicle.update({ where: { vin }, data: { appliedRevision: 41n } });
+  await issue('STAGING');
+  expect((await ask<Found>(WRITE, VEHICLE, { vin })).data.vehicle).toMatchObject({ appliedRevision: 41 });
+  await issue('PRODUCTION');
+  expect((await ask<Found>(WRITE, VEHICLE, { vin })).data.vehicle).toMatchObject({ environment: 'PRODUCTION', appliedRevision: null });
 });
