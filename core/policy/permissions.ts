@@ -39,6 +39,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.evaluateFlags': READERS,
   'Query.flagSync': { ...READERS, vehicle: 'ownEnvironment' },
   'Query.vehicle': { ...READERS, vehicle: 'ownVin' },
+  'Query.vehicles': READERS,
   'Query.experiment': READERS,
   'Query.experiments': READERS,
   'Query.me': { ...READERS, vehicle: 'always' },

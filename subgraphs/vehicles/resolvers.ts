@@ -2,8 +2,10 @@
 import DataLoader from 'dataloader';
 import { VIN_PATTERN, type Environment } from '../../core/model.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
+import { connectionBy, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import type { VehicleService } from './service.ts';
+import { readFilter, type VehicleFilter } from './vehicle-filter.ts';
 import { checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
 
 export interface VehiclesServices {
@@ -26,6 +28,7 @@ export function vehicleLoaders(vehicles: VehicleService): Pick<VehiclesServices,
 /** What the schema has as default, for a client that says null. */
 const DEFAULT_TOKEN_DAYS = 365;
 
+type ListArguments = { filter?: VehicleFilter | null; first?: number | null; after?: string | null };
 type TokenArguments = { vin: string; environment: Environment; expiresInDays: number | null };
 
 export const resolvers: Resolvers = {
@@ -36,6 +39,11 @@ export const resolvers: Resolvers = {
     vehicle(_: unknown, { vin }: { vin: string }, { services }: Context) {
       checkVin(vin, 'vin');
       return services.byVin.load(vin);
+    },
+    async vehicles(_: unknown, args: ListArguments, { services }: Context) {
+      const page = readPage(args, (text) => VIN_PATTERN.test(text));
+      const { vehicles, more, totalCount } = await services.vehicles.search(readFilter(args.filter ?? {}), page);
+      return connectionBy(vehicles, ({ vin }) => vin, page, more, totalCount);
     },
     vehicleTokenGenerations: (_: unknown, { since, after }: { since: Date; after: string }, { services }: Context) => services.vehicles.tokenGenerations(since, after),
   },

@@ -5,8 +5,17 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import type { Page } from '../shared/pagination.ts';
 import { findVehicles, raiseTokenGeneration, setEnvironment, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
+import { resolveFilter, searchVehicles, countVehicles } from './vehicle-search.ts';
+import type { ReadFilter } from './vehicle-filter.ts';
 import { checkRegistrations, checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
+
+export interface VehiclePage {
+  readonly vehicles: readonly Vehicle[];
+  readonly more: boolean;
+  readonly totalCount: () => Promise<number>;
+}
 
 export interface IssuedToken {
   readonly vehicle: Vehicle;
@@ -31,18 +40,36 @@ export class VehicleService {
     return findVehicles(this.prisma, vins);
   }
 
+  /** In the order of their VINs. */
+  async search(filter: ReadFilter, page: Page): Promise<VehiclePage> {
+    const search = await resolveFilter(this.prisma, filter);
+    const vins = await searchVehicles(this.prisma, search, page.first + 1, page.after);
+    const found = new Map((await findVehicles(this.prisma, vins.slice(0, page.first))).map((vehicle) => [vehicle.vin, vehicle]));
+    return {
+      vehicles: vins.flatMap((vin) => found.get(vin) ?? []),
+      more: vins.length > page.first,
+      totalCount: () => countVehicles(this.prisma, search),
+    };
+  }
+
   /**
-   * Registers 1 to 1,000 vehicles, all or none; known ones are updated. Gives them in the order of `input`.
+   * Registers 1 to 1,000 vehicles, all or none; known ones are updated, and a batch that changes nothing leaves no
+   * trace. Gives them in the order of `input`.
    *
-   * @throws BAD_USER_INPUT at the dotted path of the first fault
+   * @throws BAD_USER_INPUT with all faults of the batch, or LIMIT_EXCEEDED
    */
   async register(identity: CallerIdentity, input: readonly VehicleRegistration[]): Promise<Vehicle[]> {
     checkRegistrations(input);
     const vins = input.map((vehicle) => vehicle.vin);
     const written = await this.prisma.$transaction(async (tx) => {
-      await upsertVehicles(tx, input);
+      const created = new Map((await upsertVehicles(tx, input)).map((row) => [row.vin, row.created]));
       const vehicles = await findVehicles(tx, vins);
-      await appendAudit(tx, identity, { action: 'REGISTER_VEHICLES', after: { count: vins.length, vins } });
+      if (created.size > 0) {
+        const createdCount = [...created.values()].filter(Boolean).length;
+        const counts = { count: vins.length, created: createdCount, updated: created.size - createdCount };
+        // All VINs that were written, some 20 KB at most: which vehicles somebody has touched is what the trail is asked.
+        await appendAudit(tx, identity, { action: 'REGISTER_VEHICLES', after: { ...counts, vins: vins.filter((vin) => created.has(vin)) } });
+      }
       return new Map(vehicles.map((vehicle) => [vehicle.vin, vehicle]));
     });
     return vins.map((vin) => {

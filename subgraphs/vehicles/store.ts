@@ -23,20 +23,26 @@ export async function findVehicles(db: Reader, vins: readonly string[]): Promise
 }
 
 /**
- * Writes a batch in one statement: new vehicles are offline, of known ones only what is registered changes. Ordered
- * by VIN, so that two batches with the same vehicles wait for each other instead of blocking each other.
+ * Writes a batch in one statement: new vehicles are offline, of known ones only what is registered changes, and what
+ * is the same is not written. Ordered by VIN, so that two batches with the same vehicles wait for each other instead
+ * of blocking each other.
+ *
+ * @returns those that were written, in no particular order, and whether they are new
  */
-export async function upsertVehicles(tx: Transaction, vehicles: readonly VehicleRegistration[]): Promise<void> {
+export async function upsertVehicles(tx: Transaction, vehicles: readonly VehicleRegistration[]): Promise<{ vin: string; created: boolean }[]> {
   const ordered = [...vehicles].sort((a, b) => (a.vin < b.vin ? -1 : 1));
   const column = (field: keyof VehicleRegistration) => ordered.map((vehicle) => vehicle[field]);
-  await tx.$executeRaw`
-    INSERT INTO vehicles (vin, model, sw_version, region, status)
+  // Only an updated row's version has been locked by whoever updated it: xmax is 0 in an inserted one.
+  return tx.$queryRaw<{ vin: string; created: boolean }[]>`
+    INSERT INTO vehicles AS known (vin, model, sw_version, region, status)
     SELECT vin, model, sw_version, region, 'offline'
     FROM unnest(${column('vin')}::text[], ${column('model')}::text[], ${column('swVersion')}::text[], ${column('region')}::text[])
       AS batch (vin, model, sw_version, region)
     ORDER BY vin
     ON CONFLICT (vin) DO UPDATE
-    SET model = EXCLUDED.model, sw_version = EXCLUDED.sw_version, region = EXCLUDED.region, updated_at = NOW()`;
+    SET model = EXCLUDED.model, sw_version = EXCLUDED.sw_version, region = EXCLUDED.region, updated_at = NOW()
+    WHERE (known.model, known.sw_version, known.region) IS DISTINCT FROM (EXCLUDED.model, EXCLUDED.sw_version, EXCLUDED.region)
+    RETURNING vin, xmax = 0 AS created`;
 }
 
 /** The vehicle as it then is; null when there is none. */

@@ -52,7 +52,7 @@ describe('registering vehicles', () => {
       action: 'REGISTER_VEHICLES',
       userId: writer.kind === 'user' ? writer.userId : null,
       ipAddress: '192.0.2.7',
-      afterValue: { count: 3, vins: input.map(({ vin }) => vin) },
+      afterValue: { count: 3, created: 3, updated: 0, vins: input.map(({ vin }) => vin) },
     });
   });
 
@@ -67,7 +67,8 @@ describe('registering vehicles', () => {
 
   test('takes 1,000 vehicles at once and refuses 1,001', async () => {
     const input = Array.from({ length: 1001 }, () => registration());
-    expect(refusal(await ask(WRITE, REGISTER, { input }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input' });
+    const { errors: [error] } = await ask(WRITE, REGISTER, { input });
+    expect(error?.extensions).toEqual({ code: 'LIMIT_EXCEEDED', field: 'input', limit: 1_000 });
     const { data } = await ask<Registered>(WRITE, REGISTER, { input: input.slice(1) });
     expect(data.registerVehicles.map(({ vin }) => vin)).toEqual(input.slice(1).map(({ vin }) => vin));
   });
@@ -88,15 +89,36 @@ describe('registering vehicles', () => {
     expect(await auditRows()).toBe(rows);
   });
 
-  test('refuses a VIN that stands twice in a batch, and an empty batch', async () => {
+  test('names every fault of a batch, and both places of a VIN that stands in it twice', async () => {
     const vehicle = registration();
-    expect(refusal(await ask(WRITE, REGISTER, { input: [vehicle, registration(), vehicle] }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.2.vin' });
+    const { errors: [error] } = await ask(WRITE, REGISTER, { input: [vehicle, { ...registration('x'), region: '' }, vehicle, registration(), { ...registration(), model: '' }] });
+    const { code, field, faults } = error?.extensions as { code: string; field: string; faults: { field: string; message: string }[] };
+    expect([code, field, faults.map((fault) => fault.field)]).toEqual(['BAD_USER_INPUT', 'input.1.vin', ['input.1.vin', 'input.1.region', 'input.2.vin', 'input.0.vin', 'input.4.model']]);
+    expect(faults[2]?.message).toContain('input.0.vin');
+  });
+
+  test('writes nothing of vehicles that are registered so already, and records those that it writes', async () => {
+    const [same, changed, created] = [registration(), registration(), registration()];
+    await ask(WRITE, REGISTER, { input: [same, changed] });
+    const updatedAt = async () => (await database.database.prisma.vehicle.findUniqueOrThrow({ where: { vin: same.vin } })).updatedAt;
+    const [rows, before] = [await auditRows(), await updatedAt()];
+    const again = await ask<Registered>(WRITE, REGISTER, { input: [changed, same] });
+    expect(again.data.registerVehicles).toMatchObject([changed, same]);
+    expect(await auditRows()).toBe(rows);
+    await ask(WRITE, REGISTER, { input: [created, same, { ...changed, region: 'KR' }] });
+    expect((await lastAudit())?.afterValue).toEqual({ count: 3, created: 1, updated: 1, vins: [created.vin, changed.vin] });
+    expect(await updatedAt()).toEqual(before);
+  });
+
+  test('refuses an empty batch', async () => {
     expect(refusal(await ask(WRITE, REGISTER, { input: [] }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input' });
   });
 
   test('batches with the same vehicles in opposite order do not block each other', async () => {
     const input = Array.from({ length: 50 }, () => registration());
-    const answers = await Promise.all(Array.from({ length: 8 }, (_, index) => ask(WRITE, REGISTER, { input: index % 2 === 0 ? input : [...input].reverse() })));
+    // Each with another version, so that every batch writes every row.
+    const batch = (index: number) => (index % 2 === 0 ? input : [...input].reverse()).map((vehicle) => ({ ...vehicle, swVersion: `2.${index}.0` }));
+    const answers = await Promise.all(Array.from({ length: 8 }, (_, index) => ask(WRITE, REGISTER, { input: batch(index) })));
     expect(answers.flatMap(({ errors }) => errors)).toEqual([]);
   });
 
