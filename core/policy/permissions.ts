@@ -40,6 +40,9 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.flagSync': { ...READERS, vehicle: 'ownEnvironment' },
   'Query.vehicle': { ...READERS, vehicle: 'ownVin' },
   'Query.vehicles': READERS,
+  'Query.fleet': READERS,
+  'Query.previewAudience': READERS,
+  'Query.rolloutProgress': READERS,
   'Query.experiment': READERS,
   'Query.experiments': READERS,
   'Query.me': { ...READERS, vehicle: 'always' },
@@ -67,6 +70,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.registerVehicles': WRITERS,
   'Mutation.issueVehicleToken': WRITERS,
   'Mutation.revokeVehicleTokens': WRITERS,
+  'Mutation.setVehicleMaintenance': WRITERS,
   'Mutation.createExperiment': WRITERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },

@@ -6,10 +6,10 @@ import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import type { Page } from '../shared/pagination.ts';
-import { findVehicles, raiseTokenGeneration, setEnvironment, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
+import { findVehicles, lockVehicle, raiseTokenGeneration, setEnvironment, setStatus, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
 import { resolveFilter, searchVehicles, countVehicles } from './vehicle-search.ts';
 import type { ReadFilter } from './vehicle-filter.ts';
-import { checkRegistrations, checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
+import { checkRegistrations, checkVin, vehicleStatus, type Vehicle, type VehicleRegistration } from './vehicle.ts';
 
 export interface VehiclePage {
   readonly vehicles: readonly Vehicle[];
@@ -76,6 +76,23 @@ export class VehicleService {
       const vehicle = written.get(vin);
       if (vehicle === undefined) throw new Error(`Vehicle ${vin} was written and is not there`);
       return vehicle;
+    });
+  }
+
+  /**
+   * Takes a vehicle into maintenance or out of it; what it is in already changes nothing and leaves no trace.
+   *
+   * @throws BAD_USER_INPUT, or NOT_FOUND for a vehicle that is not registered
+   */
+  async setMaintenance(identity: CallerIdentity, vin: string, maintenance: boolean): Promise<Vehicle> {
+    checkVin(vin, 'vin');
+    return this.prisma.$transaction(async (tx) => {
+      const vehicle = await lockVehicle(tx, vin);
+      if (vehicle === null) throw unknownVehicle(vin);
+      if ((vehicle.status === 'maintenance') === maintenance) return vehicle;
+      const changed = await setStatus(tx, vin, vehicleStatus({ maintenance, lastSeenAt: vehicle.lastSeenAt }, new Date()));
+      await appendAudit(tx, identity, { action: 'SET_MAINTENANCE', before: { vin, status: vehicle.status }, after: { vin, status: changed.status } });
+      return changed;
     });
   }
 

@@ -53,6 +53,16 @@ export async function setEnvironment(tx: Transaction, vin: string, environment: 
   return row === undefined ? null : toVehicle(row);
 }
 
+/** Takes the vehicle's row lock until the transaction ends; null when there is none. */
+export async function lockVehicle(tx: Transaction, vin: string): Promise<Vehicle | null> {
+  await tx.$executeRaw`SELECT FROM vehicles WHERE vin = ${vin} FOR UPDATE`;
+  return (await findVehicles(tx, [vin]))[0] ?? null;
+}
+
+export async function setStatus(tx: Transaction, vin: string, status: VehicleStatus): Promise<Vehicle> {
+  return toVehicle(await tx.vehicle.update({ where: { vin }, data: { status } }));
+}
+
 /** Ends the vehicle's tokens. The vehicle as it then is; null when there is none. */
 export async function raiseTokenGeneration(tx: Transaction, vin: string): Promise<Vehicle | null> {
   // The database's clock: gateways page by this time, and ours may differ from that of another instance.

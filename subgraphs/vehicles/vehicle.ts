@@ -5,6 +5,19 @@ import { checkText } from '../../core/rules/json.ts';
 
 export type VehicleStatus = 'online' | 'offline' | 'maintenance';
 
+/** Milliseconds: three heartbeats. An agent that was heard of since is taken for connected. */
+const ONLINE_FOR = 180_000;
+
+/**
+ * The status of a vehicle, from all that decides it.
+ *
+ * @param lastSeenAt when its agent was last heard of
+ */
+export function vehicleStatus(vehicle: { readonly maintenance: boolean; readonly lastSeenAt: Date | null }, now: Date): VehicleStatus {
+  if (vehicle.maintenance) return 'maintenance';
+  return vehicle.lastSeenAt !== null && now.getTime() - vehicle.lastSeenAt.getTime() <= ONLINE_FOR ? 'online' : 'offline';
+}
+
 /** What a carmaker registers of a vehicle. */
 export interface VehicleRegistration {
   readonly vin: string;
