@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import { buildSchema, parse, validate } from 'graphql';
 import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
 import type { ConfigurationError} from './configuration.ts';
@@ -35,6 +36,16 @@ describe('docs/configuration.md', () => {
     }
     expect(required.length).toBeGreaterThan(0);
     expect(documented.sort()).toEqual(required.sort());
+  });
+});
+
+describe('docs/vehicles.md', () => {
+  const schema = buildSchema(readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'));
+  const examples = Array.from(read('vehicles.md').matchAll(/```graphql\n(.*?)```/gs), ([, example = '']) => example);
+
+  test('shows examples that the API takes', () => {
+    expect(examples.length).toBeGreaterThan(3);
+    for (const example of examples) expect(validate(schema, parse(example))).toEqual([]);
   });
 });
 
