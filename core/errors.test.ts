@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ERROR_CATALOGUE, FleetFlagError, badInput } from './errors.ts';
+import { ERROR_CATALOGUE, FleetFlagError, badBatch, badInput } from './errors.ts';
 
 describe('FleetFlagError', () => {
   it('carries its code, message and details, and its cause apart from them', () => {
@@ -16,6 +16,14 @@ describe('FleetFlagError', () => {
 describe('badInput', () => {
   it('names the field by its dotted path', () => {
     expect(badInput('input.key', 'Wrong.')).toMatchObject({ code: 'BAD_USER_INPUT', message: 'Wrong.', details: { field: 'input.key' } });
+  });
+});
+
+describe('badBatch', () => {
+  it('names all faults, and the first as its own', () => {
+    const [first, second] = [{ field: 'input.3.vin', message: 'Wrong.' }, { field: 'input.7.vin', message: 'Also wrong.' }] as const;
+    expect(badBatch(first, [])).toMatchObject({ code: 'BAD_USER_INPUT', message: 'Wrong.', details: { field: 'input.3.vin', faults: [first] } });
+    expect(badBatch(first, [second])).toMatchObject({ message: 'Wrong. (1 further: see faults.)', details: { field: 'input.3.vin', faults: [first, second] } });
   });
 });
 

@@ -27,10 +27,19 @@ export const ERROR_CATALOGUE = {
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 
+/** One fault of several in one input. */
+export interface InputFault {
+  /** Dotted path, such as `input.17.vin`. */
+  readonly field: string;
+  readonly message: string;
+}
+
 /** What a client may be told beside the code and the message. */
 export interface ErrorDetails {
   /** Dotted path of the faulty input, such as `input.conditions.vins.3`. */
   readonly field?: string;
+  /** All faults of a batch, the first of which is also the error's own. */
+  readonly faults?: readonly InputFault[];
   readonly currentRevision?: number;
   readonly limit?: number;
   /** Seconds. */
@@ -54,4 +63,10 @@ export class FleetFlagError extends Error {
 /** A BAD_USER_INPUT at `field` (dotted path). */
 export function badInput(field: string, message: string): FleetFlagError {
   return new FleetFlagError('BAD_USER_INPUT', message, { field });
+}
+
+/** A BAD_USER_INPUT that names every fault of a batch; its own field and message begin with those of the first. */
+export function badBatch(first: InputFault, others: readonly InputFault[]): FleetFlagError {
+  const message = others.length === 0 ? first.message : `${first.message} (${others.length} further: see faults.)`;
+  return new FleetFlagError('BAD_USER_INPUT', message, { field: first.field, faults: [first, ...others] });
 }

@@ -129,3 +129,26 @@ test('who reads the trail sees each change as it happens, can have it checked, a
   expect(await verifier.ended()).toBe(0);
   expect(verifier.stdout).toContain('Passes through the expected hash');
 });
+
+test('a vehicle whose tokens are revoked is cut off, and comes back with a new one', async () => {
+  const vin = 'KMHK281HGNU000006';
+  const token = await admin.vehicle(vin);
+  const own = (by: string) => new Api(deployment, by).ask('query ($vin: String!) { vehicle(vin: $vin) { vin } }', { vin });
+  const closed: unknown[] = [];
+  let connected = false;
+  const client = admin.socket(token);
+  client.on('connected', () => void (connected = true));
+  client.on('closed', (event) => void closed.push((event as { code: number }).code));
+  const listener = new Listener(client, 'subscription { flagChanges(environment: PRODUCTION) { revision } }');
+  await eventually(() => connected, 'the connection');
+  expect((await own(token)).data).toEqual({ vehicle: { vin } });
+
+  await admin.ok('mutation ($vin: String!) { revokeVehicleTokens(vin: $vin) { tokenGeneration } }', { vin });
+  await eventually(() => closed.length > 0, 'the socket is closed');
+  expect(closed).toEqual([4403]);
+  expect(listener.events).toEqual([]);
+  expect((await own(token)).errors?.[0]?.extensions).toMatchObject({ code: 'UNAUTHENTICATED' });
+
+  expect((await own(await admin.vehicle(vin))).data).toEqual({ vehicle: { vin } });
+  await client.dispose();
+});

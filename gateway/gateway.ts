@@ -10,6 +10,7 @@ import { authorizeOperation } from './auth/authorize.ts';
 import { keepRechecking, type EndedSessions } from './auth/credentials-in-use.ts';
 import { followEndedCredentials, isConcerned } from './auth/ended-credentials.ts';
 import { FailedCredentials } from './auth/failed-credentials.ts';
+import { VehicleTokenGenerations, generationsReader } from './auth/vehicle-token-generations.ts';
 import { compose, type Subgraphs } from './composition/supergraph.ts';
 import type { GatewayLogger } from './context.ts';
 import { answerTo } from './http/error-answer.ts';
@@ -55,11 +56,16 @@ export interface Gateway {
 
 /** Starts the gateway; resolves when it listens. Rejects when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { subgraphs, findSession, vehicleTokens, limiter, logger } = options;
+  const { subgraphs, findSession, limiter, logger } = options;
   const originOf = originReader(options.trustedProxies);
   const apiKeys = new ApiKeyDirectory(subgraphs.audit);
-  const sources = { findSession, apiKeys, vehicleTokens, failures: new FailedCredentials() };
   const composition = compose(subgraphs);
+  const generations = new VehicleTokenGenerations({
+    read: generationsReader(subgraphs.vehicles),
+    ended: (vins) => void subscriptions.disconnect(({ caller }) => caller.kind === 'vehicle' && caller.vin !== null && vins.has(caller.vin)),
+    logger,
+  });
+  const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures: new FailedCredentials() };
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger });
   const texts = new OperationTexts(subgraphs.audit);
 
@@ -121,11 +127,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     else refuseUpgrade(socket, '404 Not Found');
   });
 
+  await generations.start();
   await app.listen({ host: options.host, port: options.port });
   const stopFollowing = followEndedCredentials(
     subgraphs.audit,
     (ended) => {
       if (ended.apiKeyId !== null) apiKeys.end(ended.apiKeyId);
+      if (ended.vin !== null) void generations.refresh();
       subscriptions.disconnect((identity) => isConcerned(ended, identity));
     },
     logger,
@@ -137,6 +145,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     async close(spread) {
       stopFollowing();
       stopRechecking();
+      generations.close();
       await subscriptions.close(spread);
       await app.close();
       await graphql.apollo.stop();

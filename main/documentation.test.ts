@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import { buildSchema, parse, validate } from 'graphql';
 import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
 import { OPERATION_LIMITS } from '../gateway/limits/operation-limits.ts';
@@ -40,6 +41,16 @@ describe('docs/configuration.md', () => {
   });
 });
 
+describe('docs/vehicles.md', () => {
+  const schema = buildSchema(readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'));
+  const examples = Array.from(read('vehicles.md').matchAll(/```graphql\n(.*?)```/gs), ([, example = '']) => example);
+
+  test('shows examples that the API takes', () => {
+    expect(examples.length).toBeGreaterThan(3);
+    for (const example of examples) expect(validate(schema, parse(example))).toEqual([]);
+  });
+});
+
 describe('docs/errors.md', () => {
   const sections = new Map(
     read('errors.md')
@@ -47,7 +58,7 @@ describe('docs/errors.md', () => {
       .slice(1)
       .map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n'))] as const),
   );
-  const DETAILS: Record<keyof ErrorDetails | 'requestId', true> = { field: true, currentRevision: true, limit: true, retryAfter: true, requestId: true };
+  const DETAILS: Record<keyof ErrorDetails | 'requestId', true> = { field: true, faults: true, currentRevision: true, limit: true, retryAfter: true, requestId: true };
 
   test('has a section for each code of the catalogue, in its order, and no other', () => {
     expect([...sections.keys()]).toEqual(Object.keys(ERROR_CATALOGUE));

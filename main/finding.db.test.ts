@@ -9,6 +9,7 @@ import { createSigner, generateSigningKey } from '../subgraphs/flags/signing.ts'
 import { searchFlags, type FlagSearch } from '../subgraphs/flags/store.ts';
 import { createInProcessBus } from '../subgraphs/shared/bus.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
+import { plansOf as queryPlans } from '../subgraphs/shared/testing/query-plans.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { watchDatabase, type WatchedDatabase } from '../subgraphs/shared/testing/watched-database.ts';
 
@@ -78,33 +79,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-interface PlanNode {
-  readonly 'Node Type': string;
-  readonly 'Relation Name'?: string;
-  readonly 'Index Name'?: string;
-  readonly Plans?: readonly PlanNode[];
-}
-const nodesOf = (plan: PlanNode): PlanNode[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
-
-/** How PostgreSQL carries out each statement on `table` that `run` sends, exactly as it was sent: the indexes used, by the name in the schema. */
-async function plansOf(table: string, run: () => Promise<unknown>): Promise<{ indexes: string[]; scansAll: boolean }[]> {
-  const from = watched.statements.length;
-  await run();
-  // A partition's index has a name of its own.
-  const partitions = await client.query<{ child: string; parent: string }>('SELECT inhrelid::regclass::text AS child, inhparent::regclass::text AS parent FROM pg_inherits');
-  const parents = new Map(partitions.rows.map(({ child, parent }) => [child, parent]));
-  const plans = [];
-  for (const { query, params } of watched.statements.slice(from)) {
-    if (!new RegExp(`FROM ("public"\\.)?"?${table}\\b`).test(query)) continue;
-    const explained = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(`EXPLAIN (FORMAT JSON) ${query}`, params);
-    const nodes = nodesOf(explained.rows[0]!['QUERY PLAN'][0].Plan);
-    plans.push({
-      indexes: [...new Set(nodes.flatMap((node) => (node['Index Name'] === undefined ? [] : [parents.get(node['Index Name']) ?? node['Index Name']])))],
-      scansAll: nodes.some((node) => node['Node Type'] === 'Seq Scan' && (parents.get(node['Relation Name'] ?? '') ?? node['Relation Name']) === table),
-    });
-  }
-  return plans;
-}
+const plansOf = (table: string, run: () => Promise<unknown>) => queryPlans(watched, client, table, run);
 
 describe(`on ${ROWS} rows`, () => {
   test('flags by environment and enabled use idx_flags_env_enabled, for the page and for the count', async () => {

@@ -188,12 +188,16 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       // ours
       environment: text(20),
       applied_revision: 'bigint',
+      token_generation: 'integer NOT NULL DEFAULT 0',
+      tokens_revoked_at: 'timestamp(3) with time zone',
     },
     constraints: {
       vehicles_pkey: 'PRIMARY KEY (vin)',
       vehicles_vin_check: `CHECK (((vin)::text ~ '^[A-HJ-NPR-Z0-9]{17}$'::text))`,
       vehicles_status_check: oneOf('status', ['online', 'offline', 'maintenance']),
       vehicles_environment_check: oneOf('environment', ENVIRONMENT),
+      vehicles_token_generation_check: 'CHECK ((token_generation >= 0))',
+      vehicles_tokens_revoked: 'CHECK (((token_generation > 0) = (tokens_revoked_at IS NOT NULL)))',
     },
     indexes: {
       idx_vehicles_model: 'btree (model)',
@@ -201,8 +205,11 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_vehicles_region: 'btree (region)',
       idx_vehicles_status: 'btree (status)',
       idx_vehicles_last_seen_at: 'btree (last_seen_at DESC)',
+      // ours
+      idx_vehicles_tokens_revoked: 'btree (tokens_revoked_at, vin) WHERE (tokens_revoked_at IS NOT NULL)',
+      idx_vehicles_env_revision: 'btree (environment, applied_revision)',
     },
-    commented: ['vin', 'agent_version', 'agent_memory_mb', 'agent_cpu_percent', 'cache_size_mb', 'environment', 'applied_revision'],
+    commented: ['vin', 'agent_version', 'agent_memory_mb', 'agent_cpu_percent', 'cache_size_mb', 'environment', 'applied_revision', 'token_generation', 'tokens_revoked_at'],
   },
   experiments: {
     columns: {

@@ -43,6 +43,10 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.evaluateFlags': READERS,
   'Query.flagSync': { ...READERS, vehicle: 'ownEnvironment' },
   'Query.vehicle': { ...READERS, vehicle: 'ownVin' },
+  'Query.vehicles': READERS,
+  'Query.fleet': READERS,
+  'Query.previewAudience': READERS,
+  'Query.rolloutProgress': READERS,
   'Query.experiment': READERS,
   'Query.experiments': READERS,
   'Query.me': { ...READERS, vehicle: 'always' },
@@ -79,6 +83,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.cancelRollout': STOPPERS,
   'Mutation.registerVehicles': WRITERS,
   'Mutation.issueVehicleToken': WRITERS,
+  'Mutation.revokeVehicleTokens': WRITERS,
+  'Mutation.setVehicleMaintenance': WRITERS,
   'Mutation.createExperiment': WRITERS,
   'Mutation.createApiKey': KEEPERS,
   'Mutation.revokeApiKey': KEEPERS,
@@ -89,6 +95,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,
   'Query.environmentRevisions': GATEWAYS,
+  'Query.vehicleTokenGenerations': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,
 
   // Federation's root fields in a subgraph: what they lead to has its own rows.

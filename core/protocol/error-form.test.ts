@@ -17,7 +17,10 @@ describe('clientError', () => {
       path: ['a'],
       extensions: { code: 'RATE_LIMITED', field: 'a', currentRevision: 1, limit: 2, retryAfter: 3 },
     });
-    const wrong = { code: 'RATE_LIMITED', field: 1, currentRevision: '1', limit: null, retryAfter: {} };
+    const fault = { field: 'input.3.vin', message: 'Wrong.' };
+    const faults = [{ ...fault, stack: 'x' }, { field: 1, message: 'x' }, { field: 'x' }, null, 'x'];
+    expect(clientError({ message: 'Wrong.', extensions: { code: 'BAD_USER_INPUT', faults } }).extensions).toEqual({ code: 'BAD_USER_INPUT', faults: [fault] });
+    const wrong = { code: 'RATE_LIMITED', field: 1, faults: {}, currentRevision: '1', limit: null, retryAfter: {} };
     expect(clientError({ message: 'Slow down.', extensions: wrong }).extensions).toEqual({ code: 'RATE_LIMITED' });
   });
 

@@ -4,7 +4,7 @@
  * Used by the subgraphs for what they throw and by the gateway for what comes back through the query plan, so that
  * no stack, internal address or subgraph name can slip through either.
  */
-import { ERROR_CATALOGUE, type ErrorCode, type ErrorDetails, FleetFlagError } from '../errors.ts';
+import { ERROR_CATALOGUE, type ErrorCode, type ErrorDetails, FleetFlagError, type InputFault } from '../errors.ts';
 
 export interface ClientErrorExtensions extends ErrorDetails {
   readonly code: ErrorCode;
@@ -30,11 +30,20 @@ function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code);
 }
 
+/** The faults of a batch that came as JSON, with what a fault is made of and nothing else. */
+function clientFaults(faults: readonly unknown[]): InputFault[] {
+  return faults.flatMap((fault) => {
+    const { field, message } = (fault ?? {}) as Record<string, unknown>;
+    return typeof field === 'string' && typeof message === 'string' ? [{ field, message }] : [];
+  });
+}
+
 /** The members of `extensions` that a client may see, each with the type that it must have. */
 function clientDetails(extensions: Readonly<Record<string, unknown>>): ErrorDetails {
-  const { field, currentRevision, limit, retryAfter } = extensions;
+  const { field, faults, currentRevision, limit, retryAfter } = extensions;
   return {
     ...(typeof field === 'string' && { field }),
+    ...(Array.isArray(faults) && { faults: clientFaults(faults) }),
     ...(typeof currentRevision === 'number' && { currentRevision }),
     ...(typeof limit === 'number' && { limit }),
     ...(typeof retryAfter === 'number' && { retryAfter }),

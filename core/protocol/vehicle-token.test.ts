@@ -7,9 +7,9 @@ const SECRET = 'a-secret-of-more-than-32-characters-x';
 const VIN = 'KMH1234567890ABCD';
 const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED' });
 
-function token(claims: { sub?: string; env?: unknown }): Promise<string> {
-  const { sub, env } = claims;
-  const jwt = new SignJWT(env === undefined ? {} : { env })
+function token(claims: { sub?: string; env?: unknown; gen?: unknown }): Promise<string> {
+  const { sub, ...others } = claims;
+  const jwt = new SignJWT(others)
     .setProtectedHeader({ alg: 'HS256', typ: 'fleetflag-vehicle+jwt' })
     .setIssuer('fleetflag')
     .setAudience('fleetflag-gateway')
@@ -20,10 +20,15 @@ function token(claims: { sub?: string; env?: unknown }): Promise<string> {
 describe('vehicle tokens', () => {
   const tokens = createVehicleTokens(SECRET);
 
-  it('name the vehicle, its environment and when they end', async () => {
+  it('name the vehicle, its environment, its generation and when they end', async () => {
     const expiresAt = new Date((Math.floor(Date.now() / 1000) + 3_600) * 1_000);
-    const issued = await tokens.issue(VIN, 'staging', expiresAt);
-    await expect(tokens.verify(issued)).resolves.toEqual({ caller: { kind: 'vehicle', vin: VIN, environment: 'staging' }, expiresAt });
+    const verified = { caller: { kind: 'vehicle', vin: VIN, environment: 'staging' }, expiresAt };
+    await expect(tokens.verify(await tokens.issue(VIN, 'staging', expiresAt))).resolves.toEqual({ ...verified, generation: 0 });
+    await expect(tokens.verify(await tokens.issue(VIN, 'staging', expiresAt, 3))).resolves.toEqual({ ...verified, generation: 3 });
+  });
+
+  it('that say no generation are of the first', async () => {
+    await expect(tokens.verify(await token({ sub: VIN, env: 'staging' }))).resolves.toMatchObject({ generation: 0 });
   });
 
   it('are refused when expired, malformed or under another secret', async () => {
@@ -37,6 +42,8 @@ describe('vehicle tokens', () => {
     ['a vehicle that is no VIN', { sub: 'admin', env: 'staging' }],
     ['no environment', { sub: VIN }],
     ['an unknown environment', { sub: VIN, env: 'moon' }],
+    ['a negative generation', { sub: VIN, env: 'staging', gen: -1 }],
+    ['a generation that is no number', { sub: VIN, env: 'staging', gen: '1' }],
   ])('are refused with %s, though rightly signed', async (_, claims) => {
     await expect(tokens.verify(await token(claims))).rejects.toThrow(unauthenticated);
   });

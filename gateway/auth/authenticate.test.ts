@@ -4,6 +4,7 @@ import { apiKeyHash, newApiKey } from '../../core/protocol/api-key.ts';
 import { newSessionToken, sessionKey } from '../../core/protocol/session.ts';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { ApiKeyCredential } from './api-key-directory.ts';
+import { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 import { authenticate, credentialsOf, type Credentials, type FindSession } from './authenticate.ts';
 import { FailedCredentials, MAX_FAILURES } from './failed-credentials.ts';
 
@@ -18,8 +19,9 @@ const findSession: FindSession = async (token) => (token === SESSION ? session :
 const KEY = newApiKey('tier1');
 const key: ApiKeyCredential = { id: 'k1', role: 'WRITE', rateLimitPerMin: 60, expiresAt: EXPIRES };
 const apiKeys = { find: async (hash: string) => (hash === apiKeyHash(KEY) ? key : null) };
-const sources = () => ({ findSession, apiKeys, vehicleTokens: tokens, failures: new FailedCredentials() });
+const sources = () => ({ findSession, apiKeys, vehicles: { tokens, generations }, failures: new FailedCredentials() });
 const whoIs = (credentials: Credentials, over: Partial<ReturnType<typeof sources>> = {}) => authenticate(credentials, '192.0.2.1', { ...sources(), ...over });
+const generations = new VehicleTokenGenerations({ read: async () => [], ended: () => undefined, logger: { info: () => undefined, warn: () => undefined, error: () => undefined } });
 
 describe('who is calling', () => {
   test('is nobody without credentials', async () => {
@@ -39,6 +41,14 @@ describe('who is calling', () => {
   test('is the vehicle that a token names, until it ends', async () => {
     const token = await tokens.issue(VIN, 'staging', EXPIRES);
     expect(await whoIs({ authorization: `Bearer ${token}` })).toEqual({ caller: { kind: 'vehicle', vin: VIN, environment: 'staging' }, expiresAt: EXPIRES, credential: null });
+  });
+
+  test('is refused with a vehicle token of a generation that has been revoked', async () => {
+    const [former, present] = await Promise.all([4, 5].map((generation) => tokens.issue(VIN, 'staging', EXPIRES, generation)));
+    await expect(whoIs({ authorization: `Bearer ${former}` })).resolves.toMatchObject({ caller: { vin: VIN } });
+    generations.raise(VIN, 5);
+    await expect(whoIs({ authorization: `Bearer ${former}` })).rejects.toEqual(unauthenticated);
+    await expect(whoIs({ authorization: `Bearer ${present}` })).resolves.toMatchObject({ caller: { vin: VIN } });
   });
 
   test.each<[string, Credentials]>([

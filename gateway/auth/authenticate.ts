@@ -6,6 +6,7 @@ import { isSessionToken, sessionKey } from '../../core/protocol/session.ts';
 import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { ApiKeyDirectory } from './api-key-directory.ts';
 import type { FailedCredentials } from './failed-credentials.ts';
+import type { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 
 /** Finds a user by session token; null when it is unknown or over. Rejects with SERVICE_UNAVAILABLE when sessions cannot be read. */
 export type FindSession = (token: string) => Promise<{ caller: UserCaller; expiresAt: Date } | null>;
@@ -20,7 +21,7 @@ export interface Credentials {
 export interface CredentialSources {
   readonly findSession: FindSession;
   readonly apiKeys: Pick<ApiKeyDirectory, 'find'>;
-  readonly vehicleTokens: VehicleTokens;
+  readonly vehicles: VehicleCredentials;
   readonly failures: FailedCredentials;
 }
 
@@ -47,6 +48,18 @@ export function credentialsOf(payload: Readonly<Record<string, unknown>>): Crede
   return { authorization: entry('authorization'), apiKey: entry('x-api-key') };
 }
 
+/** How vehicles' tokens are checked: that they are genuine, and that they have not been revoked. */
+export interface VehicleCredentials {
+  readonly tokens: Pick<VehicleTokens, 'verify'>;
+  readonly generations: Pick<VehicleTokenGenerations, 'admits'>;
+}
+
+async function vehicleOf(token: string, { tokens, generations }: VehicleCredentials)): Promise<Omit<Authenticated, 'credential'>> {
+  const { caller, expiresAt, generation } = await tokens.verify(token);
+  if (!generations.admits(caller.vin, generation)) throw refused();
+  return { caller, expiresAt };
+}
+
 /**
  * @param address that the request comes from
  * @returns the caller; nobody where there are no credentials at all
@@ -62,7 +75,7 @@ export async function authenticate({ authorization, apiKey }: Credentials, addre
   if (authorization === undefined) return { caller: { kind: 'nobody' }, expiresAt: null, credential: null };
   const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization)?.[1];
   if (token === undefined || token.length > MAX_CREDENTIAL) throw refused();
-  if (!isSessionToken(token)) return { ...(await sources.vehicleTokens.verify(token)), credential: null };
+  if (!isSessionToken(token)) return { ...(await vehicleOf(token, sources.vehicles)), credential: null };
   const credential = sessionKey(token);
   const session = await sources.failures.lookUp(address, credential, () => sources.findSession(token));
   if (session === null) throw refused();

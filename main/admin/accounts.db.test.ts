@@ -99,12 +99,23 @@ test('a token is one that the gateway takes, for a registered vehicle only', asy
   expect((await createVehicleTokens(SECRET).verify(token)).caller).toEqual({ kind: 'vehicle', vin, environment: 'staging' });
 });
 
+test('tokens are revoked in the name of nobody, and the next one is of the next generation', async () => {
+  const vin = 'KMHK281HGNU000002';
+  await expect(run(vehicleTokenCommand, '--revoke', vin)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await database.database.prisma.vehicle.create({ data: { vin, model: 'A', swVersion: '1.0.0', region: 'EU', status: 'offline' } });
+  expect(await run(vehicleTokenCommand, '--revoke', vin)).toEqual([`${vin}: all tokens are revoked.`]);
+  const [token = ''] = await run(vehicleTokenCommand, '--vin', vin);
+  expect((await createVehicleTokens(SECRET).verify(token)).generation).toBe(1);
+  expect(await database.database.prisma.auditLog.findFirst({ where: { action: 'REVOKE_VEHICLE_TOKENS' } })).toMatchObject({ userId: null, userAgent: 'fleetflag-admin', afterValue: { vin, generation: 1 } });
+});
+
 test.each<[string, AdminCommand, string[]]>([
   ['a role that there is not', createUserCommand, ['--email', 'a@b', '--name', 'A', '--role', 'BOSS']],
   ['no name', createUserCommand, ['--email', 'a@b', '--role', 'READ']],
   ['no e-mail', resetPasswordCommand, []],
   ['an option that there is not', resetPasswordCommand, ['--email', 'a@b', '--password', 'x']],
   ['no VIN', vehicleTokenCommand, []],
+  ['a VIN to issue for and one to revoke', vehicleTokenCommand, ['--vin', 'KMHK281HGNU000001', '--revoke', 'KMHK281HGNU000001']],
   ['days that are none', vehicleTokenCommand, ['--vin', 'KMHK281HGNU000001', '--days', 'many']],
 ])('%s is answered with the usage', async (_what, command, args) => {
   await expect(run(command, ...args)).rejects.toBeInstanceOf(UsageError);

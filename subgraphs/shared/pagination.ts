@@ -9,7 +9,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 export interface Page {
   readonly first: number;
-  /** The id of the item that the page begins after. */
+  /** What names the item that the page begins after. */
   readonly after: string | null;
 }
 
@@ -27,13 +27,18 @@ export function isUuid(text: string): boolean {
 
 const toCursor = (id: string) => Buffer.from(id).toString('base64url');
 
-/** Reads the arguments of a connection field. Throws BAD_USER_INPUT for a page size outside 1 to 100 or a cursor that is none of ours. */
-export function readPage(args: { first?: number | null; after?: string | null }): Page {
+/**
+ * Reads the arguments of a connection field.
+ *
+ * @param isName whether a text is what this list's cursors name items by
+ * @throws BAD_USER_INPUT for a page size outside 1 to 100 or a cursor that is none of this list
+ */
+export function readPage(args: { first?: number | null; after?: string | null }, isName: (text: string) => boolean = isUuid): Page {
   const first = args.first ?? 20;
   if (first < 1 || first > MAX_PAGE) throw badInput('first', `first is ${first}; it takes 1 to ${MAX_PAGE}.`);
   if (args.after === null || args.after === undefined) return { first, after: null };
   const after = Buffer.from(args.after, 'base64url').toString();
-  if (!isUuid(after)) throw badInput('after', 'after is not a cursor of this list.');
+  if (!isName(after)) throw badInput('after', 'after is not a cursor of this list.');
   return { first, after };
 }
 
@@ -44,7 +49,12 @@ export function readPage(args: { first?: number | null; after?: string | null })
  * @param totalCount of all pages
  */
 export function connectionOf<T extends { id: string }>(nodes: readonly T[], page: Page, more: boolean, totalCount: Connection<T>['totalCount']): Connection<T> {
-  const edges = nodes.map((node) => ({ cursor: toCursor(node.id), node }));
+  return connectionBy(nodes, ({ id }) => id, page, more, totalCount);
+}
+
+/** As connectionOf, of items that have no id but something else that names them and that they are ordered by. */
+export function connectionBy<T>(nodes: readonly T[], nameOf: (node: T) => string, page: Page, more: boolean, totalCount: Connection<T>['totalCount']): Connection<T> {
+  const edges = nodes.map((node) => ({ cursor: toCursor(nameOf(node)), node }));
   return {
     edges,
     nodes,

@@ -2,12 +2,18 @@
 import DataLoader from 'dataloader';
 import { VIN_PATTERN, type Environment } from '../../core/model.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
+import { connectionBy, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import type { AudienceService, RuleInput } from './audience-service.ts';
+import type { FleetReports } from './fleet-reports.ts';
 import type { VehicleService } from './service.ts';
+import { readFilter, type VehicleFilter } from './vehicle-filter.ts';
 import { checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
 
 export interface VehiclesServices {
   readonly vehicles: VehicleService;
+  readonly audiences: AudienceService;
+  readonly reports: FleetReports;
   readonly byVin: DataLoader<string, Vehicle | null>;
 }
 
@@ -26,24 +32,44 @@ export function vehicleLoaders(vehicles: VehicleService): Pick<VehiclesServices,
 /** What the schema has as default, for a client that says null. */
 const DEFAULT_TOKEN_DAYS = 365;
 
+type ListArguments = { filter?: VehicleFilter | null; first?: number | null; after?: string | null };
 type TokenArguments = { vin: string; environment: Environment; expiresInDays: number | null };
 
 export const resolvers: Resolvers = {
   Environment: ENUMS.Environment,
   VehicleStatus: ENUMS.VehicleStatus,
+  RuleType: ENUMS.RuleType,
 
   Query: {
     vehicle(_: unknown, { vin }: { vin: string }, { services }: Context) {
       checkVin(vin, 'vin');
       return services.byVin.load(vin);
     },
+    async vehicles(_: unknown, args: ListArguments, { services }: Context) {
+      const page = readPage(args, (text) => VIN_PATTERN.test(text));
+      const { vehicles, more, totalCount } = await services.vehicles.search(readFilter(args.filter ?? {}), page);
+      return connectionBy(vehicles, ({ vin }) => vin, page, more, totalCount);
+    },
+    fleet: (_: unknown, __: unknown, { services }: Context) => services.reports.fleet(),
+    previewAudience: (_: unknown, { flagKey, rule }: { flagKey: string; rule: RuleInput }, { services }: Context) => services.audiences.preview(flagKey, rule),
+    rolloutProgress: (_: unknown, { environment, revision }: { environment: Environment; revision?: number | null }, { services }: Context) =>
+      services.reports.progress(environment, revision ?? null),
+    vehicleTokenGenerations: (_: unknown, { since, after }: { since: Date; after: string }, { services }: Context) => services.vehicles.tokenGenerations(since, after),
   },
 
   Mutation: {
     registerVehicles: (_: unknown, { input }: { input: VehicleRegistration[] }, { services, identity }: Context) =>
       services.vehicles.register(identity, input),
+    setVehicleMaintenance: (_: unknown, { vin, maintenance }: { vin: string; maintenance: boolean }, { services, identity }: Context) =>
+      services.vehicles.setMaintenance(identity, vin, maintenance),
     issueVehicleToken: (_: unknown, { vin, environment, expiresInDays }: TokenArguments, { services, identity }: Context) =>
       services.vehicles.issueToken(identity, vin, environment, expiresInDays ?? DEFAULT_TOKEN_DAYS),
+    revokeVehicleTokens: (_: unknown, { vin }: { vin: string }, { services, identity }: Context) => services.vehicles.revokeTokens(identity, vin),
+  },
+
+  Audience: {
+    sample: async ({ sample }: { sample: readonly string[] }, _: unknown, { services }: Context) =>
+      (await services.byVin.loadMany(sample)).filter((vehicle) => vehicle !== null),
   },
 
   Vehicle: {

@@ -5,14 +5,26 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
-import { findVehicles, setEnvironment, upsertVehicles } from './store.ts';
-import { checkRegistrations, checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
+import type { Page } from '../shared/pagination.ts';
+import { findVehicles, lockVehicle, raiseTokenGeneration, setEnvironment, setStatus, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
+import { resolveFilter, searchVehicles, countVehicles } from './vehicle-search.ts';
+import type { ReadFilter } from './vehicle-filter.ts';
+import { checkRegistrations, checkVin, vehicleStatus, type Vehicle, type VehicleRegistration } from './vehicle.ts';
+
+export interface VehiclePage {
+  readonly vehicles: readonly Vehicle[];
+  readonly more: boolean;
+  readonly totalCount: () => Promise<number>;
+}
 
 export interface IssuedToken {
   readonly vehicle: Vehicle;
   readonly token: string;
   readonly expiresAt: Date;
 }
+
+/** Of a page of token generations. */
+const GENERATIONS_PAGE = 5_000;
 
 const MAX_TOKEN_DAYS = 3_650;
 const DAY = 24 * 3_600_000;
@@ -28,24 +40,59 @@ export class VehicleService {
     return findVehicles(this.prisma, vins);
   }
 
+  /** In the order of their VINs. */
+  async search(filter: ReadFilter, page: Page): Promise<VehiclePage> {
+    const search = await resolveFilter(this.prisma, filter);
+    const vins = await searchVehicles(this.prisma, search, page.first + 1, page.after);
+    const found = new Map((await findVehicles(this.prisma, vins.slice(0, page.first))).map((vehicle) => [vehicle.vin, vehicle]));
+    return {
+      vehicles: vins.flatMap((vin) => found.get(vin) ?? []),
+      more: vins.length > page.first,
+      totalCount: () => countVehicles(this.prisma, search),
+    };
+  }
+
   /**
-   * Registers 1 to 1,000 vehicles, all or none; known ones are updated. Gives them in the order of `input`.
+   * Registers 1 to 1,000 vehicles, all or none; known ones are updated, and a batch that changes nothing leaves no
+   * trace. Gives them in the order of `input`.
    *
-   * @throws BAD_USER_INPUT at the dotted path of the first fault
+   * @throws BAD_USER_INPUT with all faults of the batch, or LIMIT_EXCEEDED
    */
   async register(identity: CallerIdentity, input: readonly VehicleRegistration[]): Promise<Vehicle[]> {
     checkRegistrations(input);
     const vins = input.map((vehicle) => vehicle.vin);
     const written = await this.prisma.$transaction(async (tx) => {
-      await upsertVehicles(tx, input);
+      const created = new Map((await upsertVehicles(tx, input)).map((row) => [row.vin, row.created]));
       const vehicles = await findVehicles(tx, vins);
-      await appendAudit(tx, identity, { action: 'REGISTER_VEHICLES', after: { count: vins.length, vins } });
+      if (created.size > 0) {
+        const createdCount = [...created.values()].filter(Boolean).length;
+        const counts = { count: vins.length, created: createdCount, updated: created.size - createdCount };
+        // All VINs that were written, some 20 KB at most: which vehicles somebody has touched is what the trail is asked.
+        await appendAudit(tx, identity, { action: 'REGISTER_VEHICLES', after: { ...counts, vins: vins.filter((vin) => created.has(vin)) } });
+      }
       return new Map(vehicles.map((vehicle) => [vehicle.vin, vehicle]));
     });
     return vins.map((vin) => {
       const vehicle = written.get(vin);
       if (vehicle === undefined) throw new Error(`Vehicle ${vin} was written and is not there`);
       return vehicle;
+    });
+  }
+
+  /**
+   * Takes a vehicle into maintenance or out of it; what it is in already changes nothing and leaves no trace.
+   *
+   * @throws BAD_USER_INPUT, or NOT_FOUND for a vehicle that is not registered
+   */
+  async setMaintenance(identity: CallerIdentity, vin: string, maintenance: boolean): Promise<Vehicle> {
+    checkVin(vin, 'vin');
+    return this.prisma.$transaction(async (tx) => {
+      const vehicle = await lockVehicle(tx, vin);
+      if (vehicle === null) throw unknownVehicle(vin);
+      if ((vehicle.status === 'maintenance') === maintenance) return vehicle;
+      const changed = await setStatus(tx, vin, vehicleStatus({ maintenance, lastSeenAt: vehicle.lastSeenAt }, new Date()));
+      await appendAudit(tx, identity, { action: 'SET_MAINTENANCE', before: { vin, status: vehicle.status }, after: { vin, status: changed.status } });
+      return changed;
     });
   }
 
@@ -64,10 +111,32 @@ export class VehicleService {
     const expiresAt = new Date(Math.floor(Date.now() / 1000) * 1000 + expiresInDays * DAY);
     return this.prisma.$transaction(async (tx) => {
       const vehicle = await setEnvironment(tx, vin, environment);
-      if (vehicle === null) throw new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}.`, { field: 'vin' });
-      const token = await this.tokens.issue(vin, environment, expiresAt);
+      if (vehicle === null) throw unknownVehicle(vin);
+      const token = await this.tokens.issue(vin, environment, expiresAt, vehicle.tokenGeneration);
       await appendAudit(tx, identity, { action: 'ISSUE_VEHICLE_TOKEN', after: { vin, environment, expiresAt: expiresAt.toISOString() } });
       return { vehicle, token, expiresAt };
     });
   }
+
+  /**
+   * Ends all tokens of a vehicle. Gateways learn it from the trail, and by themselves within seconds.
+   *
+   * @throws BAD_USER_INPUT, or NOT_FOUND for a vehicle that is not registered
+   */
+  async revokeTokens(identity: CallerIdentity, vin: string): Promise<Vehicle> {
+    checkVin(vin, 'vin');
+    return this.prisma.$transaction(async (tx) => {
+      const vehicle = await raiseTokenGeneration(tx, vin);
+      if (vehicle === null) throw unknownVehicle(vin);
+      await appendAudit(tx, identity, { action: 'REVOKE_VEHICLE_TOKENS', after: { vin, generation: vehicle.tokenGeneration } });
+      return vehicle;
+    });
+  }
+
+  /** Vehicles whose tokens have been revoked: by time and then VIN, the next 5,000 after (`since`, `after`). */
+  tokenGenerations(since: Date, after: string): Promise<TokenGeneration[]> {
+    return tokenGenerations(this.prisma, since, after, GENERATIONS_PAGE);
+  }
 }
+
+const unknownVehicle = (vin: string) => new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}.`, { field: 'vin' });

@@ -23,24 +23,63 @@ export async function findVehicles(db: Reader, vins: readonly string[]): Promise
 }
 
 /**
- * Writes a batch in one statement: new vehicles are offline, of known ones only what is registered changes. Ordered
- * by VIN, so that two batches with the same vehicles wait for each other instead of blocking each other.
+ * Writes a batch in one statement: new vehicles are offline, of known ones only what is registered changes, and what
+ * is the same is not written. Ordered by VIN, so that two batches with the same vehicles wait for each other instead
+ * of blocking each other.
+ *
+ * @returns those that were written, in no particular order, and whether they are new
  */
-export async function upsertVehicles(tx: Transaction, vehicles: readonly VehicleRegistration[]): Promise<void> {
+export async function upsertVehicles(tx: Transaction, vehicles: readonly VehicleRegistration[]): Promise<{ vin: string; created: boolean }[]> {
   const ordered = [...vehicles].sort((a, b) => (a.vin < b.vin ? -1 : 1));
   const column = (field: keyof VehicleRegistration) => ordered.map((vehicle) => vehicle[field]);
-  await tx.$executeRaw`
-    INSERT INTO vehicles (vin, model, sw_version, region, status)
+  // Only an updated row's version has been locked by whoever updated it: xmax is 0 in an inserted one.
+  return tx.$queryRaw<{ vin: string; created: boolean }[]>`
+    INSERT INTO vehicles AS known (vin, model, sw_version, region, status)
     SELECT vin, model, sw_version, region, 'offline'
     FROM unnest(${column('vin')}::text[], ${column('model')}::text[], ${column('swVersion')}::text[], ${column('region')}::text[])
       AS batch (vin, model, sw_version, region)
     ORDER BY vin
     ON CONFLICT (vin) DO UPDATE
-    SET model = EXCLUDED.model, sw_version = EXCLUDED.sw_version, region = EXCLUDED.region, updated_at = NOW()`;
+    SET model = EXCLUDED.model, sw_version = EXCLUDED.sw_version, region = EXCLUDED.region, updated_at = NOW()
+    WHERE (known.model, known.sw_version, known.region) IS DISTINCT FROM (EXCLUDED.model, EXCLUDED.sw_version, EXCLUDED.region)
+    RETURNING vin, xmax = 0 AS created`;
 }
 
 /** The vehicle as it then is; null when there is none. */
 export async function setEnvironment(tx: Transaction, vin: string, environment: Environment): Promise<Vehicle | null> {
+  // A revision counts in its environment only: that of another says nothing about how far the vehicle has got in this one.
+  await tx.vehicle.updateMany({ where: { vin, environment: { not: environment } }, data: { appliedRevision: null } });
   const [row] = await tx.vehicle.updateManyAndReturn({ where: { vin }, data: { environment } });
   return row === undefined ? null : toVehicle(row);
+}
+
+/** Takes the vehicle's row lock until the transaction ends; null when there is none. */
+export async function lockVehicle(tx: Transaction, vin: string): Promise<Vehicle | null> {
+  await tx.$executeRaw`SELECT FROM vehicles WHERE vin = ${vin} FOR UPDATE`;
+  return (await findVehicles(tx, [vin]))[0] ?? null;
+}
+
+export async function setStatus(tx: Transaction, vin: string, status: VehicleStatus): Promise<Vehicle> {
+  return toVehicle(await tx.vehicle.update({ where: { vin }, data: { status } }));
+}
+
+/** Ends the vehicle's tokens. The vehicle as it then is; null when there is none. */
+export async function raiseTokenGeneration(tx: Transaction, vin: string): Promise<Vehicle | null> {
+  // The database's clock: gateways page by this time, and ours may differ from that of another instance.
+  await tx.$executeRaw`UPDATE vehicles SET token_generation = token_generation + 1, tokens_revoked_at = clock_timestamp() WHERE vin = ${vin}`;
+  return (await findVehicles(tx, [vin]))[0] ?? null;
+}
+
+/** A vehicle whose tokens have been revoked. */
+export interface TokenGeneration {
+  readonly vin: string;
+  readonly generation: number;
+  readonly raisedAt: Date;
+}
+
+/** By time and then VIN, the next `limit` after (`since`, `after`). */
+export async function tokenGenerations(db: Reader, since: Date, after: string, limit: number): Promise<TokenGeneration[]> {
+  return db.$queryRaw<TokenGeneration[]>`
+    SELECT vin, token_generation AS generation, tokens_revoked_at AS "raisedAt" FROM vehicles
+    WHERE tokens_revoked_at IS NOT NULL AND (tokens_revoked_at, vin) > (${since}, ${after}) ORDER BY tokens_revoked_at, vin LIMIT ${limit}`;
 }

@@ -4,6 +4,8 @@ import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { resolvers, vehicleLoaders, type VehiclesServices } from './resolvers.ts';
+import { AudienceService } from './audience-service.ts';
+import { FleetReports } from './fleet-reports.ts';
 import { VehicleService } from './service.ts';
 
 export interface VehiclesOptions {
@@ -16,10 +18,12 @@ export interface VehiclesOptions {
 /** Starts the subgraph. It holds nothing that `close` would have to end. */
 export async function startVehicles({ prisma, tokens, logger }: VehiclesOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const vehicles = new VehicleService(prisma, tokens);
+  const audiences = new AudienceService(prisma);
+  const reports = new FleetReports(prisma);
   const subgraph = await createSubgraph<VehiclesServices>({
     name: 'vehicles',
     resolvers,
-    services: () => ({ vehicles, ...vehicleLoaders(vehicles) }),
+    services: () => ({ vehicles, audiences, reports, ...vehicleLoaders(vehicles) }),
     logger,
   });
   return { subgraph, close: async () => {} };

@@ -1,9 +1,22 @@
 /** A vehicle as the control plane knows it, and what may be written of one. */
-import { badInput } from '../../core/errors.ts';
+import { FleetFlagError, badBatch, badInput, type InputFault } from '../../core/errors.ts';
 import { VIN_PATTERN, type Environment } from '../../core/model.ts';
 import { checkText } from '../../core/rules/json.ts';
 
 export type VehicleStatus = 'online' | 'offline' | 'maintenance';
+
+/** Milliseconds: three heartbeats. An agent that was heard of since is taken for connected. */
+const ONLINE_FOR = 180_000;
+
+/**
+ * The status of a vehicle, from all that decides it.
+ *
+ * @param lastSeenAt when its agent was last heard of
+ */
+export function vehicleStatus(vehicle: { readonly maintenance: boolean; readonly lastSeenAt: Date | null }, now: Date): VehicleStatus {
+  if (vehicle.maintenance) return 'maintenance';
+  return vehicle.lastSeenAt !== null && now.getTime() - vehicle.lastSeenAt.getTime() <= ONLINE_FOR ? 'online' : 'offline';
+}
 
 /** What a carmaker registers of a vehicle. */
 export interface VehicleRegistration {
@@ -24,6 +37,8 @@ export interface Vehicle extends VehicleRegistration {
   readonly environment: Environment | null;
   /** The revision that its agent has stored. */
   readonly appliedRevision: number | null;
+  /** How often its tokens have been revoked; tokens of a former generation are no longer valid. */
+  readonly tokenGeneration: number;
   readonly registeredAt: Date;
   readonly updatedAt: Date;
 }
@@ -39,21 +54,40 @@ export function checkVin(vin: string, path: string): void {
   if (!VIN_PATTERN.test(vin)) throw badInput(path, 'A VIN has 17 characters: digits and capitals without I, O and Q.');
 }
 
-/** Checks a batch whole before any of it is written. Throws BAD_USER_INPUT at the first fault, such as `input.3.vin`. */
+function checkFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): void {
+  const limit = MAX_LENGTHS[field];
+  if (text.trim() === '' || Array.from(text).length > limit) throw badInput(path, `${field} has 1 to ${limit} characters and is not blank.`);
+  checkText(text, path);
+}
+
+/**
+ * Checks a batch whole before any of it is written.
+ *
+ * @throws LIMIT_EXCEEDED (1,000), or BAD_USER_INPUT with every fault of every vehicle, such as `input.3.vin`; of VINs
+ *   that stand twice both places are named
+ */
 export function checkRegistrations(input: readonly VehicleRegistration[]): void {
   if (input.length === 0) throw badInput('input', 'There is no vehicle to register.');
-  if (input.length > MAX_BATCH) throw badInput('input', `At most ${MAX_BATCH} vehicles are registered at once; these are ${input.length}.`);
+  if (input.length > MAX_BATCH) {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `At most ${MAX_BATCH} vehicles are registered at once; these are ${input.length}.`, { field: 'input', limit: MAX_BATCH });
+  }
+  const faults: InputFault[] = [];
+  const collect = (field: string, check: (path: string) => void) => {
+    try {
+      check(field);
+    } catch (error) {
+      if (!(error instanceof FleetFlagError)) throw error;
+      faults.push({ field, message: error.message });
+    }
+  };
   const positions = new Map<string, number>();
   for (const [index, vehicle] of input.entries()) {
-    const path = `input.${index}`;
-    checkVin(vehicle.vin, `${path}.vin`);
+    collect(`input.${index}.vin`, (path) => checkVin(vehicle.vin, path));
     const before = positions.get(vehicle.vin);
-    if (before !== undefined) throw badInput(`${path}.vin`, `This VIN is in the batch already, at ${before}.`);
-    positions.set(vehicle.vin, index);
-    for (const [field, limit] of Object.entries(MAX_LENGTHS) as [keyof typeof MAX_LENGTHS, number][]) {
-      const text = vehicle[field];
-      if (text.trim() === '' || Array.from(text).length > limit) throw badInput(`${path}.${field}`, `${field} has 1 to ${limit} characters and is not blank.`);
-      checkText(text, `${path}.${field}`);
-    }
+    if (before === undefined) positions.set(vehicle.vin, index);
+    else faults.push(...([[index, before], [before, index]] as const).map(([at, other]) => ({ field: `input.${at}.vin`, message: `This VIN stands in the batch twice, also at input.${other}.vin.` })));
+    for (const field of Object.keys(MAX_LENGTHS) as (keyof typeof MAX_LENGTHS)[]) collect(`input.${index}.${field}`, (path) => checkFact(field, vehicle[field], path));
   }
+  const [first, ...others] = faults;
+  if (first !== undefined) throw badBatch(first, others);
 }

@@ -52,7 +52,7 @@ describe('registering vehicles', () => {
       action: 'REGISTER_VEHICLES',
       userId: writer.kind === 'user' ? writer.userId : null,
       ipAddress: '192.0.2.7',
-      afterValue: { count: 3, vins: input.map(({ vin }) => vin) },
+      afterValue: { count: 3, created: 3, updated: 0, vins: input.map(({ vin }) => vin) },
     });
   });
 
@@ -67,7 +67,8 @@ describe('registering vehicles', () => {
 
   test('takes 1,000 vehicles at once and refuses 1,001', async () => {
     const input = Array.from({ length: 1001 }, () => registration());
-    expect(refusal(await ask(WRITE, REGISTER, { input }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input' });
+    const { errors: [error] } = await ask(WRITE, REGISTER, { input });
+    expect(error?.extensions).toEqual({ code: 'LIMIT_EXCEEDED', field: 'input', limit: 1_000 });
     const { data } = await ask<Registered>(WRITE, REGISTER, { input: input.slice(1) });
     expect(data.registerVehicles.map(({ vin }) => vin)).toEqual(input.slice(1).map(({ vin }) => vin));
   });
@@ -88,15 +89,36 @@ describe('registering vehicles', () => {
     expect(await auditRows()).toBe(rows);
   });
 
-  test('refuses a VIN that stands twice in a batch, and an empty batch', async () => {
+  test('names every fault of a batch, and both places of a VIN that stands in it twice', async () => {
     const vehicle = registration();
-    expect(refusal(await ask(WRITE, REGISTER, { input: [vehicle, registration(), vehicle] }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.2.vin' });
+    const { errors: [error] } = await ask(WRITE, REGISTER, { input: [vehicle, { ...registration('x'), region: '' }, vehicle, registration(), { ...registration(), model: '' }] });
+    const { code, field, faults } = error?.extensions as { code: string; field: string; faults: { field: string; message: string }[] };
+    expect([code, field, faults.map((fault) => fault.field)]).toEqual(['BAD_USER_INPUT', 'input.1.vin', ['input.1.vin', 'input.1.region', 'input.2.vin', 'input.0.vin', 'input.4.model']]);
+    expect(faults[2]?.message).toContain('input.0.vin');
+  });
+
+  test('writes nothing of vehicles that are registered so already, and records those that it writes', async () => {
+    const [same, changed, created] = [registration(), registration(), registration()];
+    await ask(WRITE, REGISTER, { input: [same, changed] });
+    const updatedAt = async () => (await database.database.prisma.vehicle.findUniqueOrThrow({ where: { vin: same.vin } })).updatedAt;
+    const [rows, before] = [await auditRows(), await updatedAt()];
+    const again = await ask<Registered>(WRITE, REGISTER, { input: [changed, same] });
+    expect(again.data.registerVehicles).toMatchObject([changed, same]);
+    expect(await auditRows()).toBe(rows);
+    await ask(WRITE, REGISTER, { input: [created, same, { ...changed, region: 'KR' }] });
+    expect((await lastAudit())?.afterValue).toEqual({ count: 3, created: 1, updated: 1, vins: [created.vin, changed.vin] });
+    expect(await updatedAt()).toEqual(before);
+  });
+
+  test('refuses an empty batch', async () => {
     expect(refusal(await ask(WRITE, REGISTER, { input: [] }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input' });
   });
 
   test('batches with the same vehicles in opposite order do not block each other', async () => {
     const input = Array.from({ length: 50 }, () => registration());
-    const answers = await Promise.all(Array.from({ length: 8 }, (_, index) => ask(WRITE, REGISTER, { input: index % 2 === 0 ? input : [...input].reverse() })));
+    // Each with another version, so that every batch writes every row.
+    const batch = (index: number) => (index % 2 === 0 ? input : [...input].reverse()).map((vehicle) => ({ ...vehicle, swVersion: `2.${index}.0` }));
+    const answers = await Promise.all(Array.from({ length: 8 }, (_, index) => ask(WRITE, REGISTER, { input: batch(index) })));
     expect(answers.flatMap(({ errors }) => errors)).toEqual([]);
   });
 
@@ -146,7 +168,7 @@ describe("issuing a vehicle's token", () => {
     const { data } = await ask<Issued>(WRITE, ISSUE, { vin, environment: 'STAGING', days: 2 });
     const { token, expiresAt, vehicle } = data.issueVehicleToken;
     expect(vehicle).toEqual({ vin, environment: 'STAGING' });
-    expect(await tokens.verify(token)).toEqual({ caller: { kind: 'vehicle', vin, environment: 'staging' }, expiresAt: new Date(expiresAt) });
+    expect(await tokens.verify(token)).toEqual({ caller: { kind: 'vehicle', vin, environment: 'staging' }, expiresAt: new Date(expiresAt), generation: 0 });
     expect(Math.abs(Date.parse(expiresAt) - Date.now() - 2 * 86_400_000)).toBeLessThan(60_000);
     expect(await lastAudit()).toMatchObject({ action: 'ISSUE_VEHICLE_TOKEN', afterValue: { vin, environment: 'staging', expiresAt } });
   });
@@ -188,4 +210,70 @@ describe("issuing a vehicle's token", () => {
     expect(refusal(await ask(WRITE, ISSUE, { vin: randomUUID(), environment: 'STAGING', days: 2 }))).toEqual({ code: 'BAD_USER_INPUT', field: 'vin' });
     expect(await auditRows()).toBe(rows);
   });
+});
+
+describe("revoking a vehicle's tokens", () => {
+  const REVOKE = 'mutation($vin: String!) { revokeVehicleTokens(vin: $vin) { vin tokenGeneration } }';
+  const GENERATIONS = 'query($since: DateTime!, $after: String!) { vehicleTokenGenerations(since: $since, after: $after) { vin generation raisedAt } }';
+  const GATEWAY: Caller = { kind: 'gateway' };
+  type Generation = { vin: string; generation: number; raisedAt: string };
+  const generations = async (since: string, after: string) => (await ask<{ vehicleTokenGenerations: Generation[] }>(GATEWAY, GENERATIONS, { since, after })).data.vehicleTokenGenerations;
+
+  test('raises its generation, which the tokens issued from then on carry, and records it', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    const generationOfNewToken = async () => (await tokens.verify((await ask<Issued>(WRITE, ISSUE, { vin, environment: 'STAGING', days: 2 })).data.issueVehicleToken.token)).generation;
+    expect(await generationOfNewToken()).toBe(0);
+    for (const generation of [1, 2]) {
+      expect(await ask(writer, REVOKE, { vin })).toEqual({ data: { revokeVehicleTokens: { vin, tokenGeneration: generation } }, errors: [] });
+      expect(await lastAudit()).toMatchObject({ action: 'REVOKE_VEHICLE_TOKENS', userId: writer.kind === 'user' ? writer.userId : null, afterValue: { vin, generation } });
+      expect(await generationOfNewToken()).toBe(generation);
+    }
+  });
+
+  test('by two at once counts both', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    const answers = await Promise.all([1, 2, 3].map(() => ask<{ revokeVehicleTokens: { tokenGeneration: number } }>(WRITE, REVOKE, { vin })));
+    expect(answers.map(({ data }) => data.revokeVehicleTokens.tokenGeneration).sort()).toEqual([1, 2, 3]);
+  });
+
+  test('of a vehicle that is not there is refused, and by those who may not write', async () => {
+    const rows = await auditRows();
+    expect(refusal(await ask(WRITE, REVOKE, { vin: newVin() }))).toEqual({ code: 'NOT_FOUND', field: 'vin' });
+    expect(refusal(await ask(WRITE, REVOKE, { vin: 'nonsense' }))).toEqual({ code: 'BAD_USER_INPUT', field: 'vin' });
+    for (const caller of [user('READ'), user('SAFETY'), { kind: 'vehicle', vin: newVin(), environment: 'production' } as const]) {
+      expect(refusal(await ask(caller, REVOKE, { vin: newVin() }))).toEqual({ code: 'FORBIDDEN' });
+    }
+    expect(await auditRows()).toBe(rows);
+  });
+
+  test('is told to gateways, page by page, and to nobody else', async () => {
+    const vins = [newVin(), newVin(), newVin()];
+    await ask(WRITE, REGISTER, { input: vins.map((vin) => registration(vin)) });
+    const [last] = (await generations('1970-01-01T00:00:00.000Z', '')).slice(-1);
+    const from = [last?.raisedAt ?? '1970-01-01T00:00:00.000Z', last?.vin ?? ''] as const;
+    for (const vin of vins) await ask(WRITE, REVOKE, { vin });
+    // Two of one moment, too.
+    await database.database.prisma.$executeRaw`UPDATE vehicles SET tokens_revoked_at = (SELECT tokens_revoked_at FROM vehicles WHERE vin = ${vins[2]}) WHERE vin = ${vins[1]}`;
+    const told = await generations(...from);
+    expect(told.map(({ vin, generation }) => ({ vin, generation }))).toEqual(vins.map((vin) => ({ vin, generation: 1 })));
+    expect(await generations(told[1]!.raisedAt, told[1]!.vin)).toEqual([told[2]]);
+    expect(await generations(told[2]!.raisedAt, told[2]!.vin)).toEqual([]);
+    for (const caller of [user('ADMIN'), { kind: 'vehicle', vin: vins[0]!, environment: 'production' } as const]) {
+      expect(refusal(await ask(caller, GENERATIONS, { since: from[0], after: '' }))).toEqual({ code: 'FORBIDDEN' });
+    }
+  });
+});
+
+test('a vehicle that is given to another environment has stored none of its revisions', async () => {
+  const { vin } = registration();
+  await ask(WRITE, REGISTER, { input: [registration(vin)] });
+  const issue = (environment: string) => ask(WRITE, ISSUE, { vin, environment, days: 2 });
+  await issue('STAGING');
+  await database.database.prisma.vehicle.update({ where: { vin }, data: { appliedRevision: 41n } });
+  await issue('STAGING');
+  expect((await ask<Found>(WRITE, VEHICLE, { vin })).data.vehicle).toMatchObject({ appliedRevision: 41 });
+  await issue('PRODUCTION');
+  expect((await ask<Found>(WRITE, VEHICLE, { vin })).data.vehicle).toMatchObject({ environment: 'PRODUCTION', appliedRevision: null });
 });

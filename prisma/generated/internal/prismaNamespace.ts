@@ -1606,7 +1606,9 @@ export const VehicleScalarFieldEnum = {
   registeredAt: 'registeredAt',
   updatedAt: 'updatedAt',
   environment: 'environment',
-  appliedRevision: 'appliedRevision'
+  appliedRevision: 'appliedRevision',
+  tokenGeneration: 'tokenGeneration',
+  tokensRevokedAt: 'tokensRevokedAt'
 } as const
 
 export type VehicleScalarFieldEnum = (typeof VehicleScalarFieldEnum)[keyof typeof VehicleScalarFieldEnum]

@@ -31,6 +31,7 @@ export type VehicleAvgAggregateOutputType = {
   agentCpuPercent: runtime.Decimal | null
   cacheSizeMb: runtime.Decimal | null
   appliedRevision: number | null
+  tokenGeneration: number | null
 }
 
 export type VehicleSumAggregateOutputType = {
@@ -38,6 +39,7 @@ export type VehicleSumAggregateOutputType = {
   agentCpuPercent: runtime.Decimal | null
   cacheSizeMb: runtime.Decimal | null
   appliedRevision: bigint | null
+  tokenGeneration: number | null
 }
 
 export type VehicleMinAggregateOutputType = {
@@ -55,6 +57,8 @@ export type VehicleMinAggregateOutputType = {
   updatedAt: Date | null
   environment: string | null
   appliedRevision: bigint | null
+  tokenGeneration: number | null
+  tokensRevokedAt: Date | null
 }
 
 export type VehicleMaxAggregateOutputType = {
@@ -72,6 +76,8 @@ export type VehicleMaxAggregateOutputType = {
   updatedAt: Date | null
   environment: string | null
   appliedRevision: bigint | null
+  tokenGeneration: number | null
+  tokensRevokedAt: Date | null
 }
 
 export type VehicleCountAggregateOutputType = {
@@ -89,6 +95,8 @@ export type VehicleCountAggregateOutputType = {
   updatedAt: number
   environment: number
   appliedRevision: number
+  tokenGeneration: number
+  tokensRevokedAt: number
   _all: number
 }
 
@@ -98,6 +106,7 @@ export type VehicleAvgAggregateInputType = {
   agentCpuPercent?: true
   cacheSizeMb?: true
   appliedRevision?: true
+  tokenGeneration?: true
 }
 
 export type VehicleSumAggregateInputType = {
@@ -105,6 +114,7 @@ export type VehicleSumAggregateInputType = {
   agentCpuPercent?: true
   cacheSizeMb?: true
   appliedRevision?: true
+  tokenGeneration?: true
 }
 
 export type VehicleMinAggregateInputType = {
@@ -122,6 +132,8 @@ export type VehicleMinAggregateInputType = {
   updatedAt?: true
   environment?: true
   appliedRevision?: true
+  tokenGeneration?: true
+  tokensRevokedAt?: true
 }
 
 export type VehicleMaxAggregateInputType = {
@@ -139,6 +151,8 @@ export type VehicleMaxAggregateInputType = {
   updatedAt?: true
   environment?: true
   appliedRevision?: true
+  tokenGeneration?: true
+  tokensRevokedAt?: true
 }
 
 export type VehicleCountAggregateInputType = {
@@ -156,6 +170,8 @@ export type VehicleCountAggregateInputType = {
   updatedAt?: true
   environment?: true
   appliedRevision?: true
+  tokenGeneration?: true
+  tokensRevokedAt?: true
   _all?: true
 }
 
@@ -260,6 +276,8 @@ export type VehicleGroupByOutputType = {
   updatedAt: Date
   environment: string | null
   appliedRevision: bigint | null
+  tokenGeneration: number
+  tokensRevokedAt: Date | null
   _count: VehicleCountAggregateOutputType | null
   _avg: VehicleAvgAggregateOutputType | null
   _sum: VehicleSumAggregateOutputType | null
@@ -300,6 +318,8 @@ export type VehicleWhereInput = {
   updatedAt?: Prisma.DateTimeFilter<"Vehicle"> | Date | string
   environment?: Prisma.StringNullableFilter<"Vehicle"> | string | null
   appliedRevision?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
+  tokenGeneration?: Prisma.IntFilter<"Vehicle"> | number
+  tokensRevokedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
 }
 
 export type VehicleOrderByWithRelationInput = {
@@ -317,6 +337,8 @@ export type VehicleOrderByWithRelationInput = {
   updatedAt?: Prisma.SortOrder
   environment?: Prisma.SortOrderInput | Prisma.SortOrder
   appliedRevision?: Prisma.SortOrderInput | Prisma.SortOrder
+  tokenGeneration?: Prisma.SortOrder
+  tokensRevokedAt?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type VehicleWhereUniqueInput = Prisma.AtLeast<{
@@ -337,6 +359,8 @@ export type VehicleWhereUniqueInput = Prisma.AtLeast<{
   updatedAt?: Prisma.DateTimeFilter<"Vehicle"> | Date | string
   environment?: Prisma.StringNullableFilter<"Vehicle"> | string | null
   appliedRevision?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
+  tokenGeneration?: Prisma.IntFilter<"Vehicle"> | number
+  tokensRevokedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
 }, "vin">
 
 export type VehicleOrderByWithAggregationInput = {
@@ -354,6 +378,8 @@ export type VehicleOrderByWithAggregationInput = {
   updatedAt?: Prisma.SortOrder
   environment?: Prisma.SortOrderInput | Prisma.SortOrder
   appliedRevision?: Prisma.SortOrderInput | Prisma.SortOrder
+  tokenGeneration?: Prisma.SortOrder
+  tokensRevokedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.VehicleCountOrderByAggregateInput
   _avg?: Prisma.VehicleAvgOrderByAggregateInput
   _max?: Prisma.VehicleMaxOrderByAggregateInput
@@ -379,6 +405,8 @@ export type VehicleScalarWhereWithAggregatesInput = {
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"Vehicle"> | Date | string
   environment?: Prisma.StringNullableWithAggregatesFilter<"Vehicle"> | string | null
   appliedRevision?: Prisma.BigIntNullableWithAggregatesFilter<"Vehicle"> | bigint | number | null
+  tokenGeneration?: Prisma.IntWithAggregatesFilter<"Vehicle"> | number
+  tokensRevokedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Vehicle"> | Date | string | null
 }
 
 export type VehicleCreateInput = {
@@ -396,6 +424,8 @@ export type VehicleCreateInput = {
   updatedAt?: Date | string
   environment?: string | null
   appliedRevision?: bigint | number | null
+  tokenGeneration?: number
+  tokensRevokedAt?: Date | string | null
 }
 
 export type VehicleUncheckedCreateInput = {
@@ -413,6 +443,8 @@ export type VehicleUncheckedCreateInput = {
   updatedAt?: Date | string
   environment?: string | null
   appliedRevision?: bigint | number | null
+  tokenGeneration?: number
+  tokensRevokedAt?: Date | string | null
 }
 
 export type VehicleUpdateInput = {
@@ -430,6 +462,8 @@ export type VehicleUpdateInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   environment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
+  tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type VehicleUncheckedUpdateInput = {
@@ -447,6 +481,8 @@ export type VehicleUncheckedUpdateInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   environment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
+  tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type VehicleCreateManyInput = {
@@ -464,6 +500,8 @@ export type VehicleCreateManyInput = {
   updatedAt?: Date | string
   environment?: string | null
   appliedRevision?: bigint | number | null
+  tokenGeneration?: number
+  tokensRevokedAt?: Date | string | null
 }
 
 export type VehicleUpdateManyMutationInput = {
@@ -481,6 +519,8 @@ export type VehicleUpdateManyMutationInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   environment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
+  tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type VehicleUncheckedUpdateManyInput = {
@@ -498,6 +538,8 @@ export type VehicleUncheckedUpdateManyInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   environment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
+  tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type VehicleCountOrderByAggregateInput = {
@@ -515,6 +557,8 @@ export type VehicleCountOrderByAggregateInput = {
   updatedAt?: Prisma.SortOrder
   environment?: Prisma.SortOrder
   appliedRevision?: Prisma.SortOrder
+  tokenGeneration?: Prisma.SortOrder
+  tokensRevokedAt?: Prisma.SortOrder
 }
 
 export type VehicleAvgOrderByAggregateInput = {
@@ -522,6 +566,7 @@ export type VehicleAvgOrderByAggregateInput = {
   agentCpuPercent?: Prisma.SortOrder
   cacheSizeMb?: Prisma.SortOrder
   appliedRevision?: Prisma.SortOrder
+  tokenGeneration?: Prisma.SortOrder
 }
 
 export type VehicleMaxOrderByAggregateInput = {
@@ -539,6 +584,8 @@ export type VehicleMaxOrderByAggregateInput = {
   updatedAt?: Prisma.SortOrder
   environment?: Prisma.SortOrder
   appliedRevision?: Prisma.SortOrder
+  tokenGeneration?: Prisma.SortOrder
+  tokensRevokedAt?: Prisma.SortOrder
 }
 
 export type VehicleMinOrderByAggregateInput = {
@@ -556,6 +603,8 @@ export type VehicleMinOrderByAggregateInput = {
   updatedAt?: Prisma.SortOrder
   environment?: Prisma.SortOrder
   appliedRevision?: Prisma.SortOrder
+  tokenGeneration?: Prisma.SortOrder
+  tokensRevokedAt?: Prisma.SortOrder
 }
 
 export type VehicleSumOrderByAggregateInput = {
@@ -563,6 +612,7 @@ export type VehicleSumOrderByAggregateInput = {
   agentCpuPercent?: Prisma.SortOrder
   cacheSizeMb?: Prisma.SortOrder
   appliedRevision?: Prisma.SortOrder
+  tokenGeneration?: Prisma.SortOrder
 }
 
 export type NullableIntFieldUpdateOperationsInput = {
@@ -606,6 +656,8 @@ export type VehicleSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   updatedAt?: boolean
   environment?: boolean
   appliedRevision?: boolean
+  tokenGeneration?: boolean
+  tokensRevokedAt?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -623,6 +675,8 @@ export type VehicleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   updatedAt?: boolean
   environment?: boolean
   appliedRevision?: boolean
+  tokenGeneration?: boolean
+  tokensRevokedAt?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -640,6 +694,8 @@ export type VehicleSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   updatedAt?: boolean
   environment?: boolean
   appliedRevision?: boolean
+  tokenGeneration?: boolean
+  tokensRevokedAt?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectScalar = {
@@ -657,9 +713,11 @@ export type VehicleSelectScalar = {
   updatedAt?: boolean
   environment?: boolean
   appliedRevision?: boolean
+  tokenGeneration?: boolean
+  tokensRevokedAt?: boolean
 }
 
-export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision", ExtArgs["result"]["vehicle"]>
+export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision" | "tokenGeneration" | "tokensRevokedAt", ExtArgs["result"]["vehicle"]>
 
 export type $VehiclePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Vehicle"
@@ -685,6 +743,8 @@ export type $VehiclePayload<ExtArgs extends runtime.Types.Extensions.InternalArg
      */
     environment: string | null
     appliedRevision: bigint | null
+    tokenGeneration: number
+    tokensRevokedAt: Date | null
   }, ExtArgs["result"]["vehicle"]>
   composites: {}
 }
@@ -1122,6 +1182,8 @@ export interface VehicleFieldRefs {
   readonly updatedAt: Prisma.FieldRef<"Vehicle", 'DateTime'>
   readonly environment: Prisma.FieldRef<"Vehicle", 'String'>
   readonly appliedRevision: Prisma.FieldRef<"Vehicle", 'BigInt'>
+  readonly tokenGeneration: Prisma.FieldRef<"Vehicle", 'Int'>
+  readonly tokensRevokedAt: Prisma.FieldRef<"Vehicle", 'DateTime'>
 }
     
 

@@ -60,6 +60,8 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   vehicles_vin_check: { table: 'vehicles', column: 'vin', refused: [`'KMH123'`, `'KMH1234567890ABCI'`, `'KMH1234567890ABCO'`, `'KMH1234567890ABCQ'`, `'kmh1234567890abcd'`, `'KMH1234567890AB D'`] },
   vehicles_status_check: { table: 'vehicles', column: 'status', refused: [`'away'`] },
   vehicles_environment_check: { table: 'vehicles', column: 'environment', refused: [`'test'`] },
+  vehicles_token_generation_check: { table: 'vehicles', column: 'token_generation', refused: ['-1'] },
+  vehicles_tokens_revoked: { table: 'vehicles', column: 'token_generation', refused: ['1'] },
   experiments_status_check: { table: 'experiments', column: 'status', refused: [`'paused'`] },
   experiments_confidence_level_check: { table: 'experiments', column: 'confidence_level', refused: ['-0.01', '1.01'] },
   api_keys_role_check: { table: 'api_keys', column: 'role', refused: [`'SAFETY'`] },

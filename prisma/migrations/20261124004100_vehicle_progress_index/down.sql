@@ -1,0 +1,1 @@
+DROP INDEX idx_vehicles_env_revision;

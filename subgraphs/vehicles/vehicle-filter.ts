@@ -1,0 +1,60 @@
+/** What a list of vehicles may be narrowed by. */
+import { badInput } from '../../core/errors.ts';
+import { isInRange, readRange, readVersion } from '../../core/evaluation/version.ts';
+import { readVersionRange } from '../../core/rules/condition-fields.ts';
+import { checkText } from '../../core/rules/json.ts';
+import type { VehicleStatus } from './vehicle.ts';
+
+/** As a client gives it; what is null or absent narrows nothing. */
+export interface VehicleFilter {
+  readonly model?: string | null;
+  readonly region?: string | null;
+  readonly swVersion?: string | null;
+  readonly status?: VehicleStatus | null;
+  readonly search?: string | null;
+}
+
+/** A filter that has been checked. */
+export interface ReadFilter {
+  readonly model: string | null;
+  readonly region: string | null;
+  readonly status: VehicleStatus | null;
+  /** Whether a vehicle's version is meant. */
+  readonly hasVersion: ((swVersion: string) => boolean) | null;
+  /** In capitals, neither blank nor surrounded by blanks. */
+  readonly search: string | null;
+}
+
+/** In characters; longer than any VIN or model. */
+const MAX_SEARCH = 100;
+
+function readText(text: string | null | undefined, path: string): string | null {
+  if (text === null || text === undefined) return null;
+  checkText(text, path);
+  return text;
+}
+
+/** What cannot be said as a range (`2.5.0.17`, `24.03`) still names the one version that is written so. */
+function readVersions(text: string | null, path: string): ReadFilter['hasVersion'] {
+  if (text === null) return null;
+  if (readRange(text) === null && readVersion(text) !== null) return (swVersion) => swVersion === text;
+  const range = readVersionRange(text, path);
+  return (swVersion) => isInRange(range, swVersion);
+}
+
+function readSearch(text: string | null, path: string): string | null {
+  if (text === null || text.trim() === '') return null;
+  if (text.length > MAX_SEARCH) throw badInput(path, `A search has at most ${MAX_SEARCH} characters.`);
+  return text.trim().toUpperCase();
+}
+
+/** Throws BAD_USER_INPUT at `filter.…` for a range that is none or that no version can be in, and for text that is none. */
+export function readFilter(filter: VehicleFilter): ReadFilter {
+  return {
+    model: readText(filter.model, 'filter.model'),
+    region: readText(filter.region, 'filter.region'),
+    status: filter.status ?? null,
+    hasVersion: readVersions(readText(filter.swVersion, 'filter.swVersion'), 'filter.swVersion'),
+    search: readSearch(readText(filter.search, 'filter.search'), 'filter.search'),
+  };
+}
