@@ -41,6 +41,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.vehicle': { ...READERS, vehicle: 'ownVin' },
   'Query.experiment': READERS,
   'Query.experiments': READERS,
+  'Query.requiredSampleSize': READERS,
   'Query.me': { ...READERS, vehicle: 'always' },
   'Query.users': ADMINS,
   'Query.auditLogs': READERS,
