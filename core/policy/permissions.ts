@@ -49,6 +49,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.rolloutProgress': READERS,
   'Query.experiment': READERS,
   'Query.experiments': READERS,
+  'Query.requiredSampleSize': READERS,
   'Query.me': { ...READERS, vehicle: 'always' },
   'Query.users': ADMINS,
   'Query.auditLogs': READERS,

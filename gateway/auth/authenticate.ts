@@ -54,10 +54,10 @@ export interface VehicleCredentials {
   readonly generations: Pick<VehicleTokenGenerations, 'admits'>;
 }
 
-async function vehicleOf(token: string, { tokens, generations }: VehicleCredentials)): Promise<Omit<Authenticated, 'credential'>> {
+async function vehicleOf(token: string, { tokens, generations }: VehicleCredentials): Promise<Authenticated> {
   const { caller, expiresAt, generation } = await tokens.verify(token);
   if (!generations.admits(caller.vin, generation)) throw refused();
-  return { caller, expiresAt };
+  return { caller, expiresAt, credential: null };
 }
 
 /**
@@ -75,7 +75,7 @@ export async function authenticate({ authorization, apiKey }: Credentials, addre
   if (authorization === undefined) return { caller: { kind: 'nobody' }, expiresAt: null, credential: null };
   const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization)?.[1];
   if (token === undefined || token.length > MAX_CREDENTIAL) throw refused();
-  if (!isSessionToken(token)) return { ...(await vehicleOf(token, sources.vehicles)), credential: null };
+  if (!isSessionToken(token)) return vehicleOf(token, sources.vehicles);
   const credential = sessionKey(token);
   const session = await sources.failures.lookUp(address, credential, () => sources.findSession(token));
   if (session === null) throw refused();

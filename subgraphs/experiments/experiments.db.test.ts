@@ -196,3 +196,19 @@ describe('reading experiments', () => {
     expect(refusal(answer)).toEqual({ code: 'FORBIDDEN' });
   });
 });
+
+describe('the required sample size', () => {
+  const SIZE = 'query($baseline: Float!, $effect: Float!, $power: Float, $relative: Boolean) { requiredSampleSize(baseline: $baseline, minimumDetectableEffect: $effect, power: $power, relative: $relative) }';
+
+  test('is told to who may read, with the defaults of the schema where nothing is given', async () => {
+    expect(await ask(READ, SIZE, { baseline: 0.1, effect: 0.02 })).toEqual({ data: { requiredSampleSize: 3839 }, errors: [] });
+    expect(await ask(READ, SIZE, { baseline: 0.1, effect: 0.2, relative: true, power: null })).toEqual({ data: { requiredSampleSize: 3839 }, errors: [] });
+    expect(refusal(await ask(NOBODY, SIZE, { baseline: 0.1, effect: 0.02 }))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, SIZE, { baseline: 0.1, effect: 0.02 }))).toEqual({ code: 'FORBIDDEN' });
+  });
+
+  test('is refused at the argument that is wrong', async () => {
+    expect(refusal(await ask(READ, SIZE, { baseline: 1.5, effect: 0.02 }))).toEqual({ code: 'BAD_USER_INPUT', field: 'baseline' });
+    expect(refusal(await ask(READ, SIZE, { baseline: 0.1, effect: 1e-9 }))).toEqual({ code: 'LIMIT_EXCEEDED', field: 'minimumDetectableEffect' });
+  });
+});

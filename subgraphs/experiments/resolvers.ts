@@ -5,6 +5,7 @@ import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import type { CreateExperimentInput, Experiment } from './experiment.ts';
 import type { ExperimentFilter, ExperimentService } from './service.ts';
+import { requiredSampleSize, type SampleSizeInput } from './statistics/sample-size.ts';
 
 export interface ExperimentsServices {
   readonly experiments: ExperimentService;
@@ -40,6 +41,7 @@ export const resolvers: Resolvers = {
       const { experiments, more, totalCount } = await services.experiments.search(args.filter ?? {}, page);
       return connectionOf(experiments, page, more, totalCount);
     },
+    requiredSampleSize: (_: unknown, input: SampleSizeInput) => requiredSampleSize(input),
   },
 
   Mutation: {

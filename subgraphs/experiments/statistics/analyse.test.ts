@@ -1,0 +1,121 @@
+import { describe, expect, test } from '@jest/globals';
+import { analyse, type AnalysisPlan, type ArmSums } from './analyse.ts';
+import type { Moments } from './moments.ts';
+import { NONE, armOf, momentsOf, pairedMomentsOf } from './testing/simulated-vehicles.ts';
+
+const RUNNING: AnalysisPlan = { confidenceLevel: 0.95, vehiclesInEachArm: 100, running: true };
+const OVER: AnalysisPlan = { ...RUNNING, running: false };
+
+function analysed(control: Moments | ArmSums, treatment: Moments | ArmSums, plan = OVER) {
+  const arm = (sums: Moments | ArmSums) => ('observations' in sums ? sums : armOf(sums));
+  return analyse({ arms: { control: arm(control), treatment: arm(treatment) }, treatmentShare: 0.5, vehiclesInBothArms: 3 }, plan);
+}
+
+const constant = (count: number, mean: number): Moments => ({ count, mean, m2: 0 });
+const NUMBERS = ['difference', 'differenceInterval', 'pValue', 'improvementPercent', 'confidenceInterval', 'sequentialPValue', 'sequentialConfidenceInterval'] as const;
+
+describe('what cannot be computed', () => {
+  test.each<[string, Moments, Moments, string]>([
+    ['nobody measured anything', NONE, NONE, 'too-few-vehicles'],
+    ['an arm has one vehicle', constant(1, 4), { count: 50, mean: 4, m2: 12 }, 'too-few-vehicles'],
+    ['all vehicles measured the same', constant(40, 7), constant(50, 7), 'no-variance'],
+    ['each arm is constant, at another value', constant(40, 0), constant(50, 1), 'no-variance'],
+    ['the spread is only that of rounding', { count: 40, mean: 0.1, m2: 1e-33 }, { count: 40, mean: 0.1 + 2e-17, m2: 1e-33 }, 'no-variance'],
+    ['squares are beyond a double', { count: 40, mean: 1e300, m2: Infinity }, { count: 40, mean: 2e300, m2: 1 }, 'not-finite'],
+    ['a mean is not a number', { count: 40, mean: Number.NaN, m2: 3 }, { count: 40, mean: 2, m2: 1 }, 'not-finite'],
+    ['the means lie too far apart', { count: 40, mean: -1.7e308, m2: 3 }, { count: 40, mean: 1.7e308, m2: 1 }, 'not-finite'],
+  ])('is null with its reason, and nobody wins, when %s', (_, control, treatment, reason) => {
+    for (const plan of [RUNNING, OVER]) {
+      const analysis = analysed(control, treatment, plan);
+      for (const number of NUMBERS) expect([number, analysis[number]]).toEqual([number, null]);
+      expect(analysis.missing).toEqual([...NUMBERS.map((number) => ({ number, reason })), { number: 'cuped', reason: 'no-history' }]);
+      expect(analysis).toMatchObject({ significant: false, winner: null, cuped: null });
+    }
+  });
+
+  test('is only the percentage where the control’s mean is about 0', () => {
+    const analysis = analysed({ count: 100, mean: 0.01, m2: 99 }, { count: 100, mean: 3, m2: 99 });
+    expect(analysis).toMatchObject({ improvementPercent: null, confidenceInterval: null, significant: true, winner: 'treatment' });
+    expect(analysis.missing).toContainEqual({ number: 'improvementPercent', reason: 'control-mean-near-zero' });
+    expect(analysis.pValue).toBeLessThan(1e-10);
+  });
+
+  test('is only the sequential interval while it is too early for one', () => {
+    const analysis = analysed({ count: 2, mean: 10, m2: 0.01 }, { count: 2, mean: 11, m2: 0.01 }, { ...RUNNING, vehiclesInEachArm: 1_000_000 });
+    expect(analysis.missing).toContainEqual({ number: 'sequentialConfidenceInterval', reason: 'too-early' });
+    expect(analysis.sequentialConfidenceInterval).toBeNull();
+    expect(analysis.sequentialPValue).toBeGreaterThan(0.99);
+    expect(analysis.confidenceInterval).not.toBeNull();
+  });
+
+  test('is the mean of an arm without vehicles and the spread of one vehicle, while the rest is shown', () => {
+    const { variants } = analysed(NONE, constant(1, 4));
+    expect(variants).toEqual([
+      { variant: 'control', vehicles: 0, observations: 0, mean: null, standardDeviation: null },
+      { variant: 'treatment', vehicles: 1, observations: 1, mean: 4, standardDeviation: null },
+    ]);
+  });
+});
+
+describe('significance', () => {
+  const control = { count: 100, mean: 10, m2: 99 * 4 };
+  const treatment = { count: 100, mean: 10.7, m2: 99 * 4 };
+
+  test('goes by the sequential p-value while more is to come and by Welch’s when it is over', () => {
+    const [running, over] = [analysed(control, treatment, RUNNING), analysed(control, treatment)];
+    expect(running.pValue).toBeLessThan(0.05);
+    expect(running.sequentialPValue).toBeGreaterThan(0.05);
+    expect(running).toMatchObject({ significant: false, decidedBy: 'sequential', winner: null });
+    expect(over).toMatchObject({ significant: true, decidedBy: 'fixed-horizon', winner: 'treatment' });
+    expect(analysed(treatment, control)).toMatchObject({ winner: 'control' });
+  });
+
+  test('needs more at a higher confidence level', () => {
+    expect(analysed(control, treatment, { ...OVER, confidenceLevel: 0.99 })).toMatchObject({ significant: false, winner: null });
+  });
+});
+
+test('says how the split fits the plan and how many vehicles were left out', () => {
+  const even = { count: 100, mean: 1, m2: 50 };
+  expect(analysed(even, even)).toMatchObject({ sampleRatioMismatch: { detected: false, pValue: 1 }, vehiclesInBothArms: 3 });
+  expect(analysed(even, { ...even, count: 200 }).sampleRatioMismatch.detected).toBe(true);
+});
+
+describe('CUPED', () => {
+  const before = [1, 4, 2, 8, 5, 7];
+  const values = [2.1, 4.8, 2.6, 9.9, 6.2, 8.4];
+  const arm = (shift: number, covariates = before): ArmSums => ({
+    withHistory: pairedMomentsOf(values.map((value) => value + shift), covariates),
+    withoutHistory: NONE,
+    observations: 30,
+  });
+
+  test('is null with its reason where all vehicles did the same before the start', () => {
+    const analysis = analysed(arm(0, [5, 5, 5, 5, 5, 5]), arm(1, [5, 5, 5, 5, 5, 5]));
+    expect(analysis.cuped).toBeNull();
+    expect(analysis.missing).toContainEqual({ number: 'cuped', reason: 'history-is-constant' });
+  });
+
+  test('is null with its reason where history is beyond a double', () => {
+    const broken = { ...arm(0), withHistory: { ...arm(0).withHistory, comoment: Infinity } };
+    expect(analysed(broken, arm(1)).missing).toContainEqual({ number: 'cuped', reason: 'not-finite' });
+  });
+
+  test('has no test left where history explains everything', () => {
+    const exact = (shift: number): ArmSums => ({ ...arm(0), withHistory: pairedMomentsOf(before.map((value) => 3 * value + shift), before) });
+    const { cuped } = analysed(exact(0), exact(1));
+    expect(cuped).toMatchObject({ pValue: null, varianceReduction: 1 });
+    expect(cuped?.theta).toBeCloseTo(3, 12);
+    expect(cuped?.missing).toContainEqual({ number: 'pValue', reason: 'no-variance' });
+  });
+
+  test('keeps the vehicles without history in, as they are', () => {
+    const mixed = (shift: number): ArmSums => ({ ...arm(shift), withoutHistory: momentsOf([3 + shift, 5 + shift]) });
+    const analysis = analysed(mixed(0), mixed(1));
+    expect(analysis.variants.map(({ vehicles }) => vehicles)).toEqual([8, 8]);
+    // The history of both arms is the same, so there is nothing to take out of the difference.
+    expect(analysis.cuped?.difference).toBeCloseTo(1, 12);
+    expect(analysis.cuped).toMatchObject({ coverage: 0.75 });
+    expect(analysis.cuped?.pValue).toBeLessThan(analysis.pValue as number);
+  });
+});

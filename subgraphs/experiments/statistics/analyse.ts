@@ -1,0 +1,169 @@
+/**
+ * All numbers of an experiment from the sums of its arms: what `ExperimentResults` shows. Pure; what cannot be computed
+ * is null, with its reason in `missing`; NaN and Infinity never come out.
+ */
+import { allVehicles, cuped, type ArmHistory } from './cuped.ts';
+import { isMissing, mapArms, sampleVariance, type Arms, type Missing, type Moments } from './moments.ts';
+import { relativeImprovement } from './relative-improvement.ts';
+import { sampleRatio, type SampleRatio } from './sample-ratio.ts';
+import { sequentialTest, type SequentialPlan } from './sequential.ts';
+import { differenceInterval, welchCritical, welchTest, type Interval } from './welch.ts';
+
+export type Variant = keyof Arms<unknown>;
+
+export interface ArmSums extends ArmHistory {
+  /** Before they were reduced to one number for each vehicle. */
+  readonly observations: number;
+}
+
+export interface ExperimentSums {
+  readonly arms: Arms<ArmSums>;
+  /** The share of the vehicles that was planned for the treatment, 0 to 1. */
+  readonly treatmentShare: number;
+  /** Seen in both arms and in none of the sums. */
+  readonly vehiclesInBothArms: number;
+}
+
+export interface AnalysisPlan extends SequentialPlan {
+  /** Whether more is to come: `significant` then goes by the sequential p-value, which allows for looking again. */
+  readonly running: boolean;
+}
+
+export interface VariantSummary {
+  readonly variant: Variant;
+  readonly vehicles: number;
+  readonly observations: number;
+  /** Of the vehicles; null without any. */
+  readonly mean: number | null;
+  /** Between vehicles; null with fewer than two. */
+  readonly standardDeviation: number | null;
+}
+
+/** One comparison of the arms. Every null has its reason in `missing`. */
+export interface Comparison {
+  /** Treatment minus control, in the metric's unit. */
+  readonly difference: number | null;
+  readonly differenceInterval: Interval | null;
+  readonly pValue: number | null;
+  readonly improvementPercent: number | null;
+  /** Of `improvementPercent`. */
+  readonly confidenceInterval: Interval | null;
+  readonly sequentialPValue: number | null;
+  /** Of `improvementPercent`, right at every look at once. */
+  readonly sequentialConfidenceInterval: Interval | null;
+  readonly missing: readonly MissingNumber[];
+}
+
+export interface MissingNumber {
+  readonly number: Exclude<keyof Comparison, 'missing'> | 'cuped';
+  readonly reason: Missing;
+}
+
+export interface CupedComparison extends Comparison {
+  readonly theta: number;
+  /** How much smaller the variance of the difference is, as a fraction; null when there is no difference to compare. */
+  readonly varianceReduction: number | null;
+  /** Share of the vehicles with measurements before the start. */
+  readonly coverage: number;
+}
+
+export interface Analysis extends Comparison {
+  readonly variants: readonly [control: VariantSummary, treatment: VariantSummary];
+  /** Null without any history. */
+  readonly cuped: CupedComparison | null;
+  readonly significant: boolean;
+  readonly decidedBy: 'sequential' | 'fixed-horizon';
+  /** The arm with the greater mean, when that is significant. */
+  readonly winner: Variant | null;
+  readonly sampleRatioMismatch: SampleRatio;
+  readonly vehiclesInBothArms: number;
+}
+
+const NOTHING = {
+  difference: null,
+  differenceInterval: null,
+  pValue: null,
+  improvementPercent: null,
+  confidenceInterval: null,
+  sequentialPValue: null,
+  sequentialConfidenceInterval: null,
+} satisfies Omit<Comparison, 'missing'>;
+
+function because(reason: Missing, ...numbers: readonly MissingNumber['number'][]): MissingNumber[] {
+  return numbers.map((number) => ({ number, reason }));
+}
+
+const finiteOrNull = (value: number) => (Number.isFinite(value) ? value : null);
+
+function summaryOf(variant: Variant, observations: number, moments: Moments): VariantSummary {
+  const { count } = moments;
+  return {
+    variant,
+    vehicles: count,
+    observations,
+    mean: count === 0 ? null : finiteOrNull(moments.mean),
+    standardDeviation: count < 2 ? null : finiteOrNull(Math.sqrt(sampleVariance(moments))),
+  };
+}
+
+function compare(arms: Arms<Moments>, plan: AnalysisPlan): Comparison {
+  const welch = welchTest(arms);
+  if (isMissing(welch)) return { ...NOTHING, missing: because(welch, ...(Object.keys(NOTHING) as (keyof typeof NOTHING)[])) };
+  const missing: MissingNumber[] = [];
+  const critical = welchCritical(welch, plan.confidenceLevel);
+  const improvement = relativeImprovement(arms, critical);
+  if (isMissing(improvement)) missing.push(...because(improvement, 'improvementPercent', 'confidenceInterval'));
+  const sequential = sequentialTest(welch, mapArms(arms, ({ count }) => count), plan);
+  const always = sequential.critical === null ? 'too-early' : relativeImprovement(arms, sequential.critical);
+  if (isMissing(always)) missing.push(...because(always, 'sequentialConfidenceInterval'));
+  return {
+    difference: welch.difference,
+    differenceInterval: differenceInterval(welch, critical),
+    pValue: welch.pValue,
+    improvementPercent: isMissing(improvement) ? null : improvement.percent,
+    confidenceInterval: isMissing(improvement) ? null : improvement.interval,
+    sequentialPValue: sequential.pValue,
+    sequentialConfidenceInterval: isMissing(always) ? null : always.interval,
+    missing,
+  };
+}
+
+/** The variance of the difference of the means, in the metric's unit squared. */
+function varianceOfDifference({ control, treatment }: Arms<Moments>): number {
+  return sampleVariance(control) / control.count + sampleVariance(treatment) / treatment.count;
+}
+
+function compareAdjusted(arms: Arms<ArmSums>, unadjusted: Arms<Moments>, plan: AnalysisPlan): CupedComparison | Missing {
+  const adjustment = cuped(arms);
+  if (isMissing(adjustment)) return adjustment;
+  const { theta, coverage, adjusted } = adjustment;
+  return { ...compare(adjusted, plan), theta, coverage, varianceReduction: finiteOrNull(1 - varianceOfDifference(adjusted) / varianceOfDifference(unadjusted)) };
+}
+
+/**
+ * Analyses an experiment.
+ *
+ * `significant` goes by the sequential p-value while the experiment runs and by Welch's once it is over: the latter is
+ * right for one look at the planned end. CUPED's numbers stand beside and decide nothing.
+ *
+ * @param sums finite or not, as the database gives them; counts are integers from 0
+ */
+export function analyse({ arms, treatmentShare, vehiclesInBothArms }: ExperimentSums, plan: AnalysisPlan): Analysis {
+  const vehicles = mapArms(arms, (arm) => allVehicles(arm));
+  const comparison = compare(vehicles, plan);
+  const adjusted = compareAdjusted(arms, vehicles, plan);
+  const decisive = plan.running ? comparison.sequentialPValue : comparison.pValue;
+  const significant = decisive !== null && decisive < 1 - plan.confidenceLevel;
+  const leader: Variant = (comparison.difference ?? 0) > 0 ? 'treatment' : 'control';
+  return {
+    ...comparison,
+    variants: [summaryOf('control', arms.control.observations, vehicles.control), summaryOf('treatment', arms.treatment.observations, vehicles.treatment)],
+    cuped: isMissing(adjusted) ? null : adjusted,
+    missing: isMissing(adjusted) ? [...comparison.missing, ...because(adjusted, 'cuped')] : comparison.missing,
+    significant,
+    decidedBy: plan.running ? 'sequential' : 'fixed-horizon',
+    winner: significant ? leader : null,
+    sampleRatioMismatch: sampleRatio(mapArms(vehicles, ({ count }) => count), treatmentShare),
+    vehiclesInBothArms,
+  };
+}

@@ -1,0 +1,109 @@
+/** Vehicles that measure what a seeded generator says: the same for everybody, at every run. */
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
+import type { ArmHistory } from '../cuped.ts';
+import { mergePaired, withConstantCovariate, type Moments, type PairedMoments } from '../moments.ts';
+
+export interface Draws {
+  /** Evenly from 0 to 1, 1 left out. */
+  readonly uniform: () => number;
+  /** Mean 0, variance 1. */
+  readonly normal: () => number;
+  /** Mean 1, variance 1, skewed to the right. */
+  readonly exponential: () => number;
+}
+
+/** A generator of its own for each simulation. */
+export function draws(seed: number): Draws {
+  const generator = xoroshiro128plus(seed);
+  const uniform = () => uniformFloat64(generator);
+  const exponential = () => -Math.log1p(-uniform());
+  let spare: number | null = null;
+  // Box and Muller, Annals of Mathematical Statistics 29 (1958): two at a time.
+  const normal = () => {
+    if (spare !== null) {
+      const second = spare;
+      spare = null;
+      return second;
+    }
+    const [radius, angle] = [Math.sqrt(2 * exponential()), 2 * Math.PI * uniform()];
+    spare = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
+  };
+  return { uniform, normal, exponential };
+}
+
+/** Chi-square; by rejection (Marsaglia, Tsang, ACM Transactions on Mathematical Software 26, 2000), so exact. */
+function chiSquare({ uniform, normal }: Draws, df: number): number {
+  if (df === 1) return normal() ** 2;
+  const d = df / 2 - 1 / 3;
+  for (;;) {
+    const x = normal();
+    const v = (1 + x / Math.sqrt(9 * d)) ** 3;
+    if (v > 0 && Math.log(uniform()) < (x * x) / 2 + d - d * v + d * Math.log(v)) return 2 * d * v;
+  }
+}
+
+/**
+ * What `vehicles` (2 or more) with normal measurements sum up to, without drawing each: mean and M2 of a normal sample
+ * are independent, and their distributions known exactly.
+ */
+export function normalArm(draw: Draws, vehicles: number, mean: number, standardDeviation: number): Moments {
+  return {
+    count: vehicles,
+    mean: mean + (standardDeviation * draw.normal()) / Math.sqrt(vehicles),
+    m2: standardDeviation ** 2 * chiSquare(draw, vehicles - 1),
+  };
+}
+
+/** The same of a measurement that is 1 with probability `share`, else 0. */
+export function binaryArm(draw: Draws, vehicles: number, share: number): Moments {
+  let ones = 0;
+  for (let vehicle = 0; vehicle < vehicles; vehicle++) if (draw.uniform() < share) ones++;
+  return { count: vehicles, mean: ones / vehicles, m2: (ones * (vehicles - ones)) / vehicles };
+}
+
+/** The same of an exponential measurement with mean 1. */
+export function skewedArm(draw: Draws, vehicles: number): Moments {
+  return momentsOf(Array.from({ length: vehicles }, () => draw.exponential()));
+}
+
+/** No vehicles. */
+export const NONE: PairedMoments = { count: 0, mean: 0, m2: 0, covariateMean: 0, covariateM2: 0, comoment: 0 };
+
+/** The second pass takes out what rounding did to the first. */
+function meanOf(values: readonly number[]): number {
+  const rough = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return rough + values.reduce((sum, value) => sum + (value - rough), 0) / values.length;
+}
+
+/** Moments in two passes, so in another way than the code under test merges them. */
+export function momentsOf(values: readonly number[]): Moments {
+  const { count, mean, m2 } = pairedMomentsOf(values, values);
+  return { count, mean, m2 };
+}
+
+/** The covariate of the vehicle at the same place. */
+export function pairedMomentsOf(values: readonly number[], covariates: readonly number[]): PairedMoments {
+  if (values.length === 0) return NONE;
+  const [mean, covariateMean] = [meanOf(values), meanOf(covariates)];
+  let [m2, covariateM2, comoment] = [0, 0, 0];
+  values.forEach((value, index) => {
+    const covariate = (covariates[index] as number) - covariateMean;
+    m2 += (value - mean) ** 2;
+    covariateM2 += covariate ** 2;
+    comoment += (value - mean) * covariate;
+  });
+  return { count: values.length, mean, m2, covariateMean, covariateM2, comoment };
+}
+
+/** Two groups of vehicles taken together. */
+export function joined(a: Moments, b: Moments): Moments {
+  const { count, mean, m2 } = mergePaired(withConstantCovariate(a, 0), withConstantCovariate(b, 0));
+  return { count, mean, m2 };
+}
+
+/** An arm of vehicles without history. */
+export function armOf(moments: Moments): ArmHistory & { observations: number } {
+  return { withHistory: NONE, withoutHistory: moments, observations: moments.count };
+}

@@ -1,0 +1,74 @@
+/**
+ * Welch's t-test, two-sided: is the mean of the treatment's vehicles another than that of the control's? The arms may
+ * differ in size and in variance. A binary metric is the same with 0 and 1.
+ *
+ *   t  = (mT − mC) / s,   s² = vT/nT + vC/nC
+ *   df = s⁴ / ((vT/nT)²/(nT − 1) + (vC/nC)²/(nC − 1))
+ *
+ * Source: Welch, "The generalization of 'Student's' problem when several different population variances are involved",
+ * Biometrika 34 (1947), 28–35; df: Satterthwaite, Biometrics Bulletin 2 (1946), eq. 17.
+ */
+import { studentCritical, studentTwoSided } from './distributions.ts';
+import { sampleVariance, type Arms, type Missing, type Moments } from './moments.ts';
+
+export interface WelchTest {
+  /** Treatment minus control, in the metric's unit. */
+  readonly difference: number;
+  /** Of the difference. */
+  readonly standardError: number;
+  readonly degreesOfFreedom: number;
+  readonly t: number;
+  readonly pValue: number;
+}
+
+/** Low and high. */
+export type Interval = readonly [low: number, high: number];
+
+/** A variance needs two. */
+const MIN_VEHICLES = 2;
+/**
+ * A spread below the rounding of the means is rounding, not spread: means that a database computed of equal values
+ * differ in the last bit. The factor is that of R's `t.test` ("data are essentially constant").
+ */
+const ESSENTIALLY_CONSTANT = 10 * Number.EPSILON;
+
+/** Whether a standard error is no more than the rounding of the means it belongs to. */
+export function isRounding(standardError: number, ...means: readonly number[]): boolean {
+  return standardError <= ESSENTIALLY_CONSTANT * Math.max(...means.map(Math.abs));
+}
+
+/** The standard error of an arm's mean, in the metric's unit. */
+export function standardErrorOf(arm: Moments): number {
+  return Math.sqrt(sampleVariance(arm) / arm.count);
+}
+
+/**
+ * Welch's test on the arms' vehicle means.
+ *
+ * @returns the test; `too-few-vehicles` when an arm has fewer than two, `no-variance` when all vehicles of each arm
+ *   measured the same (equal or not: without spread there is no evidence of how much chance would do), `not-finite`
+ *   when the numbers are beyond what a double holds
+ */
+export function welchTest({ control, treatment }: Arms<Moments>): WelchTest | Missing {
+  if (control.count < MIN_VEHICLES || treatment.count < MIN_VEHICLES) return 'too-few-vehicles';
+  const difference = treatment.mean - control.mean;
+  const [ofTreatment, ofControl] = [standardErrorOf(treatment), standardErrorOf(control)];
+  const standardError = Math.hypot(ofTreatment, ofControl);
+  if (!Number.isFinite(difference) || !Number.isFinite(standardError)) return 'not-finite';
+  if (isRounding(standardError, treatment.mean, control.mean)) return 'no-variance';
+  const t = difference / standardError;
+  // By shares, since fourth powers of the errors leave the range of a double.
+  const share = (ofTreatment / standardError) ** 2;
+  const degreesOfFreedom = 1 / (share ** 2 / (treatment.count - 1) + (1 - share) ** 2 / (control.count - 1));
+  return { difference, standardError, degreesOfFreedom, t, pValue: studentTwoSided(t, degreesOfFreedom) };
+}
+
+/** How many standard errors the test's interval reaches to either side, at a confidence level between 0 and 1. */
+export function welchCritical({ degreesOfFreedom }: WelchTest, confidenceLevel: number): number {
+  return studentCritical(1 - confidenceLevel, degreesOfFreedom);
+}
+
+/** The difference's interval of `critical` standard errors; it leaves out 0 exactly when the test with that critical value rejects. */
+export function differenceInterval({ difference, standardError }: WelchTest, critical: number): Interval {
+  return [difference - critical * standardError, difference + critical * standardError];
+}
