@@ -5,6 +5,7 @@
 
 /** Each module's `run` prints its table and leaves nothing behind. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
+  agent: () => import('./agent.ts'),
   'fan-out': () => import('./fan-out.ts'),
   sync: () => import('./sync.ts'),
 };
