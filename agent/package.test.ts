@@ -1,4 +1,4 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -121,5 +121,30 @@ describe('its command', () => {
     const offline = await start();
     expect(offline.ready).toBe('FleetFlag agent ready: revision 2, 1 flags\n');
     expect(await ask(offline.base)).toMatchObject({ value: false, metadata: { revision: 2 } });
+  });
+
+  test('the examples of the guide run as they are written', async () => {
+    await plane.put('lane_keep', { defaultValue: true });
+    await plane.put('drive_mode', { type: 'string', defaultValue: 'eco' });
+    const guide = await readFile(join(AGENT, '../docs/agent.md'), 'utf8');
+    const examples = [...guide.matchAll(/```js\n(.*?)```/gs)].map(([, text]) => text!);
+    expect(examples).toHaveLength(2);
+    await rm(join(program, 'node_modules/@openfeature'), { force: true });
+    await symlink(join(MODULES, '@openfeature'), join(program, 'node_modules/@openfeature'));
+    for (const [index, expected] of ['true\nDEFAULT\n', 'true\n'].entries()) {
+      const text = examples[index]!.replace('ws://localhost:4000/graphql', plane.url).replace(/'(vehicle\.token|flags\.db|keys\.json)'/g, (_, name: string) => `'${join(vehicle.folder, name)}'`);
+      await writeFile(join(program, 'example.js'), text);
+      expect((await run(process.execPath, ['example.js'], { cwd: program, timeout: 30_000 })).stdout).toBe(expected);
+    }
+  });
+
+  (spawnSync('python3', ['--version']).status === 0 ? test : test.skip)('the Python example gets a flag, and its default where no agent answers', async () => {
+    await plane.put('lane_keep', { defaultValue: true });
+    const { child, base } = await start();
+    const [, text] = /```python\n(.*?)```/s.exec(await readFile(join(AGENT, '../docs/agent.md'), 'utf8'))!;
+    const ask = async () => (await run('python3', ['-c', text!.replace('http://127.0.0.1:7788', base)])).stdout;
+    expect(await ask()).toBe('True\n');
+    await stop(child, 'SIGTERM');
+    expect(await ask()).toBe('False\n');
   });
 });
