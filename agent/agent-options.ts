@@ -46,6 +46,8 @@ export interface FleetFlagAgentOptions {
   /** Uniform in [0, 1). */
   readonly random?: () => number;
   readonly files?: FileSystem;
+  /** Called after each write of the database, when there is more garbage than at any other time. */
+  readonly afterWrite?: () => void;
 }
 
 /** The options with every default filled in. */
@@ -60,6 +62,7 @@ export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOp
     now: Date.now,
     random: Math.random,
     files: nodeFileSystem,
+    afterWrite: () => undefined,
     ...options,
     timings: { ...DEFAULT_TIMINGS, ...options.timings },
   };

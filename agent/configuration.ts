@@ -36,7 +36,7 @@ const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'model', 'sw-versi
 type Option = (typeof OPTIONS)[number];
 const SWITCHES = ['allow-remote'] as const;
 
-const USAGE = `Usage: npm run agent -- --url ws://host:4000/graphql --token-file FILE --db FILE [options]
+const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file FILE --db FILE [options]
   --listen HOST:PORT      serve OFREP and status over HTTP (127.0.0.1:7788)
   --allow-remote          let --listen name an address that other machines reach
   --keys FILE             JWK set of the keys to trust; absent: those of the first contact (development)

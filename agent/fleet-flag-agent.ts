@@ -33,16 +33,17 @@ export class FleetFlagAgent {
   readonly #store: VehicleStore;
   readonly #connection: GatewayConnection;
   readonly #refusals = new RefusalCounter();
-  readonly #events = new EventEmitter<{ change: [FlagChange] }>();
+  readonly #events = new EventEmitter<{ change: [FlagChange]; contact: [boolean] }>();
   readonly #ready: Promise<void>;
   #becomeReady!: () => void;
   #isReady = false;
+  #inTouch = false;
   #state: VehicleState | null = null;
   #keys: PinnedKeys | null;
 
   constructor(options: FleetFlagAgentOptions) {
     this.#options = completeOptions(options);
-    const { timings, log, now, random, files, vehicle } = this.#options;
+    const { timings, log, now, random, files, vehicle, afterWrite } = this.#options;
     this.#keys = this.#options.keys;
     this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
     this.#evaluator = new FlagEvaluator(vehicle, now);
@@ -55,6 +56,7 @@ export class FleetFlagAgent {
       variantOf: (flag, vin) => this.#evaluator.storedVariant(flag, vin),
       agentVersion: AGENT_VERSION,
       retryMs: timings.storeRetryMs,
+      afterWrite,
     });
     this.#connection = new GatewayConnection({
       url: options.url,
@@ -153,6 +155,17 @@ export class FleetFlagAgent {
     return () => void this.#events.off('change', listener);
   }
 
+  /** Whether the control plane answers: a sync was applied on the present connection. */
+  get inTouch(): boolean {
+    return this.#inTouch;
+  }
+
+  /** Calls `listener` with `inTouch` whenever that changes. Returns a function that ends it. */
+  onContact(listener: (inTouch: boolean) => void): () => void {
+    this.#events.on('contact', listener);
+    return () => void this.#events.off('contact', listener);
+  }
+
   status(): AgentStatus {
     const { bytes, persistedRevision, ...store } = this.#store.status();
     const state = this.#state;
@@ -223,10 +236,14 @@ export class FleetFlagAgent {
         this.#become(next);
       },
       refuse: this.#refuse,
-      synced: () => this.#setReady(),
+      synced: () => {
+        this.#setReady();
+        this.#setInTouch(true);
+      },
       resyncDelay: () => timings.resyncMs * (1 + random() / 10),
       backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
     }).run();
+    this.#setInTouch(false);
   };
 
   /** Evaluates from `next` from now on, and tells the listeners what is different. */
@@ -236,22 +253,30 @@ export class FleetFlagAgent {
     this.#evaluator.replace(next);
     if (before === null) return;
     for (const [key, { revision, jws }] of next.flags) {
-      if (before.flags.get(key)?.jws !== jws) this.#announce({ key, revision, removed: false });
+      if (before.flags.get(key)?.jws !== jws) this.#emit('change', { key, revision, removed: false });
     }
     for (const key of before.flags.keys()) {
-      if (!next.flags.has(key)) this.#announce({ key, revision: next.removedAhead.get(key) ?? next.revision, removed: true });
+      if (!next.flags.has(key)) this.#emit('change', { key, revision: next.removedAhead.get(key) ?? next.revision, removed: true });
     }
   }
 
-  #announce(change: FlagChange): void {
-    for (const listener of this.#events.listeners('change') as ((change: FlagChange) => void)[]) {
+  #emit(event: 'change', change: FlagChange): void;
+  #emit(event: 'contact', inTouch: boolean): void;
+  #emit(event: 'change' | 'contact', news: FlagChange | boolean): void {
+    for (const listener of this.#events.listeners(event) as ((news: FlagChange | boolean) => void)[]) {
       try {
-        listener(change);
+        listener(news);
       } catch (error) {
         // A program's fault must not keep the vehicle from its next change.
-        this.#options.log('error', `a change listener failed: ${describeError(error)}`);
+        this.#options.log('error', `a ${event} listener failed: ${describeError(error)}`);
       }
     }
+  }
+
+  #setInTouch(inTouch: boolean): void {
+    if (this.#inTouch === inTouch) return;
+    this.#inTouch = inTouch;
+    this.#emit('contact', inTouch);
   }
 
   #setReady(): void {

@@ -1,6 +1,7 @@
 /**
- * The agent as a process: `npm run agent -- …`. Exit codes: 0 stopped, 1 it cannot listen, 2 wrong settings.
+ * The agent as a process: `fleetflag-agent …`, or `npm run agent -- …`. Exit codes: 0 stopped, 1 it cannot listen, 2 wrong settings.
  */
+import { collectGarbage } from './process-memory.ts';
 import { ConfigurationError, readConfiguration, type AgentConfiguration } from './configuration.ts';
 import { FleetFlagAgent } from './fleet-flag-agent.ts';
 import { LocalServer } from './api/local-server.ts';
@@ -16,44 +17,50 @@ async function configuration(): Promise<AgentConfiguration> {
   }
 }
 
-const settings = await configuration();
-const log = createLog(settings.logFormat);
-const agent = new FleetFlagAgent({
-  url: settings.url,
-  tokenFile: settings.tokenFile,
-  databaseFile: settings.databaseFile,
-  keys: settings.keys,
-  vehicle: settings.vehicle,
-  timings: { resyncMs: settings.resyncMs },
-  log,
-});
-const server = settings.listen === null ? null : new LocalServer({ ...settings.listen, agent });
+/** A function and not the module's own top level: the package's bundle is CommonJS, which cannot await there. */
+async function run(): Promise<void> {
+  const settings = await configuration();
+  const log = createLog(settings.logFormat);
+  const agent = new FleetFlagAgent({
+    url: settings.url,
+    tokenFile: settings.tokenFile,
+    databaseFile: settings.databaseFile,
+    keys: settings.keys,
+    vehicle: settings.vehicle,
+    timings: { resyncMs: settings.resyncMs },
+    log,
+    afterWrite: collectGarbage,
+  });
+  const server = settings.listen === null ? null : new LocalServer({ ...settings.listen, agent });
 
-// The agent's own timers hold no process; this one holds this process until it is told to stop.
-const alive = setInterval(() => undefined, 2 ** 30);
+  // The agent's own timers hold no process; this one holds this process until it is told to stop.
+  const alive = setInterval(() => undefined, 2 ** 30);
 
-let stopping = false;
-async function stop(signal: string): Promise<void> {
-  if (stopping) return;
-  stopping = true;
-  log('info', `stopping on ${signal}`);
-  clearInterval(alive);
-  await server?.close();
-  await agent.close();
-  process.exit(0);
+  let stopping = false;
+  async function stop(signal: string): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    log('info', `stopping on ${signal}`);
+    clearInterval(alive);
+    await server?.close();
+    await agent.close();
+    process.exit(0);
+  }
+  process.on('SIGINT', (signal) => void stop(signal));
+  process.on('SIGTERM', (signal) => void stop(signal));
+
+  void agent.ready().then(() => {
+    const { evaluatedRevision, flags } = agent.status();
+    process.stdout.write(`FleetFlag agent ready: revision ${evaluatedRevision}, ${flags} flags\n`);
+  });
+  await agent.start();
+  try {
+    if (server !== null) log('info', `listening on ${await server.listen()}`);
+  } catch (error) {
+    log('error', `cannot listen on ${settings.listen!.host}:${settings.listen!.port}: ${describeError(error)}`);
+    await agent.close();
+    process.exit(1);
+  }
 }
-process.on('SIGINT', (signal) => void stop(signal));
-process.on('SIGTERM', (signal) => void stop(signal));
 
-void agent.ready().then(() => {
-  const { evaluatedRevision, flags } = agent.status();
-  process.stdout.write(`FleetFlag agent ready: revision ${evaluatedRevision}, ${flags} flags\n`);
-});
-await agent.start();
-try {
-  if (server !== null) log('info', `listening on ${await server.listen()}`);
-} catch (error) {
-  log('error', `cannot listen on ${settings.listen!.host}:${settings.listen!.port}: ${describeError(error)}`);
-  await agent.close();
-  process.exit(1);
-}
+void run();

@@ -21,6 +21,9 @@ export interface HeldFlag {
   readonly ttlSeconds: number;
 }
 
+/** The variants that the `variant` column tells apart (database specification, section 3). */
+export type StoredVariant = 'control' | 'treatment' | 'enabled';
+
 /** A verified statement: at `issuedAt` (Unix seconds) the environment stood at `revision`. */
 export interface VerifiedStatement {
   readonly jws: string;

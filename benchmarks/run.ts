@@ -6,6 +6,7 @@
 /** Each module's `run` prints its table and leaves nothing behind. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
   audience: () => import('./audience.ts'),
+  agent: () => import('./agent.ts'),
   'fan-out': () => import('./fan-out.ts'),
   sync: () => import('./sync.ts'),
 };

@@ -16,7 +16,7 @@ export interface EvaluationDetails<T> {
   readonly variant?: string;
   readonly errorCode?: EvaluationErrorCode;
   readonly errorMessage?: string;
-  /** `revision` of the definition, and `ruleId` where a rule decided. */
+  /** `revision` and `environment` of the definition, and `ruleId` where a rule decided. */
   readonly flagMetadata: Readonly<Record<string, string | number>>;
 }
 
@@ -50,7 +50,7 @@ export function evaluationDetails<T extends JsonValue>(
   };
 }
 
-/** What accompanies a value: `revision`, and `ruleId` where a rule decided. */
-export function flagMetadata({ evaluation }: EvaluatedFlag): Record<string, string | number> {
-  return { revision: evaluation.revision, ...(evaluation.ruleId === null ? {} : { ruleId: evaluation.ruleId }) };
+/** What accompanies a value: `revision` and `environment` of the definition, and `ruleId` where a rule decided. */
+export function flagMetadata({ definition, evaluation }: EvaluatedFlag): Record<string, string | number> {
+  return { revision: evaluation.revision, environment: definition.environment, ...(evaluation.ruleId === null ? {} : { ruleId: evaluation.ruleId }) };
 }

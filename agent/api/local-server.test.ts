@@ -47,7 +47,7 @@ describe('one flag', () => {
     expect(await post(`${ONE}lane-keep`, { context: { targetingKey: 'driver-1' } })).toEqual({
       status: 200,
       etag: null,
-      body: { key: 'lane-keep', value: true, reason: 'TARGETING_MATCH', variant: 'enabled', metadata: { revision: 1, ruleId: 'eu' } },
+      body: { key: 'lane-keep', value: true, reason: 'TARGETING_MATCH', variant: 'enabled', metadata: { revision: 1, environment: 'production', ruleId: 'eu' } },
     });
     expect((await post(`${ONE}limits`, {})).body).toMatchObject({ value: { max: 80 }, reason: 'DEFAULT' });
   });

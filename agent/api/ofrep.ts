@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { JsonObject, JsonValue } from '../../core/model.ts';
 import type { EvaluatedFlag, ProgramContext } from '../evaluate/flag-evaluator.ts';
 import { flagMetadata } from './evaluation-details.ts';
+import { isObject, readFlatContext, type ReadContext } from './flat-context.ts';
 
 export interface OfrepAnswer {
   readonly status: number;
@@ -54,39 +55,15 @@ function success(key: string, evaluated: EvaluatedFlag): JsonObject {
   return { key, value, reason, variant, metadata: flagMetadata(evaluated) };
 }
 
-type ReadContext = { readonly program: ProgramContext } | { readonly errorCode: 'PARSE_ERROR' | 'INVALID_CONTEXT'; readonly errorDetails: string };
-
-/**
- * An OFREP context is flat; `model`, `swVersion` and `region` are the vehicle's facts, and everything else, beside
- * what an `attributes` object holds, is an attribute. `targetingKey` and `vin` name no other vehicle: they stay
- * attributes, and the vehicle keeps its own VIN.
- */
-function readContext(body: string): ReadContext {
+/** Reads a request's body; its context may be left out, the vehicle knows what it is. */
+function readContext(body: string): ReadContext | { readonly errorCode: 'PARSE_ERROR'; readonly errorDetails: string } {
   let request: JsonValue;
   try {
     request = JSON.parse(body) as JsonValue;
   } catch {
     return { errorCode: 'PARSE_ERROR', errorDetails: 'The body is not JSON.' };
   }
-  const invalid = (errorDetails: string): ReadContext => ({ errorCode: 'INVALID_CONTEXT', errorDetails });
-  if (!isObject(request)) return invalid('The body must be an object.');
+  if (!isObject(request)) return { errorCode: 'INVALID_CONTEXT', errorDetails: 'The body must be an object.' };
   const { context = {} } = request;
-  if (!isObject(context)) return invalid('"context" must be an object.');
-  const { model, swVersion, region, attributes = {}, ...others } = context;
-  if (!isObject(attributes)) return invalid('"context.attributes" must be an object.');
-  for (const [name, value] of Object.entries({ model, swVersion, region })) {
-    if (value !== undefined && typeof value !== 'string') return invalid(`"context.${name}" must be a string.`);
-  }
-  return {
-    program: {
-      model: model as string | undefined,
-      swVersion: swVersion as string | undefined,
-      region: region as string | undefined,
-      attributes: { ...others, ...attributes },
-    },
-  };
-}
-
-function isObject(value: JsonValue): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return readFlatContext(context);
 }

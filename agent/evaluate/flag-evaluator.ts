@@ -4,8 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
-import type { HeldFlag, VehicleState } from '../state.ts';
-import type { StoredVariant } from '../store/state-rows.ts';
+import type { HeldFlag, StoredVariant, VehicleState } from '../state.ts';
 import { isStale } from '../sync/apply.ts';
 
 /** What the vehicle knows of itself beside its VIN. */

@@ -4,12 +4,10 @@
 import type { Database, SqlValue } from 'sql.js';
 import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
 import { DEFAULT_TTL_SECONDS } from '../../core/protocol/definition.ts';
-import type { HeldFlag, VehicleIdentity, VehicleState, VerifiedStatement } from '../state.ts';
+import type { HeldFlag, StoredVariant, VehicleIdentity, VehicleState, VerifiedStatement } from '../state.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { verifyFlag, verifyStatement } from '../trust/verification.ts';
-
-export type StoredVariant = 'control' | 'treatment' | 'enabled';
 
 /** What the file says before any of it is believed. */
 export interface StoredHeader {

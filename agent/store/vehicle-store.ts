@@ -3,12 +3,12 @@
  */
 import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
 import { describeError, type Log } from '../log.ts';
-import { emptyState, type HeldFlag, type VehicleIdentity, type VehicleState } from '../state.ts';
+import { emptyState, type HeldFlag, type StoredVariant, type VehicleIdentity, type VehicleState } from '../state.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import type { Refusal } from '../trust/refusals.ts';
 import { DurableFile, type FileSystem, type Generation } from './durable-file.ts';
 import { applySettings, createTables, structureFault } from './schema.ts';
-import { readHeader, readState, writeState, type StoredVariant } from './state-rows.ts';
+import { readHeader, readState, writeState } from './state-rows.ts';
 
 export interface VehicleStoreOptions {
   readonly path: string;
@@ -21,6 +21,7 @@ export interface VehicleStoreOptions {
   readonly agentVersion: string;
   /** Milliseconds until a write that failed is tried again. */
   readonly retryMs: number;
+  readonly afterWrite: () => void;
 }
 
 /** Where the state came from: a generation of the file, or nowhere. */
@@ -149,6 +150,7 @@ export class VehicleStore {
       if (this.#unsaved === pending) this.#unsaved = null;
       if (this.#writeFault !== null) this.#options.log('info', 'the database can be written again', { revision: pending.state.revision });
       this.#writeFault = null;
+      this.#options.afterWrite();
       return true;
     } catch (error) {
       const fault = describeError(error);

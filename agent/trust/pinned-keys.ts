@@ -1,9 +1,10 @@
 /**
  * The public keys that a vehicle believes: given as a file, or learnt at the first contact and kept.
  */
+import type { webcrypto } from 'node:crypto';
 import { get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
-import { importJWK, type CryptoKey } from 'jose';
+import { importJWK } from 'jose';
 
 const MAX_KEY_SET_BYTES = 65_536;
 
@@ -16,7 +17,7 @@ export interface PinnedKey {
 }
 
 export class PinnedKeys {
-  readonly #imported = new Map<string, CryptoKey>();
+  readonly #imported = new Map<string, webcrypto.CryptoKey>();
 
   private constructor(readonly keys: readonly PinnedKey[]) {}
 
@@ -38,7 +39,7 @@ export class PinnedKeys {
   }
 
   /** The key of this id, or undefined where it is not pinned. */
-  find(kid: string | undefined): CryptoKey | undefined {
+  find(kid: string | undefined): webcrypto.CryptoKey | undefined {
     return kid === undefined ? undefined : this.#imported.get(kid);
   }
 

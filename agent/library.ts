@@ -1,0 +1,11 @@
+/**
+ * What a Node program gets from `@fleetflag/agent`.
+ */
+export { FleetFlagAgent, type FlagChange } from './fleet-flag-agent.ts';
+export { PinnedKeys, type PinnedKey } from './trust/pinned-keys.ts';
+export type { AgentTimings, FleetFlagAgentOptions } from './agent-options.ts';
+export type { AgentStatus } from './api/agent-status.ts';
+export type { EvaluationDetails, EvaluationErrorCode } from './api/evaluation-details.ts';
+export type { EvaluatedFlag, ProgramContext, VehicleFacts } from './evaluate/flag-evaluator.ts';
+export type { Log, LogFields, LogLevel } from './log.ts';
+export { LocalServer, type LocalServerOptions } from './api/local-server.ts';
