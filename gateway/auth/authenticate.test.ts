@@ -101,7 +101,8 @@ describe('who is calling', () => {
     await expect(whoIs({ apiKey: newApiKey('x') }, { failures, apiKeys: { find: () => Promise.reject(new Error('asked')) } })).rejects.toEqual(limited);
     await expect(whoIs({ authorization: `Bearer ${newSessionToken()}` }, { failures })).rejects.toEqual(limited);
     expect(await whoIs({ apiKey: KEY }, { failures })).toMatchObject({ caller: { apiKeyId: 'k1' } });
-    expect(await whoIs({ authorization: `Bearer ${await tokens.issue(VIN, 'staging', EXPIRES)}` }, { failures })).toMatchObject({ caller: { vin: VIN } });
+    const vin = 'KMHK281HGNU000009';
+    expect(await whoIs({ authorization: `Bearer ${await tokens.issue(vin, 'staging', EXPIRES)}` }, { failures })).toMatchObject({ caller: { vin } });
     expect(await authenticate({ authorization: `Bearer ${SESSION}` }, '192.0.2.2', { ...sources(), failures })).toMatchObject({ caller: { userId: 'u1' } });
   });
 });

@@ -21,14 +21,19 @@ export interface HttpAnswer {
 
 export class ScriptedGateway {
   url = '';
+  /** What subgraphs were asked on behalf of callers, and what the gateway asked for itself. */
   readonly asked: (SubgraphRequest & { readonly name: SubgraphName })[] = [];
+  readonly askedForItself: (SubgraphRequest & { readonly name: SubgraphName })[] = [];
   readonly logged: { level: string; fields: object; message: string }[] = [];
   readonly vehicleTokens: VehicleTokens = createVehicleTokens(SECRET);
   readonly limiter = countingLimiter();
-  /** What every subgraph answers. */
+  /** What every subgraph answers to callers. */
   answer: (request: SubgraphRequest) => Promise<SubgraphResponse> = async () => ({ data: null });
-  /** What every subscription at a subgraph is sent. */
+  /** What the audit subgraph answers to the gateway itself; no vehicle's tokens have been revoked. */
+  answerGateway: (request: SubgraphRequest) => Promise<SubgraphResponse> = async () => ({ data: null });
+  /** What every subscription of a caller's is sent, and what that of the gateway to ended credentials is. */
   readonly events = new EventSource<SubgraphResponse>();
+  readonly endedCredentials = new EventSource<SubgraphResponse>();
   ready: Record<string, boolean> = {};
   counters: Gateway['counters'] = () => {
     throw new Error('not started');
@@ -67,16 +72,24 @@ export class ScriptedGateway {
     return scripted;
   }
 
+  /** Whether the gateway asks for itself. */
+  #note(name: SubgraphName, request: SubgraphRequest): boolean {
+    const isOwn = request.identity.caller.kind === 'gateway';
+    (isOwn ? this.askedForItself : this.asked).push({ name, ...request });
+    return isOwn;
+  }
+
   #connection(name: SubgraphName): SubgraphConnection {
     return {
       name,
       execute: (request) => {
-        this.asked.push({ name, ...request });
-        return this.answer(request);
+        const isOwn = this.#note(name, request);
+        if (!isOwn) return this.answer(request);
+        return name === 'vehicles' ? Promise.resolve({ data: { vehicleTokenGenerations: [] } }) : this.answerGateway(request);
       },
       subscribe: (request) => {
-        this.asked.push({ name, ...request });
-        return Object.assign(this.events.iterate(() => true), { established: Promise.resolve() });
+        const source = this.#note(name, request) ? this.endedCredentials : this.events;
+        return Object.assign(source.iterate(() => true), { established: Promise.resolve() });
       },
       ready: async () => this.ready[name] ?? true,
       close: async () => undefined,
