@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import type { EndedCredential } from '../../core/protocol/ended-credential.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
 import type { SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/protocol/subgraph.ts';
 import { EventSource } from '../subscriptions/testing/event-source.ts';
 import { eventually } from '../subscriptions/testing/wire-client.ts';
-import { followEndedCredentials, isConcerned, type EndedCredential } from './ended-credentials.ts';
+import { followEndedCredentials, isConcerned } from './ended-credentials.ts';
 
 const NOTHING: EndedCredential = { position: 7, userId: null, sessionKey: null, apiKeyId: null, vin: null };
 const answer = (ended: Partial<EndedCredential>): SubgraphResponse => ({ data: { endedCredentials: { ...NOTHING, ...ended } } });

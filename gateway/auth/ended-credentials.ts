@@ -4,20 +4,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Caller } from '../../core/protocol/caller.ts';
+import type { EndedCredential } from '../../core/protocol/ended-credential.ts';
 import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
 import { gatewayIdentity } from './api-key-directory.ts';
-
-/** One of the four that are not the position, or none of them. */
-export interface EndedCredential {
-  readonly position: number;
-  /** All sessions of this user. */
-  readonly userId: string | null;
-  readonly sessionKey: string | null;
-  readonly apiKeyId: string | null;
-  /** The tokens of this vehicle. */
-  readonly vin: string | null;
-}
 
 const ENDED = 'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
 

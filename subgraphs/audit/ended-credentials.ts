@@ -3,23 +3,11 @@
  * that nothing ends unrecorded, and who follows the trail misses none.
  */
 import type { JsonValue } from '../../core/model.ts';
+import type { EndedCredential } from '../../core/protocol/ended-credential.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { mapStream } from '../shared/async-iteration.ts';
 import type { TrailFeed } from './trail-feed.ts';
 import { headPosition, type TrailEntry } from './trail-store.ts';
-
-/** At most one of the four that are not the position is given; none: only how far the trail has been read. */
-export interface EndedCredential {
-  /** In the trail; what to go on after. */
-  readonly position: number;
-  /** All sessions of this user. */
-  readonly userId: string | null;
-  /** One session, by the key under which it is kept (core/protocol/session.ts). */
-  readonly sessionKey: string | null;
-  readonly apiKeyId: string | null;
-  /** The tokens of this vehicle. */
-  readonly vin: string | null;
-}
 
 /** Who follows is told how far it is at least this often, in entries: what it does not want it shall not read again. */
 const MARK_EVERY = 100;

@@ -1,13 +1,14 @@
 /** GraphQL to domain and back, for the audit subgraph; no logic of its own. */
 import type DataLoader from 'dataloader';
 import type { Caller } from '../../core/protocol/caller.ts';
+import type { EndedCredential } from '../../core/protocol/ended-credential.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import { accountMutations, type AccountServices } from './account-resolvers.ts';
 import { apiKeyResolvers, type ApiKeyServices } from './api-key-resolvers.ts';
 import type { DatabaseHealth } from './database-health.ts';
-import type { EndedCredential, EndedCredentials } from './ended-credentials.ts';
+import type { EndedCredentials } from './ended-credentials.ts';
 import type { IntegrityChecks } from './integrity.ts';
 import { loaderById } from './loader-by-id.ts';
 import { persistedOperationResolvers } from './persisted-operation-resolvers.ts';

@@ -10,6 +10,7 @@ import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TRAIL_APPENDED } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
+import { Looks } from '../shared/looks.ts';
 import { TrailFollower, type TrailStream } from './trail-follower.ts';
 import { entriesBetween, headPosition, type TrailEntry } from './trail-store.ts';
 
@@ -26,8 +27,7 @@ export class TrailFeed {
   /** The entries after `#recentAfter` up to `#position`. */
   #recent: readonly TrailEntry[] = [];
   #recentAfter = 0;
-  #looking: Promise<void> | undefined;
-  #again = false;
+  readonly #looks = new Looks(() => this.#see());
   #failing = false;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
@@ -50,7 +50,7 @@ export class TrailFeed {
     this.#closed = true;
     for (const follower of [...this.#followers]) void follower.return();
     await this.#unsubscribe?.();
-    await this.#looking?.catch(() => undefined);
+    await this.#looks.close();
   }
 
   /**
@@ -84,21 +84,7 @@ export class TrailFeed {
    * when the database cannot be read; nothing is lost by it, because the next look goes on from the same place.
    */
   look(): Promise<void> {
-    if (this.#looking !== undefined) {
-      this.#again = true;
-      return this.#looking;
-    }
-    this.#looking = (async () => {
-      try {
-        do {
-          this.#again = false;
-          await this.#see();
-        } while (this.#again && !this.#closed);
-      } finally {
-        this.#looking = undefined;
-      }
-    })();
-    return this.#looking;
+    return this.#looks.look();
   }
 
   #poll(): void {

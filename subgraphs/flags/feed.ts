@@ -9,6 +9,7 @@ import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { mapStream } from '../shared/async-iteration.ts';
 import type { Bus } from '../shared/bus.ts';
+import { Looks } from '../shared/looks.ts';
 import { FLAGS_CHANGED } from './change.ts';
 import type { Flag } from './flag.ts';
 import type { EnvironmentSnapshots } from './snapshots.ts';
@@ -31,11 +32,9 @@ const CLOSED = 'closed';
 
 export class FlagFeed {
   readonly #emitter = new EventEmitter().setMaxListeners(0);
-  #closed = false;
   /** The revision up to which each environment's changes have been sent. */
   readonly #sent = new Map<Environment, number>();
-  #looking: Promise<void> | undefined;
-  #again = false;
+  readonly #looks = new Looks(() => this.#sendOrLog());
   #timer: NodeJS.Timeout | undefined;
   #unsubscribe: (() => Promise<void>) | undefined;
 
@@ -56,10 +55,9 @@ export class FlagFeed {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#closed = true;
     this.#emitter.emit(CLOSED);
     await this.#unsubscribe?.();
-    await this.#looking;
+    await this.#looks.close();
   }
 
   /** Every change of `environment` after this call, in revision order. Ends when the feed is closed. */
@@ -71,24 +69,16 @@ export class FlagFeed {
 
   /** Sends what has changed since the last look. Calls during a look are answered by one more look after it. */
   look(): Promise<void> {
-    if (this.#looking !== undefined) {
-      this.#again = true;
-      return this.#looking;
+    return this.#looks.look();
+  }
+
+  async #sendOrLog(): Promise<void> {
+    try {
+      await this.#sendChanges();
+    } catch (error) {
+      // The next second looks again; nothing is lost, because what is sent is what the database holds.
+      this.logger.warn({ err: error }, 'Changes could not be read');
     }
-    this.#looking = (async () => {
-      try {
-        do {
-          this.#again = false;
-          await this.#sendChanges();
-        } while (this.#again && !this.#closed);
-      } catch (error) {
-        // The next second looks again; nothing is lost, because what is sent is what the database holds.
-        this.logger.warn({ err: error }, 'Changes could not be read');
-      } finally {
-        this.#looking = undefined;
-      }
-    })();
-    return this.#looking;
   }
 
   async #sendChanges(): Promise<void> {
