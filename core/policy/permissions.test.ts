@@ -57,6 +57,8 @@ describe('refusalOf', () => {
     ['Mutation.createApiKey', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Mutation.revokeApiKey', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Query.me', vehicle, null],
+    ['Mutation.login', apiKey('READ'), null],
+    ['Mutation.login', vehicle, 'FORBIDDEN'],
     ['Mutation.logout', user('READ'), null],
     ['Mutation.logout', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Mutation.changePassword', user('SAFETY'), null],

@@ -30,7 +30,8 @@ const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: '
 const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
 /** Who gives and takes credentials and accounts. No key: one that leaks must not make others, or people, who outlive its revocation. */
 const KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
-const ANYBODY = { nobody: true, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'always' } as const satisfies Permission;
+/** Vehicles have their tokens, and no business with accounts. */
+const WHO_SIGN_IN = { ...READERS, nobody: true } as const satisfies Permission;
 /** What gateways ask for themselves (fields that are `@inaccessible`). */
 const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gateway: true } as const satisfies Permission;
 
@@ -59,7 +60,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.apiKeys': ADMINS,
   'Query.persistedOperations': ADMINS,
 
-  'Mutation.login': ANYBODY,
+  'Mutation.login': WHO_SIGN_IN,
   'Mutation.logout': PEOPLE,
   'Mutation.changePassword': PEOPLE,
   'Mutation.createUser': KEEPERS,
@@ -103,7 +104,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   Federation: { ...READERS, vehicle: 'always' },
 
   // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs in.
-  User: { ...READERS, nobody: true },
+  User: WHO_SIGN_IN,
   ApiKey: READERS,
   'Flag.history': READERS,
   'Flag.changeRequests': READERS,
