@@ -59,6 +59,8 @@ describe('refusalOf', () => {
     ['Query.me', vehicle, null],
     ['Mutation.login', apiKey('READ'), null],
     ['Mutation.login', vehicle, 'FORBIDDEN'],
+    ['Mutation.cancelChangeRequest', user('WRITE'), null],
+    ['Mutation.cancelChangeRequest', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Mutation.logout', user('READ'), null],
     ['Mutation.logout', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Mutation.changePassword', user('SAFETY'), null],

@@ -78,7 +78,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.releaseKillSwitch': STOPPERS,
   'Mutation.approveChangeRequest': REVIEWERS,
   'Mutation.rejectChangeRequest': REVIEWERS,
-  'Mutation.cancelChangeRequest': STOPPERS,
+  // A request is a person's: no key has one to cancel.
+  'Mutation.cancelChangeRequest': { ...STOPPERS, apiKeys: [] },
   'Mutation.scheduleRollout': PLANNERS,
   'Mutation.pauseRollout': STOPPERS,
   'Mutation.resumeRollout': PLANNERS,
