@@ -84,6 +84,8 @@ describe('refusalOf', () => {
     expect(refusal('Query.flagSync', vehicle, { environment: 'PRODUCTION' })).toBeNull();
     expect(refusal('Query.flagSync', vehicle, { environment: 'STAGING' })).toBe('FORBIDDEN');
     expect(refusal('Query.flagSync', vehicle)).toBe('FORBIDDEN');
+    expect(refusal('Vehicle.evaluations', vehicle, { environment: 'production' })).toBeNull();
+    expect(refusal('Vehicle.evaluations', vehicle, { environment: 'staging' })).toBe('FORBIDDEN');
   });
 
   it('holds a vehicle to its own VIN, and a caller that stands for all vehicles to none', () => {

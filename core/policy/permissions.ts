@@ -114,6 +114,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   Rollout: READERS,
   RolloutStep: READERS,
   'Flag.experiments': READERS,
+  // Of its own VIN it may ask; what it would get elsewhere is not its own.
+  'Vehicle.evaluations': { ...READERS, vehicle: 'ownEnvironment' },
 };
 
 function vehicleMay(access: VehicleAccess, caller: Caller & { kind: 'vehicle' }, args: Readonly<Record<string, unknown>>): boolean {
