@@ -35,7 +35,10 @@ const WHO_SIGN_IN = { ...READERS, nobody: true } as const satisfies Permission;
 /** What gateways ask for themselves (fields that are `@inaccessible`). */
 const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gateway: true } as const satisfies Permission;
 
-/** Keys are `Type.field`, or a type's name for all fields of it. A root field that is missing here is refused. */
+/**
+ * Keys are `Type.field`, a type's name for all fields of it, or `Entity.Type` for what `_entities` may name. A root
+ * field that is missing here is refused.
+ */
 export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.flag': READERS,
   'Query.flags': READERS,
@@ -101,8 +104,12 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.vehicleTokenGenerations': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,
 
-  // Federation's root fields in a subgraph: what they lead to has its own rows.
+  // No gateway asks for it at present, and what is not public stands in it.
+  'Query._service': GATEWAYS,
+  // `_entities` in a subgraph: what it leads to has its own rows.
   Federation: { ...READERS, vehicle: 'always' },
+  // Which entities of a type, where that is not all of them; the arguments are the representation.
+  'Entity.Vehicle': { ...READERS, vehicle: 'ownVin' },
 
   // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs in.
   User: WHO_SIGN_IN,
@@ -114,6 +121,9 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   Rollout: READERS,
   RolloutStep: READERS,
   'Flag.experiments': READERS,
+  // What no stream leads to, and a subgraph would give by its id.
+  AuditLog: READERS,
+  Experiment: READERS,
   // Of its own VIN it may ask; what it would get elsewhere is not its own.
   'Vehicle.evaluations': { ...READERS, vehicle: 'ownEnvironment' },
 };
