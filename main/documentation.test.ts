@@ -91,3 +91,27 @@ describe('docs/limits.md', () => {
     expect(rows(sockets)).toEqual(Object.entries(DEFAULT_LIMITS));
   });
 });
+
+describe('SECURITY.md', () => {
+  const [, table = ''] = readFileSync(new URL('../SECURITY.md', import.meta.url), 'utf8').split('\n## Threats\n');
+  const threats = table.split('\n').filter((line) => line.startsWith('|')).slice(2).map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
+
+  test('says of each threat what stops it, and which test shows that or that nothing does', () => {
+    expect(threats.length).toBeGreaterThan(30);
+    for (const threat of threats) {
+      expect(threat).toEqual([expect.stringMatching(/./), expect.stringMatching(/./), expect.stringMatching(/^(–|(`\S+\.test\.ts`( “[^”]+”,?)+ ?)+)$/)]);
+      if (threat[2] === '–') expect(threat[1]).toMatch(/^nothing\b/);
+    }
+  });
+
+  test('names tests that there are', () => {
+    const named = threats.flatMap(([, , tests = '']) =>
+      Array.from(tests.matchAll(/`(\S+)`((?: “[^”]+”,?)+)/g), ([, file = '', titles = '']) => Array.from(titles.matchAll(/“([^”]+)”/g), ([, title = '']) => ({ file, title }))).flat(),
+    );
+    expect(named.length).toBeGreaterThan(30);
+    const sources = new Map(named.map(({ file }) => [file, readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')]));
+    // A title stands in the source as it is, within quotes; one with an apostrophe may escape it.
+    const missing = named.filter(({ file, title }) => ![title, title.replaceAll("'", "\\'")].some((text) => ["'", '"', '`'].some((quote) => sources.get(file)?.includes(`(${quote}${text}${quote},`))));
+    expect(missing).toEqual([]);
+  });
+});

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { WebSocket } from 'ws';
 import { CONNECTION_BODY, IDENTITY_HEADER, createIdentityTokens, deriveKey, signedBody } from '../core/protocol/identity-token.ts';
+import type { Caller } from '../core/protocol/caller.ts';
 import type { SubgraphName } from '../core/protocol/subgraph.ts';
 import { createInProcessStore } from '../subgraphs/shared/key-value-store.ts';
 import { rememberTokens } from '../subgraphs/shared/seen-tokens.ts';
@@ -112,23 +113,23 @@ describe('a subgraph process', () => {
     });
   });
 
-  const FEDERATION: [string, { query: string; variables?: Record<string, unknown> }][] = [
-    ['its schema', { query: '{ _service { sdl } }' }],
-    ['entities', { query: 'query ($refs: [_Any!]!) { _entities(representations: $refs) { __typename } }', variables: { refs: [{ __typename: 'Flag', key: 'eco' }] } }],
+  const FEDERATION: [string, Caller, { query: string; variables?: Record<string, unknown> }][] = [
+    ['its schema', { kind: 'gateway' }, { query: '{ _service { sdl } }' }],
+    ['entities', user('ADMIN'), { query: 'query ($refs: [_Any!]!) { _entities(representations: $refs) { __typename } }', variables: { refs: [{ __typename: 'Flag', key: 'eco' }] } }],
   ];
 
-  test.each(FEDERATION)('tells %s to nobody without an identity, nor with a forged or a used one', async (_what, asked) => {
+  test.each(FEDERATION)('tells %s to nobody without an identity, nor with a forged or a used one', async (_what, caller, asked) => {
     const body = signedBody(asked);
-    const used = await tokens.sign(identity, 'flags', body);
+    const used = await tokens.sign(identityOf(caller), 'flags', body);
     expect((await post(asked, used)).status).toBe(200);
     for (const token of [undefined, 'admin', await forged(body, { secret: `${SECRET}y` }), used]) {
       expect(await post(asked, token)).toEqual({ status: 401, body: { errors: [{ message: expect.any(String), extensions: { code: 'UNAUTHENTICATED' } }] } });
     }
   });
 
-  test.each(FEDERATION)('tells %s over a websocket to nobody without an identity, nor with a forged or a used one', async (_what, asked) => {
+  test.each(FEDERATION)('tells %s over a websocket to nobody without an identity, nor with a forged or a used one', async (_what, caller, asked) => {
     const body = signedBody(asked);
-    const used = await tokens.sign(identity, 'flags', body);
+    const used = await tokens.sign(identityOf(caller), 'flags', body);
     expect((await post(asked, used)).status).toBe(200);
     for (const token of [undefined, await forged(body, { secret: `${SECRET}y` }), used]) {
       const init = { [IDENTITY_HEADER]: await tokens.sign(identity, 'flags', CONNECTION_BODY) };

@@ -57,6 +57,10 @@ describe('refusalOf', () => {
     ['Mutation.createApiKey', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Mutation.revokeApiKey', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Query.me', vehicle, null],
+    ['Mutation.login', apiKey('READ'), null],
+    ['Mutation.login', vehicle, 'FORBIDDEN'],
+    ['Mutation.cancelChangeRequest', user('WRITE'), null],
+    ['Mutation.cancelChangeRequest', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Mutation.logout', user('READ'), null],
     ['Mutation.logout', apiKey('ADMIN'), 'FORBIDDEN'],
     ['Mutation.changePassword', user('SAFETY'), null],
@@ -73,13 +77,15 @@ describe('refusalOf', () => {
     const gateway: Caller = { kind: 'gateway' };
     for (const caller of [nobody, user('ADMIN'), apiKey('ADMIN'), vehicle]) expect(refusal('Query.apiKeyCredential', caller)).not.toBeNull();
     const allowed = Object.keys(PERMISSIONS).filter((field) => refusal(field, gateway) === null);
-    expect(allowed).toEqual(['Query.apiKeyCredential', 'Query.persistedOperation', 'Query.environmentRevisions', 'Query.vehicleTokenGenerations', 'Subscription.endedCredentials']);
+    expect(allowed).toEqual(['Query.apiKeyCredential', 'Query.persistedOperation', 'Query.environmentRevisions', 'Query.vehicleTokenGenerations', 'Subscription.endedCredentials', 'Query._service']);
   });
 
   it('holds a vehicle to its own environment', () => {
     expect(refusal('Query.flagSync', vehicle, { environment: 'PRODUCTION' })).toBeNull();
     expect(refusal('Query.flagSync', vehicle, { environment: 'STAGING' })).toBe('FORBIDDEN');
     expect(refusal('Query.flagSync', vehicle)).toBe('FORBIDDEN');
+    expect(refusal('Vehicle.evaluations', vehicle, { environment: 'production' })).toBeNull();
+    expect(refusal('Vehicle.evaluations', vehicle, { environment: 'staging' })).toBe('FORBIDDEN');
   });
 
   it('holds a vehicle to its own VIN, and a caller that stands for all vehicles to none', () => {

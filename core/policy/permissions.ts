@@ -30,11 +30,15 @@ const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: '
 const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
 /** Who gives and takes credentials and accounts. No key: one that leaks must not make others, or people, who outlive its revocation. */
 const KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
-const ANYBODY = { nobody: true, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'always' } as const satisfies Permission;
+/** Vehicles have their tokens, and no business with accounts. */
+const WHO_SIGN_IN = { ...READERS, nobody: true } as const satisfies Permission;
 /** What gateways ask for themselves (fields that are `@inaccessible`). */
 const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gateway: true } as const satisfies Permission;
 
-/** Keys are `Type.field`, or a type's name for all fields of it. A root field that is missing here is refused. */
+/**
+ * Keys are `Type.field`, a type's name for all fields of it, or `Entity.Type` for what `_entities` may name. A root
+ * field that is missing here is refused.
+ */
 export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.flag': READERS,
   'Query.flags': READERS,
@@ -59,7 +63,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.apiKeys': ADMINS,
   'Query.persistedOperations': ADMINS,
 
-  'Mutation.login': ANYBODY,
+  'Mutation.login': WHO_SIGN_IN,
   'Mutation.logout': PEOPLE,
   'Mutation.changePassword': PEOPLE,
   'Mutation.createUser': KEEPERS,
@@ -77,7 +81,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.releaseKillSwitch': STOPPERS,
   'Mutation.approveChangeRequest': REVIEWERS,
   'Mutation.rejectChangeRequest': REVIEWERS,
-  'Mutation.cancelChangeRequest': STOPPERS,
+  // A request is a person's: no key has one to cancel.
+  'Mutation.cancelChangeRequest': { ...STOPPERS, apiKeys: [] },
   'Mutation.scheduleRollout': PLANNERS,
   'Mutation.pauseRollout': STOPPERS,
   'Mutation.resumeRollout': PLANNERS,
@@ -99,11 +104,15 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.vehicleTokenGenerations': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,
 
-  // Federation's root fields in a subgraph: what they lead to has its own rows.
+  // No gateway asks for it at present, and what is not public stands in it.
+  'Query._service': GATEWAYS,
+  // `_entities` in a subgraph: what it leads to has its own rows.
   Federation: { ...READERS, vehicle: 'always' },
+  // Which entities of a type, where that is not all of them; the arguments are the representation.
+  'Entity.Vehicle': { ...READERS, vehicle: 'ownVin' },
 
   // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs in.
-  User: { ...READERS, nobody: true },
+  User: WHO_SIGN_IN,
   ApiKey: READERS,
   'Flag.history': READERS,
   'Flag.changeRequests': READERS,
@@ -112,6 +121,11 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   Rollout: READERS,
   RolloutStep: READERS,
   'Flag.experiments': READERS,
+  // What no stream leads to, and a subgraph would give by its id.
+  AuditLog: READERS,
+  Experiment: READERS,
+  // Of its own VIN it may ask; what it would get elsewhere is not its own.
+  'Vehicle.evaluations': { ...READERS, vehicle: 'ownEnvironment' },
 };
 
 function vehicleMay(access: VehicleAccess, caller: Caller & { kind: 'vehicle' }, args: Readonly<Record<string, unknown>>): boolean {

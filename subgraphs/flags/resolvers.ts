@@ -163,9 +163,11 @@ export const resolvers: Resolvers = {
   },
 
   Flag: {
-    __resolveReference: ({ id, key }: { id?: string; key?: string }, { services }: Context) => {
-      if (id !== undefined) return isUuid(id) ? services.byId.load(id) : null;
-      return key === undefined ? null : services.byKey.load(key);
+    async __resolveReference({ id, key }: { id?: string; key?: string }, { services, identity: { caller } }: Context) {
+      if (id !== undefined && !isUuid(id)) return null;
+      const flag = id !== undefined ? await services.byId.load(id) : key === undefined ? null : await services.byKey.load(key);
+      // As in its stream: a vehicle sees the flags of its own environment.
+      return caller.kind === 'vehicle' && flag?.environment !== caller.environment ? null : flag;
     },
     killed: (flag: Flag) => isKilled(flag.rules),
     createdBy: (flag: Flag) => userReference(flag.createdById),

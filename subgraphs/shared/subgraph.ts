@@ -8,8 +8,9 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { GraphQLError, Kind, isInputObjectType, isObjectType, parse, valueFromAST, type GraphQLArgument, type GraphQLFieldResolver, type GraphQLFormattedError, type GraphQLInputField, type GraphQLSchema } from 'graphql';
 import { GraphQLDateTimeISO, GraphQLJSON } from 'graphql-scalars';
 import type { Logger } from 'pino';
+import type { FleetFlagError } from '../../core/errors.ts';
 import { PERMISSIONS, refusalOf } from '../../core/policy/permissions.ts';
-import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { Caller, CallerIdentity } from '../../core/protocol/caller.ts';
 import { clientError } from '../../core/protocol/error-form.ts';
 import type { SubgraphName } from '../../core/protocol/subgraph.ts';
 import { asServiceError } from './database/service-error.ts';
@@ -42,6 +43,21 @@ export interface SubgraphOptions<Services> {
   readonly logger: Logger;
 }
 
+interface Representations {
+  readonly representations: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** Why `caller` may not name these entities, or null. */
+function entityRefusal({ representations }: Representations, caller: Caller): FleetFlagError | null {
+  for (const representation of representations) {
+    const name = `Entity.${String(representation['__typename'])}`;
+    const permission = PERMISSIONS[name];
+    const refusal = permission === undefined ? null : refusalOf(permission, name, caller, representation);
+    if (refusal !== null) return refusal;
+  }
+  return null;
+}
+
 /** Puts the permission table before every root field, every listed field and every field of a listed type. */
 function guard(schema: GraphQLSchema): void {
   const roots = new Set([schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]);
@@ -50,13 +66,15 @@ function guard(schema: GraphQLSchema): void {
     for (const field of Object.values(type.getFields())) {
       const name = `${type.name}.${field.name}`;
       const listed = PERMISSIONS[name] ?? PERMISSIONS[type.name];
-      // Federation's own root fields: entities are resolved for callers only, and each field below them has its guard.
-      const permission = field.name === '_entities' || field.name === '_service' ? PERMISSIONS['Federation'] : listed;
+      // Entities are resolved for callers only, and each field below them has its guard.
+      const federated = field.name === '_entities';
+      const permission = federated ? PERMISSIONS['Federation'] : listed;
       if (permission === undefined && !roots.has(type)) continue;
       const guarded =
         (resolve: GraphQLFieldResolver<unknown, SubgraphContext>): GraphQLFieldResolver<unknown, SubgraphContext> =>
         (source, args, context, info) => {
-          const refusal = refusalOf(permission, name, context.identity.caller, args as Record<string, unknown>);
+          const { caller } = context.identity;
+          const refusal = refusalOf(permission, name, caller, args as Record<string, unknown>) ?? (federated ? entityRefusal(args as Representations, caller) : null);
           if (refusal !== null) throw refusal;
           return resolve(source, args, context, info);
         };

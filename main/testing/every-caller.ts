@@ -1,0 +1,155 @@
+/** The whole control plane in this process on a test database, and each kind of caller with credentials of its own. */
+import { createHash, randomUUID } from 'node:crypto';
+import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../core/protocol/api-key.ts';
+import type { ApiKeyRole, Caller, Role } from '../../core/protocol/caller.ts';
+import { SESSION_SECONDS, newSessionToken, sessionKey, type SessionRecord } from '../../core/protocol/session.ts';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/protocol/subgraph.ts';
+import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import { startGateway, type Gateway } from '../../gateway/gateway.ts';
+import { hashPassword } from '../../subgraphs/audit/passwords.ts';
+import { createSigner, generateSigningKey } from '../../subgraphs/flags/signing.ts';
+import { createInProcessBus } from '../../subgraphs/shared/bus.ts';
+import { connectInProcess } from '../../subgraphs/shared/in-process-connection.ts';
+import { createInProcessStore } from '../../subgraphs/shared/key-value-store.ts';
+import type { MetricsStore } from '../../subgraphs/shared/metrics-store.ts';
+import { createInProcessRateLimiter } from '../../subgraphs/shared/rate-limiter.ts';
+import type { Subgraph } from '../../subgraphs/shared/subgraph.ts';
+import { silent } from '../../subgraphs/shared/testing/asking.ts';
+import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
+import { opening, type Closing } from '../closing.ts';
+import { endedSessionsIn, sessionsIn } from '../sessions.ts';
+import { startSubgraph } from '../subgraphs.ts';
+import type { CallerName } from './permission-matrix.ts';
+
+export const PASSWORD = 'correct horse battery staple';
+/** The vehicle that samples name, and its environment; the other is in another one. */
+export const VIN = 'KMHK281HGNU000001';
+const OTHER_VIN = 'KMHK281HGNU000002';
+
+const SECRET = 'a-secret-of-more-than-32-characters-x';
+/** No query of the experiments subgraph reads it yet, and none of these cells is about what it holds. */
+const NO_METRICS: Pick<MetricsStore, 'ping'> = { ping: async () => undefined };
+
+export interface Credentials {
+  /** As subgraphs are told. */
+  readonly caller: Caller;
+  /** As HTTP headers; the same in connection_init. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export class EveryCaller {
+  readonly #store = createInProcessStore();
+  readonly #tokens = createVehicleTokens(SECRET);
+  readonly #users = new Map<Role, string>();
+  readonly #keys = new Map<ApiKeyRole, Credentials>();
+  readonly subgraphs = new Map<SubgraphName, Subgraph>();
+
+  private constructor(
+    private readonly database: TestDatabase,
+    private readonly closing: Closing,
+  ) {}
+
+  gateway!: Gateway;
+
+  static start(): Promise<EveryCaller> {
+    return opening(async (closing) => {
+      const database = await createTestDatabase();
+      closing.add(() => database.drop());
+      const every = new EveryCaller(database, closing);
+      await every.#start();
+      return every;
+    });
+  }
+
+  close(): Promise<void> {
+    return this.closing.close();
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.gateway.port}/graphql`;
+  }
+
+  get prisma() {
+    return this.database.database.prisma;
+  }
+
+  async #start(): Promise<void> {
+    const [signer, passwordHash] = await Promise.all([generateSigningKey().then(createSigner), hashPassword(PASSWORD)]);
+    const limiter = createInProcessRateLimiter();
+    const bus = createInProcessBus();
+    const parts = { database: this.database.database, bus, store: this.#store, limiter, vehicleTokens: this.#tokens, logger: silent };
+    const of = { ...parts, signer: async () => signer, metrics: async () => NO_METRICS as MetricsStore };
+    for (const name of SUBGRAPH_NAMES) this.subgraphs.set(name, (await startSubgraph(name, of, this.closing)).subgraph);
+    const connections = Object.fromEntries(Array.from(this.subgraphs, ([name, subgraph]) => [name, connectInProcess(subgraph, async () => true)]));
+    this.gateway = await startGateway({
+      subgraphs: connections as Record<SubgraphName, ReturnType<typeof connectInProcess>>,
+      findSession: sessionsIn(this.#store),
+      endedSessions: endedSessionsIn(this.#store),
+      vehicleTokens: this.#tokens,
+      limiter,
+      publicKeys: async () => signer.publicKeys,
+      readiness: async () => ({}),
+      playground: false,
+      introspection: false,
+      trustedProxies: [],
+      host: '127.0.0.1',
+      port: 0,
+      logger: silent,
+    });
+    this.closing.add(() => this.gateway.close(0));
+
+    for (const role of ['READ', 'WRITE', 'SAFETY', 'ADMIN'] as const) {
+      const { id } = await this.prisma.user.create({ data: { email: `${role.toLowerCase()}@example.com`, name: role, passwordHash, role } });
+      this.#users.set(role, id);
+    }
+    for (const role of ['READ', 'WRITE', 'ADMIN'] as const) {
+      const key = newApiKey(`matrix ${role}`);
+      const { id } = await this.prisma.apiKey.create({ data: { name: role, keyHash: apiKeyHash(key), keyPrefix: apiKeyPrefix(key), role } });
+      this.#keys.set(role, { caller: { kind: 'apiKey', apiKeyId: id, role, rateLimitPerMin: 10_000 }, headers: { 'x-api-key': key } });
+    }
+    for (const [vin, environment] of [[VIN, 'production'], [OTHER_VIN, 'staging']] as const) {
+      await this.prisma.vehicle.create({ data: { vin, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', environment } });
+    }
+  }
+
+  /** Good credentials, of a session of its own for a person: what one cell ends, no other needs. */
+  async as(name: CallerName): Promise<Credentials> {
+    switch (name) {
+      case 'nobody':
+        return { caller: { kind: 'nobody' }, headers: {} };
+      case 'vehicle':
+        return this.#vehicle(VIN, 'production');
+      case 'another vehicle':
+        return this.#vehicle(OTHER_VIN, 'staging');
+      case 'key READ':
+      case 'key WRITE':
+      case 'key ADMIN':
+        return this.#keys.get(name.slice('key '.length) as ApiKeyRole)!;
+      case 'READ':
+      case 'WRITE':
+      case 'SAFETY':
+      case 'ADMIN':
+        return this.#session(name);
+    }
+  }
+
+  async #vehicle(vin: string, environment: 'production' | 'staging'): Promise<Credentials> {
+    const token = await this.#tokens.issue(vin, environment, new Date(Date.now() + 3_600_000));
+    return { caller: { kind: 'vehicle', vin, environment }, headers: { authorization: `Bearer ${token}` } };
+  }
+
+  async #session(role: Role): Promise<Credentials> {
+    const userId = this.#users.get(role)!;
+    const token = newSessionToken();
+    const record: SessionRecord = { userId, role, expiresAt: new Date(Date.now() + SESSION_SECONDS * 1000).toISOString() };
+    await this.#store.set(sessionKey(token), JSON.stringify(record), SESSION_SECONDS);
+    return { caller: { kind: 'user', userId, role, sessionKey: sessionKey(token) }, headers: { authorization: `Bearer ${token}` } };
+  }
+
+  /** Registers an operation past every check, as one that has slipped into the table; gives its id. */
+  async register(body: string, type: string): Promise<string> {
+    const id = randomUUID();
+    await this.prisma.persistedOperation.create({ data: { id, body, sha256: createHash('sha256').update(body).digest('hex'), name: 'Sample', type } });
+    return id;
+  }
+}

@@ -1,0 +1,47 @@
+/** docs/permissions.md as data: what the tests hold the running system to. */
+import { readFileSync } from 'node:fs';
+
+export const CALLERS = ['nobody', 'READ', 'WRITE', 'SAFETY', 'ADMIN', 'key READ', 'key WRITE', 'key ADMIN', 'vehicle', 'another vehicle'] as const;
+export type CallerName = (typeof CALLERS)[number];
+
+/** Who may, by what it is about. */
+export type Matrix = ReadonlyMap<string, ReadonlySet<CallerName>>;
+
+export interface PermissionMatrix {
+  /** By `Query.flag`. */
+  readonly operations: Matrix;
+  /** By `Flag.history`, or `User.*` for all fields of a type. */
+  readonly fields: Matrix;
+  /** By `flags/Flag`. */
+  readonly entities: Matrix;
+  /** `Query.apiKeyCredential`: for gateways alone. */
+  readonly gatewayOnly: readonly string[];
+}
+
+function matrixOf(section: string): Matrix {
+  const [head = '', , ...rows] = section.split('\n').filter((line) => line.startsWith('|'));
+  const cells = (row: string) => row.split('|').slice(1, -1).map((cell) => cell.trim());
+  if (cells(head).slice(1).join() !== CALLERS.join()) throw new Error(`docs/permissions.md: these are not the callers: ${head}`);
+  const matrix = new Map<string, ReadonlySet<CallerName>>();
+  for (const row of rows) {
+    const [quoted = '', ...values] = cells(row);
+    const name = /^`(\S+)`$/.exec(quoted)?.[1];
+    if (name === undefined || matrix.has(name) || values.length !== CALLERS.length || values.some((value) => value !== 'yes' && value !== '–')) {
+      throw new Error(`docs/permissions.md: not a row of its own, or with other cells than yes and –: ${row}`);
+    }
+    matrix.set(name, new Set(CALLERS.filter((_, index) => values[index] === 'yes')));
+  }
+  return matrix;
+}
+
+/** Throws for a page that is not as this expects it. */
+export function readPermissionMatrix(): PermissionMatrix {
+  const page = readFileSync(new URL('../../docs/permissions.md', import.meta.url), 'utf8');
+  const [, operations = '', fields = '', inside = ''] = page.split('\n## ');
+  return {
+    operations: matrixOf(operations),
+    fields: matrixOf(fields),
+    entities: matrixOf(inside),
+    gatewayOnly: Array.from(inside.matchAll(/^- `(\S+)`$/gm), ([, name = '']) => name),
+  };
+}

@@ -1,0 +1,89 @@
+/** An operation for any field of a schema, with arguments that it could have: made from the types, so that a new field needs no work. */
+import { getNamedType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType, isObjectType, isRequiredArgument, isRequiredInputField, print, type GraphQLArgument, type GraphQLField, type GraphQLInputType, type GraphQLObjectType, type GraphQLOutputType } from 'graphql';
+
+/** By the argument's or input field's name, where its type alone does not make a sensible value. */
+export type Samples = Readonly<Record<string, unknown>>;
+
+export interface SampleOperation {
+  readonly query: string;
+  readonly variables: Readonly<Record<string, unknown>>;
+}
+
+/** Of scalars without a sample by name. A scalar that is missing here has to be added. */
+const BY_TYPE: Samples = { String: 'text', ID: '0198f0aa-0000-7000-8000-000000000000', Int: 1, Float: 0.25, Boolean: true, DateTime: '2040-01-01T00:00:00.000Z', DateTimeISO: '2040-01-01T00:00:00.000Z' };
+
+function valueOf(type: GraphQLInputType, name: string, samples: Samples): unknown {
+  if (isNonNullType(type)) return valueOf(type.ofType, name, samples);
+  if (Object.hasOwn(samples, name) && !isInputObjectType(getNamedType(type))) return samples[name];
+  if (isListType(type)) return [valueOf(type.ofType, name, samples)];
+  if (isEnumType(type)) return type.getValues()[0]?.name;
+  if (isInputObjectType(type)) {
+    return Object.fromEntries(Object.values(type.getFields()).filter(isRequiredInputField).map((field) => [field.name, valueOf(field.type, field.name, samples)]));
+  }
+  if (!Object.hasOwn(BY_TYPE, type.name)) throw new Error(`There is no sample of the type ${type.name} (for ${name}).`);
+  return BY_TYPE[type.name];
+}
+
+/** Collects variables for the required arguments of the fields that are selected. */
+class Selecting {
+  readonly declared: string[] = [];
+  readonly variables: Record<string, unknown> = {};
+
+  constructor(private readonly samples: Samples) {}
+
+  /** `name(argument: $variable)` */
+  call(field: { readonly name: string; readonly args: readonly GraphQLArgument[] }): string {
+    const args = field.args.filter(isRequiredArgument).map(({ name, type, astNode }) => {
+      const variable = `v${this.declared.length}`;
+      // As the SDL has it: a subgraph's scalars are named otherwise by their implementation.
+      this.declared.push(`$${variable}: ${astNode ? print(astNode.type) : String(type)}`);
+      this.variables[variable] = valueOf(type, name, this.samples);
+      return `${name}: $${variable}`;
+    });
+    return args.length === 0 ? field.name : `${field.name}(${args.join(', ')})`;
+  }
+
+  /** All leaves down to `depth` fields below each other; nothing for a leaf itself. */
+  leaves(type: GraphQLOutputType, depth: number): string {
+    const named = getNamedType(type);
+    if (!isObjectType(named)) return '';
+    const fields = Object.values(named.getFields()).flatMap((field) => {
+      if (isLeafType(getNamedType(field.type))) return [this.call(field)];
+      return depth > 1 ? [`${this.call(field)}${this.leaves(field.type, depth - 1)}`] : [];
+    });
+    return ` { ${['__typename', ...fields].join(' ')} }`;
+  }
+}
+
+/**
+ * An operation that asks for a path of fields, from a root field on, and for the leaves of what the last one leads to,
+ * two levels deep below a root field and one below others.
+ *
+ * @param kind `query`, `mutation` or `subscription`
+ */
+export function sampleOperation(kind: string, path: readonly GraphQLField<unknown, unknown>[], samples: Samples): SampleOperation {
+  const selecting = new Selecting(samples);
+  const calls = path.map((field) => selecting.call(field));
+  const last = path.at(-1);
+  const inner = last === undefined ? '' : selecting.leaves(last.type, path.length === 1 ? 2 : 1);
+  const body = calls.reduceRight((below, call, index) => `${call}${index === calls.length - 1 ? below : ` { ${below} }`}`, inner);
+  const head = selecting.declared.length === 0 ? '' : `(${selecting.declared.join(', ')})`;
+  return { query: `${kind} Sample${head} { ${body} }`, variables: selecting.variables };
+}
+
+/**
+ * Questions for one entity: for its leaves together, and for each other field alone, because one that is refused takes
+ * those beside it along where it cannot be null.
+ */
+export function sampleEntity(type: GraphQLObjectType, reference: Readonly<Record<string, unknown>>, samples: Samples): SampleOperation[] {
+  const fields = Object.values(type.getFields());
+  const leaves = fields.filter((field) => isLeafType(getNamedType(field.type)));
+  return [leaves, ...fields.filter((field) => !leaves.includes(field)).map((field) => [field])].map((asked) => {
+    const selecting = new Selecting(samples);
+    const inner = asked.map((field) => `${selecting.call(field)}${selecting.leaves(field.type, 1)}`).join(' ');
+    return {
+      query: `query (${['$representations: [_Any!]!', ...selecting.declared].join(', ')}) { _entities(representations: $representations) { ... on ${type.name} { ${inner} } } }`,
+      variables: { ...selecting.variables, representations: [{ __typename: type.name, ...reference }] },
+    };
+  });
+}
