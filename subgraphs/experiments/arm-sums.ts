@@ -8,7 +8,7 @@ import type { Measurements, MeasurementWindow } from './results.ts';
 import type { ArmSums, Variant } from './statistics/analyse.ts';
 
 /**
- * Rows are sent again after a lost answer, so each (vin, batch, position) counts once. History ends where the first
+ * Batches are stored again after a lost answer: FINAL counts each of their rows once. History ends where the first
  * vehicle is known to have had the treatment, for both arms alike: what the feature may have touched is no history.
  * The …Stable functions keep the digits that sums of squares lose.
  */
@@ -43,9 +43,8 @@ FROM
     avgIf(value, at < history_to) AS history
   FROM
   (
-    SELECT vin, variant, value, at FROM metric_rows
+    SELECT vin, variant, value, at FROM metric_rows FINAL
     WHERE flag_key = {flagKey:String} AND metric = {metric:String} AND at >= history_from AND at < ended_at
-    LIMIT 1 BY vin, batch_id, position
   )
   GROUP BY vin
   HAVING treated + untreated > 0

@@ -24,9 +24,8 @@ export interface FlagSplit {
   readonly rules: readonly SplittingRule[];
 }
 
-/** Reads the flag under the lock that its changes take: it stays as it is until the transaction ends. */
-export async function lockFlagSplit(tx: Transaction, flagId: string): Promise<FlagSplit> {
-  await tx.$queryRaw`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE`;
+/** What the flag is now. For who holds its lock (`lockExperiment`), or it may be something else a moment later. */
+export async function readFlagSplit(tx: Transaction, flagId: string): Promise<FlagSplit> {
   const flag = await tx.flag.findUniqueOrThrow({
     where: { id: flagId },
     select: { key: true, archivedAt: true, enabled: true, rules: { select: { type: true, enabled: true, conditions: true, variant: true } } },

@@ -1,6 +1,6 @@
 /**
  * The life of an experiment after it was created: a draft may be changed and started, what runs may be completed, and
- * both may be cancelled. Each step is one transaction under the experiment's lock, with its row in the audit trail.
+ * both may be cancelled. Each step is one transaction under the locks of the experiment and its flag, with its row in the audit trail.
  * Source: docs/experiments.md.
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -11,7 +11,7 @@ import { appendAudit } from '../shared/audit-trail.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { editPlan, experimentContent, readCancelReason, type Experiment, type ExperimentStatus, type UpdateExperimentInput } from './experiment.ts';
-import { lockFlagSplit, treatmentShareOf } from './flag-split.ts';
+import { readFlagSplit, treatmentShareOf } from './flag-split.ts';
 import { endOf, type ExperimentResults } from './results.ts';
 import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments, type Transaction } from './store.ts';
 
@@ -55,7 +55,7 @@ export class ExperimentLife {
   async start(identity: CallerIdentity, id: string): Promise<Experiment> {
     const start = this.#change(id, async (tx, before) => {
       checkStatus(before, 'draft');
-      const split = await lockFlagSplit(tx, before.flagId);
+      const split = await readFlagSplit(tx, before.flagId);
       const treatmentShare = treatmentShareOf(split);
       const { experiments } = await searchExperiments(tx, { flagId: before.flagId, status: 'running' }, 1, null);
       const [running] = experiments;

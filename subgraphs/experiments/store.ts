@@ -66,10 +66,14 @@ export async function insertDraft(tx: Transaction, flagId: string, plan: Experim
   return toExperiment(await tx.experiment.create({ data: { ...plan, flagId, status: 'draft' } }));
 }
 
-/** Takes the experiment's row lock until the transaction ends, so that what people do with it follows each other. */
+/**
+ * Takes the row locks of the experiment and of its flag until the transaction ends: what people do with an experiment
+ * follows each other, and the flag stays as it is.
+ */
 export async function lockExperiment(tx: Transaction, id: string): Promise<Experiment | null> {
-  // Not FOR UPDATE: that would also wait for changes of the flag that note themselves with the experiment.
-  await tx.$queryRaw`SELECT id FROM experiments WHERE id = ${id}::uuid FOR NO KEY UPDATE`;
+  // The experiment not FOR UPDATE: a change of the flag, which holds the flag's lock, must be able to refer to it.
+  await tx.$queryRaw`
+    SELECT e.id FROM experiments e JOIN flags f ON f.id = e.flag_id WHERE e.id = ${id}::uuid FOR UPDATE OF f FOR NO KEY UPDATE OF e`;
   const row = await tx.experiment.findUnique({ where: { id } });
   return row === null ? null : toExperiment(row);
 }
