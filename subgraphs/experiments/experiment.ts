@@ -1,6 +1,7 @@
 /** An experiment as the control plane keeps it, and what may be written of one. */
 import { badInput } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
+import { validateMetricName } from '../../core/protocol/metric.ts';
 import { checkText } from '../../core/rules/json.ts';
 import { validateFlagDescription } from '../../core/rules/validate-flag.ts';
 import type { Analysis, Variant } from './statistics/analyse.ts';
@@ -80,7 +81,7 @@ export function readPlan(input: PlanInput): ExperimentPlan {
     endDate,
     sampleSize,
     confidenceLevel,
-    primaryMetric: text(input.primaryMetric, 100, 'input.primaryMetric', 'A metric'),
+    primaryMetric: validateMetricName(input.primaryMetric, 'input.primaryMetric'),
   };
   for (const [field, date] of [['startDate', startDate], ['endDate', endDate]] as const) {
     if (date !== null && date.getTime() < 0) throw badInput(`input.${field}`, `${field} is before 1970.`);
