@@ -159,6 +159,13 @@ describe('completing an experiment', () => {
     expect(await experiments.lastAudit()).toMatchObject({ action: 'COMPLETE_EXPERIMENT', flagId: flag.id, beforeValue: { status: 'running' }, afterValue: { status: 'completed', winnerVariant: null, pValue: null } });
   });
 
+  test('leaves a planned end that is past where it is: what came after it did not count', async () => {
+    const { id } = await experiments.running({}, new Date('2026-01-01T00:00:00Z'));
+    const endDate = new Date('2026-02-01T00:00:00Z');
+    await experiments.prisma.experiment.update({ where: { id }, data: { endDate } });
+    expect((await experiments.to('complete', id)).data).toMatchObject({ experiment: { status: 'COMPLETED', endDate: endDate.toISOString() } });
+  });
+
   test('is for what runs, and happens once', async () => {
     const draft = await experiments.draft(await experiments.newFlag());
     expect(refusal(await experiments.to('complete', draft))).toEqual(NOT_NOW);
