@@ -34,6 +34,9 @@ export const VIN_PATTERN = /^[A-HJ-NPR-Z0-9]{17}$/;
 /** A flag's key: what programs in the vehicle name it by; at most 100 characters. */
 export const FLAG_KEY_PATTERN = /^[a-z0-9][a-z0-9._-]{0,99}$/i;
 
+/** A variant's name, as a rule gives it and measurements carry it. */
+export const VARIANT_PATTERN = /^[A-Za-z0-9_.-]{1,50}$/;
+
 /**
  * A targeting rule as stored and as sent to vehicles.
  *

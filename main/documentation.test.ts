@@ -41,9 +41,9 @@ describe('docs/configuration.md', () => {
   });
 });
 
-describe('docs/vehicles.md', () => {
+describe.each(['vehicles.md', 'experiments.md'])('docs/%s', (page) => {
   const schema = buildSchema(readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'));
-  const examples = Array.from(read('vehicles.md').matchAll(/```graphql\n(.*?)```/gs), ([, example = '']) => example);
+  const examples = Array.from(read(page).matchAll(/```graphql\n(.*?)```/gs), ([, example = '']) => example);
 
   test('shows examples that the API takes', () => {
     expect(examples.length).toBeGreaterThan(3);

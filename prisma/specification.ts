@@ -227,19 +227,27 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       p_value: 'numeric(10,8)',
       improvement_percent: 'numeric(8,4)',
       ...TIMES,
+      // ours
+      treatment_share: 'numeric(6,5)',
+      results: 'jsonb',
+      cancel_reason: 'text',
     },
     constraints: {
       experiments_pkey: 'PRIMARY KEY (id)',
       experiments_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
       experiments_status_check: oneOf('status', ['draft', 'running', 'completed', 'cancelled']),
       experiments_confidence_level_check: 'CHECK (((confidence_level >= (0)::numeric) AND (confidence_level <= (1)::numeric)))',
+      experiments_treatment_share_check: 'CHECK (((treatment_share > (0)::numeric) AND (treatment_share < (1)::numeric)))',
+      experiments_results: "CHECK (((results IS NULL) OR ((status)::text = 'completed'::text)))",
     },
     indexes: {
       idx_experiments_flag_id: 'btree (flag_id)',
       idx_experiments_status: 'btree (status)',
       idx_experiments_start_date: 'btree (start_date DESC)',
+      // ours
+      idx_experiments_running_flag: "btree (flag_id) WHERE ((status)::text = 'running'::text)",
     },
-    commented: ['winner_variant', 'p_value', 'improvement_percent'],
+    commented: ['winner_variant', 'p_value', 'improvement_percent', 'treatment_share', 'results', 'cancel_reason'],
   },
   api_keys: {
     columns: {
@@ -302,6 +310,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       comment: 'text',
       reviewed_at: TIME,
       ...TIMES,
+      force: 'boolean NOT NULL DEFAULT false',
     },
     constraints: {
       change_requests_pkey: 'PRIMARY KEY (id)',
@@ -313,7 +322,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
         "CHECK ((((status)::text <> ALL ((ARRAY['approved'::character varying, 'rejected'::character varying])::text[])) OR ((reviewed_by IS NOT NULL) AND (reviewed_by <> requested_by))))",
     },
     indexes: { idx_change_requests_flag_id: 'btree (flag_id)', idx_change_requests_status: 'btree (status, created_at DESC)' },
-    commented: ['flag_revision', 'proposed'],
+    commented: ['flag_revision', 'proposed', 'force'],
   },
   rollouts: {
     columns: {
@@ -368,6 +377,16 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     },
     indexes: {},
     commented: ['delay_ms', 'due_at', 'revision'],
+  },
+  experiment_disturbances: {
+    columns: { ...ID, experiment_id: 'uuid NOT NULL', action: `${text(50)} NOT NULL`, user_id: 'uuid', created_at: NOW },
+    constraints: {
+      experiment_disturbances_pkey: 'PRIMARY KEY (id)',
+      experiment_disturbances_experiment_id_fkey: 'FOREIGN KEY (experiment_id) REFERENCES experiments(id) ON DELETE CASCADE',
+      experiment_disturbances_user_id_fkey: 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL',
+    },
+    indexes: { idx_experiment_disturbances_experiment_id: 'btree (experiment_id, created_at)' },
+    commented: ['action', 'user_id'],
   },
   persisted_operations: {
     columns: {

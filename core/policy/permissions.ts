@@ -92,6 +92,10 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.revokeVehicleTokens': WRITERS,
   'Mutation.setVehicleMaintenance': WRITERS,
   'Mutation.createExperiment': WRITERS,
+  'Mutation.updateExperiment': WRITERS,
+  'Mutation.startExperiment': WRITERS,
+  'Mutation.completeExperiment': WRITERS,
+  'Mutation.cancelExperiment': WRITERS,
   'Mutation.createApiKey': KEEPERS,
   'Mutation.revokeApiKey': KEEPERS,
 

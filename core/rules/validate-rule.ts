@@ -3,7 +3,7 @@
  * invalid VINs and duplicates are refused with the path of the fault. Values must fit the flag's type." (design.md)
  */
 import { badInput } from '../errors.ts';
-import { RULE_TYPES, type FlagType, type JsonValue, type RuleDefinition, type RuleType } from '../model.ts';
+import { RULE_TYPES, VARIANT_PATTERN, type FlagType, type JsonValue, type RuleDefinition, type RuleType } from '../model.ts';
 import { checkFlagValue } from './flag-value.ts';
 import { checkJson, checkJsonSize } from './json.ts';
 import { parseKillSwitch } from './kill-switch.ts';
@@ -13,8 +13,6 @@ import { parseVehicleTarget } from './vehicle-target.ts';
 import { parseWrittenWhitelist } from './vehicle-whitelist.ts';
 
 export const DEFAULT_PRIORITY = 100;
-
-const VARIANT_PATTERN = /^[A-Za-z0-9_.-]{1,50}$/;
 
 /** A rule as a client writes it; every member may be anything. */
 export interface RuleDraft {

@@ -73,9 +73,14 @@ export type AuditChain = Prisma.AuditChainModel
 export type Vehicle = Prisma.VehicleModel
 /**
  * Model Experiment
- * 
+ * At most one of a flag is running: idx_experiments_running_flag.
  */
 export type Experiment = Prisma.ExperimentModel
+/**
+ * Model ExperimentDisturbance
+ * A change of a flag that moved vehicles between the arms of its running experiment.
+ */
+export type ExperimentDisturbance = Prisma.ExperimentDisturbanceModel
 /**
  * Model ApiKey
  * 

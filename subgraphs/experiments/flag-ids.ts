@@ -1,6 +1,6 @@
 /**
- * Which flag a key names: a read-only view of the flags subgraph's table. Why a view and not a call:
- * docs/decisions/reading-another-subgraphs-table.md.
+ * Which flag a key names, and which key a flag has: a read-only view of the flags subgraph's table. Why a view and not
+ * a call: docs/decisions/reading-another-subgraphs-table.md.
  */
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
 
@@ -8,4 +8,9 @@ import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
 export async function findFlagId(db: PrismaClient | Prisma.TransactionClient, key: string): Promise<{ id: string; archived: boolean } | null> {
   const flag = await db.flag.findUnique({ where: { key }, select: { id: true, archivedAt: true } });
   return flag === null ? null : { id: flag.id, archived: flag.archivedAt !== null };
+}
+
+/** The key of a flag that an experiment refers to. */
+export async function findFlagKey(db: PrismaClient, id: string): Promise<string> {
+  return (await db.flag.findUniqueOrThrow({ where: { id }, select: { key: true } })).key;
 }

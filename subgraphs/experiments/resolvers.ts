@@ -3,20 +3,27 @@ import DataLoader from 'dataloader';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
-import type { CreateExperimentInput, Experiment } from './experiment.ts';
+import type { CreateExperimentInput, Experiment, UpdateExperimentInput } from './experiment.ts';
+import type { ExperimentLife } from './life.ts';
+import type { ExperimentResults } from './results.ts';
 import type { ExperimentFilter, ExperimentService } from './service.ts';
+import type { Analysis, VariantSummary } from './statistics/analyse.ts';
+import type { Disturbance } from './store.ts';
 import { requiredSampleSize, type SampleSizeInput } from './statistics/sample-size.ts';
 
 export interface ExperimentsServices {
   readonly experiments: ExperimentService;
+  readonly life: ExperimentLife;
+  readonly results: ExperimentResults;
   readonly byId: DataLoader<string, Experiment | null>;
   readonly byFlag: DataLoader<string, Experiment[]>;
+  readonly disturbancesOf: DataLoader<string, Disturbance[]>;
 }
 
 type Context = SubgraphContext<ExperimentsServices>;
 
 /** Loaders of one request: a list of entities costs one query. */
-export function experimentLoaders(experiments: ExperimentService): Pick<ExperimentsServices, 'byId' | 'byFlag'> {
+export function experimentLoaders(experiments: ExperimentService): Pick<ExperimentsServices, 'byId' | 'byFlag' | 'disturbancesOf'> {
   return {
     byId: new DataLoader<string, Experiment | null>(async (ids) => {
       const found = new Map((await experiments.byIds(ids)).map((experiment) => [experiment.id, experiment]));
@@ -26,13 +33,22 @@ export function experimentLoaders(experiments: ExperimentService): Pick<Experime
       const found = await experiments.ofFlags(flagIds);
       return flagIds.map((flagId) => found.filter((experiment) => experiment.flagId === flagId));
     }),
+    disturbancesOf: new DataLoader<string, Disturbance[]>(async (ids) => {
+      const found = await experiments.disturbances(ids);
+      return ids.map((id) => found.filter(({ experimentId }) => experimentId === id));
+    }),
   };
 }
+
+/** What `ExperimentResults` is resolved from. */
+type Results = Analysis & { readonly experimentId: string; readonly computedAt: Date };
 
 const byId = (id: string, services: ExperimentsServices) => (isUuid(id) ? services.byId.load(id.toLowerCase()) : null);
 
 export const resolvers: Resolvers = {
   ExperimentStatus: ENUMS.ExperimentStatus,
+  DecisionBasis: ENUMS.DecisionBasis,
+  MissingReason: ENUMS.MissingReason,
 
   Query: {
     experiment: (_: unknown, { id }: { id: string }, { services }: Context) => byId(id, services),
@@ -47,6 +63,11 @@ export const resolvers: Resolvers = {
   Mutation: {
     createExperiment: (_: unknown, { input }: { input: CreateExperimentInput }, { services, identity }: Context) =>
       services.experiments.create(identity, input),
+    updateExperiment: (_: unknown, { id, input }: { id: string; input: UpdateExperimentInput }, { services, identity }: Context) =>
+      services.life.update(identity, id, input),
+    startExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) => services.life.start(identity, id),
+    completeExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) => services.life.complete(identity, id),
+    cancelExperiment: (_: unknown, { id, reason }: { id: string; reason: string }, { services, identity }: Context) => services.life.cancel(identity, id, reason),
   },
 
   Flag: {
@@ -57,5 +78,25 @@ export const resolvers: Resolvers = {
   Experiment: {
     __resolveReference: ({ id }: { id: string }, { services }: Context) => byId(id, services),
     flag: ({ flagId }: Experiment) => ({ id: flagId }),
+    pValue: ({ results }: Experiment) => results?.analysis.pValue,
+    improvementPercent: ({ results }: Experiment) => results?.analysis.improvementPercent,
+    async results(experiment: Experiment, _: unknown, { services }: Context): Promise<Results | null> {
+      const results = await services.results.of(experiment);
+      return results && { ...results.analysis, experimentId: experiment.id, computedAt: results.computedAt };
+    },
+  },
+
+  ExperimentResults: {
+    disturbances: ({ experimentId }: Results, _: unknown, { services }: Context) => services.disturbancesOf.load(experimentId),
+  },
+
+  VariantResult: {
+    // The API promises numbers here; `vehicles` says when there was nothing to compute them from.
+    mean: ({ mean }: VariantSummary) => mean ?? 0,
+    standardDeviation: ({ standardDeviation }: VariantSummary) => standardDeviation ?? 0,
+  },
+
+  ExperimentDisturbance: {
+    by: ({ userId }: Disturbance) => (userId === null ? null : { __typename: 'User', id: userId }),
   },
 };

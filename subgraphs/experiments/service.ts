@@ -1,4 +1,4 @@
-/** The use cases of the experiments subgraph. */
+/** Finding and planning experiments; what becomes of them is in life.ts. */
 import { FleetFlagError } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { validateFlagKey } from '../../core/rules/validate-flag.ts';
@@ -7,7 +7,7 @@ import { appendAudit } from '../shared/audit-trail.ts';
 import type { Page } from '../shared/pagination.ts';
 import { experimentContent, readPlan, type CreateExperimentInput, type Experiment, type ExperimentStatus } from './experiment.ts';
 import { findFlagId } from './flag-ids.ts';
-import { countExperiments, findExperiments, findExperimentsOfFlags, insertDraft, searchExperiments, type ExperimentSearch } from './store.ts';
+import { countExperiments, findDisturbances, findExperiments, findExperimentsOfFlags, insertDraft, searchExperiments, type Disturbance, type ExperimentSearch } from './store.ts';
 
 export interface ExperimentFilter {
   /** Of any flag, archived or not. */
@@ -32,6 +32,11 @@ export class ExperimentService {
   /** All experiments of some flags, newest first. */
   ofFlags(flagIds: readonly string[]): Promise<Experiment[]> {
     return findExperimentsOfFlags(this.prisma, flagIds);
+  }
+
+  /** What disturbed some experiments, oldest first. */
+  disturbances(experimentIds: readonly string[]): Promise<Disturbance[]> {
+    return findDisturbances(this.prisma, experimentIds);
   }
 
   /** Newest first. The key of a flag that nobody has finds nothing; throws BAD_USER_INPUT for what can be no key. */

@@ -1,6 +1,7 @@
 /** The experiments subgraph's table. Rows go in and out as domain types. */
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
-import type { Experiment, ExperimentPlan, ExperimentStatus } from './experiment.ts';
+import type { ComputedResults, Experiment, ExperimentPlan, ExperimentStatus } from './experiment.ts';
+import type { Analysis, Variant } from './statistics/analyse.ts';
 
 export type Transaction = Prisma.TransactionClient;
 type Reader = PrismaClient | Transaction;
@@ -12,7 +13,33 @@ export interface ExperimentSearch {
   readonly status?: ExperimentStatus | null | undefined;
 }
 
+/** A change of a flag that moved vehicles between the arms of its running experiment. */
+export interface Disturbance {
+  readonly experimentId: string;
+  readonly at: Date;
+  /** The audit action. */
+  readonly action: string;
+  /** Null for an API key. */
+  readonly userId: string | null;
+}
+
+/** What happens to an experiment beside its plan. */
+export interface Progress {
+  readonly status: ExperimentStatus;
+  readonly startDate?: Date;
+  readonly endDate?: Date;
+  readonly treatmentShare?: number;
+  readonly cancelReason?: string;
+  readonly winnerVariant?: Variant | null;
+  readonly results?: ComputedResults;
+}
+
+/** The columns' bounds: NUMERIC(10,8) and NUMERIC(8,4). What is beyond them stands in full in `results`. */
+const P_VALUE_DECIMALS = 8;
+const MAX_IMPROVEMENT = 9_999.9999;
+
 function toExperiment(row: Prisma.ExperimentGetPayload<object>): Experiment {
+  const results = row.results as { analysis: Analysis; computedAt: string } | null;
   return {
     id: row.id,
     flagId: row.flagId,
@@ -24,6 +51,10 @@ function toExperiment(row: Prisma.ExperimentGetPayload<object>): Experiment {
     sampleSize: row.sampleSize,
     confidenceLevel: row.confidenceLevel.toNumber(),
     primaryMetric: row.primaryMetric,
+    treatmentShare: row.treatmentShare?.toNumber() ?? null,
+    winnerVariant: row.winnerVariant as Variant | null,
+    results: results === null ? null : { analysis: results.analysis, computedAt: new Date(results.computedAt) },
+    cancelReason: row.cancelReason,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
   };
@@ -33,6 +64,35 @@ const where = ({ flagId, status }: ExperimentSearch): Prisma.ExperimentWhereInpu
 
 export async function insertDraft(tx: Transaction, flagId: string, plan: ExperimentPlan): Promise<Experiment> {
   return toExperiment(await tx.experiment.create({ data: { ...plan, flagId, status: 'draft' } }));
+}
+
+/**
+ * Takes the row locks of the experiment and of its flag until the transaction ends: what people do with an experiment
+ * follows each other, and the flag stays as it is.
+ */
+export async function lockExperiment(tx: Transaction, id: string): Promise<Experiment | null> {
+  // The experiment not FOR UPDATE: a change of the flag, which holds the flag's lock, must be able to refer to it.
+  await tx.$queryRaw`
+    SELECT e.id FROM experiments e JOIN flags f ON f.id = e.flag_id WHERE e.id = ${id}::uuid FOR UPDATE OF f FOR NO KEY UPDATE OF e`;
+  const row = await tx.experiment.findUnique({ where: { id } });
+  return row === null ? null : toExperiment(row);
+}
+
+export async function savePlan(tx: Transaction, id: string, plan: ExperimentPlan): Promise<Experiment> {
+  return toExperiment(await tx.experiment.update({ where: { id }, data: plan }));
+}
+
+export async function saveProgress(tx: Transaction, id: string, { results, ...progress }: Progress): Promise<Experiment> {
+  return toExperiment(await tx.experiment.update({ where: { id }, data: { ...progress, ...(results && resultColumns(results)) } }));
+}
+
+function resultColumns({ analysis, computedAt }: ComputedResults): Prisma.ExperimentUpdateInput {
+  const { pValue, improvementPercent } = analysis;
+  return {
+    pValue: pValue?.toFixed(P_VALUE_DECIMALS) ?? null,
+    improvementPercent: improvementPercent === null ? null : Math.max(-MAX_IMPROVEMENT, Math.min(MAX_IMPROVEMENT, improvementPercent)).toFixed(4),
+    results: { analysis: analysis as unknown as Prisma.InputJsonObject, computedAt: computedAt.toISOString() },
+  };
 }
 
 /** In no particular order; what is not there is left out. */
@@ -58,4 +118,10 @@ export async function searchExperiments(db: Reader, search: ExperimentSearch, fi
 
 export function countExperiments(db: Reader, search: ExperimentSearch): Promise<number> {
   return db.experiment.count({ where: where(search) });
+}
+
+/** What disturbed some experiments, oldest first. Written by the flags subgraph. */
+export async function findDisturbances(db: Reader, experimentIds: readonly string[]): Promise<Disturbance[]> {
+  const rows = await db.experimentDisturbance.findMany({ where: { experimentId: { in: [...experimentIds] } }, orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] });
+  return rows.map(({ experimentId, action, userId, createdAt }) => ({ experimentId, action, userId, at: createdAt }));
 }

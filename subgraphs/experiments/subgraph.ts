@@ -3,7 +3,10 @@ import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { MetricsStore } from '../shared/metrics-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
+import { storedMeasurements } from './arm-sums.ts';
+import { ExperimentLife } from './life.ts';
 import { experimentLoaders, resolvers, type ExperimentsServices } from './resolvers.ts';
+import { ExperimentResults } from './results.ts';
 import { ExperimentService } from './service.ts';
 
 export interface ExperimentsOptions {
@@ -22,10 +25,12 @@ export interface StartedExperiments {
 /** Starts the subgraph. The stores belong to who opened them: `close` leaves them open. */
 export async function startExperiments({ prisma, metrics, logger }: ExperimentsOptions): Promise<StartedExperiments> {
   const experiments = new ExperimentService(prisma);
+  const results = new ExperimentResults(prisma, storedMeasurements(metrics));
+  const life = new ExperimentLife(prisma, results);
   const subgraph = await createSubgraph<ExperimentsServices>({
     name: 'experiments',
     resolvers,
-    services: () => ({ experiments, ...experimentLoaders(experiments) }),
+    services: () => ({ experiments, life, results, ...experimentLoaders(experiments) }),
     logger,
   });
   return {

@@ -19,6 +19,8 @@ export interface ChangeRequest {
   readonly before: JsonValue;
   readonly after: JsonValue;
   readonly proposed: JsonObject;
+  /** Whether it may disturb a running experiment. */
+  readonly force: boolean;
   readonly status: ChangeRequestStatus;
   readonly requestedById: string;
   readonly reviewedById: string | null;
@@ -38,6 +40,7 @@ function toChangeRequest(row: Row): ChangeRequest {
     before: row.beforeValue as JsonValue,
     after: row.afterValue as JsonValue,
     proposed: row.proposed as JsonObject,
+    force: row.force,
     status: row.status as ChangeRequestStatus,
     requestedById: row.requestedById,
     reviewedById: row.reviewedById,
@@ -52,9 +55,9 @@ const nullable = (value: JsonValue) => (value === null ? Prisma.DbNull : (value 
 /** Puts a change by for review: `edited` as it is to become, against `flag` as it is. */
 export async function insertChangeRequest(
   tx: Transaction,
-  request: { flag: Flag; edited: Flag; action: AuditAction; requestedById: string; before: JsonValue; after: JsonValue },
+  request: { flag: Flag; edited: Flag; action: AuditAction; force?: boolean; requestedById: string; before: JsonValue; after: JsonValue },
 ): Promise<ChangeRequest> {
-  const { flag, edited, action, requestedById, before, after } = request;
+  const { flag, edited, action, force = false, requestedById, before, after } = request;
   const row = await tx.changeRequest.create({
     data: {
       id: randomUUID(),
@@ -64,6 +67,7 @@ export async function insertChangeRequest(
       beforeValue: nullable(before),
       afterValue: nullable(after),
       proposed: flagContent(edited),
+      force,
       requestedById,
       createdAt: new Date(),
     },

@@ -17,6 +17,7 @@ import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './
 import { flagContent, withContent, type Flag } from './flag.ts';
 import { checkLimits } from './limits.ts';
 import { restamp, stamp } from './revision.ts';
+import { disturbedExperiment, noteDisturbance } from './running-experiment.ts';
 import { RolloutTransitions, isAboutRollout } from './rollout-transitions.ts';
 import type { Signer } from './signing.ts';
 import { insertFlag, lockFlag, saveFlag, type Transaction } from './store.ts';
@@ -29,6 +30,8 @@ export interface FlagEdit {
   /** The flag's revision that the caller has seen; a change that came between is a CONFLICT. */
   readonly expectedRevision?: number | null | undefined;
   readonly action: AuditAction;
+  /** Whether it may disturb a running experiment, which then notes it. */
+  readonly force?: boolean | null | undefined;
   /** The flag as it should become. Pure: what it changes is found by comparing. Throws what is refused. */
   readonly edit: (flag: Flag) => Flag;
   /** What the audit row and a reviewer are shown; by default the whole content before and after. */
@@ -56,6 +59,8 @@ export interface FlagChanges {
   /**
    * Changes a flag inside a transaction of the caller's, who holds its lock (`lockFlag`) and announces the change once
    * it is committed. Asks for no second person: that is for the caller to know.
+   *
+   * @throws CONFLICT where it would disturb a running experiment and is not forced
    */
   applyWithin(tx: Transaction, identity: CallerIdentity, before: Flag, edited: Flag, record: ChangeRecord): Promise<Flag>;
   /** Tells all instances that environments have changed. */
@@ -65,6 +70,7 @@ export interface FlagChanges {
 /** What the trail says of a change. */
 export interface ChangeRecord {
   readonly action: AuditAction;
+  readonly force?: boolean | undefined;
   readonly before: JsonValue;
   readonly after: JsonValue;
 }
@@ -107,24 +113,28 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
     void publish(TRAIL_APPENDED, '');
   };
 
-  const write = async (tx: Transaction, before: Flag, edited: Flag, by: string | null): Promise<Flag> => {
+  const write = async (tx: Transaction, before: Flag, edited: Flag, by: string | null, { action, force = false }: Pick<ChangeRecord, 'action' | 'force'>): Promise<Flag> => {
+    const disturbed = await disturbedExperiment(tx, before, edited, force);
+    if (disturbed !== null) await noteDisturbance(tx, disturbed, action, by);
     const after = await restamp(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
     await saveFlag(tx, before, after);
     await checkLimits(tx, before, after);
     return after;
   };
 
-  const applyWithin: FlagChanges['applyWithin'] = async (tx, identity, before, edited, record) => {
+  const applyWithin: FlagChanges['applyWithin'] = async (tx, identity, before, edited, { force, ...record }) => {
     const halts = await rollouts.halt(tx, before, edited);
-    const flag = await write(tx, before, edited, identity.caller.kind === 'user' ? identity.caller.userId : null);
+    const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+    const flag = await write(tx, before, edited, by, { action: record.action, force });
     await appendAudit(tx, identity, { ...record, flagId: flag.id });
     await rollouts.recordHalts(tx, identity, halts);
     return flag;
   };
 
   /** Puts the change by, with a row in the trail; the flag stays as it is. */
-  const request = async (tx: Transaction, identity: CallerIdentity, flag: Flag, edited: Flag, action: AuditAction, values: { before: JsonValue; after: JsonValue }): Promise<FlagChange> => {
-    const changeRequest = await insertChangeRequest(tx, { flag, edited, action, requestedById: personOf(identity), ...values });
+  const request = async (tx: Transaction, identity: CallerIdentity, flag: Flag, edited: Flag, { action, force = false, ...values }: ChangeRecord): Promise<FlagChange> => {
+    await disturbedExperiment(tx, flag, edited, force);
+    const changeRequest = await insertChangeRequest(tx, { flag, edited, action, force, requestedById: personOf(identity), ...values });
     const after = { changeRequest: changeRequest.id, action, proposed: values.after };
     await appendAudit(tx, identity, { action: 'REQUEST_CHANGE', flagId: flag.id, before: values.before, after });
     return { flag, applied: false, changeRequest };
@@ -146,7 +156,7 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
       return { flag, applied: true, changeRequest: null };
     },
 
-    async edit(identity, { flag: by, expectedRevision, action, edit, record }) {
+    async edit(identity, { flag: by, expectedRevision, action, force, edit, record }) {
       const environments: Environment[] = [];
       const change = await prisma.$transaction(async (tx): Promise<FlagChange> => {
         const before = 'key' in by && !FLAG_KEY_PATTERN.test(by.key) ? null : await lockFlag(tx, by);
@@ -156,10 +166,10 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
         const edited = edit(before);
         const content = flagContent(edited);
         if (isDeepStrictEqual(content, flagContent(before))) return { flag: before, applied: true, changeRequest: null };
-        const values = record?.(before, edited) ?? { before: flagContent(before), after: content };
-        if (needsSecondPerson(before, edited, action)) return request(tx, identity, before, edited, action, values);
+        const change = { action, force: force === true, ...(record?.(before, edited) ?? { before: flagContent(before), after: content }) };
+        if (needsSecondPerson(before, edited, action)) return request(tx, identity, before, edited, change);
 
-        const flag = await applyWithin(tx, identity, before, edited, { action, ...values });
+        const flag = await applyWithin(tx, identity, before, edited, change);
         environments.push(before.environment, flag.environment);
         return { flag, applied: true, changeRequest: null };
       }, TRANSACTION);
@@ -179,7 +189,7 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
         const edited = isAboutRollout(change) ? before : withContent(before, change.proposed, new Date());
         const halts = await rollouts.halt(tx, before, edited);
         if (isAboutRollout(change)) await rollouts.approve(tx, before, change, approvedBy);
-        const flag = edited === before ? before : await write(tx, before, edited, change.requestedById);
+        const flag = edited === before ? before : await write(tx, before, edited, change.requestedById, change);
         const decided = await decideChangeRequest(tx, change.id, { status: 'approved', reviewedById: approvedBy, comment });
         const decision = { changeRequest: change.id, action: change.action, requestedBy: change.requestedById, comment };
         await appendAudit(tx, identity, { action: 'APPROVE_CHANGE', flagId: flag.id, after: decision });

@@ -86,7 +86,7 @@ type RolloutStop = { id: string; reason?: string | null };
 /** What is reviewed is one of these. */
 type Decision = { id: string; comment?: string | null };
 
-type Change<Input = unknown> = { key: string; flagKey: string; id: string; input: Input; expectedRevision?: number | null; reason: string };
+type Change<Input = unknown> = { key: string; flagKey: string; id: string; input: Input; expectedRevision?: number | null; force?: boolean | null; reason: string };
 
 export const resolvers: Resolvers = {
   Environment: ENUMS.Environment,
@@ -127,20 +127,20 @@ export const resolvers: Resolvers = {
   Mutation: {
     createFlag: (_: unknown, { input }: Change<CreateFlagInput>, { services, identity }: Context) =>
       services.flags.createFlag(identity, input),
-    updateFlag: (_: unknown, { key, input, expectedRevision }: Change<UpdateFlagInput>, { services, identity }: Context) =>
-      services.flags.updateFlag(identity, key, input, expectedRevision),
+    updateFlag: (_: unknown, { key, input, expectedRevision, force }: Change<UpdateFlagInput>, { services, identity }: Context) =>
+      services.flags.updateFlag(identity, key, input, expectedRevision, force),
     enableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
       services.flags.setEnabled(identity, key, true, expectedRevision),
     disableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
       services.flags.setEnabled(identity, key, false, expectedRevision),
-    archiveFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
-      services.flags.archiveFlag(identity, key, expectedRevision),
-    createRule: (_: unknown, { flagKey, input, expectedRevision }: Change<RuleInput>, { services, identity }: Context) =>
-      services.flags.createRule(identity, flagKey, input, expectedRevision),
-    updateRule: (_: unknown, { id, input, expectedRevision }: Change<UpdateRuleInput>, { services, identity }: Context) =>
-      services.flags.updateRule(identity, ruleId(id), input, expectedRevision),
-    deleteRule: (_: unknown, { id, expectedRevision }: Change, { services, identity }: Context) =>
-      services.flags.deleteRule(identity, ruleId(id), expectedRevision),
+    archiveFlag: (_: unknown, { key, expectedRevision, force }: Change, { services, identity }: Context) =>
+      services.flags.archiveFlag(identity, key, expectedRevision, force),
+    createRule: (_: unknown, { flagKey, input, expectedRevision, force }: Change<RuleInput>, { services, identity }: Context) =>
+      services.flags.createRule(identity, flagKey, input, expectedRevision, force),
+    updateRule: (_: unknown, { id, input, expectedRevision, force }: Change<UpdateRuleInput>, { services, identity }: Context) =>
+      services.flags.updateRule(identity, ruleId(id), input, expectedRevision, force),
+    deleteRule: (_: unknown, { id, expectedRevision, force }: Change, { services, identity }: Context) =>
+      services.flags.deleteRule(identity, ruleId(id), expectedRevision, force),
     killSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
       services.flags.killSwitch(identity, flagKey, reason),
     releaseKillSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>

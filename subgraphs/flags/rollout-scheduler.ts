@@ -10,7 +10,8 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
-import { obstacleTo } from './rollout-obstacle.ts';
+import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
+import { findRunningExperiment, pausedBy } from './running-experiment.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { dueRollouts, findRollout, nextDueAfter, percentageOf, remainingSteps, type Rollout, type RolloutStep } from './rollout.ts';
 import { lockFlag, type Transaction } from './store.ts';
@@ -30,6 +31,12 @@ function raised(flag: Flag, rule: Rule, percentage: number): Flag {
   const conditions = { ...(rule.conditions as JsonObject), rollout_percentage: percentage };
   const after: Rule = { ...rule, conditions, updatedAt: new Date() };
   return { ...flag, rules: flag.rules.map((other) => (other === rule ? after : other)) };
+}
+
+/** Raising the percentage would move vehicles between the arms of an experiment that was started meanwhile. */
+async function experimentObstacle(tx: Transaction, flag: Flag): Promise<Obstacle | null> {
+  const experiment = await findRunningExperiment(tx, flag.id);
+  return experiment === null ? null : { status: 'paused', reason: pausedBy(experiment) };
 }
 
 export class RolloutScheduler {
@@ -108,7 +115,7 @@ export class RolloutScheduler {
       const now = await this.transitions.clock(tx);
       if (step === undefined || step.dueAt > now) return false;
 
-      const obstacle = obstacleTo(rollout, flag);
+      const obstacle = obstacleTo(rollout, flag) ?? (await experimentObstacle(tx, flag));
       if (obstacle !== null) {
         await this.transitions.stop(tx, rollout, obstacle);
         await this.transitions.recordHalts(tx, inNameOf(rollout), [{ rollout, ...obstacle }]);

@@ -13,6 +13,7 @@ import { isUuid } from '../shared/pagination.ts';
 import { TRANSACTION, checkCurrent, personOf } from './change.ts';
 import { decideChangeRequest, insertChangeRequest, lockChangeRequest, type ChangeRequest } from './change-request.ts';
 import type { Flag, Rule } from './flag.ts';
+import { checkNoRunningExperiment } from './running-experiment.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { ACTIVE, activeRollouts, findRollout, insertRollout, percentageOf, rolloutContent, rolloutsOfRules, updateRollout, type Rollout } from './rollout.ts';
 import { lockFlag, type Transaction } from './store.ts';
@@ -60,7 +61,7 @@ export class RolloutService {
 
   /**
    * @throws BAD_USER_INPUT at the path of the fault, LIMIT_EXCEEDED, NOT_FOUND; CONFLICT when the flag has changed since
-   *   `expectedRevision`, is archived or killed, or the rule has an active rollout; FORBIDDEN to who is no person
+   *   `expectedRevision`, is archived or killed or has a running experiment, or the rule has an active rollout; FORBIDDEN to who is no person
    */
   async schedule(identity: CallerIdentity, flagKey: string, ruleId: string, steps: readonly RolloutStepInput[], expectedRevision?: number | null): Promise<ScheduledRollout> {
     const scheduledById = personOf(identity);
@@ -68,6 +69,7 @@ export class RolloutService {
       const { flag, rule } = await this.#lockRule(tx, flagKey, ruleId);
       checkCurrent(flag, expectedRevision);
       checkNotKilled(flag);
+      await checkNoRunningExperiment(tx, flag);
       if ((await activeRollouts(tx, flag.id)).some((other) => other.ruleId === rule.id)) throw conflict('The rule has a rollout already; cancel it first.', flag);
 
       const now = await this.transitions.clock(tx);
@@ -116,7 +118,7 @@ export class RolloutService {
    * Lets a paused rollout go on: a step that was due meanwhile is due at once, and the steps after it keep their
    * distances. Of an ASIL-D flag it asks for a second person's approval, and the rollout stays paused until then.
    *
-   * @throws CONFLICT while the flag is killed, for one that is not paused, or waits for approval already
+   * @throws CONFLICT while the flag is killed or has a running experiment, for one that is not paused, or waits for approval already
    */
   async resume(identity: CallerIdentity, id: string): Promise<Rollout> {
     personOf(identity);
@@ -125,6 +127,7 @@ export class RolloutService {
       if (rollout.status !== 'paused') throw conflict(`The rollout is ${statusOf(rollout)}.`, flag);
       checkCurrent(flag, null);
       checkNotKilled(flag);
+      await checkNoRunningExperiment(tx, flag);
       if (needsSecondPerson(flag, flag, 'RESUME_ROLLOUT')) {
         if (request?.status === 'pending') throw conflict('The rollout waits for approval to be resumed already.', flag);
         return (await this.#request(tx, identity, flag, rollout, 'RESUME_ROLLOUT')).rollout;

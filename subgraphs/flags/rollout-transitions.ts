@@ -10,6 +10,7 @@ import type { ChangeRequest } from './change-request.ts';
 import type { Clock } from './database-clock.ts';
 import type { Flag } from './flag.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
+import { checkNoRunningExperiment } from './running-experiment.ts';
 import { activeRollouts, findRollout, remainingSteps, updateRollout, type Rollout, type RolloutStep } from './rollout.ts';
 import { lockFlag, type Transaction } from './store.ts';
 
@@ -73,12 +74,13 @@ export class RolloutTransitions {
   /**
    * Does what an approved request asks for.
    *
-   * @throws CONFLICT when the rollout has ended, its flag is killed, or its times do not fit any more
+   * @throws CONFLICT when the rollout has ended, its flag is killed or has a running experiment, or its times do not fit any more
    */
   async approve(tx: Transaction, flag: Flag, request: ChangeRequest, approvedById: string): Promise<Rollout> {
     const rollout = await findRollout(tx, { changeRequestId: request.id });
     const expected = request.action === 'RESUME_ROLLOUT' ? 'paused' : 'waiting_for_approval';
     if (rollout?.status !== expected) throw noLonger(rollout, flag);
+    await checkNoRunningExperiment(tx, flag);
     const obstacle = obstacleTo({ ...rollout, approvedById }, flag);
     if (obstacle !== null) throw new FleetFlagError('CONFLICT', `The rollout cannot go on: ${obstacle.reason}.`, { currentRevision: flag.revision });
     if (expected === 'paused') return this.resume(tx, rollout, approvedById);

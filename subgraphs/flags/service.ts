@@ -50,6 +50,8 @@ const KILL_SWITCH_PRIORITY = 1_000_000;
 const MAX_REASON = 1_000;
 
 type Revision = number | null | undefined;
+/** Whether a change may disturb the flag's running experiment. */
+type Force = boolean | null | undefined;
 
 export class FlagService {
   constructor(
@@ -109,7 +111,7 @@ export class FlagService {
     }
   }
 
-  async updateFlag(identity: CallerIdentity, key: string, input: UpdateFlagInput, expectedRevision: Revision): Promise<FlagChange> {
+  async updateFlag(identity: CallerIdentity, key: string, input: UpdateFlagInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
     for (const field of ['name', 'defaultValue', 'safetyLevel', 'environment'] as const) {
       // null is a value of a json flag; for the others there is nothing that it could mean.
       if (input[field] === null && field !== 'defaultValue') throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
@@ -119,6 +121,7 @@ export class FlagService {
     return this.changes.edit(identity, {
       flag: { key },
       expectedRevision,
+      force,
       action: 'UPDATE_FLAG',
       edit: (flag) => {
         if (input.defaultValue !== undefined) checkFlagValue(flag.type, input.defaultValue, 'input.defaultValue');
@@ -139,30 +142,33 @@ export class FlagService {
     return this.changes.edit(identity, { flag: { key }, expectedRevision, action, edit: (flag) => ({ ...flag, enabled }) });
   }
 
-  async archiveFlag(identity: CallerIdentity, key: string, expectedRevision: Revision): Promise<FlagChange> {
+  async archiveFlag(identity: CallerIdentity, key: string, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { key },
       expectedRevision,
+      force,
       action: 'ARCHIVE_FLAG',
       edit: (flag) => ({ ...flag, enabled: false, archivedAt: new Date() }),
     });
   }
 
-  async createRule(identity: CallerIdentity, flagKey: string, input: RuleInput, expectedRevision: Revision): Promise<FlagChange> {
+  async createRule(identity: CallerIdentity, flagKey: string, input: RuleInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
     const id = randomUUID();
     return this.changes.edit(identity, {
       flag: { key: flagKey },
       expectedRevision,
+      force,
       action: 'CREATE_RULE',
       edit: (flag) => withRule(flag, newRule(id, input, flag.type)),
       record: (_before, after) => ({ before: null, after: contentOf(after, id) }),
     });
   }
 
-  async updateRule(identity: CallerIdentity, id: string, input: UpdateRuleInput, expectedRevision: Revision): Promise<FlagChange> {
+  async updateRule(identity: CallerIdentity, id: string, input: UpdateRuleInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { ruleId: id },
       expectedRevision,
+      force,
       action: 'UPDATE_RULE',
       edit: (flag) => {
         const rule = ruleOf(flag, id);
@@ -177,10 +183,11 @@ export class FlagService {
     });
   }
 
-  async deleteRule(identity: CallerIdentity, id: string, expectedRevision: Revision): Promise<FlagChange> {
+  async deleteRule(identity: CallerIdentity, id: string, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { ruleId: id },
       expectedRevision,
+      force,
       action: 'DELETE_RULE',
       edit: (flag) => {
         // Of two that delete it at once the second finds it gone only here, past the lock.

@@ -16,5 +16,15 @@ export const ENUMS = {
   RolloutStatus: { WAITING_FOR_APPROVAL: 'waiting_for_approval', RUNNING: 'running', PAUSED: 'paused', COMPLETED: 'completed', CANCELLED: 'cancelled' },
   OperationType: { QUERY: 'query', MUTATION: 'mutation', SUBSCRIPTION: 'subscription' },
   VehicleStatus: { ONLINE: 'online', OFFLINE: 'offline', MAINTENANCE: 'maintenance' },
+  DecisionBasis: { SEQUENTIAL: 'sequential', FIXED_HORIZON: 'fixed-horizon' },
+  MissingReason: {
+    TOO_FEW_VEHICLES: 'too-few-vehicles',
+    NO_VARIANCE: 'no-variance',
+    NOT_FINITE: 'not-finite',
+    CONTROL_MEAN_NEAR_ZERO: 'control-mean-near-zero',
+    TOO_EARLY: 'too-early',
+    NO_HISTORY: 'no-history',
+    HISTORY_IS_CONSTANT: 'history-is-constant',
+  },
   ExperimentStatus: { DRAFT: 'draft', RUNNING: 'running', COMPLETED: 'completed', CANCELLED: 'cancelled' },
 } as const;

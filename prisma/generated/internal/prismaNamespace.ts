@@ -404,6 +404,7 @@ export const ModelName = {
   AuditChain: 'AuditChain',
   Vehicle: 'Vehicle',
   Experiment: 'Experiment',
+  ExperimentDisturbance: 'ExperimentDisturbance',
   ApiKey: 'ApiKey',
   PersistedOperation: 'PersistedOperation',
   Environment: 'Environment',
@@ -426,7 +427,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "experiment" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -945,6 +946,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.ExperimentCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.ExperimentCountAggregateOutputType> | number
+        }
+      }
+    }
+    ExperimentDisturbance: {
+      payload: Prisma.$ExperimentDisturbancePayload<ExtArgs>
+      fields: Prisma.ExperimentDisturbanceFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ExperimentDisturbanceFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ExperimentDisturbanceFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload>
+        }
+        findFirst: {
+          args: Prisma.ExperimentDisturbanceFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ExperimentDisturbanceFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload>
+        }
+        findMany: {
+          args: Prisma.ExperimentDisturbanceFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload>[]
+        }
+        create: {
+          args: Prisma.ExperimentDisturbanceCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload>
+        }
+        createMany: {
+          args: Prisma.ExperimentDisturbanceCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ExperimentDisturbanceCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload>[]
+        }
+        delete: {
+          args: Prisma.ExperimentDisturbanceDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload>
+        }
+        update: {
+          args: Prisma.ExperimentDisturbanceUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload>
+        }
+        deleteMany: {
+          args: Prisma.ExperimentDisturbanceDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ExperimentDisturbanceUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ExperimentDisturbanceUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload>[]
+        }
+        upsert: {
+          args: Prisma.ExperimentDisturbanceUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentDisturbancePayload>
+        }
+        aggregate: {
+          args: Prisma.ExperimentDisturbanceAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateExperimentDisturbance>
+        }
+        groupBy: {
+          args: Prisma.ExperimentDisturbanceGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentDisturbanceGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ExperimentDisturbanceCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentDisturbanceCountAggregateOutputType> | number
         }
       }
     }
@@ -1629,10 +1704,24 @@ export const ExperimentScalarFieldEnum = {
   pValue: 'pValue',
   improvementPercent: 'improvementPercent',
   createdAt: 'createdAt',
-  updatedAt: 'updatedAt'
+  updatedAt: 'updatedAt',
+  treatmentShare: 'treatmentShare',
+  results: 'results',
+  cancelReason: 'cancelReason'
 } as const
 
 export type ExperimentScalarFieldEnum = (typeof ExperimentScalarFieldEnum)[keyof typeof ExperimentScalarFieldEnum]
+
+
+export const ExperimentDisturbanceScalarFieldEnum = {
+  id: 'id',
+  experimentId: 'experimentId',
+  action: 'action',
+  userId: 'userId',
+  createdAt: 'createdAt'
+} as const
+
+export type ExperimentDisturbanceScalarFieldEnum = (typeof ExperimentDisturbanceScalarFieldEnum)[keyof typeof ExperimentDisturbanceScalarFieldEnum]
 
 
 export const ApiKeyScalarFieldEnum = {
@@ -1701,7 +1790,8 @@ export const ChangeRequestScalarFieldEnum = {
   comment: 'comment',
   reviewedAt: 'reviewedAt',
   createdAt: 'createdAt',
-  updatedAt: 'updatedAt'
+  updatedAt: 'updatedAt',
+  force: 'force'
 } as const
 
 export type ChangeRequestScalarFieldEnum = (typeof ChangeRequestScalarFieldEnum)[keyof typeof ChangeRequestScalarFieldEnum]
@@ -2054,6 +2144,7 @@ export type GlobalOmitConfig = {
   auditChain?: Prisma.AuditChainOmit
   vehicle?: Prisma.VehicleOmit
   experiment?: Prisma.ExperimentOmit
+  experimentDisturbance?: Prisma.ExperimentDisturbanceOmit
   apiKey?: Prisma.ApiKeyOmit
   persistedOperation?: Prisma.PersistedOperationOmit
   environment?: Prisma.EnvironmentOmit

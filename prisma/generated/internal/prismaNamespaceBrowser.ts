@@ -58,6 +58,7 @@ export const ModelName = {
   AuditChain: 'AuditChain',
   Vehicle: 'Vehicle',
   Experiment: 'Experiment',
+  ExperimentDisturbance: 'ExperimentDisturbance',
   ApiKey: 'ApiKey',
   PersistedOperation: 'PersistedOperation',
   Environment: 'Environment',
@@ -207,10 +208,24 @@ export const ExperimentScalarFieldEnum = {
   pValue: 'pValue',
   improvementPercent: 'improvementPercent',
   createdAt: 'createdAt',
-  updatedAt: 'updatedAt'
+  updatedAt: 'updatedAt',
+  treatmentShare: 'treatmentShare',
+  results: 'results',
+  cancelReason: 'cancelReason'
 } as const
 
 export type ExperimentScalarFieldEnum = (typeof ExperimentScalarFieldEnum)[keyof typeof ExperimentScalarFieldEnum]
+
+
+export const ExperimentDisturbanceScalarFieldEnum = {
+  id: 'id',
+  experimentId: 'experimentId',
+  action: 'action',
+  userId: 'userId',
+  createdAt: 'createdAt'
+} as const
+
+export type ExperimentDisturbanceScalarFieldEnum = (typeof ExperimentDisturbanceScalarFieldEnum)[keyof typeof ExperimentDisturbanceScalarFieldEnum]
 
 
 export const ApiKeyScalarFieldEnum = {
@@ -279,7 +294,8 @@ export const ChangeRequestScalarFieldEnum = {
   comment: 'comment',
   reviewedAt: 'reviewedAt',
   createdAt: 'createdAt',
-  updatedAt: 'updatedAt'
+  updatedAt: 'updatedAt',
+  force: 'force'
 } as const
 
 export type ChangeRequestScalarFieldEnum = (typeof ChangeRequestScalarFieldEnum)[keyof typeof ChangeRequestScalarFieldEnum]

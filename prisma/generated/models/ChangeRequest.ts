@@ -46,6 +46,7 @@ export type ChangeRequestMinAggregateOutputType = {
   reviewedAt: Date | null
   createdAt: Date | null
   updatedAt: Date | null
+  force: boolean | null
 }
 
 export type ChangeRequestMaxAggregateOutputType = {
@@ -60,6 +61,7 @@ export type ChangeRequestMaxAggregateOutputType = {
   reviewedAt: Date | null
   createdAt: Date | null
   updatedAt: Date | null
+  force: boolean | null
 }
 
 export type ChangeRequestCountAggregateOutputType = {
@@ -77,6 +79,7 @@ export type ChangeRequestCountAggregateOutputType = {
   reviewedAt: number
   createdAt: number
   updatedAt: number
+  force: number
   _all: number
 }
 
@@ -101,6 +104,7 @@ export type ChangeRequestMinAggregateInputType = {
   reviewedAt?: true
   createdAt?: true
   updatedAt?: true
+  force?: true
 }
 
 export type ChangeRequestMaxAggregateInputType = {
@@ -115,6 +119,7 @@ export type ChangeRequestMaxAggregateInputType = {
   reviewedAt?: true
   createdAt?: true
   updatedAt?: true
+  force?: true
 }
 
 export type ChangeRequestCountAggregateInputType = {
@@ -132,6 +137,7 @@ export type ChangeRequestCountAggregateInputType = {
   reviewedAt?: true
   createdAt?: true
   updatedAt?: true
+  force?: true
   _all?: true
 }
 
@@ -236,6 +242,7 @@ export type ChangeRequestGroupByOutputType = {
   reviewedAt: Date | null
   createdAt: Date
   updatedAt: Date
+  force: boolean
   _count: ChangeRequestCountAggregateOutputType | null
   _avg: ChangeRequestAvgAggregateOutputType | null
   _sum: ChangeRequestSumAggregateOutputType | null
@@ -276,6 +283,7 @@ export type ChangeRequestWhereInput = {
   reviewedAt?: Prisma.DateTimeNullableFilter<"ChangeRequest"> | Date | string | null
   createdAt?: Prisma.DateTimeFilter<"ChangeRequest"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"ChangeRequest"> | Date | string
+  force?: Prisma.BoolFilter<"ChangeRequest"> | boolean
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   requestedBy?: Prisma.XOR<Prisma.UserScalarRelationFilter, Prisma.UserWhereInput>
   reviewedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
@@ -297,6 +305,7 @@ export type ChangeRequestOrderByWithRelationInput = {
   reviewedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  force?: Prisma.SortOrder
   flag?: Prisma.FlagOrderByWithRelationInput
   requestedBy?: Prisma.UserOrderByWithRelationInput
   reviewedBy?: Prisma.UserOrderByWithRelationInput
@@ -321,6 +330,7 @@ export type ChangeRequestWhereUniqueInput = Prisma.AtLeast<{
   reviewedAt?: Prisma.DateTimeNullableFilter<"ChangeRequest"> | Date | string | null
   createdAt?: Prisma.DateTimeFilter<"ChangeRequest"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"ChangeRequest"> | Date | string
+  force?: Prisma.BoolFilter<"ChangeRequest"> | boolean
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   requestedBy?: Prisma.XOR<Prisma.UserScalarRelationFilter, Prisma.UserWhereInput>
   reviewedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
@@ -342,6 +352,7 @@ export type ChangeRequestOrderByWithAggregationInput = {
   reviewedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  force?: Prisma.SortOrder
   _count?: Prisma.ChangeRequestCountOrderByAggregateInput
   _avg?: Prisma.ChangeRequestAvgOrderByAggregateInput
   _max?: Prisma.ChangeRequestMaxOrderByAggregateInput
@@ -367,6 +378,7 @@ export type ChangeRequestScalarWhereWithAggregatesInput = {
   reviewedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"ChangeRequest"> | Date | string | null
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"ChangeRequest"> | Date | string
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"ChangeRequest"> | Date | string
+  force?: Prisma.BoolWithAggregatesFilter<"ChangeRequest"> | boolean
 }
 
 export type ChangeRequestCreateInput = {
@@ -381,6 +393,7 @@ export type ChangeRequestCreateInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
@@ -402,6 +415,7 @@ export type ChangeRequestUncheckedCreateInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -417,6 +431,7 @@ export type ChangeRequestUpdateInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
@@ -438,6 +453,7 @@ export type ChangeRequestUncheckedUpdateInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -456,6 +472,7 @@ export type ChangeRequestCreateManyInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
 }
 
 export type ChangeRequestUpdateManyMutationInput = {
@@ -470,6 +487,7 @@ export type ChangeRequestUpdateManyMutationInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type ChangeRequestUncheckedUpdateManyInput = {
@@ -487,6 +505,7 @@ export type ChangeRequestUncheckedUpdateManyInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type ChangeRequestListRelationFilter = {
@@ -514,6 +533,7 @@ export type ChangeRequestCountOrderByAggregateInput = {
   reviewedAt?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  force?: Prisma.SortOrder
 }
 
 export type ChangeRequestAvgOrderByAggregateInput = {
@@ -532,6 +552,7 @@ export type ChangeRequestMaxOrderByAggregateInput = {
   reviewedAt?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  force?: Prisma.SortOrder
 }
 
 export type ChangeRequestMinOrderByAggregateInput = {
@@ -546,6 +567,7 @@ export type ChangeRequestMinOrderByAggregateInput = {
   reviewedAt?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  force?: Prisma.SortOrder
 }
 
 export type ChangeRequestSumOrderByAggregateInput = {
@@ -711,6 +733,7 @@ export type ChangeRequestCreateWithoutRequestedByInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
@@ -730,6 +753,7 @@ export type ChangeRequestUncheckedCreateWithoutRequestedByInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -755,6 +779,7 @@ export type ChangeRequestCreateWithoutReviewedByInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
@@ -774,6 +799,7 @@ export type ChangeRequestUncheckedCreateWithoutReviewedByInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -821,6 +847,7 @@ export type ChangeRequestScalarWhereInput = {
   reviewedAt?: Prisma.DateTimeNullableFilter<"ChangeRequest"> | Date | string | null
   createdAt?: Prisma.DateTimeFilter<"ChangeRequest"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"ChangeRequest"> | Date | string
+  force?: Prisma.BoolFilter<"ChangeRequest"> | boolean
 }
 
 export type ChangeRequestUpsertWithWhereUniqueWithoutReviewedByInput = {
@@ -851,6 +878,7 @@ export type ChangeRequestCreateWithoutFlagInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
@@ -870,6 +898,7 @@ export type ChangeRequestUncheckedCreateWithoutFlagInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -911,6 +940,7 @@ export type ChangeRequestCreateWithoutRolloutsInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
@@ -931,6 +961,7 @@ export type ChangeRequestUncheckedCreateWithoutRolloutsInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
 }
 
 export type ChangeRequestCreateOrConnectWithoutRolloutsInput = {
@@ -961,6 +992,7 @@ export type ChangeRequestUpdateWithoutRolloutsInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
@@ -981,6 +1013,7 @@ export type ChangeRequestUncheckedUpdateWithoutRolloutsInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type ChangeRequestCreateManyRequestedByInput = {
@@ -997,6 +1030,7 @@ export type ChangeRequestCreateManyRequestedByInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
 }
 
 export type ChangeRequestCreateManyReviewedByInput = {
@@ -1013,6 +1047,7 @@ export type ChangeRequestCreateManyReviewedByInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
 }
 
 export type ChangeRequestUpdateWithoutRequestedByInput = {
@@ -1027,6 +1062,7 @@ export type ChangeRequestUpdateWithoutRequestedByInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
@@ -1046,6 +1082,7 @@ export type ChangeRequestUncheckedUpdateWithoutRequestedByInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -1063,6 +1100,7 @@ export type ChangeRequestUncheckedUpdateManyWithoutRequestedByInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type ChangeRequestUpdateWithoutReviewedByInput = {
@@ -1077,6 +1115,7 @@ export type ChangeRequestUpdateWithoutReviewedByInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
@@ -1096,6 +1135,7 @@ export type ChangeRequestUncheckedUpdateWithoutReviewedByInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -1113,6 +1153,7 @@ export type ChangeRequestUncheckedUpdateManyWithoutReviewedByInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type ChangeRequestCreateManyFlagInput = {
@@ -1129,6 +1170,7 @@ export type ChangeRequestCreateManyFlagInput = {
   reviewedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  force?: boolean
 }
 
 export type ChangeRequestUpdateWithoutFlagInput = {
@@ -1143,6 +1185,7 @@ export type ChangeRequestUpdateWithoutFlagInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
@@ -1162,6 +1205,7 @@ export type ChangeRequestUncheckedUpdateWithoutFlagInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -1179,6 +1223,7 @@ export type ChangeRequestUncheckedUpdateManyWithoutFlagInput = {
   reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 
@@ -1227,6 +1272,7 @@ export type ChangeRequestSelect<ExtArgs extends runtime.Types.Extensions.Interna
   reviewedAt?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  force?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   requestedBy?: boolean | Prisma.UserDefaultArgs<ExtArgs>
   reviewedBy?: boolean | Prisma.ChangeRequest$reviewedByArgs<ExtArgs>
@@ -1249,6 +1295,7 @@ export type ChangeRequestSelectCreateManyAndReturn<ExtArgs extends runtime.Types
   reviewedAt?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  force?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   requestedBy?: boolean | Prisma.UserDefaultArgs<ExtArgs>
   reviewedBy?: boolean | Prisma.ChangeRequest$reviewedByArgs<ExtArgs>
@@ -1269,6 +1316,7 @@ export type ChangeRequestSelectUpdateManyAndReturn<ExtArgs extends runtime.Types
   reviewedAt?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  force?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   requestedBy?: boolean | Prisma.UserDefaultArgs<ExtArgs>
   reviewedBy?: boolean | Prisma.ChangeRequest$reviewedByArgs<ExtArgs>
@@ -1289,9 +1337,10 @@ export type ChangeRequestSelectScalar = {
   reviewedAt?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  force?: boolean
 }
 
-export type ChangeRequestOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "flagId" | "action" | "flagRevision" | "beforeValue" | "afterValue" | "proposed" | "status" | "requestedById" | "reviewedById" | "comment" | "reviewedAt" | "createdAt" | "updatedAt", ExtArgs["result"]["changeRequest"]>
+export type ChangeRequestOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "flagId" | "action" | "flagRevision" | "beforeValue" | "afterValue" | "proposed" | "status" | "requestedById" | "reviewedById" | "comment" | "reviewedAt" | "createdAt" | "updatedAt" | "force", ExtArgs["result"]["changeRequest"]>
 export type ChangeRequestInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   requestedBy?: boolean | Prisma.UserDefaultArgs<ExtArgs>
@@ -1336,6 +1385,7 @@ export type $ChangeRequestPayload<ExtArgs extends runtime.Types.Extensions.Inter
     reviewedAt: Date | null
     createdAt: Date
     updatedAt: Date
+    force: boolean
   }, ExtArgs["result"]["changeRequest"]>
   composites: {}
 }
@@ -1777,6 +1827,7 @@ export interface ChangeRequestFieldRefs {
   readonly reviewedAt: Prisma.FieldRef<"ChangeRequest", 'DateTime'>
   readonly createdAt: Prisma.FieldRef<"ChangeRequest", 'DateTime'>
   readonly updatedAt: Prisma.FieldRef<"ChangeRequest", 'DateTime'>
+  readonly force: Prisma.FieldRef<"ChangeRequest", 'Boolean'>
 }
     
 

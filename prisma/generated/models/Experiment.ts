@@ -14,7 +14,7 @@ import type * as Prisma from "../internal/prismaNamespace.ts"
 
 /**
  * Model Experiment
- * 
+ * At most one of a flag is running: idx_experiments_running_flag.
  */
 export type ExperimentModel = runtime.Types.Result.DefaultSelection<Prisma.$ExperimentPayload>
 
@@ -31,6 +31,7 @@ export type ExperimentAvgAggregateOutputType = {
   confidenceLevel: runtime.Decimal | null
   pValue: runtime.Decimal | null
   improvementPercent: runtime.Decimal | null
+  treatmentShare: runtime.Decimal | null
 }
 
 export type ExperimentSumAggregateOutputType = {
@@ -38,6 +39,7 @@ export type ExperimentSumAggregateOutputType = {
   confidenceLevel: runtime.Decimal | null
   pValue: runtime.Decimal | null
   improvementPercent: runtime.Decimal | null
+  treatmentShare: runtime.Decimal | null
 }
 
 export type ExperimentMinAggregateOutputType = {
@@ -56,6 +58,8 @@ export type ExperimentMinAggregateOutputType = {
   improvementPercent: runtime.Decimal | null
   createdAt: Date | null
   updatedAt: Date | null
+  treatmentShare: runtime.Decimal | null
+  cancelReason: string | null
 }
 
 export type ExperimentMaxAggregateOutputType = {
@@ -74,6 +78,8 @@ export type ExperimentMaxAggregateOutputType = {
   improvementPercent: runtime.Decimal | null
   createdAt: Date | null
   updatedAt: Date | null
+  treatmentShare: runtime.Decimal | null
+  cancelReason: string | null
 }
 
 export type ExperimentCountAggregateOutputType = {
@@ -92,6 +98,9 @@ export type ExperimentCountAggregateOutputType = {
   improvementPercent: number
   createdAt: number
   updatedAt: number
+  treatmentShare: number
+  results: number
+  cancelReason: number
   _all: number
 }
 
@@ -101,6 +110,7 @@ export type ExperimentAvgAggregateInputType = {
   confidenceLevel?: true
   pValue?: true
   improvementPercent?: true
+  treatmentShare?: true
 }
 
 export type ExperimentSumAggregateInputType = {
@@ -108,6 +118,7 @@ export type ExperimentSumAggregateInputType = {
   confidenceLevel?: true
   pValue?: true
   improvementPercent?: true
+  treatmentShare?: true
 }
 
 export type ExperimentMinAggregateInputType = {
@@ -126,6 +137,8 @@ export type ExperimentMinAggregateInputType = {
   improvementPercent?: true
   createdAt?: true
   updatedAt?: true
+  treatmentShare?: true
+  cancelReason?: true
 }
 
 export type ExperimentMaxAggregateInputType = {
@@ -144,6 +157,8 @@ export type ExperimentMaxAggregateInputType = {
   improvementPercent?: true
   createdAt?: true
   updatedAt?: true
+  treatmentShare?: true
+  cancelReason?: true
 }
 
 export type ExperimentCountAggregateInputType = {
@@ -162,6 +177,9 @@ export type ExperimentCountAggregateInputType = {
   improvementPercent?: true
   createdAt?: true
   updatedAt?: true
+  treatmentShare?: true
+  results?: true
+  cancelReason?: true
   _all?: true
 }
 
@@ -267,6 +285,9 @@ export type ExperimentGroupByOutputType = {
   improvementPercent: runtime.Decimal | null
   createdAt: Date
   updatedAt: Date
+  treatmentShare: runtime.Decimal | null
+  results: runtime.JsonValue | null
+  cancelReason: string | null
   _count: ExperimentCountAggregateOutputType | null
   _avg: ExperimentAvgAggregateOutputType | null
   _sum: ExperimentSumAggregateOutputType | null
@@ -308,7 +329,11 @@ export type ExperimentWhereInput = {
   improvementPercent?: Prisma.DecimalNullableFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFilter<"Experiment"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"Experiment"> | Date | string
+  treatmentShare?: Prisma.DecimalNullableFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.JsonNullableFilter<"Experiment">
+  cancelReason?: Prisma.StringNullableFilter<"Experiment"> | string | null
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
+  disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
 }
 
 export type ExperimentOrderByWithRelationInput = {
@@ -327,7 +352,11 @@ export type ExperimentOrderByWithRelationInput = {
   improvementPercent?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  treatmentShare?: Prisma.SortOrderInput | Prisma.SortOrder
+  results?: Prisma.SortOrderInput | Prisma.SortOrder
+  cancelReason?: Prisma.SortOrderInput | Prisma.SortOrder
   flag?: Prisma.FlagOrderByWithRelationInput
+  disturbances?: Prisma.ExperimentDisturbanceOrderByRelationAggregateInput
 }
 
 export type ExperimentWhereUniqueInput = Prisma.AtLeast<{
@@ -349,7 +378,11 @@ export type ExperimentWhereUniqueInput = Prisma.AtLeast<{
   improvementPercent?: Prisma.DecimalNullableFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFilter<"Experiment"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"Experiment"> | Date | string
+  treatmentShare?: Prisma.DecimalNullableFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.JsonNullableFilter<"Experiment">
+  cancelReason?: Prisma.StringNullableFilter<"Experiment"> | string | null
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
+  disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
 }, "id">
 
 export type ExperimentOrderByWithAggregationInput = {
@@ -368,6 +401,9 @@ export type ExperimentOrderByWithAggregationInput = {
   improvementPercent?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  treatmentShare?: Prisma.SortOrderInput | Prisma.SortOrder
+  results?: Prisma.SortOrderInput | Prisma.SortOrder
+  cancelReason?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.ExperimentCountOrderByAggregateInput
   _avg?: Prisma.ExperimentAvgOrderByAggregateInput
   _max?: Prisma.ExperimentMaxOrderByAggregateInput
@@ -394,6 +430,9 @@ export type ExperimentScalarWhereWithAggregatesInput = {
   improvementPercent?: Prisma.DecimalNullableWithAggregatesFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"Experiment"> | Date | string
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"Experiment"> | Date | string
+  treatmentShare?: Prisma.DecimalNullableWithAggregatesFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.JsonNullableWithAggregatesFilter<"Experiment">
+  cancelReason?: Prisma.StringNullableWithAggregatesFilter<"Experiment"> | string | null
 }
 
 export type ExperimentCreateInput = {
@@ -411,7 +450,11 @@ export type ExperimentCreateInput = {
   improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
   flag: Prisma.FlagCreateNestedOneWithoutExperimentsInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentUncheckedCreateInput = {
@@ -430,6 +473,10 @@ export type ExperimentUncheckedCreateInput = {
   improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentUpdateInput = {
@@ -447,7 +494,11 @@ export type ExperimentUpdateInput = {
   improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   flag?: Prisma.FlagUpdateOneRequiredWithoutExperimentsNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentUncheckedUpdateInput = {
@@ -466,6 +517,10 @@ export type ExperimentUncheckedUpdateInput = {
   improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentCreateManyInput = {
@@ -484,6 +539,9 @@ export type ExperimentCreateManyInput = {
   improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
 }
 
 export type ExperimentUpdateManyMutationInput = {
@@ -501,6 +559,9 @@ export type ExperimentUpdateManyMutationInput = {
   improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ExperimentUncheckedUpdateManyInput = {
@@ -519,6 +580,9 @@ export type ExperimentUncheckedUpdateManyInput = {
   improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ExperimentListRelationFilter = {
@@ -547,6 +611,9 @@ export type ExperimentCountOrderByAggregateInput = {
   improvementPercent?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  treatmentShare?: Prisma.SortOrder
+  results?: Prisma.SortOrder
+  cancelReason?: Prisma.SortOrder
 }
 
 export type ExperimentAvgOrderByAggregateInput = {
@@ -554,6 +621,7 @@ export type ExperimentAvgOrderByAggregateInput = {
   confidenceLevel?: Prisma.SortOrder
   pValue?: Prisma.SortOrder
   improvementPercent?: Prisma.SortOrder
+  treatmentShare?: Prisma.SortOrder
 }
 
 export type ExperimentMaxOrderByAggregateInput = {
@@ -572,6 +640,8 @@ export type ExperimentMaxOrderByAggregateInput = {
   improvementPercent?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  treatmentShare?: Prisma.SortOrder
+  cancelReason?: Prisma.SortOrder
 }
 
 export type ExperimentMinOrderByAggregateInput = {
@@ -590,6 +660,8 @@ export type ExperimentMinOrderByAggregateInput = {
   improvementPercent?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  treatmentShare?: Prisma.SortOrder
+  cancelReason?: Prisma.SortOrder
 }
 
 export type ExperimentSumOrderByAggregateInput = {
@@ -597,6 +669,12 @@ export type ExperimentSumOrderByAggregateInput = {
   confidenceLevel?: Prisma.SortOrder
   pValue?: Prisma.SortOrder
   improvementPercent?: Prisma.SortOrder
+  treatmentShare?: Prisma.SortOrder
+}
+
+export type ExperimentScalarRelationFilter = {
+  is?: Prisma.ExperimentWhereInput
+  isNot?: Prisma.ExperimentWhereInput
 }
 
 export type ExperimentCreateNestedManyWithoutFlagInput = {
@@ -649,6 +727,20 @@ export type DecimalFieldUpdateOperationsInput = {
   divide?: runtime.Decimal | runtime.DecimalJsLike | number | string
 }
 
+export type ExperimentCreateNestedOneWithoutDisturbancesInput = {
+  create?: Prisma.XOR<Prisma.ExperimentCreateWithoutDisturbancesInput, Prisma.ExperimentUncheckedCreateWithoutDisturbancesInput>
+  connectOrCreate?: Prisma.ExperimentCreateOrConnectWithoutDisturbancesInput
+  connect?: Prisma.ExperimentWhereUniqueInput
+}
+
+export type ExperimentUpdateOneRequiredWithoutDisturbancesNestedInput = {
+  create?: Prisma.XOR<Prisma.ExperimentCreateWithoutDisturbancesInput, Prisma.ExperimentUncheckedCreateWithoutDisturbancesInput>
+  connectOrCreate?: Prisma.ExperimentCreateOrConnectWithoutDisturbancesInput
+  upsert?: Prisma.ExperimentUpsertWithoutDisturbancesInput
+  connect?: Prisma.ExperimentWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.ExperimentUpdateToOneWithWhereWithoutDisturbancesInput, Prisma.ExperimentUpdateWithoutDisturbancesInput>, Prisma.ExperimentUncheckedUpdateWithoutDisturbancesInput>
+}
+
 export type ExperimentCreateWithoutFlagInput = {
   id?: string
   name: string
@@ -664,6 +756,10 @@ export type ExperimentCreateWithoutFlagInput = {
   improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentUncheckedCreateWithoutFlagInput = {
@@ -681,6 +777,10 @@ export type ExperimentUncheckedCreateWithoutFlagInput = {
   improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentCreateOrConnectWithoutFlagInput = {
@@ -728,6 +828,109 @@ export type ExperimentScalarWhereInput = {
   improvementPercent?: Prisma.DecimalNullableFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFilter<"Experiment"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"Experiment"> | Date | string
+  treatmentShare?: Prisma.DecimalNullableFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.JsonNullableFilter<"Experiment">
+  cancelReason?: Prisma.StringNullableFilter<"Experiment"> | string | null
+}
+
+export type ExperimentCreateWithoutDisturbancesInput = {
+  id?: string
+  name: string
+  description?: string | null
+  status: string
+  startDate: Date | string
+  endDate?: Date | string | null
+  sampleSize: number
+  confidenceLevel?: runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric: string
+  winnerVariant?: string | null
+  pValue?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
+  flag: Prisma.FlagCreateNestedOneWithoutExperimentsInput
+}
+
+export type ExperimentUncheckedCreateWithoutDisturbancesInput = {
+  id?: string
+  flagId: string
+  name: string
+  description?: string | null
+  status: string
+  startDate: Date | string
+  endDate?: Date | string | null
+  sampleSize: number
+  confidenceLevel?: runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric: string
+  winnerVariant?: string | null
+  pValue?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
+}
+
+export type ExperimentCreateOrConnectWithoutDisturbancesInput = {
+  where: Prisma.ExperimentWhereUniqueInput
+  create: Prisma.XOR<Prisma.ExperimentCreateWithoutDisturbancesInput, Prisma.ExperimentUncheckedCreateWithoutDisturbancesInput>
+}
+
+export type ExperimentUpsertWithoutDisturbancesInput = {
+  update: Prisma.XOR<Prisma.ExperimentUpdateWithoutDisturbancesInput, Prisma.ExperimentUncheckedUpdateWithoutDisturbancesInput>
+  create: Prisma.XOR<Prisma.ExperimentCreateWithoutDisturbancesInput, Prisma.ExperimentUncheckedCreateWithoutDisturbancesInput>
+  where?: Prisma.ExperimentWhereInput
+}
+
+export type ExperimentUpdateToOneWithWhereWithoutDisturbancesInput = {
+  where?: Prisma.ExperimentWhereInput
+  data: Prisma.XOR<Prisma.ExperimentUpdateWithoutDisturbancesInput, Prisma.ExperimentUncheckedUpdateWithoutDisturbancesInput>
+}
+
+export type ExperimentUpdateWithoutDisturbancesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  startDate?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  endDate?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  sampleSize?: Prisma.IntFieldUpdateOperationsInput | number
+  confidenceLevel?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric?: Prisma.StringFieldUpdateOperationsInput | string
+  winnerVariant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  pValue?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  flag?: Prisma.FlagUpdateOneRequiredWithoutExperimentsNestedInput
+}
+
+export type ExperimentUncheckedUpdateWithoutDisturbancesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  startDate?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  endDate?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  sampleSize?: Prisma.IntFieldUpdateOperationsInput | number
+  confidenceLevel?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric?: Prisma.StringFieldUpdateOperationsInput | string
+  winnerVariant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  pValue?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ExperimentCreateManyFlagInput = {
@@ -745,6 +948,9 @@ export type ExperimentCreateManyFlagInput = {
   improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
 }
 
 export type ExperimentUpdateWithoutFlagInput = {
@@ -762,6 +968,10 @@ export type ExperimentUpdateWithoutFlagInput = {
   improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentUncheckedUpdateWithoutFlagInput = {
@@ -779,6 +989,10 @@ export type ExperimentUncheckedUpdateWithoutFlagInput = {
   improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentUncheckedUpdateManyWithoutFlagInput = {
@@ -796,8 +1010,40 @@ export type ExperimentUncheckedUpdateManyWithoutFlagInput = {
   improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
+
+/**
+ * Count Type ExperimentCountOutputType
+ */
+
+export type ExperimentCountOutputType = {
+  disturbances: number
+}
+
+export type ExperimentCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  disturbances?: boolean | ExperimentCountOutputTypeCountDisturbancesArgs
+}
+
+/**
+ * ExperimentCountOutputType without action
+ */
+export type ExperimentCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ExperimentCountOutputType
+   */
+  select?: Prisma.ExperimentCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * ExperimentCountOutputType without action
+ */
+export type ExperimentCountOutputTypeCountDisturbancesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ExperimentDisturbanceWhereInput
+}
 
 
 export type ExperimentSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -816,7 +1062,12 @@ export type ExperimentSelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   improvementPercent?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  treatmentShare?: boolean
+  results?: boolean
+  cancelReason?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
+  disturbances?: boolean | Prisma.Experiment$disturbancesArgs<ExtArgs>
+  _count?: boolean | Prisma.ExperimentCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["experiment"]>
 
 export type ExperimentSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -835,6 +1086,9 @@ export type ExperimentSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Ex
   improvementPercent?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  treatmentShare?: boolean
+  results?: boolean
+  cancelReason?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["experiment"]>
 
@@ -854,6 +1108,9 @@ export type ExperimentSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Ex
   improvementPercent?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  treatmentShare?: boolean
+  results?: boolean
+  cancelReason?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["experiment"]>
 
@@ -873,11 +1130,16 @@ export type ExperimentSelectScalar = {
   improvementPercent?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  treatmentShare?: boolean
+  results?: boolean
+  cancelReason?: boolean
 }
 
-export type ExperimentOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "flagId" | "name" | "description" | "status" | "startDate" | "endDate" | "sampleSize" | "confidenceLevel" | "primaryMetric" | "winnerVariant" | "pValue" | "improvementPercent" | "createdAt" | "updatedAt", ExtArgs["result"]["experiment"]>
+export type ExperimentOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "flagId" | "name" | "description" | "status" | "startDate" | "endDate" | "sampleSize" | "confidenceLevel" | "primaryMetric" | "winnerVariant" | "pValue" | "improvementPercent" | "createdAt" | "updatedAt" | "treatmentShare" | "results" | "cancelReason", ExtArgs["result"]["experiment"]>
 export type ExperimentInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
+  disturbances?: boolean | Prisma.Experiment$disturbancesArgs<ExtArgs>
+  _count?: boolean | Prisma.ExperimentCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type ExperimentIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
@@ -890,6 +1152,7 @@ export type $ExperimentPayload<ExtArgs extends runtime.Types.Extensions.Internal
   name: "Experiment"
   objects: {
     flag: Prisma.$FlagPayload<ExtArgs>
+    disturbances: Prisma.$ExperimentDisturbancePayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -910,6 +1173,9 @@ export type $ExperimentPayload<ExtArgs extends runtime.Types.Extensions.Internal
     improvementPercent: runtime.Decimal | null
     createdAt: Date
     updatedAt: Date
+    treatmentShare: runtime.Decimal | null
+    results: runtime.JsonValue | null
+    cancelReason: string | null
   }, ExtArgs["result"]["experiment"]>
   composites: {}
 }
@@ -1305,6 +1571,7 @@ readonly fields: ExperimentFieldRefs;
 export interface Prisma__ExperimentClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
   flag<T extends Prisma.FlagDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.FlagDefaultArgs<ExtArgs>>): Prisma.Prisma__FlagClient<runtime.Types.Result.GetResult<Prisma.$FlagPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
+  disturbances<T extends Prisma.Experiment$disturbancesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Experiment$disturbancesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ExperimentDisturbancePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1349,6 +1616,9 @@ export interface ExperimentFieldRefs {
   readonly improvementPercent: Prisma.FieldRef<"Experiment", 'Decimal'>
   readonly createdAt: Prisma.FieldRef<"Experiment", 'DateTime'>
   readonly updatedAt: Prisma.FieldRef<"Experiment", 'DateTime'>
+  readonly treatmentShare: Prisma.FieldRef<"Experiment", 'Decimal'>
+  readonly results: Prisma.FieldRef<"Experiment", 'Json'>
+  readonly cancelReason: Prisma.FieldRef<"Experiment", 'String'>
 }
     
 
@@ -1747,6 +2017,30 @@ export type ExperimentDeleteManyArgs<ExtArgs extends runtime.Types.Extensions.In
    * Limit how many Experiments to delete.
    */
   limit?: number
+}
+
+/**
+ * Experiment.disturbances
+ */
+export type Experiment$disturbancesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ExperimentDisturbance
+   */
+  select?: Prisma.ExperimentDisturbanceSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ExperimentDisturbance
+   */
+  omit?: Prisma.ExperimentDisturbanceOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ExperimentDisturbanceInclude<ExtArgs> | null
+  where?: Prisma.ExperimentDisturbanceWhereInput
+  orderBy?: Prisma.ExperimentDisturbanceOrderByWithRelationInput | Prisma.ExperimentDisturbanceOrderByWithRelationInput[]
+  cursor?: Prisma.ExperimentDisturbanceWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ExperimentDisturbanceScalarFieldEnum | Prisma.ExperimentDisturbanceScalarFieldEnum[]
 }
 
 /**

@@ -231,6 +231,7 @@ export type UserWhereInput = {
   scheduled?: Prisma.RolloutListRelationFilter
   approved?: Prisma.RolloutListRelationFilter
   operations?: Prisma.PersistedOperationListRelationFilter
+  disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
 }
 
 export type UserOrderByWithRelationInput = {
@@ -253,6 +254,7 @@ export type UserOrderByWithRelationInput = {
   scheduled?: Prisma.RolloutOrderByRelationAggregateInput
   approved?: Prisma.RolloutOrderByRelationAggregateInput
   operations?: Prisma.PersistedOperationOrderByRelationAggregateInput
+  disturbances?: Prisma.ExperimentDisturbanceOrderByRelationAggregateInput
 }
 
 export type UserWhereUniqueInput = Prisma.AtLeast<{
@@ -278,6 +280,7 @@ export type UserWhereUniqueInput = Prisma.AtLeast<{
   scheduled?: Prisma.RolloutListRelationFilter
   approved?: Prisma.RolloutListRelationFilter
   operations?: Prisma.PersistedOperationListRelationFilter
+  disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
 }, "id" | "email">
 
 export type UserOrderByWithAggregationInput = {
@@ -332,6 +335,7 @@ export type UserCreateInput = {
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateInput = {
@@ -354,6 +358,7 @@ export type UserUncheckedCreateInput = {
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserUpdateInput = {
@@ -376,6 +381,7 @@ export type UserUpdateInput = {
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateInput = {
@@ -398,6 +404,7 @@ export type UserUncheckedUpdateInput = {
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
 }
 
 export type UserCreateManyInput = {
@@ -556,6 +563,22 @@ export type UserUpdateOneWithoutAuditLogsNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutAuditLogsInput, Prisma.UserUpdateWithoutAuditLogsInput>, Prisma.UserUncheckedUpdateWithoutAuditLogsInput>
 }
 
+export type UserCreateNestedOneWithoutDisturbancesInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutDisturbancesInput, Prisma.UserUncheckedCreateWithoutDisturbancesInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutDisturbancesInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneWithoutDisturbancesNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutDisturbancesInput, Prisma.UserUncheckedCreateWithoutDisturbancesInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutDisturbancesInput
+  upsert?: Prisma.UserUpsertWithoutDisturbancesInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutDisturbancesInput, Prisma.UserUpdateWithoutDisturbancesInput>, Prisma.UserUncheckedUpdateWithoutDisturbancesInput>
+}
+
 export type UserCreateNestedOneWithoutApiKeysInput = {
   create?: Prisma.XOR<Prisma.UserCreateWithoutApiKeysInput, Prisma.UserUncheckedCreateWithoutApiKeysInput>
   connectOrCreate?: Prisma.UserCreateOrConnectWithoutApiKeysInput
@@ -667,6 +690,7 @@ export type UserCreateWithoutCreatedFlagsInput = {
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutCreatedFlagsInput = {
@@ -688,6 +712,7 @@ export type UserUncheckedCreateWithoutCreatedFlagsInput = {
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutCreatedFlagsInput = {
@@ -714,6 +739,7 @@ export type UserCreateWithoutUpdatedFlagsInput = {
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
@@ -735,6 +761,7 @@ export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutUpdatedFlagsInput = {
@@ -772,6 +799,7 @@ export type UserUpdateWithoutCreatedFlagsInput = {
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
@@ -793,6 +821,7 @@ export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
 }
 
 export type UserUpsertWithoutUpdatedFlagsInput = {
@@ -825,6 +854,7 @@ export type UserUpdateWithoutUpdatedFlagsInput = {
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
@@ -846,6 +876,7 @@ export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
 }
 
 export type UserCreateWithoutAuditLogsInput = {
@@ -867,6 +898,7 @@ export type UserCreateWithoutAuditLogsInput = {
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutAuditLogsInput = {
@@ -888,6 +920,7 @@ export type UserUncheckedCreateWithoutAuditLogsInput = {
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutAuditLogsInput = {
@@ -925,6 +958,7 @@ export type UserUpdateWithoutAuditLogsInput = {
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutAuditLogsInput = {
@@ -941,6 +975,111 @@ export type UserUncheckedUpdateWithoutAuditLogsInput = {
   createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
   updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+}
+
+export type UserCreateWithoutDisturbancesInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserUncheckedCreateWithoutDisturbancesInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserCreateOrConnectWithoutDisturbancesInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutDisturbancesInput, Prisma.UserUncheckedCreateWithoutDisturbancesInput>
+}
+
+export type UserUpsertWithoutDisturbancesInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutDisturbancesInput, Prisma.UserUncheckedUpdateWithoutDisturbancesInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutDisturbancesInput, Prisma.UserUncheckedCreateWithoutDisturbancesInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutDisturbancesInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutDisturbancesInput, Prisma.UserUncheckedUpdateWithoutDisturbancesInput>
+}
+
+export type UserUpdateWithoutDisturbancesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutDisturbancesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
@@ -967,6 +1106,7 @@ export type UserCreateWithoutApiKeysInput = {
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutApiKeysInput = {
@@ -988,6 +1128,7 @@ export type UserUncheckedCreateWithoutApiKeysInput = {
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutApiKeysInput = {
@@ -1025,6 +1166,7 @@ export type UserUpdateWithoutApiKeysInput = {
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutApiKeysInput = {
@@ -1046,6 +1188,7 @@ export type UserUncheckedUpdateWithoutApiKeysInput = {
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
 }
 
 export type UserCreateWithoutOperationsInput = {
@@ -1067,6 +1210,7 @@ export type UserCreateWithoutOperationsInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutOperationsInput = {
@@ -1088,6 +1232,7 @@ export type UserUncheckedCreateWithoutOperationsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutOperationsInput = {
@@ -1125,6 +1270,7 @@ export type UserUpdateWithoutOperationsInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutOperationsInput = {
@@ -1146,6 +1292,7 @@ export type UserUncheckedUpdateWithoutOperationsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
 }
 
 export type UserCreateWithoutRequestedInput = {
@@ -1167,6 +1314,7 @@ export type UserCreateWithoutRequestedInput = {
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutRequestedInput = {
@@ -1188,6 +1336,7 @@ export type UserUncheckedCreateWithoutRequestedInput = {
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutRequestedInput = {
@@ -1214,6 +1363,7 @@ export type UserCreateWithoutReviewedInput = {
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutReviewedInput = {
@@ -1235,6 +1385,7 @@ export type UserUncheckedCreateWithoutReviewedInput = {
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutReviewedInput = {
@@ -1272,6 +1423,7 @@ export type UserUpdateWithoutRequestedInput = {
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutRequestedInput = {
@@ -1293,6 +1445,7 @@ export type UserUncheckedUpdateWithoutRequestedInput = {
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
 }
 
 export type UserUpsertWithoutReviewedInput = {
@@ -1325,6 +1478,7 @@ export type UserUpdateWithoutReviewedInput = {
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutReviewedInput = {
@@ -1346,6 +1500,7 @@ export type UserUncheckedUpdateWithoutReviewedInput = {
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
 }
 
 export type UserCreateWithoutScheduledInput = {
@@ -1367,6 +1522,7 @@ export type UserCreateWithoutScheduledInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutScheduledInput = {
@@ -1388,6 +1544,7 @@ export type UserUncheckedCreateWithoutScheduledInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutScheduledInput = {
@@ -1414,6 +1571,7 @@ export type UserCreateWithoutApprovedInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutApprovedInput = {
@@ -1435,6 +1593,7 @@ export type UserUncheckedCreateWithoutApprovedInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutApprovedInput = {
@@ -1472,6 +1631,7 @@ export type UserUpdateWithoutScheduledInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutScheduledInput = {
@@ -1493,6 +1653,7 @@ export type UserUncheckedUpdateWithoutScheduledInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
 }
 
 export type UserUpsertWithoutApprovedInput = {
@@ -1525,6 +1686,7 @@ export type UserUpdateWithoutApprovedInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutApprovedInput = {
@@ -1546,6 +1708,7 @@ export type UserUncheckedUpdateWithoutApprovedInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
 }
 
 
@@ -1563,6 +1726,7 @@ export type UserCountOutputType = {
   scheduled: number
   approved: number
   operations: number
+  disturbances: number
 }
 
 export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1575,6 +1739,7 @@ export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.I
   scheduled?: boolean | UserCountOutputTypeCountScheduledArgs
   approved?: boolean | UserCountOutputTypeCountApprovedArgs
   operations?: boolean | UserCountOutputTypeCountOperationsArgs
+  disturbances?: boolean | UserCountOutputTypeCountDisturbancesArgs
 }
 
 /**
@@ -1650,6 +1815,13 @@ export type UserCountOutputTypeCountOperationsArgs<ExtArgs extends runtime.Types
   where?: Prisma.PersistedOperationWhereInput
 }
 
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountDisturbancesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ExperimentDisturbanceWhereInput
+}
+
 
 export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -1671,6 +1843,7 @@ export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   scheduled?: boolean | Prisma.User$scheduledArgs<ExtArgs>
   approved?: boolean | Prisma.User$approvedArgs<ExtArgs>
   operations?: boolean | Prisma.User$operationsArgs<ExtArgs>
+  disturbances?: boolean | Prisma.User$disturbancesArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["user"]>
 
@@ -1724,6 +1897,7 @@ export type UserInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   scheduled?: boolean | Prisma.User$scheduledArgs<ExtArgs>
   approved?: boolean | Prisma.User$approvedArgs<ExtArgs>
   operations?: boolean | Prisma.User$operationsArgs<ExtArgs>
+  disturbances?: boolean | Prisma.User$disturbancesArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type UserIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
@@ -1741,6 +1915,7 @@ export type $UserPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     scheduled: Prisma.$RolloutPayload<ExtArgs>[]
     approved: Prisma.$RolloutPayload<ExtArgs>[]
     operations: Prisma.$PersistedOperationPayload<ExtArgs>[]
+    disturbances: Prisma.$ExperimentDisturbancePayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -2159,6 +2334,7 @@ export interface Prisma__UserClient<T, Null = never, ExtArgs extends runtime.Typ
   scheduled<T extends Prisma.User$scheduledArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$scheduledArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   approved<T extends Prisma.User$approvedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$approvedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   operations<T extends Prisma.User$operationsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$operationsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$PersistedOperationPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  disturbances<T extends Prisma.User$disturbancesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$disturbancesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ExperimentDisturbancePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2804,6 +2980,30 @@ export type User$operationsArgs<ExtArgs extends runtime.Types.Extensions.Interna
   take?: number
   skip?: number
   distinct?: Prisma.PersistedOperationScalarFieldEnum | Prisma.PersistedOperationScalarFieldEnum[]
+}
+
+/**
+ * User.disturbances
+ */
+export type User$disturbancesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ExperimentDisturbance
+   */
+  select?: Prisma.ExperimentDisturbanceSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ExperimentDisturbance
+   */
+  omit?: Prisma.ExperimentDisturbanceOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ExperimentDisturbanceInclude<ExtArgs> | null
+  where?: Prisma.ExperimentDisturbanceWhereInput
+  orderBy?: Prisma.ExperimentDisturbanceOrderByWithRelationInput | Prisma.ExperimentDisturbanceOrderByWithRelationInput[]
+  cursor?: Prisma.ExperimentDisturbanceWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ExperimentDisturbanceScalarFieldEnum | Prisma.ExperimentDisturbanceScalarFieldEnum[]
 }
 
 /**

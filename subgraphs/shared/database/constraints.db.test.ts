@@ -19,6 +19,7 @@ const VALID: Record<string, Record<string, string>> = {
   audit_logs: { action: `'SIGN_IN'`, chain_position: '1', previous_hash: `repeat('0', 64)`, hash: `repeat('a', 64)` },
   vehicles: { vin: `'KMH' || lpad((random() * 1e13)::bigint::text, 14, '0')`, model: `'Ioniq 6'`, sw_version: `'2.5.0'`, region: `'EU'`, status: `'online'`, environment: `'production'` },
   experiments: { flag_id: '', name: `'A'`, status: `'draft'`, start_date: 'now()', sample_size: '1', primary_metric: `'m'`, confidence_level: '0.95' },
+  experiment_disturbances: { experiment_id: ONE_OF('experiments', 'min'), action: `'UPDATE_RULE'` },
   api_keys: { name: `'A'`, key_hash: `gen_random_uuid()::text`, key_prefix: `'ff'`, role: `'READ'` },
   environments: { name: `'staging'` },
   flag_tombstones: { environment: `'staging'`, key: 'gen_random_uuid()::text', revision: '1', signed_definition: `'x'` },
@@ -35,7 +36,7 @@ beforeAll(async () => {
   await client.connect();
   const { rows } = await client.query<{ id: string }>(insertion('flags', {}) + ' RETURNING id');
   flagId = rows[0]!.id;
-  for (const table of ['users', 'users', 'rules', 'rollouts']) await client.query(insertion(table, {}));
+  for (const table of ['users', 'users', 'rules', 'rollouts', 'experiments']) await client.query(insertion(table, {}));
 });
 
 afterAll(async () => {
@@ -64,6 +65,8 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   vehicles_tokens_revoked: { table: 'vehicles', column: 'token_generation', refused: ['1'] },
   experiments_status_check: { table: 'experiments', column: 'status', refused: [`'paused'`] },
   experiments_confidence_level_check: { table: 'experiments', column: 'confidence_level', refused: ['-0.01', '1.01'] },
+  experiments_treatment_share_check: { table: 'experiments', column: 'treatment_share', refused: ['0', '1'] },
+  experiments_results: { table: 'experiments', column: 'results', refused: [`'{}'`] },
   api_keys_role_check: { table: 'api_keys', column: 'role', refused: [`'SAFETY'`] },
   environments_name_check: { table: 'environments', column: 'name', refused: [`'test'`] },
   flag_tombstones_environment_check: { table: 'flag_tombstones', column: 'environment', refused: [`'test'`] },
@@ -116,17 +119,17 @@ test('the generated client has every column of every table and reads them all', 
     vehicles: Prisma.VehicleScalarFieldEnum, experiments: Prisma.ExperimentScalarFieldEnum, api_keys: Prisma.ApiKeyScalarFieldEnum,
     environments: Prisma.EnvironmentScalarFieldEnum, flag_tombstones: Prisma.FlagTombstoneScalarFieldEnum,
     change_requests: Prisma.ChangeRequestScalarFieldEnum, rollouts: Prisma.RolloutScalarFieldEnum, rollout_steps: Prisma.RolloutStepScalarFieldEnum, audit_chain: Prisma.AuditChainScalarFieldEnum,
-    persisted_operations: Prisma.PersistedOperationScalarFieldEnum,
+    persisted_operations: Prisma.PersistedOperationScalarFieldEnum, experiment_disturbances: Prisma.ExperimentDisturbanceScalarFieldEnum,
   };
   const sizes = Object.fromEntries(Object.entries(models).map(([table, fields]) => [table, Object.keys(fields).length]));
   expect(sizes).toEqual(Object.fromEntries(Object.entries(TABLES).map(([table, { columns }]) => [table, Object.keys(columns).length])));
 
-  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps', 'persisted_operations']) await client.query(insertion(table, {}));
+  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps', 'persisted_operations', 'experiment_disturbances']) await client.query(insertion(table, {}));
   const { prisma } = testDatabase.database;
   const rows = [
     prisma.user.findFirst(), prisma.flag.findFirst(), prisma.rule.findFirst(), prisma.auditLog.findFirst(), prisma.vehicle.findFirst(),
     prisma.experiment.findFirst(), prisma.apiKey.findFirst(), prisma.environment.findFirst(), prisma.flagTombstone.findFirst(),
-    prisma.changeRequest.findFirst(), prisma.rollout.findFirst(), prisma.rolloutStep.findFirst(), prisma.auditChain.findFirst(), prisma.persistedOperation.findFirst(),
+    prisma.changeRequest.findFirst(), prisma.rollout.findFirst(), prisma.rolloutStep.findFirst(), prisma.auditChain.findFirst(), prisma.persistedOperation.findFirst(), prisma.experimentDisturbance.findFirst(),
   ];
   expect(await Promise.all(rows)).not.toContain(null);
 });
