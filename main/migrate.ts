@@ -1,11 +1,32 @@
 /**
- * `npm run migrate -- deploy|status|down [n]`: see subgraphs/shared/database/migrate-command.ts.
+ * `npm run migrate -- deploy|status|down [n]|down-metrics [n]`: see subgraphs/shared/database/migrate-command.ts.
  */
-import { runMigrateCommand } from '../subgraphs/shared/database/migrate-command.ts';
-import { ConfigurationError, readConfiguration } from './configuration.ts';
+import { join } from 'node:path';
+import { deployMetricsMigrations, metricsMigrationStatus, rollBackMetricsMigrations } from '../subgraphs/experiments/clickhouse/migrations.ts';
+import { runMigrateCommand, type WithMetrics } from '../subgraphs/shared/database/migrate-command.ts';
+import { openMetricsStore } from '../subgraphs/shared/metrics-store.ts';
+import { ConfigurationError, readConfiguration, type Configuration } from './configuration.ts';
+
+/** With PostgreSQL elsewhere and no ClickHouse named, the embedded store is the experiments subgraph's, on whatever machine that is. */
+function metricsOf({ databaseUrl, clickhouseUrl, dataDir }: Configuration): WithMetrics {
+  if (clickhouseUrl === null && databaseUrl !== null) return null;
+  return async (use) => {
+    const store = await openMetricsStore({ url: clickhouseUrl, path: join(dataDir, 'clickhouse') });
+    try {
+      return await use({
+        deploy: () => deployMetricsMigrations(store.client),
+        status: () => metricsMigrationStatus(store.client),
+        down: (count) => rollBackMetricsMigrations(store.client, count),
+      });
+    } finally {
+      await store.close();
+    }
+  };
+}
 
 try {
-  process.exitCode = await runMigrateCommand(process.argv.slice(2), readConfiguration());
+  const configuration = readConfiguration();
+  process.exitCode = await runMigrateCommand(process.argv.slice(2), configuration, undefined, metricsOf(configuration));
 } catch (error) {
   if (!(error instanceof ConfigurationError)) throw error;
   console.error(error.message);

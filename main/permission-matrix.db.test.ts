@@ -16,7 +16,7 @@ const MATRIX = readPermissionMatrix();
 const FLAG = 'lane_keep';
 
 /** What a query asks about is there. */
-const READING: Samples = { key: FLAG, flagKey: FLAG, vin: VIN, environment: 'PRODUCTION', conditions: { rollout_percentage: 5 } };
+const READING: Samples = { key: FLAG, flagKey: FLAG, vin: VIN, environment: 'PRODUCTION', conditions: { rollout_percentage: 5 }, from: '2040-01-01T00:00:00Z', to: '2040-01-02T00:00:00Z' };
 /** What a mutation names is not: no cell may change what another one needs. */
 const CHANGING: Samples = {
   ...READING,
@@ -194,8 +194,8 @@ describe('below the roots', () => {
   const { types, restricted } = walk();
 
   test("a vehicle's operations lead to these types, and to no other", () => {
-    expect([...types].sort()).toEqual(['Evaluation', 'Flag', 'FlagChange', 'FlagSync', 'Rule', 'SignedFlag', 'Vehicle', 'Viewer']);
-    expect(new Set(restricted.map(({ row }) => row))).toEqual(new Set(['User.*', 'ApiKey.*', 'Flag.history', 'Flag.experiments', 'Flag.changeRequests', 'Rule.rollout']));
+    expect([...types].sort()).toEqual(['Evaluation', 'Flag', 'FlagChange', 'FlagSync', 'MetricReceipt', 'Rule', 'SignedFlag', 'Vehicle', 'Viewer']);
+    expect(new Set(restricted.map(({ row }) => row))).toEqual(new Set(['User.*', 'ApiKey.*', 'Flag.history', 'Flag.experiments', 'Flag.metrics', 'Flag.changeRequests', 'Rule.rollout']));
   });
 
   test.each(restricted.map((it) => [it.path.map(({ name }) => name).join('.'), it] as const))('%s says nothing to a vehicle, and is read by READ', async (_name, { kind, path }) => {

@@ -32,6 +32,8 @@ const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
 const KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
 /** Vehicles have their tokens, and no business with accounts. */
 const WHO_SIGN_IN = { ...READERS, nobody: true } as const satisfies Permission;
+/** What a vehicle says of itself: nobody else may say it in its name. */
+const VEHICLES = { nobody: false, users: [], apiKeys: [], vehicle: 'always' } as const satisfies Permission;
 /** What gateways ask for themselves (fields that are `@inaccessible`). */
 const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gateway: true } as const satisfies Permission;
 
@@ -96,6 +98,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.startExperiment': WRITERS,
   'Mutation.completeExperiment': WRITERS,
   'Mutation.cancelExperiment': WRITERS,
+  'Mutation.reportMetrics': VEHICLES,
   'Mutation.createApiKey': KEEPERS,
   'Mutation.revokeApiKey': KEEPERS,
 
@@ -130,6 +133,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   Experiment: READERS,
   // Of its own VIN it may ask; what it would get elsewhere is not its own.
   'Vehicle.evaluations': { ...READERS, vehicle: 'ownEnvironment' },
+  'Flag.metrics': READERS,
 };
 
 function vehicleMay(access: VehicleAccess, caller: Caller & { kind: 'vehicle' }, args: Readonly<Record<string, unknown>>): boolean {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { FleetFlagError } from '../errors.ts';
+import type { FleetFlagError } from '../errors.ts';
 import { EVALUATIONS_METRIC, validateBatchId, validateMeasured, validateMetricName, validateTags } from './metric.ts';
 
 const measured = { flagKey: 'eco_mode', variant: 'treatment', metricName: 'charge_minutes', value: 12.5 };
@@ -15,9 +15,9 @@ function fieldOf(act: () => unknown): unknown {
 
 describe('a measurement', () => {
   test('gives its tags as they are stored', () => {
-    expect(validateMeasured({ ...measured, tags: { road: 'motorway', speed: 120, rain: false } }, 'input.items.0')).toEqual({ road: 'motorway', speed: 120, rain: false });
-    for (const tags of [undefined, null, {}]) expect(validateMeasured({ ...measured, tags }, 'input.items.0')).toBeNull();
-    expect(validateMeasured({ ...measured, metricName: EVALUATIONS_METRIC, value: 40 }, 'i')).toBeNull();
+    expect(validateMeasured({ ...measured, tags: { road: 'motorway', speed: 120, rain: false } }, 'input.items.0.')).toEqual({ road: 'motorway', speed: 120, rain: false });
+    for (const tags of [undefined, null, {}]) expect(validateMeasured({ ...measured, tags }, 'input.items.0.')).toBeNull();
+    expect(validateMeasured({ ...measured, metricName: EVALUATIONS_METRIC, value: 40 }, 'i.')).toBeNull();
   });
 
   test.each([
@@ -43,7 +43,7 @@ describe('a measurement', () => {
     [{ tags: { long: 'ä'.repeat(600) } }, 'i.tags'],
     [{ tags: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`t${i}`, i])) }, 'i.tags'],
   ])('with %j is refused at %s', (fault, field) => {
-    expect(fieldOf(() => validateMeasured({ ...measured, ...fault }, 'i'))).toBe(field);
+    expect(fieldOf(() => validateMeasured({ ...measured, ...fault }, 'i.'))).toBe(field);
   });
 
   test("a name counts characters, not code units, and what is no text is none", () => {

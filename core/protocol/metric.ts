@@ -72,15 +72,15 @@ export function validateTags(tags: unknown, path: string): JsonObject | null {
 /**
  * That `measured` may be stored. Gives its tags as they are to be stored.
  *
- * @param path dotted path of the measurement, such as `input.items.3`
+ * @param prefix what stands before a member's name in its dotted path, such as `input.items.3.`
  * @throws BAD_USER_INPUT at the path of the first fault
  */
-export function validateMeasured(measured: Measured, path: string): JsonObject | null {
+export function validateMeasured(measured: Measured, prefix: string): JsonObject | null {
   const { flagKey, variant, metricName, value, tags } = measured;
-  validateFlagKey(flagKey, `${path}.flagKey`);
-  if (!VARIANT_PATTERN.test(variant)) throw badInput(`${path}.variant`, 'A variant has 1 to 50 letters, digits, dots, underscores and hyphens.');
-  if (!Number.isFinite(value)) throw badInput(`${path}.value`, 'A value is a finite number.');
-  if (metricName !== EVALUATIONS_METRIC) validateMetricName(metricName, `${path}.metricName`);
-  else if (!Number.isSafeInteger(value) || value < 0) throw badInput(`${path}.value`, `A value of ${EVALUATIONS_METRIC} is a count.`);
-  return validateTags(tags, `${path}.tags`);
+  validateFlagKey(flagKey, `${prefix}flagKey`);
+  if (!VARIANT_PATTERN.test(variant)) throw badInput(`${prefix}variant`, 'A variant has 1 to 50 letters, digits, dots, underscores and hyphens.');
+  if (!Number.isFinite(value)) throw badInput(`${prefix}value`, 'A value is a finite number.');
+  if (metricName !== EVALUATIONS_METRIC) validateMetricName(metricName, `${prefix}metricName`);
+  else if (!Number.isSafeInteger(value) || value < 0) throw badInput(`${prefix}value`, `A value of ${EVALUATIONS_METRIC} is a count.`);
+  return validateTags(tags, `${prefix}tags`);
 }

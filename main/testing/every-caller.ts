@@ -11,11 +11,11 @@ import { createSigner, generateSigningKey } from '../../subgraphs/flags/signing.
 import { createInProcessBus } from '../../subgraphs/shared/bus.ts';
 import { connectInProcess } from '../../subgraphs/shared/in-process-connection.ts';
 import { createInProcessStore } from '../../subgraphs/shared/key-value-store.ts';
-import type { MetricsStore } from '../../subgraphs/shared/metrics-store.ts';
 import { createInProcessRateLimiter } from '../../subgraphs/shared/rate-limiter.ts';
 import type { Subgraph } from '../../subgraphs/shared/subgraph.ts';
 import { silent } from '../../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
+import { createTestMetricsStore } from '../../subgraphs/shared/testing/test-metrics-store.ts';
 import { opening, type Closing } from '../closing.ts';
 import { endedSessionsIn, sessionsIn } from '../sessions.ts';
 import { startSubgraph } from '../subgraphs.ts';
@@ -27,8 +27,6 @@ export const VIN = 'KMHK281HGNU000001';
 const OTHER_VIN = 'KMHK281HGNU000002';
 
 const SECRET = 'a-secret-of-more-than-32-characters-x';
-/** No query of the experiments subgraph reads it yet, and none of these cells is about what it holds. */
-const NO_METRICS: Pick<MetricsStore, 'ping'> = { ping: async () => undefined };
 
 export interface Credentials {
   /** As subgraphs are told. */
@@ -74,11 +72,12 @@ export class EveryCaller {
   }
 
   async #start(): Promise<void> {
-    const [signer, passwordHash] = await Promise.all([generateSigningKey().then(createSigner), hashPassword(PASSWORD)]);
+    const [signer, passwordHash, metrics] = await Promise.all([generateSigningKey().then(createSigner), hashPassword(PASSWORD), createTestMetricsStore()]);
+    this.closing.add(() => metrics.drop());
     const limiter = createInProcessRateLimiter();
     const bus = createInProcessBus();
     const parts = { database: this.database.database, bus, store: this.#store, limiter, vehicleTokens: this.#tokens, logger: silent };
-    const of = { ...parts, signer: async () => signer, metrics: async () => NO_METRICS as MetricsStore };
+    const of = { ...parts, signer: async () => signer, metrics: async () => metrics.store };
     for (const name of SUBGRAPH_NAMES) this.subgraphs.set(name, (await startSubgraph(name, of, this.closing)).subgraph);
     const connections = Object.fromEntries(Array.from(this.subgraphs, ([name, subgraph]) => [name, connectInProcess(subgraph, async () => true)]));
     this.gateway = await startGateway({

@@ -51,7 +51,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   const { id } = await database.database.prisma.user.create({ data: { email: 'w@example.com', name: 'W', passwordHash: '-', role: 'WRITE' } });
   writer = user('WRITE', id);
-  const started = await startExperiments({ prisma: database.database.prisma, metrics: metrics as MetricsStore, logger: silent });
+  const started = await startExperiments({ prisma: database.database.prisma, metrics: metrics as MetricsStore, logger: silent, keepsStatistics: false });
   ready = () => started.ready();
   ask = asking(started.subgraph);
 });

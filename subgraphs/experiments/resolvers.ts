@@ -9,6 +9,9 @@ import type { ExperimentResults } from './results.ts';
 import type { ExperimentFilter, ExperimentService } from './service.ts';
 import type { Analysis, VariantSummary } from './statistics/analyse.ts';
 import type { Disturbance } from './store.ts';
+import type { MetricBatchInput } from './metric-batch.ts';
+import type { MetricService, MetricsArguments } from './metric-service.ts';
+import type { MetricInterval, MetricPoint } from './metric-store.ts';
 import { requiredSampleSize, type SampleSizeInput } from './statistics/sample-size.ts';
 
 export interface ExperimentsServices {
@@ -18,7 +21,12 @@ export interface ExperimentsServices {
   readonly byId: DataLoader<string, Experiment | null>;
   readonly byFlag: DataLoader<string, Experiment[]>;
   readonly disturbancesOf: DataLoader<string, Disturbance[]>;
+  readonly metrics: MetricService;
+  readonly pointsOfFlag: PointsLoader;
 }
+
+/** The time series of a list of flags, for the same arguments, cost one query. */
+type PointsLoader = DataLoader<MetricsArguments & { readonly key: string }, readonly MetricPoint[], string>;
 
 type Context = SubgraphContext<ExperimentsServices>;
 
@@ -42,6 +50,23 @@ export function experimentLoaders(experiments: ExperimentService): Pick<Experime
 
 /** What `ExperimentResults` is resolved from. */
 type Results = Analysis & { readonly experimentId: string; readonly computedAt: Date };
+const argumentsKey = ({ metric, from, to, interval }: MetricsArguments) => JSON.stringify([metric, from, to, interval]);
+
+/** As `experimentLoaders`, of measurements. */
+export function pointsLoader(metrics: MetricService): PointsLoader {
+  return new DataLoader(
+    async (asked) => {
+      const answers = new Map<string, Promise<ReadonlyMap<string, readonly MetricPoint[]>>>();
+      for (const one of asked) {
+        const same = argumentsKey(one);
+        if (!answers.has(same)) answers.set(same, metrics.points(asked.flatMap((other) => (argumentsKey(other) === same ? other.key : [])), one));
+      }
+      // One flag's wrong arguments are no other's fault.
+      return Promise.all(asked.map((one) => answers.get(argumentsKey(one))!.then((points) => points.get(one.key) ?? [], (error: Error) => error)));
+    },
+    { cacheKeyFn: (one) => `${one.key} ${argumentsKey(one)}` },
+  );
+}
 
 const byId = (id: string, services: ExperimentsServices) => (isUuid(id) ? services.byId.load(id.toLowerCase()) : null);
 
@@ -49,6 +74,7 @@ export const resolvers: Resolvers = {
   ExperimentStatus: ENUMS.ExperimentStatus,
   DecisionBasis: ENUMS.DecisionBasis,
   MissingReason: ENUMS.MissingReason,
+  MetricInterval: ENUMS.MetricInterval,
 
   Query: {
     experiment: (_: unknown, { id }: { id: string }, { services }: Context) => byId(id, services),
@@ -68,11 +94,14 @@ export const resolvers: Resolvers = {
     startExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) => services.life.start(identity, id),
     completeExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) => services.life.complete(identity, id),
     cancelExperiment: (_: unknown, { id, reason }: { id: string; reason: string }, { services, identity }: Context) => services.life.cancel(identity, id, reason),
+    reportMetrics: (_: unknown, { input }: { input: MetricBatchInput }, { services, identity }: Context) => services.metrics.report(identity, input),
   },
 
   Flag: {
-    __resolveReference: ({ id }: { id: string }) => ({ id }),
+    __resolveReference: ({ id, key }: { id: string; key?: string }) => ({ id, key }),
     experiments: ({ id }: { id: string }, _: unknown, { services }: Context) => (isUuid(id) ? services.byFlag.load(id.toLowerCase()) : []),
+    metrics: ({ key }: { key: string }, given: Omit<MetricsArguments, 'interval'> & { interval?: MetricInterval | null }, { services }: Context) =>
+      services.pointsOfFlag.load({ ...given, interval: given.interval ?? 'hour', key }),
   },
 
   Experiment: {

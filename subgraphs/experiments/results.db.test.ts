@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openMetricsStore, type MetricsStore } from '../shared/metrics-store.ts';
+import type { MetricsStore } from '../shared/metrics-store.ts';
 import { refusal, user } from '../shared/testing/asking.ts';
+import { createTestMetricsStore, type TestMetricsStore } from '../shared/testing/test-metrics-store.ts';
 import { deployMetricsMigrations } from './clickhouse/migrations.ts';
 import { analyse, type Analysis, type ArmSums } from './statistics/analyse.ts';
 import { draws, momentsOf, pairedMomentsOf } from './statistics/testing/simulated-vehicles.ts';
@@ -31,22 +29,21 @@ interface Vehicle {
   readonly history: readonly number[];
 }
 
-let folder: string;
+let own: TestMetricsStore;
 let metrics: MetricsStore;
 let experiments: ExperimentsUnderTest;
 let vehicles = 0;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'fleetflag-results-'));
-  metrics = await openMetricsStore({ url: null, path: join(folder, 'store') });
+  own = await createTestMetricsStore();
+  metrics = own.store;
   await deployMetricsMigrations(metrics.client);
   experiments = await ExperimentsUnderTest.start(metrics);
 });
 
 afterAll(async () => {
   await experiments.database.drop();
-  await metrics.close();
-  rmSync(folder, { recursive: true, force: true });
+  await own.drop();
 });
 
 const newVin = () => `KMH${String(++vehicles).padStart(14, '0')}`;

@@ -5,14 +5,20 @@ import type { MetricsStore } from '../shared/metrics-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { storedMeasurements } from './arm-sums.ts';
 import { ExperimentLife } from './life.ts';
-import { experimentLoaders, resolvers, type ExperimentsServices } from './resolvers.ts';
 import { ExperimentResults } from './results.ts';
+import { FlagStatistics } from './flag-statistics.ts';
+import { MetricCollector } from './metric-collector.ts';
+import { MetricService } from './metric-service.ts';
+import { MetricTables } from './metric-store.ts';
+import { experimentLoaders, pointsLoader, resolvers, type ExperimentsServices } from './resolvers.ts';
 import { ExperimentService } from './service.ts';
 
 export interface ExperimentsOptions {
   readonly prisma: PrismaClient;
   readonly metrics: MetricsStore;
   readonly logger: Logger;
+  /** Whether this instance keeps flags' statistics; true by default. */
+  readonly keepsStatistics?: boolean;
 }
 
 export interface StartedExperiments {
@@ -22,20 +28,28 @@ export interface StartedExperiments {
   close(): Promise<void>;
 }
 
-/** Starts the subgraph. The stores belong to who opened them: `close` leaves them open. */
-export async function startExperiments({ prisma, metrics, logger }: ExperimentsOptions): Promise<StartedExperiments> {
+/** Starts the subgraph, and keeps flags' statistics from here on, until `close`. The stores belong to who opened them: `close` leaves them open. */
+export async function startExperiments({ prisma, metrics, logger, keepsStatistics = true }: ExperimentsOptions): Promise<StartedExperiments> {
   const experiments = new ExperimentService(prisma);
   const results = new ExperimentResults(prisma, storedMeasurements(metrics));
   const life = new ExperimentLife(prisma, results);
+  const tables = new MetricTables(metrics.client);
+  const collector = new MetricCollector((rows, signal) => tables.insert(rows, signal));
+  const measurements = new MetricService(tables, collector);
+  const statistics = new FlagStatistics(prisma, tables, logger);
   const subgraph = await createSubgraph<ExperimentsServices>({
     name: 'experiments',
     resolvers,
-    services: () => ({ experiments, life, results, ...experimentLoaders(experiments) }),
+    services: () => ({ experiments, life, results, metrics: measurements, pointsOfFlag: pointsLoader(measurements), ...experimentLoaders(experiments) }),
     logger,
   });
+  if (keepsStatistics) statistics.start();
   return {
     subgraph,
     ready: () => metrics.ping().then(() => true, () => false),
-    close: async () => {},
+    async close() {
+      await collector.close();
+      await statistics.close();
+    },
   };
 }

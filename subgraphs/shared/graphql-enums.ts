@@ -26,5 +26,6 @@ export const ENUMS = {
     NO_HISTORY: 'no-history',
     HISTORY_IS_CONSTANT: 'history-is-constant',
   },
+  MetricInterval: { MINUTE: 'minute', HOUR: 'hour', DAY: 'day' },
   ExperimentStatus: { DRAFT: 'draft', RUNNING: 'running', COMPLETED: 'completed', CANCELLED: 'cancelled' },
 } as const;

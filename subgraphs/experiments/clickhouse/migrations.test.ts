@@ -1,27 +1,24 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { openMetricsStore, type MetricsStore } from '../../shared/metrics-store.ts';
+import type { MetricsStore } from '../../shared/metrics-store.ts';
+import { createTestMetricsStore, type TestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
 import { METRICS_MIGRATIONS_FOLDER, deployMetricsMigrations, metricsMigrationStatus, rollBackMetricsMigrations } from './migrations.ts';
 
 const [ROWS, HOURS] = ['20261124005000_metric_rows', '20261124005100_metric_hours'] as const;
 
-let folder: string;
+let own: TestMetricsStore;
 let migrations: string;
 let store: MetricsStore;
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'fleetflag-metrics-migrations-'));
-  migrations = join(folder, 'migrations');
+  own = await createTestMetricsStore();
+  migrations = join(own.folder, 'migrations');
   cpSync(METRICS_MIGRATIONS_FOLDER, migrations, { recursive: true });
-  store = await openMetricsStore({ url: null, path: join(folder, 'store') });
+  store = own.store;
 });
 
-afterEach(async () => {
-  await store.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterEach(() => own.drop());
 
 const tables = async () => (await (await store.client.query({ query: "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'metric%' ORDER BY name", format: 'JSONEachRow' })).json<{ name: string }>()).map(({ name }) => name);
 

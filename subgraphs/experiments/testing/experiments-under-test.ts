@@ -35,7 +35,7 @@ export class ExperimentsUnderTest {
     const database = await createTestDatabase();
     const { prisma } = database.database;
     const { id } = await prisma.user.create({ data: { email: 'w@example.com', name: 'W', passwordHash: '-', role: 'WRITE' } });
-    const started = await startExperiments({ prisma, metrics, logger: silent });
+    const started = await startExperiments({ prisma, metrics, logger: silent, keepsStatistics: false });
     return new ExperimentsUnderTest(database, asking(started.subgraph), user('WRITE', id) as Caller & { kind: 'user' });
   }
 

@@ -1,4 +1,4 @@
-import { deployMigrations, migrationStatus, rollBackMigrations } from './migrations.ts';
+import { deployMigrations, migrationStatus, rollBackMigrations, type MigrationStatus } from './migrations.ts';
 import { findEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
 
 export interface MigrateSettings {
@@ -6,6 +6,16 @@ export interface MigrateSettings {
   readonly databaseUrl: string | null;
   readonly dataDir: string;
 }
+
+/** The metrics store's migrations; see subgraphs/experiments/clickhouse/migrations.ts. */
+export interface MetricsMigrations {
+  deploy(): Promise<readonly string[]>;
+  status(): Promise<Pick<MigrationStatus, 'applied' | 'pending' | 'edited' | 'unknown'>>;
+  down(count: number): Promise<readonly string[]>;
+}
+
+/** Opens the metrics store for as long as `use` runs; null where this command has no metrics store to look after. */
+export type WithMetrics = (<T>(use: (migrations: MetricsMigrations) => Promise<T>) => Promise<T>) | null;
 
 /** Where the command writes lines. */
 export interface CommandOutput {
@@ -18,8 +28,12 @@ const USAGE = `Usage: npm run migrate -- <command>
   deploy      apply the pending migrations
   status      show what is applied and what is pending
   down [n]    take back the newest n migrations (default 1), newest first
+  down-metrics [n]
+              the same for the metrics store, with all measurements in the tables that go
 
-The database is that of DATABASE_URL, or the embedded PostgreSQL in the data folder where it is not set.`;
+The database is that of DATABASE_URL, or the embedded PostgreSQL in the data folder where it is not set. The metrics
+store is that of CLICKHOUSE_URL, or the embedded one where neither is set; with DATABASE_URL alone it is left to the
+experiments subgraph, which makes its tables itself.`;
 
 /**
  * `npm run migrate`. Gives the exit code: 0 done (for `status`: up to date), 1 failed (for `status`: not up to date),
@@ -27,56 +41,79 @@ The database is that of DATABASE_URL, or the embedded PostgreSQL in the data fol
  *
  * @param args what follows the program's name
  */
-export async function runMigrateCommand(args: readonly string[], settings: MigrateSettings, output: CommandOutput = { out: console.log, err: console.error }): Promise<number> {
+export async function runMigrateCommand(args: readonly string[], settings: MigrateSettings, output: CommandOutput = { out: console.log, err: console.error }, metrics: WithMetrics = null): Promise<number> {
   const command = parse(args);
   if (!command) {
     output.err(USAGE);
     return 2;
   }
   try {
-    return await withDatabase(settings, output, (url) => command(url, output));
+    return await command({ settings, output, metrics });
   } catch (error) {
     output.err(messageOf(error));
     return 1;
   }
 }
 
-type Command = (url: string, output: CommandOutput) => Promise<number>;
+interface Task {
+  readonly settings: MigrateSettings;
+  readonly output: CommandOutput;
+  readonly metrics: WithMetrics;
+}
+type Command = (task: Task) => Promise<number>;
 
 function parse([name, ...rest]: readonly string[]): Command | null {
   if (name === 'deploy' && rest.length === 0) return deploy;
   if (name === 'status' && rest.length === 0) return status;
   const [count = '1', ...more] = rest;
-  if (name === 'down' && more.length === 0 && /^[1-9]\d{0,5}$/.test(count)) return (url, output) => down(url, Number(count), output);
+  if (name === 'down' && more.length === 0 && /^[1-9]\d{0,5}$/.test(count)) return (task) => down(task, Number(count));
+  if (name === 'down-metrics' && more.length === 0 && /^[1-9]\d{0,5}$/.test(count)) return (task) => downMetrics(task, Number(count));
   return null;
 }
 
-async function deploy(url: string, { out }: CommandOutput): Promise<number> {
-  const applied = await deployMigrations({ url });
+async function deploy({ settings, output, metrics }: Task): Promise<number> {
+  const { out } = output;
+  const applied = [...(await withDatabase(settings, output, (url) => deployMigrations({ url }))), ...((await metrics?.((migrations) => migrations.deploy())) ?? [])];
   for (const name of applied) out(`applied ${name}`);
   out(applied.length === 0 ? 'Nothing to do: all migrations are applied.' : `Migrations applied: ${applied.length}.`);
   return 0;
 }
 
-async function down(url: string, count: number, { out }: CommandOutput): Promise<number> {
-  const names = await rollBackMigrations({ url }, count);
+async function down({ settings, output }: Task, count: number): Promise<number> {
+  return tellTakenBack(output, await withDatabase(settings, output, (url) => rollBackMigrations({ url }, count)));
+}
+
+async function downMetrics({ output, metrics }: Task, count: number): Promise<number> {
+  if (metrics === null) throw new Error('No metrics store is named: set CLICKHOUSE_URL.');
+  return tellTakenBack(output, await metrics((migrations) => migrations.down(count)));
+}
+
+function tellTakenBack({ out }: CommandOutput, names: readonly string[]): number {
   for (const name of names) out(`took back ${name}`);
   out(names.length === 0 ? 'Nothing to do: no migration is applied.' : `Migrations taken back: ${names.length}.`);
   return 0;
 }
 
-async function status(url: string, { out }: CommandOutput): Promise<number> {
-  const { applied, pending, edited, failed, unknown } = await migrationStatus({ url });
-  const note = (name: string) => (edited.includes(name) ? ' (its migration.sql was changed afterwards)' : unknown.includes(name) ? ' (not in this checkout)' : '');
+async function status({ settings, output, metrics }: Task): Promise<number> {
+  const upToDate = tellStatus(output, await withDatabase(settings, output, (url) => migrationStatus({ url })));
+  if (metrics === null) return upToDate ? 0 : 1;
+  output.out('Metrics store:');
+  const metricsUpToDate = tellStatus(output, { failed: [], ...(await metrics((migrations) => migrations.status())) });
+  return upToDate && metricsUpToDate ? 0 : 1;
+}
+
+/** Gives whether all is as it should be. */
+function tellStatus({ out }: CommandOutput, { applied, pending, edited, failed, unknown }: MigrationStatus): boolean {
+  const note = (name: string) => (edited.includes(name) ? ' (its script was changed afterwards)' : unknown.includes(name) ? ' (not in this checkout)' : '');
   for (const name of applied) out(`applied  ${name}${note(name)}`);
   for (const name of pending) out(`pending  ${name}${failed.includes(name) ? ' (begun and not finished; deploy tries it again)' : ''}`);
   const clean = pending.length === 0 && edited.length === 0 && unknown.length === 0;
   out(`${applied.length} applied, ${pending.length} pending${clean ? ': up to date.' : '.'}`);
-  return clean ? 0 : 1;
+  return clean;
 }
 
 /** A FleetFlag that runs on the same data folder has the server up: its server is used then. */
-async function withDatabase(settings: MigrateSettings, { err }: CommandOutput, use: (url: string) => Promise<number>): Promise<number> {
+async function withDatabase<T>(settings: MigrateSettings, { err }: CommandOutput, use: (url: string) => Promise<T>): Promise<T> {
   if (settings.databaseUrl !== null) return use(settings.databaseUrl);
   const running = await findEmbeddedPostgres(settings.dataDir);
   if (running !== null) return use(running);

@@ -1,0 +1,110 @@
+/** The experiments subgraph's tables in the metrics store. Rows go in and out as domain types. */
+import type { ClickHouseClient } from '@clickhouse/client';
+import { FleetFlagError } from '../../core/errors.ts';
+import { EVALUATIONS_METRIC } from '../../core/protocol/metric.ts';
+import { deployMetricsMigrations } from './clickhouse/migrations.ts';
+import { METRIC_COLUMNS, type MetricRow } from './metric-batch.ts';
+
+export type MetricInterval = 'minute' | 'hour' | 'day';
+
+/** What a flag's vehicles measured in an interval, of one variant. */
+export interface MetricPoint {
+  readonly flagKey: string;
+  readonly at: Date;
+  readonly variant: string;
+  /** Measurements. */
+  readonly count: number;
+  readonly sum: number;
+  readonly mean: number;
+  readonly vehicles: number;
+}
+
+export interface PointsQuery {
+  readonly metric: string;
+  /** Unix seconds, at the beginning of an interval. */
+  readonly from: number;
+  /** Unix seconds, exclusive. */
+  readonly to: number;
+  readonly interval: MetricInterval;
+}
+
+/** How a flag was evaluated, by all vehicles. */
+export interface EvaluationTotals {
+  readonly flagKey: string;
+  readonly evaluations: number;
+  /** Different vehicles whose last evaluation is not before what was asked for. */
+  readonly activeVehicles: number;
+  readonly lastAt: Date;
+}
+
+// Both tables hold a row as often as its batch was stored; FINAL shows each once.
+const POINT_SOURCES: Readonly<Record<MetricInterval, string>> = {
+  minute: `SELECT flag_key, toStartOfMinute(at) AS start, variant, vin, 1 AS measurements, value AS total
+    FROM metric_rows FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} AND at >= toDateTime({from:UInt32}, 'UTC') AND at < toDateTime({to:UInt32}, 'UTC')`,
+  hour: `SELECT flag_key, hour AS start, variant, vin, rows AS measurements, sum AS total
+    FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} AND hour >= toDateTime({from:UInt32}, 'UTC') AND hour < toDateTime({to:UInt32}, 'UTC')`,
+  day: `SELECT flag_key, toStartOfDay(hour) AS start, variant, vin, rows AS measurements, sum AS total
+    FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} AND hour >= toDateTime({from:UInt32}, 'UTC') AND hour < toDateTime({to:UInt32}, 'UTC')`,
+};
+
+/** Milliseconds until a query counts as unanswered. */
+const QUERY_TIMEOUT = 20_000;
+
+export class MetricTables {
+  #made: Promise<unknown> | undefined;
+
+  constructor(private readonly client: ClickHouseClient) {}
+
+  /** Makes the tables where they are not there yet, once; a store that is away is asked again by the next call. Rejects with ClickHouse's error. */
+  async make(): Promise<void> {
+    this.#made ??= deployMetricsMigrations(this.client);
+    await this.#made.catch((error: unknown) => {
+      this.#made = undefined;
+      throw error;
+    });
+  }
+
+  /** Stores rows in one insert. Rejects with ClickHouse's error; then they may be stored all the same, or not. */
+  async insert(rows: readonly MetricRow[], signal: AbortSignal): Promise<void> {
+    await this.make();
+    signal.throwIfAborted();
+    await this.client.insert({
+      table: 'metric_rows',
+      columns: [...METRIC_COLUMNS],
+      values: rows,
+      format: 'JSONCompactEachRow',
+      abort_signal: signal,
+      // Acknowledged when it is written, whatever the server's default; and never split, so that the view sees each batch whole.
+      clickhouse_settings: { async_insert: 0 },
+    });
+  }
+
+  /** The points of each of some flags in the order of time and variant, at most `limit` of a flag. Throws SERVICE_UNAVAILABLE. */
+  points(keys: readonly string[], { metric, from, to, interval }: PointsQuery, limit: number): Promise<MetricPoint[]> {
+    const query = `SELECT flag_key, toUnixTimestamp(start) AS second, variant, toFloat64(sum(measurements)) AS count, sum(total) AS all, toFloat64(uniqExact(vin)) AS vehicles
+      FROM (${POINT_SOURCES[interval]}) GROUP BY flag_key, start, variant ORDER BY flag_key, start, variant LIMIT {limit:UInt32} BY flag_key`;
+    type Row = { flag_key: string; second: number; variant: string; count: number; all: number; vehicles: number };
+    return this.#rows<Row>(query, { keys, metric, from, to, limit }).then((rows) =>
+      rows.map((row) => ({ flagKey: row.flag_key, at: new Date(row.second * 1_000), variant: row.variant, count: row.count, sum: row.all, mean: row.all / row.count, vehicles: row.vehicles })),
+    );
+  }
+
+  /** How each of some flags was evaluated; those that never were are left out. Throws SERVICE_UNAVAILABLE. */
+  async evaluations(keys: readonly string[], activeSince: Date): Promise<EvaluationTotals[]> {
+    const query = `SELECT flag_key, sum(sum) AS evaluations, toUInt32(uniqExactIf(vin, last_at >= toDateTime({since:UInt32}, 'UTC'))) AS vehicles, toFloat64(toUnixTimestamp64Milli(max(last_at))) AS last
+      FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} GROUP BY flag_key`;
+    type Row = { flag_key: string; evaluations: number; vehicles: number; last: number };
+    const rows = await this.#rows<Row>(query, { metric: EVALUATIONS_METRIC, keys, since: Math.floor(activeSince.getTime() / 1_000) });
+    return rows.map((row) => ({ flagKey: row.flag_key, evaluations: row.evaluations, activeVehicles: row.vehicles, lastAt: new Date(row.last) }));
+  }
+
+  async #rows<T>(query: string, parameters: Record<string, unknown>): Promise<T[]> {
+    try {
+      await this.make();
+      const result = await this.client.query({ query, query_params: parameters, format: 'JSONEachRow', abort_signal: AbortSignal.timeout(QUERY_TIMEOUT) });
+      return await result.json<T>();
+    } catch (cause) {
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The metrics store does not answer; a retry is safe.', { retryAfter: 2 }, { cause });
+    }
+  }
+}
