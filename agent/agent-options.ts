@@ -17,6 +17,10 @@ export interface AgentTimings extends LinkTimings {
   readonly resyncMs: number;
   /** Until a database that could not be written is tried again. */
   readonly storeRetryMs: number;
+  /** That a measurement may wait for the database. */
+  readonly metricsWriteMs: number;
+  /** Over which evaluations are counted together, and between two sendings; up to a tenth is added at random. */
+  readonly metricsIntervalMs: number;
 }
 
 const DEFAULT_TIMINGS: AgentTimings = {
@@ -29,6 +33,8 @@ const DEFAULT_TIMINGS: AgentTimings = {
   backoffCapMs: 30_000,
   resyncMs: 600_000,
   storeRetryMs: 5000,
+  metricsWriteMs: 1000,
+  metricsIntervalMs: 60_000,
 };
 
 export interface FleetFlagAgentOptions {

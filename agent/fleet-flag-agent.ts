@@ -1,6 +1,7 @@
 /**
  * FleetFlag in a vehicle: loads what it has, stays in touch, and evaluates whether or not anybody answers.
  */
+import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { JsonValue } from '../core/model.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
@@ -8,6 +9,9 @@ import { evaluationDetails, type EvaluationDetails, type ValueType } from './api
 import type { AgentStatus } from './api/agent-status.ts';
 import { FlagEvaluator, type EvaluatedFlag, type ProgramContext } from './evaluate/flag-evaluator.ts';
 import { describeError } from './log.ts';
+import { MetricQueue } from './metrics/metric-queue.ts';
+import { MetricRecorder, type TrackOptions } from './metrics/metric-recorder.ts';
+import { MetricSender } from './metrics/metric-sender.ts';
 import type { VehicleIdentity, VehicleState } from './state.ts';
 import { VehicleStore } from './store/vehicle-store.ts';
 import { isStale } from './sync/apply.ts';
@@ -31,6 +35,8 @@ export class FleetFlagAgent {
   readonly #options: CompleteAgentOptions;
   readonly #evaluator: FlagEvaluator;
   readonly #store: VehicleStore;
+  readonly #queue = new MetricQueue(randomUUID());
+  readonly #recorder: MetricRecorder;
   readonly #connection: GatewayConnection;
   readonly #refusals = new RefusalCounter();
   readonly #events = new EventEmitter<{ change: [FlagChange]; contact: [boolean] }>();
@@ -57,6 +63,15 @@ export class FleetFlagAgent {
       agentVersion: AGENT_VERSION,
       retryMs: timings.storeRetryMs,
       afterWrite,
+      queue: this.#queue,
+    });
+    this.#recorder = new MetricRecorder({
+      queue: this.#queue,
+      now,
+      writeMs: timings.metricsWriteMs,
+      // While there is a connection the sender comes first, and counts are written once: with the batch they are in.
+      intervalMs: timings.metricsIntervalMs * 1.2,
+      save: () => this.#store.saveQueue(),
     });
     this.#connection = new GatewayConnection({
       url: options.url,
@@ -94,6 +109,7 @@ export class FleetFlagAgent {
   /** Stops: the connection, then the database, with all that was applied written. */
   async close(): Promise<void> {
     await this.#connection.close();
+    this.#recorder.close();
     await this.#store.close();
     this.#events.removeAllListeners();
   }
@@ -141,7 +157,19 @@ export class FleetFlagAgent {
 
   /** Evaluates a flag of any type; undefined where there is no such flag. Never throws. */
   evaluate(key: string, context?: ProgramContext): EvaluatedFlag | undefined {
-    return this.#evaluator.evaluate(key, context);
+    const evaluated = this.#evaluator.evaluate(key, context);
+    if (evaluated !== undefined) this.#recorder.count(evaluated);
+    return evaluated;
+  }
+
+  /**
+   * Records a measurement of a flag's effect, under the variant that the vehicle has; within a second it is on disk, and
+   * sent when there is a connection. `metric`: 1 to 100 characters, the first no `$`; `value`: finite.
+   *
+   * @throws FleetFlagError BAD_USER_INPUT for what is wrong, NOT_FOUND where there is no such flag
+   */
+  track(metric: string, value: number, options: TrackOptions): void {
+    this.#recorder.track(metric, value, options, this.#evaluator.evaluate(options.flagKey));
   }
 
   /** The keys of all flags, in order. */
@@ -184,6 +212,7 @@ export class FleetFlagAgent {
       flags: state?.flags.size ?? 0,
       staleFlags: state === null ? 0 : [...state.flags.values()].filter((flag) => isStale(flag, state, seconds)).length,
       cacheBytes: bytes,
+      metrics: this.#queue.status(),
       memoryBytes: process.memoryUsage.rss(),
       pinnedKeys: this.#keys?.keys.map(({ kid }) => kid) ?? [],
       refusals: this.#refusals.totals(),
@@ -192,7 +221,7 @@ export class FleetFlagAgent {
   }
 
   #details<T extends JsonValue>(key: string, type: ValueType, defaultValue: T, context?: ProgramContext): EvaluationDetails<T> {
-    return evaluationDetails(key, type, defaultValue, this.#evaluator.evaluate(key, context), this.#isReady);
+    return evaluationDetails(key, type, defaultValue, this.evaluate(key, context), this.#isReady);
   }
 
   readonly #refuse = (refusal: Refusal): void => {
@@ -225,7 +254,18 @@ export class FleetFlagAgent {
 
   readonly #useLink = async (link: GatewayLink): Promise<void> => {
     const { log, now, random, timings } = this.#options;
-    await new SyncSession({
+    const backoff = () => new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random });
+    const sender = new MetricSender({
+      link,
+      queue: this.#queue,
+      flush: () => this.#recorder.flush(),
+      save: () => this.#store.saveQueue(),
+      sendDelay: () => timings.metricsIntervalMs * (1 + random() / 10),
+      backoff: backoff(),
+      random,
+      log,
+    });
+    const session = new SyncSession({
       link,
       keys: this.#keys!,
       log,
@@ -241,8 +281,9 @@ export class FleetFlagAgent {
         this.#setInTouch(true);
       },
       resyncDelay: () => timings.resyncMs * (1 + random() / 10),
-      backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
-    }).run();
+      backoff: backoff(),
+    });
+    await Promise.all([session.run(), sender.run()]);
     this.#setInTouch(false);
   };
 

@@ -8,4 +8,5 @@ export type { AgentStatus } from './api/agent-status.ts';
 export type { EvaluationDetails, EvaluationErrorCode } from './api/evaluation-details.ts';
 export type { EvaluatedFlag, ProgramContext, VehicleFacts } from './evaluate/flag-evaluator.ts';
 export type { Log, LogFields, LogLevel } from './log.ts';
+export type { TrackOptions } from './metrics/metric-recorder.ts';
 export { LocalServer, type LocalServerOptions } from './api/local-server.ts';

@@ -2,6 +2,7 @@
  * What an operator can ask of a running agent: `GET /v1/status`.
  */
 import type { Environment } from '../../core/model.ts';
+import type { DroppedMetrics } from '../metrics/metric-queue.ts';
 import type { StoreStatus } from '../store/vehicle-store.ts';
 import type { RefusalReason } from '../trust/refusals.ts';
 
@@ -26,6 +27,8 @@ export interface AgentStatus {
   /** Flags past their TTL: they give their safe defaults. */
   readonly staleFlags: number;
   readonly cacheBytes: number;
+  /** Measurements and evaluation counts that wait to be sent, and what there was no room for since the start. */
+  readonly metrics: { readonly queued: number; readonly dropped: DroppedMetrics };
   /** Resident memory of the process. */
   readonly memoryBytes: number;
   /** Ids of the keys that are trusted. */

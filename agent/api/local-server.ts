@@ -1,10 +1,11 @@
 /**
- * The agent's HTTP server for programs in the vehicle: OFREP and status, on loopback.
+ * The agent's HTTP server for programs in the vehicle: OFREP, measurements and status, on loopback.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
 import type { AgentStatus } from './agent-status.ts';
 import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
+import { track, type Tracker } from './track.ts';
 
 const MAX_BODY_BYTES = 65_536;
 const EVALUATE_PATH = '/ofrep/v1/evaluate/flags';
@@ -13,7 +14,7 @@ export interface LocalServerOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
-  readonly agent: FlagSource & { status(): AgentStatus };
+  readonly agent: FlagSource & Tracker & { status(): AgentStatus };
 }
 
 /** Whether only this machine can reach `host`. */
@@ -75,6 +76,7 @@ export class LocalServer {
       if (request.method !== 'GET') return wrongMethod('GET');
       return { status: 200, body: JSON.parse(JSON.stringify(agent.status())) as OfrepAnswer['body'] };
     }
+    if (path === '/v1/track') return request.method === 'POST' ? track(agent, await readBody(request)) : wrongMethod('POST');
     if (path !== EVALUATE_PATH && !path.startsWith(`${EVALUATE_PATH}/`)) return failure(404, 'There is nothing at this path.');
     if (request.method !== 'POST') return wrongMethod('POST');
     if (path === EVALUATE_PATH) return evaluateAll(agent, await readBody(request), request.headers['if-none-match']);

@@ -4,6 +4,8 @@
 import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
 import { describeError, type Log } from '../log.ts';
 import { emptyState, type HeldFlag, type StoredVariant, type VehicleIdentity, type VehicleState } from '../state.ts';
+import type { MetricQueue } from '../metrics/metric-queue.ts';
+import { readQueue, writeQueue } from '../metrics/metric-rows.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import type { Refusal } from '../trust/refusals.ts';
 import { DurableFile, type FileSystem, type Generation } from './durable-file.ts';
@@ -22,6 +24,8 @@ export interface VehicleStoreOptions {
   /** Milliseconds until a write that failed is tried again. */
   readonly retryMs: number;
   readonly afterWrite: () => void;
+  /** Is kept in the same file. */
+  readonly queue: MetricQueue;
 }
 
 /** Where the state came from: a generation of the file, or nowhere. */
@@ -58,6 +62,9 @@ export class VehicleStore {
   /** False while the present file is known to be broken: it must not push a good `.previous` out. */
   #presentIsGood = true;
   #unsaved: { state: VehicleState; keys: PinnedKeys } | null = null;
+  /** What was loaded or saved last: a write of the queue alone is made with it. */
+  #last: { state: VehicleState; keys: PinnedKeys } | null = null;
+  #persistedQueue = 0;
   #retry: NodeJS.Timeout | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -106,6 +113,9 @@ export class VehicleStore {
         this.#fault(`${refusal.message} in the ${generation} database`);
       };
       const state = await readState(database, header.identity, keys, refuse);
+      readQueue(database, this.#options.queue, generation === 'previous');
+      this.#persistedQueue = this.#options.queue.version;
+      this.#last = { state, keys };
       this.#database = database;
       this.#source = generation;
       this.#bytes = bytes.byteLength;
@@ -127,8 +137,13 @@ export class VehicleStore {
    * succeeds or a newer state takes its place.
    */
   save(state: VehicleState, keys: PinnedKeys): Promise<boolean> {
-    this.#unsaved = { state, keys };
+    this.#unsaved = this.#last = { state, keys };
     return this.#enqueue();
+  }
+
+  /** Makes the metrics queue durable, as `save`; not before there is a state that says whose it is. */
+  saveQueue(): Promise<boolean> {
+    return this.#last === null ? Promise.resolve(false) : this.#enqueue();
   }
 
   #enqueue(): Promise<boolean> {
@@ -138,15 +153,19 @@ export class VehicleStore {
   }
 
   async #write(): Promise<boolean> {
+    // Looked at here and not when it was asked for: a write that was under way then did not have all of the queue.
+    if (this.#options.queue.version !== this.#persistedQueue) this.#unsaved ??= this.#last;
     const pending = this.#unsaved;
     if (pending === null) return this.#writeFault === null;
     clearTimeout(this.#retry);
     try {
+      const { version } = this.#options.queue;
       const bytes = this.#toBytes(pending.state, pending.keys);
       await this.#file.replace(bytes, this.#presentIsGood);
       this.#presentIsGood = true;
       this.#bytes = bytes.byteLength;
       this.#persistedRevision = pending.state.revision;
+      this.#persistedQueue = version;
       if (this.#unsaved === pending) this.#unsaved = null;
       if (this.#writeFault !== null) this.#options.log('info', 'the database can be written again', { revision: pending.state.revision });
       this.#writeFault = null;
@@ -170,6 +189,7 @@ export class VehicleStore {
     }
     try {
       writeState(this.#database, state, keys, this.#options.variantOf, this.#options.agentVersion, now);
+      if (this.#options.queue.version > 0) writeQueue(this.#database, this.#options.queue, now);
     } catch (error) {
       // `state` is all that is needed for a new database; the next attempt makes one.
       this.#database.close();

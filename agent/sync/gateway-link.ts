@@ -38,6 +38,25 @@ export interface GraphqlResult {
   readonly errors?: readonly { readonly message: string }[];
 }
 
+/** The gateway's refusal of a query, with what its first error says beside the message. */
+export class RequestRefused extends Error {
+  override readonly name = 'RequestRefused';
+  readonly code: string | undefined;
+  /** Dotted path of what is wrong in the variables. */
+  readonly field: string | undefined;
+  /** Seconds. */
+  readonly retryAfter: number | undefined;
+
+  constructor(errors: unknown) {
+    super(messageOf(errors));
+    const [first] = (Array.isArray(errors) ? errors : []) as { extensions?: Record<string, unknown> }[];
+    const { code, field, retryAfter } = first?.extensions ?? {};
+    this.code = typeof code === 'string' ? code : undefined;
+    this.field = typeof field === 'string' ? field : undefined;
+    this.retryAfter = typeof retryAfter === 'number' && retryAfter >= 0 ? retryAfter : undefined;
+  }
+}
+
 export class GatewayLink {
   /** Resolves when the link is down, for whatever reason; never rejects. */
   readonly ended: Promise<LinkEnding>;
@@ -105,7 +124,7 @@ export class GatewayLink {
     );
   }
 
-  /** Runs a query. Rejects with an Error when it is refused, not answered in time, or the link ends. */
+  /** Runs a query or mutation. Rejects with a RequestRefused when it is refused, with an Error when it is not answered in time, or the link ends. */
   async request(query: string, variables: Record<string, unknown>): Promise<unknown> {
     let timer: NodeJS.Timeout | undefined;
     let abandon: (error: Error) => void;
@@ -122,9 +141,9 @@ export class GatewayLink {
           { query, variables },
           {
             next: (value) => (result = value as GraphqlResult),
-            error: (error) => reject(new Error(messageOf(error))),
+            error: (error) => reject(new RequestRefused(error)),
             complete: () => {
-              if (result?.errors !== undefined && result.errors.length > 0) reject(new Error(messageOf(result.errors)));
+              if (result?.errors !== undefined && result.errors.length > 0) reject(new RequestRefused(result.errors));
               else resolve(result?.data);
             },
           },

@@ -18,11 +18,18 @@ const SCHEMA = buildSchema(`
   type FlagSync { environment: Environment! revision: Int! full: Boolean! flags: [SignedFlag!]! statement: String! }
   type FlagChange { environment: Environment! revision: Int! previousRevision: Int! signed: SignedFlag! statement: String! }
   type Query { flagSync(environment: Environment!, since: Int): FlagSync! }
+  scalar JSON
+  input MetricInput { flagKey: String! variant: String! metricName: String! value: Float! timestamp: String! tags: JSON }
+  input MetricBatchInput { batchId: ID! items: [MetricInput!]! }
+  type MetricReceipt { accepted: Int! duplicates: Int! dropped: Int! }
+  type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! }
   type Subscription { flagChanges(environment: Environment!): FlagChange! }
 `);
 
 export interface SyncMessage { environment: string; revision: number; full: boolean; flags: SignedFlag[]; statement: string }
 export interface ChangeMessage { environment: string; revision: number; previousRevision: number; signed: SignedFlag; statement: string }
+
+export interface ReportedBatch { batchId: string; items: { flagKey: string; variant: string; metricName: string; value: number; timestamp: string; tags: object | null }[] }
 
 export interface SigningKey {
   readonly kid: string;
@@ -55,6 +62,10 @@ export class TestControlPlane {
   /** What becomes of a sync answer, or of a change, on its way. */
   onSync: (answer: SyncMessage) => SyncMessage | Promise<SyncMessage> = (answer) => answer;
   onChange: (change: ChangeMessage) => ChangeMessage[] | Promise<ChangeMessage[]> = (change) => [change];
+  /** Batches as they came, also those that were refused. */
+  readonly batches: ReportedBatch[] = [];
+  /** Called for each batch; what it throws is the answer. */
+  onReport: (batch: ReportedBatch) => void | Promise<void> = () => undefined;
   /** Tokens that are refused with 4403. */
   readonly refusedTokens = new Set<string>();
   readonly #entries = new Map<string, { definition: FlagDefinition | null; signed: SignedFlag }>();
@@ -103,6 +114,13 @@ export class TestControlPlane {
         onSubscribe: (_context, id) => void this.subscriptionIds.push(id),
         roots: {
           query: { flagSync: ({ since }: { since?: number }) => this.#sync(since ?? null) },
+          mutation: {
+            reportMetrics: async ({ input }: { input: ReportedBatch }) => {
+              this.batches.push(input);
+              await this.onReport(input);
+              return { accepted: input.items.length, duplicates: 0, dropped: 0 };
+            },
+          },
           subscription: { flagChanges: () => this.#stream() },
         },
       },

@@ -1,0 +1,37 @@
+/** `POST /v1/track`: a measurement from a program in any language. */
+import { FleetFlagError } from '../../core/errors.ts';
+import type { JsonObject, JsonValue } from '../../core/model.ts';
+import type { TrackOptions } from '../metrics/metric-recorder.ts';
+import { isObject } from './flat-context.ts';
+import type { OfrepAnswer } from './ofrep.ts';
+
+/** What the endpoint needs of the agent. */
+export interface Tracker {
+  track(metric: string, value: number, options: TrackOptions): void;
+}
+
+/** Answers a request with the body `{"metric", "value", "flagKey", "tags"?}`: 202 once it is taken, else 400 or 404 with `errorCode`, `errorDetails` and `field`. */
+export function track(tracker: Tracker, body: string): OfrepAnswer {
+  let request: JsonValue;
+  try {
+    request = JSON.parse(body) as JsonValue;
+  } catch {
+    return refused(400, 'PARSE_ERROR', 'The body is not JSON.');
+  }
+  if (!isObject(request)) return refused(400, 'PARSE_ERROR', 'The body must be an object.');
+  const { metric, value, flagKey, tags = null } = request;
+  if (typeof value !== 'number') return refused(400, 'BAD_USER_INPUT', 'A value is a finite number.', 'value');
+  if (typeof flagKey !== 'string') return refused(400, 'BAD_USER_INPUT', 'A flag key is text.', 'flagKey');
+  try {
+    // The agent checks the rest, as it does for a program in its own process.
+    tracker.track(metric as string, value, { flagKey, tags: (tags as JsonObject | null) ?? undefined });
+  } catch (error) {
+    if (!(error instanceof FleetFlagError)) throw error;
+    return refused(error.code === 'NOT_FOUND' ? 404 : 400, error.code, error.message, error.details.field);
+  }
+  return { status: 202, body: null };
+}
+
+function refused(status: number, errorCode: string, errorDetails: string, field?: string): OfrepAnswer {
+  return { status, body: { errorCode, errorDetails, ...(field !== undefined && { field }) } };
+}

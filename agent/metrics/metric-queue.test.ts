@@ -1,0 +1,97 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { EVALUATIONS_METRIC } from '../../core/protocol/metric.ts';
+import { MetricQueue, QUEUE_LIMITS } from './metric-queue.ts';
+
+const measurement = (value: number, more: object = {}) => ({ flagKey: 'eco', variant: 'treatment', metricName: 'minutes', value, at: 1_000, tags: null, ...more });
+const HOUR = 3_600_000;
+
+test('a batch is the oldest 500 rows, and stays as it is until it is settled', () => {
+  const queue = new MetricQueue('q');
+  expect(queue.batch()).toBeNull();
+  for (let i = 0; i < 700; i++) queue.add(measurement(i));
+  const batch = queue.batch();
+  expect([batch?.id, batch?.rows.length, batch?.rows[0]?.value, batch?.rows.at(-1)?.value]).toEqual(['q:1', 500, 0, 499]);
+  queue.add(measurement(1_000));
+  expect(queue.batch()).toEqual(batch);
+  queue.settle();
+  expect(queue.batch()).toMatchObject({ id: 'q:501', rows: { length: 201 } });
+  queue.settle();
+  expect([queue.batch(), queue.status()]).toEqual([null, { queued: 0, dropped: { evaluations: 0, measurements: 0 } }]);
+});
+
+test('a batch of large rows has fewer of them, so that its message is not too large', () => {
+  const queue = new MetricQueue('q');
+  for (let i = 0; i < 200; i++) queue.add(measurement(i, { tags: { text: 'x'.repeat(1_000) } }));
+  expect(JSON.stringify(queue.batch()).length).toBeLessThan(200_000);
+  expect(queue.batch()!.rows.length).toBeGreaterThan(50);
+});
+
+test('evaluations of a flag, variant and hour share a row, as long as it is in no batch', () => {
+  const queue = new MetricQueue('q');
+  const counts = () => queue.rows.map(({ variant, value, at }) => [variant, value, at]);
+  queue.addEvaluations('eco', 'control', 2, 100);
+  queue.addEvaluations('eco', 'treatment', 3, 200);
+  queue.addEvaluations('eco', 'control', 5, 300);
+  queue.addEvaluations('eco', 'control', 7, HOUR);
+  expect(counts()).toEqual([['control', 7, 300], ['treatment', 3, 200], ['control', 7, HOUR]]);
+  queue.batch();
+  queue.addEvaluations('eco', 'control', 1, HOUR + 1);
+  expect(counts()).toEqual([['control', 7, 300], ['treatment', 3, 200], ['control', 7, HOUR], ['control', 1, HOUR + 1]]);
+});
+
+describe('where there is no room', () => {
+  test('the oldest evaluation counts go first, then the oldest measurements, never the open batch, and all are counted', () => {
+    const queue = new MetricQueue('q', { rows: 4, bytes: 1e6 });
+    queue.add(measurement(1));
+    queue.batch();
+    queue.add(measurement(2));
+    queue.addEvaluations('a', 'control', 10, 0);
+    queue.addEvaluations('b', 'control', 20, 0);
+    queue.add(measurement(3));
+    expect(queue.rows.map(({ value }) => value)).toEqual([1, 2, 20, 3]);
+    queue.add(measurement(4));
+    queue.add(measurement(5));
+    expect(queue.rows.map(({ value }) => value)).toEqual([1, 3, 4, 5]);
+    expect(queue.status()).toEqual({ queued: 4, dropped: { evaluations: 30, measurements: 1 } });
+  });
+
+  test('in bytes, fewer rows are kept', () => {
+    const queue = new MetricQueue('q');
+    for (let i = 0; i < 1_000; i++) queue.add(measurement(i, { tags: { text: 'x'.repeat(1_000) } }));
+    expect(queue.rows.length).toBeLessThan(QUEUE_LIMITS.bytes / 1_000);
+    expect(queue.rows.length + queue.status().dropped.measurements).toBe(1_000);
+  });
+});
+
+test('whatever happens in whatever order, each evaluation is waiting, sent or counted as dropped, once, and no batch id comes twice', () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('count' as const), flag: fc.constantFrom('a', 'b', 'c'), count: fc.integer({ min: 1, max: 9 }), hour: fc.integer({ min: 0, max: 3 }) }),
+    fc.record({ kind: fc.constantFrom('batch' as const, 'settle' as const, 'track' as const) }),
+    fc.record({ kind: fc.constant('discard' as const), position: fc.nat(3) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const queue = new MetricQueue('q', { rows: 5, bytes: 1e6 });
+      let [counted, sent] = [0, 0];
+      const settled = new Set<string>();
+      for (const each of steps) {
+        if (each.kind === 'count') {
+          counted += each.count;
+          queue.addEvaluations(each.flag, 'control', each.count, each.hour * HOUR);
+        } else if (each.kind === 'track') queue.add(measurement(1));
+        else if (each.kind === 'batch') queue.batch();
+        else if (each.kind === 'settle' && queue.batchLength > 0) {
+          const { id, rows } = queue.batch()!;
+          expect(settled.has(id)).toBe(false);
+          settled.add(id);
+          sent += rows.reduce((sum, row) => sum + (row.metricName === EVALUATIONS_METRIC ? row.value : 0), 0);
+          queue.settle();
+        } else if (each.kind === 'discard' && each.position < queue.batchLength) queue.discard(each.position);
+        expect(queue.rows.length).toBeLessThanOrEqual(5);
+      }
+      const waiting = queue.rows.reduce((sum, row) => sum + (row.metricName === EVALUATIONS_METRIC ? row.value : 0), 0);
+      expect(waiting + sent + queue.status().dropped.evaluations).toBe(counted);
+    }),
+  );
+});

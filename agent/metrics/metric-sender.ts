@@ -1,0 +1,96 @@
+/**
+ * Sends the queue over one link, batch by batch. A batch is on disk before it is sent, with its id, and stays as it is
+ * until the control plane has it: whatever happens to the answer or to this process, it counts once.
+ */
+import { describeError, type Log } from '../log.ts';
+import type { Backoff } from '../sync/backoff.ts';
+import { RequestRefused, type GatewayLink } from '../sync/gateway-link.ts';
+import type { MetricQueue, OpenBatch } from './metric-queue.ts';
+
+export const REPORT_MUTATION = 'mutation Report($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted duplicates dropped } }';
+
+export interface SenderOptions {
+  readonly link: Pick<GatewayLink, 'request' | 'ended'>;
+  readonly queue: MetricQueue;
+  /** Puts what was counted into the queue. */
+  readonly flush: () => void;
+  /** Writes the queue; resolves to whether it is on disk. */
+  readonly save: () => Promise<boolean>;
+  /** Milliseconds until the next look at the queue; asked anew each time. */
+  readonly sendDelay: () => number;
+  readonly backoff: Backoff;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+export class MetricSender {
+  readonly #options: SenderOptions;
+  #ended = false;
+  #wake: () => void = () => undefined;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until the link ends; never rejects. */
+  async run(): Promise<void> {
+    const { link, queue, save, sendDelay } = this.#options;
+    void link.ended.then(() => {
+      this.#ended = true;
+      this.#wake();
+    });
+    let wait = sendDelay();
+    while (!this.#ended) {
+      await this.#pause(wait);
+      if (this.#ended) return;
+      this.#options.flush();
+      const batch = queue.batch();
+      // What was acknowledged goes with the next write: sent again, it would count once all the same.
+      if (batch === null) wait = sendDelay();
+      else if (!(await save())) wait = sendDelay();
+      else wait = await this.#send(batch);
+    }
+  }
+
+  /** Sends a batch. Resolves to the milliseconds until the next. */
+  async #send(batch: OpenBatch): Promise<number> {
+    const { link, queue, sendDelay, backoff, log } = this.#options;
+    const items = batch.rows.map(({ flagKey, variant, metricName, value, at, tags }) => ({ flagKey, variant, metricName, value, timestamp: new Date(at).toISOString(), tags }));
+    try {
+      await link.request(REPORT_MUTATION, { input: { batchId: batch.id, items } });
+      queue.settle();
+      backoff.reset();
+      return queue.rows.length > 0 ? 0 : sendDelay();
+    } catch (error) {
+      if (!this.#ended) log('warn', `measurements were not taken: ${describeError(error)}`);
+      return this.#afterRefusal(error);
+    }
+  }
+
+  #afterRefusal(error: unknown): number {
+    const { queue, backoff, random, sendDelay } = this.#options;
+    const { code, field = '', retryAfter } = error instanceof RequestRefused ? error : {};
+    if (code === 'BAD_USER_INPUT' || code === 'LIMIT_EXCEEDED') {
+      // It would be refused for ever: the row that is at fault goes, or all where none is named.
+      const position = /^input\.items\.(\d+)(\.|$)/.exec(field)?.[1];
+      if (position === undefined) queue.settle(true);
+      else queue.discard(Number(position));
+      return backoff.next();
+    }
+    if (code === 'FORBIDDEN' || code === 'UNAUTHENTICATED') return sendDelay();
+    // Spread over as long again, so that a fleet does not come back in one wave.
+    return Math.max((retryAfter ?? 0) * 1_000 * (1 + random()), backoff.next());
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    if (this.#ended) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds).unref();
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
