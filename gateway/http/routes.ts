@@ -6,7 +6,6 @@ import type { RequestOrigin } from '../../core/protocol/caller.ts';
 import { OPERATION_LIMITS } from '../limits/operation-limits.ts';
 import { answerTo } from './error-answer.ts';
 import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql-route.ts';
-import { PLAYGROUND_POLICY, playgroundPage } from './playground/page.ts';
 import { requestIdOf } from './request-origin.ts';
 
 export interface RoutesOptions extends GraphqlRouteOptions {
@@ -62,8 +61,12 @@ export function createRoutes({ publicKeys, readiness, originOf, playground, ...g
   app.get('/.well-known/jwks.json', async (_request, reply) => reply.header('cache-control', 'public, max-age=60').send(await publicKeys()));
 
   if (playground) {
-    const page = playgroundPage();
-    app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').headers({ 'cache-control': 'no-cache', 'content-security-policy': PLAYGROUND_POLICY, 'x-content-type-options': 'nosniff' }).send(page));
+    // Nine megabytes that most starts never serve: loaded and put together for the first who asks.
+    let made: Promise<{ page: Buffer; policy: string }> | undefined;
+    app.get('/', async (_request, reply) => {
+      const { page, policy } = await (made ??= import('./playground/page.ts').then(({ PLAYGROUND_POLICY, playgroundPage }) => ({ page: playgroundPage(), policy: PLAYGROUND_POLICY })));
+      return reply.type('text/html; charset=utf-8').headers({ 'cache-control': 'no-cache', 'content-security-policy': policy, 'x-content-type-options': 'nosniff' }).send(page);
+    });
   }
   return app;
 }

@@ -32,7 +32,7 @@ const BAR = `<header id="fleetflag-bar">
   <div id="fleetflag-in" hidden><span id="fleetflag-who"></span><button id="fleetflag-leave" type="button">Leave</button></div>
 </header>`;
 
-/** Replaces the one place where `text` stands; a package whose page has changed is noticed at the start, not by an operator. */
+/** Replaces the one place where `text` stands; a package whose page has changed is noticed by a test (gateway.test.ts), not by an operator. */
 function replaceOnce(page: string, text: string, replacement: string): string {
   const at = page.indexOf(text);
   if (at === -1) throw new Error(`The playground's page has no ${text}`);
