@@ -22,7 +22,7 @@ const arrows = Object.entries(rooms).map(([target, allowed]) => ({
 }));
 
 export default tseslint.config(
-  { ignores: ['node_modules/', '**/node_modules/', 'coverage/', '.fleetflag/', 'agent/dist/', '**/generated/'] },
+  { ignores: ['node_modules/', '**/node_modules/', 'coverage/', '.fleetflag/', 'dist/', 'agent/dist/', '**/generated/'] },
   ...tseslint.configs.recommendedTypeChecked,
   {
     files: ['**/*.ts'],

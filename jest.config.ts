@@ -5,7 +5,7 @@ const shared = {
   rootDir: '.',
   extensionsToTreatAsEsm: ['.ts'],
   testEnvironment: 'node',
-  modulePathIgnorePatterns: ['<rootDir>/.fleetflag', '<rootDir>/coverage'],
+  modulePathIgnorePatterns: ['<rootDir>/.fleetflag', '<rootDir>/coverage', '<rootDir>/dist'],
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',
@@ -28,7 +28,7 @@ const config: Config = {
       globalSetup: '<rootDir>/subgraphs/shared/testing/database-setup.ts',
       globalTeardown: '<rootDir>/subgraphs/shared/testing/database-teardown.ts',
     },
-    { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/e2e/**/*.test.ts'] },
+    { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/e2e/**/*.test.ts'], globalSetup: '<rootDir>/e2e/harness/build.ts' },
   ],
   testTimeout: 60_000,
   maxWorkers: 2,

@@ -2,57 +2,13 @@
  * Makes `dist/`, which is all of the package: the library, the OpenFeature provider, the command, and their types.
  * Everything is bundled in (docs/decisions/agent-package.md); `npm pack` runs this.
  */
-import { chmod, copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build, type BuildOptions, type Metafile } from 'esbuild';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Metafile } from 'esbuild';
 import ts from 'typescript';
+import { AGENT, ENTRIES, ROOT, bundleCommand, bundleLibrary } from './bundle.ts';
 
-const AGENT = fileURLToPath(new URL('.', import.meta.url));
-const ROOT = dirname(AGENT.replace(/\/$/, ''));
 const DIST = join(AGENT, 'dist');
-const ENTRIES = { library: 'library.ts', openfeature: 'openfeature/fleet-flag-provider.ts' };
-
-const COMMON = {
-  absWorkingDir: ROOT,
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  metafile: true,
-  legalComments: 'none',
-  // Only what the vehicle's program brings along itself stays outside.
-  external: ['@openfeature/*'],
-  // The native helpers that `ws` would look for.
-  define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
-} satisfies BuildOptions;
-
-/** What CommonJS packages expect to find, inside of a module. */
-const COMMONJS_NAMES = `import { createRequire as fleetflagRequire } from 'node:module';
-const require = fleetflagRequire(import.meta.url), __filename = require('node:url').fileURLToPath(import.meta.url), __dirname = require('node:path').dirname(__filename);`;
-
-async function bundle(): Promise<Metafile[]> {
-  const library = await build({
-    ...COMMON,
-    entryPoints: Object.entries(ENTRIES).map(([out, file]) => ({ in: join(AGENT, file), out })),
-    outdir: DIST,
-    format: 'esm',
-    banner: { js: COMMONJS_NAMES },
-  });
-  // CommonJS, which Node reads without starting its loader for modules and a thread pool first.
-  const command = await build({
-    ...COMMON,
-    entryPoints: [{ in: join(AGENT, 'main.ts'), out: 'fleetflag-agent' }],
-    outdir: DIST,
-    outExtension: { '.js': '.cjs' },
-    format: 'cjs',
-    banner: { js: '#!/usr/bin/env node' },
-  });
-  await chmod(join(DIST, 'fleetflag-agent.cjs'), 0o755);
-  // sql.js looks for it beside the code that loads it.
-  await copyFile(createRequire(import.meta.url).resolve('sql.js/dist/sql-wasm.wasm'), join(DIST, 'sql-wasm.wasm'));
-  return [library.metafile, command.metafile];
-}
 
 function declareTypes(): void {
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as { config: { compilerOptions: object } };
@@ -87,5 +43,5 @@ async function writeNotices(metafiles: readonly Metafile[]): Promise<void> {
 
 await rm(DIST, { recursive: true, force: true });
 await mkdir(DIST, { recursive: true });
-await writeNotices(await bundle());
+await writeNotices([await bundleLibrary(DIST), await bundleCommand(DIST)]);
 declareTypes();

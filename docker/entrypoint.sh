@@ -4,11 +4,11 @@ set -eu
 role="${1:-start}"
 [ "$#" -gt 0 ] && shift
 case "$role" in
-  start) exec node --import tsx main/start.ts "$@" ;;
-  gateway | flags | vehicles | experiments | audit) exec node --import tsx main/service.ts "$role" "$@" ;;
-  migrate) exec node --import tsx main/migrate.ts "$@" ;;
-  admin) exec node --import tsx main/admin.ts "$@" ;;
-  agent) exec node --import tsx agent/main.ts "$@" ;;
+  start) exec node dist/start.js "$@" ;;
+  gateway | flags | vehicles | experiments | audit) exec node dist/service.js "$role" "$@" ;;
+  migrate) exec node dist/migrate.js "$@" ;;
+  admin) exec node dist/admin.js "$@" ;;
+  agent) exec node dist/fleetflag-agent.cjs "$@" ;;
   *)
     echo "Unknown role \"$role\". Roles: start, gateway, flags, vehicles, experiments, audit, migrate deploy|status|down, admin, agent." >&2
     exit 2

@@ -49,7 +49,7 @@ test('the first start creates the administrator and says so once; what is acknow
 }, 180_000);
 
 (DISTRIBUTED ? test.skip : test)('a second control plane on the same data folder is refused with a clear message and does no harm', async () => {
-  const second = new ProjectProcess(['main/start.ts'], { ...deployment.environment, PORT: '0' });
+  const second = new ProjectProcess(['start'], { ...deployment.environment, PORT: '0' });
   expect(await second.ended()).toBe(1);
   expect(second.stderr).toContain('in use by another FleetFlag process');
   await (await Api.admin(deployment)).ok('{ flags { totalCount } }');

@@ -8,7 +8,7 @@ import { deleteEmbeddedPostgres } from '../subgraphs/shared/database/embedded-po
 import { ProjectProcess } from './harness/process.ts';
 
 test('wrong settings stop the start with one message that names all of them, and no secret', async () => {
-  const start = new ProjectProcess(['main/start.ts'], { PORT: '70000', DATABASE_URL: 'mysql://root:hunter2@localhost/x', FLEETFLAG_PLAYGROUND: 'maybe', FLEETFLAG_ADMIN_PASSWORD: 'short' });
+  const start = new ProjectProcess(['start'], { PORT: '70000', DATABASE_URL: 'mysql://root:hunter2@localhost/x', FLEETFLAG_PLAYGROUND: 'maybe', FLEETFLAG_ADMIN_PASSWORD: 'short' });
   expect(await start.ended()).toBe(2);
   expect(start.stderr).toContain('4 settings are wrong');
   for (const name of ['PORT', 'DATABASE_URL', 'FLEETFLAG_PLAYGROUND', 'FLEETFLAG_ADMIN_PASSWORD']) expect(start.stderr).toContain(name);
@@ -17,19 +17,19 @@ test('wrong settings stop the start with one message that names all of them, and
 });
 
 test('a service of its own says what it needs', async () => {
-  const start = new ProjectProcess(['main/service.ts', 'flags'], {});
+  const start = new ProjectProcess(['service', 'flags'], {});
   expect(await start.ended()).toBe(2);
   for (const name of ['DATABASE_URL', 'REDIS_URL', 'FLEETFLAG_INTERNAL_SECRET']) expect(start.stderr).toContain(name);
 });
 
 test('an unknown role is answered with the roles that there are', async () => {
-  const start = new ProjectProcess(['main/service.ts', 'flagz'], {});
+  const start = new ProjectProcess(['service', 'flagz'], {});
   expect(await start.ended()).toBe(2);
   expect(start.stderr).toContain('gateway|flags|vehicles|experiments|audit');
 });
 
 test('a database that does not answer stops the start with one message', async () => {
-  const start = new ProjectProcess(['main/service.ts', 'vehicles'], {
+  const start = new ProjectProcess(['service', 'vehicles'], {
     DATABASE_URL: 'postgresql://nobody:hunter2@127.0.0.1:1/none',
     REDIS_URL: 'redis://127.0.0.1:1',
     FLEETFLAG_INTERNAL_SECRET: 'x'.repeat(32),
@@ -45,7 +45,7 @@ test('a first start that finds its port taken says so, and has shown the passwor
   await once(taken, 'listening');
   const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-taken-'));
   try {
-    const start = new ProjectProcess(['main/start.ts'], { FLEETFLAG_DATA_DIR: dataDir, PORT: String((taken.address() as AddressInfo).port) });
+    const start = new ProjectProcess(['start'], { FLEETFLAG_DATA_DIR: dataDir, PORT: String((taken.address() as AddressInfo).port) });
     expect(await start.ended()).toBe(1);
     expect(start.stderr).toMatch(/the port is in use.*set PORT/);
     // There is no second chance: the next start finds an administrator and makes none.

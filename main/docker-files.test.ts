@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing.ts';
+import { BUILT_FILES } from './build.ts';
 import { readConfiguration, SETTINGS } from './configuration.ts';
 
 interface Service {
@@ -53,8 +54,8 @@ test.each([...own.map(([name, { command }]) => [`service ${name}`, command ?? []
   (_, command) => {
     const { status, stdout } = entry(command);
     expect(status).toBe(0);
-    const [, script = '', rest = ''] = /^--import tsx (\S+)(.*)\n$/.exec(stdout) ?? [];
-    expect(existsSync(new URL(script, root))).toBe(true);
+    const [, file = '', rest = ''] = /^dist\/(\S+)(.*)\n$/.exec(stdout) ?? [];
+    expect(BUILT_FILES).toContain(file);
     const role = command[0] ?? '';
     if (role === 'gateway' || SUBGRAPH_NAMES.some((name) => name === role)) expect(rest).toBe(` ${command.join(' ')}`);
     else expect(rest).toBe(command.slice(1).map((argument) => ` ${argument}`).join(''));

@@ -4,7 +4,7 @@ import { ProjectProcess } from './process.ts';
 
 /** Runs `npm run admin -- …args` with the deployment's settings, to its end. */
 export async function admin(deployment: Deployment, ...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const command = new ProjectProcess(['main/admin.ts', ...args], deployment.environment);
+  const command = new ProjectProcess(['admin', ...args], deployment.environment);
   const code = await command.ended();
   return { code, stdout: command.stdout, stderr: command.stderr };
 }

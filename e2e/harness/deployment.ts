@@ -53,10 +53,10 @@ export class Deployment {
 
   /** Starts all processes; after `down()` on the same ports as before, so that agents find it again. */
   async up(): Promise<void> {
-    if (this.database === null) await this.#launch('control-plane', ['main/start.ts']);
+    if (this.database === null) await this.#launch('control-plane', ['start']);
     else {
-      await Promise.all(SUBGRAPH_NAMES.map((name) => this.#launch(name, ['main/service.ts', name])));
-      await this.#launch('gateway', ['main/service.ts', 'gateway'], this.#subgraphUrls());
+      await Promise.all(SUBGRAPH_NAMES.map((name) => this.#launch(name, ['service', name])));
+      await this.#launch('gateway', ['service', 'gateway'], this.#subgraphUrls());
     }
     this.url = `http://127.0.0.1:${this.ports.get(this.database === null ? 'control-plane' : 'gateway')}`;
   }
@@ -67,7 +67,7 @@ export class Deployment {
 
   /** Starts one more gateway of a distributed deployment, for the rest of its life; gives its URL. */
   async anotherGateway(): Promise<string> {
-    await this.#launch('second gateway', ['main/service.ts', 'gateway'], this.#subgraphUrls());
+    await this.#launch('second gateway', ['service', 'gateway'], this.#subgraphUrls());
     return `http://127.0.0.1:${this.ports.get('second gateway')}`;
   }
 

@@ -3,10 +3,19 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** The project's folder. */
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Longer than any start on a busy machine; only a failing test waits this long. */
 const PATIENCE = 60_000;
+
+const BUILT: Readonly<Record<string, string>> = { start: 'dist/start.js', service: 'dist/service.js', admin: 'dist/admin.js', agent: 'dist/fleetflag-agent.cjs' };
+
+/** Node's arguments for a command. */
+function programOf(command: string): readonly string[] {
+  const built = BUILT[command];
+  return built === undefined ? ['--import', 'tsx', command] : [built];
+}
 
 export class ProjectProcess {
   readonly child: ChildProcess;
@@ -14,13 +23,14 @@ export class ProjectProcess {
   stderr = '';
   readonly #ended: Promise<unknown>;
 
-  /** @param args after `node --import tsx`, such as `main/start.ts` */
+  /** @param args a built command (`start`, `service`, `admin`, `agent`) or a source's path, then its arguments */
   constructor(
     readonly args: readonly string[],
     environment: Readonly<Record<string, string>>,
   ) {
     const { PATH = '', HOME = '' } = process.env;
-    this.child = spawn(process.execPath, ['--import', 'tsx', ...args], {
+    const [command = '', ...rest] = args;
+    this.child = spawn(process.execPath, [...programOf(command), ...rest], {
       cwd: ROOT,
       env: { PATH, HOME, LOG_LEVEL: 'warn', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],

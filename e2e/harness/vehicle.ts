@@ -37,7 +37,7 @@ export class VehicleProcess {
 
   async up(url = this.wsUrl): Promise<void> {
     this.process = new ProjectProcess(
-      ['agent/main.ts', '--url', url, '--token-file', join(this.folder, 'token'), '--db', this.dbPath, '--listen', '127.0.0.1:0', '--model', 'Ioniq 6', '--sw-version', '2.5.0', '--region', 'EU', ...this.options],
+      ['agent', '--url', url, '--token-file', join(this.folder, 'token'), '--db', this.dbPath, '--listen', '127.0.0.1:0', '--model', 'Ioniq 6', '--sw-version', '2.5.0', '--region', 'EU', ...this.options],
       {},
     );
     const [, address] = await this.process.printed(/listening on (http:\/\/127\.0\.0\.1:\d+)/, 'stderr');

@@ -1,0 +1,57 @@
+/** The agent as few files with everything in them (docs/decisions/agent-package.md): the command, and what programs import. */
+import { chmod, copyFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type BuildOptions, type Metafile } from 'esbuild';
+
+export const AGENT = fileURLToPath(new URL('.', import.meta.url));
+export const ROOT = dirname(AGENT.replace(/\/$/, ''));
+/** What programs import, by the file that it becomes. */
+export const ENTRIES = { library: 'library.ts', openfeature: 'openfeature/fleet-flag-provider.ts' };
+
+const COMMON = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  metafile: true,
+  legalComments: 'none',
+  // Only what the vehicle's program brings along itself stays outside.
+  external: ['@openfeature/*'],
+  // The native helpers that `ws` would look for.
+  define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
+} satisfies BuildOptions;
+
+/** What CommonJS packages expect to find, inside of a module. */
+const COMMONJS_NAMES = `import { createRequire as fleetflagRequire } from 'node:module';
+const require = fleetflagRequire(import.meta.url), __filename = require('node:url').fileURLToPath(import.meta.url), __dirname = require('node:path').dirname(__filename);`;
+
+/** Makes the library and the OpenFeature provider in `folder`; says what is in them. */
+export async function bundleLibrary(folder: string): Promise<Metafile> {
+  const { metafile } = await build({
+    ...COMMON,
+    entryPoints: Object.entries(ENTRIES).map(([out, file]) => ({ in: join(AGENT, file), out })),
+    outdir: folder,
+    format: 'esm',
+    banner: { js: COMMONJS_NAMES },
+  });
+  return metafile;
+}
+
+/** Makes the command `fleetflag-agent.cjs` in `folder`, with the WebAssembly that it and the library load; says what is in it. */
+export async function bundleCommand(folder: string): Promise<Metafile> {
+  // CommonJS, which Node reads without starting its loader for modules and a thread pool first.
+  const { metafile } = await build({
+    ...COMMON,
+    entryPoints: [{ in: join(AGENT, 'main.ts'), out: 'fleetflag-agent' }],
+    outdir: folder,
+    outExtension: { '.js': '.cjs' },
+    format: 'cjs',
+    banner: { js: '#!/usr/bin/env node' },
+  });
+  await chmod(join(folder, 'fleetflag-agent.cjs'), 0o755);
+  // sql.js looks for it beside the code that loads it.
+  await copyFile(createRequire(import.meta.url).resolve('sql.js/dist/sql-wasm.wasm'), join(folder, 'sql-wasm.wasm'));
+  return metafile;
+}
