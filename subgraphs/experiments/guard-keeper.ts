@@ -73,7 +73,7 @@ export class GuardKeeper {
       async (tx) => {
         const [lock] = await tx.$queryRaw<{ free: boolean }[]>`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}::int, hashtext(${id})) AS free`;
         if (lock?.free !== true) return false;
-        const watched = await findWatched(tx, id);
+        const watched = await findWatched(tx, id, this.interval);
         if (watched === null) return false;
         const { flagKey, guard, now } = watched;
         const { metric, watchedSince: from } = guard;

@@ -18,7 +18,7 @@ export interface WatchedRollout {
 /** How long ago a verdict was computed that is due to be computed again; in milliseconds. */
 type Age = number;
 
-/** Whether any are to be looked at; those whose limit is crossed need no more looks. */
+/** Those that are to be looked at, the longest unseen first; one whose limit is crossed needs no more looks. */
 export async function dueForVerdict(db: PrismaClient, age: Age): Promise<string[]> {
   const rows = await db.$queryRaw<{ id: string }[]>`
     SELECT r.id FROM rollouts r JOIN rollout_guards g ON g.rollout_id = r.id LEFT JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch
@@ -28,14 +28,17 @@ export async function dueForVerdict(db: PrismaClient, age: Age): Promise<string[
   return rows.map(({ id }) => id);
 }
 
-/** One that is watched; null where it is not, or not any more. */
-export async function findWatched(db: Transaction, id: string): Promise<WatchedRollout | null> {
+/** One that is watched, and (still) due; null where it is not, or not any more. */
+export async function findWatched(db: Transaction, id: string, age: Age): Promise<WatchedRollout | null> {
   const row = await db.rolloutGuard.findUnique({
     where: { rolloutId: id },
-    include: { rollout: { select: { status: true, flag: { select: { key: true } }, rule: { select: { conditions: true } }, _count: { select: { steps: true } } } } },
+    include: { rollout: { select: { status: true, verdict: true, flag: { select: { key: true } }, rule: { select: { conditions: true } }, _count: { select: { steps: true } } } } },
   });
   if (row?.watchedSince == null || !['running', 'paused'].includes(row.rollout.status)) return null;
   const [clock] = await db.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS now`;
+  const now = clock?.now ?? new Date(NaN);
+  const { verdict } = row.rollout;
+  if (verdict?.watch === row.watch && (verdict.verdict === 'crossed' || now.getTime() - verdict.computedAt.getTime() < age)) return null;
   const percentage = (row.rollout.rule.conditions as Prisma.JsonObject)['rollout_percentage'];
   return {
     id,
@@ -54,7 +57,7 @@ export async function findWatched(db: Transaction, id: string): Promise<WatchedR
       watchedSince: row.watchedSince,
       serves: typeof percentage === 'number' && percentage > 0,
     },
-    now: clock?.now ?? new Date(NaN),
+    now,
   };
 }
 
