@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { describeGuard, falseAlarmShare, readRolloutGuard, type GuardFigures, type RolloutGuardDraft } from './rollout-guard.ts';
+import { describeGuard, describeSilence, falseAlarmShare, readRolloutGuard, type GuardFigures, type RolloutGuardDraft } from './rollout-guard.ts';
 
 const DRAFT: RolloutGuardDraft = { metric: 'charge_minutes', worse: 'higher', maxWorsePercent: 5 };
 
@@ -8,11 +8,11 @@ describe('readRolloutGuard', () => {
   it('fills in what is left out, or null', () => {
     const filled = { metric: 'charge_minutes', worse: 'higher', maxWorsePercent: 5, bound: null, confidenceLevel: 0.95, minimumVehicles: 50, silence: 1_800_000, watchFor: 86_400_000 };
     expect(readRolloutGuard(DRAFT, 'guard')).toEqual(filled);
-    expect(readRolloutGuard({ ...DRAFT, bound: null, confidenceLevel: null, minimumVehicles: null, silenceMinutes: null, watchFor: null }, 'guard')).toEqual(filled);
+    expect(readRolloutGuard({ ...DRAFT, bound: null, confidenceLevel: null, minimumVehicles: null, silence: null, watchFor: null }, 'guard')).toEqual(filled);
   });
 
   it('takes an absolute bound, 0 and below included, and all that may be set', () => {
-    const set = { confidenceLevel: 0.9999, minimumVehicles: 2, silenceMinutes: 1, watchFor: 'P30D' };
+    const set = { confidenceLevel: 0.9999, minimumVehicles: 2, silence: 'PT1M', watchFor: 'P30D' };
     expect(readRolloutGuard({ metric: 'range', worse: 'lower', bound: -3.5, ...set }, 'guard')).toEqual({
       metric: 'range', worse: 'lower', maxWorsePercent: null, bound: -3.5, confidenceLevel: 0.9999, minimumVehicles: 2, silence: 60_000, watchFor: 2_592_000_000,
     });
@@ -34,8 +34,8 @@ describe('readRolloutGuard', () => {
     [{ minimumVehicles: 1 }, 'guard.minimumVehicles'],
     [{ minimumVehicles: 2.5 }, 'guard.minimumVehicles'],
     [{ minimumVehicles: 1_000_001 }, 'guard.minimumVehicles'],
-    [{ silenceMinutes: 0 }, 'guard.silenceMinutes'],
-    [{ silenceMinutes: 10_081 }, 'guard.silenceMinutes'],
+    [{ silence: 'PT0S' }, 'guard.silence'],
+    [{ silence: 'P7DT1S' }, 'guard.silence'],
     [{ watchFor: 'a day' }, 'guard.watchFor'],
     [{ watchFor: 'P31D' }, 'guard.watchFor'],
   ])('refuses %j at %s', (part, field) => {
@@ -76,4 +76,9 @@ describe('describeGuard', () => {
     expect(describeGuard(bounded, { ...figures, treatmentMean: 280.26, controlMean: null })).toBe('range_km is 280.3 under treatment (54 vehicles), lower than its bound of 300.');
     expect(describeGuard(guard, { ...figures, controlMean: null })).toContain('nothing under control');
   });
+});
+
+it('says of a silence how long it was', () => {
+  const silence = (text: string) => describeSilence(readRolloutGuard({ ...DRAFT, silence: text }, 'guard'));
+  expect([silence('PT1H'), silence('PT90S')]).toEqual(['no measurement of charge_minutes under treatment for 60 minutes', 'no measurement of charge_minutes under treatment for 90 seconds']);
 });

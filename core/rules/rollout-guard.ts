@@ -24,8 +24,8 @@ export interface RolloutGuardDraft {
   readonly bound?: number | null;
   readonly confidenceLevel?: number | null;
   readonly minimumVehicles?: number | null;
-  readonly silenceMinutes?: number | null;
-  /** An ISO 8601 duration. */
+  /** Like `watchFor` an ISO 8601 duration. */
+  readonly silence?: string | null;
   readonly watchFor?: string | null;
 }
 
@@ -40,6 +40,7 @@ export interface RolloutGuard {
   readonly confidenceLevel: number;
   /** In each arm that is compared, before there is a verdict. */
   readonly minimumVehicles: number;
+  /** After so long without a measurement under treatment the metric has stopped arriving. */
   readonly silence: number;
   /** For how long it goes on watching after the last step. */
   readonly watchFor: number;
@@ -65,17 +66,18 @@ export interface GuardFigures {
   readonly lastMeasurementAt: string | null;
 }
 
-const MINUTE = 60_000;
-const MAX_WATCH = 30 * 24 * 60 * MINUTE;
+const DAY = 24 * 3_600_000;
+const MAX_WATCH = 30 * DAY;
+const MAX_SILENCE = 7 * DAY;
 const MAX_WORSE_PERCENT = 10_000;
 const MAX_MINIMUM_VEHICLES = 1_000_000;
-const MAX_SILENCE_MINUTES = 7 * 24 * 60;
 
 const given = (value: number | null | undefined): value is number => value !== null && value !== undefined;
 
-function wholeNumber(value: number, least: number, most: number, path: string): number {
-  if (!Number.isInteger(value) || value < least || value > most) throw badInput(path, `This must be a whole number from ${least} to ${most}.`);
-  return value;
+function durationUpTo(text: string, most: number, path: string): number {
+  const duration = parseDuration(text, path);
+  if (duration > most) throw badInput(path, `This is at most ${most / DAY} days.`);
+  return duration;
 }
 
 function limitOf({ maxWorsePercent, bound }: RolloutGuardDraft, path: string): Pick<RolloutGuard, 'maxWorsePercent' | 'bound'> {
@@ -102,16 +104,18 @@ export function readRolloutGuard(draft: RolloutGuardDraft, path: string): Rollou
   if (!(confidenceLevel >= 0.5 && confidenceLevel <= 0.9999) || Math.round(confidenceLevel * 10_000) / 10_000 !== confidenceLevel) {
     throw badInput(`${path}.confidenceLevel`, 'This must be from 0.5 to 0.9999, with at most four decimals.');
   }
-  const watchFor = parseDuration(draft.watchFor ?? 'P1D', `${path}.watchFor`);
-  if (watchFor > MAX_WATCH) throw badInput(`${path}.watchFor`, 'A guard watches for at most 30 days after the last step.');
+  const minimumVehicles = draft.minimumVehicles ?? 50;
+  if (!Number.isInteger(minimumVehicles) || minimumVehicles < 2 || minimumVehicles > MAX_MINIMUM_VEHICLES) {
+    throw badInput(`${path}.minimumVehicles`, `This must be a whole number from 2 to ${MAX_MINIMUM_VEHICLES}.`);
+  }
   return {
     metric,
     worse: draft.worse,
     ...limit,
     confidenceLevel,
-    minimumVehicles: wholeNumber(draft.minimumVehicles ?? 50, 2, MAX_MINIMUM_VEHICLES, `${path}.minimumVehicles`),
-    silence: wholeNumber(draft.silenceMinutes ?? 30, 1, MAX_SILENCE_MINUTES, `${path}.silenceMinutes`) * MINUTE,
-    watchFor,
+    minimumVehicles,
+    silence: durationUpTo(draft.silence ?? 'PT30M', MAX_SILENCE, `${path}.silence`),
+    watchFor: durationUpTo(draft.watchFor ?? 'P1D', MAX_WATCH, `${path}.watchFor`),
   };
 }
 
@@ -140,4 +144,10 @@ export function describeGuard({ metric, worse, maxWorsePercent, bound }: Rollout
   if (bound !== null) return `${metric} is ${treatment}, ${worse} than its bound of ${bound}.`;
   const difference = worsePercent === null ? 'worse' : `worse by ${shown(worsePercent)} %`;
   return `${metric} is ${treatment} and ${arm('control', controlMean, controlVehicles)}: ${difference}, where ${maxWorsePercent} % is the limit.`;
+}
+
+/** Why a rollout pauses whose metric has stopped arriving. */
+export function describeSilence({ metric, silence }: RolloutGuard): string {
+  const seconds = silence / 1000;
+  return `no measurement of ${metric} under treatment for ${seconds % 60 === 0 ? `${seconds / 60} minutes` : `${seconds} seconds`}`;
 }

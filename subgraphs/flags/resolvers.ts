@@ -207,8 +207,8 @@ export const resolvers: Resolvers = {
   },
 
   RolloutGuard: {
-    silenceMinutes: (guard: RolloutGuard) => guard.silence / 60_000,
-    watchMinutes: (guard: RolloutGuard) => guard.watchFor / 60_000,
+    silenceSeconds: (guard: RolloutGuard) => guard.silence / 1000,
+    watchForSeconds: (guard: RolloutGuard) => guard.watchFor / 1000,
   },
 
   RolloutGuardStatus: Object.fromEntries(FIGURES.map((name) => [name, ({ figures }: GuardStatus) => figures[name]])),

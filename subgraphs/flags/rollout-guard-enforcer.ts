@@ -7,7 +7,7 @@
 import type { Logger } from 'pino';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import type { JsonObject } from '../../core/model.ts';
-import { describeGuard } from '../../core/rules/rollout-guard.ts';
+import { describeGuard, describeSilence } from '../../core/rules/rollout-guard.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';
@@ -95,7 +95,7 @@ export class RolloutGuardEnforcer {
   }
 
   async #pause(tx: Transaction, rollout: Rollout, guard: GuardOfRollout, status: GuardStatus): Promise<void> {
-    const reason = `no measurement of ${guard.metric} under treatment for ${guard.silence / 60_000} minutes`;
+    const reason = describeSilence(guard);
     await this.transitions.stop(tx, rollout, { status: 'paused', reason });
     await appendAudit(tx, inNameOf(rollout, 'guard'), { action: 'PAUSE_ROLLOUT', flagId: rollout.flagId, after: { ...figuresOf(rollout, guard, status), reason } });
   }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import type { GuardFigures, GuardVerdict } from '../../core/rules/rollout-guard.ts';
 import { refusal } from '../shared/testing/asking.ts';
 import { FRESH } from './rollout-guard.ts';
+import { dueRollouts } from './rollout.ts';
 import { HOUR, RolloutsUnderTest, type Target } from './testing/rollouts-under-test.ts';
 
 const GUARD = { metric: 'charge_minutes', worse: 'HIGHER', maxWorsePercent: 5 };
@@ -11,7 +12,7 @@ const FIGURES: GuardFigures = {
   lastMeasurementAt: '2027-01-04T08:59:00.000Z',
 };
 const REASON = 'Rollout guard: charge_minutes is 46 under treatment (54 vehicles) and 40 under control (61 vehicles): worse by 15 %, where 5 % is the limit.';
-const SHOWN = `guard { metric worse maxWorsePercent bound confidenceLevel minimumVehicles silenceMinutes watchMinutes initialPercentage watchedSince }
+const SHOWN = `guard { metric worse maxWorsePercent bound confidenceLevel minimumVehicles silenceSeconds watchForSeconds initialPercentage watchedSince }
   guardStatus { verdict treatmentVehicles controlMean worsePercentInterval pValue significance lastMeasurementAt computedAt } watchedUntil nextStepAt status`;
 
 let rollouts: RolloutsUnderTest;
@@ -56,13 +57,13 @@ describe('a guard', () => {
   test('is kept with its rollout, shown, and told to the trail; the rollout without one has none', async () => {
     const { target } = await guarded();
     expect(await shown(target)).toMatchObject({
-      guard: { ...GUARD, bound: null, confidenceLevel: 0.95, minimumVehicles: 50, silenceMinutes: 30, watchMinutes: 1_440, initialPercentage: 5, watchedSince: rollouts.at(0) },
+      guard: { ...GUARD, bound: null, confidenceLevel: 0.95, minimumVehicles: 50, silenceSeconds: 1_800, watchForSeconds: 86_400, initialPercentage: 5, watchedSince: rollouts.at(0) },
       guardStatus: null, watchedUntil: null, nextStepAt: rollouts.at(HOUR),
     });
     const [row] = await lastRows(target, 1);
-    expect(row).toMatchObject({ action: 'SCHEDULE_ROLLOUT', afterValue: { guard: { metric: 'charge_minutes', worse: 'higher', maxWorsePercent: 5, minimumVehicles: 50, silenceMinutes: 30, watchForMinutes: 1_440 } } });
+    expect(row).toMatchObject({ action: 'SCHEDULE_ROLLOUT', afterValue: { guard: { metric: 'charge_minutes', worse: 'higher', maxWorsePercent: 5, minimumVehicles: 50, silenceSeconds: 1_800, watchForSeconds: 86_400 } } });
     const { target: bare } = await guarded(rollouts.target(), { metric: 'range_km', worse: 'LOWER', bound: 300, watchFor: 'PT1H' });
-    expect((await shown(bare)).guard).toMatchObject({ worse: 'LOWER', maxWorsePercent: null, bound: 300, watchMinutes: 60 });
+    expect((await shown(bare)).guard).toMatchObject({ worse: 'LOWER', maxWorsePercent: null, bound: 300, watchForSeconds: 3_600 });
     const other = await rollouts.target();
     await rollouts.schedule(other, STEPS);
     expect(await shown(other)).toMatchObject({ guard: null, guardStatus: null });
@@ -125,8 +126,11 @@ describe('a guarded step', () => {
   test('that waits holds up no other rollout', async () => {
     const waiting = await Promise.all(Array.from({ length: 3 }, () => guarded()));
     const sound = await rollouts.target();
-    await rollouts.scheduleHourly(sound);
-    expect(await rollouts.after(HOUR)).toBe(1);
+    const { rollout } = await rollouts.scheduleHourly(sound);
+    rollouts.clock.now += HOUR;
+    // However many wait, they take no place in the list of what is due.
+    expect(await dueRollouts(rollouts.flags.prisma, new Date(rollouts.clock.now))).toEqual([{ id: rollout.id, flagId: sound.flagId }]);
+    expect(await rollouts.after(0)).toBe(1);
     expect(await rollouts.percentage(sound)).toBe(10);
     for (const { target } of waiting) expect(await rollouts.percentage(target)).toBe(5);
   });

@@ -61,10 +61,10 @@ export function nextWatch(at: Date): Prisma.RolloutGuardUncheckedUpdateOneWithou
   return { update: { watch: { increment: 1 }, watchedSince: at } };
 }
 
-/** What the trail and a reviewer are shown of a guard; times in minutes. */
+/** What the trail and a reviewer are shown of a guard. */
 export function guardContent({ metric, worse, maxWorsePercent, bound, confidenceLevel, minimumVehicles, silence, watchFor }: RolloutGuard): JsonObject {
   const limit: JsonObject = bound === null ? { maxWorsePercent } : { bound };
-  return { metric, worse, ...limit, confidenceLevel, minimumVehicles, silenceMinutes: silence / 60_000, watchForMinutes: watchFor / 60_000 };
+  return { metric, worse, ...limit, confidenceLevel, minimumVehicles, silenceSeconds: silence / 1000, watchForSeconds: watchFor / 1000 };
 }
 
 /**
