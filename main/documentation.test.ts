@@ -41,7 +41,7 @@ describe('docs/configuration.md', () => {
   });
 });
 
-describe.each(['vehicles.md', 'experiments.md'])('docs/%s', (page) => {
+describe.each(['vehicles.md', 'experiments.md', 'rollouts.md'])('docs/%s', (page) => {
   const schema = buildSchema(readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'));
   const examples = Array.from(read(page).matchAll(/```graphql\n(.*?)```/gs), ([, example = '']) => example);
 

@@ -127,6 +127,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Rule.rollout': READERS,
   Rollout: READERS,
   RolloutStep: READERS,
+  RolloutGuard: READERS,
+  RolloutGuardStatus: READERS,
   'Flag.experiments': READERS,
   // What no stream leads to, and a subgraph would give by its id.
   AuditLog: READERS,

@@ -38,7 +38,7 @@ const DURATION = /^P(?=\d|T\d)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?=\d)(?:(\d{1,9
 export function parseDuration(text: string, path: string): number {
   const parts = DURATION.exec(text)?.slice(1) ?? [];
   const milliseconds = UNITS.reduce((sum, unit, index) => sum + unit * Number(parts[index] ?? 0), 0);
-  if (milliseconds === 0) throw badInput(path, 'after is an ISO 8601 duration above nothing, of weeks, days, hours, minutes and seconds, such as PT2H or P1D.');
+  if (milliseconds === 0) throw badInput(path, 'This must be an ISO 8601 duration above nothing, of weeks, days, hours, minutes and seconds, such as PT2H or P1D.');
   return milliseconds;
 }
 

@@ -116,3 +116,13 @@ export type Rollout = Prisma.RolloutModel
  * One step of a rollout.
  */
 export type RolloutStep = Prisma.RolloutStepModel
+/**
+ * Model RolloutGuard
+ * The metric by which a rollout is watched, and its limit: one of maxWorsePercent and bound.
+ */
+export type RolloutGuard = Prisma.RolloutGuardModel
+/**
+ * Model RolloutVerdict
+ * What was found last of a guarded rollout. The experiments subgraph writes it.
+ */
+export type RolloutVerdict = Prisma.RolloutVerdictModel

@@ -7,6 +7,7 @@ import { storedMeasurements } from './arm-sums.ts';
 import { ExperimentLife } from './life.ts';
 import { ExperimentResults } from './results.ts';
 import { FlagStatistics } from './flag-statistics.ts';
+import { GuardKeeper } from './guard-keeper.ts';
 import { MetricCollector } from './metric-collector.ts';
 import { MetricService } from './metric-service.ts';
 import { MetricTables } from './metric-store.ts';
@@ -17,7 +18,7 @@ export interface ExperimentsOptions {
   readonly prisma: PrismaClient;
   readonly metrics: MetricsStore;
   readonly logger: Logger;
-  /** Whether this instance keeps flags' statistics; true by default. */
+  /** Whether this instance keeps flags' statistics and the verdicts on guarded rollouts; true by default. */
   readonly keepsStatistics?: boolean;
 }
 
@@ -28,28 +29,33 @@ export interface StartedExperiments {
   close(): Promise<void>;
 }
 
-/** Starts the subgraph, and keeps flags' statistics from here on, until `close`. The stores belong to who opened them: `close` leaves them open. */
+/** Starts the subgraph, and keeps flags' statistics and watches rollouts from here on, until `close`. The stores belong to who opened them: `close` leaves them open. */
 export async function startExperiments({ prisma, metrics, logger, keepsStatistics = true }: ExperimentsOptions): Promise<StartedExperiments> {
   const experiments = new ExperimentService(prisma);
-  const results = new ExperimentResults(prisma, storedMeasurements(metrics));
+  const sums = storedMeasurements(metrics);
+  const results = new ExperimentResults(prisma, sums);
   const life = new ExperimentLife(prisma, results);
   const tables = new MetricTables(metrics.client);
   const collector = new MetricCollector((rows, signal) => tables.insert(rows, signal));
   const measurements = new MetricService(tables, collector);
   const statistics = new FlagStatistics(prisma, tables, logger);
+  const guards = new GuardKeeper(prisma, metrics, tables, sums, logger);
   const subgraph = await createSubgraph<ExperimentsServices>({
     name: 'experiments',
     resolvers,
     services: () => ({ experiments, life, results, metrics: measurements, pointsOfFlag: pointsLoader(measurements), ...experimentLoaders(experiments) }),
     logger,
   });
-  if (keepsStatistics) statistics.start();
+  if (keepsStatistics) {
+    statistics.start();
+    guards.start();
+  }
   return {
     subgraph,
     ready: () => metrics.ping().then(() => true, () => false),
     async close() {
       await collector.close();
-      await statistics.close();
+      await Promise.all([statistics.close(), guards.close()]);
     },
   };
 }

@@ -3,6 +3,7 @@ import DataLoader from 'dataloader';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
 import type { Environment, Evaluation, EvaluationContext, JsonObject, JsonValue } from '../../core/model.ts';
+import type { GuardFigures, RolloutGuard, RolloutGuardDraft } from '../../core/rules/rollout-guard.ts';
 import { variantOf } from '../../core/rules/rule-variant.ts';
 import { signedConditions } from '../../core/rules/whitelist-digest.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
@@ -14,12 +15,14 @@ import { withRegisteredFacts } from '../shared/vehicle-facts.ts';
 import { evaluate } from './evaluation.ts';
 import type { FlagChangeEvent, FlagFeed } from './feed.ts';
 import type { Flag, Rule } from './flag.ts';
-import type { CreateFlagInput, FlagService, RuleInput, UpdateFlagInput, UpdateRuleInput } from './service.ts';
+import type { RuleInput } from './rule-edits.ts';
+import type { CreateFlagInput, FlagService, UpdateFlagInput, UpdateRuleInput } from './service.ts';
 import type { EnvironmentSnapshots } from './snapshots.ts';
 import type { FlagSearch } from './store.ts';
 import type { ChangeRequest, ChangeRequestStatus } from './change-request.ts';
 import type { ChangeRequestService } from './change-request-service.ts';
 import type { Rollout, RolloutStep } from './rollout.ts';
+import type { GuardStatus } from './rollout-guard.ts';
 import type { RolloutService, RolloutStepInput } from './rollout-service.ts';
 import type { SyncService } from './sync.ts';
 
@@ -81,6 +84,8 @@ function ruleId(id: string): string {
   return id;
 }
 
+const FIGURES = ['controlVehicles', 'treatmentVehicles', 'vehiclesInBothArms', 'controlMean', 'treatmentMean', 'worsePercent', 'worsePercentInterval', 'pValue', 'significance', 'lastMeasurementAt'] as const satisfies readonly (keyof GuardFigures)[];
+
 type RolloutStop = { id: string; reason?: string | null };
 
 /** What is reviewed is one of these. */
@@ -95,6 +100,8 @@ export const resolvers: Resolvers = {
   RuleType: ENUMS.RuleType,
   ChangeRequestStatus: ENUMS.ChangeRequestStatus,
   RolloutStatus: ENUMS.RolloutStatus,
+  GuardDirection: ENUMS.GuardDirection,
+  GuardVerdict: ENUMS.GuardVerdict,
 
   Query: {
     flag: (_: unknown, { key }: { key: string }, { services }: Context) => services.byKey.load(key),
@@ -148,8 +155,8 @@ export const resolvers: Resolvers = {
     approveChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) => services.requests.approve(identity, id, comment),
     rejectChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) => services.requests.reject(identity, id, comment ?? ''),
     cancelChangeRequest: (_: unknown, { id }: Decision, { services, identity }: Context) => services.requests.cancel(identity, id),
-    scheduleRollout: (_: unknown, args: { flagKey: string; ruleId: string; steps: RolloutStepInput[]; expectedRevision?: number | null }, { services, identity }: Context) =>
-      services.rollouts.schedule(identity, args.flagKey, args.ruleId, args.steps, args.expectedRevision),
+    scheduleRollout: (_: unknown, args: { flagKey: string; ruleId: string; steps: RolloutStepInput[]; guard?: RolloutGuardDraft | null; expectedRevision?: number | null }, { services, identity }: Context) =>
+      services.rollouts.schedule(identity, args.flagKey, args.ruleId, args.steps, { guard: args.guard, expectedRevision: args.expectedRevision }),
     pauseRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) => services.rollouts.pause(identity, id, reason),
     resumeRollout: (_: unknown, { id }: RolloutStop, { services, identity }: Context) => services.rollouts.resume(identity, id),
     cancelRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) => services.rollouts.cancel(identity, id, reason),
@@ -192,11 +199,19 @@ export const resolvers: Resolvers = {
   },
 
   Rollout: {
+    guardStatus: ({ guard, guardStatus }: Rollout) => (guardStatus?.watch === guard?.watch ? guardStatus : null),
     scheduledBy: (rollout: Rollout) => userReference(rollout.scheduledById),
     approvedBy: (rollout: Rollout) => userReference(rollout.approvedById),
     changeRequest: async (rollout: Rollout, _: unknown, { services }: Context) =>
       rollout.changeRequestId === null ? null : ((await services.requests.byIds([rollout.changeRequestId]))[0] ?? null),
   },
+
+  RolloutGuard: {
+    silenceSeconds: (guard: RolloutGuard) => guard.silence / 1000,
+    watchForSeconds: (guard: RolloutGuard) => guard.watchFor / 1000,
+  },
+
+  RolloutGuardStatus: Object.fromEntries(FIGURES.map((name) => [name, ({ figures }: GuardStatus) => figures[name]])),
 
   RolloutStep: {
     at: (step: RolloutStep) => step.dueAt,

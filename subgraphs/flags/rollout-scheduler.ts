@@ -3,29 +3,21 @@
  * one of them apply a step, and the step is marked in the transaction that applies it, so that it is applied once
  * and wholly, whoever is killed when. Source: docs/decisions/scheduled-rollouts.md.
  */
-import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Environment, JsonObject } from '../../core/model.ts';
-import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
+import { RolloutGuardEnforcer } from './rollout-guard-enforcer.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
 import { findRunningExperiment, pausedBy } from './running-experiment.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
-import { dueRollouts, findRollout, nextDueAfter, percentageOf, remainingSteps, type Rollout, type RolloutStep } from './rollout.ts';
+import { inNameOf } from './rollout-identity.ts';
+import { dueRollouts, findRollout, mayGoOn, nextDueAfter, percentageOf, remainingSteps, type Rollout, type RolloutStep } from './rollout.ts';
 import { lockFlag, type Transaction } from './store.ts';
 
 /** How long a step that another instance has scheduled, or that could not be applied, stays unseen; in milliseconds. */
 const LOOK_INTERVAL = 1_000;
-
-/** Steps are applied in the name of who scheduled them; the agent tells them from what that person did by hand. */
-function inNameOf(rollout: Rollout): CallerIdentity {
-  return {
-    caller: { kind: 'user', userId: rollout.scheduledById, role: 'WRITE', sessionKey: null },
-    origin: { ipAddress: null, userAgent: 'FleetFlag rollout scheduler', requestId: randomUUID() },
-  };
-}
 
 function raised(flag: Flag, rule: Rule, percentage: number): Flag {
   const conditions = { ...(rule.conditions as JsonObject), rollout_percentage: percentage };
@@ -43,13 +35,16 @@ export class RolloutScheduler {
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
   #closed = false;
+  readonly #enforcer: RolloutGuardEnforcer;
 
   constructor(
     private readonly prisma: PrismaClient,
     private readonly changes: FlagChanges,
     private readonly transitions: RolloutTransitions,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    this.#enforcer = new RolloutGuardEnforcer(prisma, changes, transitions, logger);
+  }
 
   /** Looks at once (there may be steps that were due while nothing ran), and from then on whenever a step is due. */
   start(): void {
@@ -64,12 +59,13 @@ export class RolloutScheduler {
   }
 
   /**
-   * Applies every step that is due, each in a transaction of its own and those of a rollout in their order. Steps of
-   * flags that somebody else is changing at this moment are left for the next look.
+   * Does what guards' verdicts ask for, then applies every step that is due, each in a transaction of its own and those
+   * of a rollout in their order. Flags that somebody else is changing at this moment are left for the next look.
    *
    * @returns how many steps this instance has applied, or found reached already
    */
   async runDue(): Promise<number> {
+    await this.#enforcer.enforce();
     let applied = 0;
     for (let progress = true; progress && !this.#closed; ) {
       progress = false;
@@ -113,12 +109,17 @@ export class RolloutScheduler {
       if (flag === null || rollout?.status !== 'running') return false;
       const [step] = remainingSteps(rollout);
       const now = await this.transitions.clock(tx);
-      if (step === undefined || step.dueAt > now) return false;
+      const due = step?.dueAt ?? rollout.watchedUntil;
+      if (due === null || due > now || !mayGoOn(rollout, now)) return false;
+      if (step === undefined) {
+        await this.transitions.complete(tx, rollout, now);
+        return false;
+      }
 
       const obstacle = obstacleTo(rollout, flag) ?? (await experimentObstacle(tx, flag));
       if (obstacle !== null) {
         await this.transitions.stop(tx, rollout, obstacle);
-        await this.transitions.recordHalts(tx, inNameOf(rollout), [{ rollout, ...obstacle }]);
+        await this.transitions.recordHalts(tx, inNameOf(rollout, 'scheduler'), [{ rollout, ...obstacle }]);
         return false;
       }
       const after = await this.#raise(tx, flag, rollout, step);
@@ -138,7 +139,7 @@ export class RolloutScheduler {
     const { id, approvedById, steps } = rollout;
     const about = { id, step: step.position, of: steps.length, ...(approvedById !== null && { approvedBy: approvedById }) };
     const after = edited.rules.find((candidate) => candidate.id === rule.id) ?? rule;
-    return this.changes.applyWithin(tx, inNameOf(rollout), flag, edited, {
+    return this.changes.applyWithin(tx, inNameOf(rollout, 'scheduler'), flag, edited, {
       action: 'UPDATE_RULE',
       before: ruleContent(rule),
       after: { ...ruleContent(after), rollout: about },

@@ -6,6 +6,7 @@ import { FLAG_KEY_PATTERN } from '../../core/model.ts';
 import { needsSecondPerson } from '../../core/policy/safety-policy.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { checkText } from '../../core/rules/json.ts';
+import { readRolloutGuard, type RolloutGuardDraft } from '../../core/rules/rollout-guard.ts';
 import { planRollout } from '../../core/rules/rollout-plan.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../shared/audit-trail.ts';
@@ -13,6 +14,7 @@ import { isUuid } from '../shared/pagination.ts';
 import { TRANSACTION, checkCurrent, personOf } from './change.ts';
 import { decideChangeRequest, insertChangeRequest, lockChangeRequest, type ChangeRequest } from './change-request.ts';
 import type { Flag, Rule } from './flag.ts';
+import { checkGuardable, guardColumns } from './rollout-guard.ts';
 import { checkNoRunningExperiment } from './running-experiment.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { ACTIVE, activeRollouts, findRollout, insertRollout, percentageOf, rolloutContent, rolloutsOfRules, updateRollout, type Rollout } from './rollout.ts';
@@ -22,6 +24,11 @@ export interface RolloutStepInput {
   readonly percentage: number;
   readonly at?: Date | null;
   readonly after?: string | null;
+}
+
+export interface ScheduleOptions {
+  readonly guard?: RolloutGuardDraft | null | undefined;
+  readonly expectedRevision?: number | null | undefined;
 }
 
 export interface ScheduledRollout {
@@ -61,15 +68,18 @@ export class RolloutService {
 
   /**
    * @throws BAD_USER_INPUT at the path of the fault, LIMIT_EXCEEDED, NOT_FOUND; CONFLICT when the flag has changed since
-   *   `expectedRevision`, is archived or killed or has a running experiment, or the rule has an active rollout; FORBIDDEN to who is no person
+   *   `expectedRevision`, is archived or killed or has a running experiment, or the rule has an active rollout or no two
+   *   arms for a guard to compare; FORBIDDEN to who is no person
    */
-  async schedule(identity: CallerIdentity, flagKey: string, ruleId: string, steps: readonly RolloutStepInput[], expectedRevision?: number | null): Promise<ScheduledRollout> {
+  async schedule(identity: CallerIdentity, flagKey: string, ruleId: string, steps: readonly RolloutStepInput[], options: ScheduleOptions = {}): Promise<ScheduledRollout> {
     const scheduledById = personOf(identity);
+    const guard = options.guard ? readRolloutGuard(options.guard, 'guard') : null;
     return this.prisma.$transaction(async (tx) => {
       const { flag, rule } = await this.#lockRule(tx, flagKey, ruleId);
-      checkCurrent(flag, expectedRevision);
+      checkCurrent(flag, options.expectedRevision);
       checkNotKilled(flag);
       await checkNoRunningExperiment(tx, flag);
+      if (guard !== null) checkGuardable(flag, rule);
       if ((await activeRollouts(tx, flag.id)).some((other) => other.ruleId === rule.id)) throw conflict('The rule has a rollout already; cancel it first.', flag);
 
       const now = await this.transitions.clock(tx);
@@ -92,6 +102,7 @@ export class RolloutService {
         createdAt: now,
         updatedAt: now,
         steps: plan,
+        guard: guard && guardColumns(guard, percentageOf(rule.conditions), waits ? null : now),
       });
       if (!waits) {
         await appendAudit(tx, identity, { action: 'SCHEDULE_ROLLOUT', flagId: flag.id, after: rolloutContent(rollout) });

@@ -9,6 +9,7 @@ import { appendAudit } from '../shared/audit-trail.ts';
 import type { ChangeRequest } from './change-request.ts';
 import type { Clock } from './database-clock.ts';
 import type { Flag } from './flag.ts';
+import { nextWatch } from './rollout-guard.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
 import { checkNoRunningExperiment } from './running-experiment.ts';
 import { activeRollouts, findRollout, remainingSteps, updateRollout, type Rollout, type RolloutStep } from './rollout.ts';
@@ -48,7 +49,7 @@ export class RolloutTransitions {
     }
   }
 
-  async stop(tx: Transaction, rollout: Rollout, { status, reason }: { status: Obstacle['status']; reason: string | null }): Promise<Rollout> {
+  async stop(tx: Transaction, rollout: Rollout, { status, reason }: { status: Obstacle['status'] | 'pulled_back'; reason: string | null }): Promise<Rollout> {
     const updatedAt = await this.clock(tx);
     return updateRollout(tx, rollout.id, { status, nextStepAt: null, pausedReason: status === 'paused' ? reason : null, updatedAt });
   }
@@ -60,15 +61,22 @@ export class RolloutTransitions {
     return this.#run(tx, rollout, remaining, times, now, approvedById);
   }
 
-  /** Marks the next step applied at `at`, by a revision or (null) because it had been reached already. */
+  /** Marks the next step applied at `at`, by a revision or (null) because it had been reached already. After the last, a guard watches on. */
   async advance(tx: Transaction, rollout: Rollout, at: Date, revision: number | null): Promise<Rollout> {
     const [step, ...rest] = remainingSteps(rollout);
     if (step === undefined) throw new Error(`Rollout ${rollout.id} has no step left`);
     const applied = { ...step, appliedAt: at, revision };
     const times = followingTimes(rest.map(({ delay, dueAt }) => ({ delay, dueAt: dueAt.getTime() })), at.getTime());
     const moved = rest.map((following, index) => ({ ...following, dueAt: new Date(times[index] ?? NaN) }));
-    const columns = moved[0] === undefined ? { status: 'completed', nextStepAt: null } : { nextStepAt: moved[0].dueAt };
-    return updateRollout(tx, rollout.id, { ...columns, updatedAt: at }, [applied, ...moved]);
+    const { guard } = rollout;
+    const next = moved[0]?.dueAt ?? (guard && new Date(at.getTime() + guard.watchFor));
+    const columns = next === null ? { status: 'completed', nextStepAt: null } : { nextStepAt: next };
+    return updateRollout(tx, rollout.id, { ...columns, ...(guard !== null && { guard: nextWatch(at) }), updatedAt: at }, [applied, ...moved]);
+  }
+
+  /** Ends a guarded rollout that has been watched for long enough after its last step. */
+  async complete(tx: Transaction, rollout: Rollout, at: Date): Promise<Rollout> {
+    return updateRollout(tx, rollout.id, { status: 'completed', nextStepAt: null, updatedAt: at });
   }
 
   /**
@@ -105,7 +113,9 @@ export class RolloutTransitions {
 
   async #run(tx: Transaction, rollout: Rollout, steps: readonly RolloutStep[], times: readonly number[], now: Date, approvedById: string | null): Promise<Rollout> {
     const moved = steps.map((step, index) => ({ ...step, dueAt: new Date(times[index] ?? NaN) }));
-    const columns = { status: 'running', pausedReason: null, nextStepAt: moved[0]?.dueAt ?? null, approvedById: approvedById ?? rollout.approvedById, updatedAt: now };
-    return updateRollout(tx, rollout.id, columns, moved);
+    const { guard } = rollout;
+    const nextStepAt = moved[0]?.dueAt ?? (guard && new Date(now.getTime() + guard.watchFor));
+    const columns = { status: 'running', pausedReason: null, nextStepAt, approvedById: approvedById ?? rollout.approvedById, updatedAt: now };
+    return updateRollout(tx, rollout.id, { ...columns, ...(guard !== null && { guard: nextWatch(now) }) }, moved);
   }
 }

@@ -1,11 +1,12 @@
-/** Rollouts: a rule's percentage as it is raised by schedule; and their tables, rollouts and rollout_steps. */
+/** Rollouts: a rule's percentage as it is raised by schedule; and their tables, rollouts and rollout_steps (the guards': rollout-guard.ts). */
 import type { Environment, JsonObject, JsonValue } from '../../core/model.ts';
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import { FRESH, guardContent, toGuard, toGuardStatus, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
 import type { Transaction } from './store.ts';
 
 type Reader = PrismaClient | Transaction;
 
-export type RolloutStatus = 'waiting_for_approval' | 'running' | 'paused' | 'completed' | 'cancelled';
+export type RolloutStatus = 'waiting_for_approval' | 'running' | 'paused' | 'completed' | 'cancelled' | 'pulled_back';
 
 /** The statuses in which a rollout may still change its rule; a rule has one such rollout at most. */
 export const ACTIVE: readonly RolloutStatus[] = ['waiting_for_approval', 'running', 'paused'];
@@ -29,21 +30,26 @@ export interface Rollout {
   readonly environment: Environment;
   readonly status: RolloutStatus;
   readonly pausedReason: string | null;
-  /** Null unless it runs. */
+  /** Null unless it runs and has a step to come. */
   readonly nextStepAt: Date | null;
+  /** When its guard has watched for long enough after the last step; null unless it runs and all steps are applied. */
+  readonly watchedUntil: Date | null;
   readonly scheduledById: string;
   /** Who agreed, where two people have to. */
   readonly approvedById: string | null;
   /** The last request to start or to resume it. */
   readonly changeRequestId: string | null;
   readonly steps: readonly RolloutStep[];
+  readonly guard: GuardOfRollout | null;
+  /** The newest verdict, whatever watch it is of. */
+  readonly guardStatus: GuardStatus | null;
   /** The rule's own. */
   readonly currentPercentage: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
 
-const WITH_STEPS = { steps: { orderBy: { position: 'asc' } }, rule: { select: { conditions: true } } } as const satisfies Prisma.RolloutInclude;
+const WITH_STEPS = { steps: { orderBy: { position: 'asc' } }, rule: { select: { conditions: true } }, guard: true, verdict: true } as const satisfies Prisma.RolloutInclude;
 type Row = Prisma.RolloutGetPayload<{ include: typeof WITH_STEPS }>;
 
 /** The percentage of a percentage_rollout rule with these conditions. */
@@ -53,6 +59,7 @@ export function percentageOf(conditions: unknown): number {
 }
 
 function toRollout(row: Row): Rollout {
+  const stepsToCome = row.steps.some((step) => step.appliedAt === null);
   return {
     id: row.id,
     flagId: row.flagId,
@@ -60,7 +67,8 @@ function toRollout(row: Row): Rollout {
     environment: row.environment as Environment,
     status: row.status as RolloutStatus,
     pausedReason: row.pausedReason,
-    nextStepAt: row.nextStepAt,
+    nextStepAt: stepsToCome ? row.nextStepAt : null,
+    watchedUntil: stepsToCome ? null : row.nextStepAt,
     scheduledById: row.scheduledById,
     approvedById: row.approvedById,
     changeRequestId: row.changeRequestId,
@@ -72,6 +80,8 @@ function toRollout(row: Row): Rollout {
       appliedAt: step.appliedAt,
       revision: step.revision === null ? null : Number(step.revision),
     })),
+    guard: row.guard && toGuard(row.guard),
+    guardStatus: row.verdict && toGuardStatus(row.verdict),
     currentPercentage: percentageOf(row.rule.conditions),
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
@@ -84,15 +94,20 @@ export function remainingSteps(rollout: Rollout): RolloutStep[] {
 }
 
 /** What the trail and a reviewer are shown of a rollout. */
-export function rolloutContent({ id, ruleId, currentPercentage, steps }: Rollout): JsonObject {
+export function rolloutContent({ id, ruleId, currentPercentage, steps, guard }: Rollout): JsonObject {
   const plan = steps.map(({ percentage, delay, dueAt }): JsonValue => ({ percentage, at: dueAt.toISOString(), afterSeconds: delay === null ? null : delay / 1000 }));
-  return { rollout: id, rule: ruleId, from: currentPercentage, steps: plan };
+  return { rollout: id, rule: ruleId, from: currentPercentage, steps: plan, ...(guard !== null && { guard: guardContent(guard) }) };
 }
 
-export type NewRollout = Omit<Prisma.RolloutUncheckedCreateInput, 'steps'> & { id: string; steps: Prisma.RolloutStepUncheckedCreateWithoutRolloutInput[] };
+export type NewRollout = Omit<Prisma.RolloutUncheckedCreateInput, 'steps' | 'guard'> & {
+  id: string;
+  steps: Prisma.RolloutStepUncheckedCreateWithoutRolloutInput[];
+  guard: Prisma.RolloutGuardUncheckedCreateWithoutRolloutInput | null;
+};
 
-export async function insertRollout(tx: Transaction, { steps, ...columns }: NewRollout): Promise<Rollout> {
-  return toRollout(await tx.rollout.create({ data: { ...columns, steps: { create: steps } }, include: WITH_STEPS }));
+export async function insertRollout(tx: Transaction, { steps, guard, ...columns }: NewRollout): Promise<Rollout> {
+  const data = { ...columns, steps: { create: steps }, ...(guard !== null && { guard: { create: guard } }) };
+  return toRollout(await tx.rollout.create({ data, include: WITH_STEPS }));
 }
 
 /** Writes columns of a rollout, and steps that have changed. Only under the lock of its flag (store.ts, `lockFlag`). */
@@ -127,9 +142,39 @@ export async function rolloutsOfRules(db: Reader, ruleIds: readonly string[]): P
   return new Map(rows.map((row) => [row.ruleId, toRollout(row)]));
 }
 
-/** Rollouts with a step that is due at `now`, the longest overdue first; at most 100. */
+/**
+ * Whether what watches a rollout lets it take its next step, or end. A guarded one needs a verdict on the percentage
+ * that is now, from the last minute: to go on, that the limit is kept; to end, only that somebody has looked, since at
+ * 100 % there may be no control to compare with. While the rule gives the treatment to nobody there is nothing to watch.
+ */
+export function mayGoOn({ guard, guardStatus, nextStepAt, currentPercentage }: Rollout, now: Date): boolean {
+  if (guard === null || currentPercentage === 0) return true;
+  if (guardStatus?.watch !== guard.watch || now.getTime() - guardStatus.computedAt.getTime() > FRESH) return false;
+  return guardStatus.verdict === 'holding' || (guardStatus.verdict === 'waiting' && nextStepAt === null);
+}
+
+/**
+ * Rollouts with something due at `now` that may go on (`mayGoOn` in SQL, so that those that wait hide no other), the
+ * longest overdue first; at most 100.
+ */
 export async function dueRollouts(db: Reader, now: Date): Promise<{ id: string; flagId: string }[]> {
-  return db.rollout.findMany({ where: { status: 'running', nextStepAt: { lte: now } }, select: { id: true, flagId: true }, orderBy: { nextStepAt: 'asc' }, take: 100 });
+  return db.$queryRaw`
+    SELECT r.id, r.flag_id AS "flagId" FROM rollouts r
+    LEFT JOIN rollout_guards g ON g.rollout_id = r.id
+    LEFT JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch AND v.computed_at >= ${new Date(now.getTime() - FRESH)}
+    WHERE r.status = 'running' AND r.next_step_at <= ${now} AND (
+      g.rollout_id IS NULL OR v.verdict = 'holding'
+      OR (v.verdict = 'waiting' AND NOT EXISTS (SELECT FROM rollout_steps s WHERE s.rollout_id = r.id AND s.applied_at IS NULL))
+      OR EXISTS (SELECT FROM rules WHERE rules.id = r.rule_id AND conditions->'rollout_percentage' = '0'))
+    ORDER BY r.next_step_at LIMIT 100`;
+}
+
+/** Running and paused rollouts whose guard's verdict asks for something to be done. */
+export async function judgedRollouts(db: Reader): Promise<{ id: string; flagId: string }[]> {
+  return db.$queryRaw`
+    SELECT r.id, r.flag_id AS "flagId" FROM rollouts r JOIN rollout_guards g ON g.rollout_id = r.id JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch
+    WHERE (v.verdict = 'crossed' AND r.status IN ('running', 'paused')) OR (v.verdict = 'silent' AND r.status = 'running')
+    ORDER BY v.computed_at`;
 }
 
 /** When the first step after `now` is due; null where none is. */

@@ -48,9 +48,9 @@ describe('scheduling', () => {
     expect(refusal(await rollouts.ask({ ...target, ruleId: wrong }, steps))).toEqual({ code: 'BAD_USER_INPUT', field: 'ruleId' });
 
     const { revision } = await rollouts.flags.prisma.flag.findUniqueOrThrow({ where: { key: target.key } });
-    const stale = await rollouts.ask(target, steps, undefined, Number(revision) - 1);
+    const stale = await rollouts.ask(target, steps, undefined, { expected: Number(revision) - 1 });
     expect(stale.errors[0]?.extensions).toMatchObject({ code: 'CONFLICT', currentRevision: Number(revision) });
-    expect((await rollouts.ask(target, steps, undefined, Number(revision))).errors).toEqual([]);
+    expect((await rollouts.ask(target, steps, undefined, { expected: Number(revision) })).errors).toEqual([]);
     expect(refusal(await rollouts.ask(target, steps))).toEqual({ code: 'CONFLICT' });
 
     await rollouts.change(`killSwitch(flagKey: "${other.key}", reason: "Stop")`);

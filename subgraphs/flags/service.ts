@@ -3,7 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
-import { FLAG_KEY_PATTERN, type Environment, type FlagType, type JsonValue, type RuleType, type SafetyLevel } from '../../core/model.ts';
+import { FLAG_KEY_PATTERN, type Environment, type FlagType, type JsonValue, type SafetyLevel } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { checkFlagValue } from '../../core/rules/flag-value.ts';
 import { checkText } from '../../core/rules/json.ts';
@@ -11,8 +11,9 @@ import { validateFlagDescription, validateFlagKey, validateFlagName } from '../.
 import { validateRuleInput } from '../../core/rules/validate-rule.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
-import type { FlagChange, FlagChanges, FlagEdit } from './change.ts';
+import type { FlagChange, FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
+import { newRule, recordSwitch, withKillSwitch, withRule, type RuleInput } from './rule-edits.ts';
 import { findFlags, searchFlags, type FlagSearch } from './store.ts';
 
 export interface CreateFlagInput {
@@ -34,19 +35,8 @@ export interface UpdateFlagInput {
   readonly environment?: Environment | null;
 }
 
-export interface RuleInput {
-  readonly type: RuleType;
-  readonly priority?: number | null;
-  readonly enabled?: boolean | null;
-  readonly conditions: JsonValue;
-  readonly value?: JsonValue;
-  readonly variant?: string | null;
-}
-
 export type UpdateRuleInput = Partial<Omit<RuleInput, 'type'>>;
 
-/** Above what people give by hand, so that a pulled switch is also the first thing that a reader of the rules sees. */
-const KILL_SWITCH_PRIORITY = 1_000_000;
 const MAX_REASON = 1_000;
 
 type Revision = number | null | undefined;
@@ -200,15 +190,10 @@ export class FlagService {
 
   async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
     const why = checkReason(reason);
-    const conditions = { force_disabled: true, reason: why };
     return this.changes.edit(identity, {
       flag: { key: flagKey },
       action: 'KILL_SWITCH',
-      edit: (flag) => {
-        const present = flag.rules.find((rule) => rule.type === 'kill_switch');
-        const rule = present ?? newRule(randomUUID(), { type: 'kill_switch', priority: KILL_SWITCH_PRIORITY, conditions }, flag.type);
-        return withRule(flag, { ...rule, enabled: true, conditions, updatedAt: new Date() });
-      },
+      edit: (flag) => withKillSwitch(flag, why),
       record: recordSwitch(why),
     });
   }
@@ -227,36 +212,11 @@ export class FlagService {
   }
 }
 
-const switches = (flag: Flag): JsonValue => flag.rules.filter((rule) => rule.type === 'kill_switch').map(ruleContent);
-
-const recordSwitch =
-  (reason: string): FlagEdit['record'] =>
-  (before, after) => ({ before: { killSwitches: switches(before) }, after: { killSwitches: switches(after), reason } });
-
 function checkReason(reason: string): string {
   const text = reason.trim();
   if (text === '' || text.length > MAX_REASON) throw badInput('reason', `Say why, in 1 to ${MAX_REASON} characters.`);
   checkText(text, 'reason');
   return text;
-}
-
-function newRule(id: string, input: RuleInput, flagType: FlagType): Rule {
-  const parts = validateRuleInput(input, flagType, 'input');
-  const at = new Date();
-  return { ...parts, variant: parts.variant ?? null, id, createdAt: at, updatedAt: at };
-}
-
-/** The flag with `rule` in place of the one with its id, or added. */
-function withRule(flag: Flag, rule: Rule): Flag {
-  const others = flag.rules.filter((other) => other.id !== rule.id);
-  if (others.some((other) => other.type === rule.type && other.priority === rule.priority)) {
-    throw new FleetFlagError('CONFLICT', `${flag.key} has a ${rule.type} rule of priority ${rule.priority} already.`, {
-      field: 'input.priority',
-      currentRevision: flag.revision,
-    });
-  }
-  const rules = others.length < flag.rules.length ? flag.rules.map((other) => (other.id === rule.id ? rule : other)) : [...flag.rules, rule];
-  return { ...flag, rules: [...rules].sort((a, b) => b.priority - a.priority) };
 }
 
 function ruleOf(flag: Flag, id: string): Rule {

@@ -65,7 +65,9 @@ export const ModelName = {
   FlagTombstone: 'FlagTombstone',
   ChangeRequest: 'ChangeRequest',
   Rollout: 'Rollout',
-  RolloutStep: 'RolloutStep'
+  RolloutStep: 'RolloutStep',
+  RolloutGuard: 'RolloutGuard',
+  RolloutVerdict: 'RolloutVerdict'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -330,6 +332,35 @@ export const RolloutStepScalarFieldEnum = {
 } as const
 
 export type RolloutStepScalarFieldEnum = (typeof RolloutStepScalarFieldEnum)[keyof typeof RolloutStepScalarFieldEnum]
+
+
+export const RolloutGuardScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  metric: 'metric',
+  worse: 'worse',
+  maxWorsePercent: 'maxWorsePercent',
+  bound: 'bound',
+  confidenceLevel: 'confidenceLevel',
+  minimumVehicles: 'minimumVehicles',
+  silenceMs: 'silenceMs',
+  watchForMs: 'watchForMs',
+  initialPercentage: 'initialPercentage',
+  watch: 'watch',
+  watchedSince: 'watchedSince'
+} as const
+
+export type RolloutGuardScalarFieldEnum = (typeof RolloutGuardScalarFieldEnum)[keyof typeof RolloutGuardScalarFieldEnum]
+
+
+export const RolloutVerdictScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  watch: 'watch',
+  verdict: 'verdict',
+  figures: 'figures',
+  computedAt: 'computedAt'
+} as const
+
+export type RolloutVerdictScalarFieldEnum = (typeof RolloutVerdictScalarFieldEnum)[keyof typeof RolloutVerdictScalarFieldEnum]
 
 
 export const SortOrder = {

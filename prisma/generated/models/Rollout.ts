@@ -244,6 +244,8 @@ export type RolloutWhereInput = {
   approvedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   changeRequest?: Prisma.XOR<Prisma.ChangeRequestNullableScalarRelationFilter, Prisma.ChangeRequestWhereInput> | null
   steps?: Prisma.RolloutStepListRelationFilter
+  guard?: Prisma.XOR<Prisma.RolloutGuardNullableScalarRelationFilter, Prisma.RolloutGuardWhereInput> | null
+  verdict?: Prisma.XOR<Prisma.RolloutVerdictNullableScalarRelationFilter, Prisma.RolloutVerdictWhereInput> | null
 }
 
 export type RolloutOrderByWithRelationInput = {
@@ -265,6 +267,8 @@ export type RolloutOrderByWithRelationInput = {
   approvedBy?: Prisma.UserOrderByWithRelationInput
   changeRequest?: Prisma.ChangeRequestOrderByWithRelationInput
   steps?: Prisma.RolloutStepOrderByRelationAggregateInput
+  guard?: Prisma.RolloutGuardOrderByWithRelationInput
+  verdict?: Prisma.RolloutVerdictOrderByWithRelationInput
 }
 
 export type RolloutWhereUniqueInput = Prisma.AtLeast<{
@@ -289,6 +293,8 @@ export type RolloutWhereUniqueInput = Prisma.AtLeast<{
   approvedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   changeRequest?: Prisma.XOR<Prisma.ChangeRequestNullableScalarRelationFilter, Prisma.ChangeRequestWhereInput> | null
   steps?: Prisma.RolloutStepListRelationFilter
+  guard?: Prisma.XOR<Prisma.RolloutGuardNullableScalarRelationFilter, Prisma.RolloutGuardWhereInput> | null
+  verdict?: Prisma.XOR<Prisma.RolloutVerdictNullableScalarRelationFilter, Prisma.RolloutVerdictWhereInput> | null
 }, "id">
 
 export type RolloutOrderByWithAggregationInput = {
@@ -341,6 +347,8 @@ export type RolloutCreateInput = {
   approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
   changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateInput = {
@@ -357,6 +365,8 @@ export type RolloutUncheckedCreateInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUpdateInput = {
@@ -373,6 +383,8 @@ export type RolloutUpdateInput = {
   approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
   changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateInput = {
@@ -389,6 +401,8 @@ export type RolloutUncheckedUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutCreateManyInput = {
@@ -715,6 +729,34 @@ export type RolloutUpdateOneRequiredWithoutStepsNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.RolloutUpdateToOneWithWhereWithoutStepsInput, Prisma.RolloutUpdateWithoutStepsInput>, Prisma.RolloutUncheckedUpdateWithoutStepsInput>
 }
 
+export type RolloutCreateNestedOneWithoutGuardInput = {
+  create?: Prisma.XOR<Prisma.RolloutCreateWithoutGuardInput, Prisma.RolloutUncheckedCreateWithoutGuardInput>
+  connectOrCreate?: Prisma.RolloutCreateOrConnectWithoutGuardInput
+  connect?: Prisma.RolloutWhereUniqueInput
+}
+
+export type RolloutUpdateOneRequiredWithoutGuardNestedInput = {
+  create?: Prisma.XOR<Prisma.RolloutCreateWithoutGuardInput, Prisma.RolloutUncheckedCreateWithoutGuardInput>
+  connectOrCreate?: Prisma.RolloutCreateOrConnectWithoutGuardInput
+  upsert?: Prisma.RolloutUpsertWithoutGuardInput
+  connect?: Prisma.RolloutWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.RolloutUpdateToOneWithWhereWithoutGuardInput, Prisma.RolloutUpdateWithoutGuardInput>, Prisma.RolloutUncheckedUpdateWithoutGuardInput>
+}
+
+export type RolloutCreateNestedOneWithoutVerdictInput = {
+  create?: Prisma.XOR<Prisma.RolloutCreateWithoutVerdictInput, Prisma.RolloutUncheckedCreateWithoutVerdictInput>
+  connectOrCreate?: Prisma.RolloutCreateOrConnectWithoutVerdictInput
+  connect?: Prisma.RolloutWhereUniqueInput
+}
+
+export type RolloutUpdateOneRequiredWithoutVerdictNestedInput = {
+  create?: Prisma.XOR<Prisma.RolloutCreateWithoutVerdictInput, Prisma.RolloutUncheckedCreateWithoutVerdictInput>
+  connectOrCreate?: Prisma.RolloutCreateOrConnectWithoutVerdictInput
+  upsert?: Prisma.RolloutUpsertWithoutVerdictInput
+  connect?: Prisma.RolloutWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.RolloutUpdateToOneWithWhereWithoutVerdictInput, Prisma.RolloutUpdateWithoutVerdictInput>, Prisma.RolloutUncheckedUpdateWithoutVerdictInput>
+}
+
 export type RolloutCreateWithoutScheduledByInput = {
   id?: string
   environment: string
@@ -728,6 +770,8 @@ export type RolloutCreateWithoutScheduledByInput = {
   approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
   changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutScheduledByInput = {
@@ -743,6 +787,8 @@ export type RolloutUncheckedCreateWithoutScheduledByInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutScheduledByInput = {
@@ -768,6 +814,8 @@ export type RolloutCreateWithoutApprovedByInput = {
   scheduledBy: Prisma.UserCreateNestedOneWithoutScheduledInput
   changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutApprovedByInput = {
@@ -783,6 +831,8 @@ export type RolloutUncheckedCreateWithoutApprovedByInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutApprovedByInput = {
@@ -858,6 +908,8 @@ export type RolloutCreateWithoutFlagInput = {
   approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
   changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutFlagInput = {
@@ -873,6 +925,8 @@ export type RolloutUncheckedCreateWithoutFlagInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutFlagInput = {
@@ -914,6 +968,8 @@ export type RolloutCreateWithoutRuleInput = {
   approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
   changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutRuleInput = {
@@ -929,6 +985,8 @@ export type RolloutUncheckedCreateWithoutRuleInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutRuleInput = {
@@ -970,6 +1028,8 @@ export type RolloutCreateWithoutChangeRequestInput = {
   scheduledBy: Prisma.UserCreateNestedOneWithoutScheduledInput
   approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutChangeRequestInput = {
@@ -985,6 +1045,8 @@ export type RolloutUncheckedCreateWithoutChangeRequestInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutChangeRequestInput = {
@@ -1026,6 +1088,8 @@ export type RolloutCreateWithoutStepsInput = {
   scheduledBy: Prisma.UserCreateNestedOneWithoutScheduledInput
   approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
   changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutStepsInput = {
@@ -1041,6 +1105,8 @@ export type RolloutUncheckedCreateWithoutStepsInput = {
   changeRequestId?: string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutStepsInput = {
@@ -1072,6 +1138,8 @@ export type RolloutUpdateWithoutStepsInput = {
   scheduledBy?: Prisma.UserUpdateOneRequiredWithoutScheduledNestedInput
   approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
   changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutStepsInput = {
@@ -1087,6 +1155,176 @@ export type RolloutUncheckedUpdateWithoutStepsInput = {
   changeRequestId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+}
+
+export type RolloutCreateWithoutGuardInput = {
+  id?: string
+  environment: string
+  status: string
+  pausedReason?: string | null
+  nextStepAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  flag: Prisma.FlagCreateNestedOneWithoutRolloutsInput
+  rule: Prisma.RuleCreateNestedOneWithoutRolloutsInput
+  scheduledBy: Prisma.UserCreateNestedOneWithoutScheduledInput
+  approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
+  changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
+  steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+}
+
+export type RolloutUncheckedCreateWithoutGuardInput = {
+  id?: string
+  flagId: string
+  ruleId: string
+  environment: string
+  status: string
+  pausedReason?: string | null
+  nextStepAt?: Date | string | null
+  scheduledById: string
+  approvedById?: string | null
+  changeRequestId?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+}
+
+export type RolloutCreateOrConnectWithoutGuardInput = {
+  where: Prisma.RolloutWhereUniqueInput
+  create: Prisma.XOR<Prisma.RolloutCreateWithoutGuardInput, Prisma.RolloutUncheckedCreateWithoutGuardInput>
+}
+
+export type RolloutUpsertWithoutGuardInput = {
+  update: Prisma.XOR<Prisma.RolloutUpdateWithoutGuardInput, Prisma.RolloutUncheckedUpdateWithoutGuardInput>
+  create: Prisma.XOR<Prisma.RolloutCreateWithoutGuardInput, Prisma.RolloutUncheckedCreateWithoutGuardInput>
+  where?: Prisma.RolloutWhereInput
+}
+
+export type RolloutUpdateToOneWithWhereWithoutGuardInput = {
+  where?: Prisma.RolloutWhereInput
+  data: Prisma.XOR<Prisma.RolloutUpdateWithoutGuardInput, Prisma.RolloutUncheckedUpdateWithoutGuardInput>
+}
+
+export type RolloutUpdateWithoutGuardInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  pausedReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  nextStepAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  flag?: Prisma.FlagUpdateOneRequiredWithoutRolloutsNestedInput
+  rule?: Prisma.RuleUpdateOneRequiredWithoutRolloutsNestedInput
+  scheduledBy?: Prisma.UserUpdateOneRequiredWithoutScheduledNestedInput
+  approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
+  changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
+  steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+}
+
+export type RolloutUncheckedUpdateWithoutGuardInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  ruleId?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  pausedReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  nextStepAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  scheduledById?: Prisma.StringFieldUpdateOperationsInput | string
+  approvedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  changeRequestId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+}
+
+export type RolloutCreateWithoutVerdictInput = {
+  id?: string
+  environment: string
+  status: string
+  pausedReason?: string | null
+  nextStepAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  flag: Prisma.FlagCreateNestedOneWithoutRolloutsInput
+  rule: Prisma.RuleCreateNestedOneWithoutRolloutsInput
+  scheduledBy: Prisma.UserCreateNestedOneWithoutScheduledInput
+  approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
+  changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
+  steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+}
+
+export type RolloutUncheckedCreateWithoutVerdictInput = {
+  id?: string
+  flagId: string
+  ruleId: string
+  environment: string
+  status: string
+  pausedReason?: string | null
+  nextStepAt?: Date | string | null
+  scheduledById: string
+  approvedById?: string | null
+  changeRequestId?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+}
+
+export type RolloutCreateOrConnectWithoutVerdictInput = {
+  where: Prisma.RolloutWhereUniqueInput
+  create: Prisma.XOR<Prisma.RolloutCreateWithoutVerdictInput, Prisma.RolloutUncheckedCreateWithoutVerdictInput>
+}
+
+export type RolloutUpsertWithoutVerdictInput = {
+  update: Prisma.XOR<Prisma.RolloutUpdateWithoutVerdictInput, Prisma.RolloutUncheckedUpdateWithoutVerdictInput>
+  create: Prisma.XOR<Prisma.RolloutCreateWithoutVerdictInput, Prisma.RolloutUncheckedCreateWithoutVerdictInput>
+  where?: Prisma.RolloutWhereInput
+}
+
+export type RolloutUpdateToOneWithWhereWithoutVerdictInput = {
+  where?: Prisma.RolloutWhereInput
+  data: Prisma.XOR<Prisma.RolloutUpdateWithoutVerdictInput, Prisma.RolloutUncheckedUpdateWithoutVerdictInput>
+}
+
+export type RolloutUpdateWithoutVerdictInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  pausedReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  nextStepAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  flag?: Prisma.FlagUpdateOneRequiredWithoutRolloutsNestedInput
+  rule?: Prisma.RuleUpdateOneRequiredWithoutRolloutsNestedInput
+  scheduledBy?: Prisma.UserUpdateOneRequiredWithoutScheduledNestedInput
+  approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
+  changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
+  steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+}
+
+export type RolloutUncheckedUpdateWithoutVerdictInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  ruleId?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  pausedReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  nextStepAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  scheduledById?: Prisma.StringFieldUpdateOperationsInput | string
+  approvedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  changeRequestId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutCreateManyScheduledByInput = {
@@ -1130,6 +1368,8 @@ export type RolloutUpdateWithoutScheduledByInput = {
   approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
   changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutScheduledByInput = {
@@ -1145,6 +1385,8 @@ export type RolloutUncheckedUpdateWithoutScheduledByInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutScheduledByInput = {
@@ -1174,6 +1416,8 @@ export type RolloutUpdateWithoutApprovedByInput = {
   scheduledBy?: Prisma.UserUpdateOneRequiredWithoutScheduledNestedInput
   changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutApprovedByInput = {
@@ -1189,6 +1433,8 @@ export type RolloutUncheckedUpdateWithoutApprovedByInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutApprovedByInput = {
@@ -1232,6 +1478,8 @@ export type RolloutUpdateWithoutFlagInput = {
   approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
   changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutFlagInput = {
@@ -1247,6 +1495,8 @@ export type RolloutUncheckedUpdateWithoutFlagInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutFlagInput = {
@@ -1290,6 +1540,8 @@ export type RolloutUpdateWithoutRuleInput = {
   approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
   changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutRuleInput = {
@@ -1305,6 +1557,8 @@ export type RolloutUncheckedUpdateWithoutRuleInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutRuleInput = {
@@ -1348,6 +1602,8 @@ export type RolloutUpdateWithoutChangeRequestInput = {
   scheduledBy?: Prisma.UserUpdateOneRequiredWithoutScheduledNestedInput
   approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutChangeRequestInput = {
@@ -1363,6 +1619,8 @@ export type RolloutUncheckedUpdateWithoutChangeRequestInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutChangeRequestInput = {
@@ -1429,6 +1687,8 @@ export type RolloutSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   approvedBy?: boolean | Prisma.Rollout$approvedByArgs<ExtArgs>
   changeRequest?: boolean | Prisma.Rollout$changeRequestArgs<ExtArgs>
   steps?: boolean | Prisma.Rollout$stepsArgs<ExtArgs>
+  guard?: boolean | Prisma.Rollout$guardArgs<ExtArgs>
+  verdict?: boolean | Prisma.Rollout$verdictArgs<ExtArgs>
   _count?: boolean | Prisma.RolloutCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["rollout"]>
 
@@ -1495,6 +1755,8 @@ export type RolloutInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs
   approvedBy?: boolean | Prisma.Rollout$approvedByArgs<ExtArgs>
   changeRequest?: boolean | Prisma.Rollout$changeRequestArgs<ExtArgs>
   steps?: boolean | Prisma.Rollout$stepsArgs<ExtArgs>
+  guard?: boolean | Prisma.Rollout$guardArgs<ExtArgs>
+  verdict?: boolean | Prisma.Rollout$verdictArgs<ExtArgs>
   _count?: boolean | Prisma.RolloutCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type RolloutIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1521,6 +1783,8 @@ export type $RolloutPayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     approvedBy: Prisma.$UserPayload<ExtArgs> | null
     changeRequest: Prisma.$ChangeRequestPayload<ExtArgs> | null
     steps: Prisma.$RolloutStepPayload<ExtArgs>[]
+    guard: Prisma.$RolloutGuardPayload<ExtArgs> | null
+    verdict: Prisma.$RolloutVerdictPayload<ExtArgs> | null
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1531,7 +1795,7 @@ export type $RolloutPayload<ExtArgs extends runtime.Types.Extensions.InternalArg
      */
     environment: string
     /**
-     * waiting_for_approval, running, paused, completed or cancelled
+     * waiting_for_approval, running, paused, completed, cancelled or pulled_back
      */
     status: string
     pausedReason: string | null
@@ -1941,6 +2205,8 @@ export interface Prisma__RolloutClient<T, Null = never, ExtArgs extends runtime.
   approvedBy<T extends Prisma.Rollout$approvedByArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$approvedByArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   changeRequest<T extends Prisma.Rollout$changeRequestArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$changeRequestArgs<ExtArgs>>): Prisma.Prisma__ChangeRequestClient<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   steps<T extends Prisma.Rollout$stepsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$stepsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutStepPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  guard<T extends Prisma.Rollout$guardArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$guardArgs<ExtArgs>>): Prisma.Prisma__RolloutGuardClient<runtime.Types.Result.GetResult<Prisma.$RolloutGuardPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  verdict<T extends Prisma.Rollout$verdictArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$verdictArgs<ExtArgs>>): Prisma.Prisma__RolloutVerdictClient<runtime.Types.Result.GetResult<Prisma.$RolloutVerdictPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2442,6 +2708,44 @@ export type Rollout$stepsArgs<ExtArgs extends runtime.Types.Extensions.InternalA
   take?: number
   skip?: number
   distinct?: Prisma.RolloutStepScalarFieldEnum | Prisma.RolloutStepScalarFieldEnum[]
+}
+
+/**
+ * Rollout.guard
+ */
+export type Rollout$guardArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the RolloutGuard
+   */
+  select?: Prisma.RolloutGuardSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the RolloutGuard
+   */
+  omit?: Prisma.RolloutGuardOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.RolloutGuardInclude<ExtArgs> | null
+  where?: Prisma.RolloutGuardWhereInput
+}
+
+/**
+ * Rollout.verdict
+ */
+export type Rollout$verdictArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the RolloutVerdict
+   */
+  select?: Prisma.RolloutVerdictSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the RolloutVerdict
+   */
+  omit?: Prisma.RolloutVerdictOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.RolloutVerdictInclude<ExtArgs> | null
+  where?: Prisma.RolloutVerdictWhereInput
 }
 
 /**

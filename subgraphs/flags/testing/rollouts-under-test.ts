@@ -25,8 +25,8 @@ export interface Target {
 }
 
 export const ROLLOUT = 'id status currentPercentage nextStepAt pausedReason scheduledBy { id } approvedBy { id } changeRequest { id status } steps { percentage at appliedAt revision }';
-const SCHEDULE = `mutation ($key: String!, $rule: ID!, $steps: [RolloutStepInput!]!, $expected: Int) {
-  scheduleRollout(flagKey: $key, ruleId: $rule, steps: $steps, expectedRevision: $expected) { applied flag { key revision } changeRequest { id status action after } rollout { ${ROLLOUT} } }
+const SCHEDULE = `mutation ($key: String!, $rule: ID!, $steps: [RolloutStepInput!]!, $guard: RolloutGuardInput, $expected: Int) {
+  scheduleRollout(flagKey: $key, ruleId: $rule, steps: $steps, guard: $guard, expectedRevision: $expected) { applied flag { key revision } changeRequest { id status action after } rollout { ${ROLLOUT} } }
 }`;
 
 export interface Scheduled {
@@ -91,12 +91,12 @@ export class RolloutsUnderTest {
     return target;
   }
 
-  ask(target: Pick<Target, 'key' | 'ruleId'>, steps: unknown, caller: Caller = this.flags.writer, expected?: number): Promise<Answer<Scheduled>> {
-    return this.flags.ask<Scheduled>(caller, SCHEDULE, { key: target.key, rule: target.ruleId, steps, expected });
+  ask(target: Pick<Target, 'key' | 'ruleId'>, steps: unknown, caller: Caller = this.flags.writer, more: { expected?: number; guard?: object } = {}): Promise<Answer<Scheduled>> {
+    return this.flags.ask<Scheduled>(caller, SCHEDULE, { key: target.key, rule: target.ruleId, steps, ...more });
   }
 
-  async schedule(target: Pick<Target, 'key' | 'ruleId'>, steps: unknown): Promise<Scheduled['scheduleRollout']> {
-    const { data, errors } = await this.ask(target, steps);
+  async schedule(target: Pick<Target, 'key' | 'ruleId'>, steps: unknown, guard?: object): Promise<Scheduled['scheduleRollout']> {
+    const { data, errors } = await this.ask(target, steps, this.flags.writer, guard && { guard });
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     return data.scheduleRollout;
   }

@@ -26,6 +26,8 @@ const VALID: Record<string, Record<string, string>> = {
   change_requests: { flag_id: '', action: `'ENABLE_FLAG'`, flag_revision: '1', proposed: `'{}'`, status: `'approved'`, requested_by: ONE_OF('users', 'min'), reviewed_by: ONE_OF('users', 'max') },
   rollouts: { flag_id: '', rule_id: ONE_OF('rules', 'min'), environment: `'staging'`, status: `'completed'`, scheduled_by: ONE_OF('users', 'min') },
   rollout_steps: { rollout_id: ONE_OF('rollouts', 'min'), position: '(random() * 1e9)::int', percentage: '5', due_at: 'now()' },
+  rollout_guards: { rollout_id: ONE_OF('rollouts', 'min'), metric: `'m'`, worse: `'higher'`, bound: '1', confidence_level: '0.95', minimum_vehicles: '50', silence_ms: '60000', watch_for_ms: '60000', initial_percentage: '0' },
+  rollout_verdicts: { rollout_id: ONE_OF('rollouts', 'min'), watch: '1', verdict: `'holding'`, figures: `'{}'`, computed_at: 'now()' },
   persisted_operations: { id: `gen_random_uuid()::text`, sha256: `repeat('a', 64)`, name: `'A'`, type: `'query'`, body: `'query A { __typename }'` },
   audit_chain: { id: '1', hash: `repeat('0', 64)` },
 };
@@ -77,6 +79,9 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   rollouts_next_step: { table: 'rollouts', column: 'next_step_at', refused: ['now()'] },
   rollout_steps_percentage_check: { table: 'rollout_steps', column: 'percentage', refused: ['0', '100.001'] },
   rollout_steps_revision_check: { table: 'rollout_steps', column: 'revision', refused: ['1'] },
+  rollout_guards_worse_check: { table: 'rollout_guards', column: 'worse', refused: [`'more'`] },
+  rollout_guards_limit: { table: 'rollout_guards', column: 'max_worse_percent', refused: ['5'] },
+  rollout_verdicts_verdict_check: { table: 'rollout_verdicts', column: 'verdict', refused: [`'tripped'`] },
   persisted_operations_type_check: { table: 'persisted_operations', column: 'type', refused: [`'QUERY'`, `'fragment'`] },
   audit_chain_id_check: { table: 'audit_chain', column: 'id', refused: ['2', '0'] },
 };
@@ -120,16 +125,18 @@ test('the generated client has every column of every table and reads them all', 
     environments: Prisma.EnvironmentScalarFieldEnum, flag_tombstones: Prisma.FlagTombstoneScalarFieldEnum,
     change_requests: Prisma.ChangeRequestScalarFieldEnum, rollouts: Prisma.RolloutScalarFieldEnum, rollout_steps: Prisma.RolloutStepScalarFieldEnum, audit_chain: Prisma.AuditChainScalarFieldEnum,
     persisted_operations: Prisma.PersistedOperationScalarFieldEnum, experiment_disturbances: Prisma.ExperimentDisturbanceScalarFieldEnum,
+    rollout_guards: Prisma.RolloutGuardScalarFieldEnum, rollout_verdicts: Prisma.RolloutVerdictScalarFieldEnum,
   };
   const sizes = Object.fromEntries(Object.entries(models).map(([table, fields]) => [table, Object.keys(fields).length]));
   expect(sizes).toEqual(Object.fromEntries(Object.entries(TABLES).map(([table, { columns }]) => [table, Object.keys(columns).length])));
 
-  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps', 'persisted_operations', 'experiment_disturbances']) await client.query(insertion(table, {}));
+  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps', 'persisted_operations', 'experiment_disturbances', 'rollout_guards', 'rollout_verdicts']) await client.query(insertion(table, {}));
   const { prisma } = testDatabase.database;
   const rows = [
     prisma.user.findFirst(), prisma.flag.findFirst(), prisma.rule.findFirst(), prisma.auditLog.findFirst(), prisma.vehicle.findFirst(),
     prisma.experiment.findFirst(), prisma.apiKey.findFirst(), prisma.environment.findFirst(), prisma.flagTombstone.findFirst(),
     prisma.changeRequest.findFirst(), prisma.rollout.findFirst(), prisma.rolloutStep.findFirst(), prisma.auditChain.findFirst(), prisma.persistedOperation.findFirst(), prisma.experimentDisturbance.findFirst(),
+    prisma.rolloutGuard.findFirst(), prisma.rolloutVerdict.findFirst(),
   ];
   expect(await Promise.all(rows)).not.toContain(null);
 });

@@ -1,0 +1,33 @@
+/** Vehicle agents as a program in the vehicle embeds them: in this process, over real sockets to a deployment. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FleetFlagAgent } from '../../agent/fleet-flag-agent.ts';
+import type { Api } from './api.ts';
+
+/** Short, so that what is measured is sent at once. */
+const TIMINGS = { metricsWriteMs: 20, metricsIntervalMs: 200 };
+
+export class Fleet {
+  readonly agents = new Map<string, FleetFlagAgent>();
+
+  private constructor(private readonly folder: string) {}
+
+  /** Registers the vehicles, and starts an agent for each; they may not have synced yet. */
+  static async start(api: Api, vins: readonly string[]): Promise<Fleet> {
+    const fleet = new Fleet(await mkdtemp(join(tmpdir(), 'fleetflag-fleet-')));
+    for (const vin of vins) {
+      const [tokenFile, databaseFile] = [join(fleet.folder, `${vin}.token`), join(fleet.folder, `${vin}.db`)];
+      await writeFile(tokenFile, await api.vehicle(vin), { mode: 0o600 });
+      const agent = new FleetFlagAgent({ url: api.deployment.wsUrl, tokenFile, databaseFile, timings: TIMINGS });
+      fleet.agents.set(vin, agent);
+      await agent.start();
+    }
+    return fleet;
+  }
+
+  async remove(): Promise<void> {
+    await Promise.all([...this.agents.values()].map((agent) => agent.close()));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
