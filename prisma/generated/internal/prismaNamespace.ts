@@ -403,6 +403,9 @@ export const ModelName = {
   AuditLog: 'AuditLog',
   AuditChain: 'AuditChain',
   Vehicle: 'Vehicle',
+  GatewayLease: 'GatewayLease',
+  VehicleConnection: 'VehicleConnection',
+  VehicleStatusHead: 'VehicleStatusHead',
   Experiment: 'Experiment',
   ExperimentDisturbance: 'ExperimentDisturbance',
   ApiKey: 'ApiKey',
@@ -427,7 +430,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleStatusHead" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -872,6 +875,228 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.VehicleCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.VehicleCountAggregateOutputType> | number
+        }
+      }
+    }
+    GatewayLease: {
+      payload: Prisma.$GatewayLeasePayload<ExtArgs>
+      fields: Prisma.GatewayLeaseFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.GatewayLeaseFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.GatewayLeaseFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        findFirst: {
+          args: Prisma.GatewayLeaseFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.GatewayLeaseFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        findMany: {
+          args: Prisma.GatewayLeaseFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>[]
+        }
+        create: {
+          args: Prisma.GatewayLeaseCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        createMany: {
+          args: Prisma.GatewayLeaseCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.GatewayLeaseCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>[]
+        }
+        delete: {
+          args: Prisma.GatewayLeaseDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        update: {
+          args: Prisma.GatewayLeaseUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        deleteMany: {
+          args: Prisma.GatewayLeaseDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.GatewayLeaseUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.GatewayLeaseUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>[]
+        }
+        upsert: {
+          args: Prisma.GatewayLeaseUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        aggregate: {
+          args: Prisma.GatewayLeaseAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateGatewayLease>
+        }
+        groupBy: {
+          args: Prisma.GatewayLeaseGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GatewayLeaseGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.GatewayLeaseCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GatewayLeaseCountAggregateOutputType> | number
+        }
+      }
+    }
+    VehicleConnection: {
+      payload: Prisma.$VehicleConnectionPayload<ExtArgs>
+      fields: Prisma.VehicleConnectionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.VehicleConnectionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.VehicleConnectionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        findFirst: {
+          args: Prisma.VehicleConnectionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.VehicleConnectionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        findMany: {
+          args: Prisma.VehicleConnectionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>[]
+        }
+        create: {
+          args: Prisma.VehicleConnectionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        createMany: {
+          args: Prisma.VehicleConnectionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.VehicleConnectionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>[]
+        }
+        delete: {
+          args: Prisma.VehicleConnectionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        update: {
+          args: Prisma.VehicleConnectionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        deleteMany: {
+          args: Prisma.VehicleConnectionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.VehicleConnectionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.VehicleConnectionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>[]
+        }
+        upsert: {
+          args: Prisma.VehicleConnectionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        aggregate: {
+          args: Prisma.VehicleConnectionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateVehicleConnection>
+        }
+        groupBy: {
+          args: Prisma.VehicleConnectionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleConnectionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.VehicleConnectionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleConnectionCountAggregateOutputType> | number
+        }
+      }
+    }
+    VehicleStatusHead: {
+      payload: Prisma.$VehicleStatusHeadPayload<ExtArgs>
+      fields: Prisma.VehicleStatusHeadFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.VehicleStatusHeadFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.VehicleStatusHeadFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        findFirst: {
+          args: Prisma.VehicleStatusHeadFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.VehicleStatusHeadFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        findMany: {
+          args: Prisma.VehicleStatusHeadFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>[]
+        }
+        create: {
+          args: Prisma.VehicleStatusHeadCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        createMany: {
+          args: Prisma.VehicleStatusHeadCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.VehicleStatusHeadCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>[]
+        }
+        delete: {
+          args: Prisma.VehicleStatusHeadDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        update: {
+          args: Prisma.VehicleStatusHeadUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        deleteMany: {
+          args: Prisma.VehicleStatusHeadDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.VehicleStatusHeadUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.VehicleStatusHeadUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>[]
+        }
+        upsert: {
+          args: Prisma.VehicleStatusHeadUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        aggregate: {
+          args: Prisma.VehicleStatusHeadAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateVehicleStatusHead>
+        }
+        groupBy: {
+          args: Prisma.VehicleStatusHeadGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleStatusHeadGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.VehicleStatusHeadCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleStatusHeadCountAggregateOutputType> | number
         }
       }
     }
@@ -1683,10 +1908,37 @@ export const VehicleScalarFieldEnum = {
   environment: 'environment',
   appliedRevision: 'appliedRevision',
   tokenGeneration: 'tokenGeneration',
-  tokensRevokedAt: 'tokensRevokedAt'
+  tokensRevokedAt: 'tokensRevokedAt',
+  disconnectedAt: 'disconnectedAt',
+  statusPosition: 'statusPosition'
 } as const
 
 export type VehicleScalarFieldEnum = (typeof VehicleScalarFieldEnum)[keyof typeof VehicleScalarFieldEnum]
+
+
+export const GatewayLeaseScalarFieldEnum = {
+  gatewayId: 'gatewayId',
+  sequence: 'sequence',
+  renewedAt: 'renewedAt'
+} as const
+
+export type GatewayLeaseScalarFieldEnum = (typeof GatewayLeaseScalarFieldEnum)[keyof typeof GatewayLeaseScalarFieldEnum]
+
+
+export const VehicleConnectionScalarFieldEnum = {
+  gatewayId: 'gatewayId',
+  vin: 'vin'
+} as const
+
+export type VehicleConnectionScalarFieldEnum = (typeof VehicleConnectionScalarFieldEnum)[keyof typeof VehicleConnectionScalarFieldEnum]
+
+
+export const VehicleStatusHeadScalarFieldEnum = {
+  id: 'id',
+  position: 'position'
+} as const
+
+export type VehicleStatusHeadScalarFieldEnum = (typeof VehicleStatusHeadScalarFieldEnum)[keyof typeof VehicleStatusHeadScalarFieldEnum]
 
 
 export const ExperimentScalarFieldEnum = {
@@ -2143,6 +2395,9 @@ export type GlobalOmitConfig = {
   auditLog?: Prisma.AuditLogOmit
   auditChain?: Prisma.AuditChainOmit
   vehicle?: Prisma.VehicleOmit
+  gatewayLease?: Prisma.GatewayLeaseOmit
+  vehicleConnection?: Prisma.VehicleConnectionOmit
+  vehicleStatusHead?: Prisma.VehicleStatusHeadOmit
   experiment?: Prisma.ExperimentOmit
   experimentDisturbance?: Prisma.ExperimentDisturbanceOmit
   apiKey?: Prisma.ApiKeyOmit
