@@ -21,6 +21,10 @@ export interface AgentTimings extends LinkTimings {
   readonly metricsWriteMs: number;
   /** Over which evaluations are counted together, and between two sendings; up to a tenth is added at random. */
   readonly metricsIntervalMs: number;
+  /** Between two heartbeats; up to a tenth is added at random. */
+  readonly heartbeatMs: number;
+  /** The longest, at random, between a connection or a persisted revision and the heartbeat that tells of it. */
+  readonly heartbeatSpreadMs: number;
 }
 
 const DEFAULT_TIMINGS: AgentTimings = {
@@ -35,6 +39,8 @@ const DEFAULT_TIMINGS: AgentTimings = {
   storeRetryMs: 5000,
   metricsWriteMs: 1000,
   metricsIntervalMs: 60_000,
+  heartbeatMs: 60_000,
+  heartbeatSpreadMs: 5_000,
 };
 
 export interface FleetFlagAgentOptions {

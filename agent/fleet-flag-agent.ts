@@ -8,6 +8,7 @@ import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions 
 import { evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
 import type { AgentStatus } from './api/agent-status.ts';
 import { FlagEvaluator, type EvaluatedFlag, type ProgramContext } from './evaluate/flag-evaluator.ts';
+import { HeartbeatSender } from './heartbeat/heartbeat-sender.ts';
 import { describeError } from './log.ts';
 import { MetricQueue } from './metrics/metric-queue.ts';
 import { MetricRecorder, type TrackOptions } from './metrics/metric-recorder.ts';
@@ -265,6 +266,18 @@ export class FleetFlagAgent {
       random,
       log,
     });
+    const heartbeat = new HeartbeatSender({
+      link,
+      facts: () => {
+        const { persistedRevision, bytes } = this.#store.status();
+        const { swVersion } = this.#options.vehicle;
+        return { ...(swVersion !== undefined && { swVersion }), agentVersion: AGENT_VERSION, appliedRevision: persistedRevision, cacheBytes: bytes };
+      },
+      intervalMs: timings.heartbeatMs,
+      spreadMs: timings.heartbeatSpreadMs,
+      random,
+      log,
+    });
     const session = new SyncSession({
       link,
       keys: this.#keys!,
@@ -273,6 +286,7 @@ export class FleetFlagAgent {
       state: () => this.#state!,
       commit: async (next) => {
         await this.#store.save(next, this.#keys!);
+        heartbeat.persisted();
         this.#become(next);
       },
       refuse: this.#refuse,
@@ -283,7 +297,7 @@ export class FleetFlagAgent {
       resyncDelay: () => timings.resyncMs * (1 + random() / 10),
       backoff: backoff(),
     });
-    await Promise.all([session.run(), sender.run()]);
+    await Promise.all([session.run(), sender.run(), heartbeat.run()]);
     this.#setInTouch(false);
   };
 

@@ -22,6 +22,7 @@ import { countOperation } from './limits/key-rate.ts';
 import { EntityTags } from './persisted-operations/entity-tag.ts';
 import { OperationTexts } from './persisted-operations/operation-texts.ts';
 import { resolveOperation } from './persisted-operations/resolve-operation.ts';
+import { PresenceReporter, reportsTo } from './presence/presence-reporter.ts';
 import { refuseUpgrade } from './subscriptions/refuse-upgrade.ts';
 import { createSubscriptionServer, type SubscriptionCounters } from './subscriptions/subscription-server.ts';
 
@@ -68,6 +69,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures: new FailedCredentials() };
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger });
   const texts = new OperationTexts(subgraphs.audit);
+  const presence = new PresenceReporter(reportsTo(subgraphs.vehicles), logger);
 
   const app = createRoutes({
     graphql,
@@ -119,6 +121,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     execute: (request, identity) => graphql.execute(request, identity),
     maskError: (error, document) => answerTo(error, undefined, document),
     origin: originOf,
+    presence: {
+      opened: (caller) => void (caller.kind === 'vehicle' && caller.vin !== null && presence.vehicles.opened(caller.vin)),
+      closed: (caller) => void (caller.kind === 'vehicle' && caller.vin !== null && presence.vehicles.closed(caller.vin)),
+    },
     logger,
   });
   app.server.on('upgrade', (request, socket, head) => {
@@ -138,6 +144,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     logger,
   );
+  presence.start();
   const stopRechecking = keepRechecking({ sockets: subscriptions, endedSessions: options.endedSessions, apiKeys });
   return {
     port: (app.server.address() as AddressInfo).port,
@@ -147,6 +154,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       stopRechecking();
       generations.close();
       await subscriptions.close(spread);
+      await presence.close();
       await app.close();
       await graphql.apollo.stop();
     },

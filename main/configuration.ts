@@ -57,6 +57,8 @@ export interface Configuration {
   readonly introspection: boolean;
   /** Addresses and CIDR ranges. */
   readonly trustedProxies: readonly string[];
+  /** Of a vehicle without a connection, until it is offline. */
+  readonly presenceGraceSeconds: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** Where a gateway of its own finds each subgraph: the base URL of its process. */
   readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;
@@ -84,6 +86,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   FLEETFLAG_VEHICLES_URL: 'Likewise the vehicles subgraph. Default http://127.0.0.1:4002.',
   FLEETFLAG_EXPERIMENTS_URL: 'Likewise the experiments subgraph. Default http://127.0.0.1:4003.',
   FLEETFLAG_AUDIT_URL: 'Likewise the audit subgraph. Default http://127.0.0.1:4004.',
+  FLEETFLAG_PRESENCE_GRACE_SECONDS: 'Seconds that a vehicle may be without a connection before its status is offline, 1 to 3600. Default 30.',
   LOG_LEVEL: 'fatal, error, warn, info, debug, trace or silent. Default info.',
 };
 
@@ -134,6 +137,12 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   if (!/^[^\s@]+@[^\s@]+$/.test(adminEmail) || adminEmail.length > 255) faults.push('FLEETFLAG_ADMIN_EMAIL is not an e-mail address.');
   const adminPassword = text('FLEETFLAG_ADMIN_PASSWORD');
   if (adminPassword !== null && adminPassword.length < 12) faults.push('FLEETFLAG_ADMIN_PASSWORD is shorter than 12 characters.');
+
+  const graceText = text('FLEETFLAG_PRESENCE_GRACE_SECONDS') ?? '30';
+  const presenceGraceSeconds = Number(graceText);
+  if (!/^\d+$/.test(graceText) || presenceGraceSeconds < 1 || presenceGraceSeconds > 3_600) {
+    faults.push(`FLEETFLAG_PRESENCE_GRACE_SECONDS is ${JSON.stringify(graceText)}; it takes a number of seconds from 1 to 3600.`);
+  }
 
   const internalSecret = text('FLEETFLAG_INTERNAL_SECRET');
   if (internalSecret !== null && internalSecret.length < 32) faults.push('FLEETFLAG_INTERNAL_SECRET is shorter than 32 characters.');
@@ -199,6 +208,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     playground,
     introspection: switched('FLEETFLAG_INTROSPECTION', playground),
     trustedProxies: Object.freeze(trustedProxies),
+    presenceGraceSeconds,
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     subgraphUrls: Object.freeze(subgraphUrls),
   };

@@ -29,7 +29,7 @@ export function startControlPlane(configuration: Configuration, logger: Logger):
     await makeFirstAdministrator(database.prisma, configuration);
 
     const vehicleTokens = createVehicleTokens(secret);
-    const parts = { database, ...cache, vehicleTokens, logger, signer: () => Promise.resolve(signer), metrics: () => Promise.resolve(metrics) };
+    const parts = { database, ...cache, vehicleTokens, logger, signer: () => Promise.resolve(signer), metrics: () => Promise.resolve(metrics), presenceGraceSeconds: configuration.presenceGraceSeconds };
     const started = await together(SUBGRAPH_NAMES.map((name) => startSubgraph(name, parts, closing)));
     const connections = started.map(({ subgraph, ready }) => connectInProcess(subgraph, ready));
     await openGateway(configuration, { connections, store: cache.store, limiter: cache.limiter, vehicleTokens, publicKeys: () => Promise.resolve(signer.publicKeys) }, closing, logger);

@@ -283,13 +283,14 @@ async function answerOf(client: WireClient, id: string): Promise<Answer> {
   return message.type === 'error' ? { errors: message.payload as readonly WireError[] } : (message.payload as Answer);
 }
 
-/** Changes the flag, again and again, until what is waited for is over: an event comes to whoever listens by then. */
+/** Changes the flag and the vehicle, again and again, until what is waited for is over: an event comes to whoever listens by then. */
 async function happening<T>(awaited: Promise<T>): Promise<T> {
   let over = false;
   const settled = awaited.finally(() => (over = true));
   settled.catch(() => undefined);
   for (let turn = 0; !over; turn++) {
-    expect((await admin(`mutation { ${turn % 2 === 0 ? 'enableFlag' : 'disableFlag'}(key: "${FLAG}") { applied } }`)).errors).toBeUndefined();
+    const even = turn % 2 === 0;
+    expect((await admin(`mutation { ${even ? 'enableFlag' : 'disableFlag'}(key: "${FLAG}") { applied } setVehicleMaintenance(vin: "${VIN}", maintenance: ${even}) { vin } }`)).errors).toBeUndefined();
   }
   return settled;
 }

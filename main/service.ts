@@ -63,6 +63,7 @@ async function startSubgraphService(name: SubgraphName, configuration: Configura
       logger,
       signer: async () => (signer ??= await openSigner(configuration)),
       metrics: () => openMetrics(configuration, closing),
+      presenceGraceSeconds: configuration.presenceGraceSeconds,
     };
     const { subgraph, ready } = await startSubgraph(name, parts, closing);
     const server = await serveSubgraph({

@@ -27,6 +27,8 @@ export interface Parts {
   readonly logger: Logger;
   readonly signer: () => Promise<Signer>;
   readonly metrics: () => Promise<MetricsStore>;
+  /** Seconds that a vehicle may be without a connection before it is offline; 30 by default. */
+  readonly presenceGraceSeconds?: number;
 }
 
 export interface StartedSubgraph {
@@ -47,7 +49,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       started = await startFlags({ prisma, bus, store, signer: await parts.signer(), logger });
       break;
     case 'vehicles':
-      started = await startVehicles({ prisma, tokens: vehicleTokens, logger });
+      started = await startVehicles({ prisma, bus, tokens: vehicleTokens, logger, ...(parts.presenceGraceSeconds !== undefined && { presenceGraceSeconds: parts.presenceGraceSeconds }) });
       break;
     case 'experiments': {
       const metrics = await parts.metrics();

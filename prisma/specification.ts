@@ -190,6 +190,8 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       applied_revision: 'bigint',
       token_generation: 'integer NOT NULL DEFAULT 0',
       tokens_revoked_at: 'timestamp(3) with time zone',
+      disconnected_at: TIME,
+      status_position: 'bigint',
     },
     constraints: {
       vehicles_pkey: 'PRIMARY KEY (vin)',
@@ -208,8 +210,13 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       // ours
       idx_vehicles_tokens_revoked: 'btree (tokens_revoked_at, vin) WHERE (tokens_revoked_at IS NOT NULL)',
       idx_vehicles_env_revision: 'btree (environment, applied_revision)',
+      idx_vehicles_disconnected_at: 'btree (disconnected_at) WHERE (disconnected_at IS NOT NULL)',
+      idx_vehicles_status_position: 'btree (status_position) WHERE (status_position IS NOT NULL)',
     },
-    commented: ['vin', 'agent_version', 'agent_memory_mb', 'agent_cpu_percent', 'cache_size_mb', 'environment', 'applied_revision', 'token_generation', 'tokens_revoked_at'],
+    commented: [
+      'vin', 'agent_version', 'agent_memory_mb', 'agent_cpu_percent', 'cache_size_mb', 'environment', 'applied_revision', 'token_generation', 'tokens_revoked_at',
+      'disconnected_at', 'status_position',
+    ],
   },
   experiments: {
     columns: {
@@ -445,6 +452,27 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     },
     indexes: { idx_persisted_operations_sha256: 'btree (sha256)' },
     commented: ['id', 'sha256', 'body'],
+  },
+  gateway_leases: {
+    columns: { gateway_id: 'uuid NOT NULL', sequence: 'bigint NOT NULL', renewed_at: NOW },
+    constraints: { gateway_leases_pkey: 'PRIMARY KEY (gateway_id)', gateway_leases_sequence_check: 'CHECK ((sequence > 0))' },
+    indexes: { idx_gateway_leases_renewed_at: 'btree (renewed_at)' },
+    commented: ['gateway_id', 'sequence'],
+  },
+  vehicle_connections: {
+    columns: { gateway_id: 'uuid NOT NULL', vin: `${text(17)} NOT NULL` },
+    constraints: {
+      vehicle_connections_pkey: 'PRIMARY KEY (gateway_id, vin)',
+      vehicle_connections_gateway_id_fkey: 'FOREIGN KEY (gateway_id) REFERENCES gateway_leases(gateway_id) ON DELETE CASCADE',
+    },
+    indexes: { idx_vehicle_connections_vin: 'btree (vin)' },
+    commented: [],
+  },
+  vehicle_status_head: {
+    columns: { id: 'smallint NOT NULL DEFAULT 1', position: 'bigint NOT NULL DEFAULT 0' },
+    constraints: { vehicle_status_head_pkey: 'PRIMARY KEY (id)', vehicle_status_head_id_check: 'CHECK ((id = 1))' },
+    indexes: {},
+    commented: ['position'],
   },
   audit_chain: {
     columns: { id: 'smallint NOT NULL DEFAULT 1', position: 'bigint NOT NULL DEFAULT 0', hash: HASH, last_at: TIME },

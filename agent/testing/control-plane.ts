@@ -22,7 +22,8 @@ const SCHEMA = buildSchema(`
   input MetricInput { flagKey: String! variant: String! metricName: String! value: Float! timestamp: String! tags: JSON }
   input MetricBatchInput { batchId: ID! items: [MetricInput!]! }
   type MetricReceipt { accepted: Int! duplicates: Int! dropped: Int! }
-  type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! }
+  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int }
+  type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! agentHeartbeat(input: AgentHeartbeatInput!): Boolean! }
   type Subscription { flagChanges(environment: Environment!): FlagChange! }
 `);
 
@@ -30,6 +31,8 @@ export interface SyncMessage { environment: string; revision: number; full: bool
 export interface ChangeMessage { environment: string; revision: number; previousRevision: number; signed: SignedFlag; statement: string }
 
 export interface ReportedBatch { batchId: string; items: { flagKey: string; variant: string; metricName: string; value: number; timestamp: string; tags: object | null }[] }
+
+export interface ReportedHeartbeat { swVersion?: string; agentVersion: string; agentMemoryMb: number; agentCpuPercent: number; cacheSizeMb: number; appliedRevision: number }
 
 export interface SigningKey {
   readonly kid: string;
@@ -66,6 +69,10 @@ export class TestControlPlane {
   readonly batches: ReportedBatch[] = [];
   /** Called for each batch; what it throws is the answer. */
   onReport: (batch: ReportedBatch) => void | Promise<void> = () => undefined;
+  /** Heartbeats as they came, also those that were refused. */
+  readonly heartbeats: ReportedHeartbeat[] = [];
+  /** Called for each heartbeat; what it throws is the answer. */
+  onHeartbeat: (heartbeat: ReportedHeartbeat) => void | Promise<void> = () => undefined;
   /** Tokens that are refused with 4403. */
   readonly refusedTokens = new Set<string>();
   readonly #entries = new Map<string, { definition: FlagDefinition | null; signed: SignedFlag }>();
@@ -119,6 +126,11 @@ export class TestControlPlane {
               this.batches.push(input);
               await this.onReport(input);
               return { accepted: input.items.length, duplicates: 0, dropped: 0 };
+            },
+            agentHeartbeat: async ({ input }: { input: ReportedHeartbeat }) => {
+              this.heartbeats.push(input);
+              await this.onHeartbeat(input);
+              return true;
             },
           },
           subscription: { flagChanges: () => this.#stream() },

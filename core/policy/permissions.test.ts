@@ -87,7 +87,7 @@ describe('refusalOf', () => {
     const gateway: Caller = { kind: 'gateway' };
     for (const caller of [nobody, user('ADMIN'), apiKey('ADMIN'), vehicle]) expect(refusal('Query.apiKeyCredential', caller)).not.toBeNull();
     const allowed = Object.keys(PERMISSIONS).filter((field) => refusal(field, gateway) === null);
-    expect(allowed).toEqual(['Query.apiKeyCredential', 'Query.persistedOperation', 'Query.environmentRevisions', 'Query.vehicleTokenGenerations', 'Subscription.endedCredentials', 'Query._service']);
+    expect(allowed).toEqual(['Query.apiKeyCredential', 'Query.persistedOperation', 'Query.environmentRevisions', 'Query.vehicleTokenGenerations', 'Mutation.reportPresence', 'Subscription.endedCredentials', 'Query._service']);
   });
 
   it('holds a vehicle to its own environment', () => {

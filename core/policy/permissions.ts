@@ -99,16 +99,19 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.completeExperiment': WRITERS,
   'Mutation.cancelExperiment': WRITERS,
   'Mutation.reportMetrics': VEHICLES,
+  'Mutation.agentHeartbeat': VEHICLES,
   'Mutation.createApiKey': KEEPERS,
   'Mutation.revokeApiKey': KEEPERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
   'Subscription.auditTrail': READERS,
+  'Subscription.vehicleStatusChanges': READERS,
 
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,
   'Query.environmentRevisions': GATEWAYS,
   'Query.vehicleTokenGenerations': GATEWAYS,
+  'Mutation.reportPresence': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,
 
   // No gateway asks for it at present, and what is not public stands in it.

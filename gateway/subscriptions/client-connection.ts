@@ -48,6 +48,8 @@ export interface ConnectionHost {
   readonly limits: SubscriptionLimits;
   readonly counters: ConnectionCounters;
   authenticate(params: Record<string, unknown>, request: { headers: IncomingHttpHeaders; origin: RequestOrigin }): Promise<AuthenticatedCaller>;
+  /** Called once the client has said who it is; the connection's socket closes at some time after. */
+  identified(identity: AuthenticatedCaller): void;
   /** Begins `payload` and, when it lasts, puts it into `connection.operations`. Must not throw. */
   start(connection: ClientConnection, id: string, payload: SubscribePayload): void;
   failed(error: unknown, message: string): void;
@@ -165,6 +167,7 @@ export class ClientConnection {
       (identity) => {
         if (!this.open) return;
         this.identity = identity;
+        this.host.identified(identity);
         this.send({ type: MessageType.ConnectionAck });
       },
       (error: unknown) => {

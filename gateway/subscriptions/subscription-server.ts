@@ -50,6 +50,8 @@ export interface SubscriptionServerOptions {
   /** Whether clients may ask for the schema, and are suggested names of it. */
   readonly introspection: boolean;
   readonly limits?: Partial<SubscriptionLimits>;
+  /** Told of each socket of somebody known: when it is known whose it is, and when it has closed. */
+  readonly presence?: { opened(caller: Caller): void; closed(caller: Caller): void };
 }
 
 export interface SubscriptionCounters extends SharedCounts {
@@ -167,6 +169,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       const caller = await options.authenticate(params, request);
       return 'caller' in caller ? caller : { caller };
     },
+    identified: ({ caller }) => options.presence?.opened(caller),
     start: (connection, id, payload) => startOperation(connection, id, payload, services),
     failed: (error, message) => options.logger.error({ err: error }, message),
   };
@@ -185,6 +188,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     const { connection } = this as GatewaySocket;
     if (connection === undefined || !connections.delete(connection)) return;
     connection.release();
+    if (connection.identity !== null) options.presence?.closed(connection.identity.caller);
     const address = connection.origin.ipAddress ?? '';
     const left = (socketsByAddress.get(address) ?? 1) - 1;
     if (left > 0) socketsByAddress.set(address, left);

@@ -28,7 +28,7 @@ export const vehicleTokenCommand: AdminCommand = async (args, configuration, out
   });
   const tokens = createVehicleTokens(await internalSecret(configuration.internalSecret, configuration.dataDir));
   const line = await withAdminDatabase(configuration, output, async (prisma) => {
-    const vehicles = new VehicleService(prisma, tokens);
+    const vehicles = new VehicleService(prisma, tokens, () => undefined);
     if (!revoke) return (await vehicles.issueToken(operatorOnServer(), vin, environment, days)).token;
     await vehicles.revokeTokens(operatorOnServer(), vin);
     return `${vin}: all tokens are revoked.`;

@@ -48,6 +48,21 @@ export type AuditChain = Prisma.AuditChainModel
  */
 export type Vehicle = Prisma.VehicleModel
 /**
+ * Model GatewayLease
+ * Gateways that vehicles are connected to, one row for each life of one.
+ */
+export type GatewayLease = Prisma.GatewayLeaseModel
+/**
+ * Model VehicleConnection
+ * A vehicle with at least one socket at a gateway. It need not be registered.
+ */
+export type VehicleConnection = Prisma.VehicleConnectionModel
+/**
+ * Model VehicleStatusHead
+ * Counts changes of vehicles' status: one row.
+ */
+export type VehicleStatusHead = Prisma.VehicleStatusHeadModel
+/**
  * Model Experiment
  * At most one of a flag is running: idx_experiments_running_flag.
  */

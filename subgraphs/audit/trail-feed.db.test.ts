@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { SubgraphStream } from '../../core/protocol/subgraph.ts';
 import { TRAIL_APPENDED, appendAudit } from '../shared/audit-trail.ts';
 import { createInProcessBus } from '../shared/bus.ts';
+import type { FollowedStream } from '../shared/follower.ts';
 import { connectInProcess } from '../shared/in-process-connection.ts';
 import { createInProcessStore } from '../shared/key-value-store.ts';
 import { createInProcessRateLimiter } from '../shared/rate-limiter.ts';
@@ -12,7 +13,7 @@ import { createTestDatabase, type TestDatabase } from '../shared/testing/test-da
 import { watchDatabase, type WatchedDatabase } from '../shared/testing/watched-database.ts';
 import { startAudit } from './subgraph.ts';
 import { TrailFeed } from './trail-feed.ts';
-import type { TrailStream } from './trail-follower.ts';
+import type { TrailEntry } from './trail-store.ts';
 
 let database: TestDatabase;
 /** What the feed reads through, seen and severable. */
@@ -47,7 +48,7 @@ async function append(...labels: (string | number)[]): Promise<void> {
 }
 const head = async () => Number((await prisma().auditChain.findFirstOrThrow()).position);
 
-async function take(entries: TrailStream, count: number): Promise<unknown[]> {
+async function take(entries: FollowedStream<TrailEntry>, count: number): Promise<unknown[]> {
   const taken: unknown[] = [];
   let position = 0;
   while (taken.length < count) {

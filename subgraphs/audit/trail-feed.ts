@@ -10,8 +10,8 @@ import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TRAIL_APPENDED } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
+import { Follower, type FollowedStream } from '../shared/follower.ts';
 import { Looks } from '../shared/looks.ts';
-import { TrailFollower, type TrailStream } from './trail-follower.ts';
 import { entriesBetween, headPosition, type TrailEntry } from './trail-store.ts';
 
 /** How long an entry that was announced to nobody stays unseen, in milliseconds. */
@@ -21,7 +21,7 @@ const POLL_INTERVAL = 500;
 const PAGE = 200;
 
 export class TrailFeed {
-  readonly #followers = new Set<TrailFollower>();
+  readonly #followers = new Set<Follower<TrailEntry>>();
   /** Up to where the trail has been seen; undefined while nobody follows. */
   #position: number | undefined;
   /** The entries after `#recentAfter` up to `#position`. */
@@ -60,8 +60,8 @@ export class TrailFeed {
    * With 'now', `established` resolves when everything that is appended after it will come. It rejects, and so does the
    * first `next()`, when the database cannot be read at that time; a stream that is established outlives such times.
    */
-  follow(after: number | 'now'): TrailStream {
-    const follower = new TrailFollower(
+  follow(after: number | 'now'): FollowedStream<TrailEntry> {
+    const follower: Follower<TrailEntry> = new Follower(
       {
         start: async () => {
           await this.look();
@@ -141,7 +141,7 @@ export class TrailFeed {
     return { entries, position: recent || entries.length < PAGE ? seen : (entries.at(-1)?.position ?? seen) };
   }
 
-  #leave(follower: TrailFollower): void {
+  #leave(follower: Follower<TrailEntry>): void {
     this.#followers.delete(follower);
     if (this.#followers.size > 0) return;
     clearTimeout(this.#timer);

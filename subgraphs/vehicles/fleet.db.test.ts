@@ -1,13 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { compileFlag, evaluateFlag } from '../../core/evaluation/evaluate.ts';
 import { ENVIRONMENTS, type Environment, type JsonValue, type RuleType } from '../../core/model.ts';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import { createInProcessBus } from '../shared/bus.ts';
 import { NOBODY, asking, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
 import { AudienceService } from './audience-service.ts';
 import type { Audience } from './audience.ts';
 import { sortedCounts } from './count.ts';
+import { Presence } from './presence.ts';
 import { startVehicles } from './subgraph.ts';
 
 let database: TestDatabase;
@@ -33,7 +36,7 @@ const flag = (key: string, more: object = {}) =>
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startVehicles({ prisma: prisma(), tokens: createVehicleTokens('a secret of at least thirty-two characters'), logger: silent });
+  const started = await startVehicles({ prisma: prisma(), tokens: createVehicleTokens('a secret of at least thirty-two characters'), bus: createInProcessBus(), logger: silent, sweepsPresence: false });
   close = () => started.close();
   ask = asking(started.subgraph);
   await flag('lane_keep');
@@ -181,16 +184,30 @@ describe('the progress of a revision', () => {
 });
 
 describe('maintenance', () => {
+  const PRESENCE = 'mutation($gateway: ID!, $sequence: Int!, $since: Int!, $opened: [String!]!, $closed: [String!]!) { reportPresence(gateway: $gateway, sequence: $sequence, since: $since, opened: $opened, closed: $closed) }';
   const SET = 'mutation($vin: String!, $maintenance: Boolean!) { setVehicleMaintenance(vin: $vin, maintenance: $maintenance) { vin status } }';
   const set = async (vin: string, maintenance: boolean) => (await ask<{ setVehicleMaintenance: { status: string } }>(user('WRITE'), SET, { vin, maintenance })).data.setVehicleMaintenance.status;
   const records = () => prisma().auditLog.findMany({ where: { action: 'SET_MAINTENANCE' }, orderBy: { chainPosition: 'asc' }, select: { beforeValue: true, afterValue: true } });
 
-  test('is a status that a vehicle leaves for the one that its last sign of life gives it, and is recorded', async () => {
-    await register([vehicle(1, { status: 'online', lastSeenAt: new Date() }), vehicle(2, { lastSeenAt: new Date(Date.now() - 3_600_000) })]);
+  test('is a status that a vehicle keeps whatever it reports, and leaves for the one that its connections give it; it is recorded', async () => {
+    await register([vehicle(1), vehicle(2)]);
+    const gateway = randomUUID();
+    const report = (sequence: number, opened: string[], closed: string[]) =>
+      ask({ kind: 'gateway' }, PRESENCE, { gateway, sequence, since: sequence - 1, opened, closed });
+    await report(1, [vinOf(1)], []);
     expect([await set(vinOf(1), true), await set(vinOf(1), true), await set(vinOf(1), false)]).toEqual(['MAINTENANCE', 'MAINTENANCE', 'ONLINE']);
     expect([await set(vinOf(2), false), await set(vinOf(2), true), await set(vinOf(2), false)]).toEqual(['OFFLINE', 'MAINTENANCE', 'OFFLINE']);
     const record = (n: number, before: string, after: string) => ({ beforeValue: { vin: vinOf(n), status: before }, afterValue: { vin: vinOf(n), status: after } });
     expect(await records()).toEqual([record(1, 'online', 'maintenance'), record(1, 'maintenance', 'online'), record(2, 'offline', 'maintenance'), record(2, 'maintenance', 'offline')]);
+
+    // Going and coming while in maintenance: the status stays, and what follows it is so as connections are by then.
+    await set(vinOf(1), true);
+    await set(vinOf(2), true);
+    await report(2, [vinOf(2)], [vinOf(1)]);
+    await prisma().vehicle.updateMany({ where: { disconnectedAt: { not: null } }, data: { disconnectedAt: new Date(Date.now() - 60_000) } });
+    await new Presence(prisma(), 30, () => undefined).sweep();
+    expect(await prisma().vehicle.findMany({ where: { status: 'maintenance' } })).toHaveLength(2);
+    expect([await set(vinOf(1), false), await set(vinOf(2), false)]).toEqual(['OFFLINE', 'ONLINE']);
   });
 
   test('is refused for a vehicle that is not there, and to those who may not write', async () => {

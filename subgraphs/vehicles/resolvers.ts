@@ -6,7 +6,11 @@ import { connectionBy, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import type { AudienceService, RuleInput } from './audience-service.ts';
 import type { FleetReports } from './fleet-reports.ts';
+import type { HeartbeatInput } from './heartbeat.ts';
+import type { HeartbeatService } from './heartbeat-service.ts';
+import type { Presence, PresenceReport } from './presence.ts';
 import type { VehicleService } from './service.ts';
+import type { StatusFeed } from './status-feed.ts';
 import { readFilter, type VehicleFilter } from './vehicle-filter.ts';
 import { checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
 
@@ -14,6 +18,9 @@ export interface VehiclesServices {
   readonly vehicles: VehicleService;
   readonly audiences: AudienceService;
   readonly reports: FleetReports;
+  readonly heartbeats: HeartbeatService;
+  readonly presence: Presence;
+  readonly statuses: StatusFeed;
   readonly byVin: DataLoader<string, Vehicle | null>;
 }
 
@@ -65,6 +72,19 @@ export const resolvers: Resolvers = {
     issueVehicleToken: (_: unknown, { vin, environment, expiresInDays }: TokenArguments, { services, identity }: Context) =>
       services.vehicles.issueToken(identity, vin, environment, expiresInDays ?? DEFAULT_TOKEN_DAYS),
     revokeVehicleTokens: (_: unknown, { vin }: { vin: string }, { services, identity }: Context) => services.vehicles.revokeTokens(identity, vin),
+    agentHeartbeat: (_: unknown, { input }: { input: HeartbeatInput }, { services, identity }: Context) => services.heartbeats.beat(identity, input),
+    reportPresence: (_: unknown, report: PresenceReport, { services }: Context) => services.presence.report(report),
+  },
+
+  Subscription: {
+    vehicleStatusChanges: {
+      async subscribe(_: unknown, { region, model }: { region?: string | null; model?: string | null }, { services }: Context) {
+        const changes = services.statuses.follow({ region: region ?? null, model: model ?? null });
+        await changes.established;
+        return changes;
+      },
+      resolve: (vehicle: Vehicle) => vehicle,
+    },
   },
 
   Audience: {

@@ -6,7 +6,8 @@ import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import type { Page } from '../shared/pagination.ts';
-import { findVehicles, lockVehicle, raiseTokenGeneration, setEnvironment, setStatus, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
+import type { AnnounceStatuses } from './status-position.ts';
+import { findVehicles, isConnected, lockVehicle, raiseTokenGeneration, setEnvironment, setStatus, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
 import { resolveFilter, searchVehicles, countVehicles } from './vehicle-search.ts';
 import type { ReadFilter } from './vehicle-filter.ts';
 import { checkRegistrations, checkVin, vehicleStatus, type Vehicle, type VehicleRegistration } from './vehicle.ts';
@@ -33,6 +34,7 @@ export class VehicleService {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly tokens: VehicleTokens,
+    private readonly announce: AnnounceStatuses,
   ) {}
 
   /** What is not there is left out. */
@@ -86,14 +88,16 @@ export class VehicleService {
    */
   async setMaintenance(identity: CallerIdentity, vin: string, maintenance: boolean): Promise<Vehicle> {
     checkVin(vin, 'vin');
-    return this.prisma.$transaction(async (tx) => {
-      const vehicle = await lockVehicle(tx, vin);
-      if (vehicle === null) throw unknownVehicle(vin);
-      if ((vehicle.status === 'maintenance') === maintenance) return vehicle;
-      const changed = await setStatus(tx, vin, vehicleStatus({ maintenance, lastSeenAt: vehicle.lastSeenAt }, new Date()));
-      await appendAudit(tx, identity, { action: 'SET_MAINTENANCE', before: { vin, status: vehicle.status }, after: { vin, status: changed.status } });
-      return changed;
+    const { vehicle, changed } = await this.prisma.$transaction(async (tx) => {
+      const before = await lockVehicle(tx, vin);
+      if (before === null) throw unknownVehicle(vin);
+      if ((before.status === 'maintenance') === maintenance) return { vehicle: before, changed: false };
+      const after = await setStatus(tx, vin, vehicleStatus({ maintenance, connected: await isConnected(tx, vin) }));
+      await appendAudit(tx, identity, { action: 'SET_MAINTENANCE', before: { vin, status: before.status }, after: { vin, status: after.status } });
+      return { vehicle: after, changed: true };
     });
+    if (changed) this.announce();
+    return vehicle;
   }
 
   /**

@@ -1,6 +1,7 @@
 /** The vehicles subgraph's table. Rows go in and out as domain types. */
 import type { Environment } from '../../core/model.ts';
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import { nextStatusPosition } from './status-position.ts';
 import type { Vehicle, VehicleRegistration, VehicleStatus } from './vehicle.ts';
 
 export type Transaction = Prisma.TransactionClient;
@@ -23,8 +24,8 @@ export async function findVehicles(db: Reader, vins: readonly string[]): Promise
 }
 
 /**
- * Writes a batch in one statement: new vehicles are offline, of known ones only what is registered changes, and what
- * is the same is not written. Ordered by VIN, so that two batches with the same vehicles wait for each other instead
+ * Writes a batch in one statement: new vehicles are offline, or online where they are connected already; of known ones
+ * only what is registered changes, and what is the same is not written. Ordered by VIN, so that two batches with the same vehicles wait for each other instead
  * of blocking each other.
  *
  * @returns those that were written, in no particular order, and whether they are new
@@ -35,7 +36,7 @@ export async function upsertVehicles(tx: Transaction, vehicles: readonly Vehicle
   // Only an updated row's version has been locked by whoever updated it: xmax is 0 in an inserted one.
   return tx.$queryRaw<{ vin: string; created: boolean }[]>`
     INSERT INTO vehicles AS known (vin, model, sw_version, region, status)
-    SELECT vin, model, sw_version, region, 'offline'
+    SELECT vin, model, sw_version, region, CASE WHEN EXISTS (SELECT FROM vehicle_connections AS open WHERE open.vin = batch.vin) THEN 'online' ELSE 'offline' END
     FROM unnest(${column('vin')}::text[], ${column('model')}::text[], ${column('swVersion')}::text[], ${column('region')}::text[])
       AS batch (vin, model, sw_version, region)
     ORDER BY vin
@@ -59,8 +60,32 @@ export async function lockVehicle(tx: Transaction, vin: string): Promise<Vehicle
   return (await findVehicles(tx, [vin]))[0] ?? null;
 }
 
+/** Gives the vehicle another status. Its lock is held. */
 export async function setStatus(tx: Transaction, vin: string, status: VehicleStatus): Promise<Vehicle> {
-  return toVehicle(await tx.vehicle.update({ where: { vin }, data: { status } }));
+  const statusPosition = await nextStatusPosition(tx);
+  return toVehicle(await tx.vehicle.update({ where: { vin }, data: { status, statusPosition } }));
+}
+
+/** Whether the vehicle has a connection, or lost its last one so short a time ago that it still counts. Its lock is held. */
+export async function isConnected(tx: Transaction, vin: string): Promise<boolean> {
+  const [row] = await tx.$queryRaw<{ connected: boolean }[]>`
+    SELECT disconnected_at IS NOT NULL OR EXISTS (SELECT FROM vehicle_connections AS open WHERE open.vin = vehicles.vin) AS connected FROM vehicles WHERE vin = ${vin}`;
+  return row?.connected ?? false;
+}
+
+/** The next `limit` vehicles whose status changed last after one position and up to another, in that order; of one region and model, or any (null). */
+export async function changedStatuses(
+  db: Reader,
+  { after, upTo }: { readonly after: number; readonly upTo: number },
+  { region, model }: { readonly region: string | null; readonly model: string | null },
+  limit: number,
+): Promise<{ position: number; vehicle: Vehicle }[]> {
+  const rows = await db.vehicle.findMany({
+    where: { statusPosition: { gt: after, lte: upTo }, ...(region !== null && { region }), ...(model !== null && { model }) },
+    orderBy: { statusPosition: 'asc' },
+    take: limit,
+  });
+  return rows.map((row) => ({ position: Number(row.statusPosition), vehicle: toVehicle(row) }));
 }
 
 /** Ends the vehicle's tokens. The vehicle as it then is; null when there is none. */

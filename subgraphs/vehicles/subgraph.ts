@@ -2,29 +2,61 @@
 import type { Logger } from 'pino';
 import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import type { Bus } from '../shared/bus.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { resolvers, vehicleLoaders, type VehiclesServices } from './resolvers.ts';
 import { AudienceService } from './audience-service.ts';
 import { FleetReports } from './fleet-reports.ts';
+import { HeartbeatCollector } from './heartbeat-collector.ts';
+import { HeartbeatService } from './heartbeat-service.ts';
+import { writeHeartbeats } from './heartbeat-store.ts';
+import { PresenceSweeper } from './presence-sweeper.ts';
+import { Presence } from './presence.ts';
 import { VehicleService } from './service.ts';
+import { StatusFeed } from './status-feed.ts';
+import { statusAnnouncer } from './status-position.ts';
+
+/** Seconds that a vehicle may be without a connection before it is offline. */
+export const PRESENCE_GRACE_SECONDS = 30;
 
 export interface VehiclesOptions {
   readonly prisma: PrismaClient;
   /** Issues what the gateway accepts. */
   readonly tokens: VehicleTokens;
+  /** Tells that a status has changed. */
+  readonly bus: Bus;
   readonly logger: Logger;
+  readonly presenceGraceSeconds?: number;
+  /** Whether this instance turns vehicles offline; true by default. */
+  readonly sweepsPresence?: boolean;
 }
 
-/** Starts the subgraph. It holds nothing that `close` would have to end. */
-export async function startVehicles({ prisma, tokens, logger }: VehiclesOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
-  const vehicles = new VehicleService(prisma, tokens);
+/** Starts the subgraph, and sweeps presence from here on, until `close`. */
+export async function startVehicles(options: VehiclesOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+  const { prisma, tokens, bus, logger, presenceGraceSeconds = PRESENCE_GRACE_SECONDS, sweepsPresence = true } = options;
+  const announce = statusAnnouncer(bus, logger);
+  const vehicles = new VehicleService(prisma, tokens, announce);
   const audiences = new AudienceService(prisma);
   const reports = new FleetReports(prisma);
+  const collector = new HeartbeatCollector((heartbeats) => writeHeartbeats(prisma, heartbeats));
+  const heartbeats = new HeartbeatService(collector);
+  const presence = new Presence(prisma, presenceGraceSeconds, announce);
+  const statuses = new StatusFeed(prisma, bus, logger);
+  const sweeper = new PresenceSweeper(presence, logger, presenceGraceSeconds);
   const subgraph = await createSubgraph<VehiclesServices>({
     name: 'vehicles',
     resolvers,
-    services: () => ({ vehicles, audiences, reports, ...vehicleLoaders(vehicles) }),
+    services: () => ({ vehicles, audiences, reports, heartbeats, presence, statuses, ...vehicleLoaders(vehicles) }),
     logger,
   });
-  return { subgraph, close: async () => {} };
+  await statuses.start();
+  if (sweepsPresence) sweeper.start();
+  return {
+    subgraph,
+    async close() {
+      await statuses.close();
+      await collector.close();
+      await sweeper.close();
+    },
+  };
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { isInRange, readRange } from '../../core/evaluation/version.ts';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import { createInProcessBus } from '../shared/bus.ts';
 import { NOBODY, asking, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
 import { plansOf, type QueryPlan } from '../shared/testing/query-plans.ts';
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
@@ -50,7 +51,7 @@ beforeAll(async () => {
     column('vin'), column('model'), column('swVersion'), column('region'), column('status'),
   ]);
   await client.query('ANALYZE vehicles');
-  const started = await startVehicles({ prisma: watched.prisma, tokens: createVehicleTokens('a secret of at least thirty-two characters'), logger: silent });
+  const started = await startVehicles({ prisma: watched.prisma, tokens: createVehicleTokens('a secret of at least thirty-two characters'), bus: createInProcessBus(), logger: silent, sweepsPresence: false });
   close = () => started.close();
   ask = asking(started.subgraph);
 });

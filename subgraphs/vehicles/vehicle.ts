@@ -5,17 +5,10 @@ import { checkText } from '../../core/rules/json.ts';
 
 export type VehicleStatus = 'online' | 'offline' | 'maintenance';
 
-/** Milliseconds: three heartbeats. An agent that was heard of since is taken for connected. */
-const ONLINE_FOR = 180_000;
-
-/**
- * The status of a vehicle, from all that decides it.
- *
- * @param lastSeenAt when its agent was last heard of
- */
-export function vehicleStatus(vehicle: { readonly maintenance: boolean; readonly lastSeenAt: Date | null }, now: Date): VehicleStatus {
-  if (vehicle.maintenance) return 'maintenance';
-  return vehicle.lastSeenAt !== null && now.getTime() - vehicle.lastSeenAt.getTime() <= ONLINE_FOR ? 'online' : 'offline';
+/** The status of a vehicle, from all that decides it. `connected` it is until the grace after its last connection has passed. */
+export function vehicleStatus({ maintenance, connected }: { readonly maintenance: boolean; readonly connected: boolean }): VehicleStatus {
+  if (maintenance) return 'maintenance';
+  return connected ? 'online' : 'offline';
 }
 
 /** What a carmaker registers of a vehicle. */
@@ -47,14 +40,18 @@ export interface Vehicle extends VehicleRegistration {
 export const MAX_BATCH = 1_000;
 
 /** In characters; the lengths of the columns (database.md, vehicles). */
-const MAX_LENGTHS = { model: 100, swVersion: 50, region: 10 } as const;
+const MAX_LENGTHS = { model: 100, swVersion: 50, region: 10, agentVersion: 20 } as const;
+
+/** Those that are registered. */
+const REGISTERED = ['model', 'swVersion', 'region'] as const;
 
 /** Throws BAD_USER_INPUT at `path` for what is no VIN. */
 export function checkVin(vin: string, path: string): void {
   if (!VIN_PATTERN.test(vin)) throw badInput(path, 'A VIN has 17 characters: digits and capitals without I, O and Q.');
 }
 
-function checkFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): void {
+/** Throws BAD_USER_INPUT at `path` for a fact that its column would not take. */
+export function checkFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): void {
   const limit = MAX_LENGTHS[field];
   if (text.trim() === '' || Array.from(text).length > limit) throw badInput(path, `${field} has 1 to ${limit} characters and is not blank.`);
   checkText(text, path);
@@ -86,7 +83,7 @@ export function checkRegistrations(input: readonly VehicleRegistration[]): void 
     const before = positions.get(vehicle.vin);
     if (before === undefined) positions.set(vehicle.vin, index);
     else faults.push(...([[index, before], [before, index]] as const).map(([at, other]) => ({ field: `input.${at}.vin`, message: `This VIN stands in the batch twice, also at input.${other}.vin.` })));
-    for (const field of Object.keys(MAX_LENGTHS) as (keyof typeof MAX_LENGTHS)[]) collect(`input.${index}.${field}`, (path) => checkFact(field, vehicle[field], path));
+    for (const field of REGISTERED) collect(`input.${index}.${field}`, (path) => checkFact(field, vehicle[field], path));
   }
   const [first, ...others] = faults;
   if (first !== undefined) throw badBatch(first, others);

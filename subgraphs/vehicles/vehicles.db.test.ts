@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import { createInProcessBus } from '../shared/bus.ts';
 import { NOBODY, asking, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
 import { startVehicles } from './subgraph.ts';
@@ -32,7 +33,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   const { id } = await database.database.prisma.user.create({ data: { email: 'w@example.com', name: 'W', passwordHash: '-', role: 'WRITE' } });
   writer = user('WRITE', id);
-  const started = await startVehicles({ prisma: database.database.prisma, tokens, logger: silent });
+  const started = await startVehicles({ prisma: database.database.prisma, tokens, bus: createInProcessBus(), logger: silent, sweepsPresence: false });
   close = () => started.close();
   ask = asking(started.subgraph);
 });

@@ -403,6 +403,9 @@ export const ModelName = {
   AuditLog: 'AuditLog',
   AuditChain: 'AuditChain',
   Vehicle: 'Vehicle',
+  GatewayLease: 'GatewayLease',
+  VehicleConnection: 'VehicleConnection',
+  VehicleStatusHead: 'VehicleStatusHead',
   Experiment: 'Experiment',
   ExperimentDisturbance: 'ExperimentDisturbance',
   ApiKey: 'ApiKey',
@@ -411,9 +414,7 @@ export const ModelName = {
   FlagTombstone: 'FlagTombstone',
   ChangeRequest: 'ChangeRequest',
   Rollout: 'Rollout',
-  RolloutStep: 'RolloutStep',
-  RolloutGuard: 'RolloutGuard',
-  RolloutVerdict: 'RolloutVerdict'
+  RolloutStep: 'RolloutStep'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -429,7 +430,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleStatusHead" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -874,6 +875,228 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.VehicleCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.VehicleCountAggregateOutputType> | number
+        }
+      }
+    }
+    GatewayLease: {
+      payload: Prisma.$GatewayLeasePayload<ExtArgs>
+      fields: Prisma.GatewayLeaseFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.GatewayLeaseFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.GatewayLeaseFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        findFirst: {
+          args: Prisma.GatewayLeaseFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.GatewayLeaseFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        findMany: {
+          args: Prisma.GatewayLeaseFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>[]
+        }
+        create: {
+          args: Prisma.GatewayLeaseCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        createMany: {
+          args: Prisma.GatewayLeaseCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.GatewayLeaseCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>[]
+        }
+        delete: {
+          args: Prisma.GatewayLeaseDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        update: {
+          args: Prisma.GatewayLeaseUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        deleteMany: {
+          args: Prisma.GatewayLeaseDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.GatewayLeaseUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.GatewayLeaseUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>[]
+        }
+        upsert: {
+          args: Prisma.GatewayLeaseUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GatewayLeasePayload>
+        }
+        aggregate: {
+          args: Prisma.GatewayLeaseAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateGatewayLease>
+        }
+        groupBy: {
+          args: Prisma.GatewayLeaseGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GatewayLeaseGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.GatewayLeaseCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GatewayLeaseCountAggregateOutputType> | number
+        }
+      }
+    }
+    VehicleConnection: {
+      payload: Prisma.$VehicleConnectionPayload<ExtArgs>
+      fields: Prisma.VehicleConnectionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.VehicleConnectionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.VehicleConnectionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        findFirst: {
+          args: Prisma.VehicleConnectionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.VehicleConnectionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        findMany: {
+          args: Prisma.VehicleConnectionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>[]
+        }
+        create: {
+          args: Prisma.VehicleConnectionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        createMany: {
+          args: Prisma.VehicleConnectionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.VehicleConnectionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>[]
+        }
+        delete: {
+          args: Prisma.VehicleConnectionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        update: {
+          args: Prisma.VehicleConnectionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        deleteMany: {
+          args: Prisma.VehicleConnectionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.VehicleConnectionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.VehicleConnectionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>[]
+        }
+        upsert: {
+          args: Prisma.VehicleConnectionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleConnectionPayload>
+        }
+        aggregate: {
+          args: Prisma.VehicleConnectionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateVehicleConnection>
+        }
+        groupBy: {
+          args: Prisma.VehicleConnectionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleConnectionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.VehicleConnectionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleConnectionCountAggregateOutputType> | number
+        }
+      }
+    }
+    VehicleStatusHead: {
+      payload: Prisma.$VehicleStatusHeadPayload<ExtArgs>
+      fields: Prisma.VehicleStatusHeadFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.VehicleStatusHeadFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.VehicleStatusHeadFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        findFirst: {
+          args: Prisma.VehicleStatusHeadFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.VehicleStatusHeadFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        findMany: {
+          args: Prisma.VehicleStatusHeadFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>[]
+        }
+        create: {
+          args: Prisma.VehicleStatusHeadCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        createMany: {
+          args: Prisma.VehicleStatusHeadCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.VehicleStatusHeadCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>[]
+        }
+        delete: {
+          args: Prisma.VehicleStatusHeadDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        update: {
+          args: Prisma.VehicleStatusHeadUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        deleteMany: {
+          args: Prisma.VehicleStatusHeadDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.VehicleStatusHeadUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.VehicleStatusHeadUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>[]
+        }
+        upsert: {
+          args: Prisma.VehicleStatusHeadUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleStatusHeadPayload>
+        }
+        aggregate: {
+          args: Prisma.VehicleStatusHeadAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateVehicleStatusHead>
+        }
+        groupBy: {
+          args: Prisma.VehicleStatusHeadGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleStatusHeadGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.VehicleStatusHeadCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleStatusHeadCountAggregateOutputType> | number
         }
       }
     }
@@ -1543,154 +1766,6 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
-    RolloutGuard: {
-      payload: Prisma.$RolloutGuardPayload<ExtArgs>
-      fields: Prisma.RolloutGuardFieldRefs
-      operations: {
-        findUnique: {
-          args: Prisma.RolloutGuardFindUniqueArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload> | null
-        }
-        findUniqueOrThrow: {
-          args: Prisma.RolloutGuardFindUniqueOrThrowArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
-        }
-        findFirst: {
-          args: Prisma.RolloutGuardFindFirstArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload> | null
-        }
-        findFirstOrThrow: {
-          args: Prisma.RolloutGuardFindFirstOrThrowArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
-        }
-        findMany: {
-          args: Prisma.RolloutGuardFindManyArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>[]
-        }
-        create: {
-          args: Prisma.RolloutGuardCreateArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
-        }
-        createMany: {
-          args: Prisma.RolloutGuardCreateManyArgs<ExtArgs>
-          result: BatchPayload
-        }
-        createManyAndReturn: {
-          args: Prisma.RolloutGuardCreateManyAndReturnArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>[]
-        }
-        delete: {
-          args: Prisma.RolloutGuardDeleteArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
-        }
-        update: {
-          args: Prisma.RolloutGuardUpdateArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
-        }
-        deleteMany: {
-          args: Prisma.RolloutGuardDeleteManyArgs<ExtArgs>
-          result: BatchPayload
-        }
-        updateMany: {
-          args: Prisma.RolloutGuardUpdateManyArgs<ExtArgs>
-          result: BatchPayload
-        }
-        updateManyAndReturn: {
-          args: Prisma.RolloutGuardUpdateManyAndReturnArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>[]
-        }
-        upsert: {
-          args: Prisma.RolloutGuardUpsertArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
-        }
-        aggregate: {
-          args: Prisma.RolloutGuardAggregateArgs<ExtArgs>
-          result: runtime.Types.Utils.Optional<Prisma.AggregateRolloutGuard>
-        }
-        groupBy: {
-          args: Prisma.RolloutGuardGroupByArgs<ExtArgs>
-          result: runtime.Types.Utils.Optional<Prisma.RolloutGuardGroupByOutputType>[]
-        }
-        count: {
-          args: Prisma.RolloutGuardCountArgs<ExtArgs>
-          result: runtime.Types.Utils.Optional<Prisma.RolloutGuardCountAggregateOutputType> | number
-        }
-      }
-    }
-    RolloutVerdict: {
-      payload: Prisma.$RolloutVerdictPayload<ExtArgs>
-      fields: Prisma.RolloutVerdictFieldRefs
-      operations: {
-        findUnique: {
-          args: Prisma.RolloutVerdictFindUniqueArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload> | null
-        }
-        findUniqueOrThrow: {
-          args: Prisma.RolloutVerdictFindUniqueOrThrowArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
-        }
-        findFirst: {
-          args: Prisma.RolloutVerdictFindFirstArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload> | null
-        }
-        findFirstOrThrow: {
-          args: Prisma.RolloutVerdictFindFirstOrThrowArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
-        }
-        findMany: {
-          args: Prisma.RolloutVerdictFindManyArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>[]
-        }
-        create: {
-          args: Prisma.RolloutVerdictCreateArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
-        }
-        createMany: {
-          args: Prisma.RolloutVerdictCreateManyArgs<ExtArgs>
-          result: BatchPayload
-        }
-        createManyAndReturn: {
-          args: Prisma.RolloutVerdictCreateManyAndReturnArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>[]
-        }
-        delete: {
-          args: Prisma.RolloutVerdictDeleteArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
-        }
-        update: {
-          args: Prisma.RolloutVerdictUpdateArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
-        }
-        deleteMany: {
-          args: Prisma.RolloutVerdictDeleteManyArgs<ExtArgs>
-          result: BatchPayload
-        }
-        updateMany: {
-          args: Prisma.RolloutVerdictUpdateManyArgs<ExtArgs>
-          result: BatchPayload
-        }
-        updateManyAndReturn: {
-          args: Prisma.RolloutVerdictUpdateManyAndReturnArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>[]
-        }
-        upsert: {
-          args: Prisma.RolloutVerdictUpsertArgs<ExtArgs>
-          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
-        }
-        aggregate: {
-          args: Prisma.RolloutVerdictAggregateArgs<ExtArgs>
-          result: runtime.Types.Utils.Optional<Prisma.AggregateRolloutVerdict>
-        }
-        groupBy: {
-          args: Prisma.RolloutVerdictGroupByArgs<ExtArgs>
-          result: runtime.Types.Utils.Optional<Prisma.RolloutVerdictGroupByOutputType>[]
-        }
-        count: {
-          args: Prisma.RolloutVerdictCountArgs<ExtArgs>
-          result: runtime.Types.Utils.Optional<Prisma.RolloutVerdictCountAggregateOutputType> | number
-        }
-      }
-    }
   }
 } & {
   other: {
@@ -1833,10 +1908,37 @@ export const VehicleScalarFieldEnum = {
   environment: 'environment',
   appliedRevision: 'appliedRevision',
   tokenGeneration: 'tokenGeneration',
-  tokensRevokedAt: 'tokensRevokedAt'
+  tokensRevokedAt: 'tokensRevokedAt',
+  disconnectedAt: 'disconnectedAt',
+  statusPosition: 'statusPosition'
 } as const
 
 export type VehicleScalarFieldEnum = (typeof VehicleScalarFieldEnum)[keyof typeof VehicleScalarFieldEnum]
+
+
+export const GatewayLeaseScalarFieldEnum = {
+  gatewayId: 'gatewayId',
+  sequence: 'sequence',
+  renewedAt: 'renewedAt'
+} as const
+
+export type GatewayLeaseScalarFieldEnum = (typeof GatewayLeaseScalarFieldEnum)[keyof typeof GatewayLeaseScalarFieldEnum]
+
+
+export const VehicleConnectionScalarFieldEnum = {
+  gatewayId: 'gatewayId',
+  vin: 'vin'
+} as const
+
+export type VehicleConnectionScalarFieldEnum = (typeof VehicleConnectionScalarFieldEnum)[keyof typeof VehicleConnectionScalarFieldEnum]
+
+
+export const VehicleStatusHeadScalarFieldEnum = {
+  id: 'id',
+  position: 'position'
+} as const
+
+export type VehicleStatusHeadScalarFieldEnum = (typeof VehicleStatusHeadScalarFieldEnum)[keyof typeof VehicleStatusHeadScalarFieldEnum]
 
 
 export const ExperimentScalarFieldEnum = {
@@ -1976,35 +2078,6 @@ export const RolloutStepScalarFieldEnum = {
 } as const
 
 export type RolloutStepScalarFieldEnum = (typeof RolloutStepScalarFieldEnum)[keyof typeof RolloutStepScalarFieldEnum]
-
-
-export const RolloutGuardScalarFieldEnum = {
-  rolloutId: 'rolloutId',
-  metric: 'metric',
-  worse: 'worse',
-  maxWorsePercent: 'maxWorsePercent',
-  bound: 'bound',
-  confidenceLevel: 'confidenceLevel',
-  minimumVehicles: 'minimumVehicles',
-  silenceMs: 'silenceMs',
-  watchForMs: 'watchForMs',
-  initialPercentage: 'initialPercentage',
-  watch: 'watch',
-  watchedSince: 'watchedSince'
-} as const
-
-export type RolloutGuardScalarFieldEnum = (typeof RolloutGuardScalarFieldEnum)[keyof typeof RolloutGuardScalarFieldEnum]
-
-
-export const RolloutVerdictScalarFieldEnum = {
-  rolloutId: 'rolloutId',
-  watch: 'watch',
-  verdict: 'verdict',
-  figures: 'figures',
-  computedAt: 'computedAt'
-} as const
-
-export type RolloutVerdictScalarFieldEnum = (typeof RolloutVerdictScalarFieldEnum)[keyof typeof RolloutVerdictScalarFieldEnum]
 
 
 export const SortOrder = {
@@ -2322,6 +2395,9 @@ export type GlobalOmitConfig = {
   auditLog?: Prisma.AuditLogOmit
   auditChain?: Prisma.AuditChainOmit
   vehicle?: Prisma.VehicleOmit
+  gatewayLease?: Prisma.GatewayLeaseOmit
+  vehicleConnection?: Prisma.VehicleConnectionOmit
+  vehicleStatusHead?: Prisma.VehicleStatusHeadOmit
   experiment?: Prisma.ExperimentOmit
   experimentDisturbance?: Prisma.ExperimentDisturbanceOmit
   apiKey?: Prisma.ApiKeyOmit
@@ -2331,8 +2407,6 @@ export type GlobalOmitConfig = {
   changeRequest?: Prisma.ChangeRequestOmit
   rollout?: Prisma.RolloutOmit
   rolloutStep?: Prisma.RolloutStepOmit
-  rolloutGuard?: Prisma.RolloutGuardOmit
-  rolloutVerdict?: Prisma.RolloutVerdictOmit
 }
 
 /* Types for Logging */

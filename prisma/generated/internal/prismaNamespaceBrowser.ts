@@ -57,6 +57,9 @@ export const ModelName = {
   AuditLog: 'AuditLog',
   AuditChain: 'AuditChain',
   Vehicle: 'Vehicle',
+  GatewayLease: 'GatewayLease',
+  VehicleConnection: 'VehicleConnection',
+  VehicleStatusHead: 'VehicleStatusHead',
   Experiment: 'Experiment',
   ExperimentDisturbance: 'ExperimentDisturbance',
   ApiKey: 'ApiKey',
@@ -189,10 +192,37 @@ export const VehicleScalarFieldEnum = {
   environment: 'environment',
   appliedRevision: 'appliedRevision',
   tokenGeneration: 'tokenGeneration',
-  tokensRevokedAt: 'tokensRevokedAt'
+  tokensRevokedAt: 'tokensRevokedAt',
+  disconnectedAt: 'disconnectedAt',
+  statusPosition: 'statusPosition'
 } as const
 
 export type VehicleScalarFieldEnum = (typeof VehicleScalarFieldEnum)[keyof typeof VehicleScalarFieldEnum]
+
+
+export const GatewayLeaseScalarFieldEnum = {
+  gatewayId: 'gatewayId',
+  sequence: 'sequence',
+  renewedAt: 'renewedAt'
+} as const
+
+export type GatewayLeaseScalarFieldEnum = (typeof GatewayLeaseScalarFieldEnum)[keyof typeof GatewayLeaseScalarFieldEnum]
+
+
+export const VehicleConnectionScalarFieldEnum = {
+  gatewayId: 'gatewayId',
+  vin: 'vin'
+} as const
+
+export type VehicleConnectionScalarFieldEnum = (typeof VehicleConnectionScalarFieldEnum)[keyof typeof VehicleConnectionScalarFieldEnum]
+
+
+export const VehicleStatusHeadScalarFieldEnum = {
+  id: 'id',
+  position: 'position'
+} as const
+
+export type VehicleStatusHeadScalarFieldEnum = (typeof VehicleStatusHeadScalarFieldEnum)[keyof typeof VehicleStatusHeadScalarFieldEnum]
 
 
 export const ExperimentScalarFieldEnum = {

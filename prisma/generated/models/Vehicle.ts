@@ -32,6 +32,7 @@ export type VehicleAvgAggregateOutputType = {
   cacheSizeMb: runtime.Decimal | null
   appliedRevision: number | null
   tokenGeneration: number | null
+  statusPosition: number | null
 }
 
 export type VehicleSumAggregateOutputType = {
@@ -40,6 +41,7 @@ export type VehicleSumAggregateOutputType = {
   cacheSizeMb: runtime.Decimal | null
   appliedRevision: bigint | null
   tokenGeneration: number | null
+  statusPosition: bigint | null
 }
 
 export type VehicleMinAggregateOutputType = {
@@ -59,6 +61,8 @@ export type VehicleMinAggregateOutputType = {
   appliedRevision: bigint | null
   tokenGeneration: number | null
   tokensRevokedAt: Date | null
+  disconnectedAt: Date | null
+  statusPosition: bigint | null
 }
 
 export type VehicleMaxAggregateOutputType = {
@@ -78,6 +82,8 @@ export type VehicleMaxAggregateOutputType = {
   appliedRevision: bigint | null
   tokenGeneration: number | null
   tokensRevokedAt: Date | null
+  disconnectedAt: Date | null
+  statusPosition: bigint | null
 }
 
 export type VehicleCountAggregateOutputType = {
@@ -97,6 +103,8 @@ export type VehicleCountAggregateOutputType = {
   appliedRevision: number
   tokenGeneration: number
   tokensRevokedAt: number
+  disconnectedAt: number
+  statusPosition: number
   _all: number
 }
 
@@ -107,6 +115,7 @@ export type VehicleAvgAggregateInputType = {
   cacheSizeMb?: true
   appliedRevision?: true
   tokenGeneration?: true
+  statusPosition?: true
 }
 
 export type VehicleSumAggregateInputType = {
@@ -115,6 +124,7 @@ export type VehicleSumAggregateInputType = {
   cacheSizeMb?: true
   appliedRevision?: true
   tokenGeneration?: true
+  statusPosition?: true
 }
 
 export type VehicleMinAggregateInputType = {
@@ -134,6 +144,8 @@ export type VehicleMinAggregateInputType = {
   appliedRevision?: true
   tokenGeneration?: true
   tokensRevokedAt?: true
+  disconnectedAt?: true
+  statusPosition?: true
 }
 
 export type VehicleMaxAggregateInputType = {
@@ -153,6 +165,8 @@ export type VehicleMaxAggregateInputType = {
   appliedRevision?: true
   tokenGeneration?: true
   tokensRevokedAt?: true
+  disconnectedAt?: true
+  statusPosition?: true
 }
 
 export type VehicleCountAggregateInputType = {
@@ -172,6 +186,8 @@ export type VehicleCountAggregateInputType = {
   appliedRevision?: true
   tokenGeneration?: true
   tokensRevokedAt?: true
+  disconnectedAt?: true
+  statusPosition?: true
   _all?: true
 }
 
@@ -278,6 +294,8 @@ export type VehicleGroupByOutputType = {
   appliedRevision: bigint | null
   tokenGeneration: number
   tokensRevokedAt: Date | null
+  disconnectedAt: Date | null
+  statusPosition: bigint | null
   _count: VehicleCountAggregateOutputType | null
   _avg: VehicleAvgAggregateOutputType | null
   _sum: VehicleSumAggregateOutputType | null
@@ -320,6 +338,8 @@ export type VehicleWhereInput = {
   appliedRevision?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
   tokenGeneration?: Prisma.IntFilter<"Vehicle"> | number
   tokensRevokedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
+  disconnectedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
+  statusPosition?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
 }
 
 export type VehicleOrderByWithRelationInput = {
@@ -339,6 +359,8 @@ export type VehicleOrderByWithRelationInput = {
   appliedRevision?: Prisma.SortOrderInput | Prisma.SortOrder
   tokenGeneration?: Prisma.SortOrder
   tokensRevokedAt?: Prisma.SortOrderInput | Prisma.SortOrder
+  disconnectedAt?: Prisma.SortOrderInput | Prisma.SortOrder
+  statusPosition?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type VehicleWhereUniqueInput = Prisma.AtLeast<{
@@ -361,6 +383,8 @@ export type VehicleWhereUniqueInput = Prisma.AtLeast<{
   appliedRevision?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
   tokenGeneration?: Prisma.IntFilter<"Vehicle"> | number
   tokensRevokedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
+  disconnectedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
+  statusPosition?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
 }, "vin">
 
 export type VehicleOrderByWithAggregationInput = {
@@ -380,6 +404,8 @@ export type VehicleOrderByWithAggregationInput = {
   appliedRevision?: Prisma.SortOrderInput | Prisma.SortOrder
   tokenGeneration?: Prisma.SortOrder
   tokensRevokedAt?: Prisma.SortOrderInput | Prisma.SortOrder
+  disconnectedAt?: Prisma.SortOrderInput | Prisma.SortOrder
+  statusPosition?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.VehicleCountOrderByAggregateInput
   _avg?: Prisma.VehicleAvgOrderByAggregateInput
   _max?: Prisma.VehicleMaxOrderByAggregateInput
@@ -407,6 +433,8 @@ export type VehicleScalarWhereWithAggregatesInput = {
   appliedRevision?: Prisma.BigIntNullableWithAggregatesFilter<"Vehicle"> | bigint | number | null
   tokenGeneration?: Prisma.IntWithAggregatesFilter<"Vehicle"> | number
   tokensRevokedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Vehicle"> | Date | string | null
+  disconnectedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Vehicle"> | Date | string | null
+  statusPosition?: Prisma.BigIntNullableWithAggregatesFilter<"Vehicle"> | bigint | number | null
 }
 
 export type VehicleCreateInput = {
@@ -426,6 +454,8 @@ export type VehicleCreateInput = {
   appliedRevision?: bigint | number | null
   tokenGeneration?: number
   tokensRevokedAt?: Date | string | null
+  disconnectedAt?: Date | string | null
+  statusPosition?: bigint | number | null
 }
 
 export type VehicleUncheckedCreateInput = {
@@ -445,6 +475,8 @@ export type VehicleUncheckedCreateInput = {
   appliedRevision?: bigint | number | null
   tokenGeneration?: number
   tokensRevokedAt?: Date | string | null
+  disconnectedAt?: Date | string | null
+  statusPosition?: bigint | number | null
 }
 
 export type VehicleUpdateInput = {
@@ -464,6 +496,8 @@ export type VehicleUpdateInput = {
   appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
   tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
 }
 
 export type VehicleUncheckedUpdateInput = {
@@ -483,6 +517,8 @@ export type VehicleUncheckedUpdateInput = {
   appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
   tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
 }
 
 export type VehicleCreateManyInput = {
@@ -502,6 +538,8 @@ export type VehicleCreateManyInput = {
   appliedRevision?: bigint | number | null
   tokenGeneration?: number
   tokensRevokedAt?: Date | string | null
+  disconnectedAt?: Date | string | null
+  statusPosition?: bigint | number | null
 }
 
 export type VehicleUpdateManyMutationInput = {
@@ -521,6 +559,8 @@ export type VehicleUpdateManyMutationInput = {
   appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
   tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
 }
 
 export type VehicleUncheckedUpdateManyInput = {
@@ -540,6 +580,8 @@ export type VehicleUncheckedUpdateManyInput = {
   appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
   tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
 }
 
 export type VehicleCountOrderByAggregateInput = {
@@ -559,6 +601,8 @@ export type VehicleCountOrderByAggregateInput = {
   appliedRevision?: Prisma.SortOrder
   tokenGeneration?: Prisma.SortOrder
   tokensRevokedAt?: Prisma.SortOrder
+  disconnectedAt?: Prisma.SortOrder
+  statusPosition?: Prisma.SortOrder
 }
 
 export type VehicleAvgOrderByAggregateInput = {
@@ -567,6 +611,7 @@ export type VehicleAvgOrderByAggregateInput = {
   cacheSizeMb?: Prisma.SortOrder
   appliedRevision?: Prisma.SortOrder
   tokenGeneration?: Prisma.SortOrder
+  statusPosition?: Prisma.SortOrder
 }
 
 export type VehicleMaxOrderByAggregateInput = {
@@ -586,6 +631,8 @@ export type VehicleMaxOrderByAggregateInput = {
   appliedRevision?: Prisma.SortOrder
   tokenGeneration?: Prisma.SortOrder
   tokensRevokedAt?: Prisma.SortOrder
+  disconnectedAt?: Prisma.SortOrder
+  statusPosition?: Prisma.SortOrder
 }
 
 export type VehicleMinOrderByAggregateInput = {
@@ -605,6 +652,8 @@ export type VehicleMinOrderByAggregateInput = {
   appliedRevision?: Prisma.SortOrder
   tokenGeneration?: Prisma.SortOrder
   tokensRevokedAt?: Prisma.SortOrder
+  disconnectedAt?: Prisma.SortOrder
+  statusPosition?: Prisma.SortOrder
 }
 
 export type VehicleSumOrderByAggregateInput = {
@@ -613,6 +662,7 @@ export type VehicleSumOrderByAggregateInput = {
   cacheSizeMb?: Prisma.SortOrder
   appliedRevision?: Prisma.SortOrder
   tokenGeneration?: Prisma.SortOrder
+  statusPosition?: Prisma.SortOrder
 }
 
 export type NullableIntFieldUpdateOperationsInput = {
@@ -658,6 +708,8 @@ export type VehicleSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   appliedRevision?: boolean
   tokenGeneration?: boolean
   tokensRevokedAt?: boolean
+  disconnectedAt?: boolean
+  statusPosition?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -677,6 +729,8 @@ export type VehicleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   appliedRevision?: boolean
   tokenGeneration?: boolean
   tokensRevokedAt?: boolean
+  disconnectedAt?: boolean
+  statusPosition?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -696,6 +750,8 @@ export type VehicleSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   appliedRevision?: boolean
   tokenGeneration?: boolean
   tokensRevokedAt?: boolean
+  disconnectedAt?: boolean
+  statusPosition?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectScalar = {
@@ -715,9 +771,11 @@ export type VehicleSelectScalar = {
   appliedRevision?: boolean
   tokenGeneration?: boolean
   tokensRevokedAt?: boolean
+  disconnectedAt?: boolean
+  statusPosition?: boolean
 }
 
-export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision" | "tokenGeneration" | "tokensRevokedAt", ExtArgs["result"]["vehicle"]>
+export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision" | "tokenGeneration" | "tokensRevokedAt" | "disconnectedAt" | "statusPosition", ExtArgs["result"]["vehicle"]>
 
 export type $VehiclePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Vehicle"
@@ -745,6 +803,8 @@ export type $VehiclePayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     appliedRevision: bigint | null
     tokenGeneration: number
     tokensRevokedAt: Date | null
+    disconnectedAt: Date | null
+    statusPosition: bigint | null
   }, ExtArgs["result"]["vehicle"]>
   composites: {}
 }
@@ -1184,6 +1244,8 @@ export interface VehicleFieldRefs {
   readonly appliedRevision: Prisma.FieldRef<"Vehicle", 'BigInt'>
   readonly tokenGeneration: Prisma.FieldRef<"Vehicle", 'Int'>
   readonly tokensRevokedAt: Prisma.FieldRef<"Vehicle", 'DateTime'>
+  readonly disconnectedAt: Prisma.FieldRef<"Vehicle", 'DateTime'>
+  readonly statusPosition: Prisma.FieldRef<"Vehicle", 'BigInt'>
 }
     
 

@@ -1,27 +1,28 @@
-/** One stream of the trail, as trail-feed.ts gives it out. It pulls; all that is ever pushed to it is to look again. */
-import type { TrailEntry } from './trail-store.ts';
-
-export interface TrailStream extends AsyncIterableIterator<TrailEntry> {
+/**
+ * One stream of what has positions in the database, such as the trail. It pulls, at the pace of who reads it; all that
+ * is ever pushed to it is to look again.
+ */
+export interface FollowedStream<Entry> extends AsyncIterableIterator<Entry> {
   /** Resolves once every entry from now on will come. */
   readonly established: Promise<void>;
-  return(): Promise<IteratorResult<TrailEntry>>;
+  return(): Promise<IteratorResult<Entry>>;
 }
 
 /** Where a follower gets its entries. */
-export interface TrailSource {
-  /** The end of the trail, as it is after this call. */
+export interface FollowedSource<Entry> {
+  /** The position of the newest entry, as it is after this call. */
   start(): Promise<number>;
   /** Entries after `position`, oldest first, and where to go on after them; none: the follower is woken when there may be. */
-  read(position: number): Promise<{ entries: readonly TrailEntry[]; position: number }>;
+  read(position: number): Promise<{ entries: readonly Entry[]; position: number }>;
   leave(): void;
 }
 
-const END: IteratorResult<TrailEntry> = { done: true, value: undefined };
+const END = { done: true, value: undefined } as const;
 
-export class TrailFollower implements TrailStream {
+export class Follower<Entry> implements FollowedStream<Entry> {
   /** Up to where entries have been taken from the source. */
   #position = 0;
-  #taken: readonly TrailEntry[] = [];
+  #taken: readonly Entry[] = [];
   #given = 0;
   #over = false;
   #woken = false;
@@ -30,11 +31,11 @@ export class TrailFollower implements TrailStream {
   #established: Promise<void> | undefined;
 
   constructor(
-    private readonly source: TrailSource,
+    private readonly source: FollowedSource<Entry>,
     private readonly after: number | 'now',
   ) {}
 
-  /** Takes up its place in the trail. Called once, before anything else. */
+  /** Takes up its place. Called once, before anything else. */
   begin(): void {
     if (this.after === 'now') {
       this.#established = this.source.start().then((position) => {
@@ -59,18 +60,18 @@ export class TrailFollower implements TrailStream {
     this.#resume?.();
   }
 
-  /** Tells that the trail ends at `head`: who was further is there again. */
+  /** Tells that there is nothing after `head`: who was further is there again. */
   rewind(head: number): void {
     this.#position = Math.min(this.#position, head);
   }
 
-  next(): Promise<IteratorResult<TrailEntry>> {
+  next(): Promise<IteratorResult<Entry>> {
     const result = this.#last.then(() => this.#step());
     this.#last = result.catch(() => undefined);
     return result;
   }
 
-  async return(): Promise<IteratorResult<TrailEntry>> {
+  async return(): Promise<IteratorResult<Entry>> {
     this.#over = true;
     this.source.leave();
     this.wake();
@@ -81,7 +82,7 @@ export class TrailFollower implements TrailStream {
     return this;
   }
 
-  async #step(): Promise<IteratorResult<TrailEntry>> {
+  async #step(): Promise<IteratorResult<Entry>> {
     try {
       await this.established;
     } catch (error) {
@@ -106,7 +107,7 @@ export class TrailFollower implements TrailStream {
     const from = this.#position;
     try {
       const { entries, position } = await this.source.read(from);
-      // Rewound meanwhile: what was read is of the trail as it was.
+      // Rewound meanwhile: what was read is of a state that is no more.
       if (this.#position !== from) return;
       [this.#taken, this.#given, this.#position] = [entries, 0, position];
       if (position !== from) return;

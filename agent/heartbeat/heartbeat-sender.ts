@@ -1,0 +1,125 @@
+/**
+ * Says over one link what this agent is and what it has on disk: every minute, and soon after a revision was persisted,
+ * so that people see how far a change has got. Nothing here disturbs the sync: what is not taken is said again later.
+ */
+import { describeError, type Log } from '../log.ts';
+import { RequestRefused, type GatewayLink } from '../sync/gateway-link.ts';
+
+export const HEARTBEAT_MUTATION = 'mutation Heartbeat($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
+
+export interface HeartbeatFacts {
+  /** Absent where the vehicle's version is not configured. */
+  readonly swVersion?: string;
+  readonly agentVersion: string;
+  /** The revision that would survive a power cut. */
+  readonly appliedRevision: number;
+  /** Of the database. */
+  readonly cacheBytes: number;
+}
+
+export interface HeartbeatOptions {
+  readonly link: Pick<GatewayLink, 'request' | 'ended'>;
+  readonly facts: () => HeartbeatFacts;
+  /** Milliseconds between two heartbeats; up to a tenth is added at random. */
+  readonly intervalMs: number;
+  /** The longest that a heartbeat waits after the connection or a persisted revision: at random, so that a fleet does not speak at once. After another heartbeat it waits as long again. */
+  readonly spreadMs: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+const MB = 1024 * 1024;
+
+/** Percent of one core that this process has used between two calls; of the time since it was made at the first. */
+export function cpuMeter(): () => number {
+  let [used, at] = [process.cpuUsage(), performance.now()];
+  return () => {
+    const spent = process.cpuUsage(used);
+    const now = performance.now();
+    const percent = (spent.user + spent.system) / 10 / Math.max(1, now - at);
+    [used, at] = [process.cpuUsage(), now];
+    return Math.round(percent * 100) / 100;
+  };
+}
+
+export class HeartbeatSender {
+  readonly #options: HeartbeatOptions;
+  readonly #cpuPercent = cpuMeter();
+  /** What the control plane was last told. */
+  #toldRevision: number | null = null;
+  #toldAt = -Infinity;
+  #ended = false;
+  #fault: string | null = null;
+  #dueAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #wake: () => void = () => undefined;
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until the link ends; never rejects. */
+  async run(): Promise<void> {
+    const { link, spreadMs, random } = this.#options;
+    void link.ended.then(() => {
+      this.#ended = true;
+      this.#wake();
+    });
+    let wait = spreadMs * random();
+    while (!this.#ended) {
+      await this.#pause(wait);
+      if (!this.#ended) wait = await this.#beat();
+    }
+    clearTimeout(this.#timer);
+  }
+
+  /** A state was written. What follows within the wait goes with the same heartbeat. */
+  persisted(): void {
+    const { facts, spreadMs, random } = this.#options;
+    // One that was refused is tried again when it was told to.
+    if (this.#fault !== null || facts().appliedRevision === this.#toldRevision) return;
+    const now = performance.now();
+    const soon = Math.max(0, this.#toldAt + spreadMs - now) + spreadMs * random();
+    if (now + soon < this.#dueAt) this.#wakeAfter(soon);
+  }
+
+  /** Sends one. Resolves to the milliseconds until the next. */
+  async #beat(): Promise<number> {
+    const { link, facts, intervalMs, spreadMs, random, log } = this.#options;
+    const { cacheBytes, ...rest } = facts();
+    const agentMemoryMb = Math.round(process.memoryUsage.rss() / MB);
+    const input = { ...rest, agentMemoryMb, agentCpuPercent: Math.min(this.#cpuPercent(), 999), cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100 };
+    let wait = intervalMs * (1 + random() / 10);
+    try {
+      await link.request(HEARTBEAT_MUTATION, { input });
+      this.#toldRevision = input.appliedRevision;
+      this.#toldAt = performance.now();
+      this.#fault = null;
+      // Persisted while this heartbeat was on its way.
+      if (facts().appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
+    } catch (error) {
+      const fault = describeError(error);
+      // Once, and not every minute.
+      if (!this.#ended && fault !== this.#fault) log('warn', `a heartbeat was not taken: ${fault}`);
+      this.#fault = fault;
+      const { retryAfter } = error instanceof RequestRefused ? error : {};
+      if (retryAfter !== undefined) wait = Math.min(wait, retryAfter * 1_000 * (1 + random()));
+    }
+    return wait;
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    if (this.#ended) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#wakeAfter(milliseconds);
+    });
+  }
+
+  #wakeAfter(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#dueAt = performance.now() + milliseconds;
+    this.#timer = setTimeout(() => this.#wake(), milliseconds).unref();
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Tells the vehicles subgraph which vehicles are connected here: what has changed, about every second, and at least that
+ * this gateway lives. Reports build on each other; whatever becomes of one, the next says what is missing, and where
+ * the subgraph knows nothing of this gateway (any more), everything. Source: docs/decisions/presence.md.
+ */
+import { randomUUID } from 'node:crypto';
+import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
+import type { GatewayLogger } from '../context.ts';
+import { ConnectedVehicles } from './connected-vehicles.ts';
+
+export interface PresenceReport {
+  /** A UUID. */
+  readonly gateway: string;
+  readonly sequence: number;
+  /** The last report that is known to be stored; 0 for none. */
+  readonly since: number;
+  readonly opened: readonly string[];
+  readonly closed: readonly string[];
+  readonly leaving: boolean;
+}
+
+/** Stores a report; false where this gateway must report everything anew. Rejects when it cannot be told whether it was stored. */
+export type SendReport = (report: PresenceReport) => Promise<boolean>;
+
+export interface ReporterTimes {
+  /** Milliseconds between two reports while vehicles come and go. */
+  readonly interval: number;
+  /** Milliseconds between two reports when nothing happens; a third of the lease. */
+  readonly renewal: number;
+  /** Milliseconds until a report that failed is tried again; doubled each time, up to `renewal` / 2. */
+  readonly retry: number;
+  /** Milliseconds that a gateway which stops waits for its last report. */
+  readonly parting: number;
+  /** Vehicles of a report. */
+  readonly batch: number;
+}
+
+export const REPORTER_TIMES: ReporterTimes = { interval: 1_000, renewal: 10_000, retry: 1_000, parting: 2_000, batch: 10_000 };
+
+const MUTATION =
+  'mutation ReportPresence($gateway: ID!, $sequence: Int!, $since: Int!, $opened: [String!]!, $closed: [String!]!, $leaving: Boolean!) { reportPresence(gateway: $gateway, sequence: $sequence, since: $since, opened: $opened, closed: $closed, leaving: $leaving) }';
+
+/** Sends reports to the vehicles subgraph, as the gateway itself. */
+export function reportsTo(vehicles: SubgraphConnection): SendReport {
+  return async (report) => {
+    const { data, errors } = await vehicles.execute({
+      query: MUTATION,
+      variables: { ...report },
+      identity: { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } },
+    });
+    const stored = data?.['reportPresence'];
+    if (typeof stored !== 'boolean') throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph does not say whether it has stored the report.');
+    return stored;
+  };
+}
+
+export class PresenceReporter {
+  readonly vehicles = new ConnectedVehicles();
+  #gateway = randomUUID();
+  #sequence = 0;
+  #stored = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<void> | null = null;
+  #sentAt = -Infinity;
+  #failures = 0;
+  #closed = false;
+
+  constructor(
+    private readonly send: SendReport,
+    private readonly logger: GatewayLogger,
+    private readonly times: ReporterTimes = REPORTER_TIMES,
+  ) {}
+
+  /** Reports from now on, whenever there is something to say. */
+  start(): void {
+    this.#after(this.times.interval);
+  }
+
+  /** Reports that no vehicle is connected here any more. Resolves when that is stored, or could not be, or after a while; never rejects. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, this.times.parting)));
+    await Promise.race([this.#leave(), patience]);
+    clearTimeout(timer);
+  }
+
+  #after(milliseconds: number): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => this.#look(), milliseconds);
+    this.#timer.unref();
+  }
+
+  #look(): void {
+    const due = this.#sequence > 0 && performance.now() - this.#sentAt >= this.times.renewal;
+    if (!this.vehicles.hasNews && !due) return this.#after(this.times.interval);
+    this.#sending = this.#report().then((wait) => {
+      this.#sending = null;
+      this.#after(wait);
+    });
+  }
+
+  /** Sends one report. Resolves to the milliseconds until the next look; never rejects. */
+  async #report(): Promise<number> {
+    const { interval, renewal, retry, batch } = this.times;
+    const news = this.vehicles.takeNews(batch);
+    const sequence = ++this.#sequence;
+    this.#sentAt = performance.now();
+    try {
+      if (await this.send({ gateway: this.#gateway, sequence, since: this.#stored, ...news, leaving: false })) this.#stored = sequence;
+      else this.#beginAnew();
+      if (this.#failures > 0) this.logger.info({}, 'The connected vehicles can be reported again');
+      this.#failures = 0;
+      return news.opened.length + news.closed.length === batch ? 0 : interval;
+    } catch (error) {
+      this.vehicles.giveBack(news);
+      this.#failures += 1;
+      if (this.#failures === 1) this.logger.warn({ err: error }, 'The connected vehicles could not be reported; it is tried again until they can');
+      return Math.min(renewal / 2, retry * 2 ** Math.min(this.#failures - 1, 10));
+    }
+  }
+
+  /** Under another id: a report of before that is still on its way must not count. */
+  #beginAnew(): void {
+    this.#gateway = randomUUID();
+    this.#sequence = this.#stored = 0;
+    this.vehicles.reportAnew();
+  }
+
+  async #leave(): Promise<void> {
+    await this.#sending;
+    if (this.#sequence === 0) return;
+    const report = { gateway: this.#gateway, sequence: this.#sequence + 1, since: this.#stored, opened: [], closed: [], leaving: true };
+    // Not stored, the lease runs out, and it comes to the same a little later.
+    await this.send(report).catch(() => false);
+  }
+}

@@ -1,0 +1,20 @@
+/** The use case of a heartbeat. */
+import { FleetFlagError } from '../../core/errors.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import { readHeartbeat, type HeartbeatInput } from './heartbeat.ts';
+import type { HeartbeatCollector } from './heartbeat-collector.ts';
+
+export class HeartbeatService {
+  constructor(private readonly collector: HeartbeatCollector) {}
+
+  /**
+   * Stores what the calling vehicle says of itself; resolves when it is stored, to false for a vehicle that is not
+   * registered.
+   *
+   * @throws FORBIDDEN for who is no vehicle, BAD_USER_INPUT at the first fault, or SERVICE_UNAVAILABLE with `retryAfter`
+   */
+  async beat({ caller }: CallerIdentity, input: HeartbeatInput): Promise<boolean> {
+    if (caller.kind !== 'vehicle' || caller.vin === null) throw new FleetFlagError('FORBIDDEN', 'Vehicles send heartbeats, each its own.');
+    return this.collector.add(readHeartbeat(caller.vin, caller.environment, input));
+  }
+}

@@ -1,0 +1,59 @@
+/** Sweeps presence again and again, in every instance of the subgraph. */
+import type { Logger } from 'pino';
+import type { Presence } from './presence.ts';
+
+/** Seconds between two sweeps, where the grace is not short itself. */
+const INTERVAL = 5;
+
+export class PresenceSweeper {
+  readonly #intervalMs: number;
+  readonly #settleMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping: Promise<void> = Promise.resolve();
+  #closed = false;
+  #failing = false;
+
+  constructor(
+    private readonly presence: Pick<Presence, 'sweep'>,
+    private readonly logger: Logger,
+    graceSeconds: number,
+  ) {
+    this.#intervalMs = Math.min(INTERVAL, graceSeconds / 4) * 1_000;
+    // After a start, and after a time in which the database did not answer, gateways may have much to report that has
+    // happened meanwhile. They try every few seconds: who sweeps before them would turn vehicles offline that are not.
+    this.#settleMs = (graceSeconds / 2) * 1_000;
+  }
+
+  /** Sweeps for the first time when gateways have had time to report. */
+  start(): void {
+    this.#after(this.#settleMs);
+  }
+
+  /** Waits for the sweep that is under way, if any. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#sweeping;
+  }
+
+  #after(milliseconds: number): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#sweeping = this.#sweep();
+    }, milliseconds);
+    this.#timer.unref();
+  }
+
+  async #sweep(): Promise<void> {
+    try {
+      await this.presence.sweep();
+      if (this.#failing) this.logger.info('Presence is swept again');
+      this.#failing = false;
+      this.#after(this.#intervalMs);
+    } catch (error) {
+      if (!this.#failing && !this.#closed) this.logger.warn({ err: error }, 'Presence could not be swept; vehicles that have gone stay online until it can');
+      this.#failing = true;
+      this.#after(this.#settleMs);
+    }
+  }
+}
