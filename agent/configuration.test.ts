@@ -24,7 +24,7 @@ async function faultsOf(args: string[], environment: NodeJS.ProcessEnv = {}): Pr
 }
 
 test('every option is read from the command line', async () => {
-  const args = [...REQUIRED, '--listen', '127.0.0.1:7788', '--keys', keysFile, '--model', 'Ioniq 6', '--sw-version=2.5.0', '--region', 'EU', '--resync-minutes', '5', '--log-format', 'json'];
+  const args = [...REQUIRED, '--listen', '127.0.0.1:7788', '--keys', keysFile, '--model', 'Ioniq 6', '--sw-version=2.5.0', '--region', 'EU', '--resync-minutes', '5', '--metrics-seconds', '0.5', '--log-format', 'json'];
   expect(await readConfiguration(args, {})).toMatchObject({
     url: 'ws://host:4000/graphql',
     tokenFile: 't',
@@ -33,6 +33,7 @@ test('every option is read from the command line', async () => {
     keys: { keys: [{ kty: 'OKP', crv: 'Ed25519' }] },
     vehicle: { model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU' },
     resyncMs: 300_000,
+    metricsIntervalMs: 500,
     logFormat: 'json',
   });
 });
@@ -54,12 +55,13 @@ test('every option is read from the environment, and the command line wins', asy
     keys: null,
     vehicle: { swVersion: '1.0.0' },
     resyncMs: 600_000,
+    metricsIntervalMs: 60_000,
   });
   expect((await readConfiguration([], environment)).listen).toEqual({ host: '0.0.0.0', port: 80 });
 });
 
 test('one message names every fault', async () => {
-  const faults = await faultsOf(['--url', 'http://host', '--listen', '10.0.0.1:99', '--keys', join(folder, 'missing'), '--resync-minutes', '0', '--log-format', 'xml', '--tokenfile', 'x', 'stray']);
+  const faults = await faultsOf(['--url', 'http://host', '--listen', '10.0.0.1:99', '--keys', join(folder, 'missing'), '--resync-minutes', '0', '--metrics-seconds', '0', '--log-format', 'xml', '--tokenfile', 'x', 'stray']);
   expect(faults).toEqual([
     expect.stringContaining('--tokenfile'),
     expect.stringContaining('"x"'),
@@ -70,6 +72,7 @@ test('one message names every fault', async () => {
     expect.stringContaining('--allow-remote'),
     expect.stringContaining('missing is not a JWK set'),
     expect.stringContaining('--resync-minutes'),
+    expect.stringContaining('--metrics-seconds'),
     expect.stringContaining('--log-format'),
   ]);
 });

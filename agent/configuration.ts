@@ -20,6 +20,8 @@ export interface AgentConfiguration {
   readonly vehicle: VehicleFacts;
   /** Milliseconds. */
   readonly resyncMs: number;
+  /** Milliseconds over which evaluations are counted together, and between two sendings of measurements. */
+  readonly metricsIntervalMs: number;
   readonly logFormat: LogFormat;
 }
 
@@ -32,7 +34,7 @@ export class ConfigurationError extends Error {
   }
 }
 
-const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'model', 'sw-version', 'region', 'resync-minutes', 'log-format'] as const;
+const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'model', 'sw-version', 'region', 'resync-minutes', 'metrics-seconds', 'log-format'] as const;
 type Option = (typeof OPTIONS)[number];
 const SWITCHES = ['allow-remote'] as const;
 
@@ -42,6 +44,7 @@ const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file 
   --keys FILE             JWK set of the keys to trust; absent: those of the first contact (development)
   --model, --sw-version, --region TEXT   the vehicle's own facts
   --resync-minutes N      between syncs of an idle connection (10)
+  --metrics-seconds N     between sendings of measurements (60)
   --log-format plain|json
 Each option is also read from the environment: FLEETFLAG_AGENT_TOKEN_FILE for --token-file.`;
 
@@ -76,6 +79,8 @@ export async function readConfiguration(args: readonly string[], environment: No
 
   const minutes = Number(value('resync-minutes') ?? '10');
   if (!(minutes > 0 && minutes <= 1440)) faults.push('--resync-minutes must be a number above 0, at most 1440');
+  const seconds = Number(value('metrics-seconds') ?? '60');
+  if (!(seconds >= 0.1 && seconds <= 86_400)) faults.push('--metrics-seconds must be a number from 0.1 to 86400');
   const logFormat = value('log-format') ?? 'plain';
   if (logFormat !== 'plain' && logFormat !== 'json') faults.push(`--log-format must be plain or json, not "${logFormat}"`);
 
@@ -88,6 +93,7 @@ export async function readConfiguration(args: readonly string[], environment: No
     keys,
     vehicle: { model: value('model'), swVersion: value('sw-version'), region: value('region') },
     resyncMs: minutes * 60_000,
+    metricsIntervalMs: seconds * 1_000,
     logFormat: logFormat as LogFormat,
   });
 }

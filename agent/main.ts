@@ -27,7 +27,7 @@ async function run(): Promise<void> {
     databaseFile: settings.databaseFile,
     keys: settings.keys,
     vehicle: settings.vehicle,
-    timings: { resyncMs: settings.resyncMs },
+    timings: { resyncMs: settings.resyncMs, metricsIntervalMs: settings.metricsIntervalMs },
     log,
     afterWrite: collectGarbage,
   });

@@ -8,6 +8,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<voi
   audience: () => import('./audience.ts'),
   agent: () => import('./agent.ts'),
   'fan-out': () => import('./fan-out.ts'),
+  ingestion: () => import('./ingestion.ts'),
   sync: () => import('./sync.ts'),
 };
 

@@ -4,6 +4,9 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { KNOWN_EFFECT } from '../main/demo/driving.ts';
+import { interval, percent, probability } from '../main/demo/measured-experiment.ts';
+import { demoAnalysis } from '../main/testing/demo-analysis.ts';
 import { DISTRIBUTED } from './harness/deployment.ts';
 import { ProjectProcess } from './harness/process.ts';
 
@@ -56,24 +59,31 @@ embedded('the demo shows every step with what it measured, ends with code 0 and 
   expect(await show.ended()).toBe(0);
   expect(show.stderr).toBe('');
   const text = show.stdout;
-  const titles = ['What is there', 'A rule change reaches the vehicles', 'A kill switch reaches the vehicles', 'The control plane stops; the vehicles go on', 'The control plane comes back; the vehicles catch up', 'How to explore it'];
+  const titles = ['What is there', 'A rule change reaches the vehicles', 'A kill switch reaches the vehicles', 'An experiment finds an effect that was put in', 'The control plane stops; the vehicles go on', 'The control plane comes back; the vehicles catch up', 'How to explore it'];
   const steps = titles.map((title, index) => text.indexOf(`\n${index + 1}  ${title}\n`));
   expect(steps.every((position, index) => position > (steps[index - 1] ?? 0))).toBe(true);
 
-  expect(text).toContain('240 vehicles. 14 flags:');
+  expect(text).toContain('240 vehicles. 15 flags:');
   for (const vehicle of ['Ioniq 6', 'EV9', 'GV60']) {
     expect(text).toMatch(new RegExp(`${vehicle} +standard +→ +fast-v3 +SPLIT +\\d[\\d.]* ms`));
     expect(text).toMatch(new RegExp(`${vehicle} +true +→ +false +DISABLED +\\d[\\d.]* ms`));
     // Asked for exactly what it had, and got the flags that changed, not the changes.
-    expect(text).toMatch(new RegExp(`${vehicle} +(\\d+) +since \\1 +3 of 12 +\\d+ +\\d[\\d.]* ms`));
+    expect(text).toMatch(new RegExp(`${vehicle} +(\\d+) +since \\1 +3 of 13 +\\d+ +\\d[\\d.]* ms`));
   }
+  // What is shown is what the analysis makes of the trips that were simulated, digit for digit.
+  const analysis = demoAnalysis();
+  for (const [name, { improvementPercent, confidenceInterval, pValue, sequentialPValue, sequentialConfidenceInterval }] of [['estimated', analysis], ['with their history', analysis.cuped!]] as const) {
+    const cells = [name, percent(improvementPercent), interval(confidenceInterval), probability(pValue), probability(sequentialPValue), interval(sequentialConfidenceInterval)];
+    expect(text.split('\n').map((line) => line.trim().split(/ {2,}/))).toContainEqual(cells);
+  }
+  expect(text).toContain(`with eco_route they use ${percent(KNOWN_EFFECT)} energy`);
   expect(text).toMatch(/Playground +http:\/\/localhost:\d+\//);
   expect(text).not.toContain('\u001B[');
 
-  const pids = [...text.matchAll(/process (\d+)|^ +\S.* [A-Z0-9]{17} .* (\d{2,}) +\d+ +12 /gm)].map(([, one, other]) => Number(one ?? other));
+  const pids = [...text.matchAll(/process (\d+)|^ +\S.* [A-Z0-9]{17} .* (\d{2,}) +\d+ +13 /gm)].map(([, one, other]) => Number(one ?? other));
   expect(new Set(pids).size).toBe(6);
   await expectNothingLeft(pids);
-}, 120_000);
+}, 240_000);
 
 embedded('Ctrl-C in the middle of the show ends every process and removes the folder', async () => {
   const show = startDemo([]);

@@ -11,6 +11,7 @@ export interface AgentStatus {
   readonly flags: number;
   readonly pinnedKeys: readonly string[];
   readonly refusals: Readonly<Record<string, number>>;
+  readonly metrics: { readonly queued: number };
 }
 
 export class VehicleProcess {
@@ -56,6 +57,13 @@ export class VehicleProcess {
       body: JSON.stringify({ context: {} }),
     });
     return (await response.json()) as { value?: unknown };
+  }
+
+  /** A measurement, as a program in the vehicle gives it to the agent. Gives the HTTP status. */
+  async track(measurement: { readonly metric: string; readonly value: number; readonly flagKey: string }): Promise<number> {
+    const response = await fetch(`${this.#local}/v1/track`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(measurement) });
+    await response.arrayBuffer();
+    return response.status;
   }
 
   databaseBytes(): Promise<Buffer> {

@@ -76,10 +76,11 @@ export class Child {
   /**
    * The first match of `pattern` in what it prints on `stream`, now or later.
    *
-   * @throws Error with what it said when it ends before, or is not heard of in a minute
+   * @param patience milliseconds; by default a minute
+   * @throws Error with what it said when it ends before, or is not heard of in time
    */
-  async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
-    const deadline = AbortSignal.timeout(PATIENCE);
+  async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout', patience = PATIENCE): Promise<RegExpExecArray> {
+    const deadline = AbortSignal.timeout(patience);
     for (;;) {
       const match = pattern.exec(stream === 'stdout' ? this.#stdout : this.#stderr);
       if (match !== null) return match;

@@ -34,6 +34,10 @@ export const KILLED = 'adas_lane_keep_v2';
 export const CHANGED_UNHEARD = ['navigation_map_layers', 'v2l_export_limit_w', KILLED] as const;
 /** Compared in the planned experiment. */
 export const COMPARED = 'hud_layout';
+/** Its effect is measured in the running experiment. */
+export const MEASURED = 'eco_route';
+/** Percent of the fleet that has it. */
+export const MEASURED_SHARE = 50;
 
 /** Two vehicles of the test department. */
 const TEST_VEHICLES = FLEET.filter(({ swVersion }) => swVersion === '2.7.0-rc.1').slice(0, 2).map(({ vin }) => vin);
@@ -146,6 +150,16 @@ export const FLAGS: readonly PlannedFlag[] = [
     defaultValue: 'classic',
     safetyLevel: 'NON_CRITICAL',
     rules: [{ type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 50, sticky: true, models: ['Ioniq 5', 'Ioniq 6', 'EV6'] }, value: 'compact' }],
+  },
+  {
+    ...production,
+    key: MEASURED,
+    name: 'Eco route by default',
+    description: 'Proposes the route that takes the least energy.',
+    type: 'BOOLEAN',
+    defaultValue: false,
+    safetyLevel: 'NON_CRITICAL',
+    rules: [{ type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: MEASURED_SHARE, sticky: true } }],
   },
   {
     ...production,

@@ -1,6 +1,7 @@
 /** The show, step by step. Every figure in it is read from the running processes or measured; a step that fails throws. */
 import type { ApiClient } from './api-client.ts';
 import { CHANGED_UNHEARD, KILLED, ROLLED_OUT } from './flags.ts';
+import { showExperiment } from './measured-experiment.ts';
 import { readFlags, readSync, setUp, type Inventory, type ShownFlag } from './setting-up.ts';
 import type { Stage } from './stage.ts';
 import { milliseconds, shown, type Terminal } from './terminal.ts';
@@ -20,7 +21,7 @@ function ruleOf(flags: readonly ShownFlag[], key: string): string {
   return rule.id;
 }
 
-/** Steps 1 to 5. */
+/** Steps 1 to 6. */
 export async function runShow(stage: Stage, terminal: Terminal): Promise<void> {
   const { result: api, ms } = await timed(() => stage.startControlPlane());
   const filled = await timed(() => setUp(api));
@@ -35,6 +36,7 @@ export async function runShow(stage: Stage, terminal: Terminal): Promise<void> {
 
   await changeRule(api, agents.result, terminal);
   await pullKillSwitch(api, agents.result, terminal);
+  await showExperiment(api, stage.directWsUrl, terminal);
   const values = await stopControlPlane(stage, terminal);
   await comeBack(stage, values, terminal);
 }
@@ -197,7 +199,7 @@ async function changeUnheard(api: ApiClient): Promise<number> {
   return (await readSync(api, 0)).revision - first;
 }
 
-/** Step 6. */
+/** Step 7. */
 export function showDoors(stage: Stage, staysUp: boolean, terminal: Terminal): void {
   const { bold, dim } = terminal.colors;
   const { email, password } = stage.account;

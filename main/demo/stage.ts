@@ -105,6 +105,11 @@ export class Stage {
     return this.host.includes(':') ? `[${this.host}]` : this.host;
   }
 
+  /** The gateway's websocket, past the mobile network. */
+  get directWsUrl(): string {
+    return `ws://${this.#reachable}:${this.#port}/graphql`;
+  }
+
   async stopControlPlane(): Promise<void> {
     await this.#controlPlane?.stop();
   }

@@ -6,7 +6,7 @@ import { COLLECTOR_LIMITS, MetricCollector, type CollectorLimits } from './metri
 const LIMITS: CollectorLimits = { ...COLLECTOR_LIMITS, window: 1 };
 
 function batch(vin: string, batchId = 'b', rows = 1): MetricBatch {
-  const row = (position: number): MetricRow => ['flag', 'metric', '2026-11-24 10:00:00.000', vin, batchId, position, 'control', 1, '', '2026-11-24 10:00:00.000'];
+  const row = (position: number): MetricRow => `${JSON.stringify(['flag', 'metric', vin, batchId, position])}\n`;
   return { vin, batchId, rows: Array.from({ length: rows }, (_, position) => row(position)), bytes: rows * 100, dropped: 0 };
 }
 
@@ -111,10 +111,14 @@ describe('room', () => {
   });
 });
 
-test('an insert without an end is given up, holds up nobody else, and keeps its room until it has really ended', async () => {
+test('an insert without an end is given up with what waits behind it, and keeps its room until it has really ended', async () => {
   const { inserts, insert } = heldStore();
   const collector = new MetricCollector(insert, { ...LIMITS, inserts: 1, insertTimeout: 50, heldRows: 20 });
-  expect(await refusalOf(collector.add(batch('V', 'b', 15)))).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  const first = refusalOf(collector.add(batch('V', 'b', 15)));
+  await eventually(() => inserts.length === 1);
+  const behind = refusalOf(collector.add(batch('X', 'b', 5)));
+  expect(await first).toEqual({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 4 } });
+  expect(await behind).toEqual({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 4 } });
   expect(await refusalOf(collector.add(batch('W', 'b', 15)))).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   expect(inserts).toHaveLength(1);
   inserts[0]!.end();

@@ -13,7 +13,7 @@ export interface CollectorLimits {
   readonly insertRows: number;
   /** Inserts under way at once. */
   readonly inserts: number;
-  /** Milliseconds until an insert counts as failed. */
+  /** Milliseconds until an insert counts as failed: less than a gateway waits for an answer. */
   readonly insertTimeout: number;
   /** Rows that are held, waiting or under way. */
   readonly heldRows: number;
@@ -29,8 +29,8 @@ export const COLLECTOR_LIMITS: CollectorLimits = {
   window: 50,
   insertRows: 20_000,
   inserts: 2,
-  insertTimeout: 10_000,
-  heldRows: 100_000,
+  insertTimeout: 8_000,
+  heldRows: 250_000,
   heldBytes: 64 * 1_024 * 1_024,
   batchesOfVehicle: 4,
   remembered: 20_000,
@@ -152,8 +152,10 @@ export class MetricCollector {
 
   /** Stores a group and answers all who wait for it; never rejects. Over at the timeout, whatever the insert does. */
   async #store(group: readonly Waiting[]): Promise<void> {
-    const signal = AbortSignal.timeout(this.limits.insertTimeout);
-    const inserted = this.insert(group.flatMap(({ batch }) => batch.rows), signal);
+    const late = new AbortController();
+    // A turn later, so that an insert that has ended while this process was busy counts as what it is.
+    const timer = setTimeout(() => setImmediate(() => late.abort(new Error('The insert has taken too long.'))), this.limits.insertTimeout);
+    const inserted = this.insert(group.flatMap(({ batch }) => batch.rows), late.signal);
     // The room is free when the rows are: an insert that nobody waits for any more may still hold them.
     const freed = () => {
       for (const { batch } of group) {
@@ -163,7 +165,7 @@ export class MetricCollector {
     };
     inserted.then(freed, freed);
     try {
-      await Promise.race([inserted, aborted(signal)]);
+      await Promise.race([inserted, aborted(late.signal)]);
       this.#failures = 0;
       for (const waiting of group) {
         this.#known.set(keyOf(waiting.batch), true);
@@ -176,6 +178,21 @@ export class MetricCollector {
         this.#letGo(waiting);
         waiting.reject(this.#unavailable('The metrics store did not take the measurements; a retry is safe.', cause));
       }
+      if (late.signal.aborted) this.#refuseQueue(cause);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A store that does not answer will not answer those in the queue any sooner, and each of them would wait as long again. */
+  #refuseQueue(cause: unknown): void {
+    const refused = this.#queue.splice(0);
+    this.#queuedRows = 0;
+    for (const waiting of refused) {
+      this.#heldRows -= waiting.batch.rows.length;
+      this.#heldBytes -= waiting.batch.bytes;
+      this.#letGo(waiting);
+      waiting.reject(this.#unavailable('The metrics store does not answer; a retry is safe.', cause));
     }
   }
 

@@ -1,5 +1,6 @@
 /** The experiments subgraph's tables in the metrics store. Rows go in and out as domain types. */
-import type { ClickHouseClient } from '@clickhouse/client';
+import { Readable } from 'node:stream';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { FleetFlagError } from '../../core/errors.ts';
 import { EVALUATIONS_METRIC } from '../../core/protocol/metric.ts';
 import { deployMetricsMigrations } from './clickhouse/migrations.ts';
@@ -37,7 +38,10 @@ export interface EvaluationTotals {
   readonly lastAt: Date;
 }
 
-// Both tables hold a row as often as its batch was stored; FINAL shows each once.
+// Both tables hold a row as often as its batch was stored; FINAL shows each once. Copies have the same time, so they
+// are in the same partition, and a month that has been merged need not be merged again to be read.
+const FINAL_BY_MONTH = 'SETTINGS do_not_merge_across_partitions_select_final = 1';
+
 const POINT_SOURCES: Readonly<Record<MetricInterval, string>> = {
   minute: `SELECT flag_key, toStartOfMinute(at) AS start, variant, vin, 1 AS measurements, value AS total
     FROM metric_rows FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} AND at >= toDateTime({from:UInt32}, 'UTC') AND at < toDateTime({to:UInt32}, 'UTC')`,
@@ -45,6 +49,19 @@ const POINT_SOURCES: Readonly<Record<MetricInterval, string>> = {
     FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} AND hour >= toDateTime({from:UInt32}, 'UTC') AND hour < toDateTime({to:UInt32}, 'UTC')`,
   day: `SELECT flag_key, toStartOfDay(hour) AS start, variant, vin, rows AS measurements, sum AS total
     FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} AND hour >= toDateTime({from:UInt32}, 'UTC') AND hour < toDateTime({to:UInt32}, 'UTC')`,
+};
+
+const INSERT = `INSERT INTO metric_rows (${METRIC_COLUMNS.join(', ')}) FORMAT JSONCompactEachRow`;
+
+const INSERT_SETTINGS: ClickHouseSettings = {
+  // Acknowledged when it is written, whatever the server's default.
+  async_insert: 0,
+  // Never split, so that the view sees each batch whole: an insert stays below these by the collector's limits.
+  max_insert_block_size: '1048576',
+  min_insert_block_size_rows: '1048576',
+  min_insert_block_size_bytes: '268435456',
+  // Replicated tables would leave out an insert that they have seen, and with it what a crash kept from the view.
+  insert_deduplicate: 0,
 };
 
 /** Milliseconds until a query counts as unanswered. */
@@ -68,31 +85,25 @@ export class MetricTables {
   async insert(rows: readonly MetricRow[], signal: AbortSignal): Promise<void> {
     await this.make();
     signal.throwIfAborted();
-    await this.client.insert({
-      table: 'metric_rows',
-      columns: [...METRIC_COLUMNS],
-      values: rows,
-      format: 'JSONCompactEachRow',
-      abort_signal: signal,
-      // Acknowledged when it is written, whatever the server's default; and never split, so that the view sees each batch whole.
-      clickhouse_settings: { async_insert: 0 },
-    });
+    // Not `insert`, which would make the text of all rows at once.
+    const { stream } = await this.client.exec({ query: INSERT, values: Readable.from([rows.join('')], { objectMode: false }), abort_signal: signal, clickhouse_settings: INSERT_SETTINGS });
+    stream.destroy();
   }
 
   /** The points of each of some flags in the order of time and variant, at most `limit` of a flag. Throws SERVICE_UNAVAILABLE. */
   points(keys: readonly string[], { metric, from, to, interval }: PointsQuery, limit: number): Promise<MetricPoint[]> {
-    const query = `SELECT flag_key, toUnixTimestamp(start) AS second, variant, toFloat64(sum(measurements)) AS count, sum(total) AS all, toFloat64(uniqExact(vin)) AS vehicles
-      FROM (${POINT_SOURCES[interval]}) GROUP BY flag_key, start, variant ORDER BY flag_key, start, variant LIMIT {limit:UInt32} BY flag_key`;
-    type Row = { flag_key: string; second: number; variant: string; count: number; all: number; vehicles: number };
+    const query = `SELECT flag_key, toUnixTimestamp(start) AS second, variant, toFloat64(sum(measurements)) AS count, sum(total) AS total_sum, toFloat64(uniqExact(vin)) AS vehicles
+      FROM (${POINT_SOURCES[interval]}) GROUP BY flag_key, start, variant ORDER BY flag_key, start, variant LIMIT {limit:UInt32} BY flag_key ${FINAL_BY_MONTH}`;
+    type Row = { flag_key: string; second: number; variant: string; count: number; total_sum: number; vehicles: number };
     return this.#rows<Row>(query, { keys, metric, from, to, limit }).then((rows) =>
-      rows.map((row) => ({ flagKey: row.flag_key, at: new Date(row.second * 1_000), variant: row.variant, count: row.count, sum: row.all, mean: row.all / row.count, vehicles: row.vehicles })),
+      rows.map((row) => ({ flagKey: row.flag_key, at: new Date(row.second * 1_000), variant: row.variant, count: row.count, sum: row.total_sum, mean: row.total_sum / row.count, vehicles: row.vehicles })),
     );
   }
 
   /** How each of some flags was evaluated; those that never were are left out. Throws SERVICE_UNAVAILABLE. */
   async evaluations(keys: readonly string[], activeSince: Date): Promise<EvaluationTotals[]> {
     const query = `SELECT flag_key, sum(sum) AS evaluations, toUInt32(uniqExactIf(vin, last_at >= toDateTime({since:UInt32}, 'UTC'))) AS vehicles, toFloat64(toUnixTimestamp64Milli(max(last_at))) AS last
-      FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} GROUP BY flag_key`;
+      FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} GROUP BY flag_key ${FINAL_BY_MONTH}`;
     type Row = { flag_key: string; evaluations: number; vehicles: number; last: number };
     const rows = await this.#rows<Row>(query, { metric: EVALUATIONS_METRIC, keys, since: Math.floor(activeSince.getTime() / 1_000) });
     return rows.map((row) => ({ flagKey: row.flag_key, evaluations: row.evaluations, activeVehicles: row.vehicles, lastAt: new Date(row.last) }));

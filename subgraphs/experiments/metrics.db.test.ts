@@ -120,6 +120,24 @@ describe('a batch is counted once', () => {
   });
 });
 
+test('batches of many vehicles go into few inserts of the store, and each vehicle is answered', async () => {
+  let inserts = 0;
+  const client = new Proxy(store.client, {
+    get: (target, name) => {
+      const method = Reflect.get(target, name) as (...args: unknown[]) => unknown;
+      if (name === 'exec') inserts += 1;
+      return method.bind(target);
+    },
+  });
+  const instance = await startExperiments({ prisma: database.database.prisma, metrics: { ...store, client }, logger: silent, keepsStatistics: false });
+  const [key, ask] = [newKey(), asking(instance.subgraph)];
+  const answers = await Promise.all(Array.from({ length: 200 }, () => report(newVehicle(), [item(key, 1), item(key, 2)], randomUUID(), ask)));
+  expect(answers).toEqual(Array(200).fill(receipt(2)));
+  await instance.close();
+  expect(inserts).toBeLessThan(20);
+  expect(await totals(key)).toEqual(everywhere(400, 600));
+});
+
 describe('times', () => {
   test('of a vehicle that was long offline land in the hour in which it measured', async () => {
     const key = newKey();

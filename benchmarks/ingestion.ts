@@ -1,0 +1,112 @@
+/**
+ * Measurements taken in, in rows a second: 500 vehicles with their tokens through the gateway of a control plane of
+ * its own into the embedded engine, beside a bare loop of the ClickHouse client that inserts the same rows into the
+ * same tables. Server, vehicles and peer are processes of their own; before the clock runs each has stored one batch of
+ * each vehicle.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
+import { Child } from '../main/demo/child-process.ts';
+import { deleteEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
+import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metric-collector.ts';
+import { BATCH_ITEMS, VEHICLES, vinOf } from './ingestion-rows.ts';
+
+/** Of each vehicle, beside the warm-up's: half a million rows in all. */
+const BATCHES = 2;
+/** Milliseconds. */
+const PATIENCE = 600_000;
+
+interface Row {
+  readonly way: string;
+  readonly rowsPerSecond: number;
+  /** Megabytes resident at most; of the server where there is one. */
+  readonly peakMb: number;
+  /** Of the server, or of the peer: what the vehicles themselves take is theirs. */
+  readonly cpuPerMillion: number;
+  readonly retries: number;
+}
+
+/** The most that a process has had resident (Linux tells), in megabytes. */
+async function peakOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/VmHWM:\s+(\d+)/.exec(text)?.[1] ?? NaN) / 1024;
+}
+
+/** CPU seconds that a process has used. */
+async function cpuOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const [user, system] = text.slice(text.lastIndexOf(')')).split(' ').slice(12, 14).map(Number);
+  return ((user ?? NaN) + (system ?? NaN)) / 100;
+}
+
+interface Result {
+  readonly milliseconds: number;
+  readonly rows: number;
+  readonly retries?: number;
+  readonly cpuSeconds?: number;
+  readonly peakMb?: number;
+}
+
+async function resultOf(child: Child): Promise<Result> {
+  const [, text = ''] = await child.printed(/RESULT (.*)\n/, 'stdout', PATIENCE);
+  return JSON.parse(text) as Result;
+}
+
+function rowOf(way: string, { milliseconds, rows, retries = 0, cpuSeconds = NaN, peakMb = NaN }: Result): Row {
+  return { way, rowsPerSecond: (rows / milliseconds) * 1_000, cpuPerMillion: (cpuSeconds / rows) * 1e6, peakMb, retries };
+}
+
+/** A control plane of its own and the vehicles' process. */
+async function throughGateway(folder: string): Promise<Row> {
+  const secret = randomBytes(32).toString('base64url');
+  const dataDir = join(folder, 'control-plane');
+  const server = new Child(['main/start.ts'], { PORT: '0', FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_INTERNAL_SECRET: secret, LOG_LEVEL: 'warn' });
+  let vehicles: Child | undefined;
+  try {
+    const [, port] = await server.printed(/FleetFlag ready at http:\/\/localhost:(\d+)/);
+    const tokens = createVehicleTokens(secret);
+    const expiresAt = new Date(Date.now() + 3_600_000);
+    const tokensFile = join(folder, 'tokens.json');
+    await writeFile(tokensFile, JSON.stringify(await Promise.all(Array.from({ length: VEHICLES }, (_, vehicle) => tokens.issue(vinOf(vehicle), 'production', expiresAt)))));
+    vehicles = new Child(['benchmarks/ingestion-vehicles.ts', `ws://127.0.0.1:${port}/graphql`, tokensFile, String(BATCHES)]);
+    await vehicles.printed(/STARTED/, 'stdout', PATIENCE);
+    const before = await cpuOf(server.pid);
+    const result = await resultOf(vehicles);
+    const cpuSeconds = (await cpuOf(server.pid)) - before;
+    return rowOf(`FleetFlag: ${VEHICLES} vehicles, batches of ${BATCH_ITEMS}, through the gateway`, { ...result, cpuSeconds, peakMb: await peakOf(server.pid) });
+  } finally {
+    await vehicles?.stop();
+    await server.stop();
+    await deleteEmbeddedPostgres(dataDir);
+  }
+}
+
+async function bareLoop(folder: string, insertRows: number): Promise<Row> {
+  const peer = new Child(['benchmarks/ingestion-peer.ts', join(folder, `peer-${insertRows}`), String(BATCHES), String(insertRows)]);
+  try {
+    return rowOf(`a loop of the client, ${insertRows.toLocaleString('en')} rows an insert`, await resultOf(peer));
+  } finally {
+    await peer.stop();
+  }
+}
+
+/** Prints the table; takes about two minutes. Linux only: it reads /proc. */
+export async function run(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'fleetflag-bench-'));
+  try {
+    const own = await throughGateway(folder);
+    const peers = [await bareLoop(folder, BATCH_ITEMS), await bareLoop(folder, COLLECTOR_LIMITS.insertRows)];
+    console.log(`\nIngestion: ${(VEHICLES * BATCHES * BATCH_ITEMS).toLocaleString('en')} measurements into the embedded engine, ${cpus().length} × ${cpus()[0]?.model}\n`);
+    console.log('| way | rows/s | CPU s / million rows | peak, MB resident | batches refused and sent again |');
+    console.log('|---|---|---|---|---|');
+    for (const { way, rowsPerSecond, cpuPerMillion, peakMb, retries } of [own, ...peers]) {
+      console.log(`| ${way} | ${rowsPerSecond.toFixed(0)} | ${cpuPerMillion.toFixed(1)} | ${peakMb.toFixed(0)} | ${retries} |`);
+    }
+    for (const peer of peers) console.log(`\nThrough the gateway: ${(own.rowsPerSecond / peer.rowsPerSecond).toFixed(2)} of the rows/s of ${peer.way}.`);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

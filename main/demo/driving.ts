@@ -1,0 +1,54 @@
+/**
+ * Simulated driving with a known effect: how much energy each vehicle of the fleet uses, trip by trip, with and without
+ * the feature. The same numbers at every run.
+ */
+import { murmur3 } from '../../core/evaluation/bucket.ts';
+import { compileFlag, evaluateFlag } from '../../core/evaluation/evaluate.ts';
+import type { FleetVehicle } from './fleet.ts';
+import { MEASURED, MEASURED_SHARE } from './flags.ts';
+
+/** Percent of what the model is rated for, so that a large vehicle and a small one can be compared. */
+export const METRIC = 'energy_percent_of_rated';
+/** What the feature does to the energy used, in percent: put in here, to be found by the analysis. */
+export const KNOWN_EFFECT = -4;
+/** Of each vehicle, before the experiment begins and while it runs. */
+export const TRIPS = 8;
+
+const MEAN = 108;
+/** Standard deviations as shares of the mean: between drivers, and between a driver's trips. */
+const BETWEEN_DRIVERS = 0.07;
+const BETWEEN_TRIPS = 0.12;
+const SEED = 'fleetflag-demo';
+
+export type Phase = 'before' | 'during';
+export type Arm = 'control' | 'treatment';
+
+/** Uniform between 0 and 1, neither included; always the same for the same `name`. */
+const uniform = (name: string) => (murmur3(`${SEED}:${name}`) + 0.5) / 2 ** 32;
+
+/** Standard normal, always the same for the same `name` (Box and Muller, 1958). */
+const normal = (name: string) => Math.sqrt(-2 * Math.log(uniform(`${name}:radius`))) * Math.cos(2 * Math.PI * uniform(`${name}:angle`));
+
+/** The feature as a vehicle has it, to be evaluated by what its agent evaluates with. */
+const FEATURE = compileFlag({
+  key: MEASURED,
+  environment: 'production',
+  type: 'boolean',
+  safetyLevel: 'Non-Critical',
+  enabled: true,
+  defaultValue: false,
+  revision: 1,
+  rules: [{ id: 'rollout', type: 'percentage_rollout', priority: 100, enabled: true, conditions: { rollout_percentage: MEASURED_SHARE, sticky: true } }],
+});
+
+/** The arm that the vehicle is in while the rollout is on. */
+export function armOf(vehicle: FleetVehicle): Arm {
+  return evaluateFlag(FEATURE, vehicle).variant === 'treatment' ? 'treatment' : 'control';
+}
+
+/** What the vehicle's trips took. Before the experiment nobody has the feature. */
+export function energyOf(vehicle: FleetVehicle, phase: Phase): number[] {
+  const driver = 1 + BETWEEN_DRIVERS * normal(vehicle.vin);
+  const effect = phase === 'during' && armOf(vehicle) === 'treatment' ? 1 + KNOWN_EFFECT / 100 : 1;
+  return Array.from({ length: TRIPS }, (_, trip) => Math.round(MEAN * driver * effect * (1 + BETWEEN_TRIPS * normal(`${vehicle.vin}:${phase}:${trip}`)) * 100) / 100);
+}
