@@ -50,6 +50,10 @@ export interface FleetFlagAgentOptions {
   readonly databaseFile: string;
   /** The keys to trust; null: those kept from before, and at the very first contact those that the control plane serves. */
   readonly keys?: PinnedKeys | null;
+  /** Certificates (PEM) of the only authorities that `wss://` trusts; null: those that Node.js brings along. */
+  readonly ca?: string | null;
+  /** `http://[user:password@]host:port` of a proxy for everything (HTTP CONNECT); null: none. */
+  readonly proxy?: string | null;
   readonly vehicle?: VehicleFacts;
   readonly log?: Log;
   readonly timings?: Partial<AgentTimings>;
@@ -69,6 +73,8 @@ export type CompleteAgentOptions = Required<Omit<FleetFlagAgentOptions, 'timings
 export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOptions {
   return {
     keys: null,
+    ca: null,
+    proxy: null,
     vehicle: {},
     log: () => undefined,
     now: Date.now,

@@ -3,15 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ConfigurationError, readConfiguration } from './configuration.ts';
+import { createAuthority } from './testing/certificates.ts';
 import { createSigningKey } from './testing/control-plane.ts';
 
 const REQUIRED = ['--url', 'ws://host:4000/graphql', '--token-file', 't', '--db', 'd'];
 let folder: string;
 let keysFile: string;
+let caFile: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-configuration-'));
   keysFile = join(folder, 'keys.json');
+  caFile = join(folder, 'ca.pem');
+  await writeFile(caFile, `${createAuthority('One').certificate}\nkept beside it\n${createAuthority('Other').certificate}`);
   await writeFile(keysFile, JSON.stringify({ keys: [(await createSigningKey()).publicJwk] }));
 });
 
@@ -24,13 +28,15 @@ async function faultsOf(args: string[], environment: NodeJS.ProcessEnv = {}): Pr
 }
 
 test('every option is read from the command line', async () => {
-  const args = [...REQUIRED, '--listen', '127.0.0.1:7788', '--keys', keysFile, '--model', 'Ioniq 6', '--sw-version=2.5.0', '--region', 'EU', '--resync-minutes', '5', '--metrics-seconds', '0.5', '--log-format', 'json'];
+  const args = [...REQUIRED, '--listen', '127.0.0.1:7788', '--keys', keysFile, '--ca', caFile, '--proxy', 'http://proxy:3128', '--model', 'Ioniq 6', '--sw-version=2.5.0', '--region', 'EU', '--resync-minutes', '5', '--metrics-seconds', '0.5', '--log-format', 'json'];
   expect(await readConfiguration(args, {})).toMatchObject({
     url: 'ws://host:4000/graphql',
     tokenFile: 't',
     databaseFile: 'd',
     listen: { host: '127.0.0.1', port: 7788 },
     keys: { keys: [{ kty: 'OKP', crv: 'Ed25519' }] },
+    ca: expect.stringMatching(/^(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?){2}$/),
+    proxy: 'http://proxy:3128',
     vehicle: { model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU' },
     resyncMs: 300_000,
     metricsIntervalMs: 500,
@@ -46,6 +52,9 @@ test('every option is read from the environment, and the command line wins', asy
     FLEETFLAG_AGENT_LISTEN: '0.0.0.0:80',
     FLEETFLAG_AGENT_ALLOW_REMOTE: '1',
     FLEETFLAG_AGENT_SW_VERSION: '1.0.0',
+    FLEETFLAG_AGENT_CA: caFile,
+    FLEETFLAG_AGENT_PROXY: 'http://own:1',
+    HTTPS_PROXY: 'http://not-this:1',
   };
   expect(await readConfiguration(['--db', 'other', '--listen', '[::1]:81'], environment)).toMatchObject({
     url: 'wss://gateway/graphql',
@@ -53,6 +62,7 @@ test('every option is read from the environment, and the command line wins', asy
     databaseFile: 'other',
     listen: { host: '::1', port: 81 },
     keys: null,
+    proxy: 'http://own:1',
     vehicle: { swVersion: '1.0.0' },
     resyncMs: 600_000,
     metricsIntervalMs: 60_000,
@@ -61,7 +71,7 @@ test('every option is read from the environment, and the command line wins', asy
 });
 
 test('one message names every fault', async () => {
-  const faults = await faultsOf(['--url', 'http://host', '--listen', '10.0.0.1:99', '--keys', join(folder, 'missing'), '--resync-minutes', '0', '--metrics-seconds', '0', '--log-format', 'xml', '--tokenfile', 'x', 'stray']);
+  const faults = await faultsOf(['--url', 'http://host', '--listen', '10.0.0.1:99', '--keys', join(folder, 'missing'), '--ca', join(folder, 'missing'), '--proxy', 'socks5://u:secret@host', '--resync-minutes', '0', '--metrics-seconds', '0', '--log-format', 'xml', '--tokenfile', 'x', 'stray']);
   expect(faults).toEqual([
     expect.stringContaining('--tokenfile'),
     expect.stringContaining('"x"'),
@@ -71,6 +81,8 @@ test('one message names every fault', async () => {
     expect.stringContaining('--db (or FLEETFLAG_AGENT_DB) is required'),
     expect.stringContaining('--allow-remote'),
     expect.stringContaining('missing is not a JWK set'),
+    expect.stringContaining('missing holds no certificates'),
+    '--proxy must be http://[user:password@]host:port',
     expect.stringContaining('--resync-minutes'),
     expect.stringContaining('--metrics-seconds'),
     expect.stringContaining('--log-format'),
@@ -85,4 +97,55 @@ test('a key set without an Ed25519 key is refused', async () => {
   const path = join(folder, 'empty.json');
   await writeFile(path, '{"keys":[{"kty":"RSA","kid":"a"}]}');
   expect(await faultsOf([...REQUIRED, '--keys', path])).toEqual([expect.stringContaining('no Ed25519 public key')]);
+});
+
+test.each([
+  ['nothing of PEM', 'certificate', 'no "-----BEGIN CERTIFICATE-----" in it'],
+  ['a broken certificate', '-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----', 'holds no certificates'],
+])('a file of authorities with %s is refused', async (_what, text, fault) => {
+  const path = join(folder, 'broken.pem');
+  await writeFile(path, text);
+  expect(await faultsOf([...REQUIRED, '--ca', path])).toEqual([expect.stringContaining(fault)]);
+});
+
+test.each(['proxy:3128', 'https://u:secret@proxy', 'http://', 'http://u:secret@proxy/path', 'http://u:secret%@proxy', 'http://u:secret@proxy:99999'])('%s is no proxy, and what may be a password in it is not repeated', async (proxy) => {
+  const faults = await faultsOf([...REQUIRED, '--proxy', proxy]);
+  expect(faults).toEqual([expect.stringMatching(/^--proxy /)]);
+  expect(faults.join()).not.toContain('secret');
+});
+
+test('a proxy of the environment that is none is named as such', async () => {
+  expect(await faultsOf(REQUIRED, { HTTP_PROXY: 'socks5://u:secret@proxy' })).toEqual(['the proxy of the environment must be http://[user:password@]host:port']);
+});
+
+test.each<[string, NodeJS.ProcessEnv, string | null]>([
+  ['ws://gateway.example/graphql', {}, null],
+  ['ws://gateway.example/graphql', { HTTP_PROXY: 'http://a:1', HTTPS_PROXY: 'http://b:1' }, 'http://a:1'],
+  ['wss://gateway.example/graphql', { HTTP_PROXY: 'http://a:1', HTTPS_PROXY: 'http://b:1' }, 'http://b:1'],
+  ['wss://gateway.example/graphql', { HTTPS_PROXY: 'http://b:1', https_proxy: 'http://c:1' }, 'http://c:1'],
+  ['wss://gateway.example/graphql', { HTTPS_PROXY: 'proxy.example:3128' }, 'http://proxy.example:3128'],
+  ['wss://gateway.example/graphql', { HTTP_PROXY: 'http://a:1' }, null],
+  // No proxy reaches this machine.
+  ['ws://localhost:4000/graphql', { HTTP_PROXY: 'http://a:1' }, null],
+  ['ws://127.0.0.9:4000/graphql', { HTTP_PROXY: 'http://a:1' }, null],
+  ['ws://[::1]:4000/graphql', { HTTP_PROXY: 'http://a:1' }, null],
+  ...(
+    [
+      ['*', null],
+      ['gateway.example', null],
+      ['GATEWAY.example', null],
+      ['other, example', null],
+      ['other .example', null],
+      ['*.example', null],
+      ['gateway.example:443', null],
+      ['gateway.example:8443', 'http://b:1'],
+      ['way.example', 'http://b:1'],
+      ['other', 'http://b:1'],
+      ['', 'http://b:1'],
+    ] as [string, string | null][]
+  ).map(([NO_PROXY, proxy]): [string, NodeJS.ProcessEnv, string | null] => ['wss://gateway.example/graphql', { HTTPS_PROXY: 'http://b:1', NO_PROXY }, proxy]),
+  ['wss://[2001:db8::1]:99/graphql', { HTTPS_PROXY: 'http://b:1', no_proxy: '[2001:db8::1]' }, null],
+  ['wss://[2001:db8::1]:99/graphql', { HTTPS_PROXY: 'http://b:1', no_proxy: '2001:db8::1' }, null],
+])('for %s and %j the proxy of the environment is %j', async (url, environment, proxy) => {
+  expect((await readConfiguration(['--url', url, '--token-file', 't', '--db', 'd'], environment)).proxy).toBe(proxy);
 });

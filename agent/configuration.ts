@@ -2,11 +2,13 @@
  * The agent's settings: options of the command line, each also as an environment variable; the option wins.
  * The only file of the agent that reads the environment.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { isLoopback } from './api/local-server.ts';
 import type { VehicleFacts } from './evaluate/flag-evaluator.ts';
 import { describeError, type LogFormat } from './log.ts';
+import { environmentProxy, proxyFault } from './sync/proxy-settings.ts';
 import { PinnedKeys } from './trust/pinned-keys.ts';
 
 export interface AgentConfiguration {
@@ -17,6 +19,10 @@ export interface AgentConfiguration {
   readonly listen: { readonly host: string; readonly port: number } | null;
   /** Null: the keys of the first contact. */
   readonly keys: PinnedKeys | null;
+  /** PEM. Null: the authorities that Node.js brings along. */
+  readonly ca: string | null;
+  /** A secret because of the password that may be in it. Null: none. */
+  readonly proxy: string | null;
   readonly vehicle: VehicleFacts;
   /** Milliseconds. */
   readonly resyncMs: number;
@@ -34,7 +40,7 @@ export class ConfigurationError extends Error {
   }
 }
 
-const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'model', 'sw-version', 'region', 'resync-minutes', 'metrics-seconds', 'log-format'] as const;
+const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'ca', 'proxy', 'model', 'sw-version', 'region', 'resync-minutes', 'metrics-seconds', 'log-format'] as const;
 type Option = (typeof OPTIONS)[number];
 const SWITCHES = ['allow-remote'] as const;
 
@@ -42,6 +48,8 @@ const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file 
   --listen HOST:PORT      serve OFREP and status over HTTP (127.0.0.1:7788)
   --allow-remote          let --listen name an address that other machines reach
   --keys FILE             JWK set of the keys to trust; absent: those of the first contact (development)
+  --ca FILE               certificates (PEM) of the only authorities to trust with wss://; absent: the public ones
+  --proxy URL             http://[user:password@]host:port of an HTTP proxy; absent: as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say
   --model, --sw-version, --region TEXT   the vehicle's own facts
   --resync-minutes N      between syncs of an idle connection (10)
   --metrics-seconds N     between sendings of measurements (60)
@@ -76,6 +84,10 @@ export async function readConfiguration(args: readonly string[], environment: No
   const allowRemote = given.switches.has('allow-remote') || ['1', 'true'].includes(environment[variableName('allow-remote')] ?? '');
   const listen = readListen(value('listen'), allowRemote, faults);
   const keys = await readKeys(value('keys'), faults);
+  const ca = readAuthorities(value('ca'), faults);
+  const proxy = value('proxy') ?? (isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
+  const fault = proxy === null ? null : proxyFault(proxy);
+  if (fault !== null) faults.push(`${value('proxy') === undefined ? 'the proxy of the environment' : '--proxy'} ${fault}`);
 
   const minutes = Number(value('resync-minutes') ?? '10');
   if (!(minutes > 0 && minutes <= 1440)) faults.push('--resync-minutes must be a number above 0, at most 1440');
@@ -91,6 +103,8 @@ export async function readConfiguration(args: readonly string[], environment: No
     databaseFile,
     listen,
     keys,
+    ca,
+    proxy,
     vehicle: { model: value('model'), swVersion: value('sw-version'), region: value('region') },
     resyncMs: minutes * 60_000,
     metricsIntervalMs: seconds * 1_000,
@@ -144,6 +158,21 @@ async function readKeys(path: string | undefined, faults: string[]): Promise<Pin
     return await PinnedKeys.parse(JSON.parse(readFileSync(path, 'utf8')));
   } catch (error) {
     faults.push(`--keys ${path} is not a JWK set: ${describeError(error)}`);
+    return null;
+  }
+}
+
+/** Not by their dates: the clock of a starting vehicle may be years off. */
+function readAuthorities(path: string | undefined, faults: string[]): string | null {
+  if (path === undefined) return null;
+  try {
+    const text = readFileSync(path, 'utf8');
+    const certificates = text.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+    if (certificates.length === 0) throw new Error('no "-----BEGIN CERTIFICATE-----" in it');
+    for (const certificate of certificates) void new X509Certificate(certificate);
+    return certificates.join('\n');
+  } catch (error) {
+    faults.push(`--ca ${path} holds no certificates: ${describeError(error)}`);
     return null;
   }
 }

@@ -19,6 +19,7 @@ import { isStale } from './sync/apply.ts';
 import { Backoff } from './sync/backoff.ts';
 import { GatewayConnection } from './sync/gateway-connection.ts';
 import type { GatewayLink } from './sync/gateway-link.ts';
+import { Route } from './sync/route.ts';
 import { SyncSession } from './sync/sync-session.ts';
 import { readVehicleCredential, type VehicleCredential } from './sync/vehicle-credential.ts';
 import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-keys.ts';
@@ -38,6 +39,7 @@ export class FleetFlagAgent {
   readonly #store: VehicleStore;
   readonly #queue = new MetricQueue(randomUUID());
   readonly #recorder: MetricRecorder;
+  readonly #route: Route;
   readonly #connection: GatewayConnection;
   readonly #refusals = new RefusalCounter();
   readonly #events = new EventEmitter<{ change: [FlagChange]; contact: [boolean] }>();
@@ -74,8 +76,10 @@ export class FleetFlagAgent {
       intervalMs: timings.metricsIntervalMs * 1.2,
       save: () => this.#store.saveQueue(),
     });
+    this.#route = new Route(this.#options);
     this.#connection = new GatewayConnection({
       url: options.url,
+      route: this.#route,
       timings,
       backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
       stableMs: timings.backoffMs * 5,
@@ -246,7 +250,7 @@ export class FleetFlagAgent {
     }
     if (this.#keys === null) {
       const address = keySetAddress(this.#options.url);
-      this.#keys = await fetchPinnedKeys(address, this.#options.timings.openMs);
+      this.#keys = await fetchPinnedKeys(address, this.#options.timings.openMs, this.#route);
       const names = this.#keys.keys.map(({ kid }) => kid).join(', ');
       this.#options.log('warn', `trusting the keys that ${address} serves, from now on: ${names}`);
     }

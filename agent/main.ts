@@ -26,6 +26,8 @@ async function run(): Promise<void> {
     tokenFile: settings.tokenFile,
     databaseFile: settings.databaseFile,
     keys: settings.keys,
+    ca: settings.ca,
+    proxy: settings.proxy,
     vehicle: settings.vehicle,
     timings: { resyncMs: settings.resyncMs, metricsIntervalMs: settings.metricsIntervalMs },
     log,

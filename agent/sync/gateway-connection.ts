@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describeError, type Log } from '../log.ts';
 import type { Backoff } from './backoff.ts';
 import { GatewayLink, type LinkTimings } from './gateway-link.ts';
+import type { Route } from './route.ts';
 import type { VehicleCredential } from './vehicle-credential.ts';
 
 /** Close codes that say the token is not accepted (graphql-transport-ws). */
@@ -12,6 +13,7 @@ const REFUSED_CODES = new Set([4401, 4403]);
 
 export interface GatewayConnectionOptions {
   readonly url: string;
+  readonly route: Route;
   readonly timings: LinkTimings;
   readonly backoff: Backoff;
   /** A link that lasted this long, in milliseconds, was a good one: the waits start anew after it. */
@@ -61,13 +63,13 @@ export class GatewayConnection {
 
   /** One link from beginning to end. Resolves to the milliseconds to wait before the next; never rejects. */
   async #attempt(): Promise<number> {
-    const { url, timings, backoff, log } = this.#options;
+    const { url, route, timings, backoff, log } = this.#options;
     const startedAt = performance.now();
     let acknowledged = false;
     try {
       const { token } = await this.#options.credential();
       if (this.#stop.signal.aborted) return 0;
-      const link = new GatewayLink(url, token, timings);
+      const link = new GatewayLink(url, token, timings, route);
       this.#link = link;
       await link.acknowledged.catch(() => undefined);
       acknowledged = this.#connected = await isUp(link);

@@ -1,12 +1,16 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { Backoff } from './backoff.ts';
 import { GatewayLink, type LinkTimings } from './gateway-link.ts';
 import { CHANGES_SUBSCRIPTION } from './operations.ts';
+import { Route } from './route.ts';
 
 const PATIENT: LinkTimings = { openMs: 10_000, acknowledgeMs: 10_000, pingMs: 10_000, pongMs: 10_000, requestMs: 10_000 };
+
+const DIRECT = new Route({ ca: null, proxy: null });
 
 let server: WebSocketServer;
 let url: string;
@@ -31,7 +35,7 @@ afterEach(async () => {
 describe('a link to a gateway', () => {
   test('that accepts and never acknowledges ends', async () => {
     onMessage = () => undefined;
-    const link = new GatewayLink(url, 'token', { ...PATIENT, acknowledgeMs: 20 });
+    const link = new GatewayLink(url, 'token', { ...PATIENT, acknowledgeMs: 20 }, DIRECT);
     await expect(link.acknowledged).rejects.toThrow('4504');
     expect(await link.ended).toMatchObject({ code: 4504 });
   });
@@ -40,7 +44,7 @@ describe('a link to a gateway', () => {
     const sockets: Socket[] = [];
     const silent: Server = createServer((socket) => sockets.push(socket));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-    const link = new GatewayLink(`ws://127.0.0.1:${(silent.address() as AddressInfo).port}/`, 'token', { ...PATIENT, openMs: 20 });
+    const link = new GatewayLink(`ws://127.0.0.1:${(silent.address() as AddressInfo).port}/`, 'token', { ...PATIENT, openMs: 20 }, DIRECT);
     expect((await link.ended).reason).toMatch(/handshake/);
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => silent.close(resolve));
@@ -52,7 +56,7 @@ describe('a link to a gateway', () => {
     onMessage = (socket, message) => {
       if (message.type !== 'ping' || ++pings < 4) answer(socket, message);
     };
-    const link = new GatewayLink(url, 'token', { ...PATIENT, pingMs: 5, pongMs: 200 });
+    const link = new GatewayLink(url, 'token', { ...PATIENT, pingMs: 5, pongMs: 200 }, DIRECT);
     expect(await link.ended).toEqual({ code: 1006, reason: 'no pong' });
     expect(pings).toBe(4);
   });
@@ -60,11 +64,11 @@ describe('a link to a gateway', () => {
   test('that closes regularly is not connected again behind our back', async () => {
     let connections = 0;
     server.on('connection', () => connections++);
-    const link = new GatewayLink(url, 'token', PATIENT);
+    const link = new GatewayLink(url, 'token', PATIENT, DIRECT);
     await link.acknowledged;
     for (const socket of server.clients) socket.close(1000, 'bye');
     expect(await link.ended).toEqual({ code: 1000, reason: 'bye' });
-    const second = new GatewayLink(url, 'token', PATIENT);
+    const second = new GatewayLink(url, 'token', PATIENT, DIRECT);
     await second.acknowledged;
     expect(connections).toBe(2);
     second.close();
@@ -73,21 +77,72 @@ describe('a link to a gateway', () => {
 
   test('that sends nonsense is dropped', async () => {
     onMessage = (socket) => socket.send('{"type":');
-    const link = new GatewayLink(url, 'token', PATIENT);
+    const link = new GatewayLink(url, 'token', PATIENT, DIRECT);
     await expect(link.acknowledged).rejects.toThrow();
     expect((await link.ended).reason).toMatch(/JSON/);
   });
 
   test('that cannot be reached ends with the reason', async () => {
-    const link = new GatewayLink('ws://127.0.0.1:1/graphql', 'token', PATIENT);
+    const link = new GatewayLink('ws://127.0.0.1:1/graphql', 'token', PATIENT, DIRECT);
     expect((await link.ended).reason).toMatch(/ECONNREFUSED/);
   });
 
   test('whose query is never answered ends, and the query rejects', async () => {
-    const link = new GatewayLink(url, 'token', { ...PATIENT, requestMs: 20 });
+    const link = new GatewayLink(url, 'token', { ...PATIENT, requestMs: 20 }, DIRECT);
     await link.acknowledged;
     await expect(link.request('query Sync { a }', {})).rejects.toThrow('not answered in time');
     expect((await link.ended).reason).toBe('a query was not answered');
+  });
+
+  test('whose answer trickles in without end ends all the same', async () => {
+    let trickle: NodeJS.Timeout | undefined;
+    const answer = onMessage;
+    onMessage = (socket, message) => {
+      if (message.type !== 'subscribe') return answer(socket, message);
+      const raw = (socket as unknown as { _socket: Socket })._socket;
+      // The head of a frame of a megabyte.
+      raw.write(Buffer.from([0x81, 127, 0, 0, 0, 0, 0, 0x10, 0, 0]));
+      trickle = setInterval(() => raw.write('x'), 1);
+    };
+    const link = new GatewayLink(url, 'token', { ...PATIENT, requestMs: 50 }, DIRECT);
+    await link.acknowledged;
+    const from = performance.now();
+    await expect(link.request('query Sync { a }', {})).rejects.toThrow('not answered in time');
+    clearInterval(trickle);
+    // Not at once: it may be an answer.
+    expect(performance.now() - from).toBeGreaterThan(200);
+    expect((await link.ended).reason).toBe('a query was not answered');
+  });
+
+  test('that sends other things than the answer ends', async () => {
+    let pongs: NodeJS.Timeout | undefined;
+    const answer = onMessage;
+    onMessage = (socket, message) => {
+      if (message.type !== 'subscribe') return answer(socket, message);
+      pongs = setInterval(() => socket.send('{"type":"pong"}'), 1);
+    };
+    const link = new GatewayLink(url, 'token', { ...PATIENT, requestMs: 100 }, DIRECT);
+    await link.acknowledged;
+    const from = performance.now();
+    await expect(link.request('query Sync { a }', {})).rejects.toThrow('not answered in time');
+    clearInterval(pongs);
+    expect(performance.now() - from).toBeLessThan(1_500);
+  });
+
+  test('that has ended takes no more queries, and opens no connection for them', async () => {
+    let connections = 0;
+    server.on('connection', () => connections++);
+    const link = new GatewayLink(url, 'token', PATIENT, DIRECT);
+    await link.acknowledged;
+    link.terminate('enough');
+    expect(await link.ended).toMatchObject({ reason: 'enough' });
+    await expect(link.request('query Sync { a }', {})).rejects.toThrow('ended');
+    link.subscribe(CHANGES_SUBSCRIPTION, {}, () => undefined);
+    const another = new GatewayLink(url, 'token', PATIENT, DIRECT);
+    await another.acknowledged;
+    expect(connections).toBe(2);
+    another.close();
+    await another.ended;
   });
 
   test.each(['error', 'complete'])('whose stream ends with %s ends with it', async (type) => {
@@ -96,7 +151,7 @@ describe('a link to a gateway', () => {
       if (message.type === 'subscribe') socket.send(JSON.stringify(type === 'error' ? { id: message.id, type, payload: [{ message: 'Forbidden' }] } : { id: message.id, type }));
       else answer(socket, message);
     };
-    const link = new GatewayLink(url, 'token', PATIENT);
+    const link = new GatewayLink(url, 'token', PATIENT, DIRECT);
     await link.acknowledged;
     link.subscribe(CHANGES_SUBSCRIPTION, {}, () => undefined);
     expect((await link.ended).reason).toMatch(type === 'error' ? /Forbidden/ : /ended by the gateway/);
@@ -112,4 +167,14 @@ test('waits grow to the cap, jitter covers all of them from nothing, and slow wa
   const shortest = new Backoff({ baseMs: 1000, capMs: 30_000, random: () => 0 });
   expect([shortest.next(), shortest.next()]).toEqual([0, 0]);
   expect(shortest.nextSlow()).toBe(15_000);
+});
+
+test('jitter is full: after any number of failures, waits are spread evenly from nothing to the bound', () => {
+  fc.assert(
+    fc.property(fc.nat(40), fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 5_000, max: 100_000 }), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (failures, baseMs, capMs, drawn) => {
+      const backoff = new Backoff({ baseMs, capMs, random: () => drawn });
+      for (let failure = 0; failure < failures; failure++) backoff.next();
+      expect(backoff.next()).toBeCloseTo(drawn * Math.min(capMs, baseMs * 2 ** failures), 6);
+    }),
+  );
 });

@@ -2,26 +2,27 @@
  * One websocket to the gateway (graphql-transport-ws), from its opening to its end. It never reconnects: that is
  * for its user, who also decides about codes that the client library takes for final.
  */
+import type { Socket } from 'node:net';
 import { createClient, type Client } from 'graphql-ws/client';
-import { WebSocket, type ClientOptions } from 'ws';
+import { WebSocket } from 'ws';
+import { describeError } from '../log.ts';
 import { CHANGES_SUBSCRIPTION } from './operations.ts';
+import type { Route } from './route.ts';
+import { CLOSING_MS, vehicleWebSocket } from './vehicle-web-socket.ts';
 
-/** A sync of 1.5 MB of definitions, with room to spare. */
-const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
-
-/** Milliseconds that a regular close may take. */
-const CLOSING_MS = 1000;
+/** How many times as long an answer may take that is on its way: 1.5 MB at 2.5 KB a second with the usual timings. */
+const SLOW_ANSWER = 20;
 
 export interface LinkTimings {
-  /** Milliseconds for the TCP, TLS and websocket handshakes. */
+  /** Milliseconds for the proxy and the TCP, TLS and websocket handshakes together. */
   readonly openMs: number;
   /** Milliseconds for connection_ack. */
   readonly acknowledgeMs: number;
   /** Milliseconds between pings. */
   readonly pingMs: number;
-  /** Milliseconds for a pong. */
+  /** Milliseconds for a pong, or anything else: a pong waits behind a large answer that is still arriving. */
   readonly pongMs: number;
-  /** Milliseconds for the answer of a query. */
+  /** Milliseconds for the answer of a query to begin, and then without a byte of it. */
   readonly requestMs: number;
 }
 
@@ -65,6 +66,12 @@ export class GatewayLink {
   readonly #client: Client;
   readonly #timings: LinkTimings;
   #socket: WebSocket | null = null;
+  /** What is under the websocket once it is open. */
+  #raw: Socket | null = null;
+  /** Bytes that had been read when the last message was complete. */
+  #bytesOfMessages = 0;
+  readonly #opening = new AbortController();
+  readonly #openTimer: NodeJS.Timeout;
   #pongTimer: NodeJS.Timeout | undefined;
   #requests = 0;
   /** Rejects the queries that are under way; a set and not `ended.then`, which would keep every answer until the end. */
@@ -72,8 +79,9 @@ export class GatewayLink {
   #end!: (ending: LinkEnding) => void;
   /** Why the agent itself cut the link. */
   #cut: string | null = null;
+  #isOver = false;
 
-  constructor(url: string, token: string, timings: LinkTimings) {
+  constructor(url: string, token: string, timings: LinkTimings, route: Route) {
     this.#timings = timings;
     this.ended = new Promise((resolve) => (this.#end = resolve));
     let acknowledge: () => void;
@@ -83,6 +91,8 @@ export class GatewayLink {
     });
     // Not every user waits for it.
     this.acknowledged.catch(() => undefined);
+    // One for all of it: a handshake that comes a byte at a time would outlast any limit between two bytes.
+    this.#openTimer = setTimeout(() => this.terminate(`no handshake within ${timings.openMs} ms`), timings.openMs).unref();
 
     this.#client = createClient({
       url,
@@ -94,11 +104,16 @@ export class GatewayLink {
       keepAlive: timings.pingMs,
       // The stream has one id in all vehicles, so that the gateway can send all of them the same bytes.
       generateID: ({ query }) => (query === CHANGES_SUBSCRIPTION ? 'changes' : `request-${++this.#requests}`),
-      webSocketImpl: vehicleWebSocket(timings.openMs, (socket) => (this.#socket = socket)),
+      webSocketImpl: vehicleWebSocket(route.connection(new URL(url).protocol === 'wss:', this.#opening.signal), (socket) => {
+        this.#socket = socket;
+        socket.once('upgrade', (response) => (this.#raw = response.socket));
+      }),
       on: {
+        opened: () => clearTimeout(this.#openTimer),
         connected: () => acknowledge(),
+        message: () => (this.#bytesOfMessages = this.#bytesRead),
         ping: (received) => {
-          if (!received) this.#pongTimer = setTimeout(() => this.terminate('no pong'), timings.pongMs).unref();
+          if (!received) this.#awaitPong();
         },
         pong: (received) => {
           if (received) clearTimeout(this.#pongTimer);
@@ -112,8 +127,23 @@ export class GatewayLink {
     });
   }
 
+  get #bytesRead(): number {
+    return this.#raw?.bytesRead ?? 0;
+  }
+
+  /** Drops the link when nothing at all comes any more. */
+  #awaitPong(): void {
+    const before = this.#bytesRead;
+    this.#pongTimer = setTimeout(() => {
+      if (this.#bytesRead > before) this.#awaitPong();
+      else this.terminate('no pong');
+    }, this.#timings.pongMs).unref();
+  }
+
   /** Starts a subscription. Its results go to `onResult`; when the gateway ends it, the link is closed. */
   subscribe(query: string, variables: Record<string, unknown>, onResult: (result: GraphqlResult) => void): void {
+    // The library would open another socket.
+    if (this.#isOver) return;
     this.#client.subscribe(
       { query, variables },
       {
@@ -126,6 +156,7 @@ export class GatewayLink {
 
   /** Runs a query or mutation. Rejects with a RequestRefused when it is refused, with an Error when it is not answered in time, or the link ends. */
   async request(query: string, variables: Record<string, unknown>): Promise<unknown> {
+    if (this.#isOver) throw new Error('the connection has ended');
     let timer: NodeJS.Timeout | undefined;
     let abandon: (error: Error) => void;
     try {
@@ -133,10 +164,17 @@ export class GatewayLink {
         abandon = reject;
         this.#waiting.add(abandon);
         let result: GraphqlResult | undefined;
-        timer = setTimeout(() => {
-          this.terminate('a query was not answered');
-          reject(new Error('not answered in time'));
-        }, this.#timings.requestMs).unref();
+        const latest = performance.now() + this.#timings.requestMs * SLOW_ANSWER;
+        const awaitAnswer = () => {
+          const before = this.#bytesRead;
+          timer = setTimeout(() => {
+            // Bytes after the last whole message are those of one that is arriving; pongs alone are no answer.
+            if (this.#bytesRead > Math.max(before, this.#bytesOfMessages) && performance.now() < latest) return awaitAnswer();
+            this.terminate('a query was not answered');
+            reject(new Error('not answered in time'));
+          }, this.#timings.requestMs).unref();
+        };
+        awaitAnswer();
         this.#client.subscribe(
           { query, variables },
           {
@@ -166,6 +204,7 @@ export class GatewayLink {
   /** Drops the connection at once: for a peer that no longer answers. */
   terminate(reason: string): void {
     this.#cut ??= reason;
+    this.#opening.abort();
     if (this.#socket === null) this.#closed({ code: 1006 });
     else this.#socket.terminate();
   }
@@ -176,6 +215,8 @@ export class GatewayLink {
   }
 
   #closed({ code = 1006, reason = '' }: { code?: number; reason?: string }): void {
+    this.#isOver = true;
+    clearTimeout(this.#openTimer);
     clearTimeout(this.#pongTimer);
     // Disposed, or the library would open a new socket after a regular close (1000).
     this.#dispose();
@@ -184,25 +225,10 @@ export class GatewayLink {
   }
 }
 
-function vehicleWebSocket(openMs: number, onCreated: (socket: WebSocket) => void): typeof WebSocket {
-  const options: ClientOptions = {
-    // Compression would cost the agent's memory, and the gateway 200 KB a vehicle.
-    perMessageDeflate: false,
-    maxPayload: MAX_MESSAGE_BYTES,
-    handshakeTimeout: openMs,
-    followRedirects: false,
-  };
-  return class extends WebSocket {
-    constructor(address: string | URL, protocols?: string | string[]) {
-      super(address, protocols, options);
-      onCreated(this);
-    }
-  } as typeof WebSocket;
-}
-
 function messageOf(error: unknown): string {
   if (Array.isArray(error)) return error.map(messageOf).join('; ');
-  const { message, error: inner } = (error ?? {}) as { message?: unknown; error?: unknown };
-  if (typeof message === 'string' && message !== '') return message;
-  return inner === undefined ? 'connection failed' : messageOf(inner);
+  const { message, error: cause } = (error ?? {}) as { message?: unknown; error?: unknown };
+  if (cause !== undefined) return describeError(cause);
+  if (error instanceof Error || typeof message !== 'string' || message === '') return describeError(error);
+  return message;
 }

@@ -2,7 +2,10 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import { createSigningKey } from '../testing/control-plane.ts';
+import { Route } from '../sync/route.ts';
 import { PinnedKeys, fetchPinnedKeys, keySetAddress } from './pinned-keys.ts';
+
+const DIRECT = new Route({ ca: null, proxy: null });
 
 let server: Server | undefined;
 
@@ -39,7 +42,7 @@ test.each([null, 5, {}, { keys: 'x' }, { keys: [null] }])('%j is no key set', as
 test('a served key set is fetched', async () => {
   const { publicJwk } = await createSigningKey();
   const address = await serve((_request, response) => response.end(JSON.stringify({ keys: [publicJwk] })));
-  expect((await fetchPinnedKeys(address, 5000)).keys).toHaveLength(1);
+  expect((await fetchPinnedKeys(address, 5000, DIRECT)).keys).toHaveLength(1);
 });
 
 test('an error status, too long an answer and silence are failures', async () => {
@@ -49,7 +52,7 @@ test('an error status, too long an answer and silence are failures', async () =>
     '/silence': () => undefined,
   };
   const base = new URL(await serve((request, response) => answers[request.url!]!(request, response)));
-  await expect(fetchPinnedKeys(new URL('/status', base).href, 5000)).rejects.toThrow('answered 503');
-  await expect(fetchPinnedKeys(new URL('/long', base).href, 5000)).rejects.toThrow('too much');
-  await expect(fetchPinnedKeys(new URL('/silence', base).href, 20)).rejects.toThrow('within 20 ms');
+  await expect(fetchPinnedKeys(new URL('/status', base).href, 5000, DIRECT)).rejects.toThrow('answered 503');
+  await expect(fetchPinnedKeys(new URL('/long', base).href, 5000, DIRECT)).rejects.toThrow('too much');
+  await expect(fetchPinnedKeys(new URL('/silence', base).href, 20, DIRECT)).rejects.toThrow('within 20 ms');
 });

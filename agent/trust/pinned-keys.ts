@@ -5,6 +5,7 @@ import type { webcrypto } from 'node:crypto';
 import { get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
 import { importJWK } from 'jose';
+import type { Route } from '../sync/route.ts';
 
 const MAX_KEY_SET_BYTES = 65_536;
 
@@ -64,13 +65,18 @@ export function keySetAddress(websocketUrl: string): string {
  * Fetches the control plane's keys: trust on first use, for development (docs/agent.md).
  * `node:http` and not `fetch`, which would cost the agent several megabytes.
  * Rejects when it cannot be reached, answers other than 200, or holds no usable key.
+ *
+ * @param timeoutMs milliseconds until the last byte
  */
-export async function fetchPinnedKeys(address: string, timeoutMs: number): Promise<PinnedKeys> {
+export async function fetchPinnedKeys(address: string, timeoutMs: number, route: Route): Promise<PinnedKeys> {
+  const secure = address.startsWith('https:');
+  const signal = AbortSignal.timeout(timeoutMs);
   const body = await new Promise<string>((resolve, reject) => {
-    const get = address.startsWith('https:') ? httpsGet : httpGet;
-    const request = get(address, { timeout: timeoutMs, headers: { accept: 'application/json' } }, (response) => {
+    const failed = (error: Error) => reject(signal.aborted ? new Error(`${address} did not answer within ${timeoutMs} ms`) : error);
+    const get = secure ? httpsGet : httpGet;
+    const request = get(address, { signal, createConnection: route.connection(secure, signal), headers: { accept: 'application/json' } }, (response) => {
       if (response.statusCode !== 200) {
-        response.resume();
+        request.destroy();
         reject(new Error(`${address} answered ${response.statusCode ?? 'nothing'}`));
         return;
       }
@@ -81,10 +87,9 @@ export async function fetchPinnedKeys(address: string, timeoutMs: number): Promi
         if (text.length > MAX_KEY_SET_BYTES) request.destroy(new Error(`${address} answered too much`));
       });
       response.on('end', () => resolve(text));
-      response.on('error', reject);
+      response.on('error', failed);
     });
-    request.on('timeout', () => request.destroy(new Error(`${address} did not answer within ${timeoutMs} ms`)));
-    request.on('error', reject);
+    request.on('error', failed);
   });
   return PinnedKeys.parse(JSON.parse(body));
 }

@@ -1,0 +1,28 @@
+/** The `ws` client as a vehicle uses it. */
+import { WebSocket, type ClientOptions } from 'ws';
+import type { CreateConnection } from './route.ts';
+
+/** A sync of 1.5 MB of definitions, with room to spare. What says that it is larger is not read. */
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+
+/** Milliseconds that a regular close may take. */
+export const CLOSING_MS = 1000;
+
+/** A class for graphql-ws, which makes one socket of it; that goes to `onCreated`. */
+export function vehicleWebSocket(createConnection: CreateConnection, onCreated: (socket: WebSocket) => void): typeof WebSocket {
+  const options: ClientOptions & { readonly closeTimeout: number } = {
+    // Compression would cost the agent's memory, and the gateway 200 KB a vehicle.
+    perMessageDeflate: false,
+    maxPayload: MAX_MESSAGE_BYTES,
+    followRedirects: false,
+    closeTimeout: CLOSING_MS,
+    // Typed as `net.createConnection`; called as `http.request` calls it.
+    createConnection: createConnection as unknown as NonNullable<ClientOptions['createConnection']>,
+  };
+  return class extends WebSocket {
+    constructor(address: string | URL, protocols?: string | string[]) {
+      super(address, protocols, options);
+      onCreated(this);
+    }
+  } as typeof WebSocket;
+}

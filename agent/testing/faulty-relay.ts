@@ -1,0 +1,102 @@
+/**
+ * A bad network on the way to a server of the test: a TCP relay on loopback that cuts, delays, swallows, and leads
+ * elsewhere. Its address stays the same whatever it does.
+ */
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+/** What becomes of bytes: `pass`; `swallow`: nobody is told, as on a half-open connection. */
+export type Passage = 'pass' | 'swallow';
+
+export interface Trickle {
+  readonly bytes: number;
+  /** Milliseconds between two portions. */
+  readonly everyMs: number;
+}
+
+export class FaultyRelay {
+  readonly #server: Server;
+  readonly #clients = new Set<Socket>();
+  /** Connections that were taken, also those that lead nowhere. */
+  connections = 0;
+  /** Connections that were cut because their budget was used up. */
+  spent = 0;
+  passage: Passage = 'pass';
+  /** How fast bytes pass; null: as they come. Counts for connections from now on. */
+  trickle: Trickle | null = null;
+  /** False: connections are taken, and lead nowhere. */
+  answering = true;
+  /** How many bytes the next connection may carry before it is cut. */
+  budget: () => number = () => Infinity;
+
+  /** @param port of the server behind; counts for connections from now on */
+  private constructor(public port: number) {
+    this.#server = createServer({ noDelay: true }, (client) => this.#take(client));
+  }
+
+  static async open(port: number): Promise<FaultyRelay> {
+    const relay = new FaultyRelay(port);
+    await new Promise<void>((resolve) => relay.#server.listen(0, '127.0.0.1', resolve));
+    return relay;
+  }
+
+  get ownPort(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** The address of the gateway for an agent, through the relay. */
+  get url(): string {
+    return `ws://127.0.0.1:${this.ownPort}/graphql`;
+  }
+
+  /** Drops every connection: for the client with a reset, as a router does that has forgotten it, or regularly. */
+  cut(how: 'reset' | 'end' = 'reset'): void {
+    for (const client of this.#clients) drop(client, how);
+  }
+
+  async close(): Promise<void> {
+    this.cut();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #take(client: Socket): void {
+    this.connections += 1;
+    this.#clients.add(client);
+    client.on('error', () => undefined).on('close', () => this.#clients.delete(client));
+    if (!this.answering) return;
+    const upstream = connect({ port: this.port, host: '127.0.0.1', noDelay: true }).on('error', () => undefined);
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => client.destroy());
+    let left = this.budget();
+    const pass = (to: Socket, bytes: Buffer) => {
+      if (this.passage === 'swallow' || to.destroyed) return;
+      to.write(bytes.subarray(0, Math.max(0, left)));
+      left -= bytes.length;
+      if (left > 0) return;
+      this.spent += 1;
+      drop(client, 'reset');
+    };
+    for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
+      const { trickle } = this;
+      if (trickle === null) from.on('data', (bytes) => pass(to, bytes));
+      else from.on('data', (bytes) => inPortions(from, bytes, trickle, (portion) => pass(to, portion)));
+    }
+  }
+}
+
+/** Hands on `bytes` a portion at a time, and reads no more of `from` until that is done. */
+function inPortions(from: Socket, bytes: Buffer, { bytes: size, everyMs }: Trickle, pass: (portion: Buffer) => void): void {
+  from.pause();
+  let at = 0;
+  const timer = setInterval(() => {
+    pass(bytes.subarray(at, at + size));
+    at += size;
+    if (at < bytes.length && !from.destroyed) return;
+    clearInterval(timer);
+    from.resume();
+  }, everyMs);
+}
+
+function drop(socket: Socket, how: 'reset' | 'end'): void {
+  if (how === 'reset') socket.resetAndDestroy();
+  else socket.destroy();
+}
