@@ -3,7 +3,7 @@
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,8 @@ export class VehicleProgram {
   static async build(): Promise<VehicleProgram> {
     const require = createRequire(import.meta.url);
     const folder = await mkdtemp(join(tmpdir(), 'fleetflag-vehicle-program-'));
+    // A test may start it as another user.
+    await chmod(folder, 0o755);
     const file = join(folder, 'vehicle.cjs');
     const options = ['--bundle', '--platform=node', '--format=cjs', '--target=node20', '--log-level=error', `--outfile=${file}`];
     await promisify(execFile)(require.resolve('esbuild/bin/esbuild'), [join(ROOT, 'agent/testing/vehicle-process.ts'), ...options], { cwd: ROOT });
