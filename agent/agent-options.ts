@@ -17,7 +17,7 @@ export interface AgentTimings extends LinkTimings {
   readonly resyncMs: number;
   /** Until a database that could not be written is tried again. */
   readonly storeRetryMs: number;
-  /** That a measurement may wait for the database. */
+  /** That a measurement may wait until its write begins; with the write itself it is to be less than a second. */
   readonly metricsWriteMs: number;
   /** Over which evaluations are counted together, and between two sendings; up to a tenth is added at random. */
   readonly metricsIntervalMs: number;
@@ -37,7 +37,7 @@ const DEFAULT_TIMINGS: AgentTimings = {
   backoffCapMs: 30_000,
   resyncMs: 600_000,
   storeRetryMs: 5000,
-  metricsWriteMs: 1000,
+  metricsWriteMs: 750,
   metricsIntervalMs: 60_000,
   heartbeatMs: 60_000,
   heartbeatSpreadMs: 5_000,

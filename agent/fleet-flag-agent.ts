@@ -22,6 +22,7 @@ import type { GatewayLink } from './sync/gateway-link.ts';
 import { Route } from './sync/route.ts';
 import { SyncSession } from './sync/sync-session.ts';
 import { readVehicleCredential, type VehicleCredential } from './sync/vehicle-credential.ts';
+import { AgeingClock } from './trust/ageing-clock.ts';
 import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-keys.ts';
 import { RefusalCounter, type Refusal } from './trust/refusals.ts';
 import { AGENT_VERSION } from './version.ts';
@@ -40,6 +41,7 @@ export class FleetFlagAgent {
   readonly #queue = new MetricQueue(randomUUID());
   readonly #recorder: MetricRecorder;
   readonly #route: Route;
+  readonly #ageingClock: AgeingClock;
   readonly #connection: GatewayConnection;
   readonly #refusals = new RefusalCounter();
   readonly #events = new EventEmitter<{ change: [FlagChange]; contact: [boolean] }>();
@@ -55,7 +57,8 @@ export class FleetFlagAgent {
     const { timings, log, now, random, files, vehicle, afterWrite } = this.#options;
     this.#keys = this.#options.keys;
     this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
-    this.#evaluator = new FlagEvaluator(vehicle, now);
+    this.#ageingClock = new AgeingClock(now);
+    this.#evaluator = new FlagEvaluator(vehicle, this.#ageingClock);
     this.#store = new VehicleStore({
       path: options.databaseFile,
       files,
@@ -67,10 +70,12 @@ export class FleetFlagAgent {
       retryMs: timings.storeRetryMs,
       afterWrite,
       queue: this.#queue,
+      ageingClock: this.#ageingClock,
     });
     this.#recorder = new MetricRecorder({
       queue: this.#queue,
-      now,
+      // Nothing is measured before the newest statement was made: that much is known where the clock starts in 1970.
+      now: () => Math.max(now(), (this.#state?.statement?.issuedAt ?? 0) * 1000),
       writeMs: timings.metricsWriteMs,
       // While there is a connection the sender comes first, and counts are written once: with the batch they are in.
       intervalMs: timings.metricsIntervalMs * 1.2,
@@ -202,7 +207,7 @@ export class FleetFlagAgent {
   status(): AgentStatus {
     const { bytes, persistedRevision, ...store } = this.#store.status();
     const state = this.#state;
-    const seconds = this.#options.now() / 1000;
+    const seconds = this.#ageingClock.seconds();
     return {
       version: AGENT_VERSION,
       vin: state?.identity.vin ?? null,
@@ -311,6 +316,7 @@ export class FleetFlagAgent {
     this.#state = next;
     this.#evaluator.replace(next);
     if (before === null) return;
+    if ((next.statement?.issuedAt ?? 0) > (before.statement?.issuedAt ?? 0)) this.#ageingClock.restart();
     for (const [key, { revision, jws }] of next.flags) {
       if (before.flags.get(key)?.jws !== jws) this.#emit('change', { key, revision, removed: false });
     }

@@ -6,6 +6,7 @@ import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluat
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
 import type { HeldFlag, StoredVariant, VehicleState } from '../state.ts';
 import { isStale } from '../sync/apply.ts';
+import type { AgeingClock } from '../trust/ageing-clock.ts';
 
 /** What the vehicle knows of itself beside its VIN. */
 export interface VehicleFacts {
@@ -34,16 +35,15 @@ interface Compiled {
 
 export class FlagEvaluator {
   readonly #facts: VehicleFacts;
-  readonly #now: () => number;
+  readonly #ageingClock: AgeingClock;
   /** Drawn at each start: rollouts that are not sticky mix it in. */
   readonly #nonce = randomUUID();
   #state: VehicleState | null = null;
   #flags = new Map<string, Compiled>();
 
-  /** @param now milliseconds since 1970 */
-  constructor(facts: VehicleFacts, now: () => number) {
+  constructor(facts: VehicleFacts, ageingClock: AgeingClock) {
     this.#facts = facts;
-    this.#now = now;
+    this.#ageingClock = ageingClock;
   }
 
   /** Evaluates from `state` from now on; only what changed is compiled again. */
@@ -62,7 +62,7 @@ export class FlagEvaluator {
     const flag = this.#flags.get(key);
     if (flag === undefined || this.#state === null) return undefined;
     const evaluation = evaluateFlag(flag.compiled, this.#contextOf(this.#state.identity.vin, context), {
-      stale: isStale(flag.held, this.#state, this.#now() / 1000),
+      stale: isStale(flag.held, this.#state, this.#ageingClock.seconds()),
       nonce: this.#nonce,
     });
     return { definition: flag.held.definition, evaluation };

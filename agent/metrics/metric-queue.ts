@@ -1,6 +1,7 @@
 /**
  * What waits to be sent, oldest first: bounded, and cut into batches that stay as they are until they are acknowledged.
- * The rows in memory are what counts; metric-rows.ts keeps the database's copy of them.
+ * The rows in memory are what counts. Each change is noted as an operation too, so that a copy on disk can follow
+ * without being written anew; metric-rows.ts and ../store/queue-journal.ts keep it.
  */
 import type { JsonObject } from '../../core/model.ts';
 import { EVALUATIONS_METRIC, MAX_BATCH_ITEMS } from '../../core/protocol/metric.ts';
@@ -31,6 +32,26 @@ export interface QueueLimits {
 /** With 100 flags of 3 KB the database stays under a megabyte. */
 export const QUEUE_LIMITS: QueueLimits = { rows: 2_500, bytes: 300_000 };
 
+/**
+ * A change of a queue. Applied in order to a queue as it was, operations make it what it became; what has no room is not
+ * among them, since it follows from the rest.
+ */
+export type QueueOperation =
+  | readonly ['add', Omit<QueuedMetric, 'id'>]
+  | readonly ['count', flagKey: string, variant: string, count: number, at: number]
+  | readonly ['batch', length: number]
+  | readonly ['settle', lost: boolean]
+  | readonly ['discard', position: number];
+
+/** More operations than these are not worth a list: the rows themselves are shorter. */
+const MAX_OPERATIONS = 1_000;
+
+/**
+ * Where ids may have been given that nobody remembers (an older copy is used), the next ones are beyond them. A batch
+ * does not reach over such a gap: sent again, it must not be longer than it was.
+ */
+const ID_GAP = 1_000_000;
+
 /** A message to the gateway may have 256 KB (docs/limits.md). */
 const BATCH_BYTES = 100_000;
 /** Of a row beside its texts, with its share of the two indexes. */
@@ -55,8 +76,7 @@ export class MetricQueue {
   #inBatch = 0;
   #nextId = 1;
   #dropped = { evaluations: 0, measurements: 0 };
-  /** Counts every change, so that who copies the rows knows whether it has them all. */
-  version = 0;
+  #operations: QueueOperation[] | null = [];
 
   /** @param origin names this queue among all that the vehicle ever had; letters and digits */
   constructor(
@@ -80,24 +100,45 @@ export class MetricQueue {
     return { queued: this.#rows.length, dropped: { ...this.#dropped } };
   }
 
-  /** Takes over what a database held, oldest first; what is here already comes after it. */
-  restore(origin: string, rows: readonly QueuedMetric[], batchLength: number, nextId: number): void {
+  /** Whether there are operations to take. */
+  get changed(): boolean {
+    return this.#operations === null || this.#operations.length > 0;
+  }
+
+  /** What has happened since this was called last; null where that is too much: then the rows are to be copied. */
+  takeOperations(): readonly QueueOperation[] | null {
+    const taken = this.#operations;
+    this.#operations = [];
+    return taken;
+  }
+
+  /**
+   * Takes over what a disk held; what is here already comes after it.
+   *
+   * @param rows oldest first
+   * @param later what was noted after those rows were copied
+   * @param lost whether more may have happened after that, of which nothing is known
+   */
+  restore(origin: string, rows: readonly QueuedMetric[], batchLength: number, nextId: number, later: readonly QueueOperation[], lost: boolean): void {
     const since = this.#rows;
     this.origin = origin;
     this.#rows = [...rows];
-    this.#inBatch = batchLength;
+    this.#inBatch = Math.min(batchLength, rows.length);
     this.#nextId = nextId;
-    for (const row of since) this.#rows.push({ ...row, id: this.#nextId++ });
     this.#bytes = this.#rows.reduce((sum, row) => sum + bytesOf(row), 0);
-    this.#changed();
+    const dropped = { ...this.#dropped };
+    for (const operation of later) this.#apply(operation);
+    // What was dropped before this start has been counted before it.
+    this.#dropped = dropped;
+    this.#operations = [];
+    if (lost) this.#nextId += ID_GAP;
+    for (const { id: _given, ...row } of since) this.add(row);
   }
 
   /** Adds a measurement; what has no room goes, evaluation counts before measurements, oldest first. */
   add(measurement: Omit<QueuedMetric, 'id'>): void {
-    const row = { ...measurement, id: this.#nextId++ };
-    this.#rows.push(row);
-    this.#bytes += bytesOf(row);
-    this.#changed();
+    this.#push(measurement);
+    this.#note(['add', measurement]);
   }
 
   /** Adds evaluations, to a row of the same hour where one is still waiting: a vehicle that is long offline has few rows. */
@@ -106,9 +147,9 @@ export class MetricQueue {
       (row, position) => position >= this.#inBatch && isCount(row) && row.flagKey === flagKey && row.variant === variant && Math.floor(row.at / HOUR) === Math.floor(at / HOUR),
     );
     const same = this.#rows[index];
-    if (same === undefined) return this.add({ flagKey, variant, metricName: EVALUATIONS_METRIC, value: count, at, tags: null });
-    this.#rows[index] = { ...same, value: same.value + count, at: Math.max(same.at, at) };
-    this.#changed();
+    if (same === undefined) this.#push({ flagKey, variant, metricName: EVALUATIONS_METRIC, value: count, at, tags: null });
+    else this.#rows[index] = { ...same, value: same.value + count, at: Math.max(same.at, at) };
+    this.#note(['count', flagKey, variant, count, at]);
   }
 
   /**
@@ -119,8 +160,9 @@ export class MetricQueue {
     if (this.#rows.length === 0) return null;
     if (this.#inBatch === 0) {
       let bytes = 0;
-      while (this.#inBatch < Math.min(MAX_BATCH_ITEMS, this.#rows.length) && bytes < BATCH_BYTES) bytes += bytesOf(this.#rows[this.#inBatch++]!);
-      this.#changed();
+      do bytes += bytesOf(this.#rows[this.#inBatch++]!);
+      while (this.#inBatch < Math.min(MAX_BATCH_ITEMS, this.#rows.length) && bytes < BATCH_BYTES && !this.#gapBefore(this.#inBatch));
+      this.#note(['batch', this.#inBatch]);
     }
     const rows = this.#rows.slice(0, this.#inBatch);
     return { id: `${this.origin}:${rows[0]!.id}`, rows };
@@ -134,7 +176,7 @@ export class MetricQueue {
       this.#bytes -= bytesOf(row);
       if (lost) this.#countDropped(row);
     }
-    this.#changed();
+    this.#note(['settle', lost]);
   }
 
   /** Takes one row out of the open batch, which nobody has stored, and opens the batch again. */
@@ -145,18 +187,45 @@ export class MetricQueue {
       this.#bytes -= bytesOf(row);
       this.#countDropped(row);
     }
-    this.#changed();
+    this.#note(['discard', position]);
   }
 
-  #changed(): void {
-    this.version += 1;
+  #apply(operation: QueueOperation): void {
+    switch (operation[0]) {
+      case 'add':
+        return this.add(operation[1]);
+      case 'count':
+        return this.addEvaluations(operation[1], operation[2], operation[3], operation[4]);
+      case 'batch':
+        // As long as it was, whatever the bounds of a batch are now.
+        this.#inBatch = Math.min(operation[1], this.#rows.length);
+        return;
+      case 'settle':
+        return this.settle(operation[1]);
+      case 'discard':
+        return this.discard(operation[1]);
+    }
+  }
+
+  #gapBefore(index: number): boolean {
+    return this.#rows[index]!.id - this.#rows[index - 1]!.id >= ID_GAP;
+  }
+
+  #push(measurement: Omit<QueuedMetric, 'id'>): void {
+    const row = { ...measurement, id: this.#nextId++ };
+    this.#rows.push(row);
+    this.#bytes += bytesOf(row);
     const { rows, bytes } = this.limits;
     while ((this.#rows.length > rows || this.#bytes > bytes) && this.#rows.length > this.#inBatch) {
-      const oldestCount = this.#rows.findIndex((row, position) => position >= this.#inBatch && isCount(row));
+      const oldestCount = this.#rows.findIndex((each, position) => position >= this.#inBatch && isCount(each));
       const [gone] = this.#rows.splice(oldestCount === -1 ? this.#inBatch : oldestCount, 1);
       this.#bytes -= bytesOf(gone!);
       this.#countDropped(gone!);
     }
+  }
+
+  #note(operation: QueueOperation): void {
+    if (this.#operations !== null && this.#operations.push(operation) > MAX_OPERATIONS) this.#operations = null;
   }
 
   #countDropped(row: QueuedMetric): void {

@@ -1,6 +1,6 @@
 /**
  * Counts evaluations and takes measurements, and has them written: measurements within a second, counts once an
- * interval, since each write is the whole database (docs/decisions/evaluation-counts-and-flash.md).
+ * interval, since flash wears out (docs/decisions/evaluation-counts-and-flash.md).
  */
 import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
@@ -19,7 +19,7 @@ export interface RecorderOptions {
   readonly queue: MetricQueue;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** Milliseconds that a measurement may wait for the database. */
+  /** Milliseconds that a measurement may wait until its write begins. */
   readonly writeMs: number;
   /** Milliseconds over which evaluations are counted together. */
   readonly intervalMs: number;
@@ -52,7 +52,10 @@ export class MetricRecorder {
     }
     if (this.#counters.size >= MAX_COUNTERS) this.flush();
     this.#counters.set(key, { flagKey: definition.key, variant: evaluation.variant, count: 1, last });
-    this.#countTimer ??= setTimeout(() => void this.save(), this.#options.intervalMs).unref();
+    this.#countTimer ??= setTimeout(() => {
+      this.flush();
+      void this.#options.save();
+    }, this.#options.intervalMs).unref();
   }
 
   /**
@@ -67,7 +70,11 @@ export class MetricRecorder {
     const { variant } = evaluated.evaluation;
     const measured = { flagKey, variant, metricName: metric, value };
     this.#options.queue.add({ ...measured, at: this.#options.now(), tags: validateMeasured({ ...measured, tags }, '') });
-    this.#writeTimer ??= setTimeout(() => void this.save(), this.#options.writeMs).unref();
+    // Without the counts: they are put together until their own interval ends.
+    this.#writeTimer ??= setTimeout(() => {
+      this.#writeTimer = undefined;
+      void this.#options.save();
+    }, this.#options.writeMs).unref();
   }
 
   /** Puts what was counted into the queue. */
@@ -76,14 +83,6 @@ export class MetricRecorder {
     this.#countTimer = undefined;
     for (const { flagKey, variant, count, last } of this.#counters.values()) this.#options.queue.addEvaluations(flagKey, variant, count, last);
     this.#counters.clear();
-  }
-
-  /** Puts what was counted into the queue, and the queue on disk. Resolves to whether it is; never rejects. */
-  save(): Promise<boolean> {
-    this.flush();
-    clearTimeout(this.#writeTimer);
-    this.#writeTimer = undefined;
-    return this.#options.save();
   }
 
   /** Ends the timers; what is counted goes into the queue. */

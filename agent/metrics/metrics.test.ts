@@ -1,4 +1,5 @@
 import { copyFile, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
 import initSqlJs from 'sql.js';
@@ -120,10 +121,17 @@ describe('a batch keeps its id and its rows', () => {
   });
 });
 
-test('a measurement is on disk though the agent does not end, in the columns of the specification', async () => {
+test('a measurement is on disk though the agent does not end, and in the end in the columns of the specification', async () => {
   const agent = await start({ metricsIntervalMs: NEVER, metricsWriteMs: 10 });
   agent.track('minutes', 3, { flagKey: 'eco', tags: { road: 'city' } });
-  await until('it is on disk', async () => (await storedRows()).length === 1);
+  const journal = `${vehicle.databaseFile}.queue`;
+  await until('it is on disk', async () => (await readFile(journal, 'utf8').catch(() => '')).includes('"minutes"'));
+  const copy = join(vehicle.folder, 'as-killed.db');
+  await copyFile(vehicle.databaseFile, copy);
+  await copyFile(journal, `${copy}.queue`);
+  const restarted = await vehicle.start({ databaseFile: copy, url: 'ws://127.0.0.1:1/graphql' });
+  expect(restarted.status().metrics.queued).toBe(1);
+  await agent.close();
   expect(await storedRows()).toEqual([['eco', 'minutes', 3, '{"variant":"treatment","tags":{"road":"city"}}', 0]]);
 });
 

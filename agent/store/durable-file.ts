@@ -14,6 +14,8 @@ export interface FileSystem {
   read(path: string): Promise<Uint8Array>;
   /** Writes and flushes a whole file, which may be torn when this rejects. */
   write(path: string, bytes: Uint8Array): Promise<void>;
+  /** Appends to a file, which is made where there is none, and flushes it; what was appended may be torn when this rejects. */
+  append(path: string, bytes: Uint8Array): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Makes renames in this folder durable. */
   flushFolder(path: string): Promise<void>;
@@ -22,15 +24,8 @@ export interface FileSystem {
 
 export const nodeFileSystem: FileSystem = {
   read: (path) => readFile(path),
-  async write(path, bytes) {
-    const handle = await open(path, 'w', 0o600);
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  },
+  write: (path, bytes) => putDurably(path, 'w', bytes),
+  append: (path, bytes) => putDurably(path, 'a', bytes),
   rename: (from, to) => rename(from, to),
   async flushFolder(path) {
     // Windows cannot open a folder; its file systems journal renames themselves.
@@ -47,6 +42,21 @@ export const nodeFileSystem: FileSystem = {
   },
 };
 
+async function putDurably(path: string, flags: 'w' | 'a', bytes: Uint8Array): Promise<void> {
+  const handle = await open(path, flags, 0o600);
+  try {
+    await handle.writeFile(bytes);
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Whether a file system says that there is no such file. */
+export function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | null)?.code === 'ENOENT';
+}
+
 export type Generation = 'current' | 'previous';
 
 export class DurableFile {
@@ -60,7 +70,7 @@ export class DurableFile {
     try {
       return await this.files.read(this.#pathOf(generation));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      if (isMissing(error)) return null;
       throw error;
     }
   }
@@ -79,7 +89,7 @@ export class DurableFile {
       try {
         await this.files.rename(this.path, this.#pathOf('previous'));
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        if (!isMissing(error)) throw error;
       }
     }
     await this.files.rename(temporary, this.path);

@@ -1,13 +1,15 @@
 /**
  * The vehicle's state as rows: written in one transaction, and read back with every signature checked again.
  */
+import { createHash } from 'node:crypto';
 import type { Database, SqlValue } from 'sql.js';
 import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
 import { DEFAULT_TTL_SECONDS } from '../../core/protocol/definition.ts';
-import type { HeldFlag, StoredVariant, VehicleIdentity, VehicleState, VerifiedStatement } from '../state.ts';
+import type { HeldFlag, VehicleIdentity, VehicleState, VerifiedStatement } from '../state.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { verifyFlag, verifyStatement } from '../trust/verification.ts';
+import type { DatabaseContent } from './vehicle-database.ts';
 
 /** What the file says before any of it is believed. */
 export interface StoredHeader {
@@ -15,15 +17,19 @@ export interface StoredHeader {
   readonly pinnedKeys: PinnedKeys | null;
 }
 
-/** Writes what differs between the rows and `state`. `variantOf` gives the variant that this vehicle has now; `now` is in Unix seconds. */
-export function writeState(
-  database: Database,
-  state: VehicleState,
-  pinnedKeys: PinnedKeys,
-  variantOf: (flag: HeldFlag, vin: string) => StoredVariant,
-  agentVersion: string,
-  now: number,
-): void {
+/** What the file says once it is believed. */
+export interface StoredState {
+  readonly state: VehicleState;
+  /** Unix seconds by which flags age; 0 where that is not known. */
+  readonly ageingTime: number;
+}
+
+/** Of the values that no signature covers, under this key: tells whether a damaged file still holds what was written. */
+const DIGEST_KEY = 'digest';
+
+/** Writes what differs between the rows and `content.state`. */
+export function writeState(database: Database, content: DatabaseContent): void {
+  const { state, keys, variantOf, agentVersion, now } = content;
   database.run('BEGIN');
   try {
     writeFlags(database, state, variantOf);
@@ -34,12 +40,13 @@ export function writeState(
       complete: state.complete ? '1' : '0',
       statement: state.statement?.jws ?? '',
       removed_ahead: JSON.stringify([...state.removedAhead]),
-      pinned_keys: JSON.stringify(pinnedKeys),
+      pinned_keys: JSON.stringify(keys),
+      ageing_time: String(content.ageingTime),
       last_sync_at: String(state.lastSyncAt),
       sync_count: String(state.syncCount),
       agent_version: agentVersion,
     };
-    for (const [key, value] of Object.entries(values)) {
+    for (const [key, value] of Object.entries({ ...values, [DIGEST_KEY]: digestOf(new Map(Object.entries(values))) })) {
       database.run(
         `INSERT INTO agent_state (key, value, updated_at) VALUES (?, ?, ?)
          ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at WHERE value <> excluded.value`,
@@ -53,7 +60,12 @@ export function writeState(
   }
 }
 
-function writeFlags(database: Database, state: VehicleState, variantOf: (flag: HeldFlag, vin: string) => StoredVariant): void {
+function digestOf(values: ReadonlyMap<string, string>): string {
+  const covered = ['vin', 'environment', 'revision', 'complete', 'removed_ahead', 'pinned_keys', 'ageing_time'].map((key) => values.get(key));
+  return createHash('sha256').update(JSON.stringify(covered)).digest('base64url');
+}
+
+function writeFlags(database: Database, state: VehicleState, variantOf: DatabaseContent['variantOf']): void {
   for (const { key } of rows(database, 'SELECT key FROM flags_cache')) {
     if (!state.flags.has(String(key))) database.run('DELETE FROM flags_cache WHERE key = ?', [key ?? null]);
   }
@@ -94,10 +106,12 @@ export async function readHeader(database: Database): Promise<StoredHeader> {
 /**
  * Reads the state and believes only what verifies: a row that does not is left out and given to `refuse`, and the
  * state is then not `complete`. The age of flags is bounded by the stored statement, the revision by what any
- * signature in the file vouches for. Throws an Error where the file cannot be used at all.
+ * signature in the file vouches for; what nothing vouches for is not used where the digest does not match.
+ * Throws an Error where the file cannot be used at all.
  */
-export async function readState(database: Database, identity: VehicleIdentity, keys: PinnedKeys, refuse: (refusal: Refusal) => void): Promise<VehicleState> {
+export async function readState(database: Database, identity: VehicleIdentity, keys: PinnedKeys, refuse: (refusal: Refusal) => void): Promise<StoredState> {
   const values = stateValues(database);
+  const intact = values.get(DIGEST_KEY) === digestOf(values);
   const revision = readCount(values, 'revision');
   const statement = await readStatement(values.get('statement') ?? '', identity.environment, keys, refuse);
   const flags = new Map<string, HeldFlag>();
@@ -110,18 +124,20 @@ export async function readState(database: Database, identity: VehicleIdentity, k
       refuse(new Refusal('stored-flag', `flag ${JSON.stringify(row.key)}`, { cause }));
     }
   }
-  if (stored.length > 0 && flags.size === 0) throw new Error('none of its flags verifies');
+  // Then it may be the kept keys that are wrong, with which nothing would ever verify again.
+  if (flags.size === 0 && statement === null && (stored.length > 0 || !intact)) throw new Error('nothing in it verifies');
   const proven = Math.max(statement?.revision ?? 0, ...[...flags.values()].map((flag) => flag.revision));
-  return {
+  const state = {
     identity,
     revision: Math.min(revision, proven),
-    complete: values.get('complete') === '1' && flags.size === stored.length,
+    complete: intact && values.get('complete') === '1' && flags.size === stored.length,
     statement,
     flags,
-    removedAhead: new Map(JSON.parse(values.get('removed_ahead') ?? '[]') as [string, number][]),
+    removedAhead: new Map(intact ? (JSON.parse(values.get('removed_ahead') ?? '[]') as [string, number][]) : []),
     lastSyncAt: readCount(values, 'last_sync_at'),
     syncCount: readCount(values, 'sync_count'),
   };
+  return { state, ageingTime: intact ? readCount(values, 'ageing_time') : 0 };
 }
 
 async function readFlag(row: Row, environment: Environment, keys: PinnedKeys, statement: VerifiedStatement | null): Promise<HeldFlag> {

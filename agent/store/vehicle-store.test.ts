@@ -208,6 +208,11 @@ describe('a write that fails', () => {
         step();
         await nodeFileSystem.write(path, bytes);
       },
+      async append(path, bytes) {
+        await nodeFileSystem.append(path, bytes.subarray(0, bytes.length >> 1));
+        step();
+        await nodeFileSystem.append(path, bytes.subarray(bytes.length >> 1));
+      },
       async rename(from, to) {
         step();
         await nodeFileSystem.rename(from, to);

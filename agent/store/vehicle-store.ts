@@ -1,16 +1,23 @@
 /**
- * The durable copy of the vehicle's state: an SQLite database in memory, kept as a file in two generations.
+ * The durable copy of the vehicle's state: an SQLite database in memory, kept as a file in two generations, and a
+ * journal of what has happened to the metrics queue since.
  */
 import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
 import { describeError, type Log } from '../log.ts';
 import { emptyState, type HeldFlag, type StoredVariant, type VehicleIdentity, type VehicleState } from '../state.ts';
 import type { MetricQueue } from '../metrics/metric-queue.ts';
-import { readQueue, writeQueue } from '../metrics/metric-rows.ts';
+import { readQueue } from '../metrics/metric-rows.ts';
+import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import type { Refusal } from '../trust/refusals.ts';
 import { DurableFile, type FileSystem, type Generation } from './durable-file.ts';
-import { applySettings, createTables, structureFault } from './schema.ts';
-import { readHeader, readState, writeState } from './state-rows.ts';
+import { QueueJournal } from './queue-journal.ts';
+import { readHeader, readState } from './state-rows.ts';
+import { createDatabase, openDatabase, toBytes } from './vehicle-database.ts';
+import { canWait } from './worth-a-write.ts';
+
+/** Far more entries than a journal has. */
+const ENTRY_GAP = 1_000_000;
 
 export interface VehicleStoreOptions {
   readonly path: string;
@@ -24,8 +31,10 @@ export interface VehicleStoreOptions {
   /** Milliseconds until a write that failed is tried again. */
   readonly retryMs: number;
   readonly afterWrite: () => void;
-  /** Is kept in the same file. */
+  /** Is kept in the same file, and in the journal beside it. */
   readonly queue: MetricQueue;
+  /** Its time is kept too. */
+  readonly ageingClock: AgeingClock;
 }
 
 /** Where the state came from: a generation of the file, or nowhere. */
@@ -49,9 +58,15 @@ export interface LoadedState {
   readonly keys: PinnedKeys | null;
 }
 
+interface Saved {
+  readonly state: VehicleState;
+  readonly keys: PinnedKeys;
+}
+
 export class VehicleStore {
   readonly #options: VehicleStoreOptions;
   readonly #file: DurableFile;
+  readonly #journal: QueueJournal;
   #sql: SqlJsStatic | null = null;
   #database: Database | null = null;
   #source: StoreSource = 'empty';
@@ -61,10 +76,15 @@ export class VehicleStore {
   #writeFault: string | null = null;
   /** False while the present file is known to be broken: it must not push a good `.previous` out. */
   #presentIsGood = true;
-  #unsaved: { state: VehicleState; keys: PinnedKeys } | null = null;
-  /** What was loaded or saved last: a write of the queue alone is made with it. */
-  #last: { state: VehicleState; keys: PinnedKeys } | null = null;
-  #persistedQueue = 0;
+  #unsaved: Saved | null = null;
+  /** What was loaded or saved last. */
+  #last: Saved | null = null;
+  /** What the present file holds, whole; null where there is none, or not certainly. */
+  #onDisk: Saved | null = null;
+  /** Of the last journal entry, or write of the database, that there was. */
+  #entry = 0;
+  /** Whether operations of the queue were taken that are not on disk: the journal cannot go on without them. */
+  #queueBehind = false;
   #retry: NodeJS.Timeout | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -72,6 +92,7 @@ export class VehicleStore {
   constructor(options: VehicleStoreOptions) {
     this.#options = options;
     this.#file = new DurableFile(options.path, options.files);
+    this.#journal = new QueueJournal(`${options.path}.queue`, options.files);
   }
 
   /**
@@ -97,25 +118,24 @@ export class VehicleStore {
   async #loadGeneration(generation: Generation, identity: VehicleIdentity | null, configuredKeys: PinnedKeys | null): Promise<LoadedState | null> {
     const bytes = await this.#file.read(generation);
     if (bytes === null) return null;
-    const database = new this.#sql!.Database(bytes);
+    const database = openDatabase(this.#sql!, bytes);
     try {
-      const fault = structureFault(database);
-      if (fault !== null) throw new Error(fault);
-      applySettings(database);
       const header = await readHeader(database);
       if (identity !== null && (header.identity.vin !== identity.vin || header.identity.environment !== identity.environment)) {
         throw new Error(`it belongs to ${header.identity.vin} in ${header.identity.environment}`);
       }
       const keys = configuredKeys ?? header.pinnedKeys;
       if (keys === null) throw new Error('it pins no keys');
+      const faultsBefore = this.#faults.length;
       const refuse = (refusal: Refusal) => {
         this.#options.refuse(refusal);
         this.#fault(`${refusal.message} in the ${generation} database`);
       };
-      const state = await readState(database, header.identity, keys, refuse);
-      readQueue(database, this.#options.queue, generation === 'previous');
-      this.#persistedQueue = this.#options.queue.version;
+      const { state, ageingTime } = await readState(database, header.identity, keys, refuse);
+      this.#options.ageingClock.resumeAt(ageingTime);
+      await this.#loadQueue(database, generation);
       this.#last = { state, keys };
+      this.#onDisk = generation === 'current' && this.#faults.length === faultsBefore ? this.#last : null;
       this.#database = database;
       this.#source = generation;
       this.#bytes = bytes.byteLength;
@@ -127,6 +147,24 @@ export class VehicleStore {
     }
   }
 
+  /** A queue that cannot be read is given up; the flags are worth more. */
+  async #loadQueue(database: Database, generation: Generation): Promise<void> {
+    const { queue, ageingClock } = this.#options;
+    try {
+      const stored = readQueue(database);
+      if (stored === null) return;
+      const { origin, rows, inBatch, nextId } = stored;
+      const later = await this.#journal.readAfter(origin, stored.entry);
+      const lost = generation === 'previous' || later.incomplete;
+      queue.restore(origin, rows, inBatch, nextId, later.operations, lost);
+      ageingClock.resumeAt(later.time);
+      // Entries that were written on top of what is lost must not be taken for the next ones.
+      this.#entry = later.entry + (lost ? ENTRY_GAP : 0);
+    } catch (error) {
+      this.#fault(`the metrics queue in the ${generation} database cannot be used: ${describeError(error)}`);
+    }
+  }
+
   #fault(message: string): void {
     this.#faults.push(message);
     this.#options.log('error', message);
@@ -134,10 +172,13 @@ export class VehicleStore {
 
   /**
    * Makes `state` durable. Resolves to whether it is on disk; never rejects. A failed write is tried again until it
-   * succeeds or a newer state takes its place.
+   * succeeds or a newer state takes its place. A state that only says that nothing has changed may wait for the next
+   * write (worth-a-write.ts).
    */
   save(state: VehicleState, keys: PinnedKeys): Promise<boolean> {
-    this.#unsaved = this.#last = { state, keys };
+    this.#last = { state, keys };
+    if (this.#unsaved === null && this.#onDisk !== null && keys === this.#onDisk.keys && canWait(this.#onDisk.state, state)) return Promise.resolve(true);
+    this.#unsaved = this.#last;
     return this.#enqueue();
   }
 
@@ -154,22 +195,14 @@ export class VehicleStore {
 
   async #write(): Promise<boolean> {
     // Looked at here and not when it was asked for: a write that was under way then did not have all of the queue.
-    if (this.#options.queue.version !== this.#persistedQueue) this.#unsaved ??= this.#last;
-    const pending = this.#unsaved;
-    if (pending === null) return this.#writeFault === null;
+    const queueChanged = this.#queueBehind || this.#options.queue.changed;
+    if (this.#last === null || (this.#unsaved === null && !queueChanged)) return this.#writeFault === null;
     clearTimeout(this.#retry);
     try {
-      const { version } = this.#options.queue;
-      const bytes = this.#toBytes(pending.state, pending.keys);
-      await this.#file.replace(bytes, this.#presentIsGood);
-      this.#presentIsGood = true;
-      this.#bytes = bytes.byteLength;
-      this.#persistedRevision = pending.state.revision;
-      this.#persistedQueue = version;
-      if (this.#unsaved === pending) this.#unsaved = null;
-      if (this.#writeFault !== null) this.#options.log('info', 'the database can be written again', { revision: pending.state.revision });
+      if (this.#unsaved === null && !this.#queueBehind && this.#journal.usable) await this.#append();
+      else await this.#replace(this.#unsaved ?? this.#last);
+      if (this.#writeFault !== null) this.#options.log('info', 'the database can be written again', { revision: this.#persistedRevision });
       this.#writeFault = null;
-      this.#options.afterWrite();
       return true;
     } catch (error) {
       const fault = describeError(error);
@@ -180,26 +213,44 @@ export class VehicleStore {
     }
   }
 
-  #toBytes(state: VehicleState, keys: PinnedKeys): Uint8Array {
+  async #append(): Promise<void> {
+    const { queue, ageingClock } = this.#options;
+    const operations = queue.takeOperations();
+    this.#queueBehind = true;
+    if (operations === null) return this.#replace(this.#last!);
+    await this.#journal.append({ entry: ++this.#entry, origin: queue.origin, time: ageingClock.seconds(), operations });
+    this.#queueBehind = false;
+  }
+
+  async #replace(saved: Saved): Promise<void> {
+    const bytes = this.#toBytes(saved);
+    this.#onDisk = null;
+    await this.#file.replace(bytes, this.#presentIsGood);
+    // Where it stays, the database is written once more instead of appending to it.
+    await this.#journal.rotate().catch((error: unknown) => this.#options.log('warn', `the journal stays: ${describeError(error)}`));
+    this.#presentIsGood = true;
+    this.#onDisk = saved;
+    this.#bytes = bytes.byteLength;
+    this.#persistedRevision = saved.state.revision;
+    this.#queueBehind = false;
+    if (this.#unsaved === saved) this.#unsaved = null;
+    this.#options.afterWrite();
+  }
+
+  #toBytes({ state, keys }: Saved): Uint8Array {
+    const { variantOf, agentVersion, queue, ageingClock } = this.#options;
     const now = Math.floor(this.#options.now() / 1000);
-    if (this.#database === null) {
-      this.#database = new this.#sql!.Database();
-      createTables(this.#database, now);
-      applySettings(this.#database);
-    }
+    this.#database ??= createDatabase(this.#sql!, now);
+    queue.takeOperations();
+    this.#queueBehind = true;
     try {
-      writeState(this.#database, state, keys, this.#options.variantOf, this.#options.agentVersion, now);
-      if (this.#options.queue.version > 0) writeQueue(this.#database, this.#options.queue, now);
+      return toBytes(this.#database, { state, keys, variantOf, agentVersion, queue, entry: ++this.#entry, ageingTime: ageingClock.seconds(), now });
     } catch (error) {
-      // `state` is all that is needed for a new database; the next attempt makes one.
+      // `state` and `queue` are all that is needed for a new database; the next attempt makes one.
       this.#database.close();
       this.#database = null;
       throw error;
     }
-    this.#database.run('PRAGMA incremental_vacuum');
-    const bytes = this.#database.export();
-    applySettings(this.#database);
-    return bytes;
   }
 
   status(): StoreStatus {
@@ -216,6 +267,9 @@ export class VehicleStore {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
+    // The file is whole by itself then: what waited in the journal, or for a better reason to be written, is in it.
+    const whole = this.#last === this.#onDisk && this.#journal.isEmpty && !this.#options.queue.changed;
+    if (!whole) this.#unsaved ??= this.#last;
     await this.#enqueue();
     clearTimeout(this.#retry);
     this.#database?.close();

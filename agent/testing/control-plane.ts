@@ -73,6 +73,8 @@ export class TestControlPlane {
   readonly heartbeats: ReportedHeartbeat[] = [];
   /** Called for each heartbeat; what it throws is the answer. */
   onHeartbeat: (heartbeat: ReportedHeartbeat) => void | Promise<void> = () => undefined;
+  /** All that was ever signed for a flag, by revision. */
+  readonly published: SignedFlag[] = [];
   /** Tokens that are refused with 4403. */
   readonly refusedTokens = new Set<string>();
   readonly #entries = new Map<string, { definition: FlagDefinition | null; signed: SignedFlag }>();
@@ -202,6 +204,7 @@ export class TestControlPlane {
     const statement = await this.statement(revision);
     // Together, as one transaction: no sync may see the revision without its flag.
     this.revision = revision;
+    this.published.push(signed);
     this.#entries.set(key, { definition, signed });
     const change = { environment: this.environment.toUpperCase(), revision, previousRevision: revision - 1, signed, statement };
     for (const stream of this.#streams) for (const message of await this.onChange(change)) stream.push(message);

@@ -1,0 +1,174 @@
+/**
+ * kill -9 at random moments, while flags change and measurements are taken as fast as the vehicle can. What is on disk
+ * is compared with what was signed by SQLite alone, and by the next start before it connects.
+ */
+import { readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { GraphQLError } from 'graphql';
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import initSqlJs from 'sql.js';
+import { KillableProcess, VehicleProgram } from '../testing/killable-vehicle.ts';
+import { TestControlPlane, type ReportedBatch } from '../testing/control-plane.ts';
+import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import type { LoadedReport } from '../testing/vehicle-process.ts';
+
+/** Starting Node takes longer than all else: each process that is killed runs several agents, each with files of its own. */
+const AGENTS = 1;
+/** Two processes at once. */
+const LANES = 2;
+/** Kills of each lane; in all 208 agents. */
+const ROUNDS = 100;
+const KEYS = Array.from({ length: 12 }, (_, index) => `flag_${index}`);
+
+let plane: TestControlPlane;
+let program: VehicleProgram;
+
+beforeAll(async () => {
+  plane = await TestControlPlane.start();
+  program = await VehicleProgram.build();
+}, 60_000);
+
+afterAll(async () => {
+  await program?.dispose();
+  await plane?.stop();
+});
+
+/** Changes flags until `signal`, each to a value that tells its revision. */
+async function changeFlags(random: () => number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const key = KEYS[Math.floor(random() * KEYS.length)]!;
+    if (plane.definitions().has(key) && random() < 0.1) await plane.remove(key);
+    else await plane.put(key, { type: 'number', defaultValue: plane.revision + 1 });
+    await pause(15);
+  }
+}
+
+interface OnDisk {
+  readonly revision: number;
+  /** The revision of each flag. */
+  readonly flags: ReadonlyMap<string, number>;
+}
+
+/** What is on disk, as anybody could read it, each flag as it was signed. Null where there is no file yet. */
+async function readWithSqlite(path: string): Promise<OnDisk | null> {
+  const bytes = (await readFile(path).catch(() => null)) ?? (await readFile(`${path}.previous`).catch(() => null));
+  if (bytes === null) return null;
+  const database = new (await initSqlJs()).Database(bytes);
+  try {
+    expect(database.exec('PRAGMA integrity_check')[0]!.values).toEqual([['ok']]);
+    const revision = Number(database.exec("SELECT value FROM agent_state WHERE key = 'revision'")[0]!.values[0]![0]);
+    const flags = new Map<string, number>();
+    for (const [key, metadata] of database.exec('SELECT key, metadata FROM flags_cache')[0]?.values ?? []) {
+      const stored = JSON.parse(String(metadata)) as { revision: number; jws: string };
+      expect(plane.published[stored.revision - 1]).toEqual({ key, removed: false, ...stored });
+      flags.set(String(key), stored.revision);
+    }
+    return { revision, flags };
+  } finally {
+    database.close();
+  }
+}
+
+/** That the flags are those of `revision`, or newer ones. */
+function expectWhole({ revision, flags }: OnDisk): void {
+  for (const key of KEYS) {
+    const expected = plane.published.findLast((flag) => flag.key === key && flag.revision <= revision);
+    const held = flags.get(key);
+    if (expected?.removed === false && held === undefined) throw new Error(`${key} is missing at revision ${revision}`);
+    if (held !== undefined) expect(held).toBeGreaterThanOrEqual(expected?.revision ?? 0);
+  }
+}
+
+const numbersOf = ({ items }: ReportedBatch) => items.flatMap(({ tags }) => (tags === null ? [] : [JSON.stringify(tags)]));
+
+/** How often each measurement was stored: a batch that comes again is not stored again. */
+function storedMeasurements(): Map<string, number> {
+  const counts = new Map<string, number>();
+  const batches = new Map(plane.batches.map((batch) => [batch.batchId, batch]));
+  for (const number of [...batches.values()].flatMap(numbersOf)) counts.set(number, (counts.get(number) ?? 0) + 1);
+  return counts;
+}
+
+/** That a vehicle starts from its file alone, with what is in it. */
+function expectLoaded(report: LoadedReport, onDisk: OnDisk | null): void {
+  const { flags, ...loaded } = report;
+  expect(loaded).toMatchObject({ ready: onDisk !== null, revision: onDisk?.revision ?? 0, faults: [] });
+  expect(flags).toEqual([...(onDisk?.flags ?? [])].sort().map(([key, revision]) => [key, revision, revision, 'DEFAULT']));
+}
+
+async function killAgainAndAgain(vehicles: readonly TestVehicle[], firstRound: number, random: () => number): Promise<void> {
+  const durable = new Set<string>();
+  const optionsOf = ({ tokenFile, databaseFile, keysFile }: TestVehicle, place: number, round: number) => ({ url: plane.url, tokenFile, databaseFile, keysFile, round: round * AGENTS + place });
+  const prepare = (round: number) => new KillableProcess(program, vehicles.map((vehicle, place) => optionsOf(vehicle, place, round)));
+  let onDisk = vehicles.map((): OnDisk | null => null);
+  let next = prepare(firstRound);
+  try {
+    for (let round = firstRound; round < firstRound + ROUNDS; round++) {
+      const driving = next;
+      next = prepare(round + 1);
+      driving.begin();
+      // Some die while they load; most of them while they write.
+      if (random() < 0.9) {
+        const place = Math.floor(random() * AGENTS);
+        await driving.saying('loaded', () => true, place);
+        const changes = Math.floor(random() * 3);
+        await driving.saying('revision', (revision) => Number(revision) >= (onDisk[place]?.revision ?? 0) + changes, place);
+      }
+      await pause(random() * 20);
+      await driving.kill();
+      const before = onDisk;
+      onDisk = await Promise.all(vehicles.map(({ databaseFile }) => readWithSqlite(databaseFile)));
+      for (const [place, after] of onDisk.entries()) {
+        const loaded = driving.said('loaded', place);
+        if (loaded !== null) expectLoaded(JSON.parse(loaded) as LoadedReport, before[place]!);
+        if (after !== null) expectWhole(after);
+        expect(after?.revision ?? 0).toBeGreaterThanOrEqual(Math.max(before[place]?.revision ?? 0, Number(driving.said('revision', place))));
+        for (let n = 1; n <= Number(driving.said('durable', place)); n++) durable.add(JSON.stringify({ round: round * AGENTS + place, n }));
+      }
+    }
+  } finally {
+    await next.kill();
+  }
+  for (const vehicle of vehicles) {
+    const agent = await vehicle.start({ timings: { metricsIntervalMs: 5 } });
+    await until('all is sent', () => agent.status().connected && agent.status().metrics.queued === 0);
+    expect(agent.status().metrics.dropped.measurements).toBe(0);
+  }
+  const counts = storedMeasurements();
+  expect([...durable].filter((each) => counts.get(each) !== 1)).toEqual([]);
+  expect(durable.size).toBeGreaterThan(ROUNDS * AGENTS);
+}
+
+test('agents killed 200 times leave what was said to be on disk, whole and signed, and no measurement is lost or counted twice', async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  const generator = xoroshiro128plus(seed);
+  const random = () => uniformFloat64(generator);
+  // Between these two the vehicle does not know whether its batch is stored.
+  plane.onReport = async () => {
+    if (random() < 0.3) throw new GraphQLError('refused', { extensions: { code: 'SERVICE_UNAVAILABLE' } });
+    await pause(random() * 10);
+  };
+  const changes = new AbortController();
+  const vehicles = await Promise.all(Array.from({ length: AGENTS * LANES }, () => TestVehicle.create(plane)));
+  const changing = changeFlags(random, changes.signal);
+  try {
+    const lanes = Array.from({ length: LANES }, (_, lane) => killAgainAndAgain(vehicles.slice(lane * AGENTS, (lane + 1) * AGENTS), lane * ROUNDS, random));
+    for (const result of await Promise.allSettled(lanes)) if (result.status === 'rejected') throw result.reason;
+    // Whenever a batch was sent again, it was the same.
+    const contents = new Map<string, string>();
+    for (const { batchId, items } of plane.batches) {
+      const content = JSON.stringify(items);
+      expect(contents.get(batchId) ?? content).toBe(content);
+      contents.set(batchId, content);
+    }
+    expect(contents.size).toBeLessThan(plane.batches.length);
+  } catch (error) {
+    throw new Error(`with seed ${seed}`, { cause: error });
+  } finally {
+    changes.abort();
+    await changing;
+    await Promise.all(vehicles.map((vehicle) => vehicle.dispose()));
+  }
+}, 300_000);

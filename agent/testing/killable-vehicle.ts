@@ -1,0 +1,95 @@
+/**
+ * Starts vehicle-process.ts, bundled once, and reads what it says.
+ */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { until } from './test-vehicle.ts';
+import type { VehicleOptions } from './vehicle-process.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The bundle of the process, in a folder of its own that anybody may read. */
+export class VehicleProgram {
+  private constructor(
+    private readonly folder: string,
+    readonly file: string,
+  ) {}
+
+  static async build(): Promise<VehicleProgram> {
+    const require = createRequire(import.meta.url);
+    const folder = await mkdtemp(join(tmpdir(), 'fleetflag-vehicle-program-'));
+    // A test may start it as another user.
+    await chmod(folder, 0o755);
+    const file = join(folder, 'vehicle.cjs');
+    const options = ['--bundle', '--platform=node', '--format=cjs', '--target=node20', '--log-level=error', `--outfile=${file}`];
+    await promisify(execFile)(require.resolve('esbuild/bin/esbuild'), [join(ROOT, 'agent/testing/vehicle-process.ts'), ...options], { cwd: ROOT });
+    // sql.js looks for it beside the code that loads it.
+    await copyFile(require.resolve('sql.js/dist/sql-wasm.wasm'), join(folder, 'sql-wasm.wasm'));
+    return new VehicleProgram(folder, file);
+  }
+
+  async dispose(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+export interface StartOptions {
+  /** A command that runs Node's command line, which is appended to it. */
+  readonly wrapper?: readonly string[];
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+export class KillableProcess {
+  readonly child: ChildProcess;
+  #output = '';
+  #log = '';
+
+  constructor(program: VehicleProgram, vehicles: readonly VehicleOptions[], { wrapper = [], ...identity }: StartOptions = {}) {
+    const [command = '', ...given] = [...wrapper, process.execPath, program.file, JSON.stringify(vehicles)];
+    this.child = spawn(command, given, { stdio: 'pipe', env: {}, ...identity });
+    this.child.stdout!.on('data', (data: Buffer) => (this.#output += data.toString()));
+    this.child.stderr!.on('data', (data: Buffer) => (this.#log += data.toString()));
+    this.child.stdin!.on('error', (error) => (this.#log += error.message));
+  }
+
+  /** Lets it begin; it may have been made earlier, so that the time until Node is up is not waited for. */
+  begin(): this {
+    this.child.stdin!.write('\n');
+    return this;
+  }
+
+  /** What a vehicle said of `what` last, or null. A line that was cut off does not count. */
+  said(what: string, place = 0): string | null {
+    const start = `${place} ${what} `;
+    const lines = this.#output.slice(0, this.#output.lastIndexOf('\n') + 1).split('\n');
+    return lines.findLast((line) => line.startsWith(start))?.slice(start.length) ?? null;
+  }
+
+  /** Resolves once what a vehicle says of `what` fits; rejects when the process ends before. */
+  async saying(what: string, fits: (value: string) => boolean = () => true, place = 0): Promise<void> {
+    await until(`vehicle ${place} says ${what}`, () => {
+      if (this.ended) throw new Error(`it ended: ${this.#log}`);
+      const value = this.said(what, place);
+      return value !== null && fits(value);
+    });
+  }
+
+  get ended(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  /** Kills it, and resolves when all that it had said is here. Rejects where it had ended by itself. */
+  async kill(): Promise<void> {
+    if (this.ended) throw new Error(`it had ended by itself: ${this.#log}`);
+    const closed = once(this.child, 'close');
+    this.child.kill('SIGKILL');
+    await closed;
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Agents in a process of their own that keep measuring and say on stdout, without delay, what they hold to be on disk:
+ * for tests that take the process away. Argument: a list of VehicleOptions as JSON. They begin when something comes on stdin.
+ *
+ * Lines, each after the agent's place in the list: `loaded JSON` (LoadedReport), before it connects; `revision R` whenever `status()` reports another one;
+ * `durable N`: measurements 1 to N are on disk; `evaluated R`; `fault TEXT`: why the last write failed, empty where it
+ * did not.
+ */
+import { readFileSync, writeSync } from 'node:fs';
+import { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { nodeFileSystem, type FileSystem } from '../store/durable-file.ts';
+import { PinnedKeys } from '../trust/pinned-keys.ts';
+
+export interface VehicleOptions {
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly databaseFile: string;
+  readonly keysFile: string;
+  /** Stands in the tags of each measurement, beside its number `n`. */
+  readonly round: number;
+}
+
+/** What a start has without network. */
+export interface LoadedReport {
+  readonly ready: boolean;
+  readonly revision: number;
+  readonly faults: readonly string[];
+  readonly source: string;
+  /** Key, revision, value and reason of each flag. */
+  readonly flags: readonly (readonly [string, number, unknown, string])[];
+}
+
+/** Runs one agent until the process ends. */
+async function drive(place: number, options: VehicleOptions): Promise<void> {
+  let tracked = 0;
+  const said = new Map<string, string>();
+
+  /** A pipe takes a line at once: what was said is known even if the process dies at the next instruction. */
+  function say(what: string, value: string): void {
+    if (said.get(what) === value) return;
+    said.set(what, value);
+    writeSync(1, `${place} ${what} ${value}\n`);
+  }
+
+  /** A write holds all that was tracked when it begins. */
+  let inReplacement = 0;
+  const files: FileSystem = {
+    ...nodeFileSystem,
+    async createFolder(path) {
+      inReplacement = tracked;
+      await nodeFileSystem.createFolder(path);
+    },
+    async rename(from, to) {
+      await nodeFileSystem.rename(from, to);
+      if (to === options.databaseFile) say('durable', String(inReplacement));
+    },
+    async append(path, bytes) {
+      const before = tracked;
+      await nodeFileSystem.append(path, bytes);
+      say('durable', String(before));
+    },
+  };
+  const agent = new FleetFlagAgent({
+    url: options.url,
+    tokenFile: options.tokenFile,
+    databaseFile: options.databaseFile,
+    keys: await PinnedKeys.parse(JSON.parse(readFileSync(options.keysFile, 'utf8'))),
+    files,
+    timings: { backoffMs: 5, backoffCapMs: 20, metricsWriteMs: 5, metricsIntervalMs: 15, storeRetryMs: 20 },
+  });
+  await agent.start();
+  const { ready, revision, store } = agent.status();
+  const flags = agent.flagKeys().map((key) => {
+    const { definition, evaluation } = agent.evaluate(key)!;
+    return [key, definition.revision, evaluation.value, evaluation.reason] as const;
+  });
+  say('loaded', JSON.stringify({ ready, revision, faults: store.faults, source: store.source, flags } satisfies LoadedReport));
+  setInterval(() => {
+    const status = agent.status();
+    say('revision', String(status.revision));
+    say('evaluated', String(status.evaluatedRevision));
+    say('fault', status.store.writeFault ?? '');
+    const [flagKey] = agent.flagKeys();
+    if (flagKey === undefined) return;
+    agent.evaluate(flagKey);
+    tracked += 1;
+    agent.track('number', tracked, { flagKey, tags: { round: options.round, n: tracked } });
+  }, 8);
+}
+
+const vehicles = JSON.parse(process.argv[2]!) as VehicleOptions[];
+process.stdin.once('data', () => vehicles.forEach((options, place) => void drive(place, options)));
