@@ -175,4 +175,4 @@ test(`whatever goes astray, in the end every vehicle holds what the server holds
   expect(Math.min(totals.edits, totals.syncs, totals.cuts)).toBeGreaterThan(RUNS);
   // How many events are on their way when a fate strikes depends on the machine.
   expect(totals.lost).toBeGreaterThan(0);
-});
+}, 300_000);
