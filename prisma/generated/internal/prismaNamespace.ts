@@ -414,7 +414,9 @@ export const ModelName = {
   FlagTombstone: 'FlagTombstone',
   ChangeRequest: 'ChangeRequest',
   Rollout: 'Rollout',
-  RolloutStep: 'RolloutStep'
+  RolloutStep: 'RolloutStep',
+  RolloutGuard: 'RolloutGuard',
+  RolloutVerdict: 'RolloutVerdict'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -430,7 +432,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleStatusHead" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleStatusHead" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1766,6 +1768,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    RolloutGuard: {
+      payload: Prisma.$RolloutGuardPayload<ExtArgs>
+      fields: Prisma.RolloutGuardFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RolloutGuardFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RolloutGuardFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
+        }
+        findFirst: {
+          args: Prisma.RolloutGuardFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RolloutGuardFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
+        }
+        findMany: {
+          args: Prisma.RolloutGuardFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>[]
+        }
+        create: {
+          args: Prisma.RolloutGuardCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
+        }
+        createMany: {
+          args: Prisma.RolloutGuardCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RolloutGuardCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>[]
+        }
+        delete: {
+          args: Prisma.RolloutGuardDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
+        }
+        update: {
+          args: Prisma.RolloutGuardUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
+        }
+        deleteMany: {
+          args: Prisma.RolloutGuardDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RolloutGuardUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RolloutGuardUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>[]
+        }
+        upsert: {
+          args: Prisma.RolloutGuardUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutGuardPayload>
+        }
+        aggregate: {
+          args: Prisma.RolloutGuardAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRolloutGuard>
+        }
+        groupBy: {
+          args: Prisma.RolloutGuardGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutGuardGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RolloutGuardCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutGuardCountAggregateOutputType> | number
+        }
+      }
+    }
+    RolloutVerdict: {
+      payload: Prisma.$RolloutVerdictPayload<ExtArgs>
+      fields: Prisma.RolloutVerdictFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RolloutVerdictFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RolloutVerdictFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
+        }
+        findFirst: {
+          args: Prisma.RolloutVerdictFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RolloutVerdictFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
+        }
+        findMany: {
+          args: Prisma.RolloutVerdictFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>[]
+        }
+        create: {
+          args: Prisma.RolloutVerdictCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
+        }
+        createMany: {
+          args: Prisma.RolloutVerdictCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RolloutVerdictCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>[]
+        }
+        delete: {
+          args: Prisma.RolloutVerdictDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
+        }
+        update: {
+          args: Prisma.RolloutVerdictUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
+        }
+        deleteMany: {
+          args: Prisma.RolloutVerdictDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RolloutVerdictUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RolloutVerdictUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>[]
+        }
+        upsert: {
+          args: Prisma.RolloutVerdictUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutVerdictPayload>
+        }
+        aggregate: {
+          args: Prisma.RolloutVerdictAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRolloutVerdict>
+        }
+        groupBy: {
+          args: Prisma.RolloutVerdictGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutVerdictGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RolloutVerdictCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutVerdictCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -2078,6 +2228,35 @@ export const RolloutStepScalarFieldEnum = {
 } as const
 
 export type RolloutStepScalarFieldEnum = (typeof RolloutStepScalarFieldEnum)[keyof typeof RolloutStepScalarFieldEnum]
+
+
+export const RolloutGuardScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  metric: 'metric',
+  worse: 'worse',
+  maxWorsePercent: 'maxWorsePercent',
+  bound: 'bound',
+  confidenceLevel: 'confidenceLevel',
+  minimumVehicles: 'minimumVehicles',
+  silenceMs: 'silenceMs',
+  watchForMs: 'watchForMs',
+  initialPercentage: 'initialPercentage',
+  watch: 'watch',
+  watchedSince: 'watchedSince'
+} as const
+
+export type RolloutGuardScalarFieldEnum = (typeof RolloutGuardScalarFieldEnum)[keyof typeof RolloutGuardScalarFieldEnum]
+
+
+export const RolloutVerdictScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  watch: 'watch',
+  verdict: 'verdict',
+  figures: 'figures',
+  computedAt: 'computedAt'
+} as const
+
+export type RolloutVerdictScalarFieldEnum = (typeof RolloutVerdictScalarFieldEnum)[keyof typeof RolloutVerdictScalarFieldEnum]
 
 
 export const SortOrder = {
@@ -2407,6 +2586,8 @@ export type GlobalOmitConfig = {
   changeRequest?: Prisma.ChangeRequestOmit
   rollout?: Prisma.RolloutOmit
   rolloutStep?: Prisma.RolloutStepOmit
+  rolloutGuard?: Prisma.RolloutGuardOmit
+  rolloutVerdict?: Prisma.RolloutVerdictOmit
 }
 
 /* Types for Logging */
