@@ -31,11 +31,11 @@ export interface ReporterTimes {
   readonly retry: number;
   /** Milliseconds that a gateway which stops waits for its last report. */
   readonly parting: number;
-  /** Vehicles of a report. */
+  /** Vehicles of a report: few enough that a busy database has them written before anybody's patience ends. */
   readonly batch: number;
 }
 
-export const REPORTER_TIMES: ReporterTimes = { interval: 1_000, renewal: 10_000, retry: 1_000, parting: 2_000, batch: 10_000 };
+export const REPORTER_TIMES: ReporterTimes = { interval: 1_000, renewal: 10_000, retry: 1_000, parting: 2_000, batch: 5_000 };
 
 const MUTATION =
   'mutation ReportPresence($gateway: ID!, $sequence: Int!, $since: Int!, $opened: [String!]!, $closed: [String!]!, $leaving: Boolean!) { reportPresence(gateway: $gateway, sequence: $sequence, since: $since, opened: $opened, closed: $closed, leaving: $leaving) }';

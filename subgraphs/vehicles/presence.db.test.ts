@@ -36,7 +36,8 @@ afterAll(async () => {
   await database.drop();
 });
 
-const register = (all: readonly string[], status = 'offline') => prisma().vehicle.createMany({ data: all.map((one) => ({ vin: one, model: 'EV9', swVersion: '2.5.0', region: 'EU', status })) });
+const register = (all: readonly string[], status = 'offline') =>
+  prisma().$executeRaw`INSERT INTO vehicles (vin, model, sw_version, region, status) SELECT vin, 'EV9', '2.5.0', 'EU', ${status} FROM unnest(${all}::text[]) AS given (vin)`;
 
 /** A gateway that reports one thing after the other, each understood. */
 class TestGateway {
