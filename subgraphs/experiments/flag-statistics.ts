@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { EvaluationCounts } from './evaluation-counts.ts';
 import type { MetricTables } from './metric-store.ts';
 
 /** Milliseconds between two looks. */
@@ -14,20 +15,20 @@ const REST = 10;
 const LOCK_KEY = 4_617_253_019;
 /** Milliseconds for reading the one store and writing the other. */
 const TIMEOUT = 30_000;
-/** A vehicle is active when it has evaluated the flag within these days. */
-export const ACTIVE_DAYS = 30;
-
 export class FlagStatistics {
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
   #closed = false;
+  readonly #counts: EvaluationCounts;
 
   constructor(
     private readonly prisma: PrismaClient,
-    private readonly tables: MetricTables,
+    tables: MetricTables,
     private readonly logger: Logger,
     private readonly interval = INTERVAL,
-  ) {}
+  ) {
+    this.#counts = new EvaluationCounts(tables);
+  }
 
   start(): void {
     this.#looking = this.#look();
@@ -52,8 +53,7 @@ export class FlagStatistics {
         const [lock] = await tx.$queryRaw<{ free: boolean }[]>`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}) AS free`;
         if (lock?.free !== true) return null;
         const flags = await tx.$queryRaw<{ key: string }[]>`SELECT key FROM flags`;
-        const activeSince = new Date(Date.now() - ACTIVE_DAYS * 86_400_000);
-        const totals = await this.tables.evaluations(flags.map(({ key }) => key), activeSince);
+        const totals = await this.#counts.of(flags.map(({ key }) => key), Date.now());
         if (totals.length === 0) return 0;
         return tx.$executeRaw`
           WITH fresh AS (

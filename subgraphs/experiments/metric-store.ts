@@ -100,12 +100,15 @@ export class MetricTables {
     );
   }
 
-  /** How each of some flags was evaluated; those that never were are left out. Throws SERVICE_UNAVAILABLE. */
-  async evaluations(keys: readonly string[], activeSince: Date): Promise<EvaluationTotals[]> {
+  /**
+   * How each of some flags was evaluated in the hours from `from` (inclusive) to `to` (exclusive), Unix seconds; those
+   * that were not are left out. Throws SERVICE_UNAVAILABLE.
+   */
+  async evaluations(keys: readonly string[], { from, to }: { readonly from: number; readonly to: number }, activeSince: Date): Promise<EvaluationTotals[]> {
     const query = `SELECT flag_key, sum(sum) AS evaluations, toUInt32(uniqExactIf(vin, last_at >= toDateTime({since:UInt32}, 'UTC'))) AS vehicles, toFloat64(toUnixTimestamp64Milli(max(last_at))) AS last
-      FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} GROUP BY flag_key ${FINAL_BY_MONTH}`;
+      FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} AND hour >= toDateTime({from:UInt32}, 'UTC') AND hour < toDateTime({to:UInt32}, 'UTC') GROUP BY flag_key ${FINAL_BY_MONTH}`;
     type Row = { flag_key: string; evaluations: number; vehicles: number; last: number };
-    const rows = await this.#rows<Row>(query, { metric: EVALUATIONS_METRIC, keys, since: Math.floor(activeSince.getTime() / 1_000) });
+    const rows = await this.#rows<Row>(query, { metric: EVALUATIONS_METRIC, keys, from, to, since: Math.floor(activeSince.getTime() / 1_000) });
     return rows.map((row) => ({ flagKey: row.flag_key, evaluations: row.evaluations, activeVehicles: row.vehicles, lastAt: new Date(row.last) }));
   }
 
