@@ -25,6 +25,7 @@ export class VehicleCrowd {
   readonly vehicles: CrowdVehicle[] = [];
   /** Bytes of the answers to syncs. */
   syncBytes = 0;
+  /** Ends when there is coverage. */
   #coverage: Promise<void> = Promise.resolve();
   #regain: () => void = () => undefined;
 
@@ -65,11 +66,12 @@ export class VehicleCrowd {
   async #stay(vehicle: CrowdVehicle): Promise<void> {
     const { signal } = this.#stop;
     const backoff = new Backoff({ baseMs: 1_000, capMs: 30_000, random: Math.random });
-    while (!signal.aborted) {
-      if (await this.#connect(vehicle)) backoff.reset();
-      vehicle.inTouch = false;
+    for (;;) {
       await this.#coverage;
       await pause(backoff.next(), undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      if (await this.#connect(vehicle)) backoff.reset();
+      vehicle.inTouch = false;
     }
   }
 

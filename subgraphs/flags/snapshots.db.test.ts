@@ -105,21 +105,21 @@ describe('1,000 vehicles that sync at once', () => {
     expect(cost.signed).toBeLessThanOrEqual(3);
   });
 
-  test('and then again and again cost at most a small statement each 10 ms, and read only what has changed', async () => {
+  test('and then again and again cost at most a small statement each 100 ms, and read only what has changed', async () => {
     const it = await instance();
     const { key, revision } = await flags.create();
     await sync(it);
     const start = { statements: it.database.statements.length, big: bigReads(it), at: performance.now() };
     const vehicle = async () => {
-      for (let index = 0; index < 50; index++) await sync(it, revision);
+      for (let index = 0; index < 20; index++) await sync(it, revision);
     };
     await Promise.all(Array.from({ length: 20 }, vehicle));
     await flags.ok(SWITCH(true), { key });
     expect((await sync(it, revision)).flags).toMatchObject([{ key, revision: revision + 1 }]);
     const seconds = (performance.now() - start.at) / 1_000;
     expect(bigReads(it) - start.big).toBe(1);
-    // 101: the feed's own look each second is among them.
-    expect(it.database.statements.length - start.statements).toBeLessThanOrEqual(Math.min(500, 101 * seconds + 3));
+    // 11: the feed's own look each second is among them. Of the 400 syncs at most one in ten had a look of its own.
+    expect(it.database.statements.length - start.statements).toBeLessThanOrEqual(Math.min(40, 11 * seconds + 5));
   });
 });
 

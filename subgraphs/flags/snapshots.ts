@@ -14,8 +14,10 @@ import { definitionIn, type Signer } from './signing.ts';
 import { advanced, entriesSince, readSnapshot, samePosition, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
 import { changesSince, currentPositions, type Delta, type Position } from './store.ts';
 
-/** Milliseconds from the start of one look to the next at least: 100 small statements a second, however many ask. */
+/** Milliseconds from the start of one look to the next at least, for each who was answered by the one. */
 const LOOK_PACE = 10;
+/** Milliseconds that this amounts to at most: 10 small statements a second when a crowd asks. */
+const CROWD_PACE = 100;
 /** Milliseconds that a caller waits for a database that does not answer, if it can be answered from a snapshot. */
 const PATIENCE = 1_000;
 /** Milliseconds that a change of an environment may be followed by others before its snapshot is stored. */
@@ -55,6 +57,9 @@ export class EnvironmentSnapshots {
   #waiting: Promise<Map<Environment, Position>> | undefined;
   #running: Promise<unknown> = Promise.resolve();
   #lastStart = -Infinity;
+  /** Who wait for the next look, and who were answered by the last. */
+  #asking = 0;
+  #answered = 0;
   /** Set where the database was away: what comes back may be a restored one, with another history. */
   #doubt = false;
 
@@ -71,16 +76,19 @@ export class EnvironmentSnapshots {
    * Rejects when the database cannot be read.
    */
   look(): Promise<Map<Environment, Position>> {
+    this.#asking += 1;
     return (this.#waiting ??= this.#lookNext());
   }
 
   async #lookNext(): Promise<Map<Environment, Position>> {
     await this.#running.catch(() => undefined);
-    const wait = this.#lastStart + LOOK_PACE - performance.now();
+    const wait = this.#lastStart + Math.min(CROWD_PACE, LOOK_PACE * this.#answered) - performance.now();
     if (wait > 0) await delay(wait);
     // Who calls from here on may have changed something that this look does not see: it gets the next one.
     const own = this.#waiting;
     this.#waiting = undefined;
+    this.#answered = this.#asking;
+    this.#asking = 0;
     if (own !== undefined) this.#running = own;
     this.#lastStart = performance.now();
     try {
