@@ -15,11 +15,11 @@ import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import type { LoadedReport } from '../testing/vehicle-process.ts';
 
 /** Starting Node takes longer than all else: each process that is killed runs several agents, each with files of its own. */
-const AGENTS = 1;
+const AGENTS = 10;
 /** Two processes at once. */
 const LANES = 2;
-/** Kills of each lane; in all 208 agents. */
-const ROUNDS = 100;
+/** Kills of each lane; in all 200 agents. */
+const ROUNDS = 10;
 const KEYS = Array.from({ length: 12 }, (_, index) => `flag_${index}`);
 
 let plane: TestControlPlane;
