@@ -34,8 +34,9 @@ export class TestVehicle {
     readonly plane: TestControlPlane,
   ) {}
 
-  static async create(plane: TestControlPlane): Promise<TestVehicle> {
-    const vehicle = new TestVehicle(await mkdtemp(join(tmpdir(), 'fleetflag-agent-')), plane);
+  /** @param parent the folder in which it gets its own */
+  static async create(plane: TestControlPlane, parent = tmpdir()): Promise<TestVehicle> {
+    const vehicle = new TestVehicle(await mkdtemp(join(parent, 'fleetflag-agent-')), plane);
     await writeFile(vehicle.tokenFile, `${await vehicleToken()}\n`);
     await writeFile(vehicle.keysFile, JSON.stringify(plane.keySet));
     return vehicle;

@@ -1,0 +1,122 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { AgeingClock } from './ageing-clock.ts';
+
+const DAY = 86_400_000;
+const NOWHERE = { url: 'ws://127.0.0.1:1/graphql' };
+
+test('time never goes back, whatever the clock does, and passes at least as fast as the process runs', () => {
+  const step = fc.record({ clock: fc.integer({ min: -30 * DAY, max: 30 * DAY }), running: fc.integer({ min: 0, max: DAY }) });
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1 }), (steps) => {
+      let [clock, running] = [1e12, 0];
+      const ageing = new AgeingClock(() => clock, () => running);
+      let before = ageing.seconds();
+      for (const each of steps) {
+        clock += each.clock;
+        running += each.running;
+        const now = ageing.seconds();
+        expect(now).toBeGreaterThanOrEqual(before + Math.floor(each.running / 1000));
+        expect(now).toBeGreaterThanOrEqual(Math.floor(clock / 1000));
+        before = now;
+      }
+      ageing.restart();
+      expect(ageing.seconds()).toBe(Math.floor(clock / 1000));
+    }),
+  );
+});
+
+test('a clock that stands in 1970 ages all the same, over starts', () => {
+  let running = 0;
+  const first = new AgeingClock(() => 0, () => running);
+  first.resumeAt(1_000_000);
+  running += 5 * DAY;
+  const second = new AgeingClock(() => 0, () => running);
+  second.resumeAt(first.seconds());
+  running += 3 * DAY;
+  expect(second.seconds()).toBe(1_000_000 + (8 * DAY) / 1000);
+});
+
+describe('a vehicle whose clock is moved by days', () => {
+  let plane: TestControlPlane;
+  let vehicle: TestVehicle;
+  /** The true time stands still; the vehicle's clock does not. */
+  const truth = Date.UTC(2026, 5, 15);
+  let clock: number;
+
+  beforeEach(async () => {
+    clock = truth;
+    plane = await TestControlPlane.start();
+    plane.now = () => truth;
+    vehicle = await TestVehicle.create(plane);
+    await plane.put('eco', { type: 'string', defaultValue: 'safe', rules: [{ id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 }, value: 'new' }] });
+    const agent = await start({ url: plane.url });
+    await agent.ready();
+    await agent.close();
+  });
+
+  afterEach(async () => {
+    await vehicle.dispose();
+    await plane.stop();
+  });
+
+  const start = (options: { url: string } = NOWHERE): Promise<FleetFlagAgent> => vehicle.start({ now: () => clock, timings: { metricsWriteMs: 1 }, ...options });
+  const state = (agent: FleetFlagAgent) => [agent.stringDetails('eco', '').value, agent.stringDetails('eco', '').reason, agent.status().staleFlags];
+  const FRESH = ['new', 'SPLIT', 0];
+  const STALE = ['safe', 'STALE', 1];
+
+  test('has its flags for seven days, and once they are stale no earlier time makes them young', async () => {
+    const agent = await start();
+    for (const days of [0, -20, 6, -3, 6.99]) {
+      clock = truth + days * DAY;
+      expect(state(agent)).toEqual(FRESH);
+    }
+    for (const days of [7.01, 6, 0, -400]) {
+      clock = truth + days * DAY;
+      expect(state(agent)).toEqual(STALE);
+    }
+  });
+
+  test('does not get them back by a start, once something was written', async () => {
+    const agent = await start();
+    clock = truth + 8 * DAY;
+    agent.track('minutes', 1, { flagKey: 'eco' });
+    await agent.close();
+    clock = truth - DAY;
+    expect(state(await start())).toEqual(STALE);
+  });
+
+  test('has them again after a contact, when the clock is right', async () => {
+    const agent = await start();
+    clock = truth + 9 * DAY;
+    expect(state(agent)).toEqual(STALE);
+    await agent.close();
+    plane.now = () => truth + 60_000;
+    clock = truth + 60_000;
+    const again = await start({ url: plane.url });
+    await until('the contact counts', () => again.status().staleFlags === 0);
+    expect(state(again)).toEqual(FRESH);
+  });
+
+  test('measures at no time before the newest contact, though the clock starts in 1970', async () => {
+    clock = 0;
+    const agent = await start();
+    agent.track('minutes', 1, { flagKey: 'eco' });
+    agent.evaluate('eco');
+    clock = truth + 2 * DAY;
+    agent.track('minutes', 2, { flagKey: 'eco' });
+    clock = truth - 5 * DAY;
+    agent.track('minutes', 3, { flagKey: 'eco' });
+    await agent.close();
+    const online = await start({ url: plane.url });
+    await online.ready();
+    await online.close();
+    const sender = await vehicle.start({ now: () => truth, timings: { metricsIntervalMs: 5 } });
+    await until('all is sent', () => sender.status().connected && sender.status().metrics.queued === 0);
+    const times = plane.batches.flatMap(({ items }) => items.filter(({ metricName }) => metricName === 'minutes').map(({ value, timestamp }) => [value, Date.parse(timestamp)]));
+    expect(times).toEqual([[1, truth], [2, truth + 2 * DAY], [3, truth]]);
+  });
+});
