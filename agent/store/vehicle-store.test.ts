@@ -1,4 +1,4 @@
-import { chmod, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import initSqlJs, { type Database } from 'sql.js';
@@ -359,21 +359,6 @@ describe('a write that fails', () => {
     broken = false;
     await until('it is on disk', () => agent.status().revision === 4);
     expect(agent.status().store.writeFault).toBeNull();
-  });
-
-  const asRoot = process.getuid?.() === 0;
-  (asRoot ? test.skip : test)('in a folder that is read only is survived', async () => {
-    await chmod(vehicle.folder, 0o500);
-    try {
-      await plane.put('a', { rules: [ON] });
-      const agent = await vehicle.start();
-      await agent.ready();
-      expect(agent.booleanValue('a', false)).toBe(true);
-      expect(agent.status()).toMatchObject({ revision: 0, evaluatedRevision: 1 });
-      expect(agent.status().store.writeFault).toMatch(/EACCES/);
-    } finally {
-      await chmod(vehicle.folder, 0o700);
-    }
   });
 
   test('because the folder is a file is survived, whoever runs the agent', async () => {
