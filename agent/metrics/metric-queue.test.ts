@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { EVALUATIONS_METRIC } from '../../core/protocol/metric.ts';
-import { MetricQueue, QUEUE_LIMITS } from './metric-queue.ts';
+import { MetricQueue, QUEUE_LIMITS, type QueueOperation } from './metric-queue.ts';
 
 const measurement = (value: number, more: object = {}) => ({ flagKey: 'eco', variant: 'treatment', metricName: 'minutes', value, at: 1_000, tags: null, ...more });
 const HOUR = 3_600_000;
@@ -94,4 +94,52 @@ test('whatever happens in whatever order, each evaluation is waiting, sent or co
       expect(waiting + sent + queue.status().dropped.evaluations).toBe(counted);
     }),
   );
+});
+
+test('a copy that follows by operations, taken at any time, has the same rows and batch in the end', () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('count' as const), flag: fc.constantFrom('a', 'b', 'c'), hour: fc.integer({ min: 0, max: 2 }) }),
+    fc.record({ kind: fc.constantFrom('batch' as const, 'settle' as const, 'track' as const, 'discard' as const, 'copy' as const) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const limits = { rows: 5, bytes: 1e6 };
+      const queue = new MetricQueue('q', limits);
+      let copied = { rows: [...queue.rows], batch: 0, nextId: 1 };
+      for (const each of steps) {
+        if (each.kind === 'count') queue.addEvaluations(each.flag, 'control', 1, each.hour * HOUR);
+        else if (each.kind === 'track') queue.add(measurement(1));
+        else if (each.kind === 'batch') queue.batch();
+        else if (each.kind === 'settle') queue.settle();
+        else if (each.kind === 'discard' && queue.batchLength > 0) queue.discard(queue.batchLength - 1);
+        else if (each.kind === 'copy') {
+          queue.takeOperations();
+          copied = { rows: [...queue.rows], batch: queue.batchLength, nextId: queue.nextId };
+        }
+      }
+      const copy = new MetricQueue('another', limits);
+      // As it travels through a file.
+      const operations = JSON.parse(JSON.stringify(queue.takeOperations())) as QueueOperation[];
+      copy.restore('q', copied.rows, copied.batch, copied.nextId, operations, false);
+      expect([copy.rows, copy.batchLength, copy.nextId]).toEqual([queue.rows, queue.batchLength, queue.nextId]);
+      expect(copy.status().dropped).toEqual({ evaluations: 0, measurements: 0 });
+      expect(copy.changed).toBe(false);
+    }),
+  );
+});
+
+test('where something is lost, new rows share no batch with those that may have been sent already', () => {
+  const queue = new MetricQueue('new');
+  queue.add(measurement(3));
+  const old = [1, 2].map((value) => ({ ...measurement(value), id: value }));
+  queue.restore('q', old, 0, 3, [], true);
+  expect(queue.batch()).toMatchObject({ id: 'q:1', rows: [{ value: 1 }, { value: 2 }] });
+  queue.settle();
+  expect(queue.batch()?.rows.map(({ value }) => value)).toEqual([3]);
+});
+
+test('more operations than are worth a list are none', () => {
+  const queue = new MetricQueue('q');
+  for (let count = 0; count < 2_000; count++) queue.addEvaluations('a', 'control', 1, 0);
+  expect([queue.changed, queue.takeOperations(), queue.changed]).toEqual([true, null, false]);
 });
