@@ -121,9 +121,10 @@ test(`${VEHICLES} vehicles that meet a restarted control plane within a second a
   }
   // One read of what has changed, for all of them.
   expect(counted.get('definitions')).toBe(1);
-  // Small ones, shared by who asks at the same time; the feed's own, one a second, are among them.
+  // Small ones, shared by who asks at the same time: ten a second while a crowd does, and on a machine so slow that few
+  // ask at a time each still serves several. The feed's own, one a second, are among them.
   expect(counted.get('looks')).toBeGreaterThan(0);
-  expect(counted.get('looks')).toBeLessThanOrEqual(11 * seconds + 5);
+  expect(counted.get('looks')).toBeLessThanOrEqual(Math.max(11 * seconds + 5, VEHICLES / 2));
   // What the subgraphs do anyway, whether or not there are vehicles: looking for due rollouts, ended credentials, revoked tokens.
   expect(counted.get('everything else')).toBeLessThanOrEqual(10 * seconds + 10);
   expect(watched.statements.filter(({ params }) => JSON.stringify(params).includes('KMHK281HGNU'))).toEqual([]);

@@ -70,6 +70,14 @@ export class VehicleProcess {
     return readFile(this.dbPath);
   }
 
+  /** What has happened to the metrics queue since the database was written; empty where nothing has. */
+  journal(): Promise<string> {
+    return readFile(`${this.dbPath}.queue`, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return '';
+      throw error;
+    });
+  }
+
   async remove(): Promise<void> {
     await this.process.stop();
     await rm(this.folder, { recursive: true, force: true });

@@ -85,7 +85,10 @@ describe('1,000 vehicles that sync at once', () => {
     const revision = await flags.revision();
     const before = { statements: it.database.statements.length, big: bigReads(it), signed: it.signed.statements };
     const vehicles = Array.from({ length: 1_000 }, (_vehicle, index) => index % (revision + 1));
+    const begun = performance.now();
     const answers = await Promise.all(vehicles.map((since) => sync(it, since)));
+    // Looks of the feed, one a second, are among the statements.
+    const looks = Math.floor((performance.now() - begun) / 1_000);
     const cost = {
       statements: it.database.statements.length - before.statements,
       big: bigReads(it) - before.big,
@@ -98,9 +101,8 @@ describe('1,000 vehicles that sync at once', () => {
       expect(given).toMatchObject({ revision, full: since === 0 });
       expect(given.flags.map(({ key }) => key).sort()).toEqual(expected.sort());
     }
-    // Looks of the feed, one a second, are among them.
     expect(cost.statements).toBeGreaterThan(0);
-    expect(cost.statements).toBeLessThanOrEqual(6);
+    expect(cost.statements).toBeLessThanOrEqual(6 + looks);
     expect(cost.big).toBe(warm ? 0 : 1);
     expect(cost.signed).toBeLessThanOrEqual(3);
   });

@@ -30,6 +30,9 @@ const VALID: Record<string, Record<string, string>> = {
   rollout_verdicts: { rollout_id: ONE_OF('rollouts', 'min'), watch: '1', verdict: `'holding'`, figures: `'{}'`, computed_at: 'now()' },
   persisted_operations: { id: `gen_random_uuid()::text`, sha256: `repeat('a', 64)`, name: `'A'`, type: `'query'`, body: `'query A { __typename }'` },
   audit_chain: { id: '1', hash: `repeat('0', 64)` },
+  gateway_leases: { gateway_id: 'gen_random_uuid()', sequence: '1' },
+  vehicle_connections: { gateway_id: `(SELECT min(gateway_id::text)::uuid FROM gateway_leases)`, vin: `'KMH' || lpad((random() * 1e13)::bigint::text, 14, '0')` },
+  vehicle_status_head: { id: '1' },
 };
 
 beforeAll(async () => {
@@ -84,6 +87,8 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   rollout_verdicts_verdict_check: { table: 'rollout_verdicts', column: 'verdict', refused: [`'tripped'`] },
   persisted_operations_type_check: { table: 'persisted_operations', column: 'type', refused: [`'QUERY'`, `'fragment'`] },
   audit_chain_id_check: { table: 'audit_chain', column: 'id', refused: ['2', '0'] },
+  gateway_leases_sequence_check: { table: 'gateway_leases', column: 'sequence', refused: ['0'] },
+  vehicle_status_head_id_check: { table: 'vehicle_status_head', column: 'id', refused: ['2', '0'] },
 };
 
 test('every specified CHECK is tried below', () => {
@@ -126,17 +131,18 @@ test('the generated client has every column of every table and reads them all', 
     change_requests: Prisma.ChangeRequestScalarFieldEnum, rollouts: Prisma.RolloutScalarFieldEnum, rollout_steps: Prisma.RolloutStepScalarFieldEnum, audit_chain: Prisma.AuditChainScalarFieldEnum,
     persisted_operations: Prisma.PersistedOperationScalarFieldEnum, experiment_disturbances: Prisma.ExperimentDisturbanceScalarFieldEnum,
     rollout_guards: Prisma.RolloutGuardScalarFieldEnum, rollout_verdicts: Prisma.RolloutVerdictScalarFieldEnum,
+    gateway_leases: Prisma.GatewayLeaseScalarFieldEnum, vehicle_connections: Prisma.VehicleConnectionScalarFieldEnum, vehicle_status_head: Prisma.VehicleStatusHeadScalarFieldEnum,
   };
   const sizes = Object.fromEntries(Object.entries(models).map(([table, fields]) => [table, Object.keys(fields).length]));
   expect(sizes).toEqual(Object.fromEntries(Object.entries(TABLES).map(([table, { columns }]) => [table, Object.keys(columns).length])));
 
-  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps', 'persisted_operations', 'experiment_disturbances', 'rollout_guards', 'rollout_verdicts']) await client.query(insertion(table, {}));
+  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps', 'persisted_operations', 'experiment_disturbances', 'rollout_guards', 'rollout_verdicts', 'gateway_leases', 'vehicle_connections']) await client.query(insertion(table, {}));
   const { prisma } = testDatabase.database;
   const rows = [
     prisma.user.findFirst(), prisma.flag.findFirst(), prisma.rule.findFirst(), prisma.auditLog.findFirst(), prisma.vehicle.findFirst(),
     prisma.experiment.findFirst(), prisma.apiKey.findFirst(), prisma.environment.findFirst(), prisma.flagTombstone.findFirst(),
     prisma.changeRequest.findFirst(), prisma.rollout.findFirst(), prisma.rolloutStep.findFirst(), prisma.auditChain.findFirst(), prisma.persistedOperation.findFirst(), prisma.experimentDisturbance.findFirst(),
-    prisma.rolloutGuard.findFirst(), prisma.rolloutVerdict.findFirst(),
+    prisma.rolloutGuard.findFirst(), prisma.rolloutVerdict.findFirst(), prisma.gatewayLease.findFirst(), prisma.vehicleConnection.findFirst(), prisma.vehicleStatusHead.findFirst(),
   ];
   expect(await Promise.all(rows)).not.toContain(null);
 });
