@@ -49,7 +49,8 @@ async function instance(store: KeyValueStore = createInProcessStore()): Promise<
       return flags.signer.statement(...args);
     },
   };
-  const started = await startFlags({ prisma: database.prisma, bus: createInProcessBus(), store, signer, logger: silent });
+  // What is counted is what syncing costs; the looks of rollouts would be among it.
+  const started = await startFlags({ prisma: database.prisma, bus: createInProcessBus(), store, signer, logger: silent, appliesRollouts: false });
   const it: Instance = {
     database,
     ask: asking(started.subgraph),
