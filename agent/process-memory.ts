@@ -5,10 +5,11 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-// Each of these was measured. Evaluating takes microseconds without the optimising compiler too; its code, and a young
+// Each of these was measured. Evaluating takes microseconds in the interpreter, too; the code that compilers make, and a young
 // generation that grows with the load, would cost 15 MB. V8 takes `--max-lazy` and `--single-threaded-gc` only on the
 // command line: set from here they stop it for good.
 setFlagsFromString('--no-opt');
+setFlagsFromString('--no-sparkplug');
 setFlagsFromString('--liftoff-only');
 setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString('--max-semi-space-size=1');

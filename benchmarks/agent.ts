@@ -1,11 +1,12 @@
 /**
  * What the agent takes of a vehicle's computer: the packed command as a process of its own, against a simulated
- * control plane with 100 flags, changes going on until 2 MB of definitions have been received, and 200 OFREP requests
- * a second. Beside it an empty Node process and the agent from source, as peers that can be run without a service.
+ * control plane with 100 flags, changes going on until 2 MB of definitions have been received, 200 OFREP requests and
+ * 20 measurements a second, until those have been reported. Beside it an empty Node process and the agent from source,
+ * as peers that can be run without a service.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,14 +14,19 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { AgentStatus } from '../agent/api/agent-status.ts';
+import { createAuthority, type Authority } from '../agent/testing/certificates.ts';
 import { TestControlPlane } from '../agent/testing/control-plane.ts';
 import { TestVehicle, until } from '../agent/testing/test-vehicle.ts';
+import { TlsFront } from '../agent/testing/tls-front.ts';
 import type { RuleDefinition } from '../core/model.ts';
 
 const FLAGS = 100;
 const RECEIVED_BYTES = 2_000_000;
 const REQUESTS_A_SECOND = 200;
 const CHANGES_A_SECOND = 20;
+const MEASUREMENTS_A_SECOND = 20;
+/** Batches that are taken before it is looked how much memory was needed: the agent sends one a minute. */
+const BATCHES = 2;
 const STARTS = 7;
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ONE = '/ofrep/v1/evaluate/flags/';
@@ -36,7 +42,10 @@ interface Row {
   readonly peakMb: number;
   readonly startMs: number;
   readonly databaseKb: number;
+  /** Resident, of the WebAssembly memory that SQLite works in. */
+  readonly sqliteMb: number;
   readonly requests: number;
+  readonly reported: number;
 }
 
 /** Rules of a flag as a carmaker has them: some 3 KB signed. */
@@ -56,6 +65,21 @@ async function megabytes(child: ChildProcess, name: 'VmRSS' | 'VmHWM'): Promise<
   return Number(new RegExp(`${name}:\\s+(\\d+)`).exec(text)?.[1]) / 1024;
 }
 
+/**
+ * Resident megabytes of a process's WebAssembly memory. V8 reserves gigabytes behind each, so that no index leads
+ * elsewhere: it is what lies before such a reservation.
+ */
+async function wasmMegabytes(child: ChildProcess): Promise<number> {
+  const mappings = [...(await readFile(`/proc/${child.pid}/smaps`, 'utf8')).matchAll(/^([0-9a-f]+)-([0-9a-f]+) (\S+).*\n(?:\w+:.*\n)*?Rss: +(\d+)/gm)].map(
+    ([, from, to, mode, rss]) => ({ from: parseInt(from!, 16), to: parseInt(to!, 16), mode: mode!, rssKb: Number(rss) }),
+  );
+  const memories = mappings.filter(({ mode, to }, index) => {
+    const behind = mappings[index + 1];
+    return mode.startsWith('rw') && behind?.from === to && behind.mode.startsWith('---') && behind.to - behind.from > 2 ** 31;
+  });
+  return memories.reduce((sum, { rssKb }) => sum + rssKb, 0) / 1024;
+}
+
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
@@ -63,18 +87,26 @@ async function stop(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-function ask(base: string, path: string, agent: Agent): Promise<number> {
+const CONTEXT = '{"context":{"subscription":"premium","model":"Ioniq 6","swVersion":"2.6.0"}}';
+
+function ask(base: string, path: string, agent: Agent, body = CONTEXT): Promise<number> {
   return new Promise((resolve, reject) => {
     request(base + path, { method: 'POST', agent }, (response) => {
       response.resume().on('end', () => resolve(response.statusCode ?? 0));
     })
       .on('error', reject)
-      .end('{"context":{"subscription":"premium","model":"Ioniq 6","swVersion":"2.6.0"}}');
+      .end(body);
   });
 }
 
-async function start(command: readonly string[], vehicle: TestVehicle): Promise<RunningAgent> {
-  const options = ['--url', vehicle.plane.url, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile, '--keys', vehicle.keysFile, '--listen', '127.0.0.1:0'];
+/** How the agent comes to the control plane: by this address, with these options. */
+interface Way {
+  readonly url: string;
+  readonly options: readonly string[];
+}
+
+async function start(command: readonly string[], vehicle: TestVehicle, { url, options: more }: Way = { url: vehicle.plane.url, options: [] }): Promise<RunningAgent> {
+  const options = [...more, '--url', url, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile, '--keys', vehicle.keysFile, '--listen', '127.0.0.1:0'];
   const child = spawn(process.execPath, [...command, ...options], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] } });
   let [output, log] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
@@ -102,38 +134,62 @@ async function startFromFile(command: readonly string[], vehicle: TestVehicle): 
   return samples.sort((a, b) => a - b)[Math.floor(STARTS / 2)]!;
 }
 
-async function measure(what: string, command: readonly string[]): Promise<Row> {
+/** @param authority whose certificate the control plane has; null: it is spoken to without TLS */
+async function measure(what: string, command: readonly string[], authority: Authority | null = null): Promise<Row> {
   const plane = await TestControlPlane.start();
   const vehicle = await TestVehicle.create(plane);
   const connections = new Agent({ keepAlive: true, maxSockets: 4 });
+  const front = authority === null ? null : await TlsFront.open(Number(new URL(plane.url).port), authority.issue(['localhost']));
   let running: RunningAgent | null = null;
   try {
-    let received = 0;
     for (let flag = 0; flag < FLAGS; flag++) await plane.put(`feature_${flag}`, { rules: rulesOf(flag, 0) });
-    running = await start(command, vehicle);
+    let way: Way | undefined;
+    if (front !== null && authority !== null) {
+      const ca = join(vehicle.folder, 'ca.pem');
+      await writeFile(ca, authority.certificate);
+      way = { url: `wss://localhost:${front.port}/graphql`, options: ['--ca', ca] };
+    }
+    running = await start(command, vehicle, way);
     const { child, base } = running;
     const readyMb = await megabytes(child, 'VmRSS');
-    received = Buffer.byteLength(JSON.stringify([...plane.definitions().values()])) * (4 / 3);
+    let received = Buffer.byteLength(JSON.stringify([...plane.definitions().values()])) * (4 / 3);
     const changeBytes = received / FLAGS;
     const tickMs = 1000 / CHANGES_A_SECOND;
-    const pending: Promise<number>[] = [];
-    for (let change = 1, due = performance.now(); received < RECEIVED_BYTES; change++, received += changeBytes) {
-      await plane.put(`feature_${change % FLAGS}`, { rules: rulesOf(change % FLAGS, change) });
-      for (let count = 0; count < REQUESTS_A_SECOND / CHANGES_A_SECOND; count++) pending.push(ask(base, `${ONE}feature_${(change + count) % FLAGS}`, connections));
+    let [requests, failed] = [0, 0];
+    const count = (wanted: number) => (status: number) => {
+      requests += 1;
+      if (status !== wanted) failed += 1;
+    };
+    const pending = new Set<Promise<void>>();
+    const send = (path: string, body: string, wanted: number) => {
+      const sent: Promise<void> = ask(base, path, connections, body).then(count(wanted)).finally(() => pending.delete(sent));
+      pending.add(sent);
+    };
+    for (let tick = 1, due = performance.now(); received < RECEIVED_BYTES || plane.batches.length < BATCHES; tick++) {
+      if (received < RECEIVED_BYTES) {
+        await plane.put(`feature_${tick % FLAGS}`, { rules: rulesOf(tick % FLAGS, tick) });
+        received += changeBytes;
+      }
+      for (let request = 0; request < REQUESTS_A_SECOND / CHANGES_A_SECOND; request++) send(`${ONE}feature_${(tick + request) % FLAGS}`, CONTEXT, 200);
+      for (let measured = 0; measured < MEASUREMENTS_A_SECOND / CHANGES_A_SECOND; measured++) {
+        send('/v1/track', JSON.stringify({ metric: 'trip_minutes', value: tick % 90, flagKey: `feature_${tick % FLAGS}`, tags: { trip: 'commute' } }), 202);
+      }
       due += tickMs;
       await pause(Math.max(0, due - performance.now()));
     }
-    const failed = (await Promise.all(pending)).filter((status) => status !== 200).length;
+    await Promise.all(pending);
     if (failed > 0) throw new Error(`${failed} requests failed`);
     await until('every change has arrived', async () => ((await (await fetch(`${base}/v1/status`)).json()) as AgentStatus).revision === plane.revision);
-    const peakMb = await megabytes(child, 'VmHWM');
+    const [peakMb, sqliteMb] = [await megabytes(child, 'VmHWM'), await wasmMegabytes(child)];
     const { size } = await stat(vehicle.databaseFile);
     await stop(child);
     await plane.stop();
-    return { what, readyMb, peakMb, startMs: await startFromFile(command, vehicle), databaseKb: size / 1024, requests: pending.length };
+    const reported = plane.batches.reduce((sum, { items }) => sum + items.length, 0);
+    return { what, readyMb, peakMb, sqliteMb, startMs: await startFromFile(command, vehicle), databaseKb: size / 1024, requests, reported };
   } finally {
     connections.destroy();
     if (running !== null) await stop(running.child);
+    await front?.close();
     await vehicle.dispose();
     await plane.stop();
   }
@@ -147,22 +203,24 @@ async function emptyProcess(): Promise<number> {
   return peak;
 }
 
-/** Prints the table; takes about a minute. Linux only: it reads /proc. */
+/** Prints the table; takes about eight minutes, since measurements are reported once a minute. Linux only: it reads /proc. */
 export async function run(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-bench-agent-'));
   try {
     await promisify(execFile)('npm', ['pack', '--pack-destination', folder], { cwd: join(ROOT, 'agent') });
     const [packed] = (await promisify(execFile)('sh', ['-c', `cd ${folder} && tar xzf *.tgz && pwd`])).stdout.split('\n');
+    const command = [join(packed!, 'package/dist/fleetflag-agent.cjs')];
     const rows = [
-      await measure('the packed command', [join(packed!, 'package/dist/fleetflag-agent.cjs')]),
+      await measure('the packed command', command),
+      await measure('the same over wss', command, createAuthority('Benchmark')),
       await measure('the same from source', ['--import', 'tsx', join(ROOT, 'agent/main.ts')]),
     ];
-    console.log(`\nThe agent: ${FLAGS} flags, ${RECEIVED_BYTES / 1e6} MB of definitions received, ${REQUESTS_A_SECOND} OFREP requests/s\n`);
-    console.log('| process | ready, MB resident | peak, MB resident | start to first evaluation, ms | database, KB | requests |');
-    console.log('|---|---|---|---|---|---|');
-    console.log(`| an empty Node process | | ${(await emptyProcess()).toFixed(1)} | | | |`);
+    console.log(`\nThe agent: ${FLAGS} flags, ${RECEIVED_BYTES / 1e6} MB of definitions received, ${REQUESTS_A_SECOND} OFREP requests/s, ${MEASUREMENTS_A_SECOND} measurements/s, ${BATCHES} batches reported\n`);
+    console.log('| process | ready, MB resident | peak, MB resident | of it SQLite, MB | start to first evaluation, ms | database, KB | requests | rows reported |');
+    console.log('|---|---|---|---|---|---|---|---|');
+    console.log(`| an empty Node process | | ${(await emptyProcess()).toFixed(1)} | | | | | |`);
     for (const row of rows) {
-      console.log(`| ${row.what} | ${row.readyMb.toFixed(1)} | ${row.peakMb.toFixed(1)} | ${row.startMs.toFixed(0)} | ${row.databaseKb.toFixed(0)} | ${row.requests} |`);
+      console.log(`| ${row.what} | ${row.readyMb.toFixed(1)} | ${row.peakMb.toFixed(1)} | ${row.sqliteMb.toFixed(1)} | ${row.startMs.toFixed(0)} | ${row.databaseKb.toFixed(0)} | ${row.requests} | ${row.reported} |`);
     }
   } finally {
     await rm(folder, { recursive: true, force: true });

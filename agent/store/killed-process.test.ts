@@ -136,11 +136,13 @@ async function killAgainAndAgain(vehicles: readonly TestVehicle[], firstRound: n
   } finally {
     for (const each of new Set([driving, next])) if (!each.ended) await each.kill();
   }
-  for (const vehicle of vehicles) {
+  const sendRest = async (vehicle: TestVehicle) => {
     const agent = await vehicle.start({ timings: { metricsIntervalMs: 5 } });
-    await until('all is sent', () => agent.status().connected && agent.status().metrics.queued === 0);
+    await until('all is sent', () => agent.status().connected && agent.status().metrics.queued === 0, 60_000);
     expect(agent.status().metrics.dropped.measurements).toBe(0);
-  }
+    await agent.close();
+  };
+  await Promise.all(vehicles.map(sendRest));
   const counts = storedMeasurements();
   expect([...durable].filter((each) => counts.get(each) !== 1)).toEqual([]);
   expect(durable.size).toBeGreaterThan(ROUNDS * AGENTS);

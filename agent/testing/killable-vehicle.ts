@@ -39,6 +39,9 @@ export class VehicleProgram {
   }
 }
 
+/** Node starts several times here, perhaps on a machine that has much else to do. */
+const PATIENCE_MS = 60_000;
+
 export interface StartOptions {
   /** A command that runs Node's command line, which is appended to it. */
   readonly wrapper?: readonly string[];
@@ -78,7 +81,7 @@ export class KillableProcess {
       if (this.ended) throw new Error(`it ended: ${this.#log}`);
       const value = this.said(what, place);
       return value !== null && fits(value);
-    });
+    }, PATIENCE_MS);
   }
 
   get ended(): boolean {

@@ -76,9 +76,9 @@ export class TestVehicle {
   }
 }
 
-/** Resolves once `condition` holds; rejects after 20 s, naming what was waited for. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
+/** Resolves once `condition` holds; rejects after `patienceMs`, naming what was waited for. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>, patienceMs = 20_000): Promise<void> {
+  const deadline = Date.now() + patienceMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
