@@ -79,6 +79,13 @@ test('slow queries come slowest first and without what they were asked with; wit
   expect([without.slowQueries, without.notes]).toEqual([[], [expect.stringContaining('pg_stat_statements is not installed')]]);
 
   await run('CREATE EXTENSION pg_stat_statements');
+  const [{ preloaded } = { preloaded: '' }] = await prisma().$queryRaw<{ preloaded: string }[]>`SELECT current_setting('shared_preload_libraries') AS preloaded`;
+  if (!preloaded.includes('pg_stat_statements')) {
+    // A server of somebody else, whose settings are theirs: then this is the answer.
+    const { slowQueries, notes } = await health();
+    expect([slowQueries, notes]).toEqual([[], [expect.stringContaining('without pg_stat_statements in shared_preload_libraries')]]);
+    return;
+  }
   await run(`SELECT pg_sleep(0.05), 'a secret literal'`);
   await run(`SELECT 'another secret', pg_sleep(0.02)`);
   await run(`CREATE ROLE trail_health_role PASSWORD 'a secret password'`);

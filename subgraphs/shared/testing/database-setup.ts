@@ -9,7 +9,7 @@ import { databaseUrl, type TestServer } from './test-server.ts';
 
 /**
  * Jest's global setup of the project `database`: a PostgreSQL server for the whole run (an embedded one in a temporary
- * folder, or that of `TEST_DATABASE_URL`, whose user must be allowed to create databases) with a migrated template
+ * folder, or that of `TEST_DATABASE_URL`, whose user must be a superuser) with a migrated template
  * that `createTestDatabase` clones. Workers learn of it through environment variables.
  */
 export default async function setUpDatabase(): Promise<void> {
