@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { maintainAuditPartitions } from '../shared/database/audit-partitions.ts';
+import { Repetition } from '../shared/repetition.ts';
 
 /** Tells the time, where it is not the database's. */
 type Clock = () => Date;
@@ -13,9 +14,7 @@ const DAY = 24 * 3_600_000;
 const AFTER_FAILURE = 3_600_000;
 
 export class PartitionKeeper {
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
-  #closed = false;
+  readonly #looks = new Repetition(() => this.#look());
 
   constructor(
     private readonly prisma: PrismaClient,
@@ -28,28 +27,23 @@ export class PartitionKeeper {
    * logged and not thrown, because there are months until it matters.
    */
   start(): Promise<void> {
-    this.#running = this.#look();
-    return this.#running;
+    return this.#looks.start();
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#running;
+  close(): Promise<void> {
+    return this.#looks.close();
   }
 
-  async #look(): Promise<void> {
-    let wait = DAY;
+  /** Looks; gives the milliseconds until the next time. */
+  async #look(): Promise<number> {
     try {
       const { created, detached } = await maintainAuditPartitions(this.prisma, this.clock?.() ?? null);
       if (created > 0) this.logger.info({ created }, 'Partitions of the audit trail were created');
       if (detached.length > 0) this.logger.warn({ detached }, 'Partitions of the audit trail were detached: archive these tables');
     } catch (error) {
-      wait = AFTER_FAILURE;
       this.logger.error({ err: error }, 'Partitions of the audit trail could not be maintained');
+      return AFTER_FAILURE;
     }
-    if (this.#closed) return;
-    this.#timer = setTimeout(() => void this.start(), wait);
-    this.#timer.unref();
+    return DAY;
   }
 }

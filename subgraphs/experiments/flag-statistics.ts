@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { Repetition } from '../shared/repetition.ts';
 import { EvaluationCounts } from './evaluation-counts.ts';
 import type { MetricTables } from './metric-store.ts';
 
@@ -15,10 +16,9 @@ const REST = 10;
 const LOCK_KEY = 4_617_253_019;
 /** Milliseconds for reading the one store and writing the other. */
 const TIMEOUT = 30_000;
+
 export class FlagStatistics {
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> = Promise.resolve();
-  #closed = false;
+  readonly #looks = new Repetition(() => this.#look());
   readonly #counts: EvaluationCounts;
 
   constructor(
@@ -31,14 +31,12 @@ export class FlagStatistics {
   }
 
   start(): void {
-    this.#looking = this.#look();
+    void this.#looks.start();
   }
 
   /** Waits for the refresh that is under way, if any. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#looking;
+  close(): Promise<void> {
+    return this.#looks.close();
   }
 
   /**
@@ -73,15 +71,14 @@ export class FlagStatistics {
     );
   }
 
-  async #look(): Promise<void> {
+  /** Looks; gives the milliseconds until the next time. */
+  async #look(): Promise<number> {
     const begun = performance.now();
     try {
       await this.refresh();
     } catch (error) {
-      if (!this.#closed) this.logger.warn({ err: error }, "Flags' statistics could not be refreshed");
+      if (!this.#looks.closed) this.logger.warn({ err: error }, "Flags' statistics could not be refreshed");
     }
-    if (this.#closed) return;
-    this.#timer = setTimeout(() => this.start(), Math.max(this.interval, REST * (performance.now() - begun)));
-    this.#timer.unref();
+    return Math.max(this.interval, REST * (performance.now() - begun));
   }
 }

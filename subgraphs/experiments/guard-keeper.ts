@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { MetricsStore } from '../shared/metrics-store.ts';
+import { Repetition } from '../shared/repetition.ts';
 import { judge } from './guard-verdict.ts';
 import { dueForVerdict, findWatched, saveVerdict } from './guarded-rollouts.ts';
 import type { MetricTables } from './metric-store.ts';
@@ -25,9 +26,7 @@ const LAST_ARRIVAL = `SELECT toFloat64(toUnixTimestamp64Milli(max(received_at)))
   WHERE flag_key = {flagKey:String} AND metric = {metric:String} AND variant = 'treatment' AND at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')`;
 
 export class GuardKeeper {
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> = Promise.resolve();
-  #closed = false;
+  readonly #looks = new Repetition(() => this.#look());
 
   constructor(
     private readonly prisma: PrismaClient,
@@ -39,14 +38,12 @@ export class GuardKeeper {
   ) {}
 
   start(): void {
-    this.#looking = this.#look();
+    void this.#looks.start();
   }
 
   /** Waits for the look that is under way, if any. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#looking;
+  close(): Promise<void> {
+    return this.#looks.close();
   }
 
   /**
@@ -58,7 +55,7 @@ export class GuardKeeper {
   async refresh(): Promise<number> {
     let computed = 0;
     for (const id of await dueForVerdict(this.prisma, this.interval)) {
-      if (this.#closed) break;
+      if (this.#looks.closed) break;
       const done = await this.#compute(id).catch((err: unknown) => {
         this.logger.warn({ err, rollout: id }, 'The guard of a rollout could not be looked at; the rollout does not go on until it can');
         return false;
@@ -98,15 +95,14 @@ export class GuardKeeper {
     }
   }
 
-  async #look(): Promise<void> {
+  /** Looks; gives the milliseconds until the next time. */
+  async #look(): Promise<number> {
     const begun = performance.now();
     try {
       await this.refresh();
     } catch (error) {
-      if (!this.#closed) this.logger.warn({ err: error }, 'Guarded rollouts could not be read');
+      if (!this.#looks.closed) this.logger.warn({ err: error }, 'Guarded rollouts could not be read');
     }
-    if (this.#closed) return;
-    this.#timer = setTimeout(() => this.start(), Math.max(this.interval, REST * (performance.now() - begun)));
-    this.#timer.unref();
+    return Math.max(this.interval, REST * (performance.now() - begun));
   }
 }

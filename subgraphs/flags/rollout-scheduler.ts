@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import type { Environment, JsonObject } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { Repetition } from '../shared/repetition.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
 import { RolloutGuardEnforcer } from './rollout-guard-enforcer.ts';
@@ -32,9 +33,7 @@ async function experimentObstacle(tx: Transaction, flag: Flag): Promise<Obstacle
 }
 
 export class RolloutScheduler {
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> = Promise.resolve();
-  #closed = false;
+  readonly #looks = new Repetition(() => this.#look());
   readonly #enforcer: RolloutGuardEnforcer;
 
   constructor(
@@ -48,14 +47,12 @@ export class RolloutScheduler {
 
   /** Looks at once (there may be steps that were due while nothing ran), and from then on whenever a step is due. */
   start(): void {
-    this.#looking = this.#look();
+    void this.#looks.start();
   }
 
   /** Waits for the step that is being applied, if any. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#looking;
+  close(): Promise<void> {
+    return this.#looks.close();
   }
 
   /**
@@ -67,7 +64,7 @@ export class RolloutScheduler {
   async runDue(): Promise<number> {
     await this.#enforcer.enforce();
     let applied = 0;
-    for (let progress = true; progress && !this.#closed; ) {
+    for (let progress = true; progress && !this.#looks.closed; ) {
       progress = false;
       for (const due of await dueRollouts(this.prisma, await this.transitions.clock(this.prisma))) {
         // One rollout that cannot be applied holds up no other.
@@ -77,13 +74,14 @@ export class RolloutScheduler {
         });
         if (done) applied += 1;
         progress ||= done;
-        if (this.#closed) break;
+        if (this.#looks.closed) break;
       }
     }
     return applied;
   }
 
-  async #look(): Promise<void> {
+  /** Looks; gives the milliseconds until the next time. */
+  async #look(): Promise<number> {
     let wait = LOOK_INTERVAL;
     try {
       await this.runDue();
@@ -93,9 +91,7 @@ export class RolloutScheduler {
     } catch (error) {
       this.logger.warn({ err: error }, 'Rollouts could not be read');
     }
-    if (this.#closed) return;
-    this.#timer = setTimeout(() => this.start(), wait);
-    this.#timer.unref();
+    return wait;
   }
 
   /** Applies the next step of one rollout if it is (still) due; false where there was nothing to do, or no lock to be had. */

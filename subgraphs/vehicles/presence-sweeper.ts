@@ -1,5 +1,6 @@
 /** Sweeps presence again and again, in every instance of the subgraph. */
 import type { Logger } from 'pino';
+import { Repetition } from '../shared/repetition.ts';
 import type { Presence } from './presence.ts';
 
 /** Seconds between two sweeps, where the grace is not short itself. */
@@ -8,9 +9,7 @@ const INTERVAL = 5;
 export class PresenceSweeper {
   readonly #intervalMs: number;
   readonly #settleMs: number;
-  #timer: NodeJS.Timeout | undefined;
-  #sweeping: Promise<void> = Promise.resolve();
-  #closed = false;
+  readonly #sweeps = new Repetition(() => this.#sweep());
   #failing = false;
 
   constructor(
@@ -26,34 +25,25 @@ export class PresenceSweeper {
 
   /** Sweeps for the first time when gateways have had time to report. */
   start(): void {
-    this.#after(this.#settleMs);
+    void this.#sweeps.start(this.#settleMs);
   }
 
   /** Waits for the sweep that is under way, if any. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#sweeping;
+  close(): Promise<void> {
+    return this.#sweeps.close();
   }
 
-  #after(milliseconds: number): void {
-    if (this.#closed) return;
-    this.#timer = setTimeout(() => {
-      this.#sweeping = this.#sweep();
-    }, milliseconds);
-    this.#timer.unref();
-  }
-
-  async #sweep(): Promise<void> {
+  /** Sweeps; gives the milliseconds until the next time. */
+  async #sweep(): Promise<number> {
     try {
       await this.presence.sweep();
       if (this.#failing) this.logger.info('Presence is swept again');
       this.#failing = false;
-      this.#after(this.#intervalMs);
+      return this.#intervalMs;
     } catch (error) {
-      if (!this.#failing && !this.#closed) this.logger.warn({ err: error }, 'Presence could not be swept; vehicles that have gone stay online until it can');
+      if (!this.#failing && !this.#sweeps.closed) this.logger.warn({ err: error }, 'Presence could not be swept; vehicles that have gone stay online until it can');
       this.#failing = true;
-      this.#after(this.#settleMs);
+      return this.#settleMs;
     }
   }
 }
