@@ -10,8 +10,8 @@ import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TRAIL_APPENDED } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
-import { Follower, type FollowedStream } from '../shared/follower.ts';
-import { Looks } from '../shared/looks.ts';
+import { FollowedFeed } from '../shared/followed-feed.ts';
+import type { FollowedStream } from '../shared/follower.ts';
 import { entriesBetween, headPosition, type TrailEntry } from './trail-store.ts';
 
 /** How long an entry that was announced to nobody stays unseen, in milliseconds. */
@@ -21,36 +21,37 @@ const POLL_INTERVAL = 500;
 const PAGE = 200;
 
 export class TrailFeed {
-  readonly #followers = new Set<Follower<TrailEntry>>();
+  readonly #feed: FollowedFeed<TrailEntry>;
   /** Up to where the trail has been seen; undefined while nobody follows. */
   #position: number | undefined;
   /** The entries after `#recentAfter` up to `#position`. */
   #recent: readonly TrailEntry[] = [];
   #recentAfter = 0;
-  readonly #looks = new Looks(() => this.#see());
-  #failing = false;
-  #closed = false;
-  #timer: NodeJS.Timeout | undefined;
-  #unsubscribe: (() => Promise<void>) | undefined;
 
   constructor(
     private readonly prisma: PrismaClient,
-    private readonly bus: Bus,
-    private readonly logger: Logger,
-  ) {}
-
-  async start(): Promise<void> {
-    this.#unsubscribe = await this.bus.subscribe(TRAIL_APPENDED, () => {
-      if (this.#followers.size > 0) void this.#lookOrLog();
+    bus: Bus,
+    logger: Logger,
+  ) {
+    this.#feed = new FollowedFeed({
+      bus,
+      channel: TRAIL_APPENDED,
+      interval: POLL_INTERVAL,
+      see: () => this.#see(),
+      head: () => this.#position,
+      deserted: () => ([this.#position, this.#recent] = [undefined, []]),
+      logger,
+      failure: 'The trail cannot be read; it is tried again until it can',
     });
   }
 
+  start(): Promise<void> {
+    return this.#feed.start();
+  }
+
   /** Ends every stream, as if nothing were to come any more. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    for (const follower of [...this.#followers]) void follower.return();
-    await this.#unsubscribe?.();
-    await this.#looks.close();
+  close(): Promise<void> {
+    return this.#feed.close();
   }
 
   /**
@@ -61,22 +62,7 @@ export class TrailFeed {
    * first `next()`, when the database cannot be read at that time; a stream that is established outlives such times.
    */
   follow(after: number | 'now'): FollowedStream<TrailEntry> {
-    const follower: Follower<TrailEntry> = new Follower(
-      {
-        start: async () => {
-          await this.look();
-          return this.#position ?? 0;
-        },
-        read: (position) => this.#read(position),
-        leave: () => this.#leave(follower),
-      },
-      after,
-    );
-    this.#followers.add(follower);
-    follower.begin();
-    if (this.#closed) void follower.return();
-    else if (this.#followers.size === 1) this.#poll();
-    return follower;
+    return this.#feed.follow((position) => this.#read(position), after);
   }
 
   /**
@@ -84,32 +70,13 @@ export class TrailFeed {
    * when the database cannot be read; nothing is lost by it, because the next look goes on from the same place.
    */
   look(): Promise<void> {
-    return this.#looks.look();
-  }
-
-  #poll(): void {
-    void this.#lookOrLog().then(() => {
-      if (this.#closed || this.#followers.size === 0) return;
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#poll(), POLL_INTERVAL);
-      this.#timer.unref();
-    });
-  }
-
-  async #lookOrLog(): Promise<void> {
-    try {
-      await this.look();
-      this.#failing = false;
-    } catch (error) {
-      if (!this.#failing) this.logger.warn({ err: error }, 'The trail cannot be read; it is tried again until it can');
-      this.#failing = true;
-    }
+    return this.#feed.look();
   }
 
   async #see(): Promise<void> {
     const head = await headPosition(this.prisma);
-    if (this.#followers.size === 0) return;
-    for (const follower of this.#followers) follower.rewind(head);
+    if (this.#feed.followers.size === 0) return;
+    for (const follower of this.#feed.followers) follower.rewind(head);
     // Below what was seen: a database restored from a backup. What it appends now is new.
     if (this.#position === undefined || head < this.#position) {
       [this.#position, this.#recentAfter, this.#recent] = [head, head, []];
@@ -129,7 +96,7 @@ export class TrailFeed {
   }
 
   #wake(): void {
-    for (const follower of this.#followers) follower.wake();
+    for (const follower of this.#feed.followers) follower.wake();
   }
 
   /** Entries after `position` that have been seen, oldest first, and where to go on after them. */
@@ -139,12 +106,5 @@ export class TrailFeed {
     const recent = position >= this.#recentAfter;
     const entries = recent ? this.#recent.filter((entry) => entry.position > position) : await entriesBetween(this.prisma, position, seen, PAGE);
     return { entries, position: recent || entries.length < PAGE ? seen : (entries.at(-1)?.position ?? seen) };
-  }
-
-  #leave(follower: Follower<TrailEntry>): void {
-    this.#followers.delete(follower);
-    if (this.#followers.size > 0) return;
-    clearTimeout(this.#timer);
-    [this.#position, this.#recent] = [undefined, []];
   }
 }

@@ -7,8 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/bus.ts';
-import { Follower, type FollowedStream } from '../shared/follower.ts';
-import { Looks } from '../shared/looks.ts';
+import { FollowedFeed } from '../shared/followed-feed.ts';
+import type { FollowedStream } from '../shared/follower.ts';
 import { STATUSES_CHANGED, statusHead } from './status-position.ts';
 import { changedStatuses } from './store.ts';
 import type { Vehicle } from './vehicle.ts';
@@ -27,34 +27,34 @@ export interface StatusFilter {
 }
 
 export class StatusFeed {
-  readonly #followers = new Set<Follower<Vehicle>>();
+  readonly #feed: FollowedFeed<Vehicle>;
   /** Up to where there are changes; undefined while nobody follows. */
   #head: number | undefined;
-  readonly #looks = new Looks(() => this.#see());
-  #failing = false;
-  #closed = false;
-  #timer: NodeJS.Timeout | undefined;
-  #unsubscribe: (() => Promise<void>) | undefined;
 
   constructor(
     private readonly prisma: PrismaClient,
-    private readonly bus: Bus,
-    private readonly logger: Logger,
-  ) {}
-
-  async start(): Promise<void> {
-    this.#unsubscribe = await this.bus.subscribe(STATUSES_CHANGED, () => {
-      if (this.#followers.size > 0) void this.#lookOrLog();
+    bus: Bus,
+    logger: Logger,
+  ) {
+    this.#feed = new FollowedFeed({
+      bus,
+      channel: STATUSES_CHANGED,
+      interval: POLL_INTERVAL,
+      see: () => this.#see(),
+      head: () => this.#head,
+      deserted: () => (this.#head = undefined),
+      logger,
+      failure: 'Changed statuses cannot be read; it is tried again until they can',
     });
   }
 
+  start(): Promise<void> {
+    return this.#feed.start();
+  }
+
   /** Ends every stream, as if nothing were to come any more. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    for (const follower of [...this.#followers]) void follower.return();
-    clearTimeout(this.#timer);
-    await this.#unsubscribe?.();
-    await this.#looks.close();
+  close(): Promise<void> {
+    return this.#feed.close();
   }
 
   /**
@@ -64,71 +64,31 @@ export class StatusFeed {
    */
   follow(filter: StatusFilter): FollowedStream<Vehicle> {
     let more = false;
-    const follower: Follower<Vehicle> = new Follower(
-      {
-        start: async () => {
-          await this.look();
-          return this.#head ?? 0;
-        },
-        read: async (after) => {
-          if (more) await delay(PAGE_PAUSE, undefined, { ref: false });
-          const head = this.#head;
-          if (head === undefined || after >= head) return { entries: [], position: after };
-          const page = await changedStatuses(this.prisma, { after, upTo: head }, filter, PAGE);
-          more = page.length === PAGE;
-          return { entries: page.map(({ vehicle }) => vehicle), position: more ? (page.at(-1)?.position ?? head) : head };
-        },
-        leave: () => this.#leave(follower),
-      },
-      'now',
-    );
-    this.#followers.add(follower);
-    follower.begin();
-    if (this.#closed) void follower.return();
-    else if (this.#followers.size === 1) this.#poll();
-    return follower;
+    return this.#feed.follow(async (after) => {
+      if (more) await delay(PAGE_PAUSE, undefined, { ref: false });
+      const head = this.#head;
+      if (head === undefined || after >= head) return { entries: [], position: after };
+      const page = await changedStatuses(this.prisma, { after, upTo: head }, filter, PAGE);
+      more = page.length === PAGE;
+      return { entries: page.map(({ vehicle }) => vehicle), position: more ? (page.at(-1)?.position ?? head) : head };
+    }, 'now');
   }
 
   /** Looks whether there are changes. Rejects when the database cannot be read; nothing is lost by it. */
   look(): Promise<void> {
-    return this.#looks.look();
-  }
-
-  #poll(): void {
-    void this.#lookOrLog().then(() => {
-      if (this.#closed || this.#followers.size === 0) return;
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#poll(), POLL_INTERVAL);
-      this.#timer.unref();
-    });
-  }
-
-  async #lookOrLog(): Promise<void> {
-    try {
-      await this.look();
-      this.#failing = false;
-    } catch (error) {
-      if (!this.#failing) this.logger.warn({ err: error }, 'Changed statuses cannot be read; it is tried again until they can');
-      this.#failing = true;
-    }
+    return this.#feed.look();
   }
 
   async #see(): Promise<void> {
     const head = await statusHead(this.prisma);
-    if (this.#followers.size === 0) return;
+    const { followers } = this.#feed;
+    if (followers.size === 0) return;
     this.#head = head;
-    for (const follower of this.#followers) {
+    for (const follower of followers) {
       // Lower than before: a database restored from a backup. What changes now is new.
       follower.rewind(head);
       // Also where there is nothing new: it may be waiting because it could not read.
       follower.wake();
     }
-  }
-
-  #leave(follower: Follower<Vehicle>): void {
-    this.#followers.delete(follower);
-    if (this.#followers.size > 0) return;
-    clearTimeout(this.#timer);
-    this.#head = undefined;
   }
 }
