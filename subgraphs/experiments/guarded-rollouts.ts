@@ -2,8 +2,8 @@
  * Rollouts that are to be watched: a read-only view of the flags subgraph's tables, and our own table of verdicts. Why
  * a view and not a call: docs/decisions/reading-another-subgraphs-table.md.
  */
-import type { GuardDirection } from '../../core/rules/rollout-guard.ts';
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import { toRolloutGuard } from '../shared/rollout-guard-row.ts';
 import type { GuardWatch, Judgement } from './guard-verdict.ts';
 import type { Transaction } from './store.ts';
 
@@ -44,14 +44,7 @@ export async function findWatched(db: Transaction, id: string, age: Age): Promis
     id,
     flagKey: row.rollout.flag.key,
     guard: {
-      metric: row.metric,
-      worse: row.worse as GuardDirection,
-      maxWorsePercent: row.maxWorsePercent,
-      bound: row.bound,
-      confidenceLevel: row.confidenceLevel.toNumber(),
-      minimumVehicles: row.minimumVehicles,
-      silence: Number(row.silenceMs),
-      watchFor: Number(row.watchForMs),
+      ...toRolloutGuard(row),
       steps: row.rollout._count.steps,
       watch: row.watch,
       watchedSince: row.watchedSince,

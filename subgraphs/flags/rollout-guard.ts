@@ -2,9 +2,10 @@
 import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
 import { parsePercentageRollout } from '../../core/rules/percentage-rollout.ts';
-import type { GuardDirection, GuardFigures, GuardVerdict, RolloutGuard } from '../../core/rules/rollout-guard.ts';
+import type { GuardFigures, GuardVerdict, RolloutGuard } from '../../core/rules/rollout-guard.ts';
 import { variantOf } from '../../core/rules/rule-variant.ts';
 import type { Prisma } from '../../prisma/generated/client.ts';
+import { toRolloutGuard } from '../shared/rollout-guard-row.ts';
 import type { Flag, Rule } from './flag.ts';
 
 /**
@@ -32,14 +33,7 @@ export interface GuardStatus {
 
 export function toGuard(row: Prisma.RolloutGuardGetPayload<object>): GuardOfRollout {
   return {
-    metric: row.metric,
-    worse: row.worse as GuardDirection,
-    maxWorsePercent: row.maxWorsePercent,
-    bound: row.bound,
-    confidenceLevel: row.confidenceLevel.toNumber(),
-    minimumVehicles: row.minimumVehicles,
-    silence: Number(row.silenceMs),
-    watchFor: Number(row.watchForMs),
+    ...toRolloutGuard(row),
     initialPercentage: row.initialPercentage.toNumber(),
     watch: row.watch,
     watchedSince: row.watchedSince,
