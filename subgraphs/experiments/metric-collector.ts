@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { FleetFlagError } from '../../core/errors.ts';
+import { TookTooLong, inTime } from '../shared/in-time.ts';
 import type { MetricBatch, MetricRow } from './metric-batch.ts';
 
 export interface CollectorLimits {
@@ -152,10 +153,6 @@ export class MetricCollector {
 
   /** Stores a group and answers all who wait for it; never rejects. Over at the timeout, whatever the insert does. */
   async #store(group: readonly Waiting[]): Promise<void> {
-    const late = new AbortController();
-    // A turn later, so that an insert that has ended while this process was busy counts as what it is.
-    const timer = setTimeout(() => setImmediate(() => late.abort(new Error('The insert has taken too long.'))), this.limits.insertTimeout);
-    const inserted = this.insert(group.flatMap(({ batch }) => batch.rows), late.signal);
     // The room is free when the rows are: an insert that nobody waits for any more may still hold them.
     const freed = () => {
       for (const { batch } of group) {
@@ -163,9 +160,12 @@ export class MetricCollector {
         this.#heldBytes -= batch.bytes;
       }
     };
-    inserted.then(freed, freed);
     try {
-      await Promise.race([inserted, aborted(late.signal)]);
+      await inTime(this.limits.insertTimeout, 'The insert has taken too long.', (late) => {
+        const inserted = this.insert(group.flatMap(({ batch }) => batch.rows), late);
+        inserted.then(freed, freed);
+        return inserted;
+      });
       this.#failures = 0;
       for (const waiting of group) {
         this.#known.set(keyOf(waiting.batch), true);
@@ -178,9 +178,7 @@ export class MetricCollector {
         this.#letGo(waiting);
         waiting.reject(this.#unavailable('The metrics store did not take the measurements; a retry is safe.', cause));
       }
-      if (late.signal.aborted) this.#refuseQueue(cause);
-    } finally {
-      clearTimeout(timer);
+      if (cause instanceof TookTooLong) this.#refuseQueue(cause);
     }
   }
 
@@ -207,8 +205,4 @@ export class MetricCollector {
     const retryAfter = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** Math.min(this.#failures, 10));
     return new FleetFlagError('SERVICE_UNAVAILABLE', message, { retryAfter }, { cause });
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));
 }

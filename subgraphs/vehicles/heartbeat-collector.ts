@@ -3,6 +3,7 @@
  * bounded by the number of vehicles: a vehicle has one heartbeat waiting at most, into which later ones go.
  */
 import { FleetFlagError } from '../../core/errors.ts';
+import { inTime } from '../shared/in-time.ts';
 import { mergeHeartbeats, type Heartbeat } from './heartbeat.ts';
 
 export interface CollectorLimits {
@@ -94,22 +95,20 @@ export class HeartbeatCollector {
 
   /** Writes a group and answers all who wait for it; never rejects. Over at the timeout, whatever the statement does. */
   async #store(group: readonly Waiting[]): Promise<void> {
-    const writing = this.write(group.map(({ heartbeat }) => heartbeat));
-    // The room is free when the statement is over: one that nobody waits for any more still holds what it writes.
-    const freed = () => group.forEach(({ answers }) => (this.#held -= answers.length));
-    writing.then(freed, freed);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error('Heartbeats were not written in time')), this.limits.timeout)));
     try {
-      const registered = await Promise.race([writing, late]);
+      const registered = await inTime(this.limits.timeout, 'Heartbeats were not written in time', () => {
+        const writing = this.write(group.map(({ heartbeat }) => heartbeat));
+        // The room is free when the statement is over: one that nobody waits for any more still holds what it writes.
+        const freed = () => group.forEach(({ answers }) => (this.#held -= answers.length));
+        writing.then(freed, freed);
+        return writing;
+      });
       this.#failures = 0;
       for (const { heartbeat, answers } of group) for (const { resolve } of answers) resolve(registered.has(heartbeat.vin));
     } catch (cause) {
       this.#failures += 1;
       const refusal = this.#unavailable('The heartbeat was not stored; a retry is safe.', cause);
       for (const { answers } of group) for (const { reject } of answers) reject(refusal);
-    } finally {
-      clearTimeout(timer);
     }
   }
 
