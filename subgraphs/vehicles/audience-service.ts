@@ -1,23 +1,12 @@
 /** Previewing whom a rule would reach. */
 import { FleetFlagError } from '../../core/errors.ts';
-import type { JsonValue, RuleType } from '../../core/model.ts';
 import { validateFlagKey } from '../../core/rules/validate-flag.ts';
-import { validateRuleInput, type ValidRule } from '../../core/rules/validate-rule.ts';
+import { validateRuleInput, type RuleDraft, type ValidRule } from '../../core/rules/validate-rule.ts';
 import { parseWrittenWhitelist } from '../../core/rules/vehicle-whitelist.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { AudienceCounter, reachOf, type Audience } from './audience.ts';
 import { countReachable, readGroups } from './audience-store.ts';
 import { findFlagFacts } from './flag-facts.ts';
-
-/** A rule as a client writes it. */
-export interface RuleInput {
-  readonly type: RuleType;
-  readonly priority?: number | null;
-  readonly enabled?: boolean | null;
-  readonly conditions: JsonValue;
-  readonly value?: JsonValue;
-  readonly variant?: string | null;
-}
 
 /** Vehicles read at once. Evaluating so many takes some 10 ms, for which nothing else of the process runs. */
 const PAGE = 20_000;
@@ -41,7 +30,7 @@ export class AudienceService {
    * @throws BAD_USER_INPUT or LIMIT_EXCEEDED at `flagKey` or `rule.…` as createRule would at `input.…`, and NOT_FOUND
    *   when no living flag has the key
    */
-  async preview(flagKey: string, input: RuleInput): Promise<Audience> {
+  async preview(flagKey: string, input: RuleDraft): Promise<Audience> {
     const flag = await findFlagFacts(this.prisma, validateFlagKey(flagKey, 'flagKey'));
     if (flag === null) throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
     const rule = validateRuleInput(input, flag.type, 'rule');

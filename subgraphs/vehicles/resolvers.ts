@@ -1,10 +1,11 @@
 /** GraphQL to domain and back, for the vehicles subgraph; no logic of its own. */
 import DataLoader from 'dataloader';
 import { VIN_PATTERN, type Environment } from '../../core/model.ts';
+import type { RuleDraft } from '../../core/rules/validate-rule.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionBy, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
-import type { AudienceService, RuleInput } from './audience-service.ts';
+import type { AudienceService } from './audience-service.ts';
 import type { FleetReports } from './fleet-reports.ts';
 import type { HeartbeatInput } from './heartbeat.ts';
 import type { HeartbeatService } from './heartbeat-service.ts';
@@ -58,7 +59,7 @@ export const resolvers: Resolvers = {
       return connectionBy(vehicles, ({ vin }) => vin, page, more, totalCount);
     },
     fleet: (_: unknown, __: unknown, { services }: Context) => services.reports.fleet(),
-    previewAudience: (_: unknown, { flagKey, rule }: { flagKey: string; rule: RuleInput }, { services }: Context) => services.audiences.preview(flagKey, rule),
+    previewAudience: (_: unknown, { flagKey, rule }: { flagKey: string; rule: RuleDraft }, { services }: Context) => services.audiences.preview(flagKey, rule),
     rolloutProgress: (_: unknown, { environment, revision }: { environment: Environment; revision?: number | null }, { services }: Context) =>
       services.reports.progress(environment, revision ?? null),
     vehicleTokenGenerations: (_: unknown, { since, after }: { since: Date; after: string }, { services }: Context) => services.vehicles.tokenGenerations(since, after),
