@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
 import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
-import { startGateway, type Gateway } from '../gateway/gateway.ts';
-import type { Subgraphs } from '../gateway/composition/supergraph.ts';
+import type { Gateway } from '../gateway/gateway.ts';
 import { createFlagChanges } from '../subgraphs/flags/change.ts';
 import { FlagService } from '../subgraphs/flags/service.ts';
 import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing.ts';
 import { createInProcessBus } from '../subgraphs/shared/bus.ts';
-import { connectInProcess } from '../subgraphs/shared/in-process-connection.ts';
 import { createInProcessStore } from '../subgraphs/shared/key-value-store.ts';
 import { createInProcessRateLimiter } from '../subgraphs/shared/rate-limiter.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
@@ -16,9 +13,8 @@ import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testi
 import { createTestMetricsStore, type TestMetricsStore } from '../subgraphs/shared/testing/test-metrics-store.ts';
 import { watchDatabase, type WatchedDatabase } from '../subgraphs/shared/testing/watched-database.ts';
 import { opening, type Closing } from './closing.ts';
-import { endedSessionsIn, sessionsIn } from './sessions.ts';
-import { startSubgraph } from './subgraphs.ts';
 import { VehicleCrowd } from './testing/vehicle-crowd.ts';
+import { startWholeControlPlane } from './testing/whole-control-plane.ts';
 
 const VEHICLES = 2_000;
 /** Of those, the ones that were connected to this control plane before. */
@@ -65,30 +61,8 @@ async function start(port: number): Promise<{ closing: Closing; gateway: Gateway
     const { prisma } = watched;
     const [bus, store, limiter] = [createInProcessBus(), createInProcessStore(), createInProcessRateLimiter()];
     ending.add(() => Promise.all([bus.close(), store.close()]));
-    const parts = { database: { ...database.database, prisma, replica: prisma }, bus, store, limiter, vehicleTokens: tokens, logger: silent, signer: async () => signer, metrics: async () => metrics.store };
-    const connections = [];
-    for (const name of SUBGRAPH_NAMES) {
-      const { subgraph, ready } = await startSubgraph(name, parts, ending);
-      const connection = connectInProcess(subgraph, ready);
-      ending.add(() => connection.close());
-      connections.push([name, connection] as const);
-    }
-    gateway = await startGateway({
-      subgraphs: Object.fromEntries(connections) as unknown as Subgraphs,
-      findSession: sessionsIn(store),
-      endedSessions: endedSessionsIn(store),
-      vehicleTokens: tokens,
-      limiter,
-      publicKeys: async () => signer.publicKeys,
-      readiness: async () => ({}),
-      playground: false,
-      introspection: false,
-      trustedProxies: [],
-      host: '127.0.0.1',
-      port,
-      logger: silent,
-    });
-    ending.add(() => gateway.close(0));
+    const parts = { database: { ...database.database, prisma, replica: prisma }, bus, store, limiter, vehicleTokens: tokens, signer, metrics: metrics.store };
+    ({ gateway } = await startWholeControlPlane(parts, ending, port));
     return ending;
   });
   return { closing, gateway };

@@ -3,23 +3,20 @@ import { createHash, randomUUID } from 'node:crypto';
 import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../core/protocol/api-key.ts';
 import type { ApiKeyRole, Caller, Role } from '../../core/protocol/caller.ts';
 import { SESSION_SECONDS, newSessionToken, sessionKey, type SessionRecord } from '../../core/protocol/session.ts';
-import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/protocol/subgraph.ts';
+import type { SubgraphName } from '../../core/protocol/subgraph.ts';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
-import { startGateway, type Gateway } from '../../gateway/gateway.ts';
+import type { Gateway } from '../../gateway/gateway.ts';
 import { hashPassword } from '../../subgraphs/audit/passwords.ts';
 import { createSigner, generateSigningKey } from '../../subgraphs/flags/signing.ts';
 import { createInProcessBus } from '../../subgraphs/shared/bus.ts';
-import { connectInProcess } from '../../subgraphs/shared/in-process-connection.ts';
 import { createInProcessStore } from '../../subgraphs/shared/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../subgraphs/shared/rate-limiter.ts';
 import type { Subgraph } from '../../subgraphs/shared/subgraph.ts';
-import { silent } from '../../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { createTestMetricsStore } from '../../subgraphs/shared/testing/test-metrics-store.ts';
 import { opening, type Closing } from '../closing.ts';
-import { endedSessionsIn, sessionsIn } from '../sessions.ts';
-import { startSubgraph } from '../subgraphs.ts';
 import type { CallerName } from './permission-matrix.ts';
+import { startWholeControlPlane } from './whole-control-plane.ts';
 
 export const PASSWORD = 'correct horse battery staple';
 /** The vehicle that samples name, and its environment; the other is in another one. */
@@ -40,7 +37,6 @@ export class EveryCaller {
   readonly #tokens = createVehicleTokens(SECRET);
   readonly #users = new Map<Role, string>();
   readonly #keys = new Map<ApiKeyRole, Credentials>();
-  readonly subgraphs = new Map<SubgraphName, Subgraph>();
 
   private constructor(
     private readonly database: TestDatabase,
@@ -48,6 +44,7 @@ export class EveryCaller {
   ) {}
 
   gateway!: Gateway;
+  subgraphs!: ReadonlyMap<SubgraphName, Subgraph>;
 
   static start(): Promise<EveryCaller> {
     return opening(async (closing) => {
@@ -74,28 +71,8 @@ export class EveryCaller {
   async #start(): Promise<void> {
     const [signer, passwordHash, metrics] = await Promise.all([generateSigningKey().then(createSigner), hashPassword(PASSWORD), createTestMetricsStore()]);
     this.closing.add(() => metrics.drop());
-    const limiter = createInProcessRateLimiter();
-    const bus = createInProcessBus();
-    const parts = { database: this.database.database, bus, store: this.#store, limiter, vehicleTokens: this.#tokens, logger: silent };
-    const of = { ...parts, signer: async () => signer, metrics: async () => metrics.store };
-    for (const name of SUBGRAPH_NAMES) this.subgraphs.set(name, (await startSubgraph(name, of, this.closing)).subgraph);
-    const connections = Object.fromEntries(Array.from(this.subgraphs, ([name, subgraph]) => [name, connectInProcess(subgraph, async () => true)]));
-    this.gateway = await startGateway({
-      subgraphs: connections as Record<SubgraphName, ReturnType<typeof connectInProcess>>,
-      findSession: sessionsIn(this.#store),
-      endedSessions: endedSessionsIn(this.#store),
-      vehicleTokens: this.#tokens,
-      limiter,
-      publicKeys: async () => signer.publicKeys,
-      readiness: async () => ({}),
-      playground: false,
-      introspection: false,
-      trustedProxies: [],
-      host: '127.0.0.1',
-      port: 0,
-      logger: silent,
-    });
-    this.closing.add(() => this.gateway.close(0));
+    const parts = { database: this.database.database, bus: createInProcessBus(), store: this.#store, limiter: createInProcessRateLimiter(), vehicleTokens: this.#tokens, signer, metrics: metrics.store };
+    ({ gateway: this.gateway, subgraphs: this.subgraphs } = await startWholeControlPlane(parts, this.closing));
 
     for (const role of ['READ', 'WRITE', 'SAFETY', 'ADMIN'] as const) {
       const { id } = await this.prisma.user.create({ data: { email: `${role.toLowerCase()}@example.com`, name: role, passwordHash, role } });
