@@ -1,7 +1,7 @@
 /**
  * The agent as a process: `fleetflag-agent …`, or `npm run agent -- …`. Exit codes: 0 stopped, 1 it cannot listen, 2 wrong settings.
  */
-import { collectGarbage } from './process-memory.ts';
+import { collectGarbage, keepSmall } from './process-memory.ts';
 import { ConfigurationError, readConfiguration, type AgentConfiguration } from './configuration.ts';
 import { FleetFlagAgent } from './fleet-flag-agent.ts';
 import { LocalServer } from './api/local-server.ts';
@@ -37,6 +37,7 @@ async function run(): Promise<void> {
 
   // The agent's own timers hold no process; this one holds this process until it is told to stop.
   const alive = setInterval(() => undefined, 2 ** 30);
+  keepSmall();
 
   let stopping = false;
   async function stop(signal: string): Promise<void> {

@@ -105,9 +105,20 @@ interface Way {
   readonly options: readonly string[];
 }
 
-async function start(command: readonly string[], vehicle: TestVehicle, { url, options: more }: Way = { url: vehicle.plane.url, options: [] }): Promise<RunningAgent> {
+/** How an agent is run. */
+interface Setting {
+  readonly command: readonly string[];
+  /** Whose certificate the control plane has; absent: it is spoken to without TLS. */
+  readonly authority?: Authority;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Settings of glibc's allocator (docs/agent.md, "Memory"): free memory goes back to the system, and threads share it. */
+const GIVE_BACK = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '65536' };
+
+async function start({ command, environment }: Setting, vehicle: TestVehicle, { url, options: more }: Way = { url: vehicle.plane.url, options: [] }): Promise<RunningAgent> {
   const options = [...more, '--url', url, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile, '--keys', vehicle.keysFile, '--listen', '127.0.0.1:0'];
-  const child = spawn(process.execPath, [...command, ...options], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] } });
+  const child = spawn(process.execPath, [...command, ...options], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'], ...environment } });
   let [output, log] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
   child.stderr.on('data', (data: Buffer) => (log += data.toString()));
@@ -119,11 +130,11 @@ async function start(command: readonly string[], vehicle: TestVehicle, { url, op
 }
 
 /** Milliseconds from the spawn to the first answered evaluation from the file, with no control plane there. */
-async function startFromFile(command: readonly string[], vehicle: TestVehicle): Promise<number> {
+async function startFromFile(setting: Setting, vehicle: TestVehicle): Promise<number> {
   const samples: number[] = [];
   for (let round = 0; round < STARTS; round++) {
     const from = performance.now();
-    const { child, base } = await start(command, vehicle);
+    const { child, base } = await start(setting, vehicle);
     const connections = new Agent();
     const status = await ask(base, `${ONE}feature_1`, connections);
     samples.push(performance.now() - from);
@@ -134,22 +145,22 @@ async function startFromFile(command: readonly string[], vehicle: TestVehicle): 
   return samples.sort((a, b) => a - b)[Math.floor(STARTS / 2)]!;
 }
 
-/** @param authority whose certificate the control plane has; null: it is spoken to without TLS */
-async function measure(what: string, command: readonly string[], authority: Authority | null = null): Promise<Row> {
+async function measure(what: string, setting: Setting): Promise<Row> {
+  const { authority } = setting;
   const plane = await TestControlPlane.start();
   const vehicle = await TestVehicle.create(plane);
   const connections = new Agent({ keepAlive: true, maxSockets: 4 });
-  const front = authority === null ? null : await TlsFront.open(Number(new URL(plane.url).port), authority.issue(['localhost']));
+  const front = authority === undefined ? null : await TlsFront.open(Number(new URL(plane.url).port), authority.issue(['localhost']));
   let running: RunningAgent | null = null;
   try {
     for (let flag = 0; flag < FLAGS; flag++) await plane.put(`feature_${flag}`, { rules: rulesOf(flag, 0) });
     let way: Way | undefined;
-    if (front !== null && authority !== null) {
+    if (front !== null && authority !== undefined) {
       const ca = join(vehicle.folder, 'ca.pem');
       await writeFile(ca, authority.certificate);
       way = { url: `wss://localhost:${front.port}/graphql`, options: ['--ca', ca] };
     }
-    running = await start(command, vehicle, way);
+    running = await start(setting, vehicle, way);
     const { child, base } = running;
     const readyMb = await megabytes(child, 'VmRSS');
     let received = Buffer.byteLength(JSON.stringify([...plane.definitions().values()])) * (4 / 3);
@@ -185,7 +196,7 @@ async function measure(what: string, command: readonly string[], authority: Auth
     await stop(child);
     await plane.stop();
     const reported = plane.batches.reduce((sum, { items }) => sum + items.length, 0);
-    return { what, readyMb, peakMb, sqliteMb, startMs: await startFromFile(command, vehicle), databaseKb: size / 1024, requests, reported };
+    return { what, readyMb, peakMb, sqliteMb, startMs: await startFromFile(setting, vehicle), databaseKb: size / 1024, requests, reported };
   } finally {
     connections.destroy();
     if (running !== null) await stop(running.child);
@@ -210,10 +221,12 @@ export async function run(): Promise<void> {
     await promisify(execFile)('npm', ['pack', '--pack-destination', folder], { cwd: join(ROOT, 'agent') });
     const [packed] = (await promisify(execFile)('sh', ['-c', `cd ${folder} && tar xzf *.tgz && pwd`])).stdout.split('\n');
     const command = [join(packed!, 'package/dist/fleetflag-agent.cjs')];
+    const authority = createAuthority('Benchmark');
     const rows = [
-      await measure('the packed command', command),
-      await measure('the same over wss', command, createAuthority('Benchmark')),
-      await measure('the same from source', ['--import', 'tsx', join(ROOT, 'agent/main.ts')]),
+      await measure('the packed command', { command }),
+      await measure('the same over wss', { command, authority }),
+      await measure('over wss, an allocator that gives back', { command, authority, environment: GIVE_BACK }),
+      await measure('from source', { command: ['--import', 'tsx', join(ROOT, 'agent/main.ts')] }),
     ];
     console.log(`\nThe agent: ${FLAGS} flags, ${RECEIVED_BYTES / 1e6} MB of definitions received, ${REQUESTS_A_SECOND} OFREP requests/s, ${MEASUREMENTS_A_SECOND} measurements/s, ${BATCHES} batches reported\n`);
     console.log('| process | ready, MB resident | peak, MB resident | of it SQLite, MB | start to first evaluation, ms | database, KB | requests | rows reported |');
