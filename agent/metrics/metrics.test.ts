@@ -48,6 +48,16 @@ async function storedRows(): Promise<unknown[][]> {
   return rows;
 }
 
+/** The database and the journal that belongs to it; where there is none, there is none afterwards. */
+async function copyAll(from: string, to: string): Promise<void> {
+  for (const name of ['', '.queue', '.queue.previous']) {
+    await rm(to + name, { force: true });
+    await copyFile(from + name, to + name).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+  }
+}
+
 test('evaluations arrive as one row for each flag and variant, measurements under the variant that the vehicle has', async () => {
   const agent = await start({ ...SOON, metricsIntervalMs: 100 });
   for (let i = 0; i < 40; i++) agent.booleanValue('eco', false);
@@ -87,14 +97,14 @@ describe('a batch keeps its id and its rows', () => {
   test('through the end of the process between sending and answer', async () => {
     const copy = `${vehicle.databaseFile}.as-killed`;
     // What is on disk while the answer is outstanding is what a killed process leaves.
-    plane.onReport = () => copyFile(vehicle.databaseFile, copy);
+    plane.onReport = () => copyAll(vehicle.databaseFile, copy);
     const agent = await start();
     agent.track('minutes', 1, { flagKey: 'eco' });
     agent.booleanValue('eco', false);
     await until('it was taken', () => plane.batches.length > 0 && agent.status().metrics.queued === 0);
     await agent.close();
     const [sent] = plane.batches.splice(0);
-    await copyFile(copy, vehicle.databaseFile);
+    await copyAll(copy, vehicle.databaseFile);
     plane.onReport = () => undefined;
     const restarted = await start();
     restarted.track('minutes', 2, { flagKey: 'eco' });
