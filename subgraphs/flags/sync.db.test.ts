@@ -5,6 +5,7 @@ import { compactVerify, importJWK } from 'jose';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/protocol/definition.ts';
 import type { SubgraphStream } from '../../core/protocol/subgraph.ts';
 import { identityOf, refusal } from '../shared/testing/asking.ts';
+import { rounds } from '../shared/testing/rounds.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 
 const VINS = ['KMHK281HGNU000001', 'KMHK281HGNU000002'];
@@ -244,6 +245,6 @@ test('whatever is edited, from any revision the delta and the stream lead to the
       }
       for (const key of keys) await apply('archive', key);
     }),
-    { numRuns: 30, seed: 20_261_123 },
+    { numRuns: rounds(12, 30), seed: 20_261_123 },
   );
 });
