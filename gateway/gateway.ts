@@ -22,6 +22,8 @@ import { countOperation } from './limits/key-rate.ts';
 import { EntityTags } from './persisted-operations/entity-tag.ts';
 import { OperationTexts } from './persisted-operations/operation-texts.ts';
 import { resolveOperation } from './persisted-operations/resolve-operation.ts';
+import { GatewayMetrics } from './monitoring/gateway-metrics.ts';
+import { checkScrape } from './monitoring/scrape-access.ts';
 import { PresenceReporter, reportsTo } from './presence/presence-reporter.ts';
 import { refuseUpgrade } from './subscriptions/refuse-upgrade.ts';
 import { createSubscriptionServer, type SubscriptionCounters } from './subscriptions/subscription-server.ts';
@@ -41,6 +43,8 @@ export interface GatewayOptions {
   readonly introspection: boolean;
   /** Addresses and CIDR ranges whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
+  /** What opens `/metrics`; null: they are for this machine alone. */
+  readonly metricsToken: string | null;
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
@@ -66,8 +70,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     ended: (vins) => void subscriptions.disconnect(({ caller }) => caller.kind === 'vehicle' && caller.vin !== null && vins.has(caller.vin)),
     logger,
   });
-  const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures: new FailedCredentials() };
-  const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger });
+  const failures = new FailedCredentials();
+  const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures };
+  const metrics = new GatewayMetrics();
+  const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger, metrics });
   const texts = new OperationTexts(subgraphs.audit);
   const presence = new PresenceReporter(reportsTo(subgraphs.vehicles), logger);
 
@@ -85,6 +91,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     originOf,
     playground: options.playground,
+    metrics,
+    checkScrape: (request) => checkScrape(request, originOf(request).ipAddress, options.metricsToken, failures),
     logger,
   });
 
@@ -127,6 +135,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     logger,
   });
+  metrics.watch(subscriptions);
   app.server.on('upgrade', (request, socket, head) => {
     // Not by URL, which throws on what clients may send (`//`): nothing would catch it here.
     if (request.url?.split('?', 1)[0] === '/graphql') subscriptions.handleUpgrade(request, socket, head);

@@ -42,6 +42,7 @@ describe('without any setting', () => {
     playground: true,
     introspection: true,
     trustedProxies: [],
+    metricsToken: null,
     presenceGraceSeconds: 30,
     logLevel: 'info',
     subgraphUrls: { flags: 'http://127.0.0.1:4001', vehicles: 'http://127.0.0.1:4002', experiments: 'http://127.0.0.1:4003', audit: 'http://127.0.0.1:4004' },
@@ -85,6 +86,7 @@ describe('a setting that is given', () => {
     ['NODE_ENV', { NODE_ENV: 'production' }, { playground: false, introspection: false }],
     ['FLEETFLAG_PLAYGROUND in production', { NODE_ENV: 'production', FLEETFLAG_PLAYGROUND: 'on' }, { playground: true, introspection: true }],
     ['FLEETFLAG_TRUSTED_PROXIES', { FLEETFLAG_TRUSTED_PROXIES: '192.0.2.1, 10.0.0.0/8,2001:db8::/32' }, { trustedProxies: ['192.0.2.1', '10.0.0.0/8', '2001:db8::/32'] }],
+    ['FLEETFLAG_METRICS_TOKEN', { FLEETFLAG_METRICS_TOKEN: 'sixteen-of-them!' }, { metricsToken: 'sixteen-of-them!' }],
     ['FLEETFLAG_PRESENCE_GRACE_SECONDS', { FLEETFLAG_PRESENCE_GRACE_SECONDS: '3600' }, { presenceGraceSeconds: 3_600 }],
     ['LOG_LEVEL', { LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
   ])('%s is what is used', (_name, environment, expected) => {
@@ -119,6 +121,7 @@ describe('a setting that is wrong', () => {
     ...['maybe', 'true', 'ON', '1'].map((value): [string, string] => ['FLEETFLAG_PLAYGROUND', value]),
     ['FLEETFLAG_INTROSPECTION', 'yes'],
     ...['proxy', '10.0.0.0/33', '10.0.0/8', '::1/129', '0.0.0.0/0', '::/0', '10.0.0.1;10.0.0.2', 'fe80::1%eth0'].map((value): [string, string] => ['FLEETFLAG_TRUSTED_PROXIES', value]),
+    ...['fifteen-of-them', 'with a blank in it all'].map((value): [string, string] => ['FLEETFLAG_METRICS_TOKEN', value]),
     ...['0', '3601', '2.5', '1e3', 'x'].map((value): [string, string] => ['FLEETFLAG_PRESENCE_GRACE_SECONDS', value]),
     ...['verbose', 'INFO'].map((value): [string, string] => ['LOG_LEVEL', value]),
     ...SUBGRAPH_NAMES.map((name): [string, string] => [`FLEETFLAG_${name.toUpperCase()}_URL`, `ws://u:${HIDDEN}@host`]),

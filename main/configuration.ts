@@ -57,6 +57,8 @@ export interface Configuration {
   readonly introspection: boolean;
   /** Addresses and CIDR ranges. */
   readonly trustedProxies: readonly string[];
+  /** Null: `/metrics` answers this machine alone. */
+  readonly metricsToken: string | null;
   /** Of a vehicle without a connection, until it is offline. */
   readonly presenceGraceSeconds: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -82,6 +84,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   FLEETFLAG_PLAYGROUND: 'on or off. Default on; off when NODE_ENV is production.',
   FLEETFLAG_INTROSPECTION: 'on or off. Default: as the playground.',
   FLEETFLAG_TRUSTED_PROXIES: 'Addresses and CIDR ranges of the proxies before a gateway, separated by commas: the address of who calls is taken from the X-Forwarded-For of these, and of nobody else. Default: none.',
+  FLEETFLAG_METRICS_TOKEN: 'What a Prometheus server sends as Authorization: Bearer … to read /metrics, 16 characters or more. Without it they answer this machine alone.',
   FLEETFLAG_FLAGS_URL: 'Where a gateway of its own finds the flags subgraph. Default http://127.0.0.1:4001.',
   FLEETFLAG_VEHICLES_URL: 'Likewise the vehicles subgraph. Default http://127.0.0.1:4002.',
   FLEETFLAG_EXPERIMENTS_URL: 'Likewise the experiments subgraph. Default http://127.0.0.1:4003.',
@@ -147,6 +150,9 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   const internalSecret = text('FLEETFLAG_INTERNAL_SECRET');
   if (internalSecret !== null && internalSecret.length < 32) faults.push('FLEETFLAG_INTERNAL_SECRET is shorter than 32 characters.');
 
+  const metricsToken = text('FLEETFLAG_METRICS_TOKEN');
+  if (metricsToken !== null && !/^\S{16,}$/.test(metricsToken)) faults.push('FLEETFLAG_METRICS_TOKEN is shorter than 16 characters, or has blanks.');
+
   const isKeyText = (value: string) => /^\s*(\{|-----BEGIN)/.test(value);
   let signingKey = text('FLEETFLAG_SIGNING_KEY');
   /** The text of a key file, or null with a fault. The value may be a key with a slip of the pen: the message does not repeat it. */
@@ -208,6 +214,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     playground,
     introspection: switched('FLEETFLAG_INTROSPECTION', playground),
     trustedProxies: Object.freeze(trustedProxies),
+    metricsToken,
     presenceGraceSeconds,
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     subgraphUrls: Object.freeze(subgraphUrls),

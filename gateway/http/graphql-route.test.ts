@@ -9,6 +9,7 @@ import { EntityTags } from '../persisted-operations/entity-tag.ts';
 import { OperationTexts } from '../persisted-operations/operation-texts.ts';
 import { countingLimiter } from '../testing/counting-limiter.ts';
 import { startGraphqlServer, type GraphqlServer } from './graphql-server.ts';
+import { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
 import { originReader } from './request-origin.ts';
 import { createRoutes } from './routes.ts';
 
@@ -69,7 +70,8 @@ beforeAll(async () => {
   const subgraphs = Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, connection(name)])) as unknown as Subgraphs;
   const composition = compose(subgraphs);
   const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
-  graphql = await startGraphqlServer({ composition, introspection: true, logger });
+  const metrics = new GatewayMetrics();
+  graphql = await startGraphqlServer({ composition, introspection: true, logger, metrics });
   app = createRoutes({
     graphql,
     authenticate: async ({ apiKey, authorization }) => CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'nobody' },
@@ -80,6 +82,8 @@ beforeAll(async () => {
     readiness: async () => ({}),
     originOf: originReader([]),
     playground: false,
+    metrics,
+    checkScrape: async () => undefined,
     logger,
   });
 });

@@ -7,6 +7,7 @@ import type { Composition } from '../composition/supergraph.ts';
 import { authorizeOperation } from '../auth/authorize.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
 import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from '../limits/check-operation.ts';
+import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
 import { answerTo } from './error-answer.ts';
 
 /** A page of another site can send none of these without asking first, and nothing here answers that it may. */
@@ -16,6 +17,7 @@ export interface GraphqlServerOptions {
   readonly composition: Composition;
   readonly introspection: boolean;
   readonly logger: GatewayLogger;
+  readonly metrics: GatewayMetrics;
 }
 
 export interface GraphqlServer {
@@ -32,10 +34,13 @@ function present(errors: readonly GraphQLFormattedError[], requestId: string, do
   });
 }
 
-function plugin({ composition, introspection, logger }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
+function plugin({ composition, introspection, logger, metrics }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
   return {
     async requestDidStart({ contextValue }) {
       const { caller, origin } = contextValue.identity;
+      const begun = performance.now();
+      const ran = (operation: OperationTypeNode | undefined, code: unknown) =>
+        metrics.ran(operation ?? 'invalid', typeof code === 'string' ? code : 'INTERNAL_SERVER_ERROR', (performance.now() - begun) / 1_000);
       return {
         async didResolveOperation({ document, operation, request }) {
           if (operation === undefined) {
@@ -55,7 +60,7 @@ function plugin({ composition, introspection, logger }: GraphqlServerOptions): A
             if (code === 'INTERNAL_SERVER_ERROR') logger.error({ err: error, requestId: origin.requestId }, 'A request failed');
           }
         },
-        async willSendResponse({ response, document, errors }) {
+        async willSendResponse({ response, document, operation, errors }) {
           if (response.body.kind !== 'single') return;
           const { singleResult } = response.body;
           // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification in `errors`.
@@ -64,6 +69,7 @@ function plugin({ composition, introspection, logger }: GraphqlServerOptions): A
           // Apollo's own copies have lost the nodes, by which a fault is found in the document.
           const found = errors ?? singleResult.errors ?? incomplete;
           if (found === undefined) {
+            ran(operation?.operation, 'OK');
             if (contextValue.outcome !== undefined) contextValue.outcome.complete = true;
             return;
           }
@@ -71,6 +77,7 @@ function plugin({ composition, introspection, logger }: GraphqlServerOptions): A
           singleResult.errors = present(found, origin.requestId, document);
           const [first] = singleResult.errors;
           const code = first?.extensions?.['code'];
+          ran(operation?.operation, code);
           // An answer that is nothing but a refusal says so in its status, too; one with data is a 200.
           // A GET that would mutate has a status of its own, and the header that goes with it.
           if (response.http.status !== 405 && singleResult.data == null && typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code)) {

@@ -4,6 +4,7 @@ import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
 import type { RequestOrigin } from '../../core/protocol/caller.ts';
 import { OPERATION_LIMITS } from '../limits/operation-limits.ts';
+import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
 import { answerTo } from './error-answer.ts';
 import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql-route.ts';
 import { requestIdOf } from './request-origin.ts';
@@ -15,10 +16,13 @@ export interface RoutesOptions extends GraphqlRouteOptions {
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
   readonly originOf: (request: IncomingMessage) => RequestOrigin;
   readonly playground: boolean;
+  readonly metrics: GatewayMetrics;
+  /** Rejects where the request may not read them. */
+  readonly checkScrape: (request: IncomingMessage) => Promise<void>;
 }
 
 /** Everything but the websocket upgrade, which the caller attaches to `.server`. */
-export function createRoutes({ publicKeys, readiness, originOf, playground, ...graphql }: RoutesOptions): FastifyInstance {
+export function createRoutes({ publicKeys, readiness, originOf, playground, metrics, checkScrape, ...graphql }: RoutesOptions): FastifyInstance {
   const { logger } = graphql;
   const app = fastify({
     bodyLimit: OPERATION_LIMITS.body,
@@ -30,6 +34,8 @@ export function createRoutes({ publicKeys, readiness, originOf, playground, ...g
   });
   // Before anything can fail: whatever the answer is, it can be found in the log.
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+
+  app.addHook('onResponse', async (request, reply) => metrics.answered(request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1_000));
 
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const requestId = request.id;
@@ -57,6 +63,11 @@ export function createRoutes({ publicKeys, readiness, originOf, playground, ...g
     if (missing.join() !== missingBefore.join()) logger.warn({ missing }, missing.length > 0 ? 'Not ready: parts do not answer' : 'Ready again');
     missingBefore = missing;
     return reply.status(missing.length === 0 ? 200 : 503).send({ status: missing.length === 0 ? 'ok' : 'unavailable' });
+  });
+  app.get('/metrics', async (request, reply) => {
+    await checkScrape(request.raw);
+    const { type, body } = await metrics.text();
+    return reply.type(type).header('cache-control', 'no-store').send(body);
   });
   app.get('/.well-known/jwks.json', async (_request, reply) => reply.header('cache-control', 'public, max-age=60').send(await publicKeys()));
 

@@ -1,0 +1,40 @@
+/** Who may read `/metrics`: they tell how many vehicles there are, and how the service is doing. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import ipaddr from 'ipaddr.js';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { FailedCredentials } from '../auth/failed-credentials.ts';
+
+/** What a proxy adds. */
+const PASSED_ON = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
+
+/**
+ * Resolves where the request may be answered. With a token, whoever sends it (`Authorization: Bearer …`) may; without
+ * one, this machine itself, and nobody for whom it passes something on.
+ *
+ * @param address of whoever asks
+ * Rejects with UNAUTHENTICATED, FORBIDDEN, or, after too many wrong tokens from the address, RATE_LIMITED.
+ */
+export async function checkScrape(request: IncomingMessage, address: string | null, token: string | null, failures: FailedCredentials): Promise<void> {
+  if (token === null) {
+    if (PASSED_ON.some((name) => request.headers[name] !== undefined) || !isLoopback(request.socket.remoteAddress)) {
+      throw new FleetFlagError('FORBIDDEN', 'Without FLEETFLAG_METRICS_TOKEN the metrics are for this machine alone.');
+    }
+    return;
+  }
+  const [, shown] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? [];
+  if (shown === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The metrics need a token: Authorization: Bearer ….');
+  const found = await failures.lookUp(address, `metrics:${shown}`, async () => (isSame(shown, token) ? true : null));
+  if (found === null) throw new FleetFlagError('UNAUTHENTICATED', 'This is not the token of the metrics.');
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest();
+
+/** In the same time, whichever character is wrong. */
+function isSame(one: string, other: string): boolean {
+  return timingSafeEqual(digest(one), digest(other));
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback';
+}
