@@ -31,7 +31,8 @@ const config: Config = {
     { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/e2e/**/*.test.ts'], globalSetup: '<rootDir>/e2e/harness/build.ts' },
   ],
   testTimeout: 60_000,
-  maxWorkers: 2,
+  // One more than the gate has cores: end-to-end tests spend half of their time waiting for processes and their intervals.
+  maxWorkers: 3,
   // With --coverage: the pure part is covered to the last branch (house.md, habit 11).
   collectCoverageFrom: ['core/**/*.ts', '!core/**/*.test.ts'],
   coverageDirectory: 'coverage',

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { AGENT_VERSION } from '../agent/version.ts';
 import { Api, Listener } from './harness/api.ts';
-import { Deployment } from './harness/deployment.ts';
+import { DISTRIBUTED, Deployment } from './harness/deployment.ts';
 import { eventually } from './harness/process.ts';
 import { VehicleProcess } from './harness/vehicle.ts';
 
@@ -84,3 +84,29 @@ test('a vehicle is online until the grace after the last of its connections is o
   const others = korea.events.map(({ data }) => data?.['vehicleStatusChanges'] as { vin: string });
   expect(new Set(others.map(({ vin }) => vin))).toEqual(new Set([ELSEWHERE]));
 }, 90_000);
+
+// In one process whoever could tell is killed along with it; and a lease lasts too long for `npm test`.
+(DISTRIBUTED ? test : test.skip)('a vehicle whose gateway is killed is offline in the end, and those of other gateways are not touched', async () => {
+  const second = await deployment.anotherGateway();
+  const killed = deployment.processes.at(-1);
+  const here = await VehicleProcess.start(deployment.wsUrl, await admin.vehicle('KMHK281HGNU000003'));
+  const there = await VehicleProcess.start(`${second.replace(/^http/, 'ws')}/graphql`, await admin.vehicle('KMHK281HGNU000004'));
+  try {
+    const status = async (vin: string) => (await admin.ok<{ vehicle: { status: string } }>('query ($vin: String!) { vehicle(vin: $vin) { status } }', { vin })).vehicle.status;
+    const statuses = () => Promise.all(['KMHK281HGNU000003', 'KMHK281HGNU000004'].map(status));
+    await eventually(async () => (await statuses()).every((each) => each === 'ONLINE'), 'both are online');
+    await killed?.stop('SIGKILL');
+    // Nobody says that the gateway has gone: its vehicle is offline when its lease and the grace are over.
+    expect(await statuses()).toEqual(['ONLINE', 'ONLINE']);
+    await eventually(async () => {
+      const [one, other] = await statuses();
+      expect(one).toBe('ONLINE');
+      return other === 'OFFLINE';
+    }, 'the vehicle of the killed gateway is offline');
+    expect((await there.status()).connected).toBe(false);
+    expect((await here.status()).connected).toBe(true);
+  } finally {
+    await here.remove();
+    await there.remove();
+  }
+}, 150_000);
