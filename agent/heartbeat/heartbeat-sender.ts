@@ -4,6 +4,7 @@
  */
 import { describeError, type Log } from '../log.ts';
 import { RequestRefused, type GatewayLink } from '../sync/gateway-link.ts';
+import { LinkWait } from '../sync/link-wait.ts';
 
 export const HEARTBEAT_MUTATION = 'mutation Heartbeat($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
 
@@ -45,33 +46,26 @@ export function cpuMeter(): () => number {
 
 export class HeartbeatSender {
   readonly #options: HeartbeatOptions;
+  readonly #wait: LinkWait;
   readonly #cpuPercent = cpuMeter();
   /** What the control plane was last told. */
   #toldRevision: number | null = null;
   #toldAt = -Infinity;
-  #ended = false;
   #fault: string | null = null;
-  #dueAt = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #wake: () => void = () => undefined;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
+    this.#wait = new LinkWait(options.link.ended);
   }
 
   /** Runs until the link ends; never rejects. */
   async run(): Promise<void> {
-    const { link, spreadMs, random } = this.#options;
-    void link.ended.then(() => {
-      this.#ended = true;
-      this.#wake();
-    });
+    const { spreadMs, random } = this.#options;
     let wait = spreadMs * random();
-    while (!this.#ended) {
-      await this.#pause(wait);
-      if (!this.#ended) wait = await this.#beat();
+    while (!this.#wait.ended) {
+      await this.#wait.pause(wait);
+      if (!this.#wait.ended) wait = await this.#beat();
     }
-    clearTimeout(this.#timer);
   }
 
   /** A state was written. What follows within the wait goes with the same heartbeat. */
@@ -79,9 +73,7 @@ export class HeartbeatSender {
     const { facts, spreadMs, random } = this.#options;
     // One that was refused is tried again when it was told to.
     if (this.#fault !== null || facts().appliedRevision === this.#toldRevision) return;
-    const now = performance.now();
-    const soon = Math.max(0, this.#toldAt + spreadMs - now) + spreadMs * random();
-    if (now + soon < this.#dueAt) this.#wakeAfter(soon);
+    this.#wait.shorten(Math.max(0, this.#toldAt + spreadMs - performance.now()) + spreadMs * random());
   }
 
   /** Sends one. Resolves to the milliseconds until the next. */
@@ -101,25 +93,11 @@ export class HeartbeatSender {
     } catch (error) {
       const fault = describeError(error);
       // Once, and not every minute.
-      if (!this.#ended && fault !== this.#fault) log('warn', `a heartbeat was not taken: ${fault}`);
+      if (!this.#wait.ended && fault !== this.#fault) log('warn', `a heartbeat was not taken: ${fault}`);
       this.#fault = fault;
       const { retryAfter } = error instanceof RequestRefused ? error : {};
       if (retryAfter !== undefined) wait = Math.min(wait, retryAfter * 1_000 * (1 + random()));
     }
     return wait;
-  }
-
-  #pause(milliseconds: number): Promise<void> {
-    if (this.#ended) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-      this.#wakeAfter(milliseconds);
-    });
-  }
-
-  #wakeAfter(milliseconds: number): void {
-    clearTimeout(this.#timer);
-    this.#dueAt = performance.now() + milliseconds;
-    this.#timer = setTimeout(() => this.#wake(), milliseconds).unref();
   }
 }

@@ -5,6 +5,7 @@
 import { describeError, type Log } from '../log.ts';
 import type { Backoff } from '../sync/backoff.ts';
 import { RequestRefused, type GatewayLink } from '../sync/gateway-link.ts';
+import { LinkWait } from '../sync/link-wait.ts';
 import type { MetricQueue, OpenBatch } from './metric-queue.ts';
 
 export const REPORT_MUTATION = 'mutation Report($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted duplicates dropped } }';
@@ -26,24 +27,20 @@ export interface SenderOptions {
 
 export class MetricSender {
   readonly #options: SenderOptions;
-  #ended = false;
-  #wake: () => void = () => undefined;
+  readonly #wait: LinkWait;
 
   constructor(options: SenderOptions) {
     this.#options = options;
+    this.#wait = new LinkWait(options.link.ended);
   }
 
   /** Runs until the link ends; never rejects. */
   async run(): Promise<void> {
-    const { link, queue, save, sendDelay } = this.#options;
-    void link.ended.then(() => {
-      this.#ended = true;
-      this.#wake();
-    });
+    const { queue, save, sendDelay } = this.#options;
     let wait = sendDelay();
-    while (!this.#ended) {
-      await this.#pause(wait);
-      if (this.#ended) return;
+    while (!this.#wait.ended) {
+      await this.#wait.pause(wait);
+      if (this.#wait.ended) return;
       this.#options.flush();
       const batch = queue.batch();
       // What was acknowledged goes with the next write: sent again, it would count once all the same.
@@ -63,7 +60,7 @@ export class MetricSender {
       backoff.reset();
       return queue.rows.length > 0 ? 0 : sendDelay();
     } catch (error) {
-      if (!this.#ended) log('warn', `measurements were not taken: ${describeError(error)}`);
+      if (!this.#wait.ended) log('warn', `measurements were not taken: ${describeError(error)}`);
       return this.#afterRefusal(error);
     }
   }
@@ -81,16 +78,5 @@ export class MetricSender {
     if (code === 'FORBIDDEN' || code === 'UNAUTHENTICATED') return sendDelay();
     // Spread over as long again, so that a fleet does not come back in one wave.
     return Math.max((retryAfter ?? 0) * 1_000 * (1 + random()), backoff.next());
-  }
-
-  #pause(milliseconds: number): Promise<void> {
-    if (this.#ended) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds).unref();
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 }

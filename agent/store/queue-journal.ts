@@ -37,8 +37,8 @@ const digestOf = (json: string) => createHash('sha256').update(json).digest('bas
 
 export class QueueJournal {
   #bytes = 0;
-  /** Whether a file of this name may be there already, with an entry cut off at its end. */
-  #isNew = false;
+  /** False until it is known that the file ends with a whole entry, or that there is none. */
+  #endsWhole = false;
 
   constructor(
     private readonly path: string,
@@ -47,7 +47,7 @@ export class QueueJournal {
 
   /** Whether the next entry may be appended; otherwise the database has to be written first. */
   get usable(): boolean {
-    return this.#isNew && this.#bytes < JOURNAL_BYTES;
+    return this.#endsWhole && this.#bytes < JOURNAL_BYTES;
   }
 
   /** Whether nothing was appended since the database was written. */
@@ -84,23 +84,23 @@ export class QueueJournal {
     const json = JSON.stringify(entry);
     const bytes = Buffer.from(`${digestOf(json)} ${json}\n`);
     const first = this.#bytes === 0;
-    this.#isNew = false;
+    this.#endsWhole = false;
     await this.files.append(this.path, bytes);
     if (first) await this.files.flushFolder(dirname(this.path));
     this.#bytes += bytes.byteLength;
-    this.#isNew = true;
+    this.#endsWhole = true;
   }
 
   /** Begins a new journal, after the database has been written. Rejects where the present one cannot be put aside. */
   async rotate(): Promise<void> {
-    this.#isNew = false;
+    this.#endsWhole = false;
     try {
       await this.files.rename(this.path, this.#previous);
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
     this.#bytes = 0;
-    this.#isNew = true;
+    this.#endsWhole = true;
   }
 
   get #previous(): string {

@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { LinkWait } from './link-wait.ts';
+
+let end: () => void;
+let wait: LinkWait;
+beforeEach(() => {
+  jest.useFakeTimers();
+  wait = new LinkWait(new Promise<void>((resolve) => (end = resolve)));
+});
+afterEach(() => void jest.useRealTimers());
+
+/** Whether a pause is over, told after everything that is due. */
+function pausing(milliseconds: number): { over: boolean } {
+  const told = { over: false };
+  void wait.pause(milliseconds).then(() => (told.over = true));
+  return told;
+}
+const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
+
+test('a pause lasts as long as it is told to', async () => {
+  const told = pausing(100);
+  await pass(99);
+  expect(told.over).toBe(false);
+  await pass(1);
+  expect(told.over).toBe(true);
+});
+
+test('it can be shortened, and not made longer', async () => {
+  const told = pausing(100);
+  wait.shorten(500);
+  wait.shorten(10);
+  wait.shorten(50);
+  await pass(9);
+  expect(told.over).toBe(false);
+  await pass(1);
+  expect(told.over).toBe(true);
+});
+
+test('shortening where there is no pause does nothing to the next', async () => {
+  wait.shorten(1);
+  const told = pausing(100);
+  await pass(99);
+  expect(told.over).toBe(false);
+  wait.shorten(0);
+  await pass(0);
+  expect(told.over).toBe(true);
+});
+
+test('a link that ends ends the pause and every later one, and leaves no timer', async () => {
+  const told = pausing(100);
+  end();
+  await pass(0);
+  expect([told.over, wait.ended]).toEqual([true, true]);
+  wait.shorten(5);
+  const later = pausing(100);
+  await pass(0);
+  expect(later.over).toBe(true);
+  expect(jest.getTimerCount()).toBe(0);
+});
