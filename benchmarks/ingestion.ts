@@ -2,7 +2,8 @@
  * Measurements taken in, in rows a second: 500 vehicles with their tokens through the gateway of a control plane of
  * its own into the embedded engine, beside a bare loop of the ClickHouse client that inserts the same rows into the
  * same tables. Server, vehicles and peer are processes of their own; before the clock runs each has stored one batch of
- * each vehicle.
+ * each vehicle. Meanwhile an operator pulls and releases a kill switch, as before the vehicles came: what that takes longer
+ * is what the fleet's measurements cost them.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -13,11 +14,14 @@ import { Child } from '../main/demo/child-process.ts';
 import { deleteEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
 import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metric-collector.ts';
 import { BATCH_ITEMS, VEHICLES, vinOf } from './ingestion-rows.ts';
+import { Operator, type Waits } from './ingestion-operator.ts';
 
 /** Of each vehicle, beside the warm-up's: a quarter of a million rows in all. */
 const BATCHES = 1;
 /** Milliseconds. */
 const PATIENCE = 600_000;
+/** Changes by the operator before the vehicles come; the first ones are slow, as all that runs for the first time. */
+const IDLE_PULLS = 60;
 
 interface Row {
   readonly way: string;
@@ -27,6 +31,11 @@ interface Row {
   /** Of the server, or of the peer: what the vehicles themselves take is theirs. */
   readonly cpuPerMillion: number;
   readonly retries: number;
+}
+
+interface OwnRow extends Row {
+  /** Of the operator's changes, alone and while batches came. */
+  readonly waits: { readonly idle: Waits; readonly busy: Waits };
 }
 
 /** The most that a process has had resident (Linux tells), in megabytes. */
@@ -60,13 +69,16 @@ function rowOf(way: string, { milliseconds, rows, retries = 0, cpuSeconds = NaN,
 }
 
 /** A control plane of its own and the vehicles' process. */
-async function throughGateway(folder: string): Promise<Row> {
+async function throughGateway(folder: string): Promise<OwnRow> {
+  const adminPassword = randomBytes(16).toString('base64url');
   const secret = randomBytes(32).toString('base64url');
   const dataDir = join(folder, 'control-plane');
-  const server = new Child(['main/start.ts'], { PORT: '0', FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_INTERNAL_SECRET: secret, LOG_LEVEL: 'warn' });
+  const server = new Child(['main/start.ts'], { PORT: '0', FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_INTERNAL_SECRET: secret, FLEETFLAG_ADMIN_PASSWORD: adminPassword, LOG_LEVEL: 'warn' });
   let vehicles: Child | undefined;
   try {
     const [, port] = await server.printed(/FleetFlag ready at http:\/\/localhost:(\d+)/, 'stdout', PATIENCE);
+    const operator = await Operator.signIn(`http://127.0.0.1:${port}/graphql`, 'admin@fleetflag.local', adminPassword);
+    const idle = await operator.pull(async () => operator.pulls >= IDLE_PULLS);
     const tokens = createVehicleTokens(secret);
     const expiresAt = new Date(Date.now() + 3_600_000);
     const tokensFile = join(folder, 'tokens.json');
@@ -74,9 +86,12 @@ async function throughGateway(folder: string): Promise<Row> {
     vehicles = new Child(['benchmarks/ingestion-vehicles.ts', `ws://127.0.0.1:${port}/graphql`, tokensFile, String(BATCHES)]);
     await vehicles.printed(/STARTED/, 'stdout', PATIENCE);
     const before = await cpuOf(server.pid);
-    const result = await resultOf(vehicles);
+    let over = false;
+    const stored = resultOf(vehicles).finally(() => (over = true));
+    const [result, busy] = await Promise.all([stored, operator.pull(async () => over)]);
     const cpuSeconds = (await cpuOf(server.pid)) - before;
-    return rowOf(`FleetFlag: ${VEHICLES} vehicles, batches of ${BATCH_ITEMS}, through the gateway`, { ...result, cpuSeconds, peakMb: await peakOf(server.pid) });
+    const row = rowOf(`FleetFlag: ${VEHICLES} vehicles, batches of ${BATCH_ITEMS}, through the gateway`, { ...result, cpuSeconds, peakMb: await peakOf(server.pid) });
+    return { ...row, waits: { idle, busy } };
   } finally {
     await vehicles?.stop();
     await server.stop();
@@ -105,6 +120,8 @@ export async function run(): Promise<void> {
     for (const { way, rowsPerSecond, cpuPerMillion, peakMb, retries } of [own, ...peers]) {
       console.log(`| ${way} | ${rowsPerSecond.toFixed(0)} | ${cpuPerMillion.toFixed(1)} | ${peakMb.toFixed(0)} | ${retries} |`);
     }
+    const { idle, busy } = own.waits;
+    console.log(`\nA kill switch, until it is answered: ${idle.median.toFixed(0)} ms (at most ${idle.most.toFixed(0)}) alone, ${busy.median.toFixed(0)} ms (at most ${busy.most.toFixed(0)}, of ${busy.count}) while batches come.`);
     for (const peer of peers) console.log(`\nThrough the gateway: ${(own.rowsPerSecond / peer.rowsPerSecond).toFixed(2)} of the rows/s of ${peer.way}.`);
   } finally {
     await rm(folder, { recursive: true, force: true });

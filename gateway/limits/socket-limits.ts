@@ -15,6 +15,8 @@ export interface SubscriptionLimits {
   readonly messageBurst: number;
   /** Operations open at once on one socket; one more is refused with LIMIT_EXCEEDED. */
   readonly maxOperationsPerSocket: number;
+  /** Mutations of vehicles that wait for their turn; one more is refused with SERVICE_UNAVAILABLE and `retryAfter`. */
+  readonly maxWaitingReports: number;
   /** Of an operation's id as it stands in a message; each distinct length costs one copy of the frame. */
   readonly maxIdBytes: number;
   /**
@@ -55,6 +57,7 @@ export const DEFAULT_LIMITS: SubscriptionLimits = {
   messagesPerSecond: 50,
   messageBurst: 200,
   maxOperationsPerSocket: 32,
+  maxWaitingReports: 1_000,
   maxIdBytes: 256,
   bufferedBytes: 1024 * 1024,
   pingInterval: 25_000,

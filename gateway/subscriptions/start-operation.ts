@@ -14,6 +14,7 @@ import type { MaskError } from './event-execution.ts';
 import { encodeId, type EncodedId, type FrameBatch } from './next-frames.ts';
 import type { Place, SharedOperations } from './shared-operations.ts';
 import type { SubscriptionPlanner } from './subscription-plan.ts';
+import type { Turns } from './turns.ts';
 
 /** An operation as it came in a subscribe message. */
 export interface OperationRequest {
@@ -43,6 +44,7 @@ export interface CurrentSchema {
 export interface OperationServices {
   readonly documents: DocumentCache;
   readonly shared: SharedOperations;
+  readonly turns: Turns;
   readonly maxOperationsPerSocket: number;
   /** See SubscriptionServerOptions. */
   readonly introspection: boolean;
@@ -188,7 +190,7 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
   if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
     const single = new SingleOperation();
     connection.operations.set(id, single);
-    void runSingle(connection, id, single, request, caller, services);
+    void runSingle(connection, id, single, operation.operation, request, caller, services);
     return;
   }
 
@@ -214,12 +216,15 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
   if (pending !== null) hold(connection, pending);
 }
 
-async function runSingle(connection: ClientConnection, id: string, single: SingleOperation, request: OperationRequest, caller: Caller, services: OperationServices): Promise<void> {
+async function runSingle(connection: ClientConnection, id: string, single: SingleOperation, type: OperationTypeNode, request: OperationRequest, caller: Caller, services: OperationServices): Promise<void> {
   try {
     // What a client reads after it has subscribed must not be older than the beginning of its subscription
     // (docs/decisions/subscribe-before-sync.md).
     while (connection.pending.size > 0) await Promise.all(connection.pending);
-    if (single.ended) return;
+    // What a vehicle reports can wait; what it asks for, and what people want, less so.
+    await services.turns.take(caller.kind === 'vehicle' && type === OperationTypeNode.MUTATION);
+    // Whoever has gone meanwhile costs nothing more.
+    if (single.ended || !connection.open) return;
     const identity: CallerIdentity = { caller, origin: { ...connection.origin, requestId: randomUUID() } };
     const result = await services.execute(request, identity);
     if (single.ended) return;

@@ -19,6 +19,7 @@ import { SharedOperations, type SharedCounts } from './shared-operations.ts';
 import { spreadClose } from './spread-close.ts';
 import { connectionOf, startOperation, type CurrentSchema, type OperationRequest, type ParsedOperation } from './start-operation.ts';
 import { SubscriptionPlanner } from './subscription-plan.ts';
+import { Turns } from './turns.ts';
 
 export interface SubscriptionServerOptions {
   /** The schema in force; a new `apiSchema` object or SDL takes effect for operations that begin from then on. */
@@ -152,6 +153,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       introspection: options.introspection,
     }),
     shared,
+    turns: new Turns(limits.maxWaitingReports),
     maxOperationsPerSocket: limits.maxOperationsPerSocket,
     introspection: options.introspection,
     schema: currentSchema(() => options.schema()),

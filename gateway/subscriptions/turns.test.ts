@@ -1,0 +1,67 @@
+import { expect, test } from '@jest/globals';
+import { gatewayUnderTest } from './testing/gateway-under-test.ts';
+import { eventually } from './testing/wire-client.ts';
+import { Turns } from './turns.ts';
+
+/** Notes each beginning, and `|` for each turn of the event loop. */
+function noted(turns: Turns) {
+  const notes: string[] = [];
+  const begin = (name: string, later = true) => void turns.take(later).then(() => notes.push(name));
+  return { notes, begin };
+}
+
+test('they begin one after the other, and the event loop has a turn between two', async () => {
+  const turns = new Turns(10);
+  const { notes, begin } = noted(turns);
+  for (const name of ['a', 'b', 'c']) begin(name);
+  expect(turns.waiting).toBe(3);
+  const turn = () => {
+    notes.push('|');
+    if (turns.waiting > 0) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await eventually('all have begun', () => notes.includes('c'));
+  expect(notes.join('')).toMatch(/^\|?a\|+b\|+c\|?$/);
+  expect(turns.waiting).toBe(0);
+});
+
+test('what may come later comes after all else, whatever came first', async () => {
+  const turns = new Turns(10);
+  const { notes, begin } = noted(turns);
+  begin('report 1');
+  begin('report 2');
+  begin('sync 1', false);
+  begin('sync 2', false);
+  await eventually('all have begun', () => notes.length === 4);
+  expect(notes).toEqual(['sync 1', 'sync 2', 'report 1', 'report 2']);
+});
+
+test('no more may wait for later than there is room for, and nobody else is turned away', async () => {
+  const turns = new Turns(2);
+  const { notes, begin } = noted(turns);
+  begin('a');
+  begin('b');
+  expect(() => turns.take(true)).toThrow(expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 5 } }));
+  begin('sync', false);
+  await eventually('all have begun', () => notes.length === 3);
+  begin('c');
+  await eventually('there is room again', () => notes.length === 4);
+  expect(notes).toEqual(['sync', 'a', 'b', 'c']);
+});
+
+test('on a websocket what a vehicle asks overtakes what it reports, and all of it is answered', async () => {
+  const gateway = await gatewayUnderTest();
+  try {
+    const client = await gateway.client();
+    const reports = Array.from({ length: 10 }, (_, index) => `report-${index}`);
+    for (const id of reports) client.subscribe(id, 'mutation { touch }');
+    client.subscribe('sync', '{ revision }');
+    await client.result('sync');
+    await client.result('report-9');
+    const answered = client.received.flatMap(({ type, id }) => (type === 'next' ? [id] : []));
+    expect(answered.filter((id) => id !== 'sync')).toEqual(reports);
+    expect(answered.indexOf('sync')).toBeLessThan(answered.indexOf('report-9'));
+  } finally {
+    await gateway.stop();
+  }
+});
