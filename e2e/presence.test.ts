@@ -10,6 +10,7 @@ const VIN = 'KMHK281HGNU000001';
 const ELSEWHERE = 'KMHK281HGNU000002';
 /** Seconds. */
 const GRACE = 4;
+const METRICS_TOKEN = 'the-token-of-a-prometheus-server';
 
 let deployment: Deployment;
 let admin: Api;
@@ -19,7 +20,7 @@ let changes: Listener;
 let korea: Listener;
 
 beforeAll(async () => {
-  deployment = await Deployment.start({ FLEETFLAG_PRESENCE_GRACE_SECONDS: String(GRACE) });
+  deployment = await Deployment.start({ FLEETFLAG_PRESENCE_GRACE_SECONDS: String(GRACE), FLEETFLAG_METRICS_TOKEN: METRICS_TOKEN });
   admin = await Api.admin(deployment);
   token = await admin.vehicle(VIN);
   // Without a token it belongs to no environment.
@@ -64,6 +65,18 @@ test('a vehicle that connects is online, says what it is, and the progress of a 
   expect(cacheSizeMb).toBeGreaterThan(0);
   expect(Math.abs(Date.now() - Date.parse(lastSeenAt as string))).toBeLessThan(60_000);
 }, 90_000);
+
+test('a Prometheus server is told how many vehicles are connected, and nobody else is', async () => {
+  const scrape = (headers: Record<string, string>) => fetch(`${deployment.url}/metrics`, { headers });
+  const answer = await scrape({ authorization: `Bearer ${METRICS_TOKEN}` });
+  expect(answer.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+  const text = await answer.text();
+  expect(text).toContain('\nfleetflag_sockets{caller="vehicle"} 1\n');
+  expect(text).toContain('\nfleetflag_sockets{caller="user"} 1\n');
+  expect(text).toMatch(/\nfleetflag_operations_total\{type="mutation",code="OK"\} [1-9]/);
+  expect((await scrape({})).status).toBe(401);
+  expect((await scrape({ authorization: `Bearer ${token}` })).status).toBe(401);
+});
 
 test('a vehicle is online until the grace after the last of its connections is over', async () => {
   const successor = await VehicleProcess.start(deployment.wsUrl, token);
