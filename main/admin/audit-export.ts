@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 import { chainPiece, chainRows } from '../../subgraphs/audit/chain-store.ts';
+import type { Transaction } from '../../subgraphs/shared/database/transaction.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { readArguments, type AdminCommand } from './command.ts';
 import { refuseExisting, writeWhole } from './whole-file.ts';
@@ -28,7 +29,7 @@ function readTime(option: string, text: string | undefined): Date {
 }
 
 /** The lines of an export: a header, and each row in canonical JSON, so that every value has one spelling only. */
-async function* exportLines(db: Prisma.TransactionClient, from: Date, to: Date): AsyncGenerator<string, void, undefined> {
+async function* exportLines(db: Transaction, from: Date, to: Date): AsyncGenerator<string, void, undefined> {
   const piece = await chainPiece(db, from, to);
   const empty = { firstPosition: null, lastPosition: null, count: 0, previousHash: null, lastHash: null };
   yield canonicalJson({ fleetflagAuditExport: 1, from: from.toISOString(), to: to.toISOString(), ...(piece ?? empty) });
@@ -48,7 +49,7 @@ async function* withLineEnds(lines: AsyncIterable<string>): AsyncGenerator<strin
 }
 
 /** Calls `use` with the trail as it is at one moment. */
-function atOneMoment<T>(prisma: PrismaClient, use: (db: Prisma.TransactionClient) => Promise<T>): Promise<T> {
+function atOneMoment<T>(prisma: PrismaClient, use: (db: Transaction) => Promise<T>): Promise<T> {
   return prisma.$transaction(
     async (tx) => {
       await tx.$executeRaw`SET LOCAL idle_in_transaction_session_timeout = '10min'`;

@@ -4,12 +4,13 @@ import type { JsonObject } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { checkPassword, readCreateUser, readUpdateUser, type CreateUserInput, type UpdateUserInput } from './account-input.ts';
 import type { Passwords } from './passwords.ts';
 import type { Sessions } from './sessions.ts';
-import { findAccount, findAccountById, hasOtherActiveAdministrator, insertUser, lockAdministrators, lockUser, updatePassword, updateUser, type Transaction } from './user-store.ts';
+import { findAccount, findAccountById, hasOtherActiveAdministrator, insertUser, lockAdministrators, lockUser, updatePassword, updateUser } from './user-store.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
 export class Accounts {

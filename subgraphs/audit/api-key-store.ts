@@ -1,9 +1,9 @@
 /** The audit subgraph's table of API keys. Rows go in and out as domain types; a key's hash only goes in. */
 import type { ApiKeyRole } from '../../core/protocol/caller.ts';
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import type { ApiKey, ApiKeyCredential } from './api-key.ts';
 
-type Transaction = Prisma.TransactionClient;
 type Reader = PrismaClient | Transaction;
 
 const WITHOUT_HASH = { keyHash: true, updatedAt: true } as const;

@@ -1,7 +1,7 @@
 /** The audit subgraph's table of persisted operations. Rows are added, never changed. */
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import type { ManifestOperation, OperationKind, PersistedOperation } from './persisted-operation.ts';
-import type { Transaction } from './user-store.ts';
 
 type Reader = PrismaClient | Transaction;
 

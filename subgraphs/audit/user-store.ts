@@ -1,9 +1,9 @@
 /** The audit subgraph's table of users. Rows go in and out as domain types. */
 import type { Role } from '../../core/protocol/caller.ts';
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import type { AccountDetails, User } from './user.ts';
 
-export type Transaction = Prisma.TransactionClient;
 type Reader = PrismaClient | Transaction;
 type UserRow = Prisma.UserGetPayload<object>;
 

@@ -8,7 +8,7 @@ import { isKilled } from '../../core/evaluation/evaluate.ts';
 import type { JsonValue, RuleType } from '../../core/model.ts';
 import { parsePercentageRollout } from '../../core/rules/percentage-rollout.ts';
 import { variantOf } from '../../core/rules/rule-variant.ts';
-import type { Transaction } from './store.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 
 export interface SplittingRule {
   readonly type: RuleType;

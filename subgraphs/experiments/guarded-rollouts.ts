@@ -3,9 +3,9 @@
  * a view and not a call: docs/decisions/reading-another-subgraphs-table.md.
  */
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { toRolloutGuard } from '../shared/rollout-guard-row.ts';
 import type { GuardWatch, Judgement } from './guard-verdict.ts';
-import type { Transaction } from './store.ts';
 
 export interface WatchedRollout {
   readonly id: string;

@@ -8,12 +8,13 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { editPlan, experimentContent, readCancelReason, type Experiment, type ExperimentStatus, type UpdateExperimentInput } from './experiment.ts';
 import { readFlagSplit, treatmentShareOf } from './flag-split.ts';
 import { endOf, type ExperimentResults } from './results.ts';
-import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments, type Transaction } from './store.ts';
+import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments } from './store.ts';
 
 const notFound = () => new FleetFlagError('NOT_FOUND', 'There is no such experiment.', { field: 'id' });
 const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { field: 'id' });

@@ -1,9 +1,9 @@
 /** The experiments subgraph's table. Rows go in and out as domain types. */
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import type { ComputedResults, Experiment, ExperimentPlan, ExperimentStatus } from './experiment.ts';
 import type { Analysis, Variant } from './statistics/analyse.ts';
 
-export type Transaction = Prisma.TransactionClient;
 type Reader = PrismaClient | Transaction;
 
 const NEWEST_FIRST = [{ createdAt: 'desc' }, { id: 'desc' }] as const satisfies Prisma.ExperimentOrderByWithRelationInput[];

@@ -7,11 +7,11 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { checkText } from '../../core/rules/json.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { TRANSACTION, personOf, type FlagChanges } from './change.ts';
 import { decideChangeRequest, findChangeRequests, findChangeRequestsById, lockChangeRequest, type ChangeRequest, type ChangeRequestStatus } from './change-request.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
-import type { Transaction } from './store.ts';
 
 const MAX_COMMENT = 1_000;
 

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { JsonObject, JsonValue } from '../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 import type { AuditAction } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { flagContent, type Flag } from './flag.ts';
-import type { Transaction } from './store.ts';
 
 export type ChangeRequestStatus = 'pending' | 'approved' | 'rejected' | 'cancelled';
 

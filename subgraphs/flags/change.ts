@@ -12,6 +12,7 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TRAIL_APPENDED, appendAudit, type AuditAction } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { databaseClock } from './database-clock.ts';
 import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './change-request.ts';
 import { flagContent, withContent, type Flag } from './flag.ts';
@@ -20,7 +21,7 @@ import { restamp, stamp } from './revision.ts';
 import { disturbedExperiment, noteDisturbance } from './running-experiment.ts';
 import { RolloutTransitions, isAboutRollout } from './rollout-transitions.ts';
 import type { Signer } from './signing.ts';
-import { insertFlag, lockFlag, saveFlag, type Transaction } from './store.ts';
+import { insertFlag, lockFlag, saveFlag } from './store.ts';
 
 /** The bus channel on which a committed change is announced; the message is the environment's name. */
 export const FLAGS_CHANGED = 'flags-changed';

@@ -1,6 +1,6 @@
 /** What time it is for rollouts: the database's, so that instances whose clocks differ agree on when a step is due. */
 import type { PrismaClient } from '../../prisma/generated/client.ts';
-import type { Transaction } from './store.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 
 export type Clock = (db: PrismaClient | Transaction) => Promise<Date>;
 

@@ -4,9 +4,10 @@
  */
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { FleetFlagError } from '../../core/errors.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import type { Flag } from './flag.ts';
 import { definitionIn } from './signing.ts';
-import { environmentLoad, type Transaction } from './store.ts';
+import { environmentLoad } from './store.ts';
 
 /** Enabled flags that live in one environment. */
 export const MAX_ENABLED_FLAGS = 100;

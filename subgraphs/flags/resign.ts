@@ -6,9 +6,10 @@ import type { Environment } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { signingKeyId } from './public-keys.ts';
 import type { Signer } from './signing.ts';
-import { lockFlag, nextRevision, putTombstone, type Transaction } from './store.ts';
+import { lockFlag, nextRevision, putTombstone } from './store.ts';
 
 /** How many definitions and tombstones of an environment a key has signed. `kid` is null where that cannot be read. */
 export interface SignatureCount {

@@ -3,9 +3,10 @@
  * environment. Runs inside the transaction of the change. Source: design.md, "Revisions: how nothing is ever missed".
  */
 import type { Environment } from '../../core/model.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import type { Flag } from './flag.ts';
 import type { Signer } from './signing.ts';
-import { nextRevision, putTombstone, removeTombstone, type Transaction } from './store.ts';
+import { nextRevision, putTombstone, removeTombstone } from './store.ts';
 
 /** The flag with the next revision of its environment and the definition signed for it. */
 export async function stamp(tx: Transaction, signer: Signer, flag: Flag): Promise<Flag> {

@@ -10,6 +10,7 @@ import type { JsonObject } from '../../core/model.ts';
 import { describeGuard, describeSilence } from '../../core/rules/rollout-guard.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
 import { guardContent, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
@@ -17,7 +18,7 @@ import { inNameOf } from './rollout-identity.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { findRollout, judgedRollouts, percentageOf, type Rollout } from './rollout.ts';
 import { recordSwitch, withKillSwitch, withRule } from './rule-edits.ts';
-import { lockFlag, type Transaction } from './store.ts';
+import { lockFlag } from './store.ts';
 
 /** What the trail is told: the guard, and the figures as they were when it was judged. */
 function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, computedAt }: GuardStatus): JsonObject {

@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import type { Environment, JsonObject } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { Repetition } from '../shared/repetition.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
@@ -15,7 +16,7 @@ import { findRunningExperiment, pausedBy } from './running-experiment.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { inNameOf } from './rollout-identity.ts';
 import { dueRollouts, findRollout, mayGoOn, nextDueAfter, percentageOf, remainingSteps, type Rollout, type RolloutStep } from './rollout.ts';
-import { lockFlag, type Transaction } from './store.ts';
+import { lockFlag } from './store.ts';
 
 /** How long a step that another instance has scheduled, or that could not be applied, stays unseen; in milliseconds. */
 const LOOK_INTERVAL = 1_000;

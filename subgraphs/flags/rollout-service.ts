@@ -10,6 +10,7 @@ import { readRolloutGuard, type RolloutGuardDraft } from '../../core/rules/rollo
 import { planRollout } from '../../core/rules/rollout-plan.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { TRANSACTION, checkCurrent, personOf } from './change.ts';
 import { decideChangeRequest, insertChangeRequest, lockChangeRequest, type ChangeRequest } from './change-request.ts';
@@ -18,7 +19,7 @@ import { checkGuardable, guardColumns } from './rollout-guard.ts';
 import { checkNoRunningExperiment } from './running-experiment.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { ACTIVE, activeRollouts, findRollout, insertRollout, percentageOf, rolloutContent, rolloutsOfRules, updateRollout, type Rollout } from './rollout.ts';
-import { lockFlag, type Transaction } from './store.ts';
+import { lockFlag } from './store.ts';
 
 export interface RolloutStepInput {
   readonly percentage: number;

@@ -6,6 +6,7 @@ import { FleetFlagError } from '../../core/errors.ts';
 import { followingTimes, resumedTimes } from '../../core/rules/rollout-plan.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import type { ChangeRequest } from './change-request.ts';
 import type { Clock } from './database-clock.ts';
 import type { Flag } from './flag.ts';
@@ -13,7 +14,7 @@ import { nextWatch } from './rollout-guard.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
 import { checkNoRunningExperiment } from './running-experiment.ts';
 import { activeRollouts, findRollout, remainingSteps, updateRollout, type Rollout, type RolloutStep } from './rollout.ts';
-import { lockFlag, type Transaction } from './store.ts';
+import { lockFlag } from './store.ts';
 
 /** A rollout that a change of its flag has stopped. */
 export interface Halt extends Obstacle {

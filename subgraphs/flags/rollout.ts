@@ -1,8 +1,8 @@
 /** Rollouts: a rule's percentage as it is raised by schedule; and their tables, rollouts and rollout_steps (the guards': rollout-guard.ts). */
 import type { Environment, JsonObject, JsonValue } from '../../core/model.ts';
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { FRESH, guardContent, toGuard, toGuardStatus, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
-import type { Transaction } from './store.ts';
 
 type Reader = PrismaClient | Transaction;
 

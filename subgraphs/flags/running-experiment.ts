@@ -8,8 +8,8 @@ import { FleetFlagError } from '../../core/errors.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import type { AuditAction } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { ruleContent, type Flag } from './flag.ts';
-import type { Transaction } from './store.ts';
 
 export interface RunningExperiment {
   readonly id: string;

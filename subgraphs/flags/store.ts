@@ -3,9 +3,9 @@
  */
 import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import type { Flag, Rule } from './flag.ts';
 
-export type Transaction = Prisma.TransactionClient;
 type Reader = PrismaClient | Transaction;
 
 const WITH_RULES = { rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] } } as const satisfies Prisma.FlagInclude;

@@ -7,7 +7,7 @@ import { isIP } from 'node:net';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
-import type { Prisma } from '../../prisma/generated/client.ts';
+import type { Transaction } from './database/transaction.ts';
 
 export const AUDIT_ACTIONS = [
   'CREATE_FLAG', 'UPDATE_FLAG', 'DELETE_FLAG', 'ARCHIVE_FLAG', 'CREATE_RULE', 'UPDATE_RULE', 'DELETE_RULE', 'KILL_SWITCH',
@@ -72,7 +72,7 @@ function storableAddress(address: string | null): string | null {
 /**
  * Appends one row. Takes the lock on the chain's head until the transaction ends, so call it last in a transaction.
  */
-export async function appendAudit(tx: Prisma.TransactionClient, identity: CallerIdentity, entry: AuditEntry): Promise<void> {
+export async function appendAudit(tx: Transaction, identity: CallerIdentity, entry: AuditEntry): Promise<void> {
   const { caller, origin } = identity;
   // The address comes back in PostgreSQL's spelling: the hash must be over what will be read again. The time is the
   // database's, for all writers, and never before the last row's: a month is one piece of the chain.

@@ -3,7 +3,7 @@
  * gateway's lease, vehicles by VIN, the head of the status positions.
  */
 import type { PrismaClient } from '../../prisma/generated/client.ts';
-import type { Transaction } from './store.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 
 /** Seconds after which a gateway that has not reported counts as dead; it reports every 10 s at least. */
 export const LEASE_SECONDS = 30;

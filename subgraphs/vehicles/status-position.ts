@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/bus.ts';
-import type { Transaction } from './store.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 
 /** The bus channel that says that a status has changed; the message is empty. */
 export const STATUSES_CHANGED = 'vehicle-statuses-changed';

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/protocol/caller.ts';
-import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../audit-trail.ts';
+import type { Transaction } from './transaction.ts';
 
 export interface AuditPartitionMaintenance {
   /** How many partitions were made. */
@@ -37,7 +38,7 @@ export async function maintainAuditPartitions(prisma: PrismaClient, now: Date | 
 }
 
 /** Partitions come and go when nobody reads the trail; while that is waited for every change waits, too: rather the next time. */
-async function waitingBriefly<T>(prisma: PrismaClient, use: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T> {
+async function waitingBriefly<T>(prisma: PrismaClient, use: (tx: Transaction) => Promise<T>): Promise<T> {
   return prisma.$transaction(async (tx) => {
     await tx.$executeRaw`SET LOCAL lock_timeout = '2s'`;
     return use(tx);
