@@ -9,7 +9,7 @@ import type { HeldFlag, VehicleIdentity, VehicleState, VerifiedStatement } from 
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { verifyFlag, verifyStatement } from '../trust/verification.ts';
-import type { DatabaseContent } from './vehicle-database.ts';
+import type { DatabaseContent } from './database-content.ts';
 
 /** What the file says before any of it is believed. */
 export interface StoredHeader {

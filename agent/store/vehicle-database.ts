@@ -2,27 +2,10 @@
  * One SQLite database of the vehicle in memory: made of a file's bytes or empty, changed to a state, given as bytes.
  */
 import type { Database, SqlJsStatic } from 'sql.js';
-import type { MetricQueue } from '../metrics/metric-queue.ts';
 import { writeQueue } from '../metrics/metric-rows.ts';
-import type { HeldFlag, StoredVariant, VehicleState } from '../state.ts';
-import type { PinnedKeys } from '../trust/pinned-keys.ts';
+import type { DatabaseContent } from './database-content.ts';
 import { applySettings, createTables, structureFault } from './schema.ts';
 import { writeState } from './state-rows.ts';
-
-/** All that a database is to hold. */
-export interface DatabaseContent {
-  readonly state: VehicleState;
-  readonly keys: PinnedKeys;
-  readonly variantOf: (flag: HeldFlag, vin: string) => StoredVariant;
-  readonly agentVersion: string;
-  readonly queue: MetricQueue;
-  /** Of the last journal entry that `queue` contains. */
-  readonly entry: number;
-  /** Unix seconds by which flags age. */
-  readonly ageingTime: number;
-  /** Unix seconds, by the vehicle's clock. */
-  readonly now: number;
-}
 
 /** Opens a file's bytes. Throws an Error that says what is wrong with their structure. */
 export function openDatabase(sql: SqlJsStatic, bytes: Uint8Array): Database {

@@ -1,0 +1,18 @@
+import type { MetricQueue } from '../metrics/metric-queue.ts';
+import type { HeldFlag, StoredVariant, VehicleState } from '../state.ts';
+import type { PinnedKeys } from '../trust/pinned-keys.ts';
+
+/** All that a database is to hold. */
+export interface DatabaseContent {
+  readonly state: VehicleState;
+  readonly keys: PinnedKeys;
+  readonly variantOf: (flag: HeldFlag, vin: string) => StoredVariant;
+  readonly agentVersion: string;
+  readonly queue: MetricQueue;
+  /** Of the last journal entry that `queue` contains. */
+  readonly entry: number;
+  /** Unix seconds by which flags age. */
+  readonly ageingTime: number;
+  /** Unix seconds, by the vehicle's clock. */
+  readonly now: number;
+}
