@@ -148,8 +148,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     subgraphs.audit,
     (ended) => {
       if (ended.apiKeyId !== null) apiKeys.end(ended.apiKeyId);
-      if (ended.vin !== null) void generations.refresh();
-      subscriptions.disconnect((identity) => isConcerned(ended, identity));
+      const disconnect = () => void subscriptions.disconnect((identity) => isConcerned(ended, identity));
+      // First it is refused, then it is cut off: whoever has it might be back at once.
+      if (ended.vin !== null) void generations.learn().then(disconnect);
+      else disconnect();
     },
     logger,
   );

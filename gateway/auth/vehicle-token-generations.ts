@@ -28,7 +28,7 @@ export interface VehicleTokenGenerationsOptions {
 
 /** Milliseconds between two looks: a revocation is known within 5 s though nobody has told of it. */
 const INTERVAL = 4_000;
-/** Milliseconds that a gateway waits at its start to know them all; it serves even without. */
+/** Milliseconds that a gateway waits to know them all, at its start and when it was told of a revocation; it goes on even without. */
 const PATIENCE = 2_000;
 /** Milliseconds: more than a transaction may last, so one that commits after a later one is seen, too. */
 const OVERLAP = 30_000;
@@ -54,6 +54,8 @@ export class VehicleTokenGenerations {
   readonly #valid = new Map<string, number>();
   #newest = 0;
   #reading: Promise<void> | null = null;
+  /** The look that begins when the one under way is over. */
+  #following: Promise<void> | null = null;
   #failing = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -65,6 +67,11 @@ export class VehicleTokenGenerations {
   async start(): Promise<void> {
     this.#timer = setInterval(() => void this.refresh(), INTERVAL);
     this.#timer.unref();
+    await this.learn();
+  }
+
+  /** Looks for news now. Resolves when they are known, or after 2 s. Never rejects. */
+  async learn(): Promise<void> {
     await Promise.race([this.refresh(), delay(PATIENCE, undefined, { ref: false })]);
   }
 
@@ -83,9 +90,19 @@ export class VehicleTokenGenerations {
     if (this.#learn(vin, generation)) this.#options.ended(new Set([vin]));
   }
 
-  /** Looks for news now; who calls while another look is under way gets that one. Never rejects. */
+  /**
+   * Looks for news now. While a look is under way, the next begins after it, for all who call meanwhile: the one under way may
+   * have passed what they have just heard of. Never rejects.
+   */
   refresh(): Promise<void> {
-    this.#reading ??= this.#readAll().finally(() => (this.#reading = null));
+    if (this.#reading !== null) {
+      this.#following ??= this.#reading.then(() => {
+        this.#following = null;
+        return this.refresh();
+      });
+      return this.#following;
+    }
+    this.#reading = this.#readAll().finally(() => (this.#reading = null));
     return this.#reading;
   }
 
