@@ -9,8 +9,12 @@ import { runInNewContext } from 'node:vm';
 // generation that grows with the load, would cost 15 MB. V8 takes `--max-lazy` and `--single-threaded-gc` only on the
 // command line: set from here they stop it for good.
 setFlagsFromString('--no-opt');
+setFlagsFromString('--no-maglev');
 setFlagsFromString('--no-sparkplug');
+// One of these is enough for the V8 of Node.js 20 and 22; that of 24 compiles SQLite's largest functions once more without all of them.
 setFlagsFromString('--liftoff-only');
+setFlagsFromString('--no-wasm-tier-up');
+setFlagsFromString('--no-wasm-dynamic-tiering');
 setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString('--max-semi-space-size=1');
 // Lets the old generation grow by 2 MB between two collections, and not by 8.
