@@ -217,14 +217,17 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
 }
 
 async function runSingle(connection: ClientConnection, id: string, single: SingleOperation, type: OperationTypeNode, request: OperationRequest, caller: Caller, services: OperationServices): Promise<void> {
+  const changes = type === OperationTypeNode.MUTATION;
+  const reports = changes && caller.kind === 'vehicle';
+  // Whoever has gone meanwhile costs nothing more. But what a person has changed and left is changed: a kill switch above all.
+  const dropped = () => single.ended && (!changes || reports);
   try {
     // What a client reads after it has subscribed must not be older than the beginning of its subscription
     // (docs/decisions/subscribe-before-sync.md).
     while (connection.pending.size > 0) await Promise.all(connection.pending);
     // What a vehicle reports can wait; what it asks for, and what people want, less so.
-    await services.turns.take(caller.kind === 'vehicle' && type === OperationTypeNode.MUTATION);
-    // Whoever has gone meanwhile costs nothing more.
-    if (single.ended || !connection.open) return;
+    await services.turns.take(reports);
+    if (dropped()) return;
     const identity: CallerIdentity = { caller, origin: { ...connection.origin, requestId: randomUUID() } };
     const result = await services.execute(request, identity);
     if (single.ended) return;

@@ -65,3 +65,22 @@ test('on a websocket what a vehicle asks overtakes what it reports, and all of i
     await gateway.stop();
   }
 });
+
+test('what a person changes is changed, though they close their socket at once', async () => {
+  const run: string[] = [];
+  const gateway = await gatewayUnderTest({
+    execute: async ({ query }) => {
+      run.push(query);
+      return { data: { touch: true } };
+    },
+  });
+  try {
+    const client = await gateway.client({ role: 'READ' });
+    client.subscribe('change', 'mutation { touch }');
+    client.socket.close();
+    await client.close();
+    await eventually('it has run', () => run.length === 1);
+  } finally {
+    await gateway.stop();
+  }
+});
