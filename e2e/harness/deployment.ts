@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/protocol/subgraph.ts';
 import { deleteEmbeddedPostgres } from '../../subgraphs/shared/database/embedded-postgres.ts';
@@ -38,8 +39,9 @@ export class Deployment {
       await onServer(`CREATE DATABASE ${database}`);
       const url = new URL(process.env['DATABASE_URL'] ?? '');
       url.pathname = `/${database}`;
-      // A Redis database of its own keeps files that run at the same time apart; channels are shared and harmless.
-      const settings = { DATABASE_URL: url.href, REDIS_URL: process.env['REDIS_URL'] ?? '', FLEETFLAG_INTERNAL_SECRET: randomBytes(32).toString('base64url') };
+      const redis = ownRedis();
+      await clearRedis(redis);
+      const settings = { DATABASE_URL: url.href, REDIS_URL: redis, FLEETFLAG_INTERNAL_SECRET: randomBytes(32).toString('base64url') };
       deployment = new Deployment(dataDir, { ...settings, ...shared }, database);
     } else deployment = new Deployment(dataDir, shared, null);
     try {
@@ -99,8 +101,32 @@ export class Deployment {
   async remove(): Promise<void> {
     await this.down();
     if (this.database === null) await deleteEmbeddedPostgres(this.dataDir);
-    else await onServer(`DROP DATABASE IF EXISTS ${this.database} WITH (FORCE)`);
+    else {
+      await onServer(`DROP DATABASE IF EXISTS ${this.database} WITH (FORCE)`);
+      await clearRedis(this.environment['REDIS_URL'] ?? '');
+    }
     await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/**
+ * A Redis database for the files that this worker runs, one after the other: what the others count and remember (failed
+ * sign-ins of 127.0.0.1, snapshots by their revision) is theirs. Channels are shared and harmless. From the last of the sixteen
+ * downwards, since somebody's own data are in the first.
+ */
+function ownRedis(): string {
+  const url = new URL(process.env['REDIS_URL'] ?? '');
+  url.pathname = `/${15 - ((Number(process.env['JEST_WORKER_ID'] ?? 1) - 1) % 15)}`;
+  return url.href;
+}
+
+/** Removes what FleetFlag has written into a Redis database. */
+async function clearRedis(url: string): Promise<void> {
+  const redis = new Redis(url);
+  try {
+    for await (const keys of redis.scanStream({ match: 'fleetflag:*', count: 1_000 }) as AsyncIterable<string[]>) if (keys.length > 0) await redis.del(...keys);
+  } finally {
+    redis.disconnect();
   }
 }
 
