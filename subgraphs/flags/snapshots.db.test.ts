@@ -231,6 +231,7 @@ describe('what an instance has read', () => {
     await sync(first);
     await eventually(async () => (await store.get(storedUnder('staging', changed.revision))) !== null);
     await eventually(async () => (await store.get(storedUnder('staging', revision))) === null);
+    await store.delete(storedUnder('staging', changed.revision));
     await store.close();
   });
 
