@@ -5,7 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { isLoopback } from './api/local-server.ts';
+import { isLoopback } from '../core/protocol/loopback.ts';
 import type { VehicleFacts } from './evaluate/flag-evaluator.ts';
 import { describeError, type LogFormat } from './log.ts';
 import { environmentProxy, proxyFault } from './sync/proxy-settings.ts';

@@ -2,7 +2,8 @@
  * The agent's HTTP server for programs in the vehicle: OFREP, measurements and status, on loopback.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { isLoopback } from '../../core/protocol/loopback.ts';
 import type { AgentStatus } from './agent-status.ts';
 import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
 import { track, type Tracker } from './track.ts';
@@ -15,11 +16,6 @@ export interface LocalServerOptions {
   /** 0 picks a free one. */
   readonly port: number;
   readonly agent: FlagSource & Tracker & { status(): AgentStatus };
-}
-
-/** Whether only this machine can reach `host`. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 export class LocalServer {

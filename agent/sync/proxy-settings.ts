@@ -1,5 +1,5 @@
 /** Which proxy the settings mean, as curl and Go read them. Nothing here says what is in one: it may hold a password. */
-import { isLoopback } from '../api/local-server.ts';
+import { isLoopback } from '../../core/protocol/loopback.ts';
 
 /**
  * What is wrong with the address of a proxy, to follow on the name of the setting; null where nothing is.

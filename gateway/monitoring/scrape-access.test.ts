@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import { FailedCredentials, MAX_FAILURES } from '../auth/failed-credentials.ts';
+import { originReader } from '../http/request-origin.ts';
 import { checkScrape } from './scrape-access.ts';
 
 const TOKEN = 'a-token-of-the-metrics';
 const request = (remoteAddress: string | undefined, headers: Record<string, string> = {}) => ({ headers, socket: { remoteAddress } }) as unknown as IncomingMessage;
-const ask = (from: IncomingMessage, token: string | null, failures = new FailedCredentials()) => checkScrape(from, from.socket.remoteAddress ?? null, token, failures);
+const ask = (from: IncomingMessage, token: string | null, failures = new FailedCredentials()) => checkScrape(from, originReader([])(from).ipAddress, token, failures);
 
 describe('without a token', () => {
   test.each(['127.0.0.1', '127.3.2.1', '::1', '::ffff:127.0.0.1'])('this machine may read the metrics: %s', async (address) => {

@@ -1,8 +1,8 @@
 /** Who may read `/metrics`: they tell how many vehicles there are, and how the service is doing. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import ipaddr from 'ipaddr.js';
 import { FleetFlagError } from '../../core/errors.ts';
+import { isLoopback } from '../../core/protocol/loopback.ts';
 import type { FailedCredentials } from '../auth/failed-credentials.ts';
 
 /** What a proxy adds. */
@@ -12,12 +12,12 @@ const PASSED_ON = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
  * Resolves where the request may be answered. With a token, whoever sends it (`Authorization: Bearer …`) may; without
  * one, this machine itself, and nobody for whom it passes something on.
  *
- * @param address of whoever asks
+ * @param address of whoever asks (http/request-origin.ts): with none of those headers, the peer's own
  * Rejects with UNAUTHENTICATED, FORBIDDEN, or, after too many wrong tokens from the address, RATE_LIMITED.
  */
 export async function checkScrape(request: IncomingMessage, address: string | null, token: string | null, failures: FailedCredentials): Promise<void> {
   if (token === null) {
-    if (PASSED_ON.some((name) => request.headers[name] !== undefined) || !isLoopback(request.socket.remoteAddress)) {
+    if (PASSED_ON.some((name) => request.headers[name] !== undefined) || address === null || !isLoopback(address)) {
       throw new FleetFlagError('FORBIDDEN', 'Without FLEETFLAG_METRICS_TOKEN the metrics are for this machine alone.');
     }
     return;
@@ -33,8 +33,4 @@ const digest = (text: string) => createHash('sha256').update(text).digest();
 /** In the same time, whichever character is wrong. */
 function isSame(one: string, other: string): boolean {
   return timingSafeEqual(digest(one), digest(other));
-}
-
-function isLoopback(address: string | undefined): boolean {
-  return address !== undefined && ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback';
 }

@@ -1,0 +1,6 @@
+import { isIP } from 'node:net';
+
+/** Whether only this machine can reach `host`: a name or an address, IPv6 without brackets, IPv4 not mapped into it. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
