@@ -77,8 +77,8 @@ async function throughGateway(folder: string): Promise<OwnRow> {
   let vehicles: Child | undefined;
   try {
     const [, port] = await server.printed(/FleetFlag ready at http:\/\/localhost:(\d+)/, 'stdout', PATIENCE);
-    const operator = await Operator.signIn(`http://127.0.0.1:${port}/graphql`, 'admin@fleetflag.local', adminPassword);
-    const idle = await operator.pull(async () => operator.pulls >= IDLE_PULLS);
+    const operator = await Operator.signIn(`http://127.0.0.1:${port}`, 'admin@fleetflag.local', adminPassword);
+    const idle = await operator.pull(() => operator.pulls >= IDLE_PULLS);
     const tokens = createVehicleTokens(secret);
     const expiresAt = new Date(Date.now() + 3_600_000);
     const tokensFile = join(folder, 'tokens.json');
@@ -88,7 +88,7 @@ async function throughGateway(folder: string): Promise<OwnRow> {
     const before = await cpuOf(server.pid);
     let over = false;
     const stored = resultOf(vehicles).finally(() => (over = true));
-    const [result, busy] = await Promise.all([stored, operator.pull(async () => over)]);
+    const [result, busy] = await Promise.all([stored, operator.pull(() => over)]);
     const cpuSeconds = (await cpuOf(server.pid)) - before;
     const row = rowOf(`FleetFlag: ${VEHICLES} vehicles, batches of ${BATCH_ITEMS}, through the gateway`, { ...result, cpuSeconds, peakMb: await peakOf(server.pid) });
     return { ...row, waits: { idle, busy } };
