@@ -19,9 +19,8 @@ export class GatewayMetrics {
   readonly #requestSeconds = this.#histogram('http_request_duration_seconds', 'From the arrival of an HTTP request to the end of its answer.', ['route']);
   readonly #operations = this.#counter('operations_total', 'Queries and mutations, over HTTP and websockets: code OK, or that of their first error.', ['type', 'code']);
   readonly #operationSeconds = this.#histogram('operation_duration_seconds', 'Running a query or mutation, all subgraphs together.', ['type']);
-  #sockets: SocketFigures | null = null;
-  /** Read once for all that is told of it. */
-  #counters: SubscriptionCounters | null = null;
+  /** Reads the sockets' counters, once for all that is told of them: each reading looks at every socket. */
+  #look: () => void = () => undefined;
   #watchesProcess = false;
 
   /** An HTTP request has been answered. @param route the pattern that it matched, not what was asked for: anybody may ask for anything */
@@ -38,10 +37,10 @@ export class GatewayMetrics {
 
   /** Adds what the sockets count by themselves; it is read when somebody asks. */
   watch(sockets: SocketFigures): void {
-    this.#sockets = sockets;
-    const counters = () => this.#counters ?? sockets.counters();
-    const gauge = (name: string, help: string, read: (counters: SubscriptionCounters) => number) => this.#gauge(name, help, [], (it) => it.set(read(counters())));
-    const total = (name: string, help: string, read: (counters: SubscriptionCounters) => number) => this.#total(name, help, [], (it) => it.inc(read(counters())));
+    let counters = sockets.counters();
+    this.#look = () => (counters = sockets.counters());
+    const gauge = (name: string, help: string, read: (counters: SubscriptionCounters) => number) => this.#gauge(name, help, [], (it) => it.set(read(counters)));
+    const total = (name: string, help: string, read: (counters: SubscriptionCounters) => number) => this.#total(name, help, [], (it) => it.inc(read(counters)));
 
     this.#gauge('sockets', 'Open websockets, by who opened them; unknown: connection_init has not come yet.', ['caller'], (it) => {
       const open: Record<string, number> = { vehicle: 0, user: 0, apiKey: 0 };
@@ -50,7 +49,7 @@ export class GatewayMetrics {
         known += 1;
         open[caller.kind] = (open[caller.kind] ?? 0) + 1;
       }
-      for (const [caller, count] of Object.entries({ ...open, unknown: Math.max(0, counters().sockets - known) })) it.set({ caller }, count);
+      for (const [caller, count] of Object.entries({ ...open, unknown: Math.max(0, counters.sockets - known) })) it.set({ caller }, count);
     });
     gauge('socket_operations', 'Operations open on all websockets.', ({ operations }) => operations);
     gauge('distinct_subscriptions', 'Subscriptions that differ: each event is run once for each of these.', ({ distinctOperations }) => distinctOperations);
@@ -62,7 +61,7 @@ export class GatewayMetrics {
     total('frame_bytes_sent_total', 'Bytes of those frames.', ({ bytesSent }) => bytesSent);
     total('sockets_refused_total', 'Upgrades refused because their address has too many sockets.', ({ refused }) => refused);
     this.#total('sockets_closed_total', 'Websockets that the gateway closed: too slow to read, silent, or sending too much.', ['reason'], (it) => {
-      const { slowClosed, deadClosed, rateClosed } = counters();
+      const { slowClosed, deadClosed, rateClosed } = counters;
       for (const [reason, count] of Object.entries({ slow: slowClosed, silent: deadClosed, rate: rateClosed })) it.inc({ reason }, count);
     });
   }
@@ -72,7 +71,7 @@ export class GatewayMetrics {
     // From the first time that somebody asks: watching the event loop and the collector costs a little all the time.
     if (!this.#watchesProcess) collectDefaultMetrics({ register: this.#registry });
     this.#watchesProcess = true;
-    this.#counters = this.#sockets?.counters() ?? null;
+    this.#look();
     return { type: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 
