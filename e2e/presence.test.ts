@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { AGENT_VERSION } from '../agent/version.ts';
 import { Api, Listener } from './harness/api.ts';
-import { DISTRIBUTED, Deployment } from './harness/deployment.ts';
+import { DISTRIBUTED, Deployment, webSocketOf } from './harness/deployment.ts';
 import { eventually } from './harness/process.ts';
 import { VehicleProcess } from './harness/vehicle.ts';
 
@@ -103,7 +103,7 @@ test('a vehicle is online until the grace after the last of its connections is o
   const second = await deployment.anotherGateway();
   const killed = deployment.processes.at(-1);
   const here = await VehicleProcess.start(deployment.wsUrl, await admin.vehicle('KMHK281HGNU000003'));
-  const there = await VehicleProcess.start(`${second.replace(/^http/, 'ws')}/graphql`, await admin.vehicle('KMHK281HGNU000004'));
+  const there = await VehicleProcess.start(webSocketOf(second), await admin.vehicle('KMHK281HGNU000004'));
   try {
     const status = async (vin: string) => (await admin.ok<{ vehicle: { status: string } }>('query ($vin: String!) { vehicle(vin: $vin) { status } }', { vin })).vehicle.status;
     const statuses = () => Promise.all(['KMHK281HGNU000003', 'KMHK281HGNU000004'].map(status));

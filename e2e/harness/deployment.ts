@@ -81,7 +81,7 @@ export class Deployment {
   }
 
   get wsUrl(): string {
-    return `${this.url.replace(/^http/, 'ws')}/graphql`;
+    return webSocketOf(this.url);
   }
 
   /** Everything that all processes have printed. */
@@ -128,6 +128,11 @@ async function clearRedis(url: string): Promise<void> {
   } finally {
     redis.disconnect();
   }
+}
+
+/** The address for websockets of a gateway whose URL is `url`. */
+export function webSocketOf(url: string): string {
+  return `${url.replace(/^http/, 'ws')}/graphql`;
 }
 
 async function onServer(statement: string): Promise<void> {
