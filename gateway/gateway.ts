@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { Kind } from 'graphql';
 import { FleetFlagError } from '../core/errors.ts';
+import { LISTEN_BACKLOG } from '../core/protocol/http-server.ts';
 import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
 import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
 import { ApiKeyDirectory } from './auth/api-key-directory.ts';
@@ -16,7 +17,7 @@ import type { GatewayLogger } from './context.ts';
 import { answerTo } from './http/error-answer.ts';
 import { startGraphqlServer } from './http/graphql-server.ts';
 import { originReader } from './http/request-origin.ts';
-import { createRoutes } from './http/routes.ts';
+import { createRoutes, type RequestTimes } from './http/routes.ts';
 import { refuseCost } from './limits/check-operation.ts';
 import { countOperation } from './limits/key-rate.ts';
 import { EntityTags } from './persisted-operations/entity-tag.ts';
@@ -49,6 +50,8 @@ export interface GatewayOptions {
   /** 0 picks a free one. */
   readonly port: number;
   readonly logger: GatewayLogger;
+  /** How long requests over HTTP may take to arrive; as in docs/limits.md unless a test cannot wait so long. */
+  readonly requestTimes?: RequestTimes;
 }
 
 export interface Gateway {
@@ -93,6 +96,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     playground: options.playground,
     metrics,
     checkScrape: (request) => checkScrape(request, originOf(request).ipAddress, options.metricsToken, failures),
+    times: options.requestTimes,
     logger,
   });
 
@@ -143,7 +147,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
 
   await generations.start();
-  await app.listen({ host: options.host, port: options.port });
+  await app.listen({ host: options.host, port: options.port, backlog: LISTEN_BACKLOG });
   const stopFollowing = followEndedCredentials(
     subgraphs.audit,
     (ended) => {

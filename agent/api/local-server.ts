@@ -11,10 +11,22 @@ import { track, type Tracker } from './track.ts';
 const MAX_BODY_BYTES = 65_536;
 const EVALUATE_PATH = '/ofrep/v1/evaluate/flags';
 
+/** Milliseconds. */
+export interface LocalServerTimes {
+  /** From the connection, or the first byte of a further request, to the end of the request's headers. */
+  readonly headersMs: number;
+  readonly requestMs: number;
+  /** Between two looks for what is late. Node's own is 30 s: for so long a hundred silent sockets would keep everybody out. */
+  readonly lookMs: number;
+}
+
+const TIMES: LocalServerTimes = { headersMs: 3_000, requestMs: 10_000, lookMs: 500 };
+
 export interface LocalServerOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
+  readonly times?: LocalServerTimes;
   readonly agent: FlagSource & Tracker & { status(): AgentStatus };
 }
 
@@ -24,7 +36,9 @@ export class LocalServer {
 
   constructor(options: LocalServerOptions) {
     this.#options = options;
-    this.#server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => void this.#answer(request, response));
+    const { headersMs, requestMs, lookMs } = options.times ?? TIMES;
+    const timers = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: lookMs };
+    this.#server = createServer(timers, (request, response) => void this.#answer(request, response));
     this.#server.maxConnections = 100;
   }
 

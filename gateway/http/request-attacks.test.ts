@@ -6,6 +6,8 @@ import { SESSION, ScriptedGateway } from '../testing/scripted-gateway.ts';
 const FLAG = '{ flag(key: "eco") { key } }';
 const MUTATION = 'mutation { enableFlag(key: "eco") { applied } }';
 
+const TIMES = { headersTimeout: 300, requestTimeout: 600, lookForLate: 20 };
+
 let gateway: ScriptedGateway;
 beforeAll(async () => {
   gateway = await ScriptedGateway.start({ trustedProxies: ['127.0.0.0/8'] });
@@ -123,5 +125,36 @@ describe('an address that is passed on', () => {
     } finally {
       await bare.close();
     }
+  });
+});
+
+describe('a request that trickles in', () => {
+  let hurried: ScriptedGateway;
+  beforeAll(async () => {
+    hurried = await ScriptedGateway.start({ requestTimes: TIMES });
+  });
+  afterAll(() => hurried.close());
+
+  /** Sends `head`, then a byte at a time for as long as anybody listens; gives what comes back. */
+  async function trickle(head: string): Promise<string> {
+    const socket = connect(Number(new URL(hurried.url).port), '127.0.0.1');
+    let answer = '';
+    socket.on('data', (data) => (answer += data.toString())).on('error', () => undefined);
+    // Less than Node takes to look at all, unless it is told otherwise.
+    socket.setTimeout(10_000, () => socket.destroy());
+    socket.write(head);
+    const drip = setInterval(() => socket.write('x'), 20);
+    const patience = setTimeout(() => socket.destroy(), 10_000);
+    await once(socket, 'close');
+    clearInterval(drip);
+    clearTimeout(patience);
+    return answer;
+  }
+
+  test.each([
+    ['headers', 'POST /graphql HTTP/1.1\r\nHost: gateway\r\nX-Slow: '],
+    ['body', 'POST /graphql HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n'],
+  ])('is cut off when the time for its %s is over, and not at the next time that Node happens to look', async (_part, head) => {
+    expect(await trickle(head)).toMatch(/^HTTP\/1\.1 408 /);
   });
 });

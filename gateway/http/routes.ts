@@ -9,6 +9,16 @@ import { answerTo } from './error-answer.ts';
 import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql-route.ts';
 import { requestIdOf } from './request-origin.ts';
 
+/** Milliseconds; the first two are limits (operation-limits.ts), the third passes between two looks for what is late. */
+export interface RequestTimes {
+  readonly headersTimeout: number;
+  readonly requestTimeout: number;
+  readonly lookForLate: number;
+}
+
+/** Node looks every 30 s: its limit of 30 s would be one of 60. */
+const TIMES: RequestTimes = { ...OPERATION_LIMITS, lookForLate: 1_000 };
+
 export interface RoutesOptions extends GraphqlRouteOptions {
   /** The public signing keys (RFC 7517). */
   readonly publicKeys: () => Promise<unknown>;
@@ -19,14 +29,16 @@ export interface RoutesOptions extends GraphqlRouteOptions {
   readonly metrics: GatewayMetrics;
   /** Rejects where the request may not read them. */
   readonly checkScrape: (request: IncomingMessage) => Promise<void>;
+  readonly times?: RequestTimes | undefined;
 }
 
 /** Everything but the websocket upgrade, which the caller attaches to `.server`. */
-export function createRoutes({ publicKeys, readiness, originOf, playground, metrics, checkScrape, ...graphql }: RoutesOptions): FastifyInstance {
+export function createRoutes({ publicKeys, readiness, originOf, playground, metrics, checkScrape, times = TIMES, ...graphql }: RoutesOptions): FastifyInstance {
   const { logger } = graphql;
   const app = fastify({
     bodyLimit: OPERATION_LIMITS.body,
-    requestTimeout: OPERATION_LIMITS.requestTimeout,
+    requestTimeout: times.requestTimeout,
+    http: { headersTimeout: times.headersTimeout, requestTimeout: times.requestTimeout, connectionsCheckingInterval: times.lookForLate },
     forceCloseConnections: true,
     genReqId: ({ headers }) => requestIdOf(headers),
     // What is no URL (`/%`) comes to no route and to no handler of errors.

@@ -7,6 +7,8 @@ export const OPERATION_LIMITS = {
   body: 1024 * 1024,
   /** Milliseconds until a request over HTTP has arrived whole. */
   requestTimeout: 30_000,
+  /** Milliseconds until its headers have, counted from the connection. */
+  headersTimeout: 10_000,
   /** Of the document; the parser stops there. Validation takes quadratic time at worst: a tenth of a second for as many. */
   tokens: 1_000,
   /** Fields below each other, fragments aside. */

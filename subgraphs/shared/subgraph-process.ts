@@ -10,6 +10,7 @@ import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
 import { clientError } from '../../core/protocol/error-form.ts';
+import { LISTEN_BACKLOG } from '../../core/protocol/http-server.ts';
 import { CONNECTION_BODY, IDENTITY_HEADER, signedBody, type IdentityTokens, type SeenTokens } from '../../core/protocol/identity-token.ts';
 import type { SubgraphRequest } from '../../core/protocol/subgraph.ts';
 import { executeOn, subscribeOn } from './in-process-connection.ts';
@@ -110,7 +111,7 @@ export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ 
     else socket.on('error', () => socket.destroy()).end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
 
-  await app.listen({ host: options.host, port: options.port });
+  await app.listen({ host: options.host, port: options.port, backlog: LISTEN_BACKLOG });
   return {
     port: (app.server.address() as AddressInfo).port,
     async close() {
