@@ -46,7 +46,7 @@ test('it installs alone: one package under 15 MB, with no native code and no ins
   expect(manifest.dependencies ?? {}).toEqual({});
   expect(Object.keys(manifest.scripts)).toEqual(['prepack']);
   const notices = await readFile(join(program, 'node_modules/@fleetflag/agent/dist/THIRD-PARTY-LICENSES.txt'), 'utf8');
-  for (const name of ['graphql-ws', 'jose', 'semver', 'sql.js', 'ws']) expect(notices).toMatch(new RegExp(`^${name} \\d`, 'm'));
+  for (const name of ['graphql-ws', 'jose', 'sql.js', 'ws']) expect(notices).toMatch(new RegExp(`^${name} \\d`, 'm'));
 });
 
 test('its types are whole, down to the declarations that they refer to', async () => {

@@ -1,40 +1,46 @@
 /**
- * Software versions and ranges: "`sw_version` is an npm-style range; versions such as `2.5` or `v2.5.0-rc1` are
- * read sensibly; an unreadable version matches nothing." Source: design.md, "Evaluation".
- *
- * A prerelease is an ordinary version that comes before its release (semver's `includePrerelease`): `2.5.0-rc1`
- * is in `>=2.4.0` and not in `>=2.5.0`. A number left out of a range stands for all versions that begin so,
- * prereleases too: `2.5.0-rc1` is in `2.5` and in `>=2.5`.
+ * Software versions and their order: "Versions such as `2.5` or `v2.5.0-rc1` are read sensibly, and so are the four
+ * numbers that vehicle software has (`2.5.0.17`); an unreadable version matches nothing." Source: design.md, "Evaluation".
  */
-import type { RangeOptions } from 'semver';
-import Range from 'semver/classes/range.js';
-import SemVer from 'semver/classes/semver.js';
-import minVersion from 'semver/ranges/min-version.js';
-
-/** The same object for versions and ranges: semver parses a version again when the options differ. */
-const OPTIONS: RangeOptions = { includePrerelease: true };
 
 /** More than any real version; keeps what a context can make us parse and remember small. */
 const MAX_VERSION_LENGTH = 100;
-const MAX_RANGE_LENGTH = 200;
 
-export type Version = SemVer;
-export type VersionRange = Range;
+export type Numbers = readonly [number, number, number, number];
+export type Identifier = string | number | bigint;
 
-const VERSION_FORM = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:\.\d+)*)(?:-?([a-z][0-9a-z.-]*|(?<=-)[0-9a-z.-]+))?(?:\+[0-9a-z.-]+)?$/i;
+export interface Version {
+  readonly numbers: Numbers;
+  /** Null of a release. */
+  readonly prerelease: readonly Identifier[] | null;
+}
+
+/** Of a prerelease, in a regular expression that ignores case; so is BUILD. */
+export const IDENTIFIERS = String.raw`[0-9a-z-]+(?:\.[0-9a-z-]+)*`;
+export const BUILD = String.raw`(?:\+[0-9a-z.-]+)?`;
+const VERSION_FORM = new RegExp(String.raw`^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.(\d+))?(?:\.\d+)*(?:-(${IDENTIFIERS})|((?=[a-z])${IDENTIFIERS}))?${BUILD}$`, 'i');
+
+function readIdentifier(text: string): Identifier {
+  if (!/^\d+$/.test(text)) return text;
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}
+
+export function readPrerelease(text: string | undefined): readonly Identifier[] | null {
+  return text === undefined ? null : text.split('.').map(readIdentifier);
+}
+
+/** Missing numbers are 0. @returns null for one beyond 2^53 */
+export function readNumbers(texts: readonly (string | undefined)[]): Numbers | null {
+  const numbers = texts.map((text = '0') => Number(text));
+  return numbers.every(Number.isSafeInteger) ? (numbers as unknown as Numbers) : null;
+}
 
 function parseVersion(text: string): Version | null {
   const form = VERSION_FORM.exec(text);
   if (form === null) return null;
-  const prerelease = form[5];
-  const core = [form[1], form[2], form[3]].map((number = '0') => BigInt(number)).join('.');
-  // Semver refuses `rc.01`; people write it.
-  const suffix = prerelease === undefined ? '' : `-${prerelease.replace(/(^|\.)0+(?=\d+(?:\.|$))/g, '$1')}`;
-  try {
-    return new SemVer(core + suffix, OPTIONS);
-  } catch {
-    return null;
-  }
+  const numbers = readNumbers(form.slice(1, 5));
+  return numbers === null ? null : { numbers, prerelease: readPrerelease(form[5] ?? form[6]) };
 }
 
 /** A fleet has few versions and a vehicle has one, so each is read once. */
@@ -42,10 +48,9 @@ const readVersions = new Map<string, Version | null>();
 const MAX_REMEMBERED = 1_000;
 
 /**
- * A version as carmakers write it, as semver: surrounding blanks and a leading `v` are dropped, missing numbers are
- * 0 (`2.5` is 2.5.0), leading zeros do not count (`24.03` is 24.3.0), a fourth and further number are dropped
- * (`2.5.0.17` is 2.5.0), a suffix is a prerelease with or without its hyphen (`2.5.0-rc1`, `2.5.0rc1`), build
- * metadata after `+` does not count.
+ * A version as carmakers write it: surrounding blanks and a leading `v` are dropped, missing numbers are 0 (`2.5` is
+ * 2.5.0.0), leading zeros do not count (`24.03` is 24.3.0.0), nor do a fifth and further numbers, a suffix is a
+ * prerelease with or without its hyphen (`2.5.0-rc1`, `2.5.0rc1`), build metadata after `+` does not count.
  *
  * @returns null for what cannot be read (words, blanks inside, more than 100 characters, numbers beyond 2^53)
  */
@@ -60,29 +65,28 @@ export function readVersion(text: string): Version | null {
   return version;
 }
 
-/**
- * An npm-style range (`>=2.5.0 <3`, `^2.5`, `2.4 - 2.6`, `1.x || >=2.5`); `*` is every readable version.
- *
- * @returns null for what is no range: other words, four numbers, leading zeros, blank, more than 200 characters
- */
-export function readRange(text: string): VersionRange | null {
-  if (text.length > MAX_RANGE_LENGTH || text.trim() === '') return null;
-  try {
-    return new Range(text, OPTIONS);
-  } catch {
-    return null;
+/** By semver's rules (https://semver.org, 11): numbers before texts, and what has fewer identifiers first. */
+function comparePrereleases(left: readonly Identifier[], right: readonly Identifier[]): number {
+  const common = Math.min(left.length, right.length);
+  for (let index = 0; index < common; index++) {
+    const one = left[index] as Identifier;
+    const other = right[index] as Identifier;
+    if (one === other) continue;
+    const isText = typeof one === 'string';
+    if (isText !== (typeof other === 'string')) return isText ? 1 : -1;
+    return one < other ? -1 : 1;
   }
+  return left.length - right.length;
 }
 
-/** Whether any release can be in `range`: false for `>=3 <2`. */
-export function isPossibleRange(range: VersionRange): boolean {
-  // One alternative at a time: of several, minVersion looks only at that with the lowest bound.
-  return range.range.split('||').some((alternative) => minVersion(alternative, OPTIONS) !== null);
-}
-
-/** Whether `version`, as a context gives it (any JSON), is in `range`; what is not a readable version is in none. */
-export function isInRange(range: VersionRange, version: unknown): boolean {
-  if (typeof version !== 'string') return false;
-  const read = readVersion(version);
-  return read !== null && range.test(read);
+/** Which of two versions comes first: below 0, 0 or above 0. Build metadata and the way of writing do not count. */
+export function compareVersions(left: Version, right: Version): number {
+  for (let index = 0; index < 4; index++) {
+    const difference = (left.numbers[index] as number) - (right.numbers[index] as number);
+    if (difference !== 0) return difference;
+  }
+  // Two releases, and bounds that are the same prerelease.
+  if (left.prerelease === right.prerelease) return 0;
+  if (left.prerelease === null) return 1;
+  return right.prerelease === null ? -1 : comparePrereleases(left.prerelease, right.prerelease);
 }

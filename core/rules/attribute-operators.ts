@@ -5,7 +5,7 @@
  * units. An attribute that is an object or a list satisfies no operator but `contains`, which finds text in a list.
  */
 import { badInput } from '../errors.ts';
-import { isInRange } from '../evaluation/version.ts';
+import { isInRange } from '../evaluation/version-range.ts';
 import type { JsonValue } from '../model.ts';
 import { readList, readNonBlank, readVersionRange } from './condition-fields.ts';
 

@@ -1,6 +1,6 @@
 /** Reading the members of `conditions`: each reader gives the value in its type, or throws BAD_USER_INPUT at its dotted path. */
 import { FleetFlagError, badInput } from '../errors.ts';
-import { isPossibleRange, readRange, type VersionRange } from '../evaluation/version.ts';
+import { isPossibleRange, readRange, type VersionRange } from '../evaluation/version-range.ts';
 import type { EvaluationContext, JsonObject } from '../model.ts';
 import { isJsonObject } from './json.ts';
 
@@ -66,7 +66,7 @@ export function readTexts(value: unknown, path: string): Set<string> {
 /** An npm-style range that some release can be in. */
 export function readVersionRange(value: unknown, path: string): VersionRange {
   const range = typeof value === 'string' ? readRange(value) : null;
-  if (range === null) throw badInput(path, 'This must be a version range such as ">=2.5.0 <3" (numbers without leading zeros).');
+  if (range === null) throw badInput(path, 'This must be a version range such as ">=2.5.0 <3"; no alternative of it may be blank.');
   if (!isPossibleRange(range)) throw badInput(path, 'No version can be in this range.');
   return range;
 }

@@ -3,7 +3,7 @@
  * such as `2.5` or `v2.5.0-rc1` are read sensibly; an unreadable version matches nothing." (design.md)
  */
 import { badInput } from '../errors.ts';
-import { isInRange, type VersionRange } from '../evaluation/version.ts';
+import { isInRange, type VersionRange } from '../evaluation/version-range.ts';
 import type { EvaluationContext, JsonObject } from '../model.ts';
 import { readObject, readOptional, readTexts, readVersionRange, type Matcher } from './condition-fields.ts';
 

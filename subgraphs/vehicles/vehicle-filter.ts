@@ -1,6 +1,6 @@
 /** What a list of vehicles may be narrowed by. */
 import { badInput } from '../../core/errors.ts';
-import { isInRange, readRange, readVersion } from '../../core/evaluation/version.ts';
+import { isInRange } from '../../core/evaluation/version-range.ts';
 import { readVersionRange } from '../../core/rules/condition-fields.ts';
 import { checkText } from '../../core/rules/json.ts';
 import type { VehicleStatus } from './vehicle.ts';
@@ -34,10 +34,8 @@ function readText(text: string | null | undefined, path: string): string | null 
   return text;
 }
 
-/** What cannot be said as a range (`2.5.0.17`, `24.03`) still names the one version that is written so. */
 function readVersions(text: string | null, path: string): ReadFilter['hasVersion'] {
   if (text === null) return null;
-  if (readRange(text) === null && readVersion(text) !== null) return (swVersion) => swVersion === text;
   const range = readVersionRange(text, path);
   return (swVersion) => isInRange(range, swVersion);
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
-import { isInRange, readRange } from '../../core/evaluation/version.ts';
+import { isInRange, readRange } from '../../core/evaluation/version-range.ts';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import { createInProcessBus } from '../shared/bus.ts';
 import { NOBODY, asking, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
@@ -76,7 +76,7 @@ describe(`of ${ROWS} vehicles`, () => {
     [{ swVersion: '>=2.5.0 <2.6' }, inRange('>=2.5.0 <2.6')],
     [{ swVersion: '^2.4 || 3' }, inRange('^2.4 || 3')],
     [{ swVersion: '2.5.3' }, ({ swVersion }) => swVersion === '2.5.3'],
-    [{ swVersion: '2.5.0' }, ({ swVersion }) => ['2.5.0', 'v2.5.0', '2.5.0.17'].includes(swVersion)],
+    [{ swVersion: '2.5.0' }, ({ swVersion }) => ['2.5.0', 'v2.5.0'].includes(swVersion)],
     [{ swVersion: '2.5.0.17' }, ({ swVersion }) => swVersion === '2.5.0.17'],
     [{ swVersion: '24.03' }, ({ swVersion }) => swVersion === '24.03'],
     [{ swVersion: '*' }, ({ swVersion }) => swVersion !== 'unknown'],

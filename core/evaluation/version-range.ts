@@ -1,0 +1,177 @@
+/**
+ * Ranges of versions: "`sw_version` is an npm-style range; [of up to] four numbers […]: a missing fourth number is 0;
+ * prereleases are ordinary versions that come before their release in every form of range, hyphens included." Source:
+ * design.md, "Evaluation".
+ *
+ * The packages that read npm's ranges know three numbers, and treat prereleases differently from one form of range to
+ * the next, so ranges are written out here. One of the first three numbers left out of a range stands for all versions
+ * that begin so, prereleases too: `2.5.0-rc1` is in `2.5` and in `>=2.5`.
+ */
+import { BUILD, IDENTIFIERS, compareVersions, readNumbers, readPrerelease, readVersion, type Identifier, type Numbers, type Version } from './version.ts';
+
+const MAX_RANGE_LENGTH = 200;
+
+/** All versions from `low` to `high`; null is no bound. */
+interface Interval {
+  readonly low: Version;
+  readonly withLow: boolean;
+  readonly high: Version | null;
+  readonly withHigh: boolean;
+}
+
+/** The alternatives of a range, without those that no version can be in. */
+export type VersionRange = readonly Interval[];
+
+/** The first of all prereleases: nothing of the same numbers comes before it. */
+const FIRST: readonly Identifier[] = [0];
+const LOWEST: Version = { numbers: [0, 0, 0, 0], prerelease: FIRST };
+
+const PARTIAL = String.raw`(\d+|[x*])(?:\.(\d+|[x*]))?(?:\.(\d+|[x*]))?(?:\.(\d+|[x*]))?(?:-(${IDENTIFIERS}))?${BUILD}`;
+const COMPARATOR = new RegExp(String.raw`\s*(<=|>=|<|>|=|~>?|\^)?[v=\s]*${PARTIAL}(?=\s|$)`, 'iy');
+const HYPHEN = new RegExp(String.raw`^[v=\s]*${PARTIAL}\s+-\s+[v=\s]*${PARTIAL}$`, 'i');
+const PARTIAL_PARTS = 5;
+
+/** What a comparator names: one version, or all that begin with the same numbers: those from `low` to before `beyond`. */
+interface Named {
+  readonly numbers: readonly number[];
+  readonly version: Version | null;
+  readonly low: Version;
+  /** Null where all versions are meant. */
+  readonly beyond: Version | null;
+}
+
+/** The first version of what has these numbers, the last of them raised by one; missing ones are 0. */
+function firstBeyond(numbers: readonly number[]): Version {
+  const raised = [...numbers, 0, 0, 0].slice(0, 4);
+  raised[numbers.length - 1] = (numbers.at(-1) as number) + 1;
+  return { numbers: raised as unknown as Numbers, prerelease: FIRST };
+}
+
+/** @returns null for what names nothing: a number or a prerelease after a wildcard, a prerelease of too few numbers, numbers beyond 2^53 */
+function readNamed([first, second, third, fourth, prerelease]: readonly (string | undefined)[]): Named | null {
+  const given = [first, second, third, fourth].filter((text) => text !== undefined);
+  const wildcard = given.findIndex((text) => !/^\d/.test(text));
+  const texts = wildcard < 0 ? given : given.slice(0, wildcard);
+  if (given.slice(texts.length).some((text) => /^\d/.test(text))) return null;
+  const all = readNumbers([...texts, '0', '0', '0', '0'].slice(0, 4));
+  if (all === null) return null;
+  const numbers = all.slice(0, texts.length);
+  if (texts.length >= 3 && wildcard < 0) {
+    const version = { numbers: all, prerelease: readPrerelease(prerelease) };
+    return { numbers, version, low: version, beyond: null };
+  }
+  if (prerelease !== undefined) return null;
+  return { numbers, version: null, low: { numbers: all, prerelease: FIRST }, beyond: numbers.length === 0 ? null : firstBeyond(numbers) };
+}
+
+const from = (low: Version): Interval => ({ low, withLow: true, high: null, withHigh: false });
+const before = (high: Version): Interval => ({ low: LOWEST, withLow: true, high, withHigh: false });
+const EVERY = from(LOWEST);
+const NONE = before(LOWEST);
+
+/** "Changes that do not modify the left-most non-zero number" of the first three; of `^0.0.0.5` that is the third. */
+function beyondCaret(numbers: readonly number[]): Version {
+  const leading = numbers.slice(0, 3);
+  const nonZero = leading.findIndex((number) => number > 0);
+  return firstBeyond(nonZero < 0 ? leading : leading.slice(0, nonZero + 1));
+}
+
+function intervalOf(operator: string, { numbers, version, low, beyond }: Named): Interval {
+  if (numbers.length === 0) return operator === '<' || operator === '>' ? NONE : EVERY;
+  switch (operator) {
+    case '>=':
+      return from(low);
+    case '<':
+      return before(low);
+    case '>':
+      return version === null ? from(beyond as Version) : { ...from(version), withLow: false };
+    case '<=':
+      return version === null ? before(beyond as Version) : { ...before(version), withHigh: true };
+    case '^':
+      return { ...from(low), high: beyondCaret(numbers) };
+    case '~':
+    case '~>':
+      return { ...from(low), high: firstBeyond(numbers.slice(0, 2)) };
+    default:
+      return version === null ? { ...from(low), high: beyond } : { low: version, withLow: true, high: version, withHigh: true };
+  }
+}
+
+/** What is in both. */
+function both(left: Interval, right: Interval): Interval {
+  const lows = compareVersions(left.low, right.low);
+  const { low, withLow } = lows === 0 ? (left.withLow ? right : left) : lows > 0 ? left : right;
+  if (left.high === null || right.high === null) {
+    const { high, withHigh } = left.high === null ? right : left;
+    return { low, withLow, high, withHigh };
+  }
+  const highs = compareVersions(left.high, right.high);
+  const { high, withHigh } = highs === 0 ? (left.withHigh ? right : left) : highs < 0 ? left : right;
+  return { low, withLow, high, withHigh };
+}
+
+/** The version that comes next: of a release the first prerelease of the next fourth number, of `rc` it is `rc.0`. */
+function nextVersion({ numbers, prerelease }: Version): Version {
+  return prerelease === null ? firstBeyond(numbers) : { numbers, prerelease: [...prerelease, 0] };
+}
+
+function isPossible({ low, withLow, high, withHigh }: Interval): boolean {
+  if (high === null) return true;
+  const order = compareVersions(low, high);
+  if (withLow && withHigh) return order <= 0;
+  return order < 0 && (withLow || withHigh || compareVersions(nextVersion(low), high) < 0);
+}
+
+/** @returns null for what is no alternative; blank is none, for nobody means everybody by it */
+function readAlternative(text: string): Interval | null {
+  const hyphen = HYPHEN.exec(text);
+  if (hyphen !== null) {
+    const [low, high] = [readNamed(hyphen.slice(1, 1 + PARTIAL_PARTS)), readNamed(hyphen.slice(1 + PARTIAL_PARTS))];
+    return low === null || high === null ? null : both(intervalOf('>=', low), intervalOf('<=', high));
+  }
+  if (text === '') return null;
+  let interval = EVERY;
+  COMPARATOR.lastIndex = 0;
+  while (COMPARATOR.lastIndex < text.length) {
+    const comparator = COMPARATOR.exec(text);
+    if (comparator === null) return null;
+    const named = readNamed(comparator.slice(2));
+    if (named === null) return null;
+    interval = both(interval, intervalOf(comparator[1] ?? '=', named));
+  }
+  return interval;
+}
+
+/**
+ * An npm-style range (`>=2.5.0 <3`, `^2.5`, `2.4 - 2.6`, `1.x || >=2.5`), of up to four numbers; `*` is every readable
+ * version.
+ *
+ * @returns null for what is no range: other words, five numbers, a blank alternative, more than 200 characters
+ */
+export function readRange(text: string): VersionRange | null {
+  if (text.length > MAX_RANGE_LENGTH) return null;
+  const alternatives = text.split('||').map((alternative) => readAlternative(alternative.trim()));
+  return alternatives.every((alternative) => alternative !== null) ? alternatives.filter(isPossible) : null;
+}
+
+/** Whether any version can be in `range`: false for `>=3 <2`. */
+export function isPossibleRange(range: VersionRange): boolean {
+  return range.length > 0;
+}
+
+function isWithin({ low, withLow, high, withHigh }: Interval, version: Version): boolean {
+  const fromLow = compareVersions(version, low);
+  if (fromLow < 0 || (fromLow === 0 && !withLow)) return false;
+  if (high === null) return true;
+  const fromHigh = compareVersions(version, high);
+  return fromHigh < 0 || (fromHigh === 0 && withHigh);
+}
+
+/** Whether `version`, as a context gives it (any JSON), is in `range`; what is not a readable version is in none. */
+export function isInRange(range: VersionRange, version: unknown): boolean {
+  if (typeof version !== 'string') return false;
+  const read = readVersion(version);
+  if (read === null) return false;
+  for (const interval of range) if (isWithin(interval, read)) return true;
+  return false;
+}
