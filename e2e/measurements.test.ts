@@ -94,7 +94,7 @@ async function untilOnDisk(): Promise<void> {
   await eventually(async () => {
     if ((await vehicle!.journal()).includes('"marker"')) return true;
     const database = new sql.Database(await vehicle!.databaseBytes());
-    const found = database.exec("SELECT 1 FROM metrics_queue WHERE flag_key = 'marker'").length > 0;
+    const found = database.exec("SELECT 1 FROM metrics_queue WHERE flag_key = 'marker' AND sent = 0").length > 0;
     database.close();
     return found;
   }, 'the queue is on disk');

@@ -13,7 +13,7 @@ export interface QueuedMetric {
   readonly variant: string;
   readonly metricName: string;
   readonly value: number;
-  /** Milliseconds since 1970, by the vehicle's clock. */
+  /** Milliseconds since 1970, by the vehicle's clock; whole seconds, as the vehicle's database keeps them. */
   readonly at: number;
   readonly tags: JsonObject | null;
 }
@@ -52,6 +52,9 @@ const MAX_OPERATIONS = 1_000;
  */
 const ID_GAP = 1_000_000;
 
+/** The rows that a vehicle's database still holds, at most, after they were sent. */
+export const SENT_ROWS = 500;
+
 /** A message to the gateway may have 256 KB (docs/limits.md). */
 const BATCH_BYTES = 100_000;
 /** Of a row beside its texts, with its share of the two indexes. */
@@ -67,6 +70,8 @@ export interface DroppedMetrics {
 const bytesOf = ({ flagKey, variant, metricName, tags }: QueuedMetric) =>
   ROW_BYTES + flagKey.length + variant.length + metricName.length + (tags === null ? 0 : Buffer.byteLength(JSON.stringify(tags)));
 
+const wholeSecond = (at: number) => Math.floor(at / 1000) * 1000;
+
 const isCount = ({ metricName }: QueuedMetric) => metricName === EVALUATIONS_METRIC;
 
 export class MetricQueue {
@@ -77,6 +82,8 @@ export class MetricQueue {
   #nextId = 1;
   #dropped = { evaluations: 0, measurements: 0 };
   #operations: QueueOperation[] | null = [];
+  /** The newest rows that were sent and not yet taken. */
+  #sent: QueuedMetric[] = [];
 
   /** @param origin names this queue among all that the vehicle ever had; letters and digits */
   constructor(
@@ -109,6 +116,13 @@ export class MetricQueue {
   takeOperations(): readonly QueueOperation[] | null {
     const taken = this.#operations;
     this.#operations = [];
+    return taken;
+  }
+
+  /** The rows that were sent since this was called last, oldest first; at most the newest 500. */
+  takeSent(): readonly QueuedMetric[] {
+    const taken = this.#sent;
+    this.#sent = [];
     return taken;
   }
 
@@ -148,7 +162,7 @@ export class MetricQueue {
     );
     const same = this.#rows[index];
     if (same === undefined) this.#push({ flagKey, variant, metricName: EVALUATIONS_METRIC, value: count, at, tags: null });
-    else this.#rows[index] = { ...same, value: same.value + count, at: Math.max(same.at, at) };
+    else this.#rows[index] = { ...same, value: same.value + count, at: Math.max(same.at, wholeSecond(at)) };
     this.#note(['count', flagKey, variant, count, at]);
   }
 
@@ -176,6 +190,7 @@ export class MetricQueue {
       this.#bytes -= bytesOf(row);
       if (lost) this.#countDropped(row);
     }
+    if (!lost) this.#sent = [...this.#sent, ...gone].slice(-SENT_ROWS);
     this.#note(['settle', lost]);
   }
 
@@ -212,7 +227,7 @@ export class MetricQueue {
   }
 
   #push(measurement: Omit<QueuedMetric, 'id'>): void {
-    const row = { ...measurement, id: this.#nextId++ };
+    const row = { ...measurement, at: wholeSecond(measurement.at), id: this.#nextId++ };
     this.#rows.push(row);
     this.#bytes += bytesOf(row);
     const { rows, bytes } = this.limits;
