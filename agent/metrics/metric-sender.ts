@@ -2,6 +2,7 @@
  * Sends the queue over one link, batch by batch. A batch is on disk before it is sent, with its id, and stays as it is
  * until the control plane has it: whatever happens to the answer or to this process, it counts once.
  */
+import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import { describeError, type Log } from '../log.ts';
 import type { Backoff } from '../sync/backoff.ts';
 import { RequestRefused, type GatewayLink } from '../sync/gateway-link.ts';
@@ -9,6 +10,12 @@ import { LinkWait } from '../sync/link-wait.ts';
 import type { MetricQueue, OpenBatch } from './metric-queue.ts';
 
 export const REPORT_MUTATION = 'mutation Report($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted duplicates dropped } }';
+
+/** The part of a refusal that names what is wrong in the batch, and the position in it. */
+const INPUT_FIELD = /^input(\.|$)/;
+const ITEM_FIELD = /^input\.items\.(\d+)(\.|$)/;
+
+const MAY_SUCCEED_SOON: ReadonlySet<string> = new Set(Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])));
 
 export interface SenderOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
@@ -68,14 +75,17 @@ export class MetricSender {
   #afterRefusal(error: unknown): number {
     const { queue, backoff, random, sendDelay } = this.#options;
     const { code, field = '', retryAfter } = error instanceof RequestRefused ? error : {};
-    if (code === 'BAD_USER_INPUT' || code === 'LIMIT_EXCEEDED') {
+    const batchIsRefused = (code === 'BAD_USER_INPUT' || code === 'LIMIT_EXCEEDED') && INPUT_FIELD.test(field);
+    if (batchIsRefused) {
       // It would be refused for ever: the row that is at fault goes, or all where none is named.
-      const position = /^input\.items\.(\d+)(\.|$)/.exec(field)?.[1];
+      const position = ITEM_FIELD.exec(field)?.[1];
       if (position === undefined) queue.settle(true);
       else queue.discard(Number(position));
       return backoff.next();
     }
-    if (code === 'FORBIDDEN' || code === 'UNAUTHENTICATED') return sendDelay();
+    // Any other refusal with a code says nothing of the batch. A control plane from before does not know this operation, or
+    // a part of it, and may be updated tomorrow: the measurements are kept.
+    if (code !== undefined && !MAY_SUCCEED_SOON.has(code)) return sendDelay();
     // Spread over as long again, so that a fleet does not come back in one wave.
     return Math.max((retryAfter ?? 0) * 1_000 * (1 + random()), backoff.next());
   }

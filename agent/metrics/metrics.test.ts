@@ -157,6 +157,23 @@ test('a clean stop keeps everything that was counted and tracked, and the next s
   expect((await storedRows()).map(([, metric, , , sent]) => [metric, sent])).toEqual([['minutes', 1], [EVALUATIONS_METRIC, 1]]);
 });
 
+test.each([
+  ['a control plane from before, which does not know a type', { code: 'BAD_USER_INPUT' }],
+  ['a limit of the operation and not of the batch', { code: 'LIMIT_EXCEEDED', limit: 10 }],
+  ['another field than the batch', { code: 'BAD_USER_INPUT', field: 'inputs.0' }],
+  ['a code that nobody knows', { code: 'SOMETHING_NEW' }],
+  ['a fault of the control plane', { code: 'INTERNAL_SERVER_ERROR' }],
+])('no measurement is lost to %s', async (_what, extensions) => {
+  plane.onReport = refuse(extensions);
+  const agent = await start();
+  agent.track('minutes', 1, { flagKey: 'eco' });
+  await until('it was refused twice', () => plane.batches.length > 1);
+  expect(agent.status().metrics).toEqual({ queued: 1, dropped: { evaluations: 0, measurements: 0 } });
+  plane.onReport = () => undefined;
+  await until('it is taken', () => agent.status().metrics.queued === 0);
+  expect(plane.batches.at(-1)?.items.map(({ value }) => value)).toEqual([1]);
+});
+
 test('what is refused for ever is dropped and counted, and the rest goes through', async () => {
   const agent = await start({ metricsIntervalMs: 200, metricsWriteMs: 10 });
   plane.onReport = ({ items }) => {
