@@ -14,6 +14,7 @@ import { MetricQueue } from './metrics/metric-queue.ts';
 import { MetricRecorder, type TrackOptions } from './metrics/metric-recorder.ts';
 import { MetricSender } from './metrics/metric-sender.ts';
 import type { VehicleIdentity, VehicleState } from './state.ts';
+import { DatabaseLock } from './store/database-lock.ts';
 import { VehicleStore } from './store/vehicle-store.ts';
 import { isStale } from './sync/apply.ts';
 import { Backoff } from './sync/backoff.ts';
@@ -48,6 +49,7 @@ export class FleetFlagAgent {
   readonly #ready: Promise<void>;
   #becomeReady!: () => void;
   #isReady = false;
+  #lock: DatabaseLock | null = null;
   #inTouch = false;
   #state: VehicleState | null = null;
   #keys: PinnedKeys | null;
@@ -97,6 +99,8 @@ export class FleetFlagAgent {
   /**
    * Loads the database and begins to connect. Resolves when loading is done, whether or not there was anything to
    * load; see `ready()`. Never rejects for a broken file or an absent network.
+   *
+   * @throws FleetFlagError CONFLICT where another agent has the database: both would overwrite what the other measured
    */
   async start(): Promise<void> {
     const { log, tokenFile } = this.#options;
@@ -107,6 +111,7 @@ export class FleetFlagAgent {
         return null;
       },
     );
+    this.#lock = await DatabaseLock.take(this.#options.databaseFile, ownerName(identity), log);
     const loaded = await this.#store.load(identity, this.#keys);
     if (loaded !== null) {
       this.#keys = loaded.keys;
@@ -121,6 +126,8 @@ export class FleetFlagAgent {
     await this.#connection.close();
     this.#recorder.close();
     await this.#store.close();
+    await this.#lock?.release();
+    this.#lock = null;
     this.#events.removeAllListeners();
   }
 
@@ -349,6 +356,12 @@ export class FleetFlagAgent {
     this.#isReady = true;
     this.#becomeReady();
   }
+}
+
+/** The name by which this agent is known to another that finds its database locked. */
+function ownerName(identity: VehicleIdentity | null): string {
+  const vehicle = identity === null ? '' : ` of ${identity.vin}`;
+  return `the FleetFlag agent${vehicle} with process id ${process.pid}, started at ${new Date().toISOString()}`;
 }
 
 function isoTime(seconds: number | undefined): string | null {

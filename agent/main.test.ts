@@ -55,6 +55,17 @@ async function statusOf(agent: AgentProcess): Promise<AgentStatus> {
   return (await (await fetch(`${base}/v1/status`)).json()) as AgentStatus;
 }
 
+test('a second process on one database ends with 1 and names the first, which a closed terminal stops in order', async () => {
+  await plane.put('a');
+  const first = runVehicle();
+  await until('it is ready', () => first.output().includes('\n'));
+  const second = runVehicle();
+  expect(await (once(second.child, 'exit') as Promise<[number | null]>)).toEqual([1, null]);
+  expect(second.log()).toContain(`is in use by the FleetFlag agent of ${TEST_VIN} with process id ${first.child.pid}`);
+  expect(await kill(first.child, 'SIGHUP')).toBe(0);
+  expect(first.log()).toContain('stopping on SIGHUP');
+});
+
 test('the process says when it is ready, trusts the first keys for good, and stops cleanly', async () => {
   await plane.put('a');
   const agent = runVehicle('--listen', '127.0.0.1:0');

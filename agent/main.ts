@@ -1,5 +1,6 @@
 /**
- * The agent as a process: `fleetflag-agent …`, or `npm run agent -- …`. Exit codes: 0 stopped, 1 it cannot listen, 2 wrong settings.
+ * The agent as a process: `fleetflag-agent …`, or `npm run agent -- …`. Exit codes: 0 stopped, 1 it cannot listen or
+ * another agent has its database, 2 wrong settings.
  */
 import { collectGarbage, keepSmall } from './process-memory.ts';
 import { ConfigurationError, readConfiguration, type AgentConfiguration } from './configuration.ts';
@@ -51,12 +52,20 @@ async function run(): Promise<void> {
   }
   process.on('SIGINT', (signal) => void stop(signal));
   process.on('SIGTERM', (signal) => void stop(signal));
+  // A terminal that is closed stops the agent as Ctrl-C does.
+  process.on('SIGHUP', (signal) => void stop(signal));
 
   void agent.ready().then(() => {
     const { evaluatedRevision, flags } = agent.status();
     process.stdout.write(`FleetFlag agent ready: revision ${evaluatedRevision}, ${flags} flags\n`);
   });
-  await agent.start();
+  try {
+    await agent.start();
+  } catch (error) {
+    log('error', `the agent cannot start: ${describeError(error)}`);
+    await agent.close();
+    process.exit(1);
+  }
   try {
     if (server !== null) log('info', `listening on ${await server.listen()}`);
   } catch (error) {
