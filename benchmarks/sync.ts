@@ -13,8 +13,10 @@ import { PrismaClient } from '../prisma/generated/client.ts';
 import { createFlagChanges } from '../subgraphs/flags/change.ts';
 import { resolvers } from '../subgraphs/flags/resolvers.ts';
 import { FlagService } from '../subgraphs/flags/service.ts';
+import { PositionSignatures } from '../subgraphs/flags/position-signatures.ts';
 import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing.ts';
 import { EnvironmentSnapshots } from '../subgraphs/flags/snapshots.ts';
+import { setOf, snapshotOf } from '../subgraphs/flags/snapshot.ts';
 import { changesSince } from '../subgraphs/flags/store.ts';
 import { SyncService, type FlagSync } from '../subgraphs/flags/sync.ts';
 import { createInProcessBus } from '../subgraphs/shared/bus.ts';
@@ -28,7 +30,7 @@ const VEHICLES = 1_000;
 const FLAGS = 100;
 const WARM_UP_ROUNDS = 2;
 const ROUNDS = 5;
-const SYNC = 'query Sync($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { environment revision full flags { key revision removed jws } statement } }';
+const SYNC = 'query Sync($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { environment revision full flags { key revision removed jws } proof } }';
 
 type Way = 'snapshots' | 'query for each';
 interface Row {
@@ -50,9 +52,12 @@ const OPERATOR: CallerIdentity = { ...VEHICLE, caller: { kind: 'user', role: 'WR
 /** The obvious way. */
 const directly = (prisma: PrismaClient, signer: Signer) => ({
   async sync(environment: 'production', since: number): Promise<FlagSync> {
-    const { revision, deltas } = await changesSince(prisma, environment, since);
-    const statement = await signer.statement(environment, revision, Math.floor(Date.now() / 1_000));
-    return { environment, revision, full: since === 0, flags: deltas, statement };
+    const { deltas: all, ...position } = await changesSince(prisma, environment, 0, true);
+    const { revision } = position;
+    const issuedAt = Math.floor(Date.now() / 1_000);
+    const proof = await signer.proof({ environment, revision, issuedAt, set: setOf(snapshotOf(environment, position, all)) });
+    const flags = all.filter((delta) => delta.revision > since && (since > 0 || !delta.removed));
+    return { environment, revision, full: since === 0, flags, statement: '', proof };
   },
 });
 
@@ -69,8 +74,8 @@ async function fill(service: FlagService): Promise<void> {
 }
 
 async function measure(way: Way, prisma: PrismaClient, signer: Signer, counted: { statements: number }, cases: readonly { what: string; since: number }[]): Promise<Row[]> {
-  const snapshots = new EnvironmentSnapshots({ prisma, store: createInProcessStore(), signer, logger });
-  const sync = way === 'snapshots' ? new SyncService(snapshots) : directly(prisma, signer);
+  const snapshots = new EnvironmentSnapshots({ prisma, store: createInProcessStore(), logger });
+  const sync = way === 'snapshots' ? new SyncService(snapshots, new PositionSignatures(signer)) : directly(prisma, signer);
   const subgraph = await createSubgraph({ name: 'flags', resolvers, services: () => ({ sync }), logger });
   const connection = connectInProcess(subgraph, async () => true);
   const rows: Row[] = [];

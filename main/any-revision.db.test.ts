@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { ENVIRONMENTS, type Environment } from '../core/model.ts';
 import { createFlagChanges } from '../subgraphs/flags/change.ts';
 import { FlagService } from '../subgraphs/flags/service.ts';
+import { PositionSignatures } from '../subgraphs/flags/position-signatures.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing.ts';
 import { EnvironmentSnapshots } from '../subgraphs/flags/snapshots.ts';
 import { SyncService, type FlagSync } from '../subgraphs/flags/sync.ts';
@@ -29,8 +30,8 @@ beforeAll(async () => {
   const { prisma } = database.database;
   const signer = await createSigner(await generateSigningKey());
   service = new FlagService(prisma, createFlagChanges(prisma, signer, createInProcessBus(), silent));
-  snapshots = new EnvironmentSnapshots({ prisma, store: createInProcessStore(), signer, logger: silent });
-  sync = new SyncService(snapshots);
+  snapshots = new EnvironmentSnapshots({ prisma, store: createInProcessStore(), logger: silent });
+  sync = new SyncService(snapshots, new PositionSignatures(signer));
 });
 
 afterAll(async () => {
@@ -116,8 +117,8 @@ test(
 
     const history = await historyFromAudit();
     expect([...history.values()].reduce((sum, entries) => sum + entries.length, 0)).toBeGreaterThanOrEqual(REVISIONS);
-    const another = new EnvironmentSnapshots({ prisma: database.database.prisma, store: createInProcessStore(), signer: await createSigner(await generateSigningKey()), logger: silent });
-    const fresh = new SyncService(another);
+    const another = new EnvironmentSnapshots({ prisma: database.database.prisma, store: createInProcessStore(), logger: silent });
+    const fresh = new SyncService(another, new PositionSignatures(await createSigner(await generateSigningKey())));
     // Where the database is slow to answer, a sync is answered by what was last known: that must be the end.
     for (const environment of ENVIRONMENTS) await fresh.sync(environment, 0);
     await Promise.all([snapshots.look(), another.look()]);

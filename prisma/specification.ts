@@ -192,6 +192,8 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       tokens_revoked_at: 'timestamp(3) with time zone',
       disconnected_at: TIME,
       status_position: 'bigint',
+      clock_offset_seconds: 'double precision',
+      agent_refusals: "text[] NOT NULL DEFAULT '{}'::text[]",
     },
     constraints: {
       vehicles_pkey: 'PRIMARY KEY (vin)',
@@ -215,7 +217,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     },
     commented: [
       'vin', 'agent_version', 'agent_memory_mb', 'agent_cpu_percent', 'cache_size_mb', 'environment', 'applied_revision', 'token_generation', 'tokens_revoked_at',
-      'disconnected_at', 'status_position',
+      'disconnected_at', 'status_position', 'clock_offset_seconds', 'agent_refusals',
     ],
   },
   experiments: {

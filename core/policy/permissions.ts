@@ -48,6 +48,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.evaluateFlag': READERS,
   'Query.evaluateFlags': READERS,
   'Query.flagSync': { ...READERS, vehicle: 'ownEnvironment' },
+  'Query.flagProof': { ...READERS, vehicle: 'ownEnvironment' },
   'Query.vehicle': { ...READERS, vehicle: 'ownVin' },
   'Query.vehicles': READERS,
   'Query.fleet': READERS,

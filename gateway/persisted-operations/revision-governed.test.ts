@@ -28,7 +28,7 @@ describe('what revisions govern', () => {
 
   test('leave out every field of a flag that is for some callers only, people, statistics and times of update', () => {
     for (const field of FIELDS.filter((name) => /^(Flag|Rule)\./.test(name) && Object.hasOwn(PERMISSIONS, name))) expect(GOVERNED).not.toHaveProperty([field]);
-    for (const field of ['Flag.totalEvaluations', 'Flag.activeVehicles', 'Flag.lastEvaluationAt', 'Flag.createdBy', 'Flag.updatedBy', 'Flag.updatedAt', 'Rule.updatedAt', 'Vehicle.evaluations', 'Query.flagSync']) {
+    for (const field of ['Flag.totalEvaluations', 'Flag.activeVehicles', 'Flag.lastEvaluationAt', 'Flag.createdBy', 'Flag.updatedBy', 'Flag.updatedAt', 'Rule.updatedAt', 'Vehicle.evaluations', 'Query.flagSync', 'Query.flagProof']) {
       expect(FIELDS).toContain(field);
       expect(GOVERNED).not.toHaveProperty([field]);
     }

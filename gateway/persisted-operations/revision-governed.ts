@@ -18,7 +18,7 @@ function contextIsComplete({ context }: Arguments): boolean {
 
 /**
  * Left out with reason: statistics (`Flag.totalEvaluations` …), people, `updatedAt` (which also moves where nothing
- * that a vehicle sees does), history, experiments, change requests, rollouts, and `flagSync`, whose statement holds the
+ * that a vehicle sees does), history, experiments, change requests, rollouts, and `flagSync` and `flagProof`, which hold the
  * time.
  */
 export const GOVERNED: Readonly<Record<string, true | ((args: Arguments) => boolean)>> = {

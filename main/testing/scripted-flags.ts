@@ -34,7 +34,7 @@ export class ScriptedChanges {
         if (result.done === true) return { done: true, value: undefined };
         const [{ revision, faulty = false }] = result.value;
         const flag = { ...FLAG, revision, faulty };
-        return { done: false, value: { environment: 'staging', revision, previousRevision: revision - 1, flag, statement: 'signed' } };
+        return { done: false, value: { environment: 'staging', revision, previousRevision: revision - 1, flag, statement: 'signed', proof: 'signed' } };
       },
       return: async () => {
         if (!over) this.open--;

@@ -3,6 +3,7 @@ import type { Environment } from '../../core/model.ts';
 import { silent } from '../shared/testing/asking.ts';
 import { FLAGS_CHANGED } from './change.ts';
 import { FlagFeed, type FlagChangeEvent } from './feed.ts';
+import { PositionSignatures } from './position-signatures.ts';
 import { EnvironmentSnapshots } from './snapshots.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 
@@ -21,7 +22,7 @@ afterEach(async () => {
 
 async function following(environment: Environment): Promise<AsyncIterableIterator<FlagChangeEvent>> {
   const { prisma, store, signer, bus } = flags;
-  feed = new FlagFeed(prisma, new EnvironmentSnapshots({ prisma, store, signer, logger: silent }), bus, silent);
+  feed = new FlagFeed(prisma, new EnvironmentSnapshots({ prisma, store, logger: silent }), new PositionSignatures(signer), bus, silent);
   await feed.start();
   return feed.changes(environment);
 }

@@ -12,6 +12,7 @@ import type { Bus } from '../shared/bus.ts';
 import { Looks } from '../shared/looks.ts';
 import { FLAGS_CHANGED } from './change.ts';
 import type { Flag } from './flag.ts';
+import type { PositionSignatures } from './position-signatures.ts';
 import type { EnvironmentSnapshots } from './snapshots.ts';
 import { findFlags, type Delta } from './store.ts';
 
@@ -23,6 +24,8 @@ export interface FlagChangeEvent {
   readonly flag: Flag;
   readonly signed: Delta;
   readonly statement: string;
+  /** What the environment consists of after the last event that was read in the same look as this one. */
+  readonly proof: string;
 }
 
 /** How long a change whose announcement was lost stays unseen, in milliseconds. */
@@ -41,6 +44,7 @@ export class FlagFeed {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly snapshots: EnvironmentSnapshots,
+    private readonly signatures: PositionSignatures,
     private readonly bus: Bus,
     private readonly logger: Logger,
   ) {}
@@ -95,15 +99,16 @@ export class FlagFeed {
 
   async #send(environment: Environment, since: number): Promise<void> {
     // Tombstones from revision 0 on, too: a vehicle may have got by its sync what has left before this look.
-    const { deltas, verifiedAt } = await this.snapshots.known(environment, since, true);
+    const { deltas, ...standing } = await this.snapshots.known(environment, since, true);
+    const proof = await this.signatures.proof(standing);
     const flags = new Map((await findFlags(this.prisma, { key: { in: deltas.map((delta) => delta.key) } })).map((flag) => [flag.key, flag]));
     let previousRevision = since;
     for (const signed of deltas) {
       const flag = flags.get(signed.key);
       if (flag === undefined) throw new Error(`Flag ${signed.key} of a change is gone`);
       const { revision } = signed;
-      const statement = await this.snapshots.statement(environment, revision, verifiedAt);
-      this.#emitter.emit(environment, { environment, revision, previousRevision, flag, signed, statement } satisfies FlagChangeEvent);
+      const statement = await this.signatures.statement(environment, revision, standing.verifiedAt);
+      this.#emitter.emit(environment, { environment, revision, previousRevision, flag, signed, statement, proof } satisfies FlagChangeEvent);
       previousRevision = revision;
       this.#sent.set(environment, revision);
     }

@@ -123,8 +123,9 @@ export const resolvers: Resolvers = {
     },
     changeRequests: (_: unknown, { status }: { status?: ChangeRequestStatus | null }, { services }: Context) =>
       services.requests.list(status ? { status } : {}),
-    flagSync: (_: unknown, args: { environment: Environment; since?: number | null }, { services }: Context) =>
-      services.sync.sync(args.environment, args.since ?? 0),
+    flagSync: (_: unknown, { environment, since, nonce }: { environment: Environment; since?: number | null; nonce?: string | null }, { services, identity }: Context) =>
+      nonce == null ? services.sync.sync(environment, since ?? 0) : services.sync.syncFor(identity.caller, nonce, environment, since ?? 0),
+    flagProof: (_: unknown, { environment }: { environment: Environment }, { services }: Context) => services.sync.proof(environment),
     async environmentRevisions(_: unknown, __: unknown, { services }: Context) {
       const positions = await services.snapshots.look();
       return Array.from(positions, ([environment, { revision, stamp }]) => ({ environment, revision, changedAt: new Date(stamp) }));

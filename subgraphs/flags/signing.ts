@@ -5,6 +5,7 @@ import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { CompactSign, exportPKCS8, generateKeyPair, type JWK } from 'jose';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE, type SignedPayload, type StatementPayload } from '../../core/protocol/definition.ts';
+import { PROOF_JWS_TYPE, type ProofPayload } from '../../core/protocol/proof.ts';
 import { signedConditions } from '../../core/rules/whitelist-digest.ts';
 import { publicKeyOf, type PublicKey } from './public-keys.ts';
 
@@ -15,6 +16,8 @@ export interface Signer {
   tombstone(environment: Environment, key: string, revision: number): Promise<string>;
   /** @param issuedAt Unix seconds */
   statement(environment: Environment, revision: number, issuedAt: number): Promise<string>;
+  /** What an environment consists of. */
+  proof(proof: Omit<ProofPayload, 'v' | 'partition'>): Promise<string>;
   /** The id of the key that signs. */
   readonly kid: string;
   /** The public keys, as `/.well-known/jwks.json` serves them (RFC 7517): the one that signs first. */
@@ -58,13 +61,14 @@ export async function createSigner(keyText: string, others: readonly PublicKey[]
   const own = await publicKeyOf(createPublicKey(key));
   const { kid } = own;
   const encoder = new TextEncoder();
-  const sign = (typ: string, payload: SignedPayload | StatementPayload) =>
+  const sign = (typ: string, payload: SignedPayload | StatementPayload | ProofPayload) =>
     new CompactSign(encoder.encode(JSON.stringify(payload))).setProtectedHeader({ alg: 'EdDSA', kid, typ }).sign(key);
 
   return {
     definition: (flag) => sign(DEFINITION_JWS_TYPE, { v: 1, environment: flag.environment, key: flag.key, revision: flag.revision, removed: false, flag: forVehicles(flag) }),
     tombstone: (environment, key_, revision) => sign(DEFINITION_JWS_TYPE, { v: 1, environment, key: key_, revision, removed: true }),
     statement: (environment, revision, issuedAt) => sign(STATEMENT_JWS_TYPE, { v: 1, environment, revision, issuedAt }),
+    proof: (proof) => sign(PROOF_JWS_TYPE, { v: 2, partition: null, ...proof }),
     kid,
     publicKeys: { keys: [own, ...others.filter((other) => other.kid !== kid)] },
   };

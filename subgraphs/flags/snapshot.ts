@@ -3,6 +3,7 @@
  * earlier revision is answered without asking the database. Pure.
  */
 import type { Environment } from '../../core/model.ts';
+import { jwsDigest, setDigest } from '../../core/protocol/proof.ts';
 import type { Delta, Position } from './store.ts';
 
 export interface EnvironmentSnapshot {
@@ -63,6 +64,26 @@ export function entriesSince(snapshot: EnvironmentSnapshot, since: number, tombs
     else low = middle + 1;
   }
   return source.slice(low);
+}
+
+/** Digests of signed forms: what has not changed since the snapshot before is not hashed again. */
+const digests = new WeakMap<Delta, string>();
+const sets = new WeakMap<EnvironmentSnapshot, string>();
+
+function digestOf(entry: Delta): string {
+  let digest = digests.get(entry);
+  if (digest === undefined) digests.set(entry, (digest = jwsDigest(entry.jws)));
+  return digest;
+}
+
+/** The digest of the set of all definitions in the snapshot, as a proof commits to it; computed once. */
+export function setOf(snapshot: EnvironmentSnapshot): string {
+  let set = sets.get(snapshot);
+  if (set === undefined) {
+    set = setDigest(snapshot.definitions.map((entry) => ({ key: entry.key, revision: entry.revision, digest: digestOf(entry) })));
+    sets.set(snapshot, set);
+  }
+  return set;
 }
 
 /** The snapshot as text, or null where it is too large to be kept beside others'. */

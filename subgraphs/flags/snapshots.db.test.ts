@@ -11,7 +11,7 @@ import { storedUnder } from './snapshots.ts';
 import { startFlags } from './subgraph.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 
-const SYNC = 'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full statement flags { key revision removed jws } } }';
+const SYNC = 'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full statement proof flags { key revision removed jws } } }';
 const SWITCH = (on: boolean) => `mutation ($key: String!) { ${on ? 'enableFlag' : 'disableFlag'}(key: $key) { flag { revision } } }`;
 
 interface Sync {
@@ -25,7 +25,7 @@ interface Sync {
 interface Instance {
   readonly database: WatchedDatabase;
   readonly ask: Ask;
-  readonly signed: { statements: number };
+  readonly signed: { statements: number; proofs: number };
   stop(): Promise<void>;
 }
 
@@ -41,12 +41,16 @@ afterEach(async () => {
 
 async function instance(store: KeyValueStore = createInProcessStore()): Promise<Instance> {
   const database = await watchDatabase(flags.database.url);
-  const signed = { statements: 0 };
+  const signed = { statements: 0, proofs: 0 };
   const signer: Signer = {
     ...flags.signer,
     statement: (...args) => {
       signed.statements++;
       return flags.signer.statement(...args);
+    },
+    proof: (...args) => {
+      signed.proofs++;
+      return flags.signer.proof(...args);
     },
   };
   // What is counted is what syncing costs; the looks of rollouts would be among it.
@@ -84,7 +88,7 @@ describe('1,000 vehicles that sync at once', () => {
     const it = await instance();
     if (warm) await sync(it);
     const revision = await flags.revision();
-    const before = { statements: it.database.statements.length, big: bigReads(it), signed: it.signed.statements };
+    const before = { statements: it.database.statements.length, big: bigReads(it), signed: it.signed.statements, proofs: it.signed.proofs };
     const vehicles = Array.from({ length: 1_000 }, (_vehicle, index) => index % (revision + 1));
     const begun = performance.now();
     const answers = await Promise.all(vehicles.map((since) => sync(it, since)));
@@ -94,6 +98,7 @@ describe('1,000 vehicles that sync at once', () => {
       statements: it.database.statements.length - before.statements,
       big: bigReads(it) - before.big,
       signed: it.signed.statements - before.signed,
+      proofs: it.signed.proofs - before.proofs,
     };
     const everything = await flags.prisma.flag.findMany({ where: { environment: 'staging', archivedAt: null } });
     for (const [index, given] of answers.entries()) {
@@ -106,6 +111,7 @@ describe('1,000 vehicles that sync at once', () => {
     expect(cost.statements).toBeLessThanOrEqual(6 + looks);
     expect(cost.big).toBe(warm ? 0 : 1);
     expect(cost.signed).toBeLessThanOrEqual(3);
+    expect(cost.proofs).toBeLessThanOrEqual(3);
   });
 
   test('and then again and again cost at most a small statement each 100 ms, and read only what has changed', async () => {

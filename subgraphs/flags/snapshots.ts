@@ -4,14 +4,15 @@
  * Reasons: docs/decisions/sync-cache.md.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { TookTooLong, inTime } from '../shared/in-time.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
-import { definitionIn, type Signer } from './signing.ts';
-import { advanced, entriesSince, readSnapshot, samePosition, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
+import type { Standing } from './position-signatures.ts';
+import { definitionIn } from './signing.ts';
+import { advanced, entriesSince, readSnapshot, samePosition, setOf, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
 import { changesSince, currentPositions, type Delta, type Position } from './store.ts';
 
 /** Milliseconds from the start of one look to the next at least, for each who was answered by the one. */
@@ -24,23 +25,21 @@ const PATIENCE = 1_000;
 const STORE_DELAY = 1_000;
 /** Seconds that a stored snapshot is kept. */
 const STORE_TTL = 86_400;
-/** Signed statements: those of the last looks, for each environment. */
-const MAX_STATEMENTS = 50;
+/** Milliseconds that a caller waits for a database that does not answer, if only a look that began after its question can answer it. */
+const FRESH_PATIENCE = 5_000;
+/** Seconds after which to come again where the database did not answer; who is told adds to it at random. */
+const FRESH_RETRY = 10;
 
 export interface SnapshotsOptions {
   readonly prisma: PrismaClient;
   /** Where a starting instance finds what another has read. */
   readonly store: KeyValueStore;
-  readonly signer: Signer;
   readonly logger: Logger;
 }
 
-/** What an environment has changed, and when that was known to be all. */
-export interface Changes {
-  readonly revision: number;
+/** What an environment has changed, and where it stands with that. */
+export interface Changes extends Standing {
   readonly deltas: readonly Delta[];
-  /** Unix seconds at which the database said so. */
-  readonly verifiedAt: number;
 }
 
 /** The key of a stored snapshot. */
@@ -51,7 +50,6 @@ export class EnvironmentSnapshots {
   /** Environments that somebody has asked for: the others are not worth their memory. */
   readonly #wanted = new Set<Environment>();
   readonly #definitions = new WeakMap<Delta, FlagDefinition>();
-  readonly #statements = new LRUCache<string, Promise<string>>({ max: MAX_STATEMENTS });
   readonly #storing = new Map<Environment, NodeJS.Timeout>();
   readonly #stored = new Map<Environment, string>();
   #waiting: Promise<Map<Environment, Position>> | undefined;
@@ -170,13 +168,41 @@ export class EnvironmentSnapshots {
    * means that the control plane has forgotten something.
    */
   async since(environment: Environment, since: number): Promise<Changes> {
+    await this.#see(environment, since);
+    return this.known(environment, since > this.#revision(environment) ? 0 : since);
+  }
+
+  /** Where `environment` stands, by what `since` would tell. */
+  async standing(environment: Environment): Promise<Standing> {
+    await this.#see(environment, 0);
+    return this.known(environment, this.#revision(environment));
+  }
+
+  /**
+   * The same as `since`, by a look at the database that began after this call, and never by what was known before.
+   *
+   * @throws SERVICE_UNAVAILABLE with `retryAfter` where the database does not answer within 5 s
+   */
+  async freshSince(environment: Environment, since: number): Promise<Changes> {
     this.#wanted.add(environment);
     try {
-      await (this.#held.has(environment) ? patiently(this.look()) : this.look());
-    } catch (error) {
-      if (since > (this.#held.get(environment)?.snapshot.position.revision ?? -1)) throw error;
+      await inTime(FRESH_PATIENCE, 'The database did not answer in time', () => this.look());
+    } catch (cause) {
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The database is not available, and only it can answer a nonce; a retry is safe.', { retryAfter: FRESH_RETRY }, { cause });
     }
     return this.known(environment, since > this.#revision(environment) ? 0 : since);
+  }
+
+  /** Looks at the database; where it does not answer, what is known must reach to `atLeast`. */
+  async #see(environment: Environment, atLeast: number): Promise<void> {
+    this.#wanted.add(environment);
+    try {
+      await (this.#held.has(environment) ? inTime(PATIENCE, 'The database did not answer in time', () => this.look()) : this.look());
+    } catch (error) {
+      if (atLeast <= (this.#held.get(environment)?.snapshot.position.revision ?? -1)) return;
+      if (!(error instanceof TookTooLong)) throw error;
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The database is not available; a retry is safe.', {}, { cause: error });
+    }
   }
 
   /**
@@ -187,9 +213,14 @@ export class EnvironmentSnapshots {
   async known(environment: Environment, since: number, tombstones = since > 0): Promise<Changes> {
     const held = this.#held.get(environment);
     const deltas = held === undefined ? null : entriesSince(held.snapshot, since, tombstones);
-    if (held !== undefined && deltas !== null) return { revision: held.snapshot.position.revision, deltas, verifiedAt: held.verifiedAt };
+    if (held !== undefined && deltas !== null) {
+      return { environment, revision: held.snapshot.position.revision, set: setOf(held.snapshot), deltas, verifiedAt: held.verifiedAt };
+    }
+    // Of everything, though little of it may be asked for: only the whole says what the environment consists of.
     const verifiedAt = Math.floor(Date.now() / 1000);
-    return { ...(await changesSince(this.options.prisma, environment, since, tombstones)), verifiedAt };
+    const { deltas: all, ...position } = await changesSince(this.options.prisma, environment, 0, true);
+    const set = setOf(snapshotOf(environment, position, all));
+    return { environment, revision: position.revision, set, deltas: all.filter(({ revision, removed }) => revision > since && (tombstones || !removed)), verifiedAt };
   }
 
   /** The definitions that vehicles of `environment` have, by key: by what `since` would tell. Whitelists are digests. */
@@ -205,27 +236,5 @@ export class EnvironmentSnapshots {
 
   #revision(environment: Environment): number {
     return this.#held.get(environment)?.snapshot.position.revision ?? 0;
-  }
-
-  /** The signed statement that `environment` stood at `revision` at `issuedAt` (Unix seconds), signed once for all who are told the same. */
-  statement(environment: Environment, revision: number, issuedAt: number): Promise<string> {
-    const id = `${environment}:${revision}:${issuedAt}`;
-    let statement = this.#statements.get(id);
-    if (statement === undefined) this.#statements.set(id, (statement = this.options.signer.statement(environment, revision, issuedAt)));
-    return statement;
-  }
-}
-
-/** `look`, or a rejection with SERVICE_UNAVAILABLE after a moment: who can be answered without it should not hang with it. */
-async function patiently(look: Promise<unknown>): Promise<void> {
-  const given = new AbortController();
-  const patience = delay(PATIENCE, undefined, { signal: given.signal }).then(() => {
-    throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The database is not available; a retry is safe.');
-  });
-  patience.catch(() => undefined);
-  try {
-    await Promise.race([look, patience]);
-  } finally {
-    given.abort();
   }
 }

@@ -9,6 +9,7 @@ import { createFlagChanges } from './change.ts';
 import { databaseClock, type Clock } from './database-clock.ts';
 import { FlagFeed } from './feed.ts';
 import { flagLoaders, resolvers, rolloutLoader, type FlagsServices } from './resolvers.ts';
+import { PositionSignatures } from './position-signatures.ts';
 import { RolloutScheduler } from './rollout-scheduler.ts';
 import { RolloutService } from './rollout-service.ts';
 import { RolloutTransitions } from './rollout-transitions.ts';
@@ -38,9 +39,10 @@ export async function startFlags({ prisma, bus, store, signer, logger, clock = d
   const requests = new ChangeRequestService(prisma, changes, transitions);
   const rollouts = new RolloutService(prisma, transitions);
   const scheduler = new RolloutScheduler(prisma, changes, transitions, logger);
-  const snapshots = new EnvironmentSnapshots({ prisma, store, signer, logger });
-  const sync = new SyncService(snapshots);
-  const feed = new FlagFeed(prisma, snapshots, bus, logger);
+  const snapshots = new EnvironmentSnapshots({ prisma, store, logger });
+  const signatures = new PositionSignatures(signer);
+  const sync = new SyncService(snapshots, signatures);
+  const feed = new FlagFeed(prisma, snapshots, signatures, bus, logger);
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,

@@ -54,7 +54,8 @@ export class FleetReports {
   }
 
   /**
-   * How many vehicles of an environment have stored `revision` or a later one.
+   * How many vehicles of an environment have stored `revision` or a later one. One that is ahead of the environment has
+   * a revision of a history that is no more (a restored database), and says nothing about this one.
    *
    * @param revision null: the present one
    * @throws BAD_USER_INPUT for a negative revision
@@ -65,7 +66,8 @@ export class FleetReports {
     // Two counts by the index alone, in one statement: the vehicles counted in one are among those of the other.
     const [row] = await this.prisma.$queryRaw<{ total: bigint; applied: bigint }[]>`
       SELECT (SELECT count(*) FROM vehicles WHERE environment = ${environment}) AS total,
-             (SELECT count(*) FROM vehicles WHERE environment = ${environment} AND applied_revision >= ${wanted}) AS applied`;
+             (SELECT count(*) FROM vehicles WHERE environment = ${environment} 
+               AND applied_revision BETWEEN ${wanted} AND (SELECT revision FROM environments WHERE name = ${environment})) AS applied`;
     const [total, applied] = [Number(row?.total ?? 0), Number(row?.applied ?? 0)];
     return { environment, revision: wanted, applied, total, percent: total === 0 ? 0 : (applied / total) * 100 };
   }

@@ -169,7 +169,7 @@ describe('the progress of a revision', () => {
   test("is that of the environment's vehicles, by default to the present revision", async () => {
     await prisma().environment.update({ where: { name: 'production' }, data: { revision: 8n } });
     await register([
-      vehicle(1, { appliedRevision: 8 }), vehicle(2, { appliedRevision: 9 }), vehicle(3, { appliedRevision: 7 }), vehicle(4),
+      vehicle(1, { appliedRevision: 8 }), vehicle(2, { appliedRevision: 8 }), vehicle(3, { appliedRevision: 7 }), vehicle(4),
       vehicle(5, { environment: 'staging', appliedRevision: 8 }), vehicle(6, { environment: null }),
     ]);
     expect(await progress('PRODUCTION')).toEqual({ environment: 'PRODUCTION', revision: 8, applied: 2, total: 4, percent: 50 });

@@ -56,16 +56,16 @@ describe('heartbeats', () => {
   test('of one vehicle that wait together are written as one: the last word, and what it leaves open', async () => {
     const collector = collecting();
     const answers = [
-      collector.add(beat(1, { appliedRevision: 9, agentMemoryMb: 50, swVersion: '2.5.0' })),
-      collector.add(beat(1, { appliedRevision: 0, agentVersion: '1.0.0' })),
+      collector.add(beat(1, { appliedRevision: 9, agentMemoryMb: 50, swVersion: '2.5.0', clockOffsetSeconds: 3, refusals: ['incomplete'] })),
+      collector.add(beat(1, { appliedRevision: 0, agentVersion: '1.0.0', refusals: [] })),
       collector.add(readHeartbeat(vin(2), 'staging', { appliedRevision: 9 })),
       collector.add(beat(2, { agentMemoryMb: 1 })),
     ];
     await pass(250);
     expect(await Promise.all(answers)).toEqual([true, true, true, true]);
-    const nothing = { swVersion: null, agentVersion: null, agentCpuPercent: null, cacheSizeMb: null, appliedRevision: null, environment: 'production' };
+    const nothing = { swVersion: null, agentVersion: null, agentCpuPercent: null, cacheSizeMb: null, appliedRevision: null, clockOffsetSeconds: null, refusals: null, environment: 'production' };
     // A revision is nothing without its environment.
-    expect(written).toEqual([[{ ...nothing, vin: vin(1), appliedRevision: 0, agentMemoryMb: 50, swVersion: '2.5.0', agentVersion: '1.0.0' }, { ...nothing, vin: vin(2), agentMemoryMb: 1 }]]);
+    expect(written).toEqual([[{ ...nothing, vin: vin(1), appliedRevision: 0, agentMemoryMb: 50, swVersion: '2.5.0', agentVersion: '1.0.0', clockOffsetSeconds: 3, refusals: [] }, { ...nothing, vin: vin(2), agentMemoryMb: 1 }]]);
   });
 
   test('are written at once where a statement is full, and no statement is fuller', async () => {

@@ -11,6 +11,8 @@ import type { Heartbeat } from './heartbeat.ts';
  */
 export async function writeHeartbeats(prisma: PrismaClient, heartbeats: readonly Heartbeat[]): Promise<ReadonlySet<string>> {
   const column = <Field extends keyof Heartbeat>(field: Field) => heartbeats.map((heartbeat) => heartbeat[field]);
+  // Lists of different lengths make no array of arrays in PostgreSQL; no kind has a comma in it.
+  const refusals = heartbeats.map((heartbeat) => heartbeat.refusals?.join(',') ?? null);
   const rows = await prisma.$queryRaw<{ vin: string }[]>`
     WITH locked AS MATERIALIZED (
       SELECT vin FROM vehicles WHERE vin = ANY(${column('vin')}::text[]) ORDER BY vin FOR UPDATE
@@ -22,11 +24,14 @@ export async function writeHeartbeats(prisma: PrismaClient, heartbeats: readonly
       agent_cpu_percent = COALESCE(beat.agent_cpu_percent, vehicles.agent_cpu_percent),
       cache_size_mb = COALESCE(beat.cache_size_mb, vehicles.cache_size_mb),
       applied_revision = CASE WHEN beat.environment = vehicles.environment THEN COALESCE(beat.applied_revision, vehicles.applied_revision) ELSE vehicles.applied_revision END,
+      clock_offset_seconds = COALESCE(beat.clock_offset_seconds, vehicles.clock_offset_seconds),
+      agent_refusals = COALESCE(string_to_array(beat.refusals, ','), vehicles.agent_refusals),
       last_seen_at = NOW()
     FROM locked JOIN unnest(
       ${column('vin')}::text[], ${column('environment')}::text[], ${column('swVersion')}::text[], ${column('agentVersion')}::text[],
-      ${column('agentMemoryMb')}::integer[], ${column('agentCpuPercent')}::float8[], ${column('cacheSizeMb')}::float8[], ${column('appliedRevision')}::bigint[]
-    ) AS beat (vin, environment, sw_version, agent_version, agent_memory_mb, agent_cpu_percent, cache_size_mb, applied_revision) ON beat.vin = locked.vin
+      ${column('agentMemoryMb')}::integer[], ${column('agentCpuPercent')}::float8[], ${column('cacheSizeMb')}::float8[], ${column('appliedRevision')}::bigint[],
+      ${column('clockOffsetSeconds')}::float8[], ${refusals}::text[]
+    ) AS beat (vin, environment, sw_version, agent_version, agent_memory_mb, agent_cpu_percent, cache_size_mb, applied_revision, clock_offset_seconds, refusals) ON beat.vin = locked.vin
     WHERE vehicles.vin = locked.vin
     RETURNING vehicles.vin`;
   return new Set(rows.map(({ vin }) => vin));

@@ -30,6 +30,10 @@ export interface Vehicle extends VehicleRegistration {
   readonly environment: Environment | null;
   /** The revision that its agent has stored. */
   readonly appliedRevision: number | null;
+  /** How far its clock is ahead of the control plane's; negative: behind. Null: it has not said. */
+  readonly clockOffsetSeconds: number | null;
+  /** Kinds of what its agent refuses now, such as `incomplete` (docs/agent.md), in alphabetical order. */
+  readonly agentRefusals: readonly string[];
   /** How often its tokens have been revoked; tokens of a former generation are no longer valid. */
   readonly tokenGeneration: number;
   readonly registeredAt: Date;

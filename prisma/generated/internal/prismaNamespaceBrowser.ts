@@ -194,7 +194,9 @@ export const VehicleScalarFieldEnum = {
   tokenGeneration: 'tokenGeneration',
   tokensRevokedAt: 'tokensRevokedAt',
   disconnectedAt: 'disconnectedAt',
-  statusPosition: 'statusPosition'
+  statusPosition: 'statusPosition',
+  clockOffsetSeconds: 'clockOffsetSeconds',
+  agentRefusals: 'agentRefusals'
 } as const
 
 export type VehicleScalarFieldEnum = (typeof VehicleScalarFieldEnum)[keyof typeof VehicleScalarFieldEnum]

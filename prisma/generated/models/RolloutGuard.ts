@@ -584,14 +584,6 @@ export type RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.RolloutGuardUpdateToOneWithWhereWithoutRolloutInput, Prisma.RolloutGuardUpdateWithoutRolloutInput>, Prisma.RolloutGuardUncheckedUpdateWithoutRolloutInput>
 }
 
-export type NullableFloatFieldUpdateOperationsInput = {
-  set?: number | null
-  increment?: number
-  decrement?: number
-  multiply?: number
-  divide?: number
-}
-
 export type RolloutGuardCreateWithoutRolloutInput = {
   metric: string
   worse: string

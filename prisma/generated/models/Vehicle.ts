@@ -33,6 +33,7 @@ export type VehicleAvgAggregateOutputType = {
   appliedRevision: number | null
   tokenGeneration: number | null
   statusPosition: number | null
+  clockOffsetSeconds: number | null
 }
 
 export type VehicleSumAggregateOutputType = {
@@ -42,6 +43,7 @@ export type VehicleSumAggregateOutputType = {
   appliedRevision: bigint | null
   tokenGeneration: number | null
   statusPosition: bigint | null
+  clockOffsetSeconds: number | null
 }
 
 export type VehicleMinAggregateOutputType = {
@@ -63,6 +65,7 @@ export type VehicleMinAggregateOutputType = {
   tokensRevokedAt: Date | null
   disconnectedAt: Date | null
   statusPosition: bigint | null
+  clockOffsetSeconds: number | null
 }
 
 export type VehicleMaxAggregateOutputType = {
@@ -84,6 +87,7 @@ export type VehicleMaxAggregateOutputType = {
   tokensRevokedAt: Date | null
   disconnectedAt: Date | null
   statusPosition: bigint | null
+  clockOffsetSeconds: number | null
 }
 
 export type VehicleCountAggregateOutputType = {
@@ -105,6 +109,8 @@ export type VehicleCountAggregateOutputType = {
   tokensRevokedAt: number
   disconnectedAt: number
   statusPosition: number
+  clockOffsetSeconds: number
+  agentRefusals: number
   _all: number
 }
 
@@ -116,6 +122,7 @@ export type VehicleAvgAggregateInputType = {
   appliedRevision?: true
   tokenGeneration?: true
   statusPosition?: true
+  clockOffsetSeconds?: true
 }
 
 export type VehicleSumAggregateInputType = {
@@ -125,6 +132,7 @@ export type VehicleSumAggregateInputType = {
   appliedRevision?: true
   tokenGeneration?: true
   statusPosition?: true
+  clockOffsetSeconds?: true
 }
 
 export type VehicleMinAggregateInputType = {
@@ -146,6 +154,7 @@ export type VehicleMinAggregateInputType = {
   tokensRevokedAt?: true
   disconnectedAt?: true
   statusPosition?: true
+  clockOffsetSeconds?: true
 }
 
 export type VehicleMaxAggregateInputType = {
@@ -167,6 +176,7 @@ export type VehicleMaxAggregateInputType = {
   tokensRevokedAt?: true
   disconnectedAt?: true
   statusPosition?: true
+  clockOffsetSeconds?: true
 }
 
 export type VehicleCountAggregateInputType = {
@@ -188,6 +198,8 @@ export type VehicleCountAggregateInputType = {
   tokensRevokedAt?: true
   disconnectedAt?: true
   statusPosition?: true
+  clockOffsetSeconds?: true
+  agentRefusals?: true
   _all?: true
 }
 
@@ -296,6 +308,8 @@ export type VehicleGroupByOutputType = {
   tokensRevokedAt: Date | null
   disconnectedAt: Date | null
   statusPosition: bigint | null
+  clockOffsetSeconds: number | null
+  agentRefusals: string[]
   _count: VehicleCountAggregateOutputType | null
   _avg: VehicleAvgAggregateOutputType | null
   _sum: VehicleSumAggregateOutputType | null
@@ -340,6 +354,8 @@ export type VehicleWhereInput = {
   tokensRevokedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
   disconnectedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
   statusPosition?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
+  clockOffsetSeconds?: Prisma.FloatNullableFilter<"Vehicle"> | number | null
+  agentRefusals?: Prisma.StringNullableListFilter<"Vehicle">
 }
 
 export type VehicleOrderByWithRelationInput = {
@@ -361,6 +377,8 @@ export type VehicleOrderByWithRelationInput = {
   tokensRevokedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   disconnectedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   statusPosition?: Prisma.SortOrderInput | Prisma.SortOrder
+  clockOffsetSeconds?: Prisma.SortOrderInput | Prisma.SortOrder
+  agentRefusals?: Prisma.SortOrder
 }
 
 export type VehicleWhereUniqueInput = Prisma.AtLeast<{
@@ -385,6 +403,8 @@ export type VehicleWhereUniqueInput = Prisma.AtLeast<{
   tokensRevokedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
   disconnectedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
   statusPosition?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
+  clockOffsetSeconds?: Prisma.FloatNullableFilter<"Vehicle"> | number | null
+  agentRefusals?: Prisma.StringNullableListFilter<"Vehicle">
 }, "vin">
 
 export type VehicleOrderByWithAggregationInput = {
@@ -406,6 +426,8 @@ export type VehicleOrderByWithAggregationInput = {
   tokensRevokedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   disconnectedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   statusPosition?: Prisma.SortOrderInput | Prisma.SortOrder
+  clockOffsetSeconds?: Prisma.SortOrderInput | Prisma.SortOrder
+  agentRefusals?: Prisma.SortOrder
   _count?: Prisma.VehicleCountOrderByAggregateInput
   _avg?: Prisma.VehicleAvgOrderByAggregateInput
   _max?: Prisma.VehicleMaxOrderByAggregateInput
@@ -435,6 +457,8 @@ export type VehicleScalarWhereWithAggregatesInput = {
   tokensRevokedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Vehicle"> | Date | string | null
   disconnectedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Vehicle"> | Date | string | null
   statusPosition?: Prisma.BigIntNullableWithAggregatesFilter<"Vehicle"> | bigint | number | null
+  clockOffsetSeconds?: Prisma.FloatNullableWithAggregatesFilter<"Vehicle"> | number | null
+  agentRefusals?: Prisma.StringNullableListFilter<"Vehicle">
 }
 
 export type VehicleCreateInput = {
@@ -456,6 +480,8 @@ export type VehicleCreateInput = {
   tokensRevokedAt?: Date | string | null
   disconnectedAt?: Date | string | null
   statusPosition?: bigint | number | null
+  clockOffsetSeconds?: number | null
+  agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
 }
 
 export type VehicleUncheckedCreateInput = {
@@ -477,6 +503,8 @@ export type VehicleUncheckedCreateInput = {
   tokensRevokedAt?: Date | string | null
   disconnectedAt?: Date | string | null
   statusPosition?: bigint | number | null
+  clockOffsetSeconds?: number | null
+  agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
 }
 
 export type VehicleUpdateInput = {
@@ -498,6 +526,8 @@ export type VehicleUpdateInput = {
   tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
+  agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
 }
 
 export type VehicleUncheckedUpdateInput = {
@@ -519,6 +549,8 @@ export type VehicleUncheckedUpdateInput = {
   tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
+  agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
 }
 
 export type VehicleCreateManyInput = {
@@ -540,6 +572,8 @@ export type VehicleCreateManyInput = {
   tokensRevokedAt?: Date | string | null
   disconnectedAt?: Date | string | null
   statusPosition?: bigint | number | null
+  clockOffsetSeconds?: number | null
+  agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
 }
 
 export type VehicleUpdateManyMutationInput = {
@@ -561,6 +595,8 @@ export type VehicleUpdateManyMutationInput = {
   tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
+  agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
 }
 
 export type VehicleUncheckedUpdateManyInput = {
@@ -582,6 +618,16 @@ export type VehicleUncheckedUpdateManyInput = {
   tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
+  agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
+}
+
+export type StringNullableListFilter<$PrismaModel = never> = {
+  equals?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel> | null
+  has?: string | Prisma.StringFieldRefInput<$PrismaModel> | null
+  hasEvery?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
+  hasSome?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
+  isEmpty?: boolean
 }
 
 export type VehicleCountOrderByAggregateInput = {
@@ -603,6 +649,8 @@ export type VehicleCountOrderByAggregateInput = {
   tokensRevokedAt?: Prisma.SortOrder
   disconnectedAt?: Prisma.SortOrder
   statusPosition?: Prisma.SortOrder
+  clockOffsetSeconds?: Prisma.SortOrder
+  agentRefusals?: Prisma.SortOrder
 }
 
 export type VehicleAvgOrderByAggregateInput = {
@@ -612,6 +660,7 @@ export type VehicleAvgOrderByAggregateInput = {
   appliedRevision?: Prisma.SortOrder
   tokenGeneration?: Prisma.SortOrder
   statusPosition?: Prisma.SortOrder
+  clockOffsetSeconds?: Prisma.SortOrder
 }
 
 export type VehicleMaxOrderByAggregateInput = {
@@ -633,6 +682,7 @@ export type VehicleMaxOrderByAggregateInput = {
   tokensRevokedAt?: Prisma.SortOrder
   disconnectedAt?: Prisma.SortOrder
   statusPosition?: Prisma.SortOrder
+  clockOffsetSeconds?: Prisma.SortOrder
 }
 
 export type VehicleMinOrderByAggregateInput = {
@@ -654,6 +704,7 @@ export type VehicleMinOrderByAggregateInput = {
   tokensRevokedAt?: Prisma.SortOrder
   disconnectedAt?: Prisma.SortOrder
   statusPosition?: Prisma.SortOrder
+  clockOffsetSeconds?: Prisma.SortOrder
 }
 
 export type VehicleSumOrderByAggregateInput = {
@@ -663,6 +714,11 @@ export type VehicleSumOrderByAggregateInput = {
   appliedRevision?: Prisma.SortOrder
   tokenGeneration?: Prisma.SortOrder
   statusPosition?: Prisma.SortOrder
+  clockOffsetSeconds?: Prisma.SortOrder
+}
+
+export type VehicleCreateagentRefusalsInput = {
+  set: string[]
 }
 
 export type NullableIntFieldUpdateOperationsInput = {
@@ -689,6 +745,19 @@ export type NullableBigIntFieldUpdateOperationsInput = {
   divide?: bigint | number
 }
 
+export type NullableFloatFieldUpdateOperationsInput = {
+  set?: number | null
+  increment?: number
+  decrement?: number
+  multiply?: number
+  divide?: number
+}
+
+export type VehicleUpdateagentRefusalsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
 
 
 export type VehicleSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -710,6 +779,8 @@ export type VehicleSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   tokensRevokedAt?: boolean
   disconnectedAt?: boolean
   statusPosition?: boolean
+  clockOffsetSeconds?: boolean
+  agentRefusals?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -731,6 +802,8 @@ export type VehicleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   tokensRevokedAt?: boolean
   disconnectedAt?: boolean
   statusPosition?: boolean
+  clockOffsetSeconds?: boolean
+  agentRefusals?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -752,6 +825,8 @@ export type VehicleSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   tokensRevokedAt?: boolean
   disconnectedAt?: boolean
   statusPosition?: boolean
+  clockOffsetSeconds?: boolean
+  agentRefusals?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectScalar = {
@@ -773,9 +848,11 @@ export type VehicleSelectScalar = {
   tokensRevokedAt?: boolean
   disconnectedAt?: boolean
   statusPosition?: boolean
+  clockOffsetSeconds?: boolean
+  agentRefusals?: boolean
 }
 
-export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision" | "tokenGeneration" | "tokensRevokedAt" | "disconnectedAt" | "statusPosition", ExtArgs["result"]["vehicle"]>
+export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision" | "tokenGeneration" | "tokensRevokedAt" | "disconnectedAt" | "statusPosition" | "clockOffsetSeconds" | "agentRefusals", ExtArgs["result"]["vehicle"]>
 
 export type $VehiclePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Vehicle"
@@ -805,6 +882,8 @@ export type $VehiclePayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     tokensRevokedAt: Date | null
     disconnectedAt: Date | null
     statusPosition: bigint | null
+    clockOffsetSeconds: number | null
+    agentRefusals: string[]
   }, ExtArgs["result"]["vehicle"]>
   composites: {}
 }
@@ -1246,6 +1325,8 @@ export interface VehicleFieldRefs {
   readonly tokensRevokedAt: Prisma.FieldRef<"Vehicle", 'DateTime'>
   readonly disconnectedAt: Prisma.FieldRef<"Vehicle", 'DateTime'>
   readonly statusPosition: Prisma.FieldRef<"Vehicle", 'BigInt'>
+  readonly clockOffsetSeconds: Prisma.FieldRef<"Vehicle", 'Float'>
+  readonly agentRefusals: Prisma.FieldRef<"Vehicle", 'String[]'>
 }
     
 
