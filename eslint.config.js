@@ -21,6 +21,27 @@ const arrows = Object.entries(rooms).map(([target, allowed]) => ({
   message: `${target} may import only from ${['itself', ...allowed].join(', ')}.`,
 }));
 
+/**
+ * A promise that an object carries is awaited by who reads that member, and nobody has to: a client that does not select
+ * the field leaves it floating, and its rejection ends the process. What is loaded lazily has a resolver of its own.
+ */
+const noPromiseInObject = {
+  meta: { type: 'problem', schema: [], messages: { eager: 'This begins a promise that nobody may ever await: load it where it is asked for (a resolver, a function).' } },
+  create(context) {
+    const { program, esTreeNodeToTSNodeMap } = context.sourceCode.parserServices;
+    const checker = program.getTypeChecker();
+    const isPromise = (type) => (type.isUnion() ? type.types.some(isPromise) : type.getProperty('then') !== undefined);
+    return {
+      'ObjectExpression > Property'({ value }) {
+        if (value.type.endsWith('FunctionExpression') || value.type === 'AssignmentPattern') return;
+        if (isPromise(checker.getTypeAtLocation(esTreeNodeToTSNodeMap.get(value)))) context.report({ node: value, messageId: 'eager' });
+      },
+    };
+  },
+};
+
+const TESTS = ['**/*.test.ts', '**/testing/**', 'e2e/**', 'benchmarks/**'];
+
 export default tseslint.config(
   { ignores: ['node_modules/', '**/node_modules/', 'coverage/', '.fleetflag/', 'dist/', 'agent/dist/', '**/generated/'] },
   ...tseslint.configs.recommendedTypeChecked,
@@ -38,10 +59,21 @@ export default tseslint.config(
       '@typescript-eslint/require-await': 'off',
     },
   },
+  {
+    files: ['**/*.ts'],
+    ignores: TESTS,
+    plugins: { fleetflag: { rules: { 'no-promise-in-object': noPromiseInObject } } },
+    rules: {
+      // Not even with `void`: core/async/unattended.ts names the work to the last handler.
+      '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false, ignoreIIFE: false }],
+      '@typescript-eslint/no-misused-promises': ['error', { checksConditionals: true, checksSpreads: true, checksVoidReturn: true }],
+      'fleetflag/no-promise-in-object': 'error',
+    },
+  },
   { files: ['**/*.{js,mjs}'], ...tseslint.configs.disableTypeChecked },
   {
     files: ['**/*.ts'],
-    ignores: ['main/configuration.ts', 'agent/configuration.ts', '**/*.test.ts', '**/testing/**', 'e2e/**', 'benchmarks/**', 'jest.config.ts'],
+    ignores: ['main/configuration.ts', 'agent/configuration.ts', ...TESTS, 'jest.config.ts'],
     rules: {
       'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Settings are read once, in main/configuration.ts (the agent: agent/configuration.ts).' }],
     },

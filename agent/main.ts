@@ -1,12 +1,17 @@
 /**
  * The agent as a process: `fleetflag-agent …`, or `npm run agent -- …`. Exit codes: 0 stopped, 1 it cannot listen or
- * another agent has its database, 2 wrong settings.
+ * another agent has its database (and after an exception that nothing caught), 2 wrong settings.
  */
+import { unattended } from '../core/async/unattended.ts';
+import { UNFORESEEN, mayGoOn } from '../core/async/unforeseen.ts';
 import { collectGarbage, keepSmall } from './process-memory.ts';
 import { ConfigurationError, readConfiguration, type AgentConfiguration } from './configuration.ts';
 import { FleetFlagAgent } from './fleet-flag-agent.ts';
 import { LocalServer } from './api/local-server.ts';
 import { createLog, describeError } from './log.ts';
+
+/** Milliseconds that an end after an exception may take. */
+const ENDING_MS = 10_000;
 
 async function configuration(): Promise<AgentConfiguration> {
   try {
@@ -41,24 +46,33 @@ async function run(): Promise<void> {
   keepSmall();
 
   let stopping = false;
-  async function stop(signal: string): Promise<void> {
+  async function stop(why: string, exitCode: number): Promise<void> {
     if (stopping) return;
     stopping = true;
-    log('info', `stopping on ${signal}`);
+    log('info', `stopping on ${why}`);
     clearInterval(alive);
     await server?.close();
     await agent.close();
-    process.exit(0);
+    process.exit(exitCode);
   }
-  process.on('SIGINT', (signal) => void stop(signal));
-  process.on('SIGTERM', (signal) => void stop(signal));
   // A terminal that is closed stops the agent as Ctrl-C does.
-  process.on('SIGHUP', (signal) => void stop(signal));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => unattended(stop(signal, 0), 'Stopping'));
+  for (const kind of UNFORESEEN) {
+    process.on(kind, (error: unknown) => {
+      const goesOn = mayGoOn(kind, error);
+      log('error', `a failure that nothing handles (${kind}), ${goesOn ? 'going on' : 'ending'}: ${describeError(error)}`);
+      if (goesOn) return;
+      // What it left behind may keep something from closing; whoever watches over the agent starts it again.
+      setTimeout(() => process.exit(1), ENDING_MS).unref();
+      unattended(stop('an exception', 1), 'Stopping');
+    });
+  }
 
-  void agent.ready().then(() => {
+  const told = agent.ready().then(() => {
     const { evaluatedRevision, flags } = agent.status();
     process.stdout.write(`FleetFlag agent ready: revision ${evaluatedRevision}, ${flags} flags\n`);
   });
+  unattended(told, 'Telling that the agent is ready');
   try {
     await agent.start();
   } catch (error) {
@@ -75,4 +89,7 @@ async function run(): Promise<void> {
   }
 }
 
-void run();
+run().catch((error: unknown) => {
+  process.stderr.write(`The agent cannot start: ${describeError(error)}\n`);
+  process.exit(1);
+});

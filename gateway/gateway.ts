@@ -1,6 +1,7 @@
 /** The gateway, put together from its rooms: one HTTP server for requests, websockets, playground and health. */
 import type { AddressInfo } from 'node:net';
 import { Kind } from 'graphql';
+import { unattended } from '../core/async/unattended.ts';
 import { FleetFlagError } from '../core/errors.ts';
 import { LISTEN_BACKLOG } from '../core/protocol/http-server.ts';
 import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
@@ -50,6 +51,8 @@ export interface GatewayOptions {
   /** 0 picks a free one. */
   readonly port: number;
   readonly logger: GatewayLogger;
+  /** Failures that nothing in this process has foreseen, by kind, since the start. */
+  readonly unforeseen?: () => Readonly<Record<string, number>>;
   /** How long requests over HTTP may take to arrive; as in docs/limits.md unless a test cannot wait so long. */
   readonly requestTimes?: RequestTimes;
 }
@@ -140,6 +143,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     logger,
   });
   metrics.watch(subscriptions);
+  metrics.watchProcess(options.unforeseen ?? (() => ({})));
   app.server.on('upgrade', (request, socket, head) => {
     // Not by URL, which throws on what clients may send (`//`): nothing would catch it here.
     if (request.url?.split('?', 1)[0] === '/graphql') subscriptions.handleUpgrade(request, socket, head);
@@ -154,7 +158,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       if (ended.apiKeyId !== null) apiKeys.end(ended.apiKeyId);
       const disconnect = () => void subscriptions.disconnect((identity) => isConcerned(ended, identity));
       // First it is refused, then it is cut off: whoever has it might be back at once.
-      if (ended.vin !== null) void generations.learn().then(disconnect);
+      if (ended.vin !== null) unattended(generations.learn().then(disconnect), 'Closing the sockets of a revoked vehicle token');
       else disconnect();
     },
     logger,

@@ -7,6 +7,7 @@ import { opening, together, type Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
 import { makeFirstAdministrator } from './first-administrator.ts';
 import { openGateway } from './gateway.ts';
+import type { UnforeseenCounts } from './last-handler.ts';
 import { internalSecret } from './secrets.ts';
 import { openSigner } from './signing-keys.ts';
 import { openCache, openMetrics, openPostgres } from './stores.ts';
@@ -16,7 +17,7 @@ import { startSubgraph } from './subgraphs.ts';
  * Starts everything; resolves when the gateway listens. What was started is stopped again if anything fails; closing
  * ends everything in order, and no process stays behind.
  */
-export function startControlPlane(configuration: Configuration, logger: Logger): Promise<Closing> {
+export function startControlPlane(configuration: Configuration, logger: Logger, unforeseen: () => UnforeseenCounts): Promise<Closing> {
   return opening(async (closing) => {
     // The stores do not depend on each other: opened together, the start takes as long as the slowest of them.
     const [database, cache, metrics, signer, secret] = await together([
@@ -32,7 +33,7 @@ export function startControlPlane(configuration: Configuration, logger: Logger):
     const parts = { database, ...cache, vehicleTokens, logger, signer: () => Promise.resolve(signer), metrics: () => Promise.resolve(metrics), presenceGraceSeconds: configuration.presenceGraceSeconds };
     const started = await together(SUBGRAPH_NAMES.map((name) => startSubgraph(name, parts, closing)));
     const connections = started.map(({ subgraph, ready }) => connectInProcess(subgraph, ready));
-    await openGateway(configuration, { connections, store: cache.store, limiter: cache.limiter, vehicleTokens, publicKeys: () => Promise.resolve(signer.publicKeys) }, closing, logger);
+    await openGateway(configuration, { connections, store: cache.store, limiter: cache.limiter, vehicleTokens, publicKeys: () => Promise.resolve(signer.publicKeys), unforeseen }, closing, logger);
     return closing;
   });
 }

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import colors from 'picocolors';
+import { unattended } from '../core/async/unattended.ts';
 import { ConfigurationError, readConfiguration } from './configuration.ts';
 import { runShow, showDoors } from './demo/show.ts';
 import { Stage } from './demo/stage.ts';
@@ -55,7 +56,7 @@ function stop(): void {
   if (leaving) return;
   terminal.say();
   terminal.say('Ending the vehicles and the control plane …');
-  void leave(shown ? 0 : INTERRUPTED);
+  unattended(leave(shown ? 0 : INTERRUPTED), 'Ending the demo');
 }
 // Once more while it ends changes nothing: leaving early is what would leave processes behind.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);

@@ -8,6 +8,7 @@ import { startGateway, type Gateway } from '../gateway/gateway.ts';
 import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
 import type { Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
+import type { UnforeseenCounts } from './last-handler.ts';
 import { endedSessionsIn, sessionsIn } from './sessions.ts';
 import { answers } from './stores.ts';
 
@@ -20,11 +21,13 @@ export interface GatewayParts {
   readonly vehicleTokens: VehicleTokens;
   /** The public signing keys (RFC 7517). */
   readonly publicKeys: () => Promise<unknown>;
+  /** Failures that nothing in this process has foreseen. */
+  readonly unforeseen: () => UnforeseenCounts;
 }
 
 /** Resolves when the gateway listens; it and its connections stop with `closing`. Rejects when the port is taken. */
 export async function openGateway(configuration: Configuration, parts: GatewayParts, closing: Closing, logger: Logger): Promise<Gateway> {
-  const { connections, store, limiter, vehicleTokens, publicKeys } = parts;
+  const { connections, store, limiter, vehicleTokens, publicKeys, unforeseen } = parts;
   for (const connection of connections) closing.add(() => connection.close());
   const { playground, introspection, trustedProxies, metricsToken, host, port } = configuration;
   const gateway = await startGateway({
@@ -34,6 +37,7 @@ export async function openGateway(configuration: Configuration, parts: GatewayPa
     vehicleTokens,
     limiter,
     publicKeys,
+    unforeseen,
     readiness: async () => ({ sessions: await answers(() => store.ping()) }),
     playground,
     introspection,

@@ -1,6 +1,7 @@
 /** What all commands that stay up have in common: settings, log, signals, exit codes. */
 import { pino, type Logger } from 'pino';
 import { ConfigurationError, readConfiguration, type Configuration, type ReadOptions } from './configuration.ts';
+import { LastHandler, type UnforeseenCounts } from './last-handler.ts';
 
 /** A failure that an operator can do something about: one message, no stack. */
 function explain(error: unknown): string {
@@ -16,28 +17,39 @@ export function createLogger(level: Configuration['logLevel']): Logger {
   return pino({ level, base: undefined, redact: ['password', '*.password', 'token', '*.token', 'authorization', '*.authorization'] }, pino.destination(2));
 }
 
+/** Milliseconds that an end after an exception may take: what it left behind may keep something from closing. */
+const ENDING = 20_000;
+
 /**
  * Runs a command until SIGINT or SIGTERM: `start` opens everything and gives the way to close it. Exit codes: 0 after
- * an orderly stop, 1 when something failed, 2 for wrong settings.
+ * an orderly stop, 1 when something failed (an exception that nothing caught, too: last-handler.ts), 2 for wrong settings.
+ *
+ * @param start is given what the last handler has counted, for Prometheus
  */
 export async function runUntilStopped(
   options: ReadOptions,
-  start: (configuration: Configuration, logger: Logger) => Promise<{ close(): Promise<void> }>,
+  start: (configuration: Configuration, logger: Logger, unforeseen: () => UnforeseenCounts) => Promise<{ close(): Promise<void> }>,
 ): Promise<void> {
   let running: { close(): Promise<void> } | undefined;
   let stopping: Promise<void> | undefined;
   let stopRequested = false;
+  let exitCode = 0;
 
   const stop = () => {
     stopRequested = true;
     if (running === undefined) return;
     stopping ??= running.close().then(
-      () => process.exit(0),
+      () => process.exit(exitCode),
       (error: unknown) => {
         console.error(error);
         process.exit(1);
       },
     );
+  };
+  const fail = () => {
+    exitCode = 1;
+    setTimeout(() => process.exit(1), ENDING).unref();
+    stop();
   };
   // A second Ctrl-C while stopping changes nothing: leaving early is what would leave processes behind.
   process.on('SIGINT', stop);
@@ -48,7 +60,9 @@ export async function runUntilStopped(
   try {
     const configuration = readConfiguration(undefined, options);
     const logger = createLogger(configuration.logLevel);
-    running = await start(configuration, logger);
+    const lastHandler = new LastHandler({ log: logger, end: fail });
+    lastHandler.listen(process);
+    running = await start(configuration, logger, () => lastHandler.counts);
     // Asked to stop while starting: what has just been opened is closed again.
     if (stopRequested) stop();
   } catch (error) {

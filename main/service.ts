@@ -12,6 +12,7 @@ import { opening, type Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
 import { makeFirstAdministrator } from './first-administrator.ts';
 import { openGateway } from './gateway.ts';
+import type { UnforeseenCounts } from './last-handler.ts';
 import { runUntilStopped } from './process.ts';
 import { internalSecret } from './secrets.ts';
 import { openSigner } from './signing-keys.ts';
@@ -37,14 +38,14 @@ function publicKeysOf(flagsUrl: string): () => Promise<unknown> {
   };
 }
 
-async function startGatewayService(configuration: Configuration, logger: Logger): Promise<Closing> {
+async function startGatewayService(configuration: Configuration, logger: Logger, unforeseen: () => UnforeseenCounts): Promise<Closing> {
   return opening(async (closing) => {
     const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
     const { store, limiter } = await openCache(configuration, closing, logger);
     const tokens = createIdentityTokens(secret);
     const connections = SUBGRAPH_NAMES.map((name) => connectRemote({ name, url: configuration.subgraphUrls[name], tokens }));
     const vehicleTokens = createVehicleTokens(secret);
-    await openGateway(configuration, { connections, store, limiter, vehicleTokens, publicKeys: publicKeysOf(configuration.subgraphUrls.flags) }, closing, logger);
+    await openGateway(configuration, { connections, store, limiter, vehicleTokens, publicKeys: publicKeysOf(configuration.subgraphUrls.flags), unforeseen }, closing, logger);
     return closing;
   });
 }

@@ -3,6 +3,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { unattended } from '../../core/async/unattended.ts';
 import { isLoopback } from '../../core/protocol/loopback.ts';
 import type { AgentStatus } from './agent-status.ts';
 import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
@@ -38,7 +39,7 @@ export class LocalServer {
     this.#options = options;
     const { headersMs, requestMs, lookMs } = options.times ?? TIMES;
     const timers = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: lookMs };
-    this.#server = createServer(timers, (request, response) => void this.#answer(request, response));
+    this.#server = createServer(timers, (request, response) => unattended(this.#answer(request, response), 'Answering a program'));
     this.#server.maxConnections = 100;
   }
 

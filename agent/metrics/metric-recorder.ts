@@ -2,6 +2,7 @@
  * Counts evaluations and takes measurements, and has them written: measurements within a second, counts once an
  * interval, since flash wears out (docs/decisions/evaluation-counts-and-flash.md).
  */
+import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
 import { validateMeasured, validateMetricName } from '../../core/protocol/metric.ts';
@@ -54,7 +55,7 @@ export class MetricRecorder {
     this.#counters.set(key, { flagKey: definition.key, variant: evaluation.variant, count: 1, last });
     this.#countTimer ??= setTimeout(() => {
       this.flush();
-      void this.#options.save();
+      unattended(this.#options.save(), 'Saving the measurements');
     }, this.#options.intervalMs).unref();
   }
 
@@ -73,7 +74,7 @@ export class MetricRecorder {
     // Without the counts: they are put together until their own interval ends.
     this.#writeTimer ??= setTimeout(() => {
       this.#writeTimer = undefined;
-      void this.#options.save();
+      unattended(this.#options.save(), 'Saving the measurements');
     }, this.#options.writeMs).unref();
   }
 

@@ -11,6 +11,7 @@ import {
   type Provider,
   type ResolutionDetails,
 } from '@openfeature/server-sdk';
+import { unattended } from '../../core/async/unattended.ts';
 import type { EvaluationDetails } from '../api/evaluation-details.ts';
 import { readFlatContext } from '../api/flat-context.ts';
 import type { ProgramContext } from '../evaluate/flag-evaluator.ts';
@@ -66,11 +67,12 @@ export class FleetFlagProvider implements Provider {
     clearTimeout(timer);
     if (!this.#open) return;
     if (inTime) return this.#follow();
-    void ready.then(() => {
+    const late = ready.then(() => {
       if (!this.#open) return;
       this.#follow();
       this.events.emit(ProviderEvents.Ready, {});
     });
+    unattended(late, 'Becoming ready late');
     throw new ProviderNotReadyError(`The agent has had no flags within ${this.#initializeTimeoutMs} ms.`);
   }
 

@@ -3,6 +3,7 @@
  * journal of what has happened to the metrics queue since.
  */
 import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
+import { unattended } from '../../core/async/unattended.ts';
 import { describeError, type Log } from '../log.ts';
 import { emptyState, type HeldFlag, type StoredVariant, type VehicleIdentity, type VehicleState } from '../state.ts';
 import type { MetricQueue } from '../metrics/metric-queue.ts';
@@ -208,7 +209,7 @@ export class VehicleStore {
       const fault = describeError(error);
       if (fault !== this.#writeFault) this.#options.log('error', `the database cannot be written, going on from memory: ${fault}`);
       this.#writeFault = fault;
-      if (!this.#closed) this.#retry = setTimeout(() => void this.#enqueue(), this.#options.retryMs).unref();
+      if (!this.#closed) this.#retry = setTimeout(() => unattended(this.#enqueue(), 'Writing the database again'), this.#options.retryMs).unref();
       return false;
     }
   }

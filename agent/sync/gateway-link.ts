@@ -87,7 +87,7 @@ export class GatewayLink {
     let acknowledge: () => void;
     this.acknowledged = new Promise((resolve, reject) => {
       acknowledge = resolve;
-      void this.ended.then(({ code, reason }) => reject(new Error(`${reason || 'closed'} (${code})`)));
+      this.ended.then(({ code, reason }) => reject(new Error(`${reason || 'closed'} (${code})`)), reject);
     });
     // Not every user waits for it.
     this.acknowledged.catch(() => undefined);

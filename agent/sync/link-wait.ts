@@ -7,11 +7,12 @@ export class LinkWait {
 
   /** @param ended resolves when the link is down */
   constructor(ended: Promise<unknown>) {
-    void ended.then(() => {
+    const over = () => {
       this.#ended = true;
       clearTimeout(this.#timer);
       this.#over();
-    });
+    };
+    ended.then(over, over);
   }
 
   /** Whether the link has ended. */

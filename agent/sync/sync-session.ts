@@ -2,6 +2,7 @@
  * Keeps a vehicle's state up to date over one link: subscribes first, then asks for what it missed, and applies
  * both in revision order, so that no change can fall between.
  */
+import { unattended } from '../../core/async/unattended.ts';
 import { describeError, type Log } from '../log.ts';
 import type { VehicleState, VerifiedStatement } from '../state.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
@@ -51,10 +52,11 @@ export class SyncSession {
   /** Runs until the link ends. */
   async run(): Promise<void> {
     const { link } = this.#options;
-    void link.ended.then(() => {
+    const over = link.ended.then(() => {
       this.#ended = true;
       this.#wake();
     });
+    unattended(over, 'Ending a session');
     const environment = this.#options.state().identity.environment;
     link.subscribe(CHANGES_SUBSCRIPTION, { environment: environmentVariable(environment) }, (result) => {
       try {

@@ -3,6 +3,7 @@
  * a socket was being opened, is found out within the five seconds in which an end has to be effective.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { unattended } from '../../core/async/unattended.ts';
 import type { AuthenticatedCaller } from '../subscriptions/client-connection.ts';
 import type { SubscriptionServer } from '../subscriptions/subscription-server.ts';
 import type { ApiKeyDirectory } from './api-key-directory.ts';
@@ -44,6 +45,6 @@ export function keepRechecking(credentials: CredentialsInUse): () => void {
   async function forEver(): Promise<void> {
     for (await pause(); !over.signal.aborted; await pause()) await recheckCredentials(credentials);
   }
-  void forEver();
+  unattended(forEver(), 'Asking whether the credentials in use are still good');
   return () => over.abort();
 }

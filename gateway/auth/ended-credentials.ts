@@ -3,6 +3,7 @@
  * so that after a lost connection this goes on where it was, and none is missed.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { unattended } from '../../core/async/unattended.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
 import type { EndedCredential } from '../../core/protocol/ended-credential.ts';
 import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
@@ -43,7 +44,9 @@ export function followEndedCredentials(audit: Pick<SubgraphConnection, 'subscrib
 
   async function once(): Promise<void> {
     const stream = audit.subscribe({ query: ENDED, variables: { after }, identity: gatewayIdentity() });
-    const stop = () => void stream.return?.();
+    const stop = () => {
+      stream.return?.().catch(() => undefined);
+    };
     over.signal.addEventListener('abort', stop, { once: true });
     try {
       for await (const { data, errors } of stream) {
@@ -74,6 +77,6 @@ export function followEndedCredentials(audit: Pick<SubgraphConnection, 'subscrib
     }
   }
 
-  void forEver();
+  unattended(forEver(), 'Following the credentials that end');
   return () => over.abort();
 }

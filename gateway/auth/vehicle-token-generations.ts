@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { unattended } from '../../core/async/unattended.ts';
 import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
 
@@ -65,7 +66,7 @@ export class VehicleTokenGenerations {
 
   /** Reads them all, and from then on looks for news every 4 s. Resolves when they are known, or after 2 s. Never rejects. */
   async start(): Promise<void> {
-    this.#timer = setInterval(() => void this.refresh(), INTERVAL);
+    this.#timer = setInterval(() => unattended(this.refresh(), 'Looking for revoked vehicle tokens'), INTERVAL);
     this.#timer.unref();
     await this.learn();
   }

@@ -66,6 +66,13 @@ export class GatewayMetrics {
     });
   }
 
+  /** Adds what nothing in the process has foreseen; it is read when somebody asks. */
+  watchProcess(unforeseen: () => Readonly<Record<string, number>>): void {
+    this.#total('unforeseen_failures_total', 'Rejections that nobody handled and exceptions that nobody caught, in this process.', ['kind'], (it) => {
+      for (const [kind, count] of Object.entries(unforeseen())) it.inc({ kind }, count);
+    });
+  }
+
   /** All of it in Prometheus' text form, with its media type. */
   async text(): Promise<{ readonly type: string; readonly body: string }> {
     // From the first time that somebody asks: watching the event loop and the collector costs a little all the time.

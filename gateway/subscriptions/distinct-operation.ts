@@ -3,6 +3,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GraphQLFormattedError } from 'graphql';
+import { unattended } from '../../core/async/unattended.ts';
 import type { SubgraphResponse } from '../../core/protocol/subgraph.ts';
 import { FrameBatch } from './next-frames.ts';
 
@@ -64,7 +65,7 @@ export class DistinctOperation {
     this.received += 1;
     if (this.events.length >= this.options.limits.maxQueuedEvents) return this.options.overflow();
     this.events.push({ sequence: this.received, event });
-    void this.executeAll();
+    unattended(this.executeAll(), 'Executing the events of a subscription');
   }
 
   /** Ends the operation for all members, after what they have coming has been sent. */
@@ -93,8 +94,8 @@ export class DistinctOperation {
       if (this.dissolved) return;
       this.results.push({ sequence: next.sequence, payload });
       this.resultBytes += payload.length;
-      if (this.resultBytes >= this.options.limits.batchBytes) void this.flush();
-      else this.flushTimer ??= setTimeout(() => void this.flush(), this.options.limits.flushWindow);
+      if (this.resultBytes >= this.options.limits.batchBytes) unattended(this.flush(), 'Sending the frames of a subscription');
+      else this.flushTimer ??= setTimeout(() => unattended(this.flush(), 'Sending the frames of a subscription'), this.options.limits.flushWindow);
     }
     this.executing = false;
     this.sayLastWord();

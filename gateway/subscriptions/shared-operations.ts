@@ -76,6 +76,7 @@ export class SharedOperations {
       shared.operations.set(operationKey, operation);
     }
     operation.join(member);
+    // eslint-disable-next-line fleetflag/no-promise-in-object -- It never rejects.
     return { place: { shared, operationKey, operation }, pending: shared.upstream.established };
   }
 

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { getOperationAST, getVariableValues, GraphQLError, OperationTypeNode, type DocumentNode, type ExecutionResult, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
+import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import { permissionScope, type Caller, type CallerIdentity } from '../../core/protocol/caller.ts';
 import type { ClientConnection, OpenOperation } from './client-connection.ts';
@@ -178,7 +179,7 @@ function startResolved(connection: ClientConnection, id: string, resolved: Promi
 
 function hold(connection: ClientConnection, until: Promise<void>): void {
   connection.pending.add(until);
-  void until.then(() => connection.pending.delete(until));
+  unattended(until.then(() => connection.pending.delete(until)), 'Waiting for a subscription to stand');
 }
 
 function run(connection: ClientConnection, id: string, request: OperationRequest, caller: Caller, services: OperationServices): void {
@@ -190,7 +191,7 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
   if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
     const single = new SingleOperation();
     connection.operations.set(id, single);
-    void runSingle(connection, id, single, operation.operation, request, caller, services);
+    unattended(runSingle(connection, id, single, operation.operation, request, caller, services), 'Answering on a websocket');
     return;
   }
 

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { DocumentNode, ExecutionResult, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import { CloseCode, handleProtocols } from 'graphql-ws';
 import { WebSocket, WebSocketServer, type RawData } from 'ws';
+import { unattended } from '../../core/async/unattended.ts';
 import type { Caller, CallerIdentity, RequestOrigin } from '../../core/protocol/caller.ts';
 import type { SubgraphConnection, SubgraphName } from '../../core/protocol/subgraph.ts';
 import { ClientConnection, SERVICE_RESTART, TRY_AGAIN_LATER, type AuthenticatedCaller, type ConnectionHost } from './client-connection.ts';
@@ -143,7 +144,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     // Closing is the one signal after which every stock client connects, subscribes and asks for what it missed.
     interrupted(members) {
       const affected = new Set(members.map(connectionOf).filter((connection) => connection !== null));
-      void spreadClose([...affected], TRY_AGAIN_LATER, 'Subscription interrupted', limits.lossSpread, hurry.signal);
+      unattended(spreadClose([...affected], TRY_AGAIN_LATER, 'Subscription interrupted', limits.lossSpread, hurry.signal), 'Closing the sockets of a lost subscription');
     },
   });
   const services = {

@@ -2,6 +2,7 @@
  * One subscription at a subgraph, whatever number of distinct operations and clients it feeds.
  */
 import type { GraphQLFormattedError } from 'graphql';
+import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/protocol/subgraph.ts';
 
@@ -43,7 +44,7 @@ export class Upstream {
     private readonly times: UpstreamTimes,
   ) {
     this.established = new Promise((resolve) => (this.resolveEstablished = resolve));
-    void this.run(connection, request);
+    unattended(this.run(connection, request), 'Following a subscription at a subgraph');
   }
 
   /** Ends the subscription at the subgraph; the listener hears nothing more. */
@@ -51,7 +52,7 @@ export class Upstream {
     if (this.over) return;
     this.finish();
     // An iterator that will not close has no one left to tell.
-    void this.iterator?.return?.().catch(() => undefined);
+    this.iterator?.return?.().catch(() => undefined);
   }
 
   private finish(): void {
@@ -68,7 +69,7 @@ export class Upstream {
   private end(end: UpstreamEnd): void {
     if (this.over) return;
     this.finish();
-    if (end.kind !== 'complete') void this.iterator?.return?.().catch(() => undefined);
+    if (end.kind !== 'complete') this.iterator?.return?.().catch(() => undefined);
     this.listener.ended(end);
   }
 

@@ -9,6 +9,7 @@ import type { Gateway } from '../../gateway/gateway.ts';
 import { hashPassword } from '../../subgraphs/audit/passwords.ts';
 import { createSigner, generateSigningKey } from '../../subgraphs/flags/signing.ts';
 import { createInProcessBus } from '../../subgraphs/shared/bus.ts';
+import type { Database } from '../../subgraphs/shared/database/database.ts';
 import { createInProcessStore } from '../../subgraphs/shared/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../subgraphs/shared/rate-limiter.ts';
 import type { Subgraph } from '../../subgraphs/shared/subgraph.ts';
@@ -40,17 +41,20 @@ export class EveryCaller {
 
   private constructor(
     private readonly database: TestDatabase,
+    /** What the control plane works on; the callers' rows are written past it. */
+    private readonly used: Database,
     private readonly closing: Closing,
   ) {}
 
   gateway!: Gateway;
   subgraphs!: ReadonlyMap<SubgraphName, Subgraph>;
 
-  static start(): Promise<EveryCaller> {
+  /** @param through gives what the control plane is to use in place of the database at this URL, closed with `closing` */
+  static start(through?: (url: string, closing: Closing) => Promise<Database>): Promise<EveryCaller> {
     return opening(async (closing) => {
       const database = await createTestDatabase();
       closing.add(() => database.drop());
-      const every = new EveryCaller(database, closing);
+      const every = new EveryCaller(database, (await through?.(database.url, closing)) ?? database.database, closing);
       await every.#start();
       return every;
     });
@@ -71,7 +75,7 @@ export class EveryCaller {
   async #start(): Promise<void> {
     const [signer, passwordHash, metrics] = await Promise.all([generateSigningKey().then(createSigner), hashPassword(PASSWORD), createTestMetricsStore()]);
     this.closing.add(() => metrics.drop());
-    const parts = { database: this.database.database, bus: createInProcessBus(), store: this.#store, limiter: createInProcessRateLimiter(), vehicleTokens: this.#tokens, signer, metrics: metrics.store };
+    const parts = { database: this.used, bus: createInProcessBus(), store: this.#store, limiter: createInProcessRateLimiter(), vehicleTokens: this.#tokens, signer, metrics: metrics.store };
     ({ gateway: this.gateway, subgraphs: this.subgraphs } = await startWholeControlPlane(parts, this.closing));
 
     for (const role of ['READ', 'WRITE', 'SAFETY', 'ADMIN'] as const) {

@@ -60,12 +60,14 @@ class Selecting {
  * two levels deep below a root field and one below others.
  *
  * @param kind `query`, `mutation` or `subscription`
+ * @param bare whether only the name of the last one's type is selected: what a field loads that nobody asked for floats
  */
-export function sampleOperation(kind: string, path: readonly GraphQLField<unknown, unknown>[], samples: Samples): SampleOperation {
+export function sampleOperation(kind: string, path: readonly GraphQLField<unknown, unknown>[], samples: Samples, bare = false): SampleOperation {
   const selecting = new Selecting(samples);
   const calls = path.map((field) => selecting.call(field));
   const last = path.at(-1);
-  const inner = last === undefined ? '' : selecting.leaves(last.type, path.length === 1 ? 2 : 1);
+  const leaves = last === undefined ? '' : selecting.leaves(last.type, path.length === 1 ? 2 : 1);
+  const inner = bare && leaves !== '' ? ' { __typename }' : leaves;
   const body = calls.reduceRight((below, call, index) => `${call}${index === calls.length - 1 ? below : ` { ${below} }`}`, inner);
   const head = selecting.declared.length === 0 ? '' : `(${selecting.declared.join(', ')})`;
   return { query: `${kind} Sample${head} { ${body} }`, variables: selecting.variables };

@@ -137,6 +137,7 @@ export class IntegrityChecks {
     }
     this.#running ??= {
       key,
+      // eslint-disable-next-line fleetflag/no-promise-in-object -- Whoever began it awaits it below.
       result: checkIntegrity(this.prisma, { from, to }).finally(() => {
         this.#running = undefined;
       }),

@@ -41,12 +41,19 @@ async function trail(services: AuditServices, search: TrailSearch, args: PageArg
   return connectionOf(entries, page, more, () => services.audit.trailCount(search));
 }
 
-function viewer(caller: Caller, services: AuditServices) {
+/** Who calls. The account and the key are read for who selects them only. */
+interface Viewer {
+  readonly kind: 'USER' | 'API_KEY' | 'VEHICLE';
+  readonly userId?: string | null;
+  readonly apiKeyId?: string | null;
+}
+
+function viewer(caller: Caller): Viewer & Record<string, unknown> {
   switch (caller.kind) {
     case 'user':
-      return { kind: 'USER', role: caller.role, user: caller.userId === null ? null : services.userById.load(caller.userId) };
+      return { kind: 'USER', role: caller.role, userId: caller.userId };
     case 'apiKey':
-      return { kind: 'API_KEY', role: caller.role, apiKey: caller.apiKeyId === null ? null : services.apiKeyById.load(caller.apiKeyId) };
+      return { kind: 'API_KEY', role: caller.role, apiKeyId: caller.apiKeyId };
     case 'vehicle':
       return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
     case 'nobody':
@@ -63,7 +70,7 @@ export const resolvers: Resolvers = {
   Query: {
     ...persistedOperationResolvers.Query,
     ...apiKeyResolvers.Query,
-    me: (_: unknown, __: unknown, { identity, services }: Context) => viewer(identity.caller, services),
+    me: (_: unknown, __: unknown, { identity }: Context) => viewer(identity.caller),
     async users(_: unknown, args: PageArguments, { services }: Context) {
       const page = readPage(args);
       const { users, more } = await services.audit.users(page);
@@ -90,6 +97,11 @@ export const resolvers: Resolvers = {
       subscribe: (_: unknown, { after }: { after?: number | null }, { services }: Context) => services.ended.follow(after ?? null),
       resolve: (ended: EndedCredential) => ended,
     },
+  },
+
+  Viewer: {
+    user: ({ userId = null }: Viewer, _: unknown, { services }: Context) => (userId === null ? null : services.userById.load(userId)),
+    apiKey: ({ apiKeyId = null }: Viewer, _: unknown, { services }: Context) => (apiKeyId === null ? null : services.apiKeyById.load(apiKeyId)),
   },
 
   User: {

@@ -3,6 +3,7 @@
  * columns are the flags subgraph's; why they are written from here: docs/decisions/reading-another-subgraphs-table.md.
  */
 import type { Logger } from 'pino';
+import { unattended } from '../../core/async/unattended.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { Repetition } from '../shared/repetition.ts';
 import { EvaluationCounts } from './evaluation-counts.ts';
@@ -31,7 +32,7 @@ export class FlagStatistics {
   }
 
   start(): void {
-    void this.#looks.start();
+    unattended(this.#looks.start(), "Refreshing flags' statistics");
   }
 
   /** Waits for the refresh that is under way, if any. */

@@ -3,6 +3,7 @@
  * (subgraphs/flags/rollout-guard-enforcer.ts). Source: docs/decisions/guarded-rollouts.md.
  */
 import type { Logger } from 'pino';
+import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { MetricsStore } from '../shared/metrics-store.ts';
@@ -38,7 +39,7 @@ export class GuardKeeper {
   ) {}
 
   start(): void {
-    void this.#looks.start();
+    unattended(this.#looks.start(), 'Looking at the guards of rollouts');
   }
 
   /** Waits for the look that is under way, if any. */

@@ -122,6 +122,7 @@ export class MetricCollector {
     let resolve!: () => void;
     let reject!: (error: unknown) => void;
     const stored = new Promise<void>((yes, no) => ([resolve, reject] = [yes, no]));
+    // eslint-disable-next-line fleetflag/no-promise-in-object -- Who brought the batch awaits it.
     const waiting = { batch, stored, resolve, reject };
     this.#held.set(key, waiting);
     this.#ofVehicle.set(batch.vin, (this.#ofVehicle.get(batch.vin) ?? 0) + 1);

@@ -5,6 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } from '../../core/model.ts';
 import { needsSecondPerson } from '../../core/policy/safety-policy.ts';
@@ -110,8 +111,8 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
   const announce = (...environments: Environment[]) => {
     const publish = (channel: string, message: string) =>
       bus.publish(channel, message).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
-    for (const environment of new Set(environments)) void publish(FLAGS_CHANGED, environment);
-    void publish(TRAIL_APPENDED, '');
+    for (const environment of new Set(environments)) unattended(publish(FLAGS_CHANGED, environment), 'Announcing a change');
+    unattended(publish(TRAIL_APPENDED, ''), 'Announcing an entry of the trail');
   };
 
   const write = async (tx: Transaction, before: Flag, edited: Flag, by: string | null, { action, force = false }: Pick<ChangeRecord, 'action' | 'force'>): Promise<Flag> => {

@@ -5,6 +5,7 @@
  */
 import { EventEmitter, on } from 'node:events';
 import type { Logger } from 'pino';
+import { unattended } from '../../core/async/unattended.ts';
 import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { mapStream } from '../shared/async-iteration.ts';
@@ -52,8 +53,8 @@ export class FlagFeed {
   /** Begins at the environments' present revisions. */
   async start(): Promise<void> {
     for (const [environment, { revision }] of await this.snapshots.look()) this.#sent.set(environment, revision);
-    this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () => void this.look());
-    this.#timer = setInterval(() => void this.look(), POLL_INTERVAL);
+    this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () => unattended(this.look(), 'Looking for changes'));
+    this.#timer = setInterval(() => unattended(this.look(), 'Looking for changes'), POLL_INTERVAL);
     this.#timer.unref();
   }
 

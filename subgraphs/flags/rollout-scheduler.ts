@@ -4,6 +4,7 @@
  * and wholly, whoever is killed when. Source: docs/decisions/scheduled-rollouts.md.
  */
 import type { Logger } from 'pino';
+import { unattended } from '../../core/async/unattended.ts';
 import type { Environment, JsonObject } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
@@ -48,7 +49,7 @@ export class RolloutScheduler {
 
   /** Looks at once (there may be steps that were due while nothing ran), and from then on whenever a step is due. */
   start(): void {
-    void this.#looks.start();
+    unattended(this.#looks.start(), 'Looking for rollouts that are due');
   }
 
   /** Waits for the step that is being applied, if any. */

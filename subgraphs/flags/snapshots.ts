@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
@@ -140,7 +141,7 @@ export class EnvironmentSnapshots {
     if (this.#storing.has(environment)) return;
     const timer = setTimeout(() => {
       this.#storing.delete(environment);
-      void this.#store(environment);
+      unattended(this.#store(environment), 'Storing a snapshot');
     }, STORE_DELAY);
     this.#storing.set(environment, timer.unref());
   }

@@ -3,6 +3,7 @@
  * at once when it is told to on the bus, so that a lost announcement costs one interval and nothing else.
  */
 import type { Logger } from 'pino';
+import { unattended } from '../../core/async/unattended.ts';
 import type { Bus } from './bus.ts';
 import { Follower, type FollowedSource, type FollowedStream } from './follower.ts';
 import { Looks } from './looks.ts';
@@ -44,14 +45,14 @@ export class FollowedFeed<Entry> {
   async start(): Promise<void> {
     const { bus, channel } = this.options;
     this.#unsubscribe = await bus.subscribe(channel, () => {
-      if (this.#followers.size > 0) void this.#lookOrLog();
+      if (this.#followers.size > 0) unattended(this.#lookOrLog(), 'Looking for entries');
     });
   }
 
   /** Ends every stream, as if nothing were to come any more. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const follower of [...this.#followers]) void follower.return();
+    for (const follower of [...this.#followers]) unattended(follower.return(), 'Ending a stream');
     clearTimeout(this.#timer);
     await this.#unsubscribe?.();
     await this.#looks.close();
@@ -71,7 +72,7 @@ export class FollowedFeed<Entry> {
     const follower: Follower<Entry> = new Follower({ start, read, leave: () => this.#leave(follower) }, after);
     this.#followers.add(follower);
     follower.begin();
-    if (this.#closed) void follower.return();
+    if (this.#closed) unattended(follower.return(), 'Ending a stream');
     else if (this.#followers.size === 1) this.#poll();
     return follower;
   }
@@ -85,12 +86,13 @@ export class FollowedFeed<Entry> {
   }
 
   #poll(): void {
-    void this.#lookOrLog().then(() => {
+    const looked = this.#lookOrLog().then(() => {
       if (this.#closed || this.#followers.size === 0) return;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#poll(), this.options.interval);
       this.#timer.unref();
     });
+    unattended(looked, 'Looking for entries');
   }
 
   async #lookOrLog(): Promise<void> {

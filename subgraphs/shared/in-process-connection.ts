@@ -59,6 +59,7 @@ export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): Subgr
   established.catch(() => undefined);
   let over = false;
   return {
+    // eslint-disable-next-line fleetflag/no-promise-in-object -- Its rejection is handled above.
     established,
     // Events that were waiting when the stream was ended are not given any more: the source itself would.
     next: async () => (over ? { done: true, value: undefined } : source.next()),

@@ -83,6 +83,7 @@ export async function openRedis(target: RedisServer, logger: Logger): Promise<{ 
         // Of its own for each call: ending one subscription of a listener must not end another of the same listener.
         const own = (message: string) => listener(message);
         let entry = channels.get(channel);
+        // eslint-disable-next-line fleetflag/no-promise-in-object -- Whoever subscribes first awaits it below.
         if (entry === undefined) channels.set(channel, (entry = { listeners: new Set(), subscribed: answered(subscriber.subscribe(channel)) }));
         const { listeners, subscribed } = entry;
         listeners.add(own);

@@ -1,5 +1,6 @@
 /** Sweeps presence again and again, in every instance of the subgraph. */
 import type { Logger } from 'pino';
+import { unattended } from '../../core/async/unattended.ts';
 import { Repetition } from '../shared/repetition.ts';
 import type { Presence } from './presence.ts';
 
@@ -25,7 +26,7 @@ export class PresenceSweeper {
 
   /** Sweeps for the first time when gateways have had time to report. */
   start(): void {
-    void this.#sweeps.start(this.#settleMs);
+    unattended(this.#sweeps.start(this.#settleMs), 'The sweep of presence');
   }
 
   /** Waits for the sweep that is under way, if any. */

@@ -11,8 +11,8 @@ export interface WatchedDatabase {
   close(): Promise<void>;
 }
 
-/** A further client of the test database at `url`, of which each statement is seen and which can be cut off. */
-export async function watchDatabase(url: string): Promise<WatchedDatabase> {
+/** A proxy before the database at `url`, and the URL that leads through it. */
+export async function proxyDatabase(url: string): Promise<{ readonly url: string; readonly proxy: SeverableProxy }> {
   const address = new URL(url);
   const folder = address.searchParams.get('host');
   const proxy = await openProxy(
@@ -20,8 +20,14 @@ export async function watchDatabase(url: string): Promise<WatchedDatabase> {
   );
   address.searchParams.delete('host');
   address.host = `127.0.0.1:${proxy.port}`;
+  return { url: address.href, proxy };
+}
+
+/** A further client of the test database at `url`, of which each statement is seen and which can be cut off. */
+export async function watchDatabase(url: string): Promise<WatchedDatabase> {
+  const { url: through, proxy } = await proxyDatabase(url);
   const ignore = () => undefined;
-  const adapter = new PrismaPg({ connectionString: address.href, max: 5, connectionTimeoutMillis: 5_000 }, { onPoolError: ignore, onConnectionError: ignore });
+  const adapter = new PrismaPg({ connectionString: through, max: 5, connectionTimeoutMillis: 5_000 }, { onPoolError: ignore, onConnectionError: ignore });
   const prisma = new PrismaClient({ adapter, errorFormat: 'minimal', log: [{ emit: 'event', level: 'query' }] });
   const statements: { query: string; params: unknown[] }[] = [];
   prisma.$on('query', ({ query, params }) => statements.push({ query, params: JSON.parse(params) as unknown[] }));

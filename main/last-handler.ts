@@ -1,0 +1,46 @@
+/**
+ * The last handler of a command that stays up: what nothing else has caught is logged and counted, and decided. After a
+ * rejection the process goes on; after an exception it ends in order, and says so (docs/decisions/last-handler.md).
+ */
+import { UNFORESEEN, mayGoOn, type Unforeseen } from '../core/async/unforeseen.ts';
+
+export interface LastHandlerOptions {
+  readonly log: { fatal(fields: object, message: string): void; error(fields: object, message: string): void };
+  /** Ends the process in order, with a code that says that it failed. Called at most once. */
+  readonly end: () => void;
+}
+
+export type UnforeseenCounts = Readonly<Record<Unforeseen, number>>;
+
+/** The part of `process` that it listens to. */
+interface Emitter {
+  on(event: string, listener: (error: unknown) => void): unknown;
+}
+
+export class LastHandler {
+  readonly #counts: Record<Unforeseen, number> = { unhandledRejection: 0, uncaughtException: 0 };
+  #ending = false;
+
+  constructor(private readonly options: LastHandlerOptions) {}
+
+  /** Failures since the start, for Prometheus. */
+  get counts(): UnforeseenCounts {
+    return this.#counts;
+  }
+
+  /** Begins to listen. */
+  listen(to: Emitter): void {
+    for (const kind of UNFORESEEN) to.on(kind, (error: unknown) => this.#handle(kind, error));
+  }
+
+  #handle(kind: Unforeseen, error: unknown): void {
+    const count = (this.#counts[kind] += 1);
+    const fields = { err: error instanceof Error ? error : new Error(String(error)), kind, count };
+    const { log, end } = this.options;
+    if (mayGoOn(kind, error)) return log.error(fields, 'A failure that nothing handles; the process goes on');
+    log.fatal(fields, this.#ending ? 'Another exception that nothing catches; the process is ending' : 'An exception that nothing catches; the process ends in order');
+    if (this.#ending) return;
+    this.#ending = true;
+    end();
+  }
+}
