@@ -76,7 +76,7 @@ describe('a request that is none', () => {
     expect(refused(await gateway.ask(query, { e: null }))).toMatchObject({ status: 400, code: 'BAD_USER_INPUT', field: 'environment' });
   });
 
-  test.each([['GET', '/nothing'], ['PUT', '/graphql'], ['POST', '/'], ['GET', '/graphql/x']])('%s %s is 404', async (method, path) => {
+  test.each([['GET', '/nothing'], ['PUT', '/nothing'], ['OPTIONS', '/nothing'], ['GET', '/graphql/x']])('%s %s is 404', async (method, path) => {
     expect(refused(await gateway.send(path, { method }))).toEqual({ status: 404, code: 'NOT_FOUND' });
   });
 

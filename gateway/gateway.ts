@@ -17,6 +17,7 @@ import { compose, type Subgraphs } from './composition/supergraph.ts';
 import type { GatewayLogger } from './context.ts';
 import { answerTo } from './http/error-answer.ts';
 import { startGraphqlServer } from './http/graphql-server.ts';
+import { pageOrigins } from './http/page-origins.ts';
 import { originReader } from './http/request-origin.ts';
 import { createRoutes, type RequestTimes } from './http/routes.ts';
 import { refuseCost } from './limits/check-operation.ts';
@@ -45,6 +46,8 @@ export interface GatewayOptions {
   readonly introspection: boolean;
   /** Addresses and CIDR ranges whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
+  /** Origins whose pages may call `/graphql`, beside the gateway's own, such as `https://dashboard.example.com`. */
+  readonly allowedOrigins: readonly string[];
   /** What opens `/metrics`; null: they are for this machine alone. */
   readonly metricsToken: string | null;
   readonly host: string;
@@ -69,6 +72,7 @@ export interface Gateway {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { subgraphs, findSession, limiter, logger } = options;
   const originOf = originReader(options.trustedProxies);
+  const pages = pageOrigins(options.allowedOrigins);
   const apiKeys = new ApiKeyDirectory(subgraphs.audit);
   const composition = compose(subgraphs);
   const generations = new VehicleTokenGenerations({
@@ -96,6 +100,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       return { ...others, ...Object.fromEntries(names.map((name, index) => [name, answers[index] ?? false])) };
     },
     originOf,
+    pages,
     playground: options.playground,
     metrics,
     checkScrape: (request) => checkScrape(request, originOf(request).ipAddress, options.metricsToken, failures),
@@ -144,10 +149,18 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
   metrics.watch(subscriptions);
   metrics.watchProcess(options.unforeseen ?? (() => ({})));
+  const refusedPages = new Set<string>();
   app.server.on('upgrade', (request, socket, head) => {
     // Not by URL, which throws on what clients may send (`//`): nothing would catch it here.
-    if (request.url?.split('?', 1)[0] === '/graphql') subscriptions.handleUpgrade(request, socket, head);
-    else refuseUpgrade(socket, '404 Not Found');
+    if (request.url?.split('?', 1)[0] !== '/graphql') return refuseUpgrade(socket, '404 Not Found');
+    if (pages.admits(request.headers)) return subscriptions.handleUpgrade(request, socket, head);
+    const { origin = '', host } = request.headers;
+    // A browser tells its page nothing of why: the log has to, once for each of a bounded number, since anybody can send any.
+    if (refusedPages.size < 100 && !refusedPages.has(origin)) {
+      refusedPages.add(origin);
+      logger.warn({ origin, host }, 'A page of another origin was refused a websocket; FLEETFLAG_ALLOWED_ORIGINS names the origins that may');
+    }
+    refuseUpgrade(socket, '403 Forbidden', 'Pages of this origin may not call the gateway: FLEETFLAG_ALLOWED_ORIGINS does not name it.');
   });
 
   await generations.start();

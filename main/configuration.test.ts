@@ -42,6 +42,7 @@ describe('without any setting', () => {
     playground: true,
     introspection: true,
     trustedProxies: [],
+    allowedOrigins: [],
     metricsToken: null,
     presenceGraceSeconds: 30,
     logLevel: 'info',
@@ -98,6 +99,11 @@ describe('a setting that is given', () => {
     expect(readConfiguration(given).subgraphUrls).toEqual(Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, `http://${name}:80`])));
   });
 
+  test('origins are taken as browsers send them', () => {
+    const given = 'https://Dashboard.example:443, http://localhost:5173,https://[::1]:8443';
+    expect(readConfiguration({ FLEETFLAG_ALLOWED_ORIGINS: given }).allowedOrigins).toEqual(['https://dashboard.example', 'http://localhost:5173', 'https://[::1]:8443']);
+  });
+
   test('the signing key may be in a file', () => {
     const path = join(folder, 'key.pem');
     writeFileSync(path, '-----BEGIN PRIVATE KEY-----\n');
@@ -121,6 +127,7 @@ describe('a setting that is wrong', () => {
     ...['maybe', 'true', 'ON', '1'].map((value): [string, string] => ['FLEETFLAG_PLAYGROUND', value]),
     ['FLEETFLAG_INTROSPECTION', 'yes'],
     ...['proxy', '10.0.0.0/33', '10.0.0/8', '::1/129', '0.0.0.0/0', '::/0', '10.0.0.1;10.0.0.2', 'fe80::1%eth0'].map((value): [string, string] => ['FLEETFLAG_TRUSTED_PROXIES', value]),
+    ...['*', 'null', 'dashboard.example.com', 'https://', 'https://a.example/', 'https://a.example/x', 'https://a.example?x', 'https://*.example', `https://u:${HIDDEN}@a.example`, 'ws://a.example', 'https://a.example https://b.example', 'https://a.example:x'].map((value): [string, string] => ['FLEETFLAG_ALLOWED_ORIGINS', value]),
     ...['fifteen-of-them', 'with a blank in it all'].map((value): [string, string] => ['FLEETFLAG_METRICS_TOKEN', value]),
     ...['0', '3601', '2.5', '1e3', 'x'].map((value): [string, string] => ['FLEETFLAG_PRESENCE_GRACE_SECONDS', value]),
     ...['verbose', 'INFO'].map((value): [string, string] => ['LOG_LEVEL', value]),

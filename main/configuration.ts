@@ -24,6 +24,14 @@ function readAddress(address: string): { host: string; port: number } | null {
   return host !== undefined && Number(port) > 0 && Number(port) <= 65_535 ? { host, port: Number(port) } : null;
 }
 
+/** An origin as browsers send it (`https://dashboard.example.com`, without the scheme's own port), or null for what is none. */
+function readOrigin(text: string): string | null {
+  if (!URL.canParse(text)) return null;
+  const { protocol, host, origin } = new URL(text);
+  const isPage = protocol === 'http:' || protocol === 'https:';
+  return isPage && host !== '' && /^[a-z]+:\/\/[^/?#@*\\]+$/i.test(text) ? origin : null;
+}
+
 /** `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`; not all addresses at once. */
 function isAddressRange(range: string): boolean {
   const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(range) ?? [];
@@ -57,6 +65,8 @@ export interface Configuration {
   readonly introspection: boolean;
   /** Addresses and CIDR ranges. */
   readonly trustedProxies: readonly string[];
+  /** As browsers send them, such as `https://dashboard.example.com`. */
+  readonly allowedOrigins: readonly string[];
   /** Null: `/metrics` answers this machine alone. */
   readonly metricsToken: string | null;
   /** Of a vehicle without a connection, until it is offline. */
@@ -84,6 +94,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   FLEETFLAG_PLAYGROUND: 'on or off. Default on; off when NODE_ENV is production.',
   FLEETFLAG_INTROSPECTION: 'on or off. Default: as the playground.',
   FLEETFLAG_TRUSTED_PROXIES: 'Addresses and CIDR ranges of the proxies before a gateway, separated by commas: the address of who calls is taken from the X-Forwarded-For of these, and of nobody else. Default: none.',
+  FLEETFLAG_ALLOWED_ORIGINS: "Origins whose pages may call /graphql over HTTP and websockets, such as https://dashboard.example.com, separated by commas. Default: none but the gateway's own.",
   FLEETFLAG_METRICS_TOKEN: 'What a Prometheus server sends as Authorization: Bearer … to read /metrics, 16 characters or more. Without it they answer this machine alone.',
   FLEETFLAG_FLAGS_URL: 'Where a gateway of its own finds the flags subgraph. Default http://127.0.0.1:4001.',
   FLEETFLAG_VEHICLES_URL: 'Likewise the vehicles subgraph. Default http://127.0.0.1:4002.',
@@ -198,6 +209,9 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   const trustedProxies = list('FLEETFLAG_TRUSTED_PROXIES');
   if (!trustedProxies.every(isAddressRange)) faults.push('FLEETFLAG_TRUSTED_PROXIES is not a list of addresses and CIDR ranges, separated by commas; a range of all addresses trusts everybody and is not taken.');
 
+  const origins = list('FLEETFLAG_ALLOWED_ORIGINS').map(readOrigin);
+  if (origins.includes(null)) faults.push('FLEETFLAG_ALLOWED_ORIGINS is not a list of origins, separated by commas: each http:// or https:// with a host, perhaps a port, and nothing after it. "*" is not taken.');
+
   const playground = switched('FLEETFLAG_PLAYGROUND', environment['NODE_ENV'] !== 'production');
   const configuration: Configuration = {
     port,
@@ -214,6 +228,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     playground,
     introspection: switched('FLEETFLAG_INTROSPECTION', playground),
     trustedProxies: Object.freeze(trustedProxies),
+    allowedOrigins: Object.freeze(origins.flatMap((origin) => origin ?? [])),
     metricsToken,
     presenceGraceSeconds,
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),

@@ -116,7 +116,7 @@ const FILLED = {
 };
 
 /** Without them there is less to be had, and nothing is open. */
-const MAY_BE_EMPTY = ['FLEETFLAG_METRICS_TOKEN'];
+const MAY_BE_EMPTY = ['FLEETFLAG_ALLOWED_ORIGINS', 'FLEETFLAG_METRICS_TOKEN'];
 
 test.each(own.filter(([name]) => name !== 'migrate'))('with what .env.example asks for, the settings of %s are complete and correct', (_, { command, environment = {} }) => {
   const given = Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, substituted(value, FILLED)]));

@@ -29,7 +29,7 @@ export interface GatewayParts {
 export async function openGateway(configuration: Configuration, parts: GatewayParts, closing: Closing, logger: Logger): Promise<Gateway> {
   const { connections, store, limiter, vehicleTokens, publicKeys, unforeseen } = parts;
   for (const connection of connections) closing.add(() => connection.close());
-  const { playground, introspection, trustedProxies, metricsToken, host, port } = configuration;
+  const { playground, introspection, trustedProxies, allowedOrigins, metricsToken, host, port } = configuration;
   const gateway = await startGateway({
     subgraphs: Object.fromEntries(connections.map((connection) => [connection.name, connection])) as unknown as Subgraphs,
     findSession: sessionsIn(store),
@@ -42,6 +42,7 @@ export async function openGateway(configuration: Configuration, parts: GatewayPa
     playground,
     introspection,
     trustedProxies,
+    allowedOrigins,
     metricsToken,
     host,
     port,

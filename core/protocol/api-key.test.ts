@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { apiKeyHash, apiKeyPrefix, isApiKey, newApiKey } from './api-key.ts';
+import { apiKeyHash, apiKeyPrefix, isApiKey, looksLikeApiKey, newApiKey } from './api-key.ts';
 
 describe('an API key', () => {
   it.each([
@@ -32,6 +32,12 @@ describe('an API key', () => {
     for (const text of ['', 'ff_api_key_', key.slice(0, -1), `${key}\n`, ` ${key}`, key.replace('ff_', 'FF_'), `${key.slice(0, -1)}=`, `ff_api_key_${'a'.repeat(100)}_${key.slice(-43)}`]) {
       expect(isApiKey(text)).toBe(false);
     }
+  });
+
+  it('is taken for one by its beginning, cut off or not, and nothing else is', () => {
+    const key = newApiKey('tier1');
+    expect([key, key.slice(0, 20)].every(looksLikeApiKey)).toBe(true);
+    expect(['', 'ffs_x', ` ${key}`].some(looksLikeApiKey)).toBe(false);
   });
 
   it('is kept as its SHA-256', () => {

@@ -26,6 +26,11 @@ export function newApiKey(name: string): string {
   return `${START}${slugOf(name)}_${randomBytes(32).toString('base64url')}`;
 }
 
+/** Whether a text begins as keys do: perhaps it is one that was cut off. */
+export function looksLikeApiKey(text: string): boolean {
+  return text.startsWith(START);
+}
+
 /** Whether a text has the form of a key: what has not is known to nobody. */
 export function isApiKey(text: string): boolean {
   return FORM.test(text);

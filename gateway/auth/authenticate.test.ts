@@ -56,21 +56,34 @@ describe('who is calling', () => {
     ['no token', { authorization: 'Bearer ' }],
     ['an empty header', { authorization: '' }],
     ['another scheme', { authorization: `Basic ${SESSION}` }],
-    ['the token alone', { authorization: SESSION }],
     ['two tokens', { authorization: `Bearer ${SESSION} ${SESSION}` }],
     ['a line after the token', { authorization: `Bearer ${SESSION}\nx` }],
     ['a token longer than any of ours', { authorization: `Bearer ${SESSION}${'x'.repeat(2_048)}` }],
     ['a key that is not known', { apiKey: newApiKey('tier1') }],
     ['what has not the form of a key', { apiKey: 'unknown' }],
     ['a key and something after it', { apiKey: `${KEY} ` }],
-    ['a good session beside a good key', { authorization: `Bearer ${SESSION}`, apiKey: KEY }],
     ['an empty key', { apiKey: '' }],
-    ['a good session beside a key that is not known', { authorization: `Bearer ${SESSION}`, apiKey: 'unknown' }],
+    ['a key that was cut off', { apiKey: KEY.slice(0, -1) }],
+    ['a token of nobody knows what', { authorization: 'Bearer a.b.c' }],
   ])('is not nobody but refused with %s', async (_what, credentials) => {
     await expect(whoIs(credentials)).rejects.toEqual(unauthenticated);
   });
 
-  test.each([KEY, 'not-a-token', 'eyJhbGciOiJub25lIn0.e30.', 'a.b.c'])('is refused with the vehicle token %s', async (token) => {
+  test.each<[string, Credentials | (() => Promise<Credentials>), string]>([
+    ['an API key as Bearer', { authorization: `Bearer ${KEY}` }, 'This is an API key: it belongs in x-api-key.'],
+    ['an API key as Bearer that is not known', { authorization: `Bearer ${newApiKey('x')}` }, 'This is an API key: it belongs in x-api-key.'],
+    ['an API key as authorization', { authorization: KEY }, 'This is an API key: it belongs in x-api-key.'],
+    ['a session as authorization alone', { authorization: SESSION }, 'This is a session token: it belongs in authorization, as Bearer <token>.'],
+    ['a session as a key', { apiKey: SESSION }, 'This is a session token: it belongs in authorization, as Bearer <token>.'],
+    ["a vehicle's token as a key", async () => ({ apiKey: await tokens.issue(VIN, 'staging', EXPIRES) }), "This is a vehicle's token: it belongs in authorization, as Bearer <token>."],
+    ['a session beside a key', { authorization: `Bearer ${SESSION}`, apiKey: KEY }, 'Send either authorization or x-api-key: these are two callers.'],
+    ['a session beside a key that is not known', { authorization: `Bearer ${SESSION}`, apiKey: 'unknown' }, 'Send either authorization or x-api-key: these are two callers.'],
+  ])('is told where a credential belongs that is in the wrong place, and nothing is looked up: %s', async (_what, credentials, message) => {
+    const asked = () => Promise.reject(new Error('asked'));
+    await expect(whoIs(typeof credentials === 'function' ? await credentials() : credentials, { findSession: asked, apiKeys: { find: asked } })).rejects.toEqual(expect.objectContaining({ code: 'UNAUTHENTICATED', message }));
+  });
+
+  test.each(['not-a-token', 'eyJhbGciOiJub25lIn0.e30.', 'a.b.c'])('is refused with the vehicle token %s', async (token) => {
     await expect(whoIs({ authorization: `Bearer ${token}` })).rejects.toEqual(expect.objectContaining({ code: 'UNAUTHENTICATED' }));
   });
 

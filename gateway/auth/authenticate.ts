@@ -1,6 +1,6 @@
 /** Who is calling: from the credentials of an HTTP request or of a websocket's connection_init to a `Caller`. */
 import { FleetFlagError } from '../../core/errors.ts';
-import { apiKeyHash, isApiKey } from '../../core/protocol/api-key.ts';
+import { apiKeyHash, isApiKey, looksLikeApiKey } from '../../core/protocol/api-key.ts';
 import type { Caller, UserCaller } from '../../core/protocol/caller.ts';
 import { isSessionToken, sessionKey } from '../../core/protocol/session.ts';
 import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
@@ -36,7 +36,16 @@ export interface Authenticated {
 /** Longer than any credential of ours: what is longer is refused before it is looked at. */
 const MAX_CREDENTIAL = 2_048;
 
-const refused = () => new FleetFlagError('UNAUTHENTICATED', 'The credentials are not valid.');
+const refused = (message = 'The credentials are not valid.') => new FleetFlagError('UNAUTHENTICATED', message);
+
+const isVehicleToken = (text: string) => /^eyJ[\w-]*\.[\w-]*\.[\w-]*$/.test(text);
+
+/** The refusal of a credential where it does not belong, which says where it does. Its form tells: nothing is looked up. */
+function misplaced(credential: string): FleetFlagError {
+  if (looksLikeApiKey(credential)) return refused('This is an API key: it belongs in x-api-key.');
+  if (isSessionToken(credential)) return refused('This is a session token: it belongs in authorization, as Bearer <token>.');
+  return isVehicleToken(credential) ? refused("This is a vehicle's token: it belongs in authorization, as Bearer <token>.") : refused();
+}
 
 /** The credentials in a websocket's connection_init payload: the same names as the HTTP headers, in any case. */
 export function credentialsOf(payload: Readonly<Record<string, unknown>>): Credentials {
@@ -69,13 +78,15 @@ async function vehicleOf(token: string, { tokens, generations }: VehicleCredenti
 export async function authenticate({ authorization, apiKey }: Credentials, address: string | null, sources: CredentialSources): Promise<Authenticated> {
   if (apiKey !== undefined) {
     // Which of two callers it is would be a guess.
-    if (authorization !== undefined) throw refused();
+    if (authorization !== undefined) throw refused('Send either authorization or x-api-key: these are two callers.');
     return keyCaller(apiKey, address, sources);
   }
   if (authorization === undefined) return { caller: { kind: 'nobody' }, expiresAt: null, credential: null };
   const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization)?.[1];
-  if (token === undefined || token.length > MAX_CREDENTIAL) throw refused();
-  if (!isSessionToken(token)) return vehicleOf(token, sources.vehicles);
+  if (token === undefined) throw misplaced(authorization);
+  if (token.length > MAX_CREDENTIAL) throw refused();
+  if (isVehicleToken(token)) return vehicleOf(token, sources.vehicles);
+  if (!isSessionToken(token)) throw misplaced(token);
   const credential = sessionKey(token);
   const session = await sources.failures.lookUp(address, credential, () => sources.findSession(token));
   if (session === null) throw refused();
@@ -83,7 +94,7 @@ export async function authenticate({ authorization, apiKey }: Credentials, addre
 }
 
 async function keyCaller(apiKey: string, address: string | null, { apiKeys, failures }: CredentialSources): Promise<Authenticated> {
-  if (!isApiKey(apiKey)) throw refused();
+  if (!isApiKey(apiKey)) throw looksLikeApiKey(apiKey) ? refused() : misplaced(apiKey);
   const credential = apiKeyHash(apiKey);
   const known = await failures.lookUp(address, credential, () => apiKeys.find(credential));
   if (known === null) throw refused();

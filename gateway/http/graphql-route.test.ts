@@ -10,6 +10,7 @@ import { OperationTexts } from '../persisted-operations/operation-texts.ts';
 import { countingLimiter } from '../testing/counting-limiter.ts';
 import { startGraphqlServer, type GraphqlServer } from './graphql-server.ts';
 import { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
+import { pageOrigins } from './page-origins.ts';
 import { originReader } from './request-origin.ts';
 import { createRoutes } from './routes.ts';
 
@@ -81,6 +82,7 @@ beforeAll(async () => {
     publicKeys: async () => ({}),
     readiness: async () => ({}),
     originOf: originReader([]),
+    pages: pageOrigins([]),
     playground: false,
     metrics,
     checkScrape: async () => undefined,
@@ -235,7 +237,7 @@ describe('the answer to a persisted query by GET', () => {
 
   test('has a tag, and is not sent again while the revisions are as they were, without running the query', async () => {
     const first = await flag();
-    expect(first.headers).toMatchObject({ etag: expect.stringMatching(/^W\/"[\w-]{43}"$/), 'cache-control': 'private, no-cache', vary: 'x-api-key, authorization, accept' });
+    expect(first.headers).toMatchObject({ etag: expect.stringMatching(/^W\/"[\w-]{43}"$/), 'cache-control': 'private, no-cache', vary: 'x-api-key, authorization, accept, origin' });
     const before = ran();
     const second = await flag({ 'if-none-match': `"other", ${first.headers.etag}` });
     expect([second.statusCode, second.body, second.headers.etag, second.headers['cache-control']]).toEqual([304, '', first.headers.etag, 'private, no-cache']);

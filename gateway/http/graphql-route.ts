@@ -3,9 +3,8 @@
  * already; then Apollo Server runs it, with every check of its own.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
+import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller, CallerIdentity, RequestOrigin } from '../../core/protocol/caller.ts';
-import { clientError } from '../../core/protocol/error-form.ts';
 import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 import type { Credentials } from '../auth/authenticate.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
@@ -14,7 +13,9 @@ import { isNamed, tagOfAnswer, type EntityTags } from '../persisted-operations/e
 import type { OperationText, OperationTexts } from '../persisted-operations/operation-texts.ts';
 import { resolveOperation } from '../persisted-operations/resolve-operation.ts';
 import type { GraphqlServer } from './graphql-server.ts';
+import { acceptableType } from './media-type.ts';
 import { OperationCall } from './operation-call.ts';
+import { refuse } from './refusal.ts';
 
 export interface GraphqlRouteOptions {
   readonly graphql: GraphqlServer;
@@ -26,7 +27,7 @@ export interface GraphqlRouteOptions {
 }
 
 /** An answer may be kept by the client that it was made for, and asked about each time. */
-const CACHED = { 'cache-control': 'private, no-cache', vary: 'x-api-key, authorization, accept' };
+const CACHED = { 'cache-control': 'private, no-cache', vary: 'x-api-key, authorization, accept, origin' };
 
 const header = ({ headers }: FastifyRequest, name: string) => {
   const value = headers[name];
@@ -69,6 +70,10 @@ export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptio
     method: ['GET', 'POST'],
     exposeHeadRoute: false,
     async handler(request, reply) {
+      // Before anything is run: a change that is made, and then not told because no form would do, is worse than a refusal.
+      if (acceptableType(request.headers.accept) === null) {
+        return refuse(request, reply, new FleetFlagError('BAD_USER_INPUT', 'Answers are application/graphql-response+json or application/json: accept one of them.'), 406);
+      }
       try {
         const origin = originOf(request);
         const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') }, origin);
@@ -77,10 +82,8 @@ export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptio
         if (rate?.refusal) throw rate.refusal;
         return await run(request, reply, { caller, origin });
       } catch (error) {
-        const refusal = clientError(error as Error, request.id);
-        const { code } = refusal.extensions;
         if (!(error instanceof FleetFlagError)) logger.error({ err: error, requestId: request.id }, 'A request failed');
-        return reply.status(ERROR_CATALOGUE[code].httpStatus).header('cache-control', 'no-store').send({ errors: [refusal] });
+        return refuse(request, reply, error);
       }
     },
   });

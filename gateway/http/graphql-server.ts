@@ -9,6 +9,7 @@ import type { GatewayContext, GatewayLogger } from '../context.ts';
 import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from '../limits/check-operation.ts';
 import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
 import { answerTo } from './error-answer.ts';
+import { wantsPlainJson } from './media-type.ts';
 
 /** A page of another site can send none of these without asking first, and nothing here answers that it may. */
 const PREFLIGHT_HEADERS = ['authorization', 'x-api-key', 'x-apollo-operation-name', 'apollo-require-preflight'];
@@ -36,9 +37,10 @@ function present(errors: readonly GraphQLFormattedError[], requestId: string, do
 
 function plugin({ composition, introspection, logger, metrics }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
   return {
-    async requestDidStart({ contextValue }) {
+    async requestDidStart({ contextValue, request: { http } }) {
       const { caller, origin } = contextValue.identity;
       const begun = performance.now();
+      let executing = false;
       const ran = (operation: OperationTypeNode | undefined, code: unknown) =>
         metrics.ran(operation ?? 'invalid', typeof code === 'string' ? code : 'INTERNAL_SERVER_ERROR', (performance.now() - begun) / 1_000);
       return {
@@ -53,6 +55,9 @@ function plugin({ composition, introspection, logger, metrics }: GraphqlServerOp
           if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
             throw new GraphQLError('Subscriptions run over a websocket at this address (subprotocol graphql-transport-ws).', { extensions: { code: 'BAD_USER_INPUT' } });
           }
+        },
+        async executionDidStart() {
+          executing = true;
         },
         async didEncounterErrors({ errors, document }) {
           for (const error of errors) {
@@ -81,7 +86,8 @@ function plugin({ composition, introspection, logger, metrics }: GraphqlServerOp
           // An answer that is nothing but a refusal says so in its status, too; one with data is a 200.
           // A GET that would mutate has a status of its own, and the header that goes with it.
           if (response.http.status !== 405 && singleResult.data == null && typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code)) {
-            response.http.status = ERROR_CATALOGUE[code as keyof typeof ERROR_CATALOGUE].httpStatus;
+            const { httpStatus } = ERROR_CATALOGUE[code as keyof typeof ERROR_CATALOGUE];
+            response.http.status = httpStatus === 400 && !executing && wantsPlainJson(http?.headers.get('accept')) ? 200 : httpStatus;
           }
         },
       };

@@ -1,12 +1,13 @@
 /** What the gateway serves over HTTP. */
 import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
-import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
+import { FleetFlagError } from '../../core/errors.ts';
 import type { RequestOrigin } from '../../core/protocol/caller.ts';
 import { OPERATION_LIMITS } from '../limits/operation-limits.ts';
 import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
-import { answerTo } from './error-answer.ts';
 import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql-route.ts';
+import { admitPages, type PageOrigins } from './page-origins.ts';
+import { refuse, refuseAsHttpSays } from './refusal.ts';
 import { requestIdOf } from './request-origin.ts';
 
 /** Milliseconds; the first two are limits (operation-limits.ts), the third passes between two looks for what is late. */
@@ -25,6 +26,8 @@ export interface RoutesOptions extends GraphqlRouteOptions {
   /** Each part that a request may need, and whether it answers. */
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
   readonly originOf: (request: IncomingMessage) => RequestOrigin;
+  /** Whose pages may call `/graphql`. */
+  readonly pages: PageOrigins;
   readonly playground: boolean;
   readonly metrics: GatewayMetrics;
   /** Rejects where the request may not read them. */
@@ -33,7 +36,7 @@ export interface RoutesOptions extends GraphqlRouteOptions {
 }
 
 /** Everything but the websocket upgrade, which the caller attaches to `.server`. */
-export function createRoutes({ publicKeys, readiness, originOf, playground, metrics, checkScrape, times = TIMES, ...graphql }: RoutesOptions): FastifyInstance {
+export function createRoutes({ publicKeys, readiness, originOf, pages, playground, metrics, checkScrape, times = TIMES, ...graphql }: RoutesOptions): FastifyInstance {
   const { logger } = graphql;
   const app = fastify({
     bodyLimit: OPERATION_LIMITS.body,
@@ -42,7 +45,7 @@ export function createRoutes({ publicKeys, readiness, originOf, playground, metr
     forceCloseConnections: true,
     genReqId: ({ headers }) => requestIdOf(headers),
     // What is no URL (`/%`) comes to no route and to no handler of errors.
-    frameworkErrors: (_error, request, reply) => void (reply as FastifyReply).status(400).header('x-request-id', request.id).send({ errors: [answerTo(new FleetFlagError('BAD_USER_INPUT', 'The request has no valid URL.'))] }),
+    frameworkErrors: (_error, request, reply) => void refuse(request, (reply as FastifyReply).header('x-request-id', request.id), new FleetFlagError('BAD_USER_INPUT', 'The request has no valid URL.')),
   });
   // Before anything can fail: whatever the answer is, it can be found in the log.
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
@@ -50,22 +53,22 @@ export function createRoutes({ publicKeys, readiness, originOf, playground, metr
   app.addHook('onResponse', async (request, reply) => metrics.answered(request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1_000));
 
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
-    const requestId = request.id;
-    if (error instanceof FleetFlagError) return reply.status(ERROR_CATALOGUE[error.code].httpStatus).send({ errors: [answerTo(error, requestId)] });
+    if (error instanceof FleetFlagError) return refuse(request, reply, error);
     const status = error.statusCode;
     // Fastify's own refusals of what is not a request: too large, not JSON, of a strange type.
     if (status !== undefined && status < 500) {
       const refusal = status === 413 ? new FleetFlagError('LIMIT_EXCEEDED', `The body is larger than ${OPERATION_LIMITS.body} bytes.`, { limit: OPERATION_LIMITS.body }) : new FleetFlagError('BAD_USER_INPUT', error.message);
-      return reply.status(status).send({ errors: [answerTo(refusal, requestId)] });
+      return refuse(request, reply, refusal, status);
     }
-    logger.error({ err: error, requestId }, 'A request failed');
-    return reply.status(500).send({ errors: [answerTo(error, requestId)] });
+    logger.error({ err: error, requestId: request.id }, 'A request failed');
+    return refuse(request, reply, error);
   });
-  app.setNotFoundHandler((request, reply) =>
-    reply.status(404).send({ errors: [answerTo(new FleetFlagError('NOT_FOUND', `There is nothing at ${request.method} ${request.url.slice(0, 200)}.`))] }),
-  );
+  refuseAsHttpSays(app);
 
-  addGraphqlRoute(app, graphql, (request) => ({ ...originOf(request.raw), requestId: request.id }));
+  void app.register(async (scope) => {
+    await admitPages(scope, '/graphql', pages);
+    addGraphqlRoute(scope, graphql, (request) => ({ ...originOf(request.raw), requestId: request.id }));
+  });
 
   app.get('/health/live', () => ({ status: 'ok' }));
   let missingBefore: readonly string[] = [];

@@ -172,7 +172,8 @@ export class ClientConnection {
       },
       (error: unknown) => {
         const refused = error instanceof FleetFlagError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN');
-        if (refused) return this.close(CloseCode.Forbidden, 'Forbidden');
+        // A close frame takes 123 bytes of reason (RFC 6455, section 5.5).
+        if (refused) return this.close(CloseCode.Forbidden, Buffer.from(`Forbidden: ${error.message}`).subarray(0, 120).toString());
         if (!(error instanceof FleetFlagError)) this.host.failed(error, 'A caller could not be authenticated.');
         this.close(TRY_AGAIN_LATER, 'Try again later');
       },

@@ -24,6 +24,21 @@ describe('the protocol', () => {
     expect((await client.close()).code).toBe(code);
   });
 
+  test('closes the socket with 4401 after an operation that does not wait for the acknowledgement, however long that takes', async () => {
+    await start({ authenticate: () => new Promise(() => undefined) });
+    const client = await gateway.rawClient().opened();
+    client.send({ type: 'connection_init' });
+    client.send({ id: 'a', type: 'subscribe', payload: { query: '{ revision }' } });
+    expect((await client.close()).code).toBe(4401);
+  });
+
+  test('says why it closes the socket with 4403', async () => {
+    await start();
+    const client = await gateway.rawClient().opened();
+    client.send({ type: 'connection_init', payload: { authorization: 'bad' } });
+    expect(await client.close()).toEqual({ code: 4403, reason: 'Forbidden: No.' });
+  });
+
   test('closes the socket with 4409 when an id is used twice at a time, and with 4400 when one is too long', async () => {
     await start();
     const [twice, long] = await Promise.all([gateway.client(), gateway.client()]);

@@ -58,6 +58,7 @@ export class ScriptedGateway {
       playground: true,
       introspection: true,
       trustedProxies: [],
+      allowedOrigins: [],
       metricsToken: null,
       host: '127.0.0.1',
       port: 0,

@@ -44,6 +44,7 @@ export async function startWholeControlPlane({ signer, metrics, ...parts }: Whol
     playground: false,
     introspection: false,
     trustedProxies: [],
+    allowedOrigins: [],
     metricsToken: null,
     host: '127.0.0.1',
     port,
