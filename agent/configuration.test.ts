@@ -28,12 +28,13 @@ async function faultsOf(args: string[], environment: NodeJS.ProcessEnv = {}): Pr
 }
 
 test('every option is read from the command line', async () => {
-  const args = [...REQUIRED, '--listen', '127.0.0.1:7788', '--keys', keysFile, '--ca', caFile, '--proxy', 'http://proxy:3128', '--model', 'Ioniq 6', '--sw-version=2.5.0', '--region', 'EU', '--resync-minutes', '5', '--metrics-seconds', '0.5', '--log-format', 'json'];
+  const args = [...REQUIRED, '--listen', '127.0.0.1:7788', '--allow-origin', 'http://hmi.local:8080', '--allow-origin=app://hmi', '--keys', keysFile, '--ca', caFile, '--proxy', 'http://proxy:3128', '--model', 'Ioniq 6', '--sw-version=2.5.0', '--region', 'EU', '--resync-minutes', '5', '--metrics-seconds', '0.5', '--log-format', 'json'];
   expect(await readConfiguration(args, {})).toMatchObject({
     url: 'ws://host:4000/graphql',
     tokenFile: 't',
     databaseFile: 'd',
     listen: { host: '127.0.0.1', port: 7788 },
+    allowedOrigins: ['http://hmi.local:8080', 'app://hmi'],
     keys: { keys: [{ kty: 'OKP', crv: 'Ed25519' }] },
     ca: expect.stringMatching(/^(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?){2}$/),
     proxy: 'http://proxy:3128',
@@ -51,6 +52,7 @@ test('every option is read from the environment, and the command line wins', asy
     FLEETFLAG_AGENT_DB: 'db',
     FLEETFLAG_AGENT_LISTEN: '0.0.0.0:80',
     FLEETFLAG_AGENT_ALLOW_REMOTE: '1',
+    FLEETFLAG_AGENT_ALLOW_ORIGIN: 'https://a.example, http://b.example:81,',
     FLEETFLAG_AGENT_SW_VERSION: '1.0.0',
     FLEETFLAG_AGENT_CA: caFile,
     FLEETFLAG_AGENT_PROXY: 'http://own:1',
@@ -61,6 +63,7 @@ test('every option is read from the environment, and the command line wins', asy
     tokenFile: 'token',
     databaseFile: 'other',
     listen: { host: '::1', port: 81 },
+    allowedOrigins: ['https://a.example', 'http://b.example:81'],
     keys: null,
     proxy: 'http://own:1',
     vehicle: { swVersion: '1.0.0' },
@@ -89,7 +92,7 @@ test('one message names every fault', async () => {
   ]);
 });
 
-test.each([['--listen', 'nowhere'], ['--listen', '127.0.0.1:70000'], ['--listen'], ['--resync-minutes', 'ten']])('%s %s is refused', async (...args) => {
+test.each([['--listen', 'nowhere'], ['--listen', '127.0.0.1:70000'], ['--listen'], ['--allow-origin', '*'], ['--allow-origin', 'null'], ['--allow-origin', 'http://hmi.local/'], ['--allow-origin'], ['--resync-minutes', 'ten']])('%s %s is refused', async (...args) => {
   expect(await faultsOf([...REQUIRED, ...args])).toHaveLength(1);
 });
 

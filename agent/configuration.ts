@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { isLoopback } from '../core/protocol/loopback.ts';
 import type { VehicleFacts } from './evaluate/flag-evaluator.ts';
+import { isOrigin } from './api/browser-guard.ts';
 import { describeError, type LogFormat } from './log.ts';
 import { environmentProxy, proxyFault } from './sync/proxy-settings.ts';
 import { PinnedKeys } from './trust/pinned-keys.ts';
@@ -17,6 +18,8 @@ export interface AgentConfiguration {
   readonly databaseFile: string;
   /** Null: no HTTP server. */
   readonly listen: { readonly host: string; readonly port: number } | null;
+  /** Origins whose pages may ask the HTTP server. */
+  readonly allowedOrigins: readonly string[];
   /** Null: the keys of the first contact. */
   readonly keys: PinnedKeys | null;
   /** PEM. Null: the authorities that Node.js brings along. */
@@ -43,10 +46,13 @@ export class ConfigurationError extends Error {
 const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'ca', 'proxy', 'model', 'sw-version', 'region', 'resync-minutes', 'metrics-seconds', 'log-format'] as const;
 type Option = (typeof OPTIONS)[number];
 const SWITCHES = ['allow-remote'] as const;
+/** Options that may be given several times; in the environment their values are separated by commas. */
+const LISTS = ['allow-origin'] as const;
 
 const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file FILE --db FILE [options]
   --listen HOST:PORT      serve OFREP and status over HTTP (127.0.0.1:7788)
   --allow-remote          let --listen name an address that other machines reach
+  --allow-origin ORIGIN   lets pages of http://HOST:PORT ask it; may be given several times
   --keys FILE             JWK set of the keys to trust; absent: those of the first contact (development)
   --ca FILE               certificates (PEM) of the only authorities to trust with wss://; absent: the public ones
   --proxy URL             http://[user:password@]host:port of an HTTP proxy; absent: as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say
@@ -83,6 +89,8 @@ export async function readConfiguration(args: readonly string[], environment: No
 
   const allowRemote = given.switches.has('allow-remote') || ['1', 'true'].includes(environment[variableName('allow-remote')] ?? '');
   const listen = readListen(value('listen'), allowRemote, faults);
+  const allowedOrigins = given.lists.get('allow-origin') ?? splitList(environment[variableName('allow-origin')]);
+  for (const origin of allowedOrigins) if (!isOrigin(origin)) faults.push(`--allow-origin must be an origin as browsers write it, such as http://hmi.local:8080, not "${origin}"`);
   const keys = await readKeys(value('keys'), faults);
   const ca = readAuthorities(value('ca'), faults);
   const proxy = value('proxy') ?? (isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
@@ -102,6 +110,7 @@ export async function readConfiguration(args: readonly string[], environment: No
     tokenFile,
     databaseFile,
     listen,
+    allowedOrigins,
     keys,
     ca,
     proxy,
@@ -112,27 +121,33 @@ export async function readConfiguration(args: readonly string[], environment: No
   });
 }
 
-function readArguments(args: readonly string[], faults: string[]): { values: Map<Option, string>; switches: Set<string> } {
+function readArguments(args: readonly string[], faults: string[]): { values: Map<Option, string>; lists: Map<string, string[]>; switches: Set<string> } {
   const { tokens } = parseArgs({
     args: [...args],
     strict: false,
     tokens: true,
     options: {
-      ...Object.fromEntries(OPTIONS.map((name) => [name, { type: 'string' as const }])),
+      ...Object.fromEntries([...OPTIONS, ...LISTS].map((name) => [name, { type: 'string' as const }])),
       ...Object.fromEntries(SWITCHES.map((name) => [name, { type: 'boolean' as const }])),
     },
   });
   const values = new Map<Option, string>();
+  const lists = new Map<string, string[]>();
   const switches = new Set<string>();
   for (const token of tokens) {
     if (token.kind === 'positional') faults.push(`"${token.value}" belongs to no option`);
     if (token.kind !== 'option') continue;
     if ((SWITCHES as readonly string[]).includes(token.name)) switches.add(token.name);
-    else if (!(OPTIONS as readonly string[]).includes(token.name)) faults.push(`there is no option ${token.rawName}`);
+    else if (![...OPTIONS, ...LISTS].some((name) => name === token.name)) faults.push(`there is no option ${token.rawName}`);
     else if (token.value === undefined || token.value === '') faults.push(`--${token.name} needs a value`);
+    else if ((LISTS as readonly string[]).includes(token.name)) lists.set(token.name, [...(lists.get(token.name) ?? []), token.value]);
     else values.set(token.name as Option, token.value);
   }
-  return { values, switches };
+  return { values, lists, switches };
+}
+
+function splitList(text: string | undefined): string[] {
+  return (text ?? '').split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]));
 }
 
 function isWebsocketUrl(text: string): boolean {

@@ -105,7 +105,7 @@ describe('evaluation', () => {
     const agent = await vehicle.start();
     expect(agent.numberDetails('limit', 1)).toMatchObject({ value: 1, errorCode: 'PROVIDER_NOT_READY' });
     await agent.ready();
-    expect(agent.numberDetails('limit', 1)).toEqual({ flagKey: 'limit', value: 80, variant: 'control', reason: 'DEFAULT', flagMetadata: { revision: 1, environment: 'production' } });
+    expect(agent.numberDetails('limit', 1)).toEqual({ flagKey: 'limit', value: 80, variant: 'control', reason: 'DEFAULT', flagMetadata: { revision: 1, environment: 'production', version: '1', flagSetId: 'production' } });
     expect(agent.booleanDetails('limit', true)).toMatchObject({ value: true, reason: 'ERROR', errorCode: 'TYPE_MISMATCH' });
   });
 

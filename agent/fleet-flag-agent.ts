@@ -7,7 +7,7 @@ import type { JsonValue } from '../core/model.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
 import { evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
 import type { AgentStatus } from './api/agent-status.ts';
-import { FlagEvaluator, type EvaluatedFlag, type ProgramContext } from './evaluate/flag-evaluator.ts';
+import { FlagEvaluator, type EvaluatedFlag, type ProgramContext, type UncheckedContext } from './evaluate/flag-evaluator.ts';
 import { HeartbeatSender } from './heartbeat/heartbeat-sender.ts';
 import { describeError } from './log.ts';
 import { MetricQueue } from './metrics/metric-queue.ts';
@@ -45,11 +45,12 @@ export class FleetFlagAgent {
   readonly #ageingClock: AgeingClock;
   readonly #connection: GatewayConnection;
   readonly #refusals = new RefusalCounter();
-  readonly #events = new EventEmitter<{ change: [FlagChange]; contact: [boolean] }>();
+  readonly #events = new EventEmitter<{ change: [FlagChange]; contact: [boolean]; close: [] }>();
   readonly #ready: Promise<void>;
   #becomeReady!: () => void;
   #isReady = false;
   #lock: DatabaseLock | null = null;
+  #isClosed = false;
   #inTouch = false;
   #state: VehicleState | null = null;
   #keys: PinnedKeys | null;
@@ -121,8 +122,11 @@ export class FleetFlagAgent {
     this.#connection.start();
   }
 
-  /** Stops: the connection, then the database, with all that was applied written. */
+  /** Stops: the connection, then the database, with all that was applied written. From now on there are no flags: nobody would hear of a kill switch. */
   async close(): Promise<void> {
+    this.#isReady = false;
+    this.#isClosed = true;
+    this.#emit('close');
     await this.#connection.close();
     this.#recorder.close();
     await this.#store.close();
@@ -134,6 +138,11 @@ export class FleetFlagAgent {
   /** Resolves once flags can be evaluated: loaded from the file, or after the first sync. */
   ready(): Promise<void> {
     return this.#ready;
+  }
+
+  /** Whether flags can be evaluated: not before the first sync, nor after `close()`. */
+  get isReady(): boolean {
+    return this.#isReady;
   }
 
   booleanValue(key: string, defaultValue: boolean, context?: ProgramContext): boolean {
@@ -172,8 +181,9 @@ export class FleetFlagAgent {
     return this.#details(key, 'json', defaultValue, context);
   }
 
-  /** Evaluates a flag of any type; undefined where there is no such flag. Never throws. */
-  evaluate(key: string, context?: ProgramContext): EvaluatedFlag | undefined {
+  /** Evaluates a flag of any type; undefined where there is no such flag, or the agent is closed. Never throws. */
+  evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined {
+    if (this.#isClosed) return undefined;
     const evaluated = this.#evaluator.evaluate(key, context);
     if (evaluated !== undefined) this.#recorder.count(evaluated);
     return evaluated;
@@ -209,6 +219,17 @@ export class FleetFlagAgent {
   onContact(listener: (inTouch: boolean) => void): () => void {
     this.#events.on('contact', listener);
     return () => void this.#events.off('contact', listener);
+  }
+
+  /** Whether `close()` was called. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Calls `listener` when the agent is closed. Returns a function that ends it. */
+  onClose(listener: () => void): () => void {
+    this.#events.on('close', listener);
+    return () => void this.#events.off('close', listener);
   }
 
   status(): AgentStatus {
@@ -334,8 +355,9 @@ export class FleetFlagAgent {
 
   #emit(event: 'change', change: FlagChange): void;
   #emit(event: 'contact', inTouch: boolean): void;
-  #emit(event: 'change' | 'contact', news: FlagChange | boolean): void {
-    for (const listener of this.#events.listeners(event) as ((news: FlagChange | boolean) => void)[]) {
+  #emit(event: 'close'): void;
+  #emit(event: 'change' | 'contact' | 'close', news?: FlagChange | boolean): void {
+    for (const listener of this.#events.listeners(event) as ((news?: FlagChange | boolean) => void)[]) {
       try {
         listener(news);
       } catch (error) {
@@ -352,7 +374,7 @@ export class FleetFlagAgent {
   }
 
   #setReady(): void {
-    if (this.#isReady) return;
+    if (this.#isReady || this.#isClosed) return;
     this.#isReady = true;
     this.#becomeReady();
   }

@@ -39,7 +39,7 @@ async function run(): Promise<void> {
     log,
     afterWrite: collectGarbage,
   });
-  const server = settings.listen === null ? null : new LocalServer({ ...settings.listen, agent });
+  const server = settings.listen === null ? null : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins });
 
   // The agent's own timers hold no process; this one holds this process until it is told to stop.
   const alive = setInterval(() => undefined, 2 ** 30);

@@ -91,7 +91,7 @@ const CONTEXT = '{"context":{"subscription":"premium","model":"Ioniq 6","swVersi
 
 function ask(base: string, path: string, agent: Agent, body = CONTEXT): Promise<number> {
   return new Promise((resolve, reject) => {
-    request(base + path, { method: 'POST', agent }, (response) => {
+    request(base + path, { method: 'POST', agent, headers: { 'content-type': 'application/json' } }, (response) => {
       response.resume().on('end', () => resolve(response.statusCode ?? 0));
     })
       .on('error', reject)

@@ -16,17 +16,23 @@ export interface EvaluationDetails<T> {
   readonly variant?: string;
   readonly errorCode?: EvaluationErrorCode;
   readonly errorMessage?: string;
-  /** `revision` and `environment` of the definition, and `ruleId` where a rule decided. */
+  /** `revision` (`version`) and `environment` (`flagSetId`) of the definition, and `ruleId` where a rule decided. */
   readonly flagMetadata: Readonly<Record<string, string | number>>;
 }
 
-/** The details of one evaluation, or `defaultValue` with the reason ERROR. */
+/**
+ * The details of one evaluation, or `defaultValue` with the reason ERROR.
+ *
+ * @param fits whether the flag gives what the program asked for, which is named in `type`
+ * @param ready whether the agent can evaluate
+ */
 export function evaluationDetails<T extends JsonValue>(
   flagKey: string,
-  type: ValueType,
+  type: string,
   defaultValue: T,
   evaluated: EvaluatedFlag | undefined,
   ready: boolean,
+  fits: (evaluated: EvaluatedFlag) => boolean = ({ definition }) => definition.type === type,
 ): EvaluationDetails<T> {
   const failed = (errorCode: EvaluationErrorCode, errorMessage: string): EvaluationDetails<T> => ({
     flagKey,
@@ -36,11 +42,10 @@ export function evaluationDetails<T extends JsonValue>(
     errorMessage,
     flagMetadata: {},
   });
-  if (evaluated === undefined) {
-    return ready ? failed('FLAG_NOT_FOUND', `There is no flag "${flagKey}".`) : failed('PROVIDER_NOT_READY', 'The agent has no flags yet.');
-  }
+  if (!ready) return failed('PROVIDER_NOT_READY', NOT_READY_MESSAGE);
+  if (evaluated === undefined) return failed('FLAG_NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`);
   const { definition, evaluation } = evaluated;
-  if (definition.type !== type) return failed('TYPE_MISMATCH', `"${flagKey}" is of type ${definition.type}, not ${type}.`);
+  if (!fits(evaluated)) return failed('TYPE_MISMATCH', `${JSON.stringify(flagKey)} is of type ${definition.type}, not ${type}.`);
   return {
     flagKey,
     value: evaluation.value as T,
@@ -50,7 +55,14 @@ export function evaluationDetails<T extends JsonValue>(
   };
 }
 
-/** What accompanies a value: `revision` and `environment` of the definition, and `ruleId` where a rule decided. */
-export function flagMetadata({ definition, evaluation }: EvaluatedFlag): Record<string, string | number> {
-  return { revision: evaluation.revision, environment: definition.environment, ...(evaluation.ruleId === null ? {} : { ruleId: evaluation.ruleId }) };
+/** Why a flag cannot be had of an agent that is not ready. */
+export const NOT_READY_MESSAGE = 'The agent has no flags: it has not synced yet, or it is closed.';
+
+/**
+ * What accompanies a value: `revision` and `environment` of the definition, `ruleId` where a rule decided, and the
+ * first two again under the names, and as the text, that OpenTelemetry's hooks look for.
+ * Source: https://openfeature.dev/specification/appendix-d.
+ */
+export function flagMetadata({ definition: { environment }, evaluation: { revision, ruleId } }: EvaluatedFlag): Record<string, string | number> {
+  return { revision, environment, ...(ruleId === null ? {} : { ruleId }), version: String(revision), flagSetId: environment };
 }

@@ -4,8 +4,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { unattended } from '../../core/async/unattended.ts';
-import { isLoopback } from '../../core/protocol/loopback.ts';
 import type { AgentStatus } from './agent-status.ts';
+import { BrowserGuard, contentTypeRefusal, isPreflight, type Refusal } from './browser-guard.ts';
 import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
 import { track, type Tracker } from './track.ts';
 
@@ -29,14 +29,26 @@ export interface LocalServerOptions {
   readonly port: number;
   readonly times?: LocalServerTimes;
   readonly agent: FlagSource & Tracker & { status(): AgentStatus };
+  /** Origins whose pages may ask, as browsers write them (`http://hmi.local:8080`): none by default. */
+  readonly allowedOrigins?: readonly string[];
+}
+
+/** What is to be found at a path, and by which method. */
+interface Route {
+  readonly method: 'GET' | 'POST';
+  /** Whether a request changes something beside the count of evaluations: then its body has to say that it is JSON. */
+  readonly changes?: true;
+  readonly answer: (request: IncomingMessage) => OfrepAnswer | Promise<OfrepAnswer>;
 }
 
 export class LocalServer {
   readonly #options: LocalServerOptions;
   readonly #server: Server;
+  readonly #guard: BrowserGuard;
 
   constructor(options: LocalServerOptions) {
     this.#options = options;
+    this.#guard = new BrowserGuard(options.allowedOrigins ?? []);
     const { headersMs, requestMs, lookMs } = options.times ?? TIMES;
     const timers = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: lookMs };
     this.#server = createServer(timers, (request, response) => unattended(this.#answer(request, response), 'Answering a program'));
@@ -66,34 +78,40 @@ export class LocalServer {
     } catch (error) {
       // Read to its end, a request counts as destroyed: only the socket tells whether somebody still listens.
       if (request.socket.destroyed) return;
-      answer = error instanceof BodyTooLarge ? tooLarge() : failure(500, 'The agent failed to answer.');
+      answer = error instanceof BodyTooLarge ? tooLarge() : failure(500, 'GENERAL', 'The agent failed to answer.');
     }
     const text = answer.body === null ? '' : JSON.stringify(answer.body);
     response.writeHead(answer.status, {
       ...(text === '' ? {} : { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) }),
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',
+      ...this.#guard.headers(request),
       ...answer.headers,
     });
     response.end(text);
   }
 
   async #route(request: IncomingMessage): Promise<OfrepAnswer> {
-    const { agent } = this.#options;
-    // A page in a browser can point a name of its own at 127.0.0.1 (DNS rebinding); its requests carry that name.
-    if (isLoopback(this.#options.host) && !isLoopback(hostName(request.headers.host))) return failure(403, 'This agent answers to loopback names only.');
-    const path = (request.url ?? '').split('?', 1)[0]!;
-    if (path === '/v1/status') {
-      if (request.method !== 'GET') return wrongMethod('GET');
-      return { status: 200, body: JSON.parse(JSON.stringify(agent.status())) as OfrepAnswer['body'] };
+    const refusal = this.#guard.refusal(request);
+    if (refusal !== null) return refused(refusal);
+    const route = this.#find((request.url ?? '').split('?', 1)[0]!);
+    if (route === null) return failure(404, 'GENERAL', 'There is nothing at this path.');
+    if (request.method === 'OPTIONS') {
+      return { status: 204, headers: { allow: route.method, ...(isPreflight(request) && this.#guard.preflightHeaders(request, route.method)) }, body: null };
     }
-    if (path === '/v1/track') return request.method === 'POST' ? track(agent, await readBody(request)) : wrongMethod('POST');
-    if (path !== EVALUATE_PATH && !path.startsWith(`${EVALUATE_PATH}/`)) return failure(404, 'There is nothing at this path.');
-    if (request.method !== 'POST') return wrongMethod('POST');
-    if (path === EVALUATE_PATH) return evaluateAll(agent, await readBody(request), request.headers['if-none-match']);
+    if (request.method !== route.method) return { ...failure(405, 'GENERAL', `Use ${route.method}.`), headers: { allow: route.method } };
+    const wrongType = route.changes === true ? contentTypeRefusal(request) : null;
+    return wrongType === null ? route.answer(request) : refused(wrongType);
+  }
+
+  #find(path: string): Route | null {
+    const { agent } = this.#options;
+    if (path === '/v1/status') return { method: 'GET', answer: () => ({ status: 200, body: JSON.parse(JSON.stringify(agent.status())) as OfrepAnswer['body'] }) };
+    if (path === '/v1/track') return { method: 'POST', changes: true, answer: async (request) => track(agent, await readBody(request)) };
+    if (path === EVALUATE_PATH) return { method: 'POST', answer: async (request) => evaluateAll(agent, await readBody(request), request.headers['if-none-match']) };
+    if (!path.startsWith(`${EVALUATE_PATH}/`)) return null;
     const key = decodeKey(path.slice(EVALUATE_PATH.length + 1));
-    if (key === null) return failure(404, 'There is nothing at this path.');
-    return evaluateOne(agent, key, await readBody(request));
+    return { method: 'POST', answer: async (request) => evaluateOne(agent, key, await readBody(request)) };
   }
 }
 
@@ -112,26 +130,23 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function decodeKey(segment: string): string | null {
+/** The key that a path names. Text that is not percent-encoded stays as it is: no flag can have such a key, nor one with a slash. */
+function decodeKey(segment: string): string {
   try {
-    return segment === '' || segment.includes('/') ? null : decodeURIComponent(segment);
+    return decodeURIComponent(segment);
   } catch {
-    return null;
+    return segment;
   }
 }
 
-function hostName(header: string | undefined): string {
-  return (header ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+function failure(status: number, errorCode: string, errorDetails: string): OfrepAnswer {
+  return { status, body: { errorCode, errorDetails } };
 }
 
-function failure(status: number, errorDetails: string): OfrepAnswer {
-  return { status, body: { errorDetails } };
+function refused({ status, errorCode, errorDetails }: Refusal): OfrepAnswer {
+  return failure(status, errorCode, errorDetails);
 }
 
 function tooLarge(): OfrepAnswer {
-  return { status: 413, headers: { connection: 'close' }, body: { errorCode: 'PARSE_ERROR', errorDetails: `The body is larger than ${MAX_BODY_BYTES} bytes.` } };
-}
-
-function wrongMethod(allow: string): OfrepAnswer {
-  return { status: 405, headers: { allow }, body: { errorDetails: `Use ${allow}.` } };
+  return { ...failure(413, 'PARSE_ERROR', `The body is larger than ${MAX_BODY_BYTES} bytes.`), headers: { connection: 'close' } };
 }

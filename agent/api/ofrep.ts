@@ -1,12 +1,13 @@
 /**
  * OFREP, the OpenFeature Remote Evaluation Protocol: requests to program contexts, evaluations to answers.
- * Source: https://github.com/open-feature/protocol, service/openapi.yaml.
+ * Source: https://github.com/open-feature/protocol, service/openapi.yaml (0.3.0).
  */
 import { createHash } from 'node:crypto';
 import type { JsonObject, JsonValue } from '../../core/model.ts';
-import type { EvaluatedFlag, ProgramContext } from '../evaluate/flag-evaluator.ts';
-import { flagMetadata } from './evaluation-details.ts';
-import { isObject, readFlatContext, type ReadContext } from './flat-context.ts';
+import { isJsonObject } from '../../core/rules/json.ts';
+import type { EvaluatedFlag, UncheckedContext } from '../evaluate/flag-evaluator.ts';
+import { flagMetadata, NOT_READY_MESSAGE } from './evaluation-details.ts';
+import { readFlatContext } from './flat-context.ts';
 
 export interface OfrepAnswer {
   readonly status: number;
@@ -16,17 +17,20 @@ export interface OfrepAnswer {
 
 /** What OFREP needs of the agent. */
 export interface FlagSource {
-  evaluate(key: string, context?: ProgramContext): EvaluatedFlag | undefined;
+  /** Whether flags can be evaluated. */
+  readonly isReady: boolean;
+  evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined;
   flagKeys(): string[];
 }
 
 /** Answers `POST /ofrep/v1/evaluate/flags/{key}`. `body` is the request's, as text. */
 export function evaluateOne(source: FlagSource, key: string, body: string): OfrepAnswer {
-  const context = readContext(body);
-  if ('errorCode' in context) return { status: 400, body: { key, ...context } };
-  const evaluated = source.evaluate(key, context.program);
+  const request = readRequest(body);
+  if (request === null) return { status: 400, body: { key, ...NOT_JSON } };
+  if (!source.isReady) return { ...NOT_READY, body: { key, ...NOT_READY.body } };
+  const evaluated = source.evaluate(key, request.program);
   if (evaluated === undefined) {
-    return { status: 404, body: { key, errorCode: 'FLAG_NOT_FOUND', errorDetails: `There is no flag "${key}".` } };
+    return { status: 404, body: { key, errorCode: 'FLAG_NOT_FOUND', errorDetails: `There is no flag ${JSON.stringify(key)}.` } };
   }
   return { status: 200, body: success(key, evaluated) };
 }
@@ -37,11 +41,12 @@ export function evaluateOne(source: FlagSource, key: string, body: string): Ofre
  * @param ifNoneMatch the request's header
  */
 export function evaluateAll(source: FlagSource, body: string, ifNoneMatch: string | undefined): OfrepAnswer {
-  const context = readContext(body);
-  if ('errorCode' in context) return { status: 400, body: { ...context } };
+  const request = readRequest(body);
+  if (request === null) return { status: 400, body: NOT_JSON };
+  if (!source.isReady) return NOT_READY;
   const flags: JsonObject[] = [];
   for (const key of source.flagKeys()) {
-    const evaluated = source.evaluate(key, context.program);
+    const evaluated = source.evaluate(key, request.program);
     if (evaluated !== undefined) flags.push(success(key, evaluated));
   }
   const etag = `"${createHash('sha256').update(JSON.stringify(flags)).digest('base64url')}"`;
@@ -50,20 +55,29 @@ export function evaluateAll(source: FlagSource, body: string, ifNoneMatch: strin
   return { status: 200, headers: { etag }, body: { flags } };
 }
 
+const NOT_JSON = { errorCode: 'PARSE_ERROR', errorDetails: 'The body is not JSON.' };
+
+/**
+ * Neither 200 nor 404, after which stock providers would be READY with the programs' own defaults; and not 500, with
+ * which the web provider would not fall back to what it has kept.
+ */
+const NOT_READY = {
+  status: 503,
+  headers: { 'retry-after': '1' },
+  body: { errorCode: 'PROVIDER_NOT_READY', errorDetails: NOT_READY_MESSAGE },
+};
+
 function success(key: string, evaluated: EvaluatedFlag): JsonObject {
   const { value, reason, variant } = evaluated.evaluation;
   return { key, value, reason, variant, metadata: flagMetadata(evaluated) };
 }
 
-/** Reads a request's body; its context may be left out, the vehicle knows what it is. */
-function readContext(body: string): ReadContext | { readonly errorCode: 'PARSE_ERROR'; readonly errorDetails: string } {
-  let request: JsonValue;
+/** Reads a request's body: null where it is not JSON. Its context may be left out, the vehicle knows what it is. */
+function readRequest(body: string): { readonly program: UncheckedContext } | null {
   try {
-    request = JSON.parse(body) as JsonValue;
+    const request = JSON.parse(body) as JsonValue;
+    return { program: readFlatContext(isJsonObject(request) ? request['context'] : undefined) };
   } catch {
-    return { errorCode: 'PARSE_ERROR', errorDetails: 'The body is not JSON.' };
+    return null;
   }
-  if (!isObject(request)) return { errorCode: 'INVALID_CONTEXT', errorDetails: 'The body must be an object.' };
-  const { context = {} } = request;
-  return readFlatContext(context);
 }

@@ -1,8 +1,8 @@
 /** `POST /v1/track`: a measurement from a program in any language. */
 import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject, JsonValue } from '../../core/model.ts';
+import { isJsonObject } from '../../core/rules/json.ts';
 import type { TrackOptions } from '../metrics/metric-recorder.ts';
-import { isObject } from './flat-context.ts';
 import type { OfrepAnswer } from './ofrep.ts';
 
 /** What the endpoint needs of the agent. */
@@ -18,7 +18,7 @@ export function track(tracker: Tracker, body: string): OfrepAnswer {
   } catch {
     return refused(400, 'PARSE_ERROR', 'The body is not JSON.');
   }
-  if (!isObject(request)) return refused(400, 'PARSE_ERROR', 'The body must be an object.');
+  if (!isJsonObject(request)) return refused(400, 'PARSE_ERROR', 'The body must be an object.');
   const { metric, value, flagKey, tags = null } = request;
   if (typeof value !== 'number') return refused(400, 'BAD_USER_INPUT', 'A value is a finite number.', 'value');
   if (typeof flagKey !== 'string') return refused(400, 'BAD_USER_INPUT', 'A flag key is text.', 'flagKey');

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
+import { isJsonObject } from '../../core/rules/json.ts';
 import type { HeldFlag, StoredVariant, VehicleState } from '../state.ts';
 import { isStale } from '../sync/apply.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
@@ -15,13 +16,16 @@ export interface VehicleFacts {
   readonly region?: string | undefined;
 }
 
-/** What a program may add to, or say instead of, the vehicle's own facts; never the VIN. */
+/** What a program may add to, or say instead of, the vehicle's own facts; never the VIN. Null counts as missing. */
 export interface ProgramContext {
-  readonly model?: string | undefined;
-  readonly swVersion?: string | undefined;
-  readonly region?: string | undefined;
-  readonly attributes?: JsonObject | undefined;
+  readonly model?: string | null | undefined;
+  readonly swVersion?: string | null | undefined;
+  readonly region?: string | null | undefined;
+  readonly attributes?: JsonObject | null | undefined;
 }
+
+/** A program's context before anybody has looked at it: a member of a wrong type counts as missing (docs/evaluation.md). */
+export type UncheckedContext = { readonly [Member in keyof ProgramContext]: unknown };
 
 export interface EvaluatedFlag {
   readonly definition: FlagDefinition;
@@ -58,7 +62,7 @@ export class FlagEvaluator {
   }
 
   /** Undefined where there is no such flag. Never throws. */
-  evaluate(key: string, context: ProgramContext = {}): EvaluatedFlag | undefined {
+  evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined {
     const flag = this.#flags.get(key);
     if (flag === undefined || this.#state === null) return undefined;
     const evaluation = evaluateFlag(flag.compiled, this.#contextOf(this.#state.identity.vin, context), {
@@ -80,18 +84,23 @@ export class FlagEvaluator {
   storedVariant(flag: HeldFlag, vin: string): StoredVariant {
     const known = this.#flags.get(flag.key);
     const compiled = known?.held.jws === flag.jws ? known.compiled : compileFlag(flag.definition);
-    const { variant, reason } = evaluateFlag(compiled, this.#contextOf(vin, {}), { nonce: this.#nonce });
+    const { variant, reason } = evaluateFlag(compiled, this.#contextOf(vin, null), { nonce: this.#nonce });
     if (variant === 'control' || variant === 'treatment' || variant === 'enabled') return variant;
     return reason === 'SPLIT' ? 'treatment' : 'enabled';
   }
 
-  #contextOf(vin: string, context: ProgramContext): EvaluationContext {
+  #contextOf(vin: string, context: UncheckedContext | null | undefined): EvaluationContext {
+    const { model, swVersion, region } = this.#facts;
     return {
       vin,
-      model: context.model ?? this.#facts.model ?? null,
-      swVersion: context.swVersion ?? this.#facts.swVersion ?? null,
-      region: context.region ?? this.#facts.region ?? null,
-      attributes: context.attributes ?? null,
+      model: textOf(context?.model) ?? textOf(model),
+      swVersion: textOf(context?.swVersion) ?? textOf(swVersion),
+      region: textOf(context?.region) ?? textOf(region),
+      attributes: isJsonObject(context?.attributes) ? context.attributes : null,
     };
   }
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
 }

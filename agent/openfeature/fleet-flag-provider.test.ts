@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { OpenFeature, ProviderEvents, ProviderStatus, type Client } from '@openfeature/server-sdk';
+import { OpenFeature, ProviderEvents, createEvaluationEvent, ProviderStatus, type Client } from '@openfeature/server-sdk';
 import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
@@ -33,6 +33,8 @@ function next(event: ProviderEvents): Promise<object> {
   return new Promise((resolve) => client.addHandler(event as ProviderEvents.Ready, (details) => resolve(details ?? {})));
 }
 
+const measurements = () => plane.batches.flatMap(({ items }) => items).filter(({ metricName }) => !metricName.startsWith('$'));
+
 test('each type is resolved with value, reason, variant and metadata', async () => {
   await plane.put('lane-keep', { rules: [PREMIUM] });
   await plane.put('mode', { type: 'string', defaultValue: 'eco' });
@@ -51,15 +53,51 @@ test('each type is resolved with value, reason, variant and metadata', async () 
   expect(await client.getObjectValue('zones', {})).toEqual({ max: [30, 50] });
 });
 
-test('what cannot be resolved gives the default with its error code', async () => {
-  await plane.put('limit', { type: 'number', defaultValue: 80 });
+test('a member of the context that cannot be written as JSON counts as missing', async () => {
+  await plane.put('a', { rules: [PREMIUM] });
   await provide(await vehicle.start());
-  expect(await client.getBooleanDetails('nothing', true)).toMatchObject({ value: true, reason: 'ERROR', errorCode: 'FLAG_NOT_FOUND' });
-  expect(await client.getBooleanDetails('limit', true)).toMatchObject({ value: true, reason: 'ERROR', errorCode: 'TYPE_MISMATCH' });
-  expect(await client.getNumberDetails('limit', 1, { model: 5 })).toMatchObject({ value: 1, reason: 'ERROR', errorCode: 'INVALID_CONTEXT' });
   const circular: Record<string, never> = {};
   circular['itself'] = circular as never;
-  expect(await client.getNumberDetails('limit', 1, { circular })).toMatchObject({ value: 1, errorCode: 'INVALID_CONTEXT' });
+  const context = { circular, count: 5n as never, call: (() => 1) as never, subscription: 'premium' };
+  expect(await client.getBooleanDetails('a', false, context)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+});
+
+test('what OpenTelemetry’s hooks look for is there: the flag’s revision and its environment', async () => {
+  await plane.put('a');
+  await plane.put('a', { defaultValue: true });
+  await provide(await vehicle.start());
+  const details = await client.getBooleanDetails('a', false);
+  const { attributes } = createEvaluationEvent({ flagKey: 'a', providerMetadata: client.metadata.providerMetadata, context: {} } as never, details);
+  expect(attributes).toMatchObject({ 'feature_flag.version': '2', 'feature_flag.set.id': 'production' });
+});
+
+test('tracking is a measurement of the flag that its details name', async () => {
+  await plane.put('a', { defaultValue: true });
+  await provide(await vehicle.start({ timings: { metricsIntervalMs: 20 } }));
+  client.track('checkout', { targetingKey: 'driver' }, { flagKey: 'a' });
+  client.track('charge_minutes', {}, { flagKey: 'a', value: 12.5, road: 'city', nested: { left: 'out' } });
+  await until('both are reported', () => measurements().length === 2);
+  expect(measurements()).toMatchObject([
+    { flagKey: 'a', variant: 'control', metricName: 'checkout', value: 1, tags: null },
+    { flagKey: 'a', variant: 'control', metricName: 'charge_minutes', value: 12.5, tags: { road: 'city' } },
+  ]);
+  const provider = new FleetFlagProvider(await vehicle.start());
+  expect(() => provider.track('checkout', {}, {})).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'flagKey' } }));
+  expect(() => provider.track('checkout', {}, { flagKey: 'none' })).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+});
+
+test('a provider whose agent is closed says so and gives the programs’ own defaults; a new one is not ready at all', async () => {
+  await plane.put('a', { defaultValue: true });
+  const agent = await vehicle.start();
+  await provide(agent);
+  expect(await client.getBooleanValue('a', false)).toBe(true);
+  const failed = next(ProviderEvents.Error);
+  await agent.close();
+  expect(await failed).toMatchObject({ errorCode: 'PROVIDER_NOT_READY', message: expect.stringContaining('closed') });
+  expect(client.providerStatus).toBe(ProviderStatus.ERROR);
+  expect(await client.getBooleanDetails('a', false)).toMatchObject({ value: false, reason: 'ERROR', errorCode: 'PROVIDER_NOT_READY' });
+  expect(agent.booleanDetails('a', false)).toMatchObject({ value: false, errorCode: 'PROVIDER_NOT_READY' });
+  await expect(provide(agent)).rejects.toMatchObject({ code: 'PROVIDER_NOT_READY' });
 });
 
 test("a program's context is merged with the vehicle's own, and cannot make it another vehicle", async () => {

@@ -10,11 +10,13 @@ import {
   type JsonValue,
   type Provider,
   type ResolutionDetails,
+  type TrackingEventDetails,
 } from '@openfeature/server-sdk';
 import { unattended } from '../../core/async/unattended.ts';
-import type { EvaluationDetails } from '../api/evaluation-details.ts';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { JsonObject } from '../../core/model.ts';
+import { evaluationDetails } from '../api/evaluation-details.ts';
 import { readFlatContext } from '../api/flat-context.ts';
-import type { ProgramContext } from '../evaluate/flag-evaluator.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 
 export interface FleetFlagProviderOptions {
@@ -27,7 +29,7 @@ export interface FleetFlagProviderOptions {
 /** What the provider needs of the agent. */
 export type ProvidingAgent = Pick<
   FleetFlagAgent,
-  'ready' | 'status' | 'inTouch' | 'onChange' | 'onContact' | 'booleanDetails' | 'stringDetails' | 'numberDetails' | 'jsonDetails'
+  'ready' | 'isReady' | 'isClosed' | 'status' | 'inTouch' | 'onChange' | 'onContact' | 'onClose' | 'evaluate' | 'track'
 >;
 
 /**
@@ -35,7 +37,8 @@ export type ProvidingAgent = Pick<
  *
  * - READY: there are flags, and the control plane was in touch within `staleAfterMs`.
  * - STALE: it was not, or the agent starts with flags past their TTL. Flags are evaluated all the same.
- * - ERROR with PROVIDER_NOT_READY: no flags within `initializeTimeoutMs`. READY follows as soon as there are some.
+ * - ERROR with PROVIDER_NOT_READY: no flags within `initializeTimeoutMs`. READY follows as soon as there are some. So is
+ *   a provider whose agent was closed, and that for good: programs get their own defaults.
  */
 export class FleetFlagProvider implements Provider {
   readonly metadata = { name: 'fleetflag' };
@@ -58,14 +61,16 @@ export class FleetFlagProvider implements Provider {
     this.#staleAfterMs = staleAfterMs;
   }
 
-  /** Resolves once there are flags. Rejects with ProviderNotReadyError where there are none in time. */
+  /** Resolves once there are flags. Rejects with ProviderNotReadyError where there are none in time, or the agent is closed. */
   async initialize(): Promise<void> {
     this.#open = true;
+    if (this.#agent.isClosed) throw new ProviderNotReadyError(CLOSED);
     const ready = this.#agent.ready().then(() => true);
     let timer: NodeJS.Timeout | undefined;
     const inTime = await Promise.race([ready, new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), this.#initializeTimeoutMs)))]);
     clearTimeout(timer);
     if (!this.#open) return;
+    if (this.#agent.isClosed) throw new ProviderNotReadyError(CLOSED);
     if (inTime) return this.#follow();
     const late = ready.then(() => {
       if (!this.#open) return;
@@ -78,6 +83,10 @@ export class FleetFlagProvider implements Provider {
 
   /** Stops telling; the agent goes on. */
   async onClose(): Promise<void> {
+    this.#forget();
+  }
+
+  #forget(): void {
     this.#open = false;
     clearTimeout(this.#staleTimer);
     for (const end of this.#endings) end();
@@ -85,26 +94,53 @@ export class FleetFlagProvider implements Provider {
   }
 
   async resolveBooleanEvaluation(flagKey: string, defaultValue: boolean, context: EvaluationContext): Promise<ResolutionDetails<boolean>> {
-    return resolution(defaultValue, context, (program) => this.#agent.booleanDetails(flagKey, defaultValue, program));
+    return this.#resolve(flagKey, 'boolean', defaultValue, context);
   }
 
   async resolveStringEvaluation(flagKey: string, defaultValue: string, context: EvaluationContext): Promise<ResolutionDetails<string>> {
-    return resolution(defaultValue, context, (program) => this.#agent.stringDetails(flagKey, defaultValue, program));
+    return this.#resolve(flagKey, 'string', defaultValue, context);
   }
 
   async resolveNumberEvaluation(flagKey: string, defaultValue: number, context: EvaluationContext): Promise<ResolutionDetails<number>> {
-    return resolution(defaultValue, context, (program) => this.#agent.numberDetails(flagKey, defaultValue, program));
+    return this.#resolve(flagKey, 'number', defaultValue, context);
   }
 
-  /** A flag of type json; its value is not checked against `T`. */
+  /** A value of the default's kind: an object or list, or the scalar of a flag of type json. It is not checked against `T` any further. */
   async resolveObjectEvaluation<T extends JsonValue>(flagKey: string, defaultValue: T, context: EvaluationContext): Promise<ResolutionDetails<T>> {
-    return resolution(defaultValue, context, (program) => this.#agent.jsonDetails(flagKey, defaultValue, program) as EvaluationDetails<T>);
+    return this.#resolve(flagKey, typeof defaultValue, defaultValue, context);
+  }
+
+  /**
+   * Records a measurement: `flagKey` in the details names the flag whose effect it is, `value` is 1 where there is none
+   * (it happened once), and what else is text, a number or a boolean becomes a tag.
+   *
+   * @throws FleetFlagError as `FleetFlagAgent.track` does; the SDK logs it at the level debug
+   */
+  track(metric: string, _context: EvaluationContext, { value = 1, flagKey, ...others }: TrackingEventDetails): void {
+    if (typeof flagKey !== 'string') throw new FleetFlagError('BAD_USER_INPUT', `Tracking ${JSON.stringify(metric)} needs the flag that it is about as flagKey in its details.`, { field: 'flagKey' });
+    const tags = Object.entries(others).filter(([, tag]) => ['string', 'number', 'boolean'].includes(typeof tag));
+    this.#agent.track(metric, value, { flagKey, tags: tags.length === 0 ? undefined : (Object.fromEntries(tags) as JsonObject) });
+  }
+
+  /** By the kind of the value, not the flag's type: OFREP knows no types, and so both providers give the same. */
+  #resolve<T extends JsonValue>(flagKey: string, type: string, defaultValue: T, context: EvaluationContext): ResolutionDetails<T> {
+    const evaluated = this.#agent.evaluate(flagKey, readFlatContext(jsonOf(context)));
+    const fits = () => typeof evaluated!.evaluation.value === typeof defaultValue;
+    const { value, reason, variant, errorCode, errorMessage, flagMetadata } = evaluationDetails(flagKey, type, defaultValue, evaluated, this.#agent.isReady, fits);
+    return {
+      value,
+      reason,
+      flagMetadata,
+      ...(variant === undefined ? {} : { variant }),
+      ...(errorCode === undefined ? {} : { errorCode: ErrorCode[errorCode], errorMessage }),
+    };
   }
 
   #follow(): void {
     this.#endings = [
       this.#agent.onChange(({ key }) => this.#announce(key)),
       this.#agent.onContact((inTouch) => this.#contact(inTouch)),
+      this.#agent.onClose(() => this.#agentClosed()),
     ];
     if (this.#agent.inTouch) return;
     // Not at once even so: the SDK announces READY when `initialize` has resolved.
@@ -117,6 +153,11 @@ export class FleetFlagProvider implements Provider {
     if (!this.#stale) return;
     this.#stale = false;
     this.events.emit(ProviderEvents.Ready, { message: 'The control plane is in touch again.' });
+  }
+
+  #agentClosed(): void {
+    this.#forget();
+    this.events.emit(ProviderEvents.Error, { errorCode: ErrorCode.PROVIDER_NOT_READY, message: CLOSED });
   }
 
   #staleIn(milliseconds: number): void {
@@ -139,24 +180,17 @@ export class FleetFlagProvider implements Provider {
   }
 }
 
-function resolution<T>(defaultValue: T, context: EvaluationContext, evaluate: (program: ProgramContext) => EvaluationDetails<T>): ResolutionDetails<T> {
-  const read = readContext(context);
-  if ('errorCode' in read) return { value: defaultValue, reason: 'ERROR', errorCode: ErrorCode.INVALID_CONTEXT, errorMessage: read.errorDetails };
-  const { value, reason, variant, errorCode, errorMessage, flagMetadata } = evaluate(read.program);
-  return {
-    value,
-    reason,
-    flagMetadata,
-    ...(variant === undefined ? {} : { variant }),
-    ...(errorCode === undefined ? {} : { errorCode: ErrorCode[errorCode], errorMessage }),
-  };
-}
+const CLOSED = 'The agent is closed: nothing changes any more. Start another one, and give it a provider.';
 
-/** A context may hold dates: they become ISO 8601 text, as they would over OFREP. */
-function readContext(context: EvaluationContext): ReturnType<typeof readFlatContext> {
-  try {
-    return readFlatContext(JSON.parse(JSON.stringify(context)) as JsonValue);
-  } catch {
-    return { errorCode: 'INVALID_CONTEXT', errorDetails: 'The context cannot be written as JSON.' };
-  }
+/** The context as OFREP would carry it: dates are ISO 8601 text, and a member that cannot be written as JSON is left out. */
+function jsonOf(context: EvaluationContext): JsonObject {
+  const members = Object.entries(context).flatMap(([name, member]) => {
+    try {
+      const text = JSON.stringify(member) as string | undefined;
+      return text === undefined ? [] : [[name, JSON.parse(text) as JsonValue] as const];
+    } catch {
+      return [];
+    }
+  });
+  return Object.fromEntries(members);
 }

@@ -1,0 +1,86 @@
+/**
+ * The rules for requests of browsers: pages that happen to be open in the vehicle reach the agent's address, too.
+ * Sources: https://fetch.spec.whatwg.org (CORS), https://www.w3.org/TR/fetch-metadata (Sec-Fetch-Site).
+ */
+import type { IncomingMessage } from 'node:http';
+import { isLoopback } from '../../core/protocol/loopback.ts';
+
+/** Why a request is refused before anything is done for it. */
+export interface Refusal {
+  readonly status: 403 | 415;
+  readonly errorCode: string;
+  readonly errorDetails: string;
+}
+
+/** Seconds for which a browser may keep the answer to a preflight. */
+const PREFLIGHT_SECONDS = 600;
+
+export class BrowserGuard {
+  readonly #allowedOrigins: ReadonlySet<string>;
+
+  /** @param allowedOrigins origins whose pages may ask, as browsers write them: `http://hmi.local:8080` */
+  constructor(allowedOrigins: readonly string[]) {
+    this.#allowedOrigins = new Set(allowedOrigins);
+  }
+
+  /**
+   * The refusal of a request that comes under a foreign name, or from a page that was not let in; null for the others.
+   * Programs send neither `Origin` nor `Sec-Fetch-Site`, which no page can leave out or set.
+   */
+  refusal(request: IncomingMessage): Refusal | null {
+    const { host, origin, 'sec-fetch-site': site } = request.headers;
+    // A page can point a name of its own at 127.0.0.1 (DNS rebinding); its requests carry that name.
+    if (isLoopback(request.socket.localAddress?.replace(/^::ffff:/, '') ?? '') && !isLoopback(hostName(host))) {
+      return forbidden(`This agent answers to loopback names such as localhost:7788, not to ${JSON.stringify(host ?? '')}.`);
+    }
+    if (origin === undefined) {
+      return site === 'cross-site' ? forbidden('Pages of other sites may not ask this agent without CORS (Sec-Fetch-Site: cross-site).') : null;
+    }
+    return this.#allowedOrigins.has(origin) ? null : forbidden(`Pages of ${origin} may not ask this agent; --allow-origin lets a head unit's own pages in.`);
+  }
+
+  /** The headers that let the page that asked read the answer, or that keep a cache from giving it to another page. */
+  headers({ headers: { origin } }: IncomingMessage): Record<string, string> {
+    if (this.#allowedOrigins.size === 0) return {};
+    if (origin === undefined || !this.#allowedOrigins.has(origin)) return { vary: 'Origin' };
+    return { vary: 'Origin', 'access-control-allow-origin': origin, 'access-control-expose-headers': 'ETag, Retry-After' };
+  }
+
+  /** The further headers of a preflight's answer. The page was let in already, so it may send what headers it likes. */
+  preflightHeaders({ headers }: IncomingMessage, methods: string): Record<string, string> {
+    const asked = headers['access-control-request-headers'];
+    return {
+      vary: 'Origin, Access-Control-Request-Headers, Access-Control-Request-Private-Network',
+      'access-control-allow-methods': methods,
+      'access-control-max-age': String(PREFLIGHT_SECONDS),
+      ...(asked === undefined ? {} : { 'access-control-allow-headers': String(asked) }),
+      ...(headers['access-control-request-private-network'] === 'true' && { 'access-control-allow-private-network': 'true' }),
+    };
+  }
+}
+
+/** Whether a request is a browser's question before the real request. */
+export function isPreflight({ method, headers }: IncomingMessage): boolean {
+  return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined;
+}
+
+/** The refusal of a body of another type than JSON: the other types are those that a page can send without asking first. */
+export function contentTypeRefusal({ headers }: IncomingMessage): Refusal | null {
+  const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
+  if (type === 'application/json') return null;
+  return { status: 415, errorCode: 'BAD_USER_INPUT', errorDetails: `Send the header "content-type: application/json"${type === '' ? '' : `, not ${JSON.stringify(type)}`}.` };
+}
+
+/** Whether `text` is an origin just as a browser would write it: scheme, host, and a port that is not the scheme's own. Not `*`, and not `null`, which is the origin of every sandboxed page. */
+export function isOrigin(text: string): boolean {
+  if (/^https?:/i.test(text)) return URL.canParse(text) && new URL(text).origin === text;
+  return /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@\\]+$/.test(text);
+}
+
+function hostName(header: string | undefined): string {
+  return (header ?? '').replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1');
+}
+
+function forbidden(errorDetails: string): Refusal {
+  return { status: 403, errorCode: 'FORBIDDEN', errorDetails };
+}
