@@ -205,8 +205,9 @@ describe('the token', () => {
 
   test('without a readable token the agent evaluates from its file, and connects when there is one', async () => {
     await plane.put('lane-keep', { rules: [ON] });
-    await (await vehicle.start()).ready();
-    await vehicle.start().then((agent) => agent.close());
+    const first = await vehicle.start();
+    await first.ready();
+    await first.close();
     const token = await readFile(vehicle.tokenFile, 'utf8');
     await writeFile(vehicle.tokenFile, 'not a token');
     const agent = await vehicle.start();

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { OpenFeature, ProviderEvents, createEvaluationEvent, ProviderStatus, type Client } from '@openfeature/server-sdk';
+import { OpenFeature, ProviderEvents, ProviderStatus, createEvaluationEvent, type Client } from '@openfeature/server-sdk';
 import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
@@ -73,7 +73,8 @@ test('what OpenTelemetry’s hooks look for is there: the flag’s revision and 
 
 test('tracking is a measurement of the flag that its details name', async () => {
   await plane.put('a', { defaultValue: true });
-  await provide(await vehicle.start({ timings: { metricsIntervalMs: 20 } }));
+  const agent = await vehicle.start({ timings: { metricsIntervalMs: 20 } });
+  await provide(agent);
   client.track('checkout', { targetingKey: 'driver' }, { flagKey: 'a' });
   client.track('charge_minutes', {}, { flagKey: 'a', value: 12.5, road: 'city', nested: { left: 'out' } });
   await until('both are reported', () => measurements().length === 2);
@@ -81,7 +82,7 @@ test('tracking is a measurement of the flag that its details name', async () => 
     { flagKey: 'a', variant: 'control', metricName: 'checkout', value: 1, tags: null },
     { flagKey: 'a', variant: 'control', metricName: 'charge_minutes', value: 12.5, tags: { road: 'city' } },
   ]);
-  const provider = new FleetFlagProvider(await vehicle.start());
+  const provider = new FleetFlagProvider(agent);
   expect(() => provider.track('checkout', {}, {})).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'flagKey' } }));
   expect(() => provider.track('checkout', {}, { flagKey: 'none' })).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
 });
@@ -135,7 +136,9 @@ test('out of touch it is STALE and goes on evaluating; in touch again it is READ
 
 test('started with flags past their TTL it is STALE at once, and the flags give their safe defaults', async () => {
   await plane.put('a', { rules: [{ ...PREMIUM, conditions: { attribute: 'x', operator: 'exists', value: false } }] });
-  await (await vehicle.start()).ready();
+  const before = await vehicle.start();
+  await before.ready();
+  await before.close();
   await plane.stop();
   const stale = next(ProviderEvents.Stale);
   await provide(await vehicle.start({ now: () => Date.now() + 8 * 86_400_000 }));
