@@ -35,7 +35,16 @@ test('a change of an ASIL-D flag goes from request through a second person to th
   const reviewer = await Api.signedIn(deployment, { email: 'safety@example.com', password: /once: (\S+)/.exec(created.stdout)?.[1] ?? '' });
 
   const input = { key: KEY, name: 'Steering assistance', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_D', environment: 'PRODUCTION', enabled: true };
-  await developer.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', { input });
+  const empty = await revision();
+  const { createFlag } = await developer.ok<{ createFlag: { applied: boolean; changeRequest: { id: string } } }>(
+    'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied flag { draft } changeRequest { id } } }',
+    { input },
+  );
+  note(ADMIN.email, { createFlag });
+  expect(createFlag).toMatchObject({ applied: false, flag: { draft: true } });
+  expect(await revision()).toBe(empty);
+  const first = 'mutation ($id: ID!) { approveChangeRequest(id: $id) { status flag { draft revision } } }';
+  expect(await reviewer.ok(first, { id: createFlag.changeRequest.id })).toEqual({ approveChangeRequest: { status: 'APPROVED', flag: { draft: false, revision: empty + 1 } } });
   const before = await revision();
 
   const { createRule } = await developer.ok<{ createRule: { applied: boolean; flag: { rules: unknown[] }; changeRequest: { id: string; status: string } } }>(
@@ -71,6 +80,8 @@ test('a change of an ASIL-D flag goes from request through a second person to th
   const trail = flag.history.nodes.map(({ action, user }) => [action, user?.email]).reverse();
   note('the trail', trail);
   expect(trail).toEqual([
+    ['REQUEST_CHANGE', ADMIN.email],
+    ['APPROVE_CHANGE', 'safety@example.com'],
     ['CREATE_FLAG', ADMIN.email],
     ['REQUEST_CHANGE', ADMIN.email],
     ['APPROVE_CHANGE', 'safety@example.com'],

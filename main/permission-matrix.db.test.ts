@@ -47,7 +47,6 @@ beforeAll(async () => {
   expect((await admin(create, { input: { ...input, key: 'brake', safetyLevel: 'ASIL_D' } })).errors).toBeUndefined();
   for (const query of [
     `mutation { createRule(flagKey: "${FLAG}", input: { type: PERCENTAGE_ROLLOUT, conditions: { rollout_percentage: 5 } }) { applied } }`,
-    'mutation { updateFlag(key: "brake", input: { name: "Brakes" }) { applied } }',
     `mutation { createExperiment(input: { flagKey: "${FLAG}", name: "E", startDate: "2040-01-01T00:00:00Z", sampleSize: 10, primaryMetric: "m" }) { id } }`,
   ]) {
     expect((await admin(query)).errors).toBeUndefined();

@@ -74,6 +74,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       // ours
       revision: 'bigint NOT NULL DEFAULT 0',
       signed_definition: 'text',
+      draft: 'boolean NOT NULL DEFAULT false',
     },
     constraints: {
       flags_pkey: 'PRIMARY KEY (id)',
@@ -81,6 +82,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       flags_type_check: oneOf('type', ['boolean', 'string', 'number', 'json']),
       flags_safety_level_check: oneOf('safety_level', ['Non-Critical', 'Safety-Relevant', 'ASIL-B', 'ASIL-D']),
       flags_environment_check: oneOf('environment', ENVIRONMENT),
+      flags_draft_check: 'CHECK (((NOT draft) OR (archived_at IS NOT NULL)))',
       flags_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
       flags_updated_by_fkey: 'FOREIGN KEY (updated_by) REFERENCES users(id) ON DELETE SET NULL',
     },
@@ -96,7 +98,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_flags_env_revision: 'btree (environment, revision)',
     },
     commented: [
-      'key', 'default_value', 'safety_level', 'environment', 'total_evaluations', 'active_vehicles', 'last_evaluation_at', 'archived_at', 'revision', 'signed_definition',
+      'key', 'default_value', 'safety_level', 'environment', 'total_evaluations', 'active_vehicles', 'last_evaluation_at', 'archived_at', 'revision', 'signed_definition', 'draft',
     ],
   },
   rules: {

@@ -18,13 +18,13 @@ export interface Permission {
 }
 
 const READERS = { nobody: false, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
-const WRITERS = { nobody: false, users: ['WRITE', 'ADMIN'], apiKeys: ['WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
+export const WRITERS = { nobody: false, users: ['WRITE', 'ADMIN'], apiKeys: ['WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
 /** Stopping a feature must never wait for somebody with the right to configure it. */
-const STOPPERS = { ...WRITERS, users: ['WRITE', 'SAFETY', 'ADMIN'] } as const satisfies Permission;
+export const STOPPERS = { ...WRITERS, users: ['WRITE', 'SAFETY', 'ADMIN'] } as const satisfies Permission;
 /** Who lets things happen later, in their own name: people only. */
-const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
+export const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
 /** Who reviews what a second person has to agree to. */
-const REVIEWERS = { nobody: false, users: ['SAFETY', 'ADMIN'], apiKeys: [], vehicle: 'never' } as const satisfies Permission;
+export const REVIEWERS = { nobody: false, users: ['SAFETY', 'ADMIN'], apiKeys: [], vehicle: 'never' } as const satisfies Permission;
 const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
 /** What only somebody with an account has: a session, a password. */
 const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
@@ -77,9 +77,10 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.enableFlag': WRITERS,
   'Mutation.disableFlag': WRITERS,
   'Mutation.archiveFlag': WRITERS,
-  'Mutation.createRule': WRITERS,
-  'Mutation.updateRule': WRITERS,
-  'Mutation.deleteRule': WRITERS,
+  // Of SAFETY only what pulls or releases a kill switch, which the change itself shows (subgraphs/flags/change.ts).
+  'Mutation.createRule': STOPPERS,
+  'Mutation.updateRule': STOPPERS,
+  'Mutation.deleteRule': STOPPERS,
   'Mutation.killSwitch': STOPPERS,
   'Mutation.releaseKillSwitch': STOPPERS,
   'Mutation.approveChangeRequest': REVIEWERS,

@@ -23,7 +23,7 @@ describe('what revisions govern', () => {
   });
 
   test('are, of the roots of queries, these and no other until somebody lists it', () => {
-    expect(FIELDS.filter((field) => /^(Query|Mutation|Subscription)\./.test(field) && Object.hasOwn(GOVERNED, field)).sort()).toEqual(['Query.evaluateFlag', 'Query.evaluateFlags', 'Query.flag', 'Query.flags']);
+    expect(FIELDS.filter((field) => /^(Query|Mutation|Subscription)\./.test(field) && Object.hasOwn(GOVERNED, field)).sort()).toEqual(['Query.evaluateFlag', 'Query.evaluateFlags', 'Query.flags']);
   });
 
   test('leave out every field of a flag that is for some callers only, people, statistics and times of update', () => {
@@ -37,12 +37,15 @@ describe('what revisions govern', () => {
 
 describe('an operation', () => {
   test.each<[string, boolean, Record<string, unknown>]>([
-    ['query A { flag(key: "x") { key enabled rules { type conditions } __typename } }', true, {}],
+    ['query A { flags { nodes { key enabled rules { type conditions } __typename } } }', true, {}],
+    ['query A { flag(key: "x") { key } }', false, {}],
+    ['query A($f: FlagFilter) { flags(filter: $f) { totalCount } }', true, { f: { draft: false } }],
+    ['query A($f: FlagFilter) { flags(filter: $f) { totalCount } }', false, { f: { draft: true } }],
     ['query A { flags { nodes { ...F } pageInfo { endCursor } totalCount } } fragment F on Flag { key ... on Flag { enabled } }', true, {}],
-    ['query A { flag(key: "x") { key totalEvaluations } }', false, {}],
-    ['query A { flag(key: "x") { ...F } } fragment F on Flag { createdBy { name } }', false, {}],
-    ['query A { flag(key: "x") { key } me { kind } }', false, {}],
-    ['query A { a: flag(key: "x") { updated: updatedAt } }', false, {}],
+    ['query A { flags { nodes { key totalEvaluations } } }', false, {}],
+    ['query A { flags { nodes { ...F } } } fragment F on Flag { createdBy { name } }', false, {}],
+    ['query A { flags { totalCount } me { kind } }', false, {}],
+    ['query A { a: flags { nodes { updated: updatedAt } } }', false, {}],
     ['query A { __schema { queryType { name } } }', false, {}],
     ['query A($c: EvaluationContext!) { evaluateFlag(key: "x", context: $c) { value } }', true, { c: { model: 'Ioniq 6' } }],
     ['query A($c: EvaluationContext!) { evaluateFlag(key: "x", context: $c) { value } }', true, { c: { vin: 'V', model: 'M', swVersion: '1', region: 'EU' } }],

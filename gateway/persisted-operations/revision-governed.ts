@@ -16,14 +16,19 @@ function contextIsComplete({ context }: Arguments): boolean {
   return !vin || [model, swVersion, region].every((fact) => fact !== undefined && fact !== null);
 }
 
+/** Drafts come and go without a revision. */
+function leavesDraftsOut({ filter }: Arguments): boolean {
+  return (filter as { draft?: unknown } | null | undefined)?.draft !== true;
+}
+
 /**
- * Left out with reason: statistics (`Flag.totalEvaluations` …), people, `updatedAt` (which also moves where nothing
- * that a vehicle sees does), history, experiments, change requests, rollouts, and `flagSync` and `flagProof`, which hold the
+ * Left out with reason: `Query.flag` (it may be a draft), statistics (`Flag.totalEvaluations` …), people, `updatedAt`
+ * (which also moves where nothing that a vehicle sees does), history, experiments, change requests, rollouts, and
+ * `flagSync` and `flagProof`, which hold the
  * time.
  */
 export const GOVERNED: Readonly<Record<string, true | ((args: Arguments) => boolean)>> = {
-  'Query.flag': true,
-  'Query.flags': true,
+  'Query.flags': leavesDraftsOut,
   'Query.evaluateFlag': contextIsComplete,
   'Query.evaluateFlags': contextIsComplete,
   ...allOf('FlagConnection', ['edges', 'nodes', 'pageInfo', 'totalCount']),

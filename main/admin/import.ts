@@ -98,5 +98,5 @@ async function apply(prisma: PrismaClient, configuration: Configuration, plan: I
 function tell({ key, done, waits, message }: ImportOutcome): string {
   if (done === 'failed') return `${key}: failed: ${message}`;
   if (!waits) return `${key}: ${done}`;
-  return done === 'created' ? `${key}: created, disabled and without rules; the rest waits for approval` : `${key}: waits for approval`;
+  return done === 'created' ? `${key}: a draft, which waits for approval` : `${key}: waits for approval`;
 }

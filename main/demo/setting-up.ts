@@ -1,7 +1,9 @@
 /** Filling an empty control plane through its API: fleet, flags with rules, a planned experiment. */
-import type { ApiClient } from './api-client.ts';
+import { randomBytes } from 'node:crypto';
+import { ApiClient } from './api-client.ts';
 import { COMPARED, FLAGS } from './flags.ts';
 import { FLEET } from './fleet.ts';
+import type { Account } from './stage.ts';
 
 /** The part of the API's `Flag` that is shown. */
 export interface ShownFlag {
@@ -28,6 +30,8 @@ export interface Inventory {
   readonly vehicles: readonly { readonly model: string; readonly swVersion: string; readonly region: string }[];
   readonly flags: readonly ShownFlag[];
   readonly experiment: ShownExperiment;
+  /** Who has approved what is ASIL-D. */
+  readonly reviewer: Account;
 }
 
 /** Creates everything and reads it back. Throws what the API refuses. */
@@ -36,14 +40,16 @@ export async function setUp(api: ApiClient): Promise<Inventory> {
     'mutation ($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { model swVersion region } }',
     { input: FLEET },
   );
+  const reviewer = { email: 'sam.safety@fleetflag.local', password: randomBytes(12).toString('base64url') };
+  const second = await signUp(api, reviewer);
   for (const { rules, safetyLevel, ...rest } of FLAGS) {
-    // Every change of an ASIL-D flag waits for a second person; it becomes one when its rules are there.
+    // Every change of an ASIL-D flag waits for a second person, and so does becoming one: once, when its rules are there.
     const isAsilD = safetyLevel === 'ASIL_D';
     await api.ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', { input: { ...rest, safetyLevel: isAsilD ? 'ASIL_B' : safetyLevel } });
     for (const rule of rules) {
       await api.ask('mutation ($flagKey: String!, $input: RuleInput!) { createRule(flagKey: $flagKey, input: $input) { applied } }', { flagKey: rest.key, input: rule });
     }
-    if (isAsilD) await api.ask('mutation ($key: String!) { updateFlag(key: $key, input: {safetyLevel: ASIL_D}) { applied } }', { key: rest.key });
+    if (isAsilD) await raise(api, second, rest.key);
   }
   const { createExperiment } = await api.ask<{ createExperiment: ShownExperiment }>(
     'mutation ($input: CreateExperimentInput!) { createExperiment(input: $input) { name status sampleSize primaryMetric flag { key } } }',
@@ -58,7 +64,24 @@ export async function setUp(api: ApiClient): Promise<Inventory> {
       },
     },
   );
-  return { vehicles: registerVehicles, flags: await readFlags(api), experiment: createExperiment };
+  return { vehicles: registerVehicles, flags: await readFlags(api), experiment: createExperiment, reviewer };
+}
+
+/** Makes an account for the second person, and signs them in. */
+async function signUp(api: ApiClient, { email, password }: Account): Promise<ApiClient> {
+  await api.ask('mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }', { input: { email, password, name: 'Sam Safety', role: 'SAFETY' } });
+  const person = new ApiClient(api.url);
+  await person.signIn(email, password);
+  return person;
+}
+
+/** Makes a flag ASIL-D as one asks for it, and another agrees. */
+async function raise(api: ApiClient, second: ApiClient, key: string): Promise<void> {
+  const { updateFlag } = await api.ask<{ updateFlag: { changeRequest: { id: string } } }>(
+    'mutation ($key: String!) { updateFlag(key: $key, input: {safetyLevel: ASIL_D}) { changeRequest { id } } }',
+    { key },
+  );
+  await second.ask('mutation ($id: ID!) { approveChangeRequest(id: $id, comment: "Reviewed for the demo") { status } }', { id: updateFlag.changeRequest.id });
 }
 
 /** All flags of the control plane (the demo has fewer than one page), oldest first. */

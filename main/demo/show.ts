@@ -41,7 +41,7 @@ export async function runShow(stage: Stage, terminal: Terminal): Promise<void> {
   await comeBack(stage, values, terminal);
 }
 
-function showInventory({ vehicles, flags, experiment }: Inventory, terminal: Terminal): void {
+function showInventory({ vehicles, flags, experiment, reviewer }: Inventory, terminal: Terminal): void {
   const { dim, red, green } = terminal.colors;
   const models = [...new Set(vehicles.map(({ model }) => model))];
   const list = (values: readonly string[]) => [...new Set(values)].sort().join(' ');
@@ -65,6 +65,7 @@ function showInventory({ vehicles, flags, experiment }: Inventory, terminal: Ter
     ]),
   );
   terminal.say(`Experiment "${experiment.name}" on ${experiment.flag.key}: ${experiment.status.toLowerCase()}, ${experiment.sampleSize} vehicles wanted in each arm, by ${experiment.primaryMetric}.`);
+  terminal.say(`The ASIL-D flags took two people: ${reviewer.email} has approved them (password ${reviewer.password}).`);
 }
 
 async function showAgents(agents: readonly VehicleAgent[], terminal: Terminal): Promise<void> {

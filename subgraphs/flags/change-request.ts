@@ -92,6 +92,13 @@ export async function decideChangeRequest(
   return toChangeRequest(await tx.changeRequest.update({ where: { id }, data: { ...decision, reviewedAt: at, updatedAt: at } }));
 }
 
+/** Takes the row locks of all pending requests of a person, in one order for all. */
+export async function lockPendingRequestsOf(tx: Transaction, requestedById: string): Promise<ChangeRequest[]> {
+  const locked = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM change_requests WHERE requested_by = ${requestedById}::uuid AND status = 'pending' ORDER BY id FOR UPDATE`;
+  return findChangeRequestsById(tx, locked.map(({ id }) => id));
+}
+
 /** Newest first; at most 500, which is far more than people can review. */
 export async function findChangeRequests(prisma: PrismaClient, where: { flagId?: string; status?: ChangeRequestStatus }): Promise<ChangeRequest[]> {
   const rows = await prisma.changeRequest.findMany({ where, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }], take: 500 });
@@ -99,6 +106,6 @@ export async function findChangeRequests(prisma: PrismaClient, where: { flagId?:
 }
 
 /** The requests with these ids; what is not there is left out. */
-export async function findChangeRequestsById(prisma: PrismaClient, ids: readonly string[]): Promise<ChangeRequest[]> {
+export async function findChangeRequestsById(prisma: PrismaClient | Transaction, ids: readonly string[]): Promise<ChangeRequest[]> {
   return (await prisma.changeRequest.findMany({ where: { id: { in: [...ids] } } })).map(toChangeRequest);
 }

@@ -3,13 +3,13 @@
  * records, and then one announcement. A change that needs a second person stops after the edit and waits as a change
  * request, which takes the same way when it is approved. Source: design.md, "Revisions" and "Safety".
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } from '../../core/model.ts';
 import { needsSecondPerson } from '../../core/policy/safety-policy.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import { isKilling } from '../../core/rules/kill-switch.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TRAIL_APPENDED, appendAudit, type AuditAction } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
@@ -17,9 +17,13 @@ import type { Transaction } from '../shared/database/transaction.ts';
 import { databaseClock } from './database-clock.ts';
 import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './change-request.ts';
 import { flagContent, withContent, type Flag } from './flag.ts';
+import { checkRight, partsOf } from './change-parts.ts';
+import { reasonOf } from './kill-switch-change.ts';
 import { checkLimits } from './limits.ts';
+import { personOf } from './people.ts';
 import { restamp, stamp } from './revision.ts';
 import { disturbedExperiment, noteDisturbance } from './running-experiment.ts';
+import { recordSwitch } from './rule-edits.ts';
 import { RolloutTransitions, isAboutRollout } from './rollout-transitions.ts';
 import type { Signer } from './signing.ts';
 import { insertFlag, lockFlag, saveFlag } from './store.ts';
@@ -28,10 +32,18 @@ import { insertFlag, lockFlag, saveFlag } from './store.ts';
 export const FLAGS_CHANGED = 'flags-changed';
 
 export interface FlagEdit {
-  readonly flag: { key: string } | { ruleId: string };
+  /** `field`: the argument that names it; `key` by default. */
+  readonly flag: { key: string; field?: string } | { ruleId: string };
   /** The flag's revision that the caller has seen; a change that came between is a CONFLICT. */
   readonly expectedRevision?: number | null | undefined;
+  /** What the trail calls it; a part that pulls or releases a kill switch is called that. */
   readonly action: AuditAction;
+  /** Why a kill switch is released, where the change does that. */
+  readonly reason?: string | null | undefined;
+  /** Where the request says why a kill switch is pulled; by default `input.conditions.reason`. */
+  readonly reasonField?: string;
+  /** Whether it goes into the trail even where it changes nothing. */
+  readonly evenUnchanged?: boolean;
   /** Whether it may disturb a running experiment, which then notes it. */
   readonly force?: boolean | null | undefined;
   /** The flag as it should become. Pure: what it changes is found by comparing. Throws what is refused. */
@@ -48,8 +60,14 @@ export interface FlagChange {
 }
 
 export interface FlagChanges {
-  create(identity: CallerIdentity, draft: (at: Date) => Flag): Promise<FlagChange>;
-  /** An edit that changes nothing leaves the revision alone and no trace. */
+  /** One that needs a second person is a draft until then. */
+  create(identity: CallerIdentity, newFlag: (at: Date) => Flag): Promise<FlagChange>;
+  /**
+   * An edit that changes nothing leaves the revision alone and no trace. What of it pulls a kill switch is applied at
+   * once, as that, and the rest is a change after it.
+   *
+   * @throws FORBIDDEN to who may not make this change, or not ask for it where it needs a second person
+   */
   edit(identity: CallerIdentity, edit: FlagEdit): Promise<FlagChange>;
   /**
    * Applies a change request in the name of who asked for it.
@@ -82,22 +100,27 @@ export const TRANSACTION = { maxWait: 5_000, timeout: 10_000 } as const;
 
 const notFound = (what: FlagEdit['flag']) =>
   'key' in what
-    ? new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(what.key)}.`, { field: 'key' })
+    ? new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(what.key)}.`, { field: what.field ?? 'key' })
     : new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
 
-/** The user behind a call; a change that two people must agree on needs people. */
-export function personOf({ caller }: CallerIdentity): string {
+/** The person who asks for a change that two people have to agree on. @throws FORBIDDEN to who is none, such as an API key */
+function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: Flag): string {
   if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
-  throw new FleetFlagError('FORBIDDEN', 'This takes a person: it is signed with a name.');
+  throw new FleetFlagError('FORBIDDEN', `A second person has to agree to this change of ${key} (${safetyLevel}), and only people with an account can ask for that. An API key may pull its kill switch, and nothing else.`);
 }
 
 /** Refuses what was made against another revision of the flag, and anything on an archived one. */
 export function checkCurrent(flag: Flag, expectedRevision: number | null | undefined): void {
   const { key, revision: currentRevision } = flag;
+  if (flag.draft) throw new FleetFlagError('CONFLICT', `${key} waits for its first approval and cannot change before it. Cancel its change request, and create it as it should be.`);
+  checkRevision(flag, expectedRevision);
+  if (flag.archivedAt !== null) throw new FleetFlagError('CONFLICT', `${key} is archived and cannot change.`, { currentRevision });
+}
+
+function checkRevision({ key, revision: currentRevision }: Flag, expectedRevision: number | null | undefined): void {
   if (typeof expectedRevision === 'number' && expectedRevision !== currentRevision) {
     throw new FleetFlagError('CONFLICT', `${key} has changed since revision ${expectedRevision}.`, { currentRevision });
   }
-  if (flag.archivedAt !== null) throw new FleetFlagError('CONFLICT', `${key} is archived and cannot change.`, { currentRevision });
 }
 
 /** What the audit row of an approved change shows beside the change: both people. */
@@ -120,7 +143,8 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
     if (disturbed !== null) await noteDisturbance(tx, disturbed, action, by);
     const after = await restamp(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
     await saveFlag(tx, before, after);
-    await checkLimits(tx, before, after);
+    // To vehicles a draft is new.
+    await checkLimits(tx, before.draft ? null : before, after);
     return after;
   };
 
@@ -135,8 +159,9 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
 
   /** Puts the change by, with a row in the trail; the flag stays as it is. */
   const request = async (tx: Transaction, identity: CallerIdentity, flag: Flag, edited: Flag, { action, force = false, ...values }: ChangeRecord): Promise<FlagChange> => {
+    const requestedById = askingPerson(identity, edited);
     await disturbedExperiment(tx, flag, edited, force);
-    const changeRequest = await insertChangeRequest(tx, { flag, edited, action, force, requestedById: personOf(identity), ...values });
+    const changeRequest = await insertChangeRequest(tx, { flag, edited, action, force, requestedById, ...values });
     const after = { changeRequest: changeRequest.id, action, proposed: values.after };
     await appendAudit(tx, identity, { action: 'REQUEST_CHANGE', flagId: flag.id, before: values.before, after });
     return { flag, applied: false, changeRequest };
@@ -146,33 +171,50 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
     applyWithin,
     announce,
 
-    async create(identity, draft) {
-      const flag = await prisma.$transaction(async (tx) => {
-        const created = await stamp(tx, signer, draft(new Date()));
-        await insertFlag(tx, created);
-        await checkLimits(tx, null, created);
-        await appendAudit(tx, identity, { action: 'CREATE_FLAG', flagId: created.id, after: flagContent(created) });
-        return created;
+    async create(identity, newFlag) {
+      const change = await prisma.$transaction(async (tx): Promise<FlagChange> => {
+        const wanted = newFlag(new Date());
+        const pulled = wanted.rules.filter(isKilling);
+        const why = pulled.length === 0 ? null : reasonOf(pulled, `flags.${wanted.key}.rules`);
+        const content = flagContent(wanted);
+        if (needsSecondPerson(null, wanted, 'CREATE_FLAG')) {
+          askingPerson(identity, wanted);
+          const draft = { ...wanted, draft: true };
+          await insertFlag(tx, draft);
+          return request(tx, identity, draft, wanted, { action: 'CREATE_FLAG', before: null, after: content });
+        }
+        const flag = await stamp(tx, signer, wanted);
+        await insertFlag(tx, flag);
+        await checkLimits(tx, null, flag);
+        await appendAudit(tx, identity, { action: 'CREATE_FLAG', flagId: flag.id, after: content });
+        if (why !== null) await appendAudit(tx, identity, { action: 'KILL_SWITCH', flagId: flag.id, ...recordSwitch(why)({ ...flag, rules: [] }, flag) });
+        return { flag, applied: true, changeRequest: null };
       }, TRANSACTION);
-      announce(flag.environment);
-      return { flag, applied: true, changeRequest: null };
+      announce(...(change.applied ? [change.flag.environment] : []));
+      return change;
     },
 
-    async edit(identity, { flag: by, expectedRevision, action, force, edit, record }) {
+    async edit(identity, edit) {
+      const { flag: by, expectedRevision, action, force } = edit;
       const environments: Environment[] = [];
       const change = await prisma.$transaction(async (tx): Promise<FlagChange> => {
         const before = 'key' in by && !FLAG_KEY_PATTERN.test(by.key) ? null : await lockFlag(tx, by);
         if (before === null) throw notFound(by);
         checkCurrent(before, expectedRevision);
 
-        const edited = edit(before);
-        const content = flagContent(edited);
-        if (isDeepStrictEqual(content, flagContent(before))) return { flag: before, applied: true, changeRequest: null };
-        const change = { action, force: force === true, ...(record?.(before, edited) ?? { before: flagContent(before), after: content }) };
-        if (needsSecondPerson(before, edited, action)) return request(tx, identity, before, edited, change);
-
-        const flag = await applyWithin(tx, identity, before, edited, change);
-        environments.push(before.environment, flag.environment);
+        const parts = partsOf(before, edit.edit(before), edit);
+        for (const part of parts.length === 0 ? [{ action }] : parts) checkRight(identity, part.action);
+        if (parts.length === 0 && edit.evenUnchanged === true) {
+          await appendAudit(tx, identity, { action, flagId: before.id, ...edit.record?.(before, before) });
+        }
+        let flag = before;
+        for (const { edited, ...values } of parts) {
+          const record = { ...values, force: force === true };
+          if (needsSecondPerson(flag, edited, record.action)) return request(tx, identity, flag, edited, record);
+          const was = flag.environment;
+          flag = await applyWithin(tx, identity, flag, edited, record);
+          environments.push(was, flag.environment);
+        }
         return { flag, applied: true, changeRequest: null };
       }, TRANSACTION);
       announce(...environments);
@@ -186,9 +228,10 @@ export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus
         const change = await find(tx);
         const before = await lockFlag(tx, { id: change.flagId });
         if (before === null) throw new Error(`The flag of change request ${change.id} is gone`);
-        checkCurrent(before, change.flagRevision);
+        if (before.draft) checkRevision(before, change.flagRevision);
+        else checkCurrent(before, change.flagRevision);
 
-        const edited = isAboutRollout(change) ? before : withContent(before, change.proposed, new Date());
+        const edited = isAboutRollout(change) ? before : { ...withContent(before, change.proposed, new Date()), draft: false };
         const halts = await rollouts.halt(tx, before, edited);
         if (isAboutRollout(change)) await rollouts.approve(tx, before, change, approvedBy);
         const flag = edited === before ? before : await write(tx, before, edited, change.requestedById, change);

@@ -23,6 +23,8 @@ export interface Flag extends FlagDefinition {
   readonly createdAt: Date;
   readonly updatedAt: Date;
   readonly archivedAt: Date | null;
+  /** Whether it waits for its first approval: no vehicle knows it, and it has no revision yet. */
+  readonly draft: boolean;
   /** The signed definition that vehicles are sent (compact JWS). */
   readonly signedDefinition: string;
 }

@@ -6,12 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Environment } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
-import { isKilled } from '../../core/rules/kill-switch.ts';
+import { isKilled, isKilling, parseKillSwitch } from '../../core/rules/kill-switch.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
-import type { FlagChanges } from './change.ts';
+import type { FlagChange, FlagChanges } from './change.ts';
 import { differences, ruleName, sameRule, type FlagDifference } from './environment-difference.ts';
-import { flagEntry, printEnvironmentFile, ruleEntry, type FileFault, type FlagEntry } from './environment-file.ts';
+import { flagEntry, printEnvironmentFile, ruleEntry, type FileFault, type FlagEntry, type RuleEntry } from './environment-file.ts';
 import type { Flag, Rule } from './flag.ts';
 import { findFlags } from './store.ts';
 
@@ -25,7 +25,7 @@ export interface ImportPlan {
   readonly revisions: ReadonlyMap<string, number>;
 }
 
-/** What has become of one flag. `waits`: a second person has to approve it (of a created flag: all but its existence). */
+/** What has become of one flag. `waits`: a second person has to approve it; a flag to be created is a draft until then. */
 export interface ImportOutcome {
   readonly key: string;
   readonly done: 'created' | 'changed' | 'archived' | 'failed';
@@ -52,20 +52,28 @@ export async function planImport(prisma: PrismaClient, environment: Environment,
 }
 
 async function takenKeys(prisma: PrismaClient, keys: readonly string[]): Promise<FileFault[]> {
-  const taken = await prisma.$queryRaw<{ key: string; environment: string; archived: boolean }[]>`
-    SELECT key, environment, archived_at IS NOT NULL AS archived FROM flags WHERE key = ANY(${keys}) ORDER BY key`;
-  return taken.map(({ key, environment, archived }) => ({
+  const taken = await prisma.$queryRaw<{ key: string; environment: string; archived: boolean; draft: boolean }[]>`
+    SELECT key, environment, archived_at IS NOT NULL AS archived, draft FROM flags WHERE key = ANY(${keys}) ORDER BY key`;
+  return taken.map(({ key, environment, archived, draft }) => ({
     path: `flags.${key}`,
-    message: archived
+    message: draft
+      ? `A flag of this key waits for its first approval in ${environment}; have its change request decided first.`
+      : archived
       ? `There was a flag of this key in ${environment}, which is archived; a key is not used again.`
       : `There is a flag of this key in ${environment} already; a key is unique in all environments.`,
   }));
 }
 
+const saysWhy = ({ conditions }: RuleEntry) => parseKillSwitch(conditions, 'conditions').reason !== undefined;
+
 function misfits(present: ReadonlyMap<string, Flag>, entries: readonly FlagEntry[]): FileFault[] {
   const faults: FileFault[] = [];
   for (const { key, type, rules } of entries) {
     const flag = present.get(key);
+    for (const [index, rule] of rules.entries()) {
+      const isNew = !flag?.rules.some((other) => ruleName(other) === ruleName(rule) && isKilling(other));
+      if (isKilling(rule) && isNew && !saysWhy(rule)) faults.push({ path: `flags.${key}.rules.${index}.conditions.reason`, message: 'A kill switch says why it is pulled, in 1 to 1,000 characters.' });
+    }
     if (flag === undefined) continue;
     if (flag.type !== type) faults.push({ path: `flags.${key}.type`, message: `The flag is of type ${flag.type}; a flag's type never changes.` });
     // A file from before the switch was pulled must not be what lets the flag on the road again.
@@ -106,22 +114,20 @@ export class ImportService {
     }
     const { entry } = difference;
     if (difference.kind === 'changed') {
-      const change = await this.changes.edit(identity, { flag: { key }, expectedRevision, action: 'UPDATE_FLAG', edit: (flag) => withEntry(flag, plan.environment, entry) });
+      const change = await this.changes.edit(identity, {
+        ...{ flag: { key }, expectedRevision, action: 'UPDATE_FLAG', reasonField: `flags.${key}.rules` },
+        edit: (flag) => withEntry(flag, plan.environment, entry),
+      });
       return { key, done: 'changed', waits: waits(change) };
     }
-    // What an ASIL-D flag does is decided by two people; alone, one can only make one that does nothing yet.
-    const alone = entry.safetyLevel !== 'ASIL-D' || (entry.rules.length === 0 && !entry.enabled);
-    await this.#create(identity, plan.environment, alone ? entry : { ...entry, enabled: false, rules: [] });
-    if (alone) return { key, done: 'created', waits: false };
-    const change = await this.changes.edit(identity, { flag: { key }, action: 'UPDATE_FLAG', edit: (flag) => withEntry(flag, plan.environment, entry) });
-    return { key, done: 'created', waits: waits(change) };
+    return { key, done: 'created', waits: waits(await this.#create(identity, plan.environment, entry)) };
   }
 
-  async #create(identity: CallerIdentity, environment: Environment, entry: FlagEntry): Promise<void> {
+  async #create(identity: CallerIdentity, environment: Environment, entry: FlagEntry): Promise<FlagChange> {
     const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
-    const blank = { id: randomUUID(), revision: 0, totalEvaluations: 0, activeVehicles: 0, lastEvaluationAt: null, createdById: by, updatedById: by, archivedAt: null, signedDefinition: '' };
+    const blank = { id: randomUUID(), revision: 0, totalEvaluations: 0, activeVehicles: 0, lastEvaluationAt: null, createdById: by, updatedById: by, archivedAt: null, draft: false, signedDefinition: '' };
     try {
-      await this.changes.create(identity, (at) => ({
+      return await this.changes.create(identity, (at) => ({
         ...blank,
         ...entry,
         environment,
@@ -136,10 +142,7 @@ export class ImportService {
   }
 }
 
-/** The change service may say that a change waits for a second person; where it knows no such changes, none does. */
-function waits(change: object): boolean {
-  return 'applied' in change && change.applied === false;
-}
+const waits = ({ applied }: FlagChange) => !applied;
 
 /** All living flags of an environment, from one snapshot. */
 function readEnvironment(prisma: PrismaClient, environment: Environment): Promise<Flag[]> {

@@ -71,15 +71,17 @@ test('an environment that was exported, imported elsewhere and exported again is
   const file = await exported('development');
   const outcomes = await apply(elsewhere, await planFor('development', file, elsewhere));
   expect(outcomes.map(({ key, done }) => [key, done])).toEqual([['plain', 'created'], ['ruled', 'created'], ['tricky', 'created']]);
-  // The ASIL-D flag is there; that it is enabled is for a second person to agree to.
+  // That the ASIL-D flag is there at all is for a second person to agree to.
   expect(outcomes.map(({ waits }) => waits)).toEqual([false, false, true]);
   expect(await approveAll(elsewhere)).toBe(1);
   expect(await exported('development', elsewhere)).toBe(file);
   expect((await planFor('development', file, elsewhere)).differences).toEqual([]);
 
-  // What is not ASIL-D is one change, with one trail row in the name of the person.
+  // What is not ASIL-D is one change, in the name of the person; a pulled kill switch is told for itself.
   const rows = await elsewhere.prisma.auditLog.findMany({ where: { flag: { key: 'ruled' } } });
-  expect(rows.map(({ action, userId, userAgent }) => ({ action, userId, userAgent }))).toEqual([{ action: 'CREATE_FLAG', userId: elsewhere.writer.userId, userAgent: 'fleetflag-admin' }]);
+  expect(rows.map(({ action, userId, userAgent }) => ({ action, userId, userAgent }))).toEqual(
+    ['CREATE_FLAG', 'KILL_SWITCH'].map((action) => ({ action, userId: elsewhere.writer.userId, userAgent: 'fleetflag-admin' })),
+  );
   const { flagSync } = await elsewhere.ok<{ flagSync: { revision: number; flags: { key: string }[] } }>('{ flagSync(environment: DEVELOPMENT) { revision flags { key } } }');
   expect(flagSync.flags.map(({ key }) => key).sort()).toEqual(['plain', 'ruled', 'tricky']);
 });
@@ -157,14 +159,34 @@ test('a flag that changed after the comparison is not overwritten, and the other
   expect(await elsewhere.prisma.flag.findUniqueOrThrow({ where: { key: a.key } })).toMatchObject({ name: 'A flag' });
 });
 
-test('a new ASIL-D flag is created doing nothing; what it is to do waits for a second person', async () => {
+test('a new ASIL-D flag is a draft with all that it is to be, and no vehicle knows it before a second person agrees', async () => {
   const file = one('brake_assist', ', rules: [{type: vehicle_target, priority: 1, enabled: true, conditions: {models: [A]}}]').replace('Non-Critical, enabled: false', 'ASIL-D, enabled: true');
-  const plan = await planFor('production', file, elsewhere);
+  const [plan, revision] = [await planFor('production', file, elsewhere), await elsewhere.revision('production')];
   const outcomes = await apply(elsewhere, plan);
   expect(outcomes).toEqual([{ key: 'brake_assist', done: 'created', waits: true }]);
   const flag = () => elsewhere.prisma.flag.findUniqueOrThrow({ where: { key: 'brake_assist' }, include: { rules: true } });
-  expect(await flag()).toMatchObject({ enabled: false, safetyLevel: 'ASIL-D', rules: [] });
+  expect(await flag()).toMatchObject({ draft: true, revision: 0n, enabled: true, rules: [{ type: 'vehicle_target' }] });
+  expect(await elsewhere.revision('production')).toBe(revision);
+  expect((await planFor('production', file, elsewhere)).faults).toEqual([{ path: 'flags.brake_assist', message: expect.stringContaining('waits for its first approval') }]);
 
   expect(await approveAll(elsewhere)).toBe(1);
-  expect(await flag()).toMatchObject({ enabled: true, rules: [{ type: 'vehicle_target' }] });
+  expect(await flag()).toMatchObject({ draft: false, archivedAt: null, enabled: true, rules: [{ type: 'vehicle_target' }] });
+  expect(await elsewhere.revision('production')).toBe(revision + 1);
+});
+
+test('a kill switch that a file pulls is pulled at once and says why, whatever else of the flag has to wait', async () => {
+  const { key } = await elsewhere.create({ environment: 'PRODUCTION', safetyLevel: 'ASIL_D', enabled: true });
+  const file = await exported('production', elsewhere);
+  const at = file.indexOf(`  ${key}:`);
+  const withKill = (reason: string) => file.slice(0, at) + file.slice(at).replace('name: A flag', 'name: Renamed').replace('rules: []', `rules: [{type: kill_switch, priority: 1, conditions: {force_disabled: true${reason}}}]`);
+  expect((await planFor('production', withKill(''), elsewhere)).faults.map(({ path }) => path)).toEqual([`flags.${key}.rules.0.conditions.reason`]);
+
+  const outcomes = await apply(elsewhere, await planFor('production', withKill(', reason: smoke'), elsewhere));
+  expect(outcomes).toContainEqual({ key, done: 'changed', waits: true });
+  const shown = await elsewhere.prisma.flag.findUniqueOrThrow({ where: { key }, include: { rules: true, changeRequests: { where: { status: 'pending' } } } });
+  expect(shown).toMatchObject({ name: 'A flag', rules: [{ type: 'kill_switch', enabled: true }], changeRequests: [{ action: 'UPDATE_FLAG' }] });
+  const trail = await elsewhere.prisma.auditLog.findMany({ where: { flagId: shown.id }, orderBy: { chainPosition: 'desc' }, take: 2 });
+  expect(trail.map(({ action, afterValue }) => [action, (afterValue as { reason?: string }).reason])).toEqual([['REQUEST_CHANGE', undefined], ['KILL_SWITCH', 'smoke']]);
+  expect(await approveAll(elsewhere)).toBe(1);
+  expect(await elsewhere.prisma.flag.findUniqueOrThrow({ where: { key }, include: { rules: true } })).toMatchObject({ name: 'Renamed', rules: [{ type: 'kill_switch', enabled: true }] });
 });

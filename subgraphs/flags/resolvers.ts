@@ -113,7 +113,7 @@ export const resolvers: Resolvers = {
     async evaluateFlag(_: unknown, args: { key: string; context: EvaluationContext }, { services }: Context) {
       const context = await withRegisteredFacts(services.prisma, readContext(args.context));
       const flag = await services.byKey.load(args.key);
-      if (flag === null || flag.archivedAt !== null) {
+      if (flag === null || flag.archivedAt !== null || flag.draft) {
         throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(args.key)}.`, { field: 'key' });
       }
       return toEvaluation(flag, evaluate(flag, context));
@@ -145,10 +145,10 @@ export const resolvers: Resolvers = {
       services.flags.archiveFlag(identity, key, expectedRevision, force),
     createRule: (_: unknown, { flagKey, input, expectedRevision, force }: Change<RuleInput>, { services, identity }: Context) =>
       services.flags.createRule(identity, flagKey, input, expectedRevision, force),
-    updateRule: (_: unknown, { id, input, expectedRevision, force }: Change<UpdateRuleInput>, { services, identity }: Context) =>
-      services.flags.updateRule(identity, ruleId(id), input, expectedRevision, force),
-    deleteRule: (_: unknown, { id, expectedRevision, force }: Change, { services, identity }: Context) =>
-      services.flags.deleteRule(identity, ruleId(id), expectedRevision, force),
+    updateRule: (_: unknown, { id, input, expectedRevision, force, reason }: Change<UpdateRuleInput>, { services, identity }: Context) =>
+      services.flags.updateRule(identity, ruleId(id), input, expectedRevision, force, reason),
+    deleteRule: (_: unknown, { id, expectedRevision, force, reason }: Change, { services, identity }: Context) =>
+      services.flags.deleteRule(identity, ruleId(id), expectedRevision, force, reason),
     killSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
       services.flags.killSwitch(identity, flagKey, reason),
     releaseKillSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
@@ -174,8 +174,8 @@ export const resolvers: Resolvers = {
     async __resolveReference({ id, key }: { id?: string; key?: string }, { services, identity: { caller } }: Context) {
       if (id !== undefined && !isUuid(id)) return null;
       const flag = id !== undefined ? await services.byId.load(id) : key === undefined ? null : await services.byKey.load(key);
-      // As in its stream: a vehicle sees the flags of its own environment.
-      return caller.kind === 'vehicle' && flag?.environment !== caller.environment ? null : flag;
+      // As in its stream: a vehicle sees the flags that live in its own environment.
+      return caller.kind === 'vehicle' && (flag?.environment !== caller.environment || flag.draft) ? null : flag;
     },
     killed: (flag: Flag) => isKilled(flag.rules),
     createdBy: (flag: Flag) => userReference(flag.createdById),

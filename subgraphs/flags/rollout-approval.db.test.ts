@@ -148,7 +148,7 @@ describe('resuming the rollout of an ASIL-D flag', () => {
   test('is also for a rollout whose flag became ASIL-D on the way', async () => {
     const target = await rollouts.target();
     const { id } = (await rollouts.scheduleHourly(target)).rollout;
-    await rollouts.change(`updateFlag(key: "${target.key}", input: { safetyLevel: ASIL_D })`);
+    await rollouts.raise(target);
     expect(await rollouts.after(HOUR)).toBe(0);
     const asked = (await rollouts.to('resume', id)).data.rollout;
     expect((await approve(asked.changeRequest?.id)).errors).toEqual([]);

@@ -12,7 +12,8 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../shared/audit-trail.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import { isUuid } from '../shared/pagination.ts';
-import { TRANSACTION, checkCurrent, personOf } from './change.ts';
+import { TRANSACTION, checkCurrent } from './change.ts';
+import { holdPersonWho, personOf } from './people.ts';
 import { decideChangeRequest, insertChangeRequest, lockChangeRequest, type ChangeRequest } from './change-request.ts';
 import type { Flag, Rule } from './flag.ts';
 import { checkGuardable, guardColumns } from './rollout-guard.ts';
@@ -73,9 +74,11 @@ export class RolloutService {
    *   arms for a guard to compare; FORBIDDEN to who is no person
    */
   async schedule(identity: CallerIdentity, flagKey: string, ruleId: string, steps: readonly RolloutStepInput[], options: ScheduleOptions = {}): Promise<ScheduledRollout> {
-    const scheduledById = personOf(identity);
+    personOf(identity);
     const guard = options.guard ? readRolloutGuard(options.guard, 'guard') : null;
     return this.prisma.$transaction(async (tx) => {
+      // In whose name it will go on must not lose the right to it unnoticed meanwhile.
+      const scheduledById = await holdPersonWho(tx, identity, 'SCHEDULE_ROLLOUT');
       const { flag, rule } = await this.#lockRule(tx, flagKey, ruleId);
       checkCurrent(flag, options.expectedRevision);
       checkNotKilled(flag);
@@ -128,12 +131,14 @@ export class RolloutService {
 
   /**
    * Lets a paused rollout go on: a step that was due meanwhile is due at once, and the steps after it keep their
-   * distances. Of an ASIL-D flag it asks for a second person's approval, and the rollout stays paused until then.
+   * distances. It goes on in the name of who resumes it. Of an ASIL-D flag it asks for a second person's approval, and
+   * the rollout stays paused until then.
    *
    * @throws CONFLICT while the flag is killed or has a running experiment, for one that is not paused, or waits for approval already
    */
   async resume(identity: CallerIdentity, id: string): Promise<Rollout> {
-    personOf(identity);
+    const person = personOf(identity);
+    const hold = (tx: Transaction) => holdPersonWho(tx, identity, 'RESUME_ROLLOUT');
     return this.#change(id, async (tx, rollout, flag, request) => {
       if (rollout.status === 'running') return rollout;
       if (rollout.status !== 'paused') throw conflict(`The rollout is ${statusOf(rollout)}.`, flag);
@@ -144,10 +149,10 @@ export class RolloutService {
         if (request?.status === 'pending') throw conflict('The rollout waits for approval to be resumed already.', flag);
         return (await this.#request(tx, identity, flag, rollout, 'RESUME_ROLLOUT')).rollout;
       }
-      const resumed = await this.transitions.resume(tx, rollout, null);
+      const resumed = await this.transitions.resume(tx, rollout, person, null);
       await appendAudit(tx, identity, { action: 'RESUME_ROLLOUT', flagId: flag.id, after: rolloutContent(resumed) });
       return resumed;
-    });
+    }, hold);
   }
 
   /** Ends it, with the request that it may wait for. Cancelling what is cancelled changes nothing. @throws CONFLICT for one that is completed */
@@ -186,11 +191,20 @@ export class RolloutService {
     return { rollout: waiting, changeRequest };
   }
 
-  /** Runs `change` with the rollout, its flag and its request locked, in the order in which approving locks them. */
-  #change(id: string, change: (tx: Transaction, rollout: Rollout, flag: Flag, request: ChangeRequest | null) => Promise<Rollout>): Promise<Rollout> {
+  /**
+   * Runs `change` with the rollout, its flag and its request locked, in the order in which approving locks them.
+   *
+   * @param first what is locked before them
+   */
+  #change(
+    id: string,
+    change: (tx: Transaction, rollout: Rollout, flag: Flag, request: ChangeRequest | null) => Promise<Rollout>,
+    first: (tx: Transaction) => Promise<unknown> = async () => undefined,
+  ): Promise<Rollout> {
     const gone = new FleetFlagError('NOT_FOUND', 'There is no such rollout.', { field: 'id' });
     if (!isUuid(id)) throw gone;
     return this.prisma.$transaction(async (tx) => {
+      await first(tx);
       const seen = await findRollout(tx, { id });
       if (seen === null) throw gone;
       const request = seen.changeRequestId === null ? null : await lockChangeRequest(tx, seen.changeRequestId);

@@ -201,7 +201,6 @@ describe('a change of the flag', () => {
     ['a lowering by hand pauses', (_key, rule) => `updateRule(id: "${rule}", input: { conditions: { rollout_percentage: 7 } })`, 'PAUSED', 'lowered to 7 % by hand'],
     ['disabling the flag pauses', (key) => `disableFlag(key: "${key}")`, 'PAUSED', 'flag disabled'],
     ['disabling the rule pauses', (_key, rule) => `updateRule(id: "${rule}", input: { enabled: false })`, 'PAUSED', 'rule disabled'],
-    ['raising the flag to ASIL-D pauses', (key) => `updateFlag(key: "${key}", input: { safetyLevel: ASIL_D })`, 'PAUSED', 'flag raised to ASIL-D: a second person has to agree'],
     ['archiving the flag cancels', (key) => `archiveFlag(key: "${key}")`, 'CANCELLED', null],
     ['moving the flag cancels', (key) => `updateFlag(key: "${key}", input: { environment: PRODUCTION })`, 'CANCELLED', null],
   ])('%s it, in the same transaction and with a row in the trail', async (_what, mutation, status, pausedReason) => {
@@ -212,6 +211,18 @@ describe('a change of the flag', () => {
     expect(await rollouts.shown(target)).toMatchObject({ status, pausedReason, nextStepAt: null });
     expect(await rollouts.after(30 * DAY)).toBe(0);
     expect((await rollouts.actions(target)).slice(-1)).toEqual([status === 'PAUSED' ? 'PAUSE_ROLLOUT' : 'CANCEL_ROLLOUT']);
+  });
+
+  test('to ASIL-D pauses it when that is approved, and not before', async () => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    await rollouts.after(HOUR);
+    const { changeRequest } = await rollouts.change(`updateFlag(key: "${target.key}", input: { safetyLevel: ASIL_D })`);
+    expect((await rollouts.shown(target)).status).toBe('RUNNING');
+    await rollouts.flags.approve(changeRequest?.id ?? '');
+    expect(await rollouts.shown(target)).toMatchObject({ status: 'PAUSED', pausedReason: 'flag raised to ASIL-D: a second person has to agree', nextStepAt: null });
+    expect(await rollouts.after(30 * DAY)).toBe(0);
+    expect((await rollouts.actions(target)).slice(-1)).toEqual(['PAUSE_ROLLOUT']);
   });
 
   test('deleting the rule ends it', async () => {

@@ -14,7 +14,6 @@ import { nextWatch } from './rollout-guard.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
 import { checkNoRunningExperiment } from './running-experiment.ts';
 import { activeRollouts, findRollout, remainingSteps, updateRollout, type Rollout, type RolloutStep } from './rollout.ts';
-import { lockFlag } from './store.ts';
 
 /** A rollout that a change of its flag has stopped. */
 export interface Halt extends Obstacle {
@@ -55,11 +54,12 @@ export class RolloutTransitions {
     return updateRollout(tx, rollout.id, { status, nextStepAt: null, pausedReason: status === 'paused' ? reason : null, updatedAt });
   }
 
-  async resume(tx: Transaction, rollout: Rollout, approvedById: string | null): Promise<Rollout> {
+  /** @param resumedById in whose name it goes on */
+  async resume(tx: Transaction, rollout: Rollout, resumedById: string, approvedById: string | null): Promise<Rollout> {
     const now = await this.clock(tx);
     const remaining = remainingSteps(rollout);
     const times = resumedTimes(remaining.map((step) => step.dueAt.getTime()), now.getTime());
-    return this.#run(tx, rollout, remaining, times, now, approvedById);
+    return this.#run(tx, rollout, remaining, times, now, { scheduledById: resumedById, approvedById });
   }
 
   /** Marks the next step applied at `at`, by a revision or (null) because it had been reached already. After the last, a guard watches on. */
@@ -92,7 +92,7 @@ export class RolloutTransitions {
     await checkNoRunningExperiment(tx, flag);
     const obstacle = obstacleTo({ ...rollout, approvedById }, flag);
     if (obstacle !== null) throw new FleetFlagError('CONFLICT', `The rollout cannot go on: ${obstacle.reason}.`, { currentRevision: flag.revision });
-    if (expected === 'paused') return this.resume(tx, rollout, approvedById);
+    if (expected === 'paused') return this.resume(tx, rollout, request.requestedById, approvedById);
 
     const now = await this.clock(tx);
     const steps = remainingSteps(rollout);
@@ -101,22 +101,22 @@ export class RolloutTransitions {
     if (times.some((time, index) => time <= (times[index - 1] ?? now.getTime()))) {
       throw new FleetFlagError('CONFLICT', 'The times of this rollout have passed while it waited; schedule it again.', { currentRevision: flag.revision });
     }
-    return this.#run(tx, rollout, steps, times, now, approvedById);
+    return this.#run(tx, rollout, steps, times, now, { scheduledById: rollout.scheduledById, approvedById });
   }
 
-  /** Ends the rollout that a rejected or withdrawn request was to start; one that was to be resumed stays paused. */
+  /** Ends the rollout that a rejected or withdrawn request was to start; one that was to be resumed stays paused. Under the flag's lock. */
   async refuse(tx: Transaction, request: ChangeRequest): Promise<void> {
     if (request.action !== 'SCHEDULE_ROLLOUT') return;
-    await lockFlag(tx, { id: request.flagId });
     const rollout = await findRollout(tx, { changeRequestId: request.id });
     if (rollout?.status === 'waiting_for_approval') await this.stop(tx, rollout, { status: 'cancelled', reason: null });
   }
 
-  async #run(tx: Transaction, rollout: Rollout, steps: readonly RolloutStep[], times: readonly number[], now: Date, approvedById: string | null): Promise<Rollout> {
+  async #run(tx: Transaction, rollout: Rollout, steps: readonly RolloutStep[], times: readonly number[], now: Date, people: Pick<Rollout, 'scheduledById' | 'approvedById'>): Promise<Rollout> {
     const moved = steps.map((step, index) => ({ ...step, dueAt: new Date(times[index] ?? NaN) }));
     const { guard } = rollout;
     const nextStepAt = moved[0]?.dueAt ?? (guard && new Date(now.getTime() + guard.watchFor));
-    const columns = { status: 'running', pausedReason: null, nextStepAt, approvedById: approvedById ?? rollout.approvedById, updatedAt: now };
+    const { scheduledById, approvedById } = people;
+    const columns = { status: 'running', pausedReason: null, nextStepAt, scheduledById, approvedById: approvedById ?? rollout.approvedById, updatedAt: now };
     return updateRollout(tx, rollout.id, { ...columns, ...(guard !== null && { guard: nextWatch(now) }) }, moved);
   }
 }

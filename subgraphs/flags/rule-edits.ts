@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { FlagType, JsonValue, RuleType } from '../../core/model.ts';
+import { isKilled } from '../../core/rules/kill-switch.ts';
 import { validateRuleInput } from '../../core/rules/validate-rule.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
 
@@ -37,8 +38,9 @@ export function withRule(flag: Flag, rule: Rule): Flag {
   return { ...flag, rules: [...rules].sort((a, b) => b.priority - a.priority) };
 }
 
-/** The flag held at its default. */
+/** The flag held at its default. One that is held already keeps the first reason, which the trail puts the second beside. */
 export function withKillSwitch(flag: Flag, reason: string): Flag {
+  if (isKilled(flag.rules)) return flag;
   const conditions = { force_disabled: true, reason };
   const present = flag.rules.find((rule) => rule.type === 'kill_switch');
   const rule = present ?? newRule(randomUUID(), { type: 'kill_switch', priority: KILL_SWITCH_PRIORITY, conditions }, flag.type);
@@ -48,4 +50,4 @@ export function withKillSwitch(flag: Flag, reason: string): Flag {
 const switches = (flag: Flag): JsonValue => flag.rules.filter((rule) => rule.type === 'kill_switch').map(ruleContent);
 
 /** What the trail is told of pulling a kill switch, or releasing it. */
-export const recordSwitch = (reason: string) => (before: Flag, after: Flag) => ({ before: { killSwitches: switches(before) }, after: { killSwitches: switches(after), reason } });
+export const recordSwitch = (reason: string | null) => (before: Flag, after: Flag) => ({ before: { killSwitches: switches(before) }, after: { killSwitches: switches(after), reason } });

@@ -93,6 +93,7 @@ export class FlagService {
         createdAt: at,
         updatedAt: at,
         archivedAt: null,
+        draft: false,
         signedDefinition: '',
       }));
     } catch (error) {
@@ -145,7 +146,7 @@ export class FlagService {
   async createRule(identity: CallerIdentity, flagKey: string, input: RuleInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
     const id = randomUUID();
     return this.changes.edit(identity, {
-      flag: { key: flagKey },
+      flag: { key: flagKey, field: 'flagKey' },
       expectedRevision,
       force,
       action: 'CREATE_RULE',
@@ -154,11 +155,13 @@ export class FlagService {
     });
   }
 
-  async updateRule(identity: CallerIdentity, id: string, input: UpdateRuleInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
+  /** @param reason why a kill switch is released, where that is what it does */
+  async updateRule(identity: CallerIdentity, id: string, input: UpdateRuleInput, expectedRevision: Revision, force?: Force, reason?: string | null): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { ruleId: id },
       expectedRevision,
       force,
+      reason: typeof reason === 'string' ? checkReason(reason) : null,
       action: 'UPDATE_RULE',
       edit: (flag) => {
         const rule = ruleOf(flag, id);
@@ -173,11 +176,13 @@ export class FlagService {
     });
   }
 
-  async deleteRule(identity: CallerIdentity, id: string, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
+  /** @param reason as of `updateRule` */
+  async deleteRule(identity: CallerIdentity, id: string, expectedRevision: Revision, force?: Force, reason?: string | null): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { ruleId: id },
       expectedRevision,
       force,
+      reason: typeof reason === 'string' ? checkReason(reason) : null,
       action: 'DELETE_RULE',
       edit: (flag) => {
         // Of two that delete it at once the second finds it gone only here, past the lock.
@@ -191,8 +196,10 @@ export class FlagService {
   async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
     const why = checkReason(reason);
     return this.changes.edit(identity, {
-      flag: { key: flagKey },
+      flag: { key: flagKey, field: 'flagKey' },
       action: 'KILL_SWITCH',
+      // Who finds the flag held already is recorded beside who held it first.
+      evenUnchanged: true,
       edit: (flag) => withKillSwitch(flag, why),
       record: recordSwitch(why),
     });
@@ -201,7 +208,7 @@ export class FlagService {
   async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
     const why = checkReason(reason);
     return this.changes.edit(identity, {
-      flag: { key: flagKey },
+      flag: { key: flagKey, field: 'flagKey' },
       action: 'RELEASE_KILL_SWITCH',
       edit: (flag) => ({
         ...flag,

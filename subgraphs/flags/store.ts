@@ -25,8 +25,13 @@ export interface FlagSearch {
   readonly enabled?: boolean | null;
   readonly safetyLevel?: SafetyLevel | null;
   readonly archived?: boolean | null;
+  /** Those that wait for their first approval; by default those that live. */
+  readonly draft?: boolean | null;
   readonly search?: string | null;
 }
+
+/** Characters of a dropped draft's key that are kept: with `~` and its id they fit the column. */
+const MAX_KEPT_KEY = 63;
 
 /** Values stand in the database as `{"value": …}`, so that a JSON null is told from none (database.md, flags). */
 const wrap = (value: JsonValue): Prisma.InputJsonObject => ({ value: value });
@@ -66,7 +71,9 @@ function toFlag(row: FlagRow): Flag {
     updatedById: row.updatedById,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
-    archivedAt: row.archivedAt,
+    // A draft's row is set aside as an archived flag's is, so that no question for flags that live finds it.
+    archivedAt: row.draft ? null : row.archivedAt,
+    draft: row.draft,
     signedDefinition: row.signedDefinition ?? '',
   };
 }
@@ -134,7 +141,8 @@ const flagColumns = (flag: Flag) => ({
   signedDefinition: flag.signedDefinition,
   updatedById: flag.updatedById,
   updatedAt: flag.updatedAt,
-  archivedAt: flag.archivedAt,
+  archivedAt: flag.draft ? flag.createdAt : flag.archivedAt,
+  draft: flag.draft,
 });
 
 const ruleColumns = (rule: Rule) => ({
@@ -168,6 +176,15 @@ export async function saveFlag(tx: Transaction, before: Flag, after: Flag): Prom
   await tx.flag.update({ where: { id: after.id }, data: flagColumns(after) });
 }
 
+/**
+ * Gives up a draft: its key is free for another flag. The row stays, because the trail refers to it, archived under a
+ * key that no flag can be created with.
+ */
+export async function dropDraft(tx: Transaction, flag: Flag): Promise<void> {
+  const key = `${flag.key.slice(0, MAX_KEPT_KEY)}~${flag.id}`;
+  await tx.flag.update({ where: { id: flag.id }, data: { key, draft: false, enabled: false, archivedAt: new Date() } });
+}
+
 export async function putTombstone(tx: Transaction, environment: Environment, key: string, revision: number, signedDefinition: string): Promise<void> {
   const content = { revision, signedDefinition, createdAt: new Date() };
   await tx.flagTombstone.upsert({ where: { environment_key: { environment, key } }, create: { environment, key, ...content }, update: content });
@@ -198,9 +215,14 @@ export async function changesSince(db: Reader, environment: Environment, since: 
   return { revision: Number(rows[0]?.current ?? 0), stamp: rows[0]?.stamp.getTime() ?? 0, deltas };
 }
 
+function setOf({ archived, draft }: FlagSearch): Prisma.Sql {
+  if (draft === true) return Prisma.sql`draft`;
+  return archived === true ? Prisma.sql`archived_at IS NOT NULL AND NOT draft` : Prisma.sql`archived_at IS NULL`;
+}
+
 /** A page of flag ids, newest first, after the flag with id `after`; and how many there are on all pages. */
 export async function searchFlags(db: Reader, search: FlagSearch, first: number, after: string | null): Promise<{ flags: Flag[]; totalCount: number; more: boolean }> {
-  const filters = [search.archived === true ? Prisma.sql`archived_at IS NOT NULL` : Prisma.sql`archived_at IS NULL`];
+  const filters = [setOf(search)];
   if (search.environment) filters.push(Prisma.sql`environment = ${search.environment}`);
   if (typeof search.enabled === 'boolean') filters.push(Prisma.sql`enabled = ${search.enabled}`);
   if (search.safetyLevel) filters.push(Prisma.sql`safety_level = ${search.safetyLevel}`);

@@ -1990,6 +1990,7 @@ export const FlagScalarFieldEnum = {
   updatedAt: 'updatedAt',
   archivedAt: 'archivedAt',
   revision: 'revision',
+  draft: 'draft',
   signedDefinition: 'signedDefinition'
 } as const
 

@@ -124,6 +124,7 @@ export const FlagScalarFieldEnum = {
   updatedAt: 'updatedAt',
   archivedAt: 'archivedAt',
   revision: 'revision',
+  draft: 'draft',
   signedDefinition: 'signedDefinition'
 } as const
 

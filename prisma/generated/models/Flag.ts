@@ -56,6 +56,7 @@ export type FlagMinAggregateOutputType = {
   updatedAt: Date | null
   archivedAt: Date | null
   revision: bigint | null
+  draft: boolean | null
   signedDefinition: string | null
 }
 
@@ -77,6 +78,7 @@ export type FlagMaxAggregateOutputType = {
   updatedAt: Date | null
   archivedAt: Date | null
   revision: bigint | null
+  draft: boolean | null
   signedDefinition: string | null
 }
 
@@ -99,6 +101,7 @@ export type FlagCountAggregateOutputType = {
   updatedAt: number
   archivedAt: number
   revision: number
+  draft: number
   signedDefinition: number
   _all: number
 }
@@ -134,6 +137,7 @@ export type FlagMinAggregateInputType = {
   updatedAt?: true
   archivedAt?: true
   revision?: true
+  draft?: true
   signedDefinition?: true
 }
 
@@ -155,6 +159,7 @@ export type FlagMaxAggregateInputType = {
   updatedAt?: true
   archivedAt?: true
   revision?: true
+  draft?: true
   signedDefinition?: true
 }
 
@@ -177,6 +182,7 @@ export type FlagCountAggregateInputType = {
   updatedAt?: true
   archivedAt?: true
   revision?: true
+  draft?: true
   signedDefinition?: true
   _all?: true
 }
@@ -286,6 +292,7 @@ export type FlagGroupByOutputType = {
   updatedAt: Date
   archivedAt: Date | null
   revision: bigint
+  draft: boolean
   signedDefinition: string | null
   _count: FlagCountAggregateOutputType | null
   _avg: FlagAvgAggregateOutputType | null
@@ -331,6 +338,7 @@ export type FlagWhereInput = {
   updatedAt?: Prisma.DateTimeFilter<"Flag"> | Date | string
   archivedAt?: Prisma.DateTimeNullableFilter<"Flag"> | Date | string | null
   revision?: Prisma.BigIntFilter<"Flag"> | bigint | number
+  draft?: Prisma.BoolFilter<"Flag"> | boolean
   signedDefinition?: Prisma.StringNullableFilter<"Flag"> | string | null
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   updatedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
@@ -360,6 +368,7 @@ export type FlagOrderByWithRelationInput = {
   updatedAt?: Prisma.SortOrder
   archivedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
+  draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrderInput | Prisma.SortOrder
   createdBy?: Prisma.UserOrderByWithRelationInput
   updatedBy?: Prisma.UserOrderByWithRelationInput
@@ -392,6 +401,7 @@ export type FlagWhereUniqueInput = Prisma.AtLeast<{
   updatedAt?: Prisma.DateTimeFilter<"Flag"> | Date | string
   archivedAt?: Prisma.DateTimeNullableFilter<"Flag"> | Date | string | null
   revision?: Prisma.BigIntFilter<"Flag"> | bigint | number
+  draft?: Prisma.BoolFilter<"Flag"> | boolean
   signedDefinition?: Prisma.StringNullableFilter<"Flag"> | string | null
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   updatedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
@@ -421,6 +431,7 @@ export type FlagOrderByWithAggregationInput = {
   updatedAt?: Prisma.SortOrder
   archivedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
+  draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.FlagCountOrderByAggregateInput
   _avg?: Prisma.FlagAvgOrderByAggregateInput
@@ -451,6 +462,7 @@ export type FlagScalarWhereWithAggregatesInput = {
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"Flag"> | Date | string
   archivedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Flag"> | Date | string | null
   revision?: Prisma.BigIntWithAggregatesFilter<"Flag"> | bigint | number
+  draft?: Prisma.BoolWithAggregatesFilter<"Flag"> | boolean
   signedDefinition?: Prisma.StringNullableWithAggregatesFilter<"Flag"> | string | null
 }
 
@@ -471,6 +483,7 @@ export type FlagCreateInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
@@ -500,6 +513,7 @@ export type FlagUncheckedCreateInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
@@ -525,6 +539,7 @@ export type FlagUpdateInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
@@ -554,6 +569,7 @@ export type FlagUncheckedUpdateInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
@@ -581,6 +597,7 @@ export type FlagCreateManyInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
 }
 
@@ -601,6 +618,7 @@ export type FlagUpdateManyMutationInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
@@ -623,6 +641,7 @@ export type FlagUncheckedUpdateManyInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
@@ -655,6 +674,7 @@ export type FlagCountOrderByAggregateInput = {
   updatedAt?: Prisma.SortOrder
   archivedAt?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
 }
 
@@ -682,6 +702,7 @@ export type FlagMaxOrderByAggregateInput = {
   updatedAt?: Prisma.SortOrder
   archivedAt?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
 }
 
@@ -703,6 +724,7 @@ export type FlagMinOrderByAggregateInput = {
   updatedAt?: Prisma.SortOrder
   archivedAt?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
 }
 
@@ -911,6 +933,7 @@ export type FlagCreateWithoutCreatedByInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
@@ -938,6 +961,7 @@ export type FlagUncheckedCreateWithoutCreatedByInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
@@ -973,6 +997,7 @@ export type FlagCreateWithoutUpdatedByInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
@@ -1000,6 +1025,7 @@ export type FlagUncheckedCreateWithoutUpdatedByInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
@@ -1056,6 +1082,7 @@ export type FlagScalarWhereInput = {
   updatedAt?: Prisma.DateTimeFilter<"Flag"> | Date | string
   archivedAt?: Prisma.DateTimeNullableFilter<"Flag"> | Date | string | null
   revision?: Prisma.BigIntFilter<"Flag"> | bigint | number
+  draft?: Prisma.BoolFilter<"Flag"> | boolean
   signedDefinition?: Prisma.StringNullableFilter<"Flag"> | string | null
 }
 
@@ -1092,6 +1119,7 @@ export type FlagCreateWithoutRulesInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
@@ -1120,6 +1148,7 @@ export type FlagUncheckedCreateWithoutRulesInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
@@ -1160,6 +1189,7 @@ export type FlagUpdateWithoutRulesInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
@@ -1188,6 +1218,7 @@ export type FlagUncheckedUpdateWithoutRulesInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
@@ -1212,6 +1243,7 @@ export type FlagCreateWithoutAuditLogsInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
@@ -1240,6 +1272,7 @@ export type FlagUncheckedCreateWithoutAuditLogsInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
@@ -1280,6 +1313,7 @@ export type FlagUpdateWithoutAuditLogsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
@@ -1308,6 +1342,7 @@ export type FlagUncheckedUpdateWithoutAuditLogsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
@@ -1332,6 +1367,7 @@ export type FlagCreateWithoutExperimentsInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
@@ -1360,6 +1396,7 @@ export type FlagUncheckedCreateWithoutExperimentsInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
@@ -1400,6 +1437,7 @@ export type FlagUpdateWithoutExperimentsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
@@ -1428,6 +1466,7 @@ export type FlagUncheckedUpdateWithoutExperimentsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
@@ -1452,6 +1491,7 @@ export type FlagCreateWithoutChangeRequestsInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
@@ -1480,6 +1520,7 @@ export type FlagUncheckedCreateWithoutChangeRequestsInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
@@ -1520,6 +1561,7 @@ export type FlagUpdateWithoutChangeRequestsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
@@ -1548,6 +1590,7 @@ export type FlagUncheckedUpdateWithoutChangeRequestsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
@@ -1572,6 +1615,7 @@ export type FlagCreateWithoutRolloutsInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
@@ -1600,6 +1644,7 @@ export type FlagUncheckedCreateWithoutRolloutsInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
@@ -1640,6 +1685,7 @@ export type FlagUpdateWithoutRolloutsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
@@ -1668,6 +1714,7 @@ export type FlagUncheckedUpdateWithoutRolloutsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
@@ -1693,6 +1740,7 @@ export type FlagCreateManyCreatedByInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
 }
 
@@ -1714,6 +1762,7 @@ export type FlagCreateManyUpdatedByInput = {
   updatedAt?: Date | string
   archivedAt?: Date | string | null
   revision?: bigint | number
+  draft?: boolean
   signedDefinition?: string | null
 }
 
@@ -1734,6 +1783,7 @@ export type FlagUpdateWithoutCreatedByInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
@@ -1761,6 +1811,7 @@ export type FlagUncheckedUpdateWithoutCreatedByInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
@@ -1787,6 +1838,7 @@ export type FlagUncheckedUpdateManyWithoutCreatedByInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
@@ -1807,6 +1859,7 @@ export type FlagUpdateWithoutUpdatedByInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
@@ -1834,6 +1887,7 @@ export type FlagUncheckedUpdateWithoutUpdatedByInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
@@ -1860,6 +1914,7 @@ export type FlagUncheckedUpdateManyWithoutUpdatedByInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
@@ -1949,6 +2004,7 @@ export type FlagSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   updatedAt?: boolean
   archivedAt?: boolean
   revision?: boolean
+  draft?: boolean
   signedDefinition?: boolean
   createdBy?: boolean | Prisma.Flag$createdByArgs<ExtArgs>
   updatedBy?: boolean | Prisma.Flag$updatedByArgs<ExtArgs>
@@ -1979,6 +2035,7 @@ export type FlagSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensio
   updatedAt?: boolean
   archivedAt?: boolean
   revision?: boolean
+  draft?: boolean
   signedDefinition?: boolean
   createdBy?: boolean | Prisma.Flag$createdByArgs<ExtArgs>
   updatedBy?: boolean | Prisma.Flag$updatedByArgs<ExtArgs>
@@ -2003,6 +2060,7 @@ export type FlagSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensio
   updatedAt?: boolean
   archivedAt?: boolean
   revision?: boolean
+  draft?: boolean
   signedDefinition?: boolean
   createdBy?: boolean | Prisma.Flag$createdByArgs<ExtArgs>
   updatedBy?: boolean | Prisma.Flag$updatedByArgs<ExtArgs>
@@ -2027,10 +2085,11 @@ export type FlagSelectScalar = {
   updatedAt?: boolean
   archivedAt?: boolean
   revision?: boolean
+  draft?: boolean
   signedDefinition?: boolean
 }
 
-export type FlagOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "key" | "name" | "description" | "type" | "defaultValue" | "enabled" | "safetyLevel" | "environment" | "totalEvaluations" | "activeVehicles" | "lastEvaluationAt" | "createdById" | "updatedById" | "createdAt" | "updatedAt" | "archivedAt" | "revision" | "signedDefinition", ExtArgs["result"]["flag"]>
+export type FlagOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "key" | "name" | "description" | "type" | "defaultValue" | "enabled" | "safetyLevel" | "environment" | "totalEvaluations" | "activeVehicles" | "lastEvaluationAt" | "createdById" | "updatedById" | "createdAt" | "updatedAt" | "archivedAt" | "revision" | "draft" | "signedDefinition", ExtArgs["result"]["flag"]>
 export type FlagInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   createdBy?: boolean | Prisma.Flag$createdByArgs<ExtArgs>
   updatedBy?: boolean | Prisma.Flag$updatedByArgs<ExtArgs>
@@ -2092,6 +2151,7 @@ export type $FlagPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     updatedAt: Date
     archivedAt: Date | null
     revision: bigint
+    draft: boolean
     signedDefinition: string | null
   }, ExtArgs["result"]["flag"]>
   composites: {}
@@ -2541,6 +2601,7 @@ export interface FlagFieldRefs {
   readonly updatedAt: Prisma.FieldRef<"Flag", 'DateTime'>
   readonly archivedAt: Prisma.FieldRef<"Flag", 'DateTime'>
   readonly revision: Prisma.FieldRef<"Flag", 'BigInt'>
+  readonly draft: Prisma.FieldRef<"Flag", 'Boolean'>
   readonly signedDefinition: Prisma.FieldRef<"Flag", 'String'>
 }
     

@@ -1,12 +1,12 @@
 /** The flags subgraph on a test database, with what tests do to it again and again. */
 import { randomUUID } from 'node:crypto';
-import type { Caller } from '../../../core/protocol/caller.ts';
+import type { Caller, Role } from '../../../core/protocol/caller.ts';
 import type { SubgraphConnection } from '../../../core/protocol/subgraph.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { createInProcessBus, type Bus } from '../../shared/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/key-value-store.ts';
 import { connectInProcess } from '../../shared/in-process-connection.ts';
-import { asking, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { asking, silent, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { createSigner, generateSigningKey, type Signer } from '../signing.ts';
 import { startFlags, type FlagsOptions } from '../subgraph.ts';
@@ -25,7 +25,8 @@ export interface FlagJson {
 }
 
 export const FLAG_FIELDS = 'id key name enabled killed environment revision archivedAt defaultValue rules { id type enabled conditions }';
-const CREATE = `mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied flag { ${FLAG_FIELDS} } } }`;
+const CREATE = `mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied flag { ${FLAG_FIELDS} } changeRequest { id } } }`;
+const APPROVE = `mutation ($id: ID!) { approveChangeRequest(id: $id) { flag { ${FLAG_FIELDS} } } }`;
 const RULE = `mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { ${FLAG_FIELDS} } } }`;
 const MOVE = `mutation ($key: String!, $to: Environment!) { updateFlag(key: $key, input: { environment: $to }) { applied flag { ${FLAG_FIELDS} } } }`;
 
@@ -45,6 +46,12 @@ function lossyBus(): LossyBus {
   };
 }
 
+/** A caller who is in the users table. */
+export async function addPerson(prisma: PrismaClient, role: Role, email = `${randomUUID()}@example.com`): Promise<Caller & { kind: 'user'; userId: string }> {
+  const { id } = await prisma.user.create({ data: { email, name: role, passwordHash: '-', role } });
+  return { kind: 'user', userId: id, role, sessionKey: null };
+}
+
 export class FlagsUnderTest {
   #counter = 0;
 
@@ -57,19 +64,21 @@ export class FlagsUnderTest {
     readonly store: KeyValueStore,
     /** A user with WRITE who is in the users table. */
     readonly writer: Caller & { kind: 'user' },
+    /** A second person, with SAFETY. */
+    readonly reviewer: Caller & { kind: 'user' },
     readonly stop: () => Promise<void>,
   ) {}
 
   static async start(options: Partial<Pick<FlagsOptions, 'clock' | 'appliesRollouts'>> = {}): Promise<FlagsUnderTest> {
     const database = await createTestDatabase();
     const { prisma } = database.database;
-    const { id } = await prisma.user.create({ data: { email: 'writer@example.com', name: 'W', passwordHash: '-', role: 'WRITE' } });
+    const writer = await addPerson(prisma, 'WRITE', 'writer@example.com');
+    const reviewer = await addPerson(prisma, 'SAFETY', 'reviewer@example.com');
     const bus = lossyBus();
     const store = createInProcessStore();
     const signer = await createSigner(await generateSigningKey());
     const started = await startFlags({ prisma, bus, store, signer, logger: silent, ...options });
-    const writer = user('WRITE', id) as Caller & { kind: 'user' };
-    return new FlagsUnderTest(database, asking(started.subgraph), connectInProcess(started.subgraph, async () => true), signer, bus, store, writer, () => started.close());
+    return new FlagsUnderTest(database, asking(started.subgraph), connectInProcess(started.subgraph, async () => true), signer, bus, store, writer, reviewer, () => started.close());
   }
 
   get prisma(): PrismaClient {
@@ -94,9 +103,16 @@ export class FlagsUnderTest {
     return data;
   }
 
+  /** A flag that lives: an ASIL-D one has been approved. */
   async create(over: Record<string, unknown> = {}): Promise<FlagJson> {
     const input = { key: this.newKey(), name: 'A flag', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'NON_CRITICAL', environment: 'STAGING', ...over };
-    return (await this.ok<{ createFlag: { flag: FlagJson } }>(CREATE, { input })).createFlag.flag;
+    const { flag, changeRequest } = (await this.ok<{ createFlag: { flag: FlagJson; changeRequest: { id: string } | null } }>(CREATE, { input })).createFlag;
+    return changeRequest === null ? flag : this.approve(changeRequest.id);
+  }
+
+  /** Approves a request as the second person; gives the flag as it then is. */
+  async approve(id: string): Promise<FlagJson> {
+    return (await this.ok<{ approveChangeRequest: { flag: FlagJson } }>(APPROVE, { id }, this.reviewer)).approveChangeRequest.flag;
   }
 
   async addRule(key: string, input: Record<string, unknown>): Promise<FlagJson> {

@@ -87,8 +87,14 @@ export class RolloutsUnderTest {
   /** The same for a flag that is ASIL-D by now. */
   async asilD(): Promise<Target> {
     const target = await this.target();
-    await this.change(`updateFlag(key: "${target.key}", input: { safetyLevel: ASIL_D })`);
+    await this.raise(target);
     return target;
+  }
+
+  /** Makes the flag ASIL-D, which a second person approves. */
+  async raise(target: Pick<Target, 'key'>): Promise<void> {
+    const { changeRequest } = await this.change(`updateFlag(key: "${target.key}", input: { safetyLevel: ASIL_D })`);
+    await this.flags.approve(changeRequest?.id ?? '');
   }
 
   ask(target: Pick<Target, 'key' | 'ruleId'>, steps: unknown, caller: Caller = this.flags.writer, more: { expected?: number; guard?: object } = {}): Promise<Answer<Scheduled>> {
