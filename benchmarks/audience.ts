@@ -13,7 +13,7 @@ import type { PrismaClient } from '../prisma/generated/client.ts';
 import { openDatabase } from '../subgraphs/shared/database/database.ts';
 import { startEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
 import { deployMigrations } from '../subgraphs/shared/database/migrations.ts';
-import { withRegisteredFacts } from '../subgraphs/shared/vehicle-facts.ts';
+import { registeredFacts, withRegisteredFacts } from '../subgraphs/shared/vehicle-facts.ts';
 import { AudienceService } from '../subgraphs/vehicles/audience-service.ts';
 import { reachOf } from '../subgraphs/vehicles/audience.ts';
 import { FleetReports } from '../subgraphs/vehicles/fleet-reports.ts';
@@ -67,9 +67,10 @@ async function compare(prisma: PrismaClient, { name, rule, sql }: Case): Promise
   delays.disable();
   const rows = await timed(async () => (await prisma.vehicle.findMany()).filter((vehicle) => reaches(vehicle)).length, 1);
   const some = (await prisma.vehicle.findMany({ select: { vin: true }, take: SAMPLE })).map(({ vin }) => vin);
+  const facts = registeredFacts(prisma);
   const single = await timed(async () => {
     let matched = 0;
-    for (const vin of some) if (reaches(await withRegisteredFacts(prisma, { vin }))) matched++;
+    for (const vin of some) if (reaches(await withRegisteredFacts(facts, { vin }))) matched++;
     return matched;
   }, 1);
   const inSql = sql === null ? null : await timed(async () => Number((await prisma.$queryRawUnsafe<{ count: bigint }[]>(`SELECT count(*) AS count FROM vehicles WHERE environment = 'production' AND ${sql}`))[0]?.count));

@@ -49,6 +49,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.evaluateFlags': READERS,
   'Query.flagSync': { ...READERS, vehicle: 'ownEnvironment' },
   'Query.flagProof': { ...READERS, vehicle: 'ownEnvironment' },
+  'Query.vehicleFacts': VEHICLES,
   'Query.vehicle': { ...READERS, vehicle: 'ownVin' },
   'Query.vehicles': READERS,
   'Query.fleet': READERS,

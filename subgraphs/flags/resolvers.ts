@@ -7,11 +7,10 @@ import type { GuardFigures, RolloutGuard, RolloutGuardDraft } from '../../core/r
 import { variantOf } from '../../core/rules/rule-variant.ts';
 import { signedConditions } from '../../core/rules/whitelist-digest.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
-import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
-import { withRegisteredFacts } from '../shared/vehicle-facts.ts';
+import { withRegisteredFacts, type FactsByVin } from '../shared/vehicle-facts.ts';
 import { evaluate } from './evaluation.ts';
 import type { FlagChangeEvent, FlagFeed } from './feed.ts';
 import type { Flag, Rule } from './flag.ts';
@@ -24,10 +23,13 @@ import type { ChangeRequestService } from './change-request-service.ts';
 import type { Rollout, RolloutStep } from './rollout.ts';
 import type { GuardStatus } from './rollout-guard.ts';
 import type { RolloutService, RolloutStepInput } from './rollout-service.ts';
-import type { SyncService } from './sync.ts';
+import type { Signer } from './signing.ts';
+import { checkNonce, type SyncService } from './sync.ts';
 
 export interface FlagsServices {
-  readonly prisma: PrismaClient;
+  /** The registered facts of vehicles, read together for all requests. */
+  readonly registered: FactsByVin;
+  readonly signer: Signer;
   readonly flags: FlagService;
   readonly snapshots: EnvironmentSnapshots;
   readonly sync: SyncService;
@@ -111,7 +113,7 @@ export const resolvers: Resolvers = {
       return connectionOf(flags, page, more, totalCount);
     },
     async evaluateFlag(_: unknown, args: { key: string; context: EvaluationContext }, { services }: Context) {
-      const context = await withRegisteredFacts(services.prisma, readContext(args.context));
+      const context = await withRegisteredFacts(services.registered, readContext(args.context));
       const flag = await services.byKey.load(args.key);
       if (flag === null || flag.archivedAt !== null || flag.draft) {
         throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(args.key)}.`, { field: 'key' });
@@ -119,13 +121,20 @@ export const resolvers: Resolvers = {
       return toEvaluation(flag, evaluate(flag, context));
     },
     async evaluateFlags(_: unknown, args: { environment: Environment; context: EvaluationContext }, { services }: Context) {
-      return evaluateAll(services, args.environment, await withRegisteredFacts(services.prisma, readContext(args.context)));
+      return evaluateAll(services, args.environment, await withRegisteredFacts(services.registered, readContext(args.context)));
     },
     changeRequests: (_: unknown, { status }: { status?: ChangeRequestStatus | null }, { services }: Context) =>
       services.requests.list(status ? { status } : {}),
     flagSync: (_: unknown, { environment, since, nonce }: { environment: Environment; since?: number | null; nonce?: string | null }, { services, identity }: Context) =>
       nonce == null ? services.sync.sync(environment, since ?? 0) : services.sync.syncFor(identity.caller, nonce, environment, since ?? 0),
     flagProof: (_: unknown, { environment }: { environment: Environment }, { services }: Context) => services.sync.proof(environment),
+    async vehicleFacts(_: unknown, { nonce }: { nonce: string }, { services, identity: { caller } }: Context) {
+      if (caller.kind !== 'vehicle' || caller.vin === null) throw new FleetFlagError('FORBIDDEN', 'Only a vehicle may ask for its own registered facts.');
+      checkNonce(nonce);
+      const facts = await services.registered.load(caller.vin);
+      if (facts === null) throw new FleetFlagError('NOT_FOUND', 'This vehicle is not registered.');
+      return services.signer.vehicleFacts(caller.vin, facts, nonce);
+    },
     async environmentRevisions(_: unknown, __: unknown, { services }: Context) {
       const positions = await services.snapshots.look();
       return Array.from(positions, ([environment, { revision, stamp }]) => ({ environment, revision, changedAt: new Date(stamp) }));

@@ -6,6 +6,7 @@ import { CompactSign, exportPKCS8, generateKeyPair, type JWK } from 'jose';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE, type SignedPayload, type StatementPayload } from '../../core/protocol/definition.ts';
 import { PROOF_JWS_TYPE, type ProofPayload } from '../../core/protocol/proof.ts';
+import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts, type VehicleFactsPayload } from '../../core/protocol/vehicle-facts.ts';
 import { signedConditions } from '../../core/rules/whitelist-digest.ts';
 import { publicKeyOf, type PublicKey } from './public-keys.ts';
 
@@ -18,6 +19,8 @@ export interface Signer {
   statement(environment: Environment, revision: number, issuedAt: number): Promise<string>;
   /** What an environment consists of. */
   proof(proof: Omit<ProofPayload, 'v' | 'partition'>): Promise<string>;
+  /** The registered facts of one vehicle, as an answer to the question that had `nonce`. */
+  vehicleFacts(vin: string, facts: RegisteredFacts, nonce: string): Promise<string>;
   /** The id of the key that signs. */
   readonly kid: string;
   /** The public keys, as `/.well-known/jwks.json` serves them (RFC 7517): the one that signs first. */
@@ -61,7 +64,7 @@ export async function createSigner(keyText: string, others: readonly PublicKey[]
   const own = await publicKeyOf(createPublicKey(key));
   const { kid } = own;
   const encoder = new TextEncoder();
-  const sign = (typ: string, payload: SignedPayload | StatementPayload | ProofPayload) =>
+  const sign = (typ: string, payload: SignedPayload | StatementPayload | ProofPayload | VehicleFactsPayload) =>
     new CompactSign(encoder.encode(JSON.stringify(payload))).setProtectedHeader({ alg: 'EdDSA', kid, typ }).sign(key);
 
   return {
@@ -69,6 +72,7 @@ export async function createSigner(keyText: string, others: readonly PublicKey[]
     tombstone: (environment, key_, revision) => sign(DEFINITION_JWS_TYPE, { v: 1, environment, key: key_, revision, removed: true }),
     statement: (environment, revision, issuedAt) => sign(STATEMENT_JWS_TYPE, { v: 1, environment, revision, issuedAt }),
     proof: (proof) => sign(PROOF_JWS_TYPE, { v: 2, partition: null, ...proof }),
+    vehicleFacts: (vin, { model, swVersion, region }, nonce) => sign(VEHICLE_FACTS_JWS_TYPE, { v: 1, vin, model, swVersion, region, nonce }),
     kid,
     publicKeys: { keys: [own, ...others.filter((other) => other.kid !== kid)] },
   };

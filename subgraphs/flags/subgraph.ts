@@ -4,6 +4,7 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/bus.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
+import { registeredFacts } from '../shared/vehicle-facts.ts';
 import { ChangeRequestService } from './change-request-service.ts';
 import { createFlagChanges } from './change.ts';
 import { databaseClock, type Clock } from './database-clock.ts';
@@ -41,12 +42,13 @@ export async function startFlags({ prisma, bus, store, signer, logger, clock = d
   const scheduler = new RolloutScheduler(prisma, changes, transitions, logger);
   const snapshots = new EnvironmentSnapshots({ prisma, store, logger });
   const signatures = new PositionSignatures(signer);
+  const registered = registeredFacts(prisma);
   const sync = new SyncService(snapshots, signatures);
   const feed = new FlagFeed(prisma, snapshots, signatures, bus, logger);
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
-    services: () => ({ prisma, flags, requests, rollouts, snapshots, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
+    services: () => ({ registered, signer, flags, requests, rollouts, snapshots, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
     logger,
   });
   await feed.start();

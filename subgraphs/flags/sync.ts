@@ -20,6 +20,11 @@ export interface FlagSync {
   readonly proof: string;
 }
 
+/** Throws BAD_USER_INPUT where `nonce` has another form than a vehicle's. */
+export function checkNonce(nonce: string): void {
+  if (!isNonce(nonce)) throw badInput('nonce', 'A nonce is 16 random bytes in base64url: 22 letters, digits, "-" and "_".');
+}
+
 export class SyncService {
   constructor(
     private readonly snapshots: EnvironmentSnapshots,
@@ -46,7 +51,7 @@ export class SyncService {
    */
   async syncFor(caller: Caller, nonce: string, environment: Environment, since: number): Promise<FlagSync> {
     checkSince(since);
-    if (!isNonce(nonce)) throw badInput('nonce', 'A nonce is 16 random bytes in base64url: 22 letters, digits, "-" and "_".');
+    checkNonce(nonce);
     this.nonces.admit(caller);
     const changes = await this.snapshots.freshSince(environment, since);
     return this.#answer(since, changes, await this.signatures.proofFor(nonce, changes));

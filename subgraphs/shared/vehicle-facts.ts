@@ -2,13 +2,35 @@
  * What is registered of a vehicle, for evaluating on its behalf: a read-only view of the vehicles subgraph's table.
  * Why a view and not a call: docs/decisions/reading-another-subgraphs-table.md.
  */
+import DataLoader from 'dataloader';
 import { VIN_PATTERN, type EvaluationContext } from '../../core/model.ts';
+import type { RegisteredFacts } from '../../core/protocol/vehicle-facts.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 
+/** The most vehicles of one statement. */
+const MAX_VINS = 1_000;
+
+/** The registered facts by VIN; null where nothing is registered. */
+export type FactsByVin = Pick<DataLoader<string, RegisteredFacts | null>, 'load'>;
+
+/** One statement at a time: what is asked while one is under way goes with the next, so a fleet that asks at once costs few. */
+export function registeredFacts(prisma: PrismaClient): FactsByVin {
+  let underWay: Promise<unknown> = Promise.resolve();
+  return new DataLoader<string, RegisteredFacts | null>(
+    async (vins) => {
+      const finding = prisma.vehicle.findMany({ where: { vin: { in: [...vins] } }, select: { vin: true, model: true, swVersion: true, region: true } });
+      underWay = finding.catch(() => undefined);
+      const byVin = new Map((await finding).map(({ vin, ...facts }) => [vin, facts]));
+      return vins.map((vin) => byVin.get(vin) ?? null);
+    },
+    { cache: false, maxBatchSize: MAX_VINS, batchScheduleFn: (send) => void underWay.then(() => setImmediate(send)) },
+  );
+}
+
 /** `context` with the registered model, version and region where it gives none. An unknown VIN leaves it as it is. */
-export async function withRegisteredFacts(prisma: PrismaClient, context: EvaluationContext): Promise<EvaluationContext> {
+export async function withRegisteredFacts(facts: FactsByVin, context: EvaluationContext): Promise<EvaluationContext> {
   if (!context.vin || !VIN_PATTERN.test(context.vin)) return context;
-  const vehicle = await prisma.vehicle.findUnique({ where: { vin: context.vin }, select: { model: true, swVersion: true, region: true } });
+  const vehicle = await facts.load(context.vin);
   if (vehicle === null) return context;
   return {
     ...context,
