@@ -13,9 +13,15 @@ const MAX_VINS = 1_000;
 /** The registered facts by VIN; null where nothing is registered. */
 export type FactsByVin = Pick<DataLoader<string, RegisteredFacts | null>, 'load'>;
 
+/** Calls `send` in a turn of its own once `underWay`, which never rejects, is over. */
+function sendAfter(underWay: PromiseLike<unknown>, send: () => void): void {
+  const next = () => setImmediate(send);
+  underWay.then(next, next);
+}
+
 /** One statement at a time: what is asked while one is under way goes with the next, so a fleet that asks at once costs few. */
 export function registeredFacts(prisma: PrismaClient): FactsByVin {
-  let underWay: Promise<unknown> = Promise.resolve();
+  let underWay: PromiseLike<unknown> = Promise.resolve();
   return new DataLoader<string, RegisteredFacts | null>(
     async (vins) => {
       const finding = prisma.vehicle.findMany({ where: { vin: { in: [...vins] } }, select: { vin: true, model: true, swVersion: true, region: true } });
@@ -23,7 +29,7 @@ export function registeredFacts(prisma: PrismaClient): FactsByVin {
       const byVin = new Map((await finding).map(({ vin, ...facts }) => [vin, facts]));
       return vins.map((vin) => byVin.get(vin) ?? null);
     },
-    { cache: false, maxBatchSize: MAX_VINS, batchScheduleFn: (send) => void underWay.then(() => setImmediate(send)) },
+    { cache: false, maxBatchSize: MAX_VINS, batchScheduleFn: (send) => sendAfter(underWay, send) },
   );
 }
 
