@@ -78,4 +78,16 @@ export default tseslint.config(
       'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Settings are read once, in main/configuration.ts (the agent: agent/configuration.ts).' }],
     },
   },
+  {
+    // A write that blocks, or one whose failure nobody takes, would end what runs for years (core/log/line-sink.ts).
+    files: ['{core,gateway,agent,subgraphs}/**/*.ts', 'main/*.ts'],
+    ignores: ['main/log.ts', 'agent/log.ts', 'main/{admin,build,demo,generate,migrate,schema}.ts', 'subgraphs/shared/database/migrate-command.ts', '**/*.test.ts', '**/*.contract.ts', '**/testing/**'],
+    rules: {
+      'no-console': 'error',
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'MemberExpression[object.name="process"][property.name=/^(stdout|stderr)$/]', message: 'Lines go through main/log.ts (the agent: agent/log.ts), which lose them rather than block.' },
+      ],
+    },
+  },
 );

@@ -64,6 +64,8 @@ export interface FleetFlagAgentOptions {
   readonly files?: FileSystem;
   /** Called after each write of the database, when there is more garbage than at any other time. */
   readonly afterWrite?: () => void;
+  /** How many lines of the log could not be written, for the status. */
+  readonly lostLogLines?: () => number;
 }
 
 /** The options with every default filled in. */
@@ -81,6 +83,7 @@ export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOp
     random: Math.random,
     files: nodeFileSystem,
     afterWrite: () => undefined,
+    lostLogLines: () => 0,
     ...options,
     timings: { ...DEFAULT_TIMINGS, ...options.timings },
   };

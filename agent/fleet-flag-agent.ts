@@ -254,6 +254,7 @@ export class FleetFlagAgent {
       memoryBytes: process.memoryUsage.rss(),
       pinnedKeys: this.#keys?.keys.map(({ kid }) => kid) ?? [],
       refusals: this.#refusals.totals(),
+      lostLogLines: this.#options.lostLogLines(),
       store,
     };
   }

@@ -8,7 +8,7 @@ import { collectGarbage, keepSmall } from './process-memory.ts';
 import { ConfigurationError, readConfiguration, type AgentConfiguration } from './configuration.ts';
 import { FleetFlagAgent } from './fleet-flag-agent.ts';
 import { LocalServer } from './api/local-server.ts';
-import { createLog, describeError } from './log.ts';
+import { createLog, describeError, stderr, stdout } from './log.ts';
 
 /** Milliseconds that an end after an exception may take. */
 const ENDING_MS = 10_000;
@@ -18,7 +18,7 @@ async function configuration(): Promise<AgentConfiguration> {
     return await readConfiguration(process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
-    process.stderr.write(`${error.message}\n`);
+    stderr.write(`${error.message}\n`);
     process.exit(2);
   }
 }
@@ -38,6 +38,7 @@ async function run(): Promise<void> {
     timings: { resyncMs: settings.resyncMs, metricsIntervalMs: settings.metricsIntervalMs },
     log,
     afterWrite: collectGarbage,
+    lostLogLines: () => stderr.lost,
   });
   const server = settings.listen === null ? null : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins });
 
@@ -70,7 +71,7 @@ async function run(): Promise<void> {
 
   const told = agent.ready().then(() => {
     const { evaluatedRevision, flags } = agent.status();
-    process.stdout.write(`FleetFlag agent ready: revision ${evaluatedRevision}, ${flags} flags\n`);
+    stdout.write(`FleetFlag agent ready: revision ${evaluatedRevision}, ${flags} flags\n`);
   });
   unattended(told, 'Telling that the agent is ready');
   try {

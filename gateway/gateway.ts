@@ -58,6 +58,8 @@ export interface GatewayOptions {
   readonly unforeseen?: () => Readonly<Record<string, number>>;
   /** How long requests over HTTP may take to arrive; as in docs/limits.md unless a test cannot wait so long. */
   readonly requestTimes?: RequestTimes;
+  /** How many lines of the process's log could not be written, for `/metrics`. */
+  readonly lostLogLines?: () => number;
 }
 
 export interface Gateway {
@@ -150,6 +152,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   metrics.watch(subscriptions);
   metrics.watchProcess(options.unforeseen ?? (() => ({})));
   const refusedPages = new Set<string>();
+  metrics.watchProcess(options.unforeseen ?? (() => ({})), options.lostLogLines ?? (() => 0));
   app.server.on('upgrade', (request, socket, head) => {
     // Not by URL, which throws on what clients may send (`//`): nothing would catch it here.
     if (request.url?.split('?', 1)[0] !== '/graphql') return refuseUpgrade(socket, '404 Not Found');

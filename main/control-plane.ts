@@ -27,7 +27,7 @@ export function startControlPlane(configuration: Configuration, logger: Logger, 
       openSigner(configuration),
       internalSecret(configuration.internalSecret, configuration.dataDir),
     ]);
-    await makeFirstAdministrator(database.prisma, configuration);
+    await makeFirstAdministrator(database.prisma, configuration, logger);
 
     const vehicleTokens = createVehicleTokens(secret);
     const parts = { database, ...cache, vehicleTokens, logger, signer: () => Promise.resolve(signer), metrics: () => Promise.resolve(metrics), presenceGraceSeconds: configuration.presenceGraceSeconds };

@@ -1,16 +1,48 @@
 /** The administrator that a first start makes. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
 import type { PrismaClient } from '../prisma/generated/client.ts';
 import { ensureAdministrator } from '../subgraphs/audit/administrator.ts';
 import type { Configuration } from './configuration.ts';
+import { say, stdout } from './log.ts';
+
+/** Who reads stdout has this long to take the password; then it is kept in a file. */
+const PRINT_TIMEOUT_MS = 2_000;
+const PASSWORD_FILE = 'administrator-password';
 
 /**
  * Makes the administrator if there is none, and prints e-mail and password. At once, and not when everything is up:
- * should the start fail after this, the next one finds an administrator and has no password to show.
+ * should the start fail after this, the next one finds an administrator and has no password to show. A password that
+ * cannot be printed is kept in the data folder.
  */
-export async function makeFirstAdministrator(prisma: PrismaClient, { adminEmail, adminPassword }: Configuration): Promise<void> {
+export async function makeFirstAdministrator(prisma: PrismaClient, { adminEmail, adminPassword, dataDir }: Configuration, logger: Logger): Promise<void> {
   const administrator = await ensureAdministrator(prisma, { email: adminEmail, password: adminPassword });
   if (administrator === null) return;
   const { email, password } = administrator;
-  console.log(`Administrator created: ${email}`);
-  console.log(password === null ? 'Its password is the one in FLEETFLAG_ADMIN_PASSWORD.' : `Password, shown only this once: ${password}`);
+  say(`Administrator created: ${email}`);
+  if (password === null) say('Its password is the one in FLEETFLAG_ADMIN_PASSWORD.');
+  else if (!(await isPrinted(`Password, shown only this once: ${password}\n`))) await keepPassword(dataDir, email, password, logger);
+}
+
+/** Whether stdout has taken the line. */
+function isPrinted(line: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), PRINT_TIMEOUT_MS);
+    stdout.write(line, (handedOn) => {
+      clearTimeout(timer);
+      resolve(handedOn);
+    });
+  });
+}
+
+async function keepPassword(dataDir: string, email: string, password: string, logger: Logger): Promise<void> {
+  const path = join(dataDir, PASSWORD_FILE);
+  try {
+    await mkdir(dataDir, { recursive: true });
+    await writeFile(path, `${password}\n`, { mode: 0o600, flag: 'w' });
+    logger.warn({ path }, `The password of ${email} could not be printed and is in this file: change it after signing in, and delete the file`);
+  } catch (error) {
+    logger.error({ err: error }, `The password of ${email} could be neither printed nor kept. Get another one with: npm run admin -- reset-password --email ${email}`);
+  }
 }

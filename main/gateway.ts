@@ -9,6 +9,7 @@ import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
 import type { Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
 import type { UnforeseenCounts } from './last-handler.ts';
+import { say, stderr } from './log.ts';
 import { endedSessionsIn, sessionsIn } from './sessions.ts';
 import { answers } from './stores.ts';
 
@@ -47,8 +48,9 @@ export async function openGateway(configuration: Configuration, parts: GatewayPa
     host,
     port,
     logger,
+    lostLogLines: () => stderr.lost,
   });
   closing.add(() => gateway.close());
-  console.log(`FleetFlag ready at http://localhost:${gateway.port}`);
+  say(`FleetFlag ready at http://localhost:${gateway.port}`);
   return gateway;
 }

@@ -1,20 +1,16 @@
 /** What all commands that stay up have in common: settings, log, signals, exit codes. */
-import { pino, type Logger } from 'pino';
+import type { Logger } from 'pino';
 import { ConfigurationError, readConfiguration, type Configuration, type ReadOptions } from './configuration.ts';
 import { LastHandler, type UnforeseenCounts } from './last-handler.ts';
+import { complain, createLogger } from './log.ts';
 
 /** A failure that an operator can do something about: one message, no stack. */
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+function explain(error: unknown, what = 'cannot start'): string {
+  if (!(error instanceof Error)) return `FleetFlag ${what}: ${String(error)}`;
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'EADDRINUSE') return `FleetFlag cannot start: the port is in use (${error.message}). Stop what uses it, or set PORT to another (0 picks a free one).`;
-  if (code === 'EACCES' || code === 'EADDRNOTAVAIL') return `FleetFlag cannot start: ${error.message}`;
-  return `FleetFlag cannot start: ${error.message}${error.cause instanceof Error && error.cause.message !== '' ? ` (${error.cause.message})` : ''}`;
-}
-
-/** The log goes to stderr, so that stdout holds only what people and scripts wait for. */
-export function createLogger(level: Configuration['logLevel']): Logger {
-  return pino({ level, base: undefined, redact: ['password', '*.password', 'token', '*.token', 'authorization', '*.authorization'] }, pino.destination(2));
+  if (code === 'EACCES' || code === 'EADDRNOTAVAIL') return `FleetFlag ${what}: ${error.message}`;
+  return `FleetFlag ${what}: ${error.message}${error.cause instanceof Error && error.cause.message !== '' ? ` (${error.cause.message})` : ''}`;
 }
 
 /** Milliseconds that an end after an exception may take: what it left behind may keep something from closing. */
@@ -41,7 +37,7 @@ export async function runUntilStopped(
     stopping ??= running.close().then(
       () => process.exit(exitCode),
       (error: unknown) => {
-        console.error(error);
+        complain(explain(error, 'could not stop in order'));
         process.exit(1);
       },
     );
@@ -66,7 +62,7 @@ export async function runUntilStopped(
     // Asked to stop while starting: what has just been opened is closed again.
     if (stopRequested) stop();
   } catch (error) {
-    console.error(error instanceof ConfigurationError ? error.message : explain(error));
+    complain(error instanceof ConfigurationError ? error.message : explain(error));
     process.exit(error instanceof ConfigurationError ? 2 : 1);
   }
 }

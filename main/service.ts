@@ -13,6 +13,7 @@ import type { Configuration } from './configuration.ts';
 import { makeFirstAdministrator } from './first-administrator.ts';
 import { openGateway } from './gateway.ts';
 import type { UnforeseenCounts } from './last-handler.ts';
+import { complain, say } from './log.ts';
 import { runUntilStopped } from './process.ts';
 import { internalSecret } from './secrets.ts';
 import { openSigner } from './signing-keys.ts';
@@ -55,7 +56,7 @@ async function startSubgraphService(name: SubgraphName, configuration: Configura
     const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
     const database = await openPostgres(configuration, closing, logger);
     const cache = await openCache(configuration, closing, logger);
-    if (name === 'audit') await makeFirstAdministrator(database.prisma, configuration);
+    if (name === 'audit') await makeFirstAdministrator(database.prisma, configuration, logger);
     let signer: Signer | undefined;
     const parts = {
       database,
@@ -77,7 +78,7 @@ async function startSubgraphService(name: SubgraphName, configuration: Configura
       publicKeys: signer?.publicKeys,
     });
     closing.add(() => server.close());
-    console.log(`FleetFlag ${name} ready at http://localhost:${server.port}`);
+    say(`FleetFlag ${name} ready at http://localhost:${server.port}`);
     return closing;
   });
 }
@@ -87,6 +88,6 @@ const subgraph = SUBGRAPH_NAMES.find((name) => name === role);
 if (role === 'gateway') await runUntilStopped({ role }, startGatewayService);
 else if (subgraph !== undefined) await runUntilStopped({ role: subgraph }, (configuration, logger) => startSubgraphService(subgraph, configuration, logger));
 else {
-  console.error(`Usage: npm run service -- gateway|${SUBGRAPH_NAMES.join('|')}`);
+  complain(`Usage: npm run service -- gateway|${SUBGRAPH_NAMES.join('|')}`);
   process.exitCode = 2;
 }

@@ -35,5 +35,7 @@ export interface AgentStatus {
   readonly pinnedKeys: readonly string[];
   /** How often something was not believed since the start, by reason. */
   readonly refusals: Partial<Record<RefusalReason, number>>;
+  /** Lines of the log that could not be written since the start: a full disk, or nobody who reads. */
+  readonly lostLogLines: number;
   readonly store: Omit<StoreStatus, 'bytes' | 'persistedRevision'>;
 }

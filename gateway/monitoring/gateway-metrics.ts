@@ -67,7 +67,8 @@ export class GatewayMetrics {
   }
 
   /** Adds what nothing in the process has foreseen; it is read when somebody asks. */
-  watchProcess(unforeseen: () => Readonly<Record<string, number>>): void {
+  watchProcess(unforeseen: () => Readonly<Record<string, number>>, lostLogLines: () => number): void {
+    this.#total('log_lines_lost_total', 'Lines of the log that could not be written: a full disk, or nobody who reads.', [], (it) => it.inc(lostLogLines()));
     this.#total('unforeseen_failures_total', 'Rejections that nobody handled and exceptions that nobody caught, in this process.', ['kind'], (it) => {
       for (const [kind, count] of Object.entries(unforeseen())) it.inc({ kind }, count);
     });

@@ -7,7 +7,7 @@ import { Sessions } from '../../subgraphs/audit/sessions.ts';
 import { createInProcessStore, type KeyValueStore } from '../../subgraphs/shared/key-value-store.ts';
 import { opening } from '../closing.ts';
 import type { Configuration } from '../configuration.ts';
-import { createLogger } from '../process.ts';
+import { createLogger } from '../log.ts';
 import { openCache } from '../stores.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { readArguments, type AdminCommand, type Output } from './command.ts';

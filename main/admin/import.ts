@@ -8,7 +8,7 @@ import { describeMember, type FlagDifference } from '../../subgraphs/flags/envir
 import { parseEnvironmentFile, type FileFault } from '../../subgraphs/flags/environment-file.ts';
 import { ImportService, planImport, type ImportOutcome, type ImportPlan } from '../../subgraphs/flags/import-service.ts';
 import type { Configuration } from '../configuration.ts';
-import { createLogger } from '../process.ts';
+import { createLogger } from '../log.ts';
 import { actingPerson } from './acting-person.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { withBus } from './announcing.ts';

@@ -4,7 +4,7 @@ import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
 import { FLAGS_CHANGED } from '../../subgraphs/flags/change.ts';
 import { resignEnvironment } from '../../subgraphs/flags/resign.ts';
 import { currentPositions } from '../../subgraphs/flags/store.ts';
-import { createLogger } from '../process.ts';
+import { createLogger } from '../log.ts';
 import { actingPerson } from './acting-person.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { withBus } from './announcing.ts';
