@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -76,7 +76,7 @@ test('every option is read from the environment, and the command line wins', asy
 test('one message names every fault', async () => {
   const faults = await faultsOf(['--url', 'http://host', '--listen', '10.0.0.1:99', '--keys', join(folder, 'missing'), '--ca', join(folder, 'missing'), '--proxy', 'socks5://u:secret@host', '--resync-minutes', '0', '--metrics-seconds', '0', '--log-format', 'xml', '--tokenfile', 'x', 'stray']);
   expect(faults).toEqual([
-    expect.stringContaining('--tokenfile'),
+    'there is no option --tokenfile; did you mean --token-file?',
     expect.stringContaining('"x"'),
     expect.stringContaining('"stray"'),
     expect.stringContaining('--url must be a ws://'),
@@ -94,6 +94,23 @@ test('one message names every fault', async () => {
 
 test.each([['--listen', 'nowhere'], ['--listen', '127.0.0.1:70000'], ['--listen'], ['--allow-origin', '*'], ['--allow-origin', 'null'], ['--allow-origin', 'http://hmi.local/'], ['--allow-origin'], ['--resync-minutes', 'ten']])('%s %s is refused', async (...args) => {
   expect(await faultsOf([...REQUIRED, ...args])).toHaveLength(1);
+});
+
+test('a variable of the agent that there is not is named with the nearest; others of the same machine are let be', async () => {
+  expect(await faultsOf(REQUIRED, { FLEETFLAG_AGENT_LISTNE: '127.0.0.1:1', FLEETFLAG_AGENT_QQ: '1', FLEETFLAG_DATA_DIR: '/x' })).toEqual([
+    'there is no setting FLEETFLAG_AGENT_LISTNE; did you mean FLEETFLAG_AGENT_LISTEN?',
+    'there is no setting FLEETFLAG_AGENT_QQ',
+  ]);
+});
+
+test('a file of keys that is empty is refused as such, and one that everybody can change is told of', async () => {
+  const path = join(folder, 'open.json');
+  await writeFile(path, '\n');
+  expect(await faultsOf([...REQUIRED, '--keys', path])).toEqual([expect.stringContaining(`${path} is empty`)]);
+  await copyFile(keysFile, path);
+  await chmod(path, 0o646);
+  expect((await readConfiguration([...REQUIRED, '--keys', path], {})).warnings).toEqual([`--keys ${path} can be changed by everybody on this machine: chmod 644 ${path}`]);
+  expect((await readConfiguration([...REQUIRED, '--keys', keysFile], {})).warnings).toEqual([]);
 });
 
 test('a key set without an Ed25519 key is refused', async () => {

@@ -3,8 +3,10 @@
  * The only file of the agent that reads the environment.
  */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { nearestName } from '../core/protocol/nearest-name.ts';
+import { emptySecretFault } from '../core/protocol/secret-file.ts';
 import { isLoopback } from '../core/protocol/loopback.ts';
 import type { VehicleFacts } from './evaluate/flag-evaluator.ts';
 import { isOrigin } from './api/browser-guard.ts';
@@ -32,6 +34,8 @@ export interface AgentConfiguration {
   /** Milliseconds over which evaluations are counted together, and between two sendings of measurements. */
   readonly metricsIntervalMs: number;
   readonly logFormat: LogFormat;
+  /** What is not wrong and yet to be put right; for the log. */
+  readonly warnings: readonly string[];
 }
 
 /** Everything that is wrong with the settings, in one message. */
@@ -48,6 +52,7 @@ type Option = (typeof OPTIONS)[number];
 const SWITCHES = ['allow-remote'] as const;
 /** Options that may be given several times; in the environment their values are separated by commas. */
 const LISTS = ['allow-origin'] as const;
+const NAMES: readonly string[] = [...OPTIONS, ...LISTS, ...SWITCHES];
 
 const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file FILE --db FILE [options]
   --listen HOST:PORT      serve OFREP and status over HTTP (127.0.0.1:7788)
@@ -74,6 +79,7 @@ function variableName(option: string): string {
  */
 export async function readConfiguration(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): Promise<AgentConfiguration> {
   const faults: string[] = [];
+  const warnings: string[] = [];
   const given = readArguments(args, faults);
   const value = (option: Option): string | undefined => given.values.get(option) ?? (environment[variableName(option)] || undefined);
   const required = (option: Option): string => {
@@ -91,7 +97,7 @@ export async function readConfiguration(args: readonly string[], environment: No
   const listen = readListen(value('listen'), allowRemote, faults);
   const allowedOrigins = given.lists.get('allow-origin') ?? splitList(environment[variableName('allow-origin')]);
   for (const origin of allowedOrigins) if (!isOrigin(origin)) faults.push(`--allow-origin must be an origin as browsers write it, such as http://hmi.local:8080, not "${origin}"`);
-  const keys = await readKeys(value('keys'), faults);
+  const keys = await readKeys(value('keys'), faults, warnings);
   const ca = readAuthorities(value('ca'), faults);
   const proxy = value('proxy') ?? (isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
   const fault = proxy === null ? null : proxyFault(proxy);
@@ -103,6 +109,13 @@ export async function readConfiguration(args: readonly string[], environment: No
   if (!(seconds >= 0.1 && seconds <= 86_400)) faults.push('--metrics-seconds must be a number from 0.1 to 86400');
   const logFormat = value('log-format') ?? 'plain';
   if (logFormat !== 'plain' && logFormat !== 'json') faults.push(`--log-format must be plain or json, not "${logFormat}"`);
+
+  const prefix = variableName('');
+  const known = NAMES.map(variableName);
+  for (const name of Object.keys(environment).filter((name) => name.startsWith(prefix) && !known.includes(name))) {
+    const nearest = nearestName(name.slice(prefix.length), NAMES);
+    faults.push(`there is no setting ${name}${suggestion(nearest === null ? null : variableName(nearest))}`);
+  }
 
   if (faults.length > 0) throw new ConfigurationError(faults);
   return Object.freeze({
@@ -118,6 +131,7 @@ export async function readConfiguration(args: readonly string[], environment: No
     resyncMs: minutes * 60_000,
     metricsIntervalMs: seconds * 1_000,
     logFormat: logFormat as LogFormat,
+    warnings,
   });
 }
 
@@ -138,7 +152,7 @@ function readArguments(args: readonly string[], faults: string[]): { values: Map
     if (token.kind === 'positional') faults.push(`"${token.value}" belongs to no option`);
     if (token.kind !== 'option') continue;
     if ((SWITCHES as readonly string[]).includes(token.name)) switches.add(token.name);
-    else if (![...OPTIONS, ...LISTS].some((name) => name === token.name)) faults.push(`there is no option ${token.rawName}`);
+    else if (![...OPTIONS, ...LISTS].some((name) => name === token.name)) faults.push(`there is no option ${token.rawName}${suggestion(nearestName(token.name, NAMES), '--')}`);
     else if (token.value === undefined || token.value === '') faults.push(`--${token.name} needs a value`);
     else if ((LISTS as readonly string[]).includes(token.name)) lists.set(token.name, [...(lists.get(token.name) ?? []), token.value]);
     else values.set(token.name as Option, token.value);
@@ -149,6 +163,8 @@ function readArguments(args: readonly string[], faults: string[]): { values: Map
 function splitList(text: string | undefined): string[] {
   return (text ?? '').split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]));
 }
+
+const suggestion = (nearest: string | null, prefix = '') => (nearest === null ? '' : `; did you mean ${prefix}${nearest}?`);
 
 function isWebsocketUrl(text: string): boolean {
   return URL.canParse(text) && ['ws:', 'wss:'].includes(new URL(text).protocol);
@@ -167,10 +183,15 @@ function readListen(text: string | undefined, allowRemote: boolean, faults: stri
   return { host, port };
 }
 
-async function readKeys(path: string | undefined, faults: string[]): Promise<PinnedKeys | null> {
+async function readKeys(path: string | undefined, faults: string[], warnings: string[]): Promise<PinnedKeys | null> {
   if (path === undefined) return null;
   try {
-    return await PinnedKeys.parse(JSON.parse(readFileSync(path, 'utf8')));
+    const text = readFileSync(path, 'utf8');
+    const empty = emptySecretFault(path, text);
+    if (empty !== null) throw new Error(empty);
+    // Public keys may be read by everybody; who changes them decides whom the vehicle believes.
+    if ((statSync(path).mode & 0o002) !== 0) warnings.push(`--keys ${path} can be changed by everybody on this machine: chmod 644 ${path}`);
+    return await PinnedKeys.parse(JSON.parse(text));
   } catch (error) {
     faults.push(`--keys ${path} is not a JWK set: ${describeError(error)}`);
     return null;

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { RuleDefinition } from '../core/model.ts';
 import type { FlagChange } from './fleet-flag-agent.ts';
@@ -216,6 +216,18 @@ describe('the token', () => {
     expect(agent.status()).toMatchObject({ vin: TEST_VIN, connected: false });
     await writeFile(vehicle.tokenFile, token);
     await until('it connects', () => agent.status().connected);
+  });
+
+  test.each([
+    ['is empty', '\n', 0o600, 'error'],
+    ['is open to everybody', null, 0o644, 'warn'],
+  ])('a token file that %s is named in the log', async (_what, text, mode, level) => {
+    if (text !== null) await writeFile(vehicle.tokenFile, text);
+    await chmod(vehicle.tokenFile, mode);
+    const lines: string[] = [];
+    const agent = await vehicle.start({ log: (found, message) => void lines.push(`${found} ${message}`) });
+    expect(lines).toContainEqual(expect.stringMatching(new RegExp(`^${level} .*${vehicle.tokenFile}`)));
+    await agent.close();
   });
 
   test('a database of another vehicle or environment is not used', async () => {

@@ -106,7 +106,10 @@ export class FleetFlagAgent {
   async start(): Promise<void> {
     const { log, tokenFile } = this.#options;
     const identity = await readVehicleCredential(tokenFile).then(
-      (credential) => credential.identity,
+      ({ identity, openFault }) => {
+        if (openFault !== null) log('warn', `the vehicle token: ${openFault}`);
+        return identity;
+      },
       (error: unknown) => {
         log('error', `no vehicle token: ${describeError(error)}`);
         return null;

@@ -27,6 +27,7 @@ async function configuration(): Promise<AgentConfiguration> {
 async function run(): Promise<void> {
   const settings = await configuration();
   const log = createLog(settings.logFormat);
+  for (const warning of settings.warnings) log('warn', warning);
   const agent = new FleetFlagAgent({
     url: settings.url,
     tokenFile: settings.tokenFile,

@@ -150,7 +150,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     logger,
   });
   metrics.watch(subscriptions);
-  metrics.watchProcess(options.unforeseen ?? (() => ({})));
   const refusedPages = new Set<string>();
   metrics.watchProcess(options.unforeseen ?? (() => ({})), options.lostLogLines ?? (() => 0));
   app.server.on('upgrade', (request, socket, head) => {

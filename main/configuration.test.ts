@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -44,6 +44,7 @@ describe('without any setting', () => {
     trustedProxies: [],
     allowedOrigins: [],
     metricsToken: null,
+    warnings: [],
     presenceGraceSeconds: 30,
     logLevel: 'info',
     subgraphUrls: { flags: 'http://127.0.0.1:4001', vehicles: 'http://127.0.0.1:4002', experiments: 'http://127.0.0.1:4003', audit: 'http://127.0.0.1:4004' },
@@ -106,7 +107,7 @@ describe('a setting that is given', () => {
 
   test('the signing key may be in a file', () => {
     const path = join(folder, 'key.pem');
-    writeFileSync(path, '-----BEGIN PRIVATE KEY-----\n');
+    writeFileSync(path, '-----BEGIN PRIVATE KEY-----\n', { mode: 0o600 });
     expect(readConfiguration({ FLEETFLAG_SIGNING_KEY: path }).signingKey).toBe('-----BEGIN PRIVATE KEY-----\n');
   });
 });
@@ -159,6 +160,35 @@ describe('a setting that is wrong', () => {
     for (const name of names) expect(message).toContain(name);
     expect(message).not.toContain(HIDDEN);
     expect(new ConfigurationError(found.slice(0, 1)).message).toContain('a setting is wrong');
+  });
+
+  test.each([
+    ['FLEETFLAG_DATADIR', 'FLEETFLAG_DATA_DIR'],
+    ['FLEETFLAG_INTERNAL_SECRETS', 'FLEETFLAG_INTERNAL_SECRET'],
+    ['FLEETFLAG_SOMETHING_ELSE', null],
+    ['FLEETFLAG_PORT', null],
+  ])('that there is not, %s, is named with the nearest that there is', (name, nearest) => {
+    const [fault, ...others] = faults({ [name]: HIDDEN });
+    expect([others, fault?.startsWith(`${name} is no setting`), /nearest is (\w+)/.exec(fault ?? '')?.[1] ?? null]).toEqual([[], true, nearest]);
+    expect(fault).not.toContain(HIDDEN);
+  });
+
+  test('is none of what others set under the same prefix', () => {
+    const kubernetes = { FLEETFLAG_PORT: 'tcp://10.0.0.1:4000', FLEETFLAG_SERVICE_HOST: '10.0.0.1', FLEETFLAG_GATEWAY_SERVICE_PORT_HTTP: '4000', FLEETFLAG_PORT_4000_TCP_ADDR: '10.0.0.1', FLEETFLAG_FLAGS_PORT: 'tcp://10.0.0.2:4000' };
+    expect(faults({ ...kubernetes, FLEETFLAG_AGENT_URL: 'ws://x/graphql', FLEETFLAG_VERSION: '1' })).toEqual([]);
+  });
+
+  test('of a key file names the file: an empty one is refused, one that everybody can read is told of', () => {
+    const path = join(folder, 'open.pem');
+    writeFileSync(path, '-----BEGIN PRIVATE KEY-----\n');
+    chmodSync(path, 0o644);
+    for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS']) {
+      expect(readConfiguration({ [name]: path }).warnings).toEqual([`${name}: ${path} can be read or changed by everybody on this machine (mode 644): chmod 600 ${path}`]);
+    }
+    writeFileSync(path, ' \n');
+    for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS']) expect(faults({ [name]: path })).toEqual([`${name}: ${path} is empty.`]);
+    writeFileSync(path, '-----BEGIN PUBLIC KEY-----\n');
+    expect(readConfiguration({ FLEETFLAG_PREVIOUS_SIGNING_KEYS: path }).warnings).toEqual([]);
   });
 
   test('says what a switch and the log level take', () => {

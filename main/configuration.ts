@@ -2,9 +2,11 @@
  * Every setting of the control plane, read once from the environment, checked as a whole, frozen. Nothing else reads
  * `process.env`. `docs/configuration.md` is held to this table by a test.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { nearestName } from '../core/protocol/nearest-name.ts';
+import { emptySecretFault, openSecretFault } from '../core/protocol/secret-file.ts';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts';
 
 /** A setting that is wrong; `main` prints the message and ends with exit code 2. */
@@ -72,6 +74,8 @@ export interface Configuration {
   /** Of a vehicle without a connection, until it is offline. */
   readonly presenceGraceSeconds: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
+  /** What is not wrong and yet to be put right; for the log. */
+  readonly warnings: readonly string[];
   /** Where a gateway of its own finds each subgraph: the base URL of its process. */
   readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;
 }
@@ -104,6 +108,17 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   LOG_LEVEL: 'fatal, error, warn, info, debug, trace or silent. Default info.',
 };
 
+const PREFIX = 'FLEETFLAG_';
+
+/** The same prefix, and not ours to read: the agent's settings, compose's choice of an image, and what Kubernetes sets for services whose names begin so. */
+const OTHERS = /^FLEETFLAG_(?:AGENT_.*|VERSION|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)|(?:.*_)?PORT_\d+_(?:TCP|UDP|SCTP)(?:_.*)?)$/;
+
+/** Whether a variable looks like a setting and is none: a slip of the pen would else be a default in force, unnoticed. */
+function isUnknown(name: string, value: string | undefined): boolean {
+  if (!name.startsWith(PREFIX) || name in SETTINGS || OTHERS.test(name)) return false;
+  return !(name.endsWith('_PORT') && /^(?:tcp|udp|sctp):\/\//.test(value ?? ''));
+}
+
 export const DEFAULT_PORTS = { gateway: 4000, flags: 4001, vehicles: 4002, experiments: 4003, audit: 4004 } as const;
 
 export interface ReadOptions {
@@ -119,6 +134,7 @@ export interface ReadOptions {
 export function readConfiguration(environment: Readonly<Record<string, string | undefined>> = process.env, options: ReadOptions = {}): Configuration {
   const role = options.role ?? 'control-plane';
   const faults: string[] = [];
+  const warnings: string[] = [];
   /** An empty variable counts as absent: that is how compose files and CI pass what is not set. */
   const text = (name: string) => {
     const value = environment[name];
@@ -166,21 +182,28 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
 
   const isKeyText = (value: string) => /^\s*(\{|-----BEGIN)/.test(value);
   let signingKey = text('FLEETFLAG_SIGNING_KEY');
-  /** The text of a key file, or null with a fault. The value may be a key with a slip of the pen: the message does not repeat it. */
-  const keyFile = (path: string, fault: string): string | null => {
+  /** The text of a key file, or null with a fault. What names no file may be a key with a slip of the pen: the message does not repeat it. */
+  const keyFile = (name: string, path: string, expected: string): string | null => {
+    let text;
     try {
-      return readFileSync(path, 'utf8');
+      text = readFileSync(path, 'utf8');
+      // Said and not refused: container platforms mount secrets that way, in a place of their own.
+      const open = /PRIVATE KEY|"d"/.test(text) ? openSecretFault(path, statSync(path).mode) : null;
+      if (open !== null) warnings.push(`${name}: ${open}`);
     } catch {
-      faults.push(fault);
+      faults.push(`${name} is neither ${expected} that can be read.`);
       return null;
     }
+    const empty = emptySecretFault(path, text);
+    if (empty !== null) faults.push(`${name}: ${empty}.`);
+    return text;
   };
   if (signingKey !== null && !isKeyText(signingKey)) {
-    signingKey = keyFile(signingKey, 'FLEETFLAG_SIGNING_KEY is neither a JWK, nor a PEM, nor the path of a file that can be read.');
+    signingKey = keyFile('FLEETFLAG_SIGNING_KEY', signingKey, 'a JWK, nor a PEM, nor the path of a file');
   }
   const previousKeys = text('FLEETFLAG_PREVIOUS_SIGNING_KEYS') ?? '';
   const previousSigningKeys = (isKeyText(previousKeys) ? [previousKeys] : list('FLEETFLAG_PREVIOUS_SIGNING_KEYS')).flatMap((value) =>
-    isKeyText(value) ? [value] : (keyFile(value, 'FLEETFLAG_PREVIOUS_SIGNING_KEYS is neither a JWK, nor a JWK set, nor PEMs, nor paths of files that can be read.') ?? []),
+    isKeyText(value) ? [value] : (keyFile('FLEETFLAG_PREVIOUS_SIGNING_KEYS', value, 'a JWK, nor a JWK set, nor PEMs, nor paths of files') ?? []),
   );
 
   const databaseUrl = url('DATABASE_URL', ['postgresql:', 'postgres:']);
@@ -211,6 +234,11 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
 
   const origins = list('FLEETFLAG_ALLOWED_ORIGINS').map(readOrigin);
   if (origins.includes(null)) faults.push('FLEETFLAG_ALLOWED_ORIGINS is not a list of origins, separated by commas: each http:// or https:// with a host, perhaps a port, and nothing after it. "*" is not taken.');
+  for (const name of Object.keys(environment).filter((name) => isUnknown(name, environment[name]))) {
+    const known = Object.keys(SETTINGS).flatMap((setting) => (setting.startsWith(PREFIX) ? setting.slice(PREFIX.length) : []));
+    const nearest = nearestName(name.slice(PREFIX.length), known);
+    faults.push(`${name} is no setting${nearest === null ? '' : `; the nearest is ${PREFIX}${nearest}`}. All settings: docs/configuration.md.`);
+  }
 
   const playground = switched('FLEETFLAG_PLAYGROUND', environment['NODE_ENV'] !== 'production');
   const configuration: Configuration = {
@@ -232,6 +260,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     metricsToken,
     presenceGraceSeconds,
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+    warnings: Object.freeze(warnings),
     subgraphUrls: Object.freeze(subgraphUrls),
   };
   if (faults.length > 0) throw new ConfigurationError(faults);

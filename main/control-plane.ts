@@ -8,10 +8,10 @@ import type { Configuration } from './configuration.ts';
 import { makeFirstAdministrator } from './first-administrator.ts';
 import { openGateway } from './gateway.ts';
 import type { UnforeseenCounts } from './last-handler.ts';
-import { internalSecret } from './secrets.ts';
-import { openSigner } from './signing-keys.ts';
+import { startingSecret } from './secrets.ts';
 import { openCache, openMetrics, openPostgres } from './stores.ts';
 import { startSubgraph } from './subgraphs.ts';
+import { startingSigner } from './trusted-signer.ts';
 
 /**
  * Starts everything; resolves when the gateway listens. What was started is stopped again if anything fails; closing
@@ -20,13 +20,13 @@ import { startSubgraph } from './subgraphs.ts';
 export function startControlPlane(configuration: Configuration, logger: Logger, unforeseen: () => UnforeseenCounts): Promise<Closing> {
   return opening(async (closing) => {
     // The stores do not depend on each other: opened together, the start takes as long as the slowest of them.
-    const [database, cache, metrics, signer, secret] = await together([
+    const [database, cache, metrics] = await together([
       openPostgres(configuration, closing, logger),
       openCache(configuration, closing, logger),
       openMetrics(configuration, closing),
-      openSigner(configuration),
-      internalSecret(configuration.internalSecret, configuration.dataDir),
     ]);
+    const signer = await startingSigner(database.prisma, configuration);
+    const secret = await startingSecret(configuration.internalSecret, configuration.dataDir, database.prisma);
     await makeFirstAdministrator(database.prisma, configuration, logger);
 
     const vehicleTokens = createVehicleTokens(secret);

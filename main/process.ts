@@ -58,6 +58,7 @@ export async function runUntilStopped(
     const logger = createLogger(configuration.logLevel);
     const lastHandler = new LastHandler({ log: logger, end: fail });
     lastHandler.listen(process);
+    for (const warning of configuration.warnings) logger.warn(warning);
     running = await start(configuration, logger, () => lastHandler.counts);
     // Asked to stop while starting: what has just been opened is closed again.
     if (stopRequested) stop();

@@ -16,9 +16,9 @@ import type { UnforeseenCounts } from './last-handler.ts';
 import { complain, say } from './log.ts';
 import { runUntilStopped } from './process.ts';
 import { internalSecret } from './secrets.ts';
-import { openSigner } from './signing-keys.ts';
 import { openCache, openMetrics, openPostgres } from './stores.ts';
 import { startSubgraph } from './subgraphs.ts';
+import { startingSigner } from './trusted-signer.ts';
 
 /** How long a gateway serves the signing keys that it has fetched, in milliseconds. */
 const KEYS_AGE = 60_000;
@@ -63,7 +63,7 @@ async function startSubgraphService(name: SubgraphName, configuration: Configura
       ...cache,
       vehicleTokens: createVehicleTokens(secret),
       logger,
-      signer: async () => (signer ??= await openSigner(configuration)),
+      signer: async () => (signer ??= await startingSigner(database.prisma, configuration)),
       metrics: () => openMetrics(configuration, closing),
       presenceGraceSeconds: configuration.presenceGraceSeconds,
     };

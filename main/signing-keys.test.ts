@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { generateSigningKey } from '../subgraphs/flags/signing.ts';
 import { readConfiguration } from './configuration.ts';
-import { openPresentSigner, openSigner, prepareNextKey, previousKeys, removePreviousKeys, switchToNextKey } from './signing-keys.ts';
+import { openSigner, prepareNextKey, previousKeys, removePreviousKeys, switchToNextKey } from './signing-keys.ts';
+import { openPresentSigner } from './trusted-signer.ts';
 
 let dataDir: string;
 

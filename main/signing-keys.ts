@@ -4,12 +4,12 @@
  * `signing-keys-previous.json` have signed what vehicles may still hold.
  */
 import { randomBytes } from 'node:crypto';
-import { access, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readPublicKeys, type PublicKey } from '../subgraphs/flags/public-keys.ts';
 import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing.ts';
 import type { Configuration } from './configuration.ts';
-import { keep } from './secrets.ts';
+import { keep, readSecretFile } from './secrets.ts';
 
 const CURRENT = 'signing-key.pem';
 const NEXT = 'signing-key-next.pem';
@@ -20,25 +20,32 @@ type Keys = Pick<Configuration, 'signingKey' | 'previousSigningKeys' | 'dataDir'
 /**
  * What signs, with all keys that are valid beside it. A key is made in the data folder where there is none.
  *
+ * @param mayBeMade throws where a new key is one that no vehicle would believe
  * @throws Error when a key cannot be read; the message names where it stands and does not repeat it
  */
-export async function openSigner(settings: Keys): Promise<Signer> {
+export async function openSigner(settings: Keys, mayBeMade: () => void = () => undefined): Promise<Signer> {
   const { signingKey, dataDir } = settings;
   const others = await namingSource('FLEETFLAG_PREVIOUS_SIGNING_KEYS', settings.previousSigningKeys);
   if (signingKey !== null) return createSigner(signingKey, others);
-  const key = await keep(dataDir, CURRENT, generateSigningKey);
-  return createSigner(key, unique([...(await keysIn(dataDir, PREVIOUS)), ...(await keysIn(dataDir, NEXT)), ...others]));
+  const key = await keep(dataDir, CURRENT, () => {
+    mayBeMade();
+    return generateSigningKey();
+  });
+  return createSigner(key, unique([...(await keysIn(dataDir, PREVIOUS)), ...(await keysIn(dataDir, NEXT)), ...others]), join(dataDir, CURRENT));
 }
 
-/**
- * As `openSigner`, for a command beside the control plane: a key made by such a command would be one that no vehicle
- * knows.
- */
-export async function openPresentSigner(settings: Keys): Promise<Signer> {
-  if (settings.signingKey === null && !(await exists(join(settings.dataDir, CURRENT)))) {
-    throw new Error(`There is no signing key: FLEETFLAG_SIGNING_KEY is not set, and ${settings.dataDir} holds none. Give this command the settings of the control plane.`);
-  }
-  return openSigner(settings);
+/** The path of the file that holds the key that signs. */
+export const signingKeyPath = (dataDir: string) => join(dataDir, CURRENT);
+
+/** The next key, made if there is none yet, where the present one is lost: nothing takes it for the present one before `adoptNextKey`. */
+export async function openNextSigner({ dataDir }: Keys): Promise<Signer> {
+  return createSigner(await keep(dataDir, NEXT, generateSigningKey), [], join(dataDir, NEXT));
+}
+
+/** Makes the next key the one that signs, in place of one that is lost. */
+export async function adoptNextKey(dataDir: string): Promise<void> {
+  await rename(join(dataDir, NEXT), join(dataDir, CURRENT));
+  await flushFolder(dataDir);
 }
 
 /** Makes the next key, if there is none yet, and gives it. From its next start the control plane serves its public half, too. */
@@ -82,11 +89,16 @@ async function currentKey(dataDir: string): Promise<PublicKey> {
 
 async function keysIn(dataDir: string, name: string): Promise<PublicKey[]> {
   const path = join(dataDir, name);
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const text = name === PREVIOUS ? await readPublicFile(path) : await readSecretFile(path);
+  return text === null || isEmptySet(text) ? [] : namingSource(path, [text]);
+}
+
+/** Null where there is none. */
+async function readPublicFile(path: string): Promise<string | null> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
     throw error;
   });
-  return text === null || isEmptySet(text) ? [] : namingSource(path, [text]);
 }
 
 const isEmptySet = (text: string) => /^\s*\{\s*"keys"\s*:\s*\[\s*\]\s*\}\s*$/.test(text);
@@ -125,11 +137,4 @@ async function flushFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,15 +1,18 @@
 /**
  * The vehicle's token: a secret to the gateway, and to the vehicle itself the word on who it is.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { decodeJwt } from 'jose';
 import { ENVIRONMENTS, VIN_PATTERN } from '../../core/model.ts';
+import { emptySecretFault, openSecretFault } from '../../core/protocol/secret-file.ts';
 import type { VehicleIdentity } from '../state.ts';
 
 export interface VehicleCredential {
   /** The JWT itself: never logged. */
   readonly token: string;
   readonly identity: VehicleIdentity;
+  /** That everybody on this machine can read or change the file; null where they cannot. */
+  readonly openFault: string | null;
 }
 
 /**
@@ -18,6 +21,8 @@ export interface VehicleCredential {
  */
 export async function readVehicleCredential(path: string): Promise<VehicleCredential> {
   const token = (await readFile(path, 'utf8')).trim();
+  const empty = emptySecretFault(path, token);
+  if (empty !== null) throw new Error(empty);
   let claims;
   try {
     claims = decodeJwt<{ env?: unknown }>(token);
@@ -28,5 +33,5 @@ export async function readVehicleCredential(path: string): Promise<VehicleCreden
   if (environment === undefined || !VIN_PATTERN.test(claims.sub ?? '')) {
     throw new Error(`the token in ${path} does not name a VIN and an environment`);
   }
-  return { token, identity: { vin: claims.sub!, environment } };
+  return { token, identity: { vin: claims.sub!, environment }, openFault: openSecretFault(path, (await stat(path)).mode) };
 }

@@ -9,12 +9,12 @@ import { parseEnvironmentFile, type FileFault } from '../../subgraphs/flags/envi
 import { ImportService, planImport, type ImportOutcome, type ImportPlan } from '../../subgraphs/flags/import-service.ts';
 import type { Configuration } from '../configuration.ts';
 import { createLogger } from '../log.ts';
+import { presentSigner } from '../trusted-signer.ts';
 import { actingPerson } from './acting-person.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { withBus } from './announcing.ts';
 import { readArguments, type AdminCommand, type Output } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
-import { presentSigner } from './present-signer.ts';
 
 export const IMPORT_USAGE = `npm run admin -- import --environment development|staging|production --file FLAGS.yaml [--apply] [--as EMAIL] [--archive-missing]
     Shows what would change; with --apply changes it, in the name of --as (role WRITE or ADMIN; else the only administrator).

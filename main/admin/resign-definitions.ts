@@ -1,16 +1,21 @@
 /** `npm run admin -- resign-definitions`: signs with the present key what a former one has signed (docs/key-rotation.md). */
 import { parseArgs } from 'node:util';
+import type { Logger } from 'pino';
 import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { FLAGS_CHANGED } from '../../subgraphs/flags/change.ts';
 import { resignEnvironment } from '../../subgraphs/flags/resign.ts';
+import type { Signer } from '../../subgraphs/flags/signing.ts';
 import { currentPositions } from '../../subgraphs/flags/store.ts';
+import type { Configuration } from '../configuration.ts';
 import { createLogger } from '../log.ts';
+import { presentSigner } from '../trusted-signer.ts';
 import { actingPerson } from './acting-person.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { withBus } from './announcing.ts';
-import { readArguments, type AdminCommand } from './command.ts';
+import { readArguments, type AdminCommand, type Output } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
-import { presentSigner } from './present-signer.ts';
 
 export const RESIGN_USAGE = `npm run admin -- resign-definitions [--environment development|staging|production] [--as EMAIL]
     Signs anew, each with a new revision, what another key than the present one has signed; in all environments unless one is named.`;
@@ -26,14 +31,28 @@ export const resignDefinitionsCommand: AdminCommand = async (args, configuration
   await withAdminDatabase(configuration, output, async (prisma) => {
     const identity = await actingPerson(prisma, email);
     const signer = await presentSigner(prisma, configuration);
-    await withBus(configuration, logger, async (bus) => {
-      for (const environment of environments) {
-        const count = await resignEnvironment(prisma, signer, identity, environment);
-        if (count > 0) await bus.publish(FLAGS_CHANGED, environment).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
-        const revision = (await currentPositions(prisma)).get(environment)?.revision ?? 0;
-        output.out(`${environment}: ${count} signed with ${signer.kid}; vehicles hold nothing older from revision ${revision} on`);
-      }
-    });
+    await resignEnvironments(prisma, { signer, identity, environments, configuration, logger, output });
   });
   return 0;
 };
+
+interface Resigning {
+  readonly signer: Signer;
+  readonly identity: CallerIdentity;
+  readonly environments: readonly Environment[];
+  readonly configuration: Configuration;
+  readonly logger: Logger;
+  readonly output: Output;
+}
+
+/** Signs anew whatever of the environments another key has signed, announces it, and says how far it is. */
+export async function resignEnvironments(prisma: PrismaClient, { signer, identity, environments, configuration, logger, output }: Resigning): Promise<void> {
+  await withBus(configuration, logger, async (bus) => {
+    for (const environment of environments) {
+      const count = await resignEnvironment(prisma, signer, identity, environment);
+      if (count > 0) await bus.publish(FLAGS_CHANGED, environment).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
+      const revision = (await currentPositions(prisma)).get(environment)?.revision ?? 0;
+      output.out(`${environment}: ${count} signed with ${signer.kid}; vehicles hold nothing older from revision ${revision} on`);
+    }
+  });
+}

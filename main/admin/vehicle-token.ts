@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import { VehicleService } from '../../subgraphs/vehicles/service.ts';
-import { internalSecret } from '../secrets.ts';
+import { presentSecret } from '../secrets.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { readArguments, type AdminCommand } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
@@ -26,7 +26,7 @@ export const vehicleTokenCommand: AdminCommand = async (args, configuration, out
     if (!/^\d{1,4}$/.test(values.days)) throw new Error('--days takes a number from 1 to 3650.');
     return { vin, revoke: values.revoke !== undefined, environment: readEnvironment(values.environment), days: Number(values.days) };
   });
-  const tokens = createVehicleTokens(await internalSecret(configuration.internalSecret, configuration.dataDir));
+  const tokens = createVehicleTokens(await presentSecret(configuration.internalSecret, configuration.dataDir));
   const line = await withAdminDatabase(configuration, output, async (prisma) => {
     const vehicles = new VehicleService(prisma, tokens, () => undefined);
     if (!revoke) return (await vehicles.issueToken(operatorOnServer(), vin, environment, days)).token;

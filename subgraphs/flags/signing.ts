@@ -52,14 +52,15 @@ function readKey(text: string): KeyObject {
 /**
  * @param keyText an Ed25519 private key: a JWK or a PEM
  * @param others public keys that are valid beside it: former ones, and the next
+ * @param source where the key stands, for the message
  * @throws Error when it is not one; the message does not repeat the key
  */
-export async function createSigner(keyText: string, others: readonly PublicKey[] = []): Promise<Signer> {
+export async function createSigner(keyText: string, others: readonly PublicKey[] = [], source = 'FLEETFLAG_SIGNING_KEY'): Promise<Signer> {
   let key: KeyObject;
   try {
     key = readKey(keyText);
   } catch (cause) {
-    throw new Error('FLEETFLAG_SIGNING_KEY is not an Ed25519 private key in JWK or PEM form.', { cause });
+    throw new Error(`${source} is not an Ed25519 private key in JWK or PEM form.`, { cause });
   }
   const own = await publicKeyOf(createPublicKey(key));
   const { kid } = own;

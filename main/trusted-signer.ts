@@ -1,0 +1,70 @@
+/** The signer that the vehicles of this database believe: one whose key has signed what they hold. */
+import type { PrismaClient } from '../prisma/generated/client.ts';
+import { countSignatures, type SignatureCount } from '../subgraphs/flags/resign.ts';
+import type { Signer } from '../subgraphs/flags/signing.ts';
+import type { Configuration } from './configuration.ts';
+import { openSigner, signingKeyPath } from './signing-keys.ts';
+
+const CONSEQUENCE = 'Vehicles that pin the key believe nothing that another one signs: neither a change nor a kill switch would reach them.';
+const REPLACE =
+  'Where it is lost for good: npm run admin -- rotate-signing-key --replace-lost signs everything anew, and every vehicle has to be given the new key set (--keys) before it hears of any change (docs/key-rotation.md, "A key that is lost").';
+
+/**
+ * The signer of a control plane that starts. A key is made only where nothing is signed yet.
+ *
+ * @throws Error that says what is lost and how to go on, when the key is missing though flags are signed, or is another
+ *   one than has signed them
+ */
+export async function startingSigner(prisma: PrismaClient, settings: Configuration): Promise<Signer> {
+  const signed = await countSignatures(prisma);
+  const signer = await openSigner(settings, () => {
+    if (signed.length === 0) return;
+    throw new Error(
+      `The signing key is lost: ${signingKeyPath(settings.dataDir)} is missing, and ${describe(signed)}. ${CONSEQUENCE} Put the file back from a backup, or name the key in FLEETFLAG_SIGNING_KEY. ${REPLACE}`,
+    );
+  });
+  if (signed.length > 0 && !hasSigned(signer, signed)) {
+    const { signingKey, dataDir } = settings;
+    throw new Error(
+      `The signing key (${signer.kid}, of ${signingKey === null ? signingKeyPath(dataDir) : 'FLEETFLAG_SIGNING_KEY'}) is not the one of this database: ${describe(signed)}. ${CONSEQUENCE} ` +
+        `Give the key that has signed, or name it in FLEETFLAG_PREVIOUS_SIGNING_KEYS where it has been changed. ${REPLACE}`,
+    );
+  }
+  return signer;
+}
+
+/**
+ * The signer of a command beside the control plane.
+ *
+ * @throws Error when there is no key, or neither it nor one that is valid beside it has signed anything here: the
+ *   command then runs with other settings than the control plane, and vehicles would refuse what it signs
+ */
+export async function presentSigner(prisma: PrismaClient, settings: Configuration): Promise<Signer> {
+  const signer = await openPresentSigner(settings);
+  const signed = await countSignatures(prisma);
+  if (signed.length > 0 && !hasSigned(signer, signed)) {
+    throw new Error(
+      `The key of these settings (${signer.kid}) has signed nothing in this database, nor has one that is valid beside it. Give this command the settings of the control plane; where the key has been changed, name the former one in FLEETFLAG_PREVIOUS_SIGNING_KEYS.`,
+    );
+  }
+  return signer;
+}
+
+/** As `openSigner`; a key made by a command would be one that no vehicle knows. */
+export function openPresentSigner(settings: Configuration): Promise<Signer> {
+  return openSigner(settings, () => {
+    throw new Error(`There is no signing key: FLEETFLAG_SIGNING_KEY is not set, and ${settings.dataDir} holds none. Give this command the settings of the control plane.`);
+  });
+}
+
+/** Whether the signer's key, or one that is valid beside it, has signed any of it. */
+export function hasSigned(signer: Signer, signed: readonly SignatureCount[]): boolean {
+  const known = new Set(signer.publicKeys.keys.map(({ kid }) => kid));
+  return signed.some(({ kid }) => kid !== null && known.has(kid));
+}
+
+function describe(signed: readonly SignatureCount[]): string {
+  const count = signed.reduce((sum, one) => sum + one.count, 0);
+  const kids = [...new Set(signed.map(({ kid }) => kid ?? 'an unreadable key'))];
+  return `${count} flag definitions and tombstones are signed with ${kids.join(' and ')}`;
+}
