@@ -92,6 +92,6 @@ async function run(): Promise<void> {
 }
 
 run().catch((error: unknown) => {
-  process.stderr.write(`The agent cannot start: ${describeError(error)}\n`);
+  stderr.write(`The agent cannot start: ${describeError(error)}\n`);
   process.exit(1);
 });
