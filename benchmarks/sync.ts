@@ -52,7 +52,7 @@ const OPERATOR: CallerIdentity = { ...VEHICLE, caller: { kind: 'user', role: 'WR
 /** The obvious way. */
 const directly = (prisma: PrismaClient, signer: Signer) => ({
   async sync(environment: 'production', since: number): Promise<FlagSync> {
-    const { deltas: all, ...position } = await changesSince(prisma, environment, 0, true);
+    const { deltas: all, position } = await changesSince(prisma, environment, 0, true);
     const { revision } = position;
     const issuedAt = Math.floor(Date.now() / 1_000);
     const proof = await signer.proof({ environment, revision, issuedAt, set: setOf(snapshotOf(environment, position, all)) });
@@ -117,7 +117,7 @@ export async function run(): Promise<void> {
     try {
       const signer = await createSigner(await generateSigningKey());
       await fill(new FlagService(prisma, createFlagChanges(prisma, signer, createInProcessBus(), logger)));
-      const { revision } = await changesSince(prisma, 'production', 0);
+      const { revision } = (await changesSince(prisma, 'production', 0)).position;
       const cases = [
         { what: `everything (${FLAGS} flags)`, since: 0 },
         { what: 'the last 10 changes', since: revision - 10 },

@@ -1,11 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
 import type { Environment } from '../../core/model.ts';
 import { silent } from '../shared/testing/asking.ts';
 import { FLAGS_CHANGED } from './change.ts';
 import { FlagFeed, type FlagChangeEvent } from './feed.ts';
 import { PositionSignatures } from './position-signatures.ts';
 import { EnvironmentSnapshots } from './snapshots.ts';
+import { backUp } from './testing/backup.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
+import { liveSet } from './testing/live-set.ts';
 
 let flags: FlagsUnderTest;
 /** A feed on another instance, which hears of changes by the bus only. */
@@ -92,6 +95,34 @@ describe('the feed', () => {
     let event = await take(events);
     if (!event.signed.removed) event = await take(events);
     expect(event).toMatchObject({ revision: 2, signed: { key, removed: true } });
+  });
+
+  test('follows a restored database, and what changes there shows a gap to who knew more', async () => {
+    const { key } = await flags.create();
+    const restore = await backUp(flags.prisma);
+    const at = await flags.revision();
+    const events = await following('staging');
+    for (const { revision } of [await flags.create(), await flags.create()]) expect((await take(events)).revision).toBe(revision);
+    await restore();
+    await feed.look();
+    await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key });
+    const event = await take(events);
+    expect(event).toMatchObject({ revision: at + 1, previousRevision: at, flag: { key } });
+    expect(decodeJwt(event.proof)).toMatchObject(await liveSet(flags.prisma, 'staging'));
+  });
+
+  test('gives the changes of one look the proof of the last of them', async () => {
+    const events = await following('staging');
+    flags.bus.lost = true;
+    const created = [await flags.create(), await flags.create(), await flags.create()];
+    await feed.look();
+    const seen = [await take(events), await take(events), await take(events)];
+    expect(seen.map(({ revision }) => revision)).toEqual(created.map(({ revision }) => revision));
+    // Another look, each second, may have come between.
+    const last = await liveSet(flags.prisma, 'staging');
+    expect(decodeJwt(seen.at(-1)?.proof ?? '')).toMatchObject(last);
+    for (const { revision, proof } of seen) expect(decodeJwt(proof)['revision']).toBeGreaterThanOrEqual(revision);
+    expect(new Set(seen.map(({ proof }) => proof)).size).toBeLessThanOrEqual(2);
   });
 
   test('tells one environment nothing of another, and both of a move', async () => {

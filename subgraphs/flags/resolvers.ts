@@ -78,7 +78,7 @@ const toEvaluation = (flag: { readonly key: string }, evaluation: Evaluation) =>
 
 async function evaluateAll(services: FlagsServices, environment: Environment, context: EvaluationContext) {
   const flags = await services.snapshots.definitions(environment);
-  return flags.map((flag) => toEvaluation(flag, evaluate(flag, context)));
+  return flags.map((flag) => toEvaluation(flag.definition, evaluate(flag, context)));
 }
 
 function ruleId(id: string): string {
@@ -118,7 +118,7 @@ export const resolvers: Resolvers = {
       if (flag === null || flag.archivedAt !== null || flag.draft) {
         throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(args.key)}.`, { field: 'key' });
       }
-      return toEvaluation(flag, evaluate(flag, context));
+      return toEvaluation(flag, evaluate({ definition: flag, jws: flag.signedDefinition }, context));
     },
     async evaluateFlags(_: unknown, args: { environment: Environment; context: EvaluationContext }, { services }: Context) {
       return evaluateAll(services, args.environment, await withRegisteredFacts(services.registered, readContext(args.context)));

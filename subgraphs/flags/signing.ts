@@ -79,6 +79,11 @@ export async function createSigner(keyText: string, others: readonly PublicKey[]
   };
 }
 
+/** The signature of a compact JWS: with Ed25519 it is always the same for the same content and key, and no other's. */
+export function signatureOf(jws: string): string {
+  return jws.slice(jws.lastIndexOf('.') + 1);
+}
+
 /** The definition that a signed one holds, unverified: for what this subgraph has signed itself. */
 export function definitionIn(jws: string): FlagDefinition {
   return (JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()) as { flag: FlagDefinition }).flag;

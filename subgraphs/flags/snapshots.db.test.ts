@@ -1,17 +1,18 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { createInProcessBus } from '../shared/bus.ts';
+import type { Caller } from '../../core/protocol/caller.ts';
 import { createInProcessStore, type KeyValueStore } from '../shared/key-value-store.ts';
 import { openRedis } from '../shared/redis.ts';
-import { asking, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
+import { refusal, silent, user } from '../shared/testing/asking.ts';
 import { eventually } from '../shared/testing/eventually.ts';
-import { watchDatabase, type WatchedDatabase } from '../shared/testing/watched-database.ts';
-import type { Signer } from './signing.ts';
+import { rounds } from '../shared/testing/rounds.ts';
+import { NONCE_LIMITS } from './nonce-admission.ts';
 import { storedUnder } from './snapshots.ts';
-import { startFlags } from './subgraph.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
+import { startWatchedInstance, type WatchedInstance } from './testing/watched-instance.ts';
 
-const SYNC = 'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full statement proof flags { key revision removed jws } } }';
+const SYNC = 'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full statement flags { key revision removed jws } } }';
+const NONCE_SYNC = 'query { flagSync(environment: STAGING, nonce: "AAECAwQFBgcICQoLDA0ODw") { revision proof } }';
 const SWITCH = (on: boolean) => `mutation ($key: String!) { ${on ? 'enableFlag' : 'disableFlag'}(key: $key) { flag { revision } } }`;
 
 interface Sync {
@@ -19,14 +20,6 @@ interface Sync {
   readonly full: boolean;
   readonly statement: string;
   readonly flags: readonly { readonly key: string; readonly revision: number; readonly removed: boolean }[];
-}
-
-/** Another instance of the subgraph: a client, a bus and a memory of its own. */
-interface Instance {
-  readonly database: WatchedDatabase;
-  readonly ask: Ask;
-  readonly signed: { statements: number; proofs: number };
-  stop(): Promise<void>;
 }
 
 let flags: FlagsUnderTest;
@@ -39,45 +32,22 @@ afterEach(async () => {
   for (const instance of open.splice(0)) await instance.stop();
 });
 
-async function instance(store: KeyValueStore = createInProcessStore()): Promise<Instance> {
-  const database = await watchDatabase(flags.database.url);
-  const signed = { statements: 0, proofs: 0 };
-  const signer: Signer = {
-    ...flags.signer,
-    statement: (...args) => {
-      signed.statements++;
-      return flags.signer.statement(...args);
-    },
-    proof: (...args) => {
-      signed.proofs++;
-      return flags.signer.proof(...args);
-    },
-  };
-  // What is counted is what syncing costs; the looks of rollouts would be among it.
-  const started = await startFlags({ prisma: database.prisma, bus: createInProcessBus(), store, signer, logger: silent, appliesRollouts: false });
-  const it: Instance = {
-    database,
-    ask: asking(started.subgraph),
-    signed,
-    stop: async () => {
-      await started.close();
-      await database.close();
-    },
-  };
-  open.push(it);
-  return it;
+async function instance(store?: KeyValueStore): Promise<WatchedInstance> {
+  const started = await startWatchedInstance(flags, store);
+  open.push(started);
+  return started;
 }
 
 const VEHICLE = (environment: string) => ({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: environment.toLowerCase() }) as never;
-const answer = (on: Pick<Instance, 'ask'>, since = 0, environment = 'STAGING') => on.ask<{ flagSync: Sync }>(VEHICLE(environment), SYNC, { environment, since });
-async function sync(on: Pick<Instance, 'ask'>, since = 0, environment = 'STAGING'): Promise<Sync> {
+const answer = (on: Pick<WatchedInstance, 'ask'>, since = 0, environment = 'STAGING') => on.ask<{ flagSync: Sync }>(VEHICLE(environment), SYNC, { environment, since });
+async function sync(on: Pick<WatchedInstance, 'ask'>, since = 0, environment = 'STAGING'): Promise<Sync> {
   const { data, errors } = await answer(on, since, environment);
   if (errors.length > 0) throw new Error(JSON.stringify(errors));
   return data.flagSync;
 }
 
 /** What reads whole definitions, of all statements. */
-const bigReads = ({ database }: Instance) => database.statements.filter(({ query }) => query.includes('signed_definition')).length;
+const bigReads = ({ database }: WatchedInstance) => database.statements.filter(({ query }) => query.includes('signed_definition')).length;
 
 describe('1,000 vehicles that sync at once', () => {
   test.each([
@@ -132,6 +102,29 @@ describe('1,000 vehicles that sync at once', () => {
   });
 });
 
+test('19,000 vehicles that ask with a nonce, and for the proof of now, cost a bounded number of signatures and statements', async () => {
+  const it = await instance();
+  await sync(it);
+  const before = { statements: it.database.statements.length, signed: it.signed.proofs };
+  const begun = performance.now();
+  const codes = await Promise.all(
+    Array.from({ length: rounds(1_000, 19_000) }, async (_, n) => {
+      const vehicle: Caller = { kind: 'vehicle', vin: `KMH${String(n).padStart(14, '0')}`, environment: 'staging' };
+      const [proof, { errors }] = await Promise.all([it.ask<{ flagProof: string }>(vehicle, '{ flagProof(environment: STAGING) }'), it.ask(vehicle, NONCE_SYNC)]);
+      expect(decodeJwt(proof.data.flagProof)).toMatchObject({ v: 2, environment: 'staging' });
+      const { code, retryAfter } = errors[0]?.extensions ?? {};
+      if (code !== undefined) expect(retryAfter).toBeGreaterThan(0);
+      return code;
+    }),
+  );
+  const seconds = (performance.now() - begun) / 1_000;
+  const answered = codes.filter((code) => code === undefined).length;
+  expect(new Set(codes)).toEqual(new Set([undefined, 'RATE_LIMITED']));
+  expect(answered).toBeLessThanOrEqual(NONCE_LIMITS.burst + NONCE_LIMITS.perSecond * seconds);
+  expect(it.signed.proofs - before.signed).toBeLessThanOrEqual(answered + Math.ceil(seconds) + 1);
+  expect(it.database.statements.length - before.statements).toBeLessThanOrEqual(11 * seconds + 5);
+});
+
 test('a sync contains all that was answered before it was asked for, on this instance and on every other, even if nothing was announced', async () => {
   const other = await instance();
   const { key } = await flags.create();
@@ -144,27 +137,6 @@ test('a sync contains all that was answered before it was asked for, on this ins
       [revision, false, []],
     ]);
   }
-});
-
-describe('a database that was restored', () => {
-  test('to a lower revision is followed', async () => {
-    const it = await instance();
-    const { key } = await flags.create({ environment: 'DEVELOPMENT' });
-    const { key: lost } = await flags.create({ environment: 'DEVELOPMENT' });
-    const { revision } = await sync(it, 0, 'DEVELOPMENT');
-    await flags.prisma.flag.update({ where: { key: lost }, data: { archivedAt: new Date() } });
-    await flags.prisma.environment.update({ where: { name: 'development' }, data: { revision: 1n } });
-    expect(await sync(it, revision, 'DEVELOPMENT')).toMatchObject({ revision: 1, full: true, flags: [{ key }] });
-  });
-
-  test('and has come to the same revision on another way is read anew', async () => {
-    const it = await instance();
-    const { key, revision } = await flags.create({ environment: 'PRODUCTION' });
-    expect((await sync(it, 0, 'PRODUCTION')).flags.map((flag) => flag.key)).toContain(key);
-    await flags.prisma.flag.update({ where: { key }, data: { archivedAt: new Date() } });
-    await flags.prisma.environment.update({ where: { name: 'production' }, data: { revision: BigInt(revision) } });
-    expect((await sync(it, 0, 'PRODUCTION')).flags.map((flag) => flag.key)).not.toContain(key);
-  });
 });
 
 describe('while the database is away', () => {
@@ -182,6 +154,9 @@ describe('while the database is away', () => {
     const { issuedAt } = decodeJwt(served.statement) as { issuedAt: number };
     expect(issuedAt).toBeGreaterThanOrEqual(lastKnown);
     expect(issuedAt).toBeLessThan(Math.floor(Date.now() / 1_000));
+    // A nonce is answered by the database alone.
+    const { errors: [refused] } = await it.ask(VEHICLE('STAGING'), NONCE_SYNC);
+    expect(refused?.extensions).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: expect.any(Number) });
     // Flags that the instance knows can still be evaluated, as they were.
     const evaluated = await it.ask<{ evaluateFlags: { flagKey: string; reason: string }[] }>(user('READ'), 'query { evaluateFlags(environment: STAGING, context: {}) { flagKey reason } }');
     expect(evaluated.errors).toEqual([]);

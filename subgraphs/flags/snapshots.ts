@@ -11,10 +11,11 @@ import type { Environment, FlagDefinition } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TookTooLong, inTime } from '../shared/in-time.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
+import type { SignedDefinition } from './evaluation.ts';
 import type { Standing } from './position-signatures.ts';
 import { definitionIn } from './signing.ts';
 import { advanced, entriesSince, readSnapshot, samePosition, setOf, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
-import { changesSince, currentPositions, type Delta, type Position } from './store.ts';
+import { changesSince, currentPositions, liveDigest, type Delta, type Position } from './store.ts';
 
 /** Milliseconds from the start of one look to the next at least, for each who was answered by the one. */
 const LOOK_PACE = 10;
@@ -117,12 +118,14 @@ export class EnvironmentSnapshots {
   async #read(environment: Environment, position: Position, held: EnvironmentSnapshot | undefined): Promise<EnvironmentSnapshot> {
     const { prisma } = this.options;
     if (held !== undefined && !this.#doubt && position.revision > held.position.revision) {
-      const { deltas, ...present } = await changesSince(prisma, environment, held.position.revision, true);
-      return advanced(held, present, deltas);
+      const { deltas, live, position: present } = await changesSince(prisma, environment, held.position.revision, true);
+      const snapshot = advanced(held, present, deltas);
+      // Between two looks a restored database may have come further than it was, on another way.
+      if (liveDigest(snapshot.definitions) === live) return snapshot;
     }
     const stored = await this.#readStored(environment, position);
     if (stored !== null) return stored;
-    const { deltas, ...present } = await changesSince(prisma, environment, 0, true);
+    const { deltas, position: present } = await changesSince(prisma, environment, 0, true);
     return snapshotOf(environment, present, deltas);
   }
 
@@ -219,20 +222,20 @@ export class EnvironmentSnapshots {
     }
     // Of everything, though little of it may be asked for: only the whole says what the environment consists of.
     const verifiedAt = Math.floor(Date.now() / 1000);
-    const { deltas: all, ...position } = await changesSince(this.options.prisma, environment, 0, true);
+    const { deltas: all, position } = await changesSince(this.options.prisma, environment, 0, true);
     const set = setOf(snapshotOf(environment, position, all));
     return { environment, revision: position.revision, set, deltas: all.filter(({ revision, removed }) => revision > since && (tombstones || !removed)), verifiedAt };
   }
 
   /** The definitions that vehicles of `environment` have, by key: by what `since` would tell. Whitelists are digests. */
-  async definitions(environment: Environment): Promise<readonly FlagDefinition[]> {
+  async definitions(environment: Environment): Promise<readonly SignedDefinition[]> {
     const { deltas } = await this.since(environment, 0);
     const definitions = deltas.map((delta) => {
       let definition = this.#definitions.get(delta);
       if (definition === undefined) this.#definitions.set(delta, (definition = definitionIn(delta.jws)));
-      return definition;
+      return { definition, jws: delta.jws };
     });
-    return definitions.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return definitions.sort((a, b) => (a.definition.key < b.definition.key ? -1 : 1));
   }
 
   #revision(environment: Environment): number {

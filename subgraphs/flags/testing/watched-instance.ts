@@ -1,0 +1,43 @@
+/** Another instance of the flags subgraph on the same database, of which each statement and signature is seen. */
+import { createInProcessBus } from '../../shared/bus.ts';
+import { createInProcessStore, type KeyValueStore } from '../../shared/key-value-store.ts';
+import { asking, silent, type Ask } from '../../shared/testing/asking.ts';
+import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
+import type { Signer } from '../signing.ts';
+import { startFlags } from '../subgraph.ts';
+import type { FlagsUnderTest } from './flags-under-test.ts';
+
+/** It has a client, a bus and a memory of its own. */
+export interface WatchedInstance {
+  readonly database: WatchedDatabase;
+  readonly ask: Ask;
+  readonly signed: { statements: number; proofs: number };
+  stop(): Promise<void>;
+}
+
+export async function startWatchedInstance(flags: FlagsUnderTest, store: KeyValueStore = createInProcessStore()): Promise<WatchedInstance> {
+  const database = await watchDatabase(flags.database.url);
+  const signed = { statements: 0, proofs: 0 };
+  const signer: Signer = {
+    ...flags.signer,
+    statement: (...args) => {
+      signed.statements++;
+      return flags.signer.statement(...args);
+    },
+    proof: (...args) => {
+      signed.proofs++;
+      return flags.signer.proof(...args);
+    },
+  };
+  // What is counted is what syncing costs; the looks of rollouts would be among it.
+  const started = await startFlags({ prisma: database.prisma, bus: createInProcessBus(), store, signer, logger: silent, appliesRollouts: false });
+  return {
+    database,
+    ask: asking(started.subgraph),
+    signed,
+    stop: async () => {
+      await started.close();
+      await database.close();
+    },
+  };
+}
