@@ -25,6 +25,7 @@ import { countOperation } from './limits/key-rate.ts';
 import { EntityTags } from './persisted-operations/entity-tag.ts';
 import { OperationTexts } from './persisted-operations/operation-texts.ts';
 import { resolveOperation } from './persisted-operations/resolve-operation.ts';
+import { SentTexts } from './persisted-operations/sent-texts.ts';
 import { GatewayMetrics } from './monitoring/gateway-metrics.ts';
 import { checkScrape } from './monitoring/scrape-access.ts';
 import { PresenceReporter, reportsTo } from './presence/presence-reporter.ts';
@@ -86,14 +87,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures };
   const metrics = new GatewayMetrics();
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger, metrics });
-  const texts = new OperationTexts(subgraphs.audit);
+  const operations = { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts() };
   const presence = new PresenceReporter(reportsTo(subgraphs.vehicles), logger);
 
   const app = createRoutes({
     graphql,
     authenticate: async (credentials, { ipAddress }) => (await authenticate(credentials, ipAddress, sources)).caller,
     limiter,
-    texts,
+    operations,
     tags: new EntityTags(subgraphs.flags, composition),
     publicKeys: options.publicKeys,
     async readiness() {
@@ -133,7 +134,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     introspection: options.introspection,
     resolveOperation(request, caller) {
-      const named = () => resolveOperation(request, caller, texts)?.then(({ body }) => ({ ...request, query: body })) ?? null;
+      const named = () => resolveOperation(request, caller, operations)?.then(({ body }) => ({ ...request, query: body })) ?? null;
       if (caller.kind !== 'apiKey') return named();
       return countOperation(caller, limiter).then(async (rate) => {
         if (rate?.refusal) throw rate.refusal;

@@ -7,6 +7,7 @@ import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type Subgra
 import { compose, type Subgraphs } from '../composition/supergraph.ts';
 import { EntityTags } from '../persisted-operations/entity-tag.ts';
 import { OperationTexts } from '../persisted-operations/operation-texts.ts';
+import { SentTexts } from '../persisted-operations/sent-texts.ts';
 import { countingLimiter } from '../testing/counting-limiter.ts';
 import { startGraphqlServer, type GraphqlServer } from './graphql-server.ts';
 import { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
@@ -78,7 +79,7 @@ beforeAll(async () => {
     graphql,
     authenticate: async ({ apiKey, authorization }) => CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'nobody' },
     limiter,
-    texts: new OperationTexts(subgraphs.audit),
+    operations: { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts() },
     tags: new EntityTags(subgraphs.flags, composition),
     publicKeys: async () => ({}),
     readiness: async () => ({}),
@@ -123,6 +124,13 @@ describe('an API key', () => {
     ["Apollo's extension", () => post('partner', { extensions: apollo(hash), operationName: 'FlagByKey', variables: key })],
     ['id by GET', () => get('partner', { id: 'flag', variables })],
     ['SHA-256 by GET', () => get('partner', { id: hash, variables })],
+    ['document id', () => post('partner', { documentId: 'flag', variables: key })],
+    ['document id that is a SHA-256', () => post('partner', { documentId: `sha256:${hash}`, variables: key })],
+    ['SHA-256 with its prefix', () => post('partner', { id: `sha256:${hash}`, variables: key })],
+    ['document id by GET', () => get('partner', { documentId: `sha256:${hash}`, variables })],
+    ['text beside its own hash', () => post('partner', { query: OPERATIONS.flag, extensions: apollo(hash), variables: key })],
+    ['text beside its own hash as the id', () => post('partner', { query: OPERATIONS.flag, documentId: `sha256:${hash}`, variables: key })],
+    ['text beside its own hash by GET', () => get('partner', { query: OPERATIONS.flag, extensions: JSON.stringify(apollo(hash)), variables })],
     ["Apollo's extension by GET", () => get('partner', { extensions: JSON.stringify(apollo(hash)), operationName: 'FlagByKey', variables })],
   ])('runs a registered operation by its %s', async (_how, send) => {
     const response = await send();
@@ -134,7 +142,9 @@ describe('an API key', () => {
   test.each<[string, () => ReturnType<typeof post>]>([
     ['a text', () => post('partner', { query: '{ __typename }' })],
     ['a text beside an id', () => post('partner', { query: '{ __typename }', id: 'flag' })],
-    ['a registered text', () => post('partner', { query: OPERATIONS.flag, extensions: apollo(hash), variables: key })],
+    ['a registered text alone', () => post('partner', { query: OPERATIONS.flag, variables: key })],
+    ["a registered text beside another's hash", () => post('partner', { query: OPERATIONS.flag, extensions: apollo(sha256(OPERATIONS.statistics)) })],
+    ['a registered text beside an id', () => post('partner', { query: OPERATIONS.flag, id: 'flag' })],
     ['a text by GET', () => get('partner', { query: '{ __typename }' })],
     ['a text that is none', () => post('partner', { query: { kind: 'Document' }, id: 'flag' })],
     ['nothing', () => post('partner', { variables: key })],
@@ -142,6 +152,18 @@ describe('an API key', () => {
   ])('is told PERSISTED_QUERY_REQUIRED for %s', async (_what, send) => {
     expect(refused(await send())).toEqual({ status: 400, code: 'PERSISTED_QUERY_REQUIRED' });
     expect(asked).toEqual([]);
+  });
+
+  test('is told PERSISTED_QUERY_REQUIRED for a text beside its own hash that is not registered, which is not remembered for it either', async () => {
+    const text = 'query Unregistered { __typename }';
+    const byHash = { extensions: apollo(sha256(text)) };
+    for (const again of [1, 2]) {
+      expect([again, refused(await post('partner', { query: text, ...byHash }))]).toEqual([again, { status: 400, code: 'PERSISTED_QUERY_REQUIRED' }]);
+      expect(refused(await post('partner', byHash))).toEqual({ status: 404, code: 'PERSISTED_QUERY_NOT_FOUND' });
+      // Nor does it profit from what a person has sent.
+      expect((await post('person', { query: text, ...byHash })).statusCode).toBe(200);
+    }
+    expect(ran()).toBe(0);
   });
 
   test('may do with a registered operation what its role may, and no more', async () => {
@@ -178,6 +200,12 @@ describe('a name that leads nowhere', () => {
     ['an empty id', () => post('person', { id: '' }), 'id'],
     ['an id that is too long', () => get('person', { id: 'x'.repeat(129) }), 'id'],
     ['two ids', () => app.inject({ url: '/graphql?id=a&id=b', headers: credentials('person') }), 'id'],
+    ['a document id that is no text', () => post('person', { documentId: 7 }), 'documentId'],
+    ['a document id whose SHA-256 is none', () => post('person', { documentId: 'sha256:x' }), 'documentId'],
+    ['two document ids', () => app.inject({ url: '/graphql?documentId=a&documentId=b', headers: credentials('person') }), 'documentId'],
+    ['an id and a document id', () => post('person', { id: 'flag', documentId: 'flag' }), 'id'],
+    ['a document id and a text', () => post('person', { documentId: 'flag', query: '{ __typename }' }), 'documentId'],
+    ["a document id that is another text's", () => post('person', { documentId: `sha256:${hash}`, query: '{ __typename }' }), 'documentId'],
     ['an id and a hash', () => post('person', { id: 'flag', extensions: apollo(hash) }), 'id'],
     ['an id and a text', () => post('person', { id: 'flag', query: '{ __typename }' }), 'id'],
     ['another version', () => post('person', { extensions: apollo(hash, 2) }), 'extensions.persistedQuery.version'],
@@ -198,6 +226,25 @@ describe('other callers', () => {
     expect((await post('person', { query: OPERATIONS.flag, extensions: apollo(hash), variables: key })).statusCode).toBe(200);
     expect((await post('person', { query: '{ __typename }' })).json()).toEqual({ data: { __typename: 'Query' } });
     expect(refused(await post('car', { id: 'flag', variables: key }))).toEqual({ status: 403, code: 'FORBIDDEN' });
+  });
+
+  test('with a session send a text once, and its hash from then on', async () => {
+    const text = 'query Dashboard { __typename }';
+    const byHash = { extensions: apollo(sha256(text)) };
+    expect(refused(await post('person', byHash))).toEqual({ status: 404, code: 'PERSISTED_QUERY_NOT_FOUND' });
+    expect((await post('person', { query: text, ...byHash })).json()).toEqual({ data: { __typename: 'Query' } });
+    asked = [];
+    const lookedUp = () => asked.filter(({ query }) => query.includes('persistedOperation'));
+    for (const response of [await post('person', byHash), await get('person', { extensions: JSON.stringify(byHash.extensions) }), await post('person', { documentId: `sha256:${sha256(text)}` })]) {
+      expect(response.json()).toEqual({ data: { __typename: 'Query' } });
+    }
+    expect(lookedUp()).toEqual([]);
+    for (const response of [await post('car', byHash), await post('partner', byHash)]) expect(refused(response)).toEqual({ status: 404, code: 'PERSISTED_QUERY_NOT_FOUND' });
+  });
+
+  test('may do by a hash what they may do by the text, and no more', async () => {
+    const text = 'query Everybody { users { totalCount } }';
+    for (const body of [{ query: text, extensions: apollo(sha256(text)) }, { extensions: apollo(sha256(text)) }]) expect(refused(await post('person', body))).toEqual({ status: 403, code: 'FORBIDDEN' });
   });
 
   test('who are nobody learn nothing of what is registered', async () => {

@@ -10,8 +10,8 @@ import type { Credentials } from '../auth/authenticate.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
 import { countOperation, rateHeaders } from '../limits/key-rate.ts';
 import { isNamed, tagOfAnswer, type EntityTags } from '../persisted-operations/entity-tag.ts';
-import type { OperationText, OperationTexts } from '../persisted-operations/operation-texts.ts';
-import { resolveOperation } from '../persisted-operations/resolve-operation.ts';
+import type { OperationText } from '../persisted-operations/operation-texts.ts';
+import { resolveOperation, type OperationSources } from '../persisted-operations/resolve-operation.ts';
 import type { GraphqlServer } from './graphql-server.ts';
 import { acceptableType } from './media-type.ts';
 import { OperationCall } from './operation-call.ts';
@@ -21,7 +21,7 @@ export interface GraphqlRouteOptions {
   readonly graphql: GraphqlServer;
   readonly authenticate: (credentials: Credentials, origin: RequestOrigin) => Promise<Caller>;
   readonly limiter: RateLimiter;
-  readonly texts: OperationTexts;
+  readonly operations: OperationSources;
   readonly tags: EntityTags;
   readonly logger: GatewayLogger;
 }
@@ -36,13 +36,13 @@ const header = ({ headers }: FastifyRequest, name: string) => {
 
 /** @param originOf where a request comes from */
 export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptions, originOf: (request: FastifyRequest) => RequestOrigin): void {
-  const { graphql, authenticate, limiter, texts, tags, logger } = options;
+  const { graphql, authenticate, limiter, operations, tags, logger } = options;
 
   async function run(request: FastifyRequest, reply: FastifyReply, identity: CallerIdentity): Promise<FastifyReply> {
     const call = new OperationCall(request);
     const { naming } = call;
     const { caller } = identity;
-    const operation = await resolveOperation(naming, caller, texts);
+    const operation = await resolveOperation(naming, caller, operations);
     const isCacheable = request.method === 'GET' && operation !== null && !naming.query;
     const ahead = isCacheable ? await tagAhead(call, operation, caller) : null;
     if (ahead !== null && isNamed(ahead, header(request, 'if-none-match'))) return reply.status(304).headers({ ...CACHED, etag: ahead }).send();

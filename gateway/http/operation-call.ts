@@ -2,7 +2,7 @@
 import { HeaderMap, type HTTPGraphQLRequest } from '@apollo/server';
 import type { FastifyRequest } from 'fastify';
 import { badInput } from '../../core/errors.ts';
-import type { NamingRequest } from '../persisted-operations/operation-reference.ts';
+import { NAMING_MEMBERS, type NamingRequest } from '../persisted-operations/operation-reference.ts';
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -36,10 +36,10 @@ export class OperationCall {
   /** The members by which the request may name a persisted operation. Throws BAD_USER_INPUT for what is not JSON or given twice. */
   get naming(): NamingRequest {
     if (this.request.method !== 'GET') return isRecord(this.#body) ? this.#body : {};
-    for (const name of ['id', 'query', 'extensions']) {
+    for (const name of ['query', ...NAMING_MEMBERS]) {
       if (this.#params.getAll(name).length > 1) throw badInput(name, `The search parameter ${name} is given twice.`);
     }
-    return { query: this.#params.get('query'), id: this.#params.get('id'), extensions: jsonIn(this.#params, 'extensions') };
+    return { query: this.#params.get('query'), id: this.#params.get('id'), documentId: this.#params.get('documentId'), extensions: jsonIn(this.#params, 'extensions') };
   }
 
   /** The variables of a GET; null when they are not the object that they have to be. */
@@ -58,12 +58,11 @@ export class OperationCall {
     const params = new URLSearchParams(this.#params);
     if (text === null) return { method, headers, search: `?${params}`, body: this.#body };
     if (method !== 'GET') {
-      const { id: _, extensions, ...others } = this.#body as Record<string, unknown>;
+      const { id: _, documentId: __, extensions, ...others } = this.#body as Record<string, unknown>;
       return { method, headers, search: '', body: { ...others, query: text, extensions: withoutName(extensions) ?? null } };
     }
     params.set('query', text);
-    params.delete('id');
-    params.delete('extensions');
+    for (const name of NAMING_MEMBERS) params.delete(name);
     return { method, headers, search: `?${params}`, body: undefined };
   }
 }

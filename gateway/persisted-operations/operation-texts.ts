@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
 import { gatewayIdentity } from '../auth/api-key-directory.ts';
-import type { OperationReference } from './operation-reference.ts';
+import type { OperationName } from './operation-reference.ts';
 
 export interface OperationText {
   readonly sha256: string;
@@ -18,19 +18,19 @@ const MAX_UNKNOWN = 10_000;
 
 const QUERY = 'query ($id: String, $sha256: String) { persistedOperation(id: $id, sha256: $sha256) { sha256 body } }';
 
-const keyOf = (reference: OperationReference) => ('id' in reference ? `id:${reference.id}` : `sha256:${reference.sha256}`);
+const keyOf = (name: OperationName) => ('id' in name ? `id:${name.id}` : `sha256:${name.sha256}`);
 
 export class OperationTexts {
   /** Its own, so that made-up names push nothing out that is there. */
   readonly #unknown = new LRUCache<string, true>({ max: MAX_UNKNOWN, ttl: UNKNOWN_AGE });
-  readonly #found: LRUCache<string, OperationText, { readonly reference: OperationReference }>;
+  readonly #found: LRUCache<string, OperationText, { readonly name: OperationName }>;
 
   constructor(private readonly audit: SubgraphConnection) {
-    this.#found = new LRUCache<string, OperationText, { readonly reference: OperationReference }>({
+    this.#found = new LRUCache<string, OperationText, { readonly name: OperationName }>({
       maxSize: MAX_BYTES,
       sizeCalculation: ({ body }, key) => body.length + key.length,
       // Asks for one name that come together are one ask; what rejects or is not there is not kept.
-      fetchMethod: (_key, _stale, { context }) => this.#ask(context.reference),
+      fetchMethod: (_key, _stale, { context }) => this.#ask(context.name),
     });
   }
 
@@ -39,17 +39,18 @@ export class OperationTexts {
    *
    * @throws SERVICE_UNAVAILABLE when it is not known here and the audit subgraph cannot tell
    */
-  async find(reference: OperationReference): Promise<OperationText | null> {
-    const key = keyOf(reference);
+  async find(name: OperationName): Promise<OperationText | null> {
+    const key = keyOf(name);
     if (this.#unknown.has(key)) return null;
-    const found = await this.#found.fetch(key, { context: { reference } });
+    const found = await this.#found.fetch(key, { context: { name } });
     if (found !== undefined) return found;
     this.#unknown.set(key, true);
     return null;
   }
 
-  async #ask(reference: OperationReference): Promise<OperationText | undefined> {
-    const { data, errors } = await this.audit.execute({ query: QUERY, variables: { ...reference }, identity: gatewayIdentity() });
+  async #ask(name: OperationName): Promise<OperationText | undefined> {
+    const variables = 'id' in name ? { id: name.id } : { sha256: name.sha256 };
+    const { data, errors } = await this.audit.execute({ query: QUERY, variables, identity: gatewayIdentity() });
     const [error] = errors ?? [];
     if (error?.extensions?.['code'] === 'SERVICE_UNAVAILABLE') throw new FleetFlagError('SERVICE_UNAVAILABLE', error.message);
     if (error !== undefined) throw new Error(`A persisted operation could not be looked up: ${error.message}`);

@@ -4,41 +4,69 @@ import { FleetFlagError, badInput } from '../../core/errors.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { referenceIn, type NamingRequest, type OperationReference } from './operation-reference.ts';
 import type { OperationText, OperationTexts } from './operation-texts.ts';
+import type { SentTexts } from './sent-texts.ts';
+
+/** Where texts are found by their names. */
+export interface OperationSources {
+  readonly registered: OperationTexts;
+  readonly sent: SentTexts;
+}
 
 const sha256Of = (text: string) => createHash('sha256').update(text).digest('hex');
+const required = (message: string) => new FleetFlagError('PERSISTED_QUERY_REQUIRED', message);
 
-/** Apollo's clients that send a hash first send the text beside it when the hash is not known. */
+/** The text that came beside its own hash, as Apollo's clients send it when the hash is not known, and on websockets always. */
 function hashedText(query: string, reference: OperationReference): OperationText {
-  if ('id' in reference) throw badInput('id', 'Give the id or the text of an operation, not both.');
+  const { field } = reference;
+  if ('id' in reference) throw badInput(field, 'Give the id or the text of an operation, not both.');
   const sha256 = sha256Of(query);
-  if (sha256 !== reference.sha256) throw badInput('extensions.persistedQuery.sha256Hash', "This is not the text's SHA-256.");
+  if (sha256 !== reference.sha256) throw badInput(field, "This is not the text's SHA-256.");
   return { sha256, body: query };
 }
 
 /**
- * The operation that a request names.
+ * The operation that a request names. A person's text beside its hash is remembered, so that the hash alone names it
+ * from then on (docs/decisions/sent-texts.md).
  *
  * @returns null where it names none and may be run as it is
- * @throws PERSISTED_QUERY_REQUIRED to an API key that sends a text, or no name; UNAUTHENTICATED to nobody, who learns
- * nothing of what is registered; BAD_USER_INPUT. Rejects with PERSISTED_QUERY_NOT_FOUND or SERVICE_UNAVAILABLE.
+ * @throws PERSISTED_QUERY_REQUIRED to an API key that sends a text which is not the registered one of its hash, or no
+ * name; UNAUTHENTICATED to nobody, who learns nothing of what is registered; BAD_USER_INPUT. Rejects with
+ * PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_REQUIRED or SERVICE_UNAVAILABLE.
  */
-export function resolveOperation(request: NamingRequest, caller: Caller, texts: OperationTexts): Promise<OperationText> | null {
+export function resolveOperation(request: NamingRequest, caller: Caller, { registered, sent }: OperationSources): Promise<OperationText> | null {
   const { query } = request;
   const hasText = query !== undefined && query !== null && query !== '';
-  if (caller.kind === 'apiKey' && hasText) throw new FleetFlagError('PERSISTED_QUERY_REQUIRED', 'An API key may run registered operations only: send the id, without a text.');
+  if (caller.kind === 'apiKey' && hasText) return registeredText(request, registered);
   const reference = referenceIn(request);
   if (reference === null) {
-    if (caller.kind === 'apiKey') throw new FleetFlagError('PERSISTED_QUERY_REQUIRED', 'An API key may run registered operations only: send the id of one.');
+    if (caller.kind === 'apiKey') throw required('An API key may run registered operations only: send the id of one.');
     return null;
   }
   if (caller.kind === 'nobody') throw new FleetFlagError('UNAUTHENTICATED', 'Sign in to run persisted operations.');
-  if (typeof query === 'string' && hasText) return Promise.resolve(hashedText(query, reference));
-  return lookUp(reference, texts);
+  if (typeof query === 'string' && hasText) {
+    const text = hashedText(query, reference);
+    if (caller.kind === 'user') sent.remember(text);
+    return Promise.resolve(text);
+  }
+  const remembered = caller.kind === 'user' && 'sha256' in reference ? sent.find(reference.sha256) : undefined;
+  return remembered === undefined ? lookUp(reference, registered) : Promise.resolve(remembered);
 }
 
-async function lookUp(reference: OperationReference, texts: OperationTexts): Promise<OperationText> {
-  const found = await texts.find(reference);
+async function lookUp(reference: OperationReference, registered: OperationTexts): Promise<OperationText> {
+  const found = await registered.find(reference);
   // The message is what Apollo's clients for other languages look for, who do not read the code.
   if (found === null) throw new FleetFlagError('PERSISTED_QUERY_NOT_FOUND', 'PersistedQueryNotFound');
   return found;
+}
+
+/** The operation of an API key that sends a text beside its hash: the text has to be the registered one. */
+function registeredText({ query, ...naming }: NamingRequest, registered: OperationTexts): Promise<OperationText> {
+  const reference = typeof query === 'string' ? referenceIn(naming) : null;
+  if (typeof query !== 'string' || reference === null || 'id' in reference || sha256Of(query) !== reference.sha256) {
+    throw required('An API key may run registered operations only: send the id, without a text.');
+  }
+  return registered.find(reference).then((found) => {
+    if (found === null) throw required('An API key may run registered operations only, and this text is not registered.');
+    return found;
+  });
 }

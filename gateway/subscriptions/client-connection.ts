@@ -13,6 +13,7 @@ import { CloseCode, MessageType, validateMessage, type Message, type SubscribePa
 import { WebSocket, type RawData } from 'ws';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller, RequestOrigin } from '../../core/protocol/caller.ts';
+import { NAMING_MEMBERS, type NamingRequest } from '../persisted-operations/operation-reference.ts';
 import type { SubscriptionLimits } from '../limits/socket-limits.ts';
 import { encodeId, type EncodedId, type FrameBatch } from './next-frames.ts';
 
@@ -61,8 +62,8 @@ export interface ConnectionHost {
  */
 function readMessage(text: string): Message {
   const message: unknown = JSON.parse(text);
-  const { type, payload } = (message ?? {}) as { type?: unknown; payload?: { query?: unknown; id?: unknown; extensions?: unknown } | null };
-  if (type === MessageType.Subscribe && (payload?.id != null || payload?.extensions != null)) payload.query ??= '';
+  const { type, payload } = (message ?? {}) as { type?: unknown; payload?: NamingRequest & { query?: unknown } | null };
+  if (type === MessageType.Subscribe && payload != null && NAMING_MEMBERS.some((name) => payload[name] != null)) payload.query ??= '';
   return validateMessage(message);
 }
 

@@ -8,6 +8,7 @@ import type { SubscribePayload } from 'graphql-ws';
 import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import { permissionScope, type Caller, type CallerIdentity } from '../../core/protocol/caller.ts';
+import type { NamingRequest } from '../persisted-operations/operation-reference.ts';
 import type { ClientConnection, OpenOperation } from './client-connection.ts';
 import type { Member } from './distinct-operation.ts';
 import type { DocumentCache, PreparedDocument } from './document-cache.ts';
@@ -23,6 +24,7 @@ export interface OperationRequest {
   readonly query: string;
   /** Of a persisted operation; not part of graphql-ws's message, so of any type. */
   readonly id?: unknown;
+  readonly documentId?: unknown;
   readonly operationName?: string | undefined;
   readonly variables?: Record<string, unknown> | undefined;
   readonly extensions?: Record<string, unknown> | undefined;
@@ -147,7 +149,8 @@ export function startOperation(connection: ClientConnection, id: string, payload
     }
     const request: OperationRequest = {
       query: payload.query,
-      id: (payload as { id?: unknown }).id,
+      id: (payload as NamingRequest).id,
+      documentId: (payload as NamingRequest).documentId,
       operationName: payload.operationName ?? undefined,
       variables: payload.variables ?? undefined,
       extensions: payload.extensions ?? undefined,

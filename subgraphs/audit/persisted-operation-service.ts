@@ -3,7 +3,7 @@ import { FleetFlagError, badInput } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
-import { readManifest, type CheckOperation, type PersistedOperation } from './persisted-operation.ts';
+import { idField, readManifest, type CheckOperation, type PersistedOperation } from './persisted-operation.ts';
 import { findOperation, findOperations, insertOperations, listOperations } from './persisted-operation-store.ts';
 
 export class PersistedOperationService {
@@ -28,7 +28,7 @@ export class PersistedOperationService {
       const result = operations.map(({ id, body }, index) => {
         const present = registered.get(id);
         if (present?.body === body) return present;
-        throw new FleetFlagError('CONFLICT', `${id} is registered with another body. Give the new one another id.`, { field: `manifest.operations.${index}.id` });
+        throw new FleetFlagError('CONFLICT', `${id} is registered with another body. Give the new one another id.`, { field: idField(manifest, index, id) });
       });
       if (added.size > 0) {
         const after = operations.filter(({ id }) => added.has(id)).map(({ id, name, sha256 }) => ({ id, name, sha256 }));

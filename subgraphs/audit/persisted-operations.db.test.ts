@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { createInProcessBus } from '../shared/bus.ts';
@@ -104,6 +105,24 @@ describe('registering a manifest', () => {
     expect(await prisma().persistedOperation.findUniqueOrThrow({ where: { id: operation('FromCi').id } })).toMatchObject({ createdById: null });
   });
 
+  test.each([
+    ['a SHA-256', (body: string) => sha256Of(body)],
+    ['a SHA-256 with its prefix', (body: string) => `sha256:${sha256Of(body)}`],
+    ["another digest, as Relay's MD5", (body: string) => createHash('md5').update(body).digest('hex')],
+  ])('takes texts by their ids, as Relay and GraphQL Code Generator write them: %s', async (what, idOf) => {
+    const bodies = ['ByIdOne', 'ByIdTwo'].map((name) => `query ${name} { __typename } # ${what}`);
+    const { data, errors } = await register(Object.fromEntries(bodies.map((body) => [idOf(body), body])));
+    expect(errors).toEqual([]);
+    expect(data.registerPersistedOperations).toMatchObject(bodies.map((body, index) => ({ id: idOf(body), sha256: sha256Of(body), type: 'QUERY', name: ['ByIdOne', 'ByIdTwo'][index], body })));
+    const taken = await register({ [idOf(bodies[0] ?? '')]: bodies[0] });
+    expect(taken.data.registerPersistedOperations).toHaveLength(1);
+  });
+
+  test('by its texts is a CONFLICT for another text under an id, named by that id', async () => {
+    await register({ 'relay-1': 'query R { __typename }' });
+    expect(refusal(await register({ 'relay-1': 'query R { other: __typename }' }))).toEqual({ code: 'CONFLICT', field: 'manifest.relay-1' });
+  });
+
   const good = operation('Good');
   const twin = operation('Twin');
   test.each<[string, unknown, string, string?]>([
@@ -131,6 +150,15 @@ describe('registering a manifest', () => {
     ['a body that is too large', manifest({ ...good, id: 'x', body: `${good.body}#${'x'.repeat(MAX_BODY_BYTES)}` }), 'manifest.operations.0.body', 'LIMIT_EXCEEDED'],
     ['two operations in a body', manifest({ id: 'x', name: 'A', type: 'query', body: 'query A { a } query B { b }' }), 'manifest.operations.0.body'],
     ['what the schema does not accept', manifest(good, operation('Bad', 'nothing')), 'manifest.operations.1.body'],
+    ['nothing at all', {}, 'manifest.format'],
+    ['a text by its id that is none', { a: good.body, b: 7 }, 'manifest.b'],
+    ['a text by an id that is none', { 'a b': good.body }, 'manifest.a b'],
+    ["a text by another's SHA-256", { [sha256Of('other')]: good.body }, `manifest.${sha256Of('other')}`],
+    ["a text by another's SHA-256 with its prefix", { [`sha256:${sha256Of('other')}`]: good.body }, `manifest.sha256:${sha256Of('other')}`],
+    ['a nameless text by its id', { a: '{ __typename }' }, 'manifest.a'],
+    ['two operations by one id', { a: 'query A { a } query B { b }' }, 'manifest.a'],
+    ['what the schema does not accept, by its id', { a: 'query Bad { nothing }' }, 'manifest.a'],
+    ['too many texts', Object.fromEntries(Array.from({ length: MAX_OPERATIONS + 1 }, (_, index) => [`x${index}`, good.body])), 'manifest', 'LIMIT_EXCEEDED'],
     ['what is beyond the limits', manifest(good, operation('Bad', 'deep')), 'manifest.operations.1.body', 'LIMIT_EXCEEDED'],
   ])('is refused with the path of the fault and leaves nothing: %s', async (_what, given, field, code = 'BAD_USER_INPUT') => {
     const before = await count();
