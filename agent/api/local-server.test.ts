@@ -3,6 +3,7 @@ import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TEST_VIN, TestVehicle, until } from '../testing/test-vehicle.ts';
+import { AGENT_VERSION } from '../version.ts';
 import { LocalServer } from './local-server.ts';
 
 const EU: RuleDefinition = { id: 'eu', type: 'vehicle_target', priority: 1, enabled: true, conditions: { regions: ['EU'] } };
@@ -89,7 +90,7 @@ describe('all flags', () => {
 
 test('the status tells revision, environment, connection, flags, sizes and version', async () => {
   const status = (await (await fetch(`${base}/v1/status`)).json()) as Record<string, unknown>;
-  expect(status).toMatchObject({ version: '1.0.0', vin: TEST_VIN, environment: 'production', ready: true, connected: true, revision: 3, evaluatedRevision: 3, flags: 3, staleFlags: 0, syncCount: 1, refusals: {}, pinnedKeys: [plane.key.kid] });
+  expect(status).toMatchObject({ version: AGENT_VERSION, vin: TEST_VIN, environment: 'production', ready: true, connected: true, revision: 3, evaluatedRevision: 3, flags: 3, staleFlags: 0, syncCount: 1, refusals: {}, pinnedKeys: [plane.key.kid] });
   expect(Number(status.cacheBytes)).toBeGreaterThan(4096);
   expect(Number(status.memoryBytes)).toBeGreaterThan(1_000_000);
   expect(Date.parse(String(status.lastSyncAt))).not.toBeNaN();

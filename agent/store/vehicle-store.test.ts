@@ -6,6 +6,7 @@ import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { AGENT_VERSION } from '../version.ts';
 import { nodeFileSystem, type FileSystem } from './durable-file.ts';
 import { JOURNAL_BYTES } from './queue-journal.ts';
 
@@ -83,7 +84,7 @@ describe('the file', () => {
       ['c', 0, 'control', 'false', 604800, 'boolean'],
     ]);
     const state = new Map(database.exec('SELECT key, value FROM agent_state')[0]!.values as [string, string][]);
-    expect(state.get('agent_version')).toBe('1.0.0');
+    expect(state.get('agent_version')).toBe(AGENT_VERSION);
     expect(state.get('revision')).toBe('3');
     expect(Number(state.get('last_sync_at'))).toBeGreaterThan(0);
     expect(state.get('sync_count')).toBe('1');
