@@ -7,6 +7,7 @@
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
   audience: () => import('./audience.ts'),
   agent: () => import('./agent.ts'),
+  'event-streams': () => import('./event-streams.ts'),
   flash: () => import('./flash.ts'),
   'fan-out': () => import('./fan-out.ts'),
   ingestion: () => import('./ingestion.ts'),

@@ -44,8 +44,8 @@ describe('a context of any JSON', () => {
     fc.assert(
       fc.property(context, (json) => {
         const [asked, clean] = [JSON.stringify({ context: json }), JSON.stringify({ context: cleaned(json) })];
-        expect(evaluateAll(SOURCE, asked, undefined)).toMatchObject({ status: 200 });
-        expect(evaluateAll(SOURCE, asked, undefined)).toEqual(evaluateAll(SOURCE, clean, undefined));
+        expect(evaluateAll(SOURCE, asked, undefined, 'http://agent/events')).toMatchObject({ status: 200 });
+        expect(evaluateAll(SOURCE, asked, undefined, 'http://agent/events')).toEqual(evaluateAll(SOURCE, clean, undefined, 'http://agent/events'));
         for (const key of KEYS) expect(evaluateOne(SOURCE, key, asked)).toEqual(evaluateOne(SOURCE, key, clean));
       }),
       { numRuns: 300 },

@@ -29,6 +29,8 @@ beforeAll(async () => {
     flagKeys: () => (done++, source.flagKeys()),
     track: () => void done++,
     status: () => (done++, {} as never),
+    onChange: () => () => undefined,
+    onContact: () => () => undefined,
   };
   server = new LocalServer({ host: '127.0.0.1', port: 0, agent, allowedOrigins: [OWN_PAGE] });
   port = Number(new URL(await server.listen()).port);

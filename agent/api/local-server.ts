@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { unattended } from '../../core/async/unattended.ts';
 import type { AgentStatus } from './agent-status.ts';
 import { BrowserGuard, contentTypeRefusal, isPreflight, type Refusal } from './browser-guard.ts';
+import { EVENTS_PATH, EVENT_STREAM_LIMITS, EventStreams, type Changing, type EventStreamLimits } from './event-streams.ts';
 import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
 import { track, type Tracker } from './track.ts';
 
@@ -28,7 +29,8 @@ export interface LocalServerOptions {
   /** 0 picks a free one. */
   readonly port: number;
   readonly times?: LocalServerTimes;
-  readonly agent: FlagSource & Tracker & { status(): AgentStatus };
+  readonly eventStreams?: EventStreamLimits;
+  readonly agent: FlagSource & Tracker & Changing & { status(): AgentStatus };
   /** Origins whose pages may ask, as browsers write them (`http://hmi.local:8080`): none by default. */
   readonly allowedOrigins?: readonly string[];
 }
@@ -38,13 +40,18 @@ interface Route {
   readonly method: 'GET' | 'POST';
   /** Whether a request changes something beside the count of evaluations: then its body has to say that it is JSON. */
   readonly changes?: true;
-  readonly answer: (request: IncomingMessage) => OfrepAnswer | Promise<OfrepAnswer>;
+  /** Null: it has taken the response, and answers by itself. */
+  readonly answer: (request: IncomingMessage, response: ServerResponse) => OfrepAnswer | null | Promise<OfrepAnswer>;
 }
+
+/** Beside event streams: requests that run, and connections that wait for the next. */
+const MAX_REQUEST_CONNECTIONS = 100;
 
 export class LocalServer {
   readonly #options: LocalServerOptions;
   readonly #server: Server;
   readonly #guard: BrowserGuard;
+  readonly #eventStreams: EventStreams;
 
   constructor(options: LocalServerOptions) {
     this.#options = options;
@@ -52,7 +59,9 @@ export class LocalServer {
     const { headersMs, requestMs, lookMs } = options.times ?? TIMES;
     const timers = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: lookMs };
     this.#server = createServer(timers, (request, response) => unattended(this.#answer(request, response), 'Answering a program'));
-    this.#server.maxConnections = 100;
+    const limits = options.eventStreams ?? EVENT_STREAM_LIMITS;
+    this.#eventStreams = new EventStreams(options.agent, limits);
+    this.#server.maxConnections = MAX_REQUEST_CONNECTIONS + limits.maxStreams;
   }
 
   /** Listens. Resolves to the address as `http://host:port`; rejects where the port is taken. */
@@ -66,32 +75,39 @@ export class LocalServer {
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`;
   }
 
+  /** Takes no more connections, ends event streams in order, and drops the rest. */
   async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await this.#eventStreams.close();
     this.#server.closeAllConnections();
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await closed;
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let answer: OfrepAnswer;
+    let answer: OfrepAnswer | null;
     try {
-      answer = await this.#route(request);
+      answer = await this.#route(request, response);
     } catch (error) {
       // Read to its end, a request counts as destroyed: only the socket tells whether somebody still listens.
       if (request.socket.destroyed) return;
       answer = error instanceof BodyTooLarge ? tooLarge() : failure(500, 'GENERAL', 'The agent failed to answer.');
     }
+    if (answer === null) return;
     const text = answer.body === null ? '' : JSON.stringify(answer.body);
     response.writeHead(answer.status, {
       ...(text === '' ? {} : { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) }),
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-      ...this.#guard.headers(request),
+      ...this.#headers(request),
       ...answer.headers,
     });
     response.end(text);
   }
 
-  async #route(request: IncomingMessage): Promise<OfrepAnswer> {
+  /** What every answer has. */
+  #headers(request: IncomingMessage): Record<string, string> {
+    return { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', ...this.#guard.headers(request) };
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<OfrepAnswer | null> {
     const refusal = this.#guard.refusal(request);
     if (refusal !== null) return refused(refusal);
     const route = this.#find((request.url ?? '').split('?', 1)[0]!);
@@ -101,18 +117,29 @@ export class LocalServer {
     }
     if (request.method !== route.method) return { ...failure(405, 'GENERAL', `Use ${route.method}.`), headers: { allow: route.method } };
     const wrongType = route.changes === true ? contentTypeRefusal(request) : null;
-    return wrongType === null ? route.answer(request) : refused(wrongType);
+    return wrongType === null ? route.answer(request, response) : refused(wrongType);
   }
 
   #find(path: string): Route | null {
     const { agent } = this.#options;
     if (path === '/v1/status') return { method: 'GET', answer: () => ({ status: 200, body: JSON.parse(JSON.stringify(agent.status())) as OfrepAnswer['body'] }) };
     if (path === '/v1/track') return { method: 'POST', changes: true, answer: async (request) => track(agent, await readBody(request)) };
-    if (path === EVALUATE_PATH) return { method: 'POST', answer: async (request) => evaluateAll(agent, await readBody(request), request.headers['if-none-match']) };
+    if (path === EVENTS_PATH) return { method: 'GET', answer: (request, response) => this.#openStream(request, response) };
+    if (path === EVALUATE_PATH) return { method: 'POST', answer: async (request) => evaluateAll(agent, await readBody(request), request.headers['if-none-match'], eventsUrl(request)) };
     if (!path.startsWith(`${EVALUATE_PATH}/`)) return null;
     const key = decodeKey(path.slice(EVALUATE_PATH.length + 1));
     return { method: 'POST', answer: async (request) => evaluateOne(agent, key, await readBody(request)) };
   }
+
+  #openStream(request: IncomingMessage, response: ServerResponse): OfrepAnswer | null {
+    if (this.#eventStreams.open(request, response, this.#headers(request))) return null;
+    return { ...failure(503, 'GENERAL', `There are ${this.#eventStreams.count} event streams open, which is as many as there may be.`), headers: { 'retry-after': '5' } };
+  }
+}
+
+/** The address of the event stream, at the name under which the program has reached this agent. */
+function eventsUrl({ headers: { host }, socket }: IncomingMessage): string {
+  return `http://${host ?? `${socket.localAddress}:${socket.localPort}`}${EVENTS_PATH}`;
 }
 
 class BodyTooLarge extends Error {}

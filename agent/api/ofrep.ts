@@ -39,8 +39,9 @@ export function evaluateOne(source: FlagSource, key: string, body: string): Ofre
  * Answers `POST /ofrep/v1/evaluate/flags`: every flag, with an ETag; 304 where the caller already has that answer.
  *
  * @param ifNoneMatch the request's header
+ * @param eventsUrl where the program hears that there is something new
  */
-export function evaluateAll(source: FlagSource, body: string, ifNoneMatch: string | undefined): OfrepAnswer {
+export function evaluateAll(source: FlagSource, body: string, ifNoneMatch: string | undefined, eventsUrl: string): OfrepAnswer {
   const request = readRequest(body);
   if (request === null) return { status: 400, body: NOT_JSON };
   if (!source.isReady) return NOT_READY;
@@ -52,7 +53,7 @@ export function evaluateAll(source: FlagSource, body: string, ifNoneMatch: strin
   const etag = `"${createHash('sha256').update(JSON.stringify(flags)).digest('base64url')}"`;
   const known = (ifNoneMatch ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
   if (known.includes(etag) || known.includes('*')) return { status: 304, headers: { etag }, body: null };
-  return { status: 200, headers: { etag }, body: { flags } };
+  return { status: 200, headers: { etag }, body: { flags, eventStreams: [{ type: 'sse', url: eventsUrl }] } };
 }
 
 const NOT_JSON = { errorCode: 'PARSE_ERROR', errorDetails: 'The body is not JSON.' };

@@ -1,0 +1,244 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
+import { OpenFeature, ProviderEvents } from '@openfeature/web-sdk';
+import { EventSource } from 'eventsource';
+import type { RuleDefinition } from '../../core/model.ts';
+import type { FlagChange } from '../fleet-flag-agent.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import { sourceOf, testFlag } from '../testing/held-flags.ts';
+import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { EVENT_STREAM_LIMITS, type EventStreamLimits } from './event-streams.ts';
+import { LocalServer, type LocalServerOptions } from './local-server.ts';
+
+const KILL: RuleDefinition = { id: 'kill', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true } };
+const servers = new Set<LocalServer>();
+
+afterEach(async () => {
+  for (const server of servers) await server.close();
+  servers.clear();
+});
+
+async function serve(options: Partial<LocalServerOptions> & Pick<LocalServerOptions, 'agent'>): Promise<{ server: LocalServer; base: string }> {
+  const server = new LocalServer({ host: '127.0.0.1', port: 0, ...options });
+  servers.add(server);
+  return { server, base: await server.listen() };
+}
+
+describe('the stock web provider', () => {
+  let plane: TestControlPlane;
+  let vehicle: TestVehicle;
+  const browser = globalThis as { EventSource?: unknown };
+
+  beforeEach(async () => {
+    browser.EventSource = EventSource;
+    plane = await TestControlPlane.start();
+    vehicle = await TestVehicle.create(plane);
+    await plane.put('lane-keep', { defaultValue: true });
+    await plane.put('seat-heat');
+  });
+
+  afterEach(async () => {
+    await OpenFeature.clearProviders();
+    OpenFeature.clearHandlers();
+    delete browser.EventSource;
+    await vehicle.dispose();
+    await plane.stop();
+  });
+
+  async function startPage(baseUrl: string) {
+    const changes: string[][] = [];
+    await OpenFeature.setProviderAndWait('page', new OFREPWebProvider({ baseUrl, cacheMode: 'disabled' }));
+    const client = OpenFeature.getClient('page');
+    client.addHandler(ProviderEvents.ConfigurationChanged, (details) => void changes.push([...(details?.flagsChanged ?? [])]));
+    return { client, changes };
+  }
+
+  test('hears of a kill switch without asking', async () => {
+    const agent = await vehicle.start();
+    await agent.ready();
+    const { base } = await serve({ agent });
+    const { client, changes } = await startPage(base);
+    expect(client.getBooleanValue('lane-keep', false)).toBe(true);
+    await plane.put('lane-keep', { defaultValue: false, rules: [KILL] });
+    await until('the page has heard', () => changes.length > 0);
+    expect(changes).toEqual([['lane-keep']]);
+    expect(client.getBooleanDetails('lane-keep', true)).toMatchObject({ value: false, reason: 'DISABLED' });
+  });
+
+  test('hears after the agent’s restart what changed meanwhile', async () => {
+    const before = await vehicle.start();
+    await before.ready();
+    const { server, base } = await serve({ agent: before });
+    const { client, changes } = await startPage(base);
+    const stale = once(new HandlerTarget(client), 'stale');
+    await server.close();
+    await before.close();
+    await stale;
+    await plane.put('lane-keep', { defaultValue: false, rules: [KILL] });
+    const agent = await vehicle.start();
+    await until('the agent has it', () => agent.status().revision === 3);
+    await serve({ agent, port: Number(new URL(base).port) });
+    await until('the page has heard', () => changes.length > 0);
+    expect(changes).toEqual([['lane-keep']]);
+    expect(client.getBooleanValue('lane-keep', true)).toBe(false);
+  });
+});
+
+/** An event target on a client's events, for `once`. */
+class HandlerTarget extends EventTarget {
+  constructor(client: ReturnType<typeof OpenFeature.getClient>) {
+    super();
+    client.addHandler(ProviderEvents.Stale, () => void this.dispatchEvent(new Event('stale')));
+  }
+}
+
+/** An agent whose flags change when the test says so. */
+function changingAgent() {
+  const listeners = new Set<(change: FlagChange) => void>();
+  let staleFlags = 0;
+  const agent = {
+    ...sourceOf([testFlag('a')]),
+    track: () => undefined,
+    status: () => ({ ready: true, staleFlags }) as never,
+    onChange: (listener: (change: FlagChange) => void) => (listeners.add(listener), () => void listeners.delete(listener)),
+    onContact: () => () => undefined,
+  };
+  return {
+    agent,
+    listeners,
+    age: (flags: number) => (staleFlags = flags),
+    change: (...keys: string[]) => keys.forEach((key) => listeners.forEach((listener) => listener({ key, revision: 1, removed: false }))),
+  };
+}
+
+interface ReadStream {
+  readonly status: number;
+  readonly text: () => string;
+  /** Ids of the events so far. */
+  readonly ids: () => string[];
+  /** Resolves when the stream has ended in order; rejects where it was cut off. */
+  readonly ended: Promise<void>;
+}
+
+async function read(base: string, headers: Record<string, string> = {}): Promise<ReadStream> {
+  const response = await fetch(`${base}/v1/events`, { headers });
+  let text = '';
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  const ended = (async () => {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;
+  })();
+  ended.catch(() => undefined);
+  return { status: response.status, text: () => text, ids: () => [...text.matchAll(/^id: (.*)$/gm)].map(([, id]) => id!), ended };
+}
+
+describe('an event stream', () => {
+  const LIMITS: EventStreamLimits = { ...EVENT_STREAM_LIMITS, heartbeatMs: 15 };
+
+  test('is named in the answer with all flags, and has the form of OFREP 0.3', async () => {
+    const { agent, change } = changingAgent();
+    const { base } = await serve({ agent });
+    const bulk = await fetch(`${base}/ofrep/v1/evaluate/flags`, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } });
+    expect(await bulk.json()).toMatchObject({ eventStreams: [{ type: 'sse', url: `${base}/v1/events` }] });
+    const response = await fetch(`${base}/v1/events`);
+    expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    await response.body!.cancel();
+    const stream = await read(base);
+    change('a');
+    await until('two events', () => stream.ids().length === 2);
+    const [first, second] = stream.ids();
+    const event = (id: string) => `id: ${id}\nevent: message\ndata: {"type":"refetchEvaluation","etag":"${id}"}\n\n`;
+    expect(stream.text()).toBe(`retry: 1000\n\n${event(first!)}${event(second!)}`);
+  });
+
+  test('tells a client at once what it has missed, and nothing where it has the newest state', async () => {
+    const { agent, change } = changingAgent();
+    const { base } = await serve({ agent, eventStreams: LIMITS });
+    const first = await read(base);
+    await until('the first event', () => first.ids().length === 1);
+    const current = await read(base, { 'last-event-id': first.ids()[0]! });
+    await until('a heartbeat', () => current.text().includes('\n:\n'));
+    expect(current.ids()).toEqual([]);
+    change('a', 'b', 'c');
+    await until('all three as one event', () => current.ids().length === 1 && first.ids().length === 2);
+    const late = await read(base, { 'last-event-id': first.ids()[0]! });
+    await until('what it has missed', () => late.ids().length === 1);
+    expect(late.ids()).toEqual(current.ids());
+    // Another process counts anew: its ids are none of this one's.
+    const { base: other } = await serve({ agent: changingAgent().agent });
+    const moved = await read(other, { 'last-event-id': first.ids()[0]! });
+    await until('it is told', () => moved.ids().length === 1);
+  });
+
+  test('tells of flags that have become too old, which is no change of a flag', async () => {
+    const { agent, age } = changingAgent();
+    const { base } = await serve({ agent, eventStreams: LIMITS });
+    const stream = await read(base);
+    await until('the first event', () => stream.ids().length === 1);
+    age(1);
+    await until('the second event', () => stream.ids().length === 2);
+  });
+
+  test('ends in order when the agent stops, and its listeners go with it', async () => {
+    const { agent, listeners } = changingAgent();
+    const { server, base } = await serve({ agent });
+    const streams = await Promise.all([read(base), read(base), read(base)]);
+    await until('all have begun', () => streams.every((stream) => stream.ids().length === 1));
+    await server.close();
+    await Promise.all(streams.map(({ ended }) => ended));
+    expect(listeners.size).toBe(0);
+  });
+
+  test('is refused beyond the bound, until another has ended, and requests are answered all the same', async () => {
+    const { agent } = changingAgent();
+    const { base } = await serve({ agent, eventStreams: { ...LIMITS, maxStreams: 2 } });
+    const abort = new AbortController();
+    await fetch(`${base}/v1/events`, { signal: abort.signal });
+    await read(base);
+    const refused = await fetch(`${base}/v1/events`);
+    expect([refused.status, await refused.json()]).toEqual([503, { errorCode: 'GENERAL', errorDetails: expect.stringContaining('2 event streams') }]);
+    expect((await fetch(`${base}/v1/status`)).status).toBe(200);
+    abort.abort();
+    await until('there is room again', async () => {
+      const response = await fetch(`${base}/v1/events`);
+      await response.body!.cancel();
+      return response.status === 200;
+    });
+  });
+
+  test('is refused to pages that were not let in', async () => {
+    const { base } = await serve({ agent: changingAgent().agent, allowedOrigins: ['http://hmi.local'] });
+    expect((await fetch(`${base}/v1/events`, { headers: { origin: 'http://evil.example' } })).status).toBe(403);
+    const own = await fetch(`${base}/v1/events`, { headers: { origin: 'http://hmi.local' } });
+    expect([own.status, own.headers.get('access-control-allow-origin')]).toEqual([200, 'http://hmi.local']);
+    await own.body!.cancel();
+  });
+
+  test('of a client that does not read holds a few events, goes when it hangs, and holds up nobody', async () => {
+    const { agent, change } = changingAgent();
+    const { base } = await serve({ agent, eventStreams: { maxStreams: 2, heartbeatMs: 100 } });
+    const hanging: Socket = connect(Number(new URL(base).port), '127.0.0.1').on('error', () => undefined);
+    hanging.write('GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await once(hanging, 'data');
+    hanging.pause();
+    const reading = await read(base);
+    const before = process.memoryUsage().heapUsed;
+    let told = 0;
+    // As many as the kernel's buffers do not hold.
+    await until('the hanging one is dropped', async () => {
+      for (let round = 0; round < 500; round++) {
+        change('a');
+        told++;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      return (await fetch(`${base}/v1/events`)).status === 200;
+    });
+    change('a');
+    const [, newest] = /-(\d+)$/.exec((await read(base)).ids().at(-1) ?? `-${told + 1}`)!;
+    await until('the other has the newest', () => reading.ids().at(-1)?.endsWith(`-${newest}`) === true);
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(50_000_000);
+    hanging.destroy();
+  });
+});
