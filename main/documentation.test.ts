@@ -3,9 +3,11 @@ import { describe, expect, test } from '@jest/globals';
 import { buildSchema, parse, validate } from 'graphql';
 import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
+import { MAX_JSON_BYTES, MAX_JSON_DEPTH } from '../core/rules/json.ts';
 import { OPERATION_LIMITS } from '../gateway/limits/operation-limits.ts';
 import { DEFAULT_LIMITS } from '../gateway/limits/socket-limits.ts';
 import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metric-collector.ts';
+import { MAX_DEFINITION_BYTES, MAX_FLAGS } from '../subgraphs/flags/limits.ts';
 import type { ConfigurationError} from './configuration.ts';
 import { SETTINGS, readConfiguration } from './configuration.ts';
 
@@ -81,7 +83,7 @@ describe('docs/errors.md', () => {
 });
 
 describe('docs/limits.md', () => {
-  const [operations = '', sockets = '', measurements = ''] = read('limits.md').split('\n## ').slice(1);
+  const [operations = '', sockets = '', measurements = '', values = ''] = read('limits.md').split('\n## ').slice(1);
   const rows = (section: string) => Array.from(section.matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm), ([, name = '', value = '']) => [name, Number(value.replaceAll(',', ''))]);
 
   test('has a row for each limit of an operation, with its number, and no other', () => {
@@ -94,6 +96,11 @@ describe('docs/limits.md', () => {
 
   test('has a row for each limit of measurements, with its number, and no other', () => {
     expect(rows(measurements)).toEqual(Object.entries(COLLECTOR_LIMITS));
+  });
+
+  test('has a row for each limit of flags and values, with its number', () => {
+    const limits = { flags: MAX_FLAGS, definitions: MAX_DEFINITION_BYTES, value: MAX_JSON_BYTES, valueDepth: MAX_JSON_DEPTH, wholeNumber: Number.MAX_SAFE_INTEGER };
+    expect(rows(values)).toEqual(Object.entries(limits));
   });
 });
 

@@ -83,6 +83,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       flags_safety_level_check: oneOf('safety_level', ['Non-Critical', 'Safety-Relevant', 'ASIL-B', 'ASIL-D']),
       flags_environment_check: oneOf('environment', ENVIRONMENT),
       flags_draft_check: 'CHECK (((NOT draft) OR (archived_at IS NOT NULL)))',
+      flags_default_value_given: `CHECK ((COALESCE(jsonb_typeof((default_value -> 'value'::text)), 'null'::text) <> 'null'::text))`,
       flags_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
       flags_updated_by_fkey: 'FOREIGN KEY (updated_by) REFERENCES users(id) ON DELETE SET NULL',
     },
@@ -96,6 +97,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_flags_search: `gin (to_tsvector('english'::regconfig, (((name)::text || ' '::text) || COALESCE(description, ''::text))))`,
       // ours
       idx_flags_env_revision: 'btree (environment, revision)',
+      idx_flags_key_folded: 'btree (lower((key)::text))',
     },
     commented: [
       'key', 'default_value', 'safety_level', 'environment', 'total_evaluations', 'active_vehicles', 'last_evaluation_at', 'archived_at', 'revision', 'signed_definition', 'draft',
@@ -118,6 +120,8 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       rules_pkey: 'PRIMARY KEY (id)',
       rules_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
       rules_type_check: oneOf('type', ['percentage_rollout', 'vehicle_whitelist', 'vehicle_target', 'user_attribute', 'kill_switch']),
+      // ours
+      rules_value_given: `CHECK (((value IS NULL) OR (COALESCE(jsonb_typeof((value -> 'value'::text)), 'null'::text) <> 'null'::text)))`,
       unique_flag_type_priority: 'UNIQUE (flag_id, type, priority)',
     },
     indexes: {

@@ -2,6 +2,7 @@
  * Answers "what is this flag for this vehicle now", from memory, from what has been verified.
  */
 import { randomUUID } from 'node:crypto';
+import { enteredName } from '../../core/evaluation/context.ts';
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
@@ -93,9 +94,9 @@ export class FlagEvaluator {
     const { model, swVersion, region } = this.#facts;
     return {
       vin,
-      model: textOf(context?.model) ?? textOf(model),
+      model: enteredName(textOf(context?.model) ?? textOf(model)),
       swVersion: textOf(context?.swVersion) ?? textOf(swVersion),
-      region: textOf(context?.region) ?? textOf(region),
+      region: enteredName(textOf(context?.region) ?? textOf(region)),
       attributes: isJsonObject(context?.attributes) ? context.attributes : null,
     };
   }

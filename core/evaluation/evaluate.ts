@@ -8,7 +8,7 @@
 import type { Evaluation, EvaluationContext, EvaluationReason, FlagDefinition, JsonObject, JsonValue, RuleDefinition } from '../model.ts';
 import { compileRule } from '../rules/compile-rule.ts';
 import type { Matcher } from '../rules/condition-fields.ts';
-import { fitsFlagType } from '../rules/flag-value.ts';
+import { fitsFlagType, presentDefault } from '../rules/flag-value.ts';
 import { isJsonObject } from '../rules/json.ts';
 import { isKilled, isKilling } from '../rules/kill-switch.ts';
 import { compareRules } from '../rules/rule-order.ts';
@@ -80,7 +80,7 @@ export function compileFlag(definition: FlagDefinition): CompiledFlag {
   const flag: JsonObject = isJsonObject(definition) ? definition : {};
   const key = typeof flag['key'] === 'string' ? flag['key'] : '';
   const revision = Number.isSafeInteger(flag['revision']) ? (flag['revision'] as number) : 0;
-  const defaultValue = frozenJson(flag['defaultValue'] ?? null);
+  const defaultValue = frozenJson(presentDefault(flag['type'], flag['defaultValue'] ?? null));
   const byDefault = (reason: EvaluationReason, ruleId: string | null = null): Evaluation =>
     Object.freeze({ value: defaultValue, variant: CONTROL, reason, ruleId, revision });
 

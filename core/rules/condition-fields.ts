@@ -59,8 +59,9 @@ export function readList<T>(value: unknown, path: string, readItem: (value: unkn
   return items;
 }
 
-export function readTexts(value: unknown, path: string): Set<string> {
-  return readList(value, path, readNonBlank);
+/** Names of models and regions: the blanks around them do not count. */
+export function readNames(value: unknown, path: string): Set<string> {
+  return readList(value, path, (item, at) => readNonBlank(item, at).trim());
 }
 
 /** An npm-style range that some release can be in. */

@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import type { FlagType } from '../model.ts';
-import { checkFlagValue, fitsFlagType } from './flag-value.ts';
+import { checkFlagValue, fitsFlagType, presentDefault } from './flag-value.ts';
 
 describe('checkFlagValue', () => {
   it.each<[FlagType, unknown]>([
     ['boolean', false],
     ['string', ''],
     ['number', -0.5],
-    ['json', null],
+    ['number', 9_007_199_254_740_991],
     ['json', { mode: ['eco', 1, true, null] }],
     ['json', 'text'],
   ])('accepts for %s: %j', (type, value) => {
@@ -23,6 +23,9 @@ describe('checkFlagValue', () => {
     ['number', NaN, ''],
     ['number', Infinity, ''],
     ['json', undefined, ''],
+    ['json', null, ''],
+    ['number', 2 ** 53, ''],
+    ['json', { a: [-1e300] }, '.a.0'],
     ['json', { a: [1, { b: -Infinity }] }, '.a.1.b'],
     ['json', { a: () => 1 }, '.a'],
     ['json', 10n, ''],
@@ -49,5 +52,14 @@ describe('fitsFlagType', () => {
   it('fits nothing to a type that is not known', () => {
     expect(fitsFlagType('duration' as FlagType, 1)).toBe(false);
     expect(fitsFlagType('object' as FlagType, {})).toBe(false);
+  });
+});
+
+describe('presentDefault', () => {
+  it('is the stored one, and the empty object for null of a JSON flag', () => {
+    expect(presentDefault('json', null)).toEqual({});
+    expect(presentDefault('json', [null])).toEqual([null]);
+    expect(presentDefault('boolean', null)).toBeNull();
+    expect(presentDefault('string', '')).toBe('');
   });
 });

@@ -21,7 +21,7 @@ export function checkText(text: string, path: string): void {
 }
 
 /**
- * That `value` is JSON that can be stored: finite numbers, well-formed text, at most 32 levels.
+ * That `value` is JSON that can be stored: finite numbers, whole ones below 2^53, well-formed text, at most 32 levels.
  *
  * @throws BAD_USER_INPUT at the dotted path of the first fault
  */
@@ -34,6 +34,8 @@ function checkJsonAt(value: unknown, path: string, depth: number): void {
   if (typeof value === 'string') return checkText(value, path);
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) throw badInput(path, 'A number must be finite.');
+    // It has been rounded already, or cannot be told from one that has.
+    if (Number.isInteger(value) && !Number.isSafeInteger(value)) throw badInput(path, 'A whole number beyond 2^53 cannot be kept exactly; send it as text.');
     return;
   }
   if (typeof value !== 'object') throw badInput(path, 'A value must be JSON.');

@@ -13,6 +13,7 @@ export interface KillSwitch {
   readonly reason: string | undefined;
 }
 
+/** As it is read, from before there were rules for text as well: what a person may write now is checked by the service. */
 function readReason(value: unknown, path: string): string {
   const reason = readNonBlank(value, path);
   if (reason.length > MAX_REASON_LENGTH) throw badInput(path, `A reason has at most ${MAX_REASON_LENGTH} characters.`);

@@ -14,11 +14,12 @@ describe('validateFlagKey', () => {
 });
 
 describe('validateFlagName', () => {
-  it('counts characters, not UTF-16 code units', () => {
+  it('counts characters, not UTF-16 code units, and not the blanks around them', () => {
+    expect(validateFlagName(' Lane\n', 'input.name')).toBe('Lane');
     expect(validateFlagName('🚗'.repeat(200), 'input.name')).toBe('🚗'.repeat(200));
   });
 
-  it.each(['', '   ', '🚗'.repeat(201), 'a\0', 'a\ud83d', null, undefined, 7])('refuses %j', (name) => {
+  it.each(['', '   ', '🚗'.repeat(201), 'a\0', 'a\nb', 'a\ud83d', null, undefined, 7])('refuses %j', (name) => {
     expect(() => validateFlagName(name, 'input.name')).toThrow(refused('input.name'));
   });
 });
@@ -28,10 +29,12 @@ describe('validateFlagDescription', () => {
     expect(validateFlagDescription(undefined, 'input.description')).toBeNull();
     expect(validateFlagDescription(null, 'input.description')).toBeNull();
     expect(validateFlagDescription('', 'input.description')).toBe('');
+    expect(validateFlagDescription(' \n', 'input.description')).toBe('');
+    expect(validateFlagDescription('a\r\nb\n', 'input.description')).toBe('a\nb');
     expect(validateFlagDescription('x'.repeat(10_000), 'input.description')).toHaveLength(10_000);
   });
 
-  it.each(['x'.repeat(10_001), 'a\0', 7, {}])('refuses %#', (description) => {
+  it.each(['x'.repeat(10_001), 'a\0', 'a\u0007', 7, {}])('refuses %#', (description) => {
     expect(() => validateFlagDescription(description, 'input.description')).toThrow(refused('input.description'));
   });
 });

@@ -1,15 +1,10 @@
 /** What a flag's key, name and description may be. The lengths are those of the columns (database.md). */
 import { badInput } from '../errors.ts';
 import { FLAG_KEY_PATTERN } from '../model.ts';
-import { checkText } from './json.ts';
+import { readLine, readLines } from './text.ts';
 
 export const MAX_NAME_LENGTH = 200;
 export const MAX_DESCRIPTION_LENGTH = 10_000;
-
-/** Characters as PostgreSQL counts them: code points. */
-function lengthOf(text: string): number {
-  return Array.from(text).length;
-}
 
 /** A key such as `adas_lane_keep_v2`: 1 to 100 letters, digits, `.`, `_`, `-`, the first a letter or digit. Throws BAD_USER_INPUT at `path`. */
 export function validateFlagKey(key: unknown, path: string): string {
@@ -19,21 +14,13 @@ export function validateFlagKey(key: unknown, path: string): string {
   return key;
 }
 
-/** 1 to 200 characters that are not all blank. Throws BAD_USER_INPUT at `path`. */
+/** The name as it is kept: one line of 1 to 200 characters. Throws BAD_USER_INPUT at `path`. */
 export function validateFlagName(name: unknown, path: string): string {
-  if (typeof name !== 'string' || name.trim() === '' || lengthOf(name) > MAX_NAME_LENGTH) {
-    throw badInput(path, `A name has 1 to ${MAX_NAME_LENGTH} characters and is not blank.`);
-  }
-  checkText(name, path);
-  return name;
+  return readLine(name, path, { what: 'A name', max: MAX_NAME_LENGTH });
 }
 
-/** At most 10,000 characters; null and absent are null. Throws BAD_USER_INPUT at `path`. */
+/** The description as it is kept: at most 10,000 characters, which may be lines; null and absent are null. Throws BAD_USER_INPUT at `path`. */
 export function validateFlagDescription(description: unknown, path: string): string | null {
   if (description === null || description === undefined) return null;
-  if (typeof description !== 'string' || lengthOf(description) > MAX_DESCRIPTION_LENGTH) {
-    throw badInput(path, `A description has at most ${MAX_DESCRIPTION_LENGTH} characters.`);
-  }
-  checkText(description, path);
-  return description;
+  return readLines(description, path, { what: 'A description', max: MAX_DESCRIPTION_LENGTH, mayBeEmpty: true });
 }

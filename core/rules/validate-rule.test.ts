@@ -41,8 +41,23 @@ describe('validateRuleInput', () => {
   });
 
   it('takes null for absent', () => {
-    const rule = validateRuleInput({ type: 'kill_switch', priority: null, enabled: null, conditions: { force_disabled: true }, value: null, variant: null }, 'json', 'input');
+    const rule = validateRuleInput({ type: 'kill_switch', priority: null, enabled: null, conditions: { force_disabled: true }, value: null, variant: null }, 'boolean', 'input');
     expect(rule).toMatchObject({ priority: 100, enabled: true, value: null, variant: null });
+  });
+
+  it('refuses null as the value of a JSON flag, which it would otherwise be taken for', () => {
+    const draft = { type: 'vehicle_whitelist', conditions: { vins: [VIN] } };
+    expect(() => validateRuleInput({ ...draft, value: null }, 'json', 'input')).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'input.value' } }));
+    expect(validateRuleInput(draft, 'json', 'input').value).toBeNull();
+    expect(validateRuleInput({ ...draft, value: { a: null } }, 'json', 'input').value).toEqual({ a: null });
+  });
+
+  it('stores models and regions without the blanks around them', () => {
+    const conditions = { regions: ['EU ', 'NA'], sw_version: ' >=2 ', models: ['\tIoniq 6'] };
+    expect(validateRuleInput({ type: 'vehicle_target', conditions }, 'json', 'input').conditions).toEqual({ regions: ['EU', 'NA'], sw_version: ' >=2 ', models: ['Ioniq 6'] });
+    const rollout = { rollout_percentage: 5, models: ['Ioniq 6'], regions: ['KR\n'], salt: ' s ' };
+    expect(validateRuleInput({ type: 'percentage_rollout', conditions: rollout }, 'json', 'input').conditions).toEqual({ ...rollout, regions: ['KR'] });
+    expect(() => validateRuleInput({ type: 'vehicle_target', conditions: { regions: ['EU', ' EU'] } }, 'json', 'input')).toThrow(expect.objectContaining({ details: { field: 'input.conditions.regions.1' } }));
   });
 
   const whitelist = { type: 'vehicle_whitelist', conditions: { vins: [VIN] } };

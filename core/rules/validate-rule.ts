@@ -3,13 +3,13 @@
  * invalid VINs and duplicates are refused with the path of the fault. Values must fit the flag's type." (design.md)
  */
 import { badInput } from '../errors.ts';
-import { RULE_TYPES, VARIANT_PATTERN, type FlagType, type JsonValue, type RuleDefinition, type RuleType } from '../model.ts';
+import { RULE_TYPES, VARIANT_PATTERN, type FlagType, type JsonObject, type JsonValue, type RuleDefinition, type RuleType } from '../model.ts';
 import { checkFlagValue } from './flag-value.ts';
 import { checkJson, checkJsonSize } from './json.ts';
 import { parseKillSwitch } from './kill-switch.ts';
 import { parsePercentageRollout } from './percentage-rollout.ts';
 import { parseUserAttribute } from './user-attribute.ts';
-import { parseVehicleTarget } from './vehicle-target.ts';
+import { parseVehicleTarget, storedTarget } from './vehicle-target.ts';
 import { parseWrittenWhitelist } from './vehicle-whitelist.ts';
 
 export const DEFAULT_PRIORITY = 100;
@@ -22,6 +22,7 @@ export interface RuleDraft {
   /** Null or absent: true. */
   readonly enabled?: unknown;
   readonly conditions: unknown;
+  /** Absent: none. So is null, except for a JSON flag, for which it would be a value and is refused as one. */
   readonly value?: unknown;
   readonly variant?: unknown;
 }
@@ -47,14 +48,19 @@ function isRuleType(type: unknown): type is RuleType {
 /**
  * That `conditions` may be stored for a rule of `type`: at most 256 KB as JSON, readable by the rule's type.
  *
- * @returns the conditions, as written
+ * @returns the conditions, as written but for the blanks around models and regions
  * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED (10,000 VINs, 262,144 bytes)
  */
 export function validateConditions(type: RuleType, conditions: unknown, path: string): JsonValue {
   checkJson(conditions, path);
   PARSERS[type](conditions, path);
   checkJsonSize(conditions, path);
-  return conditions;
+  return type === 'vehicle_target' || type === 'percentage_rollout' ? storedTarget(conditions as JsonObject) : conditions;
+}
+
+function validateValue(flagType: FlagType, value: unknown, path: string): JsonValue {
+  if (value === undefined || (value === null && flagType !== 'json')) return null;
+  return checkFlagValue(flagType, value, path);
 }
 
 function validatePriority(priority: unknown, path: string): number {
@@ -70,8 +76,8 @@ function validateVariant(variant: unknown, path: string): string {
 }
 
 /**
- * A rule that may be stored, from one as written. `value` null or absent is null: `true` on a boolean flag, the
- * flag's default on the others.
+ * A rule that may be stored, from one as written. No value is null: `true` on a boolean flag, the flag's default on the
+ * others.
  *
  * @param flagType of the flag that the rule is for
  * @param pathPrefix where the draft stands in the request, such as `input`; faults are reported below it
@@ -89,7 +95,7 @@ export function validateRuleInput(draft: RuleDraft, flagType: FlagType, pathPref
     priority,
     enabled,
     conditions: validateConditions(type, draft.conditions, `${pathPrefix}.conditions`),
-    value: draft.value === null || draft.value === undefined ? null : checkFlagValue(flagType, draft.value, `${pathPrefix}.value`),
+    value: validateValue(flagType, draft.value, `${pathPrefix}.value`),
     variant: draft.variant === null || draft.variant === undefined ? null : validateVariant(draft.variant, `${pathPrefix}.variant`),
   };
 }

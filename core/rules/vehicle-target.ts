@@ -5,11 +5,11 @@
 import { badInput } from '../errors.ts';
 import { isInRange, type VersionRange } from '../evaluation/version-range.ts';
 import type { EvaluationContext, JsonObject } from '../model.ts';
-import { readObject, readOptional, readTexts, readVersionRange, type Matcher } from './condition-fields.ts';
+import { readNames, readObject, readOptional, readVersionRange, type Matcher } from './condition-fields.ts';
 
 export const TARGET_KEYS = ['models', 'sw_version', 'regions'] as const;
 
-/** Which vehicles are meant; what is undefined does not narrow. Models and regions are compared exactly, case included. */
+/** Which vehicles are meant; what is undefined does not narrow. Models and regions are compared exactly, case included; blanks around those in the rule do not count. */
 export interface VehicleTarget {
   readonly models: ReadonlySet<string> | undefined;
   readonly swVersion: VersionRange | undefined;
@@ -19,9 +19,9 @@ export interface VehicleTarget {
 /** The target within an object whose keys have been checked. Throws BAD_USER_INPUT at the path of the first fault. */
 export function readTarget(object: JsonObject, path: string): VehicleTarget {
   return {
-    models: readOptional(object, 'models', path, readTexts),
+    models: readOptional(object, 'models', path, readNames),
     swVersion: readOptional(object, 'sw_version', path, readVersionRange),
-    regions: readOptional(object, 'regions', path, readTexts),
+    regions: readOptional(object, 'regions', path, readNames),
   };
 }
 
@@ -34,6 +34,12 @@ export function parseVehicleTarget(conditions: unknown, path: string): VehicleTa
   // An empty target would reach every vehicle, which nobody means by leaving everything out.
   if (Object.keys(object).length === 0) throw badInput(path, `At least one of ${TARGET_KEYS.join(', ')} must be given.`);
   return readTarget(object, path);
+}
+
+/** The conditions as they are stored: without the blanks around models and regions. They have been parsed. */
+export function storedTarget(conditions: JsonObject): JsonObject {
+  const lists = (['models', 'regions'] as const).filter((key) => (conditions[key] as readonly string[] | undefined)?.some((name) => name !== name.trim()));
+  return lists.length === 0 ? conditions : { ...conditions, ...Object.fromEntries(lists.map((key) => [key, (conditions[key] as readonly string[]).map((name) => name.trim())])) };
 }
 
 /** Whether the context's vehicle is meant; a value that the context lacks is in no list. Allocates nothing. */

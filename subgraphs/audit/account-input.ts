@@ -1,7 +1,7 @@
 /** What an account's e-mail, name, department and password may be. Lengths are those of the columns (database.md, users). */
 import { badInput } from '../../core/errors.ts';
 import type { Role } from '../../core/protocol/caller.ts';
-import { checkText } from '../../core/rules/json.ts';
+import { readLine } from '../../core/rules/text.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
 const MIN_PASSWORD = 12;
@@ -30,12 +30,7 @@ export function checkPassword(password: string, path: string): void {
   if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD) throw badInput(path, `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`);
 }
 
-function label(text: string, what: string, path: string): string {
-  const trimmed = text.trim();
-  if (trimmed === '' || Array.from(trimmed).length > MAX_LABEL) throw badInput(path, `A ${what} has 1 to ${MAX_LABEL} characters.`);
-  checkText(trimmed, path);
-  return trimmed;
-}
+const label = (text: string, what: string, path: string) => readLine(text, path, { what: `A ${what}`, max: MAX_LABEL });
 
 /** What a new account is made of, with the e-mail as it is stored. Throws BAD_USER_INPUT at `input.…`. */
 export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'name' | 'role' | 'department'> {

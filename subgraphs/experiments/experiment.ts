@@ -2,7 +2,7 @@
 import { badInput } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
 import { validateMetricName } from '../../core/protocol/metric.ts';
-import { checkText } from '../../core/rules/json.ts';
+import { readLine, readLines } from '../../core/rules/text.ts';
 import { validateFlagDescription } from '../../core/rules/validate-flag.ts';
 import type { Analysis, Variant } from './statistics/analyse.ts';
 
@@ -64,18 +64,12 @@ const DEFAULT_CONFIDENCE = 0.95;
 const MIN_SAMPLE = 2;
 const MAX_REASON = 1_000;
 
-function text(value: string, limit: number, path: string, what: string): string {
-  if (value.trim() === '' || Array.from(value).length > limit) throw badInput(path, `${what} has 1 to ${limit} characters and is not blank.`);
-  checkText(value, path);
-  return value;
-}
-
 /** The plan in `input`. Throws BAD_USER_INPUT at `input.…` for the first fault. */
 export function readPlan(input: PlanInput): ExperimentPlan {
   const { startDate, endDate = null, sampleSize } = input;
   const confidenceLevel = input.confidenceLevel ?? DEFAULT_CONFIDENCE;
   const plan: ExperimentPlan = {
-    name: text(input.name, 200, 'input.name', 'A name'),
+    name: readLine(input.name, 'input.name', { what: 'A name', max: 200 }),
     description: validateFlagDescription(input.description, 'input.description'),
     startDate,
     endDate,
@@ -106,7 +100,7 @@ export function editPlan({ name, description, startDate, endDate, sampleSize, co
 
 /** The reason as it is kept. Throws BAD_USER_INPUT at `reason` for one that is blank or too long. */
 export function readCancelReason(reason: string): string {
-  return text(reason, MAX_REASON, 'reason', 'A reason').trim();
+  return readLines(reason, 'reason', { what: 'A reason', max: MAX_REASON });
 }
 
 /** What the audit trail shows of an experiment. */

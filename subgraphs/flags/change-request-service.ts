@@ -2,11 +2,11 @@
  * Four eyes: what people do with change requests. Nobody decides on their own request, except to cancel it.
  * Source: design.md, "Safety and accountability".
  */
-import { FleetFlagError, badInput } from '../../core/errors.ts';
+import { FleetFlagError } from '../../core/errors.ts';
 import { REVIEWERS } from '../../core/policy/permissions.ts';
 import { mayAskFor } from '../../core/policy/safety-policy.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
-import { checkText } from '../../core/rules/json.ts';
+import { readLines } from '../../core/rules/text.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
@@ -21,9 +21,7 @@ const MAX_COMMENT = 1_000;
 
 /** The comment as it is kept. Throws BAD_USER_INPUT when it is too long, or blank where one is needed. */
 function checkComment(comment: string | null | undefined, needed: boolean): string | null {
-  const text = comment?.trim() ?? '';
-  if (text.length > MAX_COMMENT || (needed && text === '')) throw badInput('comment', `Say why, in ${needed ? '1 to' : 'at most'} ${MAX_COMMENT} characters.`);
-  checkText(text, 'comment');
+  const text = readLines(comment ?? '', 'comment', { what: 'A comment', max: MAX_COMMENT, mayBeEmpty: !needed });
   return text === '' ? null : text;
 }
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { refusal } from '../shared/testing/asking.ts';
-import { MAX_ENABLED_FLAGS } from './limits.ts';
+import { MAX_FLAGS } from './limits.ts';
 import { FlagsUnderTest, addPerson } from './testing/flags-under-test.ts';
 
 const KEY: Caller = { kind: 'apiKey', apiKeyId: '00000000-0000-4000-8000-00000000000a', role: 'ADMIN', rateLimitPerMin: 60 };
@@ -115,7 +115,7 @@ test('limits are those of the moment of the approval: a full environment takes d
   await flags.prisma.$executeRaw`
     INSERT INTO flags (key, name, type, default_value, enabled, safety_level, environment, revision, signed_definition)
     SELECT 'full_' || n, 'F', type, default_value, true, 'Non-Critical', environment, revision, signed_definition
-    FROM flags, generate_series(2, ${MAX_ENABLED_FLAGS}::int) n WHERE id = ${full.id}::uuid`;
+    FROM flags, generate_series(2, ${MAX_FLAGS}::int) n WHERE id = ${full.id}::uuid`;
   expect(refusal(await decide(`approveChangeRequest(id: "${request}")`))).toMatchObject({ code: 'LIMIT_EXCEEDED' });
   await flags.prisma.flag.updateMany({ where: { key: { startsWith: 'full_' } }, data: { archivedAt: new Date() } });
   expect((await decide(`approveChangeRequest(id: "${request}")`)).errors).toEqual([]);

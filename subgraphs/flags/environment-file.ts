@@ -2,7 +2,7 @@
  * An environment's flags as one text: YAML that people can read and compare, and that says everything there is to say
  * about a flag but who changed it when. Pure. Reading gives every fault of the text at once.
  */
-import { isMap, parseDocument, stringify, visit } from 'yaml';
+import { Document, isMap, parseDocument, visit, type CreateNodeOptions, type DocumentOptions, type SchemaOptions, type ToStringOptions } from 'yaml';
 import { FleetFlagError } from '../../core/errors.ts';
 import { FLAG_TYPES, RULE_TYPES, SAFETY_LEVELS, type FlagDefinition, type FlagType, type JsonObject, type JsonValue, type RuleDefinition, type SafetyLevel } from '../../core/model.ts';
 import { checkFlagValue } from '../../core/rules/flag-value.ts';
@@ -40,7 +40,9 @@ const MEMBERS = ['name', 'description', 'type', 'safetyLevel', 'enabled', 'defau
 const RULE_MEMBERS = ['type', 'priority', 'enabled', 'conditions', 'value', 'variant'];
 
 /** No line is folded, no object becomes an alias, and what older YAML would take for something else is quoted. */
-const PRINTING = { lineWidth: 0, aliasDuplicateObjects: false, compat: 'yaml-1.1' } as const;
+const PRINTING: DocumentOptions & SchemaOptions & CreateNodeOptions & ToStringOptions = { lineWidth: 0, doubleQuotedMinMultiLineLength: Infinity, aliasDuplicateObjects: false, compat: 'yaml-1.1' };
+/** Text that the printer's plain form or block would not give back: blanks at an end of it or of a line, and controls. */
+const ONLY_QUOTED = /^\s|\s$|[^\S\n]\n|\n[^\S\n]|(?!\n)[\p{Cc}\p{Zl}\p{Zp}\ufeff]/u;
 /** Member names are text whatever they look like. Aliases are refused: a few lines of them can stand for gigabytes. */
 const READING = { stringKeys: true, uniqueKeys: true, strict: true, prettyErrors: false, logLevel: 'error' } as const;
 
@@ -68,7 +70,7 @@ export function ruleEntry(rule: RuleDefinition): RuleEntry {
 /**
  * The file: flags by key, members always in the same order, so that two states differ in the lines that mean it.
  *
- * @throws Error when what was written would not be read back exactly: a backup that lies is worse than none
+ * @throws Error that names the flags which would not be read back exactly: a backup that lies is worse than none
  */
 export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
   const entries = [...flags]
@@ -92,12 +94,30 @@ export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
         })),
       },
     ] as const);
-  const text = `# ${HEADER}\n${stringify({ fleetflag: FILE_VERSION, flags: new Map(entries) }, PRINTING)}`;
-  const readBack = readYaml(text);
-  if (JSON.stringify(readBack.json) !== JSON.stringify({ fleetflag: FILE_VERSION, flags: plain(new Map(entries)) })) {
-    throw new Error('These flags cannot be written as YAML without a loss.');
+  const text = printedExactly({ fleetflag: FILE_VERSION, flags: new Map<string, unknown>(entries) });
+  if (text !== null) return `# ${HEADER}\n${text}`;
+  const lost = entries.filter(([key, flag]) => printedExactly({ [key]: flag }) === null).map(([key]) => key);
+  throw new Error(`Nothing is written: ${lost.join(', ') || 'these flags together'} could not be read back from YAML as they are.`);
+}
+
+/** The content as YAML; null when it cannot be printed, or would not be read back as it is. */
+function printedExactly(content: object): string | null {
+  try {
+    const text = printYaml(content);
+    return JSON.stringify(readYaml(text).json) === JSON.stringify(plain(content)) ? text : null;
+  } catch {
+    return null;
   }
-  return text;
+}
+
+function printYaml(content: object): string {
+  const document = new Document(content, PRINTING);
+  visit(document, {
+    Scalar: (_, scalar) => {
+      if (typeof scalar.value === 'string' && ONLY_QUOTED.test(scalar.value)) scalar.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return document.toString(PRINTING);
 }
 
 /** Maps as objects again. */
@@ -155,6 +175,12 @@ export function parseEnvironmentFile(text: string): { readonly flags: readonly F
   for (const name of Object.keys(others)) faults.add(name, 'Unknown member; known are fleetflag, flags.');
   if (!isJsonObject(flags)) faults.add('flags', 'This must be an object with a member for each flag; {} for none.');
   const entries = isJsonObject(flags) ? Object.entries(flags).map(([key, flag]) => readFlag(key, flag, faults)) : [];
+  const folded = new Map<string, string>();
+  for (const key of isJsonObject(flags) ? Object.keys(flags) : []) {
+    const first = folded.get(key.toLowerCase());
+    if (first !== undefined) faults.add(`flags.${key}`, `This key differs from ${JSON.stringify(first)} by case alone.`);
+    folded.set(key.toLowerCase(), key);
+  }
   if (faults.list.length > 0) return { flags: [], faults: faults.list };
   return { flags: entries.filter((entry) => entry !== null).sort((a, b) => (a.key < b.key ? -1 : 1)), faults: [] };
 }
@@ -219,9 +245,11 @@ function readRule(rule: JsonValue, flagType: FlagType, path: string, faults: Fau
     }
     const member = faults.list[found]?.path.slice(path.length + 1).split('.')[0] ?? '';
     if (member === 'type' || member === '') return null;
-    draft = member === 'conditions' ? { ...draft, ...HARMLESS } : { ...draft, [member]: null };
+    draft = member === 'conditions' ? { ...draft, ...HARMLESS } : without(draft, member);
   }
 }
+
+const without = (draft: JsonObject, member: string): JsonObject => Object.fromEntries(Object.entries(draft).filter(([name]) => name !== member));
 
 /** As JSON writes it: without the minus of a zero, which neither the database nor a vehicle keeps. */
 const exact = (value: JsonValue): JsonValue => JSON.parse(JSON.stringify(value)) as JsonValue;

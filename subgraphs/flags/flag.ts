@@ -2,6 +2,7 @@
  * A flag as the control plane keeps it: what evaluation needs (core/model.ts) and what people need beside it.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { FleetFlagError } from '../../core/errors.ts';
 import type { Environment, FlagDefinition, JsonObject, JsonValue, RuleDefinition, SafetyLevel } from '../../core/model.ts';
 
 export interface Rule extends RuleDefinition {
@@ -52,7 +53,12 @@ export function flagContent(flag: Flag): JsonObject {
   };
 }
 
-/** `flag` with the content that `flagContent` gave of an edited state of it. Rules that are as they were stay the same objects. */
+/**
+ * `flag` with the content that `flagContent` gave of an edited state of it. Rules that are as they were stay the same
+ * objects.
+ *
+ * @throws CONFLICT for a default value of null
+ */
 export function withContent(flag: Flag, content: JsonObject, at: Date): Flag {
   const present = new Map(flag.rules.map((rule) => [rule.id, rule]));
   const rules = (content['rules'] as unknown as RuleDefinition[]).map((rule): Rule => {
@@ -60,6 +66,8 @@ export function withContent(flag: Flag, content: JsonObject, at: Date): Flag {
     if (was !== undefined && isDeepStrictEqual(ruleContent(was), rule)) return was;
     return { ...rule, variant: rule.variant ?? null, createdAt: was?.createdAt ?? at, updatedAt: at };
   });
+  // A request from before null was refused.
+  if (content['defaultValue'] === null) throw new FleetFlagError('CONFLICT', `The request gives ${flag.key} null as its default value, which no flag may have; reject it.`, { currentRevision: flag.revision });
   return {
     ...flag,
     name: content['name'] as string,

@@ -8,10 +8,10 @@ import type { Environment } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { isKilled, isKilling, parseKillSwitch } from '../../core/rules/kill-switch.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
-import { violatesUnique } from '../shared/database/unique-violation.ts';
 import type { FlagChange, FlagChanges } from './change.ts';
 import { differences, ruleName, sameRule, type FlagDifference } from './environment-difference.ts';
 import { flagEntry, printEnvironmentFile, ruleEntry, type FileFault, type FlagEntry, type RuleEntry } from './environment-file.ts';
+import { takenKeys, takenMessage } from './flag-keys.ts';
 import type { Flag, Rule } from './flag.ts';
 import { findFlags } from './store.ts';
 
@@ -46,22 +46,18 @@ export async function planImport(prisma: PrismaClient, environment: Environment,
   return {
     environment,
     differences: differences(here.map(flagEntry), entries),
-    faults: [...(await takenKeys(prisma, entries.map(({ key }) => key).filter((key) => !present.has(key)))), ...misfits(present, entries)],
+    faults: [...(await keyFaults(prisma, entries.map(({ key }) => key).filter((key) => !present.has(key)))), ...misfits(present, entries)],
     revisions: new Map(here.map((flag) => [flag.key, flag.revision])),
   };
 }
 
-async function takenKeys(prisma: PrismaClient, keys: readonly string[]): Promise<FileFault[]> {
-  const taken = await prisma.$queryRaw<{ key: string; environment: string; archived: boolean; draft: boolean }[]>`
-    SELECT key, environment, archived_at IS NOT NULL AS archived, draft FROM flags WHERE key = ANY(${keys}) ORDER BY key`;
-  return taken.map(({ key, environment, archived, draft }) => ({
-    path: `flags.${key}`,
-    message: draft
-      ? `A flag of this key waits for its first approval in ${environment}; have its change request decided first.`
-      : archived
-      ? `There was a flag of this key in ${environment}, which is archived; a key is not used again.`
-      : `There is a flag of this key in ${environment} already; a key is unique in all environments.`,
-  }));
+async function keyFaults(prisma: PrismaClient, keys: readonly string[]): Promise<FileFault[]> {
+  const wanted = new Map(keys.map((key) => [key.toLowerCase(), key]));
+  const taken = await takenKeys(prisma, keys);
+  return taken.map((other) => {
+    const key = wanted.get(other.key.toLowerCase()) ?? other.key;
+    return { path: `flags.${key}`, message: takenMessage(key, other) };
+  });
 }
 
 const saysWhy = ({ conditions }: RuleEntry) => parseKillSwitch(conditions, 'conditions').reason !== undefined;
@@ -136,8 +132,9 @@ export class ImportService {
         rules: entry.rules.map((rule) => ({ ...rule, id: randomUUID(), createdAt: at, updatedAt: at })),
       }));
     } catch (error) {
-      if (!violatesUnique(error)) throw error;
-      throw new FleetFlagError('CONFLICT', `A flag ${JSON.stringify(entry.key)} has been created meanwhile.`, { field: `flags.${entry.key}` });
+      // What the plan did not see has been created since.
+      if (!(error instanceof FleetFlagError) || error.details.field !== 'input.key') throw error;
+      throw new FleetFlagError(error.code, error.message, { field: `flags.${entry.key}` });
     }
   }
 }

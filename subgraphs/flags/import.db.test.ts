@@ -59,7 +59,7 @@ test('an environment that was exported, imported elsewhere and exported again is
     key: 'tricky',
     type: 'JSON',
     description: 'one\n  two\n\nthree: yes',
-    defaultValue: { yes: 'no', '2024-01-31': null, n: [0.1, 1e21, -5e-324, 9007199254740993], '': { '漢字': '🚗\u2028' }, __proto: 'x', 10: 1, 9: 2 },
+    defaultValue: { yes: 'no', '2024-01-31': null, n: [0.1, 1e-21, -5e-324, 9007199254740991], '': { '漢字': '🚗\u2028' }, __proto: 'x', 10: 1, 9: 2 },
     safetyLevel: 'ASIL_D',
     enabled: true,
   });

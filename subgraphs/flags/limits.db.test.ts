@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { refusal } from '../shared/testing/asking.ts';
-import { MAX_DEFINITION_BYTES, MAX_ENABLED_FLAGS } from './limits.ts';
+import { MAX_DEFINITION_BYTES, MAX_FLAGS } from './limits.ts';
 import { FlagsUnderTest, type FlagJson } from './testing/flags-under-test.ts';
 
 const CREATE = 'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { flag { key } } }';
@@ -8,7 +8,7 @@ const ENABLE = 'mutation ($key: String!) { enableFlag(key: $key) { flag { key en
 const RULE = 'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { key } } }';
 const MOVE = 'mutation ($key: String!) { updateFlag(key: $key, input: { environment: PRODUCTION }) { flag { key } } }';
 
-const LIMIT_OF_FLAGS = { code: 'LIMIT_EXCEEDED', limit: MAX_ENABLED_FLAGS };
+const LIMIT_OF_FLAGS = { code: 'LIMIT_EXCEEDED', limit: MAX_FLAGS };
 const LIMIT_OF_BYTES = { code: 'LIMIT_EXCEEDED', limit: MAX_DEFINITION_BYTES };
 
 let flags: FlagsUnderTest;
@@ -22,17 +22,17 @@ const asked = async (query: string, variables: Record<string, unknown>) => {
   return errors[0]?.extensions ?? null;
 };
 
-/** Puts `count` enabled flags into production, past the service: what is under test is the next one. */
+/** Puts `count` flags into production, every second of them switched on, past the service: what is under test is the next one. */
 async function fill(count: number): Promise<void> {
   await flags.prisma.$executeRaw`
     INSERT INTO flags (key, name, type, default_value, enabled, safety_level, environment, revision, signed_definition)
-    SELECT ${flags.newKey()} || '_' || n, 'Filled', 'boolean', '{"value": false}', true, 'Non-Critical', 'production', 0, 'a.b.c' FROM generate_series(1, ${count}::int) n`;
+    SELECT ${flags.newKey()} || '_' || n, 'Filled', 'boolean', '{"value": false}', n % 2 = 0, 'Non-Critical', 'production', 0, 'a.b.c' FROM generate_series(1, ${count}::int) n`;
 }
 
 const load = async () => {
-  const [row] = await flags.prisma.$queryRaw<{ enabled: bigint; bytes: bigint }[]>`
-    SELECT count(*) FILTER (WHERE enabled) AS enabled, sum(octet_length(signed_definition))::bigint AS bytes FROM flags WHERE environment = 'production' AND archived_at IS NULL`;
-  return { enabled: Number(row?.enabled), bytes: Number(row?.bytes) };
+  const [row] = await flags.prisma.$queryRaw<{ flags: bigint; bytes: bigint }[]>`
+    SELECT count(*) AS flags, sum(octet_length(signed_definition))::bigint AS bytes FROM flags WHERE environment = 'production' AND archived_at IS NULL`;
+  return { flags: Number(row?.flags), bytes: Number(row?.bytes) };
 };
 
 beforeEach(async () => {
@@ -41,44 +41,43 @@ beforeEach(async () => {
 
 const inProduction = (over: Record<string, unknown> = {}) => flags.create({ environment: 'PRODUCTION', ...over });
 
-describe('100 enabled flags in an environment', () => {
+describe('100 flags in an environment, switched on or not', () => {
   test('are allowed, and the 101st is refused however it would come, leaving no trace', async () => {
-    const off = await inProduction();
-    const staged = await flags.create({ enabled: true });
-    await fill(MAX_ENABLED_FLAGS - 1);
+    const staged = [await flags.create({ enabled: true }), await flags.create()];
+    await fill(MAX_FLAGS - 2);
     const { key } = await inProduction({ enabled: true });
+    await inProduction();
     const before = await flags.everything();
-    expect(await asked(ENABLE, { key: off.key })).toMatchObject(LIMIT_OF_FLAGS);
-    expect(await asked(MOVE, { key: staged.key })).toMatchObject(LIMIT_OF_FLAGS);
-    const input = { key: flags.newKey(), name: 'One more', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'NON_CRITICAL', environment: 'PRODUCTION', enabled: true };
-    expect(await asked(CREATE, { input })).toMatchObject(LIMIT_OF_FLAGS);
+    for (const { key } of staged) expect(await asked(MOVE, { key })).toMatchObject(LIMIT_OF_FLAGS);
+    const input = { key: flags.newKey(), name: 'One more', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'NON_CRITICAL', environment: 'PRODUCTION' };
+    for (const enabled of [true, false]) expect(await asked(CREATE, { input: { ...input, enabled } })).toMatchObject(LIMIT_OF_FLAGS);
     expect(await flags.everything()).toEqual(before);
 
-    expect(await asked(CREATE, { input: { ...input, enabled: false } })).toBeNull();
     expect(await asked('mutation ($key: String!) { disableFlag(key: $key) { applied } }', { key })).toBeNull();
-    expect(await asked(ENABLE, { key: off.key })).toBeNull();
-    expect((await load()).enabled).toBe(MAX_ENABLED_FLAGS);
+    expect(await asked(CREATE, { input })).toMatchObject(LIMIT_OF_FLAGS);
+    expect(await asked('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key })).toBeNull();
+    expect(await asked(CREATE, { input })).toBeNull();
+    expect((await load()).flags).toBe(MAX_FLAGS);
   });
 
-  test('do not hold up what enables none: edits, kill switches, moves of what is off, other environments', async () => {
-    const on = await inProduction({ enabled: true });
-    const staged = await flags.create();
-    await fill(MAX_ENABLED_FLAGS);
-    expect((await load()).enabled).toBe(MAX_ENABLED_FLAGS + 1);
+  test('and more from before do not hold up what adds none: edits, switching on, kill switches, other environments', async () => {
+    const [on, off] = [await inProduction({ enabled: true }), await inProduction()];
+    await fill(MAX_FLAGS);
+    expect((await load()).flags).toBe(MAX_FLAGS + 2);
     expect(await asked(RULE, { key: on.key, input: { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5 } } })).toBeNull();
+    expect(await asked(ENABLE, { key: off.key })).toBeNull();
     expect(await asked('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") { applied } }', { key: on.key })).toBeNull();
     expect(await asked('mutation ($key: String!) { releaseKillSwitch(flagKey: $key, reason: "no smoke") { applied } }', { key: on.key })).toBeNull();
-    expect(await asked(MOVE, { key: staged.key })).toBeNull();
     expect(await asked('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key: on.key })).toBeNull();
     await flags.create({ enabled: true });
   });
 
-  test('hold when two enable the 100th at once: one passes, one is refused', async () => {
-    const pairs = [await inProduction(), await inProduction()];
-    await fill(MAX_ENABLED_FLAGS - 1);
-    const answers = await Promise.all(pairs.map(({ key }) => flags.ask(flags.writer, ENABLE, { key })));
+  test('hold when two add the 100th at once: one passes, one is refused', async () => {
+    const pair = [await flags.create(), await flags.create()];
+    await fill(MAX_FLAGS - 1);
+    const answers = await Promise.all(pair.map(({ key }) => flags.ask(flags.writer, MOVE, { key })));
     expect(answers.map((answer) => refusal(answer)?.code ?? 'passed').sort()).toEqual(['LIMIT_EXCEEDED', 'passed']);
-    expect((await load()).enabled).toBe(MAX_ENABLED_FLAGS);
+    expect((await load()).flags).toBe(MAX_FLAGS);
   });
 });
 

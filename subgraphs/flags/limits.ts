@@ -9,8 +9,8 @@ import type { Flag } from './flag.ts';
 import { definitionIn } from './signing.ts';
 import { environmentLoad } from './store.ts';
 
-/** Enabled flags that live in one environment. */
-export const MAX_ENABLED_FLAGS = 100;
+/** Flags that live in one environment, switched on or not: each is a row in every vehicle. */
+export const MAX_FLAGS = 100;
 /** Bytes of signed definitions of all flags that live in one environment: 1.5 MB. */
 export const MAX_DEFINITION_BYTES = 1_572_864;
 
@@ -35,16 +35,14 @@ export async function checkLimits(tx: Transaction, before: Flag | null, after: F
   if (after.archivedAt !== null) return;
   if (before !== null && !isKilled(before.rules) && isKilled(after.rules)) return;
   const arrives = before === null || before.environment !== after.environment;
-  const switchedOn = after.enabled && (arrives || !before.enabled);
-  const larger = arrives || contentBytes(after) > contentBytes(before);
-  if (!switchedOn && !larger) return;
-  const { enabled, bytes } = await environmentLoad(tx, after.environment);
-  if (switchedOn && enabled > MAX_ENABLED_FLAGS) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `${after.environment} has ${MAX_ENABLED_FLAGS} enabled flags, and vehicles hold no more; disable or archive one first.`, {
-      limit: MAX_ENABLED_FLAGS,
+  if (!arrives && contentBytes(after) <= contentBytes(before)) return;
+  const { flags, bytes } = await environmentLoad(tx, after.environment);
+  if (arrives && flags > MAX_FLAGS) {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `${after.environment} has ${MAX_FLAGS} flags, and vehicles hold no more; archive one first, or move it to another environment.`, {
+      limit: MAX_FLAGS,
     });
   }
-  if (larger && bytes > MAX_DEFINITION_BYTES) {
+  if (bytes > MAX_DEFINITION_BYTES) {
     throw new FleetFlagError('LIMIT_EXCEEDED', `The signed definitions of ${after.environment} would take ${bytes} bytes; vehicles hold ${MAX_DEFINITION_BYTES}.`, {
       limit: MAX_DEFINITION_BYTES,
     });

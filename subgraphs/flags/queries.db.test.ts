@@ -134,7 +134,17 @@ describe('evaluating a flag', () => {
     expect(await evaluate(key, { vin: VIN })).toMatchObject({ flagKey: key, value: true, reason: 'TARGETING_MATCH' });
     expect(await evaluate(key, { vin: VIN, swVersion: '2.4.0' })).toMatchObject({ value: false, reason: 'DEFAULT' });
     expect(await evaluate(key, { vin: VIN, model: 'Kona' })).toMatchObject({ value: false, reason: 'DEFAULT' });
-    for (const vin of ['KMHK281HGNU999999', 'a\0b']) expect(await evaluate(key, { vin })).toMatchObject({ value: false, reason: 'DEFAULT' });
+    expect(await evaluate(key, { vin: 'KMHK281HGNU999999' })).toMatchObject({ value: false, reason: 'DEFAULT' });
+    expect(await evaluate(key, { vin: '', model: ' Ioniq 6', swVersion: '2.5', region: 'EU\n' })).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+  });
+
+  test('refuses what is no VIN: nobody is answered for a vehicle that cannot exist', async () => {
+    const key = await target({ regions: ['EU'] });
+    const all = 'query ($context: EvaluationContext!) { evaluateFlags(environment: STAGING, context: $context) { value } }';
+    for (const vin of [VIN.toLowerCase(), 'kmhk', `${VIN} `, 'a\0b', 'KMHK281HGNU00000O', '\ud83d']) {
+      expect(refusal(await flags.ask(READER, EVALUATE, { key, context: { vin } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'context.vin' });
+      expect(refusal(await flags.ask(READER, all, { context: { vin } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'context.vin' });
+    }
   });
 
   test('is by the state that the flag has now, wherever it has been before with the same revision', async () => {

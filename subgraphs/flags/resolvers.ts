@@ -1,8 +1,9 @@
 /** GraphQL to domain and back, for the flags subgraph; no logic of its own. */
 import DataLoader from 'dataloader';
+import { enteredName } from '../../core/evaluation/context.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
-import type { Environment, Evaluation, EvaluationContext, JsonObject, JsonValue } from '../../core/model.ts';
+import { VIN_PATTERN, type Environment, type Evaluation, type EvaluationContext, type JsonObject, type JsonValue } from '../../core/model.ts';
 import type { GuardFigures, RolloutGuard, RolloutGuardDraft } from '../../core/rules/rollout-guard.ts';
 import { variantOf } from '../../core/rules/rule-variant.ts';
 import { signedConditions } from '../../core/rules/whitelist-digest.ts';
@@ -66,12 +67,14 @@ export function rolloutLoader(rollouts: RolloutService): DataLoader<string, Roll
 
 const userReference = (id: string | null) => (id === null ? null : { __typename: 'User', id });
 
+/** Who asks for a vehicle that cannot exist has mistyped; no VIN at all is an evaluation for nobody in particular. */
 function readContext(context: EvaluationContext): EvaluationContext {
-  const { attributes } = context;
+  const { vin, attributes } = context;
+  if (vin && !VIN_PATTERN.test(vin)) throw badInput('context.vin', 'A VIN has 17 characters: digits and capitals without I, O and Q.');
   if (attributes !== null && attributes !== undefined && (typeof attributes !== 'object' || Array.isArray(attributes))) {
     throw badInput('context.attributes', 'attributes is a JSON object.');
   }
-  return context;
+  return { ...context, model: enteredName(context.model), region: enteredName(context.region) };
 }
 
 const toEvaluation = (flag: { readonly key: string }, evaluation: Evaluation) => ({ flagKey: flag.key, ...evaluation });

@@ -5,7 +5,7 @@ import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { FLAG_KEY_PATTERN } from '../../core/model.ts';
 import { needsSecondPerson } from '../../core/policy/safety-policy.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
-import { checkText } from '../../core/rules/json.ts';
+import { readLines } from '../../core/rules/text.ts';
 import { readRolloutGuard, type RolloutGuardDraft } from '../../core/rules/rollout-guard.ts';
 import { planRollout } from '../../core/rules/rollout-plan.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
@@ -43,9 +43,7 @@ export interface ScheduledRollout {
 const MAX_REASON = 1_000;
 
 function checkReason(reason: string | null | undefined): string | null {
-  const text = reason?.trim() ?? '';
-  if (text.length > MAX_REASON) throw badInput('reason', `Say why, in at most ${MAX_REASON} characters.`);
-  checkText(text, 'reason');
+  const text = readLines(reason ?? '', 'reason', { what: 'A reason', max: MAX_REASON, mayBeEmpty: true });
   return text === '' ? null : text;
 }
 

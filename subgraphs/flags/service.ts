@@ -7,10 +7,10 @@ import { FLAG_KEY_PATTERN, type Environment, type FlagType, type JsonValue, type
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { checkFlagValue } from '../../core/rules/flag-value.ts';
 import { checkText } from '../../core/rules/json.ts';
+import { readLines } from '../../core/rules/text.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../core/rules/validate-flag.ts';
 import { validateRuleInput } from '../../core/rules/validate-rule.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
-import { violatesUnique } from '../shared/database/unique-violation.ts';
 import type { FlagChange, FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
 import { newRule, recordSwitch, withKillSwitch, withRule, type RuleInput } from './rule-edits.ts';
@@ -68,46 +68,40 @@ export class FlagService {
   /** Throws BAD_USER_INPUT, or CONFLICT when the key is taken (in any environment, archived or not). */
   async createFlag(identity: CallerIdentity, input: CreateFlagInput): Promise<FlagChange> {
     validateFlagKey(input.key, 'input.key');
-    validateFlagName(input.name, 'input.name');
+    const name = validateFlagName(input.name, 'input.name');
     const description = validateFlagDescription(input.description, 'input.description');
     checkFlagValue(input.type, input.defaultValue, 'input.defaultValue');
     const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
-    try {
-      return await this.changes.create(identity, (at) => ({
-        id: randomUUID(),
-        key: input.key,
-        name: input.name,
-        description,
-        type: input.type,
-        defaultValue: input.defaultValue,
-        enabled: input.enabled ?? false,
-        safetyLevel: input.safetyLevel,
-        environment: input.environment,
-        revision: 0,
-        rules: [],
-        totalEvaluations: 0,
-        activeVehicles: 0,
-        lastEvaluationAt: null,
-        createdById: by,
-        updatedById: by,
-        createdAt: at,
-        updatedAt: at,
-        archivedAt: null,
-        draft: false,
-        signedDefinition: '',
-      }));
-    } catch (error) {
-      if (!violatesUnique(error)) throw error;
-      throw new FleetFlagError('CONFLICT', `There is a flag ${JSON.stringify(input.key)} already; a key is unique in all environments.`, { field: 'input.key' });
-    }
+    return this.changes.create(identity, (at) => ({
+      id: randomUUID(),
+      key: input.key,
+      name,
+      description,
+      type: input.type,
+      defaultValue: input.defaultValue,
+      enabled: input.enabled ?? false,
+      safetyLevel: input.safetyLevel,
+      environment: input.environment,
+      revision: 0,
+      rules: [],
+      totalEvaluations: 0,
+      activeVehicles: 0,
+      lastEvaluationAt: null,
+      createdById: by,
+      updatedById: by,
+      createdAt: at,
+      updatedAt: at,
+      archivedAt: null,
+      draft: false,
+      signedDefinition: '',
+    }));
   }
 
   async updateFlag(identity: CallerIdentity, key: string, input: UpdateFlagInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
     for (const field of ['name', 'defaultValue', 'safetyLevel', 'environment'] as const) {
-      // null is a value of a json flag; for the others there is nothing that it could mean.
-      if (input[field] === null && field !== 'defaultValue') throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+      if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
     }
-    if (input.name !== undefined) validateFlagName(input.name, 'input.name');
+    const name = input.name === undefined ? undefined : validateFlagName(input.name, 'input.name');
     const description = input.description === undefined ? undefined : validateFlagDescription(input.description, 'input.description');
     return this.changes.edit(identity, {
       flag: { key },
@@ -118,7 +112,7 @@ export class FlagService {
         if (input.defaultValue !== undefined) checkFlagValue(flag.type, input.defaultValue, 'input.defaultValue');
         return {
           ...flag,
-          name: input.name ?? flag.name,
+          name: name ?? flag.name,
           description: description === undefined ? flag.description : description,
           defaultValue: input.defaultValue === undefined ? flag.defaultValue : input.defaultValue,
           safetyLevel: input.safetyLevel ?? flag.safetyLevel,
@@ -169,7 +163,7 @@ export class FlagService {
           if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
         }
         const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-        const parts = validateRuleInput({ ...rule, ...given, type: rule.type }, flag.type, 'input');
+        const parts = validateRuleInput({ ...rule, value: rule.value ?? undefined, ...given, type: rule.type }, flag.type, 'input');
         return withRule(flag, { ...rule, ...parts, variant: parts.variant ?? null, updatedAt: new Date() });
       },
       record: (before, after) => ({ before: contentOf(before, id), after: contentOf(after, id) }),
@@ -219,12 +213,7 @@ export class FlagService {
   }
 }
 
-function checkReason(reason: string): string {
-  const text = reason.trim();
-  if (text === '' || text.length > MAX_REASON) throw badInput('reason', `Say why, in 1 to ${MAX_REASON} characters.`);
-  checkText(text, 'reason');
-  return text;
-}
+const checkReason = (reason: string) => readLines(reason, 'reason', { what: 'A reason', max: MAX_REASON });
 
 function ruleOf(flag: Flag, id: string): Rule {
   const rule = flag.rules.find((candidate) => candidate.id === id);

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
+import { claimKey } from './flag-keys.ts';
 import type { Flag, Rule } from './flag.ts';
 import { signatureOf } from './signing.ts';
 
@@ -35,7 +36,7 @@ export interface FlagSearch {
 /** Characters of a dropped draft's key that are kept: with `~` and its id they fit the column. */
 const MAX_KEPT_KEY = 63;
 
-/** Values stand in the database as `{"value": …}`, so that a JSON null is told from none (database.md, flags). */
+/** Values stand in the database as `{"value": …}` (database.md, flags). */
 const wrap = (value: JsonValue): Prisma.InputJsonObject => ({ value: value });
 const unwrap = (stored: unknown): JsonValue => (stored as { value?: JsonValue } | null)?.value ?? null;
 
@@ -124,12 +125,12 @@ export async function currentPositions(db: Reader): Promise<Map<Environment, Pos
   return new Map(rows.map((row) => [row.name as Environment, { revision: Number(row.revision), stamp: row.updatedAt.getTime() }]));
 }
 
-/** What lives in an environment: how many flags are on, and the bytes of all signed definitions. */
-export async function environmentLoad(tx: Transaction, environment: Environment): Promise<{ enabled: number; bytes: number }> {
-  const [load] = await tx.$queryRaw<{ enabled: bigint; bytes: bigint }[]>`
-    SELECT count(*) FILTER (WHERE enabled) AS enabled, COALESCE(sum(octet_length(signed_definition)), 0)::bigint AS bytes
+/** What lives in an environment: how many flags, switched on or not, and the bytes of their signed definitions. */
+export async function environmentLoad(tx: Transaction, environment: Environment): Promise<{ flags: number; bytes: number }> {
+  const [load] = await tx.$queryRaw<{ flags: bigint; bytes: bigint }[]>`
+    SELECT count(*) AS flags, COALESCE(sum(octet_length(signed_definition)), 0)::bigint AS bytes
     FROM flags WHERE environment = ${environment} AND archived_at IS NULL`;
-  return { enabled: Number(load?.enabled ?? 0), bytes: Number(load?.bytes ?? 0) };
+  return { flags: Number(load?.flags ?? 0), bytes: Number(load?.bytes ?? 0) };
 }
 
 const flagColumns = (flag: Flag) => ({
@@ -157,7 +158,9 @@ const ruleColumns = (rule: Rule) => ({
   updatedAt: rule.updatedAt,
 });
 
+/** @throws CONFLICT at `input.key` for a key that is taken, or differs by case alone from one that is */
 export async function insertFlag(tx: Transaction, flag: Flag): Promise<void> {
+  await claimKey(tx, flag.key);
   await tx.flag.create({
     data: { ...flagColumns(flag), id: flag.id, key: flag.key, type: flag.type, createdById: flag.createdById, createdAt: flag.createdAt },
   });

@@ -3,7 +3,7 @@
  * Why a view and not a call: docs/decisions/reading-another-subgraphs-table.md.
  */
 import DataLoader from 'dataloader';
-import { VIN_PATTERN, type EvaluationContext } from '../../core/model.ts';
+import type { EvaluationContext } from '../../core/model.ts';
 import type { RegisteredFacts } from '../../core/protocol/vehicle-facts.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 
@@ -33,9 +33,9 @@ export function registeredFacts(prisma: PrismaClient): FactsByVin {
   );
 }
 
-/** `context` with the registered model, version and region where it gives none. An unknown VIN leaves it as it is. */
+/** `context`, whose VIN is one if there is any, with the registered model, version and region where it gives none. An unknown VIN leaves it as it is. */
 export async function withRegisteredFacts(facts: FactsByVin, context: EvaluationContext): Promise<EvaluationContext> {
-  if (!context.vin || !VIN_PATTERN.test(context.vin)) return context;
+  if (!context.vin) return context;
   const vehicle = await facts.load(context.vin);
   if (vehicle === null) return context;
   return {

@@ -1,7 +1,7 @@
 /** What an agent says of itself every minute, and what may be stored of it. */
 import { badInput } from '../../core/errors.ts';
 import type { Environment } from '../../core/model.ts';
-import { checkFact } from './vehicle.ts';
+import { readFact } from './vehicle.ts';
 
 /** As it comes; what is missing or null is not known, and leaves what is stored as it is. */
 export interface HeartbeatInput {
@@ -54,10 +54,8 @@ function readRefusals(refusals: readonly string[]): readonly string[] {
  * @throws BAD_USER_INPUT at `input.…` for what its column would not take
  */
 export function readHeartbeat(vin: string, environment: Environment, input: HeartbeatInput): Heartbeat {
-  for (const field of ['swVersion', 'agentVersion'] as const) {
-    const text = input[field] ?? null;
-    if (text !== null) checkFact(field, text, `input.${field}`);
-  }
+  const fact = (field: 'swVersion' | 'agentVersion') => (typeof input[field] === 'string' ? readFact(field, input[field], `input.${field}`) : null);
+  const [swVersion, agentVersion] = [fact('swVersion'), fact('agentVersion')];
   for (const field of Object.keys(MAXIMA) as (keyof typeof MAXIMA)[]) {
     const value = input[field] ?? 0;
     if (value < 0 || value > MAXIMA[field]) throw badInput(`input.${field}`, `${field} is ${value}; it is 0 to ${MAXIMA[field]}.`);
@@ -69,8 +67,8 @@ export function readHeartbeat(vin: string, environment: Environment, input: Hear
   return {
     vin,
     environment,
-    swVersion: input.swVersion ?? null,
-    agentVersion: input.agentVersion ?? null,
+    swVersion,
+    agentVersion,
     agentMemoryMb: input.agentMemoryMb ?? null,
     agentCpuPercent: input.agentCpuPercent ?? null,
     cacheSizeMb: input.cacheSizeMb ?? null,

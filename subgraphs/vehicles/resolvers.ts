@@ -12,7 +12,7 @@ import type { HeartbeatService } from './heartbeat-service.ts';
 import type { Presence, PresenceReport } from './presence.ts';
 import type { VehicleService } from './service.ts';
 import type { StatusFeed } from './status-feed.ts';
-import { readFilter, type VehicleFilter } from './vehicle-filter.ts';
+import { readFilter, readText, type VehicleFilter } from './vehicle-filter.ts';
 import { checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
 
 export interface VehiclesServices {
@@ -80,7 +80,7 @@ export const resolvers: Resolvers = {
   Subscription: {
     vehicleStatusChanges: {
       async subscribe(_: unknown, { region, model }: { region?: string | null; model?: string | null }, { services }: Context) {
-        const changes = services.statuses.follow({ region: region ?? null, model: model ?? null });
+        const changes = services.statuses.follow({ region: readText(region, 'region'), model: readText(model, 'model') });
         await changes.established;
         return changes;
       },

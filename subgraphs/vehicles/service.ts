@@ -10,7 +10,7 @@ import type { AnnounceStatuses } from './status-position.ts';
 import { findVehicles, isConnected, lockVehicle, raiseTokenGeneration, setEnvironment, setStatus, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
 import { resolveFilter, searchVehicles, countVehicles } from './vehicle-search.ts';
 import type { ReadFilter } from './vehicle-filter.ts';
-import { checkRegistrations, checkVin, vehicleStatus, type Vehicle, type VehicleRegistration } from './vehicle.ts';
+import { readRegistrations, checkVin, vehicleStatus, type Vehicle, type VehicleRegistration } from './vehicle.ts';
 
 export interface VehiclePage {
   readonly vehicles: readonly Vehicle[];
@@ -61,10 +61,10 @@ export class VehicleService {
    * @throws BAD_USER_INPUT with all faults of the batch, or LIMIT_EXCEEDED
    */
   async register(identity: CallerIdentity, input: readonly VehicleRegistration[]): Promise<Vehicle[]> {
-    checkRegistrations(input);
-    const vins = input.map((vehicle) => vehicle.vin);
+    const registrations = readRegistrations(input);
+    const vins = registrations.map((vehicle) => vehicle.vin);
     const written = await this.prisma.$transaction(async (tx) => {
-      const created = new Map((await upsertVehicles(tx, input)).map((row) => [row.vin, row.created]));
+      const created = new Map((await upsertVehicles(tx, registrations)).map((row) => [row.vin, row.created]));
       const vehicles = await findVehicles(tx, vins);
       if (created.size > 0) {
         const createdCount = [...created.values()].filter(Boolean).length;

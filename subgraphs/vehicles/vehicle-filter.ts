@@ -28,10 +28,11 @@ export interface ReadFilter {
 /** In characters; longer than any VIN or model. */
 const MAX_SEARCH = 100;
 
-function readText(text: string | null | undefined, path: string): string | null {
+/** Without the blanks around it, which no stored fact has. Throws BAD_USER_INPUT at `path` for text that is none. */
+export function readText(text: string | null | undefined, path: string): string | null {
   if (text === null || text === undefined) return null;
   checkText(text, path);
-  return text;
+  return text.trim();
 }
 
 function readVersions(text: string | null, path: string): ReadFilter['hasVersion'] {

@@ -1,7 +1,7 @@
 /** A vehicle as the control plane knows it, and what may be written of one. */
 import { FleetFlagError, badBatch, badInput, type InputFault } from '../../core/errors.ts';
 import { VIN_PATTERN, type Environment } from '../../core/model.ts';
-import { checkText } from '../../core/rules/json.ts';
+import { readLine } from '../../core/rules/text.ts';
 
 export type VehicleStatus = 'online' | 'offline' | 'maintenance';
 
@@ -54,41 +54,42 @@ export function checkVin(vin: string, path: string): void {
   if (!VIN_PATTERN.test(vin)) throw badInput(path, 'A VIN has 17 characters: digits and capitals without I, O and Q.');
 }
 
-/** Throws BAD_USER_INPUT at `path` for a fact that its column would not take. */
-export function checkFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): void {
-  const limit = MAX_LENGTHS[field];
-  if (text.trim() === '' || Array.from(text).length > limit) throw badInput(path, `${field} has 1 to ${limit} characters and is not blank.`);
-  checkText(text, path);
+/** The fact as it is stored: one line, without the blanks around it, by which nobody means anything. Throws BAD_USER_INPUT at `path`. */
+export function readFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): string {
+  return readLine(text, path, { what: field, max: MAX_LENGTHS[field] });
 }
 
 /**
- * Checks a batch whole before any of it is written.
+ * Reads a batch whole before any of it is written.
  *
  * @throws LIMIT_EXCEEDED (1,000), or BAD_USER_INPUT with every fault of every vehicle, such as `input.3.vin`; of VINs
  *   that stand twice both places are named
  */
-export function checkRegistrations(input: readonly VehicleRegistration[]): void {
+export function readRegistrations(input: readonly VehicleRegistration[]): VehicleRegistration[] {
   if (input.length === 0) throw badInput('input', 'There is no vehicle to register.');
   if (input.length > MAX_BATCH) {
     throw new FleetFlagError('LIMIT_EXCEEDED', `At most ${MAX_BATCH} vehicles are registered at once; these are ${input.length}.`, { field: 'input', limit: MAX_BATCH });
   }
   const faults: InputFault[] = [];
-  const collect = (field: string, check: (path: string) => void) => {
+  const collect = <T>(field: string, read: (path: string) => T): T | undefined => {
     try {
-      check(field);
+      return read(field);
     } catch (error) {
       if (!(error instanceof FleetFlagError)) throw error;
       faults.push({ field, message: error.message });
+      return undefined;
     }
   };
   const positions = new Map<string, number>();
-  for (const [index, vehicle] of input.entries()) {
+  const vehicles = input.map((vehicle, index) => {
     collect(`input.${index}.vin`, (path) => checkVin(vehicle.vin, path));
     const before = positions.get(vehicle.vin);
     if (before === undefined) positions.set(vehicle.vin, index);
     else faults.push(...([[index, before], [before, index]] as const).map(([at, other]) => ({ field: `input.${at}.vin`, message: `This VIN stands in the batch twice, also at input.${other}.vin.` })));
-    for (const field of REGISTERED) collect(`input.${index}.${field}`, (path) => checkFact(field, vehicle[field], path));
-  }
+    const facts = REGISTERED.map((field) => [field, collect(`input.${index}.${field}`, (path) => readFact(field, vehicle[field], path)) ?? '']);
+    return { ...(Object.fromEntries(facts) as Pick<Vehicle, (typeof REGISTERED)[number]>), vin: vehicle.vin };
+  });
   const [first, ...others] = faults;
   if (first !== undefined) throw badBatch(first, others);
+  return vehicles;
 }

@@ -57,6 +57,13 @@ describe('registering vehicles', () => {
     });
   });
 
+  test('keeps model, version and region without the blanks around them, and finds them however they are asked for', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [{ vin, model: ' Blank 1', swVersion: '2.5.0\n', region: 'EU ' }] });
+    const { data } = await ask(user('READ'), 'query ($filter: VehicleFilter) { vehicles(filter: $filter) { nodes { vin model swVersion region } } }', { filter: { model: 'Blank 1 ', region: ' EU' } });
+    expect(data).toEqual({ vehicles: { nodes: [{ vin, model: 'Blank 1', swVersion: '2.5.0', region: 'EU' }] } });
+  });
+
   test('updates what is registered of a known vehicle and nothing else', async () => {
     const vehicle = registration();
     await ask(WRITE, REGISTER, { input: [vehicle] });

@@ -1,0 +1,1 @@
+DROP INDEX idx_flags_key_folded;
