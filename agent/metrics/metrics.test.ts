@@ -210,7 +210,7 @@ test('programs in other languages track over HTTP', async () => {
   const base = await server.listen();
   try {
     const post = async (body: string) => {
-      const response = await fetch(`${base}/v1/track`, { method: 'POST', body });
+      const response = await fetch(`${base}/v1/track`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
       const text = await response.text();
       return [response.status, text === '' ? null : (JSON.parse(text) as unknown)];
     };

@@ -268,6 +268,8 @@ export class VehicleStore {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
+    // An append that is under way is in the journal only when it is over.
+    await this.#queue;
     // The file is whole by itself then: what waited in the journal, or for a better reason to be written, is in it.
     const whole = this.#last === this.#onDisk && this.#journal.isEmpty && !this.#options.queue.changed;
     if (!whole) this.#unsaved ??= this.#last;
