@@ -1,5 +1,6 @@
 /** `npm run admin -- <command>`: what is done on the server itself, beside the API. */
 import { CREATE_USER_USAGE, RESET_PASSWORD_USAGE, createUserCommand, resetPasswordCommand } from './admin/accounts.ts';
+import { ADVANCE_USAGE, advanceRevisionCommand } from './admin/advance-revision.ts';
 import { API_KEY_USAGE, apiKeyCommand } from './admin/api-key.ts';
 import { AUDIT_EXPORT_USAGE, auditExportCommand } from './admin/audit-export.ts';
 import { UsageError, type AdminCommand } from './admin/command.ts';
@@ -19,6 +20,7 @@ const COMMANDS = new Map<string, { run: AdminCommand; usage: string }>([
   ['audit-export', { run: auditExportCommand, usage: AUDIT_EXPORT_USAGE }],
   ['import', { run: importCommand, usage: IMPORT_USAGE }],
   ['rotate-signing-key', { run: rotateSigningKeyCommand, usage: ROTATE_USAGE }],
+  ['advance-revision', { run: advanceRevisionCommand, usage: ADVANCE_USAGE }],
   ['resign-definitions', { run: resignDefinitionsCommand, usage: RESIGN_USAGE }],
 ]);
 

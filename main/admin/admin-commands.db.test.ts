@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { generateSigningKey } from '../../subgraphs/flags/signing.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { readConfiguration } from '../configuration.ts';
+import { advanceRevisionCommand } from './advance-revision.ts';
 import { actingPerson } from './acting-person.ts';
 import type { AdminCommand } from './command.ts';
 import { exportCommand } from './export.ts';
@@ -83,6 +84,28 @@ test('a command whose key is not that of the control plane signs nothing', async
   expect((await run(resignDefinitionsCommand, ['--environment', 'staging'], next)).out).toEqual([expect.stringMatching(/^staging: 0 signed with /)]);
   // Back to the key of the other tests.
   await run(resignDefinitionsCommand, [], { FLEETFLAG_PREVIOUS_SIGNING_KEYS: alien.FLEETFLAG_SIGNING_KEY });
+});
+
+test('an environment is lifted beyond what its vehicles have reported, in the name of a person, and the command says so', async () => {
+  const admin = await person('ADMIN');
+  await run(importCommand, apply(await flagFile('lifted'), '--as', admin.email));
+  const { revision } = await prisma().environment.findUniqueOrThrow({ where: { name: 'staging' } });
+  const vehicle = { model: 'EV9', swVersion: '1', region: 'EU', status: 'offline', environment: 'staging' };
+  await prisma().vehicle.createMany({ data: [{ ...vehicle, vin: 'KMH00000000000001', appliedRevision: 500 }, { ...vehicle, vin: 'KMH00000000000002', appliedRevision: 2_147_483_647 }] });
+  const living = await prisma().flag.count({ where: { environment: 'staging', archivedAt: null } });
+  const lift = (...args: string[]) => run(advanceRevisionCommand, ['--environment', 'staging', ...args]);
+  expect(await lift('--beyond', '400', '--reason', 'restored', '--as', admin.email)).toEqual({
+    code: 0,
+    out: [`staging: from revision ${revision} to ${500 + living}; ${living} flags signed anew.`],
+    err: ['Vehicles of staging have reported revision 500: it went beyond that, and not only beyond 400.', expect.stringMatching(/^1 vehicles report a revision that no environment can have/)],
+  });
+  expect((await lift('--beyond', '0', '--reason', 'again')).err[0]).toBe(`staging stood at revision ${500 + living} already: it went beyond that, and not only beyond 0.`);
+  expect(await prisma().auditLog.findFirst({ where: { action: 'ADVANCE_REVISION' } })).toMatchObject({ userId: admin.id, afterValue: { reason: 'restored' } });
+  for (const args of [['--beyond', '1'], ['--reason', 'r'], ['--beyond', '-1', '--reason', 'r'], ['--beyond', '1e3', '--reason', 'r'], ['--beyond', '1', '--reason', ' ']]) {
+    await expect(lift(...args)).rejects.toThrow('npm run admin -- advance-revision');
+  }
+  await expect(lift('--beyond', '9999999999', '--reason', 'r')).rejects.toThrow('0 to 2000000000');
+  await expect(run(advanceRevisionCommand, ['--beyond', '1', '--reason', 'r'])).rejects.toThrow('--environment takes one of');
 });
 
 test('Redis that does not answer delays the announcement and nothing else', async () => {

@@ -112,6 +112,17 @@ export async function nextRevision(tx: Transaction, environment: Environment): P
   return Number(revision);
 }
 
+/** Takes the environment's row lock until the transaction ends, and gives its revision. */
+export async function lockRevision(tx: Transaction, environment: Environment): Promise<number> {
+  const [row] = await tx.$queryRaw<{ revision: bigint }[]>`SELECT revision FROM environments WHERE name = ${environment} FOR UPDATE`;
+  return Number(row?.revision ?? 0);
+}
+
+/** Lifts an environment's revision; its lock is held. */
+export async function setRevision(tx: Transaction, environment: Environment, revision: number): Promise<void> {
+  await tx.environment.update({ where: { name: environment }, data: { revision } });
+}
+
 /** A point of an environment's history. `stamp` tells apart two histories that count the same revisions (a restored database). */
 export interface Position {
   readonly revision: number;

@@ -1,0 +1,39 @@
+/** `npm run admin -- advance-revision`: what follows when a backup was restored (docs/restoring.md). */
+import { parseArgs } from 'node:util';
+import { FLAGS_CHANGED } from '../../subgraphs/flags/change.ts';
+import { advanceRevision } from '../../subgraphs/flags/advance-revision.ts';
+import { createLogger } from '../log.ts';
+import { presentSigner } from '../trusted-signer.ts';
+import { actingPerson } from './acting-person.ts';
+import { withAdminDatabase } from './admin-database.ts';
+import { withBus } from './announcing.ts';
+import { readArguments, type AdminCommand } from './command.ts';
+import { readEnvironment } from './environment-option.ts';
+
+export const ADVANCE_USAGE = `npm run admin -- advance-revision --environment development|staging|production --beyond N --reason TEXT [--as EMAIL]
+    After a backup was restored: lifts the environment's revision above N, above what vehicles have reported and above its
+    own, and signs every flag that lives there anew, so that vehicles believe the control plane again.`;
+
+/** Exit codes: 0, 1 failed, 2 usage. */
+export const advanceRevisionCommand: AdminCommand = async (args, configuration, output) => {
+  const { environment, beyond, reason, email } = readArguments(ADVANCE_USAGE, () => {
+    const { values } = parseArgs({ args: [...args], options: { environment: { type: 'string' }, beyond: { type: 'string' }, reason: { type: 'string' }, as: { type: 'string' } } });
+    if (values.beyond === undefined || !/^\d{1,10}$/.test(values.beyond)) throw new Error('--beyond takes a revision: a whole number, 0 or more.');
+    if (values.reason === undefined || values.reason.trim() === '') throw new Error('--reason takes a text: the trail keeps it.');
+    return { environment: readEnvironment(values.environment), beyond: Number(values.beyond), reason: values.reason, email: values.as };
+  });
+  const logger = createLogger(configuration.logLevel);
+  const advanced = await withAdminDatabase(configuration, output, async (prisma) => {
+    const identity = await actingPerson(prisma, email);
+    const signer = await presentSigner(prisma, configuration);
+    const result = await advanceRevision(prisma, signer, identity, { environment, beyond, reason });
+    await withBus(configuration, logger, (bus) => bus.publish(FLAGS_CHANGED, environment).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced')));
+    return result;
+  });
+  const { from, to, reported, unbelieved, flags } = advanced;
+  if (reported > Math.max(beyond, from)) output.err(`Vehicles of ${environment} have reported revision ${reported}: it went beyond that, and not only beyond ${beyond}.`);
+  else if (from > beyond) output.err(`${environment} stood at revision ${from} already: it went beyond that, and not only beyond ${beyond}.`);
+  if (unbelieved > 0) output.err(`${unbelieved} vehicles report a revision that no environment can have, and were not believed: look at them (vehicles, appliedRevision).`);
+  output.out(`${environment}: from revision ${from} to ${to}; ${flags} flags signed anew.`);
+  return 0;
+};

@@ -1,0 +1,102 @@
+/**
+ * Lifting an environment's revision past what its vehicles have seen. After a backup was restored, vehicles are ahead of
+ * the control plane and refuse what it says, kill switches too: a lower revision looks like an attack to them. Signed
+ * anew above all that they have seen, everything reaches them at once, and their sets agree with the proof again.
+ */
+import { FleetFlagError, badInput } from '../../core/errors.ts';
+import type { Environment } from '../../core/model.ts';
+import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { appendAudit } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
+import type { Flag } from './flag.ts';
+import type { Signer } from './signing.ts';
+import { findFlags, lockRevision, setRevision } from './store.ts';
+
+/**
+ * No environment is lifted higher: the API counts revisions in 32 bits, and what is left above has to last. A vehicle
+ * that says it has a higher one is not believed, or one stolen token could use up all revisions that there are.
+ */
+export const MAX_ADVANCE = 2_000_000_000;
+
+const MAX_REASON_LENGTH = 1_000;
+
+/** Far above what 100 flags take; the environment's changes wait meanwhile. */
+const TRANSACTION = { maxWait: 5_000, timeout: 60_000 } as const;
+
+export interface AdvanceRevision {
+  readonly environment: Environment;
+  /** A revision that vehicles may have seen, as the operator knows; what vehicles have reported counts by itself. */
+  readonly beyond: number;
+  readonly reason: string;
+}
+
+export interface AdvancedRevision {
+  /** The environment's revision before, and after. */
+  readonly from: number;
+  readonly to: number;
+  /** The highest revision that a vehicle of the environment has reported; 0: none has. */
+  readonly reported: number;
+  /** Vehicles that report a revision that cannot be: they are not believed. */
+  readonly unbelieved: number;
+  /** The flags that were signed anew, one revision each, the last of them `to`. */
+  readonly flags: number;
+}
+
+/**
+ * Lifts the revision of an environment above `beyond`, above what vehicles have reported and above its own, and signs
+ * every flag that lives there anew above that; one transaction with a row in the trail. Whoever runs it announces the
+ * environment afterwards (FLAGS_CHANGED).
+ *
+ * @throws BAD_USER_INPUT; CONFLICT where flags came or went meanwhile (run it again)
+ */
+export async function advanceRevision(prisma: PrismaClient, signer: Signer, identity: CallerIdentity, { environment, beyond, reason }: AdvanceRevision): Promise<AdvancedRevision> {
+  if (!Number.isSafeInteger(beyond) || beyond < 0 || beyond > MAX_ADVANCE) throw badInput('beyond', `A revision to go beyond is a whole number from 0 to ${MAX_ADVANCE}.`);
+  const said = reason.trim();
+  if (said === '' || said.length > MAX_REASON_LENGTH) throw badInput('reason', `A reason has 1 to ${MAX_REASON_LENGTH} characters: the trail keeps it.`);
+  return prisma.$transaction(async (tx) => {
+    const flags = await lockLivingFlags(tx, environment);
+    const from = await lockRevision(tx, environment);
+    await checkNoneCameOrWent(tx, environment, flags);
+    const { reported, unbelieved } = await reportedRevisions(tx, environment);
+    const start = Math.max(beyond, reported, from);
+    for (const [index, flag] of flags.entries()) {
+      const revision = start + 1 + index;
+      const signedDefinition = await signer.definition({ ...flag, revision });
+      // updatedAt as it was: nobody has changed the flag.
+      await tx.flag.update({ where: { id: flag.id }, data: { revision, signedDefinition, updatedAt: flag.updatedAt } });
+    }
+    // Where nothing lives it counts one up all the same: vehicles must see that it is beyond.
+    const to = start + Math.max(1, flags.length);
+    await setRevision(tx, environment, to);
+    await appendAudit(tx, identity, {
+      action: 'ADVANCE_REVISION',
+      before: { environment, revision: from, flags: Object.fromEntries(flags.map(({ key, revision }) => [key, revision])) },
+      after: { environment, revision: to, beyond, reported, reason: said, flags: Object.fromEntries(flags.map(({ key }, index) => [key, start + 1 + index])) },
+    });
+    return { from, to, reported, unbelieved, flags: flags.length };
+  }, TRANSACTION);
+}
+
+/** The flags' locks first and then the environment's, as every change of a flag takes them. */
+async function lockLivingFlags(tx: Transaction, environment: Environment): Promise<Flag[]> {
+  await tx.$executeRaw`SELECT FROM flags WHERE environment = ${environment} AND archived_at IS NULL ORDER BY id FOR UPDATE`;
+  const flags = await findFlags(tx, { environment, archivedAt: null });
+  return flags.sort((a, b) => a.revision - b.revision);
+}
+
+/** A flag that came while this transaction waited for the environment is not locked, and one that went is not there. */
+async function checkNoneCameOrWent(tx: Transaction, environment: Environment, locked: readonly Flag[]): Promise<void> {
+  const living = await tx.flag.findMany({ where: { environment, archivedAt: null }, select: { id: true } });
+  const ids = new Set(locked.map(({ id }) => id));
+  if (living.length === ids.size && living.every(({ id }) => ids.has(id))) return;
+  throw new FleetFlagError('CONFLICT', `Flags came to ${environment} or left it meanwhile. Nothing was changed: run it again.`);
+}
+
+/** Another subgraph's table: docs/decisions/reading-another-subgraphs-table.md. */
+async function reportedRevisions(tx: Transaction, environment: Environment): Promise<{ reported: number; unbelieved: number }> {
+  const [row] = await tx.$queryRaw<{ reported: bigint | null; unbelieved: bigint }[]>`
+    SELECT (SELECT max(applied_revision) FROM vehicles WHERE environment = ${environment} AND applied_revision <= ${MAX_ADVANCE}) AS reported,
+           (SELECT count(*) FROM vehicles WHERE environment = ${environment} AND applied_revision > ${MAX_ADVANCE}) AS unbelieved`;
+  return { reported: Number(row?.reported ?? 0), unbelieved: Number(row?.unbelieved ?? 0) };
+}
