@@ -80,6 +80,20 @@ describe('a partner', () => {
     expect(changed.headers.get('etag')).not.toBe(etag);
   });
 
+  test('sends a text beside its own hash, as stock clients do on websockets, where it is registered', async () => {
+    const client = partnerSocket(key);
+    const beside = (query: string) => ({ query, extensions: { persistedQuery: { version: 1, sha256Hash: sha256(query) } } });
+    try {
+      const allowed = new Listener(client, beside(EVALUATE), VARIABLES);
+      const refused = new Listener(client, beside('query Other { flags { totalCount } }'));
+      await eventually(() => allowed.ended && refused.ended, 'both have ended');
+      expect(allowed.events).toMatchObject([{ data: { evaluateFlag: { __typename: 'Evaluation' } } }]);
+      expect(refused.error).toMatchObject([{ extensions: { code: 'PERSISTED_QUERY_REQUIRED' } }]);
+    } finally {
+      await client.dispose();
+    }
+  });
+
   test('subscribes by id, and is refused a text for that operation only', async () => {
     const client = partnerSocket(key);
     try {

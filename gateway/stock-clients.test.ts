@@ -32,7 +32,7 @@ const data = { flag: { __typename: 'Flag', key: 'eco' } };
 const variables = { key: 'eco' };
 
 let gateway: ScriptedGateway;
-let sockets: WsClient[] = [];
+const sockets: WsClient[] = [];
 let requests: { method: string; body: string; status: number }[] = [];
 /** Operations that are registered, by their texts. */
 let registered: string[] = [];
@@ -139,12 +139,12 @@ describe('urql', () => {
 
   test('subscribes', async () => {
     const received: unknown[] = [];
-    const { unsubscribe } = client().subscription(CHANGES, {}).subscribe(({ data: event }) => received.push(event));
+    const subscription = client().subscription(CHANGES, {}).subscribe(({ data: event }) => received.push(event));
     await eventually('an event', () => {
       gateway.events.emit({ data: { flagChanges: { revision: 8, __typename: 'FlagChange' } } });
       return received.length > 0;
     });
     expect(received[0]).toEqual({ flagChanges: { revision: 8, __typename: 'FlagChange' } });
-    unsubscribe();
+    subscription.unsubscribe();
   });
 });

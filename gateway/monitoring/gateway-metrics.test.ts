@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../subscriptions/testing/wire-client.ts';
 import { ScriptedGateway, VIN } from '../testing/scripted-gateway.ts';
 
@@ -69,4 +70,35 @@ test('sockets are told by who opened them, and what is sent to them is counted',
 test('the process is told of too', async () => {
   const names = [...(await samples()).keys()];
   for (const name of ['process_resident_memory_bytes', 'process_cpu_seconds_total', 'nodejs_eventloop_lag_p99_seconds', 'nodejs_heap_size_used_bytes']) expect(names).toContain(name);
+});
+
+describe('the names of what is told', () => {
+  /** Each metric with its type and its help. */
+  async function metrics(): Promise<{ name: string; type: string; help: string }[]> {
+    const { text } = await gateway.send('/metrics');
+    return Array.from(text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\w+)$/gm), ([, name = '', help = '', type = '']) => ({ name, help, type }));
+  }
+
+  /** https://prometheus.io/docs/practices/naming/, as far as a name shows it. */
+  const RULES: [string, (metric: { name: string; type: string; help: string }) => boolean][] = [
+    ['are of small letters, digits and underscores, after the program that they are of', ({ name }) => /^(fleetflag|process|nodejs)(_[a-z0-9]+)+$/.test(name)],
+    ['end in _total where they count, and nowhere else', ({ name, type }) => name.endsWith('_total') === (type === 'counter')],
+    ['are in seconds and bytes, not in parts or multiples', ({ name }) => !/_(ms|milliseconds|microseconds|nanoseconds|minutes|hours|kilobytes|megabytes|kb|mb|kib|mib|percent)(_|$)/.test(name)],
+    ['have no type in them', ({ name }) => !/_(counter|gauge|histogram|summary)(_|$)/.test(name)],
+    ["do not end as a histogram's parts do", ({ name }) => !/_(count|sum|bucket)$/.test(name)],
+    ['come with a sentence of help', ({ help }) => help.trim().length > 10],
+  ];
+  test.each(RULES)('%s', async (_rule, keeps) => {
+    const told = await metrics();
+    expect(told.length).toBeGreaterThan(30);
+    expect(told.filter((metric) => !keeps(metric)).map(({ name, type }) => `${name} (${type})`)).toEqual([]);
+  });
+
+  const promtool = spawnSync('promtool', ['--version']);
+  // The tool is Debian's package prometheus, which the gate installs; the rules above hold without it.
+  (promtool.error === undefined ? test : test.skip)('are what promtool wants of them', async () => {
+    const { text } = await gateway.send('/metrics');
+    const checked = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+    expect([checked.status, checked.stdout + checked.stderr]).toEqual([0, '']);
+  });
 });

@@ -6,6 +6,9 @@ import type { SubscriptionCounters } from '../subscriptions/subscription-server.
 /** Seconds. The longest that a request may take ends the list. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+/** Of prom-client's own, gauges that are called as counters are; the sums of others that stay (`nodejs_active_handles{type}`). */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
 /** What the websocket side knows by itself. */
 export interface SocketFigures {
   counters(): SubscriptionCounters;
@@ -77,7 +80,10 @@ export class GatewayMetrics {
   /** All of it in Prometheus' text form, with its media type. */
   async text(): Promise<{ readonly type: string; readonly body: string }> {
     // From the first time that somebody asks: watching the event loop and the collector costs a little all the time.
-    if (!this.#watchesProcess) collectDefaultMetrics({ register: this.#registry });
+    if (!this.#watchesProcess) {
+      collectDefaultMetrics({ register: this.#registry });
+      for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
+    }
     this.#watchesProcess = true;
     this.#look();
     return { type: this.#registry.contentType, body: await this.#registry.metrics() };
