@@ -20,6 +20,7 @@ import { startGraphqlServer } from './http/graphql-server.ts';
 import { pageOrigins } from './http/page-origins.ts';
 import { originReader } from './http/request-origin.ts';
 import { createRoutes, type RequestTimes } from './http/routes.ts';
+import { AccountTurns } from './limits/account-turns.ts';
 import { refuseCost } from './limits/check-operation.ts';
 import { countOperation } from './limits/key-rate.ts';
 import { EntityTags } from './persisted-operations/entity-tag.ts';
@@ -86,7 +87,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const failures = new FailedCredentials();
   const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures };
   const metrics = new GatewayMetrics();
-  const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger, metrics });
+  const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger, metrics, accounts: new AccountTurns() });
   const operations = { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts() };
   const presence = new PresenceReporter(reportsTo(subgraphs.vehicles), logger);
 

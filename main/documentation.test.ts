@@ -4,6 +4,7 @@ import { buildSchema, parse, validate } from 'graphql';
 import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
 import { MAX_JSON_BYTES, MAX_JSON_DEPTH } from '../core/rules/json.ts';
+import { ACCOUNT_LIMITS } from '../gateway/limits/account-limits.ts';
 import { OPERATION_LIMITS } from '../gateway/limits/operation-limits.ts';
 import { DEFAULT_LIMITS } from '../gateway/limits/socket-limits.ts';
 import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metric-collector.ts';
@@ -83,11 +84,15 @@ describe('docs/errors.md', () => {
 });
 
 describe('docs/limits.md', () => {
-  const [operations = '', sockets = '', measurements = '', values = ''] = read('limits.md').split('\n## ').slice(1);
+  const [operations = '', accounts = '', sockets = '', measurements = '', values = ''] = read('limits.md').split('\n## ').slice(1);
   const rows = (section: string) => Array.from(section.matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm), ([, name = '', value = '']) => [name, Number(value.replaceAll(',', ''))]);
 
   test('has a row for each limit of an operation, with its number, and no other', () => {
     expect(rows(operations)).toEqual(Object.entries(OPERATION_LIMITS));
+  });
+
+  test('has a row for each limit of an account, with its number, and no other', () => {
+    expect(rows(accounts)).toEqual(Object.entries(ACCOUNT_LIMITS));
   });
 
   test('has a row for each limit of a socket, with its number, and no other', () => {

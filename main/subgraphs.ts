@@ -46,7 +46,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
   let started: { subgraph: Subgraph; close(): Promise<void> };
   switch (name) {
     case 'flags':
-      started = await startFlags({ prisma, bus, store, signer: await parts.signer(), logger });
+      started = await startFlags({ prisma, lanes: (lane) => database.lane(lane), bus, store, signer: await parts.signer(), logger });
       break;
     case 'vehicles':
       started = await startVehicles({ prisma, bus, tokens: vehicleTokens, logger, ...(parts.presenceGraceSeconds !== undefined && { presenceGraceSeconds: parts.presenceGraceSeconds }) });

@@ -29,6 +29,12 @@ function* rootFields(selections: SelectionSetNode, fragments: ReadonlyMap<string
   }
 }
 
+/** The fields of Query, Mutation or Subscription that an operation of a document selects, those in fragments too. */
+export function rootFieldsOf(document: DocumentNode, operation: OperationDefinitionNode): FieldNode[] {
+  const fragments = new Map(document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [])));
+  return [...rootFields(operation.selectionSet, fragments, new Set())];
+}
+
 function rootType(schema: GraphQLSchema, operation: OperationDefinitionNode): GraphQLObjectType | null | undefined {
   return schema.getRootType(operation.operation);
 }
@@ -59,9 +65,6 @@ export function authorizeOperation(
 ): void {
   const type = rootType(schema, operation.operation);
   if (type === null || type === undefined) return;
-  const fragments = new Map(
-    operation.document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [])),
-  );
   const { coerced, errors } = getVariableValues(schema, operation.operation.variableDefinitions ?? [], operation.variables, { maxErrors: 1, ...options });
   let fault = errors?.[0];
   const argumentsOf = (field: GraphQLField<unknown, unknown> | undefined, node: FieldNode): Readonly<Record<string, unknown>> => {
@@ -75,7 +78,7 @@ export function authorizeOperation(
       return {};
     }
   };
-  for (const node of rootFields(operation.operation.selectionSet, fragments, new Set())) {
+  for (const node of rootFieldsOf(operation.document, operation.operation)) {
     // __typename, __schema and __type tell nothing that the published schema does not; whether they answer is a setting.
     if (node.name.value.startsWith('__')) continue;
     const definition = type.getFields()[node.name.value];

@@ -5,6 +5,7 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type SubgraphRequest, type SubgraphResponse } from '../../core/protocol/subgraph.ts';
 import { compose, type Subgraphs } from '../composition/supergraph.ts';
+import { AccountTurns } from '../limits/account-turns.ts';
 import { EntityTags } from '../persisted-operations/entity-tag.ts';
 import { OperationTexts } from '../persisted-operations/operation-texts.ts';
 import { SentTexts } from '../persisted-operations/sent-texts.ts';
@@ -74,7 +75,7 @@ beforeAll(async () => {
   const composition = compose(subgraphs);
   const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const metrics = new GatewayMetrics();
-  graphql = await startGraphqlServer({ composition, introspection: true, logger, metrics });
+  graphql = await startGraphqlServer({ composition, introspection: true, logger, metrics, accounts: new AccountTurns() });
   app = createRoutes({
     graphql,
     authenticate: async ({ apiKey, authorization }) => CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'nobody' },

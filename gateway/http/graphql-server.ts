@@ -6,7 +6,9 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { Composition } from '../composition/supergraph.ts';
 import { authorizeOperation } from '../auth/authorize.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
+import type { AccountTurns } from '../limits/account-turns.ts';
 import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from '../limits/check-operation.ts';
+import { isKillSwitch } from '../limits/kill-switch-operation.ts';
 import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
 import { answerTo } from './error-answer.ts';
 import { wantsPlainJson } from './media-type.ts';
@@ -19,6 +21,7 @@ export interface GraphqlServerOptions {
   readonly introspection: boolean;
   readonly logger: GatewayLogger;
   readonly metrics: GatewayMetrics;
+  readonly accounts: AccountTurns;
 }
 
 export interface GraphqlServer {
@@ -35,12 +38,13 @@ function present(errors: readonly GraphQLFormattedError[], requestId: string, do
   });
 }
 
-function plugin({ composition, introspection, logger, metrics }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
+function plugin({ composition, introspection, logger, metrics, accounts }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
   return {
     async requestDidStart({ contextValue, request: { http } }) {
       const { caller, origin } = contextValue.identity;
       const begun = performance.now();
       let executing = false;
+      let endTurn = () => undefined as void;
       const ran = (operation: OperationTypeNode | undefined, code: unknown) =>
         metrics.ran(operation ?? 'invalid', typeof code === 'string' ? code : 'INTERNAL_SERVER_ERROR', (performance.now() - begun) / 1_000);
       return {
@@ -55,6 +59,8 @@ function plugin({ composition, introspection, logger, metrics }: GraphqlServerOp
           if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
             throw new GraphQLError('Subscriptions run over a websocket at this address (subprotocol graphql-transport-ws).', { extensions: { code: 'BAD_USER_INPUT' } });
           }
+          // Last: what is refused anyway waits for nothing.
+          endTurn = await accounts.take(caller, isKillSwitch(document, operation));
         },
         async executionDidStart() {
           executing = true;
@@ -66,6 +72,7 @@ function plugin({ composition, introspection, logger, metrics }: GraphqlServerOp
           }
         },
         async willSendResponse({ response, document, operation, errors }) {
+          endTurn();
           if (response.body.kind !== 'single') return;
           const { singleResult } = response.body;
           // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification in `errors`.
@@ -88,6 +95,8 @@ function plugin({ composition, introspection, logger, metrics }: GraphqlServerOp
           if (response.http.status !== 405 && singleResult.data == null && typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code)) {
             const { httpStatus } = ERROR_CATALOGUE[code as keyof typeof ERROR_CATALOGUE];
             response.http.status = httpStatus === 400 && !executing && wantsPlainJson(http?.headers.get('accept')) ? 200 : httpStatus;
+            const { retryAfter } = first?.extensions ?? {};
+            if (typeof retryAfter === 'number') response.http.headers.set('retry-after', String(retryAfter));
           }
         },
       };

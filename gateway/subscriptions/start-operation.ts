@@ -16,7 +16,7 @@ import type { MaskError } from './event-execution.ts';
 import { encodeId, type EncodedId, type FrameBatch } from './next-frames.ts';
 import type { Place, SharedOperations } from './shared-operations.ts';
 import type { SubscriptionPlanner } from './subscription-plan.ts';
-import type { Turns } from './turns.ts';
+import { urgencyOf, type Turns, type Urgency } from './turns.ts';
 
 /** An operation as it came in a subscribe message. */
 export interface OperationRequest {
@@ -194,7 +194,7 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
   if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
     const single = new SingleOperation();
     connection.operations.set(id, single);
-    unattended(runSingle(connection, id, single, operation.operation, request, caller, services), 'Answering on a websocket');
+    unattended(runSingle(connection, id, single, urgencyOf(document, operation, caller), request, caller, services), 'Answering on a websocket');
     return;
   }
 
@@ -220,17 +220,14 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
   if (pending !== null) hold(connection, pending);
 }
 
-async function runSingle(connection: ClientConnection, id: string, single: SingleOperation, type: OperationTypeNode, request: OperationRequest, caller: Caller, services: OperationServices): Promise<void> {
-  const changes = type === OperationTypeNode.MUTATION;
-  const reports = changes && caller.kind === 'vehicle';
+async function runSingle(connection: ClientConnection, id: string, single: SingleOperation, { turn, isKept }: Urgency, request: OperationRequest, caller: Caller, services: OperationServices): Promise<void> {
   // Whoever has gone meanwhile costs nothing more. But what a person has changed and left is changed: a kill switch above all.
-  const dropped = () => single.ended && (!changes || reports);
+  const dropped = () => single.ended && !isKept;
   try {
     // What a client reads after it has subscribed must not be older than the beginning of its subscription
     // (docs/decisions/subscribe-before-sync.md).
-    while (connection.pending.size > 0) await Promise.all(connection.pending);
-    // What a vehicle reports can wait; what it asks for, and what people want, less so.
-    await services.turns.take(reports);
+    while (turn !== 'first' && connection.pending.size > 0) await Promise.all(connection.pending);
+    await services.turns.take(turn);
     if (dropped()) return;
     const identity: CallerIdentity = { caller, origin: { ...connection.origin, requestId: randomUUID() } };
     const result = await services.execute(request, identity);

@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals';
 import { gatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually } from './testing/wire-client.ts';
-import { Turns } from './turns.ts';
+import { Turns, type Turn } from './turns.ts';
 
 /** Notes each beginning, and `|` for each turn of the event loop. */
 function noted(turns: Turns) {
   const notes: string[] = [];
-  const begin = (name: string, later = true) => void turns.take(later).then(() => notes.push(name));
+  const begin = (name: string, turn: Turn = 'later') => void turns.take(turn).then(() => notes.push(name));
   return { notes, begin };
 }
 
@@ -25,15 +25,16 @@ test('they begin one after the other, and the event loop has a turn between two'
   expect(turns.waiting).toBe(0);
 });
 
-test('what may come later comes after all else, whatever came first', async () => {
+test('a kill switch comes first and what may come later after all else, in whatever order they came', async () => {
   const turns = new Turns(10);
   const { notes, begin } = noted(turns);
   begin('report 1');
   begin('report 2');
-  begin('sync 1', false);
-  begin('sync 2', false);
-  await eventually('all have begun', () => notes.length === 4);
-  expect(notes).toEqual(['sync 1', 'sync 2', 'report 1', 'report 2']);
+  begin('sync 1', 'soon');
+  begin('sync 2', 'soon');
+  begin('kill switch', 'first');
+  await eventually('all have begun', () => notes.length === 5);
+  expect(notes).toEqual(['kill switch', 'sync 1', 'sync 2', 'report 1', 'report 2']);
 });
 
 test('no more may wait for later than there is room for, and nobody else is turned away', async () => {
@@ -41,8 +42,8 @@ test('no more may wait for later than there is room for, and nobody else is turn
   const { notes, begin } = noted(turns);
   begin('a');
   begin('b');
-  expect(() => turns.take(true)).toThrow(expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 5 } }));
-  begin('sync', false);
+  expect(() => turns.take('later')).toThrow(expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 5 } }));
+  begin('sync', 'soon');
   await eventually('all have begun', () => notes.length === 3);
   begin('c');
   await eventually('there is room again', () => notes.length === 4);

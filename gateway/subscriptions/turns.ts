@@ -3,13 +3,33 @@
  * of vehicles may ask at once, and a full batch of measurements takes some 20 ms to be read and checked: begun all at
  * once they would keep an operator's kill switch waiting for seconds (docs/decisions/turns.md).
  */
+import { OperationTypeNode, type DocumentNode, type OperationDefinitionNode } from 'graphql';
 import Queue from 'yocto-queue';
 import { FleetFlagError } from '../../core/errors.ts';
+import type { Caller } from '../../core/protocol/caller.ts';
+import { isKillSwitch } from '../limits/kill-switch-operation.ts';
 
 /** Seconds that one who is turned away is asked to wait. Agents spread it over as long again. */
 const RETRY_AFTER = 5;
 
+/** When it is the turn of an operation: a kill switch goes before everything else, and what nobody waits for after it. */
+export type Turn = 'first' | 'soon' | 'later';
+
+export interface Urgency {
+  readonly turn: Turn;
+  /** Whether it is run though its client has gone: what a person changes is changed. */
+  readonly isKept: boolean;
+}
+
+/** How urgent a query or mutation is. What a vehicle reports can wait; what it asks for, and what people want, less so. */
+export function urgencyOf(document: DocumentNode, operation: OperationDefinitionNode, caller: Caller): Urgency {
+  if (operation.operation !== OperationTypeNode.MUTATION) return { turn: 'soon', isKept: false };
+  if (caller.kind === 'vehicle') return { turn: 'later', isKept: false };
+  return { turn: isKillSwitch(document, operation) ? 'first' : 'soon', isKept: true };
+}
+
 export class Turns {
+  readonly #first = new Queue<() => void>();
   readonly #soon = new Queue<() => void>();
   readonly #later = new Queue<() => void>();
   #running = false;
@@ -19,21 +39,21 @@ export class Turns {
 
   /** How many wait. */
   get waiting(): number {
-    return this.#soon.size + this.#later.size;
+    return this.#first.size + this.#soon.size + this.#later.size;
   }
 
   /**
    * Resolves when it is their turn.
    *
-   * @param later after all that are not, for what nobody waits for
    * @throws SERVICE_UNAVAILABLE with `retryAfter` where too many wait for a later turn
    */
-  take(later: boolean): Promise<void> {
-    if (later && this.#later.size >= this.maxLater) {
+  take(turn: Turn): Promise<void> {
+    if (turn === 'later' && this.#later.size >= this.maxLater) {
       throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many operations wait for their turn; a retry is safe.', { retryAfter: RETRY_AFTER });
     }
     return new Promise((resolve) => {
-      (later ? this.#later : this.#soon).enqueue(resolve);
+      const queue = { first: this.#first, soon: this.#soon, later: this.#later }[turn];
+      queue.enqueue(resolve);
       if (this.#running) return;
       this.#running = true;
       setImmediate(this.#next);
@@ -41,7 +61,7 @@ export class Turns {
   }
 
   readonly #next = (): void => {
-    const begin = this.#soon.dequeue() ?? this.#later.dequeue();
+    const begin = this.#first.dequeue() ?? this.#soon.dequeue() ?? this.#later.dequeue();
     this.#running = begin !== undefined;
     if (begin === undefined) return;
     begin();

@@ -4,6 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { argon2id, hash, verify } from 'argon2';
+import { BoundedTurns } from '../../core/async/bounded-turns.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 
 const PARAMETERS = { type: argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
@@ -19,14 +20,16 @@ export interface PasswordLimits {
 const DEFAULT_LIMITS: PasswordLimits = { running: 2, waiting: 20 };
 
 export class Passwords {
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #turns: BoundedTurns;
 
   private constructor(
-    private readonly limits: PasswordLimits,
+    limits: PasswordLimits,
     /** The hash of a password that nobody has: what is checked where there is no account. */
     private readonly nobodys: string,
-  ) {}
+  ) {
+    const refusal = () => new FleetFlagError('RATE_LIMITED', 'Too many passwords at once; try again in a second.', { retryAfter: 1 });
+    this.#turns = new BoundedTurns({ ...limits, waitMs: Infinity }, refusal);
+  }
 
   static async create(limits: PasswordLimits = DEFAULT_LIMITS): Promise<Passwords> {
     return new Passwords(limits, await hashPassword(crypto.randomUUID()));
@@ -39,35 +42,12 @@ export class Passwords {
    * @throws RATE_LIMITED when too many are waiting already
    */
   async matches(passwordHash: string | null, password: string): Promise<boolean> {
-    return this.#inTurn(async () => (await verify(passwordHash ?? this.nobodys, password)) && passwordHash !== null);
+    return this.#turns.run(async () => (await verify(passwordHash ?? this.nobodys, password)) && passwordHash !== null);
   }
 
   /** As `hashPassword`, when there is room. Throws RATE_LIMITED when too many are waiting already. */
   hash(password: string): Promise<string> {
-    return this.#inTurn(() => hashPassword(password));
-  }
-
-  async #inTurn<T>(compute: () => Promise<T>): Promise<T> {
-    await this.#turn();
-    try {
-      return await compute();
-    } finally {
-      const next = this.#waiting.shift();
-      // The place goes to who has waited longest without being free in between.
-      if (next !== undefined) next();
-      else this.#running--;
-    }
-  }
-
-  async #turn(): Promise<void> {
-    if (this.#running < this.limits.running) {
-      this.#running++;
-      return;
-    }
-    if (this.#waiting.length >= this.limits.waiting) {
-      throw new FleetFlagError('RATE_LIMITED', 'Too many passwords at once; try again in a second.', { retryAfter: 1 });
-    }
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return this.#turns.run(() => hashPassword(password));
   }
 }
 

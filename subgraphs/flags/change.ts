@@ -10,10 +10,9 @@ import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } f
 import { needsSecondPerson } from '../../core/policy/safety-policy.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { isKilling } from '../../core/rules/kill-switch.ts';
-import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TRAIL_APPENDED, appendAudit, type AuditAction } from '../shared/audit-trail.ts';
 import type { Bus } from '../shared/bus.ts';
-import type { Transaction } from '../shared/database/transaction.ts';
+import type { Transaction, Transactor } from '../shared/database/transaction.ts';
 import { databaseClock } from './database-clock.ts';
 import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './change-request.ts';
 import { flagContent, withContent, type Flag } from './flag.ts';
@@ -129,7 +128,7 @@ function withBothPeople(after: JsonValue, request: ChangeRequest, approvedBy: st
   return { ...content, changeRequest: { id: request.id, requestedBy: request.requestedById, approvedBy } };
 }
 
-export function createFlagChanges(prisma: PrismaClient, signer: Signer, bus: Bus, logger: Logger, rollouts = new RolloutTransitions(databaseClock)): FlagChanges {
+export function createFlagChanges(prisma: Transactor, signer: Signer, bus: Bus, logger: Logger, rollouts = new RolloutTransitions(databaseClock)): FlagChanges {
   /** Announcements only make changes arrive sooner: losing one must not turn a committed change into an error. */
   const announce = (...environments: Environment[]) => {
     const publish = (channel: string, message: string) =>

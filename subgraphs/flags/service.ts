@@ -47,6 +47,8 @@ export class FlagService {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly changes: FlagChanges,
+    /** For kill switches, which wait for no other change. */
+    private readonly kills: FlagChanges = changes,
   ) {}
 
   /** Flags by id or key; what is not there is left out. */
@@ -139,7 +141,9 @@ export class FlagService {
 
   async createRule(identity: CallerIdentity, flagKey: string, input: RuleInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
     const id = randomUUID();
-    return this.changes.edit(identity, {
+    // A kill is a kill, whichever way it is written.
+    const changes = input.type === 'kill_switch' ? this.kills : this.changes;
+    return changes.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
       expectedRevision,
       force,
@@ -189,7 +193,7 @@ export class FlagService {
 
   async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
     const why = checkReason(reason);
-    return this.changes.edit(identity, {
+    return this.kills.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
       action: 'KILL_SWITCH',
       // Who finds the flag held already is recorded beside who held it first.

@@ -2,11 +2,13 @@
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/bus.ts';
+import type { LaneName } from '../shared/database/database.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { registeredFacts } from '../shared/vehicle-facts.ts';
 import { ChangeRequestService } from './change-request-service.ts';
 import { createFlagChanges } from './change.ts';
+import { changesInTurn, clearedWay } from './change-lanes.ts';
 import { databaseClock, type Clock } from './database-clock.ts';
 import { FlagFeed } from './feed.ts';
 import { flagLoaders, resolvers, rolloutLoader, type FlagsServices } from './resolvers.ts';
@@ -21,6 +23,8 @@ import { SyncService } from './sync.ts';
 
 export interface FlagsOptions {
   readonly prisma: PrismaClient;
+  /** Connections of their own; by default those of `prisma`. */
+  readonly lanes?: (name: LaneName) => PrismaClient;
   readonly bus: Bus;
   /** Where instances leave each other what they have read. */
   readonly store: KeyValueStore;
@@ -33,18 +37,19 @@ export interface FlagsOptions {
 }
 
 /** Starts the subgraph: it follows the environments' revisions and applies rollouts from here on, until `close`. */
-export async function startFlags({ prisma, bus, store, signer, logger, clock = databaseClock, appliesRollouts = true }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startFlags({ prisma, lanes = () => prisma, bus, store, signer, logger, clock = databaseClock, appliesRollouts = true }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const transitions = new RolloutTransitions(clock);
-  const changes = createFlagChanges(prisma, signer, bus, logger, transitions);
-  const flags = new FlagService(prisma, changes);
+  const [killLane, delivery] = [lanes('kill-switch'), lanes('delivery')];
+  const changes = createFlagChanges(changesInTurn(prisma), signer, bus, logger, transitions);
+  const flags = new FlagService(prisma, changes, createFlagChanges(clearedWay(killLane, logger), signer, bus, logger, transitions));
   const requests = new ChangeRequestService(prisma, changes, transitions);
   const rollouts = new RolloutService(prisma, transitions);
   const scheduler = new RolloutScheduler(prisma, changes, transitions, logger);
-  const snapshots = new EnvironmentSnapshots({ prisma, store, logger });
+  const snapshots = new EnvironmentSnapshots({ prisma: delivery, store, logger });
   const signatures = new PositionSignatures(signer);
   const registered = registeredFacts(prisma);
   const sync = new SyncService(snapshots, signatures);
-  const feed = new FlagFeed(prisma, snapshots, signatures, bus, logger);
+  const feed = new FlagFeed(delivery, snapshots, signatures, bus, logger);
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
@@ -52,6 +57,8 @@ export async function startFlags({ prisma, bus, store, signer, logger, clock = d
     logger,
   });
   await feed.start();
+  // A connection is open from here on: when a kill switch is pulled the server may have none left to give.
+  await killLane.$queryRaw`SELECT 1`;
   if (appliesRollouts) scheduler.start();
   return {
     subgraph,

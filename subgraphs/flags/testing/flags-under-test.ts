@@ -77,7 +77,7 @@ export class FlagsUnderTest {
     const bus = lossyBus();
     const store = createInProcessStore();
     const signer = await createSigner(await generateSigningKey());
-    const started = await startFlags({ prisma, bus, store, signer, logger: silent, ...options });
+    const started = await startFlags({ prisma, lanes: (name) => database.database.lane(name), bus, store, signer, logger: silent, ...options });
     return new FlagsUnderTest(database, asking(started.subgraph), connectInProcess(started.subgraph, async () => true), signer, bus, store, writer, reviewer, () => started.close());
   }
 

@@ -22,14 +22,28 @@ export interface Database {
    * are none.
    */
   readonly replica: PrismaClient;
+  /**
+   * The primary over connections of their own, which nothing else can take; one of them stays open from the first use on.
+   * `kill-switch`: for stopping a feature in every car. `delivery`: for what vehicles are to hear of.
+   */
+  lane(name: LaneName): PrismaClient;
   /** Asks the primary. Rejects with SERVICE_UNAVAILABLE when it does not answer. */
   ping(): Promise<void>;
   /** Closes all connections, after the running queries. */
   close(): Promise<void>;
 }
 
+export type LaneName = 'kill-switch' | 'delivery';
+
+/** Connections of each lane. */
+const LANE_CONNECTIONS = 3;
+
 /** Milliseconds until a connection attempt or the wait for a free connection is given up. */
 const CONNECTION_TIMEOUT = 5_000;
+/** Milliseconds that a statement may take, its waiting for locks included. */
+const STATEMENT_TIMEOUT = 30_000;
+/** Milliseconds that a transaction may do nothing; Prisma's own limit of a transaction (15 s) ends those of a process that lives. */
+const IDLE_TIMEOUT = 20_000;
 
 /**
  * Opens PostgreSQL. Resolves when the primary has answered; replicas are connected to when they are first asked.
@@ -39,12 +53,18 @@ const CONNECTION_TIMEOUT = 5_000;
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const prisma = createClient(options.url, options);
   const replicas = (options.replicaUrls ?? []).map((url) => createClient(url, options));
+  const lanes = new Map<LaneName, PrismaClient>();
   let turn = 0;
 
   const database: Database = {
     prisma,
     get replica() {
       return replicas[turn++ % replicas.length] ?? prisma;
+    },
+    lane(name) {
+      let lane = lanes.get(name);
+      if (lane === undefined) lanes.set(name, (lane = createClient(options.url, { ...options, maxConnections: LANE_CONNECTIONS }, name)));
+      return lane;
     },
     async ping() {
       try {
@@ -54,7 +74,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       }
     },
     async close() {
-      await Promise.all([prisma, ...replicas].map((client) => client.$disconnect()));
+      await Promise.all([prisma, ...replicas, ...lanes.values()].map((client) => client.$disconnect()));
     },
   };
 
@@ -67,7 +87,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return database;
 }
 
-function createClient(url: string, options: DatabaseOptions): PrismaClient {
+/** How sessions are named at the server (pg_stat_activity): those of lanes with the lane's name behind. */
+export const APPLICATION = 'fleetflag';
+
+function createClient(url: string, options: DatabaseOptions, lane?: LaneName): PrismaClient {
   const onConnectionError = options.onConnectionError ?? (() => {});
   const adapter = new PrismaPg(
     {
@@ -75,9 +98,11 @@ function createClient(url: string, options: DatabaseOptions): PrismaClient {
       max: options.maxConnections ?? 10,
       connectionTimeoutMillis: CONNECTION_TIMEOUT,
       keepAlive: true,
-      application_name: 'fleetflag',
+      application_name: lane === undefined ? APPLICATION : `${APPLICATION} ${lane}`,
+      ...(lane !== undefined && { min: 1 }),
+      statement_timeout: STATEMENT_TIMEOUT,
       // A process that hangs in a transaction must not hold an environment's row lock for ever.
-      idle_in_transaction_session_timeout: 30_000,
+      idle_in_transaction_session_timeout: IDLE_TIMEOUT,
     },
     { onPoolError: onConnectionError, onConnectionError },
   );

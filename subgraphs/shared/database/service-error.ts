@@ -10,11 +10,11 @@ const PRISMA_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P202
 
 /**
  * SQLSTATEs of the same: class 08 connection exceptions, 53 insufficient resources, 57P01–57P05 server shutting down,
- * starting up or dropping the session, 25006 a server that only reads (a replica that stands in for the primary),
+ * starting up or dropping the session, 57014 a statement that took too long, 25006 a server that only reads (a replica that stands in for the primary),
  * 25P03 session ended while idle in a transaction.
  * Source: PostgreSQL 15 manual, appendix A
  */
-const SQL_STATES = /^(08\w{3}|53\w{3}|57P0[1-5]|25006|25P03)$/;
+const SQL_STATES = /^(08\w{3}|53\w{3}|57P0[1-5]|57014|25006|25P03)$/;
 
 const SOCKET_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH']);
 

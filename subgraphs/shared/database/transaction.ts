@@ -2,3 +2,9 @@ import type { Prisma } from '../../../prisma/generated/client.ts';
 
 /** A transaction that is under way, as a store's functions are given it. */
 export type Transaction = Prisma.TransactionClient;
+
+/** What begins transactions: a client of the database, or a lane that lets them take turns. */
+export interface Transactor {
+  /** @param options milliseconds: until it begins, and until it is rolled back */
+  $transaction<T>(work: (tx: Transaction) => Promise<T>, options: { readonly maxWait: number; readonly timeout: number }): Promise<T>;
+}

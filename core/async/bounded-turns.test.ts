@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import fc from 'fast-check';
+import { BoundedTurns, type TurnLimits } from './bounded-turns.ts';
+
+beforeEach(() => {
+  jest.useFakeTimers();
+});
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+const turnsOf = (limits: Partial<TurnLimits>) => new BoundedTurns({ running: 1, waiting: 1, waitMs: 1_000, ...limits }, (why) => new Error(why));
+/** Lets what has been settled go on. */
+const settle = async () => {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+};
+
+test('as many run as may, the next wait in the order of arrival, and one more is turned away at once', async () => {
+  const turns = turnsOf({ running: 2, waiting: 2 });
+  const begun: number[] = [];
+  const ends: (() => void)[] = [];
+  const take = (name: number) =>
+    turns.take().then((end) => {
+      begun.push(name);
+      ends.push(end);
+    });
+  const taken = [take(1), take(2), take(3), take(4)];
+  await expect(turns.take()).rejects.toThrow('full');
+  expect(begun).toEqual([1, 2]);
+  // Ended twice, it gives its place away once.
+  ends[0]?.();
+  ends[0]?.();
+  await settle();
+  expect(begun).toEqual([1, 2, 3]);
+  ends[1]?.();
+  await settle();
+  expect(begun).toEqual([1, 2, 3, 4]);
+  expect(turns.idle).toBe(false);
+  ends.forEach((end) => end());
+  await Promise.all(taken);
+  expect(turns.idle).toBe(true);
+});
+
+test('who has waited too long is turned away, and takes no place from who comes after', async () => {
+  const turns = turnsOf({});
+  const end = await turns.take();
+  const late = turns.take();
+  const refused = expect(late).rejects.toThrow('late');
+  jest.advanceTimersByTime(1_000);
+  await refused;
+  const next = turns.take();
+  end();
+  (await next)();
+  expect(turns.idle).toBe(true);
+  // Its own time passes while it runs.
+  jest.advanceTimersByTime(10_000);
+  expect(turns.idle).toBe(true);
+});
+
+test('without an end to waiting nobody is turned away by time', async () => {
+  const turns = turnsOf({ waitMs: Infinity });
+  const end = await turns.take();
+  const waiting = turns.take();
+  jest.advanceTimersByTime(1e9);
+  end();
+  expect(await waiting).toEqual(expect.any(Function));
+});
+
+test('work that fails gives its turn back', async () => {
+  const turns = turnsOf({});
+  await expect(turns.run(() => Promise.reject(new Error('failed')))).rejects.toThrow('failed');
+  expect(turns.idle).toBe(true);
+  expect(await turns.run(async () => 1)).toBe(1);
+});
+
+test('whatever comes and ends when, no more run than may, and all that are let wait run or are told', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 3 }), fc.array(fc.constantFrom('take', 'end', 'time'), { maxLength: 40 }), async (running, waiting, steps) => {
+      const turns = turnsOf({ running, waiting });
+      const ends: (() => void)[] = [];
+      let [asked, settled, most] = [0, 0, 0];
+      for (const step of steps) {
+        if (step === 'take') {
+          asked += 1;
+          turns.take().then(
+            (end) => ends.push(end),
+            () => (settled += 1),
+          );
+        } else if (step === 'time') jest.advanceTimersByTime(1_000);
+        else if (ends.length > 0) {
+          ends.shift()?.();
+          settled += 1;
+        }
+        await settle();
+        most = Math.max(most, ends.length);
+      }
+      while (ends.length > 0) {
+        ends.shift()?.();
+        settled += 1;
+        await settle();
+      }
+      expect(most).toBeLessThanOrEqual(running);
+      expect({ settled, idle: turns.idle }).toEqual({ settled: asked, idle: true });
+    }),
+  );
+});
