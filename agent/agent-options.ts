@@ -15,6 +15,16 @@ export interface AgentTimings extends LinkTimings {
   readonly backoffCapMs: number;
   /** Between two syncs of an idle connection; up to a tenth is added at random. */
   readonly resyncMs: number;
+  /** From a proof of a later revision until its changes are asked for: they may be on their way. */
+  readonly aheadMs: number;
+  /** That a revision below the own must last before it is reported. */
+  readonly belowMs: number;
+  /** Bound of the first wait between two times of asking for everything in vain, or for flags that stay stale. */
+  readonly patienceMs: number;
+  /** No such wait is longer, but for a quarter at random. */
+  readonly patienceCapMs: number;
+  /** Between two looks at whether flags have gone stale. */
+  readonly staleCheckMs: number;
   /** Until a database that could not be written is tried again. */
   readonly storeRetryMs: number;
   /** That a measurement may wait until its write begins; with the write itself it is to be less than a second. */
@@ -36,6 +46,11 @@ const DEFAULT_TIMINGS: AgentTimings = {
   backoffMs: 1000,
   backoffCapMs: 30_000,
   resyncMs: 600_000,
+  aheadMs: 2000,
+  belowMs: 10_000,
+  patienceMs: 60_000,
+  patienceCapMs: 3_600_000,
+  staleCheckMs: 1000,
   storeRetryMs: 5000,
   metricsWriteMs: 750,
   metricsIntervalMs: 60_000,

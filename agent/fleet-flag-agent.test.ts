@@ -91,7 +91,7 @@ describe('the whole path', () => {
     expect(new Set(plane.subscriptionIds).size).toBe(2);
   });
 
-  test('an idle connection syncs again for a fresh statement', async () => {
+  test('an idle connection syncs again for a fresh proof', async () => {
     const agent = await vehicle.start({ timings: { resyncMs: 20 } });
     await until('several syncs were made', () => agent.status().syncCount > 2);
     expect(plane.syncs.length).toBeGreaterThan(2);
@@ -144,27 +144,29 @@ describe('evaluation', () => {
     expect(offline.booleanValue('lane-keep', false)).toBe(true);
   });
 
-  test('replaying an older statement, or one from the future, keeps no stale flag alive', async () => {
+  test('replaying an older proof, or one from the future, keeps no stale flag alive', async () => {
     const day = 86_400_000;
     let clock = Date.now();
     plane.now = () => clock;
     await plane.put('lane-keep', { rules: [ON] });
-    const old = await plane.statement(1);
+    const old = await plane.proof();
     clock += 60_000;
     const agent = await vehicle.start({ now: () => clock, timings: { resyncMs: 20 } });
     await agent.ready();
-    plane.onSync = (answer) => ({ ...answer, statement: old });
+    plane.onProof = () => old;
+    plane.onSync = (answer) => ({ ...answer, proof: old });
     clock += 8 * day;
-    await until('the replay is refused', () => (agent.status().refusals['statement-not-newer'] ?? 0) > 0);
+    await until('the replay is refused', () => (agent.status().refusals['proof-out-of-time'] ?? 0) > 0);
     expect(agent.booleanDetails('lane-keep', true).reason).toBe('STALE');
 
-    const future = await plane.statement(1, Math.floor((clock + 3 * day) / 1000));
-    plane.onSync = (answer) => ({ ...answer, statement: future });
-    await until('the future is refused', () => (agent.status().refusals['statement-from-the-future'] ?? 0) > 0);
+    const future = await plane.proof(Math.floor((clock + 3 * day) / 1000));
+    const { length } = plane.syncs;
+    plane.onSync = (answer) => ({ ...answer, proof: future });
+    await until('the future has been answered', () => plane.syncs.length > length + 2);
     expect(agent.booleanDetails('lane-keep', true).reason).toBe('STALE');
 
     plane.onSync = (answer) => answer;
-    await until('a true statement counts', () => agent.status().staleFlags === 0);
+    await until('a true proof counts', () => agent.status().staleFlags === 0);
   });
 
   test('a vehicle that starts with its clock in 1970 evaluates, and knows its flags for fresh soon after the clock is set', async () => {
@@ -175,7 +177,7 @@ describe('evaluation', () => {
     expect(agent.booleanValue('lane-keep', false)).toBe(true);
     clock = Date.now();
     expect(agent.booleanDetails('lane-keep', true).reason).toBe('STALE');
-    await until('a statement is accepted', () => agent.status().staleFlags === 0);
+    await until('a proof is accepted', () => agent.status().staleFlags === 0);
     expect(agent.booleanValue('lane-keep', false)).toBe(true);
   });
 

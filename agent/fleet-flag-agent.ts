@@ -13,17 +13,19 @@ import { describeError } from './log.ts';
 import { MetricQueue } from './metrics/metric-queue.ts';
 import { MetricRecorder, type TrackOptions } from './metrics/metric-recorder.ts';
 import { MetricSender } from './metrics/metric-sender.ts';
-import type { VehicleIdentity, VehicleState } from './state.ts';
+import { heldRevision, isStale, type VehicleIdentity, type VehicleState } from './state.ts';
 import { DatabaseLock } from './store/database-lock.ts';
 import { VehicleStore } from './store/vehicle-store.ts';
-import { isStale } from './sync/apply.ts';
+import { lastContact } from './sync/apply.ts';
 import { Backoff } from './sync/backoff.ts';
 import { GatewayConnection } from './sync/gateway-connection.ts';
 import type { GatewayLink } from './sync/gateway-link.ts';
 import { Route } from './sync/route.ts';
+import { SyncHistory } from './sync/sync-history.ts';
 import { SyncSession } from './sync/sync-session.ts';
 import { readVehicleCredential, type VehicleCredential } from './sync/vehicle-credential.ts';
 import { AgeingClock } from './trust/ageing-clock.ts';
+import { Freshness } from './trust/freshness.ts';
 import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-keys.ts';
 import { RefusalCounter, type Refusal } from './trust/refusals.ts';
 import { AGENT_VERSION } from './version.ts';
@@ -43,6 +45,8 @@ export class FleetFlagAgent {
   readonly #recorder: MetricRecorder;
   readonly #route: Route;
   readonly #ageingClock: AgeingClock;
+  readonly #freshness: Freshness;
+  readonly #history: SyncHistory;
   readonly #connection: GatewayConnection;
   readonly #refusals = new RefusalCounter();
   readonly #events = new EventEmitter<{ change: [FlagChange]; contact: [boolean]; close: [] }>();
@@ -61,6 +65,8 @@ export class FleetFlagAgent {
     this.#keys = this.#options.keys;
     this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
     this.#ageingClock = new AgeingClock(now);
+    this.#freshness = new Freshness({ clock: this.#ageingClock, random, unanswered: this.#patience() });
+    this.#history = new SyncHistory({ backoff: this.#patience(), newLinkMs: timings.patienceMs, belowMs: timings.belowMs, runningMs: () => this.#ageingClock.runningMs });
     this.#evaluator = new FlagEvaluator(vehicle, this.#ageingClock);
     this.#store = new VehicleStore({
       path: options.databaseFile,
@@ -77,8 +83,8 @@ export class FleetFlagAgent {
     });
     this.#recorder = new MetricRecorder({
       queue: this.#queue,
-      // Nothing is measured before the newest statement was made: that much is known where the clock starts in 1970.
-      now: () => Math.max(now(), (this.#state?.statement?.issuedAt ?? 0) * 1000),
+      // Nothing is measured before the newest proof was made: that much is known where the clock starts in 1970.
+      now: () => Math.max(now(), this.#lastContact() * 1000),
       writeMs: timings.metricsWriteMs,
       // While there is a connection the sender comes first, and counts are written once: with the batch they are in.
       intervalMs: timings.metricsIntervalMs * 1.2,
@@ -92,6 +98,7 @@ export class FleetFlagAgent {
       backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
       stableMs: timings.backoffMs * 5,
       log,
+      now,
       credential: this.#credential,
       use: this.#useLink,
     });
@@ -239,19 +246,24 @@ export class FleetFlagAgent {
     const { bytes, persistedRevision, ...store } = this.#store.status();
     const state = this.#state;
     const seconds = this.#ageingClock.seconds();
+    const flags = [...(state?.flags.values() ?? [])];
     return {
       version: AGENT_VERSION,
       vin: state?.identity.vin ?? null,
       environment: state?.identity.environment ?? null,
       ready: this.#isReady,
       connected: this.#connection.connected,
+      connectionFault: this.#connection.fault,
       revision: persistedRevision,
-      evaluatedRevision: state?.revision ?? 0,
+      evaluatedRevision: state === null ? 0 : heldRevision(state),
       lastSyncAt: isoTime(state?.lastSyncAt),
-      lastStatementAt: isoTime(state?.statement?.issuedAt),
+      lastStatementAt: isoTime(this.#lastContact()),
+      proof: proofStatus(state),
+      clockOffsetSeconds: this.#ageingClock.differenceSeconds,
       syncCount: state?.syncCount ?? 0,
-      flags: state?.flags.size ?? 0,
-      staleFlags: state === null ? 0 : [...state.flags.values()].filter((flag) => isStale(flag, state, seconds)).length,
+      flags: flags.length,
+      staleFlags: flags.filter((flag) => isStale(flag, seconds)).length,
+      unservedFlags: flags.filter(({ held }) => held.fault !== null).map(({ key }) => key),
       cacheBytes: bytes,
       metrics: this.#queue.status(),
       memoryBytes: process.memoryUsage.rss(),
@@ -260,6 +272,16 @@ export class FleetFlagAgent {
       lostLogLines: this.#options.lostLogLines(),
       store,
     };
+  }
+
+  /** Waits for what must stay rare, however long it lasts. */
+  #patience(): Backoff {
+    const { timings, random } = this.#options;
+    return new Backoff({ baseMs: timings.patienceMs, capMs: timings.patienceCapMs, random });
+  }
+
+  #lastContact(): number {
+    return this.#state === null ? 0 : lastContact(this.#state);
   }
 
   #details<T extends JsonValue>(key: string, type: ValueType, defaultValue: T, context?: ProgramContext): EvaluationDetails<T> {
@@ -312,8 +334,18 @@ export class FleetFlagAgent {
       facts: () => {
         const { persistedRevision, bytes } = this.#store.status();
         const { swVersion } = this.#options.vehicle;
-        return { ...(swVersion !== undefined && { swVersion }), agentVersion: AGENT_VERSION, appliedRevision: persistedRevision, cacheBytes: bytes };
+        const clockOffsetSeconds = this.#ageingClock.differenceSeconds;
+        return {
+          ...(swVersion !== undefined && { swVersion }),
+          agentVersion: AGENT_VERSION,
+          // Nothing is said of a revision of which no proof has told what it consists of.
+          ...(this.#state!.proof?.set != null && this.#state!.complete && { appliedRevision: persistedRevision }),
+          cacheBytes: bytes,
+          ...(clockOffsetSeconds !== null && { clockOffsetSeconds }),
+        };
       },
+      environment: this.#state!.identity.environment,
+      proof: (jws) => session.prove(jws),
       intervalMs: timings.heartbeatMs,
       spreadMs: timings.heartbeatSpreadMs,
       random,
@@ -324,6 +356,12 @@ export class FleetFlagAgent {
       keys: this.#keys!,
       log,
       now,
+      ageingClock: this.#ageingClock,
+      freshness: this.#freshness,
+      history: this.#history,
+      aheadMs: timings.aheadMs,
+      staleCheckMs: timings.staleCheckMs,
+      staleBackoff: this.#patience(),
       state: () => this.#state!,
       commit: async (next) => {
         await this.#store.save(next, this.#keys!);
@@ -348,12 +386,11 @@ export class FleetFlagAgent {
     this.#state = next;
     this.#evaluator.replace(next);
     if (before === null) return;
-    if ((next.statement?.issuedAt ?? 0) > (before.statement?.issuedAt ?? 0)) this.#ageingClock.restart();
-    for (const [key, { revision, jws }] of next.flags) {
-      if (before.flags.get(key)?.jws !== jws) this.#emit('change', { key, revision, removed: false });
+    for (const [key, { served }] of next.flags) {
+      if (served !== null && before.flags.get(key)?.served?.id !== served.id) this.#emit('change', { key, revision: served.revision, removed: false });
     }
-    for (const key of before.flags.keys()) {
-      if (!next.flags.has(key)) this.#emit('change', { key, revision: next.removedAhead.get(key) ?? next.revision, removed: true });
+    for (const [key, { served }] of before.flags) {
+      if (served !== null && !next.flags.get(key)?.served) this.#emit('change', { key, revision: next.revision, removed: true });
     }
   }
 
@@ -388,6 +425,11 @@ export class FleetFlagAgent {
 function ownerName(identity: VehicleIdentity | null): string {
   const vehicle = identity === null ? '' : ` of ${identity.vin}`;
   return `the FleetFlag agent${vehicle} with process id ${process.pid}, started at ${new Date().toISOString()}`;
+}
+
+function proofStatus(state: VehicleState | null): AgentStatus['proof'] {
+  const proof = state?.proof ?? null;
+  return proof === null ? null : { revision: proof.revision, issuedAt: new Date(proof.issuedAt * 1000).toISOString(), set: proof.set, held: state!.complete };
 }
 
 function isoTime(seconds: number | undefined): string | null {

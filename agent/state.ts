@@ -9,14 +9,50 @@ export interface VehicleIdentity {
   readonly environment: Environment;
 }
 
-/** A verified definition and the proof of it. */
+/** A signed definition of a flag whose signature has been verified. */
+export interface SignedDefinition {
+  readonly revision: number;
+  /** The compact JWS. */
+  readonly jws: string;
+  /** `jwsDigest` of it, which counts in a set. */
+  readonly digest: string;
+  /** What it says; null where this version cannot read it. */
+  readonly definition: FlagDefinition | null;
+  /** Why this version cannot serve it, or null. */
+  readonly fault: string | null;
+  /** Whether it is killed or disabled: that much is understood of any definition, and acts by its own signature. */
+  readonly settled: boolean;
+}
+
+/** What a flag gave before a definition that cannot be served. */
+export interface FormerDefinition {
+  /** One that can be served. */
+  readonly signed: SignedDefinition;
+  /** Whether a later one that could not be served has disabled it. */
+  readonly disabled: boolean;
+}
+
+/** What is evaluated of a flag. */
+export interface ServedDefinition {
+  readonly definition: FlagDefinition;
+  /** Of the signed definition that made it so. */
+  readonly revision: number;
+  /** The same for the same content. */
+  readonly id: string;
+}
+
+/** A flag of the vehicle. */
 export interface HeldFlag {
   readonly key: string;
-  readonly revision: number;
-  readonly definition: FlagDefinition;
-  /** The compact JWS that `definition` was read from. */
-  readonly jws: string;
-  /** Unix seconds of the last verified contact about this flag; 0: none. */
+  /** Counts in the set at the state's revision. */
+  readonly held: SignedDefinition;
+  /** What goes on where `held` cannot be served. */
+  readonly former: FormerDefinition | null;
+  /** A kill switch or disabling from beyond the state's revision, which acts before its set is complete. */
+  readonly ahead: SignedDefinition | null;
+  /** What all of this comes to; null where nothing of it can be served. */
+  readonly served: ServedDefinition | null;
+  /** Unix seconds, by the control plane's clock, of the last verified contact; 0: none. */
   readonly cachedAt: number;
   readonly ttlSeconds: number;
 }
@@ -24,24 +60,26 @@ export interface HeldFlag {
 /** The variants that the `variant` column tells apart (database specification, section 3). */
 export type StoredVariant = 'control' | 'treatment' | 'enabled';
 
-/** A verified statement: at `issuedAt` (Unix seconds) the environment stood at `revision`. */
-export interface VerifiedStatement {
+/** A verified proof: at `issuedAt` (Unix seconds) the environment stood at `revision` and consisted of `set`. */
+export interface VerifiedProof {
   readonly jws: string;
   readonly revision: number;
   readonly issuedAt: number;
+  /** Null in a statement that an agent of before has stored, which names no set. */
+  readonly set: string | null;
+  /** The nonce that it answers, if any. */
+  readonly nonce: string | null;
 }
 
 export interface VehicleState {
   readonly identity: VehicleIdentity;
-  /** Everything up to this revision has been applied. Never falls. */
+  /** The set of this revision has been applied. Never falls. */
   readonly revision: number;
-  /** False where flags below `revision` may be missing (a damaged file): the next sync asks for everything. */
+  /** False where the flags are not the set of `revision`: a damaged file, or a control plane that says otherwise. */
   readonly complete: boolean;
-  /** The newest statement that was accepted. */
-  readonly statement: VerifiedStatement | null;
+  /** The last proof whose set is held. */
+  readonly proof: VerifiedProof | null;
   readonly flags: ReadonlyMap<string, HeldFlag>;
-  /** Tombstones beyond `revision`: they keep an older definition of the key from coming back meanwhile. */
-  readonly removedAhead: ReadonlyMap<string, number>;
   /** Unix seconds of the last sync that was applied; 0: never. */
   readonly lastSyncAt: number;
   readonly syncCount: number;
@@ -49,14 +87,15 @@ export interface VehicleState {
 
 /** A vehicle that has never synced. */
 export function emptyState(identity: VehicleIdentity): VehicleState {
-  return {
-    identity,
-    revision: 0,
-    complete: false,
-    statement: null,
-    flags: new Map(),
-    removedAhead: new Map(),
-    lastSyncAt: 0,
-    syncCount: 0,
-  };
+  return { identity, revision: 0, complete: false, proof: null, flags: new Map(), lastSyncAt: 0, syncCount: 0 };
+}
+
+/** The revision whose set the vehicle holds; 0 where it holds none. */
+export function heldRevision(state: VehicleState): number {
+  return state.complete ? state.revision : 0;
+}
+
+/** Whether a flag is older than it may be. `seconds`: the time by the ageing clock. */
+export function isStale(flag: HeldFlag, seconds: number): boolean {
+  return seconds - flag.cachedAt > flag.ttlSeconds;
 }

@@ -6,6 +6,16 @@ import type { DroppedMetrics } from '../metrics/metric-queue.ts';
 import type { StoreStatus } from '../store/vehicle-store.ts';
 import type { RefusalReason } from '../trust/refusals.ts';
 
+export interface ProofStatus {
+  readonly revision: number;
+  /** ISO 8601, by the control plane's clock. */
+  readonly issuedAt: string;
+  /** The digest of the set; null in a statement that an agent of before has stored. */
+  readonly set: string | null;
+  /** False where the control plane has said meanwhile that this revision is another set, or the file is damaged. */
+  readonly held: boolean;
+}
+
 export interface AgentStatus {
   readonly version: string;
   /** Null until a token or a database says who this is. */
@@ -14,6 +24,8 @@ export interface AgentStatus {
   /** Whether flags can be evaluated. */
   readonly ready: boolean;
   readonly connected: boolean;
+  /** Why there is no connection, as the last attempt found; null while there is one. */
+  readonly connectionFault: string | null;
   /** The revision on disk: what the vehicle would have after a power cut now. */
   readonly revision: number;
   /** The revision that is evaluated; beyond `revision` only while the database cannot be written. */
@@ -22,10 +34,16 @@ export interface AgentStatus {
   readonly lastSyncAt: string | null;
   /** ISO 8601, by the control plane's clock: the flags are as fresh as this. */
   readonly lastStatementAt: string | null;
+  /** The last proof whose set of flags was held; null: none yet. */
+  readonly proof: ProofStatus | null;
+  /** The control plane's clock less the vehicle's, in seconds, at the last contact; null: none since the start. */
+  readonly clockOffsetSeconds: number | null;
   readonly syncCount: number;
   readonly flags: number;
   /** Flags past their TTL: they give their safe defaults. */
   readonly staleFlags: number;
+  /** Keys of flags whose newest definition this version of the agent cannot serve: they give what they gave before. */
+  readonly unservedFlags: readonly string[];
   readonly cacheBytes: number;
   /** Measurements and evaluation counts that wait to be sent, and what there was no room for since the start. */
   readonly metrics: { readonly queued: number; readonly dropped: DroppedMetrics };

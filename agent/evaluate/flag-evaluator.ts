@@ -6,8 +6,7 @@ import { enteredName } from '../../core/evaluation/context.ts';
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
-import type { HeldFlag, StoredVariant, VehicleState } from '../state.ts';
-import { isStale } from '../sync/apply.ts';
+import { isStale, type HeldFlag, type StoredVariant, type VehicleState } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 
 /** What the vehicle knows of itself beside its VIN. */
@@ -35,6 +34,7 @@ export interface EvaluatedFlag {
 
 interface Compiled {
   readonly held: HeldFlag;
+  readonly definition: FlagDefinition;
   readonly compiled: CompiledFlag;
 }
 
@@ -55,8 +55,10 @@ export class FlagEvaluator {
   replace(state: VehicleState): void {
     const flags = new Map<string, Compiled>();
     for (const [key, held] of state.flags) {
+      const { served } = held;
+      if (served === null) continue;
       const known = this.#flags.get(key);
-      flags.set(key, { held, compiled: known?.held.jws === held.jws ? known.compiled : compileFlag(held.definition) });
+      flags.set(key, { held, definition: served.definition, compiled: known?.held.served?.id === served.id ? known.compiled : compileFlag(served.definition) });
     }
     this.#flags = flags;
     this.#state = state;
@@ -67,10 +69,10 @@ export class FlagEvaluator {
     const flag = this.#flags.get(key);
     if (flag === undefined || this.#state === null) return undefined;
     const evaluation = evaluateFlag(flag.compiled, this.#contextOf(this.#state.identity.vin, context), {
-      stale: isStale(flag.held, this.#state, this.#ageingClock.seconds()),
+      stale: isStale(flag.held, this.#ageingClock.seconds()),
       nonce: this.#nonce,
     });
-    return { definition: flag.held.definition, evaluation };
+    return { definition: flag.definition, evaluation };
   }
 
   /** All keys, in order. */
@@ -83,8 +85,9 @@ export class FlagEvaluator {
    * allows. A variant of another name counts as `treatment` where a rollout gave it, else as `enabled`.
    */
   storedVariant(flag: HeldFlag, vin: string): StoredVariant {
+    if (flag.served === null) return 'control';
     const known = this.#flags.get(flag.key);
-    const compiled = known?.held.jws === flag.jws ? known.compiled : compileFlag(flag.definition);
+    const compiled = known?.held.served?.id === flag.served.id ? known.compiled : compileFlag(flag.served.definition);
     const { variant, reason } = evaluateFlag(compiled, this.#contextOf(vin, null), { nonce: this.#nonce });
     if (variant === 'control' || variant === 'treatment' || variant === 'enabled') return variant;
     return reason === 'SPLIT' ? 'treatment' : 'enabled';

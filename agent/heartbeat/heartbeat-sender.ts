@@ -3,8 +3,10 @@
  * so that people see how far a change has got. Nothing here disturbs the sync: what is not taken is said again later.
  */
 import { describeError, type Log } from '../log.ts';
+import type { Environment } from '../../core/model.ts';
 import { RequestRefused, type GatewayLink } from '../sync/gateway-link.ts';
 import { LinkWait } from '../sync/link-wait.ts';
+import { PROOF_QUERY, environmentVariable, readProofAnswer } from '../sync/operations.ts';
 
 export const HEARTBEAT_MUTATION = 'mutation Heartbeat($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
 
@@ -12,15 +14,20 @@ export interface HeartbeatFacts {
   /** Absent where the vehicle's version is not configured. */
   readonly swVersion?: string;
   readonly agentVersion: string;
-  /** The revision that would survive a power cut. */
-  readonly appliedRevision: number;
+  /** The revision that would survive a power cut, where its set is proven. */
+  readonly appliedRevision?: number;
   /** Of the database. */
   readonly cacheBytes: number;
+  /** The control plane's clock less the vehicle's; absent before the first contact. */
+  readonly clockOffsetSeconds?: number;
 }
 
 export interface HeartbeatOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
   readonly facts: () => HeartbeatFacts;
+  readonly environment: Environment;
+  /** Takes the control plane's proof of now, which is asked for with each heartbeat. */
+  readonly proof: (jws: string) => void;
   /** Milliseconds between two heartbeats; up to a tenth is added at random. */
   readonly intervalMs: number;
   /** The longest that a heartbeat waits after the connection or a persisted revision: at random, so that a fleet does not speak at once. After another heartbeat it waits as long again. */
@@ -49,9 +56,11 @@ export class HeartbeatSender {
   readonly #wait: LinkWait;
   readonly #cpuPercent = cpuMeter();
   /** What the control plane was last told. */
-  #toldRevision: number | null = null;
+  #toldRevision: number | null | undefined = null;
   #toldAt = -Infinity;
   #fault: string | null = null;
+  #proofFault: string | null = null;
+  #tellsOffset = true;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
@@ -64,7 +73,8 @@ export class HeartbeatSender {
     let wait = spreadMs * random();
     while (!this.#wait.ended) {
       await this.#wait.pause(wait);
-      if (!this.#wait.ended) wait = await this.#beat();
+      if (this.#wait.ended) return;
+      [wait] = await Promise.all([this.#beat(), this.#prove()]);
     }
   }
 
@@ -76,12 +86,25 @@ export class HeartbeatSender {
     this.#wait.shorten(Math.max(0, this.#toldAt + spreadMs - performance.now()) + spreadMs * random());
   }
 
+  /** Asks for the proof of now: it says whether a change has been kept back on its way. */
+  async #prove(): Promise<void> {
+    const { link, environment, proof, log } = this.#options;
+    try {
+      proof(readProofAnswer(await link.request(PROOF_QUERY, { environment: environmentVariable(environment) })));
+      this.#proofFault = null;
+    } catch (error) {
+      const fault = describeError(error);
+      if (!this.#wait.ended && fault !== this.#proofFault) log('warn', `no proof came with a heartbeat: ${fault}`);
+      this.#proofFault = fault;
+    }
+  }
+
   /** Sends one. Resolves to the milliseconds until the next. */
   async #beat(): Promise<number> {
     const { link, facts, intervalMs, spreadMs, random, log } = this.#options;
-    const { cacheBytes, ...rest } = facts();
+    const { cacheBytes, clockOffsetSeconds, ...rest } = facts();
     const agentMemoryMb = Math.round(process.memoryUsage.rss() / MB);
-    const input = { ...rest, agentMemoryMb, agentCpuPercent: Math.min(this.#cpuPercent(), 999), cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100 };
+    const input = { ...rest, agentMemoryMb, agentCpuPercent: Math.min(this.#cpuPercent(), 999), cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100, ...(this.#tellsOffset && clockOffsetSeconds !== undefined && { clockOffsetSeconds }) };
     let wait = intervalMs * (1 + random() / 10);
     try {
       await link.request(HEARTBEAT_MUTATION, { input });
@@ -92,6 +115,11 @@ export class HeartbeatSender {
       if (facts().appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
     } catch (error) {
       const fault = describeError(error);
+      // A control plane of before does not know it, and would take no heartbeat at all.
+      if (error instanceof RequestRefused && fault.includes('clockOffsetSeconds') && this.#tellsOffset) {
+        this.#tellsOffset = false;
+        return 0;
+      }
       // Once, and not every minute.
       if (!this.#wait.ended && fault !== this.#fault) log('warn', `a heartbeat was not taken: ${fault}`);
       this.#fault = fault;

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { GraphQLError } from 'graphql';
 import { nodeFileSystem } from '../store/durable-file.ts';
 import { RequestRefused } from '../sync/gateway-link.ts';
+import { PROOF_QUERY } from '../sync/operations.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import { AGENT_VERSION } from '../version.ts';
@@ -33,7 +34,8 @@ describe('an agent', () => {
     expect(heartbeat.agentCpuPercent).toBeGreaterThanOrEqual(0);
     await plane.put('off');
     await until('the next revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 2);
-    expect(plane.heartbeats.every(({ appliedRevision }, index, all) => index === 0 || appliedRevision >= all[index - 1]!.appliedRevision)).toBe(true);
+    const told = plane.heartbeats.map(({ appliedRevision = 0 }) => appliedRevision);
+    expect(told).toEqual([...told].sort());
   });
 
   test('tells of no revision that it could not write', async () => {
@@ -86,12 +88,15 @@ describe('heartbeats', () => {
     sender = new HeartbeatSender({
       link: {
         ended,
-        request: (_query, { input }) => {
+        request: (query, { input }) => {
+          if (query === PROOF_QUERY) return Promise.resolve({ flagProof: 'a proof' });
           sent.push({ at: performance.now() - begun, revision: (input as { appliedRevision: number }).appliedRevision });
           return answer();
         },
       },
       facts: () => ({ agentVersion: '1.0.0', appliedRevision: revision, cacheBytes: 0 }),
+      environment: 'production',
+      proof: () => undefined,
       intervalMs: 60_000,
       spreadMs: 5_000,
       random: () => 0.5,

@@ -1,5 +1,6 @@
 import type { MetricQueue } from '../metrics/metric-queue.ts';
 import type { HeldFlag, StoredVariant, VehicleState } from '../state.ts';
+import type { KeptTime } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 
 /** All that a database is to hold. */
@@ -11,8 +12,8 @@ export interface DatabaseContent {
   readonly queue: MetricQueue;
   /** Of the last journal entry that `queue` contains. */
   readonly entry: number;
-  /** Unix seconds by which flags age. */
-  readonly ageingTime: number;
+  /** The time by which flags age. */
+  readonly time: KeptTime;
   /** Unix seconds, by the vehicle's clock. */
   readonly now: number;
 }

@@ -2,14 +2,17 @@
  * The vehicle's state as rows: written in one transaction, and read back with every signature checked again.
  */
 import { createHash } from 'node:crypto';
-import type { Database, SqlValue } from 'sql.js';
+import type { Database } from 'sql.js';
 import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
-import { DEFAULT_TTL_SECONDS } from '../../core/protocol/definition.ts';
-import type { HeldFlag, VehicleIdentity, VehicleState, VerifiedStatement } from '../state.ts';
+import type { HeldFlag, VehicleIdentity, VehicleState, VerifiedProof } from '../state.ts';
+import { heldSet, isSetOf } from '../sync/apply.ts';
+import type { KeptTime } from '../trust/ageing-clock.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 import { Refusal } from '../trust/refusals.ts';
-import { verifyFlag, verifyStatement } from '../trust/verification.ts';
+import { verifyProof, verifyStatement } from '../trust/verification.ts';
 import type { DatabaseContent } from './database-content.ts';
+import { readFlagRow, writeFlagRows } from './flag-rows.ts';
+import { rows } from './rows.ts';
 
 /** What the file says before any of it is believed. */
 export interface StoredHeader {
@@ -20,28 +23,36 @@ export interface StoredHeader {
 /** What the file says once it is believed. */
 export interface StoredState {
   readonly state: VehicleState;
-  /** Unix seconds by which flags age; 0 where that is not known. */
-  readonly ageingTime: number;
+  /** The time by which flags age; null where that is not known. */
+  readonly time: KeptTime | null;
 }
 
 /** Of the values that no signature covers, under this key: tells whether a damaged file still holds what was written. */
 const DIGEST_KEY = 'digest';
+const COVERED = ['vin', 'environment', 'revision', 'complete', 'pinned_keys', 'ageing_time', 'ageing_certain', 'clock_offset', 'clock_measured'];
+/** What agents covered that stored a statement and no proof. */
+const COVERED_BEFORE = ['vin', 'environment', 'revision', 'complete', 'removed_ahead', 'pinned_keys', 'ageing_time'];
+/** Values that only agents of before wrote. */
+const FORMER_VALUES = ['statement', 'removed_ahead'];
 
 /** Writes what differs between the rows and `content.state`. */
 export function writeState(database: Database, content: DatabaseContent): void {
-  const { state, keys, variantOf, agentVersion, now } = content;
+  const { state, keys, variantOf, agentVersion, time, now } = content;
   database.run('BEGIN');
   try {
-    writeFlags(database, state, variantOf);
+    writeFlagRows(database, state, variantOf);
+    for (const key of FORMER_VALUES) database.run('DELETE FROM agent_state WHERE key = ?', [key]);
     const values: Record<string, string> = {
       vin: state.identity.vin,
       environment: state.identity.environment,
       revision: String(state.revision),
       complete: state.complete ? '1' : '0',
-      statement: state.statement?.jws ?? '',
-      removed_ahead: JSON.stringify([...state.removedAhead]),
+      proof: state.proof?.jws ?? '',
       pinned_keys: JSON.stringify(keys),
-      ageing_time: String(content.ageingTime),
+      ageing_time: String(time.latest),
+      ageing_certain: String(time.certain),
+      clock_offset: String(time.offset),
+      clock_measured: time.measured ? '1' : '0',
       last_sync_at: String(state.lastSyncAt),
       sync_count: String(state.syncCount),
       agent_version: agentVersion,
@@ -61,36 +72,8 @@ export function writeState(database: Database, content: DatabaseContent): void {
 }
 
 function digestOf(values: ReadonlyMap<string, string>): string {
-  const covered = ['vin', 'environment', 'revision', 'complete', 'removed_ahead', 'pinned_keys', 'ageing_time'].map((key) => values.get(key));
-  return createHash('sha256').update(JSON.stringify(covered)).digest('base64url');
-}
-
-function writeFlags(database: Database, state: VehicleState, variantOf: DatabaseContent['variantOf']): void {
-  for (const { key } of rows(database, 'SELECT key FROM flags_cache')) {
-    if (!state.flags.has(String(key))) database.run('DELETE FROM flags_cache WHERE key = ?', [key ?? null]);
-  }
-  const upsert = database.prepare(
-    `INSERT INTO flags_cache (key, enabled, variant, default_value, cached_at, ttl_seconds, flag_type, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (key) DO UPDATE SET enabled = excluded.enabled, variant = excluded.variant, default_value = excluded.default_value,
-       cached_at = excluded.cached_at, ttl_seconds = excluded.ttl_seconds, flag_type = excluded.flag_type, metadata = excluded.metadata`,
-  );
-  try {
-    for (const flag of state.flags.values()) {
-      const { definition } = flag;
-      upsert.run([
-        flag.key,
-        definition.enabled ? 1 : 0,
-        variantOf(flag, state.identity.vin),
-        JSON.stringify(definition.defaultValue),
-        flag.cachedAt,
-        flag.ttlSeconds,
-        definition.type,
-        JSON.stringify({ revision: flag.revision, jws: flag.jws }),
-      ]);
-    }
-  } finally {
-    upsert.free();
-  }
+  const names = values.has('proof') ? COVERED : COVERED_BEFORE;
+  return createHash('sha256').update(JSON.stringify(names.map((key) => values.get(key)))).digest('base64url');
 }
 
 /** Reads whose file this is and which keys it pins. Throws an Error where that is missing or unreadable. */
@@ -105,83 +88,63 @@ export async function readHeader(database: Database): Promise<StoredHeader> {
 
 /**
  * Reads the state and believes only what verifies: a row that does not is left out and given to `refuse`, and the
- * state is then not `complete`. The age of flags is bounded by the stored statement, the revision by what any
- * signature in the file vouches for; what nothing vouches for is not used where the digest does not match.
- * Throws an Error where the file cannot be used at all.
+ * state is then not `complete`, as where the rows are not the set that the stored proof names. The age of flags is bounded
+ * by the stored proof, the revision by what any signature in the file vouches for; what nothing vouches for is not used
+ * where the digest does not match. Throws an Error where the file cannot be used at all.
  */
 export async function readState(database: Database, identity: VehicleIdentity, keys: PinnedKeys, refuse: (refusal: Refusal) => void): Promise<StoredState> {
   const values = stateValues(database);
   const intact = values.get(DIGEST_KEY) === digestOf(values);
   const revision = readCount(values, 'revision');
-  const statement = await readStatement(values.get('statement') ?? '', identity.environment, keys, refuse);
+  const proof = await readProof(values, identity.environment, keys, refuse);
   const flags = new Map<string, HeldFlag>();
   const stored = rows(database, 'SELECT * FROM flags_cache');
   for (const row of stored) {
     try {
-      const flag = await readFlag(row, identity.environment, keys, statement);
+      const flag = await readFlagRow(row, identity.environment, keys, proof?.issuedAt ?? 0);
       flags.set(flag.key, flag);
     } catch (cause) {
       refuse(new Refusal('stored-flag', `flag ${JSON.stringify(row.key)}`, { cause }));
     }
   }
   // Then it may be the kept keys that are wrong, with which nothing would ever verify again.
-  if (flags.size === 0 && statement === null && (stored.length > 0 || !intact)) throw new Error('nothing in it verifies');
-  const proven = Math.max(statement?.revision ?? 0, ...[...flags.values()].map((flag) => flag.revision));
-  const state = {
+  if (flags.size === 0 && proof === null && (stored.length > 0 || !intact)) throw new Error('nothing in it verifies');
+  const proven = Math.max(proof?.revision ?? 0, ...[...flags.values()].map(({ held }) => held.revision));
+  const read: VehicleState = {
     identity,
     revision: Math.min(revision, proven),
-    complete: intact && values.get('complete') === '1' && flags.size === stored.length,
-    statement,
+    complete: values.get('complete') === '1',
+    proof,
     flags,
-    removedAhead: new Map(intact ? (JSON.parse(values.get('removed_ahead') ?? '[]') as [string, number][]) : []),
     lastSyncAt: readCount(values, 'last_sync_at'),
     syncCount: readCount(values, 'sync_count'),
   };
-  return { state, ageingTime: intact ? readCount(values, 'ageing_time') : 0 };
+  // A proof tells whether all of it is here; an agent of before had only what it wrote itself.
+  const whole = proof?.set == null ? intact && flags.size === stored.length : proof.revision === read.revision && isSetOf(proof, heldSet(read));
+  if (read.complete && !whole && flags.size === stored.length) refuse(new Refusal('stored-flag', `the set of revision ${read.revision}`));
+  return { state: { ...read, complete: read.complete && whole }, time: intact ? readTime(values) : null };
 }
 
-async function readFlag(row: Row, environment: Environment, keys: PinnedKeys, statement: VerifiedStatement | null): Promise<HeldFlag> {
-  const { revision, jws } = JSON.parse(String(row.metadata)) as { revision: number; jws: string };
-  const { definition } = await verifyFlag({ key: String(row.key), revision, removed: false, jws }, environment, keys);
-  if (definition === null) throw new Error('a tombstone');
-  const agrees =
-    row.enabled === (definition.enabled ? 1 : 0) &&
-    row.flag_type === definition.type &&
-    row.default_value === JSON.stringify(definition.defaultValue) &&
-    Number.isSafeInteger(row.cached_at) &&
-    Number.isSafeInteger(row.ttl_seconds);
-  if (!agrees) throw new Error('the columns differ from the signed definition');
-  return {
-    key: definition.key,
-    revision,
-    definition,
-    jws,
-    cachedAt: Math.min(Number(row.cached_at), statement?.issuedAt ?? 0),
-    ttlSeconds: Math.min(Number(row.ttl_seconds), DEFAULT_TTL_SECONDS),
-  };
-}
-
-async function readStatement(jws: string, environment: Environment, keys: PinnedKeys, refuse: (refusal: Refusal) => void): Promise<VerifiedStatement | null> {
-  if (jws === '') return null;
+/** The stored proof, or the statement that an agent of before has stored in its place: it tells an age until the first sync. */
+async function readProof(values: ReadonlyMap<string, string>, environment: Environment, keys: PinnedKeys, refuse: (refusal: Refusal) => void): Promise<VerifiedProof | null> {
+  const [proof = '', statement = ''] = [values.get('proof'), values.get('statement')];
   try {
-    return await verifyStatement(jws, environment, keys);
+    if (proof !== '') return await verifyProof(proof, environment, keys);
+    return statement === '' ? null : await verifyStatement(statement, environment, keys);
   } catch (error) {
     refuse(error as Refusal);
     return null;
   }
 }
 
-type Row = Readonly<Record<string, SqlValue | undefined>>;
-
-function rows(database: Database, sql: string): Row[] {
-  const statement = database.prepare(sql);
-  try {
-    const found: Row[] = [];
-    while (statement.step()) found.push(statement.getAsObject());
-    return found;
-  } finally {
-    statement.free();
-  }
+function readTime(values: ReadonlyMap<string, string>): KeptTime {
+  const offset = Number(values.get('clock_offset') ?? '0');
+  return {
+    latest: readCount(values, 'ageing_time'),
+    certain: values.has('ageing_certain') ? readCount(values, 'ageing_certain') : 0,
+    offset: Number.isSafeInteger(offset) ? offset : 0,
+    measured: values.get('clock_measured') === '1',
+  };
 }
 
 function stateValues(database: Database): Map<string, string> {

@@ -5,9 +5,10 @@
 import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
 import { unattended } from '../../core/async/unattended.ts';
 import { describeError, type Log } from '../log.ts';
-import { emptyState, type HeldFlag, type StoredVariant, type VehicleIdentity, type VehicleState } from '../state.ts';
+import { emptyState, heldRevision, type HeldFlag, type StoredVariant, type VehicleIdentity, type VehicleState } from '../state.ts';
 import type { MetricQueue } from '../metrics/metric-queue.ts';
 import { readQueue } from '../metrics/metric-rows.ts';
+import { lastContact } from '../sync/apply.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import type { Refusal } from '../trust/refusals.ts';
@@ -132,15 +133,18 @@ export class VehicleStore {
         this.#options.refuse(refusal);
         this.#fault(`${refusal.message} in the ${generation} database`);
       };
-      const { state, ageingTime } = await readState(database, header.identity, keys, refuse);
-      this.#options.ageingClock.resumeAt(ageingTime);
+      const { state, time } = await readState(database, header.identity, keys, refuse);
+      const { ageingClock } = this.#options;
+      if (time !== null) ageingClock.resume(time);
+      // So late it was when the flags were last proven.
+      ageingClock.resumeAt(lastContact(state));
       await this.#loadQueue(database, generation);
       this.#last = { state, keys };
       this.#onDisk = generation === 'current' && this.#faults.length === faultsBefore ? this.#last : null;
       this.#database = database;
       this.#source = generation;
       this.#bytes = bytes.byteLength;
-      this.#persistedRevision = state.revision;
+      this.#persistedRevision = heldRevision(state);
       return { state, keys };
     } catch (error) {
       database.close();
@@ -232,7 +236,7 @@ export class VehicleStore {
     this.#presentIsGood = true;
     this.#onDisk = saved;
     this.#bytes = bytes.byteLength;
-    this.#persistedRevision = saved.state.revision;
+    this.#persistedRevision = heldRevision(saved.state);
     this.#queueBehind = false;
     if (this.#unsaved === saved) this.#unsaved = null;
     this.#options.afterWrite();
@@ -245,7 +249,7 @@ export class VehicleStore {
     queue.takeOperations();
     this.#queueBehind = true;
     try {
-      return toBytes(this.#database, { state, keys, variantOf, agentVersion, queue, entry: ++this.#entry, ageingTime: ageingClock.seconds(), now });
+      return toBytes(this.#database, { state, keys, variantOf, agentVersion, queue, entry: ++this.#entry, time: ageingClock.keep(), now });
     } catch (error) {
       // `state` and `queue` are all that is needed for a new database; the next attempt makes one.
       this.#database.close();

@@ -2,7 +2,8 @@
  * Decides which news is worth a write of the whole database. A connected vehicle syncs every ten minutes, and most
  * syncs only say that nothing has changed.
  */
-import type { VehicleState } from '../state.ts';
+import type { HeldFlag, VehicleState } from '../state.ts';
+import { lastContact } from '../sync/apply.ts';
 
 /** Flags live for 7 days: a power cut may make them older by this, never younger. */
 const MAX_AGE_LOST_SECONDS = 3600;
@@ -13,13 +14,17 @@ const MAX_AGE_LOST_SECONDS = 3600;
  */
 export function canWait(onDisk: VehicleState, next: VehicleState): boolean {
   if (next.revision !== onDisk.revision || next.complete !== onDisk.complete || onDisk.lastSyncAt === 0) return false;
-  if (next.statement === null || onDisk.statement === null) return next.statement === onDisk.statement && sameFlags(onDisk, next);
-  return next.statement.issuedAt - onDisk.statement.issuedAt < MAX_AGE_LOST_SECONDS && sameFlags(onDisk, next);
+  if (next.proof?.set !== onDisk.proof?.set) return false;
+  // The control plane's clock may have been set back: ages then count from an earlier time.
+  return Math.abs(lastContact(next) - lastContact(onDisk)) < MAX_AGE_LOST_SECONDS && sameFlags(onDisk, next);
 }
 
 function sameFlags(onDisk: VehicleState, next: VehicleState): boolean {
-  if (next.flags.size !== onDisk.flags.size || next.removedAhead.size !== onDisk.removedAhead.size) return false;
-  for (const [key, { jws }] of next.flags) if (onDisk.flags.get(key)?.jws !== jws) return false;
-  for (const [key, revision] of next.removedAhead) if (onDisk.removedAhead.get(key) !== revision) return false;
+  if (next.flags.size !== onDisk.flags.size) return false;
+  for (const [key, flag] of next.flags) if (!sameFlag(flag, onDisk.flags.get(key))) return false;
   return true;
+}
+
+function sameFlag(flag: HeldFlag, known: HeldFlag | undefined): boolean {
+  return known !== undefined && flag.held.jws === known.held.jws && flag.ahead?.jws === known.ahead?.jws && flag.served?.id === known.served?.id;
 }

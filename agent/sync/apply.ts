@@ -1,116 +1,87 @@
 /**
- * How verified news becomes the vehicle's next state: only forward, never past what is missing. Pure.
+ * How verified news becomes the vehicle's next state. A set is applied whole or not at all; only what stops a flag acts
+ * before its set is complete. Pure. Source: design.md, "Trust in what a vehicle applies".
  */
 import { DEFAULT_TTL_SECONDS } from '../../core/protocol/definition.ts';
-import type { HeldFlag, VehicleState, VerifiedStatement } from '../state.ts';
-import { Refusal } from '../trust/refusals.ts';
+import { setDigest } from '../../core/protocol/proof.ts';
+import type { FormerDefinition, HeldFlag, SignedDefinition, VehicleState, VerifiedProof } from '../state.ts';
+import { formerOf, serve } from '../trust/servable.ts';
 import type { VerifiedFlag } from '../trust/verification.ts';
 
-/** How far a statement may be ahead of the vehicle's clock, in seconds: vehicles' clocks drift, a day is no drift. */
-const MAX_CLOCK_LEAD_SECONDS = 86_400;
+/** The flags of an environment, by key. */
+export type FlagSet = ReadonlyMap<string, SignedDefinition>;
 
-/** A sync answer after verification. */
-export interface VerifiedSync {
-  /** What was asked for; 0 asked for everything. */
-  readonly since: number;
-  readonly revision: number;
-  readonly full: boolean;
-  readonly flags: readonly VerifiedFlag[];
-  /** Entries that did not verify, as their unsigned envelopes name them. */
-  readonly refused: readonly { readonly key: string; readonly revision: number }[];
-  /** Null where it did not verify: nothing then vouches for `revision`. */
-  readonly statement: VerifiedStatement | null;
+/** The set that the vehicle holds. */
+export function heldSet(state: VehicleState): FlagSet {
+  return new Map([...state.flags].map(([key, { held }]) => [key, held]));
 }
 
 /**
- * The state after a sync. Every verified flag is applied (a kill switch does not wait for its broken neighbour), and
- * the revision stops before the first refused one, so that it is asked for again.
- *
- * @param now Unix seconds
+ * The set that comes of `base` and changes up to `revision`. Of several changes of a flag the last counts; what is not
+ * newer than what the base has changes nothing.
  */
-export function applySync(state: VehicleState, sync: VerifiedSync, now: number): VehicleState {
-  const flags = new Map(state.flags);
-  const removedAhead = new Map(state.removedAhead);
-  for (const flag of sync.flags) {
-    // What is not newer than what was asked for can only be a replay: it would bring removed flags back.
-    if (flag.revision > sync.since) place(flags, removedAhead, flag, state.statement);
+export function withChanges(base: FlagSet, changes: Iterable<VerifiedFlag>, revision: number): FlagSet {
+  const last = new Map<string, VerifiedFlag>();
+  for (const change of changes) {
+    if (change.revision <= revision && change.revision > (last.get(change.key)?.revision ?? base.get(change.key)?.revision ?? 0)) last.set(change.key, change);
   }
-  if (sync.statement === null) return { ...state, flags, removedAhead };
-
-  if (sync.full && sync.since === 0) {
-    const listed = new Set([...sync.flags, ...sync.refused].map(({ key }) => key));
-    for (const [key, held] of flags) if (!listed.has(key) && held.revision <= sync.revision) flags.delete(key);
+  const flags = new Map(base);
+  for (const [key, { signed }] of last) {
+    if (signed === null) flags.delete(key);
+    else flags.set(key, signed);
   }
-  const proven = Math.min(sync.revision, sync.statement.revision, ...sync.refused.map(({ revision }) => revision - 1));
-  const forward = proven >= state.revision;
-  const next: VehicleState = {
-    ...state,
-    flags,
-    removedAhead,
-    revision: forward ? proven : state.revision,
-    complete: state.complete || (forward && sync.since === 0),
-    lastSyncAt: now,
-    syncCount: state.syncCount + 1,
-  };
-  return withStatement(next, sync.statement, now, new Set(sync.refused.map(({ key }) => key)));
+  return flags;
 }
 
-/**
- * The state after one change of the stream.
- *
- * @param ahead true where changes between are still missing: the definition counts (it is signed and newer), the
- * revision stays, and so does the age of all flags
- * @param now Unix seconds
- */
-export function applyChange(state: VehicleState, flag: VerifiedFlag, statement: VerifiedStatement | null, ahead: boolean, now: number): VehicleState {
-  if (flag.revision <= state.revision) return state;
-  const flags = new Map(state.flags);
-  const removedAhead = new Map(state.removedAhead);
-  place(flags, removedAhead, flag, state.statement);
-  if (ahead) return { ...state, flags, removedAhead };
-  const next: VehicleState = { ...state, flags, removedAhead, revision: flag.revision };
-  return withStatement(next, statement, now, new Set());
+/** Whether `flags` are what `proof` names. */
+export function isSetOf(proof: VerifiedProof, flags: FlagSet): boolean {
+  return proof.set === setDigest(Array.from(flags, ([key, { revision, digest }]) => ({ key, revision, digest })));
 }
 
-/**
- * Why a verified statement does not prove that the vehicle is up to date; null where it does, or where it is as
- * old as the last one and so proves nothing new.
- *
- * @param now Unix seconds
- */
-export function statementFault(state: VehicleState, statement: VerifiedStatement, now: number): Refusal | null {
-  if (statement.revision < state.revision) return new Refusal('revision-below-own', 'statement');
-  if (statement.issuedAt > now + MAX_CLOCK_LEAD_SECONDS) return new Refusal('statement-from-the-future', 'statement');
-  if (statement.issuedAt < (state.statement?.issuedAt ?? 0)) return new Refusal('statement-not-newer', 'statement');
-  return null;
+/** When the last proof was issued that counted for the flags' age, in Unix seconds; 0: never. */
+export function lastContact(state: VehicleState): number {
+  return Math.max(0, ...Array.from(state.flags.values(), ({ cachedAt }) => cachedAt));
 }
 
-/** Whether a flag is older than it may be. A clock set back does not make it younger. `now` is in Unix seconds. */
-export function isStale(flag: HeldFlag, state: VehicleState, now: number): boolean {
-  const latestKnownTime = Math.max(now, state.statement?.issuedAt ?? 0);
-  return latestKnownTime - flag.cachedAt > flag.ttlSeconds;
-}
-
-function place(flags: Map<string, HeldFlag>, removedAhead: Map<string, number>, flag: VerifiedFlag, statement: VerifiedStatement | null): void {
-  const { key, revision, jws, definition } = flag;
-  const held = flags.get(key);
-  if (revision < Math.max(held?.revision ?? 0, removedAhead.get(key) ?? 0)) return;
-  if (definition === null) {
-    flags.delete(key);
-    removedAhead.set(key, revision);
-    return;
+/** The state that holds `flags`, the set of `proof`. `fresh`: the age of all flags counts from the proof. */
+export function adopt(state: VehicleState, flags: FlagSet, proof: VerifiedProof, fresh: boolean): VehicleState {
+  const before = lastContact(state);
+  const next = new Map<string, HeldFlag>();
+  for (const [key, signed] of flags) {
+    const flag = state.flags.get(key);
+    const cachedAt = fresh ? proof.issuedAt : (flag?.cachedAt ?? before);
+    next.set(key, { ...advanced(key, flag, signed, proof.revision), cachedAt });
   }
-  if (revision === removedAhead.get(key)) return;
-  removedAhead.delete(key);
-  flags.set(key, { key, revision, definition, jws, cachedAt: held?.cachedAt ?? statement?.issuedAt ?? 0, ttlSeconds: DEFAULT_TTL_SECONDS });
+  return { ...state, revision: proof.revision, complete: true, proof, flags: next };
 }
 
-/** Moves the age of all flags but `except` to the statement's time, if it is newer than the last; drops tombstones that the revision covers. */
-function withStatement(state: VehicleState, statement: VerifiedStatement | null, now: number, except: ReadonlySet<string>): VehicleState {
-  const removedAhead = new Map([...state.removedAhead].filter(([, revision]) => revision > state.revision));
-  if (statement === null || statementFault(state, statement, now) !== null) return { ...state, removedAhead };
-  const flags = new Map(
-    [...state.flags].map(([key, flag]) => [key, except.has(key) ? flag : { ...flag, cachedAt: Math.max(flag.cachedAt, statement.issuedAt) }]),
-  );
-  return { ...state, removedAhead, flags, statement };
+/** `flag` with `signed` as what it holds at `revision`. */
+function advanced(key: string, flag: HeldFlag | undefined, signed: SignedDefinition, revision: number): HeldFlag {
+  if (flag === undefined) return heldFlag(key, signed, null, null, 0, DEFAULT_TTL_SECONDS);
+  const ahead = flag.ahead !== null && flag.ahead.revision > revision ? flag.ahead : null;
+  if (signed.jws === flag.held.jws) return ahead === flag.ahead ? flag : heldFlag(key, flag.held, flag.former, ahead, flag.cachedAt, flag.ttlSeconds);
+  const held = formerOf(flag.held, flag.former);
+  const former = flag.ahead === null || flag.ahead.jws === signed.jws ? held : formerOf(flag.ahead, held);
+  return heldFlag(key, signed, former, ahead, flag.cachedAt, flag.ttlSeconds);
+}
+
+/** A flag of what is known of it. */
+export function heldFlag(key: string, held: SignedDefinition, former: FormerDefinition | null, ahead: SignedDefinition | null, cachedAt: number, ttlSeconds: number): HeldFlag {
+  const before = held.fault === null ? null : former;
+  const served = ahead === null ? serve(held, before) : serve(ahead, formerOf(held, before));
+  return { key, held, former: before, ahead, served, cachedAt, ttlSeconds };
+}
+
+/** The state in which every kill switch and disabling among `changes` acts: by its own signature, whatever else is missing. */
+export function withStops(state: VehicleState, changes: Iterable<VerifiedFlag>): VehicleState {
+  let flags: Map<string, HeldFlag> | null = null;
+  for (const { key, revision, signed } of changes) {
+    const flag = (flags ?? state.flags).get(key);
+    if (signed?.settled !== true || flag === undefined || revision <= state.revision) continue;
+    const { settled, revision: known } = flag.ahead ?? flag.held;
+    if (settled || revision <= known) continue;
+    flags ??= new Map(state.flags);
+    flags.set(key, heldFlag(key, flag.held, flag.former, signed, flag.cachedAt, flag.ttlSeconds));
+  }
+  return flags === null ? state : { ...state, flags };
 }

@@ -18,15 +18,24 @@ export class Backoff {
 
   /** The next wait in milliseconds. */
   next(): number {
-    const { baseMs, capMs, random } = this.options;
-    const bound = Math.min(capMs, baseMs * 2 ** this.#attempt);
-    this.#attempt = Math.min(this.#attempt + 1, 30);
-    return random() * bound;
+    return this.options.random() * this.#bound();
+  }
+
+  /** The next wait in milliseconds, never shorter than its bound, and longer by up to a quarter: for what must stay rare. */
+  nextWhole(): number {
+    return this.#bound() * (1 + this.options.random() / 4);
   }
 
   /** A wait in the upper half of what is possible, for faults that pass slowly: a token that has to be replaced. */
   nextSlow(): number {
     return this.options.capMs * (0.5 + this.options.random() / 2);
+  }
+
+  #bound(): number {
+    const { baseMs, capMs } = this.options;
+    const bound = Math.min(capMs, baseMs * 2 ** this.#attempt);
+    this.#attempt = Math.min(this.#attempt + 1, 30);
+    return bound;
   }
 
   reset(): void {

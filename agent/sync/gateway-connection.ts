@@ -19,6 +19,8 @@ export interface GatewayConnectionOptions {
   /** A link that lasted this long, in milliseconds, was a good one: the waits start anew after it. */
   readonly stableMs: number;
   readonly log: Log;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** Called before each attempt, since a token may be replaced; rejects where there is none that may be used. */
   readonly credential: () => Promise<VehicleCredential>;
   /** Uses an acknowledged link until it ends. */
@@ -31,6 +33,7 @@ export class GatewayConnection {
   #running: Promise<void> = Promise.resolve();
   #link: GatewayLink | null = null;
   #connected = false;
+  #fault: string | null = null;
 
   constructor(options: GatewayConnectionOptions) {
     this.#options = options;
@@ -39,6 +42,11 @@ export class GatewayConnection {
   /** Whether a link is up and acknowledged. */
   get connected(): boolean {
     return this.#connected;
+  }
+
+  /** Why there is no connection, as the last attempt found; null while there is one, and before the first has failed. */
+  get fault(): string | null {
+    return this.#fault;
   }
 
   start(): void {
@@ -61,6 +69,12 @@ export class GatewayConnection {
     }
   }
 
+  /** A certificate is right or wrong by the vehicle's clock, which no agent can mend. */
+  #clockHint(fault: string): string {
+    if (!/certificate (is not yet valid|has expired)/i.test(fault)) return '';
+    return `; this vehicle's clock says ${new Date(this.#options.now()).toISOString()}. If that is wrong, flags go on by their age, and the connection comes by itself once the clock is right`;
+  }
+
   /** One link from beginning to end. Resolves to the milliseconds to wait before the next; never rejects. */
   async #attempt(): Promise<number> {
     const { url, route, timings, backoff, log } = this.#options;
@@ -74,14 +88,18 @@ export class GatewayConnection {
       await link.acknowledged.catch(() => undefined);
       acknowledged = this.#connected = await isUp(link);
       if (acknowledged) {
+        this.#fault = null;
         log('info', `connected to ${url}`);
         await this.#options.use(link);
       }
-      const { code, reason } = await link.ended;
+      const { code, reason: cause } = await link.ended;
+      const reason = `${cause}${this.#clockHint(cause)}`;
+      this.#fault = reason || `closed with code ${code}`;
       if (!this.#stop.signal.aborted) log('warn', acknowledged ? 'connection lost' : 'connection failed', { code, reason });
       if (REFUSED_CODES.has(code)) return backoff.nextSlow();
     } catch (error) {
-      log('warn', `cannot connect: ${describeError(error)}`);
+      this.#fault = `${describeError(error)}${this.#clockHint(describeError(error))}`;
+      log('warn', `cannot connect: ${this.#fault}`);
     } finally {
       this.#link?.terminate('done');
       this.#link = null;

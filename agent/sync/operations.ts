@@ -6,10 +6,15 @@ import { Refusal } from '../trust/refusals.ts';
 
 /** The same text and variables in every vehicle of an environment: the gateway then runs it once for all. */
 export const CHANGES_SUBSCRIPTION =
-  'subscription Changes($environment: Environment!) { flagChanges(environment: $environment) { environment revision previousRevision signed { key revision removed jws } statement } }';
+  'subscription Changes($environment: Environment!) { flagChanges(environment: $environment) { environment revision previousRevision signed { key revision removed jws } proof } }';
 
-export const SYNC_QUERY =
-  'query Sync($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { environment revision full flags { key revision removed jws } statement } }';
+const SYNC_SELECTION = '{ environment revision full flags { key revision removed jws } proof }';
+export const SYNC_QUERY = `query Sync($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) ${SYNC_SELECTION} }`;
+
+/** A sync whose proof is signed for this vehicle alone. */
+export const NONCE_SYNC_QUERY = `query Sync($environment: Environment!, $since: Int, $nonce: String) { flagSync(environment: $environment, since: $since, nonce: $nonce) ${SYNC_SELECTION} }`;
+
+export const PROOF_QUERY = 'query Proof($environment: Environment!) { flagProof(environment: $environment) }';
 
 /** One flag as it travels: everything but `jws` is unsigned and must agree with it. */
 export interface SignedFlag {
@@ -24,14 +29,14 @@ export interface SyncAnswer {
   /** Whether `flags` is all there is, rather than what changed. */
   readonly full: boolean;
   readonly flags: readonly SignedFlag[];
-  readonly statement: string;
+  readonly proof: string;
 }
 
 export interface ChangeEvent {
   readonly revision: number;
   readonly previousRevision: number;
   readonly signed: SignedFlag;
-  readonly statement: string;
+  readonly proof: string;
 }
 
 /** GraphQL's spelling of an environment. */
@@ -43,22 +48,29 @@ export function environmentVariable(environment: Environment): string {
 export function readSyncAnswer(data: unknown, environment: Environment): SyncAnswer {
   const answer = member(data, 'flagSync', 'sync');
   expectEnvironment(answer, environment, 'sync');
-  const { revision, full, flags, statement } = answer;
-  if (!isRevision(revision) || typeof full !== 'boolean' || typeof statement !== 'string' || !Array.isArray(flags)) {
+  const { revision, full, flags, proof } = answer;
+  if (!isRevision(revision) || typeof full !== 'boolean' || typeof proof !== 'string' || !Array.isArray(flags)) {
     throw new Refusal('malformed', 'sync');
   }
-  return { revision, full, statement, flags: flags.map((flag) => readSignedFlag(flag, 'sync')) };
+  return { revision, full, proof, flags: flags.map((flag) => readSignedFlag(flag, 'sync')) };
 }
 
 /** Reads `data` of one event of the subscription. Throws a Refusal when malformed or for another environment. */
 export function readChangeEvent(data: unknown, environment: Environment): ChangeEvent {
   const event = member(data, 'flagChanges', 'change');
   expectEnvironment(event, environment, 'change');
-  const { revision, previousRevision, statement } = event;
-  if (!isRevision(revision) || !isRevision(previousRevision) || previousRevision >= revision || typeof statement !== 'string') {
+  const { revision, previousRevision, proof } = event;
+  if (!isRevision(revision) || !isRevision(previousRevision) || previousRevision >= revision || typeof proof !== 'string') {
     throw new Refusal('malformed', 'change');
   }
-  return { revision, previousRevision, statement, signed: readSignedFlag(event.signed, 'change') };
+  return { revision, previousRevision, proof, signed: readSignedFlag(event.signed, 'change') };
+}
+
+/** Reads `data` of the proof query. Throws a Refusal when malformed. */
+export function readProofAnswer(data: unknown): string {
+  const { flagProof } = (data ?? {}) as { readonly flagProof?: unknown };
+  if (typeof flagProof !== 'string') throw new Refusal('malformed', 'proof');
+  return flagProof;
 }
 
 function readSignedFlag(value: unknown, subject: string): SignedFlag {

@@ -1,20 +1,28 @@
 /**
- * Keeps a vehicle's state up to date over one link: subscribes first, then asks for what it missed, and applies
- * both in revision order, so that no change can fall between.
+ * Keeps a vehicle's state up to date over one link: subscribes first, then asks for what it missed, and applies a set of
+ * flags when all of it is here, so that no change can fall between and none can be taken out unnoticed.
  */
 import { unattended } from '../../core/async/unattended.ts';
 import { describeError, type Log } from '../log.ts';
-import type { VehicleState, VerifiedStatement } from '../state.ts';
+import type { VehicleState, VerifiedProof } from '../state.ts';
+import type { AgeingClock } from '../trust/ageing-clock.ts';
+import type { Freshness } from '../trust/freshness.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import { Refusal } from '../trust/refusals.ts';
-import { verifyFlag, verifyStatement, type VerifiedFlag } from '../trust/verification.ts';
-import { applyChange, applySync, statementFault } from './apply.ts';
+import { Verifier } from '../trust/verifier.ts';
+import { AgeWatch } from './age-watch.ts';
+import { Alarm } from './alarm.ts';
+import { lastContact, withStops } from './apply.ts';
 import type { Backoff } from './backoff.ts';
-import type { GatewayLink } from './gateway-link.ts';
-import { CHANGES_SUBSCRIPTION, SYNC_QUERY, environmentVariable, readChangeEvent, readSyncAnswer, type ChangeEvent, type SignedFlag } from './operations.ts';
+import { describeChanges, unserved } from './changes.ts';
+import { RequestRefused, type GatewayLink } from './gateway-link.ts';
+import { CHANGES_SUBSCRIPTION, NONCE_SYNC_QUERY, SYNC_QUERY, environmentVariable, readChangeEvent, readSyncAnswer, type ChangeEvent, type SyncAnswer } from './operations.ts';
+import { settle, type Outcome, type Settled } from './settle.ts';
+import { StagedChanges, hasGap } from './staged-changes.ts';
+import type { SyncHistory } from './sync-history.ts';
 
-/** More waiting changes than this are dropped: one sync replaces them all. */
-const MAX_WAITING_CHANGES = 1000;
+/** More waiting or staged changes than this are dropped: one sync replaces them all. */
+const MAX_CHANGES = 1000;
 
 export interface SyncSessionOptions {
   readonly link: Pick<GatewayLink, 'subscribe' | 'request' | 'ended'>;
@@ -22,6 +30,9 @@ export interface SyncSessionOptions {
   readonly log: Log;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  readonly ageingClock: AgeingClock;
+  readonly freshness: Freshness;
+  readonly history: SyncHistory;
   readonly state: () => VehicleState;
   /** Persists a state and evaluates from it; resolves when both are done. */
   readonly commit: (next: VehicleState) => Promise<void>;
@@ -30,187 +41,240 @@ export interface SyncSessionOptions {
   readonly synced: () => void;
   /** Milliseconds until the next sync of an idle connection; asked anew each time. */
   readonly resyncDelay: () => number;
+  /** Milliseconds from a proof that is ahead until its changes are asked for: they may be on their way. */
+  readonly aheadMs: number;
+  /** Milliseconds between two looks at whether flags have gone stale. */
+  readonly staleCheckMs: number;
   /** Waits after a sync that failed or left something open. */
   readonly backoff: Backoff;
+  /** Waits between syncs for flags that stay stale. */
+  readonly staleBackoff: Backoff;
 }
 
 export class SyncSession {
   readonly #options: SyncSessionOptions;
+  readonly #verifier: Verifier;
+  readonly #age: AgeWatch;
+  readonly #staged = new StagedChanges();
   #waiting: ChangeEvent[] = [];
-  #syncDue = true;
-  /** Set while a sync has left something open: gaps then wait for the retry instead of asking at every change. */
+  #proofs: string[] = [];
+  readonly #sync = new Alarm(() => this.#wake());
+  readonly #everything = new Alarm(() => this.#wake());
+  /** Set while a sync has left something open: what is missing then waits for the next one instead of asking at every change. */
   #retrying = false;
-  #retryScheduled = false;
+  #retryAtMs = -Infinity;
+  /** The set that was last reported as not held. */
+  #reported: string | null = null;
   #ended = false;
-  #timer: NodeJS.Timeout | undefined;
   #wake: () => void = () => undefined;
 
   constructor(options: SyncSessionOptions) {
     this.#options = options;
+    this.#verifier = new Verifier(options.state().identity.environment, options.keys, options.refuse);
+    this.#age = new AgeWatch({ ...options, sync: () => this.#sync.bringForward(0) });
   }
 
   /** Runs until the link ends. */
   async run(): Promise<void> {
-    const { link } = this.#options;
+    const { link, history } = this.#options;
     const over = link.ended.then(() => {
       this.#ended = true;
       this.#wake();
     });
     unattended(over, 'Ending a session');
-    const environment = this.#options.state().identity.environment;
-    link.subscribe(CHANGES_SUBSCRIPTION, { environment: environmentVariable(environment) }, (result) => {
+    history.newLink();
+    this.#subscribe();
+    this.#age.start();
+    await this.#ask(false);
+    while (!this.#ended) {
+      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+      if (this.#everything.due) await this.#ask(true);
+      else if (this.#sync.due) await this.#ask(false);
+      else if (this.#waiting.length > 0) await this.#applyWaiting();
+      else if (this.#proofs.length > 0) await this.#compare(this.#proofs.shift()!);
+      else await woken;
+    }
+    this.#age.stop();
+    this.#sync.cancel();
+    this.#everything.cancel();
+  }
+
+  /** Takes a proof of now, as it was asked for with a heartbeat. */
+  prove(jws: string): void {
+    this.#proofs = [jws];
+    this.#wake();
+  }
+
+  #subscribe(): void {
+    const { environment } = this.#options.state().identity;
+    this.#options.link.subscribe(CHANGES_SUBSCRIPTION, { environment: environmentVariable(environment) }, (result) => {
       try {
         if (result.errors !== undefined) throw new Refusal('malformed', 'change', { cause: new Error(result.errors[0]?.message) });
         this.#waiting.push(readChangeEvent(result.data, environment));
-        if (this.#waiting.length > MAX_WAITING_CHANGES) {
-          this.#waiting = [];
-          this.#syncDue = true;
-        }
+        if (this.#waiting.length > MAX_CHANGES) this.#dropChanges();
       } catch (error) {
         this.#options.refuse(error as Refusal);
-        this.#syncDue = true;
+        this.#retryLater();
       }
       this.#wake();
     });
-    while (!this.#ended) {
-      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
-      if (this.#syncDue) await this.#sync();
-      else await this.#applyWaiting();
-      if (!this.#ended && !this.#syncDue && this.#waiting.length === 0) await woken;
-    }
-    clearTimeout(this.#timer);
   }
 
-  async #sync(): Promise<void> {
-    const { link, log } = this.#options;
-    this.#syncDue = false;
-    const before = this.#options.state();
-    const { environment } = before.identity;
-    const since = before.complete ? before.revision : 0;
+  #dropChanges(): void {
+    this.#waiting = [];
+    this.#staged.clear();
+    this.#sync.bringForward(0);
+  }
+
+  /** Asks for what has changed, or for everything. */
+  async #ask(everything: boolean): Promise<void> {
+    const { link, log, history, freshness, backoff, refuse, resyncDelay } = this.#options;
+    this.#sync.set(resyncDelay());
+    const { identity, complete, revision } = this.#options.state();
+    const whole = everything || !complete;
+    if (whole && !everything && history.waitMs > 0) return this.#everything.bringForward(history.waitMs);
+    if (whole) this.#everything.cancel();
+    const since = whole ? 0 : revision;
+    const nonce = freshness.ask();
     try {
-      const answer = readSyncAnswer(await link.request(SYNC_QUERY, { environment: environmentVariable(environment), since }), environment);
-      if (answer.revision < before.revision) throw new Refusal('revision-below-own', `sync at revision ${answer.revision}`);
-      const statement = await this.#statement(answer.statement);
-      if (statement !== null && statement.revision < answer.revision) this.#options.refuse(new Refusal('revision-unproven', `sync at revision ${answer.revision}`));
-      const flags: VerifiedFlag[] = [];
-      const refused: SignedFlag[] = [];
-      for (const signed of [...answer.flags].sort((a, b) => a.revision - b.revision)) {
-        const flag = await this.#flag(signed);
-        if (flag === null) refused.push(signed);
-        else flags.push(flag);
-      }
-      const next = applySync(before, { since, revision: answer.revision, full: answer.full, flags, refused, statement }, this.#seconds());
-      await this.#options.commit(next);
-      for (const { key, revision } of refused) log('error', `flag ${key} of revision ${revision} was not applied; it will be asked for again`);
-      if (statement === null) return this.#retryLater();
-      this.#options.synced();
-      if (next.revision < answer.revision || !next.complete) return this.#retryLater();
-      this.#retrying = false;
-      log('info', `synced to revision ${next.revision}`, { since, changed: flags.length, flags: next.flags.size });
-      // An answer older than the stream cannot close its gap; asking again at once would only turn in a circle.
-      if (this.#gapBeyond(next.revision)) return this.#retryLater();
-      // A vehicle whose clock has yet to be set: the flags' age can be told as soon as it is.
-      if (statementFault(before, statement, this.#seconds())?.reason === 'statement-from-the-future') return this.#syncAfter(this.#options.backoff.next());
-      this.#options.backoff.reset();
-      this.#syncAfter(this.#options.resyncDelay());
+      const variables = { environment: environmentVariable(identity.environment), since, ...(nonce !== null && { nonce }) };
+      const data = await link.request(nonce === null ? SYNC_QUERY : NONCE_SYNC_QUERY, variables);
+      await this.#take(readSyncAnswer(data, identity.environment), since);
     } catch (error) {
-      if (error instanceof Refusal) this.#options.refuse(error);
+      if (error instanceof Refusal) refuse(error);
       else if (!this.#ended) log('warn', `sync failed: ${describeError(error)}`);
-      this.#retryLater();
+      if (nonce !== null && !(error instanceof Refusal)) freshness.unanswered(error instanceof RequestRefused ? error.retryAfter : undefined);
+      if (everything) this.#everything.set(backoff.next());
+      else this.#retryLater();
     }
   }
 
-  /** Whether the waiting changes do not follow on `revision` without a hole. */
-  #gapBeyond(revision: number): boolean {
-    let reached = revision;
-    for (const change of this.#waiting.sort((a, b) => a.revision - b.revision)) {
-      if (change.revision > reached && change.previousRevision > reached) return true;
-      reached = Math.max(reached, change.revision);
+  /** Takes the answer to a sync since `since`; 0 asked for everything. */
+  async #take(answer: SyncAnswer, since: number): Promise<void> {
+    const { history, backoff, freshness, log, synced } = this.#options;
+    const whole = since === 0;
+    const proof = await this.#verifier.proof(answer.proof);
+    const flags = await this.#verifier.flags(answer.flags, since);
+    const before = this.#options.state();
+    if (proof === null) {
+      await this.#commit(before, withStops(before, flags));
+      if (whole) this.#everything.bringForward(history.waitFor('', true));
+      return this.#retryLater();
     }
-    return false;
+    const settled = settle(before, whole ? flags : this.#staged.with(flags), proof, whole, freshness);
+    const { state, outcome } = settled;
+    const held = outcome === 'held';
+    await this.#commit(before, held ? { ...state, lastSyncAt: Math.floor(this.#options.now() / 1000), syncCount: state.syncCount + 1 } : state);
+    this.#settled(proof, settled);
+    if (outcome === 'ahead' || outcome === 'differs') return this.#incomplete(proof, outcome, 'sync', whole);
+    if (!held) return;
+    synced();
+    this.#retrying = false;
+    log('info', `synced to revision ${state.revision}`, { since, changed: flags.length, flags: state.flags.size });
+    // An answer older than the stream cannot close its gap; asking again at once would only turn in a circle.
+    if (hasGap(this.#waiting, state.revision)) return this.#retryLater();
+    backoff.reset();
   }
 
   async #applyWaiting(): Promise<void> {
-    const changes = this.#waiting.sort((a, b) => a.revision - b.revision);
+    const { log, aheadMs, backoff, freshness } = this.#options;
+    const events = this.#waiting.sort((a, b) => a.revision - b.revision);
     this.#waiting = [];
     const before = this.#options.state();
     let state = before;
-    const applied: string[] = [];
-    while (changes.length > 0) {
-      const change = changes[0]!;
-      if (change.revision > state.revision) {
-        const gap = change.previousRevision > state.revision;
-        if (gap && !this.#retrying) {
-          this.#options.log('info', `changes between revision ${state.revision} and ${change.previousRevision} are missing; syncing`);
-          this.#syncDue = true;
-          break;
-        }
-        const next = await this.#applyOne(state, change, gap);
-        if (next !== null) applied.push(`${change.signed.removed ? 'removed' : 'changed'} ${change.signed.key} at revision ${change.revision}`);
-        else this.#retryLater();
-        state = next ?? state;
-      }
-      changes.shift();
+    let last: { proof: VerifiedProof; outcome: Outcome } | null = null;
+    for (const event of events) {
+      const proof = await this.#stage(event, state.revision);
+      if (proof === null) continue;
+      const settled = settle(state, this.#staged.with(), proof, false, freshness);
+      state = settled.state;
+      last = { proof, outcome: settled.outcome };
+      // An event may come late: that alone says nothing of where the control plane is now.
+      if (settled.outcome !== 'below') this.#settled(proof, settled);
     }
-    this.#waiting.unshift(...changes);
-    if (state === before) return;
-    await this.#options.commit(state);
-    for (const line of applied) this.#options.log('info', line);
+    await this.#commit(before, state);
+    if (this.#staged.size > MAX_CHANGES) return this.#dropChanges();
+    if (last?.outcome === 'differs') return this.#incomplete(last.proof, 'differs', 'change', false);
+    if (last?.outcome !== 'ahead') return;
+    if (this.#retrying) return this.#sync.bringForward(backoff.next());
+    const gap = this.#staged.hasGapBeyond(state.revision);
+    if (gap) log('info', `changes after revision ${state.revision} are missing; syncing`);
+    this.#sync.bringForward(gap ? 0 : aheadMs);
   }
 
-  /** The state after `change`, or null where it is refused. */
-  async #applyOne(state: VehicleState, change: ChangeEvent, gap: boolean): Promise<VehicleState | null> {
-    if (change.signed.revision !== change.revision) {
-      this.#options.refuse(new Refusal('wrong-flag', `change at revision ${change.revision}`));
-      return null;
-    }
-    const flag = await this.#flag(change.signed);
-    if (flag === null) return null;
-    return applyChange(state, flag, await this.#statement(change.statement), gap, this.#seconds());
+  /** Keeps a change until its set is complete. Gives its proof, or null where there is none to compare. */
+  async #stage({ signed, revision, previousRevision, proof }: ChangeEvent, ownRevision: number): Promise<VerifiedProof | null> {
+    const named = revision === signed.revision;
+    if (!named) this.#options.refuse(new Refusal('wrong-flag', `change at revision ${revision}`));
+    const flag = named ? await this.#verifier.flag(signed) : null;
+    if (flag !== null && revision > ownRevision) this.#staged.add(flag, previousRevision);
+    const verified = await this.#verifier.proof(proof);
+    if (flag === null || verified === null) this.#retryLater();
+    return verified;
   }
 
-  async #flag(signed: SignedFlag): Promise<VerifiedFlag | null> {
-    try {
-      return await verifyFlag(signed, this.#options.state().identity.environment, this.#options.keys);
-    } catch (error) {
-      this.#options.refuse(error as Refusal);
-      return null;
-    }
+  /** Compares a proof that came by itself with what is held. */
+  async #compare(jws: string): Promise<void> {
+    const proof = await this.#verifier.proof(jws);
+    if (proof === null) return;
+    const before = this.#options.state();
+    const settled = settle(before, this.#staged.with(), proof, false, this.#options.freshness);
+    await this.#commit(before, settled.state);
+    this.#settled(proof, settled);
+    if (settled.outcome === 'differs') return this.#incomplete(proof, 'differs', 'proof', false);
+    if (settled.outcome === 'ahead') this.#sync.bringForward(this.#options.aheadMs);
   }
 
-  /** The statement where it verifies and stands for at least what the vehicle has; else null, counted. */
-  async #statement(jws: string): Promise<VerifiedStatement | null> {
+  /** What else a comparison means: whether the control plane is behind, and whether the clocks agree. */
+  #settled(proof: VerifiedProof, { outcome, judgement }: Settled): void {
+    const { history, refuse } = this.#options;
+    if (outcome === 'below') {
+      const wait = history.below();
+      if (wait === 0) refuse(new Refusal('revision-below-own', `a control plane at revision ${proof.revision}`));
+      else if (wait !== null) this.#sync.bringForward(wait);
+    }
+    if (outcome !== 'held') return;
+    history.held();
+    this.#everything.cancel();
+    this.#reported = null;
+    if (judgement !== null) this.#age.judged(proof, judgement);
+  }
+
+  /**
+   * The set of `proof` is not what is held: that is reported, and everything is asked for.
+   *
+   * @param whole whether everything has just been asked for
+   */
+  async #incomplete(proof: VerifiedProof, outcome: Outcome, what: 'sync' | 'change' | 'proof', whole: boolean): Promise<void> {
+    const { history, refuse, backoff, commit } = this.#options;
+    const set = proof.set ?? '';
+    if (what === 'sync' || this.#reported !== set) refuse(new Refusal('incomplete', `${what} at revision ${proof.revision}`));
+    this.#reported = set;
+    this.#retrying = true;
     const state = this.#options.state();
-    try {
-      const statement = await verifyStatement(jws, state.identity.environment, this.#options.keys);
-      const fault = statementFault(state, statement, this.#seconds());
-      if (fault !== null) this.#options.refuse(fault);
-      return fault?.reason === 'revision-below-own' ? null : statement;
-    } catch (error) {
-      this.#options.refuse(error as Refusal);
-      return null;
-    }
+    // The control plane itself says that this revision is something else.
+    if (outcome === 'differs' && state.complete && proof.issuedAt >= lastContact(state)) await commit({ ...state, complete: false });
+    // A little at random: a whole fleet may find out at the same change.
+    this.#everything.bringForward(history.waitFor(set, whole) || backoff.next());
+  }
+
+  /** Makes `next` the vehicle's state where it is another one. */
+  async #commit(before: VehicleState, next: VehicleState): Promise<void> {
+    if (next === before) return;
+    const { log, refuse, commit } = this.#options;
+    await commit(next);
+    this.#staged.dropUpTo(next.revision);
+    for (const line of describeChanges(before, next)) log('info', line);
+    for (const refusal of unserved(before, next)) refuse(refusal);
   }
 
   /** What is open is asked for again after a growing wait; meanwhile changes are applied as they come. */
   #retryLater(): void {
-    if (this.#ended || this.#retryScheduled) return;
+    const now = performance.now();
+    if (this.#retrying && this.#retryAtMs > now) return;
     this.#retrying = true;
-    this.#syncAfter(this.#options.backoff.next());
-    this.#retryScheduled = true;
-  }
-
-  #syncAfter(milliseconds: number): void {
-    clearTimeout(this.#timer);
-    this.#retryScheduled = false;
-    this.#timer = setTimeout(() => {
-      this.#retryScheduled = false;
-      this.#syncDue = true;
-      this.#wake();
-    }, milliseconds).unref();
-  }
-
-  #seconds(): number {
-    return Math.floor(this.#options.now() / 1000);
+    const wait = this.#options.backoff.next();
+    this.#retryAtMs = now + wait;
+    this.#sync.bringForward(wait);
   }
 }

@@ -136,12 +136,12 @@ test('whatever code a gateway closes with, before it has acknowledged and after,
 test.each<[string, unknown]>([
   ['null', null],
   ['a number', { flagSync: 7 }],
-  ['another environment', { flagSync: { environment: 'STAGING', revision: 9, full: false, flags: [], statement: '' } }],
-  ['a revision that is text', { flagSync: { environment: 'PRODUCTION', revision: '9', full: false, flags: [], statement: '' } }],
-  ['a revision that is negative', { flagSync: { environment: 'PRODUCTION', revision: -9, full: false, flags: [], statement: '' } }],
-  ['flags that are no list', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: 'all', statement: '' } }],
-  ['a flag that is null', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: [null], statement: '' } }],
-  ['no statement', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: [] } }],
+  ['another environment', { flagSync: { environment: 'STAGING', revision: 9, full: false, flags: [], proof: '' } }],
+  ['a revision that is text', { flagSync: { environment: 'PRODUCTION', revision: '9', full: false, flags: [], proof: '' } }],
+  ['a revision that is negative', { flagSync: { environment: 'PRODUCTION', revision: -9, full: false, flags: [], proof: '' } }],
+  ['flags that are no list', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: 'all', proof: '' } }],
+  ['a flag that is null', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: [null], proof: '' } }],
+  ['no proof', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: [] } }],
 ])('a sync that answers with %s changes nothing, is counted, and is asked for again', async (_what, data) => {
   const refusals = () => Object.values(agent.status().refusals).reduce((sum, count) => sum + count, 0);
   const before = refusals();

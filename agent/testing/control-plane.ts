@@ -10,29 +10,30 @@ import { CompactSign, calculateJwkThumbprint, exportJWK, generateKeyPair, type C
 import { WebSocketServer } from 'ws';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/protocol/definition.ts';
+import { PROOF_JWS_TYPE, jwsDigest, setDigest } from '../../core/protocol/proof.ts';
 import type { SignedFlag } from '../sync/operations.ts';
 
 const SCHEMA = buildSchema(`
   enum Environment { DEVELOPMENT STAGING PRODUCTION }
   type SignedFlag { key: String! revision: Int! removed: Boolean! jws: String! }
-  type FlagSync { environment: Environment! revision: Int! full: Boolean! flags: [SignedFlag!]! statement: String! }
-  type FlagChange { environment: Environment! revision: Int! previousRevision: Int! signed: SignedFlag! statement: String! }
-  type Query { flagSync(environment: Environment!, since: Int): FlagSync! }
+  type FlagSync { environment: Environment! revision: Int! full: Boolean! flags: [SignedFlag!]! statement: String! proof: String! }
+  type FlagChange { environment: Environment! revision: Int! previousRevision: Int! signed: SignedFlag! statement: String! proof: String! }
+  type Query { flagSync(environment: Environment!, since: Int, nonce: String): FlagSync! flagProof(environment: Environment!): String! }
   scalar JSON
   input MetricInput { flagKey: String! variant: String! metricName: String! value: Float! timestamp: String! tags: JSON }
   input MetricBatchInput { batchId: ID! items: [MetricInput!]! }
   type MetricReceipt { accepted: Int! duplicates: Int! dropped: Int! }
-  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int }
+  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float }
   type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! agentHeartbeat(input: AgentHeartbeatInput!): Boolean! }
   type Subscription { flagChanges(environment: Environment!): FlagChange! }
 `);
 
-export interface SyncMessage { environment: string; revision: number; full: boolean; flags: SignedFlag[]; statement: string }
-export interface ChangeMessage { environment: string; revision: number; previousRevision: number; signed: SignedFlag; statement: string }
+export interface SyncMessage { environment: string; revision: number; full: boolean; flags: SignedFlag[]; proof: string }
+export interface ChangeMessage { environment: string; revision: number; previousRevision: number; signed: SignedFlag; proof: string }
 
 export interface ReportedBatch { batchId: string; items: { flagKey: string; variant: string; metricName: string; value: number; timestamp: string; tags: object | null }[] }
 
-export interface ReportedHeartbeat { swVersion?: string; agentVersion: string; agentMemoryMb: number; agentCpuPercent: number; cacheSizeMb: number; appliedRevision: number }
+export interface ReportedHeartbeat { swVersion?: string; agentVersion: string; agentMemoryMb: number; agentCpuPercent: number; cacheSizeMb: number; appliedRevision?: number; clockOffsetSeconds?: number }
 
 export interface SigningKey {
   readonly kid: string;
@@ -55,8 +56,12 @@ export function signJws(key: SigningKey, typ: string, payload: unknown): Promise
 export class TestControlPlane {
   readonly environment: Environment = 'production';
   revision = 0;
+  /** The form in which definitions are signed. */
+  definitionVersion = 1;
   /** `since` of every sync that was asked for. */
   readonly syncs: (number | null)[] = [];
+  /** Nonces of the syncs that had one. */
+  readonly nonces: string[] = [];
   /** Ids and tokens of what clients sent. */
   readonly subscriptionIds: string[] = [];
   readonly tokens: string[] = [];
@@ -65,6 +70,9 @@ export class TestControlPlane {
   /** What becomes of a sync answer, or of a change, on its way. */
   onSync: (answer: SyncMessage) => SyncMessage | Promise<SyncMessage> = (answer) => answer;
   onChange: (change: ChangeMessage) => ChangeMessage[] | Promise<ChangeMessage[]> = (change) => [change];
+  onProof: (proof: string) => string | Promise<string> = (proof) => proof;
+  /** Called for each question with a nonce; what it throws is the answer. */
+  onNonce: (nonce: string) => void | Promise<void> = () => undefined;
   /** Batches as they came, also those that were refused. */
   readonly batches: ReportedBatch[] = [];
   /** Called for each batch; what it throws is the answer. */
@@ -79,16 +87,24 @@ export class TestControlPlane {
   readonly refusedTokens = new Set<string>();
   readonly #entries = new Map<string, { definition: FlagDefinition | null; signed: SignedFlag }>();
   readonly #streams = new Set<ChangeStream>();
+  /** Get each change beside the streams, whatever becomes of it there. */
+  readonly listeners = new Set<(change: ChangeMessage) => void>();
   #http: Server | null = null;
   #sockets: WebSocketServer | null = null;
   #port = 0;
+  #looking = true;
 
   private constructor(public key: SigningKey) {}
 
   static async start(): Promise<TestControlPlane> {
-    const plane = new TestControlPlane(await createSigningKey());
+    const plane = await TestControlPlane.silent();
     await plane.listen();
     return plane;
+  }
+
+  /** One that listens on no port. */
+  static async silent(): Promise<TestControlPlane> {
+    return new TestControlPlane(await createSigningKey());
   }
 
   get url(): string {
@@ -122,7 +138,10 @@ export class TestControlPlane {
         },
         onSubscribe: (_context, id) => void this.subscriptionIds.push(id),
         roots: {
-          query: { flagSync: ({ since }: { since?: number }) => this.#sync(since ?? null) },
+          query: {
+            flagSync: ({ since, nonce }: { since?: number; nonce?: string }) => this.sync(since ?? null, nonce ?? null),
+            flagProof: async () => this.onProof(await this.proof()),
+          },
           mutation: {
             reportMetrics: async ({ input }: { input: ReportedBatch }) => {
               this.batches.push(input);
@@ -189,32 +208,84 @@ export class TestControlPlane {
     return new Map(present.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
+  /** What there is now: the signed definition of each flag. */
+  signedSet(): Map<string, string> {
+    return new Map([...this.#entries].flatMap(([key, { definition, signed }]) => (definition === null ? [] : [[key, signed.jws] as const])));
+  }
+
+  /** The proof of what there is now. */
+  proof(issuedAt = Math.floor(this.now() / 1000), nonce: string | null = null, revision = this.revision, signingKey = this.key): Promise<string> {
+    const present = [...this.#entries.values()].filter(({ definition }) => definition !== null);
+    const set = setDigest(present.map(({ signed: { key, revision: of, jws } }) => ({ key, revision: of, digest: jwsDigest(jws) })));
+    const payload = { v: 2, environment: this.environment, partition: null, revision, issuedAt, set, ...(nonce !== null && { nonce }) };
+    return signJws(signingKey, PROOF_JWS_TYPE, payload);
+  }
+
+  /** Makes all changes of `change` be read in one look: one event for each flag, with the proof of the last. */
+  async inOneLook(change: () => Promise<void>): Promise<void> {
+    const before = this.revision;
+    this.#looking = false;
+    try {
+      await change();
+    } finally {
+      this.#looking = true;
+    }
+    await this.#announce(before);
+  }
+
+  /** What the control plane is now, to be put back later, as a database is from a backup. */
+  backup(): () => void {
+    const [revision, entries] = [this.revision, [...this.#entries]];
+    return () => {
+      this.revision = revision;
+      this.#entries.clear();
+      for (const [key, entry] of entries) this.#entries.set(key, entry);
+    };
+  }
+
+  /** As an agent of before got it. */
   statement(revision = this.revision, issuedAt = Math.floor(this.now() / 1000)): Promise<string> {
     return signJws(this.key, STATEMENT_JWS_TYPE, { v: 1, environment: this.environment, revision, issuedAt });
   }
 
   async signedFlag(key: string, revision: number, definition: FlagDefinition | null, signingKey = this.key): Promise<SignedFlag> {
-    const common = { v: 1, environment: this.environment, key, revision };
+    const common = { v: this.definitionVersion, environment: this.environment, key, revision };
     const payload = definition === null ? { ...common, removed: true } : { ...common, removed: false, flag: definition };
     return { key, revision, removed: definition === null, jws: await signJws(signingKey, DEFINITION_JWS_TYPE, payload) };
   }
 
   async #publish(key: string, revision: number, definition: FlagDefinition | null): Promise<void> {
     const signed = await this.signedFlag(key, revision, definition);
-    const statement = await this.statement(revision);
+    const before = this.revision;
     // Together, as one transaction: no sync may see the revision without its flag.
     this.revision = revision;
     this.published.push(signed);
     this.#entries.set(key, { definition, signed });
-    const change = { environment: this.environment.toUpperCase(), revision, previousRevision: revision - 1, signed, statement };
-    for (const stream of this.#streams) for (const message of await this.onChange(change)) stream.push(message);
+    if (this.#looking) await this.#announce(before);
   }
 
-  async #sync(since: number | null): Promise<SyncMessage> {
+  async #announce(since: number): Promise<void> {
+    const proof = await this.proof();
+    const changed = [...this.#entries.values()].map(({ signed }) => signed).filter(({ revision }) => revision > since).sort((a, b) => a.revision - b.revision);
+    let previousRevision = since;
+    for (const signed of changed) {
+      const change = { environment: this.environment.toUpperCase(), revision: signed.revision, previousRevision, signed, proof };
+      previousRevision = signed.revision;
+      for (const stream of this.#streams) for (const message of await this.onChange(change)) stream.push(message);
+      for (const listener of this.listeners) listener(change);
+    }
+  }
+
+  /** The answer to a sync. */
+  async sync(since: number | null, nonce: string | null): Promise<SyncMessage> {
     this.syncs.push(since);
-    const full = since === null || since === 0;
-    const flags = [...this.#entries.values()].filter(({ definition, signed }) => (full ? definition !== null : signed.revision > since)).map(({ signed }) => signed);
-    return this.onSync({ environment: this.environment.toUpperCase(), revision: this.revision, full, flags, statement: await this.statement() });
+    if (nonce !== null) {
+      this.nonces.push(nonce);
+      await this.onNonce(nonce);
+    }
+    const full = since === null || since === 0 || since > this.revision;
+    const flags = [...this.#entries.values()].filter(({ definition, signed }) => (full ? definition !== null : signed.revision > (since ?? 0))).map(({ signed }) => signed);
+    return this.onSync({ environment: this.environment.toUpperCase(), revision: this.revision, full, flags, proof: await this.proof(undefined, nonce) });
   }
 
   #stream(): ChangeStream {

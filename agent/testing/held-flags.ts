@@ -3,6 +3,7 @@ import type { FlagDefinition } from '../../core/model.ts';
 import type { FlagSource } from '../api/ofrep.ts';
 import { FlagEvaluator, type VehicleFacts } from '../evaluate/flag-evaluator.ts';
 import { emptyState } from '../state.ts';
+import { heldFlag } from '../sync/apply.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { TEST_VIN } from './test-vehicle.ts';
 
@@ -14,7 +15,10 @@ export function testFlag(key: string, change: Partial<FlagDefinition> = {}): Fla
 /** What OFREP needs of an agent, holding `definitions`. */
 export function sourceOf(definitions: readonly FlagDefinition[], facts: VehicleFacts = {}): FlagSource {
   const evaluator = new FlagEvaluator(facts, new AgeingClock(Date.now));
-  const held = definitions.map((definition) => ({ key: definition.key, revision: definition.revision, definition, jws: '', cachedAt: Date.now() / 1000, ttlSeconds: 604_800 }));
+  const held = definitions.map((definition) => {
+    const signed = { revision: definition.revision, jws: '', digest: '', definition, fault: null, settled: !definition.enabled };
+    return heldFlag(definition.key, signed, null, null, Date.now() / 1000, 604_800);
+  });
   evaluator.replace({ ...emptyState({ vin: TEST_VIN, environment: 'production' }), flags: new Map(held.map((flag) => [flag.key, flag])) });
   return { isReady: true, evaluate: (key, context) => evaluator.evaluate(key, context), flagKeys: () => evaluator.keys() };
 }

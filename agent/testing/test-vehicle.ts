@@ -13,7 +13,7 @@ import type { TestControlPlane } from './control-plane.ts';
 export const TEST_VIN = 'KMHL14JA5PA000001';
 
 /** Short enough for tests; what they wait for is a condition, never one of these. */
-const TEST_TIMINGS = { backoffMs: 10, backoffCapMs: 50, storeRetryMs: 20 };
+const TEST_TIMINGS = { backoffMs: 10, backoffCapMs: 50, storeRetryMs: 20, aheadMs: 10, belowMs: 20, patienceMs: 20, patienceCapMs: 100, staleCheckMs: 10 };
 
 /** A token as a vehicle gets it; the agent reads its claims only. */
 export function vehicleToken(vin = TEST_VIN, environment = 'production', salt = ''): Promise<string> {

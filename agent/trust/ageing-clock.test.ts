@@ -23,8 +23,8 @@ test('time never goes back, whatever the clock does, and passes at least as fast
         expect(now).toBeGreaterThanOrEqual(Math.floor(clock / 1000));
         before = now;
       }
-      ageing.restart();
-      expect(ageing.seconds()).toBe(Math.floor(clock / 1000));
+      ageing.answered(1_000);
+      expect(ageing.seconds()).toBe(1_000);
     }),
   );
 });
@@ -38,6 +38,75 @@ test('a clock that stands in 1970 ages all the same, over starts', () => {
   second.resumeAt(first.seconds());
   running += 3 * DAY;
   expect(second.seconds()).toBe(1_000_000 + (8 * DAY) / 1000);
+});
+
+describe('a clock that a contact has found wrong', () => {
+  const YEAR = 365 * DAY;
+  const TRUTH = Date.UTC(2026, 5, 15);
+  let [truth, error] = [TRUTH, 0];
+  const clock = () => new AgeingClock(() => truth + error, () => truth);
+  const passed = (ageing: AgeingClock) => ageing.seconds() - TRUTH / 1000;
+  beforeEach(() => void ([truth, error] = [TRUTH, 0]));
+
+  /** A clock at a new start, `offMs` after the last. */
+  function restarted(ageing: AgeingClock, offMs: number): AgeingClock {
+    const kept = ageing.keep();
+    truth += offMs;
+    const next = clock();
+    next.resume(kept);
+    return next;
+  }
+
+  test.each([-50 * YEAR, -2 * DAY, 8 * DAY, 10 * YEAR])('by %i ms ages as the truth does, running and switched off', (wrong) => {
+    error = wrong;
+    let ageing = clock();
+    ageing.answered(TRUTH / 1000);
+    truth += DAY;
+    expect(passed(ageing)).toBe(86_400);
+    ageing = restarted(ageing, 6 * DAY - 3_600_000);
+    expect(passed(ageing)).toBe(7 * 86_400 - 3_600);
+    ageing = restarted(ageing, 2 * 3_600_000);
+    expect(passed(ageing)).toBe(7 * 86_400 + 3_600);
+  });
+
+  test.each([-50 * YEAR, 10 * YEAR, 8 * DAY])('by %i ms and is then set right makes nothing older than it is', (wrong) => {
+    error = wrong;
+    const ageing = clock();
+    ageing.answered(TRUTH / 1000);
+    truth += 3_600_000;
+    error = 0;
+    expect(passed(ageing)).toBe(3_600);
+    expect(passed(restarted(ageing, 8 * DAY))).toBe(8 * 86_400 + 3_600);
+  });
+
+  test('and that begins at the same time at each start counts what has passed while it ran', () => {
+    error = -50 * YEAR;
+    let ageing = clock();
+    ageing.answered(TRUTH / 1000);
+    for (let start = 0; start < 15; start++) {
+      truth += DAY / 2;
+      ageing.seconds();
+      error -= DAY / 2;
+      ageing = restarted(ageing, 0);
+    }
+    expect(passed(ageing)).toBe(7.5 * 86_400);
+  });
+
+  test('is right again with a proof of now once it was ahead by mistake, and not with one from before what has surely passed', () => {
+    const ageing = clock();
+    ageing.contact(TRUTH / 1000);
+    error = 8 * DAY;
+    expect(passed(ageing)).toBe(8 * 86_400);
+    error = 0;
+    truth += 60_000;
+    expect(ageing.isNear(truth / 1000)).toBe(true);
+    ageing.contact(truth / 1000);
+    expect(passed(ageing)).toBe(60);
+    // A replay, while the clock is set back to its time: three days have passed while this ran.
+    truth += 3 * DAY;
+    error = -3 * DAY;
+    expect(ageing.isNear((truth + error) / 1000)).toBe(false);
+  });
 });
 
 describe('a vehicle whose clock is moved by days', () => {

@@ -4,6 +4,9 @@ import type { GraphqlResult, LinkEnding } from '../../agent/sync/gateway-link.ts
 import { Backoff } from '../../agent/sync/backoff.ts';
 import { SyncSession, type SyncSessionOptions } from '../../agent/sync/sync-session.ts';
 import { emptyState, type VehicleState } from '../../agent/state.ts';
+import { SyncHistory } from '../../agent/sync/sync-history.ts';
+import { AgeingClock } from '../../agent/trust/ageing-clock.ts';
+import { Freshness } from '../../agent/trust/freshness.ts';
 import type { PinnedKeys } from '../../agent/trust/pinned-keys.ts';
 import type { RefusalReason } from '../../agent/trust/refusals.ts';
 import type { Environment } from '../../core/model.ts';
@@ -21,6 +24,8 @@ export interface Route {
 /** So long that nothing converges by it within a test. */
 const NEVER = 3_600_000;
 
+const never = () => new Backoff({ baseMs: NEVER, capMs: NEVER, random: () => 1 });
+
 export class SimulatedVehicle {
   state: VehicleState;
   /** The revision after each commit. */
@@ -28,6 +33,9 @@ export class SimulatedVehicle {
   readonly refusals: RefusalReason[] = [];
   /** Syncs that were answered. */
   syncs = 0;
+  readonly #ageingClock = new AgeingClock(Date.now);
+  readonly #freshness = new Freshness({ clock: this.#ageingClock, random: Math.random, unanswered: never() });
+  readonly #history = new SyncHistory({ backoff: new Backoff({ baseMs: 5, capMs: 20, random: () => 1 }), newLinkMs: 0, belowMs: NEVER, runningMs: () => performance.now() });
   #session: { readonly over: Promise<void>; readonly cut: () => void } | undefined;
 
   constructor(
@@ -53,6 +61,12 @@ export class SimulatedVehicle {
       keys: this.keys,
       log: () => undefined,
       now: Date.now,
+      ageingClock: this.#ageingClock,
+      freshness: this.#freshness,
+      history: this.#history,
+      aheadMs: 5,
+      staleCheckMs: NEVER,
+      staleBackoff: never(),
       state: () => this.state,
       commit: async (next) => {
         this.state = next;

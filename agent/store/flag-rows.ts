@@ -1,0 +1,95 @@
+/**
+ * Flags as rows of flags_cache: the columns say what is served, the metadata holds all that was signed, which is verified
+ * again when it is read.
+ */
+import type { Database } from 'sql.js';
+import type { Environment } from '../../core/model.ts';
+import { DEFAULT_TTL_SECONDS } from '../../core/protocol/definition.ts';
+import type { FormerDefinition, HeldFlag, ServedDefinition, SignedDefinition, VehicleState } from '../state.ts';
+import { heldFlag } from '../sync/apply.ts';
+import type { PinnedKeys } from '../trust/pinned-keys.ts';
+import { verifyFlag } from '../trust/verification.ts';
+import type { DatabaseContent } from './database-content.ts';
+import { rows, type Row } from './rows.ts';
+
+interface StoredSignature {
+  readonly revision: number;
+  readonly jws: string;
+}
+
+/** The `metadata` column. */
+interface Metadata extends StoredSignature {
+  /** What is served where the definition cannot be. */
+  readonly former?: StoredSignature & { readonly disabled?: true };
+  /** A kill switch or disabling that acts before its set is complete. */
+  readonly ahead?: StoredSignature;
+}
+
+/** The columns of a flag of which nothing can be served. */
+const UNSERVED = [0, 'null', 'boolean'] as const;
+
+/** Writes what differs between the rows and the state's flags. */
+export function writeFlagRows(database: Database, state: VehicleState, variantOf: DatabaseContent['variantOf']): void {
+  for (const { key } of rows(database, 'SELECT key FROM flags_cache')) {
+    if (!state.flags.has(String(key))) database.run('DELETE FROM flags_cache WHERE key = ?', [key ?? null]);
+  }
+  const upsert = database.prepare(
+    `INSERT INTO flags_cache (key, enabled, variant, default_value, cached_at, ttl_seconds, flag_type, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (key) DO UPDATE SET enabled = excluded.enabled, variant = excluded.variant, default_value = excluded.default_value,
+       cached_at = excluded.cached_at, ttl_seconds = excluded.ttl_seconds, flag_type = excluded.flag_type, metadata = excluded.metadata`,
+  );
+  try {
+    for (const flag of state.flags.values()) {
+      const [enabled, defaultValue, type] = columnsOf(flag.served);
+      upsert.run([flag.key, enabled, variantOf(flag, state.identity.vin), defaultValue, flag.cachedAt, flag.ttlSeconds, type, JSON.stringify(metadataOf(flag))]);
+    }
+  } finally {
+    upsert.free();
+  }
+}
+
+function columnsOf(served: ServedDefinition | null): readonly [number, string, string] {
+  if (served === null) return UNSERVED;
+  const { enabled, defaultValue, type } = served.definition;
+  return [enabled ? 1 : 0, JSON.stringify(defaultValue), type];
+}
+
+function metadataOf({ held, former, ahead }: HeldFlag): Metadata {
+  const signature = ({ revision, jws }: SignedDefinition): StoredSignature => ({ revision, jws });
+  return {
+    ...signature(held),
+    ...(former !== null && { former: { ...signature(former.signed), ...(former.disabled && { disabled: true as const }) } }),
+    ...(ahead !== null && { ahead: signature(ahead) }),
+  };
+}
+
+/**
+ * Reads a row. Rejects with an Error where something of it does not verify, or says something else than what is signed.
+ *
+ * @param issuedAt Unix seconds of the stored proof: no flag can be younger
+ */
+export async function readFlagRow(row: Row, environment: Environment, keys: PinnedKeys, issuedAt: number): Promise<HeldFlag> {
+  const key = String(row.key);
+  const metadata = JSON.parse(String(row.metadata)) as Metadata;
+  const verify = async ({ revision, jws }: StoredSignature): Promise<SignedDefinition> => {
+    const { signed } = await verifyFlag({ key, revision, removed: false, jws }, environment, keys);
+    if (signed === null) throw new Error('a tombstone');
+    return signed;
+  };
+  const held = await verify(metadata);
+  // Signed under a key that is not trusted any more, it is nothing to go on with, and the flag itself still counts.
+  const signed = metadata.former === undefined ? null : await verify(metadata.former).catch(() => null);
+  const former: FormerDefinition | null = signed === null ? null : { signed, disabled: metadata.former?.disabled === true };
+  const ahead = metadata.ahead === undefined ? null : await verify(metadata.ahead);
+  if (!Number.isSafeInteger(row.cached_at) || !Number.isSafeInteger(row.ttl_seconds)) throw new Error('its age is not a number');
+  const flag = heldFlag(key, held, former, ahead, Math.min(Number(row.cached_at), issuedAt), Math.min(Number(row.ttl_seconds), DEFAULT_TTL_SECONDS));
+  // A former version may have been unable to serve what this one can, and then have kept what it could.
+  const written = [flag, ...(former === null ? [] : [heldFlag(key, former.signed, null, ahead, 0, 0)])];
+  const forgotten = metadata.former !== undefined && former === null;
+  if (!forgotten && !written.some(({ served }) => agrees(row, columnsOf(served)))) throw new Error('the columns differ from the signed definition');
+  return flag;
+}
+
+function agrees(row: Row, [enabled, defaultValue, type]: readonly [number, string, string]): boolean {
+  return row.enabled === enabled && row.default_value === defaultValue && row.flag_type === type;
+}

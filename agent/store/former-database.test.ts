@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import initSqlJs from 'sql.js';
+import type { RuleDefinition } from '../../core/model.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import { writeFormerDatabase, type FormerState } from '../testing/former-database.ts';
+import { TEST_VIN, TestVehicle, until } from '../testing/test-vehicle.ts';
+
+const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+const DAY = 86_400;
+const NOWHERE = { url: 'ws://127.0.0.1:1/graphql' };
+
+let plane: TestControlPlane;
+let vehicle: TestVehicle;
+/** Unix seconds. */
+const contact = Math.floor(Date.UTC(2026, 5, 15) / 1000);
+let now: number;
+
+beforeEach(async () => {
+  now = contact;
+  plane = await TestControlPlane.start();
+  plane.now = () => now * 1000;
+  vehicle = await TestVehicle.create(plane);
+  await plane.put('a', { rules: [ON] });
+  await plane.put('b', { rules: [ON] });
+});
+
+afterEach(async () => {
+  await vehicle.dispose();
+  await plane.stop();
+});
+
+/** The database that an agent of before left at `contact`. */
+async function former(changes: Partial<FormerState> = {}): Promise<void> {
+  await writeFormerDatabase(vehicle.databaseFile, {
+    vin: TEST_VIN,
+    revision: 2,
+    statement: await plane.statement(2, contact),
+    pinnedKeys: { keys: plane.keySet.keys.map(({ kty, crv, kid, x }) => ({ kty, crv, kid, x })) },
+    cachedAt: contact,
+    ageingTime: contact,
+    flags: plane.published,
+    ...changes,
+  });
+}
+const start = (options = {}) => vehicle.start({ now: () => now * 1000, ...options });
+
+test('what an agent of before has stored opens, and keeps its age until the first sync', async () => {
+  await former();
+  now = contact + 6 * DAY;
+  const agent = await start(NOWHERE);
+  expect(agent.status()).toMatchObject({ ready: true, revision: 2, flags: 2, staleFlags: 0, proof: { revision: 2, set: null, held: true }, refusals: {}, store: { source: 'current', faults: [] } });
+  expect(agent.booleanDetails('a', false)).toMatchObject({ value: true, reason: 'SPLIT' });
+  now = contact + 7 * DAY + 1;
+  expect(agent.status().staleFlags).toBe(2);
+  await agent.close();
+});
+
+test('its revision is told to nobody before a proof has said what it consists of, and its first sync asks for changes only', async () => {
+  await former();
+  const agent = await start({ timings: { heartbeatSpreadMs: 1 } });
+  await until('a proof is there', () => agent.status().proof?.set != null);
+  await until('its revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 2);
+  expect(plane.syncs).toEqual([2]);
+  await agent.close();
+  const database = new (await initSqlJs()).Database(await readFile(vehicle.databaseFile));
+  const keys = database.exec('SELECT key FROM agent_state')[0]!.values.flat();
+  database.close();
+  expect(keys).toContain('proof');
+  expect(keys).not.toContain('statement');
+});
+
+test('a flag that a relay had withheld from the agent of before is found at the first sync', async () => {
+  await former({ flags: plane.published.slice(1) });
+  const agent = await start();
+  await until('everything is held', () => agent.status().flags === 2 && agent.status().proof?.set != null);
+  expect(agent.status().refusals).toEqual({ incomplete: 1 });
+  expect(plane.syncs).toEqual([2, 0]);
+});
+
+test('the old form is believed from the file alone: over the wire a statement is no proof', async () => {
+  await former();
+  now = contact + 8 * DAY;
+  plane.onSync = async (answer) => ({ ...answer, proof: await plane.statement(2) });
+  plane.onProof = () => plane.statement(2);
+  const agent = await start();
+  await until('it was refused', () => (agent.status().refusals['wrong-type'] ?? 0) > 1);
+  expect(agent.status()).toMatchObject({ staleFlags: 2, proof: { set: null } });
+});

@@ -1,0 +1,16 @@
+import type { Database, SqlValue } from 'sql.js';
+
+/** A row by the names of its columns. */
+export type Row = Readonly<Record<string, SqlValue | undefined>>;
+
+/** All rows that a query gives. */
+export function rows(database: Database, sql: string): Row[] {
+  const statement = database.prepare(sql);
+  try {
+    const found: Row[] = [];
+    while (statement.step()) found.push(statement.getAsObject());
+    return found;
+  } finally {
+    statement.free();
+  }
+}

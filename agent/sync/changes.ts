@@ -1,0 +1,25 @@
+/** What a new state changes, in words for the log. */
+import type { VehicleState } from '../state.ts';
+import { Refusal } from '../trust/refusals.ts';
+
+/** One line for each flag that is another one now, or acts before its set is complete. */
+export function describeChanges(before: VehicleState, next: VehicleState): string[] {
+  const lines: string[] = [];
+  for (const [key, { held, ahead }] of next.flags) {
+    const known = before.flags.get(key);
+    if (known?.held.jws !== held.jws) lines.push(`changed ${key} at revision ${held.revision}`);
+    if (ahead !== null && known?.ahead?.jws !== ahead.jws) lines.push(`stopped ${key} at revision ${ahead.revision}, before the rest of that revision is here`);
+  }
+  for (const key of before.flags.keys()) if (!next.flags.has(key)) lines.push(`removed ${key} by revision ${next.revision}`);
+  return lines;
+}
+
+/** A refusal for each flag that is held from now on and cannot be served. */
+export function unserved(before: VehicleState, next: VehicleState): Refusal[] {
+  const refusals: Refusal[] = [];
+  for (const [key, { held }] of next.flags) {
+    if (held.fault === null || before.flags.get(key)?.held.jws === held.jws) continue;
+    refusals.push(new Refusal('not-servable', `flag ${JSON.stringify(key)} of revision ${held.revision}`, { cause: new Error(held.fault) }));
+  }
+  return refusals;
+}

@@ -1,0 +1,372 @@
+/** Each test is a sentence of design.md, "Trust in what a vehicle applies". */
+import { readFile, writeFile } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import initSqlJs from 'sql.js';
+import type { FlagDefinition, RuleDefinition } from '../../core/model.ts';
+import { PROOF_JWS_TYPE } from '../../core/protocol/proof.ts';
+import type { FleetFlagAgentOptions } from '../agent-options.ts';
+import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { TestControlPlane, signJws, type SyncMessage } from '../testing/control-plane.ts';
+import { TestVehicle, until } from '../testing/test-vehicle.ts';
+
+const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+const KILL: RuleDefinition = { id: 'kill', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true } };
+const UNKNOWN = { id: 'new', type: 'lunar_phase', priority: 9, enabled: true, conditions: {} } as unknown as RuleDefinition;
+const NEVER = 1_000_000;
+/** Nothing is asked for again in a test's time. */
+const PATIENT = { backoffMs: NEVER, backoffCapMs: NEVER, patienceMs: NEVER, patienceCapMs: NEVER };
+
+let plane: TestControlPlane;
+let vehicle: TestVehicle;
+
+beforeEach(async () => {
+  plane = await TestControlPlane.start();
+  vehicle = await TestVehicle.create(plane);
+});
+
+afterEach(async () => {
+  await vehicle.dispose();
+  await plane.stop();
+});
+
+/** An agent that holds everything; what was asked until then is forgotten. */
+async function synced(timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFlagAgent> {
+  const agent = await vehicle.start({ random: () => 0.5, timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 1, ...timings } });
+  await until('it holds everything', () => agent.status().revision === plane.revision && plane.streams > 0);
+  await until('it has told so', () => plane.heartbeats.length > 0);
+  plane.syncs.length = 0;
+  return agent;
+}
+
+const incomplete = (agent: FleetFlagAgent) => agent.status().refusals.incomplete ?? 0;
+const without = (key: string) => (answer: SyncMessage): SyncMessage => ({ ...answer, flags: answer.flags.filter((flag) => flag.key !== key) });
+
+describe('a relay without keys that keeps a kill switch back', () => {
+  test('is noticed: the revision is not reported, the flags age, and the first honest contact repairs it', async () => {
+    let clock = Date.now();
+    plane.now = () => clock;
+    await plane.put('a', { rules: [ON] });
+    await plane.put('b', { rules: [ON] });
+    const agent = await vehicle.start({ now: () => clock, random: () => 0.5, timings: { heartbeatMs: 20, heartbeatSpreadMs: 1 } });
+    await until('it holds everything', () => agent.status().revision === 2);
+    plane.onChange = (change) => (change.signed.key === 'a' ? [] : [change]);
+    plane.onSync = without('a');
+    await plane.put('a', { rules: [ON, KILL] });
+    await plane.put('b', { rules: [] });
+    await until('it is noticed', () => incomplete(agent) > 0);
+    clock += 8 * 86_400_000;
+    const { length } = plane.heartbeats;
+    await until('there were further heartbeats', () => plane.heartbeats.length > length + 3);
+    expect(plane.heartbeats.every(({ appliedRevision = 0 }) => appliedRevision <= 2)).toBe(true);
+    expect(agent.status()).toMatchObject({ revision: 2, evaluatedRevision: 2, staleFlags: 2 });
+    expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'STALE' });
+    plane.onSync = (answer) => answer;
+    await until('it is right again', () => agent.status().revision === 4);
+    expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
+    expect(agent.status()).toMatchObject({ staleFlags: 0, proof: { revision: 4, held: true } });
+  });
+
+  test('is noticed where the stream is silent altogether, by the proof that comes with a heartbeat', async () => {
+    await plane.put('a', { rules: [ON] });
+    const agent = await synced({ heartbeatMs: 20 });
+    plane.onChange = () => [];
+    await plane.put('a', { rules: [KILL] });
+    await until('the kill switch acts', () => !agent.booleanValue('a', true));
+    expect(new Set(plane.syncs)).toEqual(new Set([1]));
+  });
+});
+
+describe('what is held and what is served', () => {
+  const unservable: [string, Partial<FlagDefinition>][] = [
+    ['an unknown rule', { rules: [UNKNOWN] }],
+    ['a rule whose conditions are not understood', { rules: [{ ...ON, conditions: { rollout_percentage: 100, on_the_moon: true } }] }],
+    ['a value outside its type', { defaultValue: 'text' }],
+    ['an unknown type', { type: 'colour' as never, defaultValue: 'red' }],
+  ];
+
+  test.each(unservable)('a definition with %s counts for the set, is reported, and the content before is served, over a start too', async (_what, change) => {
+    await plane.put('a', { rules: [ON] });
+    const agent = await synced();
+    await plane.put('a', change);
+    await until('its revision is held', () => agent.status().revision === 2);
+    const serves = (vehicles: FleetFlagAgent) => {
+      expect(vehicles.booleanDetails('a', false)).toMatchObject({ value: true, reason: 'SPLIT', flagMetadata: { revision: 1 } });
+      expect(vehicles.status()).toMatchObject({ revision: 2, unservedFlags: ['a'], proof: { revision: 2, held: true } });
+    };
+    serves(agent);
+    expect(agent.status().refusals).toEqual({ 'not-servable': 1 });
+    await agent.close();
+    await plane.stop();
+    const again = await vehicle.start();
+    serves(again);
+    expect(again.status().store.faults).toEqual([]);
+  });
+
+  test('a definition that cannot be served keeps no kill switch of another flag from acting', async () => {
+    await plane.put('a', { rules: [ON] });
+    await plane.put('b', { rules: [ON] });
+    const agent = await synced();
+    await plane.inOneLook(async () => {
+      await plane.put('a', { type: 'colour' as never });
+      await plane.put('b', { rules: [ON, KILL] });
+    });
+    await until('both are held', () => agent.status().revision === 4);
+    expect(agent.booleanDetails('b', true)).toMatchObject({ value: false, reason: 'DISABLED' });
+    expect(agent.booleanValue('a', false)).toBe(true);
+  });
+
+  test.each<[string, Partial<FlagDefinition>]>([
+    ['a kill switch beside an unknown rule', { rules: [UNKNOWN, KILL] }],
+    ['a disabling beside an unknown rule', { enabled: false, rules: [UNKNOWN] }],
+    ['a kill switch with a default value that cannot be read', { defaultValue: 'text', rules: [KILL] }],
+    ['a disabling of an unknown type', { enabled: false, type: 'colour' as never, defaultValue: 'red' }],
+  ])('%s stops its flag all the same, and what comes after it does not wake it', async (_what, change) => {
+    await plane.put('a', { rules: [ON] });
+    const agent = await synced();
+    await plane.put('a', change);
+    await until('it is held', () => agent.status().revision === 2);
+    expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
+    await plane.put('a', { type: 'colour' as never, enabled: true, defaultValue: 'red', rules: [] });
+    await until('the next is held', () => agent.status().revision === 3);
+    expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
+    await agent.close();
+    const again = await vehicle.start({ url: 'ws://127.0.0.1:1/graphql' });
+    expect(again.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
+  });
+
+  test('without any content before, the default is served where it can be read, and nothing where it cannot', async () => {
+    await plane.put('a', { rules: [ON, UNKNOWN] });
+    await plane.put('b', { type: 'colour' as never, defaultValue: 'red' });
+    const agent = await synced();
+    expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DEFAULT' });
+    expect(agent.booleanDetails('b', true)).toMatchObject({ value: true, errorCode: 'FLAG_NOT_FOUND' });
+    expect(agent.status()).toMatchObject({ revision: 2, unservedFlags: ['a', 'b'] });
+    await plane.put('b', { type: 'boolean', defaultValue: true });
+    await until('it can be served', () => agent.status().revision === 3);
+    expect(agent.booleanValue('b', false)).toBe(true);
+    await agent.close();
+    const again = await vehicle.start({ url: 'ws://127.0.0.1:1/graphql' });
+    expect(again.status()).toMatchObject({ flags: 2, unservedFlags: ['a'], store: { faults: [] } });
+  });
+
+  test('a definition of a later form counts for the set', async () => {
+    await plane.put('a', { rules: [ON] });
+    const agent = await synced();
+    plane.definitionVersion = 7;
+    await plane.put('a', { rules: [] });
+    await until('it is held', () => agent.status().revision === 2);
+    expect(agent.booleanValue('a', false)).toBe(true);
+  });
+});
+
+describe('a kill switch', () => {
+  test.each<[string, Partial<FlagDefinition>]>([['is pulled', { rules: [ON, KILL] }], ['is a disabling', { enabled: false }]])(
+    'that %s acts at once, waits for no set, and survives kill -9; the rest waits, and ages',
+    async (_what, stop) => {
+      await plane.put('a', { rules: [ON] });
+      await plane.put('b', { rules: [ON] });
+      const agent = await synced(PATIENT);
+      plane.onSync = without('b');
+      plane.onChange = (change) => (change.signed.key === 'b' ? [] : [change]);
+      await plane.put('b', { rules: [] });
+      await plane.put('a', stop);
+      await until('it acts', () => !agent.booleanValue('a', true));
+      expect(agent.status()).toMatchObject({ revision: 2, evaluatedRevision: 2 });
+      expect(agent.booleanValue('b', false)).toBe(true);
+      // The file as it is now, without a clean stop.
+      const copy = `${vehicle.folder}/copy.db`;
+      await writeFile(copy, await readFile(vehicle.databaseFile));
+      const after = await vehicle.start({ databaseFile: copy, url: 'ws://127.0.0.1:1/graphql' });
+      expect(after.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
+      expect(after.status()).toMatchObject({ revision: 2, store: { faults: [] }, proof: { revision: 2, held: true } });
+    },
+  );
+
+  test('is not undone by a release that came without its set, nor by a replay of what was before', async () => {
+    await plane.put('a', { rules: [ON] });
+    const agent = await synced(PATIENT);
+    const sent: string[] = [];
+    plane.onSync = without('a');
+    plane.onChange = (change) => {
+      sent.push(change.signed.jws);
+      return change.signed.key === 'hidden' ? [] : [change];
+    };
+    await plane.put('hidden');
+    await plane.put('a', { rules: [KILL] });
+    await plane.put('a', { rules: [ON] });
+    await until('it acts', () => !agent.booleanValue('a', true));
+    plane.onSync = (answer) => answer;
+    plane.disconnect(1012);
+    const other = await vehicle.start({ databaseFile: `${vehicle.folder}/other.db` });
+    await until('another vehicle has the release', () => other.booleanValue('a', false));
+    expect(agent.booleanValue('a', true)).toBe(false);
+  });
+});
+
+describe('events that a server reads in one look', () => {
+  test('are applied together when their set is complete, and nothing is asked for', async () => {
+    for (const key of ['a', 'b', 'c']) await plane.put(key, { rules: [ON] });
+    const agent = await synced({ aheadMs: NEVER });
+    const seen: number[] = [];
+    agent.onChange(() => seen.push(agent.status().evaluatedRevision));
+    await plane.inOneLook(async () => {
+      await plane.put('a', { rules: [] });
+      await plane.put('b', { rules: [] });
+      await plane.put('a', { rules: [ON], defaultValue: true });
+      await plane.remove('c');
+    });
+    await until('all are applied', () => agent.status().revision === 7);
+    expect(seen).toEqual([7, 7, 7]);
+    expect(plane.syncs).toEqual([]);
+    expect(agent.status().refusals).toEqual({});
+  });
+
+  test('of which the last is late are not applied before it', async () => {
+    await plane.put('a', { rules: [ON] });
+    await plane.put('b', { rules: [ON] });
+    const agent = await synced({ aheadMs: NEVER });
+    let release: () => void = () => undefined;
+    const late = new Promise<void>((resolve) => (release = resolve));
+    plane.onChange = async (change) => {
+      if (change.signed.key === 'b') await late;
+      return [change];
+    };
+    const both = plane.inOneLook(async () => {
+      await plane.put('a', { rules: [] });
+      await plane.put('b', { rules: [] });
+    });
+    plane.onSync = () => new Promise<never>(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(agent.status()).toMatchObject({ revision: 2 });
+    expect(agent.booleanValue('a', false)).toBe(true);
+    release();
+    await both;
+    await until('both are applied', () => agent.status().revision === 4);
+    expect(plane.syncs).toEqual([]);
+  });
+});
+
+describe('no sequence makes a vehicle ask for everything in a circle:', () => {
+  test('a restored server that has gone on by itself is asked for everything once, and replaces lower flag revisions too', async () => {
+    await plane.put('a', { rules: [ON] });
+    const restore = plane.backup();
+    await plane.put('a', { rules: [] });
+    await plane.put('gone');
+    const agent = await synced({ aheadMs: 1 });
+    plane.onChange = () => [];
+    restore();
+    for (const defaultValue of [true, false, true]) await plane.put('b', { defaultValue });
+    plane.onChange = (change) => [change];
+    await plane.put('c');
+    await until('it holds what there is now', () => agent.status().revision === 5);
+    expect(new Map(agent.flagKeys().map((key) => [key, agent.evaluate(key)!.definition]))).toEqual(plane.definitions());
+    expect(agent.booleanValue('a', false)).toBe(true);
+    expect(plane.syncs.filter((since) => since === 0)).toEqual([0]);
+    await plane.put('d');
+    await until('it goes on', () => agent.status().revision === 6);
+    expect(plane.syncs.filter((since) => since === 0)).toEqual([0]);
+  });
+
+  test('a server restored below the vehicle is refused and reported once it lasts, and everything is never asked for', async () => {
+    await plane.put('a', { rules: [ON] });
+    const restore = plane.backup();
+    await plane.put('a', { rules: [] });
+    const agent = await synced({ heartbeatMs: 5, belowMs: 100 });
+    restore();
+    await until('it is reported', () => agent.status().refusals['revision-below-own'] === 1);
+    const { length } = plane.heartbeats;
+    await until('it has gone on', () => plane.heartbeats.length > length + 20);
+    expect(agent.status().refusals).toEqual({ 'revision-below-own': 1 });
+    expect(plane.syncs).not.toContain(0);
+    expect(plane.syncs.length).toBeLessThan(4);
+    expect(agent.booleanValue('a', true)).toBe(false);
+  });
+
+  test('an instance that is a second behind is not reported', async () => {
+    await plane.put('a');
+    const restore = plane.backup();
+    await plane.put('b');
+    const ahead = plane.backup();
+    const agent = await synced({ heartbeatMs: 5, belowMs: 5_000 });
+    restore();
+    const { length } = plane.heartbeats;
+    await until('it has seen the instance', () => plane.heartbeats.length > length + 5);
+    ahead();
+    await until('it has seen the other', () => plane.heartbeats.length > length + 10);
+    expect(agent.status()).toMatchObject({ refusals: {}, revision: 2, proof: { held: true } });
+    expect(plane.syncs).not.toContain(0);
+  });
+
+  test('a set that never becomes complete is asked for once, and then ever more rarely, over connections too', async () => {
+    await plane.put('a', { rules: [ON] });
+    await plane.put('b');
+    const agent = await synced({ patienceMs: 40, patienceCapMs: 10_000, heartbeatMs: 5 });
+    plane.onChange = () => [];
+    plane.onSync = without('a');
+    await plane.put('a', { rules: [] });
+    const whole = () => plane.syncs.filter((since) => since === 0).length;
+    await until('it was asked for in vain', () => whole() > 1);
+    const from = performance.now();
+    for (let cut = 0; cut < 10; cut++) {
+      const { length } = plane.tokens;
+      plane.disconnect(1012);
+      await until('it is connected again', () => plane.tokens.length > length && agent.status().connected);
+    }
+    // 40, 80, 160 ms …, and after a cut no sooner than 40 ms after the last time.
+    expect(whole()).toBeLessThan(4 + (performance.now() - from) / 40);
+    plane.onSync = (answer) => answer;
+    await until('it is right again', () => agent.status().revision === 3);
+  });
+
+  test('two instances that each swear to another set of the same revision are each asked once, and then rarely', async () => {
+    await plane.put('a', { rules: [ON] });
+    const agent = await synced({ heartbeatMs: 5, patienceMs: NEVER, patienceCapMs: NEVER });
+    const other = await signJws(plane.key, PROOF_JWS_TYPE, { v: 2, environment: 'production', partition: null, revision: 1, issuedAt: Math.floor(Date.now() / 1000) + 5, set: 'A'.repeat(43) });
+    let turn = 0;
+    plane.onProof = (proof) => (++turn % 2 === 0 ? proof : other);
+    await until('they have disagreed often', () => turn > 30);
+    expect(plane.syncs.filter((since) => since === 0).length).toBeLessThan(4);
+    expect(incomplete(agent)).toBeGreaterThan(0);
+  });
+});
+
+describe('what a proof says is compared again at start', () => {
+  test('so that a row that was taken out of the file is noticed, and the revision not reported', async () => {
+    for (const key of ['a', 'b']) await plane.put(key, { rules: [ON] });
+    await (await synced()).close();
+    const sql = await initSqlJs();
+    const database = new sql.Database(await readFile(vehicle.databaseFile));
+    database.run("DELETE FROM flags_cache WHERE key = 'a'");
+    await writeFile(vehicle.databaseFile, database.export());
+    database.close();
+    await plane.stop();
+    plane.heartbeats.length = 0;
+    const agent = await vehicle.start({ timings: { heartbeatSpreadMs: 1 } });
+    expect(agent.status()).toMatchObject({ revision: 0, evaluatedRevision: 0, flags: 1, refusals: { 'stored-flag': 1 }, proof: { held: false } });
+    await plane.listen();
+    await until('it is whole again', () => agent.status().revision === 2);
+    expect(plane.syncs.at(-1)).toBe(0);
+    await until('it has told', () => plane.heartbeats.some(({ appliedRevision }) => appliedRevision === 2));
+    expect(plane.heartbeats.every(({ appliedRevision }) => appliedRevision === undefined || appliedRevision === 2)).toBe(true);
+  });
+
+  test('so that an older row in the place of the newer is noticed', async () => {
+    await plane.put('a', { rules: [ON] });
+    const first = await synced();
+    await first.close();
+    const sql = await initSqlJs();
+    const [older] = new sql.Database(await readFile(vehicle.databaseFile)).exec('SELECT metadata FROM flags_cache')[0]!.values[0]!;
+    const again = await vehicle.start();
+    await until('it is connected', () => again.inTouch);
+    await plane.put('a', { rules: [] });
+    await until('it has the newer', () => again.status().revision === 2);
+    await again.close();
+    await plane.stop();
+    const database = new sql.Database(await readFile(vehicle.databaseFile));
+    database.run('UPDATE flags_cache SET metadata = ?', [older!]);
+    await writeFile(vehicle.databaseFile, database.export());
+    database.close();
+    const agent = await vehicle.start();
+    expect(agent.status()).toMatchObject({ revision: 0, refusals: { 'stored-flag': 1 }, proof: { held: false } });
+  });
+});

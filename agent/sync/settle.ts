@@ -1,0 +1,49 @@
+/**
+ * Compares what a vehicle would have with what a proof says that it should: the state that comes of it, and what is open.
+ */
+import type { VehicleState, VerifiedProof } from '../state.ts';
+import type { Freshness, Judgement } from '../trust/freshness.ts';
+import type { VerifiedFlag } from '../trust/verification.ts';
+import { adopt, heldSet, isSetOf, lastContact, withChanges, withStops, type FlagSet } from './apply.ts';
+
+/**
+ * `held`: the vehicle has the proof's set. `ahead`: the proof is of a later revision, whose set is not complete.
+ * `differs`: it is of the vehicle's own revision, and names another set. `below`: it is of an earlier one.
+ */
+export type Outcome = 'held' | 'ahead' | 'differs' | 'below';
+
+export interface Settled {
+  readonly state: VehicleState;
+  readonly outcome: Outcome;
+  /** What the proof says about time; null where its set is not held, so that it says nothing. */
+  readonly judgement: Judgement | null;
+}
+
+const NOTHING: FlagSet = new Map();
+
+/**
+ * @param changes in the order of their revisions
+ * @param everything whether `changes` may be all there is, so that what they leave out is gone
+ */
+export function settle(state: VehicleState, changes: readonly VerifiedFlag[], proof: VerifiedProof, everything: boolean, freshness: Freshness): Settled {
+  const stopped = withStops(state, changes);
+  if (proof.revision < state.revision) return { state: stopped, outcome: 'below', judgement: null };
+  const newest = lastContact(state);
+  const set = setOf(state, changes, proof, everything && (!state.complete || proof.issuedAt >= newest));
+  if (set === null) return { state: stopped, outcome: proof.revision === state.revision ? 'differs' : 'ahead', judgement: null };
+  const judgement = freshness.judge(proof, newest);
+  if (judgement === 'fresh') freshness.accept(proof);
+  // An older proof of the same says nothing new.
+  if (judgement !== 'fresh' && state.complete && state.proof?.set === proof.set && proof.revision === state.revision) return { state: stopped, outcome: 'held', judgement };
+  return { state: adopt(stopped, set, proof, judgement === 'fresh'), outcome: 'held', judgement };
+}
+
+/** The set of `proof` where it comes of what is held and `changes`, or of `changes` alone; else null. */
+function setOf(state: VehicleState, changes: readonly VerifiedFlag[], proof: VerifiedProof, everything: boolean): FlagSet | null {
+  if (everything) {
+    const whole = withChanges(NOTHING, changes, proof.revision);
+    if (isSetOf(proof, whole)) return whole;
+  }
+  const onward = withChanges(heldSet(state), changes, proof.revision);
+  return isSetOf(proof, onward) ? onward : null;
+}

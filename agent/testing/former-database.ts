@@ -1,0 +1,36 @@
+/**
+ * A database as agents wrote it that trusted a statement of the revision and knew nothing of sets: the rows of version
+ * 1.0.0 before proofs, and its digest.
+ */
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import initSqlJs from 'sql.js';
+import { createTables } from '../store/schema.ts';
+import type { SignedFlag } from '../sync/operations.ts';
+
+export interface FormerState {
+  readonly vin: string;
+  readonly revision: number;
+  readonly statement: string;
+  readonly pinnedKeys: object;
+  /** Unix seconds. */
+  readonly cachedAt: number;
+  readonly ageingTime: number;
+  readonly flags: readonly SignedFlag[];
+}
+
+/** Writes it. Flags are taken for enabled ones of type boolean whose default is false. */
+export async function writeFormerDatabase(path: string, { vin, revision, statement, pinnedKeys, cachedAt, ageingTime, flags }: FormerState): Promise<void> {
+  const database = new (await initSqlJs()).Database();
+  createTables(database, cachedAt);
+  for (const { key, revision: of, jws } of flags) {
+    const metadata = JSON.stringify({ revision: of, jws });
+    database.run('INSERT INTO flags_cache VALUES (?, 1, ?, ?, ?, 604800, ?, ?)', [key, 'treatment', 'false', cachedAt, 'boolean', metadata]);
+  }
+  const covered = { vin, environment: 'production', revision: String(revision), complete: '1', removed_ahead: '[]', pinned_keys: JSON.stringify(pinnedKeys), ageing_time: String(ageingTime) };
+  const digest = createHash('sha256').update(JSON.stringify(Object.values(covered))).digest('base64url');
+  const values = { ...covered, statement, last_sync_at: String(cachedAt), sync_count: '1', agent_version: '1.0.0', digest };
+  for (const [key, value] of Object.entries(values)) database.run('INSERT OR REPLACE INTO agent_state VALUES (?, ?, ?)', [key, value, cachedAt]);
+  await writeFile(path, database.export());
+  database.close();
+}

@@ -1,0 +1,198 @@
+/** Each test is a sentence of design.md, "Time". */
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { isNonce } from '../../core/protocol/proof.ts';
+import type { VerifiedProof } from '../state.ts';
+import { Backoff } from '../sync/backoff.ts';
+import { AgeingClock } from './ageing-clock.ts';
+import { Freshness } from './freshness.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const YEAR = 365 * DAY;
+const TRUTH = Date.UTC(2026, 5, 15);
+
+/** Milliseconds: the true time, how wrong the vehicle's clock and the control plane's are. */
+let truth: number;
+let vehicleError: number;
+let planeError: number;
+let drawn: number;
+let clock: AgeingClock;
+let freshness: Freshness;
+
+beforeEach(() => begin());
+
+function begin(): void {
+  [truth, vehicleError, planeError, drawn] = [TRUTH, 0, 0, 0];
+  clock = new AgeingClock(() => truth + vehicleError, () => truth);
+  freshness = new Freshness({ clock, random: () => drawn, unanswered: new Backoff({ baseMs: MINUTE, capMs: HOUR, random: () => drawn }) });
+}
+
+const issuedNow = () => Math.floor((truth + planeError) / 1000);
+const proof = (issuedAt = issuedNow(), nonce: string | null = null): VerifiedProof => ({ jws: '', revision: 1, issuedAt, set: '', nonce });
+
+/** The age, in seconds, that flags have after `accepted` counted. */
+const age = (accepted: VerifiedProof) => clock.seconds() - accepted.issuedAt;
+
+/** Asks, and accepts the answer that comes `delayMs` later. */
+function ask(delayMs = 100): VerifiedProof {
+  const nonce = freshness.ask();
+  expect(isNonce(nonce)).toBe(true);
+  const answer = proof(issuedNow(), nonce);
+  truth += delayMs;
+  expect(freshness.judge(answer, 0)).toBe('fresh');
+  freshness.accept(answer);
+  return answer;
+}
+
+describe('where the own clock is within a day', () => {
+  test('of a proof, age counts from when it was issued, however late it arrives', () => {
+    const kept = proof();
+    truth += 5 * HOUR;
+    expect(freshness.judge(kept, 0)).toBe('fresh');
+    freshness.accept(kept);
+    expect(age(kept)).toBe(5 * 3_600);
+    expect(freshness.ask()).toBeNull();
+  });
+
+  test.each([-DAY, -HOUR, HOUR, DAY])('by %i ms, a proof is fresh and no question is asked', (error) => {
+    vehicleError = error;
+    expect(freshness.judge(proof(), 0)).toBe('fresh');
+  });
+
+  test('the time of proofs goes forward only', () => {
+    expect(freshness.judge(proof(issuedNow() - 10), issuedNow())).toBe('not-newer');
+    expect(freshness.judge(proof(issuedNow()), issuedNow())).toBe('fresh');
+  });
+});
+
+describe('where the clocks are more than a day apart', () => {
+  const errors: [string, number, number][] = [
+    ['a vehicle in 1976', -50 * YEAR, 0],
+    ['a vehicle two days behind', -2 * DAY, 0],
+    ['a vehicle eight days ahead', 8 * DAY, 0],
+    ['a vehicle ten years ahead', 10 * YEAR, 0],
+    ['a control plane two days ahead', 0, 2 * DAY],
+    ['a control plane two years behind', 0, -2 * YEAR],
+  ];
+
+  test.each(errors)('%s: no proof is taken until a question is answered, and all of them are after it', (_what, ofVehicle, ofPlane) => {
+    [vehicleError, planeError] = [ofVehicle, ofPlane];
+    expect(freshness.judge(proof(), 0)).toBe('out-of-time');
+    expect(freshness.want(true)).toBe(true);
+    const answer = ask(200);
+    expect(age(answer)).toBeLessThanOrEqual(1);
+    expect(clock.differenceSeconds! * 1000).toBeCloseTo(ofPlane - ofVehicle, -4);
+    truth += 3 * DAY;
+    expect(age(answer)).toBe(3 * 86_400);
+    const later = proof();
+    expect(freshness.judge(later, answer.issuedAt)).toBe('fresh');
+    freshness.accept(later);
+    expect(age(later)).toBeLessThanOrEqual(1);
+    expect(freshness.due).toBe(false);
+  });
+
+  test('age counts from when the question was sent, not from when its answer came', () => {
+    vehicleError = -YEAR;
+    freshness.want(true);
+    const answer = ask(59_000);
+    expect(age(answer)).toBe(59);
+  });
+
+  test('an answer is void after a minute, and so is one to another question', () => {
+    vehicleError = -YEAR;
+    freshness.want(true);
+    const nonce = freshness.ask()!;
+    const answer = proof(issuedNow(), nonce);
+    expect(freshness.judge(proof(issuedNow(), 'A'.repeat(22)), 0)).toBe('out-of-time');
+    truth += MINUTE;
+    expect(freshness.judge(answer, 0)).toBe('fresh');
+    truth += 1;
+    expect(freshness.judge(answer, 0)).toBe('out-of-time');
+    expect(freshness.ask()).toBeNull();
+  });
+
+  test('a proof that was signed for somebody else is not taken even where the clocks agree', () => {
+    expect(freshness.judge(proof(issuedNow(), 'A'.repeat(22)), 0)).toBe('out-of-time');
+  });
+
+  test('an answer replaces a later proof: the control plane was ahead by two years for five minutes', () => {
+    freshness.accept(proof());
+    planeError = 2 * YEAR;
+    expect(freshness.judge(proof(), issuedNow())).toBe('out-of-time');
+    freshness.want(true);
+    const ahead = ask();
+    truth += 5 * MINUTE;
+    planeError = 0;
+    expect(freshness.judge(proof(), ahead.issuedAt)).toBe('out-of-time');
+    freshness.want(true);
+    expect(freshness.due).toBe(false);
+    truth += HOUR;
+    expect(age(ahead)).toBeLessThan(2 * 3_600);
+    const answer = ask();
+    expect(answer.issuedAt).toBeLessThan(ahead.issuedAt);
+    expect(age(answer)).toBeLessThanOrEqual(1);
+    expect(freshness.judge(proof(), answer.issuedAt)).toBe('fresh');
+  });
+});
+
+describe('questions are rare:', () => {
+  beforeEach(() => void (vehicleError = -YEAR));
+
+  test('at most one an hour, at random over ten minutes more', () => {
+    fc.assert(
+      fc.property(fc.array(fc.record({ waitMs: fc.integer({ min: 0, max: HOUR }), urgent: fc.boolean(), drawn: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }) }), { maxLength: 60 }), (steps) => {
+        begin();
+        vehicleError = -YEAR;
+        const asked: number[] = [];
+        for (const step of steps) {
+          truth += step.waitMs;
+          drawn = step.drawn;
+          freshness.want(step.urgent);
+          if (freshness.due && freshness.ask() !== null) asked.push(truth);
+        }
+        for (const [index, at] of asked.slice(1).entries()) expect(at - asked[index]!).toBeGreaterThanOrEqual(HOUR);
+      }),
+    );
+  });
+
+  test('at once where flags are stale, and over ten minutes where there is no hurry', () => {
+    drawn = 0.5;
+    freshness.want(false);
+    truth += 5 * MINUTE - 1;
+    expect(freshness.due).toBe(false);
+    freshness.want(true);
+    expect(freshness.due).toBe(true);
+  });
+
+  test('when the control plane says, where it refuses', () => {
+    freshness.want(true);
+    freshness.ask();
+    drawn = 0.5;
+    freshness.unanswered(100);
+    truth += 149_000;
+    expect([freshness.due, freshness.ask()]).toEqual([false, null]);
+    truth += 1_000;
+    expect(freshness.due).toBe(true);
+  });
+
+  test('after a minute, and then ever later, where no answer comes', () => {
+    freshness.want(true);
+    const waits: number[] = [];
+    for (let n = 0; n < 8; n++) {
+      freshness.ask();
+      freshness.unanswered(undefined);
+      const from = truth;
+      while (!freshness.due) truth += 30_000;
+      waits.push((truth - from) / MINUTE);
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+  });
+
+  test('while an answer still counts, the same question is asked again, and not another', () => {
+    freshness.want(true);
+    const nonce = freshness.ask();
+    expect(freshness.ask()).toBe(nonce);
+  });
+});
