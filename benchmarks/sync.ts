@@ -16,8 +16,7 @@ import { FlagService } from '../subgraphs/flags/service.ts';
 import { PositionSignatures } from '../subgraphs/flags/position-signatures.ts';
 import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing.ts';
 import { EnvironmentSnapshots } from '../subgraphs/flags/snapshots.ts';
-import { setOf, snapshotOf } from '../subgraphs/flags/snapshot.ts';
-import { changesSince } from '../subgraphs/flags/store.ts';
+import { changesSince } from '../subgraphs/flags/sync-store.ts';
 import { SyncService, type FlagSync } from '../subgraphs/flags/sync.ts';
 import { createInProcessBus } from '../subgraphs/shared/bus.ts';
 import { startEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
@@ -52,10 +51,9 @@ const OPERATOR: CallerIdentity = { ...VEHICLE, caller: { kind: 'user', role: 'WR
 /** The obvious way. */
 const directly = (prisma: PrismaClient, signer: Signer) => ({
   async sync(environment: 'production', since: number): Promise<FlagSync> {
-    const { deltas: all, position } = await changesSince(prisma, environment, 0, true);
-    const { revision } = position;
+    const { deltas: all, position: { revision }, set } = await changesSince(prisma, environment, 0, true);
     const issuedAt = Math.floor(Date.now() / 1_000);
-    const proof = await signer.proof({ environment, revision, issuedAt, set: setOf(snapshotOf(environment, position, all)) });
+    const proof = await signer.proof({ environment, revision, issuedAt, set });
     const flags = all.filter((delta) => delta.revision > since && (since > 0 || !delta.removed));
     return { environment, revision, full: since === 0, flags, statement: '', proof };
   },

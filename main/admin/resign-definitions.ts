@@ -7,7 +7,7 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { FLAGS_CHANGED } from '../../subgraphs/flags/change.ts';
 import { resignEnvironment } from '../../subgraphs/flags/resign.ts';
 import type { Signer } from '../../subgraphs/flags/signing.ts';
-import { currentPositions } from '../../subgraphs/flags/store.ts';
+import { currentPositions } from '../../subgraphs/flags/sync-store.ts';
 import type { Configuration } from '../configuration.ts';
 import { createLogger } from '../log.ts';
 import { presentSigner } from '../trusted-signer.ts';
@@ -51,7 +51,7 @@ export async function resignEnvironments(prisma: PrismaClient, { signer, identit
     for (const environment of environments) {
       const count = await resignEnvironment(prisma, signer, identity, environment);
       if (count > 0) await bus.publish(FLAGS_CHANGED, environment).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
-      const revision = (await currentPositions(prisma)).get(environment)?.revision ?? 0;
+      const revision = (await currentPositions(prisma)).positions.get(environment)?.revision ?? 0;
       output.out(`${environment}: ${count} signed with ${signer.kid}; vehicles hold nothing older from revision ${revision} on`);
     }
   });

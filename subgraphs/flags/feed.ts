@@ -15,7 +15,8 @@ import { FLAGS_CHANGED } from './change.ts';
 import type { Flag } from './flag.ts';
 import type { PositionSignatures } from './position-signatures.ts';
 import type { EnvironmentSnapshots } from './snapshots.ts';
-import { findFlags, type Delta } from './store.ts';
+import { findFlags } from './store.ts';
+import type { Delta } from './sync-store.ts';
 
 export interface FlagChangeEvent {
   readonly environment: Environment;

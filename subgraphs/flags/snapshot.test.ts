@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MAX_TOMBSTONES, advanced, entriesSince, readSnapshot, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
-import type { Delta } from './store.ts';
+import type { Delta } from './sync-store.ts';
 
 const at = (revision: number, stamp = revision * 1_000) => ({ revision, stamp });
 const delta = (key: string, revision: number, removed = false): Delta => ({ key, revision, removed, jws: `${key}@${revision}` });

@@ -4,7 +4,7 @@
  */
 import type { Environment } from '../../core/model.ts';
 import { jwsDigest, setDigest } from '../../core/protocol/proof.ts';
-import type { Delta, Position } from './store.ts';
+import type { Delta, Position } from './sync-store.ts';
 
 export interface EnvironmentSnapshot {
   readonly environment: Environment;

@@ -11,11 +11,12 @@ import type { Environment, FlagDefinition } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { TookTooLong, inTime } from '../shared/in-time.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
+import { ComparedClock } from './compared-clock.ts';
 import type { SignedDefinition } from './evaluation.ts';
 import type { Standing } from './position-signatures.ts';
 import { definitionIn } from './signing.ts';
 import { advanced, entriesSince, readSnapshot, samePosition, setOf, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
-import { changesSince, currentPositions, liveDigest, type Delta, type Position } from './store.ts';
+import { changesSince, currentPositions, livingSet, type Delta, type Position } from './sync-store.ts';
 
 /** Milliseconds from the start of one look to the next at least, for each who was answered by the one. */
 const LOOK_PACE = 10;
@@ -60,10 +61,13 @@ export class EnvironmentSnapshots {
   /** Who wait for the next look, and who were answered by the last. */
   #asking = 0;
   #answered = 0;
+  readonly #clock: ComparedClock;
   /** Set where the database was away: what comes back may be a restored one, with another history. */
   #doubt = false;
 
-  constructor(private readonly options: SnapshotsOptions) {}
+  constructor(private readonly options: SnapshotsOptions) {
+    this.#clock = new ComparedClock(options.logger);
+  }
 
   /** Ends what waits to be stored. */
   close(): void {
@@ -102,14 +106,14 @@ export class EnvironmentSnapshots {
   }
 
   async #compare(): Promise<Map<Environment, Position>> {
-    const at = Math.floor(Date.now() / 1000);
-    const positions = await currentPositions(this.options.prisma);
+    const { positions, readAt } = await currentPositions(this.options.prisma);
+    this.#clock.compare(readAt);
     for (const environment of this.#wanted) {
       const position = positions.get(environment);
       const held = this.#held.get(environment)?.snapshot;
       if (position === undefined) continue;
       const snapshot = held !== undefined && samePosition(held.position, position) ? held : await this.#read(environment, position, held);
-      this.#held.set(environment, { snapshot, verifiedAt: at });
+      this.#held.set(environment, { snapshot, verifiedAt: Math.floor(readAt / 1_000) });
       if (snapshot !== held) this.#storeSoon(environment);
     }
     return positions;
@@ -118,13 +122,14 @@ export class EnvironmentSnapshots {
   async #read(environment: Environment, position: Position, held: EnvironmentSnapshot | undefined): Promise<EnvironmentSnapshot> {
     const { prisma } = this.options;
     if (held !== undefined && !this.#doubt && position.revision > held.position.revision) {
-      const { deltas, live, position: present } = await changesSince(prisma, environment, held.position.revision, true);
+      const { deltas, set, position: present } = await changesSince(prisma, environment, held.position.revision, true);
       const snapshot = advanced(held, present, deltas);
       // Between two looks a restored database may have come further than it was, on another way.
-      if (liveDigest(snapshot.definitions) === live) return snapshot;
+      if (setOf(snapshot) === set) return snapshot;
     }
     const stored = await this.#readStored(environment, position);
-    if (stored !== null) return stored;
+    // Proofs are signed of what it holds, so that nobody who writes to the cache may say what that is.
+    if (stored !== null && setOf(stored) === (await livingSet(prisma, environment)).set) return stored;
     const { deltas, position: present } = await changesSince(prisma, environment, 0, true);
     return snapshotOf(environment, present, deltas);
   }
@@ -221,10 +226,9 @@ export class EnvironmentSnapshots {
       return { environment, revision: held.snapshot.position.revision, set: setOf(held.snapshot), deltas, verifiedAt: held.verifiedAt };
     }
     // Of everything, though little of it may be asked for: only the whole says what the environment consists of.
-    const verifiedAt = Math.floor(Date.now() / 1000);
-    const { deltas: all, position } = await changesSince(this.options.prisma, environment, 0, true);
-    const set = setOf(snapshotOf(environment, position, all));
-    return { environment, revision: position.revision, set, deltas: all.filter(({ revision, removed }) => revision > since && (tombstones || !removed)), verifiedAt };
+    const { deltas: all, position, set, readAt } = await changesSince(this.options.prisma, environment, 0, true);
+    const changed = all.filter(({ revision, removed }) => revision > since && (tombstones || !removed));
+    return { environment, revision: position.revision, set, deltas: changed, verifiedAt: Math.floor(readAt / 1_000) };
   }
 
   /** The definitions that vehicles of `environment` have, by key: by what `since` would tell. Whitelists are digests. */

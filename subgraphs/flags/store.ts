@@ -1,27 +1,17 @@
 /**
  * The flags subgraph's tables: environments, flags, rules, flag_tombstones. Rows go in and out as domain types.
  */
-import { createHash } from 'node:crypto';
 import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import { claimKey } from './flag-keys.ts';
 import type { Flag, Rule } from './flag.ts';
-import { signatureOf } from './signing.ts';
 
 type Reader = PrismaClient | Transaction;
 
 const WITH_RULES = { rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] } } as const satisfies Prisma.FlagInclude;
 type FlagRow = Prisma.FlagGetPayload<{ include: typeof WITH_RULES }>;
 type RuleRow = FlagRow['rules'][number];
-
-/** One entry of a delta: a signed definition, or a signed tombstone. */
-export interface Delta {
-  readonly key: string;
-  readonly revision: number;
-  readonly removed: boolean;
-  readonly jws: string;
-}
 
 export interface FlagSearch {
   readonly environment?: Environment | null;
@@ -123,19 +113,6 @@ export async function setRevision(tx: Transaction, environment: Environment, rev
   await tx.environment.update({ where: { name: environment }, data: { revision } });
 }
 
-/** A point of an environment's history. `stamp` tells apart two histories that count the same revisions (a restored database). */
-export interface Position {
-  readonly revision: number;
-  /** Milliseconds since 1970 of the revision's change. */
-  readonly stamp: number;
-}
-
-/** Where each environment stands. */
-export async function currentPositions(db: Reader): Promise<Map<Environment, Position>> {
-  const rows = await db.environment.findMany({ select: { name: true, revision: true, updatedAt: true } });
-  return new Map(rows.map((row) => [row.name as Environment, { revision: Number(row.revision), stamp: row.updatedAt.getTime() }]));
-}
-
 /** What lives in an environment: how many flags, switched on or not, and the bytes of their signed definitions. */
 export async function environmentLoad(tx: Transaction, environment: Environment): Promise<{ flags: number; bytes: number }> {
   const [load] = await tx.$queryRaw<{ flags: bigint; bytes: bigint }[]>`
@@ -208,42 +185,6 @@ export async function putTombstone(tx: Transaction, environment: Environment, ke
 
 export async function removeTombstone(tx: Transaction, environment: Environment, key: string): Promise<void> {
   await tx.flagTombstone.deleteMany({ where: { environment, key } });
-}
-
-/** A digest of some definitions: of each its key, revision and signature, in the order of the keys' bytes. The same as `changesSince` has from the database. */
-export function liveDigest(definitions: readonly Delta[]): string {
-  const parts = definitions.map(({ key, revision, jws }) => ({ bytes: Buffer.from(key), text: `${key}:${revision}:${signatureOf(jws)}` }));
-  return createHash('md5').update(parts.sort((a, b) => a.bytes.compare(b.bytes)).map(({ text }) => text).join(',')).digest('hex');
-}
-
-export interface ChangesSince {
-  readonly position: Position;
-  readonly deltas: Delta[];
-  /** `liveDigest` of all that lives in the environment, whatever has changed: it shows whether what is known of the rest still holds. */
-  readonly live: string;
-}
-
-/**
- * What changed in an environment after `since`, in revision order, and the environment's revision: one statement,
- * so one snapshot, or a change between two reads could be missed.
- *
- * @param tombstones whether to tell of flags that have left; by default not with `since` 0, when there is nothing to remove
- */
-export async function changesSince(db: Reader, environment: Environment, since: number, tombstones = since > 0): Promise<ChangesSince> {
-  const rows = await db.$queryRaw<{ current: bigint; stamp: Date; live: string; key: string | null; revision: bigint; removed: boolean; jws: string }[]>`
-    WITH living AS (SELECT key, revision, signed_definition FROM flags WHERE environment = ${environment} AND archived_at IS NULL)
-    SELECT e.revision AS current, e.updated_at AS stamp, c.key, c.revision, c.removed, c.jws,
-      (SELECT md5(COALESCE(string_agg(key || ':' || revision || ':' || split_part(signed_definition, '.', 3), ',' ORDER BY key COLLATE "C"), '')) FROM living) AS live
-    FROM environments e LEFT JOIN (
-      SELECT key, revision, false AS removed, signed_definition AS jws FROM living WHERE revision > ${since}
-      UNION ALL
-      SELECT key, revision, true, signed_definition FROM flag_tombstones
-      WHERE environment = ${environment} AND revision > ${since} AND ${tombstones}
-    ) c ON true
-    WHERE e.name = ${environment} ORDER BY c.revision`;
-  const deltas = rows.flatMap(({ key, revision, removed, jws }) => (key === null ? [] : [{ key, revision: Number(revision), removed, jws }]));
-  const position = { revision: Number(rows[0]?.current ?? 0), stamp: rows[0]?.stamp.getTime() ?? 0 };
-  return { position, live: rows[0]?.live ?? liveDigest([]), deltas };
 }
 
 function setOf({ archived, draft }: FlagSearch): Prisma.Sql {

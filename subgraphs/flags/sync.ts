@@ -6,7 +6,7 @@ import { isNonce } from '../../core/protocol/proof.ts';
 import { NonceAdmission } from './nonce-admission.ts';
 import type { PositionSignatures } from './position-signatures.ts';
 import type { Changes, EnvironmentSnapshots } from './snapshots.ts';
-import type { Delta } from './store.ts';
+import type { Delta } from './sync-store.ts';
 
 export interface FlagSync {
   readonly environment: Environment;

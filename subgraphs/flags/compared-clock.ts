@@ -1,0 +1,41 @@
+/**
+ * Notices that this process's clock and the database's differ. Proofs carry the database's time, so that all instances
+ * name one; tokens and sessions end by this process's.
+ */
+import type { Logger } from 'pino';
+
+/** Milliseconds: more than a slow statement and an NTP client that is at work. */
+const TOLERANCE = 10_000;
+/** Milliseconds between two lines in the log that say the same. */
+const QUIET = 3_600_000;
+
+export class ComparedClock {
+  #toldAt = -Infinity;
+  #differs = false;
+
+  /**
+   * @param now milliseconds since 1970, by this process's clock
+   * @param running milliseconds since some moment, by a clock that nobody sets
+   */
+  constructor(
+    private readonly logger: Pick<Logger, 'warn' | 'info'>,
+    private readonly now: () => number = Date.now,
+    private readonly running: () => number = () => performance.now(),
+  ) {}
+
+  /** @param databaseTime milliseconds since 1970, at which a statement began that has just been answered */
+  compare(databaseTime: number): void {
+    const difference = this.now() - databaseTime;
+    const differs = Math.abs(difference) > TOLERANCE;
+    if (differs && this.running() - this.#toldAt > QUIET) {
+      const seconds = Math.round(difference / 1_000);
+      this.logger.warn({ seconds }, "This machine's clock and the database's differ. Proofs carry the database's time, tokens and sessions end by this one's: set both by NTP");
+      this.#toldAt = this.running();
+    }
+    if (!differs && this.#differs) {
+      this.logger.info("This machine's clock and the database's agree again");
+      this.#toldAt = -Infinity;
+    }
+    this.#differs = differs;
+  }
+}
