@@ -1,7 +1,7 @@
 /**
  * What an agent is made with: who to ask, where to keep, whom to trust, and how patient to be.
  */
-import type { VehicleFacts } from './evaluate/flag-evaluator.ts';
+import type { VehicleFacts } from './facts/known-facts.ts';
 import type { Log } from './log.ts';
 import { nodeFileSystem, type FileSystem } from './store/durable-file.ts';
 import type { LinkTimings } from './sync/gateway-link.ts';

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { nearestName } from '../core/protocol/nearest-name.ts';
 import { emptySecretFault } from '../core/protocol/secret-file.ts';
 import { isLoopback } from '../core/protocol/loopback.ts';
-import type { VehicleFacts } from './evaluate/flag-evaluator.ts';
+import type { VehicleFacts } from './facts/known-facts.ts';
 import { isOrigin } from './api/browser-guard.ts';
 import { describeError, type LogFormat } from './log.ts';
 import { environmentProxy, proxyFault } from './sync/proxy-settings.ts';

@@ -4,10 +4,14 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { JsonValue } from '../core/model.ts';
+import { FACT_NAMES } from '../core/protocol/vehicle-facts.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
 import { evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
 import type { AgentStatus } from './api/agent-status.ts';
 import { FlagEvaluator, type EvaluatedFlag, type ProgramContext, type UncheckedContext } from './evaluate/flag-evaluator.ts';
+import { FactsRefresher } from './facts/facts-refresher.ts';
+import { KnownFacts, type VerifiedFacts } from './facts/known-facts.ts';
+import { verifyFacts } from './facts/verify-facts.ts';
 import { HeartbeatSender } from './heartbeat/heartbeat-sender.ts';
 import { describeError } from './log.ts';
 import { MetricQueue } from './metrics/metric-queue.ts';
@@ -45,6 +49,7 @@ export class FleetFlagAgent {
   readonly #recorder: MetricRecorder;
   readonly #route: Route;
   readonly #ageingClock: AgeingClock;
+  readonly #facts: KnownFacts;
   readonly #freshness: Freshness;
   readonly #history: SyncHistory;
   readonly #connection: GatewayConnection;
@@ -67,6 +72,7 @@ export class FleetFlagAgent {
     this.#ageingClock = new AgeingClock(now);
     this.#freshness = new Freshness({ clock: this.#ageingClock, random, unanswered: this.#patience() });
     this.#history = new SyncHistory({ backoff: this.#patience(), newLinkMs: timings.patienceMs, belowMs: timings.belowMs, runningMs: () => this.#ageingClock.runningMs });
+    this.#facts = new KnownFacts(vehicle);
     this.#evaluator = new FlagEvaluator(vehicle, this.#ageingClock);
     this.#store = new VehicleStore({
       path: options.databaseFile,
@@ -79,6 +85,7 @@ export class FleetFlagAgent {
       retryMs: timings.storeRetryMs,
       afterWrite,
       queue: this.#queue,
+      facts: this.#facts,
       ageingClock: this.#ageingClock,
     });
     this.#recorder = new MetricRecorder({
@@ -264,6 +271,7 @@ export class FleetFlagAgent {
       flags: flags.length,
       staleFlags: flags.filter((flag) => isStale(flag, seconds)).length,
       unservedFlags: flags.filter(({ held }) => held.fault !== null).map(({ key }) => key),
+      vehicle: { ...this.#facts.facts, differences: this.#facts.differences() },
       cacheBytes: bytes,
       metrics: this.#queue.status(),
       memoryBytes: process.memoryUsage.rss(),
@@ -376,14 +384,48 @@ export class FleetFlagAgent {
       resyncDelay: () => timings.resyncMs * (1 + random() / 10),
       backoff: backoff(),
     });
-    await Promise.all([session.run(), sender.run(), heartbeat.run()]);
+    const facts = new FactsRefresher({
+      link,
+      urgent: () => this.#facts.incomplete,
+      verify: (jws, nonce) => verifyFacts(jws, this.#state!.identity.vin, nonce, this.#keys!),
+      learn: this.#learn,
+      refuse: this.#refuse,
+      intervalMs: () => timings.resyncMs * (1 + random() / 10),
+      spreadMs: timings.heartbeatSpreadMs,
+      random,
+      log,
+    });
+    await Promise.all([session.run(), sender.run(), heartbeat.run(), facts.run()]);
     this.#setInTouch(false);
   };
+
+  /** Evaluates by what is registered now, and tells the listeners which flags are different by that. */
+  readonly #learn = async (registered: VerifiedFacts): Promise<void> => {
+    const known = this.#facts.registered?.facts;
+    if (known !== undefined && FACT_NAMES.every((name) => known[name] === registered.facts[name])) return;
+    const before = this.#outcomes();
+    this.#facts.learn(registered);
+    for (const { fact, own, registered: there } of this.#facts.differences()) {
+      this.#options.log('warn', `${fact} is ${JSON.stringify(own)} by this vehicle's settings, which count here, and ${JSON.stringify(there)} as registered`);
+    }
+    await this.#store.saveFacts();
+    this.#evaluator.useFacts(this.#facts.facts);
+    for (const [key, { outcome, revision }] of this.#outcomes()) {
+      if (before.get(key)?.outcome !== outcome) this.#emit('change', { key, revision, removed: false });
+    }
+  };
+
+  /** What each flag gives a program that adds nothing to the vehicle's facts. */
+  #outcomes(): Map<string, { readonly outcome: string; readonly revision: number }> {
+    const evaluated = this.#evaluator.keys().map((key) => [key, this.#evaluator.evaluate(key)!.evaluation] as const);
+    return new Map(evaluated.map(([key, evaluation]) => [key, { outcome: JSON.stringify([evaluation.value, evaluation.variant]), revision: evaluation.revision }]));
+  }
 
   /** Evaluates from `next` from now on, and tells the listeners what is different. */
   #become(next: VehicleState): void {
     const before = this.#state;
     this.#state = next;
+    this.#evaluator.useFacts(this.#facts.facts);
     this.#evaluator.replace(next);
     if (before === null) return;
     for (const [key, { served }] of next.flags) {

@@ -2,6 +2,7 @@
  * What an operator can ask of a running agent: `GET /v1/status`.
  */
 import type { Environment } from '../../core/model.ts';
+import type { FactDifference, VehicleFacts } from '../facts/known-facts.ts';
 import type { DroppedMetrics } from '../metrics/metric-queue.ts';
 import type { StoreStatus } from '../store/vehicle-store.ts';
 import type { RefusalReason } from '../trust/refusals.ts';
@@ -44,6 +45,8 @@ export interface AgentStatus {
   readonly staleFlags: number;
   /** Keys of flags whose newest definition this version of the agent cannot serve: they give what they gave before. */
   readonly unservedFlags: readonly string[];
+  /** The facts by which flags are evaluated, and those that are registered otherwise. */
+  readonly vehicle: VehicleFacts & { readonly differences: readonly FactDifference[] };
   readonly cacheBytes: number;
   /** Measurements and evaluation counts that wait to be sent, and what there was no room for since the start. */
   readonly metrics: { readonly queued: number; readonly dropped: DroppedMetrics };

@@ -6,15 +6,9 @@ import { enteredName } from '../../core/evaluation/context.ts';
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
+import type { VehicleFacts } from '../facts/known-facts.ts';
 import { isStale, type HeldFlag, type StoredVariant, type VehicleState } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
-
-/** What the vehicle knows of itself beside its VIN. */
-export interface VehicleFacts {
-  readonly model?: string | undefined;
-  readonly swVersion?: string | undefined;
-  readonly region?: string | undefined;
-}
 
 /** What a program may add to, or say instead of, the vehicle's own facts; never the VIN. Null counts as missing. */
 export interface ProgramContext {
@@ -39,7 +33,7 @@ interface Compiled {
 }
 
 export class FlagEvaluator {
-  readonly #facts: VehicleFacts;
+  #facts: VehicleFacts;
   readonly #ageingClock: AgeingClock;
   /** Drawn at each start: rollouts that are not sticky mix it in. */
   readonly #nonce = randomUUID();
@@ -49,6 +43,11 @@ export class FlagEvaluator {
   constructor(facts: VehicleFacts, ageingClock: AgeingClock) {
     this.#facts = facts;
     this.#ageingClock = ageingClock;
+  }
+
+  /** Evaluates by `facts` from now on, where a program gives none of its own. */
+  useFacts(facts: VehicleFacts): void {
+    this.#facts = facts;
   }
 
   /** Evaluates from `state` from now on; only what changed is compiled again. */

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { Database, SqlValue } from 'sql.js';
 import type { JsonObject } from '../../core/model.ts';
+import { putStateValue } from '../store/state-value.ts';
 import { SENT_ROWS, type MetricQueue, type QueuedMetric } from './metric-queue.ts';
 
 /** The key of `agent_state` under which the rest of the queue stands. */
@@ -75,7 +76,7 @@ export function writeQueue(database: Database, queue: MetricQueue, entry: number
     for (const row of rows) insert.run([...row, 0]);
     const state: StateBeforeDigest = { origin: queue.origin, inBatch: queue.batchLength, nextId: queue.nextId, entry, variants: runsOfVariants(queue.rows) };
     const text = JSON.stringify({ ...state, digest: digestOf(state, rows) } satisfies QueueState);
-    database.run('INSERT INTO agent_state (key, value, updated_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at', [STATE_KEY, text, now]);
+    putStateValue(database, STATE_KEY, text, now);
     database.run('COMMIT');
   } catch (error) {
     database.run('ROLLBACK');

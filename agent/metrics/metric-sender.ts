@@ -5,7 +5,7 @@
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import { describeError, type Log } from '../log.ts';
 import type { Backoff } from '../sync/backoff.ts';
-import { RequestRefused, type GatewayLink } from '../sync/gateway-link.ts';
+import { RequestRefused, retryAfterMs, type GatewayLink } from '../sync/gateway-link.ts';
 import { LinkWait } from '../sync/link-wait.ts';
 import type { MetricQueue, OpenBatch } from './metric-queue.ts';
 
@@ -74,7 +74,7 @@ export class MetricSender {
 
   #afterRefusal(error: unknown): number {
     const { queue, backoff, random, sendDelay } = this.#options;
-    const { code, field = '', retryAfter } = error instanceof RequestRefused ? error : {};
+    const { code, field = '' } = error instanceof RequestRefused ? error : {};
     const batchIsRefused = (code === 'BAD_USER_INPUT' || code === 'LIMIT_EXCEEDED') && INPUT_FIELD.test(field);
     if (batchIsRefused) {
       // It would be refused for ever: the row that is at fault goes, or all where none is named.
@@ -86,7 +86,6 @@ export class MetricSender {
     // Any other refusal with a code says nothing of the batch. A control plane from before does not know this operation, or
     // a part of it, and may be updated tomorrow: the measurements are kept.
     if (code !== undefined && !MAY_SUCCEED_SOON.has(code)) return sendDelay();
-    // Spread over as long again, so that a fleet does not come back in one wave.
-    return Math.max((retryAfter ?? 0) * 1_000 * (1 + random()), backoff.next());
+    return Math.max(retryAfterMs(error, random) ?? 0, backoff.next());
   }
 }

@@ -9,6 +9,8 @@ export interface DatabaseContent {
   readonly keys: PinnedKeys;
   readonly variantOf: (flag: HeldFlag, vin: string) => StoredVariant;
   readonly agentVersion: string;
+  /** The signed facts that are registered of this vehicle; null where they are not known. */
+  readonly registeredFacts: string | null;
   readonly queue: MetricQueue;
   /** Of the last journal entry that `queue` contains. */
   readonly entry: number;

@@ -11,6 +11,7 @@ import { PinnedKeys } from '../trust/pinned-keys.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { verifyProof, verifyStatement } from '../trust/verification.ts';
 import type { DatabaseContent } from './database-content.ts';
+import { putStateValue } from './state-value.ts';
 import { readFlagRow, writeFlagRows } from './flag-rows.ts';
 import { rows } from './rows.ts';
 
@@ -58,11 +59,7 @@ export function writeState(database: Database, content: DatabaseContent): void {
       agent_version: agentVersion,
     };
     for (const [key, value] of Object.entries({ ...values, [DIGEST_KEY]: digestOf(new Map(Object.entries(values))) })) {
-      database.run(
-        `INSERT INTO agent_state (key, value, updated_at) VALUES (?, ?, ?)
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at WHERE value <> excluded.value`,
-        [key, value, now],
-      );
+      putStateValue(database, key, value, now);
     }
     database.run('COMMIT');
   } catch (error) {

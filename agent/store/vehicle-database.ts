@@ -4,6 +4,7 @@
 import type { Database, SqlJsStatic } from 'sql.js';
 import { writeQueue } from '../metrics/metric-rows.ts';
 import type { DatabaseContent } from './database-content.ts';
+import { writeFacts } from './facts-row.ts';
 import { applySettings, createTables, structureFault } from './schema.ts';
 import { writeState } from './state-rows.ts';
 
@@ -32,6 +33,7 @@ export function createDatabase(sql: SqlJsStatic, now: number): Database {
 /** Makes a database hold `content`, and gives it as the bytes of a file. Where it throws, the database is not to be used again. */
 export function toBytes(database: Database, content: DatabaseContent): Uint8Array {
   writeState(database, content);
+  writeFacts(database, content.registeredFacts, content.now);
   writeQueue(database, content.queue, content.entry, content.now);
   database.run('PRAGMA incremental_vacuum');
   const bytes = database.export();

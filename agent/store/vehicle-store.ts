@@ -6,6 +6,8 @@ import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
 import { unattended } from '../../core/async/unattended.ts';
 import { describeError, type Log } from '../log.ts';
 import { emptyState, heldRevision, type HeldFlag, type StoredVariant, type VehicleIdentity, type VehicleState } from '../state.ts';
+import type { KnownFacts } from '../facts/known-facts.ts';
+import { verifyFacts } from '../facts/verify-facts.ts';
 import type { MetricQueue } from '../metrics/metric-queue.ts';
 import { readQueue } from '../metrics/metric-rows.ts';
 import { lastContact } from '../sync/apply.ts';
@@ -13,6 +15,7 @@ import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import type { Refusal } from '../trust/refusals.ts';
 import { DurableFile, type FileSystem, type Generation } from './durable-file.ts';
+import { readFacts } from './facts-row.ts';
 import { QueueJournal } from './queue-journal.ts';
 import { readHeader, readState } from './state-rows.ts';
 import { createDatabase, openDatabase, toBytes } from './vehicle-database.ts';
@@ -35,6 +38,8 @@ export interface VehicleStoreOptions {
   readonly afterWrite: () => void;
   /** Is kept in the same file, and in the journal beside it. */
   readonly queue: MetricQueue;
+  /** What is registered of the vehicle is kept too. */
+  readonly facts: KnownFacts;
   /** Its time is kept too. */
   readonly ageingClock: AgeingClock;
 }
@@ -138,6 +143,7 @@ export class VehicleStore {
       if (time !== null) ageingClock.resume(time);
       // So late it was when the flags were last proven.
       ageingClock.resumeAt(lastContact(state));
+      await this.#loadFacts(database, header.identity.vin, keys, refuse);
       await this.#loadQueue(database, generation);
       this.#last = { state, keys };
       this.#onDisk = generation === 'current' && this.#faults.length === faultsBefore ? this.#last : null;
@@ -149,6 +155,17 @@ export class VehicleStore {
     } catch (error) {
       database.close();
       throw error;
+    }
+  }
+
+  /** Facts that do not verify are given up, and asked for again. */
+  async #loadFacts(database: Database, vin: string, keys: PinnedKeys, refuse: (refusal: Refusal) => void): Promise<void> {
+    const jws = readFacts(database);
+    if (jws === null) return;
+    try {
+      this.#options.facts.learn(await verifyFacts(jws, vin, null, keys));
+    } catch (error) {
+      refuse(error as Refusal);
     }
   }
 
@@ -184,6 +201,13 @@ export class VehicleStore {
     this.#last = { state, keys };
     if (this.#unsaved === null && this.#onDisk !== null && keys === this.#onDisk.keys && canWait(this.#onDisk.state, state)) return Promise.resolve(true);
     this.#unsaved = this.#last;
+    return this.#enqueue();
+  }
+
+  /** Makes the registered facts durable, as `save`; not before there is a state that says whose they are. */
+  saveFacts(): Promise<boolean> {
+    if (this.#last === null) return Promise.resolve(false);
+    this.#unsaved ??= this.#last;
     return this.#enqueue();
   }
 
@@ -243,13 +267,13 @@ export class VehicleStore {
   }
 
   #toBytes({ state, keys }: Saved): Uint8Array {
-    const { variantOf, agentVersion, queue, ageingClock } = this.#options;
+    const { variantOf, agentVersion, facts, queue, ageingClock } = this.#options;
     const now = Math.floor(this.#options.now() / 1000);
     this.#database ??= createDatabase(this.#sql!, now);
     queue.takeOperations();
     this.#queueBehind = true;
     try {
-      return toBytes(this.#database, { state, keys, variantOf, agentVersion, queue, entry: ++this.#entry, time: ageingClock.keep(), now });
+      return toBytes(this.#database, { state, keys, variantOf, agentVersion, registeredFacts: facts.registered?.jws ?? null, queue, entry: ++this.#entry, time: ageingClock.keep(), now });
     } catch (error) {
       // `state` and `queue` are all that is needed for a new database; the next attempt makes one.
       this.#database.close();

@@ -58,6 +58,12 @@ export class RequestRefused extends Error {
   }
 }
 
+/** Milliseconds until a refused request is to be sent again, spread over as long again so that a fleet does not come back in one wave; undefined where the gateway named no time. */
+export function retryAfterMs(error: unknown, random: () => number): number | undefined {
+  const { retryAfter } = error instanceof RequestRefused ? error : {};
+  return retryAfter === undefined ? undefined : retryAfter * 1_000 * (1 + random());
+}
+
 export class GatewayLink {
   /** Resolves when the link is down, for whatever reason; never rejects. */
   readonly ended: Promise<LinkEnding>;

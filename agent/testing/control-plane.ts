@@ -3,7 +3,7 @@
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { buildSchema } from 'graphql';
+import { buildSchema, GraphQLError } from 'graphql';
 import { CloseCode } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { CompactSign, calculateJwkThumbprint, exportJWK, generateKeyPair, type CryptoKey, type JWK } from 'jose';
@@ -11,14 +11,18 @@ import { WebSocketServer } from 'ws';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/protocol/definition.ts';
 import { PROOF_JWS_TYPE, jwsDigest, setDigest } from '../../core/protocol/proof.ts';
+import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts } from '../../core/protocol/vehicle-facts.ts';
 import type { SignedFlag } from '../sync/operations.ts';
+
+/** The vehicle of the tests. */
+export const TEST_VIN = 'KMHL14JA5PA000001';
 
 const SCHEMA = buildSchema(`
   enum Environment { DEVELOPMENT STAGING PRODUCTION }
   type SignedFlag { key: String! revision: Int! removed: Boolean! jws: String! }
   type FlagSync { environment: Environment! revision: Int! full: Boolean! flags: [SignedFlag!]! statement: String! proof: String! }
   type FlagChange { environment: Environment! revision: Int! previousRevision: Int! signed: SignedFlag! statement: String! proof: String! }
-  type Query { flagSync(environment: Environment!, since: Int, nonce: String): FlagSync! flagProof(environment: Environment!): String! }
+  type Query { flagSync(environment: Environment!, since: Int, nonce: String): FlagSync! flagProof(environment: Environment!): String! vehicleFacts(nonce: String!): String! }
   scalar JSON
   input MetricInput { flagKey: String! variant: String! metricName: String! value: Float! timestamp: String! tags: JSON }
   input MetricBatchInput { batchId: ID! items: [MetricInput!]! }
@@ -56,6 +60,10 @@ export function signJws(key: SigningKey, typ: string, payload: unknown): Promise
 export class TestControlPlane {
   readonly environment: Environment = 'production';
   revision = 0;
+  /** What is registered of the vehicle; null: nothing. */
+  registered: RegisteredFacts | null = null;
+  /** What becomes of an answer about the registered facts on its way. */
+  onFacts: (jws: string) => string = (jws) => jws;
   /** The form in which definitions are signed. */
   definitionVersion = 1;
   /** `since` of every sync that was asked for. */
@@ -141,6 +149,7 @@ export class TestControlPlane {
           query: {
             flagSync: ({ since, nonce }: { since?: number; nonce?: string }) => this.sync(since ?? null, nonce ?? null),
             flagProof: async () => this.onProof(await this.proof()),
+            vehicleFacts: async ({ nonce }: { nonce: string }) => this.onFacts(await this.facts(nonce)),
           },
           mutation: {
             reportMetrics: async ({ input }: { input: ReportedBatch }) => {
@@ -246,6 +255,12 @@ export class TestControlPlane {
   /** As an agent of before got it. */
   statement(revision = this.revision, issuedAt = Math.floor(this.now() / 1000)): Promise<string> {
     return signJws(this.key, STATEMENT_JWS_TYPE, { v: 1, environment: this.environment, revision, issuedAt });
+  }
+
+  /** The registered facts, signed as an answer to the question that had `nonce`. */
+  facts(nonce: string, vin = TEST_VIN): Promise<string> {
+    if (this.registered === null) throw new GraphQLError('This vehicle is not registered.', { extensions: { code: 'NOT_FOUND' } });
+    return signJws(this.key, VEHICLE_FACTS_JWS_TYPE, { v: 1, vin, ...this.registered, nonce });
   }
 
   async signedFlag(key: string, revision: number, definition: FlagDefinition | null, signingKey = this.key): Promise<SignedFlag> {

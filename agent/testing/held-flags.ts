@@ -1,7 +1,8 @@
 /** An agent's evaluator with flags in it, without store or network: for tests of what is asked of it. */
 import type { FlagDefinition } from '../../core/model.ts';
 import type { FlagSource } from '../api/ofrep.ts';
-import { FlagEvaluator, type VehicleFacts } from '../evaluate/flag-evaluator.ts';
+import { FlagEvaluator } from '../evaluate/flag-evaluator.ts';
+import type { VehicleFacts } from '../facts/known-facts.ts';
 import { emptyState } from '../state.ts';
 import { heldFlag } from '../sync/apply.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';

@@ -8,9 +8,9 @@ import { SignJWT } from 'jose';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
-import type { TestControlPlane } from './control-plane.ts';
+import { TEST_VIN, type TestControlPlane } from './control-plane.ts';
 
-export const TEST_VIN = 'KMHL14JA5PA000001';
+export { TEST_VIN };
 
 /** Short enough for tests; what they wait for is a condition, never one of these. */
 const TEST_TIMINGS = { backoffMs: 10, backoffCapMs: 50, storeRetryMs: 20, aheadMs: 10, belowMs: 20, patienceMs: 20, patienceCapMs: 100, staleCheckMs: 10 };

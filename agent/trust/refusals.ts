@@ -8,6 +8,8 @@ export const REFUSAL_REASONS = {
   signature: 'the signature does not match',
   'wrong-type': 'signed for another purpose',
   'wrong-environment': 'made for another environment',
+  'wrong-vehicle': 'made for another vehicle',
+  'wrong-question': 'an answer to another question than this one: a replay',
   'wrong-flag': 'the envelope names another flag or revision than what is signed',
   'revision-below-own': 'older than what this vehicle already has: a restored server, or an attack',
   incomplete: 'what arrived, or what is held, is not the set of flags that the control plane has signed: something was left out or added on the way',

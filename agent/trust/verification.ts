@@ -57,7 +57,7 @@ export async function verifyStatement(jws: string, environment: Environment, key
   return { jws, revision: revision as number, issuedAt: Math.floor(issuedAt), set: null, nonce: null };
 }
 
-async function verifyJws(jws: string, type: string, keys: PinnedKeys, subject: string): Promise<object> {
+export async function verifyJws(jws: string, type: string, keys: PinnedKeys, subject: string): Promise<object> {
   let header;
   try {
     header = decodeProtectedHeader(jws);

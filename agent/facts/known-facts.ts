@@ -1,0 +1,65 @@
+/**
+ * The facts by which a vehicle is evaluated: those of its own settings, and where they leave one out, the registered one.
+ */
+import { FACT_NAMES, type RegisteredFacts } from '../../core/protocol/vehicle-facts.ts';
+
+/** What the vehicle's settings say of it beside its VIN. */
+export interface VehicleFacts {
+  readonly model?: string | undefined;
+  readonly swVersion?: string | undefined;
+  readonly region?: string | undefined;
+}
+
+/** Registered facts whose signature has been verified. */
+export interface VerifiedFacts {
+  /** The compact JWS. */
+  readonly jws: string;
+  readonly facts: RegisteredFacts;
+}
+
+/** A fact that the vehicle's settings and the control plane see differently: the settings win. */
+export interface FactDifference {
+  readonly fact: keyof RegisteredFacts;
+  readonly own: string;
+  readonly registered: string;
+}
+
+export class KnownFacts {
+  #registered: VerifiedFacts | null = null;
+  #facts: VehicleFacts;
+
+  constructor(private readonly own: VehicleFacts) {
+    this.#facts = own;
+  }
+
+  /** The facts to evaluate by. */
+  get facts(): VehicleFacts {
+    return this.#facts;
+  }
+
+  /** The registered facts; null until they are known. */
+  get registered(): VerifiedFacts | null {
+    return this.#registered;
+  }
+
+  /** Whether the settings leave out a fact that the control plane has not told yet. */
+  get incomplete(): boolean {
+    return this.#registered === null && FACT_NAMES.some((name) => this.own[name] === undefined);
+  }
+
+  /** Takes over what is registered now. */
+  learn(registered: VerifiedFacts): void {
+    this.#registered = registered;
+    this.#facts = Object.fromEntries(FACT_NAMES.map((name) => [name, this.own[name] ?? registered.facts[name]]));
+  }
+
+  /** The facts that differ, in the order of `FACT_NAMES`. */
+  differences(): FactDifference[] {
+    const registered = this.#registered?.facts;
+    if (registered === undefined) return [];
+    return FACT_NAMES.flatMap((fact) => {
+      const own = this.own[fact];
+      return own === undefined || own === registered[fact] ? [] : [{ fact, own, registered: registered[fact] }];
+    });
+  }
+}

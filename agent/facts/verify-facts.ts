@@ -1,0 +1,22 @@
+import { readVehicleFacts, VEHICLE_FACTS_JWS_TYPE } from '../../core/protocol/vehicle-facts.ts';
+import type { PinnedKeys } from '../trust/pinned-keys.ts';
+import { Refusal } from '../trust/refusals.ts';
+import { verifyJws } from '../trust/verification.ts';
+import type { VerifiedFacts } from './known-facts.ts';
+
+const SUBJECT = 'registered facts';
+
+/**
+ * Checks signed facts: a signature under a pinned key, made for this purpose and this vehicle.
+ *
+ * @param nonce of the question that they answer; null for those that the vehicle has kept
+ * @throws Refusal
+ */
+export async function verifyFacts(jws: string, vin: string, nonce: string | null, keys: PinnedKeys): Promise<VerifiedFacts> {
+  const payload = readVehicleFacts(await verifyJws(jws, VEHICLE_FACTS_JWS_TYPE, keys, SUBJECT));
+  if (payload === null) throw new Refusal('malformed', SUBJECT);
+  if (payload.vin !== vin) throw new Refusal('wrong-vehicle', SUBJECT);
+  if (nonce !== null && payload.nonce !== nonce) throw new Refusal('wrong-question', SUBJECT);
+  const { model, swVersion, region } = payload;
+  return { jws, facts: { model, swVersion, region } };
+}
