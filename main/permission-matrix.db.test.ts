@@ -52,6 +52,9 @@ beforeAll(async () => {
     expect((await admin(query)).errors).toBeUndefined();
   }
   const { prisma } = every;
+  const rule = (await prisma.rule.findFirstOrThrow()).id;
+  expect((await admin(`mutation { scheduleRollout(flagKey: "${FLAG}", ruleId: "${rule}", steps: [{ percentage: 10, after: "P1D" }]) { applied } }`)).errors).toBeUndefined();
+  rows['Rollout'] = (await prisma.rollout.findFirstOrThrow()).id;
   rows['Flag'] = (await prisma.flag.findFirstOrThrow({ where: { key: FLAG } })).id;
   rows['ChangeRequest'] = (await prisma.changeRequest.findFirstOrThrow()).id;
   rows['Experiment'] = (await prisma.experiment.findFirstOrThrow()).id;

@@ -5,6 +5,9 @@ import type { SubgraphName } from '../core/protocol/subgraph.ts';
 import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
 import { startAudit } from '../subgraphs/audit/subgraph.ts';
 import { startExperiments } from '../subgraphs/experiments/subgraph.ts';
+import { databaseClock } from '../subgraphs/flags/database-clock.ts';
+import { planEnding } from '../subgraphs/flags/end-plans.ts';
+import { RolloutTransitions } from '../subgraphs/flags/rollout-transitions.ts';
 import type { Signer } from '../subgraphs/flags/signing.ts';
 import { startFlags } from '../subgraphs/flags/subgraph.ts';
 import type { Bus } from '../subgraphs/shared/bus.ts';
@@ -59,7 +62,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       break;
     }
     case 'audit':
-      started = await startAudit({ prisma, sessions: store, bus, limiter, checkOperation: operationCheck(), logger });
+      started = await startAudit({ prisma, sessions: store, bus, limiter, checkOperation: operationCheck(), endPlans: planEnding(new RolloutTransitions(databaseClock)), logger });
       break;
   }
   closing.add(() => started.close());

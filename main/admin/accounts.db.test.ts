@@ -15,6 +15,7 @@ import { readConfiguration } from '../configuration.ts';
 import { createUserCommand, resetPasswordCommand } from './accounts.ts';
 import { UsageError, type AdminCommand } from './command.ts';
 import { vehicleTokenCommand } from './vehicle-token.ts';
+import { endNoPlans } from '../../subgraphs/shared/testing/no-plans.ts';
 
 const SECRET = 'x'.repeat(40);
 let database: TestDatabase;
@@ -25,7 +26,7 @@ let stop: () => Promise<void>;
 beforeAll(async () => {
   database = await createTestDatabase();
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-accounts-'));
-  const started = await startAudit({ prisma: database.database.prisma, sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({ endPlans: endNoPlans, prisma: database.database.prisma, sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
   [ask, stop] = [asking(started.subgraph), () => started.close()];
 }, 60_000);
 

@@ -4,6 +4,9 @@ import { ROLES } from '../../core/protocol/caller.ts';
 import { Accounts } from '../../subgraphs/audit/accounts.ts';
 import { Passwords, generatePassword } from '../../subgraphs/audit/passwords.ts';
 import { Sessions } from '../../subgraphs/audit/sessions.ts';
+import { databaseClock } from '../../subgraphs/flags/database-clock.ts';
+import { planEnding } from '../../subgraphs/flags/end-plans.ts';
+import { RolloutTransitions } from '../../subgraphs/flags/rollout-transitions.ts';
 import { createInProcessStore, type KeyValueStore } from '../../subgraphs/shared/key-value-store.ts';
 import { opening } from '../closing.ts';
 import type { Configuration } from '../configuration.ts';
@@ -28,7 +31,7 @@ function required(values: Readonly<Record<string, string | undefined>>, name: st
 /** Calls `use` with the accounts of the control plane, whose sessions are in `store`. */
 async function withAccounts<T>(configuration: Configuration, output: Output, store: KeyValueStore, use: (accounts: Accounts) => Promise<T>): Promise<T> {
   const passwords = await Passwords.create();
-  return withAdminDatabase(configuration, output, (prisma) => use(new Accounts(prisma, new Sessions(store), passwords)));
+  return withAdminDatabase(configuration, output, (prisma) => use(new Accounts(prisma, new Sessions(store), passwords, planEnding(new RolloutTransitions(databaseClock)))));
 }
 
 /** Exit codes: 0, 1 failed, 2 usage. */

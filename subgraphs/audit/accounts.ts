@@ -5,6 +5,7 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
+import type { EndPlans, EndedPlans } from '../shared/ended-plans.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { checkPassword, readCreateUser, readUpdateUser, type CreateUserInput, type UpdateUserInput } from './account-input.ts';
@@ -13,11 +14,17 @@ import type { Sessions } from './sessions.ts';
 import { findAccount, findAccountById, hasOtherActiveAdministrator, insertUser, lockAdministrators, lockUser, updatePassword, updateUser } from './user-store.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
+/** An account as it was changed, with what that has ended. */
+export type ChangedUser = User & EndedPlans;
+
+const NOTHING_ENDED: EndedPlans = { cancelledChangeRequests: [], pausedRollouts: [] };
+
 export class Accounts {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly sessions: Sessions,
     private readonly passwords: Passwords,
+    private readonly endPlans: EndPlans,
   ) {}
 
   /**
@@ -43,13 +50,13 @@ export class Accounts {
   }
 
   /**
-   * Changes what `input` gives. Deactivation and another role end all sessions of the account. Where nothing would
-   * change nothing is recorded.
+   * Changes what `input` gives. Deactivation and another role end all sessions of the account, and what it has asked for
+   * or scheduled and may not any more. Where nothing would change nothing is recorded.
    *
    * @throws BAD_USER_INPUT with the path of the fault; NOT_FOUND; CONFLICT for the last active administrator;
    * SERVICE_UNAVAILABLE, and nothing is changed, when sessions that have to end cannot be
    */
-  async update(identity: CallerIdentity, id: string, input: UpdateUserInput): Promise<User> {
+  async update(identity: CallerIdentity, id: string, input: UpdateUserInput): Promise<ChangedUser> {
     const wanted = readUpdateUser(input);
     if (!isUuid(id)) throw unknownId();
     return this.prisma.$transaction(async (tx) => {
@@ -58,7 +65,7 @@ export class Accounts {
       const before = await lockUser(tx, id);
       if (before === null) throw unknownId();
       const fields = (Object.keys(wanted) as (keyof AccountDetails)[]).filter((field) => wanted[field] !== before[field]);
-      if (fields.length === 0) return before;
+      if (fields.length === 0) return { ...before, ...NOTHING_ENDED };
 
       const after = await updateUser(tx, id, wanted);
       if (isAdministrator(before) && !isAdministrator(after) && !(await hasOtherActiveAdministrator(tx, id))) {
@@ -66,9 +73,11 @@ export class Accounts {
       }
       const endsSessions = before.role !== after.role || (before.isActive && !after.isActive);
       if (endsSessions) await this.sessions.endSessionsOf(id);
+      const { record, ...ended } = endsSessions ? await this.endPlans(tx, identity, after) : { ...NOTHING_ENDED, record: null };
       const only = (user: User): JsonObject => Object.fromEntries(fields.map((field) => [field, user[field]]));
-      await appendAudit(tx, identity, { action: 'UPDATE_USER', before: { id, ...only(before) }, after: { id, ...only(after), ...(endsSessions && { endsSessions }) } });
-      return after;
+      await appendAudit(tx, identity, { action: 'UPDATE_USER', before: { id, ...only(before) }, after: { id, ...only(after), ...(endsSessions && { endsSessions, ...namesOf(ended) }) } });
+      await record?.();
+      return { ...after, ...ended };
     });
   }
 
@@ -92,6 +101,9 @@ export class Accounts {
     });
   }
 }
+
+/** Only what there is. */
+const namesOf = (ended: EndedPlans): JsonObject => Object.fromEntries(Object.entries(ended as unknown as Record<string, string[]>).filter(([, ids]) => ids.length > 0));
 
 const unknownId = () => new FleetFlagError('NOT_FOUND', 'There is no such user.', { field: 'id' });
 

@@ -8,6 +8,7 @@ import { createInProcessRateLimiter } from '../shared/rate-limiter.ts';
 import { asking, identityOf, refusal, silent, user, type Ask } from '../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
 import { startAudit } from './subgraph.ts';
+import { endNoPlans } from '../shared/testing/no-plans.ts';
 
 interface Key {
   id: string;
@@ -39,7 +40,7 @@ const prisma = () => database.database.prisma;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
   ({ id: adminId } = await prisma().user.create({ data: { email: 'ann@example.com', name: 'Ann', passwordHash: 'x', role: 'ADMIN' } }));

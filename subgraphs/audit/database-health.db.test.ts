@@ -6,6 +6,7 @@ import { asking, refusal, silent, user } from '../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
 import { readDatabaseHealth } from './database-health.ts';
 import { startAudit } from './subgraph.ts';
+import { endNoPlans } from '../shared/testing/no-plans.ts';
 
 let database: TestDatabase;
 
@@ -111,7 +112,7 @@ test('slow queries come slowest first and without what they were asked with; wit
 });
 
 test('is for administrators', async () => {
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
   try {
     const ask = asking(started.subgraph);
     const QUERY = '{ databaseHealth { unusedIndexes { table index scans sizeBytes } duplicateIndexes { table indexes sizeBytes } slowQueries { query calls meanMs maxMs totalMs } tableSizes { table totalBytes tableBytes indexBytes } notes } }';

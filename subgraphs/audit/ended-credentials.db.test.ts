@@ -12,6 +12,7 @@ import { createTestDatabase, type TestDatabase } from '../shared/testing/test-da
 import { endedBy } from './ended-credentials.ts';
 import { startAudit } from './subgraph.ts';
 import { headPosition } from './trail-store.ts';
+import { endNoPlans } from '../shared/testing/no-plans.ts';
 
 const ENDED = 'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
 const NOTHING = { userId: null, sessionKey: null, apiKeyId: null, vin: null };
@@ -24,7 +25,7 @@ const prisma = () => database.database.prisma;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
   connection = connectInProcess(started.subgraph, async () => true);
   close = () => started.close();
 });

@@ -10,6 +10,7 @@ import { createTestDatabase, type TestDatabase } from '../shared/testing/test-da
 import { chainRows, type ChainRow } from './chain-store.ts';
 import { IntegrityChecks, checkIntegrity, type AuditIntegrity, type Period } from './integrity.ts';
 import { startAudit } from './subgraph.ts';
+import { endNoPlans } from '../shared/testing/no-plans.ts';
 
 const WHOLE: Period = { from: null, to: null };
 
@@ -177,7 +178,7 @@ describe('Query.auditIntegrity', () => {
   const QUERY = 'query ($from: DateTime, $to: DateTime) { auditIntegrity(from: $from, to: $to) { intact checked firstBrokenId fault headHash } }';
 
   beforeAll(async () => {
-    const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+    const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
     ask = asking(started.subgraph);
     close = () => started.close();
   });

@@ -8,6 +8,7 @@ import { asking, refusal, silent, user, type Ask } from '../shared/testing/askin
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
 import { MAX_BODY_BYTES, MAX_OPERATIONS, sha256Of, type ManifestOperation, type OperationFault } from './persisted-operation.ts';
 import { startAudit } from './subgraph.ts';
+import { endNoPlans } from '../shared/testing/no-plans.ts';
 
 const REGISTER = 'mutation ($manifest: JSON!) { registerPersistedOperations(manifest: $manifest) { id sha256 name type body createdAt } }';
 const GATEWAY: Caller = { kind: 'gateway' };
@@ -32,7 +33,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   const { id } = await prisma().user.create({ data: { email: 'ann@example.com', name: 'Ann', passwordHash: 'x', role: 'ADMIN' } });
   administrator = user('ADMIN', id);
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), checkOperation: check, bus: createInProcessBus(), limiter: createInProcessRateLimiter(), logger: silent });
+  const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), checkOperation: check, bus: createInProcessBus(), limiter: createInProcessRateLimiter(), logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
 });

@@ -5,6 +5,7 @@ import type { EndedCredential } from '../../core/protocol/ended-credential.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import type { ChangedUser } from './accounts.ts';
 import { accountMutations, type AccountServices } from './account-resolvers.ts';
 import { apiKeyResolvers, type ApiKeyServices } from './api-key-resolvers.ts';
 import type { DatabaseHealth } from './database-health.ts';
@@ -47,6 +48,8 @@ interface Viewer {
   readonly userId?: string | null;
   readonly apiKeyId?: string | null;
 }
+
+const references = (type: string, ids: readonly string[] | undefined) => ids?.map((id) => ({ __typename: type, id })) ?? null;
 
 function viewer(caller: Caller): Viewer & Record<string, unknown> {
   switch (caller.kind) {
@@ -105,6 +108,8 @@ export const resolvers: Resolvers = {
   },
 
   User: {
+    cancelledChangeRequests: (user: Partial<ChangedUser>) => references('ChangeRequest', user.cancelledChangeRequests),
+    pausedRollouts: (user: Partial<ChangedUser>) => references('Rollout', user.pausedRollouts),
     __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.userById.load(id.toLowerCase()) : null),
   },
 

@@ -7,6 +7,7 @@ import { Accounts } from './accounts.ts';
 import { Passwords } from './passwords.ts';
 import { Sessions } from './sessions.ts';
 import { AuditUnderTest, PASSWORD, type Person } from './testing/audit-under-test.ts';
+import { endNoPlans } from '../shared/testing/no-plans.ts';
 
 const LOGOUT = 'mutation { logout }';
 const CHANGE = 'mutation($current: String!, $new: String!) { changePassword(current: $current, new: $new) }';
@@ -229,7 +230,7 @@ describe('the index of a user', () => {
 test('an account that is changed from a process with another memory has no session left here', async () => {
   const { email } = await audit.account();
   const { token } = await audit.session(email);
-  const elsewhere = new Accounts(audit.prisma, new Sessions(createInProcessStore()), await Passwords.create());
+  const elsewhere = new Accounts(audit.prisma, new Sessions(createInProcessStore()), await Passwords.create(), endNoPlans);
   await elsewhere.resetPassword(identityOf(NOBODY), email, NEXT);
   await eventually(async () => !(await audit.isOpen(token)));
 });

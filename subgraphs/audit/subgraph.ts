@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/bus.ts';
+import type { EndPlans } from '../shared/ended-plans.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { Accounts } from './accounts.ts';
@@ -31,18 +32,20 @@ export interface AuditOptions {
   readonly limiter: RateLimiter;
   /** What operations that are to be registered are held to. */
   readonly checkOperation: CheckOperation;
+  /** Ends what a person may not go on with. */
+  readonly endPlans: EndPlans;
   /** Tells that the trail has grown. */
   readonly bus: Bus;
   readonly logger: Logger;
 }
 
 /** Starts the subgraph: it keeps the trail's partitions ready from here on, until `close`. */
-export async function startAudit({ prisma, sessions: store, limiter, checkOperation, bus, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startAudit({ prisma, sessions: store, limiter, checkOperation, endPlans, bus, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const audit = new AuditService(prisma);
   const passwords = await Passwords.create();
   const sessions = new Sessions(store);
   const signIn = new SignInService(prisma, sessions, passwords, new SignInThrottle(limiter, store));
-  const accounts = new Accounts(prisma, sessions, passwords);
+  const accounts = new Accounts(prisma, sessions, passwords, endPlans);
   const apiKeys = new ApiKeyService(prisma);
   const operations = new PersistedOperationService(prisma, checkOperation);
   const feed = new TrailFeed(prisma, bus, logger);

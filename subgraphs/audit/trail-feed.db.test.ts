@@ -14,6 +14,7 @@ import { watchDatabase, type WatchedDatabase } from '../shared/testing/watched-d
 import { startAudit } from './subgraph.ts';
 import { TrailFeed } from './trail-feed.ts';
 import type { TrailEntry } from './trail-store.ts';
+import { endNoPlans } from '../shared/testing/no-plans.ts';
 
 let database: TestDatabase;
 /** What the feed reads through, seen and severable. */
@@ -187,7 +188,7 @@ describe('Subscription.auditTrail', () => {
   const QUERY = 'subscription { auditTrail { id action afterValue user { name } createdAt hash } }';
 
   test('carries each entry to whoever may read the trail, with people as they are now', async () => {
-    const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+    const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
     try {
       const { id } = await prisma().user.create({ data: { email: `${randomUUID()}@example.com`, name: 'Ann', passwordHash: '-', role: 'WRITE' } });
       const connection = connectInProcess(started.subgraph, async () => true);
@@ -209,7 +210,7 @@ describe('Subscription.auditTrail', () => {
   });
 
   test('is refused as unavailable while the database is away, and ended when the subgraph stops', async () => {
-    const started = await startAudit({ prisma: watched.prisma, sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+    const started = await startAudit({ endPlans: endNoPlans, prisma: watched.prisma, sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
     const connection = connectInProcess(started.subgraph, async () => true);
     watched.proxy.sever();
     const refused = connection.subscribe({ query: QUERY, identity: identityOf(user('READ')) });

@@ -8,6 +8,7 @@ import { NOBODY, asking, refusal, silent, user, type Answer, type Ask } from '..
 import { createTestDatabase, type TestDatabase } from '../shared/testing/test-database.ts';
 import { startAudit } from './subgraph.ts';
 import { trailQuery, type TrailSearch } from './trail-store.ts';
+import { endNoPlans } from '../shared/testing/no-plans.ts';
 
 const FIELDS = 'totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage endCursor }';
 const LOGS = `query($filter: AuditLogFilter, $first: Int, $after: String) { auditLogs(filter: $filter, first: $first, after: $after) { ${FIELDS} } }`;
@@ -74,7 +75,7 @@ let entries: Record<'old' | 'same' | 'micro' | 'later' | 'newest', string>;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
   ask = asking(started.subgraph);
   close = () => started.close();
   [ann, bob] = [await newUser('ann'), await newUser('bob')];

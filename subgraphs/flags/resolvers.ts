@@ -212,6 +212,7 @@ export const resolvers: Resolvers = {
   },
 
   Rollout: {
+    __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.rollouts.byId(id) : null),
     guardStatus: ({ guard, guardStatus }: Rollout) => (guardStatus?.watch === guard?.watch ? guardStatus : null),
     scheduledBy: (rollout: Rollout) => userReference(rollout.scheduledById),
     approvedBy: (rollout: Rollout) => userReference(rollout.approvedById),

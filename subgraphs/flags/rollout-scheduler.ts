@@ -6,11 +6,13 @@
 import type { Logger } from 'pino';
 import { unattended } from '../../core/async/unattended.ts';
 import type { Environment, JsonObject } from '../../core/model.ts';
+import { mayAskFor } from '../../core/policy/safety-policy.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import { Repetition } from '../shared/repetition.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
+import { activeRoles } from './people.ts';
 import { RolloutGuardEnforcer } from './rollout-guard-enforcer.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
 import { findRunningExperiment, pausedBy } from './running-experiment.ts';
@@ -26,6 +28,12 @@ function raised(flag: Flag, rule: Rule, percentage: number): Flag {
   const conditions = { ...(rule.conditions as JsonObject), rollout_percentage: percentage };
   const after: Rule = { ...rule, conditions, updatedAt: new Date() };
   return { ...flag, rules: flag.rules.map((other) => (other === rule ? after : other)) };
+}
+
+/** Who scheduled it has lost the right to: that pauses it at once (end-plans.ts), and a step looks for itself. */
+async function personObstacle(tx: Transaction, { scheduledById }: Rollout): Promise<Obstacle | null> {
+  const role = (await activeRoles(tx, [scheduledById])).get(scheduledById);
+  return role !== undefined && mayAskFor('SCHEDULE_ROLLOUT', role) ? null : { status: 'paused', reason: 'Who scheduled it may not do this any more' };
 }
 
 /** Raising the percentage would move vehicles between the arms of an experiment that was started meanwhile. */
@@ -114,7 +122,7 @@ export class RolloutScheduler {
         return false;
       }
 
-      const obstacle = obstacleTo(rollout, flag) ?? (await experimentObstacle(tx, flag));
+      const obstacle = obstacleTo(rollout, flag) ?? (await personObstacle(tx, rollout)) ?? (await experimentObstacle(tx, flag));
       if (obstacle !== null) {
         await this.transitions.stop(tx, rollout, obstacle);
         await this.transitions.recordHalts(tx, inNameOf(rollout, 'scheduler'), [{ rollout, ...obstacle }]);

@@ -61,6 +61,10 @@ export class RolloutService {
     private readonly transitions: RolloutTransitions,
   ) {}
 
+  byId(id: string): Promise<Rollout | null> {
+    return findRollout(this.prisma, { id });
+  }
+
   /** The active rollout of each rule, or else its latest; what has none is left out. */
   ofRules(ruleIds: readonly string[]): Promise<Map<string, Rollout>> {
     return rolloutsOfRules(this.prisma, ruleIds);

@@ -133,6 +133,11 @@ export async function activeRollouts(db: Reader, flagId: string): Promise<Rollou
   return (await db.rollout.findMany({ where: { flagId, status: { in: [...ACTIVE] } }, include: WITH_STEPS })).map(toRollout);
 }
 
+/** Those that run in the name of a person. */
+export async function runningRolloutsOf(db: Reader, scheduledById: string): Promise<Rollout[]> {
+  return (await db.rollout.findMany({ where: { scheduledById, status: 'running' }, include: WITH_STEPS })).map(toRollout);
+}
+
 /** The active rollout of each rule, or else its latest; what has none is left out. */
 export async function rolloutsOfRules(db: Reader, ruleIds: readonly string[]): Promise<Map<string, Rollout>> {
   const ids = await db.$queryRaw<{ id: string }[]>`

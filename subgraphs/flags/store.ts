@@ -84,6 +84,11 @@ function lockRow(tx: Transaction, by: FlagReference): Promise<{ id: string }[]> 
   return tx.$queryRaw`SELECT f.id FROM flags f JOIN rules r ON r.flag_id = f.id WHERE r.id = ${by.ruleId}::uuid FOR UPDATE OF f`;
 }
 
+/** Takes the row locks of flags until the transaction ends, in one order for all who lock several. */
+export async function lockFlags(tx: Transaction, ids: readonly string[]): Promise<void> {
+  await tx.$queryRaw`SELECT id FROM flags WHERE id = ANY(${[...ids]}::uuid[]) ORDER BY id FOR UPDATE`;
+}
+
 /** Takes the flag's row lock until the transaction ends, so that edits of one flag follow each other. */
 export async function lockFlag(tx: Transaction, by: FlagReference): Promise<Flag | null> {
   const [row] = await lockRow(tx, by);

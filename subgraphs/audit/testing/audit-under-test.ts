@@ -10,6 +10,7 @@ import { NOBODY, asking, identityOf, silent, user, type Answer, type Ask } from 
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { hashPassword } from '../passwords.ts';
 import { startAudit } from '../subgraph.ts';
+import { endNoPlans } from '../../shared/testing/no-plans.ts';
 
 export const PASSWORD = 'correct horse battery staple';
 
@@ -39,7 +40,7 @@ export class AuditUnderTest {
 
   static async start(): Promise<AuditUnderTest> {
     const audit = new AuditUnderTest(await createTestDatabase(), await hashPassword(PASSWORD));
-    const started = await startAudit({ prisma: audit.prisma, sessions: audit.store, bus: createInProcessBus(), limiter: audit.limiter, checkOperation: () => [], logger: silent });
+    const started = await startAudit({ endPlans: endNoPlans, prisma: audit.prisma, sessions: audit.store, bus: createInProcessBus(), limiter: audit.limiter, checkOperation: () => [], logger: silent });
     audit.ask = asking(started.subgraph);
     audit.close = async () => {
       await started.close();
