@@ -2,6 +2,7 @@
  * Every setting of the control plane, read once from the environment, checked as a whole, frozen. Nothing else reads
  * `process.env`. `docs/configuration.md` is held to this table by a test.
  */
+import { EMAIL_FORM, isEmailAddress } from '../subgraphs/audit/email-address.ts';
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
@@ -164,7 +165,7 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   if (!/^\d+$/.test(portText) || port > 65_535) faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it takes a number from 0 to 65535.`);
 
   const adminEmail = text('FLEETFLAG_ADMIN_EMAIL') ?? 'admin@fleetflag.local';
-  if (!/^[^\s@]+@[^\s@]+$/.test(adminEmail) || adminEmail.length > 255) faults.push('FLEETFLAG_ADMIN_EMAIL is not an e-mail address.');
+  if (!isEmailAddress(adminEmail)) faults.push(`FLEETFLAG_ADMIN_EMAIL is not an e-mail address. ${EMAIL_FORM}`);
   const adminPassword = text('FLEETFLAG_ADMIN_PASSWORD');
   if (adminPassword !== null && adminPassword.length < 12) faults.push('FLEETFLAG_ADMIN_PASSWORD is shorter than 12 characters.');
 

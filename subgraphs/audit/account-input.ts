@@ -2,6 +2,7 @@
 import { badInput } from '../../core/errors.ts';
 import type { Role } from '../../core/protocol/caller.ts';
 import { readLine } from '../../core/rules/text.ts';
+import { EMAIL_FORM, isEmailAddress } from './email-address.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
 const MIN_PASSWORD = 12;
@@ -34,9 +35,9 @@ const label = (text: string, what: string, path: string) => readLine(text, path,
 
 /** What a new account is made of, with the e-mail as it is stored. Throws BAD_USER_INPUT at `input.…`. */
 export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'name' | 'role' | 'department'> {
+  // Before it is put into lower case, which makes ASCII of some letters that are none.
+  if (!isEmailAddress(input.email.trim())) throw badInput('input.email', EMAIL_FORM);
   const email = normalizedEmail(input.email);
-  // What had to be cut or replaced would be an account that nobody can name.
-  if (!/^[^\s@]+@[^\s@]+$/.test(email) || email !== input.email.trim().toLowerCase()) throw badInput('input.email', 'This is not an e-mail address.');
   const name = label(input.name, 'name', 'input.name');
   const department = typeof input.department === 'string' ? label(input.department, 'department', 'input.department') : null;
   checkPassword(input.password, 'input.password');

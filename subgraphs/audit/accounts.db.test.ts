@@ -40,6 +40,8 @@ describe('making an account', () => {
   test.each([
     ['no e-mail address', { email: 'nobody' }, 'input.email'],
     ['an e-mail that is too long', { email: `${'x'.repeat(250)}@example.com` }, 'input.email'],
+    ['an e-mail with a dotless i', { email: 'adm\u0131n@example.com' }, 'input.email'],
+    ['an e-mail that only lower case makes ASCII', { email: '\u212Aim@example.com' }, 'input.email'],
     ['an e-mail that cannot be stored', { email: 'a\0b@example.com' }, 'input.email'],
     ['no name', { name: ' ' }, 'input.name'],
     ['a name that is too long', { name: 'x'.repeat(101) }, 'input.name'],

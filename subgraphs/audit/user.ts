@@ -1,5 +1,6 @@
 /** A person with an account, as the control plane knows them. The password's hash stays in the store. */
 import type { Role } from '../../core/protocol/caller.ts';
+import { MAX_EMAIL } from './email-address.ts';
 
 export interface User {
   readonly id: string;
@@ -16,9 +17,6 @@ export interface User {
 
 /** What of an account an administrator can change. */
 export type AccountDetails = Pick<User, 'name' | 'role' | 'department' | 'isActive'>;
-
-/** Longer e-mail addresses do not fit the column (database.md, users). */
-const MAX_EMAIL = 255;
 
 /**
  * An e-mail address as it is stored, compared and recorded: trimmed, in lower case (no mail provider in use tells

@@ -5,6 +5,7 @@ import type { Caller, CallerIdentity, Role } from '../../../core/protocol/caller
 import type { SubgraphErrorJson } from '../../../core/protocol/subgraph.ts';
 import { connectInProcess } from '../in-process-connection.ts';
 import type { Subgraph } from '../subgraph.ts';
+import { strayFaultPaths } from './fault-path.ts';
 
 export const silent = pino({ level: 'silent' });
 
@@ -29,6 +30,9 @@ export function asking(subgraph: Subgraph): Ask {
   return async <Data>(caller: Caller | CallerIdentity, query: string, variables?: Record<string, unknown>) => {
     const identity = 'origin' in caller ? caller : identityOf(caller);
     const { data = null, errors = [] } = await connection.execute({ query, variables, identity });
+    // Every test of a refusal is one of this, too: a client is to find the fault in what it has sent.
+    const stray = strayFaultPaths(subgraph.schema, query, errors);
+    if (stray.length > 0) throw new Error(`extensions.field names no argument of ${query}: ${stray.join(', ')}`);
     // As JSON, because that is what a gateway sees.
     return JSON.parse(JSON.stringify({ data, errors })) as Answer<Data>;
   };
