@@ -7,7 +7,7 @@ import { BUCKETS } from '../../core/evaluation/bucket.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import type { JsonValue, RuleType } from '../../core/model.ts';
 import { parsePercentageRollout } from '../../core/rules/percentage-rollout.ts';
-import { variantOf } from '../../core/rules/rule-variant.ts';
+import { picksArm, variantOf } from '../../core/rules/rule-variant.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 
 export interface SplittingRule {
@@ -49,6 +49,10 @@ export function treatmentShareOf({ key, archived, enabled, rules }: FlagSplit): 
   // Of two cohorts together nobody could say which share was planned.
   if (another !== undefined) throw conflict(`${key} has several enabled percentage_rollout rules; an experiment compares the cohort of one with the rest.`);
   if (variantOf(rollout) !== 'treatment') throw conflict(`The percentage_rollout rule of ${key} serves the variant ${JSON.stringify(variantOf(rollout))}; the arm of an experiment is "treatment".`);
+  const picking = rules.find(picksArm);
+  if (picking !== undefined) {
+    throw conflict(`A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}: vehicles that were picked by hand would count in that arm. Name another variant, or disable the rule.`);
+  }
   const { threshold, sticky } = parsePercentageRollout(rollout.conditions, 'conditions');
   if (!sticky) throw conflict(`The percentage_rollout rule of ${key} is not sticky: vehicles would change their arm.`);
   if (threshold <= 0 || threshold >= BUCKETS) throw conflict(`The percentage_rollout rule of ${key} is at ${threshold === 0 ? 0 : 100} %: there is only one arm.`);

@@ -103,6 +103,8 @@ describe('starting an experiment', () => {
     ['has a rollout at 100 %', [{ conditions: { rollout_percentage: 100 } }], {}],
     ['draws its cohort again and again', [{ conditions: { rollout_percentage: 50, sticky: false } }], {}],
     ['serves another variant', [{ ...HALF, variant: 'eco' }], {}],
+    ['picks vehicles for the treatment', [HALF, { type: 'vehicle_whitelist', conditions: { vins: ['KMHK281HGNU000001'] }, variant: 'treatment' }], {}],
+    ['picks vehicles for control', [HALF, { type: 'vehicle_target', conditions: { regions: ['EU'] }, variant: 'control' }], {}],
   ])('is refused where the flag %s', async (_, rules, over) => {
     const flag = await experiments.newFlag(rules);
     const id = await experiments.draft(flag);
@@ -112,8 +114,9 @@ describe('starting an experiment', () => {
     expect(await experiments.actions(flag)).toEqual(['CREATE_EXPERIMENT']);
   });
 
-  test('does not mind disabled rules beside the rollout, or a kill switch that is released', async () => {
-    const flag = await experiments.newFlag([HALF, { ...HALF, enabled: false }, { type: 'kill_switch', enabled: false, conditions: { force_disabled: true, reason: 'Smoke' } }]);
+  test('does not mind disabled rules beside the rollout, rules of another variant, or a kill switch that is released', async () => {
+    const picking = { type: 'vehicle_target', conditions: { regions: ['EU'] } };
+    const flag = await experiments.newFlag([HALF, { ...HALF, enabled: false }, { ...picking, variant: 'treatment', enabled: false }, { ...picking, variant: 'pilot' }, { type: 'kill_switch', enabled: false, conditions: { force_disabled: true, reason: 'Smoke' } }]);
     expect((await experiments.to('start', await experiments.draft(flag))).errors).toEqual([]);
   });
 

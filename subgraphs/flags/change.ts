@@ -137,8 +137,8 @@ export function createFlagChanges(prisma: Transactor, signer: Signer, bus: Bus, 
     unattended(publish(TRAIL_APPENDED, ''), 'Announcing an entry of the trail');
   };
 
-  const write = async (tx: Transaction, before: Flag, edited: Flag, by: string | null, { action, force = false }: Pick<ChangeRecord, 'action' | 'force'>): Promise<Flag> => {
-    const disturbed = await disturbedExperiment(tx, before, edited, force);
+  const write = async (tx: Transaction, before: Flag, edited: Flag, by: string | null, { action, force = false }: Pick<ChangeRecord, 'action' | 'force'>, waited = false): Promise<Flag> => {
+    const disturbed = await disturbedExperiment(tx, before, edited, force, waited);
     if (disturbed !== null) await noteDisturbance(tx, disturbed, action, by);
     const after = await restamp(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
     await saveFlag(tx, before, after);
@@ -233,7 +233,7 @@ export function createFlagChanges(prisma: Transactor, signer: Signer, bus: Bus, 
         const edited = isAboutRollout(change) ? before : { ...withContent(before, change.proposed, new Date()), draft: false };
         const halts = await rollouts.halt(tx, before, edited);
         if (isAboutRollout(change)) await rollouts.approve(tx, before, change, approvedBy);
-        const flag = edited === before ? before : await write(tx, before, edited, change.requestedById, change);
+        const flag = edited === before ? before : await write(tx, before, edited, change.requestedById, change, true);
         const decided = await decideChangeRequest(tx, change.id, { status: 'approved', reviewedById: approvedBy, comment });
         const decision = { changeRequest: change.id, action: change.action, requestedBy: change.requestedById, comment };
         await appendAudit(tx, identity, { action: 'APPROVE_CHANGE', flagId: flag.id, after: decision });

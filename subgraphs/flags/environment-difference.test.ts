@@ -1,5 +1,5 @@
-import { expect, test } from '@jest/globals';
-import { describeMember, differences } from './environment-difference.ts';
+import { describe, expect, test } from '@jest/globals';
+import { describeMember, differences, pairRules } from './environment-difference.ts';
 import type { FlagEntry, RuleEntry } from './environment-file.ts';
 
 const rule = (over: Partial<RuleEntry> = {}): RuleEntry => ({ type: 'vehicle_target', priority: 100, enabled: true, conditions: { models: ['A'], regions: ['EU'] }, value: null, variant: null, ...over });
@@ -42,4 +42,23 @@ test('long lists and values are shortened to what tells them apart', () => {
   ]);
   expect(lines(whitelist(['a', 'b']), whitelist(['b', 'a']))).toEqual(['rules.vehicle_target@100.conditions.vins: in another order']);
   expect(lines(flag({ type: 'string', defaultValue: 'x'.repeat(500) }), flag({ type: 'string', defaultValue: 'y' }))[0]).toMatch(/x… \(502 characters\) → "y"$/);
+});
+
+describe('rules of a file and rules that are there', () => {
+  const rule = (priority: number, regions: string[], percentage = 5): RuleEntry => ({ type: 'percentage_rollout', priority, enabled: true, conditions: { rollout_percentage: percentage, regions }, value: null, variant: null });
+  const paired = (present: RuleEntry[], wanted: RuleEntry[]) => {
+    const pairs = pairRules(present, wanted);
+    return wanted.map((entry) => present.indexOf(pairs.get(entry) as RuleEntry));
+  };
+
+  test('are the same where they say the same, at the same place before another', () => {
+    expect(paired([rule(1, ['EU']), rule(2, ['NA'])], [rule(2, ['EU'], 50), rule(1, ['NA'])])).toEqual([0, 1]);
+    expect(paired([rule(1, ['EU']), rule(2, ['EU'])], [rule(2, ['EU']), rule(1, ['EU'])])).toEqual([1, 0]);
+  });
+
+  test('or else where they stand at the same place, unless that one has moved', () => {
+    expect(paired([rule(1, ['EU'])], [rule(1, ['KR'])])).toEqual([0]);
+    expect(paired([rule(1, ['EU'])], [rule(1, ['KR']), rule(2, ['EU'])])).toEqual([-1, 0]);
+    expect(paired([rule(1, ['EU'])], [{ ...rule(1, ['EU']), type: 'vehicle_target' }])).toEqual([-1]);
+  });
 });

@@ -41,6 +41,37 @@ export function ruleName({ type, priority }: Pick<RuleEntry, 'type' | 'priority'
   return `${type}@${priority}`;
 }
 
+/** What a rule does and for whom, wherever it stands, however far its rollout has got and whether it is enabled. */
+function subjectOf({ type, conditions, value, variant }: RuleEntry): string {
+  const { rollout_percentage: _, ...others } = isJsonObject(conditions) ? conditions : {};
+  return canonicalJson([type, isJsonObject(conditions) ? others : conditions, value, variant]);
+}
+
+/**
+ * Which of the rules that are there each rule of the file is: the one that says the same at the same place, or else
+ * elsewhere, and only then another one at its place. A rule that has moved is still the rule that its rollout stands on.
+ */
+export function pairRules<R extends RuleEntry>(present: readonly R[], wanted: readonly RuleEntry[]): Map<RuleEntry, R> {
+  const pairs = new Map<RuleEntry, R>();
+  const free = new Set(present);
+  const pair = (fits: (rule: R, entry: RuleEntry) => boolean) => {
+    for (const entry of wanted) {
+      if (pairs.has(entry)) continue;
+      const rule = [...free].find((candidate) => fits(candidate, entry));
+      if (rule === undefined) continue;
+      pairs.set(entry, rule);
+      free.delete(rule);
+    }
+  };
+  const subjects = new Map([...present, ...wanted].map((rule) => [rule as RuleEntry, subjectOf(rule)]));
+  const same = (rule: R, entry: RuleEntry) => subjects.get(rule) === subjects.get(entry);
+  const there = (rule: R, entry: RuleEntry) => ruleName(rule) === ruleName(entry);
+  pair((rule, entry) => there(rule, entry) && same(rule, entry));
+  pair(same);
+  pair(there);
+  return pairs;
+}
+
 /** Whether two rules say the same. */
 export function sameRule(a: RuleEntry, b: RuleEntry): boolean {
   return canonicalJson(a) === canonicalJson(b);

@@ -9,7 +9,7 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { isKilled, isKilling, parseKillSwitch } from '../../core/rules/kill-switch.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { FlagChange, FlagChanges } from './change.ts';
-import { differences, ruleName, sameRule, type FlagDifference } from './environment-difference.ts';
+import { differences, pairRules, ruleName, sameRule, type FlagDifference } from './environment-difference.ts';
 import { flagEntry, printEnvironmentFile, ruleEntry, type FileFault, type FlagEntry, type RuleEntry } from './environment-file.ts';
 import { takenKeys, takenMessage } from './flag-keys.ts';
 import type { Flag, Rule } from './flag.ts';
@@ -146,14 +146,16 @@ function readEnvironment(prisma: PrismaClient, environment: Environment): Promis
   return prisma.$transaction((tx) => findFlags(tx, { environment, archivedAt: null }), { isolationLevel: 'RepeatableRead', timeout: 60_000 });
 }
 
-/** The flag with the file's content. A rule that stays keeps its id, and with it the digests of its whitelist. */
+/** The flag with the file's content. A rule that stays, or moves, keeps its id, and with it its rollout and the digests of its whitelist. */
 function withEntry(flag: Flag, environment: Environment, entry: FlagEntry): Flag {
   if (flag.environment !== environment) throw new FleetFlagError('CONFLICT', `${flag.key} has moved to ${flag.environment}.`, { currentRevision: flag.revision });
   const { name, description, safetyLevel, enabled, defaultValue } = entry;
-  const present = new Map(flag.rules.map((rule) => [ruleName(rule), rule]));
+  const present = new Map(flag.rules.map((rule) => [ruleEntry(rule), rule]));
+  const pairs = pairRules([...present.keys()], entry.rules);
   const at = new Date();
   const rules = entry.rules.map((rule): Rule => {
-    const was = present.get(ruleName(rule));
+    const paired = pairs.get(rule);
+    const was = paired && present.get(paired);
     if (was === undefined) return { ...rule, id: randomUUID(), createdAt: at, updatedAt: at };
     return sameRule(ruleEntry(was), rule) ? was : { ...was, ...rule, updatedAt: at };
   });

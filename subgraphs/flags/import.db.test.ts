@@ -109,7 +109,7 @@ test('a changed flag is one revision and one trail row; rules that stay keep the
   const after = await rules();
   expect(after.get('vehicle_whitelist')).toEqual(before.get('vehicle_whitelist'));
   expect(after.get('vehicle_target')).toMatchObject({ id: before.get('vehicle_target')?.id, conditions: { models: ['B'] } });
-  expect(after.get('percentage_rollout')?.id).not.toBe(before.get('percentage_rollout')?.id);
+  expect(after.get('percentage_rollout')).toMatchObject({ id: before.get('percentage_rollout')?.id, priority: 7 });
   expect(await flags.revision()).toBe(revision + 1);
   const [row] = await flags.prisma.auditLog.findMany({ where: { flag: { key } }, orderBy: { chainPosition: 'desc' }, take: 1 });
   expect(row).toMatchObject({ action: 'UPDATE_FLAG', userId: flags.writer.userId, beforeValue: { name: 'A flag' }, afterValue: { name: 'Another name' } });

@@ -118,3 +118,23 @@ test('any other rule is not for SAFETY, whatever the level of its flag', async (
   ]) expect(refusal(await ask(mutation))).toEqual({ code: 'FORBIDDEN' });
   expect(await flags.everything()).toEqual(everything);
 });
+
+test('a flag or a rule that is not there is a fault of the argument that names it', async () => {
+  const nobody = '00000000-0000-4000-8000-000000000000';
+  const rollout = (rule: string, key = 'nothing_there') => `mutation { scheduleRollout(flagKey: "${key}", ruleId: "${rule}", steps: [{ percentage: 10, after: "PT1H" }]) { applied } }`;
+  for (const [mutation, field] of [
+    ['killSwitch(flagKey: "nothing_there", reason: "x")', 'flagKey'],
+    ['releaseKillSwitch(flagKey: "nothing_there", reason: "x")', 'flagKey'],
+    [`createRule(flagKey: "nothing_there", input: { ${SWITCH} })`, 'flagKey'],
+    ['enableFlag(key: "nothing_there")', 'key'],
+    ['disableFlag(key: "nothing_there")', 'key'],
+    ['archiveFlag(key: "nothing_there")', 'key'],
+    ['updateFlag(key: "nothing_there", input: {})', 'key'],
+    [`updateRule(id: "${nobody}", input: {})`, 'id'],
+    [`deleteRule(id: "${nobody}")`, 'id'],
+  ] as const) {
+    expect([mutation, refusal(await ask(mutation, flags.writer))]).toEqual([mutation, { code: 'NOT_FOUND', field }]);
+  }
+  expect(refusal(await flags.ask(flags.writer, rollout(nobody)))).toEqual({ code: 'NOT_FOUND', field: 'flagKey' });
+  expect(refusal(await flags.ask(flags.writer, rollout(nobody, flag.key)))).toEqual({ code: 'NOT_FOUND', field: 'ruleId' });
+});

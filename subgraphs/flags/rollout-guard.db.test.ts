@@ -77,6 +77,9 @@ describe('a guard', () => {
     const conflict = { code: 'CONFLICT', field: 'guard' };
     await rollouts.change(`createRule(flagKey: "${target.key}", input: { type: PERCENTAGE_ROLLOUT, priority: 7, conditions: { rollout_percentage: 1 } })`);
     expect(await ask(GUARD)).toEqual(conflict);
+    const picked = await rollouts.target();
+    await rollouts.change(`createRule(flagKey: "${picked.key}", input: { type: VEHICLE_TARGET, conditions: { models: ["A"] }, variant: "treatment" })`);
+    expect(refusal(await rollouts.ask(picked, STEPS, rollouts.flags.writer, { guard: GUARD }))).toEqual(conflict);
     for (const edit of ['variant: "blue"', 'conditions: { rollout_percentage: 5, sticky: false }']) {
       const odd = await rollouts.target();
       await rollouts.change(`updateRule(id: "${odd.ruleId}", input: { ${edit} })`);

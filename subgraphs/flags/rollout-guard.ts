@@ -3,7 +3,7 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
 import { parsePercentageRollout } from '../../core/rules/percentage-rollout.ts';
 import type { GuardFigures, GuardVerdict, RolloutGuard } from '../../core/rules/rollout-guard.ts';
-import { variantOf } from '../../core/rules/rule-variant.ts';
+import { picksArm, variantOf } from '../../core/rules/rule-variant.ts';
 import type { Prisma } from '../../prisma/generated/client.ts';
 import { toRolloutGuard } from '../shared/rollout-guard-row.ts';
 import type { Flag, Rule } from './flag.ts';
@@ -70,6 +70,8 @@ export function checkGuardable({ key, revision, rules }: Flag, rule: Rule): void
   const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { field: 'guard', currentRevision: revision });
   if (variantOf(rule) !== 'treatment') throw conflict(`The rule serves the variant ${JSON.stringify(variantOf(rule))}; a guard watches the variant "treatment".`);
   if (!parsePercentageRollout(rule.conditions, 'conditions').sticky) throw conflict('The rule is not sticky: vehicles would change their arm at each start.');
+  const picking = rules.find(picksArm);
+  if (picking !== undefined) throw conflict(`A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}, whose vehicles could not be told from those of an arm.`);
   const others = rules.filter((other) => other.id !== rule.id && other.enabled && other.type === 'percentage_rollout');
   if (others.length > 0) throw conflict(`${key} has another enabled percentage_rollout rule, whose vehicles could not be told from this one's.`);
 }

@@ -1,7 +1,10 @@
 /** What stands in the way of a rollout. Source: docs/decisions/scheduled-rollouts.md. */
 import { isKilled } from '../../core/evaluation/evaluate.ts';
+import type { JsonObject } from '../../core/model.ts';
 import { needsSecondPerson } from '../../core/policy/safety-policy.ts';
-import type { Flag } from './flag.ts';
+import { canonicalJson } from '../../core/protocol/canonical-json.ts';
+import { isJsonObject } from '../../core/rules/json.ts';
+import type { Flag, Rule } from './flag.ts';
 import { percentageOf, type Rollout } from './rollout.ts';
 
 export interface Obstacle {
@@ -12,6 +15,18 @@ export interface Obstacle {
 
 const paused = (reason: string): Obstacle => ({ status: 'paused', reason });
 const cancelled = (reason: string): Obstacle => ({ status: 'cancelled', reason });
+
+/** What a rollout stands on, beside the percentage that it raises: whom its rule reaches, and what they get. */
+function standing({ conditions, value, variant }: Rule): JsonObject {
+  const { rollout_percentage: _, ...audience } = isJsonObject(conditions) ? conditions : {};
+  return { ...audience, value: value ?? null, variant };
+}
+
+/** The members in which two states of a rule differ for its rollout. */
+function changedUnder(was: Rule, rule: Rule): string[] {
+  const [before, after] = [standing(was), standing(rule)];
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((name) => canonicalJson(before[name] ?? null) !== canonicalJson(after[name] ?? null)).sort();
+}
 
 /**
  * Why a rollout cannot go on with its flag as it is; null where it can.
@@ -30,6 +45,8 @@ export function obstacleTo(rollout: Rollout, flag: Flag, before: Flag = flag): O
   if (was?.enabled === true && !rule.enabled) return paused('rule disabled');
   const percentage = percentageOf(rule.conditions);
   if (was !== undefined && percentage < percentageOf(was.conditions)) return paused(`lowered to ${percentage} % by hand`);
+  const changed = was === undefined ? [] : changedUnder(was, rule);
+  if (changed.length > 0) return paused(`its rule's ${changed.join(', ')} changed by hand`);
   if (rollout.approvedById === null && needsSecondPerson(flag, flag, 'UPDATE_RULE')) return paused('flag raised to ASIL-D: a second person has to agree');
   return null;
 }

@@ -39,6 +39,8 @@ describe('a change that moves vehicles between the arms of a running experiment'
     ['the rule disabled', ({ ruleId }) => `updateRule(id: "${ruleId}", input: { enabled: false }`, 'UPDATE_RULE'],
     ['the rule deleted', ({ ruleId }) => `deleteRule(id: "${ruleId}"`, 'DELETE_RULE'],
     ['a rollout before it', ({ key }) => `createRule(flagKey: "${key}", input: { type: PERCENTAGE_ROLLOUT, priority: 500, ${to(1)} }`, 'CREATE_RULE'],
+    ['a rule that picks vehicles for the treatment', ({ key }) => `createRule(flagKey: "${key}", input: { type: VEHICLE_TARGET, conditions: { regions: ["KR"] }, variant: "treatment" }`, 'CREATE_RULE'],
+    ['a rule that picks vehicles for control', ({ key }) => `createRule(flagKey: "${key}", input: { type: VEHICLE_WHITELIST, conditions: { vins: ["KMHK281HGNU000001"] }, variant: "control" }`, 'CREATE_RULE'],
     ['another environment', ({ key }) => `updateFlag(key: "${key}", input: { environment: DEVELOPMENT }`, 'UPDATE_FLAG'],
     ['the flag archived', ({ key }) => `archiveFlag(key: "${key}"`, 'ARCHIVE_FLAG'],
   ];
@@ -120,7 +122,7 @@ describe("of an ASIL-D flag's", () => {
     const request = await requested('');
     expect(request.force).toBe(false);
     await rollouts.flags.prisma.experiment.update({ where: { id }, data: { status: 'running' } });
-    expect(refusal(await approve(request.id))).toEqual(REFUSED);
+    expect(refusal(await approve(request.id))).toEqual({ ...REFUSED, field: 'id' });
     expect(await rollouts.percentage(critical)).toBe(5);
     expect(await noted(id)).toEqual([]);
   });

@@ -7,6 +7,7 @@
 import { FleetFlagError } from '../../core/errors.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
+import { picksArm } from '../../core/rules/rule-variant.ts';
 import type { AuditAction } from '../shared/audit-trail.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import { ruleContent, type Flag } from './flag.ts';
@@ -16,11 +17,12 @@ export interface RunningExperiment {
   readonly name: string;
 }
 
-/** What decides which vehicles are in the treatment, and what that is. */
+/** What decides which vehicles are in an arm, and what the treatment is. */
 function split({ environment, archivedAt, rules }: Flag): string {
   const rollouts = rules.filter(({ type, enabled }) => type === 'percentage_rollout' && enabled).map(ruleContent);
+  const picking = rules.filter(picksArm).map(ruleContent);
   // As text: conditions written into a document are objects without a prototype, and no different for that.
-  return canonicalJson({ environment, archived: archivedAt !== null, rollouts });
+  return canonicalJson({ environment, archived: archivedAt !== null, rollouts, picking });
 }
 
 /** Whether the rules decide at all. */
@@ -53,15 +55,17 @@ export async function checkNoRunningExperiment(tx: Transaction, flag: Flag): Pro
  * The running experiment that changing `before` to `edited` disturbs, or null.
  *
  * @param force whether who makes the change accepts that
- * @throws CONFLICT at `force` for a change of the split that is not forced
+ * @param waited whether the change has waited for approval: then it is too late to force it
+ * @throws CONFLICT at `force`, or `id` of the request that has waited, for a change of the split that is not forced
  */
-export async function disturbedExperiment(tx: Transaction, before: Flag, edited: Flag, force: boolean): Promise<RunningExperiment | null> {
+export async function disturbedExperiment(tx: Transaction, before: Flag, edited: Flag, force: boolean, waited = false): Promise<RunningExperiment | null> {
   const moves = split(before) !== split(edited);
   if (!moves && stopped(before) === stopped(edited)) return null;
   const experiment = await findRunningExperiment(tx, before.id);
   if (experiment === null || !moves || force) return experiment;
-  throw new FleetFlagError('CONFLICT', `The ${runs(experiment)} on ${before.key}, and this would move vehicles between its arms. Complete or cancel it first, or send force: true to have it noted in the results.`, {
-    field: 'force',
+  const otherwise = waited ? 'or ask for the change anew with force: true' : 'or send force: true to have it noted in the results';
+  throw new FleetFlagError('CONFLICT', `The ${runs(experiment)} on ${before.key}, and this would move vehicles between its arms. Complete or cancel it first, ${otherwise}.`, {
+    field: waited ? 'id' : 'force',
     currentRevision: before.revision,
   });
 }

@@ -23,6 +23,9 @@ export interface FlagSearch {
   readonly search?: string | null;
 }
 
+/** Of the column: a 32-bit integer. */
+const LOWEST_PRIORITY = -(2 ** 31);
+
 /** Characters of a dropped draft's key that are kept: with `~` and its id they fit the column. */
 const MAX_KEPT_KEY = 63;
 
@@ -160,12 +163,27 @@ export async function insertFlag(tx: Transaction, flag: Flag): Promise<void> {
   await tx.rule.createMany({ data: flag.rules.map((rule) => ({ ...ruleColumns(rule), id: rule.id, flagId: flag.id, createdAt: rule.createdAt })) });
 }
 
+/** Takes rules that move out of the way of each other: a place (a type's priority) is one rule's at any time. */
+async function makeRoom(tx: Transaction, before: Flag, after: Flag): Promise<void> {
+  const places = new Map(before.rules.map((rule) => [rule.id, rule.priority]));
+  const moved = after.rules.filter(({ id, priority }) => places.has(id) && places.get(id) !== priority);
+  if (moved.length === 0) return;
+  const taken = new Set([...before.rules, ...after.rules].map(({ priority }) => priority));
+  let free = LOWEST_PRIORITY;
+  for (const { id } of moved) {
+    while (taken.has(free)) free += 1;
+    await tx.rule.update({ where: { id }, data: { priority: free } });
+    taken.add(free);
+  }
+}
+
 /** Writes the difference between two states of one flag: its row, and those rules that are not the same object in both. */
 export async function saveFlag(tx: Transaction, before: Flag, after: Flag): Promise<void> {
   const former = new Map(before.rules.map((rule) => [rule.id, rule]));
   const kept = new Set(after.rules.map((rule) => rule.id));
   const removed = [...former.keys()].filter((id) => !kept.has(id));
   if (removed.length > 0) await tx.rule.deleteMany({ where: { id: { in: removed } } });
+  await makeRoom(tx, before, after);
   for (const rule of after.rules) {
     const was = former.get(rule.id);
     if (was === undefined) await tx.rule.create({ data: { ...ruleColumns(rule), id: rule.id, flagId: after.id, createdAt: rule.createdAt } });
