@@ -63,7 +63,7 @@ export function pairRules<R extends RuleEntry>(present: readonly R[], wanted: re
       free.delete(rule);
     }
   };
-  const subjects = new Map([...present, ...wanted].map((rule) => [rule as RuleEntry, subjectOf(rule)]));
+  const subjects = new Map<RuleEntry, string>([...present, ...wanted].map((rule) => [rule, subjectOf(rule)] as const));
   const same = (rule: R, entry: RuleEntry) => subjects.get(rule) === subjects.get(entry);
   const there = (rule: R, entry: RuleEntry) => ruleName(rule) === ruleName(entry);
   pair((rule, entry) => there(rule, entry) && same(rule, entry));

@@ -7,7 +7,7 @@ function leads(type: GraphQLInputType, path: readonly string[]): boolean {
   const [first, ...rest] = path;
   if (first === undefined) return true;
   const nullable = getNullableType(type);
-  if (isListType(nullable)) return leads(nullable.ofType as GraphQLInputType, /^\d+$/.test(first) ? rest : path);
+  if (isListType(nullable)) return leads(nullable.ofType, /^\d+$/.test(first) ? rest : path);
   if (isScalarType(nullable)) return nullable.name === 'JSON';
   const field = isInputObjectType(nullable) ? nullable.getFields()[first] : undefined;
   return field !== undefined && leads(field.type, rest);
