@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Api } from './harness/api.ts';
 import { Deployment } from './harness/deployment.ts';
+import { MessageRelay } from './harness/message-relay.ts';
 import { eventually } from './harness/process.ts';
 import { VehicleProcess } from './harness/vehicle.ts';
 
@@ -79,6 +80,41 @@ test('the vehicle evaluates with the control plane stopped, from its file with n
   expect(await vehicle.evaluate('seat_heating')).toMatchObject({ value: 'off' });
   expect((await vehicle.status()).revision).toBe(before + 2);
   expect([Number(since), Number(missed)]).toEqual([before, 2]);
+}, 120_000);
+
+test('a relay without keys that takes a kill switch out of what passes is noticed, proves no flag fresh, and ends with the first honest contact', async () => {
+  await vehicle.process.stop();
+  const relay = await MessageRelay.open(deployment.wsUrl);
+  try {
+    await vehicle.up(relay.url);
+    await admin.ok('mutation { enableFlag(key: "adas_lane_keep_v2") { applied } }');
+    await valueIs(true);
+    await inSync();
+    const before = await vehicle.status();
+    relay.meddle = (message) => {
+      const { flagChanges, flagSync } = message.payload?.data ?? {};
+      if (flagChanges?.signed.key === KEY) return null;
+      if (flagSync === undefined) return message;
+      return { ...message, payload: { data: { flagSync: { ...flagSync, flags: flagSync.flags.filter(({ key }) => key !== KEY) } } } };
+    };
+    await admin.ok('mutation { killSwitch(flagKey: "adas_lane_keep_v2", reason: "Steering fault in the field") { flag { killed } } }');
+    await admin.ok('mutation { updateFlag(key: "seat_heating", input: { defaultValue: "low" }) { applied } }');
+    await eventually(async () => ((await vehicle.status()).refusals['incomplete'] ?? 0) > 0, 'the vehicle has noticed');
+    const meanwhile = await vehicle.status();
+    expect(meanwhile).toMatchObject({ revision: before.revision, lastStatementAt: before.lastStatementAt });
+    expect(await vehicle.evaluate('seat_heating')).toMatchObject({ value: 'off' });
+    expect(meanwhile.proof).toMatchObject({ revision: before.revision, held: true });
+
+    relay.meddle = (message) => message;
+    relay.cut();
+    await valueIs(false);
+    expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'DISABLED' });
+    await inSync();
+  } finally {
+    await relay.close();
+    await vehicle.process.stop();
+    await vehicle.up();
+  }
 }, 120_000);
 
 test('an archived flag and one moved to another environment leave the vehicle', async () => {

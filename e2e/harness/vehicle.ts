@@ -8,6 +8,8 @@ export interface AgentStatus {
   readonly revision: number;
   readonly environment: string;
   readonly connected: boolean;
+  readonly lastStatementAt: string | null;
+  readonly proof: { readonly revision: number; readonly held: boolean } | null;
   readonly flags: number;
   readonly pinnedKeys: readonly string[];
   readonly refusals: Readonly<Record<string, number>>;
