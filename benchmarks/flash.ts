@@ -146,7 +146,7 @@ function transactions(metadata: readonly string[]): Transaction[] {
 
 async function emptyDatabase(metadata: readonly string[]): Promise<Database> {
   const database = new (await initSqlJs()).Database();
-  createTables(database, 0);
+  createTables(database);
   for (const [index, text] of metadata.entries()) {
     database.run("INSERT INTO flags_cache (key, enabled, variant, default_value, cached_at, flag_type, metadata) VALUES (?, 1, 'control', 'false', 0, 'boolean', ?)", [`feature_${index}`, text]);
   }

@@ -35,7 +35,7 @@ afterEach(() => {
 afterAll(() => gateway.close());
 
 function issue(id: string, expiresAt: Date | null = null): string {
-  const key = newApiKey('tier1');
+  const key = newApiKey();
   keys.set(apiKeyHash(key), { id, role: 'READ', rateLimitPerMin: 60, expiresAt: expiresAt?.toISOString() ?? null });
   return key;
 }
@@ -60,9 +60,9 @@ describe('an API key', () => {
   });
 
   test('that nobody has is UNAUTHENTICATED, and that cannot be looked up is SERVICE_UNAVAILABLE', async () => {
-    expect(await byKey(newApiKey('tier1'))).toMatchObject({ status: 401, body: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } });
+    expect(await byKey(newApiKey())).toMatchObject({ status: 401, body: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } });
     auditAway = true;
-    expect(await byKey(newApiKey('tier1'))).toMatchObject({ status: 503, body: { errors: [{ extensions: { code: 'SERVICE_UNAVAILABLE' } }] } });
+    expect(await byKey(newApiKey())).toMatchObject({ status: 503, body: { errors: [{ extensions: { code: 'SERVICE_UNAVAILABLE' } }] } });
   });
 
   test('beside a session is refused: which of the two it is would be a guess', async () => {

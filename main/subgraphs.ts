@@ -11,6 +11,7 @@ import { RolloutTransitions } from '../subgraphs/flags/rollout-transitions.ts';
 import type { Signer } from '../subgraphs/flags/signing.ts';
 import { startFlags } from '../subgraphs/flags/subgraph.ts';
 import type { Bus } from '../subgraphs/shared/bus.ts';
+import { requireAuditPartition } from '../subgraphs/shared/database/audit-partitions.ts';
 import type { Database } from '../subgraphs/shared/database/database.ts';
 import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
 import type { MetricsStore } from '../subgraphs/shared/metrics-store.ts';
@@ -45,7 +46,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
   const { database, bus, store, limiter, vehicleTokens } = parts;
   const { prisma } = database;
   const logger = parts.logger.child({ subgraph: name });
-  let ready = () => answers(() => database.ping());
+  let ready = () => answers(() => requireAuditPartition(prisma));
   let started: { subgraph: Subgraph; close(): Promise<void> };
   switch (name) {
     case 'flags':

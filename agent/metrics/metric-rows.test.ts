@@ -17,7 +17,7 @@ beforeAll(async () => {
   sql = await initSqlJs();
 });
 beforeEach(() => {
-  database = createDatabase(sql, NOW);
+  database = createDatabase(sql);
 });
 afterEach(() => database.close());
 

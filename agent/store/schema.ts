@@ -43,16 +43,14 @@ const COLUMNS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Makes the tables and the initial rows in an empty database.
- *
- * @param now Unix seconds
+ * Makes the tables and the initial rows, which nothing has updated yet, in an empty database.
  */
-export function createTables(database: Database, now: number): void {
+export function createTables(database: Database): void {
   // auto_vacuum takes effect only before the first table exists.
   database.run('PRAGMA auto_vacuum = INCREMENTAL');
   database.run(TABLES);
   for (const [key, value] of [['last_sync_at', '0'], ['sync_count', '0'], ['agent_version', '1.0.0']] as const) {
-    database.run('INSERT INTO agent_state (key, value, updated_at) VALUES (?, ?, ?)', [key, value, now]);
+    database.run('INSERT INTO agent_state (key, value, updated_at) VALUES (?, ?, 0)', [key, value]);
   }
 }
 

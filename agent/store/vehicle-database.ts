@@ -22,10 +22,10 @@ export function openDatabase(sql: SqlJsStatic, bytes: Uint8Array): Database {
   }
 }
 
-/** @param now Unix seconds */
-export function createDatabase(sql: SqlJsStatic, now: number): Database {
+/** An empty database, with its tables and initial rows. */
+export function createDatabase(sql: SqlJsStatic): Database {
   const database = new sql.Database();
-  createTables(database, now);
+  createTables(database);
   applySettings(database);
   return database;
 }

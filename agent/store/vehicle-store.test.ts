@@ -88,6 +88,8 @@ describe('the file', () => {
     expect(state.get('revision')).toBe('3');
     expect(Number(state.get('last_sync_at'))).toBeGreaterThan(0);
     expect(state.get('sync_count')).toBe('1');
+    // Nothing has updated this one since it was made.
+    expect(database.exec("SELECT updated_at FROM agent_state WHERE key = 'agent_version'")[0]!.values).toEqual([[0]]);
     database.close();
   });
 

@@ -269,7 +269,7 @@ export class VehicleStore {
   #toBytes({ state, keys }: Saved): Uint8Array {
     const { variantOf, agentVersion, facts, queue, ageingClock } = this.#options;
     const now = Math.floor(this.#options.now() / 1000);
-    this.#database ??= createDatabase(this.#sql!, now);
+    this.#database ??= createDatabase(this.#sql!);
     queue.takeOperations();
     this.#queueBehind = true;
     try {

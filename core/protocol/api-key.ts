@@ -1,29 +1,21 @@
 /**
- * An API key: `ff_api_key_<words of its name>_<256 random bits>`. The partner keeps it, the control plane only its
- * hash. The audit subgraph makes keys, the gateway recognises them.
+ * An API key: `ff_<256 random bits>`. The partner keeps it, the control plane only its hash. The audit subgraph makes
+ * keys, the gateway recognises them.
  */
 import { createHash, randomBytes } from 'node:crypto';
 
-const START = 'ff_api_key_';
-/** `api_keys.key_prefix` (database.md). */
-const PREFIX_LENGTH = 20;
-/** The name's part: so long at least that the prefix ends before the random part begins. */
-const MIN_SLUG = PREFIX_LENGTH - START.length;
-const MAX_SLUG = 40;
+const START = 'ff_';
 /** 32 bytes in base64url. */
 const RANDOM_LENGTH = 43;
+/** `api_keys.key_prefix`: twelve random characters, 72 bits, tell keys apart and leave 184 that nobody is shown. */
+const PREFIX_LENGTH = START.length + 12;
 
-const FORM = new RegExp(`^${START}[A-Za-z0-9_]{${MIN_SLUG},${MAX_SLUG}}_[A-Za-z0-9_-]{${RANDOM_LENGTH}}$`);
+/** Keys from before have words of their name in front, whose beginning was their prefix. */
+const FORM = new RegExp(`^${START}(?:api_key_[A-Za-z0-9_]{9,40}_)?[A-Za-z0-9_-]{${RANDOM_LENGTH}}$`);
 
-/** `Tier 1, Société A` → `Tier_1_Societe_A`. */
-function slugOf(name: string): string {
-  const words = name.normalize('NFKD').replace(/\p{M}/gu, '').match(/[A-Za-z0-9]+/g) ?? [];
-  return words.join('_').slice(0, MAX_SLUG).padEnd(MIN_SLUG, '_');
-}
-
-/** A new key that tells whose it is by its beginning. */
-export function newApiKey(name: string): string {
-  return `${START}${slugOf(name)}_${randomBytes(32).toString('base64url')}`;
+/** A new key. */
+export function newApiKey(): string {
+  return `${START}${randomBytes(32).toString('base64url')}`;
 }
 
 /** Whether a text begins as keys do: perhaps it is one that was cut off. */
@@ -41,7 +33,7 @@ export function apiKeyHash(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** What of a key may be shown: its first 20 characters, none of them random. */
+/** What of a new key may be shown, so that people tell it from others. */
 export function apiKeyPrefix(key: string): string {
   return key.slice(0, PREFIX_LENGTH);
 }

@@ -16,7 +16,7 @@ const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED', messa
 const tokens = createVehicleTokens('a-secret-of-more-than-32-characters-x');
 const session = { caller: { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: sessionKey(SESSION) }, expiresAt: EXPIRES } as const;
 const findSession: FindSession = async (token) => (token === SESSION ? session : null);
-const KEY = newApiKey('tier1');
+const KEY = newApiKey();
 const key: ApiKeyCredential = { id: 'k1', role: 'WRITE', rateLimitPerMin: 60, expiresAt: EXPIRES };
 const apiKeys = { find: async (hash: string) => (hash === apiKeyHash(KEY) ? key : null) };
 const sources = () => ({ findSession, apiKeys, vehicles: { tokens, generations }, failures: new FailedCredentials() });
@@ -59,7 +59,7 @@ describe('who is calling', () => {
     ['two tokens', { authorization: `Bearer ${SESSION} ${SESSION}` }],
     ['a line after the token', { authorization: `Bearer ${SESSION}\nx` }],
     ['a token longer than any of ours', { authorization: `Bearer ${SESSION}${'x'.repeat(2_048)}` }],
-    ['a key that is not known', { apiKey: newApiKey('tier1') }],
+    ['a key that is not known', { apiKey: newApiKey() }],
     ['what has not the form of a key', { apiKey: 'unknown' }],
     ['a key and something after it', { apiKey: `${KEY} ` }],
     ['an empty key', { apiKey: '' }],
@@ -71,7 +71,7 @@ describe('who is calling', () => {
 
   test.each<[string, Credentials | (() => Promise<Credentials>), string]>([
     ['an API key as Bearer', { authorization: `Bearer ${KEY}` }, 'This is an API key: it belongs in x-api-key.'],
-    ['an API key as Bearer that is not known', { authorization: `Bearer ${newApiKey('x')}` }, 'This is an API key: it belongs in x-api-key.'],
+    ['an API key as Bearer that is not known', { authorization: `Bearer ${newApiKey()}` }, 'This is an API key: it belongs in x-api-key.'],
     ['an API key as authorization', { authorization: KEY }, 'This is an API key: it belongs in x-api-key.'],
     ['a session as authorization alone', { authorization: SESSION }, 'This is a session token: it belongs in authorization, as Bearer <token>.'],
     ['a session as a key', { apiKey: SESSION }, 'This is a session token: it belongs in authorization, as Bearer <token>.'],
@@ -107,11 +107,11 @@ describe('who is calling', () => {
     const failures = new FailedCredentials();
     await whoIs({ apiKey: KEY }, { failures });
     for (let times = 0; times < MAX_FAILURES; times++) {
-      const wrong = times % 2 === 0 ? { apiKey: newApiKey('x') } : { authorization: `Bearer ${newSessionToken()}` };
+      const wrong = times % 2 === 0 ? { apiKey: newApiKey() } : { authorization: `Bearer ${newSessionToken()}` };
       await expect(whoIs(wrong, { failures })).rejects.toEqual(unauthenticated);
     }
     const limited = expect.objectContaining({ code: 'RATE_LIMITED', details: { retryAfter: 60 } });
-    await expect(whoIs({ apiKey: newApiKey('x') }, { failures, apiKeys: { find: () => Promise.reject(new Error('asked')) } })).rejects.toEqual(limited);
+    await expect(whoIs({ apiKey: newApiKey() }, { failures, apiKeys: { find: () => Promise.reject(new Error('asked')) } })).rejects.toEqual(limited);
     await expect(whoIs({ authorization: `Bearer ${newSessionToken()}` }, { failures })).rejects.toEqual(limited);
     expect(await whoIs({ apiKey: KEY }, { failures })).toMatchObject({ caller: { apiKeyId: 'k1' } });
     const vin = 'KMHK281HGNU000009';

@@ -24,20 +24,26 @@ test('a key is made as it is asked for, printed once, and recorded as done on th
   expect(isApiKey(key)).toBe(true);
   const [row] = await rows();
   expect(row).toMatchObject({ keyHash: apiKeyHash(key), name: 'Tier1 A', role: 'WRITE', rateLimitPerMin: 50, expiresAt: new Date('2099-12-31T22:59:59Z'), createdById: null });
-  expect(created).toBe(`Created: ${row?.id}  ff_api_key_Tier1_A__  WRITE  50/min  active  expires 2099-12-31T22:59:59.000Z  used never  Tier1 A`);
+  expect(created).toBe(`Created: ${row?.id}  ${key.slice(0, 15)}  WRITE  50/min  active  expires 2099-12-31T22:59:59.000Z  used never  Tier1 A`);
   expect(await database.database.prisma.auditLog.findMany()).toMatchObject([{ action: 'CREATE_API_KEY', userId: null, userAgent: 'fleetflag-admin' }]);
   expect((await run('--list')).join()).not.toContain(key);
 });
 
-test('a key is revoked by its prefix where that names one, or by its id', async () => {
+test('a key is revoked by its prefix, which tells two of one name apart, or by its id', async () => {
   await run('--name', 'Twin', '--role', 'READ');
-  await run('--name', 'Twin', '--role', 'READ');
+  await run('--name', '협력사', '--role', 'READ');
   const [, one, other] = await rows();
-  await expect(run('--revoke', 'ff_api_key_Twin_____')).rejects.toThrow(one?.id ?? '');
-  expect(await run('--revoke', one?.id ?? '')).toEqual([expect.stringMatching(/^Revoked: .* revoked /)]);
-  expect(await run('--revoke', 'ff_api_key_Twin_____')).toEqual([expect.stringContaining(other?.id ?? '?')]);
+  expect(one?.keyPrefix).not.toBe(other?.keyPrefix);
+  expect(await run('--revoke', one?.keyPrefix ?? '')).toEqual([expect.stringContaining(one?.id ?? '?')]);
+  expect(await run('--revoke', other?.id ?? '')).toEqual([expect.stringMatching(/^Revoked: .* revoked /)]);
   expect((await rows()).map(({ isActive }) => isActive)).toEqual([true, false, false]);
-  await expect(run('--revoke', 'ff_api_key_Twin_____')).rejects.toThrow('No active API key');
+  await expect(run('--revoke', one?.keyPrefix ?? '')).rejects.toThrow('No active API key');
+});
+
+test('two keys from before that share a prefix are told apart by their ids', async () => {
+  const prisma = database.database.prisma;
+  for (const keyHash of ['a', 'b']) await prisma.apiKey.create({ data: { name: 'Old', keyHash, keyPrefix: 'ff_api_key_Old______', role: 'READ' } });
+  await expect(run('--revoke', 'ff_api_key_Old______')).rejects.toThrow('Several API keys');
 });
 
 test.each([

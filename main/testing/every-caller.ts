@@ -83,7 +83,7 @@ export class EveryCaller {
       this.#users.set(role, id);
     }
     for (const role of ['READ', 'WRITE', 'ADMIN'] as const) {
-      const key = newApiKey(`matrix ${role}`);
+      const key = newApiKey();
       const { id } = await this.prisma.apiKey.create({ data: { name: role, keyHash: apiKeyHash(key), keyPrefix: apiKeyPrefix(key), role } });
       this.#keys.set(role, { caller: { kind: 'apiKey', apiKeyId: id, role, rateLimitPerMin: 10_000 }, headers: { 'x-api-key': key } });
     }

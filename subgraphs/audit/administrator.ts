@@ -35,8 +35,8 @@ export async function ensureAdministrator(
     if ((await findAccount(tx, email)) !== null) {
       throw new FleetFlagError('CONFLICT', `The administrator cannot be created: ${email} is the e-mail of another account.`);
     }
-    const user = await insertUser(tx, { email, name: 'Administrator', role: 'ADMIN' }, passwordHash);
-    await appendAudit(tx, system(), { action: 'CREATE_USER', after: { id: user.id, email, name: user.name, role: user.role } });
+    const user = await insertUser(tx, { email, name: 'System Admin', department: 'IT', role: 'ADMIN' }, passwordHash);
+    await appendAudit(tx, system(), { action: 'CREATE_USER', after: { id: user.id, email, name: user.name, role: user.role, department: user.department } });
     return true;
   });
   return created ? { email, password: account.password === null ? password : null } : null;

@@ -19,7 +19,7 @@ export class ApiKeyService {
    */
   async create({ caller, origin }: CallerIdentity, input: ApiKeyInput): Promise<{ apiKey: ApiKey; key: string }> {
     const wanted = readApiKeyInput(input, new Date());
-    const key = newApiKey(wanted.name);
+    const key = newApiKey();
     const createdById = caller.kind === 'user' ? caller.userId : null;
     const apiKey = await this.prisma.$transaction(async (tx) => {
       const made = await insertApiKey(tx, { ...wanted, keyPrefix: apiKeyPrefix(key), createdById }, apiKeyHash(key));

@@ -170,7 +170,7 @@ describe('the first administrator', () => {
   test('is created once, with a generated password that works', async () => {
     const created = await ensureAdministrator(prisma(), { email: 'Root@Example.com', password: null });
     expect(created).toEqual({ email: 'root@example.com', password: expect.stringMatching(/^([a-zA-Z2-9]{6}-){3}[a-zA-Z2-9]{6}$/) });
-    expect((await trail()).at(-1)).toMatchObject({ action: 'CREATE_USER', userId: null, afterValue: { email: 'root@example.com', role: 'ADMIN', name: 'Administrator' } });
+    expect((await trail()).at(-1)).toMatchObject({ action: 'CREATE_USER', userId: null, afterValue: { email: 'root@example.com', role: 'ADMIN', name: 'System Admin', department: 'IT' } });
     const { data } = await login('root@example.com', created?.password ?? '');
     expect(data.login.user.role).toBe('ADMIN');
     expect(await ensureAdministrator(prisma(), { email: 'other@example.com', password: null })).toBeNull();

@@ -4,6 +4,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
+import { FleetFlagError } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
@@ -76,11 +77,13 @@ export async function appendAudit(tx: Transaction, identity: CallerIdentity, ent
   const { caller, origin } = identity;
   // The address comes back in PostgreSQL's spelling: the hash must be over what will be read again. The time is the
   // database's, for all writers, and never before the last row's: a month is one piece of the chain.
-  const [head] = await tx.$queryRaw<{ position: bigint; hash: string; address: string | null; createdAt: Date }[]>`
-    SELECT position, hash, host(${storableAddress(origin.ipAddress)}::inet) AS address, GREATEST(date_trunc('milliseconds', clock_timestamp()), last_at) AS "createdAt"
-    FROM audit_chain WHERE id = 1 FOR UPDATE`;
+  const [head] = await tx.$queryRaw<{ position: bigint; hash: string; address: string | null; createdAt: Date; isReady: boolean }[]>`
+    SELECT position, hash, host(${storableAddress(origin.ipAddress)}::inet) AS address, due.at AS "createdAt",
+           EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass AND inhrelid = to_regclass('audit_logs_' || to_char(due.at AT TIME ZONE 'UTC', 'YYYY_MM'))) AS "isReady"
+    FROM audit_chain, LATERAL (SELECT GREATEST(date_trunc('milliseconds', clock_timestamp()), last_at) AS at) AS due WHERE id = 1 FOR UPDATE OF audit_chain`;
   if (head === undefined) throw new Error('audit_chain has no head');
   const { createdAt } = head;
+  if (!head.isReady) await makePartition(tx, createdAt);
   const content: HashedContent = {
     id: randomUUID(),
     position: Number(head.position) + 1,
@@ -106,4 +109,22 @@ export async function appendAudit(tx: Transaction, identity: CallerIdentity, ent
               ${ipAddress}::inet, ${userAgent}, ${requestId}::uuid, ${createdAt}, ${position}, ${head.hash}, ${hash})
     )
     UPDATE audit_chain SET position = ${position}, hash = ${hash}, last_at = ${createdAt} WHERE id = 1`;
+}
+
+/**
+ * Makes the partition of a row's month where it is missing: the database's clock may be past what is made ahead. Before
+ * the row is written, because a write that fails takes its whole transaction with it.
+ *
+ * @throws FleetFlagError SERVICE_UNAVAILABLE where it cannot be made
+ */
+async function makePartition(tx: Transaction, at: Date): Promise<void> {
+  let cause: unknown;
+  try {
+    const [row] = await tx.$queryRaw<{ isReady: boolean }[]>`SELECT ready_audit_log_partition(${at}::timestamptz) AS "isReady"`;
+    if (row?.isReady === true) return;
+    cause = new Error(`audit_logs has no partition for ${at.toISOString()}: another table has its name`);
+  } catch (error) {
+    cause = error;
+  }
+  throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Nothing can be changed at present: the audit trail has no place for this month. A retry is safe.', {}, { cause });
 }

@@ -62,6 +62,17 @@ describe('a heartbeat', () => {
     expect(await read(1)).toMatchObject({ swVersion: '2.5.0', lastSeenAt: null, agentMemoryMb: null, appliedRevision: null, clockOffsetSeconds: null, agentRefusals: [] });
   });
 
+  test('that changes the software version moves updatedAt, and one that brings only what is measured does not', async () => {
+    await register(1);
+    const updatedAt = async () => (await prisma().vehicle.findUniqueOrThrow({ where: { vin: vin(0) } })).updatedAt.getTime();
+    await beat(0, FACTS);
+    const first = await updatedAt();
+    await beat(0, { ...FACTS, agentMemoryMb: 61, appliedRevision: 8 });
+    expect(await updatedAt()).toBe(first);
+    await beat(0, { ...FACTS, swVersion: '2.6.2' });
+    expect(await updatedAt()).toBeGreaterThan(first);
+  });
+
   test('of a vehicle that is not registered is stored nowhere, and answered so', async () => {
     expect((await beat(5, FACTS)).data.agentHeartbeat).toBe(false);
     expect(await prisma().vehicle.count()).toBe(0);

@@ -3,7 +3,7 @@ import { Client } from 'pg';
 import { appendAudit } from '../audit-trail.ts';
 import { NOBODY, identityOf } from '../testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
-import { maintainAuditPartitions } from './audit-partitions.ts';
+import { maintainAuditPartitions, requireAuditPartition } from './audit-partitions.ts';
 
 let testDatabase: TestDatabase;
 
@@ -27,13 +27,64 @@ function month(months: number, day = 1): Date {
 }
 const nameOf = (time: Date) => `audit_logs_${time.toISOString().slice(0, 7).replace('-', '_')}`;
 
-test('as the clock moves on, partitions are made ahead of it', async () => {
-  expect(await partitions()).toEqual([0, 1, 2, 3].map((months) => nameOf(month(months))));
-  expect(await maintainAuditPartitions(prisma(), month(2, 15))).toEqual({ created: 2, detached: [] });
-  expect(await partitions()).toEqual([0, 1, 2, 3, 4, 5].map((months) => nameOf(month(months))));
+/** The partitions of a year and of the next one. */
+const twoYears = (year: number) => Array.from({ length: 24 }, (_, index) => nameOf(new Date(Date.UTC(year, index, 1))));
+const thisYear = new Date().getUTCFullYear();
+
+test('the whole year and the whole next one are ready, and as the clock moves on, the one after', async () => {
+  expect(await partitions()).toEqual(twoYears(thisYear));
+  expect(await maintainAuditPartitions(prisma(), new Date(Date.UTC(thisYear, 11, 31, 23, 59)))).toEqual({ created: 0, detached: [] });
+  expect(await maintainAuditPartitions(prisma(), new Date(Date.UTC(thisYear + 1, 0, 1)))).toEqual({ created: 12, detached: [] });
+  expect(await partitions()).toEqual([...twoYears(thisYear), ...twoYears(thisYear + 2).slice(0, 12)]);
+});
+
+test('each partition that is made is told of, by the owner\'s function too', async () => {
+  const client = new Client({ connectionString: testDatabase.url });
+  await client.connect();
+  try {
+    const notices: string[] = [];
+    client.on('notice', ({ message }) => notices.push(message ?? ''));
+    const next = nameOf(month(1));
+    await client.query(`DROP TABLE ${next}`);
+    await client.query('SELECT create_audit_log_partition()');
+    await client.query('SELECT create_audit_log_partition()');
+    expect(notices).toEqual([`Created partition: ${next}`]);
+  } finally {
+    await client.end();
+  }
+});
+
+test('a change at a time for which no partition is ready makes it in the same transaction, several at once too', async () => {
+  const later = new Date(Date.UTC(thisYear + 20, 4, 15));
+  const [head] = await prisma().$queryRaw<{ lastAt: Date | null }[]>`SELECT last_at AS "lastAt" FROM audit_chain`;
+  await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: later } });
+  await Promise.all(['a', 'b', 'c'].map(append));
+  expect(await partitions()).toContain(nameOf(later));
+  expect(await prisma().auditLog.count({ where: { createdAt: { gte: later } } })).toBe(3);
+  await requireAuditPartition(prisma());
+
+  // Nothing of it stays, for the other tests: rows go with their table.
+  await prisma().$executeRawUnsafe(`DROP TABLE ${nameOf(later)}`);
+  await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: head?.lastAt ?? null, position: 0n, hash: '0'.repeat(64) } });
+});
+
+test('where no partition can be made, changes are refused as unavailable and readiness says so, until one can', async () => {
+  const blocked = nameOf(month(0));
+  // Its name is taken by a table that is no partition: one that was detached, for example.
+  await prisma().$executeRawUnsafe(`ALTER TABLE audit_logs DETACH PARTITION ${blocked}`);
+  await expect(requireAuditPartition(prisma())).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  await expect(append('x')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', cause: { message: expect.stringContaining('another table has its name') } });
+  await prisma().$executeRawUnsafe(`DROP TABLE ${blocked}`);
+  await requireAuditPartition(prisma());
+  await append('x');
+  await prisma().$executeRawUnsafe(`DROP TABLE ${blocked}`);
+  await prisma().$queryRaw`SELECT ensure_audit_log_partitions(3)`;
+  await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: null, position: 0n, hash: '0'.repeat(64) } });
 });
 
 test('partitions wholly older than 7 years are detached with their rows, once, and the trail says what begins where', async () => {
+  // As of a database that was made this month: the year's months before it are empty.
+  for (const name of twoYears(thisYear).filter((name) => name < nameOf(month(0)))) await prisma().$executeRawUnsafe(`DROP TABLE ${name}`);
   // Two rows this month, one the next, and none in the month after.
   for (const after of ['one', 'two']) await append(after);
   await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: month(1, 5) } });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { FleetFlagError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -24,7 +25,7 @@ interface DetachedPartition extends JsonObject {
 const KEEPER = 'fleetflag-partition-keeper';
 
 /**
- * Makes the partitions of audit_logs for this month and the next three if they are missing, and detaches those wholly
+ * Makes the partitions of audit_logs for this year and the next if they are missing, and detaches those wholly
  * older than 7 years, each with its record in the trail. To be called at start and daily; any number of processes may
  * do so.
  *
@@ -54,4 +55,15 @@ async function detachExpired(prisma: PrismaClient, now: Date | null): Promise<De
     await appendAudit(tx, identity, { action: 'DETACH_PARTITION', after: record });
     return record;
   });
+}
+
+/**
+ * Checks that changes have a partition to write their audit row into, now by the database's clock; one that is missing
+ * is made.
+ *
+ * @throws FleetFlagError SERVICE_UNAVAILABLE where it cannot be made, or Prisma's error where PostgreSQL does not answer
+ */
+export async function requireAuditPartition(prisma: PrismaClient): Promise<void> {
+  const [row] = await prisma.$queryRaw<{ isReady: boolean }[]>`SELECT ready_audit_log_partition(GREATEST(clock_timestamp(), last_at)) AS "isReady" FROM audit_chain`;
+  if (row?.isReady !== true) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'audit_logs has no partition for this month, and another table has its name.');
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
-import { FUNCTIONS, TABLES } from '../../../prisma/specification.ts';
+import { FUNCTIONS, OWNER_COMMENTS, TABLES } from '../../../prisma/specification.ts';
 import { readCatalogue, type Catalogue } from '../testing/catalogue.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
 
@@ -39,13 +39,22 @@ describe.each(Object.entries(TABLES))('table %s', (name, specified) => {
   });
 
   test('has a comment, and so have exactly the specified columns', () => {
-    expect(catalogue.tables[name]?.comment).toMatch(/\w/);
+    expect(catalogue.tables[name]?.comment).toMatch(/\p{L}/u);
     expect([...(catalogue.tables[name]?.commented ?? [])].sort()).toEqual([...specified.commented].sort());
   });
 
   test('has exactly the specified triggers', () => {
     expect([...(catalogue.tables[name]?.triggers ?? [])].sort()).toEqual([...(specified.triggers ?? [])].sort());
   });
+});
+
+test("the owner's comments stand as he wrote them", async () => {
+  const { rows } = await client.query<{ name: string; comment: string }>(`
+    SELECT relname || COALESCE('.' || attname, '') AS name, description AS comment
+    FROM pg_description JOIN pg_class ON pg_class.oid = objoid LEFT JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid AND objsubid > 0
+    WHERE classoid = 'pg_class'::regclass AND relnamespace = 'public'::regnamespace`);
+  const comments = Object.fromEntries(rows.map(({ name, comment }) => [name, comment]));
+  expect(comments).toMatchObject(OWNER_COMMENTS);
 });
 
 test('the database has the specified functions and no other', () => {

@@ -146,3 +146,29 @@ test('the generated client has every column of every table and reads them all', 
   ];
   expect(await Promise.all(rows)).not.toContain(null);
 });
+
+test('updated_at of a vehicle moves with every column that says what it is, whoever writes it, and with none that is measured', async () => {
+  const CHANGES: Record<string, string> = {
+    vin: `vin = 'KMHK281HGNU000002'`, model: `model = 'B'`, sw_version: `sw_version = '2'`, region: `region = 'NA'`, status: `status = 'maintenance'`, environment: `environment = 'staging'`,
+    agent_version: `agent_version = '2'`, token_generation: 'token_generation = 1, tokens_revoked_at = now()',
+  };
+  const MEASURED: Record<string, string> = {
+    last_seen_at: 'last_seen_at = now()', agent_memory_mb: 'agent_memory_mb = 1', agent_cpu_percent: 'agent_cpu_percent = 1', cache_size_mb: 'cache_size_mb = 1', applied_revision: 'applied_revision = 1',
+    disconnected_at: 'disconnected_at = now()', status_position: 'status_position = 1', clock_offset_seconds: 'clock_offset_seconds = 1', agent_refusals: `agent_refusals = '{incomplete}'`,
+  };
+  const OF_ITSELF = ['registered_at', 'updated_at', 'tokens_revoked_at'];
+  // A new column belongs into one of the lists: what the vehicle is, into the trigger too.
+  expect([...Object.keys(CHANGES), ...Object.keys(MEASURED), ...OF_ITSELF].sort()).toEqual(Object.keys(TABLES['vehicles']?.columns ?? {}).sort());
+  const moves = async (change: string): Promise<boolean> => {
+    await client.query('BEGIN');
+    try {
+      await client.query(`INSERT INTO vehicles (vin, model, sw_version, region, status, updated_at) VALUES ('KMHK281HGNU000001', 'A', '1', 'EU', 'offline', '2020-01-01')`);
+      const { rows } = await client.query<{ moved: boolean }>(`UPDATE vehicles SET ${change} WHERE vin = 'KMHK281HGNU000001' RETURNING updated_at > '2020-01-02' AS moved`);
+      return rows[0]?.moved ?? false;
+    } finally {
+      await client.query('ROLLBACK');
+    }
+  };
+  for (const change of Object.values(CHANGES)) expect([change, await moves(change)]).toEqual([change, true]);
+  for (const change of [...Object.values(MEASURED), `model = 'A'`]) expect([change, await moves(change)]).toEqual([change, false]);
+});

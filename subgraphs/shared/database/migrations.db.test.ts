@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -174,4 +174,28 @@ test('the command says what it did, with exit code 0, 1 where something is pendi
   for (const wrong of [[], ['up'], ['deploy', 'now'], ['down', '0'], ['down', 'all'], ['down', '1', '2']]) {
     expect(await run(url, ...wrong)).toMatchObject({ exit: 2, first: expect.stringContaining('Usage:') });
   }
+});
+
+describe('the monthly job of the audit trail', () => {
+  const YEAR_AHEAD = '20261128004100_year_ahead_partitions';
+
+  test('is scheduled where pg_cron is present, and taken away on the way back', async () => {
+    // What pg_cron brings, as far as it is asked: Debian's package is in no list of npm's.
+    await client.query(`
+      CREATE SCHEMA cron;
+      CREATE TABLE cron.job (jobid BIGSERIAL PRIMARY KEY, jobname TEXT, schedule TEXT, command TEXT);
+      CREATE FUNCTION cron.schedule(TEXT, TEXT, TEXT) RETURNS BIGINT LANGUAGE sql AS 'INSERT INTO cron.job (jobname, schedule, command) VALUES ($1, $2, $3) RETURNING jobid';
+      CREATE FUNCTION cron.unschedule(BIGINT) RETURNS BOOLEAN LANGUAGE sql AS 'DELETE FROM cron.job WHERE jobid = $1 RETURNING true';`);
+    await deployMigrations({ url });
+    const jobs = async () => (await client.query<{ jobname: string; schedule: string; command: string }>('SELECT jobname, schedule, command FROM cron.job')).rows;
+    expect(await jobs()).toEqual([{ jobname: 'create-audit-partition', schedule: '0 0 1 * *', command: 'SELECT create_audit_log_partition()' }]);
+    await client.query((await jobs())[0]?.command ?? '');
+    await rollBackMigrations({ url }, NAMES.length - NAMES.indexOf(YEAR_AHEAD));
+    expect(await jobs()).toEqual([]);
+  });
+
+  test('that cannot be scheduled keeps no migration from being applied', async () => {
+    await client.query(`CREATE SCHEMA cron; CREATE FUNCTION cron.schedule(TEXT, TEXT, TEXT) RETURNS BIGINT LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'permission denied'; END; $$`);
+    expect(await deployMigrations({ url })).toContain(YEAR_AHEAD);
+  });
 });

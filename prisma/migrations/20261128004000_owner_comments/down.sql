@@ -1,0 +1,17 @@
+COMMENT ON TABLE users IS 'Administrator accounts';
+COMMENT ON COLUMN users.role IS 'ADMIN: everything; WRITE: create and change flags; READ: read only; SAFETY: approves ASIL-D changes';
+COMMENT ON TABLE flags IS 'Feature-flag metadata';
+COMMENT ON COLUMN flags.key IS 'What programs name the flag by, for example adas_lane_keep_v2; immutable';
+COMMENT ON COLUMN flags.safety_level IS 'ISO 26262 level: Non-Critical, Safety-Relevant, ASIL-B, ASIL-D';
+COMMENT ON TABLE rules IS 'Targeting rules of flags';
+COMMENT ON COLUMN rules.priority IS 'Higher is evaluated first; the first match wins';
+COMMENT ON COLUMN rules.conditions IS 'By type, for example {"rollout_percentage": 75, "sticky": true}';
+COMMENT ON TABLE audit_logs IS 'Every flag change, kept 7 years (ISO 26262); one partition a month, append-only';
+COMMENT ON COLUMN audit_logs.before_value IS 'State before the change; never holds a secret';
+COMMENT ON COLUMN audit_logs.after_value IS 'State after the change; never holds a secret';
+COMMENT ON TABLE vehicles IS 'Vehicles and the state of their agents';
+COMMENT ON COLUMN vehicles.vin IS 'Vehicle identification number (ISO 3779): 17 capitals and digits without I, O and Q';
+COMMENT ON TABLE experiments IS 'A/B experiment metadata';
+COMMENT ON COLUMN experiments.confidence_level IS NULL;
+COMMENT ON TABLE api_keys IS 'API keys of Tier 1 partners';
+COMMENT ON COLUMN api_keys.key_hash IS 'SHA-256 of the key; the key itself is never stored';
