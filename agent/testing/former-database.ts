@@ -22,7 +22,7 @@ export interface FormerState {
 /** Writes it. Flags are taken for enabled ones of type boolean whose default is false. */
 export async function writeFormerDatabase(path: string, { vin, revision, statement, pinnedKeys, cachedAt, ageingTime, flags }: FormerState): Promise<void> {
   const database = new (await initSqlJs()).Database();
-  createTables(database, cachedAt);
+  createTables(database);
   for (const { key, revision: of, jws } of flags) {
     const metadata = JSON.stringify({ revision: of, jws });
     database.run('INSERT INTO flags_cache VALUES (?, 1, ?, ?, ?, 604800, ?, ?)', [key, 'treatment', 'false', cachedAt, 'boolean', metadata]);
