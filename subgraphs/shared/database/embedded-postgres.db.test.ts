@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
+import { eventually } from '../testing/eventually.ts';
 import { deleteEmbeddedPostgres, findEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
 import { processIdentity } from './process-identity.ts';
 
@@ -135,6 +136,19 @@ test('when the server is killed as well, the next start recovers every acknowled
   const last = Math.max(...owner.told.map((told) => told.acknowledged ?? 0));
   expect(await query(server.url, `SELECT count(DISTINCT n)::int AS n FROM numbers WHERE n <= ${last}`)).toEqual([{ n: last }]);
   await server.stop();
+});
+
+test('a server that is killed while its owner lives is started again at the same address, with every acknowledged row', async () => {
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  await query(server.url, 'CREATE TABLE numbers (n INTEGER); INSERT INTO numbers VALUES (7)');
+  const killed = postmasterPid();
+  process.kill(killed, 'SIGKILL');
+  await eventually(() => lines.includes('PostgreSQL answers again'));
+  expect(await query(server.url, 'SELECT n FROM numbers')).toEqual([{ n: 7 }]);
+  expect(postmasterPid()).not.toBe(killed);
+  const restarted = postmasterPid();
+  await server.stop();
+  expect(processIdentity(restarted)).toBeNull();
 });
 
 test('a second process on the same data folder is refused while the first lives, and the first goes on', async () => {

