@@ -1,5 +1,5 @@
 /** What the control plane answers while PostgreSQL is away, and that it is right again when it is back. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { ERROR_CATALOGUE } from '../core/errors.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
@@ -91,6 +91,34 @@ describe('while the database is away', () => {
     // A rejection counts as unhandled at the end of the turn in which nobody has handled it.
     await nextTurn();
     expect(rejections).toEqual([]);
+  });
+
+  test('flags are read and evaluated as they were last read, and nothing is changed', async () => {
+    const rule = 'mutation { createRule(flagKey: "lane_keep", input: { type: VEHICLE_TARGET, conditions: { regions: ["EU"] } }) { flag { revision } } }';
+    expect((await ask(rule)).errors).toBeUndefined();
+    const known = '{ flag(key: "lane_keep") { key enabled killed revision rules { type conditions } } }';
+    const before = await ask(known);
+    // It is remembered a second later at the latest.
+    await eventually(async () => {
+      proxy.sever();
+      const { data } = await ask(known);
+      proxy.restore();
+      const isRemembered = JSON.stringify(data) === JSON.stringify(before.data);
+      // It is read while the database is there.
+      if (!isRemembered) await delay(500);
+      return isRemembered;
+    });
+    proxy.sever();
+    expect(await ask('{ flags(filter: { environment: PRODUCTION }) { totalCount nodes { key rules { type } } } }')).toEqual({ data: { flags: { totalCount: 1, nodes: [{ key: FLAG, rules: [{ type: 'VEHICLE_TARGET' }] }] } } });
+    expect(await ask('{ flags(filter: { environment: STAGING, enabled: false }) { totalCount nodes { key } } }')).toEqual({ data: { flags: { totalCount: 0, nodes: [] } } });
+    expect(await ask('{ evaluateFlag(key: "lane_keep", context: { region: "EU" }) { value reason } }')).toEqual({ data: { evaluateFlag: { value: false, reason: 'DISABLED' } } });
+    expect(await ask('{ evaluateFlags(environment: PRODUCTION, context: { region: "EU" }) { flagKey reason } }')).toMatchObject({ data: { evaluateFlags: [{ flagKey: FLAG, reason: 'DISABLED' }] } });
+    for (const query of [rule, 'mutation { killSwitch(flagKey: "lane_keep", reason: "Fault") { applied } }', '{ flags(filter: { search: "lane" }) { totalCount } }', '{ flag(key: "unknown_one") { key } }', '{ flags(filter: { archived: true }) { totalCount } }']) {
+      expect({ query, codes: codesOf(await ask(query)) }).toEqual({ query, codes: ['SERVICE_UNAVAILABLE'] });
+    }
+    proxy.restore();
+    await eventually(async () => (await ask('{ auditLogs { nodes { action } } }')).errors === undefined);
+    expect(await ask(known)).toEqual(before);
   });
 
   test('who they are is told to who asks for no more, and everything is answered again when it is back', async () => {

@@ -13,10 +13,11 @@ import { databaseClock, type Clock } from './database-clock.ts';
 import { FlagFeed } from './feed.ts';
 import { flagLoaders, resolvers, rolloutLoader, type FlagsServices } from './resolvers.ts';
 import { PositionSignatures } from './position-signatures.ts';
+import { RememberedFlags } from './remembered-flags.ts';
+import { RememberingFlagService } from './remembering-flag-service.ts';
 import { RolloutScheduler } from './rollout-scheduler.ts';
 import { RolloutService } from './rollout-service.ts';
 import { RolloutTransitions } from './rollout-transitions.ts';
-import { FlagService } from './service.ts';
 import type { Signer } from './signing.ts';
 import { EnvironmentSnapshots } from './snapshots.ts';
 import { SyncService } from './sync.ts';
@@ -41,7 +42,9 @@ export async function startFlags({ prisma, lanes = () => prisma, bus, store, sig
   const transitions = new RolloutTransitions(clock);
   const [killLane, delivery] = [lanes('kill-switch'), lanes('delivery')];
   const changes = createFlagChanges(changesInTurn(prisma), signer, bus, logger, transitions);
-  const flags = new FlagService(prisma, changes, createFlagChanges(clearedWay(killLane, logger), signer, bus, logger, transitions));
+  const kills = createFlagChanges(clearedWay(killLane, logger), signer, bus, logger, transitions);
+  const remembered = new RememberedFlags(delivery, logger);
+  const flags = new RememberingFlagService(prisma, changes, kills, remembered);
   const requests = new ChangeRequestService(prisma, changes, transitions);
   const rollouts = new RolloutService(prisma, transitions);
   const scheduler = new RolloutScheduler(prisma, changes, transitions, logger);
@@ -59,11 +62,13 @@ export async function startFlags({ prisma, lanes = () => prisma, bus, store, sig
   await feed.start();
   // A connection is open from here on: when a kill switch is pulled the server may have none left to give.
   await killLane.$queryRaw`SELECT 1`;
+  remembered.start();
   if (appliesRollouts) scheduler.start();
   return {
     subgraph,
     async close() {
       await scheduler.close();
+      await remembered.close();
       await feed.close();
       snapshots.close();
     },

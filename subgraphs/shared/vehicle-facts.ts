@@ -36,6 +36,8 @@ export function registeredFacts(prisma: PrismaClient): FactsByVin {
 /** `context`, whose VIN is one if there is any, with the registered model, version and region where it gives none. An unknown VIN leaves it as it is. */
 export async function withRegisteredFacts(facts: FactsByVin, context: EvaluationContext): Promise<EvaluationContext> {
   if (!context.vin) return context;
+  // Nothing is left to look up; so it is answered while the database is away, too.
+  if (context.model != null && context.swVersion != null && context.region != null) return context;
   const vehicle = await facts.load(context.vin);
   if (vehicle === null) return context;
   return {

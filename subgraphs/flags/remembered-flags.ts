@@ -1,0 +1,113 @@
+/**
+ * The living flags as they were last read, for who asks while the database is away. Source: design.md, "What fails, and
+ * what then": reads of cached flags go on.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import { unattended } from '../../core/async/unattended.ts';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { asServiceError } from '../shared/database/service-error.ts';
+import { TookTooLong, inTime } from '../shared/in-time.ts';
+import { Repetition } from '../shared/repetition.ts';
+import type { Flag } from './flag.ts';
+import { findFlags, type FlagSearch } from './store.ts';
+
+/** Milliseconds between two looks at whether an environment has changed. */
+const INTERVAL = 1_000;
+/** Milliseconds that a read may take where there is something to answer from memory. */
+const PATIENCE = 2_000;
+
+interface RememberedEnvironment {
+  /** Of its row, when the flags were read. */
+  readonly stamp: readonly [revision: bigint, updatedAt: number];
+  readonly flags: readonly Flag[];
+}
+
+/** A page of flags, and how many there are on all pages. */
+export interface FlagPage {
+  readonly flags: Flag[];
+  readonly totalCount: number;
+  readonly more: boolean;
+}
+
+/** What memory can tell flags by; anything else is for the database. */
+const KNOWN_FILTERS = new Set(['environment', 'enabled', 'safetyLevel', 'archived', 'draft']);
+
+export class RememberedFlags {
+  readonly #environments = new Map<string, RememberedEnvironment>();
+  readonly #looks = new Repetition(() => this.#look());
+  #failing = false;
+
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly logger: Logger,
+  ) {}
+
+  start(): void {
+    unattended(this.#looks.start(), 'Remembering flags');
+  }
+
+  close(): Promise<void> {
+    return this.#looks.close();
+  }
+
+  /** Reads what has changed since the last time. Rejects when the database cannot be read. */
+  async refresh(): Promise<void> {
+    for (const { name, revision, updatedAt } of await this.prisma.environment.findMany()) {
+      const stamp = [revision, updatedAt.getTime()] as const;
+      if (isDeepStrictEqual(this.#environments.get(name)?.stamp, stamp)) continue;
+      this.#environments.set(name, { stamp, flags: await findFlags(this.prisma, { environment: name, archivedAt: null }) });
+    }
+  }
+
+  /** The living flags of which `name` is one of `names`; null where one is not known: it may be archived, or none. */
+  named(by: 'id' | 'key', names: readonly string[]): Flag[] | null {
+    const found = this.#all().filter((flag) => names.includes(flag[by]));
+    return new Set(found.map((flag) => flag[by])).size === new Set(names).size ? found : null;
+  }
+
+  /** A page, newest first, as the database would give it; null where only that can tell. */
+  page(search: FlagSearch, first: number, after: string | null): FlagPage | null {
+    const asked = Object.entries(search).filter(([, value]) => value !== null && value !== undefined && value !== false);
+    if (this.#environments.size === 0 || search.archived === true || search.draft === true || !asked.every(([name]) => KNOWN_FILTERS.has(name))) return null;
+    const { environment, enabled, safetyLevel } = search;
+    const flags = this.#all()
+      .filter((flag) => !environment || flag.environment === environment)
+      .filter((flag) => typeof enabled !== 'boolean' || flag.enabled === enabled)
+      .filter((flag) => !safetyLevel || flag.safetyLevel === safetyLevel)
+      .sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
+    const start = after === null ? 0 : flags.findIndex(({ id }) => id === after) + 1;
+    if (after !== null && start === 0) return null;
+    return { flags: flags.slice(start, start + first), totalCount: flags.length, more: flags.length > start + first };
+  }
+
+  #all(): Flag[] {
+    return [...this.#environments.values()].flatMap(({ flags }) => flags);
+  }
+
+  /** Looks; gives the milliseconds until the next time. */
+  async #look(): Promise<number> {
+    try {
+      await this.refresh();
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing && !this.#looks.closed) this.logger.warn({ err: error }, 'Flags cannot be read; who asks for them is answered with those that were read before');
+      this.#failing = true;
+    }
+    return INTERVAL;
+  }
+}
+
+/** What `read` gives; where the database does not answer, what is remembered, if that is not null. */
+export async function orRemembered<T>(read: () => Promise<T>, remembered: () => T | null): Promise<T> {
+  try {
+    return await (remembered() === null ? read() : inTime(PATIENCE, 'The database does not answer.', read));
+  } catch (error) {
+    const cause = asServiceError(error);
+    const isAway = error instanceof TookTooLong || (cause instanceof FleetFlagError && cause.code === 'SERVICE_UNAVAILABLE');
+    const known = isAway ? remembered() : null;
+    if (known === null) throw error;
+    return known;
+  }
+}
