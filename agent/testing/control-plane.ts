@@ -17,7 +17,8 @@ import type { SignedFlag } from '../sync/operations.ts';
 /** The vehicle of the tests. */
 export const TEST_VIN = 'KMHL14JA5PA000001';
 
-const SCHEMA = buildSchema(`
+/** The part of the public API that this version of the agent needs. */
+export const WIRE_SDL = `
   enum Environment { DEVELOPMENT STAGING PRODUCTION }
   type SignedFlag { key: String! revision: Int! removed: Boolean! jws: String! }
   type FlagSync { environment: Environment! revision: Int! full: Boolean! flags: [SignedFlag!]! statement: String! proof: String! }
@@ -30,7 +31,7 @@ const SCHEMA = buildSchema(`
   input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float }
   type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! agentHeartbeat(input: AgentHeartbeatInput!): Boolean! }
   type Subscription { flagChanges(environment: Environment!): FlagChange! }
-`);
+`;
 
 export interface SyncMessage { environment: string; revision: number; full: boolean; flags: SignedFlag[]; proof: string }
 export interface ChangeMessage { environment: string; revision: number; previousRevision: number; signed: SignedFlag; proof: string }
@@ -60,6 +61,8 @@ export function signJws(key: SigningKey, typ: string, payload: unknown): Promise
 export class TestControlPlane {
   readonly environment: Environment = 'production';
   revision = 0;
+  /** What it understands; that of a version before, where a test says so before it listens. */
+  sdl = WIRE_SDL;
   /** What is registered of the vehicle; null: nothing. */
   registered: RegisteredFacts | null = null;
   /** What becomes of an answer about the registered facts on its way. */
@@ -136,7 +139,7 @@ export class TestControlPlane {
     this.#sockets = new WebSocketServer({ server: this.#http, path: '/graphql' });
     useServer(
       {
-        schema: SCHEMA,
+        schema: buildSchema(this.sdl),
         onConnect: ({ connectionParams, extra }) => {
           const token = String((connectionParams as { authorization?: string } | undefined)?.authorization).replace('Bearer ', '');
           this.tokens.push(token);
