@@ -41,6 +41,8 @@ describe("Relay's compiler", () => {
       [
         'fragment flags_query on Query @argumentDefinitions(count: {type: "Int", defaultValue: 10}, cursor: {type: "String"}) @refetchable(queryName: "flagsPageQuery") { flags(first: $count, after: $cursor) @connection(key: "flags_flags") { edges { node { id key rules { type } } } } }',
         'query flagsQuery { ...flags_query }',
+        'fragment flags_flag on Flag @refetchable(queryName: "flagsFlagQuery") { key killed }',
+        'fragment flags_vehicle on Vehicle @refetchable(queryName: "flagsVehicleQuery") { vin model }',
         'mutation flagsStopMutation($key: String!, $reason: String!) { killSwitch(flagKey: $key, reason: $reason) { flag { id killed revision } } }',
         'subscription flagsChangesSubscription { flagChanges(environment: PRODUCTION) { revision flag { id key killed } } }',
       ].map((text) => `graphql\`${text}\`;`).join('\n'),
@@ -49,9 +51,11 @@ describe("Relay's compiler", () => {
     const operations = await registered(JSON.parse(await readFile(join(home, 'persisted-queries.json'), 'utf8')));
     expect(operations.map(({ name, type, id, sha256 }) => [name, type, id === sha256]).sort()).toEqual([
       ['flagsChangesSubscription', 'subscription', true],
+      ['flagsFlagQuery', 'query', true],
       ['flagsPageQuery', 'query', true],
       ['flagsQuery', 'query', true],
       ['flagsStopMutation', 'mutation', true],
+      ['flagsVehicleQuery', 'query', true],
     ]);
   });
 });

@@ -42,6 +42,7 @@ const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gate
  * field that is missing here is refused.
  */
 export const PERMISSIONS: Readonly<Record<string, Permission>> = {
+  'Query.node': READERS,
   'Query.flag': READERS,
   'Query.flags': READERS,
   'Query.changeRequests': READERS,

@@ -1,5 +1,5 @@
 /** An operation for any field of a schema, with arguments that it could have: made from the types, so that a new field needs no work. */
-import { getNamedType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType, isObjectType, isRequiredArgument, isRequiredInputField, print, type GraphQLArgument, type GraphQLField, type GraphQLInputType, type GraphQLObjectType, type GraphQLOutputType } from 'graphql';
+import { getNamedType, isEnumType, isInputObjectType, isInterfaceType, isLeafType, isListType, isNonNullType, isObjectType, isRequiredArgument, isRequiredInputField, print, type GraphQLArgument, type GraphQLField, type GraphQLInputType, type GraphQLObjectType, type GraphQLOutputType } from 'graphql';
 
 /** By the argument's or input field's name, where its type alone does not make a sensible value. */
 export type Samples = Readonly<Record<string, unknown>>;
@@ -46,7 +46,7 @@ class Selecting {
   /** All leaves down to `depth` fields below each other; nothing for a leaf itself. */
   leaves(type: GraphQLOutputType, depth: number): string {
     const named = getNamedType(type);
-    if (!isObjectType(named)) return '';
+    if (!isObjectType(named) && !isInterfaceType(named)) return '';
     const fields = Object.values(named.getFields()).flatMap((field) => {
       if (isLeafType(getNamedType(field.type))) return [this.call(field)];
       return depth > 1 ? [`${this.call(field)}${this.leaves(field.type, depth - 1)}`] : [];

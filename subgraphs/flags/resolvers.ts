@@ -15,6 +15,7 @@ import { withRegisteredFacts, type FactsByVin } from '../shared/vehicle-facts.ts
 import { evaluate } from './evaluation.ts';
 import type { FlagChangeEvent, FlagFeed } from './feed.ts';
 import type { Flag, Rule } from './flag.ts';
+import type { NodeType } from './nodes.ts';
 import type { RuleInput } from './rule-edits.ts';
 import type { CreateFlagInput, FlagService, UpdateFlagInput, UpdateRuleInput } from './service.ts';
 import type { EnvironmentSnapshots } from './snapshots.ts';
@@ -38,6 +39,7 @@ export interface FlagsServices {
   readonly requests: ChangeRequestService;
   readonly rollouts: RolloutService;
   readonly rolloutOfRule: DataLoader<string, Rollout | null>;
+  readonly typeOfNode: (id: string) => Promise<NodeType | null>;
   readonly byId: DataLoader<string, Flag | null>;
   readonly byKey: DataLoader<string, Flag | null>;
 }
@@ -84,6 +86,16 @@ async function evaluateAll(services: FlagsServices, environment: Environment, co
   return flags.map((flag) => toEvaluation(flag.definition, evaluate(flag, context)));
 }
 
+/** What this subgraph has of it: all of what is its own, and of others' what they are named by. */
+async function findNode(given: string, services: FlagsServices): Promise<object | null> {
+  const type = await services.typeOfNode(given);
+  if (type === null) return null;
+  if (type === 'Vehicle') return (await services.registered.load(given)) && { __typename: type, vin: given };
+  const id = given.toLowerCase();
+  const own = type === 'Flag' ? await services.byId.load(id) : type === 'ChangeRequest' ? (await services.requests.byIds([id]))[0] : { id };
+  return own ? { ...own, __typename: type } : null;
+}
+
 function ruleId(id: string): string {
   if (!isUuid(id)) throw new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
   return id;
@@ -109,6 +121,7 @@ export const resolvers: Resolvers = {
   GuardVerdict: ENUMS.GuardVerdict,
 
   Query: {
+    node: (_: unknown, { id }: { id: string }, { services }: Context) => findNode(id, services),
     flag: (_: unknown, { key }: { key: string }, { services }: Context) => services.byKey.load(key),
     async flags(_: unknown, args: { filter?: FlagSearch | null; first?: number; after?: string }, { services }: Context) {
       const page = readPage(args);
@@ -233,6 +246,7 @@ export const resolvers: Resolvers = {
 
   Vehicle: {
     __resolveReference: (reference: JsonObject) => reference,
+    id: ({ vin }: { vin: string }) => vin,
     evaluations: (vehicle: EvaluationContext, { environment }: { environment: Environment }, { services }: Context) =>
       evaluateAll(services, environment, vehicle),
   },

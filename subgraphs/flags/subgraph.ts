@@ -12,6 +12,7 @@ import { changesInTurn, clearedWay } from './change-lanes.ts';
 import { databaseClock, type Clock } from './database-clock.ts';
 import { FlagFeed } from './feed.ts';
 import { flagLoaders, resolvers, rolloutLoader, type FlagsServices } from './resolvers.ts';
+import { typeOfNode } from './nodes.ts';
 import { PositionSignatures } from './position-signatures.ts';
 import { RememberedFlags } from './remembered-flags.ts';
 import { RememberingFlagService } from './remembering-flag-service.ts';
@@ -56,7 +57,7 @@ export async function startFlags({ prisma, lanes = () => prisma, bus, store, sig
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
-    services: () => ({ registered, signer, flags, requests, rollouts, snapshots, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
+    services: () => ({ registered, typeOfNode: (id) => typeOfNode(prisma, id), signer, flags, requests, rollouts, snapshots, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
     logger,
   });
   await feed.start();

@@ -94,6 +94,7 @@ export const resolvers: Resolvers = {
   },
 
   Vehicle: {
+    id: ({ vin }: { vin: string }) => vin,
     __resolveReference: ({ vin }: { vin: string }, { services }: Context) => (VIN_PATTERN.test(vin) ? services.byVin.load(vin) : null),
   },
 };
