@@ -9,6 +9,7 @@ import { OPERATION_LIMITS } from '../gateway/limits/operation-limits.ts';
 import { DEFAULT_LIMITS } from '../gateway/limits/socket-limits.ts';
 import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metric-collector.ts';
 import { MAX_DEFINITION_BYTES, MAX_FLAGS } from '../subgraphs/flags/limits.ts';
+import { NONCE_LIMITS } from '../subgraphs/flags/nonce-admission.ts';
 import type { ConfigurationError} from './configuration.ts';
 import { SETTINGS, readConfiguration } from './configuration.ts';
 
@@ -84,7 +85,7 @@ describe('docs/errors.md', () => {
 });
 
 describe('docs/limits.md', () => {
-  const [operations = '', accounts = '', sockets = '', measurements = '', values = ''] = read('limits.md').split('\n## ').slice(1);
+  const [operations = '', accounts = '', sockets = '', measurements = '', values = '', nonces = ''] = read('limits.md').split('\n## ').slice(1);
   const rows = (section: string) => Array.from(section.matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm), ([, name = '', value = '']) => [name, Number(value.replaceAll(',', ''))]);
 
   test('has a row for each limit of an operation, with its number, and no other', () => {
@@ -106,6 +107,10 @@ describe('docs/limits.md', () => {
   test('has a row for each limit of flags and values, with its number', () => {
     const limits = { flags: MAX_FLAGS, definitions: MAX_DEFINITION_BYTES, value: MAX_JSON_BYTES, valueDepth: MAX_JSON_DEPTH, wholeNumber: Number.MAX_SAFE_INTEGER };
     expect(rows(values)).toEqual(Object.entries(limits));
+  });
+
+  test('has a row for each limit of nonces, with its number, and no other', () => {
+    expect(rows(nonces)).toEqual(Object.entries(NONCE_LIMITS));
   });
 });
 

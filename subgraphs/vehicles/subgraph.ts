@@ -6,6 +6,7 @@ import type { Bus } from '../shared/bus.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { resolvers, vehicleLoaders, type VehiclesServices } from './resolvers.ts';
 import { AudienceService } from './audience-service.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { FleetReports } from './fleet-reports.ts';
 import { HeartbeatCollector } from './heartbeat-collector.ts';
 import { HeartbeatService } from './heartbeat-service.ts';
@@ -39,7 +40,7 @@ export async function startVehicles(options: VehiclesOptions): Promise<{ subgrap
   const audiences = new AudienceService(prisma);
   const reports = new FleetReports(prisma);
   const collector = new HeartbeatCollector((heartbeats) => writeHeartbeats(prisma, heartbeats));
-  const heartbeats = new HeartbeatService(collector);
+  const heartbeats = new HeartbeatService(collector, new ClockWatch(logger));
   const presence = new Presence(prisma, presenceGraceSeconds, announce);
   const statuses = new StatusFeed(prisma, bus, logger);
   const sweeper = new PresenceSweeper(presence, logger, presenceGraceSeconds);

@@ -1,0 +1,61 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { CLOCK_WATCH_LIMITS, ClockWatch } from './clock-watch.ts';
+
+const DAY = 86_400;
+
+let told: [string, unknown][];
+let running: number;
+let watch: ClockWatch;
+
+beforeEach(() => {
+  told = [];
+  running = 0;
+  const note = (level: string) => (details: unknown) => void told.push([level, details]);
+  watch = new ClockWatch({ warn: note('warn'), info: note('info') } as never, CLOCK_WATCH_LIMITS, () => running);
+});
+
+/** Each vehicle says one offset, all within a minute; the conclusion is drawn by the last. */
+function report(offsets: readonly (number | null)[]): void {
+  for (const [n, clockOffsetSeconds] of offsets.entries()) watch.note({ vin: `v${n}`, clockOffsetSeconds });
+  running += CLOCK_WATCH_LIMITS.pace;
+  const last = offsets.length - 1;
+  watch.note({ vin: `v${last}`, clockOffsetSeconds: offsets[last] ?? null });
+}
+
+describe('the clock of a control plane', () => {
+  test('is suspected where most vehicles differ from it by the same, told of once an hour, and when it is right again', () => {
+    const behind = Array.from({ length: 100 }, (_, n) => (n % 10 === 0 ? -50 * 365 * DAY : -2 * DAY + (n % 7) - 3));
+    for (let minute = 0; minute < 70; minute++) report(behind);
+    const suspicion = ['warn', { seconds: expect.closeTo(-2 * DAY, -1), vehicles: 90, of: 100 }];
+    expect(told).toEqual([suspicion, suspicion]);
+    report(behind.map(() => 1));
+    expect(told.slice(2)).toEqual([['info', expect.any(String)]]);
+    report(behind);
+    expect(told.slice(3)).toEqual([suspicion]);
+  });
+
+  test('is not suspected by few, or for what they said long ago', () => {
+    report(Array.from({ length: CLOCK_WATCH_LIMITS.vehicles - 1 }, () => 2 * DAY));
+    running += CLOCK_WATCH_LIMITS.window + 1;
+    report([...Array.from({ length: CLOCK_WATCH_LIMITS.vehicles - 1 }, () => null), 2 * DAY]);
+    expect(told).toEqual([]);
+  });
+
+  test('is never suspected where two of three vehicles agree with it, whatever the others say', () => {
+    const right = fc.double({ min: -CLOCK_WATCH_LIMITS.tolerance, max: CLOCK_WATCH_LIMITS.tolerance, noNaN: true });
+    const wrong = fc.double({ min: -1e10, max: 1e10, noNaN: true });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(right, right, wrong, fc.boolean()), { minLength: 20, maxLength: 60 }), (vehicles) => {
+        report(vehicles.flatMap(([one, another, off, first]) => (first ? [one, off, another] : [off, one, another])));
+        expect(told).toEqual([]);
+        running += CLOCK_WATCH_LIMITS.window + 1;
+      }),
+    );
+  });
+
+  test('is no matter for vehicles whose clocks are wrong each in its own way', () => {
+    report(Array.from({ length: 200 }, (_, n) => (n - 50) * DAY));
+    expect(told).toEqual([]);
+  });
+});
