@@ -1,6 +1,8 @@
 /**
  * What an agent is made with: who to ask, where to keep, whom to trust, and how patient to be.
  */
+import { badInput } from '../core/errors.ts';
+import { VIN_PATTERN } from '../core/model.ts';
 import type { VehicleFacts } from './facts/known-facts.ts';
 import type { Log } from './log.ts';
 import { nodeFileSystem, type FileSystem } from './store/durable-file.ts';
@@ -35,6 +37,8 @@ export interface AgentTimings extends LinkTimings {
   readonly heartbeatMs: number;
   /** The longest, at random, between a connection or a persisted revision and the heartbeat that tells of it. */
   readonly heartbeatSpreadMs: number;
+  /** Between two looks at a file of flags. */
+  readonly flagsFileMs: number;
 }
 
 const DEFAULT_TIMINGS: AgentTimings = {
@@ -56,13 +60,20 @@ const DEFAULT_TIMINGS: AgentTimings = {
   metricsIntervalMs: 60_000,
   heartbeatMs: 60_000,
   heartbeatSpreadMs: 5_000,
+  flagsFileMs: 200,
 };
 
 export interface FleetFlagAgentOptions {
-  /** The gateway's websocket: `ws://host:4000/graphql`. */
-  readonly url: string;
-  readonly tokenFile: string;
-  readonly databaseFile: string;
+  /** The gateway's websocket: `ws://host:4000/graphql`. Needed, as the next two are, unless there is a `flagsFile`. */
+  readonly url?: string;
+  readonly tokenFile?: string;
+  readonly databaseFile?: string;
+  /** A file of flags and overrides, for tests: alone, in the place of a control plane, or before what it says (`allowOverrides`). */
+  readonly flagsFile?: string | null;
+  /** Whether `flagsFile` may stand beside `url`. */
+  readonly allowOverrides?: boolean;
+  /** Whose VIN flags are evaluated for where there is no control plane; null: nobody's, whom no rollout and no whitelist reaches. */
+  readonly vin?: string | null;
   /** The keys to trust; null: those kept from before, and at the very first contact those that the control plane serves. */
   readonly keys?: PinnedKeys | null;
   /** Certificates (PEM) of the only authorities that `wss://` trusts; null: those that Node.js brings along. */
@@ -86,9 +97,27 @@ export interface FleetFlagAgentOptions {
 /** The options with every default filled in. */
 export type CompleteAgentOptions = Required<Omit<FleetFlagAgentOptions, 'timings'>> & { readonly timings: AgentTimings };
 
-/** Fills in what `options` leave out. */
+/**
+ * Fills in what `options` leave out; where a file of flags stands alone, `url`, `tokenFile` and `databaseFile` are empty.
+ *
+ * @throws FleetFlagError BAD_USER_INPUT where they do not say where flags come from
+ */
 export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOptions {
+  const { url, tokenFile, databaseFile, flagsFile = null, vin = null } = options;
+  if (flagsFile === null && (url === undefined || tokenFile === undefined || databaseFile === undefined)) {
+    throw badInput('url', 'An agent needs url, tokenFile and databaseFile, or a flagsFile alone.');
+  }
+  if (flagsFile !== null && url !== undefined && options.allowOverrides !== true) {
+    throw badInput('flagsFile', 'A flagsFile beside a url would put values in the place of the control plane’s, kill switches too; set allowOverrides if that is meant.');
+  }
+  if (vin !== null && !VIN_PATTERN.test(vin)) throw badInput('vin', 'A VIN has 17 digits and capitals without I, O and Q.');
   return {
+    url: '',
+    tokenFile: '',
+    databaseFile: '',
+    flagsFile: null,
+    allowOverrides: false,
+    vin: null,
     keys: null,
     ca: null,
     proxy: null,

@@ -3,7 +3,7 @@ import { chmod, copyFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type BuildOptions, type Metafile } from 'esbuild';
+import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
 
 export const AGENT = fileURLToPath(new URL('.', import.meta.url));
 export const ROOT = dirname(AGENT.replace(/\/$/, ''));
@@ -34,17 +34,31 @@ export async function bundleLibrary(folder: string): Promise<Metafile> {
     entryPoints: Object.entries(ENTRIES).map(([out, file]) => ({ in: join(AGENT, file), out })),
     outdir: folder,
     format: 'esm',
+    // What only a file of flags needs is a file of its own.
+    splitting: true,
     banner: { js: COMMONJS_NAMES },
   });
   return metafile;
 }
+
+/** What reads a file of flags, YAML and all: the command loads it only when it is given one. */
+const FLAGS_FILE_READER = 'local-flags/flags-file-reader.ts';
+
+/** CommonJS bundles cannot be split: the import stays one, of the file that is made beside. */
+const readerApart: Plugin = {
+  name: 'the reader of a file of flags apart',
+  setup(build) {
+    build.onResolve({ filter: /flags-file-reader\.ts$/ }, ({ kind }) => (kind === 'dynamic-import' ? { path: './flags-file-reader.cjs', external: true } : undefined));
+  },
+};
 
 /** Makes the command `fleetflag-agent.cjs` in `folder`, with the WebAssembly that it and the library load; says what is in it. */
 export async function bundleCommand(folder: string): Promise<Metafile> {
   // CommonJS, which Node reads without starting its loader for modules and a thread pool first.
   const { metafile } = await build({
     ...COMMON,
-    entryPoints: [{ in: join(AGENT, 'main.ts'), out: 'fleetflag-agent' }],
+    entryPoints: [{ in: join(AGENT, 'main.ts'), out: 'fleetflag-agent' }, { in: join(AGENT, FLAGS_FILE_READER), out: 'flags-file-reader' }],
+    plugins: [readerApart],
     outdir: folder,
     outExtension: { '.js': '.cjs' },
     format: 'cjs',

@@ -169,3 +169,12 @@ test.each<[string, NodeJS.ProcessEnv, string | null]>([
 ])('for %s and %j the proxy of the environment is %j', async (url, environment, proxy) => {
   expect((await readConfiguration(['--url', url, '--token-file', 't', '--db', 'd'], environment)).proxy).toBe(proxy);
 });
+
+test('a file of flags stands in the place of a control plane, and beside one only where that is meant', async () => {
+  expect(await readConfiguration(['--flags', 'flags.yaml', '--vin', 'KMHL14JA5PA000001'], {})).toMatchObject({ url: undefined, tokenFile: undefined, databaseFile: undefined, flagsFile: 'flags.yaml', vin: 'KMHL14JA5PA000001' });
+  expect(await readConfiguration([...REQUIRED, '--flags', 'flags.yaml', '--allow-overrides'], {})).toMatchObject({ flagsFile: 'flags.yaml', allowOverrides: true });
+  expect(await readConfiguration(REQUIRED, { FLEETFLAG_AGENT_FLAGS: 'flags.yaml', FLEETFLAG_AGENT_ALLOW_OVERRIDES: '1' })).toMatchObject({ flagsFile: 'flags.yaml', allowOverrides: true });
+  expect(await faultsOf([...REQUIRED, '--flags', 'flags.yaml'])).toEqual([expect.stringContaining('--allow-overrides')]);
+  expect(await faultsOf(['--flags', 'flags.yaml', '--vin', 'short'])).toEqual([expect.stringContaining('--vin')]);
+  expect(await faultsOf([...REQUIRED, '--vin', 'KMHL14JA5PA000001'])).toEqual([expect.stringContaining('--vin')]);
+});

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { nearestName } from '../core/protocol/nearest-name.ts';
 import { emptySecretFault } from '../core/protocol/secret-file.ts';
 import { isLoopback } from '../core/protocol/loopback.ts';
+import { VIN_PATTERN } from '../core/model.ts';
 import type { VehicleFacts } from './facts/known-facts.ts';
 import { isOrigin } from './api/browser-guard.ts';
 import { describeError, type LogFormat } from './log.ts';
@@ -15,9 +16,15 @@ import { environmentProxy, proxyFault } from './sync/proxy-settings.ts';
 import { PinnedKeys } from './trust/pinned-keys.ts';
 
 export interface AgentConfiguration {
-  readonly url: string;
-  readonly tokenFile: string;
-  readonly databaseFile: string;
+  /** Undefined, as the next two: there is a file of flags alone. */
+  readonly url: string | undefined;
+  readonly tokenFile: string | undefined;
+  readonly databaseFile: string | undefined;
+  /** Null: flags come from the control plane alone. */
+  readonly flagsFile: string | null;
+  readonly allowOverrides: boolean;
+  /** Null: that of the token, or nobody's. */
+  readonly vin: string | null;
   /** Null: no HTTP server. */
   readonly listen: { readonly host: string; readonly port: number } | null;
   /** Origins whose pages may ask the HTTP server. */
@@ -47,9 +54,9 @@ export class ConfigurationError extends Error {
   }
 }
 
-const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'ca', 'proxy', 'model', 'sw-version', 'region', 'resync-minutes', 'metrics-seconds', 'log-format'] as const;
+const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'ca', 'proxy', 'model', 'sw-version', 'region', 'flags', 'vin', 'resync-minutes', 'metrics-seconds', 'log-format'] as const;
 type Option = (typeof OPTIONS)[number];
-const SWITCHES = ['allow-remote'] as const;
+const SWITCHES = ['allow-remote', 'allow-overrides'] as const;
 /** Options that may be given several times; in the environment their values are separated by commas. */
 const LISTS = ['allow-origin'] as const;
 const NAMES: readonly string[] = [...OPTIONS, ...LISTS, ...SWITCHES];
@@ -62,6 +69,9 @@ const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file 
   --ca FILE               certificates (PEM) of the only authorities to trust with wss://; absent: the public ones
   --proxy URL             http://[user:password@]host:port of an HTTP proxy; absent: as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say
   --model, --sw-version, --region TEXT   the vehicle's own facts
+  --flags FILE            flags and overrides from a file, for tests: instead of --url, --token-file and --db
+  --vin VIN               whose, with --flags alone
+  --allow-overrides       lets --flags stand beside --url
   --resync-minutes N      between syncs of an idle connection (10)
   --metrics-seconds N     between sendings of measurements (60)
   --log-format plain|json
@@ -82,24 +92,32 @@ export async function readConfiguration(args: readonly string[], environment: No
   const warnings: string[] = [];
   const given = readArguments(args, faults);
   const value = (option: Option): string | undefined => given.values.get(option) ?? (environment[variableName(option)] || undefined);
-  const required = (option: Option): string => {
+  const isOn = (name: (typeof SWITCHES)[number]): boolean => given.switches.has(name) || ['1', 'true'].includes(environment[variableName(name)] ?? '');
+  const flagsFile = value('flags') ?? null;
+  const alone = flagsFile !== null && value('url') === undefined;
+  const required = (option: Option): string | undefined => {
     const text = value(option);
-    if (text === undefined) faults.push(`--${option} (or ${variableName(option)}) is required`);
-    return text ?? '';
+    if (text === undefined && !alone) faults.push(`--${option} (or ${variableName(option)}) is required`);
+    return alone ? undefined : text;
   };
 
   const url = required('url');
-  if (url !== '' && !isWebsocketUrl(url)) faults.push(`--url must be a ws:// or wss:// address, not "${url}"`);
+  if (url !== undefined && !isWebsocketUrl(url)) faults.push(`--url must be a ws:// or wss:// address, not "${url}"`);
   const tokenFile = required('token-file');
   const databaseFile = required('db');
 
-  const allowRemote = given.switches.has('allow-remote') || ['1', 'true'].includes(environment[variableName('allow-remote')] ?? '');
+  const allowRemote = isOn('allow-remote');
+  const allowOverrides = isOn('allow-overrides');
+  if (flagsFile !== null && !alone && !allowOverrides) faults.push('--flags beside --url would put values in the place of the control plane’s, kill switches too; add --allow-overrides if that is meant');
+  const vin = value('vin') ?? null;
+  if (vin !== null && !VIN_PATTERN.test(vin)) faults.push(`--vin must have 17 digits and capitals without I, O and Q, not "${vin}"`);
+  if (vin !== null && !alone) faults.push('--vin belongs to --flags without --url: the token says whose flags they are');
   const listen = readListen(value('listen'), allowRemote, faults);
   const allowedOrigins = given.lists.get('allow-origin') ?? splitList(environment[variableName('allow-origin')]);
   for (const origin of allowedOrigins) if (!isOrigin(origin)) faults.push(`--allow-origin must be an origin as browsers write it, such as http://hmi.local:8080, not "${origin}"`);
   const keys = await readKeys(value('keys'), faults, warnings);
   const ca = readAuthorities(value('ca'), faults);
-  const proxy = value('proxy') ?? (isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
+  const proxy = value('proxy') ?? (url !== undefined && isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
   const fault = proxy === null ? null : proxyFault(proxy);
   if (fault !== null) faults.push(`${value('proxy') === undefined ? 'the proxy of the environment' : '--proxy'} ${fault}`);
 
@@ -122,6 +140,9 @@ export async function readConfiguration(args: readonly string[], environment: No
     url,
     tokenFile,
     databaseFile,
+    flagsFile,
+    allowOverrides,
+    vin,
     listen,
     allowedOrigins,
     keys,

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { JsonValue } from '../core/model.ts';
+import { validateMeasured, validateMetricName } from '../core/protocol/metric.ts';
 import { FACT_NAMES } from '../core/protocol/vehicle-facts.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
 import { evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
@@ -12,6 +13,8 @@ import { FlagEvaluator, type EvaluatedFlag, type ProgramContext, type UncheckedC
 import { FactsRefresher } from './facts/facts-refresher.ts';
 import { KnownFacts, type VerifiedFacts } from './facts/known-facts.ts';
 import { verifyFacts } from './facts/verify-facts.ts';
+import { changedKeys, type LocalFlags } from './local-flags/local-flags.ts';
+import type { FlagsFileReader } from './local-flags/flags-file-reader.ts';
 import { HeartbeatSender } from './heartbeat/heartbeat-sender.ts';
 import { describeError } from './log.ts';
 import { MetricQueue } from './metrics/metric-queue.ts';
@@ -60,6 +63,7 @@ export class FleetFlagAgent {
   #isReady = false;
   #lock: DatabaseLock | null = null;
   #isClosed = false;
+  #flagsFile: FlagsFileReader | null = null;
   #inTouch = false;
   #state: VehicleState | null = null;
   #keys: PinnedKeys | null;
@@ -75,7 +79,7 @@ export class FleetFlagAgent {
     this.#facts = new KnownFacts(vehicle);
     this.#evaluator = new FlagEvaluator(vehicle, this.#ageingClock);
     this.#store = new VehicleStore({
-      path: options.databaseFile,
+      path: this.#options.databaseFile,
       files,
       log,
       now,
@@ -99,7 +103,7 @@ export class FleetFlagAgent {
     });
     this.#route = new Route(this.#options);
     this.#connection = new GatewayConnection({
-      url: options.url,
+      url: this.#options.url,
       route: this.#route,
       timings,
       backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
@@ -115,10 +119,17 @@ export class FleetFlagAgent {
    * Loads the database and begins to connect. Resolves when loading is done, whether or not there was anything to
    * load; see `ready()`. Never rejects for a broken file or an absent network.
    *
-   * @throws FleetFlagError CONFLICT where another agent has the database: both would overwrite what the other measured
+   * @throws FleetFlagError CONFLICT where another agent has the database: both would overwrite what the other measured;
+   * BAD_USER_INPUT where there is something wrong with the file of flags
    */
   async start(): Promise<void> {
-    const { log, tokenFile } = this.#options;
+    const { log, tokenFile, url } = this.#options;
+    await this.#followFlagsFile();
+    if (url === '') {
+      // Nobody is to be in touch with.
+      this.#setInTouch(true);
+      return this.#setReady();
+    }
     const identity = await readVehicleCredential(tokenFile).then(
       ({ identity, openFault }) => {
         if (openFault !== null) log('warn', `the vehicle token: ${openFault}`);
@@ -144,6 +155,7 @@ export class FleetFlagAgent {
     this.#isReady = false;
     this.#isClosed = true;
     this.#emit('close');
+    await this.#flagsFile?.close();
     await this.#connection.close();
     this.#recorder.close();
     await this.#store.close();
@@ -202,7 +214,7 @@ export class FleetFlagAgent {
   evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined {
     if (this.#isClosed) return undefined;
     const evaluated = this.#evaluator.evaluate(key, context);
-    if (evaluated !== undefined) this.#recorder.count(evaluated);
+    if (evaluated !== undefined && evaluated.local !== true) this.#recorder.count(evaluated);
     return evaluated;
   }
 
@@ -213,7 +225,11 @@ export class FleetFlagAgent {
    * @throws FleetFlagError BAD_USER_INPUT for what is wrong, NOT_FOUND where there is no such flag
    */
   track(metric: string, value: number, options: TrackOptions): void {
-    this.#recorder.track(metric, value, options, this.#evaluator.evaluate(options.flagKey));
+    const evaluated = this.#evaluator.evaluate(options.flagKey);
+    if (evaluated?.local !== true) return this.#recorder.track(metric, value, options, evaluated);
+    // Checked as any other, so that tests find what is wrong; but it says nothing about the fleet, and goes nowhere.
+    validateMetricName(metric, 'metric');
+    validateMeasured({ flagKey: options.flagKey, variant: evaluated.evaluation.variant, metricName: metric, value, tags: options.tags }, '');
   }
 
   /** The keys of all flags, in order. */
@@ -254,21 +270,22 @@ export class FleetFlagAgent {
     const state = this.#state;
     const seconds = this.#ageingClock.seconds();
     const flags = [...(state?.flags.values() ?? [])];
+    const localFlags = this.#flagsFile?.status() ?? null;
     return {
       version: AGENT_VERSION,
-      vin: state?.identity.vin ?? null,
+      vin: state?.identity.vin ?? this.#options.vin,
       environment: state?.identity.environment ?? null,
       ready: this.#isReady,
       connected: this.#connection.connected,
       connectionFault: this.#connection.fault,
       revision: persistedRevision,
-      evaluatedRevision: state === null ? 0 : heldRevision(state),
+      evaluatedRevision: state === null ? (localFlags?.revision ?? 0) : heldRevision(state),
       lastSyncAt: isoTime(state?.lastSyncAt),
       lastStatementAt: isoTime(this.#lastContact()),
       proof: proofStatus(state),
       clockOffsetSeconds: this.#ageingClock.differenceSeconds,
       syncCount: state?.syncCount ?? 0,
-      flags: flags.length,
+      flags: localFlags === null ? flags.length : this.#evaluator.keys().length,
       staleFlags: flags.filter((flag) => isStale(flag, seconds)).length,
       unservedFlags: flags.filter(({ held }) => held.fault !== null).map(({ key }) => key),
       vehicle: { ...this.#facts.facts, differences: this.#facts.differences() },
@@ -279,6 +296,7 @@ export class FleetFlagAgent {
       refusals: this.#refusals.totals(),
       lostLogLines: this.#options.lostLogLines(),
       store,
+      localFlags,
     };
   }
 
@@ -294,6 +312,22 @@ export class FleetFlagAgent {
 
   #details<T extends JsonValue>(key: string, type: ValueType, defaultValue: T, context?: ProgramContext): EvaluationDetails<T> {
     return evaluationDetails(key, type, defaultValue, this.evaluate(key, context), this.#isReady);
+  }
+
+  async #followFlagsFile(): Promise<void> {
+    const { flagsFile, vin, log, timings } = this.#options;
+    if (flagsFile === null) return;
+    const { FlagsFileReader } = await import('./local-flags/flags-file-reader.ts');
+    let before: LocalFlags | null = null;
+    const use = (flags: LocalFlags) => {
+      this.#evaluator.useLocal(flags, vin);
+      for (const key of before === null ? [] : changedKeys(before, flags)) {
+        const now = this.#evaluator.evaluate(key);
+        this.#emit('change', { key, revision: now?.evaluation.revision ?? 0, removed: now === undefined });
+      }
+      before = flags;
+    };
+    this.#flagsFile = await FlagsFileReader.open({ path: flagsFile, log, use, lookMs: timings.flagsFileMs });
   }
 
   readonly #refuse = (refusal: Refusal): void => {

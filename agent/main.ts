@@ -29,9 +29,12 @@ async function run(): Promise<void> {
   const log = createLog(settings.logFormat);
   for (const warning of settings.warnings) log('warn', warning);
   const agent = new FleetFlagAgent({
-    url: settings.url,
-    tokenFile: settings.tokenFile,
-    databaseFile: settings.databaseFile,
+    ...(settings.url !== undefined && { url: settings.url }),
+    ...(settings.tokenFile !== undefined && { tokenFile: settings.tokenFile }),
+    ...(settings.databaseFile !== undefined && { databaseFile: settings.databaseFile }),
+    flagsFile: settings.flagsFile,
+    allowOverrides: settings.allowOverrides,
+    vin: settings.vin,
     keys: settings.keys,
     ca: settings.ca,
     proxy: settings.proxy,

@@ -46,7 +46,7 @@ test('it installs alone: one package under 15 MB, with no native code and no ins
   expect(manifest.dependencies ?? {}).toEqual({});
   expect(Object.keys(manifest.scripts)).toEqual(['prepack']);
   const notices = await readFile(join(program, 'node_modules/@fleetflag/agent/dist/THIRD-PARTY-LICENSES.txt'), 'utf8');
-  for (const name of ['graphql-ws', 'jose', 'sql.js', 'ws']) expect(notices).toMatch(new RegExp(`^${name} \\d`, 'm'));
+  for (const name of ['graphql-ws', 'jose', 'sql.js', 'ws', 'yaml']) expect(notices).toMatch(new RegExp(`^${name} \\d`, 'm'));
 });
 
 test('its types are whole, down to the declarations that they refer to', async () => {
@@ -92,8 +92,9 @@ describe('its command', () => {
   }
 
   /** Starts the installed command; resolves to the address that it listens on, once it is ready. */
-  async function start(): Promise<{ child: ChildProcess; base: string; ready: string }> {
-    const args = ['--url', plane.url, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile, '--keys', vehicle.keysFile, '--listen', '127.0.0.1:0'];
+  async function start(
+    args: readonly string[] = ['--url', plane.url, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile, '--keys', vehicle.keysFile, '--listen', '127.0.0.1:0'],
+  ): Promise<{ child: ChildProcess; base: string; ready: string }> {
     const child = spawn(join(program, 'node_modules/.bin/fleetflag-agent'), args, { cwd: program, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] } });
     children.add(child);
     let [output, log] = ['', ''];
@@ -121,6 +122,16 @@ describe('its command', () => {
     const offline = await start();
     expect(offline.ready).toBe('FleetFlag agent ready: revision 2, 1 flags\n');
     expect(await ask(offline.base)).toMatchObject({ value: false, metadata: { revision: 2 } });
+  });
+
+  test('serves a file of flags with no control plane, as the guide has it', async () => {
+    const [, flags] = /```yaml\n(fleetflag: 1\n.*?)```/s.exec(await readFile(join(AGENT, '../docs/agent.md'), 'utf8'))!;
+    await writeFile(join(vehicle.folder, 'flags.yaml'), flags!);
+    const agent = await start(['--flags', join(vehicle.folder, 'flags.yaml'), '--vin', 'KMHK281HGNU000001', '--region', 'EU', '--listen', '127.0.0.1:0']);
+    expect(agent.ready).toBe('FleetFlag agent ready: revision 1, 2 flags\n');
+    const answer = await fetch(`${agent.base}/ofrep/v1/evaluate/flags`, { method: 'POST', body: '{}' });
+    expect(await answer.json()).toMatchObject({ flags: [{ key: 'drive_mode', value: 'sport', variant: 'override' }, { key: 'lane_keep', value: true, reason: 'TARGETING_MATCH' }] });
+    expect(await stop(agent.child, 'SIGTERM')).toBe(0);
   });
 
   test('the examples of the guide run as they are written', async () => {

@@ -3,6 +3,7 @@
  */
 import type { Environment } from '../../core/model.ts';
 import type { FactDifference, VehicleFacts } from '../facts/known-facts.ts';
+import type { LocalFlagsStatus } from '../local-flags/local-flags.ts';
 import type { DroppedMetrics } from '../metrics/metric-queue.ts';
 import type { StoreStatus } from '../store/vehicle-store.ts';
 import type { RefusalReason } from '../trust/refusals.ts';
@@ -59,4 +60,6 @@ export interface AgentStatus {
   /** Lines of the log that could not be written since the start: a full disk, or nobody who reads. */
   readonly lostLogLines: number;
   readonly store: Omit<StoreStatus, 'bytes' | 'persistedRevision'>;
+  /** The file of flags that this agent was given for tests; null: none, as it has to be in a vehicle on the road. */
+  readonly localFlags: LocalFlagsStatus | null;
 }

@@ -7,6 +7,7 @@ import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluat
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
+import { evaluateLocal, localKeys, type LocalFlags } from '../local-flags/local-flags.ts';
 import { isStale, type HeldFlag, type StoredVariant, type VehicleState } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 
@@ -24,6 +25,8 @@ export type UncheckedContext = { readonly [Member in keyof ProgramContext]: unkn
 export interface EvaluatedFlag {
   readonly definition: FlagDefinition;
   readonly evaluation: Evaluation;
+  /** Whether it comes from a file of this machine (agent/local-flags): then it is no evaluation of the fleet's flag. */
+  readonly local?: true;
 }
 
 interface Compiled {
@@ -39,6 +42,8 @@ export class FlagEvaluator {
   readonly #nonce = randomUUID();
   #state: VehicleState | null = null;
   #flags = new Map<string, Compiled>();
+  #local: LocalFlags | null = null;
+  #localVin: string | null = null;
 
   constructor(facts: VehicleFacts, ageingClock: AgeingClock) {
     this.#facts = facts;
@@ -63,9 +68,20 @@ export class FlagEvaluator {
     this.#state = state;
   }
 
+  /** Evaluates what a file says before all else. `vin`: whose, where there is no control plane to say so. */
+  useLocal(local: LocalFlags, vin: string | null): void {
+    this.#local = local;
+    this.#localVin = vin;
+  }
+
   /** Undefined where there is no such flag. Never throws. */
   evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined {
     const flag = this.#flags.get(key);
+    if (this.#local !== null) {
+      const own = this.#contextOf(this.#state?.identity.vin ?? this.#localVin, context);
+      const local = evaluateLocal(this.#local, key, flag?.definition, own, this.#nonce);
+      if (local !== undefined) return local;
+    }
     if (flag === undefined || this.#state === null) return undefined;
     const evaluation = evaluateFlag(flag.compiled, this.#contextOf(this.#state.identity.vin, context), {
       stale: isStale(flag.held, this.#ageingClock.seconds()),
@@ -76,7 +92,7 @@ export class FlagEvaluator {
 
   /** All keys, in order. */
   keys(): string[] {
-    return [...this.#flags.keys()].sort();
+    return [...new Set([...this.#flags.keys(), ...localKeys(this.#local)])].sort();
   }
 
   /**
@@ -92,7 +108,7 @@ export class FlagEvaluator {
     return reason === 'SPLIT' ? 'treatment' : 'enabled';
   }
 
-  #contextOf(vin: string, context: UncheckedContext | null | undefined): EvaluationContext {
+  #contextOf(vin: string | null, context: UncheckedContext | null | undefined): EvaluationContext {
     const { model, swVersion, region } = this.#facts;
     return {
       vin,

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { createFlagChanges } from '../../subgraphs/flags/change.ts';
 import { describeMember, type FlagDifference } from '../../subgraphs/flags/environment-difference.ts';
-import { parseEnvironmentFile, type FileFault } from '../../subgraphs/flags/environment-file.ts';
+import { parseEnvironmentFile, type FileFault } from '../../core/protocol/environment-file.ts';
 import { ImportService, planImport, type ImportOutcome, type ImportPlan } from '../../subgraphs/flags/import-service.ts';
 import type { Configuration } from '../configuration.ts';
 import { createLogger } from '../log.ts';

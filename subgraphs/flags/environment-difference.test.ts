@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { describeMember, differences, pairRules } from './environment-difference.ts';
-import type { FlagEntry, RuleEntry } from './environment-file.ts';
+import type { FlagEntry, RuleEntry } from '../../core/protocol/environment-file.ts';
 
 const rule = (over: Partial<RuleEntry> = {}): RuleEntry => ({ type: 'vehicle_target', priority: 100, enabled: true, conditions: { models: ['A'], regions: ['EU'] }, value: null, variant: null, ...over });
 const flag = (over: Partial<FlagEntry> = {}): FlagEntry => ({ key: 'a', name: 'A', description: null, type: 'boolean', safetyLevel: 'ASIL-B', enabled: true, defaultValue: false, rules: [rule()], ...over });

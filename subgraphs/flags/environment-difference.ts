@@ -4,7 +4,7 @@
 import type { JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
-import type { FlagEntry, RuleEntry } from './environment-file.ts';
+import type { FlagEntry, RuleEntry } from '../../core/protocol/environment-file.ts';
 
 /** One member that differs. `path` is below the flag: `enabled`, `rules.vehicle_target@100.conditions.models`. Undefined: not there. */
 export interface MemberDifference {

@@ -3,7 +3,8 @@ import { describe, expect, test } from '@jest/globals';
 import { RULE_TYPES, SAFETY_LEVELS, type JsonValue, type RuleDefinition } from '../../core/model.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import { validateFlagDescription, validateFlagName } from '../../core/rules/validate-flag.ts';
-import { flagEntry, parseEnvironmentFile, printEnvironmentFile, type FlagEntry } from './environment-file.ts';
+import { parseEnvironmentFile, type FlagEntry } from '../../core/protocol/environment-file.ts';
+import { flagEntry, printEnvironmentFile } from './environment-file.ts';
 
 const entry = (over: Partial<FlagEntry> = {}): FlagEntry => ({
   key: 'lane_keep',

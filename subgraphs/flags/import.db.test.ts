@@ -6,7 +6,7 @@ import { createInProcessBus } from '../shared/bus.ts';
 import { identityOf, silent, user } from '../shared/testing/asking.ts';
 import { ChangeRequestService } from './change-request-service.ts';
 import { createFlagChanges } from './change.ts';
-import { parseEnvironmentFile, type FlagEntry } from './environment-file.ts';
+import { parseEnvironmentFile, type FlagEntry } from '../../core/protocol/environment-file.ts';
 import { databaseClock } from './database-clock.ts';
 import { RolloutTransitions } from './rollout-transitions.ts';
 import { ImportService, exportEnvironment, planImport, type ImportOutcome, type ImportPlan } from './import-service.ts';

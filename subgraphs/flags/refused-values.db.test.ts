@@ -3,7 +3,7 @@ import { createInProcessBus } from '../shared/bus.ts';
 import { identityOf, refusal, silent } from '../shared/testing/asking.ts';
 import { createFlagChanges } from './change.ts';
 import { ImportService, planImport } from './import-service.ts';
-import { parseEnvironmentFile } from './environment-file.ts';
+import { parseEnvironmentFile } from '../../core/protocol/environment-file.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 
 const CREATE = 'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { flag { key } } }';

@@ -1,0 +1,124 @@
+/**
+ * The file of flags: read, checked, and read again when it changes. Loaded only by an agent that is given such a file,
+ * since the reader of YAML takes memory.
+ */
+import { readFile } from 'node:fs/promises';
+import { unwatchFile, watchFile } from 'node:fs';
+import { resolve } from 'node:path';
+import { unattended } from '../../core/async/unattended.ts';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { FlagDefinition, JsonValue } from '../../core/model.ts';
+import { canonicalJson } from '../../core/protocol/canonical-json.ts';
+import type { FlagEntry } from '../../core/protocol/environment-file.ts';
+import { parseFlagsFile, typeOfValue } from '../../core/protocol/flags-file.ts';
+import { describeError, type Log } from '../log.ts';
+import { LOCAL_ENVIRONMENT, localFlag, type LocalFlag, type LocalFlags, type LocalFlagsStatus } from './local-flags.ts';
+
+export interface FlagsFileOptions {
+  readonly path: string;
+  readonly log: Log;
+  /** Takes what was read, the first time and after each change. */
+  readonly use: (flags: LocalFlags) => void;
+  /** Milliseconds between two looks at the file. */
+  readonly lookMs: number;
+}
+
+export class FlagsFileReader {
+  readonly #options: FlagsFileOptions;
+  readonly #path: string;
+  #text: string | null = null;
+  #status: LocalFlagsStatus;
+  #settling: NodeJS.Timeout | undefined;
+  #reading: Promise<void> = Promise.resolve();
+  #flags: LocalFlags | null = null;
+
+  private constructor(options: FlagsFileOptions) {
+    this.#options = options;
+    this.#path = resolve(options.path);
+    this.#status = { file: this.#path, revision: 0, loadedAt: '', flags: 0, overrides: [], fault: null };
+  }
+
+  /**
+   * Reads the file, gives it to `use`, and follows its changes.
+   *
+   * @throws FleetFlagError BAD_USER_INPUT that names file, line and path of everything that is wrong with it
+   */
+  static async open(options: FlagsFileOptions): Promise<FlagsFileReader> {
+    const reader = new FlagsFileReader(options);
+    await reader.#read();
+    // By looking and not by watching: that sees a file that is edited, one that takes its place, and one behind a link.
+    watchFile(reader.#path, { interval: options.lookMs, persistent: false }, () => reader.#changed());
+    return reader;
+  }
+
+  status(): LocalFlagsStatus {
+    return this.#status;
+  }
+
+  async close(): Promise<void> {
+    unwatchFile(this.#path);
+    clearTimeout(this.#settling);
+    await this.#reading;
+  }
+
+  /** A file that is being written is let alone until a look finds it as the one before did. */
+  #changed(): void {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
+      this.#reading = this.#read().catch((error: unknown) => this.#refuse(error));
+      unattended(this.#reading, 'Reading the file of flags');
+    }, this.#options.lookMs / 2).unref();
+  }
+
+  #refuse(error: unknown): void {
+    const fault = describeError(error);
+    if (fault !== this.#status.fault) this.#options.log('error', `the file of flags cannot be used; what was read before still holds: ${fault}`);
+    this.#status = { ...this.#status, fault };
+    this.#text = null;
+  }
+
+  async #read(): Promise<void> {
+    const text = await readFile(this.#path, 'utf8').catch((cause: unknown) => {
+      throw new FleetFlagError('BAD_USER_INPUT', `${this.#path} cannot be read: ${describeError(cause)}`);
+    });
+    if (text === this.#text) return;
+    const { flags, overrides, faults } = parseFlagsFile(text);
+    if (faults.length > 0) {
+      const lines = faults.map(({ line, path, message }) => `${this.#path}:${line}: ${path === '' ? '' : `${path}: `}${message}`);
+      throw new FleetFlagError('BAD_USER_INPUT', lines.join('\n'), { field: faults[0]!.path });
+    }
+    this.#text = text;
+    const revision = this.#status.revision + 1;
+    this.#status = { ...this.#status, revision, loadedAt: new Date().toISOString(), flags: flags.length, overrides: [...overrides.keys()], fault: null };
+    const found = `${this.#path} (flags: ${flags.length}; overrides: ${[...overrides.keys()].join(', ') || 'none'})`;
+    this.#options.log('warn', `FLAGS FROM A FILE, for tests and never for a vehicle on the road: ${found}. No kill switch reaches them.`);
+    this.#flags = localFlags(flags, overrides, revision, this.#flags);
+    this.#options.use(this.#flags);
+  }
+}
+
+/** The flags of one reading. What is as it was before keeps its revision: that of the reading that changed it. */
+function localFlags(entries: readonly FlagEntry[], overrides: ReadonlyMap<string, JsonValue>, revision: number, before: LocalFlags | null): LocalFlags {
+  const common = { environment: LOCAL_ENVIRONMENT, revision };
+  const flags = entries.map(({ key, type, safetyLevel, enabled, defaultValue, rules }): FlagDefinition => ({
+    ...common,
+    key,
+    type,
+    safetyLevel,
+    enabled,
+    defaultValue,
+    rules: rules.map((rule) => ({ ...rule, id: `${rule.type}@${rule.priority}` })),
+  }));
+  const implied = [...overrides].map(([key, value]): FlagDefinition => ({ ...common, key, type: typeOfValue(value), safetyLevel: 'Non-Critical', enabled: true, defaultValue: value, rules: [] }));
+  return { flags: ready(flags, before?.flags), overrides, implied: ready(implied, before?.implied) };
+}
+
+function ready(definitions: readonly FlagDefinition[], before: ReadonlyMap<string, LocalFlag> | undefined): Map<string, LocalFlag> {
+  return new Map(
+    definitions.map((definition) => {
+      const known = before?.get(definition.key);
+      const same = known !== undefined && canonicalJson({ ...known.definition, revision: definition.revision }) === canonicalJson(definition);
+      return [definition.key, same ? known : localFlag(definition)];
+    }),
+  );
+}

@@ -1,0 +1,170 @@
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { OpenFeature, ProviderStatus } from '@openfeature/server-sdk';
+import type { FleetFlagAgentOptions } from '../agent-options.ts';
+import { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { FleetFlagProvider } from '../openfeature/fleet-flag-provider.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import { TEST_VIN, TestVehicle, until } from '../testing/test-vehicle.ts';
+
+const FLAGS = `fleetflag: 1
+flags:
+  lane_keep:
+    name: Lane keeping
+    type: boolean
+    safetyLevel: ASIL-B
+    enabled: true
+    defaultValue: false
+    rules:
+      - type: vehicle_target
+        conditions: { regions: [EU] }
+      - type: vehicle_whitelist
+        priority: 5
+        conditions: { vins: [${TEST_VIN}] }
+  limit: { name: Limit, type: number, safetyLevel: Non-Critical, enabled: true, defaultValue: 80 }
+`;
+
+let folder: string;
+let file: string;
+const agents = new Set<FleetFlagAgent>();
+const log: string[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'fleetflag-flags-'));
+  file = join(folder, 'flags.yaml');
+  log.length = 0;
+});
+
+afterEach(async () => {
+  await Promise.all([...agents].map((agent) => agent.close()));
+  agents.clear();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** How an agent follows its file in these tests. */
+const FOLLOWING = { flagsFileMs: 10 };
+
+async function start(options: Partial<FleetFlagAgentOptions> = {}): Promise<FleetFlagAgent> {
+  const agent = new FleetFlagAgent({ flagsFile: file, timings: FOLLOWING, log: (level, message) => void log.push(`${level} ${message}`), ...options });
+  agents.add(agent);
+  await agent.start();
+  return agent;
+}
+
+describe('a file of flags alone', () => {
+  test('is evaluated by its rules and overrides, with no control plane, and says loudly that it is there', async () => {
+    await writeFile(file, `${FLAGS}overrides: { limit: 120, drive_mode: sport, zones: { max: 1 } }\n`);
+    const agent = await start();
+    await agent.ready();
+    expect(agent.booleanDetails('lane_keep', true)).toMatchObject({ value: false, reason: 'DEFAULT', flagMetadata: { revision: 1, environment: 'development' } });
+    expect(agent.booleanDetails('lane_keep', false, { region: 'EU' })).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+    expect(agent.numberDetails('limit', 0)).toMatchObject({ value: 120, reason: 'STATIC', variant: 'override' });
+    expect(agent.stringValue('drive_mode', 'eco')).toBe('sport');
+    expect(agent.jsonValue('zones', null)).toEqual({ max: 1 });
+    expect(agent.booleanDetails('nothing', true)).toMatchObject({ value: true, errorCode: 'FLAG_NOT_FOUND' });
+    expect(agent.flagKeys()).toEqual(['drive_mode', 'lane_keep', 'limit', 'zones']);
+    expect(agent.status()).toMatchObject({ ready: true, connected: false, flags: 4, vin: null, localFlags: { file, revision: 1, flags: 2, overrides: ['limit', 'drive_mode', 'zones'], fault: null } });
+    expect(log).toEqual([expect.stringMatching(/^warn FLAGS FROM A FILE, for tests .*flags\.yaml .*limit, drive_mode, zones/)]);
+  });
+
+  test('is evaluated for the VIN that is given, and for nobody otherwise', async () => {
+    await writeFile(file, FLAGS);
+    expect((await start()).booleanValue('lane_keep', true)).toBe(false);
+    expect((await start({ vin: TEST_VIN })).booleanDetails('lane_keep', false)).toMatchObject({ value: true, flagMetadata: { ruleId: 'vehicle_whitelist@5' } });
+  });
+
+  test('is followed: edited in place or replaced, and what is the same keeps its revision', async () => {
+    await writeFile(file, FLAGS);
+    const agent = await start();
+    const changes: string[] = [];
+    agent.onChange(({ key, revision, removed }) => void changes.push(`${key} ${revision} ${removed}`));
+    await writeFile(file, FLAGS.replace('defaultValue: 80', 'defaultValue: 90'));
+    await until('the edit is seen', () => agent.numberValue('limit', 0) === 90);
+    expect(changes).toEqual(['limit 2 false']);
+    expect(agent.booleanDetails('lane_keep', true).flagMetadata).toMatchObject({ revision: 1 });
+    await writeFile(`${file}.next`, 'fleetflag: 1\noverrides: { lane_keep: true }\n');
+    await rename(`${file}.next`, file);
+    await until('the new file is seen', () => agent.booleanValue('lane_keep', false));
+    expect(changes.slice(1).sort()).toEqual(['lane_keep 3 false', 'limit 0 true']);
+  });
+
+  test.each([
+    ['not YAML', 'fleetflag: [', 'flags.yaml:1: '],
+    ['a wrong flag', FLAGS.replace('type: number', 'type: integer'), 'flags.yaml:15: flags.limit.type: '],
+    ['a wrong override', `${FLAGS}overrides:\n  limit: fast\n`, 'flags.yaml:17: overrides.limit: '],
+    ['gone', null, 'cannot be read'],
+  ])('that is %s leaves what was read before, says so, and is taken again when it is right', async (_what, text, fault) => {
+    await writeFile(file, FLAGS);
+    const agent = await start();
+    if (text === null) await rm(file);
+    else await writeFile(file, text);
+    await until('the fault is told', () => agent.status().localFlags!.fault?.includes(fault) === true);
+    expect(log).toContainEqual(expect.stringMatching(/^error the file of flags cannot be used; what was read before still holds: /));
+    expect(agent.numberValue('limit', 0)).toBe(80);
+    await writeFile(file, FLAGS.replace('defaultValue: 80', 'defaultValue: 70'));
+    await until('it is right again', () => agent.numberValue('limit', 0) === 70);
+    expect(agent.status().localFlags!.fault).toBeNull();
+  });
+
+  test('that is wrong at the start stops it, naming file, line and path of every fault', async () => {
+    await writeFile(file, FLAGS.replace('type: number', 'type: integer').replace('name: Lane keeping', 'name: ""'));
+    await expect(start()).rejects.toMatchObject({ code: 'BAD_USER_INPUT', message: expect.stringMatching(/flags\.yaml:4: flags\.lane_keep\.name: .*\n.*flags\.yaml:15: flags\.limit\.type: /) });
+    await rm(file);
+    await expect(start()).rejects.toMatchObject({ code: 'BAD_USER_INPUT', message: expect.stringContaining('cannot be read') });
+  });
+
+  test('is ready for OpenFeature, and measurements are checked and go nowhere', async () => {
+    await writeFile(file, FLAGS);
+    const agent = await start();
+    await OpenFeature.setProviderAndWait(new FleetFlagProvider(agent, { staleAfterMs: 1 }));
+    expect(OpenFeature.getClient().providerStatus).toBe(ProviderStatus.READY);
+    expect(await OpenFeature.getClient().getNumberValue('limit', 0)).toBe(80);
+    await OpenFeature.clearProviders();
+    agent.track('charge_minutes', 5, { flagKey: 'limit' });
+    expect(() => agent.track('', 5, { flagKey: 'limit' })).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+    expect(() => agent.track('m', NaN, { flagKey: 'limit' })).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+    expect(() => agent.track('m', 5, { flagKey: 'nothing' })).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+    expect(agent.status().metrics.queued).toBe(0);
+  });
+});
+
+describe('a file of flags beside a control plane', () => {
+  let plane: TestControlPlane;
+  let vehicle: TestVehicle;
+
+  beforeEach(async () => {
+    plane = await TestControlPlane.start();
+    vehicle = await TestVehicle.create(plane);
+    await plane.put('lane_keep', { defaultValue: false });
+    await plane.put('limit', { type: 'number', defaultValue: 30 });
+    await plane.put('seat_heat', { defaultValue: true });
+  });
+
+  afterEach(async () => {
+    await vehicle.dispose();
+    await plane.stop();
+  });
+
+  test('is refused unless that is meant, and so is an agent that is told of neither', async () => {
+    await writeFile(file, FLAGS);
+    await expect(vehicle.start({ flagsFile: file })).rejects.toMatchObject({ code: 'BAD_USER_INPUT', message: expect.stringContaining('allowOverrides') });
+    expect(() => new FleetFlagAgent({})).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+    expect(() => new FleetFlagAgent({ flagsFile: file, vin: 'short' })).toThrow(expect.objectContaining({ details: { field: 'vin' } }));
+  });
+
+  test('stands before what the control plane says, and nothing of it is counted', async () => {
+    await writeFile(file, 'fleetflag: 1\noverrides: { lane_keep: true, limit: fast }\n');
+    const agent = await vehicle.start({ flagsFile: file, allowOverrides: true, timings: { ...FOLLOWING, metricsIntervalMs: 20 } });
+    await until('it has synced', () => agent.status().revision === 3);
+    expect(agent.booleanDetails('lane_keep', false)).toMatchObject({ value: true, variant: 'override', flagMetadata: { environment: 'production' } });
+    expect(agent.numberDetails('limit', 0)).toMatchObject({ value: 30, reason: 'DEFAULT' });
+    agent.track('m', 1, { flagKey: 'lane_keep' });
+    expect(agent.booleanValue('seat_heat', false)).toBe(true);
+    await until('counts are reported', () => plane.batches.length > 0);
+    expect(plane.batches.flatMap(({ items }) => items.map(({ flagKey }) => flagKey)).filter((key) => key === 'lane_keep')).toEqual([]);
+    await writeFile(file, 'fleetflag: 1\n');
+    await until('the override is gone', () => agent.booleanDetails('lane_keep', true).variant === 'control');
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, test } from '@jest/globals';
+import { FleetFlagError } from '../errors.ts';
+import { Faults, parseEnvironmentFile } from './environment-file.ts';
+import { parseFlagsFile, typeOfValue } from './flags-file.ts';
+
+const FLAG = `
+  lane.keep:
+    name: Lane keeping
+    type: boolean
+    safetyLevel: ASIL-B
+    enabled: true
+    defaultValue: false`;
+
+const faultsOf = (text: string) => parseFlagsFile(text).faults.map(({ line, path, message }) => `${line} ${path}: ${message}`);
+
+describe('a file of flags', () => {
+  test('is an environment’s file, with values that hold whatever the rules say', () => {
+    const { flags, overrides, faults } = parseFlagsFile(`fleetflag: 1\nflags:${FLAG}\noverrides:\n  lane.keep: true\n  mode: sport\n  limit: 80\n  zones: { max: [1, 2] }\n  list: []\n`);
+    expect(faults).toEqual([]);
+    expect(flags).toMatchObject([{ key: 'lane.keep', type: 'boolean', rules: [] }]);
+    expect([...overrides]).toEqual([['lane.keep', true], ['mode', 'sport'], ['limit', 80], ['zones', { max: [1, 2] }], ['list', []]]);
+  });
+
+  test('may have flags alone, overrides alone, or neither', () => {
+    expect(parseFlagsFile(`fleetflag: 1\nflags:${FLAG}\n`)).toMatchObject({ flags: [{ key: 'lane.keep' }], faults: [] });
+    expect(parseFlagsFile('fleetflag: 1\noverrides: { a: 1 }\n')).toMatchObject({ flags: [], faults: [] });
+    expect(parseFlagsFile('fleetflag: 1\n')).toMatchObject({ flags: [], faults: [] });
+  });
+
+  test('names the line and the path of everything that is wrong', () => {
+    const text = `fleetflag: 1
+flags:${FLAG}
+    rules:
+      - type: vehicle_target
+        conditions: { regions: [EU] }
+      - type: percentage_rollout
+        conditions:
+          rollout_percentage: 101
+  lane:
+    name: " "
+    type: number
+    safetyLevel: ASIL-B
+    enabled: 1
+    defaultValue: eighty
+  gone: 5
+  listed:
+    name: Listed
+    type: json
+    safetyLevel: ASIL-B
+    enabled: true
+    defaultValue: {}
+    rules: 5
+  typed: { name: Typed, type: json, safetyLevel: ASIL-B, enabled: true, defaultValue: {}, rules: [5, { type: no_such }] }
+overrides:
+  lane.keep: 5
+  bad key: 1
+  nothing: null
+others: 1
+`;
+    expect(faultsOf(text)).toEqual([
+      '34 others: Unknown member; known are fleetflag, flags, overrides.',
+      expect.stringMatching(/^14 flags\.lane\.keep\.rules\.1\.conditions\.rollout_percentage: /),
+      expect.stringMatching(/^16 flags\.lane\.name: /),
+      expect.stringMatching(/^19 flags\.lane\.enabled: /),
+      expect.stringMatching(/^20 flags\.lane\.defaultValue: /),
+      '21 flags.gone: This must be an object.',
+      '28 flags.listed.rules: This must be a list.',
+      '29 flags.typed.rules.0: This must be an object.',
+      expect.stringMatching(/^29 flags\.typed\.rules\.1\.type: /),
+      expect.stringMatching(/^32 overrides\.bad key: /),
+      '33 overrides.nothing: A flag’s value is never null.',
+    ]);
+  });
+
+  test('that holds a flag of a wrong value, or no object where one belongs, says where', () => {
+    expect(faultsOf(`fleetflag: 1\nflags:${FLAG}\noverrides:\n\n  lane.keep: 5\n`)).toEqual(['11 overrides.lane.keep: A value of this flag must be of type boolean.']);
+    expect(faultsOf('fleetflag: 1\noverrides: [1]\n')).toEqual([expect.stringMatching(/^2 overrides: /)]);
+    expect(faultsOf('fleetflag: 1\nflags: 5\n')).toEqual([expect.stringMatching(/^2 flags: /)]);
+    expect(faultsOf('fleetflag: 2\n')).toEqual([expect.stringMatching(/^1 fleetflag: .*this one says 2\./)]);
+    expect(faultsOf('\n\nflags: {}\n')).toEqual([expect.stringMatching(/^1 fleetflag: .*this one says nothing\./)]);
+    expect(faultsOf('fleetflag: 1\nflags:\n  a: {}\n  1: {}\n').length).toBeGreaterThan(1);
+  });
+
+  test('that is no YAML says in which line', () => {
+    expect(faultsOf('fleetflag: 1\nflags:\n  a: [1\n')).toEqual([expect.stringMatching(/^\d+ : /)]);
+    expect(faultsOf('fleetflag: 1\na: &x 1\nb: *x\n')).toEqual([expect.stringMatching(/^3 : The alias \*x/)]);
+    expect(faultsOf('just text')).toEqual(['1 : This is no file of flags.']);
+    expect(faultsOf('')).toEqual(['1 : This is no file of flags.']);
+  });
+});
+
+test('an environment’s file has no overrides, and no keys that differ by case alone', () => {
+  expect(parseEnvironmentFile('fleetflag: 1\nflags: {}\noverrides: {}\n').faults).toEqual([{ path: 'overrides', message: 'Unknown member; known are fleetflag, flags.' }]);
+  const twice = `fleetflag: 1\nflags:${FLAG}${FLAG.replace('lane.keep', 'Lane.keep')}\n`;
+  expect(parseEnvironmentFile(twice).faults).toEqual([{ path: 'flags.Lane.keep', message: 'This key differs from "lane.keep" by case alone.' }]);
+});
+
+test('the type of a value is that of the flag that always has it', () => {
+  expect([true, 'a', 1.5, { a: 1 }, [1]].map((value) => typeOfValue(value as never))).toEqual(['boolean', 'string', 'number', 'json', 'json']);
+});
+
+test('what is no refusal is not taken for a fault of the file', () => {
+  const faults = new Faults();
+  expect(() => faults.try(() => JSON.parse('{') as unknown)).toThrow(SyntaxError);
+  expect(faults.try(() => { throw new FleetFlagError('CONFLICT', 'no'); })).toBeUndefined();
+  expect(faults.list).toEqual([{ path: '', message: 'no' }]);
+});
