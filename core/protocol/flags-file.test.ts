@@ -21,6 +21,12 @@ describe('a file of flags', () => {
     expect([...overrides]).toEqual([['lane.keep', true], ['mode', 'sport'], ['limit', 80], ['zones', { max: [1, 2] }], ['list', []]]);
   });
 
+  test('gives flags in the order of their keys, whatever theirs in the file is', () => {
+    const keys = ['b', 'c', 'a'];
+    const text = `fleetflag: 1\nflags:${keys.map((key) => FLAG.replace('lane.keep', key)).join('')}\n`;
+    expect(parseFlagsFile(text).flags.map(({ key }) => key)).toEqual(['a', 'b', 'c']);
+  });
+
   test('may have flags alone, overrides alone, or neither', () => {
     expect(parseFlagsFile(`fleetflag: 1\nflags:${FLAG}\n`)).toMatchObject({ flags: [{ key: 'lane.keep' }], faults: [] });
     expect(parseFlagsFile('fleetflag: 1\noverrides: { a: 1 }\n')).toMatchObject({ flags: [], faults: [] });
