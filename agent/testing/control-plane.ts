@@ -220,6 +220,13 @@ export class TestControlPlane {
     return new Map(present.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
+  /** Whether the flag that was published at `revision` was enabled; null for a tombstone. */
+  enabledAt(revision: number): boolean | null {
+    const { jws } = this.published[revision - 1]!;
+    const payload = JSON.parse(Buffer.from(jws.split('.')[1]!, 'base64url').toString()) as { flag?: FlagDefinition };
+    return payload.flag?.enabled ?? null;
+  }
+
   /** What there is now: the signed definition of each flag. */
   signedSet(): Map<string, string> {
     return new Map([...this.#entries].flatMap(([key, { definition, signed }]) => (definition === null ? [] : [[key, signed.jws] as const])));

@@ -66,7 +66,7 @@ async function drive(place: number, options: VehicleOptions): Promise<void> {
     databaseFile: options.databaseFile,
     keys: await PinnedKeys.parse(JSON.parse(readFileSync(options.keysFile, 'utf8'))),
     files,
-    timings: { backoffMs: 5, backoffCapMs: 20, metricsWriteMs: 5, metricsIntervalMs: 15, storeRetryMs: 20 },
+    timings: { backoffMs: 5, backoffCapMs: 20, aheadMs: 10, patienceMs: 20, patienceCapMs: 100, metricsWriteMs: 5, metricsIntervalMs: 15, storeRetryMs: 20 },
   });
   await agent.start();
   const { ready, revision, store } = agent.status();
