@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ConfigurationError, readConfiguration } from './configuration.ts';
 import { createAuthority } from './testing/certificates.ts';
-import { createSigningKey } from './testing/control-plane.ts';
+import { createSigningKey } from './testing/signing.ts';
 
 const REQUIRED = ['--url', 'ws://host:4000/graphql', '--token-file', 't', '--db', 'd'];
 let folder: string;

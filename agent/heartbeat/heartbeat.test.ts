@@ -161,6 +161,41 @@ describe('heartbeats', () => {
     expect(sent.map(({ at }) => Math.round(at)).slice(2)).toEqual([32_500, 95_500, 158_500]);
   });
 
+  test('ask for a proof of now each time, also where they are refused', async () => {
+    const proofs: string[] = [];
+    answer = () => Promise.reject(new Error('no'));
+    start({ proof: (jws) => proofs.push(jws) });
+    await pass(140_000);
+    expect([sent.length, proofs]).toEqual([3, ['a proof', 'a proof', 'a proof']]);
+  });
+
+  test('tell how far the clocks are apart, but not a control plane that does not know of it', async () => {
+    const inputs: Record<string, unknown>[] = [];
+    let knows = true;
+    const ended = new Promise<{ code: number; reason: string }>(() => undefined);
+    start({
+      facts: () => ({ agentVersion: '1.0.0', appliedRevision: revision, cacheBytes: 0, clockOffsetSeconds: -172_800 }),
+      link: {
+        ended,
+        request: async (query, { input }) => {
+          if (query === PROOF_QUERY) return { flagProof: 'a proof' };
+          inputs.push(input as Record<string, unknown>);
+          if (!knows && 'clockOffsetSeconds' in (input as object)) {
+            throw new RequestRefused([{ message: 'Field "clockOffsetSeconds" is not defined by type "AgentHeartbeatInput".', extensions: { code: 'BAD_USER_INPUT' } }]);
+          }
+          return { agentHeartbeat: true };
+        },
+      },
+    });
+    await pass(10_000);
+    expect(inputs).toEqual([expect.objectContaining({ clockOffsetSeconds: -172_800 })]);
+    knows = false;
+    await pass(140_000);
+    expect(inputs.slice(1).map((input) => input['clockOffsetSeconds'])).toEqual([-172_800, undefined, undefined]);
+    // This one has no end of its own.
+    running = Promise.resolve();
+  });
+
   test('end with their link', async () => {
     start();
     await pass(10_000);

@@ -6,7 +6,8 @@ import type { FlagDefinition, RuleDefinition } from '../../core/model.ts';
 import { PROOF_JWS_TYPE } from '../../core/protocol/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
-import { TestControlPlane, signJws, type SyncMessage } from '../testing/control-plane.ts';
+import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
+import { signJws } from '../testing/signing.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 
 const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
@@ -182,24 +183,27 @@ describe('a kill switch', () => {
     },
   );
 
-  test('is not undone by a release that came without its set, nor by a replay of what was before', async () => {
+  test('is not undone by a release that came without its set, nor by a replay of what was before, and is by the release with it', async () => {
     await plane.put('a', { rules: [ON] });
-    const agent = await synced(PATIENT);
-    const sent: string[] = [];
-    plane.onSync = without('a');
-    plane.onChange = (change) => {
-      sent.push(change.signed.jws);
-      return change.signed.key === 'hidden' ? [] : [change];
-    };
+    await plane.put('b', { rules: [ON] });
+    const agent = await synced({ patienceMs: NEVER, patienceCapMs: NEVER });
+    const [before] = plane.published;
+    plane.onSync = without('hidden');
+    plane.onChange = (change) => (change.signed.key === 'hidden' ? [] : [change]);
     await plane.put('hidden');
     await plane.put('a', { rules: [KILL] });
     await plane.put('a', { rules: [ON] });
-    await until('it acts', () => !agent.booleanValue('a', true));
+    const proof = await plane.proof();
+    plane.onChange = (change) => [{ ...change, revision: 1, previousRevision: 0, signed: before!, proof }, change];
+    await plane.put('b', { rules: [KILL] });
+    // What comes before it has been looked at by then.
+    await until('the last one acts', () => !agent.booleanValue('b', true));
+    expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
     plane.onSync = (answer) => answer;
     plane.disconnect(1012);
-    const other = await vehicle.start({ databaseFile: `${vehicle.folder}/other.db` });
-    await until('another vehicle has the release', () => other.booleanValue('a', false));
-    expect(agent.booleanValue('a', true)).toBe(false);
+    await until('the set is complete', () => agent.status().revision === plane.revision);
+    expect(agent.booleanDetails('a', false)).toMatchObject({ value: true, reason: 'SPLIT' });
+    expect(agent.booleanDetails('b', true)).toMatchObject({ value: false, reason: 'DISABLED' });
   });
 });
 

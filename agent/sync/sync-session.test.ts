@@ -5,7 +5,8 @@ import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/protocol/def
 import { PROOF_JWS_TYPE } from '../../core/protocol/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
-import { TestControlPlane, createSigningKey, signJws, type ChangeMessage } from '../testing/control-plane.ts';
+import { TestControlPlane, type ChangeMessage } from '../testing/control-plane.ts';
+import { createSigningKey, signJws } from '../testing/signing.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 
 const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };

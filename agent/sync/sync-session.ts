@@ -3,53 +3,22 @@
  * flags when all of it is here, so that no change can fall between and none can be taken out unnoticed.
  */
 import { unattended } from '../../core/async/unattended.ts';
-import { describeError, type Log } from '../log.ts';
+import { describeError } from '../log.ts';
 import type { VehicleState, VerifiedProof } from '../state.ts';
-import type { AgeingClock } from '../trust/ageing-clock.ts';
-import type { Freshness } from '../trust/freshness.ts';
-import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { Verifier } from '../trust/verifier.ts';
 import { AgeWatch } from './age-watch.ts';
 import { Alarm } from './alarm.ts';
 import { lastContact, withStops } from './apply.ts';
-import type { Backoff } from './backoff.ts';
 import { describeChanges, unserved } from './changes.ts';
-import { RequestRefused, type GatewayLink } from './gateway-link.ts';
+import { RequestRefused } from './gateway-link.ts';
 import { CHANGES_SUBSCRIPTION, NONCE_SYNC_QUERY, SYNC_QUERY, environmentVariable, readChangeEvent, readSyncAnswer, type ChangeEvent, type SyncAnswer } from './operations.ts';
 import { settle, type Outcome, type Settled } from './settle.ts';
 import { StagedChanges, hasGap } from './staged-changes.ts';
-import type { SyncHistory } from './sync-history.ts';
+import type { SyncSessionOptions } from './sync-session-options.ts';
 
 /** More waiting or staged changes than this are dropped: one sync replaces them all. */
 const MAX_CHANGES = 1000;
-
-export interface SyncSessionOptions {
-  readonly link: Pick<GatewayLink, 'subscribe' | 'request' | 'ended'>;
-  readonly keys: PinnedKeys;
-  readonly log: Log;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-  readonly ageingClock: AgeingClock;
-  readonly freshness: Freshness;
-  readonly history: SyncHistory;
-  readonly state: () => VehicleState;
-  /** Persists a state and evaluates from it; resolves when both are done. */
-  readonly commit: (next: VehicleState) => Promise<void>;
-  readonly refuse: (refusal: Refusal) => void;
-  /** Called after each sync that was applied. */
-  readonly synced: () => void;
-  /** Milliseconds until the next sync of an idle connection; asked anew each time. */
-  readonly resyncDelay: () => number;
-  /** Milliseconds from a proof that is ahead until its changes are asked for: they may be on their way. */
-  readonly aheadMs: number;
-  /** Milliseconds between two looks at whether flags have gone stale. */
-  readonly staleCheckMs: number;
-  /** Waits after a sync that failed or left something open. */
-  readonly backoff: Backoff;
-  /** Waits between syncs for flags that stay stale. */
-  readonly staleBackoff: Backoff;
-}
 
 export class SyncSession {
   readonly #options: SyncSessionOptions;
@@ -143,7 +112,8 @@ export class SyncSession {
     } catch (error) {
       if (error instanceof Refusal) refuse(error);
       else if (!this.#ended) log('warn', `sync failed: ${describeError(error)}`);
-      if (nonce !== null && !(error instanceof Refusal)) freshness.unanswered(error instanceof RequestRefused ? error.retryAfter : undefined);
+      // Where the connection was lost, the same question may be asked on the next one, for as long as its answer counts.
+      if (nonce !== null && error instanceof RequestRefused) freshness.unanswered(error.retryAfter);
       if (everything) this.#everything.set(backoff.next());
       else this.#retryLater();
     }

@@ -6,13 +6,15 @@ import type { AddressInfo } from 'node:net';
 import { buildSchema, GraphQLError } from 'graphql';
 import { CloseCode } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
-import { CompactSign, calculateJwkThumbprint, exportJWK, generateKeyPair, type CryptoKey, type JWK } from 'jose';
+import type { JWK } from 'jose';
 import { WebSocketServer } from 'ws';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/protocol/definition.ts';
 import { PROOF_JWS_TYPE, jwsDigest, setDigest } from '../../core/protocol/proof.ts';
 import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts } from '../../core/protocol/vehicle-facts.ts';
 import type { SignedFlag } from '../sync/operations.ts';
+import { ChangeStream } from './change-stream.ts';
+import { createSigningKey, signJws, type SigningKey } from './signing.ts';
 
 /** The vehicle of the tests. */
 export const TEST_VIN = 'KMHL14JA5PA000001';
@@ -39,24 +41,6 @@ export interface ChangeMessage { environment: string; revision: number; previous
 export interface ReportedBatch { batchId: string; items: { flagKey: string; variant: string; metricName: string; value: number; timestamp: string; tags: object | null }[] }
 
 export interface ReportedHeartbeat { swVersion?: string; agentVersion: string; agentMemoryMb: number; agentCpuPercent: number; cacheSizeMb: number; appliedRevision?: number; clockOffsetSeconds?: number }
-
-export interface SigningKey {
-  readonly kid: string;
-  readonly privateKey: CryptoKey;
-  readonly publicJwk: JWK;
-}
-
-export async function createSigningKey(): Promise<SigningKey> {
-  const { privateKey, publicKey } = await generateKeyPair('EdDSA', { extractable: true });
-  const publicJwk = await exportJWK(publicKey);
-  const kid = await calculateJwkThumbprint(publicJwk);
-  return { kid, privateKey, publicJwk: { ...publicJwk, kid } };
-}
-
-/** A compact JWS as the control plane makes it. */
-export function signJws(key: SigningKey, typ: string, payload: unknown): Promise<string> {
-  return new CompactSign(new TextEncoder().encode(JSON.stringify(payload))).setProtectedHeader({ alg: 'EdDSA', kid: key.kid, typ }).sign(key.privateKey);
-}
 
 export class TestControlPlane {
   readonly environment: Environment = 'production';
@@ -317,40 +301,5 @@ export class TestControlPlane {
     const stream = new ChangeStream(() => this.#streams.delete(stream));
     this.#streams.add(stream);
     return stream;
-  }
-}
-
-/** A queue that a subscription reads from until either side ends it. */
-class ChangeStream implements AsyncIterableIterator<{ flagChanges: ChangeMessage }> {
-  readonly #queue: ChangeMessage[] = [];
-  #wake: (() => void) | null = null;
-  #ended = false;
-
-  constructor(private readonly onEnd: () => void) {}
-
-  push(message: ChangeMessage): void {
-    this.#queue.push(message);
-    this.#wake?.();
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.onEnd();
-    this.#wake?.();
-  }
-
-  async next(): Promise<IteratorResult<{ flagChanges: ChangeMessage }>> {
-    while (this.#queue.length === 0 && !this.#ended) await new Promise<void>((resolve) => (this.#wake = resolve));
-    const message = this.#queue.shift();
-    return message === undefined ? { done: true, value: undefined } : { done: false, value: { flagChanges: message } };
-  }
-
-  async return(): Promise<IteratorResult<{ flagChanges: ChangeMessage }>> {
-    this.end();
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
   }
 }

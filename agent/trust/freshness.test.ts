@@ -150,7 +150,9 @@ describe('questions are rare:', () => {
           truth += step.waitMs;
           drawn = step.drawn;
           freshness.want(step.urgent);
-          if (freshness.due && freshness.ask() !== null) asked.push(truth);
+          if (!freshness.due) continue;
+          ask(0);
+          asked.push(truth);
         }
         for (const [index, at] of asked.slice(1).entries()) expect(at - asked[index]!).toBeGreaterThanOrEqual(HOUR);
       }),
@@ -164,6 +166,28 @@ describe('questions are rare:', () => {
     expect(freshness.due).toBe(false);
     freshness.want(true);
     expect(freshness.due).toBe(true);
+  });
+
+  test('a fleet of 1,900 whose control plane has a wrong clock asks for seven signatures a second at most, and never twice in an hour', () => {
+    let seed = 1;
+    const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
+    const fleet = Array.from({ length: 1_900 }, () => new Freshness({ clock, random, unanswered: new Backoff({ baseMs: MINUTE, capMs: HOUR, random }) }));
+    const asked: number[] = [];
+    for (let second = 0; second < 4_200; second += 5) {
+      truth = TRUTH + second * 1_000;
+      for (const each of fleet) {
+        each.want(false);
+        const nonce = each.due ? each.ask() : null;
+        if (nonce === null) continue;
+        asked.push(second);
+        each.accept(proof(issuedNow(), nonce));
+      }
+    }
+    const firstRound = asked.filter((second) => second < 3_600);
+    expect(firstRound).toHaveLength(1_900);
+    const perStep = new Map<number, number>();
+    for (const second of asked) perStep.set(second, (perStep.get(second) ?? 0) + 1);
+    expect(Math.max(...perStep.values())).toBeLessThan(7 * 5);
   });
 
   test('when the control plane says, where it refuses', () => {
@@ -188,6 +212,20 @@ describe('questions are rare:', () => {
       waits.push((truth - from) / MINUTE);
     }
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+  });
+
+  test('and so where its answer is of no use: once it is void', () => {
+    freshness.want(true);
+    freshness.ask();
+    truth += MINUTE;
+    freshness.want(true);
+    expect(freshness.due).toBe(false);
+    truth += 1;
+    freshness.want(true);
+    truth += MINUTE - 1;
+    expect(freshness.due).toBe(false);
+    truth += 1;
+    expect(freshness.due).toBe(true);
   });
 
   test('while an answer still counts, the same question is asked again, and not another', () => {

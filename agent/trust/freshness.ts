@@ -68,6 +68,8 @@ export class Freshness {
    */
   want(urgent: boolean): boolean {
     const { clock, random } = this.#options;
+    // Its answer was lost, or of no use, and is void by now.
+    if (this.#question !== null && !this.#counts) this.unanswered(undefined);
     const soonMs = Math.max(this.#notBeforeMs, clock.runningMs);
     this.#dueAtMs ??= Math.max(this.#notBeforeMs, clock.runningMs + random() * JITTER_MS);
     if (urgent) this.#dueAtMs = Math.min(this.#dueAtMs, soonMs);
@@ -95,10 +97,10 @@ export class Freshness {
       this.#dueAtMs = null;
       this.#notBeforeMs = runningMs + INTERVAL_MS + random() * JITTER_MS;
     }
-    return this.#question !== null && runningMs - this.#question.sentAtMs <= VOID_AFTER_MS ? this.#question.nonce : null;
+    return this.#counts ? this.#question!.nonce : null;
   }
 
-  /** The last question was refused, or lost. `retryAfter`: seconds after which the control plane wants to hear it again. */
+  /** The last question was refused, or its answer is void by now. `retryAfter`: seconds after which the control plane wants to hear it again. */
   unanswered(retryAfter: number | undefined): void {
     const { clock, random, unanswered } = this.#options;
     this.#question = null;
@@ -107,7 +109,11 @@ export class Freshness {
   }
 
   #answers(proof: VerifiedProof): boolean {
-    if (this.#question === null || proof.nonce !== this.#question.nonce) return false;
-    return this.#options.clock.runningMs - this.#question.sentAtMs <= VOID_AFTER_MS;
+    return this.#counts && proof.nonce === this.#question!.nonce;
+  }
+
+  /** Whether there is a question whose answer would count. */
+  get #counts(): boolean {
+    return this.#question !== null && this.#options.clock.runningMs - this.#question.sentAtMs <= VOID_AFTER_MS;
   }
 }

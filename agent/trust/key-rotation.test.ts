@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { createSigningKey, TestControlPlane, type SigningKey } from '../testing/control-plane.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import { createSigningKey, type SigningKey } from '../testing/signing.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import { PinnedKeys } from './pinned-keys.ts';
 

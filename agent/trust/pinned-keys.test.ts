@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
-import { createSigningKey } from '../testing/control-plane.ts';
+import { createSigningKey } from '../testing/signing.ts';
 import { Route } from '../sync/route.ts';
 import { PinnedKeys, fetchPinnedKeys, keySetAddress } from './pinned-keys.ts';
 

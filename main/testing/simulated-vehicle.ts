@@ -2,7 +2,8 @@
 import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
 import type { GraphqlResult, LinkEnding } from '../../agent/sync/gateway-link.ts';
 import { Backoff } from '../../agent/sync/backoff.ts';
-import { SyncSession, type SyncSessionOptions } from '../../agent/sync/sync-session.ts';
+import { SyncSession } from '../../agent/sync/sync-session.ts';
+import type { SyncSessionOptions } from '../../agent/sync/sync-session-options.ts';
 import { emptyState, type VehicleState } from '../../agent/state.ts';
 import { SyncHistory } from '../../agent/sync/sync-history.ts';
 import { AgeingClock } from '../../agent/trust/ageing-clock.ts';
