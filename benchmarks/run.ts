@@ -11,6 +11,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<voi
   flash: () => import('./flash.ts'),
   'fan-out': () => import('./fan-out.ts'),
   ingestion: () => import('./ingestion.ts'),
+  'kill-switch': () => import('./kill-switch.ts'),
   sync: () => import('./sync.ts'),
 };
 

@@ -28,9 +28,12 @@ export class Deployment {
     readonly dataDir: string,
     readonly environment: Readonly<Record<string, string>>,
     private readonly database: string | null,
+    /** The Redis server itself, whatever the processes reach it through. */
+    private readonly redis: string | null,
   ) {}
 
-  static async start(environment: Readonly<Record<string, string>> = {}): Promise<Deployment> {
+  /** @param through gives the settings of a distributed deployment again, with the servers' addresses led through something */
+  static async start(environment: Readonly<Record<string, string>> = {}, through?: (settings: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>): Promise<Deployment> {
     const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-e2e-'));
     const shared = { FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_ADMIN_PASSWORD: ADMIN.password, ...environment };
     let deployment: Deployment;
@@ -42,8 +45,8 @@ export class Deployment {
       const redis = ownRedis();
       await clearRedis(redis);
       const settings = { DATABASE_URL: url.href, REDIS_URL: redis, FLEETFLAG_INTERNAL_SECRET: randomBytes(32).toString('base64url') };
-      deployment = new Deployment(dataDir, { ...settings, ...shared }, database);
-    } else deployment = new Deployment(dataDir, shared, null);
+      deployment = new Deployment(dataDir, { ...((await through?.(settings)) ?? settings), ...shared }, database, redis);
+    } else deployment = new Deployment(dataDir, shared, null, null);
     try {
       await deployment.up();
     } catch (error) {
@@ -71,6 +74,14 @@ export class Deployment {
   async anotherGateway(): Promise<string> {
     await this.#launch('second gateway', ['service', 'gateway'], this.#subgraphUrls());
     return `http://127.0.0.1:${this.ports.get('second gateway')}`;
+  }
+
+  /** Starts a subgraph's process that has ended again, on its port. */
+  async restart(name: SubgraphName): Promise<void> {
+    this.processes = this.processes.filter(({ running }) => running);
+    await this.#launch(name, ['service', name]);
+    // The gateway stays the last one.
+    this.processes.sort((a, b) => Number(a.args[1] === 'gateway') - Number(b.args[1] === 'gateway'));
   }
 
   async #launch(name: 'control-plane' | 'gateway' | 'second gateway' | SubgraphName, args: string[], more: Record<string, string> = {}): Promise<void> {
@@ -103,7 +114,7 @@ export class Deployment {
     if (this.database === null) await deleteEmbeddedPostgres(this.dataDir);
     else {
       await onServer(`DROP DATABASE IF EXISTS ${this.database} WITH (FORCE)`);
-      await clearRedis(this.environment['REDIS_URL'] ?? '');
+      await clearRedis(this.redis ?? '');
     }
     await rm(this.dataDir, { recursive: true, force: true });
   }

@@ -15,8 +15,8 @@ import { findFlags, type FlagSearch } from './store.ts';
 
 /** Milliseconds between two looks at whether an environment has changed. */
 const INTERVAL = 1_000;
-/** Milliseconds that a read may take where there is something to answer from memory. */
-const PATIENCE = 2_000;
+/** Milliseconds that a read may take where there is something to answer from memory: a database that is only busy is waited for. */
+const PATIENCE = 5_000;
 
 interface RememberedEnvironment {
   /** Of its row, when the flags were read. */
