@@ -281,7 +281,8 @@ export class FleetFlagAgent {
       revision: persistedRevision,
       evaluatedRevision: state === null ? (localFlags?.revision ?? 0) : heldRevision(state),
       lastSyncAt: isoTime(state?.lastSyncAt),
-      lastStatementAt: isoTime(this.#lastContact()),
+      // Without flags nothing has an age but the proof that there are none.
+      lastStatementAt: isoTime(flags.length === 0 ? state?.proof?.issuedAt : this.#lastContact()),
       proof: proofStatus(state),
       clockOffsetSeconds: this.#ageingClock.differenceSeconds,
       syncCount: state?.syncCount ?? 0,

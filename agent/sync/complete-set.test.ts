@@ -42,6 +42,13 @@ async function synced(timings: FleetFlagAgentOptions['timings'] = {}): Promise<F
 const incomplete = (agent: FleetFlagAgent) => agent.status().refusals.incomplete ?? 0;
 const without = (key: string) => (answer: SyncMessage): SyncMessage => ({ ...answer, flags: answer.flags.filter((flag) => flag.key !== key) });
 
+test('an environment without flags has a proof, and a time of it', async () => {
+  const agent = await vehicle.start();
+  await agent.ready();
+  expect(agent.status()).toMatchObject({ flags: 0, revision: 0, proof: { revision: 0, held: true }, refusals: {} });
+  expect(agent.status().lastStatementAt).toBe(agent.status().proof?.issuedAt);
+});
+
 describe('a relay without keys that keeps a kill switch back', () => {
   test('is noticed: the revision is not reported, the flags age, and the first honest contact repairs it', async () => {
     let clock = Date.now();
@@ -182,6 +189,19 @@ describe('a kill switch', () => {
       expect(after.status()).toMatchObject({ revision: 2, store: { faults: [] }, proof: { revision: 2, held: true } });
     },
   );
+
+  test('acts in an answer, too, from which something else was taken', async () => {
+    for (const key of ['a', 'b']) await plane.put(key, { rules: [ON] });
+    const agent = await synced({ patienceMs: NEVER, patienceCapMs: NEVER, heartbeatMs: 20 });
+    plane.onChange = () => [];
+    plane.onSync = without('b');
+    await plane.put('b', { rules: [] });
+    await plane.put('a', { rules: [KILL] });
+    await until('it acts', () => !agent.booleanValue('a', true));
+    await until('what is missing is noticed', () => incomplete(agent) > 0);
+    expect(agent.status()).toMatchObject({ revision: 2, proof: { revision: 2, held: true } });
+    expect(agent.booleanValue('b', false)).toBe(true);
+  });
 
   test('is not undone by a release that came without its set, nor by a replay of what was before, and is by the release with it', async () => {
     await plane.put('a', { rules: [ON] });
