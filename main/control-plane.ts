@@ -23,7 +23,7 @@ export function startControlPlane(configuration: Configuration, logger: Logger, 
     const [database, cache, metrics] = await together([
       openPostgres(configuration, closing, logger),
       openCache(configuration, closing, logger),
-      openMetrics(configuration, closing),
+      openMetrics(configuration, closing, logger),
     ]);
     const signer = await startingSigner(database.prisma, configuration);
     const secret = await startingSecret(configuration.internalSecret, configuration.dataDir, database.prisma);

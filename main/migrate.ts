@@ -11,7 +11,7 @@ import { ConfigurationError, readConfiguration, type Configuration } from './con
 function metricsOf({ databaseUrl, clickhouseUrl, dataDir }: Configuration): WithMetrics {
   if (clickhouseUrl === null && databaseUrl !== null) return null;
   return async (use) => {
-    const store = await openMetricsStore({ url: clickhouseUrl, path: join(dataDir, 'clickhouse') });
+    const store = await openMetricsStore({ url: clickhouseUrl, path: join(dataDir, 'clickhouse'), onSetAside: (keptAs) => console.error(`The folder of the measurements cannot be read: it is kept as ${keptAs}.`) });
     try {
       return await use({
         deploy: () => deployMetricsMigrations(store.client),

@@ -64,7 +64,7 @@ async function startSubgraphService(name: SubgraphName, configuration: Configura
       vehicleTokens: createVehicleTokens(secret),
       logger,
       signer: async () => (signer ??= await startingSigner(database.prisma, configuration)),
-      metrics: () => openMetrics(configuration, closing),
+      metrics: () => openMetrics(configuration, closing, logger),
       presenceGraceSeconds: configuration.presenceGraceSeconds,
     };
     const { subgraph, ready } = await startSubgraph(name, parts, closing);

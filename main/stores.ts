@@ -36,9 +36,13 @@ export async function openCache(configuration: Configuration, closing: Closing, 
   return cache;
 }
 
-/** ClickHouse. */
-export async function openMetrics(configuration: Configuration, closing: Closing): Promise<MetricsStore> {
-  const metrics = await openMetricsStore({ url: configuration.clickhouseUrl, path: join(configuration.dataDir, 'clickhouse') });
+/** ClickHouse. Measurements that the embedded engine cannot read are set aside: flags do not wait for them. */
+export async function openMetrics(configuration: Configuration, closing: Closing, logger: Logger): Promise<MetricsStore> {
+  const metrics = await openMetricsStore({
+    url: configuration.clickhouseUrl,
+    path: join(configuration.dataDir, 'clickhouse'),
+    onSetAside: (keptAs, err) => logger.error({ err, keptAs }, 'The folder of the measurements cannot be read: it is kept under another name, and measurements begin anew. Flags are not concerned'),
+  });
   closing.add(() => metrics.close());
   return metrics;
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -22,6 +22,13 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Overwrites every description of a table. */
+function damage(path: string): void {
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.sql'));
+  expect(files).not.toEqual([]);
+  for (const name of files) writeFileSync(join(path, name), 'garbage');
+}
+
 const rowsOf = async (opened: MetricsStore, query: string, values?: Record<string, unknown>) =>
   (await opened.client.query({ query, format: 'JSONEachRow', ...(values && { query_params: values }) })).json();
 
@@ -36,6 +43,35 @@ describe('the embedded engine', () => {
     await store.close();
     store = await openMetricsStore({ url: null, path });
     expect(await rowsOf(store, 'SELECT sum(value) AS total FROM samples')).toEqual([{ total: 4 }]);
+  });
+
+  test.each<[string, (path: string) => void]>([
+    ['whose tables are damaged', (path) => damage(path)],
+    ['in which files stand where folders belong', (path) => {
+      rmSync(path, { recursive: true });
+      mkdirSync(path);
+      for (const name of ['data', 'metadata', 'store']) writeFileSync(join(path, name), 'garbage');
+    }],
+    ['that is a file', (path) => {
+      rmSync(path, { recursive: true });
+      writeFileSync(path, 'garbage');
+    }],
+  ])('a folder %s is kept under another name, and a new one is begun', async (_what, spoil) => {
+    const path = join(folder, 'store');
+    store = await openMetricsStore({ url: null, path });
+    await store.client.command({ query: 'CREATE TABLE samples (value Float64) ENGINE = MergeTree ORDER BY value' });
+    await store.close();
+    spoil(path);
+    const setAside: string[] = [];
+    store = await openMetricsStore({ url: null, path, onSetAside: (keptAs) => setAside.push(keptAs) });
+    expect(setAside).toEqual([expect.stringMatching(/store-unreadable-\S+$/)]);
+    expect(existsSync(setAside[0] ?? '')).toBe(true);
+    await store.client.command({ query: 'CREATE TABLE samples (value Float64) ENGINE = MergeTree ORDER BY value' });
+    expect(await rowsOf(store, 'SELECT count() AS n FROM samples')).toEqual([{ n: 0 }]);
+    await store.close();
+    // It is what the next start opens.
+    store = await openMetricsStore({ url: null, path, onSetAside: (keptAs) => setAside.push(keptAs) });
+    expect(setAside).toHaveLength(1);
   });
 
   test('a ping after the end is refused as SERVICE_UNAVAILABLE', async () => {

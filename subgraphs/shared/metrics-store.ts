@@ -1,9 +1,9 @@
 /**
  * The metrics store: a ClickHouse server (23.8 or newer), or the same engine in this process.
  */
-import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants, readFileSync } from 'node:fs';
+import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseClientConfigOptions } from '@clickhouse/client';
 import { FleetFlagError } from '../../core/errors.ts';
 
@@ -21,6 +21,8 @@ export interface MetricsStoreOptions {
   readonly url: string | null;
   /** The folder of the embedded engine; made when it is missing. One process at a time, one folder a process. */
   readonly path: string;
+  /** Told that the embedded engine cannot read its folder, which is kept under another name beside a new, empty one. */
+  readonly onSetAside?: (keptAs: string, cause: unknown) => void;
 }
 
 /** Milliseconds until a ping counts as unanswered: readiness is asked every few seconds. */
@@ -36,19 +38,13 @@ const SETTINGS = { application: 'fleetflag', log: { level: ClickHouseLogLevel.OF
  * @throws FleetFlagError SERVICE_UNAVAILABLE, with what to do, when the embedded engine is not installed or cannot
  * open its folder
  */
-export async function openMetricsStore({ url, path }: MetricsStoreOptions): Promise<MetricsStore> {
+export async function openMetricsStore({ url, path, onSetAside }: MetricsStoreOptions): Promise<MetricsStore> {
   if (url !== null) {
     const client = createClient({ ...SETTINGS, url, request_timeout: REQUEST_TIMEOUT });
     return { client, ping: () => ping(client), close: () => client.close() };
   }
   const { connect, drained } = await loadEngine();
-  await mkdir(path, { recursive: true });
-  let connection;
-  try {
-    connection = connect(path);
-  } catch (cause) {
-    throw new FleetFlagError('SERVICE_UNAVAILABLE', `The embedded metrics store cannot be opened. ${whyNot(path)}`, {}, { cause });
-  }
+  const connection = await openOrSetAside(connect, path, onSetAside);
   const client = createClient({ ...SETTINGS, connection });
   return {
     client,
@@ -59,6 +55,47 @@ export async function openMetricsStore({ url, path }: MetricsStoreOptions): Prom
       await drained();
     },
   };
+}
+
+/**
+ * Opens the engine's folder. One that it cannot read is set aside, because flags are not to wait for measurements; one
+ * that it may only not be allowed to read, or that somebody else has, is not touched.
+ */
+async function openOrSetAside(connect: (path: string) => Connection, path: string, onSetAside: MetricsStoreOptions['onSetAside']): Promise<Connection> {
+  const openFolder = async () => {
+    await mkdir(path, { recursive: true });
+    return connect(path);
+  };
+  let cause: unknown;
+  try {
+    return await openFolder();
+  } catch (error) {
+    cause = error;
+  }
+  const refused = new FleetFlagError('SERVICE_UNAVAILABLE', `The embedded metrics store cannot be opened. ${whyNot(path)}`, {}, { cause });
+  if (holderOf(path) !== null || !(await isOurs(path))) throw refused;
+  const keptAs = `${path}-unreadable-${new Date().toISOString().replace(/[:.]/g, '-')}`;
+  await rename(path, keptAs);
+  try {
+    const connection = await openFolder();
+    onSetAside?.(keptAs, cause);
+    return connection;
+  } catch {
+    // Then it was not the folder: it gets its name back.
+    await rm(path, { recursive: true, force: true });
+    await rename(keptAs, path);
+    throw refused;
+  }
+}
+
+/** Whether this account may read and write it, and the folder that it is in. */
+async function isOurs(path: string): Promise<boolean> {
+  try {
+    await Promise.all([path, dirname(path)].map((each) => access(each, constants.R_OK | constants.W_OK)));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function ping(client: ClickHouseClient): Promise<void> {
