@@ -61,7 +61,8 @@ const SWITCHES = ['allow-remote', 'allow-overrides'] as const;
 const LISTS = ['allow-origin'] as const;
 const NAMES: readonly string[] = [...OPTIONS, ...LISTS, ...SWITCHES];
 
-const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file FILE --db FILE [options]
+/** What the command takes. */
+export const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file FILE --db FILE [options]
   --listen HOST:PORT      serve OFREP and status over HTTP (127.0.0.1:7788)
   --allow-remote          let --listen name an address that other machines reach
   --allow-origin ORIGIN   lets pages of http://HOST:PORT ask it; may be given several times
@@ -75,6 +76,7 @@ const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file 
   --resync-minutes N      between syncs of an idle connection (10)
   --metrics-seconds N     between sendings of measurements (60)
   --log-format plain|json
+  --help, --version
 Each option is also read from the environment: FLEETFLAG_AGENT_TOKEN_FILE for --token-file.`;
 
 /** The environment variable of an option: `FLEETFLAG_AGENT_TOKEN_FILE` for `token-file`. */

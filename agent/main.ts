@@ -5,9 +5,10 @@
 import { unattended } from '../core/async/unattended.ts';
 import { UNFORESEEN, mayGoOn } from '../core/async/unforeseen.ts';
 import { collectGarbage, keepSmall } from './process-memory.ts';
-import { ConfigurationError, readConfiguration, type AgentConfiguration } from './configuration.ts';
+import { ConfigurationError, USAGE, readConfiguration, type AgentConfiguration } from './configuration.ts';
 import { FleetFlagAgent } from './fleet-flag-agent.ts';
 import { LocalServer } from './api/local-server.ts';
+import { AGENT_VERSION } from './version.ts';
 import { createLog, describeError, stderr, stdout } from './log.ts';
 
 /** Milliseconds that an end after an exception may take. */
@@ -25,6 +26,9 @@ async function configuration(): Promise<AgentConfiguration> {
 
 /** A function and not the module's own top level: the package's bundle is CommonJS, which cannot await there. */
 async function run(): Promise<void> {
+  const args = process.argv.slice(2);
+  if (args.includes('--help') || args.includes('-h')) return void stdout.write(`${USAGE}\n`);
+  if (args.includes('--version')) return void stdout.write(`${AGENT_VERSION}\n`);
   const settings = await configuration();
   const log = createLog(settings.logFormat);
   for (const warning of settings.warnings) log('warn', warning);

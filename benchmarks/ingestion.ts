@@ -18,8 +18,6 @@ import { Operator, type Waits } from './ingestion-operator.ts';
 
 /** Of each vehicle, beside the warm-up's: a quarter of a million rows in all. */
 const BATCHES = 1;
-/** Milliseconds. */
-const PATIENCE = 600_000;
 /** Changes by the operator before the vehicles come; the first ones are slow, as all that runs for the first time. */
 const IDLE_PULLS = 60;
 
@@ -60,7 +58,7 @@ interface Result {
 }
 
 async function resultOf(child: Child): Promise<Result> {
-  const [, text = ''] = await child.printed(/RESULT (.*)\n/, 'stdout', PATIENCE);
+  const [, text = ''] = await child.printed(/RESULT (.*)\n/);
   return JSON.parse(text) as Result;
 }
 
@@ -76,7 +74,7 @@ async function throughGateway(folder: string): Promise<OwnRow> {
   const server = new Child(['main/start.ts'], { PORT: '0', FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_INTERNAL_SECRET: secret, FLEETFLAG_ADMIN_PASSWORD: adminPassword, LOG_LEVEL: 'warn' });
   let vehicles: Child | undefined;
   try {
-    const [, port] = await server.printed(/FleetFlag ready at http:\/\/localhost:(\d+)/, 'stdout', PATIENCE);
+    const [, port] = await server.printed(/FleetFlag ready at http:\/\/localhost:(\d+)/);
     const operator = await Operator.signIn(`http://127.0.0.1:${port}`, 'admin@fleetflag.local', adminPassword);
     const idle = await operator.pull(() => operator.pulls >= IDLE_PULLS);
     const tokens = createVehicleTokens(secret);
@@ -84,7 +82,7 @@ async function throughGateway(folder: string): Promise<OwnRow> {
     const tokensFile = join(folder, 'tokens.json');
     await writeFile(tokensFile, JSON.stringify(await Promise.all(Array.from({ length: VEHICLES }, (_, vehicle) => tokens.issue(vinOf(vehicle), 'production', expiresAt)))));
     vehicles = new Child(['benchmarks/ingestion-vehicles.ts', `ws://127.0.0.1:${port}/graphql`, tokensFile, String(BATCHES)]);
-    await vehicles.printed(/STARTED/, 'stdout', PATIENCE);
+    await vehicles.printed(/STARTED/);
     const before = await cpuOf(server.pid);
     let over = false;
     const stored = resultOf(vehicles).finally(() => (over = true));

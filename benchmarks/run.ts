@@ -3,6 +3,8 @@
  * does with what one would pick instead, in one run on one machine: read the ratios, not the absolute numbers.
  */
 
+import { readPlainArguments } from '../main/command-line.ts';
+
 /** Each module's `run` prints its table and leaves nothing behind. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
   audience: () => import('./audience.ts'),
@@ -15,10 +17,10 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<voi
   sync: () => import('./sync.ts'),
 };
 
-const [name] = process.argv.slice(2);
+const [name] = readPlainArguments(`Usage: npm run bench [-- NAME]\n\nNAME is one of ${Object.keys(BENCHMARKS).join(', ')}; all of them where none is named.\n\n  --help, --version`, { most: 1 });
 if (name !== undefined && !Object.hasOwn(BENCHMARKS, name)) {
   console.error(`There is no benchmark "${name}". There are: ${Object.keys(BENCHMARKS).join(', ')}.`);
-  process.exitCode = 1;
+  process.exitCode = 2;
 } else {
   for (const [key, load] of Object.entries(BENCHMARKS)) {
     if (name !== undefined && name !== key) continue;

@@ -1,4 +1,5 @@
 /** `npm run admin -- <command>`: what is done on the server itself, beside the API. */
+import { nearestName } from '../core/protocol/nearest-name.ts';
 import { CREATE_USER_USAGE, RESET_PASSWORD_USAGE, createUserCommand, resetPasswordCommand } from './admin/accounts.ts';
 import { ADVANCE_USAGE, advanceRevisionCommand } from './admin/advance-revision.ts';
 import { API_KEY_USAGE, apiKeyCommand } from './admin/api-key.ts';
@@ -9,6 +10,7 @@ import { IMPORT_USAGE, importCommand } from './admin/import.ts';
 import { RESIGN_USAGE, resignDefinitionsCommand } from './admin/resign-definitions.ts';
 import { ROTATE_USAGE, rotateSigningKeyCommand } from './admin/rotate-signing-key.ts';
 import { VEHICLE_TOKEN_USAGE, vehicleTokenCommand } from './admin/vehicle-token.ts';
+import { answerHelp } from './command-line.ts';
 import { ConfigurationError, readConfiguration } from './configuration.ts';
 
 const COMMANDS = new Map<string, { run: AdminCommand; usage: string }>([
@@ -33,11 +35,16 @@ function messageOf(error: unknown): string {
 
 const [name = '', ...args] = process.argv.slice(2);
 const command = COMMANDS.get(name);
+const usage = `Usage:\n\n${[...COMMANDS.values()].map((one) => `  ${one.usage}`).join('\n\n')}\n\n  --help, --version`;
+answerHelp(command?.usage ?? usage);
 try {
-  if (command === undefined) throw new UsageError(`Usage:\n\n${[...COMMANDS.values()].map(({ usage }) => `  ${usage}`).join('\n\n')}`);
+  if (command === undefined) {
+    const nearest = nearestName(name, COMMANDS.keys());
+    throw new UsageError(`${name === '' ? '' : `There is no command ${name}.${nearest === null ? '' : ` Did you mean ${nearest}?`}\n\n`}${usage}`);
+  }
   process.exitCode = await command.run(args, readConfiguration(), { out: console.log, err: console.error });
 } catch (error) {
-  const usage = error instanceof UsageError || error instanceof ConfigurationError;
-  console.error(usage ? error.message : messageOf(error));
-  process.exitCode = usage ? 2 : 1;
+  const isUsage = error instanceof UsageError || error instanceof ConfigurationError;
+  console.error(isUsage ? error.message : messageOf(error));
+  process.exitCode = isUsage ? 2 : 1;
 }

@@ -8,6 +8,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 import { bundleCommand } from '../agent/bundle.ts';
+import { readPlainArguments } from './command-line.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
@@ -59,4 +60,7 @@ export async function buildCommands(): Promise<void> {
   await bundleCommand(DIST);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildCommands();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  readPlainArguments('Usage: npm run build\n\nMakes dist/, the commands as few files.\n\n  --help, --version');
+  await buildCommands();
+}

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import colors from 'picocolors';
 import { unattended } from '../core/async/unattended.ts';
+import { answerHelp, suggestOption } from './command-line.ts';
 import { ConfigurationError, readConfiguration } from './configuration.ts';
 import { runShow, showDoors } from './demo/show.ts';
 import { Stage } from './demo/stage.ts';
@@ -13,11 +14,14 @@ import { Terminal } from './demo/terminal.ts';
 const USAGE = `Usage: npm run demo [-- --once]
 
   --once    ends after the show instead of staying up
+  --help, --version
 
 PORT and HOST are respected (PORT=0 picks a free port); everything else is the demo's own.`;
 
 /** Exit codes as shells give them for a program that a signal has ended. */
 const INTERRUPTED = 130;
+
+answerHelp(USAGE);
 
 function readOptions(): { once: boolean; host: string; port: number } {
   try {
@@ -25,7 +29,7 @@ function readOptions(): { once: boolean; host: string; port: number } {
     const { host, port } = readConfiguration();
     return { once: values.once, host, port };
   } catch (error) {
-    console.error(error instanceof ConfigurationError ? error.message : `${(error as Error).message}\n\n${USAGE}`);
+    console.error(error instanceof ConfigurationError ? error.message : `${(error as Error).message}${suggestOption(/'(--?[^ ']+)/.exec((error as Error).message)?.[1] ?? '', USAGE)}\n\n${USAGE}`);
     process.exit(2);
   }
 }

@@ -8,12 +8,18 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readPlainArguments } from './command-line.ts';
 
 const SCHEMA_FOLDER = fileURLToPath(new URL('../prisma', import.meta.url));
-const USAGE = 'Usage: npm run generate [-- --check]';
+const USAGE = `Usage: npm run generate [-- --check]
+
+Writes the Prisma client anew from prisma/schema.prisma.
+
+  --check   writes nothing, and fails when the checked-in client is stale
+  --help, --version`;
 
 function generate(schemaFolder: string): void {
-  const cli = join(dirname(createRequire(import.meta.url).resolve('prisma/package.json')), 'build/index.js');
+  const cli = join(dirname(createRequire(import.meta.url).resolve('prisma-cli/package.json')), 'build/index.js');
   const { status, stdout, stderr } = spawnSync(process.execPath, [cli, 'generate', '--schema', join(schemaFolder, 'schema.prisma')], {
     cwd: dirname(SCHEMA_FOLDER),
     encoding: 'utf8',
@@ -44,17 +50,13 @@ function staleFiles(): string[] {
   }
 }
 
-const args = process.argv.slice(2);
-if (args.length === 0) {
-  generate(SCHEMA_FOLDER);
-  console.log('prisma/generated is up to date with prisma/schema.prisma.');
-} else if (args.length === 1 && args[0] === '--check') {
+if (readPlainArguments(USAGE, { known: ['--check'] }).includes('--check')) {
   const stale = staleFiles();
   if (stale.length > 0) {
     console.error(`prisma/generated is stale (${stale.join(', ')}). Run: npm run generate`);
     process.exitCode = 1;
   }
 } else {
-  console.error(USAGE);
-  process.exitCode = 2;
+  generate(SCHEMA_FOLDER);
+  console.log('prisma/generated is up to date with prisma/schema.prisma.');
 }

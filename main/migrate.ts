@@ -3,8 +3,9 @@
  */
 import { join } from 'node:path';
 import { deployMetricsMigrations, metricsMigrationStatus, rollBackMetricsMigrations } from '../subgraphs/experiments/clickhouse/migrations.ts';
-import { runMigrateCommand, type WithMetrics } from '../subgraphs/shared/database/migrate-command.ts';
+import { MIGRATE_USAGE, runMigrateCommand, type WithMetrics } from '../subgraphs/shared/database/migrate-command.ts';
 import { openMetricsStore } from '../subgraphs/shared/metrics-store.ts';
+import { answerHelp } from './command-line.ts';
 import { ConfigurationError, readConfiguration, type Configuration } from './configuration.ts';
 
 /** With PostgreSQL elsewhere and no ClickHouse named, the embedded store is the experiments subgraph's, on whatever machine that is. */
@@ -24,6 +25,7 @@ function metricsOf({ databaseUrl, clickhouseUrl, dataDir }: Configuration): With
   };
 }
 
+answerHelp(MIGRATE_USAGE);
 try {
   const configuration = readConfiguration();
   process.exitCode = await runMigrateCommand(process.argv.slice(2), configuration, undefined, metricsOf(configuration));

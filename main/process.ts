@@ -1,4 +1,6 @@
 /** What all commands that stay up have in common: settings, log, signals, exit codes. */
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import type { Logger } from 'pino';
 import { ConfigurationError, readConfiguration, type Configuration, type ReadOptions } from './configuration.ts';
 import { LastHandler, type UnforeseenCounts } from './last-handler.ts';
@@ -59,6 +61,7 @@ export async function runUntilStopped(
     const lastHandler = new LastHandler({ log: logger, end: fail });
     lastHandler.listen(process);
     for (const warning of configuration.warnings) logger.warn(warning);
+    await refuseTakenPort(configuration);
     running = await start(configuration, logger, () => lastHandler.counts);
     // Asked to stop while starting: what has just been opened is closed again.
     if (stopRequested) stop();
@@ -66,4 +69,13 @@ export async function runUntilStopped(
     complain(error instanceof ConfigurationError ? error.message : explain(error));
     process.exit(error instanceof ConfigurationError ? 2 : 1);
   }
+}
+
+/** Finds a port that is taken, or an address that this machine has not, before anything is opened or made. */
+async function refuseTakenPort({ host, port }: Configuration): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer().listen({ host, port, exclusive: true });
+  await once(probe, 'listening');
+  probe.close();
+  await once(probe, 'close');
 }

@@ -9,6 +9,7 @@ import type { Signer } from '../subgraphs/flags/signing.ts';
 import { rememberTokens } from '../subgraphs/shared/seen-tokens.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph-process.ts';
 import { opening, type Closing } from './closing.ts';
+import { readPlainArguments } from './command-line.ts';
 import type { Configuration } from './configuration.ts';
 import { makeFirstAdministrator } from './first-administrator.ts';
 import { openGateway } from './gateway.ts';
@@ -83,11 +84,17 @@ async function startSubgraphService(name: SubgraphName, configuration: Configura
   });
 }
 
-const role = process.argv[2];
+const USAGE = `Usage: npm run service -- gateway|${SUBGRAPH_NAMES.join('|')}
+
+Starts one role of a distributed deployment. All settings are environment variables: docs/configuration.md.
+
+  --help, --version`;
+
+const [role] = readPlainArguments(USAGE, { most: 1 });
 const subgraph = SUBGRAPH_NAMES.find((name) => name === role);
 if (role === 'gateway') await runUntilStopped({ role }, startGatewayService);
 else if (subgraph !== undefined) await runUntilStopped({ role: subgraph }, (configuration, logger) => startSubgraphService(subgraph, configuration, logger));
 else {
-  complain(`Usage: npm run service -- gateway|${SUBGRAPH_NAMES.join('|')}`);
+  complain(`${role === undefined ? 'A role is missing.' : `There is no role "${role}".`}\n\n${USAGE}`);
   process.exitCode = 2;
 }

@@ -1,5 +1,11 @@
 /** `npm start`: the whole control plane in one process. */
+import { readPlainArguments } from './command-line.ts';
 import { startControlPlane } from './control-plane.ts';
 import { runUntilStopped } from './process.ts';
 
+readPlainArguments(`Usage: npm start
+
+Starts the whole control plane in one process. All settings are environment variables: docs/configuration.md.
+
+  --help, --version`);
 await runUntilStopped({}, startControlPlane);

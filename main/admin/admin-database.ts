@@ -1,7 +1,7 @@
 /** The database for a command that ends: that of DATABASE_URL, or the embedded server, whether or not FleetFlag runs on it. */
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { openDatabase } from '../../subgraphs/shared/database/database.ts';
-import { findEmbeddedPostgres, startEmbeddedPostgres } from '../../subgraphs/shared/database/embedded-postgres.ts';
+import { findEmbeddedPostgres, hasEmbeddedPostgres, startEmbeddedPostgres } from '../../subgraphs/shared/database/embedded-postgres.ts';
 import { migrationStatus } from '../../subgraphs/shared/database/migrations.ts';
 import { opening } from '../closing.ts';
 import type { Configuration } from '../configuration.ts';
@@ -16,6 +16,7 @@ export async function withAdminDatabase<T>({ databaseUrl, dataDir }: Configurati
   return opening(async (closing) => {
     let url = databaseUrl ?? (await findEmbeddedPostgres(dataDir));
     if (url === null) {
+      if (!hasEmbeddedPostgres(dataDir)) throw new Error(`${dataDir} holds no data of FleetFlag, and DATABASE_URL is not set. Nothing was made: give this command the settings of the control plane (FLEETFLAG_DATA_DIR or DATABASE_URL), or start it first.`);
       const server = await startEmbeddedPostgres({ dataDir, log: err });
       closing.add(() => server.stop());
       url = server.url;

@@ -1,4 +1,5 @@
 /** What the administrative commands have in common: how they are called, and what they say. */
+import { suggestOption } from '../command-line.ts';
 import type { Configuration } from '../configuration.ts';
 
 /** Where a command writes lines: results to `out`, everything else to `err`. */
@@ -20,6 +21,9 @@ export function readArguments<T>(usage: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${usage}`, { cause: error });
+    const { message } = error as Error;
+    const unknown = /^Unknown option '(--?[^ ']+)/.exec(message)?.[1];
+    const said = unknown === undefined ? message : `There is no option ${unknown}.${suggestOption(unknown, usage)}`;
+    throw new UsageError(`${said}\n\n${usage}`, { cause: error });
   }
 }

@@ -6,8 +6,8 @@ import { SETTINGS } from '../configuration.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Milliseconds for a start on a slow machine. */
-const PATIENCE = 60_000;
+/** Milliseconds of silence after which a program that still runs is given up: a first start makes a database, which a slow disk may take minutes for. */
+const SILENCE = 180_000;
 /** Milliseconds that an orderly stop may take before the process is ended at once. */
 const STOPPING = 15_000;
 
@@ -74,19 +74,17 @@ export class Child {
   }
 
   /**
-   * The first match of `pattern` in what it prints on `stream`, now or later.
+   * The first match of `pattern` in what it prints on `stream`, now or later, for as long as it runs and is not silent.
    *
-   * @param patience milliseconds; by default a minute
-   * @throws Error with what it said when it ends before, or is not heard of in time
+   * @throws Error with what it said when it ends before, or says nothing for three minutes
    */
-  async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout', patience = PATIENCE): Promise<RegExpExecArray> {
-    const deadline = AbortSignal.timeout(patience);
+  async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(stream === 'stdout' ? this.#stdout : this.#stderr);
       if (match !== null) return match;
       if (!this.running) throw new Error(this.#lastWords || `${this.args[0]} ended (${this.#process.exitCode ?? this.#process.signalCode ?? 'not started'}).`);
-      await once(this.#process, 'printed', { signal: deadline }).catch(() => {
-        throw new Error(`${this.args[0]} did not start in time. ${this.#lastWords}`);
+      await once(this.#process, 'printed', { signal: AbortSignal.timeout(SILENCE) }).catch(() => {
+        throw new Error(`${this.args[0]} runs, and has said nothing for ${SILENCE / 1_000} seconds. Last: ${this.#lastWords || this.#stdout.trim() || 'nothing at all'}`);
       });
     }
   }

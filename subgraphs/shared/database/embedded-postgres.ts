@@ -75,6 +75,11 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
   }
 }
 
+/** Whether the data folder has an embedded server, running or not. */
+export function hasEmbeddedPostgres(dataDir: string): boolean {
+  return findPlace(dataDir, serverAccount()) !== null;
+}
+
 /** The URL of the embedded server that runs on the data folder, whoever started it, or null where none answers. */
 export async function findEmbeddedPostgres(dataDir: string): Promise<string | null> {
   const place = findPlace(dataDir, serverAccount());

@@ -23,13 +23,15 @@ export interface CommandOutput {
   readonly err: (line: string) => void;
 }
 
-const USAGE = `Usage: npm run migrate -- <command>
+/** What `npm run migrate` takes. */
+export const MIGRATE_USAGE = `Usage: npm run migrate -- <command>
 
   deploy      apply the pending migrations
   status      show what is applied and what is pending
   down [n]    take back the newest n migrations (default 1), newest first
   down-metrics [n]
               the same for the metrics store, with all measurements in the tables that go
+  --help, --version
 
 The database is that of DATABASE_URL, or the embedded PostgreSQL in the data folder where it is not set. The metrics
 store is that of CLICKHOUSE_URL, or the embedded one where neither is set; with DATABASE_URL alone it is left to the
@@ -44,7 +46,7 @@ experiments subgraph, which makes its tables itself.`;
 export async function runMigrateCommand(args: readonly string[], settings: MigrateSettings, output: CommandOutput = { out: console.log, err: console.error }, metrics: WithMetrics = null): Promise<number> {
   const command = parse(args);
   if (!command) {
-    output.err(USAGE);
+    output.err(args.length === 0 ? MIGRATE_USAGE : `"${args.join(' ')}" is not one of these.\n\n${MIGRATE_USAGE}`);
     return 2;
   }
   try {
