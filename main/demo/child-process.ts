@@ -76,15 +76,16 @@ export class Child {
   /**
    * The first match of `pattern` in what it prints on `stream`, now or later, for as long as it runs and is not silent.
    *
-   * @throws Error with what it said when it ends before, or says nothing for three minutes
+   * @param silence milliseconds; by default three minutes
+   * @throws Error with what it said when it ends before, or is silent for so long
    */
-  async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
+  async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout', silence = SILENCE): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(stream === 'stdout' ? this.#stdout : this.#stderr);
       if (match !== null) return match;
       if (!this.running) throw new Error(this.#lastWords || `${this.args[0]} ended (${this.#process.exitCode ?? this.#process.signalCode ?? 'not started'}).`);
-      await once(this.#process, 'printed', { signal: AbortSignal.timeout(SILENCE) }).catch(() => {
-        throw new Error(`${this.args[0]} runs, and has said nothing for ${SILENCE / 1_000} seconds. Last: ${this.#lastWords || this.#stdout.trim() || 'nothing at all'}`);
+      await once(this.#process, 'printed', { signal: AbortSignal.timeout(silence) }).catch(() => {
+        throw new Error(`${this.args[0]} runs, and has said nothing for ${silence / 1_000} seconds. Last: ${this.#lastWords || this.#stdout.trim() || 'nothing at all'}`);
       });
     }
   }
