@@ -10,6 +10,7 @@ import { DEFAULT_LIMITS } from '../gateway/limits/socket-limits.ts';
 import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metric-collector.ts';
 import { MAX_DEFINITION_BYTES, MAX_FLAGS } from '../subgraphs/flags/limits.ts';
 import { NONCE_LIMITS } from '../subgraphs/flags/nonce-admission.ts';
+import { MAX_SEARCH } from '../subgraphs/flags/service.ts';
 import type { ConfigurationError} from './configuration.ts';
 import { SETTINGS, readConfiguration } from './configuration.ts';
 
@@ -105,7 +106,7 @@ describe('docs/limits.md', () => {
   });
 
   test('has a row for each limit of flags and values, with its number', () => {
-    const limits = { flags: MAX_FLAGS, definitions: MAX_DEFINITION_BYTES, value: MAX_JSON_BYTES, valueDepth: MAX_JSON_DEPTH, wholeNumber: Number.MAX_SAFE_INTEGER };
+    const limits = { flags: MAX_FLAGS, definitions: MAX_DEFINITION_BYTES, value: MAX_JSON_BYTES, valueDepth: MAX_JSON_DEPTH, search: MAX_SEARCH, wholeNumber: Number.MAX_SAFE_INTEGER };
     expect(rows(values)).toEqual(Object.entries(limits));
   });
 

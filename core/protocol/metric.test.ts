@@ -39,6 +39,7 @@ describe('a measurement', () => {
     [{ tags: { half: '\ud800' } }, 'i.tags.half'],
     [{ tags: { '': 1 } }, 'i.tags'],
     [{ tags: { 'a\0': 1 } }, 'i.tags'],
+    [{ tags: JSON.parse('{"__proto__": 1}') as unknown }, 'i.tags.__proto__'],
     [{ tags: { ['x'.repeat(65)]: 1 } }, 'i.tags'],
     [{ tags: { long: 'ä'.repeat(600) } }, 'i.tags'],
     [{ tags: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`t${i}`, i])) }, 'i.tags'],

@@ -60,6 +60,7 @@ export function validateTags(tags: unknown, path: string): JsonObject | null {
   for (const [name, value] of entries) {
     if (name === '' || name.length > MAX_TAG_NAME_LENGTH) throw badInput(path, `A tag's name has 1 to ${MAX_TAG_NAME_LENGTH} characters.`);
     checkText(name, path);
+    if (name === '__proto__') throw badInput(`${path}.__proto__`, 'A tag may not be called __proto__.');
     if (typeof value === 'string') checkText(value, `${path}.${name}`);
     else if (typeof value !== 'boolean' && !(typeof value === 'number' && Number.isFinite(value))) {
       throw badInput(`${path}.${name}`, 'A tag is text, a finite number or a boolean.');

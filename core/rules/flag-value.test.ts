@@ -24,6 +24,7 @@ describe('checkFlagValue', () => {
     ['number', Infinity, ''],
     ['json', undefined, ''],
     ['json', null, ''],
+    ['json', JSON.parse('{"a": {"__proto__": 1}}'), '.a.__proto__'],
     ['number', 2 ** 53, ''],
     ['json', { a: [-1e300] }, '.a.0'],
     ['json', { a: [1, { b: -Infinity }] }, '.a.1.b'],

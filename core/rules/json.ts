@@ -21,7 +21,8 @@ export function checkText(text: string, path: string): void {
 }
 
 /**
- * That `value` is JSON that can be stored: finite numbers, whole ones below 2^53, well-formed text, at most 32 levels.
+ * That `value` is JSON that can be stored: finite numbers, whole ones below 2^53, well-formed text, no member called
+ * `__proto__`, at most 32 levels.
  *
  * @throws BAD_USER_INPUT at the dotted path of the first fault
  */
@@ -42,6 +43,7 @@ function checkJsonAt(value: unknown, path: string, depth: number): void {
   if (depth === MAX_JSON_DEPTH) throw badInput(path, `A value may be nested ${MAX_JSON_DEPTH} levels deep.`);
   for (const [key, member] of Object.entries(value)) {
     checkText(key, path);
+    if (key === '__proto__') throw badInput(`${path}.__proto__`, 'A member may not be called __proto__.');
     checkJsonAt(member, `${path}.${key}`, depth + 1);
   }
 }

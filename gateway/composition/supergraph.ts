@@ -10,6 +10,8 @@ import { FleetFlagError } from '../../core/errors.ts';
 import { clientError } from '../../core/protocol/error-form.ts';
 import type { SubgraphConnection, SubgraphName } from '../../core/protocol/subgraph.ts';
 import type { GatewayContext } from '../context.ts';
+import { answerIntrospection } from './introspection.ts';
+import { giveScalars } from './scalars.ts';
 
 export type Subgraphs = Readonly<Record<SubgraphName, SubgraphConnection>>;
 
@@ -49,7 +51,9 @@ function readSupergraph(): string {
 }
 
 function apiSchemaOf(supergraphSdl: string): GraphQLSchema {
-  return Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema();
+  const schema = Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema();
+  giveScalars(schema);
+  return schema;
 }
 
 /** The schema that clients see, without a gateway to serve it. */
@@ -71,5 +75,15 @@ export function compose(subgraphs: Subgraphs): Composition {
   // The package's own check of variables: each operation has had it (authorizeOperation) and has it again in the
   // subgraph, and of a batch of measurements it takes as long as running it.
   Object.assign(gateway, { validateIncomingRequest: () => [] });
-  return { supergraphSdl, apiSchema: apiSchemaOf(supergraphSdl), gateway };
+  const apiSchema = apiSchemaOf(supergraphSdl);
+  const { executor } = gateway;
+  const answering: typeof executor = async (context) =>
+    (await answerIntrospection(apiSchema, context.document, context.operation, context.request.variables ?? {})) ?? executor(context);
+  const load: ApolloGateway['load'] = async (options) => {
+    const loaded = await ApolloGateway.prototype.load.call(gateway, options);
+    giveScalars(loaded.schema);
+    return loaded;
+  };
+  Object.assign(gateway, { executor: answering, load });
+  return { supergraphSdl, apiSchema, gateway };
 }

@@ -40,6 +40,9 @@ export function createRoutes({ publicKeys, readiness, originOf, pages, playgroun
   const { logger } = graphql;
   const app = fastify({
     bodyLimit: OPERATION_LIMITS.body,
+    // Such members are refused where JSON is taken in, with their path; here they would be called no JSON at all.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
     requestTimeout: times.requestTimeout,
     http: { headersTimeout: times.headersTimeout, requestTimeout: times.requestTimeout, connectionsCheckingInterval: times.lookForLate },
     forceCloseConnections: true,

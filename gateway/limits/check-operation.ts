@@ -4,6 +4,7 @@
  */
 import { NoSchemaIntrospectionCustomRule, GraphQLError, getOperationAST, parse, specifiedRules, validate, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode, type ValidationRule } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
+import { literalRule } from './literal-values.ts';
 import { measureOperation, type OperationSize } from './measure-operation.ts';
 import { OPERATION_LIMITS, type OperationLimit } from './operation-limits.ts';
 
@@ -44,7 +45,7 @@ function withoutDefaults(operation: OperationDefinitionNode): OperationDefinitio
 }
 
 /** Our rules beside graphql-js's own. */
-export const OPERATION_RULES: readonly ValidationRule[] = [structureRule];
+export const OPERATION_RULES: readonly ValidationRule[] = [structureRule, literalRule];
 
 /** For the parser, wherever a client's text is parsed. */
 export const PARSE_OPTIONS = { maxTokens: OPERATION_LIMITS.tokens };

@@ -14,6 +14,8 @@ export const OPERATION_LIMITS = {
   /** Fields below each other, fragments aside. */
   depth: 10,
   aliases: 30,
+  /** Lists and objects within each other in a value that the document holds: planning a list in lists takes twice as long for each. */
+  literalDepth: 10,
   /** Fields of Query or Mutation: each is a request to a subgraph, and each mutation waits for the one before. */
   rootFields: 20,
   /** In all, a fragment's as often as it is spread: what planning has to go through. */

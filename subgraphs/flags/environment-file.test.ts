@@ -74,7 +74,7 @@ flags:
   test.each([
     'yes', 'No', 'on', 'true', 'null', '~', '', ' ', '0x1F', '1e3', '.5', '-0', '.inf', '.NaN', '2024-01-31', '2024-01-31T10:00:00Z', '12:30:45', '0o17', '017', '1_000', '=', '<<', '- a', '# no comment',
     'a: b', '"quoted"', "it's", '*alias', '&anchor', '!tag', '%TAG', '@at', '`tick', '|', '>', '? x', '{', '[1]', '---', '...', 'ends with space ', '\ttab', 'a\r\nb', 'a\n', '\n', 'a\n\n\n', '\n  indented', ' a\n b',
-    '\u0085', '\u2028', '\uFEFF', '\u0007', 'ünï 漢字 🚗', '日本\n語', '__proto__', 'constructor',
+    '\u0085', '\u2028', '\uFEFF', '\u0007', 'ünï 漢字 🚗', '日本\n語', 'constructor',
   ])('gives the text %j back exactly, as a value and as a member', (text) => {
     const flag = entry({ type: 'json', defaultValue: { [text]: text, list: [text, [text]] }, description: accepted(() => validateFlagDescription(text, '')) });
     const printed = printEnvironmentFile([flag]);

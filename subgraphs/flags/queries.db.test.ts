@@ -45,6 +45,11 @@ describe('the list of flags', () => {
     await expect(search({ search: text })).resolves.toMatchObject({ nodes: [] });
   });
 
+  test('takes any number of hyphens, and refuses more than 200 characters', async () => {
+    for (const text of ['-'.repeat(33), '- '.repeat(100), `${'-'.repeat(33)}x`, '!'.repeat(200), 'or '.repeat(66)]) await expect(search({ search: text })).resolves.toMatchObject({ nodes: [] });
+    expect(refusal(await flags.ask(READER, SEARCH, { filter: { search: 'word '.repeat(30_000) } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'filter.search' });
+  });
+
   test('refuses a search that the database cannot take, and knows no flag by such a key', async () => {
     expect(refusal(await flags.ask(READER, SEARCH, { filter: { search: 'a\0b' } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'filter.search' });
     expect(await flags.ask(READER, 'query ($key: String!) { flag(key: $key) { key } }', { key: 'a\0b' })).toEqual({ data: { flag: null }, errors: [] });

@@ -4,6 +4,7 @@ import { enteredName } from '../../core/evaluation/context.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
 import { VIN_PATTERN, type Environment, type Evaluation, type EvaluationContext, type JsonObject, type JsonValue } from '../../core/model.ts';
+import { checkJson } from '../../core/rules/json.ts';
 import type { GuardFigures, RolloutGuard, RolloutGuardDraft } from '../../core/rules/rollout-guard.ts';
 import { variantOf } from '../../core/rules/rule-variant.ts';
 import { signedConditions } from '../../core/rules/whitelist-digest.ts';
@@ -76,6 +77,7 @@ function readContext(context: EvaluationContext): EvaluationContext {
   if (attributes !== null && attributes !== undefined && (typeof attributes !== 'object' || Array.isArray(attributes))) {
     throw badInput('context.attributes', 'attributes is a JSON object.');
   }
+  checkJson(attributes ?? null, 'context.attributes');
   return { ...context, model: enteredName(context.model), region: enteredName(context.region) };
 }
 

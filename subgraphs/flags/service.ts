@@ -38,6 +38,8 @@ export interface UpdateFlagInput {
 export type UpdateRuleInput = Partial<Omit<RuleInput, 'type'>>;
 
 const MAX_REASON = 1_000;
+/** In characters. */
+export const MAX_SEARCH = 200;
 
 type Revision = number | null | undefined;
 /** Whether a change may disturb the flag's running experiment. */
@@ -61,8 +63,9 @@ export class FlagService {
     return findFlags(this.prisma, { key: { in: keys.filter((key) => FLAG_KEY_PATTERN.test(key)) } });
   }
 
-  /** Throws BAD_USER_INPUT for a search text that is not well-formed. */
+  /** Throws BAD_USER_INPUT for a search text that is not well-formed or has more than 200 characters. */
   async search(search: FlagSearch, first: number, after: string | null) {
+    if (Array.from(search.search ?? '').length > MAX_SEARCH) throw badInput('filter.search', `A search has at most ${MAX_SEARCH} characters.`);
     checkText(search.search ?? '', 'filter.search');
     return searchFlags(this.prisma, search, first, after);
   }

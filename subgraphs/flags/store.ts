@@ -222,7 +222,9 @@ export async function searchFlags(db: Reader, search: FlagSearch, first: number,
   if (typeof search.enabled === 'boolean') filters.push(Prisma.sql`enabled = ${search.enabled}`);
   if (search.safetyLevel) filters.push(Prisma.sql`safety_level = ${search.safetyLevel}`);
   // The index's own expression, or the index is not used (database.md, section 4).
-  if (search.search) filters.push(Prisma.sql`to_tsvector('english', name || ' ' || COALESCE(description, '')) @@ websearch_to_tsquery('english', ${search.search})`);
+  // One minus takes a word away; of more of them in a row, which PostgreSQL counts on a stack, none means anything.
+  const words = search.search?.replaceAll(/-(?:\s*-)+/g, ' ');
+  if (words) filters.push(Prisma.sql`to_tsvector('english', name || ' ' || COALESCE(description, '')) @@ websearch_to_tsquery('english', ${words})`);
   const where = Prisma.join(filters, ' AND ');
   const beyond = after === null ? Prisma.empty : Prisma.sql`AND (created_at, id) < (SELECT created_at, id FROM flags WHERE id = ${after}::uuid)`;
   const [ids, [total]] = await Promise.all([
