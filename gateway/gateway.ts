@@ -24,6 +24,7 @@ import { AccountTurns } from './limits/account-turns.ts';
 import { refuseCost } from './limits/check-operation.ts';
 import { countOperation } from './limits/key-rate.ts';
 import { EntityTags } from './persisted-operations/entity-tag.ts';
+import { personalData } from './persisted-operations/personal-data.ts';
 import { OperationTexts } from './persisted-operations/operation-texts.ts';
 import { resolveOperation } from './persisted-operations/resolve-operation.ts';
 import { SentTexts } from './persisted-operations/sent-texts.ts';
@@ -88,7 +89,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures };
   const metrics = new GatewayMetrics();
   const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger, metrics, accounts: new AccountTurns() });
-  const operations = { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts() };
+  const operations = { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts(), personal: personalData(composition.apiSchema) };
   const presence = new PresenceReporter(reportsTo(subgraphs.vehicles), logger);
 
   const app = createRoutes({

@@ -45,6 +45,7 @@ beforeAll(async () => {
   const create = 'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { flag { id } } }';
   expect((await admin(create, { input })).errors).toBeUndefined();
   expect((await admin(create, { input: { ...input, key: 'brake', safetyLevel: 'ASIL_D' } })).errors).toBeUndefined();
+  expect((await admin(create, { input: { ...input, key: 'lights', safetyLevel: 'ASIL_B' } })).errors).toBeUndefined();
   for (const query of [
     `mutation { createRule(flagKey: "${FLAG}", input: { type: PERCENTAGE_ROLLOUT, conditions: { rollout_percentage: 5 } }) { applied } }`,
     `mutation { createExperiment(input: { flagKey: "${FLAG}", name: "E", startDate: "2040-01-01T00:00:00Z", sampleSize: 10, primaryMetric: "m" }) { id } }`,
@@ -66,7 +67,7 @@ afterAll(() => every.close());
 /** Over HTTP, by id where it is a key: keys run registered operations only. */
 async function over(query: string, variables: object, name: CallerName): Promise<Answer> {
   const { caller, headers } = await every.as(name);
-  const operation = caller.kind === 'apiKey' ? { id: await every.register(query, 'query') } : { query };
+  const operation = caller.kind === 'apiKey' ? { id: await every.register(query, 'query', caller.apiKeyId) } : { query };
   const response = await fetch(every.url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify({ ...operation, variables }) });
   return (await response.json()) as Answer;
 }
@@ -152,6 +153,22 @@ describe('at the gateway', () => {
     const nobody = await new WireClient(every.url.replace('http', 'ws')).opened();
     nobody.send({ type: 'connection_init' });
     expect((await nobody.close()).code).toBe(4403);
+  });
+
+  test('an operation that is bound to another key is not there for a key, over HTTP and over a websocket', async () => {
+    const [own, other] = [(await every.as('key READ')).caller, (await every.as('key WRITE')).caller].map((caller) => (caller.kind === 'apiKey' ? caller.apiKeyId : null));
+    const codes: unknown[] = [];
+    for (const keyId of [own ?? null, other ?? null]) {
+      const id = await every.register('query B { fleet { total } }', 'query', keyId);
+      const { headers } = await every.as('key READ');
+      const response = await fetch(every.url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify({ id }) });
+      const client = await socketOf(await every.as('key READ'));
+      client.subscribe('b', '', { extensions: undefined, id });
+      const answers = [(await response.json()) as Answer, await answerOf(client, 'b')];
+      client.socket.terminate();
+      codes.push(answers.map(({ errors }) => errors?.[0]?.extensions?.['code']));
+    }
+    expect(codes).toEqual([[undefined, undefined], ['PERSISTED_QUERY_NOT_FOUND', 'PERSISTED_QUERY_NOT_FOUND']]);
   });
 
   test.each(MATRIX.gatewayOnly)('%s is for nobody', async (name) => {
@@ -273,9 +290,10 @@ function socketOf({ headers }: Credentials): Promise<WireClient> {
   return new WireClient(every.url.replace('http', 'ws')).acknowledged({ ...headers });
 }
 
-async function subscribe(client: WireClient, id: string, kind: string, { query, variables }: SampleOperation, caller: CallerName): Promise<void> {
-  if (!caller.startsWith('key ')) client.subscribe(id, query, { variables });
-  else client.subscribe(id, '', { extensions: undefined, variables, id: await every.register(query, kind) });
+async function subscribe(client: WireClient, id: string, kind: string, { query, variables }: SampleOperation, name: CallerName): Promise<void> {
+  const { caller } = await every.as(name);
+  if (caller.kind !== 'apiKey') client.subscribe(id, query, { variables });
+  else client.subscribe(id, '', { extensions: undefined, variables, id: await every.register(query, kind, caller.apiKeyId) });
 }
 
 /** The first answer to an operation: a result, or the error that ended it. */
@@ -285,14 +303,14 @@ async function answerOf(client: WireClient, id: string): Promise<Answer> {
   return message.type === 'error' ? { errors: message.payload as readonly WireError[] } : (message.payload as Answer);
 }
 
-/** Changes the flag and the vehicle, again and again, until what is waited for is over: an event comes to whoever listens by then. */
+/** Changes the flag and the vehicle and asks for a change, again and again, until what is waited for is over: an event comes to whoever listens by then. */
 async function happening<T>(awaited: Promise<T>): Promise<T> {
   let over = false;
   const settled = awaited.finally(() => (over = true));
   settled.catch(() => undefined);
   for (let turn = 0; !over; turn++) {
     const even = turn % 2 === 0;
-    expect((await admin(`mutation { ${even ? 'enableFlag' : 'disableFlag'}(key: "${FLAG}") { applied } setVehicleMaintenance(vin: "${VIN}", maintenance: ${even}) { vin } }`)).errors).toBeUndefined();
+    expect((await admin(`mutation { ${even ? 'enableFlag' : 'disableFlag'}(key: "${FLAG}") { applied } updateFlag(key: "lights", input: { safetyLevel: NON_CRITICAL }) { applied } setVehicleMaintenance(vin: "${VIN}", maintenance: ${even}) { vin } }`)).errors).toBeUndefined();
   }
   return settled;
 }

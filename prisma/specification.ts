@@ -462,6 +462,16 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     indexes: { idx_persisted_operations_sha256: 'btree (sha256)' },
     commented: ['id', 'sha256', 'body'],
   },
+  persisted_operation_keys: {
+    columns: { operation_id: `${text(128)} NOT NULL`, api_key_id: 'uuid NOT NULL', created_at: NOW },
+    constraints: {
+      persisted_operation_keys_pkey: 'PRIMARY KEY (operation_id, api_key_id)',
+      persisted_operation_keys_operation_id_fkey: 'FOREIGN KEY (operation_id) REFERENCES persisted_operations(id) ON DELETE CASCADE',
+      persisted_operation_keys_api_key_id_fkey: 'FOREIGN KEY (api_key_id) REFERENCES api_keys(id) ON DELETE CASCADE',
+    },
+    indexes: { idx_persisted_operation_keys_api_key: 'btree (api_key_id)' },
+    commented: [],
+  },
   gateway_leases: {
     columns: { gateway_id: 'uuid NOT NULL', sequence: 'bigint NOT NULL', renewed_at: NOW },
     constraints: { gateway_leases_pkey: 'PRIMARY KEY (gateway_id)', gateway_leases_sequence_check: 'CHECK ((sequence > 0))' },

@@ -108,6 +108,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.revokeApiKey': KEEPERS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
+  'Subscription.changeRequestChanges': READERS,
   'Subscription.auditTrail': READERS,
   'Subscription.vehicleStatusChanges': READERS,
 

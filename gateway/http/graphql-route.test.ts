@@ -7,6 +7,7 @@ import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type Subgra
 import { compose, type Subgraphs } from '../composition/supergraph.ts';
 import { AccountTurns } from '../limits/account-turns.ts';
 import { EntityTags } from '../persisted-operations/entity-tag.ts';
+import { personalData } from '../persisted-operations/personal-data.ts';
 import { OperationTexts } from '../persisted-operations/operation-texts.ts';
 import { SentTexts } from '../persisted-operations/sent-texts.ts';
 import { countingLimiter } from '../testing/counting-limiter.ts';
@@ -24,11 +25,17 @@ const OPERATIONS = {
   statistics: 'query Statistics { flag(key: "eco") { totalEvaluations } }',
   stop: 'mutation Stop { killSwitch(flagKey: "eco", reason: "x") { applied } }',
   changes: 'subscription Changes { flagChanges(environment: STAGING) { revision } }',
+  trail: 'query Trail { auditLogs { nodes { ipAddress user { email } } } }',
+  secret: 'query Secret { fleet { total } }',
+  people: 'query People { flag(key: "eco") { updatedBy { name } } }',
   users: 'query Users { users { totalCount } }',
 };
+/** Which keys an operation is bound to. */
+const BOUND: Record<string, string[]> = { trail: ['k1'], secret: ['k2'] };
 const CALLERS: Record<string, Caller> = {
   partner: { kind: 'apiKey', apiKeyId: 'k1', role: 'READ', rateLimitPerMin: 5 },
   stopper: { kind: 'apiKey', apiKeyId: 'k2', role: 'WRITE', rateLimitPerMin: 5 },
+  boss: { kind: 'apiKey', apiKeyId: 'k3', role: 'ADMIN', rateLimitPerMin: 5 },
   person: { kind: 'user', userId: 'u1', role: 'READ', sessionKey: null },
   car: { kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'staging' },
 };
@@ -46,7 +53,7 @@ function answer(name: SubgraphName, { query, variables = {} }: SubgraphRequest):
   if (name === 'audit' && query.includes('persistedOperation')) {
     if (registryAway) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.');
     const found = Object.entries(OPERATIONS).find(([id, body]) => id === variables['id'] || sha256(body) === variables['sha256']);
-    return { data: { persistedOperation: found === undefined ? null : { sha256: sha256(found[1]), body: found[1] } } };
+    return { data: { persistedOperation: found === undefined ? null : { sha256: sha256(found[1]), body: found[1], apiKeys: BOUND[found[0]] ?? null } } };
   }
   if (flagsAway) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.');
   if (query.includes('environmentRevisions')) return { data: { environmentRevisions: [{ environment: 'STAGING', revision, changedAt: '2026-11-24T00:00:00.000Z' }] } };
@@ -80,7 +87,7 @@ beforeAll(async () => {
     graphql,
     authenticate: async ({ apiKey, authorization }) => CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'nobody' },
     limiter,
-    operations: { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts() },
+    operations: { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts(), personal: personalData(composition.apiSchema) },
     tags: new EntityTags(subgraphs.flags, composition),
     publicKeys: async () => ({}),
     readiness: async () => ({}),
@@ -99,10 +106,10 @@ afterAll(async () => {
 beforeEach(async () => {
   asked = [];
   [revision, evaluations, flagsAway, registryAway] = [1, 7, false, false];
-  for (const { apiKeyId } of [CALLERS['partner'], CALLERS['stopper']] as { apiKeyId: string }[]) await limiter.reset(`api-key:${apiKeyId}`, 60);
+  for (const { apiKeyId } of [CALLERS['partner'], CALLERS['stopper'], CALLERS['boss']] as { apiKeyId: string }[]) await limiter.reset(`api-key:${apiKeyId}`, 60);
 });
 
-const credentials = (who: string | null) => (who === null ? {} : { [who === 'partner' || who === 'stopper' ? 'x-api-key' : 'authorization']: who });
+const credentials = (who: string | null) => (who === null ? {} : { [CALLERS[who]?.kind === 'apiKey' ? 'x-api-key' : 'authorization']: who });
 const post = (who: string | null, payload: object) => app.inject({ method: 'POST', url: '/graphql', headers: credentials(who), payload });
 const get = (who: string | null, search: Record<string, string>, headers = {}) => app.inject({ method: 'GET', url: `/graphql?${new URLSearchParams(search)}`, headers: { ...credentials(who), ...headers } });
 const refused = (response: { statusCode: number; json(): unknown }) => {
@@ -278,6 +285,29 @@ describe('the rate of a key', () => {
     for (let use = 0; use < 6; use++) await post('partner', { id: 'flag', variables: key });
     expect((await post('stopper', { id: 'flag', variables: key })).statusCode).toBe(200);
     expect(rate(await post('person', { id: 'flag', variables: key }))).toEqual([undefined, undefined, undefined, undefined, undefined]);
+  });
+});
+
+describe('an operation and the keys that it is bound to', () => {
+  const NOT_THERE = { status: 404, code: 'PERSISTED_QUERY_NOT_FOUND' };
+
+  test('one that is bound to another key is not there, by id or by hash, by POST or by GET', async () => {
+    for (const response of [await post('partner', { id: 'secret' }), await post('partner', { id: sha256(OPERATIONS.secret) }), await get('partner', { id: 'secret' }), await post('stopper', { id: 'trail' })]) {
+      expect(refused(response)).toMatchObject(NOT_THERE);
+    }
+    expect(refused(await post('partner', { query: OPERATIONS.secret, extensions: apollo(sha256(OPERATIONS.secret)) }))).toMatchObject({ code: 'PERSISTED_QUERY_REQUIRED' });
+  });
+
+  test('one that is bound to the key runs, with personal data too; people run it as any text', async () => {
+    for (const response of [await post('partner', { id: 'trail' }), await post('person', { id: 'trail' }), await post('person', { id: 'secret' })]) {
+      expect(['PERSISTED_QUERY_NOT_FOUND', 'FORBIDDEN']).not.toContain((response.json() as { errors?: { extensions: { code: string } }[] }).errors?.[0]?.extensions.code);
+    }
+  });
+
+  test('one with personal data that is bound to nobody is for keys of administrators alone', async () => {
+    expect(refused(await post('partner', { id: 'people' }))).toMatchObject({ status: 403, code: 'FORBIDDEN' });
+    expect(refused(await post('stopper', { id: 'people' }))).toMatchObject({ status: 403, code: 'FORBIDDEN' });
+    expect((await post('boss', { id: 'people' })).statusCode).toBe(200);
   });
 });
 

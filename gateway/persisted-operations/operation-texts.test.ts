@@ -4,7 +4,7 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { SubgraphConnection, SubgraphRequest, SubgraphResponse } from '../../core/protocol/subgraph.ts';
 import { OperationTexts } from './operation-texts.ts';
 
-const TEXT = { sha256: 'a'.repeat(64), body: 'query A { __typename }' };
+const TEXT = { sha256: 'a'.repeat(64), body: 'query A { __typename }', apiKeys: null as string[] | null };
 
 let asked: SubgraphRequest[];
 let answer: () => Promise<SubgraphResponse>;
@@ -69,4 +69,19 @@ test('made-up names push nothing out that is there', async () => {
   const before = asked.length;
   expect(await texts.find({ id: 'a' })).toEqual(TEXT);
   expect(asked).toHaveLength(before);
+});
+
+test('which keys may run it is asked again when what is known is too old, and a text is good for ever', async () => {
+  await texts.find({ id: 'a' });
+  await delay(5);
+  answer = async () => ({ data: { persistedOperation: { ...TEXT, apiKeys: ['k1'] } } });
+  expect((await texts.find({ id: 'a' }))?.apiKeys).toBeNull();
+  expect((await texts.find({ id: 'a' }, 1))?.apiKeys).toEqual(['k1']);
+  expect((await texts.find({ id: 'a' }))?.apiKeys).toEqual(['k1']);
+  expect(asked).toHaveLength(2);
+
+  await delay(5);
+  answer = () => Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'away'));
+  await expect(texts.find({ id: 'a' }, 1)).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  expect((await texts.find({ id: 'a' }))?.body).toBe(TEXT.body);
 });

@@ -8,7 +8,7 @@ import { withAdminDatabase } from './admin-database.ts';
 import { UsageError, readArguments, type AdminCommand } from './command.ts';
 import { operatorOnServer } from './operator.ts';
 
-export const API_KEY_USAGE = `npm run admin -- api-key --name NAME --role READ|WRITE|ADMIN [--rate-limit PER_MINUTE] [--expires ISO_TIME]
+export const API_KEY_USAGE = `npm run admin -- api-key --name NAME --role READ|WRITE|ADMIN [--rate-limit PER_MINUTE] [--expires ISO_TIME] [--operation ID]…
 npm run admin -- api-key --list
 npm run admin -- api-key --revoke ID|PREFIX
     Makes an API key and prints it, once; lists the keys; revokes one.`;
@@ -16,17 +16,17 @@ npm run admin -- api-key --revoke ID|PREFIX
 type Wanted =
   | { readonly do: 'list' }
   | { readonly do: 'revoke'; readonly which: string }
-  | { readonly do: 'create'; readonly name: string; readonly role: Role; readonly rateLimitPerMin: number | null; readonly expiresAt: Date | null };
+  | { readonly do: 'create'; readonly name: string; readonly role: Role; readonly rateLimitPerMin: number | null; readonly expiresAt: Date | null; readonly operations: readonly string[] };
 
 /** With its zone: a key that ends hours earlier or later than meant is found out too late. */
 const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/;
 
 function read(args: readonly string[]): Wanted {
   const text = { type: 'string' } as const;
-  const { values } = parseArgs({ args: [...args], options: { name: text, role: text, 'rate-limit': text, expires: text, revoke: text, list: { type: 'boolean' } } });
-  const { name, role: givenRole, 'rate-limit': rateLimit, expires, revoke, list } = values;
+  const { values } = parseArgs({ args: [...args], options: { name: text, role: text, 'rate-limit': text, expires: text, operation: { ...text, multiple: true }, revoke: text, list: { type: 'boolean' } } });
+  const { name, role: givenRole, 'rate-limit': rateLimit, expires, operation, revoke, list } = values;
   if ([name, revoke, list].filter((value) => value !== undefined).length !== 1) throw new Error('One of --name, --list and --revoke is needed.');
-  if (name === undefined && [givenRole, rateLimit, expires].some((value) => value !== undefined)) throw new Error('--role, --rate-limit and --expires go with --name.');
+  if (name === undefined && [givenRole, rateLimit, expires, operation].some((value) => value !== undefined)) throw new Error('--role, --rate-limit, --expires and --operation go with --name.');
   if (revoke !== undefined) return { do: 'revoke', which: revoke };
   if (name === undefined) return { do: 'list' };
   const role = ROLES.find((known) => known === givenRole?.toUpperCase());
@@ -34,7 +34,7 @@ function read(args: readonly string[]): Wanted {
   if (rateLimit !== undefined && !/^\d{1,7}$/.test(rateLimit)) throw new Error('--rate-limit takes a whole number.');
   const expiresAt = expires === undefined ? null : new Date(expires);
   if (expires !== undefined && (!ISO_TIME.test(expires) || Number.isNaN(expiresAt?.getTime()))) throw new Error('--expires takes a time such as 2030-12-31T23:59:59Z.');
-  return { do: 'create', name, role, rateLimitPerMin: rateLimit === undefined ? null : Number(rateLimit), expiresAt };
+  return { do: 'create', name, role, rateLimitPerMin: rateLimit === undefined ? null : Number(rateLimit), expiresAt, operations: operation ?? [] };
 }
 
 function lineOf({ id, keyPrefix, name, role, rateLimitPerMin, isActive, expiresAt, lastUsedAt }: ApiKey): string {

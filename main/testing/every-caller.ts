@@ -126,10 +126,10 @@ export class EveryCaller {
     return { caller: { kind: 'user', userId, role, sessionKey: sessionKey(token) }, headers: { authorization: `Bearer ${token}` } };
   }
 
-  /** Registers an operation past every check, as one that has slipped into the table; gives its id. */
-  async register(body: string, type: string): Promise<string> {
+  /** Registers an operation past every check, as one that has slipped into the table, for one key; gives its id. */
+  async register(body: string, type: string, apiKeyId: string | null): Promise<string> {
     const id = randomUUID();
-    await this.prisma.persistedOperation.create({ data: { id, body, sha256: createHash('sha256').update(body).digest('hex'), name: 'Sample', type } });
+    await this.prisma.persistedOperation.create({ data: { id, body, sha256: createHash('sha256').update(body).digest('hex'), name: 'Sample', type, ...(apiKeyId !== null && { keys: { create: { apiKeyId } } }) } });
     return id;
   }
 }

@@ -107,6 +107,11 @@ export type ApiKey = Prisma.ApiKeyModel
  */
 export type PersistedOperation = Prisma.PersistedOperationModel
 /**
+ * Model PersistedOperationKey
+ * An operation that is bound to an API key. One without such a row is for every key.
+ */
+export type PersistedOperationKey = Prisma.PersistedOperationKeyModel
+/**
  * Model Environment
  * 
  */

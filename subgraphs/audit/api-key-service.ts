@@ -4,9 +4,11 @@ import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../core/protocol/api-key
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import type { Transaction } from '../shared/database/transaction.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { readApiKeyInput, type ApiKey, type ApiKeyCredential, type ApiKeyInput } from './api-key.ts';
 import { deactivateApiKey, findApiKeys, insertApiKey, listApiKeys, useApiKeys } from './api-key-store.ts';
+import { bindOperations, findOperations } from './persisted-operation-store.ts';
 
 export class ApiKeyService {
   constructor(private readonly prisma: PrismaClient) {}
@@ -15,7 +17,7 @@ export class ApiKeyService {
    * Makes a key; `key` is its text, which is kept nowhere. A key goes on when the account of who made it ends: a
    * partner's work must not stop with a person who leaves.
    *
-   * @throws BAD_USER_INPUT at `input.…`
+   * @throws BAD_USER_INPUT at `input.…`; NOT_FOUND at `input.operations.…`
    */
   async create({ caller, origin }: CallerIdentity, input: ApiKeyInput): Promise<{ apiKey: ApiKey; key: string }> {
     const wanted = readApiKeyInput(input, new Date());
@@ -24,7 +26,8 @@ export class ApiKeyService {
     const apiKey = await this.prisma.$transaction(async (tx) => {
       const made = await insertApiKey(tx, { ...wanted, keyPrefix: apiKeyPrefix(key), createdById }, apiKeyHash(key));
       const { id, name, role, keyPrefix, rateLimitPerMin, expiresAt } = made;
-      const after = { id, name, role, keyPrefix, rateLimitPerMin, expiresAt: expiresAt?.toISOString() ?? null };
+      const operations = await bindTo(tx, id, input.operations ?? []);
+      const after = { id, name, role, keyPrefix, rateLimitPerMin, expiresAt: expiresAt?.toISOString() ?? null, ...(operations.length > 0 && { operations }) };
       await appendAudit(tx, { caller, origin }, { action: 'CREATE_API_KEY', after });
       return made;
     });
@@ -63,4 +66,14 @@ export class ApiKeyService {
   use(hashes: readonly string[]): Promise<(ApiKeyCredential & { keyHash: string })[]> {
     return useApiKeys(this.prisma, hashes);
   }
+}
+
+/** Binds registered operations to a key. Gives their ids. */
+async function bindTo(tx: Transaction, apiKeyId: string, wanted: readonly string[]): Promise<string[]> {
+  const operations = [...new Set(wanted)];
+  const known = await findOperations(tx, operations);
+  const unknown = wanted.findIndex((id) => !known.has(id));
+  if (unknown >= 0) throw new FleetFlagError('NOT_FOUND', `No operation is registered under ${JSON.stringify(wanted[unknown])}.`, { field: `input.operations.${unknown}` });
+  await bindOperations(tx, operations, [apiKeyId]);
+  return operations;
 }

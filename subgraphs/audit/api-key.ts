@@ -26,6 +26,8 @@ export interface ApiKeyInput {
   readonly rateLimitPerMin?: number | null | undefined;
   /** Null: never. */
   readonly expiresAt?: Date | null | undefined;
+  /** Ids of registered operations that are bound to it. */
+  readonly operations?: readonly string[] | null | undefined;
 }
 
 const MAX_NAME = 100;

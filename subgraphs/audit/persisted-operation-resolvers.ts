@@ -1,12 +1,39 @@
 /** GraphQL to domain and back, for persisted operations. */
+import DataLoader from 'dataloader';
 import { ENUMS } from '../shared/graphql-enums.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
+import type { ApiKeyServices } from './api-key-resolvers.ts';
 import type { PersistedOperationService } from './persisted-operation-service.ts';
 
-type Context = SubgraphContext<{ readonly operations: PersistedOperationService }>;
+export interface PersistedOperationServices extends Pick<ApiKeyServices, 'apiKeyById'> {
+  readonly operations: PersistedOperationService;
+  readonly keysOfOperation: DataLoader<string, readonly string[] | null>;
+}
+
+/** Batches, and keeps nothing: see loader-by-id.ts. */
+export function operationLoaders(operations: PersistedOperationService): Pick<PersistedOperationServices, 'keysOfOperation'> {
+  return {
+    keysOfOperation: new DataLoader<string, readonly string[] | null>(
+      async (ids) => {
+        const found = await operations.keysOf(ids);
+        return ids.map((id) => found.get(id) ?? null);
+      },
+      { cache: false },
+    ),
+  };
+}
+
+type Context = SubgraphContext<PersistedOperationServices>;
 
 export const persistedOperationResolvers = {
   OperationType: ENUMS.OperationType,
+
+  PersistedOperation: {
+    async apiKeys({ id }: { id: string }, _: unknown, { services }: Context) {
+      const keys = (await services.keysOfOperation.load(id)) ?? [];
+      return services.apiKeyById.loadMany(keys);
+    },
+  },
 
   Query: {
     persistedOperations: (_: unknown, __: unknown, { services }: Context) => services.operations.list(),
@@ -14,6 +41,7 @@ export const persistedOperationResolvers = {
   },
 
   Mutation: {
-    registerPersistedOperations: (_: unknown, { manifest }: { manifest: unknown }, { services, identity }: Context) => services.operations.register(identity, manifest),
+    registerPersistedOperations: (_: unknown, { manifest, apiKeys }: { manifest: unknown; apiKeys?: string[] | null }, { services, identity }: Context) =>
+      services.operations.register(identity, manifest, apiKeys ?? null),
   },
 } satisfies Resolvers;

@@ -31,8 +31,31 @@ export async function listOperations(db: Reader): Promise<PersistedOperation[]> 
   return (await db.persistedOperation.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'asc' }] })).map(toOperation);
 }
 
-/** One that has this id or this SHA-256; those that share a SHA-256 share their text. */
-export async function findOperation(db: Reader, by: { readonly id: string } | { readonly sha256: string }): Promise<PersistedOperation | null> {
-  const row = await db.persistedOperation.findFirst({ where: by });
-  return row === null ? null : toOperation(row);
+/** An operation, and the keys that may run it; null: every key. */
+export type BoundOperation = PersistedOperation & { readonly apiKeys: readonly string[] | null };
+
+/**
+ * What has this id or this SHA-256; those that share a SHA-256 share their text, and it may be run by the keys of each.
+ */
+export async function findOperation(db: Reader, by: { readonly id: string } | { readonly sha256: string }): Promise<BoundOperation | null> {
+  const rows = await db.persistedOperation.findMany({ where: by, include: { keys: { select: { apiKeyId: true } } }, orderBy: { id: 'asc' } });
+  const [first] = rows;
+  if (first === undefined) return null;
+  const isFree = rows.some(({ keys }) => keys.length === 0);
+  return { ...toOperation(first), apiKeys: isFree ? null : [...new Set(rows.flatMap(({ keys }) => keys.map(({ apiKeyId }) => apiKeyId)))] };
+}
+
+/** Binds each operation to each key, and gives how many of these pairs are new. What is bound already stays so. */
+export async function bindOperations(tx: Transaction, operationIds: readonly string[], apiKeyIds: readonly string[]): Promise<number> {
+  const data = operationIds.flatMap((operationId) => apiKeyIds.map((apiKeyId) => ({ operationId, apiKeyId })));
+  return (await tx.persistedOperationKey.createMany({ data, skipDuplicates: true })).count;
+}
+
+/** The keys that an operation is bound to, by the operation's id; what is bound to none is left out. */
+export async function keysOfOperations(db: Reader, ids: readonly string[]): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  for (const { operationId, apiKeyId } of await db.persistedOperationKey.findMany({ where: { operationId: { in: [...ids] } }, orderBy: { createdAt: 'asc' } })) {
+    found.set(operationId, [...(found.get(operationId) ?? []), apiKeyId]);
+  }
+  return found;
 }

@@ -12,15 +12,13 @@ import type { DatabaseHealth } from './database-health.ts';
 import type { EndedCredentials } from './ended-credentials.ts';
 import type { IntegrityChecks } from './integrity.ts';
 import { loaderById } from './loader-by-id.ts';
-import { persistedOperationResolvers } from './persisted-operation-resolvers.ts';
-import type { PersistedOperationService } from './persisted-operation-service.ts';
+import { persistedOperationResolvers, type PersistedOperationServices } from './persisted-operation-resolvers.ts';
 import { checkTrailSearch, type AuditService } from './service.ts';
 import type { TrailFeed } from './trail-feed.ts';
 import type { TrailEntry, TrailSearch } from './trail-store.ts';
 
-export interface AuditServices extends AccountServices, ApiKeyServices {
+export interface AuditServices extends AccountServices, ApiKeyServices, PersistedOperationServices {
   readonly audit: AuditService;
-  readonly operations: PersistedOperationService;
   readonly feed: TrailFeed;
   readonly integrity: IntegrityChecks;
   readonly databaseHealth: () => Promise<DatabaseHealth>;
@@ -68,6 +66,7 @@ function viewer(caller: Caller): Viewer & Record<string, unknown> {
 export const resolvers: Resolvers = {
   Environment: ENUMS.Environment,
   OperationType: persistedOperationResolvers.OperationType,
+  PersistedOperation: persistedOperationResolvers.PersistedOperation,
   ApiKey: apiKeyResolvers.ApiKey,
 
   Query: {

@@ -15,6 +15,7 @@ import { IntegrityChecks } from './integrity.ts';
 import { PartitionKeeper } from './partition-keeper.ts';
 import { Passwords } from './passwords.ts';
 import type { CheckOperation } from './persisted-operation.ts';
+import { operationLoaders } from './persisted-operation-resolvers.ts';
 import { PersistedOperationService } from './persisted-operation-service.ts';
 import { auditLoaders, resolvers, type AuditServices } from './resolvers.ts';
 import { AuditService } from './service.ts';
@@ -59,6 +60,7 @@ export async function startAudit({ prisma, sessions: store, limiter, checkOperat
       databaseHealth: () => readDatabaseHealth(prisma),
       ...auditLoaders(audit),
       ...apiKeyLoaders(apiKeys),
+      ...operationLoaders(operations),
     }),
     logger,
   });

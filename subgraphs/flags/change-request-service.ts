@@ -57,26 +57,33 @@ export class ChangeRequestService {
   async reject(identity: CallerIdentity, id: string, comment: string): Promise<ChangeRequest> {
     const why = checkComment(comment, true);
     const reviewer = personOf(identity);
-    return this.prisma.$transaction(async (tx) => {
+    return this.#announced(async (tx) => {
       const request = await this.#toReview(tx, id, reviewer);
       const decided = await endRequest(tx, this.rollouts, request, { status: 'rejected', reviewedById: reviewer, comment: why });
       const after = { changeRequest: id, action: request.action, requestedBy: request.requestedById, comment: why };
       await appendAudit(tx, identity, { action: 'REJECT_CHANGE', flagId: request.flagId, after });
       return decided;
-    }, TRANSACTION);
+    });
   }
 
   /** Withdraws a request: for who asked for it, or an administrator. */
   async cancel(identity: CallerIdentity, id: string): Promise<ChangeRequest> {
     const person = personOf(identity);
-    return this.prisma.$transaction(async (tx) => {
+    return this.#announced(async (tx) => {
       const request = await this.#pending(tx, id);
       const isAdministrator = identity.caller.kind === 'user' && identity.caller.role === 'ADMIN';
       if (request.requestedById !== person && !isAdministrator) throw new FleetFlagError('FORBIDDEN', 'Only who asked for a change, or an administrator, may cancel it.');
       const decided = await endRequest(tx, this.rollouts, request, { status: 'cancelled', reviewedById: request.requestedById === person ? null : person, comment: null });
       await appendAudit(tx, identity, { action: 'CANCEL_CHANGE', flagId: request.flagId, after: { changeRequest: id, action: request.action, requestedBy: request.requestedById } });
       return decided;
-    }, TRANSACTION);
+    });
+  }
+
+  /** Runs `decide` in a transaction, and tells whoever follows that there is something new. */
+  async #announced(decide: (tx: Transaction) => Promise<ChangeRequest>): Promise<ChangeRequest> {
+    const decided = await this.prisma.$transaction(decide, TRANSACTION);
+    this.changes.announce();
+    return decided;
   }
 
   async #pending(tx: Transaction, id: string): Promise<ChangeRequest> {

@@ -22,6 +22,7 @@ import type { CreateFlagInput, FlagService, UpdateFlagInput, UpdateRuleInput } f
 import type { EnvironmentSnapshots } from './snapshots.ts';
 import type { FlagSearch } from './store.ts';
 import type { ChangeRequest, ChangeRequestStatus } from './change-request.ts';
+import type { ChangeRequestFeed } from './change-request-feed.ts';
 import type { ChangeRequestService } from './change-request-service.ts';
 import type { Rollout, RolloutStep } from './rollout.ts';
 import type { GuardStatus } from './rollout-guard.ts';
@@ -38,6 +39,7 @@ export interface FlagsServices {
   readonly sync: SyncService;
   readonly feed: FlagFeed;
   readonly requests: ChangeRequestService;
+  readonly requestFeed: ChangeRequestFeed;
   readonly rollouts: RolloutService;
   readonly rolloutOfRule: DataLoader<string, Rollout | null>;
   readonly typeOfNode: (id: string) => Promise<NodeType | null>;
@@ -194,6 +196,18 @@ export const resolvers: Resolvers = {
     flagChanges: {
       subscribe: (_: unknown, { environment }: { environment: Environment }, { services }: Context) => services.feed.changes(environment),
       resolve: (event: FlagChangeEvent) => event,
+    },
+    changeRequestChanges: {
+      async subscribe(_: unknown, __: unknown, { services }: Context) {
+        const requests = services.requestFeed.follow();
+        await requests.established;
+        return requests;
+      },
+      resolve(request: ChangeRequest, _: unknown, { services }: Context) {
+        // The loader lives as long as the subscription, and the flag has changed meanwhile.
+        services.byId.clear(request.flagId);
+        return request;
+      },
     },
   },
 

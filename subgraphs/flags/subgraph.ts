@@ -6,6 +6,7 @@ import type { LaneName } from '../shared/database/database.ts';
 import type { KeyValueStore } from '../shared/key-value-store.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
 import { registeredFacts } from '../shared/vehicle-facts.ts';
+import { ChangeRequestFeed } from './change-request-feed.ts';
 import { ChangeRequestService } from './change-request-service.ts';
 import { createFlagChanges } from './change.ts';
 import { changesInTurn, clearedWay } from './change-lanes.ts';
@@ -47,6 +48,7 @@ export async function startFlags({ prisma, lanes = () => prisma, bus, store, sig
   const remembered = new RememberedFlags(delivery, logger);
   const flags = new RememberingFlagService(prisma, changes, kills, remembered);
   const requests = new ChangeRequestService(prisma, changes, transitions);
+  const requestFeed = new ChangeRequestFeed(prisma, bus, logger);
   const rollouts = new RolloutService(prisma, transitions);
   const scheduler = new RolloutScheduler(prisma, changes, transitions, logger);
   const snapshots = new EnvironmentSnapshots({ prisma: delivery, store, logger });
@@ -57,10 +59,11 @@ export async function startFlags({ prisma, lanes = () => prisma, bus, store, sig
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
-    services: () => ({ registered, typeOfNode: (id) => typeOfNode(prisma, id), signer, flags, requests, rollouts, snapshots, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
+    services: () => ({ registered, typeOfNode: (id) => typeOfNode(prisma, id), signer, flags, requests, requestFeed, rollouts, snapshots, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
     logger,
   });
   await feed.start();
+  await requestFeed.start();
   // A connection is open from here on: when a kill switch is pulled the server may have none left to give.
   await killLane.$queryRaw`SELECT 1`;
   remembered.start();
@@ -71,6 +74,7 @@ export async function startFlags({ prisma, lanes = () => prisma, bus, store, sig
       await scheduler.close();
       await remembered.close();
       await feed.close();
+      await requestFeed.close();
       snapshots.close();
     },
   };

@@ -410,6 +410,7 @@ export const ModelName = {
   ExperimentDisturbance: 'ExperimentDisturbance',
   ApiKey: 'ApiKey',
   PersistedOperation: 'PersistedOperation',
+  PersistedOperationKey: 'PersistedOperationKey',
   Environment: 'Environment',
   FlagTombstone: 'FlagTombstone',
   ChangeRequest: 'ChangeRequest',
@@ -432,7 +433,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleStatusHead" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleStatusHead" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "persistedOperationKey" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1398,6 +1399,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    PersistedOperationKey: {
+      payload: Prisma.$PersistedOperationKeyPayload<ExtArgs>
+      fields: Prisma.PersistedOperationKeyFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.PersistedOperationKeyFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.PersistedOperationKeyFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload>
+        }
+        findFirst: {
+          args: Prisma.PersistedOperationKeyFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.PersistedOperationKeyFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload>
+        }
+        findMany: {
+          args: Prisma.PersistedOperationKeyFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload>[]
+        }
+        create: {
+          args: Prisma.PersistedOperationKeyCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload>
+        }
+        createMany: {
+          args: Prisma.PersistedOperationKeyCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.PersistedOperationKeyCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload>[]
+        }
+        delete: {
+          args: Prisma.PersistedOperationKeyDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload>
+        }
+        update: {
+          args: Prisma.PersistedOperationKeyUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload>
+        }
+        deleteMany: {
+          args: Prisma.PersistedOperationKeyDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.PersistedOperationKeyUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.PersistedOperationKeyUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload>[]
+        }
+        upsert: {
+          args: Prisma.PersistedOperationKeyUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PersistedOperationKeyPayload>
+        }
+        aggregate: {
+          args: Prisma.PersistedOperationKeyAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregatePersistedOperationKey>
+        }
+        groupBy: {
+          args: Prisma.PersistedOperationKeyGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PersistedOperationKeyGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.PersistedOperationKeyCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PersistedOperationKeyCountAggregateOutputType> | number
+        }
+      }
+    }
     Environment: {
       payload: Prisma.$EnvironmentPayload<ExtArgs>
       fields: Prisma.EnvironmentFieldRefs
@@ -2161,6 +2236,15 @@ export const PersistedOperationScalarFieldEnum = {
 export type PersistedOperationScalarFieldEnum = (typeof PersistedOperationScalarFieldEnum)[keyof typeof PersistedOperationScalarFieldEnum]
 
 
+export const PersistedOperationKeyScalarFieldEnum = {
+  operationId: 'operationId',
+  apiKeyId: 'apiKeyId',
+  createdAt: 'createdAt'
+} as const
+
+export type PersistedOperationKeyScalarFieldEnum = (typeof PersistedOperationKeyScalarFieldEnum)[keyof typeof PersistedOperationKeyScalarFieldEnum]
+
+
 export const EnvironmentScalarFieldEnum = {
   name: 'name',
   revision: 'revision',
@@ -2584,6 +2668,7 @@ export type GlobalOmitConfig = {
   experimentDisturbance?: Prisma.ExperimentDisturbanceOmit
   apiKey?: Prisma.ApiKeyOmit
   persistedOperation?: Prisma.PersistedOperationOmit
+  persistedOperationKey?: Prisma.PersistedOperationKeyOmit
   environment?: Prisma.EnvironmentOmit
   flagTombstone?: Prisma.FlagTombstoneOmit
   changeRequest?: Prisma.ChangeRequestOmit

@@ -64,6 +64,7 @@ export const ModelName = {
   ExperimentDisturbance: 'ExperimentDisturbance',
   ApiKey: 'ApiKey',
   PersistedOperation: 'PersistedOperation',
+  PersistedOperationKey: 'PersistedOperationKey',
   Environment: 'Environment',
   FlagTombstone: 'FlagTombstone',
   ChangeRequest: 'ChangeRequest',
@@ -293,6 +294,15 @@ export const PersistedOperationScalarFieldEnum = {
 } as const
 
 export type PersistedOperationScalarFieldEnum = (typeof PersistedOperationScalarFieldEnum)[keyof typeof PersistedOperationScalarFieldEnum]
+
+
+export const PersistedOperationKeyScalarFieldEnum = {
+  operationId: 'operationId',
+  apiKeyId: 'apiKeyId',
+  createdAt: 'createdAt'
+} as const
+
+export type PersistedOperationKeyScalarFieldEnum = (typeof PersistedOperationKeyScalarFieldEnum)[keyof typeof PersistedOperationKeyScalarFieldEnum]
 
 
 export const EnvironmentScalarFieldEnum = {

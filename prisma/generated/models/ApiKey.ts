@@ -274,6 +274,7 @@ export type ApiKeyWhereInput = {
   updatedAt?: Prisma.DateTimeFilter<"ApiKey"> | Date | string
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   auditLogs?: Prisma.AuditLogListRelationFilter
+  operations?: Prisma.PersistedOperationKeyListRelationFilter
 }
 
 export type ApiKeyOrderByWithRelationInput = {
@@ -291,6 +292,7 @@ export type ApiKeyOrderByWithRelationInput = {
   updatedAt?: Prisma.SortOrder
   createdBy?: Prisma.UserOrderByWithRelationInput
   auditLogs?: Prisma.AuditLogOrderByRelationAggregateInput
+  operations?: Prisma.PersistedOperationKeyOrderByRelationAggregateInput
 }
 
 export type ApiKeyWhereUniqueInput = Prisma.AtLeast<{
@@ -311,6 +313,7 @@ export type ApiKeyWhereUniqueInput = Prisma.AtLeast<{
   updatedAt?: Prisma.DateTimeFilter<"ApiKey"> | Date | string
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   auditLogs?: Prisma.AuditLogListRelationFilter
+  operations?: Prisma.PersistedOperationKeyListRelationFilter
 }, "id" | "keyHash">
 
 export type ApiKeyOrderByWithAggregationInput = {
@@ -365,6 +368,7 @@ export type ApiKeyCreateInput = {
   updatedAt?: Date | string
   createdBy?: Prisma.UserCreateNestedOneWithoutApiKeysInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutApiKeyInput
+  operations?: Prisma.PersistedOperationKeyCreateNestedManyWithoutApiKeyInput
 }
 
 export type ApiKeyUncheckedCreateInput = {
@@ -381,6 +385,7 @@ export type ApiKeyUncheckedCreateInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutApiKeyInput
+  operations?: Prisma.PersistedOperationKeyUncheckedCreateNestedManyWithoutApiKeyInput
 }
 
 export type ApiKeyUpdateInput = {
@@ -397,6 +402,7 @@ export type ApiKeyUpdateInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   createdBy?: Prisma.UserUpdateOneWithoutApiKeysNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutApiKeyNestedInput
+  operations?: Prisma.PersistedOperationKeyUpdateManyWithoutApiKeyNestedInput
 }
 
 export type ApiKeyUncheckedUpdateInput = {
@@ -413,6 +419,7 @@ export type ApiKeyUncheckedUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutApiKeyNestedInput
+  operations?: Prisma.PersistedOperationKeyUncheckedUpdateManyWithoutApiKeyNestedInput
 }
 
 export type ApiKeyCreateManyInput = {
@@ -527,6 +534,11 @@ export type ApiKeySumOrderByAggregateInput = {
   rateLimitPerMin?: Prisma.SortOrder
 }
 
+export type ApiKeyScalarRelationFilter = {
+  is?: Prisma.ApiKeyWhereInput
+  isNot?: Prisma.ApiKeyWhereInput
+}
+
 export type ApiKeyCreateNestedManyWithoutCreatedByInput = {
   create?: Prisma.XOR<Prisma.ApiKeyCreateWithoutCreatedByInput, Prisma.ApiKeyUncheckedCreateWithoutCreatedByInput> | Prisma.ApiKeyCreateWithoutCreatedByInput[] | Prisma.ApiKeyUncheckedCreateWithoutCreatedByInput[]
   connectOrCreate?: Prisma.ApiKeyCreateOrConnectWithoutCreatedByInput | Prisma.ApiKeyCreateOrConnectWithoutCreatedByInput[]
@@ -585,6 +597,20 @@ export type ApiKeyUpdateOneWithoutAuditLogsNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.ApiKeyUpdateToOneWithWhereWithoutAuditLogsInput, Prisma.ApiKeyUpdateWithoutAuditLogsInput>, Prisma.ApiKeyUncheckedUpdateWithoutAuditLogsInput>
 }
 
+export type ApiKeyCreateNestedOneWithoutOperationsInput = {
+  create?: Prisma.XOR<Prisma.ApiKeyCreateWithoutOperationsInput, Prisma.ApiKeyUncheckedCreateWithoutOperationsInput>
+  connectOrCreate?: Prisma.ApiKeyCreateOrConnectWithoutOperationsInput
+  connect?: Prisma.ApiKeyWhereUniqueInput
+}
+
+export type ApiKeyUpdateOneRequiredWithoutOperationsNestedInput = {
+  create?: Prisma.XOR<Prisma.ApiKeyCreateWithoutOperationsInput, Prisma.ApiKeyUncheckedCreateWithoutOperationsInput>
+  connectOrCreate?: Prisma.ApiKeyCreateOrConnectWithoutOperationsInput
+  upsert?: Prisma.ApiKeyUpsertWithoutOperationsInput
+  connect?: Prisma.ApiKeyWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.ApiKeyUpdateToOneWithWhereWithoutOperationsInput, Prisma.ApiKeyUpdateWithoutOperationsInput>, Prisma.ApiKeyUncheckedUpdateWithoutOperationsInput>
+}
+
 export type ApiKeyCreateWithoutCreatedByInput = {
   id?: string
   name: string
@@ -598,6 +624,7 @@ export type ApiKeyCreateWithoutCreatedByInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutApiKeyInput
+  operations?: Prisma.PersistedOperationKeyCreateNestedManyWithoutApiKeyInput
 }
 
 export type ApiKeyUncheckedCreateWithoutCreatedByInput = {
@@ -613,6 +640,7 @@ export type ApiKeyUncheckedCreateWithoutCreatedByInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutApiKeyInput
+  operations?: Prisma.PersistedOperationKeyUncheckedCreateNestedManyWithoutApiKeyInput
 }
 
 export type ApiKeyCreateOrConnectWithoutCreatedByInput = {
@@ -672,6 +700,7 @@ export type ApiKeyCreateWithoutAuditLogsInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   createdBy?: Prisma.UserCreateNestedOneWithoutApiKeysInput
+  operations?: Prisma.PersistedOperationKeyCreateNestedManyWithoutApiKeyInput
 }
 
 export type ApiKeyUncheckedCreateWithoutAuditLogsInput = {
@@ -687,6 +716,7 @@ export type ApiKeyUncheckedCreateWithoutAuditLogsInput = {
   createdById?: string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  operations?: Prisma.PersistedOperationKeyUncheckedCreateNestedManyWithoutApiKeyInput
 }
 
 export type ApiKeyCreateOrConnectWithoutAuditLogsInput = {
@@ -718,6 +748,7 @@ export type ApiKeyUpdateWithoutAuditLogsInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   createdBy?: Prisma.UserUpdateOneWithoutApiKeysNestedInput
+  operations?: Prisma.PersistedOperationKeyUpdateManyWithoutApiKeyNestedInput
 }
 
 export type ApiKeyUncheckedUpdateWithoutAuditLogsInput = {
@@ -733,6 +764,87 @@ export type ApiKeyUncheckedUpdateWithoutAuditLogsInput = {
   createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  operations?: Prisma.PersistedOperationKeyUncheckedUpdateManyWithoutApiKeyNestedInput
+}
+
+export type ApiKeyCreateWithoutOperationsInput = {
+  id?: string
+  name: string
+  keyHash: string
+  keyPrefix: string
+  role: string
+  rateLimitPerMin?: number
+  isActive?: boolean
+  lastUsedAt?: Date | string | null
+  expiresAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdBy?: Prisma.UserCreateNestedOneWithoutApiKeysInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutApiKeyInput
+}
+
+export type ApiKeyUncheckedCreateWithoutOperationsInput = {
+  id?: string
+  name: string
+  keyHash: string
+  keyPrefix: string
+  role: string
+  rateLimitPerMin?: number
+  isActive?: boolean
+  lastUsedAt?: Date | string | null
+  expiresAt?: Date | string | null
+  createdById?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutApiKeyInput
+}
+
+export type ApiKeyCreateOrConnectWithoutOperationsInput = {
+  where: Prisma.ApiKeyWhereUniqueInput
+  create: Prisma.XOR<Prisma.ApiKeyCreateWithoutOperationsInput, Prisma.ApiKeyUncheckedCreateWithoutOperationsInput>
+}
+
+export type ApiKeyUpsertWithoutOperationsInput = {
+  update: Prisma.XOR<Prisma.ApiKeyUpdateWithoutOperationsInput, Prisma.ApiKeyUncheckedUpdateWithoutOperationsInput>
+  create: Prisma.XOR<Prisma.ApiKeyCreateWithoutOperationsInput, Prisma.ApiKeyUncheckedCreateWithoutOperationsInput>
+  where?: Prisma.ApiKeyWhereInput
+}
+
+export type ApiKeyUpdateToOneWithWhereWithoutOperationsInput = {
+  where?: Prisma.ApiKeyWhereInput
+  data: Prisma.XOR<Prisma.ApiKeyUpdateWithoutOperationsInput, Prisma.ApiKeyUncheckedUpdateWithoutOperationsInput>
+}
+
+export type ApiKeyUpdateWithoutOperationsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  keyHash?: Prisma.StringFieldUpdateOperationsInput | string
+  keyPrefix?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  rateLimitPerMin?: Prisma.IntFieldUpdateOperationsInput | number
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastUsedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  expiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdBy?: Prisma.UserUpdateOneWithoutApiKeysNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutApiKeyNestedInput
+}
+
+export type ApiKeyUncheckedUpdateWithoutOperationsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  keyHash?: Prisma.StringFieldUpdateOperationsInput | string
+  keyPrefix?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  rateLimitPerMin?: Prisma.IntFieldUpdateOperationsInput | number
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastUsedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  expiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutApiKeyNestedInput
 }
 
 export type ApiKeyCreateManyCreatedByInput = {
@@ -762,6 +874,7 @@ export type ApiKeyUpdateWithoutCreatedByInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   auditLogs?: Prisma.AuditLogUpdateManyWithoutApiKeyNestedInput
+  operations?: Prisma.PersistedOperationKeyUpdateManyWithoutApiKeyNestedInput
 }
 
 export type ApiKeyUncheckedUpdateWithoutCreatedByInput = {
@@ -777,6 +890,7 @@ export type ApiKeyUncheckedUpdateWithoutCreatedByInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutApiKeyNestedInput
+  operations?: Prisma.PersistedOperationKeyUncheckedUpdateManyWithoutApiKeyNestedInput
 }
 
 export type ApiKeyUncheckedUpdateManyWithoutCreatedByInput = {
@@ -800,10 +914,12 @@ export type ApiKeyUncheckedUpdateManyWithoutCreatedByInput = {
 
 export type ApiKeyCountOutputType = {
   auditLogs: number
+  operations: number
 }
 
 export type ApiKeyCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   auditLogs?: boolean | ApiKeyCountOutputTypeCountAuditLogsArgs
+  operations?: boolean | ApiKeyCountOutputTypeCountOperationsArgs
 }
 
 /**
@@ -823,6 +939,13 @@ export type ApiKeyCountOutputTypeCountAuditLogsArgs<ExtArgs extends runtime.Type
   where?: Prisma.AuditLogWhereInput
 }
 
+/**
+ * ApiKeyCountOutputType without action
+ */
+export type ApiKeyCountOutputTypeCountOperationsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.PersistedOperationKeyWhereInput
+}
+
 
 export type ApiKeySelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -839,6 +962,7 @@ export type ApiKeySelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   updatedAt?: boolean
   createdBy?: boolean | Prisma.ApiKey$createdByArgs<ExtArgs>
   auditLogs?: boolean | Prisma.ApiKey$auditLogsArgs<ExtArgs>
+  operations?: boolean | Prisma.ApiKey$operationsArgs<ExtArgs>
   _count?: boolean | Prisma.ApiKeyCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["apiKey"]>
 
@@ -893,6 +1017,7 @@ export type ApiKeyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
 export type ApiKeyInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   createdBy?: boolean | Prisma.ApiKey$createdByArgs<ExtArgs>
   auditLogs?: boolean | Prisma.ApiKey$auditLogsArgs<ExtArgs>
+  operations?: boolean | Prisma.ApiKey$operationsArgs<ExtArgs>
   _count?: boolean | Prisma.ApiKeyCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type ApiKeyIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -907,6 +1032,7 @@ export type $ApiKeyPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
   objects: {
     createdBy: Prisma.$UserPayload<ExtArgs> | null
     auditLogs: Prisma.$AuditLogPayload<ExtArgs>[]
+    operations: Prisma.$PersistedOperationKeyPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1320,6 +1446,7 @@ export interface Prisma__ApiKeyClient<T, Null = never, ExtArgs extends runtime.T
   readonly [Symbol.toStringTag]: "PrismaPromise"
   createdBy<T extends Prisma.ApiKey$createdByArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ApiKey$createdByArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   auditLogs<T extends Prisma.ApiKey$auditLogsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ApiKey$auditLogsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$AuditLogPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  operations<T extends Prisma.ApiKey$operationsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ApiKey$operationsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$PersistedOperationKeyPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1802,6 +1929,30 @@ export type ApiKey$auditLogsArgs<ExtArgs extends runtime.Types.Extensions.Intern
   take?: number
   skip?: number
   distinct?: Prisma.AuditLogScalarFieldEnum | Prisma.AuditLogScalarFieldEnum[]
+}
+
+/**
+ * ApiKey.operations
+ */
+export type ApiKey$operationsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the PersistedOperationKey
+   */
+  select?: Prisma.PersistedOperationKeySelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the PersistedOperationKey
+   */
+  omit?: Prisma.PersistedOperationKeyOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.PersistedOperationKeyInclude<ExtArgs> | null
+  where?: Prisma.PersistedOperationKeyWhereInput
+  orderBy?: Prisma.PersistedOperationKeyOrderByWithRelationInput | Prisma.PersistedOperationKeyOrderByWithRelationInput[]
+  cursor?: Prisma.PersistedOperationKeyWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.PersistedOperationKeyScalarFieldEnum | Prisma.PersistedOperationKeyScalarFieldEnum[]
 }
 
 /**

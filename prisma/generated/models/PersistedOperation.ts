@@ -207,6 +207,7 @@ export type PersistedOperationWhereInput = {
   createdAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  keys?: Prisma.PersistedOperationKeyListRelationFilter
 }
 
 export type PersistedOperationOrderByWithRelationInput = {
@@ -219,6 +220,7 @@ export type PersistedOperationOrderByWithRelationInput = {
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
   createdBy?: Prisma.UserOrderByWithRelationInput
+  keys?: Prisma.PersistedOperationKeyOrderByRelationAggregateInput
 }
 
 export type PersistedOperationWhereUniqueInput = Prisma.AtLeast<{
@@ -234,6 +236,7 @@ export type PersistedOperationWhereUniqueInput = Prisma.AtLeast<{
   createdAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  keys?: Prisma.PersistedOperationKeyListRelationFilter
 }, "id">
 
 export type PersistedOperationOrderByWithAggregationInput = {
@@ -273,6 +276,7 @@ export type PersistedOperationCreateInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   createdBy?: Prisma.UserCreateNestedOneWithoutOperationsInput
+  keys?: Prisma.PersistedOperationKeyCreateNestedManyWithoutOperationInput
 }
 
 export type PersistedOperationUncheckedCreateInput = {
@@ -284,6 +288,7 @@ export type PersistedOperationUncheckedCreateInput = {
   createdById?: string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  keys?: Prisma.PersistedOperationKeyUncheckedCreateNestedManyWithoutOperationInput
 }
 
 export type PersistedOperationUpdateInput = {
@@ -295,6 +300,7 @@ export type PersistedOperationUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   createdBy?: Prisma.UserUpdateOneWithoutOperationsNestedInput
+  keys?: Prisma.PersistedOperationKeyUpdateManyWithoutOperationNestedInput
 }
 
 export type PersistedOperationUncheckedUpdateInput = {
@@ -306,6 +312,7 @@ export type PersistedOperationUncheckedUpdateInput = {
   createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  keys?: Prisma.PersistedOperationKeyUncheckedUpdateManyWithoutOperationNestedInput
 }
 
 export type PersistedOperationCreateManyInput = {
@@ -383,6 +390,11 @@ export type PersistedOperationMinOrderByAggregateInput = {
   updatedAt?: Prisma.SortOrder
 }
 
+export type PersistedOperationScalarRelationFilter = {
+  is?: Prisma.PersistedOperationWhereInput
+  isNot?: Prisma.PersistedOperationWhereInput
+}
+
 export type PersistedOperationCreateNestedManyWithoutCreatedByInput = {
   create?: Prisma.XOR<Prisma.PersistedOperationCreateWithoutCreatedByInput, Prisma.PersistedOperationUncheckedCreateWithoutCreatedByInput> | Prisma.PersistedOperationCreateWithoutCreatedByInput[] | Prisma.PersistedOperationUncheckedCreateWithoutCreatedByInput[]
   connectOrCreate?: Prisma.PersistedOperationCreateOrConnectWithoutCreatedByInput | Prisma.PersistedOperationCreateOrConnectWithoutCreatedByInput[]
@@ -425,6 +437,20 @@ export type PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput = {
   deleteMany?: Prisma.PersistedOperationScalarWhereInput | Prisma.PersistedOperationScalarWhereInput[]
 }
 
+export type PersistedOperationCreateNestedOneWithoutKeysInput = {
+  create?: Prisma.XOR<Prisma.PersistedOperationCreateWithoutKeysInput, Prisma.PersistedOperationUncheckedCreateWithoutKeysInput>
+  connectOrCreate?: Prisma.PersistedOperationCreateOrConnectWithoutKeysInput
+  connect?: Prisma.PersistedOperationWhereUniqueInput
+}
+
+export type PersistedOperationUpdateOneRequiredWithoutKeysNestedInput = {
+  create?: Prisma.XOR<Prisma.PersistedOperationCreateWithoutKeysInput, Prisma.PersistedOperationUncheckedCreateWithoutKeysInput>
+  connectOrCreate?: Prisma.PersistedOperationCreateOrConnectWithoutKeysInput
+  upsert?: Prisma.PersistedOperationUpsertWithoutKeysInput
+  connect?: Prisma.PersistedOperationWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.PersistedOperationUpdateToOneWithWhereWithoutKeysInput, Prisma.PersistedOperationUpdateWithoutKeysInput>, Prisma.PersistedOperationUncheckedUpdateWithoutKeysInput>
+}
+
 export type PersistedOperationCreateWithoutCreatedByInput = {
   id: string
   sha256: string
@@ -433,6 +459,7 @@ export type PersistedOperationCreateWithoutCreatedByInput = {
   body: string
   createdAt?: Date | string
   updatedAt?: Date | string
+  keys?: Prisma.PersistedOperationKeyCreateNestedManyWithoutOperationInput
 }
 
 export type PersistedOperationUncheckedCreateWithoutCreatedByInput = {
@@ -443,6 +470,7 @@ export type PersistedOperationUncheckedCreateWithoutCreatedByInput = {
   body: string
   createdAt?: Date | string
   updatedAt?: Date | string
+  keys?: Prisma.PersistedOperationKeyUncheckedCreateNestedManyWithoutOperationInput
 }
 
 export type PersistedOperationCreateOrConnectWithoutCreatedByInput = {
@@ -485,6 +513,66 @@ export type PersistedOperationScalarWhereInput = {
   updatedAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
 }
 
+export type PersistedOperationCreateWithoutKeysInput = {
+  id: string
+  sha256: string
+  name: string
+  type: string
+  body: string
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdBy?: Prisma.UserCreateNestedOneWithoutOperationsInput
+}
+
+export type PersistedOperationUncheckedCreateWithoutKeysInput = {
+  id: string
+  sha256: string
+  name: string
+  type: string
+  body: string
+  createdById?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+}
+
+export type PersistedOperationCreateOrConnectWithoutKeysInput = {
+  where: Prisma.PersistedOperationWhereUniqueInput
+  create: Prisma.XOR<Prisma.PersistedOperationCreateWithoutKeysInput, Prisma.PersistedOperationUncheckedCreateWithoutKeysInput>
+}
+
+export type PersistedOperationUpsertWithoutKeysInput = {
+  update: Prisma.XOR<Prisma.PersistedOperationUpdateWithoutKeysInput, Prisma.PersistedOperationUncheckedUpdateWithoutKeysInput>
+  create: Prisma.XOR<Prisma.PersistedOperationCreateWithoutKeysInput, Prisma.PersistedOperationUncheckedCreateWithoutKeysInput>
+  where?: Prisma.PersistedOperationWhereInput
+}
+
+export type PersistedOperationUpdateToOneWithWhereWithoutKeysInput = {
+  where?: Prisma.PersistedOperationWhereInput
+  data: Prisma.XOR<Prisma.PersistedOperationUpdateWithoutKeysInput, Prisma.PersistedOperationUncheckedUpdateWithoutKeysInput>
+}
+
+export type PersistedOperationUpdateWithoutKeysInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  sha256?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  body?: Prisma.StringFieldUpdateOperationsInput | string
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdBy?: Prisma.UserUpdateOneWithoutOperationsNestedInput
+}
+
+export type PersistedOperationUncheckedUpdateWithoutKeysInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  sha256?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  body?: Prisma.StringFieldUpdateOperationsInput | string
+  createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+}
+
 export type PersistedOperationCreateManyCreatedByInput = {
   id: string
   sha256: string
@@ -503,6 +591,7 @@ export type PersistedOperationUpdateWithoutCreatedByInput = {
   body?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  keys?: Prisma.PersistedOperationKeyUpdateManyWithoutOperationNestedInput
 }
 
 export type PersistedOperationUncheckedUpdateWithoutCreatedByInput = {
@@ -513,6 +602,7 @@ export type PersistedOperationUncheckedUpdateWithoutCreatedByInput = {
   body?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  keys?: Prisma.PersistedOperationKeyUncheckedUpdateManyWithoutOperationNestedInput
 }
 
 export type PersistedOperationUncheckedUpdateManyWithoutCreatedByInput = {
@@ -526,6 +616,35 @@ export type PersistedOperationUncheckedUpdateManyWithoutCreatedByInput = {
 }
 
 
+/**
+ * Count Type PersistedOperationCountOutputType
+ */
+
+export type PersistedOperationCountOutputType = {
+  keys: number
+}
+
+export type PersistedOperationCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  keys?: boolean | PersistedOperationCountOutputTypeCountKeysArgs
+}
+
+/**
+ * PersistedOperationCountOutputType without action
+ */
+export type PersistedOperationCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the PersistedOperationCountOutputType
+   */
+  select?: Prisma.PersistedOperationCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * PersistedOperationCountOutputType without action
+ */
+export type PersistedOperationCountOutputTypeCountKeysArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.PersistedOperationKeyWhereInput
+}
+
 
 export type PersistedOperationSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -537,6 +656,8 @@ export type PersistedOperationSelect<ExtArgs extends runtime.Types.Extensions.In
   createdAt?: boolean
   updatedAt?: boolean
   createdBy?: boolean | Prisma.PersistedOperation$createdByArgs<ExtArgs>
+  keys?: boolean | Prisma.PersistedOperation$keysArgs<ExtArgs>
+  _count?: boolean | Prisma.PersistedOperationCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["persistedOperation"]>
 
 export type PersistedOperationSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -577,6 +698,8 @@ export type PersistedOperationSelectScalar = {
 export type PersistedOperationOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sha256" | "name" | "type" | "body" | "createdById" | "createdAt" | "updatedAt", ExtArgs["result"]["persistedOperation"]>
 export type PersistedOperationInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   createdBy?: boolean | Prisma.PersistedOperation$createdByArgs<ExtArgs>
+  keys?: boolean | Prisma.PersistedOperation$keysArgs<ExtArgs>
+  _count?: boolean | Prisma.PersistedOperationCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type PersistedOperationIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   createdBy?: boolean | Prisma.PersistedOperation$createdByArgs<ExtArgs>
@@ -589,6 +712,7 @@ export type $PersistedOperationPayload<ExtArgs extends runtime.Types.Extensions.
   name: "PersistedOperation"
   objects: {
     createdBy: Prisma.$UserPayload<ExtArgs> | null
+    keys: Prisma.$PersistedOperationKeyPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1000,6 +1124,7 @@ readonly fields: PersistedOperationFieldRefs;
 export interface Prisma__PersistedOperationClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
   createdBy<T extends Prisma.PersistedOperation$createdByArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.PersistedOperation$createdByArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  keys<T extends Prisma.PersistedOperation$keysArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.PersistedOperation$keysArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$PersistedOperationKeyPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1454,6 +1579,30 @@ export type PersistedOperation$createdByArgs<ExtArgs extends runtime.Types.Exten
    */
   include?: Prisma.UserInclude<ExtArgs> | null
   where?: Prisma.UserWhereInput
+}
+
+/**
+ * PersistedOperation.keys
+ */
+export type PersistedOperation$keysArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the PersistedOperationKey
+   */
+  select?: Prisma.PersistedOperationKeySelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the PersistedOperationKey
+   */
+  omit?: Prisma.PersistedOperationKeyOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.PersistedOperationKeyInclude<ExtArgs> | null
+  where?: Prisma.PersistedOperationKeyWhereInput
+  orderBy?: Prisma.PersistedOperationKeyOrderByWithRelationInput | Prisma.PersistedOperationKeyOrderByWithRelationInput[]
+  cursor?: Prisma.PersistedOperationKeyWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.PersistedOperationKeyScalarFieldEnum | Prisma.PersistedOperationKeyScalarFieldEnum[]
 }
 
 /**

@@ -1,0 +1,35 @@
+/** Which operations read personal data. A key that is not an administrator's runs them only where they are bound to it. */
+import { TypeInfo, parse, visit, visitWithTypeInfo, type GraphQLSchema } from 'graphql';
+import { LRUCache } from 'lru-cache';
+import type { OperationText } from './operation-texts.ts';
+
+/** Fields that say who somebody is, or from where they came; the values of the trail hold whole accounts. */
+export const PERSONAL: ReadonlySet<string> = new Set([
+  ...['User.email', 'User.name', 'User.department', 'User.lastLoginAt'],
+  ...['AuditLog.ipAddress', 'AuditLog.userAgent', 'AuditLog.beforeValue', 'AuditLog.afterValue'],
+]);
+
+/** A function that gives the first field with personal data that an operation selects, as `Type.field`, or null. */
+export function personalData(schema: GraphQLSchema): (operation: OperationText) => string | null {
+  const known = new LRUCache<string, { readonly field: string | null }>({ max: 1_000 });
+  return ({ sha256, body }) => {
+    let found = known.get(sha256);
+    if (found === undefined) known.set(sha256, (found = { field: firstIn(schema, body) }));
+    return found.field;
+  };
+}
+
+function firstIn(schema: GraphQLSchema, body: string): string | null {
+  const types = new TypeInfo(schema);
+  let first: string | null = null;
+  visit(
+    parse(body, { noLocation: true }),
+    visitWithTypeInfo(types, {
+      Field({ name }) {
+        const field = `${types.getParentType()?.name}.${name.value}`;
+        if (PERSONAL.has(field)) first ??= field;
+      },
+    }),
+  );
+  return first;
+}
