@@ -40,7 +40,9 @@ interface Step {
   readonly which: number;
   readonly how: number;
 }
-const stepArbitrary: fc.Arbitrary<Step> = fc.record({ operation: fc.constantFrom(...OPERATIONS), actor: fc.nat(999), which: fc.nat(999), how: fc.nat(999) });
+/** Without fast-check's liking for small numbers: they are places in lists here, and would be the first ones only. */
+const number = fc.noBias(fc.nat(999));
+const stepArbitrary: fc.Arbitrary<Step> = fc.noBias(fc.record({ operation: fc.constantFrom(...OPERATIONS), actor: number, which: number, how: number }));
 
 let rollouts: RolloutsUnderTest;
 let accounts: Ask;
@@ -132,15 +134,22 @@ class Fleet {
     }
   }
 
+  /** Mostly somebody who has the right, or most steps would be refusals; now and then anybody. */
+  #who({ operation, actor }: Step): Person {
+    const may = operation === 'approve' ? mayReview : mayWrite;
+    const able = this.people.filter(({ userId }) => may(this.roles.get(userId) ?? null));
+    return pick(actor % 4 === 0 || operation === 'account' || able.length === 0 ? this.people : able, actor >> 2)!;
+  }
+
   /** Does a step; gives the approval that it was, if it was one and was granted. */
   async take(step: Step): Promise<{ by: string; request: string } | null> {
     const { operation, actor, which, how } = step;
     const { prisma } = rollouts.flags;
-    const person = pick(this.people, actor)!;
+    const person = this.#who(step);
     const role = this.roles.get(person.userId) ?? null;
     // Whose account is not active has no session; a session has the role of its account.
     const user: Caller = { ...person, role: role ?? 'READ' };
-    const caller = actor % 5 === 4 ? KEY : user;
+    const caller = actor % 16 === 3 ? KEY : user;
     const key = pick(this.keys, which)!;
     const rule = pick(await prisma.rule.findMany({ where: { flag: { key: { in: this.keys } } }, orderBy: { id: 'asc' } }), which);
     const level = pick(['ASIL_D', 'ASIL_B', 'ASIL_D', 'NON_CRITICAL'], how);
@@ -269,7 +278,8 @@ test('whatever a vehicle can see of an ASIL-D flag was decided by two different 
       }
     }),
     // A run leaves its flags behind: it is not run again with fewer steps, but is named whole.
-    { numRuns: rounds(3, 40), endOnFailure: true },
+    // The few runs of `npm test` are the same ones each time; the many on a server are others.
+    { numRuns: rounds(3, 40), endOnFailure: true, seed: rounds(11, Date.now() % 2 ** 31) },
   );
   expect(approvals).toBeGreaterThan(0);
 }, 300_000);
