@@ -300,7 +300,7 @@ describe('an operation and the keys that it is bound to', () => {
 
   test('one that is bound to the key runs, with personal data too; people run it as any text', async () => {
     for (const response of [await post('partner', { id: 'trail' }), await post('person', { id: 'trail' }), await post('person', { id: 'secret' })]) {
-      expect(['PERSISTED_QUERY_NOT_FOUND', 'FORBIDDEN']).not.toContain((response.json() as { errors?: { extensions: { code: string } }[] }).errors?.[0]?.extensions.code);
+      expect(['PERSISTED_QUERY_NOT_FOUND', 'FORBIDDEN']).not.toContain(response.json<{ errors?: { extensions: { code: string } }[] }>().errors?.[0]?.extensions.code);
     }
   });
 
