@@ -9,6 +9,7 @@ import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import { AGENT_VERSION } from '../version.ts';
 import { nodeFileSystem, type FileSystem } from './durable-file.ts';
 import { JOURNAL_BYTES } from './queue-journal.ts';
+import { createTables } from './schema.ts';
 
 const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
 
@@ -88,8 +89,13 @@ describe('the file', () => {
     expect(state.get('revision')).toBe('3');
     expect(Number(state.get('last_sync_at'))).toBeGreaterThan(0);
     expect(state.get('sync_count')).toBe('1');
-    // Nothing has updated this one since it was made.
-    expect(database.exec("SELECT updated_at FROM agent_state WHERE key = 'agent_version'")[0]!.values).toEqual([[0]]);
+    database.close();
+  });
+
+  test('begins with the specified rows, which nothing has updated yet', async () => {
+    const database = new (await initSqlJs()).Database();
+    createTables(database);
+    expect(database.exec('SELECT key, value, updated_at FROM agent_state ORDER BY key')[0]!.values).toEqual([['agent_version', '1.0.0', 0], ['last_sync_at', '0', 0], ['sync_count', '0', 0]]);
     database.close();
   });
 
