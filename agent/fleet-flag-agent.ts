@@ -385,6 +385,8 @@ export class FleetFlagAgent {
           ...(this.#state!.proof?.set != null && this.#state!.complete && { appliedRevision: persistedRevision }),
           cacheBytes: bytes,
           ...(clockOffsetSeconds !== null && { clockOffsetSeconds }),
+          refusals: this.#refusals.totals(),
+          complete: this.#state!.complete,
         };
       },
       environment: this.#state!.identity.environment,

@@ -20,6 +20,10 @@ export interface HeartbeatFacts {
   readonly cacheBytes: number;
   /** The control plane's clock less the vehicle's; absent before the first contact. */
   readonly clockOffsetSeconds?: number;
+  /** How often what was refused since the start, by kind. */
+  readonly refusals?: Readonly<Record<string, number>>;
+  /** Whether the flags that are held are those of the last proof. */
+  readonly complete?: boolean;
 }
 
 export interface HeartbeatOptions {
@@ -60,7 +64,9 @@ export class HeartbeatSender {
   #toldAt = -Infinity;
   #fault: string | null = null;
   #proofFault: string | null = null;
-  #tellsOffset = true;
+  /** Whether the control plane takes what those of before do not know. */
+  #tellsMore = true;
+  #toldRefusals: Readonly<Record<string, number>> = {};
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
@@ -102,22 +108,26 @@ export class HeartbeatSender {
   /** Sends one. Resolves to the milliseconds until the next. */
   async #beat(): Promise<number> {
     const { link, facts, intervalMs, spreadMs, random, log } = this.#options;
-    const { cacheBytes, clockOffsetSeconds, ...rest } = facts();
+    const { cacheBytes, clockOffsetSeconds, refusals: counts = {}, complete = true, ...rest } = facts();
+    const refusals = Object.keys(counts).filter((kind) => (counts[kind] ?? 0) > (this.#toldRefusals[kind] ?? 0));
+    if (!complete && !refusals.includes('incomplete')) refusals.push('incomplete');
+    const more = { ...(clockOffsetSeconds !== undefined && { clockOffsetSeconds }), refusals };
     const agentMemoryMb = Math.round(process.memoryUsage.rss() / MB);
-    const input = { ...rest, agentMemoryMb, agentCpuPercent: Math.min(this.#cpuPercent(), 999), cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100, ...(this.#tellsOffset && clockOffsetSeconds !== undefined && { clockOffsetSeconds }) };
+    const input = { ...rest, agentMemoryMb, agentCpuPercent: Math.min(this.#cpuPercent(), 999), cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100, ...(this.#tellsMore && more) };
     let wait = intervalMs * (1 + random() / 10);
     try {
       await link.request(HEARTBEAT_MUTATION, { input });
       this.#toldRevision = input.appliedRevision;
       this.#toldAt = performance.now();
+      this.#toldRefusals = counts;
       this.#fault = null;
       // Persisted while this heartbeat was on its way.
       if (facts().appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
     } catch (error) {
       const fault = describeError(error);
-      // A control plane of before does not know it, and would take no heartbeat at all.
-      if (error instanceof RequestRefused && fault.includes('clockOffsetSeconds') && this.#tellsOffset) {
-        this.#tellsOffset = false;
+      // A control plane of before does not know them, and would take no heartbeat at all.
+      if (error instanceof RequestRefused && /clockOffsetSeconds|"refusals"|input\.refusals/.test(fault) && this.#tellsMore) {
+        this.#tellsMore = false;
         return 0;
       }
       // Once, and not every minute.

@@ -6,7 +6,7 @@ import { PROOF_QUERY } from '../sync/operations.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import { AGENT_VERSION } from '../version.ts';
-import { HeartbeatSender, cpuMeter, type HeartbeatOptions } from './heartbeat-sender.ts';
+import { HeartbeatSender, cpuMeter, type HeartbeatFacts, type HeartbeatOptions } from './heartbeat-sender.ts';
 
 describe('an agent', () => {
   const NEVER = 600_000;
@@ -115,6 +115,37 @@ describe('heartbeats', () => {
     end();
     await running;
     jest.useRealTimers();
+  });
+
+  test('name what was refused since the one before that was taken, and a missing change for as long as it is missing', async () => {
+    const told: (readonly string[] | undefined)[] = [];
+    let stop: () => void = () => undefined;
+    let facts: Pick<HeartbeatFacts, 'refusals' | 'complete'> = { refusals: { signature: 2 } };
+    answer = () => Promise.reject(new Error('away'));
+    start({
+      facts: () => ({ agentVersion: '1.0.0', appliedRevision: revision, cacheBytes: 0, ...facts }),
+      link: {
+        ended: new Promise((resolve) => (stop = () => resolve({ code: 1000, reason: '' }))),
+        request: (query, { input }) => {
+          if (query === PROOF_QUERY) return Promise.resolve({ flagProof: 'a proof' });
+          told.push((input as { refusals?: readonly string[] }).refusals);
+          return answer();
+        },
+      },
+    });
+    end = stop;
+    const minute = async (next: typeof facts) => {
+      await pass(63_000);
+      facts = next;
+    };
+    await pass(3_000);
+    answer = () => Promise.resolve({ agentHeartbeat: true });
+    await minute({ refusals: { signature: 2, incomplete: 1 }, complete: false });
+    await minute({ refusals: { signature: 2, incomplete: 1 }, complete: false });
+    await minute({ refusals: { signature: 3, incomplete: 1 }, complete: true });
+    await minute({ refusals: { signature: 3, incomplete: 1 }, complete: true });
+    await minute({});
+    expect(told).toEqual([['signature'], ['signature'], ['incomplete'], ['incomplete'], ['signature'], []]);
   });
 
   test('come every minute and a little, the first soon', async () => {

@@ -30,7 +30,7 @@ export const WIRE_SDL = `
   input MetricInput { flagKey: String! variant: String! metricName: String! value: Float! timestamp: String! tags: JSON }
   input MetricBatchInput { batchId: ID! items: [MetricInput!]! }
   type MetricReceipt { accepted: Int! duplicates: Int! dropped: Int! }
-  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float }
+  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float refusals: [String!] }
   type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! agentHeartbeat(input: AgentHeartbeatInput!): Boolean! }
   type Subscription { flagChanges(environment: Environment!): FlagChange! }
 `;
@@ -40,7 +40,7 @@ export interface ChangeMessage { environment: string; revision: number; previous
 
 export interface ReportedBatch { batchId: string; items: { flagKey: string; variant: string; metricName: string; value: number; timestamp: string; tags: object | null }[] }
 
-export interface ReportedHeartbeat { swVersion?: string; agentVersion: string; agentMemoryMb: number; agentCpuPercent: number; cacheSizeMb: number; appliedRevision?: number; clockOffsetSeconds?: number }
+export interface ReportedHeartbeat { swVersion?: string; agentVersion: string; agentMemoryMb: number; agentCpuPercent: number; cacheSizeMb: number; appliedRevision?: number; clockOffsetSeconds?: number; refusals?: readonly string[] }
 
 export class TestControlPlane {
   readonly environment: Environment = 'production';

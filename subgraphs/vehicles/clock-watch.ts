@@ -57,7 +57,7 @@ export class ClockWatch {
     if (suspected && at - this.#toldAt >= quiet) {
       this.logger.warn(
         { seconds: Math.round(median), vehicles: alike, of: offsets.length },
-        `The clocks of most vehicles are ${median > 0 ? 'ahead of' : 'behind'} this control plane's by the same: its own clock is probably wrong. Proofs carry the time of the database server: set it by NTP`,
+        `The clocks of most vehicles are ${median > 0 ? 'behind' : 'ahead of'} this control plane's by the same: its own clock is probably wrong. Proofs carry the time of the database server: set it by NTP`,
       );
       this.#toldAt = at;
     }

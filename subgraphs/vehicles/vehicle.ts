@@ -30,7 +30,7 @@ export interface Vehicle extends VehicleRegistration {
   readonly environment: Environment | null;
   /** The revision that its agent has stored. */
   readonly appliedRevision: number | null;
-  /** How far its clock is ahead of the control plane's; negative: behind. Null: it has not said. */
+  /** The control plane's clock less the vehicle's. Null: it has not said. */
   readonly clockOffsetSeconds: number | null;
   /** Kinds of what its agent refuses now, such as `incomplete` (docs/agent.md), in alphabetical order. */
   readonly agentRefusals: readonly string[];

@@ -4,5 +4,5 @@ ALTER TABLE vehicles
     ADD COLUMN clock_offset_seconds DOUBLE PRECISION,
     ADD COLUMN agent_refusals TEXT[] NOT NULL DEFAULT '{}';
 
-COMMENT ON COLUMN vehicles.clock_offset_seconds IS 'How far the vehicle''s clock is ahead of the control plane''s, by its last heartbeat; negative: behind';
+COMMENT ON COLUMN vehicles.clock_offset_seconds IS 'The control plane''s clock less the vehicle''s, by its last heartbeat: negative where the vehicle''s is ahead';
 COMMENT ON COLUMN vehicles.agent_refusals IS 'Kinds of what the agent refuses now, such as incomplete; docs/agent.md';
