@@ -92,6 +92,11 @@ describe(`on ${ROWS} rows`, () => {
     for (const plan of [page, count]) expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_search']), scansAll: false });
   });
 
+  test.each(['eeping', 'flag_49850', 'ke', '조', '조향', 'wipes rains', 'lane kee'])('parts of words and keys, such as %s, use both indexes, for the page and for the count', async (text) => {
+    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { search: text }, 20, null));
+    for (const plan of [page, count]) expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_search', 'idx_flags_search_parts']), scansAll: false });
+  });
+
   test("a flag's rules by priority use idx_rules_flag_id", async () => {
     const watching = new FlagService(watched.prisma, undefined as never);
     for (const run of [() => watching.byKeys(['flag_7']), () => searchFlags(watched.prisma, { environment: 'staging', enabled: true }, 20, null)]) {

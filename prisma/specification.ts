@@ -98,6 +98,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       // ours
       idx_flags_env_revision: 'btree (environment, revision)',
       idx_flags_key_folded: 'btree (lower((key)::text))',
+      idx_flags_search_parts: String.raw`gin (regexp_replace(lower((((((' '::text || (key)::text) || ' '::text) || (name)::text) || ' '::text) || COALESCE(description, ''::text))), '[!-/:-@[-${'`'}{-~\s]+'::text, ' '::text, 'g'::text) gin_trgm_ops)`,
     },
     commented: [
       'key', 'default_value', 'safety_level', 'environment', 'total_evaluations', 'active_vehicles', 'last_evaluation_at', 'archived_at', 'revision', 'signed_definition', 'draft',
@@ -511,6 +512,8 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
   'refuse_audit_log_change()': 'trigger',
   'note_vehicle_change()': 'trigger',
 };
+
+export const EXTENSIONS: readonly string[] = ['pg_trgm', 'plpgsql'];
 
 /** The owner's comments, in his own words: table or table.column → COMMENT. */
 export const OWNER_COMMENTS: Readonly<Record<string, string>> = {

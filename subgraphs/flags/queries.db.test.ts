@@ -41,6 +41,14 @@ describe('the list of flags', () => {
     expect(await find('nothing of the kind')).toEqual([]);
   });
 
+  test('finds parts of words and of keys in any language, where every term is found', async () => {
+    const { key } = await flags.create({ key: 'adas_steer_v2.5-beta', name: '차선을 따라 조향합니다', description: 'What the (quiet) Motor\ndoes at 100%_full' });
+    const find = async (text: string) => keys(await search({ search: text }));
+    for (const text of [key, 'ADAS_STEER', 'das_ste', 'v2', 'v2.5', 'beta', '조향', '조', '향합니', 'what', 'qui', 'does', '100%', 'moto full 차선', 'at', '(quiet', 'what the']) expect([text, await find(text)]).toEqual([text, [key]]);
+    // Every term, neither a wildcard, and of a short one the beginning of a word; operators are for whole words.
+    for (const text of ['조향 kona', 'v_5', 'a%s', 'ee', '합니', '"qui"', 'moto -beta', 'moto or qui']) expect([text, await find(text)]).toEqual([text, []]);
+  });
+
   test.each(["'; DROP TABLE flags; --", '"', '&|!():*', '\\', '%', '🚗'])('takes %j for words and not for commands', async (text) => {
     await expect(search({ search: text })).resolves.toMatchObject({ nodes: [] });
   });

@@ -6,6 +6,7 @@ import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import { claimKey } from './flag-keys.ts';
 import type { Flag, Rule } from './flag.ts';
+import { searchCondition } from './flag-search.ts';
 
 type Reader = PrismaClient | Transaction;
 
@@ -221,10 +222,8 @@ export async function searchFlags(db: Reader, search: FlagSearch, first: number,
   if (search.environment) filters.push(Prisma.sql`environment = ${search.environment}`);
   if (typeof search.enabled === 'boolean') filters.push(Prisma.sql`enabled = ${search.enabled}`);
   if (search.safetyLevel) filters.push(Prisma.sql`safety_level = ${search.safetyLevel}`);
-  // The index's own expression, or the index is not used (database.md, section 4).
-  // One minus takes a word away; of more of them in a row, which PostgreSQL counts on a stack, none means anything.
-  const words = search.search?.replaceAll(/-(?:\s*-)+/g, ' ');
-  if (words) filters.push(Prisma.sql`to_tsvector('english', name || ' ' || COALESCE(description, '')) @@ websearch_to_tsquery('english', ${words})`);
+  const searched = searchCondition(search.search);
+  if (searched !== null) filters.push(searched);
   const where = Prisma.join(filters, ' AND ');
   const beyond = after === null ? Prisma.empty : Prisma.sql`AND (created_at, id) < (SELECT created_at, id FROM flags WHERE id = ${after}::uuid)`;
   const [ids, [total]] = await Promise.all([

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
-import { FUNCTIONS, OWNER_COMMENTS, TABLES } from '../../../prisma/specification.ts';
+import { EXTENSIONS, FUNCTIONS, OWNER_COMMENTS, TABLES } from '../../../prisma/specification.ts';
 import { readCatalogue, type Catalogue } from '../testing/catalogue.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
 
@@ -59,6 +59,11 @@ test("the owner's comments stand as he wrote them", async () => {
 
 test('the database has the specified functions and no other', () => {
   expect(catalogue.functions).toEqual(FUNCTIONS);
+});
+
+test('the database has the specified extensions and no other', async () => {
+  const { rows } = await client.query<{ extname: string }>('SELECT extname FROM pg_extension ORDER BY extname');
+  expect(rows.map(({ extname }) => extname)).toEqual(EXTENSIONS);
 });
 
 test('audit_logs is partitioned by the range of created_at', async () => {

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 
-/** What a database holds in its schema `public`, in the form of prisma/specification.ts. */
+/** What a database holds in its schema `public`, beside what extensions put there, in the form of prisma/specification.ts. */
 export interface Catalogue {
   readonly tables: Record<string, CatalogueTable>;
   /** Signature → result type. */
@@ -40,9 +40,12 @@ const INDEXES = `
 
 const TRIGGERS = `SELECT tgrelid AS oid, tgname AS name FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname`;
 
+/** Whether a row of `catalogue` is ours, and not an extension's. */
+const NO_MEMBER = (catalogue: string) => `NOT EXISTS (SELECT 1 FROM pg_depend WHERE classid = '${catalogue}'::regclass AND objid = ${catalogue}.oid AND deptype = 'e')`;
+
 const FUNCTIONS = `
   SELECT proname || '(' || oidvectortypes(proargtypes) || ')' AS signature, pg_get_function_result(oid) AS result
-  FROM pg_proc WHERE pronamespace = 'public'::regnamespace`;
+  FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND ${NO_MEMBER('pg_proc')}`;
 
 const PARTITIONS = `
   SELECT relname AS name FROM pg_class
@@ -51,7 +54,7 @@ const PARTITIONS = `
 const OTHERS = `
   SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('r', 'p', 'i', 'I')
   UNION ALL
-  SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typrelid = 0 AND typelem = 0`;
+  SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typrelid = 0 AND typelem = 0 AND ${NO_MEMBER('pg_type')}`;
 
 /** Reads PostgreSQL's own catalogue. Prisma's table of migrations is left out. */
 export async function readCatalogue(client: Client): Promise<Catalogue> {
