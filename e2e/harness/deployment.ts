@@ -103,20 +103,24 @@ export class Deployment {
   /** Ends all processes; the data stay. */
   async down(signal: NodeJS.Signals = 'SIGTERM'): Promise<(number | null)[]> {
     // Gateways first, as an operator would: nobody is served half of an answer.
-    const codes = await Promise.all([...this.processes].reverse().map((process_) => process_.stop(signal)));
+    const ends = [...this.processes].reverse().map((process_) => process_.stop(signal));
+    await Promise.allSettled(ends);
     this.processes = [];
-    return codes;
+    return Promise.all(ends);
   }
 
   /** Ends everything and removes what it has stored. */
   async remove(): Promise<void> {
-    await this.down();
-    if (this.database === null) await deleteEmbeddedPostgres(this.dataDir);
-    else {
-      await onServer(`DROP DATABASE IF EXISTS ${this.database} WITH (FORCE)`);
-      await clearRedis(this.redis ?? '');
+    try {
+      await this.down();
+    } finally {
+      if (this.database === null) await deleteEmbeddedPostgres(this.dataDir);
+      else {
+        await onServer(`DROP DATABASE IF EXISTS ${this.database} WITH (FORCE)`);
+        await clearRedis(this.redis ?? '');
+      }
+      await rm(this.dataDir, { recursive: true, force: true });
     }
-    await rm(this.dataDir, { recursive: true, force: true });
   }
 }
 

@@ -64,16 +64,17 @@ export class ProjectProcess {
     }
   }
 
-  /** Sends a signal and waits for the end; gives the exit code (null when the signal ended it). */
+  /** Sends a signal and waits for the end; gives the exit code (null when the signal ended it). Rejects as `ended` does. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.running) this.child.kill(signal);
-    await this.#ended;
-    return this.child.exitCode;
+    return this.ended();
   }
 
-  /** Waits for the end; gives the exit code. */
+  /** Waits for the end; gives the exit code. Rejects when Node has warned of something: ordinary use has no warnings. */
   async ended(): Promise<number | null> {
     await this.#ended;
+    const warning = /^\(node:\d+\) .*$/m.exec(this.stderr)?.[0];
+    if (warning !== undefined) throw new Error(`${this.args.join(' ')} printed a warning of Node: ${warning}`);
     return this.child.exitCode;
   }
 }

@@ -81,7 +81,10 @@ export class VehicleProcess {
   }
 
   async remove(): Promise<void> {
-    await this.process.stop();
-    await rm(this.folder, { recursive: true, force: true });
+    try {
+      await this.process.stop();
+    } finally {
+      await rm(this.folder, { recursive: true, force: true });
+    }
   }
 }

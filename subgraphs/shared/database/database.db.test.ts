@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,5 +97,38 @@ test('reads that may be old go to the replicas in turn, and to the primary where
   } finally {
     await database.close();
     await second.drop();
+  }
+});
+
+test('a transaction sends its queries one after another, in the order in which they were asked for, past one that fails', async () => {
+  const { prisma } = testDatabase.database;
+  // How many queries a connection has been given and has not answered: transactions take promises, the pool's own queries none.
+  let unanswered = 0;
+  const most: number[] = [];
+  const query = Reflect.get(Client.prototype, 'query') as (this: Client, ...args: unknown[]) => Promise<unknown> | undefined;
+  const watched = jest.spyOn(Client.prototype, 'query').mockImplementation(function (this: Client, ...args: unknown[]): void {
+    const answer = query.apply(this, args);
+    if (answer !== undefined) most.push(++unanswered);
+    return answer?.finally(() => unanswered--) as unknown as void;
+  });
+  try {
+    const { id: createdById } = await prisma.user.create({ data: { email: 'include@example.com', name: 'A', passwordHash: 'x', role: 'READ' } });
+    const data = { key: 'included', name: 'A', type: 'boolean', defaultValue: { value: true }, safetyLevel: 'Non-Critical', environment: 'staging', createdById, updatedById: createdById };
+    const flag = await prisma.$transaction(async (tx) => {
+      const { id } = await tx.flag.create({ data });
+      return tx.flag.findUniqueOrThrow({ where: { id }, include: { createdBy: true, updatedBy: true, rules: true, experiments: true } });
+    });
+    expect(flag).toMatchObject({ createdBy: { id: createdById }, updatedBy: { id: createdById }, rules: [], experiments: [] });
+    const numbers = await prisma.$transaction((tx) => Promise.all([1, 2, 3, 4].map(async (n) => (await tx.$queryRaw<{ n: number }[]>`SELECT ${n}::int AS n`)[0]?.n)));
+    expect(numbers).toEqual([1, 2, 3, 4]);
+    const outcomes = await prisma.$transaction(async (tx) => {
+      await tx.$executeRaw`SAVEPOINT before`;
+      return Promise.allSettled([tx.$queryRaw`SELECT 1/0`, tx.$executeRaw`ROLLBACK TO SAVEPOINT before`, tx.$queryRaw`SELECT 1 AS n`]);
+    });
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+    expect(most.length).toBeGreaterThan(12);
+    expect(Math.max(...most)).toBe(1);
+  } finally {
+    watched.mockRestore();
   }
 });

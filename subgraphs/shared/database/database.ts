@@ -1,5 +1,5 @@
-import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../../../prisma/generated/client.ts';
+import { SerialPrismaPg } from './serial-transactions.ts';
 import { asServiceError } from './service-error.ts';
 
 export interface DatabaseOptions {
@@ -92,7 +92,7 @@ export const APPLICATION = 'fleetflag';
 
 function createClient(url: string, options: DatabaseOptions, lane?: LaneName): PrismaClient {
   const onConnectionError = options.onConnectionError ?? (() => {});
-  const adapter = new PrismaPg(
+  const adapter = new SerialPrismaPg(
     {
       connectionString: url,
       max: options.maxConnections ?? 10,
