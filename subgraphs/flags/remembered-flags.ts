@@ -6,12 +6,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
+import { isKilled } from '../../core/evaluation/evaluate.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { asServiceError } from '../shared/database/service-error.ts';
 import { TookTooLong, inTime } from '../shared/in-time.ts';
 import { Repetition } from '../shared/repetition.ts';
 import type { Flag } from './flag.ts';
-import { findFlags, type FlagSearch } from './store.ts';
+import type { FlagSearch } from './flag-search.ts';
+import { findFlags } from './store.ts';
 
 /** Milliseconds between two looks at whether an environment has changed. */
 const INTERVAL = 1_000;
@@ -32,7 +34,7 @@ export interface FlagPage {
 }
 
 /** What memory can tell flags by; anything else is for the database. */
-const KNOWN_FILTERS = new Set(['environment', 'enabled', 'safetyLevel', 'archived', 'draft']);
+const KNOWN_FILTERS = new Set(['environment', 'enabled', 'safetyLevel', 'archived', 'draft', 'killed', 'type', 'keyPrefix']);
 
 export class RememberedFlags {
   readonly #environments = new Map<string, RememberedEnvironment>();
@@ -69,13 +71,16 @@ export class RememberedFlags {
 
   /** A page, newest first, as the database would give it; null where only that can tell. */
   page(search: FlagSearch, first: number, after: string | null): FlagPage | null {
-    const asked = Object.entries(search).filter(([, value]) => value !== null && value !== undefined && value !== false);
+    const asked = Object.entries(search).filter(([, value]) => value !== null && value !== undefined && value !== '');
     if (this.#environments.size === 0 || search.archived === true || search.draft === true || !asked.every(([name]) => KNOWN_FILTERS.has(name))) return null;
-    const { environment, enabled, safetyLevel } = search;
+    const { environment, enabled, safetyLevel, killed, type, keyPrefix } = search;
     const flags = this.#all()
       .filter((flag) => !environment || flag.environment === environment)
       .filter((flag) => typeof enabled !== 'boolean' || flag.enabled === enabled)
       .filter((flag) => !safetyLevel || flag.safetyLevel === safetyLevel)
+      .filter((flag) => typeof killed !== 'boolean' || isKilled(flag.rules) === killed)
+      .filter((flag) => !type || flag.type === type)
+      .filter((flag) => !keyPrefix || flag.key.startsWith(keyPrefix))
       .sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
     const start = after === null ? 0 : flags.findIndex(({ id }) => id === after) + 1;
     if (after !== null && start === 0) return null;

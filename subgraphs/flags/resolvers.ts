@@ -20,7 +20,7 @@ import type { NodeType } from './nodes.ts';
 import type { RuleInput } from './rule-edits.ts';
 import type { CreateFlagInput, FlagService, UpdateFlagInput, UpdateRuleInput } from './service.ts';
 import type { EnvironmentSnapshots } from './snapshots.ts';
-import type { FlagSearch } from './store.ts';
+import type { FlagSearch } from './flag-search.ts';
 import type { ChangeRequest, ChangeRequestStatus } from './change-request.ts';
 import type { ChangeRequestFeed } from './change-request-feed.ts';
 import type { ChangeRequestService } from './change-request-service.ts';

@@ -13,8 +13,9 @@ import { validateRuleInput } from '../../core/rules/validate-rule.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { FlagChange, FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
+import type { FlagSearch } from './flag-search.ts';
 import { newRule, recordSwitch, withKillSwitch, withRule, type RuleInput } from './rule-edits.ts';
-import { findFlags, searchFlags, type FlagSearch } from './store.ts';
+import { findFlags, searchFlags } from './store.ts';
 
 export interface CreateFlagInput {
   readonly key: string;
@@ -40,6 +41,7 @@ export type UpdateRuleInput = Partial<Omit<RuleInput, 'type'>>;
 const MAX_REASON = 1_000;
 /** In characters. */
 export const MAX_SEARCH = 200;
+const MAX_KEY = 100;
 
 type Revision = number | null | undefined;
 /** Whether a change may disturb the flag's running experiment. */
@@ -63,10 +65,12 @@ export class FlagService {
     return findFlags(this.prisma, { key: { in: keys.filter((key) => FLAG_KEY_PATTERN.test(key)) } });
   }
 
-  /** Throws BAD_USER_INPUT for a search text that is not well-formed or has more than 200 characters. */
+  /** Throws BAD_USER_INPUT for text that is not well-formed, a search of more than 200 characters, a prefix longer than any key. */
   async search(search: FlagSearch, first: number, after: string | null) {
     if (Array.from(search.search ?? '').length > MAX_SEARCH) throw badInput('filter.search', `A search has at most ${MAX_SEARCH} characters.`);
     checkText(search.search ?? '', 'filter.search');
+    if (Array.from(search.keyPrefix ?? '').length > MAX_KEY) throw badInput('filter.keyPrefix', `A key has at most ${MAX_KEY} characters.`);
+    checkText(search.keyPrefix ?? '', 'filter.keyPrefix');
     return searchFlags(this.prisma, search, first, after);
   }
 

@@ -6,23 +6,13 @@ import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import { claimKey } from './flag-keys.ts';
 import type { Flag, Rule } from './flag.ts';
-import { searchCondition } from './flag-search.ts';
+import { searchCondition, type FlagSearch } from './flag-search.ts';
 
 type Reader = PrismaClient | Transaction;
 
 const WITH_RULES = { rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] } } as const satisfies Prisma.FlagInclude;
 type FlagRow = Prisma.FlagGetPayload<{ include: typeof WITH_RULES }>;
 type RuleRow = FlagRow['rules'][number];
-
-export interface FlagSearch {
-  readonly environment?: Environment | null;
-  readonly enabled?: boolean | null;
-  readonly safetyLevel?: SafetyLevel | null;
-  readonly archived?: boolean | null;
-  /** Those that wait for their first approval; by default those that live. */
-  readonly draft?: boolean | null;
-  readonly search?: string | null;
-}
 
 /** Of the column: a 32-bit integer. */
 const LOWEST_PRIORITY = -(2 ** 31);
@@ -211,20 +201,9 @@ export async function removeTombstone(tx: Transaction, environment: Environment,
   await tx.flagTombstone.deleteMany({ where: { environment, key } });
 }
 
-function setOf({ archived, draft }: FlagSearch): Prisma.Sql {
-  if (draft === true) return Prisma.sql`draft`;
-  return archived === true ? Prisma.sql`archived_at IS NOT NULL AND NOT draft` : Prisma.sql`archived_at IS NULL`;
-}
-
 /** A page of flag ids, newest first, after the flag with id `after`; and how many there are on all pages. */
 export async function searchFlags(db: Reader, search: FlagSearch, first: number, after: string | null): Promise<{ flags: Flag[]; totalCount: number; more: boolean }> {
-  const filters = [setOf(search)];
-  if (search.environment) filters.push(Prisma.sql`environment = ${search.environment}`);
-  if (typeof search.enabled === 'boolean') filters.push(Prisma.sql`enabled = ${search.enabled}`);
-  if (search.safetyLevel) filters.push(Prisma.sql`safety_level = ${search.safetyLevel}`);
-  const searched = searchCondition(search.search);
-  if (searched !== null) filters.push(searched);
-  const where = Prisma.join(filters, ' AND ');
+  const where = searchCondition(search);
   const beyond = after === null ? Prisma.empty : Prisma.sql`AND (created_at, id) < (SELECT created_at, id FROM flags WHERE id = ${after}::uuid)`;
   const [ids, [total]] = await Promise.all([
     db.$queryRaw<{ id: string }[]>`SELECT id FROM flags WHERE ${where} ${beyond} ORDER BY created_at DESC, id DESC LIMIT ${first + 1}`,
