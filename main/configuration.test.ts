@@ -80,6 +80,7 @@ describe('a setting that is given', () => {
     ['DATABASE_URL', { DATABASE_URL: 'postgres://u:p@db/x' }, { databaseUrl: 'postgres://u:p@db/x' }],
     ['REDIS_URL', { REDIS_URL: 'rediss://cache:6380' }, { redis: 'rediss://cache:6380' }],
     ['REDIS_SENTINELS', { REDIS_SENTINELS: 's1:26379, [::1]:26380', REDIS_SENTINEL_NAME: 'primary' }, { redis: { sentinels: [{ host: 's1', port: 26379 }, { host: '::1', port: 26380 }], name: 'primary' } }],
+    ['REDIS_PASSWORD', { REDIS_SENTINELS: 's1:26379', REDIS_SENTINEL_NAME: 'primary', REDIS_PASSWORD: 'pw' }, { redis: { sentinels: [{ host: 's1', port: 26379 }], name: 'primary', password: 'pw' } }],
     ['CLICKHOUSE_URL', { CLICKHOUSE_URL: 'https://metrics' }, { clickhouseUrl: 'https://metrics' }],
     ['FLEETFLAG_SIGNING_KEY', { FLEETFLAG_SIGNING_KEY: '{"kty":"OKP"}' }, { signingKey: '{"kty":"OKP"}' }],
     ['FLEETFLAG_INTERNAL_SECRET', { FLEETFLAG_INTERNAL_SECRET: SECRET }, { internalSecret: SECRET }],
@@ -146,6 +147,7 @@ describe('a setting that is wrong', () => {
     ['a list that is none', { REDIS_SENTINELS: 's1', REDIS_SENTINEL_NAME: 'x' }, 'REDIS_SENTINELS'],
     ['no name to ask them for', { REDIS_SENTINELS: 's1:26379' }, 'REDIS_SENTINEL_NAME'],
     ['a server beside them', { REDIS_SENTINELS: 's1:26379', REDIS_SENTINEL_NAME: 'x', REDIS_URL: 'redis://cache' }, 'REDIS_URL'],
+    ['a password for none', { REDIS_PASSWORD: 'pw' }, 'REDIS_PASSWORD'],
   ])('sentinels with %s are a fault', (_what, environment, name) => {
     expect(faults(environment)).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
   });

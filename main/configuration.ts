@@ -19,7 +19,7 @@ export class ConfigurationError extends Error {
 }
 
 /** One Redis server by its URL, or the primary that sentinels watch. */
-export type RedisTarget = string | { readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string };
+export type RedisTarget = string | { readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string; readonly password?: string };
 
 /** `host:port`, or null for what is not that. */
 function readAddress(address: string): { host: string; port: number } | null {
@@ -92,6 +92,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   REDIS_URL: 'Redis 7, redis://… or rediss://…. In process when absent; required when distributed, unless REDIS_SENTINELS is set.',
   REDIS_SENTINELS: 'In place of REDIS_URL: the sentinels of a highly available Redis, host:port, separated by commas.',
   REDIS_SENTINEL_NAME: 'The name under which the sentinels watch the primary. Required with REDIS_SENTINELS.',
+  REDIS_PASSWORD: 'The password of the servers that the sentinels watch. Only with REDIS_SENTINELS: REDIS_URL has its own.',
   CLICKHOUSE_URL: 'ClickHouse 23.8 or newer, http://… or https://…. The embedded engine when absent.',
   FLEETFLAG_SIGNING_KEY: 'Ed25519 private key that signs flag definitions: a JWK, a PEM, or the path of a file with either. Created in the data folder when absent.',
   FLEETFLAG_PREVIOUS_SIGNING_KEYS: 'Further keys that vehicles may trust while the signing key is changed (docs/key-rotation.md): a JWK, a JWK set, PEMs, or paths of files with these, separated by commas. Public halves suffice.',
@@ -211,10 +212,13 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   const redisUrl = url('REDIS_URL', ['redis:', 'rediss:']);
   const sentinels = list('REDIS_SENTINELS').map(readAddress);
   const sentinelName = text('REDIS_SENTINEL_NAME');
+  const redisPassword = text('REDIS_PASSWORD');
   if (sentinels.includes(null)) faults.push('REDIS_SENTINELS is not a list of host:port, separated by commas.');
   if (sentinels.length > 0 && sentinelName === null) faults.push('REDIS_SENTINEL_NAME is not set; REDIS_SENTINELS needs it.');
   if (sentinels.length > 0 && redisUrl !== null) faults.push('REDIS_URL and REDIS_SENTINELS are both set; one of them names the server.');
-  const redis = sentinels.length > 0 ? { sentinels: sentinels.flatMap((address) => address ?? []), name: sentinelName ?? '' } : redisUrl;
+  if (sentinels.length === 0 && redisPassword !== null) faults.push('REDIS_PASSWORD is set without REDIS_SENTINELS; the password of one server stands in REDIS_URL (redis://:password@host).');
+  const redis =
+    sentinels.length > 0 ? { sentinels: sentinels.flatMap((address) => address ?? []), name: sentinelName ?? '', ...(redisPassword !== null && { password: redisPassword }) } : redisUrl;
   const clickhouseUrl = url('CLICKHOUSE_URL', ['http:', 'https:']);
   if (role !== 'control-plane') {
     const required = { FLEETFLAG_INTERNAL_SECRET: internalSecret, REDIS_URL: redis, ...(role !== 'gateway' && { DATABASE_URL: databaseUrl }) };

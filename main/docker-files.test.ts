@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,7 @@ import { readConfiguration, SETTINGS } from './configuration.ts';
 
 interface Service {
   readonly image: string;
+  readonly hostname?: string;
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly healthcheck?: { readonly test?: readonly string[]; readonly disable?: boolean };
@@ -25,9 +26,29 @@ interface Service {
 const root = new URL('../', import.meta.url);
 const text = (path: string) => readFileSync(new URL(path, root), 'utf8');
 
+interface Deployment {
+  readonly services: Record<string, Service>;
+  readonly volumes: Record<string, unknown>;
+}
+/** A compose file, as its parser gives it. */
+const composed = (file: string) => parse(file, { merge: true, strict: true, uniqueKeys: true }) as Deployment;
+
 const composeText = text('docker/compose.yaml');
-const { services, volumes } = parse(composeText, { merge: true, strict: true, uniqueKeys: true }) as { services: Record<string, Service>; volumes: Record<string, unknown> };
+const { services, volumes } = composed(composeText);
 const own = Object.entries(services).filter(([, { image }]) => image.startsWith('fleetflag:'));
+const sentinelText = text('docker/compose.sentinel.yaml');
+const overlay = composed(sentinelText);
+/** Both files, as compose merges them: mappings by their keys, anything else by the last. */
+const withSentinels: Deployment = {
+  services: Object.fromEntries(
+    [...new Set([...Object.keys(services), ...Object.keys(overlay.services)])].map((name): [string, Service] => {
+      const [below, above] = [services[name], overlay.services[name]];
+      const merged = { ...below, ...above, environment: { ...below?.environment, ...above?.environment }, depends_on: { ...below?.depends_on, ...above?.depends_on } };
+      return [name, merged as Service];
+    }),
+  ),
+  volumes: { ...volumes, ...overlay.volumes },
+};
 /** Without comments, continued lines joined. */
 const dockerfile = text('docker/Dockerfile').replace(/^#.*\n/gm, '').replace(/\\\n\s*/g, ' ').split('\n');
 const ignored = text('docker/Dockerfile.dockerignore').split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -79,7 +100,7 @@ test('the deployment has every subgraph, a gateway for each published port, and 
   expect(services['migrate']?.command).toEqual(['migrate', 'deploy']);
 });
 
-test('whatever a service waits for exists and can reach the state that is waited for', () => {
+test.each([['one Redis', { services, volumes }], ['sentinels', withSentinels]])('with %s, whatever a service waits for exists and can reach the state that is waited for', (_, { services, volumes }) => {
   for (const { depends_on: needs = {} } of Object.values(services)) {
     for (const [name, { condition }] of Object.entries(needs)) {
       expect(Object.keys(services)).toContain(name);
@@ -128,8 +149,39 @@ test.each(own.filter(([name]) => name !== 'migrate'))('with what .env.example as
   } else expect(new URL(read.databaseUrl ?? '').hostname).toBe('postgres');
 });
 
+const isSentinel = (command: readonly string[] | undefined) => command?.at(-1)?.includes('--sentinel') === true;
+
+test('with the second file every role asks three sentinels, each of which watches the primary with its password', () => {
+  const sentinels = Object.entries(withSentinels.services).filter(([, { command }]) => isSentinel(command));
+  expect(sentinels).toHaveLength(3);
+  const addresses = sentinels.map(([host]) => ({ host, port: 26379 }));
+  for (const [name, { command }] of own.filter(([name]) => name !== 'migrate')) {
+    const { environment = {} } = withSentinels.services[name] ?? {};
+    const given = Object.fromEntries(Object.entries(environment).map(([key, value]) => [key, substituted(value, FILLED)]));
+    const { redis } = readConfiguration({ NODE_ENV: 'production', PORT: '4000', ...given }, { role: command?.[0] as 'gateway' });
+    expect(redis).toEqual({ sentinels: addresses, name: 'fleetflag', password: FILLED.REDIS_PASSWORD });
+  }
+  writeFileSync(join(folder, 'redis-server'), '#!/bin/sh\ncat "$1"\necho "$@"\n', { mode: 0o755 });
+  for (const [name, { command = [], hostname = '' }] of sentinels) {
+    const data = join(folder, name);
+    mkdirSync(data);
+    // Compose makes one $ of two.
+    const [program = '', ...args] = command.map((part) => part.replaceAll('$$', '$'));
+    const start = () => spawnSync(program, args, { cwd: data, env: { PATH: `${folder}:/usr/bin:/bin`, HOSTNAME: hostname, REDIS_PASSWORD: FILLED.REDIS_PASSWORD }, encoding: 'utf8' });
+    const { stdout, stderr } = start();
+    expect(stderr).toBe('');
+    expect(stdout.split('\n')).toEqual(
+      expect.arrayContaining([`sentinel announce-ip ${name}`, 'sentinel monitor fleetflag redis 6379 2', `sentinel auth-pass fleetflag ${FILLED.REDIS_PASSWORD}`, 'sentinel.conf --sentinel']),
+    );
+    expect(stdout.indexOf('resolve-hostnames')).toBeLessThan(stdout.indexOf('monitor'));
+    // What it has learned since outlives a restart.
+    writeFileSync(join(data, 'sentinel.conf'), 'learned\n');
+    expect(start().stdout).toBe('learned\nsentinel.conf --sentinel\n');
+  }
+});
+
 test('.env.example names exactly the variables that the deployment takes, and the secrets among them have no default', () => {
-  const taken = [...composeText.replace(/^\s*#.*$/gm, '').matchAll(/(?<!\$)\$\{(\w+):([-?])/g)].map(([, name = '', kind = '']) => [name, kind] as const);
+  const taken = [...(composeText + sentinelText).replace(/^\s*#.*$/gm, '').matchAll(/(?<!\$)\$\{(\w+):([-?])/g)].map(([, name = '', kind = '']) => [name, kind] as const);
   const example = [...text('docker/.env.example').matchAll(/^(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value] as const);
   expect(example.map(([name]) => name).sort()).toEqual([...new Set(taken.map(([name]) => name))].sort());
   expect(example.filter(([, value]) => value === '').map(([name]) => name).sort()).toEqual([...Object.keys(FILLED), ...MAY_BE_EMPTY].sort());

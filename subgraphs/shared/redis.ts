@@ -21,7 +21,7 @@ async function answered<T>(command: Promise<T>): Promise<T> {
 }
 
 /** One server by its URL, or the primary that sentinels watch under a name. */
-export type RedisServer = string | { readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string };
+export type RedisServer = string | { readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string; readonly password?: string };
 
 /**
  * Connects to Redis. Commands fail at once while the server is away (callers fall back or say so); the connections
@@ -44,7 +44,7 @@ export async function openRedis(target: RedisServer, logger: Logger): Promise<{ 
     lazyConnect: true,
     retryStrategy: (times: number) => Math.min(100 * times, 2_000),
   };
-  const connect = () => (typeof target === 'string' ? new Redis(target, settings) : new Redis({ ...settings, sentinels: [...target.sentinels], name: target.name, sentinelRetryStrategy: settings.retryStrategy }));
+  const connect = () => (typeof target === 'string' ? new Redis(target, settings) : new Redis({ ...settings, ...target, sentinels: [...target.sentinels], sentinelRetryStrategy: settings.retryStrategy }));
   const commands = connect();
   // A connection that subscribes can do nothing else (Redis protocol).
   const subscriber = connect();
