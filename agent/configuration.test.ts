@@ -2,6 +2,8 @@ import { chmod, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import fc from 'fast-check';
 import { ConfigurationError, readConfiguration } from './configuration.ts';
 import { createAuthority } from './testing/certificates.ts';
 import { createSigningKey } from './testing/signing.ts';
@@ -113,6 +115,44 @@ test('a file of keys that is empty is refused as such, and one that everybody ca
   expect((await readConfiguration([...REQUIRED, '--keys', keysFile], {})).warnings).toEqual([]);
 });
 
+test('a switch is on or off in both forms alike, and what is neither is refused by its name', async () => {
+  const remote = [...REQUIRED, '--listen', '0.0.0.0:80'];
+  const read = async (args: string[], environment: NodeJS.ProcessEnv) => {
+    const error: unknown = await readConfiguration(args, environment).catch((reason: unknown) => reason);
+    return error instanceof ConfigurationError ? error.faults : 'on';
+  };
+  const off = [expect.stringContaining('add --allow-remote')];
+  for (const text of ['true', '1']) expect([await read([...remote, `--allow-remote=${text}`], {}), await read(remote, { FLEETFLAG_AGENT_ALLOW_REMOTE: text })]).toEqual(['on', 'on']);
+  for (const text of ['false', '0']) expect([await read([...remote, `--allow-remote=${text}`], {}), await read(remote, { FLEETFLAG_AGENT_ALLOW_REMOTE: text })]).toEqual([off, off]);
+  expect(await read([...remote, '--allow-remote=false'], { FLEETFLAG_AGENT_ALLOW_REMOTE: 'true' })).toEqual(off);
+  expect(await read(remote, { FLEETFLAG_AGENT_ALLOW_REMOTE: '' })).toEqual(off);
+  const words = fc.oneof(fc.constantFrom('yes', 'no', 'on', 'off', 'TRUE', 'False', ' true', '2'), fc.string({ minLength: 1 }));
+  await fc.assert(
+    fc.asyncProperty(words, fc.constantFrom('allow-remote', 'allow-overrides'), async (text, name) => {
+      fc.pre(!['true', '1', 'false', '0'].includes(text));
+      const variable = `FLEETFLAG_AGENT_${name.toUpperCase().replace('-', '_')}`;
+      expect(await faultsOf([...REQUIRED, `--${name}=${text}`])).toEqual([`--${name} takes true or false (1 or 0), not "${text}"`]);
+      expect(await faultsOf(REQUIRED, { [variable]: text })).toEqual([`${variable} takes true or false (1 or 0), not "${text}"`]);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test.each(['model', 'sw-version', 'region', 'vin', 'listen', 'allow-origin', 'proxy'])('a blank --%s is refused as empty', async (name) => {
+  expect(await faultsOf([...REQUIRED, `--${name}`, ' \t'])).toEqual([`--${name} needs a value`]);
+  const variable = `FLEETFLAG_AGENT_${name.toUpperCase().replace('-', '_')}`;
+  expect(await faultsOf(REQUIRED, { [variable]: '  ' })).toContain(`${variable} is blank`);
+});
+
+test.each(['token-file', 'db', 'flags', 'keys', 'ca'])('a --%s that is a pipe, a device or a folder is refused at once', async (name) => {
+  const pipe = join(folder, `${name}.pipe`);
+  execFileSync('mkfifo', [pipe]);
+  const others = ['--url', 'ws://host', '--token-file', 't', '--db', 'd', '--allow-overrides'];
+  for (const [path, kind] of [[pipe, 'a named pipe'], ['/dev/zero', 'a device'], [folder, 'a folder']] as const) {
+    expect(await faultsOf([...others, `--${name}`, path])).toEqual([expect.stringMatching(`^--${name}.* ${path} is ${kind}, not a regular file$`)]);
+  }
+});
+
 test('a key set without an Ed25519 key is refused', async () => {
   const path = join(folder, 'empty.json');
   await writeFile(path, '{"keys":[{"kty":"RSA","kid":"a"}]}');
@@ -175,6 +215,9 @@ test('a file of flags stands in the place of a control plane, and beside one onl
   expect(await readConfiguration([...REQUIRED, '--flags', 'flags.yaml', '--allow-overrides'], {})).toMatchObject({ flagsFile: 'flags.yaml', allowOverrides: true });
   expect(await readConfiguration(REQUIRED, { FLEETFLAG_AGENT_FLAGS: 'flags.yaml', FLEETFLAG_AGENT_ALLOW_OVERRIDES: '1' })).toMatchObject({ flagsFile: 'flags.yaml', allowOverrides: true });
   expect(await faultsOf([...REQUIRED, '--flags', 'flags.yaml'])).toEqual([expect.stringContaining('--allow-overrides')]);
+  for (const [name, text] of [['token-file', 't'], ['db', 'd'], ['keys', keysFile], ['ca', caFile], ['proxy', 'http://proxy:1']] as const) {
+    expect(await faultsOf(['--flags', 'flags.yaml', `--${name}`, text])).toEqual([`--${name} says nothing with --flags alone; add --url, or leave it out`]);
+  }
   expect(await faultsOf(['--flags', 'flags.yaml', '--vin', 'short'])).toEqual([expect.stringContaining('--vin')]);
   expect(await faultsOf([...REQUIRED, '--vin', 'KMHL14JA5PA000001'])).toEqual([expect.stringContaining('--vin')]);
 });

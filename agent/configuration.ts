@@ -2,18 +2,17 @@
  * The agent's settings: options of the command line, each also as an environment variable; the option wins.
  * The only file of the agent that reads the environment.
  */
-import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { nearestName } from '../core/protocol/nearest-name.ts';
-import { emptySecretFault } from '../core/protocol/secret-file.ts';
 import { isLoopback } from '../core/protocol/loopback.ts';
 import { VIN_PATTERN } from '../core/model.ts';
 import type { VehicleFacts } from './facts/known-facts.ts';
 import { isOrigin } from './api/browser-guard.ts';
-import { describeError, type LogFormat } from './log.ts';
+import { readAuthorities, readKeys } from './configured-files.ts';
+import type { LogFormat } from './log.ts';
+import { fileKindFault } from './regular-file.ts';
 import { environmentProxy, proxyFault } from './sync/proxy-settings.ts';
-import { PinnedKeys } from './trust/pinned-keys.ts';
+import type { PinnedKeys } from './trust/pinned-keys.ts';
 
 export interface AgentConfiguration {
   /** Undefined, as the next two: there is a file of flags alone. */
@@ -57,6 +56,11 @@ export class ConfigurationError extends Error {
 const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'ca', 'proxy', 'model', 'sw-version', 'region', 'flags', 'vin', 'resync-minutes', 'metrics-seconds', 'log-format'] as const;
 type Option = (typeof OPTIONS)[number];
 const SWITCHES = ['allow-remote', 'allow-overrides'] as const;
+type Switch = (typeof SWITCHES)[number];
+/** Files that the agent opens later: what no agent can use is refused before. */
+const FILES = ['token-file', 'db', 'flags'] as const;
+/** Options that say something of a control plane, and nothing where there is none. */
+const OF_A_CONTROL_PLANE = ['token-file', 'db', 'keys', 'ca', 'proxy'] as const;
 /** Options that may be given several times; in the environment their values are separated by commas. */
 const LISTS = ['allow-origin'] as const;
 const NAMES: readonly string[] = [...OPTIONS, ...LISTS, ...SWITCHES];
@@ -94,7 +98,14 @@ export async function readConfiguration(args: readonly string[], environment: No
   const warnings: string[] = [];
   const given = readArguments(args, faults);
   const value = (option: Option): string | undefined => given.values.get(option) ?? (environment[variableName(option)] || undefined);
-  const isOn = (name: (typeof SWITCHES)[number]): boolean => given.switches.has(name) || ['1', 'true'].includes(environment[variableName(name)] ?? '');
+  const isOn = (name: Switch): boolean => {
+    const variable = environment[variableName(name)];
+    return given.switches.get(name) ?? (variable ? readSwitch(variableName(name), variable, faults) : false);
+  };
+  for (const name of [...OPTIONS, ...LISTS].map(variableName)) {
+    // An empty one counts as absent: that is how compose files pass what is not set.
+    if (environment[name] && environment[name].trim() === '') faults.push(`${name} is blank`);
+  }
   const flagsFile = value('flags') ?? null;
   const alone = flagsFile !== null && value('url') === undefined;
   const required = (option: Option): string | undefined => {
@@ -107,6 +118,14 @@ export async function readConfiguration(args: readonly string[], environment: No
   if (url !== undefined && !isWebsocketUrl(url)) faults.push(`--url must be a ws:// or wss:// address, not "${url}"`);
   const tokenFile = required('token-file');
   const databaseFile = required('db');
+  for (const option of alone ? OF_A_CONTROL_PLANE : []) {
+    if (value(option) !== undefined) faults.push(`--${option} says nothing with --flags alone; add --url, or leave it out`);
+  }
+  for (const option of FILES) {
+    const path = value(option);
+    const fault = path === undefined ? null : await fileKindFault(path);
+    if (fault !== null) faults.push(`--${option}: ${fault}`);
+  }
 
   const allowRemote = isOn('allow-remote');
   const allowOverrides = isOn('allow-overrides');
@@ -118,7 +137,7 @@ export async function readConfiguration(args: readonly string[], environment: No
   const allowedOrigins = given.lists.get('allow-origin') ?? splitList(environment[variableName('allow-origin')]);
   for (const origin of allowedOrigins) if (!isOrigin(origin)) faults.push(`--allow-origin must be an origin as browsers write it, such as http://hmi.local:8080, not "${origin}"`);
   const keys = await readKeys(value('keys'), faults, warnings);
-  const ca = readAuthorities(value('ca'), faults);
+  const ca = await readAuthorities(value('ca'), faults);
   const proxy = value('proxy') ?? (url !== undefined && isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
   const fault = proxy === null ? null : proxyFault(proxy);
   if (fault !== null) faults.push(`${value('proxy') === undefined ? 'the proxy of the environment' : '--proxy'} ${fault}`);
@@ -158,7 +177,7 @@ export async function readConfiguration(args: readonly string[], environment: No
   });
 }
 
-function readArguments(args: readonly string[], faults: string[]): { values: Map<Option, string>; lists: Map<string, string[]>; switches: Set<string> } {
+function readArguments(args: readonly string[], faults: string[]): { values: Map<Option, string>; lists: Map<string, string[]>; switches: Map<Switch, boolean> } {
   const { tokens } = parseArgs({
     args: [...args],
     strict: false,
@@ -170,17 +189,23 @@ function readArguments(args: readonly string[], faults: string[]): { values: Map
   });
   const values = new Map<Option, string>();
   const lists = new Map<string, string[]>();
-  const switches = new Set<string>();
+  const switches = new Map<Switch, boolean>();
   for (const token of tokens) {
     if (token.kind === 'positional') faults.push(`"${token.value}" belongs to no option`);
     if (token.kind !== 'option') continue;
-    if ((SWITCHES as readonly string[]).includes(token.name)) switches.add(token.name);
+    if ((SWITCHES as readonly string[]).includes(token.name)) switches.set(token.name as Switch, token.value === undefined || readSwitch(`--${token.name}`, token.value, faults));
     else if (![...OPTIONS, ...LISTS].some((name) => name === token.name)) faults.push(`there is no option ${token.rawName}${suggestion(nearestName(token.name, NAMES), '--')}`);
-    else if (token.value === undefined || token.value === '') faults.push(`--${token.name} needs a value`);
+    else if (token.value === undefined || token.value.trim() === '') faults.push(`--${token.name} needs a value`);
     else if ((LISTS as readonly string[]).includes(token.name)) lists.set(token.name, [...(lists.get(token.name) ?? []), token.value]);
     else values.set(token.name as Option, token.value);
   }
   return { values, lists, switches };
+}
+
+/** Whether a switch is on. One that was meant to be off must never count as on, nor the other way round. */
+function readSwitch(name: string, text: string, faults: string[]): boolean {
+  if (!['true', '1', 'false', '0'].includes(text)) faults.push(`${name} takes true or false (1 or 0), not "${text}"`);
+  return text === 'true' || text === '1';
 }
 
 function splitList(text: string | undefined): string[] {
@@ -204,34 +229,4 @@ function readListen(text: string | undefined, allowRemote: boolean, faults: stri
   const host = (match[1] ?? '127.0.0.1').replace(/^\[(.*)\]$/, '$1');
   if (!isLoopback(host) && !allowRemote) faults.push(`--listen ${text} would be reachable from outside; add --allow-remote if that is meant`);
   return { host, port };
-}
-
-async function readKeys(path: string | undefined, faults: string[], warnings: string[]): Promise<PinnedKeys | null> {
-  if (path === undefined) return null;
-  try {
-    const text = readFileSync(path, 'utf8');
-    const empty = emptySecretFault(path, text);
-    if (empty !== null) throw new Error(empty);
-    // Public keys may be read by everybody; who changes them decides whom the vehicle believes.
-    if ((statSync(path).mode & 0o002) !== 0) warnings.push(`--keys ${path} can be changed by everybody on this machine: chmod 644 ${path}`);
-    return await PinnedKeys.parse(JSON.parse(text));
-  } catch (error) {
-    faults.push(`--keys ${path} is not a JWK set: ${describeError(error)}`);
-    return null;
-  }
-}
-
-/** Not by their dates: the clock of a starting vehicle may be years off. */
-function readAuthorities(path: string | undefined, faults: string[]): string | null {
-  if (path === undefined) return null;
-  try {
-    const text = readFileSync(path, 'utf8');
-    const certificates = text.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
-    if (certificates.length === 0) throw new Error('no "-----BEGIN CERTIFICATE-----" in it');
-    for (const certificate of certificates) void new X509Certificate(certificate);
-    return certificates.join('\n');
-  } catch (error) {
-    faults.push(`--ca ${path} holds no certificates: ${describeError(error)}`);
-    return null;
-  }
 }

@@ -3,11 +3,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { FleetFlagError, badInput } from '../core/errors.ts';
 import type { JsonValue } from '../core/model.ts';
 import { validateMeasured, validateMetricName } from '../core/protocol/metric.ts';
 import { FACT_NAMES } from '../core/protocol/vehicle-facts.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
-import { evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
+import { NOT_READY_MESSAGE, evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
 import type { AgentStatus } from './api/agent-status.ts';
 import { FlagEvaluator, type EvaluatedFlag, type ProgramContext, type UncheckedContext } from './evaluate/flag-evaluator.ts';
 import { FactsRefresher } from './facts/facts-refresher.ts';
@@ -20,6 +21,7 @@ import { describeError } from './log.ts';
 import { MetricQueue } from './metrics/metric-queue.ts';
 import { MetricRecorder, type TrackOptions } from './metrics/metric-recorder.ts';
 import { MetricSender } from './metrics/metric-sender.ts';
+import { fileKindFault } from './regular-file.ts';
 import { heldRevision, isStale, type VehicleIdentity, type VehicleState } from './state.ts';
 import { DatabaseLock } from './store/database-lock.ts';
 import { VehicleStore } from './store/vehicle-store.ts';
@@ -120,16 +122,20 @@ export class FleetFlagAgent {
    * load; see `ready()`. Never rejects for a broken file or an absent network.
    *
    * @throws FleetFlagError CONFLICT where another agent has the database: both would overwrite what the other measured;
-   * BAD_USER_INPUT where there is something wrong with the file of flags
+   * BAD_USER_INPUT where there is something wrong with the file of flags, or the database is no regular file;
+   * SERVICE_UNAVAILABLE where the agent is closed
    */
   async start(): Promise<void> {
-    const { log, tokenFile, url } = this.#options;
+    const { databaseFile, log, tokenFile, url } = this.#options;
+    if (this.#isClosed) throw closed();
     await this.#followFlagsFile();
     if (url === '') {
       // Nobody is to be in touch with.
       this.#setInTouch(true);
       return this.#setReady();
     }
+    const fault = await fileKindFault(databaseFile);
+    if (fault !== null) throw badInput('databaseFile', fault);
     const identity = await readVehicleCredential(tokenFile).then(
       ({ identity, openFault }) => {
         if (openFault !== null) log('warn', `the vehicle token: ${openFault}`);
@@ -140,7 +146,7 @@ export class FleetFlagAgent {
         return null;
       },
     );
-    this.#lock = await DatabaseLock.take(this.#options.databaseFile, ownerName(identity), log);
+    this.#lock = await DatabaseLock.take(databaseFile, ownerName(identity), log);
     const loaded = await this.#store.load(identity, this.#keys);
     if (loaded !== null) {
       this.#keys = loaded.keys;
@@ -222,9 +228,14 @@ export class FleetFlagAgent {
    * Records a measurement of a flag's effect, under the variant that the vehicle has; within a second it is on disk, and
    * sent when there is a connection. `metric`: 1 to 100 characters, the first no `$`; `value`: finite.
    *
-   * @throws FleetFlagError BAD_USER_INPUT for what is wrong, NOT_FOUND where there is no such flag
+   * @throws FleetFlagError BAD_USER_INPUT for what is wrong, NOT_FOUND where there is no such flag, SERVICE_UNAVAILABLE
+   * while the agent is not ready, and once it is closed: nothing would be kept
    */
   track(metric: string, value: number, options: TrackOptions): void {
+    // Programs in JavaScript leave out what TypeScript asks for.
+    if (typeof (options as TrackOptions | null | undefined)?.flagKey !== 'string') throw badInput('flagKey', 'A measurement needs the flag that it is about: track(metric, value, { flagKey }).');
+    if (this.#isClosed) throw closed();
+    if (!this.#isReady) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
     const evaluated = this.#evaluator.evaluate(options.flagKey);
     if (evaluated?.local !== true) return this.#recorder.track(metric, value, options, evaluated);
     // Checked as any other, so that tests find what is wrong; but it says nothing about the fleet, and goes nowhere.
@@ -498,6 +509,10 @@ export class FleetFlagAgent {
     this.#isReady = true;
     this.#becomeReady();
   }
+}
+
+function closed(): FleetFlagError {
+  return new FleetFlagError('SERVICE_UNAVAILABLE', 'This agent is closed, for good: make another one.');
 }
 
 /** The name by which this agent is known to another that finds its database locked. */

@@ -1,10 +1,15 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { AgentStatus } from './api/agent-status.ts';
+import { USAGE } from './configuration.ts';
 import { TestControlPlane } from './testing/control-plane.ts';
 import { TEST_VIN, TestVehicle, until } from './testing/test-vehicle.ts';
+import { AGENT_VERSION } from './version.ts';
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
 
@@ -126,3 +131,38 @@ test('wrong settings end it with 2 and one message', async () => {
 function appliedRevision(agent: AgentProcess): number {
   return Math.max(0, ...[...agent.log().matchAll(/(?:changed counter at|synced to) revision (\d+)/g)].map(([, revision]) => Number(revision)));
 }
+
+test('asked for help or its version it says that alone, and ends with 0', async () => {
+  const ended = async (...args: string[]) => {
+    const { child, output, log } = run(args);
+    const [code] = (await once(child, 'close')) as [number | null];
+    return { code, output: output(), log: log() };
+  };
+  const [help, short, version] = await Promise.all([ended('--help'), ended('-h'), ended('--version')]);
+  expect(help).toEqual({ code: 0, output: `${USAGE}\n`, log: '' });
+  expect(short).toEqual(help);
+  expect(version).toEqual({ code: 0, output: `${AGENT_VERSION}\n`, log: '' });
+});
+
+test('a pipe in the place of a file ends it with 2 at the start, and later the last good file holds, and a signal ends it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'fleetflag-pipe-'));
+  try {
+    const [pipe, flags] = [join(folder, 'pipe'), join(folder, 'flags.yaml')];
+    execFileSync('mkfifo', [pipe]);
+    const refused = run(['--url', plane.url, '--token-file', vehicle.tokenFile, '--db', pipe]);
+    expect(await (once(refused.child, 'exit') as Promise<[number | null]>)).toEqual([2, null]);
+    expect(refused.log()).toContain(`--db: ${pipe} is a named pipe, not a regular file`);
+    expect(await readdir(folder)).toEqual(['pipe']);
+
+    await writeFile(flags, 'fleetflag: 1\noverrides: { a: true }\n');
+    const agent = run(['--flags', flags, '--listen', '127.0.0.1:0']);
+    await until('it listens', () => agent.log().includes('listening on '));
+    await rm(flags);
+    execFileSync('mkfifo', [flags]);
+    await until('it says so', () => agent.log().includes('is a named pipe, not a regular file'));
+    expect((await statusOf(agent)).localFlags).toMatchObject({ overrides: ['a'], fault: expect.stringContaining('named pipe') });
+    expect(await kill(agent.child, 'SIGTERM')).toBe(0);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});

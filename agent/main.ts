@@ -11,7 +11,7 @@ import { LocalServer } from './api/local-server.ts';
 import { AGENT_VERSION } from './version.ts';
 import { createLog, describeError, stderr, stdout } from './log.ts';
 
-/** Milliseconds that an end after an exception may take. */
+/** Milliseconds that an end may take. */
 const ENDING_MS = 10_000;
 
 async function configuration(): Promise<AgentConfiguration> {
@@ -60,6 +60,11 @@ async function run(): Promise<void> {
     stopping = true;
     log('info', `stopping on ${why}`);
     clearInterval(alive);
+    // A disk that does not answer holds a thread, and with it every orderly end, that of process.exit too.
+    setTimeout(() => {
+      log('error', `the end takes more than ${ENDING_MS / 1000} s; ending at once`);
+      process.kill(process.pid, 'SIGKILL');
+    }, ENDING_MS).unref();
     await server?.close();
     await agent.close();
     process.exit(exitCode);
@@ -71,8 +76,7 @@ async function run(): Promise<void> {
       const goesOn = mayGoOn(kind, error);
       log('error', `a failure that nothing handles (${kind}), ${goesOn ? 'going on' : 'ending'}: ${describeError(error)}`);
       if (goesOn) return;
-      // What it left behind may keep something from closing; whoever watches over the agent starts it again.
-      setTimeout(() => process.exit(1), ENDING_MS).unref();
+      // Whoever watches over the agent starts it again.
       unattended(stop('an exception', 1), 'Stopping');
     });
   }

@@ -123,6 +123,8 @@ test('an agent that has never synced says so: neither "not found" nor "no flags"
       expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
       expect(await response.json()).toMatchObject(body);
     }
+    const tracked = await fetch(`${address}/v1/track`, { method: 'POST', body: '{"metric":"m","value":1,"flagKey":"lane-keep"}', headers: { 'content-type': 'application/json' } });
+    expect([tracked.status, tracked.headers.get('retry-after'), await tracked.json()]).toMatchObject([503, '1', { errorCode: 'PROVIDER_NOT_READY' }]);
     await unsynced.close();
   } finally {
     await other.dispose();

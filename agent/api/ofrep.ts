@@ -62,7 +62,7 @@ const NOT_JSON = { errorCode: 'PARSE_ERROR', errorDetails: 'The body is not JSON
  * Neither 200 nor 404, after which stock providers would be READY with the programs' own defaults; and not 500, with
  * which the web provider would not fall back to what it has kept.
  */
-const NOT_READY = {
+export const NOT_READY = {
   status: 503,
   headers: { 'retry-after': '1' },
   body: { errorCode: 'PROVIDER_NOT_READY', errorDetails: NOT_READY_MESSAGE },

@@ -3,14 +3,14 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject, JsonValue } from '../../core/model.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
 import type { TrackOptions } from '../metrics/metric-recorder.ts';
-import type { OfrepAnswer } from './ofrep.ts';
+import { NOT_READY, type OfrepAnswer } from './ofrep.ts';
 
 /** What the endpoint needs of the agent. */
 export interface Tracker {
   track(metric: string, value: number, options: TrackOptions): void;
 }
 
-/** Answers a request with the body `{"metric", "value", "flagKey", "tags"?}`: 202 once it is taken, else 400 or 404 with `errorCode`, `errorDetails` and `field`. */
+/** Answers a request with the body `{"metric", "value", "flagKey", "tags"?}`: 202 once it is taken, else 400, 404 or (not ready) 503 with `errorCode`, `errorDetails` and `field`. */
 export function track(tracker: Tracker, body: string): OfrepAnswer {
   let request: JsonValue;
   try {
@@ -27,6 +27,7 @@ export function track(tracker: Tracker, body: string): OfrepAnswer {
     tracker.track(metric as string, value, { flagKey, tags: (tags as JsonObject | null) ?? undefined });
   } catch (error) {
     if (!(error instanceof FleetFlagError)) throw error;
+    if (error.code === 'SERVICE_UNAVAILABLE') return NOT_READY;
     return refused(error.code === 'NOT_FOUND' ? 404 : 400, error.code, error.message, error.details.field);
   }
   return { status: 202, body: null };

@@ -2,7 +2,6 @@
  * The file of flags: read, checked, and read again when it changes. Loaded only by an agent that is given such a file,
  * since the reader of YAML takes memory.
  */
-import { readFile } from 'node:fs/promises';
 import { unwatchFile, watchFile } from 'node:fs';
 import { resolve } from 'node:path';
 import { unattended } from '../../core/async/unattended.ts';
@@ -12,6 +11,7 @@ import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import type { FlagEntry } from '../../core/protocol/environment-file.ts';
 import { parseFlagsFile, typeOfValue } from '../../core/protocol/flags-file.ts';
 import { describeError, type Log } from '../log.ts';
+import { readRegularFile } from '../regular-file.ts';
 import { LOCAL_ENVIRONMENT, localFlag, type LocalFlag, type LocalFlags, type LocalFlagsStatus } from './local-flags.ts';
 
 export interface FlagsFileOptions {
@@ -78,9 +78,10 @@ export class FlagsFileReader {
   }
 
   async #read(): Promise<void> {
-    const text = await readFile(this.#path, 'utf8').catch((cause: unknown) => {
+    const { bytes } = await readRegularFile(this.#path).catch((cause: unknown) => {
       throw new FleetFlagError('BAD_USER_INPUT', `${this.#path} cannot be read: ${describeError(cause)}`);
     });
+    const text = bytes.toString('utf8');
     if (text === this.#text) return;
     const { flags, overrides, faults } = parseFlagsFile(text);
     if (faults.length > 0) {

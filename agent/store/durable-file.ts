@@ -5,8 +5,10 @@
  * becomes `<file>.previous` and the new one takes its name. Between those two renames the file is missing, and
  * `.previous` is the old content: a reader tries both.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { openRegularFile, readRegularFile } from '../regular-file.ts';
 
 /** What is needed of a file system; each call has reached the disk when it resolves, or rejects. */
 export interface FileSystem {
@@ -23,9 +25,9 @@ export interface FileSystem {
 }
 
 export const nodeFileSystem: FileSystem = {
-  read: (path) => readFile(path),
-  write: (path, bytes) => putDurably(path, 'w', bytes),
-  append: (path, bytes) => putDurably(path, 'a', bytes),
+  read: async (path) => (await readRegularFile(path)).bytes,
+  write: (path, bytes) => putDurably(path, constants.O_TRUNC, bytes),
+  append: (path, bytes) => putDurably(path, constants.O_APPEND, bytes),
   rename: (from, to) => rename(from, to),
   async flushFolder(path) {
     // Windows cannot open a folder; its file systems journal renames themselves.
@@ -42,8 +44,8 @@ export const nodeFileSystem: FileSystem = {
   },
 };
 
-async function putDurably(path: string, flags: 'w' | 'a', bytes: Uint8Array): Promise<void> {
-  const handle = await open(path, flags, 0o600);
+async function putDurably(path: string, how: number, bytes: Uint8Array): Promise<void> {
+  const handle = await openRegularFile(path, constants.O_WRONLY | constants.O_CREAT | how, 0o600);
   try {
     await handle.writeFile(bytes);
     await handle.datasync();

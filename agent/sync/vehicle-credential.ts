@@ -1,10 +1,10 @@
 /**
  * The vehicle's token: a secret to the gateway, and to the vehicle itself the word on who it is.
  */
-import { readFile, stat } from 'node:fs/promises';
 import { decodeJwt } from 'jose';
 import { ENVIRONMENTS, VIN_PATTERN } from '../../core/model.ts';
 import { emptySecretFault, openSecretFault } from '../../core/protocol/secret-file.ts';
+import { readRegularFile } from '../regular-file.ts';
 import type { VehicleIdentity } from '../state.ts';
 
 export interface VehicleCredential {
@@ -20,7 +20,8 @@ export interface VehicleCredential {
  * connection. Rejects with an Error that does not contain the token.
  */
 export async function readVehicleCredential(path: string): Promise<VehicleCredential> {
-  const token = (await readFile(path, 'utf8')).trim();
+  const { bytes, mode } = await readRegularFile(path);
+  const token = bytes.toString('utf8').trim();
   const empty = emptySecretFault(path, token);
   if (empty !== null) throw new Error(empty);
   let claims;
@@ -33,5 +34,5 @@ export async function readVehicleCredential(path: string): Promise<VehicleCreden
   if (environment === undefined || !VIN_PATTERN.test(claims.sub ?? '')) {
     throw new Error(`the token in ${path} does not name a VIN and an environment`);
   }
-  return { token, identity: { vin: claims.sub!, environment }, openFault: openSecretFault(path, (await stat(path)).mode) };
+  return { token, identity: { vin: claims.sub!, environment }, openFault: openSecretFault(path, mode) };
 }
