@@ -4,7 +4,7 @@
  */
 import { describeError, type Log } from '../log.ts';
 import type { Environment } from '../../core/model.ts';
-import { RequestRefused, type GatewayLink } from '../sync/gateway-link.ts';
+import { RequestRefused, retryAfterMs, type GatewayLink } from '../sync/gateway-link.ts';
 import { LinkWait } from '../sync/link-wait.ts';
 import { PROOF_QUERY, environmentVariable, readProofAnswer } from '../sync/operations.ts';
 
@@ -133,8 +133,7 @@ export class HeartbeatSender {
       // Once, and not every minute.
       if (!this.#wait.ended && fault !== this.#fault) log('warn', `a heartbeat was not taken: ${fault}`);
       this.#fault = fault;
-      const { retryAfter } = error instanceof RequestRefused ? error : {};
-      if (retryAfter !== undefined) wait = Math.min(wait, retryAfter * 1_000 * (1 + random()));
+      wait = Math.min(wait, retryAfterMs(error, random) ?? wait);
     }
     return wait;
   }

@@ -7,6 +7,7 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
 import { validateMeasured, validateMetricName } from '../../core/protocol/metric.ts';
 import type { EvaluatedFlag } from '../evaluate/flag-evaluator.ts';
+import { timerDelay } from '../timer-delay.ts';
 import type { MetricQueue } from './metric-queue.ts';
 
 /** What a program says of a measurement beside its name and value. */
@@ -56,7 +57,7 @@ export class MetricRecorder {
     this.#countTimer ??= setTimeout(() => {
       this.flush();
       unattended(this.#options.save(), 'Saving the measurements');
-    }, this.#options.intervalMs).unref();
+    }, timerDelay(this.#options.intervalMs)).unref();
   }
 
   /**
@@ -75,7 +76,7 @@ export class MetricRecorder {
     this.#writeTimer ??= setTimeout(() => {
       this.#writeTimer = undefined;
       unattended(this.#options.save(), 'Saving the measurements');
-    }, this.#options.writeMs).unref();
+    }, timerDelay(this.#options.writeMs)).unref();
   }
 
   /** Puts what was counted into the queue. */

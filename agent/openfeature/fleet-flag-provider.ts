@@ -18,6 +18,7 @@ import type { JsonObject } from '../../core/model.ts';
 import { evaluationDetails } from '../api/evaluation-details.ts';
 import { readFlatContext } from '../api/flat-context.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { timerDelay } from '../timer-delay.ts';
 
 export interface FleetFlagProviderOptions {
   /** Milliseconds that `initialize` waits for flags, from the file or the network: 10 s. */
@@ -67,7 +68,7 @@ export class FleetFlagProvider implements Provider {
     if (this.#agent.isClosed) throw new ProviderNotReadyError(CLOSED);
     const ready = this.#agent.ready().then(() => true);
     let timer: NodeJS.Timeout | undefined;
-    const inTime = await Promise.race([ready, new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), this.#initializeTimeoutMs)))]);
+    const inTime = await Promise.race([ready, new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timerDelay(this.#initializeTimeoutMs))))]);
     clearTimeout(timer);
     if (!this.#open) return;
     if (this.#agent.isClosed) throw new ProviderNotReadyError(CLOSED);
@@ -165,7 +166,7 @@ export class FleetFlagProvider implements Provider {
     this.#staleTimer = setTimeout(() => {
       this.#stale = true;
       this.events.emit(ProviderEvents.Stale, { message: 'The control plane is out of touch.' });
-    }, milliseconds).unref();
+    }, timerDelay(milliseconds)).unref();
   }
 
   /** Changes that the agent applied together are one event. */

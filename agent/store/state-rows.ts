@@ -30,11 +30,12 @@ export interface StoredState {
 
 /** Of the values that no signature covers, under this key: tells whether a damaged file still holds what was written. */
 const DIGEST_KEY = 'digest';
+/** `ageing_certain` is in files of before only: the digest of others counts it as absent. */
 const COVERED = ['vin', 'environment', 'revision', 'complete', 'pinned_keys', 'ageing_time', 'ageing_certain', 'clock_offset', 'clock_measured'];
 /** What agents covered that stored a statement and no proof. */
 const COVERED_BEFORE = ['vin', 'environment', 'revision', 'complete', 'removed_ahead', 'pinned_keys', 'ageing_time'];
 /** Values that only agents of before wrote. */
-const FORMER_VALUES = ['statement', 'removed_ahead'];
+const FORMER_VALUES = ['statement', 'removed_ahead', 'ageing_certain'];
 
 /** Writes what differs between the rows and `content.state`. */
 export function writeState(database: Database, content: DatabaseContent): void {
@@ -51,7 +52,6 @@ export function writeState(database: Database, content: DatabaseContent): void {
       proof: state.proof?.jws ?? '',
       pinned_keys: JSON.stringify(keys),
       ageing_time: String(time.latest),
-      ageing_certain: String(time.certain),
       clock_offset: String(time.offset),
       clock_measured: time.measured ? '1' : '0',
       last_sync_at: String(state.lastSyncAt),
@@ -138,7 +138,6 @@ function readTime(values: ReadonlyMap<string, string>): KeptTime {
   const offset = Number(values.get('clock_offset') ?? '0');
   return {
     latest: readCount(values, 'ageing_time'),
-    certain: values.has('ageing_certain') ? readCount(values, 'ageing_certain') : 0,
     offset: Number.isSafeInteger(offset) ? offset : 0,
     measured: values.get('clock_measured') === '1',
   };

@@ -166,7 +166,6 @@ describe('what no signature covers', () => {
   test.each([
     ['clock_offset', '-691200'],
     ['ageing_time', '9999999999'],
-    ['ageing_certain', '9999999999'],
   ])('is not believed where it is not what was written: %s', async (key, value) => {
     await fill();
     await edit(`UPDATE agent_state SET value = '${value}' WHERE key = '${key}'`);

@@ -1,3 +1,5 @@
+import { timerDelay } from '../timer-delay.ts';
+
 /** One thing that is due at some time: a later call moves it, and whoever does it takes it. Holds no process. */
 export class Alarm {
   #timer: NodeJS.Timeout | undefined;
@@ -14,7 +16,7 @@ export class Alarm {
     this.#timer = setTimeout(() => {
       this.#due = true;
       this.ring();
-    }, milliseconds).unref();
+    }, timerDelay(milliseconds)).unref();
   }
 
   /** Makes it due in `milliseconds`, unless it is due before. */

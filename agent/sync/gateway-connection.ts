@@ -3,6 +3,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { describeError, type Log } from '../log.ts';
+import { timerDelay } from '../timer-delay.ts';
 import type { Backoff } from './backoff.ts';
 import { GatewayLink, type LinkTimings } from './gateway-link.ts';
 import type { Route } from './route.ts';
@@ -65,7 +66,7 @@ export class GatewayConnection {
     while (!signal.aborted) {
       const wait = await this.#attempt();
       // Unreferenced: an agent inside another program does not keep it alive.
-      await pause(wait, undefined, { signal, ref: false }).catch(() => undefined);
+      await pause(timerDelay(wait), undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { Backoff } from './backoff.ts';
-import { GatewayLink, type LinkTimings } from './gateway-link.ts';
+import { GatewayLink, RequestRefused, retryAfterMs, type LinkTimings } from './gateway-link.ts';
 import { CHANGES_SUBSCRIPTION } from './operations.ts';
 import { Route } from './route.ts';
 
@@ -156,6 +156,19 @@ describe('a link to a gateway', () => {
     link.subscribe(CHANGES_SUBSCRIPTION, {}, () => undefined);
     expect((await link.ended).reason).toMatch(type === 'error' ? /Forbidden/ : /ended by the gateway/);
   });
+});
+
+test('whatever wait a refusal names is from a second to an hour, and up to as long again at random, and no number is none', () => {
+  const refused = (retryAfter: unknown) => new RequestRefused([{ message: 'Busy.', extensions: { retryAfter } }]);
+  fc.assert(
+    fc.property(fc.oneof(fc.double({ min: 0, noNaN: true }), fc.nat()), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (retryAfter, drawn) => {
+      const wait = retryAfterMs(refused(retryAfter), () => drawn)!;
+      expect(wait).toBeGreaterThanOrEqual(1_000);
+      expect(wait).toBeLessThanOrEqual(7_200_000);
+      if (retryAfter >= 1 && retryAfter <= 3_600) expect(wait).toBe(retryAfter * 1_000 * (1 + drawn));
+    }),
+  );
+  for (const none of [-1, Number.NaN, '60', null, undefined, {}]) expect(retryAfterMs(refused(none), () => 0)).toBeUndefined();
 });
 
 test('waits grow to the cap, jitter covers all of them from nothing, and slow waits stay in the upper half', () => {

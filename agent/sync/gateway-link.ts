@@ -39,13 +39,16 @@ export interface GraphqlResult {
   readonly errors?: readonly { readonly message: string }[];
 }
 
+/** Bounds, in seconds, of the wait that a refusal can name. Nobody signs it: it must neither silence a vehicle nor make it ask without end. */
+const RETRY_AFTER = { least: 1, most: 3_600 } as const;
+
 /** The gateway's refusal of a query, with what its first error says beside the message. */
 export class RequestRefused extends Error {
   override readonly name = 'RequestRefused';
   readonly code: string | undefined;
   /** Dotted path of what is wrong in the variables. */
   readonly field: string | undefined;
-  /** Seconds. */
+  /** Seconds, 1 to 3,600 whatever was named. */
   readonly retryAfter: number | undefined;
 
   constructor(errors: unknown) {
@@ -54,7 +57,7 @@ export class RequestRefused extends Error {
     const { code, field, retryAfter } = first?.extensions ?? {};
     this.code = typeof code === 'string' ? code : undefined;
     this.field = typeof field === 'string' ? field : undefined;
-    this.retryAfter = typeof retryAfter === 'number' && retryAfter >= 0 ? retryAfter : undefined;
+    this.retryAfter = typeof retryAfter === 'number' && retryAfter >= 0 ? Math.min(Math.max(retryAfter, RETRY_AFTER.least), RETRY_AFTER.most) : undefined;
   }
 }
 

@@ -1,3 +1,5 @@
+import { timerDelay } from '../timer-delay.ts';
+
 /** Waiting between two things that are done over a link: until it is time, or the link has ended. */
 export class LinkWait {
   #ended = false;
@@ -37,6 +39,6 @@ export class LinkWait {
   #after(milliseconds: number): void {
     clearTimeout(this.#timer);
     this.#dueAt = performance.now() + milliseconds;
-    this.#timer = setTimeout(() => this.#over(), milliseconds).unref();
+    this.#timer = setTimeout(() => this.#over(), timerDelay(milliseconds)).unref();
   }
 }

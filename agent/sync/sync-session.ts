@@ -109,11 +109,13 @@ export class SyncSession {
       const variables = { environment: environmentVariable(identity.environment), since, ...(nonce !== null && { nonce }) };
       const data = await link.request(nonce === null ? SYNC_QUERY : NONCE_SYNC_QUERY, variables);
       await this.#take(readSyncAnswer(data, identity.environment), since);
+      if (nonce !== null) freshness.answeredInVain();
     } catch (error) {
       if (error instanceof Refusal) refuse(error);
       else if (!this.#ended) log('warn', `sync failed: ${describeError(error)}`);
       // Where the connection was lost, the same question may be asked on the next one, for as long as its answer counts.
-      if (nonce !== null && error instanceof RequestRefused) freshness.unanswered(error.retryAfter);
+      if (nonce !== null && error instanceof RequestRefused) freshness.refused(error.retryAfter);
+      else if (nonce !== null && error instanceof Refusal) freshness.answeredInVain();
       if (everything) this.#everything.set(backoff.next());
       else this.#retryLater();
     }

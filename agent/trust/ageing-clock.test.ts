@@ -92,20 +92,39 @@ describe('a clock that a contact has found wrong', () => {
     expect(passed(ageing)).toBe(7.5 * 86_400);
   });
 
-  test('is right again with a proof of now once it was ahead by mistake, and not with one from before what has surely passed', () => {
-    const ageing = clock();
+  test.each([8 * DAY, YEAR / 2])('by %i ms after it was ahead is not believed with any proof, be it of now or a recording, over starts too', (ahead) => {
+    let ageing = clock();
     ageing.contact(TRUTH / 1000);
-    error = 8 * DAY;
-    expect(passed(ageing)).toBe(8 * 86_400);
+    error = ahead;
+    expect(passed(ageing)).toBe(ahead / 1000);
+    ageing = restarted(ageing, 0);
     error = 0;
-    truth += 60_000;
-    expect(ageing.isNear(truth / 1000)).toBe(true);
-    ageing.contact(truth / 1000);
+    ageing = restarted(ageing, 60_000);
+    for (const issuedAt of [truth, TRUTH + 24_000]) expect(ageing.isNear(issuedAt / 1000)).toBe(false);
+    ageing.answered(truth / 1000);
     expect(passed(ageing)).toBe(60);
-    // A replay, while the clock is set back to its time: three days have passed while this ran.
-    truth += 3 * DAY;
-    error = -3 * DAY;
-    expect(ageing.isNear((truth + error) / 1000)).toBe(false);
+  });
+
+  test('takes no proof that would make it go back by more than a day, whatever the clock did before', () => {
+    const step = fc.record({ clock: fc.integer({ min: -400 * DAY, max: 400 * DAY }), passedMs: fc.integer({ min: 0, max: 10 * DAY }), start: fc.boolean(), ageMs: fc.integer({ min: 0, max: 400 * DAY }) });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
+        [truth, error] = [TRUTH, 0];
+        let ageing = clock();
+        ageing.contact(TRUTH / 1000);
+        for (const each of steps) {
+          truth += each.passedMs;
+          error = each.clock;
+          if (each.start) ageing = restarted(ageing, 0);
+          const before = ageing.seconds();
+          const issuedAt = (truth + error - each.ageMs) / 1000;
+          if (!ageing.isNear(issuedAt)) continue;
+          expect(issuedAt).toBeGreaterThanOrEqual(before - 86_400);
+          ageing.contact(issuedAt);
+          expect(ageing.seconds()).toBeGreaterThanOrEqual(before);
+        }
+      }),
+    );
   });
 });
 

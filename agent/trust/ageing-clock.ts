@@ -12,8 +12,6 @@ const LARGE_OFFSET_SECONDS = 30 * DAY_SECONDS;
 export interface KeptTime {
   /** Unix seconds by which flags age. */
   readonly latest: number;
-  /** As `latest`, but only what has passed while a process ran since the last contact: no wrong clock can raise it. */
-  readonly certain: number;
   /** Seconds to add to the vehicle's clock. */
   readonly offset: number;
   /** Whether a contact has told the offset, rather than that the clock went back. */
@@ -22,7 +20,6 @@ export interface KeptTime {
 
 export class AgeingClock {
   #latest = -Infinity;
-  #certain = 0;
   #offset = 0;
   #measured = false;
   #runningAt: number;
@@ -62,30 +59,27 @@ export class AgeingClock {
   }
 
   /** Goes on from what was kept. */
-  resume({ latest, certain, offset, measured }: KeptTime): void {
+  resume({ latest, offset, measured }: KeptTime): void {
     this.#runningAt = this.running();
-    [this.#latest, this.#certain, this.#offset, this.#measured] = [latest, certain, offset, measured];
+    [this.#latest, this.#offset, this.#measured] = [latest, offset, measured];
     this.#read();
   }
 
   keep(): KeptTime {
-    const latest = Math.floor(this.#read());
-    return { latest, certain: Math.min(latest, Math.floor(this.#certain)), offset: Math.round(this.#offset), measured: this.#measured };
+    return { latest: Math.floor(this.#read()), offset: Math.round(this.#offset), measured: this.#measured };
   }
 
-  /** Whether what was signed at `issuedAt` (Unix seconds) was signed within a day of now. */
+  /**
+   * Whether what was signed at `issuedAt` (Unix seconds) was signed within a day of now. The vehicle's own clock has no
+   * say beside this one: set back to the time of a recording, it would make old flags young.
+   */
   isNear(issuedAt: number): boolean {
-    if (Math.abs(this.#read() - issuedAt) <= DAY_SECONDS) return true;
-    // A clock that was ahead by mistake and is right again. What is certain to have passed is not undone by it.
-    return this.#clockIsNear(issuedAt) && issuedAt >= this.#certain - DAY_SECONDS;
+    return Math.abs(this.#read() - issuedAt) <= DAY_SECONDS;
   }
 
   /** A verified contact: what was signed at `issuedAt`, which is near, was fresh by this vehicle's time. */
   contact(issuedAt: number): void {
-    const latest = this.#read();
-    const clock = this.now() / 1000;
-    const own = Math.abs(latest - issuedAt) <= DAY_SECONDS ? latest : Math.max(this.#certain, clock);
-    this.#setTo(Math.max(own, issuedAt), issuedAt - clock);
+    this.#setTo(Math.max(this.#read(), issuedAt), issuedAt - this.now() / 1000);
   }
 
   /** An answer to this vehicle's own question: it is `seconds` (Unix) now, whatever any clock says. */
@@ -97,20 +91,15 @@ export class AgeingClock {
     this.#difference = difference;
     const offset = seconds - this.now() / 1000;
     this.#runningAt = this.running();
-    this.#latest = this.#certain = seconds;
+    this.#latest = seconds;
     this.#offset = Math.abs(offset) <= DAY_SECONDS ? 0 : offset;
     this.#measured = true;
-  }
-
-  #clockIsNear(seconds: number): boolean {
-    return Math.abs(this.now() / 1000 - seconds) <= DAY_SECONDS;
   }
 
   #read(): number {
     const running = this.running();
     const passed = (running - this.#runningAt) / 1000;
     this.#runningAt = running;
-    this.#certain += passed;
     const least = this.#latest + passed;
     const clock = this.now() / 1000;
     if (this.#wasSetRight(clock, least)) this.#setOffset(0);

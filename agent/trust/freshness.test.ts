@@ -194,11 +194,41 @@ describe('questions are rare:', () => {
     freshness.want(true);
     freshness.ask();
     drawn = 0.5;
-    freshness.unanswered(100);
+    freshness.refused(100);
     truth += 149_000;
     expect([freshness.due, freshness.ask()]).toEqual([false, null]);
     truth += 1_000;
     expect(freshness.due).toBe(true);
+  });
+
+  test.each([3_600, 1e9, Number.MAX_VALUE])('after at most ten minutes where a refusal names %d seconds: anybody can say that', (retryAfter) => {
+    freshness.want(true);
+    freshness.ask();
+    drawn = 0.9;
+    freshness.refused(retryAfter);
+    truth += 10 * MINUTE;
+    expect(freshness.due).toBe(true);
+  });
+
+  test('after a minute, two, and so on where something came that proves nothing; the hour is for answers', () => {
+    freshness.want(true);
+    const waits: number[] = [];
+    for (let n = 0; n < 4; n++) {
+      const nonce = freshness.ask();
+      expect(freshness.judge(proof(), 0)).toBe('out-of-time');
+      freshness.answeredInVain();
+      freshness.want(true);
+      // The right answer may still come, and what else comes in its place changes nothing.
+      expect(freshness.ask()).toBe(nonce);
+      freshness.answeredInVain();
+      const from = truth;
+      while (!freshness.due) {
+        truth += 30_000;
+        freshness.want(true);
+      }
+      waits.push((truth - from) / MINUTE);
+    }
+    expect(waits).toEqual([1, 2, 4, 8]);
   });
 
   test('after a minute, and then ever later, where no answer comes', () => {
@@ -206,7 +236,7 @@ describe('questions are rare:', () => {
     const waits: number[] = [];
     for (let n = 0; n < 8; n++) {
       freshness.ask();
-      freshness.unanswered(undefined);
+      freshness.refused(undefined);
       const from = truth;
       while (!freshness.due) truth += 30_000;
       waits.push((truth - from) / MINUTE);

@@ -13,6 +13,8 @@ const VOID_AFTER_MS = 60_000;
 const INTERVAL_MS = 3_600_000;
 /** A fleet whose control plane has a wrong clock does not ask at once. */
 const JITTER_MS = 600_000;
+/** The longest that a refusal can put a question off: nobody has signed it. */
+const LONGEST_REFUSAL_MS = 600_000;
 
 /** What a proof says about time. `fresh`: the age of the flags counts from it. */
 export type Judgement = 'fresh' | 'not-newer' | 'out-of-time';
@@ -28,7 +30,7 @@ export interface FreshnessOptions {
 export class Freshness {
   readonly #options: FreshnessOptions;
   /** The last question, and when it was sent, by the clock that nobody sets. */
-  #question: { readonly nonce: string; readonly sentAtMs: number } | null = null;
+  #question: { readonly nonce: string; readonly sentAtMs: number; answeredInVain: boolean } | null = null;
   /** When the next question is to be asked; null where there is no reason for one. */
   #dueAtMs: number | null = null;
   #notBeforeMs = -Infinity;
@@ -68,8 +70,8 @@ export class Freshness {
    */
   want(urgent: boolean): boolean {
     const { clock, random } = this.#options;
-    // Its answer was lost, or of no use, and is void by now.
-    if (this.#question !== null && !this.#counts) this.unanswered(undefined);
+    // Its answer was lost, and is void by now.
+    if (this.#question !== null && !this.#counts) this.answeredInVain();
     const soonMs = Math.max(this.#notBeforeMs, clock.runningMs);
     this.#dueAtMs ??= Math.max(this.#notBeforeMs, clock.runningMs + random() * JITTER_MS);
     if (urgent) this.#dueAtMs = Math.min(this.#dueAtMs, soonMs);
@@ -93,19 +95,34 @@ export class Freshness {
     const { clock, random } = this.#options;
     const { runningMs } = clock;
     if (this.due) {
-      this.#question = { nonce: randomBytes(16).toString('base64url'), sentAtMs: runningMs };
+      this.#question = { nonce: randomBytes(16).toString('base64url'), sentAtMs: runningMs, answeredInVain: false };
       this.#dueAtMs = null;
       this.#notBeforeMs = runningMs + INTERVAL_MS + random() * JITTER_MS;
     }
     return this.#counts ? this.#question!.nonce : null;
   }
 
-  /** The last question was refused, or its answer is void by now. `retryAfter`: seconds after which the control plane wants to hear it again. */
-  unanswered(retryAfter: number | undefined): void {
-    const { clock, random, unanswered } = this.#options;
+  /** The last question was refused. `retryAfter`: seconds after which the control plane wants to hear it again. */
+  refused(retryAfter: number | undefined): void {
+    const { random, unanswered } = this.#options;
     this.#question = null;
-    const wait = retryAfter === undefined ? unanswered.nextWhole() : retryAfter * 1_000 * (1 + random());
-    this.#dueAtMs = this.#notBeforeMs = clock.runningMs + wait;
+    this.#dueIn(retryAfter === undefined ? unanswered.nextWhole() : Math.min(retryAfter * 1_000 * (1 + random()), LONGEST_REFUSAL_MS));
+  }
+
+  /**
+   * What came in the place of an answer proves nothing: it does not carry the nonce, or its set is not held. That is no
+   * answer, and does not use up the hour; the right one may still come for as long as it counts.
+   */
+  answeredInVain(): void {
+    if (this.#question === null) return;
+    if (!this.#question.answeredInVain) this.#dueIn(this.#options.unanswered.nextWhole());
+    this.#question.answeredInVain = true;
+    if (!this.#counts) this.#question = null;
+  }
+
+  #dueIn(milliseconds: number): void {
+    this.#notBeforeMs = this.#options.clock.runningMs + milliseconds;
+    if (this.#wanted) this.#dueAtMs = this.#notBeforeMs;
   }
 
   #answers(proof: VerifiedProof): boolean {
