@@ -227,9 +227,10 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
           await vehicle.disconnect();
           vehicle.connect();
         } else await vehicle.prove();
-        await until('it holds what there is', () => vehicle.state.complete && vehicle.state.revision === plane.revision && vehicle.state.proof !== null, 5_000);
+        const isRight = () => vehicle.state.complete && vehicle.state.revision === plane.revision && vehicle.state.proof !== null;
+        await until('it holds what there is, and that is fresh', () => isRight() && ![...vehicle.state.flags.values()].some((flag) => isStale(flag, vehicle.clock.seconds())), 5_000);
         expect(new Map([...vehicle.state.flags].map(([key, { held }]) => [key, held.jws]))).toEqual(plane.signedSet());
-        for (const flag of vehicle.state.flags.values()) expect([flag.ahead, isStale(flag, vehicle.clock.seconds())]).toEqual([null, false]);
+        for (const flag of vehicle.state.flags.values()) expect(flag.ahead).toBeNull();
         now += 8 * DAY;
         for (const flag of vehicle.state.flags.values()) expect(isStale(flag, vehicle.clock.seconds())).toBe(true);
       } finally {
