@@ -130,4 +130,17 @@ describe('a variable that does not fit', () => {
     }
     expect(code(user('READ'), 'query ($e: Environment = STAGING) { flagSync(environment: $e) { revision } }', { e: null })).toBe('BAD_USER_INPUT');
   });
+
+  test.each([
+    ['query ($e: Environment!, $since: Int) { flagSync(environment: $e, since: $since) { revision } }', 'since', [1e15, -1e15, 1.5, '1', true, []]],
+    ['query ($since: Int, $e: Environment!) { flagSync(environment: $e, since: $since) { revision } }', 'since', [1e15]],
+    ['query ($e: Environment!, $nonce: String) { flagSync(environment: $e, nonce: $nonce) { revision } }', 'nonce', [7, {}]],
+    ['query ($e: Environment!, $yes: Boolean!) { flagProof(environment: $e) @include(if: $yes) }', 'yes', [null, 'yes', undefined]],
+  ])('is a fault of its own, and not one of whose environment is asked for: %s', (query, name, values) => {
+    for (const value of values) {
+      expect(code(VEHICLE, query, { e: 'STAGING', [name]: value })).toBe('BAD_USER_INPUT');
+      expect(code(VEHICLE, query, { e: 'PRODUCTION', [name]: value })).toBe('FORBIDDEN');
+      expect(code(VEHICLE, query, { e: 'MARS', [name]: value })).toBe('FORBIDDEN');
+    }
+  });
 });

@@ -65,14 +65,20 @@ export function authorizeOperation(
 ): void {
   const type = rootType(schema, operation.operation);
   if (type === null || type === undefined) return;
-  const { coerced, errors } = getVariableValues(schema, operation.operation.variableDefinitions ?? [], operation.variables, { maxErrors: 1, ...options });
-  let fault = errors?.[0];
+  let fault: GraphQLError | undefined;
+  const fitting: Record<string, unknown> = {};
+  // Each by itself: one that does not fit takes nothing from what the others say, such as whose environment is asked for.
+  for (const variable of operation.operation.variableDefinitions ?? []) {
+    const { coerced, errors } = getVariableValues(schema, [variable], operation.variables, { maxErrors: 1, ...options });
+    fault ??= errors?.[0];
+    Object.assign(fitting, coerced);
+  }
   const argumentsOf = (field: GraphQLField<unknown, unknown> | undefined, node: FieldNode): Readonly<Record<string, unknown>> => {
-    if (field === undefined || coerced === undefined) return {};
+    if (field === undefined) return {};
     try {
-      return getArgumentValues(field, node, coerced);
+      return getArgumentValues(field, node, fitting);
     } catch (error) {
-      // The one fault that validation cannot see: null for a variable that has a default, where the argument takes none.
+      // A needed variable that does not fit, or the one fault that validation cannot see: null for a variable that has a default, where the argument takes none.
       if (!(error instanceof GraphQLError)) throw error;
       fault ??= error;
       return {};
