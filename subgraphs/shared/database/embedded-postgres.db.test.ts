@@ -203,6 +203,25 @@ test('a lock file and a postmaster.pid that name processes of other programs do 
   await server.stop();
 });
 
+test('damaged data are told by their folder, with what PostgreSQL said and what can be done, and nothing is deleted or left running', async () => {
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  const [map] = await query<{ file: string }>(server.url, `SELECT 'base/' || oid || '/pg_filenode.map' AS file FROM pg_database WHERE datname = 'fleetflag'`);
+  const [first] = await query<{ file: string }>(server.url, `SELECT 'base/' || oid || '/pg_filenode.map' AS file FROM pg_database WHERE datname = 'postgres'`);
+  await server.stop();
+  const place = join(dataDir, 'postgresql');
+  // The last two let the server start, and nobody in.
+  for (const file of ['PG_VERSION', 'global/pg_control', first!.file, map!.file]) {
+    const path = join(place, 'cluster', file);
+    const whole = readFileSync(path);
+    writeFileSync(path, Buffer.alloc(whole.length, 'x'));
+    const refused = await startEmbeddedPostgres({ dataDir, log }).then(() => 'it started', (error: Error) => error.message);
+    expect(refused).toMatch(new RegExp(`^The embedded PostgreSQL cannot run on ${place}\\. It said \\(${place}/server\\.log\\):\\n[^]*(${file.split('/').at(-1)}|control file|relation mapping)[^]*backup[^]*DATABASE_URL`, 'i'));
+    expect([file, existsSync(join(place, 'cluster/postmaster.pid')), existsSync(join(dataDir, 'postgresql.lock'))]).toEqual([file, false, false]);
+    writeFileSync(path, whole);
+  }
+  await (await startEmbeddedPostgres({ dataDir, log })).stop();
+});
+
 test('where the path is too long for a socket, the socket is in a folder of its own that goes with the server', async () => {
   const outer = dataDir;
   dataDir = join(outer, 'd'.repeat(100));

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client } from 'pg';
+import { Client, DatabaseError } from 'pg';
 import { findBinaries } from './embedded-binaries.ts';
 import { CLUSTER_USER, ensureCluster, findPostmaster, lastLogLines, logSize, spawnPostmaster, type Postmaster } from './embedded-cluster.ts';
 import { createPlace, deletePlace, findPlace, removeSocketFolder, serverAccount, socketFolder, type ServerPlace } from './embedded-place.ts';
@@ -25,6 +25,9 @@ export interface EmbeddedPostgres {
 
 const DATABASE = 'fleetflag';
 
+/** SQLSTATE cannot_connect_now: the server starts, recovers or stops. */
+const STARTING_UP = '57P03';
+
 /** Milliseconds between looks at a server that comes or goes. */
 const POLL = 15;
 /** Milliseconds until a server that was told to go is told to go at once. */
@@ -36,7 +39,7 @@ const PATIENCE = 30_000;
  * dies is started again, at the same address.
  *
  * @throws Error when another living process uses the data folder, when the package is missing or has nothing for this
- *   platform, or when the server does not come up (with what it said)
+ *   platform, or when the server cannot run on its data (with the folder, what it said and what can be done)
  */
 export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const account = serverAccount();
@@ -55,7 +58,12 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
       await ensureCluster(place, account, binaries);
       postmaster = await launch(place, () => spawnPostmaster(place, account, binaries, socketFolder(place, account)), log);
     }
-    await ensureDatabase(postmaster.socketFolder, binaries.hasStatStatements);
+    try {
+      await ensureDatabase(postmaster.socketFolder, binaries.hasStatStatements);
+    } catch (error) {
+      await shutDown(postmaster);
+      throw cannotRun(place, (error as Error).message);
+    }
     const { socketFolder: folder } = postmaster;
     const supervision = new Supervision(postmaster, {
       isAlive: ({ pid, identity }) => processIdentity(pid) === identity,
@@ -123,7 +131,13 @@ async function launch(place: ServerPlace, spawnServer: () => number, log: (line:
     let told = false;
     while (processIdentity(pid) !== null) {
       const found = findPostmaster(place);
-      if (found?.pid === pid && (await answers(found.socketFolder))) return found;
+      const refusal = found?.pid === pid ? await refusalOf(found.socketFolder) : undefined;
+      if (found !== null && refusal === null) return found;
+      // It runs and lets nobody in, and would never.
+      if (found?.ready === true && refusal instanceof DatabaseError && refusal.code !== STARTING_UP) {
+        await shutDown(found);
+        throw cannotRun(place, lastLogLines(place, logStart));
+      }
       if (!told && Date.now() - started > 5_000) {
         told = true;
         log(`PostgreSQL is starting (recovering, if it was not shut down); its log is ${place.logFile}`);
@@ -133,7 +147,7 @@ async function launch(place: ServerPlace, spawnServer: () => number, log: (line:
     const said = lastLogLines(place, logStart);
     // Backends of a killed postmaster need a moment to notice.
     if (!/still in use|could not lock|already exists/.test(said) || Date.now() > deadline) {
-      throw new Error(`PostgreSQL did not start. It said (${place.logFile}):\n${said || '(nothing)'}`);
+      throw cannotRun(place, said);
     }
     await delay(200);
   }
@@ -155,7 +169,21 @@ async function shutDown(postmaster: Postmaster): Promise<void> {
 }
 
 async function answers(folder: string): Promise<boolean> {
-  return withClient(folder, 'postgres', async () => true).catch(() => false);
+  return (await refusalOf(folder)) === null;
+}
+
+/** Why the server cannot be connected to; null where it can. */
+async function refusalOf(folder: string): Promise<Error | null> {
+  return withClient(folder, 'postgres', async () => null).catch((error: unknown) => error as Error);
+}
+
+/** What is to be told of a server that cannot be run on its data: where they are, what it said, what can be done. */
+function cannotRun(place: ServerPlace, said: string): Error {
+  return new Error(
+    `The embedded PostgreSQL cannot run on ${place.folder}. It said (${place.logFile}):\n${said || '(nothing)'}\n` +
+      'Nothing was deleted. Where that tells of missing space, memory or rights, give them and start again. Where the data are damaged, put the folder ' +
+      'back from a backup, or move it away, start on an empty database and restore a dump (docs/restoring.md). DATABASE_URL names a server in its place.',
+  );
 }
 
 async function ensureDatabase(folder: string, hasStatStatements: boolean): Promise<void> {
