@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { unattended } from '../../core/async/unattended.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 
 export const EVENTS_PATH = '/v1/events';
@@ -16,10 +17,12 @@ export interface EventStreamLimits {
   readonly maxStreams: number;
   /** Milliseconds between two comments that keep a stream alive. */
   readonly heartbeatMs: number;
+  /** Milliseconds after which a stream is ended, and up to half as many at random, so that not all clients come back at once. */
+  readonly lifeMs: number;
 }
 
 /** As many programs as a vehicle has, each with a page or two: more would take the memory of the rest. */
-export const EVENT_STREAM_LIMITS: EventStreamLimits = { maxStreams: 100, heartbeatMs: 20_000 };
+export const EVENT_STREAM_LIMITS: EventStreamLimits = { maxStreams: 100, heartbeatMs: 20_000, lifeMs: 1_800_000 };
 
 /** Milliseconds after which a client whose stream has ended comes back. */
 const RETRY_MS = 1000;
@@ -37,6 +40,8 @@ interface Stream {
   behind: boolean;
   /** Whether anything has left, or nothing waited, since the last heartbeat. */
   moved: boolean;
+  /** When the stream is ended, in milliseconds of `performance.now()`. */
+  readonly until: number;
 }
 
 export class EventStreams {
@@ -57,20 +62,19 @@ export class EventStreams {
     this.#endings = [agent.onChange(() => this.#changed()), agent.onContact(() => this.#lookForAge())];
   }
 
-  /** How many streams are open. */
-  get count(): number {
-    return this.#streams.size;
-  }
-
   /**
    * Opens a stream. A client that does not have the newest state, by the `Last-Event-ID` that it sends, is told so at
-   * once: whatever changed since it asked for its flags, or while it was away, is no loss.
-   *
-   * @returns false where there are too many streams already; then nothing was written
+   * once: whatever changed since it asked for its flags, or while it was away, is no loss. Where there are as many
+   * streams as there may be, one that hangs, or else the oldest, makes room: its client comes back if it still lives.
+   * Nobody can tell from here: a client that reads nothing has all comments of hours in the kernel's buffers.
    */
-  open(request: IncomingMessage, response: ServerResponse, headers: Readonly<Record<string, string>>): boolean {
-    if (this.#streams.size >= this.#limits.maxStreams) return false;
-    const stream: Stream = { response, waiting: 0, behind: false, moved: true };
+  open(request: IncomingMessage, response: ServerResponse, headers: Readonly<Record<string, string>>): void {
+    if (this.#streams.size >= this.#limits.maxStreams) {
+      const streams = [...this.#streams];
+      const given = streams.find(({ waiting }) => waiting > 0) ?? streams[0];
+      if (given !== undefined) unattended(this.#end(given), 'Ending an event stream');
+    }
+    const stream: Stream = { response, waiting: 0, behind: false, moved: true, until: performance.now() + this.#limits.lifeMs * (1 + Math.random() / 2) };
     this.#streams.add(stream);
     response.on('close', () => this.#remove(stream));
     // What ends the stream ends the connection.
@@ -79,22 +83,23 @@ export class EventStreams {
     this.#write(stream, `retry: ${RETRY_MS}\n\n`);
     if (request.headers['last-event-id'] !== this.#id()) this.#tell(stream);
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#limits.heartbeatMs).unref();
-    return true;
   }
 
   /** Ends every stream in order: clients come back to the agent that starts next. */
   async close(): Promise<void> {
     for (const end of this.#endings) end();
-    await Promise.all(
-      [...this.#streams].map(
-        ({ response }) =>
-          new Promise<void>((resolve) => {
-            // Nobody waits for a client that does not read.
-            const timer = setTimeout(() => response.destroy(), END_MS);
-            response.once('close', () => (clearTimeout(timer), resolve())).end();
-          }),
-      ),
-    );
+    await Promise.all([...this.#streams].map((stream) => this.#end(stream)));
+  }
+
+  /** Ends a stream in order; from now on it counts no more. Resolves when its connection is closed. */
+  #end(stream: Stream): Promise<void> {
+    const { response } = stream;
+    this.#remove(stream);
+    return new Promise((resolve) => {
+      // Nobody waits for a client that does not read.
+      const timer = setTimeout(() => response.destroy(), END_MS);
+      response.once('close', () => (clearTimeout(timer), resolve())).end();
+    });
   }
 
   #id(): string {
@@ -125,13 +130,17 @@ export class EventStreams {
     stream.response.write(text, () => {
       stream.waiting--;
       stream.moved = true;
-      if (stream.behind && stream.waiting === 0) this.#tell(stream);
+      if (stream.behind && stream.waiting === 0 && this.#streams.has(stream)) this.#tell(stream);
     });
   }
 
   #beat(): void {
     this.#lookForAge();
     for (const stream of this.#streams) {
+      if (performance.now() >= stream.until) {
+        unattended(this.#end(stream), 'Ending an event stream');
+        continue;
+      }
       // Nothing has left since the last heartbeat: the client hangs, or is gone without a word.
       if (!stream.moved) stream.response.destroy();
       stream.moved = stream.waiting === 0;

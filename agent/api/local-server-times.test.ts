@@ -8,7 +8,7 @@ const SOCKETS = 100;
 
 test('a hundred sockets that say nothing, or never end their headers, keep nobody out for longer than headers may take', async () => {
   const agent = { status: () => ({ connected: false }), onChange: () => () => undefined, onContact: () => () => undefined } as unknown as ConstructorParameters<typeof LocalServer>[0]['agent'];
-  const server = new LocalServer({ host: '127.0.0.1', port: 0, agent, times: { headersMs: 200, requestMs: 400, lookMs: 20 }, eventStreams: { maxStreams: 0, heartbeatMs: 1000 } });
+  const server = new LocalServer({ host: '127.0.0.1', port: 0, agent, times: { headersMs: 200, requestMs: 400, lookMs: 20 }, eventStreams: { maxStreams: 0, heartbeatMs: 1000, lifeMs: 60_000 } });
   const base = await server.listen();
   const sockets = Array.from({ length: SOCKETS }, (): Socket => connect(Number(new URL(base).port), '127.0.0.1').on('error', () => undefined));
   try {

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
@@ -110,6 +111,31 @@ test('other methods and paths are refused', async () => {
   for (const path of ['/', '/ofrep/v1/evaluate', '/ofrep/v2/evaluate/flags', '/ofrep/v1/evaluate/flagsy', '/v1/status/']) {
     expect(await post(path, {})).toMatchObject({ status: 404, body: { errorCode: 'GENERAL', errorDetails: expect.any(String) } });
   }
+});
+
+test.each([[65_537], [1_100_000], [20_000_000], [200_000_000]])('a body of %d bytes is answered with 413 before the connection closes, whether its size is told or not', async (size) => {
+  const { port } = new URL(base);
+  for (const told of [true, false]) {
+    const answer = await new Promise<string>((resolve, reject) => {
+      const socket = connect(Number(port), '127.0.0.1');
+      let text = '';
+      socket.on('data', (data: Buffer) => (text += data.toString())).on('error', (error) => (text === '' ? reject(error) : undefined)).on('close', () => resolve(text));
+      socket.write(`POST ${ONE}lane-keep HTTP/1.1\r\nHost: localhost\r\n${told ? `Content-Length: ${size}` : 'Transfer-Encoding: chunked'}\r\n\r\n${told ? '' : `${size.toString(16)}\r\n`}`);
+      const part = Buffer.alloc(65_536, 32);
+      let left = size;
+      const send = () => {
+        while (left > 0 && !socket.destroyed) {
+          const bytes = part.subarray(0, Math.min(left, part.length));
+          left -= bytes.length;
+          if (!socket.write(bytes)) return void socket.once('drain', send);
+        }
+        if (!told) socket.write('\r\n0\r\n\r\n');
+      };
+      send();
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 413 .*"errorCode":"PARSE_ERROR"/s);
+  }
+  expect((await post(`${ONE}lane-keep`, '{}')).status).toBe(200);
 });
 
 test('an agent that has never synced says so: neither "not found" nor "no flags"', async () => {

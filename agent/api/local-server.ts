@@ -11,6 +11,10 @@ import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './o
 import { track, type Tracker } from './track.ts';
 
 const MAX_BODY_BYTES = 65_536;
+/** Of a body that is too large, so much more is read and dropped, so that its client comes to read the answer. */
+const MAX_DROPPED_BYTES = 64 * 1_048_576;
+/** Milliseconds that a client has to read the answer when it sends on beyond that. */
+const LAST_LOOK_MS = 1_000;
 const EVALUATE_PATH = '/ofrep/v1/evaluate/flags';
 
 /** Milliseconds. */
@@ -99,7 +103,11 @@ export class LocalServer {
       ...this.#headers(request),
       ...answer.headers,
     });
-    response.end(text);
+    if (answer.status === 413) {
+      response.write(text);
+      await dropRest(request);
+    }
+    response.end(answer.status === 413 ? '' : text);
   }
 
   /** What every answer has. */
@@ -124,16 +132,11 @@ export class LocalServer {
     const { agent } = this.#options;
     if (path === '/v1/status') return { method: 'GET', answer: () => ({ status: 200, body: JSON.parse(JSON.stringify(agent.status())) as OfrepAnswer['body'] }) };
     if (path === '/v1/track') return { method: 'POST', changes: true, answer: async (request) => track(agent, await readBody(request)) };
-    if (path === EVENTS_PATH) return { method: 'GET', answer: (request, response) => this.#openStream(request, response) };
+    if (path === EVENTS_PATH) return { method: 'GET', answer: (request, response) => (this.#eventStreams.open(request, response, this.#headers(request)), null) };
     if (path === EVALUATE_PATH) return { method: 'POST', answer: async (request) => evaluateAll(agent, await readBody(request), request.headers['if-none-match'], eventsUrl(request)) };
     if (!path.startsWith(`${EVALUATE_PATH}/`)) return null;
     const key = decodeKey(path.slice(EVALUATE_PATH.length + 1));
     return { method: 'POST', answer: async (request) => evaluateOne(agent, key, await readBody(request)) };
-  }
-
-  #openStream(request: IncomingMessage, response: ServerResponse): OfrepAnswer | null {
-    if (this.#eventStreams.open(request, response, this.#headers(request))) return null;
-    return { ...failure(503, 'GENERAL', `There are ${this.#eventStreams.count} event streams open, which is as many as there may be.`), headers: { 'retry-after': '5' } };
   }
 }
 
@@ -144,17 +147,36 @@ function eventsUrl({ headers: { host }, socket }: IncomingMessage): string {
 
 class BodyTooLarge extends Error {}
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    // The rest is still read, and dropped, so that the client sees the answer and not a reset.
-    if (size <= MAX_BODY_BYTES) chunks.push(chunk);
-    else if (size > MAX_BODY_BYTES * 16) request.destroy();
-  }
-  if (size > MAX_BODY_BYTES) throw new BodyTooLarge();
-  return Buffer.concat(chunks).toString('utf8');
+/** The body as text. Rejects with BodyTooLarge as soon as that is known; the rest is then still to be read. */
+function readBody(request: IncomingMessage): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const take = (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= MAX_BODY_BYTES) return void chunks.push(chunk);
+      request.off('data', take);
+      reject(new BodyTooLarge());
+    };
+    request.on('data', take);
+    request.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    request.once('close', () => reject(new Error('The client has gone.')));
+  });
+}
+
+/** Reads the rest of a body and drops it, up to a bound. A connection that is closed over unread bytes takes the answer with it. */
+async function dropRest(request: IncomingMessage): Promise<void> {
+  if (request.readableEnded || request.destroyed) return;
+  await new Promise<void>((resolve) => {
+    let dropped = 0;
+    request.on('data', (chunk: Buffer) => {
+      dropped += chunk.length;
+      if (dropped <= MAX_DROPPED_BYTES || request.isPaused()) return;
+      request.pause();
+      setTimeout(resolve, LAST_LOOK_MS).unref();
+    });
+    request.once('end', resolve).once('close', resolve).resume();
+  });
 }
 
 /** The key that a path names. Text that is not percent-encoded stays as it is: no flag can have such a key, nor one with a slash. */
