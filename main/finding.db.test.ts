@@ -4,11 +4,13 @@ import { Client } from 'pg';
 import { ENVIRONMENTS, SAFETY_LEVELS, type Environment } from '../core/model.ts';
 import { searchTrail } from '../subgraphs/audit/trail-store.ts';
 import { createFlagChanges } from '../subgraphs/flags/change.ts';
+import { NEWEST_FIRST } from '../subgraphs/flags/flag-order.ts';
 import type { FlagSearch } from '../subgraphs/flags/flag-search.ts';
 import { FlagService } from '../subgraphs/flags/service.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing.ts';
 import { searchFlags } from '../subgraphs/flags/store.ts';
 import { createInProcessBus } from '../subgraphs/shared/bus.ts';
+import { firstPage } from '../subgraphs/shared/pagination.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
 import { plansOf as queryPlans } from '../subgraphs/shared/testing/query-plans.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
@@ -84,30 +86,30 @@ const plansOf = (table: string, run: () => Promise<unknown>) => queryPlans(watch
 
 describe(`on ${ROWS} rows`, () => {
   test('flags by environment and enabled use idx_flags_env_enabled, for the page and for the count', async () => {
-    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { environment: 'production', enabled: true }, 20, null));
+    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { environment: 'production', enabled: true }, firstPage(20), NEWEST_FIRST));
     for (const plan of [page, count]) expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_env_enabled']), scansAll: false });
   });
 
   test('words in name and description use idx_flags_search, for the page and for the count', async () => {
-    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { search: 'lane keeping' }, 20, null));
+    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { search: 'lane keeping' }, firstPage(20), NEWEST_FIRST));
     for (const plan of [page, count]) expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_search']), scansAll: false });
   });
 
   test.each(['eeping', 'flag_49850', 'ke', '조', '조향', 'wipes rains', 'lane kee'])('parts of words and keys, such as %s, use both indexes, for the page and for the count', async (text) => {
-    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { search: text }, 20, null));
+    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { search: text }, firstPage(20), NEWEST_FIRST));
     for (const plan of [page, count]) expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_search', 'idx_flags_search_parts']), scansAll: false });
   });
 
   test("a flag's rules by priority use idx_rules_flag_id", async () => {
     const watching = new FlagService(watched.prisma, undefined as never);
-    for (const run of [() => watching.byKeys(['flag_7']), () => searchFlags(watched.prisma, { environment: 'staging', enabled: true }, 20, null)]) {
+    for (const run of [() => watching.byKeys(['flag_7']), () => searchFlags(watched.prisma, { environment: 'staging', enabled: true }, firstPage(20), NEWEST_FIRST)]) {
       const plans = await plansOf('rules', run);
       expect(plans).toEqual([{ indexes: ['idx_rules_flag_id'], scansAll: false }]);
     }
   });
 
   test("a user's audit, newest first, at most 100, uses idx_audit_logs_user_id or idx_audit_logs_created_at in every partition", async () => {
-    const plans = await plansOf('audit_logs', () => searchTrail(watched.prisma, { userId: users[3] }, 100, null));
+    const plans = await plansOf('audit_logs', () => searchTrail(watched.prisma, { userId: users[3] }, firstPage(100)));
     expect(plans).toHaveLength(1);
     expect(plans[0]?.scansAll).toBe(false);
     expect(plans[0]?.indexes.length).toBeGreaterThan(0);
@@ -140,7 +142,7 @@ describe(`on ${ROWS} rows`, () => {
           (!filter.safetyLevel || flag.safetyLevel === filter.safetyLevel) &&
           (!filter.search || words[filter.search]!(flag)),
       );
-      const found = await service.search(filter, 10, null);
+      const found = await service.search(filter, firstPage(10));
       expect({ filter, count: found.totalCount, more: found.more }).toEqual({ filter, count: expected.length, more: expected.length > 10 });
       const keys = new Set(expected.map(({ key }) => key));
       expect(found.flags.filter(({ key }) => !keys.has(key))).toEqual([]);
@@ -160,7 +162,7 @@ describe(`on ${ROWS} rows`, () => {
     const gone = new Set<string>();
     let count = expected.length;
     for (let page = 0, after: string | null = null; ; page++) {
-      const { flags, totalCount, more } = await service.search(filter, 7, after);
+      const { flags, totalCount, more } = await service.search(filter, { limit: 7, cursor: after, backwards: false });
       expect(totalCount).toBe(count);
       seen.push(...flags.map(({ key }) => key));
       if (!more) break;
@@ -189,7 +191,7 @@ describe(`on ${ROWS} rows`, () => {
     await fc.assert(
       fc.asyncProperty(fc.array(piece, { maxLength: 10 }), async (pieces) => {
         const search = pieces.join('').replaceAll('\0', '');
-        const { flags, totalCount } = await service.search({ search, environment: 'staging', enabled: true }, 5, null);
+        const { flags, totalCount } = await service.search({ search, environment: 'staging', enabled: true }, firstPage(5));
         expect(flags).toHaveLength(Math.min(5, totalCount));
       }),
       { seed: 20_261_123, numRuns: 300 },

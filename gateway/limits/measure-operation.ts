@@ -24,6 +24,7 @@ import {
   type SelectionSetNode,
   type ValueNode,
 } from 'graphql';
+import { DEFAULT_PAGE, MAX_PAGE } from '../../core/protocol/pages.ts';
 
 export interface OperationSize {
   readonly depth: number;
@@ -39,8 +40,6 @@ type Size = OperationSize;
 
 const NOTHING: Size = { depth: 0, aliases: 0, rootFields: 0, fields: 0, cost: 0 };
 
-/** The largest page that any list gives; what asks for more is refused where it is resolved. */
-const MAX_PAGE = 100;
 /** What a list without a page size counts for: a flag's rules or experiments, a rollout's steps. */
 const UNPAGED = 5;
 
@@ -125,13 +124,14 @@ class Measurement {
     };
   }
 
-  /** The field's `first`, given or by default, within 0 to MAX_PAGE; null where it has none. */
+  /** The field's `first` or `last`, whichever is more, or the default, within 0 to MAX_PAGE; null where it has none. */
   private pageSize({ args }: GraphQLField<unknown, unknown>, node: FieldNode): number | null {
-    const definition = args.find(({ name }) => name === 'first');
-    if (definition === undefined) return null;
-    const given = this.valueOf(node.arguments?.find((argument) => argument.name.value === 'first')?.value) ?? definition.defaultValue;
+    const sizes = args.filter(({ name }) => name === 'first' || name === 'last');
+    if (sizes.length === 0) return null;
+    const given = sizes.map(({ name, defaultValue }) => this.valueOf(node.arguments?.find((argument) => argument.name.value === name)?.value) ?? defaultValue ?? null).filter((value) => value !== null);
+    if (given.length === 0) return DEFAULT_PAGE;
     // What is no number is refused before it runs; until then it counts for the most.
-    return typeof given === 'number' ? Math.min(Math.max(given, 0), MAX_PAGE) : MAX_PAGE;
+    return Math.max(...given.map((value) => (typeof value === 'number' ? Math.min(Math.max(value, 0), MAX_PAGE) : MAX_PAGE)));
   }
 
   private valueOf(node: ValueNode | undefined): unknown {

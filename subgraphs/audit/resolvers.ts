@@ -3,7 +3,7 @@ import type DataLoader from 'dataloader';
 import type { Caller } from '../../core/protocol/caller.ts';
 import type { EndedCredential } from '../../core/protocol/ended-credential.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
-import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
+import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import type { ChangedUser } from './accounts.ts';
 import { accountMutations, type AccountServices } from './account-resolvers.ts';
@@ -27,7 +27,6 @@ export interface AuditServices extends AccountServices, ApiKeyServices, Persiste
 }
 
 type Context = SubgraphContext<AuditServices>;
-type PageArguments = { first?: number | null; after?: string | null };
 
 /** Loaders that batch but keep nothing: a list of entities costs one query, and a subscription's context lives long. */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {

@@ -12,7 +12,7 @@ export class AuditService {
   constructor(private readonly prisma: PrismaClient) {}
 
   users(page: Page): Promise<{ users: User[]; more: boolean }> {
-    return listUsers(this.prisma, page.first, page.after);
+    return listUsers(this.prisma, page);
   }
 
   userCount(): Promise<number> {
@@ -26,7 +26,7 @@ export class AuditService {
 
   /** Newest first. `search` has been through `checkTrailSearch`. */
   trail(search: TrailSearch, page: Page): Promise<{ entries: TrailEntry[]; more: boolean }> {
-    return searchTrail(this.prisma, search, page.first, page.after);
+    return searchTrail(this.prisma, search, page);
   }
 
   /** How many entries a search finds on all pages. It reads them all, so ask only when it is wanted. */

@@ -1,6 +1,7 @@
 /** Reading the audit trail (rows are written by subgraphs/shared/audit-trail.ts). */
 import type { JsonValue } from '../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
+import { pageOf, type Page } from '../shared/pagination.ts';
 
 /** One entry of the trail. */
 export interface TrailEntry {
@@ -47,34 +48,36 @@ function conditions(search: TrailSearch): Prisma.Sql[] {
   return filters;
 }
 
-/** Where a page begins: after this entry. `at` is the text of its time, because a Date has no microseconds. */
+/** Where a page begins: beyond this entry. `at` is the text of its time, because a Date has no microseconds. */
 export interface TrailPlace {
   readonly position: number;
   readonly at: string;
 }
 
 /**
- * The statement for a page of the trail, newest first: in chain order backwards, which is that of time. The bound on `created_at` beside the comparison of both columns
+ * The statement for a page of the trail, newest first: in chain order backwards, which is that of time; or, of a page that goes `backwards`, oldest first. The bound on `created_at` beside the comparison of both columns
  * is what PostgreSQL can leave out partitions by.
  */
-export function trailQuery(search: TrailSearch, limit: number, after: TrailPlace | null): Prisma.Sql {
+export function trailQuery(search: TrailSearch, limit: number, place: TrailPlace | null, backwards = false): Prisma.Sql {
   const filters = conditions(search);
-  if (after !== null) {
-    filters.push(Prisma.sql`created_at <= ${after.at}::timestamptz`, Prisma.sql`(created_at, chain_position) < (${after.at}::timestamptz, ${after.position}::bigint)`);
+  const beyond = Prisma.raw(backwards ? '>' : '<');
+  const way = Prisma.raw(backwards ? 'ASC' : 'DESC');
+  if (place !== null) {
+    filters.push(Prisma.sql`created_at ${beyond}= ${place.at}::timestamptz`, Prisma.sql`(created_at, chain_position) ${beyond} (${place.at}::timestamptz, ${place.position}::bigint)`);
   }
-  return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at DESC, chain_position DESC LIMIT ${limit}`;
+  return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at ${way}, chain_position ${way} LIMIT ${limit}`;
 }
 
-/** A page of the trail, newest first, after the entry with id `after`. */
-export async function searchTrail(db: PrismaClient, search: TrailSearch, first: number, after: string | null): Promise<{ entries: TrailEntry[]; more: boolean }> {
+/** A page of the trail, newest first; its cursor is an entry's id. */
+export async function searchTrail(db: PrismaClient, search: TrailSearch, page: Page): Promise<{ entries: TrailEntry[]; more: boolean }> {
   let place: TrailPlace | null = null;
-  if (after !== null) {
-    const [last] = await db.$queryRaw<TrailPlace[]>`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${after}::uuid`;
+  if (page.cursor !== null) {
+    const [last] = await db.$queryRaw<TrailPlace[]>`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${page.cursor}::uuid`;
     if (last === undefined) return { entries: [], more: false };
     place = last;
   }
-  const entries = await db.$queryRaw<TrailEntry[]>(trailQuery(search, first + 1, place));
-  return { entries: entries.slice(0, first), more: entries.length > first };
+  const { items, more } = pageOf(await db.$queryRaw<TrailEntry[]>(trailQuery(search, page.limit + 1, place, page.backwards)), page);
+  return { entries: items, more };
 }
 
 /** How many entries a search finds on all pages. */

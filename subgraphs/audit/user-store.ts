@@ -1,7 +1,9 @@
 /** The audit subgraph's table of users. Rows go in and out as domain types. */
 import type { Role } from '../../core/protocol/caller.ts';
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import { newestFirst, onwards } from '../shared/database/page-query.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
+import { pageOf, type Page } from '../shared/pagination.ts';
 import type { AccountDetails, User } from './user.ts';
 
 type Reader = PrismaClient | Transaction;
@@ -27,14 +29,14 @@ export async function findUsers(db: Reader, ids: readonly string[]): Promise<Use
   return (await db.user.findMany({ where: { id: { in: [...ids] } } })).map(toUser);
 }
 
-/** A page of users, newest first, after the one with id `after`. */
-export async function listUsers(db: Reader, first: number, after: string | null): Promise<{ users: User[]; more: boolean }> {
+/** A page of users, newest first; its cursor is a user's id. */
+export async function listUsers(db: Reader, page: Page): Promise<{ users: User[]; more: boolean }> {
   const rows = await db.user.findMany({
-    orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
-    ...(after !== null && { cursor: { id: after }, skip: 1 }),
-    take: first + 1,
+    orderBy: newestFirst(page),
+    ...onwards(page),
   });
-  return { users: rows.slice(0, first).map(toUser), more: rows.length > first };
+  const { items, more } = pageOf(rows, page);
+  return { users: items.map(toUser), more };
 }
 
 export function countUsers(db: Reader): Promise<number> {

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { firstPage } from '../shared/pagination.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
@@ -58,7 +59,7 @@ export class ExperimentLife {
       checkStatus(before, 'draft');
       const split = await readFlagSplit(tx, before.flagId);
       const treatmentShare = treatmentShareOf(split);
-      const { experiments } = await searchExperiments(tx, { flagId: before.flagId, status: 'running' }, 1, null);
+      const { experiments } = await searchExperiments(tx, { flagId: before.flagId, status: 'running' }, firstPage(1));
       const [running] = experiments;
       if (running !== undefined) throw conflict(`${split.key} has a running experiment, ${JSON.stringify(running.name)}; complete or cancel it first.`);
       const startDate = new Date();

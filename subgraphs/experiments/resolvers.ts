@@ -1,7 +1,7 @@
 /** GraphQL to domain and back, for the experiments subgraph; no logic of its own. */
 import DataLoader from 'dataloader';
 import { ENUMS } from '../shared/graphql-enums.ts';
-import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
+import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import type { CreateExperimentInput, Experiment, UpdateExperimentInput } from './experiment.ts';
 import type { ExperimentLife } from './life.ts';
@@ -78,7 +78,7 @@ export const resolvers: Resolvers = {
 
   Query: {
     experiment: (_: unknown, { id }: { id: string }, { services }: Context) => byId(id, services),
-    async experiments(_: unknown, args: { filter?: ExperimentFilter | null; first?: number | null; after?: string | null }, { services }: Context) {
+    async experiments(_: unknown, args: PageArguments & { filter?: ExperimentFilter | null }, { services }: Context) {
       const page = readPage(args);
       const { experiments, more, totalCount } = await services.experiments.search(args.filter ?? {}, page);
       return connectionOf(experiments, page, more, totalCount);

@@ -47,7 +47,7 @@ export class ExperimentService {
       if (flag === null) return { experiments: [], more: false, totalCount: async () => 0 };
       search = { ...search, flagId: flag.id };
     }
-    const found = await searchExperiments(this.prisma, search, page.first, page.after);
+    const found = await searchExperiments(this.prisma, search, page);
     return { ...found, totalCount: () => countExperiments(this.prisma, search) };
   }
 

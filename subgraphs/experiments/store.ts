@@ -1,6 +1,8 @@
 /** The experiments subgraph's table. Rows go in and out as domain types. */
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
+import { newestFirst, onwards } from '../shared/database/page-query.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
+import { pageOf, type Page } from '../shared/pagination.ts';
 import type { ComputedResults, Experiment, ExperimentPlan, ExperimentStatus } from './experiment.ts';
 import type { Analysis, Variant } from './statistics/analyse.ts';
 
@@ -105,15 +107,15 @@ export async function findExperimentsOfFlags(db: Reader, flagIds: readonly strin
   return (await db.experiment.findMany({ where: { flagId: { in: [...flagIds] } }, orderBy: NEWEST_FIRST })).map(toExperiment);
 }
 
-/** A page, newest first, after the experiment with id `after`. */
-export async function searchExperiments(db: Reader, search: ExperimentSearch, first: number, after: string | null): Promise<{ experiments: Experiment[]; more: boolean }> {
+/** A page, newest first; its cursor is an experiment's id. */
+export async function searchExperiments(db: Reader, search: ExperimentSearch, page: Page): Promise<{ experiments: Experiment[]; more: boolean }> {
   const rows = await db.experiment.findMany({
     where: where(search),
-    orderBy: NEWEST_FIRST,
-    ...(after !== null && { cursor: { id: after }, skip: 1 }),
-    take: first + 1,
+    orderBy: newestFirst(page),
+    ...onwards(page),
   });
-  return { experiments: rows.slice(0, first).map(toExperiment), more: rows.length > first };
+  const { items, more } = pageOf(rows, page);
+  return { experiments: items.map(toExperiment), more };
 }
 
 export function countExperiments(db: Reader, search: ExperimentSearch): Promise<number> {

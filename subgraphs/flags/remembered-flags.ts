@@ -10,10 +10,12 @@ import { isKilled } from '../../core/evaluation/evaluate.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { asServiceError } from '../shared/database/service-error.ts';
 import { TookTooLong, inTime } from '../shared/in-time.ts';
+import { pageOf, type Page } from '../shared/pagination.ts';
 import { Repetition } from '../shared/repetition.ts';
 import type { Flag } from './flag.ts';
+import { NEWEST_FIRST, type FlagOrder } from './flag-order.ts';
 import type { FlagSearch } from './flag-search.ts';
-import { findFlags } from './store.ts';
+import { findFlags, type FlagPage } from './store.ts';
 
 /** Milliseconds between two looks at whether an environment has changed. */
 const INTERVAL = 1_000;
@@ -24,13 +26,6 @@ interface RememberedEnvironment {
   /** Of its row, when the flags were read. */
   readonly stamp: readonly [revision: bigint, updatedAt: number];
   readonly flags: readonly Flag[];
-}
-
-/** A page of flags, and how many there are on all pages. */
-export interface FlagPage {
-  readonly flags: Flag[];
-  readonly totalCount: number;
-  readonly more: boolean;
 }
 
 /** What memory can tell flags by; anything else is for the database. */
@@ -69,8 +64,10 @@ export class RememberedFlags {
     return new Set(found.map((flag) => flag[by])).size === new Set(names).size ? found : null;
   }
 
-  /** A page, newest first, as the database would give it; null where only that can tell. */
-  page(search: FlagSearch, first: number, after: string | null): FlagPage | null {
+  /** A page as the database would give it; null where only that can tell. */
+  page(search: FlagSearch, page: Page, order: FlagOrder = NEWEST_FIRST): FlagPage | null {
+    // Times of the database are finer than those remembered, and its order of texts is its own: only what every flag's id tells is told here.
+    if (order.field !== 'created_at') return null;
     const asked = Object.entries(search).filter(([, value]) => value !== null && value !== undefined && value !== '');
     if (this.#environments.size === 0 || search.archived === true || search.draft === true || !asked.every(([name]) => KNOWN_FILTERS.has(name))) return null;
     const { environment, enabled, safetyLevel, killed, type, keyPrefix } = search;
@@ -81,10 +78,12 @@ export class RememberedFlags {
       .filter((flag) => typeof killed !== 'boolean' || isKilled(flag.rules) === killed)
       .filter((flag) => !type || flag.type === type)
       .filter((flag) => !keyPrefix || flag.key.startsWith(keyPrefix))
-      .sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
-    const start = after === null ? 0 : flags.findIndex(({ id }) => id === after) + 1;
-    if (after !== null && start === 0) return null;
-    return { flags: flags.slice(start, start + first), totalCount: flags.length, more: flags.length > start + first };
+      .sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1));
+    if ((order.direction === 'asc') === page.backwards) flags.reverse();
+    const start = page.cursor === null ? 0 : flags.findIndex(({ id }) => id === page.cursor) + 1;
+    if (page.cursor !== null && start === 0) return null;
+    const { items, more } = pageOf(flags.slice(start), page);
+    return { flags: items, totalCount: flags.length, more, nameOf: ({ id }) => id };
   }
 
   #all(): Flag[] {

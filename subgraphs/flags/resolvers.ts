@@ -10,7 +10,7 @@ import { variantOf } from '../../core/rules/rule-variant.ts';
 import { signedConditions } from '../../core/rules/whitelist-digest.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
-import { connectionOf, isUuid, readPage } from '../shared/pagination.ts';
+import { connectionBy, isUuid, readPage, type PageArguments } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import { withRegisteredFacts, type FactsByVin } from '../shared/vehicle-facts.ts';
 import { evaluate } from './evaluation.ts';
@@ -20,6 +20,7 @@ import type { NodeType } from './nodes.ts';
 import type { RuleInput } from './rule-edits.ts';
 import type { CreateFlagInput, FlagService, UpdateFlagInput, UpdateRuleInput } from './service.ts';
 import type { EnvironmentSnapshots } from './snapshots.ts';
+import { NEWEST_FIRST, isPlace, type FlagOrder } from './flag-order.ts';
 import type { FlagSearch } from './flag-search.ts';
 import type { ChangeRequest, ChangeRequestStatus } from './change-request.ts';
 import type { ChangeRequestFeed } from './change-request-feed.ts';
@@ -123,14 +124,17 @@ export const resolvers: Resolvers = {
   RolloutStatus: ENUMS.RolloutStatus,
   GuardDirection: ENUMS.GuardDirection,
   GuardVerdict: ENUMS.GuardVerdict,
+  FlagOrderField: ENUMS.FlagOrderField,
+  OrderDirection: ENUMS.OrderDirection,
 
   Query: {
     node: (_: unknown, { id }: { id: string }, { services }: Context) => findNode(id, services),
     flag: (_: unknown, { key }: { key: string }, { services }: Context) => services.byKey.load(key),
-    async flags(_: unknown, args: { filter?: FlagSearch | null; first?: number; after?: string }, { services }: Context) {
-      const page = readPage(args);
-      const { flags, totalCount, more } = await services.flags.search(args.filter ?? {}, page.first, page.after);
-      return connectionOf(flags, page, more, totalCount);
+    async flags(_: unknown, args: PageArguments & { filter?: FlagSearch | null; orderBy?: FlagOrder | null }, { services }: Context) {
+      const order = args.orderBy ?? NEWEST_FIRST;
+      const page = readPage(args, (text) => isPlace(order, text));
+      const { flags, totalCount, more, nameOf } = await services.flags.search(args.filter ?? {}, page, order);
+      return connectionBy(flags, nameOf, page, more, totalCount);
     },
     async evaluateFlag(_: unknown, args: { key: string; context: EvaluationContext }, { services }: Context) {
       const context = await withRegisteredFacts(services.registered, readContext(args.context));

@@ -11,11 +11,13 @@ import { readLines } from '../../core/rules/text.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../core/rules/validate-flag.ts';
 import { validateRuleInput } from '../../core/rules/validate-rule.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import type { Page } from '../shared/pagination.ts';
 import type { FlagChange, FlagChanges } from './change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
+import { NEWEST_FIRST, type FlagOrder } from './flag-order.ts';
 import type { FlagSearch } from './flag-search.ts';
 import { newRule, recordSwitch, withKillSwitch, withRule, type RuleInput } from './rule-edits.ts';
-import { findFlags, searchFlags } from './store.ts';
+import { findFlags, searchFlags, type FlagPage } from './store.ts';
 
 export interface CreateFlagInput {
   readonly key: string;
@@ -66,12 +68,12 @@ export class FlagService {
   }
 
   /** Throws BAD_USER_INPUT for text that is not well-formed, a search of more than 200 characters, a prefix longer than any key. */
-  async search(search: FlagSearch, first: number, after: string | null) {
+  async search(search: FlagSearch, page: Page, order: FlagOrder = NEWEST_FIRST): Promise<FlagPage> {
     if (Array.from(search.search ?? '').length > MAX_SEARCH) throw badInput('filter.search', `A search has at most ${MAX_SEARCH} characters.`);
     checkText(search.search ?? '', 'filter.search');
     if (Array.from(search.keyPrefix ?? '').length > MAX_KEY) throw badInput('filter.keyPrefix', `A key has at most ${MAX_KEY} characters.`);
     checkText(search.keyPrefix ?? '', 'filter.keyPrefix');
-    return searchFlags(this.prisma, search, first, after);
+    return searchFlags(this.prisma, search, page, order);
   }
 
   /** Throws BAD_USER_INPUT, or CONFLICT when the key is taken (in any environment, archived or not). */

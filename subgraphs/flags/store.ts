@@ -4,8 +4,10 @@
 import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
+import { pageOf, type Page } from '../shared/pagination.ts';
 import { claimKey } from './flag-keys.ts';
 import type { Flag, Rule } from './flag.ts';
+import { beyond, placeColumn, type FlagOrder } from './flag-order.ts';
 import { searchCondition, type FlagSearch } from './flag-search.ts';
 
 type Reader = PrismaClient | Transaction;
@@ -201,15 +203,23 @@ export async function removeTombstone(tx: Transaction, environment: Environment,
   await tx.flagTombstone.deleteMany({ where: { environment, key } });
 }
 
-/** A page of flag ids, newest first, after the flag with id `after`; and how many there are on all pages. */
-export async function searchFlags(db: Reader, search: FlagSearch, first: number, after: string | null): Promise<{ flags: Flag[]; totalCount: number; more: boolean }> {
+/** A page of flags, and how many there are on all pages. */
+export interface FlagPage {
+  readonly flags: Flag[];
+  readonly totalCount: number;
+  readonly more: boolean;
+  /** What the list's cursors name one of these flags by. */
+  readonly nameOf: (flag: Flag) => string;
+}
+
+export async function searchFlags(db: Reader, search: FlagSearch, page: Page, order: FlagOrder): Promise<FlagPage> {
   const where = searchCondition(search);
-  const beyond = after === null ? Prisma.empty : Prisma.sql`AND (created_at, id) < (SELECT created_at, id FROM flags WHERE id = ${after}::uuid)`;
-  const [ids, [total]] = await Promise.all([
-    db.$queryRaw<{ id: string }[]>`SELECT id FROM flags WHERE ${where} ${beyond} ORDER BY created_at DESC, id DESC LIMIT ${first + 1}`,
+  const [rows, [total]] = await Promise.all([
+    db.$queryRaw<{ id: string; place: string }[]>`SELECT id, ${placeColumn(order)} AS place FROM flags WHERE ${where} ${beyond(order, page)} LIMIT ${page.limit + 1}`,
     db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM flags WHERE ${where}`,
   ]);
-  const page = ids.slice(0, first).map((row) => row.id);
-  const found = new Map((await findFlags(db, { id: { in: page } })).map((flag) => [flag.id, flag]));
-  return { flags: page.flatMap((id) => found.get(id) ?? []), totalCount: Number(total?.count ?? 0), more: ids.length > first };
+  const { items, more } = pageOf(rows, page);
+  const found = new Map((await findFlags(db, { id: { in: items.map(({ id }) => id) } })).map((flag) => [flag.id, flag]));
+  const places = new Map(items.map(({ id, place }) => [id, place]));
+  return { flags: items.flatMap(({ id }) => found.get(id) ?? []), totalCount: Number(total?.count ?? 0), more, nameOf: ({ id }) => places.get(id) ?? id };
 }

@@ -16,6 +16,8 @@ export const ENUMS = {
   RolloutStatus: { WAITING_FOR_APPROVAL: 'waiting_for_approval', RUNNING: 'running', PAUSED: 'paused', COMPLETED: 'completed', CANCELLED: 'cancelled', PULLED_BACK: 'pulled_back' },
   GuardDirection: { HIGHER: 'higher', LOWER: 'lower' },
   GuardVerdict: { WAITING: 'waiting', HOLDING: 'holding', CROSSED: 'crossed', SILENT: 'silent' },
+  FlagOrderField: { CREATED_AT: 'created_at', UPDATED_AT: 'updated_at', KEY: 'key', NAME: 'name' },
+  OrderDirection: { ASC: 'asc', DESC: 'desc' },
   OperationType: { QUERY: 'query', MUTATION: 'mutation', SUBSCRIPTION: 'subscription' },
   VehicleStatus: { ONLINE: 'online', OFFLINE: 'offline', MAINTENANCE: 'maintenance' },
   DecisionBasis: { SEQUENTIAL: 'sequential', FIXED_HORIZON: 'fixed-horizon' },

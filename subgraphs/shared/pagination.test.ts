@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { connectionOf, isUuid, readPage } from './pagination.ts';
+import { connectionOf, firstPage, isUuid, pageOf, readPage } from './pagination.ts';
 
 const refused = (args: Parameters<typeof readPage>[0]) => {
   try {
@@ -13,11 +13,11 @@ const refused = (args: Parameters<typeof readPage>[0]) => {
 
 describe('reading the arguments of a page', () => {
   test('takes 20 items from the start where nothing is said', () => {
-    for (const args of [{}, { first: null, after: null }]) expect(readPage(args)).toEqual({ first: 20, after: null });
+    for (const args of [{}, { first: null, after: null }]) expect(readPage(args)).toEqual({ limit: 20, cursor: null, backwards: false });
   });
 
   test.each([1, 100])('takes %d items', (first) => {
-    expect(readPage({ first }).first).toBe(first);
+    expect(readPage({ first }).limit).toBe(first);
   });
 
   test.each([0, -1, 101])('refuses %d items', (first) => {
@@ -29,23 +29,52 @@ describe('reading the arguments of a page', () => {
   });
 });
 
+describe('reading the arguments of a page backwards', () => {
+  const before = Buffer.from(randomUUID()).toString('base64url');
+
+  test('takes the last 20 items where nothing else is said', () => {
+    expect(readPage({ before })).toMatchObject({ limit: 20, backwards: true });
+    expect(readPage({ first: null, last: 7, after: null })).toEqual({ limit: 7, cursor: null, backwards: true });
+  });
+
+  test.each([
+    [{ first: 1, last: 1 }, 'last'],
+    [{ first: 20, last: 20, after: before }, 'last'],
+    [{ last: 1, after: before }, 'after'],
+    [{ first: 1, before }, 'before'],
+    [{ after: before, before }, 'after'],
+    [{ last: 0 }, 'last'],
+    [{ last: 101 }, 'last'],
+    [{ last: 1, before: 'nonsense' }, 'before'],
+  ])('refuses %j at its field', (args, field) => {
+    expect(refused(args)).toMatchObject({ code: 'BAD_USER_INPUT', details: { field } });
+  });
+
+  test('turns the rows that were read backwards', () => {
+    expect(pageOf([3, 2, 1], { limit: 2, cursor: null, backwards: true })).toEqual({ items: [2, 3], more: true });
+    expect(pageOf([1, 2], firstPage(2))).toEqual({ items: [1, 2], more: false });
+  });
+});
+
 describe('a page', () => {
   const nodes = [randomUUID(), randomUUID(), randomUUID()].map((id) => ({ id }));
 
   test('has cursors that name its items to readPage', () => {
-    const { edges, pageInfo } = connectionOf(nodes, { first: 3, after: null }, true, 7);
-    expect(edges.map(({ cursor }) => readPage({ after: cursor }).after)).toEqual(nodes.map(({ id }) => id));
+    const { edges, pageInfo } = connectionOf(nodes, firstPage(3), true, 7);
+    expect(edges.map(({ cursor }) => readPage({ after: cursor }).cursor)).toEqual(nodes.map(({ id }) => id));
     expect([pageInfo.startCursor, pageInfo.endCursor]).toEqual([edges[0]?.cursor, edges[2]?.cursor]);
   });
 
   test('says what is before and after it', () => {
-    const info = (after: string | null, more: boolean) => connectionOf(nodes, { first: 3, after }, more, 7).pageInfo;
-    expect(info(null, true)).toMatchObject({ hasPreviousPage: false, hasNextPage: true });
-    expect(info(randomUUID(), false)).toMatchObject({ hasPreviousPage: true, hasNextPage: false });
+    const info = (cursor: string | null, backwards: boolean, more: boolean) => connectionOf(nodes, { limit: 3, cursor, backwards }, more, 7).pageInfo;
+    expect(info(null, false, true)).toMatchObject({ hasPreviousPage: false, hasNextPage: true });
+    expect(info(randomUUID(), false, false)).toMatchObject({ hasPreviousPage: true, hasNextPage: false });
+    expect(info(null, true, true)).toMatchObject({ hasPreviousPage: true, hasNextPage: false });
+    expect(info(randomUUID(), true, false)).toMatchObject({ hasPreviousPage: false, hasNextPage: true });
   });
 
   test('without items has no cursors', () => {
-    expect(connectionOf([], { first: 3, after: null }, false, 0)).toEqual({
+    expect(connectionOf([], firstPage(3), false, 0)).toEqual({
       edges: [],
       nodes: [],
       pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null },
@@ -55,7 +84,7 @@ describe('a page', () => {
 
   test('does not count by itself where counting is a function', () => {
     let counted = false;
-    connectionOf(nodes, { first: 3, after: null }, false, async () => {
+    connectionOf(nodes, firstPage(3), false, async () => {
       counted = true;
       return 3;
     });

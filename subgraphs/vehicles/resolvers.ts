@@ -3,7 +3,7 @@ import DataLoader from 'dataloader';
 import { VIN_PATTERN, type Environment } from '../../core/model.ts';
 import type { RuleDraft } from '../../core/rules/validate-rule.ts';
 import { ENUMS } from '../shared/graphql-enums.ts';
-import { connectionBy, readPage } from '../shared/pagination.ts';
+import { connectionBy, readPage, type PageArguments } from '../shared/pagination.ts';
 import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
 import type { AudienceService } from './audience-service.ts';
 import type { FleetReports } from './fleet-reports.ts';
@@ -40,7 +40,7 @@ export function vehicleLoaders(vehicles: VehicleService): Pick<VehiclesServices,
 /** What the schema has as default, for a client that says null. */
 const DEFAULT_TOKEN_DAYS = 365;
 
-type ListArguments = { filter?: VehicleFilter | null; first?: number | null; after?: string | null };
+type ListArguments = PageArguments & { filter?: VehicleFilter | null };
 type TokenArguments = { vin: string; environment: Environment; expiresInDays: number | null };
 
 export const resolvers: Resolvers = {

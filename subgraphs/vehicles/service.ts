@@ -5,7 +5,7 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
-import type { Page } from '../shared/pagination.ts';
+import { pageOf, type Page } from '../shared/pagination.ts';
 import type { AnnounceStatuses } from './status-position.ts';
 import { findVehicles, isConnected, lockVehicle, raiseTokenGeneration, setEnvironment, setStatus, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
 import { resolveFilter, searchVehicles, countVehicles } from './vehicle-search.ts';
@@ -45,11 +45,11 @@ export class VehicleService {
   /** In the order of their VINs. */
   async search(filter: ReadFilter, page: Page): Promise<VehiclePage> {
     const search = await resolveFilter(this.prisma, filter);
-    const vins = await searchVehicles(this.prisma, search, page.first + 1, page.after);
-    const found = new Map((await findVehicles(this.prisma, vins.slice(0, page.first))).map((vehicle) => [vehicle.vin, vehicle]));
+    const { items: vins, more } = pageOf(await searchVehicles(this.prisma, search, page), page);
+    const found = new Map((await findVehicles(this.prisma, vins)).map((vehicle) => [vehicle.vin, vehicle]));
     return {
       vehicles: vins.flatMap((vin) => found.get(vin) ?? []),
-      more: vins.length > page.first,
+      more,
       totalCount: () => countVehicles(this.prisma, search),
     };
   }

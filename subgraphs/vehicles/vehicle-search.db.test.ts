@@ -9,6 +9,7 @@ import { createTestDatabase, type TestDatabase } from '../shared/testing/test-da
 import { watchDatabase, type WatchedDatabase } from '../shared/testing/watched-database.ts';
 import { startVehicles } from './subgraph.ts';
 import { readFilter, type VehicleFilter } from './vehicle-filter.ts';
+import { firstPage } from '../shared/pagination.ts';
 import { countVehicles, resolveFilter, searchVehicles } from './vehicle-search.ts';
 
 const ROWS = 50_000;
@@ -149,7 +150,7 @@ describe(`of ${ROWS} vehicles`, () => {
   ])('few are found by %j through %s, and counted', async (filter, index) => {
     const plans: QueryPlan[] = await plansOf(watched, client, 'vehicles', async () => {
       const search = await resolveFilter(watched.prisma, readFilter(filter));
-      await searchVehicles(watched.prisma, search, 21, null);
+      await searchVehicles(watched.prisma, search, firstPage(20));
       await countVehicles(watched.prisma, search);
     });
     expect(plans.length).toBeGreaterThanOrEqual(2);
@@ -157,8 +158,8 @@ describe(`of ${ROWS} vehicles`, () => {
     for (const plan of plans) expect(plan.scansAll).toBe(false);
   });
 
-  test('the next page of all begins where the last one ended', async () => {
-    const [plan] = await plansOf(watched, client, 'vehicles', async () => searchVehicles(watched.prisma, await resolveFilter(watched.prisma, readFilter({})), 21, FLEET[40_000]!.vin));
+  test.each([true, false])('the next page of all begins where the last one ended, backwards %s', async (backwards) => {
+    const [plan] = await plansOf(watched, client, 'vehicles', async () => searchVehicles(watched.prisma, await resolveFilter(watched.prisma, readFilter({})), { limit: 20, cursor: FLEET[40_000]!.vin, backwards }));
     expect(plan).toEqual({ indexes: ['vehicles_pkey'], scansAll: false });
   });
 });

@@ -3,6 +3,7 @@
  * distinct ones, so these are read first, chosen from in code, and looked for by the indexes on their columns.
  */
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
+import type { Page } from '../shared/pagination.ts';
 import type { ReadFilter } from './vehicle-filter.ts';
 
 /** What vehicles must be; null where nothing can be it. */
@@ -51,11 +52,12 @@ export async function resolveFilter(db: PrismaClient, filter: ReadFilter): Promi
   return conditions.length === 0 ? Prisma.sql`TRUE` : Prisma.join(conditions, ' AND ');
 }
 
-/** The VINs of at most `limit` vehicles, in order, after the VIN `after`. */
-export async function searchVehicles(db: PrismaClient, search: VehicleSearch, limit: number, after: string | null): Promise<string[]> {
+/** The VINs of a page and one more, in order, or backwards; its cursor is a VIN. */
+export async function searchVehicles(db: PrismaClient, search: VehicleSearch, { cursor, limit, backwards }: Page): Promise<string[]> {
   if (search === null) return [];
-  const beyond = after === null ? Prisma.empty : Prisma.sql`AND vin > ${after}`;
-  const rows = await db.$queryRaw<{ vin: string }[]>`SELECT vin FROM vehicles WHERE ${search} ${beyond} ORDER BY vin LIMIT ${limit}`;
+  const [after, way] = (backwards ? ['<', 'DESC'] : ['>', 'ASC']).map((sql) => Prisma.raw(sql));
+  const beyond = cursor === null ? Prisma.empty : Prisma.sql`AND vin ${after} ${cursor}`;
+  const rows = await db.$queryRaw<{ vin: string }[]>`SELECT vin FROM vehicles WHERE ${search} ${beyond} ORDER BY vin ${way} LIMIT ${limit + 1}`;
   return rows.map(({ vin }) => vin);
 }
 
