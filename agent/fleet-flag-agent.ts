@@ -86,6 +86,7 @@ export class FleetFlagAgent {
       log,
       now,
       refuse: this.#refuse,
+      random,
       variantOf: (flag, vin) => this.#evaluator.storedVariant(flag, vin),
       agentVersion: AGENT_VERSION,
       retryMs: timings.storeRetryMs,

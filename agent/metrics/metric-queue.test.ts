@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { EVALUATIONS_METRIC } from '../../core/protocol/metric.ts';
-import { MetricQueue, QUEUE_LIMITS, type QueueOperation } from './metric-queue.ts';
+import { gapOfStart, MetricQueue, QUEUE_LIMITS, type QueueOperation } from './metric-queue.ts';
 
 const measurement = (value: number, more: object = {}) => ({ flagKey: 'eco', variant: 'treatment', metricName: 'minutes', value, at: 1_000, tags: null, ...more });
 const HOUR = 3_600_000;
@@ -99,13 +99,16 @@ test('whatever happens in whatever order, each evaluation is waiting, sent or co
 test('a copy that follows by operations, taken at any time, has the same rows and batch in the end', () => {
   const step = fc.oneof(
     fc.record({ kind: fc.constant('count' as const), flag: fc.constantFrom('a', 'b', 'c'), hour: fc.integer({ min: 0, max: 2 }) }),
-    fc.record({ kind: fc.constantFrom('batch' as const, 'settle' as const, 'track' as const, 'discard' as const, 'copy' as const) }),
+    fc.record({ kind: fc.constantFrom('batch' as const, 'settle' as const, 'track' as const, 'discard' as const, 'copy' as const, 'restart' as const) }),
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const limits = { rows: 5, bytes: 1e6 };
-      const queue = new MetricQueue('q', limits);
+      let queue = new MetricQueue('q', limits);
       let copied = { rows: [...queue.rows], batch: 0, nextId: 1 };
+      // As they travel through a file.
+      let later: QueueOperation[] = [];
+      const note = () => later.push(...(JSON.parse(JSON.stringify(queue.takeOperations())) as QueueOperation[]));
       for (const each of steps) {
         if (each.kind === 'count') queue.addEvaluations(each.flag, 'control', 1, each.hour * HOUR);
         else if (each.kind === 'track') queue.add(measurement(1));
@@ -114,13 +117,17 @@ test('a copy that follows by operations, taken at any time, has the same rows an
         else if (each.kind === 'discard' && queue.batchLength > 0) queue.discard(queue.batchLength - 1);
         else if (each.kind === 'copy') {
           queue.takeOperations();
+          later = [];
           copied = { rows: [...queue.rows], batch: queue.batchLength, nextId: queue.nextId };
+        } else if (each.kind === 'restart') {
+          note();
+          queue = new MetricQueue('another', limits);
+          queue.restore('q', copied.rows, copied.batch, copied.nextId, later, gapOfStart(() => 0.5));
         }
       }
+      note();
       const copy = new MetricQueue('another', limits);
-      // As it travels through a file.
-      const operations = JSON.parse(JSON.stringify(queue.takeOperations())) as QueueOperation[];
-      copy.restore('q', copied.rows, copied.batch, copied.nextId, operations, false);
+      copy.restore('q', copied.rows, copied.batch, copied.nextId, later, 0);
       expect([copy.rows, copy.batchLength, copy.nextId]).toEqual([queue.rows, queue.batchLength, queue.nextId]);
       expect(copy.status().dropped).toEqual({ evaluations: 0, measurements: 0 });
       expect(copy.changed).toBe(false);
@@ -132,10 +139,27 @@ test('where something is lost, new rows share no batch with those that may have 
   const queue = new MetricQueue('new');
   queue.add(measurement(3));
   const old = [1, 2].map((value) => ({ ...measurement(value), id: value }));
-  queue.restore('q', old, 0, 3, [], true);
+  queue.restore('q', old, 0, 3, [], gapOfStart(() => 0));
   expect(queue.batch()).toMatchObject({ id: 'q:1', rows: [{ value: 1 }, { value: 2 }] });
   queue.settle();
   expect(queue.batch()?.rows.map(({ value }) => value)).toEqual([3]);
+});
+
+test('two lives of one file, a copy or one put back, give no batch the same id, but for the batch that both found in it', () => {
+  const lives = [0.1, 0.2].map((random) => {
+    const queue = new MetricQueue('new');
+    queue.restore('q', [{ ...measurement(1), id: 7 }], 0, 8, [], gapOfStart(() => random));
+    queue.add(measurement(2));
+    const ids: string[] = [];
+    for (let batch = queue.batch(); batch !== null; batch = queue.batch()) {
+      ids.push(batch.id);
+      queue.settle();
+    }
+    return ids;
+  });
+  expect(lives.map((ids) => ids.length)).toEqual([2, 2]);
+  expect(lives.map(([first]) => first)).toEqual(['q:7', 'q:7']);
+  expect(lives[0]![1]).not.toBe(lives[1]![1]);
 });
 
 test('more operations than are worth a list are none', () => {

@@ -41,16 +41,30 @@ export type QueueOperation =
   | readonly ['count', flagKey: string, variant: string, count: number, at: number]
   | readonly ['batch', length: number]
   | readonly ['settle', lost: boolean]
+  | readonly ['skip', ids: number]
   | readonly ['discard', position: number];
 
 /** More operations than these are not worth a list: the rows themselves are shorter. */
 const MAX_OPERATIONS = 1_000;
 
 /**
- * Where ids may have been given that nobody remembers (an older copy is used), the next ones are beyond them. A batch
- * does not reach over such a gap: sent again, it must not be longer than it was.
+ * The least distance between the ids of two starts. A batch does not reach over it: sent again, it must not be longer
+ * than it was.
  */
 const ID_GAP = 1_000_000;
+/** More starts than these a vehicle hardly has between two copies of its file that collide. */
+const GAPS = 100_000;
+
+/**
+ * The distance from the ids that a file knows to those of rows that come after it was read. A file may be a copy, or one
+ * that was put back: what its other life numbered from there on must not be numbered alike, or the control plane would
+ * take the second for the first.
+ *
+ * @param random uniform in [0, 1)
+ */
+export function gapOfStart(random: () => number): number {
+  return ID_GAP * (1 + Math.floor(random() * GAPS));
+}
 
 /** The rows that a vehicle's database still holds, at most, after they were sent. */
 export const SENT_ROWS = 500;
@@ -82,6 +96,8 @@ export class MetricQueue {
   #nextId = 1;
   #dropped = { evaluations: 0, measurements: 0 };
   #operations: QueueOperation[] | null = [];
+  /** Ids to leave out before the next row gets one. */
+  #skipDue = 0;
   /** The newest rows that were sent and not yet taken. */
   #sent: QueuedMetric[] = [];
 
@@ -131,9 +147,9 @@ export class MetricQueue {
    *
    * @param rows oldest first
    * @param later what was noted after those rows were copied
-   * @param lost whether more may have happened after that, of which nothing is known
+   * @param gap ids that are left out before the next row gets one (`gapOfStart`)
    */
-  restore(origin: string, rows: readonly QueuedMetric[], batchLength: number, nextId: number, later: readonly QueueOperation[], lost: boolean): void {
+  restore(origin: string, rows: readonly QueuedMetric[], batchLength: number, nextId: number, later: readonly QueueOperation[], gap: number): void {
     const since = this.#rows;
     this.origin = origin;
     this.#rows = [...rows];
@@ -145,7 +161,7 @@ export class MetricQueue {
     // What was dropped before this start has been counted before it.
     this.#dropped = dropped;
     this.#operations = [];
-    if (lost) this.#nextId += ID_GAP;
+    this.#skipDue = gap;
     for (const { id: _given, ...row } of since) this.add(row);
   }
 
@@ -219,6 +235,9 @@ export class MetricQueue {
         return this.settle(operation[1]);
       case 'discard':
         return this.discard(operation[1]);
+      case 'skip':
+        this.#nextId += operation[1];
+        return;
     }
   }
 
@@ -227,6 +246,12 @@ export class MetricQueue {
   }
 
   #push(measurement: Omit<QueuedMetric, 'id'>): void {
+    if (this.#skipDue > 0) {
+      // Noted before the row is: a copy that follows by the operations numbers it alike.
+      this.#nextId += this.#skipDue;
+      this.#note(['skip', this.#skipDue]);
+      this.#skipDue = 0;
+    }
     const row = { ...measurement, at: wholeSecond(measurement.at), id: this.#nextId++ };
     this.#rows.push(row);
     this.#bytes += bytesOf(row);

@@ -8,7 +8,7 @@ import { describeError, type Log } from '../log.ts';
 import { emptyState, heldRevision, type HeldFlag, type StoredVariant, type VehicleIdentity, type VehicleState } from '../state.ts';
 import type { KnownFacts } from '../facts/known-facts.ts';
 import { verifyFacts } from '../facts/verify-facts.ts';
-import type { MetricQueue } from '../metrics/metric-queue.ts';
+import { gapOfStart, type MetricQueue } from '../metrics/metric-queue.ts';
 import { readQueue } from '../metrics/metric-rows.ts';
 import { lastContact } from '../sync/apply.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
@@ -31,6 +31,8 @@ export interface VehicleStoreOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly refuse: (refusal: Refusal) => void;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   readonly variantOf: (flag: HeldFlag, vin: string) => StoredVariant;
   readonly agentVersion: string;
   /** Milliseconds until a write that failed is tried again. */
@@ -178,7 +180,7 @@ export class VehicleStore {
       const { origin, rows, inBatch, nextId } = stored;
       const later = await this.#journal.readAfter(origin, stored.entry);
       const lost = generation === 'previous' || later.incomplete;
-      queue.restore(origin, rows, inBatch, nextId, later.operations, lost);
+      queue.restore(origin, rows, inBatch, nextId, later.operations, gapOfStart(this.#options.random));
       ageingClock.resumeAt(later.time);
       // Entries that were written on top of what is lost must not be taken for the next ones.
       this.#entry = later.entry + (lost ? ENTRY_GAP : 0);
