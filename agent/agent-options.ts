@@ -6,6 +6,7 @@ import { VIN_PATTERN } from '../core/model.ts';
 import type { VehicleFacts } from './facts/known-facts.ts';
 import type { Log } from './log.ts';
 import { nodeFileSystem, type FileSystem } from './store/durable-file.ts';
+import { databasePlace } from './store/database-place.ts';
 import type { LinkTimings } from './sync/gateway-link.ts';
 import type { PinnedKeys } from './trust/pinned-keys.ts';
 
@@ -129,6 +130,7 @@ export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOp
     afterWrite: () => undefined,
     lostLogLines: () => 0,
     ...options,
+    ...(databaseFile !== undefined && { databaseFile: databasePlace(databaseFile) }),
     timings: { ...DEFAULT_TIMINGS, ...options.timings },
   };
 }

@@ -301,7 +301,7 @@ export class FleetFlagAgent {
       flags: localFlags === null ? flags.length : this.#evaluator.keys().length,
       staleFlags: flags.filter((flag) => isStale(flag, seconds)).length,
       unservedFlags: flags.filter(({ held }) => held.fault !== null).map(({ key }) => key),
-      vehicle: { ...this.#facts.facts, differences: this.#facts.differences() },
+      vehicle: { ...this.#facts.facts, registeredAt: isoTime(Math.floor((this.#facts.confirmedAt ?? 0) / 1000)), differences: this.#facts.differences() },
       cacheBytes: bytes,
       metrics: this.#queue.status(),
       memoryBytes: process.memoryUsage.rss(),
@@ -435,7 +435,7 @@ export class FleetFlagAgent {
     });
     const facts = new FactsRefresher({
       link,
-      urgent: () => this.#facts.incomplete,
+      urgent: () => this.#facts.unconfirmed,
       verify: (jws, nonce) => verifyFacts(jws, this.#state!.identity.vin, nonce, this.#keys!),
       learn: this.#learn,
       refuse: this.#refuse,
@@ -451,9 +451,9 @@ export class FleetFlagAgent {
   /** Evaluates by what is registered now, and tells the listeners which flags are different by that. */
   readonly #learn = async (registered: VerifiedFacts): Promise<void> => {
     const known = this.#facts.registered?.facts;
-    if (known !== undefined && FACT_NAMES.every((name) => known[name] === registered.facts[name])) return;
     const before = this.#outcomes();
-    this.#facts.learn(registered);
+    this.#facts.learn(registered, this.#options.now());
+    if (known !== undefined && FACT_NAMES.every((name) => known[name] === registered.facts[name])) return;
     for (const { fact, own, registered: there } of this.#facts.differences()) {
       this.#options.log('warn', `${fact} is ${JSON.stringify(own)} by this vehicle's settings, which count here, and ${JSON.stringify(there)} as registered`);
     }

@@ -1,6 +1,6 @@
 /**
- * Asks over one link what is registered of this vehicle: soon where the vehicle lacks a fact, else now and then, so that
- * a vehicle that is registered anew learns it. Nothing here disturbs the sync.
+ * Asks over one link what is registered of this vehicle: soon after a start that needs it, else now and then, so that a
+ * vehicle that is registered anew learns it. Nothing here disturbs the sync.
  */
 import { randomBytes } from 'node:crypto';
 import { describeError, type Log } from '../log.ts';
@@ -13,7 +13,7 @@ export const FACTS_QUERY = 'query Facts($nonce: String!) { vehicleFacts(nonce: $
 
 export interface FactsRefresherOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
-  /** Whether the vehicle lacks a fact. */
+  /** Whether the vehicle needs a fact that nobody has told it since its start. */
   readonly urgent: () => boolean;
   /** Verifies an answer to the question that had `nonce`; rejects with a Refusal. */
   readonly verify: (jws: string, nonce: string) => Promise<VerifiedFacts>;
@@ -23,7 +23,7 @@ export interface FactsRefresherOptions {
   readonly refuse: (refusal: Refusal) => void;
   /** Milliseconds between two questions; asked anew each time. */
   readonly intervalMs: () => number;
-  /** Milliseconds over which the first question of vehicles that lack a fact is spread. */
+  /** Milliseconds over which the first question of vehicles that need a fact is spread. */
   readonly spreadMs: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;

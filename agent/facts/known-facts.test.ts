@@ -13,10 +13,13 @@ test('the settings win, the registered facts fill what they leave out, and every
       const known = new KnownFacts(settings);
       expect(known.facts).toEqual(settings);
       expect([known.registered, known.differences()]).toEqual([null, []]);
-      expect(known.incomplete).toBe(FACT_NAMES.some((name) => settings[name] === undefined));
-      for (const facts of [first, second]) {
-        known.learn({ jws: 'signed', facts });
-        expect(known.incomplete).toBe(false);
+      const leftOut = FACT_NAMES.some((name) => settings[name] === undefined);
+      expect([known.unconfirmed, known.confirmedAt]).toEqual([leftOut, null]);
+      for (const [facts, now] of [[first, null], [second, 5]] as const) {
+        // Of the database first, which does not spare the question.
+        if (now === null) known.restore({ jws: 'signed', facts });
+        else known.learn({ jws: 'signed', facts }, now);
+        expect([known.unconfirmed, known.confirmedAt]).toEqual([leftOut && now === null, now]);
         for (const name of FACT_NAMES) expect(known.facts[name]).toBe(settings[name] ?? facts[name]);
         const differing = FACT_NAMES.filter((name) => settings[name] !== undefined && settings[name] !== facts[name]);
         expect(known.differences()).toEqual(differing.map((fact) => ({ fact, own: settings[fact], registered: facts[fact] })));

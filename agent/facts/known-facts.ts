@@ -27,6 +27,7 @@ export interface FactDifference {
 export class KnownFacts {
   #registered: VerifiedFacts | null = null;
   #facts: VehicleFacts;
+  #confirmedAt: number | null = null;
 
   constructor(private readonly own: VehicleFacts) {
     this.#facts = own;
@@ -42,13 +43,24 @@ export class KnownFacts {
     return this.#registered;
   }
 
-  /** Whether the settings leave out a fact that the control plane has not told yet. */
-  get incomplete(): boolean {
-    return this.#registered === null && FACT_NAMES.some((name) => this.own[name] === undefined);
+  /** When the control plane last said what is registered, since the start: milliseconds since 1970, by the vehicle's clock; null: not yet. */
+  get confirmedAt(): number | null {
+    return this.#confirmedAt;
   }
 
-  /** Takes over what is registered now. */
-  learn(registered: VerifiedFacts): void {
+  /** Whether the settings leave out a fact that the control plane has not told, or told again, since the start. */
+  get unconfirmed(): boolean {
+    return this.#confirmedAt === null && FACT_NAMES.some((name) => this.own[name] === undefined);
+  }
+
+  /** Takes over what is registered now. @param now milliseconds since 1970 */
+  learn(registered: VerifiedFacts, now: number): void {
+    this.#confirmedAt = now;
+    this.restore(registered);
+  }
+
+  /** Takes over what was registered when the vehicle's database was written. */
+  restore(registered: VerifiedFacts): void {
     this.#registered = registered;
     this.#facts = Object.fromEntries(FACT_NAMES.map((name) => [name, this.own[name] ?? registered.facts[name]]));
   }

@@ -57,7 +57,17 @@ test('an agent without settings evaluates by what is registered, keeps it, and t
   await agent.close();
   const offline = await vehicle.start(OFFLINE);
   expect(offline.booleanDetails('heated-wheel', false)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
-  expect(offline.status().vehicle).toEqual({ ...IONIQ_6, differences: [] });
+  expect(offline.status().vehicle).toEqual({ ...IONIQ_6, registeredAt: null, differences: [] });
+});
+
+test('a vehicle that was registered anew while it was off learns it soon after its start, without its settings saying so', async () => {
+  plane.registered = IONIQ_6;
+  const first = await start();
+  await until('it is known', () => first.booleanValue('heated-wheel', false));
+  await first.close();
+  plane.registered = { ...IONIQ_6, model: 'Ioniq 5' };
+  const second = await start({ timings: { heartbeatSpreadMs: 1, resyncMs: 600_000 } });
+  await until('it is known', () => !second.booleanValue('heated-wheel', true));
 });
 
 test("a vehicle's own settings win, and the difference is shown", async () => {
@@ -65,7 +75,7 @@ test("a vehicle's own settings win, and the difference is shown", async () => {
   const warnings: string[] = [];
   const agent = await start({ vehicle: { swVersion: '2.4.0' }, log: (level, message) => level === 'warn' && warnings.push(message) });
   await until('the facts are known', () => agent.status().vehicle.model === 'Ioniq 6');
-  expect(agent.status().vehicle).toEqual({ model: 'Ioniq 6', swVersion: '2.4.0', region: 'EU', differences: [{ fact: 'swVersion', own: '2.4.0', registered: '2.5.0' }] });
+  expect(agent.status().vehicle).toEqual({ model: 'Ioniq 6', swVersion: '2.4.0', region: 'EU', registeredAt: expect.any(String), differences: [{ fact: 'swVersion', own: '2.4.0', registered: '2.5.0' }] });
   expect(agent.booleanValue('heated-wheel', true)).toBe(false);
   expect(warnings).toContainEqual(expect.stringMatching(/swVersion is "2\.4\.0" by this vehicle's settings.*"2\.5\.0" as registered/));
 });
@@ -81,7 +91,7 @@ test.each([
   plane.onFacts = () => forged;
   const agent = await start();
   await until('it is refused', () => (agent.status().refusals[reason as 'wrong-type'] ?? 0) > 0);
-  expect(agent.status().vehicle).toEqual({ differences: [] });
+  expect(agent.status().vehicle).toEqual({ registeredAt: null, differences: [] });
   expect(agent.booleanValue('heated-wheel', true)).toBe(false);
 });
 

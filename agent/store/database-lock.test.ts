@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { databasePlace } from './database-place.ts';
 import { DatabaseLock } from './database-lock.ts';
 
 let folder: string;
@@ -60,6 +61,19 @@ test('where no lock can be had the agent goes on, and says so', async () => {
   await writeFile(join(folder, 'no folder'), '');
   expect(await DatabaseLock.take(join(folder, 'no folder', 'flags.db'), 'somebody', log)).toBeNull();
   expect(warnings).toEqual([expect.stringContaining('no lock can be taken')]);
+});
+
+test('a link to a database is the database: one lock, and the link stays', async () => {
+  await writeFile(file, 'content');
+  const links = ['link.db', 'link-of-link.db'].map((name) => join(folder, name));
+  await symlink('flags.db', links[0]!);
+  await symlink(links[0]!, links[1]!);
+  await symlink('nowhere.db', join(folder, 'dangling.db'));
+  await symlink('loop.db', join(folder, 'loop.db'));
+  expect([file, ...links].map((path) => databasePlace(path))).toEqual([file, file, file].map((path) => databasePlace(path)));
+  expect(databasePlace(join(folder, 'dangling.db'))).toBe(databasePlace(join(folder, 'nowhere.db')));
+  expect(basename(databasePlace(join(folder, 'loop.db')))).toBe('loop.db');
+  expect(databasePlace('/no/such/folder/flags.db')).toBe('/no/such/folder/flags.db');
 });
 
 test('a second agent on one database does not start, names the first, and leaves it alone', async () => {

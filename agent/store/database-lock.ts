@@ -3,11 +3,11 @@
  * with its process, however that ends, so nobody has to guess whether an owner is alive: who can connect is told who
  * it is. It holds across containers that share the folder, where process ids say nothing.
  */
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { FleetFlagError } from '../../core/errors.ts';
 import { describeError, type Log } from '../log.ts';
 
@@ -15,7 +15,9 @@ import { describeError, type Log } from '../log.ts';
 const ANSWER_MS = 1_000;
 const MAX_ANSWER_LENGTH = 500;
 /** Attempts to take over a dead owner's socket, while others try the same. */
-const MAX_ATTEMPTS = 20;
+const MAX_ATTEMPTS = 100;
+/** Milliseconds until another's attempt to take over is looked at again, and up to as long again. */
+const TURN_MS = 10;
 
 export class DatabaseLock {
   private constructor(
@@ -35,7 +37,7 @@ export class DatabaseLock {
     try {
       await mkdir(dirname(file), { recursive: true });
       folder = await open(dirname(file), constants.O_RDONLY | constants.O_DIRECTORY);
-      return new DatabaseLock(await takeSocket(placeIn(folder, dirname(file)), `${basename(file)}.lock`, file, owner), folder);
+      return new DatabaseLock(await takeSocket(join(placeIn(folder, dirname(file)), `${basename(file)}.lock`), file, owner), folder);
     } catch (error) {
       await folder?.close();
       if (error instanceof FleetFlagError) throw error;
@@ -56,30 +58,37 @@ function placeIn(folder: FileHandle, path: string): string {
   return process.platform === 'linux' ? `/proc/self/fd/${folder.fd}` : path;
 }
 
-async function takeSocket(place: string, name: string, file: string, owner: string): Promise<Server> {
-  const path = join(place, name);
-  if (Buffer.byteLength(path) > 100) throw new Error('the path is too long for a socket');
+async function takeSocket(path: string, file: string, owner: string): Promise<Server> {
+  if (Buffer.byteLength(path) > 90) throw new Error('the path is too long for a socket');
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const server = await listen(path, owner);
     if (server !== null) return server;
     await refuseWhileOwned(path, file);
-    // Its owner is dead. Another agent may take it over at the same time: whatever was moved is looked at again.
-    const aside = join(place, `${name}.${randomUUID()}`);
-    try {
-      await rename(path, aside);
-    } catch {
-      continue;
-    }
-    const living = await ownerOf(aside);
-    if (living === null) await rm(aside, { force: true });
-    else {
-      // A link and not a renaming: it never takes the place of a third one's socket.
-      await link(aside, path).catch(() => undefined);
-      await rm(aside, { force: true });
-      refuse(file, living);
-    }
+    await removeDead(path, `${path}.takeover`, owner);
   }
   throw new Error('others take it at the same time, again and again');
+}
+
+/**
+ * Removes the socket of a dead owner. Only who listens on `takeover` removes anything, and looks again before: of many that
+ * found the owner dead none removes the socket of the one that has become the owner since.
+ */
+async function removeDead(path: string, takeover: string, owner: string): Promise<void> {
+  const turn = await listen(takeover, owner);
+  if (turn === null) {
+    // Twice dead: whoever had the turn was killed in it. Once dead it may just be ending.
+    for (let look = 0; look < 2; look++) {
+      await pause(TURN_MS * (1 + Math.random()));
+      if ((await ownerOf(takeover)) !== null) return;
+    }
+    await rm(takeover, { force: true });
+    return;
+  }
+  try {
+    if ((await ownerOf(path)) === null) await rm(path, { force: true });
+  } finally {
+    await new Promise<void>((resolve) => turn.close(() => resolve()));
+  }
 }
 
 /** Resolves to null where the path is taken, by a living owner or a dead one. */

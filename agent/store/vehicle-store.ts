@@ -165,7 +165,7 @@ export class VehicleStore {
     const jws = readFacts(database);
     if (jws === null) return;
     try {
-      this.#options.facts.learn(await verifyFacts(jws, vin, null, keys));
+      this.#options.facts.restore(await verifyFacts(jws, vin, null, keys));
     } catch (error) {
       refuse(error as Refusal);
     }
