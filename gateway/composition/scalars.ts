@@ -5,17 +5,18 @@
  */
 import { isScalarType, valueFromASTUntyped, type GraphQLSchema } from 'graphql';
 import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { checkTime } from '../../core/rules/time.ts';
 
-/** Makes `schema` refuse values of DateTime that are no time; those that are stay as they were written. */
+/** Makes `schema` refuse values of DateTime that are no time, or none that can be kept; those that are stay as they were written. */
 export function giveScalars(schema: GraphQLSchema): void {
   const type = schema.getType('DateTime');
   if (!isScalarType(type)) throw new Error('The schema has no scalar DateTime.');
   type.parseValue = (value) => {
-    GraphQLDateTimeISO.parseValue(value);
+    checkTime(GraphQLDateTimeISO.parseValue(value));
     return value;
   };
   type.parseLiteral = (node, variables) => {
-    GraphQLDateTimeISO.parseLiteral(node, variables);
+    checkTime(GraphQLDateTimeISO.parseLiteral(node, variables));
     return valueFromASTUntyped(node, variables);
   };
 }

@@ -100,6 +100,12 @@ describe('a new key', () => {
     expect([await prisma().apiKey.count(), await prisma().auditLog.count()]).toEqual([0, before]);
   });
 
+  // The gateway names the field (gateway/composition/scalars.test.ts).
+  test.each(['9999-12-31T23:59:59.999-23:59', '0001-01-01T00:00:00+23:59'])('is refused with an end whose offset carries it out of all years: %s', async (expiresAt) => {
+    expect(refusal(await ask(admin, CREATE, { input: { name: 'k', role: 'READ', expiresAt } }))).toMatchObject({ code: 'BAD_USER_INPUT' });
+    expect(await prisma().apiKey.count()).toBe(0);
+  });
+
   test('is for administrators to make, and for no key', async () => {
     const { apiKey } = await create({ role: 'ADMIN' });
     for (const caller of [user('WRITE'), user('SAFETY'), keyCaller(apiKey.id, 'ADMIN'), GATEWAY]) {

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { GraphQLError, Kind, isInputObjectType, isObjectType, parse, valueFromAST, type GraphQLArgument, type GraphQLFieldResolver, type GraphQLFormattedError, type GraphQLInputField, type GraphQLSchema } from 'graphql';
+import { GraphQLError, GraphQLScalarType, Kind, isInputObjectType, isObjectType, parse, valueFromAST, type GraphQLArgument, type GraphQLFieldResolver, type GraphQLFormattedError, type GraphQLInputField, type GraphQLSchema } from 'graphql';
 import { GraphQLDateTimeISO, GraphQLJSON } from 'graphql-scalars';
 import type { Logger } from 'pino';
 import type { FleetFlagError } from '../../core/errors.ts';
@@ -13,6 +13,7 @@ import { PERMISSIONS, refusalOf } from '../../core/policy/permissions.ts';
 import type { Caller, CallerIdentity } from '../../core/protocol/caller.ts';
 import { clientError } from '../../core/protocol/error-form.ts';
 import type { SubgraphName } from '../../core/protocol/subgraph.ts';
+import { checkTime } from '../../core/rules/time.ts';
 import { asServiceError } from './database/service-error.ts';
 
 /** What resolvers are given beside their arguments. `services` is the subgraph's own. */
@@ -96,7 +97,22 @@ function restoreDefaults(schema: GraphQLSchema): void {
   }
 }
 
-const SCALARS: Record<string, Resolver | object> = { DateTime: GraphQLDateTimeISO, JSON: GraphQLJSON };
+/** A gateway refuses what is no time before; a subgraph believes no caller and checks again. */
+const DATE_TIME = new GraphQLScalarType<Date, string>({
+  ...GraphQLDateTimeISO.toConfig(),
+  parseValue(value) {
+    const time = GraphQLDateTimeISO.parseValue(value);
+    checkTime(time);
+    return time;
+  },
+  parseLiteral(node, variables) {
+    const time = GraphQLDateTimeISO.parseLiteral(node, variables);
+    checkTime(time);
+    return time;
+  },
+});
+
+const SCALARS: Record<string, Resolver | object> = { DateTime: DATE_TIME, JSON: GraphQLJSON };
 
 /** What a resolver threw, as far as it is known; a store that is down becomes SERVICE_UNAVAILABLE here, in one place. */
 function causeOf(error: unknown): unknown {
