@@ -255,7 +255,7 @@ export class FleetFlagAgent {
     return () => void this.#events.off('change', listener);
   }
 
-  /** Whether the control plane answers: a sync was applied on the present connection. */
+  /** Whether the control plane answers: what it proved last on the present connection is held, and of now. */
   get inTouch(): boolean {
     return this.#inTouch;
   }
@@ -402,7 +402,7 @@ export class FleetFlagAgent {
         };
       },
       environment: this.#state!.identity.environment,
-      proof: (jws) => session.prove(jws),
+      proof: (jws, askedAtMs) => session.prove(jws, askedAtMs),
       intervalMs: timings.heartbeatMs,
       spreadMs: timings.heartbeatSpreadMs,
       random,
@@ -426,10 +426,8 @@ export class FleetFlagAgent {
         this.#become(next);
       },
       refuse: this.#refuse,
-      synced: () => {
-        this.#setReady();
-        this.#setInTouch(true);
-      },
+      synced: () => this.#setReady(),
+      touched: (inTouch) => this.#setInTouch(inTouch),
       resyncDelay: () => timings.resyncMs * (1 + random() / 10),
       backoff: backoff(),
     });

@@ -30,8 +30,8 @@ export interface HeartbeatOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
   readonly facts: () => HeartbeatFacts;
   readonly environment: Environment;
-  /** Takes the control plane's proof of now, which is asked for with each heartbeat. */
-  readonly proof: (jws: string) => void;
+  /** Takes the control plane's proof of now, which is asked for with each heartbeat, and when it was asked for, by the clock that nobody sets. */
+  readonly proof: (jws: string, askedAtMs: number) => void;
   /** Milliseconds between two heartbeats; up to a tenth is added at random. */
   readonly intervalMs: number;
   /** The longest that a heartbeat waits after the connection or a persisted revision: at random, so that a fleet does not speak at once. After another heartbeat it waits as long again. */
@@ -96,7 +96,8 @@ export class HeartbeatSender {
   async #prove(): Promise<void> {
     const { link, environment, proof, log } = this.#options;
     try {
-      proof(readProofAnswer(await link.request(PROOF_QUERY, { environment: environmentVariable(environment) })));
+      const askedAtMs = performance.now();
+      proof(readProofAnswer(await link.request(PROOF_QUERY, { environment: environmentVariable(environment) })), askedAtMs);
       this.#proofFault = null;
     } catch (error) {
       const fault = describeError(error);

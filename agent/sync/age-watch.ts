@@ -9,7 +9,7 @@ import { Refusal } from '../trust/refusals.ts';
 import { lastContact } from './apply.ts';
 import type { Backoff } from './backoff.ts';
 
-/** Instances of a control plane may differ by seconds: a proof that is older by this much is worth no word. */
+/** Instances of a control plane may differ by seconds, and share answers for one: a proof that is older by this much is worth no word. */
 const SKEW_SECONDS = 60;
 
 export interface AgeWatchOptions {
@@ -17,6 +17,8 @@ export interface AgeWatchOptions {
   readonly freshness: Freshness;
   readonly state: () => VehicleState;
   readonly refuse: (refusal: Refusal) => void;
+  /** Told, with each proof that was asked for and whose set is held, whether that is in touch with the control plane. */
+  readonly touched: (inTouch: boolean) => void;
   /** Asks the control plane at once. */
   readonly sync: () => void;
   /** Waits between syncs for flags that stay stale. */
@@ -42,10 +44,20 @@ export class AgeWatch {
     clearInterval(this.#timer);
   }
 
-  /** Takes what a proof, whose set is held, says about time. */
-  judged(proof: VerifiedProof, judgement: Judgement): void {
-    const { state, refuse, freshness, ageingClock, sync } = this.#options;
-    if (judgement === 'not-newer' && proof.issuedAt < lastContact(state()) - SKEW_SECONDS) refuse(new Refusal('proof-not-newer', `a proof of ${isoTime(proof.issuedAt)}`));
+  /**
+   * Takes what a proof, whose set is held, says about time.
+   *
+   * @param askedAtMs when this vehicle asked for it, by the clock that nobody sets; null where it came by itself
+   */
+  judged(proof: VerifiedProof, judgement: Judgement, askedAtMs: number | null): void {
+    const { state, refuse, freshness, ageingClock, sync, touched } = this.#options;
+    const isOld = judgement === 'not-newer' && proof.issuedAt < lastContact(state()) - SKEW_SECONDS;
+    if (isOld) refuse(new Refusal('proof-not-newer', `a proof of ${isoTime(proof.issuedAt)}`));
+    if (askedAtMs !== null) {
+      const lags = judgement !== 'out-of-time' && freshness.lagSeconds(proof, askedAtMs) > SKEW_SECONDS;
+      if (lags && !isOld) refuse(new Refusal('no-fresh-proof', `a proof of ${isoTime(proof.issuedAt)}`));
+      touched(!lags);
+    }
     if (judgement !== 'out-of-time') return;
     // Said once, and not with every proof until the question is answered.
     if (freshness.want(this.#stale)) refuse(new Refusal('proof-out-of-time', `a proof of ${isoTime(proof.issuedAt)}, where this vehicle has ${isoTime(ageingClock.seconds())},`));

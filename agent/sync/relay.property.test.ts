@@ -133,6 +133,7 @@ class Vehicle {
       },
       refuse: () => undefined,
       synced: () => undefined,
+      touched: () => undefined,
       resyncDelay: () => NEVER,
       aheadMs: 1,
       staleCheckMs: 5,
@@ -144,7 +145,7 @@ class Vehicle {
 
   /** As it comes with a heartbeat. */
   async prove(): Promise<void> {
-    this.#session?.sync.prove(this.relay.proof(await this.plane.proof()));
+    this.#session?.sync.prove(this.relay.proof(await this.plane.proof()), this.truth());
   }
 
   async disconnect(): Promise<void> {

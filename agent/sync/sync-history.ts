@@ -22,8 +22,8 @@ export interface SyncHistoryOptions {
 
 export class SyncHistory {
   readonly #options: SyncHistoryOptions;
-  /** Sets for which everything has been asked. */
-  readonly #asked = new Set<string>();
+  /** Sets for which everything has been asked, and when. */
+  readonly #asked = new Map<string, number>();
   #askedAtMs = -Infinity;
   #inVainAtMs = -Infinity;
   #notBeforeMs = -Infinity;
@@ -53,13 +53,21 @@ export class SyncHistory {
     const { runningMs, backoff } = this.#options;
     const first = !this.#asked.has(set);
     if (this.#asked.size >= MAX_SETS) this.#asked.clear();
-    this.#asked.add(set);
     this.#askedAtMs = runningMs();
+    this.#asked.set(set, this.#askedAtMs);
     if (inVain) this.#inVainAtMs = this.#askedAtMs;
     if (first && !inVain) return 0;
     // A wait that is under way goes on.
     if (inVain || this.waitMs === 0) this.#notBeforeMs = this.#askedAtMs + backoff.nextWhole();
     return this.waitMs;
+  }
+
+  /** Whether a vehicle that holds nothing may ask for everything at once, since `set` is proven: once in the time of a new connection for each set. */
+  mayAskAgain(set: string): boolean {
+    const now = this.#options.runningMs();
+    if (now - (this.#asked.get(set) ?? -Infinity) < this.#options.newLinkMs) return false;
+    this.#asked.set(set, now);
+    return true;
   }
 
   /** A set is held. The waits start anew only when that has lasted: instances that disagree each have their set held in turn. */

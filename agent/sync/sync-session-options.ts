@@ -24,6 +24,8 @@ export interface SyncSessionOptions {
   readonly refuse: (refusal: Refusal) => void;
   /** Called after each sync that was applied. */
   readonly synced: () => void;
+  /** Told after each answer that was applied whether what it proves is of now. */
+  readonly touched: (inTouch: boolean) => void;
   /** Milliseconds until the next sync of an idle connection; asked anew each time. */
   readonly resyncDelay: () => number;
   /** Milliseconds from a proof that is ahead until its changes are asked for: they may be on their way. */

@@ -26,7 +26,7 @@ export class SyncSession {
   readonly #age: AgeWatch;
   readonly #staged = new StagedChanges();
   #waiting: ChangeEvent[] = [];
-  #proofs: string[] = [];
+  #proof: { readonly jws: string; readonly askedAtMs: number } | null = null;
   readonly #sync = new Alarm(() => this.#wake());
   readonly #everything = new Alarm(() => this.#wake());
   /** Set while a sync has left something open: what is missing then waits for the next one instead of asking at every change. */
@@ -60,7 +60,7 @@ export class SyncSession {
       if (this.#everything.due) await this.#ask(true);
       else if (this.#sync.due) await this.#ask(false);
       else if (this.#waiting.length > 0) await this.#applyWaiting();
-      else if (this.#proofs.length > 0) await this.#compare(this.#proofs.shift()!);
+      else if (this.#proof !== null) await this.#compare(this.#proof.jws, this.#proof.askedAtMs);
       else await woken;
     }
     this.#age.stop();
@@ -68,9 +68,9 @@ export class SyncSession {
     this.#everything.cancel();
   }
 
-  /** Takes a proof of now, as it was asked for with a heartbeat. */
-  prove(jws: string): void {
-    this.#proofs = [jws];
+  /** Takes a proof of now, as it was asked for with a heartbeat at `askedAtMs`, by the clock that nobody sets. */
+  prove(jws: string, askedAtMs: number): void {
+    this.#proof = { jws, askedAtMs };
     this.#wake();
   }
 
@@ -97,7 +97,7 @@ export class SyncSession {
 
   /** Asks for what has changed, or for everything. */
   async #ask(everything: boolean): Promise<void> {
-    const { link, log, history, freshness, backoff, refuse, resyncDelay } = this.#options;
+    const { link, log, history, freshness, backoff, refuse, resyncDelay, ageingClock } = this.#options;
     this.#sync.set(resyncDelay());
     const { identity, complete, revision } = this.#options.state();
     const whole = everything || !complete;
@@ -105,10 +105,11 @@ export class SyncSession {
     if (whole) this.#everything.cancel();
     const since = whole ? 0 : revision;
     const nonce = freshness.ask();
+    const askedAtMs = ageingClock.runningMs;
     try {
       const variables = { environment: environmentVariable(identity.environment), since, ...(nonce !== null && { nonce }) };
       const data = await link.request(nonce === null ? SYNC_QUERY : NONCE_SYNC_QUERY, variables);
-      await this.#take(readSyncAnswer(data, identity.environment), since);
+      await this.#take(readSyncAnswer(data, identity.environment), since, askedAtMs);
       if (nonce !== null) freshness.answeredInVain();
     } catch (error) {
       if (error instanceof Refusal) refuse(error);
@@ -122,7 +123,7 @@ export class SyncSession {
   }
 
   /** Takes the answer to a sync since `since`; 0 asked for everything. */
-  async #take(answer: SyncAnswer, since: number): Promise<void> {
+  async #take(answer: SyncAnswer, since: number, askedAtMs: number): Promise<void> {
     const { history, backoff, freshness, log, synced } = this.#options;
     const whole = since === 0;
     const proof = await this.#verifier.proof(answer.proof);
@@ -137,10 +138,10 @@ export class SyncSession {
     const { state, outcome } = settled;
     const held = outcome === 'held';
     await this.#commit(before, held ? { ...state, lastSyncAt: Math.floor(this.#options.now() / 1000), syncCount: state.syncCount + 1 } : state);
-    this.#settled(proof, settled);
+    if (held) synced();
+    this.#settled(proof, settled, askedAtMs);
     if (outcome === 'ahead' || outcome === 'differs') return this.#incomplete(proof, outcome, 'sync', whole);
     if (!held) return;
-    synced();
     this.#retrying = false;
     log('info', `synced to revision ${state.revision}`, { since, changed: flags.length, flags: state.flags.size });
     // An answer older than the stream cannot close its gap; asking again at once would only turn in a circle.
@@ -162,7 +163,7 @@ export class SyncSession {
       state = settled.state;
       last = { proof, outcome: settled.outcome };
       // An event may come late: that alone says nothing of where the control plane is now.
-      if (settled.outcome !== 'below') this.#settled(proof, settled);
+      if (settled.outcome !== 'below') this.#settled(proof, settled, null);
     }
     await this.#commit(before, state);
     if (this.#staged.size > MAX_CHANGES) return this.#dropChanges();
@@ -185,20 +186,25 @@ export class SyncSession {
     return verified;
   }
 
-  /** Compares a proof that came by itself with what is held. */
-  async #compare(jws: string): Promise<void> {
+  /** Compares the proof that came with a heartbeat with what is held. */
+  async #compare(jws: string, askedAtMs: number): Promise<void> {
+    this.#proof = null;
     const proof = await this.#verifier.proof(jws);
     if (proof === null) return;
     const before = this.#options.state();
     const settled = settle(before, this.#staged.with(), proof, false, this.#options.freshness);
     await this.#commit(before, settled.state);
-    this.#settled(proof, settled);
-    if (settled.outcome === 'differs') return this.#incomplete(proof, 'differs', 'proof', false);
-    if (settled.outcome === 'ahead') this.#sync.bringForward(this.#options.aheadMs);
+    this.#settled(proof, settled, askedAtMs);
+    const { outcome } = settled;
+    const nothing = before.flags.size === 0 && !before.complete;
+    // Where answers were trimmed, the way may be honest again: there is nothing to lose by asking.
+    if (nothing && (outcome === 'ahead' || outcome === 'differs') && this.#options.history.mayAskAgain(proof.set ?? '')) return this.#everything.bringForward(0);
+    if (outcome === 'differs') return this.#incomplete(proof, 'differs', 'proof', false);
+    if (outcome === 'ahead') this.#sync.bringForward(this.#options.aheadMs);
   }
 
   /** What else a comparison means: whether the control plane is behind, and whether the clocks agree. */
-  #settled(proof: VerifiedProof, { outcome, judgement }: Settled): void {
+  #settled(proof: VerifiedProof, { outcome, judgement }: Settled, askedAtMs: number | null): void {
     const { history, refuse } = this.#options;
     if (outcome === 'below') {
       const wait = history.below();
@@ -209,7 +215,7 @@ export class SyncSession {
     history.held();
     this.#everything.cancel();
     this.#reported = null;
-    if (judgement !== null) this.#age.judged(proof, judgement);
+    if (judgement !== null) this.#age.judged(proof, judgement, askedAtMs);
   }
 
   /**

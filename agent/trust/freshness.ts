@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Backoff } from '../sync/backoff.ts';
 import type { VerifiedProof } from '../state.ts';
 import type { AgeingClock } from './ageing-clock.ts';
+import { ProofPace } from './proof-pace.ts';
 
 /** An answer that takes longer proves nothing. */
 const VOID_AFTER_MS = 60_000;
@@ -35,6 +36,7 @@ export class Freshness {
   #dueAtMs: number | null = null;
   #notBeforeMs = -Infinity;
   #wanted = false;
+  readonly #pace = new ProofPace();
 
   constructor(options: FreshnessOptions) {
     this.#options = options;
@@ -61,6 +63,12 @@ export class Freshness {
     clock.answered(proof.issuedAt + (clock.runningMs - this.#question!.sentAtMs) / 1000);
     this.#question = null;
     unanswered.reset();
+    this.#pace.forget();
+  }
+
+  /** Seconds by which `proof` is older than it can be for an answer to what this vehicle asked at `askedAtMs`, by the clock that nobody sets; 0 where nothing speaks against it. */
+  lagSeconds(proof: VerifiedProof, askedAtMs: number): number {
+    return this.#pace.lagSeconds(proof.issuedAt, askedAtMs, this.#options.clock.runningMs);
   }
 
   /**

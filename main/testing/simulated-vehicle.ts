@@ -75,6 +75,7 @@ export class SimulatedVehicle {
       },
       refuse: ({ reason }) => this.refusals.push(reason),
       synced: () => this.syncs++,
+      touched: () => undefined,
       resyncDelay: () => NEVER,
       backoff: new Backoff({ baseMs: 5, capMs: 20, random: () => 1 }),
     });

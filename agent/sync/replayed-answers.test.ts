@@ -1,0 +1,126 @@
+/** A session whose time the test tells: answers that are played again for long, and a way that is honest again. */
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { emptyState, type VehicleState } from '../state.ts';
+import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
+import { until } from '../testing/test-vehicle.ts';
+import { AgeingClock } from '../trust/ageing-clock.ts';
+import { Freshness } from '../trust/freshness.ts';
+import { PinnedKeys } from '../trust/pinned-keys.ts';
+import { Backoff } from './backoff.ts';
+import type { LinkEnding } from './gateway-link.ts';
+import { SyncHistory } from './sync-history.ts';
+import { SyncSession } from './sync-session.ts';
+
+const NEVER = 1_000_000_000;
+const MINUTE = 60_000;
+
+let plane: TestControlPlane;
+let now: number;
+let state: VehicleState;
+let session: SyncSession;
+let over: Promise<void>;
+let cut: () => void;
+let refusals: string[];
+/** What the session has said of being in touch, each time. */
+let touched: boolean[];
+let onSync: (answer: SyncMessage) => SyncMessage;
+
+beforeEach(async () => {
+  plane = await TestControlPlane.silent();
+  now = Date.UTC(2026, 5, 15);
+  plane.now = () => now;
+  state = emptyState({ vin: 'KMHL14JA5PA000001', environment: 'production' });
+  [refusals, touched] = [[], []];
+  onSync = (answer) => answer;
+  await plane.put('a');
+  await plane.put('b');
+});
+
+afterEach(async () => {
+  cut();
+  await over;
+});
+
+async function begin(): Promise<void> {
+  const patient = () => new Backoff({ baseMs: NEVER, capMs: NEVER, random: () => 0.5 });
+  const running = () => now;
+  const ageingClock = new AgeingClock(() => now, running);
+  session = new SyncSession({
+    link: {
+      ended: new Promise<LinkEnding>((resolve) => (cut = () => resolve({ code: 1006, reason: '' }))),
+      subscribe: () => undefined,
+      request: async (_query: string, { since, nonce }: Record<string, unknown>) => ({ flagSync: onSync(await plane.sync(since as number, (nonce as string | undefined) ?? null)) }),
+    },
+    keys: await PinnedKeys.parse(plane.keySet),
+    log: () => undefined,
+    now: () => now,
+    ageingClock,
+    freshness: new Freshness({ clock: ageingClock, random: () => 0.5, unanswered: patient() }),
+    history: new SyncHistory({ backoff: patient(), newLinkMs: MINUTE, belowMs: NEVER, runningMs: running }),
+    state: () => state,
+    commit: async (next) => void (state = next),
+    refuse: ({ reason }) => void refusals.push(reason),
+    synced: () => undefined,
+    touched: (inTouch) => void touched.push(inTouch),
+    resyncDelay: () => NEVER,
+    aheadMs: NEVER,
+    staleCheckMs: NEVER,
+    backoff: patient(),
+    staleBackoff: patient(),
+  });
+  over = session.run();
+  await until('everything was asked for', () => plane.syncs.length === 1 && (touched.length > 0 || refusals.length > 0));
+}
+
+/** Takes `jws` as it comes with a heartbeat, and waits until that is done. */
+async function prove(jws: string): Promise<void> {
+  const { length } = touched;
+  session.prove(jws, now);
+  await until('it is taken', () => touched.length > length);
+}
+
+test('an old proof that comes again and again is counted, and not called in touch, until a true one comes', async () => {
+  await begin();
+  const old = await plane.proof();
+  await prove(old);
+  expect([touched, refusals]).toEqual([[true, true], []]);
+  // The change is kept from the vehicle, and so is every later proof.
+  await plane.put('a', { enabled: false });
+  for (let minute = 0; minute < 3; minute++) {
+    now += MINUTE;
+    await prove(old);
+  }
+  expect(touched.slice(2)).toEqual([true, false, false]);
+  expect(refusals).toEqual(['no-fresh-proof', 'no-fresh-proof']);
+  const { revision, flags } = state;
+  expect([revision, flags.get('a')?.cachedAt]).toEqual([2, Math.floor(now / 1000) - 180]);
+});
+
+test('a control plane that can prove nothing new for a while is in touch again with the first proof of now', async () => {
+  await begin();
+  const old = await plane.proof();
+  now += 5 * MINUTE;
+  await prove(old);
+  await prove(await plane.proof());
+  expect([touched, refusals]).toEqual([[true, false, true], ['no-fresh-proof']]);
+});
+
+test('a vehicle that holds nothing asks for everything when a proof shows that there is something, and waits for nothing', async () => {
+  onSync = (answer) => ({ ...answer, flags: answer.flags.slice(1) });
+  await begin();
+  expect(refusals).toEqual(['incomplete']);
+  onSync = (answer) => answer;
+  now += MINUTE;
+  session.prove(await plane.proof(), now);
+  await until('it holds all of it', () => state.complete);
+  expect([plane.syncs, state.flags.size]).toEqual([[0, 0], 2]);
+});
+
+test('that is asked at most once a minute for the same set', () => {
+  const history = new SyncHistory({ backoff: new Backoff({ baseMs: NEVER, capMs: NEVER, random: () => 0 }), newLinkMs: MINUTE, belowMs: NEVER, runningMs: () => now });
+  history.waitFor('one', true);
+  expect(history.mayAskAgain('one')).toBe(false);
+  expect([history.mayAskAgain('two'), history.mayAskAgain('two')]).toEqual([true, false]);
+  now += MINUTE;
+  expect([history.mayAskAgain('one'), history.mayAskAgain('one'), history.mayAskAgain('two')]).toEqual([true, false, true]);
+});
