@@ -8,6 +8,7 @@ import { buildSchema, graphql, parse, subscribe } from 'graphql';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
 import type { SubgraphConnection, SubgraphName, SubgraphResponse } from '../core/protocol/subgraph.ts';
+import { RightOfWay } from '../gateway/limits/right-of-way.ts';
 import { createSubscriptionServer } from '../gateway/subscriptions/subscription-server.ts';
 import { EventSource } from '../gateway/subscriptions/testing/event-source.ts';
 import { wallClock, type ServerCommand, type ServerMessage, type Way } from './fan-out-messages.ts';
@@ -56,6 +57,7 @@ function serveShared(): void {
   const audit = subgraph('audit', auditSdl, { Flag: { owner } });
   const schema = { apiSchema: Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema(), supergraphSdl };
   const server = createSubscriptionServer({
+    rightOfWay: new RightOfWay(),
     introspection: false,
     schema: () => schema,
     subgraphs: { flags, audit, vehicles: audit, experiments: audit },

@@ -21,6 +21,7 @@ import { pageOrigins } from './http/page-origins.ts';
 import { originReader } from './http/request-origin.ts';
 import { createRoutes, type RequestTimes } from './http/routes.ts';
 import { AccountTurns } from './limits/account-turns.ts';
+import { RightOfWay } from './limits/right-of-way.ts';
 import { refuseCost } from './limits/check-operation.ts';
 import { countOperation } from './limits/key-rate.ts';
 import { EntityTags } from './persisted-operations/entity-tag.ts';
@@ -88,7 +89,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const failures = new FailedCredentials();
   const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures };
   const metrics = new GatewayMetrics();
-  const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger, metrics, accounts: new AccountTurns() });
+  const rightOfWay = new RightOfWay();
+  const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger, metrics, accounts: new AccountTurns(), rightOfWay });
   const operations = { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts(), personal: personalData(composition.apiSchema) };
   const presence = new PresenceReporter(reportsTo(subgraphs.vehicles), logger);
 
@@ -97,6 +99,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     authenticate: async (credentials, { ipAddress }) => (await authenticate(credentials, ipAddress, sources)).caller,
     limiter,
     operations,
+    rightOfWay,
     tags: new EntityTags(subgraphs.flags, composition),
     publicKeys: options.publicKeys,
     async readiness() {
@@ -143,6 +146,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         return (await named()) ?? request;
       });
     },
+    rightOfWay,
     execute: (request, identity) => graphql.execute(request, identity),
     maskError: (error, document) => answerTo(error, undefined, document),
     origin: originOf,

@@ -46,6 +46,12 @@ export function isKilling(rule: unknown): boolean {
   );
 }
 
+/** Whether an edit (any JSON) of a rule of whichever type may pull a kill switch. What it leaves out stays as the rule has it. */
+export function mayKill({ enabled, conditions }: { readonly enabled?: unknown; readonly conditions?: unknown }): boolean {
+  if (conditions === undefined) return enabled === true;
+  return (enabled === undefined || enabled === true) && isJsonObject(conditions) && conditions['force_disabled'] === true;
+}
+
 /** Whether any of a flag's rules (any JSON) is a kill switch that holds it at its default. */
 export function isKilled(rules: unknown): boolean {
   return Array.isArray(rules) && rules.some(isKilling);

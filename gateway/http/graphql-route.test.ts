@@ -6,6 +6,7 @@ import type { Caller } from '../../core/protocol/caller.ts';
 import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type SubgraphRequest, type SubgraphResponse } from '../../core/protocol/subgraph.ts';
 import { compose, type Subgraphs } from '../composition/supergraph.ts';
 import { AccountTurns } from '../limits/account-turns.ts';
+import { RightOfWay } from '../limits/right-of-way.ts';
 import { EntityTags } from '../persisted-operations/entity-tag.ts';
 import { personalData } from '../persisted-operations/personal-data.ts';
 import { OperationTexts } from '../persisted-operations/operation-texts.ts';
@@ -82,13 +83,15 @@ beforeAll(async () => {
   const composition = compose(subgraphs);
   const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const metrics = new GatewayMetrics();
-  graphql = await startGraphqlServer({ composition, introspection: true, logger, metrics, accounts: new AccountTurns() });
+  const rightOfWay = new RightOfWay();
+  graphql = await startGraphqlServer({ composition, introspection: true, logger, metrics, accounts: new AccountTurns(), rightOfWay });
   app = createRoutes({
     graphql,
     authenticate: async ({ apiKey, authorization }) => CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'nobody' },
     limiter,
     operations: { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts(), personal: personalData(composition.apiSchema) },
     tags: new EntityTags(subgraphs.flags, composition),
+    rightOfWay,
     publicKeys: async () => ({}),
     readiness: async () => ({}),
     originOf: originReader([]),

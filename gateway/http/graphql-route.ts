@@ -9,7 +9,10 @@ import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 import type { Credentials } from '../auth/authenticate.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
 import { countOperation, rateHeaders } from '../limits/key-rate.ts';
+import { mayBeKillSwitch } from '../limits/kill-switch-operation.ts';
+import type { RightOfWay } from '../limits/right-of-way.ts';
 import { isNamed, tagOfAnswer, type EntityTags } from '../persisted-operations/entity-tag.ts';
+import type { NamingRequest } from '../persisted-operations/operation-reference.ts';
 import type { OperationText } from '../persisted-operations/operation-texts.ts';
 import { resolveOperation, type OperationSources } from '../persisted-operations/resolve-operation.ts';
 import type { GraphqlServer } from './graphql-server.ts';
@@ -23,6 +26,7 @@ export interface GraphqlRouteOptions {
   readonly limiter: RateLimiter;
   readonly operations: OperationSources;
   readonly tags: EntityTags;
+  readonly rightOfWay: RightOfWay;
   readonly logger: GatewayLogger;
 }
 
@@ -34,9 +38,16 @@ const header = ({ headers }: FastifyRequest, name: string) => {
   return typeof value === 'string' ? value : undefined;
 };
 
+/** Whether a request may hold a kill switch: one that names its operation may, and a GET changes nothing. */
+function mayBeKill({ method, body }: FastifyRequest): boolean {
+  if (method === 'GET') return false;
+  const query = (body as NamingRequest | null | undefined)?.query;
+  return typeof query !== 'string' || mayBeKillSwitch(query);
+}
+
 /** @param originOf where a request comes from */
 export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptions, originOf: (request: FastifyRequest) => RequestOrigin): void {
-  const { graphql, authenticate, limiter, operations, tags, logger } = options;
+  const { graphql, authenticate, limiter, operations, tags, rightOfWay, logger } = options;
 
   async function run(request: FastifyRequest, reply: FastifyReply, identity: CallerIdentity): Promise<FastifyReply> {
     const call = new OperationCall(request);
@@ -75,6 +86,8 @@ export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptio
         return refuse(request, reply, new FleetFlagError('BAD_USER_INPUT', 'Answers are application/graphql-response+json or application/json: accept one of them.'), 406);
       }
       try {
+        // To authenticate and to look a text up takes its time as well. Whether it is a kill switch is found out once it may run.
+        if (!mayBeKill(request)) await rightOfWay.clear();
         const origin = originOf(request);
         const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') }, origin);
         const rate = await countOperation(caller, limiter);

@@ -6,9 +6,10 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { Composition } from '../composition/supergraph.ts';
 import { authorizeOperation } from '../auth/authorize.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
-import type { AccountTurns } from '../limits/account-turns.ts';
+import { kindOf, type AccountTurns } from '../limits/account-turns.ts';
 import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from '../limits/check-operation.ts';
 import { isKillSwitch } from '../limits/kill-switch-operation.ts';
+import type { RightOfWay } from '../limits/right-of-way.ts';
 import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
 import { answerTo } from './error-answer.ts';
 import { wantsPlainJson } from './media-type.ts';
@@ -22,6 +23,7 @@ export interface GraphqlServerOptions {
   readonly logger: GatewayLogger;
   readonly metrics: GatewayMetrics;
   readonly accounts: AccountTurns;
+  readonly rightOfWay: RightOfWay;
 }
 
 export interface GraphqlServer {
@@ -38,13 +40,14 @@ function present(errors: readonly GraphQLFormattedError[], requestId: string, do
   });
 }
 
-function plugin({ composition, introspection, logger, metrics, accounts }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
+function plugin({ composition, introspection, logger, metrics, accounts, rightOfWay }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
   return {
     async requestDidStart({ contextValue, request: { http } }) {
       const { caller, origin } = contextValue.identity;
       const begun = performance.now();
       let executing = false;
       let endTurn = () => undefined as void;
+      let endWay = () => undefined as void;
       const ran = (operation: OperationTypeNode | undefined, code: unknown) =>
         metrics.ran(operation ?? 'invalid', typeof code === 'string' ? code : 'INTERNAL_SERVER_ERROR', (performance.now() - begun) / 1_000);
       return {
@@ -55,12 +58,16 @@ function plugin({ composition, introspection, logger, metrics, accounts }: Graph
           }
           const asked = { document, operation, variables: request.variables ?? {} };
           authorizeOperation(composition.apiSchema, asked, caller, { hideSuggestions: !introspection });
-          refuseCost(composition.apiSchema, asked);
+          const cost = refuseCost(composition.apiSchema, asked);
           if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
             throw new GraphQLError('Subscriptions run over a websocket at this address (subprotocol graphql-transport-ws).', { extensions: { code: 'BAD_USER_INPUT' } });
           }
           // Last: what is refused anyway waits for nothing.
-          endTurn = await accounts.take(caller, isKillSwitch(document, operation));
+          const isKill = isKillSwitch(document, operation, asked.variables);
+          endTurn = await accounts.take(caller, kindOf(isKill, cost));
+          if (isKill) endWay = rightOfWay.begin();
+          // With its turn, so that who comes after it in the account waits as well.
+          else await rightOfWay.clear();
         },
         async executionDidStart() {
           executing = true;
@@ -73,6 +80,7 @@ function plugin({ composition, introspection, logger, metrics, accounts }: Graph
         },
         async willSendResponse({ response, document, operation, errors }) {
           endTurn();
+          endWay();
           if (response.body.kind !== 'single') return;
           const { singleResult } = response.body;
           // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification in `errors`.

@@ -1,11 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { parse, getOperationAST } from 'graphql';
 import type { SubgraphResponse } from '../../core/protocol/subgraph.ts';
 import { eventually } from '../subscriptions/testing/wire-client.ts';
 import { ScriptedGateway, type HttpAnswer } from '../testing/scripted-gateway.ts';
 import { ACCOUNT_LIMITS } from './account-limits.ts';
-import { AccountTurns } from './account-turns.ts';
-import { isKillSwitch } from './kill-switch-operation.ts';
+import { AccountTurns, kindOf, type OperationKind } from './account-turns.ts';
+import { isKillSwitch, mayBeKillSwitch } from './kill-switch-operation.ts';
 
 const HEAVY = '{ auditLogs(first: 100) { nodes { action } } }';
 const KILL = 'mutation { killSwitch(flagKey: "eco", reason: "Fault in the field") { applied } }';
@@ -93,20 +93,90 @@ describe('an account that asks for everything at once', () => {
   });
 });
 
+describe('a dear operation', () => {
+  const user = (userId: string) => ({ kind: 'user', userId, role: 'READ', sessionKey: null }) as const;
+  /** Takes turns and notes who has one. */
+  const noted = () => {
+    const turns = new AccountTurns();
+    const running: string[] = [];
+    const ends = new Map<string, () => void>();
+    const take = async (name: string, kind: OperationKind = 'dear') => {
+      void turns.take(user(name.charAt(0)), kind).then((end) => {
+        running.push(name);
+        ends.set(name, end);
+      });
+      await new Promise(setImmediate);
+    };
+    const end = async (name: string) => {
+      ends.get(name)?.();
+      await new Promise(setImmediate);
+    };
+    return { turns, running, take, end };
+  };
+
+  test('runs alone for its account, and as one of two for all, in the order of arrival among accounts', async () => {
+    const { turns, running, take, end } = noted();
+    for (const name of ['a1', 'a2', 'a3', 'b1', 'c1', 'd1']) await take(name);
+    expect(running).toEqual(['a1', 'b1']);
+    await end('a1');
+    expect(running).toEqual(['a1', 'b1', 'c1']);
+    await end('b1');
+    expect(running).toEqual(['a1', 'b1', 'c1', 'd1']);
+    await end('c1');
+    await end('d1');
+    await end('a2');
+    await end('a3');
+    expect(running).toEqual(['a1', 'b1', 'c1', 'd1', 'a2', 'a3']);
+    expect(turns.size).toBe(0);
+  });
+
+  test('keeps neither the ordinary operations nor the kill switches of its account waiting', async () => {
+    const { running, take } = noted();
+    for (const name of ['a1', 'a2']) await take(name);
+    await take('a3', 'ordinary');
+    await take('a4', 'kill switch');
+    expect(running).toEqual(['a1', 'a3', 'a4']);
+  });
+
+  test('is told that those of others keep it waiting once that has lasted too long, and its account may try again', async () => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate'] });
+    try {
+      const { turns, take } = noted();
+      await take('a1');
+      await take('b1');
+      const late = turns.take(user('c'), 'dear');
+      const refused = expect(late).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 2 } });
+      await jest.advanceTimersByTimeAsync(ACCOUNT_LIMITS.waitTimeout);
+      await refused;
+      expect(turns.size).toBe(2);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  test.each([
+    [false, ACCOUNT_LIMITS.dearCost, 'ordinary'],
+    [false, ACCOUNT_LIMITS.dearCost + 1, 'dear'],
+    [true, ACCOUNT_LIMITS.dearCost + 1, 'kill switch'],
+  ] as const)('is told by its cost, but a kill switch is none (%s, %d)', (isKill, cost, kind) => {
+    expect(kindOf(isKill, cost)).toBe(kind);
+  });
+});
+
 test('an account that has nothing running is not remembered, whatever became of its operations', async () => {
   const turns = new AccountTurns();
   const caller = { kind: 'user', userId: 'u1', role: 'READ', sessionKey: null } as const;
-  const [first, second] = [await turns.take(caller, false), await turns.take(caller, true)];
+  const [first, second] = [await turns.take(caller, 'ordinary'), await turns.take(caller, 'kill switch')];
   expect(turns.size).toBe(2);
   first();
   second();
   expect(turns.size).toBe(0);
   // Ended a second time, it takes nothing from who came after.
-  const third = await turns.take(caller, false);
+  const third = await turns.take(caller, 'ordinary');
   first();
   expect(turns.size).toBe(1);
   third();
-  await turns.take({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'production' }, false);
+  await turns.take({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'production' }, 'dear');
   expect(turns.size).toBe(0);
 });
 
@@ -119,7 +189,21 @@ test.each([
   ['mutation { releaseKillSwitch(flagKey: "a", reason: "r") { applied } }', false],
   ['mutation { __typename }', false],
   ['query { killSwitch: flags { totalCount } }', false],
+  ['mutation { createRule(flagKey: "a", input: { type: KILL_SWITCH, conditions: { force_disabled: true, reason: "r" } }) { applied } }', true],
+  ['mutation { createRule(flagKey: "a", input: { type: KILL_SWITCH, enabled: false, conditions: { force_disabled: true, reason: "r" } }) { applied } }', false],
+  ['mutation { createRule(flagKey: "a", input: { type: VEHICLE_WHITELIST, conditions: { force_disabled: true } }) { applied } }', false],
+  ['mutation ($kill: RuleInput!, $rest: RuleInput!) { a: createRule(flagKey: "a", input: $kill) { applied } }', true],
+  ['mutation ($kill: RuleInput!, $rest: RuleInput!) { a: createRule(flagKey: "a", input: $kill) { applied } b: createRule(flagKey: "a", input: $rest) { applied } }', false],
+  ['mutation ($missing: RuleInput!) { createRule(flagKey: "a", input: $missing) { applied } }', false],
+  ['mutation ($on: Boolean = true) { updateRule(id: "x", input: { enabled: $on }) { applied } }', true],
+  ['mutation ($off: Boolean = true) { updateRule(id: "x", input: { enabled: $off }) { applied } }', false],
+  ['mutation { updateRule(id: "x", input: { conditions: { force_disabled: true, reason: "r" } }) { applied } killSwitch(flagKey: "b", reason: "r") { applied } }', true],
+  ['mutation { updateRule(id: "x", input: { enabled: false, conditions: { force_disabled: true, reason: "r" } }) { applied } }', false],
+  ['mutation { updateRule(id: "x", input: { priority: 3 }) { applied } }', false],
 ])('nothing but kill switches go first: %s', (text, expected) => {
   const document = parse(text);
-  expect(isKillSwitch(document, getOperationAST(document)!)).toBe(expected);
+  const variables = { kill: { type: 'KILL_SWITCH', conditions: { force_disabled: true, reason: 'r' } }, rest: { type: 'KILL_SWITCH', conditions: { force_disabled: false } }, off: false };
+  expect(isKillSwitch(document, getOperationAST(document)!, variables)).toBe(expected);
+  // The cheap look overlooks none.
+  if (expected) expect(mayBeKillSwitch(text)).toBe(true);
 });

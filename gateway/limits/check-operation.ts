@@ -58,14 +58,15 @@ export function tokenRefusal(error: GraphQLError): FleetFlagError | null {
 }
 
 /**
- * Throws LIMIT_EXCEEDED (as a GraphQLError) when the answer could hold more objects than it may.
+ * Throws LIMIT_EXCEEDED (as a GraphQLError) when the answer could hold more objects than it may. Gives how many it could hold.
  *
  * @param variables as the request gives them, whether or not they fit
  */
-export function refuseCost(schema: GraphQLSchema, operation: { document: DocumentNode; operation: OperationDefinitionNode; variables: Readonly<Record<string, unknown>> }): void {
+export function refuseCost(schema: GraphQLSchema, operation: { document: DocumentNode; operation: OperationDefinitionNode; variables: Readonly<Record<string, unknown>> }): number {
   const { cost } = measureOperation(schema, operation.document, operation.operation, operation.variables);
   const limit = OPERATION_LIMITS.cost;
   if (cost > limit) throw asGraphQLError(exceeded('cost', `The answer could hold more than ${limit} objects: ask for smaller pages.`));
+  return cost;
 }
 
 export interface CheckOptions {

@@ -194,7 +194,7 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
   if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
     const single = new SingleOperation();
     connection.operations.set(id, single);
-    unattended(runSingle(connection, id, single, urgencyOf(document, operation, caller), request, caller, services), 'Answering on a websocket');
+    unattended(runSingle(connection, id, single, urgencyOf(document, operation, request.variables ?? {}, caller), request, caller, services), 'Answering on a websocket');
     return;
   }
 

@@ -11,6 +11,7 @@ import { WebSocket, WebSocketServer, type RawData } from 'ws';
 import { unattended } from '../../core/async/unattended.ts';
 import type { Caller, CallerIdentity, RequestOrigin } from '../../core/protocol/caller.ts';
 import type { SubgraphConnection, SubgraphName } from '../../core/protocol/subgraph.ts';
+import type { RightOfWay } from '../limits/right-of-way.ts';
 import { ClientConnection, SERVICE_RESTART, TRY_AGAIN_LATER, type AuthenticatedCaller, type ConnectionHost } from './client-connection.ts';
 import { sweepConnections, sweepInterval } from './connection-sweep.ts';
 import { DocumentCache } from './document-cache.ts';
@@ -33,6 +34,8 @@ export interface SubscriptionServerOptions {
   authenticate(params: Record<string, unknown>, request: { headers: IncomingHttpHeaders; origin: RequestOrigin }): Promise<Caller | AuthenticatedCaller>;
   /** Throws a FleetFlagError when the caller may not run this subscription. */
   authorize(operation: ParsedOperation, caller: Caller): void;
+  /** While kill switches have it nothing else begins. */
+  readonly rightOfWay: RightOfWay;
   /** Runs a query or mutation with everything that HTTP would do to it, permissions included. */
   execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
   /** Puts the text in place of a persisted operation's id, or throws (rejects) what refuses it; null: the request is as it should be. */
@@ -154,7 +157,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       introspection: options.introspection,
     }),
     shared,
-    turns: new Turns(limits.maxWaitingReports),
+    turns: new Turns(limits.maxWaitingReports, options.rightOfWay),
     maxOperationsPerSocket: limits.maxOperationsPerSocket,
     introspection: options.introspection,
     schema: currentSchema(() => options.schema()),

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { RightOfWay } from '../limits/right-of-way.ts';
 import { gatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually } from './testing/wire-client.ts';
 import { Turns, type Turn } from './turns.ts';
@@ -11,7 +12,7 @@ function noted(turns: Turns) {
 }
 
 test('they begin one after the other, and the event loop has a turn between two', async () => {
-  const turns = new Turns(10);
+  const turns = new Turns(10, new RightOfWay());
   const { notes, begin } = noted(turns);
   for (const name of ['a', 'b', 'c']) begin(name);
   expect(turns.waiting).toBe(3);
@@ -26,7 +27,7 @@ test('they begin one after the other, and the event loop has a turn between two'
 });
 
 test('a kill switch comes first and what may come later after all else, in whatever order they came', async () => {
-  const turns = new Turns(10);
+  const turns = new Turns(10, new RightOfWay());
   const { notes, begin } = noted(turns);
   begin('report 1');
   begin('report 2');
@@ -37,8 +38,27 @@ test('a kill switch comes first and what may come later after all else, in whate
   expect(notes).toEqual(['kill switch', 'sync 1', 'sync 2', 'report 1', 'report 2']);
 });
 
+test('while a kill switch has the way only kill switches begin, and then the rest in its order', async () => {
+  const way = new RightOfWay({ deliveryMs: 1, longestMs: 60_000 });
+  const turns = new Turns(10, way);
+  const { notes, begin } = noted(turns);
+  const end = way.begin();
+  begin('report');
+  begin('sync', 'soon');
+  begin('kill switch 1', 'first');
+  await eventually('it has begun', () => notes.length === 1);
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  begin('kill switch 2', 'first');
+  await eventually('the second has begun', () => notes.length === 2);
+  expect(notes).toEqual(['kill switch 1', 'kill switch 2']);
+  end();
+  await eventually('all have begun', () => notes.length === 4);
+  expect(notes.slice(2)).toEqual(['sync', 'report']);
+  expect(turns.waiting).toBe(0);
+});
+
 test('no more may wait for later than there is room for, and nobody else is turned away', async () => {
-  const turns = new Turns(2);
+  const turns = new Turns(2, new RightOfWay());
   const { notes, begin } = noted(turns);
   begin('a');
   begin('b');

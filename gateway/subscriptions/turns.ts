@@ -5,9 +5,11 @@
  */
 import { OperationTypeNode, type DocumentNode, type OperationDefinitionNode } from 'graphql';
 import Queue from 'yocto-queue';
+import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { isKillSwitch } from '../limits/kill-switch-operation.ts';
+import type { RightOfWay } from '../limits/right-of-way.ts';
 
 /** Seconds that one who is turned away is asked to wait. Agents spread it over as long again. */
 const RETRY_AFTER = 5;
@@ -22,10 +24,10 @@ export interface Urgency {
 }
 
 /** How urgent a query or mutation is. What a vehicle reports can wait; what it asks for, and what people want, less so. */
-export function urgencyOf(document: DocumentNode, operation: OperationDefinitionNode, caller: Caller): Urgency {
+export function urgencyOf(document: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>, caller: Caller): Urgency {
   if (operation.operation !== OperationTypeNode.MUTATION) return { turn: 'soon', isKept: false };
   if (caller.kind === 'vehicle') return { turn: 'later', isKept: false };
-  return { turn: isKillSwitch(document, operation) ? 'first' : 'soon', isKept: true };
+  return { turn: isKillSwitch(document, operation, variables) ? 'first' : 'soon', isKept: true };
 }
 
 export class Turns {
@@ -33,9 +35,16 @@ export class Turns {
   readonly #soon = new Queue<() => void>();
   readonly #later = new Queue<() => void>();
   #running = false;
+  #held = false;
 
-  /** @param maxLater that may wait for a later turn: each holds its variables */
-  constructor(private readonly maxLater: number) {}
+  /**
+   * @param maxLater that may wait for a later turn: each holds its variables
+   * @param way while a kill switch has it nothing else begins
+   */
+  constructor(
+    private readonly maxLater: number,
+    private readonly way: RightOfWay,
+  ) {}
 
   /** How many wait. */
   get waiting(): number {
@@ -54,14 +63,33 @@ export class Turns {
     return new Promise((resolve) => {
       const queue = { first: this.#first, soon: this.#soon, later: this.#later }[turn];
       queue.enqueue(resolve);
-      if (this.#running) return;
-      this.#running = true;
-      setImmediate(this.#next);
+      this.#start();
     });
   }
 
+  #start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    setImmediate(this.#next);
+  }
+
+  /** The next in order. What has to give way is looked at again when the way is clear. */
+  #dequeue(): (() => void) | undefined {
+    const first = this.#first.dequeue();
+    if (first !== undefined || !this.way.isTaken) return first ?? this.#soon.dequeue() ?? this.#later.dequeue();
+    if (this.waiting > 0 && !this.#held) {
+      this.#held = true;
+      const resumed = this.way.clear().then(() => {
+        this.#held = false;
+        this.#start();
+      });
+      unattended(resumed, 'Going on after a kill switch');
+    }
+    return undefined;
+  }
+
   readonly #next = (): void => {
-    const begin = this.#first.dequeue() ?? this.#soon.dequeue() ?? this.#later.dequeue();
+    const begin = this.#dequeue();
     this.#running = begin !== undefined;
     if (begin === undefined) return;
     begin();

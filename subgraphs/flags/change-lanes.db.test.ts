@@ -6,7 +6,8 @@ import { changesInTurn } from './change-lanes.ts';
 import { FlagsUnderTest, type FlagJson } from './testing/flags-under-test.ts';
 
 const KILL = 'mutation ($key: String!) { killSwitch(flagKey: $key, reason: "Fault in the field") { flag { killed revision } } }';
-const RULE = 'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { revision } } }';
+const RULE = 'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { revision killed rules { id } } } }';
+const UPDATE_RULE = 'mutation ($id: ID!, $input: UpdateRuleInput!) { updateRule(id: $id, input: $input) { flag { killed } } }';
 const CHANGES = 'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision flag { key killed } } }';
 const EU = { type: 'VEHICLE_TARGET', conditions: { regions: ['EU'] } };
 
@@ -64,12 +65,22 @@ describe('a kill switch', () => {
   test('goes through, and is told to vehicles, while everything else of the subgraph has no connection left', async () => {
     const events = under.connection.subscribe({ query: CHANGES, variables: { environment: 'STAGING' }, identity: { caller: { kind: 'vehicle', vin: null, environment: 'staging' }, origin: { ipAddress: null, userAgent: null, requestId: '' } } });
     await events.established;
+    const idle = { type: 'KILL_SWITCH', enabled: false, conditions: { force_disabled: true, reason: 'Brakes' } };
+    const others = [await under.create({ enabled: true }), await under.create({ enabled: true }), await under.create({ enabled: true })];
+    const [enabled, rewritten] = await Promise.all(others.slice(1).map(({ key }) => under.ok<{ createRule: { flag: FlagJson } }>(RULE, { key, input: idle }).then(({ createRule }) => createRule.flag.rules[0]!.id)));
     for (let n = 0; n < 5; n++) await holdConnection();
     let ordinary = 'waits';
     const rule = under.ok(RULE, { key: flag.key, input: EU }).then(() => (ordinary = 'done'));
     const { killSwitch } = await under.ok<{ killSwitch: { flag: FlagJson } }>(KILL, { key: flag.key });
     expect(killSwitch.flag.killed).toBe(true);
     for await (const { data } of events) if ((data as { flagChanges: { flag: { killed: boolean } } }).flagChanges.flag.killed) break;
+    // The same, in the other ways that it can be written.
+    const { createRule } = await under.ok<{ createRule: { flag: FlagJson } }>(RULE, { key: others[0]!.key, input: { ...idle, enabled: true } });
+    expect(createRule.flag.killed).toBe(true);
+    for (const [id, input] of [[enabled, { enabled: true }], [rewritten, { enabled: true, conditions: idle.conditions }]]) {
+      const { updateRule } = await under.ok<{ updateRule: { flag: FlagJson } }>(UPDATE_RULE, { id, input });
+      expect(updateRule.flag.killed).toBe(true);
+    }
     expect(ordinary).toBe('waits');
     await Promise.all(held.map(({ release }) => release()));
     await rule;

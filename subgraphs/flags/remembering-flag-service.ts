@@ -1,7 +1,7 @@
 import type { FlagChanges } from './change.ts';
 import type { Flag } from './flag.ts';
 import { orRemembered, type RememberedFlags } from './remembered-flags.ts';
-import { FlagService } from './service.ts';
+import { FlagService, type KillLane } from './service.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 
 /** The use cases of flags, of which those that only read living flags are answered while the database is away, too. */
@@ -9,7 +9,7 @@ export class RememberingFlagService extends FlagService {
   constructor(
     prisma: PrismaClient,
     changes: FlagChanges,
-    kills: FlagChanges,
+    kills: KillLane,
     private readonly remembered: RememberedFlags,
   ) {
     super(prisma, changes, kills);

@@ -7,6 +7,7 @@ import { FLAG_KEY_PATTERN, type Environment, type FlagType, type JsonValue, type
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { checkFlagValue } from '../../core/rules/flag-value.ts';
 import { checkText } from '../../core/rules/json.ts';
+import { mayKill } from '../../core/rules/kill-switch.ts';
 import { readLines } from '../../core/rules/text.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../core/rules/validate-flag.ts';
 import { validateRuleInput } from '../../core/rules/validate-rule.ts';
@@ -49,12 +50,17 @@ type Revision = number | null | undefined;
 /** Whether a change may disturb the flag's running experiment. */
 type Force = boolean | null | undefined;
 
+/** For kill switches, which wait for no other change and for no connection that others take. */
+export interface KillLane {
+  readonly changes: FlagChanges;
+  readonly prisma: PrismaClient;
+}
+
 export class FlagService {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly changes: FlagChanges,
-    /** For kill switches, which wait for no other change. */
-    private readonly kills: FlagChanges = changes,
+    private readonly killLane: KillLane = { changes, prisma },
   ) {}
 
   /** Flags by id or key; what is not there is left out. */
@@ -151,7 +157,7 @@ export class FlagService {
   async createRule(identity: CallerIdentity, flagKey: string, input: RuleInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
     const id = randomUUID();
     // A kill is a kill, whichever way it is written.
-    const changes = input.type === 'kill_switch' ? this.kills : this.changes;
+    const changes = input.type === 'kill_switch' ? this.killLane.changes : this.changes;
     return changes.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
       expectedRevision,
@@ -164,7 +170,8 @@ export class FlagService {
 
   /** @param reason why a kill switch is released, where that is what it does */
   async updateRule(identity: CallerIdentity, id: string, input: UpdateRuleInput, expectedRevision: Revision, force?: Force, reason?: string | null): Promise<FlagChange> {
-    return this.changes.edit(identity, {
+    const changes = (await this.#mayKill(id, input)) ? this.killLane.changes : this.changes;
+    return changes.edit(identity, {
       flag: { ruleId: id },
       expectedRevision,
       force,
@@ -181,6 +188,12 @@ export class FlagService {
       },
       record: (before, after) => ({ before: contentOf(before, id), after: contentOf(after, id) }),
     });
+  }
+
+  /** Whether an update may pull a kill switch. No other type of rule has its conditions; what is only enabled again is looked up. */
+  async #mayKill(ruleId: string, input: UpdateRuleInput): Promise<boolean> {
+    if (!mayKill(input) || input.conditions !== undefined) return mayKill(input);
+    return (await this.killLane.prisma.rule.findUnique({ where: { id: ruleId }, select: { type: true } }))?.type === 'kill_switch';
   }
 
   /** @param reason as of `updateRule` */
@@ -202,7 +215,7 @@ export class FlagService {
 
   async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
     const why = checkReason(reason);
-    return this.kills.edit(identity, {
+    return this.killLane.changes.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
       action: 'KILL_SWITCH',
       // Who finds the flag held already is recorded beside who held it first.

@@ -46,7 +46,7 @@ export async function startFlags({ prisma, lanes = () => prisma, bus, store, sig
   const changes = createFlagChanges(changesInTurn(prisma), signer, bus, logger, transitions);
   const kills = createFlagChanges(clearedWay(killLane, logger), signer, bus, logger, transitions);
   const remembered = new RememberedFlags(delivery, logger);
-  const flags = new RememberingFlagService(prisma, changes, kills, remembered);
+  const flags = new RememberingFlagService(prisma, changes, { changes: kills, prisma: killLane }, remembered);
   const requests = new ChangeRequestService(prisma, changes, transitions);
   const requestFeed = new ChangeRequestFeed(prisma, bus, logger);
   const rollouts = new RolloutService(prisma, transitions);

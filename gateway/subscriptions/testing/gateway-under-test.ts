@@ -5,6 +5,7 @@ import { GraphQLError, graphql, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller } from '../../../core/protocol/caller.ts';
 import type { AuthenticatedCaller } from '../client-connection.ts';
+import { RightOfWay } from '../../limits/right-of-way.ts';
 import { createSubscriptionServer, type SubscriptionServerOptions } from '../subscription-server.ts';
 import { federatedSubgraphs } from './federated-subgraphs.ts';
 import { WireClient, eventually } from './wire-client.ts';
@@ -45,6 +46,7 @@ export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOpti
       const rootValue = { revision: () => federation.state.revision, flag: ({ key }: { key: string }) => ({ key }), touch: () => true };
       return graphql({ schema: federation.schema.apiSchema, source: query, variableValues: variables, operationName, rootValue });
     },
+    rightOfWay: new RightOfWay(),
     introspection: true,
     maskError,
     logger: { info: () => undefined, warn: (_, message) => errors.push(message), error: (_, message) => errors.push(message) },
