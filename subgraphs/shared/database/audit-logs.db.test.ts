@@ -40,8 +40,15 @@ async function insertRow(createdAt: string): Promise<string> {
   );
 }
 
-test('a migrated database has partitions for this month and the next three', async () => {
-  expect(await partitions()).toEqual([await partitionName(0), await partitionName(1), await partitionName(2), await partitionName(3)]);
+/** The months of this year and the next: what is always ready. */
+async function twoYears(): Promise<string[]> {
+  const year = await one<number>(`SELECT date_part('year', now() AT TIME ZONE 'UTC') AS value`);
+  return [year, year + 1].flatMap((each) => Array.from({ length: 12 }, (_, month) => `audit_logs_${each}_${String(month + 1).padStart(2, '0')}`));
+}
+
+test('a migrated database has partitions for this year and the next', async () => {
+  expect(await partitions()).toEqual(await twoYears());
+  for (const months of [0, 1, 2, 3]) expect(await partitions()).toContain(await partitionName(months));
 });
 
 test('create_audit_log_partition makes the missing partition of next month, whatever the time zone, and does nothing when it is there', async () => {
@@ -69,10 +76,12 @@ test('instances that ensure partitions at the same time make each once', async (
       return other;
     }),
   );
+  // Five beyond the end of the next year.
+  const ahead = (await twoYears()).length - (await twoYears()).indexOf(await partitionName(0)) - 1 + 5;
   try {
-    const created = await Promise.all(clients.map(async (other) => (await other.query<{ n: number }>('SELECT ensure_audit_log_partitions(8) AS n')).rows[0]!.n));
+    const created = await Promise.all(clients.map(async (other) => (await other.query<{ n: number }>('SELECT ensure_audit_log_partitions($1) AS n', [ahead])).rows[0]!.n));
     expect(created.reduce((a, b) => a + b)).toBe(5);
-    expect(await partitions()).toHaveLength(9);
+    expect(await partitions()).toHaveLength(24 + 5);
   } finally {
     await Promise.all(clients.map((other) => other.end()));
   }
