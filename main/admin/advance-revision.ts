@@ -33,7 +33,7 @@ export const advanceRevisionCommand: AdminCommand = async (args, configuration, 
   const { from, to, reported, unbelieved, flags } = advanced;
   if (reported > Math.max(beyond, from)) output.err(`Vehicles of ${environment} have reported revision ${reported}: it went beyond that, and not only beyond ${beyond}.`);
   else if (from > beyond) output.err(`${environment} stood at revision ${from} already: it went beyond that, and not only beyond ${beyond}.`);
-  if (unbelieved > 0) output.err(`${unbelieved} vehicles report a revision that no environment can have, and were not believed: look at them (vehicles, appliedRevision).`);
+  if (unbelieved > 0) output.err(`${unbelieved} vehicles report a revision that no environment can have, or one far above this one's and above --beyond, and were not believed: look at them (vehicles, appliedRevision).`);
   output.out(`${environment}: from revision ${from} to ${to}; ${flags} flags signed anew.`);
   return 0;
 };

@@ -122,6 +122,21 @@ test('a vehicle that reports what no environment can have is not believed', asyn
   expect(await advance(0)).toMatchObject({ to: at + 6, reported: at + 5, unbelieved: 2 });
 });
 
+test('a vehicle that reports far more than there is moves nothing by itself: it is named, and a revision of the operator decides', async () => {
+  const at = await flags.revision();
+  const far = at + 1_000_001;
+  await report(at + 5, far, 1_999_999_999);
+  const before = await flags.everything();
+  for (const beyond of [0, at]) {
+    await expect(advance(beyond)).rejects.toMatchObject({ code: 'BAD_USER_INPUT', details: { field: 'beyond' }, message: expect.stringMatching(new RegExp(`KMH0*2 \\(1999999999\\), KMH0*1 \\(${far}\\)`)) });
+  }
+  expect(await flags.everything()).toEqual(before);
+  expect(await advance(at + 1)).toMatchObject({ to: at + 6, reported: at + 5, unbelieved: 2 });
+  // What the operator names counts, however far it is.
+  await flags.prisma.vehicle.deleteMany({ where: { appliedRevision: 1_999_999_999n } });
+  expect(await advance(at + 2_000_000)).toMatchObject({ to: at + 2_000_001, reported: far, unbelieved: 0 });
+});
+
 test('an environment where nothing lives is lifted, too', async () => {
   const at = await flags.revision();
   expect(await advance(at + 10)).toMatchObject({ to: at + 11, flags: 0 });

@@ -8,6 +8,7 @@ import type { Environment } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
+import { MAX_LEAD } from '../shared/believable-revision.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import type { Flag } from './flag.ts';
 import type { Signer } from './signing.ts';
@@ -35,9 +36,9 @@ export interface AdvancedRevision {
   /** The environment's revision before, and after. */
   readonly from: number;
   readonly to: number;
-  /** The highest revision that a vehicle of the environment has reported; 0: none has. */
+  /** The highest revision that a vehicle of the environment has reported and is believed; 0: none has. */
   readonly reported: number;
-  /** Vehicles that report a revision that cannot be: they are not believed. */
+  /** Vehicles that report a revision that cannot be, or one far above the environment's and `beyond`: they are not believed. */
   readonly unbelieved: number;
   /** The flags that were signed anew, one revision each, the last of them `to`. */
   readonly flags: number;
@@ -48,7 +49,8 @@ export interface AdvancedRevision {
  * every flag that lives there anew above that; one transaction with a row in the trail. Whoever runs it announces the
  * environment afterwards (FLAGS_CHANGED).
  *
- * @throws BAD_USER_INPUT; CONFLICT where flags came or went meanwhile (run it again)
+ * @throws BAD_USER_INPUT, also where vehicles report far more than the environment's revision and `beyond` does not decide
+ * about them; CONFLICT where flags came or went meanwhile (run it again)
  */
 export async function advanceRevision(prisma: PrismaClient, signer: Signer, identity: CallerIdentity, { environment, beyond, reason }: AdvanceRevision): Promise<AdvancedRevision> {
   if (!Number.isSafeInteger(beyond) || beyond < 0 || beyond > MAX_ADVANCE) throw badInput('beyond', `A revision to go beyond is a whole number from 0 to ${MAX_ADVANCE}.`);
@@ -58,7 +60,7 @@ export async function advanceRevision(prisma: PrismaClient, signer: Signer, iden
     const flags = await lockLivingFlags(tx, environment);
     const from = await lockRevision(tx, environment);
     await checkNoneCameOrWent(tx, environment, flags);
-    const { reported, unbelieved } = await reportedRevisions(tx, environment);
+    const { reported, unbelieved } = await reportedRevisions(tx, environment, from, beyond);
     const start = Math.max(beyond, reported, from);
     for (const [index, flag] of flags.entries()) {
       const revision = start + 1 + index;
@@ -93,10 +95,22 @@ async function checkNoneCameOrWent(tx: Transaction, environment: Environment, lo
   throw new FleetFlagError('CONFLICT', `Flags came to ${environment} or left it meanwhile. Nothing was changed: run it again.`);
 }
 
+/** Named in a refusal: enough to look for what they have in common. */
+const NAMED_VEHICLES = 5;
+
 /** Another subgraph's table: docs/decisions/reading-another-subgraphs-table.md. */
-async function reportedRevisions(tx: Transaction, environment: Environment): Promise<{ reported: number; unbelieved: number }> {
+async function reportedRevisions(tx: Transaction, environment: Environment, from: number, beyond: number): Promise<{ reported: number; unbelieved: number }> {
+  const highest = Math.min(Math.max(from + MAX_LEAD, beyond), MAX_ADVANCE);
+  const far = await tx.$queryRaw<{ vin: string; revision: bigint }[]>`
+    SELECT vin, applied_revision AS revision FROM vehicles WHERE environment = ${environment} AND applied_revision > ${highest} AND applied_revision <= ${MAX_ADVANCE}
+    ORDER BY applied_revision DESC, vin LIMIT ${NAMED_VEHICLES}`;
+  // Whoever names a revision above the environment's knows how far vehicles are, and has decided about those that say more.
+  if (far.length > 0 && beyond <= from) {
+    throw badInput('beyond', `Vehicles of ${environment} report revisions more than ${MAX_LEAD} above its own, ${from}, and are not believed by themselves: ${far.map(({ vin, revision }) => `${vin} (${revision})`).join(', ')}. ` +
+      `Look at them. Go beyond ${far[0]?.revision} if it is right, or beyond a lower revision above ${from} to leave them behind. Nothing was changed.`);
+  }
   const [row] = await tx.$queryRaw<{ reported: bigint | null; unbelieved: bigint }[]>`
-    SELECT (SELECT max(applied_revision) FROM vehicles WHERE environment = ${environment} AND applied_revision <= ${MAX_ADVANCE}) AS reported,
-           (SELECT count(*) FROM vehicles WHERE environment = ${environment} AND applied_revision > ${MAX_ADVANCE}) AS unbelieved`;
+    SELECT (SELECT max(applied_revision) FROM vehicles WHERE environment = ${environment} AND applied_revision <= ${highest}) AS reported,
+           (SELECT count(*) FROM vehicles WHERE environment = ${environment} AND applied_revision > ${highest}) AS unbelieved`;
   return { reported: Number(row?.reported ?? 0), unbelieved: Number(row?.unbelieved ?? 0) };
 }

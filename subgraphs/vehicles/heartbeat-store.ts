@@ -1,11 +1,13 @@
 /** Heartbeats in the vehicles table. */
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { MAX_LEAD } from '../shared/believable-revision.ts';
 import type { Heartbeat } from './heartbeat.ts';
 
 /**
  * Writes heartbeats of different vehicles in one statement; takes their locks in the order of their VINs. A revision
  * is stored as the vehicle says it, lower than before, too (docs/decisions/applied-revision.md), but only where it is
- * one of the environment that the vehicle belongs to.
+ * one of the environment that the vehicle belongs to. One far above the environment's own is not believed: what the
+ * vehicle has is then not known.
  *
  * @returns the VINs that are registered: the others are not stored
  */
@@ -23,7 +25,11 @@ export async function writeHeartbeats(prisma: PrismaClient, heartbeats: readonly
       agent_memory_mb = COALESCE(beat.agent_memory_mb, vehicles.agent_memory_mb),
       agent_cpu_percent = COALESCE(beat.agent_cpu_percent, vehicles.agent_cpu_percent),
       cache_size_mb = COALESCE(beat.cache_size_mb, vehicles.cache_size_mb),
-      applied_revision = CASE WHEN beat.environment = vehicles.environment THEN COALESCE(beat.applied_revision, vehicles.applied_revision) ELSE vehicles.applied_revision END,
+      applied_revision = CASE
+        WHEN beat.environment IS DISTINCT FROM vehicles.environment THEN vehicles.applied_revision
+        WHEN beat.applied_revision > (SELECT revision FROM environments WHERE name = beat.environment) + ${MAX_LEAD} THEN NULL
+        ELSE COALESCE(beat.applied_revision, vehicles.applied_revision)
+      END,
       clock_offset_seconds = COALESCE(beat.clock_offset_seconds, vehicles.clock_offset_seconds),
       agent_refusals = COALESCE(string_to_array(beat.refusals, ','), vehicles.agent_refusals),
       last_seen_at = NOW()

@@ -101,6 +101,7 @@ describe('a heartbeat', () => {
 
   test('with the largest of everything is taken', async () => {
     await register(1);
+    await prisma().environment.update({ where: { name: 'production' }, data: { revision: 2_147_000_000n } });
     const largest = { swVersion: '9'.repeat(50), agentVersion: 'ß'.repeat(20), agentMemoryMb: 2_147_483_647, agentCpuPercent: 999.99, cacheSizeMb: 999_999.99, appliedRevision: 2_147_483_647, clockOffsetSeconds: -10_000_000_000 };
     const refusals = Array.from({ length: 20 }, (_, n) => `${'x'.repeat(38)}${10 + n}`);
     expect((await beat(0, { ...largest, refusals })).errors).toEqual([]);
@@ -144,6 +145,18 @@ describe('the progress of a rollout', () => {
     expect(await progress()).toMatchObject({ applied: 1, total: 3 });
     await prisma().environment.update({ where: { name: 'production' }, data: { revision: 9n } });
     expect(await progress()).toMatchObject({ applied: 2, total: 3 });
+  });
+
+  test('is not known of a vehicle that says far more than there is, and known again when it says what can be', async () => {
+    await register(1);
+    await beat(0, { appliedRevision: 7 });
+    await beat(0, { appliedRevision: 1_999_999_999, agentMemoryMb: 41 });
+    expect([await read(0), await progress()]).toMatchObject([{ appliedRevision: null, agentMemoryMb: 41 }, { applied: 0, total: 1 }]);
+    await beat(0, { appliedRevision: 1_000_009 });
+    expect(await read(0)).toMatchObject({ appliedRevision: null });
+    // Ahead after a restore, and needed by `admin advance-revision`.
+    await beat(0, { appliedRevision: 1_000_008 });
+    expect(await read(0)).toMatchObject({ appliedRevision: 1_000_008 });
   });
 
   test("counts no revision that a vehicle has stored of another environment than it belongs to", async () => {
