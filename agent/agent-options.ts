@@ -2,6 +2,7 @@
  * What an agent is made with: who to ask, where to keep, whom to trust, and how patient to be.
  */
 import { badInput } from '../core/errors.ts';
+import { enteredName } from '../core/evaluation/context.ts';
 import { VIN_PATTERN } from '../core/model.ts';
 import type { VehicleFacts } from './facts/known-facts.ts';
 import type { Log } from './log.ts';
@@ -98,6 +99,11 @@ export interface FleetFlagAgentOptions {
 /** The options with every default filled in. */
 export type CompleteAgentOptions = Required<Omit<FleetFlagAgentOptions, 'timings'>> & { readonly timings: AgentTimings };
 
+/** The facts as they count: without the blanks around them, and without those that are blanks alone. */
+function enteredFacts({ model, swVersion, region }: VehicleFacts): VehicleFacts {
+  return { model: enteredName(model) ?? undefined, swVersion: enteredName(swVersion) ?? undefined, region: enteredName(region) ?? undefined };
+}
+
 /**
  * Fills in what `options` leave out; where a file of flags stands alone, `url`, `tokenFile` and `databaseFile` are empty.
  *
@@ -122,7 +128,6 @@ export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOp
     keys: null,
     ca: null,
     proxy: null,
-    vehicle: {},
     log: () => undefined,
     now: Date.now,
     random: Math.random,
@@ -131,6 +136,7 @@ export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOp
     lostLogLines: () => 0,
     ...options,
     ...(databaseFile !== undefined && { databaseFile: databasePlace(databaseFile) }),
+    vehicle: enteredFacts(options.vehicle ?? {}),
     timings: { ...DEFAULT_TIMINGS, ...options.timings },
   };
 }

@@ -66,6 +66,7 @@ export class FleetFlagAgent {
   #lock: DatabaseLock | null = null;
   #isClosed = false;
   #flagsFile: FlagsFileReader | null = null;
+  #unfitOverrides: readonly string[] = [];
   #inTouch = false;
   #state: VehicleState | null = null;
   #keys: PinnedKeys | null;
@@ -282,7 +283,7 @@ export class FleetFlagAgent {
     const state = this.#state;
     const seconds = this.#ageingClock.seconds();
     const flags = [...(state?.flags.values() ?? [])];
-    const localFlags = this.#flagsFile?.status() ?? null;
+    const localFlags = this.#flagsFile?.status(this.#evaluator.unfitOverrides().map(({ key }) => key)) ?? null;
     return {
       version: AGENT_VERSION,
       vin: state?.identity.vin ?? this.#options.vin,
@@ -334,6 +335,7 @@ export class FleetFlagAgent {
     let before: LocalFlags | null = null;
     const use = (flags: LocalFlags) => {
       this.#evaluator.useLocal(flags, vin);
+      this.#tellUnfitOverrides();
       for (const key of before === null ? [] : changedKeys(before, flags)) {
         const now = this.#evaluator.evaluate(key);
         this.#emit('change', { key, revision: now?.evaluation.revision ?? 0, removed: now === undefined });
@@ -474,6 +476,7 @@ export class FleetFlagAgent {
     this.#state = next;
     this.#evaluator.useFacts(this.#facts.facts);
     this.#evaluator.replace(next);
+    this.#tellUnfitOverrides();
     if (before === null) return;
     for (const [key, { served }] of next.flags) {
       if (served !== null && before.flags.get(key)?.served?.id !== served.id) this.#emit('change', { key, revision: served.revision, removed: false });
@@ -481,6 +484,14 @@ export class FleetFlagAgent {
     for (const [key, { served }] of before.flags) {
       if (served !== null && !next.flags.get(key)?.served) this.#emit('change', { key, revision: next.revision, removed: true });
     }
+  }
+
+  /** Logs each override that has come not to fit its flag: whoever wrote it believes that it holds. */
+  #tellUnfitOverrides(): void {
+    const unfit = this.#evaluator.unfitOverrides().map(({ key, type }) => `${key} (${type})`);
+    const news = unfit.filter((flag) => !this.#unfitOverrides.includes(flag));
+    this.#unfitOverrides = unfit;
+    if (news.length > 0) this.#options.log('error', `overrides of the file of flags are of another type than their flags, and do not hold: ${news.join(', ')}`);
   }
 
   #emit(event: 'change', change: FlagChange): void;

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { completeOptions } from './agent-options.ts';
 import { FleetFlagAgent } from './fleet-flag-agent.ts';
 import type { TrackOptions } from './metrics/metric-recorder.ts';
 
@@ -50,4 +51,36 @@ test('a database that is no regular file is refused, and nothing is made beside 
     await agent.close();
   }
   expect(await readdir(own)).toEqual(['pipe']);
+});
+
+describe('an agent in the European Union', () => {
+  const RULE = '{ type: vehicle_target, conditions: { regions: [EU] } }, { type: user_attribute, conditions: { attribute: tier, operator: exists } }';
+  let agent: FleetFlagAgent;
+
+  beforeAll(async () => {
+    const flagsFile = join(folder, 'flags.yaml');
+    await writeFile(flagsFile, `fleetflag: 1\nflags:\n  eco: { name: Eco, type: boolean, safetyLevel: Non-Critical, enabled: true, defaultValue: false, rules: [${RULE}] }\n`);
+    agent = new FleetFlagAgent({ flagsFile, vehicle: { region: ' EU ', model: '  ' } });
+    await agent.start();
+  });
+
+  afterAll(() => agent.close());
+
+  test('stays there, whatever blanks a program says of it', () => {
+    expect(agent.status().vehicle).toMatchObject({ region: 'EU', model: undefined });
+    for (const region of ['', ' ', '\t\n', null, undefined]) expect(agent.booleanValue('eco', false, { region })).toBe(true);
+    expect(agent.booleanValue('eco', false, { region: 'NA' })).toBe(false);
+    expect(completeOptions({ flagsFile: 'f', vehicle: { model: ' Ioniq 6\t', swVersion: ' ', region: '' } }).vehicle).toEqual({ model: 'Ioniq 6' });
+  });
+
+  test('answers where a context cannot be read, and where a key is no text', () => {
+    const broken = () => {
+      throw new Error('not now');
+    };
+    const revoked = Proxy.revocable({}, {});
+    revoked.revoke();
+    const contexts = [Object.defineProperty({}, 'model', { get: broken }), { region: 'NA', attributes: Object.defineProperty({}, 'tier', { get: broken, enumerable: true }) }, new Proxy({}, { get: broken }), revoked.proxy, { attributes: revoked.proxy }];
+    for (const context of contexts) expect(agent.booleanDetails('eco', false, context)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+    for (const key of [1n, Symbol('eco'), { toJSON: broken }, null, undefined]) expect(agent.booleanDetails(key as never, false)).toMatchObject({ value: false, errorCode: 'FLAG_NOT_FOUND' });
+  });
 });

@@ -19,7 +19,7 @@ const SOURCE = sourceOf(
 const KEYS = SOURCE.flagKeys();
 
 /** Values as programs have them: right ones, null, and those of a wrong type. */
-const value = fc.oneof(fc.constantFrom<JsonValue>('EU', 'Ioniq 6', '2.6.0', null, '', 5, true), fc.jsonValue() as fc.Arbitrary<JsonValue>);
+const value = fc.oneof(fc.constantFrom<JsonValue>('EU', 'Ioniq 6', '2.6.0', null, '', ' \t', 5, true), fc.jsonValue() as fc.Arbitrary<JsonValue>);
 const attributes = fc.oneof(fc.dictionary(fc.constantFrom('tier', 'region', '__proto__', 'vin'), value), value);
 const context = fc.oneof(fc.record({ model: value, swVersion: value, region: value, attributes, tier: value, vin: value, targetingKey: value }, { requiredKeys: [] }) as fc.Arbitrary<JsonValue>, value);
 
@@ -30,7 +30,7 @@ function cleaned(json: JsonValue): JsonObject {
   if (!isObject(json)) return {};
   return Object.fromEntries(
     Object.entries(json).filter(([name, member]) => {
-      if (['model', 'swVersion', 'region'].includes(name)) return typeof member === 'string';
+      if (['model', 'swVersion', 'region'].includes(name)) return typeof member === 'string' && member.trim() !== '';
       return name !== 'attributes' || isObject(member);
     }),
   );

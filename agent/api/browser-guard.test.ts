@@ -136,5 +136,5 @@ describe('the name that a request comes under', () => {
 
 test('an origin is told from what only looks like one', () => {
   for (const origin of ['http://hmi.local:8080', 'https://hmi.local', 'http://127.0.0.1:3000', 'http://[::1]:3000', 'app://hmi', 'capacitor://localhost']) expect([origin, isOrigin(origin)]).toEqual([origin, true]);
-  for (const text of ['*', 'null', 'hmi.local', 'http://hmi.local/', 'http://HMI.local', 'http://hmi.local:80', 'http://hmi.local/path', 'http://u@hmi.local', 'http://', 'http://*.local:x', 'file://', '']) expect([text, isOrigin(text)]).toEqual([text, false]);
+  for (const text of ['*', 'null', 'hmi.local', 'http://hmi.local/', 'http://HMI.local', 'http://hmi.local:80', 'http://hmi.local/path', 'http://u@hmi.local', 'http://', 'http://*.local:x', 'http://*.hmi.local', 'app://*', 'file://', '']) expect([text, isOrigin(text)]).toEqual([text, false]);
 });

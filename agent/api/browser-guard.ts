@@ -73,6 +73,8 @@ export function contentTypeRefusal({ headers }: IncomingMessage): Refusal | null
 
 /** Whether `text` is an origin just as a browser would write it: scheme, host, and a port that is not the scheme's own. Not `*`, and not `null`, which is the origin of every sandboxed page. */
 export function isOrigin(text: string): boolean {
+  // A pattern is no origin: no browser sends one, and nobody would be let in.
+  if (text.includes('*')) return false;
   if (/^https?:/i.test(text)) return URL.canParse(text) && new URL(text).origin === text;
   return /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@\\]+$/.test(text);
 }

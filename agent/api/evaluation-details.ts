@@ -43,7 +43,7 @@ export function evaluationDetails<T extends JsonValue>(
     flagMetadata: {},
   });
   if (!ready) return failed('PROVIDER_NOT_READY', NOT_READY_MESSAGE);
-  if (evaluated === undefined) return failed('FLAG_NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`);
+  if (evaluated === undefined) return failed('FLAG_NOT_FOUND', typeof flagKey === 'string' ? `There is no flag ${JSON.stringify(flagKey)}.` : 'A flag key is text.');
   const { definition, evaluation } = evaluated;
   if (!fits(evaluated)) return failed('TYPE_MISMATCH', `${JSON.stringify(flagKey)} is of type ${definition.type}, not ${type}.`);
   return {

@@ -7,7 +7,7 @@ import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluat
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
-import { evaluateLocal, localKeys, type LocalFlags } from '../local-flags/local-flags.ts';
+import { evaluateLocal, localKeys, unfitOverrides, type LocalFlags, type UnfitOverride } from '../local-flags/local-flags.ts';
 import { isStale, type HeldFlag, type StoredVariant, type VehicleState } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 
@@ -74,8 +74,21 @@ export class FlagEvaluator {
     this.#localVin = vin;
   }
 
-  /** Undefined where there is no such flag. Never throws. */
+  /** Undefined where there is no such flag. Never throws: a context that cannot be read (a getter of it throws) counts as missing. */
   evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined {
+    try {
+      return this.#evaluate(key, context);
+    } catch {
+      return this.#evaluate(key, null);
+    }
+  }
+
+  /** The overrides that say nothing, for they do not fit their flag's type. */
+  unfitOverrides(): UnfitOverride[] {
+    return this.#local === null ? [] : unfitOverrides(this.#local, (key) => this.#flags.get(key)?.definition);
+  }
+
+  #evaluate(key: string, context: UncheckedContext | null | undefined): EvaluatedFlag | undefined {
     const flag = this.#flags.get(key);
     if (this.#local !== null) {
       const own = this.#contextOf(this.#state?.identity.vin ?? this.#localVin, context);
@@ -120,6 +133,7 @@ export class FlagEvaluator {
   }
 }
 
+/** Blanks alone say nothing: the vehicle's own fact counts. */
 function textOf(value: unknown): string | null {
-  return typeof value === 'string' ? value : null;
+  return typeof value === 'string' && value.trim() !== '' ? value : null;
 }

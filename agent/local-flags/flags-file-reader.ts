@@ -27,7 +27,7 @@ export class FlagsFileReader {
   readonly #options: FlagsFileOptions;
   readonly #path: string;
   #text: string | null = null;
-  #status: LocalFlagsStatus;
+  #status: Omit<LocalFlagsStatus, 'unfitOverrides'>;
   #settling: NodeJS.Timeout | undefined;
   #reading: Promise<void> = Promise.resolve();
   #flags: LocalFlags | null = null;
@@ -51,8 +51,9 @@ export class FlagsFileReader {
     return reader;
   }
 
-  status(): LocalFlagsStatus {
-    return this.#status;
+  /** @param unfit keys of the overrides that do not fit their flags */
+  status(unfit: readonly string[]): LocalFlagsStatus {
+    return { ...this.#status, overrides: this.#status.overrides.filter((key) => !unfit.includes(key)), unfitOverrides: unfit };
   }
 
   async close(): Promise<void> {

@@ -156,10 +156,14 @@ describe('a file of flags beside a control plane', () => {
 
   test('stands before what the control plane says, and nothing of it is counted', async () => {
     await writeFile(file, 'fleetflag: 1\noverrides: { lane_keep: true, limit: fast }\n');
-    const agent = await vehicle.start({ flagsFile: file, allowOverrides: true, timings: { ...FOLLOWING, metricsIntervalMs: 20 } });
+    const lines: string[] = [];
+    const log = (level: string, message: string) => void lines.push(`${level} ${message}`);
+    const agent = await vehicle.start({ flagsFile: file, allowOverrides: true, log, timings: { ...FOLLOWING, metricsIntervalMs: 20 } });
     await until('it has synced', () => agent.status().revision === 3);
     expect(agent.booleanDetails('lane_keep', false)).toMatchObject({ value: true, variant: 'override', flagMetadata: { environment: 'production' } });
     expect(agent.numberDetails('limit', 0)).toMatchObject({ value: 30, reason: 'DEFAULT' });
+    expect(agent.status().localFlags).toMatchObject({ overrides: ['lane_keep'], unfitOverrides: ['limit'], fault: null });
+    expect(lines.filter((line) => line.includes('do not hold'))).toEqual([expect.stringContaining('do not hold: limit (number)')]);
     agent.track('m', 1, { flagKey: 'lane_keep' });
     expect(agent.booleanValue('seat_heat', false)).toBe(true);
     await until('counts are reported', () => plane.batches.length > 0);

@@ -3,7 +3,7 @@
  * They are not signed, age with nobody and are measured by nobody.
  */
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
-import type { Environment, Evaluation, EvaluationContext, FlagDefinition, JsonValue } from '../../core/model.ts';
+import type { Environment, Evaluation, EvaluationContext, FlagDefinition, FlagType, JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import { fitsFlagType } from '../../core/rules/flag-value.ts';
 
@@ -31,8 +31,10 @@ export interface LocalFlagsStatus {
   /** ISO 8601, by this machine's clock. */
   readonly loadedAt: string;
   readonly flags: number;
-  /** Keys of the overrides. */
+  /** Keys of the overrides that hold. */
   readonly overrides: readonly string[];
+  /** Keys of those that do not fit their flag's type, and say nothing. */
+  readonly unfitOverrides: readonly string[];
   /** What is wrong with the file as it is now: what was read before still holds. Null: nothing. */
   readonly fault: string | null;
 }
@@ -67,6 +69,20 @@ export function evaluateLocal(local: LocalFlags, key: string, held: FlagDefiniti
     return { definition, local: true, evaluation: { value, variant: 'override', reason: 'STATIC', ruleId: null, revision: definition.revision } };
   }
   return flag === undefined ? undefined : { definition: flag.definition, local: true, evaluation: evaluateFlag(flag.compiled, context, { nonce }) };
+}
+
+/** An override that does not fit its flag. */
+export interface UnfitOverride {
+  readonly key: string;
+  readonly type: FlagType;
+}
+
+/** The overrides that do not fit the type of their flag. `held`: the control plane's definition, where there is one. */
+export function unfitOverrides(local: LocalFlags, held: (key: string) => FlagDefinition | undefined): UnfitOverride[] {
+  return [...local.overrides].flatMap(([key, value]) => {
+    const type = (local.flags.get(key)?.definition ?? held(key))?.type;
+    return type === undefined || fitsFlagType(type, value) ? [] : [{ key, type }];
+  });
 }
 
 /** All keys that the file says something of. */

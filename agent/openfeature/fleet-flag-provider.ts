@@ -185,9 +185,9 @@ const CLOSED = 'The agent is closed: nothing changes any more. Start another one
 
 /** The context as OFREP would carry it: dates are ISO 8601 text, and a member that cannot be written as JSON is left out. */
 function jsonOf(context: EvaluationContext): JsonObject {
-  const members = Object.entries(context).flatMap(([name, member]) => {
+  const members = Object.keys(context).flatMap((name) => {
     try {
-      const text = JSON.stringify(member) as string | undefined;
+      const text = JSON.stringify(context[name]) as string | undefined;
       return text === undefined ? [] : [[name, JSON.parse(text) as JsonValue] as const];
     } catch {
       return [];

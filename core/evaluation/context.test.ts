@@ -4,7 +4,8 @@ import { enteredName } from './context.ts';
 it.each([
   [' EU\t', 'EU'],
   ['Ioniq  6', 'Ioniq  6'],
-  ['', ''],
+  ['', null],
+  [' \t', null],
   [null, null],
   [undefined, undefined],
   [7, 7],

@@ -2,7 +2,7 @@
  * An environment's flags as one text, in YAML: how it is read. Pure. Reading gives every fault of the text at once.
  * Its way out is subgraphs/flags/environment-file.ts.
  */
-import { isMap, parseDocument, visit, type Document } from 'yaml';
+import { Document, isCollection, isPair, isMap, parseDocument, visit, type Scalar } from 'yaml';
 import { FleetFlagError } from '../errors.ts';
 import { FLAG_TYPES, RULE_TYPES, SAFETY_LEVELS, type FlagType, type JsonObject, type JsonValue, type SafetyLevel } from '../model.ts';
 import { checkFlagValue } from '../rules/flag-value.ts';
@@ -37,14 +37,35 @@ export const FILE_VERSION = 1;
 const MEMBERS = ['name', 'description', 'type', 'safetyLevel', 'enabled', 'defaultValue', 'rules'];
 const RULE_MEMBERS = ['type', 'priority', 'enabled', 'conditions', 'value', 'variant'];
 
-/** Member names are text whatever they look like. Aliases are refused: a few lines of them can stand for gigabytes. */
-const READING = { stringKeys: true, uniqueKeys: true, strict: true, prettyErrors: false, logLevel: 'error' } as const;
+/** Levels of lists and objects that a file may have: far more than a rule's conditions or a value take. */
+const MAX_DEPTH = 64;
+
+/** Member names are text whatever they look like, and no tag makes bytes, dates or sets, which no JSON has. Aliases are refused: a few lines of them can stand for gigabytes. */
+const READING = { stringKeys: true, uniqueKeys: true, strict: true, prettyErrors: false, resolveKnownTags: false, logLevel: 'error' } as const;
+
+const TOO_DEEP = `Lists and objects may be nested ${MAX_DEPTH} levels deep.`;
+
+/** The member names on the way to a node: enough of them to find it. */
+function pathOf(ancestors: readonly unknown[]): string {
+  return ancestors.flatMap((node) => (isPair(node) ? [(node.key as Scalar<string>).value] : [])).slice(0, 8).join('.');
+}
 
 /** The JSON that a text says, or what is wrong with it as YAML. */
 export function readYaml(text: string): { json: unknown; faults: FileFault[]; document: Document } {
-  const document = parseDocument(text, READING);
-  const faults = [...document.errors, ...document.warnings].map(({ message, pos }) => ({ path: '', message: `line ${lineOf(text, pos[0])}: ${message}` }));
+  let document;
+  try {
+    document = parseDocument(text, READING);
+  } catch {
+    // It recurses, and throws for nothing else.
+    return { json: null, faults: [{ path: '', message: TOO_DEEP }], document: new Document() };
+  }
+  const faults: FileFault[] = [...document.errors, ...document.warnings].map(({ message, pos }) => ({ path: '', message: `line ${lineOf(text, pos[0])}: ${message}` }));
   visit(document, {
+    Collection(_, { range }, ancestors) {
+      if (ancestors.filter((node) => isCollection(node)).length < MAX_DEPTH) return undefined;
+      faults.push({ path: pathOf(ancestors), message: `line ${lineOf(text, range![0])}: ${TOO_DEEP}` });
+      return visit.BREAK;
+    },
     Alias: (_, { source, range }) => void faults.push({ path: '', message: `line ${lineOf(text, range![0])}: The alias *${source} is not read; write the value out.` }),
   });
   if (faults.length === 0 && !isMap(document.contents)) faults.push({ path: '', message: 'This is no file of flags.' });

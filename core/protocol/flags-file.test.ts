@@ -95,6 +95,22 @@ others: 1
   });
 });
 
+test('overrides that differ by case alone, from each other or from a flag of the file, are refused', () => {
+  expect(faultsOf('fleetflag: 1\noverrides: { mode: 1, Mode: 2 }\n')).toEqual(['2 overrides.Mode: This key differs from "mode" by case alone.']);
+  expect(faultsOf(`fleetflag: 1\nflags:${FLAG}\noverrides:\n  Lane.keep: true\n`)).toEqual([expect.stringContaining('overrides.Lane.keep: This key differs from "lane.keep" by case alone.')]);
+});
+
+test.each(['!!binary aGk=', '!!timestamp 2026-01-01', '!!set { a }', '!!omap [ a: 1 ]', '!!pairs [ a: 1 ]', '!own 1'])('the value %s, which is no JSON, is refused with its line', (value) => {
+  expect(faultsOf(`fleetflag: 1\noverrides:\n  a: { b: ${value} }\n`)).toEqual([expect.stringMatching(/^3 : .*tag/)]);
+});
+
+test.each([65, 200, 100_000])('a file that is nested %d levels deep is refused as such', (depth) => {
+  for (const [open, close] of [['[', ']'], ['{a: ', '}']] as const) {
+    const faults = faultsOf(`fleetflag: 1\noverrides:\n  a: ${open.repeat(depth)}${close.repeat(depth)}\n`);
+    expect(faults).toEqual([expect.stringMatching(depth > 10_000 ? /: Lists and objects may be nested 64 levels deep/ : /^3 overrides\.a.*: Lists and objects may be nested 64 levels deep/)]);
+  }
+});
+
 test('an environment’s file has no overrides, and no keys that differ by case alone', () => {
   expect(parseEnvironmentFile('fleetflag: 1\nflags: {}\noverrides: {}\n').faults).toEqual([{ path: 'overrides', message: 'Unknown member; known are fleetflag, flags.' }]);
   const twice = `fleetflag: 1\nflags:${FLAG}${FLAG.replace('lane.keep', 'Lane.keep')}\n`;

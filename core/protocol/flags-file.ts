@@ -48,8 +48,12 @@ function readOverrides(overrides: JsonValue, types: ReadonlyMap<string, FlagType
     faults.add('overrides', 'This must be an object with a value for each flag that is overridden.');
     return values;
   }
+  const folded = new Map([...types.keys()].map((key) => [key.toLowerCase(), key]));
   for (const [key, value] of Object.entries(overrides)) {
     const path = `overrides.${key}`;
+    const first = folded.get(key.toLowerCase()) ?? key;
+    if (first !== key) faults.add(path, `This key differs from ${JSON.stringify(first)} by case alone.`);
+    folded.set(key.toLowerCase(), key);
     faults.try(() => validateFlagKey(key, path));
     if (value === null) faults.add(path, 'A flag’s value is never null.');
     else faults.try(() => values.set(key, checkFlagValue(types.get(key) ?? typeOfValue(value), value, path)));
