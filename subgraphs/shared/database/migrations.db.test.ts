@@ -38,6 +38,15 @@ afterEach(async () => {
   await dropDatabase(url);
 });
 
+/** Takes a database that all migrations were applied to, in place of the bare one: the template of this run. */
+async function useDeployed(): Promise<void> {
+  await client.end();
+  await dropDatabase(url);
+  url = await createBareDatabase(process.env['FLEETFLAG_TEST_TEMPLATE']);
+  client = new Client({ connectionString: url });
+  await client.connect();
+}
+
 function addMigration(name: string, sql: string): void {
   mkdirSync(join(schemaFolder, 'migrations', name), { recursive: true });
   writeFileSync(join(schemaFolder, 'migrations', name, 'migration.sql'), sql);
@@ -65,7 +74,7 @@ test('each migration leaves nothing behind when it is taken back, and all can be
 }, 120_000);
 
 test("Prisma's own table holds each migration as applied in one step, with the checksum of its file", async () => {
-  await deployMigrations({ url });
+  await useDeployed();
   const { rows } = await client.query<{ migration_name: string; checksum: string }>('SELECT * FROM _prisma_migrations ORDER BY migration_name');
   expect(rows).toEqual(
     NAMES.map((name) => ({
@@ -89,13 +98,13 @@ test('concurrent deploys apply every migration once', async () => {
 });
 
 test('a second deploy finds nothing to do, and the status says that all is applied', async () => {
-  await deployMigrations({ url });
+  await useDeployed();
   expect(await deployMigrations({ url })).toEqual([]);
   expect(await migrationStatus({ url })).toEqual({ applied: NAMES, pending: [], edited: [], failed: [], unknown: [] });
 });
 
 test('an applied migration that was changed afterwards is reported and stops the next deploy', async () => {
-  await deployMigrations({ url, schemaFolder });
+  await useDeployed();
   const [first] = NAMES;
   addMigration(first!, 'CREATE TABLE users ();');
   expect((await migrationStatus({ url, schemaFolder })).edited).toEqual([first]);
@@ -103,6 +112,7 @@ test('an applied migration that was changed afterwards is reported and stops the
 });
 
 test('a migration that fails leaves nothing of itself, and its corrected form is applied by the next deploy', async () => {
+  await useDeployed();
   addMigration('20990101000000_broken', 'CREATE TABLE half (id INTEGER); SELECT 1/0;');
   await expect(deployMigrations({ url, schemaFolder })).rejects.toThrow(/division by zero/);
   expect(Object.keys((await readCatalogue(client)).tables)).not.toContain('half');
@@ -114,7 +124,7 @@ test('a migration that fails leaves nothing of itself, and its corrected form is
 });
 
 test('a process killed between a migration and its bookkeeping does not make it run twice', async () => {
-  await deployMigrations({ url, schemaFolder });
+  await useDeployed();
   const last = NAMES.at(-1);
   await client.query(`UPDATE _prisma_migrations SET finished_at = NULL, applied_steps_count = 0, logs = 'fleetflag: script committed' WHERE migration_name = $1`, [last]);
   expect(await deployMigrations({ url, schemaFolder })).toEqual([]);
@@ -123,7 +133,7 @@ test('a process killed between a migration and its bookkeeping does not make it 
 });
 
 test('a process killed within a migration does not stop the next deploy', async () => {
-  await deployMigrations({ url, schemaFolder });
+  await useDeployed();
   addMigration('20990101000000_killed', 'CREATE TABLE later (id INTEGER);');
   await client.query(`INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at) VALUES (gen_random_uuid(), 'x', '20990101000000_killed', now())`);
   expect(await deployMigrations({ url, schemaFolder })).toEqual(['20990101000000_killed']);
@@ -131,13 +141,14 @@ test('a process killed within a migration does not stop the next deploy', async 
 });
 
 test('a migration without a way back cannot be taken back', async () => {
+  await useDeployed();
   addMigration('20990101000000_one_way', 'SELECT 1;');
   await deployMigrations({ url, schemaFolder });
   await expect(rollBackMigrations({ url, schemaFolder }, 1)).rejects.toThrow('20990101000000_one_way has no down.sql');
 });
 
 test('a way back that fails changes nothing', async () => {
-  await deployMigrations({ url, schemaFolder });
+  await useDeployed();
   const before = await readCatalogue(client);
   writeFileSync(join(schemaFolder, 'migrations', NAMES.at(-1)!, 'down.sql'), 'DROP TABLE audit_chain; SELECT 1/0;');
   await expect(rollBackMigrations({ url, schemaFolder }, 1)).rejects.toThrow(/division by zero/);
@@ -146,7 +157,7 @@ test('a way back that fails changes nothing', async () => {
 });
 
 test('going back over the audit chain and forth again goes on from the last audit row', async () => {
-  await deployMigrations({ url });
+  await useDeployed();
   await client.query(`INSERT INTO audit_logs (action, chain_position, previous_hash, hash) VALUES ('SIGN_IN', 1, repeat('0', 64), repeat('a', 64))`);
   await rollBackMigrations({ url }, NAMES.length - NAMES.findIndex((name) => name.endsWith('_audit_chain')));
   await deployMigrations({ url });
