@@ -97,7 +97,11 @@ test('an environment is lifted beyond what its vehicles have reported, in the na
   expect(await lift('--beyond', '400', '--reason', 'restored', '--as', admin.email)).toEqual({
     code: 0,
     out: [`staging: from revision ${revision} to ${500 + living}; ${living} flags signed anew.`],
-    err: ['Vehicles of staging have reported revision 500: it went beyond that, and not only beyond 400.', expect.stringMatching(/^1 vehicles report a revision that no environment can have/)],
+    err: [
+      'Vehicles of staging have reported revision 500: it went beyond that, and not only beyond 400.',
+      expect.stringMatching(/^1 vehicles report a revision that no environment can have/),
+      expect.stringMatching(new RegExp(`^\\d+ of the ${living} flags are enabled and not killed, and vehicles serve them now: .*\\blifted\\b.*pull it at once`)),
+    ],
   });
   expect((await lift('--beyond', '0', '--reason', 'again')).err[0]).toBe(`staging stood at revision ${500 + living} already: it went beyond that, and not only beyond 0.`);
   expect(await prisma().auditLog.findFirst({ where: { action: 'ADVANCE_REVISION' } })).toMatchObject({ userId: admin.id, afterValue: { reason: 'restored' } });

@@ -12,7 +12,8 @@ import { readEnvironment } from './environment-option.ts';
 
 export const ADVANCE_USAGE = `npm run admin -- advance-revision --environment development|staging|production --beyond N --reason TEXT [--as EMAIL]
     After a backup was restored: lifts the environment's revision above N, above what vehicles have reported and above its
-    own, and signs every flag that lives there anew, so that vehicles believe the control plane again.`;
+    own, and signs every flag that lives there anew, so that vehicles believe the control plane again. Pull the kill switches again
+    that were pulled after the backup, before: vehicles get the flags as they stand.`;
 
 /** Exit codes: 0, 1 failed, 2 usage. */
 export const advanceRevisionCommand: AdminCommand = async (args, configuration, output) => {
@@ -30,10 +31,13 @@ export const advanceRevisionCommand: AdminCommand = async (args, configuration, 
     await withBus(configuration, logger, (bus) => bus.publish(FLAGS_CHANGED, environment).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced')));
     return result;
   });
-  const { from, to, reported, unbelieved, flags } = advanced;
+  const { from, to, reported, unbelieved, flags, serving } = advanced;
   if (reported > Math.max(beyond, from)) output.err(`Vehicles of ${environment} have reported revision ${reported}: it went beyond that, and not only beyond ${beyond}.`);
   else if (from > beyond) output.err(`${environment} stood at revision ${from} already: it went beyond that, and not only beyond ${beyond}.`);
   if (unbelieved > 0) output.err(`${unbelieved} vehicles report a revision that no environment can have, or one far above this one's and above --beyond, and were not believed: look at them (vehicles, appliedRevision).`);
+  if (serving.length > 0) {
+    output.err(`${serving.length} of the ${flags} flags are enabled and not killed, and vehicles serve them now: ${serving.join(', ')}. A kill switch that was pulled after the backup is lost with the restore: where one of these should be killed, pull it at once.`);
+  }
   output.out(`${environment}: from revision ${from} to ${to}; ${flags} flags signed anew.`);
   return 0;
 };

@@ -92,7 +92,9 @@ test('vehicles that are ahead of a restored database believe it again, a kill sw
   await ahead.sync();
   expect([ahead.holds(lost.key), ahead.revision > (await flags.revision())]).toEqual([expect.any(String), true]);
 
-  const { from, to, flags: signed } = await advance(ahead.revision);
+  const { from, to, flags: signed, serving } = await advance(ahead.revision);
+  // What is killed is not among them, and what the restore has woken is.
+  expect(serving).toEqual([kept.key]);
   expect([from, to, signed]).toEqual([expect.any(Number), ahead.revision + 2, 2]);
   const events = [];
   for (const vehicle of [ahead, offline]) {
@@ -111,7 +113,7 @@ test('it goes beyond what vehicles have reported and what the environment is at,
   await flags.create();
   const at = await flags.revision();
   await report(at + 40, at + 70, 3);
-  expect(await advance(at + 50)).toEqual({ from: at, to: at + 71, reported: at + 70, unbelieved: 0, flags: 1 });
+  expect(await advance(at + 50)).toEqual({ from: at, to: at + 71, reported: at + 70, unbelieved: 0, flags: 1, serving: [] });
   expect(await advance(0)).toMatchObject({ from: at + 71, to: at + 72 });
   expect(await advance(at + 100)).toMatchObject({ to: at + 101 });
 });

@@ -6,6 +6,7 @@
 import { FleetFlagError, badInput } from '../../core/errors.ts';
 import type { Environment } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import { isKilled } from '../../core/rules/kill-switch.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import { MAX_LEAD } from '../shared/believable-revision.ts';
@@ -42,6 +43,8 @@ export interface AdvancedRevision {
   readonly unbelieved: number;
   /** The flags that were signed anew, one revision each, the last of them `to`. */
   readonly flags: number;
+  /** Keys of those that vehicles will serve by their rules: enabled, and not killed. Kill switches that the restore has lost are among them. */
+  readonly serving: readonly string[];
 }
 
 /**
@@ -60,6 +63,7 @@ export async function advanceRevision(prisma: PrismaClient, signer: Signer, iden
     const flags = await lockLivingFlags(tx, environment);
     const from = await lockRevision(tx, environment);
     await checkNoneCameOrWent(tx, environment, flags);
+    const serving = flags.filter(({ enabled, rules }) => enabled && !isKilled(rules)).map(({ key }) => key);
     const { reported, unbelieved } = await reportedRevisions(tx, environment, from, beyond);
     const start = Math.max(beyond, reported, from);
     for (const [index, flag] of flags.entries()) {
@@ -76,7 +80,7 @@ export async function advanceRevision(prisma: PrismaClient, signer: Signer, iden
       before: { environment, revision: from, flags: Object.fromEntries(flags.map(({ key, revision }) => [key, revision])) },
       after: { environment, revision: to, beyond, reported, reason: said, flags: Object.fromEntries(flags.map(({ key }, index) => [key, start + 1 + index])) },
     });
-    return { from, to, reported, unbelieved, flags: flags.length };
+    return { from, to, reported, unbelieved, flags: flags.length, serving: serving.sort() };
   }, TRANSACTION);
 }
 
