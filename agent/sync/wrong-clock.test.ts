@@ -45,6 +45,16 @@ test('one question is enough: what follows it is judged by the offset that its a
   await until('the offset is told', () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - 365 * 86_400) < 60);
 });
 
+test.each([
+  ['ahead, by what is negative', 8, -8],
+  ['behind, by what is positive', -8, 8],
+])('a heartbeat tells how far the clock is %s, and that a proof was refused', async (_what, days, told) => {
+  error = days * DAY;
+  await fresh(await start());
+  await until('the offset is told', () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - told * 86_400) < 60);
+  await until('the refusal is told', () => plane.heartbeats.some(({ refusals = [] }) => refusals.includes('proof-out-of-time')));
+});
+
 test('a question that is refused keeps no change back, and is asked again when the control plane wants to hear it', async () => {
   let refused = false;
   plane.onNonce = () => {
