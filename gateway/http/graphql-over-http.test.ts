@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { METHODS, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import fastify from 'fastify';
 import { serverAudits } from 'graphql-http';
@@ -55,6 +58,8 @@ describe('a refusal', () => {
     ['a body that is not JSON', 400, (headers) => gateway.post('{', headers)],
     ['a body that is too large', 413, (headers) => gateway.post('x'.repeat(1024 * 1024 + 1), headers)],
     ['a body of a strange type', 415, (headers) => gateway.post('x', { ...headers, 'content-type': 'application/xml' })],
+    ['a body that is compressed', 415, (headers) => gateway.send('/graphql', { method: 'POST', headers: { ...headers, 'content-type': 'application/json', 'content-encoding': 'gzip' }, body: gzipSync(JSON.stringify({ query: FLAG })) })],
+    ['a body that is no UTF-8', 400, (headers) => gateway.send('/graphql', { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ query: '{ flag(key: "\u00ff") { key } }' }), 'latin1') })],
     ['a method that there is not', 405, (headers) => gateway.send('/graphql', { method: 'PUT', headers })],
     ['a path that there is not', 404, (headers) => gateway.send('/nothing', { headers })],
     ['a URL that is none', 400, (headers) => gateway.send('/%', { headers })],
@@ -90,6 +95,44 @@ describe('a refusal', () => {
     }
     expect(gateway.asked).toEqual([]);
   });
+});
+
+describe('a body', () => {
+  const post = (headers: Record<string, string>, body: BodyInit) => gateway.send('/graphql', { method: 'POST', headers: { authorization: `Bearer ${SESSION}`, 'content-type': 'application/json', ...headers }, body });
+
+  test.each(['gzip', 'br', 'deflate', 'zstd', 'identity, gzip'])('with the content encoding %s is refused by its name', async (encoding) => {
+    const { status, headers, text } = await post({ 'content-encoding': encoding }, brotliCompressSync(JSON.stringify({ query: FLAG })));
+    expect([status, headers.get('accept-encoding')]).toEqual([415, 'identity']);
+    expect(JSON.parse(text)).toMatchObject({ errors: [{ message: expect.stringContaining(`"${encoding}"`), extensions: { code: 'BAD_USER_INPUT' } }] });
+  });
+
+  test('that says that it has no encoding is read, in UTF-8', async () => {
+    const body = JSON.stringify({ query: 'query ($key: String!) { flag(key: $key) { key } }', variables: { key: '\u00ff\ucc28\ud83d\ude97' } });
+    expect((await post({ 'content-encoding': 'Identity' }, body)).status).toBe(200);
+    expect(gateway.asked.length).toBe(1);
+  });
+
+  test('with bytes that are no UTF-8 is refused and not read with other letters', async () => {
+    for (const bytes of [[0xff], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xe2, 0x82]]) {
+      const { status, text } = await post({}, Buffer.concat([Buffer.from('{"query":"{ flag(key: \\"'), Buffer.from(bytes), Buffer.from('\\") { key } }"}')]));
+      expect([status, JSON.parse(text)]).toMatchObject([400, { errors: [{ message: 'The body is not UTF-8.', extensions: { code: 'BAD_USER_INPUT' } }] }]);
+    }
+    expect(gateway.asked).toEqual([]);
+  });
+});
+
+test.each([
+  ['what is no HTTP', '\0\x01\x02\r\n\r\n', 400, 'BAD_USER_INPUT'],
+  ['two lengths', 'POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400, 'BAD_USER_INPUT'],
+  ['a header that is too large', `GET / HTTP/1.1\r\nHost: a\r\nX-A: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'LIMIT_EXCEEDED'],
+])('%s is refused in the form of all errors', async (_what, bytes, status, code) => {
+  const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+  let answer = '';
+  socket.on('data', (data) => (answer += data.toString())).on('error', () => undefined);
+  socket.write(bytes);
+  await once(socket, 'close');
+  expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toEqual({ errors: [{ message: expect.any(String), extensions: expect.objectContaining({ code }) }] });
 });
 
 describe('a 401', () => {

@@ -8,6 +8,7 @@ import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
 import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql-route.ts';
 import { admitPages, type PageOrigins } from './page-origins.ts';
 import { refuse, refuseAsHttpSays } from './refusal.ts';
+import { readPlainBodies, refuseBytes } from './request-body.ts';
 import { requestIdOf } from './request-origin.ts';
 
 /** Milliseconds; the first two are limits (operation-limits.ts), the third passes between two looks for what is late. */
@@ -46,6 +47,7 @@ export function createRoutes({ publicKeys, readiness, originOf, pages, playgroun
     requestTimeout: times.requestTimeout,
     http: { headersTimeout: times.headersTimeout, requestTimeout: times.requestTimeout, connectionsCheckingInterval: times.lookForLate },
     forceCloseConnections: true,
+    clientErrorHandler: refuseBytes,
     genReqId: ({ headers }) => requestIdOf(headers),
     // What is no URL (`/%`) comes to no route and to no handler of errors.
     frameworkErrors: (_error, request, reply) => void refuse(request, (reply as FastifyReply).header('x-request-id', request.id), new FleetFlagError('BAD_USER_INPUT', 'The request has no valid URL.')),
@@ -67,6 +69,7 @@ export function createRoutes({ publicKeys, readiness, originOf, pages, playgroun
     return refuse(request, reply, error);
   });
   refuseAsHttpSays(app);
+  readPlainBodies(app);
 
   void app.register(async (scope) => {
     await admitPages(scope, '/graphql', pages);
