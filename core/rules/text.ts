@@ -7,6 +7,8 @@ import { checkText } from './json.ts';
 
 /** Characters that move what follows them, or stand for nothing: controls, and the two separators of lines and paragraphs. */
 const CONTROL = /[\p{Cc}\u2028\u2029]/u;
+/** Also what is not seen itself and turns, joins or parts what is: directions (U+202E), characters of no width, tags. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2028\u2029]/u;
 const CONTROL_BUT_LINES = /(?![\t\n])\p{Cc}/u;
 const LINE_ENDS = /\r\n?/g;
 
@@ -32,6 +34,16 @@ function readPlain(value: unknown, path: string, { what, max, mayBeEmpty = false
 /** One line of text without the blanks around it. @throws BAD_USER_INPUT at `path` */
 export function readLine(value: unknown, path: string, limits: TextLimits): string {
   return readPlain(value, path, limits, CONTROL);
+}
+
+/**
+ * The name of somebody or something that acts: one line of which all is seen, in the usual form of its characters (full
+ * width becomes ordinary, NFKC), so that two names that look the same are. @throws BAD_USER_INPUT at `path`
+ */
+export function readActorName(value: unknown, path: string, limits: TextLimits): string {
+  const name = readPlain(typeof value === 'string' ? value.normalize('NFKC') : value, path, limits, CONTROL);
+  if (UNSEEN.test(name)) throw badInput(path, `${limits.what} has no characters that are not seen, such as those of no width and those that turn the direction.`);
+  return name;
 }
 
 /** Text of any number of lines, without the blanks around it and with `\n` as the end of each. @throws BAD_USER_INPUT at `path` */

@@ -1,7 +1,7 @@
 /** What an account's e-mail, name, department and password may be. Lengths are those of the columns (database.md, users). */
 import { badInput } from '../../core/errors.ts';
 import type { Role } from '../../core/protocol/caller.ts';
-import { readLine } from '../../core/rules/text.ts';
+import { readActorName } from '../../core/rules/text.ts';
 import { EMAIL_FORM, isEmailAddress } from './email-address.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
@@ -31,7 +31,7 @@ export function checkPassword(password: string, path: string): void {
   if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD) throw badInput(path, `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`);
 }
 
-const label = (text: string, what: string, path: string) => readLine(text, path, { what: `A ${what}`, max: MAX_LABEL });
+const label = (text: string, what: string, path: string) => readActorName(text, path, { what: `A ${what}`, max: MAX_LABEL });
 
 /** What a new account is made of, with the e-mail as it is stored. Throws BAD_USER_INPUT at `input.…`. */
 export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'name' | 'role' | 'department'> {

@@ -89,6 +89,8 @@ describe('a new key', () => {
     ['a name of 101 characters', { name: 'x'.repeat(101) }, 'input.name'],
     ['a name of two lines', { name: 'a\nb' }, 'input.name'],
     ['a name that cannot be stored', { name: 'a\0b' }, 'input.name'],
+    ['a name that is read from its end', { name: 'a\u202eb' }, 'input.name'],
+    ['a character of no width in its name', { name: 'a\u200bb' }, 'input.name'],
     ['half a character in its name', { name: 'a\ud800b' }, 'input.name'],
     ['the role SAFETY', { role: 'SAFETY' }, 'input.role'],
     ['no operation a minute', { rateLimitPerMin: 0 }, 'input.rateLimitPerMin'],
