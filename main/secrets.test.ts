@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -45,4 +45,12 @@ test.each(['', '\n', 'short\n'])('an internal secret that was damaged to %j is r
   await writeFile(join(dataDir, 'internal-secret'), text);
   await expect(internalSecret(null, dataDir)).rejects.toThrow(/internal-secret is (damaged|empty)/);
   expect(await readFile(join(dataDir, 'internal-secret'), 'utf8')).toBe(text);
+});
+
+test('a folder where the secret is kept, and a file where the folder is, are refused by their names', async () => {
+  await mkdir(join(dataDir, 'internal-secret'), { recursive: true });
+  await expect(internalSecret(null, dataDir)).rejects.toThrow(`${join(dataDir, 'internal-secret')} is a folder`);
+  const file = join(parent, 'file');
+  await writeFile(file, '');
+  await expect(internalSecret(null, file)).rejects.toThrow(`${file} is no folder: FleetFlag keeps internal-secret there.`);
 });

@@ -1,7 +1,7 @@
 /** The secrets of a control plane (the signing key: signing-keys.ts): given in the environment, or made at the first start and kept in the data folder. */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { emptySecretFault, openSecretFault } from '../core/protocol/secret-file.ts';
 import type { PrismaClient } from '../prisma/generated/client.ts';
 
@@ -15,10 +15,13 @@ export async function readSecretFile(path: string): Promise<string | null> {
   try {
     file = await open(path, 'r');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    if (code === 'ENOTDIR') throw new Error(`${dirname(path)} is no folder: FleetFlag keeps ${basename(path)} there. Move it away, or name another data folder (FLEETFLAG_DATA_DIR).`);
     throw error;
   }
   try {
+    if ((await file.stat()).isDirectory()) throw new Error(`${path} is a folder, and has to be a file that holds a secret. Move it away, and restore the file from a backup.`);
     const [text, { mode }] = [await file.readFile('utf8'), await file.stat()];
     const empty = emptySecretFault(path, text);
     const fault = empty === null ? openSecretFault(path, mode) : `${empty}. Restore it from a backup; deleted, it counts as lost`;

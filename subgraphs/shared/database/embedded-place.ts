@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { makeDataFolder } from './data-folder.ts';
 
 /** The account that the server runs under: PostgreSQL refuses to run as root. */
 export interface ServerAccount {
@@ -57,7 +58,7 @@ export function findPlace(dataDir: string, account: ServerAccount): ServerPlace 
 
 /** Makes the place: in the data folder where the server's account can reach it, else under a folder of the system. */
 export function createPlace(dataDir: string, account: ServerAccount, log: (line: string) => void): ServerPlace {
-  mkdirSync(dataDir, { recursive: true });
+  makeDataFolder(dataDir);
   if (reachable(dataDir, account)) {
     const folder = join(realpathSync(dataDir), 'postgresql');
     ownFolder(folder, account);

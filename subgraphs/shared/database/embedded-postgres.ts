@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
+import { makeDataFolder } from './data-folder.ts';
 import { findBinaries } from './embedded-binaries.ts';
 import { CLUSTER_USER, ensureCluster, findPostmaster, lastLogLines, logSize, spawnPostmaster, type Postmaster } from './embedded-cluster.ts';
 import { createPlace, deletePlace, findPlace, removeSocketFolder, serverAccount, socketFolder, type ServerPlace } from './embedded-place.ts';
@@ -43,7 +43,7 @@ const PATIENCE = 30_000;
  */
 export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const account = serverAccount();
-  mkdirSync(dataDir, { recursive: true });
+  makeDataFolder(dataDir);
   const lock = takeOwnerLock(
     join(dataDir, 'postgresql.lock'),
     (pid) => `The data folder ${resolve(dataDir)} is in use by another FleetFlag process (id ${pid}). Stop it first, or choose another data folder.`,
