@@ -45,7 +45,7 @@ beforeAll(async () => {
   gateway.answerGateway = async ({ query, variables: named = {} }) => {
     if (query.includes('apiKeyCredential')) return { data: { k0: { id: 'k1', role: 'READ', rateLimitPerMin: 1_000, expiresAt: null } } };
     const body = registered.find((text) => sha256(text) === named['sha256']);
-    if (query.includes('persistedOperation')) return { data: { persistedOperation: body === undefined ? null : { sha256: sha256(body), body } } };
+    if (query.includes('persistedOperation')) return { data: { persistedOperation: body === undefined ? null : { sha256: sha256(body), body, apiKeys: null } } };
     return { data: null };
   };
 });

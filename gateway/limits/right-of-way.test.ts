@@ -7,7 +7,7 @@ import { RightOfWay } from './right-of-way.ts';
 describe('the way', () => {
   beforeEach(() => void jest.useFakeTimers());
   afterEach(() => void jest.useRealTimers());
-  const TIMES = { deliveryMs: 300, longestMs: 2_000 };
+  const TIMES = { deliveryMs: 300, longestMs: 2_000, atOnce: 1 };
   /** Notes who went on. */
   const noted = (way: RightOfWay) => {
     const gone: string[] = [];
@@ -33,7 +33,7 @@ describe('the way', () => {
     expect(gone).toEqual(['before', 'a']);
   });
 
-  test('lets those who waited go one at a time, and a kill switch between two of them', async () => {
+  test('lets those who waited go on a few at a time, and a kill switch between', async () => {
     const way = new RightOfWay(TIMES);
     const { gone, wait } = noted(way);
     const end = way.begin();
@@ -44,11 +44,13 @@ describe('the way', () => {
     await Promise.resolve();
     wait('c');
     const again = way.begin();
+    wait('d');
     await jest.advanceTimersByTimeAsync(10);
-    expect(gone).toEqual(['a']);
+    // Who comes while the way is free does not wait for those who have.
+    expect(gone).toEqual(['a', 'c']);
     again();
     await jest.advanceTimersByTimeAsync(TIMES.deliveryMs + 10);
-    expect(gone).toEqual(['a', 'b', 'c']);
+    expect(gone).toEqual(['a', 'c', 'b', 'd']);
   });
 
   test('is held for no more than half of the time, however many kill switches follow each other, and though one never ends', async () => {

@@ -39,7 +39,7 @@ test('a kill switch comes first and what may come later after all else, in whate
 });
 
 test('while a kill switch has the way only kill switches begin, and then the rest in its order', async () => {
-  const way = new RightOfWay({ deliveryMs: 1, longestMs: 60_000 });
+  const way = new RightOfWay({ deliveryMs: 1, longestMs: 60_000, atOnce: 1 });
   const turns = new Turns(10, way);
   const { notes, begin } = noted(turns);
   const end = way.begin();
