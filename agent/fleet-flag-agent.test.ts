@@ -85,7 +85,8 @@ describe('the whole path', () => {
   });
 
   test('the stream has the same operation id in every vehicle', async () => {
-    const agent = await vehicle.start();
+    // Neither the heartbeat nor the question for its facts comes before it is ready.
+    const agent = await vehicle.start({ timings: { heartbeatSpreadMs: 600_000 }, random: () => 0.5 });
     await agent.ready();
     expect(plane.subscriptionIds[0]).toBe('changes');
     expect(new Set(plane.subscriptionIds).size).toBe(2);
