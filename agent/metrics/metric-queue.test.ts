@@ -30,14 +30,14 @@ test('a batch of large rows has fewer of them, so that its message is not too la
 test('evaluations of a flag, variant and hour share a row, as long as it is in no batch', () => {
   const queue = new MetricQueue('q');
   const counts = () => queue.rows.map(({ variant, value, at }) => [variant, value, at]);
-  queue.addEvaluations('eco', 'control', 2, 1_900);
-  queue.addEvaluations('eco', 'treatment', 3, 2_000);
-  queue.addEvaluations('eco', 'control', 5, 3_999);
+  queue.addEvaluations('eco', 'control', 2, 100);
+  queue.addEvaluations('eco', 'treatment', 3, 200);
+  queue.addEvaluations('eco', 'control', 5, 300);
   queue.addEvaluations('eco', 'control', 7, HOUR);
-  expect(counts()).toEqual([['control', 7, 3_000], ['treatment', 3, 2_000], ['control', 7, HOUR]]);
+  expect(counts()).toEqual([['control', 7, 300], ['treatment', 3, 200], ['control', 7, HOUR]]);
   queue.batch();
-  queue.addEvaluations('eco', 'control', 1, HOUR + 1_000);
-  expect(counts()).toEqual([['control', 7, 3_000], ['treatment', 3, 2_000], ['control', 7, HOUR], ['control', 1, HOUR + 1_000]]);
+  queue.addEvaluations('eco', 'control', 1, HOUR + 1);
+  expect(counts()).toEqual([['control', 7, 300], ['treatment', 3, 200], ['control', 7, HOUR], ['control', 1, HOUR + 1]]);
 });
 
 describe('where there is no room', () => {

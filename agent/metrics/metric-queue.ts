@@ -13,7 +13,7 @@ export interface QueuedMetric {
   readonly variant: string;
   readonly metricName: string;
   readonly value: number;
-  /** Milliseconds since 1970, by the vehicle's clock; whole seconds, as the vehicle's database keeps them. */
+  /** Milliseconds since 1970, by the vehicle's clock. */
   readonly at: number;
   readonly tags: JsonObject | null;
 }
@@ -83,8 +83,6 @@ export interface DroppedMetrics {
 
 const bytesOf = ({ flagKey, variant, metricName, tags }: QueuedMetric) =>
   ROW_BYTES + flagKey.length + variant.length + metricName.length + (tags === null ? 0 : Buffer.byteLength(JSON.stringify(tags)));
-
-const wholeSecond = (at: number) => Math.floor(at / 1000) * 1000;
 
 const isCount = ({ metricName }: QueuedMetric) => metricName === EVALUATIONS_METRIC;
 
@@ -178,7 +176,7 @@ export class MetricQueue {
     );
     const same = this.#rows[index];
     if (same === undefined) this.#push({ flagKey, variant, metricName: EVALUATIONS_METRIC, value: count, at, tags: null });
-    else this.#rows[index] = { ...same, value: same.value + count, at: Math.max(same.at, wholeSecond(at)) };
+    else this.#rows[index] = { ...same, value: same.value + count, at: Math.max(same.at, at) };
     this.#note(['count', flagKey, variant, count, at]);
   }
 
@@ -252,7 +250,7 @@ export class MetricQueue {
       this.#note(['skip', this.#skipDue]);
       this.#skipDue = 0;
     }
-    const row = { ...measurement, at: wholeSecond(measurement.at), id: this.#nextId++ };
+    const row = { ...measurement, id: this.#nextId++ };
     this.#rows.push(row);
     this.#bytes += bytesOf(row);
     const { rows, bytes } = this.limits;

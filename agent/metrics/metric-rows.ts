@@ -38,12 +38,14 @@ interface QueueState extends Omit<StoredQueue, 'rows'> {
    * database of an agent before 1.1.0, whose rows have milliseconds in `timestamp` and `{variant, tags}` in `tags`.
    */
   readonly variants?: readonly (readonly [variant: string, rows: number])[];
+  /** What the times of the rows have beyond whole seconds, row by row: a measurement must not seem older than what it followed. */
+  readonly milliseconds?: readonly number[];
 }
 
 type StateBeforeDigest = Omit<QueueState, 'digest'>;
 
-function digestOf({ origin, inBatch, nextId, entry, variants }: StateBeforeDigest, rows: readonly (readonly SqlValue[])[]): string {
-  const content = [origin, inBatch, nextId, entry, ...(variants === undefined ? [] : [variants]), rows];
+function digestOf({ origin, inBatch, nextId, entry, variants, milliseconds }: StateBeforeDigest, rows: readonly (readonly SqlValue[])[]): string {
+  const content = [origin, inBatch, nextId, entry, ...(variants === undefined ? [] : [variants, milliseconds]), rows];
   return createHash('sha256').update(JSON.stringify(content)).digest('base64url');
 }
 
@@ -74,7 +76,7 @@ export function writeQueue(database: Database, queue: MetricQueue, entry: number
     database.run(DELETE_OLD, [now - SENT_SECONDS, SENT_ROWS]);
     const rows = queue.rows.map(toRow);
     for (const row of rows) insert.run([...row, 0]);
-    const state: StateBeforeDigest = { origin: queue.origin, inBatch: queue.batchLength, nextId: queue.nextId, entry, variants: runsOfVariants(queue.rows) };
+    const state: StateBeforeDigest = { origin: queue.origin, inBatch: queue.batchLength, nextId: queue.nextId, entry, variants: runsOfVariants(queue.rows), milliseconds: queue.rows.map(({ at }) => at - Math.floor(at / 1000) * 1000) };
     const text = JSON.stringify({ ...state, digest: digestOf(state, rows) } satisfies QueueState);
     putStateValue(database, STATE_KEY, text, now);
     database.run('COMMIT');
@@ -97,7 +99,7 @@ export function readQueue(database: Database): StoredQueue | null {
   const rows = stored.map(([id, flagKey, metricName, value, timestamp, tags], position): QueuedMetric => {
     const row = { id: Number(id), flagKey: String(flagKey), metricName: String(metricName), value: Number(value) };
     if (variants === undefined) return { ...row, at: Number(timestamp), ...(JSON.parse(String(tags)) as { variant: string; tags: JsonObject | null }) };
-    return { ...row, at: Number(timestamp) * 1000, variant: variants[position]!, tags: tags === null ? null : (JSON.parse(String(tags)) as JsonObject) };
+    return { ...row, at: Number(timestamp) * 1000 + (state.milliseconds?.[position] ?? 0), variant: variants[position]!, tags: tags === null ? null : (JSON.parse(String(tags)) as JsonObject) };
   });
   const { origin, inBatch, nextId, entry } = state;
   return { origin, inBatch, nextId, entry, rows };
