@@ -29,6 +29,7 @@ const VALID: Record<string, Record<string, string>> = {
   rollout_guards: { rollout_id: ONE_OF('rollouts', 'min'), metric: `'m'`, worse: `'higher'`, bound: '1', confidence_level: '0.95', minimum_vehicles: '50', silence_ms: '60000', watch_for_ms: '60000', initial_percentage: '0' },
   rollout_verdicts: { rollout_id: ONE_OF('rollouts', 'min'), watch: '1', verdict: `'holding'`, figures: `'{}'`, computed_at: 'now()' },
   persisted_operations: { id: `gen_random_uuid()::text`, sha256: `repeat('a', 64)`, name: `'A'`, type: `'query'`, body: `'query A { __typename }'` },
+  persisted_operation_keys: { operation_id: `(SELECT min(id) FROM persisted_operations)`, api_key_id: ONE_OF('api_keys', 'min') },
   audit_chain: { id: '1', hash: `repeat('0', 64)` },
   gateway_leases: { gateway_id: 'gen_random_uuid()', sequence: '1' },
   vehicle_connections: { gateway_id: `(SELECT min(gateway_id::text)::uuid FROM gateway_leases)`, vin: `'KMH' || lpad((random() * 1e13)::bigint::text, 14, '0')` },
@@ -132,19 +133,19 @@ test('the generated client has every column of every table and reads them all', 
     vehicles: Prisma.VehicleScalarFieldEnum, experiments: Prisma.ExperimentScalarFieldEnum, api_keys: Prisma.ApiKeyScalarFieldEnum,
     environments: Prisma.EnvironmentScalarFieldEnum, flag_tombstones: Prisma.FlagTombstoneScalarFieldEnum,
     change_requests: Prisma.ChangeRequestScalarFieldEnum, rollouts: Prisma.RolloutScalarFieldEnum, rollout_steps: Prisma.RolloutStepScalarFieldEnum, audit_chain: Prisma.AuditChainScalarFieldEnum,
-    persisted_operations: Prisma.PersistedOperationScalarFieldEnum, experiment_disturbances: Prisma.ExperimentDisturbanceScalarFieldEnum,
+    persisted_operations: Prisma.PersistedOperationScalarFieldEnum, persisted_operation_keys: Prisma.PersistedOperationKeyScalarFieldEnum, experiment_disturbances: Prisma.ExperimentDisturbanceScalarFieldEnum,
     rollout_guards: Prisma.RolloutGuardScalarFieldEnum, rollout_verdicts: Prisma.RolloutVerdictScalarFieldEnum,
     gateway_leases: Prisma.GatewayLeaseScalarFieldEnum, vehicle_connections: Prisma.VehicleConnectionScalarFieldEnum, vehicle_status_head: Prisma.VehicleStatusHeadScalarFieldEnum,
   };
   const sizes = Object.fromEntries(Object.entries(models).map(([table, fields]) => [table, Object.keys(fields).length]));
   expect(sizes).toEqual(Object.fromEntries(Object.entries(TABLES).map(([table, { columns }]) => [table, Object.keys(columns).length])));
 
-  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps', 'persisted_operations', 'experiment_disturbances', 'rollout_guards', 'rollout_verdicts', 'gateway_leases', 'vehicle_connections']) await client.query(insertion(table, {}));
+  for (const table of ['users', 'rules', 'audit_logs', 'vehicles', 'experiments', 'api_keys', 'flag_tombstones', 'change_requests', 'rollout_steps', 'persisted_operations', 'persisted_operation_keys', 'experiment_disturbances', 'rollout_guards', 'rollout_verdicts', 'gateway_leases', 'vehicle_connections']) await client.query(insertion(table, {}));
   const { prisma } = testDatabase.database;
   const rows = [
     prisma.user.findFirst(), prisma.flag.findFirst(), prisma.rule.findFirst(), prisma.auditLog.findFirst(), prisma.vehicle.findFirst(),
     prisma.experiment.findFirst(), prisma.apiKey.findFirst(), prisma.environment.findFirst(), prisma.flagTombstone.findFirst(),
-    prisma.changeRequest.findFirst(), prisma.rollout.findFirst(), prisma.rolloutStep.findFirst(), prisma.auditChain.findFirst(), prisma.persistedOperation.findFirst(), prisma.experimentDisturbance.findFirst(),
+    prisma.changeRequest.findFirst(), prisma.rollout.findFirst(), prisma.rolloutStep.findFirst(), prisma.auditChain.findFirst(), prisma.persistedOperation.findFirst(), prisma.persistedOperationKey.findFirst(), prisma.experimentDisturbance.findFirst(),
     prisma.rolloutGuard.findFirst(), prisma.rolloutVerdict.findFirst(), prisma.gatewayLease.findFirst(), prisma.vehicleConnection.findFirst(), prisma.vehicleStatusHead.findFirst(),
   ];
   expect(await Promise.all(rows)).not.toContain(null);
