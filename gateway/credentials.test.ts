@@ -19,7 +19,7 @@ beforeAll(async () => {
   gateway.answer = async () => ({ data: { flag: { key: 'eco', id: 'f1', __typename: 'Flag' } } });
   gateway.answerGateway = async ({ query, variables }) => {
     if (auditAway) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.', { retryAfter: 1 });
-    if (query.includes('persistedOperation')) return { data: { persistedOperation: { sha256: 'a'.repeat(64), body: FLAG } } };
+    if (query.includes('persistedOperation')) return { data: { persistedOperation: { sha256: 'a'.repeat(64), body: FLAG, apiKeys: null } } };
     return { data: Object.fromEntries(Object.entries(variables ?? {}).map(([name, hash]) => [name.replace('h', 'k'), keys.get(hash as string) ?? null])) };
   };
 });
