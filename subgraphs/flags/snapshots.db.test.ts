@@ -62,8 +62,8 @@ describe('1,000 vehicles that sync at once', () => {
     const vehicles = Array.from({ length: 1_000 }, (_vehicle, index) => index % (revision + 1));
     const begun = performance.now();
     const answers = await Promise.all(vehicles.map((since) => sync(it, since)));
-    // Looks of the feed, one a second, are among the statements: wherever in its second the time began, one more.
-    const looks = Math.floor((performance.now() - begun) / 1_000) + 1;
+    // At most ten looks a second, and the feed's own, are among the statements, however slow the machine is.
+    const looks = Math.ceil((11 * (performance.now() - begun)) / 1_000);
     const cost = {
       statements: it.database.statements.length - before.statements,
       big: bigReads(it) - before.big,
@@ -107,16 +107,18 @@ test('19,000 vehicles that ask with a nonce, and for the proof of now, cost a bo
   await sync(it);
   const before = { statements: it.database.statements.length, signed: it.signed.proofs };
   const begun = performance.now();
-  const codes = await Promise.all(
-    Array.from({ length: rounds(1_000, 19_000) }, async (_, n) => {
-      const vehicle: Caller = { kind: 'vehicle', vin: `KMH${String(n).padStart(14, '0')}`, environment: 'staging' };
-      const [proof, { errors }] = await Promise.all([it.ask<{ flagProof: string }>(vehicle, '{ flagProof(environment: STAGING) }'), it.ask(vehicle, NONCE_SYNC)]);
-      expect(decodeJwt(proof.data.flagProof)).toMatchObject({ v: 2, environment: 'staging' });
-      const { code, retryAfter } = errors[0]?.extensions ?? {};
-      if (code !== undefined) expect(retryAfter).toBeGreaterThan(0);
-      return code;
-    }),
-  );
+  const ask = async (n: number) => {
+    const vehicle: Caller = { kind: 'vehicle', vin: `KMH${String(n).padStart(14, '0')}`, environment: 'staging' };
+    const [proof, { errors }] = await Promise.all([it.ask<{ flagProof: string }>(vehicle, '{ flagProof(environment: STAGING) }'), it.ask(vehicle, NONCE_SYNC)]);
+    expect(decodeJwt(proof.data.flagProof)).toMatchObject({ v: 2, environment: 'staging' });
+    const { code, retryAfter } = errors[0]?.extensions ?? {};
+    if (code !== undefined) expect(retryAfter).toBeGreaterThan(0);
+    return code;
+  };
+  // A thousand at once, as gateways let them through: more of them would only wait for this one process.
+  const codes: unknown[] = [];
+  const fleet = Array.from({ length: rounds(1_000, 19_000) }, (_, n) => n);
+  for (let first = 0; first < fleet.length; first += 1_000) codes.push(...(await Promise.all(fleet.slice(first, first + 1_000).map(ask))));
   const seconds = (performance.now() - begun) / 1_000;
   const answered = codes.filter((code) => code === undefined).length;
   expect(new Set(codes)).toEqual(new Set([undefined, 'RATE_LIMITED']));
