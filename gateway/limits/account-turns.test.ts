@@ -131,11 +131,14 @@ describe('a dear operation', () => {
   });
 
   test('keeps neither the ordinary operations nor the kill switches of its account waiting', async () => {
-    const { running, take } = noted();
+    const { running, take, end } = noted();
     for (const name of ['a1', 'a2']) await take(name);
     await take('a3', 'ordinary');
     await take('a4', 'kill switch');
     expect(running).toEqual(['a1', 'a3', 'a4']);
+    // Nobody may be left waiting: the refusal would come while another test runs.
+    await end('a1');
+    expect(running).toEqual(['a1', 'a3', 'a4', 'a2']);
   });
 
   test('is told that those of others keep it waiting once that has lasted too long, and its account may try again', async () => {
