@@ -21,7 +21,7 @@ export interface AgentTimings extends LinkTimings {
   readonly resyncMs: number;
   /** From a proof of a later revision until its changes are asked for: they may be on their way. */
   readonly aheadMs: number;
-  /** That a revision below the own must last before it is reported. */
+  /** The time that a revision below the own must last before it is reported. */
   readonly belowMs: number;
   /** Bound of the first wait between two times of asking for everything in vain, or for flags that stay stale. */
   readonly patienceMs: number;

@@ -40,7 +40,7 @@ export interface AgentConfiguration {
   /** Milliseconds over which evaluations are counted together, and between two sendings of measurements. */
   readonly metricsIntervalMs: number;
   readonly logFormat: LogFormat;
-  /** What is not wrong and yet to be put right; for the log. */
+  /** Warnings for the log: faults of the settings that do not stop the start. */
   readonly warnings: readonly string[];
 }
 

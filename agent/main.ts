@@ -76,7 +76,7 @@ async function run(): Promise<void> {
       const goesOn = mayGoOn(kind, error);
       log('error', `a failure that nothing handles (${kind}), ${goesOn ? 'going on' : 'ending'}: ${describeError(error)}`);
       if (goesOn) return;
-      // Whoever watches over the agent starts it again.
+      // The supervisor of the process (systemd, a container engine) starts it again.
       unattended(stop('an exception', 1), 'Stopping');
     });
   }

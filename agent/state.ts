@@ -32,10 +32,10 @@ export interface FormerDefinition {
   readonly disabled: boolean;
 }
 
-/** What is evaluated of a flag. */
+/** The definition by which a flag is evaluated. */
 export interface ServedDefinition {
   readonly definition: FlagDefinition;
-  /** Of the signed definition that made it so. */
+  /** The revision of the signed definition that brought it. */
   readonly revision: number;
   /** The same for the same content. */
   readonly id: string;

@@ -75,7 +75,7 @@ export interface Configuration {
   /** Of a vehicle without a connection, until it is offline. */
   readonly presenceGraceSeconds: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
-  /** What is not wrong and yet to be put right; for the log. */
+  /** Warnings for the log: faults of the settings that do not stop the start. */
   readonly warnings: readonly string[];
   /** Where a gateway of its own finds each subgraph: the base URL of its process. */
   readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;

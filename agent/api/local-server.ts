@@ -11,7 +11,7 @@ import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './o
 import { track, type Tracker } from './track.ts';
 
 const MAX_BODY_BYTES = 65_536;
-/** Of a body that is too large, so much more is read and dropped, so that its client comes to read the answer. */
+/** The bytes of a body that is too large that are still read and dropped, so that its client comes to read the answer. */
 const MAX_DROPPED_BYTES = 64 * 1_048_576;
 /** Milliseconds that a client has to read the answer when it sends on beyond that. */
 const LAST_LOOK_MS = 1_000;
@@ -39,7 +39,7 @@ export interface LocalServerOptions {
   readonly allowedOrigins?: readonly string[];
 }
 
-/** What is to be found at a path, and by which method. */
+/** The handler of a path, and the method that it takes. */
 interface Route {
   readonly method: 'GET' | 'POST';
   /** Whether a request changes something beside the count of evaluations: then its body has to say that it is JSON. */

@@ -16,7 +16,7 @@ test('the settings win, the registered facts fill what they leave out, and every
       const leftOut = FACT_NAMES.some((name) => settings[name] === undefined);
       expect([known.unconfirmed, known.confirmedAt]).toEqual([leftOut, null]);
       for (const [facts, now] of [[first, null], [second, 5]] as const) {
-        // Of the database first, which does not spare the question.
+        // The first are the stored ones: they do not spare the question.
         if (now === null) known.restore({ jws: 'signed', facts });
         else known.learn({ jws: 'signed', facts }, now);
         expect([known.unconfirmed, known.confirmedAt]).toEqual([leftOut && now === null, now]);

@@ -35,7 +35,7 @@ export interface LocalFlagsStatus {
   readonly overrides: readonly string[];
   /** Keys of those that do not fit their flag's type, and say nothing. */
   readonly unfitOverrides: readonly string[];
-  /** What is wrong with the file as it is now: what was read before still holds. Null: nothing. */
+  /** The fault of the file as it is now, while what was read before still holds; null where it has none. */
   readonly fault: string | null;
 }
 

@@ -113,7 +113,7 @@ function refuse(file: string, owner: string): never {
   throw new FleetFlagError('CONFLICT', `The database ${file} is in use by ${owner}. Stop that agent, or give this one a database of its own.`);
 }
 
-/** Who listens there; null where nobody does. An owner that is too busy to answer is one all the same. */
+/** The name of the owner that listens there; null where nobody does. An owner that is too busy to answer is one all the same. */
 function ownerOf(path: string): Promise<string | null> {
   return new Promise((resolve) => {
     let answer = '';

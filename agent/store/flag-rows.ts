@@ -19,7 +19,7 @@ interface StoredSignature {
 
 /** The `metadata` column. */
 interface Metadata extends StoredSignature {
-  /** What is served where the definition cannot be. */
+  /** The definition that is served where the held one cannot be. */
   readonly former?: StoredSignature & { readonly disabled?: true };
   /** A kill switch or disabling that acts before its set is complete. */
   readonly ahead?: StoredSignature;

@@ -80,7 +80,7 @@ async function readWithSqlite(path: string): Promise<OnDisk | null> {
   }
 }
 
-/** That the flags are those of `revision`, all of them and no others; only what disables one may be from beyond it. */
+/** Expects the flags of `revision`, all of them and no others; only what disables one may be from beyond it. */
 function expectWhole({ revision, flags, ahead }: OnDisk): void {
   for (const key of KEYS) {
     const expected = plane.published.findLast((flag) => flag.key === key && flag.revision <= revision);
