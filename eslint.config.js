@@ -22,11 +22,19 @@ const arrows = Object.entries(rooms).map(([target, allowed]) => ({
 }));
 
 /**
- * A promise that an object carries is awaited by who reads that member, and nobody has to: a client that does not select
- * the field leaves it floating, and its rejection ends the process. What is loaded lazily has a resolver of its own.
+ * A promise that an object carries is awaited by who reads that member, and nobody has to: a client that does not
+ * select the field leaves it floating, and its rejection ends the process. What is loaded lazily has a resolver of its
+ * own.
  */
 const noPromiseInObject = {
-  meta: { type: 'problem', schema: [], messages: { eager: 'This begins a promise that nobody may ever await: load it where it is asked for (a resolver, a function).' } },
+  meta: {
+    type: 'problem',
+    schema: [],
+    messages: {
+      eager:
+        'This begins a promise that nobody may ever await: load it where it is asked for (a resolver, a function).',
+    },
+  },
   create(context) {
     const { program, esTreeNodeToTSNodeMap } = context.sourceCode.parserServices;
     const checker = program.getTypeChecker();
@@ -34,7 +42,8 @@ const noPromiseInObject = {
     return {
       'ObjectExpression > Property'({ value }) {
         if (value.type.endsWith('FunctionExpression') || value.type === 'AssignmentPattern') return;
-        if (isPromise(checker.getTypeAtLocation(esTreeNodeToTSNodeMap.get(value)))) context.report({ node: value, messageId: 'eager' });
+        if (isPromise(checker.getTypeAtLocation(esTreeNodeToTSNodeMap.get(value))))
+          context.report({ node: value, messageId: 'eager' });
       },
     };
   },
@@ -43,12 +52,17 @@ const noPromiseInObject = {
 const TESTS = ['**/*.test.ts', '**/testing/**', 'e2e/**', 'benchmarks/**'];
 
 export default tseslint.config(
-  { ignores: ['node_modules/', '**/node_modules/', 'coverage/', '.fleetflag/', 'dist/', 'agent/dist/', '**/generated/'] },
+  {
+    ignores: ['node_modules/', '**/node_modules/', 'coverage/', '.fleetflag/', 'dist/', 'agent/dist/', '**/generated/'],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   {
     files: ['**/*.ts'],
     plugins: { 'import-x': importX },
-    settings: { 'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.js', '.json'] })], 'import-x/extensions': ['.ts'] },
+    settings: {
+      'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.js', '.json'] })],
+      'import-x/extensions': ['.ts'],
+    },
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       'import-x/no-restricted-paths': ['error', { zones: arrows }],
@@ -66,7 +80,10 @@ export default tseslint.config(
     rules: {
       // Not even with `void`: core/async/unattended.ts names the work to the last handler.
       '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false, ignoreIIFE: false }],
-      '@typescript-eslint/no-misused-promises': ['error', { checksConditionals: true, checksSpreads: true, checksVoidReturn: true }],
+      '@typescript-eslint/no-misused-promises': [
+        'error',
+        { checksConditionals: true, checksSpreads: true, checksVoidReturn: true },
+      ],
       'fleetflag/no-promise-in-object': 'error',
     },
   },
@@ -75,18 +92,36 @@ export default tseslint.config(
     files: ['**/*.ts'],
     ignores: ['main/configuration.ts', 'agent/configuration.ts', ...TESTS, 'jest.config.ts'],
     rules: {
-      'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Settings are read once, in main/configuration.ts (the agent: agent/configuration.ts).' }],
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'process',
+          property: 'env',
+          message: 'Settings are read once, in main/configuration.ts (the agent: agent/configuration.ts).',
+        },
+      ],
     },
   },
   {
     // A write that blocks, or one whose failure nobody takes, would end what runs for years (core/log/line-sink.ts).
     files: ['{core,gateway,agent,subgraphs}/**/*.ts', 'main/*.ts'],
-    ignores: ['main/log.ts', 'agent/log.ts', 'main/{admin,build,demo,generate,migrate,schema}.ts', 'subgraphs/shared/database/migrate-command.ts', '**/*.test.ts', '**/*.contract.ts', '**/testing/**'],
+    ignores: [
+      'main/log.ts',
+      'agent/log.ts',
+      'main/{admin,build,demo,generate,migrate,schema}.ts',
+      'subgraphs/shared/database/migrate-command.ts',
+      '**/*.test.ts',
+      '**/*.contract.ts',
+      '**/testing/**',
+    ],
     rules: {
       'no-console': 'error',
       'no-restricted-syntax': [
         'error',
-        { selector: 'MemberExpression[object.name="process"][property.name=/^(stdout|stderr)$/]', message: 'Lines go through main/log.ts (the agent: agent/log.ts), which lose them rather than block.' },
+        {
+          selector: 'MemberExpression[object.name="process"][property.name=/^(stdout|stderr)$/]',
+          message: 'Lines go through main/log.ts (the agent: agent/log.ts), which lose them rather than block.',
+        },
       ],
     },
   },

@@ -9,7 +9,11 @@ const shared = {
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',
-      { jsc: { parser: { syntax: 'typescript', decorators: false }, target: 'es2022' }, module: { type: 'es6' }, sourceMaps: 'inline' },
+      {
+        jsc: { parser: { syntax: 'typescript', decorators: false }, target: 'es2022' },
+        module: { type: 'es6' },
+        sourceMaps: 'inline',
+      },
     ],
   },
 } satisfies Config;
@@ -20,7 +24,12 @@ const shared = {
  */
 const config: Config = {
   projects: [
-    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{core,agent,gateway,subgraphs,main}/**/*.test.ts'], testPathIgnorePatterns: ['\\.db\\.test\\.ts$', '/node_modules/'] },
+    {
+      ...shared,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/{core,agent,gateway,subgraphs,main}/**/*.test.ts'],
+      testPathIgnorePatterns: ['\\.db\\.test\\.ts$', '/node_modules/'],
+    },
     {
       ...shared,
       displayName: 'database',
@@ -28,10 +37,16 @@ const config: Config = {
       globalSetup: '<rootDir>/subgraphs/shared/testing/database-setup.ts',
       globalTeardown: '<rootDir>/subgraphs/shared/testing/database-teardown.ts',
     },
-    { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/e2e/**/*.test.ts'], globalSetup: '<rootDir>/e2e/harness/build.ts' },
+    {
+      ...shared,
+      displayName: 'e2e',
+      testMatch: ['<rootDir>/e2e/**/*.test.ts'],
+      globalSetup: '<rootDir>/e2e/harness/build.ts',
+    },
   ],
   testTimeout: 60_000,
-  // One more than the gate has cores: end-to-end tests spend half of their time waiting for processes and their intervals.
+  // One more than the gate has cores: end-to-end tests spend half of their time waiting for processes and their
+  // intervals.
   maxWorkers: 3,
   // With --coverage: the pure part is covered to the last branch (house.md, habit 11).
   collectCoverageFrom: ['core/**/*.ts', '!core/**/*.test.ts'],

@@ -70,13 +70,21 @@ export interface FleetFlagAgentOptions {
   readonly url?: string;
   readonly tokenFile?: string;
   readonly databaseFile?: string;
-  /** A file of flags and overrides, for tests: alone, in the place of a control plane, or before what it says (`allowOverrides`). */
+  /**
+   * A file of flags and overrides, for tests: alone, in the place of a control plane, or before what it says
+   * (`allowOverrides`).
+   */
   readonly flagsFile?: string | null;
   /** Whether `flagsFile` may stand beside `url`. */
   readonly allowOverrides?: boolean;
-  /** Whose VIN flags are evaluated for where there is no control plane; null: nobody's, whom no rollout and no whitelist reaches. */
+  /**
+   * Whose VIN flags are evaluated for where there is no control plane; null: nobody's, whom no rollout and no whitelist
+   * reaches.
+   */
   readonly vin?: string | null;
-  /** The keys to trust; null: those kept from before, and at the very first contact those that the control plane serves. */
+  /**
+   * The keys to trust; null: those kept from before, and at the very first contact those that the control plane serves.
+   */
   readonly keys?: PinnedKeys | null;
   /** Certificates (PEM) of the only authorities that `wss://` trusts; null: those that Node.js brings along. */
   readonly ca?: string | null;
@@ -97,15 +105,22 @@ export interface FleetFlagAgentOptions {
 }
 
 /** The options with every default filled in. */
-export type CompleteAgentOptions = Required<Omit<FleetFlagAgentOptions, 'timings'>> & { readonly timings: AgentTimings };
+export type CompleteAgentOptions = Required<Omit<FleetFlagAgentOptions, 'timings'>> & {
+  readonly timings: AgentTimings;
+};
 
 /** The facts as they count: without the blanks around them, and without those that are blanks alone. */
 function enteredFacts({ model, swVersion, region }: VehicleFacts): VehicleFacts {
-  return { model: enteredName(model) ?? undefined, swVersion: enteredName(swVersion) ?? undefined, region: enteredName(region) ?? undefined };
+  return {
+    model: enteredName(model) ?? undefined,
+    swVersion: enteredName(swVersion) ?? undefined,
+    region: enteredName(region) ?? undefined,
+  };
 }
 
 /**
- * Fills in what `options` leave out; where a file of flags stands alone, `url`, `tokenFile` and `databaseFile` are empty.
+ * Fills in what `options` leave out; where a file of flags stands alone, `url`, `tokenFile` and `databaseFile` are
+ * empty.
  *
  * @throws FleetFlagError BAD_USER_INPUT where they do not say where flags come from
  */
@@ -115,9 +130,13 @@ export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOp
     throw badInput('url', 'An agent needs url, tokenFile and databaseFile, or a flagsFile alone.');
   }
   if (flagsFile !== null && url !== undefined && options.allowOverrides !== true) {
-    throw badInput('flagsFile', 'A flagsFile beside a url would put values in the place of the control plane’s, kill switches too; set allowOverrides if that is meant.');
+    throw badInput(
+      'flagsFile',
+      'A flagsFile beside a url would put values in the place of the control plane’s, kill switches too; set allowOverrides if that is meant.',
+    );
   }
-  if (vin !== null && !VIN_PATTERN.test(vin)) throw badInput('vin', 'A VIN has 17 digits and capitals without I, O and Q.');
+  if (vin !== null && !VIN_PATTERN.test(vin))
+    throw badInput('vin', 'A VIN has 17 digits and capitals without I, O and Q.');
   return {
     url: '',
     tokenFile: '',

@@ -11,15 +11,31 @@ import { AGENT, ENTRIES, ROOT, bundleCommand, bundleLibrary } from './bundle.ts'
 const DIST = join(AGENT, 'dist');
 
 function declareTypes(): void {
-  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as { config: { compilerOptions: object } };
+  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
+    config: { compilerOptions: object };
+  };
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
   const program = ts.createProgram(
     Object.values(ENTRIES).map((file) => join(AGENT, file)),
-    { ...options, noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: join(DIST, 'types'), rootDir: ROOT },
+    {
+      ...options,
+      noEmit: false,
+      declaration: true,
+      emitDeclarationOnly: true,
+      outDir: join(DIST, 'types'),
+      rootDir: ROOT,
+    },
   );
   const emitted = program.emit();
   const faults = [...ts.getPreEmitDiagnostics(program), ...emitted.diagnostics];
-  if (faults.length > 0) throw new Error(ts.formatDiagnostics(faults, { getCanonicalFileName: (name) => name, getCurrentDirectory: () => ROOT, getNewLine: () => '\n' }));
+  if (faults.length > 0)
+    throw new Error(
+      ts.formatDiagnostics(faults, {
+        getCanonicalFileName: (name) => name,
+        getCurrentDirectory: () => ROOT,
+        getNewLine: () => '\n',
+      }),
+    );
 }
 
 /** The licences of what is bundled ask to go along with it. */
@@ -33,7 +49,10 @@ async function writeNotices(metafiles: readonly Metafile[]): Promise<void> {
   }
   const notices: string[] = [];
   for (const folder of folders) {
-    const { name, version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as Record<string, string>;
+    const { name, version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as Record<
+      string,
+      string
+    >;
     const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
     if (file === undefined) throw new Error(`${name} has no licence file`);
     notices.push(`${name} ${version} (${license})\n\n${await readFile(join(folder, file), 'utf8')}`);

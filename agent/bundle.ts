@@ -1,4 +1,7 @@
-/** The agent as few files with everything in them (docs/decisions/agent-package.md): the command, and what programs import. */
+/**
+ * The agent as few files with everything in them (docs/decisions/agent-package.md): the command, and what programs
+ * import.
+ */
 import { chmod, copyFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -48,16 +51,24 @@ const FLAGS_FILE_READER = 'local-flags/flags-file-reader.ts';
 const readerApart: Plugin = {
   name: 'the reader of a file of flags apart',
   setup(build) {
-    build.onResolve({ filter: /flags-file-reader\.ts$/ }, ({ kind }) => (kind === 'dynamic-import' ? { path: './flags-file-reader.cjs', external: true } : undefined));
+    build.onResolve({ filter: /flags-file-reader\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './flags-file-reader.cjs', external: true } : undefined,
+    );
   },
 };
 
-/** Makes the command `fleetflag-agent.cjs` in `folder`, with the WebAssembly that it and the library load; says what is in it. */
+/**
+ * Makes the command `fleetflag-agent.cjs` in `folder`, with the WebAssembly that it and the library load; says what is
+ * in it.
+ */
 export async function bundleCommand(folder: string): Promise<Metafile> {
   // CommonJS, which Node reads without starting its loader for modules and a thread pool first.
   const { metafile } = await build({
     ...COMMON,
-    entryPoints: [{ in: join(AGENT, 'main.ts'), out: 'fleetflag-agent' }, { in: join(AGENT, FLAGS_FILE_READER), out: 'flags-file-reader' }],
+    entryPoints: [
+      { in: join(AGENT, 'main.ts'), out: 'fleetflag-agent' },
+      { in: join(AGENT, FLAGS_FILE_READER), out: 'flags-file-reader' },
+    ],
     plugins: [readerApart],
     outdir: folder,
     outExtension: { '.js': '.cjs' },

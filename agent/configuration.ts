@@ -53,7 +53,23 @@ export class ConfigurationError extends Error {
   }
 }
 
-const OPTIONS = ['url', 'token-file', 'db', 'listen', 'keys', 'ca', 'proxy', 'model', 'sw-version', 'region', 'flags', 'vin', 'resync-minutes', 'metrics-seconds', 'log-format'] as const;
+const OPTIONS = [
+  'url',
+  'token-file',
+  'db',
+  'listen',
+  'keys',
+  'ca',
+  'proxy',
+  'model',
+  'sw-version',
+  'region',
+  'flags',
+  'vin',
+  'resync-minutes',
+  'metrics-seconds',
+  'log-format',
+] as const;
 type Option = (typeof OPTIONS)[number];
 const SWITCHES = ['allow-remote', 'allow-overrides'] as const;
 type Switch = (typeof SWITCHES)[number];
@@ -93,11 +109,15 @@ function variableName(option: string): string {
  *
  * @param args the command line after the script's name
  */
-export async function readConfiguration(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): Promise<AgentConfiguration> {
+export async function readConfiguration(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<AgentConfiguration> {
   const faults: string[] = [];
   const warnings: string[] = [];
   const given = readArguments(args, faults);
-  const value = (option: Option): string | undefined => given.values.get(option) ?? (environment[variableName(option)] || undefined);
+  const value = (option: Option): string | undefined =>
+    given.values.get(option) ?? (environment[variableName(option)] || undefined);
   const isOn = (name: Switch): boolean => {
     const variable = environment[variableName(name)];
     return given.switches.get(name) ?? (variable ? readSwitch(variableName(name), variable, faults) : false);
@@ -119,7 +139,8 @@ export async function readConfiguration(args: readonly string[], environment: No
   const tokenFile = required('token-file');
   const databaseFile = required('db');
   for (const option of alone ? OF_A_CONTROL_PLANE : []) {
-    if (value(option) !== undefined) faults.push(`--${option} says nothing with --flags alone; add --url, or leave it out`);
+    if (value(option) !== undefined)
+      faults.push(`--${option} says nothing with --flags alone; add --url, or leave it out`);
   }
   for (const option of FILES) {
     const path = value(option);
@@ -129,25 +150,37 @@ export async function readConfiguration(args: readonly string[], environment: No
 
   const allowRemote = isOn('allow-remote');
   const allowOverrides = isOn('allow-overrides');
-  if (flagsFile !== null && !alone && !allowOverrides) faults.push('--flags beside --url would put values in the place of the control plane’s, kill switches too; add --allow-overrides if that is meant');
+  if (flagsFile !== null && !alone && !allowOverrides)
+    faults.push(
+      '--flags beside --url would put values in the place of the control plane’s, kill switches too; add --allow-overrides if that is meant',
+    );
   const vin = value('vin') ?? null;
-  if (vin !== null && !VIN_PATTERN.test(vin)) faults.push(`--vin must have 17 digits and capitals without I, O and Q, not "${vin}"`);
-  if (vin !== null && !alone) faults.push('--vin belongs to --flags without --url: the token says whose flags they are');
+  if (vin !== null && !VIN_PATTERN.test(vin))
+    faults.push(`--vin must have 17 digits and capitals without I, O and Q, not "${vin}"`);
+  if (vin !== null && !alone)
+    faults.push('--vin belongs to --flags without --url: the token says whose flags they are');
   const listen = readListen(value('listen'), allowRemote, faults);
   const allowedOrigins = given.lists.get('allow-origin') ?? splitList(environment[variableName('allow-origin')]);
-  for (const origin of allowedOrigins) if (!isOrigin(origin)) faults.push(`--allow-origin must be an origin as browsers write it, such as http://hmi.local:8080, not "${origin}"`);
+  for (const origin of allowedOrigins)
+    if (!isOrigin(origin))
+      faults.push(
+        `--allow-origin must be an origin as browsers write it, such as http://hmi.local:8080, not "${origin}"`,
+      );
   const keys = await readKeys(value('keys'), faults, warnings);
   const ca = await readAuthorities(value('ca'), faults);
-  const proxy = value('proxy') ?? (url !== undefined && isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
+  const proxy =
+    value('proxy') ?? (url !== undefined && isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
   const fault = proxy === null ? null : proxyFault(proxy);
-  if (fault !== null) faults.push(`${value('proxy') === undefined ? 'the proxy of the environment' : '--proxy'} ${fault}`);
+  if (fault !== null)
+    faults.push(`${value('proxy') === undefined ? 'the proxy of the environment' : '--proxy'} ${fault}`);
 
   const minutes = Number(value('resync-minutes') ?? '10');
   if (!(minutes > 0 && minutes <= 1440)) faults.push('--resync-minutes must be a number above 0, at most 1440');
   const seconds = Number(value('metrics-seconds') ?? '60');
   if (!(seconds >= 0.1 && seconds <= 86_400)) faults.push('--metrics-seconds must be a number from 0.1 to 86400');
   const logFormat = value('log-format') ?? 'plain';
-  if (logFormat !== 'plain' && logFormat !== 'json') faults.push(`--log-format must be plain or json, not "${logFormat}"`);
+  if (logFormat !== 'plain' && logFormat !== 'json')
+    faults.push(`--log-format must be plain or json, not "${logFormat}"`);
 
   const prefix = variableName('');
   const known = NAMES.map(variableName);
@@ -177,7 +210,10 @@ export async function readConfiguration(args: readonly string[], environment: No
   });
 }
 
-function readArguments(args: readonly string[], faults: string[]): { values: Map<Option, string>; lists: Map<string, string[]>; switches: Map<Switch, boolean> } {
+function readArguments(
+  args: readonly string[],
+  faults: string[],
+): { values: Map<Option, string>; lists: Map<string, string[]>; switches: Map<Switch, boolean> } {
   const { tokens } = parseArgs({
     args: [...args],
     strict: false,
@@ -193,10 +229,16 @@ function readArguments(args: readonly string[], faults: string[]): { values: Map
   for (const token of tokens) {
     if (token.kind === 'positional') faults.push(`"${token.value}" belongs to no option`);
     if (token.kind !== 'option') continue;
-    if ((SWITCHES as readonly string[]).includes(token.name)) switches.set(token.name as Switch, token.value === undefined || readSwitch(`--${token.name}`, token.value, faults));
-    else if (![...OPTIONS, ...LISTS].some((name) => name === token.name)) faults.push(`there is no option ${token.rawName}${suggestion(nearestName(token.name, NAMES), '--')}`);
+    if ((SWITCHES as readonly string[]).includes(token.name))
+      switches.set(
+        token.name as Switch,
+        token.value === undefined || readSwitch(`--${token.name}`, token.value, faults),
+      );
+    else if (![...OPTIONS, ...LISTS].some((name) => name === token.name))
+      faults.push(`there is no option ${token.rawName}${suggestion(nearestName(token.name, NAMES), '--')}`);
     else if (token.value === undefined || token.value.trim() === '') faults.push(`--${token.name} needs a value`);
-    else if ((LISTS as readonly string[]).includes(token.name)) lists.set(token.name, [...(lists.get(token.name) ?? []), token.value]);
+    else if ((LISTS as readonly string[]).includes(token.name))
+      lists.set(token.name, [...(lists.get(token.name) ?? []), token.value]);
     else values.set(token.name as Option, token.value);
   }
   return { values, lists, switches };
@@ -212,7 +254,8 @@ function splitList(text: string | undefined): string[] {
   return (text ?? '').split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]));
 }
 
-const suggestion = (nearest: string | null, prefix = '') => (nearest === null ? '' : `; did you mean ${prefix}${nearest}?`);
+const suggestion = (nearest: string | null, prefix = '') =>
+  nearest === null ? '' : `; did you mean ${prefix}${nearest}?`;
 
 function isWebsocketUrl(text: string): boolean {
   return URL.canParse(text) && ['ws:', 'wss:'].includes(new URL(text).protocol);
@@ -227,6 +270,7 @@ function readListen(text: string | undefined, allowRemote: boolean, faults: stri
     return null;
   }
   const host = (match[1] ?? '127.0.0.1').replace(/^\[(.*)\]$/, '$1');
-  if (!isLoopback(host) && !allowRemote) faults.push(`--listen ${text} would be reachable from outside; add --allow-remote if that is meant`);
+  if (!isLoopback(host) && !allowRemote)
+    faults.push(`--listen ${text} would be reachable from outside; add --allow-remote if that is meant`);
   return { host, port };
 }

@@ -6,7 +6,11 @@ import { readRegularFile } from './regular-file.ts';
 import { PinnedKeys } from './trust/pinned-keys.ts';
 
 /** The keys of a JWK set; null where there is none, or with a fault. */
-export async function readKeys(path: string | undefined, faults: string[], warnings: string[]): Promise<PinnedKeys | null> {
+export async function readKeys(
+  path: string | undefined,
+  faults: string[],
+  warnings: string[],
+): Promise<PinnedKeys | null> {
   if (path === undefined) return null;
   try {
     const { bytes, mode } = await readRegularFile(path);
@@ -14,7 +18,8 @@ export async function readKeys(path: string | undefined, faults: string[], warni
     const empty = emptySecretFault(path, text);
     if (empty !== null) throw new Error(empty);
     // Public keys may be read by everybody; who changes them decides whom the vehicle believes.
-    if ((mode & 0o002) !== 0) warnings.push(`--keys ${path} can be changed by everybody on this machine: chmod 644 ${path}`);
+    if ((mode & 0o002) !== 0)
+      warnings.push(`--keys ${path} can be changed by everybody on this machine: chmod 644 ${path}`);
     return await PinnedKeys.parse(JSON.parse(text));
   } catch (error) {
     faults.push(`--keys ${path} is not a JWK set: ${describeError(error)}`);
@@ -22,7 +27,10 @@ export async function readKeys(path: string | undefined, faults: string[], warni
   }
 }
 
-/** The certificates of a PEM file; null where there is none, or with a fault. Not by their dates: the clock of a starting vehicle may be years off. */
+/**
+ * The certificates of a PEM file; null where there is none, or with a fault. Not by their dates: the clock of a
+ * starting vehicle may be years off.
+ */
 export async function readAuthorities(path: string | undefined, faults: string[]): Promise<string | null> {
   if (path === undefined) return null;
   try {

@@ -6,8 +6,20 @@ import { TestControlPlane } from './testing/control-plane.ts';
 import { TEST_VIN, TestVehicle, until, vehicleToken } from './testing/test-vehicle.ts';
 import { AGENT_VERSION } from './version.ts';
 
-const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
-const OFF: RuleDefinition = { id: 'off', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true, reason: 'test' } };
+const ON: RuleDefinition = {
+  id: 'on',
+  type: 'percentage_rollout',
+  priority: 1,
+  enabled: true,
+  conditions: { rollout_percentage: 100 },
+};
+const OFF: RuleDefinition = {
+  id: 'off',
+  type: 'kill_switch',
+  priority: 1,
+  enabled: true,
+  conditions: { force_disabled: true, reason: 'test' },
+};
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
@@ -28,13 +40,24 @@ describe('the whole path', () => {
     await plane.put('eco', { type: 'string', defaultValue: 'eco' });
     const agent = await vehicle.start();
     await agent.ready();
-    expect(agent.status()).toMatchObject({ revision: 2, flags: 2, environment: 'production', vin: TEST_VIN, connected: true, refusals: {} });
+    expect(agent.status()).toMatchObject({
+      revision: 2,
+      flags: 2,
+      environment: 'production',
+      vin: TEST_VIN,
+      connected: true,
+      refusals: {},
+    });
     expect(agent.booleanValue('lane-keep', false)).toBe(true);
     expect(agent.stringValue('eco', 'sport')).toBe('eco');
 
     await plane.put('lane-keep', { rules: [ON, OFF] });
     await until('the kill switch arrives', () => agent.status().revision === 3);
-    expect(agent.booleanDetails('lane-keep', true)).toMatchObject({ value: false, reason: 'DISABLED', variant: 'control' });
+    expect(agent.booleanDetails('lane-keep', true)).toMatchObject({
+      value: false,
+      reason: 'DISABLED',
+      variant: 'control',
+    });
 
     await plane.stop();
     await until('the loss is noticed', () => !agent.status().connected);
@@ -43,7 +66,12 @@ describe('the whole path', () => {
 
     const restarted = await vehicle.start();
     await restarted.ready();
-    expect(restarted.status()).toMatchObject({ revision: 3, flags: 2, connected: false, store: { source: 'current', faults: [] } });
+    expect(restarted.status()).toMatchObject({
+      revision: 3,
+      flags: 2,
+      connected: false,
+      store: { source: 'current', faults: [] },
+    });
     expect(restarted.stringDetails('eco', 'sport')).toMatchObject({ value: 'eco', reason: 'DEFAULT' });
 
     await plane.put('lane-keep', { rules: [ON] });
@@ -59,7 +87,11 @@ describe('the whole path', () => {
     expect(plane.syncs).toEqual([3]);
     expect(sent.sort()).toEqual(['eco', 'lane-keep']);
     expect(restarted.booleanValue('lane-keep', false)).toBe(true);
-    expect(restarted.stringDetails('eco', 'sport')).toMatchObject({ value: 'sport', errorCode: 'FLAG_NOT_FOUND', reason: 'ERROR' });
+    expect(restarted.stringDetails('eco', 'sport')).toMatchObject({
+      value: 'sport',
+      errorCode: 'FLAG_NOT_FOUND',
+      reason: 'ERROR',
+    });
   });
 
   test('each change is told to listeners once, after it is on disk, and a failing listener hurts nobody', async () => {
@@ -106,14 +138,46 @@ describe('evaluation', () => {
     const agent = await vehicle.start();
     expect(agent.numberDetails('limit', 1)).toMatchObject({ value: 1, errorCode: 'PROVIDER_NOT_READY' });
     await agent.ready();
-    expect(agent.numberDetails('limit', 1)).toEqual({ flagKey: 'limit', value: 80, variant: 'control', reason: 'DEFAULT', flagMetadata: { revision: 1, environment: 'production', version: '1', flagSetId: 'production' } });
-    expect(agent.booleanDetails('limit', true)).toMatchObject({ value: true, reason: 'ERROR', errorCode: 'TYPE_MISMATCH' });
+    expect(agent.numberDetails('limit', 1)).toEqual({
+      flagKey: 'limit',
+      value: 80,
+      variant: 'control',
+      reason: 'DEFAULT',
+      flagMetadata: { revision: 1, environment: 'production', version: '1', flagSetId: 'production' },
+    });
+    expect(agent.booleanDetails('limit', true)).toMatchObject({
+      value: true,
+      reason: 'ERROR',
+      errorCode: 'TYPE_MISMATCH',
+    });
   });
 
   test('the vehicle brings its own facts, a program may add to them, and nobody changes the VIN', async () => {
-    await plane.put('whitelisted', { rules: [{ id: 'w', type: 'vehicle_whitelist', priority: 1, enabled: true, conditions: { vins: [TEST_VIN] } }] });
-    await plane.put('targeted', { rules: [{ id: 't', type: 'vehicle_target', priority: 1, enabled: true, conditions: { models: ['Ioniq 6'], regions: ['EU'] } }] });
-    await plane.put('premium', { rules: [{ id: 'u', type: 'user_attribute', priority: 1, enabled: true, conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] } }] });
+    await plane.put('whitelisted', {
+      rules: [{ id: 'w', type: 'vehicle_whitelist', priority: 1, enabled: true, conditions: { vins: [TEST_VIN] } }],
+    });
+    await plane.put('targeted', {
+      rules: [
+        {
+          id: 't',
+          type: 'vehicle_target',
+          priority: 1,
+          enabled: true,
+          conditions: { models: ['Ioniq 6'], regions: ['EU'] },
+        },
+      ],
+    });
+    await plane.put('premium', {
+      rules: [
+        {
+          id: 'u',
+          type: 'user_attribute',
+          priority: 1,
+          enabled: true,
+          conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] },
+        },
+      ],
+    });
     const agent = await vehicle.start({ vehicle: { model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU' } });
     await agent.ready();
     const forged = { vin: 'KMHL14JA5PA000009' } as object;
@@ -138,7 +202,11 @@ describe('evaluation', () => {
     clock += 7 * day - 10_000;
     expect(offline.booleanDetails('lane-keep', false)).toMatchObject({ value: true, reason: 'SPLIT' });
     clock += 20_000;
-    expect(offline.booleanDetails('lane-keep', true)).toMatchObject({ value: false, reason: 'STALE', variant: 'control' });
+    expect(offline.booleanDetails('lane-keep', true)).toMatchObject({
+      value: false,
+      reason: 'STALE',
+      variant: 'control',
+    });
     expect(offline.status().staleFlags).toBe(1);
     await plane.listen();
     await until('the contact is verified', () => offline.status().staleFlags === 0);
@@ -196,7 +264,10 @@ describe('evaluation', () => {
 
 describe('the token', () => {
   test('a refused token is read again at each attempt, so that replacing the file is enough', async () => {
-    const [bad, good] = [await vehicleToken(TEST_VIN, 'production', 'bad'), await vehicleToken(TEST_VIN, 'production', 'good')];
+    const [bad, good] = [
+      await vehicleToken(TEST_VIN, 'production', 'bad'),
+      await vehicleToken(TEST_VIN, 'production', 'good'),
+    ];
     plane.refusedTokens.add(bad);
     await writeFile(vehicle.tokenFile, bad);
     const agent = await vehicle.start();
@@ -243,7 +314,12 @@ describe('the token', () => {
     for (const token of [await vehicleToken('KMHL14JA5PA000009'), await vehicleToken(TEST_VIN, 'staging')]) {
       await writeFile(vehicle.tokenFile, token);
       const agent = await vehicle.start();
-      expect(agent.status()).toMatchObject({ flags: 0, revision: 0, ready: false, store: { source: 'empty', faults: [expect.stringContaining(TEST_VIN)] } });
+      expect(agent.status()).toMatchObject({
+        flags: 0,
+        revision: 0,
+        ready: false,
+        store: { source: 'empty', faults: [expect.stringContaining(TEST_VIN)] },
+      });
       await agent.close();
     }
   });

@@ -8,9 +8,19 @@ import type { JsonValue } from '../core/model.ts';
 import { validateMeasured, validateMetricName } from '../core/protocol/metric.ts';
 import { FACT_NAMES } from '../core/protocol/vehicle-facts.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
-import { NOT_READY_MESSAGE, evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
+import {
+  NOT_READY_MESSAGE,
+  evaluationDetails,
+  type EvaluationDetails,
+  type ValueType,
+} from './api/evaluation-details.ts';
 import type { AgentStatus } from './api/agent-status.ts';
-import { FlagEvaluator, type EvaluatedFlag, type ProgramContext, type UncheckedContext } from './evaluate/flag-evaluator.ts';
+import {
+  FlagEvaluator,
+  type EvaluatedFlag,
+  type ProgramContext,
+  type UncheckedContext,
+} from './evaluate/flag-evaluator.ts';
 import { FactsRefresher } from './facts/facts-refresher.ts';
 import { KnownFacts, type VerifiedFacts } from './facts/known-facts.ts';
 import { verifyFacts } from './facts/verify-facts.ts';
@@ -78,7 +88,12 @@ export class FleetFlagAgent {
     this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
     this.#ageingClock = new AgeingClock(now);
     this.#freshness = new Freshness({ clock: this.#ageingClock, random, unanswered: this.#patience() });
-    this.#history = new SyncHistory({ backoff: this.#patience(), newLinkMs: timings.patienceMs, belowMs: timings.belowMs, runningMs: () => this.#ageingClock.runningMs });
+    this.#history = new SyncHistory({
+      backoff: this.#patience(),
+      newLinkMs: timings.patienceMs,
+      belowMs: timings.belowMs,
+      runningMs: () => this.#ageingClock.runningMs,
+    });
     this.#facts = new KnownFacts(vehicle);
     this.#evaluator = new FlagEvaluator(vehicle, this.#ageingClock);
     this.#store = new VehicleStore({
@@ -158,7 +173,10 @@ export class FleetFlagAgent {
     this.#connection.start();
   }
 
-  /** Stops: the connection, then the database, with all that was applied written. From now on there are no flags: nobody would hear of a kill switch. */
+  /**
+   * Stops: the connection, then the database, with all that was applied written. From now on there are no flags: nobody
+   * would hear of a kill switch.
+   */
   async close(): Promise<void> {
     this.#isReady = false;
     this.#isClosed = true;
@@ -198,7 +216,10 @@ export class FleetFlagAgent {
     return this.jsonDetails(key, defaultValue, context).value;
   }
 
-  /** Value, variant and reason; `defaultValue` with an error code where there is no such flag or it is of another type. Never throws. */
+  /**
+   * Value, variant and reason; `defaultValue` with an error code where there is no such flag or it is of another type.
+   * Never throws.
+   */
   booleanDetails(key: string, defaultValue: boolean, context?: ProgramContext): EvaluationDetails<boolean> {
     return this.#details(key, 'boolean', defaultValue, context);
   }
@@ -227,22 +248,32 @@ export class FleetFlagAgent {
   }
 
   /**
-   * Records a measurement of a flag's effect, under the variant that the vehicle has; within a second it is on disk, and
-   * sent when there is a connection. `metric`: 1 to 100 characters, the first no `$`; `value`: finite.
+   * Records a measurement of a flag's effect, under the variant that the vehicle has; within a second it is on disk,
+   * and sent when there is a connection. `metric`: 1 to 100 characters, the first no `$`; `value`: finite.
    *
    * @throws FleetFlagError BAD_USER_INPUT for what is wrong, NOT_FOUND where there is no such flag, SERVICE_UNAVAILABLE
    * while the agent is not ready, and once it is closed: nothing would be kept
    */
   track(metric: string, value: number, options: TrackOptions): void {
     // Programs in JavaScript leave out what TypeScript asks for.
-    if (typeof (options as TrackOptions | null | undefined)?.flagKey !== 'string') throw badInput('flagKey', 'A measurement needs the flag that it is about: track(metric, value, { flagKey }).');
+    if (typeof (options as TrackOptions | null | undefined)?.flagKey !== 'string')
+      throw badInput('flagKey', 'A measurement needs the flag that it is about: track(metric, value, { flagKey }).');
     if (this.#isClosed) throw closed();
     if (!this.#isReady) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
     const evaluated = this.#evaluator.evaluate(options.flagKey);
     if (evaluated?.local !== true) return this.#recorder.track(metric, value, options, evaluated);
     // Checked as any other, so that tests find what is wrong; but it says nothing about the fleet, and goes nowhere.
     validateMetricName(metric, 'metric');
-    validateMeasured({ flagKey: options.flagKey, variant: evaluated.evaluation.variant, metricName: metric, value, tags: options.tags }, '');
+    validateMeasured(
+      {
+        flagKey: options.flagKey,
+        variant: evaluated.evaluation.variant,
+        metricName: metric,
+        value,
+        tags: options.tags,
+      },
+      '',
+    );
   }
 
   /** The keys of all flags, in order. */
@@ -250,7 +281,10 @@ export class FleetFlagAgent {
     return this.#evaluator.keys();
   }
 
-  /** Calls `listener` for each flag that changes from now on, once it is persisted and evaluated. Returns a function that ends it. */
+  /**
+   * Calls `listener` for each flag that changes from now on, once it is persisted and evaluated. Returns a function
+   * that ends it.
+   */
   onChange(listener: (change: FlagChange) => void): () => void {
     this.#events.on('change', listener);
     return () => void this.#events.off('change', listener);
@@ -302,7 +336,11 @@ export class FleetFlagAgent {
       flags: localFlags === null ? flags.length : this.#evaluator.keys().length,
       staleFlags: flags.filter((flag) => isStale(flag, seconds)).length,
       unservedFlags: flags.filter(({ held }) => held.fault !== null).map(({ key }) => key),
-      vehicle: { ...this.#facts.facts, registeredAt: isoTime(Math.floor((this.#facts.confirmedAt ?? 0) / 1000)), differences: this.#facts.differences() },
+      vehicle: {
+        ...this.#facts.facts,
+        registeredAt: isoTime(Math.floor((this.#facts.confirmedAt ?? 0) / 1000)),
+        differences: this.#facts.differences(),
+      },
       cacheBytes: bytes,
       metrics: this.#queue.status(),
       memoryBytes: process.memoryUsage.rss(),
@@ -324,7 +362,12 @@ export class FleetFlagAgent {
     return this.#state === null ? 0 : lastContact(this.#state);
   }
 
-  #details<T extends JsonValue>(key: string, type: ValueType, defaultValue: T, context?: ProgramContext): EvaluationDetails<T> {
+  #details<T extends JsonValue>(
+    key: string,
+    type: ValueType,
+    defaultValue: T,
+    context?: ProgramContext,
+  ): EvaluationDetails<T> {
     return evaluationDetails(key, type, defaultValue, this.evaluate(key, context), this.#isReady);
   }
 
@@ -355,7 +398,9 @@ export class FleetFlagAgent {
     const own: VehicleIdentity | undefined = this.#state?.identity;
     const { identity } = credential;
     if (own !== undefined && (own.vin !== identity.vin || own.environment !== identity.environment)) {
-      throw new Error(`the token is now for ${identity.vin} in ${identity.environment}; restart the agent to become that vehicle`);
+      throw new Error(
+        `the token is now for ${identity.vin} in ${identity.environment}; restart the agent to become that vehicle`,
+      );
     }
     if (own === undefined) {
       const loaded = await this.#store.load(identity, this.#keys);
@@ -455,7 +500,10 @@ export class FleetFlagAgent {
     this.#facts.learn(registered, this.#options.now());
     if (known !== undefined && FACT_NAMES.every((name) => known[name] === registered.facts[name])) return;
     for (const { fact, own, registered: there } of this.#facts.differences()) {
-      this.#options.log('warn', `${fact} is ${JSON.stringify(own)} by this vehicle's settings, which count here, and ${JSON.stringify(there)} as registered`);
+      this.#options.log(
+        'warn',
+        `${fact} is ${JSON.stringify(own)} by this vehicle's settings, which count here, and ${JSON.stringify(there)} as registered`,
+      );
     }
     await this.#store.saveFacts();
     this.#evaluator.useFacts(this.#facts.facts);
@@ -467,7 +515,12 @@ export class FleetFlagAgent {
   /** What each flag gives a program that adds nothing to the vehicle's facts. */
   #outcomes(): Map<string, { readonly outcome: string; readonly revision: number }> {
     const evaluated = this.#evaluator.keys().map((key) => [key, this.#evaluator.evaluate(key)!.evaluation] as const);
-    return new Map(evaluated.map(([key, evaluation]) => [key, { outcome: JSON.stringify([evaluation.value, evaluation.variant]), revision: evaluation.revision }]));
+    return new Map(
+      evaluated.map(([key, evaluation]) => [
+        key,
+        { outcome: JSON.stringify([evaluation.value, evaluation.variant]), revision: evaluation.revision },
+      ]),
+    );
   }
 
   /** Evaluates from `next` from now on, and tells the listeners what is different. */
@@ -479,10 +532,12 @@ export class FleetFlagAgent {
     this.#tellUnfitOverrides();
     if (before === null) return;
     for (const [key, { served }] of next.flags) {
-      if (served !== null && before.flags.get(key)?.served?.id !== served.id) this.#emit('change', { key, revision: served.revision, removed: false });
+      if (served !== null && before.flags.get(key)?.served?.id !== served.id)
+        this.#emit('change', { key, revision: served.revision, removed: false });
     }
     for (const [key, { served }] of before.flags) {
-      if (served !== null && !next.flags.get(key)?.served) this.#emit('change', { key, revision: next.revision, removed: true });
+      if (served !== null && !next.flags.get(key)?.served)
+        this.#emit('change', { key, revision: next.revision, removed: true });
     }
   }
 
@@ -491,7 +546,11 @@ export class FleetFlagAgent {
     const unfit = this.#evaluator.unfitOverrides().map(({ key, type }) => `${key} (${type})`);
     const news = unfit.filter((flag) => !this.#unfitOverrides.includes(flag));
     this.#unfitOverrides = unfit;
-    if (news.length > 0) this.#options.log('error', `overrides of the file of flags are of another type than their flags, and do not hold: ${news.join(', ')}`);
+    if (news.length > 0)
+      this.#options.log(
+        'error',
+        `overrides of the file of flags are of another type than their flags, and do not hold: ${news.join(', ')}`,
+      );
   }
 
   #emit(event: 'change', change: FlagChange): void;
@@ -533,7 +592,14 @@ function ownerName(identity: VehicleIdentity | null): string {
 
 function proofStatus(state: VehicleState | null): AgentStatus['proof'] {
   const proof = state?.proof ?? null;
-  return proof === null ? null : { revision: proof.revision, issuedAt: new Date(proof.issuedAt * 1000).toISOString(), set: proof.set, held: state!.complete };
+  return proof === null
+    ? null
+    : {
+        revision: proof.revision,
+        issuedAt: new Date(proof.issuedAt * 1000).toISOString(),
+        set: proof.set,
+        held: state!.complete,
+      };
 }
 
 function isoTime(seconds: number | undefined): string | null {

@@ -23,43 +23,67 @@ function aloneAgent(databaseFile = join(folder, 'vehicle.db')): FleetFlagAgent {
 test('a measurement is refused before the agent is ready, and once it is closed, and never for a flag that there is not', async () => {
   const agent = aloneAgent();
   const track = () => agent.track('minutes', 1, { flagKey: 'eco' });
-  expect(track).toThrow(expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', message: expect.stringContaining('not synced') }));
+  expect(track).toThrow(
+    expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', message: expect.stringContaining('not synced') }),
+  );
   await agent.start();
-  expect(track).toThrow(expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', message: expect.stringContaining('not synced') }));
+  expect(track).toThrow(
+    expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', message: expect.stringContaining('not synced') }),
+  );
   await agent.close();
-  expect(track).toThrow(expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', message: expect.stringContaining('closed') }));
+  expect(track).toThrow(
+    expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', message: expect.stringContaining('closed') }),
+  );
 });
 
-test.each([[undefined], [null], [{}], ['eco'], [{ flagKey: 7 }]])('a measurement with the options %j is refused as one of no flag', (options) => {
-  const track = () => aloneAgent().track('minutes', 1, options as unknown as TrackOptions);
-  expect(track).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'flagKey' } }));
-});
+test.each([[undefined], [null], [{}], ['eco'], [{ flagKey: 7 }]])(
+  'a measurement with the options %j is refused as one of no flag',
+  (options) => {
+    const track = () => aloneAgent().track('minutes', 1, options as unknown as TrackOptions);
+    expect(track).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'flagKey' } }));
+  },
+);
 
 test('an agent that is closed is not started again', async () => {
   const agent = aloneAgent();
   await agent.close();
-  await expect(agent.start()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', message: expect.stringContaining('closed') });
+  await expect(agent.start()).rejects.toMatchObject({
+    code: 'SERVICE_UNAVAILABLE',
+    message: expect.stringContaining('closed'),
+  });
 });
 
 test('a database that is no regular file is refused, and nothing is made beside it', async () => {
   const own = await mkdtemp(join(folder, 'pipe-'));
   const pipe = join(own, 'pipe');
   execFileSync('mkfifo', [pipe]);
-  for (const [path, kind] of [[pipe, 'a named pipe'], [own, 'a folder'], ['/dev/null', 'a device']] as const) {
+  for (const [path, kind] of [
+    [pipe, 'a named pipe'],
+    [own, 'a folder'],
+    ['/dev/null', 'a device'],
+  ] as const) {
     const agent = aloneAgent(path);
-    await expect(agent.start()).rejects.toMatchObject({ code: 'BAD_USER_INPUT', message: `${path} is ${kind}, not a regular file`, details: { field: 'databaseFile' } });
+    await expect(agent.start()).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+      message: `${path} is ${kind}, not a regular file`,
+      details: { field: 'databaseFile' },
+    });
     await agent.close();
   }
   expect(await readdir(own)).toEqual(['pipe']);
 });
 
 describe('an agent in the European Union', () => {
-  const RULE = '{ type: vehicle_target, conditions: { regions: [EU] } }, { type: user_attribute, conditions: { attribute: tier, operator: exists } }';
+  const RULE =
+    '{ type: vehicle_target, conditions: { regions: [EU] } }, { type: user_attribute, conditions: { attribute: tier, operator: exists } }';
   let agent: FleetFlagAgent;
 
   beforeAll(async () => {
     const flagsFile = join(folder, 'flags.yaml');
-    await writeFile(flagsFile, `fleetflag: 1\nflags:\n  eco: { name: Eco, type: boolean, safetyLevel: Non-Critical, enabled: true, defaultValue: false, rules: [${RULE}] }\n`);
+    await writeFile(
+      flagsFile,
+      `fleetflag: 1\nflags:\n  eco: { name: Eco, type: boolean, safetyLevel: Non-Critical, enabled: true, defaultValue: false, rules: [${RULE}] }\n`,
+    );
     agent = new FleetFlagAgent({ flagsFile, vehicle: { region: ' EU ', model: '  ' } });
     await agent.start();
   });
@@ -68,9 +92,12 @@ describe('an agent in the European Union', () => {
 
   test('stays there, whatever blanks a program says of it', () => {
     expect(agent.status().vehicle).toMatchObject({ region: 'EU', model: undefined });
-    for (const region of ['', ' ', '\t\n', null, undefined]) expect(agent.booleanValue('eco', false, { region })).toBe(true);
+    for (const region of ['', ' ', '\t\n', null, undefined])
+      expect(agent.booleanValue('eco', false, { region })).toBe(true);
     expect(agent.booleanValue('eco', false, { region: 'NA' })).toBe(false);
-    expect(completeOptions({ flagsFile: 'f', vehicle: { model: ' Ioniq 6\t', swVersion: ' ', region: '' } }).vehicle).toEqual({ model: 'Ioniq 6' });
+    expect(
+      completeOptions({ flagsFile: 'f', vehicle: { model: ' Ioniq 6\t', swVersion: ' ', region: '' } }).vehicle,
+    ).toEqual({ model: 'Ioniq 6' });
   });
 
   test('answers where a context cannot be read, and where a key is no text', () => {
@@ -79,8 +106,16 @@ describe('an agent in the European Union', () => {
     };
     const revoked = Proxy.revocable({}, {});
     revoked.revoke();
-    const contexts = [Object.defineProperty({}, 'model', { get: broken }), { region: 'NA', attributes: Object.defineProperty({}, 'tier', { get: broken, enumerable: true }) }, new Proxy({}, { get: broken }), revoked.proxy, { attributes: revoked.proxy }];
-    for (const context of contexts) expect(agent.booleanDetails('eco', false, context)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
-    for (const key of [1n, Symbol('eco'), { toJSON: broken }, null, undefined]) expect(agent.booleanDetails(key as never, false)).toMatchObject({ value: false, errorCode: 'FLAG_NOT_FOUND' });
+    const contexts = [
+      Object.defineProperty({}, 'model', { get: broken }),
+      { region: 'NA', attributes: Object.defineProperty({}, 'tier', { get: broken, enumerable: true }) },
+      new Proxy({}, { get: broken }),
+      revoked.proxy,
+      { attributes: revoked.proxy },
+    ];
+    for (const context of contexts)
+      expect(agent.booleanDetails('eco', false, context)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+    for (const key of [1n, Symbol('eco'), { toJSON: broken }, null, undefined])
+      expect(agent.booleanDetails(key as never, false)).toMatchObject({ value: false, errorCode: 'FLAG_NOT_FOUND' });
   });
 });

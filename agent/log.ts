@@ -18,14 +18,22 @@ const MAX_WAITING_BYTES = 65_536;
 export const stdout = new LineSink(1, process.stdout, fs, MAX_WAITING_BYTES);
 export const stderr = new LineSink(2, process.stderr, fs, MAX_WAITING_BYTES);
 
-/** A log on stderr, as plain text or one JSON object a line. The first line that gets through after a loss says how many were lost. */
+/**
+ * A log on stderr, as plain text or one JSON object a line. The first line that gets through after a loss says how many
+ * were lost.
+ */
 export function createLog(format: LogFormat): Log {
   const log: Log = (level, message, fields = {}) => {
     const time = new Date().toISOString();
     const line =
       format === 'json'
         ? JSON.stringify({ time, level, message, ...fields })
-        : [time, level.padEnd(5), message, ...Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`)].join(' ');
+        : [
+            time,
+            level.padEnd(5),
+            message,
+            ...Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`),
+          ].join(' ');
     const lost = stderr.write(`${line}\n`) ? stderr.takeUntold() : 0;
     if (lost > 0) log('warn', 'log lines were lost: what stderr is written to was full, or nobody read it', { lost });
   };

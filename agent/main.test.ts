@@ -36,7 +36,10 @@ interface AgentProcess {
 }
 
 function run(args: readonly string[]): AgentProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH } });
+  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH },
+  });
   children.add(child);
   let [output, log] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
@@ -122,14 +125,20 @@ test('wrong settings end it with 2 and one message', async () => {
   const agent = run(['--url', 'nowhere', '--listen', '0.0.0.0:1']);
   const [code] = (await once(agent.child, 'close')) as [number];
   expect(code).toBe(2);
-  for (const fault of ['--url', '--token-file', '--db', '--listen 0.0.0.0:1']) expect(agent.log()).toContain(`  - ${fault}`);
+  for (const fault of ['--url', '--token-file', '--db', '--listen 0.0.0.0:1'])
+    expect(agent.log()).toContain(`  - ${fault}`);
   expect(agent.log()).toContain('Usage:');
   expect(agent.log()).not.toContain('    at ');
 });
 
 /** The newest revision that an agent has reported as applied. */
 function appliedRevision(agent: AgentProcess): number {
-  return Math.max(0, ...[...agent.log().matchAll(/(?:changed counter at|synced to) revision (\d+)/g)].map(([, revision]) => Number(revision)));
+  return Math.max(
+    0,
+    ...[...agent.log().matchAll(/(?:changed counter at|synced to) revision (\d+)/g)].map(([, revision]) =>
+      Number(revision),
+    ),
+  );
 }
 
 test('asked for help or its version it says that alone, and ends with 0', async () => {
@@ -160,7 +169,10 @@ test('a pipe in the place of a file ends it with 2 at the start, and later the l
     await rm(flags);
     execFileSync('mkfifo', [flags]);
     await until('it says so', () => agent.log().includes('is a named pipe, not a regular file'));
-    expect((await statusOf(agent)).localFlags).toMatchObject({ overrides: ['a'], fault: expect.stringContaining('named pipe') });
+    expect((await statusOf(agent)).localFlags).toMatchObject({
+      overrides: ['a'],
+      fault: expect.stringContaining('named pipe'),
+    });
     expect(await kill(agent.child, 'SIGTERM')).toBe(0);
   } finally {
     await rm(folder, { recursive: true });

@@ -48,7 +48,10 @@ async function run(): Promise<void> {
     afterWrite: collectGarbage,
     lostLogLines: () => stderr.lost,
   });
-  const server = settings.listen === null ? null : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins });
+  const server =
+    settings.listen === null
+      ? null
+      : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins });
 
   // The agent's own timers hold no process; this one holds this process until it is told to stop.
   const alive = setInterval(() => undefined, 2 ** 30);
@@ -70,11 +73,15 @@ async function run(): Promise<void> {
     process.exit(exitCode);
   }
   // A terminal that is closed stops the agent as Ctrl-C does.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => unattended(stop(signal, 0), 'Stopping'));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => unattended(stop(signal, 0), 'Stopping'));
   for (const kind of UNFORESEEN) {
     process.on(kind, (error: unknown) => {
       const goesOn = mayGoOn(kind, error);
-      log('error', `a failure that nothing handles (${kind}), ${goesOn ? 'going on' : 'ending'}: ${describeError(error)}`);
+      log(
+        'error',
+        `a failure that nothing handles (${kind}), ${goesOn ? 'going on' : 'ending'}: ${describeError(error)}`,
+      );
       if (goesOn) return;
       // The supervisor of the process (systemd, a container engine) starts it again.
       unattended(stop('an exception', 1), 'Stopping');

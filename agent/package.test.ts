@@ -23,7 +23,12 @@ beforeAll(async () => {
   await mkdir(program);
   await writeFile(join(program, 'package.json'), '{"private": true, "type": "module"}');
   // Offline and with an empty cache: what is not in the package is not there.
-  const env = { PATH: process.env['PATH'], HOME: folder, npm_config_cache: join(folder, 'cache'), npm_config_offline: 'true' };
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: folder,
+    npm_config_cache: join(folder, 'cache'),
+    npm_config_offline: 'true',
+  };
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: AGENT, env });
   const [{ filename }] = JSON.parse(stdout.slice(stdout.indexOf('['))) as [{ filename: string }];
   await run('npm', ['install', '--no-audit', '--no-fund', join(folder, filename)], { cwd: program, env });
@@ -38,20 +43,27 @@ async function filesOf(path: string): Promise<{ readonly path: string; readonly 
 }
 
 test('it installs alone: one package under 15 MB, with no native code and no install scripts', async () => {
-  expect((await readdir(join(program, 'node_modules'))).filter((name) => !name.startsWith('.'))).toEqual(['@fleetflag']);
+  expect((await readdir(join(program, 'node_modules'))).filter((name) => !name.startsWith('.'))).toEqual([
+    '@fleetflag',
+  ]);
   const files = await filesOf(join(program, 'node_modules'));
   expect(files.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(15_000_000);
   expect(files.filter(({ path }) => /\.(node|so|dll|dylib)$|binding\.gyp$/.test(path))).toEqual([]);
-  const manifest = JSON.parse(await readFile(join(program, 'node_modules/@fleetflag/agent/package.json'), 'utf8')) as { dependencies?: object; scripts: object };
+  const manifest = JSON.parse(await readFile(join(program, 'node_modules/@fleetflag/agent/package.json'), 'utf8')) as {
+    dependencies?: object;
+    scripts: object;
+  };
   expect(manifest.dependencies ?? {}).toEqual({});
   expect(Object.keys(manifest.scripts)).toEqual(['prepack']);
   const notices = await readFile(join(program, 'node_modules/@fleetflag/agent/dist/THIRD-PARTY-LICENSES.txt'), 'utf8');
-  for (const name of ['graphql-ws', 'jose', 'sql.js', 'ws', 'yaml']) expect(notices).toMatch(new RegExp(`^${name} \\d`, 'm'));
+  for (const name of ['graphql-ws', 'jose', 'sql.js', 'ws', 'yaml'])
+    expect(notices).toMatch(new RegExp(`^${name} \\d`, 'm'));
 });
 
 test('its types are whole, down to the declarations that they refer to', async () => {
   await mkdir(join(program, 'node_modules/@types'), { recursive: true });
-  for (const name of ['@types/node', '@openfeature', 'undici-types']) await symlink(join(MODULES, name), join(program, 'node_modules', name));
+  for (const name of ['@types/node', '@openfeature', 'undici-types'])
+    await symlink(join(MODULES, name), join(program, 'node_modules', name));
   await writeFile(
     join(program, 'typed.ts'),
     `import { FleetFlagAgent, PinnedKeys, type FlagChange } from '@fleetflag/agent';
@@ -63,8 +75,21 @@ test('its types are whole, down to the declarations that they refer to', async (
      agent.booleanValue('a', 1);
      await OpenFeature.setProviderAndWait(new FleetFlagProvider(agent, { staleAfterMs: 1000 }));`,
   );
-  const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--types', 'node', '--ignoreConfig', 'typed.ts'];
-  const checked = await run(process.execPath, [join(MODULES, 'typescript/bin/tsc'), ...flags], { cwd: program }).catch((error: { stdout: string }) => error);
+  const flags = [
+    '--noEmit',
+    '--strict',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2022',
+    '--types',
+    'node',
+    '--ignoreConfig',
+    'typed.ts',
+  ];
+  const checked = await run(process.execPath, [join(MODULES, 'typescript/bin/tsc'), ...flags], { cwd: program }).catch(
+    (error: { stdout: string }) => error,
+  );
   expect(checked.stdout).toBe('');
 });
 
@@ -79,7 +104,8 @@ describe('its command', () => {
   });
 
   afterEach(async () => {
-    for (const child of children) if (child.exitCode === null && child.signalCode === null) await stop(child, 'SIGKILL');
+    for (const child of children)
+      if (child.exitCode === null && child.signalCode === null) await stop(child, 'SIGKILL');
     children.clear();
     await vehicle.dispose();
     await plane.stop();
@@ -93,9 +119,24 @@ describe('its command', () => {
 
   /** Starts the installed command; resolves to the address that it listens on, once it is ready. */
   async function start(
-    args: readonly string[] = ['--url', plane.url, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile, '--keys', vehicle.keysFile, '--listen', '127.0.0.1:0'],
+    args: readonly string[] = [
+      '--url',
+      plane.url,
+      '--token-file',
+      vehicle.tokenFile,
+      '--db',
+      vehicle.databaseFile,
+      '--keys',
+      vehicle.keysFile,
+      '--listen',
+      '127.0.0.1:0',
+    ],
   ): Promise<{ child: ChildProcess; base: string; ready: string }> {
-    const child = spawn(join(program, 'node_modules/.bin/fleetflag-agent'), args, { cwd: program, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] } });
+    const child = spawn(join(program, 'node_modules/.bin/fleetflag-agent'), args, {
+      cwd: program,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'] },
+    });
     children.add(child);
     let [output, log] = ['', ''];
     child.stdout.on('data', (data: Buffer) => (output += data.toString()));
@@ -107,7 +148,10 @@ describe('its command', () => {
     return { child, base: /listening on (http:\S+)/.exec(log)![1]!, ready: output };
   }
 
-  const ask = async (base: string) => (await (await fetch(`${base}/ofrep/v1/evaluate/flags/lane-keep`, { method: 'POST', body: '{"context":{}}' })).json()) as object;
+  const ask = async (base: string) =>
+    (await (
+      await fetch(`${base}/ofrep/v1/evaluate/flags/lane-keep`, { method: 'POST', body: '{"context":{}}' })
+    ).json()) as object;
 
   test('syncs, answers OFREP, follows changes, and starts again from its file without a control plane', async () => {
     await plane.put('lane-keep', { defaultValue: true });
@@ -127,10 +171,24 @@ describe('its command', () => {
   test('serves a file of flags with no control plane, as the guide has it', async () => {
     const [, flags] = /```yaml\n(fleetflag: 1\n.*?)```/s.exec(await readFile(join(AGENT, '../docs/agent.md'), 'utf8'))!;
     await writeFile(join(vehicle.folder, 'flags.yaml'), flags!);
-    const agent = await start(['--flags', join(vehicle.folder, 'flags.yaml'), '--vin', 'KMHK281HGNU000001', '--region', 'EU', '--listen', '127.0.0.1:0']);
+    const agent = await start([
+      '--flags',
+      join(vehicle.folder, 'flags.yaml'),
+      '--vin',
+      'KMHK281HGNU000001',
+      '--region',
+      'EU',
+      '--listen',
+      '127.0.0.1:0',
+    ]);
     expect(agent.ready).toBe('FleetFlag agent ready: revision 1, 2 flags\n');
     const answer = await fetch(`${agent.base}/ofrep/v1/evaluate/flags`, { method: 'POST', body: '{}' });
-    expect(await answer.json()).toMatchObject({ flags: [{ key: 'drive_mode', value: 'sport', variant: 'override' }, { key: 'lane_keep', value: true, reason: 'TARGETING_MATCH' }] });
+    expect(await answer.json()).toMatchObject({
+      flags: [
+        { key: 'drive_mode', value: 'sport', variant: 'override' },
+        { key: 'lane_keep', value: true, reason: 'TARGETING_MATCH' },
+      ],
+    });
     expect(await stop(agent.child, 'SIGTERM')).toBe(0);
   });
 
@@ -143,19 +201,25 @@ describe('its command', () => {
     await rm(join(program, 'node_modules/@openfeature'), { force: true });
     await symlink(join(MODULES, '@openfeature'), join(program, 'node_modules/@openfeature'));
     for (const [index, expected] of ['true\nDEFAULT\n', 'true\n'].entries()) {
-      const text = examples[index]!.replace('ws://localhost:4000/graphql', plane.url).replace(/'(vehicle\.token|flags\.db|keys\.json)'/g, (_, name: string) => `'${join(vehicle.folder, name)}'`);
+      const text = examples[index]!.replace('ws://localhost:4000/graphql', plane.url).replace(
+        /'(vehicle\.token|flags\.db|keys\.json)'/g,
+        (_, name: string) => `'${join(vehicle.folder, name)}'`,
+      );
       await writeFile(join(program, 'example.js'), text);
       expect((await run(process.execPath, ['example.js'], { cwd: program, timeout: 30_000 })).stdout).toBe(expected);
     }
   });
 
-  (spawnSync('python3', ['--version']).status === 0 ? test : test.skip)('the Python example gets a flag, and its default where no agent answers', async () => {
-    await plane.put('lane_keep', { defaultValue: true });
-    const { child, base } = await start();
-    const [, text] = /```python\n(.*?)```/s.exec(await readFile(join(AGENT, '../docs/agent.md'), 'utf8'))!;
-    const ask = async () => (await run('python3', ['-c', text!.replace('http://127.0.0.1:7788', base)])).stdout;
-    expect(await ask()).toBe('True\n');
-    await stop(child, 'SIGTERM');
-    expect(await ask()).toBe('False\n');
-  });
+  (spawnSync('python3', ['--version']).status === 0 ? test : test.skip)(
+    'the Python example gets a flag, and its default where no agent answers',
+    async () => {
+      await plane.put('lane_keep', { defaultValue: true });
+      const { child, base } = await start();
+      const [, text] = /```python\n(.*?)```/s.exec(await readFile(join(AGENT, '../docs/agent.md'), 'utf8'))!;
+      const ask = async () => (await run('python3', ['-c', text!.replace('http://127.0.0.1:7788', base)])).stdout;
+      expect(await ask()).toBe('True\n');
+      await stop(child, 'SIGTERM');
+      expect(await ask()).toBe('False\n');
+    },
+  );
 });

@@ -5,13 +5,14 @@
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-// Each of these was measured. Evaluating takes microseconds in the interpreter, too; the code that compilers make, and a young
-// generation that grows with the load, would cost 15 MB. V8 takes `--max-lazy` and `--single-threaded-gc` only on the
-// command line: set from here they stop it for good.
+// Each of these was measured. Evaluating takes microseconds in the interpreter, too; the code that compilers make, and
+// a young generation that grows with the load, would cost 15 MB. V8 takes `--max-lazy` and `--single-threaded-gc` only
+// on the command line: set from here they stop it for good.
 setFlagsFromString('--no-opt');
 setFlagsFromString('--no-maglev');
 setFlagsFromString('--no-sparkplug');
-// One of these is enough for the V8 of Node.js 20 and 22; that of 24 compiles SQLite's largest functions once more without all of them.
+// One of these is enough for the V8 of Node.js 20 and 22; that of 24 compiles SQLite's largest functions once more
+// without all of them.
 setFlagsFromString('--liftoff-only');
 setFlagsFromString('--no-wasm-tier-up');
 setFlagsFromString('--no-wasm-dynamic-tiering');
@@ -23,15 +24,17 @@ setFlagsFromString('--expose-gc');
 
 /** Bytes of garbage that may lie about. */
 const GARBAGE = 500_000;
-/** Milliseconds between two looks at it. At 200 evaluations a second some 100 KB a second survive the young generation. */
+/**
+ * Milliseconds between two looks at it. At 200 evaluations a second some 100 KB a second survive the young generation.
+ */
 const LOOK_MS = 5_000;
 
 const runCollector = runInNewContext('gc') as () => void;
 let usedAfter = 0;
 
 /**
- * Frees what is garbage now; takes some 10 ms. V8 would wait until it has megabytes: the copies of the database that each
- * write leaves behind are outside of its heap, and hardly count for it.
+ * Frees what is garbage now; takes some 10 ms. V8 would wait until it has megabytes: the copies of the database that
+ * each write leaves behind are outside of its heap, and hardly count for it.
  */
 export function collectGarbage(): void {
   runCollector();

@@ -44,6 +44,12 @@ export async function openRegularFile(path: string, flags: number, mode?: number
 
 function kindFault(path: string, found: Stats): string | null {
   if (found.isFile()) return null;
-  const kind = found.isDirectory() ? 'a folder' : found.isFIFO() ? 'a named pipe' : found.isSocket() ? 'a socket' : 'a device';
+  const kind = found.isDirectory()
+    ? 'a folder'
+    : found.isFIFO()
+      ? 'a named pipe'
+      : found.isSocket()
+        ? 'a socket'
+        : 'a device';
   return `${path} is ${kind}, not a regular file`;
 }

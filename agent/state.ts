@@ -95,7 +95,10 @@ export function heldRevision(state: VehicleState): number {
   return state.complete ? state.revision : 0;
 }
 
-/** Whether a flag is older than it may be, or was never proven fresh: a clock in January 1970 makes nothing of that. `seconds`: the time by the ageing clock. */
+/**
+ * Whether a flag is older than it may be, or was never proven fresh: a clock in January 1970 makes nothing of that.
+ * `seconds`: the time by the ageing clock.
+ */
 export function isStale(flag: HeldFlag, seconds: number): boolean {
   return flag.cachedAt <= 0 || seconds - flag.cachedAt > flag.ttlSeconds;
 }

@@ -55,7 +55,11 @@ function rulesOf(flag: number, change: number): RuleDefinition[] {
     type: 'vehicle_target',
     priority,
     enabled: true,
-    conditions: { models: Array.from({ length: 30 }, (_model, index) => `Model ${index} of ${change}`), sw_version: '>= 2.5.0', regions: ['EU', 'NA'] },
+    conditions: {
+      models: Array.from({ length: 30 }, (_model, index) => `Model ${index} of ${change}`),
+      sw_version: '>= 2.5.0',
+      regions: ['EU', 'NA'],
+    },
   }));
 }
 
@@ -70,12 +74,21 @@ async function megabytes(child: ChildProcess, name: 'VmRSS' | 'VmHWM'): Promise<
  * elsewhere: it is what lies before such a reservation.
  */
 async function wasmMegabytes(child: ChildProcess): Promise<number> {
-  const mappings = [...(await readFile(`/proc/${child.pid}/smaps`, 'utf8')).matchAll(/^([0-9a-f]+)-([0-9a-f]+) (\S+).*\n(?:\w+:.*\n)*?Rss: +(\d+)/gm)].map(
-    ([, from, to, mode, rss]) => ({ from: parseInt(from!, 16), to: parseInt(to!, 16), mode: mode!, rssKb: Number(rss) }),
-  );
+  const mappings = [
+    ...(await readFile(`/proc/${child.pid}/smaps`, 'utf8')).matchAll(
+      /^([0-9a-f]+)-([0-9a-f]+) (\S+).*\n(?:\w+:.*\n)*?Rss: +(\d+)/gm,
+    ),
+  ].map(([, from, to, mode, rss]) => ({
+    from: parseInt(from!, 16),
+    to: parseInt(to!, 16),
+    mode: mode!,
+    rssKb: Number(rss),
+  }));
   const memories = mappings.filter(({ mode, to }, index) => {
     const behind = mappings[index + 1];
-    return mode.startsWith('rw') && behind?.from === to && behind.mode.startsWith('---') && behind.to - behind.from > 2 ** 31;
+    return (
+      mode.startsWith('rw') && behind?.from === to && behind.mode.startsWith('---') && behind.to - behind.from > 2 ** 31
+    );
   });
   return memories.reduce((sum, { rssKb }) => sum + rssKb, 0) / 1024;
 }
@@ -113,12 +126,34 @@ interface Setting {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** Settings of glibc's allocator (docs/agent.md, "Memory"): free memory goes back to the system, and threads share it. */
+/**
+ * Settings of glibc's allocator (docs/agent.md, "Memory"): free memory goes back to the system, and threads share it.
+ */
 const GIVE_BACK = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '65536' };
 
-async function start({ command, environment }: Setting, vehicle: TestVehicle, { url, options: more }: Way = { url: vehicle.plane.url, options: [] }): Promise<RunningAgent> {
-  const options = [...more, '--url', url, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile, '--keys', vehicle.keysFile, '--listen', '127.0.0.1:0'];
-  const child = spawn(process.execPath, [...command, ...options], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'], ...environment } });
+async function start(
+  { command, environment }: Setting,
+  vehicle: TestVehicle,
+  { url, options: more }: Way = { url: vehicle.plane.url, options: [] },
+): Promise<RunningAgent> {
+  const options = [
+    ...more,
+    '--url',
+    url,
+    '--token-file',
+    vehicle.tokenFile,
+    '--db',
+    vehicle.databaseFile,
+    '--keys',
+    vehicle.keysFile,
+    '--listen',
+    '127.0.0.1:0',
+  ];
+  const child = spawn(process.execPath, [...command, ...options], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'], ...environment },
+  });
   let [output, log] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
   child.stderr.on('data', (data: Buffer) => (log += data.toString()));
@@ -150,7 +185,10 @@ async function measure(what: string, setting: Setting): Promise<Row> {
   const plane = await TestControlPlane.start();
   const vehicle = await TestVehicle.create(plane);
   const connections = new Agent({ keepAlive: true, maxSockets: 4 });
-  const front = authority === undefined ? null : await TlsFront.open(Number(new URL(plane.url).port), authority.issue(['localhost']));
+  const front =
+    authority === undefined
+      ? null
+      : await TlsFront.open(Number(new URL(plane.url).port), authority.issue(['localhost']));
   let running: RunningAgent | null = null;
   try {
     for (let flag = 0; flag < FLAGS; flag++) await plane.put(`feature_${flag}`, { rules: rulesOf(flag, 0) });
@@ -173,7 +211,9 @@ async function measure(what: string, setting: Setting): Promise<Row> {
     };
     const pending = new Set<Promise<void>>();
     const send = (path: string, body: string, wanted: number) => {
-      const sent: Promise<void> = ask(base, path, connections, body).then(count(wanted)).finally(() => pending.delete(sent));
+      const sent: Promise<void> = ask(base, path, connections, body)
+        .then(count(wanted))
+        .finally(() => pending.delete(sent));
       pending.add(sent);
     };
     for (let tick = 1, due = performance.now(); received < RECEIVED_BYTES || plane.batches.length < BATCHES; tick++) {
@@ -181,22 +221,44 @@ async function measure(what: string, setting: Setting): Promise<Row> {
         await plane.put(`feature_${tick % FLAGS}`, { rules: rulesOf(tick % FLAGS, tick) });
         received += changeBytes;
       }
-      for (let request = 0; request < REQUESTS_A_SECOND / CHANGES_A_SECOND; request++) send(`${ONE}feature_${(tick + request) % FLAGS}`, CONTEXT, 200);
+      for (let request = 0; request < REQUESTS_A_SECOND / CHANGES_A_SECOND; request++)
+        send(`${ONE}feature_${(tick + request) % FLAGS}`, CONTEXT, 200);
       for (let measured = 0; measured < MEASUREMENTS_A_SECOND / CHANGES_A_SECOND; measured++) {
-        send('/v1/track', JSON.stringify({ metric: 'trip_minutes', value: tick % 90, flagKey: `feature_${tick % FLAGS}`, tags: { trip: 'commute' } }), 202);
+        send(
+          '/v1/track',
+          JSON.stringify({
+            metric: 'trip_minutes',
+            value: tick % 90,
+            flagKey: `feature_${tick % FLAGS}`,
+            tags: { trip: 'commute' },
+          }),
+          202,
+        );
       }
       due += tickMs;
       await pause(Math.max(0, due - performance.now()));
     }
     await Promise.all(pending);
     if (failed > 0) throw new Error(`${failed} requests failed`);
-    await until('every change has arrived', async () => ((await (await fetch(`${base}/v1/status`)).json()) as AgentStatus).revision === plane.revision);
+    await until(
+      'every change has arrived',
+      async () => ((await (await fetch(`${base}/v1/status`)).json()) as AgentStatus).revision === plane.revision,
+    );
     const [peakMb, sqliteMb] = [await megabytes(child, 'VmHWM'), await wasmMegabytes(child)];
     const { size } = await stat(vehicle.databaseFile);
     await stop(child);
     await plane.stop();
     const reported = plane.batches.reduce((sum, { items }) => sum + items.length, 0);
-    return { what, readyMb, peakMb, sqliteMb, startMs: await startFromFile(setting, vehicle), databaseKb: size / 1024, requests, reported };
+    return {
+      what,
+      readyMb,
+      peakMb,
+      sqliteMb,
+      startMs: await startFromFile(setting, vehicle),
+      databaseKb: size / 1024,
+      requests,
+      reported,
+    };
   } finally {
     connections.destroy();
     if (running !== null) await stop(running.child);
@@ -207,19 +269,26 @@ async function measure(what: string, setting: Setting): Promise<Row> {
 }
 
 async function emptyProcess(): Promise<number> {
-  const child = spawn(process.execPath, ['-e', 'setInterval(() => undefined, 1e9); console.log("up")'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => undefined, 1e9); console.log("up")'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   await once(child.stdout, 'data');
   const peak = await megabytes(child, 'VmHWM');
   await stop(child);
   return peak;
 }
 
-/** Prints the table; takes about eight minutes, since measurements are reported once a minute. Linux only: it reads /proc. */
+/**
+ * Prints the table; takes about eight minutes, since measurements are reported once a minute. Linux only: it reads
+ * /proc.
+ */
 export async function run(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-bench-agent-'));
   try {
     await promisify(execFile)('npm', ['pack', '--pack-destination', folder], { cwd: join(ROOT, 'agent') });
-    const [packed] = (await promisify(execFile)('sh', ['-c', `cd ${folder} && tar xzf *.tgz && pwd`])).stdout.split('\n');
+    const [packed] = (await promisify(execFile)('sh', ['-c', `cd ${folder} && tar xzf *.tgz && pwd`])).stdout.split(
+      '\n',
+    );
     const command = [join(packed!, 'package/dist/fleetflag-agent.cjs')];
     const authority = createAuthority('Benchmark');
     const rows = [
@@ -228,12 +297,18 @@ export async function run(): Promise<void> {
       await measure('over wss, an allocator that gives back', { command, authority, environment: GIVE_BACK }),
       await measure('from source', { command: ['--import', 'tsx', join(ROOT, 'agent/main.ts')] }),
     ];
-    console.log(`\nThe agent: ${FLAGS} flags, ${RECEIVED_BYTES / 1e6} MB of definitions received, ${REQUESTS_A_SECOND} OFREP requests/s, ${MEASUREMENTS_A_SECOND} measurements/s, ${BATCHES} batches reported\n`);
-    console.log('| process | ready, MB resident | peak, MB resident | of it SQLite, MB | start to first evaluation, ms | database, KB | requests | rows reported |');
+    console.log(
+      `\nThe agent: ${FLAGS} flags, ${RECEIVED_BYTES / 1e6} MB of definitions received, ${REQUESTS_A_SECOND} OFREP requests/s, ${MEASUREMENTS_A_SECOND} measurements/s, ${BATCHES} batches reported\n`,
+    );
+    console.log(
+      '| process | ready, MB resident | peak, MB resident | of it SQLite, MB | start to first evaluation, ms | database, KB | requests | rows reported |',
+    );
     console.log('|---|---|---|---|---|---|---|---|');
     console.log(`| an empty Node process | | ${(await emptyProcess()).toFixed(1)} | | | | | |`);
     for (const row of rows) {
-      console.log(`| ${row.what} | ${row.readyMb.toFixed(1)} | ${row.peakMb.toFixed(1)} | ${row.sqliteMb.toFixed(1)} | ${row.startMs.toFixed(0)} | ${row.databaseKb.toFixed(0)} | ${row.requests} | ${row.reported} |`);
+      console.log(
+        `| ${row.what} | ${row.readyMb.toFixed(1)} | ${row.peakMb.toFixed(1)} | ${row.sqliteMb.toFixed(1)} | ${row.startMs.toFixed(0)} | ${row.databaseKb.toFixed(0)} | ${row.requests} | ${row.reported} |`,
+      );
     }
   } finally {
     await rm(folder, { recursive: true, force: true });

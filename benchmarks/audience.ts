@@ -32,8 +32,19 @@ interface Case {
 
 const CASES: readonly Case[] = [
   { name: '30 % of all', rule: { type: 'percentage_rollout', conditions: { rollout_percentage: 30 } }, sql: null },
-  { name: '30 % of 3 models from 2.4 on', rule: { type: 'percentage_rollout', conditions: { rollout_percentage: 30, models: ['Model 1', 'Model 2', 'Model 3'], sw_version: '>=2.4.0' } }, sql: null },
-  { name: '2 models in the EU', rule: { type: 'vehicle_target', conditions: { models: ['Model 1', 'Model 2'], regions: ['EU'] } }, sql: `model IN ('Model 1', 'Model 2') AND region = 'EU'` },
+  {
+    name: '30 % of 3 models from 2.4 on',
+    rule: {
+      type: 'percentage_rollout',
+      conditions: { rollout_percentage: 30, models: ['Model 1', 'Model 2', 'Model 3'], sw_version: '>=2.4.0' },
+    },
+    sql: null,
+  },
+  {
+    name: '2 models in the EU',
+    rule: { type: 'vehicle_target', conditions: { models: ['Model 1', 'Model 2'], regions: ['EU'] } },
+    sql: `model IN ('Model 1', 'Model 2') AND region = 'EU'`,
+  },
 ];
 
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
@@ -55,7 +66,16 @@ async function fill(prisma: PrismaClient): Promise<void> {
     SELECT 'KMH' || lpad((n * 7919::bigint % 1000000007)::text, 14, '0'), 'Model ' || n % 7, '2.' || n % 9 || '.' || n % 4, (ARRAY['EU', 'KR', 'NA', 'APAC'])[n % 4 + 1], 'online', 'production'
     FROM generate_series(1, ${VEHICLES}::int) n`;
   await prisma.$executeRaw`ANALYZE vehicles`;
-  await prisma.flag.create({ data: { key: FLAG.key, name: 'Lane keeping', type: FLAG.type, defaultValue: { value: false }, safetyLevel: 'ASIL-B', environment: FLAG.environment } });
+  await prisma.flag.create({
+    data: {
+      key: FLAG.key,
+      name: 'Lane keeping',
+      type: FLAG.type,
+      defaultValue: { value: false },
+      safetyLevel: 'ASIL-B',
+      environment: FLAG.environment,
+    },
+  });
 }
 
 async function compare(prisma: PrismaClient, { name, rule, sql }: Case): Promise<void> {
@@ -65,7 +85,10 @@ async function compare(prisma: PrismaClient, { name, rule, sql }: Case): Promise
   delays.enable();
   const own = await timed(async () => (await audiences.preview(FLAG.key, rule)).matched);
   delays.disable();
-  const rows = await timed(async () => (await prisma.vehicle.findMany()).filter((vehicle) => reaches(vehicle)).length, 1);
+  const rows = await timed(
+    async () => (await prisma.vehicle.findMany()).filter((vehicle) => reaches(vehicle)).length,
+    1,
+  );
   const some = (await prisma.vehicle.findMany({ select: { vin: true }, take: SAMPLE })).map(({ vin }) => vin);
   const facts = registeredFacts(prisma);
   const single = await timed(async () => {
@@ -73,11 +96,27 @@ async function compare(prisma: PrismaClient, { name, rule, sql }: Case): Promise
     for (const vin of some) if (reaches(await withRegisteredFacts(facts, { vin }))) matched++;
     return matched;
   }, 1);
-  const inSql = sql === null ? null : await timed(async () => Number((await prisma.$queryRawUnsafe<{ count: bigint }[]>(`SELECT count(*) AS count FROM vehicles WHERE environment = 'production' AND ${sql}`))[0]?.count));
-  if (rows.matched !== own.matched || (inSql !== null && inSql.matched !== own.matched)) throw new Error(`${name}: the ways disagree`);
+  const inSql =
+    sql === null
+      ? null
+      : await timed(async () =>
+          Number(
+            (
+              await prisma.$queryRawUnsafe<{ count: bigint }[]>(
+                `SELECT count(*) AS count FROM vehicles WHERE environment = 'production' AND ${sql}`,
+              )
+            )[0]?.count,
+          ),
+        );
+  if (rows.matched !== own.matched || (inSql !== null && inSql.matched !== own.matched))
+    throw new Error(`${name}: the ways disagree`);
 
-  const line = (way: string, milliseconds: number) => console.log(`| ${name} | ${way} | ${milliseconds.toFixed(0)} | ${(milliseconds / own.milliseconds).toFixed(2)}× |`);
-  line(`FleetFlag (${own.matched} matched; event loop held up ${(delays.max / 1e6).toFixed(0)} ms at most)`, own.milliseconds);
+  const line = (way: string, milliseconds: number) =>
+    console.log(`| ${name} | ${way} | ${milliseconds.toFixed(0)} | ${(milliseconds / own.milliseconds).toFixed(2)}× |`);
+  line(
+    `FleetFlag (${own.matched} matched; event loop held up ${(delays.max / 1e6).toFixed(0)} ms at most)`,
+    own.milliseconds,
+  );
   line('all rows through the ORM, evaluated', rows.milliseconds);
   line(`evaluateFlag for each vehicle (${SAMPLE}, scaled)`, single.milliseconds * (VEHICLES / SAMPLE));
   if (inSql !== null) line('count(*) in SQL: no lists, no sample', inSql.milliseconds);
@@ -97,7 +136,9 @@ export async function run(): Promise<void> {
       console.log('|---|---|---|---|');
       for (const each of CASES) await compare(database.prisma, each);
       const reports = new FleetReports(database.prisma);
-      console.log(`\nfleet: ${(await timed(async () => (await reports.fleet()).total)).milliseconds.toFixed(0)} ms; rolloutProgress: ${(await timed(async () => (await reports.progress(FLAG.environment, 1)).total)).milliseconds.toFixed(0)} ms.`);
+      console.log(
+        `\nfleet: ${(await timed(async () => (await reports.fleet()).total)).milliseconds.toFixed(0)} ms; rolloutProgress: ${(await timed(async () => (await reports.progress(FLAG.environment, 1)).total)).milliseconds.toFixed(0)} ms.`,
+      );
     } finally {
       await database.close();
     }

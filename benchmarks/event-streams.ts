@@ -30,7 +30,9 @@ async function residentKb(child: ChildProcess): Promise<number> {
 
 async function openStream(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1');
-  socket.write(`GET /v1/events HTTP/1.1\r\nHost: localhost:${port}\r\nAccept: text/event-stream\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0.0.0\r\nAccept-Encoding: gzip, deflate, br\r\n\r\n`);
+  socket.write(
+    `GET /v1/events HTTP/1.1\r\nHost: localhost:${port}\r\nAccept: text/event-stream\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0.0.0\r\nAccept-Encoding: gzip, deflate, br\r\n\r\n`,
+  );
   await once(socket, 'data');
   return socket;
 }
@@ -47,8 +49,21 @@ export async function run(): Promise<void> {
   try {
     await bundleCommand(folder);
     for (let flag = 0; flag < FLAGS; flag++) await plane.put(`feature_${flag}`);
-    const options = ['--url', plane.url, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile, '--keys', vehicle.keysFile, '--listen', '127.0.0.1:0'];
-    child = spawn(process.execPath, [join(folder, 'fleetflag-agent.cjs'), ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const options = [
+      '--url',
+      plane.url,
+      '--token-file',
+      vehicle.tokenFile,
+      '--db',
+      vehicle.databaseFile,
+      '--keys',
+      vehicle.keysFile,
+      '--listen',
+      '127.0.0.1:0',
+    ];
+    child = spawn(process.execPath, [join(folder, 'fleetflag-agent.cjs'), ...options], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     let log = '';
     child.stderr!.on('data', (data: Buffer) => (log += data.toString()));
     await until('it listens and has synced', () => log.includes('listening on ') && log.includes('synced'));
@@ -78,16 +93,27 @@ export async function run(): Promise<void> {
         client.addHandler(ProviderEvents.ConfigurationChanged, handler);
       });
       const from = performance.now();
-      await plane.put('feature_1', { rules: change % 2 === 0 ? [{ id: 'kill', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true } }] : [] });
+      await plane.put('feature_1', {
+        rules:
+          change % 2 === 0
+            ? [{ id: 'kill', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true } }]
+            : [],
+      });
       await heard;
       samplesMs.push(performance.now() - from);
     }
     await OpenFeature.clearProviders();
 
-    console.log(`\nEvent streams: ${STREAMS} connections, ${FLAGS} flags, ${ROUNDS} rounds; ${CHANGES} kill switches pulled and released\n`);
+    console.log(
+      `\nEvent streams: ${STREAMS} connections, ${FLAGS} flags, ${ROUNDS} rounds; ${CHANGES} kill switches pulled and released\n`,
+    );
     console.log('| | middle | worst |\n|---|---|---|');
-    console.log(`| resident memory of ${STREAMS} connections after an event, KB | ${middle(growthKb)} | ${Math.max(...growthKb)} |`);
-    console.log(`| from the change to the stock web provider’s ConfigurationChanged, ms | ${middle(samplesMs).toFixed(0)} | ${Math.max(...samplesMs).toFixed(0)} |`);
+    console.log(
+      `| resident memory of ${STREAMS} connections after an event, KB | ${middle(growthKb)} | ${Math.max(...growthKb)} |`,
+    );
+    console.log(
+      `| from the change to the stock web provider’s ConfigurationChanged, ms | ${middle(samplesMs).toFixed(0)} | ${Math.max(...samplesMs).toFixed(0)} |`,
+    );
     console.log('| the same for a page that asks every 30 s, ms | 15000 | 30000 |');
   } finally {
     child?.kill('SIGTERM');

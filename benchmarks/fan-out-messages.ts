@@ -25,4 +25,5 @@ export function wallClock(): number {
 }
 
 /** The one operation that every subscriber sends. */
-export const OPERATION = 'subscription { changes { revision previousRevision statement flag { key name enabled owner note } } }';
+export const OPERATION =
+  'subscription { changes { revision previousRevision statement flag { key name enabled owner note } } }';

@@ -14,8 +14,10 @@ import { EventSource } from '../gateway/subscriptions/testing/event-source.ts';
 import { wallClock, type ServerCommand, type ServerMessage, type Way } from './fan-out-messages.ts';
 
 const FIELDS = 'key: String! name: String! enabled: Boolean! note: String!';
-const CHANGES = 'type Subscription { changes: Change! } type Change { revision: Int! previousRevision: Int! statement: String! flag: Flag! }';
-const federated = (types: string) => `extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"]) ${types}`;
+const CHANGES =
+  'type Subscription { changes: Change! } type Change { revision: Int! previousRevision: Int! statement: String! flag: Flag! }';
+const federated = (types: string) =>
+  `extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"]) ${types}`;
 
 const changes = new EventSource<object>();
 const owner = () => 'Chassis systems';
@@ -32,10 +34,16 @@ function subgraph(name: SubgraphName, typeDefs: string, resolvers: Record<string
   const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers: resolvers as never });
   return {
     name,
-    execute: async ({ query, variables, operationName }) => (await graphql({ schema, source: query, variableValues: variables, operationName })),
+    execute: async ({ query, variables, operationName }) =>
+      await graphql({ schema, source: query, variableValues: variables, operationName }),
     subscribe({ query }) {
       const opened = subscribe({ schema, document: parse(query) }) as Promise<AsyncIterableIterator<SubgraphResponse>>;
-      const iterator = { [Symbol.asyncIterator]: () => iterator, next: async () => (await opened).next(), return: async () => (await opened).return?.() ?? { value: undefined, done: true as const }, established: opened.then(() => undefined) };
+      const iterator = {
+        [Symbol.asyncIterator]: () => iterator,
+        next: async () => (await opened).next(),
+        return: async () => (await opened).return?.() ?? { value: undefined, done: true as const },
+        established: opened.then(() => undefined),
+      };
       return iterator;
     },
     ready: () => Promise.resolve(true),

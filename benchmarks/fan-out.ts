@@ -38,7 +38,10 @@ class Participant<Command extends object, Message extends object> {
     child.on('exit', () => this.wake?.());
   }
 
-  static start<Command extends object, Message extends object>(file: string, args: readonly string[]): Participant<Command, Message> {
+  static start<Command extends object, Message extends object>(
+    file: string,
+    args: readonly string[],
+  ): Participant<Command, Message> {
     const path = fileURLToPath(new URL(file, import.meta.url));
     return new Participant(fork(path, args, { execArgv: [...process.execArgv, '--expose-gc'] }));
   }
@@ -90,7 +93,10 @@ async function measure(way: Way, subscribers: number): Promise<Row> {
   try {
     const { port } = await server.next('port');
     const empty = await sample({ sample: 'memory' });
-    const subscriberProcess = Participant.start<ClientCommand, ClientMessage>('./fan-out-clients.ts', [`ws://127.0.0.1:${port}/graphql`, String(subscribers)]);
+    const subscriberProcess = Participant.start<ClientCommand, ClientMessage>('./fan-out-clients.ts', [
+      `ws://127.0.0.1:${port}/graphql`,
+      String(subscribers),
+    ]);
     clients = subscriberProcess;
     await clients.next('connected');
     const full = await sample({ sample: 'memory' });
@@ -108,7 +114,10 @@ async function measure(way: Way, subscribers: number): Promise<Row> {
         messageBytes = answer.messageBytes;
       }
       const after = await sample({ sample: 'cpu' });
-      return { cpuPer10k: ((after.cpuSeconds - before.cpuSeconds) / (count * events * subscribers)) * 10_000, last: median(durations) };
+      return {
+        cpuPer10k: ((after.cpuSeconds - before.cpuSeconds) / (count * events * subscribers)) * 10_000,
+        last: median(durations),
+      };
     };
     // What has run once or twice is not yet compiled.
     await rounds(WARM_UP_ROUNDS, 1);
@@ -138,16 +147,26 @@ export async function run(): Promise<void> {
     for (const way of ['useServer', 'shared'] as const) rows.push(await measure(way, subscribers));
   }
   console.log(`\nFan-out: one change to many subscribers (${rows[0]?.messageBytes ?? 0} bytes each)\n`);
-  console.log('| way | subscribers | CPU s / 10k deliveries | the same, 8 changes at once | KB / connection | until the last, ms |');
+  console.log(
+    '| way | subscribers | CPU s / 10k deliveries | the same, 8 changes at once | KB / connection | until the last, ms |',
+  );
   console.log('|---|---|---|---|---|---|');
   for (const row of rows) {
-    const name = row.way === 'shared' ? 'FleetFlag: one execution, one patched frame' : 'graphql-ws useServer: one execution for each socket';
-    console.log(`| ${name} | ${row.subscribers} | ${row.cpuPer10k.toFixed(3)} | ${row.burstCpuPer10k.toFixed(3)} | ${row.kilobytes.toFixed(1)} | ${row.lastMilliseconds.toFixed(0)} |`);
+    const name =
+      row.way === 'shared'
+        ? 'FleetFlag: one execution, one patched frame'
+        : 'graphql-ws useServer: one execution for each socket';
+    console.log(
+      `| ${name} | ${row.subscribers} | ${row.cpuPer10k.toFixed(3)} | ${row.burstCpuPer10k.toFixed(3)} | ${row.kilobytes.toFixed(1)} | ${row.lastMilliseconds.toFixed(0)} |`,
+    );
   }
   for (const subscribers of counts) {
-    const [peer, shared] = ['useServer', 'shared'].map((way) => rows.find((row) => row.way === way && row.subscribers === subscribers));
+    const [peer, shared] = ['useServer', 'shared'].map((way) =>
+      rows.find((row) => row.way === way && row.subscribers === subscribers),
+    );
     if (peer === undefined || shared === undefined) continue;
-    const times = (member: 'cpuPer10k' | 'burstCpuPer10k' | 'kilobytes' | 'lastMilliseconds') => `${(peer[member] / shared[member]).toFixed(1)}×`;
+    const times = (member: 'cpuPer10k' | 'burstCpuPer10k' | 'kilobytes' | 'lastMilliseconds') =>
+      `${(peer[member] / shared[member]).toFixed(1)}×`;
     console.log(
       `\n${subscribers} subscribers: useServer takes ${times('cpuPer10k')} the CPU (${times('burstCpuPer10k')} in bursts), ${times('kilobytes')} the memory, ${times('lastMilliseconds')} the time.`,
     );

@@ -1,7 +1,7 @@
 /**
  * What the agent writes to flash in a day of a typical vehicle: one drive of two hours with a connection, a real agent
- * and real files, in virtual time. Beside it, with the same day, what one would write instead: the whole sql.js database
- * at each occasion, and a plain SQLite file with synchronous=FULL (by Python, where there is one).
+ * and real files, in virtual time. Beside it, with the same day, what one would write instead: the whole sql.js
+ * database at each occasion, and a plain SQLite file with synchronous=FULL (by Python, where there is one).
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -32,8 +32,24 @@ const PAGE = 4096;
 const TIMINGS = { backoffMs: 1000, backoffCapMs: 30_000, storeRetryMs: 5000 };
 
 const rulesOf = (flag: number, change: number): RuleDefinition[] => [
-  { id: `target-${flag}`, type: 'vehicle_target', priority: 2, enabled: true, conditions: { models: ['Ioniq 5 Gen2', 'Ioniq 6', `Model ${change}`], sw_version: '>= 2.5.0', regions: ['EU', 'NA'] } },
-  { id: `rollout-${flag}`, type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 50 } },
+  {
+    id: `target-${flag}`,
+    type: 'vehicle_target',
+    priority: 2,
+    enabled: true,
+    conditions: {
+      models: ['Ioniq 5 Gen2', 'Ioniq 6', `Model ${change}`],
+      sw_version: '>= 2.5.0',
+      regions: ['EU', 'NA'],
+    },
+  },
+  {
+    id: `rollout-${flag}`,
+    type: 'percentage_rollout',
+    priority: 1,
+    enabled: true,
+    conditions: { rollout_percentage: 50 },
+  },
 ];
 
 interface Written {
@@ -43,8 +59,16 @@ interface Written {
 }
 
 /** Counts what goes through; `busy` are calls under way. */
-function counting(): { readonly files: FileSystem; readonly whole: Written; readonly appended: Written; readonly busy: () => number } {
-  const [whole, appended] = [{ bytes: 0, writes: 0 }, { bytes: 0, writes: 0 }];
+function counting(): {
+  readonly files: FileSystem;
+  readonly whole: Written;
+  readonly appended: Written;
+  readonly busy: () => number;
+} {
+  const [whole, appended] = [
+    { bytes: 0, writes: 0 },
+    { bytes: 0, writes: 0 },
+  ];
   const ends = new Map<string, number>();
   let busy = 0;
   const during = async <T>(call: Promise<T>): Promise<T> => {
@@ -93,7 +117,10 @@ interface Row {
   readonly onDisk: number;
 }
 
-async function driveAgent(plane: TestControlPlane, vehicle: TestVehicle): Promise<Row & { readonly databaseBytes: number }> {
+async function driveAgent(
+  plane: TestControlPlane,
+  vehicle: TestVehicle,
+): Promise<Row & { readonly databaseBytes: number }> {
   const { files, whole, appended, busy } = counting();
   const from = await diskBytes();
   mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: Date.now() });
@@ -106,7 +133,11 @@ async function driveAgent(plane: TestControlPlane, vehicle: TestVehicle): Promis
     const second = (step * STEP_MS) / 1000;
     if (Number.isInteger(second)) {
       for (const key of agent.flagKeys()) agent.evaluate(key);
-      if (second > 0 && second % MEASUREMENT_EVERY === 0) agent.track('consumption_kwh', 17.5 + (second % 7), { flagKey: 'feature_1', tags: { road: 'motorway', sample: second } });
+      if (second > 0 && second % MEASUREMENT_EVERY === 0)
+        agent.track('consumption_kwh', 17.5 + (second % 7), {
+          flagKey: 'feature_1',
+          tags: { road: 'motorway', sample: second },
+        });
     }
     const change = CHANGES_DRIVING.indexOf(second);
     if (change !== -1) await plane.put(`feature_${change}`, { rules: rulesOf(change, change + 100) });
@@ -117,25 +148,49 @@ async function driveAgent(plane: TestControlPlane, vehicle: TestVehicle): Promis
   const { revision, metrics, cacheBytes } = agent.status();
   mock.timers.reset();
   await agent.close();
-  const measured = new Set(plane.batches.flatMap(({ items }) => items.flatMap(({ tags }) => (tags === null ? [] : [JSON.stringify(tags)])))).size;
-  if (revision !== plane.revision || measured < DRIVE_SECONDS / MEASUREMENT_EVERY - 30) throw new Error(`the drive did not go as it should: ${JSON.stringify({ revision, measured, metrics })}`);
+  const measured = new Set(
+    plane.batches.flatMap(({ items }) => items.flatMap(({ tags }) => (tags === null ? [] : [JSON.stringify(tags)]))),
+  ).size;
+  if (revision !== plane.revision || measured < DRIVE_SECONDS / MEASUREMENT_EVERY - 30)
+    throw new Error(`the drive did not go as it should: ${JSON.stringify({ revision, measured, metrics })}`);
   const writes = `${whole.writes} of the database, ${appended.writes} of the journal`;
-  return { what: 'the agent', writes, bytes: whole.bytes + appended.bytes, onDisk: (await diskBytes()) - from, databaseBytes: cacheBytes };
+  return {
+    what: 'the agent',
+    writes,
+    bytes: whole.bytes + appended.bytes,
+    onDisk: (await diskBytes()) - from,
+    databaseBytes: cacheBytes,
+  };
 }
 
 /** The same day as transactions: SQL statements with their values. */
 type Transaction = readonly (readonly [sql: string, ...values: (string | number)[]])[];
 
 function transactions(metadata: readonly string[]): Transaction[] {
-  const state = (key: string, value: number) => ['INSERT OR REPLACE INTO agent_state (key, value, updated_at) VALUES (?, ?, 0)', key, String(value)] as const;
-  const flag = (index: number) => ['UPDATE flags_cache SET metadata = ?, cached_at = 1 WHERE key = ?', metadata[index]!, `feature_${index}`] as const;
-  const row = (key: string, name: string, value: number, at: number) => ['INSERT INTO metrics_queue (flag_key, metric_name, value, timestamp, tags) VALUES (?, ?, ?, ?, ?)', key, name, value, at, '{"variant":"treatment","tags":null}'] as const;
-  const sync = (second: number): Transaction => [state('last_sync_at', second), ['UPDATE flags_cache SET cached_at = ?', second]];
+  const state = (key: string, value: number) =>
+    ['INSERT OR REPLACE INTO agent_state (key, value, updated_at) VALUES (?, ?, 0)', key, String(value)] as const;
+  const flag = (index: number) =>
+    ['UPDATE flags_cache SET metadata = ?, cached_at = 1 WHERE key = ?', metadata[index]!, `feature_${index}`] as const;
+  const row = (key: string, name: string, value: number, at: number) =>
+    [
+      'INSERT INTO metrics_queue (flag_key, metric_name, value, timestamp, tags) VALUES (?, ?, ?, ?, ?)',
+      key,
+      name,
+      value,
+      at,
+      '{"variant":"treatment","tags":null}',
+    ] as const;
+  const sync = (second: number): Transaction => [
+    state('last_sync_at', second),
+    ['UPDATE flags_cache SET cached_at = ?', second],
+  ];
   const day: Transaction[] = [[...Array.from({ length: CHANGES_PARKED }, (_, index) => flag(index)), ...sync(0)]];
   for (let second = 1; second <= DRIVE_SECONDS; second++) {
     if (second % MEASUREMENT_EVERY === 0) day.push([row('feature_1', 'consumption_kwh', 17.5, second)]);
     if (second % COUNTS_EVERY === 0) {
-      day.push(Array.from({ length: FLAGS }, (_, index) => row(`feature_${index}`, '$evaluations', COUNTS_EVERY, second)));
+      day.push(
+        Array.from({ length: FLAGS }, (_, index) => row(`feature_${index}`, '$evaluations', COUNTS_EVERY, second)),
+      );
       day.push([['DELETE FROM metrics_queue WHERE timestamp <= ?', second]]);
     }
     if (second % SYNC_EVERY === 0) day.push(sync(second));
@@ -148,7 +203,10 @@ async function emptyDatabase(metadata: readonly string[]): Promise<Database> {
   const database = new (await initSqlJs()).Database();
   createTables(database);
   for (const [index, text] of metadata.entries()) {
-    database.run("INSERT INTO flags_cache (key, enabled, variant, default_value, cached_at, flag_type, metadata) VALUES (?, 1, 'control', 'false', 0, 'boolean', ?)", [`feature_${index}`, text]);
+    database.run(
+      "INSERT INTO flags_cache (key, enabled, variant, default_value, cached_at, flag_type, metadata) VALUES (?, 1, 'control', 'false', 0, 'boolean', ?)",
+      [`feature_${index}`, text],
+    );
   }
   return database;
 }
@@ -162,7 +220,12 @@ async function wholeDatabase(folder: string, metadata: readonly string[]): Promi
     await files.write(join(folder, 'whole.db'), database.export());
   }
   database.close();
-  return { what: 'sql.js, the whole file each time', writes: `${whole.writes} of the database`, bytes: whole.bytes, onDisk: (await diskBytes()) - from };
+  return {
+    what: 'sql.js, the whole file each time',
+    writes: `${whole.writes} of the database`,
+    bytes: whole.bytes,
+    onDisk: (await diskBytes()) - from,
+  };
 }
 
 const PYTHON = `
@@ -190,7 +253,12 @@ async function plainSqlite(folder: string, mode: 'DELETE' | 'WAL', metadata: rea
   await nodeFileSystem.write(events, Buffer.from(JSON.stringify(day)));
   try {
     const onDisk = Number((await promisify(execFile)('python3', ['-c', PYTHON, path, mode, events])).stdout);
-    return { what: `SQLite file, synchronous=FULL, journal_mode=${mode}`, writes: `${day.length} transactions`, bytes: onDisk, onDisk };
+    return {
+      what: `SQLite file, synchronous=FULL, journal_mode=${mode}`,
+      writes: `${day.length} transactions`,
+      bytes: onDisk,
+      onDisk,
+    };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
@@ -206,17 +274,27 @@ export async function run(): Promise<void> {
     const dayBefore = await vehicle.start();
     await dayBefore.ready();
     await dayBefore.close();
-    for (let change = 0; change < CHANGES_PARKED; change++) await plane.put(`feature_${change + 20}`, { rules: rulesOf(change + 20, change + 200) });
+    for (let change = 0; change < CHANGES_PARKED; change++)
+      await plane.put(`feature_${change + 20}`, { rules: rulesOf(change + 20, change + 200) });
     const metadata = plane.published.slice(0, FLAGS).map(({ revision, jws }) => JSON.stringify({ revision, jws }));
     const ours = await driveAgent(plane, vehicle);
-    const rows = [ours, await wholeDatabase(vehicle.folder, metadata), await plainSqlite(vehicle.folder, 'DELETE', metadata), await plainSqlite(vehicle.folder, 'WAL', metadata)];
+    const rows = [
+      ours,
+      await wholeDatabase(vehicle.folder, metadata),
+      await plainSqlite(vehicle.folder, 'DELETE', metadata),
+      await plainSqlite(vehicle.folder, 'WAL', metadata),
+    ];
     const kinds = `${CHANGES_PARKED + CHANGES_DRIVING.length} changes of flags, ${DRIVE_SECONDS / MEASUREMENT_EVERY} measurements, every flag evaluated each second`;
-    console.log(`\nWritten to flash in a day: ${FLAGS} flags (database ${(ours.databaseBytes / 1024).toFixed(0)} KB), a drive of ${DRIVE_SECONDS / 3600} h, ${kinds}\n`);
+    console.log(
+      `\nWritten to flash in a day: ${FLAGS} flags (database ${(ours.databaseBytes / 1024).toFixed(0)} KB), a drive of ${DRIVE_SECONDS / 3600} h, ${kinds}\n`,
+    );
     console.log('| what | writes | in pages of 4 KB, MB | sent to the disk (/proc/self/io), MB | ratio |');
     console.log('|---|---|---|---|---|');
     for (const row of rows) {
       if (row === null) continue;
-      console.log(`| ${row.what} | ${row.writes} | ${(row.bytes / 1e6).toFixed(1)} | ${(row.onDisk / 1e6).toFixed(1)} | ${(row.bytes / ours.bytes).toFixed(1)} |`);
+      console.log(
+        `| ${row.what} | ${row.writes} | ${(row.bytes / 1e6).toFixed(1)} | ${(row.onDisk / 1e6).toFixed(1)} | ${(row.bytes / ours.bytes).toFixed(1)} |`,
+      );
     }
     if (rows.includes(null)) console.log('\nNo python3: the plain SQLite file was left out.');
   } finally {

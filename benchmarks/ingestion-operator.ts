@@ -23,7 +23,15 @@ export class Operator {
     const api = new ApiClient(url);
     await api.signIn(email, password);
     await api.ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-      input: { key: FLAG, name: FLAG, type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B', environment: 'PRODUCTION', enabled: true },
+      input: {
+        key: FLAG,
+        name: FLAG,
+        type: 'BOOLEAN',
+        defaultValue: false,
+        safetyLevel: 'ASIL_B',
+        environment: 'PRODUCTION',
+        enabled: true,
+      },
     });
     return new Operator(api);
   }
@@ -39,7 +47,10 @@ export class Operator {
     do {
       const mutation = this.#pulls % 2 === 0 ? 'killSwitch' : 'releaseKillSwitch';
       const from = performance.now();
-      await this.api.ask(`mutation ($key: String!) { ${mutation}(flagKey: $key, reason: "Benchmark") { flag { killed revision } } }`, { key: FLAG });
+      await this.api.ask(
+        `mutation ($key: String!) { ${mutation}(flagKey: $key, reason: "Benchmark") { flag { killed revision } } }`,
+        { key: FLAG },
+      );
       if (this.#pulls++ >= 10) waits.push(performance.now() - from);
       await pause(BETWEEN);
     } while (!over());

@@ -17,9 +17,18 @@ const clickHouseTime = (text: string) => text.slice(0, 23).replace('T', ' ');
 
 function rowsOf(batch: number): unknown[][] {
   return Array.from({ length: VEHICLES }, (_, vehicle) =>
-    batchOf(vehicle, batch, now).map(({ flagKey, metricName, timestamp, variant, value, tags }, position) =>
-      [flagKey, metricName, clickHouseTime(timestamp), vinOf(vehicle), batchIdOf(batch), position, variant, value, JSON.stringify(tags), clickHouseTime(new Date(now).toISOString())],
-    ),
+    batchOf(vehicle, batch, now).map(({ flagKey, metricName, timestamp, variant, value, tags }, position) => [
+      flagKey,
+      metricName,
+      clickHouseTime(timestamp),
+      vinOf(vehicle),
+      batchIdOf(batch),
+      position,
+      variant,
+      value,
+      JSON.stringify(tags),
+      clickHouseTime(new Date(now).toISOString()),
+    ]),
   ).flat();
 }
 
@@ -29,7 +38,12 @@ for (let batch = 0; batch <= Number(batches); batch++) {
   const rows = rowsOf(batch);
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   for (let at = 0; at < rows.length; at += Number(insertRows)) {
-    await store.client.insert({ table: 'metric_rows', columns: [...METRIC_COLUMNS], values: rows.slice(at, at + Number(insertRows)), format: 'JSONCompactEachRow' });
+    await store.client.insert({
+      table: 'metric_rows',
+      columns: [...METRIC_COLUMNS],
+      values: rows.slice(at, at + Number(insertRows)),
+      format: 'JSONCompactEachRow',
+    });
   }
   if (batch === 0) continue;
   milliseconds += performance.now() - start;
@@ -37,4 +51,6 @@ for (let batch = 0; batch <= Number(batches); batch++) {
   cpuSeconds += (user + system) / 1e6;
 }
 await store.close();
-console.log(`RESULT ${JSON.stringify({ milliseconds, rows: VEHICLES * Number(batches) * BATCH_ITEMS, cpuSeconds, peakMb: process.resourceUsage().maxRSS / 1_024 })}`);
+console.log(
+  `RESULT ${JSON.stringify({ milliseconds, rows: VEHICLES * Number(batches) * BATCH_ITEMS, cpuSeconds, peakMb: process.resourceUsage().maxRSS / 1_024 })}`,
+);

@@ -1,8 +1,7 @@
 /**
- * The vehicles' process of the ingestion benchmark: `ingestion-vehicles.ts URL TOKENS_FILE BATCHES`. Plain `ws` sockets,
- * whose messages are made before the clock runs; each vehicle sends its next batch when the last is acknowledged, as
- * agents do. Prints `STARTED` when the clock begins to run, and
- * `RESULT {…}` at the end.
+ * The vehicles' process of the ingestion benchmark: `ingestion-vehicles.ts URL TOKENS_FILE BATCHES`. Plain `ws`
+ * sockets, whose messages are made before the clock runs; each vehicle sends its next batch when the last is
+ * acknowledged, as agents do. Prints `STARTED` when the clock begins to run, and `RESULT {…}` at the end.
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -19,7 +18,10 @@ const now = Date.now();
 
 interface Answer {
   readonly type: string;
-  readonly payload?: { readonly data?: { readonly reportMetrics?: { readonly accepted: number } }; readonly errors?: readonly { readonly message: string; readonly extensions?: { readonly retryAfter?: number } }[] };
+  readonly payload?: {
+    readonly data?: { readonly reportMetrics?: { readonly accepted: number } };
+    readonly errors?: readonly { readonly message: string; readonly extensions?: { readonly retryAfter?: number } }[];
+  };
 }
 
 class Vehicle {
@@ -35,7 +37,14 @@ class Vehicle {
     count: number,
   ) {
     this.#messages = Array.from({ length: count }, (_, batch) =>
-      JSON.stringify({ id: 'report', type: 'subscribe', payload: { query: REPORT_MUTATION, variables: { input: { batchId: batchIdOf(batch), items: batchOf(vehicle, batch, now) } } } }),
+      JSON.stringify({
+        id: 'report',
+        type: 'subscribe',
+        payload: {
+          query: REPORT_MUTATION,
+          variables: { input: { batchId: batchIdOf(batch), items: batchOf(vehicle, batch, now) } },
+        },
+      }),
     );
   }
 
@@ -44,7 +53,11 @@ class Vehicle {
       this.#acknowledged = resolve;
       this.#socket = new WebSocket(url, 'graphql-transport-ws', { perMessageDeflate: false });
       this.#socket.on('error', reject);
-      this.#socket.on('open', () => this.#socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${this.token}` } })));
+      this.#socket.on('open', () =>
+        this.#socket.send(
+          JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${this.token}` } }),
+        ),
+      );
       this.#socket.on('close', (code) => {
         if (code !== 1000) throw new Error(`A vehicle's socket was closed (${code}).`);
       });
@@ -59,7 +72,7 @@ class Vehicle {
 
   /** Sends batches from `first` to before `end`, one after the other, each until it is stored. */
   async send(first: number, end: number): Promise<void> {
-    for (let batch = first; batch < end; ) {
+    for (let batch = first; batch < end;) {
       this.#socket.send(this.#messages[batch]!);
       const { payload } = await new Promise<Answer>((resolve) => (this.#answered = resolve));
       const [fault] = payload?.errors ?? [];
@@ -79,7 +92,8 @@ class Vehicle {
 const count = Number(batches) + WARM_UP;
 const tokens = JSON.parse(await readFile(tokensFile, 'utf8')) as string[];
 const vehicles = tokens.map((token, vehicle) => new Vehicle(vehicle, token, count));
-for (let opened = 0; opened < vehicles.length; opened += OPENING) await Promise.all(vehicles.slice(opened, opened + OPENING).map((vehicle) => vehicle.connect()));
+for (let opened = 0; opened < vehicles.length; opened += OPENING)
+  await Promise.all(vehicles.slice(opened, opened + OPENING).map((vehicle) => vehicle.connect()));
 await Promise.all(vehicles.map((vehicle) => vehicle.send(0, WARM_UP)));
 console.log('STARTED');
 const start = performance.now();
@@ -87,4 +101,6 @@ await Promise.all(vehicles.map((vehicle) => vehicle.send(WARM_UP, count)));
 const milliseconds = performance.now() - start;
 for (const vehicle of vehicles) vehicle.close();
 const retries = vehicles.reduce((sum, vehicle) => sum + vehicle.retries, 0);
-console.log(`RESULT ${JSON.stringify({ milliseconds, rows: vehicles.length * Number(batches) * BATCH_ITEMS, retries })}`);
+console.log(
+  `RESULT ${JSON.stringify({ milliseconds, rows: vehicles.length * Number(batches) * BATCH_ITEMS, retries })}`,
+);

@@ -2,8 +2,8 @@
  * Measurements taken in, in rows a second: 500 vehicles with their tokens through the gateway of a control plane of
  * its own into the embedded engine, beside a bare loop of the ClickHouse client that inserts the same rows into the
  * same tables. Server, vehicles and peer are processes of their own; before the clock runs each has stored one batch of
- * each vehicle. Meanwhile an operator pulls and releases a kill switch, as before the vehicles came: what that takes longer
- * is what the fleet's measurements cost them.
+ * each vehicle. Meanwhile an operator pulls and releases a kill switch, as before the vehicles came: what that takes
+ * longer is what the fleet's measurements cost them.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -63,7 +63,13 @@ async function resultOf(child: Child): Promise<Result> {
 }
 
 function rowOf(way: string, { milliseconds, rows, retries = 0, cpuSeconds = NaN, peakMb = NaN }: Result): Row {
-  return { way, rowsPerSecond: (rows / milliseconds) * 1_000, cpuPerMillion: (cpuSeconds / rows) * 1e6, peakMb, retries };
+  return {
+    way,
+    rowsPerSecond: (rows / milliseconds) * 1_000,
+    cpuPerMillion: (cpuSeconds / rows) * 1e6,
+    peakMb,
+    retries,
+  };
 }
 
 /** A control plane of its own and the vehicles' process. */
@@ -71,7 +77,13 @@ async function throughGateway(folder: string): Promise<OwnRow> {
   const adminPassword = randomBytes(16).toString('base64url');
   const secret = randomBytes(32).toString('base64url');
   const dataDir = join(folder, 'control-plane');
-  const server = new Child(['main/start.ts'], { PORT: '0', FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_INTERNAL_SECRET: secret, FLEETFLAG_ADMIN_PASSWORD: adminPassword, LOG_LEVEL: 'warn' });
+  const server = new Child(['main/start.ts'], {
+    PORT: '0',
+    FLEETFLAG_DATA_DIR: dataDir,
+    FLEETFLAG_INTERNAL_SECRET: secret,
+    FLEETFLAG_ADMIN_PASSWORD: adminPassword,
+    LOG_LEVEL: 'warn',
+  });
   let vehicles: Child | undefined;
   try {
     const [, port] = await server.printed(/FleetFlag ready at http:\/\/localhost:(\d+)/);
@@ -80,15 +92,31 @@ async function throughGateway(folder: string): Promise<OwnRow> {
     const tokens = createVehicleTokens(secret);
     const expiresAt = new Date(Date.now() + 3_600_000);
     const tokensFile = join(folder, 'tokens.json');
-    await writeFile(tokensFile, JSON.stringify(await Promise.all(Array.from({ length: VEHICLES }, (_, vehicle) => tokens.issue(vinOf(vehicle), 'production', expiresAt)))));
-    vehicles = new Child(['benchmarks/ingestion-vehicles.ts', `ws://127.0.0.1:${port}/graphql`, tokensFile, String(BATCHES)]);
+    await writeFile(
+      tokensFile,
+      JSON.stringify(
+        await Promise.all(
+          Array.from({ length: VEHICLES }, (_, vehicle) => tokens.issue(vinOf(vehicle), 'production', expiresAt)),
+        ),
+      ),
+    );
+    vehicles = new Child([
+      'benchmarks/ingestion-vehicles.ts',
+      `ws://127.0.0.1:${port}/graphql`,
+      tokensFile,
+      String(BATCHES),
+    ]);
     await vehicles.printed(/STARTED/);
     const before = await cpuOf(server.pid);
     let over = false;
     const stored = resultOf(vehicles).finally(() => (over = true));
     const [result, busy] = await Promise.all([stored, operator.pull(() => over)]);
     const cpuSeconds = (await cpuOf(server.pid)) - before;
-    const row = rowOf(`FleetFlag: ${VEHICLES} vehicles, batches of ${BATCH_ITEMS}, through the gateway`, { ...result, cpuSeconds, peakMb: await peakOf(server.pid) });
+    const row = rowOf(`FleetFlag: ${VEHICLES} vehicles, batches of ${BATCH_ITEMS}, through the gateway`, {
+      ...result,
+      cpuSeconds,
+      peakMb: await peakOf(server.pid),
+    });
     return { ...row, waits: { idle, busy } };
   } finally {
     await vehicles?.stop();
@@ -98,7 +126,12 @@ async function throughGateway(folder: string): Promise<OwnRow> {
 }
 
 async function bareLoop(folder: string, insertRows: number): Promise<Row> {
-  const peer = new Child(['benchmarks/ingestion-peer.ts', join(folder, `peer-${insertRows}`), String(BATCHES), String(insertRows)]);
+  const peer = new Child([
+    'benchmarks/ingestion-peer.ts',
+    join(folder, `peer-${insertRows}`),
+    String(BATCHES),
+    String(insertRows),
+  ]);
   try {
     return rowOf(`a loop of the client, ${insertRows.toLocaleString('en')} rows an insert`, await resultOf(peer));
   } finally {
@@ -112,15 +145,24 @@ export async function run(): Promise<void> {
   try {
     const own = await throughGateway(folder);
     const peers = [await bareLoop(folder, BATCH_ITEMS), await bareLoop(folder, COLLECTOR_LIMITS.insertRows)];
-    console.log(`\nIngestion: ${(VEHICLES * BATCHES * BATCH_ITEMS).toLocaleString('en')} measurements into the embedded engine, ${cpus().length} × ${cpus()[0]?.model}\n`);
+    console.log(
+      `\nIngestion: ${(VEHICLES * BATCHES * BATCH_ITEMS).toLocaleString('en')} measurements into the embedded engine, ${cpus().length} × ${cpus()[0]?.model}\n`,
+    );
     console.log('| way | rows/s | CPU s / million rows | peak, MB resident | batches refused and sent again |');
     console.log('|---|---|---|---|---|');
     for (const { way, rowsPerSecond, cpuPerMillion, peakMb, retries } of [own, ...peers]) {
-      console.log(`| ${way} | ${rowsPerSecond.toFixed(0)} | ${cpuPerMillion.toFixed(1)} | ${peakMb.toFixed(0)} | ${retries} |`);
+      console.log(
+        `| ${way} | ${rowsPerSecond.toFixed(0)} | ${cpuPerMillion.toFixed(1)} | ${peakMb.toFixed(0)} | ${retries} |`,
+      );
     }
     const { idle, busy } = own.waits;
-    console.log(`\nA kill switch, until it is answered: ${idle.median.toFixed(0)} ms (at most ${idle.most.toFixed(0)}) alone, ${busy.median.toFixed(0)} ms (at most ${busy.most.toFixed(0)}, of ${busy.count}) while batches come.`);
-    for (const peer of peers) console.log(`\nThrough the gateway: ${(own.rowsPerSecond / peer.rowsPerSecond).toFixed(2)} of the rows/s of ${peer.way}.`);
+    console.log(
+      `\nA kill switch, until it is answered: ${idle.median.toFixed(0)} ms (at most ${idle.most.toFixed(0)}) alone, ${busy.median.toFixed(0)} ms (at most ${busy.most.toFixed(0)}, of ${busy.count}) while batches come.`,
+    );
+    for (const peer of peers)
+      console.log(
+        `\nThrough the gateway: ${(own.rowsPerSecond / peer.rowsPerSecond).toFixed(2)} of the rows/s of ${peer.way}.`,
+      );
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

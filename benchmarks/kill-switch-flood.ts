@@ -1,6 +1,6 @@
 /**
- * The account that does its worst, of the kill-switch benchmark: `kill-switch-flood.ts URL EMAIL PASSWORD`. It keeps 120
- * of the dearest queries that are allowed under way until it is ended, and prints `STARTED` when the first are.
+ * The account that does its worst, of the kill-switch benchmark: `kill-switch-flood.ts URL EMAIL PASSWORD`. It keeps
+ * 120 of the dearest queries that are allowed under way until it is ended, and prints `STARTED` when the first are.
  */
 const [url = '', email = '', password = ''] = process.argv.slice(2);
 const AT_ONCE = 120;
@@ -17,7 +17,10 @@ async function post(body: object, token?: string): Promise<{ status: number; dat
   return { status: response.status, ...(token === undefined ? (JSON.parse(text) as object) : {}) };
 }
 
-const { data } = await post({ query: 'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }', variables: { email, password } });
+const { data } = await post({
+  query: 'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }',
+  variables: { email, password },
+});
 const token = data?.login?.token ?? '';
 console.log('STARTED');
 async function again(): Promise<never> {

@@ -1,7 +1,7 @@
 /**
- * How long a kill switch takes until a vehicle has heard of it, while one account keeps 120 of the dearest queries under
- * way and 500 vehicles report: through its own way, and as the same stop takes the ordinary one (disableFlag by the
- * same account), in one run. Real gateway, tokens, sessions and sockets, every client a process of its own.
+ * How long a kill switch takes until a vehicle has heard of it, while one account keeps 120 of the dearest queries
+ * under way and 500 vehicles report: through its own way, and as the same stop takes the ordinary one (disableFlag by
+ * the same account), in one run. Real gateway, tokens, sessions and sockets, every client a process of its own.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -36,7 +36,12 @@ class Listener {
   #told: () => void = () => undefined;
 
   constructor(url: string, token: string) {
-    const client = createClient({ url: `${url.replace(/^http/, 'ws')}/graphql`, webSocketImpl: WebSocket, lazy: false, connectionParams: { authorization: `Bearer ${token}` } });
+    const client = createClient({
+      url: `${url.replace(/^http/, 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      lazy: false,
+      connectionParams: { authorization: `Bearer ${token}` },
+    });
     client.subscribe<{ flagChanges: { revision: number } }>(
       { query: CHANGES_SUBSCRIPTION, variables: { environment: 'PRODUCTION' } },
       {
@@ -78,14 +83,25 @@ interface Accounts {
 const median = ({ sorted }: Times) => sorted[Math.floor(sorted.length / 2)] ?? NaN;
 const worst = ({ sorted }: Times) => sorted.at(-1) ?? NaN;
 
-/** Stops the feature by `mutation` and lets it go by `back` from another account, `rounds` times; the milliseconds until the vehicle had heard of each stop. */
-async function stopAgain({ api, other }: Accounts, listener: Listener, way: string, [mutation, back]: readonly [string, string], rounds: number): Promise<Times> {
+/**
+ * Stops the feature by `mutation` and lets it go by `back` from another account, `rounds` times; the milliseconds until
+ * the vehicle had heard of each stop.
+ */
+async function stopAgain(
+  { api, other }: Accounts,
+  listener: Listener,
+  way: string,
+  [mutation, back]: readonly [string, string],
+  rounds: number,
+): Promise<Times> {
   const times: number[] = [];
   const result = { way, sorted: times, refused: 0 };
   const ask = async (api: ApiClient, field: string) => {
     for (;;) {
       try {
-        const answer = await api.ask<Record<string, { flag: { revision: number } }>>(`mutation { ${field} { flag { revision } } }`);
+        const answer = await api.ask<Record<string, { flag: { revision: number } }>>(
+          `mutation { ${field} { flag { revision } } }`,
+        );
         return answer[field.split('(')[0] ?? '']?.flag.revision ?? 0;
       } catch (error) {
         if (field === mutation) result.refused += 1;
@@ -105,7 +121,10 @@ async function stopAgain({ api, other }: Accounts, listener: Listener, way: stri
   return result;
 }
 
-const KILL = [`killSwitch(flagKey: "${FLAG}", reason: "Benchmark")`, `releaseKillSwitch(flagKey: "${FLAG}", reason: "Benchmark")`] as const;
+const KILL = [
+  `killSwitch(flagKey: "${FLAG}", reason: "Benchmark")`,
+  `releaseKillSwitch(flagKey: "${FLAG}", reason: "Benchmark")`,
+] as const;
 const DISABLE = [`disableFlag(key: "${FLAG}")`, `enableFlag(key: "${FLAG}")`] as const;
 
 /** Prints the table; takes some minutes. */
@@ -118,39 +137,85 @@ export async function run(): Promise<void> {
   const started = (child: Child) => (children.push(child), child);
   let listener: Listener | undefined;
   try {
-    const server = started(new Child(['main/start.ts'], { PORT: '0', FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_INTERNAL_SECRET: secret, FLEETFLAG_ADMIN_PASSWORD: adminPassword, LOG_LEVEL: 'error' }));
+    const server = started(
+      new Child(['main/start.ts'], {
+        PORT: '0',
+        FLEETFLAG_DATA_DIR: dataDir,
+        FLEETFLAG_INTERNAL_SECRET: secret,
+        FLEETFLAG_ADMIN_PASSWORD: adminPassword,
+        LOG_LEVEL: 'error',
+      }),
+    );
     const [, port] = await server.printed(/FleetFlag ready at http:\/\/localhost:(\d+)/, 'stdout', PATIENCE);
     const url = `http://127.0.0.1:${port}`;
     const api = new ApiClient(url);
     await api.signIn(ADMIN, adminPassword);
-    await api.ask('mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }', { input: { email: OTHER, name: 'Other', role: 'ADMIN', password: adminPassword } });
+    await api.ask('mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }', {
+      input: { email: OTHER, name: 'Other', role: 'ADMIN', password: adminPassword },
+    });
     const other = new ApiClient(url);
     await other.signIn(OTHER, adminPassword);
     const accounts = { api, other };
     await api.ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-      input: { key: FLAG, name: FLAG, type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B', environment: 'PRODUCTION', enabled: true },
+      input: {
+        key: FLAG,
+        name: FLAG,
+        type: 'BOOLEAN',
+        defaultValue: false,
+        safetyLevel: 'ASIL_B',
+        environment: 'PRODUCTION',
+        enabled: true,
+      },
     });
-    for (let n = 0; n < ENTRIES; n++) await api.ask(`mutation { updateFlag(key: "${FLAG}", input: { description: "Entry ${n}" }) { applied } }`);
+    for (let n = 0; n < ENTRIES; n++)
+      await api.ask(`mutation { updateFlag(key: "${FLAG}", input: { description: "Entry ${n}" }) { applied } }`);
 
     const tokens = createVehicleTokens(secret);
     const expiresAt = new Date(Date.now() + 3_600_000);
     listener = new Listener(url, await tokens.issue(vinOf(VEHICLES), 'production', expiresAt));
     const tokensFile = join(folder, 'tokens.json');
-    await writeFile(tokensFile, JSON.stringify(await Promise.all(Array.from({ length: VEHICLES }, (_, vehicle) => tokens.issue(vinOf(vehicle), 'production', expiresAt)))));
+    await writeFile(
+      tokensFile,
+      JSON.stringify(
+        await Promise.all(
+          Array.from({ length: VEHICLES }, (_, vehicle) => tokens.issue(vinOf(vehicle), 'production', expiresAt)),
+        ),
+      ),
+    );
 
     await stopAgain(accounts, listener, '', KILL, WARM_UP);
     const alone = await stopAgain(accounts, listener, 'kill switch, nothing else going on', KILL, ROUNDS);
-    const vehicles = started(new Child(['benchmarks/ingestion-vehicles.ts', `${url.replace(/^http/, 'ws')}/graphql`, tokensFile, String(BATCHES)]));
+    const vehicles = started(
+      new Child([
+        'benchmarks/ingestion-vehicles.ts',
+        `${url.replace(/^http/, 'ws')}/graphql`,
+        tokensFile,
+        String(BATCHES),
+      ]),
+    );
     await vehicles.printed(/STARTED/, 'stdout', PATIENCE);
     const flood = started(new Child(['benchmarks/kill-switch-flood.ts', url, ADMIN, adminPassword]));
     await flood.printed(/STARTED/, 'stdout', PATIENCE);
     const own = await stopAgain(accounts, listener, 'kill switch, busy', KILL, ROUNDS);
-    const ordinary = await stopAgain(accounts, listener, 'the ordinary way (disableFlag), busy', DISABLE, ORDINARY_ROUNDS);
+    const ordinary = await stopAgain(
+      accounts,
+      listener,
+      'the ordinary way (disableFlag), busy',
+      DISABLE,
+      ORDINARY_ROUNDS,
+    );
 
-    console.log(`\nA feature stopped by an account that keeps 120 queries of cost 1,818 under way, while ${VEHICLES} vehicles report, ${cpus().length} × ${cpus()[0]?.model}\n`);
-    console.log('| way | median until a vehicle has heard, ms | worst, ms | stops refused and tried again |\n|---|---|---|---|');
-    for (const times of [alone, own, ordinary]) console.log(`| ${times.way} | ${median(times).toFixed(0)} | ${worst(times).toFixed(0)} | ${times.refused} |`);
-    console.log(`\nIts own way takes ${(median(own) / median(ordinary)).toFixed(3)} of the ordinary one's time (median), ${(worst(own) / worst(ordinary)).toFixed(3)} (worst).`);
+    console.log(
+      `\nA feature stopped by an account that keeps 120 queries of cost 1,818 under way, while ${VEHICLES} vehicles report, ${cpus().length} × ${cpus()[0]?.model}\n`,
+    );
+    console.log(
+      '| way | median until a vehicle has heard, ms | worst, ms | stops refused and tried again |\n|---|---|---|---|',
+    );
+    for (const times of [alone, own, ordinary])
+      console.log(`| ${times.way} | ${median(times).toFixed(0)} | ${worst(times).toFixed(0)} | ${times.refused} |`);
+    console.log(
+      `\nIts own way takes ${(median(own) / median(ordinary)).toFixed(3)} of the ordinary one's time (median), ${(worst(own) / worst(ordinary)).toFixed(3)} (worst).`,
+    );
   } finally {
     await listener?.stop();
     for (const child of children.reverse()) await child.stop();

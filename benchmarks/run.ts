@@ -17,7 +17,10 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<voi
   sync: () => import('./sync.ts'),
 };
 
-const [name] = readPlainArguments(`Usage: npm run bench [-- NAME]\n\nNAME is one of ${Object.keys(BENCHMARKS).join(', ')}; all of them where none is named.\n\n  --help, --version`, { most: 1 });
+const [name] = readPlainArguments(
+  `Usage: npm run bench [-- NAME]\n\nNAME is one of ${Object.keys(BENCHMARKS).join(', ')}; all of them where none is named.\n\n  --help, --version`,
+  { most: 1 },
+);
 if (name !== undefined && !Object.hasOwn(BENCHMARKS, name)) {
   console.error(`There is no benchmark "${name}". There are: ${Object.keys(BENCHMARKS).join(', ')}.`);
   process.exitCode = 2;

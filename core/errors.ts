@@ -12,17 +12,53 @@ export interface CatalogueEntry {
 }
 
 export const ERROR_CATALOGUE = {
-  UNAUTHENTICATED: { httpStatus: 401, retryable: false, meaning: 'No credentials, or credentials that are wrong, expired or revoked.' },
+  UNAUTHENTICATED: {
+    httpStatus: 401,
+    retryable: false,
+    meaning: 'No credentials, or credentials that are wrong, expired or revoked.',
+  },
   FORBIDDEN: { httpStatus: 403, retryable: false, meaning: 'The caller is known and may not do this.' },
-  BAD_USER_INPUT: { httpStatus: 400, retryable: false, meaning: 'The input is wrong; `extensions.field` is the dotted path of the fault.' },
+  BAD_USER_INPUT: {
+    httpStatus: 400,
+    retryable: false,
+    meaning: 'The input is wrong; `extensions.field` is the dotted path of the fault.',
+  },
   NOT_FOUND: { httpStatus: 404, retryable: false, meaning: 'What the input names does not exist.' },
-  CONFLICT: { httpStatus: 409, retryable: false, meaning: 'The change does not fit the present state; `extensions.currentRevision` is given where one is concerned.' },
-  LIMIT_EXCEEDED: { httpStatus: 400, retryable: false, meaning: 'A limit would be exceeded; `extensions.limit` is the number.' },
-  RATE_LIMITED: { httpStatus: 429, retryable: true, meaning: 'Too many requests; `extensions.retryAfter` is in seconds.' },
-  PERSISTED_QUERY_NOT_FOUND: { httpStatus: 404, retryable: false, meaning: 'No operation is registered under this id.' },
-  PERSISTED_QUERY_REQUIRED: { httpStatus: 400, retryable: false, meaning: 'An API key may run registered operations only.' },
-  SERVICE_UNAVAILABLE: { httpStatus: 503, retryable: true, meaning: 'A store or a part of the service is down; a retry is safe.' },
-  INTERNAL_SERVER_ERROR: { httpStatus: 500, retryable: false, meaning: 'A fault of ours; the request id in the answer finds it in the log.' },
+  CONFLICT: {
+    httpStatus: 409,
+    retryable: false,
+    meaning: 'The change does not fit the present state; `extensions.currentRevision` is given where one is concerned.',
+  },
+  LIMIT_EXCEEDED: {
+    httpStatus: 400,
+    retryable: false,
+    meaning: 'A limit would be exceeded; `extensions.limit` is the number.',
+  },
+  RATE_LIMITED: {
+    httpStatus: 429,
+    retryable: true,
+    meaning: 'Too many requests; `extensions.retryAfter` is in seconds.',
+  },
+  PERSISTED_QUERY_NOT_FOUND: {
+    httpStatus: 404,
+    retryable: false,
+    meaning: 'No operation is registered under this id.',
+  },
+  PERSISTED_QUERY_REQUIRED: {
+    httpStatus: 400,
+    retryable: false,
+    meaning: 'An API key may run registered operations only.',
+  },
+  SERVICE_UNAVAILABLE: {
+    httpStatus: 503,
+    retryable: true,
+    meaning: 'A store or a part of the service is down; a retry is safe.',
+  },
+  INTERNAL_SERVER_ERROR: {
+    httpStatus: 500,
+    retryable: false,
+    meaning: 'A fault of ours; the request id in the answer finds it in the log.',
+  },
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;

@@ -50,7 +50,10 @@ export interface RuleDefinition {
   readonly priority: number;
   readonly enabled: boolean;
   readonly conditions: JsonValue;
-  /** The bare value served on a match; null or absent means `true` on a boolean flag, the flag's default value on the others. */
+  /**
+   * The bare value served on a match; null or absent means `true` on a boolean flag, the flag's default value on the
+   * others.
+   */
   readonly value?: JsonValue;
   /** The variant served on a match; absent: `treatment` for percentage_rollout, `enabled` for the others. */
   readonly variant?: string | null;
@@ -81,14 +84,7 @@ export interface EvaluationContext {
 
 /** OpenFeature's reasons. */
 export type EvaluationReason =
-  | 'STATIC'
-  | 'DEFAULT'
-  | 'TARGETING_MATCH'
-  | 'SPLIT'
-  | 'CACHED'
-  | 'DISABLED'
-  | 'STALE'
-  | 'ERROR';
+  'STATIC' | 'DEFAULT' | 'TARGETING_MATCH' | 'SPLIT' | 'CACHED' | 'DISABLED' | 'STALE' | 'ERROR';
 
 /** What evaluating a flag gives: always a value, and why. */
 export interface Evaluation {

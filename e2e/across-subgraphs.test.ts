@@ -17,7 +17,10 @@ beforeAll(async () => {
     'mutation { createFlag(input: {key: "one_pedal", name: "One pedal driving", description: "Recuperation to standstill", type: BOOLEAN, defaultValue: false, safetyLevel: SAFETY_RELEVANT, environment: PRODUCTION, enabled: true}) { applied } }',
   );
   await admin.ok('mutation ($input: RuleInput!) { createRule(flagKey: "one_pedal", input: $input) { applied } }', {
-    input: { type: 'VEHICLE_TARGET', conditions: { models: ['Ioniq 5 Gen2'], sw_version: '>= 2.5.0', regions: ['NA', 'EU'] } },
+    input: {
+      type: 'VEHICLE_TARGET',
+      conditions: { models: ['Ioniq 5 Gen2'], sw_version: '>= 2.5.0', regions: ['NA', 'EU'] },
+    },
   });
 }, 120_000);
 
@@ -38,9 +41,23 @@ test('fields that cross subgraphs resolve', async () => {
     { vin: VIN },
   );
   expect(data).toMatchObject({
-    flag: { createdBy: { email: ADMIN.email }, history: { totalCount: 2, nodes: [{ action: 'CREATE_RULE', user: { email: ADMIN.email }, flag: { key: 'one_pedal' } }, { action: 'CREATE_FLAG', beforeValue: null }] }, experiments: [] },
+    flag: {
+      createdBy: { email: ADMIN.email },
+      history: {
+        totalCount: 2,
+        nodes: [
+          { action: 'CREATE_RULE', user: { email: ADMIN.email }, flag: { key: 'one_pedal' } },
+          { action: 'CREATE_FLAG', beforeValue: null },
+        ],
+      },
+      experiments: [],
+    },
     vehicle: { model: 'Ioniq 5 Gen2', evaluations: [{ flagKey: 'one_pedal', value: true, reason: 'TARGETING_MATCH' }] },
-    auditLogs: { totalCount: 2, nodes: [{ action: 'CREATE_RULE', flag: { name: 'One pedal driving' } }], pageInfo: { hasNextPage: true } },
+    auditLogs: {
+      totalCount: 2,
+      nodes: [{ action: 'CREATE_RULE', flag: { name: 'One pedal driving' } }],
+      pageInfo: { hasNextPage: true },
+    },
     evaluateFlag: { value: true, variant: 'enabled', reason: 'TARGETING_MATCH', revision: 2 },
     flags: { nodes: [{ key: 'one_pedal' }] },
     me: { kind: 'USER', role: 'ADMIN', user: { email: ADMIN.email } },
@@ -54,13 +71,29 @@ test('a subscription carries fields of other subgraphs, in revision order and no
   const clients = [admin.socket(), admin.socket(), admin.socket()];
   const listeners = clients.map((client) => new Listener(client, query, { environment: 'PRODUCTION' }));
   // A query on the same socket is answered after the subscription stands.
-  await Promise.all(clients.map((client) => new Promise<void>((resolve, reject) => client.subscribe({ query: '{ flagSync(environment: PRODUCTION) { revision } }' }, { next: () => undefined, error: reject, complete: resolve }))));
+  await Promise.all(
+    clients.map(
+      (client) =>
+        new Promise<void>((resolve, reject) =>
+          client.subscribe(
+            { query: '{ flagSync(environment: PRODUCTION) { revision } }' },
+            { next: () => undefined, error: reject, complete: resolve },
+          ),
+        ),
+    ),
+  );
 
   const { flag } = await admin.ok<{ flag: { createdBy: object } }>('{ flag(key: "one_pedal") { createdBy { name } } }');
-  for (const name of ['One', 'Two', 'Three']) await admin.ok('mutation ($name: String!) { updateFlag(key: "one_pedal", input: {name: $name}) { applied } }', { name });
+  for (const name of ['One', 'Two', 'Three'])
+    await admin.ok('mutation ($name: String!) { updateFlag(key: "one_pedal", input: {name: $name}) { applied } }', {
+      name,
+    });
   type Change = { flagChanges: { revision: number; previousRevision: number; flag: object } };
   const changesOf = (listener: Listener) => listener.events.map((event) => (event.data as Change).flagChanges);
-  await eventually(() => listeners.every((listener) => listener.ended || changesOf(listener).at(-1)?.revision === 5), 'all listeners at revision 5');
+  await eventually(
+    () => listeners.every((listener) => listener.ended || changesOf(listener).at(-1)?.revision === 5),
+    'all listeners at revision 5',
+  );
 
   for (const listener of listeners) {
     expect(listener.error).toBeUndefined();
@@ -70,7 +103,16 @@ test('a subscription carries fields of other subgraphs, in revision order and no
       expect(change.previousRevision).toBe(previous);
       return change.revision;
     }, 2);
-    expect(changes.at(-1)).toMatchObject({ revision: 5, flag: { key: 'one_pedal', name: 'Three', createdBy: flag.createdBy, rules: [{ type: 'VEHICLE_TARGET' }], killed: false } });
+    expect(changes.at(-1)).toMatchObject({
+      revision: 5,
+      flag: {
+        key: 'one_pedal',
+        name: 'Three',
+        createdBy: flag.createdBy,
+        rules: [{ type: 'VEHICLE_TARGET' }],
+        killed: false,
+      },
+    });
   }
   for (const client of clients) await client.dispose();
 });
@@ -78,12 +120,24 @@ test('a subscription carries fields of other subgraphs, in revision order and no
 test("a vehicle's stream shows no other vehicle's VIN and no person", async () => {
   const token = await admin.vehicle('KMHK281HGNU000004');
   const client = admin.socket(token);
-  const listener = new Listener(client, 'subscription { flagChanges(environment: PRODUCTION) { flag { key rules { conditions } updatedBy { name } } signed { jws } } }');
-  await new Promise<void>((resolve, reject) => client.subscribe({ query: '{ flagSync(environment: PRODUCTION) { revision } }' }, { next: () => undefined, error: reject, complete: resolve }));
-  await admin.ok('mutation ($input: RuleInput!) { createRule(flagKey: "one_pedal", input: $input) { applied } }', { input: { type: 'VEHICLE_WHITELIST', priority: 7, conditions: { vins: [VIN] } } });
+  const listener = new Listener(
+    client,
+    'subscription { flagChanges(environment: PRODUCTION) { flag { key rules { conditions } updatedBy { name } } signed { jws } } }',
+  );
+  await new Promise<void>((resolve, reject) =>
+    client.subscribe(
+      { query: '{ flagSync(environment: PRODUCTION) { revision } }' },
+      { next: () => undefined, error: reject, complete: resolve },
+    ),
+  );
+  await admin.ok('mutation ($input: RuleInput!) { createRule(flagKey: "one_pedal", input: $input) { applied } }', {
+    input: { type: 'VEHICLE_WHITELIST', priority: 7, conditions: { vins: [VIN] } },
+  });
   const event = await eventually(() => listener.events[0], 'the change');
   const text = JSON.stringify(event);
-  const payloads = [...text.matchAll(/\.([A-Za-z0-9_-]{20,})\./g)].map(([, payload]) => Buffer.from(payload ?? '', 'base64url').toString());
+  const payloads = [...text.matchAll(/\.([A-Za-z0-9_-]{20,})\./g)].map(([, payload]) =>
+    Buffer.from(payload ?? '', 'base64url').toString(),
+  );
   expect(text + payloads.join()).not.toContain(VIN);
   expect(payloads.join()).toContain('digests');
   expect(event.data).toMatchObject({ flagChanges: { flag: { key: 'one_pedal', updatedBy: null } } });
@@ -107,25 +161,53 @@ test('a vehicle may not listen to another environment, nobody may listen at all,
 
 test('who reads the trail sees each change as it happens, can have it checked, and take it elsewhere', async () => {
   const client = admin.socket();
-  const trail = new Listener(client, 'subscription { auditTrail { action user { email } flag { key name } afterValue hash } }');
-  await new Promise<void>((resolve, reject) => client.subscribe({ query: '{ me { kind } }' }, { next: () => undefined, error: reject, complete: resolve }));
-  for (const name of ['First', 'Second']) await admin.ok('mutation ($name: String!) { updateFlag(key: "one_pedal", input: {name: $name}) { applied } }', { name });
+  const trail = new Listener(
+    client,
+    'subscription { auditTrail { action user { email } flag { key name } afterValue hash } }',
+  );
+  await new Promise<void>((resolve, reject) =>
+    client.subscribe({ query: '{ me { kind } }' }, { next: () => undefined, error: reject, complete: resolve }),
+  );
+  for (const name of ['First', 'Second'])
+    await admin.ok('mutation ($name: String!) { updateFlag(key: "one_pedal", input: {name: $name}) { applied } }', {
+      name,
+    });
   await eventually(() => trail.events.length >= 2, 'both entries');
   type Entry = { auditTrail: { hash: string } };
   expect(trail.events.map(({ data }) => data)).toMatchObject(
-    ['First', 'Second'].map((name) => ({ auditTrail: { action: 'UPDATE_FLAG', user: { email: ADMIN.email }, flag: { key: 'one_pedal' }, afterValue: { name } } })),
+    ['First', 'Second'].map((name) => ({
+      auditTrail: {
+        action: 'UPDATE_FLAG',
+        user: { email: ADMIN.email },
+        flag: { key: 'one_pedal' },
+        afterValue: { name },
+      },
+    })),
   );
   trail.stop();
   await client.dispose();
 
-  const { auditIntegrity } = await admin.ok<{ auditIntegrity: { headHash: string } }>('{ auditIntegrity { intact firstBrokenId headHash } }');
-  expect(auditIntegrity).toEqual({ intact: true, firstBrokenId: null, headHash: (trail.events[1]?.data as Entry).auditTrail.hash });
-  const { databaseHealth } = await admin.ok<{ databaseHealth: { slowQueries: unknown[]; duplicateIndexes: unknown[] } }>('{ databaseHealth { duplicateIndexes { indexes } slowQueries { query meanMs } tableSizes { table } notes } }');
+  const { auditIntegrity } = await admin.ok<{ auditIntegrity: { headHash: string } }>(
+    '{ auditIntegrity { intact firstBrokenId headHash } }',
+  );
+  expect(auditIntegrity).toEqual({
+    intact: true,
+    firstBrokenId: null,
+    headHash: (trail.events[1]?.data as Entry).auditTrail.hash,
+  });
+  const { databaseHealth } = await admin.ok<{
+    databaseHealth: { slowQueries: unknown[]; duplicateIndexes: unknown[] };
+  }>('{ databaseHealth { duplicateIndexes { indexes } slowQueries { query meanMs } tableSizes { table } notes } }');
   expect(databaseHealth.duplicateIndexes).toEqual([]);
 
   const file = join(deployment.dataDir, 'trail.jsonl');
-  expect(await runAdmin(deployment, 'audit-export', '--from', '2026-01-01', '--to', '2100-01-01', '--out', file)).toMatchObject({ code: 0, stderr: '' });
-  const verifier = new ProjectProcess(['main/admin/verify-audit-export.mjs', file, '--expect-head', auditIntegrity.headHash], {});
+  expect(
+    await runAdmin(deployment, 'audit-export', '--from', '2026-01-01', '--to', '2100-01-01', '--out', file),
+  ).toMatchObject({ code: 0, stderr: '' });
+  const verifier = new ProjectProcess(
+    ['main/admin/verify-audit-export.mjs', file, '--expect-head', auditIntegrity.headHash],
+    {},
+  );
   expect(await verifier.ended()).toBe(0);
   expect(verifier.stdout).toContain('Passes through the expected hash');
 });
@@ -133,7 +215,8 @@ test('who reads the trail sees each change as it happens, can have it checked, a
 test('a vehicle whose tokens are revoked is cut off, and comes back with a new one', async () => {
   const vin = 'KMHK281HGNU000006';
   const token = await admin.vehicle(vin);
-  const own = (by: string) => new Api(deployment, by).ask('query ($vin: String!) { vehicle(vin: $vin) { vin } }', { vin });
+  const own = (by: string) =>
+    new Api(deployment, by).ask('query ($vin: String!) { vehicle(vin: $vin) { vin } }', { vin });
   const closed: unknown[] = [];
   let connected = false;
   const client = admin.socket(token);

@@ -24,14 +24,23 @@ afterAll(async () => {
 }, 60_000);
 
 async function create(name: string): Promise<{ key: string; id: string; keyPrefix: string }> {
-  const { createApiKey } = await api.ok<{ createApiKey: { key: string; apiKey: { id: string; keyPrefix: string } } }>(CREATE, { input: { name, role: 'READ' } });
+  const { createApiKey } = await api.ok<{ createApiKey: { key: string; apiKey: { id: string; keyPrefix: string } } }>(
+    CREATE,
+    { input: { name, role: 'READ' } },
+  );
   return { key: createApiKey.key, ...createApiKey.apiKey };
 }
 
 /** The status of a request with the key: 401 when nobody has it. (What a key may ask is not the matter here.) */
 async function status(key: string): Promise<number> {
   const body = JSON.stringify({ query: '{ me { kind } }' });
-  return (await fetch(`${deployment.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', 'x-api-key': key }, body })).status;
+  return (
+    await fetch(`${deployment.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-api-key': key },
+      body,
+    })
+  ).status;
 }
 
 /** A socket that is acknowledged; gives how it was closed, as soon as it is. */

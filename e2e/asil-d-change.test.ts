@@ -23,18 +23,43 @@ afterAll(async () => {
   await deployment?.remove();
 }, 60_000);
 
-const revision = async () => (await developer.ok<{ flagSync: { revision: number } }>('{ flagSync(environment: PRODUCTION) { revision } }')).flagSync.revision;
+const revision = async () =>
+  (await developer.ok<{ flagSync: { revision: number } }>('{ flagSync(environment: PRODUCTION) { revision } }'))
+    .flagSync.revision;
 
-/** Every step as it was sent and answered: with TRANSCRIPT set, a document of an ASIL-D change from request to vehicle. */
+/**
+ * Every step as it was sent and answered: with TRANSCRIPT set, a document of an ASIL-D change from request to vehicle.
+ */
 const steps: string[] = [];
-const note = (who: string, what: unknown) => steps.push(`${who}: ${typeof what === 'string' ? what : JSON.stringify(what)}`);
+const note = (who: string, what: unknown) =>
+  steps.push(`${who}: ${typeof what === 'string' ? what : JSON.stringify(what)}`);
 
 test('a change of an ASIL-D flag goes from request through a second person to the vehicle, and a kill switch goes at once', async () => {
-  const created = await admin(deployment, 'create-user', '--email', 'safety@example.com', '--name', 'Sam Safety', '--role', 'SAFETY');
+  const created = await admin(
+    deployment,
+    'create-user',
+    '--email',
+    'safety@example.com',
+    '--name',
+    'Sam Safety',
+    '--role',
+    'SAFETY',
+  );
   expect(created.code).toBe(0);
-  const reviewer = await Api.signedIn(deployment, { email: 'safety@example.com', password: /once: (\S+)/.exec(created.stdout)?.[1] ?? '' });
+  const reviewer = await Api.signedIn(deployment, {
+    email: 'safety@example.com',
+    password: /once: (\S+)/.exec(created.stdout)?.[1] ?? '',
+  });
 
-  const input = { key: KEY, name: 'Steering assistance', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_D', environment: 'PRODUCTION', enabled: true };
+  const input = {
+    key: KEY,
+    name: 'Steering assistance',
+    type: 'BOOLEAN',
+    defaultValue: false,
+    safetyLevel: 'ASIL_D',
+    environment: 'PRODUCTION',
+    enabled: true,
+  };
   const empty = await revision();
   const { createFlag } = await developer.ok<{ createFlag: { applied: boolean; changeRequest: { id: string } } }>(
     'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied flag { draft } changeRequest { id } } }',
@@ -44,10 +69,14 @@ test('a change of an ASIL-D flag goes from request through a second person to th
   expect(createFlag).toMatchObject({ applied: false, flag: { draft: true } });
   expect(await revision()).toBe(empty);
   const first = 'mutation ($id: ID!) { approveChangeRequest(id: $id) { status flag { draft revision } } }';
-  expect(await reviewer.ok(first, { id: createFlag.changeRequest.id })).toEqual({ approveChangeRequest: { status: 'APPROVED', flag: { draft: false, revision: empty + 1 } } });
+  expect(await reviewer.ok(first, { id: createFlag.changeRequest.id })).toEqual({
+    approveChangeRequest: { status: 'APPROVED', flag: { draft: false, revision: empty + 1 } },
+  });
   const before = await revision();
 
-  const { createRule } = await developer.ok<{ createRule: { applied: boolean; flag: { rules: unknown[] }; changeRequest: { id: string; status: string } } }>(
+  const { createRule } = await developer.ok<{
+    createRule: { applied: boolean; flag: { rules: unknown[] }; changeRequest: { id: string; status: string } };
+  }>(
     `mutation ($input: RuleInput!) { createRule(flagKey: "${KEY}", input: $input) { applied flag { rules { type } } changeRequest { id status action } } }`,
     { input: { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } } },
   );
@@ -64,19 +93,30 @@ test('a change of an ASIL-D flag goes from request through a second person to th
   note(ADMIN.email, 'approving it oneself: FORBIDDEN');
   const approved = await reviewer.ok(approve, { id });
   note('safety@example.com', approved);
-  expect(approved).toEqual({ approveChangeRequest: { status: 'APPROVED', comment: 'Checked against HARA 4.2', requestedBy: { email: ADMIN.email }, reviewedBy: { email: 'safety@example.com' } } });
+  expect(approved).toEqual({
+    approveChangeRequest: {
+      status: 'APPROVED',
+      comment: 'Checked against HARA 4.2',
+      requestedBy: { email: ADMIN.email },
+      reviewedBy: { email: 'safety@example.com' },
+    },
+  });
 
   await eventually(async () => (await vehicle.evaluate(KEY)).value === true, 'the change in the vehicle');
   note(`vehicle ${VIN}`, await vehicle.evaluate(KEY));
   expect((await vehicle.status()).revision).toBe(before + 1);
 
-  const killed = await reviewer.ok(`mutation { killSwitch(flagKey: "${KEY}", reason: "Unintended torque") { applied changeRequest { id } flag { killed revision } } }`);
+  const killed = await reviewer.ok(
+    `mutation { killSwitch(flagKey: "${KEY}", reason: "Unintended torque") { applied changeRequest { id } flag { killed revision } } }`,
+  );
   note('safety@example.com', killed);
   expect(killed).toMatchObject({ killSwitch: { applied: true, changeRequest: null, flag: { killed: true } } });
   await eventually(async () => (await vehicle.evaluate(KEY)).reason === 'DISABLED', 'the kill switch in the vehicle');
   note(`vehicle ${VIN}`, await vehicle.evaluate(KEY));
 
-  const { flag } = await developer.ok<{ flag: { history: { nodes: { action: string; user: { email: string } | null }[] } } }>(`{ flag(key: "${KEY}") { history { nodes { action user { email } } } } }`);
+  const { flag } = await developer.ok<{
+    flag: { history: { nodes: { action: string; user: { email: string } | null }[] } };
+  }>(`{ flag(key: "${KEY}") { history { nodes { action user { email } } } } }`);
   const trail = flag.history.nodes.map(({ action, user }) => [action, user?.email]).reverse();
   note('the trail', trail);
   expect(trail).toEqual([

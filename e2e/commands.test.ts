@@ -1,4 +1,7 @@
-/** Every command of package.json and every administrative one: help, version and what they do not know. They are found, not listed. */
+/**
+ * Every command of package.json and every administrative one: help, version and what they do not know. They are found,
+ * not listed.
+ */
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,11 +15,18 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** What is built is run as it is built: it starts in half the time. */
-const BUILT: Readonly<Record<string, string>> = { 'main/start.ts': 'start', 'main/service.ts': 'service', 'main/admin.ts': 'admin', 'agent/main.ts': 'agent' };
+const BUILT: Readonly<Record<string, string>> = {
+  'main/start.ts': 'start',
+  'main/service.ts': 'service',
+  'main/admin.ts': 'admin',
+  'agent/main.ts': 'agent',
+};
 
 /** Our own programs among the scripts of package.json, by their names. */
 async function commands(): Promise<[string, string][]> {
-  const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+  const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
   const own = Object.entries(scripts).flatMap(([name, script]): [string, string][] => {
     const file = /^node --import tsx (\S+\.ts)$/.exec(script)?.[1];
     return file === undefined ? [] : [[name, BUILT[file] ?? file]];
@@ -46,7 +56,12 @@ test('every command says what it takes and which version it is, and makes nothin
     expect([name, help.code, help.stderr]).toEqual([name, 0, '']);
     expect(help.stdout).toMatch(/Usage:[^]*--help[^]*--version/);
     const version = await run(command, '--version');
-    expect([name, version.code, version.stderr, version.stdout]).toEqual([name, 0, '', expect.stringMatching(/^\d+\.\d+\.\d+\n$/)]);
+    expect([name, version.code, version.stderr, version.stdout]).toEqual([
+      name,
+      0,
+      '',
+      expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    ]);
   });
   expect(await readdir(folder)).toEqual([]);
 });
@@ -67,11 +82,26 @@ test('administrative commands say what they take, and in a folder without data s
   const names = [...new Set(Array.from(stdout.matchAll(/npm run admin -- ([a-z-]+)/g), ([, name = '']) => name))];
   expect(names.length).toBeGreaterThan(8);
   await each(names, async (name) => {
-    expect(await run('admin', name, '--help')).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining(`npm run admin -- ${name}`) });
+    expect(await run('admin', name, '--help')).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringContaining(`npm run admin -- ${name}`),
+    });
   });
-  expect(await run('admin', 'api-kye')).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean api-key?') });
-  expect(await run('admin', 'api-key', '--lits')).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean --list?') });
-  for (const args of [['api-key', '--list'], ['vehicle-token', '--vin', 'KMHK281HGNU000001'], ['rotate-signing-key'], ['resign-definitions']]) {
+  expect(await run('admin', 'api-kye')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('Did you mean api-key?'),
+  });
+  expect(await run('admin', 'api-key', '--lits')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('Did you mean --list?'),
+  });
+  for (const args of [
+    ['api-key', '--list'],
+    ['vehicle-token', '--vin', 'KMHK281HGNU000001'],
+    ['rotate-signing-key'],
+    ['resign-definitions'],
+  ]) {
     const { code, stderr } = await run('admin', ...args);
     expect([args, code]).toEqual([args, 1]);
     expect(stderr).toContain(join(folder, 'data'));

@@ -44,7 +44,11 @@ function isAlive(pid: number): boolean {
 async function heirs(): Promise<string[]> {
   if (process.platform !== 'linux') return [];
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const texts = await Promise.all(pids.map(async (pid) => Promise.all(['environ', 'cmdline'].map((file) => readFile(`/proc/${pid}/${file}`, 'latin1').catch(() => '')))));
+  const texts = await Promise.all(
+    pids.map(async (pid) =>
+      Promise.all(['environ', 'cmdline'].map((file) => readFile(`/proc/${pid}/${file}`, 'latin1').catch(() => ''))),
+    ),
+  );
   return pids.filter((_, index) => texts[index]!.some((text) => text.includes(temporary)));
 }
 
@@ -54,60 +58,95 @@ async function expectNothingLeft(pids: readonly number[]): Promise<void> {
   expect((await readdir(temporary)).filter((name) => name.startsWith('fleetflag'))).toEqual([]);
 }
 
-embedded('the demo shows every step with what it measured, ends with code 0 and leaves no process and no folder', async () => {
-  const show = startDemo(['--once']);
-  expect(await show.ended()).toBe(0);
-  expect(show.stderr).toBe('');
-  const text = show.stdout;
-  const titles = ['What is there', 'A rule change reaches the vehicles', 'A kill switch reaches the vehicles', 'An experiment finds an effect that was put in', 'The control plane stops; the vehicles go on', 'The control plane comes back; the vehicles catch up', 'How to explore it'];
-  const steps = titles.map((title, index) => text.indexOf(`\n${index + 1}  ${title}\n`));
-  expect(steps.every((position, index) => position > (steps[index - 1] ?? 0))).toBe(true);
+embedded(
+  'the demo shows every step with what it measured, ends with code 0 and leaves no process and no folder',
+  async () => {
+    const show = startDemo(['--once']);
+    expect(await show.ended()).toBe(0);
+    expect(show.stderr).toBe('');
+    const text = show.stdout;
+    const titles = [
+      'What is there',
+      'A rule change reaches the vehicles',
+      'A kill switch reaches the vehicles',
+      'An experiment finds an effect that was put in',
+      'The control plane stops; the vehicles go on',
+      'The control plane comes back; the vehicles catch up',
+      'How to explore it',
+    ];
+    const steps = titles.map((title, index) => text.indexOf(`\n${index + 1}  ${title}\n`));
+    expect(steps.every((position, index) => position > (steps[index - 1] ?? 0))).toBe(true);
 
-  expect(text).toContain('240 vehicles. 15 flags:');
-  for (const vehicle of ['Ioniq 6', 'EV9', 'GV60']) {
-    expect(text).toMatch(new RegExp(`${vehicle} +standard +→ +fast-v3 +SPLIT +\\d[\\d.]* ms`));
-    expect(text).toMatch(new RegExp(`${vehicle} +true +→ +false +DISABLED +\\d[\\d.]* ms`));
-    // Asked for exactly what it had, and got the flags that changed, not the changes.
-    expect(text).toMatch(new RegExp(`${vehicle} +(\\d+) +since \\1 +3 of 13 +\\d+ +\\d[\\d.]* ms`));
-  }
-  // What is shown is what the analysis makes of the trips that were simulated, digit for digit.
-  const analysis = demoAnalysis();
-  for (const [name, { improvementPercent, confidenceInterval, pValue, sequentialPValue, sequentialConfidenceInterval }] of [['estimated', analysis], ['with their history', analysis.cuped!]] as const) {
-    const cells = [name, percent(improvementPercent), interval(confidenceInterval), probability(pValue), probability(sequentialPValue), interval(sequentialConfidenceInterval)];
-    expect(text.split('\n').map((line) => line.trim().split(/ {2,}/))).toContainEqual(cells);
-  }
-  expect(text).toContain(`with eco_route they use ${percent(KNOWN_EFFECT)} energy`);
-  expect(text).toMatch(/Playground +http:\/\/localhost:\d+\//);
-  expect(text).not.toContain('\u001B[');
+    expect(text).toContain('240 vehicles. 15 flags:');
+    for (const vehicle of ['Ioniq 6', 'EV9', 'GV60']) {
+      expect(text).toMatch(new RegExp(`${vehicle} +standard +→ +fast-v3 +SPLIT +\\d[\\d.]* ms`));
+      expect(text).toMatch(new RegExp(`${vehicle} +true +→ +false +DISABLED +\\d[\\d.]* ms`));
+      // Asked for exactly what it had, and got the flags that changed, not the changes.
+      expect(text).toMatch(new RegExp(`${vehicle} +(\\d+) +since \\1 +3 of 13 +\\d+ +\\d[\\d.]* ms`));
+    }
+    // What is shown is what the analysis makes of the trips that were simulated, digit for digit.
+    const analysis = demoAnalysis();
+    for (const [
+      name,
+      { improvementPercent, confidenceInterval, pValue, sequentialPValue, sequentialConfidenceInterval },
+    ] of [
+      ['estimated', analysis],
+      ['with their history', analysis.cuped!],
+    ] as const) {
+      const cells = [
+        name,
+        percent(improvementPercent),
+        interval(confidenceInterval),
+        probability(pValue),
+        probability(sequentialPValue),
+        interval(sequentialConfidenceInterval),
+      ];
+      expect(text.split('\n').map((line) => line.trim().split(/ {2,}/))).toContainEqual(cells);
+    }
+    expect(text).toContain(`with eco_route they use ${percent(KNOWN_EFFECT)} energy`);
+    expect(text).toMatch(/Playground +http:\/\/localhost:\d+\//);
+    expect(text).not.toContain('\u001B[');
 
-  const pids = [...text.matchAll(/process (\d+)|^ +\S.* [A-Z0-9]{17} .* (\d{2,}) +\d+ +13 /gm)].map(([, one, other]) => Number(one ?? other));
-  expect(new Set(pids).size).toBe(6);
-  await expectNothingLeft(pids);
-}, 240_000);
+    const pids = [...text.matchAll(/process (\d+)|^ +\S.* [A-Z0-9]{17} .* (\d{2,}) +\d+ +13 /gm)].map(
+      ([, one, other]) => Number(one ?? other),
+    );
+    expect(new Set(pids).size).toBe(6);
+    await expectNothingLeft(pids);
+  },
+  240_000,
+);
 
-embedded('Ctrl-C in the middle of the show ends every process and removes the folder', async () => {
-  const show = startDemo([]);
-  const [, controlPlane] = await show.printed(/Control plane: process (\d+)/);
-  await show.printed(/A rule change reaches/);
-  show.child.kill('SIGINT');
-  show.child.kill('SIGINT');
-  expect(await show.ended()).toBe(130);
-  expect(show.stderr).toBe('');
-  await expectNothingLeft([Number(controlPlane)]);
-}, 120_000);
+embedded(
+  'Ctrl-C in the middle of the show ends every process and removes the folder',
+  async () => {
+    const show = startDemo([]);
+    const [, controlPlane] = await show.printed(/Control plane: process (\d+)/);
+    await show.printed(/A rule change reaches/);
+    show.child.kill('SIGINT');
+    show.child.kill('SIGINT');
+    expect(await show.ended()).toBe(130);
+    expect(show.stderr).toBe('');
+    await expectNothingLeft([Number(controlPlane)]);
+  },
+  120_000,
+);
 
-embedded('a port that is taken ends the demo with code 1 and says what to do', async () => {
-  const other: Server = createServer().listen(0, '127.0.0.1');
-  await once(other, 'listening');
-  try {
-    const show = startDemo(['--once'], { PORT: String((other.address() as AddressInfo).port) });
-    expect(await show.ended()).toBe(1);
-    expect(show.stderr).toMatch(/The demo failed: .*the port is in use.*set PORT to another/);
-    await expectNothingLeft([]);
-  } finally {
-    other.close();
-  }
-}, 120_000);
+embedded(
+  'a port that is taken ends the demo with code 1 and says what to do',
+  async () => {
+    const other: Server = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    try {
+      const show = startDemo(['--once'], { PORT: String((other.address() as AddressInfo).port) });
+      expect(await show.ended()).toBe(1);
+      expect(show.stderr).toMatch(/The demo failed: .*the port is in use.*set PORT to another/);
+      await expectNothingLeft([]);
+    } finally {
+      other.close();
+    }
+  },
+  120_000,
+);
 
 embedded('an option that the demo does not have ends it with code 2 and the usage', async () => {
   const show = startDemo(['--forever']);

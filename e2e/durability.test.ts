@@ -35,10 +35,14 @@ test('the first start creates the administrator and says so once; what is acknow
   const { flags, flagSync } = await api.ok<{
     flags: { nodes: { key: string; revision: number; history: { totalCount: number } }[] };
     flagSync: { revision: number; flags: unknown[] };
-  }>('{ flags(first: 100) { nodes { key revision history { totalCount } } } flagSync(environment: STAGING) { revision flags { key } } }');
+  }>(
+    '{ flags(first: 100) { nodes { key revision history { totalCount } } } flagSync(environment: STAGING) { revision flags { key } } }',
+  );
   expect(flags.nodes.map((flag) => flag.key)).toEqual(expect.arrayContaining(acknowledged));
   // Gapless, whether or not the last one made it; and each with its audit row.
-  expect(flags.nodes.map((flag) => flag.revision).sort((a, b) => a - b)).toEqual(flags.nodes.map((_, index) => index + 1));
+  expect(flags.nodes.map((flag) => flag.revision).sort((a, b) => a - b)).toEqual(
+    flags.nodes.map((_, index) => index + 1),
+  );
   expect(flags.nodes.every((flag) => flag.history.totalCount === 1)).toBe(true);
   expect(flagSync).toMatchObject({ revision: flags.nodes.length });
 
@@ -48,9 +52,13 @@ test('the first start creates the administrator and says so once; what is acknow
   expect(await api.ok('{ flags { totalCount } }')).toEqual({ flags: { totalCount: flags.nodes.length } });
 }, 180_000);
 
-(DISTRIBUTED ? test.skip : test)('a second control plane on the same data folder is refused with a clear message and does no harm', async () => {
-  const second = new ProjectProcess(['start'], { ...deployment.environment, PORT: '0' });
-  expect(await second.ended()).toBe(1);
-  expect(second.stderr).toContain('in use by another FleetFlag process');
-  await (await Api.admin(deployment)).ok('{ flags { totalCount } }');
-}, 60_000);
+(DISTRIBUTED ? test.skip : test)(
+  'a second control plane on the same data folder is refused with a clear message and does no harm',
+  async () => {
+    const second = new ProjectProcess(['start'], { ...deployment.environment, PORT: '0' });
+    expect(await second.ended()).toBe(1);
+    expect(second.stderr).toContain('in use by another FleetFlag process');
+    await (await Api.admin(deployment)).ok('{ flags { totalCount } }');
+  },
+  60_000,
+);

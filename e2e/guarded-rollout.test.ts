@@ -34,7 +34,8 @@ function armsOf(key: string, vins: readonly string[]): Arms {
 /** Vehicles of which each arm of each flag has IN_EACH_ARM. */
 function vehicles(): string[] {
   const chosen: string[] = [];
-  const fits = (vins: string[]) => [KEY, SILENT].every((key) => Object.values(armsOf(key, vins)).every(({ length }) => length <= IN_EACH_ARM));
+  const fits = (vins: string[]) =>
+    [KEY, SILENT].every((key) => Object.values(armsOf(key, vins)).every(({ length }) => length <= IN_EACH_ARM));
   for (let number = 1; chosen.length < 2 * IN_EACH_ARM; number++) {
     const vin = `KMHL14JA5PA${String(number).padStart(6, '0')}`;
     if (fits([...chosen, vin])) chosen.push(vin);
@@ -51,7 +52,14 @@ const SHOWN = `query ($key: String!) { flag(key: $key) { killed rules { type con
 
 interface Shown {
   readonly killed: boolean;
-  readonly rules: readonly { readonly type: string; readonly rollout: { readonly status: string; readonly pausedReason: string | null; readonly guardStatus: Record<string, unknown> | null } | null }[];
+  readonly rules: readonly {
+    readonly type: string;
+    readonly rollout: {
+      readonly status: string;
+      readonly pausedReason: string | null;
+      readonly guardStatus: Record<string, unknown> | null;
+    } | null;
+  }[];
   readonly history: { readonly nodes: readonly { readonly action: string }[] };
 }
 
@@ -61,16 +69,30 @@ const rolloutRule = ({ rules }: Shown) => rules.find(({ type }) => type === 'PER
 /** An enabled flag whose rollout is at 0 %; gives its rule. */
 async function newFlag(api: Api, key: string): Promise<string> {
   await api.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: { key, name: key, type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B', environment: 'PRODUCTION', enabled: true },
+    input: {
+      key,
+      name: key,
+      type: 'BOOLEAN',
+      defaultValue: false,
+      safetyLevel: 'ASIL_B',
+      environment: 'PRODUCTION',
+      enabled: true,
+    },
   });
-  const { createRule } = await api.ok<{ createRule: { flag: { rules: { id: string }[] } } }>('mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { rules { id } } } }', {
-    key,
-    input: { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 0 } },
-  });
+  const { createRule } = await api.ok<{ createRule: { flag: { rules: { id: string }[] } } }>(
+    'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { rules { id } } } }',
+    {
+      key,
+      input: { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 0 } },
+    },
+  );
   return createRule.flag.rules[0]?.id ?? '';
 }
 
-const STEPS = [{ percentage: 50, after: 'PT1S' }, { percentage: 100, after: 'PT1H' }];
+const STEPS = [
+  { percentage: 50, after: 'PT1S' },
+  { percentage: 100, after: 'PT1H' },
+];
 const GUARD = { metric: METRIC, worse: 'HIGHER', maxWorsePercent: 5, minimumVehicles: IN_EACH_ARM };
 const BY_GUARD = { user: { email: 'admin@fleetflag.local' }, userAgent: 'FleetFlag rollout guard' };
 
@@ -80,38 +102,87 @@ test('a feature that makes vehicles brake later is pulled back from all of them,
   fleet = await Fleet.start(api, vehicles());
   const agents = [...fleet.agents.values()];
   const agentsOf = (vins: readonly string[]) => vins.flatMap((vin) => fleet?.agents.get(vin) ?? []);
-  await eventually(() => agents.every((agent) => [KEY, SILENT].every((key) => agent.booleanDetails(key, true).reason === 'DEFAULT')), 'all vehicles know the flags');
+  await eventually(
+    () => agents.every((agent) => [KEY, SILENT].every((key) => agent.booleanDetails(key, true).reason === 'DEFAULT')),
+    'all vehicles know the flags',
+  );
 
   const guards = { [KEY]: GUARD, [SILENT]: { ...GUARD, silence: 'PT20S' } };
   for (const key of [KEY, SILENT] as const) {
-    const { scheduleRollout } = await api.ok<{ scheduleRollout: unknown }>(SCHEDULE, { key, rule: rules[key], steps: STEPS, guard: guards[key] });
-    expect(scheduleRollout).toEqual({ rollout: { status: 'RUNNING', guard: { metric: METRIC, worse: 'HIGHER', maxWorsePercent: 5, initialPercentage: 0 } } });
+    const { scheduleRollout } = await api.ok<{ scheduleRollout: unknown }>(SCHEDULE, {
+      key,
+      rule: rules[key],
+      steps: STEPS,
+      guard: guards[key],
+    });
+    expect(scheduleRollout).toEqual({
+      rollout: {
+        status: 'RUNNING',
+        guard: { metric: METRIC, worse: 'HIGHER', maxWorsePercent: 5, initialPercentage: 0 },
+      },
+    });
   }
-  await eventually(() => [KEY, SILENT].every((key) => agentsOf(armsOf(key, [...fleet!.agents.keys()]).treatment).every((agent) => agent.booleanValue(key, false))), 'the first steps reach their vehicles');
+  await eventually(
+    () =>
+      [KEY, SILENT].every((key) =>
+        agentsOf(armsOf(key, [...fleet!.agents.keys()]).treatment).every((agent) => agent.booleanValue(key, false)),
+      ),
+    'the first steps reach their vehicles',
+  );
 
   // 40 m ± 1 without the feature, 46 m ± 1 with it; the other feature changes nothing, and is measured only now.
   const measure = (key: string, means: Record<keyof Arms, number>) => {
     for (const [arm, vins] of Object.entries(armsOf(key, [...fleet!.agents.keys()]))) {
-      agentsOf(vins).forEach((agent, index) => agent.track(METRIC, means[arm as keyof Arms] + (index % 2 === 0 ? 1 : -1), { flagKey: key }));
+      agentsOf(vins).forEach((agent, index) =>
+        agent.track(METRIC, means[arm as keyof Arms] + (index % 2 === 0 ? 1 : -1), { flagKey: key }),
+      );
     }
   };
   measure(KEY, { control: 40, treatment: 46 });
   measure(SILENT, { control: 40, treatment: 40 });
 
-  await eventually(() => agents.every((agent) => agent.booleanDetails(KEY, true).reason === 'DISABLED'), 'every vehicle is told to stop');
-  for (const agent of agents) expect(agent.booleanDetails(KEY, true)).toMatchObject({ value: false, variant: 'control' });
+  await eventually(
+    () => agents.every((agent) => agent.booleanDetails(KEY, true).reason === 'DISABLED'),
+    'every vehicle is told to stop',
+  );
+  for (const agent of agents)
+    expect(agent.booleanDetails(KEY, true)).toMatchObject({ value: false, variant: 'control' });
   const pulledBack = await shown(api, KEY);
   expect(pulledBack.killed).toBe(true);
-  expect(rolloutRule(pulledBack)).toMatchObject({ conditions: { rollout_percentage: 0 }, rollout: { status: 'PULLED_BACK', currentPercentage: 0 } });
+  expect(rolloutRule(pulledBack)).toMatchObject({
+    conditions: { rollout_percentage: 0 },
+    rollout: { status: 'PULLED_BACK', currentPercentage: 0 },
+  });
   const { guardStatus } = rolloutRule(pulledBack)?.rollout ?? {};
-  expect(guardStatus).toMatchObject({ verdict: 'CROSSED', controlVehicles: IN_EACH_ARM, treatmentVehicles: IN_EACH_ARM, controlMean: expect.closeTo(40, 9), treatmentMean: expect.closeTo(46, 9), worsePercent: expect.closeTo(15, 9) });
+  expect(guardStatus).toMatchObject({
+    verdict: 'CROSSED',
+    controlVehicles: IN_EACH_ARM,
+    treatmentVehicles: IN_EACH_ARM,
+    controlMean: expect.closeTo(40, 9),
+    treatmentMean: expect.closeTo(46, 9),
+    worsePercent: expect.closeTo(15, 9),
+  });
   expect(guardStatus?.['pValue']).toBeLessThan(guardStatus?.['significance'] as number);
   // The newest first: what was done, by what, and by which figures.
   const reason = `Rollout guard: ${METRIC} is 46 under treatment (6 vehicles) and 40 under control (6 vehicles): worse by 15 %, where 5 % is the limit.`;
   const { verdict: _, ...figures } = guardStatus ?? {};
   expect(pulledBack.history.nodes.slice(0, 3)).toMatchObject([
-    { action: 'KILL_SWITCH', ...BY_GUARD, afterValue: { killSwitches: [{ enabled: true, conditions: { force_disabled: true, reason } }], reason } },
-    { action: 'GUARD_ROLLOUT', ...BY_GUARD, beforeValue: { conditions: { rollout_percentage: 50 } }, afterValue: { conditions: { rollout_percentage: 0 }, guard: { metric: METRIC, maxWorsePercent: 5 }, figures, reason } },
+    {
+      action: 'KILL_SWITCH',
+      ...BY_GUARD,
+      afterValue: { killSwitches: [{ enabled: true, conditions: { force_disabled: true, reason } }], reason },
+    },
+    {
+      action: 'GUARD_ROLLOUT',
+      ...BY_GUARD,
+      beforeValue: { conditions: { rollout_percentage: 50 } },
+      afterValue: {
+        conditions: { rollout_percentage: 0 },
+        guard: { metric: METRIC, maxWorsePercent: 5 },
+        figures,
+        reason,
+      },
+    },
     { action: 'UPDATE_RULE' },
   ]);
 
@@ -121,8 +192,19 @@ test('a feature that makes vehicles brake later is pulled back from all of them,
   }, 'the other rollout pauses');
   const silence = `no measurement of ${METRIC} under treatment for 20 seconds`;
   expect(paused.killed).toBe(false);
-  expect(rolloutRule(paused)).toMatchObject({ conditions: { rollout_percentage: 50 }, rollout: { pausedReason: silence, guardStatus: { verdict: 'SILENT' } } });
+  expect(rolloutRule(paused)).toMatchObject({
+    conditions: { rollout_percentage: 50 },
+    rollout: { pausedReason: silence, guardStatus: { verdict: 'SILENT' } },
+  });
   // It had arrived before, from all of them, and kept the limit.
-  expect(paused.history.nodes[0]).toMatchObject({ action: 'PAUSE_ROLLOUT', ...BY_GUARD, afterValue: { reason: silence, figures: { treatmentVehicles: IN_EACH_ARM, treatmentMean: expect.closeTo(40, 9), pValue: expect.any(Number) } } });
-  for (const agent of agentsOf(armsOf(SILENT, [...fleet.agents.keys()]).treatment)) expect(agent.booleanValue(SILENT, false)).toBe(true);
+  expect(paused.history.nodes[0]).toMatchObject({
+    action: 'PAUSE_ROLLOUT',
+    ...BY_GUARD,
+    afterValue: {
+      reason: silence,
+      figures: { treatmentVehicles: IN_EACH_ARM, treatmentMean: expect.closeTo(40, 9), pValue: expect.any(Number) },
+    },
+  });
+  for (const agent of agentsOf(armsOf(SILENT, [...fleet.agents.keys()]).treatment))
+    expect(agent.booleanValue(SILENT, false)).toBe(true);
 }, 180_000);

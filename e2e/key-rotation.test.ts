@@ -37,9 +37,18 @@ const restart = async () => {
 };
 const create = (key: string) =>
   api.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: { key, name: key, type: 'STRING', defaultValue: key, safetyLevel: 'ASIL_B', environment: 'PRODUCTION', enabled: true },
+    input: {
+      key,
+      name: key,
+      type: 'STRING',
+      defaultValue: key,
+      safetyLevel: 'ASIL_B',
+      environment: 'PRODUCTION',
+      enabled: true,
+    },
   });
-const evaluates = (key: string) => eventually(async () => (await vehicle.evaluate(key)).value === key, `${key} is in the vehicle`);
+const evaluates = (key: string) =>
+  eventually(async () => (await vehicle.evaluate(key)).value === key, `${key} is in the vehicle`);
 
 test('the signing key is changed for another, step by step, while a vehicle drives on', async () => {
   api = await Api.admin(deployment);
@@ -74,8 +83,12 @@ test('the signing key is changed for another, step by step, while a vehicle driv
   expect(early.stderr).toContain(`production: 1 definitions are still signed with ${former[0]}`);
   const resigned = await admin(deployment, 'resign-definitions');
   expect(resigned.code).toBe(0);
-  const [, revision = ''] = new RegExp(`production: 1 signed with ${next}; .* from revision (\\d+) on`).exec(resigned.stdout) ?? [];
-  await eventually(async () => (await vehicle.status()).revision >= Number(revision), 'the vehicle holds nothing older');
+  const [, revision = ''] =
+    new RegExp(`production: 1 signed with ${next}; .* from revision (\\d+) on`).exec(resigned.stdout) ?? [];
+  await eventually(
+    async () => (await vehicle.status()).revision >= Number(revision),
+    'the vehicle holds nothing older',
+  );
 
   // 4. The former key goes: from the control plane, and from the vehicle.
   expect(await admin(deployment, 'rotate-signing-key', '--finish')).toMatchObject({ code: 0 });

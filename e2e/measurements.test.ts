@@ -19,11 +19,20 @@ const made = { evaluations: 0, measurements: 0, sum: 0 };
 beforeAll(async () => {
   [deployment, sql] = await Promise.all([Deployment.start(), initSqlJs()]);
   api = await Api.admin(deployment);
-  await api.ok(`mutation { createFlag(input: {key: "${FLAG}", name: "Eco route", type: BOOLEAN, defaultValue: false, safetyLevel: NON_CRITICAL, environment: PRODUCTION, enabled: true}) { applied } }`);
-  await api.ok(`mutation { createRule(flagKey: "${FLAG}", input: {type: PERCENTAGE_ROLLOUT, conditions: {rollout_percentage: 100}}) { applied } }`);
-  await api.ok('mutation { createFlag(input: {key: "marker", name: "Marker", type: BOOLEAN, defaultValue: false, safetyLevel: NON_CRITICAL, environment: PRODUCTION}) { applied } }');
+  await api.ok(
+    `mutation { createFlag(input: {key: "${FLAG}", name: "Eco route", type: BOOLEAN, defaultValue: false, safetyLevel: NON_CRITICAL, environment: PRODUCTION, enabled: true}) { applied } }`,
+  );
+  await api.ok(
+    `mutation { createRule(flagKey: "${FLAG}", input: {type: PERCENTAGE_ROLLOUT, conditions: {rollout_percentage: 100}}) { applied } }`,
+  );
+  await api.ok(
+    'mutation { createFlag(input: {key: "marker", name: "Marker", type: BOOLEAN, defaultValue: false, safetyLevel: NON_CRITICAL, environment: PRODUCTION}) { applied } }',
+  );
   began = new Date();
-  vehicle = await VehicleProcess.start(deployment.wsUrl, await api.vehicle('KMHK281HGNU000001'), ['--metrics-seconds', '0.2']);
+  vehicle = await VehicleProcess.start(deployment.wsUrl, await api.vehicle('KMHK281HGNU000001'), [
+    '--metrics-seconds',
+    '0.2',
+  ]);
   await eventually(async () => (await vehicle!.status()).flags === 2, 'the vehicle has its flags');
 }, 120_000);
 
@@ -69,26 +78,49 @@ type Stored = typeof made;
 /** What the series say in all: from the rows as they came, and from the hourly roll-ups. */
 async function stored(): Promise<{ rows: Stored; hours: Stored }> {
   const range = `from: "${new Date(began.getTime() - 3_600_000).toISOString()}", to: "${new Date(Date.now() + 60_000).toISOString()}"`;
-  const series = (metric: string, interval: string) => `metrics(metric: "${metric}", ${range}, interval: ${interval}) { variant count sum vehicles }`;
-  const { flag } = await api.ok<{ flag: Record<'evaluations' | 'evaluationHours' | 'measurements' | 'measurementHours', Point[]> }>(
+  const series = (metric: string, interval: string) =>
+    `metrics(metric: "${metric}", ${range}, interval: ${interval}) { variant count sum vehicles }`;
+  const { flag } = await api.ok<{
+    flag: Record<'evaluations' | 'evaluationHours' | 'measurements' | 'measurementHours', Point[]>;
+  }>(
     `{ flag(key: "${FLAG}") { evaluations: ${series('$evaluations', 'MINUTE')} evaluationHours: ${series('$evaluations', 'HOUR')} measurements: ${series(METRIC, 'MINUTE')} measurementHours: ${series(METRIC, 'HOUR')} } }`,
   );
-  expect(Object.values(flag).flat().every(({ variant, vehicles }) => variant === 'treatment' && vehicles === 1)).toBe(true);
-  const total = (points: readonly Point[], member: 'count' | 'sum') => points.reduce((sum, point) => sum + point[member], 0);
-  const totals = (evaluations: Point[], measurements: Point[]) => ({ evaluations: total(evaluations, 'sum'), measurements: total(measurements, 'count'), sum: total(measurements, 'sum') });
-  return { rows: totals(flag.evaluations, flag.measurements), hours: totals(flag.evaluationHours, flag.measurementHours) };
+  expect(
+    Object.values(flag)
+      .flat()
+      .every(({ variant, vehicles }) => variant === 'treatment' && vehicles === 1),
+  ).toBe(true);
+  const total = (points: readonly Point[], member: 'count' | 'sum') =>
+    points.reduce((sum, point) => sum + point[member], 0);
+  const totals = (evaluations: Point[], measurements: Point[]) => ({
+    evaluations: total(evaluations, 'sum'),
+    measurements: total(measurements, 'count'),
+    sum: total(measurements, 'sum'),
+  });
+  return {
+    rows: totals(flag.evaluations, flag.measurements),
+    hours: totals(flag.evaluationHours, flag.measurementHours),
+  };
 }
 
 /** Waits until exactly `made` is stored; it is exceeded at no time. */
 async function untilStored(): Promise<void> {
-  await eventually(async () => {
-    const { rows, hours } = await stored();
-    for (const found of [rows, hours]) for (const member of ['evaluations', 'measurements', 'sum'] as const) expect(found[member]).toBeLessThanOrEqual(made[member]);
-    return JSON.stringify([rows, hours]) === JSON.stringify([made, made]);
-  }, `all of ${JSON.stringify(made)} is stored`);
+  await eventually(
+    async () => {
+      const { rows, hours } = await stored();
+      for (const found of [rows, hours])
+        for (const member of ['evaluations', 'measurements', 'sum'] as const)
+          expect(found[member]).toBeLessThanOrEqual(made[member]);
+      return JSON.stringify([rows, hours]) === JSON.stringify([made, made]);
+    },
+    `all of ${JSON.stringify(made)} is stored`,
+  );
 }
 
-/** Waits until what was done before this call is in the vehicle's files, the database or its journal: what is written holds everything up to then. */
+/**
+ * Waits until what was done before this call is in the vehicle's files, the database or its journal: what is written
+ * holds everything up to then.
+ */
 async function untilOnDisk(): Promise<void> {
   await vehicle!.evaluate('marker');
   await eventually(async () => {
@@ -138,7 +170,8 @@ test('an agent that is killed while it sends loses at most what it had not writt
   await eventually(async () => (await vehicle!.status()).metrics.queued === 0, 'the queue is empty');
   const { rows, hours } = await stored();
   expect(hours).toEqual(rows);
-  for (const member of ['evaluations', 'measurements', 'sum'] as const) expect(rows[member]).toBeGreaterThanOrEqual(least[member]);
+  for (const member of ['evaluations', 'measurements', 'sum'] as const)
+    expect(rows[member]).toBeGreaterThanOrEqual(least[member]);
   // One evaluation or measurement may have been taken whose program got no answer.
   expect(rows.evaluations).toBeLessThanOrEqual(made.evaluations + 1);
   expect(rows.measurements).toBeLessThanOrEqual(made.measurements + 1);
@@ -147,7 +180,12 @@ test('an agent that is killed while it sends loses at most what it had not writt
 
 test("the flag's own numbers become what its vehicles have evaluated", async () => {
   const { rows } = await stored();
-  const read = async () => (await api.ok<{ flag: { totalEvaluations: number; activeVehicles: number; lastEvaluationAt: string } }>(`{ flag(key: "${FLAG}") { totalEvaluations activeVehicles lastEvaluationAt } }`)).flag;
+  const read = async () =>
+    (
+      await api.ok<{ flag: { totalEvaluations: number; activeVehicles: number; lastEvaluationAt: string } }>(
+        `{ flag(key: "${FLAG}") { totalEvaluations activeVehicles lastEvaluationAt } }`,
+      )
+    ).flag;
   await eventually(async () => (await read()).totalEvaluations === rows.evaluations, 'the statistics are refreshed');
   const { activeVehicles, lastEvaluationAt } = await read();
   expect(activeVehicles).toBe(1);

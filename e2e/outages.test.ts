@@ -39,9 +39,19 @@ beforeAll(async () => {
   admin = await Api.admin(deployment);
   vehicle = await VehicleProcess.start(deployment.wsUrl, await admin.vehicle(VIN));
   await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: { key: KEY, name: 'Lane keeping', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B', environment: 'PRODUCTION', enabled: true },
+    input: {
+      key: KEY,
+      name: 'Lane keeping',
+      type: 'BOOLEAN',
+      defaultValue: false,
+      safetyLevel: 'ASIL_B',
+      environment: 'PRODUCTION',
+      enabled: true,
+    },
   });
-  await admin.ok('mutation { createRule(flagKey: "lane_keep", input: { type: VEHICLE_TARGET, conditions: { regions: ["EU"] } }) { applied } }');
+  await admin.ok(
+    'mutation { createRule(flagKey: "lane_keep", input: { type: VEHICLE_TARGET, conditions: { regions: ["EU"] } }) { applied } }',
+  );
   await valueIs(true);
 }, 120_000);
 
@@ -52,7 +62,8 @@ afterAll(async () => {
   await redis?.close();
 }, 60_000);
 
-const valueIs = (value: boolean) => eventually(async () => (await vehicle.evaluate(KEY)).value === value, `${KEY} is ${value} in the vehicle`);
+const valueIs = (value: boolean) =>
+  eventually(async () => (await vehicle.evaluate(KEY)).value === value, `${KEY} is ${value} in the vehicle`);
 /** A change reaches the vehicle: everything works. */
 async function works(): Promise<void> {
   await eventually(async () => (await admin.ask(KILL)).errors === undefined, 'a kill switch is taken');
@@ -74,7 +85,10 @@ test('while PostgreSQL is away known flags are read and vehicles stay connected,
     process.kill(Number(pid), 'SIGKILL');
   }
   expect(await admin.ask('{ me { kind } }')).toEqual({ status: 200, data: { me: { kind: 'USER' } } });
-  expect(await admin.ask(READ)).toEqual({ status: 200, data: { flag: { key: KEY, killed: false }, flags: { totalCount: 1 } } });
+  expect(await admin.ask(READ)).toEqual({
+    status: 200,
+    data: { flag: { key: KEY, killed: false }, flags: { totalCount: 1 } },
+  });
   expect(await vehicle.status()).toMatchObject({ connected: true });
   if (database !== undefined) {
     expect(await admin.refused(KILL)).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
@@ -86,7 +100,9 @@ test('while PostgreSQL is away known flags are read and vehicles stay connected,
 
 /** Where the embedded server says which process it is. */
 async function postmasterFile(): Promise<string> {
-  const place = await readFile(join(deployment.dataDir, 'postgresql.place'), 'utf8').catch(() => join(deployment.dataDir, 'postgresql'));
+  const place = await readFile(join(deployment.dataDir, 'postgresql.place'), 'utf8').catch(() =>
+    join(deployment.dataDir, 'postgresql'),
+  );
   return join(place.trim(), 'cluster', 'postmaster.pid');
 }
 
@@ -94,7 +110,9 @@ test('a fleet that comes back while the gateway is busy is held by the kernel, m
   const gateway = deployment.processes.at(-1)!.child;
   gateway.kill('SIGSTOP');
   // Node's own backlog is 511.
-  const sockets = Array.from({ length: 1_500 }, (): Socket => connect(Number(new URL(deployment.url).port), '127.0.0.1').on('error', () => undefined));
+  const sockets = Array.from({ length: 1_500 }, (): Socket =>
+    connect(Number(new URL(deployment.url).port), '127.0.0.1').on('error', () => undefined),
+  );
   try {
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
   } finally {
@@ -122,10 +140,15 @@ test('a fleet that comes back while the gateway is busy is held by the kernel, m
   test('without a subgraph the fields of the others are answered, and its own with an error that says so; it comes back by itself', async () => {
     const audit = deployment.processes.find(({ args }) => args[1] === 'audit')!;
     await audit.stop('SIGKILL');
-    expect(await admin.refused('{ databaseHealth { unusedIndexes { index } } }')).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    expect(await admin.refused('{ databaseHealth { unusedIndexes { index } } }')).toMatchObject({
+      code: 'SERVICE_UNAVAILABLE',
+    });
     expect(await admin.ok('{ flag(key: "lane_keep") { key } }')).toEqual({ flag: { key: KEY } });
     expect(await vehicle.status()).toMatchObject({ connected: true });
     await deployment.restart('audit');
-    await eventually(async () => (await admin.ask('{ auditLogs(first: 1) { totalCount } }')).errors === undefined, 'the trail is read again');
+    await eventually(
+      async () => (await admin.ask('{ auditLogs(first: 1) { totalCount } }')).errors === undefined,
+      'the trail is read again',
+    );
   });
 });

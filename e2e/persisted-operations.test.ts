@@ -6,8 +6,10 @@ import { Api, Listener } from './harness/api.ts';
 import { DISTRIBUTED, Deployment } from './harness/deployment.ts';
 import { eventually } from './harness/process.ts';
 
-const EVALUATE = 'query Evaluate($key: String!, $context: EvaluationContext!) {\n  evaluateFlag(key: $key, context: $context) {\n    value\n    reason\n    __typename\n  }\n}';
-const CHANGES = 'subscription Changes {\n  flagChanges(environment: STAGING) {\n    revision\n    flag {\n      key\n      __typename\n    }\n    __typename\n  }\n}';
+const EVALUATE =
+  'query Evaluate($key: String!, $context: EvaluationContext!) {\n  evaluateFlag(key: $key, context: $context) {\n    value\n    reason\n    __typename\n  }\n}';
+const CHANGES =
+  'subscription Changes {\n  flagChanges(environment: STAGING) {\n    revision\n    flag {\n      key\n      __typename\n    }\n    __typename\n  }\n}';
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const MANIFEST = {
   format: 'apollo-persisted-query-manifest',
@@ -25,21 +27,45 @@ let admin: Api;
 beforeAll(async () => {
   deployment = await Deployment.start();
   admin = await Api.admin(deployment);
-  await admin.ok('mutation { createFlag(input: { key: "wipers", name: "Wipers", type: BOOLEAN, defaultValue: false, safetyLevel: NON_CRITICAL, environment: STAGING, enabled: true }) { applied } }');
-  await admin.ok('mutation ($manifest: JSON!) { registerPersistedOperations(manifest: $manifest) { id } }', { manifest: MANIFEST });
+  await admin.ok(
+    'mutation { createFlag(input: { key: "wipers", name: "Wipers", type: BOOLEAN, defaultValue: false, safetyLevel: NON_CRITICAL, environment: STAGING, enabled: true }) { applied } }',
+  );
+  await admin.ok('mutation ($manifest: JSON!) { registerPersistedOperations(manifest: $manifest) { id } }', {
+    manifest: MANIFEST,
+  });
 }, 120_000);
 
 afterAll(() => deployment?.remove(), 60_000);
 
 async function newKey(rateLimitPerMin: number): Promise<string> {
-  const { createApiKey } = await admin.ok<{ createApiKey: { key: string } }>('mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { key } }', { input: { name: 'Acme', role: 'READ', rateLimitPerMin } });
+  const { createApiKey } = await admin.ok<{ createApiKey: { key: string } }>(
+    'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { key } }',
+    { input: { name: 'Acme', role: 'READ', rateLimitPerMin } },
+  );
   return createApiKey.key;
 }
 
-const partnerSocket = (key: string): Client => createClient({ url: deployment.wsUrl, webSocketImpl: WebSocket, retryAttempts: 0, connectionParams: { 'x-api-key': key } });
-const post = (key: string, body: object, url = deployment.url) => fetch(`${url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', 'x-api-key': key }, body: JSON.stringify(body) });
-const get = (key: string, id: string, headers = {}) => fetch(`${deployment.url}/graphql?${new URLSearchParams({ id, variables: JSON.stringify(VARIABLES) })}`, { headers: { 'x-api-key': key, ...headers } });
-const codeOf = async (response: Response) => [response.status, ((await response.json()) as { errors: { extensions: { code: string } }[] }).errors[0]?.extensions.code];
+const partnerSocket = (key: string): Client =>
+  createClient({
+    url: deployment.wsUrl,
+    webSocketImpl: WebSocket,
+    retryAttempts: 0,
+    connectionParams: { 'x-api-key': key },
+  });
+const post = (key: string, body: object, url = deployment.url) =>
+  fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-api-key': key },
+    body: JSON.stringify(body),
+  });
+const get = (key: string, id: string, headers = {}) =>
+  fetch(`${deployment.url}/graphql?${new URLSearchParams({ id, variables: JSON.stringify(VARIABLES) })}`, {
+    headers: { 'x-api-key': key, ...headers },
+  });
+const codeOf = async (response: Response) => [
+  response.status,
+  ((await response.json()) as { errors: { extensions: { code: string } }[] }).errors[0]?.extensions.code,
+];
 
 describe('a partner', () => {
   let key: string;
@@ -50,16 +76,28 @@ describe('a partner', () => {
   test('runs what is registered by id over POST and GET, and nothing else', async () => {
     const data = { data: { evaluateFlag: { value: false, reason: 'DEFAULT', __typename: 'Evaluation' } } };
     expect(await (await post(key, { id: sha256(EVALUATE), variables: VARIABLES })).json()).toEqual(data);
-    expect(await (await post(key, { extensions: { persistedQuery: { version: 1, sha256Hash: sha256(EVALUATE) } }, variables: VARIABLES })).json()).toEqual(data);
+    expect(
+      await (
+        await post(key, {
+          extensions: { persistedQuery: { version: 1, sha256Hash: sha256(EVALUATE) } },
+          variables: VARIABLES,
+        })
+      ).json(),
+    ).toEqual(data);
     expect(await (await get(key, sha256(EVALUATE))).json()).toEqual(data);
-    expect(await codeOf(await post(key, { query: EVALUATE, variables: VARIABLES }))).toEqual([400, 'PERSISTED_QUERY_REQUIRED']);
+    expect(await codeOf(await post(key, { query: EVALUATE, variables: VARIABLES }))).toEqual([
+      400,
+      'PERSISTED_QUERY_REQUIRED',
+    ]);
     expect(await codeOf(await get(key, 'unknown'))).toEqual([404, 'PERSISTED_QUERY_NOT_FOUND']);
   });
 
   test('may call at once what was just not there', async () => {
     const body = 'query Version { flags { totalCount } }';
     expect(await codeOf(await post(key, { id: sha256(body) }))).toEqual([404, 'PERSISTED_QUERY_NOT_FOUND']);
-    await admin.ok('mutation ($manifest: JSON!) { registerPersistedOperations(manifest: $manifest) { id } }', { manifest: { ...MANIFEST, operations: [{ id: sha256(body), name: 'Version', type: 'query', body }] } });
+    await admin.ok('mutation ($manifest: JSON!) { registerPersistedOperations(manifest: $manifest) { id } }', {
+      manifest: { ...MANIFEST, operations: [{ id: sha256(body), name: 'Version', type: 'query', body }] },
+    });
     const answer = await eventually(async () => {
       const response = await post(key, { id: sha256(body) });
       return response.status === 200 && ((await response.json()) as object);
@@ -82,7 +120,10 @@ describe('a partner', () => {
 
   test('sends a text beside its own hash, as stock clients do on websockets, where it is registered', async () => {
     const client = partnerSocket(key);
-    const beside = (query: string) => ({ query, extensions: { persistedQuery: { version: 1, sha256Hash: sha256(query) } } });
+    const beside = (query: string) => ({
+      query,
+      extensions: { persistedQuery: { version: 1, sha256Hash: sha256(query) } },
+    });
     try {
       const allowed = new Listener(client, beside(EVALUATE), VARIABLES);
       const refused = new Listener(client, beside('query Other { flags { totalCount } }'));
@@ -120,15 +161,35 @@ describe('the rate of a key', () => {
     const second = DISTRIBUTED ? await deployment.anotherGateway() : deployment.url;
     const call = (url: string) => post(key, { id: sha256(EVALUATE), variables: VARIABLES }, url);
     const answers = [await call(deployment.url), await call(second), await call(deployment.url)];
-    expect(answers.map(({ status, headers }) => [status, headers.get('ratelimit-limit'), headers.get('ratelimit-remaining')])).toEqual([[200, '4', '3'], [200, '4', '2'], [200, '4', '1']]);
+    expect(
+      answers.map(({ status, headers }) => [
+        status,
+        headers.get('ratelimit-limit'),
+        headers.get('ratelimit-remaining'),
+      ]),
+    ).toEqual([
+      [200, '4', '3'],
+      [200, '4', '2'],
+      [200, '4', '1'],
+    ]);
     const client = partnerSocket(key);
     try {
-      const allowed = new Listener(client, { query: '', extensions: { persistedQuery: { version: 1, sha256Hash: sha256(EVALUATE) } } }, VARIABLES);
+      const allowed = new Listener(
+        client,
+        { query: '', extensions: { persistedQuery: { version: 1, sha256Hash: sha256(EVALUATE) } } },
+        VARIABLES,
+      );
       await eventually(() => allowed.ended, 'the query has run');
       expect(allowed.events).toMatchObject([{ data: { evaluateFlag: { __typename: 'Evaluation' } } }]);
-      const beyond = new Listener(client, { query: '', extensions: { persistedQuery: { version: 1, sha256Hash: sha256(EVALUATE) } } }, VARIABLES);
+      const beyond = new Listener(
+        client,
+        { query: '', extensions: { persistedQuery: { version: 1, sha256Hash: sha256(EVALUATE) } } },
+        VARIABLES,
+      );
       await eventually(() => beyond.ended, 'the query is refused');
-      expect(beyond.error).toMatchObject([{ extensions: { code: 'RATE_LIMITED', limit: 4, retryAfter: expect.any(Number) } }]);
+      expect(beyond.error).toMatchObject([
+        { extensions: { code: 'RATE_LIMITED', limit: 4, retryAfter: expect.any(Number) } },
+      ]);
     } finally {
       await client.dispose();
     }

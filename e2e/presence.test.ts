@@ -20,17 +20,30 @@ let changes: Listener;
 let korea: Listener;
 
 beforeAll(async () => {
-  deployment = await Deployment.start({ FLEETFLAG_PRESENCE_GRACE_SECONDS: String(GRACE), FLEETFLAG_METRICS_TOKEN: METRICS_TOKEN });
+  deployment = await Deployment.start({
+    FLEETFLAG_PRESENCE_GRACE_SECONDS: String(GRACE),
+    FLEETFLAG_METRICS_TOKEN: METRICS_TOKEN,
+  });
   admin = await Api.admin(deployment);
   token = await admin.vehicle(VIN);
   // Without a token it belongs to no environment.
-  await admin.ok('mutation ($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { vin } }', { input: [{ vin: ELSEWHERE, model: 'EV9', swVersion: '2.5.0', region: 'KR' }] });
+  await admin.ok('mutation ($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { vin } }', {
+    input: [{ vin: ELSEWHERE, model: 'EV9', swVersion: '2.5.0', region: 'KR' }],
+  });
   const socket = admin.socket();
   changes = new Listener(socket, 'subscription { vehicleStatusChanges { vin status lastSeenAt } }');
-  korea = new Listener(socket, 'subscription ($region: String) { vehicleStatusChanges(region: $region) { vin status } }', { region: 'KR' });
+  korea = new Listener(
+    socket,
+    'subscription ($region: String) { vehicleStatusChanges(region: $region) { vin status } }',
+    { region: 'KR' },
+  );
   // Whoever changes something now is heard: both streams stand.
   await eventually(async () => {
-    for (const maintenance of [true, false]) await admin.ok('mutation ($vin: String!, $maintenance: Boolean!) { setVehicleMaintenance(vin: $vin, maintenance: $maintenance) { vin } }', { vin: ELSEWHERE, maintenance });
+    for (const maintenance of [true, false])
+      await admin.ok(
+        'mutation ($vin: String!, $maintenance: Boolean!) { setVehicleMaintenance(vin: $vin, maintenance: $maintenance) { vin } }',
+        { vin: ELSEWHERE, maintenance },
+      );
     return changes.events.length > 0 && korea.events.length > 0;
   }, 'the streams stand');
   vehicle = await VehicleProcess.start(deployment.wsUrl, token);
@@ -43,16 +56,34 @@ afterAll(async () => {
   await deployment?.remove();
 }, 60_000);
 
-const streamed = () => changes.events.map(({ data }) => data?.['vehicleStatusChanges'] as { vin: string; status: string }).filter(({ vin }) => vin === VIN).map(({ status }) => status);
-const FACTS = 'query ($vin: String!) { vehicle(vin: $vin) { status lastSeenAt swVersion agentVersion agentMemoryMb agentCpuPercent cacheSizeMb appliedRevision } }';
+const streamed = () =>
+  changes.events
+    .map(({ data }) => data?.['vehicleStatusChanges'] as { vin: string; status: string })
+    .filter(({ vin }) => vin === VIN)
+    .map(({ status }) => status);
+const FACTS =
+  'query ($vin: String!) { vehicle(vin: $vin) { status lastSeenAt swVersion agentVersion agentMemoryMb agentCpuPercent cacheSizeMb appliedRevision } }';
 const facts = async () => (await admin.ok<{ vehicle: Record<string, unknown> }>(FACTS, { vin: VIN })).vehicle;
-const progress = async () => (await admin.ok<{ rolloutProgress: { applied: number; total: number; percent: number; revision: number } }>('{ rolloutProgress(environment: PRODUCTION) { applied total percent revision } }')).rolloutProgress;
+const progress = async () =>
+  (
+    await admin.ok<{ rolloutProgress: { applied: number; total: number; percent: number; revision: number } }>(
+      '{ rolloutProgress(environment: PRODUCTION) { applied total percent revision } }',
+    )
+  ).rolloutProgress;
 
 test('a vehicle that connects is online, says what it is, and the progress of a change follows what it has stored', async () => {
   await eventually(() => streamed().length > 0, 'the vehicle is online');
   expect(streamed()).toEqual(['ONLINE']);
   await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: { key: 'lane_keep', name: 'Lane keeping', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B', environment: 'PRODUCTION', enabled: true },
+    input: {
+      key: 'lane_keep',
+      name: 'Lane keeping',
+      type: 'BOOLEAN',
+      defaultValue: false,
+      safetyLevel: 'ASIL_B',
+      environment: 'PRODUCTION',
+      enabled: true,
+    },
   });
   const told = await eventually(async () => {
     const now = await progress();
@@ -60,7 +91,13 @@ test('a vehicle that connects is online, says what it is, and the progress of a 
   }, 'the revision is told of');
   expect(told).toEqual({ revision: (await vehicle.status()).revision, applied: 1, total: 1, percent: 100 });
   const { agentMemoryMb, cacheSizeMb, lastSeenAt, ...rest } = await facts();
-  expect(rest).toEqual({ status: 'ONLINE', swVersion: '2.5.0', agentVersion: AGENT_VERSION, agentCpuPercent: expect.any(Number), appliedRevision: told.revision });
+  expect(rest).toEqual({
+    status: 'ONLINE',
+    swVersion: '2.5.0',
+    agentVersion: AGENT_VERSION,
+    agentCpuPercent: expect.any(Number),
+    appliedRevision: told.revision,
+  });
   expect(agentMemoryMb).toBeGreaterThan(10);
   expect(cacheSizeMb).toBeGreaterThan(0);
   expect(Math.abs(Date.now() - Date.parse(lastSeenAt as string))).toBeLessThan(60_000);
@@ -84,7 +121,10 @@ test('a vehicle is online until the grace after the last of its connections is o
   try {
     await eventually(async () => (await successor.status()).connected, 'there is a second connection');
     await vehicle.process.stop('SIGKILL');
-    await eventually(async () => (await successor.status()).connected && (await facts())['status'] === 'ONLINE', 'it is still connected');
+    await eventually(
+      async () => (await successor.status()).connected && (await facts())['status'] === 'ONLINE',
+      'it is still connected',
+    );
   } finally {
     killedAt = Date.now();
     await successor.process.stop('SIGKILL');
@@ -99,27 +139,36 @@ test('a vehicle is online until the grace after the last of its connections is o
 }, 90_000);
 
 // In one process whoever could tell is killed along with it; and a lease lasts too long for `npm test`.
-(DISTRIBUTED ? test : test.skip)('a vehicle whose gateway is killed is offline in the end, and those of other gateways are not touched', async () => {
-  const second = await deployment.anotherGateway();
-  const killed = deployment.processes.at(-1);
-  const here = await VehicleProcess.start(deployment.wsUrl, await admin.vehicle('KMHK281HGNU000003'));
-  const there = await VehicleProcess.start(webSocketOf(second), await admin.vehicle('KMHK281HGNU000004'));
-  try {
-    const status = async (vin: string) => (await admin.ok<{ vehicle: { status: string } }>('query ($vin: String!) { vehicle(vin: $vin) { status } }', { vin })).vehicle.status;
-    const statuses = () => Promise.all(['KMHK281HGNU000003', 'KMHK281HGNU000004'].map(status));
-    await eventually(async () => (await statuses()).every((each) => each === 'ONLINE'), 'both are online');
-    await killed?.stop('SIGKILL');
-    // Nobody says that the gateway has gone: its vehicle is offline when its lease and the grace are over.
-    expect(await statuses()).toEqual(['ONLINE', 'ONLINE']);
-    await eventually(async () => {
-      const [one, other] = await statuses();
-      expect(one).toBe('ONLINE');
-      return other === 'OFFLINE';
-    }, 'the vehicle of the killed gateway is offline');
-    expect((await there.status()).connected).toBe(false);
-    expect((await here.status()).connected).toBe(true);
-  } finally {
-    await here.remove();
-    await there.remove();
-  }
-}, 150_000);
+(DISTRIBUTED ? test : test.skip)(
+  'a vehicle whose gateway is killed is offline in the end, and those of other gateways are not touched',
+  async () => {
+    const second = await deployment.anotherGateway();
+    const killed = deployment.processes.at(-1);
+    const here = await VehicleProcess.start(deployment.wsUrl, await admin.vehicle('KMHK281HGNU000003'));
+    const there = await VehicleProcess.start(webSocketOf(second), await admin.vehicle('KMHK281HGNU000004'));
+    try {
+      const status = async (vin: string) =>
+        (
+          await admin.ok<{ vehicle: { status: string } }>('query ($vin: String!) { vehicle(vin: $vin) { status } }', {
+            vin,
+          })
+        ).vehicle.status;
+      const statuses = () => Promise.all(['KMHK281HGNU000003', 'KMHK281HGNU000004'].map(status));
+      await eventually(async () => (await statuses()).every((each) => each === 'ONLINE'), 'both are online');
+      await killed?.stop('SIGKILL');
+      // Nobody says that the gateway has gone: its vehicle is offline when its lease and the grace are over.
+      expect(await statuses()).toEqual(['ONLINE', 'ONLINE']);
+      await eventually(async () => {
+        const [one, other] = await statuses();
+        expect(one).toBe('ONLINE');
+        return other === 'OFFLINE';
+      }, 'the vehicle of the killed gateway is offline');
+      expect((await there.status()).connected).toBe(false);
+      expect((await here.status()).connected).toBe(true);
+    } finally {
+      await here.remove();
+      await there.remove();
+    }
+  },
+  150_000,
+);

@@ -33,25 +33,41 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-withCurl("the README's examples work as they are written, one after the other", async () => {
-  const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
-  const examples = [...readme.slice(readme.indexOf('## Use'), readme.indexOf('## Test')).matchAll(/```sh\n(.*?)```/gs)].map(([, text]) => text ?? '');
-  expect(examples).toHaveLength(3);
-  const port = await freePort();
-  const script = examples
-    .join('\n')
-    .replaceAll('localhost:4000', new URL(deployment.url).host)
-    .replaceAll('127.0.0.1:7788', `127.0.0.1:${port}`)
-    .replace('THE PASSWORD', ADMIN.password)
-    // The agent is a process of the script's own, and the next line waits for it as a person would.
-    .replace(/^npm run agent -- (.*) &$/m, (_line, options: string) => `(cd ${ROOT} && exec ${process.execPath} --import tsx agent/main.ts ${options.replaceAll(' vehicle.', ` ${folder}/vehicle.`)} > ${folder}/agent.log 2>&1) & AGENT=$!
-until curl -sf http://127.0.0.1:${port}/v1/status | grep -q '"revision":2'; do sleep 0.1; done`);
-  const { stdout } = await promisify(execFile)('bash', ['-c', `trap 'kill $AGENT; wait $AGENT' EXIT\n${script}`], { cwd: folder, timeout: 60_000, env: { PATH: process.env['PATH'] } });
-  const answers = stdout.match(/^\{.*?\}(?=\{"|\n|$)/gms) ?? [];
-  expect(stdout).not.toContain('"errors"');
-  expect(answers.join('\n')).toContain('"history":{"nodes":[{"action":"CREATE_RULE"');
-  const [, inVehicle] = /\{"key":"lane_keep","value":(true|false),"reason":"(?:SPLIT|DEFAULT)"/.exec(stdout) ?? [];
-  const [, onServer] = /"evaluateFlag":\{"value":(true|false)/.exec(stdout) ?? [];
-  expect(inVehicle).toBeDefined();
-  expect(inVehicle).toBe(onServer);
-}, 90_000);
+withCurl(
+  "the README's examples work as they are written, one after the other",
+  async () => {
+    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const examples = [
+      ...readme.slice(readme.indexOf('## Use'), readme.indexOf('## Test')).matchAll(/```sh\n(.*?)```/gs),
+    ].map(([, text]) => text ?? '');
+    expect(examples).toHaveLength(3);
+    const port = await freePort();
+    const script = examples
+      .join('\n')
+      .replaceAll('localhost:4000', new URL(deployment.url).host)
+      .replaceAll('127.0.0.1:7788', `127.0.0.1:${port}`)
+      .replace('THE PASSWORD', ADMIN.password)
+      // The agent is a process of the script's own, and the next line waits for it as a person would.
+      .replace(
+        /^npm run agent -- (.*) &$/m,
+        (
+          _line,
+          options: string,
+        ) => `(cd ${ROOT} && exec ${process.execPath} --import tsx agent/main.ts ${options.replaceAll(' vehicle.', ` ${folder}/vehicle.`)} > ${folder}/agent.log 2>&1) & AGENT=$!
+until curl -sf http://127.0.0.1:${port}/v1/status | grep -q '"revision":2'; do sleep 0.1; done`,
+      );
+    const { stdout } = await promisify(execFile)('bash', ['-c', `trap 'kill $AGENT; wait $AGENT' EXIT\n${script}`], {
+      cwd: folder,
+      timeout: 60_000,
+      env: { PATH: process.env['PATH'] },
+    });
+    const answers = stdout.match(/^\{.*?\}(?=\{"|\n|$)/gms) ?? [];
+    expect(stdout).not.toContain('"errors"');
+    expect(answers.join('\n')).toContain('"history":{"nodes":[{"action":"CREATE_RULE"');
+    const [, inVehicle] = /\{"key":"lane_keep","value":(true|false),"reason":"(?:SPLIT|DEFAULT)"/.exec(stdout) ?? [];
+    const [, onServer] = /"evaluateFlag":\{"value":(true|false)/.exec(stdout) ?? [];
+    expect(inVehicle).toBeDefined();
+    expect(inVehicle).toBe(onServer);
+  },
+  90_000,
+);

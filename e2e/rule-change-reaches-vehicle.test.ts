@@ -23,32 +23,50 @@ afterAll(async () => {
   await deployment?.remove();
 }, 60_000);
 
-const revision = async () => (await admin.ok<{ flagSync: { revision: number } }>('{ flagSync(environment: PRODUCTION) { revision } }')).flagSync.revision;
+const revision = async () =>
+  (await admin.ok<{ flagSync: { revision: number } }>('{ flagSync(environment: PRODUCTION) { revision } }')).flagSync
+    .revision;
 const inSync = async () => {
   const wanted = await revision();
   return eventually(async () => (await vehicle.status()).revision === wanted, `the vehicle at revision ${wanted}`);
 };
-const valueIs = (value: unknown) => eventually(async () => (await vehicle.evaluate(KEY)).value === value, `${KEY} is ${String(value)} in the vehicle`);
+const valueIs = (value: unknown) =>
+  eventually(async () => (await vehicle.evaluate(KEY)).value === value, `${KEY} is ${String(value)} in the vehicle`);
 
 test('a flag that is created and enabled, a rule, a kill switch and its release each reach the vehicle', async () => {
   await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: { key: KEY, name: 'Lane keeping', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B', environment: 'PRODUCTION', enabled: true },
+    input: {
+      key: KEY,
+      name: 'Lane keeping',
+      type: 'BOOLEAN',
+      defaultValue: false,
+      safetyLevel: 'ASIL_B',
+      environment: 'PRODUCTION',
+      enabled: true,
+    },
   });
   await inSync();
   expect(await vehicle.evaluate(KEY)).toMatchObject({ value: false, reason: 'DEFAULT' });
 
-  await admin.ok('mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { revision } } }', {
-    key: KEY,
-    input: { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } },
-  });
+  await admin.ok(
+    'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { revision } } }',
+    {
+      key: KEY,
+      input: { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } },
+    },
+  );
   await valueIs(true);
   expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'TARGETING_MATCH', variant: 'enabled' });
 
-  await admin.ok('mutation { killSwitch(flagKey: "adas_lane_keep_v2", reason: "Steering fault in the field") { flag { killed } } }');
+  await admin.ok(
+    'mutation { killSwitch(flagKey: "adas_lane_keep_v2", reason: "Steering fault in the field") { flag { killed } } }',
+  );
   await valueIs(false);
   expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'DISABLED' });
 
-  await admin.ok('mutation { releaseKillSwitch(flagKey: "adas_lane_keep_v2", reason: "Fixed in 2.5.1") { flag { killed } } }');
+  await admin.ok(
+    'mutation { releaseKillSwitch(flagKey: "adas_lane_keep_v2", reason: "Fixed in 2.5.1") { flag { killed } } }',
+  );
   await valueIs(true);
 });
 
@@ -71,7 +89,15 @@ test('the vehicle evaluates with the control plane stopped, from its file with n
   admin = await Api.admin(deployment);
   await admin.ok('mutation { disableFlag(key: "adas_lane_keep_v2") { applied } }');
   await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: { key: 'seat_heating', name: 'Seat heating', type: 'STRING', defaultValue: 'off', safetyLevel: 'NON_CRITICAL', environment: 'PRODUCTION', enabled: true },
+    input: {
+      key: 'seat_heating',
+      name: 'Seat heating',
+      type: 'STRING',
+      defaultValue: 'off',
+      safetyLevel: 'NON_CRITICAL',
+      environment: 'PRODUCTION',
+      enabled: true,
+    },
   });
   await vehicle.up();
   const [, since, missed] = await vehicle.process.printed(/synced to revision \d+ since=(\d+) changed=(\d+)/, 'stderr');
@@ -95,9 +121,14 @@ test('a relay without keys that takes a kill switch out of what passes is notice
       const { flagChanges, flagSync } = message.payload?.data ?? {};
       if (flagChanges?.signed.key === KEY) return null;
       if (flagSync === undefined) return message;
-      return { ...message, payload: { data: { flagSync: { ...flagSync, flags: flagSync.flags.filter(({ key }) => key !== KEY) } } } };
+      return {
+        ...message,
+        payload: { data: { flagSync: { ...flagSync, flags: flagSync.flags.filter(({ key }) => key !== KEY) } } },
+      };
     };
-    await admin.ok('mutation { killSwitch(flagKey: "adas_lane_keep_v2", reason: "Steering fault in the field") { flag { killed } } }');
+    await admin.ok(
+      'mutation { killSwitch(flagKey: "adas_lane_keep_v2", reason: "Steering fault in the field") { flag { killed } } }',
+    );
     await admin.ok('mutation { updateFlag(key: "seat_heating", input: { defaultValue: "low" }) { applied } }');
     await eventually(async () => ((await vehicle.status()).refusals['incomplete'] ?? 0) > 0, 'the vehicle has noticed');
     const meanwhile = await vehicle.status();

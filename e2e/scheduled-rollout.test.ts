@@ -23,7 +23,11 @@ const CHANGES = `subscription { flagChanges(environment: PRODUCTION) { revision 
 interface Rollout {
   readonly status: string;
   readonly currentPercentage: number;
-  readonly steps: readonly { readonly at: string; readonly appliedAt: string | null; readonly revision: number | null }[];
+  readonly steps: readonly {
+    readonly at: string;
+    readonly appliedAt: string | null;
+    readonly revision: number | null;
+  }[];
 }
 
 function listen(api: Api): Listener {
@@ -34,12 +38,18 @@ function listen(api: Api): Listener {
 
 /** The revision of the event with which a listener was told of a percentage; undefined where it was not. */
 function revisionAt(listener: Listener, percentage: number): number | undefined {
-  const changes = listener.events.map((event) => event.data?.['flagChanges'] as { revision: number; flag: { rules: { conditions: { rollout_percentage: number } }[] } } | undefined);
+  const changes = listener.events.map(
+    (event) =>
+      event.data?.['flagChanges'] as
+        { revision: number; flag: { rules: { conditions: { rollout_percentage: number } }[] } } | undefined,
+  );
   return changes.find((change) => change?.flag.rules[0]?.conditions.rollout_percentage === percentage)?.revision;
 }
 
 const shown = async (api: Api) => {
-  const { flag } = await api.ok<{ flag: { rules: { rollout: Rollout }[] } }>(`{ flag(key: "${KEY}") { rules { ${ROLLOUT} } } }`);
+  const { flag } = await api.ok<{ flag: { rules: { rollout: Rollout }[] } }>(
+    `{ flag(key: "${KEY}") { rules { ${ROLLOUT} } } }`,
+  );
   return flag.rules[0]?.rollout as Rollout;
 };
 
@@ -47,25 +57,45 @@ test('steps reach subscribers by themselves; one that is due while the control p
   let api = await Api.admin(deployment);
   const vin = 'KMHK281HGNU000001';
   await api.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: { key: KEY, name: 'Battery preheating', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'SAFETY_RELEVANT', environment: 'PRODUCTION', enabled: true },
+    input: {
+      key: KEY,
+      name: 'Battery preheating',
+      type: 'BOOLEAN',
+      defaultValue: false,
+      safetyLevel: 'SAFETY_RELEVANT',
+      environment: 'PRODUCTION',
+      enabled: true,
+    },
   });
-  const { createRule } = await api.ok<{ createRule: { flag: { rules: { id: string }[] } } }>('mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { rules { id } } } }', {
-    key: KEY,
-    input: { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 0 } },
-  });
+  const { createRule } = await api.ok<{ createRule: { flag: { rules: { id: string }[] } } }>(
+    'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { rules { id } } } }',
+    {
+      key: KEY,
+      input: { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 0 } },
+    },
+  );
 
   const listener = listen(api);
   // The subscription stands when it tells of a change that is not a step.
   await eventually(async () => {
-    await api.ok('mutation ($key: String!, $name: String!) { updateFlag(key: $key, input: { name: $name }) { applied } }', { key: KEY, name: `Preheating ${Date.now()}` });
+    await api.ok(
+      'mutation ($key: String!, $name: String!) { updateFlag(key: $key, input: { name: $name }) { applied } }',
+      { key: KEY, name: `Preheating ${Date.now()}` },
+    );
     return listener.events.length > 0;
   }, 'the subscription stands');
 
-  await api.ok('mutation ($key: String!, $rule: ID!, $steps: [RolloutStepInput!]!) { scheduleRollout(flagKey: $key, ruleId: $rule, steps: $steps) { applied } }', {
-    key: KEY,
-    rule: createRule.flag.rules[0]?.id,
-    steps: [{ percentage: 20, after: 'PT1S' }, { percentage: 100, after: 'PT3S' }],
-  });
+  await api.ok(
+    'mutation ($key: String!, $rule: ID!, $steps: [RolloutStepInput!]!) { scheduleRollout(flagKey: $key, ruleId: $rule, steps: $steps) { applied } }',
+    {
+      key: KEY,
+      rule: createRule.flag.rules[0]?.id,
+      steps: [
+        { percentage: 20, after: 'PT1S' },
+        { percentage: 100, after: 'PT3S' },
+      ],
+    },
+  );
   const first = await eventually(() => revisionAt(listener, 20), 'the first step reaches the subscription');
   await deployment.down('SIGKILL');
 
@@ -76,9 +106,14 @@ test('steps reach subscribers by themselves; one that is due while the control p
     return now.status === 'COMPLETED' ? now : null;
   }, 'the second step is applied');
   expect(rollout).toMatchObject({ currentPercentage: 100, steps: [{ revision: first }, { revision: first + 1 }] });
-  expect(Date.parse(rollout.steps[1]?.appliedAt ?? '') - Date.parse(rollout.steps[0]?.appliedAt ?? '')).toBeGreaterThanOrEqual(3_000);
+  expect(
+    Date.parse(rollout.steps[1]?.appliedAt ?? '') - Date.parse(rollout.steps[0]?.appliedAt ?? ''),
+  ).toBeGreaterThanOrEqual(3_000);
 
-  const { evaluateFlag, flag } = await api.ok<{ evaluateFlag: unknown; flag: { history: { nodes: { action: string; user: { email: string } | null }[] } } }>(
+  const { evaluateFlag, flag } = await api.ok<{
+    evaluateFlag: unknown;
+    flag: { history: { nodes: { action: string; user: { email: string } | null }[] } };
+  }>(
     `{ evaluateFlag(key: "${KEY}", context: { vin: "${vin}" }) { value revision } flag(key: "${KEY}") { history { nodes { action user { email } } } } }`,
   );
   expect(evaluateFlag).toEqual({ value: true, revision: first + 1 });

@@ -8,10 +8,16 @@ import { deleteEmbeddedPostgres } from '../subgraphs/shared/database/embedded-po
 import { ProjectProcess } from './harness/process.ts';
 
 test('wrong settings stop the start with one message that names all of them, and no secret', async () => {
-  const start = new ProjectProcess(['start'], { PORT: '70000', DATABASE_URL: 'mysql://root:hunter2@localhost/x', FLEETFLAG_PLAYGROUND: 'maybe', FLEETFLAG_ADMIN_PASSWORD: 'short' });
+  const start = new ProjectProcess(['start'], {
+    PORT: '70000',
+    DATABASE_URL: 'mysql://root:hunter2@localhost/x',
+    FLEETFLAG_PLAYGROUND: 'maybe',
+    FLEETFLAG_ADMIN_PASSWORD: 'short',
+  });
   expect(await start.ended()).toBe(2);
   expect(start.stderr).toContain('4 settings are wrong');
-  for (const name of ['PORT', 'DATABASE_URL', 'FLEETFLAG_PLAYGROUND', 'FLEETFLAG_ADMIN_PASSWORD']) expect(start.stderr).toContain(name);
+  for (const name of ['PORT', 'DATABASE_URL', 'FLEETFLAG_PLAYGROUND', 'FLEETFLAG_ADMIN_PASSWORD'])
+    expect(start.stderr).toContain(name);
   expect(start.stderr).not.toMatch(/hunter2|short"|at file:/);
   expect(start.stdout).toBe('');
 });
@@ -45,7 +51,10 @@ test('a first start that finds its port taken says so, and has made nothing', as
   await once(taken, 'listening');
   const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-taken-'));
   try {
-    const start = new ProjectProcess(['start'], { FLEETFLAG_DATA_DIR: dataDir, PORT: String((taken.address() as AddressInfo).port) });
+    const start = new ProjectProcess(['start'], {
+      FLEETFLAG_DATA_DIR: dataDir,
+      PORT: String((taken.address() as AddressInfo).port),
+    });
     expect(await start.ended()).toBe(1);
     expect(start.stderr).toMatch(/the port is in use.*set PORT/);
     expect([start.stdout, await readdir(dataDir)]).toEqual(['', []]);

@@ -1,4 +1,7 @@
-/** Processes whose output goes where nothing can be written: they work, count what is lost, and end when they are told to. */
+/**
+ * Processes whose output goes where nothing can be written: they work, count what is lost, and end when they are told
+ * to.
+ */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
@@ -61,9 +64,19 @@ function closedPipe(): number {
 
 const fullDisk = () => open('/dev/full', constants.O_WRONLY);
 
-function start(program: string, args: readonly string[], environment: Readonly<Record<string, string>>, stdout: number, stderr: number): ChildProcess {
+function start(
+  program: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  stdout: number,
+  stderr: number,
+): ChildProcess {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [program, ...args], { cwd: ROOT, env: { PATH, HOME, ...environment }, stdio: ['ignore', stdout, stderr] });
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd: ROOT,
+    env: { PATH, HOME, ...environment },
+    stdio: ['ignore', stdout, stderr],
+  });
   children.push(child);
   return child;
 }
@@ -85,26 +98,50 @@ async function freePort(): Promise<number> {
 }
 
 /** The answer's text, or null while nothing answers. */
-const read = (url: string) => fetch(url).then((response) => (response.ok ? response.text() : null), () => null);
+const read = (url: string) =>
+  fetch(url).then(
+    (response) => (response.ok ? response.text() : null),
+    () => null,
+  );
 
 test.each([
   ['a full disk', fullDisk],
   ['a pipe whose reader has gone', closedPipe],
   ['a pipe that nobody reads', unreadPipe],
-])('an agent that writes into %s serves its status, counts the lines that it loses unless they wait, and ends on SIGINT', async (_where, sink) => {
-  const [port, nobody] = [await freePort(), await freePort()];
-  const tokenFile = join(folder, 'token');
-  await writeFile(tokenFile, await createVehicleTokens('x'.repeat(32)).issue('KMHK281HGNU000001', 'production', new Date(Date.now() + 3_600_000)), { mode: 0o600 });
-  const args = ['--url', `ws://127.0.0.1:${nobody}/graphql`, '--token-file', tokenFile, '--db', join(folder, 'vehicle.db'), '--listen', `127.0.0.1:${port}`];
-  const agent = start('dist/fleetflag-agent.cjs', args, {}, sink(), sink());
-  const status = await eventually(async () => {
-    const text = await read(`http://127.0.0.1:${port}/v1/status`);
-    const found = text === null ? null : (JSON.parse(text) as { vin: string | null; lostLogLines: number });
-    return found !== null && (sink === unreadPipe || found.lostLogLines > 0) ? found : null;
-  }, 'the status of the agent');
-  expect(status.vin).toBe('KMHK281HGNU000001');
-  expect(await interrupted(agent)).toBe(0);
-});
+])(
+  'an agent that writes into %s serves its status, counts the lines that it loses unless they wait, and ends on SIGINT',
+  async (_where, sink) => {
+    const [port, nobody] = [await freePort(), await freePort()];
+    const tokenFile = join(folder, 'token');
+    await writeFile(
+      tokenFile,
+      await createVehicleTokens('x'.repeat(32)).issue(
+        'KMHK281HGNU000001',
+        'production',
+        new Date(Date.now() + 3_600_000),
+      ),
+      { mode: 0o600 },
+    );
+    const args = [
+      '--url',
+      `ws://127.0.0.1:${nobody}/graphql`,
+      '--token-file',
+      tokenFile,
+      '--db',
+      join(folder, 'vehicle.db'),
+      '--listen',
+      `127.0.0.1:${port}`,
+    ];
+    const agent = start('dist/fleetflag-agent.cjs', args, {}, sink(), sink());
+    const status = await eventually(async () => {
+      const text = await read(`http://127.0.0.1:${port}/v1/status`);
+      const found = text === null ? null : (JSON.parse(text) as { vin: string | null; lostLogLines: number });
+      return found !== null && (sink === unreadPipe || found.lostLogLines > 0) ? found : null;
+    }, 'the status of the agent');
+    expect(status.vin).toBe('KMHK281HGNU000001');
+    expect(await interrupted(agent)).toBe(0);
+  },
+);
 
 test('a control plane that cannot write its output starts, keeps the password in a file, counts the lost lines and ends on SIGINT', async () => {
   const dataDir = join(folder, 'data');
@@ -119,9 +156,15 @@ test('a control plane that cannot write its output starts, keeps the password in
   expect((await stat(file)).mode & 0o777).toBe(0o600);
   const password = (await readFile(file, 'utf8')).trim();
   const query = `mutation { login(email: "admin@fleetflag.local", password: ${JSON.stringify(password)}) { user { role } } }`;
-  const answer = await fetch(`${url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query }) });
+  const answer = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query }),
+  });
   expect(await answer.json()).toMatchObject({ data: { login: { user: { role: 'ADMIN' } } } });
-  expect(Number(/^fleetflag_log_lines_lost_total (\d+)$/m.exec((await read(`${url}/metrics`)) ?? '')?.[1])).toBeGreaterThan(0);
+  expect(
+    Number(/^fleetflag_log_lines_lost_total (\d+)$/m.exec((await read(`${url}/metrics`)) ?? '')?.[1]),
+  ).toBeGreaterThan(0);
   expect(await interrupted(first)).toBe(0);
 
   const second = start('dist/start.js', [], environment, closedPipe(), unreadPipe());

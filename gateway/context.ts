@@ -3,7 +3,9 @@ import type { CallerIdentity } from '../core/protocol/caller.ts';
 /** What the gateway knows of a request while it runs it. */
 export interface GatewayContext {
   readonly identity: CallerIdentity;
-  /** Told whether the answer came without errors. An object, because Apollo Server copies the context that it is given. */
+  /**
+   * Told whether the answer came without errors. An object, because Apollo Server copies the context that it is given.
+   */
   readonly outcome?: { complete: boolean };
 }
 

@@ -18,9 +18,20 @@ beforeAll(async () => {
   gateway = await ScriptedGateway.start();
   gateway.answer = async () => ({ data: { flag: { key: 'eco', id: 'f1', __typename: 'Flag' } } });
   gateway.answerGateway = async ({ query, variables }) => {
-    if (auditAway) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.', { retryAfter: 1 });
-    if (query.includes('persistedOperation')) return { data: { persistedOperation: { sha256: 'a'.repeat(64), body: FLAG, apiKeys: null } } };
-    return { data: Object.fromEntries(Object.entries(variables ?? {}).map(([name, hash]) => [name.replace('h', 'k'), keys.get(hash as string) ?? null])) };
+    if (auditAway)
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.', {
+        retryAfter: 1,
+      });
+    if (query.includes('persistedOperation'))
+      return { data: { persistedOperation: { sha256: 'a'.repeat(64), body: FLAG, apiKeys: null } } };
+    return {
+      data: Object.fromEntries(
+        Object.entries(variables ?? {}).map(([name, hash]) => [
+          name.replace('h', 'k'),
+          keys.get(hash as string) ?? null,
+        ]),
+      ),
+    };
   };
 });
 beforeEach(() => {
@@ -39,7 +50,8 @@ function issue(id: string, expiresAt: Date | null = null): string {
   keys.set(apiKeyHash(key), { id, role: 'READ', rateLimitPerMin: 60, expiresAt: expiresAt?.toISOString() ?? null });
   return key;
 }
-const byKey = (key: string, headers: Record<string, string> = {}) => gateway.post({ id: 'eco-flag' }, { 'x-api-key': key, ...headers });
+const byKey = (key: string, headers: Record<string, string> = {}) =>
+  gateway.post({ id: 'eco-flag' }, { 'x-api-key': key, ...headers });
 async function socket(params: Record<string, unknown>, headers: Record<string, string> = {}): Promise<WireClient> {
   const client = new WireClient(`${gateway.url.replace('http', 'ws')}/graphql`, undefined, { headers });
   clients.push(client);
@@ -54,15 +66,26 @@ describe('an API key', () => {
   test('in x-api-key is the caller that subgraphs are told', async () => {
     const answer = await byKey(issue('k1'));
     expect(answer).toMatchObject({ status: 200, body: { data: { flag: { key: 'eco' } } } });
-    expect(gateway.asked.at(-1)?.identity.caller).toEqual({ kind: 'apiKey', apiKeyId: 'k1', role: 'READ', rateLimitPerMin: 60 });
+    expect(gateway.asked.at(-1)?.identity.caller).toEqual({
+      kind: 'apiKey',
+      apiKeyId: 'k1',
+      role: 'READ',
+      rateLimitPerMin: 60,
+    });
     const question = gateway.askedForItself.find(({ query }) => query.includes('apiKeyCredential'));
     expect(question).toMatchObject({ name: 'audit', identity: { caller: { kind: 'gateway' } } });
   });
 
   test('that nobody has is UNAUTHENTICATED, and that cannot be looked up is SERVICE_UNAVAILABLE', async () => {
-    expect(await byKey(newApiKey())).toMatchObject({ status: 401, body: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } });
+    expect(await byKey(newApiKey())).toMatchObject({
+      status: 401,
+      body: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
+    });
     auditAway = true;
-    expect(await byKey(newApiKey())).toMatchObject({ status: 503, body: { errors: [{ extensions: { code: 'SERVICE_UNAVAILABLE' } }] } });
+    expect(await byKey(newApiKey())).toMatchObject({
+      status: 503,
+      body: { errors: [{ extensions: { code: 'SERVICE_UNAVAILABLE' } }] },
+    });
   });
 
   test('beside a session is refused: which of the two it is would be a guess', async () => {
@@ -123,7 +146,10 @@ describe('a session', () => {
 });
 
 test("a vehicle's revoked tokens close its sockets with 4403, and no other vehicle's", async () => {
-  const open = async (vin: string) => socket({ authorization: `Bearer ${await gateway.vehicleTokens.issue(vin, 'staging', new Date(Date.now() + 60_000))}` });
+  const open = async (vin: string) =>
+    socket({
+      authorization: `Bearer ${await gateway.vehicleTokens.issue(vin, 'staging', new Date(Date.now() + 60_000))}`,
+    });
   const [one, other] = [await open(VIN), await open('KMHK281HGNU000002')];
   await end({ vin: VIN });
   expect((await one.close()).code).toBe(4403);

@@ -37,10 +37,17 @@ function refused(answer: HttpAnswer): Record<string, unknown> {
 
 describe('a request that is none', () => {
   const preflight = { 'apollo-require-preflight': 'true' };
-  const get = (query: string, headers: Record<string, string> = preflight) => gateway.send(`/graphql?query=${encodeURIComponent(query)}`, { headers: { authorization: 'Bearer ffs_writer', ...headers } });
+  const get = (query: string, headers: Record<string, string> = preflight) =>
+    gateway.send(`/graphql?query=${encodeURIComponent(query)}`, {
+      headers: { authorization: 'Bearer ffs_writer', ...headers },
+    });
 
   test('is refused with 413 when its body is too large, naming the limit', async () => {
-    expect(refused(await gateway.ask(FLAG, { text: 'x'.repeat(1024 * 1024) }))).toMatchObject({ status: 413, code: 'LIMIT_EXCEEDED', limit: 1024 * 1024 });
+    expect(refused(await gateway.ask(FLAG, { text: 'x'.repeat(1024 * 1024) }))).toMatchObject({
+      status: 413,
+      code: 'LIMIT_EXCEEDED',
+      limit: 1024 * 1024,
+    });
   });
 
   test.each<[string, () => Promise<HttpAnswer>, number]>([
@@ -50,15 +57,35 @@ describe('a request that is none', () => {
     ['a body without an operation', () => gateway.post({}), 400],
     ['a query that is no text', () => gateway.post({ query: 7 }), 400],
     ['variables that are no object', () => gateway.post({ query: FLAG, variables: 'x' }), 400],
-    ['an operation that is not in the document', () => gateway.post({ query: 'query A { __typename }', operationName: 'B' }), 400],
-    ['several operations and no name', () => gateway.post({ query: 'query A { __typename } query B { __typename }' }), 400],
+    [
+      'an operation that is not in the document',
+      () => gateway.post({ query: 'query A { __typename }', operationName: 'B' }),
+      400,
+    ],
+    [
+      'several operations and no name',
+      () => gateway.post({ query: 'query A { __typename } query B { __typename }' }),
+      400,
+    ],
     ['a batch', () => gateway.post([{ query: FLAG }, { query: FLAG }]), 400],
     ['a form', () => gateway.post('query=x', { 'content-type': 'application/x-www-form-urlencoded' }), 415],
-    ['plain text, as a page of another site can send it', () => gateway.post(JSON.stringify({ query: FLAG }), { 'content-type': 'text/plain' }), 400],
-    ['a GET that a page of another site can send', () => gateway.send(`/graphql?query=${encodeURIComponent(FLAG)}`), 400],
+    [
+      'plain text, as a page of another site can send it',
+      () => gateway.post(JSON.stringify({ query: FLAG }), { 'content-type': 'text/plain' }),
+      400,
+    ],
+    [
+      'a GET that a page of another site can send',
+      () => gateway.send(`/graphql?query=${encodeURIComponent(FLAG)}`),
+      400,
+    ],
     ['a mutation by GET', () => get('mutation { enableFlag(key: "eco") { applied } }'), 405],
     ['a subscription', () => gateway.ask('subscription { flagChanges(environment: STAGING) { revision } }'), 400],
-    ['a persisted query of Apollo\'s kind', () => gateway.post({ extensions: { persistedQuery: { version: 1, sha256Hash: 'x' } } }), 400],
+    [
+      "a persisted query of Apollo's kind",
+      () => gateway.post({ extensions: { persistedQuery: { version: 1, sha256Hash: 'x' } } }),
+      400,
+    ],
     ['an operation that is not GraphQL', () => gateway.ask('{ flag('), 400],
     ['an operation that does not fit the schema', () => gateway.ask('{ nothing }'), 400],
   ])('is refused: %s', async (_what, send, status) => {
@@ -68,20 +95,34 @@ describe('a request that is none', () => {
 
   test('is told where a variable does not fit', async () => {
     const mutation = 'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }';
-    expect(refused(await gateway.ask(mutation, { input: { key: 'a', colour: 'red' } }))).toMatchObject({ status: 400, code: 'BAD_USER_INPUT', field: expect.stringMatching(/^input\./) });
+    expect(refused(await gateway.ask(mutation, { input: { key: 'a', colour: 'red' } }))).toMatchObject({
+      status: 400,
+      code: 'BAD_USER_INPUT',
+      field: expect.stringMatching(/^input\./),
+    });
   });
 
   test('is told where a null came by a variable that has a default', async () => {
     const query = 'query ($e: Environment = STAGING) { flagSync(environment: $e) { revision } }';
-    expect(refused(await gateway.ask(query, { e: null }))).toMatchObject({ status: 400, code: 'BAD_USER_INPUT', field: 'environment' });
+    expect(refused(await gateway.ask(query, { e: null }))).toMatchObject({
+      status: 400,
+      code: 'BAD_USER_INPUT',
+      field: 'environment',
+    });
   });
 
-  test.each([['GET', '/nothing'], ['PUT', '/nothing'], ['OPTIONS', '/nothing'], ['GET', '/graphql/x']])('%s %s is 404', async (method, path) => {
+  test.each([
+    ['GET', '/nothing'],
+    ['PUT', '/nothing'],
+    ['OPTIONS', '/nothing'],
+    ['GET', '/graphql/x'],
+  ])('%s %s is 404', async (method, path) => {
     expect(refused(await gateway.send(path, { method }))).toEqual({ status: 404, code: 'NOT_FOUND' });
   });
 
   test('does not stand in the way of a query by GET with a header that only programs can set', async () => {
-    for (const headers of [preflight, {}]) expect(await get(FLAG, headers)).toMatchObject({ status: 200, body: { data: { flag: { key: 'eco' } } } });
+    for (const headers of [preflight, {}])
+      expect(await get(FLAG, headers)).toMatchObject({ status: 200, body: { data: { flag: { key: 'eco' } } } });
   });
 });
 
@@ -91,7 +132,13 @@ describe('who is calling', () => {
   test('is told to the subgraph, with where the request came from', async () => {
     await gateway.ask(FLAG, {}, { 'user-agent': 'dashboard/1.0', 'x-fleetflag-identity': 'forged' });
     expect(gateway.asked).toMatchObject([
-      { name: 'flags', identity: { caller: { kind: 'user', role: 'WRITE' }, origin: { ipAddress: '127.0.0.1', userAgent: 'dashboard/1.0' } } },
+      {
+        name: 'flags',
+        identity: {
+          caller: { kind: 'user', role: 'WRITE' },
+          origin: { ipAddress: '127.0.0.1', userAgent: 'dashboard/1.0' },
+        },
+      },
     ]);
     const token = await gateway.vehicleTokens.issue(VIN, 'staging', new Date(Date.now() + 60_000));
     await gateway.post({ query: `{ vehicle(vin: "${VIN}") { vin } }` }, { authorization: `Bearer ${token}` });
@@ -129,7 +176,11 @@ describe('who is calling', () => {
       throw new Error(FAULT);
     };
     const requestId = randomUUID();
-    expect(refused(await gateway.ask(FLAG, {}, { 'x-request-id': requestId }))).toEqual({ status: 500, code: 'INTERNAL_SERVER_ERROR', requestId });
+    expect(refused(await gateway.ask(FLAG, {}, { 'x-request-id': requestId }))).toEqual({
+      status: 500,
+      code: 'INTERNAL_SERVER_ERROR',
+      requestId,
+    });
     expect(gateway.logged).toMatchObject([{ level: 'error', fields: { requestId } }]);
   });
 });
@@ -146,7 +197,12 @@ describe('an answer', () => {
 
   test('carries the request id, too, when the request never became one', async () => {
     const headers = { 'x-request-id': randomUUID() };
-    for (const answer of [await gateway.post('{', headers), await gateway.post([], headers), await gateway.post({ query: FLAG }, { ...headers, 'content-type': 'text/plain' }), await gateway.send('/nothing', { headers })]) {
+    for (const answer of [
+      await gateway.post('{', headers),
+      await gateway.post([], headers),
+      await gateway.post({ query: FLAG }, { ...headers, 'content-type': 'text/plain' }),
+      await gateway.send('/nothing', { headers }),
+    ]) {
       expect(answer.status).toBeGreaterThanOrEqual(400);
       expect(answer.headers.get('x-request-id')).toBe(headers['x-request-id']);
     }
@@ -155,28 +211,59 @@ describe('an answer', () => {
   test('passes on what a subgraph refuses, with its details and the status of its code', async () => {
     gateway.answer = async () => ({
       data: { flag: null },
-      errors: [{ message: 'Changed since.', path: ['flag'], extensions: { code: 'CONFLICT', currentRevision: 7, field: 'key' } }],
+      errors: [
+        {
+          message: 'Changed since.',
+          path: ['flag'],
+          extensions: { code: 'CONFLICT', currentRevision: 7, field: 'key' },
+        },
+      ],
     });
     const answer = await gateway.ask(FLAG);
     expect(answer.body.errors).toMatchObject([{ message: 'Changed since.', path: ['flag'] }]);
     expect(refused(answer)).toEqual({ status: 200, code: 'CONFLICT', currentRevision: 7, field: 'key' });
     gateway.answer = async () => ({ errors: [{ message: 'Changed since.', extensions: { code: 'CONFLICT' } }] });
-    expect(refused(await gateway.ask('mutation { enableFlag(key: "eco") { applied } }'))).toMatchObject({ status: 409, code: 'CONFLICT' });
+    expect(refused(await gateway.ask('mutation { enableFlag(key: "eco") { applied } }'))).toMatchObject({
+      status: 409,
+      code: 'CONFLICT',
+    });
   });
 
   test.each<[string, () => Promise<never> | Promise<object>]>([
-    ['an error of a library', async () => ({ data: null, errors: [{ message: FAULT, path: ['flag'], extensions: { code: 'SOMETHING', stacktrace: [`at x.ts:1`], serviceName: 'flags' } }] })],
+    [
+      'an error of a library',
+      async () => ({
+        data: null,
+        errors: [
+          {
+            message: FAULT,
+            path: ['flag'],
+            extensions: { code: 'SOMETHING', stacktrace: [`at x.ts:1`], serviceName: 'flags' },
+          },
+        ],
+      }),
+    ],
     ['an error without a code', async () => ({ data: null, errors: [{ message: FAULT }] })],
     ['an exception', () => Promise.reject(new Error(FAULT))],
   ])('tells nothing of %s but an id, under which the log has it', async (_what, answer) => {
     gateway.answer = answer;
     const requestId = randomUUID();
-    expect(refused(await gateway.ask(FLAG, {}, { 'x-request-id': requestId }))).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', requestId });
-    expect(gateway.logged).toContainEqual(expect.objectContaining({ level: 'error', fields: expect.objectContaining({ requestId }) }));
+    expect(refused(await gateway.ask(FLAG, {}, { 'x-request-id': requestId }))).toMatchObject({
+      code: 'INTERNAL_SERVER_ERROR',
+      requestId,
+    });
+    expect(gateway.logged).toContainEqual(
+      expect.objectContaining({ level: 'error', fields: expect.objectContaining({ requestId }) }),
+    );
   });
 
   test('says that a subgraph is away with null in its place and SERVICE_UNAVAILABLE', async () => {
-    gateway.answer = () => Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.', { retryAfter: 1 }));
+    gateway.answer = () =>
+      Promise.reject(
+        new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.', {
+          retryAfter: 1,
+        }),
+      );
     const answer = await gateway.ask(FLAG);
     expect(answer.body.data ?? { flag: null }).toEqual({ flag: null });
     expect(refused(answer)).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: 1 });
@@ -194,19 +281,28 @@ describe('beside the API', () => {
   test('there are health, readiness and the public keys', async () => {
     expect(await gateway.send('/health/live')).toMatchObject({ status: 200, body: { status: 'ok' } });
     expect(await gateway.send('/health/ready')).toMatchObject({ status: 200, text: '{"status":"ok"}' });
-    expect(await gateway.send('/.well-known/jwks.json')).toMatchObject({ status: 200, body: { keys: [{ kid: 'k1' }] } });
+    expect(await gateway.send('/.well-known/jwks.json')).toMatchObject({
+      status: 200,
+      body: { keys: [{ kid: 'k1' }] },
+    });
   });
 
-  test.each(['flags', 'audit', 'sessions'])('readiness says when %s does not answer, and only the log says what it is', async (part) => {
-    gateway.ready = { [part]: false };
-    for (let asked = 0; asked < 3; asked++) expect(await gateway.send('/health/ready')).toMatchObject({ status: 503, text: '{"status":"unavailable"}' });
-    gateway.ready = {};
-    expect((await gateway.send('/health/ready')).status).toBe(200);
-    expect(gateway.logged.map(({ fields }) => fields)).toEqual([{ missing: [part] }, { missing: [] }]);
-  });
+  test.each(['flags', 'audit', 'sessions'])(
+    'readiness says when %s does not answer, and only the log says what it is',
+    async (part) => {
+      gateway.ready = { [part]: false };
+      for (let asked = 0; asked < 3; asked++)
+        expect(await gateway.send('/health/ready')).toMatchObject({ status: 503, text: '{"status":"unavailable"}' });
+      gateway.ready = {};
+      expect((await gateway.send('/health/ready')).status).toBe(200);
+      expect(gateway.logged.map(({ fields }) => fields)).toEqual([{ missing: [part] }, { missing: [] }]);
+    },
+  );
 
   test('introspection answers when it is on', async () => {
-    expect((await gateway.ask('{ __schema { queryType { name } } }')).body.data).toEqual({ __schema: { queryType: { name: 'Query' } } });
+    expect((await gateway.ask('{ __schema { queryType { name } } }')).body.data).toEqual({
+      __schema: { queryType: { name: 'Query' } },
+    });
   });
 });
 

@@ -83,15 +83,29 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const composition = compose(subgraphs);
   const generations = new VehicleTokenGenerations({
     read: generationsReader(subgraphs.vehicles),
-    ended: (vins) => void subscriptions.disconnect(({ caller }) => caller.kind === 'vehicle' && caller.vin !== null && vins.has(caller.vin)),
+    ended: (vins) =>
+      void subscriptions.disconnect(
+        ({ caller }) => caller.kind === 'vehicle' && caller.vin !== null && vins.has(caller.vin),
+      ),
     logger,
   });
   const failures = new FailedCredentials();
   const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures };
   const metrics = new GatewayMetrics();
   const rightOfWay = new RightOfWay();
-  const graphql = await startGraphqlServer({ composition, introspection: options.introspection, logger, metrics, accounts: new AccountTurns(), rightOfWay });
-  const operations = { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts(), personal: personalData(composition.apiSchema) };
+  const graphql = await startGraphqlServer({
+    composition,
+    introspection: options.introspection,
+    logger,
+    metrics,
+    accounts: new AccountTurns(),
+    rightOfWay,
+  });
+  const operations = {
+    registered: new OperationTexts(subgraphs.audit),
+    sent: new SentTexts(),
+    personal: personalData(composition.apiSchema),
+  };
   const presence = new PresenceReporter(reportsTo(subgraphs.vehicles), logger);
 
   const app = createRoutes({
@@ -104,7 +118,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     publicKeys: options.publicKeys,
     async readiness() {
       const names = Object.keys(subgraphs) as (keyof Subgraphs)[];
-      const [answers, others] = await Promise.all([Promise.all(names.map((name) => subgraphs[name].ready())), options.readiness()]);
+      const [answers, others] = await Promise.all([
+        Promise.all(names.map((name) => subgraphs[name].ready())),
+        options.readiness(),
+      ]);
       return { ...others, ...Object.fromEntries(names.map((name, index) => [name, answers[index] ?? false])) };
     },
     originOf,
@@ -123,14 +140,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       const inPayload = credentialsOf(params);
       const { authorization, 'x-api-key': apiKey } = headers;
       // Browsers cannot set headers on a websocket; programs may.
-      const credentials = inPayload.authorization === undefined && inPayload.apiKey === undefined ? { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined } : inPayload;
+      const credentials =
+        inPayload.authorization === undefined && inPayload.apiKey === undefined
+          ? { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined }
+          : inPayload;
       const { caller, expiresAt, credential } = await authenticate(credentials, origin.ipAddress, sources);
-      if (caller.kind === 'nobody') throw new FleetFlagError('UNAUTHENTICATED', 'connection_init carries no credentials.');
+      if (caller.kind === 'nobody')
+        throw new FleetFlagError('UNAUTHENTICATED', 'connection_init carries no credentials.');
       return { caller, ...(expiresAt !== null && { expiresAt }), ...(credential !== null && { credential }) };
     },
     authorize({ document, operationName, variables }, caller) {
       const operation = document.definitions.find(
-        (node) => node.kind === Kind.OPERATION_DEFINITION && (operationName === undefined || node.name?.value === operationName),
+        (node) =>
+          node.kind === Kind.OPERATION_DEFINITION &&
+          (operationName === undefined || node.name?.value === operationName),
       );
       if (operation?.kind !== Kind.OPERATION_DEFINITION) return;
       const asked = { document, operation, variables };
@@ -139,7 +162,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     introspection: options.introspection,
     resolveOperation(request, caller) {
-      const named = () => resolveOperation(request, caller, operations)?.then(({ body }) => ({ ...request, query: body })) ?? null;
+      const named = () =>
+        resolveOperation(request, caller, operations)?.then(({ body }) => ({ ...request, query: body })) ?? null;
       if (caller.kind !== 'apiKey') return named();
       return countOperation(caller, limiter).then(async (rate) => {
         if (rate?.refusal) throw rate.refusal;
@@ -151,8 +175,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     maskError: (error, document) => answerTo(error, undefined, document),
     origin: originOf,
     presence: {
-      opened: (caller) => void (caller.kind === 'vehicle' && caller.vin !== null && presence.vehicles.opened(caller.vin)),
-      closed: (caller) => void (caller.kind === 'vehicle' && caller.vin !== null && presence.vehicles.closed(caller.vin)),
+      opened: (caller) =>
+        void (caller.kind === 'vehicle' && caller.vin !== null && presence.vehicles.opened(caller.vin)),
+      closed: (caller) =>
+        void (caller.kind === 'vehicle' && caller.vin !== null && presence.vehicles.closed(caller.vin)),
     },
     logger,
   });
@@ -164,12 +190,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     if (request.url?.split('?', 1)[0] !== '/graphql') return refuseUpgrade(socket, '404 Not Found');
     if (pages.admits(request.headers)) return subscriptions.handleUpgrade(request, socket, head);
     const { origin = '', host } = request.headers;
-    // A browser tells its page nothing of why: the log has to, once for each of a bounded number, since anybody can send any.
+    // A browser tells its page nothing of why: the log has to, once for each of a bounded number, since anybody can
+    // send any.
     if (refusedPages.size < 100 && !refusedPages.has(origin)) {
       refusedPages.add(origin);
-      logger.warn({ origin, host }, 'A page of another origin was refused a websocket; FLEETFLAG_ALLOWED_ORIGINS names the origins that may');
+      logger.warn(
+        { origin, host },
+        'A page of another origin was refused a websocket; FLEETFLAG_ALLOWED_ORIGINS names the origins that may',
+      );
     }
-    refuseUpgrade(socket, '403 Forbidden', 'Pages of this origin may not call the gateway: FLEETFLAG_ALLOWED_ORIGINS does not name it.');
+    refuseUpgrade(
+      socket,
+      '403 Forbidden',
+      'Pages of this origin may not call the gateway: FLEETFLAG_ALLOWED_ORIGINS does not name it.',
+    );
   });
 
   await generations.start();
@@ -180,7 +214,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       if (ended.apiKeyId !== null) apiKeys.end(ended.apiKeyId);
       const disconnect = () => void subscriptions.disconnect((identity) => isConcerned(ended, identity));
       // First it is refused, then it is cut off: whoever has it might be back at once.
-      if (ended.vin !== null) unattended(generations.learn().then(disconnect), 'Closing the sockets of a revoked vehicle token');
+      if (ended.vin !== null)
+        unattended(generations.learn().then(disconnect), 'Closing the sockets of a revoked vehicle token');
       else disconnect();
     },
     logger,

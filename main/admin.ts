@@ -29,7 +29,8 @@ const COMMANDS = new Map<string, { run: AdminCommand; usage: string }>([
 /** What is to be done comes first, the cause after it. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error && !error.message.includes(error.cause.message) ? ` (${error.cause.message})` : '';
+  const cause =
+    error.cause instanceof Error && !error.message.includes(error.cause.message) ? ` (${error.cause.message})` : '';
   return `${error.message}${cause}`;
 }
 
@@ -40,7 +41,9 @@ answerHelp(command?.usage ?? usage);
 try {
   if (command === undefined) {
     const nearest = nearestName(name, COMMANDS.keys());
-    throw new UsageError(`${name === '' ? '' : `There is no command ${name}.${nearest === null ? '' : ` Did you mean ${nearest}?`}\n\n`}${usage}`);
+    throw new UsageError(
+      `${name === '' ? '' : `There is no command ${name}.${nearest === null ? '' : ` Did you mean ${nearest}?`}\n\n`}${usage}`,
+    );
   }
   process.exitCode = await command.run(args, readConfiguration(), { out: console.log, err: console.error });
 } catch (error) {

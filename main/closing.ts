@@ -8,7 +8,10 @@ export class Closing {
     this.#steps.push(step);
   }
 
-  /** Closes everything, the newest first. A step that fails does not keep the others from closing; the first failure is thrown at the end. */
+  /**
+   * Closes everything, the newest first. A step that fails does not keep the others from closing; the first failure is
+   * thrown at the end.
+   */
   close(): Promise<void> {
     return (this.#closed ??= this.#closeAll());
   }
@@ -45,7 +48,9 @@ export async function opening<T>(open: (closing: Closing) => Promise<T>): Promis
  * Opens things that do not depend on each other at once. Waits for all of them even if one fails, so that each has
  * told how it is closed by the time the failure is thrown.
  */
-export async function together<T extends readonly unknown[]>(tasks: { readonly [K in keyof T]: Promise<T[K]> }): Promise<T> {
+export async function together<T extends readonly unknown[]>(tasks: {
+  readonly [K in keyof T]: Promise<T[K]>;
+}): Promise<T> {
   const results = await Promise.allSettled(tasks);
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;

@@ -1,4 +1,7 @@
-/** What every command does with its command line before anything is opened or made: help, version, and refusing what it does not know. */
+/**
+ * What every command does with its command line before anything is opened or made: help, version, and refusing what it
+ * does not know.
+ */
 import { readFileSync } from 'node:fs';
 import { nearestName } from '../core/protocol/nearest-name.ts';
 import { complain, say } from './log.ts';
@@ -28,12 +31,20 @@ export function answerHelp(usage: string, args: readonly string[] = process.argv
  * The arguments of a command that takes no options beyond `--help`, `--version` and the switches in `known`. Ends the
  * process with exit code 2, naming the fault, for any other option or for more than `most` other arguments.
  */
-export function readPlainArguments(usage: string, { known = [], most = 0 }: { known?: readonly string[]; most?: number } = {}): readonly string[] {
+export function readPlainArguments(
+  usage: string,
+  { known = [], most = 0 }: { known?: readonly string[]; most?: number } = {},
+): readonly string[] {
   const args = process.argv.slice(2);
   answerHelp(usage, args);
   const unknown = args.find((arg) => arg.startsWith('-') && !known.includes(arg));
   const rest = args.filter((arg) => !arg.startsWith('-'));
-  const fault = unknown !== undefined ? `There is no option ${unknown}.${suggestOption(unknown, usage)}` : rest.length > most ? `"${rest[most]}" belongs to nothing.` : null;
+  const fault =
+    unknown !== undefined
+      ? `There is no option ${unknown}.${suggestOption(unknown, usage)}`
+      : rest.length > most
+        ? `"${rest[most]}" belongs to nothing.`
+        : null;
   if (fault !== null) {
     complain(`${fault}\n\n${usage}`);
     process.exit(2);

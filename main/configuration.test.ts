@@ -3,12 +3,24 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
-import { ConfigurationError, DEFAULT_PORTS, LOG_LEVELS, SETTINGS, readConfiguration, type Configuration, type ReadOptions } from './configuration.ts';
+import {
+  ConfigurationError,
+  DEFAULT_PORTS,
+  LOG_LEVELS,
+  SETTINGS,
+  readConfiguration,
+  type Configuration,
+  type ReadOptions,
+} from './configuration.ts';
 
 type Environment = Record<string, string | undefined>;
 
 const SECRET = 'x'.repeat(32);
-const DISTRIBUTED = { FLEETFLAG_INTERNAL_SECRET: SECRET, REDIS_URL: 'redis://cache', DATABASE_URL: 'postgresql://db/fleetflag' };
+const DISTRIBUTED = {
+  FLEETFLAG_INTERNAL_SECRET: SECRET,
+  REDIS_URL: 'redis://cache',
+  DATABASE_URL: 'postgresql://db/fleetflag',
+};
 
 function faults(environment: Environment, options?: ReadOptions): readonly string[] {
   try {
@@ -47,7 +59,12 @@ describe('without any setting', () => {
     warnings: [],
     presenceGraceSeconds: 30,
     logLevel: 'info',
-    subgraphUrls: { flags: 'http://127.0.0.1:4001', vehicles: 'http://127.0.0.1:4002', experiments: 'http://127.0.0.1:4003', audit: 'http://127.0.0.1:4004' },
+    subgraphUrls: {
+      flags: 'http://127.0.0.1:4001',
+      vehicles: 'http://127.0.0.1:4002',
+      experiments: 'http://127.0.0.1:4003',
+      audit: 'http://127.0.0.1:4004',
+    },
   };
 
   test('everything has its default', () => {
@@ -79,16 +96,44 @@ describe('a setting that is given', () => {
     ['FLEETFLAG_ADMIN_PASSWORD', { FLEETFLAG_ADMIN_PASSWORD: 'p'.repeat(12) }, { adminPassword: 'p'.repeat(12) }],
     ['DATABASE_URL', { DATABASE_URL: 'postgres://u:p@db/x' }, { databaseUrl: 'postgres://u:p@db/x' }],
     ['REDIS_URL', { REDIS_URL: 'rediss://cache:6380' }, { redis: 'rediss://cache:6380' }],
-    ['REDIS_SENTINELS', { REDIS_SENTINELS: 's1:26379, [::1]:26380', REDIS_SENTINEL_NAME: 'primary' }, { redis: { sentinels: [{ host: 's1', port: 26379 }, { host: '::1', port: 26380 }], name: 'primary' } }],
-    ['REDIS_PASSWORD', { REDIS_SENTINELS: 's1:26379', REDIS_SENTINEL_NAME: 'primary', REDIS_PASSWORD: 'pw' }, { redis: { sentinels: [{ host: 's1', port: 26379 }], name: 'primary', password: 'pw' } }],
+    [
+      'REDIS_SENTINELS',
+      { REDIS_SENTINELS: 's1:26379, [::1]:26380', REDIS_SENTINEL_NAME: 'primary' },
+      {
+        redis: {
+          sentinels: [
+            { host: 's1', port: 26379 },
+            { host: '::1', port: 26380 },
+          ],
+          name: 'primary',
+        },
+      },
+    ],
+    [
+      'REDIS_PASSWORD',
+      { REDIS_SENTINELS: 's1:26379', REDIS_SENTINEL_NAME: 'primary', REDIS_PASSWORD: 'pw' },
+      { redis: { sentinels: [{ host: 's1', port: 26379 }], name: 'primary', password: 'pw' } },
+    ],
     ['CLICKHOUSE_URL', { CLICKHOUSE_URL: 'https://metrics' }, { clickhouseUrl: 'https://metrics' }],
     ['FLEETFLAG_SIGNING_KEY', { FLEETFLAG_SIGNING_KEY: '{"kty":"OKP"}' }, { signingKey: '{"kty":"OKP"}' }],
     ['FLEETFLAG_INTERNAL_SECRET', { FLEETFLAG_INTERNAL_SECRET: SECRET }, { internalSecret: SECRET }],
     ['FLEETFLAG_PLAYGROUND', { FLEETFLAG_PLAYGROUND: 'off' }, { playground: false, introspection: false }],
-    ['FLEETFLAG_INTROSPECTION', { FLEETFLAG_PLAYGROUND: 'off', FLEETFLAG_INTROSPECTION: 'on' }, { playground: false, introspection: true }],
+    [
+      'FLEETFLAG_INTROSPECTION',
+      { FLEETFLAG_PLAYGROUND: 'off', FLEETFLAG_INTROSPECTION: 'on' },
+      { playground: false, introspection: true },
+    ],
     ['NODE_ENV', { NODE_ENV: 'production' }, { playground: false, introspection: false }],
-    ['FLEETFLAG_PLAYGROUND in production', { NODE_ENV: 'production', FLEETFLAG_PLAYGROUND: 'on' }, { playground: true, introspection: true }],
-    ['FLEETFLAG_TRUSTED_PROXIES', { FLEETFLAG_TRUSTED_PROXIES: '192.0.2.1, 10.0.0.0/8,2001:db8::/32' }, { trustedProxies: ['192.0.2.1', '10.0.0.0/8', '2001:db8::/32'] }],
+    [
+      'FLEETFLAG_PLAYGROUND in production',
+      { NODE_ENV: 'production', FLEETFLAG_PLAYGROUND: 'on' },
+      { playground: true, introspection: true },
+    ],
+    [
+      'FLEETFLAG_TRUSTED_PROXIES',
+      { FLEETFLAG_TRUSTED_PROXIES: '192.0.2.1, 10.0.0.0/8,2001:db8::/32' },
+      { trustedProxies: ['192.0.2.1', '10.0.0.0/8', '2001:db8::/32'] },
+    ],
     ['FLEETFLAG_METRICS_TOKEN', { FLEETFLAG_METRICS_TOKEN: 'sixteen-of-them!' }, { metricsToken: 'sixteen-of-them!' }],
     ['FLEETFLAG_PRESENCE_GRACE_SECONDS', { FLEETFLAG_PRESENCE_GRACE_SECONDS: '3600' }, { presenceGraceSeconds: 3_600 }],
     ['LOG_LEVEL', { LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
@@ -97,13 +142,21 @@ describe('a setting that is given', () => {
   });
 
   test('the URL of each subgraph is its own', () => {
-    const given = Object.fromEntries(SUBGRAPH_NAMES.map((name) => [`FLEETFLAG_${name.toUpperCase()}_URL`, `http://${name}:80`]));
-    expect(readConfiguration(given).subgraphUrls).toEqual(Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, `http://${name}:80`])));
+    const given = Object.fromEntries(
+      SUBGRAPH_NAMES.map((name) => [`FLEETFLAG_${name.toUpperCase()}_URL`, `http://${name}:80`]),
+    );
+    expect(readConfiguration(given).subgraphUrls).toEqual(
+      Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, `http://${name}:80`])),
+    );
   });
 
   test('origins are taken as browsers send them', () => {
     const given = 'https://Dashboard.example:443, http://localhost:5173,https://[::1]:8443';
-    expect(readConfiguration({ FLEETFLAG_ALLOWED_ORIGINS: given }).allowedOrigins).toEqual(['https://dashboard.example', 'http://localhost:5173', 'https://[::1]:8443']);
+    expect(readConfiguration({ FLEETFLAG_ALLOWED_ORIGINS: given }).allowedOrigins).toEqual([
+      'https://dashboard.example',
+      'http://localhost:5173',
+      'https://[::1]:8443',
+    ]);
   });
 
   test('the signing key may be in a file', () => {
@@ -119,18 +172,42 @@ const HIDDEN = 'hunter2';
 describe('a setting that is wrong', () => {
   const WRONG: [string, string][] = [
     ...['70000', '-1', '80.5', '8e3', '0x50', ' ', 'http'].map((value): [string, string] => ['PORT', value]),
-    ...['admin', 'a@b@c', 'a b@c', `${'x'.repeat(255)}@b`].map((value): [string, string] => ['FLEETFLAG_ADMIN_EMAIL', value]),
+    ...['admin', 'a@b@c', 'a b@c', `${'x'.repeat(255)}@b`].map((value): [string, string] => [
+      'FLEETFLAG_ADMIN_EMAIL',
+      value,
+    ]),
     ['FLEETFLAG_ADMIN_PASSWORD', HIDDEN],
     ['FLEETFLAG_INTERNAL_SECRET', HIDDEN],
-    ...[`mysql://root:${HIDDEN}@db/x`, `postgresql//root:${HIDDEN}@db`, HIDDEN].map((value): [string, string] => ['DATABASE_URL', value]),
+    ...[`mysql://root:${HIDDEN}@db/x`, `postgresql//root:${HIDDEN}@db`, HIDDEN].map((value): [string, string] => [
+      'DATABASE_URL',
+      value,
+    ]),
     ...[`http://:${HIDDEN}@cache`, HIDDEN].map((value): [string, string] => ['REDIS_URL', value]),
     ...[`clickhouse://u:${HIDDEN}@metrics`, HIDDEN].map((value): [string, string] => ['CLICKHOUSE_URL', value]),
     ...[HIDDEN, `/nowhere/${HIDDEN}.pem`, tmpdir()].map((value): [string, string] => ['FLEETFLAG_SIGNING_KEY', value]),
     ...['maybe', 'true', 'ON', '1'].map((value): [string, string] => ['FLEETFLAG_PLAYGROUND', value]),
     ['FLEETFLAG_INTROSPECTION', 'yes'],
-    ...['proxy', '10.0.0.0/33', '10.0.0/8', '::1/129', '0.0.0.0/0', '::/0', '10.0.0.1;10.0.0.2', 'fe80::1%eth0'].map((value): [string, string] => ['FLEETFLAG_TRUSTED_PROXIES', value]),
-    ...['*', 'null', 'dashboard.example.com', 'https://', 'https://a.example/', 'https://a.example/x', 'https://a.example?x', 'https://*.example', `https://u:${HIDDEN}@a.example`, 'ws://a.example', 'https://a.example https://b.example', 'https://a.example:x'].map((value): [string, string] => ['FLEETFLAG_ALLOWED_ORIGINS', value]),
-    ...['fifteen-of-them', 'with a blank in it all'].map((value): [string, string] => ['FLEETFLAG_METRICS_TOKEN', value]),
+    ...['proxy', '10.0.0.0/33', '10.0.0/8', '::1/129', '0.0.0.0/0', '::/0', '10.0.0.1;10.0.0.2', 'fe80::1%eth0'].map(
+      (value): [string, string] => ['FLEETFLAG_TRUSTED_PROXIES', value],
+    ),
+    ...[
+      '*',
+      'null',
+      'dashboard.example.com',
+      'https://',
+      'https://a.example/',
+      'https://a.example/x',
+      'https://a.example?x',
+      'https://*.example',
+      `https://u:${HIDDEN}@a.example`,
+      'ws://a.example',
+      'https://a.example https://b.example',
+      'https://a.example:x',
+    ].map((value): [string, string] => ['FLEETFLAG_ALLOWED_ORIGINS', value]),
+    ...['fifteen-of-them', 'with a blank in it all'].map((value): [string, string] => [
+      'FLEETFLAG_METRICS_TOKEN',
+      value,
+    ]),
     ...['0', '3601', '2.5', '1e3', 'x'].map((value): [string, string] => ['FLEETFLAG_PRESENCE_GRACE_SECONDS', value]),
     ...['verbose', 'INFO'].map((value): [string, string] => ['LOG_LEVEL', value]),
     ...SUBGRAPH_NAMES.map((name): [string, string] => [`FLEETFLAG_${name.toUpperCase()}_URL`, `ws://u:${HIDDEN}@host`]),
@@ -146,7 +223,11 @@ describe('a setting that is wrong', () => {
   test.each([
     ['a list that is none', { REDIS_SENTINELS: 's1', REDIS_SENTINEL_NAME: 'x' }, 'REDIS_SENTINELS'],
     ['no name to ask them for', { REDIS_SENTINELS: 's1:26379' }, 'REDIS_SENTINEL_NAME'],
-    ['a server beside them', { REDIS_SENTINELS: 's1:26379', REDIS_SENTINEL_NAME: 'x', REDIS_URL: 'redis://cache' }, 'REDIS_URL'],
+    [
+      'a server beside them',
+      { REDIS_SENTINELS: 's1:26379', REDIS_SENTINEL_NAME: 'x', REDIS_URL: 'redis://cache' },
+      'REDIS_URL',
+    ],
     ['a password for none', { REDIS_PASSWORD: 'pw' }, 'REDIS_PASSWORD'],
   ])('sentinels with %s are a fault', (_what, environment, name) => {
     expect(faults(environment)).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
@@ -171,12 +252,22 @@ describe('a setting that is wrong', () => {
     ['FLEETFLAG_PORT', null],
   ])('that there is not, %s, is named with the nearest that there is', (name, nearest) => {
     const [fault, ...others] = faults({ [name]: HIDDEN });
-    expect([others, fault?.startsWith(`${name} is no setting`), /nearest is (\w+)/.exec(fault ?? '')?.[1] ?? null]).toEqual([[], true, nearest]);
+    expect([
+      others,
+      fault?.startsWith(`${name} is no setting`),
+      /nearest is (\w+)/.exec(fault ?? '')?.[1] ?? null,
+    ]).toEqual([[], true, nearest]);
     expect(fault).not.toContain(HIDDEN);
   });
 
   test('is none of what others set under the same prefix', () => {
-    const kubernetes = { FLEETFLAG_PORT: 'tcp://10.0.0.1:4000', FLEETFLAG_SERVICE_HOST: '10.0.0.1', FLEETFLAG_GATEWAY_SERVICE_PORT_HTTP: '4000', FLEETFLAG_PORT_4000_TCP_ADDR: '10.0.0.1', FLEETFLAG_FLAGS_PORT: 'tcp://10.0.0.2:4000' };
+    const kubernetes = {
+      FLEETFLAG_PORT: 'tcp://10.0.0.1:4000',
+      FLEETFLAG_SERVICE_HOST: '10.0.0.1',
+      FLEETFLAG_GATEWAY_SERVICE_PORT_HTTP: '4000',
+      FLEETFLAG_PORT_4000_TCP_ADDR: '10.0.0.1',
+      FLEETFLAG_FLAGS_PORT: 'tcp://10.0.0.2:4000',
+    };
     expect(faults({ ...kubernetes, FLEETFLAG_AGENT_URL: 'ws://x/graphql', FLEETFLAG_VERSION: '1' })).toEqual([]);
   });
 
@@ -185,10 +276,13 @@ describe('a setting that is wrong', () => {
     writeFileSync(path, '-----BEGIN PRIVATE KEY-----\n');
     chmodSync(path, 0o644);
     for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS']) {
-      expect(readConfiguration({ [name]: path }).warnings).toEqual([`${name}: ${path} can be read or changed by everybody on this machine (mode 644): chmod 600 ${path}`]);
+      expect(readConfiguration({ [name]: path }).warnings).toEqual([
+        `${name}: ${path} can be read or changed by everybody on this machine (mode 644): chmod 600 ${path}`,
+      ]);
     }
     writeFileSync(path, ' \n');
-    for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS']) expect(faults({ [name]: path })).toEqual([`${name}: ${path} is empty.`]);
+    for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS'])
+      expect(faults({ [name]: path })).toEqual([`${name}: ${path} is empty.`]);
     writeFileSync(path, '-----BEGIN PUBLIC KEY-----\n');
     expect(readConfiguration({ FLEETFLAG_PREVIOUS_SIGNING_KEYS: path }).warnings).toEqual([]);
   });
@@ -201,18 +295,28 @@ describe('a setting that is wrong', () => {
 
 describe('a service of its own', () => {
   test.each([...SUBGRAPH_NAMES])('%s needs the database, Redis and the secret', (role) => {
-    expect(faults({}, { role }).map((fault) => fault.split(' ')[0]).sort()).toEqual(['DATABASE_URL', 'FLEETFLAG_INTERNAL_SECRET', 'REDIS_URL']);
+    expect(
+      faults({}, { role })
+        .map((fault) => fault.split(' ')[0])
+        .sort(),
+    ).toEqual(['DATABASE_URL', 'FLEETFLAG_INTERNAL_SECRET', 'REDIS_URL']);
     expect(faults(DISTRIBUTED, { role })).toEqual([]);
   });
 
   test('the gateway needs no database', () => {
-    expect(faults({}, { role: 'gateway' }).map((fault) => fault.split(' ')[0]).sort()).toEqual(['FLEETFLAG_INTERNAL_SECRET', 'REDIS_URL']);
+    expect(
+      faults({}, { role: 'gateway' })
+        .map((fault) => fault.split(' ')[0])
+        .sort(),
+    ).toEqual(['FLEETFLAG_INTERNAL_SECRET', 'REDIS_URL']);
     const { DATABASE_URL: _, ...others } = DISTRIBUTED;
     expect(faults(others, { role: 'gateway' })).toEqual([]);
   });
 
   test('a variable that is there but empty is missing', () => {
-    expect(faults({ ...DISTRIBUTED, REDIS_URL: '' }, { role: 'flags' })).toEqual([expect.stringMatching(/^REDIS_URL is not set.*flags/)]);
+    expect(faults({ ...DISTRIBUTED, REDIS_URL: '' }, { role: 'flags' })).toEqual([
+      expect.stringMatching(/^REDIS_URL is not set.*flags/),
+    ]);
   });
 
   test('the control plane in one process needs none of it', () => {

@@ -14,12 +14,20 @@ import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts'
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
   constructor(readonly faults: readonly string[]) {
-    super(`FleetFlag cannot start: ${faults.length === 1 ? 'a setting is' : `${faults.length} settings are`} wrong.\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+    super(
+      `FleetFlag cannot start: ${faults.length === 1 ? 'a setting is' : `${faults.length} settings are`} wrong.\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    );
   }
 }
 
 /** One Redis server by its URL, or the primary that sentinels watch. */
-export type RedisTarget = string | { readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string; readonly password?: string };
+export type RedisTarget =
+  | string
+  | {
+      readonly sentinels: readonly { readonly host: string; readonly port: number }[];
+      readonly name: string;
+      readonly password?: string;
+    };
 
 /** `host:port`, or null for what is not that. */
 function readAddress(address: string): { host: string; port: number } | null {
@@ -27,7 +35,10 @@ function readAddress(address: string): { host: string; port: number } | null {
   return host !== undefined && Number(port) > 0 && Number(port) <= 65_535 ? { host, port: Number(port) } : null;
 }
 
-/** An origin as browsers send it (`https://dashboard.example.com`, without the scheme's own port), or null for what is none. */
+/**
+ * An origin as browsers send it (`https://dashboard.example.com`, without the scheme's own port), or null for what is
+ * none.
+ */
 function readOrigin(text: string): string | null {
   if (!URL.canParse(text)) return null;
   const { protocol, host, origin } = new URL(text);
@@ -39,7 +50,9 @@ function readOrigin(text: string): string | null {
 function isAddressRange(range: string): boolean {
   const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(range) ?? [];
   const version = isIP(address);
-  return version !== 0 && (prefix === undefined || (Number(prefix) > 0 && Number(prefix) <= (version === 4 ? 32 : 128)));
+  return (
+    version !== 0 && (prefix === undefined || (Number(prefix) > 0 && Number(prefix) <= (version === 4 ? 32 : 128)))
+  );
 }
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -87,35 +100,51 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   HOST: 'Address to listen on. Default 127.0.0.1.',
   FLEETFLAG_DATA_DIR: 'Folder for embedded stores and generated keys. Default ./.fleetflag.',
   FLEETFLAG_ADMIN_EMAIL: 'E-mail of the administrator created at the first start. Default admin@fleetflag.local.',
-  FLEETFLAG_ADMIN_PASSWORD: 'Password of that administrator, 12 characters or more. Generated and printed once when absent.',
+  FLEETFLAG_ADMIN_PASSWORD:
+    'Password of that administrator, 12 characters or more. Generated and printed once when absent.',
   DATABASE_URL: 'PostgreSQL 15 or newer, postgresql://…. The embedded server when absent; required when distributed.',
-  REDIS_URL: 'Redis 7, redis://… or rediss://…. In process when absent; required when distributed, unless REDIS_SENTINELS is set.',
+  REDIS_URL:
+    'Redis 7, redis://… or rediss://…. In process when absent; required when distributed, unless REDIS_SENTINELS is set.',
   REDIS_SENTINELS: 'In place of REDIS_URL: the sentinels of a highly available Redis, host:port, separated by commas.',
   REDIS_SENTINEL_NAME: 'The name under which the sentinels watch the primary. Required with REDIS_SENTINELS.',
-  REDIS_PASSWORD: 'The password of the servers that the sentinels watch. Only with REDIS_SENTINELS: REDIS_URL has its own.',
+  REDIS_PASSWORD:
+    'The password of the servers that the sentinels watch. Only with REDIS_SENTINELS: REDIS_URL has its own.',
   CLICKHOUSE_URL: 'ClickHouse 23.8 or newer, http://… or https://…. The embedded engine when absent.',
-  FLEETFLAG_SIGNING_KEY: 'Ed25519 private key that signs flag definitions: a JWK, a PEM, or the path of a file with either. Created in the data folder when absent.',
-  FLEETFLAG_PREVIOUS_SIGNING_KEYS: 'Further keys that vehicles may trust while the signing key is changed (docs/key-rotation.md): a JWK, a JWK set, PEMs, or paths of files with these, separated by commas. Public halves suffice.',
-  FLEETFLAG_INTERNAL_SECRET: 'Shared by gateway and subgraphs, 32 characters or more. Created in the data folder when absent; required when distributed.',
+  FLEETFLAG_SIGNING_KEY:
+    'Ed25519 private key that signs flag definitions: a JWK, a PEM, or the path of a file with either. Created in the data folder when absent.',
+  FLEETFLAG_PREVIOUS_SIGNING_KEYS:
+    'Further keys that vehicles may trust while the signing key is changed (docs/key-rotation.md): a JWK, a JWK set, PEMs, or paths of files with these, separated by commas. Public halves suffice.',
+  FLEETFLAG_INTERNAL_SECRET:
+    'Shared by gateway and subgraphs, 32 characters or more. Created in the data folder when absent; required when distributed.',
   FLEETFLAG_PLAYGROUND: 'on or off. Default on; off when NODE_ENV is production.',
   FLEETFLAG_INTROSPECTION: 'on or off. Default: as the playground.',
-  FLEETFLAG_TRUSTED_PROXIES: 'Addresses and CIDR ranges of the proxies before a gateway, separated by commas: the address of who calls is taken from the X-Forwarded-For of these, and of nobody else. Default: none.',
-  FLEETFLAG_ALLOWED_ORIGINS: "Origins whose pages may call /graphql over HTTP and websockets, such as https://dashboard.example.com, separated by commas. Default: none but the gateway's own.",
-  FLEETFLAG_METRICS_TOKEN: 'What a Prometheus server sends as Authorization: Bearer … to read /metrics, 16 characters or more. Without it they answer this machine alone.',
+  FLEETFLAG_TRUSTED_PROXIES:
+    'Addresses and CIDR ranges of the proxies before a gateway, separated by commas: the address of who calls is taken from the X-Forwarded-For of these, and of nobody else. Default: none.',
+  FLEETFLAG_ALLOWED_ORIGINS:
+    "Origins whose pages may call /graphql over HTTP and websockets, such as https://dashboard.example.com, separated by commas. Default: none but the gateway's own.",
+  FLEETFLAG_METRICS_TOKEN:
+    'What a Prometheus server sends as Authorization: Bearer … to read /metrics, 16 characters or more. Without it they answer this machine alone.',
   FLEETFLAG_FLAGS_URL: 'Where a gateway of its own finds the flags subgraph. Default http://127.0.0.1:4001.',
   FLEETFLAG_VEHICLES_URL: 'Likewise the vehicles subgraph. Default http://127.0.0.1:4002.',
   FLEETFLAG_EXPERIMENTS_URL: 'Likewise the experiments subgraph. Default http://127.0.0.1:4003.',
   FLEETFLAG_AUDIT_URL: 'Likewise the audit subgraph. Default http://127.0.0.1:4004.',
-  FLEETFLAG_PRESENCE_GRACE_SECONDS: 'Seconds that a vehicle may be without a connection before its status is offline, 1 to 3600. Default 30.',
+  FLEETFLAG_PRESENCE_GRACE_SECONDS:
+    'Seconds that a vehicle may be without a connection before its status is offline, 1 to 3600. Default 30.',
   LOG_LEVEL: 'fatal, error, warn, info, debug, trace or silent. Default info.',
 };
 
 const PREFIX = 'FLEETFLAG_';
 
-/** The same prefix, and not ours to read: the agent's settings, compose's choice of an image, and what Kubernetes sets for services whose names begin so. */
-const OTHERS = /^FLEETFLAG_(?:AGENT_.*|VERSION|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)|(?:.*_)?PORT_\d+_(?:TCP|UDP|SCTP)(?:_.*)?)$/;
+/**
+ * The same prefix, and not ours to read: the agent's settings, compose's choice of an image, and what Kubernetes sets
+ * for services whose names begin so.
+ */
+const OTHERS =
+  /^FLEETFLAG_(?:AGENT_.*|VERSION|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)|(?:.*_)?PORT_\d+_(?:TCP|UDP|SCTP)(?:_.*)?)$/;
 
-/** Whether a variable looks like a setting and is none: a slip of the pen would else be a default in force, unnoticed. */
+/**
+ * Whether a variable looks like a setting and is none: a slip of the pen would else be a default in force, unnoticed.
+ */
 function isUnknown(name: string, value: string | undefined): boolean {
   if (!name.startsWith(PREFIX) || name in SETTINGS || OTHERS.test(name)) return false;
   return !(name.endsWith('_PORT') && /^(?:tcp|udp|sctp):\/\//.test(value ?? ''));
@@ -133,7 +162,10 @@ export interface ReadOptions {
  *
  * @throws ConfigurationError naming every fault at once
  */
-export function readConfiguration(environment: Readonly<Record<string, string | undefined>> = process.env, options: ReadOptions = {}): Configuration {
+export function readConfiguration(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  options: ReadOptions = {},
+): Configuration {
   const role = options.role ?? 'control-plane';
   const faults: string[] = [];
   const warnings: string[] = [];
@@ -163,28 +195,37 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   const portText = text('PORT') ?? `${DEFAULT_PORTS[role === 'control-plane' ? 'gateway' : role]}`;
   const port = Number(portText);
   // Number() also takes blanks, exponents and hexadecimal, none of which anybody means as a port.
-  if (!/^\d+$/.test(portText) || port > 65_535) faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it takes a number from 0 to 65535.`);
+  if (!/^\d+$/.test(portText) || port > 65_535)
+    faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it takes a number from 0 to 65535.`);
 
   const adminEmail = text('FLEETFLAG_ADMIN_EMAIL') ?? 'admin@fleetflag.local';
   if (!isEmailAddress(adminEmail)) faults.push(`FLEETFLAG_ADMIN_EMAIL is not an e-mail address. ${EMAIL_FORM}`);
   const adminPassword = text('FLEETFLAG_ADMIN_PASSWORD');
-  if (adminPassword !== null && adminPassword.length < 12) faults.push('FLEETFLAG_ADMIN_PASSWORD is shorter than 12 characters.');
+  if (adminPassword !== null && adminPassword.length < 12)
+    faults.push('FLEETFLAG_ADMIN_PASSWORD is shorter than 12 characters.');
 
   const graceText = text('FLEETFLAG_PRESENCE_GRACE_SECONDS') ?? '30';
   const presenceGraceSeconds = Number(graceText);
   if (!/^\d+$/.test(graceText) || presenceGraceSeconds < 1 || presenceGraceSeconds > 3_600) {
-    faults.push(`FLEETFLAG_PRESENCE_GRACE_SECONDS is ${JSON.stringify(graceText)}; it takes a number of seconds from 1 to 3600.`);
+    faults.push(
+      `FLEETFLAG_PRESENCE_GRACE_SECONDS is ${JSON.stringify(graceText)}; it takes a number of seconds from 1 to 3600.`,
+    );
   }
 
   const internalSecret = text('FLEETFLAG_INTERNAL_SECRET');
-  if (internalSecret !== null && internalSecret.length < 32) faults.push('FLEETFLAG_INTERNAL_SECRET is shorter than 32 characters.');
+  if (internalSecret !== null && internalSecret.length < 32)
+    faults.push('FLEETFLAG_INTERNAL_SECRET is shorter than 32 characters.');
 
   const metricsToken = text('FLEETFLAG_METRICS_TOKEN');
-  if (metricsToken !== null && !/^\S{16,}$/.test(metricsToken)) faults.push('FLEETFLAG_METRICS_TOKEN is shorter than 16 characters, or has blanks.');
+  if (metricsToken !== null && !/^\S{16,}$/.test(metricsToken))
+    faults.push('FLEETFLAG_METRICS_TOKEN is shorter than 16 characters, or has blanks.');
 
   const isKeyText = (value: string) => /^\s*(\{|-----BEGIN)/.test(value);
   let signingKey = text('FLEETFLAG_SIGNING_KEY');
-  /** The text of a key file, or null with a fault. What names no file may be a key with a slip of the pen: the message does not repeat it. */
+  /**
+   * The text of a key file, or null with a fault. What names no file may be a key with a slip of the pen: the message
+   * does not repeat it.
+   */
   const keyFile = (name: string, path: string, expected: string): string | null => {
     let text;
     try {
@@ -204,8 +245,12 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
     signingKey = keyFile('FLEETFLAG_SIGNING_KEY', signingKey, 'a JWK, nor a PEM, nor the path of a file');
   }
   const previousKeys = text('FLEETFLAG_PREVIOUS_SIGNING_KEYS') ?? '';
-  const previousSigningKeys = (isKeyText(previousKeys) ? [previousKeys] : list('FLEETFLAG_PREVIOUS_SIGNING_KEYS')).flatMap((value) =>
-    isKeyText(value) ? [value] : (keyFile('FLEETFLAG_PREVIOUS_SIGNING_KEYS', value, 'a JWK, nor a JWK set, nor PEMs, nor paths of files') ?? []),
+  const previousSigningKeys = (
+    isKeyText(previousKeys) ? [previousKeys] : list('FLEETFLAG_PREVIOUS_SIGNING_KEYS')
+  ).flatMap((value) =>
+    isKeyText(value)
+      ? [value]
+      : (keyFile('FLEETFLAG_PREVIOUS_SIGNING_KEYS', value, 'a JWK, nor a JWK set, nor PEMs, nor paths of files') ?? []),
   );
 
   const databaseUrl = url('DATABASE_URL', ['postgresql:', 'postgres:']);
@@ -214,14 +259,29 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   const sentinelName = text('REDIS_SENTINEL_NAME');
   const redisPassword = text('REDIS_PASSWORD');
   if (sentinels.includes(null)) faults.push('REDIS_SENTINELS is not a list of host:port, separated by commas.');
-  if (sentinels.length > 0 && sentinelName === null) faults.push('REDIS_SENTINEL_NAME is not set; REDIS_SENTINELS needs it.');
-  if (sentinels.length > 0 && redisUrl !== null) faults.push('REDIS_URL and REDIS_SENTINELS are both set; one of them names the server.');
-  if (sentinels.length === 0 && redisPassword !== null) faults.push('REDIS_PASSWORD is set without REDIS_SENTINELS; the password of one server stands in REDIS_URL (redis://:password@host).');
+  if (sentinels.length > 0 && sentinelName === null)
+    faults.push('REDIS_SENTINEL_NAME is not set; REDIS_SENTINELS needs it.');
+  if (sentinels.length > 0 && redisUrl !== null)
+    faults.push('REDIS_URL and REDIS_SENTINELS are both set; one of them names the server.');
+  if (sentinels.length === 0 && redisPassword !== null)
+    faults.push(
+      'REDIS_PASSWORD is set without REDIS_SENTINELS; the password of one server stands in REDIS_URL (redis://:password@host).',
+    );
   const redis =
-    sentinels.length > 0 ? { sentinels: sentinels.flatMap((address) => address ?? []), name: sentinelName ?? '', ...(redisPassword !== null && { password: redisPassword }) } : redisUrl;
+    sentinels.length > 0
+      ? {
+          sentinels: sentinels.flatMap((address) => address ?? []),
+          name: sentinelName ?? '',
+          ...(redisPassword !== null && { password: redisPassword }),
+        }
+      : redisUrl;
   const clickhouseUrl = url('CLICKHOUSE_URL', ['http:', 'https:']);
   if (role !== 'control-plane') {
-    const required = { FLEETFLAG_INTERNAL_SECRET: internalSecret, REDIS_URL: redis, ...(role !== 'gateway' && { DATABASE_URL: databaseUrl }) };
+    const required = {
+      FLEETFLAG_INTERNAL_SECRET: internalSecret,
+      REDIS_URL: redis,
+      ...(role !== 'gateway' && { DATABASE_URL: databaseUrl }),
+    };
     for (const [name, value] of Object.entries(required)) {
       if (value === null) faults.push(`${name} is not set; a service of its own (${role}) needs it.`);
     }
@@ -235,14 +295,24 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   ) as Record<SubgraphName, string>;
 
   const trustedProxies = list('FLEETFLAG_TRUSTED_PROXIES');
-  if (!trustedProxies.every(isAddressRange)) faults.push('FLEETFLAG_TRUSTED_PROXIES is not a list of addresses and CIDR ranges, separated by commas; a range of all addresses trusts everybody and is not taken.');
+  if (!trustedProxies.every(isAddressRange))
+    faults.push(
+      'FLEETFLAG_TRUSTED_PROXIES is not a list of addresses and CIDR ranges, separated by commas; a range of all addresses trusts everybody and is not taken.',
+    );
 
   const origins = list('FLEETFLAG_ALLOWED_ORIGINS').map(readOrigin);
-  if (origins.includes(null)) faults.push('FLEETFLAG_ALLOWED_ORIGINS is not a list of origins, separated by commas: each http:// or https:// with a host, perhaps a port, and nothing after it. "*" is not taken.');
+  if (origins.includes(null))
+    faults.push(
+      'FLEETFLAG_ALLOWED_ORIGINS is not a list of origins, separated by commas: each http:// or https:// with a host, perhaps a port, and nothing after it. "*" is not taken.',
+    );
   for (const name of Object.keys(environment).filter((name) => isUnknown(name, environment[name]))) {
-    const known = Object.keys(SETTINGS).flatMap((setting) => (setting.startsWith(PREFIX) ? setting.slice(PREFIX.length) : []));
+    const known = Object.keys(SETTINGS).flatMap((setting) =>
+      setting.startsWith(PREFIX) ? setting.slice(PREFIX.length) : [],
+    );
     const nearest = nearestName(name.slice(PREFIX.length), known);
-    faults.push(`${name} is no setting${nearest === null ? '' : `; the nearest is ${PREFIX}${nearest}`}. All settings: docs/configuration.md.`);
+    faults.push(
+      `${name} is no setting${nearest === null ? '' : `; the nearest is ${PREFIX}${nearest}`}. All settings: docs/configuration.md.`,
+    );
   }
 
   const playground = switched('FLEETFLAG_PLAYGROUND', environment['NODE_ENV'] !== 'production');

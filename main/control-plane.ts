@@ -17,7 +17,11 @@ import { startingSigner } from './trusted-signer.ts';
  * Starts everything; resolves when the gateway listens. What was started is stopped again if anything fails; closing
  * ends everything in order, and no process stays behind.
  */
-export function startControlPlane(configuration: Configuration, logger: Logger, unforeseen: () => UnforeseenCounts): Promise<Closing> {
+export function startControlPlane(
+  configuration: Configuration,
+  logger: Logger,
+  unforeseen: () => UnforeseenCounts,
+): Promise<Closing> {
   return opening(async (closing) => {
     // The stores do not depend on each other: opened together, the start takes as long as the slowest of them.
     const [database, cache, metrics] = await together([
@@ -30,10 +34,30 @@ export function startControlPlane(configuration: Configuration, logger: Logger, 
     await makeFirstAdministrator(database.prisma, configuration, logger);
 
     const vehicleTokens = createVehicleTokens(secret);
-    const parts = { database, ...cache, vehicleTokens, logger, signer: () => Promise.resolve(signer), metrics: () => Promise.resolve(metrics), presenceGraceSeconds: configuration.presenceGraceSeconds };
+    const parts = {
+      database,
+      ...cache,
+      vehicleTokens,
+      logger,
+      signer: () => Promise.resolve(signer),
+      metrics: () => Promise.resolve(metrics),
+      presenceGraceSeconds: configuration.presenceGraceSeconds,
+    };
     const started = await together(SUBGRAPH_NAMES.map((name) => startSubgraph(name, parts, closing)));
     const connections = started.map(({ subgraph, ready }) => connectInProcess(subgraph, ready));
-    await openGateway(configuration, { connections, store: cache.store, limiter: cache.limiter, vehicleTokens, publicKeys: () => Promise.resolve(signer.publicKeys), unforeseen }, closing, logger);
+    await openGateway(
+      configuration,
+      {
+        connections,
+        store: cache.store,
+        limiter: cache.limiter,
+        vehicleTokens,
+        publicKeys: () => Promise.resolve(signer.publicKeys),
+        unforeseen,
+      },
+      closing,
+      logger,
+    );
     return closing;
   });
 }

@@ -65,17 +65,47 @@ const FLAGS = 5;
 const VEHICLES: readonly Environment[] = ['staging', 'staging', 'development', 'production'];
 
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('edit' as const), flag: fc.nat(FLAGS - 1), how: fc.constantFrom('toggle', 'toggle', 'rename', 'rule', 'kill', 'move', 'move', 'archive'), to: fc.constantFrom(...ENVIRONMENTS) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('announce' as const), fate: fc.constantFrom('all', 'last', 'reversed', 'twice', 'none') }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('edit' as const),
+      flag: fc.nat(FLAGS - 1),
+      how: fc.constantFrom('toggle', 'toggle', 'rename', 'rule', 'kill', 'move', 'move', 'archive'),
+      to: fc.constantFrom(...ENVIRONMENTS),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('announce' as const),
+      fate: fc.constantFrom('all', 'last', 'reversed', 'twice', 'none'),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('cut' as const), vehicle: fc.nat(VEHICLES.length - 1) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('connect' as const), vehicle: fc.nat(VEHICLES.length - 1), stream: fc.nat(1), queries: fc.nat(1) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('connect' as const),
+      vehicle: fc.nat(VEHICLES.length - 1),
+      stream: fc.nat(1),
+      queries: fc.nat(1),
+    }),
+  },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('wait' as const), turns: fc.nat(300) }) },
 );
 
 let keysMade = 0;
 async function create(environment: Environment): Promise<string> {
   const key = `flag_${++keysMade}`;
-  await service.createFlag(identity, { key, name: key, type: 'boolean', defaultValue: false, safetyLevel: 'Non-Critical', environment, enabled: false });
+  await service.createFlag(identity, {
+    key,
+    name: key,
+    type: 'boolean',
+    defaultValue: false,
+    safetyLevel: 'Non-Critical',
+    environment,
+    enabled: false,
+  });
   return key;
 }
 
@@ -92,84 +122,124 @@ async function edit(flags: string[], index: number, how: string, to: Environment
   else if (how === 'kill') await service.killSwitch(identity, key, `smoke ${flag.revision}`);
   else {
     const rule = flag.rules.find(({ type }) => type === 'percentage_rollout');
-    if (rule === undefined) await service.createRule(identity, key, { type: 'percentage_rollout', conditions: { rollout_percentage: 50 } }, null);
+    if (rule === undefined)
+      await service.createRule(
+        identity,
+        key,
+        { type: 'percentage_rollout', conditions: { rollout_percentage: 50 } },
+        null,
+      );
     else await service.deleteRule(identity, rule.id, null);
   }
 }
 
 async function announce(fate: string): Promise<void> {
   const waiting = announcements.splice(0);
-  const sent = fate === 'all' ? waiting : fate === 'last' ? waiting.slice(-1) : fate === 'reversed' ? waiting.reverse() : fate === 'twice' ? [...waiting, ...waiting] : [];
+  const sent =
+    fate === 'all'
+      ? waiting
+      : fate === 'last'
+        ? waiting.slice(-1)
+        : fate === 'reversed'
+          ? waiting.reverse()
+          : fate === 'twice'
+            ? [...waiting, ...waiting]
+            : [];
   for (const environment of sent) await wire.publish(FLAGS_CHANGED, environment);
 }
 
 /** What a vehicle of each environment should hold, and at which revision, as the tables say. */
 async function truth(): Promise<Map<string, { revision: number; flags: [string, string][] }>> {
   const { prisma } = database.database;
-  const [environments, flags] = await Promise.all([prisma.environment.findMany(), prisma.flag.findMany({ where: { archivedAt: null } })]);
+  const [environments, flags] = await Promise.all([
+    prisma.environment.findMany(),
+    prisma.flag.findMany({ where: { archivedAt: null } }),
+  ]);
   return new Map(
     environments.map(({ name, revision }) => [
       name,
-      { revision: Number(revision), flags: flags.flatMap(({ environment, key, signedDefinition }): [string, string][] => (environment === name ? [[key, signedDefinition ?? '']] : [])).sort() },
+      {
+        revision: Number(revision),
+        flags: flags
+          .flatMap(({ environment, key, signedDefinition }): [string, string][] =>
+            environment === name ? [[key, signedDefinition ?? '']] : [],
+          )
+          .sort(),
+      },
     ]),
   );
 }
 
-const heldBy = ({ state }: SimulatedVehicle) => [...state.flags.values()].map(({ key, held }): [string, string] => [key, held.jws]).sort();
+const heldBy = ({ state }: SimulatedVehicle) =>
+  [...state.flags.values()].map(({ key, held }): [string, string] => [key, held.jws]).sort();
 
 test(`whatever goes astray, in the end every vehicle holds what the server holds (${RUNS} runs)`, async () => {
   const totals = { edits: 0, syncs: 0, cuts: 0, lost: 0 };
   await fc.assert(
-    fc.asyncProperty(fc.boolean(), fc.array(step, { minLength: 10, maxLength: 40, size: 'max' }), fc.infiniteStream(fc.constantFrom<Fate>('delivered', 'delivered', 'delivered', 'lost', 'doubled', 'held')), async (lossy, steps, fates) => {
-      let faultless = !lossy;
-      const fate = () => {
-        const next = faultless ? 'delivered' : (fates.next().value as Fate);
-        if (next === 'lost') totals.lost++;
-        return next;
-      };
-      const vehicles = VEHICLES.map((environment, index) => new SimulatedVehicle(`KMHK281HGNU00000${index}`, environment, keys, fate));
-      const route = (stream: number, queries: number) => ({ stream: instances[stream]!.connection, queries: instances[queries]!.connection });
-      const flags: string[] = [];
-      for (let index = 0; index < FLAGS; index++) flags.push(await create(ENVIRONMENTS[index % 3] as Environment));
-      try {
-        for (const [index, vehicle] of vehicles.slice(1).entries()) vehicle.connect(route(index % 2, (index + 1) % 2));
-        for (const it of steps) {
-          if (it.do === 'edit') {
-            totals.edits++;
-            await edit(flags, it.flag, it.how, it.to);
-          } else if (it.do === 'announce') await announce(it.fate);
-          else if (it.do === 'connect') vehicles[it.vehicle]?.connect(route(it.stream, it.queries));
-          else if (it.do === 'cut') {
-            totals.cuts++;
-            await vehicles[it.vehicle]?.disconnect();
-          } else for (let index = 0; index < it.turns; index++) await turn();
-        }
-        // The network is whole again. What was lost on the stream is seen by the next change; if nothing was, none is needed.
-        for (const [index, vehicle] of vehicles.entries()) vehicle.connect(route(index % 2, (index >> 1) % 2));
-        faultless = true;
-        const last = new Map<Environment, string>();
-        if (lossy) for (const environment of ENVIRONMENTS) last.set(environment, await create(environment));
-        for (const environment of ENVIRONMENTS) await wire.publish(FLAGS_CHANGED, environment);
-        const server = await truth();
-        await eventually(() => vehicles.every(({ state }) => state.revision === server.get(state.identity.environment)?.revision));
+    fc.asyncProperty(
+      fc.boolean(),
+      fc.array(step, { minLength: 10, maxLength: 40, size: 'max' }),
+      fc.infiniteStream(fc.constantFrom<Fate>('delivered', 'delivered', 'delivered', 'lost', 'doubled', 'held')),
+      async (lossy, steps, fates) => {
+        let faultless = !lossy;
+        const fate = () => {
+          const next = faultless ? 'delivered' : (fates.next().value as Fate);
+          if (next === 'lost') totals.lost++;
+          return next;
+        };
+        const vehicles = VEHICLES.map(
+          (environment, index) => new SimulatedVehicle(`KMHK281HGNU00000${index}`, environment, keys, fate),
+        );
+        const route = (stream: number, queries: number) => ({
+          stream: instances[stream]!.connection,
+          queries: instances[queries]!.connection,
+        });
+        const flags: string[] = [];
+        for (let index = 0; index < FLAGS; index++) flags.push(await create(ENVIRONMENTS[index % 3] as Environment));
+        try {
+          for (const [index, vehicle] of vehicles.slice(1).entries())
+            vehicle.connect(route(index % 2, (index + 1) % 2));
+          for (const it of steps) {
+            if (it.do === 'edit') {
+              totals.edits++;
+              await edit(flags, it.flag, it.how, it.to);
+            } else if (it.do === 'announce') await announce(it.fate);
+            else if (it.do === 'connect') vehicles[it.vehicle]?.connect(route(it.stream, it.queries));
+            else if (it.do === 'cut') {
+              totals.cuts++;
+              await vehicles[it.vehicle]?.disconnect();
+            } else for (let index = 0; index < it.turns; index++) await turn();
+          }
+          // The network is whole again. What was lost on the stream is seen by the next change; if nothing was, none is
+          // needed.
+          for (const [index, vehicle] of vehicles.entries()) vehicle.connect(route(index % 2, (index >> 1) % 2));
+          faultless = true;
+          const last = new Map<Environment, string>();
+          if (lossy) for (const environment of ENVIRONMENTS) last.set(environment, await create(environment));
+          for (const environment of ENVIRONMENTS) await wire.publish(FLAGS_CHANGED, environment);
+          const server = await truth();
+          await eventually(() =>
+            vehicles.every(({ state }) => state.revision === server.get(state.identity.environment)?.revision),
+          );
 
-        for (const vehicle of vehicles) {
-          const { revision, flags: expected } = server.get(vehicle.state.identity.environment)!;
-          expect(vehicle.state).toMatchObject({ revision, complete: true });
-          expect(heldBy(vehicle)).toEqual(expected);
-          expect(vehicle.revisions).toEqual([...vehicle.revisions].sort((a, b) => a - b));
-          expect(vehicle.refusals).toEqual([]);
-          totals.syncs += vehicle.syncs;
+          for (const vehicle of vehicles) {
+            const { revision, flags: expected } = server.get(vehicle.state.identity.environment)!;
+            expect(vehicle.state).toMatchObject({ revision, complete: true });
+            expect(heldBy(vehicle)).toEqual(expected);
+            expect(vehicle.revisions).toEqual([...vehicle.revisions].sort((a, b) => a - b));
+            expect(vehicle.refusals).toEqual([]);
+            totals.syncs += vehicle.syncs;
+          }
+          for (const key of [...flags, ...last.values()]) {
+            const [flag] = await service.byKeys([key]);
+            if (flag?.archivedAt === null) await service.archiveFlag(identity, key, null);
+          }
+          announcements.splice(0);
+        } finally {
+          for (const vehicle of vehicles) await vehicle.disconnect();
         }
-        for (const key of [...flags, ...last.values()]) {
-          const [flag] = await service.byKeys([key]);
-          if (flag?.archivedAt === null) await service.archiveFlag(identity, key, null);
-        }
-        announcements.splice(0);
-      } finally {
-        for (const vehicle of vehicles) await vehicle.disconnect();
-      }
-    }),
+      },
+    ),
     { seed: SEED, numRuns: RUNS },
   );
   // Without these the property would hold of nothing.

@@ -24,7 +24,11 @@ const SAMPLES: Samples = {
   current: PASSWORD,
   new: PASSWORD,
   defaultValue: false,
-  manifest: { format: 'apollo-persisted-query-manifest', version: 1, operations: [{ id: 'm', name: 'M', type: 'query', body: 'query M { fleet { total } }' }] },
+  manifest: {
+    format: 'apollo-persisted-query-manifest',
+    version: 1,
+    operations: [{ id: 'm', name: 'M', type: 'query', body: 'query M { fleet { total } }' }],
+  },
 };
 
 interface Answer {
@@ -47,8 +51,17 @@ beforeAll(async () => {
     closing.add(() => database.close());
     return database;
   });
-  const input = { key: FLAG, name: FLAG, type: 'BOOLEAN', defaultValue: false, safetyLevel: 'NON_CRITICAL', environment: 'PRODUCTION' };
-  expect((await ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', { input })).errors).toBeUndefined();
+  const input = {
+    key: FLAG,
+    name: FLAG,
+    type: 'BOOLEAN',
+    defaultValue: false,
+    safetyLevel: 'NON_CRITICAL',
+    environment: 'PRODUCTION',
+  };
+  expect(
+    (await ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', { input })).errors,
+  ).toBeUndefined();
 });
 afterAll(async () => {
   await every.close();
@@ -61,7 +74,11 @@ afterEach(() => {
 
 async function ask(query: string, variables: object = {}): Promise<Answer> {
   const { headers } = await every.as('ADMIN');
-  const response = await fetch(every.url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify({ query, variables }) });
+  const response = await fetch(every.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ query, variables }),
+  });
   return (await response.json()) as Answer;
 }
 
@@ -71,7 +88,10 @@ const codesOf = ({ errors = [] }: Answer) => errors.map(({ extensions }) => exte
 function operations(bare: boolean): { name: string; operation: SampleOperation }[] {
   const schema = readApiSchema();
   return [schema.getQueryType(), schema.getMutationType()].flatMap((type) =>
-    Object.values(type?.getFields() ?? {}).map((field) => ({ name: field.name, operation: sampleOperation(type?.name.toLowerCase() ?? '', [field], SAMPLES, bare) })),
+    Object.values(type?.getFields() ?? {}).map((field) => ({
+      name: field.name,
+      operation: sampleOperation(type?.name.toLowerCase() ?? '', [field], SAMPLES, bare),
+    })),
   );
 }
 
@@ -79,22 +99,26 @@ describe('while the database is away', () => {
   test.each([
     ['with all its fields', false],
     ['with none of its fields, so that what is loaded for them is awaited by nobody', true],
-  ])('every operation is answered, %s, by data or a code that says so, and leaves nothing floating', async (_how, bare) => {
-    proxy.sever();
-    const answers = operations(bare).map(async ({ name, operation }) => {
-      const answer = await ask(operation.query, operation.variables);
-      const codes = codesOf(answer);
-      const known = codes.every((code) => code !== 'INTERNAL_SERVER_ERROR' && Object.hasOwn(ERROR_CATALOGUE, code));
-      return known && (answer.data != null || codes.length > 0) ? [] : { name, answer };
-    });
-    expect((await Promise.all(answers)).flat()).toEqual([]);
-    // A rejection counts as unhandled at the end of the turn in which nobody has handled it.
-    await nextTurn();
-    expect(rejections).toEqual([]);
-  });
+  ])(
+    'every operation is answered, %s, by data or a code that says so, and leaves nothing floating',
+    async (_how, bare) => {
+      proxy.sever();
+      const answers = operations(bare).map(async ({ name, operation }) => {
+        const answer = await ask(operation.query, operation.variables);
+        const codes = codesOf(answer);
+        const known = codes.every((code) => code !== 'INTERNAL_SERVER_ERROR' && Object.hasOwn(ERROR_CATALOGUE, code));
+        return known && (answer.data != null || codes.length > 0) ? [] : { name, answer };
+      });
+      expect((await Promise.all(answers)).flat()).toEqual([]);
+      // A rejection counts as unhandled at the end of the turn in which nobody has handled it.
+      await nextTurn();
+      expect(rejections).toEqual([]);
+    },
+  );
 
   test('flags are read and evaluated as they were last read, and nothing is changed', async () => {
-    const rule = 'mutation { createRule(flagKey: "lane_keep", input: { type: VEHICLE_TARGET, conditions: { regions: ["EU"] } }) { flag { revision } } }';
+    const rule =
+      'mutation { createRule(flagKey: "lane_keep", input: { type: VEHICLE_TARGET, conditions: { regions: ["EU"] } }) { flag { revision } } }';
     expect((await ask(rule)).errors).toBeUndefined();
     const known = '{ flag(key: "lane_keep") { key enabled killed revision rules { type conditions } } }';
     const before = await ask(known);
@@ -109,11 +133,25 @@ describe('while the database is away', () => {
       return isRemembered;
     });
     proxy.sever();
-    expect(await ask('{ flags(filter: { environment: PRODUCTION }) { totalCount nodes { key rules { type } } } }')).toEqual({ data: { flags: { totalCount: 1, nodes: [{ key: FLAG, rules: [{ type: 'VEHICLE_TARGET' }] }] } } });
-    expect(await ask('{ flags(filter: { environment: STAGING, enabled: false }) { totalCount nodes { key } } }')).toEqual({ data: { flags: { totalCount: 0, nodes: [] } } });
-    expect(await ask('{ evaluateFlag(key: "lane_keep", context: { region: "EU" }) { value reason } }')).toEqual({ data: { evaluateFlag: { value: false, reason: 'DISABLED' } } });
-    expect(await ask('{ evaluateFlags(environment: PRODUCTION, context: { region: "EU" }) { flagKey reason } }')).toMatchObject({ data: { evaluateFlags: [{ flagKey: FLAG, reason: 'DISABLED' }] } });
-    for (const query of [rule, 'mutation { killSwitch(flagKey: "lane_keep", reason: "Fault") { applied } }', '{ flags(filter: { search: "lane" }) { totalCount } }', '{ flag(key: "unknown_one") { key } }', '{ flags(filter: { archived: true }) { totalCount } }']) {
+    expect(
+      await ask('{ flags(filter: { environment: PRODUCTION }) { totalCount nodes { key rules { type } } } }'),
+    ).toEqual({ data: { flags: { totalCount: 1, nodes: [{ key: FLAG, rules: [{ type: 'VEHICLE_TARGET' }] }] } } });
+    expect(
+      await ask('{ flags(filter: { environment: STAGING, enabled: false }) { totalCount nodes { key } } }'),
+    ).toEqual({ data: { flags: { totalCount: 0, nodes: [] } } });
+    expect(await ask('{ evaluateFlag(key: "lane_keep", context: { region: "EU" }) { value reason } }')).toEqual({
+      data: { evaluateFlag: { value: false, reason: 'DISABLED' } },
+    });
+    expect(
+      await ask('{ evaluateFlags(environment: PRODUCTION, context: { region: "EU" }) { flagKey reason } }'),
+    ).toMatchObject({ data: { evaluateFlags: [{ flagKey: FLAG, reason: 'DISABLED' }] } });
+    for (const query of [
+      rule,
+      'mutation { killSwitch(flagKey: "lane_keep", reason: "Fault") { applied } }',
+      '{ flags(filter: { search: "lane" }) { totalCount } }',
+      '{ flag(key: "unknown_one") { key } }',
+      '{ flags(filter: { archived: true }) { totalCount } }',
+    ]) {
       expect({ query, codes: codesOf(await ask(query)) }).toEqual({ query, codes: ['SERVICE_UNAVAILABLE'] });
     }
     proxy.restore();
@@ -127,7 +165,13 @@ describe('while the database is away', () => {
     expect(codesOf(await ask('{ me { user { name } } }'))).toEqual(['SERVICE_UNAVAILABLE']);
     proxy.restore();
     await eventually(async () => (await ask('{ me { user { name } } }')).errors === undefined);
-    for (const query of ['{ fleet { total } }', '{ auditLogs { nodes { action } } }', '{ experiments { nodes { id } } }', '{ flags { nodes { key } } }', '{ changeRequests { id } }']) {
+    for (const query of [
+      '{ fleet { total } }',
+      '{ auditLogs { nodes { action } } }',
+      '{ experiments { nodes { id } } }',
+      '{ flags { nodes { key } } }',
+      '{ changeRequests { id } }',
+    ]) {
       expect({ query, errors: (await ask(query)).errors }).toEqual({ query, errors: undefined });
     }
   });

@@ -25,11 +25,18 @@ answerHelp(USAGE);
 
 function readOptions(): { once: boolean; host: string; port: number } {
   try {
-    const { values } = parseArgs({ args: process.argv.slice(2), options: { once: { type: 'boolean', default: false } } });
+    const { values } = parseArgs({
+      args: process.argv.slice(2),
+      options: { once: { type: 'boolean', default: false } },
+    });
     const { host, port } = readConfiguration();
     return { once: values.once, host, port };
   } catch (error) {
-    console.error(error instanceof ConfigurationError ? error.message : `${(error as Error).message}${suggestOption(/'(--?[^ ']+)/.exec((error as Error).message)?.[1] ?? '', USAGE)}\n\n${USAGE}`);
+    console.error(
+      error instanceof ConfigurationError
+        ? error.message
+        : `${(error as Error).message}${suggestOption(/'(--?[^ ']+)/.exec((error as Error).message)?.[1] ?? '', USAGE)}\n\n${USAGE}`,
+    );
     process.exit(2);
   }
 }

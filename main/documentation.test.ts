@@ -11,7 +11,7 @@ import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metric-collector.ts';
 import { MAX_DEFINITION_BYTES, MAX_FLAGS } from '../subgraphs/flags/limits.ts';
 import { NONCE_LIMITS } from '../subgraphs/flags/nonce-admission.ts';
 import { MAX_SEARCH } from '../subgraphs/flags/service.ts';
-import type { ConfigurationError} from './configuration.ts';
+import type { ConfigurationError } from './configuration.ts';
 import { SETTINGS, readConfiguration } from './configuration.ts';
 
 const read = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8');
@@ -27,14 +27,19 @@ describe('docs/configuration.md', () => {
 
   test('and the table in the code leave out no variable that is read', () => {
     const seen = new Set<string>();
-    const watched = new Proxy<Record<string, string | undefined>>({}, { get: (_target, name) => void seen.add(String(name)) });
+    const watched = new Proxy<Record<string, string | undefined>>(
+      {},
+      { get: (_target, name) => void seen.add(String(name)) },
+    );
     readConfiguration(watched);
     expect([...seen].filter((name) => name !== 'NODE_ENV').sort()).toEqual(Object.keys(SETTINGS).sort());
     expect(page).toContain('`NODE_ENV=production`');
   });
 
   test.each(['gateway', ...SUBGRAPH_NAMES] as const)('says what %s cannot do without', (role) => {
-    const row = page.split('\n').find((line) => line.startsWith('| `') && line.split('|')[1]?.includes(`\`${role}\``) === true);
+    const row = page
+      .split('\n')
+      .find((line) => line.startsWith('| `') && line.split('|')[1]?.includes(`\`${role}\``) === true);
     const documented = Array.from((row?.split('|')[2] ?? '').matchAll(/`([A-Z_]+)`/g), ([, name]) => name);
     let required: string[] = [];
     try {
@@ -64,30 +69,52 @@ describe('docs/errors.md', () => {
       .slice(1)
       .map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n'))] as const),
   );
-  const DETAILS: Record<keyof ErrorDetails | 'requestId', true> = { field: true, faults: true, currentRevision: true, limit: true, retryAfter: true, requestId: true };
+  const DETAILS: Record<keyof ErrorDetails | 'requestId', true> = {
+    field: true,
+    faults: true,
+    currentRevision: true,
+    limit: true,
+    retryAfter: true,
+    requestId: true,
+  };
 
   test('has a section for each code of the catalogue, in its order, and no other', () => {
     expect([...sections.keys()]).toEqual(Object.keys(ERROR_CATALOGUE));
   });
 
-  test.each(Object.entries(ERROR_CATALOGUE) as [ErrorCode, CatalogueEntry][])('says of %s what the catalogue says', (code, { httpStatus, retryable, meaning }) => {
-    const section = sections.get(code) ?? '';
-    expect(section.trim().split('\n')[0]).toBe(meaning);
-    expect(section).toContain(`\n- HTTP status: ${httpStatus}\n- Retryable: ${retryable ? 'yes' : 'no'}\n`);
-    const extensions = Array.from((/- Extensions: (.*)/.exec(section)?.[1] ?? '').matchAll(/`(\w+)`/g), ([, name]) => name);
-    expect(extensions.filter((name) => !Object.hasOwn(DETAILS, name ?? ''))).toEqual([]);
-    // What the meaning promises is listed, and the example shows only what is listed.
-    for (const [, name] of meaning.matchAll(/`extensions\.(\w+)`/g)) expect(extensions).toContain(name);
-    const example = JSON.parse(/```json\n(.*)\n```/.exec(section)?.[1] ?? '') as { message: string; extensions: Record<string, unknown> };
-    expect(example.extensions['code']).toBe(code);
-    expect([...extensions, 'code']).toEqual(expect.arrayContaining(Object.keys(example.extensions)));
-    expect(example.message).not.toBe('');
-  });
+  test.each(Object.entries(ERROR_CATALOGUE) as [ErrorCode, CatalogueEntry][])(
+    'says of %s what the catalogue says',
+    (code, { httpStatus, retryable, meaning }) => {
+      const section = sections.get(code) ?? '';
+      expect(section.trim().split('\n')[0]).toBe(meaning);
+      expect(section).toContain(`\n- HTTP status: ${httpStatus}\n- Retryable: ${retryable ? 'yes' : 'no'}\n`);
+      const extensions = Array.from(
+        (/- Extensions: (.*)/.exec(section)?.[1] ?? '').matchAll(/`(\w+)`/g),
+        ([, name]) => name,
+      );
+      expect(extensions.filter((name) => !Object.hasOwn(DETAILS, name ?? ''))).toEqual([]);
+      // What the meaning promises is listed, and the example shows only what is listed.
+      for (const [, name] of meaning.matchAll(/`extensions\.(\w+)`/g)) expect(extensions).toContain(name);
+      const example = JSON.parse(/```json\n(.*)\n```/.exec(section)?.[1] ?? '') as {
+        message: string;
+        extensions: Record<string, unknown>;
+      };
+      expect(example.extensions['code']).toBe(code);
+      expect([...extensions, 'code']).toEqual(expect.arrayContaining(Object.keys(example.extensions)));
+      expect(example.message).not.toBe('');
+    },
+  );
 });
 
 describe('docs/limits.md', () => {
-  const [operations = '', accounts = '', sockets = '', measurements = '', values = '', nonces = ''] = read('limits.md').split('\n## ').slice(1);
-  const rows = (section: string) => Array.from(section.matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm), ([, name = '', value = '']) => [name, Number(value.replaceAll(',', ''))]);
+  const [operations = '', accounts = '', sockets = '', measurements = '', values = '', nonces = ''] = read('limits.md')
+    .split('\n## ')
+    .slice(1);
+  const rows = (section: string) =>
+    Array.from(section.matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm), ([, name = '', value = '']) => [
+      name,
+      Number(value.replaceAll(',', '')),
+    ]);
 
   test('has a row for each limit of an operation, with its number, and no other', () => {
     expect(rows(operations)).toEqual(Object.entries(OPERATION_LIMITS));
@@ -106,7 +133,14 @@ describe('docs/limits.md', () => {
   });
 
   test('has a row for each limit of flags and values, with its number', () => {
-    const limits = { flags: MAX_FLAGS, definitions: MAX_DEFINITION_BYTES, value: MAX_JSON_BYTES, valueDepth: MAX_JSON_DEPTH, search: MAX_SEARCH, wholeNumber: Number.MAX_SAFE_INTEGER };
+    const limits = {
+      flags: MAX_FLAGS,
+      definitions: MAX_DEFINITION_BYTES,
+      value: MAX_JSON_BYTES,
+      valueDepth: MAX_JSON_DEPTH,
+      search: MAX_SEARCH,
+      wholeNumber: Number.MAX_SAFE_INTEGER,
+    };
     expect(rows(values)).toEqual(Object.entries(limits));
   });
 
@@ -117,24 +151,46 @@ describe('docs/limits.md', () => {
 
 describe('SECURITY.md', () => {
   const [, table = ''] = readFileSync(new URL('../SECURITY.md', import.meta.url), 'utf8').split('\n## Threats\n');
-  const threats = table.split('\n').filter((line) => line.startsWith('|')).slice(2).map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
+  const threats = table
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .slice(2)
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
 
   test('says of each threat what stops it, and which test shows that or that nothing does', () => {
     expect(threats.length).toBeGreaterThan(30);
     for (const threat of threats) {
-      expect(threat).toEqual([expect.stringMatching(/./), expect.stringMatching(/./), expect.stringMatching(/^(–|(`\S+\.test\.ts`( “[^”]+”,?)+ ?)+)$/)]);
+      expect(threat).toEqual([
+        expect.stringMatching(/./),
+        expect.stringMatching(/./),
+        expect.stringMatching(/^(–|(`\S+\.test\.ts`( “[^”]+”,?)+ ?)+)$/),
+      ]);
       if (threat[2] === '–') expect(threat[1]).toMatch(/^nothing\b/);
     }
   });
 
   test('names tests that there are', () => {
     const named = threats.flatMap(([, , tests = '']) =>
-      Array.from(tests.matchAll(/`(\S+)`((?: “[^”]+”,?)+)/g), ([, file = '', titles = '']) => Array.from(titles.matchAll(/“([^”]+)”/g), ([, title = '']) => ({ file, title }))).flat(),
+      Array.from(tests.matchAll(/`(\S+)`((?: “[^”]+”,?)+)/g), ([, file = '', titles = '']) =>
+        Array.from(titles.matchAll(/“([^”]+)”/g), ([, title = '']) => ({ file, title })),
+      ).flat(),
     );
     expect(named.length).toBeGreaterThan(30);
-    const sources = new Map(named.map(({ file }) => [file, readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')]));
+    const sources = new Map(
+      named.map(({ file }) => [file, readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')]),
+    );
     // A title stands in the source as it is, within quotes; one with an apostrophe may escape it.
-    const missing = named.filter(({ file, title }) => ![title, title.replaceAll("'", "\\'")].some((text) => ["'", '"', '`'].some((quote) => sources.get(file)?.includes(`(${quote}${text}${quote},`))));
+    const missing = named.filter(
+      ({ file, title }) =>
+        ![title, title.replaceAll("'", "\\'")].some((text) =>
+          ["'", '"', '`'].some((quote) => sources.get(file)?.includes(`(${quote}${text}${quote},`)),
+        ),
+    );
     expect(missing).toEqual([]);
   });
 });

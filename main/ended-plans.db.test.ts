@@ -22,7 +22,14 @@ const prisma = () => rollouts.flags.prisma;
 
 beforeAll(async () => {
   rollouts = await RolloutsUnderTest.start();
-  const parts = { prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent };
+  const parts = {
+    prisma: prisma(),
+    sessions: createInProcessStore(),
+    bus: createInProcessBus(),
+    limiter: createInProcessRateLimiter(),
+    checkOperation: () => [],
+    logger: silent,
+  };
   const started = await startAudit({ ...parts, endPlans: planEnding(rollouts.transitions) });
   [accounts, stop] = [asking(started.subgraph), () => started.close()];
   administrator = await addPerson(prisma(), 'ADMIN');
@@ -37,24 +44,41 @@ beforeEach(async () => {
 });
 
 interface Updated {
-  readonly updateUser: { readonly cancelledChangeRequests: { id: string }[]; readonly pausedRollouts: { id: string }[] };
+  readonly updateUser: {
+    readonly cancelledChangeRequests: { id: string }[];
+    readonly pausedRollouts: { id: string }[];
+  };
 }
 const update = (person: Person, input: string) =>
-  accounts<Updated>(administrator, `mutation { updateUser(id: "${person.userId}", input: { ${input} }) { role isActive cancelledChangeRequests { id } pausedRollouts { id } } }`);
+  accounts<Updated>(
+    administrator,
+    `mutation { updateUser(id: "${person.userId}", input: { ${input} }) { role isActive cancelledChangeRequests { id } pausedRollouts { id } } }`,
+  );
 const ended = async (person: Person, input: string) => {
   const { data, errors } = await update(person, input);
   expect(errors).toEqual([]);
   const ids = (list: { id: string }[]) => list.map(({ id }) => id).sort();
   return { requests: ids(data.updateUser.cancelledChangeRequests), rollouts: ids(data.updateUser.pausedRollouts) };
 };
-const requestOf = async (mutation: string, person: Person) => (await rollouts.change(mutation, person)).changeRequest!.id;
+const requestOf = async (mutation: string, person: Person) =>
+  (await rollouts.change(mutation, person)).changeRequest!.id;
 const scheduleBy = async (target: Target, person: Person) => {
-  const { data, errors } = await rollouts.ask(target, [{ percentage: 10, after: 'PT1H' }, { percentage: 25, after: 'PT1H' }], person);
+  const { data, errors } = await rollouts.ask(
+    target,
+    [
+      { percentage: 10, after: 'PT1H' },
+      { percentage: 25, after: 'PT1H' },
+    ],
+    person,
+  );
   expect(errors).toEqual([]);
   return data.scheduleRollout;
 };
 const draft = (person: Person, key: string) =>
-  requestOf(`createFlag(input: { key: "${key}", name: "D", type: BOOLEAN, defaultValue: true, safetyLevel: ASIL_D, environment: STAGING })`, person);
+  requestOf(
+    `createFlag(input: { key: "${key}", name: "D", type: BOOLEAN, defaultValue: true, safetyLevel: ASIL_D, environment: STAGING })`,
+    person,
+  );
 const status = async (id: string) => (await prisma().changeRequest.findUniqueOrThrow({ where: { id } })).status;
 
 describe('who is deactivated', () => {
@@ -63,28 +87,54 @@ describe('who is deactivated', () => {
     const running = (await scheduleBy(plain, ann)).rollout.id;
     const waiting = await scheduleBy(critical, ann);
     const key = rollouts.flags.newKey();
-    const asked = [await draft(ann, key), await requestOf(`disableFlag(key: "${critical.key}")`, ann), waiting.changeRequest!.id].sort();
-    const [others, head] = [await requestOf(`disableFlag(key: "${critical.key}")`, rollouts.flags.writer as Person), (await prisma().auditChain.findUniqueOrThrow({ where: { id: 1 } })).position];
+    const asked = [
+      await draft(ann, key),
+      await requestOf(`disableFlag(key: "${critical.key}")`, ann),
+      waiting.changeRequest!.id,
+    ].sort();
+    const [others, head] = [
+      await requestOf(`disableFlag(key: "${critical.key}")`, rollouts.flags.writer as Person),
+      (await prisma().auditChain.findUniqueOrThrow({ where: { id: 1 } })).position,
+    ];
 
     expect(await ended(ann, 'isActive: false')).toEqual({ requests: asked, rollouts: [running] });
     expect(await Promise.all(asked.map(status))).toEqual(['cancelled', 'cancelled', 'cancelled']);
     expect(await status(others)).toBe('pending');
-    expect(await rollouts.shown(plain)).toMatchObject({ status: 'PAUSED', pausedReason: 'Who scheduled it is not active any more', nextStepAt: null });
+    expect(await rollouts.shown(plain)).toMatchObject({
+      status: 'PAUSED',
+      pausedReason: 'Who scheduled it is not active any more',
+      nextStepAt: null,
+    });
     expect(await rollouts.shown(critical)).toMatchObject({ status: 'CANCELLED' });
     expect(await rollouts.after(5 * HOUR)).toBe(0);
     // The draft's key is free again.
     await rollouts.flags.create({ key });
 
-    const trail = await prisma().auditLog.findMany({ where: { chainPosition: { gt: head } }, orderBy: { chainPosition: 'asc' }, take: 5 });
-    expect(trail.map(({ action, userId }) => [action, userId])).toEqual(['UPDATE_USER', 'CANCEL_CHANGE', 'CANCEL_CHANGE', 'CANCEL_CHANGE', 'PAUSE_ROLLOUT'].map((action) => [action, administrator.userId]));
-    expect(trail[0]?.afterValue).toMatchObject({ cancelledChangeRequests: expect.arrayContaining(asked), pausedRollouts: [running] });
+    const trail = await prisma().auditLog.findMany({
+      where: { chainPosition: { gt: head } },
+      orderBy: { chainPosition: 'asc' },
+      take: 5,
+    });
+    expect(trail.map(({ action, userId }) => [action, userId])).toEqual(
+      ['UPDATE_USER', 'CANCEL_CHANGE', 'CANCEL_CHANGE', 'CANCEL_CHANGE', 'PAUSE_ROLLOUT'].map((action) => [
+        action,
+        administrator.userId,
+      ]),
+    );
+    expect(trail[0]?.afterValue).toMatchObject({
+      cancelledChangeRequests: expect.arrayContaining(asked),
+      pausedRollouts: [running],
+    });
   });
 
   test('can be followed by somebody who resumes the rollout, which is theirs from then on', async () => {
     const target = await rollouts.target();
     const { id } = (await scheduleBy(target, ann)).rollout;
     await update(ann, 'isActive: false');
-    expect((await rollouts.to('resume', id)).data.rollout).toMatchObject({ status: 'RUNNING', scheduledBy: { id: rollouts.flags.writer.userId } });
+    expect((await rollouts.to('resume', id)).data.rollout).toMatchObject({
+      status: 'RUNNING',
+      scheduledBy: { id: rollouts.flags.writer.userId },
+    });
     expect(await rollouts.after(HOUR)).toBe(1);
   });
 
@@ -99,8 +149,10 @@ describe('who is deactivated', () => {
       ]);
       if (scheduled.errors.length > 0) expect(refusal(scheduled)).toEqual({ code: 'FORBIDDEN' });
       else expect((await rollouts.shown(plain)).status).toBe('PAUSED');
-      const id = (asked.data as { disableFlag?: { changeRequest: { id: string } } } | null)?.disableFlag?.changeRequest.id;
-      if (id !== undefined) expect(refusal(await rollouts.decide(`approveChangeRequest(id: "${id}")`))?.code).toBe('CONFLICT');
+      const id = (asked.data as { disableFlag?: { changeRequest: { id: string } } } | null)?.disableFlag?.changeRequest
+        .id;
+      if (id !== undefined)
+        expect(refusal(await rollouts.decide(`approveChangeRequest(id: "${id}")`))?.code).toBe('CONFLICT');
     }
   });
 });
@@ -115,10 +167,18 @@ describe('another role', () => {
     const person = await addPerson(prisma(), from);
     const [target, critical] = [await rollouts.target(), await rollouts.asilD()];
     await rollouts.change(`killSwitch(flagKey: "${critical.key}", reason: "Smoke")`);
-    const ids = { CREATE_FLAG: await draft(person, rollouts.flags.newKey()), RELEASE_KILL_SWITCH: await requestOf(`releaseKillSwitch(flagKey: "${critical.key}", reason: "Fixed")`, person) };
+    const ids = {
+      CREATE_FLAG: await draft(person, rollouts.flags.newKey()),
+      RELEASE_KILL_SWITCH: await requestOf(`releaseKillSwitch(flagKey: "${critical.key}", reason: "Fixed")`, person),
+    };
     const running = (await scheduleBy(target, person)).rollout.id;
-    const expected = Object.entries(ids).filter(([action]) => cancelled.includes(action)).map(([, id]) => id);
-    expect(await ended(person, `role: ${to}`)).toEqual({ requests: expected.sort(), rollouts: to === 'READ' || to === 'SAFETY' ? [running] : [] });
+    const expected = Object.entries(ids)
+      .filter(([action]) => cancelled.includes(action))
+      .map(([, id]) => id);
+    expect(await ended(person, `role: ${to}`)).toEqual({
+      requests: expected.sort(),
+      rollouts: to === 'READ' || to === 'SAFETY' ? [running] : [],
+    });
     await update(person, 'isActive: false');
   });
 });
@@ -139,11 +199,17 @@ test('a step is not applied in the name of somebody who lost the right past ever
   await scheduleBy(target, ann);
   await prisma().user.update({ where: { id: ann.userId }, data: { role: 'READ' } });
   expect(await rollouts.after(HOUR)).toBe(0);
-  expect(await rollouts.shown(target)).toMatchObject({ status: 'PAUSED', pausedReason: 'Who scheduled it may not do this any more' });
+  expect(await rollouts.shown(target)).toMatchObject({
+    status: 'PAUSED',
+    pausedReason: 'Who scheduled it may not do this any more',
+  });
 });
 
 test('what ends nothing lists nothing, and other answers do not speak of it', async () => {
   expect(await ended(ann, 'department: "Chassis"')).toEqual({ requests: [], rollouts: [] });
-  const { data } = await accounts<{ users: { nodes: object[] } }>(administrator, '{ users { nodes { cancelledChangeRequests { id } pausedRollouts { id } } } }');
+  const { data } = await accounts<{ users: { nodes: object[] } }>(
+    administrator,
+    '{ users { nodes { cancelledChangeRequests { id } pausedRollouts { id } } } }',
+  );
   expect(data.users.nodes[0]).toEqual({ cancelledChangeRequests: null, pausedRollouts: null });
 });

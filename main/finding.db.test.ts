@@ -73,7 +73,10 @@ beforeAll(async () => {
   );
   await client.query('ANALYZE');
   const signer = await createSigner(await generateSigningKey());
-  service = new FlagService(database.database.prisma, createFlagChanges(database.database.prisma, signer, createInProcessBus(), silent));
+  service = new FlagService(
+    database.database.prisma,
+    createFlagChanges(database.database.prisma, signer, createInProcessBus(), silent),
+  );
 });
 
 afterAll(async () => {
@@ -86,23 +89,41 @@ const plansOf = (table: string, run: () => Promise<unknown>) => queryPlans(watch
 
 describe(`on ${ROWS} rows`, () => {
   test('flags by environment and enabled use idx_flags_env_enabled, for the page and for the count', async () => {
-    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { environment: 'production', enabled: true }, firstPage(20), NEWEST_FIRST));
-    for (const plan of [page, count]) expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_env_enabled']), scansAll: false });
+    const [page, count] = await plansOf('flags', () =>
+      searchFlags(watched.prisma, { environment: 'production', enabled: true }, firstPage(20), NEWEST_FIRST),
+    );
+    for (const plan of [page, count])
+      expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_env_enabled']), scansAll: false });
   });
 
   test('words in name and description use idx_flags_search, for the page and for the count', async () => {
-    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { search: 'lane keeping' }, firstPage(20), NEWEST_FIRST));
-    for (const plan of [page, count]) expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_search']), scansAll: false });
+    const [page, count] = await plansOf('flags', () =>
+      searchFlags(watched.prisma, { search: 'lane keeping' }, firstPage(20), NEWEST_FIRST),
+    );
+    for (const plan of [page, count])
+      expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_search']), scansAll: false });
   });
 
-  test.each(['eeping', 'flag_49850', 'ke', '조', '조향', 'wipes rains', 'lane kee'])('parts of words and keys, such as %s, use both indexes, for the page and for the count', async (text) => {
-    const [page, count] = await plansOf('flags', () => searchFlags(watched.prisma, { search: text }, firstPage(20), NEWEST_FIRST));
-    for (const plan of [page, count]) expect(plan).toMatchObject({ indexes: expect.arrayContaining(['idx_flags_search', 'idx_flags_search_parts']), scansAll: false });
-  });
+  test.each(['eeping', 'flag_49850', 'ke', '조', '조향', 'wipes rains', 'lane kee'])(
+    'parts of words and keys, such as %s, use both indexes, for the page and for the count',
+    async (text) => {
+      const [page, count] = await plansOf('flags', () =>
+        searchFlags(watched.prisma, { search: text }, firstPage(20), NEWEST_FIRST),
+      );
+      for (const plan of [page, count])
+        expect(plan).toMatchObject({
+          indexes: expect.arrayContaining(['idx_flags_search', 'idx_flags_search_parts']),
+          scansAll: false,
+        });
+    },
+  );
 
   test("a flag's rules by priority use idx_rules_flag_id", async () => {
     const watching = new FlagService(watched.prisma, undefined as never);
-    for (const run of [() => watching.byKeys(['flag_7']), () => searchFlags(watched.prisma, { environment: 'staging', enabled: true }, firstPage(20), NEWEST_FIRST)]) {
+    for (const run of [
+      () => watching.byKeys(['flag_7']),
+      () => searchFlags(watched.prisma, { environment: 'staging', enabled: true }, firstPage(20), NEWEST_FIRST),
+    ]) {
       const plans = await plansOf('rules', run);
       expect(plans).toEqual([{ indexes: ['idx_rules_flag_id'], scansAll: false }]);
     }
@@ -113,7 +134,8 @@ describe(`on ${ROWS} rows`, () => {
     expect(plans).toHaveLength(1);
     expect(plans[0]?.scansAll).toBe(false);
     expect(plans[0]?.indexes.length).toBeGreaterThan(0);
-    for (const index of plans[0]?.indexes ?? []) expect(['idx_audit_logs_user_id', 'idx_audit_logs_created_at']).toContain(index);
+    for (const index of plans[0]?.indexes ?? [])
+      expect(['idx_audit_logs_user_id', 'idx_audit_logs_created_at']).toContain(index);
   });
 
   test('filters give together what each of them gives, counted and paged', async () => {
@@ -123,7 +145,8 @@ describe(`on ${ROWS} rows`, () => {
       for (const enabled of [null, true, false]) {
         for (const archived of [null, true]) {
           for (const safetyLevel of [null, 'ASIL-B'] as const) {
-            for (const search of [null, 'raining', 'lane -rain', '"lane keeping" or rain']) filters.push({ environment, enabled, archived, safetyLevel, search });
+            for (const search of [null, 'raining', 'lane -rain', '"lane keeping" or rain'])
+              filters.push({ environment, enabled, archived, safetyLevel, search });
           }
         }
       }
@@ -143,7 +166,11 @@ describe(`on ${ROWS} rows`, () => {
           (!filter.search || words[filter.search]!(flag)),
       );
       const found = await service.search(filter, firstPage(10));
-      expect({ filter, count: found.totalCount, more: found.more }).toEqual({ filter, count: expected.length, more: expected.length > 10 });
+      expect({ filter, count: found.totalCount, more: found.more }).toEqual({
+        filter,
+        count: expected.length,
+        more: expected.length > 10,
+      });
       const keys = new Set(expected.map(({ key }) => key));
       expect(found.flags.filter(({ key }) => !keys.has(key))).toEqual([]);
       expect(found.flags).toHaveLength(Math.min(10, expected.length));
@@ -168,9 +195,14 @@ describe(`on ${ROWS} rows`, () => {
       if (!more) break;
       after = flags.at(-1)!.id;
       // Past the service, which lets an environment have 100.
-      await client.query(`INSERT INTO flags (key, name, type, default_value, safety_level, environment, signed_definition) VALUES ($1, 'Rain again', 'boolean', '{"value": false}', 'Non-Critical', 'development', 'a.b.c')`, [`added_${page}`]);
+      await client.query(
+        `INSERT INTO flags (key, name, type, default_value, safety_level, environment, signed_definition) VALUES ($1, 'Rain again', 'boolean', '{"value": false}', 'Non-Critical', 'development', 'a.b.c')`,
+        [`added_${page}`],
+      );
       // Of those to come, of those seen, and even the one that the cursor names.
-      const leaving = [expected[seen.length + 9], seen[seen.length - (page % 2 === 0 ? 1 : 3)]].filter((key) => key !== undefined && !gone.has(key)) as string[];
+      const leaving = [expected[seen.length + 9], seen[seen.length - (page % 2 === 0 ? 1 : 3)]].filter(
+        (key) => key !== undefined && !gone.has(key),
+      ) as string[];
       for (const key of leaving) {
         await service.archiveFlag(identity, key, null);
         gone.add(key);
@@ -186,12 +218,41 @@ describe(`on ${ROWS} rows`, () => {
   test('whatever is typed into the search is taken for words', async () => {
     const piece = fc.oneof(
       fc.string({ unit: 'grapheme', maxLength: 12 }),
-      fc.constantFrom('"', "'", '&', '|', '!', '(', ')', ':*', '<->', '-', ' or ', ' -"', '\\', '%', '_', '*', ';', '--', 'lane', ' and ', '$1', '{}', '\u202e', '🚗', ' '),
+      fc.constantFrom(
+        '"',
+        "'",
+        '&',
+        '|',
+        '!',
+        '(',
+        ')',
+        ':*',
+        '<->',
+        '-',
+        ' or ',
+        ' -"',
+        '\\',
+        '%',
+        '_',
+        '*',
+        ';',
+        '--',
+        'lane',
+        ' and ',
+        '$1',
+        '{}',
+        '\u202e',
+        '🚗',
+        ' ',
+      ),
     );
     await fc.assert(
       fc.asyncProperty(fc.array(piece, { maxLength: 10 }), async (pieces) => {
         const search = pieces.join('').replaceAll('\0', '');
-        const { flags, totalCount } = await service.search({ search, environment: 'staging', enabled: true }, firstPage(5));
+        const { flags, totalCount } = await service.search(
+          { search, environment: 'staging', enabled: true },
+          firstPage(5),
+        );
         expect(flags).toHaveLength(Math.min(5, totalCount));
       }),
       { seed: 20_261_123, numRuns: 300 },

@@ -16,13 +16,18 @@ const PASSWORD_FILE = 'administrator-password';
  * should the start fail after this, the next one finds an administrator and has no password to show. A password that
  * cannot be printed is kept in the data folder.
  */
-export async function makeFirstAdministrator(prisma: PrismaClient, { adminEmail, adminPassword, dataDir }: Configuration, logger: Logger): Promise<void> {
+export async function makeFirstAdministrator(
+  prisma: PrismaClient,
+  { adminEmail, adminPassword, dataDir }: Configuration,
+  logger: Logger,
+): Promise<void> {
   const administrator = await ensureAdministrator(prisma, { email: adminEmail, password: adminPassword });
   if (administrator === null) return;
   const { email, password } = administrator;
   say(`Administrator created: ${email}`);
   if (password === null) say('Its password is the one in FLEETFLAG_ADMIN_PASSWORD.');
-  else if (!(await isPrinted(`Password, shown only this once: ${password}\n`))) await keepPassword(dataDir, email, password, logger);
+  else if (!(await isPrinted(`Password, shown only this once: ${password}\n`)))
+    await keepPassword(dataDir, email, password, logger);
 }
 
 /** Whether stdout has taken the line. */
@@ -41,8 +46,14 @@ async function keepPassword(dataDir: string, email: string, password: string, lo
   try {
     await mkdir(dataDir, { recursive: true });
     await writeFile(path, `${password}\n`, { mode: 0o600, flag: 'w' });
-    logger.warn({ path }, `The password of ${email} could not be printed and is in this file: change it after signing in, and delete the file`);
+    logger.warn(
+      { path },
+      `The password of ${email} could not be printed and is in this file: change it after signing in, and delete the file`,
+    );
   } catch (error) {
-    logger.error({ err: error }, `The password of ${email} could be neither printed nor kept. Get another one with: npm run admin -- reset-password --email ${email}`);
+    logger.error(
+      { err: error },
+      `The password of ${email} could be neither printed nor kept. Get another one with: npm run admin -- reset-password --email ${email}`,
+    );
   }
 }

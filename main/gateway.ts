@@ -1,4 +1,6 @@
-/** Starting the gateway as the settings say; the same before subgraphs in this process and before those of their own. */
+/**
+ * Starting the gateway as the settings say; the same before subgraphs in this process and before those of their own.
+ */
 import type { Logger } from 'pino';
 import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
 import type { SubgraphConnection } from '../core/protocol/subgraph.ts';
@@ -27,12 +29,19 @@ export interface GatewayParts {
 }
 
 /** Resolves when the gateway listens; it and its connections stop with `closing`. Rejects when the port is taken. */
-export async function openGateway(configuration: Configuration, parts: GatewayParts, closing: Closing, logger: Logger): Promise<Gateway> {
+export async function openGateway(
+  configuration: Configuration,
+  parts: GatewayParts,
+  closing: Closing,
+  logger: Logger,
+): Promise<Gateway> {
   const { connections, store, limiter, vehicleTokens, publicKeys, unforeseen } = parts;
   for (const connection of connections) closing.add(() => connection.close());
   const { playground, introspection, trustedProxies, allowedOrigins, metricsToken, host, port } = configuration;
   const gateway = await startGateway({
-    subgraphs: Object.fromEntries(connections.map((connection) => [connection.name, connection])) as unknown as Subgraphs,
+    subgraphs: Object.fromEntries(
+      connections.map((connection) => [connection.name, connection]),
+    ) as unknown as Subgraphs,
     findSession: sessionsIn(store),
     endedSessions: endedSessionsIn(store),
     vehicleTokens,

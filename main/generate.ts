@@ -20,12 +20,16 @@ Writes the Prisma client anew from prisma/schema.prisma.
 
 function generate(schemaFolder: string): void {
   const cli = join(dirname(createRequire(import.meta.url).resolve('prisma-cli/package.json')), 'build/index.js');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, 'generate', '--schema', join(schemaFolder, 'schema.prisma')], {
-    cwd: dirname(SCHEMA_FOLDER),
-    encoding: 'utf8',
-    // Generating runs no engine, but the command would download one if none were named: any executable satisfies it.
-    env: { PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' },
-  });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [cli, 'generate', '--schema', join(schemaFolder, 'schema.prisma')],
+    {
+      cwd: dirname(SCHEMA_FOLDER),
+      encoding: 'utf8',
+      // Generating runs no engine, but the command would download one if none were named: any executable satisfies it.
+      env: { PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' },
+    },
+  );
   if (status !== 0) throw new Error(`prisma generate failed:\n${stdout}${stderr}`);
 }
 

@@ -11,14 +11,28 @@ import type { CallerName } from './testing/permission-matrix.ts';
 const API = readApiSchema();
 const OPERATIONS = rounds(120, 10_000);
 const SEED = 20_261_128;
-/** What is refused here may have written something all the same, and says so in the trail: a failed sign-in, a session that has ended. */
+/**
+ * What is refused here may have written something all the same, and says so in the trail: a failed sign-in, a session
+ * that has ended.
+ */
 const RECORDS_REFUSALS = new Set(['Mutation.login', 'Mutation.logout', 'Mutation.changePassword']);
 /** Those that only a vehicle may use. */
 const OF_VEHICLES = new Set(['Mutation.agentHeartbeat', 'Mutation.reportMetrics', 'Query.vehicleFacts']);
 /** Costly by their nature, so seldom: passwords are hashed, the trail is read, catalogues are. */
-const SELDOM = new Set(['Mutation.login', 'Mutation.changePassword', 'Mutation.createUser', 'Mutation.logout', 'Query.auditIntegrity', 'Query.databaseHealth']);
+const SELDOM = new Set([
+  'Mutation.login',
+  'Mutation.changePassword',
+  'Mutation.createUser',
+  'Mutation.logout',
+  'Query.auditIntegrity',
+  'Query.databaseHealth',
+]);
 /** Everything is there and has time, and credentials are good. */
-const ALLOWED_REFUSALS = new Set(Object.keys(ERROR_CATALOGUE).filter((code) => !['INTERNAL_SERVER_ERROR', 'SERVICE_UNAVAILABLE', 'UNAUTHENTICATED'].includes(code)));
+const ALLOWED_REFUSALS = new Set(
+  Object.keys(ERROR_CATALOGUE).filter(
+    (code) => !['INTERNAL_SERVER_ERROR', 'SERVICE_UNAVAILABLE', 'UNAUTHENTICATED'].includes(code),
+  ),
+);
 
 let every: EveryCaller;
 let operations: fc.Arbitrary<HostileOperation>;
@@ -30,7 +44,11 @@ interface Answer {
 
 async function post(body: string, caller: CallerName): Promise<Answer> {
   const { headers } = await every.as(caller);
-  const response = await fetch(every.url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body });
+  const response = await fetch(every.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body,
+  });
   return (await response.json()) as Answer;
 }
 
@@ -49,11 +67,20 @@ beforeAll(async () => {
     ['wiper', 'STRING', '"slow"', 'PRODUCTION'],
     ['gain', 'NUMBER', '0.5', 'DEVELOPMENT'],
   ]) {
-    await admin(`mutation { createFlag(input: { key: "${key}", name: "${key}", type: ${type}, defaultValue: ${value}, environment: ${environment}, ${common} }) { applied } }`);
+    await admin(
+      `mutation { createFlag(input: { key: "${key}", name: "${key}", type: ${type}, defaultValue: ${value}, environment: ${environment}, ${common} }) { applied } }`,
+    );
   }
-  await admin('mutation { createFlag(input: { key: "brake", name: "Brake", type: BOOLEAN, defaultValue: false, environment: PRODUCTION, safetyLevel: ASIL_D }) { applied } }');
-  for (const key of ['lane_keep', 'eco_mode']) await admin(`mutation { createRule(flagKey: "${key}", input: { type: PERCENTAGE_ROLLOUT, conditions: { rollout_percentage: 5 } }) { applied } }`);
-  await admin('mutation { createExperiment(input: { flagKey: "lane_keep", name: "E", startDate: "2040-01-01T00:00:00Z", sampleSize: 10, primaryMetric: "m" }) { id } }');
+  await admin(
+    'mutation { createFlag(input: { key: "brake", name: "Brake", type: BOOLEAN, defaultValue: false, environment: PRODUCTION, safetyLevel: ASIL_D }) { applied } }',
+  );
+  for (const key of ['lane_keep', 'eco_mode'])
+    await admin(
+      `mutation { createRule(flagKey: "${key}", input: { type: PERCENTAGE_ROLLOUT, conditions: { rollout_percentage: 5 } }) { applied } }`,
+    );
+  await admin(
+    'mutation { createExperiment(input: { flagKey: "lane_keep", name: "E", startDate: "2040-01-01T00:00:00Z", sampleSize: 10, primaryMetric: "m" }) { id } }',
+  );
   await admin('mutation { createApiKey(input: { name: "Acme", role: READ }) { apiKey { id } } }');
   const { prisma } = every;
   const ids = async (rows: Promise<readonly { id: string }[]>) => (await rows).map(({ id }) => id);
@@ -61,7 +88,11 @@ beforeAll(async () => {
   // Not the administrator who asks: a demoted one could ask no more.
   const users = await ids(prisma.user.findMany({ select, where: { role: { not: 'ADMIN' } } }));
   const rules = await ids(prisma.rule.findMany({ select }));
-  const others = [ids(prisma.experiment.findMany({ select })), ids(prisma.changeRequest.findMany({ select })), ids(prisma.apiKey.findMany({ select, where: { name: 'Acme' } }))];
+  const others = [
+    ids(prisma.experiment.findMany({ select })),
+    ids(prisma.changeRequest.findMany({ select })),
+    ids(prisma.apiKey.findMany({ select, where: { name: 'Acme' } })),
+  ];
   const present = {
     key: ['lane_keep', 'eco_mode', 'wiper', 'gain', 'brake', 'new_1', 'new_2', 'LANE_KEEP'],
     flagKey: ['lane_keep', 'eco_mode', 'wiper', 'gain', 'brake', 'new_1'],
@@ -91,13 +122,36 @@ beforeAll(async () => {
     percentage: [10, 20, 100],
     after: [Buffer.from(rules[0] ?? '').toString('base64url'), Buffer.from(VIN).toString('base64url')],
     before: [Buffer.from(rules[0] ?? '').toString('base64url'), Buffer.from(VIN).toString('base64url')],
-    manifest: [{ format: 'apollo-persisted-query-manifest', version: 1, operations: [{ id: 'm', name: 'M', type: 'query', body: 'query M { fleet { total } }' }] }, { format: 'apollo-persisted-query-manifest', version: 1, operations: [{}] }, { a: 'query A { me { kind } }', b: '{' }],
+    manifest: [
+      {
+        format: 'apollo-persisted-query-manifest',
+        version: 1,
+        operations: [{ id: 'm', name: 'M', type: 'query', body: 'query M { fleet { total } }' }],
+      },
+      { format: 'apollo-persisted-query-manifest', version: 1, operations: [{}] },
+      { a: 'query A { me { kind } }', b: '{' },
+    ],
   };
   const hostile = new HostileOperations(present);
-  const fields = [...Object.values(API.getQueryType()!.getFields()).map((field) => ['query', field] as const), ...Object.values(API.getMutationType()!.getFields()).map((field) => ['mutation', field] as const)];
+  const fields = [
+    ...Object.values(API.getQueryType()!.getFields()).map((field) => ['query', field] as const),
+    ...Object.values(API.getMutationType()!.getFields()).map((field) => ['mutation', field] as const),
+  ];
   operations = fc.oneof(
-    ...fields.map(([kind, field]) => ({ weight: SELDOM.has(`${kind === 'query' ? 'Query' : 'Mutation'}.${field.name}`) ? 1 : 20, arbitrary: hostile.on(kind, field) })),
-    { weight: 5, arbitrary: fc.constantFrom('{ __type(name: "FlagFilter") { isOneOf } }', '{ __schema { types { isOneOf } } }', '{ me { kind } __typename }').map((query) => ({ field: 'Query.__type', body: JSON.stringify({ query }) })) },
+    ...fields.map(([kind, field]) => ({
+      weight: SELDOM.has(`${kind === 'query' ? 'Query' : 'Mutation'}.${field.name}`) ? 1 : 20,
+      arbitrary: hostile.on(kind, field),
+    })),
+    {
+      weight: 5,
+      arbitrary: fc
+        .constantFrom(
+          '{ __type(name: "FlagFilter") { isOneOf } }',
+          '{ __schema { types { isOneOf } } }',
+          '{ me { kind } __typename }',
+        )
+        .map((query) => ({ field: 'Query.__type', body: JSON.stringify({ query }) })),
+    },
   );
 });
 afterAll(() => every?.close());
@@ -127,14 +181,18 @@ test(`of ${OPERATIONS} operations on every field none is a fault of ours, none i
     const answer = await post(body, OF_VEHICLES.has(field) ? 'another vehicle' : 'ADMIN');
     const codes = (answer.errors ?? []).map(({ extensions }) => String(extensions?.code));
     const isSignIn = field === 'Mutation.login';
-    if (codes.some((code) => !ALLOWED_REFUSALS.has(code) && !(isSignIn && code === 'UNAUTHENTICATED'))) faults.push({ field, body: shortened(body), errors: answer.errors });
+    if (codes.some((code) => !ALLOWED_REFUSALS.has(code) && !(isSignIn && code === 'UNAUTHENTICATED')))
+      faults.push({ field, body: shortened(body), errors: answer.errors });
     if (answer.errors === undefined) answered.add(field);
     if (!field.startsWith('Mutation.')) continue;
     const refused = answer.errors !== undefined && Object.values(answer.data ?? {}).every((value) => value === null);
     const after = await state();
-    if (refused && !RECORDS_REFUSALS.has(field) && after.content !== before.content) faults.push({ field, body: shortened(body), errors: answer.errors, fault: 'refused, and something has changed' });
-    if (refused && !RECORDS_REFUSALS.has(field) && after.trail !== before.trail) faults.push({ field, body: shortened(body), errors: answer.errors, fault: 'refused, and recorded' });
-    if (after.revisions !== before.revisions && after.trail === before.trail) faults.push({ field, body: shortened(body), fault: 'changed, and not recorded' });
+    if (refused && !RECORDS_REFUSALS.has(field) && after.content !== before.content)
+      faults.push({ field, body: shortened(body), errors: answer.errors, fault: 'refused, and something has changed' });
+    if (refused && !RECORDS_REFUSALS.has(field) && after.trail !== before.trail)
+      faults.push({ field, body: shortened(body), errors: answer.errors, fault: 'refused, and recorded' });
+    if (after.revisions !== before.revisions && after.trail === before.trail)
+      faults.push({ field, body: shortened(body), fault: 'changed, and not recorded' });
     before = after;
   }
   expect({ count: faults.length, faults: faults.slice(0, 20) }).toEqual({ count: 0, faults: [] });

@@ -20,7 +20,10 @@ test('a rejection that nobody handles is logged with its cause and counted, and 
   const error = new Error('The database is away');
   emitter.emit('unhandledRejection', error);
   emitter.emit('unhandledRejection', undefined);
-  expect(logged).toMatchObject([{ level: 'error', fields: { err: error, count: 1 } }, { level: 'error', fields: { err: { message: 'undefined' }, count: 2 } }]);
+  expect(logged).toMatchObject([
+    { level: 'error', fields: { err: error, count: 1 } },
+    { level: 'error', fields: { err: { message: 'undefined' }, count: 2 } },
+  ]);
   expect(handler.counts).toEqual({ unhandledRejection: 2, uncaughtException: 0 });
   expect(ends).toBe(0);
 });

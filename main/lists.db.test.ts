@@ -21,10 +21,46 @@ beforeAll(async () => {
   // Of one instant by twos, so that the ids decide.
   const at = (n: number) => new Date(1_700_000_000_000 + Math.floor(n / 2));
   const numbers = Array.from({ length: ROWS }, (_, n) => n);
-  await prisma.user.createMany({ data: numbers.map((n) => ({ email: `${n}@example.com`, name: 'User', passwordHash: '-', role: 'READ', createdAt: at(n) })) });
-  await prisma.vehicle.createMany({ data: numbers.map((n) => ({ vin: `KMHK281HGNU0000${n + 10}`, model: 'Kona', swVersion: '2.5.0', region: 'EU', status: 'offline' })) });
-  const flag = await prisma.flag.create({ data: { key: 'a_flag', name: 'A flag', type: 'boolean', defaultValue: { value: false }, safetyLevel: 'Non-Critical', environment: 'staging', signedDefinition: 'a.b.c' } });
-  await prisma.experiment.createMany({ data: numbers.map((n) => ({ flagId: flag.id, name: `Experiment ${n}`, status: 'draft', primaryMetric: 'metric', startDate: at(n), sampleSize: 100, createdAt: at(n) })) });
+  await prisma.user.createMany({
+    data: numbers.map((n) => ({
+      email: `${n}@example.com`,
+      name: 'User',
+      passwordHash: '-',
+      role: 'READ',
+      createdAt: at(n),
+    })),
+  });
+  await prisma.vehicle.createMany({
+    data: numbers.map((n) => ({
+      vin: `KMHK281HGNU0000${n + 10}`,
+      model: 'Kona',
+      swVersion: '2.5.0',
+      region: 'EU',
+      status: 'offline',
+    })),
+  });
+  const flag = await prisma.flag.create({
+    data: {
+      key: 'a_flag',
+      name: 'A flag',
+      type: 'boolean',
+      defaultValue: { value: false },
+      safetyLevel: 'Non-Critical',
+      environment: 'staging',
+      signedDefinition: 'a.b.c',
+    },
+  });
+  await prisma.experiment.createMany({
+    data: numbers.map((n) => ({
+      flagId: flag.id,
+      name: `Experiment ${n}`,
+      status: 'draft',
+      primaryMetric: 'metric',
+      startDate: at(n),
+      sampleSize: 100,
+      createdAt: at(n),
+    })),
+  });
   await prisma.$transaction(async (tx) => {
     for (const n of numbers) await appendAudit(tx, identityOf(user('READ')), { action: 'SIGN_IN', after: n });
   });
@@ -35,14 +71,16 @@ type List = (page: Page) => Promise<{ items: string[]; more: boolean }>;
 const idsOf = (rows: readonly { id: string }[]) => rows.map(({ id }) => id);
 const LISTS: Record<string, List> = {
   users: async (page) => listUsers(prisma, page).then(({ users, more }) => ({ items: idsOf(users), more })),
-  'entries of the trail': async (page) => searchTrail(prisma, { action: 'SIGN_IN' }, page).then(({ entries, more }) => ({ items: idsOf(entries), more })),
-  experiments: async (page) => searchExperiments(prisma, {}, page).then(({ experiments, more }) => ({ items: idsOf(experiments), more })),
+  'entries of the trail': async (page) =>
+    searchTrail(prisma, { action: 'SIGN_IN' }, page).then(({ entries, more }) => ({ items: idsOf(entries), more })),
+  experiments: async (page) =>
+    searchExperiments(prisma, {}, page).then(({ experiments, more }) => ({ items: idsOf(experiments), more })),
   vehicles: async (page) => pageOf(await searchVehicles(prisma, Prisma.sql`TRUE`, page), page),
 };
 
 async function walk(list: List, limit: number, backwards: boolean): Promise<string[]> {
   const seen: string[] = [];
-  for (let cursor: string | null = null; ; ) {
+  for (let cursor: string | null = null; ;) {
     const { items, more }: Awaited<ReturnType<List>> = await list({ limit, cursor, backwards });
     expect(items.length).toBeLessThanOrEqual(limit);
     if (backwards) seen.unshift(...items);
@@ -52,16 +90,23 @@ async function walk(list: List, limit: number, backwards: boolean): Promise<stri
   }
 }
 
-test.each(Object.keys(LISTS))('the pages of %s are the same list forwards and backwards, whatever their size', async (name) => {
-  const list = LISTS[name]!;
-  const all = await walk(list, 100, false);
-  expect(new Set(all).size).toBe(ROWS);
-  for (const size of [1, 2, 7, ROWS - 1, ROWS, ROWS + 1]) {
-    expect(await walk(list, size, false)).toEqual(all);
-    expect(await walk(list, size, true)).toEqual(all);
-  }
-});
+test.each(Object.keys(LISTS))(
+  'the pages of %s are the same list forwards and backwards, whatever their size',
+  async (name) => {
+    const list = LISTS[name]!;
+    const all = await walk(list, 100, false);
+    expect(new Set(all).size).toBe(ROWS);
+    for (const size of [1, 2, 7, ROWS - 1, ROWS, ROWS + 1]) {
+      expect(await walk(list, size, false)).toEqual(all);
+      expect(await walk(list, size, true)).toEqual(all);
+    }
+  },
+);
 
 test('a cursor of the trail that nobody was given ends the list either way', async () => {
-  for (const backwards of [true, false]) expect(await searchTrail(prisma, {}, { limit: 5, cursor: randomUUID(), backwards })).toEqual({ entries: [], more: false });
+  for (const backwards of [true, false])
+    expect(await searchTrail(prisma, {}, { limit: 5, cursor: randomUUID(), backwards })).toEqual({
+      entries: [],
+      more: false,
+    });
 });

@@ -26,11 +26,16 @@ export function complain(line: string): void {
 /** A logger that writes JSON lines to stderr. The first line that gets through after a loss says how many were lost. */
 export function createLogger(level: Configuration['logLevel']): Logger {
   const logger: Logger = pino(
-    { level, base: undefined, redact: ['password', '*.password', 'token', '*.token', 'authorization', '*.authorization'] },
+    {
+      level,
+      base: undefined,
+      redact: ['password', '*.password', 'token', '*.token', 'authorization', '*.authorization'],
+    },
     {
       write(line: string) {
         const lost = stderr.write(line) ? stderr.takeUntold() : 0;
-        if (lost > 0) logger.warn({ lost }, 'Log lines were lost: what stderr is written to was full, or nobody read it');
+        if (lost > 0)
+          logger.warn({ lost }, 'Log lines were lost: what stderr is written to was full, or nobody read it');
       },
     },
   );

@@ -1,4 +1,6 @@
-/** A data folder that has lost its signing key or its secret, or keeps it badly, before a database that depends on it. */
+/**
+ * A data folder that has lost its signing key or its secret, or keeps it badly, before a database that depends on it.
+ */
 import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,18 +28,33 @@ afterEach(async () => {
 });
 
 const prisma = () => database.database.prisma;
-const settings = (more: Record<string, string> = {}): Configuration => readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_DATA_DIR: folder, LOG_LEVEL: 'silent', ...more });
+const settings = (more: Record<string, string> = {}): Configuration =>
+  readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_DATA_DIR: folder, LOG_LEVEL: 'silent', ...more });
 const starting = (more?: Record<string, string>) => startingSigner(prisma(), settings(more));
 const keyFile = () => join(folder, 'signing-key.pem');
 
 async function createFlag(signer: Signer, key: string): Promise<void> {
   const flags = new FlagService(prisma(), createFlagChanges(prisma(), signer, createInProcessBus(), silent));
-  await flags.createFlag(identityOf(user('WRITE')), { key, name: key, type: 'boolean', defaultValue: false, safetyLevel: 'Non-Critical', environment: 'staging', enabled: true });
+  await flags.createFlag(identityOf(user('WRITE')), {
+    key,
+    name: key,
+    type: 'boolean',
+    defaultValue: false,
+    safetyLevel: 'Non-Critical',
+    environment: 'staging',
+    enabled: true,
+  });
 }
 
-async function rotate(args: string[], more?: Record<string, string>): Promise<{ code: number; out: string; err: string }> {
+async function rotate(
+  args: string[],
+  more?: Record<string, string>,
+): Promise<{ code: number; out: string; err: string }> {
   const [out, err]: [string[], string[]] = [[], []];
-  const code = await rotateSigningKeyCommand(args, settings(more), { out: (line) => out.push(line), err: (line) => err.push(line) });
+  const code = await rotateSigningKeyCommand(args, settings(more), {
+    out: (line) => out.push(line),
+    err: (line) => err.push(line),
+  });
   return { code, out: out.join('\n'), err: err.join('\n') };
 }
 
@@ -45,8 +62,21 @@ test('a start without the key that has signed stops, says what is lost and how t
   const first = await starting();
   await createFlag(first, 'one');
   await rm(keyFile());
-  const message = await starting().then(() => '', (error: Error) => error.message);
-  for (const part of [keyFile(), first.kid, '1 flag definitions', 'kill switch', 'backup', 'FLEETFLAG_SIGNING_KEY', 'rotate-signing-key --replace-lost', '--keys']) expect(message).toContain(part);
+  const message = await starting().then(
+    () => '',
+    (error: Error) => error.message,
+  );
+  for (const part of [
+    keyFile(),
+    first.kid,
+    '1 flag definitions',
+    'kill switch',
+    'backup',
+    'FLEETFLAG_SIGNING_KEY',
+    'rotate-signing-key --replace-lost',
+    '--keys',
+  ])
+    expect(message).toContain(part);
   expect(await readdir(folder)).toEqual([]);
 
   const alien = { FLEETFLAG_SIGNING_KEY: await generateSigningKey() };
@@ -105,21 +135,26 @@ test('a start without the internal secret under which vehicle tokens were issued
   expect(await startingSecret(null, folder, prisma())).toBe(secret);
   await issue();
   await rm(join(folder, 'internal-secret'));
-  await expect(startingSecret(null, folder, prisma())).rejects.toThrow(/The internal secret is lost.*internal-secret.*issueVehicleToken/);
+  await expect(startingSecret(null, folder, prisma())).rejects.toThrow(
+    /The internal secret is lost.*internal-secret.*issueVehicleToken/,
+  );
   expect(await readdir(folder)).toEqual([]);
 });
 
-test.each(['signing-key.pem', 'signing-key-next.pem', 'internal-secret'])('%s is refused by its name when it is empty or open to everybody', async (name) => {
-  const path = join(folder, name);
-  const opened = async () => [await starting(), await startingSecret(null, folder, prisma())];
-  await opened();
-  await writeFile(path, name === 'internal-secret' ? 'x'.repeat(40) : await generateSigningKey(), { mode: 0o600 });
-  await chmod(path, 0o644);
-  await expect(opened()).rejects.toThrow(`chmod 600 ${path}`);
-  await chmod(path, 0o600);
-  await opened();
-  await writeFile(path, '\n');
-  await expect(opened()).rejects.toThrow(`${path} is empty`);
-  await writeFile(path, 'damaged');
-  await expect(opened()).rejects.toThrow(path);
-});
+test.each(['signing-key.pem', 'signing-key-next.pem', 'internal-secret'])(
+  '%s is refused by its name when it is empty or open to everybody',
+  async (name) => {
+    const path = join(folder, name);
+    const opened = async () => [await starting(), await startingSecret(null, folder, prisma())];
+    await opened();
+    await writeFile(path, name === 'internal-secret' ? 'x'.repeat(40) : await generateSigningKey(), { mode: 0o600 });
+    await chmod(path, 0o644);
+    await expect(opened()).rejects.toThrow(`chmod 600 ${path}`);
+    await chmod(path, 0o600);
+    await opened();
+    await writeFile(path, '\n');
+    await expect(opened()).rejects.toThrow(`${path} is empty`);
+    await writeFile(path, 'damaged');
+    await expect(opened()).rejects.toThrow(path);
+  },
+);

@@ -35,13 +35,25 @@ let crowd: VehicleCrowd | undefined;
 let running: { readonly closing: Closing; readonly gateway: Gateway };
 
 beforeAll(async () => {
-  [database, metrics, signer] = await Promise.all([createTestDatabase(), createTestMetricsStore(), generateSigningKey().then(createSigner)]);
+  [database, metrics, signer] = await Promise.all([
+    createTestDatabase(),
+    createTestMetricsStore(),
+    generateSigningKey().then(createSigner),
+  ]);
   watched = await watchDatabase(database.url);
   const { prisma } = database.database;
   flags = new FlagService(prisma, createFlagChanges(prisma, signer, createInProcessBus(), silent));
   for (let index = 0; index < FLAGS; index++) {
     const key = `flag_${index}`;
-    await flags.createFlag(operator, { key, name: key, type: 'boolean', defaultValue: false, safetyLevel: 'Non-Critical', environment: ENVIRONMENT, enabled: true });
+    await flags.createFlag(operator, {
+      key,
+      name: key,
+      type: 'boolean',
+      defaultValue: false,
+      safetyLevel: 'Non-Critical',
+      environment: ENVIRONMENT,
+      enabled: true,
+    });
   }
   running = await start(0);
 });
@@ -61,14 +73,23 @@ async function start(port: number): Promise<{ closing: Closing; gateway: Gateway
     const { prisma } = watched;
     const [bus, store, limiter] = [createInProcessBus(), createInProcessStore(), createInProcessRateLimiter()];
     ending.add(() => Promise.all([bus.close(), store.close()]));
-    const parts = { database: { ...database.database, prisma, replica: prisma, lane: () => prisma }, bus, store, limiter, vehicleTokens: tokens, signer, metrics: metrics.store };
+    const parts = {
+      database: { ...database.database, prisma, replica: prisma, lane: () => prisma },
+      bus,
+      store,
+      limiter,
+      vehicleTokens: tokens,
+      signer,
+      metrics: metrics.store,
+    };
     ({ gateway } = await startWholeControlPlane(parts, ending, port));
     return ending;
   });
   return { closing, gateway };
 }
 
-const token = (index: number) => tokens.issue(`KMHK281HGNU${String(index).padStart(6, '0')}`, ENVIRONMENT, new Date(Date.now() + 3_600_000));
+const token = (index: number) =>
+  tokens.issue(`KMHK281HGNU${String(index).padStart(6, '0')}`, ENVIRONMENT, new Date(Date.now() + 3_600_000));
 
 test(`${VEHICLES} vehicles that meet a restarted control plane within a second are in sync, and the database sees what one of them would cost`, async () => {
   const present = (crowd = new VehicleCrowd(`ws://127.0.0.1:${running.gateway.port}/graphql`, 'PRODUCTION'));
@@ -90,7 +111,11 @@ test(`${VEHICLES} vehicles that meet a restarted control plane within a second a
   const seconds = (performance.now() - from) / 1_000;
   const counted = new Map<string, number>();
   for (const { query } of watched.statements) {
-    const what = /\bsigned_definition\b|\bjws\b/.test(query) ? 'definitions' : /\bFROM environments$/.test(query) ? 'looks' : 'everything else';
+    const what = /\bsigned_definition\b|\bjws\b/.test(query)
+      ? 'definitions'
+      : /\bFROM environments$/.test(query)
+        ? 'looks'
+        : 'everything else';
     counted.set(what, (counted.get(what) ?? 0) + 1);
   }
   // One read of what has changed, for all of them.
@@ -99,11 +124,13 @@ test(`${VEHICLES} vehicles that meet a restarted control plane within a second a
   // ask at a time each still serves several. The feed's own, one a second, are among them.
   expect(counted.get('looks')).toBeGreaterThan(0);
   expect(counted.get('looks')).toBeLessThanOrEqual(Math.max(11 * seconds + 5, VEHICLES / 2));
-  // What the subgraphs do anyway, whether or not there are vehicles: looking for due rollouts, ended credentials, revoked tokens;
-  // and presence, reported each second.
+  // What the subgraphs do anyway, whether or not there are vehicles: looking for due rollouts, ended credentials,
+  // revoked tokens; and presence, reported each second.
   expect(counted.get('everything else')).toBeLessThanOrEqual(16 * seconds + 22);
   // Their presence, reported each second by the thousand: nothing is asked or written for one of them.
-  expect(watched.statements.filter(({ params }) => JSON.stringify(params).includes('KMHK281HGNU')).length).toBeLessThanOrEqual(6 * seconds + 12);
+  expect(
+    watched.statements.filter(({ params }) => JSON.stringify(params).includes('KMHK281HGNU')).length,
+  ).toBeLessThanOrEqual(6 * seconds + 12);
   // Everybody got the one flag that had changed, and not the others.
   expect(present.syncBytes / VEHICLES).toBeLessThan(2_000);
 }, 270_000);

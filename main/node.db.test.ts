@@ -19,16 +19,30 @@ const QUERY = `query ($id: ID!) {
 let every: EveryCaller;
 beforeAll(async () => {
   every = await EveryCaller.start();
-  const flag = (key: string, safetyLevel: string) => `createFlag(input: {key: "${key}", name: "${key}", type: BOOLEAN, defaultValue: false, safetyLevel: ${safetyLevel}, environment: PRODUCTION, enabled: true}) { applied }`;
-  for (const mutation of [flag('lane_keep', 'NON_CRITICAL'), flag('brake', 'ASIL_D'), 'createRule(flagKey: "lane_keep", input: {type: PERCENTAGE_ROLLOUT, conditions: {rollout_percentage: 5}}) { applied }', 'createExperiment(input: {flagKey: "lane_keep", name: "E", startDate: "2040-01-01T00:00:00Z", sampleSize: 10, primaryMetric: "m"}) { id }']) {
+  const flag = (key: string, safetyLevel: string) =>
+    `createFlag(input: {key: "${key}", name: "${key}", type: BOOLEAN, defaultValue: false, safetyLevel: ${safetyLevel}, environment: PRODUCTION, enabled: true}) { applied }`;
+  for (const mutation of [
+    flag('lane_keep', 'NON_CRITICAL'),
+    flag('brake', 'ASIL_D'),
+    'createRule(flagKey: "lane_keep", input: {type: PERCENTAGE_ROLLOUT, conditions: {rollout_percentage: 5}}) { applied }',
+    'createExperiment(input: {flagKey: "lane_keep", name: "E", startDate: "2040-01-01T00:00:00Z", sampleSize: 10, primaryMetric: "m"}) { id }',
+  ]) {
     expect(await ask('ADMIN', `mutation { ${mutation} }`)).not.toHaveProperty('errors');
   }
 });
 afterAll(() => every.close());
 
-async function ask(name: CallerName, query: string, variables = {}): Promise<{ data?: { node?: Record<string, unknown> | null } | null; errors?: { extensions: { code: string } }[] }> {
+async function ask(
+  name: CallerName,
+  query: string,
+  variables = {},
+): Promise<{ data?: { node?: Record<string, unknown> | null } | null; errors?: { extensions: { code: string } }[] }> {
   const { headers } = await every.as(name);
-  const response = await fetch(every.url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify({ query, variables }) });
+  const response = await fetch(every.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ query, variables }),
+  });
   return (await response.json()) as Awaited<ReturnType<typeof ask>>;
 }
 
@@ -41,20 +55,38 @@ test('a node is found by its id, whatever it is, with what each subgraph knows o
   const user = await prisma.user.findFirstOrThrow();
   const expected: [string, Record<string, unknown>][] = [
     [flag.id, { __typename: 'Flag', key: 'lane_keep', history: { totalCount: expect.any(Number) } }],
-    [request.id, { __typename: 'ChangeRequest', action: request.action, flag: { id: request.flagId }, requestedBy: { name: expect.any(String) } }],
+    [
+      request.id,
+      {
+        __typename: 'ChangeRequest',
+        action: request.action,
+        flag: { id: request.flagId },
+        requestedBy: { name: expect.any(String) },
+      },
+    ],
     [experiment.id, { __typename: 'Experiment', name: 'E', flag: { key: 'lane_keep' } }],
     [user.id, { __typename: 'User', name: user.name, email: user.email }],
     [entry.id, { __typename: 'AuditLog', action: entry.action, user: { id: entry.userId } }],
     [VIN, { __typename: 'Vehicle', vin: VIN, model: expect.any(String), evaluations: [{ flagKey: 'lane_keep' }] }],
   ];
-  for (const [id, node] of expected) expect(await ask('READ', QUERY, { id })).toEqual({ data: { node: { id, ...node } } });
+  for (const [id, node] of expected)
+    expect(await ask('READ', QUERY, { id })).toEqual({ data: { node: { id, ...node } } });
   expect(await ask('READ', QUERY, { id: flag.id.toUpperCase() })).toMatchObject({ data: { node: { id: flag.id } } });
   const bare = await ask('READ', 'query ($id: ID!) { node(id: $id) { id __typename } }', { id: experiment.id });
   expect(bare).toEqual({ data: { node: { id: experiment.id, __typename: 'Experiment' } } });
 });
 
 test('what names nothing is null', async () => {
-  for (const id of ['', 'x', "' OR 1=1", '\0', '0198f0aa-0000-7000-8000-000000000099', 'KMHK281HGNU000777', '0'.repeat(10_000)]) expect(await ask('READ', QUERY, { id })).toEqual({ data: { node: null } });
+  for (const id of [
+    '',
+    'x',
+    "' OR 1=1",
+    '\0',
+    '0198f0aa-0000-7000-8000-000000000099',
+    'KMHK281HGNU000777',
+    '0'.repeat(10_000),
+  ])
+    expect(await ask('READ', QUERY, { id })).toEqual({ data: { node: null } });
 });
 
 test('what can be had from elsewhere has the id by which it is found', async () => {
@@ -63,7 +95,11 @@ test('what can be had from elsewhere has the id by which it is found', async () 
 });
 
 test('nobody and no vehicle finds anything by its id', async () => {
-  for (const [name, code] of [['nobody', 'UNAUTHENTICATED'], ['vehicle', 'FORBIDDEN'], ['another vehicle', 'FORBIDDEN']] as const) {
+  for (const [name, code] of [
+    ['nobody', 'UNAUTHENTICATED'],
+    ['vehicle', 'FORBIDDEN'],
+    ['another vehicle', 'FORBIDDEN'],
+  ] as const) {
     expect(await ask(name, QUERY, { id: VIN })).toMatchObject({ errors: [{ extensions: { code } }] });
   }
 });

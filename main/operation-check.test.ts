@@ -4,14 +4,22 @@ import { operationCheck } from './operation-check.ts';
 const check = operationCheck();
 
 test('an operation that clients could run has no fault', () => {
-  expect(check('query Evaluate($key: String!) { evaluateFlag(key: $key, context: {}) { ...E } } fragment E on Evaluation { value }')).toEqual([]);
+  expect(
+    check(
+      'query Evaluate($key: String!) { evaluateFlag(key: $key, context: {}) { ...E } } fragment E on Evaluation { value }',
+    ),
+  ).toEqual([]);
   expect(check('subscription Changes { flagChanges(environment: STAGING) { revision } }')).toEqual([]);
 });
 
 test.each([
   ['what is not GraphQL', 'query {', /Syntax Error/],
   ['a field that there is not', 'query A { nothing }', /Cannot query field "nothing"/],
-  ['a field that is for gateways', 'query A { persistedOperation(id: "x") { body } }', /Cannot query field "persistedOperation"/],
+  [
+    'a field that is for gateways',
+    'query A { persistedOperation(id: "x") { body } }',
+    /Cannot query field "persistedOperation"/,
+  ],
   ['several operations', 'query A { me { kind } } query B { me { kind } }', /not exactly one operation/],
 ])('has a fault: %s', (_what, body, message) => {
   expect(check(body)[0]).toEqual({ message: expect.stringMatching(message), limit: undefined });

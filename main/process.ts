@@ -10,7 +10,8 @@ import { complain, createLogger } from './log.ts';
 function explain(error: unknown, what = 'cannot start'): string {
   if (!(error instanceof Error)) return `FleetFlag ${what}: ${String(error)}`;
   const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'EADDRINUSE') return `FleetFlag cannot start: the port is in use (${error.message}). Stop what uses it, or set PORT to another (0 picks a free one).`;
+  if (code === 'EADDRINUSE')
+    return `FleetFlag cannot start: the port is in use (${error.message}). Stop what uses it, or set PORT to another (0 picks a free one).`;
   if (code === 'EACCES' || code === 'EADDRNOTAVAIL') return `FleetFlag ${what}: ${error.message}`;
   return `FleetFlag ${what}: ${error.message}${error.cause instanceof Error && error.cause.message !== '' ? ` (${error.cause.message})` : ''}`;
 }
@@ -20,13 +21,18 @@ const ENDING = 20_000;
 
 /**
  * Runs a command until SIGINT or SIGTERM: `start` opens everything and gives the way to close it. Exit codes: 0 after
- * an orderly stop, 1 when something failed (an exception that nothing caught, too: last-handler.ts), 2 for wrong settings.
+ * an orderly stop, 1 when something failed (an exception that nothing caught, too: last-handler.ts), 2 for wrong
+ * settings.
  *
  * @param start is given what the last handler has counted, for Prometheus
  */
 export async function runUntilStopped(
   options: ReadOptions,
-  start: (configuration: Configuration, logger: Logger, unforeseen: () => UnforeseenCounts) => Promise<{ close(): Promise<void> }>,
+  start: (
+    configuration: Configuration,
+    logger: Logger,
+    unforeseen: () => UnforeseenCounts,
+  ) => Promise<{ close(): Promise<void> }>,
 ): Promise<void> {
   let running: { close(): Promise<void> } | undefined;
   let stopping: Promise<void> | undefined;

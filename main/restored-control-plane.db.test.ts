@@ -1,4 +1,7 @@
-/** A backup is restored under a running control plane to which a real agent is connected; then what docs/restoring.md says to run. */
+/**
+ * A backup is restored under a running control plane to which a real agent is connected; then what docs/restoring.md
+ * says to run.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,13 +40,23 @@ let key: string;
 beforeAll(async () => {
   [database, metrics, key] = await Promise.all([createTestDatabase(), createTestMetricsStore(), generateSigningKey()]);
   const { prisma } = database.database;
-  const [signer, bus, store, limiter] = [await createSigner(key), createInProcessBus(), createInProcessStore(), createInProcessRateLimiter()];
+  const [signer, bus, store, limiter] = [
+    await createSigner(key),
+    createInProcessBus(),
+    createInProcessStore(),
+    createInProcessRateLimiter(),
+  ];
   const vehicleTokens = createVehicleTokens('a-secret-of-more-than-32-characters-x');
   flags = new FlagService(prisma, createFlagChanges(prisma, signer, bus, silent));
   await prisma.user.create({ data: { email: 'ann@example.com', name: 'Ann', passwordHash: '-', role: 'ADMIN' } });
-  await prisma.vehicle.create({ data: { vin: VIN, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', environment: 'production' } });
+  await prisma.vehicle.create({
+    data: { vin: VIN, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', environment: 'production' },
+  });
   closing = await opening(async (ending) => {
-    plane = await startWholeControlPlane({ database: database.database, bus, store, limiter, vehicleTokens, signer, metrics: metrics.store }, ending);
+    plane = await startWholeControlPlane(
+      { database: database.database, bus, store, limiter, vehicleTokens, signer, metrics: metrics.store },
+      ending,
+    );
     return ending;
   });
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-restored-'));
@@ -67,8 +80,18 @@ afterAll(async () => {
   if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 }, 60_000);
 
-const create = (name: string) => flags.createFlag(operator, { key: name, name, type: 'boolean', defaultValue: false, safetyLevel: 'Non-Critical', environment: 'production', enabled: true });
-const serve = (name: string) => flags.createRule(operator, name, { type: 'percentage_rollout', conditions: { rollout_percentage: 100 } }, null);
+const create = (name: string) =>
+  flags.createFlag(operator, {
+    key: name,
+    name,
+    type: 'boolean',
+    defaultValue: false,
+    safetyLevel: 'Non-Critical',
+    environment: 'production',
+    enabled: true,
+  });
+const serve = (name: string) =>
+  flags.createRule(operator, name, { type: 'percentage_rollout', conditions: { rollout_percentage: 100 } }, null);
 
 test('a vehicle that is ahead of a restored control plane says so, and believes it again once it is lifted: a kill switch reaches it', async () => {
   await create('lane_keep');
@@ -76,7 +99,10 @@ test('a vehicle that is ahead of a restored control plane says so, and believes 
   const restore = await backUp(database.database.prisma);
   await create('forgotten');
   await serve('forgotten');
-  await until('the vehicle has both', () => agent.booleanValue('lane_keep', false) && agent.booleanValue('forgotten', false));
+  await until(
+    'the vehicle has both',
+    () => agent.booleanValue('lane_keep', false) && agent.booleanValue('forgotten', false),
+  );
   const ahead = agent.status().revision;
 
   await restore();
@@ -84,14 +110,36 @@ test('a vehicle that is ahead of a restored control plane says so, and believes 
   await until('the vehicle refuses to go back', () => (agent.status().refusals['revision-below-own'] ?? 0) > 0);
   expect([agent.status().revision, agent.booleanValue('lane_keep', false)]).toEqual([ahead, true]);
 
-  await until('it has reported what it has', async () => (await database.database.prisma.vehicle.findUniqueOrThrow({ where: { vin: VIN } })).appliedRevision === BigInt(ahead));
-  const configuration = readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_DATA_DIR: folder, FLEETFLAG_SIGNING_KEY: key, LOG_LEVEL: 'silent' });
+  await until(
+    'it has reported what it has',
+    async () =>
+      (await database.database.prisma.vehicle.findUniqueOrThrow({ where: { vin: VIN } })).appliedRevision ===
+      BigInt(ahead),
+  );
+  const configuration = readConfiguration({
+    DATABASE_URL: database.url,
+    FLEETFLAG_DATA_DIR: folder,
+    FLEETFLAG_SIGNING_KEY: key,
+    LOG_LEVEL: 'silent',
+  });
   const said: string[] = [];
   const output = { out: (line: string) => void said.push(line), err: (line: string) => void said.push(line) };
-  expect(await advanceRevisionCommand(['--environment', 'production', '--beyond', '0', '--reason', 'restored'], configuration, output)).toBe(0);
-  expect(said).toEqual([`Vehicles of production have reported revision ${ahead}: it went beyond that, and not only beyond 0.`, `production: from revision ${ahead - 1} to ${ahead + 1}; 1 flags signed anew.`]);
+  expect(
+    await advanceRevisionCommand(
+      ['--environment', 'production', '--beyond', '0', '--reason', 'restored'],
+      configuration,
+      output,
+    ),
+  ).toBe(0);
+  expect(said).toEqual([
+    `Vehicles of production have reported revision ${ahead}: it went beyond that, and not only beyond 0.`,
+    `production: from revision ${ahead - 1} to ${ahead + 1}; 1 flags signed anew.`,
+  ]);
 
   await until('the kill switch acts', () => !agent.booleanValue('lane_keep', true));
   await until('its set agrees again', () => agent.status().revision === ahead + 1);
-  expect([agent.flagKeys(), agent.status().proof]).toEqual([['lane_keep'], expect.objectContaining({ revision: ahead + 1, held: true })]);
+  expect([agent.flagKeys(), agent.status().proof]).toEqual([
+    ['lane_keep'],
+    expect.objectContaining({ revision: ahead + 1, held: true }),
+  ]);
 }, 120_000);

@@ -40,17 +40,22 @@ describe('the internal secret', () => {
   });
 });
 
-test.each(['', '\n', 'short\n'])('an internal secret that was damaged to %j is refused and not replaced', async (text) => {
-  await internalSecret(null, dataDir);
-  await writeFile(join(dataDir, 'internal-secret'), text);
-  await expect(internalSecret(null, dataDir)).rejects.toThrow(/internal-secret is (damaged|empty)/);
-  expect(await readFile(join(dataDir, 'internal-secret'), 'utf8')).toBe(text);
-});
+test.each(['', '\n', 'short\n'])(
+  'an internal secret that was damaged to %j is refused and not replaced',
+  async (text) => {
+    await internalSecret(null, dataDir);
+    await writeFile(join(dataDir, 'internal-secret'), text);
+    await expect(internalSecret(null, dataDir)).rejects.toThrow(/internal-secret is (damaged|empty)/);
+    expect(await readFile(join(dataDir, 'internal-secret'), 'utf8')).toBe(text);
+  },
+);
 
 test('a folder where the secret is kept, and a file where the folder is, are refused by their names', async () => {
   await mkdir(join(dataDir, 'internal-secret'), { recursive: true });
   await expect(internalSecret(null, dataDir)).rejects.toThrow(`${join(dataDir, 'internal-secret')} is a folder`);
   const file = join(parent, 'file');
   await writeFile(file, '');
-  await expect(internalSecret(null, file)).rejects.toThrow(`${file} is no folder: FleetFlag keeps internal-secret there.`);
+  await expect(internalSecret(null, file)).rejects.toThrow(
+    `${file} is no folder: FleetFlag keeps internal-secret there.`,
+  );
 });

@@ -1,4 +1,7 @@
-/** The secrets of a control plane (the signing key: signing-keys.ts): given in the environment, or made at the first start and kept in the data folder. */
+/**
+ * The secrets of a control plane (the signing key: signing-keys.ts): given in the environment, or made at the first
+ * start and kept in the data folder.
+ */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -17,14 +20,21 @@ export async function readSecretFile(path: string): Promise<string | null> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return null;
-    if (code === 'ENOTDIR') throw new Error(`${dirname(path)} is no folder: FleetFlag keeps ${basename(path)} there. Move it away, or name another data folder (FLEETFLAG_DATA_DIR).`);
+    if (code === 'ENOTDIR')
+      throw new Error(
+        `${dirname(path)} is no folder: FleetFlag keeps ${basename(path)} there. Move it away, or name another data folder (FLEETFLAG_DATA_DIR).`,
+      );
     throw error;
   }
   try {
-    if ((await file.stat()).isDirectory()) throw new Error(`${path} is a folder, and has to be a file that holds a secret. Move it away, and restore the file from a backup.`);
+    if ((await file.stat()).isDirectory())
+      throw new Error(
+        `${path} is a folder, and has to be a file that holds a secret. Move it away, and restore the file from a backup.`,
+      );
     const [text, { mode }] = [await file.readFile('utf8'), await file.stat()];
     const empty = emptySecretFault(path, text);
-    const fault = empty === null ? openSecretFault(path, mode) : `${empty}. Restore it from a backup; deleted, it counts as lost`;
+    const fault =
+      empty === null ? openSecretFault(path, mode) : `${empty}. Restore it from a backup; deleted, it counts as lost`;
     if (fault !== null) throw new Error(`${fault}.`);
     return text.trim();
   } finally {
@@ -68,20 +78,31 @@ const INTERNAL_SECRET = 'internal-secret';
  * @param mayBeMade throws where a new one would end what is in use
  * @throws Error when the file that keeps it has been damaged: an empty secret is one that everybody knows
  */
-export async function internalSecret(given: string | null, dataDir: string, mayBeMade: () => Promise<void> = async () => undefined): Promise<string> {
+export async function internalSecret(
+  given: string | null,
+  dataDir: string,
+  mayBeMade: () => Promise<void> = async () => undefined,
+): Promise<string> {
   if (given !== null) return given;
   const secret = await keep(dataDir, INTERNAL_SECRET, async () => {
     await mayBeMade();
     return randomBytes(32).toString('base64url');
   });
-  if (secret.length < 32) throw new Error(`${join(dataDir, INTERNAL_SECRET)} is damaged: it holds fewer than 32 characters. Restore it, or delete it; vehicle tokens issued under it then end.`);
+  if (secret.length < 32)
+    throw new Error(
+      `${join(dataDir, INTERNAL_SECRET)} is damaged: it holds fewer than 32 characters. Restore it, or delete it; vehicle tokens issued under it then end.`,
+    );
   return secret;
 }
 
-/** As `internalSecret`, for the control plane on its database: a new secret would end every vehicle token without a word. */
+/**
+ * As `internalSecret`, for the control plane on its database: a new secret would end every vehicle token without a
+ * word.
+ */
 export function startingSecret(given: string | null, dataDir: string, prisma: PrismaClient): Promise<string> {
   return internalSecret(given, dataDir, async () => {
-    if ((await prisma.auditLog.findFirst({ where: { action: 'ISSUE_VEHICLE_TOKEN' }, select: { id: true } })) === null) return;
+    if ((await prisma.auditLog.findFirst({ where: { action: 'ISSUE_VEHICLE_TOKEN' }, select: { id: true } })) === null)
+      return;
     const path = join(dataDir, INTERNAL_SECRET);
     throw new Error(
       `The internal secret is lost: ${path} is missing, and vehicle tokens were issued under it. Under a new one every vehicle is refused until it has a new token. ` +
@@ -93,6 +114,8 @@ export function startingSecret(given: string | null, dataDir: string, prisma: Pr
 /** As `internalSecret`, for a command beside the control plane: what one of its own making signs, nobody takes. */
 export function presentSecret(given: string | null, dataDir: string): Promise<string> {
   return internalSecret(given, dataDir, async () => {
-    throw new Error(`There is no internal secret: FLEETFLAG_INTERNAL_SECRET is not set, and ${dataDir} holds none. Give this command the settings of the control plane.`);
+    throw new Error(
+      `There is no internal secret: FLEETFLAG_INTERNAL_SECRET is not set, and ${dataDir} holds none. Give this command the settings of the control plane.`,
+    );
   });
 }

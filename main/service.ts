@@ -34,25 +34,53 @@ function publicKeysOf(flagsUrl: string): () => Promise<unknown> {
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       known = { keys: await response.json(), at: Date.now() };
     } catch (error) {
-      if (known === undefined) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The public keys cannot be read at present; try again.', { retryAfter: 1 }, { cause: error });
+      if (known === undefined)
+        throw new FleetFlagError(
+          'SERVICE_UNAVAILABLE',
+          'The public keys cannot be read at present; try again.',
+          { retryAfter: 1 },
+          { cause: error },
+        );
     }
     return known.keys;
   };
 }
 
-async function startGatewayService(configuration: Configuration, logger: Logger, unforeseen: () => UnforeseenCounts): Promise<Closing> {
+async function startGatewayService(
+  configuration: Configuration,
+  logger: Logger,
+  unforeseen: () => UnforeseenCounts,
+): Promise<Closing> {
   return opening(async (closing) => {
     const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
     const { store, limiter } = await openCache(configuration, closing, logger);
     const tokens = createIdentityTokens(secret);
-    const connections = SUBGRAPH_NAMES.map((name) => connectRemote({ name, url: configuration.subgraphUrls[name], tokens }));
+    const connections = SUBGRAPH_NAMES.map((name) =>
+      connectRemote({ name, url: configuration.subgraphUrls[name], tokens }),
+    );
     const vehicleTokens = createVehicleTokens(secret);
-    await openGateway(configuration, { connections, store, limiter, vehicleTokens, publicKeys: publicKeysOf(configuration.subgraphUrls.flags), unforeseen }, closing, logger);
+    await openGateway(
+      configuration,
+      {
+        connections,
+        store,
+        limiter,
+        vehicleTokens,
+        publicKeys: publicKeysOf(configuration.subgraphUrls.flags),
+        unforeseen,
+      },
+      closing,
+      logger,
+    );
     return closing;
   });
 }
 
-async function startSubgraphService(name: SubgraphName, configuration: Configuration, logger: Logger): Promise<Closing> {
+async function startSubgraphService(
+  name: SubgraphName,
+  configuration: Configuration,
+  logger: Logger,
+): Promise<Closing> {
   return opening(async (closing) => {
     const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
     const database = await openPostgres(configuration, closing, logger);
@@ -93,7 +121,10 @@ Starts one role of a distributed deployment. All settings are environment variab
 const [role] = readPlainArguments(USAGE, { most: 1 });
 const subgraph = SUBGRAPH_NAMES.find((name) => name === role);
 if (role === 'gateway') await runUntilStopped({ role }, startGatewayService);
-else if (subgraph !== undefined) await runUntilStopped({ role: subgraph }, (configuration, logger) => startSubgraphService(subgraph, configuration, logger));
+else if (subgraph !== undefined)
+  await runUntilStopped({ role: subgraph }, (configuration, logger) =>
+    startSubgraphService(subgraph, configuration, logger),
+  );
 else {
   complain(`${role === undefined ? 'A role is missing.' : `There is no role "${role}".`}\n\n${USAGE}`);
   process.exitCode = 2;

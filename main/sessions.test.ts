@@ -12,7 +12,11 @@ afterEach(() => store.close());
 
 async function session(endsIn: number): Promise<{ token: string; record: SessionRecord }> {
   const token = newSessionToken();
-  const record: SessionRecord = { userId: 'u1', role: 'SAFETY', expiresAt: new Date(Date.now() + endsIn).toISOString() };
+  const record: SessionRecord = {
+    userId: 'u1',
+    role: 'SAFETY',
+    expiresAt: new Date(Date.now() + endsIn).toISOString(),
+  };
   await store.set(sessionKey(token), JSON.stringify(record), SESSION_SECONDS);
   return { token, record };
 }
@@ -20,7 +24,10 @@ async function session(endsIn: number): Promise<{ token: string; record: Session
 describe('a session', () => {
   test('is found by its token, as its user with the role of the sign-in, the key of the session and its end', async () => {
     const { token, record } = await session(60_000);
-    expect(await sessionsIn(store)(token)).toEqual({ caller: { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: sessionKey(token) }, expiresAt: new Date(record.expiresAt) });
+    expect(await sessionsIn(store)(token)).toEqual({
+      caller: { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: sessionKey(token) },
+      expiresAt: new Date(record.expiresAt),
+    });
   });
 
   test('is not found by another token, nor by the key under which it is kept', async () => {
@@ -42,7 +49,9 @@ describe('a session', () => {
 
   test('is neither there nor not while the store does not answer', async () => {
     const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis is not available.');
-    await expect(sessionsIn({ ...store, get: () => Promise.reject(unavailable) })(newSessionToken())).rejects.toBe(unavailable);
+    await expect(sessionsIn({ ...store, get: () => Promise.reject(unavailable) })(newSessionToken())).rejects.toBe(
+      unavailable,
+    );
   });
 });
 
@@ -58,6 +67,8 @@ describe('sessions in use', () => {
 
   test('have not ended because the store does not answer', async () => {
     const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis is not available.');
-    await expect(endedSessionsIn({ ...store, get: () => Promise.reject(unavailable) })(['session:x'])).rejects.toBe(unavailable);
+    await expect(endedSessionsIn({ ...store, get: () => Promise.reject(unavailable) })(['session:x'])).rejects.toBe(
+      unavailable,
+    );
   });
 });

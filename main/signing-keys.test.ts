@@ -47,7 +47,10 @@ test('a switch that was killed before the last step leaves the former key signin
   const { kid: first } = await open();
   const next = await prepareNextKey(dataDir);
   // What is on disk after the first of the two steps.
-  await writeFile(join(dataDir, 'signing-keys-previous.json'), JSON.stringify({ keys: (await open()).publicKeys.keys.slice(0, 1) }));
+  await writeFile(
+    join(dataDir, 'signing-keys-previous.json'),
+    JSON.stringify({ keys: (await open()).publicKeys.keys.slice(0, 1) }),
+  );
   expect([(await open()).kid, (await served()).sort()]).toEqual([first, [first, next.kid].sort()]);
   expect((await switchToNextKey(dataDir)).current.kid).toBe(next.kid);
   expect(await served()).toEqual([next.kid, first]);
@@ -61,13 +64,21 @@ test('a command beside the control plane makes no key of its own', async () => {
 
 test('keys that are valid beside a given one come as text or from files, and a wrong one is named by its setting', async () => {
   const [own, a, b] = [await generateSigningKey(), await generateSigningKey(), await generateSigningKey()];
-  const kids = async (FLEETFLAG_PREVIOUS_SIGNING_KEYS: string) => (await openSigner(settings({ FLEETFLAG_SIGNING_KEY: own, FLEETFLAG_PREVIOUS_SIGNING_KEYS }))).publicKeys.keys.map(({ kid }) => kid);
+  const kids = async (FLEETFLAG_PREVIOUS_SIGNING_KEYS: string) =>
+    (await openSigner(settings({ FLEETFLAG_SIGNING_KEY: own, FLEETFLAG_PREVIOUS_SIGNING_KEYS }))).publicKeys.keys.map(
+      ({ kid }) => kid,
+    );
   const both = await kids(`${a}\n${b}`);
   expect(both).toHaveLength(3);
   await writeFile(join(dataDir, 'a.pem'), a);
-  await writeFile(join(dataDir, 'b.json'), JSON.stringify({ keys: (await openSigner(settings({ FLEETFLAG_SIGNING_KEY: b }))).publicKeys.keys }));
+  await writeFile(
+    join(dataDir, 'b.json'),
+    JSON.stringify({ keys: (await openSigner(settings({ FLEETFLAG_SIGNING_KEY: b }))).publicKeys.keys }),
+  );
   expect(await kids(`${join(dataDir, 'a.pem')}, ${join(dataDir, 'b.json')}`)).toEqual(both);
   expect(await kids('')).toEqual(both.slice(0, 1));
-  expect(() => settings({ FLEETFLAG_PREVIOUS_SIGNING_KEYS: join(dataDir, 'none.pem') })).toThrow('FLEETFLAG_PREVIOUS_SIGNING_KEYS');
+  expect(() => settings({ FLEETFLAG_PREVIOUS_SIGNING_KEYS: join(dataDir, 'none.pem') })).toThrow(
+    'FLEETFLAG_PREVIOUS_SIGNING_KEYS',
+  );
   await expect(kids('{"kty":"RSA"}')).rejects.toThrow('FLEETFLAG_PREVIOUS_SIGNING_KEYS');
 });

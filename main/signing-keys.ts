@@ -31,13 +31,20 @@ export async function openSigner(settings: Keys, mayBeMade: () => void = () => u
     mayBeMade();
     return generateSigningKey();
   });
-  return createSigner(key, unique([...(await keysIn(dataDir, PREVIOUS)), ...(await keysIn(dataDir, NEXT)), ...others]), join(dataDir, CURRENT));
+  return createSigner(
+    key,
+    unique([...(await keysIn(dataDir, PREVIOUS)), ...(await keysIn(dataDir, NEXT)), ...others]),
+    join(dataDir, CURRENT),
+  );
 }
 
 /** The path of the file that holds the key that signs. */
 export const signingKeyPath = (dataDir: string) => join(dataDir, CURRENT);
 
-/** The next key, made if there is none yet, where the present one is lost: nothing takes it for the present one before `adoptNextKey`. */
+/**
+ * The next key, made if there is none yet, where the present one is lost: nothing takes it for the present one before
+ * `adoptNextKey`.
+ */
 export async function openNextSigner({ dataDir }: Keys): Promise<Signer> {
   return createSigner(await keep(dataDir, NEXT, generateSigningKey), [], join(dataDir, NEXT));
 }
@@ -48,7 +55,10 @@ export async function adoptNextKey(dataDir: string): Promise<void> {
   await flushFolder(dataDir);
 }
 
-/** Makes the next key, if there is none yet, and gives it. From its next start the control plane serves its public half, too. */
+/**
+ * Makes the next key, if there is none yet, and gives it. From its next start the control plane serves its public half,
+ * too.
+ */
 export async function prepareNextKey(dataDir: string): Promise<PublicKey> {
   await currentKey(dataDir);
   const [next] = await readPublicKeys(await keep(dataDir, NEXT, generateSigningKey));
@@ -83,7 +93,8 @@ export async function removePreviousKeys(dataDir: string): Promise<void> {
 
 async function currentKey(dataDir: string): Promise<PublicKey> {
   const [current] = await keysIn(dataDir, CURRENT);
-  if (current === undefined) throw new Error(`${dataDir} holds no signing key: the control plane makes one at its first start.`);
+  if (current === undefined)
+    throw new Error(`${dataDir} holds no signing key: the control plane makes one at its first start.`);
   return current;
 }
 

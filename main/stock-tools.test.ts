@@ -33,7 +33,13 @@ describe("Relay's compiler", () => {
     const home = join(folder, 'relay');
     await mkdir(join(home, 'src'), { recursive: true });
     await mkdir(join(home, 'generated'));
-    const settings = { src: './src', schema: SDL, language: 'javascript', artifactDirectory: './generated', persistConfig: { file: './persisted-queries.json', algorithm: 'SHA256' } };
+    const settings = {
+      src: './src',
+      schema: SDL,
+      language: 'javascript',
+      artifactDirectory: './generated',
+      persistConfig: { file: './persisted-queries.json', algorithm: 'SHA256' },
+    };
     await writeFile(join(home, 'relay.config.json'), JSON.stringify(settings));
     await writeFile(join(home, 'persisted-queries.json'), '{}');
     await writeFile(
@@ -45,9 +51,15 @@ describe("Relay's compiler", () => {
         'fragment flags_vehicle on Vehicle @refetchable(queryName: "flagsVehicleQuery") { vin model }',
         'mutation flagsStopMutation($key: String!, $reason: String!) { killSwitch(flagKey: $key, reason: $reason) { flag { id killed revision } } }',
         'subscription flagsChangesSubscription { flagChanges(environment: PRODUCTION) { revision flag { id key killed } } }',
-      ].map((text) => `graphql\`${text}\`;`).join('\n'),
+      ]
+        .map((text) => `graphql\`${text}\`;`)
+        .join('\n'),
     );
-    await run(process.execPath, [join(dirname(require.resolve('relay-compiler/package.json')), 'cli.js'), 'relay.config.json'], { cwd: home });
+    await run(
+      process.execPath,
+      [join(dirname(require.resolve('relay-compiler/package.json')), 'cli.js'), 'relay.config.json'],
+      { cwd: home },
+    );
     const operations = await registered(JSON.parse(await readFile(join(home, 'persisted-queries.json'), 'utf8')));
     expect(operations.map(({ name, type, id, sha256 }) => [name, type, id === sha256]).sort()).toEqual([
       ['flagsChangesSubscription', 'subscription', true],
@@ -90,15 +102,34 @@ describe('GraphQL Code Generator', () => {
     await symlink(join(dirname(SDL), 'node_modules'), join(home, 'node_modules'));
     for (const [name, text] of await generate('sha256')) await writeFile(join(home, name), text);
     const program = join(home, 'program.ts');
-    await writeFile(program, "import type { OneFlagQuery, StopMutationVariables } from './generated/graphql';\nexport const shown = (answer: OneFlagQuery): number | undefined => answer.flag?.totalEvaluations;\nexport const variables: StopMutationVariables = { key: 'eco', reason: 'x' };\n// @ts-expect-error: a reason is a text\nexport const wrong: StopMutationVariables = { key: 'eco', reason: 7 };\n");
-    const compiled = ts.createProgram([program], { strict: true, noEmit: true, skipLibCheck: true, types: [], target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler });
-    expect(ts.getPreEmitDiagnostics(compiled).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))).toEqual([]);
+    await writeFile(
+      program,
+      "import type { OneFlagQuery, StopMutationVariables } from './generated/graphql';\nexport const shown = (answer: OneFlagQuery): number | undefined => answer.flag?.totalEvaluations;\nexport const variables: StopMutationVariables = { key: 'eco', reason: 'x' };\n// @ts-expect-error: a reason is a text\nexport const wrong: StopMutationVariables = { key: 'eco', reason: 7 };\n",
+    );
+    const compiled = ts.createProgram([program], {
+      strict: true,
+      noEmit: true,
+      skipLibCheck: true,
+      types: [],
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.ESNext,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+    });
+    expect(
+      ts.getPreEmitDiagnostics(compiled).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
+    ).toEqual([]);
   });
 
-  test.each(['sha1', 'sha256'] as const)('writes persisted documents that can be registered, by their %s', async (algorithm) => {
-    const file = (await generate(algorithm)).get('generated/persisted-documents.json') ?? '';
-    const operations = await registered(JSON.parse(file));
-    expect(operations.map(({ name, type }) => [name, type]).sort()).toEqual([['OneFlag', 'query'], ['Stop', 'mutation']]);
-    if (algorithm === 'sha256') for (const { id, sha256 } of operations) expect(id).toBe(`sha256:${sha256}`);
-  });
+  test.each(['sha1', 'sha256'] as const)(
+    'writes persisted documents that can be registered, by their %s',
+    async (algorithm) => {
+      const file = (await generate(algorithm)).get('generated/persisted-documents.json') ?? '';
+      const operations = await registered(JSON.parse(file));
+      expect(operations.map(({ name, type }) => [name, type]).sort()).toEqual([
+        ['OneFlag', 'query'],
+        ['Stop', 'mutation'],
+      ]);
+      if (algorithm === 'sha256') for (const { id, sha256 } of operations) expect(id).toBe(`sha256:${sha256}`);
+    },
+  );
 });

@@ -29,19 +29,34 @@ export async function openPostgres(configuration: Configuration, closing: Closin
 }
 
 /** Redis, or its parts in this process. */
-export async function openCache(configuration: Configuration, closing: Closing, logger: Logger): Promise<{ bus: Bus; store: KeyValueStore; limiter: RateLimiter }> {
+export async function openCache(
+  configuration: Configuration,
+  closing: Closing,
+  logger: Logger,
+): Promise<{ bus: Bus; store: KeyValueStore; limiter: RateLimiter }> {
   const { redis } = configuration;
-  const cache = redis === null ? { bus: createInProcessBus(), store: createInProcessStore(), limiter: createInProcessRateLimiter() } : await openRedis(redis, logger);
+  const cache =
+    redis === null
+      ? { bus: createInProcessBus(), store: createInProcessStore(), limiter: createInProcessRateLimiter() }
+      : await openRedis(redis, logger);
   closing.add(() => Promise.all([cache.bus.close(), cache.store.close()]));
   return cache;
 }
 
 /** ClickHouse. Measurements that the embedded engine cannot read are set aside: flags do not wait for them. */
-export async function openMetrics(configuration: Configuration, closing: Closing, logger: Logger): Promise<MetricsStore> {
+export async function openMetrics(
+  configuration: Configuration,
+  closing: Closing,
+  logger: Logger,
+): Promise<MetricsStore> {
   const metrics = await openMetricsStore({
     url: configuration.clickhouseUrl,
     path: join(configuration.dataDir, 'clickhouse'),
-    onSetAside: (keptAs, err) => logger.error({ err, keptAs }, 'The folder of the measurements cannot be read: it is kept under another name, and measurements begin anew. Flags are not concerned'),
+    onSetAside: (keptAs, err) =>
+      logger.error(
+        { err, keptAs },
+        'The folder of the measurements cannot be read: it is kept under another name, and measurements begin anew. Flags are not concerned',
+      ),
   });
   closing.add(() => metrics.close());
   return metrics;

@@ -1,7 +1,15 @@
-/** What the gateway relies on, whichever way it reaches a subgraph: one suite for all implementations of `SubgraphConnection`. */
+/**
+ * What the gateway relies on, whichever way it reaches a subgraph: one suite for all implementations of
+ * `SubgraphConnection`.
+ */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../core/protocol/caller.ts';
-import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../core/protocol/subgraph.ts';
+import type {
+  SubgraphConnection,
+  SubgraphRequest,
+  SubgraphResponse,
+  SubgraphStream,
+} from '../core/protocol/subgraph.ts';
 import type { Subgraph } from '../subgraphs/shared/subgraph.ts';
 import { NOBODY, identityOf, user } from '../subgraphs/shared/testing/asking.ts';
 import { FAULT, ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
@@ -13,20 +21,27 @@ export interface OpenConnection {
 }
 
 export const FLAG_QUERY = 'query ($key: String!) { flag(key: $key) { key safetyLevel environment } }';
-export const CHANGES = 'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision previousRevision flag { key description } } }';
+export const CHANGES =
+  'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision previousRevision flag { key description } } }';
 
 const READER = user('READ');
 const STAGING_VEHICLE: Caller = { kind: 'vehicle', vin: null, environment: 'staging' };
 
 /** A request as `caller`. */
-export const request = (query: string, variables?: Record<string, unknown>, caller: Caller = READER, operationName?: string): SubgraphRequest => ({
+export const request = (
+  query: string,
+  variables?: Record<string, unknown>,
+  caller: Caller = READER,
+  operationName?: string,
+): SubgraphRequest => ({
   query,
   variables,
   operationName,
   identity: identityOf(caller),
 });
 
-export const changesOf = (environment = 'STAGING', caller: Caller = STAGING_VEHICLE) => request(CHANGES, { environment }, caller);
+export const changesOf = (environment = 'STAGING', caller: Caller = STAGING_VEHICLE) =>
+  request(CHANGES, { environment }, caller);
 
 /** As JSON: what the gateway may rely on is what survives being sent. */
 export const json = (value: unknown) => JSON.parse(JSON.stringify(value)) as unknown;
@@ -39,7 +54,9 @@ export async function take(stream: SubgraphStream): Promise<SubgraphResponse> {
 }
 
 const change = (revision: number) => ({
-  data: { flagChanges: { revision, previousRevision: revision - 1, flag: { key: 'eco', description: 'Saves energy.' } } },
+  data: {
+    flagChanges: { revision, previousRevision: revision - 1, flag: { key: 'eco', description: 'Saves energy.' } },
+  },
 });
 
 /** @param open connects to `subgraph` */
@@ -64,7 +81,9 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
     });
 
     test('answers a query with data in the spelling of GraphQL', async () => {
-      expect(await execute(FLAG_QUERY, { key: 'eco' })).toEqual({ data: { flag: { key: 'eco', safetyLevel: 'ASIL_D', environment: 'STAGING' } } });
+      expect(await execute(FLAG_QUERY, { key: 'eco' })).toEqual({
+        data: { flag: { key: 'eco', safetyLevel: 'ASIL_D', environment: 'STAGING' } },
+      });
       expect(await execute(FLAG_QUERY, { key: 'none' })).toEqual({ data: { flag: null } });
     });
 
@@ -77,20 +96,35 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
     test('runs mutations as the caller, and refuses them to who may not', async () => {
       const enable = 'mutation { enableFlag(key: "eco") { applied } }';
       expect(await execute(enable, {}, user('WRITE'))).toEqual({ data: { enableFlag: { applied: true } } });
-      expect(await execute(enable, {}, READER)).toMatchObject({ data: null, errors: [{ path: ['enableFlag'], extensions: { code: 'FORBIDDEN' } }] });
-      expect(await execute(enable, {}, NOBODY)).toMatchObject({ data: null, errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+      expect(await execute(enable, {}, READER)).toMatchObject({
+        data: null,
+        errors: [{ path: ['enableFlag'], extensions: { code: 'FORBIDDEN' } }],
+      });
+      expect(await execute(enable, {}, NOBODY)).toMatchObject({
+        data: null,
+        errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+      });
     });
 
     test('gives a refusal as it was meant, at its path', async () => {
       expect(await execute(FLAG_QUERY, { key: 'stale' })).toEqual({
         data: { flag: null },
-        errors: [expect.objectContaining({ message: 'Changed since.', path: ['flag'], extensions: { code: 'CONFLICT', field: 'key', currentRevision: 7 } })],
+        errors: [
+          expect.objectContaining({
+            message: 'Changed since.',
+            path: ['flag'],
+            extensions: { code: 'CONFLICT', field: 'key', currentRevision: 7 },
+          }),
+        ],
       });
     });
 
     test('tells nothing of a fault but that there was one', async () => {
       const response = await execute(FLAG_QUERY, { key: 'broken' });
-      expect(response).toMatchObject({ data: { flag: null }, errors: [{ path: ['flag'], extensions: { code: 'INTERNAL_SERVER_ERROR' } }] });
+      expect(response).toMatchObject({
+        data: { flag: null },
+        errors: [{ path: ['flag'], extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
+      });
       expect(JSON.stringify(response)).not.toMatch(new RegExp(`${FAULT}|stack| at `));
     });
 
@@ -103,11 +137,23 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
     });
 
     test('resolves entities for callers, and refuses them to nobody', async () => {
-      const entities = 'query ($refs: [_Any!]!) { _entities(representations: $refs) { ... on Flag { key description } } }';
-      const variables = { refs: [{ __typename: 'Flag', key: 'eco' }, { __typename: 'Flag', key: 'none' }] };
-      expect(await execute(entities, variables)).toEqual({ data: { _entities: [{ key: 'eco', description: 'Saves energy.' }, null] } });
-      expect(await execute(entities, variables, NOBODY)).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
-      expect(await execute('{ _service { sdl } }', {}, NOBODY)).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+      const entities =
+        'query ($refs: [_Any!]!) { _entities(representations: $refs) { ... on Flag { key description } } }';
+      const variables = {
+        refs: [
+          { __typename: 'Flag', key: 'eco' },
+          { __typename: 'Flag', key: 'none' },
+        ],
+      };
+      expect(await execute(entities, variables)).toEqual({
+        data: { _entities: [{ key: 'eco', description: 'Saves energy.' }, null] },
+      });
+      expect(await execute(entities, variables, NOBODY)).toMatchObject({
+        errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+      });
+      expect(await execute('{ _service { sdl } }', {}, NOBODY)).toMatchObject({
+        errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+      });
     });
 
     test('gives the events of a subscription in order, and from its establishment on every one', async () => {

@@ -9,7 +9,14 @@ import { serveSubgraph } from '../subgraphs/shared/subgraph-process.ts';
 import { silent } from '../subgraphs/shared/testing/asking.ts';
 import { eventually } from '../subgraphs/shared/testing/eventually.ts';
 import { openProxy, type SeverableProxy } from '../subgraphs/shared/testing/severable-proxy.ts';
-import { FLAG_QUERY, changesOf, describeSubgraphConnection, request, take, type OpenConnection } from './subgraph-connection.contract.ts';
+import {
+  FLAG_QUERY,
+  changesOf,
+  describeSubgraphConnection,
+  request,
+  take,
+  type OpenConnection,
+} from './subgraph-connection.contract.ts';
 import { ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
 
 const SECRET = 'a-secret-of-more-than-32-characters-x';
@@ -17,7 +24,14 @@ const tokens = createIdentityTokens(SECRET);
 const unavailable = expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' });
 
 async function serve(changes: ScriptedChanges) {
-  return serveSubgraph({ subgraph: await scriptedFlags(changes), tokens, seen: rememberTokens('flags', createInProcessStore(), silent), ready: async () => true, host: '127.0.0.1', port: 0 });
+  return serveSubgraph({
+    subgraph: await scriptedFlags(changes),
+    tokens,
+    seen: rememberTokens('flags', createInProcessStore(), silent),
+    ready: async () => true,
+    host: '127.0.0.1',
+    port: 0,
+  });
 }
 
 describeSubgraphConnection('in process', async (subgraph) => {
@@ -26,7 +40,14 @@ describeSubgraphConnection('in process', async (subgraph) => {
 });
 
 describeSubgraphConnection('over HTTP and a websocket', async (subgraph): Promise<OpenConnection> => {
-  const server = await serveSubgraph({ subgraph, tokens, seen: rememberTokens('flags', createInProcessStore(), silent), ready: async () => true, host: '127.0.0.1', port: 0 });
+  const server = await serveSubgraph({
+    subgraph,
+    tokens,
+    seen: rememberTokens('flags', createInProcessStore(), silent),
+    ready: async () => true,
+    host: '127.0.0.1',
+    port: 0,
+  });
   const connection = connectRemote({ name: 'flags', url: `http://127.0.0.1:${server.port}`, tokens });
   return {
     connection,
@@ -67,7 +88,9 @@ describe('a subgraph process that is lost', () => {
     const failed = expect(pending).rejects.toThrow(unavailable);
     proxy.sever();
     await failed;
-    const refusal = await connection.execute(request(FLAG_QUERY, { key: 'eco' })).catch((error: unknown) => error as Error);
+    const refusal = await connection
+      .execute(request(FLAG_QUERY, { key: 'eco' }))
+      .catch((error: unknown) => error as Error);
     expect(refusal).toEqual(unavailable);
     expect((refusal as Error).message).not.toMatch(/127\.0\.0\.1|ECONN/);
     expect(await connection.ready()).toBe(false);

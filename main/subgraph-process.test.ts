@@ -3,7 +3,13 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { WebSocket } from 'ws';
-import { CONNECTION_BODY, IDENTITY_HEADER, createIdentityTokens, deriveKey, signedBody } from '../core/protocol/identity-token.ts';
+import {
+  CONNECTION_BODY,
+  IDENTITY_HEADER,
+  createIdentityTokens,
+  deriveKey,
+  signedBody,
+} from '../core/protocol/identity-token.ts';
 import type { Caller } from '../core/protocol/caller.ts';
 import type { SubgraphName } from '../core/protocol/subgraph.ts';
 import { createInProcessStore } from '../subgraphs/shared/key-value-store.ts';
@@ -18,7 +24,15 @@ const tokens = createIdentityTokens(SECRET);
 
 async function serve(changes: ScriptedChanges) {
   const seen = rememberTokens('flags', createInProcessStore(), silent);
-  return serveSubgraph({ subgraph: await scriptedFlags(changes), tokens, seen, ready: async () => true, host: '127.0.0.1', port: 0, publicKeys: { keys: [] } });
+  return serveSubgraph({
+    subgraph: await scriptedFlags(changes),
+    tokens,
+    seen,
+    ready: async () => true,
+    host: '127.0.0.1',
+    port: 0,
+    publicKeys: { keys: [] },
+  });
 }
 
 describe('a subgraph process', () => {
@@ -34,7 +48,10 @@ describe('a subgraph process', () => {
   afterEach(() => server.close());
 
   /** A token with all that a good one has, but for what is given. */
-  function forged(body: string, over: { secret?: string; subgraph?: SubgraphName; issuedAt?: number; purpose?: string } = {}): Promise<string> {
+  function forged(
+    body: string,
+    over: { secret?: string; subgraph?: SubgraphName; issuedAt?: number; purpose?: string } = {},
+  ): Promise<string> {
     const issuedAt = over.issuedAt ?? Math.floor(Date.now() / 1000);
     return new SignJWT({ identity, body: createHash('sha256').update(body).digest('base64url') })
       .setProtectedHeader({ alg: 'HS256', typ: 'fleetflag-identity+jwt' })
@@ -89,8 +106,14 @@ describe('a subgraph process', () => {
     ['with an identity that has expired', (body) => forged(body, { issuedAt: Math.floor(Date.now() / 1000) - 60 })],
     ['with an identity for another subgraph', (body) => tokens.sign(identity, 'audit', body)],
     ['with an identity that has been used', usedBefore],
-    ['with an identity for another operation', () => tokens.sign(identity, 'flags', signedBody({ query: '{ flag(key: "none") { key } }' }))],
-    ['with an identity for other variables', () => tokens.sign(identity, 'flags', signedBody({ ...operation, variables: { key: 'none' } }))],
+    [
+      'with an identity for another operation',
+      () => tokens.sign(identity, 'flags', signedBody({ query: '{ flag(key: "none") { key } }' })),
+    ],
+    [
+      'with an identity for other variables',
+      () => tokens.sign(identity, 'flags', signedBody({ ...operation, variables: { key: 'none' } })),
+    ],
   ];
 
   const post = async (body: unknown, token: string | undefined) => {
@@ -99,11 +122,17 @@ describe('a subgraph process', () => {
       headers: { 'content-type': 'application/json', ...(token !== undefined && { [IDENTITY_HEADER]: token }) },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     });
-    return { status: response.status, body: (await response.json()) as { data?: unknown; errors?: { extensions: unknown }[] } };
+    return {
+      status: response.status,
+      body: (await response.json()) as { data?: unknown; errors?: { extensions: unknown }[] },
+    };
   };
 
   test('answers a request with a good identity, forged by nobody', async () => {
-    expect(await post(operation, await forged(signedBody(operation)))).toMatchObject({ status: 200, body: { data: { flag: { key: 'eco' } } } });
+    expect(await post(operation, await forged(signedBody(operation)))).toMatchObject({
+      status: 200,
+      body: { data: { flag: { key: 'eco' } } },
+    });
   });
 
   test.each(bad)('refuses a request %s', async (_what, token) => {
@@ -115,40 +144,66 @@ describe('a subgraph process', () => {
 
   const FEDERATION: [string, Caller, { query: string; variables?: Record<string, unknown> }][] = [
     ['its schema', { kind: 'gateway' }, { query: '{ _service { sdl } }' }],
-    ['entities', user('ADMIN'), { query: 'query ($refs: [_Any!]!) { _entities(representations: $refs) { __typename } }', variables: { refs: [{ __typename: 'Flag', key: 'eco' }] } }],
+    [
+      'entities',
+      user('ADMIN'),
+      {
+        query: 'query ($refs: [_Any!]!) { _entities(representations: $refs) { __typename } }',
+        variables: { refs: [{ __typename: 'Flag', key: 'eco' }] },
+      },
+    ],
   ];
 
-  test.each(FEDERATION)('tells %s to nobody without an identity, nor with a forged or a used one', async (_what, caller, asked) => {
-    const body = signedBody(asked);
-    const used = await tokens.sign(identityOf(caller), 'flags', body);
-    expect((await post(asked, used)).status).toBe(200);
-    for (const token of [undefined, 'admin', await forged(body, { secret: `${SECRET}y` }), used]) {
-      expect(await post(asked, token)).toEqual({ status: 401, body: { errors: [{ message: expect.any(String), extensions: { code: 'UNAUTHENTICATED' } }] } });
-    }
-  });
+  test.each(FEDERATION)(
+    'tells %s to nobody without an identity, nor with a forged or a used one',
+    async (_what, caller, asked) => {
+      const body = signedBody(asked);
+      const used = await tokens.sign(identityOf(caller), 'flags', body);
+      expect((await post(asked, used)).status).toBe(200);
+      for (const token of [undefined, 'admin', await forged(body, { secret: `${SECRET}y` }), used]) {
+        expect(await post(asked, token)).toEqual({
+          status: 401,
+          body: { errors: [{ message: expect.any(String), extensions: { code: 'UNAUTHENTICATED' } }] },
+        });
+      }
+    },
+  );
 
-  test.each(FEDERATION)('tells %s over a websocket to nobody without an identity, nor with a forged or a used one', async (_what, caller, asked) => {
-    const body = signedBody(asked);
-    const used = await tokens.sign(identityOf(caller), 'flags', body);
-    expect((await post(asked, used)).status).toBe(200);
-    for (const token of [undefined, await forged(body, { secret: `${SECRET}y` }), used]) {
-      const init = { [IDENTITY_HEADER]: await tokens.sign(identity, 'flags', CONNECTION_BODY) };
-      const { messages } = await socket(init, { id: '1', type: 'subscribe', payload: { ...asked, extensions: { [IDENTITY_HEADER]: token } } });
-      expect(messages.map(({ type }) => type)).toEqual(['connection_ack', 'error']);
-      expect(messages.at(-1)).toMatchObject({ payload: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
-    }
-  });
+  test.each(FEDERATION)(
+    'tells %s over a websocket to nobody without an identity, nor with a forged or a used one',
+    async (_what, caller, asked) => {
+      const body = signedBody(asked);
+      const used = await tokens.sign(identityOf(caller), 'flags', body);
+      expect((await post(asked, used)).status).toBe(200);
+      for (const token of [undefined, await forged(body, { secret: `${SECRET}y` }), used]) {
+        const init = { [IDENTITY_HEADER]: await tokens.sign(identity, 'flags', CONNECTION_BODY) };
+        const { messages } = await socket(init, {
+          id: '1',
+          type: 'subscribe',
+          payload: { ...asked, extensions: { [IDENTITY_HEADER]: token } },
+        });
+        expect(messages.map(({ type }) => type)).toEqual(['connection_ack', 'error']);
+        expect(messages.at(-1)).toMatchObject({ payload: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+      }
+    },
+  );
 
   test.each([
     ['is not JSON', '{'],
     ['is no object', '7'],
     ['has no query', '{"variables":{}}'],
   ])('refuses a body that %s as input, not as a fault', async (_what, body) => {
-    expect(await post(body, undefined)).toMatchObject({ status: 400, body: { errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] } });
+    expect(await post(body, undefined)).toMatchObject({
+      status: 400,
+      body: { errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] },
+    });
   });
 
   /** Opens a websocket, sends messages, gives what comes back and how it is closed. */
-  async function socket(init: unknown, then?: unknown): Promise<{ messages: { type: string; payload?: unknown }[]; code: number }> {
+  async function socket(
+    init: unknown,
+    then?: unknown,
+  ): Promise<{ messages: { type: string; payload?: unknown }[]; code: number }> {
     const ws = new WebSocket(`ws://127.0.0.1:${server.port}/graphql`, 'graphql-transport-ws');
     const messages: { type: string; payload?: unknown }[] = [];
     ws.on('message', (data: Buffer) => {
@@ -184,12 +239,20 @@ describe('a subgraph process', () => {
       { [IDENTITY_HEADER]: await tokens.sign(identity, 'flags', CONNECTION_BODY) },
       { id: '1', type: 'subscribe', payload: { ...payload, extensions: { [IDENTITY_HEADER]: identityToken } } },
     );
-    expect(messages.at(-1)).toMatchObject({ id: '1', type: 'error', payload: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+    expect(messages.at(-1)).toMatchObject({
+      id: '1',
+      type: 'error',
+      payload: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+    });
     expect(changes.open).toBe(0);
   });
 
   test('tells without an identity whether it is alive and ready, and its public keys', async () => {
-    for (const [path, body] of [['/health/live', { status: 'ok' }], ['/health/ready', { status: 'ok' }], ['/.well-known/jwks.json', { keys: [] }]] as const) {
+    for (const [path, body] of [
+      ['/health/live', { status: 'ok' }],
+      ['/health/ready', { status: 'ok' }],
+      ['/.well-known/jwks.json', { keys: [] }],
+    ] as const) {
       const response = await fetch(`http://127.0.0.1:${server.port}${path}`);
       expect([response.status, await response.json()]).toEqual([200, body]);
     }

@@ -50,10 +50,23 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
   let started: { subgraph: Subgraph; close(): Promise<void> };
   switch (name) {
     case 'flags':
-      started = await startFlags({ prisma, lanes: (lane) => database.lane(lane), bus, store, signer: await parts.signer(), logger });
+      started = await startFlags({
+        prisma,
+        lanes: (lane) => database.lane(lane),
+        bus,
+        store,
+        signer: await parts.signer(),
+        logger,
+      });
       break;
     case 'vehicles':
-      started = await startVehicles({ prisma, bus, tokens: vehicleTokens, logger, ...(parts.presenceGraceSeconds !== undefined && { presenceGraceSeconds: parts.presenceGraceSeconds }) });
+      started = await startVehicles({
+        prisma,
+        bus,
+        tokens: vehicleTokens,
+        logger,
+        ...(parts.presenceGraceSeconds !== undefined && { presenceGraceSeconds: parts.presenceGraceSeconds }),
+      });
       break;
     case 'experiments': {
       const metrics = await parts.metrics();
@@ -63,7 +76,15 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       break;
     }
     case 'audit':
-      started = await startAudit({ prisma, sessions: store, bus, limiter, checkOperation: operationCheck(), endPlans: planEnding(new RolloutTransitions(databaseClock)), logger });
+      started = await startAudit({
+        prisma,
+        sessions: store,
+        bus,
+        limiter,
+        checkOperation: operationCheck(),
+        endPlans: planEnding(new RolloutTransitions(databaseClock)),
+        logger,
+      });
       break;
   }
   closing.add(() => started.close());

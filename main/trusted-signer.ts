@@ -5,7 +5,8 @@ import type { Signer } from '../subgraphs/flags/signing.ts';
 import type { Configuration } from './configuration.ts';
 import { openSigner, signingKeyPath } from './signing-keys.ts';
 
-const CONSEQUENCE = 'Vehicles that pin the key believe nothing that another one signs: neither a change nor a kill switch would reach them.';
+const CONSEQUENCE =
+  'Vehicles that pin the key believe nothing that another one signs: neither a change nor a kill switch would reach them.';
 const REPLACE =
   'Where it is lost for good: npm run admin -- rotate-signing-key --replace-lost signs everything anew, and every vehicle has to be given the new key set (--keys) before it hears of any change (docs/key-rotation.md, "A key that is lost").';
 
@@ -53,7 +54,9 @@ export async function presentSigner(prisma: PrismaClient, settings: Configuratio
 /** As `openSigner`; a key made by a command would be one that no vehicle knows. */
 export function openPresentSigner(settings: Configuration): Promise<Signer> {
   return openSigner(settings, () => {
-    throw new Error(`There is no signing key: FLEETFLAG_SIGNING_KEY is not set, and ${settings.dataDir} holds none. Give this command the settings of the control plane.`);
+    throw new Error(
+      `There is no signing key: FLEETFLAG_SIGNING_KEY is not set, and ${settings.dataDir} holds none. Give this command the settings of the control plane.`,
+    );
   });
 }
 

@@ -101,7 +101,17 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_flags_search_parts: String.raw`gin (regexp_replace(lower((((((' '::text || (key)::text) || ' '::text) || (name)::text) || ' '::text) || COALESCE(description, ''::text))), '[!-/:-@[-${'`'}{-~\s]+'::text, ' '::text, 'g'::text) gin_trgm_ops)`,
     },
     commented: [
-      'key', 'default_value', 'safety_level', 'environment', 'total_evaluations', 'active_vehicles', 'last_evaluation_at', 'archived_at', 'revision', 'signed_definition', 'draft',
+      'key',
+      'default_value',
+      'safety_level',
+      'environment',
+      'total_evaluations',
+      'active_vehicles',
+      'last_evaluation_at',
+      'archived_at',
+      'revision',
+      'signed_definition',
+      'draft',
     ],
   },
   rules: {
@@ -120,7 +130,13 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     constraints: {
       rules_pkey: 'PRIMARY KEY (id)',
       rules_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
-      rules_type_check: oneOf('type', ['percentage_rollout', 'vehicle_whitelist', 'vehicle_target', 'user_attribute', 'kill_switch']),
+      rules_type_check: oneOf('type', [
+        'percentage_rollout',
+        'vehicle_whitelist',
+        'vehicle_target',
+        'user_attribute',
+        'kill_switch',
+      ]),
       // ours
       rules_value_given: `CHECK (((value IS NULL) OR (COALESCE(jsonb_typeof((value -> 'value'::text)), 'null'::text) <> 'null'::text)))`,
       unique_flag_type_priority: 'UNIQUE (flag_id, type, priority)',
@@ -158,13 +174,47 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       audit_logs_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE SET NULL',
       audit_logs_api_key_id_fkey: 'FOREIGN KEY (api_key_id) REFERENCES api_keys(id) ON DELETE SET NULL',
       audit_logs_action_check: oneOf('action', [
-        'CREATE_FLAG', 'UPDATE_FLAG', 'DELETE_FLAG', 'ARCHIVE_FLAG', 'CREATE_RULE', 'UPDATE_RULE', 'DELETE_RULE', 'KILL_SWITCH', 'ENABLE_FLAG', 'DISABLE_FLAG',
+        'CREATE_FLAG',
+        'UPDATE_FLAG',
+        'DELETE_FLAG',
+        'ARCHIVE_FLAG',
+        'CREATE_RULE',
+        'UPDATE_RULE',
+        'DELETE_RULE',
+        'KILL_SWITCH',
+        'ENABLE_FLAG',
+        'DISABLE_FLAG',
         // ours
-        'RELEASE_KILL_SWITCH', 'SIGN_IN', 'SIGN_IN_FAILED', 'REGISTER_VEHICLES', 'ISSUE_VEHICLE_TOKEN', 'CREATE_USER', 'UPDATE_USER', 'CREATE_EXPERIMENT', 'UPDATE_EXPERIMENT',
-        'REQUEST_CHANGE', 'APPROVE_CHANGE', 'REJECT_CHANGE', 'CANCEL_CHANGE',
-        'SCHEDULE_ROLLOUT', 'PAUSE_ROLLOUT', 'RESUME_ROLLOUT', 'CANCEL_ROLLOUT',
-        'SIGN_OUT', 'CHANGE_PASSWORD', 'CREATE_API_KEY', 'REVOKE_API_KEY', 'REGISTER_OPERATIONS', 'DETACH_PARTITION', 'REVOKE_VEHICLE_TOKENS', 'SET_MAINTENANCE',
-        'START_EXPERIMENT', 'COMPLETE_EXPERIMENT', 'CANCEL_EXPERIMENT', 'GUARD_ROLLOUT', 'ADVANCE_REVISION',
+        'RELEASE_KILL_SWITCH',
+        'SIGN_IN',
+        'SIGN_IN_FAILED',
+        'REGISTER_VEHICLES',
+        'ISSUE_VEHICLE_TOKEN',
+        'CREATE_USER',
+        'UPDATE_USER',
+        'CREATE_EXPERIMENT',
+        'UPDATE_EXPERIMENT',
+        'REQUEST_CHANGE',
+        'APPROVE_CHANGE',
+        'REJECT_CHANGE',
+        'CANCEL_CHANGE',
+        'SCHEDULE_ROLLOUT',
+        'PAUSE_ROLLOUT',
+        'RESUME_ROLLOUT',
+        'CANCEL_ROLLOUT',
+        'SIGN_OUT',
+        'CHANGE_PASSWORD',
+        'CREATE_API_KEY',
+        'REVOKE_API_KEY',
+        'REGISTER_OPERATIONS',
+        'DETACH_PARTITION',
+        'REVOKE_VEHICLE_TOKENS',
+        'SET_MAINTENANCE',
+        'START_EXPERIMENT',
+        'COMPLETE_EXPERIMENT',
+        'CANCEL_EXPERIMENT',
+        'GUARD_ROLLOUT',
+        'ADVANCE_REVISION',
       ]),
     },
     indexes: {
@@ -175,7 +225,17 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       // ours
       idx_audit_logs_chain_position: 'btree (chain_position)',
     },
-    commented: ['action', 'before_value', 'after_value', 'request_id', 'created_at', 'chain_position', 'previous_hash', 'hash', 'api_key_id'],
+    commented: [
+      'action',
+      'before_value',
+      'after_value',
+      'request_id',
+      'created_at',
+      'chain_position',
+      'previous_hash',
+      'hash',
+      'api_key_id',
+    ],
     triggers: ['audit_logs_append_only', 'audit_logs_no_truncate'],
   },
   vehicles: {
@@ -223,8 +283,19 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_vehicles_status_position: 'btree (status_position) WHERE (status_position IS NOT NULL)',
     },
     commented: [
-      'vin', 'agent_version', 'agent_memory_mb', 'agent_cpu_percent', 'cache_size_mb', 'environment', 'applied_revision', 'token_generation', 'tokens_revoked_at',
-      'disconnected_at', 'status_position', 'clock_offset_seconds', 'agent_refusals',
+      'vin',
+      'agent_version',
+      'agent_memory_mb',
+      'agent_cpu_percent',
+      'cache_size_mb',
+      'environment',
+      'applied_revision',
+      'token_generation',
+      'tokens_revoked_at',
+      'disconnected_at',
+      'status_position',
+      'clock_offset_seconds',
+      'agent_refusals',
     ],
     triggers: ['vehicles_updated_at'],
   },
@@ -253,8 +324,10 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       experiments_pkey: 'PRIMARY KEY (id)',
       experiments_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
       experiments_status_check: oneOf('status', ['draft', 'running', 'completed', 'cancelled']),
-      experiments_confidence_level_check: 'CHECK (((confidence_level >= (0)::numeric) AND (confidence_level <= (1)::numeric)))',
-      experiments_treatment_share_check: 'CHECK (((treatment_share > (0)::numeric) AND (treatment_share < (1)::numeric)))',
+      experiments_confidence_level_check:
+        'CHECK (((confidence_level >= (0)::numeric) AND (confidence_level <= (1)::numeric)))',
+      experiments_treatment_share_check:
+        'CHECK (((treatment_share > (0)::numeric) AND (treatment_share < (1)::numeric)))',
       experiments_results: "CHECK (((results IS NULL) OR ((status)::text = 'completed'::text)))",
     },
     indexes: {
@@ -264,7 +337,15 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       // ours
       idx_experiments_running_flag: "btree (flag_id) WHERE ((status)::text = 'running'::text)",
     },
-    commented: ['confidence_level', 'winner_variant', 'p_value', 'improvement_percent', 'treatment_share', 'results', 'cancel_reason'],
+    commented: [
+      'confidence_level',
+      'winner_variant',
+      'p_value',
+      'improvement_percent',
+      'treatment_share',
+      'results',
+      'cancel_reason',
+    ],
   },
   api_keys: {
     columns: {
@@ -338,7 +419,10 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       change_requests_two_people:
         "CHECK ((((status)::text <> ALL ((ARRAY['approved'::character varying, 'rejected'::character varying])::text[])) OR ((reviewed_by IS NOT NULL) AND (reviewed_by <> requested_by))))",
     },
-    indexes: { idx_change_requests_flag_id: 'btree (flag_id)', idx_change_requests_status: 'btree (status, created_at DESC)' },
+    indexes: {
+      idx_change_requests_flag_id: 'btree (flag_id)',
+      idx_change_requests_status: 'btree (status, created_at DESC)',
+    },
     commented: ['flag_revision', 'proposed', 'force'],
   },
   rollouts: {
@@ -363,7 +447,14 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       rollouts_approved_by_fkey: 'FOREIGN KEY (approved_by) REFERENCES users(id)',
       rollouts_change_request_id_fkey: 'FOREIGN KEY (change_request_id) REFERENCES change_requests(id)',
       rollouts_environment_check: oneOf('environment', ENVIRONMENT),
-      rollouts_status_check: oneOf('status', ['waiting_for_approval', 'running', 'paused', 'completed', 'cancelled', 'pulled_back']),
+      rollouts_status_check: oneOf('status', [
+        'waiting_for_approval',
+        'running',
+        'paused',
+        'completed',
+        'cancelled',
+        'pulled_back',
+      ]),
       rollouts_next_step: "CHECK (((next_step_at IS NULL) OR ((status)::text = 'running'::text)))",
     },
     indexes: {
@@ -436,10 +527,17 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     commented: ['watch'],
   },
   experiment_disturbances: {
-    columns: { ...ID, experiment_id: 'uuid NOT NULL', action: `${text(50)} NOT NULL`, user_id: 'uuid', created_at: NOW },
+    columns: {
+      ...ID,
+      experiment_id: 'uuid NOT NULL',
+      action: `${text(50)} NOT NULL`,
+      user_id: 'uuid',
+      created_at: NOW,
+    },
     constraints: {
       experiment_disturbances_pkey: 'PRIMARY KEY (id)',
-      experiment_disturbances_experiment_id_fkey: 'FOREIGN KEY (experiment_id) REFERENCES experiments(id) ON DELETE CASCADE',
+      experiment_disturbances_experiment_id_fkey:
+        'FOREIGN KEY (experiment_id) REFERENCES experiments(id) ON DELETE CASCADE',
       experiment_disturbances_user_id_fkey: 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL',
     },
     indexes: { idx_experiment_disturbances_experiment_id: 'btree (experiment_id, created_at)' },
@@ -467,7 +565,8 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     columns: { operation_id: `${text(128)} NOT NULL`, api_key_id: 'uuid NOT NULL', created_at: NOW },
     constraints: {
       persisted_operation_keys_pkey: 'PRIMARY KEY (operation_id, api_key_id)',
-      persisted_operation_keys_operation_id_fkey: 'FOREIGN KEY (operation_id) REFERENCES persisted_operations(id) ON DELETE CASCADE',
+      persisted_operation_keys_operation_id_fkey:
+        'FOREIGN KEY (operation_id) REFERENCES persisted_operations(id) ON DELETE CASCADE',
       persisted_operation_keys_api_key_id_fkey: 'FOREIGN KEY (api_key_id) REFERENCES api_keys(id) ON DELETE CASCADE',
     },
     indexes: { idx_persisted_operation_keys_api_key: 'btree (api_key_id)' },
@@ -475,7 +574,10 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
   },
   gateway_leases: {
     columns: { gateway_id: 'uuid NOT NULL', sequence: 'bigint NOT NULL', renewed_at: NOW },
-    constraints: { gateway_leases_pkey: 'PRIMARY KEY (gateway_id)', gateway_leases_sequence_check: 'CHECK ((sequence > 0))' },
+    constraints: {
+      gateway_leases_pkey: 'PRIMARY KEY (gateway_id)',
+      gateway_leases_sequence_check: 'CHECK ((sequence > 0))',
+    },
     indexes: { idx_gateway_leases_renewed_at: 'btree (renewed_at)' },
     commented: ['gateway_id', 'sequence'],
   },
@@ -483,7 +585,8 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     columns: { gateway_id: 'uuid NOT NULL', vin: `${text(17)} NOT NULL` },
     constraints: {
       vehicle_connections_pkey: 'PRIMARY KEY (gateway_id, vin)',
-      vehicle_connections_gateway_id_fkey: 'FOREIGN KEY (gateway_id) REFERENCES gateway_leases(gateway_id) ON DELETE CASCADE',
+      vehicle_connections_gateway_id_fkey:
+        'FOREIGN KEY (gateway_id) REFERENCES gateway_leases(gateway_id) ON DELETE CASCADE',
     },
     indexes: { idx_vehicle_connections_vin: 'btree (vin)' },
     commented: [],

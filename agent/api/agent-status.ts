@@ -47,10 +47,13 @@ export interface AgentStatus {
   /** Keys of flags whose newest definition this version of the agent cannot serve: they give what they gave before. */
   readonly unservedFlags: readonly string[];
   /**
-   * The facts by which flags are evaluated, and those that are registered otherwise. `registeredAt`: when the control plane
-   * last said what is registered, since the start (ISO 8601, by the vehicle's clock); null: not yet.
+   * The facts by which flags are evaluated, and those that are registered otherwise. `registeredAt`: when the control
+   * plane last said what is registered, since the start (ISO 8601, by the vehicle's clock); null: not yet.
    */
-  readonly vehicle: VehicleFacts & { readonly registeredAt: string | null; readonly differences: readonly FactDifference[] };
+  readonly vehicle: VehicleFacts & {
+    readonly registeredAt: string | null;
+    readonly differences: readonly FactDifference[];
+  };
   readonly cacheBytes: number;
   /** Measurements and evaluation counts that wait to be sent, and what there was no room for since the start. */
   readonly metrics: { readonly queued: number; readonly dropped: DroppedMetrics };

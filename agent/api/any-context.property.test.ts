@@ -5,7 +5,13 @@ import { FleetFlagProvider, type ProvidingAgent } from '../openfeature/fleet-fla
 import { sourceOf, testFlag } from '../testing/held-flags.ts';
 import { evaluateAll, evaluateOne } from './ofrep.ts';
 
-const rule = (type: RuleDefinition['type'], conditions: JsonValue): RuleDefinition => ({ id: type, type, priority: 1, enabled: true, conditions });
+const rule = (type: RuleDefinition['type'], conditions: JsonValue): RuleDefinition => ({
+  id: type,
+  type,
+  priority: 1,
+  enabled: true,
+  conditions,
+});
 const SOURCE = sourceOf(
   [
     testFlag('by-region', { rules: [rule('vehicle_target', { regions: ['EU', 'NA'] })] }),
@@ -19,11 +25,21 @@ const SOURCE = sourceOf(
 const KEYS = SOURCE.flagKeys();
 
 /** Values as programs have them: right ones, null, and those of a wrong type. */
-const value = fc.oneof(fc.constantFrom<JsonValue>('EU', 'Ioniq 6', '2.6.0', null, '', ' \t', 5, true), fc.jsonValue() as fc.Arbitrary<JsonValue>);
+const value = fc.oneof(
+  fc.constantFrom<JsonValue>('EU', 'Ioniq 6', '2.6.0', null, '', ' \t', 5, true),
+  fc.jsonValue() as fc.Arbitrary<JsonValue>,
+);
 const attributes = fc.oneof(fc.dictionary(fc.constantFrom('tier', 'region', '__proto__', 'vin'), value), value);
-const context = fc.oneof(fc.record({ model: value, swVersion: value, region: value, attributes, tier: value, vin: value, targetingKey: value }, { requiredKeys: [] }) as fc.Arbitrary<JsonValue>, value);
+const context = fc.oneof(
+  fc.record(
+    { model: value, swVersion: value, region: value, attributes, tier: value, vin: value, targetingKey: value },
+    { requiredKeys: [] },
+  ) as fc.Arbitrary<JsonValue>,
+  value,
+);
 
-const isObject = (json: JsonValue | undefined): json is JsonObject => typeof json === 'object' && json !== null && !Array.isArray(json);
+const isObject = (json: JsonValue | undefined): json is JsonObject =>
+  typeof json === 'object' && json !== null && !Array.isArray(json);
 
 /** The context with the bad members left out, as docs/evaluation.md says what is bad. */
 function cleaned(json: JsonValue): JsonObject {
@@ -45,7 +61,9 @@ describe('a context of any JSON', () => {
       fc.property(context, (json) => {
         const [asked, clean] = [JSON.stringify({ context: json }), JSON.stringify({ context: cleaned(json) })];
         expect(evaluateAll(SOURCE, asked, undefined, 'http://agent/events')).toMatchObject({ status: 200 });
-        expect(evaluateAll(SOURCE, asked, undefined, 'http://agent/events')).toEqual(evaluateAll(SOURCE, clean, undefined, 'http://agent/events'));
+        expect(evaluateAll(SOURCE, asked, undefined, 'http://agent/events')).toEqual(
+          evaluateAll(SOURCE, clean, undefined, 'http://agent/events'),
+        );
         for (const key of KEYS) expect(evaluateOne(SOURCE, key, asked)).toEqual(evaluateOne(SOURCE, key, clean));
       }),
       { numRuns: 300 },
@@ -64,7 +82,12 @@ describe('a context of any JSON', () => {
           expect(members.value).toBe(own);
           // The Node class takes attributes in an object of their own; the facts are checked in the same place.
           const { model, swVersion, region, attributes: nested, ...others } = json;
-          const evaluated = SOURCE.evaluate(key, { model, swVersion, region, attributes: { ...others, ...(isObject(nested) ? nested : {}) } });
+          const evaluated = SOURCE.evaluate(key, {
+            model,
+            swVersion,
+            region,
+            attributes: { ...others, ...(isObject(nested) ? nested : {}) },
+          });
           expect(evaluated!.evaluation.value).toBe(own);
         }
       }),

@@ -41,14 +41,25 @@ beforeEach(() => {
 });
 afterAll(() => server.close());
 
-function ask(method: string, path: string, headers: Record<string, string>, body = ''): Promise<{ status: number; headers: IncomingHttpHeaders; body: Record<string, unknown> }> {
+function ask(
+  method: string,
+  path: string,
+  headers: Record<string, string>,
+  body = '',
+): Promise<{ status: number; headers: IncomingHttpHeaders; body: Record<string, unknown> }> {
   return new Promise((resolve, reject) => {
     request({ host: '127.0.0.1', port, method, path, headers }, (response) => {
       const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
-        const text = Buffer.concat(chunks).toString();
-        resolve({ status: response.statusCode!, headers: response.headers, body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) });
-      });
+      response
+        .on('data', (chunk: Buffer) => chunks.push(chunk))
+        .on('end', () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({
+            status: response.statusCode!,
+            headers: response.headers,
+            body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>),
+          });
+        });
     })
       .on('error', reject)
       .end(body);
@@ -59,12 +70,33 @@ const everyWay = test.each(WAYS);
 
 describe('a page that was not let in', () => {
   everyWay('may not %s %s, whatever it calls itself and its body', async (method, path, body) => {
-    const origin = fc.oneof(fc.webUrl().map((url) => new URL(url).origin), fc.constantFrom('null', 'file://', 'http://localhost:8080', 'http://hmi.local', 'https://hmi.local:8080', `${OWN_PAGE}0`, 'http://127.0.0.1:7788', ''));
-    const type = fc.constantFrom('text/plain', 'application/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/plain; application/json');
+    const origin = fc.oneof(
+      fc.webUrl().map((url) => new URL(url).origin),
+      fc.constantFrom(
+        'null',
+        'file://',
+        'http://localhost:8080',
+        'http://hmi.local',
+        'https://hmi.local:8080',
+        `${OWN_PAGE}0`,
+        'http://127.0.0.1:7788',
+        '',
+      ),
+    );
+    const type = fc.constantFrom(
+      'text/plain',
+      'application/json',
+      'application/x-www-form-urlencoded',
+      'multipart/form-data; boundary=x',
+      'text/plain; application/json',
+    );
     await fc.assert(
       fc.asyncProperty(origin, type, async (from, contentType) => {
         const answer = await ask(method, path, { origin: from, 'content-type': contentType }, body);
-        expect(answer).toMatchObject({ status: 403, body: { errorCode: 'FORBIDDEN', errorDetails: expect.stringContaining('--allow-origin') } });
+        expect(answer).toMatchObject({
+          status: 403,
+          body: { errorCode: 'FORBIDDEN', errorDetails: expect.stringContaining('--allow-origin') },
+        });
         expect(answer.headers['access-control-allow-origin']).toBeUndefined();
       }),
       { numRuns: 20 },
@@ -73,12 +105,18 @@ describe('a page that was not let in', () => {
   });
 
   everyWay('may not %s %s without CORS, by a form, an image or a link', async (method, path, body) => {
-    expect(await ask(method, path, { ...JSON_TYPE, 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }, body)).toMatchObject({ status: 403, body: { errorCode: 'FORBIDDEN' } });
+    expect(
+      await ask(method, path, { ...JSON_TYPE, 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }, body),
+    ).toMatchObject({ status: 403, body: { errorCode: 'FORBIDDEN' } });
     expect(done).toBe(0);
   });
 
   everyWay('is told by the preflight that it may not %s %s', async (method, path, _body) => {
-    const answer = await ask('OPTIONS', path, { origin: 'http://evil.example', 'access-control-request-method': method, 'access-control-request-headers': 'content-type' });
+    const answer = await ask('OPTIONS', path, {
+      origin: 'http://evil.example',
+      'access-control-request-method': method,
+      'access-control-request-headers': 'content-type',
+    });
     expect(answer.status).toBe(403);
     expect(Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'))).toEqual([]);
   });
@@ -88,13 +126,21 @@ describe('a page of the head unit that was let in', () => {
   everyWay('may %s %s and read the answer, and no cache gives it to another page', async (method, path, body) => {
     const answer = await ask(method, path, { ...JSON_TYPE, origin: OWN_PAGE, 'sec-fetch-site': 'cross-site' }, body);
     expect(answer.status).toBeLessThan(300);
-    expect(answer.headers).toMatchObject({ 'access-control-allow-origin': OWN_PAGE, vary: 'Origin', 'access-control-expose-headers': 'ETag, Retry-After' });
+    expect(answer.headers).toMatchObject({
+      'access-control-allow-origin': OWN_PAGE,
+      vary: 'Origin',
+      'access-control-expose-headers': 'ETag, Retry-After',
+    });
     expect(answer.headers['access-control-allow-credentials']).toBeUndefined();
     expect(done).toBeGreaterThan(0);
   });
 
   everyWay('is told by the preflight that it may %s %s', async (method, path, _body) => {
-    const asked = { 'access-control-request-method': method, 'access-control-request-headers': 'content-type, if-none-match, traceparent', 'access-control-request-private-network': 'true' };
+    const asked = {
+      'access-control-request-method': method,
+      'access-control-request-headers': 'content-type, if-none-match, traceparent',
+      'access-control-request-private-network': 'true',
+    };
     const answer = await ask('OPTIONS', path, { ...asked, origin: OWN_PAGE });
     expect(answer).toMatchObject({
       status: 204,
@@ -113,7 +159,10 @@ describe('a page of the head unit that was let in', () => {
 test('what changes something asks for JSON that says so, and a program needs nothing else', async () => {
   for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'text/json', 'application/jsonp', undefined]) {
     const answer = await ask('POST', '/v1/track', type === undefined ? {} : { 'content-type': type }, MEASUREMENT);
-    expect(answer).toMatchObject({ status: 415, body: { errorCode: 'BAD_USER_INPUT', errorDetails: expect.stringContaining('content-type: application/json') } });
+    expect(answer).toMatchObject({
+      status: 415,
+      body: { errorCode: 'BAD_USER_INPUT', errorDetails: expect.stringContaining('content-type: application/json') },
+    });
   }
   expect(done).toBe(0);
   for (const type of ['application/json', 'Application/JSON', 'application/json; charset=utf-8']) {
@@ -123,18 +172,61 @@ test('what changes something asks for JSON that says so, and a program needs not
 
 describe('the name that a request comes under', () => {
   everyWay('has to be this machine’s to %s %s, in any case, with a port or without', async (method, path, body) => {
-    for (const host of ['localhost', 'LocalHost:7788', 'LOCALHOST.', '127.0.0.1', '127.0.0.1:1', '[::1]:7788', '[::1]']) {
+    for (const host of [
+      'localhost',
+      'LocalHost:7788',
+      'LOCALHOST.',
+      '127.0.0.1',
+      '127.0.0.1:1',
+      '[::1]:7788',
+      '[::1]',
+    ]) {
       expect((await ask(method, path, { ...JSON_TYPE, host }, body)).status).toBeLessThan(300);
     }
     done = 0;
-    for (const host of ['attacker.example:7788', 'localhost.attacker.example', 'ATTACKER.example', '127.0.0.1.attacker.example', '192.168.0.5:7788', 'localhost@attacker.example', '[::2]']) {
-      expect(await ask(method, path, { ...JSON_TYPE, host }, body)).toMatchObject({ status: 403, body: { errorCode: 'FORBIDDEN' } });
+    for (const host of [
+      'attacker.example:7788',
+      'localhost.attacker.example',
+      'ATTACKER.example',
+      '127.0.0.1.attacker.example',
+      '192.168.0.5:7788',
+      'localhost@attacker.example',
+      '[::2]',
+    ]) {
+      expect(await ask(method, path, { ...JSON_TYPE, host }, body)).toMatchObject({
+        status: 403,
+        body: { errorCode: 'FORBIDDEN' },
+      });
     }
     expect(done).toBe(0);
   });
 });
 
 test('an origin is told from what only looks like one', () => {
-  for (const origin of ['http://hmi.local:8080', 'https://hmi.local', 'http://127.0.0.1:3000', 'http://[::1]:3000', 'app://hmi', 'capacitor://localhost']) expect([origin, isOrigin(origin)]).toEqual([origin, true]);
-  for (const text of ['*', 'null', 'hmi.local', 'http://hmi.local/', 'http://HMI.local', 'http://hmi.local:80', 'http://hmi.local/path', 'http://u@hmi.local', 'http://', 'http://*.local:x', 'http://*.hmi.local', 'app://*', 'file://', '']) expect([text, isOrigin(text)]).toEqual([text, false]);
+  for (const origin of [
+    'http://hmi.local:8080',
+    'https://hmi.local',
+    'http://127.0.0.1:3000',
+    'http://[::1]:3000',
+    'app://hmi',
+    'capacitor://localhost',
+  ])
+    expect([origin, isOrigin(origin)]).toEqual([origin, true]);
+  for (const text of [
+    '*',
+    'null',
+    'hmi.local',
+    'http://hmi.local/',
+    'http://HMI.local',
+    'http://hmi.local:80',
+    'http://hmi.local/path',
+    'http://u@hmi.local',
+    'http://',
+    'http://*.local:x',
+    'http://*.hmi.local',
+    'app://*',
+    'file://',
+    '',
+  ])
+    expect([text, isOrigin(text)]).toEqual([text, false]);
 });

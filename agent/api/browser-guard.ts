@@ -31,19 +31,29 @@ export class BrowserGuard {
     const { host, origin, 'sec-fetch-site': site } = request.headers;
     // A page can point a name of its own at 127.0.0.1 (DNS rebinding); its requests carry that name.
     if (isLoopback(request.socket.localAddress?.replace(/^::ffff:/, '') ?? '') && !isLoopback(hostName(host))) {
-      return forbidden(`This agent answers to loopback names such as localhost:7788, not to ${JSON.stringify(host ?? '')}.`);
+      return forbidden(
+        `This agent answers to loopback names such as localhost:7788, not to ${JSON.stringify(host ?? '')}.`,
+      );
     }
     if (origin === undefined) {
-      return site === 'cross-site' ? forbidden('Pages of other sites may not ask this agent without CORS (Sec-Fetch-Site: cross-site).') : null;
+      return site === 'cross-site'
+        ? forbidden('Pages of other sites may not ask this agent without CORS (Sec-Fetch-Site: cross-site).')
+        : null;
     }
-    return this.#allowedOrigins.has(origin) ? null : forbidden(`Pages of ${origin} may not ask this agent; --allow-origin lets a head unit's own pages in.`);
+    return this.#allowedOrigins.has(origin)
+      ? null
+      : forbidden(`Pages of ${origin} may not ask this agent; --allow-origin lets a head unit's own pages in.`);
   }
 
   /** The headers that let the page that asked read the answer, or that keep a cache from giving it to another page. */
   headers({ headers: { origin } }: IncomingMessage): Record<string, string> {
     if (this.#allowedOrigins.size === 0) return {};
     if (origin === undefined || !this.#allowedOrigins.has(origin)) return { vary: 'Origin' };
-    return { vary: 'Origin', 'access-control-allow-origin': origin, 'access-control-expose-headers': 'ETag, Retry-After' };
+    return {
+      vary: 'Origin',
+      'access-control-allow-origin': origin,
+      'access-control-expose-headers': 'ETag, Retry-After',
+    };
   }
 
   /** The further headers of a preflight's answer. The page was let in already, so it may send what headers it likes. */
@@ -54,7 +64,9 @@ export class BrowserGuard {
       'access-control-allow-methods': methods,
       'access-control-max-age': String(PREFLIGHT_SECONDS),
       ...(asked === undefined ? {} : { 'access-control-allow-headers': String(asked) }),
-      ...(headers['access-control-request-private-network'] === 'true' && { 'access-control-allow-private-network': 'true' }),
+      ...(headers['access-control-request-private-network'] === 'true' && {
+        'access-control-allow-private-network': 'true',
+      }),
     };
   }
 }
@@ -64,14 +76,23 @@ export function isPreflight({ method, headers }: IncomingMessage): boolean {
   return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined;
 }
 
-/** The refusal of a body of another type than JSON: the other types are those that a page can send without asking first. */
+/**
+ * The refusal of a body of another type than JSON: the other types are those that a page can send without asking first.
+ */
 export function contentTypeRefusal({ headers }: IncomingMessage): Refusal | null {
   const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
   if (type === 'application/json') return null;
-  return { status: 415, errorCode: 'BAD_USER_INPUT', errorDetails: `Send the header "content-type: application/json"${type === '' ? '' : `, not ${JSON.stringify(type)}`}.` };
+  return {
+    status: 415,
+    errorCode: 'BAD_USER_INPUT',
+    errorDetails: `Send the header "content-type: application/json"${type === '' ? '' : `, not ${JSON.stringify(type)}`}.`,
+  };
 }
 
-/** Whether `text` is an origin just as a browser would write it: scheme, host, and a port that is not the scheme's own. Not `*`, and not `null`, which is the origin of every sandboxed page. */
+/**
+ * Whether `text` is an origin just as a browser would write it: scheme, host, and a port that is not the scheme's own.
+ * Not `*`, and not `null`, which is the origin of every sandboxed page.
+ */
 export function isOrigin(text: string): boolean {
   // A pattern is no origin: no browser sends one, and nobody would be let in.
   if (text.includes('*')) return false;

@@ -43,9 +43,14 @@ export function evaluationDetails<T extends JsonValue>(
     flagMetadata: {},
   });
   if (!ready) return failed('PROVIDER_NOT_READY', NOT_READY_MESSAGE);
-  if (evaluated === undefined) return failed('FLAG_NOT_FOUND', typeof flagKey === 'string' ? `There is no flag ${JSON.stringify(flagKey)}.` : 'A flag key is text.');
+  if (evaluated === undefined)
+    return failed(
+      'FLAG_NOT_FOUND',
+      typeof flagKey === 'string' ? `There is no flag ${JSON.stringify(flagKey)}.` : 'A flag key is text.',
+    );
   const { definition, evaluation } = evaluated;
-  if (!fits(evaluated)) return failed('TYPE_MISMATCH', `${JSON.stringify(flagKey)} is of type ${definition.type}, not ${type}.`);
+  if (!fits(evaluated))
+    return failed('TYPE_MISMATCH', `${JSON.stringify(flagKey)} is of type ${definition.type}, not ${type}.`);
   return {
     flagKey,
     value: evaluation.value as T,
@@ -63,6 +68,15 @@ export const NOT_READY_MESSAGE = 'The agent has no flags: it has not synced yet,
  * first two again under the names, and as the text, that OpenTelemetry's hooks look for.
  * Source: https://openfeature.dev/specification/appendix-d.
  */
-export function flagMetadata({ definition: { environment }, evaluation: { revision, ruleId } }: EvaluatedFlag): Record<string, string | number> {
-  return { revision, environment, ...(ruleId === null ? {} : { ruleId }), version: String(revision), flagSetId: environment };
+export function flagMetadata({
+  definition: { environment },
+  evaluation: { revision, ruleId },
+}: EvaluatedFlag): Record<string, string | number> {
+  return {
+    revision,
+    environment,
+    ...(ruleId === null ? {} : { ruleId }),
+    version: String(revision),
+    flagSetId: environment,
+  };
 }

@@ -14,7 +14,13 @@ import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import { EVENT_STREAM_LIMITS, type EventStreamLimits } from './event-streams.ts';
 import { LocalServer, type LocalServerOptions } from './local-server.ts';
 
-const KILL: RuleDefinition = { id: 'kill', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true } };
+const KILL: RuleDefinition = {
+  id: 'kill',
+  type: 'kill_switch',
+  priority: 1,
+  enabled: true,
+  conditions: { force_disabled: true },
+};
 const servers = new Set<LocalServer>();
 
 afterEach(async () => {
@@ -22,7 +28,9 @@ afterEach(async () => {
   servers.clear();
 });
 
-async function serve(options: Partial<LocalServerOptions> & Pick<LocalServerOptions, 'agent'>): Promise<{ server: LocalServer; base: string }> {
+async function serve(
+  options: Partial<LocalServerOptions> & Pick<LocalServerOptions, 'agent'>,
+): Promise<{ server: LocalServer; base: string }> {
   const server = new LocalServer({ host: '127.0.0.1', port: 0, ...options });
   servers.add(server);
   return { server, base: await server.listen() };
@@ -60,7 +68,10 @@ describe('the stock web provider', () => {
     const changes: string[][] = [];
     await OpenFeature.setProviderAndWait('page', new OFREPWebProvider({ baseUrl, cacheMode: 'disabled' }));
     const client = OpenFeature.getClient('page');
-    client.addHandler(ProviderEvents.ConfigurationChanged, (details) => void changes.push([...(details?.flagsChanged ?? [])]));
+    client.addHandler(
+      ProviderEvents.ConfigurationChanged,
+      (details) => void changes.push([...(details?.flagsChanged ?? [])]),
+    );
     return { client, changes };
   }
 
@@ -111,14 +122,18 @@ function changingAgent() {
     ...sourceOf([testFlag('a')]),
     track: () => undefined,
     status: () => ({ ready: true, staleFlags }) as never,
-    onChange: (listener: (change: FlagChange) => void) => (listeners.add(listener), () => void listeners.delete(listener)),
+    onChange: (listener: (change: FlagChange) => void) => (
+      listeners.add(listener),
+      () => void listeners.delete(listener)
+    ),
     onContact: () => () => undefined,
   };
   return {
     agent,
     listeners,
     age: (flags: number) => (staleFlags = flags),
-    change: (...keys: string[]) => keys.forEach((key) => listeners.forEach((listener) => listener({ key, revision: 1, removed: false }))),
+    change: (...keys: string[]) =>
+      keys.forEach((key) => listeners.forEach((listener) => listener({ key, revision: 1, removed: false }))),
   };
 }
 
@@ -139,7 +154,12 @@ async function read(base: string, headers: Record<string, string> = {}): Promise
     for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;
   })();
   ended.catch(() => undefined);
-  return { status: response.status, text: () => text, ids: () => [...text.matchAll(/^id: (.*)$/gm)].map(([, id]) => id!), ended };
+  return {
+    status: response.status,
+    text: () => text,
+    ids: () => [...text.matchAll(/^id: (.*)$/gm)].map(([, id]) => id!),
+    ended,
+  };
 }
 
 describe('an event stream', () => {
@@ -148,7 +168,11 @@ describe('an event stream', () => {
   test('is named in the answer with all flags, and has the form of OFREP 0.3', async () => {
     const { agent, change } = changingAgent();
     const { base } = await serve({ agent });
-    const bulk = await fetch(`${base}/ofrep/v1/evaluate/flags`, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } });
+    const bulk = await fetch(`${base}/ofrep/v1/evaluate/flags`, {
+      method: 'POST',
+      body: '{}',
+      headers: { 'content-type': 'application/json' },
+    });
     expect(await bulk.json()).toMatchObject({ eventStreams: [{ type: 'sse', url: `${base}/v1/events` }] });
     const response = await fetch(`${base}/v1/events`);
     expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
@@ -203,12 +227,14 @@ describe('an event stream', () => {
   test('makes room for the next beyond the bound, in order, though nobody who reads nothing is found out', async () => {
     const { agent, change } = changingAgent();
     const { base } = await serve({ agent, eventStreams: { ...LIMITS, maxStreams: 3 } });
-    const silent = await Promise.all([1, 2].map(async () => {
-      const socket = connect(Number(new URL(base).port), '127.0.0.1').on('error', () => undefined);
-      socket.write('GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n');
-      await once(socket, 'data');
-      return socket.pause();
-    }));
+    const silent = await Promise.all(
+      [1, 2].map(async () => {
+        const socket = connect(Number(new URL(base).port), '127.0.0.1').on('error', () => undefined);
+        socket.write('GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n');
+        await once(socket, 'data');
+        return socket.pause();
+      }),
+    );
     const third = await read(base);
     const next = [await read(base), await read(base)];
     await until('the newer ones have begun', () => next.every((stream) => stream.ids().length === 1));

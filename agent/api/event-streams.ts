@@ -1,7 +1,7 @@
 /**
  * The event streams of OFREP 0.3: they tell programs with a stock provider for pages or phones, which do not poll, that
- * they are to ask for all flags again. Sources: https://github.com/open-feature/protocol, ADR-0008 and event-streams.yaml;
- * https://html.spec.whatwg.org/multipage/server-sent-events.html.
+ * they are to ask for all flags again. Sources: https://github.com/open-feature/protocol, ADR-0008 and
+ * event-streams.yaml; https://html.spec.whatwg.org/multipage/server-sent-events.html.
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -11,13 +11,18 @@ import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 export const EVENTS_PATH = '/v1/events';
 
 /** What the streams need of the agent. */
-export type Changing = Pick<FleetFlagAgent, 'onChange' | 'onContact'> & { status(): { readonly ready: boolean; readonly staleFlags: number } };
+export type Changing = Pick<FleetFlagAgent, 'onChange' | 'onContact'> & {
+  status(): { readonly ready: boolean; readonly staleFlags: number };
+};
 
 export interface EventStreamLimits {
   readonly maxStreams: number;
   /** Milliseconds between two comments that keep a stream alive. */
   readonly heartbeatMs: number;
-  /** Milliseconds after which a stream is ended, and up to half as many at random, so that not all clients come back at once. */
+  /**
+   * Milliseconds after which a stream is ended, and up to half as many at random, so that not all clients come back at
+   * once.
+   */
   readonly lifeMs: number;
 }
 
@@ -74,12 +79,22 @@ export class EventStreams {
       const given = streams.find(({ waiting }) => waiting > 0) ?? streams[0];
       if (given !== undefined) unattended(this.#end(given), 'Ending an event stream');
     }
-    const stream: Stream = { response, waiting: 0, behind: false, moved: true, until: performance.now() + this.#limits.lifeMs * (1 + Math.random() / 2) };
+    const stream: Stream = {
+      response,
+      waiting: 0,
+      behind: false,
+      moved: true,
+      until: performance.now() + this.#limits.lifeMs * (1 + Math.random() / 2),
+    };
     this.#streams.add(stream);
     response.on('close', () => this.#remove(stream));
     // What ends the stream ends the connection.
     response.shouldKeepAlive = false;
-    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no', ...headers });
+    response.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'x-accel-buffering': 'no',
+      ...headers,
+    });
     this.#write(stream, `retry: ${RETRY_MS}\n\n`);
     if (request.headers['last-event-id'] !== this.#id()) this.#tell(stream);
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#limits.heartbeatMs).unref();
@@ -122,7 +137,10 @@ export class EventStreams {
     // Only the newest state matters: a slow client gets one event when it has read what was before, not all of them.
     if (stream.behind) return;
     const id = this.#id();
-    this.#write(stream, `id: ${id}\nevent: message\ndata: ${JSON.stringify({ type: 'refetchEvaluation', etag: id })}\n\n`);
+    this.#write(
+      stream,
+      `id: ${id}\nevent: message\ndata: ${JSON.stringify({ type: 'refetchEvaluation', etag: id })}\n\n`,
+    );
   }
 
   #write(stream: Stream, text: string): void {

@@ -7,16 +7,33 @@ import { LocalServer } from './local-server.ts';
 const SOCKETS = 100;
 
 test('a hundred sockets that say nothing, or never end their headers, keep nobody out for longer than headers may take', async () => {
-  const agent = { status: () => ({ connected: false }), onChange: () => () => undefined, onContact: () => () => undefined } as unknown as ConstructorParameters<typeof LocalServer>[0]['agent'];
-  const server = new LocalServer({ host: '127.0.0.1', port: 0, agent, times: { headersMs: 200, requestMs: 400, lookMs: 20 }, eventStreams: { maxStreams: 0, heartbeatMs: 1000, lifeMs: 60_000 } });
+  const agent = {
+    status: () => ({ connected: false }),
+    onChange: () => () => undefined,
+    onContact: () => () => undefined,
+  } as unknown as ConstructorParameters<typeof LocalServer>[0]['agent'];
+  const server = new LocalServer({
+    host: '127.0.0.1',
+    port: 0,
+    agent,
+    times: { headersMs: 200, requestMs: 400, lookMs: 20 },
+    eventStreams: { maxStreams: 0, heartbeatMs: 1000, lifeMs: 60_000 },
+  });
   const base = await server.listen();
-  const sockets = Array.from({ length: SOCKETS }, (): Socket => connect(Number(new URL(base).port), '127.0.0.1').on('error', () => undefined));
+  const sockets = Array.from({ length: SOCKETS }, (): Socket =>
+    connect(Number(new URL(base).port), '127.0.0.1').on('error', () => undefined),
+  );
   try {
     const closed = Promise.all(sockets.map((socket) => once(socket.resume(), 'close')));
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
-    sockets.forEach((socket, index) => index % 2 === 0 && socket.write('GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: '));
+    sockets.forEach(
+      (socket, index) => index % 2 === 0 && socket.write('GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: '),
+    );
     // Node looks every 30 s unless it is told otherwise.
-    await Promise.race([closed, once(AbortSignal.timeout(10_000), 'abort').then(() => Promise.reject(new Error('The sockets are still there')))]);
+    await Promise.race([
+      closed,
+      once(AbortSignal.timeout(10_000), 'abort').then(() => Promise.reject(new Error('The sockets are still there'))),
+    ]);
     expect((await fetch(`${base}/v1/status`)).status).toBe(200);
   } finally {
     sockets.forEach((socket) => socket.destroy());

@@ -7,8 +7,20 @@ import { TEST_VIN, TestVehicle, until } from '../testing/test-vehicle.ts';
 import { AGENT_VERSION } from '../version.ts';
 import { LocalServer } from './local-server.ts';
 
-const EU: RuleDefinition = { id: 'eu', type: 'vehicle_target', priority: 1, enabled: true, conditions: { regions: ['EU'] } };
-const PREMIUM: RuleDefinition = { id: 'premium', type: 'user_attribute', priority: 1, enabled: true, conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] } };
+const EU: RuleDefinition = {
+  id: 'eu',
+  type: 'vehicle_target',
+  priority: 1,
+  enabled: true,
+  conditions: { regions: ['EU'] },
+};
+const PREMIUM: RuleDefinition = {
+  id: 'premium',
+  type: 'user_attribute',
+  priority: 1,
+  enabled: true,
+  conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] },
+};
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
@@ -35,9 +47,17 @@ afterEach(async () => {
 });
 
 async function post(path: string, body: unknown, headers: Record<string, string> = {}) {
-  const response = await fetch(base + path, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } });
+  const response = await fetch(base + path, {
+    method: 'POST',
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { 'content-type': 'application/json', ...headers },
+  });
   const text = await response.text();
-  return { status: response.status, etag: response.headers.get('etag'), body: text === '' ? null : (JSON.parse(text) as unknown) };
+  return {
+    status: response.status,
+    etag: response.headers.get('etag'),
+    body: text === '' ? null : (JSON.parse(text) as unknown),
+  };
 }
 
 const ONE = '/ofrep/v1/evaluate/flags/';
@@ -48,50 +68,107 @@ describe('one flag', () => {
     expect(await post(`${ONE}lane-keep`, { context: { targetingKey: 'driver-1' } })).toEqual({
       status: 200,
       etag: null,
-      body: { key: 'lane-keep', value: true, reason: 'TARGETING_MATCH', variant: 'enabled', metadata: { revision: 1, environment: 'production', ruleId: 'eu', version: '1', flagSetId: 'production' } },
+      body: {
+        key: 'lane-keep',
+        value: true,
+        reason: 'TARGETING_MATCH',
+        variant: 'enabled',
+        metadata: { revision: 1, environment: 'production', ruleId: 'eu', version: '1', flagSetId: 'production' },
+      },
     });
     expect((await post(`${ONE}limits`, {})).body).toMatchObject({ value: { max: 80 }, reason: 'DEFAULT' });
   });
 
   test('sees what the request says of the vehicle and of the driver, but keeps the VIN', async () => {
-    expect((await post(`${ONE}lane-keep`, { context: { region: 'NA' } })).body).toMatchObject({ value: false, reason: 'DEFAULT' });
-    expect((await post(`${ONE}seat-heat`, { context: { subscription: 'premium' } })).body).toMatchObject({ value: true });
-    expect((await post(`${ONE}seat-heat`, { context: { attributes: { subscription: 'premium' } } })).body).toMatchObject({ value: true });
-    await plane.put('whitelisted', { rules: [{ id: 'w', type: 'vehicle_whitelist', priority: 1, enabled: true, conditions: { vins: ['KMHL14JA5PA000009'] } }] });
+    expect((await post(`${ONE}lane-keep`, { context: { region: 'NA' } })).body).toMatchObject({
+      value: false,
+      reason: 'DEFAULT',
+    });
+    expect((await post(`${ONE}seat-heat`, { context: { subscription: 'premium' } })).body).toMatchObject({
+      value: true,
+    });
+    expect(
+      (await post(`${ONE}seat-heat`, { context: { attributes: { subscription: 'premium' } } })).body,
+    ).toMatchObject({ value: true });
+    await plane.put('whitelisted', {
+      rules: [
+        { id: 'w', type: 'vehicle_whitelist', priority: 1, enabled: true, conditions: { vins: ['KMHL14JA5PA000009'] } },
+      ],
+    });
     await until('the flag arrives', () => agent.status().revision === 4);
-    expect((await post(`${ONE}whitelisted`, { context: { vin: 'KMHL14JA5PA000009', targetingKey: 'KMHL14JA5PA000009' } })).body).toMatchObject({ value: false });
+    expect(
+      (await post(`${ONE}whitelisted`, { context: { vin: 'KMHL14JA5PA000009', targetingKey: 'KMHL14JA5PA000009' } }))
+        .body,
+    ).toMatchObject({ value: false });
   });
 
   test('that does not exist is 404 FLAG_NOT_FOUND, whatever its name', async () => {
     for (const key of ['nothing', '__proto__', '%F0%9F%9A%97', 'a/b', 'a%2Fb', 'lane-keep/', '../flags', 'a%20b', '']) {
       const named = key === '../flags' ? '%2E%2E%2Fflags' : key;
-      expect(await post(ONE + named, {})).toMatchObject({ status: 404, body: { key: decodeURIComponent(named), errorCode: 'FLAG_NOT_FOUND', errorDetails: expect.any(String) } });
+      expect(await post(ONE + named, {})).toMatchObject({
+        status: 404,
+        body: { key: decodeURIComponent(named), errorCode: 'FLAG_NOT_FOUND', errorDetails: expect.any(String) },
+      });
     }
-    expect(await post(`${ONE}%E0%A4%A`, {})).toMatchObject({ status: 404, body: { key: '%E0%A4%A', errorCode: 'FLAG_NOT_FOUND' } });
+    expect(await post(`${ONE}%E0%A4%A`, {})).toMatchObject({
+      status: 404,
+      body: { key: '%E0%A4%A', errorCode: 'FLAG_NOT_FOUND' },
+    });
   });
 
-  test.each(['{', '', '{"context":', 'undefined'])('asked for with the body %s, which is not JSON, is 400 PARSE_ERROR', async (body) => {
-    expect(await post(`${ONE}lane-keep`, body)).toMatchObject({ status: 400, body: { key: 'lane-keep', errorCode: 'PARSE_ERROR' } });
-    expect(await post(ALL, body)).toMatchObject({ status: 400, body: { errorCode: 'PARSE_ERROR' } });
-  });
+  test.each(['{', '', '{"context":', 'undefined'])(
+    'asked for with the body %s, which is not JSON, is 400 PARSE_ERROR',
+    async (body) => {
+      expect(await post(`${ONE}lane-keep`, body)).toMatchObject({
+        status: 400,
+        body: { key: 'lane-keep', errorCode: 'PARSE_ERROR' },
+      });
+      expect(await post(ALL, body)).toMatchObject({ status: 400, body: { errorCode: 'PARSE_ERROR' } });
+    },
+  );
 });
 
 describe('all flags', () => {
   test('are answered with an ETag, and not again until something is different', async () => {
     const first = await post(ALL, { context: {} });
-    expect(first).toMatchObject({ status: 200, body: { flags: [{ key: 'lane-keep', value: true }, { key: 'limits' }, { key: 'seat-heat', value: false }] } });
-    expect(await post(ALL, { context: {} }, { 'if-none-match': first.etag! })).toEqual({ status: 304, etag: first.etag, body: null });
-    expect(await post(ALL, { context: { region: 'NA' } }, { 'if-none-match': first.etag! })).toMatchObject({ status: 200 });
+    expect(first).toMatchObject({
+      status: 200,
+      body: { flags: [{ key: 'lane-keep', value: true }, { key: 'limits' }, { key: 'seat-heat', value: false }] },
+    });
+    expect(await post(ALL, { context: {} }, { 'if-none-match': first.etag! })).toEqual({
+      status: 304,
+      etag: first.etag,
+      body: null,
+    });
+    expect(await post(ALL, { context: { region: 'NA' } }, { 'if-none-match': first.etag! })).toMatchObject({
+      status: 200,
+    });
     await plane.put('lane-keep', { enabled: false });
     await until('the change arrives', () => agent.status().revision === 4);
     const second = await post(ALL, { context: {} }, { 'if-none-match': first.etag! });
-    expect(second).toMatchObject({ status: 200, body: { flags: [{ key: 'lane-keep', value: false, reason: 'DISABLED' }, {}, {}] } });
+    expect(second).toMatchObject({
+      status: 200,
+      body: { flags: [{ key: 'lane-keep', value: false, reason: 'DISABLED' }, {}, {}] },
+    });
   });
 });
 
 test('the status tells revision, environment, connection, flags, sizes and version', async () => {
   const status = (await (await fetch(`${base}/v1/status`)).json()) as Record<string, unknown>;
-  expect(status).toMatchObject({ version: AGENT_VERSION, vin: TEST_VIN, environment: 'production', ready: true, connected: true, revision: 3, evaluatedRevision: 3, flags: 3, staleFlags: 0, syncCount: 1, refusals: {}, pinnedKeys: [plane.key.kid] });
+  expect(status).toMatchObject({
+    version: AGENT_VERSION,
+    vin: TEST_VIN,
+    environment: 'production',
+    ready: true,
+    connected: true,
+    revision: 3,
+    evaluatedRevision: 3,
+    flags: 3,
+    staleFlags: 0,
+    syncCount: 1,
+    refusals: {},
+    pinnedKeys: [plane.key.kid],
+  });
   expect(Number(status.cacheBytes)).toBeGreaterThan(4096);
   expect(Number(status.memoryBytes)).toBeGreaterThan(1_000_000);
   expect(Date.parse(String(status.lastSyncAt))).not.toBeNaN();
@@ -108,35 +185,52 @@ test('other methods and paths are refused', async () => {
   const get = await fetch(base + ALL);
   expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST']);
   expect(await post('/v1/status', {})).toMatchObject({ status: 405, body: { errorCode: 'GENERAL' } });
-  for (const path of ['/', '/ofrep/v1/evaluate', '/ofrep/v2/evaluate/flags', '/ofrep/v1/evaluate/flagsy', '/v1/status/']) {
-    expect(await post(path, {})).toMatchObject({ status: 404, body: { errorCode: 'GENERAL', errorDetails: expect.any(String) } });
+  for (const path of [
+    '/',
+    '/ofrep/v1/evaluate',
+    '/ofrep/v2/evaluate/flags',
+    '/ofrep/v1/evaluate/flagsy',
+    '/v1/status/',
+  ]) {
+    expect(await post(path, {})).toMatchObject({
+      status: 404,
+      body: { errorCode: 'GENERAL', errorDetails: expect.any(String) },
+    });
   }
 });
 
-test.each([[65_537], [1_100_000], [20_000_000], [200_000_000]])('a body of %d bytes is answered with 413 before the connection closes, whether its size is told or not', async (size) => {
-  const { port } = new URL(base);
-  for (const told of [true, false]) {
-    const answer = await new Promise<string>((resolve, reject) => {
-      const socket = connect(Number(port), '127.0.0.1');
-      let text = '';
-      socket.on('data', (data: Buffer) => (text += data.toString())).on('error', (error) => (text === '' ? reject(error) : undefined)).on('close', () => resolve(text));
-      socket.write(`POST ${ONE}lane-keep HTTP/1.1\r\nHost: localhost\r\n${told ? `Content-Length: ${size}` : 'Transfer-Encoding: chunked'}\r\n\r\n${told ? '' : `${size.toString(16)}\r\n`}`);
-      const part = Buffer.alloc(65_536, 32);
-      let left = size;
-      const send = () => {
-        while (left > 0 && !socket.destroyed) {
-          const bytes = part.subarray(0, Math.min(left, part.length));
-          left -= bytes.length;
-          if (!socket.write(bytes)) return void socket.once('drain', send);
-        }
-        if (!told) socket.write('\r\n0\r\n\r\n');
-      };
-      send();
-    });
-    expect(answer).toMatch(/^HTTP\/1\.1 413 .*"errorCode":"PARSE_ERROR"/s);
-  }
-  expect((await post(`${ONE}lane-keep`, '{}')).status).toBe(200);
-});
+test.each([[65_537], [1_100_000], [20_000_000], [200_000_000]])(
+  'a body of %d bytes is answered with 413 before the connection closes, whether its size is told or not',
+  async (size) => {
+    const { port } = new URL(base);
+    for (const told of [true, false]) {
+      const answer = await new Promise<string>((resolve, reject) => {
+        const socket = connect(Number(port), '127.0.0.1');
+        let text = '';
+        socket
+          .on('data', (data: Buffer) => (text += data.toString()))
+          .on('error', (error) => (text === '' ? reject(error) : undefined))
+          .on('close', () => resolve(text));
+        socket.write(
+          `POST ${ONE}lane-keep HTTP/1.1\r\nHost: localhost\r\n${told ? `Content-Length: ${size}` : 'Transfer-Encoding: chunked'}\r\n\r\n${told ? '' : `${size.toString(16)}\r\n`}`,
+        );
+        const part = Buffer.alloc(65_536, 32);
+        let left = size;
+        const send = () => {
+          while (left > 0 && !socket.destroyed) {
+            const bytes = part.subarray(0, Math.min(left, part.length));
+            left -= bytes.length;
+            if (!socket.write(bytes)) return void socket.once('drain', send);
+          }
+          if (!told) socket.write('\r\n0\r\n\r\n');
+        };
+        send();
+      });
+      expect(answer).toMatch(/^HTTP\/1\.1 413 .*"errorCode":"PARSE_ERROR"/s);
+    }
+    expect((await post(`${ONE}lane-keep`, '{}')).status).toBe(200);
+  },
+);
 
 test('an agent that has never synced says so: neither "not found" nor "no flags"', async () => {
   await plane.stop();
@@ -144,13 +238,28 @@ test('an agent that has never synced says so: neither "not found" nor "no flags"
   try {
     const unsynced = new LocalServer({ host: '127.0.0.1', port: 0, agent: await other.start() });
     const address = await unsynced.listen();
-    for (const [path, body] of [[`${ONE}lane-keep`, { key: 'lane-keep', errorCode: 'PROVIDER_NOT_READY' }], [ALL, { errorCode: 'PROVIDER_NOT_READY' }]] as const) {
-      const response = await fetch(address + path, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } });
+    for (const [path, body] of [
+      [`${ONE}lane-keep`, { key: 'lane-keep', errorCode: 'PROVIDER_NOT_READY' }],
+      [ALL, { errorCode: 'PROVIDER_NOT_READY' }],
+    ] as const) {
+      const response = await fetch(address + path, {
+        method: 'POST',
+        body: '{}',
+        headers: { 'content-type': 'application/json' },
+      });
       expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
       expect(await response.json()).toMatchObject(body);
     }
-    const tracked = await fetch(`${address}/v1/track`, { method: 'POST', body: '{"metric":"m","value":1,"flagKey":"lane-keep"}', headers: { 'content-type': 'application/json' } });
-    expect([tracked.status, tracked.headers.get('retry-after'), await tracked.json()]).toMatchObject([503, '1', { errorCode: 'PROVIDER_NOT_READY' }]);
+    const tracked = await fetch(`${address}/v1/track`, {
+      method: 'POST',
+      body: '{"metric":"m","value":1,"flagKey":"lane-keep"}',
+      headers: { 'content-type': 'application/json' },
+    });
+    expect([tracked.status, tracked.headers.get('retry-after'), await tracked.json()]).toMatchObject([
+      503,
+      '1',
+      { errorCode: 'PROVIDER_NOT_READY' },
+    ]);
     await unsynced.close();
   } finally {
     await other.dispose();

@@ -6,12 +6,20 @@ import type { AddressInfo } from 'node:net';
 import { unattended } from '../../core/async/unattended.ts';
 import type { AgentStatus } from './agent-status.ts';
 import { BrowserGuard, contentTypeRefusal, isPreflight, type Refusal } from './browser-guard.ts';
-import { EVENTS_PATH, EVENT_STREAM_LIMITS, EventStreams, type Changing, type EventStreamLimits } from './event-streams.ts';
+import {
+  EVENTS_PATH,
+  EVENT_STREAM_LIMITS,
+  EventStreams,
+  type Changing,
+  type EventStreamLimits,
+} from './event-streams.ts';
 import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
 import { track, type Tracker } from './track.ts';
 
 const MAX_BODY_BYTES = 65_536;
-/** The bytes of a body that is too large that are still read and dropped, so that its client comes to read the answer. */
+/**
+ * The bytes of a body that is too large that are still read and dropped, so that its client comes to read the answer.
+ */
 const MAX_DROPPED_BYTES = 64 * 1_048_576;
 /** Milliseconds that a client has to read the answer when it sends on beyond that. */
 const LAST_LOOK_MS = 1_000;
@@ -22,7 +30,10 @@ export interface LocalServerTimes {
   /** From the connection, or the first byte of a further request, to the end of the request's headers. */
   readonly headersMs: number;
   readonly requestMs: number;
-  /** Between two looks for what is late. Node's own is 30 s: for so long a hundred silent sockets would keep everybody out. */
+  /**
+   * Between two looks for what is late. Node's own is 30 s: for so long a hundred silent sockets would keep everybody
+   * out.
+   */
   readonly lookMs: number;
 }
 
@@ -62,7 +73,9 @@ export class LocalServer {
     this.#guard = new BrowserGuard(options.allowedOrigins ?? []);
     const { headersMs, requestMs, lookMs } = options.times ?? TIMES;
     const timers = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: lookMs };
-    this.#server = createServer(timers, (request, response) => unattended(this.#answer(request, response), 'Answering a program'));
+    this.#server = createServer(timers, (request, response) =>
+      unattended(this.#answer(request, response), 'Answering a program'),
+    );
     const limits = options.eventStreams ?? EVENT_STREAM_LIMITS;
     this.#eventStreams = new EventStreams(options.agent, limits);
     this.#server.maxConnections = MAX_REQUEST_CONNECTIONS + limits.maxStreams;
@@ -99,7 +112,9 @@ export class LocalServer {
     if (answer === null) return;
     const text = answer.body === null ? '' : JSON.stringify(answer.body);
     response.writeHead(answer.status, {
-      ...(text === '' ? {} : { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) }),
+      ...(text === ''
+        ? {}
+        : { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) }),
       ...this.#headers(request),
       ...answer.headers,
     });
@@ -121,19 +136,41 @@ export class LocalServer {
     const route = this.#find((request.url ?? '').split('?', 1)[0]!);
     if (route === null) return failure(404, 'GENERAL', 'There is nothing at this path.');
     if (request.method === 'OPTIONS') {
-      return { status: 204, headers: { allow: route.method, ...(isPreflight(request) && this.#guard.preflightHeaders(request, route.method)) }, body: null };
+      return {
+        status: 204,
+        headers: {
+          allow: route.method,
+          ...(isPreflight(request) && this.#guard.preflightHeaders(request, route.method)),
+        },
+        body: null,
+      };
     }
-    if (request.method !== route.method) return { ...failure(405, 'GENERAL', `Use ${route.method}.`), headers: { allow: route.method } };
+    if (request.method !== route.method)
+      return { ...failure(405, 'GENERAL', `Use ${route.method}.`), headers: { allow: route.method } };
     const wrongType = route.changes === true ? contentTypeRefusal(request) : null;
     return wrongType === null ? route.answer(request, response) : refused(wrongType);
   }
 
   #find(path: string): Route | null {
     const { agent } = this.#options;
-    if (path === '/v1/status') return { method: 'GET', answer: () => ({ status: 200, body: JSON.parse(JSON.stringify(agent.status())) as OfrepAnswer['body'] }) };
-    if (path === '/v1/track') return { method: 'POST', changes: true, answer: async (request) => track(agent, await readBody(request)) };
-    if (path === EVENTS_PATH) return { method: 'GET', answer: (request, response) => (this.#eventStreams.open(request, response, this.#headers(request)), null) };
-    if (path === EVALUATE_PATH) return { method: 'POST', answer: async (request) => evaluateAll(agent, await readBody(request), request.headers['if-none-match'], eventsUrl(request)) };
+    if (path === '/v1/status')
+      return {
+        method: 'GET',
+        answer: () => ({ status: 200, body: JSON.parse(JSON.stringify(agent.status())) as OfrepAnswer['body'] }),
+      };
+    if (path === '/v1/track')
+      return { method: 'POST', changes: true, answer: async (request) => track(agent, await readBody(request)) };
+    if (path === EVENTS_PATH)
+      return {
+        method: 'GET',
+        answer: (request, response) => (this.#eventStreams.open(request, response, this.#headers(request)), null),
+      };
+    if (path === EVALUATE_PATH)
+      return {
+        method: 'POST',
+        answer: async (request) =>
+          evaluateAll(agent, await readBody(request), request.headers['if-none-match'], eventsUrl(request)),
+      };
     if (!path.startsWith(`${EVALUATE_PATH}/`)) return null;
     const key = decodeKey(path.slice(EVALUATE_PATH.length + 1));
     return { method: 'POST', answer: async (request) => evaluateOne(agent, key, await readBody(request)) };
@@ -164,7 +201,10 @@ function readBody(request: IncomingMessage): Promise<string> {
   });
 }
 
-/** Reads the rest of a body and drops it, up to a bound. A connection that is closed over unread bytes takes the answer with it. */
+/**
+ * Reads the rest of a body and drops it, up to a bound. A connection that is closed over unread bytes takes the answer
+ * with it.
+ */
 async function dropRest(request: IncomingMessage): Promise<void> {
   if (request.readableEnded || request.destroyed) return;
   await new Promise<void>((resolve) => {
@@ -179,7 +219,10 @@ async function dropRest(request: IncomingMessage): Promise<void> {
   });
 }
 
-/** The key that a path names. Text that is not percent-encoded stays as it is: no flag can have such a key, nor one with a slash. */
+/**
+ * The key that a path names. Text that is not percent-encoded stays as it is: no flag can have such a key, nor one with
+ * a slash.
+ */
 function decodeKey(segment: string): string {
   try {
     return decodeURIComponent(segment);
@@ -197,5 +240,8 @@ function refused({ status, errorCode, errorDetails }: Refusal): OfrepAnswer {
 }
 
 function tooLarge(): OfrepAnswer {
-  return { ...failure(413, 'PARSE_ERROR', `The body is larger than ${MAX_BODY_BYTES} bytes.`), headers: { connection: 'close' } };
+  return {
+    ...failure(413, 'PARSE_ERROR', `The body is larger than ${MAX_BODY_BYTES} bytes.`),
+    headers: { connection: 'close' },
+  };
 }

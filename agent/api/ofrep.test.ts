@@ -8,7 +8,13 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { LocalServer } from './local-server.ts';
 
-const PREMIUM: RuleDefinition = { id: 'premium', type: 'user_attribute', priority: 1, enabled: true, conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] } };
+const PREMIUM: RuleDefinition = {
+  id: 'premium',
+  type: 'user_attribute',
+  priority: 1,
+  enabled: true,
+  conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] },
+};
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
@@ -19,7 +25,11 @@ beforeEach(async () => {
   plane = await TestControlPlane.start();
   vehicle = await TestVehicle.create(plane);
   await plane.put('lane-keep', { rules: [PREMIUM] });
-  for (const [key, type, defaultValue] of [['mode', 'string', 'eco'], ['limit', 'number', 80], ['zones', 'json', { max: 50 }]] as [string, FlagType, JsonValue][]) {
+  for (const [key, type, defaultValue] of [
+    ['mode', 'string', 'eco'],
+    ['limit', 'number', 80],
+    ['zones', 'json', { max: 50 }],
+  ] as [string, FlagType, JsonValue][]) {
     await plane.put(key, { type, defaultValue });
   }
   const agent = await vehicle.start();
@@ -42,12 +52,18 @@ test('of an agent that has never synced, the stock providers say that they are n
   const other = new LocalServer({ host: '127.0.0.1', port: 0, agent });
   try {
     const baseUrl = await other.listen();
-    await expect(WebOpenFeature.setProviderAndWait('unsynced', new OFREPWebProvider({ baseUrl, cacheMode: 'disabled' }))).rejects.toThrow();
+    await expect(
+      WebOpenFeature.setProviderAndWait('unsynced', new OFREPWebProvider({ baseUrl, cacheMode: 'disabled' })),
+    ).rejects.toThrow();
     const page = WebOpenFeature.getClient('unsynced');
     expect(page.providerStatus).toBe(ProviderStatus.ERROR);
     await OpenFeature.setProviderAndWait('unsynced', new OFREPProvider({ baseUrl }));
     const program = OpenFeature.getClient('unsynced');
-    expect(await program.getBooleanDetails('lane-keep', true)).toMatchObject({ value: true, reason: 'ERROR', errorCode: 'GENERAL' });
+    expect(await program.getBooleanDetails('lane-keep', true)).toMatchObject({
+      value: true,
+      reason: 'ERROR',
+      errorCode: 'GENERAL',
+    });
 
     await plane.listen();
     await agent.ready();
@@ -62,7 +78,10 @@ test('of an agent that has never synced, the stock providers say that they are n
   }
 });
 
-/** What `service/openapi.yaml` of the protocol (version 0.3.0) says of each answer's members: required ones and all there may be. */
+/**
+ * What `service/openapi.yaml` of the protocol (version 0.3.0) says of each answer's members: required ones and all
+ * there may be.
+ */
 const SHAPES = {
   evaluation: { required: ['key', 'reason', 'value'], all: ['key', 'reason', 'variant', 'metadata', 'value'] },
   evaluationFailure: { required: ['key', 'errorCode'], all: ['key', 'errorCode', 'errorDetails', 'metadata'] },
@@ -70,22 +89,33 @@ const SHAPES = {
   bulkFailure: { required: ['errorCode'], all: ['errorCode', 'errorDetails'] },
 } as const;
 
-function expectShape(body: unknown, { required, all }: { readonly required: readonly string[]; readonly all: readonly string[] }): void {
+function expectShape(
+  body: unknown,
+  { required, all }: { readonly required: readonly string[]; readonly all: readonly string[] },
+): void {
   const members = Object.keys(body as object);
   expect(members).toEqual(expect.arrayContaining([...required]));
   expect(members.filter((member) => !all.includes(member))).toEqual([]);
 }
 
-async function post(path: string, body: string): Promise<{ status: number; type: string | null; body: Record<string, unknown> }> {
+async function post(
+  path: string,
+  body: string,
+): Promise<{ status: number; type: string | null; body: Record<string, unknown> }> {
   const response = await fetch(base + path, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
-  return { status: response.status, type: response.headers.get('content-type'), body: (await response.json()) as Record<string, unknown> };
+  return {
+    status: response.status,
+    type: response.headers.get('content-type'),
+    body: (await response.json()) as Record<string, unknown>,
+  };
 }
 
 test('every answer has the form that the OpenAPI document gives it', async () => {
   const one = await post('/ofrep/v1/evaluate/flags/lane-keep', '{"context":{"targetingKey":"driver"}}');
   expect([one.status, one.type]).toEqual([200, 'application/json; charset=utf-8']);
   expectShape(one.body, SHAPES.evaluation);
-  for (const value of Object.values(one.body['metadata'] as object)) expect(['boolean', 'string', 'number']).toContain(typeof value);
+  for (const value of Object.values(one.body['metadata'] as object))
+    expect(['boolean', 'string', 'number']).toContain(typeof value);
 
   const all = await post('/ofrep/v1/evaluate/flags', '{}');
   expectShape(all.body, SHAPES.bulk);

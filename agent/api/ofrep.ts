@@ -30,7 +30,10 @@ export function evaluateOne(source: FlagSource, key: string, body: string): Ofre
   if (!source.isReady) return { ...NOT_READY, body: { key, ...NOT_READY.body } };
   const evaluated = source.evaluate(key, request.program);
   if (evaluated === undefined) {
-    return { status: 404, body: { key, errorCode: 'FLAG_NOT_FOUND', errorDetails: `There is no flag ${JSON.stringify(key)}.` } };
+    return {
+      status: 404,
+      body: { key, errorCode: 'FLAG_NOT_FOUND', errorDetails: `There is no flag ${JSON.stringify(key)}.` },
+    };
   }
   return { status: 200, body: success(key, evaluated) };
 }
@@ -41,7 +44,12 @@ export function evaluateOne(source: FlagSource, key: string, body: string): Ofre
  * @param ifNoneMatch the request's header
  * @param eventsUrl where the program hears that there is something new
  */
-export function evaluateAll(source: FlagSource, body: string, ifNoneMatch: string | undefined, eventsUrl: string): OfrepAnswer {
+export function evaluateAll(
+  source: FlagSource,
+  body: string,
+  ifNoneMatch: string | undefined,
+  eventsUrl: string,
+): OfrepAnswer {
   const request = readRequest(body);
   if (request === null) return { status: 400, body: NOT_JSON };
   if (!source.isReady) return NOT_READY;

@@ -10,7 +10,10 @@ export interface Tracker {
   track(metric: string, value: number, options: TrackOptions): void;
 }
 
-/** Answers a request with the body `{"metric", "value", "flagKey", "tags"?}`: 202 once it is taken, else 400, 404 or (not ready) 503 with `errorCode`, `errorDetails` and `field`. */
+/**
+ * Answers a request with the body `{"metric", "value", "flagKey", "tags"?}`: 202 once it is taken, else 400, 404 or
+ * (not ready) 503 with `errorCode`, `errorDetails` and `field`.
+ */
 export function track(tracker: Tracker, body: string): OfrepAnswer {
   let request: JsonValue;
   try {

@@ -7,7 +7,13 @@ import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluat
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
-import { evaluateLocal, localKeys, unfitOverrides, type LocalFlags, type UnfitOverride } from '../local-flags/local-flags.ts';
+import {
+  evaluateLocal,
+  localKeys,
+  unfitOverrides,
+  type LocalFlags,
+  type UnfitOverride,
+} from '../local-flags/local-flags.ts';
 import { isStale, type HeldFlag, type StoredVariant, type VehicleState } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 
@@ -19,7 +25,9 @@ export interface ProgramContext {
   readonly attributes?: JsonObject | null | undefined;
 }
 
-/** A program's context before anybody has looked at it: a member of a wrong type counts as missing (docs/evaluation.md). */
+/**
+ * A program's context before anybody has looked at it: a member of a wrong type counts as missing (docs/evaluation.md).
+ */
 export type UncheckedContext = { readonly [Member in keyof ProgramContext]: unknown };
 
 export interface EvaluatedFlag {
@@ -62,7 +70,11 @@ export class FlagEvaluator {
       const { served } = held;
       if (served === null) continue;
       const known = this.#flags.get(key);
-      flags.set(key, { held, definition: served.definition, compiled: known?.held.served?.id === served.id ? known.compiled : compileFlag(served.definition) });
+      flags.set(key, {
+        held,
+        definition: served.definition,
+        compiled: known?.held.served?.id === served.id ? known.compiled : compileFlag(served.definition),
+      });
     }
     this.#flags = flags;
     this.#state = state;
@@ -74,7 +86,10 @@ export class FlagEvaluator {
     this.#localVin = vin;
   }
 
-  /** Undefined where there is no such flag. Never throws: a context that cannot be read (a getter of it throws) counts as missing. */
+  /**
+   * Undefined where there is no such flag. Never throws: a context that cannot be read (a getter of it throws) counts
+   * as missing.
+   */
   evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined {
     try {
       return this.#evaluate(key, context);

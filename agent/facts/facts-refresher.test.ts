@@ -43,7 +43,10 @@ function refresher(answer: () => unknown, urgent: boolean): FactsRefresher {
 }
 
 test('a vehicle that lacks a fact asks within seconds, one that knows them takes its time, and both ask again, each time anew', async () => {
-  for (const [urgent, firstMs] of [[true, SPREAD_MS / 2], [false, INTERVAL_MS / 2]] as const) {
+  for (const [urgent, firstMs] of [
+    [true, SPREAD_MS / 2],
+    [false, INTERVAL_MS / 2],
+  ] as const) {
     nonces.length = 0;
     ended = new Promise((resolve) => (end = resolve));
     const running = refresher(() => ({ vehicleFacts: 'signed' }), urgent).run();
@@ -60,7 +63,9 @@ test('a vehicle that lacks a fact asks within seconds, one that knows them takes
 });
 
 test('a control plane that does not know the question is asked again later and complained of once; a bound of time is kept', async () => {
-  let error = new RequestRefused([{ message: 'Cannot query field "vehicleFacts"', extensions: { code: 'BAD_USER_INPUT' } }]);
+  let error = new RequestRefused([
+    { message: 'Cannot query field "vehicleFacts"', extensions: { code: 'BAD_USER_INPUT' } },
+  ]);
   const running = refresher(() => {
     throw error;
   }, true).run();

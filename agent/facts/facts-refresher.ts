@@ -62,7 +62,8 @@ export class FactsRefresher {
       if (error instanceof Refusal) refuse(error);
       const fault = describeError(error);
       // Once, and not every few minutes: a control plane from before knows no such question.
-      if (!this.#wait.ended && fault !== this.#fault) log('info', `the registered facts of this vehicle are not known: ${fault}`);
+      if (!this.#wait.ended && fault !== this.#fault)
+        log('info', `the registered facts of this vehicle are not known: ${fault}`);
       this.#fault = fault;
       return retryAfterMs(error, random) ?? intervalMs();
     }

@@ -1,5 +1,6 @@
 /**
- * The facts by which a vehicle is evaluated: those of its own settings, and where they leave one out, the registered one.
+ * The facts by which a vehicle is evaluated: those of its own settings, and where they leave one out, the registered
+ * one.
  */
 import { FACT_NAMES, type RegisteredFacts } from '../../core/protocol/vehicle-facts.ts';
 
@@ -43,7 +44,10 @@ export class KnownFacts {
     return this.#registered;
   }
 
-  /** When the control plane last said what is registered, since the start: milliseconds since 1970, by the vehicle's clock; null: not yet. */
+  /**
+   * When the control plane last said what is registered, since the start: milliseconds since 1970, by the vehicle's
+   * clock; null: not yet.
+   */
   get confirmedAt(): number | null {
     return this.#confirmedAt;
   }

@@ -7,7 +7,13 @@ import type { FlagChange, FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 
-const FOR_IONIQ_6: RuleDefinition = { id: 'target', type: 'vehicle_target', priority: 1, enabled: true, conditions: { models: ['Ioniq 6'], sw_version: '>=2.5.0' } };
+const FOR_IONIQ_6: RuleDefinition = {
+  id: 'target',
+  type: 'vehicle_target',
+  priority: 1,
+  enabled: true,
+  conditions: { models: ['Ioniq 6'], sw_version: '>=2.5.0' },
+};
 const IONIQ_6 = { model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU' };
 const SOON = { heartbeatSpreadMs: 1, resyncMs: 30 };
 const OFFLINE = { url: 'ws://127.0.0.1:1/graphql' };
@@ -73,16 +79,35 @@ test('a vehicle that was registered anew while it was off learns it soon after i
 test("a vehicle's own settings win, and the difference is shown", async () => {
   plane.registered = IONIQ_6;
   const warnings: string[] = [];
-  const agent = await start({ vehicle: { swVersion: '2.4.0' }, log: (level, message) => level === 'warn' && warnings.push(message) });
+  const agent = await start({
+    vehicle: { swVersion: '2.4.0' },
+    log: (level, message) => level === 'warn' && warnings.push(message),
+  });
   await until('the facts are known', () => agent.status().vehicle.model === 'Ioniq 6');
-  expect(agent.status().vehicle).toEqual({ model: 'Ioniq 6', swVersion: '2.4.0', region: 'EU', registeredAt: expect.any(String), differences: [{ fact: 'swVersion', own: '2.4.0', registered: '2.5.0' }] });
+  expect(agent.status().vehicle).toEqual({
+    model: 'Ioniq 6',
+    swVersion: '2.4.0',
+    region: 'EU',
+    registeredAt: expect.any(String),
+    differences: [{ fact: 'swVersion', own: '2.4.0', registered: '2.5.0' }],
+  });
   expect(agent.booleanValue('heated-wheel', true)).toBe(false);
-  expect(warnings).toContainEqual(expect.stringMatching(/swVersion is "2\.4\.0" by this vehicle's settings.*"2\.5\.0" as registered/));
+  expect(warnings).toContainEqual(
+    expect.stringMatching(/swVersion is "2\.4\.0" by this vehicle's settings.*"2\.5\.0" as registered/),
+  );
 });
 
 test.each([
-  ['signed for another vehicle', 'wrong-vehicle', (plane_: TestControlPlane) => plane_.facts('AAAAAAAAAAAAAAAAAAAAAA', 'KMHL14JA5PA000002')],
-  ['an answer to an earlier question', 'wrong-question', (plane_: TestControlPlane) => plane_.facts('AAAAAAAAAAAAAAAAAAAAAA')],
+  [
+    'signed for another vehicle',
+    'wrong-vehicle',
+    (plane_: TestControlPlane) => plane_.facts('AAAAAAAAAAAAAAAAAAAAAA', 'KMHL14JA5PA000002'),
+  ],
+  [
+    'an answer to an earlier question',
+    'wrong-question',
+    (plane_: TestControlPlane) => plane_.facts('AAAAAAAAAAAAAAAAAAAAAA'),
+  ],
   ['a statement', 'wrong-type', (plane_: TestControlPlane) => plane_.proof()],
   ['no signature at all', 'malformed', () => Promise.resolve('{"model":"Ioniq 6"}')],
 ])('facts are not believed that are %s', async (_what, reason, forge) => {
@@ -104,8 +129,12 @@ test('facts that were changed in the file are noticed, and asked for again', asy
   const sql = await initSqlJs();
   const database = new sql.Database(await readFile(vehicle.databaseFile));
   const [header, , signature] = stored.split('.');
-  const payload = Buffer.from(JSON.stringify({ v: 1, vin: 'KMHL14JA5PA000001', ...IONIQ_6, model: 'Ioniq 5', nonce: 'AAAAAAAAAAAAAAAAAAAAAA' })).toString('base64url');
-  database.run("UPDATE agent_state SET value = ? WHERE key = 'registered_facts'", [`${header}.${payload}.${signature}`]);
+  const payload = Buffer.from(
+    JSON.stringify({ v: 1, vin: 'KMHL14JA5PA000001', ...IONIQ_6, model: 'Ioniq 5', nonce: 'AAAAAAAAAAAAAAAAAAAAAA' }),
+  ).toString('base64url');
+  database.run("UPDATE agent_state SET value = ? WHERE key = 'registered_facts'", [
+    `${header}.${payload}.${signature}`,
+  ]);
   await writeFile(vehicle.databaseFile, database.export());
   database.close();
   const restarted = await start();

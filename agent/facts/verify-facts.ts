@@ -12,7 +12,12 @@ const SUBJECT = 'registered facts';
  * @param nonce of the question that they answer; null for those that the vehicle has kept
  * @throws Refusal
  */
-export async function verifyFacts(jws: string, vin: string, nonce: string | null, keys: PinnedKeys): Promise<VerifiedFacts> {
+export async function verifyFacts(
+  jws: string,
+  vin: string,
+  nonce: string | null,
+  keys: PinnedKeys,
+): Promise<VerifiedFacts> {
   const payload = readVehicleFacts(await verifyJws(jws, VEHICLE_FACTS_JWS_TYPE, keys, SUBJECT));
   if (payload === null) throw new Refusal('malformed', SUBJECT);
   if (payload.vin !== vin) throw new Refusal('wrong-vehicle', SUBJECT);

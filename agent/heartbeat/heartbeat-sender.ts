@@ -30,11 +30,17 @@ export interface HeartbeatOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
   readonly facts: () => HeartbeatFacts;
   readonly environment: Environment;
-  /** Takes the control plane's proof of now, which is asked for with each heartbeat, and when it was asked for, by the clock that nobody sets. */
+  /**
+   * Takes the control plane's proof of now, which is asked for with each heartbeat, and when it was asked for, by the
+   * clock that nobody sets.
+   */
   readonly proof: (jws: string, askedAtMs: number) => void;
   /** Milliseconds between two heartbeats; up to a tenth is added at random. */
   readonly intervalMs: number;
-  /** The longest that a heartbeat waits after the connection or a persisted revision: at random, so that a fleet does not speak at once. After another heartbeat it waits as long again. */
+  /**
+   * The longest that a heartbeat waits after the connection or a persisted revision: at random, so that a fleet does
+   * not speak at once. After another heartbeat it waits as long again.
+   */
   readonly spreadMs: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -97,7 +103,10 @@ export class HeartbeatSender {
     const { link, environment, proof, log } = this.#options;
     try {
       const askedAtMs = performance.now();
-      proof(readProofAnswer(await link.request(PROOF_QUERY, { environment: environmentVariable(environment) })), askedAtMs);
+      proof(
+        readProofAnswer(await link.request(PROOF_QUERY, { environment: environmentVariable(environment) })),
+        askedAtMs,
+      );
       this.#proofFault = null;
     } catch (error) {
       const fault = describeError(error);
@@ -114,7 +123,13 @@ export class HeartbeatSender {
     if (!complete && !refusals.includes('incomplete')) refusals.push('incomplete');
     const more = { ...(clockOffsetSeconds !== undefined && { clockOffsetSeconds }), refusals };
     const agentMemoryMb = Math.round(process.memoryUsage.rss() / MB);
-    const input = { ...rest, agentMemoryMb, agentCpuPercent: Math.min(this.#cpuPercent(), 999), cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100, ...(this.#tellsMore && more) };
+    const input = {
+      ...rest,
+      agentMemoryMb,
+      agentCpuPercent: Math.min(this.#cpuPercent(), 999),
+      cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100,
+      ...(this.#tellsMore && more),
+    };
     let wait = intervalMs * (1 + random() / 10);
     try {
       await link.request(HEARTBEAT_MUTATION, { input });
@@ -127,7 +142,11 @@ export class HeartbeatSender {
     } catch (error) {
       const fault = describeError(error);
       // A control plane of before does not know them, and would take no heartbeat at all.
-      if (error instanceof RequestRefused && /clockOffsetSeconds|"refusals"|input\.refusals/.test(fault) && this.#tellsMore) {
+      if (
+        error instanceof RequestRefused &&
+        /clockOffsetSeconds|"refusals"|input\.refusals/.test(fault) &&
+        this.#tellsMore
+      ) {
         this.#tellsMore = false;
         return 0;
       }

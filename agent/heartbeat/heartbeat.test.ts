@@ -25,11 +25,18 @@ describe('an agent', () => {
   });
 
   test('says what it is and what it has on disk, and soon of each further revision', async () => {
-    const agent = await vehicle.start({ vehicle: { swVersion: '2.6.1' }, timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 30 } });
+    const agent = await vehicle.start({
+      vehicle: { swVersion: '2.6.1' },
+      timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 30 },
+    });
     await until('the revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 1);
     const { memoryBytes, cacheBytes } = agent.status();
     const heartbeat = plane.heartbeats.at(-1)!;
-    expect(heartbeat).toMatchObject({ swVersion: '2.6.1', agentVersion: AGENT_VERSION, cacheSizeMb: Math.round((cacheBytes / 2 ** 20) * 100) / 100 });
+    expect(heartbeat).toMatchObject({
+      swVersion: '2.6.1',
+      agentVersion: AGENT_VERSION,
+      cacheSizeMb: Math.round((cacheBytes / 2 ** 20) * 100) / 100,
+    });
     expect(heartbeat.agentMemoryMb).toBeGreaterThan(memoryBytes / 2 ** 20 / 4);
     expect(heartbeat.agentCpuPercent).toBeGreaterThanOrEqual(0);
     await plane.put('off');
@@ -64,7 +71,10 @@ describe('an agent', () => {
       throw new GraphQLError('No.', { extensions: { code: 'SERVICE_UNAVAILABLE', retryAfter: 0 } });
     };
     const lines: string[] = [];
-    const agent = await vehicle.start({ log: (level, message) => void lines.push(`${level} ${message}`), timings: { heartbeatMs: 10, heartbeatSpreadMs: 1 } });
+    const agent = await vehicle.start({
+      log: (level, message) => void lines.push(`${level} ${message}`),
+      timings: { heartbeatMs: 10, heartbeatSpreadMs: 1 },
+    });
     await until('some were refused', () => plane.heartbeats.length > 3);
     await plane.put('off');
     await until('the change is there', () => agent.status().revision === 2);
@@ -84,13 +94,18 @@ describe('heartbeats', () => {
 
   function start(options: Partial<HeartbeatOptions> = {}): void {
     const begun = performance.now();
-    const ended = new Promise<{ code: number; reason: string }>((resolve) => (end = () => resolve({ code: 1000, reason: '' })));
+    const ended = new Promise<{ code: number; reason: string }>(
+      (resolve) => (end = () => resolve({ code: 1000, reason: '' })),
+    );
     sender = new HeartbeatSender({
       link: {
         ended,
         request: (query, { input }) => {
           if (query === PROOF_QUERY) return Promise.resolve({ flagProof: 'a proof' });
-          sent.push({ at: performance.now() - begun, revision: (input as { appliedRevision: number }).appliedRevision });
+          sent.push({
+            at: performance.now() - begun,
+            revision: (input as { appliedRevision: number }).appliedRevision,
+          });
           return answer();
         },
       },
@@ -166,7 +181,10 @@ describe('heartbeats', () => {
     await pass(20_000);
     sender.persisted();
     await pass(20_000);
-    expect(sent.map(({ at, revision: told }) => [Math.round(at), told])).toEqual([[2_500, 1], [22_500, 4]]);
+    expect(sent.map(({ at, revision: told }) => [Math.round(at), told])).toEqual([
+      [2_500, 1],
+      [22_500, 4],
+    ]);
   });
 
   test('keep a distance, however fast revisions follow each other', async () => {
@@ -180,7 +198,10 @@ describe('heartbeats', () => {
   });
 
   test('wait where they are told to, and no longer than a minute and a little', async () => {
-    answer = () => Promise.reject(new RequestRefused([{ message: 'No.', extensions: { code: 'SERVICE_UNAVAILABLE', retryAfter: 10 } }]));
+    answer = () =>
+      Promise.reject(
+        new RequestRefused([{ message: 'No.', extensions: { code: 'SERVICE_UNAVAILABLE', retryAfter: 10 } }]),
+      );
     start();
     await pass(10_000);
     revision = 2;
@@ -212,7 +233,12 @@ describe('heartbeats', () => {
           if (query === PROOF_QUERY) return { flagProof: 'a proof' };
           inputs.push(input as Record<string, unknown>);
           if (!knows && 'clockOffsetSeconds' in (input as object)) {
-            throw new RequestRefused([{ message: 'Field "clockOffsetSeconds" is not defined by type "AgentHeartbeatInput".', extensions: { code: 'BAD_USER_INPUT' } }]);
+            throw new RequestRefused([
+              {
+                message: 'Field "clockOffsetSeconds" is not defined by type "AgentHeartbeatInput".',
+                extensions: { code: 'BAD_USER_INPUT' },
+              },
+            ]);
           }
           return { agentHeartbeat: true };
         },

@@ -53,7 +53,11 @@ export class FlagsFileReader {
 
   /** @param unfit keys of the overrides that do not fit their flags */
   status(unfit: readonly string[]): LocalFlagsStatus {
-    return { ...this.#status, overrides: this.#status.overrides.filter((key) => !unfit.includes(key)), unfitOverrides: unfit };
+    return {
+      ...this.#status,
+      overrides: this.#status.overrides.filter((key) => !unfit.includes(key)),
+      unfitOverrides: unfit,
+    };
   }
 
   async close(): Promise<void> {
@@ -73,7 +77,8 @@ export class FlagsFileReader {
 
   #refuse(error: unknown): void {
     const fault = describeError(error);
-    if (fault !== this.#status.fault) this.#options.log('error', `the file of flags cannot be used; what was read before still holds: ${fault}`);
+    if (fault !== this.#status.fault)
+      this.#options.log('error', `the file of flags cannot be used; what was read before still holds: ${fault}`);
     this.#status = { ...this.#status, fault };
     this.#text = null;
   }
@@ -86,21 +91,38 @@ export class FlagsFileReader {
     if (text === this.#text) return;
     const { flags, overrides, faults } = parseFlagsFile(text);
     if (faults.length > 0) {
-      const lines = faults.map(({ line, path, message }) => `${this.#path}:${line}: ${path === '' ? '' : `${path}: `}${message}`);
+      const lines = faults.map(
+        ({ line, path, message }) => `${this.#path}:${line}: ${path === '' ? '' : `${path}: `}${message}`,
+      );
       throw new FleetFlagError('BAD_USER_INPUT', lines.join('\n'), { field: faults[0]!.path });
     }
     this.#text = text;
     const revision = this.#status.revision + 1;
-    this.#status = { ...this.#status, revision, loadedAt: new Date().toISOString(), flags: flags.length, overrides: [...overrides.keys()], fault: null };
+    this.#status = {
+      ...this.#status,
+      revision,
+      loadedAt: new Date().toISOString(),
+      flags: flags.length,
+      overrides: [...overrides.keys()],
+      fault: null,
+    };
     const found = `${this.#path} (flags: ${flags.length}; overrides: ${[...overrides.keys()].join(', ') || 'none'})`;
-    this.#options.log('warn', `FLAGS FROM A FILE, for tests and never for a vehicle on the road: ${found}. No kill switch reaches them.`);
+    this.#options.log(
+      'warn',
+      `FLAGS FROM A FILE, for tests and never for a vehicle on the road: ${found}. No kill switch reaches them.`,
+    );
     this.#flags = localFlags(flags, overrides, revision, this.#flags);
     this.#options.use(this.#flags);
   }
 }
 
 /** The flags of one reading. What is as it was before keeps its revision: that of the reading that changed it. */
-function localFlags(entries: readonly FlagEntry[], overrides: ReadonlyMap<string, JsonValue>, revision: number, before: LocalFlags | null): LocalFlags {
+function localFlags(
+  entries: readonly FlagEntry[],
+  overrides: ReadonlyMap<string, JsonValue>,
+  revision: number,
+  before: LocalFlags | null,
+): LocalFlags {
   const common = { environment: LOCAL_ENVIRONMENT, revision };
   const flags = entries.map(({ key, type, safetyLevel, enabled, defaultValue, rules }): FlagDefinition => ({
     ...common,
@@ -111,15 +133,28 @@ function localFlags(entries: readonly FlagEntry[], overrides: ReadonlyMap<string
     defaultValue,
     rules: rules.map((rule) => ({ ...rule, id: `${rule.type}@${rule.priority}` })),
   }));
-  const implied = [...overrides].map(([key, value]): FlagDefinition => ({ ...common, key, type: typeOfValue(value), safetyLevel: 'Non-Critical', enabled: true, defaultValue: value, rules: [] }));
+  const implied = [...overrides].map(([key, value]): FlagDefinition => ({
+    ...common,
+    key,
+    type: typeOfValue(value),
+    safetyLevel: 'Non-Critical',
+    enabled: true,
+    defaultValue: value,
+    rules: [],
+  }));
   return { flags: ready(flags, before?.flags), overrides, implied: ready(implied, before?.implied) };
 }
 
-function ready(definitions: readonly FlagDefinition[], before: ReadonlyMap<string, LocalFlag> | undefined): Map<string, LocalFlag> {
+function ready(
+  definitions: readonly FlagDefinition[],
+  before: ReadonlyMap<string, LocalFlag> | undefined,
+): Map<string, LocalFlag> {
   return new Map(
     definitions.map((definition) => {
       const known = before?.get(definition.key);
-      const same = known !== undefined && canonicalJson({ ...known.definition, revision: definition.revision }) === canonicalJson(definition);
+      const same =
+        known !== undefined &&
+        canonicalJson({ ...known.definition, revision: definition.revision }) === canonicalJson(definition);
       return [definition.key, same ? known : localFlag(definition)];
     }),
   );

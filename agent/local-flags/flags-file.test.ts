@@ -47,7 +47,12 @@ afterEach(async () => {
 const FOLLOWING = { flagsFileMs: 10 };
 
 async function start(options: Partial<FleetFlagAgentOptions> = {}): Promise<FleetFlagAgent> {
-  const agent = new FleetFlagAgent({ flagsFile: file, timings: FOLLOWING, log: (level, message) => void log.push(`${level} ${message}`), ...options });
+  const agent = new FleetFlagAgent({
+    flagsFile: file,
+    timings: FOLLOWING,
+    log: (level, message) => void log.push(`${level} ${message}`),
+    ...options,
+  });
   agents.add(agent);
   await agent.start();
   return agent;
@@ -58,21 +63,39 @@ describe('a file of flags alone', () => {
     await writeFile(file, `${FLAGS}overrides: { limit: 120, drive_mode: sport, zones: { max: 1 } }\n`);
     const agent = await start();
     await agent.ready();
-    expect(agent.booleanDetails('lane_keep', true)).toMatchObject({ value: false, reason: 'DEFAULT', flagMetadata: { revision: 1, environment: 'development' } });
-    expect(agent.booleanDetails('lane_keep', false, { region: 'EU' })).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+    expect(agent.booleanDetails('lane_keep', true)).toMatchObject({
+      value: false,
+      reason: 'DEFAULT',
+      flagMetadata: { revision: 1, environment: 'development' },
+    });
+    expect(agent.booleanDetails('lane_keep', false, { region: 'EU' })).toMatchObject({
+      value: true,
+      reason: 'TARGETING_MATCH',
+    });
     expect(agent.numberDetails('limit', 0)).toMatchObject({ value: 120, reason: 'STATIC', variant: 'override' });
     expect(agent.stringValue('drive_mode', 'eco')).toBe('sport');
     expect(agent.jsonValue('zones', null)).toEqual({ max: 1 });
     expect(agent.booleanDetails('nothing', true)).toMatchObject({ value: true, errorCode: 'FLAG_NOT_FOUND' });
     expect(agent.flagKeys()).toEqual(['drive_mode', 'lane_keep', 'limit', 'zones']);
-    expect(agent.status()).toMatchObject({ ready: true, connected: false, flags: 4, vin: null, localFlags: { file, revision: 1, flags: 2, overrides: ['limit', 'drive_mode', 'zones'], fault: null } });
-    expect(log).toEqual([expect.stringMatching(/^warn FLAGS FROM A FILE, for tests .*flags\.yaml .*limit, drive_mode, zones/)]);
+    expect(agent.status()).toMatchObject({
+      ready: true,
+      connected: false,
+      flags: 4,
+      vin: null,
+      localFlags: { file, revision: 1, flags: 2, overrides: ['limit', 'drive_mode', 'zones'], fault: null },
+    });
+    expect(log).toEqual([
+      expect.stringMatching(/^warn FLAGS FROM A FILE, for tests .*flags\.yaml .*limit, drive_mode, zones/),
+    ]);
   });
 
   test('is evaluated for the VIN that is given, and for nobody otherwise', async () => {
     await writeFile(file, FLAGS);
     expect((await start()).booleanValue('lane_keep', true)).toBe(false);
-    expect((await start({ vin: TEST_VIN })).booleanDetails('lane_keep', false)).toMatchObject({ value: true, flagMetadata: { ruleId: 'vehicle_whitelist@5' } });
+    expect((await start({ vin: TEST_VIN })).booleanDetails('lane_keep', false)).toMatchObject({
+      value: true,
+      flagMetadata: { ruleId: 'vehicle_whitelist@5' },
+    });
   });
 
   test('is followed: edited in place or replaced, and what is the same keeps its revision', async () => {
@@ -95,24 +118,37 @@ describe('a file of flags alone', () => {
     ['a wrong flag', FLAGS.replace('type: number', 'type: integer'), 'flags.yaml:15: flags.limit.type: '],
     ['a wrong override', `${FLAGS}overrides:\n  limit: fast\n`, 'flags.yaml:17: overrides.limit: '],
     ['gone', null, 'cannot be read'],
-  ])('that is %s leaves what was read before, says so, and is taken again when it is right', async (_what, text, fault) => {
-    await writeFile(file, FLAGS);
-    const agent = await start();
-    if (text === null) await rm(file);
-    else await writeFile(file, text);
-    await until('the fault is told', () => agent.status().localFlags!.fault?.includes(fault) === true);
-    expect(log).toContainEqual(expect.stringMatching(/^error the file of flags cannot be used; what was read before still holds: /));
-    expect(agent.numberValue('limit', 0)).toBe(80);
-    await writeFile(file, FLAGS.replace('defaultValue: 80', 'defaultValue: 70'));
-    await until('it is right again', () => agent.numberValue('limit', 0) === 70);
-    expect(agent.status().localFlags!.fault).toBeNull();
-  });
+  ])(
+    'that is %s leaves what was read before, says so, and is taken again when it is right',
+    async (_what, text, fault) => {
+      await writeFile(file, FLAGS);
+      const agent = await start();
+      if (text === null) await rm(file);
+      else await writeFile(file, text);
+      await until('the fault is told', () => agent.status().localFlags!.fault?.includes(fault) === true);
+      expect(log).toContainEqual(
+        expect.stringMatching(/^error the file of flags cannot be used; what was read before still holds: /),
+      );
+      expect(agent.numberValue('limit', 0)).toBe(80);
+      await writeFile(file, FLAGS.replace('defaultValue: 80', 'defaultValue: 70'));
+      await until('it is right again', () => agent.numberValue('limit', 0) === 70);
+      expect(agent.status().localFlags!.fault).toBeNull();
+    },
+  );
 
   test('that is wrong at the start stops it, naming file, line and path of every fault', async () => {
     await writeFile(file, FLAGS.replace('type: number', 'type: integer').replace('name: Lane keeping', 'name: ""'));
-    await expect(start()).rejects.toMatchObject({ code: 'BAD_USER_INPUT', message: expect.stringMatching(/flags\.yaml:4: flags\.lane_keep\.name: .*\n.*flags\.yaml:15: flags\.limit\.type: /) });
+    await expect(start()).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+      message: expect.stringMatching(
+        /flags\.yaml:4: flags\.lane_keep\.name: .*\n.*flags\.yaml:15: flags\.limit\.type: /,
+      ),
+    });
     await rm(file);
-    await expect(start()).rejects.toMatchObject({ code: 'BAD_USER_INPUT', message: expect.stringContaining('cannot be read') });
+    await expect(start()).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+      message: expect.stringContaining('cannot be read'),
+    });
   });
 
   test('is ready for OpenFeature, and measurements are checked and go nowhere', async () => {
@@ -124,7 +160,9 @@ describe('a file of flags alone', () => {
     await OpenFeature.clearProviders();
     agent.track('charge_minutes', 5, { flagKey: 'limit' });
     expect(() => agent.track('', 5, { flagKey: 'limit' })).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
-    expect(() => agent.track('m', NaN, { flagKey: 'limit' })).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+    expect(() => agent.track('m', NaN, { flagKey: 'limit' })).toThrow(
+      expect.objectContaining({ code: 'BAD_USER_INPUT' }),
+    );
     expect(() => agent.track('m', 5, { flagKey: 'nothing' })).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
     expect(agent.status().metrics.queued).toBe(0);
   });
@@ -149,25 +187,47 @@ describe('a file of flags beside a control plane', () => {
 
   test('is refused unless that is meant, and so is an agent that is told of neither', async () => {
     await writeFile(file, FLAGS);
-    await expect(vehicle.start({ flagsFile: file })).rejects.toMatchObject({ code: 'BAD_USER_INPUT', message: expect.stringContaining('allowOverrides') });
+    await expect(vehicle.start({ flagsFile: file })).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+      message: expect.stringContaining('allowOverrides'),
+    });
     expect(() => new FleetFlagAgent({})).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
-    expect(() => new FleetFlagAgent({ flagsFile: file, vin: 'short' })).toThrow(expect.objectContaining({ details: { field: 'vin' } }));
+    expect(() => new FleetFlagAgent({ flagsFile: file, vin: 'short' })).toThrow(
+      expect.objectContaining({ details: { field: 'vin' } }),
+    );
   });
 
   test('stands before what the control plane says, and nothing of it is counted', async () => {
     await writeFile(file, 'fleetflag: 1\noverrides: { lane_keep: true, limit: fast }\n');
     const lines: string[] = [];
     const log = (level: string, message: string) => void lines.push(`${level} ${message}`);
-    const agent = await vehicle.start({ flagsFile: file, allowOverrides: true, log, timings: { ...FOLLOWING, metricsIntervalMs: 20 } });
+    const agent = await vehicle.start({
+      flagsFile: file,
+      allowOverrides: true,
+      log,
+      timings: { ...FOLLOWING, metricsIntervalMs: 20 },
+    });
     await until('it has synced', () => agent.status().revision === 3);
-    expect(agent.booleanDetails('lane_keep', false)).toMatchObject({ value: true, variant: 'override', flagMetadata: { environment: 'production' } });
+    expect(agent.booleanDetails('lane_keep', false)).toMatchObject({
+      value: true,
+      variant: 'override',
+      flagMetadata: { environment: 'production' },
+    });
     expect(agent.numberDetails('limit', 0)).toMatchObject({ value: 30, reason: 'DEFAULT' });
-    expect(agent.status().localFlags).toMatchObject({ overrides: ['lane_keep'], unfitOverrides: ['limit'], fault: null });
-    expect(lines.filter((line) => line.includes('do not hold'))).toEqual([expect.stringContaining('do not hold: limit (number)')]);
+    expect(agent.status().localFlags).toMatchObject({
+      overrides: ['lane_keep'],
+      unfitOverrides: ['limit'],
+      fault: null,
+    });
+    expect(lines.filter((line) => line.includes('do not hold'))).toEqual([
+      expect.stringContaining('do not hold: limit (number)'),
+    ]);
     agent.track('m', 1, { flagKey: 'lane_keep' });
     expect(agent.booleanValue('seat_heat', false)).toBe(true);
     await until('counts are reported', () => plane.batches.length > 0);
-    expect(plane.batches.flatMap(({ items }) => items.map(({ flagKey }) => flagKey)).filter((key) => key === 'lane_keep')).toEqual([]);
+    expect(
+      plane.batches.flatMap(({ items }) => items.map(({ flagKey }) => flagKey)).filter((key) => key === 'lane_keep'),
+    ).toEqual([]);
     await writeFile(file, 'fleetflag: 1\n');
     await until('the override is gone', () => agent.booleanDetails('lane_keep', true).variant === 'control');
   });

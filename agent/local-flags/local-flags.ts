@@ -3,7 +3,14 @@
  * They are not signed, age with nobody and are measured by nobody.
  */
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
-import type { Environment, Evaluation, EvaluationContext, FlagDefinition, FlagType, JsonValue } from '../../core/model.ts';
+import type {
+  Environment,
+  Evaluation,
+  EvaluationContext,
+  FlagDefinition,
+  FlagType,
+  JsonValue,
+} from '../../core/model.ts';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import { fitsFlagType } from '../../core/rules/flag-value.ts';
 
@@ -61,14 +68,26 @@ export interface LocalEvaluation {
  *
  * @param held the control plane's definition, where there is one
  */
-export function evaluateLocal(local: LocalFlags, key: string, held: FlagDefinition | undefined, context: EvaluationContext, nonce: string): LocalEvaluation | undefined {
+export function evaluateLocal(
+  local: LocalFlags,
+  key: string,
+  held: FlagDefinition | undefined,
+  context: EvaluationContext,
+  nonce: string,
+): LocalEvaluation | undefined {
   const flag = local.flags.get(key);
   const definition = flag?.definition ?? held ?? local.implied.get(key)?.definition;
   const value = local.overrides.get(key);
   if (definition !== undefined && value !== undefined && fitsFlagType(definition.type, value)) {
-    return { definition, local: true, evaluation: { value, variant: 'override', reason: 'STATIC', ruleId: null, revision: definition.revision } };
+    return {
+      definition,
+      local: true,
+      evaluation: { value, variant: 'override', reason: 'STATIC', ruleId: null, revision: definition.revision },
+    };
   }
-  return flag === undefined ? undefined : { definition: flag.definition, local: true, evaluation: evaluateFlag(flag.compiled, context, { nonce }) };
+  return flag === undefined
+    ? undefined
+    : { definition: flag.definition, local: true, evaluation: evaluateFlag(flag.compiled, context, { nonce }) };
 }
 
 /** An override that does not fit its flag. */
@@ -92,6 +111,9 @@ export function localKeys(local: LocalFlags | null): string[] {
 
 /** The keys of which two readings say different things. */
 export function changedKeys(before: LocalFlags | null, after: LocalFlags): string[] {
-  const said = (local: LocalFlags | null, key: string) => canonicalJson([local?.flags.get(key)?.definition ?? null, local?.overrides.get(key) ?? null]);
-  return [...new Set([...localKeys(before), ...localKeys(after)])].filter((key) => said(before, key) !== said(after, key));
+  const said = (local: LocalFlags | null, key: string) =>
+    canonicalJson([local?.flags.get(key)?.definition ?? null, local?.overrides.get(key) ?? null]);
+  return [...new Set([...localKeys(before), ...localKeys(after)])].filter(
+    (key) => said(before, key) !== said(after, key),
+  );
 }

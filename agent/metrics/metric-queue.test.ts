@@ -3,7 +3,15 @@ import fc from 'fast-check';
 import { EVALUATIONS_METRIC } from '../../core/protocol/metric.ts';
 import { gapOfStart, MetricQueue, QUEUE_LIMITS, type QueueOperation } from './metric-queue.ts';
 
-const measurement = (value: number, more: object = {}) => ({ flagKey: 'eco', variant: 'treatment', metricName: 'minutes', value, at: 1_000, tags: null, ...more });
+const measurement = (value: number, more: object = {}) => ({
+  flagKey: 'eco',
+  variant: 'treatment',
+  metricName: 'minutes',
+  value,
+  at: 1_000,
+  tags: null,
+  ...more,
+});
 const HOUR = 3_600_000;
 
 test('a batch is the oldest 500 rows, and stays as it is until it is settled', () => {
@@ -11,7 +19,12 @@ test('a batch is the oldest 500 rows, and stays as it is until it is settled', (
   expect(queue.batch()).toBeNull();
   for (let i = 0; i < 700; i++) queue.add(measurement(i));
   const batch = queue.batch();
-  expect([batch?.id, batch?.rows.length, batch?.rows[0]?.value, batch?.rows.at(-1)?.value]).toEqual(['q:1', 500, 0, 499]);
+  expect([batch?.id, batch?.rows.length, batch?.rows[0]?.value, batch?.rows.at(-1)?.value]).toEqual([
+    'q:1',
+    500,
+    0,
+    499,
+  ]);
   queue.add(measurement(1_000));
   expect(queue.batch()).toEqual(batch);
   queue.settle();
@@ -34,10 +47,19 @@ test('evaluations of a flag, variant and hour share a row, as long as it is in n
   queue.addEvaluations('eco', 'treatment', 3, 200);
   queue.addEvaluations('eco', 'control', 5, 300);
   queue.addEvaluations('eco', 'control', 7, HOUR);
-  expect(counts()).toEqual([['control', 7, 300], ['treatment', 3, 200], ['control', 7, HOUR]]);
+  expect(counts()).toEqual([
+    ['control', 7, 300],
+    ['treatment', 3, 200],
+    ['control', 7, HOUR],
+  ]);
   queue.batch();
   queue.addEvaluations('eco', 'control', 1, HOUR + 1);
-  expect(counts()).toEqual([['control', 7, 300], ['treatment', 3, 200], ['control', 7, HOUR], ['control', 1, HOUR + 1]]);
+  expect(counts()).toEqual([
+    ['control', 7, 300],
+    ['treatment', 3, 200],
+    ['control', 7, HOUR],
+    ['control', 1, HOUR + 1],
+  ]);
 });
 
 describe('where there is no room', () => {
@@ -66,7 +88,12 @@ describe('where there is no room', () => {
 
 test('whatever happens in whatever order, each evaluation is waiting, sent or counted as dropped, once, and no batch id comes twice', () => {
   const step = fc.oneof(
-    fc.record({ kind: fc.constant('count' as const), flag: fc.constantFrom('a', 'b', 'c'), count: fc.integer({ min: 1, max: 9 }), hour: fc.integer({ min: 0, max: 3 }) }),
+    fc.record({
+      kind: fc.constant('count' as const),
+      flag: fc.constantFrom('a', 'b', 'c'),
+      count: fc.integer({ min: 1, max: 9 }),
+      hour: fc.integer({ min: 0, max: 3 }),
+    }),
     fc.record({ kind: fc.constantFrom('batch' as const, 'settle' as const, 'track' as const) }),
     fc.record({ kind: fc.constant('discard' as const), position: fc.nat(3) }),
   );
@@ -98,8 +125,21 @@ test('whatever happens in whatever order, each evaluation is waiting, sent or co
 
 test('a copy that follows by operations, taken at any time, has the same rows and batch in the end', () => {
   const step = fc.oneof(
-    fc.record({ kind: fc.constant('count' as const), flag: fc.constantFrom('a', 'b', 'c'), hour: fc.integer({ min: 0, max: 2 }) }),
-    fc.record({ kind: fc.constantFrom('batch' as const, 'settle' as const, 'track' as const, 'discard' as const, 'copy' as const, 'restart' as const) }),
+    fc.record({
+      kind: fc.constant('count' as const),
+      flag: fc.constantFrom('a', 'b', 'c'),
+      hour: fc.integer({ min: 0, max: 2 }),
+    }),
+    fc.record({
+      kind: fc.constantFrom(
+        'batch' as const,
+        'settle' as const,
+        'track' as const,
+        'discard' as const,
+        'copy' as const,
+        'restart' as const,
+      ),
+    }),
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -122,7 +162,14 @@ test('a copy that follows by operations, taken at any time, has the same rows an
         } else if (each.kind === 'restart') {
           note();
           queue = new MetricQueue('another', limits);
-          queue.restore('q', copied.rows, copied.batch, copied.nextId, later, gapOfStart(() => 0.5));
+          queue.restore(
+            'q',
+            copied.rows,
+            copied.batch,
+            copied.nextId,
+            later,
+            gapOfStart(() => 0.5),
+          );
         }
       }
       note();
@@ -139,7 +186,14 @@ test('where something is lost, new rows share no batch with those that may have 
   const queue = new MetricQueue('new');
   queue.add(measurement(3));
   const old = [1, 2].map((value) => ({ ...measurement(value), id: value }));
-  queue.restore('q', old, 0, 3, [], gapOfStart(() => 0));
+  queue.restore(
+    'q',
+    old,
+    0,
+    3,
+    [],
+    gapOfStart(() => 0),
+  );
   expect(queue.batch()).toMatchObject({ id: 'q:1', rows: [{ value: 1 }, { value: 2 }] });
   queue.settle();
   expect(queue.batch()?.rows.map(({ value }) => value)).toEqual([3]);
@@ -148,7 +202,14 @@ test('where something is lost, new rows share no batch with those that may have 
 test('two lives of one file, a copy or one put back, give no batch the same id, but for the batch that both found in it', () => {
   const lives = [0.1, 0.2].map((random) => {
     const queue = new MetricQueue('new');
-    queue.restore('q', [{ ...measurement(1), id: 7 }], 0, 8, [], gapOfStart(() => random));
+    queue.restore(
+      'q',
+      [{ ...measurement(1), id: 7 }],
+      0,
+      8,
+      [],
+      gapOfStart(() => random),
+    );
     queue.add(measurement(2));
     const ids: string[] = [];
     for (let batch = queue.batch(); batch !== null; batch = queue.batch()) {

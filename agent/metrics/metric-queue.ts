@@ -33,8 +33,8 @@ export interface QueueLimits {
 export const QUEUE_LIMITS: QueueLimits = { rows: 2_500, bytes: 300_000 };
 
 /**
- * A change of a queue. Applied in order to a queue as it was, operations make it what it became; what has no room is not
- * among them, since it follows from the rest.
+ * A change of a queue. Applied in order to a queue as it was, operations make it what it became; what has no room is
+ * not among them, since it follows from the rest.
  */
 export type QueueOperation =
   | readonly ['add', Omit<QueuedMetric, 'id'>]
@@ -56,9 +56,9 @@ const ID_GAP = 1_000_000;
 const GAPS = 100_000;
 
 /**
- * The distance from the ids that a file knows to those of rows that come after it was read. A file may be a copy, or one
- * that was put back: what its other life numbered from there on must not be numbered alike, or the control plane would
- * take the second for the first.
+ * The distance from the ids that a file knows to those of rows that come after it was read. A file may be a copy, or
+ * one that was put back: what its other life numbered from there on must not be numbered alike, or the control plane
+ * would take the second for the first.
  *
  * @param random uniform in [0, 1)
  */
@@ -82,7 +82,11 @@ export interface DroppedMetrics {
 }
 
 const bytesOf = ({ flagKey, variant, metricName, tags }: QueuedMetric) =>
-  ROW_BYTES + flagKey.length + variant.length + metricName.length + (tags === null ? 0 : Buffer.byteLength(JSON.stringify(tags)));
+  ROW_BYTES +
+  flagKey.length +
+  variant.length +
+  metricName.length +
+  (tags === null ? 0 : Buffer.byteLength(JSON.stringify(tags)));
 
 const isCount = ({ metricName }: QueuedMetric) => metricName === EVALUATIONS_METRIC;
 
@@ -147,7 +151,14 @@ export class MetricQueue {
    * @param later what was noted after those rows were copied
    * @param gap ids that are left out before the next row gets one (`gapOfStart`)
    */
-  restore(origin: string, rows: readonly QueuedMetric[], batchLength: number, nextId: number, later: readonly QueueOperation[], gap: number): void {
+  restore(
+    origin: string,
+    rows: readonly QueuedMetric[],
+    batchLength: number,
+    nextId: number,
+    later: readonly QueueOperation[],
+    gap: number,
+  ): void {
     const since = this.#rows;
     this.origin = origin;
     this.#rows = [...rows];
@@ -169,13 +180,22 @@ export class MetricQueue {
     this.#note(['add', measurement]);
   }
 
-  /** Adds evaluations, to a row of the same hour where one is still waiting: a vehicle that is long offline has few rows. */
+  /**
+   * Adds evaluations, to a row of the same hour where one is still waiting: a vehicle that is long offline has few
+   * rows.
+   */
   addEvaluations(flagKey: string, variant: string, count: number, at: number): void {
     const index = this.#rows.findLastIndex(
-      (row, position) => position >= this.#inBatch && isCount(row) && row.flagKey === flagKey && row.variant === variant && Math.floor(row.at / HOUR) === Math.floor(at / HOUR),
+      (row, position) =>
+        position >= this.#inBatch &&
+        isCount(row) &&
+        row.flagKey === flagKey &&
+        row.variant === variant &&
+        Math.floor(row.at / HOUR) === Math.floor(at / HOUR),
     );
     const same = this.#rows[index];
-    if (same === undefined) this.#push({ flagKey, variant, metricName: EVALUATIONS_METRIC, value: count, at, tags: null });
+    if (same === undefined)
+      this.#push({ flagKey, variant, metricName: EVALUATIONS_METRIC, value: count, at, tags: null });
     else this.#rows[index] = { ...same, value: same.value + count, at: Math.max(same.at, at) };
     this.#note(['count', flagKey, variant, count, at]);
   }
@@ -189,7 +209,11 @@ export class MetricQueue {
     if (this.#inBatch === 0) {
       let bytes = 0;
       do bytes += bytesOf(this.#rows[this.#inBatch++]!);
-      while (this.#inBatch < Math.min(MAX_BATCH_ITEMS, this.#rows.length) && bytes < BATCH_BYTES && !this.#gapBefore(this.#inBatch));
+      while (
+        this.#inBatch < Math.min(MAX_BATCH_ITEMS, this.#rows.length) &&
+        bytes < BATCH_BYTES &&
+        !this.#gapBefore(this.#inBatch)
+      );
       this.#note(['batch', this.#inBatch]);
     }
     const rows = this.#rows.slice(0, this.#inBatch);

@@ -68,10 +68,15 @@ export class MetricRecorder {
    */
   track(metric: string, value: number, { flagKey, tags }: TrackOptions, evaluated: EvaluatedFlag | undefined): void {
     validateMetricName(metric, 'metric');
-    if (evaluated === undefined) throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
+    if (evaluated === undefined)
+      throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
     const { variant } = evaluated.evaluation;
     const measured = { flagKey, variant, metricName: metric, value };
-    this.#options.queue.add({ ...measured, at: this.#options.now(), tags: validateMeasured({ ...measured, tags }, '') });
+    this.#options.queue.add({
+      ...measured,
+      at: this.#options.now(),
+      tags: validateMeasured({ ...measured, tags }, ''),
+    });
     // Without the counts: they are put together until their own interval ends.
     this.#writeTimer ??= setTimeout(() => {
       this.#writeTimer = undefined;
@@ -83,7 +88,8 @@ export class MetricRecorder {
   flush(): void {
     clearTimeout(this.#countTimer);
     this.#countTimer = undefined;
-    for (const { flagKey, variant, count, last } of this.#counters.values()) this.#options.queue.addEvaluations(flagKey, variant, count, last);
+    for (const { flagKey, variant, count, last } of this.#counters.values())
+      this.#options.queue.addEvaluations(flagKey, variant, count, last);
     this.#counters.clear();
   }
 

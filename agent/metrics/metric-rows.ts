@@ -1,6 +1,6 @@
 /**
- * The queue as rows of `metrics_queue`, and what else belongs to it in `agent_state`. No signature covers them: a digest
- * tells whether a damaged file still holds what was written.
+ * The queue as rows of `metrics_queue`, and what else belongs to it in `agent_state`. No signature covers them: a
+ * digest tells whether a damaged file still holds what was written.
  *
  * Rows that were sent stay for a day, so that whoever looks into a vehicle's file sees what it has reported.
  */
@@ -16,9 +16,12 @@ const STATE_KEY = 'metrics_queue';
 /** Seconds that a sent row stays. */
 const SENT_SECONDS = 86_400;
 
-const SELECT_WAITING = 'SELECT id, flag_key, metric_name, value, timestamp, tags FROM metrics_queue WHERE sent = 0 ORDER BY id';
-const INSERT = 'INSERT OR REPLACE INTO metrics_queue (id, flag_key, metric_name, value, timestamp, tags, sent) VALUES (?, ?, ?, ?, ?, ?, ?)';
-const DELETE_OLD = 'DELETE FROM metrics_queue WHERE sent = 1 AND (timestamp < ? OR id NOT IN (SELECT id FROM metrics_queue WHERE sent = 1 ORDER BY id DESC LIMIT ?))';
+const SELECT_WAITING =
+  'SELECT id, flag_key, metric_name, value, timestamp, tags FROM metrics_queue WHERE sent = 0 ORDER BY id';
+const INSERT =
+  'INSERT OR REPLACE INTO metrics_queue (id, flag_key, metric_name, value, timestamp, tags, sent) VALUES (?, ?, ?, ?, ?, ?, ?)';
+const DELETE_OLD =
+  'DELETE FROM metrics_queue WHERE sent = 1 AND (timestamp < ? OR id NOT IN (SELECT id FROM metrics_queue WHERE sent = 1 ORDER BY id DESC LIMIT ?))';
 
 /** A queue as a database holds it. */
 export interface StoredQueue {
@@ -38,18 +41,31 @@ interface QueueState extends Omit<StoredQueue, 'rows'> {
    * database of an agent before 1.1.0, whose rows have milliseconds in `timestamp` and `{variant, tags}` in `tags`.
    */
   readonly variants?: readonly (readonly [variant: string, rows: number])[];
-  /** What the times of the rows have beyond whole seconds, row by row: a measurement must not seem older than what it followed. */
+  /**
+   * What the times of the rows have beyond whole seconds, row by row: a measurement must not seem older than what it
+   * followed.
+   */
   readonly milliseconds?: readonly number[];
 }
 
 type StateBeforeDigest = Omit<QueueState, 'digest'>;
 
-function digestOf({ origin, inBatch, nextId, entry, variants, milliseconds }: StateBeforeDigest, rows: readonly (readonly SqlValue[])[]): string {
+function digestOf(
+  { origin, inBatch, nextId, entry, variants, milliseconds }: StateBeforeDigest,
+  rows: readonly (readonly SqlValue[])[],
+): string {
   const content = [origin, inBatch, nextId, entry, ...(variants === undefined ? [] : [variants, milliseconds]), rows];
   return createHash('sha256').update(JSON.stringify(content)).digest('base64url');
 }
 
-const toRow = ({ id, flagKey, metricName, value, at, tags }: QueuedMetric): SqlValue[] => [id, flagKey, metricName, value, Math.floor(at / 1000), tags === null ? null : JSON.stringify(tags)];
+const toRow = ({ id, flagKey, metricName, value, at, tags }: QueuedMetric): SqlValue[] => [
+  id,
+  flagKey,
+  metricName,
+  value,
+  Math.floor(at / 1000),
+  tags === null ? null : JSON.stringify(tags),
+];
 
 function runsOfVariants(rows: readonly QueuedMetric[]): [string, number][] {
   const runs: [string, number][] = [];
@@ -76,7 +92,14 @@ export function writeQueue(database: Database, queue: MetricQueue, entry: number
     database.run(DELETE_OLD, [now - SENT_SECONDS, SENT_ROWS]);
     const rows = queue.rows.map(toRow);
     for (const row of rows) insert.run([...row, 0]);
-    const state: StateBeforeDigest = { origin: queue.origin, inBatch: queue.batchLength, nextId: queue.nextId, entry, variants: runsOfVariants(queue.rows), milliseconds: queue.rows.map(({ at }) => at - Math.floor(at / 1000) * 1000) };
+    const state: StateBeforeDigest = {
+      origin: queue.origin,
+      inBatch: queue.batchLength,
+      nextId: queue.nextId,
+      entry,
+      variants: runsOfVariants(queue.rows),
+      milliseconds: queue.rows.map(({ at }) => at - Math.floor(at / 1000) * 1000),
+    };
     const text = JSON.stringify({ ...state, digest: digestOf(state, rows) } satisfies QueueState);
     putStateValue(database, STATE_KEY, text, now);
     database.run('COMMIT');
@@ -98,8 +121,18 @@ export function readQueue(database: Database): StoredQueue | null {
   const variants = state.variants?.flatMap(([variant, rows]) => Array<string>(rows).fill(variant));
   const rows = stored.map(([id, flagKey, metricName, value, timestamp, tags], position): QueuedMetric => {
     const row = { id: Number(id), flagKey: String(flagKey), metricName: String(metricName), value: Number(value) };
-    if (variants === undefined) return { ...row, at: Number(timestamp), ...(JSON.parse(String(tags)) as { variant: string; tags: JsonObject | null }) };
-    return { ...row, at: Number(timestamp) * 1000 + (state.milliseconds?.[position] ?? 0), variant: variants[position]!, tags: tags === null ? null : (JSON.parse(String(tags)) as JsonObject) };
+    if (variants === undefined)
+      return {
+        ...row,
+        at: Number(timestamp),
+        ...(JSON.parse(String(tags)) as { variant: string; tags: JsonObject | null }),
+      };
+    return {
+      ...row,
+      at: Number(timestamp) * 1000 + (state.milliseconds?.[position] ?? 0),
+      variant: variants[position]!,
+      tags: tags === null ? null : (JSON.parse(String(tags)) as JsonObject),
+    };
   });
   const { origin, inBatch, nextId, entry } = state;
   return { origin, inBatch, nextId, entry, rows };

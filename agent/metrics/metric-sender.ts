@@ -9,13 +9,16 @@ import { RequestRefused, retryAfterMs, type GatewayLink } from '../sync/gateway-
 import { LinkWait } from '../sync/link-wait.ts';
 import type { MetricQueue, OpenBatch } from './metric-queue.ts';
 
-export const REPORT_MUTATION = 'mutation Report($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted duplicates dropped } }';
+export const REPORT_MUTATION =
+  'mutation Report($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted duplicates dropped } }';
 
 /** The part of a refusal that names what is wrong in the batch, and the position in it. */
 const INPUT_FIELD = /^input(\.|$)/;
 const ITEM_FIELD = /^input\.items\.(\d+)(\.|$)/;
 
-const MAY_SUCCEED_SOON: ReadonlySet<string> = new Set(Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])));
+const MAY_SUCCEED_SOON: ReadonlySet<string> = new Set(
+  Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])),
+);
 
 export interface SenderOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
@@ -60,7 +63,14 @@ export class MetricSender {
   /** Sends a batch. Resolves to the milliseconds until the next. */
   async #send(batch: OpenBatch): Promise<number> {
     const { link, queue, sendDelay, backoff, log } = this.#options;
-    const items = batch.rows.map(({ flagKey, variant, metricName, value, at, tags }) => ({ flagKey, variant, metricName, value, timestamp: new Date(at).toISOString(), tags }));
+    const items = batch.rows.map(({ flagKey, variant, metricName, value, at, tags }) => ({
+      flagKey,
+      variant,
+      metricName,
+      value,
+      timestamp: new Date(at).toISOString(),
+      tags,
+    }));
     try {
       await link.request(REPORT_MUTATION, { input: { batchId: batch.id, items } });
       queue.settle();
@@ -83,8 +93,8 @@ export class MetricSender {
       else queue.discard(Number(position));
       return backoff.next();
     }
-    // Any other refusal with a code says nothing of the batch. A control plane from before does not know this operation, or
-    // a part of it, and may be updated tomorrow: the measurements are kept.
+    // Any other refusal with a code says nothing of the batch. A control plane from before does not know this
+    // operation, or a part of it, and may be updated tomorrow: the measurements are kept.
     if (code !== undefined && !MAY_SUCCEED_SOON.has(code)) return sendDelay();
     return Math.max(retryAfterMs(error, random) ?? 0, backoff.next());
   }

@@ -10,7 +10,13 @@ import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 
-const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+const ON: RuleDefinition = {
+  id: 'on',
+  type: 'percentage_rollout',
+  priority: 1,
+  enabled: true,
+  conditions: { rollout_percentage: 100 },
+};
 const NEVER = 600_000;
 /** As `until` waits for conditions, the agent only has to come round soon. */
 const SOON = { metricsIntervalMs: 30, metricsWriteMs: 10 };
@@ -43,7 +49,8 @@ const stored = () => plane.batches.flatMap(({ items }) => items);
 
 async function storedRows(): Promise<unknown[][]> {
   const database = new (await initSqlJs()).Database(await readFile(vehicle.databaseFile));
-  const rows = database.exec('SELECT flag_key, metric_name, value, tags, sent FROM metrics_queue ORDER BY id')[0]?.values ?? [];
+  const rows =
+    database.exec('SELECT flag_key, metric_name, value, tags, sent FROM metrics_queue ORDER BY id')[0]?.values ?? [];
   database.close();
   return rows;
 }
@@ -72,7 +79,14 @@ test('evaluations arrive as one row for each flag and variant, measurements unde
     expect.arrayContaining([
       { flagKey: 'eco', variant: 'treatment', metricName: EVALUATIONS_METRIC, value: 40, timestamp: time, tags: null },
       { flagKey: 'off', variant: 'control', metricName: EVALUATIONS_METRIC, value: 2, timestamp: time, tags: null },
-      { flagKey: 'eco', variant: 'treatment', metricName: 'charge_minutes', value: 12.5, timestamp: time, tags: { road: 'city' } },
+      {
+        flagKey: 'eco',
+        variant: 'treatment',
+        metricName: 'charge_minutes',
+        value: 12.5,
+        timestamp: time,
+        tags: { road: 'city' },
+      },
       { flagKey: 'off', variant: 'control', metricName: 'charge_minutes', value: 14, timestamp: time, tags: null },
     ]),
   );
@@ -150,11 +164,17 @@ test('a clean stop keeps everything that was counted and tracked, and the next s
   for (let i = 0; i < 7; i++) agent.booleanValue('eco', false);
   agent.track('minutes', 3, { flagKey: 'eco' });
   await agent.close();
-  expect((await storedRows()).map(([, metric, value]) => [metric, value])).toEqual([['minutes', 3], [EVALUATIONS_METRIC, 7]]);
+  expect((await storedRows()).map(([, metric, value]) => [metric, value])).toEqual([
+    ['minutes', 3],
+    [EVALUATIONS_METRIC, 7],
+  ]);
   const restarted = await start();
   await until('all is sent', () => stored().length === 2 && restarted.status().metrics.queued === 0);
   await restarted.close();
-  expect((await storedRows()).map(([, metric, , , sent]) => [metric, sent])).toEqual([['minutes', 1], [EVALUATIONS_METRIC, 1]]);
+  expect((await storedRows()).map(([, metric, , , sent]) => [metric, sent])).toEqual([
+    ['minutes', 1],
+    [EVALUATIONS_METRIC, 1],
+  ]);
 });
 
 test.each([
@@ -210,18 +230,34 @@ test('programs in other languages track over HTTP', async () => {
   const base = await server.listen();
   try {
     const post = async (body: string) => {
-      const response = await fetch(`${base}/v1/track`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+      const response = await fetch(`${base}/v1/track`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      });
       const text = await response.text();
       return [response.status, text === '' ? null : (JSON.parse(text) as unknown)];
     };
     expect(await post('{"metric":"minutes","value":4,"flagKey":"eco","tags":{"road":"city"}}')).toEqual([202, null]);
     expect(await post('{')).toMatchObject([400, { errorCode: 'PARSE_ERROR' }]);
     expect(await post('[]')).toMatchObject([400, { errorCode: 'PARSE_ERROR' }]);
-    expect(await post('{"metric":"m","value":"4","flagKey":"eco"}')).toMatchObject([400, { errorCode: 'BAD_USER_INPUT', field: 'value' }]);
-    expect(await post('{"metric":"m","value":4}')).toMatchObject([400, { errorCode: 'BAD_USER_INPUT', field: 'flagKey' }]);
-    expect(await post('{"value":4,"flagKey":"eco"}')).toMatchObject([400, { errorCode: 'BAD_USER_INPUT', field: 'metric' }]);
+    expect(await post('{"metric":"m","value":"4","flagKey":"eco"}')).toMatchObject([
+      400,
+      { errorCode: 'BAD_USER_INPUT', field: 'value' },
+    ]);
+    expect(await post('{"metric":"m","value":4}')).toMatchObject([
+      400,
+      { errorCode: 'BAD_USER_INPUT', field: 'flagKey' },
+    ]);
+    expect(await post('{"value":4,"flagKey":"eco"}')).toMatchObject([
+      400,
+      { errorCode: 'BAD_USER_INPUT', field: 'metric' },
+    ]);
     expect(await post('{"metric":"m","value":4,"flagKey":"eco","tags":[]}')).toMatchObject([400, { field: 'tags' }]);
-    expect(await post('{"metric":"m","value":4,"flagKey":"nothing"}')).toMatchObject([404, { errorCode: 'NOT_FOUND', field: 'flagKey' }]);
+    expect(await post('{"metric":"m","value":4,"flagKey":"nothing"}')).toMatchObject([
+      404,
+      { errorCode: 'NOT_FOUND', field: 'flagKey' },
+    ]);
     expect((await fetch(`${base}/v1/track`)).status).toBe(405);
     expect(agent.status().metrics.queued).toBe(1);
   } finally {

@@ -14,10 +14,35 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { FleetFlagProvider } from './fleet-flag-provider.ts';
 
-const PREMIUM: RuleDefinition = { id: 'premium', type: 'user_attribute', priority: 1, enabled: true, conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] } };
-const EVERYBODY: RuleDefinition = { id: 'all', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 }, variant: 'fast' };
-const KILL: RuleDefinition = { id: 'kill', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true } };
-const EU: RuleDefinition = { id: 'eu', type: 'vehicle_target', priority: 1, enabled: true, conditions: { regions: ['EU'] } };
+const PREMIUM: RuleDefinition = {
+  id: 'premium',
+  type: 'user_attribute',
+  priority: 1,
+  enabled: true,
+  conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] },
+};
+const EVERYBODY: RuleDefinition = {
+  id: 'all',
+  type: 'percentage_rollout',
+  priority: 1,
+  enabled: true,
+  conditions: { rollout_percentage: 100 },
+  variant: 'fast',
+};
+const KILL: RuleDefinition = {
+  id: 'kill',
+  type: 'kill_switch',
+  priority: 1,
+  enabled: true,
+  conditions: { force_disabled: true },
+};
+const EU: RuleDefinition = {
+  id: 'eu',
+  type: 'vehicle_target',
+  priority: 1,
+  enabled: true,
+  conditions: { regions: ['EU'] },
+};
 
 type Kind = 'boolean' | 'string' | 'number' | 'object';
 type Details = EvaluationDetails<JsonValue>;
@@ -36,7 +61,13 @@ interface Resolver {
   getObjectDetails(key: string, defaultValue: JsonValue, context?: object): Details | Promise<Details>;
 }
 
-function resolve(client: Resolver, kind: Kind, key: string, defaultValue: JsonValue, context?: object): Details | Promise<Details> {
+function resolve(
+  client: Resolver,
+  kind: Kind,
+  key: string,
+  defaultValue: JsonValue,
+  context?: object,
+): Details | Promise<Details> {
   if (kind === 'boolean') return client.getBooleanDetails(key, defaultValue as boolean, context);
   if (kind === 'string') return client.getStringDetails(key, defaultValue as string, context);
   if (kind === 'number') return client.getNumberDetails(key, defaultValue as number, context);
@@ -44,8 +75,10 @@ function resolve(client: Resolver, kind: Kind, key: string, defaultValue: JsonVa
 }
 
 const asks: Record<string, Ask> = {
-  'the provider in the process': async (...[kind, key, defaultValue, context]) => resolve(OpenFeature.getClient('own'), kind, key, defaultValue, context),
-  'the stock OFREP provider': async (...[kind, key, defaultValue, context]) => resolve(OpenFeature.getClient('ofrep'), kind, key, defaultValue, context),
+  'the provider in the process': async (...[kind, key, defaultValue, context]) =>
+    resolve(OpenFeature.getClient('own'), kind, key, defaultValue, context),
+  'the stock OFREP provider': async (...[kind, key, defaultValue, context]) =>
+    resolve(OpenFeature.getClient('ofrep'), kind, key, defaultValue, context),
   'the stock OFREP web provider': async (kind, key, defaultValue, context) => {
     // A page has one context for all of its evaluations.
     await WebOpenFeature.setContext('ofrep', context);
@@ -83,20 +116,84 @@ afterAll(async () => {
   await plane.stop();
 });
 
-type Case = readonly [title: string, kind: Kind, key: string, defaultValue: JsonValue, context: Record<string, JsonValue>, expected: Partial<Details>];
+type Case = readonly [
+  title: string,
+  kind: Kind,
+  key: string,
+  defaultValue: JsonValue,
+  context: Record<string, JsonValue>,
+  expected: Partial<Details>,
+];
 
-const of = (revision: number, ruleId?: string) => ({ flagMetadata: { revision, environment: 'production', version: String(revision), flagSetId: 'production', ...(ruleId !== undefined && { ruleId }) } });
+const of = (revision: number, ruleId?: string) => ({
+  flagMetadata: {
+    revision,
+    environment: 'production',
+    version: String(revision),
+    flagSetId: 'production',
+    ...(ruleId !== undefined && { ruleId }),
+  },
+});
 const failed = (value: JsonValue, errorCode: string) => ({ value, reason: 'ERROR', errorCode: errorCode as never });
 
 const CASES: Case[] = [
-  ['a rule that matches', 'boolean', 'lane-keep', false, { subscription: 'premium' }, { value: true, variant: 'enabled', reason: 'TARGETING_MATCH', ...of(1, 'premium') }],
-  ['no rule that matches', 'boolean', 'lane-keep', true, { subscription: 'basic' }, { value: false, variant: 'control', reason: 'DEFAULT', ...of(1) }],
-  ['a rollout', 'boolean', 'fast-charge', false, {}, { value: true, variant: 'fast', reason: 'SPLIT', ...of(2, 'all') }],
-  ['a kill switch', 'boolean', 'killed', true, {}, { value: false, variant: 'control', reason: 'DISABLED', ...of(3, 'kill') }],
-  ['the vehicle’s own region', 'boolean', 'by-region', false, {}, { value: true, reason: 'TARGETING_MATCH', ...of(4, 'eu') }],
+  [
+    'a rule that matches',
+    'boolean',
+    'lane-keep',
+    false,
+    { subscription: 'premium' },
+    { value: true, variant: 'enabled', reason: 'TARGETING_MATCH', ...of(1, 'premium') },
+  ],
+  [
+    'no rule that matches',
+    'boolean',
+    'lane-keep',
+    true,
+    { subscription: 'basic' },
+    { value: false, variant: 'control', reason: 'DEFAULT', ...of(1) },
+  ],
+  [
+    'a rollout',
+    'boolean',
+    'fast-charge',
+    false,
+    {},
+    { value: true, variant: 'fast', reason: 'SPLIT', ...of(2, 'all') },
+  ],
+  [
+    'a kill switch',
+    'boolean',
+    'killed',
+    true,
+    {},
+    { value: false, variant: 'control', reason: 'DISABLED', ...of(3, 'kill') },
+  ],
+  [
+    'the vehicle’s own region',
+    'boolean',
+    'by-region',
+    false,
+    {},
+    { value: true, reason: 'TARGETING_MATCH', ...of(4, 'eu') },
+  ],
   ['another region', 'boolean', 'by-region', true, { region: 'NA' }, { value: false, reason: 'DEFAULT', ...of(4) }],
-  ['a region that is null', 'boolean', 'by-region', false, { region: null }, { value: true, reason: 'TARGETING_MATCH', ...of(4, 'eu') }],
-  ['a region of a wrong type', 'boolean', 'by-region', false, { region: 5, attributes: 'x', model: [] }, { value: true, reason: 'TARGETING_MATCH', ...of(4, 'eu') }],
+  [
+    'a region that is null',
+    'boolean',
+    'by-region',
+    false,
+    { region: null },
+    { value: true, reason: 'TARGETING_MATCH', ...of(4, 'eu') },
+  ],
+  [
+    'a region of a wrong type',
+    'boolean',
+    'by-region',
+    false,
+    { region: 5, attributes: 'x', model: [] },
+    { value: true, reason: 'TARGETING_MATCH', ...of(4, 'eu') },
+  ],
   ['text', 'string', 'mode', 'sport', {}, { value: 'eco', variant: 'control', reason: 'DEFAULT', ...of(5) }],
   ['a number', 'number', 'limit', 0, {}, { value: 80, ...of(6) }],
   ['an object', 'object', 'zones', {}, {}, { value: { max: [30, 50] }, ...of(7) }],
@@ -104,7 +201,14 @@ const CASES: Case[] = [
   ['a scalar of a JSON flag, asked for as what it is', 'number', 'scalar', 0, {}, { value: 7, ...of(9) }],
   ['text of a JSON flag, asked for as what it is', 'string', 'text', '', {}, { value: 'seven', ...of(10) }],
   ['a scalar of a JSON flag, with a default of its kind', 'object', 'scalar', 1, {}, { value: 7, ...of(9) }],
-  ['a scalar of a JSON flag, asked for as an object', 'object', 'scalar', { a: 1 }, {}, failed({ a: 1 }, 'TYPE_MISMATCH')],
+  [
+    'a scalar of a JSON flag, asked for as an object',
+    'object',
+    'scalar',
+    { a: 1 },
+    {},
+    failed({ a: 1 }, 'TYPE_MISMATCH'),
+  ],
   ['an object, asked for as text', 'string', 'zones', 'x', {}, failed('x', 'TYPE_MISMATCH')],
   ['a flag of another type', 'boolean', 'limit', true, {}, failed(true, 'TYPE_MISMATCH')],
   ['a flag that does not exist', 'boolean', 'nothing', true, {}, failed(true, 'FLAG_NOT_FOUND')],

@@ -1,12 +1,24 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { OpenFeature, ProviderEvents, ProviderStatus, createEvaluationEvent, type Client } from '@openfeature/server-sdk';
+import {
+  OpenFeature,
+  ProviderEvents,
+  ProviderStatus,
+  createEvaluationEvent,
+  type Client,
+} from '@openfeature/server-sdk';
 import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import { FleetFlagProvider, type FleetFlagProviderOptions } from './fleet-flag-provider.ts';
 
-const PREMIUM: RuleDefinition = { id: 'premium', type: 'user_attribute', priority: 1, enabled: true, conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] } };
+const PREMIUM: RuleDefinition = {
+  id: 'premium',
+  type: 'user_attribute',
+  priority: 1,
+  enabled: true,
+  conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] },
+};
 const OTHER_VIN = 'KMHL14JA5PA000009';
 
 let plane: TestControlPlane;
@@ -27,13 +39,17 @@ afterEach(async () => {
 });
 
 /** Sets a provider on the agent; resolves when it is initialised, rejects when that fails. */
-const provide = (agent: FleetFlagAgent, options?: FleetFlagProviderOptions) => OpenFeature.setProviderAndWait(new FleetFlagProvider(agent, options));
+const provide = (agent: FleetFlagAgent, options?: FleetFlagProviderOptions) =>
+  OpenFeature.setProviderAndWait(new FleetFlagProvider(agent, options));
 
 function next(event: ProviderEvents): Promise<object> {
-  return new Promise((resolve) => client.addHandler(event as ProviderEvents.Ready, (details) => resolve(details ?? {})));
+  return new Promise((resolve) =>
+    client.addHandler(event as ProviderEvents.Ready, (details) => resolve(details ?? {})),
+  );
 }
 
-const measurements = () => plane.batches.flatMap(({ items }) => items).filter(({ metricName }) => !metricName.startsWith('$'));
+const measurements = () =>
+  plane.batches.flatMap(({ items }) => items).filter(({ metricName }) => !metricName.startsWith('$'));
 
 test('each type is resolved with value, reason, variant and metadata', async () => {
   await plane.put('lane-keep', { rules: [PREMIUM] });
@@ -48,7 +64,12 @@ test('each type is resolved with value, reason, variant and metadata', async () 
     variant: 'enabled',
     flagMetadata: { revision: 1, environment: 'production', ruleId: 'premium' },
   });
-  expect(await client.getStringDetails('mode', 'sport')).toMatchObject({ value: 'eco', reason: 'DEFAULT', variant: 'control', flagMetadata: { revision: 2 } });
+  expect(await client.getStringDetails('mode', 'sport')).toMatchObject({
+    value: 'eco',
+    reason: 'DEFAULT',
+    variant: 'control',
+    flagMetadata: { revision: 2 },
+  });
   expect(await client.getNumberValue('limit', 0)).toBe(80);
   expect(await client.getObjectValue('zones', {})).toEqual({ max: [30, 50] });
 });
@@ -67,7 +88,10 @@ test('what OpenTelemetry’s hooks look for is there: the flag’s revision and 
   await plane.put('a', { defaultValue: true });
   await provide(await vehicle.start());
   const details = await client.getBooleanDetails('a', false);
-  const { attributes } = createEvaluationEvent({ flagKey: 'a', providerMetadata: client.metadata.providerMetadata, context: {} } as never, details);
+  const { attributes } = createEvaluationEvent(
+    { flagKey: 'a', providerMetadata: client.metadata.providerMetadata, context: {} } as never,
+    details,
+  );
   expect(attributes).toMatchObject({ 'feature_flag.version': '2', 'feature_flag.set.id': 'production' });
 });
 
@@ -83,8 +107,12 @@ test('tracking is a measurement of the flag that its details name', async () => 
     { flagKey: 'a', variant: 'control', metricName: 'charge_minutes', value: 12.5, tags: { road: 'city' } },
   ]);
   const provider = new FleetFlagProvider(agent);
-  expect(() => provider.track('checkout', {}, {})).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'flagKey' } }));
-  expect(() => provider.track('checkout', {}, { flagKey: 'none' })).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+  expect(() => provider.track('checkout', {}, {})).toThrow(
+    expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'flagKey' } }),
+  );
+  expect(() => provider.track('checkout', {}, { flagKey: 'none' })).toThrow(
+    expect.objectContaining({ code: 'NOT_FOUND' }),
+  );
 });
 
 test('a provider whose agent is closed says so and gives the programs’ own defaults; a new one is not ready at all', async () => {
@@ -96,20 +124,48 @@ test('a provider whose agent is closed says so and gives the programs’ own def
   await agent.close();
   expect(await failed).toMatchObject({ errorCode: 'PROVIDER_NOT_READY', message: expect.stringContaining('closed') });
   expect(client.providerStatus).toBe(ProviderStatus.ERROR);
-  expect(await client.getBooleanDetails('a', false)).toMatchObject({ value: false, reason: 'ERROR', errorCode: 'PROVIDER_NOT_READY' });
+  expect(await client.getBooleanDetails('a', false)).toMatchObject({
+    value: false,
+    reason: 'ERROR',
+    errorCode: 'PROVIDER_NOT_READY',
+  });
   expect(agent.booleanDetails('a', false)).toMatchObject({ value: false, errorCode: 'PROVIDER_NOT_READY' });
   await expect(provide(agent)).rejects.toMatchObject({ code: 'PROVIDER_NOT_READY' });
 });
 
 test("a program's context is merged with the vehicle's own, and cannot make it another vehicle", async () => {
-  await plane.put('listed', { rules: [{ id: 'w', type: 'vehicle_whitelist', priority: 1, enabled: true, conditions: { vins: [OTHER_VIN] } }] });
-  await plane.put('eu', { rules: [{ id: 't', type: 'vehicle_target', priority: 1, enabled: true, conditions: { models: ['Ioniq 6'], regions: ['EU'] } }] });
-  await plane.put('before', { rules: [{ id: 'b', type: 'user_attribute', priority: 1, enabled: true, conditions: { attribute: 'since', operator: 'starts_with', values: ['2026-01'] } }] });
+  await plane.put('listed', {
+    rules: [{ id: 'w', type: 'vehicle_whitelist', priority: 1, enabled: true, conditions: { vins: [OTHER_VIN] } }],
+  });
+  await plane.put('eu', {
+    rules: [
+      {
+        id: 't',
+        type: 'vehicle_target',
+        priority: 1,
+        enabled: true,
+        conditions: { models: ['Ioniq 6'], regions: ['EU'] },
+      },
+    ],
+  });
+  await plane.put('before', {
+    rules: [
+      {
+        id: 'b',
+        type: 'user_attribute',
+        priority: 1,
+        enabled: true,
+        conditions: { attribute: 'since', operator: 'starts_with', values: ['2026-01'] },
+      },
+    ],
+  });
   await provide(await vehicle.start({ vehicle: { model: 'Ioniq 6', region: 'NA' } }));
   expect(await client.getBooleanValue('listed', true, { targetingKey: OTHER_VIN, vin: OTHER_VIN })).toBe(false);
   expect(await client.getBooleanValue('eu', false)).toBe(false);
   expect(await client.getBooleanValue('eu', false, { region: 'EU' })).toBe(true);
-  expect(await client.getBooleanDetails('before', false, { since: new Date('2026-01-31') })).toMatchObject({ value: true });
+  expect(await client.getBooleanDetails('before', false, { since: new Date('2026-01-31') })).toMatchObject({
+    value: true,
+  });
 });
 
 test('changes are told with the keys of the flags, while READY', async () => {
@@ -150,7 +206,9 @@ test('without flags in time it is in ERROR with PROVIDER_NOT_READY, and READY on
   await plane.put('a', { defaultValue: true });
   await plane.stop();
   const failed = next(ProviderEvents.Error);
-  await expect(provide(await vehicle.start(), { initializeTimeoutMs: 10 })).rejects.toMatchObject({ code: 'PROVIDER_NOT_READY' });
+  await expect(provide(await vehicle.start(), { initializeTimeoutMs: 10 })).rejects.toMatchObject({
+    code: 'PROVIDER_NOT_READY',
+  });
   expect(await failed).toMatchObject({ message: 'The agent has had no flags within 10 ms.' });
   expect(client.providerStatus).toBe(ProviderStatus.ERROR);
   expect(await client.getBooleanDetails('a', false)).toMatchObject({ value: false, errorCode: 'PROVIDER_NOT_READY' });

@@ -38,7 +38,8 @@ export type ProvidingAgent = Pick<
  *
  * - READY: there are flags, and the control plane was in touch within `staleAfterMs`.
  * - STALE: it was not, or the agent starts with flags past their TTL. Flags are evaluated all the same.
- * - ERROR with PROVIDER_NOT_READY: no flags within `initializeTimeoutMs`. READY follows as soon as there are some. So is
+ * - ERROR with PROVIDER_NOT_READY: no flags within `initializeTimeoutMs`. READY follows as soon as there are some. So
+ *   is
  *   a provider whose agent was closed, and that for good: programs get their own defaults.
  */
 export class FleetFlagProvider implements Provider {
@@ -56,19 +57,30 @@ export class FleetFlagProvider implements Provider {
   #changed = new Set<string>();
 
   /** @param agent one that has been started, or will be */
-  constructor(agent: ProvidingAgent, { initializeTimeoutMs = 10_000, staleAfterMs = 60_000 }: FleetFlagProviderOptions = {}) {
+  constructor(
+    agent: ProvidingAgent,
+    { initializeTimeoutMs = 10_000, staleAfterMs = 60_000 }: FleetFlagProviderOptions = {},
+  ) {
     this.#agent = agent;
     this.#initializeTimeoutMs = initializeTimeoutMs;
     this.#staleAfterMs = staleAfterMs;
   }
 
-  /** Resolves once there are flags. Rejects with ProviderNotReadyError where there are none in time, or the agent is closed. */
+  /**
+   * Resolves once there are flags. Rejects with ProviderNotReadyError where there are none in time, or the agent is
+   * closed.
+   */
   async initialize(): Promise<void> {
     this.#open = true;
     if (this.#agent.isClosed) throw new ProviderNotReadyError(CLOSED);
     const ready = this.#agent.ready().then(() => true);
     let timer: NodeJS.Timeout | undefined;
-    const inTime = await Promise.race([ready, new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timerDelay(this.#initializeTimeoutMs))))]);
+    const inTime = await Promise.race([
+      ready,
+      new Promise<false>(
+        (resolve) => (timer = setTimeout(() => resolve(false), timerDelay(this.#initializeTimeoutMs))),
+      ),
+    ]);
     clearTimeout(timer);
     if (!this.#open) return;
     if (this.#agent.isClosed) throw new ProviderNotReadyError(CLOSED);
@@ -94,20 +106,39 @@ export class FleetFlagProvider implements Provider {
     this.#endings = [];
   }
 
-  async resolveBooleanEvaluation(flagKey: string, defaultValue: boolean, context: EvaluationContext): Promise<ResolutionDetails<boolean>> {
+  async resolveBooleanEvaluation(
+    flagKey: string,
+    defaultValue: boolean,
+    context: EvaluationContext,
+  ): Promise<ResolutionDetails<boolean>> {
     return this.#resolve(flagKey, 'boolean', defaultValue, context);
   }
 
-  async resolveStringEvaluation(flagKey: string, defaultValue: string, context: EvaluationContext): Promise<ResolutionDetails<string>> {
+  async resolveStringEvaluation(
+    flagKey: string,
+    defaultValue: string,
+    context: EvaluationContext,
+  ): Promise<ResolutionDetails<string>> {
     return this.#resolve(flagKey, 'string', defaultValue, context);
   }
 
-  async resolveNumberEvaluation(flagKey: string, defaultValue: number, context: EvaluationContext): Promise<ResolutionDetails<number>> {
+  async resolveNumberEvaluation(
+    flagKey: string,
+    defaultValue: number,
+    context: EvaluationContext,
+  ): Promise<ResolutionDetails<number>> {
     return this.#resolve(flagKey, 'number', defaultValue, context);
   }
 
-  /** A value of the default's kind: an object or list, or the scalar of a flag of type json. It is not checked against `T` any further. */
-  async resolveObjectEvaluation<T extends JsonValue>(flagKey: string, defaultValue: T, context: EvaluationContext): Promise<ResolutionDetails<T>> {
+  /**
+   * A value of the default's kind: an object or list, or the scalar of a flag of type json. It is not checked against
+   * `T` any further.
+   */
+  async resolveObjectEvaluation<T extends JsonValue>(
+    flagKey: string,
+    defaultValue: T,
+    context: EvaluationContext,
+  ): Promise<ResolutionDetails<T>> {
     return this.#resolve(flagKey, typeof defaultValue, defaultValue, context);
   }
 
@@ -118,16 +149,36 @@ export class FleetFlagProvider implements Provider {
    * @throws FleetFlagError as `FleetFlagAgent.track` does; the SDK logs it at the level debug
    */
   track(metric: string, _context: EvaluationContext, { value = 1, flagKey, ...others }: TrackingEventDetails): void {
-    if (typeof flagKey !== 'string') throw new FleetFlagError('BAD_USER_INPUT', `Tracking ${JSON.stringify(metric)} needs the flag that it is about as flagKey in its details.`, { field: 'flagKey' });
+    if (typeof flagKey !== 'string')
+      throw new FleetFlagError(
+        'BAD_USER_INPUT',
+        `Tracking ${JSON.stringify(metric)} needs the flag that it is about as flagKey in its details.`,
+        { field: 'flagKey' },
+      );
     const tags = Object.entries(others).filter(([, tag]) => ['string', 'number', 'boolean'].includes(typeof tag));
-    this.#agent.track(metric, value, { flagKey, tags: tags.length === 0 ? undefined : (Object.fromEntries(tags) as JsonObject) });
+    this.#agent.track(metric, value, {
+      flagKey,
+      tags: tags.length === 0 ? undefined : (Object.fromEntries(tags) as JsonObject),
+    });
   }
 
   /** By the kind of the value, not the flag's type: OFREP knows no types, and so both providers give the same. */
-  #resolve<T extends JsonValue>(flagKey: string, type: string, defaultValue: T, context: EvaluationContext): ResolutionDetails<T> {
+  #resolve<T extends JsonValue>(
+    flagKey: string,
+    type: string,
+    defaultValue: T,
+    context: EvaluationContext,
+  ): ResolutionDetails<T> {
     const evaluated = this.#agent.evaluate(flagKey, readFlatContext(jsonOf(context)));
     const fits = () => typeof evaluated!.evaluation.value === typeof defaultValue;
-    const { value, reason, variant, errorCode, errorMessage, flagMetadata } = evaluationDetails(flagKey, type, defaultValue, evaluated, this.#agent.isReady, fits);
+    const { value, reason, variant, errorCode, errorMessage, flagMetadata } = evaluationDetails(
+      flagKey,
+      type,
+      defaultValue,
+      evaluated,
+      this.#agent.isReady,
+      fits,
+    );
     return {
       value,
       reason,
@@ -183,7 +234,10 @@ export class FleetFlagProvider implements Provider {
 
 const CLOSED = 'The agent is closed: nothing changes any more. Start another one, and give it a provider.';
 
-/** The context as OFREP would carry it: dates are ISO 8601 text, and a member that cannot be written as JSON is left out. */
+/**
+ * The context as OFREP would carry it: dates are ISO 8601 text, and a member that cannot be written as JSON is left
+ * out.
+ */
 function jsonOf(context: EvaluationContext): JsonObject {
   const members = Object.keys(context).flatMap((name) => {
     try {

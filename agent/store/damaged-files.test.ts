@@ -34,7 +34,9 @@ beforeAll(async () => {
   for (const round of [1, 2]) {
     agent.track('round', round, { flagKey: 'flag_1', tags: { round } });
     const journal = `${vehicle.databaseFile}.queue`;
-    await until('it is in the journal', async () => (await readFile(journal, 'utf8').catch(() => '')).includes(`"value":${round}`));
+    await until('it is in the journal', async () =>
+      (await readFile(journal, 'utf8').catch(() => '')).includes(`"value":${round}`),
+    );
     if (round === 1) await put('flag_2', 'second');
     await until('the change is on disk', () => agent.status().revision === plane.revision);
   }
@@ -71,12 +73,17 @@ function damaged(bytes: Buffer, kind: 'cut' | 'bit' | 'bytes' | 'gone', at: numb
 }
 
 /** A folder of files of which some are damaged. */
-async function damagedFolder(name: string, damages: readonly { file: string; kind: 'cut' | 'bit' | 'bytes' | 'gone'; at: number; noise: Uint8Array }[]): Promise<string> {
+async function damagedFolder(
+  name: string,
+  damages: readonly { file: string; kind: 'cut' | 'bit' | 'bytes' | 'gone'; at: number; noise: Uint8Array }[],
+): Promise<string> {
   const folder = join(vehicle.folder, name);
   await mkdir(folder);
   for (const file of FILES) {
     let bytes: Buffer | null = await readFile(join(sound, file));
-    for (const each of damages) if (each.file === file && bytes !== null && bytes.length > 0) bytes = damaged(bytes, each.kind, each.at, each.noise);
+    for (const each of damages)
+      if (each.file === file && bytes !== null && bytes.length > 0)
+        bytes = damaged(bytes, each.kind, each.at, each.noise);
     if (bytes !== null) await writeFile(join(folder, file), bytes);
   }
   return folder;
@@ -90,7 +97,11 @@ test('give no wrong value and no wrong measurement, and the next write makes the
     fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 5 }), async (damages) => {
       const folder = await damagedFolder(`case-${++cases}`, damages);
       const databaseFile = join(folder, 'flags.db');
-      const agent = await vehicle.start({ databaseFile, url: 'ws://127.0.0.1:1/graphql', timings: { metricsIntervalMs: NEVER } });
+      const agent = await vehicle.start({
+        databaseFile,
+        url: 'ws://127.0.0.1:1/graphql',
+        timings: { metricsIntervalMs: NEVER },
+      });
       const { revision, evaluatedRevision, flags, metrics } = agent.status();
       expect(revision).toBeLessThanOrEqual(plane.revision);
       expect(evaluatedRevision).toBe(revision);
@@ -103,8 +114,12 @@ test('give no wrong value and no wrong measurement, and the next write makes the
       if (flags === 0) return;
       const database = new sql.Database(written);
       expect(database.exec('PRAGMA integrity_check')[0]!.values).toEqual([['ok']]);
-      const measured = database.exec("SELECT flag_key, value, tags FROM metrics_queue WHERE metric_name = 'round' AND sent = 0 ORDER BY id")[0]?.values ?? [];
-      for (const [flagKey, value, tags] of measured) expect([flagKey, tags]).toEqual(['flag_1', `{"round":${String(value)}}`]);
+      const measured =
+        database.exec(
+          "SELECT flag_key, value, tags FROM metrics_queue WHERE metric_name = 'round' AND sent = 0 ORDER BY id",
+        )[0]?.values ?? [];
+      for (const [flagKey, value, tags] of measured)
+        expect([flagKey, tags]).toEqual(['flag_1', `{"round":${String(value)}}`]);
       database.close();
     }),
     { numRuns: 300 },
@@ -118,11 +133,25 @@ test('are whole again once there is a network, whatever was damaged', async () =
       const folder = await damagedFolder(`case-${++cases}`, damages);
       const databaseFile = join(folder, 'flags.db');
       const agent = await vehicle.start({ databaseFile });
-      await until('it has everything', () => agent.status().connected && agent.status().revision === plane.revision && agent.status().staleFlags === 0 && agent.inTouch);
-      expect(new Map(agent.flagKeys().map((key) => [key, agent.evaluate(key)!.definition]))).toEqual(plane.definitions());
+      await until(
+        'it has everything',
+        () =>
+          agent.status().connected &&
+          agent.status().revision === plane.revision &&
+          agent.status().staleFlags === 0 &&
+          agent.inTouch,
+      );
+      expect(new Map(agent.flagKeys().map((key) => [key, agent.evaluate(key)!.definition]))).toEqual(
+        plane.definitions(),
+      );
       await agent.close();
       const offline = await vehicle.start({ databaseFile, url: 'ws://127.0.0.1:1/graphql' });
-      expect(offline.status()).toMatchObject({ ready: true, revision: plane.revision, staleFlags: 0, store: { source: 'current', faults: [] } });
+      expect(offline.status()).toMatchObject({
+        ready: true,
+        revision: plane.revision,
+        staleFlags: 0,
+        store: { source: 'current', faults: [] },
+      });
       await offline.close();
     }),
     { numRuns: 60 },

@@ -24,7 +24,10 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 test('the second is refused by name, and gets it once the first has given it back', async () => {
   const first = await DatabaseLock.take(file, 'the first one', log);
-  await expect(DatabaseLock.take(file, 'the second', log)).rejects.toMatchObject({ code: 'CONFLICT', message: expect.stringContaining('the first one') });
+  await expect(DatabaseLock.take(file, 'the second', log)).rejects.toMatchObject({
+    code: 'CONFLICT',
+    message: expect.stringContaining('the first one'),
+  });
   await first!.release();
   expect(await readdir(folder)).toEqual([]);
   const second = await DatabaseLock.take(file, 'the second', log);
@@ -34,12 +37,18 @@ test('the second is refused by name, and gets it once the first has given it bac
 });
 
 test('of many at once exactly one gets it, also where a killed owner has left its socket behind', async () => {
-  const owner = spawn(process.execPath, ['-e', `require('net').createServer().listen(${JSON.stringify(`${file}.lock`)}, () => console.log('listening'))`], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const owner = spawn(
+    process.execPath,
+    ['-e', `require('net').createServer().listen(${JSON.stringify(`${file}.lock`)}, () => console.log('listening'))`],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   await once(owner.stdout, 'data');
   owner.kill('SIGKILL');
   await once(owner, 'exit');
   expect(existsSync(`${file}.lock`)).toBe(true);
-  const attempts = await Promise.allSettled(Array.from({ length: 8 }, (_, index) => DatabaseLock.take(file, `number ${index}`, log)));
+  const attempts = await Promise.allSettled(
+    Array.from({ length: 8 }, (_, index) => DatabaseLock.take(file, `number ${index}`, log)),
+  );
   const taken = attempts.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   expect(taken).toHaveLength(1);
   for (const each of attempts) if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'CONFLICT' });
@@ -70,7 +79,9 @@ test('a link to a database is the database: one lock, and the link stays', async
   await symlink(links[0]!, links[1]!);
   await symlink('nowhere.db', join(folder, 'dangling.db'));
   await symlink('loop.db', join(folder, 'loop.db'));
-  expect([file, ...links].map((path) => databasePlace(path))).toEqual([file, file, file].map((path) => databasePlace(path)));
+  expect([file, ...links].map((path) => databasePlace(path))).toEqual(
+    [file, file, file].map((path) => databasePlace(path)),
+  );
   expect(databasePlace(join(folder, 'dangling.db'))).toBe(databasePlace(join(folder, 'nowhere.db')));
   expect(basename(databasePlace(join(folder, 'loop.db')))).toBe('loop.db');
   expect(databasePlace('/no/such/folder/flags.db')).toBe('/no/such/folder/flags.db');
@@ -83,7 +94,10 @@ test('a second agent on one database does not start, names the first, and leaves
     await plane.put('eco', { defaultValue: true });
     const first = await vehicle.start();
     await first.ready();
-    await expect(vehicle.start()).rejects.toMatchObject({ code: 'CONFLICT', message: expect.stringMatching(new RegExp(`of ${TEST_VIN} with process id ${process.pid}`)) });
+    await expect(vehicle.start()).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringMatching(new RegExp(`of ${TEST_VIN} with process id ${process.pid}`)),
+    });
     expect(first.status()).toMatchObject({ connected: true });
     await first.close();
     const second = await vehicle.start();

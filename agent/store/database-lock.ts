@@ -37,7 +37,10 @@ export class DatabaseLock {
     try {
       await mkdir(dirname(file), { recursive: true });
       folder = await open(dirname(file), constants.O_RDONLY | constants.O_DIRECTORY);
-      return new DatabaseLock(await takeSocket(join(placeIn(folder, dirname(file)), `${basename(file)}.lock`), file, owner), folder);
+      return new DatabaseLock(
+        await takeSocket(join(placeIn(folder, dirname(file)), `${basename(file)}.lock`), file, owner),
+        folder,
+      );
     } catch (error) {
       await folder?.close();
       if (error instanceof FleetFlagError) throw error;
@@ -70,8 +73,8 @@ async function takeSocket(path: string, file: string, owner: string): Promise<Se
 }
 
 /**
- * Removes the socket of a dead owner. Only who listens on `takeover` removes anything, and looks again before: of many that
- * found the owner dead none removes the socket of the one that has become the owner since.
+ * Removes the socket of a dead owner. Only who listens on `takeover` removes anything, and looks again before: of many
+ * that found the owner dead none removes the socket of the one that has become the owner since.
  */
 async function removeDead(path: string, takeover: string, owner: string): Promise<void> {
   const turn = await listen(takeover, owner);
@@ -99,7 +102,9 @@ function listen(path: string, owner: string): Promise<Server | null> {
       socket.end(`${owner}\n`);
       socket.unref();
     });
-    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(null) : reject(error)));
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? resolve(null) : reject(error),
+    );
     server.listen(path, () => resolve(server.unref()));
   });
 }
@@ -110,10 +115,16 @@ async function refuseWhileOwned(path: string, file: string): Promise<void> {
 }
 
 function refuse(file: string, owner: string): never {
-  throw new FleetFlagError('CONFLICT', `The database ${file} is in use by ${owner}. Stop that agent, or give this one a database of its own.`);
+  throw new FleetFlagError(
+    'CONFLICT',
+    `The database ${file} is in use by ${owner}. Stop that agent, or give this one a database of its own.`,
+  );
 }
 
-/** The name of the owner that listens there; null where nobody does. An owner that is too busy to answer is one all the same. */
+/**
+ * The name of the owner that listens there; null where nobody does. An owner that is too busy to answer is one all the
+ * same.
+ */
 function ownerOf(path: string): Promise<string | null> {
   return new Promise((resolve) => {
     let answer = '';
@@ -122,13 +133,16 @@ function ownerOf(path: string): Promise<string | null> {
       socket.destroy();
       resolve(owner);
     };
-    const silent = () => settle(answer.trim().slice(0, MAX_ANSWER_LENGTH) || 'another agent, which does not say who it is');
+    const silent = () =>
+      settle(answer.trim().slice(0, MAX_ANSWER_LENGTH) || 'another agent, which does not say who it is');
     socket.setTimeout(ANSWER_MS, silent);
     socket.on('data', (data) => {
       answer += data.toString();
       if (answer.length > MAX_ANSWER_LENGTH) silent();
     });
     socket.once('end', silent);
-    socket.once('error', (error: NodeJS.ErrnoException) => (error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? settle(null) : silent()));
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? settle(null) : silent(),
+    );
   });
 }

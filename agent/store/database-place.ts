@@ -4,8 +4,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 const MAX_LINKS = 40;
 
 /**
- * The path of a database without symbolic links, also where the file is not there yet. The file is replaced by renaming,
- * which would put a file in the place of a link; and one file under two names would have two locks.
+ * The path of a database without symbolic links, also where the file is not there yet. The file is replaced by
+ * renaming, which would put a file in the place of a link; and one file under two names would have two locks.
  */
 export function databasePlace(path: string, links = 0): string {
   const folder = realFolder(dirname(resolve(path)));

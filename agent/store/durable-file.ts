@@ -16,7 +16,10 @@ export interface FileSystem {
   read(path: string): Promise<Uint8Array>;
   /** Writes and flushes a whole file, which may be torn when this rejects. */
   write(path: string, bytes: Uint8Array): Promise<void>;
-  /** Appends to a file, which is made where there is none, and flushes it; what was appended may be torn when this rejects. */
+  /**
+   * Appends to a file, which is made where there is none, and flushes it; what was appended may be torn when this
+   * rejects.
+   */
   append(path: string, bytes: Uint8Array): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Makes renames in this folder durable. */

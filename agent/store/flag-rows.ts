@@ -1,6 +1,6 @@
 /**
- * Flags as rows of flags_cache: the columns say what is served, the metadata holds all that was signed, which is verified
- * again when it is read.
+ * Flags as rows of flags_cache: the columns say what is served, the metadata holds all that was signed, which is
+ * verified again when it is read.
  */
 import type { Database } from 'sql.js';
 import type { Environment } from '../../core/model.ts';
@@ -41,7 +41,16 @@ export function writeFlagRows(database: Database, state: VehicleState, variantOf
   try {
     for (const flag of state.flags.values()) {
       const [enabled, defaultValue, type] = columnsOf(flag.served);
-      upsert.run([flag.key, enabled, variantOf(flag, state.identity.vin), defaultValue, flag.cachedAt, flag.ttlSeconds, type, JSON.stringify(metadataOf(flag))]);
+      upsert.run([
+        flag.key,
+        enabled,
+        variantOf(flag, state.identity.vin),
+        defaultValue,
+        flag.cachedAt,
+        flag.ttlSeconds,
+        type,
+        JSON.stringify(metadataOf(flag)),
+      ]);
     }
   } finally {
     upsert.free();
@@ -58,7 +67,9 @@ function metadataOf({ held, former, ahead }: HeldFlag): Metadata {
   const signature = ({ revision, jws }: SignedDefinition): StoredSignature => ({ revision, jws });
   return {
     ...signature(held),
-    ...(former !== null && { former: { ...signature(former.signed), ...(former.disabled && { disabled: true as const }) } }),
+    ...(former !== null && {
+      former: { ...signature(former.signed), ...(former.disabled && { disabled: true as const }) },
+    }),
     ...(ahead !== null && { ahead: signature(ahead) }),
   };
 }
@@ -68,7 +79,12 @@ function metadataOf({ held, former, ahead }: HeldFlag): Metadata {
  *
  * @param issuedAt Unix seconds of the stored proof: no flag can be younger
  */
-export async function readFlagRow(row: Row, environment: Environment, keys: PinnedKeys, issuedAt: number): Promise<HeldFlag> {
+export async function readFlagRow(
+  row: Row,
+  environment: Environment,
+  keys: PinnedKeys,
+  issuedAt: number,
+): Promise<HeldFlag> {
   const key = String(row.key);
   const metadata = JSON.parse(String(row.metadata)) as Metadata;
   const verify = async ({ revision, jws }: StoredSignature): Promise<SignedDefinition> => {
@@ -79,14 +95,24 @@ export async function readFlagRow(row: Row, environment: Environment, keys: Pinn
   const held = await verify(metadata);
   // Signed under a key that is not trusted any more, it is nothing to go on with, and the flag itself still counts.
   const signed = metadata.former === undefined ? null : await verify(metadata.former).catch(() => null);
-  const former: FormerDefinition | null = signed === null ? null : { signed, disabled: metadata.former?.disabled === true };
+  const former: FormerDefinition | null =
+    signed === null ? null : { signed, disabled: metadata.former?.disabled === true };
   const ahead = metadata.ahead === undefined ? null : await verify(metadata.ahead);
-  if (!Number.isSafeInteger(row.cached_at) || !Number.isSafeInteger(row.ttl_seconds)) throw new Error('its age is not a number');
-  const flag = heldFlag(key, held, former, ahead, Math.min(Number(row.cached_at), issuedAt), Math.min(Number(row.ttl_seconds), DEFAULT_TTL_SECONDS));
+  if (!Number.isSafeInteger(row.cached_at) || !Number.isSafeInteger(row.ttl_seconds))
+    throw new Error('its age is not a number');
+  const flag = heldFlag(
+    key,
+    held,
+    former,
+    ahead,
+    Math.min(Number(row.cached_at), issuedAt),
+    Math.min(Number(row.ttl_seconds), DEFAULT_TTL_SECONDS),
+  );
   // A former version may have been unable to serve what this one can, and then have kept what it could.
   const written = [flag, ...(former === null ? [] : [heldFlag(key, former.signed, null, ahead, 0, 0)])];
   const forgotten = metadata.former !== undefined && former === null;
-  if (!forgotten && !written.some(({ served }) => agrees(row, columnsOf(served)))) throw new Error('the columns differ from the signed definition');
+  if (!forgotten && !written.some(({ served }) => agrees(row, columnsOf(served))))
+    throw new Error('the columns differ from the signed definition');
   return flag;
 }
 

@@ -6,7 +6,13 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { writeFormerDatabase, type FormerState } from '../testing/former-database.ts';
 import { TEST_VIN, TestVehicle, until } from '../testing/test-vehicle.ts';
 
-const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+const ON: RuleDefinition = {
+  id: 'on',
+  type: 'percentage_rollout',
+  priority: 1,
+  enabled: true,
+  conditions: { rollout_percentage: 100 },
+};
 const DAY = 86_400;
 const NOWHERE = { url: 'ws://127.0.0.1:1/graphql' };
 
@@ -49,7 +55,15 @@ test('what an agent of before has stored opens, and keeps its age until the firs
   await former();
   now = contact + 6 * DAY;
   const agent = await start(NOWHERE);
-  expect(agent.status()).toMatchObject({ ready: true, revision: 2, flags: 2, staleFlags: 0, proof: { revision: 2, set: null, held: true }, refusals: {}, store: { source: 'current', faults: [] } });
+  expect(agent.status()).toMatchObject({
+    ready: true,
+    revision: 2,
+    flags: 2,
+    staleFlags: 0,
+    proof: { revision: 2, set: null, held: true },
+    refusals: {},
+    store: { source: 'current', faults: [] },
+  });
   expect(agent.booleanDetails('a', false)).toMatchObject({ value: true, reason: 'SPLIT' });
   now = contact + 7 * DAY + 1;
   expect(agent.status().staleFlags).toBe(2);

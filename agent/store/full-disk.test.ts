@@ -68,32 +68,40 @@ test('where a file can grow no further, changes are evaluated, what is reported 
   await expectOnDisk(vehicle.databaseFile, 4, 'second');
 });
 
-// Needs a file system of its own, which not every system lets be mounted; the test above and vehicle-store.test.ts need none.
+// Needs a file system of its own, which not every system lets be mounted; the test above and vehicle-store.test.ts need
+// none.
 const mounting = ['unshare', '--mount', ...(asRoot ? [] : ['--user', '--map-root-user'])];
-const canMount = spawnSync(mounting[0]!, [...mounting.slice(1), 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/tmp']).status === 0;
+const canMount =
+  spawnSync(mounting[0]!, [...mounting.slice(1), 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/tmp']).status ===
+  0;
 
-(canMount ? test : test.skip)('on a full disk changes are evaluated, what is reported is what is on disk, and it recovers when there is room', async () => {
-  const disk = join(vehicle.folder, 'disk');
-  await mkdir(disk);
-  const script = `mount -t tmpfs -o size=512k none '${disk}' && exec "$0" "$@"`;
-  const car = start({ wrapper: [...mounting, '/bin/sh', '-c', script] }, join(disk, 'flags.db'));
-  await car.saying('revision', (revision) => revision === '1');
-  const seen = join(`/proc/${car.child.pid!}/root`, disk);
-  const filler = join(seen, 'filler');
-  await writeFile(filler, Buffer.alloc(600_000)).catch((error: unknown) => expect(error).toMatchObject({ code: 'ENOSPC' }));
-  await plane.put('large', { type: 'string', defaultValue: LARGE });
-  await plane.put('eco', { defaultValue: 'second' });
-  await car.saying('evaluated', (revision) => revision === '3');
-  await car.saying('fault', (fault) => fault.includes('ENOSPC'));
-  expect(car.said('revision')).toBe('1');
-  await rm(filler);
-  await car.saying('revision', (revision) => revision === '3');
-  await car.saying('fault', (fault) => fault === '');
-  const copy = join(vehicle.folder, 'copy.db');
-  await writeFile(copy, await readFile(join(seen, 'flags.db')));
-  await car.kill();
-  await expectOnDisk(copy, 3, 'second');
-});
+(canMount ? test : test.skip)(
+  'on a full disk changes are evaluated, what is reported is what is on disk, and it recovers when there is room',
+  async () => {
+    const disk = join(vehicle.folder, 'disk');
+    await mkdir(disk);
+    const script = `mount -t tmpfs -o size=512k none '${disk}' && exec "$0" "$@"`;
+    const car = start({ wrapper: [...mounting, '/bin/sh', '-c', script] }, join(disk, 'flags.db'));
+    await car.saying('revision', (revision) => revision === '1');
+    const seen = join(`/proc/${car.child.pid!}/root`, disk);
+    const filler = join(seen, 'filler');
+    await writeFile(filler, Buffer.alloc(600_000)).catch((error: unknown) =>
+      expect(error).toMatchObject({ code: 'ENOSPC' }),
+    );
+    await plane.put('large', { type: 'string', defaultValue: LARGE });
+    await plane.put('eco', { defaultValue: 'second' });
+    await car.saying('evaluated', (revision) => revision === '3');
+    await car.saying('fault', (fault) => fault.includes('ENOSPC'));
+    expect(car.said('revision')).toBe('1');
+    await rm(filler);
+    await car.saying('revision', (revision) => revision === '3');
+    await car.saying('fault', (fault) => fault === '');
+    const copy = join(vehicle.folder, 'copy.db');
+    await writeFile(copy, await readFile(join(seen, 'flags.db')));
+    await car.kill();
+    await expectOnDisk(copy, 3, 'second');
+  },
+);
 
 test('in a folder that is read only, changes are evaluated, what is reported is what is on disk, and it recovers when it may write', async () => {
   const folder = join(vehicle.folder, 'data');

@@ -16,9 +16,15 @@ import { TestControlPlane, type ReportedBatch } from '../testing/control-plane.t
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import type { LoadedReport } from '../testing/vehicle-process.ts';
 
-/** A kill loses nothing that the kernel has taken: what a disk does is not in question here, only its time would be spent. */
+/**
+ * A kill loses nothing that the kernel has taken: what a disk does is not in question here, only its time would be
+ * spent.
+ */
 const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-/** Starting Node takes longer than all else: each process that is killed runs several agents, each with files of its own. */
+/**
+ * Starting Node takes longer than all else: each process that is killed runs several agents, each with files of its
+ * own.
+ */
 const AGENTS = 8;
 /** Two processes at once. */
 const LANES = 2;
@@ -67,10 +73,22 @@ async function readWithSqlite(path: string): Promise<OnDisk | null> {
     const revision = Number(database.exec("SELECT value FROM agent_state WHERE key = 'revision'")[0]!.values[0]![0]);
     const [flags, ahead] = [new Map<string, number>(), new Map<string, number>()];
     for (const [key, metadata] of database.exec('SELECT key, metadata FROM flags_cache')[0]?.values ?? []) {
-      const stored = JSON.parse(String(metadata)) as { revision: number; jws: string; ahead?: { revision: number; jws: string } };
-      for (const [part, revisions] of [[stored, flags], [stored.ahead, ahead]] as const) {
+      const stored = JSON.parse(String(metadata)) as {
+        revision: number;
+        jws: string;
+        ahead?: { revision: number; jws: string };
+      };
+      for (const [part, revisions] of [
+        [stored, flags],
+        [stored.ahead, ahead],
+      ] as const) {
         if (part === undefined) continue;
-        expect(plane.published[part.revision - 1]).toEqual({ key, removed: false, revision: part.revision, jws: part.jws });
+        expect(plane.published[part.revision - 1]).toEqual({
+          key,
+          removed: false,
+          revision: part.revision,
+          jws: part.jws,
+        });
         revisions.set(String(key), part.revision);
       }
     }
@@ -95,7 +113,8 @@ function expectWhole({ revision, flags, ahead }: OnDisk): void {
 
 let disablingsAhead = 0;
 
-const numbersOf = ({ items }: ReportedBatch) => items.flatMap(({ tags }) => (tags === null ? [] : [JSON.stringify(tags)]));
+const numbersOf = ({ items }: ReportedBatch) =>
+  items.flatMap(({ tags }) => (tags === null ? [] : [JSON.stringify(tags)]));
 
 /** How often each measurement was stored: a batch that comes again is not stored again. */
 function storedMeasurements(): Map<string, number> {
@@ -109,14 +128,34 @@ function storedMeasurements(): Map<string, number> {
 function expectLoaded(report: LoadedReport, onDisk: OnDisk | null): void {
   const { flags, ...loaded } = report;
   expect(loaded).toMatchObject({ ready: onDisk !== null, revision: onDisk?.revision ?? 0, faults: [] });
-  const served = [...(onDisk?.flags ?? [])].map(([key, revision]) => [key, onDisk?.ahead.get(key) ?? revision] as const);
-  expect(flags).toEqual(served.sort().map(([key, revision]) => [key, revision, revision, plane.enabledAt(revision) ? 'DEFAULT' : 'DISABLED']));
+  const served = [...(onDisk?.flags ?? [])].map(
+    ([key, revision]) => [key, onDisk?.ahead.get(key) ?? revision] as const,
+  );
+  expect(flags).toEqual(
+    served
+      .sort()
+      .map(([key, revision]) => [key, revision, revision, plane.enabledAt(revision) ? 'DEFAULT' : 'DISABLED']),
+  );
 }
 
-async function killAgainAndAgain(vehicles: readonly TestVehicle[], firstRound: number, random: () => number): Promise<void> {
+async function killAgainAndAgain(
+  vehicles: readonly TestVehicle[],
+  firstRound: number,
+  random: () => number,
+): Promise<void> {
   const durable = new Set<string>();
-  const optionsOf = ({ tokenFile, databaseFile, keysFile }: TestVehicle, place: number, round: number) => ({ url: plane.url, tokenFile, databaseFile, keysFile, round: round * AGENTS + place });
-  const prepare = (round: number) => new KillableProcess(program, vehicles.map((vehicle, place) => optionsOf(vehicle, place, round)));
+  const optionsOf = ({ tokenFile, databaseFile, keysFile }: TestVehicle, place: number, round: number) => ({
+    url: plane.url,
+    tokenFile,
+    databaseFile,
+    keysFile,
+    round: round * AGENTS + place,
+  });
+  const prepare = (round: number) =>
+    new KillableProcess(
+      program,
+      vehicles.map((vehicle, place) => optionsOf(vehicle, place, round)),
+    );
   let onDisk = vehicles.map((): OnDisk | null => null);
   let next = prepare(firstRound);
   let driving = next;
@@ -130,7 +169,11 @@ async function killAgainAndAgain(vehicles: readonly TestVehicle[], firstRound: n
         const place = Math.floor(random() * AGENTS);
         await driving.saying('loaded', () => true, place);
         const changes = Math.floor(random() * 2);
-        await driving.saying('revision', (revision) => Number(revision) >= (onDisk[place]?.revision ?? 0) + changes, place);
+        await driving.saying(
+          'revision',
+          (revision) => Number(revision) >= (onDisk[place]?.revision ?? 0) + changes,
+          place,
+        );
       }
       await pause(random() * 20);
       await driving.kill();
@@ -140,8 +183,11 @@ async function killAgainAndAgain(vehicles: readonly TestVehicle[], firstRound: n
         const loaded = driving.said('loaded', place);
         if (loaded !== null) expectLoaded(JSON.parse(loaded) as LoadedReport, before[place]!);
         if (after !== null) expectWhole(after);
-        expect(after?.revision ?? 0).toBeGreaterThanOrEqual(Math.max(before[place]?.revision ?? 0, Number(driving.said('revision', place))));
-        for (let n = 1; n <= Number(driving.said('durable', place)); n++) durable.add(JSON.stringify({ round: round * AGENTS + place, n }));
+        expect(after?.revision ?? 0).toBeGreaterThanOrEqual(
+          Math.max(before[place]?.revision ?? 0, Number(driving.said('revision', place))),
+        );
+        for (let n = 1; n <= Number(driving.said('durable', place)); n++)
+          durable.add(JSON.stringify({ round: round * AGENTS + place, n }));
       }
     }
   } finally {
@@ -170,12 +216,15 @@ test('agents killed 200 times leave what was said to be on disk, whole and signe
   };
   // Somebody in between drops events and takes entries out of answers.
   plane.onChange = (change) => (random() < 0.2 ? [] : [change]);
-  plane.onSync = (answer) => (random() < 0.2 ? { ...answer, flags: answer.flags.filter(() => random() < 0.7) } : answer);
+  plane.onSync = (answer) =>
+    random() < 0.2 ? { ...answer, flags: answer.flags.filter(() => random() < 0.7) } : answer;
   const changes = new AbortController();
   const vehicles = await Promise.all(Array.from({ length: AGENTS * LANES }, () => TestVehicle.create(plane, MEMORY)));
   const changing = changeFlags(random, changes.signal);
   try {
-    const lanes = Array.from({ length: LANES }, (_, lane) => killAgainAndAgain(vehicles.slice(lane * AGENTS, (lane + 1) * AGENTS), lane * ROUNDS, random));
+    const lanes = Array.from({ length: LANES }, (_, lane) =>
+      killAgainAndAgain(vehicles.slice(lane * AGENTS, (lane + 1) * AGENTS), lane * ROUNDS, random),
+    );
     for (const result of await Promise.allSettled(lanes)) if (result.status === 'rejected') throw result.reason;
     // Whenever a batch was sent again, it was the same.
     const contents = new Map<string, string>();

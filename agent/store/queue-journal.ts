@@ -55,7 +55,10 @@ export class QueueJournal {
     return this.#bytes === 0;
   }
 
-  /** Reads what follows on entry `after` of the queue `origin`. Rejects where there is a file that cannot be read at all. */
+  /**
+   * Reads what follows on entry `after` of the queue `origin`. Rejects where there is a file that cannot be read at
+   * all.
+   */
   async readAfter(origin: string, after: number): Promise<JournalAfter> {
     const found: JournalEntry[] = [];
     let incomplete = false;

@@ -49,7 +49,11 @@ export function createTables(database: Database): void {
   // auto_vacuum takes effect only before the first table exists.
   database.run('PRAGMA auto_vacuum = INCREMENTAL');
   database.run(TABLES);
-  for (const [key, value] of [['last_sync_at', '0'], ['sync_count', '0'], ['agent_version', '1.0.0']] as const) {
+  for (const [key, value] of [
+    ['last_sync_at', '0'],
+    ['sync_count', '0'],
+    ['agent_version', '1.0.0'],
+  ] as const) {
     database.run('INSERT INTO agent_state (key, value, updated_at) VALUES (?, ?, 0)', [key, value]);
   }
 }
@@ -61,7 +65,8 @@ export function applySettings(database: Database): void {
 
 /** What is wrong with a database's structure or pages, or null. */
 export function structureFault(database: Database): string | null {
-  // All that quick_check does, and that every index agrees with its table: writing through a wrong index would spread the damage.
+  // All that quick_check does, and that every index agrees with its table: writing through a wrong index would spread
+  // the damage.
   const check = database.exec('PRAGMA integrity_check(1)')[0]?.values[0]?.[0];
   if (check !== 'ok') return `integrity check: ${String(check)}`;
   for (const [table, expected] of Object.entries(COLUMNS)) {

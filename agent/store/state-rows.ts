@@ -28,10 +28,22 @@ export interface StoredState {
   readonly time: KeptTime | null;
 }
 
-/** Of the values that no signature covers, under this key: tells whether a damaged file still holds what was written. */
+/**
+ * Of the values that no signature covers, under this key: tells whether a damaged file still holds what was written.
+ */
 const DIGEST_KEY = 'digest';
 /** `ageing_certain` is in files of before only: the digest of others counts it as absent. */
-const COVERED = ['vin', 'environment', 'revision', 'complete', 'pinned_keys', 'ageing_time', 'ageing_certain', 'clock_offset', 'clock_measured'];
+const COVERED = [
+  'vin',
+  'environment',
+  'revision',
+  'complete',
+  'pinned_keys',
+  'ageing_time',
+  'ageing_certain',
+  'clock_offset',
+  'clock_measured',
+];
 /** What agents covered that stored a statement and no proof. */
 const COVERED_BEFORE = ['vin', 'environment', 'revision', 'complete', 'removed_ahead', 'pinned_keys', 'ageing_time'];
 /** Values that only agents of before wrote. */
@@ -70,7 +82,9 @@ export function writeState(database: Database, content: DatabaseContent): void {
 
 function digestOf(values: ReadonlyMap<string, string>): string {
   const names = values.has('proof') ? COVERED : COVERED_BEFORE;
-  return createHash('sha256').update(JSON.stringify(names.map((key) => values.get(key)))).digest('base64url');
+  return createHash('sha256')
+    .update(JSON.stringify(names.map((key) => values.get(key))))
+    .digest('base64url');
 }
 
 /** Reads whose file this is and which keys it pins. Throws an Error where that is missing or unreadable. */
@@ -85,11 +99,16 @@ export async function readHeader(database: Database): Promise<StoredHeader> {
 
 /**
  * Reads the state and believes only what verifies: a row that does not is left out and given to `refuse`, and the
- * state is then not `complete`, as where the rows are not the set that the stored proof names. The age of flags is bounded
- * by the stored proof, the revision by what any signature in the file vouches for; what nothing vouches for is not used
- * where the digest does not match. Throws an Error where the file cannot be used at all.
+ * state is then not `complete`, as where the rows are not the set that the stored proof names. The age of flags is
+ * bounded by the stored proof, the revision by what any signature in the file vouches for; what nothing vouches for is
+ * not used where the digest does not match. Throws an Error where the file cannot be used at all.
  */
-export async function readState(database: Database, identity: VehicleIdentity, keys: PinnedKeys, refuse: (refusal: Refusal) => void): Promise<StoredState> {
+export async function readState(
+  database: Database,
+  identity: VehicleIdentity,
+  keys: PinnedKeys,
+  refuse: (refusal: Refusal) => void,
+): Promise<StoredState> {
   const values = stateValues(database);
   const intact = values.get(DIGEST_KEY) === digestOf(values);
   const revision = readCount(values, 'revision');
@@ -117,13 +136,25 @@ export async function readState(database: Database, identity: VehicleIdentity, k
     syncCount: readCount(values, 'sync_count'),
   };
   // A proof tells whether all of it is here; an agent of before had only what it wrote itself.
-  const whole = proof?.set == null ? intact && flags.size === stored.length : proof.revision === read.revision && isSetOf(proof, heldSet(read));
-  if (read.complete && !whole && flags.size === stored.length) refuse(new Refusal('stored-flag', `the set of revision ${read.revision}`));
+  const whole =
+    proof?.set == null
+      ? intact && flags.size === stored.length
+      : proof.revision === read.revision && isSetOf(proof, heldSet(read));
+  if (read.complete && !whole && flags.size === stored.length)
+    refuse(new Refusal('stored-flag', `the set of revision ${read.revision}`));
   return { state: { ...read, complete: read.complete && whole }, time: intact ? readTime(values) : null };
 }
 
-/** The stored proof, or the statement that an agent of before has stored in its place: it tells an age until the first sync. */
-async function readProof(values: ReadonlyMap<string, string>, environment: Environment, keys: PinnedKeys, refuse: (refusal: Refusal) => void): Promise<VerifiedProof | null> {
+/**
+ * The stored proof, or the statement that an agent of before has stored in its place: it tells an age until the first
+ * sync.
+ */
+async function readProof(
+  values: ReadonlyMap<string, string>,
+  environment: Environment,
+  keys: PinnedKeys,
+  refuse: (refusal: Refusal) => void,
+): Promise<VerifiedProof | null> {
   const [proof = '', statement = ''] = [values.get('proof'), values.get('statement')];
   try {
     if (proof !== '') return await verifyProof(proof, environment, keys);
@@ -144,7 +175,9 @@ function readTime(values: ReadonlyMap<string, string>): KeptTime {
 }
 
 function stateValues(database: Database): Map<string, string> {
-  return new Map(rows(database, 'SELECT key, value FROM agent_state').map((row) => [String(row.key), String(row.value)]));
+  return new Map(
+    rows(database, 'SELECT key, value FROM agent_state').map((row) => [String(row.key), String(row.value)]),
+  );
 }
 
 function readCount(values: ReadonlyMap<string, string>, name: string): number {

@@ -30,7 +30,10 @@ export function createDatabase(sql: SqlJsStatic): Database {
   return database;
 }
 
-/** Makes a database hold `content`, and gives it as the bytes of a file. Where it throws, the database is not to be used again. */
+/**
+ * Makes a database hold `content`, and gives it as the bytes of a file. Where it throws, the database is not to be used
+ * again.
+ */
 export function toBytes(database: Database, content: DatabaseContent): Uint8Array {
   writeState(database, content);
   writeFacts(database, content.registeredFacts, content.now);

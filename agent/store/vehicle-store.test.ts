@@ -11,7 +11,13 @@ import { nodeFileSystem, type FileSystem } from './durable-file.ts';
 import { JOURNAL_BYTES } from './queue-journal.ts';
 import { createTables } from './schema.ts';
 
-const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+const ON: RuleDefinition = {
+  id: 'on',
+  type: 'percentage_rollout',
+  priority: 1,
+  enabled: true,
+  conditions: { rollout_percentage: 100 },
+};
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
@@ -54,7 +60,8 @@ describe('the file', () => {
   test('has the specified tables, indexes, defaults and initial rows', async () => {
     await fill();
     const database = await open();
-    const columns = (table: string) => database.exec(`SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info('${table}')`)[0]!.values;
+    const columns = (table: string) =>
+      database.exec(`SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info('${table}')`)[0]!.values;
     expect(columns('flags_cache')).toEqual([
       ['key', 'TEXT', 1, null, 1],
       ['enabled', 'INTEGER', 1, null, 0],
@@ -65,7 +72,11 @@ describe('the file', () => {
       ['flag_type', 'TEXT', 1, null, 0],
       ['metadata', 'TEXT', 0, null, 0],
     ]);
-    expect(columns('agent_state')).toEqual([['key', 'TEXT', 1, null, 1], ['value', 'TEXT', 1, null, 0], ['updated_at', 'INTEGER', 1, null, 0]]);
+    expect(columns('agent_state')).toEqual([
+      ['key', 'TEXT', 1, null, 1],
+      ['value', 'TEXT', 1, null, 0],
+      ['updated_at', 'INTEGER', 1, null, 0],
+    ]);
     expect(columns('metrics_queue')).toEqual([
       ['id', 'INTEGER', 0, null, 1],
       ['flag_key', 'TEXT', 1, null, 0],
@@ -75,10 +86,19 @@ describe('the file', () => {
       ['tags', 'TEXT', 0, null, 0],
       ['sent', 'INTEGER', 1, '0', 0],
     ]);
-    const indexes = database.exec("SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'idx%' ORDER BY name")[0]!.values.flat();
-    expect(indexes).toEqual(['idx_flags_cache_cached_at', 'idx_flags_cache_enabled', 'idx_metrics_queue_sent', 'idx_metrics_queue_timestamp']);
+    const indexes = database
+      .exec("SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'idx%' ORDER BY name")[0]!
+      .values.flat();
+    expect(indexes).toEqual([
+      'idx_flags_cache_cached_at',
+      'idx_flags_cache_enabled',
+      'idx_metrics_queue_sent',
+      'idx_metrics_queue_timestamp',
+    ]);
     expect(database.exec('PRAGMA auto_vacuum')[0]!.values).toEqual([[2]]);
-    const rows = database.exec('SELECT key, enabled, variant, default_value, ttl_seconds, flag_type FROM flags_cache ORDER BY key')[0]!.values;
+    const rows = database.exec(
+      'SELECT key, enabled, variant, default_value, ttl_seconds, flag_type FROM flags_cache ORDER BY key',
+    )[0]!.values;
     expect(rows).toEqual([
       ['a', 1, 'treatment', 'false', 604800, 'boolean'],
       ['b', 1, 'control', '"eco"', 604800, 'string'],
@@ -95,7 +115,11 @@ describe('the file', () => {
   test('begins with the specified rows, which nothing has updated yet', async () => {
     const database = new (await initSqlJs()).Database();
     createTables(database);
-    expect(database.exec('SELECT key, value, updated_at FROM agent_state ORDER BY key')[0]!.values).toEqual([['agent_version', '1.0.0', 0], ['last_sync_at', '0', 0], ['sync_count', '0', 0]]);
+    expect(database.exec('SELECT key, value, updated_at FROM agent_state ORDER BY key')[0]!.values).toEqual([
+      ['agent_version', '1.0.0', 0],
+      ['last_sync_at', '0', 0],
+      ['sync_count', '0', 0],
+    ]);
     database.close();
   });
 
@@ -104,7 +128,11 @@ describe('the file', () => {
     await truncate(vehicle.databaseFile, 5000);
     const agent = await vehicle.start();
     await agent.ready();
-    expect(agent.status()).toMatchObject({ revision: 2, flags: 2, store: { source: 'previous', faults: [expect.stringContaining('current')] } });
+    expect(agent.status()).toMatchObject({
+      revision: 2,
+      flags: 2,
+      store: { source: 'previous', faults: [expect.stringContaining('current')] },
+    });
     await plane.listen();
     await until('it has caught up', () => agent.status().revision === 3);
     expect(plane.syncs.at(-1)).toBe(2);
@@ -139,24 +167,29 @@ describe('the file', () => {
     ['the key', "UPDATE flags_cache SET key = 'z' WHERE key = 'a'"],
     ['the kind of metadata', "UPDATE flags_cache SET metadata = '[]' WHERE key = 'a'"],
   ];
-  test.each(tampered)('in which %s was changed loses that flag only, counts it, and asks for everything again', async (_what, sql) => {
-    await fill();
-    await edit(sql);
-    const agent = await vehicle.start();
-    expect(agent.status()).toMatchObject({ flags: 2, refusals: { 'stored-flag': 1 }, store: { source: 'current' } });
-    expect(agent.booleanDetails('a', false).errorCode).toBe('FLAG_NOT_FOUND');
-    expect(agent.booleanDetails('z', false).errorCode).toBe('FLAG_NOT_FOUND');
-    await plane.listen();
-    await until('it is whole again', () => agent.status().flags === 3);
-    expect(plane.syncs.at(-1)).toBe(0);
-    expect(agent.booleanValue('a', false)).toBe(true);
-  });
+  test.each(tampered)(
+    'in which %s was changed loses that flag only, counts it, and asks for everything again',
+    async (_what, sql) => {
+      await fill();
+      await edit(sql);
+      const agent = await vehicle.start();
+      expect(agent.status()).toMatchObject({ flags: 2, refusals: { 'stored-flag': 1 }, store: { source: 'current' } });
+      expect(agent.booleanDetails('a', false).errorCode).toBe('FLAG_NOT_FOUND');
+      expect(agent.booleanDetails('z', false).errorCode).toBe('FLAG_NOT_FOUND');
+      await plane.listen();
+      await until('it is whole again', () => agent.status().flags === 3);
+      expect(plane.syncs.at(-1)).toBe(0);
+      expect(agent.booleanValue('a', false)).toBe(true);
+    },
+  );
 
   test('in which ages were raised does not keep a flag alive, and a raised revision does not lock the vehicle out', async () => {
     const start = Date.now();
     plane.now = () => start;
     await fill();
-    await edit("UPDATE flags_cache SET cached_at = 9999999999, ttl_seconds = 9999999999; UPDATE agent_state SET value = '999' WHERE key = 'revision'");
+    await edit(
+      "UPDATE flags_cache SET cached_at = 9999999999, ttl_seconds = 9999999999; UPDATE agent_state SET value = '999' WHERE key = 'revision'",
+    );
     const agent = await vehicle.start({ now: () => start + 8 * 86_400_000 });
     expect(agent.status()).toMatchObject({ revision: 3, flags: 3, staleFlags: 3 });
   });
@@ -185,7 +218,12 @@ describe('what no signature covers', () => {
     await plane.stop();
     await edit('UPDATE metrics_queue SET value = 4');
     const agent = await vehicle.start();
-    expect(agent.status()).toMatchObject({ ready: true, revision: 1, metrics: { queued: 0 }, store: { source: 'current', faults: [expect.stringContaining('metrics queue')] } });
+    expect(agent.status()).toMatchObject({
+      ready: true,
+      revision: 1,
+      metrics: { queued: 0 },
+      store: { source: 'current', faults: [expect.stringContaining('metrics queue')] },
+    });
     expect(agent.booleanValue('a', false)).toBe(true);
   });
 
@@ -195,7 +233,9 @@ describe('what no signature covers', () => {
     await first.ready();
     await first.close();
     const { x } = plane.key.publicJwk;
-    await edit(`UPDATE agent_state SET value = replace(value, '${x!}', '${x!.split('').reverse().join('')}') WHERE key = 'pinned_keys'`);
+    await edit(
+      `UPDATE agent_state SET value = replace(value, '${x!}', '${x!.split('').reverse().join('')}') WHERE key = 'pinned_keys'`,
+    );
     await rm(`${vehicle.databaseFile}.previous`, { force: true });
     await plane.put('a', { rules: [ON] });
     const agent = await keyless();
@@ -204,7 +244,7 @@ describe('what no signature covers', () => {
 });
 
 describe('writes are spared', () => {
-  test('by syncs that change nothing, until an hour has passed by the control plane\'s clock', async () => {
+  test("by syncs that change nothing, until an hour has passed by the control plane's clock", async () => {
     const start = Date.now();
     plane.now = () => start;
     await plane.put('a', { rules: [ON] });
@@ -268,7 +308,11 @@ describe('writes are spared', () => {
 describe('damage at random', () => {
   let original: Buffer;
   let former: Buffer;
-  const allowed = new Map<string, boolean | string>([['a', true], ['b', 'eco'], ['c', false]]);
+  const allowed = new Map<string, boolean | string>([
+    ['a', true],
+    ['b', 'eco'],
+    ['c', false],
+  ]);
 
   /** Loads whatever is in the files: every flag must be as signed, or absent, or stale. */
   async function loadAndCheck(): Promise<void> {
@@ -363,13 +407,20 @@ describe('a write that fails', () => {
     let broken = true;
     const files: FileSystem = {
       ...nodeFileSystem,
-      write: (path, bytes) => (broken ? Promise.reject(Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })) : nodeFileSystem.write(path, bytes)),
+      write: (path, bytes) =>
+        broken
+          ? Promise.reject(Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }))
+          : nodeFileSystem.write(path, bytes),
     };
     const agent: FleetFlagAgent = await vehicle.start({ files });
     await until('the stream is open', () => plane.streams > 0);
     await plane.put('a', { rules: [] });
     await until('it is evaluated', () => !agent.booleanValue('a', true));
-    expect(agent.status()).toMatchObject({ revision: 3, evaluatedRevision: 4, store: { writeFault: 'no space left on device' } });
+    expect(agent.status()).toMatchObject({
+      revision: 3,
+      evaluatedRevision: 4,
+      store: { writeFault: 'no space left on device' },
+    });
     broken = false;
     await until('it is on disk', () => agent.status().revision === 4);
     expect(agent.status().store.writeFault).toBeNull();

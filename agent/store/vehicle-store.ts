@@ -5,7 +5,14 @@
 import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
 import { unattended } from '../../core/async/unattended.ts';
 import { describeError, type Log } from '../log.ts';
-import { emptyState, heldRevision, type HeldFlag, type StoredVariant, type VehicleIdentity, type VehicleState } from '../state.ts';
+import {
+  emptyState,
+  heldRevision,
+  type HeldFlag,
+  type StoredVariant,
+  type VehicleIdentity,
+  type VehicleState,
+} from '../state.ts';
 import type { KnownFacts } from '../facts/known-facts.ts';
 import { verifyFacts } from '../facts/verify-facts.ts';
 import { gapOfStart, type MetricQueue } from '../metrics/metric-queue.ts';
@@ -124,13 +131,20 @@ export class VehicleStore {
     return identity === null ? null : { state: emptyState(identity), keys: configuredKeys };
   }
 
-  async #loadGeneration(generation: Generation, identity: VehicleIdentity | null, configuredKeys: PinnedKeys | null): Promise<LoadedState | null> {
+  async #loadGeneration(
+    generation: Generation,
+    identity: VehicleIdentity | null,
+    configuredKeys: PinnedKeys | null,
+  ): Promise<LoadedState | null> {
     const bytes = await this.#file.read(generation);
     if (bytes === null) return null;
     const database = openDatabase(this.#sql!, bytes);
     try {
       const header = await readHeader(database);
-      if (identity !== null && (header.identity.vin !== identity.vin || header.identity.environment !== identity.environment)) {
+      if (
+        identity !== null &&
+        (header.identity.vin !== identity.vin || header.identity.environment !== identity.environment)
+      ) {
         throw new Error(`it belongs to ${header.identity.vin} in ${header.identity.environment}`);
       }
       const keys = configuredKeys ?? header.pinnedKeys;
@@ -161,7 +175,12 @@ export class VehicleStore {
   }
 
   /** Facts that do not verify are given up, and asked for again. */
-  async #loadFacts(database: Database, vin: string, keys: PinnedKeys, refuse: (refusal: Refusal) => void): Promise<void> {
+  async #loadFacts(
+    database: Database,
+    vin: string,
+    keys: PinnedKeys,
+    refuse: (refusal: Refusal) => void,
+  ): Promise<void> {
     const jws = readFacts(database);
     if (jws === null) return;
     try {
@@ -201,7 +220,13 @@ export class VehicleStore {
    */
   save(state: VehicleState, keys: PinnedKeys): Promise<boolean> {
     this.#last = { state, keys };
-    if (this.#unsaved === null && this.#onDisk !== null && keys === this.#onDisk.keys && canWait(this.#onDisk.state, state)) return Promise.resolve(true);
+    if (
+      this.#unsaved === null &&
+      this.#onDisk !== null &&
+      keys === this.#onDisk.keys &&
+      canWait(this.#onDisk.state, state)
+    )
+      return Promise.resolve(true);
     this.#unsaved = this.#last;
     return this.#enqueue();
   }
@@ -232,14 +257,20 @@ export class VehicleStore {
     try {
       if (this.#unsaved === null && !this.#queueBehind && this.#journal.usable) await this.#append();
       else await this.#replace(this.#unsaved ?? this.#last);
-      if (this.#writeFault !== null) this.#options.log('info', 'the database can be written again', { revision: this.#persistedRevision });
+      if (this.#writeFault !== null)
+        this.#options.log('info', 'the database can be written again', { revision: this.#persistedRevision });
       this.#writeFault = null;
       return true;
     } catch (error) {
       const fault = describeError(error);
-      if (fault !== this.#writeFault) this.#options.log('error', `the database cannot be written, going on from memory: ${fault}`);
+      if (fault !== this.#writeFault)
+        this.#options.log('error', `the database cannot be written, going on from memory: ${fault}`);
       this.#writeFault = fault;
-      if (!this.#closed) this.#retry = setTimeout(() => unattended(this.#enqueue(), 'Writing the database again'), this.#options.retryMs).unref();
+      if (!this.#closed)
+        this.#retry = setTimeout(
+          () => unattended(this.#enqueue(), 'Writing the database again'),
+          this.#options.retryMs,
+        ).unref();
       return false;
     }
   }
@@ -258,7 +289,9 @@ export class VehicleStore {
     this.#onDisk = null;
     await this.#file.replace(bytes, this.#presentIsGood);
     // Where it stays, the database is written once more instead of appending to it.
-    await this.#journal.rotate().catch((error: unknown) => this.#options.log('warn', `the journal stays: ${describeError(error)}`));
+    await this.#journal
+      .rotate()
+      .catch((error: unknown) => this.#options.log('warn', `the journal stays: ${describeError(error)}`));
     this.#presentIsGood = true;
     this.#onDisk = saved;
     this.#bytes = bytes.byteLength;
@@ -275,7 +308,17 @@ export class VehicleStore {
     queue.takeOperations();
     this.#queueBehind = true;
     try {
-      return toBytes(this.#database, { state, keys, variantOf, agentVersion, registeredFacts: facts.registered?.jws ?? null, queue, entry: ++this.#entry, time: ageingClock.keep(), now });
+      return toBytes(this.#database, {
+        state,
+        keys,
+        variantOf,
+        agentVersion,
+        registeredFacts: facts.registered?.jws ?? null,
+        queue,
+        entry: ++this.#entry,
+        time: ageingClock.keep(),
+        now,
+      });
     } catch (error) {
       // `state` and `queue` are all that is needed for a new database; the next attempt makes one.
       this.#database.close();

@@ -26,5 +26,10 @@ function sameFlags(onDisk: VehicleState, next: VehicleState): boolean {
 }
 
 function sameFlag(flag: HeldFlag, known: HeldFlag | undefined): boolean {
-  return known !== undefined && flag.held.jws === known.held.jws && flag.ahead?.jws === known.ahead?.jws && flag.served?.id === known.served?.id;
+  return (
+    known !== undefined &&
+    flag.held.jws === known.held.jws &&
+    flag.ahead?.jws === known.ahead?.jws &&
+    flag.served?.id === known.served?.id
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * Watches over the age of the flags while there is a connection: flags that go stale are worth a sync at once, and where
- * the clocks cannot tell how old a proof is, a question with a nonce is due at some time.
+ * Watches over the age of the flags while there is a connection: flags that go stale are worth a sync at once, and
+ * where the clocks cannot tell how old a proof is, a question with a nonce is due at some time.
  */
 import { isStale, type VehicleState, type VerifiedProof } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
@@ -9,7 +9,10 @@ import { Refusal } from '../trust/refusals.ts';
 import { lastContact } from './apply.ts';
 import type { Backoff } from './backoff.ts';
 
-/** Instances of a control plane may differ by seconds, and share answers for one: a proof that is older by this much is worth no word. */
+/**
+ * Instances of a control plane may differ by seconds, and share answers for one: a proof that is older by this much is
+ * worth no word.
+ */
 const SKEW_SECONDS = 60;
 
 export interface AgeWatchOptions {
@@ -17,7 +20,9 @@ export interface AgeWatchOptions {
   readonly freshness: Freshness;
   readonly state: () => VehicleState;
   readonly refuse: (refusal: Refusal) => void;
-  /** Told, with each proof that was asked for and whose set is held, whether that is in touch with the control plane. */
+  /**
+   * Told, with each proof that was asked for and whose set is held, whether that is in touch with the control plane.
+   */
   readonly touched: (inTouch: boolean) => void;
   /** Asks the control plane at once. */
   readonly sync: () => void;
@@ -60,7 +65,13 @@ export class AgeWatch {
     }
     if (judgement !== 'out-of-time') return;
     // Said once, and not with every proof until the question is answered.
-    if (freshness.want(this.#stale)) refuse(new Refusal('proof-out-of-time', `a proof of ${isoTime(proof.issuedAt)}, where this vehicle has ${isoTime(ageingClock.seconds())},`));
+    if (freshness.want(this.#stale))
+      refuse(
+        new Refusal(
+          'proof-out-of-time',
+          `a proof of ${isoTime(proof.issuedAt)}, where this vehicle has ${isoTime(ageingClock.seconds())},`,
+        ),
+      );
     if (freshness.due) sync();
   }
 

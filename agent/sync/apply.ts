@@ -23,7 +23,11 @@ export function heldSet(state: VehicleState): FlagSet {
 export function withChanges(base: FlagSet, changes: Iterable<VerifiedFlag>, revision: number): FlagSet {
   const last = new Map<string, VerifiedFlag>();
   for (const change of changes) {
-    if (change.revision <= revision && change.revision > (last.get(change.key)?.revision ?? base.get(change.key)?.revision ?? 0)) last.set(change.key, change);
+    if (
+      change.revision <= revision &&
+      change.revision > (last.get(change.key)?.revision ?? base.get(change.key)?.revision ?? 0)
+    )
+      last.set(change.key, change);
   }
   const flags = new Map(base);
   for (const [key, { signed }] of last) {
@@ -59,20 +63,31 @@ export function adopt(state: VehicleState, flags: FlagSet, proof: VerifiedProof,
 function advanced(key: string, flag: HeldFlag | undefined, signed: SignedDefinition, revision: number): HeldFlag {
   if (flag === undefined) return heldFlag(key, signed, null, null, 0, DEFAULT_TTL_SECONDS);
   const ahead = flag.ahead !== null && flag.ahead.revision > revision ? flag.ahead : null;
-  if (signed.jws === flag.held.jws) return ahead === flag.ahead ? flag : heldFlag(key, flag.held, flag.former, ahead, flag.cachedAt, flag.ttlSeconds);
+  if (signed.jws === flag.held.jws)
+    return ahead === flag.ahead ? flag : heldFlag(key, flag.held, flag.former, ahead, flag.cachedAt, flag.ttlSeconds);
   const held = formerOf(flag.held, flag.former);
   const former = flag.ahead === null || flag.ahead.jws === signed.jws ? held : formerOf(flag.ahead, held);
   return heldFlag(key, signed, former, ahead, flag.cachedAt, flag.ttlSeconds);
 }
 
 /** A flag of what is known of it. */
-export function heldFlag(key: string, held: SignedDefinition, former: FormerDefinition | null, ahead: SignedDefinition | null, cachedAt: number, ttlSeconds: number): HeldFlag {
+export function heldFlag(
+  key: string,
+  held: SignedDefinition,
+  former: FormerDefinition | null,
+  ahead: SignedDefinition | null,
+  cachedAt: number,
+  ttlSeconds: number,
+): HeldFlag {
   const before = held.fault === null ? null : former;
   const served = ahead === null ? serve(held, before) : serve(ahead, formerOf(held, before));
   return { key, held, former: before, ahead, served, cachedAt, ttlSeconds };
 }
 
-/** The state in which every kill switch and disabling among `changes` acts: by its own signature, whatever else is missing. */
+/**
+ * The state in which every kill switch and disabling among `changes` acts: by its own signature, whatever else is
+ * missing.
+ */
 export function withStops(state: VehicleState, changes: Iterable<VerifiedFlag>): VehicleState {
   let flags: Map<string, HeldFlag> | null = null;
   for (const { key, revision, signed } of changes) {

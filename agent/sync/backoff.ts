@@ -21,7 +21,10 @@ export class Backoff {
     return this.options.random() * this.#bound();
   }
 
-  /** The next wait in milliseconds, never shorter than its bound, and longer by up to a quarter: for what must stay rare. */
+  /**
+   * The next wait in milliseconds, never shorter than its bound, and longer by up to a quarter: for what must stay
+   * rare.
+   */
   nextWhole(): number {
     return this.#bound() * (1 + this.options.random() / 4);
   }

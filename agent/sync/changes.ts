@@ -8,9 +8,11 @@ export function describeChanges(before: VehicleState, next: VehicleState): strin
   for (const [key, { held, ahead }] of next.flags) {
     const known = before.flags.get(key);
     if (known?.held.jws !== held.jws) lines.push(`changed ${key} at revision ${held.revision}`);
-    if (ahead !== null && known?.ahead?.jws !== ahead.jws) lines.push(`stopped ${key} at revision ${ahead.revision}, before the rest of that revision is here`);
+    if (ahead !== null && known?.ahead?.jws !== ahead.jws)
+      lines.push(`stopped ${key} at revision ${ahead.revision}, before the rest of that revision is here`);
   }
-  for (const key of before.flags.keys()) if (!next.flags.has(key)) lines.push(`removed ${key} by revision ${next.revision}`);
+  for (const key of before.flags.keys())
+    if (!next.flags.has(key)) lines.push(`removed ${key} by revision ${next.revision}`);
   return lines;
 }
 
@@ -19,7 +21,11 @@ export function unserved(before: VehicleState, next: VehicleState): Refusal[] {
   const refusals: Refusal[] = [];
   for (const [key, { held }] of next.flags) {
     if (held.fault === null || before.flags.get(key)?.held.jws === held.jws) continue;
-    refusals.push(new Refusal('not-servable', `flag ${JSON.stringify(key)} of revision ${held.revision}`, { cause: new Error(held.fault) }));
+    refusals.push(
+      new Refusal('not-servable', `flag ${JSON.stringify(key)} of revision ${held.revision}`, {
+        cause: new Error(held.fault),
+      }),
+    );
   }
   return refusals;
 }

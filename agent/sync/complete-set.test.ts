@@ -10,9 +10,27 @@ import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts'
 import { signJws } from '../testing/signing.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 
-const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
-const KILL: RuleDefinition = { id: 'kill', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true } };
-const UNKNOWN = { id: 'new', type: 'lunar_phase', priority: 9, enabled: true, conditions: {} } as unknown as RuleDefinition;
+const ON: RuleDefinition = {
+  id: 'on',
+  type: 'percentage_rollout',
+  priority: 1,
+  enabled: true,
+  conditions: { rollout_percentage: 100 },
+};
+const KILL: RuleDefinition = {
+  id: 'kill',
+  type: 'kill_switch',
+  priority: 1,
+  enabled: true,
+  conditions: { force_disabled: true },
+};
+const UNKNOWN = {
+  id: 'new',
+  type: 'lunar_phase',
+  priority: 9,
+  enabled: true,
+  conditions: {},
+} as unknown as RuleDefinition;
 const NEVER = 1_000_000;
 /** Nothing is asked for again in a test's time. */
 const PATIENT = { backoffMs: NEVER, backoffCapMs: NEVER, patienceMs: NEVER, patienceCapMs: NEVER };
@@ -32,7 +50,10 @@ afterEach(async () => {
 
 /** An agent that holds everything; what was asked until then is forgotten. */
 async function synced(timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFlagAgent> {
-  const agent = await vehicle.start({ random: () => 0.5, timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 1, ...timings } });
+  const agent = await vehicle.start({
+    random: () => 0.5,
+    timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 1, ...timings },
+  });
   await until('it holds everything', () => agent.status().revision === plane.revision && plane.streams > 0);
   await until('it has told so', () => plane.heartbeats.length > 0);
   plane.syncs.length = 0;
@@ -40,7 +61,9 @@ async function synced(timings: FleetFlagAgentOptions['timings'] = {}): Promise<F
 }
 
 const incomplete = (agent: FleetFlagAgent) => agent.status().refusals.incomplete ?? 0;
-const without = (key: string) => (answer: SyncMessage): SyncMessage => ({ ...answer, flags: answer.flags.filter((flag) => flag.key !== key) });
+const without =
+  (key: string) =>
+  (answer: SyncMessage): SyncMessage => ({ ...answer, flags: answer.flags.filter((flag) => flag.key !== key) });
 
 test('an environment without flags has a proof, and a time of it', async () => {
   const agent = await vehicle.start();
@@ -55,7 +78,11 @@ describe('a relay without keys that keeps a kill switch back', () => {
     plane.now = () => clock;
     await plane.put('a', { rules: [ON] });
     await plane.put('b', { rules: [ON] });
-    const agent = await vehicle.start({ now: () => clock, random: () => 0.5, timings: { heartbeatMs: 20, heartbeatSpreadMs: 1 } });
+    const agent = await vehicle.start({
+      now: () => clock,
+      random: () => 0.5,
+      timings: { heartbeatMs: 20, heartbeatSpreadMs: 1 },
+    });
     await until('it holds everything', () => agent.status().revision === 2);
     plane.onChange = (change) => (change.signed.key === 'a' ? [] : [change]);
     plane.onSync = without('a');
@@ -87,28 +114,42 @@ describe('a relay without keys that keeps a kill switch back', () => {
 describe('what is held and what is served', () => {
   const unservable: [string, Partial<FlagDefinition>][] = [
     ['an unknown rule', { rules: [UNKNOWN] }],
-    ['a rule whose conditions are not understood', { rules: [{ ...ON, conditions: { rollout_percentage: 100, on_the_moon: true } }] }],
+    [
+      'a rule whose conditions are not understood',
+      { rules: [{ ...ON, conditions: { rollout_percentage: 100, on_the_moon: true } }] },
+    ],
     ['a value outside its type', { defaultValue: 'text' }],
     ['an unknown type', { type: 'colour' as never, defaultValue: 'red' }],
   ];
 
-  test.each(unservable)('a definition with %s counts for the set, is reported, and the content before is served, over a start too', async (_what, change) => {
-    await plane.put('a', { rules: [ON] });
-    const agent = await synced();
-    await plane.put('a', change);
-    await until('its revision is held', () => agent.status().revision === 2);
-    const serves = (vehicles: FleetFlagAgent) => {
-      expect(vehicles.booleanDetails('a', false)).toMatchObject({ value: true, reason: 'SPLIT', flagMetadata: { revision: 1 } });
-      expect(vehicles.status()).toMatchObject({ revision: 2, unservedFlags: ['a'], proof: { revision: 2, held: true } });
-    };
-    serves(agent);
-    expect(agent.status().refusals).toEqual({ 'not-servable': 1 });
-    await agent.close();
-    await plane.stop();
-    const again = await vehicle.start();
-    serves(again);
-    expect(again.status().store.faults).toEqual([]);
-  });
+  test.each(unservable)(
+    'a definition with %s counts for the set, is reported, and the content before is served, over a start too',
+    async (_what, change) => {
+      await plane.put('a', { rules: [ON] });
+      const agent = await synced();
+      await plane.put('a', change);
+      await until('its revision is held', () => agent.status().revision === 2);
+      const serves = (vehicles: FleetFlagAgent) => {
+        expect(vehicles.booleanDetails('a', false)).toMatchObject({
+          value: true,
+          reason: 'SPLIT',
+          flagMetadata: { revision: 1 },
+        });
+        expect(vehicles.status()).toMatchObject({
+          revision: 2,
+          unservedFlags: ['a'],
+          proof: { revision: 2, held: true },
+        });
+      };
+      serves(agent);
+      expect(agent.status().refusals).toEqual({ 'not-servable': 1 });
+      await agent.close();
+      await plane.stop();
+      const again = await vehicle.start();
+      serves(again);
+      expect(again.status().store.faults).toEqual([]);
+    },
+  );
 
   test('a definition that cannot be served keeps no kill switch of another flag from acting', async () => {
     await plane.put('a', { rules: [ON] });
@@ -168,27 +209,27 @@ describe('what is held and what is served', () => {
 });
 
 describe('a kill switch', () => {
-  test.each<[string, Partial<FlagDefinition>]>([['is pulled', { rules: [ON, KILL] }], ['is a disabling', { enabled: false }]])(
-    'that %s acts at once, waits for no set, and survives kill -9; the rest waits, and ages',
-    async (_what, stop) => {
-      await plane.put('a', { rules: [ON] });
-      await plane.put('b', { rules: [ON] });
-      const agent = await synced(PATIENT);
-      plane.onSync = without('b');
-      plane.onChange = (change) => (change.signed.key === 'b' ? [] : [change]);
-      await plane.put('b', { rules: [] });
-      await plane.put('a', stop);
-      await until('it acts', () => !agent.booleanValue('a', true));
-      expect(agent.status()).toMatchObject({ revision: 2, evaluatedRevision: 2 });
-      expect(agent.booleanValue('b', false)).toBe(true);
-      // The file as it is now, without a clean stop.
-      const copy = `${vehicle.folder}/copy.db`;
-      await writeFile(copy, await readFile(vehicle.databaseFile));
-      const after = await vehicle.start({ databaseFile: copy, url: 'ws://127.0.0.1:1/graphql' });
-      expect(after.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
-      expect(after.status()).toMatchObject({ revision: 2, store: { faults: [] }, proof: { revision: 2, held: true } });
-    },
-  );
+  test.each<[string, Partial<FlagDefinition>]>([
+    ['is pulled', { rules: [ON, KILL] }],
+    ['is a disabling', { enabled: false }],
+  ])('that %s acts at once, waits for no set, and survives kill -9; the rest waits, and ages', async (_what, stop) => {
+    await plane.put('a', { rules: [ON] });
+    await plane.put('b', { rules: [ON] });
+    const agent = await synced(PATIENT);
+    plane.onSync = without('b');
+    plane.onChange = (change) => (change.signed.key === 'b' ? [] : [change]);
+    await plane.put('b', { rules: [] });
+    await plane.put('a', stop);
+    await until('it acts', () => !agent.booleanValue('a', true));
+    expect(agent.status()).toMatchObject({ revision: 2, evaluatedRevision: 2 });
+    expect(agent.booleanValue('b', false)).toBe(true);
+    // The file as it is now, without a clean stop.
+    const copy = `${vehicle.folder}/copy.db`;
+    await writeFile(copy, await readFile(vehicle.databaseFile));
+    const after = await vehicle.start({ databaseFile: copy, url: 'ws://127.0.0.1:1/graphql' });
+    expect(after.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
+    expect(after.status()).toMatchObject({ revision: 2, store: { faults: [] }, proof: { revision: 2, held: true } });
+  });
 
   test('acts in an answer, too, from which something else was taken', async () => {
     for (const key of ['a', 'b']) await plane.put(key, { rules: [ON] });
@@ -345,7 +386,14 @@ describe('no sequence makes a vehicle ask for everything in a circle:', () => {
   test('two instances that each swear to another set of the same revision are each asked once, and then rarely', async () => {
     await plane.put('a', { rules: [ON] });
     const agent = await synced({ heartbeatMs: 5, patienceMs: NEVER, patienceCapMs: NEVER });
-    const other = await signJws(plane.key, PROOF_JWS_TYPE, { v: 2, environment: 'production', partition: null, revision: 1, issuedAt: Math.floor(Date.now() / 1000) + 5, set: 'A'.repeat(43) });
+    const other = await signJws(plane.key, PROOF_JWS_TYPE, {
+      v: 2,
+      environment: 'production',
+      partition: null,
+      revision: 1,
+      issuedAt: Math.floor(Date.now() / 1000) + 5,
+      set: 'A'.repeat(43),
+    });
     let turn = 0;
     plane.onProof = (proof) => (++turn % 2 === 0 ? proof : other);
     await until('they have disagreed often', () => turn > 30);
@@ -366,12 +414,20 @@ describe('what a proof says is compared again at start', () => {
     await plane.stop();
     plane.heartbeats.length = 0;
     const agent = await vehicle.start({ timings: { heartbeatSpreadMs: 1 } });
-    expect(agent.status()).toMatchObject({ revision: 0, evaluatedRevision: 0, flags: 1, refusals: { 'stored-flag': 1 }, proof: { held: false } });
+    expect(agent.status()).toMatchObject({
+      revision: 0,
+      evaluatedRevision: 0,
+      flags: 1,
+      refusals: { 'stored-flag': 1 },
+      proof: { held: false },
+    });
     await plane.listen();
     await until('it is whole again', () => agent.status().revision === 2);
     expect(plane.syncs.at(-1)).toBe(0);
     await until('it has told', () => plane.heartbeats.some(({ appliedRevision }) => appliedRevision === 2));
-    expect(plane.heartbeats.every(({ appliedRevision }) => appliedRevision === undefined || appliedRevision === 2)).toBe(true);
+    expect(
+      plane.heartbeats.every(({ appliedRevision }) => appliedRevision === undefined || appliedRevision === 2),
+    ).toBe(true);
   });
 
   test('so that an older row in the place of the newer is noticed', async () => {
@@ -379,7 +435,8 @@ describe('what a proof says is compared again at start', () => {
     const first = await synced();
     await first.close();
     const sql = await initSqlJs();
-    const [older] = new sql.Database(await readFile(vehicle.databaseFile)).exec('SELECT metadata FROM flags_cache')[0]!.values[0]!;
+    const [older] = new sql.Database(await readFile(vehicle.databaseFile)).exec('SELECT metadata FROM flags_cache')[0]!
+      .values[0]!;
     const again = await vehicle.start();
     await until('it is connected', () => again.inTouch);
     await plane.put('a', { rules: [] });

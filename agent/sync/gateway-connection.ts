@@ -45,7 +45,9 @@ export class GatewayConnection {
     return this.#connected;
   }
 
-  /** Why there is no connection, as the last attempt found; null while there is one, and before the first has failed. */
+  /**
+   * Why there is no connection, as the last attempt found; null while there is one, and before the first has failed.
+   */
   get fault(): string | null {
     return this.#fault;
   }
@@ -96,7 +98,8 @@ export class GatewayConnection {
       const { code, reason: cause } = await link.ended;
       const reason = `${cause}${this.#clockHint(cause)}`;
       this.#fault = reason || `closed with code ${code}`;
-      if (!this.#stop.signal.aborted) log('warn', acknowledged ? 'connection lost' : 'connection failed', { code, reason });
+      if (!this.#stop.signal.aborted)
+        log('warn', acknowledged ? 'connection lost' : 'connection failed', { code, reason });
       if (REFUSED_CODES.has(code)) return backoff.nextSlow();
     } catch (error) {
       this.#fault = `${describeError(error)}${this.#clockHint(describeError(error))}`;
@@ -113,5 +116,11 @@ export class GatewayConnection {
 
 /** Whether an acknowledged link has not ended meanwhile. */
 function isUp(link: GatewayLink): Promise<boolean> {
-  return Promise.race([link.ended.then(() => false), link.acknowledged.then(() => true, () => false)]);
+  return Promise.race([
+    link.ended.then(() => false),
+    link.acknowledged.then(
+      () => true,
+      () => false,
+    ),
+  ]);
 }

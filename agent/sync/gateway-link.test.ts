@@ -8,7 +8,13 @@ import { GatewayLink, RequestRefused, retryAfterMs, type LinkTimings } from './g
 import { CHANGES_SUBSCRIPTION } from './operations.ts';
 import { Route } from './route.ts';
 
-const PATIENT: LinkTimings = { openMs: 10_000, acknowledgeMs: 10_000, pingMs: 10_000, pongMs: 10_000, requestMs: 10_000 };
+const PATIENT: LinkTimings = {
+  openMs: 10_000,
+  acknowledgeMs: 10_000,
+  pingMs: 10_000,
+  pongMs: 10_000,
+  requestMs: 10_000,
+};
 
 const DIRECT = new Route({ ca: null, proxy: null });
 
@@ -24,7 +30,9 @@ beforeEach(async () => {
     if (type === 'connection_init') socket.send('{"type":"connection_ack"}');
     if (type === 'ping') socket.send('{"type":"pong"}');
   };
-  server.on('connection', (socket) => socket.on('message', (data: Buffer) => onMessage(socket, JSON.parse(data.toString()) as { type: string })));
+  server.on('connection', (socket) =>
+    socket.on('message', (data: Buffer) => onMessage(socket, JSON.parse(data.toString()) as { type: string })),
+  );
 });
 
 afterEach(async () => {
@@ -44,7 +52,12 @@ describe('a link to a gateway', () => {
     const sockets: Socket[] = [];
     const silent: Server = createServer((socket) => sockets.push(socket));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-    const link = new GatewayLink(`ws://127.0.0.1:${(silent.address() as AddressInfo).port}/`, 'token', { ...PATIENT, openMs: 20 }, DIRECT);
+    const link = new GatewayLink(
+      `ws://127.0.0.1:${(silent.address() as AddressInfo).port}/`,
+      'token',
+      { ...PATIENT, openMs: 20 },
+      DIRECT,
+    );
     expect((await link.ended).reason).toMatch(/handshake/);
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => silent.close(resolve));
@@ -148,7 +161,12 @@ describe('a link to a gateway', () => {
   test.each(['error', 'complete'])('whose stream ends with %s ends with it', async (type) => {
     const answer = onMessage;
     onMessage = (socket, message) => {
-      if (message.type === 'subscribe') socket.send(JSON.stringify(type === 'error' ? { id: message.id, type, payload: [{ message: 'Forbidden' }] } : { id: message.id, type }));
+      if (message.type === 'subscribe')
+        socket.send(
+          JSON.stringify(
+            type === 'error' ? { id: message.id, type, payload: [{ message: 'Forbidden' }] } : { id: message.id, type },
+          ),
+        );
       else answer(socket, message);
     };
     const link = new GatewayLink(url, 'token', PATIENT, DIRECT);
@@ -161,14 +179,19 @@ describe('a link to a gateway', () => {
 test('whatever wait a refusal names is from a second to an hour, and up to as long again at random, and no number is none', () => {
   const refused = (retryAfter: unknown) => new RequestRefused([{ message: 'Busy.', extensions: { retryAfter } }]);
   fc.assert(
-    fc.property(fc.oneof(fc.double({ min: 0, noNaN: true }), fc.nat()), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (retryAfter, drawn) => {
-      const wait = retryAfterMs(refused(retryAfter), () => drawn)!;
-      expect(wait).toBeGreaterThanOrEqual(1_000);
-      expect(wait).toBeLessThanOrEqual(7_200_000);
-      if (retryAfter >= 1 && retryAfter <= 3_600) expect(wait).toBe(retryAfter * 1_000 * (1 + drawn));
-    }),
+    fc.property(
+      fc.oneof(fc.double({ min: 0, noNaN: true }), fc.nat()),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (retryAfter, drawn) => {
+        const wait = retryAfterMs(refused(retryAfter), () => drawn)!;
+        expect(wait).toBeGreaterThanOrEqual(1_000);
+        expect(wait).toBeLessThanOrEqual(7_200_000);
+        if (retryAfter >= 1 && retryAfter <= 3_600) expect(wait).toBe(retryAfter * 1_000 * (1 + drawn));
+      },
+    ),
   );
-  for (const none of [-1, Number.NaN, '60', null, undefined, {}]) expect(retryAfterMs(refused(none), () => 0)).toBeUndefined();
+  for (const none of [-1, Number.NaN, '60', null, undefined, {}])
+    expect(retryAfterMs(refused(none), () => 0)).toBeUndefined();
 });
 
 test('waits grow to the cap, jitter covers all of them from nothing, and slow waits stay in the upper half', () => {
@@ -184,10 +207,16 @@ test('waits grow to the cap, jitter covers all of them from nothing, and slow wa
 
 test('jitter is full: after any number of failures, waits are spread evenly from nothing to the bound', () => {
   fc.assert(
-    fc.property(fc.nat(40), fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 5_000, max: 100_000 }), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (failures, baseMs, capMs, drawn) => {
-      const backoff = new Backoff({ baseMs, capMs, random: () => drawn });
-      for (let failure = 0; failure < failures; failure++) backoff.next();
-      expect(backoff.next()).toBeCloseTo(drawn * Math.min(capMs, baseMs * 2 ** failures), 6);
-    }),
+    fc.property(
+      fc.nat(40),
+      fc.integer({ min: 1, max: 5_000 }),
+      fc.integer({ min: 5_000, max: 100_000 }),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (failures, baseMs, capMs, drawn) => {
+        const backoff = new Backoff({ baseMs, capMs, random: () => drawn });
+        for (let failure = 0; failure < failures; failure++) backoff.next();
+        expect(backoff.next()).toBeCloseTo(drawn * Math.min(capMs, baseMs * 2 ** failures), 6);
+      },
+    ),
   );
 });

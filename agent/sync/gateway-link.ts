@@ -39,7 +39,10 @@ export interface GraphqlResult {
   readonly errors?: readonly { readonly message: string }[];
 }
 
-/** Bounds, in seconds, of the wait that a refusal can name. Nobody signs it: it must neither silence a vehicle nor make it ask without end. */
+/**
+ * Bounds, in seconds, of the wait that a refusal can name. Nobody signs it: it must neither silence a vehicle nor make
+ * it ask without end.
+ */
 const RETRY_AFTER = { least: 1, most: 3_600 } as const;
 
 /** The gateway's refusal of a query, with what its first error says beside the message. */
@@ -57,11 +60,17 @@ export class RequestRefused extends Error {
     const { code, field, retryAfter } = first?.extensions ?? {};
     this.code = typeof code === 'string' ? code : undefined;
     this.field = typeof field === 'string' ? field : undefined;
-    this.retryAfter = typeof retryAfter === 'number' && retryAfter >= 0 ? Math.min(Math.max(retryAfter, RETRY_AFTER.least), RETRY_AFTER.most) : undefined;
+    this.retryAfter =
+      typeof retryAfter === 'number' && retryAfter >= 0
+        ? Math.min(Math.max(retryAfter, RETRY_AFTER.least), RETRY_AFTER.most)
+        : undefined;
   }
 }
 
-/** Milliseconds until a refused request is to be sent again, spread over as long again so that a fleet does not come back in one wave; undefined where the gateway named no time. */
+/**
+ * Milliseconds until a refused request is to be sent again, spread over as long again so that a fleet does not come
+ * back in one wave; undefined where the gateway named no time.
+ */
 export function retryAfterMs(error: unknown, random: () => number): number | undefined {
   const { retryAfter } = error instanceof RequestRefused ? error : {};
   return retryAfter === undefined ? undefined : retryAfter * 1_000 * (1 + random());
@@ -83,7 +92,9 @@ export class GatewayLink {
   readonly #openTimer: NodeJS.Timeout;
   #pongTimer: NodeJS.Timeout | undefined;
   #requests = 0;
-  /** Rejects the queries that are under way; a set and not `ended.then`, which would keep every answer until the end. */
+  /**
+   * Rejects the queries that are under way; a set and not `ended.then`, which would keep every answer until the end.
+   */
   readonly #waiting = new Set<(error: Error) => void>();
   #end!: (ending: LinkEnding) => void;
   /** Why the agent itself cut the link. */
@@ -101,7 +112,10 @@ export class GatewayLink {
     // Not every user waits for it.
     this.acknowledged.catch(() => undefined);
     // One for all of it: a handshake that comes a byte at a time would outlast any limit between two bytes.
-    this.#openTimer = setTimeout(() => this.terminate(`no handshake within ${timings.openMs} ms`), timings.openMs).unref();
+    this.#openTimer = setTimeout(
+      () => this.terminate(`no handshake within ${timings.openMs} ms`),
+      timings.openMs,
+    ).unref();
 
     this.#client = createClient({
       url,
@@ -113,10 +127,13 @@ export class GatewayLink {
       keepAlive: timings.pingMs,
       // The stream has one id in all vehicles, so that the gateway can send all of them the same bytes.
       generateID: ({ query }) => (query === CHANGES_SUBSCRIPTION ? 'changes' : `request-${++this.#requests}`),
-      webSocketImpl: vehicleWebSocket(route.connection(new URL(url).protocol === 'wss:', this.#opening.signal), (socket) => {
-        this.#socket = socket;
-        socket.once('upgrade', (response) => (this.#raw = response.socket));
-      }),
+      webSocketImpl: vehicleWebSocket(
+        route.connection(new URL(url).protocol === 'wss:', this.#opening.signal),
+        (socket) => {
+          this.#socket = socket;
+          socket.once('upgrade', (response) => (this.#raw = response.socket));
+        },
+      ),
       on: {
         opened: () => clearTimeout(this.#openTimer),
         connected: () => acknowledge(),
@@ -163,7 +180,10 @@ export class GatewayLink {
     );
   }
 
-  /** Runs a query or mutation. Rejects with a RequestRefused when it is refused, with an Error when it is not answered in time, or the link ends. */
+  /**
+   * Runs a query or mutation. Rejects with a RequestRefused when it is refused, with an Error when it is not answered
+   * in time, or the link ends.
+   */
   async request(query: string, variables: Record<string, unknown>): Promise<unknown> {
     if (this.#isOver) throw new Error('the connection has ended');
     let timer: NodeJS.Timeout | undefined;
@@ -178,7 +198,8 @@ export class GatewayLink {
           const before = this.#bytesRead;
           timer = setTimeout(() => {
             // Bytes after the last whole message are those of one that is arriving; pongs alone are no answer.
-            if (this.#bytesRead > Math.max(before, this.#bytesOfMessages) && performance.now() < latest) return awaitAnswer();
+            if (this.#bytesRead > Math.max(before, this.#bytesOfMessages) && performance.now() < latest)
+              return awaitAnswer();
             this.terminate('a query was not answered');
             reject(new Error('not answered in time'));
           }, this.#timings.requestMs).unref();

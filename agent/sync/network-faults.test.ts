@@ -50,20 +50,25 @@ async function attempts(count: number): Promise<void> {
   await until(`it has tried ${count} times`, () => relay.connections >= before + count);
 }
 
-const inSync = (agent: FleetFlagAgent) => until('it is in sync again', () => agent.inTouch && agent.status().revision === plane.revision);
+const inSync = (agent: FleetFlagAgent) =>
+  until('it is in sync again', () => agent.inTouch && agent.status().revision === plane.revision);
 
 describe('a vehicle is in sync again after a connection', () => {
   test('that is cut at any byte, in the handshakes or later, time after time', async () => {
     const agent = await connected();
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.nat(3_000), { minLength: 1, maxLength: 3 }), fc.constantFrom('reset' as const, 'end' as const), async (budgets, how) => {
-        const left = [...budgets];
-        relay.budget = () => left.shift() ?? Infinity;
-        relay.cut(how);
-        await plane.put('lane_keep', { defaultValue: plane.revision % 2 === 0 });
-        await inSync(agent);
-        expect(agent.evaluate('lane_keep')?.definition).toEqual(plane.definitions().get('lane_keep'));
-      }),
+      fc.asyncProperty(
+        fc.array(fc.nat(3_000), { minLength: 1, maxLength: 3 }),
+        fc.constantFrom('reset' as const, 'end' as const),
+        async (budgets, how) => {
+          const left = [...budgets];
+          relay.budget = () => left.shift() ?? Infinity;
+          relay.cut(how);
+          await plane.put('lane_keep', { defaultValue: plane.revision % 2 === 0 });
+          await inSync(agent);
+          expect(agent.evaluate('lane_keep')?.definition).toEqual(plane.definitions().get('lane_keep'));
+        },
+      ),
       { numRuns: 30 },
     );
     // Without them the property would hold of nothing.
@@ -94,7 +99,8 @@ describe('a vehicle is in sync again after a connection', () => {
   });
 
   test('that is so slow that an answer takes many times as long as a query may wait for its first byte', async () => {
-    for (let flag = 0; flag < 20; flag++) await plane.put(`flag_${flag}`, { type: 'string', defaultValue: 'x'.repeat(1_000) });
+    for (let flag = 0; flag < 20; flag++)
+      await plane.put(`flag_${flag}`, { type: 'string', defaultValue: 'x'.repeat(1_000) });
     relay.trickle = { bytes: 64, everyMs: 2 };
     const timings = { requestMs: 250, pingMs: 50, pongMs: 250 };
     const from = performance.now();

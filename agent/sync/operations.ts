@@ -60,7 +60,12 @@ export function readChangeEvent(data: unknown, environment: Environment): Change
   const event = member(data, 'flagChanges', 'change');
   expectEnvironment(event, environment, 'change');
   const { revision, previousRevision, proof } = event;
-  if (!isRevision(revision) || !isRevision(previousRevision) || previousRevision >= revision || typeof proof !== 'string') {
+  if (
+    !isRevision(revision) ||
+    !isRevision(previousRevision) ||
+    previousRevision >= revision ||
+    typeof proof !== 'string'
+  ) {
     throw new Refusal('malformed', 'change');
   }
   return { revision, previousRevision, proof, signed: readSignedFlag(event.signed, 'change') };

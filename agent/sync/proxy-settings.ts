@@ -1,4 +1,6 @@
-/** Which proxy the settings mean, as curl and Go read them. Nothing here says what is in one: it may hold a password. */
+/**
+ * Which proxy the settings mean, as curl and Go read them. Nothing here says what is in one: it may hold a password.
+ */
 import { isLoopback } from '../../core/protocol/loopback.ts';
 
 /**
@@ -7,7 +9,8 @@ import { isLoopback } from '../../core/protocol/loopback.ts';
 export function proxyFault(proxy: string): string | null {
   if (!URL.canParse(proxy) || !/^http:\/\/./i.test(proxy)) return 'must be http://[user:password@]host:port';
   const { username, password, pathname, search, hash } = new URL(proxy);
-  if (pathname !== '/' || search !== '' || hash !== '') return 'must be http://[user:password@]host:port, with nothing behind the port';
+  if (pathname !== '/' || search !== '' || hash !== '')
+    return 'must be http://[user:password@]host:port, with nothing behind the port';
   try {
     decodeURIComponent(username + password);
     return null;
@@ -29,8 +32,11 @@ export function environmentProxy(url: string, environment: NodeJS.ProcessEnv): s
   const proxy = variable(protocol === 'wss:' ? 'HTTPS_PROXY' : 'HTTP_PROXY');
   const host = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
   if (proxy === '' || isLoopback(host)) return null;
-  const exceptions = variable('NO_PROXY').toLowerCase().split(/[\s,]+/);
-  if (exceptions.some((exception) => isException(exception, host, port || (protocol === 'wss:' ? '443' : '80')))) return null;
+  const exceptions = variable('NO_PROXY')
+    .toLowerCase()
+    .split(/[\s,]+/);
+  if (exceptions.some((exception) => isException(exception, host, port || (protocol === 'wss:' ? '443' : '80'))))
+    return null;
   return proxy.includes('://') ? proxy : `http://${proxy}`;
 }
 

@@ -1,7 +1,7 @@
 /**
- * A relay between gateway and vehicle that has no key, and does at random what it can without one: it drops, keeps back,
- * repeats and reorders messages, takes entries out of them and puts old ones in, changes what is not signed, and answers
- * with what it has seen before.
+ * A relay between gateway and vehicle that has no key, and does at random what it can without one: it drops, keeps
+ * back, repeats and reorders messages, takes entries out of them and puts old ones in, changes what is not signed, and
+ * answers with what it has seen before.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
@@ -21,7 +21,13 @@ import { SyncSession } from './sync-session.ts';
 
 const DAY = 86_400_000;
 const NEVER = 1_000_000_000;
-const KILL: RuleDefinition = { id: 'kill', type: 'kill_switch', priority: 1, enabled: true, conditions: { force_disabled: true } };
+const KILL: RuleDefinition = {
+  id: 'kill',
+  type: 'kill_switch',
+  priority: 1,
+  enabled: true,
+  conditions: { force_disabled: true },
+};
 const RUNS = 60;
 
 /** Draws of the relay. */
@@ -99,7 +105,12 @@ class Vehicle {
   ) {
     this.clock = new AgeingClock(truth, truth);
     this.#freshness = new Freshness({ clock: this.clock, random: () => 0.5, unanswered: backoff() });
-    this.#history = new SyncHistory({ backoff: backoff(), newLinkMs: 0, belowMs: NEVER, runningMs: () => performance.now() });
+    this.#history = new SyncHistory({
+      backoff: backoff(),
+      newLinkMs: 0,
+      belowMs: NEVER,
+      runningMs: () => performance.now(),
+    });
   }
 
   connect(): void {
@@ -117,7 +128,9 @@ class Vehicle {
         },
         request: async (query: string, { since, nonce }: Record<string, unknown>) => {
           if (query === PROOF_QUERY) return { flagProof: this.relay.proof(await this.plane.proof()) };
-          return { flagSync: this.relay.answer(await this.plane.sync(since as number, (nonce as string | undefined) ?? null)) };
+          return {
+            flagSync: this.relay.answer(await this.plane.sync(since as number, (nonce as string | undefined) ?? null)),
+          };
         },
       },
       keys: this.keys,
@@ -159,8 +172,21 @@ class Vehicle {
 const backoff = () => new Backoff({ baseMs: 2, capMs: 8, random: () => 0.5 });
 
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('change' as const), key: fc.constantFrom('a', 'b', 'c', 'd'), how: fc.constantFrom('on', 'off', 'kill', 'remove', 'odd') }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('look' as const), keys: fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 2, maxLength: 4 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('change' as const),
+      key: fc.constantFrom('a', 'b', 'c', 'd'),
+      how: fc.constantFrom('on', 'off', 'kill', 'remove', 'odd'),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('look' as const),
+      keys: fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 2, maxLength: 4 }),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('prove' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('reconnect' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), hours: fc.integer({ min: 1, max: 120 }) }) },
@@ -172,72 +198,99 @@ let stale = 0;
 
 test('whatever it does, a vehicle reports no revision whose set it does not hold, its flags go stale on time, and it is right again at the first honest contact', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30, size: 'max' }), fc.infiniteStream(fc.nat(1_000_000)), fc.boolean(), async (steps, draws, reconnects) => {
-      const plane = await TestControlPlane.silent();
-      let now = Date.UTC(2026, 5, 15);
-      plane.now = () => now;
-      /** What each revision consisted of, and until when, in Unix seconds, the control plane stood there. */
-      const sets = new Map<number, ReadonlyMap<string, string>>([[0, new Map()]]);
-      const left = new Map<number, number>();
-      plane.listeners.add(() => undefined);
-      const note = (before: number) => {
-        for (let revision = before; revision < plane.revision; revision++) left.set(revision, Math.floor(now / 1000));
-        sets.set(plane.revision, plane.signedSet());
-      };
-      const change = async (key: string, how: string) => {
-        const before = plane.revision;
-        if (how === 'remove') await plane.remove(key);
-        else await plane.put(key, { enabled: how !== 'off', defaultValue: false, rules: how === 'kill' ? [KILL] : how === 'odd' ? [{ ...KILL, type: 'lunar_phase' as never }] : [] });
-        note(before);
-      };
-      const relay = new Relay((max) => draws.next().value % max);
-      const vehicle = new Vehicle(plane, await PinnedKeys.parse(plane.keySet), relay, () => now, (next) => {
-        expect(next.revision).toBeGreaterThanOrEqual(vehicle.state.revision);
-        if (!next.complete) return;
-        expect(new Map([...next.flags].map(([key, { held }]) => [key, held.jws]))).toEqual(sets.get(heldRevision(next)));
-        for (const { cachedAt } of next.flags.values()) expect(cachedAt).toBeLessThanOrEqual(left.get(next.revision) ?? Math.floor(now / 1000));
-      });
-      try {
-        vehicle.connect();
-        for (const it of steps) {
-          if (it.do === 'change') await change(it.key, it.how);
-          else if (it.do === 'look') {
-            const before = plane.revision;
-            await plane.inOneLook(async () => {
-              for (const [index, key] of it.keys.entries()) await plane.put(key, { enabled: index % 2 === 0 });
+    fc.asyncProperty(
+      fc.array(step, { minLength: 5, maxLength: 30, size: 'max' }),
+      fc.infiniteStream(fc.nat(1_000_000)),
+      fc.boolean(),
+      async (steps, draws, reconnects) => {
+        const plane = await TestControlPlane.silent();
+        let now = Date.UTC(2026, 5, 15);
+        plane.now = () => now;
+        /** What each revision consisted of, and until when, in Unix seconds, the control plane stood there. */
+        const sets = new Map<number, ReadonlyMap<string, string>>([[0, new Map()]]);
+        const left = new Map<number, number>();
+        plane.listeners.add(() => undefined);
+        const note = (before: number) => {
+          for (let revision = before; revision < plane.revision; revision++) left.set(revision, Math.floor(now / 1000));
+          sets.set(plane.revision, plane.signedSet());
+        };
+        const change = async (key: string, how: string) => {
+          const before = plane.revision;
+          if (how === 'remove') await plane.remove(key);
+          else
+            await plane.put(key, {
+              enabled: how !== 'off',
+              defaultValue: false,
+              rules: how === 'kill' ? [KILL] : how === 'odd' ? [{ ...KILL, type: 'lunar_phase' as never }] : [],
             });
-            note(before);
-          } else if (it.do === 'prove') await vehicle.prove();
-          else if (it.do === 'deafen') relay.deaf = true;
-          else if (it.do === 'pass') now += it.hours * 3_600_000;
-          else {
+          note(before);
+        };
+        const relay = new Relay((max) => draws.next().value % max);
+        const vehicle = new Vehicle(
+          plane,
+          await PinnedKeys.parse(plane.keySet),
+          relay,
+          () => now,
+          (next) => {
+            expect(next.revision).toBeGreaterThanOrEqual(vehicle.state.revision);
+            if (!next.complete) return;
+            expect(new Map([...next.flags].map(([key, { held }]) => [key, held.jws]))).toEqual(
+              sets.get(heldRevision(next)),
+            );
+            for (const { cachedAt } of next.flags.values())
+              expect(cachedAt).toBeLessThanOrEqual(left.get(next.revision) ?? Math.floor(now / 1000));
+          },
+        );
+        try {
+          vehicle.connect();
+          for (const it of steps) {
+            if (it.do === 'change') await change(it.key, it.how);
+            else if (it.do === 'look') {
+              const before = plane.revision;
+              await plane.inOneLook(async () => {
+                for (const [index, key] of it.keys.entries()) await plane.put(key, { enabled: index % 2 === 0 });
+              });
+              note(before);
+            } else if (it.do === 'prove') await vehicle.prove();
+            else if (it.do === 'deafen') relay.deaf = true;
+            else if (it.do === 'pass') now += it.hours * 3_600_000;
+            else {
+              await vehicle.disconnect();
+              vehicle.connect();
+            }
+            await pause(1);
+          }
+          const { state } = vehicle;
+          const since = left.get(state.revision);
+          if (since !== undefined && now / 1000 - since > 7 * 86_400) {
+            stale += 1;
+            for (const flag of state.flags.values()) expect(isStale(flag, vehicle.clock.seconds())).toBe(true);
+          }
+          relay.honest = true;
+          meddled += relay.meddled;
+          if (reconnects) {
             await vehicle.disconnect();
             vehicle.connect();
-          }
-          await pause(1);
-        }
-        const { state } = vehicle;
-        const since = left.get(state.revision);
-        if (since !== undefined && now / 1000 - since > 7 * 86_400) {
-          stale += 1;
-          for (const flag of state.flags.values()) expect(isStale(flag, vehicle.clock.seconds())).toBe(true);
-        }
-        relay.honest = true;
-        meddled += relay.meddled;
-        if (reconnects) {
+          } else await vehicle.prove();
+          const isRight = () =>
+            vehicle.state.complete && vehicle.state.revision === plane.revision && vehicle.state.proof !== null;
+          await until(
+            'it holds what there is, and that is fresh',
+            () =>
+              isRight() && ![...vehicle.state.flags.values()].some((flag) => isStale(flag, vehicle.clock.seconds())),
+            5_000,
+          );
+          expect(new Map([...vehicle.state.flags].map(([key, { held }]) => [key, held.jws]))).toEqual(
+            plane.signedSet(),
+          );
+          for (const flag of vehicle.state.flags.values()) expect(flag.ahead).toBeNull();
+          now += 8 * DAY;
+          for (const flag of vehicle.state.flags.values()) expect(isStale(flag, vehicle.clock.seconds())).toBe(true);
+        } finally {
           await vehicle.disconnect();
-          vehicle.connect();
-        } else await vehicle.prove();
-        const isRight = () => vehicle.state.complete && vehicle.state.revision === plane.revision && vehicle.state.proof !== null;
-        await until('it holds what there is, and that is fresh', () => isRight() && ![...vehicle.state.flags.values()].some((flag) => isStale(flag, vehicle.clock.seconds())), 5_000);
-        expect(new Map([...vehicle.state.flags].map(([key, { held }]) => [key, held.jws]))).toEqual(plane.signedSet());
-        for (const flag of vehicle.state.flags.values()) expect(flag.ahead).toBeNull();
-        now += 8 * DAY;
-        for (const flag of vehicle.state.flags.values()) expect(isStale(flag, vehicle.clock.seconds())).toBe(true);
-      } finally {
-        await vehicle.disconnect();
-      }
-    }),
+        }
+      },
+    ),
     { numRuns: RUNS },
   );
   // Without these the property would hold of nothing.

@@ -49,7 +49,9 @@ async function begin(): Promise<void> {
     link: {
       ended: new Promise<LinkEnding>((resolve) => (cut = () => resolve({ code: 1006, reason: '' }))),
       subscribe: () => undefined,
-      request: async (_query: string, { since, nonce }: Record<string, unknown>) => ({ flagSync: onSync(await plane.sync(since as number, (nonce as string | undefined) ?? null)) }),
+      request: async (_query: string, { since, nonce }: Record<string, unknown>) => ({
+        flagSync: onSync(await plane.sync(since as number, (nonce as string | undefined) ?? null)),
+      }),
     },
     keys: await PinnedKeys.parse(plane.keySet),
     log: () => undefined,
@@ -69,7 +71,10 @@ async function begin(): Promise<void> {
     staleBackoff: patient(),
   });
   over = session.run();
-  await until('everything was asked for', () => plane.syncs.length === 1 && (touched.length > 0 || refusals.length > 0));
+  await until(
+    'everything was asked for',
+    () => plane.syncs.length === 1 && (touched.length > 0 || refusals.length > 0),
+  );
 }
 
 /** Takes `jws` as it comes with a heartbeat, and waits until that is done. */
@@ -117,10 +122,19 @@ test('a vehicle that holds nothing asks for everything when a proof shows that t
 });
 
 test('that is asked at most once a minute for the same set', () => {
-  const history = new SyncHistory({ backoff: new Backoff({ baseMs: NEVER, capMs: NEVER, random: () => 0 }), newLinkMs: MINUTE, belowMs: NEVER, runningMs: () => now });
+  const history = new SyncHistory({
+    backoff: new Backoff({ baseMs: NEVER, capMs: NEVER, random: () => 0 }),
+    newLinkMs: MINUTE,
+    belowMs: NEVER,
+    runningMs: () => now,
+  });
   history.waitFor('one', true);
   expect(history.mayAskAgain('one')).toBe(false);
   expect([history.mayAskAgain('two'), history.mayAskAgain('two')]).toEqual([true, false]);
   now += MINUTE;
-  expect([history.mayAskAgain('one'), history.mayAskAgain('one'), history.mayAskAgain('two')]).toEqual([true, false, true]);
+  expect([history.mayAskAgain('one'), history.mayAskAgain('one'), history.mayAskAgain('two')]).toEqual([
+    true,
+    false,
+    true,
+  ]);
 });

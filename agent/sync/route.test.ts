@@ -38,10 +38,16 @@ afterEach(async () => {
 
 const planePort = () => Number(new URL(plane.url).port);
 const secureUrl = (host = 'localhost') => `wss://${host}:${front.port}/graphql`;
-const logged = (text: string | RegExp) => until(`it logs ${String(text)}`, () => log.some((line) => (typeof text === 'string' ? line.includes(text) : text.test(line))));
+const logged = (text: string | RegExp) =>
+  until(`it logs ${String(text)}`, () =>
+    log.some((line) => (typeof text === 'string' ? line.includes(text) : text.test(line))),
+  );
 
 function start(options: Partial<FleetFlagAgentOptions>): Promise<FleetFlagAgent> {
-  return vehicle.start({ ...options, log: (_level, message, fields) => void log.push(`${message} ${JSON.stringify(fields ?? {})}`) });
+  return vehicle.start({
+    ...options,
+    log: (_level, message, fields) => void log.push(`${message} ${JSON.stringify(fields ?? {})}`),
+  });
 }
 
 async function inSync(agent: FleetFlagAgent): Promise<void> {
@@ -49,11 +55,14 @@ async function inSync(agent: FleetFlagAgent): Promise<void> {
 }
 
 describe('with wss', () => {
-  test.each(['localhost', '127.0.0.1'])('a gateway at %s whose certificate an own authority has signed is trusted', async (host) => {
-    await inSync(await start({ url: secureUrl(host), ca }));
-    // A name is asked for, an address is not (RFC 6066).
-    expect(front.names).toEqual([host === 'localhost' ? 'localhost' : false]);
-  });
+  test.each(['localhost', '127.0.0.1'])(
+    'a gateway at %s whose certificate an own authority has signed is trusted',
+    async (host) => {
+      await inSync(await start({ url: secureUrl(host), ca }));
+      // A name is asked for, an address is not (RFC 6066).
+      expect(front.names).toEqual([host === 'localhost' ? 'localhost' : false]);
+    },
+  );
 
   test('the first keys are fetched the same way', async () => {
     const agent = await start({ url: secureUrl(), ca, keys: null });
@@ -65,27 +74,50 @@ describe('with wss', () => {
   const hour = 3_600_000;
   const refused: [string, RegExp, string | null, Certificate][] = [
     ['of an authority that is not known', /UNABLE|unable to (verify|get)/, null, good],
-    ['of another authority of the same name', /signature failure|unable to/, createAuthority('Carmaker authority').certificate, good],
+    [
+      'of another authority of the same name',
+      /signature failure|unable to/,
+      createAuthority('Carmaker authority').certificate,
+      good,
+    ],
     ['for another name', /Host: localhost/, ca, authority.issue(['other.example'])],
     ['for a name above', /Host: localhost/, ca, authority.issue(['*.localhost', 'localhos', 'localhost.example'])],
-    ['that has expired', /expired/, ca, authority.issue(['localhost'], { from: new Date(Date.now() - 2 * hour), to: new Date(Date.now() - hour) })],
-    ['that is not valid yet', /not yet valid/, ca, authority.issue(['localhost'], { from: new Date(Date.now() + hour), to: new Date(Date.now() + 2 * hour) })],
+    [
+      'that has expired',
+      /expired/,
+      ca,
+      authority.issue(['localhost'], { from: new Date(Date.now() - 2 * hour), to: new Date(Date.now() - hour) }),
+    ],
+    [
+      'that is not valid yet',
+      /not yet valid/,
+      ca,
+      authority.issue(['localhost'], { from: new Date(Date.now() + hour), to: new Date(Date.now() + 2 * hour) }),
+    ],
   ];
 
-  test.each(refused)('a certificate %s is refused, the log says why, no token is sent, and it is tried again', async (_what, why, trusted, certificate) => {
-    front.present(certificate);
-    // What switches verification off in other programs does not here.
-    process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
-    try {
-      const agent = await start({ url: secureUrl(), ca: trusted });
-      await until('it has tried again', () => log.filter((line) => line.includes(`the certificate of localhost:${front.port} is not trusted`)).length >= 2);
-      await logged(why);
-      expect(agent.status()).toMatchObject({ ready: false, connected: false });
-      expect(plane.tokens).toEqual([]);
-    } finally {
-      delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
-    }
-  });
+  test.each(refused)(
+    'a certificate %s is refused, the log says why, no token is sent, and it is tried again',
+    async (_what, why, trusted, certificate) => {
+      front.present(certificate);
+      // What switches verification off in other programs does not here.
+      process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+      try {
+        const agent = await start({ url: secureUrl(), ca: trusted });
+        await until(
+          'it has tried again',
+          () =>
+            log.filter((line) => line.includes(`the certificate of localhost:${front.port} is not trusted`)).length >=
+            2,
+        );
+        await logged(why);
+        expect(agent.status()).toMatchObject({ ready: false, connected: false });
+        expect(plane.tokens).toEqual([]);
+      } finally {
+        delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+      }
+    },
+  );
 
   test('the first keys are not taken from a gateway that is not trusted', async () => {
     const agent = await start({ url: secureUrl(), keys: null });
@@ -124,7 +156,12 @@ describe('through a proxy', () => {
     await inSync(await start({ url: secureUrl('gateway.example'), ca, proxy: `http://${proxy.host}` }));
     expect(proxy.asked).toEqual([`gateway.example:${front.port}`]);
     front.present(authority.issue(['localhost']));
-    await start({ url: secureUrl('gateway.example'), ca, proxy: `http://${proxy.host}`, databaseFile: join(vehicle.folder, 'other.db') });
+    await start({
+      url: secureUrl('gateway.example'),
+      ca,
+      proxy: `http://${proxy.host}`,
+      databaseFile: join(vehicle.folder, 'other.db'),
+    });
     await logged(`the certificate of gateway.example:${front.port} is not trusted`);
   });
 
@@ -162,4 +199,3 @@ describe('through a proxy', () => {
     await inSync(agent);
   });
 });
-

@@ -46,7 +46,10 @@ export class Route {
    * @param host name or address, IPv6 without brackets
    */
   async connect(host: string, port: number, secure: boolean, signal: AbortSignal): Promise<Socket> {
-    const socket = this.#proxy === null ? await connected(connectTcp({ host, port }), signal) : await this.#tunnel(this.#proxy, host, port, signal);
+    const socket =
+      this.#proxy === null
+        ? await connected(connectTcp({ host, port }), signal)
+        : await this.#tunnel(this.#proxy, host, port, signal);
     return secure ? this.#encrypt(socket, host, port, signal) : socket;
   }
 
@@ -73,7 +76,9 @@ export class Route {
     }
     if (answer.statusCode !== 200) {
       socket.destroy();
-      throw new Error(`the proxy ${proxy.host} refuses ${target}: ${answer.statusCode} ${answer.statusMessage ?? ''}`.trim());
+      throw new Error(
+        `the proxy ${proxy.host} refuses ${target}: ${answer.statusCode} ${answer.statusMessage ?? ''}`.trim(),
+      );
     }
     if (head.length > 0) socket.unshift(head);
     return socket;
@@ -96,7 +101,10 @@ export class Route {
       // Its code comes first: the socket itself only knows of chains, and not of names.
       const code = String((error as NodeJS.ErrnoException).code);
       const certificate = Boolean(socket.authorizationError) || code === 'ERR_TLS_CERT_ALTNAME_INVALID';
-      throw new Error(certificate ? `the certificate of ${host}:${port} is not trusted` : `no TLS with ${host}:${port}`, { cause: error });
+      throw new Error(
+        certificate ? `the certificate of ${host}:${port} is not trusted` : `no TLS with ${host}:${port}`,
+        { cause: error },
+      );
     }
   }
 }

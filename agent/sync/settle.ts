@@ -1,5 +1,6 @@
 /**
- * Compares what a vehicle would have with what a proof says that it should: the state that comes of it, and what is open.
+ * Compares what a vehicle would have with what a proof says that it should: the state that comes of it, and what is
+ * open.
  */
 import type { VehicleState, VerifiedProof } from '../state.ts';
 import type { Freshness, Judgement } from '../trust/freshness.ts';
@@ -25,21 +26,34 @@ const NOTHING: FlagSet = new Map();
  * @param changes in the order of their revisions
  * @param everything whether `changes` may be all there is, so that what they leave out is gone
  */
-export function settle(state: VehicleState, changes: readonly VerifiedFlag[], proof: VerifiedProof, everything: boolean, freshness: Freshness): Settled {
+export function settle(
+  state: VehicleState,
+  changes: readonly VerifiedFlag[],
+  proof: VerifiedProof,
+  everything: boolean,
+  freshness: Freshness,
+): Settled {
   const stopped = withStops(state, changes);
   if (proof.revision < state.revision) return { state: stopped, outcome: 'below', judgement: null };
   const newest = lastContact(state);
   const set = setOf(state, changes, proof, everything && (!state.complete || proof.issuedAt >= newest));
-  if (set === null) return { state: stopped, outcome: proof.revision === state.revision ? 'differs' : 'ahead', judgement: null };
+  if (set === null)
+    return { state: stopped, outcome: proof.revision === state.revision ? 'differs' : 'ahead', judgement: null };
   const judgement = freshness.judge(proof, newest);
   if (judgement === 'fresh') freshness.accept(proof);
   // An older proof of the same says nothing new.
-  if (judgement !== 'fresh' && state.complete && state.proof?.set === proof.set && proof.revision === state.revision) return { state: stopped, outcome: 'held', judgement };
+  if (judgement !== 'fresh' && state.complete && state.proof?.set === proof.set && proof.revision === state.revision)
+    return { state: stopped, outcome: 'held', judgement };
   return { state: adopt(stopped, set, proof, judgement === 'fresh'), outcome: 'held', judgement };
 }
 
 /** The set of `proof` where it comes of what is held and `changes`, or of `changes` alone; else null. */
-function setOf(state: VehicleState, changes: readonly VerifiedFlag[], proof: VerifiedProof, everything: boolean): FlagSet | null {
+function setOf(
+  state: VehicleState,
+  changes: readonly VerifiedFlag[],
+  proof: VerifiedProof,
+  everything: boolean,
+): FlagSet | null {
   if (everything) {
     const whole = withChanges(NOTHING, changes, proof.revision);
     if (isSetOf(proof, whole)) return whole;

@@ -45,7 +45,8 @@ export class SyncHistory {
   }
 
   /**
-   * Milliseconds until everything is to be asked for, since `set` is not what is held: once at once, then after growing waits.
+   * Milliseconds until everything is to be asked for, since `set` is not what is held: once at once, then after growing
+   * waits.
    *
    * @param inVain whether everything has just been asked for, and `set` did not come of it
    */
@@ -62,7 +63,10 @@ export class SyncHistory {
     return this.waitMs;
   }
 
-  /** Whether a vehicle that holds nothing may ask for everything at once, since `set` is proven: once in the time of a new connection for each set. */
+  /**
+   * Whether a vehicle that holds nothing may ask for everything at once, since `set` is proven: once in the time of a
+   * new connection for each set.
+   */
   mayAskAgain(set: string): boolean {
     const now = this.#options.runningMs();
     if (now - (this.#asked.get(set) ?? -Infinity) < this.#options.newLinkMs) return false;
@@ -70,7 +74,10 @@ export class SyncHistory {
     return true;
   }
 
-  /** A set is held. The waits start anew only when that has lasted: instances that disagree each have their set held in turn. */
+  /**
+   * A set is held. The waits start anew only when that has lasted: instances that disagree each have their set held in
+   * turn.
+   */
   held(): void {
     const { runningMs, backoff } = this.#options;
     this.#belowSinceMs = null;
@@ -80,7 +87,9 @@ export class SyncHistory {
     backoff.reset();
   }
 
-  /** The control plane is behind the vehicle. Gives the milliseconds until that is to be reported: 0 once, then null. */
+  /**
+   * The control plane is behind the vehicle. Gives the milliseconds until that is to be reported: 0 once, then null.
+   */
   below(): number | null {
     const now = this.#options.runningMs();
     this.#belowSinceMs ??= now;

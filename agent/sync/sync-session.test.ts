@@ -9,7 +9,13 @@ import { TestControlPlane, type ChangeMessage } from '../testing/control-plane.t
 import { createSigningKey, signJws } from '../testing/signing.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 
-const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+const ON: RuleDefinition = {
+  id: 'on',
+  type: 'percentage_rollout',
+  priority: 1,
+  enabled: true,
+  conditions: { rollout_percentage: 100 },
+};
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
@@ -87,7 +93,11 @@ describe('what is not believed', () => {
     const other = { ...(await createSigningKey()), kid: plane.key.kid };
     plane.onSync = async (answer) => ({
       ...answer,
-      flags: await Promise.all(answer.flags.map(async (flag) => (flag.key === 'a' ? plane.signedFlag('a', flag.revision, plane.definitions().get('a')!, other) : flag))),
+      flags: await Promise.all(
+        answer.flags.map(async (flag) =>
+          flag.key === 'a' ? plane.signedFlag('a', flag.revision, plane.definitions().get('a')!, other) : flag,
+        ),
+      ),
     });
     const agent = await vehicle.start();
     await until('it was refused more than once', () => (agent.status().refusals.signature ?? 0) > 1);
@@ -107,10 +117,16 @@ describe('what is not believed', () => {
     const agent = await vehicle.start({ now: () => clock, timings: { resyncMs: 20 } });
     await agent.ready();
     plane.onChange = () => [];
-    plane.onSync = (answer) => ({ ...answer, flags: answer.flags.map((flag) => ({ ...flag, jws: flag.jws.slice(0, -8) + 'AAAAAAAA' })) });
+    plane.onSync = (answer) => ({
+      ...answer,
+      flags: answer.flags.map((flag) => ({ ...flag, jws: flag.jws.slice(0, -8) + 'AAAAAAAA' })),
+    });
     await plane.put('a', { rules: [] });
     clock += 8 * day;
-    await until('the answer came', () => (agent.status().refusals.signature ?? 0) > 0 && agent.status().staleFlags === 2);
+    await until(
+      'the answer came',
+      () => (agent.status().refusals.signature ?? 0) > 0 && agent.status().staleFlags === 2,
+    );
     expect(agent.status().refusals.incomplete).toBeGreaterThan(0);
     expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'STALE' });
     expect(agent.booleanDetails('b', true)).toMatchObject({ value: false, reason: 'STALE' });
@@ -118,41 +134,131 @@ describe('what is not believed', () => {
 
   const forgeries: [string, string, (change: ChangeMessage) => Promise<ChangeMessage> | ChangeMessage][] = [
     ['a changed byte of the payload', 'signature', (change) => withJws(change, flipPayload(change.signed.jws))],
-    ['a key that is not pinned', 'unknown-key', async (change) => ({ ...change, signed: await plane.signedFlag('a', 2, null, await createSigningKey()) })],
-    ['a definition of another environment', 'wrong-environment', async (change) => withJws(change, await signJws(plane.key, DEFINITION_JWS_TYPE, { v: 1, environment: 'staging', key: 'a', revision: 2, removed: true }))],
+    [
+      'a key that is not pinned',
+      'unknown-key',
+      async (change) => ({ ...change, signed: await plane.signedFlag('a', 2, null, await createSigningKey()) }),
+    ],
+    [
+      'a definition of another environment',
+      'wrong-environment',
+      async (change) =>
+        withJws(
+          change,
+          await signJws(plane.key, DEFINITION_JWS_TYPE, {
+            v: 1,
+            environment: 'staging',
+            key: 'a',
+            revision: 2,
+            removed: true,
+          }),
+        ),
+    ],
     ['an event of another environment', 'wrong-environment', (change) => ({ ...change, environment: 'STAGING' })],
-    ['a definition of another flag', 'wrong-flag', async (change) => withJws(change, (await plane.signedFlag('b', 2, null)).jws)],
-    ['an envelope with a higher revision', 'wrong-flag', (change) => ({ ...change, revision: 9, signed: { ...change.signed, revision: 9 } })],
-    ['an envelope that makes it a tombstone', 'wrong-flag', (change) => ({ ...change, signed: { ...change.signed, removed: true } })],
-    ['a signature made for statements', 'wrong-type', async (change) => withJws(change, await signJws(plane.key, STATEMENT_JWS_TYPE, { v: 1, environment: 'production', key: 'a', revision: 2, removed: true }))],
-    ['a definition that does not say whether it is a tombstone', 'malformed', async (change) => withJws(change, await signJws(plane.key, DEFINITION_JWS_TYPE, { v: 1, environment: 'production', key: 'a', revision: 2 }))],
+    [
+      'a definition of another flag',
+      'wrong-flag',
+      async (change) => withJws(change, (await plane.signedFlag('b', 2, null)).jws),
+    ],
+    [
+      'an envelope with a higher revision',
+      'wrong-flag',
+      (change) => ({ ...change, revision: 9, signed: { ...change.signed, revision: 9 } }),
+    ],
+    [
+      'an envelope that makes it a tombstone',
+      'wrong-flag',
+      (change) => ({ ...change, signed: { ...change.signed, removed: true } }),
+    ],
+    [
+      'a signature made for statements',
+      'wrong-type',
+      async (change) =>
+        withJws(
+          change,
+          await signJws(plane.key, STATEMENT_JWS_TYPE, {
+            v: 1,
+            environment: 'production',
+            key: 'a',
+            revision: 2,
+            removed: true,
+          }),
+        ),
+    ],
+    [
+      'a definition that does not say whether it is a tombstone',
+      'malformed',
+      async (change) =>
+        withJws(
+          change,
+          await signJws(plane.key, DEFINITION_JWS_TYPE, { v: 1, environment: 'production', key: 'a', revision: 2 }),
+        ),
+    ],
     ['something that is no JWS', 'malformed', (change) => withJws(change, 'nonsense')],
     ['a proof that is no JWS', 'malformed', (change) => ({ ...change, proof: 'nonsense' })],
-    ['a proof under a key that is not pinned', 'unknown-key', async (change) => ({ ...change, proof: await plane.proof(undefined, null, 2, await createSigningKey()) })],
-    ['a statement in place of the proof', 'wrong-type', async (change) => ({ ...change, proof: await plane.statement(2) })],
-    ['a proof without a set', 'malformed', async (change) => ({ ...change, proof: await signJws(plane.key, PROOF_JWS_TYPE, { v: 2, environment: 'production', partition: null, revision: 2, issuedAt: 1 }) })],
-    ['a proof of another environment', 'wrong-environment', async (change) => ({ ...change, proof: await signJws(plane.key, PROOF_JWS_TYPE, { v: 2, environment: 'staging', partition: null, revision: 2, issuedAt: 1, set: 'A'.repeat(43) }) })],
+    [
+      'a proof under a key that is not pinned',
+      'unknown-key',
+      async (change) => ({ ...change, proof: await plane.proof(undefined, null, 2, await createSigningKey()) }),
+    ],
+    [
+      'a statement in place of the proof',
+      'wrong-type',
+      async (change) => ({ ...change, proof: await plane.statement(2) }),
+    ],
+    [
+      'a proof without a set',
+      'malformed',
+      async (change) => ({
+        ...change,
+        proof: await signJws(plane.key, PROOF_JWS_TYPE, {
+          v: 2,
+          environment: 'production',
+          partition: null,
+          revision: 2,
+          issuedAt: 1,
+        }),
+      }),
+    ],
+    [
+      'a proof of another environment',
+      'wrong-environment',
+      async (change) => ({
+        ...change,
+        proof: await signJws(plane.key, PROOF_JWS_TYPE, {
+          v: 2,
+          environment: 'staging',
+          partition: null,
+          revision: 2,
+          issuedAt: 1,
+          set: 'A'.repeat(43),
+        }),
+      }),
+    ],
   ];
 
-  test.each(forgeries)('%s is refused and counted as %s, and the true change still arrives', async (_what, reason, forge) => {
-    await plane.put('a', { rules: [ON] });
-    const agent = await synced();
-    let release: () => void = () => undefined;
-    const held = new Promise<void>((resolve) => (release = resolve));
-    plane.onSync = async (answer) => {
-      await held;
-      return answer;
-    };
-    plane.onChange = async (change) => [await forge(change)];
-    await plane.put('a', { rules: [] });
-    await until('it is refused', () => Object.keys(agent.status().refusals).length > 0);
-    expect(agent.status().refusals).toEqual({ [reason]: 1 });
-    expect(agent.status().revision).toBe(1);
-    expect(agent.booleanValue('a', false)).toBe(true);
-    release();
-    await until('a sync repairs it', () => agent.status().revision === 2);
-    expect(agent.booleanValue('a', true)).toBe(false);
-  });
+  test.each(forgeries)(
+    '%s is refused and counted as %s, and the true change still arrives',
+    async (_what, reason, forge) => {
+      await plane.put('a', { rules: [ON] });
+      const agent = await synced();
+      let release: () => void = () => undefined;
+      const held = new Promise<void>((resolve) => (release = resolve));
+      plane.onSync = async (answer) => {
+        await held;
+        return answer;
+      };
+      plane.onChange = async (change) => [await forge(change)];
+      await plane.put('a', { rules: [] });
+      await until('it is refused', () => Object.keys(agent.status().refusals).length > 0);
+      expect(agent.status().refusals).toEqual({ [reason]: 1 });
+      expect(agent.status().revision).toBe(1);
+      expect(agent.booleanValue('a', false)).toBe(true);
+      release();
+      await until('a sync repairs it', () => agent.status().revision === 2);
+      expect(agent.booleanValue('a', true)).toBe(false);
+    },
+  );
 
   test('a sync below the own revision, as of a restored server, is refused and reported', async () => {
     await plane.put('a', { rules: [ON] });
@@ -253,5 +359,7 @@ function withJws(change: ChangeMessage, jws: string): ChangeMessage {
 function flipPayload(jws: string): string {
   const [header, payload, signature] = jws.split('.') as [string, string, string];
   const at = payload.length >> 1;
-  return [header, payload.slice(0, at) + (payload[at] === 'A' ? 'B' : 'A') + payload.slice(at + 1), signature].join('.');
+  return [header, payload.slice(0, at) + (payload[at] === 'A' ? 'B' : 'A') + payload.slice(at + 1), signature].join(
+    '.',
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * Keeps a vehicle's state up to date over one link: subscribes first, then asks for what it missed, and applies a set of
- * flags when all of it is here, so that no change can fall between and none can be taken out unnoticed.
+ * Keeps a vehicle's state up to date over one link: subscribes first, then asks for what it missed, and applies a set
+ * of flags when all of it is here, so that no change can fall between and none can be taken out unnoticed.
  */
 import { unattended } from '../../core/async/unattended.ts';
 import { describeError } from '../log.ts';
@@ -12,7 +12,16 @@ import { Alarm } from './alarm.ts';
 import { lastContact, withStops } from './apply.ts';
 import { describeChanges, unserved } from './changes.ts';
 import { RequestRefused } from './gateway-link.ts';
-import { CHANGES_SUBSCRIPTION, NONCE_SYNC_QUERY, SYNC_QUERY, environmentVariable, readChangeEvent, readSyncAnswer, type ChangeEvent, type SyncAnswer } from './operations.ts';
+import {
+  CHANGES_SUBSCRIPTION,
+  NONCE_SYNC_QUERY,
+  SYNC_QUERY,
+  environmentVariable,
+  readChangeEvent,
+  readSyncAnswer,
+  type ChangeEvent,
+  type SyncAnswer,
+} from './operations.ts';
 import { settle, type Outcome, type Settled } from './settle.ts';
 import { StagedChanges, hasGap } from './staged-changes.ts';
 import type { SyncSessionOptions } from './sync-session-options.ts';
@@ -29,7 +38,10 @@ export class SyncSession {
   #proof: { readonly jws: string; readonly askedAtMs: number } | null = null;
   readonly #sync = new Alarm(() => this.#wake());
   readonly #everything = new Alarm(() => this.#wake());
-  /** Set while a sync has left something open: what is missing then waits for the next one instead of asking at every change. */
+  /**
+   * Set while a sync has left something open: what is missing then waits for the next one instead of asking at every
+   * change.
+   */
   #retrying = false;
   #retryAtMs = -Infinity;
   /** The set that was last reported as not held. */
@@ -78,7 +90,8 @@ export class SyncSession {
     const { environment } = this.#options.state().identity;
     this.#options.link.subscribe(CHANGES_SUBSCRIPTION, { environment: environmentVariable(environment) }, (result) => {
       try {
-        if (result.errors !== undefined) throw new Refusal('malformed', 'change', { cause: new Error(result.errors[0]?.message) });
+        if (result.errors !== undefined)
+          throw new Refusal('malformed', 'change', { cause: new Error(result.errors[0]?.message) });
         this.#waiting.push(readChangeEvent(result.data, environment));
         if (this.#waiting.length > MAX_CHANGES) this.#dropChanges();
       } catch (error) {
@@ -107,14 +120,19 @@ export class SyncSession {
     const nonce = freshness.ask();
     const askedAtMs = ageingClock.runningMs;
     try {
-      const variables = { environment: environmentVariable(identity.environment), since, ...(nonce !== null && { nonce }) };
+      const variables = {
+        environment: environmentVariable(identity.environment),
+        since,
+        ...(nonce !== null && { nonce }),
+      };
       const data = await link.request(nonce === null ? SYNC_QUERY : NONCE_SYNC_QUERY, variables);
       await this.#take(readSyncAnswer(data, identity.environment), since, askedAtMs);
       if (nonce !== null) freshness.answeredInVain();
     } catch (error) {
       if (error instanceof Refusal) refuse(error);
       else if (!this.#ended) log('warn', `sync failed: ${describeError(error)}`);
-      // Where the connection was lost, the same question may be asked on the next one, for as long as its answer counts.
+      // Where the connection was lost, the same question may be asked on the next one, for as long as its answer
+      // counts.
       if (nonce !== null && error instanceof RequestRefused) freshness.refused(error.retryAfter);
       else if (nonce !== null && error instanceof Refusal) freshness.answeredInVain();
       if (everything) this.#everything.set(backoff.next());
@@ -137,7 +155,10 @@ export class SyncSession {
     const settled = settle(before, whole ? flags : this.#staged.with(flags), proof, whole, freshness);
     const { state, outcome } = settled;
     const held = outcome === 'held';
-    await this.#commit(before, held ? { ...state, lastSyncAt: Math.floor(this.#options.now() / 1000), syncCount: state.syncCount + 1 } : state);
+    await this.#commit(
+      before,
+      held ? { ...state, lastSyncAt: Math.floor(this.#options.now() / 1000), syncCount: state.syncCount + 1 } : state,
+    );
     if (held) synced();
     this.#settled(proof, settled, askedAtMs);
     if (outcome === 'ahead' || outcome === 'differs') return this.#incomplete(proof, outcome, 'sync', whole);
@@ -176,7 +197,10 @@ export class SyncSession {
   }
 
   /** Keeps a change until its set is complete. Gives its proof, or null where there is none to compare. */
-  async #stage({ signed, revision, previousRevision, proof }: ChangeEvent, ownRevision: number): Promise<VerifiedProof | null> {
+  async #stage(
+    { signed, revision, previousRevision, proof }: ChangeEvent,
+    ownRevision: number,
+  ): Promise<VerifiedProof | null> {
     const named = revision === signed.revision;
     if (!named) this.#options.refuse(new Refusal('wrong-flag', `change at revision ${revision}`));
     const flag = named ? await this.#verifier.flag(signed) : null;
@@ -198,7 +222,8 @@ export class SyncSession {
     const { outcome } = settled;
     const nothing = before.flags.size === 0 && !before.complete;
     // Where answers were trimmed, the way may be honest again: there is nothing to lose by asking.
-    if (nothing && (outcome === 'ahead' || outcome === 'differs') && this.#options.history.mayAskAgain(proof.set ?? '')) return this.#everything.bringForward(0);
+    if (nothing && (outcome === 'ahead' || outcome === 'differs') && this.#options.history.mayAskAgain(proof.set ?? ''))
+      return this.#everything.bringForward(0);
     if (outcome === 'differs') return this.#incomplete(proof, 'differs', 'proof', false);
     if (outcome === 'ahead') this.#sync.bringForward(this.#options.aheadMs);
   }
@@ -223,15 +248,22 @@ export class SyncSession {
    *
    * @param whole whether everything has just been asked for
    */
-  async #incomplete(proof: VerifiedProof, outcome: Outcome, what: 'sync' | 'change' | 'proof', whole: boolean): Promise<void> {
+  async #incomplete(
+    proof: VerifiedProof,
+    outcome: Outcome,
+    what: 'sync' | 'change' | 'proof',
+    whole: boolean,
+  ): Promise<void> {
     const { history, refuse, backoff, commit } = this.#options;
     const set = proof.set ?? '';
-    if (what === 'sync' || this.#reported !== set) refuse(new Refusal('incomplete', `${what} at revision ${proof.revision}`));
+    if (what === 'sync' || this.#reported !== set)
+      refuse(new Refusal('incomplete', `${what} at revision ${proof.revision}`));
     this.#reported = set;
     this.#retrying = true;
     const state = this.#options.state();
     // The control plane itself says that this revision is something else.
-    if (outcome === 'differs' && state.complete && proof.issuedAt >= lastContact(state)) await commit({ ...state, complete: false });
+    if (outcome === 'differs' && state.complete && proof.issuedAt >= lastContact(state))
+      await commit({ ...state, complete: false });
     // A little at random: a whole fleet may find out at the same change.
     this.#everything.bringForward(history.waitFor(set, whole) || backoff.next());
   }

@@ -9,7 +9,10 @@ const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 export const CLOSING_MS = 1000;
 
 /** A class for graphql-ws, which makes one socket of it; that goes to `onCreated`. */
-export function vehicleWebSocket(createConnection: CreateConnection, onCreated: (socket: WebSocket) => void): typeof WebSocket {
+export function vehicleWebSocket(
+  createConnection: CreateConnection,
+  onCreated: (socket: WebSocket) => void,
+): typeof WebSocket {
   const options: ClientOptions & { readonly closeTimeout: number } = {
     // Compression would cost the agent's memory, and the gateway 200 KB a vehicle.
     perMessageDeflate: false,

@@ -43,7 +43,10 @@ const inSync = () => until('it is in sync', () => agent.inTouch && agent.status(
 /** Handshakes with the wrong gateway in the present test. */
 let met = 0;
 
-/** The vehicle meets `onUpgrade` until it is enough (three times), evaluates all the while, and is in sync once it is gone. */
+/**
+ * The vehicle meets `onUpgrade` until it is enough (three times), evaluates all the while, and is in sync once it is
+ * gone.
+ */
 async function meets(onUpgrade: (upgrade: Upgrade) => void, enough: () => boolean = () => met >= 3): Promise<void> {
   met = 0;
   wrong.onUpgrade = (upgrade) => {
@@ -61,9 +64,18 @@ async function meets(onUpgrade: (upgrade: Upgrade) => void, enough: () => boolea
   await inSync();
 }
 
-const http = (head: string) => ({ socket }: Upgrade) => void socket.end(`HTTP/1.1 ${head}\r\nconnection: close\r\n\r\n`);
-const first = (message: string | Buffer) => ({ accept }: Upgrade) => accept().send(message);
-const afterwards = (answer: (message: ClientMessage) => unknown) => ({ accept }: Upgrade) => acknowledge(accept(), answer);
+const http =
+  (head: string) =>
+  ({ socket }: Upgrade) =>
+    void socket.end(`HTTP/1.1 ${head}\r\nconnection: close\r\n\r\n`);
+const first =
+  (message: string | Buffer) =>
+  ({ accept }: Upgrade) =>
+    accept().send(message);
+const afterwards =
+  (answer: (message: ClientMessage) => unknown) =>
+  ({ accept }: Upgrade) =>
+    acknowledge(accept(), answer);
 
 function writeForEver(socket: Duplex, chunk: Buffer | string): void {
   const more = () => {
@@ -79,13 +91,22 @@ const faults: [string, (upgrade: Upgrade) => void][] = [
   ['answers the handshake with 401', http('401 Unauthorized')],
   ['answers the handshake with 426', http('426 Upgrade Required')],
   ['answers the handshake with 500', http('500 Internal Server Error')],
-  ['answers the handshake with a page that does not end', ({ socket }) => {
-    socket.write('HTTP/1.1 503 Service Unavailable\r\n\r\n');
-    writeForEver(socket, 'x'.repeat(65_536));
-  }],
-  ['answers the handshake with a header that does not end', ({ socket }) => writeForEver(socket, `x-more: ${'x'.repeat(1_000)}\r\n`)],
+  [
+    'answers the handshake with a page that does not end',
+    ({ socket }) => {
+      socket.write('HTTP/1.1 503 Service Unavailable\r\n\r\n');
+      writeForEver(socket, 'x'.repeat(65_536));
+    },
+  ],
+  [
+    'answers the handshake with a header that does not end',
+    ({ socket }) => writeForEver(socket, `x-more: ${'x'.repeat(1_000)}\r\n`),
+  ],
   ['answers the handshake with something that is no HTTP', ({ socket }) => void socket.end('SSH-2.0-OpenSSH_9.2\r\n')],
-  ['answers the handshake with a wrong key', http('101 Switching Protocols\r\nupgrade: websocket\r\nsec-websocket-accept: AAAA')],
+  [
+    'answers the handshake with a wrong key',
+    http('101 Switching Protocols\r\nupgrade: websocket\r\nsec-websocket-accept: AAAA'),
+  ],
   ['closes in the handshake', ({ socket }) => void socket.end()],
   ['chooses another subprotocol', ({ accept }) => accept('graphql-ws')],
   ['chooses no subprotocol', ({ accept }) => accept(false)],
@@ -95,19 +116,28 @@ const faults: [string, (upgrade: Upgrade) => void][] = [
   ['sends JSON that is no message', first('[null]')],
   ['sends a message of an unknown type', first('{"type":"hello"}')],
   ['sends bytes instead of text', first(Buffer.from([0, 1, 2, 255]))],
-  ['sends text that is no UTF-8', ({ accept, socket }) => {
-    accept();
-    socket.write(Buffer.from([0x81, 0x02, 0xff, 0xfe]));
-  }],
-  ['sends a frame with reserved bits', ({ accept, socket }) => {
-    accept();
-    socket.write(Buffer.from([0xf1, 0x00]));
-  }],
-  ['says that a frame of 4 GB comes', ({ accept, socket }) => {
-    accept();
-    socket.write(Buffer.from([0x81, 127, 0, 0, 0, 1, 0, 0, 0, 0]));
-    writeForEver(socket, Buffer.alloc(65_536, 'x'));
-  }],
+  [
+    'sends text that is no UTF-8',
+    ({ accept, socket }) => {
+      accept();
+      socket.write(Buffer.from([0x81, 0x02, 0xff, 0xfe]));
+    },
+  ],
+  [
+    'sends a frame with reserved bits',
+    ({ accept, socket }) => {
+      accept();
+      socket.write(Buffer.from([0xf1, 0x00]));
+    },
+  ],
+  [
+    'says that a frame of 4 GB comes',
+    ({ accept, socket }) => {
+      accept();
+      socket.write(Buffer.from([0x81, 127, 0, 0, 0, 1, 0, 0, 0, 0]));
+      writeForEver(socket, Buffer.alloc(65_536, 'x'));
+    },
+  ],
   ['acknowledges and then answers nothing', afterwards(() => null)],
   ['acknowledges and then sends an unknown type', afterwards(({ id }) => ({ id, type: 'surprise' }))],
   ['answers with errors that are no list', afterwards(({ id }) => ({ id, type: 'error', payload: 'no' }))],
@@ -115,12 +145,21 @@ const faults: [string, (upgrade: Upgrade) => void][] = [
   ['refuses the stream', afterwards(({ id }) => ({ id, type: 'error', payload: [{ message: 'no' }] }))],
 ];
 
-test.each(faults)('a gateway that %s is tried for ever, and the vehicle is in sync with the next that does as it should', (_what, fault) => meets(fault));
+test.each(faults)(
+  'a gateway that %s is tried for ever, and the vehicle is in sync with the next that does as it should',
+  (_what, fault) => meets(fault),
+);
 
 test('whatever code a gateway closes with, before it has acknowledged and after, it is tried again', async () => {
   // Those after which clients of graphql-ws connect again, those after which they give up, and some of nobody's.
-  const codes = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 3000, 4400, 4401, 4403, 4406, 4408, 4409, 4429, 4499, 4500, 4999];
-  const left = codes.flatMap((code) => [{ code, acknowledges: false }, { code, acknowledges: true }]);
+  const codes = [
+    1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 3000, 4400, 4401, 4403, 4406, 4408, 4409, 4429, 4499,
+    4500, 4999,
+  ];
+  const left = codes.flatMap((code) => [
+    { code, acknowledges: false },
+    { code, acknowledges: true },
+  ]);
   await meets(
     ({ accept }) => {
       const websocket = accept();
@@ -137,10 +176,22 @@ test.each<[string, unknown]>([
   ['null', null],
   ['a number', { flagSync: 7 }],
   ['another environment', { flagSync: { environment: 'STAGING', revision: 9, full: false, flags: [], proof: '' } }],
-  ['a revision that is text', { flagSync: { environment: 'PRODUCTION', revision: '9', full: false, flags: [], proof: '' } }],
-  ['a revision that is negative', { flagSync: { environment: 'PRODUCTION', revision: -9, full: false, flags: [], proof: '' } }],
-  ['flags that are no list', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: 'all', proof: '' } }],
-  ['a flag that is null', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: [null], proof: '' } }],
+  [
+    'a revision that is text',
+    { flagSync: { environment: 'PRODUCTION', revision: '9', full: false, flags: [], proof: '' } },
+  ],
+  [
+    'a revision that is negative',
+    { flagSync: { environment: 'PRODUCTION', revision: -9, full: false, flags: [], proof: '' } },
+  ],
+  [
+    'flags that are no list',
+    { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: 'all', proof: '' } },
+  ],
+  [
+    'a flag that is null',
+    { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: [null], proof: '' } },
+  ],
   ['no proof', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: [] } }],
 ])('a sync that answers with %s changes nothing, is counted, and is asked for again', async (_what, data) => {
   const refusals = () => Object.values(agent.status().refusals).reduce((sum, count) => sum + count, 0);

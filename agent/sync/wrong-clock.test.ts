@@ -8,7 +8,13 @@ import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 
-const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+const ON: RuleDefinition = {
+  id: 'on',
+  type: 'percentage_rollout',
+  priority: 1,
+  enabled: true,
+  conditions: { rollout_percentage: 100 },
+};
 const DAY = 86_400_000;
 const NEVER = 1_000_000;
 
@@ -30,8 +36,12 @@ afterEach(async () => {
 });
 
 const start = (timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFlagAgent> =>
-  vehicle.start({ now: () => Date.now() + error, timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, patienceMs: NEVER, patienceCapMs: NEVER, ...timings } });
-const fresh = (agent: FleetFlagAgent) => until('its flags are fresh', () => agent.status().flags > 0 && agent.status().staleFlags === 0);
+  vehicle.start({
+    now: () => Date.now() + error,
+    timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, patienceMs: NEVER, patienceCapMs: NEVER, ...timings },
+  });
+const fresh = (agent: FleetFlagAgent) =>
+  until('its flags are fresh', () => agent.status().flags > 0 && agent.status().staleFlags === 0);
 
 test('one question is enough: what follows it is judged by the offset that its answer has told', async () => {
   const agent = await start({ resyncMs: 10 });
@@ -42,7 +52,10 @@ test('one question is enough: what follows it is judged by the offset that its a
   expect(plane.nonces).toHaveLength(1);
   expect(plane.nonces.every(isNonce)).toBe(true);
   expect(agent.status()).toMatchObject({ staleFlags: 0, refusals: { 'proof-out-of-time': 1 } });
-  await until('the offset is told', () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - 365 * 86_400) < 60);
+  await until(
+    'the offset is told',
+    () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - 365 * 86_400) < 60,
+  );
 });
 
 test.each([
@@ -51,8 +64,13 @@ test.each([
 ])('a heartbeat tells how far the clock is %s, and that a proof was refused', async (_what, days, told) => {
   error = days * DAY;
   await fresh(await start());
-  await until('the offset is told', () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - told * 86_400) < 60);
-  await until('the refusal is told', () => plane.heartbeats.some(({ refusals = [] }) => refusals.includes('proof-out-of-time')));
+  await until(
+    'the offset is told',
+    () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - told * 86_400) < 60,
+  );
+  await until('the refusal is told', () =>
+    plane.heartbeats.some(({ refusals = [] }) => refusals.includes('proof-out-of-time')),
+  );
 });
 
 test('a question that is refused keeps no change back, and is asked again when the control plane wants to hear it', async () => {
@@ -72,7 +90,8 @@ test('a question that is refused keeps no change back, and is asked again when t
 test('an answer whose flags are not all there proves nothing, and does once they are', async () => {
   plane.onChange = () => [];
   plane.onNonce = () => plane.put('a', { rules: [] }).then(() => undefined);
-  plane.onSync = (answer) => (plane.nonces.length > 0 ? { ...answer, flags: answer.flags.filter(({ key }) => key !== 'a') } : answer);
+  plane.onSync = (answer) =>
+    plane.nonces.length > 0 ? { ...answer, flags: answer.flags.filter(({ key }) => key !== 'a') } : answer;
   const agent = await start();
   await until('it is noticed', () => (agent.status().refusals.incomplete ?? 0) > 0);
   expect(agent.status()).toMatchObject({ revision: 1, staleFlags: 1 });
@@ -102,7 +121,10 @@ test('a clock in the first week of 1970 makes nothing fresh of a session that wa
   const answer = await plane.sync(0, null);
   plane.onSync = () => answer;
   plane.onProof = () => answer.proof;
-  const agent = await vehicle.start({ now: () => 3 * DAY, timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, patienceMs: NEVER, patienceCapMs: NEVER } });
+  const agent = await vehicle.start({
+    now: () => 3 * DAY,
+    timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, patienceMs: NEVER, patienceCapMs: NEVER },
+  });
   await until('the flags are there', () => agent.status().flags === 1);
   // At once, and not over ten minutes.
   await until('it has asked', () => plane.nonces.length > 0);
@@ -119,7 +141,11 @@ test('a clock that was ahead by half a year and is right again is believed by an
   plane.disconnect(1012);
   // It has aged by the wrong clock, and stays so over the next start.
   error = 182 * DAY;
-  const offline = await vehicle.start({ url: 'ws://127.0.0.1:1/graphql', now: () => Date.now() + error, timings: { metricsWriteMs: 1 } });
+  const offline = await vehicle.start({
+    url: 'ws://127.0.0.1:1/graphql',
+    now: () => Date.now() + error,
+    timings: { metricsWriteMs: 1 },
+  });
   offline.track('minutes', 1, { flagKey: 'a' });
   await offline.close();
   error = 0;

@@ -29,20 +29,33 @@ const ECDSA_WITH_SHA256 = sequence(objectId('2a8648ce3d040302'));
 /** An authority that nobody trusts but those who are told to. */
 export function createAuthority(name: string): Authority {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const issue = (subject: string, key: KeyObject, validity: Validity, extensions: readonly Buffer[]) => pem('CERTIFICATE', certificate(name, subject, key, validity, extensions, privateKey));
+  const issue = (subject: string, key: KeyObject, validity: Validity, extensions: readonly Buffer[]) =>
+    pem('CERTIFICATE', certificate(name, subject, key, validity, extensions, privateKey));
   const basicConstraints = extension('551d13', sequence(tagged(0x01, Buffer.from([0xff]))));
   return {
     certificate: issue(name, publicKey, NOW, [basicConstraints, keyIdentifier(publicKey)]),
     key: privatePem(privateKey),
     issue(names, validity = NOW) {
       const own = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-      const alternatives = names.map((each) => (isIPv4(each) ? tagged(0x87, Buffer.from(each.split('.').map(Number))) : tagged(0x82, Buffer.from(each))));
-      return { certificate: issue(names[0]!, own.publicKey, validity, [extension('551d11', sequence(...alternatives))]), key: privatePem(own.privateKey) };
+      const alternatives = names.map((each) =>
+        isIPv4(each) ? tagged(0x87, Buffer.from(each.split('.').map(Number))) : tagged(0x82, Buffer.from(each)),
+      );
+      return {
+        certificate: issue(names[0]!, own.publicKey, validity, [extension('551d11', sequence(...alternatives))]),
+        key: privatePem(own.privateKey),
+      };
     },
   };
 }
 
-function certificate(issuer: string, subject: string, publicKey: KeyObject, { from, to }: Validity, extensions: readonly Buffer[], issuerKey: KeyObject): Buffer {
+function certificate(
+  issuer: string,
+  subject: string,
+  publicKey: KeyObject,
+  { from, to }: Validity,
+  extensions: readonly Buffer[],
+  issuerKey: KeyObject,
+): Buffer {
   const content = sequence(
     // Version 3.
     tagged(0xa0, tagged(0x02, Buffer.from([2]))),
@@ -55,7 +68,11 @@ function certificate(issuer: string, subject: string, publicKey: KeyObject, { fr
     publicKey.export({ type: 'spki', format: 'der' }),
     tagged(0xa3, sequence(...extensions)),
   );
-  return sequence(content, ECDSA_WITH_SHA256, tagged(0x03, Buffer.concat([Buffer.from([0]), sign('sha256', content, issuerKey)])));
+  return sequence(
+    content,
+    ECDSA_WITH_SHA256,
+    tagged(0x03, Buffer.concat([Buffer.from([0]), sign('sha256', content, issuerKey)])),
+  );
 }
 
 function extension(id: string, value: Buffer): Buffer {
@@ -63,7 +80,9 @@ function extension(id: string, value: Buffer): Buffer {
 }
 
 function keyIdentifier(publicKey: KeyObject): Buffer {
-  const digest = createHash('sha1').update(publicKey.export({ type: 'spki', format: 'der' })).digest();
+  const digest = createHash('sha1')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest();
   return extension('551d0e', tagged(0x04, digest));
 }
 
@@ -87,7 +106,8 @@ function sequence(...parts: readonly Buffer[]): Buffer {
 
 function tagged(tag: number, content: Buffer): Buffer {
   const { length } = content;
-  const head = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
+  const head =
+    length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
   return Buffer.concat([Buffer.from(head), content]);
 }
 
@@ -96,5 +116,8 @@ function privatePem(key: KeyObject): string {
 }
 
 function pem(label: string, der: Buffer): string {
-  return `-----BEGIN ${label}-----\n${der.toString('base64').match(/.{1,64}/g)!.join('\n')}\n-----END ${label}-----\n`;
+  return `-----BEGIN ${label}-----\n${der
+    .toString('base64')
+    .match(/.{1,64}/g)!
+    .join('\n')}\n-----END ${label}-----\n`;
 }

@@ -13,7 +13,8 @@ import { bundleCommand } from '../bundle.ts';
 import { until, type TestVehicle } from './test-vehicle.ts';
 
 /** Why no process can be given another clock here; null where it can. */
-export const NO_FAKETIME = spawnSync('faketime', ['--version']).status === 0 ? null : "Debian's package faketime is not installed";
+export const NO_FAKETIME =
+  spawnSync('faketime', ['--version']).status === 0 ? null : "Debian's package faketime is not installed";
 
 export class ClockedCommand {
   readonly #folder = mkdtempSync(join(tmpdir(), 'fleetflag-clocked-'));
@@ -45,8 +46,24 @@ export class ClockedAgent {
   constructor(command: string, vehicle: TestVehicle, clock: string, options: readonly string[]) {
     this.#clockFile = join(vehicle.folder, 'clock');
     this.set(clock);
-    const args = [command, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile, '--keys', vehicle.keysFile, '--listen', '127.0.0.1:0', ...options];
-    const env = { ...preload(), FAKETIME_TIMESTAMP_FILE: this.#clockFile, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+    const args = [
+      command,
+      '--token-file',
+      vehicle.tokenFile,
+      '--db',
+      vehicle.databaseFile,
+      '--keys',
+      vehicle.keysFile,
+      '--listen',
+      '127.0.0.1:0',
+      ...options,
+    ];
+    const env = {
+      ...preload(),
+      FAKETIME_TIMESTAMP_FILE: this.#clockFile,
+      FAKETIME_NO_CACHE: '1',
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    };
     this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env });
     this.#child.stderr!.on('data', (data: Buffer) => (this.#log += data.toString()));
   }
@@ -65,7 +82,11 @@ export class ClockedAgent {
   }
 
   async evaluate(key: string): Promise<{ value: unknown; reason: string }> {
-    const response = await fetch(`${await this.#address()}/ofrep/v1/evaluate/flags/${key}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"context": {}}' });
+    const response = await fetch(`${await this.#address()}/ofrep/v1/evaluate/flags/${key}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"context": {}}',
+    });
     return (await response.json()) as { value: unknown; reason: string };
   }
 
@@ -89,6 +110,8 @@ let preloaded: { LD_PRELOAD: string } | null = null;
 
 /** What faketime sets in a process's environment to be loaded by it. */
 function preload(): { LD_PRELOAD: string } {
-  preloaded ??= { LD_PRELOAD: /^LD_PRELOAD=(.*)$/m.exec(execFileSync('faketime', ['-f', '+0s', 'env'], { encoding: 'utf8' }))![1]! };
+  preloaded ??= {
+    LD_PRELOAD: /^LD_PRELOAD=(.*)$/m.exec(execFileSync('faketime', ['-f', '+0s', 'env'], { encoding: 'utf8' }))![1]!,
+  };
   return preloaded;
 }

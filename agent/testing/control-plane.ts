@@ -35,12 +35,43 @@ export const WIRE_SDL = `
   type Subscription { flagChanges(environment: Environment!): FlagChange! }
 `;
 
-export interface SyncMessage { environment: string; revision: number; full: boolean; flags: SignedFlag[]; proof: string }
-export interface ChangeMessage { environment: string; revision: number; previousRevision: number; signed: SignedFlag; proof: string }
+export interface SyncMessage {
+  environment: string;
+  revision: number;
+  full: boolean;
+  flags: SignedFlag[];
+  proof: string;
+}
+export interface ChangeMessage {
+  environment: string;
+  revision: number;
+  previousRevision: number;
+  signed: SignedFlag;
+  proof: string;
+}
 
-export interface ReportedBatch { batchId: string; items: { flagKey: string; variant: string; metricName: string; value: number; timestamp: string; tags: object | null }[] }
+export interface ReportedBatch {
+  batchId: string;
+  items: {
+    flagKey: string;
+    variant: string;
+    metricName: string;
+    value: number;
+    timestamp: string;
+    tags: object | null;
+  }[];
+}
 
-export interface ReportedHeartbeat { swVersion?: string; agentVersion: string; agentMemoryMb: number; agentCpuPercent: number; cacheSizeMb: number; appliedRevision?: number; clockOffsetSeconds?: number; refusals?: readonly string[] }
+export interface ReportedHeartbeat {
+  swVersion?: string;
+  agentVersion: string;
+  agentMemoryMb: number;
+  agentCpuPercent: number;
+  cacheSizeMb: number;
+  appliedRevision?: number;
+  clockOffsetSeconds?: number;
+  refusals?: readonly string[];
+}
 
 export class TestControlPlane {
   readonly environment: Environment = 'production';
@@ -125,7 +156,10 @@ export class TestControlPlane {
       {
         schema: buildSchema(this.sdl),
         onConnect: ({ connectionParams, extra }) => {
-          const token = String((connectionParams as { authorization?: string } | undefined)?.authorization).replace('Bearer ', '');
+          const token = String((connectionParams as { authorization?: string } | undefined)?.authorization).replace(
+            'Bearer ',
+            '',
+          );
           this.tokens.push(token);
           if (!this.refusedTokens.has(token)) return true;
           extra.socket.close(CloseCode.Forbidden, 'Forbidden');
@@ -200,7 +234,9 @@ export class TestControlPlane {
 
   /** The definitions that vehicles should have, by key. */
   definitions(): Map<string, FlagDefinition> {
-    const present = [...this.#entries].flatMap(([key, { definition }]) => (definition === null ? [] : [[key, definition] as const]));
+    const present = [...this.#entries].flatMap(([key, { definition }]) =>
+      definition === null ? [] : [[key, definition] as const],
+    );
     return new Map(present.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
@@ -213,14 +249,33 @@ export class TestControlPlane {
 
   /** What there is now: the signed definition of each flag. */
   signedSet(): Map<string, string> {
-    return new Map([...this.#entries].flatMap(([key, { definition, signed }]) => (definition === null ? [] : [[key, signed.jws] as const])));
+    return new Map(
+      [...this.#entries].flatMap(([key, { definition, signed }]) =>
+        definition === null ? [] : [[key, signed.jws] as const],
+      ),
+    );
   }
 
   /** The proof of what there is now. */
-  proof(issuedAt = Math.floor(this.now() / 1000), nonce: string | null = null, revision = this.revision, signingKey = this.key): Promise<string> {
+  proof(
+    issuedAt = Math.floor(this.now() / 1000),
+    nonce: string | null = null,
+    revision = this.revision,
+    signingKey = this.key,
+  ): Promise<string> {
     const present = [...this.#entries.values()].filter(({ definition }) => definition !== null);
-    const set = setDigest(present.map(({ signed: { key, revision: of, jws } }) => ({ key, revision: of, digest: jwsDigest(jws) })));
-    const payload = { v: 2, environment: this.environment, partition: null, revision, issuedAt, set, ...(nonce !== null && { nonce }) };
+    const set = setDigest(
+      present.map(({ signed: { key, revision: of, jws } }) => ({ key, revision: of, digest: jwsDigest(jws) })),
+    );
+    const payload = {
+      v: 2,
+      environment: this.environment,
+      partition: null,
+      revision,
+      issuedAt,
+      set,
+      ...(nonce !== null && { nonce }),
+    };
     return signJws(signingKey, PROOF_JWS_TYPE, payload);
   }
 
@@ -253,14 +308,26 @@ export class TestControlPlane {
 
   /** The registered facts, signed as an answer to the question that had `nonce`. */
   facts(nonce: string, vin = TEST_VIN): Promise<string> {
-    if (this.registered === null) throw new GraphQLError('This vehicle is not registered.', { extensions: { code: 'NOT_FOUND' } });
+    if (this.registered === null)
+      throw new GraphQLError('This vehicle is not registered.', { extensions: { code: 'NOT_FOUND' } });
     return signJws(this.key, VEHICLE_FACTS_JWS_TYPE, { v: 1, vin, ...this.registered, nonce });
   }
 
-  async signedFlag(key: string, revision: number, definition: FlagDefinition | null, signingKey = this.key): Promise<SignedFlag> {
+  async signedFlag(
+    key: string,
+    revision: number,
+    definition: FlagDefinition | null,
+    signingKey = this.key,
+  ): Promise<SignedFlag> {
     const common = { v: this.definitionVersion, environment: this.environment, key, revision };
-    const payload = definition === null ? { ...common, removed: true } : { ...common, removed: false, flag: definition };
-    return { key, revision, removed: definition === null, jws: await signJws(signingKey, DEFINITION_JWS_TYPE, payload) };
+    const payload =
+      definition === null ? { ...common, removed: true } : { ...common, removed: false, flag: definition };
+    return {
+      key,
+      revision,
+      removed: definition === null,
+      jws: await signJws(signingKey, DEFINITION_JWS_TYPE, payload),
+    };
   }
 
   async #publish(key: string, revision: number, definition: FlagDefinition | null): Promise<void> {
@@ -275,10 +342,19 @@ export class TestControlPlane {
 
   async #announce(since: number): Promise<void> {
     const proof = await this.proof();
-    const changed = [...this.#entries.values()].map(({ signed }) => signed).filter(({ revision }) => revision > since).sort((a, b) => a.revision - b.revision);
+    const changed = [...this.#entries.values()]
+      .map(({ signed }) => signed)
+      .filter(({ revision }) => revision > since)
+      .sort((a, b) => a.revision - b.revision);
     let previousRevision = since;
     for (const signed of changed) {
-      const change = { environment: this.environment.toUpperCase(), revision: signed.revision, previousRevision, signed, proof };
+      const change = {
+        environment: this.environment.toUpperCase(),
+        revision: signed.revision,
+        previousRevision,
+        signed,
+        proof,
+      };
       previousRevision = signed.revision;
       for (const stream of this.#streams) for (const message of await this.onChange(change)) stream.push(message);
       for (const listener of this.listeners) listener(change);
@@ -293,8 +369,16 @@ export class TestControlPlane {
       await this.onNonce(nonce);
     }
     const full = since === null || since === 0 || since > this.revision;
-    const flags = [...this.#entries.values()].filter(({ definition, signed }) => (full ? definition !== null : signed.revision > (since ?? 0))).map(({ signed }) => signed);
-    return this.onSync({ environment: this.environment.toUpperCase(), revision: this.revision, full, flags, proof: await this.proof(undefined, nonce) });
+    const flags = [...this.#entries.values()]
+      .filter(({ definition, signed }) => (full ? definition !== null : signed.revision > (since ?? 0)))
+      .map(({ signed }) => signed);
+    return this.onSync({
+      environment: this.environment.toUpperCase(),
+      revision: this.revision,
+      full,
+      flags,
+      proof: await this.proof(undefined, nonce),
+    });
   }
 
   #stream(): ChangeStream {

@@ -75,7 +75,10 @@ export class FaultyRelay {
       this.spent += 1;
       drop(client, 'reset');
     };
-    for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
       const { trickle } = this;
       if (trickle === null) from.on('data', (bytes) => pass(to, bytes));
       else from.on('data', (bytes) => inPortions(from, bytes, trickle, (portion) => pass(to, portion)));
@@ -84,7 +87,12 @@ export class FaultyRelay {
 }
 
 /** Hands on `bytes` a portion at a time, and reads no more of `from` until that is done. */
-function inPortions(from: Socket, bytes: Buffer, { bytes: size, everyMs }: Trickle, pass: (portion: Buffer) => void): void {
+function inPortions(
+  from: Socket,
+  bytes: Buffer,
+  { bytes: size, everyMs }: Trickle,
+  pass: (portion: Buffer) => void,
+): void {
   from.pause();
   let at = 0;
   const timer = setInterval(() => {

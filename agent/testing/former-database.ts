@@ -20,17 +20,45 @@ export interface FormerState {
 }
 
 /** Writes it. Flags are taken for enabled ones of type boolean whose default is false. */
-export async function writeFormerDatabase(path: string, { vin, revision, statement, pinnedKeys, cachedAt, ageingTime, flags }: FormerState): Promise<void> {
+export async function writeFormerDatabase(
+  path: string,
+  { vin, revision, statement, pinnedKeys, cachedAt, ageingTime, flags }: FormerState,
+): Promise<void> {
   const database = new (await initSqlJs()).Database();
   createTables(database);
   for (const { key, revision: of, jws } of flags) {
     const metadata = JSON.stringify({ revision: of, jws });
-    database.run('INSERT INTO flags_cache VALUES (?, 1, ?, ?, ?, 604800, ?, ?)', [key, 'treatment', 'false', cachedAt, 'boolean', metadata]);
+    database.run('INSERT INTO flags_cache VALUES (?, 1, ?, ?, ?, 604800, ?, ?)', [
+      key,
+      'treatment',
+      'false',
+      cachedAt,
+      'boolean',
+      metadata,
+    ]);
   }
-  const covered = { vin, environment: 'production', revision: String(revision), complete: '1', removed_ahead: '[]', pinned_keys: JSON.stringify(pinnedKeys), ageing_time: String(ageingTime) };
-  const digest = createHash('sha256').update(JSON.stringify(Object.values(covered))).digest('base64url');
-  const values = { ...covered, statement, last_sync_at: String(cachedAt), sync_count: '1', agent_version: '1.0.0', digest };
-  for (const [key, value] of Object.entries(values)) database.run('INSERT OR REPLACE INTO agent_state VALUES (?, ?, ?)', [key, value, cachedAt]);
+  const covered = {
+    vin,
+    environment: 'production',
+    revision: String(revision),
+    complete: '1',
+    removed_ahead: '[]',
+    pinned_keys: JSON.stringify(pinnedKeys),
+    ageing_time: String(ageingTime),
+  };
+  const digest = createHash('sha256')
+    .update(JSON.stringify(Object.values(covered)))
+    .digest('base64url');
+  const values = {
+    ...covered,
+    statement,
+    last_sync_at: String(cachedAt),
+    sync_count: '1',
+    agent_version: '1.0.0',
+    digest,
+  };
+  for (const [key, value] of Object.entries(values))
+    database.run('INSERT OR REPLACE INTO agent_state VALUES (?, ?, ?)', [key, value, cachedAt]);
   await writeFile(path, database.export());
   database.close();
 }

@@ -27,8 +27,19 @@ export class VehicleProgram {
     // A test may start it as another user.
     await chmod(folder, 0o755);
     const file = join(folder, 'vehicle.cjs');
-    const options = ['--bundle', '--platform=node', '--format=cjs', '--target=node20', '--log-level=error', `--outfile=${file}`];
-    await promisify(execFile)(require.resolve('esbuild/bin/esbuild'), [join(ROOT, 'agent/testing/vehicle-process.ts'), ...options], { cwd: ROOT });
+    const options = [
+      '--bundle',
+      '--platform=node',
+      '--format=cjs',
+      '--target=node20',
+      '--log-level=error',
+      `--outfile=${file}`,
+    ];
+    await promisify(execFile)(
+      require.resolve('esbuild/bin/esbuild'),
+      [join(ROOT, 'agent/testing/vehicle-process.ts'), ...options],
+      { cwd: ROOT },
+    );
     // sql.js looks for it beside the code that loads it.
     await copyFile(require.resolve('sql.js/dist/sql-wasm.wasm'), join(folder, 'sql-wasm.wasm'));
     return new VehicleProgram(folder, file);
@@ -54,7 +65,11 @@ export class KillableProcess {
   #output = '';
   #log = '';
 
-  constructor(program: VehicleProgram, vehicles: readonly VehicleOptions[], { wrapper = [], ...identity }: StartOptions = {}) {
+  constructor(
+    program: VehicleProgram,
+    vehicles: readonly VehicleOptions[],
+    { wrapper = [], ...identity }: StartOptions = {},
+  ) {
     const [command = '', ...given] = [...wrapper, process.execPath, program.file, JSON.stringify(vehicles)];
     this.child = spawn(command, given, { stdio: 'pipe', env: {}, ...identity });
     this.child.stdout!.on('data', (data: Buffer) => (this.#output += data.toString()));
@@ -77,11 +92,15 @@ export class KillableProcess {
 
   /** Resolves once what a vehicle says of `what` fits; rejects when the process ends before. */
   async saying(what: string, fits: (value: string) => boolean = () => true, place = 0): Promise<void> {
-    await until(`vehicle ${place} says ${what}`, () => {
-      if (this.ended) throw new Error(`it ended: ${this.#log}`);
-      const value = this.said(what, place);
-      return value !== null && fits(value);
-    }, PATIENCE_MS);
+    await until(
+      `vehicle ${place} says ${what}`,
+      () => {
+        if (this.ended) throw new Error(`it ended: ${this.#log}`);
+        const value = this.said(what, place);
+        return value !== null && fits(value);
+      },
+      PATIENCE_MS,
+    );
   }
 
   get ended(): boolean {

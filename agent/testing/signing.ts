@@ -16,5 +16,7 @@ export async function createSigningKey(): Promise<SigningKey> {
 
 /** A compact JWS as the control plane makes it. */
 export function signJws(key: SigningKey, typ: string, payload: unknown): Promise<string> {
-  return new CompactSign(new TextEncoder().encode(JSON.stringify(payload))).setProtectedHeader({ alg: 'EdDSA', kid: key.kid, typ }).sign(key.privateKey);
+  return new CompactSign(new TextEncoder().encode(JSON.stringify(payload)))
+    .setProtectedHeader({ alg: 'EdDSA', kid: key.kid, typ })
+    .sign(key.privateKey);
 }

@@ -13,7 +13,16 @@ import { TEST_VIN, type TestControlPlane } from './control-plane.ts';
 export { TEST_VIN };
 
 /** Short enough for tests; what they wait for is a condition, never one of these. */
-const TEST_TIMINGS = { backoffMs: 10, backoffCapMs: 50, storeRetryMs: 20, aheadMs: 10, belowMs: 20, patienceMs: 20, patienceCapMs: 100, staleCheckMs: 10 };
+const TEST_TIMINGS = {
+  backoffMs: 10,
+  backoffCapMs: 50,
+  storeRetryMs: 20,
+  aheadMs: 10,
+  belowMs: 20,
+  patienceMs: 20,
+  patienceCapMs: 100,
+  staleCheckMs: 10,
+};
 
 /** A token as a vehicle gets it; the agent reads its claims only. */
 export function vehicleToken(vin = TEST_VIN, environment = 'production', salt = ''): Promise<string> {
@@ -77,7 +86,11 @@ export class TestVehicle {
 }
 
 /** Resolves once `condition` holds; rejects after `patienceMs`, naming what was waited for. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, patienceMs = 20_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  patienceMs = 20_000,
+): Promise<void> {
   const deadline = Date.now() + patienceMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);

@@ -14,7 +14,14 @@ export class TlsFront {
       this.names.push((socket as TLSSocket & { servername: string | false }).servername);
       this.#sockets.add(socket);
       const behind = connect({ port, host: '127.0.0.1' });
-      for (const [from, to] of [[socket, behind], [behind, socket]] as const) from.on('error', () => undefined).on('close', () => to.destroy()).pipe(to);
+      for (const [from, to] of [
+        [socket, behind],
+        [behind, socket],
+      ] as const)
+        from
+          .on('error', () => undefined)
+          .on('close', () => to.destroy())
+          .pipe(to);
       socket.on('close', () => this.#sockets.delete(socket));
     });
     this.#server.on('tlsClientError', () => undefined);

@@ -1,10 +1,11 @@
 /**
  * Agents in a process of their own that keep measuring and say on stdout, without delay, what they hold to be on disk:
- * for tests that take the process away. Argument: a list of VehicleOptions as JSON. They begin when something comes on stdin.
+ * for tests that take the process away. Argument: a list of VehicleOptions as JSON. They begin when something comes on
+ * stdin.
  *
- * Lines, each after the agent's place in the list: `loaded JSON` (LoadedReport), before it connects; `revision R` whenever `status()` reports another one;
- * `durable N`: measurements 1 to N are on disk; `evaluated R`; `fault TEXT`: why the last write failed, empty where it
- * did not.
+ * Lines, each after the agent's place in the list: `loaded JSON` (LoadedReport), before it connects; `revision R`
+ * whenever `status()` reports another one; `durable N`: measurements 1 to N are on disk; `evaluated R`; `fault TEXT`:
+ * why the last write failed, empty where it did not.
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { FleetFlagAgent } from '../fleet-flag-agent.ts';
@@ -66,7 +67,16 @@ async function drive(place: number, options: VehicleOptions): Promise<void> {
     databaseFile: options.databaseFile,
     keys: await PinnedKeys.parse(JSON.parse(readFileSync(options.keysFile, 'utf8'))),
     files,
-    timings: { backoffMs: 5, backoffCapMs: 20, aheadMs: 10, patienceMs: 20, patienceCapMs: 100, metricsWriteMs: 5, metricsIntervalMs: 15, storeRetryMs: 20 },
+    timings: {
+      backoffMs: 5,
+      backoffCapMs: 20,
+      aheadMs: 10,
+      patienceMs: 20,
+      patienceCapMs: 100,
+      metricsWriteMs: 5,
+      metricsIntervalMs: 15,
+      storeRetryMs: 20,
+    },
   });
   await agent.start();
   const { ready, revision, store } = agent.status();
@@ -74,7 +84,10 @@ async function drive(place: number, options: VehicleOptions): Promise<void> {
     const { definition, evaluation } = agent.evaluate(key)!;
     return [key, definition.revision, evaluation.value, evaluation.reason] as const;
   });
-  say('loaded', JSON.stringify({ ready, revision, faults: store.faults, source: store.source, flags } satisfies LoadedReport));
+  say(
+    'loaded',
+    JSON.stringify({ ready, revision, faults: store.faults, source: store.source, flags } satisfies LoadedReport),
+  );
   setInterval(() => {
     const status = agent.status();
     say('revision', String(status.revision));

@@ -16,6 +16,9 @@ export interface WireVersion {
 export function wireVersions(): WireVersion[] {
   const folder = new URL('wire/', import.meta.url);
   return readdirSync(folder)
-    .map((name) => ({ version: name.replace(/\.json$/, ''), ...(JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Omit<WireVersion, 'version'>) }))
+    .map((name) => ({
+      version: name.replace(/\.json$/, ''),
+      ...(JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Omit<WireVersion, 'version'>),
+    }))
     .sort((a, b) => a.version.localeCompare(b.version, 'en', { numeric: true }));
 }

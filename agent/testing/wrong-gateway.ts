@@ -60,7 +60,12 @@ export class WrongGateway {
 export function acknowledge(websocket: WebSocket, answer: (message: ClientMessage) => unknown): void {
   websocket.on('message', (data: Buffer) => {
     const message = JSON.parse(data.toString()) as ClientMessage;
-    const reply = message.type === 'connection_init' ? { type: 'connection_ack' } : message.type === 'ping' ? { type: 'pong' } : answer(message);
+    const reply =
+      message.type === 'connection_init'
+        ? { type: 'connection_ack' }
+        : message.type === 'ping'
+          ? { type: 'pong' }
+          : answer(message);
     if (reply !== null) websocket.send(typeof reply === 'string' ? reply : JSON.stringify(reply));
   });
 }

@@ -9,11 +9,17 @@ const DAY = 86_400_000;
 const NOWHERE = { url: 'ws://127.0.0.1:1/graphql' };
 
 test('time never goes back, whatever the clock does, and passes at least as fast as the process runs', () => {
-  const step = fc.record({ clock: fc.integer({ min: -30 * DAY, max: 30 * DAY }), running: fc.integer({ min: 0, max: DAY }) });
+  const step = fc.record({
+    clock: fc.integer({ min: -30 * DAY, max: 30 * DAY }),
+    running: fc.integer({ min: 0, max: DAY }),
+  });
   fc.assert(
     fc.property(fc.array(step, { minLength: 1 }), (steps) => {
       let [clock, running] = [1e12, 0];
-      const ageing = new AgeingClock(() => clock, () => running);
+      const ageing = new AgeingClock(
+        () => clock,
+        () => running,
+      );
       let before = ageing.seconds();
       for (const each of steps) {
         clock += each.clock;
@@ -31,10 +37,16 @@ test('time never goes back, whatever the clock does, and passes at least as fast
 
 test('a clock that stands in 1970 ages all the same, over starts', () => {
   let running = 0;
-  const first = new AgeingClock(() => 0, () => running);
+  const first = new AgeingClock(
+    () => 0,
+    () => running,
+  );
   first.resumeAt(1_000_000);
   running += 5 * DAY;
-  const second = new AgeingClock(() => 0, () => running);
+  const second = new AgeingClock(
+    () => 0,
+    () => running,
+  );
   second.resumeAt(first.seconds());
   running += 3 * DAY;
   expect(second.seconds()).toBe(1_000_000 + (8 * DAY) / 1000);
@@ -44,7 +56,11 @@ describe('a clock that a contact has found wrong', () => {
   const YEAR = 365 * DAY;
   const TRUTH = Date.UTC(2026, 5, 15);
   let [truth, error] = [TRUTH, 0];
-  const clock = () => new AgeingClock(() => truth + error, () => truth);
+  const clock = () =>
+    new AgeingClock(
+      () => truth + error,
+      () => truth,
+    );
   const passed = (ageing: AgeingClock) => ageing.seconds() - TRUTH / 1000;
   beforeEach(() => void ([truth, error] = [TRUTH, 0]));
 
@@ -57,27 +73,33 @@ describe('a clock that a contact has found wrong', () => {
     return next;
   }
 
-  test.each([-50 * YEAR, -2 * DAY, 8 * DAY, 10 * YEAR])('by %i ms ages as the truth does, running and switched off', (wrong) => {
-    error = wrong;
-    let ageing = clock();
-    ageing.answered(TRUTH / 1000);
-    truth += DAY;
-    expect(passed(ageing)).toBe(86_400);
-    ageing = restarted(ageing, 6 * DAY - 3_600_000);
-    expect(passed(ageing)).toBe(7 * 86_400 - 3_600);
-    ageing = restarted(ageing, 2 * 3_600_000);
-    expect(passed(ageing)).toBe(7 * 86_400 + 3_600);
-  });
+  test.each([-50 * YEAR, -2 * DAY, 8 * DAY, 10 * YEAR])(
+    'by %i ms ages as the truth does, running and switched off',
+    (wrong) => {
+      error = wrong;
+      let ageing = clock();
+      ageing.answered(TRUTH / 1000);
+      truth += DAY;
+      expect(passed(ageing)).toBe(86_400);
+      ageing = restarted(ageing, 6 * DAY - 3_600_000);
+      expect(passed(ageing)).toBe(7 * 86_400 - 3_600);
+      ageing = restarted(ageing, 2 * 3_600_000);
+      expect(passed(ageing)).toBe(7 * 86_400 + 3_600);
+    },
+  );
 
-  test.each([-50 * YEAR, 10 * YEAR, 8 * DAY])('by %i ms and is then set right makes nothing older than it is', (wrong) => {
-    error = wrong;
-    const ageing = clock();
-    ageing.answered(TRUTH / 1000);
-    truth += 3_600_000;
-    error = 0;
-    expect(passed(ageing)).toBe(3_600);
-    expect(passed(restarted(ageing, 8 * DAY))).toBe(8 * 86_400 + 3_600);
-  });
+  test.each([-50 * YEAR, 10 * YEAR, 8 * DAY])(
+    'by %i ms and is then set right makes nothing older than it is',
+    (wrong) => {
+      error = wrong;
+      const ageing = clock();
+      ageing.answered(TRUTH / 1000);
+      truth += 3_600_000;
+      error = 0;
+      expect(passed(ageing)).toBe(3_600);
+      expect(passed(restarted(ageing, 8 * DAY))).toBe(8 * 86_400 + 3_600);
+    },
+  );
 
   test('and that begins at the same time at each start counts what has passed while it ran', () => {
     error = -50 * YEAR;
@@ -92,21 +114,29 @@ describe('a clock that a contact has found wrong', () => {
     expect(passed(ageing)).toBe(7.5 * 86_400);
   });
 
-  test.each([8 * DAY, YEAR / 2])('by %i ms after it was ahead is not believed with any proof, be it of now or a recording, over starts too', (ahead) => {
-    let ageing = clock();
-    ageing.contact(TRUTH / 1000);
-    error = ahead;
-    expect(passed(ageing)).toBe(ahead / 1000);
-    ageing = restarted(ageing, 0);
-    error = 0;
-    ageing = restarted(ageing, 60_000);
-    for (const issuedAt of [truth, TRUTH + 24_000]) expect(ageing.isNear(issuedAt / 1000)).toBe(false);
-    ageing.answered(truth / 1000);
-    expect(passed(ageing)).toBe(60);
-  });
+  test.each([8 * DAY, YEAR / 2])(
+    'by %i ms after it was ahead is not believed with any proof, be it of now or a recording, over starts too',
+    (ahead) => {
+      let ageing = clock();
+      ageing.contact(TRUTH / 1000);
+      error = ahead;
+      expect(passed(ageing)).toBe(ahead / 1000);
+      ageing = restarted(ageing, 0);
+      error = 0;
+      ageing = restarted(ageing, 60_000);
+      for (const issuedAt of [truth, TRUTH + 24_000]) expect(ageing.isNear(issuedAt / 1000)).toBe(false);
+      ageing.answered(truth / 1000);
+      expect(passed(ageing)).toBe(60);
+    },
+  );
 
   test('takes no proof that would make it go back by more than a day, whatever the clock did before', () => {
-    const step = fc.record({ clock: fc.integer({ min: -400 * DAY, max: 400 * DAY }), passedMs: fc.integer({ min: 0, max: 10 * DAY }), start: fc.boolean(), ageMs: fc.integer({ min: 0, max: 400 * DAY }) });
+    const step = fc.record({
+      clock: fc.integer({ min: -400 * DAY, max: 400 * DAY }),
+      passedMs: fc.integer({ min: 0, max: 10 * DAY }),
+      start: fc.boolean(),
+      ageMs: fc.integer({ min: 0, max: 400 * DAY }),
+    });
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
         [truth, error] = [TRUTH, 0];
@@ -140,7 +170,20 @@ describe('a vehicle whose clock is moved by days', () => {
     plane = await TestControlPlane.start();
     plane.now = () => truth;
     vehicle = await TestVehicle.create(plane);
-    await plane.put('eco', { type: 'string', defaultValue: 'safe', rules: [{ id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 }, value: 'new' }] });
+    await plane.put('eco', {
+      type: 'string',
+      defaultValue: 'safe',
+      rules: [
+        {
+          id: 'on',
+          type: 'percentage_rollout',
+          priority: 1,
+          enabled: true,
+          conditions: { rollout_percentage: 100 },
+          value: 'new',
+        },
+      ],
+    });
     const agent = await start({ url: plane.url });
     await agent.ready();
     await agent.close();
@@ -151,8 +194,13 @@ describe('a vehicle whose clock is moved by days', () => {
     await plane.stop();
   });
 
-  const start = (options: { url: string } = NOWHERE): Promise<FleetFlagAgent> => vehicle.start({ now: () => clock, timings: { metricsWriteMs: 1 }, ...options });
-  const state = (agent: FleetFlagAgent) => [agent.stringDetails('eco', '').value, agent.stringDetails('eco', '').reason, agent.status().staleFlags];
+  const start = (options: { url: string } = NOWHERE): Promise<FleetFlagAgent> =>
+    vehicle.start({ now: () => clock, timings: { metricsWriteMs: 1 }, ...options });
+  const state = (agent: FleetFlagAgent) => [
+    agent.stringDetails('eco', '').value,
+    agent.stringDetails('eco', '').reason,
+    agent.status().staleFlags,
+  ];
   const FRESH = ['new', 'SPLIT', 0];
   const STALE = ['safe', 'STALE', 1];
 
@@ -204,7 +252,15 @@ describe('a vehicle whose clock is moved by days', () => {
     await online.close();
     const sender = await vehicle.start({ now: () => truth, timings: { metricsIntervalMs: 5 } });
     await until('all is sent', () => sender.status().connected && sender.status().metrics.queued === 0);
-    const times = plane.batches.flatMap(({ items }) => items.filter(({ metricName }) => metricName === 'minutes').map(({ value, timestamp }) => [value, Date.parse(timestamp)]));
-    expect(times).toEqual([[1, truth], [2, truth + 2 * DAY], [3, truth]]);
+    const times = plane.batches.flatMap(({ items }) =>
+      items
+        .filter(({ metricName }) => metricName === 'minutes')
+        .map(({ value, timestamp }) => [value, Date.parse(timestamp)]),
+    );
+    expect(times).toEqual([
+      [1, truth],
+      [2, truth + 2 * DAY],
+      [3, truth],
+    ]);
   });
 });

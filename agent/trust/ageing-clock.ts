@@ -1,8 +1,8 @@
 /**
  * The time by which flags age: the control plane's, as well as the vehicle can tell it. It never goes back but at a
- * verified contact. A clock that is set back, or that starts in 1970 whenever the battery was off, does not make old flags
- * young; while the process runs, the time that passes counts whatever the clock says; and a clock that is known to be wrong
- * by years counts from there.
+ * verified contact. A clock that is set back, or that starts in 1970 whenever the battery was off, does not make old
+ * flags young; while the process runs, the time that passes counts whatever the clock says; and a clock that is known
+ * to be wrong by years counts from there.
  */
 const DAY_SECONDS = 86_400;
 /** No vehicle's clock is slow by this much and then, by chance, right without having been set. */
@@ -42,7 +42,9 @@ export class AgeingClock {
     return Math.floor(this.#read());
   }
 
-  /** The control plane's clock less the vehicle's, in whole seconds, at the last contact since the start; null before. */
+  /**
+   * The control plane's clock less the vehicle's, in whole seconds, at the last contact since the start; null before.
+   */
   get differenceSeconds(): number | null {
     return this.#difference === null ? null : Math.round(this.#difference);
   }

@@ -25,12 +25,25 @@ beforeEach(() => begin());
 
 function begin(): void {
   [truth, vehicleError, planeError, drawn] = [TRUTH, 0, 0, 0];
-  clock = new AgeingClock(() => truth + vehicleError, () => truth);
-  freshness = new Freshness({ clock, random: () => drawn, unanswered: new Backoff({ baseMs: MINUTE, capMs: HOUR, random: () => drawn }) });
+  clock = new AgeingClock(
+    () => truth + vehicleError,
+    () => truth,
+  );
+  freshness = new Freshness({
+    clock,
+    random: () => drawn,
+    unanswered: new Backoff({ baseMs: MINUTE, capMs: HOUR, random: () => drawn }),
+  });
 }
 
 const issuedNow = () => Math.floor((truth + planeError) / 1000);
-const proof = (issuedAt = issuedNow(), nonce: string | null = null): VerifiedProof => ({ jws: '', revision: 1, issuedAt, set: '', nonce });
+const proof = (issuedAt = issuedNow(), nonce: string | null = null): VerifiedProof => ({
+  jws: '',
+  revision: 1,
+  issuedAt,
+  set: '',
+  nonce,
+});
 
 /** The age, in seconds, that flags have after `accepted` counted. */
 const age = (accepted: VerifiedProof) => clock.seconds() - accepted.issuedAt;
@@ -77,21 +90,24 @@ describe('where the clocks are more than a day apart', () => {
     ['a control plane two years behind', 0, -2 * YEAR],
   ];
 
-  test.each(errors)('%s: no proof is taken until a question is answered, and all of them are after it', (_what, ofVehicle, ofPlane) => {
-    [vehicleError, planeError] = [ofVehicle, ofPlane];
-    expect(freshness.judge(proof(), 0)).toBe('out-of-time');
-    expect(freshness.want(true)).toBe(true);
-    const answer = ask(200);
-    expect(age(answer)).toBeLessThanOrEqual(1);
-    expect(clock.differenceSeconds! * 1000).toBeCloseTo(ofPlane - ofVehicle, -4);
-    truth += 3 * DAY;
-    expect(age(answer)).toBe(3 * 86_400);
-    const later = proof();
-    expect(freshness.judge(later, answer.issuedAt)).toBe('fresh');
-    freshness.accept(later);
-    expect(age(later)).toBeLessThanOrEqual(1);
-    expect(freshness.due).toBe(false);
-  });
+  test.each(errors)(
+    '%s: no proof is taken until a question is answered, and all of them are after it',
+    (_what, ofVehicle, ofPlane) => {
+      [vehicleError, planeError] = [ofVehicle, ofPlane];
+      expect(freshness.judge(proof(), 0)).toBe('out-of-time');
+      expect(freshness.want(true)).toBe(true);
+      const answer = ask(200);
+      expect(age(answer)).toBeLessThanOrEqual(1);
+      expect(clock.differenceSeconds! * 1000).toBeCloseTo(ofPlane - ofVehicle, -4);
+      truth += 3 * DAY;
+      expect(age(answer)).toBe(3 * 86_400);
+      const later = proof();
+      expect(freshness.judge(later, answer.issuedAt)).toBe('fresh');
+      freshness.accept(later);
+      expect(age(later)).toBeLessThanOrEqual(1);
+      expect(freshness.due).toBe(false);
+    },
+  );
 
   test('age counts from when the question was sent, not from when its answer came', () => {
     vehicleError = -YEAR;
@@ -142,20 +158,30 @@ describe('questions are rare:', () => {
 
   test('at most one an hour, at random over ten minutes more', () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ waitMs: fc.integer({ min: 0, max: HOUR }), urgent: fc.boolean(), drawn: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }) }), { maxLength: 60 }), (steps) => {
-        begin();
-        vehicleError = -YEAR;
-        const asked: number[] = [];
-        for (const step of steps) {
-          truth += step.waitMs;
-          drawn = step.drawn;
-          freshness.want(step.urgent);
-          if (!freshness.due) continue;
-          ask(0);
-          asked.push(truth);
-        }
-        for (const [index, at] of asked.slice(1).entries()) expect(at - asked[index]!).toBeGreaterThanOrEqual(HOUR);
-      }),
+      fc.property(
+        fc.array(
+          fc.record({
+            waitMs: fc.integer({ min: 0, max: HOUR }),
+            urgent: fc.boolean(),
+            drawn: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+          }),
+          { maxLength: 60 },
+        ),
+        (steps) => {
+          begin();
+          vehicleError = -YEAR;
+          const asked: number[] = [];
+          for (const step of steps) {
+            truth += step.waitMs;
+            drawn = step.drawn;
+            freshness.want(step.urgent);
+            if (!freshness.due) continue;
+            ask(0);
+            asked.push(truth);
+          }
+          for (const [index, at] of asked.slice(1).entries()) expect(at - asked[index]!).toBeGreaterThanOrEqual(HOUR);
+        },
+      ),
     );
   });
 
@@ -171,7 +197,10 @@ describe('questions are rare:', () => {
   test('a fleet of 1,900 whose control plane has a wrong clock asks for seven signatures a second at most, and never twice in an hour', () => {
     let seed = 1;
     const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
-    const fleet = Array.from({ length: 1_900 }, () => new Freshness({ clock, random, unanswered: new Backoff({ baseMs: MINUTE, capMs: HOUR, random }) }));
+    const fleet = Array.from(
+      { length: 1_900 },
+      () => new Freshness({ clock, random, unanswered: new Backoff({ baseMs: MINUTE, capMs: HOUR, random }) }),
+    );
     const asked: number[] = [];
     for (let second = 0; second < 4_200; second += 5) {
       truth = TRUTH + second * 1_000;
@@ -201,14 +230,17 @@ describe('questions are rare:', () => {
     expect(freshness.due).toBe(true);
   });
 
-  test.each([3_600, 1e9, Number.MAX_VALUE])('after at most ten minutes where a refusal names %d seconds: anybody can say that', (retryAfter) => {
-    freshness.want(true);
-    freshness.ask();
-    drawn = 0.9;
-    freshness.refused(retryAfter);
-    truth += 10 * MINUTE;
-    expect(freshness.due).toBe(true);
-  });
+  test.each([3_600, 1e9, Number.MAX_VALUE])(
+    'after at most ten minutes where a refusal names %d seconds: anybody can say that',
+    (retryAfter) => {
+      freshness.want(true);
+      freshness.ask();
+      drawn = 0.9;
+      freshness.refused(retryAfter);
+      truth += 10 * MINUTE;
+      expect(freshness.due).toBe(true);
+    },
+  );
 
   test('after a minute, two, and so on where something came that proves nothing; the hour is for answers', () => {
     freshness.want(true);

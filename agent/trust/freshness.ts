@@ -1,6 +1,6 @@
 /**
- * Decides whether a proof says that the flags are fresh, and when the vehicle has to ask with a nonce because the clocks
- * cannot tell. Lives as long as the agent: neither a lost connection nor a new one makes it ask more often.
+ * Decides whether a proof says that the flags are fresh, and when the vehicle has to ask with a nonce because the
+ * clocks cannot tell. Lives as long as the agent: neither a lost connection nor a new one makes it ask more often.
  */
 import { randomBytes } from 'node:crypto';
 import type { Backoff } from '../sync/backoff.ts';
@@ -66,7 +66,10 @@ export class Freshness {
     this.#pace.forget();
   }
 
-  /** Seconds by which `proof` is older than it can be for an answer to what this vehicle asked at `askedAtMs`, by the clock that nobody sets; 0 where nothing speaks against it. */
+  /**
+   * Seconds by which `proof` is older than it can be for an answer to what this vehicle asked at `askedAtMs`, by the
+   * clock that nobody sets; 0 where nothing speaks against it.
+   */
   lagSeconds(proof: VerifiedProof, askedAtMs: number): number {
     return this.#pace.lagSeconds(proof.issuedAt, askedAtMs, this.#options.clock.runningMs);
   }
@@ -98,7 +101,10 @@ export class Freshness {
     return this.#dueAtMs !== null && this.#options.clock.runningMs >= this.#dueAtMs;
   }
 
-  /** The nonce to ask with now: a new one where a question is due, the last one while its answer still counts, else null. */
+  /**
+   * The nonce to ask with now: a new one where a question is due, the last one while its answer still counts, else
+   * null.
+   */
   ask(): string | null {
     const { clock, random } = this.#options;
     const { runningMs } = clock;
@@ -114,7 +120,11 @@ export class Freshness {
   refused(retryAfter: number | undefined): void {
     const { random, unanswered } = this.#options;
     this.#question = null;
-    this.#dueIn(retryAfter === undefined ? unanswered.nextWhole() : Math.min(retryAfter * 1_000 * (1 + random()), LONGEST_REFUSAL_MS));
+    this.#dueIn(
+      retryAfter === undefined
+        ? unanswered.nextWhole()
+        : Math.min(retryAfter * 1_000 * (1 + random()), LONGEST_REFUSAL_MS),
+    );
   }
 
   /**

@@ -52,7 +52,13 @@ test('once everything is signed anew, the former key can go: the vehicle holds a
   await plane.stop();
 
   const restarted = await vehicle.start({ keys: await pinned(next) });
-  expect(restarted.status()).toMatchObject({ revision: 4, flags: 2, refusals: {}, pinnedKeys: [next.kid], store: { source: 'current', faults: [] } });
+  expect(restarted.status()).toMatchObject({
+    revision: 4,
+    flags: 2,
+    refusals: {},
+    pinnedKeys: [next.kid],
+    store: { source: 'current', faults: [] },
+  });
 });
 
 test('what a removed key has signed is refused and counted, in the file and from the network, and holds the revision back', async () => {
@@ -96,7 +102,10 @@ test('keys learnt at the first contact stay what they were; a key set that is gi
   plane.key = next;
   await plane.put('a');
   const again = await vehicle.start({ keys: null });
-  await until('the next key is not believed only because it is served', () => (again.status().refusals['unknown-key'] ?? 0) > 0);
+  await until(
+    'the next key is not believed only because it is served',
+    () => (again.status().refusals['unknown-key'] ?? 0) > 0,
+  );
   expect(again.status().pinnedKeys).toEqual([former.kid]);
   await again.close();
 

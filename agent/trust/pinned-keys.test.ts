@@ -28,8 +28,16 @@ test('the keys are published beside the websocket', () => {
 
 test('keys of other kinds and private parts are left out', async () => {
   const { publicJwk } = await createSigningKey();
-  const keys = await PinnedKeys.parse({ keys: [{ kty: 'RSA', kid: 'rsa' }, { ...publicJwk, d: 'private' }, { ...publicJwk, kid: undefined }] });
-  expect(JSON.parse(JSON.stringify(keys))).toEqual({ keys: [{ kty: 'OKP', crv: 'Ed25519', kid: publicJwk.kid, x: publicJwk.x }] });
+  const keys = await PinnedKeys.parse({
+    keys: [
+      { kty: 'RSA', kid: 'rsa' },
+      { ...publicJwk, d: 'private' },
+      { ...publicJwk, kid: undefined },
+    ],
+  });
+  expect(JSON.parse(JSON.stringify(keys))).toEqual({
+    keys: [{ kty: 'OKP', crv: 'Ed25519', kid: publicJwk.kid, x: publicJwk.x }],
+  });
   expect(keys.find(publicJwk.kid)).toBeDefined();
   expect(keys.find('rsa')).toBeUndefined();
   expect(keys.find(undefined)).toBeUndefined();

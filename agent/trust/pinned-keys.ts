@@ -23,12 +23,14 @@ export class PinnedKeys {
   private constructor(readonly keys: readonly PinnedKey[]) {}
 
   /**
-   * Reads a JWK set (RFC 7517). Members that are not Ed25519 signature keys are passed over: a set may serve others too.
-   * Throws an Error where none is left.
+   * Reads a JWK set (RFC 7517). Members that are not Ed25519 signature keys are passed over: a set may serve others
+   * too. Throws an Error where none is left.
    */
   static async parse(json: unknown): Promise<PinnedKeys> {
     const members: unknown = (json as { keys?: unknown } | null)?.keys;
-    const keys = Array.isArray(members) ? members.filter(isEd25519Key).map(({ kid, x }) => ({ kty: 'OKP', crv: 'Ed25519', kid, x }) as const) : [];
+    const keys = Array.isArray(members)
+      ? members.filter(isEd25519Key).map(({ kid, x }) => ({ kty: 'OKP', crv: 'Ed25519', kid, x }) as const)
+      : [];
     if (keys.length === 0) throw new Error('holds no Ed25519 public key with a "kid"');
     const pinned = new PinnedKeys(keys);
     for (const key of keys) {
@@ -51,7 +53,13 @@ export class PinnedKeys {
 
 function isEd25519Key(value: unknown): value is PinnedKey {
   const key = value as Partial<Record<string, unknown>> | null;
-  return key?.kty === 'OKP' && key.crv === 'Ed25519' && typeof key.kid === 'string' && typeof key.x === 'string' && key.use !== 'enc';
+  return (
+    key?.kty === 'OKP' &&
+    key.crv === 'Ed25519' &&
+    typeof key.kid === 'string' &&
+    typeof key.x === 'string' &&
+    key.use !== 'enc'
+  );
 }
 
 /** Where a control plane publishes its keys, from the address of its websocket. */
@@ -72,23 +80,28 @@ export async function fetchPinnedKeys(address: string, timeoutMs: number, route:
   const secure = address.startsWith('https:');
   const signal = AbortSignal.timeout(timeoutMs);
   const body = await new Promise<string>((resolve, reject) => {
-    const failed = (error: Error) => reject(signal.aborted ? new Error(`${address} did not answer within ${timeoutMs} ms`) : error);
+    const failed = (error: Error) =>
+      reject(signal.aborted ? new Error(`${address} did not answer within ${timeoutMs} ms`) : error);
     const get = secure ? httpsGet : httpGet;
-    const request = get(address, { signal, createConnection: route.connection(secure, signal), headers: { accept: 'application/json' } }, (response) => {
-      if (response.statusCode !== 200) {
-        request.destroy();
-        reject(new Error(`${address} answered ${response.statusCode ?? 'nothing'}`));
-        return;
-      }
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-        if (text.length > MAX_KEY_SET_BYTES) request.destroy(new Error(`${address} answered too much`));
-      });
-      response.on('end', () => resolve(text));
-      response.on('error', failed);
-    });
+    const request = get(
+      address,
+      { signal, createConnection: route.connection(secure, signal), headers: { accept: 'application/json' } },
+      (response) => {
+        if (response.statusCode !== 200) {
+          request.destroy();
+          reject(new Error(`${address} answered ${response.statusCode ?? 'nothing'}`));
+          return;
+        }
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+          if (text.length > MAX_KEY_SET_BYTES) request.destroy(new Error(`${address} answered too much`));
+        });
+        response.on('end', () => resolve(text));
+        response.on('error', failed);
+      },
+    );
     request.on('error', failed);
   });
   return PinnedKeys.parse(JSON.parse(body));

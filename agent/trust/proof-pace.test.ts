@@ -5,18 +5,29 @@ import { ProofPace } from './proof-pace.ts';
 const MINUTE = 60_000;
 const TRUTH = 1_800_000_000;
 
-/** What each of the answers lags, asked a minute after the other; `issuedAt`: Unix seconds where the control plane's clock runs right. */
+/**
+ * What each of the answers lags, asked a minute after the other; `issuedAt`: Unix seconds where the control plane's
+ * clock runs right.
+ */
 function lags(answers: readonly { readonly issuedAt: number; readonly onTheWayMs?: number }[]): number[] {
   const pace = new ProofPace();
-  return answers.map(({ issuedAt, onTheWayMs = 0 }, minute) => pace.lagSeconds(issuedAt, minute * MINUTE, minute * MINUTE + onTheWayMs));
+  return answers.map(({ issuedAt, onTheWayMs = 0 }, minute) =>
+    pace.lagSeconds(issuedAt, minute * MINUTE, minute * MINUTE + onTheWayMs),
+  );
 }
 const now = (minute: number) => TRUTH + minute * 60;
 
 test('honest answers do not lag by more than they were shared for, however long they are on their way', () => {
-  const answer = fc.record({ sharedSeconds: fc.integer({ min: 0, max: 2 }), onTheWayMs: fc.integer({ min: 0, max: 600_000 }) });
+  const answer = fc.record({
+    sharedSeconds: fc.integer({ min: 0, max: 2 }),
+    onTheWayMs: fc.integer({ min: 0, max: 600_000 }),
+  });
   fc.assert(
     fc.property(fc.array(answer, { maxLength: 30 }), (answers) => {
-      for (const lag of lags(answers.map(({ sharedSeconds, onTheWayMs }, minute) => ({ issuedAt: now(minute) - sharedSeconds, onTheWayMs })))) expect(lag).toBeLessThanOrEqual(2);
+      for (const lag of lags(
+        answers.map(({ sharedSeconds, onTheWayMs }, minute) => ({ issuedAt: now(minute) - sharedSeconds, onTheWayMs })),
+      ))
+        expect(lag).toBeLessThanOrEqual(2);
     }),
   );
 });
@@ -27,12 +38,19 @@ test('proofs that stand still lag more with each, and a true one does not lag an
 });
 
 test('a recorded session is noticed though its proofs go forward as time does', () => {
-  const seen = lags([now(0), ...Array.from({ length: 30 }, (_, minute) => ({ minute })).map(({ minute }) => now(minute + 1) - 3_600)].map((issuedAt) => ({ issuedAt })));
+  const seen = lags(
+    [
+      now(0),
+      ...Array.from({ length: 30 }, (_, minute) => ({ minute })).map(({ minute }) => now(minute + 1) - 3_600),
+    ].map((issuedAt) => ({ issuedAt })),
+  );
   expect(Math.min(...seen.slice(1))).toBeGreaterThan(3_000);
 });
 
 test('a control plane whose clock was set back by five minutes lags for a while, and not for ever', () => {
-  const seen = lags([now(0), ...Array.from({ length: 30 }, (_, minute) => now(minute + 1) - 300)].map((issuedAt) => ({ issuedAt })));
+  const seen = lags(
+    [now(0), ...Array.from({ length: 30 }, (_, minute) => now(minute + 1) - 300)].map((issuedAt) => ({ issuedAt })),
+  );
   expect(seen[1]).toBeGreaterThan(60);
   expect(seen.at(-1)).toBe(0);
 });

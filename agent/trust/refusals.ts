@@ -12,11 +12,15 @@ export const REFUSAL_REASONS = {
   'wrong-question': 'an answer to another question than this one: a replay',
   'wrong-flag': 'the envelope names another flag or revision than what is signed',
   'revision-below-own': 'older than what this vehicle already has: a restored server, or an attack',
-  incomplete: 'what arrived, or what is held, is not the set of flags that the control plane has signed: something was left out or added on the way',
-  'not-servable': 'its signature is right, but this version of the agent cannot serve it; what was there before goes on',
+  incomplete:
+    'what arrived, or what is held, is not the set of flags that the control plane has signed: something was left out or added on the way',
+  'not-servable':
+    'its signature is right, but this version of the agent cannot serve it; what was there before goes on',
   'proof-not-newer': 'a proof that is older than the last one',
-  'no-fresh-proof': 'the answer proves nothing of now: the control plane cannot read its database, its clock was set back, or an old answer came again',
-  'proof-out-of-time': "a proof from a time that is more than a day from this vehicle's: one of the two clocks is wrong, or it is a replay",
+  'no-fresh-proof':
+    'the answer proves nothing of now: the control plane cannot read its database, its clock was set back, or an old answer came again',
+  'proof-out-of-time':
+    "a proof from a time that is more than a day from this vehicle's: one of the two clocks is wrong, or it is a replay",
   'stored-flag': 'a flag in the file that no longer verifies, or is missing',
 } as const;
 export type RefusalReason = keyof typeof REFUSAL_REASONS;

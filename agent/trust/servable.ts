@@ -1,6 +1,6 @@
 /**
- * Tells which signed definitions this version can serve. What it cannot read, a newer control plane may have meant well:
- * the flag goes on with what it gave before, and only what stops it is understood of any definition.
+ * Tells which signed definitions this version can serve. What it cannot read, a newer control plane may have meant
+ * well: the flag goes on with what it gave before, and only what stops it is understood of any definition.
  */
 import { compileFlag, isKilled } from '../../core/evaluation/evaluate.ts';
 import { FLAG_TYPES, type Environment, type FlagDefinition, type FlagType } from '../../core/model.ts';
@@ -8,19 +8,31 @@ import { fitsFlagType } from '../../core/rules/flag-value.ts';
 import type { FormerDefinition, ServedDefinition, SignedDefinition } from '../state.ts';
 
 /** Reads the definition that was signed for `key`. `version`: why its form is not known, or null. Never throws. */
-export function readDefinition(flag: unknown, key: string, environment: Environment, version: string | null): Pick<SignedDefinition, 'definition' | 'fault' | 'settled'> {
-  const members = (typeof flag === 'object' && flag !== null ? flag : {}) as Partial<Record<keyof FlagDefinition, unknown>>;
+export function readDefinition(
+  flag: unknown,
+  key: string,
+  environment: Environment,
+  version: string | null,
+): Pick<SignedDefinition, 'definition' | 'fault' | 'settled'> {
+  const members = (typeof flag === 'object' && flag !== null ? flag : {}) as Partial<
+    Record<keyof FlagDefinition, unknown>
+  >;
   const settled = members.enabled === false || isKilled(members.rules);
   const fault = version ?? formFault(members, key, environment);
   if (fault !== null) return { definition: null, fault, settled };
   const definition = flag as FlagDefinition;
   const { unreadableRules } = compileFlag(definition);
-  const unread = settled || unreadableRules.length === 0 ? null : `its rules ${unreadableRules.join(', ')} are not understood`;
+  const unread =
+    settled || unreadableRules.length === 0 ? null : `its rules ${unreadableRules.join(', ')} are not understood`;
   return { definition, fault: unread, settled };
 }
 
 /** What evaluation needs to be there; whatever else a newer server adds is let through. */
-function formFault(flag: Partial<Record<keyof FlagDefinition, unknown>>, key: string, environment: Environment): string | null {
+function formFault(
+  flag: Partial<Record<keyof FlagDefinition, unknown>>,
+  key: string,
+  environment: Environment,
+): string | null {
   if (flag.key !== key || flag.environment !== environment) return 'it names another flag';
   if (typeof flag.enabled !== 'boolean' || !Array.isArray(flag.rules)) return 'it has not the form of a definition';
   if (!FLAG_TYPES.includes(flag.type as FlagType)) return `its type ${JSON.stringify(flag.type)} is not known`;
@@ -33,8 +45,10 @@ export function serve(signed: SignedDefinition, former: FormerDefinition | null)
   const { revision, jws, definition, fault, settled } = signed;
   if (definition !== null && fault === null) return { definition, revision, id: jws };
   const before = former === null ? null : serveFormer(former);
-  // Without anything before, the default is the safe state: rules that are not understood match nobody, the others would only seem right.
-  if (before === null) return definition === null ? null : { definition: { ...definition, rules: [] }, revision, id: jws };
+  // Without anything before, the default is the safe state: rules that are not understood match nobody, the others
+  // would only seem right.
+  if (before === null)
+    return definition === null ? null : { definition: { ...definition, rules: [] }, revision, id: jws };
   return settled ? { definition: disabled(before.definition, revision), revision, id: jws } : before;
 }
 
@@ -44,9 +58,14 @@ export function formerOf(signed: SignedDefinition, former: FormerDefinition | nu
   return former !== null && signed.settled ? { ...former, disabled: true } : former;
 }
 
-function serveFormer({ signed: { definition, revision, jws }, disabled: isDisabled }: FormerDefinition): ServedDefinition | null {
+function serveFormer({
+  signed: { definition, revision, jws },
+  disabled: isDisabled,
+}: FormerDefinition): ServedDefinition | null {
   if (definition === null) return null;
-  return isDisabled ? { definition: disabled(definition, revision), revision, id: `disabled ${jws}` } : { definition, revision, id: jws };
+  return isDisabled
+    ? { definition: disabled(definition, revision), revision, id: `disabled ${jws}` }
+    : { definition, revision, id: jws };
 }
 
 function disabled(definition: FlagDefinition, revision: number): FlagDefinition {

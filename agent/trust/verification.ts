@@ -3,7 +3,12 @@
  */
 import { compactVerify, decodeProtectedHeader } from 'jose';
 import type { Environment } from '../../core/model.ts';
-import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE, type SignedPayload, type StatementPayload } from '../../core/protocol/definition.ts';
+import {
+  DEFINITION_JWS_TYPE,
+  STATEMENT_JWS_TYPE,
+  type SignedPayload,
+  type StatementPayload,
+} from '../../core/protocol/definition.ts';
 import { PROOF_JWS_TYPE, jwsDigest, readProof } from '../../core/protocol/proof.ts';
 import type { SignedDefinition, VerifiedProof } from '../state.ts';
 import type { SignedFlag } from '../sync/operations.ts';
@@ -25,16 +30,25 @@ type Unread<T> = { readonly [Member in T extends unknown ? keyof T : never]?: un
  * Checks a signed flag against its envelope. What it says may be beyond what this version can serve: it counts all the
  * same. Rejects with a Refusal.
  */
-export async function verifyFlag(envelope: SignedFlag, environment: Environment, keys: PinnedKeys): Promise<VerifiedFlag> {
+export async function verifyFlag(
+  envelope: SignedFlag,
+  environment: Environment,
+  keys: PinnedKeys,
+): Promise<VerifiedFlag> {
   const { key, revision, jws } = envelope;
   const subject = `flag ${JSON.stringify(key)}`;
   const payload = (await verifyJws(jws, DEFINITION_JWS_TYPE, keys, subject)) as Unread<SignedPayload>;
   if (typeof payload.removed !== 'boolean') throw new Refusal('malformed', subject);
   if (payload.environment !== environment) throw new Refusal('wrong-environment', subject);
-  if (payload.key !== key || payload.revision !== revision || payload.removed !== envelope.removed) throw new Refusal('wrong-flag', subject);
+  if (payload.key !== key || payload.revision !== revision || payload.removed !== envelope.removed)
+    throw new Refusal('wrong-flag', subject);
   if (payload.removed) return { key, revision, signed: null };
   const version = payload.v === 1 ? null : `it has the form of version ${String(payload.v)}`;
-  return { key, revision, signed: { revision, jws, digest: jwsDigest(jws), ...readDefinition(payload.flag, key, environment, version) } };
+  return {
+    key,
+    revision,
+    signed: { revision, jws, digest: jwsDigest(jws), ...readDefinition(payload.flag, key, environment, version) },
+  };
 }
 
 /** Checks a proof's signature, form and environment, not its age. Rejects with a Refusal. */

@@ -17,7 +17,9 @@ export class Verifier {
     return this.#orNull(verifyFlag(signed, this.environment, this.keys));
   }
 
-  /** Those that verify and are newer than `since`, in the order of their revisions; what is older can only be a replay. */
+  /**
+   * Those that verify and are newer than `since`, in the order of their revisions; what is older can only be a replay.
+   */
   async flags(signed: readonly SignedFlag[], since: number): Promise<VerifiedFlag[]> {
     const verified: VerifiedFlag[] = [];
     for (const each of [...signed].sort((a, b) => a.revision - b.revision)) {

@@ -1,4 +1,7 @@
-/** Real processes whose clocks are wrong by years, are set while they run and between starts, and make certificates invalid. */
+/**
+ * Real processes whose clocks are wrong by years, are set while they run and between starts, and make certificates
+ * invalid.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -9,7 +12,13 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import { TlsFront } from '../testing/tls-front.ts';
 
-const ON: RuleDefinition = { id: 'on', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: 100 } };
+const ON: RuleDefinition = {
+  id: 'on',
+  type: 'percentage_rollout',
+  priority: 1,
+  enabled: true,
+  conditions: { rollout_percentage: 100 },
+};
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
 const YEAR = 365 * DAY;
@@ -127,7 +136,8 @@ withFaketime(`a vehicle whose clock is wrong${because}`, () => {
       await first.stop();
       const agent = command.start(vehicle, wrongBy(-50 * YEAR), secure);
       await until('it says why', async () => (await agent.status()).connectionFault !== null);
-      const fault = /certificate is not yet valid.*; this vehicle's clock says 19\d\d-.*If that is wrong, flags go on by their age/;
+      const fault =
+        /certificate is not yet valid.*; this vehicle's clock says 19\d\d-.*If that is wrong, flags go on by their age/;
       expect((await agent.status()).connectionFault).toMatch(fault);
       expect(agent.log).toMatch(fault);
       expect(await agent.evaluate('a')).toMatchObject(FRESH);

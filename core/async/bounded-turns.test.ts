@@ -9,7 +9,8 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-const turnsOf = (limits: Partial<TurnLimits>) => new BoundedTurns({ running: 1, waiting: 1, waitMs: 1_000, ...limits }, (why) => new Error(why));
+const turnsOf = (limits: Partial<TurnLimits>) =>
+  new BoundedTurns({ running: 1, waiting: 1, waitMs: 1_000, ...limits }, (why) => new Error(why));
 /** Lets what has been settled go on. */
 const settle = async () => {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
@@ -75,32 +76,37 @@ test('work that fails gives its turn back', async () => {
 
 test('whatever comes and ends when, no more run than may, and all that are let wait run or are told', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 3 }), fc.array(fc.constantFrom('take', 'end', 'time'), { maxLength: 40 }), async (running, waiting, steps) => {
-      const turns = turnsOf({ running, waiting });
-      const ends: (() => void)[] = [];
-      let [asked, settled, most] = [0, 0, 0];
-      for (const step of steps) {
-        if (step === 'take') {
-          asked += 1;
-          turns.take().then(
-            (end) => ends.push(end),
-            () => (settled += 1),
-          );
-        } else if (step === 'time') jest.advanceTimersByTime(1_000);
-        else if (ends.length > 0) {
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 0, max: 3 }),
+      fc.array(fc.constantFrom('take', 'end', 'time'), { maxLength: 40 }),
+      async (running, waiting, steps) => {
+        const turns = turnsOf({ running, waiting });
+        const ends: (() => void)[] = [];
+        let [asked, settled, most] = [0, 0, 0];
+        for (const step of steps) {
+          if (step === 'take') {
+            asked += 1;
+            turns.take().then(
+              (end) => ends.push(end),
+              () => (settled += 1),
+            );
+          } else if (step === 'time') jest.advanceTimersByTime(1_000);
+          else if (ends.length > 0) {
+            ends.shift()?.();
+            settled += 1;
+          }
+          await settle();
+          most = Math.max(most, ends.length);
+        }
+        while (ends.length > 0) {
           ends.shift()?.();
           settled += 1;
+          await settle();
         }
-        await settle();
-        most = Math.max(most, ends.length);
-      }
-      while (ends.length > 0) {
-        ends.shift()?.();
-        settled += 1;
-        await settle();
-      }
-      expect(most).toBeLessThanOrEqual(running);
-      expect({ settled, idle: turns.idle }).toEqual({ settled: asked, idle: true });
-    }),
+        expect(most).toBeLessThanOrEqual(running);
+        expect({ settled, idle: turns.idle }).toEqual({ settled: asked, idle: true });
+      },
+    ),
   );
 });

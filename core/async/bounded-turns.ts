@@ -25,7 +25,10 @@ export class BoundedTurns {
     return this.#running === 0;
   }
 
-  /** Waits for a turn, in the order of arrival. Resolves to its end, which may be called more than once. Rejects with the refusal. */
+  /**
+   * Waits for a turn, in the order of arrival. Resolves to its end, which may be called more than once. Rejects with
+   * the refusal.
+   */
   async take(): Promise<() => void> {
     if (this.#running < this.limits.running) this.#running += 1;
     else await this.#wait();

@@ -4,15 +4,23 @@ import { unattended } from './unattended.ts';
 /** A promise whose `catch` is watched: what that gives would be an unhandled rejection, which ends a test. */
 function watched(work: Promise<unknown>): { readonly work: Promise<unknown>; readonly caught: () => Promise<unknown> } {
   let result: Promise<unknown> | undefined;
-  const catching = (handler: (cause: unknown) => unknown) => (result = work.then(() => 'nothing', handler).catch((error: unknown) => error));
-  return { work: Object.assign(Promise.resolve(), { catch: catching }), caught: () => result ?? Promise.reject(new Error('Nobody listens')) };
+  const catching = (handler: (cause: unknown) => unknown) =>
+    (result = work.then(() => 'nothing', handler).catch((error: unknown) => error));
+  return {
+    work: Object.assign(Promise.resolve(), { catch: catching }),
+    caught: () => result ?? Promise.reject(new Error('Nobody listens')),
+  };
 }
 
 test('a failure of work that nobody waits for is passed on with the name of the work and its cause', async () => {
   const cause = new Error('No such table');
   const { work, caught } = watched(Promise.reject(cause));
   unattended(work, 'The sweep of presence');
-  expect(await caught()).toMatchObject({ name: 'UnattendedFailure', message: 'The sweep of presence failed, and nobody waits for it.', cause });
+  expect(await caught()).toMatchObject({
+    name: 'UnattendedFailure',
+    message: 'The sweep of presence failed, and nobody waits for it.',
+    cause,
+  });
 });
 
 test('work that succeeds is no concern of the last handler', async () => {

@@ -51,7 +51,12 @@ export function murmur3(text: string): number {
         bytes = 0x8080e0 | (point >> 12) | (((point >> 6) & 0x3f) << 8) | ((point & 0x3f) << 16);
         count = 3;
       } else {
-        bytes = 0x808080f0 | (point >> 18) | (((point >> 12) & 0x3f) << 8) | (((point >> 6) & 0x3f) << 16) | ((point & 0x3f) << 24);
+        bytes =
+          0x808080f0 |
+          (point >> 18) |
+          (((point >> 12) & 0x3f) << 8) |
+          (((point >> 6) & 0x3f) << 16) |
+          ((point & 0x3f) << 24);
         count = 4;
         index++;
       }

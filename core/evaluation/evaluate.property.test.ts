@@ -1,6 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { RULE_TYPES, type EvaluationContext, type FlagDefinition, type JsonValue, type RuleDefinition, type RuleType } from '../model.ts';
+import {
+  RULE_TYPES,
+  type EvaluationContext,
+  type FlagDefinition,
+  type JsonValue,
+  type RuleDefinition,
+  type RuleType,
+} from '../model.ts';
 import { validateConditions } from '../rules/validate-rule.ts';
 import { signedConditions } from '../rules/whitelist-digest.ts';
 import { bucketOf } from './bucket.ts';
@@ -10,13 +17,18 @@ import { compileFlag, evaluateFlag } from './evaluate.ts';
 const RUNS = { numRuns: 500, seed: 20_260_101 };
 
 const VIN_CHARACTERS = 'ABCDEFGHJKLMNPRSTUVWXYZ0123456789';
-const vin = fc.array(fc.constantFrom(...VIN_CHARACTERS), { minLength: 17, maxLength: 17 }).map((characters) => characters.join(''));
+const vin = fc
+  .array(fc.constantFrom(...VIN_CHARACTERS), { minLength: 17, maxLength: 17 })
+  .map((characters) => characters.join(''));
 const json = fc.jsonValue({ depthSize: 'medium' }) as fc.Arbitrary<JsonValue>;
 const model = fc.constantFrom('Ioniq 5', 'Ioniq 6', 'Kona', '안전');
 const region = fc.constantFrom('EU', 'NA', 'KR');
 const version = fc.constantFrom('2.5', 'v2.5.0-rc1', '2.4.9', '3.0.0.1', 'unknown');
 const range = fc.constantFrom('>=2.5.0', '^2', '<3', '2.4 - 2.5', '*');
-const scalar = fc.oneof(fc.constantFrom<string | boolean>('a', 'b', 'ab', true, false), fc.integer({ min: -3, max: 3 }));
+const scalar = fc.oneof(
+  fc.constantFrom<string | boolean>('a', 'b', 'ab', true, false),
+  fc.integer({ min: -3, max: 3 }),
+);
 const attributeName = fc.constantFrom('x', 'y', '__proto__', 'größe');
 
 const context: fc.Arbitrary<EvaluationContext> = fc.record(
@@ -30,19 +42,39 @@ const targetKeys = {
   regions: fc.uniqueArray(region, { minLength: 1 }),
 };
 const comparison = fc.oneof(
-  fc.record({ attribute: attributeName, operator: fc.constantFrom('in', 'not_in'), values: fc.uniqueArray(scalar, { minLength: 1 }) }),
+  fc.record({
+    attribute: attributeName,
+    operator: fc.constantFrom('in', 'not_in'),
+    values: fc.uniqueArray(scalar, { minLength: 1 }),
+  }),
   fc.record({ attribute: attributeName, operator: fc.constantFrom('eq', 'ne'), values: fc.tuple(scalar) }),
-  fc.record({ attribute: attributeName, operator: fc.constantFrom('lt', 'lte', 'gt', 'gte'), values: fc.tuple(fc.integer()) }),
-  fc.record({ attribute: attributeName, operator: fc.constantFrom('contains', 'starts_with', 'ends_with'), values: fc.tuple(fc.constantFrom('a', 'b')) }),
+  fc.record({
+    attribute: attributeName,
+    operator: fc.constantFrom('lt', 'lte', 'gt', 'gte'),
+    values: fc.tuple(fc.integer()),
+  }),
+  fc.record({
+    attribute: attributeName,
+    operator: fc.constantFrom('contains', 'starts_with', 'ends_with'),
+    values: fc.tuple(fc.constantFrom('a', 'b')),
+  }),
   fc.record({ attribute: attributeName, exists: fc.boolean() }),
 );
 const conditionsOf: Record<RuleType, fc.Arbitrary<unknown>> = {
-  kill_switch: fc.record({ force_disabled: fc.constant(false), reason: fc.constant('drill') }, { requiredKeys: ['force_disabled'] }),
+  kill_switch: fc.record(
+    { force_disabled: fc.constant(false), reason: fc.constant('drill') },
+    { requiredKeys: ['force_disabled'] },
+  ),
   vehicle_whitelist: fc.record({ vins: fc.uniqueArray(vin, { minLength: 1, maxLength: 5 }) }),
   vehicle_target: fc.record(targetKeys, { requiredKeys: [] }).filter((target) => Object.keys(target).length > 0),
   user_attribute: fc.oneof(comparison, fc.record({ all: fc.uniqueArray(comparison, { minLength: 1, maxLength: 3 }) })),
   percentage_rollout: fc.record(
-    { rollout_percentage: fc.double({ min: 0, max: 100, noNaN: true }), sticky: fc.boolean(), salt: fc.constantFrom('s', 'größe'), ...targetKeys },
+    {
+      rollout_percentage: fc.double({ min: 0, max: 100, noNaN: true }),
+      sticky: fc.boolean(),
+      salt: fc.constantFrom('s', 'größe'),
+      ...targetKeys,
+    },
     { requiredKeys: ['rollout_percentage'] },
   ),
 };
@@ -50,16 +82,38 @@ const written = fc
   .constantFrom(...RULE_TYPES)
   .chain((type) => conditionsOf[type].map((conditions) => ({ type, conditions: conditions as JsonValue })));
 const rule: fc.Arbitrary<RuleDefinition> = fc
-  .record({ id: fc.uuid(), priority: fc.integer({ min: -2, max: 2 }), enabled: fc.boolean(), value: fc.option(fc.boolean()), rest: written })
+  .record({
+    id: fc.uuid(),
+    priority: fc.integer({ min: -2, max: 2 }),
+    enabled: fc.boolean(),
+    value: fc.option(fc.boolean()),
+    rest: written,
+  })
   .map(({ rest, ...rule }) => ({ ...rule, ...rest }));
 const rules = fc.uniqueArray(rule, { selector: ({ id }) => id, maxLength: 6 });
 
 function flag(change: Partial<FlagDefinition> = {}): FlagDefinition {
-  return { key: 'adas', environment: 'production', type: 'boolean', safetyLevel: 'ASIL-B', enabled: true, defaultValue: false, revision: 1, rules: [], ...change };
+  return {
+    key: 'adas',
+    environment: 'production',
+    type: 'boolean',
+    safetyLevel: 'ASIL-B',
+    enabled: true,
+    defaultValue: false,
+    revision: 1,
+    rules: [],
+    ...change,
+  };
 }
 
 function rollout(percentage: number): RuleDefinition {
-  return { id: 'r1', type: 'percentage_rollout', priority: 1, enabled: true, conditions: { rollout_percentage: percentage } };
+  return {
+    id: 'r1',
+    type: 'percentage_rollout',
+    priority: 1,
+    enabled: true,
+    conditions: { rollout_percentage: percentage },
+  };
 }
 
 function sequentialVin(index: number): string {
@@ -73,7 +127,8 @@ describe('laws of evaluation', () => {
       fc.property(percentage, percentage, fc.array(vin, { minLength: 1, maxLength: 20 }), (one, other, vins) => {
         const lower = compileFlag(flag({ rules: [rollout(Math.min(one, other))] }));
         const higher = compileFlag(flag({ rules: [rollout(Math.max(one, other))] }));
-        for (const vin of vins) if (evaluateFlag(lower, { vin }).value === true) expect(evaluateFlag(higher, { vin }).value).toBe(true);
+        for (const vin of vins)
+          if (evaluateFlag(lower, { vin }).value === true) expect(evaluateFlag(higher, { vin }).value).toBe(true);
       }),
       RUNS,
     );
@@ -91,15 +146,24 @@ describe('laws of evaluation', () => {
   it('never throws, whatever JSON the conditions of a rule are, and whatever is mixed into readable ones', () => {
     const damaged = fc.oneof(
       fc.record({ type: fc.constantFrom(...RULE_TYPES), conditions: json }),
-      fc.tuple(written, fc.string(), json).map(([{ type, conditions }, key, value]) => ({ type, conditions: { ...(conditions as object), [key]: value } })),
-      fc.tuple(written, json).chain(([{ type, conditions }, value]) =>
-        fc.constantFrom(...Object.keys(conditions as object)).map((key) => ({ type, conditions: { ...(conditions as object), [key]: value } })),
-      ),
+      fc.tuple(written, fc.string(), json).map(([{ type, conditions }, key, value]) => ({
+        type,
+        conditions: { ...(conditions as object), [key]: value },
+      })),
+      fc
+        .tuple(written, json)
+        .chain(([{ type, conditions }, value]) =>
+          fc
+            .constantFrom(...Object.keys(conditions as object))
+            .map((key) => ({ type, conditions: { ...(conditions as object), [key]: value } })),
+        ),
     );
     fc.assert(
       fc.property(damaged, fc.oneof(context, json), (rest, context) => {
-        const definition = flag({ rules: [{ id: 'r1', priority: 1, enabled: true, ...(rest) }] });
-        expect(['DEFAULT', 'DISABLED', 'TARGETING_MATCH', 'SPLIT']).toContain(evaluateFlag(compileFlag(definition), context as never).reason);
+        const definition = flag({ rules: [{ id: 'r1', priority: 1, enabled: true, ...rest }] });
+        expect(['DEFAULT', 'DISABLED', 'TARGETING_MATCH', 'SPLIT']).toContain(
+          evaluateFlag(compileFlag(definition), context as never).reason,
+        );
       }),
       RUNS,
     );
@@ -112,17 +176,23 @@ describe('laws of evaluation', () => {
         const compiled = compileFlag(definition);
         const first = evaluateFlag(compiled, context);
         expect(evaluateFlag(compiled, context)).toBe(first);
-        expect(evaluateFlag(compileFlag(JSON.parse(JSON.stringify(definition)) as FlagDefinition), context)).toEqual(first);
+        expect(evaluateFlag(compileFlag(JSON.parse(JSON.stringify(definition)) as FlagDefinition), context)).toEqual(
+          first,
+        );
       }),
       RUNS,
     );
   });
 
   it('does not depend on the order of the rules in the list', () => {
-    const shuffled = rules.chain((rules) => fc.tuple(fc.constant(rules), fc.shuffledSubarray(rules, { minLength: rules.length })));
+    const shuffled = rules.chain((rules) =>
+      fc.tuple(fc.constant(rules), fc.shuffledSubarray(rules, { minLength: rules.length })),
+    );
     fc.assert(
       fc.property(shuffled, context, ([rules, shuffle], context) => {
-        expect(evaluateFlag(compileFlag(flag({ rules: shuffle })), context)).toEqual(evaluateFlag(compileFlag(flag({ rules })), context));
+        expect(evaluateFlag(compileFlag(flag({ rules: shuffle })), context)).toEqual(
+          evaluateFlag(compileFlag(flag({ rules })), context),
+        );
       }),
       RUNS,
     );
@@ -131,9 +201,23 @@ describe('laws of evaluation', () => {
   it('lets a kill switch win over any rules, for any context', () => {
     fc.assert(
       fc.property(rules, json, fc.integer(), fc.boolean(), fc.boolean(), (rules, context, priority, enabled, stale) => {
-        const kill: RuleDefinition = { id: 'kill', type: 'kill_switch', priority, enabled: true, conditions: { force_disabled: true } };
-        const evaluation = evaluateFlag(compileFlag(flag({ enabled, rules: [...rules, kill] })), context as never, { stale });
-        expect(evaluation).toEqual({ value: false, variant: 'control', reason: 'DISABLED', ruleId: 'kill', revision: 1 });
+        const kill: RuleDefinition = {
+          id: 'kill',
+          type: 'kill_switch',
+          priority,
+          enabled: true,
+          conditions: { force_disabled: true },
+        };
+        const evaluation = evaluateFlag(compileFlag(flag({ enabled, rules: [...rules, kill] })), context as never, {
+          stale,
+        });
+        expect(evaluation).toEqual({
+          value: false,
+          variant: 'control',
+          reason: 'DISABLED',
+          ruleId: 'kill',
+          revision: 1,
+        });
       }),
       RUNS,
     );
@@ -143,7 +227,9 @@ describe('laws of evaluation', () => {
     fc.assert(
       fc.property(written, ({ type, conditions }) => {
         expect(validateConditions(type, conditions, 'conditions')).toBe(conditions);
-        expect(compileFlag(flag({ rules: [{ id: 'r1', priority: 1, enabled: true, type, conditions }] })).unreadableRules).toEqual([]);
+        expect(
+          compileFlag(flag({ rules: [{ id: 'r1', priority: 1, enabled: true, type, conditions }] })).unreadableRules,
+        ).toEqual([]);
       }),
       RUNS,
     );
@@ -161,7 +247,9 @@ describe('laws of evaluation', () => {
     };
     fc.assert(
       fc.property(any, ({ type, conditions }) => {
-        const { unreadableRules } = compileFlag(flag({ rules: [{ id: 'r1', priority: 1, enabled: true, type, conditions }] }));
+        const { unreadableRules } = compileFlag(
+          flag({ rules: [{ id: 'r1', priority: 1, enabled: true, type, conditions }] }),
+        );
         expect(unreadableRules.length === 0).toBe(accepts(type, conditions));
       }),
       RUNS,
@@ -171,7 +259,13 @@ describe('laws of evaluation', () => {
   it('matches the same vehicles by the signed form of a whitelist as by the written one', () => {
     fc.assert(
       fc.property(fc.uuid(), fc.uniqueArray(vin, { minLength: 2, maxLength: 20 }), fc.nat(), (id, vins, split) => {
-        const listed: RuleDefinition = { id, type: 'vehicle_whitelist', priority: 1, enabled: true, conditions: { vins: vins.slice(0, 1 + (split % (vins.length - 1))) } };
+        const listed: RuleDefinition = {
+          id,
+          type: 'vehicle_whitelist',
+          priority: 1,
+          enabled: true,
+          conditions: { vins: vins.slice(0, 1 + (split % (vins.length - 1))) },
+        };
         const plain = compileFlag(flag({ rules: [listed] }));
         const signed = compileFlag(flag({ rules: [{ ...listed, conditions: signedConditions(listed) }] }));
         for (const vin of vins) expect(evaluateFlag(signed, { vin })).toEqual(evaluateFlag(plain, { vin }));

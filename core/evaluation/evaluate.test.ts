@@ -5,7 +5,17 @@ import { compileFlag, evaluateFlag, type EvaluationOptions } from './evaluate.ts
 const VIN = 'KMH1234567890ABCD';
 
 function flag(change: Partial<FlagDefinition> = {}): FlagDefinition {
-  return { key: 'adas', environment: 'production', type: 'boolean', safetyLevel: 'ASIL-B', enabled: true, defaultValue: false, revision: 7, rules: [], ...change };
+  return {
+    key: 'adas',
+    environment: 'production',
+    type: 'boolean',
+    safetyLevel: 'ASIL-B',
+    enabled: true,
+    defaultValue: false,
+    revision: 7,
+    rules: [],
+    ...change,
+  };
 }
 
 function rule(change: Partial<RuleDefinition> = {}): RuleDefinition {
@@ -21,11 +31,21 @@ function evaluate(definition: unknown, context: unknown = IN_EU, options?: Evalu
 
 describe('what an evaluation is', () => {
   it('gives value, variant, reason, rule and revision', () => {
-    expect(evaluate(flag({ rules: [rule()] }))).toEqual({ value: true, variant: 'enabled', reason: 'TARGETING_MATCH', ruleId: 'r1', revision: 7 });
+    expect(evaluate(flag({ rules: [rule()] }))).toEqual({
+      value: true,
+      variant: 'enabled',
+      reason: 'TARGETING_MATCH',
+      ruleId: 'r1',
+      revision: 7,
+    });
   });
 
   it('serves the flag default for a rule without value on a flag that is not boolean', () => {
-    expect(evaluate(flag({ type: 'string', defaultValue: 'eco', rules: [rule({ value: null })] }))).toMatchObject({ value: 'eco', variant: 'enabled', reason: 'TARGETING_MATCH' });
+    expect(evaluate(flag({ type: 'string', defaultValue: 'eco', rules: [rule({ value: null })] }))).toMatchObject({
+      value: 'eco',
+      variant: 'enabled',
+      reason: 'TARGETING_MATCH',
+    });
   });
 
   it('cannot be changed, nor can its value, and the definition stays as it was', () => {
@@ -38,7 +58,9 @@ describe('what an evaluation is', () => {
 
   it('keeps a member of a JSON value that is called __proto__', () => {
     const value = JSON.parse('{"__proto__":{"a":1}}') as JsonValue;
-    expect(JSON.stringify(evaluate(flag({ type: 'json', defaultValue: value }), {}).value)).toBe('{"__proto__":{"a":1}}');
+    expect(JSON.stringify(evaluate(flag({ type: 'json', defaultValue: value }), {}).value)).toBe(
+      '{"__proto__":{"a":1}}',
+    );
   });
 
   it('is the same object each time, so that evaluating allocates nothing', () => {
@@ -53,7 +75,13 @@ describe('kill switch', () => {
     ['a disabled flag', flag({ enabled: false, rules: [kill] }), {}],
     ['a stale flag', flag({ rules: [kill] }), { stale: true }],
   ])('wins over %s', (_, definition, options) => {
-    expect(evaluate(definition, IN_EU, options)).toEqual({ value: false, variant: 'control', reason: 'DISABLED', ruleId: 'kill', revision: 7 });
+    expect(evaluate(definition, IN_EU, options)).toEqual({
+      value: false,
+      variant: 'control',
+      reason: 'DISABLED',
+      ruleId: 'kill',
+      revision: 7,
+    });
   });
 
   it('is named by the first in rule order when there are several', () => {
@@ -71,8 +99,14 @@ describe('kill switch', () => {
 
   it('still stops the flag when a newer server wrote more about it, or its id cannot be read', () => {
     const conditions = { force_disabled: true, incident: 'INC-1' };
-    expect(evaluate(flag({ rules: [rule({ ...kill, conditions })] }))).toMatchObject({ reason: 'DISABLED', ruleId: 'kill' });
-    expect(evaluate(flag({ rules: [rule({ ...kill, id: 5 as never })] }))).toMatchObject({ reason: 'DISABLED', ruleId: null });
+    expect(evaluate(flag({ rules: [rule({ ...kill, conditions })] }))).toMatchObject({
+      reason: 'DISABLED',
+      ruleId: 'kill',
+    });
+    expect(evaluate(flag({ rules: [rule({ ...kill, id: 5 as never })] }))).toMatchObject({
+      reason: 'DISABLED',
+      ruleId: null,
+    });
     expect(compileFlag(flag({ rules: [rule({ ...kill, conditions })] })).unreadableRules).toEqual([]);
   });
 });
@@ -80,7 +114,10 @@ describe('kill switch', () => {
 describe('what cannot be read', () => {
   it.each<[string, unknown]>([
     ['conditions of another shape', rule({ conditions: { region: ['EU'] } })],
-    ['conditions with an unknown key, which could narrow them', rule({ conditions: { regions: ['EU'], hours: [9, 17] } })],
+    [
+      'conditions with an unknown key, which could narrow them',
+      rule({ conditions: { regions: ['EU'], hours: [9, 17] } }),
+    ],
     ['an unknown type', rule({ type: 'weather' as never })],
     ['a priority that is no number', rule({ priority: 'high' as never })],
     ['a value of another type', rule({ value: 'on' })],
@@ -94,25 +131,31 @@ describe('what cannot be read', () => {
     expect(compileFlag({ ...flag(), rules: [{ ...rule(), id: null as never }] }).unreadableRules).toEqual(['']);
   });
 
-  it.each([[null], [7], ['flag'], [[]], [{}], [{ rules: 5 }], [{ enabled: true, rules: [null, 1, [], {}] }]])('gives null for the definition %j', (definition) => {
-    expect(evaluate(definition)).toMatchObject({ value: null, variant: 'control', ruleId: null, revision: 0 });
-  });
+  it.each([[null], [7], ['flag'], [[]], [{}], [{ rules: 5 }], [{ enabled: true, rules: [null, 1, [], {}] }]])(
+    'gives null for the definition %j',
+    (definition) => {
+      expect(evaluate(definition)).toMatchObject({ value: null, variant: 'control', ruleId: null, revision: 0 });
+    },
+  );
 
   it('gives the default for a value nested deeper than any stack', () => {
     const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000)) as JsonValue;
     expect(evaluate(flag({ type: 'json', defaultValue: deep }), {}).reason).toBe('DEFAULT');
   });
 
-  it.each([[null], [7], ['x'], [[]], [{ vin: 5, model: [], swVersion: {}, region: 1, attributes: 'x' }]])('matches nothing for the context %j', (context) => {
-    const rules = [
-      rule({ id: 'a', conditions: { regions: ['1'], models: ['x'], sw_version: '*' } }),
-      rule({ id: 'b', conditions: { sw_version: '*' } }),
-      rule({ id: 'c', type: 'vehicle_whitelist', conditions: { vins: [VIN] } }),
-      rule({ id: 'd', type: 'vehicle_whitelist', conditions: { digests: ['AAAAAAAAAAA'] } }),
-      rule({ id: 'e', type: 'percentage_rollout', conditions: { rollout_percentage: 100 } }),
-      rule({ id: 'f', type: 'user_attribute', conditions: { attribute: 'length', exists: true } }),
-    ];
-    expect(compileFlag(flag({ rules })).unreadableRules).toEqual([]);
-    expect(evaluate(flag({ rules }), context)).toMatchObject({ reason: 'DEFAULT' });
-  });
+  it.each([[null], [7], ['x'], [[]], [{ vin: 5, model: [], swVersion: {}, region: 1, attributes: 'x' }]])(
+    'matches nothing for the context %j',
+    (context) => {
+      const rules = [
+        rule({ id: 'a', conditions: { regions: ['1'], models: ['x'], sw_version: '*' } }),
+        rule({ id: 'b', conditions: { sw_version: '*' } }),
+        rule({ id: 'c', type: 'vehicle_whitelist', conditions: { vins: [VIN] } }),
+        rule({ id: 'd', type: 'vehicle_whitelist', conditions: { digests: ['AAAAAAAAAAA'] } }),
+        rule({ id: 'e', type: 'percentage_rollout', conditions: { rollout_percentage: 100 } }),
+        rule({ id: 'f', type: 'user_attribute', conditions: { attribute: 'length', exists: true } }),
+      ];
+      expect(compileFlag(flag({ rules })).unreadableRules).toEqual([]);
+      expect(evaluate(flag({ rules }), context)).toMatchObject({ reason: 'DEFAULT' });
+    },
+  );
 });

@@ -5,7 +5,15 @@
  * Everything that does not depend on the context is done once, by `compileFlag`: a definition changes rarely and is
  * evaluated often. All evaluations that a flag can give are made there too, so evaluating allocates nothing.
  */
-import type { Evaluation, EvaluationContext, EvaluationReason, FlagDefinition, JsonObject, JsonValue, RuleDefinition } from '../model.ts';
+import type {
+  Evaluation,
+  EvaluationContext,
+  EvaluationReason,
+  FlagDefinition,
+  JsonObject,
+  JsonValue,
+  RuleDefinition,
+} from '../model.ts';
 import { compileRule } from '../rules/compile-rule.ts';
 import type { Matcher } from '../rules/condition-fields.ts';
 import { fitsFlagType, presentDefault } from '../rules/flag-value.ts';
@@ -60,7 +68,9 @@ function evaluationOf(rule: JsonObject, flag: JsonObject, defaultValue: JsonValu
 /** What makes a rule's place in the order uncertain, or its value wrong, makes the rule unreadable. */
 function isServable(rule: JsonObject, flag: JsonObject): boolean {
   const { value = null } = rule;
-  return Number.isFinite(rule['priority']) && (value === null || fitsFlagType(flag['type'] as FlagDefinition['type'], value));
+  return (
+    Number.isFinite(rule['priority']) && (value === null || fitsFlagType(flag['type'] as FlagDefinition['type'], value))
+  );
 }
 
 function killingRuleId(rules: readonly unknown[]): string | null {
@@ -91,7 +101,11 @@ export function compileFlag(definition: FlagDefinition): CompiledFlag {
     if (!isJsonObject(rule) || rule['enabled'] !== true || isKilling(rule)) continue;
     const matches = isServable(rule, flag) ? compileRule(rule, key) : null;
     if (matches === null) unreadableRules.push(typeof rule['id'] === 'string' ? rule['id'] : '');
-    else readable.push({ rule: rule as unknown as RuleDefinition, compiled: { matches, evaluation: evaluationOf(rule, flag, defaultValue, revision) } });
+    else
+      readable.push({
+        rule: rule as unknown as RuleDefinition,
+        compiled: { matches, evaluation: evaluationOf(rule, flag, defaultValue, revision) },
+      });
   }
   readable.sort((left, right) => compareRules(left.rule, right.rule));
 
@@ -118,7 +132,11 @@ const NOBODY: EvaluationContext = {};
  *
  * @returns a frozen evaluation, shared by all who get the same: its value is not to be changed, and is frozen too
  */
-export function evaluateFlag(compiled: CompiledFlag, context: EvaluationContext, options?: EvaluationOptions): Evaluation {
+export function evaluateFlag(
+  compiled: CompiledFlag,
+  context: EvaluationContext,
+  options?: EvaluationOptions,
+): Evaluation {
   if (compiled.settled !== null) return compiled.settled;
   if (options?.stale === true) return compiled.stale;
   const known = isJsonObject(context) ? context : NOBODY;

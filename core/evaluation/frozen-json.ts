@@ -11,5 +11,7 @@ export function frozenJson(value: JsonValue, depth = 0): JsonValue {
   if (typeof value !== 'object' || value === null || depth === MAX_COPIED_DEPTH) return value;
   if (Array.isArray(value)) return Object.freeze(value.map((item) => frozenJson(item, depth + 1))) as JsonValue[];
   // Object.fromEntries defines members, so that `__proto__` is a member like any other.
-  return Object.freeze(Object.fromEntries(Object.entries(value).map(([key, member]) => [key, frozenJson(member, depth + 1)])));
+  return Object.freeze(
+    Object.fromEntries(Object.entries(value).map(([key, member]) => [key, frozenJson(member, depth + 1)])),
+  );
 }

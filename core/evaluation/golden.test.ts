@@ -34,7 +34,10 @@ function isRule(rule: unknown): rule is RuleDefinition {
 function signed(flag: FlagDefinition): FlagDefinition {
   if (!Array.isArray(flag.rules)) return flag;
   const rules: readonly RuleDefinition[] = flag.rules;
-  return { ...flag, rules: rules.map((rule) => (isRule(rule) ? { ...rule, conditions: signedConditions(rule) } : rule)) };
+  return {
+    ...flag,
+    rules: rules.map((rule) => (isRule(rule) ? { ...rule, conditions: signedConditions(rule) } : rule)),
+  };
 }
 
 function reversed(flag: FlagDefinition): FlagDefinition {

@@ -7,7 +7,17 @@
  * the next, so ranges are written out here. One of the first three numbers left out of a range stands for all versions
  * that begin so, prereleases too: `2.5.0-rc1` is in `2.5` and in `>=2.5`.
  */
-import { BUILD, IDENTIFIERS, compareVersions, readNumbers, readPrerelease, readVersion, type Identifier, type Numbers, type Version } from './version.ts';
+import {
+  BUILD,
+  IDENTIFIERS,
+  compareVersions,
+  readNumbers,
+  readPrerelease,
+  readVersion,
+  type Identifier,
+  type Numbers,
+  type Version,
+} from './version.ts';
 
 const MAX_RANGE_LENGTH = 200;
 
@@ -31,7 +41,9 @@ const COMPARATOR = new RegExp(String.raw`\s*(<=|>=|<|>|=|~>?|\^)?[v=\s]*${PARTIA
 const HYPHEN = new RegExp(String.raw`^[v=\s]*${PARTIAL}\s+-\s+[v=\s]*${PARTIAL}$`, 'i');
 const PARTIAL_PARTS = 5;
 
-/** What a comparator names: one version, or all that begin with the same numbers: those from `low` to before `beyond`. */
+/**
+ * What a comparator names: one version, or all that begin with the same numbers: those from `low` to before `beyond`.
+ */
 interface Named {
   readonly numbers: readonly number[];
   readonly version: Version | null;
@@ -47,7 +59,10 @@ function firstBeyond(numbers: readonly number[]): Version {
   return { numbers: raised as unknown as Numbers, prerelease: FIRST };
 }
 
-/** @returns null for what names nothing: a number or a prerelease after a wildcard, a prerelease of too few numbers, numbers beyond 2^53 */
+/**
+ * @returns null for what names nothing: a number or a prerelease after a wildcard, a prerelease of too few numbers,
+ * numbers beyond 2^53
+ */
 function readNamed([first, second, third, fourth, prerelease]: readonly (string | undefined)[]): Named | null {
   const given = [first, second, third, fourth].filter((text) => text !== undefined);
   const wildcard = given.findIndex((text) => !/^\d/.test(text));
@@ -61,7 +76,12 @@ function readNamed([first, second, third, fourth, prerelease]: readonly (string 
     return { numbers, version, low: version, beyond: null };
   }
   if (prerelease !== undefined) return null;
-  return { numbers, version: null, low: { numbers: all, prerelease: FIRST }, beyond: numbers.length === 0 ? null : firstBeyond(numbers) };
+  return {
+    numbers,
+    version: null,
+    low: { numbers: all, prerelease: FIRST },
+    beyond: numbers.length === 0 ? null : firstBeyond(numbers),
+  };
 }
 
 const from = (low: Version): Interval => ({ low, withLow: true, high: null, withHigh: false });
@@ -93,7 +113,9 @@ function intervalOf(operator: string, { numbers, version, low, beyond }: Named):
     case '~>':
       return { ...from(low), high: firstBeyond(numbers.slice(0, 2)) };
     default:
-      return version === null ? { ...from(low), high: beyond } : { low: version, withLow: true, high: version, withHigh: true };
+      return version === null
+        ? { ...from(low), high: beyond }
+        : { low: version, withLow: true, high: version, withHigh: true };
   }
 }
 

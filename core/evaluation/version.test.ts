@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { compareVersions, readVersion, type Version } from './version.ts';
 
-const shown = (version: Version | null) => (version === null ? null : version.numbers.join('.') + (version.prerelease === null ? '' : `-${version.prerelease.join('.')}`));
+const shown = (version: Version | null) =>
+  version === null
+    ? null
+    : version.numbers.join('.') + (version.prerelease === null ? '' : `-${version.prerelease.join('.')}`);
 
 describe('readVersion', () => {
   it.each([
@@ -26,12 +29,26 @@ describe('readVersion', () => {
     expect(shown(readVersion(text))).toBe(version);
   });
 
-  it.each(['', ' ', 'latest', 'v', '2.', '.5', '2..5', '2.5.x', '2.5.0-', '2.5.0_1', '-1', '2 5', '2.5.0-rc..1', '99999999999999999999', '1.0.0.9007199254740992', `1.${'0'.repeat(100)}`])(
-    'cannot read %j',
-    (text) => {
-      expect(readVersion(text)).toBeNull();
-    },
-  );
+  it.each([
+    '',
+    ' ',
+    'latest',
+    'v',
+    '2.',
+    '.5',
+    '2..5',
+    '2.5.x',
+    '2.5.0-',
+    '2.5.0_1',
+    '-1',
+    '2 5',
+    '2.5.0-rc..1',
+    '99999999999999999999',
+    '1.0.0.9007199254740992',
+    `1.${'0'.repeat(100)}`,
+  ])('cannot read %j', (text) => {
+    expect(readVersion(text)).toBeNull();
+  });
 
   it('still reads rightly after more versions than it remembers', () => {
     for (let patch = 0; patch < 2_500; patch++) expect(readVersion(`1.0.${patch}`)?.numbers[2]).toBe(patch);
@@ -42,12 +59,38 @@ describe('readVersion', () => {
 describe('compareVersions', () => {
   it('orders versions as semver does, with a fourth number', () => {
     const ascending = [
-      '0', '1.0.0-0', '1.0.0-1', '1.0.0-99999999999999999999', '1.0.0-199999999999999999999', '1.0.0--', '1.0.0-RC', '1.0.0-alpha', '1.0.0-alpha.1', '1.0.0-alpha.beta',
-      '1.0.0-rc.2', '1.0.0-rc.10', '1.0.0-rc.10.0', '1.0.0-rc2', '1.0.0', '1.0.0.1-rc', '1.0.0.1', '1.0.0.17', '1.0.1-a', '1.0.1', '1.2', '1.10', '2',
+      '0',
+      '1.0.0-0',
+      '1.0.0-1',
+      '1.0.0-99999999999999999999',
+      '1.0.0-199999999999999999999',
+      '1.0.0--',
+      '1.0.0-RC',
+      '1.0.0-alpha',
+      '1.0.0-alpha.1',
+      '1.0.0-alpha.beta',
+      '1.0.0-rc.2',
+      '1.0.0-rc.10',
+      '1.0.0-rc.10.0',
+      '1.0.0-rc2',
+      '1.0.0',
+      '1.0.0.1-rc',
+      '1.0.0.1',
+      '1.0.0.17',
+      '1.0.1-a',
+      '1.0.1',
+      '1.2',
+      '1.10',
+      '2',
     ];
     const versions = ascending.map((text) => readVersion(text) as Version);
     for (const [at, left] of versions.entries()) {
-      for (const [other, right] of versions.entries()) expect([ascending[at], ascending[other], Math.sign(compareVersions(left, right))]).toEqual([ascending[at], ascending[other], Math.sign(at - other)]);
+      for (const [other, right] of versions.entries())
+        expect([ascending[at], ascending[other], Math.sign(compareVersions(left, right))]).toEqual([
+          ascending[at],
+          ascending[other],
+          Math.sign(at - other),
+        ]);
     }
   });
 });

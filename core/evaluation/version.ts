@@ -1,6 +1,7 @@
 /**
  * Software versions and their order: "Versions such as `2.5` or `v2.5.0-rc1` are read sensibly, and so are the four
- * numbers that vehicle software has (`2.5.0.17`); an unreadable version matches nothing." Source: design.md, "Evaluation".
+ * numbers that vehicle software has (`2.5.0.17`); an unreadable version matches nothing." Source: design.md,
+ * "Evaluation".
  */
 
 /** More than any real version; keeps what a context can make us parse and remember small. */
@@ -18,7 +19,10 @@ export interface Version {
 /** Of a prerelease, in a regular expression that ignores case; so is BUILD. */
 export const IDENTIFIERS = String.raw`[0-9a-z-]+(?:\.[0-9a-z-]+)*`;
 export const BUILD = String.raw`(?:\+[0-9a-z.-]+)?`;
-const VERSION_FORM = new RegExp(String.raw`^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.(\d+))?(?:\.\d+)*(?:-(${IDENTIFIERS})|((?=[a-z])${IDENTIFIERS}))?${BUILD}$`, 'i');
+const VERSION_FORM = new RegExp(
+  String.raw`^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.(\d+))?(?:\.\d+)*(?:-(${IDENTIFIERS})|((?=[a-z])${IDENTIFIERS}))?${BUILD}$`,
+  'i',
+);
 
 function readIdentifier(text: string): Identifier {
   if (!/^\d+$/.test(text)) return text;

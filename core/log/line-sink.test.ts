@@ -22,20 +22,32 @@ class Pipe implements LineStream {
   }
 }
 
-const stat = (kind: 'pipe' | 'socket' | 'file') => () => ({ isFIFO: () => kind === 'pipe', isSocket: () => kind === 'socket' });
+const stat = (kind: 'pipe' | 'socket' | 'file') => () => ({
+  isFIFO: () => kind === 'pipe',
+  isSocket: () => kind === 'socket',
+});
 const noWrite = () => {
   throw new Error('a pipe is not written as a file');
 };
 const pipes = (kind: 'pipe' | 'socket' = 'pipe'): LineFiles => ({ fstatSync: stat(kind), writeSync: noWrite });
 
-test.each(['pipe', 'socket'] as const)('a %s takes lines until too much waits for its reader, and again when that has been read', (kind) => {
-  const pipe = new Pipe();
-  const sink = new LineSink(2, pipe, pipes(kind), 10);
-  const told: boolean[] = [];
-  const write = (text: string) => sink.write(text, (handedOn) => told.push(handedOn));
-  expect([write('0123456789\n'), write('lost\n'), sink.lost, sink.takeUntold(), sink.takeUntold()]).toEqual([true, false, 1, 1, 0]);
-  expect([pipe.read(), write('again\n'), told]).toEqual(['0123456789\n', true, [false, true]]);
-});
+test.each(['pipe', 'socket'] as const)(
+  'a %s takes lines until too much waits for its reader, and again when that has been read',
+  (kind) => {
+    const pipe = new Pipe();
+    const sink = new LineSink(2, pipe, pipes(kind), 10);
+    const told: boolean[] = [];
+    const write = (text: string) => sink.write(text, (handedOn) => told.push(handedOn));
+    expect([write('0123456789\n'), write('lost\n'), sink.lost, sink.takeUntold(), sink.takeUntold()]).toEqual([
+      true,
+      false,
+      1,
+      1,
+      0,
+    ]);
+    expect([pipe.read(), write('again\n'), told]).toEqual(['0123456789\n', true, [false, true]]);
+  },
+);
 
 test('a pipe whose reader has gone loses the line that found it out and every one after it, and waits for none', () => {
   const pipe = new Pipe();
@@ -63,24 +75,27 @@ test('a descriptor that is closed loses its lines', () => {
 
 test('on a disk that fills up and empties, every line is whole and on a line of its own, or counted as lost', () => {
   fc.assert(
-    fc.property(fc.array(fc.record({ text: fc.stringMatching(/^[a-zé]{1,8}$/), room: fc.nat(12) }), { maxLength: 20 }), (steps) => {
-      let room = 0;
-      const parts: Uint8Array[] = [];
-      const writeSync = (_descriptor: number, bytes: Uint8Array) => {
-        if (room === 0) throw new Error('ENOSPC');
-        const part = bytes.slice(0, room);
-        room -= part.length;
-        parts.push(part);
-        return part.length;
-      };
-      const sink = new LineSink(2, new Pipe(), { fstatSync: stat('file'), writeSync }, 0);
-      const kept = steps.filter((step) => {
-        room = step.room;
-        return sink.write(`${step.text}\n`);
-      });
-      const lines = Buffer.concat(parts).toString().split('\n');
-      expect(sink.lost).toBe(steps.length - kept.length);
-      expect(kept.map(({ text }) => text).filter((text) => !lines.includes(text))).toEqual([]);
-    }),
+    fc.property(
+      fc.array(fc.record({ text: fc.stringMatching(/^[a-zé]{1,8}$/), room: fc.nat(12) }), { maxLength: 20 }),
+      (steps) => {
+        let room = 0;
+        const parts: Uint8Array[] = [];
+        const writeSync = (_descriptor: number, bytes: Uint8Array) => {
+          if (room === 0) throw new Error('ENOSPC');
+          const part = bytes.slice(0, room);
+          room -= part.length;
+          parts.push(part);
+          return part.length;
+        };
+        const sink = new LineSink(2, new Pipe(), { fstatSync: stat('file'), writeSync }, 0);
+        const kept = steps.filter((step) => {
+          room = step.room;
+          return sink.write(`${step.text}\n`);
+        });
+        const lines = Buffer.concat(parts).toString().split('\n');
+        expect(sink.lost).toBe(steps.length - kept.length);
+        expect(kept.map(({ text }) => text).filter((text) => !lines.includes(text))).toEqual([]);
+      },
+    ),
   );
 });

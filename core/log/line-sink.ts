@@ -25,7 +25,10 @@ export class LineSink {
   /** The reader has gone for good. */
   #closed = false;
   readonly #encoder = new TextEncoder();
-  /** A file takes each write at once or refuses it. Node's own stream for it would keep in memory what was refused, for ever. */
+  /**
+   * A file takes each write at once or refuses it. Node's own stream for it would keep in memory what was refused, for
+   * ever.
+   */
   readonly #isFile: boolean;
 
   /**

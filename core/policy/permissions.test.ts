@@ -4,8 +4,18 @@ import { PERMISSIONS, refusalOf } from './permissions.ts';
 
 const VIN = 'KMH1234567890ABCD';
 const nobody: Caller = { kind: 'nobody' };
-const user = (role: 'ADMIN' | 'WRITE' | 'READ' | 'SAFETY'): Caller => ({ kind: 'user', userId: 'u1', role, sessionKey: null });
-const apiKey = (role: 'ADMIN' | 'WRITE' | 'READ'): Caller => ({ kind: 'apiKey', apiKeyId: 'k1', role, rateLimitPerMin: 60 });
+const user = (role: 'ADMIN' | 'WRITE' | 'READ' | 'SAFETY'): Caller => ({
+  kind: 'user',
+  userId: 'u1',
+  role,
+  sessionKey: null,
+});
+const apiKey = (role: 'ADMIN' | 'WRITE' | 'READ'): Caller => ({
+  kind: 'apiKey',
+  apiKeyId: 'k1',
+  role,
+  rateLimitPerMin: 60,
+});
 const vehicle: Caller = { kind: 'vehicle', vin: VIN, environment: 'production' };
 
 function refusal(field: string, caller: Caller, args: Record<string, unknown> = {}): string | null {
@@ -15,14 +25,17 @@ function refusal(field: string, caller: Caller, args: Record<string, unknown> = 
 describe('refusalOf', () => {
   it('lets nobody do anything but sign in', () => {
     expect(refusal('Mutation.login', nobody)).toBeNull();
-    for (const field of Object.keys(PERMISSIONS).filter((name) => /^(Query|Mutation|Subscription)\./.test(name) && name !== 'Mutation.login')) {
+    for (const field of Object.keys(PERMISSIONS).filter(
+      (name) => /^(Query|Mutation|Subscription)\./.test(name) && name !== 'Mutation.login',
+    )) {
       expect([field, refusal(field, nobody)]).toEqual([field, 'UNAUTHENTICATED']);
     }
   });
 
   it('refuses everybody a field that is in no row', () => {
     expect(refusal('Query.unlisted', nobody)).toBe('UNAUTHENTICATED');
-    for (const caller of [user('ADMIN'), apiKey('ADMIN'), vehicle]) expect(refusal('Query.unlisted', caller)).toBe('FORBIDDEN');
+    for (const caller of [user('ADMIN'), apiKey('ADMIN'), vehicle])
+      expect(refusal('Query.unlisted', caller)).toBe('FORBIDDEN');
   });
 
   it.each<[string, Caller, string | null]>([
@@ -85,9 +98,18 @@ describe('refusalOf', () => {
 
   it("keeps a gateway's own questions from every client, and a gateway from everything else", () => {
     const gateway: Caller = { kind: 'gateway' };
-    for (const caller of [nobody, user('ADMIN'), apiKey('ADMIN'), vehicle]) expect(refusal('Query.apiKeyCredential', caller)).not.toBeNull();
+    for (const caller of [nobody, user('ADMIN'), apiKey('ADMIN'), vehicle])
+      expect(refusal('Query.apiKeyCredential', caller)).not.toBeNull();
     const allowed = Object.keys(PERMISSIONS).filter((field) => refusal(field, gateway) === null);
-    expect(allowed).toEqual(['Query.apiKeyCredential', 'Query.persistedOperation', 'Query.environmentRevisions', 'Query.vehicleTokenGenerations', 'Mutation.reportPresence', 'Subscription.endedCredentials', 'Query._service']);
+    expect(allowed).toEqual([
+      'Query.apiKeyCredential',
+      'Query.persistedOperation',
+      'Query.environmentRevisions',
+      'Query.vehicleTokenGenerations',
+      'Mutation.reportPresence',
+      'Subscription.endedCredentials',
+      'Query._service',
+    ]);
   });
 
   it('holds a vehicle to its own environment', () => {

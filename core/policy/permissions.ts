@@ -17,25 +17,49 @@ export interface Permission {
   readonly gateway?: true;
 }
 
-const READERS = { nobody: false, users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'], apiKeys: ['READ', 'WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
-export const WRITERS = { nobody: false, users: ['WRITE', 'ADMIN'], apiKeys: ['WRITE', 'ADMIN'], vehicle: 'never' } as const satisfies Permission;
+const READERS = {
+  nobody: false,
+  users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'],
+  apiKeys: ['READ', 'WRITE', 'ADMIN'],
+  vehicle: 'never',
+} as const satisfies Permission;
+export const WRITERS = {
+  nobody: false,
+  users: ['WRITE', 'ADMIN'],
+  apiKeys: ['WRITE', 'ADMIN'],
+  vehicle: 'never',
+} as const satisfies Permission;
 /** Stopping a feature must never wait for somebody with the right to configure it. */
 export const STOPPERS = { ...WRITERS, users: ['WRITE', 'SAFETY', 'ADMIN'] } as const satisfies Permission;
 /** Who lets things happen later, in their own name: people only. */
 export const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
 /** Who reviews what a second person has to agree to. */
-export const REVIEWERS = { nobody: false, users: ['SAFETY', 'ADMIN'], apiKeys: [], vehicle: 'never' } as const satisfies Permission;
+export const REVIEWERS = {
+  nobody: false,
+  users: ['SAFETY', 'ADMIN'],
+  apiKeys: [],
+  vehicle: 'never',
+} as const satisfies Permission;
 const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
 /** What only somebody with an account has: a session, a password. */
 const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
-/** Who gives and takes credentials and accounts. No key: one that leaks must not make others, or people, who outlive its revocation. */
+/**
+ * Who gives and takes credentials and accounts. No key: one that leaks must not make others, or people, who outlive its
+ * revocation.
+ */
 const KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
 /** Vehicles have their tokens, and no business with accounts. */
 const WHO_SIGN_IN = { ...READERS, nobody: true } as const satisfies Permission;
 /** What a vehicle says of itself: nobody else may say it in its name. */
 const VEHICLES = { nobody: false, users: [], apiKeys: [], vehicle: 'always' } as const satisfies Permission;
 /** What gateways ask for themselves (fields that are `@inaccessible`). */
-const GATEWAYS = { nobody: false, users: [], apiKeys: [], vehicle: 'never', gateway: true } as const satisfies Permission;
+const GATEWAYS = {
+  nobody: false,
+  users: [],
+  apiKeys: [],
+  vehicle: 'never',
+  gateway: true,
+} as const satisfies Permission;
 
 /**
  * Keys are `Type.field`, a type's name for all fields of it, or `Entity.Type` for what `_entities` may name. A root
@@ -126,7 +150,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   // Which entities of a type, where that is not all of them; the arguments are the representation.
   'Entity.Vehicle': { ...READERS, vehicle: 'ownVin' },
 
-  // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs in.
+  // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs
+  // in.
   User: WHO_SIGN_IN,
   ApiKey: READERS,
   'Flag.history': READERS,
@@ -146,7 +171,11 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Flag.metrics': READERS,
 };
 
-function vehicleMay(access: VehicleAccess, caller: Caller & { kind: 'vehicle' }, args: Readonly<Record<string, unknown>>): boolean {
+function vehicleMay(
+  access: VehicleAccess,
+  caller: Caller & { kind: 'vehicle' },
+  args: Readonly<Record<string, unknown>>,
+): boolean {
   switch (access) {
     case 'always':
       return true;

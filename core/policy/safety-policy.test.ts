@@ -5,7 +5,10 @@ import { mayAskFor, needsSecondPerson, permissionFor } from './safety-policy.ts'
 
 test('every change to or from ASIL-D waits for a second person, but for a kill switch', () => {
   for (const safetyLevel of SAFETY_LEVELS) {
-    for (const [before, after] of [['ASIL-D', safetyLevel], [safetyLevel, 'ASIL-D']] as const) {
+    for (const [before, after] of [
+      ['ASIL-D', safetyLevel],
+      [safetyLevel, 'ASIL-D'],
+    ] as const) {
       expect(needsSecondPerson({ safetyLevel: before }, { safetyLevel: after }, 'UPDATE_FLAG')).toBe(true);
       expect(needsSecondPerson({ safetyLevel: before }, { safetyLevel: after }, 'KILL_SWITCH')).toBe(false);
     }
@@ -13,7 +16,8 @@ test('every change to or from ASIL-D waits for a second person, but for a kill s
 });
 
 test('a new flag waits where it is ASIL-D, and nowhere else', () => {
-  for (const safetyLevel of SAFETY_LEVELS) expect(needsSecondPerson(null, { safetyLevel }, 'CREATE_FLAG')).toBe(safetyLevel === 'ASIL-D');
+  for (const safetyLevel of SAFETY_LEVELS)
+    expect(needsSecondPerson(null, { safetyLevel }, 'CREATE_FLAG')).toBe(safetyLevel === 'ASIL-D');
 });
 
 test('lowering the level of any flag waits, raising it below ASIL-D or leaving it does not', () => {
@@ -27,7 +31,9 @@ test('lowering the level of any flag waits, raising it below ASIL-D or leaving i
 
 test('switches are for who stops, plans for people, and the rest for who writes', () => {
   const askers = (action: string) => ROLES.filter((role) => mayAskFor(action, role)).sort();
-  for (const action of ['KILL_SWITCH', 'RELEASE_KILL_SWITCH']) expect(askers(action)).toEqual(['ADMIN', 'SAFETY', 'WRITE']);
-  for (const action of ['CREATE_FLAG', 'UPDATE_RULE', 'SCHEDULE_ROLLOUT', 'RESUME_ROLLOUT']) expect(askers(action)).toEqual(['ADMIN', 'WRITE']);
+  for (const action of ['KILL_SWITCH', 'RELEASE_KILL_SWITCH'])
+    expect(askers(action)).toEqual(['ADMIN', 'SAFETY', 'WRITE']);
+  for (const action of ['CREATE_FLAG', 'UPDATE_RULE', 'SCHEDULE_ROLLOUT', 'RESUME_ROLLOUT'])
+    expect(askers(action)).toEqual(['ADMIN', 'WRITE']);
   for (const action of ['SCHEDULE_ROLLOUT', 'RESUME_ROLLOUT']) expect(permissionFor(action).apiKeys).toEqual([]);
 });

@@ -26,7 +26,10 @@ export function needsSecondPerson(before: Leveled | null, after: Leveled, action
   return before !== null && (before.safetyLevel === 'ASIL-D' || severity(after) < severity(before));
 }
 
-/** Who may make a change, or ask for it, by the audit action that it is: a kill is a kill whichever operation it is written as. */
+/**
+ * Who may make a change, or ask for it, by the audit action that it is: a kill is a kill whichever operation it is
+ * written as.
+ */
 export function permissionFor(action: string): Permission {
   if (action === 'KILL_SWITCH' || action === 'RELEASE_KILL_SWITCH') return STOPPERS;
   return action === 'SCHEDULE_ROLLOUT' || action === 'RESUME_ROLLOUT' ? PLANNERS : WRITERS;

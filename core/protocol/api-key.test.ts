@@ -14,13 +14,27 @@ describe('an API key', () => {
     }
   });
 
-  it.each(['ff_api_key_tier1_companyA_', 'ff_api_key_Tier_1_Societe_A_', 'ff_api_key_ABC_______', 'ff_api_key___________'])('of before, beginning with %s, still is one', (beginning) => {
+  it.each([
+    'ff_api_key_tier1_companyA_',
+    'ff_api_key_Tier_1_Societe_A_',
+    'ff_api_key_ABC_______',
+    'ff_api_key___________',
+  ])('of before, beginning with %s, still is one', (beginning) => {
     expect(isApiKey(`${beginning}${'r'.repeat(43)}`)).toBe(true);
   });
 
   it('is not what is shorter, longer or of other characters', () => {
     const key = newApiKey();
-    for (const text of ['', 'ff_api_key_', key.slice(0, -1), `${key}\n`, ` ${key}`, key.replace('ff_', 'FF_'), `${key.slice(0, -1)}=`, `ff_api_key_${'a'.repeat(100)}_${key.slice(-43)}`]) {
+    for (const text of [
+      '',
+      'ff_api_key_',
+      key.slice(0, -1),
+      `${key}\n`,
+      ` ${key}`,
+      key.replace('ff_', 'FF_'),
+      `${key.slice(0, -1)}=`,
+      `ff_api_key_${'a'.repeat(100)}_${key.slice(-43)}`,
+    ]) {
       expect(isApiKey(text)).toBe(false);
     }
   });

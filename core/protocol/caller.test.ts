@@ -5,15 +5,26 @@ describe('permissionScope', () => {
   it.each<[Caller, Caller]>([
     [{ kind: 'nobody' }, { kind: 'nobody' }],
     [{ kind: 'gateway' }, { kind: 'gateway' }],
-    [{ kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: 'session:x' }, { kind: 'user', userId: null, role: 'SAFETY', sessionKey: null }],
-    [{ kind: 'apiKey', apiKeyId: 'k1', role: 'READ', rateLimitPerMin: 60 }, { kind: 'apiKey', apiKeyId: null, role: 'READ', rateLimitPerMin: null }],
-    [{ kind: 'vehicle', vin: 'KMH1234567890ABCD', environment: 'staging' }, { kind: 'vehicle', vin: null, environment: 'staging' }],
+    [
+      { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: 'session:x' },
+      { kind: 'user', userId: null, role: 'SAFETY', sessionKey: null },
+    ],
+    [
+      { kind: 'apiKey', apiKeyId: 'k1', role: 'READ', rateLimitPerMin: 60 },
+      { kind: 'apiKey', apiKeyId: null, role: 'READ', rateLimitPerMin: null },
+    ],
+    [
+      { kind: 'vehicle', vin: 'KMH1234567890ABCD', environment: 'staging' },
+      { kind: 'vehicle', vin: null, environment: 'staging' },
+    ],
   ])('keeps of %j what decides what it may see', (caller, scope) => {
     expect(permissionScope(caller)).toEqual(scope);
   });
 
   it('differs by role', () => {
-    const scopes = ROLES.map((role) => JSON.stringify(permissionScope({ kind: 'user', userId: 'u1', role, sessionKey: null })));
+    const scopes = ROLES.map((role) =>
+      JSON.stringify(permissionScope({ kind: 'user', userId: 'u1', role, sessionKey: null })),
+    );
     expect(new Set(scopes).size).toBe(ROLES.length);
   });
 });

@@ -17,14 +17,20 @@ export interface UserCaller {
   readonly kind: 'user';
   readonly userId: string | null;
   readonly role: Role;
-  /** The key under which their session is kept (session.ts), never its token; null for everybody of a role and for what runs without a session. */
+  /**
+   * The key under which their session is kept (session.ts), never its token; null for everybody of a role and for what
+   * runs without a session.
+   */
   readonly sessionKey: string | null;
 }
 export interface ApiKeyCaller {
   readonly kind: 'apiKey';
   readonly apiKeyId: string | null;
   readonly role: ApiKeyRole;
-  /** Operations a minute, over all gateways; null in a permission scope: how often a key may ask does not decide what it sees. */
+  /**
+   * Operations a minute, over all gateways; null in a permission scope: how often a key may ask does not decide what it
+   * sees.
+   */
   readonly rateLimitPerMin: number | null;
 }
 export interface VehicleCaller {
@@ -32,7 +38,10 @@ export interface VehicleCaller {
   readonly vin: string | null;
   readonly environment: Environment;
 }
-/** A gateway that asks for itself, on nobody's behalf: whose a credential is, what a persisted operation says. Never a client. */
+/**
+ * A gateway that asks for itself, on nobody's behalf: whose a credential is, what a persisted operation says. Never a
+ * client.
+ */
 export interface GatewayCaller {
   readonly kind: 'gateway';
 }

@@ -4,7 +4,9 @@ import { canonicalJson } from './canonical-json.ts';
 
 describe('canonicalJson', () => {
   it('orders members and writes numbers as RFC 8785 does', () => {
-    expect(canonicalJson({ b: [1e21, 0.1, -0], a: { z: null, é: '\u0007' } })).toBe('{"a":{"z":null,"é":"\\u0007"},"b":[1e+21,0.1,0]}');
+    expect(canonicalJson({ b: [1e21, 0.1, -0], a: { z: null, é: '\u0007' } })).toBe(
+      '{"a":{"z":null,"é":"\\u0007"},"b":[1e+21,0.1,0]}',
+    );
   });
 
   it('is JSON of the same value', () => {

@@ -17,8 +17,21 @@ export const DEFAULT_TTL_SECONDS = 604_800;
  * In the definition each whitelist is `{"digests": […]}` instead of `{"vins": […]}`.
  */
 export type SignedPayload =
-  | { readonly v: 1; readonly environment: Environment; readonly key: string; readonly revision: number; readonly removed: false; readonly flag: FlagDefinition }
-  | { readonly v: 1; readonly environment: Environment; readonly key: string; readonly revision: number; readonly removed: true };
+  | {
+      readonly v: 1;
+      readonly environment: Environment;
+      readonly key: string;
+      readonly revision: number;
+      readonly removed: false;
+      readonly flag: FlagDefinition;
+    }
+  | {
+      readonly v: 1;
+      readonly environment: Environment;
+      readonly key: string;
+      readonly revision: number;
+      readonly removed: true;
+    };
 
 /** The payload of a `statement`: at `issuedAt` (Unix seconds) the environment stood at `revision`. */
 export interface StatementPayload {

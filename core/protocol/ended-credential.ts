@@ -1,6 +1,7 @@
 /**
- * What the audit subgraph tells gateways, in the order of the trail (`Subscription.endedCredentials`): a credential that
- * has ended. At most one of the four that are not the position is given; none: only how far the trail has been read.
+ * What the audit subgraph tells gateways, in the order of the trail (`Subscription.endedCredentials`): a credential
+ * that has ended. At most one of the four that are not the position is given; none: only how far the trail has been
+ * read.
  */
 export interface EndedCredential {
   /** In the trail; what to go on after. */

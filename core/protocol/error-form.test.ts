@@ -7,11 +7,22 @@ describe('clientError', () => {
     const refusal = new FleetFlagError('CONFLICT', 'Changed since.', { currentRevision: 7 });
     const form = { message: 'Changed since.', extensions: { code: 'CONFLICT', currentRevision: 7 } };
     expect(clientError(refusal)).toEqual(form);
-    expect(clientError({ message: 'x', path: ['flag', 0], originalError: refusal })).toEqual({ ...form, path: ['flag', 0] });
+    expect(clientError({ message: 'x', path: ['flag', 0], originalError: refusal })).toEqual({
+      ...form,
+      path: ['flag', 0],
+    });
   });
 
   it('keeps of a refusal that came as JSON only what the catalogue knows, in its type', () => {
-    const extensions = { code: 'RATE_LIMITED', field: 'a', currentRevision: 1, limit: 2, retryAfter: 3, serviceName: 'flags', stacktrace: ['x'] };
+    const extensions = {
+      code: 'RATE_LIMITED',
+      field: 'a',
+      currentRevision: 1,
+      limit: 2,
+      retryAfter: 3,
+      serviceName: 'flags',
+      stacktrace: ['x'],
+    };
     expect(clientError({ message: 'Slow down.', path: ['a'], extensions })).toEqual({
       message: 'Slow down.',
       path: ['a'],
@@ -19,7 +30,10 @@ describe('clientError', () => {
     });
     const fault = { field: 'input.3.vin', message: 'Wrong.' };
     const faults = [{ ...fault, stack: 'x' }, { field: 1, message: 'x' }, { field: 'x' }, null, 'x'];
-    expect(clientError({ message: 'Wrong.', extensions: { code: 'BAD_USER_INPUT', faults } }).extensions).toEqual({ code: 'BAD_USER_INPUT', faults: [fault] });
+    expect(clientError({ message: 'Wrong.', extensions: { code: 'BAD_USER_INPUT', faults } }).extensions).toEqual({
+      code: 'BAD_USER_INPUT',
+      faults: [fault],
+    });
     const wrong = { code: 'RATE_LIMITED', field: 1, faults: {}, currentRevision: '1', limit: null, retryAfter: {} };
     expect(clientError({ message: 'Slow down.', extensions: wrong }).extensions).toEqual({ code: 'RATE_LIMITED' });
   });
@@ -31,9 +45,16 @@ describe('clientError', () => {
     ['with a code that is no text', { code: 7 }],
     ['that calls itself internal', { code: 'INTERNAL_SERVER_ERROR', stacktrace: ['x'] }],
   ])('tells nothing of an error %s', (_, extensions) => {
-    const form = { message: 'Something went wrong on our side.', path: ['a'], extensions: { code: 'INTERNAL_SERVER_ERROR' } };
+    const form = {
+      message: 'Something went wrong on our side.',
+      path: ['a'],
+      extensions: { code: 'INTERNAL_SERVER_ERROR' },
+    };
     const error = { message: 'connect ECONNREFUSED 10.0.0.7:4001', path: ['a'], extensions };
     expect(clientError(error)).toEqual(form);
-    expect(clientError(error, 'r1')).toEqual({ ...form, extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: 'r1' } });
+    expect(clientError(error, 'r1')).toEqual({
+      ...form,
+      extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: 'r1' },
+    });
   });
 });

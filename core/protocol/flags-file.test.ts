@@ -11,14 +11,23 @@ const FLAG = `
     enabled: true
     defaultValue: false`;
 
-const faultsOf = (text: string) => parseFlagsFile(text).faults.map(({ line, path, message }) => `${line} ${path}: ${message}`);
+const faultsOf = (text: string) =>
+  parseFlagsFile(text).faults.map(({ line, path, message }) => `${line} ${path}: ${message}`);
 
 describe('a file of flags', () => {
   test('is an environment’s file, with values that hold whatever the rules say', () => {
-    const { flags, overrides, faults } = parseFlagsFile(`fleetflag: 1\nflags:${FLAG}\noverrides:\n  lane.keep: true\n  mode: sport\n  limit: 80\n  zones: { max: [1, 2] }\n  list: []\n`);
+    const { flags, overrides, faults } = parseFlagsFile(
+      `fleetflag: 1\nflags:${FLAG}\noverrides:\n  lane.keep: true\n  mode: sport\n  limit: 80\n  zones: { max: [1, 2] }\n  list: []\n`,
+    );
     expect(faults).toEqual([]);
     expect(flags).toMatchObject([{ key: 'lane.keep', type: 'boolean', rules: [] }]);
-    expect([...overrides]).toEqual([['lane.keep', true], ['mode', 'sport'], ['limit', 80], ['zones', { max: [1, 2] }], ['list', []]]);
+    expect([...overrides]).toEqual([
+      ['lane.keep', true],
+      ['mode', 'sport'],
+      ['limit', 80],
+      ['zones', { max: [1, 2] }],
+      ['list', []],
+    ]);
   });
 
   test('gives flags in the order of their keys, whatever theirs in the file is', () => {
@@ -28,7 +37,10 @@ describe('a file of flags', () => {
   });
 
   test('may have flags alone, overrides alone, or neither', () => {
-    expect(parseFlagsFile(`fleetflag: 1\nflags:${FLAG}\n`)).toMatchObject({ flags: [{ key: 'lane.keep' }], faults: [] });
+    expect(parseFlagsFile(`fleetflag: 1\nflags:${FLAG}\n`)).toMatchObject({
+      flags: [{ key: 'lane.keep' }],
+      faults: [],
+    });
     expect(parseFlagsFile('fleetflag: 1\noverrides: { a: 1 }\n')).toMatchObject({ flags: [], faults: [] });
     expect(parseFlagsFile('fleetflag: 1\n')).toMatchObject({ flags: [], faults: [] });
   });
@@ -79,7 +91,9 @@ others: 1
   });
 
   test('that holds a flag of a wrong value, or no object where one belongs, says where', () => {
-    expect(faultsOf(`fleetflag: 1\nflags:${FLAG}\noverrides:\n\n  lane.keep: 5\n`)).toEqual(['11 overrides.lane.keep: A value of this flag must be of type boolean.']);
+    expect(faultsOf(`fleetflag: 1\nflags:${FLAG}\noverrides:\n\n  lane.keep: 5\n`)).toEqual([
+      '11 overrides.lane.keep: A value of this flag must be of type boolean.',
+    ]);
     expect(faultsOf('fleetflag: 1\noverrides: [1]\n')).toEqual([expect.stringMatching(/^2 overrides: /)]);
     expect(faultsOf('fleetflag: 1\nflags: 5\n')).toEqual([expect.stringMatching(/^2 flags: /)]);
     expect(faultsOf('fleetflag: 2\n')).toEqual([expect.stringMatching(/^1 fleetflag: .*this one says 2\./)]);
@@ -96,34 +110,64 @@ others: 1
 });
 
 test('overrides that differ by case alone, from each other or from a flag of the file, are refused', () => {
-  expect(faultsOf('fleetflag: 1\noverrides: { mode: 1, Mode: 2 }\n')).toEqual(['2 overrides.Mode: This key differs from "mode" by case alone.']);
-  expect(faultsOf(`fleetflag: 1\nflags:${FLAG}\noverrides:\n  Lane.keep: true\n`)).toEqual([expect.stringContaining('overrides.Lane.keep: This key differs from "lane.keep" by case alone.')]);
+  expect(faultsOf('fleetflag: 1\noverrides: { mode: 1, Mode: 2 }\n')).toEqual([
+    '2 overrides.Mode: This key differs from "mode" by case alone.',
+  ]);
+  expect(faultsOf(`fleetflag: 1\nflags:${FLAG}\noverrides:\n  Lane.keep: true\n`)).toEqual([
+    expect.stringContaining('overrides.Lane.keep: This key differs from "lane.keep" by case alone.'),
+  ]);
 });
 
-test.each(['!!binary aGk=', '!!timestamp 2026-01-01', '!!set { a }', '!!omap [ a: 1 ]', '!!pairs [ a: 1 ]', '!own 1'])('the value %s, which is no JSON, is refused with its line', (value) => {
-  expect(faultsOf(`fleetflag: 1\noverrides:\n  a: { b: ${value} }\n`)).toEqual([expect.stringMatching(/^3 : .*tag/)]);
-});
+test.each(['!!binary aGk=', '!!timestamp 2026-01-01', '!!set { a }', '!!omap [ a: 1 ]', '!!pairs [ a: 1 ]', '!own 1'])(
+  'the value %s, which is no JSON, is refused with its line',
+  (value) => {
+    expect(faultsOf(`fleetflag: 1\noverrides:\n  a: { b: ${value} }\n`)).toEqual([expect.stringMatching(/^3 : .*tag/)]);
+  },
+);
 
 test.each([65, 200, 100_000])('a file that is nested %d levels deep is refused as such', (depth) => {
-  for (const [open, close] of [['[', ']'], ['{a: ', '}']] as const) {
+  for (const [open, close] of [
+    ['[', ']'],
+    ['{a: ', '}'],
+  ] as const) {
     const faults = faultsOf(`fleetflag: 1\noverrides:\n  a: ${open.repeat(depth)}${close.repeat(depth)}\n`);
-    expect(faults).toEqual([expect.stringMatching(depth > 10_000 ? /: Lists and objects may be nested 64 levels deep/ : /^3 overrides\.a.*: Lists and objects may be nested 64 levels deep/)]);
+    expect(faults).toEqual([
+      expect.stringMatching(
+        depth > 10_000
+          ? /: Lists and objects may be nested 64 levels deep/
+          : /^3 overrides\.a.*: Lists and objects may be nested 64 levels deep/,
+      ),
+    ]);
   }
 });
 
 test('an environment’s file has no overrides, and no keys that differ by case alone', () => {
-  expect(parseEnvironmentFile('fleetflag: 1\nflags: {}\noverrides: {}\n').faults).toEqual([{ path: 'overrides', message: 'Unknown member; known are fleetflag, flags.' }]);
+  expect(parseEnvironmentFile('fleetflag: 1\nflags: {}\noverrides: {}\n').faults).toEqual([
+    { path: 'overrides', message: 'Unknown member; known are fleetflag, flags.' },
+  ]);
   const twice = `fleetflag: 1\nflags:${FLAG}${FLAG.replace('lane.keep', 'Lane.keep')}\n`;
-  expect(parseEnvironmentFile(twice).faults).toEqual([{ path: 'flags.Lane.keep', message: 'This key differs from "lane.keep" by case alone.' }]);
+  expect(parseEnvironmentFile(twice).faults).toEqual([
+    { path: 'flags.Lane.keep', message: 'This key differs from "lane.keep" by case alone.' },
+  ]);
 });
 
 test('the type of a value is that of the flag that always has it', () => {
-  expect([true, 'a', 1.5, { a: 1 }, [1]].map((value) => typeOfValue(value as never))).toEqual(['boolean', 'string', 'number', 'json', 'json']);
+  expect([true, 'a', 1.5, { a: 1 }, [1]].map((value) => typeOfValue(value as never))).toEqual([
+    'boolean',
+    'string',
+    'number',
+    'json',
+    'json',
+  ]);
 });
 
 test('what is no refusal is not taken for a fault of the file', () => {
   const faults = new Faults();
   expect(() => faults.try(() => JSON.parse('{') as unknown)).toThrow(SyntaxError);
-  expect(faults.try(() => { throw new FleetFlagError('CONFLICT', 'no'); })).toBeUndefined();
+  expect(
+    faults.try(() => {
+      throw new FleetFlagError('CONFLICT', 'no');
+    }),
+  ).toBeUndefined();
   expect(faults.list).toEqual([{ path: '', message: 'no' }]);
 });

@@ -28,13 +28,22 @@ export function typeOfValue(value: JsonValue): FlagType {
 /** What a file says; or everything that is wrong with it, and then nothing else. */
 export function parseFlagsFile(text: string): FlagsFile & { readonly faults: readonly PlacedFault[] } {
   const { json, faults: unreadable, document } = readYaml(text);
-  if (unreadable.length > 0) return failed(unreadable.map((fault) => ({ ...fault, line: Number(/^line (\d+)/.exec(fault.message)?.[1] ?? 1), message: fault.message.replace(/^line \d+: /, '') })));
+  if (unreadable.length > 0)
+    return failed(
+      unreadable.map((fault) => ({
+        ...fault,
+        line: Number(/^line (\d+)/.exec(fault.message)?.[1] ?? 1),
+        message: fault.message.replace(/^line \d+: /, ''),
+      })),
+    );
   const { overrides = {}, ...environment } = json as Record<string, JsonValue>;
   const { flags, faults: wrong } = readEnvironment({ flags: {}, ...environment });
   const faults = new Faults();
-  for (const { path, message } of wrong) faults.add(path, message.replace('known are fleetflag, flags.', 'known are fleetflag, flags, overrides.'));
+  for (const { path, message } of wrong)
+    faults.add(path, message.replace('known are fleetflag, flags.', 'known are fleetflag, flags, overrides.'));
   const values = readOverrides(overrides, new Map(flags.map(({ key, type }) => [key, type])), faults);
-  if (faults.list.length > 0) return failed(faults.list.map((fault) => ({ ...fault, line: lineOf(text, positionOf(document, fault.path)) })));
+  if (faults.list.length > 0)
+    return failed(faults.list.map((fault) => ({ ...fault, line: lineOf(text, positionOf(document, fault.path)) })));
   return { flags, overrides: values, faults: [] };
 }
 
@@ -42,7 +51,11 @@ function failed(faults: readonly PlacedFault[]): ReturnType<typeof parseFlagsFil
   return { flags: [], overrides: new Map(), faults };
 }
 
-function readOverrides(overrides: JsonValue, types: ReadonlyMap<string, FlagType>, faults: Faults): Map<string, JsonValue> {
+function readOverrides(
+  overrides: JsonValue,
+  types: ReadonlyMap<string, FlagType>,
+  faults: Faults,
+): Map<string, JsonValue> {
   const values = new Map<string, JsonValue>();
   if (!isJsonObject(overrides)) {
     faults.add('overrides', 'This must be an object with a value for each flag that is overridden.');
@@ -76,11 +89,20 @@ function positionOf(document: Document, path: string): number {
 }
 
 /** The child that a path begins with: of several, the one with the longest name. */
-function childOf(node: unknown, path: string): { readonly name: string; readonly position: number; readonly node: unknown } | null {
+function childOf(
+  node: unknown,
+  path: string,
+): { readonly name: string; readonly position: number; readonly node: unknown } | null {
   if (isMap(node)) {
     // Names are read as text only (stringKeys).
-    const named = node.items.map(({ key, value }) => ({ name: (key as Scalar<string>).value, position: startOf(key as Scalar), node: value }));
-    const found = named.filter(({ name }) => path === name || path.startsWith(`${name}.`)).sort((a, b) => b.name.length - a.name.length);
+    const named = node.items.map(({ key, value }) => ({
+      name: (key as Scalar<string>).value,
+      position: startOf(key as Scalar),
+      node: value,
+    }));
+    const found = named
+      .filter(({ name }) => path === name || path.startsWith(`${name}.`))
+      .sort((a, b) => b.name.length - a.name.length);
     return found[0] ?? null;
   }
   const name = path.split('.', 1)[0]!;

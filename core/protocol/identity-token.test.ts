@@ -43,7 +43,9 @@ describe('identity tokens', () => {
     expect(seen.expiries).toEqual([]);
     await expect(tokens.verify(token, 'flags', BODY, seen)).resolves.toEqual(identity);
     await expect(tokens.verify(token, 'flags', BODY, seen)).rejects.toThrow(unauthenticated);
-    await expect(tokens.verify(await tokens.sign(identity, 'flags', BODY), 'flags', BODY, seen)).resolves.toEqual(identity);
+    await expect(tokens.verify(await tokens.sign(identity, 'flags', BODY), 'flags', BODY, seen)).resolves.toEqual(
+      identity,
+    );
     expect(seen.expiries[0]?.getTime()).toBeGreaterThan(Date.now());
   });
 
@@ -51,8 +53,12 @@ describe('identity tokens', () => {
     const token = await tokens.sign(identity, 'flags', BODY);
     await expect(tokens.verify(undefined, 'flags', BODY, memory())).rejects.toThrow(unauthenticated);
     await expect(tokens.verify(token, 'audit', BODY, memory())).rejects.toThrow(unauthenticated);
-    await expect(tokens.verify(token, 'flags', signedBody({ query: '{ users { totalCount } }' }), memory())).rejects.toThrow(unauthenticated);
-    await expect(createIdentityTokens(`${SECRET}y`).verify(token, 'flags', BODY, memory())).rejects.toThrow(unauthenticated);
+    await expect(
+      tokens.verify(token, 'flags', signedBody({ query: '{ users { totalCount } }' }), memory()),
+    ).rejects.toThrow(unauthenticated);
+    await expect(createIdentityTokens(`${SECRET}y`).verify(token, 'flags', BODY, memory())).rejects.toThrow(
+      unauthenticated,
+    );
   });
 
   it('are refused when they have expired', async () => {
@@ -68,7 +74,11 @@ describe('identity tokens', () => {
   });
 
   it('are not to be had from a vehicle token of the same secret', async () => {
-    const token = await createVehicleTokens(SECRET).issue('KMH1234567890ABCD', 'production', new Date(Date.now() + 60_000));
+    const token = await createVehicleTokens(SECRET).issue(
+      'KMH1234567890ABCD',
+      'production',
+      new Date(Date.now() + 60_000),
+    );
     await expect(tokens.verify(token, 'flags', BODY, memory())).rejects.toThrow(unauthenticated);
   });
 });
@@ -84,7 +94,9 @@ describe('signedBody', () => {
   });
 
   it('takes what is left out for what is undefined', () => {
-    expect(signedBody({ query: '{ a }' })).toBe(signedBody({ query: '{ a }', operationName: undefined, variables: undefined }));
+    expect(signedBody({ query: '{ a }' })).toBe(
+      signedBody({ query: '{ a }', operationName: undefined, variables: undefined }),
+    );
   });
 });
 

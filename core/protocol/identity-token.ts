@@ -21,14 +21,20 @@ const LIFETIME_SECONDS = 30;
 
 /** What a subgraph remembers of the tokens that it has accepted. */
 export interface SeenTokens {
-  /** Whether the token `id` has been accepted before; from this call on it has. Forgotten after `expiresAt`, when the token is refused for its age. Never rejects. */
+  /**
+   * Whether the token `id` has been accepted before; from this call on it has. Forgotten after `expiresAt`, when the
+   * token is refused for its age. Never rejects.
+   */
   seenBefore(id: string, expiresAt: Date): Promise<boolean>;
 }
 
 export interface IdentityTokens {
   /** A token for `identity` to accompany `body` (the exact bytes that are sent) to `subgraph`. */
   sign(identity: CallerIdentity, subgraph: SubgraphName, body: string): Promise<string>;
-  /** The identity in `token`. Throws UNAUTHENTICATED when it is missing, forged, expired, for another subgraph or another body, or has been used. */
+  /**
+   * The identity in `token`. Throws UNAUTHENTICATED when it is missing, forged, expired, for another subgraph or
+   * another body, or has been used.
+   */
   verify(token: string | undefined, subgraph: SubgraphName, body: string, seen: SeenTokens): Promise<CallerIdentity>;
 }
 
@@ -55,13 +61,17 @@ export function createIdentityTokens(secret: string): IdentityTokens {
     async verify(token, subgraph, body, seen) {
       if (token === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The request carries no caller identity.');
       try {
-        const { payload } = await jwtVerify<{ identity: CallerIdentity; body: string; jti: string; exp: number }>(token, key, {
-          algorithms: ['HS256'],
-          typ: 'fleetflag-identity+jwt',
-          audience: subgraph,
-          requiredClaims: ['exp', 'jti'],
-          maxTokenAge: LIFETIME_SECONDS,
-        });
+        const { payload } = await jwtVerify<{ identity: CallerIdentity; body: string; jti: string; exp: number }>(
+          token,
+          key,
+          {
+            algorithms: ['HS256'],
+            typ: 'fleetflag-identity+jwt',
+            audience: subgraph,
+            requiredClaims: ['exp', 'jti'],
+            maxTokenAge: LIFETIME_SECONDS,
+          },
+        );
         if (payload.body !== digest(body)) throw new Error('made for another body');
         // Last, so that only what would be accepted takes room in the memory.
         if (await seen.seenBefore(payload.jti, new Date(payload.exp * 1000))) throw new Error('used before');
@@ -74,6 +84,10 @@ export function createIdentityTokens(secret: string): IdentityTokens {
 }
 
 /** The bytes that an identity token is bound to: the operation itself, whatever carries it. */
-export function signedBody(request: { query: string; operationName?: string | undefined; variables?: Readonly<Record<string, unknown>> | undefined }): string {
+export function signedBody(request: {
+  query: string;
+  operationName?: string | undefined;
+  variables?: Readonly<Record<string, unknown>> | undefined;
+}): string {
   return canonicalJson([request.query, request.operationName ?? null, request.variables ?? null]);
 }

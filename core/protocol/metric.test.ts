@@ -15,8 +15,11 @@ function fieldOf(act: () => unknown): unknown {
 
 describe('a measurement', () => {
   test('gives its tags as they are stored', () => {
-    expect(validateMeasured({ ...measured, tags: { road: 'motorway', speed: 120, rain: false } }, 'input.items.0.')).toEqual({ road: 'motorway', speed: 120, rain: false });
-    for (const tags of [undefined, null, {}]) expect(validateMeasured({ ...measured, tags }, 'input.items.0.')).toBeNull();
+    expect(
+      validateMeasured({ ...measured, tags: { road: 'motorway', speed: 120, rain: false } }, 'input.items.0.'),
+    ).toEqual({ road: 'motorway', speed: 120, rain: false });
+    for (const tags of [undefined, null, {}])
+      expect(validateMeasured({ ...measured, tags }, 'input.items.0.')).toBeNull();
     expect(validateMeasured({ ...measured, metricName: EVALUATIONS_METRIC, value: 40 }, 'i.')).toBeNull();
   });
 
@@ -47,7 +50,7 @@ describe('a measurement', () => {
     expect(fieldOf(() => validateMeasured({ ...measured, ...fault }, 'i.'))).toBe(field);
   });
 
-  test("a name counts characters, not code units, and what is no text is none", () => {
+  test('a name counts characters, not code units, and what is no text is none', () => {
     expect(validateMetricName('🚗'.repeat(100), 'name')).toHaveLength(200);
     expect(fieldOf(() => validateMetricName(5, 'name'))).toBe('name');
     expect(fieldOf(() => validateTags('text', 'tags'))).toBe('tags');
@@ -56,5 +59,6 @@ describe('a measurement', () => {
 
 test('a batch id is short and plain', () => {
   expect(validateBatchId('0198f0aa-5c3e-7b1d:1', 'input.batchId')).toBe('0198f0aa-5c3e-7b1d:1');
-  for (const id of ['', 'a b', 'x'.repeat(65), 'ä']) expect(fieldOf(() => validateBatchId(id, 'input.batchId'))).toBe('input.batchId');
+  for (const id of ['', 'a b', 'x'.repeat(65), 'ä'])
+    expect(fieldOf(() => validateBatchId(id, 'input.batchId'))).toBe('input.batchId');
 });

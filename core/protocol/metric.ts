@@ -32,7 +32,8 @@ export interface Measured {
 
 /** A batch's id: 1 to 64 letters, digits, `.`, `_`, `:` and `-`. Throws BAD_USER_INPUT at `path`. */
 export function validateBatchId(id: string, path: string): string {
-  if (!BATCH_ID_PATTERN.test(id)) throw badInput(path, 'A batch id has 1 to 64 letters, digits, dots, underscores, colons and hyphens.');
+  if (!BATCH_ID_PATTERN.test(id))
+    throw badInput(path, 'A batch id has 1 to 64 letters, digits, dots, underscores, colons and hyphens.');
   return id;
 }
 
@@ -41,16 +42,24 @@ export function validateBatchId(id: string, path: string): string {
  * `$`. Throws BAD_USER_INPUT at `path`.
  */
 export function validateMetricName(name: unknown, path: string): string {
-  if (typeof name !== 'string' || name.trim() === '' || name.startsWith('$') || Array.from(name).length > MAX_METRIC_NAME_LENGTH) {
-    throw badInput(path, `A metric has 1 to ${MAX_METRIC_NAME_LENGTH} characters, is not blank and does not begin with "$".`);
+  if (
+    typeof name !== 'string' ||
+    name.trim() === '' ||
+    name.startsWith('$') ||
+    Array.from(name).length > MAX_METRIC_NAME_LENGTH
+  ) {
+    throw badInput(
+      path,
+      `A metric has 1 to ${MAX_METRIC_NAME_LENGTH} characters, is not blank and does not begin with "$".`,
+    );
   }
   checkText(name, path);
   return name;
 }
 
 /**
- * A flat object of text, numbers and booleans: at most 16 tags, 1,024 bytes as JSON. Absent and null are null, and so is
- * an empty one. Throws BAD_USER_INPUT at `path` or at `path.<tag>`.
+ * A flat object of text, numbers and booleans: at most 16 tags, 1,024 bytes as JSON. Absent and null are null, and so
+ * is an empty one. Throws BAD_USER_INPUT at `path` or at `path.<tag>`.
  */
 export function validateTags(tags: unknown, path: string): JsonObject | null {
   if (tags === undefined || tags === null) return null;
@@ -58,7 +67,8 @@ export function validateTags(tags: unknown, path: string): JsonObject | null {
   const entries = Object.entries(tags);
   if (entries.length > MAX_TAGS) throw badInput(path, `A measurement has at most ${MAX_TAGS} tags.`);
   for (const [name, value] of entries) {
-    if (name === '' || name.length > MAX_TAG_NAME_LENGTH) throw badInput(path, `A tag's name has 1 to ${MAX_TAG_NAME_LENGTH} characters.`);
+    if (name === '' || name.length > MAX_TAG_NAME_LENGTH)
+      throw badInput(path, `A tag's name has 1 to ${MAX_TAG_NAME_LENGTH} characters.`);
     checkText(name, path);
     if (name === '__proto__') throw badInput(`${path}.__proto__`, 'A tag may not be called __proto__.');
     if (typeof value === 'string') checkText(value, `${path}.${name}`);
@@ -68,7 +78,8 @@ export function validateTags(tags: unknown, path: string): JsonObject | null {
   }
   const text = JSON.stringify(tags);
   // A character takes at most three bytes for each of its UTF-16 units: few texts have to be looked at.
-  if (text.length * 3 > MAX_TAGS_BYTES && new TextEncoder().encode(text).byteLength > MAX_TAGS_BYTES) throw badInput(path, `Tags take at most ${MAX_TAGS_BYTES} bytes as JSON.`);
+  if (text.length * 3 > MAX_TAGS_BYTES && new TextEncoder().encode(text).byteLength > MAX_TAGS_BYTES)
+    throw badInput(path, `Tags take at most ${MAX_TAGS_BYTES} bytes as JSON.`);
   return entries.length === 0 ? null : tags;
 }
 
@@ -81,9 +92,11 @@ export function validateTags(tags: unknown, path: string): JsonObject | null {
 export function validateMeasured(measured: Measured, prefix: string): JsonObject | null {
   const { flagKey, variant, metricName, value, tags } = measured;
   validateFlagKey(flagKey, `${prefix}flagKey`);
-  if (!VARIANT_PATTERN.test(variant)) throw badInput(`${prefix}variant`, 'A variant has 1 to 50 letters, digits, dots, underscores and hyphens.');
+  if (!VARIANT_PATTERN.test(variant))
+    throw badInput(`${prefix}variant`, 'A variant has 1 to 50 letters, digits, dots, underscores and hyphens.');
   if (!Number.isFinite(value)) throw badInput(`${prefix}value`, 'A value is a finite number.');
   if (metricName !== EVALUATIONS_METRIC) validateMetricName(metricName, `${prefix}metricName`);
-  else if (!Number.isSafeInteger(value) || value < 0) throw badInput(`${prefix}value`, `A value of ${EVALUATIONS_METRIC} is a count.`);
+  else if (!Number.isSafeInteger(value) || value < 0)
+    throw badInput(`${prefix}value`, `A value of ${EVALUATIONS_METRIC} is a count.`);
   return validateTags(tags, `${prefix}tags`);
 }

@@ -19,13 +19,18 @@ test.each([
 
 test('a name is nearest to itself, and to itself with one letter added, changed or swapped', () => {
   fc.assert(
-    fc.property(fc.constantFrom(...NAMES), fc.nat(40), fc.constantFrom('add', 'change', 'swap', 'nothing'), (name, place, how) => {
-      const at = place % (name.length - 1);
-      const letters = [...name];
-      if (how === 'add') letters.splice(at, 0, 'x');
-      if (how === 'change') letters[at] = 'x';
-      if (how === 'swap') [letters[at], letters[at + 1]] = [letters[at + 1]!, letters[at]!];
-      expect(nearestName(letters.join(''), NAMES)).toBe(name);
-    }),
+    fc.property(
+      fc.constantFrom(...NAMES),
+      fc.nat(40),
+      fc.constantFrom('add', 'change', 'swap', 'nothing'),
+      (name, place, how) => {
+        const at = place % (name.length - 1);
+        const letters = [...name];
+        if (how === 'add') letters.splice(at, 0, 'x');
+        if (how === 'change') letters[at] = 'x';
+        if (how === 'swap') [letters[at], letters[at + 1]] = [letters[at + 1]!, letters[at]!];
+        expect(nearestName(letters.join(''), NAMES)).toBe(name);
+      },
+    ),
   );
 });

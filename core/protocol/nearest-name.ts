@@ -1,6 +1,9 @@
 /** The name that somebody meant who wrote another one. */
 
-/** The nearest of `known` to `given`, where it is near enough to have been meant; null otherwise. Capital and small letters, `-` and `_` are the same. */
+/**
+ * The nearest of `known` to `given`, where it is near enough to have been meant; null otherwise. Capital and small
+ * letters, `-` and `_` are the same.
+ */
 export function nearestName(given: string, known: Iterable<string>): string | null {
   const plain = plainOf(given);
   let nearest: string | null = null;

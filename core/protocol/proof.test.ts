@@ -5,11 +5,24 @@ import fc from 'fast-check';
 import { compactVerify } from 'jose';
 import { canonicalJson } from './canonical-json.ts';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from './definition.ts';
-import { PROOF_JWS_TYPE, isNonce, jwsDigest, readProof, setDigest, type ProofPayload, type SetMember } from './proof.ts';
+import {
+  PROOF_JWS_TYPE,
+  isNonce,
+  jwsDigest,
+  readProof,
+  setDigest,
+  type ProofPayload,
+  type SetMember,
+} from './proof.ts';
 
 interface ProofVectors {
   readonly digests: readonly { readonly name: string; readonly jws: string; readonly digest: string }[];
-  readonly sets: readonly { readonly name: string; readonly members: readonly SetMember[]; readonly canonical: string; readonly set: string }[];
+  readonly sets: readonly {
+    readonly name: string;
+    readonly members: readonly SetMember[];
+    readonly canonical: string;
+    readonly set: string;
+  }[];
   readonly proofs: readonly { readonly name: string; readonly payload: unknown; readonly read: ProofPayload | null }[];
   readonly nonces: readonly { readonly nonce: unknown; readonly valid: boolean }[];
   readonly signed: {
@@ -20,7 +33,9 @@ interface ProofVectors {
   };
 }
 
-const vectors = JSON.parse(readFileSync(new URL('../golden/proof-vectors.json', import.meta.url), 'utf8')) as ProofVectors;
+const vectors = JSON.parse(
+  readFileSync(new URL('../golden/proof-vectors.json', import.meta.url), 'utf8'),
+) as ProofVectors;
 
 describe('golden proof vectors', () => {
   it.each(vectors.digests)('the digest $name', ({ jws, digest }) => {
@@ -45,7 +60,10 @@ describe('golden proof vectors', () => {
     const key = createPublicKey({ key: publicKey, format: 'jwk' });
     const verified = async (jws: string) => {
       const { payload, protectedHeader } = await compactVerify(jws, key, { algorithms: ['EdDSA'] });
-      return { type: protectedHeader.typ, payload: JSON.parse(Buffer.from(payload).toString()) as Record<string, unknown> };
+      return {
+        type: protectedHeader.typ,
+        payload: JSON.parse(Buffer.from(payload).toString()) as Record<string, unknown>,
+      };
     };
     const { type, payload } = await verified(proof.jws);
     expect([type, readProof(payload)]).toEqual([PROOF_JWS_TYPE, proof.payload]);
@@ -68,7 +86,9 @@ describe('the set', () => {
   it('is hashed as RFC 8785 writes it', () => {
     fc.assert(
       fc.property(set, (members) => {
-        const rows = members.map(({ key, revision, digest }) => [key, revision, digest] as const).sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+        const rows = members
+          .map(({ key, revision, digest }) => [key, revision, digest] as const)
+          .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
         expect(setDigest(members)).toBe(jwsDigest(canonicalJson(rows)));
       }),
     );
@@ -83,7 +103,8 @@ describe('the set', () => {
         if (rest.length === members.length) expect(setDigest([...rest, other])).not.toBe(digest);
         if (members.length === 0) return;
         const index = at % members.length;
-        const changed = (change: (member: SetMember) => SetMember) => members.map((each, i) => (i === index ? change(each) : each));
+        const changed = (change: (member: SetMember) => SetMember) =>
+          members.map((each, i) => (i === index ? change(each) : each));
         expect(setDigest(members.toSpliced(index, 1))).not.toBe(digest);
         expect(setDigest(changed((each) => ({ ...each, revision: each.revision + 1 })))).not.toBe(digest);
         expect(setDigest(changed((each) => ({ ...each, digest: jwsDigest(each.digest) })))).not.toBe(digest);

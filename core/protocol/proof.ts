@@ -53,13 +53,15 @@ export function jwsDigest(jws: string): string {
 }
 
 /**
- * The digest of a set of flags: SHA-256, in base64url, of the canonical JSON (RFC 8785) of `[[key, revision, digest], …]`,
- * keys in the order of their bytes in UTF-8. Of no flags it is the digest of `[]`.
+ * The digest of a set of flags: SHA-256, in base64url, of the canonical JSON (RFC 8785) of `[[key, revision, digest],
+ * …]`, keys in the order of their bytes in UTF-8. Of no flags it is the digest of `[]`.
  *
  * @param members in any order, each key once
  */
 export function setDigest(members: Iterable<SetMember>): string {
-  const ordered = Array.from(members, (member) => ({ bytes: Buffer.from(member.key), member })).sort((a, b) => a.bytes.compare(b.bytes));
+  const ordered = Array.from(members, (member) => ({ bytes: Buffer.from(member.key), member })).sort((a, b) =>
+    a.bytes.compare(b.bytes),
+  );
   // Of lists of text and whole numbers, JSON.stringify writes what RFC 8785 does: a vehicle needs no library for it.
   return sha256(JSON.stringify(ordered.map(({ member: { key, revision, digest } }) => [key, revision, digest])));
 }
@@ -80,8 +82,17 @@ function isEnvironment(value: unknown): value is Environment {
  */
 export function readProof(payload: unknown): ProofPayload | null {
   if (typeof payload !== 'object' || payload === null) return null;
-  const { v, environment, partition, revision, issuedAt, set, nonce }: { readonly [Name in keyof ProofPayload]?: unknown } = payload;
-  if (v !== 2 || partition !== null || !isEnvironment(environment) || !isCount(revision) || !isCount(issuedAt)) return null;
+  const {
+    v,
+    environment,
+    partition,
+    revision,
+    issuedAt,
+    set,
+    nonce,
+  }: { readonly [Name in keyof ProofPayload]?: unknown } = payload;
+  if (v !== 2 || partition !== null || !isEnvironment(environment) || !isCount(revision) || !isCount(issuedAt))
+    return null;
   if (typeof set !== 'string' || !DIGEST_PATTERN.test(set)) return null;
   if (nonce !== undefined && !isNonce(nonce)) return null;
   return { v, environment, partition, revision, issuedAt, set, ...(nonce !== undefined && { nonce }) };

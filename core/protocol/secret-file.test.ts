@@ -10,7 +10,13 @@ test('a secret file with a secret in it is not empty', () => {
 });
 
 test('a secret file is open to everybody exactly where its last permission bits read or write', () => {
-  const open = Array.from({ length: 0o1000 }, (_, mode) => mode).filter((mode) => openSecretFault('/data/key', 0o100_000 | mode) !== null);
-  expect(open).toEqual(Array.from({ length: 0o1000 }, (_, mode) => mode).filter((mode) => [2, 3, 4, 5, 6, 7].includes(mode % 8)));
-  expect(openSecretFault('/data/key', 0o100_644)).toBe('/data/key can be read or changed by everybody on this machine (mode 644): chmod 600 /data/key');
+  const open = Array.from({ length: 0o1000 }, (_, mode) => mode).filter(
+    (mode) => openSecretFault('/data/key', 0o100_000 | mode) !== null,
+  );
+  expect(open).toEqual(
+    Array.from({ length: 0o1000 }, (_, mode) => mode).filter((mode) => [2, 3, 4, 5, 6, 7].includes(mode % 8)),
+  );
+  expect(openSecretFault('/data/key', 0o100_644)).toBe(
+    '/data/key can be read or changed by everybody on this machine (mode 644): chmod 600 /data/key',
+  );
 });

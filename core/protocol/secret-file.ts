@@ -8,7 +8,10 @@ export function emptySecretFault(path: string, text: string): string | null {
   return text.trim() === '' ? `${path} is empty` : null;
 }
 
-/** Says that everybody on the machine can read or change the file, and how that is mended; null where they cannot. @param mode as `stat` gives it */
+/**
+ * Says that everybody on the machine can read or change the file, and how that is mended; null where they cannot.
+ * @param mode as `stat` gives it
+ */
 export function openSecretFault(path: string, mode: number): string | null {
   if ((mode & OTHERS_READ_OR_WRITE) === 0) return null;
   return `${path} can be read or changed by everybody on this machine (mode ${(mode & 0o777).toString(8)}): chmod 600 ${path}`;

@@ -5,7 +5,9 @@ import { SUBGRAPH_NAMES } from './subgraph.ts';
 describe('SUBGRAPH_NAMES', () => {
   it('names a folder of subgraphs/ each, and leaves out none but shared', () => {
     const folder = new URL('../../subgraphs/', import.meta.url);
-    const folders = readdirSync(folder).filter((name) => statSync(new URL(name, folder)).isDirectory() && name !== 'shared');
+    const folders = readdirSync(folder).filter(
+      (name) => statSync(new URL(name, folder)).isDirectory() && name !== 'shared',
+    );
     expect([...SUBGRAPH_NAMES].sort()).toEqual(folders.sort());
   });
 });

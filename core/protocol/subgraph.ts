@@ -38,7 +38,10 @@ export interface SubgraphStream extends AsyncIterableIterator<SubgraphResponse> 
 export interface SubgraphConnection {
   readonly name: SubgraphName;
 
-  /** Runs a query or a mutation. Refusals are in `errors`; rejects with SERVICE_UNAVAILABLE when the subgraph cannot be reached. */
+  /**
+   * Runs a query or a mutation. Refusals are in `errors`; rejects with SERVICE_UNAVAILABLE when the subgraph cannot be
+   * reached.
+   */
   execute(request: SubgraphRequest): Promise<SubgraphResponse>;
 
   /**

@@ -4,7 +4,14 @@ import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from './definition.ts';
 import { PROOF_JWS_TYPE } from './proof.ts';
 import { FACT_NAMES, readVehicleFacts, VEHICLE_FACTS_JWS_TYPE, type VehicleFactsPayload } from './vehicle-facts.ts';
 
-const facts: VehicleFactsPayload = { v: 1, vin: 'KMHL14JA5PA000001', model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU', nonce: 'AAAAAAAAAAAAAAAAAAAAAA' };
+const facts: VehicleFactsPayload = {
+  v: 1,
+  vin: 'KMHL14JA5PA000001',
+  model: 'Ioniq 6',
+  swVersion: '2.5.0',
+  region: 'EU',
+  nonce: 'AAAAAAAAAAAAAAAAAAAAAA',
+};
 
 test('reads what was signed, through JSON, and leaves out what it does not know', () => {
   expect(readVehicleFacts(JSON.parse(JSON.stringify({ ...facts, more: true })))).toEqual(facts);

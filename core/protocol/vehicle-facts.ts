@@ -33,7 +33,8 @@ export interface VehicleFactsPayload extends RegisteredFacts {
  */
 export function readVehicleFacts(payload: unknown): VehicleFactsPayload | null {
   if (typeof payload !== 'object' || payload === null) return null;
-  const { v, vin, nonce, model, swVersion, region }: { readonly [Name in keyof VehicleFactsPayload]?: unknown } = payload;
+  const { v, vin, nonce, model, swVersion, region }: { readonly [Name in keyof VehicleFactsPayload]?: unknown } =
+    payload;
   if (v !== 1 || typeof vin !== 'string' || !isNonce(nonce)) return null;
   if (typeof model !== 'string' || typeof swVersion !== 'string' || typeof region !== 'string') return null;
   return { v, vin, nonce, model, swVersion, region };

@@ -23,8 +23,14 @@ describe('vehicle tokens', () => {
   it('name the vehicle, its environment, its generation and when they end', async () => {
     const expiresAt = new Date((Math.floor(Date.now() / 1000) + 3_600) * 1_000);
     const verified = { caller: { kind: 'vehicle', vin: VIN, environment: 'staging' }, expiresAt };
-    await expect(tokens.verify(await tokens.issue(VIN, 'staging', expiresAt))).resolves.toEqual({ ...verified, generation: 0 });
-    await expect(tokens.verify(await tokens.issue(VIN, 'staging', expiresAt, 3))).resolves.toEqual({ ...verified, generation: 3 });
+    await expect(tokens.verify(await tokens.issue(VIN, 'staging', expiresAt))).resolves.toEqual({
+      ...verified,
+      generation: 0,
+    });
+    await expect(tokens.verify(await tokens.issue(VIN, 'staging', expiresAt, 3))).resolves.toEqual({
+      ...verified,
+      generation: 3,
+    });
   });
 
   it('that say no generation are of the first', async () => {
@@ -32,9 +38,13 @@ describe('vehicle tokens', () => {
   });
 
   it('are refused when expired, malformed or under another secret', async () => {
-    await expect(tokens.verify(await tokens.issue(VIN, 'staging', new Date(Date.now() - 60_000)))).rejects.toThrow(unauthenticated);
+    await expect(tokens.verify(await tokens.issue(VIN, 'staging', new Date(Date.now() - 60_000)))).rejects.toThrow(
+      unauthenticated,
+    );
     await expect(tokens.verify('no token')).rejects.toThrow(unauthenticated);
-    await expect(createVehicleTokens(`${SECRET}y`).verify(await token({ sub: VIN, env: 'staging' }))).rejects.toThrow(unauthenticated);
+    await expect(createVehicleTokens(`${SECRET}y`).verify(await token({ sub: VIN, env: 'staging' }))).rejects.toThrow(
+      unauthenticated,
+    );
   });
 
   it.each([

@@ -20,7 +20,10 @@ export interface VerifiedVehicleToken {
 export interface VehicleTokens {
   /** @param generation the vehicle's at this moment; 0 for one whose tokens were never revoked */
   issue(vin: string, environment: Environment, expiresAt: Date, generation?: number): Promise<string>;
-  /** The vehicle that `token` names, its generation, and when it ends. Throws UNAUTHENTICATED when it is forged, malformed or expired. */
+  /**
+   * The vehicle that `token` names, its generation, and when it ends. Throws UNAUTHENTICATED when it is forged,
+   * malformed or expired.
+   */
   verify(token: string): Promise<VerifiedVehicleToken>;
 }
 
@@ -54,7 +57,8 @@ export function createVehicleTokens(secret: string): VehicleTokens {
         const environment = ENVIRONMENTS.find((name) => name === payload.env);
         // The first tokens were issued without a generation.
         const { sub: vin, gen: generation = 0 } = payload;
-        if (environment === undefined || !VIN_PATTERN.test(vin) || !isGeneration(generation)) throw new Error('malformed claims');
+        if (environment === undefined || !VIN_PATTERN.test(vin) || !isGeneration(generation))
+          throw new Error('malformed claims');
         return { caller: { kind: 'vehicle', vin, environment }, expiresAt: new Date(payload.exp * 1000), generation };
       } catch (cause) {
         throw new FleetFlagError('UNAUTHENTICATED', 'The vehicle token is not valid.', {}, { cause });

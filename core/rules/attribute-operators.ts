@@ -21,7 +21,8 @@ function isScalar(value: unknown): value is Scalar {
 }
 
 function readScalar(value: unknown, path: string): Scalar {
-  if (!isScalar(value) || (typeof value === 'number' && !Number.isFinite(value))) throw badInput(path, 'This must be text, a finite number, true or false.');
+  if (!isScalar(value) || (typeof value === 'number' && !Number.isFinite(value)))
+    throw badInput(path, 'This must be text, a finite number, true or false.');
   return value;
 }
 
@@ -46,7 +47,10 @@ const ordering =
 
 /** Satisfied by any of the values; `holds` gets the attribute as it is. */
 const anyOf =
-  <T>(readItem: (value: unknown, path: string) => T, holds: (value: Exclude<JsonValue, null>, item: T) => boolean): OperatorCompiler =>
+  <T>(
+    readItem: (value: unknown, path: string) => T,
+    holds: (value: Exclude<JsonValue, null>, item: T) => boolean,
+  ): OperatorCompiler =>
   (values, path) => {
     const items = [...readList(values, path, readItem)];
     return (value) => {
@@ -76,7 +80,10 @@ const COMPILERS: Readonly<Record<string, OperatorCompiler>> = {
   lte: ordering((left, right) => left <= right),
   gt: ordering((left, right) => left > right),
   gte: ordering((left, right) => left >= right),
-  contains: anyOf(readNonBlank, (value, part) => (typeof value === 'string' || Array.isArray(value)) && value.includes(part)),
+  contains: anyOf(
+    readNonBlank,
+    (value, part) => (typeof value === 'string' || Array.isArray(value)) && value.includes(part),
+  ),
   starts_with: anyOf(readNonBlank, (value, part) => typeof value === 'string' && value.startsWith(part)),
   ends_with: anyOf(readNonBlank, (value, part) => typeof value === 'string' && value.endsWith(part)),
   semver: anyOf(readVersionRange, (value, range) => isInRange(range, value)),

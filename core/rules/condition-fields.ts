@@ -1,4 +1,7 @@
-/** Reading the members of `conditions`: each reader gives the value in its type, or throws BAD_USER_INPUT at its dotted path. */
+/**
+ * Reading the members of `conditions`: each reader gives the value in its type, or throws BAD_USER_INPUT at its dotted
+ * path.
+ */
 import { FleetFlagError, badInput } from '../errors.ts';
 import { isPossibleRange, readRange, type VersionRange } from '../evaluation/version-range.ts';
 import type { EvaluationContext, JsonObject } from '../model.ts';
@@ -10,7 +13,9 @@ import { isJsonObject } from './json.ts';
  */
 export type Matcher = (context: EvaluationContext, nonce: string) => boolean;
 
-/** An object with no other keys than `allowed`. An unknown key is refused, not skipped: it was meant to narrow the rule. */
+/**
+ * An object with no other keys than `allowed`. An unknown key is refused, not skipped: it was meant to narrow the rule.
+ */
 export function readObject(value: unknown, path: string, allowed: readonly string[]): JsonObject {
   if (!isJsonObject(value)) throw badInput(path, 'This must be an object.');
   for (const key of Object.keys(value)) {
@@ -20,12 +25,22 @@ export function readObject(value: unknown, path: string, allowed: readonly strin
 }
 
 /** Undefined when the key is absent. */
-export function readOptional<T>(object: JsonObject, key: string, path: string, read: (value: unknown, path: string) => T): T | undefined {
+export function readOptional<T>(
+  object: JsonObject,
+  key: string,
+  path: string,
+  read: (value: unknown, path: string) => T,
+): T | undefined {
   return Object.hasOwn(object, key) ? read(object[key], `${path}.${key}`) : undefined;
 }
 
 /** The key must be there; absent is a fault at the key's own path. */
-export function readRequired<T>(object: JsonObject, key: string, path: string, read: (value: unknown, path: string) => T): T {
+export function readRequired<T>(
+  object: JsonObject,
+  key: string,
+  path: string,
+  read: (value: unknown, path: string) => T,
+): T {
   if (!Object.hasOwn(object, key)) throw badInput(`${path}.${key}`, `\`${key}\` is missing.`);
   return read(object[key], `${path}.${key}`);
 }
@@ -46,9 +61,15 @@ export function readNonBlank(value: unknown, path: string): string {
  * @param readItem gives an item or throws at the item's path (`<path>.<index>`)
  * @param limit the most items; more is LIMIT_EXCEEDED
  */
-export function readList<T>(value: unknown, path: string, readItem: (value: unknown, path: string) => T, limit = 10_000): Set<T> {
+export function readList<T>(
+  value: unknown,
+  path: string,
+  readItem: (value: unknown, path: string) => T,
+  limit = 10_000,
+): Set<T> {
   if (!Array.isArray(value) || value.length === 0) throw badInput(path, 'This must be a list of at least one.');
-  if (value.length > limit) throw new FleetFlagError('LIMIT_EXCEEDED', `This may list at most ${limit}.`, { field: path, limit });
+  if (value.length > limit)
+    throw new FleetFlagError('LIMIT_EXCEEDED', `This may list at most ${limit}.`, { field: path, limit });
   const items = new Set<T>();
   value.forEach((item, index) => {
     const itemPath = `${path}.${index}`;
@@ -67,7 +88,8 @@ export function readNames(value: unknown, path: string): Set<string> {
 /** An npm-style range that some release can be in. */
 export function readVersionRange(value: unknown, path: string): VersionRange {
   const range = typeof value === 'string' ? readRange(value) : null;
-  if (range === null) throw badInput(path, 'This must be a version range such as ">=2.5.0 <3"; no alternative of it may be blank.');
+  if (range === null)
+    throw badInput(path, 'This must be a version range such as ">=2.5.0 <3"; no alternative of it may be blank.');
   if (!isPossibleRange(range)) throw badInput(path, 'No version can be in this range.');
   return range;
 }

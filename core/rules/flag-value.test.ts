@@ -32,7 +32,9 @@ describe('checkFlagValue', () => {
     ['json', 10n, ''],
     ['string', 'a\0b', ''],
   ])('refuses for %s: %p', (type, value, below) => {
-    expect(() => checkFlagValue(type, value, 'input.value')).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: `input.value${below}` } }));
+    expect(() => checkFlagValue(type, value, 'input.value')).toThrow(
+      expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: `input.value${below}` } }),
+    );
   });
 
   it('accepts 256 KB as JSON and not a byte more', () => {
@@ -45,7 +47,9 @@ describe('checkFlagValue', () => {
   it('accepts 32 levels of nesting and not one more', () => {
     const nested = (levels: number) => JSON.parse('['.repeat(levels) + ']'.repeat(levels)) as unknown;
     expect(checkFlagValue('json', nested(32), 'input.value')).toEqual(nested(32));
-    expect(() => checkFlagValue('json', nested(33), 'input.value')).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+    expect(() => checkFlagValue('json', nested(33), 'input.value')).toThrow(
+      expect.objectContaining({ code: 'BAD_USER_INPUT' }),
+    );
   });
 });
 

@@ -1,4 +1,7 @@
-/** "Values must fit the flag's type." (design.md) "A flag's value (defaultValue, a rule's value when given) is never null." (api.graphql) */
+/**
+ * "Values must fit the flag's type." (design.md) "A flag's value (defaultValue, a rule's value when given) is never
+ * null." (api.graphql)
+ */
 import { badInput } from '../errors.ts';
 import { FLAG_TYPES, type FlagType, type JsonValue } from '../model.ts';
 import { checkJson, checkJsonSize } from './json.ts';
@@ -25,7 +28,11 @@ export function fitsFlagType(type: FlagType, value: JsonValue): boolean {
  */
 export function checkFlagValue(type: FlagType, value: unknown, path: string): JsonValue {
   checkJson(value, path);
-  if (!fitsFlagType(type, value)) throw badInput(path, value === null ? 'The value of a flag is never null.' : `A value of this flag must be of type ${type}.`);
+  if (!fitsFlagType(type, value))
+    throw badInput(
+      path,
+      value === null ? 'The value of a flag is never null.' : `A value of this flag must be of type ${type}.`,
+    );
   checkJsonSize(value, path);
   return value;
 }

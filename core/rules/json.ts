@@ -36,7 +36,8 @@ function checkJsonAt(value: unknown, path: string, depth: number): void {
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) throw badInput(path, 'A number must be finite.');
     // It has been rounded already, or cannot be told from one that has.
-    if (Number.isInteger(value) && !Number.isSafeInteger(value)) throw badInput(path, 'A whole number beyond 2^53 cannot be kept exactly; send it as text.');
+    if (Number.isInteger(value) && !Number.isSafeInteger(value))
+      throw badInput(path, 'A whole number beyond 2^53 cannot be kept exactly; send it as text.');
     return;
   }
   if (typeof value !== 'object') throw badInput(path, 'A value must be JSON.');
@@ -51,6 +52,9 @@ function checkJsonAt(value: unknown, path: string, depth: number): void {
 /** Throws LIMIT_EXCEEDED at `path` when `value` takes more than 256 KB (262,144 bytes of UTF-8) as JSON. */
 export function checkJsonSize(value: JsonValue, path: string): void {
   if (Buffer.byteLength(JSON.stringify(value)) > MAX_JSON_BYTES) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `This may take at most ${MAX_JSON_BYTES} bytes as JSON.`, { field: path, limit: MAX_JSON_BYTES });
+    throw new FleetFlagError('LIMIT_EXCEEDED', `This may take at most ${MAX_JSON_BYTES} bytes as JSON.`, {
+      field: path,
+      limit: MAX_JSON_BYTES,
+    });
   }
 }

@@ -4,13 +4,23 @@ import { isKilling, mayKill } from './kill-switch.ts';
 
 /** What an edit may say of one member; undefined: nothing. */
 const enabled = fc.constantFrom(undefined, true, false, null, 'true');
-const conditions = fc.constantFrom(undefined, { force_disabled: true, reason: 'r' }, { force_disabled: true }, { force_disabled: false }, {}, null, []);
+const conditions = fc.constantFrom(
+  undefined,
+  { force_disabled: true, reason: 'r' },
+  { force_disabled: true },
+  { force_disabled: false },
+  {},
+  null,
+  [],
+);
 
 test('no edit that makes a rule kill is overlooked, whatever it leaves as it was', () => {
   fc.assert(
     fc.property(enabled, conditions, fc.boolean(), fc.boolean(), (newEnabled, newConditions, wasEnabled, wasForced) => {
       const before = { type: 'kill_switch', enabled: wasEnabled, conditions: { force_disabled: wasForced } };
-      const given = Object.fromEntries(Object.entries({ enabled: newEnabled, conditions: newConditions }).filter(([, value]) => value !== undefined));
+      const given = Object.fromEntries(
+        Object.entries({ enabled: newEnabled, conditions: newConditions }).filter(([, value]) => value !== undefined),
+      );
       if (!isKilling(before) && isKilling({ ...before, ...given })) expect(mayKill(given)).toBe(true);
     }),
   );

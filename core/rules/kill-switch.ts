@@ -13,7 +13,9 @@ export interface KillSwitch {
   readonly reason: string | undefined;
 }
 
-/** As it is read, from before there were rules for text as well: what a person may write now is checked by the service. */
+/**
+ * As it is read, from before there were rules for text as well: what a person may write now is checked by the service.
+ */
 function readReason(value: unknown, path: string): string {
   const reason = readNonBlank(value, path);
   if (reason.length > MAX_REASON_LENGTH) throw badInput(path, `A reason has at most ${MAX_REASON_LENGTH} characters.`);
@@ -46,10 +48,21 @@ export function isKilling(rule: unknown): boolean {
   );
 }
 
-/** Whether an edit (any JSON) of a rule of whichever type may pull a kill switch. What it leaves out stays as the rule has it. */
-export function mayKill({ enabled, conditions }: { readonly enabled?: unknown; readonly conditions?: unknown }): boolean {
+/**
+ * Whether an edit (any JSON) of a rule of whichever type may pull a kill switch. What it leaves out stays as the rule
+ * has it.
+ */
+export function mayKill({
+  enabled,
+  conditions,
+}: {
+  readonly enabled?: unknown;
+  readonly conditions?: unknown;
+}): boolean {
   if (conditions === undefined) return enabled === true;
-  return (enabled === undefined || enabled === true) && isJsonObject(conditions) && conditions['force_disabled'] === true;
+  return (
+    (enabled === undefined || enabled === true) && isJsonObject(conditions) && conditions['force_disabled'] === true
+  );
 }
 
 /** Whether any of a flag's rules (any JSON) is a kill switch that holds it at its default. */

@@ -21,12 +21,14 @@ export interface PercentageRollout {
 }
 
 function readPercentage(value: unknown, path: string): number {
-  if (typeof value !== 'number' || !(value >= 0 && value <= 100)) throw badInput(path, 'This must be a number from 0 to 100.');
+  if (typeof value !== 'number' || !(value >= 0 && value <= 100))
+    throw badInput(path, 'This must be a number from 0 to 100.');
   return value;
 }
 
 /**
- * @param conditions `{"rollout_percentage": 0…100, "sticky"?: boolean (true), "salt"?: "…", "models"?, "sw_version"?, "regions"?}`
+ * @param conditions `{"rollout_percentage": 0…100, "sticky"?: boolean (true), "salt"?: "…", "models"?, "sw_version"?,
+ *   "regions"?}`
  * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED
  */
 export function parsePercentageRollout(conditions: unknown, path: string): PercentageRollout {

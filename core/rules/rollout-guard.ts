@@ -32,7 +32,9 @@ export interface RolloutGuardDraft {
 export interface RolloutGuard {
   readonly metric: string;
   readonly worse: GuardDirection;
-  /** How much worse than control the treatment may be, in percent of control's mean; null where `bound` is the limit. */
+  /**
+   * How much worse than control the treatment may be, in percent of control's mean; null where `bound` is the limit.
+   */
   readonly maxWorsePercent: number | null;
   /** What the treatment's mean must not pass, in the metric's unit; null where `maxWorsePercent` is the limit. */
   readonly bound: number | null;
@@ -80,10 +82,14 @@ function durationUpTo(text: string, most: number, path: string): number {
   return duration;
 }
 
-function limitOf({ maxWorsePercent, bound }: RolloutGuardDraft, path: string): Pick<RolloutGuard, 'maxWorsePercent' | 'bound'> {
+function limitOf(
+  { maxWorsePercent, bound }: RolloutGuardDraft,
+  path: string,
+): Pick<RolloutGuard, 'maxWorsePercent' | 'bound'> {
   if (given(maxWorsePercent) === given(bound)) throw badInput(path, 'A guard has either maxWorsePercent or bound.');
   if (given(maxWorsePercent)) {
-    if (!(maxWorsePercent >= 0 && maxWorsePercent <= MAX_WORSE_PERCENT)) throw badInput(`${path}.maxWorsePercent`, `This must be from 0 to ${MAX_WORSE_PERCENT}.`);
+    if (!(maxWorsePercent >= 0 && maxWorsePercent <= MAX_WORSE_PERCENT))
+      throw badInput(`${path}.maxWorsePercent`, `This must be from 0 to ${MAX_WORSE_PERCENT}.`);
     return { maxWorsePercent, bound: null };
   }
   if (!Number.isFinite(bound)) throw badInput(`${path}.bound`, 'This must be a finite number.');
@@ -101,7 +107,10 @@ export function readRolloutGuard(draft: RolloutGuardDraft, path: string): Rollou
   const metric = validateMetricName(draft.metric, `${path}.metric`);
   const limit = limitOf(draft, path);
   const confidenceLevel = draft.confidenceLevel ?? 0.95;
-  if (!(confidenceLevel >= 0.5 && confidenceLevel <= 0.9999) || Math.round(confidenceLevel * 10_000) / 10_000 !== confidenceLevel) {
+  if (
+    !(confidenceLevel >= 0.5 && confidenceLevel <= 0.9999) ||
+    Math.round(confidenceLevel * 10_000) / 10_000 !== confidenceLevel
+  ) {
     throw badInput(`${path}.confidenceLevel`, 'This must be from 0.5 to 0.9999, with at most four decimals.');
   }
   const minimumVehicles = draft.minimumVehicles ?? 50;
@@ -138,8 +147,12 @@ export function falseAlarmShare(confidenceLevel: number, steps: number, watch: n
 const shown = (value: number) => String(Number(value.toPrecision(4)));
 
 /** One sentence for people on how a guard stands, such as a kill switch's reason; at most 1,000 characters. */
-export function describeGuard({ metric, worse, maxWorsePercent, bound }: RolloutGuard, { treatmentMean, treatmentVehicles, controlMean, controlVehicles, worsePercent }: GuardFigures): string {
-  const arm = (name: string, mean: number | null, vehicles: number) => `${mean === null ? 'nothing' : shown(mean)} under ${name} (${vehicles} vehicles)`;
+export function describeGuard(
+  { metric, worse, maxWorsePercent, bound }: RolloutGuard,
+  { treatmentMean, treatmentVehicles, controlMean, controlVehicles, worsePercent }: GuardFigures,
+): string {
+  const arm = (name: string, mean: number | null, vehicles: number) =>
+    `${mean === null ? 'nothing' : shown(mean)} under ${name} (${vehicles} vehicles)`;
   const treatment = arm('treatment', treatmentMean, treatmentVehicles);
   if (bound !== null) return `${metric} is ${treatment}, ${worse} than its bound of ${bound}.`;
   const difference = worsePercent === null ? 'worse' : `worse by ${shown(worsePercent)} %`;

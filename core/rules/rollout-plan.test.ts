@@ -1,6 +1,13 @@
 import { describe, expect, it, test } from '@jest/globals';
 import { FleetFlagError } from '../errors.ts';
-import { ROLLOUT_HORIZON, followingTimes, parseDuration, planRollout, resumedTimes, type RolloutStepDraft } from './rollout-plan.ts';
+import {
+  ROLLOUT_HORIZON,
+  followingTimes,
+  parseDuration,
+  planRollout,
+  resumedTimes,
+  type RolloutStepDraft,
+} from './rollout-plan.ts';
 
 const NOW = Date.UTC(2026, 10, 23);
 const HOUR = 3_600_000;
@@ -17,8 +24,27 @@ describe('parseDuration', () => {
     expect(parseDuration(text, 'x')).toBe(milliseconds);
   });
 
-  it.each(['', 'P', 'PT', 'P1DT', 'PT0S', 'P0D', 'P1M', 'P1Y', '2H', 'PT1.5H', 'PT-1H', '-PT1H', 'pt1h', 'PT1H ', 'PT1M1H', 'P9999999999D'])('refuses %j', (text) => {
-    expect(() => parseDuration(text, 'steps.0.after')).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'steps.0.after' } }));
+  it.each([
+    '',
+    'P',
+    'PT',
+    'P1DT',
+    'PT0S',
+    'P0D',
+    'P1M',
+    'P1Y',
+    '2H',
+    'PT1.5H',
+    'PT-1H',
+    '-PT1H',
+    'pt1h',
+    'PT1H ',
+    'PT1M1H',
+    'P9999999999D',
+  ])('refuses %j', (text) => {
+    expect(() => parseDuration(text, 'steps.0.after')).toThrow(
+      expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'steps.0.after' } }),
+    );
   });
 });
 
@@ -35,7 +61,13 @@ describe('planRollout', () => {
   };
 
   it('counts each delay from the step before, whatever its kind', () => {
-    expect(plan([{ percentage: 10, after: 'PT1H' }, { percentage: 25.125, at: NOW + 5 * HOUR }, { percentage: 100, after: 'PT2H' }])).toEqual([
+    expect(
+      plan([
+        { percentage: 10, after: 'PT1H' },
+        { percentage: 25.125, at: NOW + 5 * HOUR },
+        { percentage: 100, after: 'PT2H' },
+      ]),
+    ).toEqual([
       { percentage: 10, delay: HOUR, dueAt: NOW + HOUR },
       { percentage: 25.125, delay: null, dueAt: NOW + 5 * HOUR },
       { percentage: 100, delay: 2 * HOUR, dueAt: NOW + 7 * HOUR },
@@ -45,7 +77,11 @@ describe('planRollout', () => {
   const first = { percentage: 10, after: 'PT1H' };
   it.each<[string, RolloutStepDraft[], [string, string]]>([
     ['no steps', [], ['BAD_USER_INPUT', 'steps']],
-    ['too many', Array.from({ length: 51 }, (_, index) => ({ percentage: 6 + index, after: 'PT1S' })), ['LIMIT_EXCEEDED', 'steps']],
+    [
+      'too many',
+      Array.from({ length: 51 }, (_, index) => ({ percentage: 6 + index, after: 'PT1S' })),
+      ['LIMIT_EXCEEDED', 'steps'],
+    ],
     ['neither at nor after', [{ percentage: 10 }], ['BAD_USER_INPUT', 'steps.0']],
     ['nulls', [{ percentage: 10, at: null, after: null }], ['BAD_USER_INPUT', 'steps.0']],
     ['both', [first, { percentage: 20, at: NOW + 2 * HOUR, after: 'PT1H' }], ['BAD_USER_INPUT', 'steps.1']],
@@ -71,12 +107,26 @@ describe('planRollout', () => {
 });
 
 test('the delays of following steps count from when a step was really applied, fixed times stay', () => {
-  const steps = [{ delay: HOUR, dueAt: 0 }, { delay: HOUR, dueAt: 0 }, { delay: null, dueAt: NOW + 9 * HOUR }, { delay: HOUR, dueAt: 0 }];
-  expect(followingTimes(steps, NOW + 3 * HOUR)).toEqual([NOW + 4 * HOUR, NOW + 5 * HOUR, NOW + 9 * HOUR, NOW + 10 * HOUR]);
+  const steps = [
+    { delay: HOUR, dueAt: 0 },
+    { delay: HOUR, dueAt: 0 },
+    { delay: null, dueAt: NOW + 9 * HOUR },
+    { delay: HOUR, dueAt: 0 },
+  ];
+  expect(followingTimes(steps, NOW + 3 * HOUR)).toEqual([
+    NOW + 4 * HOUR,
+    NOW + 5 * HOUR,
+    NOW + 9 * HOUR,
+    NOW + 10 * HOUR,
+  ]);
 });
 
 test('after a pause that a step fell into, that step is due now and the rest keep their distances', () => {
-  expect(resumedTimes([NOW - 2 * HOUR, NOW + HOUR, NOW + 5 * HOUR], NOW)).toEqual([NOW, NOW + 3 * HOUR, NOW + 7 * HOUR]);
+  expect(resumedTimes([NOW - 2 * HOUR, NOW + HOUR, NOW + 5 * HOUR], NOW)).toEqual([
+    NOW,
+    NOW + 3 * HOUR,
+    NOW + 7 * HOUR,
+  ]);
   expect(resumedTimes([NOW + 1, NOW + HOUR], NOW)).toEqual([NOW + 1, NOW + HOUR]);
   expect(resumedTimes([], NOW)).toEqual([]);
 });

@@ -38,14 +38,19 @@ const DURATION = /^P(?=\d|T\d)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?=\d)(?:(\d{1,9
 export function parseDuration(text: string, path: string): number {
   const parts = DURATION.exec(text)?.slice(1) ?? [];
   const milliseconds = UNITS.reduce((sum, unit, index) => sum + unit * Number(parts[index] ?? 0), 0);
-  if (milliseconds === 0) throw badInput(path, 'This must be an ISO 8601 duration above nothing, of weeks, days, hours, minutes and seconds, such as PT2H or P1D.');
+  if (milliseconds === 0)
+    throw badInput(
+      path,
+      'This must be an ISO 8601 duration above nothing, of weeks, days, hours, minutes and seconds, such as PT2H or P1D.',
+    );
   return milliseconds;
 }
 
 function checkPercentage(percentage: number, above: number, path: string): void {
   if (!(percentage > above)) throw badInput(path, `A rollout only raises: this must be above ${above}.`);
   if (percentage > 100) throw badInput(path, 'This must be at most 100.');
-  if (Math.round(percentage * 1000) / 1000 !== percentage) throw badInput(path, 'A thousandth of a percent is the finest step.');
+  if (Math.round(percentage * 1000) / 1000 !== percentage)
+    throw badInput(path, 'A thousandth of a percent is the finest step.');
 }
 
 function planStep(draft: RolloutStepDraft, before: number, path: string): PlannedStep & { readonly field: string } {
@@ -65,16 +70,28 @@ function planStep(draft: RolloutStepDraft, before: number, path: string): Planne
  * @param path where the steps stand in the request; faults are reported below it (`steps.2.after`)
  * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED (50 steps)
  */
-export function planRollout(drafts: readonly RolloutStepDraft[], present: number, now: number, path: string): PlannedStep[] {
+export function planRollout(
+  drafts: readonly RolloutStepDraft[],
+  present: number,
+  now: number,
+  path: string,
+): PlannedStep[] {
   if (drafts.length === 0) throw badInput(path, 'A rollout has at least one step.');
   if (drafts.length > MAX_ROLLOUT_STEPS) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `A rollout has at most ${MAX_ROLLOUT_STEPS} steps.`, { field: path, limit: MAX_ROLLOUT_STEPS });
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A rollout has at most ${MAX_ROLLOUT_STEPS} steps.`, {
+      field: path,
+      limit: MAX_ROLLOUT_STEPS,
+    });
   }
   let before = { percentage: present, dueAt: now };
   return drafts.map((draft, index) => {
     checkPercentage(draft.percentage, before.percentage, `${path}.${index}.percentage`);
     const { field, ...step } = planStep(draft, before.dueAt, `${path}.${index}`);
-    if (!(step.dueAt > before.dueAt)) throw badInput(field, index === 0 ? 'The first step must be in the future.' : 'A step must be later than the one before.');
+    if (!(step.dueAt > before.dueAt))
+      throw badInput(
+        field,
+        index === 0 ? 'The first step must be in the future.' : 'A step must be later than the one before.',
+      );
     if (step.dueAt > now + ROLLOUT_HORIZON) throw badInput(field, 'A step is at most a year ahead.');
     before = step;
     return step;

@@ -6,12 +6,20 @@ const rule = (id: string, type: RuleType = 'vehicle_target', priority = 100) => 
 
 describe('compareRules', () => {
   it('puts the higher priority first, then the type, then the lower id', () => {
-    const sorted = [rule('c', 'kill_switch', 1), rule('b'), rule('a'), rule('z', 'kill_switch'), rule('y', 'percentage_rollout', 101)].sort(compareRules);
+    const sorted = [
+      rule('c', 'kill_switch', 1),
+      rule('b'),
+      rule('a'),
+      rule('z', 'kill_switch'),
+      rule('y', 'percentage_rollout', 101),
+    ].sort(compareRules);
     expect(sorted.map(({ id }) => id)).toEqual(['y', 'z', 'a', 'b', 'c']);
   });
 
   it('tries the types of equal priority in the order of the model', () => {
-    const sorted = RULE_TYPES.toReversed().map((type, index) => rule(String(index), type)).sort(compareRules);
+    const sorted = RULE_TYPES.toReversed()
+      .map((type, index) => rule(String(index), type))
+      .sort(compareRules);
     expect(sorted.map(({ type }) => type)).toEqual(RULE_TYPES);
   });
 

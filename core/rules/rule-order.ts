@@ -8,7 +8,10 @@ import { RULE_TYPES, type RuleDefinition } from '../model.ts';
  * Compares two rules for sorting, first to try first. Ids are compared by UTF-16 code units, so the order is the
  * same under every locale.
  */
-export function compareRules(left: Pick<RuleDefinition, 'id' | 'type' | 'priority'>, right: Pick<RuleDefinition, 'id' | 'type' | 'priority'>): number {
+export function compareRules(
+  left: Pick<RuleDefinition, 'id' | 'type' | 'priority'>,
+  right: Pick<RuleDefinition, 'id' | 'type' | 'priority'>,
+): number {
   if (left.priority !== right.priority) return left.priority > right.priority ? -1 : 1;
   if (left.type !== right.type) return RULE_TYPES.indexOf(left.type) - RULE_TYPES.indexOf(right.type);
   if (left.id === right.id) return 0;

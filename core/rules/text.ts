@@ -5,9 +5,14 @@
 import { badInput } from '../errors.ts';
 import { checkText } from './json.ts';
 
-/** Characters that move what follows them, or stand for nothing: controls, and the two separators of lines and paragraphs. */
+/**
+ * Characters that move what follows them, or stand for nothing: controls, and the two separators of lines and
+ * paragraphs.
+ */
 const CONTROL = /[\p{Cc}\u2028\u2029]/u;
-/** Also what is not seen itself and turns, joins or parts what is: directions (U+202E), characters of no width, tags. */
+/**
+ * Also what is not seen itself and turns, joins or parts what is: directions (U+202E), characters of no width, tags.
+ */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2028\u2029]/u;
 const CONTROL_BUT_LINES = /(?![\t\n])\p{Cc}/u;
 const LINE_ENDS = /\r\n?/g;
@@ -21,10 +26,18 @@ export interface TextLimits {
   readonly mayBeEmpty?: boolean;
 }
 
-function readPlain(value: unknown, path: string, { what, max, mayBeEmpty = false }: TextLimits, control: RegExp): string {
+function readPlain(
+  value: unknown,
+  path: string,
+  { what, max, mayBeEmpty = false }: TextLimits,
+  control: RegExp,
+): string {
   const text = typeof value === 'string' ? value.replace(LINE_ENDS, '\n').trim() : null;
   if (text === null || (text === '' && !mayBeEmpty) || Array.from(text).length > max) {
-    throw badInput(path, mayBeEmpty ? `${what} has at most ${max} characters.` : `${what} has 1 to ${max} characters and is not blank.`);
+    throw badInput(
+      path,
+      mayBeEmpty ? `${what} has at most ${max} characters.` : `${what} has 1 to ${max} characters and is not blank.`,
+    );
   }
   checkText(text, path);
   if (control.test(text)) throw badInput(path, `${what} has no control characters.`);
@@ -42,11 +55,18 @@ export function readLine(value: unknown, path: string, limits: TextLimits): stri
  */
 export function readActorName(value: unknown, path: string, limits: TextLimits): string {
   const name = readPlain(typeof value === 'string' ? value.normalize('NFKC') : value, path, limits, CONTROL);
-  if (UNSEEN.test(name)) throw badInput(path, `${limits.what} has no characters that are not seen, such as those of no width and those that turn the direction.`);
+  if (UNSEEN.test(name))
+    throw badInput(
+      path,
+      `${limits.what} has no characters that are not seen, such as those of no width and those that turn the direction.`,
+    );
   return name;
 }
 
-/** Text of any number of lines, without the blanks around it and with `\n` as the end of each. @throws BAD_USER_INPUT at `path` */
+/**
+ * Text of any number of lines, without the blanks around it and with `\n` as the end of each. @throws BAD_USER_INPUT at
+ * `path`
+ */
 export function readLines(value: unknown, path: string, limits: TextLimits): string {
   return readPlain(value, path, limits, CONTROL_BUT_LINES);
 }

@@ -1,4 +1,7 @@
-/** The times that the API takes, whatever they are for: those that stores can keep and answers can say with a year of four digits. */
+/**
+ * The times that the API takes, whatever they are for: those that stores can keep and answers can say with a year of
+ * four digits.
+ */
 
 const FIRST = Date.parse('0001-01-01T00:00:00.000Z');
 const LAST = Date.parse('9999-12-31T23:59:59.999Z');

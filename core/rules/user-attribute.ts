@@ -5,7 +5,15 @@
  */
 import { badInput } from '../errors.ts';
 import type { JsonObject } from '../model.ts';
-import { readBoolean, readList, readNonBlank, readObject, readOptional, readRequired, type Matcher } from './condition-fields.ts';
+import {
+  readBoolean,
+  readList,
+  readNonBlank,
+  readObject,
+  readOptional,
+  readRequired,
+  type Matcher,
+} from './condition-fields.ts';
 import { isJsonObject } from './json.ts';
 import { OPERATORS, compileOperator, type AttributeTest } from './attribute-operators.ts';
 
@@ -19,16 +27,21 @@ export interface Comparison {
 }
 
 function readOperator(value: unknown, path: string): string {
-  if (typeof value !== 'string' || !OPERATORS.includes(value)) throw badInput(path, `Unknown operator; known are ${OPERATORS.join(', ')}.`);
+  if (typeof value !== 'string' || !OPERATORS.includes(value))
+    throw badInput(path, `Unknown operator; known are ${OPERATORS.join(', ')}.`);
   return value;
 }
 
 const isPresent: AttributeTest = () => true;
 
-/** `exists` is written `{"operator": "exists"}` (true), with `"values": [true]` or `[false]`, or short as `{"exists": false}`. */
+/**
+ * `exists` is written `{"operator": "exists"}` (true), with `"values": [true]` or `[false]`, or short as `{"exists":
+ * false}`.
+ */
 function parseExists(object: JsonObject, path: string): AttributeTest | null {
   const values = readOptional(object, 'values', path, (value, at) => readList(value, at, readBoolean));
-  if (values !== undefined && values.size > 1) throw badInput(`${path}.values`, '`exists` takes one value: true or false.');
+  if (values !== undefined && values.size > 1)
+    throw badInput(`${path}.values`, '`exists` takes one value: true or false.');
   return values?.has(false) === true ? null : isPresent;
 }
 
@@ -42,7 +55,10 @@ function parseComparison(value: unknown, path: string): Comparison {
   const attribute = readRequired(object, 'attribute', path, readNonBlank);
   const operator = readRequired(object, 'operator', path, readOperator);
   if (operator === 'exists') return { attribute, test: parseExists(object, path) };
-  return { attribute, test: readRequired(object, 'values', path, (values, at) => compileOperator(operator, values, at)) };
+  return {
+    attribute,
+    test: readRequired(object, 'values', path, (values, at) => compileOperator(operator, values, at)),
+  };
 }
 
 /**

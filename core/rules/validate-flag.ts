@@ -6,10 +6,16 @@ import { readLine, readLines } from './text.ts';
 export const MAX_NAME_LENGTH = 200;
 export const MAX_DESCRIPTION_LENGTH = 10_000;
 
-/** A key such as `adas_lane_keep_v2`: 1 to 100 letters, digits, `.`, `_`, `-`, the first a letter or digit. Throws BAD_USER_INPUT at `path`. */
+/**
+ * A key such as `adas_lane_keep_v2`: 1 to 100 letters, digits, `.`, `_`, `-`, the first a letter or digit. Throws
+ * BAD_USER_INPUT at `path`.
+ */
 export function validateFlagKey(key: unknown, path: string): string {
   if (typeof key !== 'string' || !FLAG_KEY_PATTERN.test(key)) {
-    throw badInput(path, 'A key has 1 to 100 letters, digits, dots, underscores and hyphens, and begins with a letter or digit.');
+    throw badInput(
+      path,
+      'A key has 1 to 100 letters, digits, dots, underscores and hyphens, and begins with a letter or digit.',
+    );
   }
   return key;
 }
@@ -19,7 +25,10 @@ export function validateFlagName(name: unknown, path: string): string {
   return readLine(name, path, { what: 'A name', max: MAX_NAME_LENGTH });
 }
 
-/** The description as it is kept: at most 10,000 characters, which may be lines; null and absent are null. Throws BAD_USER_INPUT at `path`. */
+/**
+ * The description as it is kept: at most 10,000 characters, which may be lines; null and absent are null. Throws
+ * BAD_USER_INPUT at `path`.
+ */
 export function validateFlagDescription(description: unknown, path: string): string | null {
   if (description === null || description === undefined) return null;
   return readLines(description, path, { what: 'A description', max: MAX_DESCRIPTION_LENGTH, mayBeEmpty: true });

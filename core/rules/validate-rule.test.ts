@@ -36,28 +36,57 @@ describe('validateRuleInput', () => {
   });
 
   it('keeps what is given', () => {
-    const draft = { type: 'percentage_rollout', priority: -5, enabled: false, conditions: { rollout_percentage: 0.5 }, value: 'eco', variant: 'arm-b_2.0' };
+    const draft = {
+      type: 'percentage_rollout',
+      priority: -5,
+      enabled: false,
+      conditions: { rollout_percentage: 0.5 },
+      value: 'eco',
+      variant: 'arm-b_2.0',
+    };
     expect(validateRuleInput(draft, 'string', 'input')).toEqual(draft);
   });
 
   it('takes null for absent', () => {
-    const rule = validateRuleInput({ type: 'kill_switch', priority: null, enabled: null, conditions: { force_disabled: true }, value: null, variant: null }, 'boolean', 'input');
+    const rule = validateRuleInput(
+      {
+        type: 'kill_switch',
+        priority: null,
+        enabled: null,
+        conditions: { force_disabled: true },
+        value: null,
+        variant: null,
+      },
+      'boolean',
+      'input',
+    );
     expect(rule).toMatchObject({ priority: 100, enabled: true, value: null, variant: null });
   });
 
   it('refuses null as the value of a JSON flag, which it would otherwise be taken for', () => {
     const draft = { type: 'vehicle_whitelist', conditions: { vins: [VIN] } };
-    expect(() => validateRuleInput({ ...draft, value: null }, 'json', 'input')).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'input.value' } }));
+    expect(() => validateRuleInput({ ...draft, value: null }, 'json', 'input')).toThrow(
+      expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'input.value' } }),
+    );
     expect(validateRuleInput(draft, 'json', 'input').value).toBeNull();
     expect(validateRuleInput({ ...draft, value: { a: null } }, 'json', 'input').value).toEqual({ a: null });
   });
 
   it('stores models and regions without the blanks around them', () => {
     const conditions = { regions: ['EU ', 'NA'], sw_version: ' >=2 ', models: ['\tIoniq 6'] };
-    expect(validateRuleInput({ type: 'vehicle_target', conditions }, 'json', 'input').conditions).toEqual({ regions: ['EU', 'NA'], sw_version: ' >=2 ', models: ['Ioniq 6'] });
+    expect(validateRuleInput({ type: 'vehicle_target', conditions }, 'json', 'input').conditions).toEqual({
+      regions: ['EU', 'NA'],
+      sw_version: ' >=2 ',
+      models: ['Ioniq 6'],
+    });
     const rollout = { rollout_percentage: 5, models: ['Ioniq 6'], regions: ['KR\n'], salt: ' s ' };
-    expect(validateRuleInput({ type: 'percentage_rollout', conditions: rollout }, 'json', 'input').conditions).toEqual({ ...rollout, regions: ['KR'] });
-    expect(() => validateRuleInput({ type: 'vehicle_target', conditions: { regions: ['EU', ' EU'] } }, 'json', 'input')).toThrow(expect.objectContaining({ details: { field: 'input.conditions.regions.1' } }));
+    expect(validateRuleInput({ type: 'percentage_rollout', conditions: rollout }, 'json', 'input').conditions).toEqual({
+      ...rollout,
+      regions: ['KR'],
+    });
+    expect(() =>
+      validateRuleInput({ type: 'vehicle_target', conditions: { regions: ['EU', ' EU'] } }, 'json', 'input'),
+    ).toThrow(expect.objectContaining({ details: { field: 'input.conditions.regions.1' } }));
   });
 
   const whitelist = { type: 'vehicle_whitelist', conditions: { vins: [VIN] } };
@@ -82,7 +111,17 @@ describe('conditions as written', () => {
   it.each<[RuleType, JsonValue]>([
     ['percentage_rollout', { rollout_percentage: 75, sticky: true }],
     ['percentage_rollout', { rollout_percentage: 0 }],
-    ['percentage_rollout', { rollout_percentage: 100, sticky: false, salt: 'blau-größe', models: ['Ioniq 6'], sw_version: '^2', regions: ['EU'] }],
+    [
+      'percentage_rollout',
+      {
+        rollout_percentage: 100,
+        sticky: false,
+        salt: 'blau-größe',
+        models: ['Ioniq 6'],
+        sw_version: '^2',
+        regions: ['EU'],
+      },
+    ],
     ['vehicle_target', { models: ['Ioniq 5 Gen2', 'Ioniq 6'], sw_version: '>= 2.5.0', regions: ['NA', 'EU'] }],
     ['vehicle_target', { regions: ['NA'] }],
     ['vehicle_whitelist', { vins: [VIN, OTHER_VIN] }],
@@ -96,7 +135,15 @@ describe('conditions as written', () => {
     ['user_attribute', { attribute: 'trial', operator: 'exists' }],
     ['user_attribute', { attribute: 'trial', operator: 'exists', values: [false] }],
     ['user_attribute', { attribute: 'trial', exists: false }],
-    ['user_attribute', { all: [{ attribute: 'a', operator: 'ne', values: [true] }, { attribute: 'b', exists: true }] }],
+    [
+      'user_attribute',
+      {
+        all: [
+          { attribute: 'a', operator: 'ne', values: [true] },
+          { attribute: 'b', exists: true },
+        ],
+      },
+    ],
   ])('accepts %s %j unchanged', (type, conditions) => {
     expect(validateRuleInput({ type, conditions }, 'boolean', 'input').conditions).toEqual(conditions);
   });
@@ -185,19 +232,29 @@ describe('conditions as written', () => {
   });
 
   it('accepts 10,000 VINs and no more', () => {
-    expect(validateRuleInput({ type: 'vehicle_whitelist', conditions: { vins: vins(10_000) } }, 'boolean', 'input').enabled).toBe(true);
-    expect(refusal({ type: 'vehicle_whitelist', conditions: { vins: vins(10_001) } })).toEqual(over('input.conditions.vins', 10_000));
+    expect(
+      validateRuleInput({ type: 'vehicle_whitelist', conditions: { vins: vins(10_000) } }, 'boolean', 'input').enabled,
+    ).toBe(true);
+    expect(refusal({ type: 'vehicle_whitelist', conditions: { vins: vins(10_001) } })).toEqual(
+      over('input.conditions.vins', 10_000),
+    );
   });
 
   it('accepts 100 comparisons and no more', () => {
-    const all = (count: number) => ({ all: Array.from({ length: count }, (_, index) => ({ attribute: `a${index}`, exists: true })) });
+    const all = (count: number) => ({
+      all: Array.from({ length: count }, (_, index) => ({ attribute: `a${index}`, exists: true })),
+    });
     expect(validateRuleInput({ type: 'user_attribute', conditions: all(100) }, 'boolean', 'input').enabled).toBe(true);
     expect(refusal({ type: 'user_attribute', conditions: all(101) })).toEqual(over('input.conditions.all', 100));
   });
 
   it('accepts 256 KB of UTF-8 and not a byte more', () => {
-    const bytes = (count: number) => ({ models: ['é' + 'x'.repeat(count - Buffer.byteLength(JSON.stringify({ models: ['é'] })))] });
-    expect(validateRuleInput({ type: 'vehicle_target', conditions: bytes(262_144) }, 'boolean', 'input').enabled).toBe(true);
+    const bytes = (count: number) => ({
+      models: ['é' + 'x'.repeat(count - Buffer.byteLength(JSON.stringify({ models: ['é'] })))],
+    });
+    expect(validateRuleInput({ type: 'vehicle_target', conditions: bytes(262_144) }, 'boolean', 'input').enabled).toBe(
+      true,
+    );
     expect(refusal({ type: 'vehicle_target', conditions: bytes(262_145) })).toEqual(over('input.conditions', 262_144));
   });
 });

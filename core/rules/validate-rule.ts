@@ -3,7 +3,15 @@
  * invalid VINs and duplicates are refused with the path of the fault. Values must fit the flag's type." (design.md)
  */
 import { badInput } from '../errors.ts';
-import { RULE_TYPES, VARIANT_PATTERN, type FlagType, type JsonObject, type JsonValue, type RuleDefinition, type RuleType } from '../model.ts';
+import {
+  RULE_TYPES,
+  VARIANT_PATTERN,
+  type FlagType,
+  type JsonObject,
+  type JsonValue,
+  type RuleDefinition,
+  type RuleType,
+} from '../model.ts';
 import { checkFlagValue } from './flag-value.ts';
 import { checkJson, checkJsonSize } from './json.ts';
 import { parseKillSwitch } from './kill-switch.ts';
@@ -55,7 +63,9 @@ export function validateConditions(type: RuleType, conditions: unknown, path: st
   checkJson(conditions, path);
   PARSERS[type](conditions, path);
   checkJsonSize(conditions, path);
-  return type === 'vehicle_target' || type === 'percentage_rollout' ? storedTarget(conditions as JsonObject) : conditions;
+  return type === 'vehicle_target' || type === 'percentage_rollout'
+    ? storedTarget(conditions as JsonObject)
+    : conditions;
 }
 
 function validateValue(flagType: FlagType, value: unknown, path: string): JsonValue {
@@ -64,7 +74,8 @@ function validateValue(flagType: FlagType, value: unknown, path: string): JsonVa
 }
 
 function validatePriority(priority: unknown, path: string): number {
-  if (typeof priority !== 'number' || (priority | 0) !== priority) throw badInput(path, 'A priority is a 32-bit integer.');
+  if (typeof priority !== 'number' || (priority | 0) !== priority)
+    throw badInput(path, 'A priority is a 32-bit integer.');
   return priority;
 }
 
@@ -96,6 +107,9 @@ export function validateRuleInput(draft: RuleDraft, flagType: FlagType, pathPref
     enabled,
     conditions: validateConditions(type, draft.conditions, `${pathPrefix}.conditions`),
     value: validateValue(flagType, draft.value, `${pathPrefix}.value`),
-    variant: draft.variant === null || draft.variant === undefined ? null : validateVariant(draft.variant, `${pathPrefix}.variant`),
+    variant:
+      draft.variant === null || draft.variant === undefined
+        ? null
+        : validateVariant(draft.variant, `${pathPrefix}.variant`),
   };
 }

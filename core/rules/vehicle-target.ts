@@ -9,7 +9,10 @@ import { readNames, readObject, readOptional, readVersionRange, type Matcher } f
 
 export const TARGET_KEYS = ['models', 'sw_version', 'regions'] as const;
 
-/** Which vehicles are meant; what is undefined does not narrow. Models and regions are compared exactly, case included; blanks around those in the rule do not count. */
+/**
+ * Which vehicles are meant; what is undefined does not narrow. Models and regions are compared exactly, case included;
+ * blanks around those in the rule do not count.
+ */
 export interface VehicleTarget {
   readonly models: ReadonlySet<string> | undefined;
   readonly swVersion: VersionRange | undefined;
@@ -32,14 +35,24 @@ export function readTarget(object: JsonObject, path: string): VehicleTarget {
 export function parseVehicleTarget(conditions: unknown, path: string): VehicleTarget {
   const object = readObject(conditions, path, TARGET_KEYS);
   // An empty target would reach every vehicle, which nobody means by leaving everything out.
-  if (Object.keys(object).length === 0) throw badInput(path, `At least one of ${TARGET_KEYS.join(', ')} must be given.`);
+  if (Object.keys(object).length === 0)
+    throw badInput(path, `At least one of ${TARGET_KEYS.join(', ')} must be given.`);
   return readTarget(object, path);
 }
 
 /** The conditions as they are stored: without the blanks around models and regions. They have been parsed. */
 export function storedTarget(conditions: JsonObject): JsonObject {
-  const lists = (['models', 'regions'] as const).filter((key) => (conditions[key] as readonly string[] | undefined)?.some((name) => name !== name.trim()));
-  return lists.length === 0 ? conditions : { ...conditions, ...Object.fromEntries(lists.map((key) => [key, (conditions[key] as readonly string[]).map((name) => name.trim())])) };
+  const lists = (['models', 'regions'] as const).filter((key) =>
+    (conditions[key] as readonly string[] | undefined)?.some((name) => name !== name.trim()),
+  );
+  return lists.length === 0
+    ? conditions
+    : {
+        ...conditions,
+        ...Object.fromEntries(
+          lists.map((key) => [key, (conditions[key] as readonly string[]).map((name) => name.trim())]),
+        ),
+      };
 }
 
 /** Whether the context's vehicle is meant; a value that the context lacks is in no list. Allocates nothing. */

@@ -30,7 +30,8 @@ function readVin(value: unknown, path: string): string {
 }
 
 function readDigest(value: unknown, path: string): string {
-  if (typeof value !== 'string' || !DIGEST_PATTERN.test(value)) throw badInput(path, 'A digest has 11 characters of base64url.');
+  if (typeof value !== 'string' || !DIGEST_PATTERN.test(value))
+    throw badInput(path, 'A digest has 11 characters of base64url.');
   return value;
 }
 
@@ -42,7 +43,10 @@ function readDigest(value: unknown, path: string): string {
  */
 export function parseWrittenWhitelist(conditions: unknown, path: string): WrittenWhitelist {
   const object = readObject(conditions, path, ['vins']);
-  return { form: 'vins', vins: readRequired(object, 'vins', path, (value, at) => readList(value, at, readVin, MAX_VINS)) };
+  return {
+    form: 'vins',
+    vins: readRequired(object, 'vins', path, (value, at) => readList(value, at, readVin, MAX_VINS)),
+  };
 }
 
 /**
@@ -51,14 +55,23 @@ export function parseWrittenWhitelist(conditions: unknown, path: string): Writte
  * @throws as parseWrittenWhitelist
  */
 export function parseWhitelist(conditions: unknown, path: string): WrittenWhitelist | SignedWhitelist {
-  if (!isJsonObject(conditions) || !Object.hasOwn(conditions, 'digests')) return parseWrittenWhitelist(conditions, path);
+  if (!isJsonObject(conditions) || !Object.hasOwn(conditions, 'digests'))
+    return parseWrittenWhitelist(conditions, path);
   const object = readObject(conditions, path, ['digests']);
   const empty = Array.isArray(object['digests']) && object['digests'].length === 0;
-  return { form: 'digests', digests: empty ? new Set() : readRequired(object, 'digests', path, (value, at) => readList(value, at, readDigest, MAX_VINS)) };
+  return {
+    form: 'digests',
+    digests: empty
+      ? new Set()
+      : readRequired(object, 'digests', path, (value, at) => readList(value, at, readDigest, MAX_VINS)),
+  };
 }
 
 /** @param digestOf the digest of a VIN under this rule's id */
-export function compileWhitelist(whitelist: WrittenWhitelist | SignedWhitelist, digestOf: (vin: string) => string): Matcher {
+export function compileWhitelist(
+  whitelist: WrittenWhitelist | SignedWhitelist,
+  digestOf: (vin: string) => string,
+): Matcher {
   if (whitelist.form === 'vins') {
     const { vins } = whitelist;
     return (context) => vins.has(context.vin as string);

@@ -6,7 +6,13 @@ import { signedConditions, whitelistDigest } from './whitelist-digest.ts';
 const VIN = 'KMH1234567890ABCD';
 const OTHER_VIN = 'KMH9876543210ZYXW';
 
-const rule = (conditions: JsonValue): RuleDefinition => ({ id: 'r1', type: 'vehicle_whitelist', priority: 1, enabled: true, conditions });
+const rule = (conditions: JsonValue): RuleDefinition => ({
+  id: 'r1',
+  type: 'vehicle_whitelist',
+  priority: 1,
+  enabled: true,
+  conditions,
+});
 
 describe('whitelistDigest', () => {
   it('is the first 8 bytes of SHA-256 of rule id and VIN in base64url', () => {
@@ -30,23 +36,48 @@ describe('signedConditions', () => {
     expect(signedConditions({ id: 'r1', type: 'vehicle_target', conditions })).toBe(conditions);
   });
 
-  it.each([[{ vins: [VIN, 'wrong'] }], [[VIN]], [null], [{ digests: ['short'] }], [{ digests: VIN }], [{ digests: [], vins: [VIN] }]])('lets no VIN out of a whitelist that cannot be read: %j', (conditions) => {
+  it.each([
+    [{ vins: [VIN, 'wrong'] }],
+    [[VIN]],
+    [null],
+    [{ digests: ['short'] }],
+    [{ digests: VIN }],
+    [{ digests: [], vins: [VIN] }],
+  ])('lets no VIN out of a whitelist that cannot be read: %j', (conditions) => {
     expect(signedConditions(rule(conditions as JsonValue))).toEqual({ digests: [] });
   });
 
   it('gives a form that matches the same vehicles, again and in turn', () => {
     const flag = compileFlag({
-      key: 'k', environment: 'production', type: 'boolean', safetyLevel: 'ASIL-B', enabled: true, defaultValue: false, revision: 1,
+      key: 'k',
+      environment: 'production',
+      type: 'boolean',
+      safetyLevel: 'ASIL-B',
+      enabled: true,
+      defaultValue: false,
+      revision: 1,
       rules: [{ ...rule(null), conditions: signedConditions(rule({ vins: [VIN] })) }],
     });
-    for (const [vin, value] of [[VIN, true], [VIN, true], [OTHER_VIN, false], ['', false], [VIN, true]] as const) {
+    for (const [vin, value] of [
+      [VIN, true],
+      [VIN, true],
+      [OTHER_VIN, false],
+      ['', false],
+      [VIN, true],
+    ] as const) {
       expect(evaluateFlag(flag, { vin }).value).toBe(value);
     }
   });
 
   it('matches nobody, readably, when the list of digests is empty', () => {
     const flag = compileFlag({
-      key: 'k', environment: 'production', type: 'boolean', safetyLevel: 'ASIL-B', enabled: true, defaultValue: false, revision: 1,
+      key: 'k',
+      environment: 'production',
+      type: 'boolean',
+      safetyLevel: 'ASIL-B',
+      enabled: true,
+      defaultValue: false,
+      revision: 1,
       rules: [rule({ digests: [] })],
     });
     expect(flag.unreadableRules).toEqual([]);

@@ -26,6 +26,9 @@ export function signedConditions(rule: Pick<RuleDefinition, 'id' | 'type' | 'con
   } catch {
     return { digests: [] };
   }
-  const digests = whitelist.form === 'digests' ? [...whitelist.digests] : Array.from(whitelist.vins, (vin) => whitelistDigest(rule.id, vin));
+  const digests =
+    whitelist.form === 'digests'
+      ? [...whitelist.digests]
+      : Array.from(whitelist.vins, (vin) => whitelistDigest(rule.id, vin));
   return { digests: digests.sort() };
 }

@@ -22,7 +22,10 @@ export class Api {
     return Api.signedIn(deployment, ADMIN);
   }
 
-  static async signedIn(deployment: Deployment, account: { readonly email: string; readonly password: string }): Promise<Api> {
+  static async signedIn(
+    deployment: Deployment,
+    account: { readonly email: string; readonly password: string },
+  ): Promise<Api> {
     const { login } = await new Api(deployment).ok<{ login: { token: string } }>(LOGIN, { ...account });
     return new Api(deployment, login.token);
   }
@@ -30,14 +33,20 @@ export class Api {
   async ask(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
     const response = await fetch(`${this.deployment.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(this.token !== null && { authorization: `Bearer ${this.token}` }) },
+      headers: {
+        'content-type': 'application/json',
+        ...(this.token !== null && { authorization: `Bearer ${this.token}` }),
+      },
       body: JSON.stringify({ query, variables }),
     });
     return { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) };
   }
 
   /** The data of an answer that has no errors, in the shape that the test expects. */
-  async ok<Data = Record<string, unknown>>(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<Data> {
+  async ok<Data = Record<string, unknown>>(
+    query: string,
+    variables: Readonly<Record<string, unknown>> = {},
+  ): Promise<Data> {
     const { data, errors } = await this.ask(query, variables);
     if (errors !== undefined) throw new Error(JSON.stringify(errors, null, 2));
     return data as Data;
@@ -51,13 +60,30 @@ export class Api {
   }
 
   socket(token = this.token): Client {
-    return createClient({ url: this.deployment.wsUrl, webSocketImpl: WebSocket, retryAttempts: 0, connectionParams: token === null ? {} : { authorization: `Bearer ${token}` } });
+    return createClient({
+      url: this.deployment.wsUrl,
+      webSocketImpl: WebSocket,
+      retryAttempts: 0,
+      connectionParams: token === null ? {} : { authorization: `Bearer ${token}` },
+    });
   }
 
   /** Registers a vehicle and gives a token for it. */
-  async vehicle(vin: string, facts: { model: string; swVersion: string; region: string } = { model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU' }): Promise<string> {
-    await this.ok('mutation ($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { vin } }', { input: [{ vin, ...facts }] });
-    const { issueVehicleToken } = await this.ok<{ issueVehicleToken: { token: string } }>('mutation ($vin: String!) { issueVehicleToken(vin: $vin) { token } }', { vin });
+  async vehicle(
+    vin: string,
+    facts: { model: string; swVersion: string; region: string } = {
+      model: 'Ioniq 6',
+      swVersion: '2.5.0',
+      region: 'EU',
+    },
+  ): Promise<string> {
+    await this.ok('mutation ($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { vin } }', {
+      input: [{ vin, ...facts }],
+    });
+    const { issueVehicleToken } = await this.ok<{ issueVehicleToken: { token: string } }>(
+      'mutation ($vin: String!) { issueVehicleToken(vin: $vin) { token } }',
+      { vin },
+    );
     return issueVehicleToken.token;
   }
 }
@@ -70,7 +96,11 @@ export class Listener {
   readonly stop: () => void;
 
   /** @param operation a text, or what names a persisted operation beside an empty one */
-  constructor(client: Client, operation: string | { query: string; extensions?: Record<string, unknown> }, variables: Record<string, unknown> = {}) {
+  constructor(
+    client: Client,
+    operation: string | { query: string; extensions?: Record<string, unknown> },
+    variables: Record<string, unknown> = {},
+  ) {
     this.stop = client.subscribe(
       { ...(typeof operation === 'string' ? { query: operation } : operation), variables },
       {

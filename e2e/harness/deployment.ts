@@ -32,8 +32,14 @@ export class Deployment {
     private readonly redis: string | null,
   ) {}
 
-  /** @param through gives the settings of a distributed deployment again, with the servers' addresses led through something */
-  static async start(environment: Readonly<Record<string, string>> = {}, through?: (settings: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>): Promise<Deployment> {
+  /**
+   * @param through gives the settings of a distributed deployment again, with the servers' addresses led through
+   * something
+   */
+  static async start(
+    environment: Readonly<Record<string, string>> = {},
+    through?: (settings: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>,
+  ): Promise<Deployment> {
     const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-e2e-'));
     const shared = { FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_ADMIN_PASSWORD: ADMIN.password, ...environment };
     let deployment: Deployment;
@@ -44,8 +50,17 @@ export class Deployment {
       url.pathname = `/${database}`;
       const redis = ownRedis();
       await clearRedis(redis);
-      const settings = { DATABASE_URL: url.href, REDIS_URL: redis, FLEETFLAG_INTERNAL_SECRET: randomBytes(32).toString('base64url') };
-      deployment = new Deployment(dataDir, { ...((await through?.(settings)) ?? settings), ...shared }, database, redis);
+      const settings = {
+        DATABASE_URL: url.href,
+        REDIS_URL: redis,
+        FLEETFLAG_INTERNAL_SECRET: randomBytes(32).toString('base64url'),
+      };
+      deployment = new Deployment(
+        dataDir,
+        { ...((await through?.(settings)) ?? settings), ...shared },
+        database,
+        redis,
+      );
     } else deployment = new Deployment(dataDir, shared, null, null);
     try {
       await deployment.up();
@@ -67,7 +82,9 @@ export class Deployment {
   }
 
   #subgraphUrls(): Record<string, string> {
-    return Object.fromEntries(SUBGRAPH_NAMES.map((name) => [`FLEETFLAG_${name.toUpperCase()}_URL`, `http://127.0.0.1:${this.ports.get(name)}`]));
+    return Object.fromEntries(
+      SUBGRAPH_NAMES.map((name) => [`FLEETFLAG_${name.toUpperCase()}_URL`, `http://127.0.0.1:${this.ports.get(name)}`]),
+    );
   }
 
   /** Starts one more gateway of a distributed deployment, for the rest of its life; gives its URL. */
@@ -84,8 +101,16 @@ export class Deployment {
     this.processes.sort((a, b) => Number(a.args[1] === 'gateway') - Number(b.args[1] === 'gateway'));
   }
 
-  async #launch(name: 'control-plane' | 'gateway' | 'second gateway' | SubgraphName, args: string[], more: Record<string, string> = {}): Promise<void> {
-    const process_ = new ProjectProcess(args, { ...this.environment, PORT: String(this.ports.get(name) ?? 0), ...more });
+  async #launch(
+    name: 'control-plane' | 'gateway' | 'second gateway' | SubgraphName,
+    args: string[],
+    more: Record<string, string> = {},
+  ): Promise<void> {
+    const process_ = new ProjectProcess(args, {
+      ...this.environment,
+      PORT: String(this.ports.get(name) ?? 0),
+      ...more,
+    });
     this.processes.push(process_);
     const [, port] = await process_.printed(READY);
     this.ports.set(name, Number(port));
@@ -126,8 +151,8 @@ export class Deployment {
 
 /**
  * A Redis database for the files that this worker runs, one after the other: what the others count and remember (failed
- * sign-ins of 127.0.0.1, snapshots by their revision) is theirs. Channels are shared and harmless. From the last of the sixteen
- * downwards, since somebody's own data are in the first.
+ * sign-ins of 127.0.0.1, snapshots by their revision) is theirs. Channels are shared and harmless. From the last of the
+ * sixteen downwards, since somebody's own data are in the first.
  */
 function ownRedis(): string {
   const url = new URL(process.env['REDIS_URL'] ?? '');
@@ -139,7 +164,8 @@ function ownRedis(): string {
 async function clearRedis(url: string): Promise<void> {
   const redis = new Redis(url);
   try {
-    for await (const keys of redis.scanStream({ match: 'fleetflag:*', count: 1_000 }) as AsyncIterable<string[]>) if (keys.length > 0) await redis.del(...keys);
+    for await (const keys of redis.scanStream({ match: 'fleetflag:*', count: 1_000 }) as AsyncIterable<string[]>)
+      if (keys.length > 0) await redis.del(...keys);
   } finally {
     redis.disconnect();
   }

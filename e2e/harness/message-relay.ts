@@ -1,4 +1,7 @@
-/** Somebody between a vehicle and its gateway who has no key: reads every message to the vehicle, and changes it or keeps it back. */
+/**
+ * Somebody between a vehicle and its gateway who has no key: reads every message to the vehicle, and changes it or
+ * keeps it back.
+ */
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
 
@@ -59,7 +62,10 @@ export class MessageRelay {
       const message = this.meddle(JSON.parse(data.toString()) as RelayedMessage);
       if (message !== null) vehicle.send(JSON.stringify(message));
     });
-    for (const [socket, other] of [[vehicle, upstream], [upstream, vehicle]] as const) {
+    for (const [socket, other] of [
+      [vehicle, upstream],
+      [upstream, vehicle],
+    ] as const) {
       socket.on('error', () => undefined).on('close', () => other.terminate());
     }
     upstream.on('close', () => this.#upstreams.delete(upstream));

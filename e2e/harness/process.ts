@@ -1,4 +1,6 @@
-/** Real processes of this project: started with a clean environment, waited for by what they print, never left behind. */
+/**
+ * Real processes of this project: started with a clean environment, waited for by what they print, never left behind.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +11,12 @@ export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Longer than any start on a busy machine; only a failing test waits this long. */
 const PATIENCE = 60_000;
 
-const BUILT: Readonly<Record<string, string>> = { start: 'dist/start.js', service: 'dist/service.js', admin: 'dist/admin.js', agent: 'dist/fleetflag-agent.cjs' };
+const BUILT: Readonly<Record<string, string>> = {
+  start: 'dist/start.js',
+  service: 'dist/service.js',
+  admin: 'dist/admin.js',
+  agent: 'dist/fleetflag-agent.cjs',
+};
 
 /** Node's arguments for a command. */
 function programOf(command: string): readonly string[] {
@@ -57,20 +64,27 @@ export class ProjectProcess {
     for (;;) {
       const match = pattern.exec(this[stream]);
       if (match !== null) return match;
-      if (!this.running) throw new Error(`${this.args.join(' ')} ended (${this.child.exitCode ?? this.child.signalCode}) before it printed ${pattern}\n${this.stdout}\n${this.stderr}`);
+      if (!this.running)
+        throw new Error(
+          `${this.args.join(' ')} ended (${this.child.exitCode ?? this.child.signalCode}) before it printed ${pattern}\n${this.stdout}\n${this.stderr}`,
+        );
       await once(this.child, 'printed', { signal: deadline }).catch(() => {
         throw new Error(`${this.args.join(' ')} has not printed ${pattern}\n${this.stdout}\n${this.stderr}`);
       });
     }
   }
 
-  /** Sends a signal and waits for the end; gives the exit code (null when the signal ended it). Rejects as `ended` does. */
+  /**
+   * Sends a signal and waits for the end; gives the exit code (null when the signal ended it). Rejects as `ended` does.
+   */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.running) this.child.kill(signal);
     return this.ended();
   }
 
-  /** Waits for the end; gives the exit code. Rejects when Node has warned of something: ordinary use has no warnings. */
+  /**
+   * Waits for the end; gives the exit code. Rejects when Node has warned of something: ordinary use has no warnings.
+   */
   async ended(): Promise<number | null> {
     await this.#ended;
     const warning = /^\(node:\d+\) .*$/m.exec(this.stderr)?.[0];
@@ -80,7 +94,10 @@ export class ProjectProcess {
 }
 
 /** Calls `look` until it gives something other than undefined, null or false; between calls the event loop turns. */
-export async function eventually<T>(look: () => T | undefined | null | false | Promise<T | undefined | null | false>, what: string): Promise<T> {
+export async function eventually<T>(
+  look: () => T | undefined | null | false | Promise<T | undefined | null | false>,
+  what: string,
+): Promise<T> {
   const deadline = Date.now() + PATIENCE;
   for (;;) {
     const found = await look();

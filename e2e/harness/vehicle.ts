@@ -40,7 +40,24 @@ export class VehicleProcess {
 
   async up(url = this.wsUrl): Promise<void> {
     this.process = new ProjectProcess(
-      ['agent', '--url', url, '--token-file', join(this.folder, 'token'), '--db', this.dbPath, '--listen', '127.0.0.1:0', '--model', 'Ioniq 6', '--sw-version', '2.5.0', '--region', 'EU', ...this.options],
+      [
+        'agent',
+        '--url',
+        url,
+        '--token-file',
+        join(this.folder, 'token'),
+        '--db',
+        this.dbPath,
+        '--listen',
+        '127.0.0.1:0',
+        '--model',
+        'Ioniq 6',
+        '--sw-version',
+        '2.5.0',
+        '--region',
+        'EU',
+        ...this.options,
+      ],
       {},
     );
     const [, address] = await this.process.printed(/listening on (http:\/\/127\.0\.0\.1:\d+)/, 'stderr');
@@ -62,8 +79,16 @@ export class VehicleProcess {
   }
 
   /** A measurement, as a program in the vehicle gives it to the agent. Gives the HTTP status. */
-  async track(measurement: { readonly metric: string; readonly value: number; readonly flagKey: string }): Promise<number> {
-    const response = await fetch(`${this.#local}/v1/track`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(measurement) });
+  async track(measurement: {
+    readonly metric: string;
+    readonly value: number;
+    readonly flagKey: string;
+  }): Promise<number> {
+    const response = await fetch(`${this.#local}/v1/track`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(measurement),
+    });
     await response.arrayBuffer();
     return response.status;
   }

@@ -5,7 +5,12 @@ import { ApiKeyDirectory } from './api-key-directory.ts';
 
 type Key = { id: string; role: string; rateLimitPerMin: number; expiresAt: string | null };
 
-const good = (id: string, expiresAt: string | null = null): Key => ({ id, role: 'READ', rateLimitPerMin: 60, expiresAt });
+const good = (id: string, expiresAt: string | null = null): Key => ({
+  id,
+  role: 'READ',
+  rateLimitPerMin: 60,
+  expiresAt,
+});
 
 let now: number;
 let keys: Record<string, Key>;
@@ -20,7 +25,12 @@ beforeEach(() => {
   answer = async (response) => response;
   const execute = (request: SubgraphRequest) => {
     asked.push(request);
-    const data = Object.fromEntries(Object.entries(request.variables ?? {}).map(([name, hash]) => [name.replace('h', 'k'), keys[hash as string] ?? null]));
+    const data = Object.fromEntries(
+      Object.entries(request.variables ?? {}).map(([name, hash]) => [
+        name.replace('h', 'k'),
+        keys[hash as string] ?? null,
+      ]),
+    );
     return answer({ data });
   };
   directory = new ApiKeyDirectory({ execute }, () => now);
@@ -73,7 +83,10 @@ describe('a key', () => {
   });
 
   test('is refused at its end, though it is still known', async () => {
-    keys = { a: good('1', new Date(Date.now() + 3_600_000).toISOString()), b: good('2', new Date(Date.now() - 1).toISOString()) };
+    keys = {
+      a: good('1', new Date(Date.now() + 3_600_000).toISOString()),
+      b: good('2', new Date(Date.now() - 1).toISOString()),
+    };
     expect(await directory.find('a')).not.toBeNull();
     expect(await directory.find('b')).toBeNull();
   });
@@ -96,7 +109,10 @@ describe('an audit subgraph that does not answer', () => {
 
   test.each<[string, () => Promise<SubgraphResponse>]>([
     ['is away', () => Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'away'))],
-    ['has lost its database', async () => ({ data: { k0: null }, errors: [{ message: 'down', extensions: { code: 'SERVICE_UNAVAILABLE' } }] })],
+    [
+      'has lost its database',
+      async () => ({ data: { k0: null }, errors: [{ message: 'down', extensions: { code: 'SERVICE_UNAVAILABLE' } }] }),
+    ],
   ])('because it %s is not taken for a refusal, nor remembered', async (_what, fault) => {
     const fine = answer;
     answer = fault;

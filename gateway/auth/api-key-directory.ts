@@ -43,7 +43,9 @@ export class ApiKeyDirectory {
   /** Revoked keys never come back: an answer that was under way when the key ended says nothing. */
   readonly #ended = new LRUCache<string, true>({ max: MAX_KNOWN });
   /** Its own memory holds questions that are under way only. */
-  readonly #asking = new DataLoader<string, ApiKeyCredential | null>((hashes) => this.#askSubgraph(hashes), { maxBatchSize: MAX_BATCH });
+  readonly #asking = new DataLoader<string, ApiKeyCredential | null>((hashes) => this.#askSubgraph(hashes), {
+    maxBatchSize: MAX_BATCH,
+  });
 
   /** @param clock milliseconds, never backwards */
   constructor(
@@ -65,10 +67,12 @@ export class ApiKeyDirectory {
   /** Asks again for keys in use, whatever is known; gives those that have ended. What does not answer ends nothing. */
   async ended(keyHashes: readonly string[]): Promise<ReadonlySet<string>> {
     const answers = await Promise.allSettled(keyHashes.map((hash) => this.#ask(hash)));
-    return new Set(keyHashes.filter((_, index) => {
-      const answer = answers[index];
-      return answer?.status === 'fulfilled' && this.#ifGood(answer.value) === null;
-    }));
+    return new Set(
+      keyHashes.filter((_, index) => {
+        const answer = answers[index];
+        return answer?.status === 'fulfilled' && this.#ifGood(answer.value) === null;
+      }),
+    );
   }
 
   /** Tells that the key with this id has been revoked. */
@@ -92,11 +96,24 @@ export class ApiKeyDirectory {
   async #askSubgraph(hashes: readonly string[]): Promise<(ApiKeyCredential | null)[]> {
     const askedAt = this.clock();
     const variables = Object.fromEntries(hashes.map((hash, index) => [`h${index}`, hash]));
-    const { data, errors } = await this.audit.execute({ query: question(hashes.length), variables, identity: gatewayIdentity() });
-    if (!data || errors !== undefined) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'API keys cannot be looked up; try again.', { retryAfter: 1 }, { cause: errors });
+    const { data, errors } = await this.audit.execute({
+      query: question(hashes.length),
+      variables,
+      identity: gatewayIdentity(),
+    });
+    if (!data || errors !== undefined)
+      throw new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'API keys cannot be looked up; try again.',
+        { retryAfter: 1 },
+        { cause: errors },
+      );
     return hashes.map((hash, index) => {
       const answer = data[`k${index}`] as Answered;
-      const credential = answer && { ...answer, expiresAt: answer.expiresAt === null ? null : new Date(answer.expiresAt) };
+      const credential = answer && {
+        ...answer,
+        expiresAt: answer.expiresAt === null ? null : new Date(answer.expiresAt),
+      };
       const ttl = (credential === null ? UNKNOWN_FOR : KNOWN_FOR) - (this.clock() - askedAt);
       if (ttl > 0) this.#known.set(hash, { credential }, { ttl });
       return credential;

@@ -14,14 +14,22 @@ const EXPIRES = new Date((Math.floor(Date.now() / 1000) + 3_600) * 1_000);
 const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED', message: 'The credentials are not valid.' });
 
 const tokens = createVehicleTokens('a-secret-of-more-than-32-characters-x');
-const session = { caller: { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: sessionKey(SESSION) }, expiresAt: EXPIRES } as const;
+const session = {
+  caller: { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: sessionKey(SESSION) },
+  expiresAt: EXPIRES,
+} as const;
 const findSession: FindSession = async (token) => (token === SESSION ? session : null);
 const KEY = newApiKey();
 const key: ApiKeyCredential = { id: 'k1', role: 'WRITE', rateLimitPerMin: 60, expiresAt: EXPIRES };
 const apiKeys = { find: async (hash: string) => (hash === apiKeyHash(KEY) ? key : null) };
 const sources = () => ({ findSession, apiKeys, vehicles: { tokens, generations }, failures: new FailedCredentials() });
-const whoIs = (credentials: Credentials, over: Partial<ReturnType<typeof sources>> = {}) => authenticate(credentials, '192.0.2.1', { ...sources(), ...over });
-const generations = new VehicleTokenGenerations({ read: async () => [], ended: () => undefined, logger: { info: () => undefined, warn: () => undefined, error: () => undefined } });
+const whoIs = (credentials: Credentials, over: Partial<ReturnType<typeof sources>> = {}) =>
+  authenticate(credentials, '192.0.2.1', { ...sources(), ...over });
+const generations = new VehicleTokenGenerations({
+  read: async () => [],
+  ended: () => undefined,
+  logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+});
 
 describe('who is calling', () => {
   test('is nobody without credentials', async () => {
@@ -35,16 +43,26 @@ describe('who is calling', () => {
   });
 
   test('is the API key, with how often it may ask, until it ends', async () => {
-    expect(await whoIs({ apiKey: KEY })).toEqual({ caller: { kind: 'apiKey', apiKeyId: 'k1', role: 'WRITE', rateLimitPerMin: 60 }, expiresAt: EXPIRES, credential: apiKeyHash(KEY) });
+    expect(await whoIs({ apiKey: KEY })).toEqual({
+      caller: { kind: 'apiKey', apiKeyId: 'k1', role: 'WRITE', rateLimitPerMin: 60 },
+      expiresAt: EXPIRES,
+      credential: apiKeyHash(KEY),
+    });
   });
 
   test('is the vehicle that a token names, until it ends', async () => {
     const token = await tokens.issue(VIN, 'staging', EXPIRES);
-    expect(await whoIs({ authorization: `Bearer ${token}` })).toEqual({ caller: { kind: 'vehicle', vin: VIN, environment: 'staging' }, expiresAt: EXPIRES, credential: null });
+    expect(await whoIs({ authorization: `Bearer ${token}` })).toEqual({
+      caller: { kind: 'vehicle', vin: VIN, environment: 'staging' },
+      expiresAt: EXPIRES,
+      credential: null,
+    });
   });
 
   test('is refused with a vehicle token of a generation that has been revoked', async () => {
-    const [former, present] = await Promise.all([4, 5].map((generation) => tokens.issue(VIN, 'staging', EXPIRES, generation)));
+    const [former, present] = await Promise.all(
+      [4, 5].map((generation) => tokens.issue(VIN, 'staging', EXPIRES, generation)),
+    );
     await expect(whoIs({ authorization: `Bearer ${former}` })).resolves.toMatchObject({ caller: { vin: VIN } });
     generations.raise(VIN, 5);
     await expect(whoIs({ authorization: `Bearer ${former}` })).rejects.toEqual(unauthenticated);
@@ -71,36 +89,80 @@ describe('who is calling', () => {
 
   test.each<[string, Credentials | (() => Promise<Credentials>), string]>([
     ['an API key as Bearer', { authorization: `Bearer ${KEY}` }, 'This is an API key: it belongs in x-api-key.'],
-    ['an API key as Bearer that is not known', { authorization: `Bearer ${newApiKey()}` }, 'This is an API key: it belongs in x-api-key.'],
+    [
+      'an API key as Bearer that is not known',
+      { authorization: `Bearer ${newApiKey()}` },
+      'This is an API key: it belongs in x-api-key.',
+    ],
     ['an API key as authorization', { authorization: KEY }, 'This is an API key: it belongs in x-api-key.'],
-    ['a session as authorization alone', { authorization: SESSION }, 'This is a session token: it belongs in authorization, as Bearer <token>.'],
-    ['a session as a key', { apiKey: SESSION }, 'This is a session token: it belongs in authorization, as Bearer <token>.'],
-    ["a vehicle's token as a key", async () => ({ apiKey: await tokens.issue(VIN, 'staging', EXPIRES) }), "This is a vehicle's token: it belongs in authorization, as Bearer <token>."],
-    ['a session beside a key', { authorization: `Bearer ${SESSION}`, apiKey: KEY }, 'Send either authorization or x-api-key: these are two callers.'],
-    ['a session beside a key that is not known', { authorization: `Bearer ${SESSION}`, apiKey: 'unknown' }, 'Send either authorization or x-api-key: these are two callers.'],
-  ])('is told where a credential belongs that is in the wrong place, and nothing is looked up: %s', async (_what, credentials, message) => {
-    const asked = () => Promise.reject(new Error('asked'));
-    await expect(whoIs(typeof credentials === 'function' ? await credentials() : credentials, { findSession: asked, apiKeys: { find: asked } })).rejects.toEqual(expect.objectContaining({ code: 'UNAUTHENTICATED', message }));
-  });
+    [
+      'a session as authorization alone',
+      { authorization: SESSION },
+      'This is a session token: it belongs in authorization, as Bearer <token>.',
+    ],
+    [
+      'a session as a key',
+      { apiKey: SESSION },
+      'This is a session token: it belongs in authorization, as Bearer <token>.',
+    ],
+    [
+      "a vehicle's token as a key",
+      async () => ({ apiKey: await tokens.issue(VIN, 'staging', EXPIRES) }),
+      "This is a vehicle's token: it belongs in authorization, as Bearer <token>.",
+    ],
+    [
+      'a session beside a key',
+      { authorization: `Bearer ${SESSION}`, apiKey: KEY },
+      'Send either authorization or x-api-key: these are two callers.',
+    ],
+    [
+      'a session beside a key that is not known',
+      { authorization: `Bearer ${SESSION}`, apiKey: 'unknown' },
+      'Send either authorization or x-api-key: these are two callers.',
+    ],
+  ])(
+    'is told where a credential belongs that is in the wrong place, and nothing is looked up: %s',
+    async (_what, credentials, message) => {
+      const asked = () => Promise.reject(new Error('asked'));
+      await expect(
+        whoIs(typeof credentials === 'function' ? await credentials() : credentials, {
+          findSession: asked,
+          apiKeys: { find: asked },
+        }),
+      ).rejects.toEqual(expect.objectContaining({ code: 'UNAUTHENTICATED', message }));
+    },
+  );
 
-  test.each(['not-a-token', 'eyJhbGciOiJub25lIn0.e30.', 'a.b.c'])('is refused with the vehicle token %s', async (token) => {
-    await expect(whoIs({ authorization: `Bearer ${token}` })).rejects.toEqual(expect.objectContaining({ code: 'UNAUTHENTICATED' }));
-  });
+  test.each(['not-a-token', 'eyJhbGciOiJub25lIn0.e30.', 'a.b.c'])(
+    'is refused with the vehicle token %s',
+    async (token) => {
+      await expect(whoIs({ authorization: `Bearer ${token}` })).rejects.toEqual(
+        expect.objectContaining({ code: 'UNAUTHENTICATED' }),
+      );
+    },
+  );
 
   test('is refused with a vehicle token that has expired', async () => {
     const token = await tokens.issue(VIN, 'staging', new Date(Date.now() - 60_000));
-    await expect(whoIs({ authorization: `Bearer ${token}` })).rejects.toEqual(expect.objectContaining({ code: 'UNAUTHENTICATED' }));
+    await expect(whoIs({ authorization: `Bearer ${token}` })).rejects.toEqual(
+      expect.objectContaining({ code: 'UNAUTHENTICATED' }),
+    );
   });
 
   test('cannot be found out while sessions cannot be read, and that is not a refusal of the credentials', async () => {
     const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Sessions cannot be read.');
-    await expect(whoIs({ authorization: `Bearer ${SESSION}` }, { findSession: () => Promise.reject(unavailable) })).rejects.toBe(unavailable);
-    await expect(whoIs({ apiKey: KEY }, { apiKeys: { find: () => Promise.reject(unavailable) } })).rejects.toBe(unavailable);
+    await expect(
+      whoIs({ authorization: `Bearer ${SESSION}` }, { findSession: () => Promise.reject(unavailable) }),
+    ).rejects.toBe(unavailable);
+    await expect(whoIs({ apiKey: KEY }, { apiKeys: { find: () => Promise.reject(unavailable) } })).rejects.toBe(
+      unavailable,
+    );
   });
 
   test('is not looked up where a key has not the form of one', async () => {
     const find = () => Promise.reject(new Error('asked'));
-    for (const apiKey of ['', 'ff_api_key_x', 'x'.repeat(100_000)]) await expect(whoIs({ apiKey }, { apiKeys: { find } })).rejects.toEqual(unauthenticated);
+    for (const apiKey of ['', 'ff_api_key_x', 'x'.repeat(100_000)])
+      await expect(whoIs({ apiKey }, { apiKeys: { find } })).rejects.toEqual(unauthenticated);
   });
 
   test('is looked up no more after too many wrong credentials of an address, but for who is known to be good', async () => {
@@ -111,23 +173,35 @@ describe('who is calling', () => {
       await expect(whoIs(wrong, { failures })).rejects.toEqual(unauthenticated);
     }
     const limited = expect.objectContaining({ code: 'RATE_LIMITED', details: { retryAfter: 60 } });
-    await expect(whoIs({ apiKey: newApiKey() }, { failures, apiKeys: { find: () => Promise.reject(new Error('asked')) } })).rejects.toEqual(limited);
+    await expect(
+      whoIs({ apiKey: newApiKey() }, { failures, apiKeys: { find: () => Promise.reject(new Error('asked')) } }),
+    ).rejects.toEqual(limited);
     await expect(whoIs({ authorization: `Bearer ${newSessionToken()}` }, { failures })).rejects.toEqual(limited);
     expect(await whoIs({ apiKey: KEY }, { failures })).toMatchObject({ caller: { apiKeyId: 'k1' } });
     const vin = 'KMHK281HGNU000009';
-    expect(await whoIs({ authorization: `Bearer ${await tokens.issue(vin, 'staging', EXPIRES)}` }, { failures })).toMatchObject({ caller: { vin } });
-    expect(await authenticate({ authorization: `Bearer ${SESSION}` }, '192.0.2.2', { ...sources(), failures })).toMatchObject({ caller: { userId: 'u1' } });
+    expect(
+      await whoIs({ authorization: `Bearer ${await tokens.issue(vin, 'staging', EXPIRES)}` }, { failures }),
+    ).toMatchObject({ caller: { vin } });
+    expect(
+      await authenticate({ authorization: `Bearer ${SESSION}` }, '192.0.2.2', { ...sources(), failures }),
+    ).toMatchObject({ caller: { userId: 'u1' } });
   });
 });
 
 describe('the credentials of a connection_init', () => {
   test('have the names of the headers, in any case', () => {
-    expect(credentialsOf({ Authorization: 'Bearer x', other: 7 })).toEqual({ authorization: 'Bearer x', apiKey: undefined });
+    expect(credentialsOf({ Authorization: 'Bearer x', other: 7 })).toEqual({
+      authorization: 'Bearer x',
+      apiKey: undefined,
+    });
     expect(credentialsOf({ 'X-API-Key': 'k' })).toEqual({ authorization: undefined, apiKey: 'k' });
     expect(credentialsOf({})).toEqual({ authorization: undefined, apiKey: undefined });
   });
 
-  test.each([{ authorization: 7 }, { authorization: null }, { 'x-api-key': { a: 1 } }])('are refused when they are no text: %j', (payload) => {
-    expect(() => credentialsOf(payload)).toThrow(unauthenticated);
-  });
+  test.each([{ authorization: 7 }, { authorization: null }, { 'x-api-key': { a: 1 } }])(
+    'are refused when they are no text: %j',
+    (payload) => {
+      expect(() => credentialsOf(payload)).toThrow(unauthenticated);
+    },
+  );
 });

@@ -8,7 +8,10 @@ import type { ApiKeyDirectory } from './api-key-directory.ts';
 import type { FailedCredentials } from './failed-credentials.ts';
 import type { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 
-/** Finds a user by session token; null when it is unknown or over. Rejects with SERVICE_UNAVAILABLE when sessions cannot be read. */
+/**
+ * Finds a user by session token; null when it is unknown or over. Rejects with SERVICE_UNAVAILABLE when sessions cannot
+ * be read.
+ */
 export type FindSession = (token: string) => Promise<{ caller: UserCaller; expiresAt: Date } | null>;
 
 export interface Credentials {
@@ -29,7 +32,10 @@ export interface Authenticated {
   readonly caller: Caller;
   /** When the credentials end by themselves. */
   readonly expiresAt: Date | null;
-  /** The key of a session (core/protocol/session.ts), or an API key's hash; never the credential itself. Null for what is not looked up. */
+  /**
+   * The key of a session (core/protocol/session.ts), or an API key's hash; never the credential itself. Null for what
+   * is not looked up.
+   */
   readonly credential: string | null;
 }
 
@@ -40,11 +46,16 @@ const refused = (message = 'The credentials are not valid.') => new FleetFlagErr
 
 const isVehicleToken = (text: string) => /^eyJ[\w-]*\.[\w-]*\.[\w-]*$/.test(text);
 
-/** The refusal of a credential where it does not belong, which says where it does. Its form tells: nothing is looked up. */
+/**
+ * The refusal of a credential where it does not belong, which says where it does. Its form tells: nothing is looked up.
+ */
 function misplaced(credential: string): FleetFlagError {
   if (looksLikeApiKey(credential)) return refused('This is an API key: it belongs in x-api-key.');
-  if (isSessionToken(credential)) return refused('This is a session token: it belongs in authorization, as Bearer <token>.');
-  return isVehicleToken(credential) ? refused("This is a vehicle's token: it belongs in authorization, as Bearer <token>.") : refused();
+  if (isSessionToken(credential))
+    return refused('This is a session token: it belongs in authorization, as Bearer <token>.');
+  return isVehicleToken(credential)
+    ? refused("This is a vehicle's token: it belongs in authorization, as Bearer <token>.")
+    : refused();
 }
 
 /** The credentials in a websocket's connection_init payload: the same names as the HTTP headers, in any case. */
@@ -72,10 +83,14 @@ async function vehicleOf(token: string, { tokens, generations }: VehicleCredenti
 /**
  * @param address that the request comes from
  * @returns the caller; nobody where there are no credentials at all
- * @throws UNAUTHENTICATED for credentials that are wrong: they never fall back to nobody. RATE_LIMITED instead where the
- * address has shown too many wrong ones; SERVICE_UNAVAILABLE when they cannot be looked up
+ * @throws UNAUTHENTICATED for credentials that are wrong: they never fall back to nobody. RATE_LIMITED instead where
+ *   the address has shown too many wrong ones; SERVICE_UNAVAILABLE when they cannot be looked up
  */
-export async function authenticate({ authorization, apiKey }: Credentials, address: string | null, sources: CredentialSources): Promise<Authenticated> {
+export async function authenticate(
+  { authorization, apiKey }: Credentials,
+  address: string | null,
+  sources: CredentialSources,
+): Promise<Authenticated> {
   if (apiKey !== undefined) {
     // Which of two callers it is would be a guess.
     if (authorization !== undefined) throw refused('Send either authorization or x-api-key: these are two callers.');
@@ -93,7 +108,11 @@ export async function authenticate({ authorization, apiKey }: Credentials, addre
   return { ...session, credential };
 }
 
-async function keyCaller(apiKey: string, address: string | null, { apiKeys, failures }: CredentialSources): Promise<Authenticated> {
+async function keyCaller(
+  apiKey: string,
+  address: string | null,
+  { apiKeys, failures }: CredentialSources,
+): Promise<Authenticated> {
   if (!isApiKey(apiKey)) throw looksLikeApiKey(apiKey) ? refused() : misplaced(apiKey);
   const credential = apiKeyHash(apiKey);
   const known = await failures.lookUp(address, credential, () => apiKeys.find(credential));

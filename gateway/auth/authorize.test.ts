@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Kind, parse, validate, type OperationDefinitionNode } from 'graphql';
 import { PERMISSIONS } from '../../core/policy/permissions.ts';
-import type { ROLES} from '../../core/protocol/caller.ts';
+import type { ROLES } from '../../core/protocol/caller.ts';
 import { type Caller } from '../../core/protocol/caller.ts';
 import { API_SCHEMA } from '../testing/api-schema.ts';
 import { authorizeOperation } from './authorize.ts';
@@ -12,10 +12,16 @@ const VEHICLE: Caller = { kind: 'vehicle', vin: VIN, environment: 'staging' };
 const user = (role: (typeof ROLES)[number]): Caller => ({ kind: 'user', userId: 'u1', role, sessionKey: null });
 
 /** The refusal of an operation, or null. */
-function refusal(caller: Caller, query: string, variables: Record<string, unknown> = {}): { code: unknown; path: unknown } | null {
+function refusal(
+  caller: Caller,
+  query: string,
+  variables: Record<string, unknown> = {},
+): { code: unknown; path: unknown } | null {
   const document = parse(query);
   expect(validate(API_SCHEMA, document)).toEqual([]);
-  const operation = document.definitions.find((node): node is OperationDefinitionNode => node.kind === Kind.OPERATION_DEFINITION);
+  const operation = document.definitions.find(
+    (node): node is OperationDefinitionNode => node.kind === Kind.OPERATION_DEFINITION,
+  );
   if (operation === undefined) throw new Error('no operation');
   try {
     authorizeOperation(API_SCHEMA, { document, operation, variables }, caller, { hideSuggestions: false });
@@ -30,11 +36,13 @@ const code = (...args: Parameters<typeof refusal>) => refusal(...args)?.code ?? 
 
 describe('the permission table', () => {
   test('has a row for every root field of the public API, and none for another', () => {
-    const fields = [API_SCHEMA.getQueryType(), API_SCHEMA.getMutationType(), API_SCHEMA.getSubscriptionType()].flatMap((type) =>
-      Object.keys(type?.getFields() ?? {}).map((field) => `${type?.name}.${field}`),
+    const fields = [API_SCHEMA.getQueryType(), API_SCHEMA.getMutationType(), API_SCHEMA.getSubscriptionType()].flatMap(
+      (type) => Object.keys(type?.getFields() ?? {}).map((field) => `${type?.name}.${field}`),
     );
     expect(fields.filter((field) => PERMISSIONS[field] === undefined)).toEqual([]);
-    const rows = Object.keys(PERMISSIONS).filter((name) => /^(Query|Mutation|Subscription)\./.test(name) && PERMISSIONS[name]?.gateway !== true);
+    const rows = Object.keys(PERMISSIONS).filter(
+      (name) => /^(Query|Mutation|Subscription)\./.test(name) && PERMISSIONS[name]?.gateway !== true,
+    );
     expect(rows.filter((row) => !fields.includes(row))).toEqual([]);
   });
 });
@@ -67,7 +75,10 @@ describe('an operation', () => {
   });
 
   test('is refused under the name that the caller gave the field', () => {
-    expect(refusal(user('READ'), '{ ok: flag(key: "a") { key } mine: users { totalCount } }')).toEqual({ code: 'FORBIDDEN', path: ['mine'] });
+    expect(refusal(user('READ'), '{ ok: flag(key: "a") { key } mine: users { totalCount } }')).toEqual({
+      code: 'FORBIDDEN',
+      path: ['mine'],
+    });
   });
 
   test.each([
@@ -87,12 +98,15 @@ describe('an operation', () => {
   test('that names a fragment that names itself is still answered', () => {
     const document = parse('{ ...A } fragment A on Query { ...A users { totalCount } }');
     const operation = document.definitions[0] as OperationDefinitionNode;
-    expect(() => authorizeOperation(API_SCHEMA, { document, operation, variables: {} }, user('READ'), { hideSuggestions: false })).toThrow('Query.users');
+    expect(() =>
+      authorizeOperation(API_SCHEMA, { document, operation, variables: {} }, user('READ'), { hideSuggestions: false }),
+    ).toThrow('Query.users');
   });
 });
 
 describe('a vehicle', () => {
-  const sync = (environment: string, head = '') => `query ${head} { flagSync(environment: ${environment}) { revision } }`;
+  const sync = (environment: string, head = '') =>
+    `query ${head} { flagSync(environment: ${environment}) { revision } }`;
 
   test.each<[string, string, Record<string, unknown>, string | null]>([
     ['its own, as a literal', sync('STAGING'), {}, null],
@@ -101,13 +115,28 @@ describe('a vehicle', () => {
     ['another, as a variable', sync('$e', '($e: Environment!)'), { e: 'PRODUCTION' }, 'FORBIDDEN'],
     ['its own, as a default', sync('$e', '($e: Environment! = STAGING)'), {}, null],
     ['another, as a default', sync('$e', '($e: Environment! = PRODUCTION)'), {}, 'FORBIDDEN'],
-    ['another, over its own as a default', sync('$e', '($e: Environment! = STAGING)'), { e: 'PRODUCTION' }, 'FORBIDDEN'],
+    [
+      'another, over its own as a default',
+      sync('$e', '($e: Environment! = STAGING)'),
+      { e: 'PRODUCTION' },
+      'FORBIDDEN',
+    ],
     ['its own, over another as a default', sync('$e', '($e: Environment! = PRODUCTION)'), { e: 'STAGING' }, null],
     ['null, over its own as a default', sync('$e', '($e: Environment = STAGING)'), { e: null }, 'FORBIDDEN'],
     ['none that there is', sync('$e', '($e: Environment!)'), { e: 'MARS' }, 'FORBIDDEN'],
     ['nothing', sync('$e', '($e: Environment!)'), {}, 'FORBIDDEN'],
-    ['its own and under an alias another', '{ a: flagSync(environment: STAGING) { revision } b: flagSync(environment: PRODUCTION) { revision } }', {}, 'FORBIDDEN'],
-    ['another, in a subscription', 'subscription { flagChanges(environment: DEVELOPMENT) { revision } }', {}, 'FORBIDDEN'],
+    [
+      'its own and under an alias another',
+      '{ a: flagSync(environment: STAGING) { revision } b: flagSync(environment: PRODUCTION) { revision } }',
+      {},
+      'FORBIDDEN',
+    ],
+    [
+      'another, in a subscription',
+      'subscription { flagChanges(environment: DEVELOPMENT) { revision } }',
+      {},
+      'FORBIDDEN',
+    ],
     ['its own, in a subscription', 'subscription { flagChanges(environment: STAGING) { revision } }', {}, null],
   ])('that names as environment %s', (_what, query, variables, expected) => {
     expect(code(VEHICLE, query, variables)).toBe(expected);
@@ -128,14 +157,32 @@ describe('a variable that does not fit', () => {
       expect(code(user('READ'), query, { e })).toBe('BAD_USER_INPUT');
       expect(code(NOBODY, query, { e })).toBe('UNAUTHENTICATED');
     }
-    expect(code(user('READ'), 'query ($e: Environment = STAGING) { flagSync(environment: $e) { revision } }', { e: null })).toBe('BAD_USER_INPUT');
+    expect(
+      code(user('READ'), 'query ($e: Environment = STAGING) { flagSync(environment: $e) { revision } }', { e: null }),
+    ).toBe('BAD_USER_INPUT');
   });
 
   test.each([
-    ['query ($e: Environment!, $since: Int) { flagSync(environment: $e, since: $since) { revision } }', 'since', [1e15, -1e15, 1.5, '1', true, []]],
-    ['query ($since: Int, $e: Environment!) { flagSync(environment: $e, since: $since) { revision } }', 'since', [1e15]],
-    ['query ($e: Environment!, $nonce: String) { flagSync(environment: $e, nonce: $nonce) { revision } }', 'nonce', [7, {}]],
-    ['query ($e: Environment!, $yes: Boolean!) { flagProof(environment: $e) @include(if: $yes) }', 'yes', [null, 'yes', undefined]],
+    [
+      'query ($e: Environment!, $since: Int) { flagSync(environment: $e, since: $since) { revision } }',
+      'since',
+      [1e15, -1e15, 1.5, '1', true, []],
+    ],
+    [
+      'query ($since: Int, $e: Environment!) { flagSync(environment: $e, since: $since) { revision } }',
+      'since',
+      [1e15],
+    ],
+    [
+      'query ($e: Environment!, $nonce: String) { flagSync(environment: $e, nonce: $nonce) { revision } }',
+      'nonce',
+      [7, {}],
+    ],
+    [
+      'query ($e: Environment!, $yes: Boolean!) { flagProof(environment: $e) @include(if: $yes) }',
+      'yes',
+      [null, 'yes', undefined],
+    ],
   ])('is a fault of its own, and not one of whose environment is asked for: %s', (query, name, values) => {
     for (const value of values) {
       expect(code(VEHICLE, query, { e: 'STAGING', [name]: value })).toBe('BAD_USER_INPUT');

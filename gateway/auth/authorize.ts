@@ -17,7 +17,11 @@ import type { FleetFlagError } from '../../core/errors.ts';
 import { PERMISSIONS, refusalOf } from '../../core/policy/permissions.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
 
-function* rootFields(selections: SelectionSetNode, fragments: ReadonlyMap<string, FragmentDefinitionNode>, visited: Set<string>): Generator<FieldNode> {
+function* rootFields(
+  selections: SelectionSetNode,
+  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
+  visited: Set<string>,
+): Generator<FieldNode> {
   for (const selection of selections.selections) {
     if (selection.kind === Kind.FIELD) yield selection;
     else if (selection.kind === Kind.INLINE_FRAGMENT) yield* rootFields(selection.selectionSet, fragments, visited);
@@ -31,7 +35,11 @@ function* rootFields(selections: SelectionSetNode, fragments: ReadonlyMap<string
 
 /** The fields of Query, Mutation or Subscription that an operation of a document selects, those in fragments too. */
 export function rootFieldsOf(document: DocumentNode, operation: OperationDefinitionNode): FieldNode[] {
-  const fragments = new Map(document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [])));
+  const fragments = new Map(
+    document.definitions.flatMap((node) =>
+      node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [],
+    ),
+  );
   return [...rootFields(operation.selectionSet, fragments, new Set())];
 }
 
@@ -59,7 +67,11 @@ function asGraphQLError(refusal: FleetFlagError, field: FieldNode): GraphQLError
  */
 export function authorizeOperation(
   schema: GraphQLSchema,
-  operation: { document: DocumentNode; operation: OperationDefinitionNode; variables: Readonly<Record<string, unknown>> },
+  operation: {
+    document: DocumentNode;
+    operation: OperationDefinitionNode;
+    variables: Readonly<Record<string, unknown>>;
+  },
   caller: Caller,
   options: { readonly hideSuggestions: boolean },
 ): void {
@@ -67,25 +79,34 @@ export function authorizeOperation(
   if (type === null || type === undefined) return;
   let fault: GraphQLError | undefined;
   const fitting: Record<string, unknown> = {};
-  // Each by itself: one that does not fit takes nothing from what the others say, such as whose environment is asked for.
+  // Each by itself: one that does not fit takes nothing from what the others say, such as whose environment is asked
+  // for.
   for (const variable of operation.operation.variableDefinitions ?? []) {
-    const { coerced, errors } = getVariableValues(schema, [variable], operation.variables, { maxErrors: 1, ...options });
+    const { coerced, errors } = getVariableValues(schema, [variable], operation.variables, {
+      maxErrors: 1,
+      ...options,
+    });
     fault ??= errors?.[0];
     Object.assign(fitting, coerced);
   }
-  const argumentsOf = (field: GraphQLField<unknown, unknown> | undefined, node: FieldNode): Readonly<Record<string, unknown>> => {
+  const argumentsOf = (
+    field: GraphQLField<unknown, unknown> | undefined,
+    node: FieldNode,
+  ): Readonly<Record<string, unknown>> => {
     if (field === undefined) return {};
     try {
       return getArgumentValues(field, node, fitting);
     } catch (error) {
-      // A needed variable that does not fit, or the one fault that validation cannot see: null for a variable that has a default, where the argument takes none.
+      // A needed variable that does not fit, or the one fault that validation cannot see: null for a variable that has
+      // a default, where the argument takes none.
       if (!(error instanceof GraphQLError)) throw error;
       fault ??= error;
       return {};
     }
   };
   for (const node of rootFieldsOf(operation.document, operation.operation)) {
-    // __typename, __schema and __type tell nothing that the published schema does not; whether they answer is a setting.
+    // __typename, __schema and __type tell nothing that the published schema does not; whether they answer is a
+    // setting.
     if (node.name.value.startsWith('__')) continue;
     const definition = type.getFields()[node.name.value];
     const name = `${type.name}.${node.name.value}`;
@@ -93,5 +114,6 @@ export function authorizeOperation(
     if (refusal !== null) throw asGraphQLError(refusal, node);
   }
   // After the permissions: who may not do it is not told what would be wrong with it.
-  if (fault !== undefined) throw new GraphQLError(fault.message, { nodes: fault.nodes ?? null, extensions: { code: 'BAD_USER_INPUT' } });
+  if (fault !== undefined)
+    throw new GraphQLError(fault.message, { nodes: fault.nodes ?? null, extensions: { code: 'BAD_USER_INPUT' } });
 }

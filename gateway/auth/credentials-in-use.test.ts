@@ -21,10 +21,12 @@ beforeEach(() => {
   asked = [];
 });
 
-const names = (...ended: string[]): EndedSessions => async (credentials) => {
-  asked.push(credentials);
-  return new Set(ended);
-};
+const names =
+  (...ended: string[]): EndedSessions =>
+  async (credentials) => {
+    asked.push(credentials);
+    return new Set(ended);
+  };
 const away: EndedSessions = () => Promise.reject(new Error('away'));
 
 function recheck(endedSessions: EndedSessions, ended: EndedSessions): Promise<void> {

@@ -22,18 +22,25 @@ const INTERVAL = 3_000;
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** One look at all sockets: closes those whose session or key has ended. A store that does not answer closes nothing. */
+/**
+ * One look at all sockets: closes those whose session or key has ended. A store that does not answer closes nothing.
+ */
 export async function recheckCredentials({ sockets, endedSessions, apiKeys }: CredentialsInUse): Promise<void> {
   const inUse = { user: new Set<string>(), apiKey: new Set<string>() };
   for (const { caller, credential } of sockets.identities()) {
-    if (credential !== undefined && (caller.kind === 'user' || caller.kind === 'apiKey')) inUse[caller.kind].add(credential);
+    if (credential !== undefined && (caller.kind === 'user' || caller.kind === 'apiKey'))
+      inUse[caller.kind].add(credential);
   }
-  const ask = (of: ReadonlySet<string>, which: EndedSessions) => (of.size === 0 ? NONE : which([...of]).catch(() => NONE));
+  const ask = (of: ReadonlySet<string>, which: EndedSessions) =>
+    of.size === 0 ? NONE : which([...of]).catch(() => NONE);
   // Each by itself: a store that is slow to fail must not hold up what the other says.
   const closeEnded = async (kind: 'user' | 'apiKey', which: EndedSessions) => {
     const ended = await ask(inUse[kind], which);
     if (ended.size === 0) return;
-    sockets.disconnect(({ caller, credential }: AuthenticatedCaller) => caller.kind === kind && credential !== undefined && ended.has(credential));
+    sockets.disconnect(
+      ({ caller, credential }: AuthenticatedCaller) =>
+        caller.kind === kind && credential !== undefined && ended.has(credential),
+    );
   };
   await Promise.all([closeEnded('user', endedSessions), closeEnded('apiKey', (hashes) => apiKeys.ended(hashes))]);
 }

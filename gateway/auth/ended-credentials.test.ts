@@ -7,7 +7,9 @@ import { eventually } from '../subscriptions/testing/wire-client.ts';
 import { followEndedCredentials, isConcerned } from './ended-credentials.ts';
 
 const NOTHING: EndedCredential = { position: 7, userId: null, sessionKey: null, apiKeyId: null, vin: null };
-const answer = (ended: Partial<EndedCredential>): SubgraphResponse => ({ data: { endedCredentials: { ...NOTHING, ...ended } } });
+const answer = (ended: Partial<EndedCredential>): SubgraphResponse => ({
+  data: { endedCredentials: { ...NOTHING, ...ended } },
+});
 
 let stop = (): void => undefined;
 afterEach(() => stop());
@@ -16,7 +18,11 @@ function following(subscribe: (request: SubgraphRequest) => SubgraphStream) {
   const asked: SubgraphRequest[] = [];
   const told: EndedCredential[] = [];
   const warnings: string[] = [];
-  const logger = { info: () => undefined, warn: (_: object, message: string) => warnings.push(message), error: () => undefined };
+  const logger = {
+    info: () => undefined,
+    warn: (_: object, message: string) => warnings.push(message),
+    error: () => undefined,
+  };
   const audit = {
     subscribe(request: SubgraphRequest) {
       asked.push(request);
@@ -45,9 +51,26 @@ describe('following the credentials that end', () => {
   });
 
   test.each<[string, () => SubgraphStream]>([
-    ['cannot be reached', () => { throw new Error('away'); }],
-    ['refuses', () => (async function* () { yield { errors: [{ message: 'No.' }] }; })()],
-    ['ends at once', () => (async function* () { /* nothing */ })()],
+    [
+      'cannot be reached',
+      () => {
+        throw new Error('away');
+      },
+    ],
+    [
+      'refuses',
+      () =>
+        (async function* () {
+          yield { errors: [{ message: 'No.' }] };
+        })(),
+    ],
+    [
+      'ends at once',
+      () =>
+        (async function* () {
+          /* nothing */
+        })(),
+    ],
   ])('is tried again and again while the subgraph %s, with one warning', async (_what, subscribe) => {
     const { asked, told, warnings } = following(subscribe);
     await eventually('three attempts', () => asked.length >= 3);

@@ -10,17 +10,23 @@ import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
 import { gatewayIdentity } from './api-key-directory.ts';
 
-const ENDED = 'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
+const ENDED =
+  'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
 
 /** Milliseconds before another attempt: full jitter, so that gateways do not all come at once. */
 const FIRST_RETRY = 200;
 const LONGEST_RETRY = 5_000;
 
 /** Whether a caller's credential is the one that has ended, or one of them. */
-export function isConcerned(ended: EndedCredential, { caller, credential }: { readonly caller: Caller; readonly credential?: string | undefined }): boolean {
+export function isConcerned(
+  ended: EndedCredential,
+  { caller, credential }: { readonly caller: Caller; readonly credential?: string | undefined },
+): boolean {
   switch (caller.kind) {
     case 'user':
-      return ended.sessionKey === null ? caller.userId !== null && caller.userId === ended.userId : credential === ended.sessionKey;
+      return ended.sessionKey === null
+        ? caller.userId !== null && caller.userId === ended.userId
+        : credential === ended.sessionKey;
     case 'apiKey':
       return caller.apiKeyId !== null && caller.apiKeyId === ended.apiKeyId;
     case 'vehicle':
@@ -37,7 +43,11 @@ export function isConcerned(ended: EndedCredential, { caller, credential }: { re
  *
  * @param onEnded must not throw
  */
-export function followEndedCredentials(audit: Pick<SubgraphConnection, 'subscribe'>, onEnded: (ended: EndedCredential) => void, logger: GatewayLogger): () => void {
+export function followEndedCredentials(
+  audit: Pick<SubgraphConnection, 'subscribe'>,
+  onEnded: (ended: EndedCredential) => void,
+  logger: GatewayLogger,
+): () => void {
   const over = new AbortController();
   let after: number | null = null;
   let failures = 0;
@@ -70,7 +80,8 @@ export function followEndedCredentials(audit: Pick<SubgraphConnection, 'subscrib
         cause = error;
       }
       if (over.signal.aborted) return;
-      if (failures === 0) logger.warn({ err: cause }, 'Credentials that end are not told; those in use are asked for until they are');
+      if (failures === 0)
+        logger.warn({ err: cause }, 'Credentials that end are not told; those in use are asked for until they are');
       const longest = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** failures);
       failures += 1;
       await delay(longest * Math.random(), undefined, { signal: over.signal, ref: false }).catch(() => undefined);

@@ -49,7 +49,9 @@ test('one wrong credential shown again and again is no guessing', async () => {
 
 test('a store that does not answer counts as no failure', async () => {
   for (let times = 0; times < 2 * MAX_FAILURES; times++) {
-    await expect(failures.lookUp(ADDRESS, `c${times}`, () => Promise.reject(new Error('down')))).rejects.toThrow('down');
+    await expect(failures.lookUp(ADDRESS, `c${times}`, () => Promise.reject(new Error('down')))).rejects.toThrow(
+      'down',
+    );
   }
   expect(await failures.lookUp(ADDRESS, 'new', good)).toBe('found');
 });

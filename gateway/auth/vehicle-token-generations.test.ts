@@ -16,7 +16,9 @@ function controlPlane(pageSize = 2) {
       asked.push({ since, after });
       if (plane.down) throw new Error('down');
       const sorted = [...rows].sort((a, b) => a.raisedAt - b.raisedAt || (a.vin < b.vin ? -1 : 1));
-      return sorted.filter((row) => row.raisedAt > since || (row.raisedAt === since && row.vin > after)).slice(0, pageSize);
+      return sorted
+        .filter((row) => row.raisedAt > since || (row.raisedAt === since && row.vin > after))
+        .slice(0, pageSize);
     },
     ended: (vins) => void ended.push([...vins]),
     logger: { info: log('info'), warn: log('warn'), error: log('error') },
@@ -34,7 +36,12 @@ describe('tokens', () => {
   test('of a former generation are not, and of no other vehicle', () => {
     const { generations } = controlPlane();
     generations.raise(vin(1), 2);
-    expect([0, 1, 2, 3].map((generation) => generations.admits(vin(1), generation))).toEqual([false, false, true, true]);
+    expect([0, 1, 2, 3].map((generation) => generations.admits(vin(1), generation))).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
     expect(generations.admits(vin(2), 0)).toBe(true);
   });
 
@@ -62,8 +69,19 @@ describe('what the control plane says', () => {
     for (let n = 0; n < 5; n++) rows.push({ vin: vin(n), generation: n + 1, raisedAt: NOW });
     await generations.start();
     generations.close();
-    expect(rows.map((row) => generations.admits(row.vin, row.generation - 1))).toEqual([false, false, false, false, false]);
-    expect(asked).toEqual([{ since: 0, after: '' }, { since: NOW, after: vin(1) }, { since: NOW, after: vin(3) }, { since: NOW, after: vin(4) }]);
+    expect(rows.map((row) => generations.admits(row.vin, row.generation - 1))).toEqual([
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
+    expect(asked).toEqual([
+      { since: 0, after: '' },
+      { since: NOW, after: vin(1) },
+      { since: NOW, after: vin(3) },
+      { since: NOW, after: vin(4) },
+    ]);
     expect(ended.flat()).toEqual(rows.map((row) => row.vin));
   });
 
@@ -84,7 +102,10 @@ describe('what the control plane says', () => {
     const { generations, rows, asked, ended } = controlPlane();
     rows.push({ vin: vin(1), generation: 1, raisedAt: NOW });
     await generations.refresh();
-    rows.push({ vin: vin(2), generation: 1, raisedAt: NOW - 14_000 }, { vin: vin(1), generation: 2, raisedAt: NOW + 1 });
+    rows.push(
+      { vin: vin(2), generation: 1, raisedAt: NOW - 14_000 },
+      { vin: vin(1), generation: 2, raisedAt: NOW + 1 },
+    );
     rows.shift();
     const from = asked.length;
     await generations.refresh();
@@ -112,18 +133,26 @@ describe('what the control plane says', () => {
 describe('the reader', () => {
   const reading = (answer: SubgraphResponse) => {
     const asked: SubgraphRequest[] = [];
-    const connection = { execute: async (request: SubgraphRequest) => (asked.push(request), answer) } as unknown as SubgraphConnection;
+    const connection = {
+      execute: async (request: SubgraphRequest) => (asked.push(request), answer),
+    } as unknown as SubgraphConnection;
     return { asked, read: generationsReader(connection) };
   };
 
   test('asks as the gateway itself', async () => {
-    const { asked, read } = reading({ data: { vehicleTokenGenerations: [{ vin: vin(1), generation: 2, raisedAt: '2026-11-24T12:00:00.000Z' }] } });
+    const { asked, read } = reading({
+      data: { vehicleTokenGenerations: [{ vin: vin(1), generation: 2, raisedAt: '2026-11-24T12:00:00.000Z' }] },
+    });
     expect(await read(NOW, vin(0))).toEqual([{ vin: vin(1), generation: 2, raisedAt: NOW }]);
-    expect(asked).toMatchObject([{ variables: { since: '2026-11-24T12:00:00.000Z', after: vin(0) }, identity: { caller: { kind: 'gateway' } } }]);
+    expect(asked).toMatchObject([
+      { variables: { since: '2026-11-24T12:00:00.000Z', after: vin(0) }, identity: { caller: { kind: 'gateway' } } },
+    ]);
   });
 
   test('rejects what is no answer', async () => {
-    await expect(reading({ data: null, errors: [{ message: 'The database is not available.' }] }).read(0, '')).rejects.toThrow('The database');
+    await expect(
+      reading({ data: null, errors: [{ message: 'The database is not available.' }] }).read(0, ''),
+    ).rejects.toThrow('The database');
     await expect(reading({ data: null }).read(0, '')).rejects.toThrow('gives no generations');
   });
 });

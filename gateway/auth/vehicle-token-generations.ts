@@ -17,7 +17,10 @@ export interface RaisedGeneration {
   readonly raisedAt: number;
 }
 
-/** Gives those that come after (`since`, `after`) in the order of time (milliseconds since 1970) and VIN; none at the end. */
+/**
+ * Gives those that come after (`since`, `after`) in the order of time (milliseconds since 1970) and VIN; none at the
+ * end.
+ */
 export type ReadGenerations = (since: number, after: string) => Promise<readonly RaisedGeneration[]>;
 
 export interface VehicleTokenGenerationsOptions {
@@ -29,12 +32,16 @@ export interface VehicleTokenGenerationsOptions {
 
 /** Milliseconds between two looks: a revocation is known within 5 s though nobody has told of it. */
 const INTERVAL = 4_000;
-/** Milliseconds that a gateway waits to know them all, at its start and when it was told of a revocation; it goes on even without. */
+/**
+ * Milliseconds that a gateway waits to know them all, at its start and when it was told of a revocation; it goes on
+ * even without.
+ */
 const PATIENCE = 2_000;
 /** Milliseconds: more than a transaction may last, so one that commits after a later one is seen, too. */
 const OVERLAP = 30_000;
 
-const QUERY = 'query VehicleTokenGenerations($since: DateTime!, $after: String!) { vehicleTokenGenerations(since: $since, after: $after) { vin generation raisedAt } }';
+const QUERY =
+  'query VehicleTokenGenerations($since: DateTime!, $after: String!) { vehicleTokenGenerations(since: $since, after: $after) { vin generation raisedAt } }';
 
 /** Reads the generations from the vehicles subgraph, as the gateway itself. Rejects when it gives none. */
 export function generationsReader(vehicles: SubgraphConnection): ReadGenerations {
@@ -44,7 +51,8 @@ export function generationsReader(vehicles: SubgraphConnection): ReadGenerations
       variables: { since: new Date(since).toISOString(), after },
       identity: { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } },
     });
-    const page = data?.['vehicleTokenGenerations'] as readonly { vin: string; generation: number; raisedAt: string | Date }[] | undefined;
+    const page = data?.['vehicleTokenGenerations'] as
+      readonly { vin: string; generation: number; raisedAt: string | Date }[] | undefined;
     if (page === undefined) throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph gives no generations.');
     return page.map(({ vin, generation, raisedAt }) => ({ vin, generation, raisedAt: new Date(raisedAt).getTime() }));
   };
@@ -64,7 +72,10 @@ export class VehicleTokenGenerations {
     this.#options = options;
   }
 
-  /** Reads them all, and from then on looks for news every 4 s. Resolves when they are known, or after 2 s. Never rejects. */
+  /**
+   * Reads them all, and from then on looks for news every 4 s. Resolves when they are known, or after 2 s. Never
+   * rejects.
+   */
   async start(): Promise<void> {
     this.#timer = setInterval(() => unattended(this.refresh(), 'Looking for revoked vehicle tokens'), INTERVAL);
     this.#timer.unref();
@@ -80,7 +91,10 @@ export class VehicleTokenGenerations {
     clearInterval(this.#timer);
   }
 
-  /** Whether a genuine token of `generation` is valid, as far as is known. One of a newer generation says itself that those before have been revoked. */
+  /**
+   * Whether a genuine token of `generation` is valid, as far as is known. One of a newer generation says itself that
+   * those before have been revoked.
+   */
   admits(vin: string, generation: number): boolean {
     this.raise(vin, generation);
     return generation >= (this.#valid.get(vin) ?? 0);
@@ -92,8 +106,8 @@ export class VehicleTokenGenerations {
   }
 
   /**
-   * Looks for news now. While a look is under way, the next begins after it, for all who call meanwhile: the one under way may
-   * have passed what they have just heard of. Never rejects.
+   * Looks for news now. While a look is under way, the next begins after it, for all who call meanwhile: the one under
+   * way may have passed what they have just heard of. Never rejects.
    */
   refresh(): Promise<void> {
     if (this.#reading !== null) {
@@ -116,7 +130,7 @@ export class VehicleTokenGenerations {
   async #readAll(): Promise<void> {
     const { read, ended, logger } = this.#options;
     try {
-      for (let since = Math.max(0, this.#newest - OVERLAP), after = ''; ; ) {
+      for (let since = Math.max(0, this.#newest - OVERLAP), after = ''; ;) {
         const page = await read(since, after);
         const last = page.at(-1);
         if (last === undefined) break;
@@ -128,7 +142,11 @@ export class VehicleTokenGenerations {
       if (this.#failing) logger.info({}, 'Revoked vehicle tokens are known again');
       this.#failing = false;
     } catch (error) {
-      if (!this.#failing) logger.warn({ err: error }, 'Revoked vehicle tokens cannot be read; those that are not known yet are still accepted');
+      if (!this.#failing)
+        logger.warn(
+          { err: error },
+          'Revoked vehicle tokens cannot be read; those that are not known yet are still accepted',
+        );
       this.#failing = true;
     }
   }

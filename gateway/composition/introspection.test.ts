@@ -11,9 +11,22 @@ const answer = (text: string, variables = {}) => {
 
 describe('questions about the schema', () => {
   it('are answered as graphql-js does, in every form that its clients send', async () => {
-    const result = await answer(getIntrospectionQuery({ oneOf: true, inputValueDeprecation: true, directiveIsRepeatable: true, schemaDescription: true, specifiedByUrl: true }));
+    const result = await answer(
+      getIntrospectionQuery({
+        oneOf: true,
+        inputValueDeprecation: true,
+        directiveIsRepeatable: true,
+        schemaDescription: true,
+        specifiedByUrl: true,
+      }),
+    );
     expect(result?.errors).toBeUndefined();
-    expect(await answer('query ($n: String!) { __typename ...More } fragment More on Query { __type(name: $n) { name isOneOf } }', { n: 'FlagFilter' })).toEqual({ data: { __typename: 'Query', __type: { name: 'FlagFilter', isOneOf: false } } });
+    expect(
+      await answer(
+        'query ($n: String!) { __typename ...More } fragment More on Query { __type(name: $n) { name isOneOf } }',
+        { n: 'FlagFilter' },
+      ),
+    ).toEqual({ data: { __typename: 'Query', __type: { name: 'FlagFilter', isOneOf: false } } });
   });
 
   it('are left to the planner where the operation asks for more', async () => {
@@ -24,6 +37,8 @@ describe('questions about the schema', () => {
 
   it('that the planner does not know are refused beside others', async () => {
     const result = await answer('{ fleet { total } __type(name: "FlagFilter") { isOneOf } }');
-    expect(result).toMatchObject({ errors: [{ message: expect.stringContaining('isOneOf'), extensions: { code: 'BAD_USER_INPUT' } }] });
+    expect(result).toMatchObject({
+      errors: [{ message: expect.stringContaining('isOneOf'), extensions: { code: 'BAD_USER_INPUT' } }],
+    });
   });
 });

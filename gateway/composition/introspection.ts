@@ -2,12 +2,27 @@
  * Answers about the schema itself, by graphql-js: the package that plans operations knows fewer of the schema's own
  * fields (`__Type.isOneOf` is none to it), and fails on the others.
  */
-import { execute, GraphQLError, Kind, visit, type DocumentNode, type ExecutionResult, type FragmentDefinitionNode, type GraphQLSchema, type OperationDefinitionNode, type SelectionSetNode } from 'graphql';
+import {
+  execute,
+  GraphQLError,
+  Kind,
+  visit,
+  type DocumentNode,
+  type ExecutionResult,
+  type FragmentDefinitionNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
 
 /** What the planner does not know. */
 const UNPLANNED = new Set(['isOneOf']);
 
-function* rootNames({ selections }: SelectionSetNode, fragments: ReadonlyMap<string, FragmentDefinitionNode>, visited: Set<string>): Generator<string> {
+function* rootNames(
+  { selections }: SelectionSetNode,
+  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
+  visited: Set<string>,
+): Generator<string> {
   for (const selection of selections) {
     if (selection.kind === Kind.FIELD) yield selection.name.value;
     else if (selection.kind === Kind.INLINE_FRAGMENT) yield* rootNames(selection.selectionSet, fragments, visited);
@@ -29,13 +44,28 @@ function asksUnplanned(document: DocumentNode): boolean {
  * @param operation one of a valid document
  * @returns null where the operation is not about the schema alone; a refusal where that cannot be answered in one
  */
-export async function answerIntrospection(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>): Promise<ExecutionResult | null> {
-  const fragments = new Map(document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [])));
+export async function answerIntrospection(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): Promise<ExecutionResult | null> {
+  const fragments = new Map(
+    document.definitions.flatMap((node) =>
+      node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [],
+    ),
+  );
   const names = new Set(rootNames(operation.selectionSet, fragments, new Set()));
   if (!names.has('__schema') && !names.has('__type')) return null;
   if ([...names].every((name) => name.startsWith('__'))) {
     return execute({ schema, document, operationName: operation.name?.value ?? null, variableValues: variables });
   }
   if (!asksUnplanned(document)) return null;
-  return { errors: [new GraphQLError(`Ask for ${[...UNPLANNED].join(', ')} in an operation that asks about the schema alone.`, { extensions: { code: 'BAD_USER_INPUT' } })] };
+  return {
+    errors: [
+      new GraphQLError(`Ask for ${[...UNPLANNED].join(', ')} in an operation that asks about the schema alone.`, {
+        extensions: { code: 'BAD_USER_INPUT' },
+      }),
+    ],
+  };
 }

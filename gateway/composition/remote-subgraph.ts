@@ -6,8 +6,19 @@ import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
-import { CONNECTION_BODY, IDENTITY_HEADER, signedBody, type IdentityTokens } from '../../core/protocol/identity-token.ts';
-import type { SubgraphConnection, SubgraphName, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/protocol/subgraph.ts';
+import {
+  CONNECTION_BODY,
+  IDENTITY_HEADER,
+  signedBody,
+  type IdentityTokens,
+} from '../../core/protocol/identity-token.ts';
+import type {
+  SubgraphConnection,
+  SubgraphName,
+  SubgraphRequest,
+  SubgraphResponse,
+  SubgraphStream,
+} from '../../core/protocol/subgraph.ts';
 
 export interface RemoteSubgraphOptions {
   readonly name: SubgraphName;
@@ -25,7 +36,12 @@ const PING_INTERVAL = 10_000;
 
 /** Names no address: the message may reach a client. */
 const unavailable = (cause?: unknown) =>
-  new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.', { retryAfter: 1 }, { cause });
+  new FleetFlagError(
+    'SERVICE_UNAVAILABLE',
+    'A part of the service does not answer; try again.',
+    { retryAfter: 1 },
+    { cause },
+  );
 
 /** The subgraph says with a ping that a subscription stands: graphql-transport-ws has no acknowledgement of its own. */
 function establishedId(payload: unknown): string | null {
@@ -34,7 +50,10 @@ function establishedId(payload: unknown): string | null {
 }
 
 /** The websocket itself is opened by the gateway for nobody in particular; each subscription names its caller. */
-const GATEWAY_ITSELF: CallerIdentity = { caller: { kind: 'nobody' }, origin: { ipAddress: null, userAgent: null, requestId: '' } };
+const GATEWAY_ITSELF: CallerIdentity = {
+  caller: { kind: 'nobody' },
+  origin: { ipAddress: null, userAgent: null, requestId: '' },
+};
 
 interface Pending {
   resolve(result: IteratorResult<SubgraphResponse>): void;
@@ -102,8 +121,16 @@ class PushedStream implements SubgraphStream {
   }
 }
 
-/** Connects to a subgraph's process. The websocket is opened by the first subscription, and again by the next one after a loss. */
-export function connectRemote({ name, url, tokens, pingInterval = PING_INTERVAL }: RemoteSubgraphOptions): SubgraphConnection {
+/**
+ * Connects to a subgraph's process. The websocket is opened by the first subscription, and again by the next one after
+ * a loss.
+ */
+export function connectRemote({
+  name,
+  url,
+  tokens,
+  pingInterval = PING_INTERVAL,
+}: RemoteSubgraphOptions): SubgraphConnection {
   const endpoint = new URL('/graphql', url);
   const streams = new Map<string, PushedStream>();
   let count = 0;
@@ -141,7 +168,11 @@ export function connectRemote({ name, url, tokens, pingInterval = PING_INTERVAL 
         response = await fetch(endpoint, {
           method: 'POST',
           headers: { 'content-type': 'application/json', accept: 'application/json', [IDENTITY_HEADER]: token },
-          body: JSON.stringify({ query: request.query, operationName: request.operationName, variables: request.variables }),
+          body: JSON.stringify({
+            query: request.query,
+            operationName: request.operationName,
+            variables: request.variables,
+          }),
           signal: AbortSignal.timeout(REQUEST_TIMEOUT),
         });
         const answer = (await response.json()) as SubgraphResponse;

@@ -7,7 +7,10 @@ import { isScalarType, valueFromASTUntyped, type GraphQLSchema } from 'graphql';
 import { GraphQLDateTimeISO } from 'graphql-scalars';
 import { checkTime } from '../../core/rules/time.ts';
 
-/** Makes `schema` refuse values of DateTime that are no time, or none that can be kept; those that are stay as they were written. */
+/**
+ * Makes `schema` refuse values of DateTime that are no time, or none that can be kept; those that are stay as they were
+ * written.
+ */
 export function giveScalars(schema: GraphQLSchema): void {
   const type = schema.getType('DateTime');
   if (!isScalarType(type)) throw new Error('The schema has no scalar DateTime.');

@@ -24,7 +24,10 @@ export interface Composition {
 
 type ProcessOptions = GraphQLDataSourceProcessOptions<GatewayContext & Record<string, unknown>>;
 
-/** The supergraph comes from a file, so nothing is ever introspected or polled. (The package does not export its enum's values.) */
+/**
+ * The supergraph comes from a file, so nothing is ever introspected or polled. (The package does not export its enum's
+ * values.)
+ */
 function isIncoming(options: ProcessOptions): options is ProcessOptions & { context: GatewayContext } {
   return (options.kind as string) === 'incoming operation';
 }
@@ -37,7 +40,7 @@ function dataSource(subgraph: SubgraphConnection): GraphQLDataSource<GatewayCont
       const { query = '', operationName, variables } = options.request;
       try {
         // The plan's executor merges into what it is given: an in-process answer must not be shared with anybody.
-        return (await subgraph.execute({ query, operationName, variables, identity: options.context.identity }));
+        return await subgraph.execute({ query, operationName, variables, identity: options.context.identity });
       } catch (error) {
         if (!(error instanceof FleetFlagError)) throw error;
         return { errors: [clientError(error)] };
@@ -78,7 +81,8 @@ export function compose(subgraphs: Subgraphs): Composition {
   const apiSchema = apiSchemaOf(supergraphSdl);
   const { executor } = gateway;
   const answering: typeof executor = async (context) =>
-    (await answerIntrospection(apiSchema, context.document, context.operation, context.request.variables ?? {})) ?? executor(context);
+    (await answerIntrospection(apiSchema, context.document, context.operation, context.request.variables ?? {})) ??
+    executor(context);
   const load: ApolloGateway['load'] = async (options) => {
     const loaded = await ApolloGateway.prototype.load.call(gateway, options);
     giveScalars(loaded.schema);

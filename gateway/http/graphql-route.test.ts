@@ -3,7 +3,13 @@ import { afterAll, beforeEach, beforeAll, describe, expect, test } from '@jest/g
 import type { FastifyInstance } from 'fastify';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
-import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type SubgraphRequest, type SubgraphResponse } from '../../core/protocol/subgraph.ts';
+import {
+  SUBGRAPH_NAMES,
+  type SubgraphConnection,
+  type SubgraphName,
+  type SubgraphRequest,
+  type SubgraphResponse,
+} from '../../core/protocol/subgraph.ts';
 import { compose, type Subgraphs } from '../composition/supergraph.ts';
 import { AccountTurns } from '../limits/account-turns.ts';
 import { RightOfWay } from '../limits/right-of-way.ts';
@@ -52,12 +58,23 @@ let app: FastifyInstance;
 
 function answer(name: SubgraphName, { query, variables = {} }: SubgraphRequest): SubgraphResponse {
   if (name === 'audit' && query.includes('persistedOperation')) {
-    if (registryAway) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.');
-    const found = Object.entries(OPERATIONS).find(([id, body]) => id === variables['id'] || sha256(body) === variables['sha256']);
-    return { data: { persistedOperation: found === undefined ? null : { sha256: sha256(found[1]), body: found[1], apiKeys: BOUND[found[0]] ?? null } } };
+    if (registryAway)
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.');
+    const found = Object.entries(OPERATIONS).find(
+      ([id, body]) => id === variables['id'] || sha256(body) === variables['sha256'],
+    );
+    return {
+      data: {
+        persistedOperation:
+          found === undefined ? null : { sha256: sha256(found[1]), body: found[1], apiKeys: BOUND[found[0]] ?? null },
+      },
+    };
   }
   if (flagsAway) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.');
-  if (query.includes('environmentRevisions')) return { data: { environmentRevisions: [{ environment: 'STAGING', revision, changedAt: '2026-11-24T00:00:00.000Z' }] } };
+  if (query.includes('environmentRevisions'))
+    return {
+      data: { environmentRevisions: [{ environment: 'STAGING', revision, changedAt: '2026-11-24T00:00:00.000Z' }] },
+    };
   if (query.includes('evaluateFlag')) return { data: { evaluateFlag: { value: true } } };
   if (query.includes('killSwitch')) return { data: { killSwitch: { applied: true } } };
   return { data: { flag: { key: 'eco', totalEvaluations: evaluations, __typename: 'Flag' } } };
@@ -84,12 +101,23 @@ beforeAll(async () => {
   const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const metrics = new GatewayMetrics();
   const rightOfWay = new RightOfWay();
-  graphql = await startGraphqlServer({ composition, introspection: true, logger, metrics, accounts: new AccountTurns(), rightOfWay });
+  graphql = await startGraphqlServer({
+    composition,
+    introspection: true,
+    logger,
+    metrics,
+    accounts: new AccountTurns(),
+    rightOfWay,
+  });
   app = createRoutes({
     graphql,
     authenticate: async ({ apiKey, authorization }) => CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'nobody' },
     limiter,
-    operations: { registered: new OperationTexts(subgraphs.audit), sent: new SentTexts(), personal: personalData(composition.apiSchema) },
+    operations: {
+      registered: new OperationTexts(subgraphs.audit),
+      sent: new SentTexts(),
+      personal: personalData(composition.apiSchema),
+    },
     tags: new EntityTags(subgraphs.flags, composition),
     rightOfWay,
     publicKeys: async () => ({}),
@@ -109,12 +137,20 @@ afterAll(async () => {
 beforeEach(async () => {
   asked = [];
   [revision, evaluations, flagsAway, registryAway] = [1, 7, false, false];
-  for (const { apiKeyId } of [CALLERS['partner'], CALLERS['stopper'], CALLERS['boss']] as { apiKeyId: string }[]) await limiter.reset(`api-key:${apiKeyId}`, 60);
+  for (const { apiKeyId } of [CALLERS['partner'], CALLERS['stopper'], CALLERS['boss']] as { apiKeyId: string }[])
+    await limiter.reset(`api-key:${apiKeyId}`, 60);
 });
 
-const credentials = (who: string | null) => (who === null ? {} : { [CALLERS[who]?.kind === 'apiKey' ? 'x-api-key' : 'authorization']: who });
-const post = (who: string | null, payload: object) => app.inject({ method: 'POST', url: '/graphql', headers: credentials(who), payload });
-const get = (who: string | null, search: Record<string, string>, headers = {}) => app.inject({ method: 'GET', url: `/graphql?${new URLSearchParams(search)}`, headers: { ...credentials(who), ...headers } });
+const credentials = (who: string | null) =>
+  who === null ? {} : { [CALLERS[who]?.kind === 'apiKey' ? 'x-api-key' : 'authorization']: who };
+const post = (who: string | null, payload: object) =>
+  app.inject({ method: 'POST', url: '/graphql', headers: credentials(who), payload });
+const get = (who: string | null, search: Record<string, string>, headers = {}) =>
+  app.inject({
+    method: 'GET',
+    url: `/graphql?${new URLSearchParams(search)}`,
+    headers: { ...credentials(who), ...headers },
+  });
 const refused = (response: { statusCode: number; json(): unknown }) => {
   const { errors, data } = response.json() as { errors: { message: string; extensions: object }[]; data?: unknown };
   expect(data ?? null).toBeNull();
@@ -132,17 +168,32 @@ describe('an API key', () => {
     ['id', () => post('partner', { id: 'flag', variables: key })],
     ['SHA-256', () => post('partner', { id: hash, variables: key })],
     ['SHA-256 in capitals', () => post('partner', { id: hash.toUpperCase(), variables: key })],
-    ["Apollo's extension", () => post('partner', { extensions: apollo(hash), operationName: 'FlagByKey', variables: key })],
+    [
+      "Apollo's extension",
+      () => post('partner', { extensions: apollo(hash), operationName: 'FlagByKey', variables: key }),
+    ],
     ['id by GET', () => get('partner', { id: 'flag', variables })],
     ['SHA-256 by GET', () => get('partner', { id: hash, variables })],
     ['document id', () => post('partner', { documentId: 'flag', variables: key })],
     ['document id that is a SHA-256', () => post('partner', { documentId: `sha256:${hash}`, variables: key })],
     ['SHA-256 with its prefix', () => post('partner', { id: `sha256:${hash}`, variables: key })],
     ['document id by GET', () => get('partner', { documentId: `sha256:${hash}`, variables })],
-    ['text beside its own hash', () => post('partner', { query: OPERATIONS.flag, extensions: apollo(hash), variables: key })],
-    ['text beside its own hash as the id', () => post('partner', { query: OPERATIONS.flag, documentId: `sha256:${hash}`, variables: key })],
-    ['text beside its own hash by GET', () => get('partner', { query: OPERATIONS.flag, extensions: JSON.stringify(apollo(hash)), variables })],
-    ["Apollo's extension by GET", () => get('partner', { extensions: JSON.stringify(apollo(hash)), operationName: 'FlagByKey', variables })],
+    [
+      'text beside its own hash',
+      () => post('partner', { query: OPERATIONS.flag, extensions: apollo(hash), variables: key }),
+    ],
+    [
+      'text beside its own hash as the id',
+      () => post('partner', { query: OPERATIONS.flag, documentId: `sha256:${hash}`, variables: key }),
+    ],
+    [
+      'text beside its own hash by GET',
+      () => get('partner', { query: OPERATIONS.flag, extensions: JSON.stringify(apollo(hash)), variables }),
+    ],
+    [
+      "Apollo's extension by GET",
+      () => get('partner', { extensions: JSON.stringify(apollo(hash)), operationName: 'FlagByKey', variables }),
+    ],
   ])('runs a registered operation by its %s', async (_how, send) => {
     const response = await send();
     expect(response.json()).toEqual({ data: { flag: { key: 'eco', __typename: 'Flag' } } });
@@ -154,7 +205,10 @@ describe('an API key', () => {
     ['a text', () => post('partner', { query: '{ __typename }' })],
     ['a text beside an id', () => post('partner', { query: '{ __typename }', id: 'flag' })],
     ['a registered text alone', () => post('partner', { query: OPERATIONS.flag, variables: key })],
-    ["a registered text beside another's hash", () => post('partner', { query: OPERATIONS.flag, extensions: apollo(sha256(OPERATIONS.statistics)) })],
+    [
+      "a registered text beside another's hash",
+      () => post('partner', { query: OPERATIONS.flag, extensions: apollo(sha256(OPERATIONS.statistics)) }),
+    ],
     ['a registered text beside an id', () => post('partner', { query: OPERATIONS.flag, id: 'flag' })],
     ['a text by GET', () => get('partner', { query: '{ __typename }' })],
     ['a text that is none', () => post('partner', { query: { kind: 'Document' }, id: 'flag' })],
@@ -169,7 +223,10 @@ describe('an API key', () => {
     const text = 'query Unregistered { __typename }';
     const byHash = { extensions: apollo(sha256(text)) };
     for (const again of [1, 2]) {
-      expect([again, refused(await post('partner', { query: text, ...byHash }))]).toEqual([again, { status: 400, code: 'PERSISTED_QUERY_REQUIRED' }]);
+      expect([again, refused(await post('partner', { query: text, ...byHash }))]).toEqual([
+        again,
+        { status: 400, code: 'PERSISTED_QUERY_REQUIRED' },
+      ]);
       expect(refused(await post('partner', byHash))).toEqual({ status: 404, code: 'PERSISTED_QUERY_NOT_FOUND' });
       // Nor does it profit from what a person has sent.
       expect((await post('person', { query: text, ...byHash })).statusCode).toBe(200);
@@ -186,13 +243,21 @@ describe('an API key', () => {
   });
 
   test('is told where the variables are wrong', async () => {
-    expect(refused(await post('partner', { id: 'flag', variables: { key: 7 } }))).toEqual({ status: 400, code: 'BAD_USER_INPUT', field: 'key' });
+    expect(refused(await post('partner', { id: 'flag', variables: { key: 7 } }))).toEqual({
+      status: 400,
+      code: 'BAD_USER_INPUT',
+      field: 'key',
+    });
   });
 });
 
 describe('a name that leads nowhere', () => {
   test('is PERSISTED_QUERY_NOT_FOUND, in the words that clients of Apollo know', async () => {
-    for (const response of [await post('partner', { id: 'unknown' }), await get('person', { id: sha256('unknown') }), await post('car', { extensions: apollo(sha256('other')) })]) {
+    for (const response of [
+      await post('partner', { id: 'unknown' }),
+      await get('person', { id: sha256('unknown') }),
+      await post('car', { extensions: apollo(sha256('other')) }),
+    ]) {
       expect(refused(response)).toEqual({ status: 404, code: 'PERSISTED_QUERY_NOT_FOUND' });
       expect(response.json<{ errors: { message: string }[] }>().errors[0]?.message).toBe('PersistedQueryNotFound');
       expect(response.headers['cache-control']).toBe('no-store');
@@ -213,16 +278,28 @@ describe('a name that leads nowhere', () => {
     ['two ids', () => app.inject({ url: '/graphql?id=a&id=b', headers: credentials('person') }), 'id'],
     ['a document id that is no text', () => post('person', { documentId: 7 }), 'documentId'],
     ['a document id whose SHA-256 is none', () => post('person', { documentId: 'sha256:x' }), 'documentId'],
-    ['two document ids', () => app.inject({ url: '/graphql?documentId=a&documentId=b', headers: credentials('person') }), 'documentId'],
+    [
+      'two document ids',
+      () => app.inject({ url: '/graphql?documentId=a&documentId=b', headers: credentials('person') }),
+      'documentId',
+    ],
     ['an id and a document id', () => post('person', { id: 'flag', documentId: 'flag' }), 'id'],
     ['a document id and a text', () => post('person', { documentId: 'flag', query: '{ __typename }' }), 'documentId'],
-    ["a document id that is another text's", () => post('person', { documentId: `sha256:${hash}`, query: '{ __typename }' }), 'documentId'],
+    [
+      "a document id that is another text's",
+      () => post('person', { documentId: `sha256:${hash}`, query: '{ __typename }' }),
+      'documentId',
+    ],
     ['an id and a hash', () => post('person', { id: 'flag', extensions: apollo(hash) }), 'id'],
     ['an id and a text', () => post('person', { id: 'flag', query: '{ __typename }' }), 'id'],
     ['another version', () => post('person', { extensions: apollo(hash, 2) }), 'extensions.persistedQuery.version'],
     ['no hash', () => post('person', { extensions: { persistedQuery: 'x' } }), 'extensions.persistedQuery.version'],
     ['a hash that is none', () => post('person', { extensions: apollo('x') }), 'extensions.persistedQuery.sha256Hash'],
-    ["another text's hash", () => post('person', { query: '{ __typename }', extensions: apollo(hash) }), 'extensions.persistedQuery.sha256Hash'],
+    [
+      "another text's hash",
+      () => post('person', { query: '{ __typename }', extensions: apollo(hash) }),
+      'extensions.persistedQuery.sha256Hash',
+    ],
     ['extensions that are not JSON', () => get('person', { extensions: '{' }), 'extensions'],
     ['variables that are not JSON', () => get('person', { id: 'flag', variables: '{' }), 'variables'],
   ])('is BAD_USER_INPUT when it cannot be one: %s', async (_what, send, field) => {
@@ -234,7 +311,9 @@ describe('a name that leads nowhere', () => {
 describe('other callers', () => {
   test('may run operations by name and by text', async () => {
     expect((await get('person', { id: 'flag', variables })).statusCode).toBe(200);
-    expect((await post('person', { query: OPERATIONS.flag, extensions: apollo(hash), variables: key })).statusCode).toBe(200);
+    expect(
+      (await post('person', { query: OPERATIONS.flag, extensions: apollo(hash), variables: key })).statusCode,
+    ).toBe(200);
     expect((await post('person', { query: '{ __typename }' })).json()).toEqual({ data: { __typename: 'Query' } });
     expect(refused(await post('car', { id: 'flag', variables: key }))).toEqual({ status: 403, code: 'FORBIDDEN' });
   });
@@ -246,20 +325,30 @@ describe('other callers', () => {
     expect((await post('person', { query: text, ...byHash })).json()).toEqual({ data: { __typename: 'Query' } });
     asked = [];
     const lookedUp = () => asked.filter(({ query }) => query.includes('persistedOperation'));
-    for (const response of [await post('person', byHash), await get('person', { extensions: JSON.stringify(byHash.extensions) }), await post('person', { documentId: `sha256:${sha256(text)}` })]) {
+    for (const response of [
+      await post('person', byHash),
+      await get('person', { extensions: JSON.stringify(byHash.extensions) }),
+      await post('person', { documentId: `sha256:${sha256(text)}` }),
+    ]) {
       expect(response.json()).toEqual({ data: { __typename: 'Query' } });
     }
     expect(lookedUp()).toEqual([]);
-    for (const response of [await post('car', byHash), await post('partner', byHash)]) expect(refused(response)).toEqual({ status: 404, code: 'PERSISTED_QUERY_NOT_FOUND' });
+    for (const response of [await post('car', byHash), await post('partner', byHash)])
+      expect(refused(response)).toEqual({ status: 404, code: 'PERSISTED_QUERY_NOT_FOUND' });
   });
 
   test('may do by a hash what they may do by the text, and no more', async () => {
     const text = 'query Everybody { users { totalCount } }';
-    for (const body of [{ query: text, extensions: apollo(sha256(text)) }, { extensions: apollo(sha256(text)) }]) expect(refused(await post('person', body))).toEqual({ status: 403, code: 'FORBIDDEN' });
+    for (const body of [{ query: text, extensions: apollo(sha256(text)) }, { extensions: apollo(sha256(text)) }])
+      expect(refused(await post('person', body))).toEqual({ status: 403, code: 'FORBIDDEN' });
   });
 
   test('who are nobody learn nothing of what is registered', async () => {
-    for (const response of [await post(null, { id: 'flag' }), await post(null, { id: 'unknown' }), await get(null, { id: 'flag' })]) {
+    for (const response of [
+      await post(null, { id: 'flag' }),
+      await post(null, { id: 'unknown' }),
+      await get(null, { id: 'flag' }),
+    ]) {
       expect(refused(response)).toEqual({ status: 401, code: 'UNAUTHENTICATED' });
     }
     expect(asked).toEqual([]);
@@ -267,14 +356,26 @@ describe('other callers', () => {
 });
 
 describe('the rate of a key', () => {
-  const rate = ({ headers }: { headers: Record<string, unknown> }) => [headers['ratelimit-limit'], headers['ratelimit-remaining'], headers['ratelimit-reset'], headers['ratelimit-policy'], headers['retry-after']];
+  const rate = ({ headers }: { headers: Record<string, unknown> }) => [
+    headers['ratelimit-limit'],
+    headers['ratelimit-remaining'],
+    headers['ratelimit-reset'],
+    headers['ratelimit-policy'],
+    headers['retry-after'],
+  ];
 
   test('is told with each answer, and what is beyond it is refused with 429', async () => {
     const call = () => get('partner', { id: 'flag', variables });
     expect(rate(await call())).toEqual(['5', '4', '60', '5;w=60', undefined]);
     expect(rate(await post('partner', { id: 'unknown' }))).toEqual(['5', '3', '60', '5;w=60', undefined]);
     const { etag } = (await call()).headers;
-    expect(rate(await get('partner', { id: 'flag', variables }, { 'if-none-match': etag }))).toEqual(['5', '1', '60', '5;w=60', undefined]);
+    expect(rate(await get('partner', { id: 'flag', variables }, { 'if-none-match': etag }))).toEqual([
+      '5',
+      '1',
+      '60',
+      '5;w=60',
+      undefined,
+    ]);
     await call();
     const response = await call();
     expect(refused(response)).toEqual({ status: 429, code: 'RATE_LIMITED', limit: 5, retryAfter: 60 });
@@ -287,7 +388,13 @@ describe('the rate of a key', () => {
   test('is its own, and others have none', async () => {
     for (let use = 0; use < 6; use++) await post('partner', { id: 'flag', variables: key });
     expect((await post('stopper', { id: 'flag', variables: key })).statusCode).toBe(200);
-    expect(rate(await post('person', { id: 'flag', variables: key }))).toEqual([undefined, undefined, undefined, undefined, undefined]);
+    expect(rate(await post('person', { id: 'flag', variables: key }))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 });
 
@@ -295,15 +402,28 @@ describe('an operation and the keys that it is bound to', () => {
   const NOT_THERE = { status: 404, code: 'PERSISTED_QUERY_NOT_FOUND' };
 
   test('one that is bound to another key is not there, by id or by hash, by POST or by GET', async () => {
-    for (const response of [await post('partner', { id: 'secret' }), await post('partner', { id: sha256(OPERATIONS.secret) }), await get('partner', { id: 'secret' }), await post('stopper', { id: 'trail' })]) {
+    for (const response of [
+      await post('partner', { id: 'secret' }),
+      await post('partner', { id: sha256(OPERATIONS.secret) }),
+      await get('partner', { id: 'secret' }),
+      await post('stopper', { id: 'trail' }),
+    ]) {
       expect(refused(response)).toMatchObject(NOT_THERE);
     }
-    expect(refused(await post('partner', { query: OPERATIONS.secret, extensions: apollo(sha256(OPERATIONS.secret)) }))).toMatchObject({ code: 'PERSISTED_QUERY_REQUIRED' });
+    expect(
+      refused(await post('partner', { query: OPERATIONS.secret, extensions: apollo(sha256(OPERATIONS.secret)) })),
+    ).toMatchObject({ code: 'PERSISTED_QUERY_REQUIRED' });
   });
 
   test('one that is bound to the key runs, with personal data too; people run it as any text', async () => {
-    for (const response of [await post('partner', { id: 'trail' }), await post('person', { id: 'trail' }), await post('person', { id: 'secret' })]) {
-      expect(['PERSISTED_QUERY_NOT_FOUND', 'FORBIDDEN']).not.toContain(response.json<{ errors?: { extensions: { code: string } }[] }>().errors?.[0]?.extensions.code);
+    for (const response of [
+      await post('partner', { id: 'trail' }),
+      await post('person', { id: 'trail' }),
+      await post('person', { id: 'secret' }),
+    ]) {
+      expect(['PERSISTED_QUERY_NOT_FOUND', 'FORBIDDEN']).not.toContain(
+        response.json<{ errors?: { extensions: { code: string } }[] }>().errors?.[0]?.extensions.code,
+      );
     }
   });
 
@@ -319,10 +439,19 @@ describe('the answer to a persisted query by GET', () => {
 
   test('has a tag, and is not sent again while the revisions are as they were, without running the query', async () => {
     const first = await flag();
-    expect(first.headers).toMatchObject({ etag: expect.stringMatching(/^W\/"[\w-]{43}"$/), 'cache-control': 'private, no-cache', vary: 'x-api-key, authorization, accept, origin' });
+    expect(first.headers).toMatchObject({
+      etag: expect.stringMatching(/^W\/"[\w-]{43}"$/),
+      'cache-control': 'private, no-cache',
+      vary: 'x-api-key, authorization, accept, origin',
+    });
     const before = ran();
     const second = await flag({ 'if-none-match': `"other", ${first.headers.etag}` });
-    expect([second.statusCode, second.body, second.headers.etag, second.headers['cache-control']]).toEqual([304, '', first.headers.etag, 'private, no-cache']);
+    expect([second.statusCode, second.body, second.headers.etag, second.headers['cache-control']]).toEqual([
+      304,
+      '',
+      first.headers.etag,
+      'private, no-cache',
+    ]);
     expect(ran()).toBe(before);
   });
 
@@ -335,7 +464,12 @@ describe('the answer to a persisted query by GET', () => {
   });
 
   test('has another tag for other variables, another operation and another role', async () => {
-    const tags = [await flag(), await get('person', { id: 'value', variables: '{"key":"sport"}' }), await get('partner', { id: 'value', variables }), await get('person', { id: 'evaluate', variables: '{"context":{}}' })].map(({ headers }) => headers.etag);
+    const tags = [
+      await flag(),
+      await get('person', { id: 'value', variables: '{"key":"sport"}' }),
+      await get('partner', { id: 'value', variables }),
+      await get('person', { id: 'evaluate', variables: '{"context":{}}' }),
+    ].map(({ headers }) => headers.etag);
     expect(new Set(tags).size).toBe(4);
     expect((await get('person', { id: sha256(OPERATIONS.value), variables })).headers.etag).toBe(tags[0]);
   });
@@ -355,7 +489,8 @@ describe('the answer to a persisted query by GET', () => {
   });
 
   test('is looked at for a vehicle whose registered facts count', async () => {
-    const ask = async (context: object) => (await get('person', { id: 'evaluate', variables: JSON.stringify({ context }) })).headers.etag;
+    const ask = async (context: object) =>
+      (await get('person', { id: 'evaluate', variables: JSON.stringify({ context }) })).headers.etag;
     const vin = 'KMHK281HGNU000001';
     expect(await ask({ vin, model: 'Ioniq 6', region: 'EU' })).toMatch(/^"/);
     expect(await ask({ vin, model: 'Ioniq 6', swVersion: null, region: 'EU' })).toMatch(/^"/);
@@ -365,7 +500,11 @@ describe('the answer to a persisted query by GET', () => {
   test('is not kept when there are errors in it, nor is any refusal', async () => {
     const { etag } = (await flag()).headers;
     flagsAway = true;
-    for (const response of [await flag(), await flag({ 'if-none-match': etag }), await get('person', { id: 'value', variables: '{}' })]) {
+    for (const response of [
+      await flag(),
+      await flag({ 'if-none-match': etag }),
+      await get('person', { id: 'value', variables: '{}' }),
+    ]) {
       expect(response.statusCode).not.toBe(304);
       expect(response.headers.etag).toBeUndefined();
       expect(response.headers['cache-control']).toBe('no-store');
@@ -373,6 +512,10 @@ describe('the answer to a persisted query by GET', () => {
   });
 
   test('has a tag of neither a text by GET nor a persisted query by POST', async () => {
-    for (const response of [await get('person', { query: OPERATIONS.value, variables }), await post('person', { id: 'value', variables: key })]) expect(response.headers.etag).toBeUndefined();
+    for (const response of [
+      await get('person', { query: OPERATIONS.value, variables }),
+      await post('person', { id: 'value', variables: key }),
+    ])
+      expect(response.headers.etag).toBeUndefined();
   });
 });

@@ -46,7 +46,11 @@ function mayBeKill({ method, body }: FastifyRequest): boolean {
 }
 
 /** @param originOf where a request comes from */
-export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptions, originOf: (request: FastifyRequest) => RequestOrigin): void {
+export function addGraphqlRoute(
+  app: FastifyInstance,
+  options: GraphqlRouteOptions,
+  originOf: (request: FastifyRequest) => RequestOrigin,
+): void {
   const { graphql, authenticate, limiter, operations, tags, rightOfWay, logger } = options;
 
   async function run(request: FastifyRequest, reply: FastifyReply, identity: CallerIdentity): Promise<FastifyReply> {
@@ -56,11 +60,18 @@ export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptio
     const operation = await resolveOperation(naming, caller, operations);
     const isCacheable = request.method === 'GET' && operation !== null && !naming.query;
     const ahead = isCacheable ? await tagAhead(call, operation, caller) : null;
-    if (ahead !== null && isNamed(ahead, header(request, 'if-none-match'))) return reply.status(304).headers({ ...CACHED, etag: ahead }).send();
+    if (ahead !== null && isNamed(ahead, header(request, 'if-none-match')))
+      return reply
+        .status(304)
+        .headers({ ...CACHED, etag: ahead })
+        .send();
 
     const outcome = { complete: false };
     const contextValue: GatewayContext = { identity, outcome };
-    const answer = await graphql.apollo.executeHTTPGraphQLRequest({ httpGraphQLRequest: call.forApollo(operation?.body ?? null), context: async () => contextValue });
+    const answer = await graphql.apollo.executeHTTPGraphQLRequest({
+      httpGraphQLRequest: call.forApollo(operation?.body ?? null),
+      context: async () => contextValue,
+    });
     if (answer.body.kind !== 'complete') throw new Error('The gateway answered incrementally');
     const { string } = answer.body;
     for (const [name, value] of answer.headers) reply.header(name, value);
@@ -71,7 +82,11 @@ export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptio
     return isNamed(etag, header(request, 'if-none-match')) ? reply.status(304).send() : reply.send(string);
   }
 
-  async function tagAhead(call: OperationCall, { sha256, body }: OperationText, caller: Caller): Promise<string | null> {
+  async function tagAhead(
+    call: OperationCall,
+    { sha256, body }: OperationText,
+    caller: Caller,
+  ): Promise<string | null> {
     const { variables } = call;
     return variables === null ? null : tags.ahead({ sha256, body, variables }, caller);
   }
@@ -81,15 +96,28 @@ export function addGraphqlRoute(app: FastifyInstance, options: GraphqlRouteOptio
     method: ['GET', 'POST'],
     exposeHeadRoute: false,
     async handler(request, reply) {
-      // Before anything is run: a change that is made, and then not told because no form would do, is worse than a refusal.
+      // Before anything is run: a change that is made, and then not told because no form would do, is worse than a
+      // refusal.
       if (acceptableType(request.headers.accept) === null) {
-        return refuse(request, reply, new FleetFlagError('BAD_USER_INPUT', 'Answers are application/graphql-response+json or application/json: accept one of them.'), 406);
+        return refuse(
+          request,
+          reply,
+          new FleetFlagError(
+            'BAD_USER_INPUT',
+            'Answers are application/graphql-response+json or application/json: accept one of them.',
+          ),
+          406,
+        );
       }
       try {
-        // To authenticate and to look a text up takes its time as well. Whether it is a kill switch is found out once it may run.
+        // To authenticate and to look a text up takes its time as well. Whether it is a kill switch is found out once
+        // it may run.
         if (!mayBeKill(request)) await rightOfWay.clear();
         const origin = originOf(request);
-        const caller = await authenticate({ authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') }, origin);
+        const caller = await authenticate(
+          { authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') },
+          origin,
+        );
         const rate = await countOperation(caller, limiter);
         if (rate !== null) reply.headers(rateHeaders(rate));
         if (rate?.refusal) throw rate.refusal;

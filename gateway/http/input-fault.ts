@@ -17,7 +17,9 @@ function variableField(message: string): string | null {
   return (member === undefined ? place : `${place}.${member}`).replaceAll(/\[(\d+)\]/g, '.$1');
 }
 
-/** The names on the way to a node: argument, member names and places in lists below the argument, response keys above. */
+/**
+ * The names on the way to a node: argument, member names and places in lists below the argument, response keys above.
+ */
 function pathOf(document: DocumentNode, keys: readonly (string | number)[]): string {
   let names: string[] = [];
   let at: unknown = document;

@@ -28,5 +28,9 @@ export function refusalType(accept: string | undefined): string {
  * neither type gets the statuses of docs/errors.md.
  */
 export function wantsPlainJson(accept: string | undefined): boolean {
-  return accept !== undefined && accept.toLowerCase().includes(JSON_TYPE) && acceptableType(accept) === withCharset(JSON_TYPE);
+  return (
+    accept !== undefined &&
+    accept.toLowerCase().includes(JSON_TYPE) &&
+    acceptableType(accept) === withCharset(JSON_TYPE)
+  );
 }

@@ -1,10 +1,13 @@
-/** An HTTP request for `/graphql` in the form that Apollo Server takes, and with a persisted operation's text put in. */
+/**
+ * An HTTP request for `/graphql` in the form that Apollo Server takes, and with a persisted operation's text put in.
+ */
 import { HeaderMap, type HTTPGraphQLRequest } from '@apollo/server';
 import type { FastifyRequest } from 'fastify';
 import { badInput } from '../../core/errors.ts';
 import { NAMING_MEMBERS, type NamingRequest } from '../persisted-operations/operation-reference.ts';
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** What names the operation has been understood, and Apollo Server has no persisted queries of its own. */
 function withoutName(extensions: unknown): Record<string, unknown> | undefined {
@@ -33,13 +36,21 @@ export class OperationCall {
     this.#params = new URLSearchParams(at < 0 ? '' : request.url.slice(at));
   }
 
-  /** The members by which the request may name a persisted operation. Throws BAD_USER_INPUT for what is not JSON or given twice. */
+  /**
+   * The members by which the request may name a persisted operation. Throws BAD_USER_INPUT for what is not JSON or
+   * given twice.
+   */
   get naming(): NamingRequest {
     if (this.request.method !== 'GET') return isRecord(this.#body) ? this.#body : {};
     for (const name of ['query', ...NAMING_MEMBERS]) {
       if (this.#params.getAll(name).length > 1) throw badInput(name, `The search parameter ${name} is given twice.`);
     }
-    return { query: this.#params.get('query'), id: this.#params.get('id'), documentId: this.#params.get('documentId'), extensions: jsonIn(this.#params, 'extensions') };
+    return {
+      query: this.#params.get('query'),
+      id: this.#params.get('id'),
+      documentId: this.#params.get('documentId'),
+      extensions: jsonIn(this.#params, 'extensions'),
+    };
   }
 
   /** The variables of a GET; null when they are not the object that they have to be. */
@@ -59,7 +70,12 @@ export class OperationCall {
     if (text === null) return { method, headers, search: `?${params}`, body: this.#body };
     if (method !== 'GET') {
       const { id: _, documentId: __, extensions, ...others } = this.#body as Record<string, unknown>;
-      return { method, headers, search: '', body: { ...others, query: text, extensions: withoutName(extensions) ?? null } };
+      return {
+        method,
+        headers,
+        search: '',
+        body: { ...others, query: text, extensions: withoutName(extensions) ?? null },
+      };
     }
     params.set('query', text);
     for (const name of NAMING_MEMBERS) params.delete(name);

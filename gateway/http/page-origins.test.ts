@@ -4,8 +4,21 @@ import { eventually } from '../subscriptions/testing/wire-client.ts';
 import { SESSION, ScriptedGateway } from '../testing/scripted-gateway.ts';
 
 const DASHBOARD = 'https://dashboard.example';
-const FOREIGN = ['https://evil.example', 'http://dashboard.example', 'https://dashboard.example:8443', 'https://dashboard.example.evil', 'https://x.dashboard.example', 'null', 'file://', 'nonsense', ''];
-const PREFLIGHT = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,content-type,x-apollo-operation-name' };
+const FOREIGN = [
+  'https://evil.example',
+  'http://dashboard.example',
+  'https://dashboard.example:8443',
+  'https://dashboard.example.evil',
+  'https://x.dashboard.example',
+  'null',
+  'file://',
+  'nonsense',
+  '',
+];
+const PREFLIGHT = {
+  'access-control-request-method': 'POST',
+  'access-control-request-headers': 'authorization,content-type,x-apollo-operation-name',
+};
 
 let gateway: ScriptedGateway;
 beforeAll(async () => {
@@ -17,22 +30,45 @@ beforeEach(() => {
   gateway.logged.length = 0;
 });
 
-const cors = ({ headers }: { headers: Headers }) => Object.fromEntries(Array.from(headers).filter(([name]) => name.startsWith('access-control-')).map(([name, value]) => [name.slice('access-control-'.length), value]));
-const preflight = (origin: string, path = '/graphql') => gateway.send(path, { method: 'OPTIONS', headers: { origin, ...PREFLIGHT } });
+const cors = ({ headers }: { headers: Headers }) =>
+  Object.fromEntries(
+    Array.from(headers)
+      .filter(([name]) => name.startsWith('access-control-'))
+      .map(([name, value]) => [name.slice('access-control-'.length), value]),
+  );
+const preflight = (origin: string, path = '/graphql') =>
+  gateway.send(path, { method: 'OPTIONS', headers: { origin, ...PREFLIGHT } });
 const exposed = expect.stringMatching(/ETag.*Retry-After.*RateLimit-Limit.*RateLimit-Remaining.*RateLimit-Reset/);
 
 describe('a page of an origin that the setting names', () => {
   test.each([DASHBOARD, 'http://localhost:5173'])('is told beforehand what it may send: %s', async (origin) => {
     const answer = await preflight(origin);
     expect(answer.status).toBe(204);
-    expect(cors(answer)).toMatchObject({ 'allow-origin': origin, 'allow-credentials': 'true', 'allow-methods': 'GET, POST', 'allow-headers': PREFLIGHT['access-control-request-headers'], 'max-age': '600' });
+    expect(cors(answer)).toMatchObject({
+      'allow-origin': origin,
+      'allow-credentials': 'true',
+      'allow-methods': 'GET, POST',
+      'allow-headers': PREFLIGHT['access-control-request-headers'],
+      'max-age': '600',
+    });
     expect(answer.headers.get('vary')).toContain('Origin');
   });
 
   test.each<[string, () => ReturnType<typeof gateway.send>, number]>([
     ['an answer', () => gateway.ask('{ flag(key: "eco") { key } }', {}, { origin: DASHBOARD }), 200],
-    ['an answer by GET', () => gateway.send('/graphql?query={__typename}', { headers: { origin: DASHBOARD, authorization: `Bearer ${SESSION}` } }), 200],
-    ['that its session is over', () => gateway.ask('{ flag(key: "eco") { key } }', {}, { origin: DASHBOARD, authorization: 'Bearer ffs_over' }), 401],
+    [
+      'an answer by GET',
+      () =>
+        gateway.send('/graphql?query={__typename}', {
+          headers: { origin: DASHBOARD, authorization: `Bearer ${SESSION}` },
+        }),
+      200,
+    ],
+    [
+      'that its session is over',
+      () => gateway.ask('{ flag(key: "eco") { key } }', {}, { origin: DASHBOARD, authorization: 'Bearer ffs_over' }),
+      401,
+    ],
     ['that its body is not JSON', () => gateway.post('{', { origin: DASHBOARD }), 400],
     ['that its body is too large', () => gateway.post('x'.repeat(1024 * 1024 + 1), { origin: DASHBOARD }), 413],
   ])('may read %s', async (_what, ask, status) => {
@@ -66,9 +102,13 @@ describe('a page of another origin', () => {
   });
 
   test.each(FOREIGN.filter((origin) => origin !== ''))('opens no websocket: %s', async (origin) => {
-    const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', { headers: { origin } });
+    const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
+      headers: { origin },
+    });
     let status: number | undefined;
-    socket.on('error', () => undefined).on('unexpected-response', (_request, response) => (status = response.statusCode));
+    socket
+      .on('error', () => undefined)
+      .on('unexpected-response', (_request, response) => (status = response.statusCode));
     await eventually('the refusal', () => status);
     expect(status).toBe(403);
     socket.terminate();
@@ -77,7 +117,13 @@ describe('a page of another origin', () => {
   test('is named in the log once, since its browser says nothing', async () => {
     const attempts = Array.from({ length: 3 }, () => gateway.socket({ origin: 'https://curious.example' }).close());
     await Promise.all(attempts);
-    expect(gateway.logged).toMatchObject([{ level: 'warn', fields: { origin: 'https://curious.example' }, message: expect.stringContaining('FLEETFLAG_ALLOWED_ORIGINS') }]);
+    expect(gateway.logged).toMatchObject([
+      {
+        level: 'warn',
+        fields: { origin: 'https://curious.example' },
+        message: expect.stringContaining('FLEETFLAG_ALLOWED_ORIGINS'),
+      },
+    ]);
   });
 });
 

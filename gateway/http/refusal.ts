@@ -41,10 +41,20 @@ export function refuseAsHttpSays(app: FastifyInstance): void {
     const { method, url } = request;
     const path = url.split('?', 1)[0] ?? '';
     const methods = methodsOf.get(path);
-    if (methods === undefined) return refuse(request, reply, new FleetFlagError('NOT_FOUND', `There is nothing at ${method} ${url.slice(0, 200)}.`));
+    if (methods === undefined)
+      return refuse(
+        request,
+        reply,
+        new FleetFlagError('NOT_FOUND', `There is nothing at ${method} ${url.slice(0, 200)}.`),
+      );
     const allowed = [...methods].join(', ');
     reply.header('allow', allowed);
-    return refuse(request, reply, new FleetFlagError('BAD_USER_INPUT', `${path} takes ${allowed}, not ${method}.`), 405);
+    return refuse(
+      request,
+      reply,
+      new FleetFlagError('BAD_USER_INPUT', `${path} takes ${allowed}, not ${method}.`),
+      405,
+    );
   };
   // Before a body is read, which for a method that there is not could only be refused for something else.
   app.addHook('onRequest', async (request, reply) => (request.is404 ? refuseUnknown(request, reply) : undefined));

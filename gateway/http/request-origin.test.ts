@@ -2,7 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import { originReader, requestIdOf } from './request-origin.ts';
 
-function addressOf(remoteAddress: string | undefined, forwarded: string | undefined, trusted: readonly string[] = []): string | null {
+function addressOf(
+  remoteAddress: string | undefined,
+  forwarded: string | undefined,
+  trusted: readonly string[] = [],
+): string | null {
   const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
   return originReader(trusted)({ headers, socket: { remoteAddress } } as unknown as IncomingMessage).ipAddress;
 }
@@ -22,8 +26,20 @@ describe('the address of a request', () => {
 
   test.each<[string, string, string, string[], string]>([
     ['one that it passed on', '10.0.0.1', '203.0.113.9', ['10.0.0.0/8'], '203.0.113.9'],
-    ['the last that is no proxy, whatever is before it', '10.0.0.1', '198.51.100.1, 203.0.113.9, 10.1.1.1', ['10.0.0.0/8'], '203.0.113.9'],
-    ['the nearest, where the proxy before is not trusted', '10.0.0.1', '203.0.113.9, 10.1.1.1', ['10.0.0.1'], '10.1.1.1'],
+    [
+      'the last that is no proxy, whatever is before it',
+      '10.0.0.1',
+      '198.51.100.1, 203.0.113.9, 10.1.1.1',
+      ['10.0.0.0/8'],
+      '203.0.113.9',
+    ],
+    [
+      'the nearest, where the proxy before is not trusted',
+      '10.0.0.1',
+      '203.0.113.9, 10.1.1.1',
+      ['10.0.0.1'],
+      '10.1.1.1',
+    ],
     ['one of IPv6', '::1', '2001:db8::9', ['::1'], '2001:db8::9'],
     ['one with a port', '10.0.0.1', '203.0.113.9:4711', ['10.0.0.1'], '203.0.113.9'],
     ['one of IPv6 with a port', '10.0.0.1', '[2001:db8::9]:4711', ['10.0.0.1'], '2001:db8::9'],
@@ -39,6 +55,7 @@ describe('the id of a request', () => {
   test('is its own where that is a UUID, else a new one', () => {
     const id = '0198f0aa-5c3e-7b1d-9a44-5a2f6d1c9e10';
     expect(requestIdOf({ 'x-request-id': id })).toBe(id);
-    for (const given of ['x', `${id}\n`, undefined]) expect(requestIdOf({ 'x-request-id': given })).toMatch(/^[0-9a-f-]{36}$/);
+    for (const given of ['x', `${id}\n`, undefined])
+      expect(requestIdOf({ 'x-request-id': given })).toMatch(/^[0-9a-f-]{36}$/);
   });
 });

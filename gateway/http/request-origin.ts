@@ -7,12 +7,18 @@ import type { RequestOrigin } from '../../core/protocol/caller.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** The request's own id, where it brings one that is a UUID, to be found again in our log and audit trail; else a new one. */
+/**
+ * The request's own id, where it brings one that is a UUID, to be found again in our log and audit trail; else a new
+ * one.
+ */
 export function requestIdOf({ 'x-request-id': given }: IncomingHttpHeaders): string {
   return typeof given === 'string' && UUID.test(given) ? given : randomUUID();
 }
 
-/** An address as the audit trail and the limits keep it: IPv4 where it is one, without port and zone; null for what is none. */
+/**
+ * An address as the audit trail and the limits keep it: IPv4 where it is one, without port and zone; null for what is
+ * none.
+ */
 function readAddress(text: string | undefined): string | null {
   // Some proxies add the port (`192.0.2.1:1234`, `[2001:db8::1]:1234`).
   const [, bracketed, withPort] = /^(?:\[([^\]]+)\](?::\d+)?|([\d.]+):\d+)$/.exec(text ?? '') ?? [];

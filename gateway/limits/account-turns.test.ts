@@ -32,7 +32,17 @@ describe('an account that asks for everything at once', () => {
     gateway = await ScriptedGateway.start();
     const findSession = gateway.findSession;
     gateway.findSession = async (token) =>
-      token === OTHER ? { caller: { kind: 'user', userId: '0198f0aa-0000-7000-8000-000000000002', role: 'READ', sessionKey: 'session:of-another' }, expiresAt: new Date(Date.now() + 60_000) } : findSession(token);
+      token === OTHER
+        ? {
+            caller: {
+              kind: 'user',
+              userId: '0198f0aa-0000-7000-8000-000000000002',
+              role: 'READ',
+              sessionKey: 'session:of-another',
+            },
+            expiresAt: new Date(Date.now() + 60_000),
+          }
+        : findSession(token);
   });
   afterAll(() => gateway.close());
   beforeEach(() => {
@@ -65,12 +75,21 @@ describe('an account that asks for everything at once', () => {
 
   test('is refused what does not fit in its queue, with the seconds to wait, over HTTP and a websocket alike', async () => {
     // One is refused, whichever comes last; from then on there is no room.
-    const refused = await Promise.race(Array.from({ length: runningOperations + waitingOperations + 1 }, () => gateway.ask(HEAVY)));
-    expect(refused).toMatchObject({ status: 429, body: { errors: [{ extensions: { code: 'RATE_LIMITED', limit: runningOperations + waitingOperations, retryAfter: 2 } }] } });
+    const refused = await Promise.race(
+      Array.from({ length: runningOperations + waitingOperations + 1 }, () => gateway.ask(HEAVY)),
+    );
+    expect(refused).toMatchObject({
+      status: 429,
+      body: {
+        errors: [{ extensions: { code: 'RATE_LIMITED', limit: runningOperations + waitingOperations, retryAfter: 2 } }],
+      },
+    });
     expect(refused.headers.get('retry-after')).toBe('2');
     const client = await gateway.client();
     client.subscribe('one-more', HEAVY);
-    expect(await client.result('one-more')).toMatchObject({ errors: [{ extensions: { code: 'RATE_LIMITED', retryAfter: 2 } }] });
+    expect(await client.result('one-more')).toMatchObject({
+      errors: [{ extensions: { code: 'RATE_LIMITED', retryAfter: 2 } }],
+    });
   });
 
   test('keeps nobody else waiting', async () => {
@@ -185,27 +204,55 @@ test('an account that has nothing running is not remembered, whatever became of 
 
 test.each([
   ['mutation { killSwitch(flagKey: "a", reason: "r") { applied } }', true],
-  ['mutation { a: killSwitch(flagKey: "a", reason: "r") { applied } __typename b: killSwitch(flagKey: "b", reason: "r") { applied } }', true],
-  ['mutation { ...F } fragment F on Mutation { ... on Mutation { killSwitch(flagKey: "a", reason: "r") { applied } } }', true],
+  [
+    'mutation { a: killSwitch(flagKey: "a", reason: "r") { applied } __typename b: killSwitch(flagKey: "b", reason: "r") { applied } }',
+    true,
+  ],
+  [
+    'mutation { ...F } fragment F on Mutation { ... on Mutation { killSwitch(flagKey: "a", reason: "r") { applied } } }',
+    true,
+  ],
   ['mutation { killSwitch(flagKey: "a", reason: "r") { applied } enableFlag(key: "b") { applied } }', false],
   ['mutation { killSwitch: enableFlag(key: "b") { applied } }', false],
   ['mutation { releaseKillSwitch(flagKey: "a", reason: "r") { applied } }', false],
   ['mutation { __typename }', false],
   ['query { killSwitch: flags { totalCount } }', false],
-  ['mutation { createRule(flagKey: "a", input: { type: KILL_SWITCH, conditions: { force_disabled: true, reason: "r" } }) { applied } }', true],
-  ['mutation { createRule(flagKey: "a", input: { type: KILL_SWITCH, enabled: false, conditions: { force_disabled: true, reason: "r" } }) { applied } }', false],
-  ['mutation { createRule(flagKey: "a", input: { type: VEHICLE_WHITELIST, conditions: { force_disabled: true } }) { applied } }', false],
+  [
+    'mutation { createRule(flagKey: "a", input: { type: KILL_SWITCH, conditions: { force_disabled: true, reason: "r" } }) { applied } }',
+    true,
+  ],
+  [
+    'mutation { createRule(flagKey: "a", input: { type: KILL_SWITCH, enabled: false, conditions: { force_disabled: true, reason: "r" } }) { applied } }',
+    false,
+  ],
+  [
+    'mutation { createRule(flagKey: "a", input: { type: VEHICLE_WHITELIST, conditions: { force_disabled: true } }) { applied } }',
+    false,
+  ],
   ['mutation ($kill: RuleInput!, $rest: RuleInput!) { a: createRule(flagKey: "a", input: $kill) { applied } }', true],
-  ['mutation ($kill: RuleInput!, $rest: RuleInput!) { a: createRule(flagKey: "a", input: $kill) { applied } b: createRule(flagKey: "a", input: $rest) { applied } }', false],
+  [
+    'mutation ($kill: RuleInput!, $rest: RuleInput!) { a: createRule(flagKey: "a", input: $kill) { applied } b: createRule(flagKey: "a", input: $rest) { applied } }',
+    false,
+  ],
   ['mutation ($missing: RuleInput!) { createRule(flagKey: "a", input: $missing) { applied } }', false],
   ['mutation ($on: Boolean = true) { updateRule(id: "x", input: { enabled: $on }) { applied } }', true],
   ['mutation ($off: Boolean = true) { updateRule(id: "x", input: { enabled: $off }) { applied } }', false],
-  ['mutation { updateRule(id: "x", input: { conditions: { force_disabled: true, reason: "r" } }) { applied } killSwitch(flagKey: "b", reason: "r") { applied } }', true],
-  ['mutation { updateRule(id: "x", input: { enabled: false, conditions: { force_disabled: true, reason: "r" } }) { applied } }', false],
+  [
+    'mutation { updateRule(id: "x", input: { conditions: { force_disabled: true, reason: "r" } }) { applied } killSwitch(flagKey: "b", reason: "r") { applied } }',
+    true,
+  ],
+  [
+    'mutation { updateRule(id: "x", input: { enabled: false, conditions: { force_disabled: true, reason: "r" } }) { applied } }',
+    false,
+  ],
   ['mutation { updateRule(id: "x", input: { priority: 3 }) { applied } }', false],
 ])('nothing but kill switches go first: %s', (text, expected) => {
   const document = parse(text);
-  const variables = { kill: { type: 'KILL_SWITCH', conditions: { force_disabled: true, reason: 'r' } }, rest: { type: 'KILL_SWITCH', conditions: { force_disabled: false } }, off: false };
+  const variables = {
+    kill: { type: 'KILL_SWITCH', conditions: { force_disabled: true, reason: 'r' } },
+    rest: { type: 'KILL_SWITCH', conditions: { force_disabled: false } },
+    off: false,
+  };
   expect(isKillSwitch(document, getOperationAST(document)!, variables)).toBe(expected);
   // The cheap look overlooks none.
   if (expected) expect(mayBeKillSwitch(text)).toBe(true);

@@ -7,7 +7,15 @@ import { ACCOUNT_LIMITS } from './account-limits.ts';
 /** Seconds that one who is turned away is asked to wait. */
 const RETRY_AFTER = 2;
 
-const { runningOperations, waitingOperations, runningDearOperations, runningDearOfAll, runningKillSwitches, waitingKillSwitches, waitTimeout: waitMs } = ACCOUNT_LIMITS;
+const {
+  runningOperations,
+  waitingOperations,
+  runningDearOperations,
+  runningDearOfAll,
+  runningKillSwitches,
+  waitingKillSwitches,
+  waitTimeout: waitMs,
+} = ACCOUNT_LIMITS;
 
 /** Kill switches and dear operations wait for those of their kind only. */
 export type OperationKind = 'ordinary' | 'dear' | 'kill switch';
@@ -24,7 +32,10 @@ export function kindOf(isKillSwitch: boolean, cost: number): OperationKind {
   return cost > ACCOUNT_LIMITS.dearCost ? 'dear' : 'ordinary';
 }
 
-/** Whose turn it is; null for callers who have no account: vehicles take turns among each other (subscriptions/turns.ts). */
+/**
+ * Whose turn it is; null for callers who have no account: vehicles take turns among each other
+ * (subscriptions/turns.ts).
+ */
 function accountOf(caller: Caller): string | null {
   if (caller.kind === 'user' && caller.userId !== null) return `user ${caller.userId}`;
   if (caller.kind === 'apiKey' && caller.apiKeyId !== null) return `key ${caller.apiKeyId}`;
@@ -38,7 +49,12 @@ export class AccountTurns {
   /** Each account has one in it, so they come in turn. */
   readonly #dearOfAll = new BoundedTurns(
     { running: runningDearOfAll, waiting: Infinity, waitMs },
-    () => new FleetFlagError('SERVICE_UNAVAILABLE', 'Large operations of others run, and this one has waited too long; a retry is safe, and smaller pages go on their own way.', { retryAfter: RETRY_AFTER }),
+    () =>
+      new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'Large operations of others run, and this one has waited too long; a retry is safe, and smaller pages go on their own way.',
+        { retryAfter: RETRY_AFTER },
+      ),
   );
 
   /** Accounts of which something runs. */
@@ -75,7 +91,17 @@ export class AccountTurns {
     let turns = this.#accounts.get(key);
     if (turns === undefined) {
       const message = `This account has ${limits.running} such operations running and others waiting; try again in ${RETRY_AFTER} seconds.`;
-      this.#accounts.set(key, (turns = new BoundedTurns(limits, () => new FleetFlagError('RATE_LIMITED', message, { limit: limits.running + limits.waiting, retryAfter: RETRY_AFTER }))));
+      this.#accounts.set(
+        key,
+        (turns = new BoundedTurns(
+          limits,
+          () =>
+            new FleetFlagError('RATE_LIMITED', message, {
+              limit: limits.running + limits.waiting,
+              retryAfter: RETRY_AFTER,
+            }),
+        )),
+      );
     }
     const end = await turns.take();
     return () => {

@@ -2,7 +2,18 @@
  * Whether an operation may run, whoever asks and however: tokens, syntax, validity against the schema, and size. The
  * same for HTTP, for websockets and for operations that are registered to be run by their id.
  */
-import { NoSchemaIntrospectionCustomRule, GraphQLError, getOperationAST, parse, specifiedRules, validate, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode, type ValidationRule } from 'graphql';
+import {
+  NoSchemaIntrospectionCustomRule,
+  GraphQLError,
+  getOperationAST,
+  parse,
+  specifiedRules,
+  validate,
+  type DocumentNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  type ValidationRule,
+} from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
 import { literalRule } from './literal-values.ts';
 import { measureOperation, type OperationSize } from './measure-operation.ts';
@@ -12,14 +23,19 @@ const STRUCTURE = {
   depth: (limit) => `The operation nests fields more than ${limit} deep.`,
   aliases: (limit) => `The operation has more than ${limit} aliases.`,
   rootFields: (limit) => `The operation has more than ${limit} fields at its root.`,
-  fields: (limit) => `The operation has more than ${limit} fields, those of fragments counted wherever they are spread.`,
+  fields: (limit) =>
+    `The operation has more than ${limit} fields, those of fragments counted wherever they are spread.`,
 } as const satisfies Partial<Record<OperationLimit, (limit: number) => string>>;
 
-const exceeded = (limit: OperationLimit, message: string) => new FleetFlagError('LIMIT_EXCEEDED', message, { limit: OPERATION_LIMITS[limit] });
+const exceeded = (limit: OperationLimit, message: string) =>
+  new FleetFlagError('LIMIT_EXCEEDED', message, { limit: OPERATION_LIMITS[limit] });
 
 /** As an error of GraphQL, which the libraries on the way to the client expect; see http/error-answer.ts. */
 function asGraphQLError(refusal: FleetFlagError): GraphQLError {
-  return new GraphQLError(refusal.message, { originalError: refusal, extensions: { code: refusal.code, ...refusal.details } });
+  return new GraphQLError(refusal.message, {
+    originalError: refusal,
+    extensions: { code: refusal.code, ...refusal.details },
+  });
 }
 
 function firstExceeded(size: OperationSize): FleetFlagError | null {
@@ -54,18 +70,29 @@ const TOO_MANY_TOKENS = /^Syntax Error: Document contains more that \d+ tokens\.
 
 /** The refusal that a parser's error is when it stopped at the limit of tokens; else null. */
 export function tokenRefusal(error: GraphQLError): FleetFlagError | null {
-  return TOO_MANY_TOKENS.test(error.message) ? exceeded('tokens', `The document has more than ${OPERATION_LIMITS.tokens} tokens.`) : null;
+  return TOO_MANY_TOKENS.test(error.message)
+    ? exceeded('tokens', `The document has more than ${OPERATION_LIMITS.tokens} tokens.`)
+    : null;
 }
 
 /**
- * Throws LIMIT_EXCEEDED (as a GraphQLError) when the answer could hold more objects than it may. Gives how many it could hold.
+ * Throws LIMIT_EXCEEDED (as a GraphQLError) when the answer could hold more objects than it may. Gives how many it
+ * could hold.
  *
  * @param variables as the request gives them, whether or not they fit
  */
-export function refuseCost(schema: GraphQLSchema, operation: { document: DocumentNode; operation: OperationDefinitionNode; variables: Readonly<Record<string, unknown>> }): number {
+export function refuseCost(
+  schema: GraphQLSchema,
+  operation: {
+    document: DocumentNode;
+    operation: OperationDefinitionNode;
+    variables: Readonly<Record<string, unknown>>;
+  },
+): number {
   const { cost } = measureOperation(schema, operation.document, operation.operation, operation.variables);
   const limit = OPERATION_LIMITS.cost;
-  if (cost > limit) throw asGraphQLError(exceeded('cost', `The answer could hold more than ${limit} objects: ask for smaller pages.`));
+  if (cost > limit)
+    throw asGraphQLError(exceeded('cost', `The answer could hold more than ${limit} objects: ask for smaller pages.`));
   return cost;
 }
 
@@ -107,11 +134,20 @@ function asErrors(error: unknown): GraphQLError[] {
  *
  * @returns what refuses it; empty when it may be registered
  */
-export function checkOperation(text: string, schema: GraphQLSchema, options: CheckOptions & { readonly operationName?: string }): readonly GraphQLError[] {
+export function checkOperation(
+  text: string,
+  schema: GraphQLSchema,
+  options: CheckOptions & { readonly operationName?: string },
+): readonly GraphQLError[] {
   const { document, errors } = checkDocument(text, schema, options);
   if (document === null || errors.length > 0) return errors;
   const operation = getOperationAST(document, options.operationName);
-  if (operation == null) return [new GraphQLError('The document has not exactly one operation of this name.', { extensions: { code: 'BAD_USER_INPUT', field: 'operationName' } })];
+  if (operation == null)
+    return [
+      new GraphQLError('The document has not exactly one operation of this name.', {
+        extensions: { code: 'BAD_USER_INPUT', field: 'operationName' },
+      }),
+    ];
   try {
     refuseCost(schema, { document, operation, variables: {} });
     return [];

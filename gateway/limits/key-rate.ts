@@ -22,11 +22,20 @@ export async function countOperation(caller: Caller, limiter: RateLimiter): Prom
   if (caller.kind !== 'apiKey' || caller.apiKeyId === null || caller.rateLimitPerMin === null) return null;
   const limit = caller.rateLimitPerMin;
   const { allowed, remaining, resetSeconds } = await limiter.consume(`api-key:${caller.apiKeyId}`, limit, WINDOW);
-  const refusal = allowed ? null : new FleetFlagError('RATE_LIMITED', `This key may run ${limit} operations a minute; try again in ${resetSeconds} seconds.`, { limit, retryAfter: resetSeconds });
+  const refusal = allowed
+    ? null
+    : new FleetFlagError(
+        'RATE_LIMITED',
+        `This key may run ${limit} operations a minute; try again in ${resetSeconds} seconds.`,
+        { limit, retryAfter: resetSeconds },
+      );
   return { limit, remaining, resetSeconds, refusal };
 }
 
-/** The header fields of draft-ietf-httpapi-ratelimit-headers-06, and Retry-After (RFC 9110, section 10.2.3) on a refusal. */
+/**
+ * The header fields of draft-ietf-httpapi-ratelimit-headers-06, and Retry-After (RFC 9110, section 10.2.3) on a
+ * refusal.
+ */
 export function rateHeaders({ limit, remaining, resetSeconds, refusal }: KeyRate): Record<string, string> {
   return {
     'ratelimit-limit': `${limit}`,

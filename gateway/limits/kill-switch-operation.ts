@@ -1,4 +1,10 @@
-import { OperationTypeNode, valueFromASTUntyped, type DocumentNode, type FieldNode, type OperationDefinitionNode } from 'graphql';
+import {
+  OperationTypeNode,
+  valueFromASTUntyped,
+  type DocumentNode,
+  type FieldNode,
+  type OperationDefinitionNode,
+} from 'graphql';
 import { isJsonObject } from '../../core/rules/json.ts';
 import { mayKill } from '../../core/rules/kill-switch.ts';
 import { rootFieldsOf } from '../auth/authorize.ts';
@@ -19,16 +25,22 @@ function kills({ name, arguments: given = [] }: FieldNode, variables: Readonly<R
 }
 
 /**
- * Whether an operation does nothing but pull kill switches, in whichever way that is written: it goes before all others,
- * at the gateway and behind it.
+ * Whether an operation does nothing but pull kill switches, in whichever way that is written: it goes before all
+ * others, at the gateway and behind it.
  *
  * @param variables as the request gives them
  */
-export function isKillSwitch(document: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>): boolean {
+export function isKillSwitch(
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): boolean {
   if (operation.operation !== OperationTypeNode.MUTATION) return false;
   const fields = rootFieldsOf(document, operation).filter(({ name }) => name.value !== '__typename');
   if (fields.length === 0) return false;
-  const defaults = (operation.variableDefinitions ?? []).flatMap(({ variable, defaultValue }) => (defaultValue === undefined ? [] : [[variable.name.value, valueFromASTUntyped(defaultValue)] as const]));
+  const defaults = (operation.variableDefinitions ?? []).flatMap(({ variable, defaultValue }) =>
+    defaultValue === undefined ? [] : [[variable.name.value, valueFromASTUntyped(defaultValue)] as const],
+  );
   const values = { ...Object.fromEntries(defaults), ...variables };
   return fields.every((field) => kills(field, values));
 }

@@ -2,7 +2,15 @@
  * What a value written in a document may be. graphql-js takes any literal for a scalar of ours, and what is built on it
  * does not: a number beyond all doubles is a fault there, and a list in lists takes time that doubles with each.
  */
-import { GraphQLError, visit, type ASTNode, type FloatValueNode, type IntValueNode, type ValidationRule, type ValueNode } from 'graphql';
+import {
+  GraphQLError,
+  visit,
+  type ASTNode,
+  type FloatValueNode,
+  type IntValueNode,
+  type ValidationRule,
+  type ValueNode,
+} from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
 import { OPERATION_LIMITS } from './operation-limits.ts';
 
@@ -14,9 +22,12 @@ function depthOf(value: ValueNode): number {
   return deepest;
 }
 
-/** Reports literals that would be misread: numbers that are not finite, members called `__proto__`, too much nesting. */
+/**
+ * Reports literals that would be misread: numbers that are not finite, members called `__proto__`, too much nesting.
+ */
 export const literalRule: ValidationRule = (context) => {
-  const refuse = (node: ASTNode, message: string) => context.reportError(new GraphQLError(message, { nodes: node, extensions: { code: 'BAD_USER_INPUT' } }));
+  const refuse = (node: ASTNode, message: string) =>
+    context.reportError(new GraphQLError(message, { nodes: node, extensions: { code: 'BAD_USER_INPUT' } }));
   const checkNumber = (node: IntValueNode | FloatValueNode) => {
     if (!Number.isFinite(Number(node.value))) refuse(node, 'A number must be finite.');
   };
@@ -24,8 +35,18 @@ export const literalRule: ValidationRule = (context) => {
   const checkDepth = (value: ValueNode | undefined): false | undefined => {
     const limit = OPERATION_LIMITS.literalDepth;
     if (value === undefined || depthOf(value) <= limit) return undefined;
-    const refusal = new FleetFlagError('LIMIT_EXCEEDED', `A value in the document is nested more than ${limit} levels deep; send it in a variable.`, { limit });
-    context.reportError(new GraphQLError(refusal.message, { nodes: value, originalError: refusal, extensions: { code: refusal.code, ...refusal.details } }));
+    const refusal = new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `A value in the document is nested more than ${limit} levels deep; send it in a variable.`,
+      { limit },
+    );
+    context.reportError(
+      new GraphQLError(refusal.message, {
+        nodes: value,
+        originalError: refusal,
+        extensions: { code: refusal.code, ...refusal.details },
+      }),
+    );
     return false;
   };
   return {

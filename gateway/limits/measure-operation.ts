@@ -65,17 +65,30 @@ class Measurement {
     private readonly operation: OperationDefinitionNode,
     variables: Readonly<Record<string, unknown>>,
   ) {
-    this.fragments = new Map(document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [])));
-    const defaults = (operation.variableDefinitions ?? []).map(({ variable, defaultValue }) => [variable.name.value, literal(defaultValue)] as const);
+    this.fragments = new Map(
+      document.definitions.flatMap((node) =>
+        node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node] as const] : [],
+      ),
+    );
+    const defaults = (operation.variableDefinitions ?? []).map(
+      ({ variable, defaultValue }) => [variable.name.value, literal(defaultValue)] as const,
+    );
     this.variables = new Map([...defaults, ...Object.entries(variables)]);
   }
 
   all(): OperationSize {
-    return this.selections(this.operation.selectionSet, this.schema.getRootType(this.operation.operation) ?? undefined, false);
+    return this.selections(
+      this.operation.selectionSet,
+      this.schema.getRootType(this.operation.operation) ?? undefined,
+      false,
+    );
   }
 
   private selections(set: SelectionSetNode, type: GraphQLNamedType | undefined, paged: boolean): Size {
-    return set.selections.filter((node) => this.included(node)).map((node) => this.selection(node, type, paged)).reduce(beside, NOTHING);
+    return set.selections
+      .filter((node) => this.included(node))
+      .map((node) => this.selection(node, type, paged))
+      .reduce(beside, NOTHING);
   }
 
   /** Whether @skip and @include leave it in, as far as their values are known. */
@@ -89,19 +102,28 @@ class Measurement {
   private selection(node: SelectionNode, type: GraphQLNamedType | undefined, paged: boolean): Size {
     if (node.kind === Kind.FIELD) return this.field(node, type, paged);
     if (node.kind === Kind.INLINE_FRAGMENT) {
-      return this.selections(node.selectionSet, node.typeCondition === undefined ? type : this.schema.getType(node.typeCondition.name.value), paged);
+      return this.selections(
+        node.selectionSet,
+        node.typeCondition === undefined ? type : this.schema.getType(node.typeCondition.name.value),
+        paged,
+      );
     }
     const key = `${paged}:${node.name.value}`;
     const known = this.measured.get(key);
     if (known !== undefined) return known ?? NOTHING;
     this.measured.set(key, null);
     const fragment = this.fragments.get(node.name.value);
-    const size = fragment === undefined ? NOTHING : this.selections(fragment.selectionSet, this.schema.getType(fragment.typeCondition.name.value), paged);
+    const size =
+      fragment === undefined
+        ? NOTHING
+        : this.selections(fragment.selectionSet, this.schema.getType(fragment.typeCondition.name.value), paged);
     this.measured.set(key, size);
     return size;
   }
 
-  /** @param paged whether the field around it has a page size already, which its list of nodes and that of edges keep to */
+  /**
+   * @param paged whether the field around it has a page size already, which its list of nodes and that of edges keep to
+   */
   private field(node: FieldNode, type: GraphQLNamedType | undefined, paged: boolean): Size {
     const aliases = node.alias === undefined ? 0 : 1;
     const { name } = node;
@@ -111,7 +133,14 @@ class Measurement {
     const pageSize = definition === undefined ? null : this.pageSize(definition, node);
     const isList = definition !== undefined && isListType(getNullableType(definition.type));
     const times = pageSize ?? (isList && !paged ? UNPAGED : 1);
-    const inner = node.selectionSet === undefined ? NOTHING : this.selections(node.selectionSet, definition === undefined ? undefined : getNamedType(definition.type), pageSize !== null);
+    const inner =
+      node.selectionSet === undefined
+        ? NOTHING
+        : this.selections(
+            node.selectionSet,
+            definition === undefined ? undefined : getNamedType(definition.type),
+            pageSize !== null,
+          );
     const isObject = definition !== undefined && isCompositeType(getNamedType(definition.type));
     // A connection is one object; a list is as many as it holds.
     const own = isObject ? (isList ? times : 1) : 0;
@@ -128,10 +157,17 @@ class Measurement {
   private pageSize({ args }: GraphQLField<unknown, unknown>, node: FieldNode): number | null {
     const sizes = args.filter(({ name }) => name === 'first' || name === 'last');
     if (sizes.length === 0) return null;
-    const given = sizes.map(({ name, defaultValue }) => this.valueOf(node.arguments?.find((argument) => argument.name.value === name)?.value) ?? defaultValue ?? null).filter((value) => value !== null);
+    const given = sizes
+      .map(
+        ({ name, defaultValue }) =>
+          this.valueOf(node.arguments?.find((argument) => argument.name.value === name)?.value) ?? defaultValue ?? null,
+      )
+      .filter((value) => value !== null);
     if (given.length === 0) return DEFAULT_PAGE;
     // What is no number is refused before it runs; until then it counts for the most.
-    return Math.max(...given.map((value) => (typeof value === 'number' ? Math.min(Math.max(value, 0), MAX_PAGE) : MAX_PAGE)));
+    return Math.max(
+      ...given.map((value) => (typeof value === 'number' ? Math.min(Math.max(value, 0), MAX_PAGE) : MAX_PAGE)),
+    );
   }
 
   private valueOf(node: ValueNode | undefined): unknown {
@@ -148,8 +184,14 @@ function literal(node: ValueNode | undefined): unknown {
 /**
  * Measures an operation that need not be valid: what the schema does not know counts as a field and costs nothing.
  *
- * @param variables as the request gives them; one without a value counts as its default or, in `first`, as the default page
+ * @param variables as the request gives them; one without a value counts as its default or, in `first`, as the default
+ *   page
  */
-export function measureOperation(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>): OperationSize {
+export function measureOperation(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): OperationSize {
   return new Measurement(schema, document, operation, variables).all();
 }

@@ -40,44 +40,66 @@ async function overSocket(query: string, variables: Record<string, unknown> = {}
   return type === 'error' ? payload : payload?.errors;
 }
 
-const NESTED = 'query ($outer: Int, $inner: Int) { flags(first: $outer) { nodes { history(first: $inner) { nodes { user { name } } } } } }';
+const NESTED =
+  'query ($outer: Int, $inner: Int) { flags(first: $outer) { nodes { history(first: $inner) { nodes { user { name } } } } } }';
 
 describe('an operation that is too large', () => {
   // A subscription cannot be tried over HTTP, where there are none.
-  test.each(OVER_THE_LIMIT.filter(({ query }) => !query.startsWith('subscription')))('is refused over HTTP for its $limit, before anybody is asked: $what', async ({ query, limit }) => {
-    const { status, body } = await gateway.ask(query);
-    expect(status).toBe(400);
-    expect(body.errors).toContainEqual({ message: expect.any(String), extensions: { code: 'LIMIT_EXCEEDED', limit: OPERATION_LIMITS[limit] } });
-    expect(body.data).toBeUndefined();
-    expect(gateway.asked).toEqual([]);
-  });
+  test.each(OVER_THE_LIMIT.filter(({ query }) => !query.startsWith('subscription')))(
+    'is refused over HTTP for its $limit, before anybody is asked: $what',
+    async ({ query, limit }) => {
+      const { status, body } = await gateway.ask(query);
+      expect(status).toBe(400);
+      expect(body.errors).toContainEqual({
+        message: expect.any(String),
+        extensions: { code: 'LIMIT_EXCEEDED', limit: OPERATION_LIMITS[limit] },
+      });
+      expect(body.data).toBeUndefined();
+      expect(gateway.asked).toEqual([]);
+    },
+  );
 
-  test.each(OVER_THE_LIMIT)('is refused over a websocket for its $limit, and what runs on the socket goes on: $what', async ({ query, limit }) => {
-    expect(await overSocket(query)).toContainEqual({ message: expect.any(String), extensions: { code: 'LIMIT_EXCEEDED', limit: OPERATION_LIMITS[limit] } });
-    expect(gateway.asked).toEqual([]);
-    await stillGood();
-  });
+  test.each(OVER_THE_LIMIT)(
+    'is refused over a websocket for its $limit, and what runs on the socket goes on: $what',
+    async ({ query, limit }) => {
+      expect(await overSocket(query)).toContainEqual({
+        message: expect.any(String),
+        extensions: { code: 'LIMIT_EXCEEDED', limit: OPERATION_LIMITS[limit] },
+      });
+      expect(gateway.asked).toEqual([]);
+      await stillGood();
+    },
+  );
 
-  test.each([
-    [{ outer: 100, inner: 100 }],
-    [{ outer: 1_000_000, inner: 1_000_000 }],
-  ])('is refused for the values of its variables: %j', async (variables) => {
-    const refusal = [{ message: expect.any(String), extensions: { code: 'LIMIT_EXCEEDED', limit: OPERATION_LIMITS.cost } }];
-    expect((await gateway.ask(NESTED, variables)).body.errors).toEqual(refusal);
-    expect(await overSocket(NESTED, variables)).toEqual(refusal);
-    expect(gateway.asked).toEqual([]);
-  });
+  test.each([[{ outer: 100, inner: 100 }], [{ outer: 1_000_000, inner: 1_000_000 }]])(
+    'is refused for the values of its variables: %j',
+    async (variables) => {
+      const refusal = [
+        { message: expect.any(String), extensions: { code: 'LIMIT_EXCEEDED', limit: OPERATION_LIMITS.cost } },
+      ];
+      expect((await gateway.ask(NESTED, variables)).body.errors).toEqual(refusal);
+      expect(await overSocket(NESTED, variables)).toEqual(refusal);
+      expect(gateway.asked).toEqual([]);
+    },
+  );
 
   test('is not one with other values', async () => {
     await gateway.ask(NESTED, { outer: 10, inner: 10 });
     expect(gateway.asked.map(({ name }) => name)).toEqual(['flags']);
   });
 
-  test.each([[{ outer: 'all' }], [{ outer: { $gt: '' } }], [{ outer: 1e300 }], [{ outer: [1, 2] }]])('is BAD_USER_INPUT where its page size is none: %j', async (variables) => {
-    expect((await gateway.ask(NESTED, variables)).body.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: 'outer' } }]);
-    expect(await overSocket(NESTED, variables)).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: 'outer' } }]);
-    await stillGood();
-  });
+  test.each([[{ outer: 'all' }], [{ outer: { $gt: '' } }], [{ outer: 1e300 }], [{ outer: [1, 2] }]])(
+    'is BAD_USER_INPUT where its page size is none: %j',
+    async (variables) => {
+      expect((await gateway.ask(NESTED, variables)).body.errors).toMatchObject([
+        { extensions: { code: 'BAD_USER_INPUT', field: 'outer' } },
+      ]);
+      expect(await overSocket(NESTED, variables)).toMatchObject([
+        { extensions: { code: 'BAD_USER_INPUT', field: 'outer' } },
+      ]);
+      await stillGood();
+    },
+  );
 
   test.each([
     ['a circle of fragments', '{ flag(key: "x") { ...A } } fragment A on Flag { ...B } fragment B on Flag { ...A }'],
@@ -100,7 +122,13 @@ describe('an operation that is too large', () => {
 });
 
 test("the playground's introspection passes", async () => {
-  const query = getIntrospectionQuery({ descriptions: true, inputValueDeprecation: true, specifiedByUrl: true, directiveIsRepeatable: true, schemaDescription: true });
+  const query = getIntrospectionQuery({
+    descriptions: true,
+    inputValueDeprecation: true,
+    specifiedByUrl: true,
+    directiveIsRepeatable: true,
+    schemaDescription: true,
+  });
   const { status, body } = await gateway.ask(query);
   expect([status, body.errors]).toEqual([200, undefined]);
 });

@@ -9,12 +9,17 @@ export const OPERATION_LIMITS = {
   requestTimeout: 30_000,
   /** Milliseconds until its headers have, counted from the connection. */
   headersTimeout: 10_000,
-  /** Of the document; the parser stops there. Validation takes quadratic time at worst: a tenth of a second for as many. */
+  /**
+   * Of the document; the parser stops there. Validation takes quadratic time at worst: a tenth of a second for as many.
+   */
   tokens: 1_000,
   /** Fields below each other, fragments aside. */
   depth: 10,
   aliases: 30,
-  /** Lists and objects within each other in a value that the document holds: planning a list in lists takes twice as long for each. */
+  /**
+   * Lists and objects within each other in a value that the document holds: planning a list in lists takes twice as
+   * long for each.
+   */
   literalDepth: 10,
   /** Fields of Query or Mutation: each is a request to a subgraph, and each mutation waits for the one before. */
   rootFields: 20,

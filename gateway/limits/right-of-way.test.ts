@@ -74,7 +74,9 @@ describe('the way', () => {
 describe('a gateway where a kill switch is under way', () => {
   const KILL = 'mutation { killSwitch(flagKey: "eco", reason: "Fault in the field") { applied } }';
   const RULE = 'mutation ($input: RuleInput!) { createRule(flagKey: "eco", input: $input) { applied } }';
-  const KILLING = { input: { type: 'KILL_SWITCH', conditions: { force_disabled: true, reason: 'Fault in the field' } } };
+  const KILLING = {
+    input: { type: 'KILL_SWITCH', conditions: { force_disabled: true, reason: 'Fault in the field' } },
+  };
   const QUERY = '{ auditLogs(first: 1) { nodes { action } } }';
   const REPORT = 'mutation ($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted } }';
   let gateway: ScriptedGateway;
@@ -99,35 +101,40 @@ describe('a gateway where a kill switch is under way', () => {
   test.each([
     ['killSwitch', KILL, {}],
     ['createRule', RULE, KILLING],
-  ])('begins nothing else, over HTTP or a websocket, of a person or a vehicle, until that is over (%s)', async (_, text, variables) => {
-    const person = await gateway.client();
-    const token = await gateway.vehicleTokens.issue(VIN, 'production', new Date(Date.now() + 60_000));
-    const vehicle = await gateway.socket().acknowledged({ authorization: `Bearer ${token}` });
-    const kill = gateway.ask(text, variables);
-    const answer = await eventually('it is under way', () => release);
-    const overHttp = gateway.ask(QUERY);
-    // It looks like a kill switch, and is none.
-    const disguised = gateway.ask(`# killSwitch\n${QUERY}`);
-    person.subscribe('query', QUERY);
-    vehicle.subscribe('report', REPORT, { variables: { input: { batchId: '0198f0aa-0000-7000-8000-000000000001', items: [] } } });
-    for (const client of [person, vehicle]) {
-      client.send({ type: 'ping' });
-      await client.message('pong');
-    }
-    // A second one waits for nothing, and by the time it is there all before it would have begun.
-    release = null;
-    const second = gateway.ask(KILL);
-    const secondAnswer = await eventually('the second is under way', () => release);
-    expect([askedFor('auditLogs'), askedFor('reportMetrics')]).toEqual([0, 0]);
-    answer();
-    secondAnswer();
-    expect([(await kill).status, (await second).status]).toEqual([200, 200]);
-    expect([askedFor('auditLogs'), askedFor('reportMetrics')]).toEqual([0, 0]);
-    expect((await overHttp).status).toBe(200);
-    expect((await disguised).status).toBe(200);
-    expect(await person.result('query')).toEqual({ data: { auditLogs: { nodes: [] } } });
-    expect(await vehicle.result('report')).toEqual({ data: { reportMetrics: { accepted: 1 } } });
-  });
+  ])(
+    'begins nothing else, over HTTP or a websocket, of a person or a vehicle, until that is over (%s)',
+    async (_, text, variables) => {
+      const person = await gateway.client();
+      const token = await gateway.vehicleTokens.issue(VIN, 'production', new Date(Date.now() + 60_000));
+      const vehicle = await gateway.socket().acknowledged({ authorization: `Bearer ${token}` });
+      const kill = gateway.ask(text, variables);
+      const answer = await eventually('it is under way', () => release);
+      const overHttp = gateway.ask(QUERY);
+      // It looks like a kill switch, and is none.
+      const disguised = gateway.ask(`# killSwitch\n${QUERY}`);
+      person.subscribe('query', QUERY);
+      vehicle.subscribe('report', REPORT, {
+        variables: { input: { batchId: '0198f0aa-0000-7000-8000-000000000001', items: [] } },
+      });
+      for (const client of [person, vehicle]) {
+        client.send({ type: 'ping' });
+        await client.message('pong');
+      }
+      // A second one waits for nothing, and by the time it is there all before it would have begun.
+      release = null;
+      const second = gateway.ask(KILL);
+      const secondAnswer = await eventually('the second is under way', () => release);
+      expect([askedFor('auditLogs'), askedFor('reportMetrics')]).toEqual([0, 0]);
+      answer();
+      secondAnswer();
+      expect([(await kill).status, (await second).status]).toEqual([200, 200]);
+      expect([askedFor('auditLogs'), askedFor('reportMetrics')]).toEqual([0, 0]);
+      expect((await overHttp).status).toBe(200);
+      expect((await disguised).status).toBe(200);
+      expect(await person.result('query')).toEqual({ data: { auditLogs: { nodes: [] } } });
+      expect(await vehicle.result('report')).toEqual({ data: { reportMetrics: { accepted: 1 } } });
+    },
+  );
 
   test('holds nobody up for who may not pull it', async () => {
     const begin = jest.spyOn(RightOfWay.prototype, 'begin');

@@ -1,14 +1,16 @@
 /**
- * The right of way of kill switches: while one is under way, from its being permitted until it has had the time to reach
- * vehicles, nothing ordinary begins. Each step of a kill switch would otherwise wait for whatever holds the event loop
- * between two of them (docs/decisions/kill-switch-lane.md).
+ * The right of way of kill switches: while one is under way, from its being permitted until it has had the time to
+ * reach vehicles, nothing ordinary begins. Each step of a kill switch would otherwise wait for whatever holds the event
+ * loop between two of them (docs/decisions/kill-switch-lane.md).
  */
 import Queue from 'yocto-queue';
 
 export interface RightOfWayTimes {
   /** Milliseconds after its answer in which a kill switch is delivered to vehicles. */
   readonly deliveryMs: number;
-  /** Milliseconds for which kill switches, one after the other, may hold everything up; then as long nothing is held up. */
+  /**
+   * Milliseconds for which kill switches, one after the other, may hold everything up; then as long nothing is held up.
+   */
   readonly longestMs: number;
   /** Those who waited that go on within one turn of the event loop. */
   readonly atOnce: number;
@@ -54,7 +56,10 @@ export class RightOfWay {
     };
   }
 
-  /** Waits until no kill switch is under way. Those who have waited go on a few at a time, with a turn of the event loop between. */
+  /**
+   * Waits until no kill switch is under way. Those who have waited go on a few at a time, with a turn of the event loop
+   * between.
+   */
   clear(): Promise<void> {
     // Not behind those who have waited: a script that asks again and again would keep them in a queue for good.
     if (!this.isTaken) return Promise.resolve();

@@ -6,7 +6,10 @@ import { ScriptedGateway, VIN } from '../testing/scripted-gateway.ts';
 let gateway: ScriptedGateway;
 beforeAll(async () => {
   gateway = await ScriptedGateway.start();
-  gateway.answer = async ({ query }) => (query.includes('nothing') ? { errors: [{ message: 'no' }] } : { data: { flag: { key: 'eco', id: 'f1', __typename: 'Flag' } } });
+  gateway.answer = async ({ query }) =>
+    query.includes('nothing')
+      ? { errors: [{ message: 'no' }] }
+      : { data: { flag: { key: 'eco', id: 'f1', __typename: 'Flag' } } };
 });
 afterAll(() => gateway.close());
 
@@ -17,10 +20,13 @@ async function samples(): Promise<Map<string, number>> {
   expect(headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
   expect(headers.get('cache-control')).toBe('no-store');
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
+  );
 }
 
-const difference = (before: Map<string, number>, after: Map<string, number>) => (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0);
+const difference = (before: Map<string, number>, after: Map<string, number>) => (name: string) =>
+  (after.get(name) ?? 0) - (before.get(name) ?? 0);
 
 test('requests and operations are counted with how they ended, and by the route, not by what was asked for', async () => {
   const before = await samples();
@@ -39,9 +45,17 @@ test('requests and operations are counted with how they ended, and by the route,
   expect(grown('fleetflag_operations_total{type="query",code="UNAUTHENTICATED"}')).toBe(1);
   expect(grown('fleetflag_operations_total{type="invalid",code="BAD_USER_INPUT"}')).toBe(2);
   expect(grown('fleetflag_operation_duration_seconds_count{type="query"}')).toBe(3);
-  expect([...after].filter(([name]) => name.startsWith('fleetflag_operations_total{type="mutation"')).reduce((sum, [, value]) => sum + value, 0)).toBe(1);
+  expect(
+    [...after]
+      .filter(([name]) => name.startsWith('fleetflag_operations_total{type="mutation"'))
+      .reduce((sum, [, value]) => sum + value, 0),
+  ).toBe(1);
   expect(grown('fleetflag_http_requests_total{route="none",status="404"}')).toBe(2);
-  expect([...after].filter(([name]) => name.startsWith('fleetflag_http_requests_total{route="/graphql"')).reduce((sum, [, value]) => sum + value, 0)).toBe(6);
+  expect(
+    [...after]
+      .filter(([name]) => name.startsWith('fleetflag_http_requests_total{route="/graphql"'))
+      .reduce((sum, [, value]) => sum + value, 0),
+  ).toBe(6);
   expect(grown('fleetflag_http_request_duration_seconds_count{route="/graphql"}')).toBe(6);
   expect([...after.keys()].some((name) => /"\/[ab]"/.test(name))).toBe(false);
 });
@@ -52,7 +66,8 @@ test('sockets are told by who opened them, and what is sent to them is counted',
   const user = await gateway.client();
   const token = await gateway.vehicleTokens.issue(VIN, 'staging', new Date(Date.now() + 60_000));
   const vehicle = await gateway.socket().acknowledged({ authorization: `Bearer ${token}` });
-  for (const client of [user, vehicle]) client.subscribe('changes', 'subscription { flagChanges(environment: STAGING) { revision } }');
+  for (const client of [user, vehicle])
+    client.subscribe('changes', 'subscription { flagChanges(environment: STAGING) { revision } }');
   // What a user may see and what a vehicle may differ: each has a stream of its own.
   await eventually('both streams', () => gateway.events.open === 2);
   gateway.events.emit({ data: { flagChanges: { revision: 7 } } });
@@ -62,28 +77,58 @@ test('sockets are told by who opened them, and what is sent to them is counted',
   const grown = difference(before, after);
   for (const caller of ['user', 'vehicle', 'unknown']) expect(grown(`fleetflag_sockets{caller="${caller}"}`)).toBe(1);
   expect(after.get('fleetflag_sockets{caller="apiKey"}')).toBe(0);
-  for (const name of ['socket_operations', 'distinct_subscriptions', 'upstreams', 'upstream_events_total', 'event_executions_total', 'frames_sent_total']) expect([name, grown(`fleetflag_${name}`)]).toEqual([name, 2]);
+  for (const name of [
+    'socket_operations',
+    'distinct_subscriptions',
+    'upstreams',
+    'upstream_events_total',
+    'event_executions_total',
+    'frames_sent_total',
+  ])
+    expect([name, grown(`fleetflag_${name}`)]).toEqual([name, 2]);
   expect(grown('fleetflag_frame_bytes_sent_total')).toBeGreaterThan(50);
-  for (const reason of ['slow', 'silent', 'rate']) expect(after.get(`fleetflag_sockets_closed_total{reason="${reason}"}`)).toBe(0);
+  for (const reason of ['slow', 'silent', 'rate'])
+    expect(after.get(`fleetflag_sockets_closed_total{reason="${reason}"}`)).toBe(0);
 });
 
 test('the process is told of too', async () => {
   const names = [...(await samples()).keys()];
-  for (const name of ['process_resident_memory_bytes', 'process_cpu_seconds_total', 'nodejs_eventloop_lag_p99_seconds', 'nodejs_heap_size_used_bytes']) expect(names).toContain(name);
+  for (const name of [
+    'process_resident_memory_bytes',
+    'process_cpu_seconds_total',
+    'nodejs_eventloop_lag_p99_seconds',
+    'nodejs_heap_size_used_bytes',
+  ])
+    expect(names).toContain(name);
 });
 
 describe('the names of what is told', () => {
   /** Each metric with its type and its help. */
   async function metrics(): Promise<{ name: string; type: string; help: string }[]> {
     const { text } = await gateway.send('/metrics');
-    return Array.from(text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\w+)$/gm), ([, name = '', help = '', type = '']) => ({ name, help, type }));
+    return Array.from(
+      text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\w+)$/gm),
+      ([, name = '', help = '', type = '']) => ({ name, help, type }),
+    );
   }
 
   /** https://prometheus.io/docs/practices/naming/, as far as a name shows it. */
   const RULES: [string, (metric: { name: string; type: string; help: string }) => boolean][] = [
-    ['are of small letters, digits and underscores, after the program that they are of', ({ name }) => /^(fleetflag|process|nodejs)(_[a-z0-9]+)+$/.test(name)],
-    ['end in _total where they count, and nowhere else', ({ name, type }) => name.endsWith('_total') === (type === 'counter')],
-    ['are in seconds and bytes, not in parts or multiples', ({ name }) => !/_(ms|milliseconds|microseconds|nanoseconds|minutes|hours|kilobytes|megabytes|kb|mb|kib|mib|percent)(_|$)/.test(name)],
+    [
+      'are of small letters, digits and underscores, after the program that they are of',
+      ({ name }) => /^(fleetflag|process|nodejs)(_[a-z0-9]+)+$/.test(name),
+    ],
+    [
+      'end in _total where they count, and nowhere else',
+      ({ name, type }) => name.endsWith('_total') === (type === 'counter'),
+    ],
+    [
+      'are in seconds and bytes, not in parts or multiples',
+      ({ name }) =>
+        !/_(ms|milliseconds|microseconds|nanoseconds|minutes|hours|kilobytes|megabytes|kb|mb|kib|mib|percent)(_|$)/.test(
+          name,
+        ),
+    ],
     ['have no type in them', ({ name }) => !/_(counter|gauge|histogram|summary)(_|$)/.test(name)],
     ["do not end as a histogram's parts do", ({ name }) => !/_(count|sum|bucket)$/.test(name)],
     ['come with a sentence of help', ({ help }) => help.trim().length > 10],

@@ -1,4 +1,7 @@
-/** What the gateway tells a Prometheus server (`/metrics`, docs/deployment.md): its requests, its operations, its sockets, its process. */
+/**
+ * What the gateway tells a Prometheus server (`/metrics`, docs/deployment.md): its requests, its operations, its
+ * sockets, its process.
+ */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Caller } from '../../core/protocol/caller.ts';
 import type { SubscriptionCounters } from '../subscriptions/subscription-server.ts';
@@ -6,7 +9,10 @@ import type { SubscriptionCounters } from '../subscriptions/subscription-server.
 /** Seconds. The longest that a request may take ends the list. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** Of prom-client's own, gauges that are called as counters are; the sums of others that stay (`nodejs_active_handles{type}`). */
+/**
+ * Of prom-client's own, gauges that are called as counters are; the sums of others that stay
+ * (`nodejs_active_handles{type}`).
+ */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 /** What the websocket side knows by itself. */
@@ -18,15 +24,33 @@ export interface SocketFigures {
 
 export class GatewayMetrics {
   readonly #registry = new Registry();
-  readonly #requests = this.#counter('http_requests_total', 'HTTP requests that were answered, by route and status.', ['route', 'status']);
-  readonly #requestSeconds = this.#histogram('http_request_duration_seconds', 'From the arrival of an HTTP request to the end of its answer.', ['route']);
-  readonly #operations = this.#counter('operations_total', 'Queries and mutations, over HTTP and websockets: code OK, or that of their first error.', ['type', 'code']);
-  readonly #operationSeconds = this.#histogram('operation_duration_seconds', 'Running a query or mutation, all subgraphs together.', ['type']);
+  readonly #requests = this.#counter('http_requests_total', 'HTTP requests that were answered, by route and status.', [
+    'route',
+    'status',
+  ]);
+  readonly #requestSeconds = this.#histogram(
+    'http_request_duration_seconds',
+    'From the arrival of an HTTP request to the end of its answer.',
+    ['route'],
+  );
+  readonly #operations = this.#counter(
+    'operations_total',
+    'Queries and mutations, over HTTP and websockets: code OK, or that of their first error.',
+    ['type', 'code'],
+  );
+  readonly #operationSeconds = this.#histogram(
+    'operation_duration_seconds',
+    'Running a query or mutation, all subgraphs together.',
+    ['type'],
+  );
   /** Reads the sockets' counters, once for all that is told of them: each reading looks at every socket. */
   #look: () => void = () => undefined;
   #watchesProcess = false;
 
-  /** An HTTP request has been answered. @param route the pattern that it matched, not what was asked for: anybody may ask for anything */
+  /**
+   * An HTTP request has been answered. @param route the pattern that it matched, not what was asked for: anybody may
+   * ask for anything
+   */
   answered(route: string, status: number, seconds: number): void {
     this.#requests.inc({ route, status });
     this.#requestSeconds.observe({ route }, seconds);
@@ -42,39 +66,71 @@ export class GatewayMetrics {
   watch(sockets: SocketFigures): void {
     let counters = sockets.counters();
     this.#look = () => (counters = sockets.counters());
-    const gauge = (name: string, help: string, read: (counters: SubscriptionCounters) => number) => this.#gauge(name, help, [], (it) => it.set(read(counters)));
-    const total = (name: string, help: string, read: (counters: SubscriptionCounters) => number) => this.#total(name, help, [], (it) => it.inc(read(counters)));
+    const gauge = (name: string, help: string, read: (counters: SubscriptionCounters) => number) =>
+      this.#gauge(name, help, [], (it) => it.set(read(counters)));
+    const total = (name: string, help: string, read: (counters: SubscriptionCounters) => number) =>
+      this.#total(name, help, [], (it) => it.inc(read(counters)));
 
-    this.#gauge('sockets', 'Open websockets, by who opened them; unknown: connection_init has not come yet.', ['caller'], (it) => {
-      const open: Record<string, number> = { vehicle: 0, user: 0, apiKey: 0 };
-      let known = 0;
-      for (const { caller } of sockets.identities()) {
-        known += 1;
-        open[caller.kind] = (open[caller.kind] ?? 0) + 1;
-      }
-      for (const [caller, count] of Object.entries({ ...open, unknown: Math.max(0, counters.sockets - known) })) it.set({ caller }, count);
-    });
+    this.#gauge(
+      'sockets',
+      'Open websockets, by who opened them; unknown: connection_init has not come yet.',
+      ['caller'],
+      (it) => {
+        const open: Record<string, number> = { vehicle: 0, user: 0, apiKey: 0 };
+        let known = 0;
+        for (const { caller } of sockets.identities()) {
+          known += 1;
+          open[caller.kind] = (open[caller.kind] ?? 0) + 1;
+        }
+        for (const [caller, count] of Object.entries({ ...open, unknown: Math.max(0, counters.sockets - known) }))
+          it.set({ caller }, count);
+      },
+    );
     gauge('socket_operations', 'Operations open on all websockets.', ({ operations }) => operations);
-    gauge('distinct_subscriptions', 'Subscriptions that differ: each event is run once for each of these.', ({ distinctOperations }) => distinctOperations);
+    gauge(
+      'distinct_subscriptions',
+      'Subscriptions that differ: each event is run once for each of these.',
+      ({ distinctOperations }) => distinctOperations,
+    );
     gauge('upstreams', 'Streams from subgraphs.', ({ upstreams }) => upstreams);
     total('upstreams_lost_total', 'Streams from subgraphs that broke off.', ({ upstreamsLost }) => upstreamsLost);
     total('upstream_events_total', 'Events that came from subgraphs.', ({ upstreamEvents }) => upstreamEvents);
     total('event_executions_total', 'Times that an event was made into an answer.', ({ executions }) => executions);
     total('frames_sent_total', 'Frames sent to websockets.', ({ framesSent }) => framesSent);
     total('frame_bytes_sent_total', 'Bytes of those frames.', ({ bytesSent }) => bytesSent);
-    total('sockets_refused_total', 'Upgrades refused because their address has too many sockets.', ({ refused }) => refused);
-    this.#total('sockets_closed_total', 'Websockets that the gateway closed: too slow to read, silent, or sending too much.', ['reason'], (it) => {
-      const { slowClosed, deadClosed, rateClosed } = counters;
-      for (const [reason, count] of Object.entries({ slow: slowClosed, silent: deadClosed, rate: rateClosed })) it.inc({ reason }, count);
-    });
+    total(
+      'sockets_refused_total',
+      'Upgrades refused because their address has too many sockets.',
+      ({ refused }) => refused,
+    );
+    this.#total(
+      'sockets_closed_total',
+      'Websockets that the gateway closed: too slow to read, silent, or sending too much.',
+      ['reason'],
+      (it) => {
+        const { slowClosed, deadClosed, rateClosed } = counters;
+        for (const [reason, count] of Object.entries({ slow: slowClosed, silent: deadClosed, rate: rateClosed }))
+          it.inc({ reason }, count);
+      },
+    );
   }
 
   /** Adds what nothing in the process has foreseen; it is read when somebody asks. */
   watchProcess(unforeseen: () => Readonly<Record<string, number>>, lostLogLines: () => number): void {
-    this.#total('log_lines_lost_total', 'Lines of the log that could not be written: a full disk, or nobody who reads.', [], (it) => it.inc(lostLogLines()));
-    this.#total('unforeseen_failures_total', 'Rejections that nobody handled and exceptions that nobody caught, in this process.', ['kind'], (it) => {
-      for (const [kind, count] of Object.entries(unforeseen())) it.inc({ kind }, count);
-    });
+    this.#total(
+      'log_lines_lost_total',
+      'Lines of the log that could not be written: a full disk, or nobody who reads.',
+      [],
+      (it) => it.inc(lostLogLines()),
+    );
+    this.#total(
+      'unforeseen_failures_total',
+      'Rejections that nobody handled and exceptions that nobody caught, in this process.',
+      ['kind'],
+      (it) => {
+        for (const [kind, count] of Object.entries(unforeseen())) it.inc({ kind }, count);
+      },
+    );
   }
 
   /** All of it in Prometheus' text form, with its media type. */
@@ -94,15 +150,39 @@ export class GatewayMetrics {
   }
 
   #histogram<Label extends string>(name: string, help: string, labelNames: Label[]): Histogram<Label> {
-    return new Histogram({ name: `fleetflag_${name}`, help, labelNames, buckets: BUCKETS, registers: [this.#registry] });
+    return new Histogram({
+      name: `fleetflag_${name}`,
+      help,
+      labelNames,
+      buckets: BUCKETS,
+      registers: [this.#registry],
+    });
   }
 
-  #gauge<Label extends string>(name: string, help: string, labelNames: Label[], collect: (it: Gauge<Label>) => void): void {
-    new Gauge({ name: `fleetflag_${name}`, help, labelNames, registers: [this.#registry], collect() { collect(this); } });
+  #gauge<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: Label[],
+    collect: (it: Gauge<Label>) => void,
+  ): void {
+    new Gauge({
+      name: `fleetflag_${name}`,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect() {
+        collect(this);
+      },
+    });
   }
 
   /** A total that is counted elsewhere. */
-  #total<Label extends string>(name: string, help: string, labelNames: Label[], collect: (it: Counter<Label>) => void): void {
+  #total<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: Label[],
+    collect: (it: Counter<Label>) => void,
+  ): void {
     new Counter({
       name: `fleetflag_${name}`,
       help,

@@ -5,38 +5,60 @@ import { originReader } from '../http/request-origin.ts';
 import { checkScrape } from './scrape-access.ts';
 
 const TOKEN = 'a-token-of-the-metrics';
-const request = (remoteAddress: string | undefined, headers: Record<string, string> = {}) => ({ headers, socket: { remoteAddress } }) as unknown as IncomingMessage;
-const ask = (from: IncomingMessage, token: string | null, failures = new FailedCredentials()) => checkScrape(from, originReader([])(from).ipAddress, token, failures);
+const request = (remoteAddress: string | undefined, headers: Record<string, string> = {}) =>
+  ({ headers, socket: { remoteAddress } }) as unknown as IncomingMessage;
+const ask = (from: IncomingMessage, token: string | null, failures = new FailedCredentials()) =>
+  checkScrape(from, originReader([])(from).ipAddress, token, failures);
 
 describe('without a token', () => {
-  test.each(['127.0.0.1', '127.3.2.1', '::1', '::ffff:127.0.0.1'])('this machine may read the metrics: %s', async (address) => {
-    await expect(ask(request(address), null)).resolves.toBeUndefined();
-  });
+  test.each(['127.0.0.1', '127.3.2.1', '::1', '::ffff:127.0.0.1'])(
+    'this machine may read the metrics: %s',
+    async (address) => {
+      await expect(ask(request(address), null)).resolves.toBeUndefined();
+    },
+  );
 
-  test.each(['192.0.2.1', '10.0.0.1', '::ffff:192.0.2.1', '2001:db8::1', undefined])('no other may: %s', async (address) => {
-    await expect(ask(request(address), null)).rejects.toMatchObject({ code: 'FORBIDDEN' });
-  });
+  test.each(['192.0.2.1', '10.0.0.1', '::ffff:192.0.2.1', '2001:db8::1', undefined])(
+    'no other may: %s',
+    async (address) => {
+      await expect(ask(request(address), null)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    },
+  );
 
-  test.each(['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'])('nor may anybody through a proxy on this machine, which says so in %s', async (name) => {
-    await expect(ask(request('127.0.0.1', { [name]: '127.0.0.1' }), null)).rejects.toMatchObject({ code: 'FORBIDDEN' });
-  });
+  test.each(['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'])(
+    'nor may anybody through a proxy on this machine, which says so in %s',
+    async (name) => {
+      await expect(ask(request('127.0.0.1', { [name]: '127.0.0.1' }), null)).rejects.toMatchObject({
+        code: 'FORBIDDEN',
+      });
+    },
+  );
 });
 
 describe('with a token', () => {
   const shown = (authorization: string, address = '192.0.2.1') => request(address, { authorization });
 
-  test.each([`Bearer ${TOKEN}`, `bearer  ${TOKEN} `])('whoever shows it may read the metrics, from anywhere: %s', async (authorization) => {
-    await expect(ask(shown(authorization), TOKEN)).resolves.toBeUndefined();
-  });
+  test.each([`Bearer ${TOKEN}`, `bearer  ${TOKEN} `])(
+    'whoever shows it may read the metrics, from anywhere: %s',
+    async (authorization) => {
+      await expect(ask(shown(authorization), TOKEN)).resolves.toBeUndefined();
+    },
+  );
 
-  test.each(['', TOKEN, `Basic ${TOKEN}`, `Bearer ${TOKEN}x`, 'Bearer', `Bearer ${TOKEN.slice(1)}`])('whoever shows %j may not, this machine included', async (authorization) => {
-    await expect(ask(shown(authorization, '127.0.0.1'), TOKEN)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
-  });
+  test.each(['', TOKEN, `Basic ${TOKEN}`, `Bearer ${TOKEN}x`, 'Bearer', `Bearer ${TOKEN.slice(1)}`])(
+    'whoever shows %j may not, this machine included',
+    async (authorization) => {
+      await expect(ask(shown(authorization, '127.0.0.1'), TOKEN)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    },
+  );
 
   test('whoever guesses is refused before it is looked at, and the one who knows it is not', async () => {
     const failures = new FailedCredentials();
     await ask(shown(`Bearer ${TOKEN}`), TOKEN, failures);
-    for (let guess = 0; guess < MAX_FAILURES; guess++) await expect(ask(shown(`Bearer guess-${guess}`), TOKEN, failures)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    for (let guess = 0; guess < MAX_FAILURES; guess++)
+      await expect(ask(shown(`Bearer guess-${guess}`), TOKEN, failures)).rejects.toMatchObject({
+        code: 'UNAUTHENTICATED',
+      });
     await expect(ask(shown('Bearer one-more'), TOKEN, failures)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
     await expect(ask(shown(`Bearer ${TOKEN}`), TOKEN, failures)).resolves.toBeUndefined();
   });

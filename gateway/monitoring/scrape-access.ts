@@ -15,7 +15,12 @@ const PASSED_ON = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
  * @param address of whoever asks (http/request-origin.ts): with none of those headers, the peer's own
  * Rejects with UNAUTHENTICATED, FORBIDDEN, or, after too many wrong tokens from the address, RATE_LIMITED.
  */
-export async function checkScrape(request: IncomingMessage, address: string | null, token: string | null, failures: FailedCredentials): Promise<void> {
+export async function checkScrape(
+  request: IncomingMessage,
+  address: string | null,
+  token: string | null,
+  failures: FailedCredentials,
+): Promise<void> {
   if (token === null) {
     if (PASSED_ON.some((name) => request.headers[name] !== undefined) || address === null || !isLoopback(address)) {
       throw new FleetFlagError('FORBIDDEN', 'Without FLEETFLAG_METRICS_TOKEN the metrics are for this machine alone.');
@@ -23,7 +28,8 @@ export async function checkScrape(request: IncomingMessage, address: string | nu
     return;
   }
   const [, shown] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? [];
-  if (shown === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The metrics need a token: Authorization: Bearer ….');
+  if (shown === undefined)
+    throw new FleetFlagError('UNAUTHENTICATED', 'The metrics need a token: Authorization: Bearer ….');
   const found = await failures.lookUp(address, `metrics:${shown}`, async () => (isSame(shown, token) ? true : null));
   if (found === null) throw new FleetFlagError('UNAUTHENTICATED', 'This is not the token of the metrics.');
 }

@@ -19,7 +19,10 @@ export function tagOfAnswer(text: string): string {
   return `"${digest(text)}"`;
 }
 
-/** Whether an If-None-Match names `tag`, by weak comparison (RFC 9110, section 13.1.2). `*` names none: it is for changes. */
+/**
+ * Whether an If-None-Match names `tag`, by weak comparison (RFC 9110, section 13.1.2). `*` names none: it is for
+ * changes.
+ */
 export function isNamed(tag: string, ifNoneMatch: string | undefined): boolean {
   const opaque = (given: string) => given.trim().replace(/^W\//, '');
   return ifNoneMatch !== undefined && ifNoneMatch.split(',').some((given) => opaque(given) === opaque(tag));
@@ -52,7 +55,10 @@ export class EntityTags {
 
   async #revisions(): Promise<unknown> {
     try {
-      return (await this.flags.execute({ query: REVISIONS, identity: gatewayIdentity() })).data?.['environmentRevisions'] ?? null;
+      return (
+        (await this.flags.execute({ query: REVISIONS, identity: gatewayIdentity() })).data?.['environmentRevisions'] ??
+        null
+      );
     } catch {
       // The query itself says better what is away.
       return null;

@@ -29,7 +29,9 @@ beforeEach(() => {
 });
 
 test('a text is asked for once, as the gateway itself, however many ask for it and however often', async () => {
-  expect(await Promise.all(Array.from({ length: 10 }, () => texts.find({ id: 'a' })))).toEqual(Array.from({ length: 10 }, () => TEXT));
+  expect(await Promise.all(Array.from({ length: 10 }, () => texts.find({ id: 'a' })))).toEqual(
+    Array.from({ length: 10 }, () => TEXT),
+  );
   expect(await texts.find({ id: 'a' })).toEqual(TEXT);
   expect(asked).toMatchObject([{ variables: { id: 'a' }, identity: { caller: { kind: 'gateway' } } }]);
 });
@@ -52,9 +54,21 @@ test('one that is not there is asked for again within a second, not each time', 
 });
 
 test.each<[string, () => Promise<SubgraphResponse>, object]>([
-  ['cannot be reached', () => Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'away')), { code: 'SERVICE_UNAVAILABLE' }],
-  ['has lost its database', async () => ({ errors: [{ message: 'away', extensions: { code: 'SERVICE_UNAVAILABLE' } }] }), { code: 'SERVICE_UNAVAILABLE' }],
-  ['refuses', async () => ({ errors: [{ message: 'no', extensions: { code: 'FORBIDDEN' } }] }), { message: expect.stringContaining('could not be looked up') }],
+  [
+    'cannot be reached',
+    () => Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'away')),
+    { code: 'SERVICE_UNAVAILABLE' },
+  ],
+  [
+    'has lost its database',
+    async () => ({ errors: [{ message: 'away', extensions: { code: 'SERVICE_UNAVAILABLE' } }] }),
+    { code: 'SERVICE_UNAVAILABLE' },
+  ],
+  [
+    'refuses',
+    async () => ({ errors: [{ message: 'no', extensions: { code: 'FORBIDDEN' } }] }),
+    { message: expect.stringContaining('could not be looked up') },
+  ],
 ])('nothing is kept of an answer that is none: the subgraph %s', async (_what, failing, error) => {
   answer = failing;
   await expect(texts.find({ id: 'a' })).rejects.toMatchObject(error);

@@ -28,11 +28,15 @@ const MAX_BYTES = 16 * 1024 * 1024;
 const UNKNOWN_AGE = 500;
 const MAX_UNKNOWN = 10_000;
 
-const QUERY = 'query ($id: String, $sha256: String) { persistedOperation(id: $id, sha256: $sha256) { sha256 body apiKeys } }';
+const QUERY =
+  'query ($id: String, $sha256: String) { persistedOperation(id: $id, sha256: $sha256) { sha256 body apiKeys } }';
 
 const keyOf = (name: OperationName) => ('id' in name ? `id:${name.id}` : `sha256:${name.sha256}`);
 
-/** How long it is believed which keys an operation is bound to, in milliseconds: as long as a key itself (auth/api-key-directory.ts). */
+/**
+ * How long it is believed which keys an operation is bound to, in milliseconds: as long as a key itself
+ * (auth/api-key-directory.ts).
+ */
 export const BINDING_AGE = 4_000;
 
 export class OperationTexts {
@@ -61,7 +65,10 @@ export class OperationTexts {
     const key = keyOf(name);
     if (this.#unknown.has(key)) return null;
     const held = this.#found.get(key);
-    const found = await this.#found.fetch(key, { context: { name }, forceRefresh: held !== undefined && performance.now() - held.at > maxAge });
+    const found = await this.#found.fetch(key, {
+      context: { name },
+      forceRefresh: held !== undefined && performance.now() - held.at > maxAge,
+    });
     if (found !== undefined) return found.operation;
     this.#unknown.set(key, true);
     return null;
@@ -72,7 +79,8 @@ export class OperationTexts {
     const variables = 'id' in name ? { id: name.id } : { sha256: name.sha256 };
     const { data, errors } = await this.audit.execute({ query: QUERY, variables, identity: gatewayIdentity() });
     const [error] = errors ?? [];
-    if (error?.extensions?.['code'] === 'SERVICE_UNAVAILABLE') throw new FleetFlagError('SERVICE_UNAVAILABLE', error.message);
+    if (error?.extensions?.['code'] === 'SERVICE_UNAVAILABLE')
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', error.message);
     if (error !== undefined) throw new Error(`A persisted operation could not be looked up: ${error.message}`);
     const operation = data?.['persistedOperation'] as RegisteredOperation | null | undefined;
     return operation ? { operation, at } : undefined;

@@ -6,13 +6,18 @@ import { PERSONAL, personalData } from './personal-data.ts';
 const firstIn = (body: string) => personalData(API_SCHEMA)({ sha256: body, body });
 
 test('fields with personal data are fields that there are', () => {
-  const fields = Object.values(API_SCHEMA.getTypeMap()).flatMap((type) => (isObjectType(type) ? Object.keys(type.getFields()).map((field) => `${type.name}.${field}`) : []));
+  const fields = Object.values(API_SCHEMA.getTypeMap()).flatMap((type) =>
+    isObjectType(type) ? Object.keys(type.getFields()).map((field) => `${type.name}.${field}`) : [],
+  );
   expect([...PERSONAL].filter((field) => !fields.includes(field))).toEqual([]);
 });
 
 test.each([
   ['query A { auditLogs { nodes { createdAt ipAddress user { email } } } }', 'AuditLog.ipAddress'],
-  ['query A { flag(key: "x") { history { nodes { ...E } } } } fragment E on AuditLog { user { id name } }', 'User.name'],
+  [
+    'query A { flag(key: "x") { history { nodes { ...E } } } } fragment E on AuditLog { user { id name } }',
+    'User.name',
+  ],
   ['query A { flags { nodes { by: updatedBy { ... on User { address: email } } } } }', 'User.email'],
   ['subscription A { auditTrail { afterValue } }', 'AuditLog.afterValue'],
   ['query A { flag(key: "x") { key updatedBy { id } } }', null],

@@ -1,4 +1,6 @@
-/** Which operations read personal data. A key that is not an administrator's runs them only where they are bound to it. */
+/**
+ * Which operations read personal data. A key that is not an administrator's runs them only where they are bound to it.
+ */
 import { TypeInfo, parse, visit, visitWithTypeInfo, type GraphQLSchema } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { OperationText } from './operation-texts.ts';

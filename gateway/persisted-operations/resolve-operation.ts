@@ -17,7 +17,10 @@ export interface OperationSources {
 const sha256Of = (text: string) => createHash('sha256').update(text).digest('hex');
 const required = (message: string) => new FleetFlagError('PERSISTED_QUERY_REQUIRED', message);
 
-/** The text that came beside its own hash, as Apollo's clients send it when the hash is not known, and on websockets always. */
+/**
+ * The text that came beside its own hash, as Apollo's clients send it when the hash is not known, and on websockets
+ * always.
+ */
 function hashedText(query: string, reference: OperationReference): OperationText {
   const { field } = reference;
   if ('id' in reference) throw badInput(field, 'Give the id or the text of an operation, not both.');
@@ -35,7 +38,11 @@ function hashedText(query: string, reference: OperationReference): OperationText
  * name; UNAUTHENTICATED to nobody, who learns nothing of what is registered; BAD_USER_INPUT. Rejects with
  * PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_REQUIRED or SERVICE_UNAVAILABLE.
  */
-export function resolveOperation(request: NamingRequest, caller: Caller, sources: OperationSources): Promise<OperationText> | null {
+export function resolveOperation(
+  request: NamingRequest,
+  caller: Caller,
+  sources: OperationSources,
+): Promise<OperationText> | null {
   const { registered, sent } = sources;
   const { query } = request;
   const hasText = query !== undefined && query !== null && query !== '';
@@ -67,23 +74,36 @@ function found(operation: OperationText | null): OperationText {
  *
  * @throws FORBIDDEN for one with personal data that is bound to nobody, unless the key is an administrator's
  */
-async function ofKey(reference: OperationReference, { apiKeyId, role }: ApiKeyCaller, { registered, personal }: OperationSources): Promise<RegisteredOperation | null> {
+async function ofKey(
+  reference: OperationReference,
+  { apiKeyId, role }: ApiKeyCaller,
+  { registered, personal }: OperationSources,
+): Promise<RegisteredOperation | null> {
   const operation = await registered.find(reference, BINDING_AGE);
   if (operation === null) return null;
   if (operation.apiKeys !== null) return apiKeyId !== null && operation.apiKeys.includes(apiKeyId) ? operation : null;
   const field = role === 'ADMIN' ? null : personal(operation);
-  if (field !== null) throw new FleetFlagError('FORBIDDEN', `This operation reads ${field}, which is personal data: a key runs it only where it is bound to that key.`);
+  if (field !== null)
+    throw new FleetFlagError(
+      'FORBIDDEN',
+      `This operation reads ${field}, which is personal data: a key runs it only where it is bound to that key.`,
+    );
   return operation;
 }
 
 /** The operation of an API key that sends a text beside its hash: the text has to be the registered one. */
-function registeredText({ query, ...naming }: NamingRequest, caller: ApiKeyCaller, sources: OperationSources): Promise<OperationText> {
+function registeredText(
+  { query, ...naming }: NamingRequest,
+  caller: ApiKeyCaller,
+  sources: OperationSources,
+): Promise<OperationText> {
   const reference = typeof query === 'string' ? referenceIn(naming) : null;
   if (typeof query !== 'string' || reference === null || 'id' in reference || sha256Of(query) !== reference.sha256) {
     throw required('An API key may run registered operations only: send the id, without a text.');
   }
   return ofKey(reference, caller, sources).then((operation) => {
-    if (operation === null) throw required('An API key may run registered operations only, and this text is not registered.');
+    if (operation === null)
+      throw required('An API key may run registered operations only, and this text is not registered.');
     return operation;
   });
 }

@@ -2,7 +2,17 @@
  * Which operations' answers change only with an environment's revision: those whose every field stands here. Another
  * field, such as one that is new, is not governed: its operation is run to find out whether its answer has changed.
  */
-import { Kind, TypeInfo, getArgumentValues, getVariableValues, parse, visit, visitWithTypeInfo, type DocumentNode, type GraphQLSchema } from 'graphql';
+import {
+  Kind,
+  TypeInfo,
+  getArgumentValues,
+  getVariableValues,
+  parse,
+  visit,
+  visitWithTypeInfo,
+  type DocumentNode,
+  type GraphQLSchema,
+} from 'graphql';
 import { LRUCache } from 'lru-cache';
 
 type Arguments = Readonly<Record<string, unknown>>;
@@ -34,7 +44,22 @@ export const GOVERNED: Readonly<Record<string, true | ((args: Arguments) => bool
   ...allOf('FlagConnection', ['edges', 'nodes', 'pageInfo', 'totalCount']),
   ...allOf('FlagEdge', ['cursor', 'node']),
   ...allOf('PageInfo', ['hasNextPage', 'hasPreviousPage', 'startCursor', 'endCursor']),
-  ...allOf('Flag', ['id', 'key', 'name', 'description', 'type', 'defaultValue', 'enabled', 'killed', 'safetyLevel', 'environment', 'rules', 'revision', 'createdAt', 'archivedAt']),
+  ...allOf('Flag', [
+    'id',
+    'key',
+    'name',
+    'description',
+    'type',
+    'defaultValue',
+    'enabled',
+    'killed',
+    'safetyLevel',
+    'environment',
+    'rules',
+    'revision',
+    'createdAt',
+    'archivedAt',
+  ]),
   ...allOf('Rule', ['id', 'type', 'priority', 'enabled', 'conditions', 'value', 'variant', 'createdAt']),
   ...allOf('Evaluation', ['flagKey', 'value', 'variant', 'reason', 'ruleId', 'revision']),
 };
@@ -65,7 +90,11 @@ export function revisionGoverned(schema: GraphQLSchema): (call: OperationCall) =
   };
 }
 
-function eachField(schema: GraphQLSchema, document: DocumentNode, look: (name: string, argumentsOf: (variables: Arguments) => Arguments) => void): void {
+function eachField(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  look: (name: string, argumentsOf: (variables: Arguments) => Arguments) => void,
+): void {
   const types = new TypeInfo(schema);
   visit(
     document,
@@ -74,7 +103,9 @@ function eachField(schema: GraphQLSchema, document: DocumentNode, look: (name: s
         const [parent, field] = [types.getParentType(), types.getFieldDef()];
         // __typename says nothing that could change.
         if (node.name.value === '__typename') return;
-        look(`${parent?.name}.${node.name.value}`, (variables) => (field ? getArgumentValues(field, node, { ...variables }) : {}));
+        look(`${parent?.name}.${node.name.value}`, (variables) =>
+          field ? getArgumentValues(field, node, { ...variables }) : {},
+        );
       },
     }),
   );

@@ -1,6 +1,6 @@
 /**
- * Which vehicles have a socket at this gateway, and of which of them the control plane has yet to be told. A vehicle may
- * have several sockets, such as one that is still being closed and its successor.
+ * Which vehicles have a socket at this gateway, and of which of them the control plane has yet to be told. A vehicle
+ * may have several sockets, such as one that is still being closed and its successor.
  */
 
 /** What the next report says. A VIN is in one of the lists. */

@@ -38,7 +38,11 @@ describe('the vehicles that are connected', () => {
   test('are reported a limited number at a time, the longest waiting first', () => {
     const vehicles = new ConnectedVehicles();
     for (let n = 0; n < 5; n++) vehicles.opened(vin(n));
-    expect([vehicles.takeNews(2), vehicles.takeNews(2), vehicles.takeNews(2), vehicles.takeNews(2)].map(({ opened }) => opened)).toEqual([[vin(0), vin(1)], [vin(2), vin(3)], [vin(4)], []]);
+    expect(
+      [vehicles.takeNews(2), vehicles.takeNews(2), vehicles.takeNews(2), vehicles.takeNews(2)].map(
+        ({ opened }) => opened,
+      ),
+    ).toEqual([[vin(0), vin(1)], [vin(2), vin(3)], [vin(4)], []]);
   });
 });
 
@@ -77,7 +81,11 @@ describe('a gateway', () => {
   const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
   const start = (times = {}) => {
     const log = (level: string) => (_fields: object, message: string) => void logged.push(`${level}: ${message}`);
-    reporter = new PresenceReporter(plane.send, { info: log('info'), warn: log('warn'), error: log('error') }, { ...REPORTER_TIMES, ...times });
+    reporter = new PresenceReporter(
+      plane.send,
+      { info: log('info'), warn: log('warn'), error: log('error') },
+      { ...REPORTER_TIMES, ...times },
+    );
     reporter.start();
   };
 
@@ -102,7 +110,11 @@ describe('a gateway', () => {
     await pass(1_100);
     expect(plane.connected).toHaveLength(10_000);
     await pass(REPORTER_TIMES.renewal + 2_000);
-    expect(plane.reports.map(({ sequence, since, opened }) => [sequence, since, opened.length])).toEqual([[1, 0, 5_000], [2, 1, 5_000], [3, 2, 0]]);
+    expect(plane.reports.map(({ sequence, since, opened }) => [sequence, since, opened.length])).toEqual([
+      [1, 0, 5_000],
+      [2, 1, 5_000],
+      [3, 2, 0],
+    ]);
   });
 
   test('reports what changes within a second, one report after the other', async () => {

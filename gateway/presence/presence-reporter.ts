@@ -1,7 +1,7 @@
 /**
- * Tells the vehicles subgraph which vehicles are connected here: what has changed, about every second, and at least that
- * this gateway lives. Reports build on each other; whatever becomes of one, the next says what is missing, and where
- * the subgraph knows nothing of this gateway (any more), everything. Source: docs/decisions/presence.md.
+ * Tells the vehicles subgraph which vehicles are connected here: what has changed, about every second, and at least
+ * that this gateway lives. Reports build on each other; whatever becomes of one, the next says what is missing, and
+ * where the subgraph knows nothing of this gateway (any more), everything. Source: docs/decisions/presence.md.
  */
 import { randomUUID } from 'node:crypto';
 import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
@@ -19,7 +19,10 @@ export interface PresenceReport {
   readonly leaving: boolean;
 }
 
-/** Stores a report; false where this gateway must report everything anew. Rejects when it cannot be told whether it was stored. */
+/**
+ * Stores a report; false where this gateway must report everything anew. Rejects when it cannot be told whether it was
+ * stored.
+ */
 export type SendReport = (report: PresenceReport) => Promise<boolean>;
 
 export interface ReporterTimes {
@@ -35,7 +38,13 @@ export interface ReporterTimes {
   readonly batch: number;
 }
 
-export const REPORTER_TIMES: ReporterTimes = { interval: 1_000, renewal: 10_000, retry: 1_000, parting: 2_000, batch: 5_000 };
+export const REPORTER_TIMES: ReporterTimes = {
+  interval: 1_000,
+  renewal: 10_000,
+  retry: 1_000,
+  parting: 2_000,
+  batch: 5_000,
+};
 
 const MUTATION =
   'mutation ReportPresence($gateway: ID!, $sequence: Int!, $since: Int!, $opened: [String!]!, $closed: [String!]!, $leaving: Boolean!) { reportPresence(gateway: $gateway, sequence: $sequence, since: $since, opened: $opened, closed: $closed, leaving: $leaving) }';
@@ -49,7 +58,8 @@ export function reportsTo(vehicles: SubgraphConnection): SendReport {
       identity: { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } },
     });
     const stored = data?.['reportPresence'];
-    if (typeof stored !== 'boolean') throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph does not say whether it has stored the report.');
+    if (typeof stored !== 'boolean')
+      throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph does not say whether it has stored the report.');
     return stored;
   };
 }
@@ -76,7 +86,10 @@ export class PresenceReporter {
     this.#after(this.times.interval);
   }
 
-  /** Reports that no vehicle is connected here any more. Resolves when that is stored, or could not be, or after a while; never rejects. */
+  /**
+   * Reports that no vehicle is connected here any more. Resolves when that is stored, or could not be, or after a
+   * while; never rejects.
+   */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -108,7 +121,8 @@ export class PresenceReporter {
     const sequence = ++this.#sequence;
     this.#sentAt = performance.now();
     try {
-      if (await this.send({ gateway: this.#gateway, sequence, since: this.#stored, ...news, leaving: false })) this.#stored = sequence;
+      if (await this.send({ gateway: this.#gateway, sequence, since: this.#stored, ...news, leaving: false }))
+        this.#stored = sequence;
       else this.#beginAnew();
       if (this.#failures > 0) this.logger.info({}, 'The connected vehicles can be reported again');
       this.#failures = 0;
@@ -116,7 +130,11 @@ export class PresenceReporter {
     } catch (error) {
       this.vehicles.giveBack(news);
       this.#failures += 1;
-      if (this.#failures === 1) this.logger.warn({ err: error }, 'The connected vehicles could not be reported; it is tried again until they can');
+      if (this.#failures === 1)
+        this.logger.warn(
+          { err: error },
+          'The connected vehicles could not be reported; it is tried again until they can',
+        );
       return Math.min(renewal / 2, retry * 2 ** Math.min(this.#failures - 1, 10));
     }
   }
@@ -131,7 +149,14 @@ export class PresenceReporter {
   async #leave(): Promise<void> {
     await this.#sending;
     if (this.#sequence === 0) return;
-    const report = { gateway: this.#gateway, sequence: this.#sequence + 1, since: this.#stored, opened: [], closed: [], leaving: true };
+    const report = {
+      gateway: this.#gateway,
+      sequence: this.#sequence + 1,
+      since: this.#stored,
+      opened: [],
+      closed: [],
+      leaving: true,
+    };
     // Not stored, the lease runs out, and it comes to the same a little later.
     await this.send(report).catch(() => false);
   }

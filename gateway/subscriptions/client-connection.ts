@@ -48,7 +48,10 @@ export interface ConnectionCounters {
 export interface ConnectionHost {
   readonly limits: SubscriptionLimits;
   readonly counters: ConnectionCounters;
-  authenticate(params: Record<string, unknown>, request: { headers: IncomingHttpHeaders; origin: RequestOrigin }): Promise<AuthenticatedCaller>;
+  authenticate(
+    params: Record<string, unknown>,
+    request: { headers: IncomingHttpHeaders; origin: RequestOrigin },
+  ): Promise<AuthenticatedCaller>;
   /** Called once the client has said who it is; the connection's socket closes at some time after. */
   identified(identity: AuthenticatedCaller): void;
   /** Begins `payload` and, when it lasts, puts it into `connection.operations`. Must not throw. */
@@ -62,8 +65,12 @@ export interface ConnectionHost {
  */
 function readMessage(text: string): Message {
   const message: unknown = JSON.parse(text);
-  const { type, payload } = (message ?? {}) as { type?: unknown; payload?: NamingRequest & { query?: unknown } | null };
-  if (type === MessageType.Subscribe && payload != null && NAMING_MEMBERS.some((name) => payload[name] != null)) payload.query ??= '';
+  const { type, payload } = (message ?? {}) as {
+    type?: unknown;
+    payload?: (NamingRequest & { query?: unknown }) | null;
+  };
+  if (type === MessageType.Subscribe && payload != null && NAMING_MEMBERS.some((name) => payload[name] != null))
+    payload.query ??= '';
   return validateMessage(message);
 }
 
@@ -124,7 +131,8 @@ export class ClientConnection {
   withinRate(): boolean {
     const { messagesPerSecond, messageBurst } = this.host.limits;
     const now = performance.now();
-    this.messagesLeft = Math.min(messageBurst, this.messagesLeft + ((now - this.refilledAt) / 1000) * messagesPerSecond) - 1;
+    this.messagesLeft =
+      Math.min(messageBurst, this.messagesLeft + ((now - this.refilledAt) / 1000) * messagesPerSecond) - 1;
     this.refilledAt = now;
     if (this.messagesLeft >= 0) return true;
     this.host.counters.rateClosed += 1;
@@ -147,7 +155,9 @@ export class ClientConnection {
       case MessageType.ConnectionInit:
         return this.initialise(message.payload ?? {});
       case MessageType.Ping:
-        return this.send(message.payload ? { type: MessageType.Pong, payload: message.payload } : { type: MessageType.Pong });
+        return this.send(
+          message.payload ? { type: MessageType.Pong, payload: message.payload } : { type: MessageType.Pong },
+        );
       case MessageType.Pong:
         return;
       case MessageType.Subscribe:
@@ -160,7 +170,8 @@ export class ClientConnection {
   }
 
   private initialise(params: Record<string, unknown>): void {
-    if (this.initialised) return this.close(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests');
+    if (this.initialised)
+      return this.close(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests');
     this.initialised = true;
     const headers = this.headers ?? {};
     this.headers = null;
@@ -172,9 +183,14 @@ export class ClientConnection {
         this.send({ type: MessageType.ConnectionAck });
       },
       (error: unknown) => {
-        const refused = error instanceof FleetFlagError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN');
+        const refused =
+          error instanceof FleetFlagError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN');
         // A close frame takes 123 bytes of reason (RFC 6455, section 5.5).
-        if (refused) return this.close(CloseCode.Forbidden, Buffer.from(`Forbidden: ${error.message}`).subarray(0, 120).toString());
+        if (refused)
+          return this.close(
+            CloseCode.Forbidden,
+            Buffer.from(`Forbidden: ${error.message}`).subarray(0, 120).toString(),
+          );
         if (!(error instanceof FleetFlagError)) this.host.failed(error, 'A caller could not be authenticated.');
         this.close(TRY_AGAIN_LATER, 'Try again later');
       },
@@ -186,7 +202,8 @@ export class ClientConnection {
     if (id.length > this.host.limits.maxIdBytes || encodeId(id).bytes > this.host.limits.maxIdBytes) {
       return this.close(CloseCode.BadRequest, 'Operation id too long');
     }
-    if (this.operations.has(id)) return this.close(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`.slice(0, 100));
+    if (this.operations.has(id))
+      return this.close(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`.slice(0, 100));
     // A client that does not read its answers gets no more of them.
     if (this.overfull) return this.dropSlow();
     this.host.start(this, id, payload);

@@ -12,7 +12,12 @@ export interface SweepCounters {
 }
 
 /** One look at every connection: pings those that are due, closes those whose time is over. */
-export function sweepConnections(connections: Iterable<ClientConnection>, limits: SubscriptionLimits, counters: SweepCounters, now = performance.now()): void {
+export function sweepConnections(
+  connections: Iterable<ClientConnection>,
+  limits: SubscriptionLimits,
+  counters: SweepCounters,
+  now = performance.now(),
+): void {
   const wallClock = Date.now();
   for (const connection of connections) {
     if (!connection.open) continue;
@@ -42,5 +47,8 @@ export function sweepConnections(connections: Iterable<ClientConnection>, limits
  * Milliseconds between two sweeps: an eighth of the shortest limit, so that none is exceeded by much.
  */
 export function sweepInterval(limits: SubscriptionLimits): number {
-  return Math.max(10, Math.min(1_000, limits.connectionInitTimeout / 8, limits.pingInterval / 8, limits.pongDeadline / 8));
+  return Math.max(
+    10,
+    Math.min(1_000, limits.connectionInitTimeout / 8, limits.pingInterval / 8, limits.pongDeadline / 8),
+  );
 }

@@ -10,7 +10,7 @@ const ID = encodeId('i');
 function numbersIn(batch: FrameBatch): number[] {
   const bytes = batch.framesFor(ID);
   const numbers: number[] = [];
-  for (let offset = 0; offset < bytes.length; ) {
+  for (let offset = 0; offset < bytes.length;) {
     const end = offset + 2 + (bytes[offset + 1] ?? 0);
     numbers.push((JSON.parse(bytes.toString('utf8', offset + 2, end)) as { payload: number }).payload);
     offset = end;
@@ -38,10 +38,25 @@ class Listener implements Member {
 }
 
 const limits = { flushWindow: 1, batchBytes: 200, socketsPerTurn: 2, maxQueuedEvents: 1_000 };
-const range = (from: number, to: number) => Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
+const range = (from: number, to: number) =>
+  Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
 
-type Step = { readonly kind: 'join' } | { readonly kind: 'event' } | { readonly kind: 'execute' } | { readonly kind: 'turn' } | { readonly kind: 'leave'; readonly which: number };
-const plain = fc.constantFrom('event' as const, 'event' as const, 'event' as const, 'join' as const, 'execute' as const, 'turn' as const).map((kind): Step => ({ kind }));
+type Step =
+  | { readonly kind: 'join' }
+  | { readonly kind: 'event' }
+  | { readonly kind: 'execute' }
+  | { readonly kind: 'turn' }
+  | { readonly kind: 'leave'; readonly which: number };
+const plain = fc
+  .constantFrom(
+    'event' as const,
+    'event' as const,
+    'event' as const,
+    'join' as const,
+    'execute' as const,
+    'turn' as const,
+  )
+  .map((kind): Step => ({ kind }));
 const leaving = fc.nat(5).map((which): Step => ({ kind: 'leave', which }));
 const steps = fc.array(fc.oneof({ arbitrary: plain, weight: 6 }, { arbitrary: leaving, weight: 1 }), { maxLength: 60 });
 
@@ -99,7 +114,11 @@ describe('a distinct operation', () => {
   });
 
   test('says why it was refused only after the results that came before', async () => {
-    const operation = new DistinctOperation({ execute: () => Promise.resolve(Buffer.from('1')), overflow: () => undefined, limits });
+    const operation = new DistinctOperation({
+      execute: () => Promise.resolve(Buffer.from('1')),
+      overflow: () => undefined,
+      limits,
+    });
     const listener = new Listener(1);
     operation.join(listener);
     operation.push({ data: {} });

@@ -22,7 +22,12 @@ export interface DistinctOperationOptions {
   /** Called when more events wait than may. */
   overflow(): void;
   /** Milliseconds, bytes, sockets, events: see socket-limits.ts. */
-  readonly limits: { readonly flushWindow: number; readonly batchBytes: number; readonly socketsPerTurn: number; readonly maxQueuedEvents: number };
+  readonly limits: {
+    readonly flushWindow: number;
+    readonly batchBytes: number;
+    readonly socketsPerTurn: number;
+    readonly maxQueuedEvents: number;
+  };
 }
 
 interface Result {
@@ -94,8 +99,13 @@ export class DistinctOperation {
       if (this.dissolved) return;
       this.results.push({ sequence: next.sequence, payload });
       this.resultBytes += payload.length;
-      if (this.resultBytes >= this.options.limits.batchBytes) unattended(this.flush(), 'Sending the frames of a subscription');
-      else this.flushTimer ??= setTimeout(() => unattended(this.flush(), 'Sending the frames of a subscription'), this.options.limits.flushWindow);
+      if (this.resultBytes >= this.options.limits.batchBytes)
+        unattended(this.flush(), 'Sending the frames of a subscription');
+      else
+        this.flushTimer ??= setTimeout(
+          () => unattended(this.flush(), 'Sending the frames of a subscription'),
+          this.options.limits.flushWindow,
+        );
     }
     this.executing = false;
     this.sayLastWord();
@@ -103,7 +113,9 @@ export class DistinctOperation {
 
   private takeBatch(): Result[] {
     let bytes = 0;
-    const end = this.results.findIndex(({ payload }, index) => (bytes += payload.length) > this.options.limits.batchBytes && index > 0);
+    const end = this.results.findIndex(
+      ({ payload }, index) => (bytes += payload.length) > this.options.limits.batchBytes && index > 0,
+    );
     const batch = end === -1 ? this.results : this.results.slice(0, end);
     this.results = end === -1 ? [] : this.results.slice(end);
     this.resultBytes = this.results.reduce((sum, { payload }) => sum + payload.length, 0);

@@ -3,7 +3,8 @@ import { buildSchema } from 'graphql';
 import { DocumentCache } from './document-cache.ts';
 
 const schema = buildSchema('type Query { a: Int b: Int }');
-const cacheOf = (maxDocuments: number, maxBytes = 1_000_000) => new DocumentCache({ maxDocuments, maxBytes, introspection: true });
+const cacheOf = (maxDocuments: number, maxBytes = 1_000_000) =>
+  new DocumentCache({ maxDocuments, maxBytes, introspection: true });
 
 describe('the document cache', () => {
   test('parses and validates a text once', () => {
@@ -43,7 +44,10 @@ describe('the document cache', () => {
 
   test('gives errors instead of throwing', () => {
     const cache = cacheOf(10);
-    expect(cache.prepare('{', schema)).toMatchObject({ document: null, errors: [expect.objectContaining({ name: 'GraphQLError' })] });
+    expect(cache.prepare('{', schema)).toMatchObject({
+      document: null,
+      errors: [expect.objectContaining({ name: 'GraphQLError' })],
+    });
     expect(cache.prepare(`{ ${'a '.repeat(3_000)} }`, schema).document).toBeNull();
   });
 });

@@ -7,7 +7,12 @@ import { executeQueryPlan, type ServiceMap } from '@apollo/gateway';
 import { GraphQLError, type DocumentNode, type FormattedExecutionResult, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
-import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type SubgraphResponse } from '../../core/protocol/subgraph.ts';
+import {
+  SUBGRAPH_NAMES,
+  type SubgraphConnection,
+  type SubgraphName,
+  type SubgraphResponse,
+} from '../../core/protocol/subgraph.ts';
 import { EVENT_SERVICE, type SubscriptionPlan } from './subscription-plan.ts';
 
 /** Makes an error fit for clients; `document` is the operation's, where an error is about a place in it. */
@@ -33,7 +38,10 @@ export interface ExecutionServices {
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service did not answer in time.')), milliseconds);
+    timer = setTimeout(
+      () => reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service did not answer in time.')),
+      milliseconds,
+    );
   });
   try {
     return await Promise.race([work, timeout]);
@@ -63,7 +71,12 @@ function serviceMap({ event, scope }: EventExecution, services: ExecutionService
       process: async ({ request }) => {
         const response = await within(
           services.executionTimeout,
-          services.subgraphs[name].execute({ query: request.query ?? '', operationName: request.operationName, variables: request.variables, identity }),
+          services.subgraphs[name].execute({
+            query: request.query ?? '',
+            operationName: request.operationName,
+            variables: request.variables,
+            identity,
+          }),
         );
         return response;
       },
@@ -88,7 +101,12 @@ export async function executeEvent(execution: EventExecution, services: Executio
 async function resultOf(execution: EventExecution, services: ExecutionServices): Promise<FormattedExecutionResult> {
   const { plan, variables } = execution;
   // Of Apollo Server's request context the plan's execution reads these members only; `metrics` must be there.
-  const requestContext = { request: { variables }, context: {}, metrics: {}, logger: services.logger } as unknown as Parameters<typeof executeQueryPlan>[2];
+  const requestContext = {
+    request: { variables },
+    context: {},
+    metrics: {},
+    logger: services.logger,
+  } as unknown as Parameters<typeof executeQueryPlan>[2];
   const { data, errors, extensions } = await executeQueryPlan(
     plan.perEvent,
     serviceMap(execution, services),
@@ -97,7 +115,8 @@ async function resultOf(execution: EventExecution, services: ExecutionServices):
     plan.planner.supergraphSchema,
     plan.planner.apiSchema,
   );
-  // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification in `errors`.
+  // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification in
+  // `errors`.
   const incomplete = extensions?.['valueCompletion'] as readonly GraphQLError[] | undefined;
   const all: readonly unknown[] = errors ?? incomplete ?? [];
   if (all.length === 0) return { data: data ?? null };

@@ -10,7 +10,11 @@ const production = { variables: { e: 'production' } };
 let gateway: GatewayUnderTest;
 const start = async (...options: Parameters<typeof gatewayUnderTest>) => (gateway = await gatewayUnderTest(...options));
 const change = (revision: number, note?: string) =>
-  gateway.changes.emit({ environment: 'production', revision, flag: { key: `flag-${revision}`, ...(note === undefined ? {} : { note }) } });
+  gateway.changes.emit({
+    environment: 'production',
+    revision,
+    flag: { key: `flag-${revision}`, ...(note === undefined ? {} : { note }) },
+  });
 afterEach(() => gateway.stop());
 
 describe('a client that does not keep up', () => {
@@ -30,7 +34,9 @@ describe('a client that does not keep up', () => {
     }
     change(++revision, note);
     await quick.result('a', revision);
-    expect(quick.results('a').map(({ data }) => (data?.['changes'] as { revision: number }).revision)).toEqual(Array.from({ length: revision }, (_, index) => index + 1));
+    expect(quick.results('a').map(({ data }) => (data?.['changes'] as { revision: number }).revision)).toEqual(
+      Array.from({ length: revision }, (_, index) => index + 1),
+    );
     await eventually('the slow socket to be terminated', () => gateway.server.counters().sockets === 1);
     expect(gateway.server.counters()).toMatchObject({ slowClosed: 1, operations: 1 });
     slow.socket.resume();
@@ -70,7 +76,9 @@ describe('a client that does not keep up', () => {
     change(1);
     change(2);
     expect((await client.result('a')).errors).toMatchObject([{ extensions: { code: 'SERVICE_UNAVAILABLE' } }]);
-    expect(await client.result('a', 2)).toEqual({ data: { changes: { revision: 2, flag: { key: 'flag-2', history: ['fine'] } } } });
+    expect(await client.result('a', 2)).toEqual({
+      data: { changes: { revision: 2, flag: { key: 'flag-2', history: ['fine'] } } },
+    });
   });
 
   test('with execution must resync instead of letting events pile up', async () => {
@@ -98,7 +106,11 @@ describe('a client that does not keep up', () => {
     const note = 'n'.repeat(800_000);
     for (let revision = 1; revision <= 10; revision++) {
       change(revision, note);
-      await Promise.all(clients.flatMap((client, index) => (paused.includes(client) ? [] : [client.result(ids[index] ?? '', revision)])));
+      await Promise.all(
+        clients.flatMap((client, index) =>
+          paused.includes(client) ? [] : [client.result(ids[index] ?? '', revision)],
+        ),
+      );
     }
     for (const { socket } of paused) socket.resume();
     await Promise.all(clients.map((client, index) => client.result(ids[index] ?? '', 10)));
@@ -114,7 +126,9 @@ describe('a client that does not keep up', () => {
     const port = Number(new URL(gateway.url).port);
     const dead = connect(port, '127.0.0.1');
     dead.on('error', () => undefined);
-    dead.write(`GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n`);
+    dead.write(
+      `GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n`,
+    );
     dead.resume();
     await eventually('the dead socket to be terminated', () => gateway.server.counters().deadClosed === 1);
     await eventually('the dead socket to be gone', () => dead.closed);
@@ -146,7 +160,8 @@ describe('what a client reads after it has subscribed', () => {
   test('waits also for a subscription whose operation is still being looked up', async () => {
     let found = (): void => undefined;
     await start({
-      resolveOperation: (request) => (request.query === '' ? new Promise((resolve) => (found = () => resolve({ ...request, query: NARROW }))) : null),
+      resolveOperation: (request) =>
+        request.query === '' ? new Promise((resolve) => (found = () => resolve({ ...request, query: NARROW }))) : null,
     });
     const client = await gateway.client();
     client.subscribe('s', '', production);

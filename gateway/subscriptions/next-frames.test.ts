@@ -6,7 +6,8 @@ import { FrameBatch, encodeId } from './next-frames.ts';
 
 /** Reads frames as a client's `ws` does. */
 function decode(bytes: Buffer): Promise<{ id: string; type: string; payload: unknown }[]> {
-  const Receiver = (ws as unknown as { Receiver: new (options: object) => EventEmitter & { end(bytes: Buffer): void } }).Receiver;
+  const Receiver = (ws as unknown as { Receiver: new (options: object) => EventEmitter & { end(bytes: Buffer): void } })
+    .Receiver;
   const receiver = new Receiver({ isServer: false, allowSynchronousEvents: true });
   const messages: { id: string; type: string; payload: unknown }[] = [];
   return new Promise((resolve, reject) => {
@@ -24,29 +25,46 @@ function payloadOf(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value));
 }
 
-const anyId = fc.oneof(fc.uuid(), fc.string({ minLength: 1 }), fc.string({ minLength: 1, unit: 'binary' }), fc.constant('"\\\n\u{1F697}'), fc.constant('\ud800'));
+const anyId = fc.oneof(
+  fc.uuid(),
+  fc.string({ minLength: 1 }),
+  fc.string({ minLength: 1, unit: 'binary' }),
+  fc.constant('"\\\n\u{1F697}'),
+  fc.constant('\ud800'),
+);
 
 describe('the frames of next messages', () => {
   test('are read by a client as the ids and payloads that went in, whatever these are', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.jsonValue(), { minLength: 1, maxLength: 4 }), fc.array(anyId, { minLength: 1, maxLength: 5 }), async (values, ids) => {
-        const batch = new FrameBatch(values.map(payloadOf));
-        for (const id of ids) {
-          const expected = values.map((value) => ({ id, type: 'next', payload: JSON.parse(JSON.stringify(value)) as unknown }));
-          expect(await decode(Buffer.from(batch.framesFor(encodeId(id))))).toEqual(expected);
-        }
-      }),
+      fc.asyncProperty(
+        fc.array(fc.jsonValue(), { minLength: 1, maxLength: 4 }),
+        fc.array(anyId, { minLength: 1, maxLength: 5 }),
+        async (values, ids) => {
+          const batch = new FrameBatch(values.map(payloadOf));
+          for (const id of ids) {
+            const expected = values.map((value) => ({
+              id,
+              type: 'next',
+              payload: JSON.parse(JSON.stringify(value)) as unknown,
+            }));
+            expect(await decode(Buffer.from(batch.framesFor(encodeId(id))))).toEqual(expected);
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });
 
-  test.each([124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537])('have the right length form for a message of %i bytes', async (length) => {
-    const overhead = '{"id":"i","type":"next","payload":""}'.length;
-    const text = 'x'.repeat(length - overhead);
-    const frame = new FrameBatch([payloadOf(text)]).framesFor(encodeId('i'));
-    expect(frame.length - length).toBe(length < 126 ? 2 : length < 65_536 ? 4 : 10);
-    expect(await decode(frame)).toEqual([{ id: 'i', type: 'next', payload: text }]);
-  });
+  test.each([124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537])(
+    'have the right length form for a message of %i bytes',
+    async (length) => {
+      const overhead = '{"id":"i","type":"next","payload":""}'.length;
+      const text = 'x'.repeat(length - overhead);
+      const frame = new FrameBatch([payloadOf(text)]).framesFor(encodeId('i'));
+      expect(frame.length - length).toBe(length < 126 ? 2 : length < 65_536 ? 4 : 10);
+      expect(await decode(frame)).toEqual([{ id: 'i', type: 'next', payload: text }]);
+    },
+  );
 
   test('are one and the same bytes for equal ids, and are patched in place for others of the same length', () => {
     const batch = new FrameBatch([payloadOf({ data: 1 })]);

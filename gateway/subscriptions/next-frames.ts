@@ -54,7 +54,10 @@ function writeHeader(target: Buffer, offset: number, length: number): number {
 
 function buildFrames(payloads: readonly Buffer[], idBytes: number): PatchedFrames {
   const overhead = BEFORE_ID.length + idBytes + AFTER_ID.length + END.length;
-  const total = payloads.reduce((sum, payload) => sum + headerBytes(overhead + payload.length) + overhead + payload.length, 0);
+  const total = payloads.reduce(
+    (sum, payload) => sum + headerBytes(overhead + payload.length) + overhead + payload.length,
+    0,
+  );
   const bytes = Buffer.allocUnsafe(total);
   const idOffsets: number[] = [];
   let offset = 0;

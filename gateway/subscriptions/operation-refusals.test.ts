@@ -9,35 +9,54 @@ const production = { variables: { e: 'production' } };
 let gateway: GatewayUnderTest;
 const start = async (...options: Parameters<typeof gatewayUnderTest>) => (gateway = await gatewayUnderTest(...options));
 const change = (revision: number, note?: string) =>
-  gateway.changes.emit({ environment: 'production', revision, flag: { key: `flag-${revision}`, ...(note === undefined ? {} : { note }) } });
+  gateway.changes.emit({
+    environment: 'production',
+    revision,
+    flag: { key: `flag-${revision}`, ...(note === undefined ? {} : { note }) },
+  });
 afterEach(() => gateway.stop());
 
 describe('a document that cannot run', () => {
   test.each([
     ['a syntax error', 'subscription {', {}],
     ['an unknown field', 'subscription { changes(environment: "production") { nothing } }', {}],
-    ['two root fields', 'subscription { changes(environment: "production") { revision } b: changes(environment: "x") { revision } }', {}],
-    ['a variable in the root @include', 'subscription ($v: Boolean!) { changes(environment: "production") @include(if: $v) { revision } }', { variables: { v: true } }],
+    [
+      'two root fields',
+      'subscription { changes(environment: "production") { revision } b: changes(environment: "x") { revision } }',
+      {},
+    ],
+    [
+      'a variable in the root @include',
+      'subscription ($v: Boolean!) { changes(environment: "production") @include(if: $v) { revision } }',
+      { variables: { v: true } },
+    ],
     ['nothing left by @skip', 'subscription { changes(environment: "production") @skip(if: true) { revision } }', {}],
     ['a missing variable', NARROW, {}],
     ['a variable of the wrong type', NARROW, { variables: { e: 5 } }],
-    ['an unknown operation name', 'subscription A { changes(environment: "production") { revision } }', { operationName: 'B' }],
+    [
+      'an unknown operation name',
+      'subscription A { changes(environment: "production") { revision } }',
+      { operationName: 'B' },
+    ],
     ['no operation at all', 'fragment F on Change { revision }', {}],
-  ])('(%s) is answered by an error for its id, and leaves the socket and its other operations running', async (_, query, more) => {
-    await start();
-    const client = await gateway.client();
-    client.subscribe('good', NARROW, production);
-    client.subscribe('bad', query, more);
-    const errors = await client.error('bad');
-    expect(errors.length).toBeGreaterThan(0);
-    expect(errors[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
-    await gateway.operations(1);
-    change(1);
-    await client.result('good');
-    client.subscribe('bad', NARROW, production);
-    await gateway.operations(2);
-    expect(client.closed).toBeNull();
-  });
+  ])(
+    '(%s) is answered by an error for its id, and leaves the socket and its other operations running',
+    async (_, query, more) => {
+      await start();
+      const client = await gateway.client();
+      client.subscribe('good', NARROW, production);
+      client.subscribe('bad', query, more);
+      const errors = await client.error('bad');
+      expect(errors.length).toBeGreaterThan(0);
+      expect(errors[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
+      await gateway.operations(1);
+      change(1);
+      await client.result('good');
+      client.subscribe('bad', NARROW, production);
+      await gateway.operations(2);
+      expect(client.closed).toBeNull();
+    },
+  );
 
   test('is refused by its number of tokens before it is parsed', async () => {
     await start();
@@ -58,7 +77,10 @@ describe('a caller', () => {
 
   test('who is not authenticated is closed with 4403, and with 1013 when nobody could tell', async () => {
     await start();
-    for (const [authorization, code] of [['bad', 4403], ['down', 1013]] as const) {
+    for (const [authorization, code] of [
+      ['bad', 4403],
+      ['down', 1013],
+    ] as const) {
       const client = await gateway.rawClient().opened();
       client.send({ type: 'connection_init', payload: { authorization } });
       expect((await client.close()).code).toBe(code);
@@ -68,7 +90,8 @@ describe('a caller', () => {
   test('whose credential expires is closed with 4403', async () => {
     const expiresAt = new Date(Date.now() + 60);
     await start({
-      authenticate: () => Promise.resolve({ caller: { kind: 'user', userId: 'u', role: 'READ', sessionKey: null }, expiresAt }),
+      authenticate: () =>
+        Promise.resolve({ caller: { kind: 'user', userId: 'u', role: 'READ', sessionKey: null }, expiresAt }),
       limits: { connectionInitTimeout: 200 },
     });
     const client = await gateway.client();
@@ -78,9 +101,16 @@ describe('a caller', () => {
 
   test('whose credential is revoked is closed with 4403, others are not', async () => {
     await start({
-      authenticate: ({ session }) => Promise.resolve({ caller: { kind: 'user', userId: 'u', role: 'READ', sessionKey: null }, credential: String(session) }),
+      authenticate: ({ session }) =>
+        Promise.resolve({
+          caller: { kind: 'user', userId: 'u', role: 'READ', sessionKey: null },
+          credential: String(session),
+        }),
     });
-    const [revoked, other] = await Promise.all([gateway.client({ session: 'one' }), gateway.client({ session: 'two' })]);
+    const [revoked, other] = await Promise.all([
+      gateway.client({ session: 'one' }),
+      gateway.client({ session: 'two' }),
+    ]);
     expect(gateway.server.disconnect(({ credential }) => credential === 'one')).toBe(1);
     expect((await revoked.close()).code).toBe(4403);
     other.subscribe('a', NARROW, production);
@@ -91,7 +121,8 @@ describe('a caller', () => {
   test('may have an operation looked up, and is refused what the lookup refuses', async () => {
     await start({
       resolveOperation: async ({ extensions, id, ...request }) => {
-        if (extensions?.['id'] !== 'known' && id !== 'known') throw new FleetFlagError('BAD_USER_INPUT', 'Not registered.');
+        if (extensions?.['id'] !== 'known' && id !== 'known')
+          throw new FleetFlagError('BAD_USER_INPUT', 'Not registered.');
         return { ...request, query: NARROW };
       },
     });

@@ -15,7 +15,11 @@ describe('the protocol', () => {
     ['an unknown message', [{ type: 'shout' }], 4400],
     ['a message of the server', [{ type: 'connection_ack' }], 4400],
     ['a subscribe without a query', [{ type: 'connection_init' }, { id: 'a', type: 'subscribe', payload: {} }], 4400],
-    ['an operation before the acknowledgement', [{ id: 'a', type: 'subscribe', payload: { query: '{ revision }' } }], 4401],
+    [
+      'an operation before the acknowledgement',
+      [{ id: 'a', type: 'subscribe', payload: { query: '{ revision }' } }],
+      4401,
+    ],
     ['a second initialisation', [{ type: 'connection_init' }, { type: 'connection_init' }], 4429],
   ])('closes the socket after %s', async (_, messages, code) => {
     await start();

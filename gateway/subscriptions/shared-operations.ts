@@ -105,7 +105,9 @@ export class SharedOperations {
 
   private sharedUpstream({ plan, variables, scope }: SharedRequest): SharedUpstream {
     const { operation: query, operationName, variableUsages = [] } = plan.primary;
-    const used = Object.fromEntries(variableUsages.filter((name) => variables[name] !== undefined).map((name) => [name, variables[name]]));
+    const used = Object.fromEntries(
+      variableUsages.filter((name) => variables[name] !== undefined).map((name) => [name, variables[name]]),
+    );
     const upstreamKey = key(plan.subgraph, query, operationName ?? null, used, scope);
     const present = this.upstreams.get(upstreamKey);
     if (present !== undefined) return present;
@@ -129,14 +131,21 @@ export class SharedOperations {
     return shared;
   }
 
-  private distinctOperation(shared: SharedUpstream, operationKey: string, { plan, variables, scope }: SharedRequest): DistinctOperation {
+  private distinctOperation(
+    shared: SharedUpstream,
+    operationKey: string,
+    { plan, variables, scope }: SharedRequest,
+  ): DistinctOperation {
     const operation: DistinctOperation = new DistinctOperation({
       execute: (event) => {
         this.totals.executions += 1;
         return executeEvent({ plan, variables, scope, event }, this.options);
       },
       overflow: () => {
-        this.options.logger.warn({ subgraph: plan.subgraph }, 'Events come faster than they can be executed: the clients must resync.');
+        this.options.logger.warn(
+          { subgraph: plan.subgraph },
+          'Events come faster than they can be executed: the clients must resync.',
+        );
         if (shared.operations.get(operationKey) === operation) shared.operations.delete(operationKey);
         const members = operation.dissolve();
         if (shared.operations.size === 0) this.close(shared);

@@ -51,7 +51,8 @@ describe('a client that sends too much', () => {
 });
 
 describe('a frame that is none', () => {
-  const masked = (head: number[], payload: number[] = []) => Buffer.from([...head.slice(0, 1), 0x80 | payload.length, 0, 0, 0, 0, ...payload]);
+  const masked = (head: number[], payload: number[] = []) =>
+    Buffer.from([...head.slice(0, 1), 0x80 | payload.length, 0, 0, 0, 0, ...payload]);
 
   // RFC 6455: 5.1 (masking), 5.2 (reserved bits, opcodes), 5.4 (fragments), 5.5 (control frames), 8.1 (UTF-8).
   test.each<[string, Buffer, number]>([

@@ -4,7 +4,11 @@ import { spreadClose } from './spread-close.ts';
 
 function recorders(count: number) {
   const closes: { index: number; code: number; at: number }[] = [];
-  const connections = Array.from({ length: count }, (_, index) => ({ close: (code: number) => closes.push({ index, code, at: performance.now() }) }) as unknown as ClientConnection);
+  const connections = Array.from(
+    { length: count },
+    (_, index) =>
+      ({ close: (code: number) => closes.push({ index, code, at: performance.now() }) }) as unknown as ClientConnection,
+  );
   return { closes, connections };
 }
 

@@ -12,8 +12,16 @@ const STEP = 50;
  * @param signal closes the rest at once when aborted
  * @returns when every socket has been sent its close frame
  */
-export async function spreadClose(connections: readonly ClientConnection[], code: number, reason: string, milliseconds: number, signal?: AbortSignal): Promise<void> {
-  const inRandomOrder = connections.map((connection) => ({ connection, at: Math.random() })).sort((a, b) => a.at - b.at);
+export async function spreadClose(
+  connections: readonly ClientConnection[],
+  code: number,
+  reason: string,
+  milliseconds: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const inRandomOrder = connections
+    .map((connection) => ({ connection, at: Math.random() }))
+    .sort((a, b) => a.at - b.at);
   const steps = Math.max(1, Math.ceil(Math.min(milliseconds, connections.length) / STEP));
   const perStep = Math.ceil(inRandomOrder.length / steps);
   for (let from = 0; from < inRandomOrder.length; from += perStep) {

@@ -3,7 +3,16 @@
  * (a subscription) or run on its own (a query or mutation).
  */
 import { randomUUID } from 'node:crypto';
-import { getOperationAST, getVariableValues, GraphQLError, OperationTypeNode, type DocumentNode, type ExecutionResult, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
+import {
+  getOperationAST,
+  getVariableValues,
+  GraphQLError,
+  OperationTypeNode,
+  type DocumentNode,
+  type ExecutionResult,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+} from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
 import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
@@ -55,7 +64,8 @@ export interface OperationServices {
   authorize(operation: ParsedOperation, caller: Caller): void;
   execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
   /** Gives the text that a request names, where it names one; see SubscriptionServerOptions. */
-  readonly resolveOperation?: ((request: OperationRequest, caller: Caller) => Promise<OperationRequest> | null) | undefined;
+  readonly resolveOperation?:
+    ((request: OperationRequest, caller: Caller) => Promise<OperationRequest> | null) | undefined;
   readonly maskError: MaskError;
 }
 
@@ -122,7 +132,8 @@ class RefusedDocument extends Error {
   ) {
     super('The document is not valid.');
     this.errors = errors.map(
-      ({ message, nodes, source, positions, extensions, originalError }) => new GraphQLError(message, { nodes, source, positions, originalError, extensions: { ...extensions, code } }),
+      ({ message, nodes, source, positions, extensions, originalError }) =>
+        new GraphQLError(message, { nodes, source, positions, originalError, extensions: { ...extensions, code } }),
     );
   }
 }
@@ -136,16 +147,28 @@ function documentOf({ document, errors }: PreparedDocument): DocumentNode {
 
 function fail(connection: ClientConnection, id: string, error: unknown, maskError: MaskError): void {
   connection.operations.delete(id);
-  connection.sendError(id, error instanceof RefusedDocument ? error.errors.map((each) => maskError(each, error.document)) : [maskError(error)]);
+  connection.sendError(
+    id,
+    error instanceof RefusedDocument ? error.errors.map((each) => maskError(each, error.document)) : [maskError(error)],
+  );
 }
 
-/** Begins the operation of a subscribe message on an acknowledged connection. Never throws; refusals go to the client. */
-export function startOperation(connection: ClientConnection, id: string, payload: SubscribePayload, services: OperationServices): void {
+/**
+ * Begins the operation of a subscribe message on an acknowledged connection. Never throws; refusals go to the client.
+ */
+export function startOperation(
+  connection: ClientConnection,
+  id: string,
+  payload: SubscribePayload,
+  services: OperationServices,
+): void {
   try {
     const identity = connection.identity;
     if (identity === null) throw new FleetFlagError('UNAUTHENTICATED', 'The connection is not initialised.');
     if (connection.operations.size >= services.maxOperationsPerSocket) {
-      throw new FleetFlagError('LIMIT_EXCEEDED', 'Too many operations are open on this socket.', { limit: services.maxOperationsPerSocket });
+      throw new FleetFlagError('LIMIT_EXCEEDED', 'Too many operations are open on this socket.', {
+        limit: services.maxOperationsPerSocket,
+      });
     }
     const request: OperationRequest = {
       query: payload.query,
@@ -164,7 +187,13 @@ export function startOperation(connection: ClientConnection, id: string, payload
 }
 
 /** Queries that come after wait: what is being looked up may be a subscription that they rely on. */
-function startResolved(connection: ClientConnection, id: string, resolved: Promise<OperationRequest>, caller: Caller, services: OperationServices): void {
+function startResolved(
+  connection: ClientConnection,
+  id: string,
+  resolved: Promise<OperationRequest>,
+  caller: Caller,
+  services: OperationServices,
+): void {
   const holder = new SingleOperation();
   connection.operations.set(id, holder);
   const started = resolved.then((request) => {
@@ -182,23 +211,49 @@ function startResolved(connection: ClientConnection, id: string, resolved: Promi
 
 function hold(connection: ClientConnection, until: Promise<void>): void {
   connection.pending.add(until);
-  unattended(until.then(() => connection.pending.delete(until)), 'Waiting for a subscription to stand');
+  unattended(
+    until.then(() => connection.pending.delete(until)),
+    'Waiting for a subscription to stand',
+  );
 }
 
-function run(connection: ClientConnection, id: string, request: OperationRequest, caller: Caller, services: OperationServices): void {
+function run(
+  connection: ClientConnection,
+  id: string,
+  request: OperationRequest,
+  caller: Caller,
+  services: OperationServices,
+): void {
   const { apiSchema, planner, version } = services.schema();
   const prepared = services.documents.prepare(request.query, apiSchema);
   const document = documentOf(prepared);
   const operation = getOperationAST(document, request.operationName);
-  if (operation == null) throw new FleetFlagError('BAD_USER_INPUT', 'Unable to identify operation', { field: 'operationName' });
+  if (operation == null)
+    throw new FleetFlagError('BAD_USER_INPUT', 'Unable to identify operation', { field: 'operationName' });
   if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
     const single = new SingleOperation();
     connection.operations.set(id, single);
-    unattended(runSingle(connection, id, single, urgencyOf(document, operation, request.variables ?? {}, caller), request, caller, services), 'Answering on a websocket');
+    unattended(
+      runSingle(
+        connection,
+        id,
+        single,
+        urgencyOf(document, operation, request.variables ?? {}, caller),
+        request,
+        caller,
+        services,
+      ),
+      'Answering on a websocket',
+    );
     return;
   }
 
-  const { coerced, errors } = getVariableValues(apiSchema, operation.variableDefinitions ?? [], request.variables ?? {}, { maxErrors: 1, hideSuggestions: !services.introspection });
+  const { coerced, errors } = getVariableValues(
+    apiSchema,
+    operation.variableDefinitions ?? [],
+    request.variables ?? {},
+    { maxErrors: 1, hideSuggestions: !services.introspection },
+  );
   if (errors !== undefined) throw new RefusedDocument(errors, 'BAD_USER_INPUT', document);
   services.authorize({ document, operationName: request.operationName, variables: coerced }, caller);
   const planKey = request.operationName ?? '';
@@ -220,8 +275,17 @@ function run(connection: ClientConnection, id: string, request: OperationRequest
   if (pending !== null) hold(connection, pending);
 }
 
-async function runSingle(connection: ClientConnection, id: string, single: SingleOperation, { turn, isKept }: Urgency, request: OperationRequest, caller: Caller, services: OperationServices): Promise<void> {
-  // Whoever has gone meanwhile costs nothing more. But what a person has changed and left is changed: a kill switch above all.
+async function runSingle(
+  connection: ClientConnection,
+  id: string,
+  single: SingleOperation,
+  { turn, isKept }: Urgency,
+  request: OperationRequest,
+  caller: Caller,
+  services: OperationServices,
+): Promise<void> {
+  // Whoever has gone meanwhile costs nothing more. But what a person has changed and left is changed: a kill switch
+  // above all.
   const dropped = () => single.ended && !isKept;
   try {
     // What a client reads after it has subscribed must not be older than the beginning of its subscription

@@ -43,8 +43,16 @@ export class SubscriptionPlanner {
    * @throws FleetFlagError BAD_USER_INPUT where nothing is left to subscribe to, as with `@skip(if: true)`
    */
   plan(document: DocumentNode, operationName: string | undefined): SubscriptionPlan {
-    const operationContext = buildOperationContext({ schema: this.clientSchema, operationDocument: document, ...(operationName === undefined ? {} : { operationName }) });
-    const operation = operationFromDocument(this.apiSchema, document, operationName === undefined ? {} : { operationName });
+    const operationContext = buildOperationContext({
+      schema: this.clientSchema,
+      operationDocument: document,
+      ...(operationName === undefined ? {} : { operationName }),
+    });
+    const operation = operationFromDocument(
+      this.apiSchema,
+      document,
+      operationName === undefined ? {} : { operationName },
+    );
     const { node } = this.planner.buildQueryPlan(operation);
     if (node?.kind !== 'Subscription') {
       throw new FleetFlagError('BAD_USER_INPUT', 'The subscription selects no field.', { field: 'query' });

@@ -5,13 +5,16 @@ import { WebSocket } from 'ws';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually } from './testing/wire-client.ts';
 
-const CROSSING = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key history(first: 1) owner } } }';
+const CROSSING =
+  'subscription ($e: String!) { changes(environment: $e) { revision flag { key history(first: 1) owner } } }';
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key } } }';
 const production = { variables: { e: 'production' } };
 
 let gateway: GatewayUnderTest;
-const change = (revision: number, key = `flag-${revision}`) => gateway.changes.emit({ environment: 'production', revision, flag: { key } });
-const revisions = (results: readonly { data?: Record<string, unknown> | null }[]) => results.map(({ data }) => (data?.['changes'] as { revision: number }).revision);
+const change = (revision: number, key = `flag-${revision}`) =>
+  gateway.changes.emit({ environment: 'production', revision, flag: { key } });
+const revisions = (results: readonly { data?: Record<string, unknown> | null }[]) =>
+  results.map(({ data }) => (data?.['changes'] as { revision: number }).revision);
 
 beforeEach(async () => {
   gateway = await gatewayUnderTest();
@@ -21,11 +24,14 @@ afterEach(() => gateway.stop());
 describe('a subscription that crosses subgraphs', () => {
   test('gives each event the fields of the other subgraph, with aliases, variables and @include', async () => {
     const client = await gateway.client();
-    const query = 'subscription ($e: String!, $n: Int!, $all: Boolean!) { c: changes(environment: $e) { r: revision flag { key h: history(first: $n) owner @include(if: $all) note } } }';
+    const query =
+      'subscription ($e: String!, $n: Int!, $all: Boolean!) { c: changes(environment: $e) { r: revision flag { key h: history(first: $n) owner @include(if: $all) note } } }';
     client.subscribe('a', query, { variables: { e: 'production', n: 2, all: false } });
     await gateway.operations(1);
     change(7, 'abs');
-    expect(await client.result('a')).toEqual({ data: { c: { r: 7, flag: { key: 'abs', h: ['abs created', 'abs changed'], note: null } } } });
+    expect(await client.result('a')).toEqual({
+      data: { c: { r: 7, flag: { key: 'abs', h: ['abs created', 'abs changed'], note: null } } },
+    });
   });
 
   test('works for a stock graphql-ws client with its own ids', async () => {
@@ -34,7 +40,12 @@ describe('a subscription that crosses subgraphs', () => {
     const first = results.next();
     await gateway.operations(1);
     change(1);
-    expect(await first).toEqual({ done: false, value: { data: { changes: { revision: 1, flag: { key: 'flag-1', history: ['flag-1 created'], owner: 'fleet team' } } } } });
+    expect(await first).toEqual({
+      done: false,
+      value: {
+        data: { changes: { revision: 1, flag: { key: 'flag-1', history: ['flag-1 created'], owner: 'fleet team' } } },
+      },
+    });
     await results.return?.();
     await client.dispose();
     await eventually('the upstream to end', () => gateway.changes.open === 0);
@@ -67,7 +78,9 @@ describe('a subscription that crosses subgraphs', () => {
 
 describe('clients that ask the same', () => {
   test('share one upstream and one execution for each event', async () => {
-    const clients = await Promise.all(Array.from({ length: 20 }, (_, index) => gateway.client({ vin: `vin-${index}` })));
+    const clients = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => gateway.client({ vin: `vin-${index}` })),
+    );
     for (const client of clients) client.subscribe(randomUUID(), CROSSING, production);
     await gateway.operations(20);
     change(1);
@@ -75,7 +88,16 @@ describe('clients that ask the same', () => {
     for (const { received } of clients) {
       await eventually('two results', () => received.filter(({ type }) => type === 'next').length === 2);
     }
-    expect(gateway.server.counters()).toMatchObject({ sockets: 20, operations: 20, upstreams: 1, distinctOperations: 1, executions: 2, upstreamEvents: 2, framesSent: 40, upstreamsLost: 0 });
+    expect(gateway.server.counters()).toMatchObject({
+      sockets: 20,
+      operations: 20,
+      upstreams: 1,
+      distinctOperations: 1,
+      executions: 2,
+      upstreamEvents: 2,
+      framesSent: 40,
+      upstreamsLost: 0,
+    });
     expect(gateway.flags.subscribed).toHaveLength(1);
     expect(gateway.auditSubgraph.executed).toHaveLength(2);
   });
@@ -98,8 +120,15 @@ describe('clients that ask the same', () => {
     await gateway.operations(2);
     change(1);
     expect(await client.result('wide')).toMatchObject({ data: { changes: { flag: { history: ['flag-1 created'] } } } });
-    expect(await client.result('narrow')).toMatchObject({ data: { changes: { flag: { history: ['flag-1 created', 'flag-1 changed'] } } } });
-    expect(gateway.server.counters()).toMatchObject({ upstreams: 1, distinctOperations: 2, executions: 2, upstreamEvents: 1 });
+    expect(await client.result('narrow')).toMatchObject({
+      data: { changes: { flag: { history: ['flag-1 created', 'flag-1 changed'] } } },
+    });
+    expect(gateway.server.counters()).toMatchObject({
+      upstreams: 1,
+      distinctOperations: 2,
+      executions: 2,
+      upstreamEvents: 1,
+    });
   });
 
   test('share nothing across permission scopes or variables', async () => {
@@ -122,24 +151,28 @@ describe('clients that ask the same', () => {
     expect(gateway.server.counters()).toMatchObject({ upstreams: 1, distinctOperations: 1 });
   });
 
-  test.each([['a UUID', randomUUID()], ['ASCII', 'op-1'], ['Unicode', 'Wagen-№-\u{1F697}'], ['quotes and a backslash', 'say "\\" twice'], ['a control character', 'tab\there']])(
-    'each get their own id, %s included',
-    async (_, id) => {
-      const [one, other] = await Promise.all([gateway.client(), gateway.client()]);
-      one.subscribe(id, NARROW, production);
-      other.subscribe('plain', NARROW, production);
-      await gateway.operations(2);
-      change(1);
-      expect(await one.result(id)).toEqual(await other.result('plain'));
-      expect(one.received.map((message) => message.id)).toEqual([undefined, id]);
-    },
-  );
+  test.each([
+    ['a UUID', randomUUID()],
+    ['ASCII', 'op-1'],
+    ['Unicode', 'Wagen-№-\u{1F697}'],
+    ['quotes and a backslash', 'say "\\" twice'],
+    ['a control character', 'tab\there'],
+  ])('each get their own id, %s included', async (_, id) => {
+    const [one, other] = await Promise.all([gateway.client(), gateway.client()]);
+    one.subscribe(id, NARROW, production);
+    other.subscribe('plain', NARROW, production);
+    await gateway.operations(2);
+    change(1);
+    expect(await one.result(id)).toEqual(await other.result('plain'));
+    expect(one.received.map((message) => message.id)).toEqual([undefined, id]);
+  });
 });
 
 describe('the order of events', () => {
   test('is kept although an earlier event takes longer to execute than a later one', async () => {
     let release = (): void => undefined;
-    gateway.audit.history = (key) => (key === 'flag-1' ? new Promise((resolve) => (release = () => resolve(['slow']))) : ['fast']);
+    gateway.audit.history = (key) =>
+      key === 'flag-1' ? new Promise((resolve) => (release = () => resolve(['slow']))) : ['fast'];
     const client = await gateway.client();
     client.subscribe('a', CROSSING, production);
     client.subscribe('b', NARROW, production);
@@ -158,7 +191,8 @@ describe('the order of events', () => {
 
   test('begins, for a client that joins during an execution, with the next event', async () => {
     let release = (): void => undefined;
-    gateway.audit.history = (key) => (key === 'flag-1' ? new Promise((resolve) => (release = () => resolve(['slow']))) : ['fast']);
+    gateway.audit.history = (key) =>
+      key === 'flag-1' ? new Promise((resolve) => (release = () => resolve(['slow']))) : ['fast'];
     const [early, late] = await Promise.all([gateway.client(), gateway.client()]);
     early.subscribe('a', CROSSING, production);
     await gateway.operations(1);
@@ -203,7 +237,10 @@ describe('leaving', () => {
     expect(one.results('a')).toHaveLength(1);
     expect(gateway.server.counters().upstreams).toBe(1);
     three.send({ id: 'a', type: 'complete' });
-    await eventually('the upstream to end', () => gateway.changes.open === 0 && gateway.server.counters().upstreams === 0);
+    await eventually(
+      'the upstream to end',
+      () => gateway.changes.open === 0 && gateway.server.counters().upstreams === 0,
+    );
     expect(gateway.server.counters()).toMatchObject({ operations: 0, distinctOperations: 0, sockets: 2 });
   });
 

@@ -12,14 +12,26 @@ import { unattended } from '../../core/async/unattended.ts';
 import type { Caller, CallerIdentity, RequestOrigin } from '../../core/protocol/caller.ts';
 import type { SubgraphConnection, SubgraphName } from '../../core/protocol/subgraph.ts';
 import type { RightOfWay } from '../limits/right-of-way.ts';
-import { ClientConnection, SERVICE_RESTART, TRY_AGAIN_LATER, type AuthenticatedCaller, type ConnectionHost } from './client-connection.ts';
+import {
+  ClientConnection,
+  SERVICE_RESTART,
+  TRY_AGAIN_LATER,
+  type AuthenticatedCaller,
+  type ConnectionHost,
+} from './client-connection.ts';
 import { sweepConnections, sweepInterval } from './connection-sweep.ts';
 import { DocumentCache } from './document-cache.ts';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../limits/socket-limits.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 import { SharedOperations, type SharedCounts } from './shared-operations.ts';
 import { spreadClose } from './spread-close.ts';
-import { connectionOf, startOperation, type CurrentSchema, type OperationRequest, type ParsedOperation } from './start-operation.ts';
+import {
+  connectionOf,
+  startOperation,
+  type CurrentSchema,
+  type OperationRequest,
+  type ParsedOperation,
+} from './start-operation.ts';
 import { SubscriptionPlanner } from './subscription-plan.ts';
 import { Turns } from './turns.ts';
 
@@ -31,14 +43,20 @@ export interface SubscriptionServerOptions {
    * Who is calling, from connection_init's payload and the upgrade request's headers. A FleetFlagError
    * UNAUTHENTICATED or FORBIDDEN closes the socket with 4403, anything else with 1013 (try again).
    */
-  authenticate(params: Record<string, unknown>, request: { headers: IncomingHttpHeaders; origin: RequestOrigin }): Promise<Caller | AuthenticatedCaller>;
+  authenticate(
+    params: Record<string, unknown>,
+    request: { headers: IncomingHttpHeaders; origin: RequestOrigin },
+  ): Promise<Caller | AuthenticatedCaller>;
   /** Throws a FleetFlagError when the caller may not run this subscription. */
   authorize(operation: ParsedOperation, caller: Caller): void;
   /** While kill switches have it nothing else begins. */
   readonly rightOfWay: RightOfWay;
   /** Runs a query or mutation with everything that HTTP would do to it, permissions included. */
   execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
-  /** Puts the text in place of a persisted operation's id, or throws (rejects) what refuses it; null: the request is as it should be. */
+  /**
+   * Puts the text in place of a persisted operation's id, or throws (rejects) what refuses it; null: the request is as
+   * it should be.
+   */
   readonly resolveOperation?: (request: OperationRequest, caller: Caller) => Promise<OperationRequest> | null;
   /**
    * Makes an error fit for clients. GraphQL's own errors carry Apollo Server's codes (GRAPHQL_PARSE_FAILED,
@@ -84,7 +102,10 @@ export interface SubscriptionServer {
   identities(): Iterable<AuthenticatedCaller>;
   /** Closes the sockets that `concerned` names with 4403, as when a session or token is revoked; gives their number. */
   disconnect(concerned: (identity: AuthenticatedCaller) => boolean): number;
-  /** Closes all sockets with 1012 spread over at most `spread` milliseconds, terminates what does not close, ends all upstreams. */
+  /**
+   * Closes all sockets with 1012 spread over at most `spread` milliseconds, terminates what does not close, ends all
+   * upstreams.
+   */
   close(spread?: number): Promise<void>;
 }
 
@@ -111,7 +132,11 @@ function onError(): void {
 }
 
 function originOf(request: IncomingMessage): RequestOrigin {
-  return { ipAddress: request.socket.remoteAddress ?? null, userAgent: request.headers['user-agent'] ?? null, requestId: randomUUID() };
+  return {
+    ipAddress: request.socket.remoteAddress ?? null,
+    userAgent: request.headers['user-agent'] ?? null,
+    requestId: randomUUID(),
+  };
 }
 
 /** A function that gives the schema in force with its planner, which is built once for each supergraph. */
@@ -147,7 +172,10 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     // Closing is the one signal after which every stock client connects, subscribes and asks for what it missed.
     interrupted(members) {
       const affected = new Set(members.map(connectionOf).filter((connection) => connection !== null));
-      unattended(spreadClose([...affected], TRY_AGAIN_LATER, 'Subscription interrupted', limits.lossSpread, hurry.signal), 'Closing the sockets of a lost subscription');
+      unattended(
+        spreadClose([...affected], TRY_AGAIN_LATER, 'Subscription interrupted', limits.lossSpread, hurry.signal),
+        'Closing the sockets of a lost subscription',
+      );
     },
   });
   const services = {
@@ -230,9 +258,10 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       const { headers } = request;
       webSockets.handleUpgrade(request, socket, head, (webSocket) => {
         webSocket.on('error', onError);
-        if (webSocket.protocol === '') return webSocket.close(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
+        if (webSocket.protocol === '')
+          return webSocket.close(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
         const connection = new ClientConnection(webSocket, socket, origin, headers, host);
-        (webSocket).connection = connection;
+        webSocket.connection = connection;
         connections.add(connection);
         socketsByAddress.set(address, (socketsByAddress.get(address) ?? 0) + 1);
         webSocket.on('message', onMessage);

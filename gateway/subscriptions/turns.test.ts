@@ -62,7 +62,9 @@ test('no more may wait for later than there is room for, and nobody else is turn
   const { notes, begin } = noted(turns);
   begin('a');
   begin('b');
-  expect(() => turns.take('later')).toThrow(expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 5 } }));
+  expect(() => turns.take('later')).toThrow(
+    expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 5 } }),
+  );
   begin('sync', 'soon');
   await eventually('all have begun', () => notes.length === 3);
   begin('c');
@@ -100,8 +102,13 @@ test('what a person changes is changed, though they have gone when its turn come
     let establish = (): void => undefined;
     gateway.flags.establishing = new Promise((resolve) => (establish = resolve));
     const [person, vehicle] = [await gateway.client({ role: 'READ' }), await gateway.client()];
-    for (const [client, name] of [[vehicle, 'report'], [person, 'change']] as const) {
-      client.subscribe('s', 'subscription ($e: String!) { changes(environment: $e) { revision } }', { variables: { e: 'production' } });
+    for (const [client, name] of [
+      [vehicle, 'report'],
+      [person, 'change'],
+    ] as const) {
+      client.subscribe('s', 'subscription ($e: String!) { changes(environment: $e) { revision } }', {
+        variables: { e: 'production' },
+      });
       client.subscribe('m', `mutation ${name} { touch }`);
       client.send({ type: 'ping' });
       await client.message('pong');

@@ -1,7 +1,7 @@
 /**
- * Lets the queries and mutations of websockets begin one after the other, with a turn of the event loop between two. Hundreds
- * of vehicles may ask at once, and a full batch of measurements takes some 20 ms to be read and checked: begun all at
- * once they would keep an operator's kill switch waiting for seconds (docs/decisions/turns.md).
+ * Lets the queries and mutations of websockets begin one after the other, with a turn of the event loop between two.
+ * Hundreds of vehicles may ask at once, and a full batch of measurements takes some 20 ms to be read and checked: begun
+ * all at once they would keep an operator's kill switch waiting for seconds (docs/decisions/turns.md).
  */
 import { OperationTypeNode, type DocumentNode, type OperationDefinitionNode } from 'graphql';
 import Queue from 'yocto-queue';
@@ -14,7 +14,9 @@ import type { RightOfWay } from '../limits/right-of-way.ts';
 /** Seconds that one who is turned away is asked to wait. Agents spread it over as long again. */
 const RETRY_AFTER = 5;
 
-/** When it is the turn of an operation: a kill switch goes before everything else, and what nobody waits for after it. */
+/**
+ * When it is the turn of an operation: a kill switch goes before everything else, and what nobody waits for after it.
+ */
 export type Turn = 'first' | 'soon' | 'later';
 
 export interface Urgency {
@@ -23,8 +25,15 @@ export interface Urgency {
   readonly isKept: boolean;
 }
 
-/** How urgent a query or mutation is. What a vehicle reports can wait; what it asks for, and what people want, less so. */
-export function urgencyOf(document: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>, caller: Caller): Urgency {
+/**
+ * How urgent a query or mutation is. What a vehicle reports can wait; what it asks for, and what people want, less so.
+ */
+export function urgencyOf(
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+  caller: Caller,
+): Urgency {
   if (operation.operation !== OperationTypeNode.MUTATION) return { turn: 'soon', isKept: false };
   if (caller.kind === 'vehicle') return { turn: 'later', isKept: false };
   return { turn: isKillSwitch(document, operation, variables) ? 'first' : 'soon', isKept: true };
@@ -58,7 +67,9 @@ export class Turns {
    */
   take(turn: Turn): Promise<void> {
     if (turn === 'later' && this.#later.size >= this.maxLater) {
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many operations wait for their turn; a retry is safe.', { retryAfter: RETRY_AFTER });
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many operations wait for their turn; a retry is safe.', {
+        retryAfter: RETRY_AFTER,
+      });
     }
     return new Promise((resolve) => {
       const queue = { first: this.#first, soon: this.#soon, later: this.#later }[turn];

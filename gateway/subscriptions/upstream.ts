@@ -4,7 +4,12 @@
 import type { GraphQLFormattedError } from 'graphql';
 import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/protocol/subgraph.ts';
+import type {
+  SubgraphConnection,
+  SubgraphRequest,
+  SubgraphResponse,
+  SubgraphStream,
+} from '../../core/protocol/subgraph.ts';
 
 /** How an upstream ended: by itself, because the subgraph refused the operation, or because it was lost. */
 export type UpstreamEnd =
@@ -79,7 +84,11 @@ export class Upstream {
       return;
     }
     this.timer = setTimeout(
-      () => this.end({ kind: 'lost', cause: new FleetFlagError('SERVICE_UNAVAILABLE', 'The upstream was not established in time.') }),
+      () =>
+        this.end({
+          kind: 'lost',
+          cause: new FleetFlagError('SERVICE_UNAVAILABLE', 'The upstream was not established in time.'),
+        }),
       this.times.establishmentTimeout,
     );
     // A failure to establish also fails the iterator, which says why.

@@ -1,6 +1,9 @@
 import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 
-/** A limiter whose windows do not end before `reset`: one that counts by the clock is subgraphs/shared's, and no gateway's to know. */
+/**
+ * A limiter whose windows do not end before `reset`: one that counts by the clock is subgraphs/shared's, and no
+ * gateway's to know.
+ */
 export function countingLimiter(): RateLimiter {
   const uses = new Map<string, number>();
   return {

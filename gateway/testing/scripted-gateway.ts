@@ -1,5 +1,11 @@
 /** The whole gateway on a free port, over subgraphs that answer what a test tells them to. */
-import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName, type SubgraphRequest, type SubgraphResponse } from '../../core/protocol/subgraph.ts';
+import {
+  SUBGRAPH_NAMES,
+  type SubgraphConnection,
+  type SubgraphName,
+  type SubgraphRequest,
+  type SubgraphResponse,
+} from '../../core/protocol/subgraph.ts';
 import { createVehicleTokens, type VehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import type { FindSession } from '../auth/authenticate.ts';
 import type { Subgraphs } from '../composition/supergraph.ts';
@@ -16,7 +22,11 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  readonly body: { data?: unknown; errors?: { message: string; path?: unknown; extensions: Record<string, unknown> }[]; [name: string]: unknown };
+  readonly body: {
+    data?: unknown;
+    errors?: { message: string; path?: unknown; extensions: Record<string, unknown> }[];
+    [name: string]: unknown;
+  };
 }
 
 export class ScriptedGateway {
@@ -41,14 +51,27 @@ export class ScriptedGateway {
   readonly #clients: WireClient[] = [];
   /** "ffs_writer" is a user with WRITE; nothing else is known. */
   findSession: FindSession = async (token) =>
-    token === SESSION ? { caller: { kind: 'user', userId: '0198f0aa-0000-7000-8000-000000000001', role: 'WRITE', sessionKey: 'session:of-the-writer' }, expiresAt: new Date(Date.now() + 60_000) } : null;
+    token === SESSION
+      ? {
+          caller: {
+            kind: 'user',
+            userId: '0198f0aa-0000-7000-8000-000000000001',
+            role: 'WRITE',
+            sessionKey: 'session:of-the-writer',
+          },
+          expiresAt: new Date(Date.now() + 60_000),
+        }
+      : null;
   close: () => Promise<void> = () => Promise.resolve();
 
   static async start(over: Partial<GatewayOptions> = {}): Promise<ScriptedGateway> {
     const scripted = new ScriptedGateway();
-    const log = (level: string) => (fields: object, message: string) => void scripted.logged.push({ level, fields, message });
+    const log = (level: string) => (fields: object, message: string) =>
+      void scripted.logged.push({ level, fields, message });
     const gateway = await startGateway({
-      subgraphs: Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, scripted.#connection(name)])) as unknown as Subgraphs,
+      subgraphs: Object.fromEntries(
+        SUBGRAPH_NAMES.map((name) => [name, scripted.#connection(name)]),
+      ) as unknown as Subgraphs,
       findSession: (token) => scripted.findSession(token),
       endedSessions: async () => new Set(),
       vehicleTokens: scripted.vehicleTokens,
@@ -87,11 +110,16 @@ export class ScriptedGateway {
       execute: (request) => {
         const isOwn = this.#note(name, request);
         if (!isOwn) return this.answer(request);
-        return name === 'vehicles' ? Promise.resolve({ data: { vehicleTokenGenerations: [] } }) : this.answerGateway(request);
+        return name === 'vehicles'
+          ? Promise.resolve({ data: { vehicleTokenGenerations: [] } })
+          : this.answerGateway(request);
       },
       subscribe: (request) => {
         const source = this.#note(name, request) ? this.endedCredentials : this.events;
-        return Object.assign(source.iterate(() => true), { established: Promise.resolve() });
+        return Object.assign(
+          source.iterate(() => true),
+          { established: Promise.resolve() },
+        );
       },
       ready: async () => this.ready[name] ?? true,
       close: async () => undefined,
@@ -114,7 +142,12 @@ export class ScriptedGateway {
     const response = await fetch(`${this.url}${path}`, init);
     const text = await response.text();
     const isJson = (response.headers.get('content-type') ?? '').includes('json');
-    return { status: response.status, headers: response.headers, text, body: (isJson ? JSON.parse(text) : {}) as HttpAnswer['body'] };
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: (isJson ? JSON.parse(text) : {}) as HttpAnswer['body'],
+    };
   }
 
   /** @param body an operation, or the bytes of the body as they are */
@@ -127,7 +160,11 @@ export class ScriptedGateway {
   }
 
   /** As the user of the one session. */
-  ask(query: string, variables: Record<string, unknown> = {}, headers: Record<string, string> = {}): Promise<HttpAnswer> {
+  ask(
+    query: string,
+    variables: Record<string, unknown> = {},
+    headers: Record<string, string> = {},
+  ): Promise<HttpAnswer> {
     return this.post({ query, variables }, { authorization: `Bearer ${SESSION}`, ...headers });
   }
 }

@@ -26,7 +26,15 @@ let stop: () => Promise<void>;
 beforeAll(async () => {
   database = await createTestDatabase();
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-accounts-'));
-  const started = await startAudit({ endPlans: endNoPlans, prisma: database.database.prisma, sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({
+    endPlans: endNoPlans,
+    prisma: database.database.prisma,
+    sessions: createInProcessStore(),
+    bus: createInProcessBus(),
+    limiter: createInProcessRateLimiter(),
+    checkOperation: () => [],
+    logger: silent,
+  });
   [ask, stop] = [asking(started.subgraph), () => started.close()];
 }, 60_000);
 
@@ -42,20 +50,47 @@ async function run(command: AdminCommand, ...args: string[]): Promise<string[]> 
 
 async function runWith(settings: Record<string, string>, command: AdminCommand, ...args: string[]): Promise<string[]> {
   const out: string[] = [];
-  const configuration = readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_DATA_DIR: folder, FLEETFLAG_INTERNAL_SECRET: SECRET, LOG_LEVEL: 'silent', ...settings });
+  const configuration = readConfiguration({
+    DATABASE_URL: database.url,
+    FLEETFLAG_DATA_DIR: folder,
+    FLEETFLAG_INTERNAL_SECRET: SECRET,
+    LOG_LEVEL: 'silent',
+    ...settings,
+  });
   expect(await command(args, configuration, { out: (line) => out.push(line), err: () => undefined })).toBe(0);
   return out;
 }
 
-const signIn = (email: string, password: string) => ask(NOBODY, 'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { user { role } } }', { email, password });
+const signIn = (email: string, password: string) =>
+  ask(
+    NOBODY,
+    'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { user { role } } }',
+    { email, password },
+  );
 const passwordIn = (lines: string[]) => /once: (\S+)$/.exec(lines.at(-1) ?? '')?.[1] ?? '';
 
 test('an account that is made signs in with the password that was printed, and the trail has no password', async () => {
-  const password = passwordIn(await run(createUserCommand, '--email', 'Safety@Example.com', '--name', 'Sam', '--role', 'safety', '--department', 'ADAS'));
+  const password = passwordIn(
+    await run(
+      createUserCommand,
+      '--email',
+      'Safety@Example.com',
+      '--name',
+      'Sam',
+      '--role',
+      'safety',
+      '--department',
+      'ADAS',
+    ),
+  );
   expect((await signIn('safety@example.com', password)).data).toEqual({ login: { user: { role: 'SAFETY' } } });
   const rows = await database.database.prisma.auditLog.findMany({ where: { action: 'CREATE_USER' } });
-  expect(rows.map(({ afterValue, userAgent }) => [afterValue, userAgent])).toEqual([[expect.objectContaining({ email: 'safety@example.com', role: 'SAFETY', department: 'ADAS' }), 'fleetflag-admin']]);
-  expect(JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value))).not.toContain(password);
+  expect(rows.map(({ afterValue, userAgent }) => [afterValue, userAgent])).toEqual([
+    [expect.objectContaining({ email: 'safety@example.com', role: 'SAFETY', department: 'ADAS' }), 'fleetflag-admin'],
+  ]);
+  expect(
+    JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)),
+  ).not.toContain(password);
 });
 
 test('a new password takes the place of the old one', async () => {
@@ -64,13 +99,22 @@ test('a new password takes the place of the old one', async () => {
   expect(refusal(await signIn('w@example.com', old))?.code).toBe('UNAUTHENTICATED');
   expect((await signIn('w@example.com', password)).errors).toEqual([]);
   const { afterValue } = await database.database.prisma.auditLog.findFirstOrThrow({ where: { action: 'UPDATE_USER' } });
-  expect(afterValue).toEqual({ id: expect.any(String), email: 'w@example.com', password: 'changed', endsSessions: true });
+  expect(afterValue).toEqual({
+    id: expect.any(String),
+    email: 'w@example.com',
+    password: 'changed',
+    endsSessions: true,
+  });
 });
 
 test('while Redis is away a password is not changed, because sessions could not be ended; an account is made all the same', async () => {
   const away = { REDIS_URL: 'redis://127.0.0.1:1' };
-  const password = passwordIn(await runWith(away, createUserCommand, '--email', 'r@example.com', '--name', 'R', '--role', 'READ'));
-  await expect(runWith(away, resetPasswordCommand, '--email', 'r@example.com')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  const password = passwordIn(
+    await runWith(away, createUserCommand, '--email', 'r@example.com', '--name', 'R', '--role', 'READ'),
+  );
+  await expect(runWith(away, resetPasswordCommand, '--email', 'r@example.com')).rejects.toMatchObject({
+    code: 'SERVICE_UNAVAILABLE',
+  });
   expect((await signIn('r@example.com', password)).errors).toEqual([]);
 });
 
@@ -95,19 +139,29 @@ withServer('a new password ends the sessions that are in Redis', async () => {
 test('a token is one that the gateway takes, for a registered vehicle only', async () => {
   const vin = 'KMHK281HGNU000001';
   await expect(run(vehicleTokenCommand, '--vin', vin)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  await database.database.prisma.vehicle.create({ data: { vin, model: 'A', swVersion: '1.0.0', region: 'EU', status: 'offline' } });
+  await database.database.prisma.vehicle.create({
+    data: { vin, model: 'A', swVersion: '1.0.0', region: 'EU', status: 'offline' },
+  });
   const [token = ''] = await run(vehicleTokenCommand, '--vin', vin, '--environment', 'staging', '--days', '2');
-  expect((await createVehicleTokens(SECRET).verify(token)).caller).toEqual({ kind: 'vehicle', vin, environment: 'staging' });
+  expect((await createVehicleTokens(SECRET).verify(token)).caller).toEqual({
+    kind: 'vehicle',
+    vin,
+    environment: 'staging',
+  });
 });
 
 test('tokens are revoked in the name of nobody, and the next one is of the next generation', async () => {
   const vin = 'KMHK281HGNU000002';
   await expect(run(vehicleTokenCommand, '--revoke', vin)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  await database.database.prisma.vehicle.create({ data: { vin, model: 'A', swVersion: '1.0.0', region: 'EU', status: 'offline' } });
+  await database.database.prisma.vehicle.create({
+    data: { vin, model: 'A', swVersion: '1.0.0', region: 'EU', status: 'offline' },
+  });
   expect(await run(vehicleTokenCommand, '--revoke', vin)).toEqual([`${vin}: all tokens are revoked.`]);
   const [token = ''] = await run(vehicleTokenCommand, '--vin', vin);
   expect((await createVehicleTokens(SECRET).verify(token)).generation).toBe(1);
-  expect(await database.database.prisma.auditLog.findFirst({ where: { action: 'REVOKE_VEHICLE_TOKENS' } })).toMatchObject({ userId: null, userAgent: 'fleetflag-admin', afterValue: { vin, generation: 1 } });
+  expect(
+    await database.database.prisma.auditLog.findFirst({ where: { action: 'REVOKE_VEHICLE_TOKENS' } }),
+  ).toMatchObject({ userId: null, userAgent: 'fleetflag-admin', afterValue: { vin, generation: 1 } });
 });
 
 test.each<[string, AdminCommand, string[]]>([
@@ -116,15 +170,23 @@ test.each<[string, AdminCommand, string[]]>([
   ['no e-mail', resetPasswordCommand, []],
   ['an option that there is not', resetPasswordCommand, ['--email', 'a@b', '--password', 'x']],
   ['no VIN', vehicleTokenCommand, []],
-  ['a VIN to issue for and one to revoke', vehicleTokenCommand, ['--vin', 'KMHK281HGNU000001', '--revoke', 'KMHK281HGNU000001']],
+  [
+    'a VIN to issue for and one to revoke',
+    vehicleTokenCommand,
+    ['--vin', 'KMHK281HGNU000001', '--revoke', 'KMHK281HGNU000001'],
+  ],
   ['days that are none', vehicleTokenCommand, ['--vin', 'KMHK281HGNU000001', '--days', 'many']],
 ])('%s is answered with the usage', async (_what, command, args) => {
   await expect(run(command, ...args)).rejects.toBeInstanceOf(UsageError);
 });
 
 test('an e-mail that is none, one that is taken and one that nobody has are refused', async () => {
-  await expect(run(createUserCommand, '--email', 'none', '--name', 'A', '--role', 'READ')).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+  await expect(run(createUserCommand, '--email', 'none', '--name', 'A', '--role', 'READ')).rejects.toMatchObject({
+    code: 'BAD_USER_INPUT',
+  });
   await run(createUserCommand, '--email', 'taken@example.com', '--name', 'A', '--role', 'READ');
-  await expect(run(createUserCommand, '--email', 'TAKEN@example.com', '--name', 'A', '--role', 'READ')).rejects.toMatchObject({ code: 'CONFLICT' });
+  await expect(
+    run(createUserCommand, '--email', 'TAKEN@example.com', '--name', 'A', '--role', 'READ'),
+  ).rejects.toMatchObject({ code: 'CONFLICT' });
   await expect(run(resetPasswordCommand, '--email', 'nobody@example.com')).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });

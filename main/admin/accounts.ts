@@ -1,4 +1,7 @@
-/** `npm run admin -- create-user` and `reset-password`: accounts, without a session. A password is generated and printed once. */
+/**
+ * `npm run admin -- create-user` and `reset-password`: accounts, without a session. A password is generated and printed
+ * once.
+ */
 import { parseArgs } from 'node:util';
 import { ROLES } from '../../core/protocol/caller.ts';
 import { Accounts } from '../../subgraphs/audit/accounts.ts';
@@ -29,22 +32,44 @@ function required(values: Readonly<Record<string, string | undefined>>, name: st
 }
 
 /** Calls `use` with the accounts of the control plane, whose sessions are in `store`. */
-async function withAccounts<T>(configuration: Configuration, output: Output, store: KeyValueStore, use: (accounts: Accounts) => Promise<T>): Promise<T> {
+async function withAccounts<T>(
+  configuration: Configuration,
+  output: Output,
+  store: KeyValueStore,
+  use: (accounts: Accounts) => Promise<T>,
+): Promise<T> {
   const passwords = await Passwords.create();
-  return withAdminDatabase(configuration, output, (prisma) => use(new Accounts(prisma, new Sessions(store), passwords, planEnding(new RolloutTransitions(databaseClock)))));
+  return withAdminDatabase(configuration, output, (prisma) =>
+    use(new Accounts(prisma, new Sessions(store), passwords, planEnding(new RolloutTransitions(databaseClock)))),
+  );
 }
 
 /** Exit codes: 0, 1 failed, 2 usage. */
 export const createUserCommand: AdminCommand = async (args, configuration, output) => {
   const input = readArguments(CREATE_USER_USAGE, () => {
-    const { values } = parseArgs({ args: [...args], options: { email: { type: 'string' }, name: { type: 'string' }, role: { type: 'string' }, department: { type: 'string' } } });
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        email: { type: 'string' },
+        name: { type: 'string' },
+        role: { type: 'string' },
+        department: { type: 'string' },
+      },
+    });
     const role = ROLES.find((known) => known === values.role?.toUpperCase());
     if (role === undefined) throw new Error(`--role takes ${ROLES.join(', ')}.`);
-    return { email: required(values, 'email'), name: required(values, 'name'), role, department: values.department ?? null };
+    return {
+      email: required(values, 'email'),
+      name: required(values, 'name'),
+      role,
+      department: values.department ?? null,
+    };
   });
   const password = generatePassword();
   // A new account has no sessions yet, so this needs no cache.
-  const user = await withAccounts(configuration, output, createInProcessStore(), (accounts) => accounts.create(operatorOnServer(), { ...input, password }));
+  const user = await withAccounts(configuration, output, createInProcessStore(), (accounts) =>
+    accounts.create(operatorOnServer(), { ...input, password }),
+  );
   output.out(`Created: ${user.email} (${user.role})`);
   output.out(`Password, shown only this once: ${password}`);
   return 0;
@@ -52,12 +77,16 @@ export const createUserCommand: AdminCommand = async (args, configuration, outpu
 
 /** Exit codes: 0, 1 failed, 2 usage. */
 export const resetPasswordCommand: AdminCommand = async (args, configuration, output) => {
-  const email = readArguments(RESET_PASSWORD_USAGE, () => required(parseArgs({ args: [...args], options: { email: { type: 'string' } } }).values, 'email'));
+  const email = readArguments(RESET_PASSWORD_USAGE, () =>
+    required(parseArgs({ args: [...args], options: { email: { type: 'string' } } }).values, 'email'),
+  );
   const password = generatePassword();
   const user = await opening(async (closing) => {
     // Without Redis the sessions are in the memory of the control plane, which ends them when it sees the trail's row.
     const { store } = await openCache(configuration, closing, createLogger(configuration.logLevel));
-    const account = await withAccounts(configuration, output, store, (accounts) => accounts.resetPassword(operatorOnServer(), email, password));
+    const account = await withAccounts(configuration, output, store, (accounts) =>
+      accounts.resetPassword(operatorOnServer(), email, password),
+    );
     await closing.close();
     return account;
   });

@@ -16,21 +16,32 @@ export const ADMIN_USER_AGENT = 'fleetflag-admin';
  */
 export async function actingPerson(prisma: PrismaClient, email: string | undefined): Promise<CallerIdentity> {
   const { id, role } = email === undefined ? await onlyAdministrator(prisma) : await named(prisma, email);
-  return { caller: { kind: 'user', userId: id, role, sessionKey: null }, origin: { ipAddress: null, userAgent: ADMIN_USER_AGENT, requestId: randomUUID() } };
+  return {
+    caller: { kind: 'user', userId: id, role, sessionKey: null },
+    origin: { ipAddress: null, userAgent: ADMIN_USER_AGENT, requestId: randomUUID() },
+  };
 }
 
 async function named(prisma: PrismaClient, email: string): Promise<{ id: string; role: 'ADMIN' | 'WRITE' }> {
   const user = (await findAccount(prisma, normalizedEmail(email)))?.user;
-  if (user === undefined || !user.isActive) throw new UsageError(`--as ${email}: there is no active user of this e-mail.`);
+  if (user === undefined || !user.isActive)
+    throw new UsageError(`--as ${email}: there is no active user of this e-mail.`);
   const { id, role } = user;
-  if (role !== 'ADMIN' && role !== 'WRITE') throw new UsageError(`--as ${email}: the role ${role} may not change flags.`);
+  if (role !== 'ADMIN' && role !== 'WRITE')
+    throw new UsageError(`--as ${email}: the role ${role} may not change flags.`);
   return { id, role };
 }
 
 async function onlyAdministrator(prisma: PrismaClient): Promise<{ id: string; role: 'ADMIN' }> {
-  const [first, second] = await prisma.user.findMany({ where: { role: 'ADMIN', isActive: true }, select: { id: true }, take: 2 });
+  const [first, second] = await prisma.user.findMany({
+    where: { role: 'ADMIN', isActive: true },
+    select: { id: true },
+    take: 2,
+  });
   if (first === undefined || second !== undefined) {
-    throw new UsageError(`Say with --as EMAIL who does this: there ${first === undefined ? 'is no active administrator' : 'are several administrators'}.`);
+    throw new UsageError(
+      `Say with --as EMAIL who does this: there ${first === undefined ? 'is no active administrator' : 'are several administrators'}.`,
+    );
   }
   return { id: first.id, role: 'ADMIN' };
 }

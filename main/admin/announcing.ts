@@ -9,7 +9,12 @@ import type { Configuration } from '../configuration.ts';
  * to: the control plane looks for changes every second by itself.
  */
 export async function withBus<T>({ redis }: Configuration, logger: Logger, use: (bus: Bus) => Promise<T>): Promise<T> {
-  const cache = redis === null ? null : await openRedis(redis, logger).catch((error: unknown) => logger.warn({ err: error }, 'Changes are not announced; they arrive a second later'));
+  const cache =
+    redis === null
+      ? null
+      : await openRedis(redis, logger).catch((error: unknown) =>
+          logger.warn({ err: error }, 'Changes are not announced; they arrive a second later'),
+        );
   try {
     return await use(cache?.bus ?? createInProcessBus());
   } finally {

@@ -12,20 +12,44 @@ afterAll(() => database.drop());
 
 async function run(...args: string[]): Promise<string[]> {
   const out: string[] = [];
-  const code = await apiKeyCommand(args, readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_INTERNAL_SECRET: 'x'.repeat(32) }), { out: (line) => out.push(line), err: (line) => out.push(line) });
+  const code = await apiKeyCommand(
+    args,
+    readConfiguration({ DATABASE_URL: database.url, FLEETFLAG_INTERNAL_SECRET: 'x'.repeat(32) }),
+    { out: (line) => out.push(line), err: (line) => out.push(line) },
+  );
   expect(code).toBe(0);
   return out;
 }
 const rows = () => database.database.prisma.apiKey.findMany({ orderBy: { createdAt: 'asc' } });
 
 test('a key is made as it is asked for, printed once, and recorded as done on the server', async () => {
-  const [created = '', shown = ''] = await run('--name', 'Tier1 A', '--role', 'write', '--rate-limit', '50', '--expires', '2099-12-31T23:59:59+01:00');
+  const [created = '', shown = ''] = await run(
+    '--name',
+    'Tier1 A',
+    '--role',
+    'write',
+    '--rate-limit',
+    '50',
+    '--expires',
+    '2099-12-31T23:59:59+01:00',
+  );
   const key = shown.replace('Key, shown only this once: ', '');
   expect(isApiKey(key)).toBe(true);
   const [row] = await rows();
-  expect(row).toMatchObject({ keyHash: apiKeyHash(key), name: 'Tier1 A', role: 'WRITE', rateLimitPerMin: 50, expiresAt: new Date('2099-12-31T22:59:59Z'), createdById: null });
-  expect(created).toBe(`Created: ${row?.id}  ${key.slice(0, 15)}  WRITE  50/min  active  expires 2099-12-31T22:59:59.000Z  used never  Tier1 A`);
-  expect(await database.database.prisma.auditLog.findMany()).toMatchObject([{ action: 'CREATE_API_KEY', userId: null, userAgent: 'fleetflag-admin' }]);
+  expect(row).toMatchObject({
+    keyHash: apiKeyHash(key),
+    name: 'Tier1 A',
+    role: 'WRITE',
+    rateLimitPerMin: 50,
+    expiresAt: new Date('2099-12-31T22:59:59Z'),
+    createdById: null,
+  });
+  expect(created).toBe(
+    `Created: ${row?.id}  ${key.slice(0, 15)}  WRITE  50/min  active  expires 2099-12-31T22:59:59.000Z  used never  Tier1 A`,
+  );
+  expect(await database.database.prisma.auditLog.findMany()).toMatchObject([
+    { action: 'CREATE_API_KEY', userId: null, userAgent: 'fleetflag-admin' },
+  ]);
   expect((await run('--list')).join()).not.toContain(key);
 });
 
@@ -42,7 +66,8 @@ test('a key is revoked by its prefix, which tells two of one name apart, or by i
 
 test('two keys from before that share a prefix are told apart by their ids', async () => {
   const prisma = database.database.prisma;
-  for (const keyHash of ['a', 'b']) await prisma.apiKey.create({ data: { name: 'Old', keyHash, keyPrefix: 'ff_api_key_Old______', role: 'READ' } });
+  for (const keyHash of ['a', 'b'])
+    await prisma.apiKey.create({ data: { name: 'Old', keyHash, keyPrefix: 'ff_api_key_Old______', role: 'READ' } });
   await expect(run('--revoke', 'ff_api_key_Old______')).rejects.toThrow('Several API keys');
 });
 

@@ -1,4 +1,6 @@
-/** `npm run admin -- audit-export`: a period of the trail as JSON Lines that can be verified elsewhere (docs/audit.md). */
+/**
+ * `npm run admin -- audit-export`: a period of the trail as JSON Lines that can be verified elsewhere (docs/audit.md).
+ */
 import { parseArgs } from 'node:util';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
@@ -62,7 +64,12 @@ function atOneMoment<T>(prisma: PrismaClient, use: (db: Transaction) => Promise<
 /** Exit codes: 0, 1 failed, 2 usage. */
 export const auditExportCommand: AdminCommand = async (args, configuration, output) => {
   const { from, to, out, force } = readArguments(AUDIT_EXPORT_USAGE, () => {
-    const options = { from: { type: 'string' }, to: { type: 'string' }, out: { type: 'string' }, force: { type: 'boolean', default: false } } as const;
+    const options = {
+      from: { type: 'string' },
+      to: { type: 'string' },
+      out: { type: 'string' },
+      force: { type: 'boolean', default: false },
+    } as const;
     const { values } = parseArgs({ args: [...args], options });
     const period = { from: readTime('from', values.from), to: readTime('to', values.to) };
     if (period.from > period.to) throw new Error('--to is before --from.');

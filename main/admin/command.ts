@@ -16,7 +16,9 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** Reads a command line with `read` (parseArgs and checks); whatever it throws is a UsageError that ends with `usage`. */
+/**
+ * Reads a command line with `read` (parseArgs and checks); whatever it throws is a UsageError that ends with `usage`.
+ */
 export function readArguments<T>(usage: string, read: () => T): T {
   try {
     return read();

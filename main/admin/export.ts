@@ -12,7 +12,10 @@ export const EXPORT_USAGE = `npm run admin -- export --environment development|s
 /** Exit codes: 0, 1 failed, 2 usage. */
 export const exportCommand: AdminCommand = async (args, configuration, output) => {
   const { environment, file } = readArguments(EXPORT_USAGE, () => {
-    const { values } = parseArgs({ args: [...args], options: { environment: { type: 'string' }, file: { type: 'string' } } });
+    const { values } = parseArgs({
+      args: [...args],
+      options: { environment: { type: 'string' }, file: { type: 'string' } },
+    });
     return { environment: readEnvironment(values.environment), file: values.file };
   });
   const text = await withAdminDatabase(configuration, output, (prisma) => exportEnvironment(prisma, environment));

@@ -1,4 +1,7 @@
-/** `npm run admin -- import`: makes an environment what a YAML file says, or shows what that would change (docs/import-export.md). */
+/**
+ * `npm run admin -- import`: makes an environment what a YAML file says, or shows what that would change
+ * (docs/import-export.md).
+ */
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -6,7 +9,12 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { createFlagChanges } from '../../subgraphs/flags/change.ts';
 import { describeMember, type FlagDifference } from '../../subgraphs/flags/environment-difference.ts';
 import { parseEnvironmentFile, type FileFault } from '../../core/protocol/environment-file.ts';
-import { ImportService, planImport, type ImportOutcome, type ImportPlan } from '../../subgraphs/flags/import-service.ts';
+import {
+  ImportService,
+  planImport,
+  type ImportOutcome,
+  type ImportPlan,
+} from '../../subgraphs/flags/import-service.ts';
 import type { Configuration } from '../configuration.ts';
 import { createLogger } from '../log.ts';
 import { presentSigner } from '../trusted-signer.ts';
@@ -38,7 +46,13 @@ export const importCommand: AdminCommand = async (args, configuration, output) =
     });
     const { file, apply, as: email } = values;
     if (file === undefined) throw new Error('--file is missing.');
-    return { environment: readEnvironment(values.environment), file, apply, email, archiveMissing: values['archive-missing'] };
+    return {
+      environment: readEnvironment(values.environment),
+      file,
+      apply,
+      email,
+      archiveMissing: values['archive-missing'],
+    };
   });
 
   const bytes = await readFile(options.file);
@@ -47,7 +61,8 @@ export const importCommand: AdminCommand = async (args, configuration, output) =
   if (read.faults.length > 0) return refuse(read.faults, output);
   return withAdminDatabase(configuration, output, async (prisma) => {
     const plan = await planImport(prisma, options.environment, read.flags);
-    for (const difference of plan.differences) for (const line of describe(difference, options.archiveMissing)) output.out(line);
+    for (const difference of plan.differences)
+      for (const line of describe(difference, options.archiveMissing)) output.out(line);
     if (plan.faults.length > 0) return refuse(plan.faults, output);
     if (plan.differences.length === 0) {
       output.out('Nothing differs.');
@@ -75,11 +90,21 @@ function describe(difference: FlagDifference, archiveMissing: boolean): string[]
     case 'changed':
       return [`~ ${key}`, ...difference.members.map((member) => `    ${describeMember(member)}`)];
     case 'only-here':
-      return [archiveMissing ? `- ${key}: not in the file, to be archived` : `  ${key}: only here, left alone (--archive-missing archives it)`];
+      return [
+        archiveMissing
+          ? `- ${key}: not in the file, to be archived`
+          : `  ${key}: only here, left alone (--archive-missing archives it)`,
+      ];
   }
 }
 
-async function apply(prisma: PrismaClient, configuration: Configuration, plan: ImportPlan, options: { email: string | undefined; archiveMissing: boolean }, output: Output): Promise<number> {
+async function apply(
+  prisma: PrismaClient,
+  configuration: Configuration,
+  plan: ImportPlan,
+  options: { email: string | undefined; archiveMissing: boolean },
+  output: Output,
+): Promise<number> {
   const identity = await actingPerson(prisma, options.email);
   const signer = await presentSigner(prisma, configuration);
   const logger = createLogger(configuration.logLevel);

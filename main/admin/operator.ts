@@ -4,5 +4,8 @@ import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { ADMIN_USER_AGENT } from './acting-person.ts';
 
 export function operatorOnServer(): CallerIdentity {
-  return { caller: { kind: 'nobody' }, origin: { ipAddress: null, userAgent: ADMIN_USER_AGENT, requestId: randomUUID() } };
+  return {
+    caller: { kind: 'nobody' },
+    origin: { ipAddress: null, userAgent: ADMIN_USER_AGENT, requestId: randomUUID() },
+  };
 }

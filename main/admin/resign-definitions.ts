@@ -1,4 +1,7 @@
-/** `npm run admin -- resign-definitions`: signs with the present key what a former one has signed (docs/key-rotation.md). */
+/**
+ * `npm run admin -- resign-definitions`: signs with the present key what a former one has signed
+ * (docs/key-rotation.md).
+ */
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
@@ -23,8 +26,12 @@ export const RESIGN_USAGE = `npm run admin -- resign-definitions [--environment 
 /** Exit codes: 0, 1 failed, 2 usage. */
 export const resignDefinitionsCommand: AdminCommand = async (args, configuration, output) => {
   const { environments, email } = readArguments(RESIGN_USAGE, () => {
-    const { values } = parseArgs({ args: [...args], options: { environment: { type: 'string' }, as: { type: 'string' } } });
-    const named: readonly Environment[] = values.environment === undefined ? ENVIRONMENTS : [readEnvironment(values.environment)];
+    const { values } = parseArgs({
+      args: [...args],
+      options: { environment: { type: 'string' }, as: { type: 'string' } },
+    });
+    const named: readonly Environment[] =
+      values.environment === undefined ? ENVIRONMENTS : [readEnvironment(values.environment)];
     return { environments: named, email: values.as };
   });
   const logger = createLogger(configuration.logLevel);
@@ -46,13 +53,21 @@ interface Resigning {
 }
 
 /** Signs anew whatever of the environments another key has signed, announces it, and says how far it is. */
-export async function resignEnvironments(prisma: PrismaClient, { signer, identity, environments, configuration, logger, output }: Resigning): Promise<void> {
+export async function resignEnvironments(
+  prisma: PrismaClient,
+  { signer, identity, environments, configuration, logger, output }: Resigning,
+): Promise<void> {
   await withBus(configuration, logger, async (bus) => {
     for (const environment of environments) {
       const count = await resignEnvironment(prisma, signer, identity, environment);
-      if (count > 0) await bus.publish(FLAGS_CHANGED, environment).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
+      if (count > 0)
+        await bus
+          .publish(FLAGS_CHANGED, environment)
+          .catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
       const revision = (await currentPositions(prisma)).positions.get(environment)?.revision ?? 0;
-      output.out(`${environment}: ${count} signed with ${signer.kid}; vehicles hold nothing older from revision ${revision} on`);
+      output.out(
+        `${environment}: ${count} signed with ${signer.kid}; vehicles hold nothing older from revision ${revision} on`,
+      );
     }
   });
 }

@@ -1,4 +1,7 @@
-/** `npm run admin -- vehicle-token`: a credential for a registered vehicle's agent, or the end of all it has, without a session. */
+/**
+ * `npm run admin -- vehicle-token`: a credential for a registered vehicle's agent, or the end of all it has, without a
+ * session.
+ */
 import { parseArgs } from 'node:util';
 import { createVehicleTokens } from '../../core/protocol/vehicle-token.ts';
 import { VehicleService } from '../../subgraphs/vehicles/service.ts';
@@ -18,13 +21,24 @@ export const vehicleTokenCommand: AdminCommand = async (args, configuration, out
   const { vin, revoke, environment, days } = readArguments(VEHICLE_TOKEN_USAGE, () => {
     const { values } = parseArgs({
       args: [...args],
-      options: { vin: { type: 'string' }, revoke: { type: 'string' }, environment: { type: 'string', default: 'production' }, days: { type: 'string', default: '365' } },
+      options: {
+        vin: { type: 'string' },
+        revoke: { type: 'string' },
+        environment: { type: 'string', default: 'production' },
+        days: { type: 'string', default: '365' },
+      },
     });
     const vin = values.vin ?? values.revoke;
     if (vin === undefined) throw new Error('--vin is missing.');
-    if (values.vin !== undefined && values.revoke !== undefined) throw new Error('--vin issues a token and --revoke ends all: one of them.');
+    if (values.vin !== undefined && values.revoke !== undefined)
+      throw new Error('--vin issues a token and --revoke ends all: one of them.');
     if (!/^\d{1,4}$/.test(values.days)) throw new Error('--days takes a number from 1 to 3650.');
-    return { vin, revoke: values.revoke !== undefined, environment: readEnvironment(values.environment), days: Number(values.days) };
+    return {
+      vin,
+      revoke: values.revoke !== undefined,
+      environment: readEnvironment(values.environment),
+      days: Number(values.days),
+    };
   });
   const tokens = createVehicleTokens(await presentSecret(configuration.internalSecret, configuration.dataDir));
   const line = await withAdminDatabase(configuration, output, async (prisma) => {

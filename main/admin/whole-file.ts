@@ -3,7 +3,13 @@ import { link, open, rename, rm, stat } from 'node:fs/promises';
 
 /** Throws an Error when there is something at `path`. */
 export async function refuseExisting(path: string): Promise<void> {
-  if (await stat(path).then(() => true, () => false)) throw new Error(`${path} exists already; it is replaced with --force.`);
+  if (
+    await stat(path).then(
+      () => true,
+      () => false,
+    )
+  )
+    throw new Error(`${path} exists already; it is replaced with --force.`);
 }
 
 /**
@@ -11,7 +17,11 @@ export async function refuseExisting(path: string): Promise<void> {
  *
  * @throws Error when there is a file and it is not to be replaced, also one that came meanwhile
  */
-export async function writeWhole(path: string, chunks: Iterable<string> | AsyncIterable<string>, { replace }: { replace: boolean }): Promise<void> {
+export async function writeWhole(
+  path: string,
+  chunks: Iterable<string> | AsyncIterable<string>,
+  { replace }: { replace: boolean },
+): Promise<void> {
   if (!replace) await refuseExisting(path);
   const draft = `${path}.${process.pid}.draft`;
   const file = await open(draft, 'wx', 0o600);

@@ -23,13 +23,20 @@ export class ApiClient {
   async ask<T>(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<T> {
     const response = await fetch(`${this.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(this.#token !== null && { authorization: `Bearer ${this.#token}` }) },
+      headers: {
+        'content-type': 'application/json',
+        ...(this.#token !== null && { authorization: `Bearer ${this.#token}` }),
+      },
       body: JSON.stringify({ query, variables }),
       signal: AbortSignal.timeout(15_000),
     });
-    const { data, errors } = (await response.json()) as { data?: T; errors?: { message: string; extensions?: { code?: string } }[] };
+    const { data, errors } = (await response.json()) as {
+      data?: T;
+      errors?: { message: string; extensions?: { code?: string } }[];
+    };
     const [fault] = errors ?? [];
-    if (fault !== undefined) throw new Error(`The API refused: ${fault.message} (${fault.extensions?.code ?? `HTTP ${response.status}`})`);
+    if (fault !== undefined)
+      throw new Error(`The API refused: ${fault.message} (${fault.extensions?.code ?? `HTTP ${response.status}`})`);
     if (data === undefined || data === null) throw new Error(`The API gave no answer (HTTP ${response.status}).`);
     return data;
   }

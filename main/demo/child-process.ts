@@ -6,7 +6,10 @@ import { SETTINGS } from '../configuration.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Milliseconds of silence after which a program that still runs is given up: a first start makes a database, which a slow disk may take minutes for. */
+/**
+ * Milliseconds of silence after which a program that still runs is given up: a first start makes a database, which a
+ * slow disk may take minutes for.
+ */
 const SILENCE = 180_000;
 /** Milliseconds that an orderly stop may take before the process is ended at once. */
 const STOPPING = 15_000;
@@ -18,7 +21,9 @@ const STOPPING = 15_000;
 function inherited(): Record<string, string | undefined> {
   // Not settings: PATH, TMPDIR and the like, to hand on.
   // eslint-disable-next-line no-restricted-properties
-  const entries = Object.entries(process.env).filter(([name]) => !Object.hasOwn(SETTINGS, name) && !name.startsWith('FLEETFLAG_'));
+  const entries = Object.entries(process.env).filter(
+    ([name]) => !Object.hasOwn(SETTINGS, name) && !name.startsWith('FLEETFLAG_'),
+  );
   return Object.fromEntries(entries);
 }
 
@@ -83,9 +88,15 @@ export class Child {
     for (;;) {
       const match = pattern.exec(stream === 'stdout' ? this.#stdout : this.#stderr);
       if (match !== null) return match;
-      if (!this.running) throw new Error(this.#lastWords || `${this.args[0]} ended (${this.#process.exitCode ?? this.#process.signalCode ?? 'not started'}).`);
+      if (!this.running)
+        throw new Error(
+          this.#lastWords ||
+            `${this.args[0]} ended (${this.#process.exitCode ?? this.#process.signalCode ?? 'not started'}).`,
+        );
       await once(this.#process, 'printed', { signal: AbortSignal.timeout(silence) }).catch(() => {
-        throw new Error(`${this.args[0]} runs, and has said nothing for ${silence / 1_000} seconds. Last: ${this.#lastWords || this.#stdout.trim() || 'nothing at all'}`);
+        throw new Error(
+          `${this.args[0]} runs, and has said nothing for ${silence / 1_000} seconds. Last: ${this.#lastWords || this.#stdout.trim() || 'nothing at all'}`,
+        );
       });
     }
   }

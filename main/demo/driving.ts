@@ -27,7 +27,8 @@ export type Arm = 'control' | 'treatment';
 const uniform = (name: string) => (murmur3(`${SEED}:${name}`) + 0.5) / 2 ** 32;
 
 /** Standard normal, always the same for the same `name` (Box and Muller, 1958). */
-const normal = (name: string) => Math.sqrt(-2 * Math.log(uniform(`${name}:radius`))) * Math.cos(2 * Math.PI * uniform(`${name}:angle`));
+const normal = (name: string) =>
+  Math.sqrt(-2 * Math.log(uniform(`${name}:radius`))) * Math.cos(2 * Math.PI * uniform(`${name}:angle`));
 
 /** The feature as a vehicle has it, to be evaluated by what its agent evaluates with. */
 const FEATURE = compileFlag({
@@ -38,7 +39,15 @@ const FEATURE = compileFlag({
   enabled: true,
   defaultValue: false,
   revision: 1,
-  rules: [{ id: 'rollout', type: 'percentage_rollout', priority: 100, enabled: true, conditions: { rollout_percentage: MEASURED_SHARE, sticky: true } }],
+  rules: [
+    {
+      id: 'rollout',
+      type: 'percentage_rollout',
+      priority: 100,
+      enabled: true,
+      conditions: { rollout_percentage: MEASURED_SHARE, sticky: true },
+    },
+  ],
 });
 
 /** The arm that the vehicle is in while the rollout is on. */
@@ -50,5 +59,9 @@ export function armOf(vehicle: FleetVehicle): Arm {
 export function energyOf(vehicle: FleetVehicle, phase: Phase): number[] {
   const driver = 1 + BETWEEN_DRIVERS * normal(vehicle.vin);
   const effect = phase === 'during' && armOf(vehicle) === 'treatment' ? 1 + KNOWN_EFFECT / 100 : 1;
-  return Array.from({ length: TRIPS }, (_, trip) => Math.round(MEAN * driver * effect * (1 + BETWEEN_TRIPS * normal(`${vehicle.vin}:${phase}:${trip}`)) * 100) / 100);
+  return Array.from(
+    { length: TRIPS },
+    (_, trip) =>
+      Math.round(MEAN * driver * effect * (1 + BETWEEN_TRIPS * normal(`${vehicle.vin}:${phase}:${trip}`)) * 100) / 100,
+  );
 }

@@ -40,7 +40,9 @@ export const MEASURED = 'eco_route';
 export const MEASURED_SHARE = 50;
 
 /** Two vehicles of the test department. */
-const TEST_VEHICLES = FLEET.filter(({ swVersion }) => swVersion === '2.7.0-rc.1').slice(0, 2).map(({ vin }) => vin);
+const TEST_VEHICLES = FLEET.filter(({ swVersion }) => swVersion === '2.7.0-rc.1')
+  .slice(0, 2)
+  .map(({ vin }) => vin);
 
 const production = { environment: 'PRODUCTION', enabled: true } as const;
 
@@ -53,7 +55,9 @@ export const FLAGS: readonly PlannedFlag[] = [
     type: 'BOOLEAN',
     defaultValue: false,
     safetyLevel: 'ASIL_B',
-    rules: [{ type: 'VEHICLE_TARGET', conditions: { models: ['Ioniq 5', 'Ioniq 6', 'EV9', 'GV60'], sw_version: '>=2.4.0' } }],
+    rules: [
+      { type: 'VEHICLE_TARGET', conditions: { models: ['Ioniq 5', 'Ioniq 6', 'EV9', 'GV60'], sw_version: '>=2.4.0' } },
+    ],
   },
   {
     ...production,
@@ -107,7 +111,11 @@ export const FLAGS: readonly PlannedFlag[] = [
     defaultValue: false,
     safetyLevel: 'ASIL_B',
     rules: [
-      { type: 'KILL_SWITCH', priority: 1000, conditions: { force_disabled: true, reason: 'Rear radar: supplier notice' } },
+      {
+        type: 'KILL_SWITCH',
+        priority: 1000,
+        conditions: { force_disabled: true, reason: 'Rear radar: supplier notice' },
+      },
       { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 25, models: ['Ioniq 6', 'EV9'] } },
     ],
   },
@@ -139,7 +147,12 @@ export const FLAGS: readonly PlannedFlag[] = [
     type: 'BOOLEAN',
     defaultValue: false,
     safetyLevel: 'NON_CRITICAL',
-    rules: [{ type: 'USER_ATTRIBUTE', conditions: { attribute: 'subscription', operator: 'in', values: ['comfort', 'premium'] } }],
+    rules: [
+      {
+        type: 'USER_ATTRIBUTE',
+        conditions: { attribute: 'subscription', operator: 'in', values: ['comfort', 'premium'] },
+      },
+    ],
   },
   {
     ...production,
@@ -149,7 +162,13 @@ export const FLAGS: readonly PlannedFlag[] = [
     type: 'STRING',
     defaultValue: 'classic',
     safetyLevel: 'NON_CRITICAL',
-    rules: [{ type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 50, sticky: true, models: ['Ioniq 5', 'Ioniq 6', 'EV6'] }, value: 'compact' }],
+    rules: [
+      {
+        type: 'PERCENTAGE_ROLLOUT',
+        conditions: { rollout_percentage: 50, sticky: true, models: ['Ioniq 5', 'Ioniq 6', 'EV6'] },
+        value: 'compact',
+      },
+    ],
   },
   {
     ...production,
@@ -169,7 +188,13 @@ export const FLAGS: readonly PlannedFlag[] = [
     type: 'JSON',
     defaultValue: { traffic: true, chargers: true, weather: false },
     safetyLevel: 'NON_CRITICAL',
-    rules: [{ type: 'VEHICLE_TARGET', conditions: { regions: ['KR'] }, value: { traffic: true, chargers: true, weather: true } }],
+    rules: [
+      {
+        type: 'VEHICLE_TARGET',
+        conditions: { regions: ['KR'] },
+        value: { traffic: true, chargers: true, weather: true },
+      },
+    ],
   },
   {
     ...production,

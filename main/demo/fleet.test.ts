@@ -14,7 +14,9 @@ test('the check digit is the one that known vehicles carry', () => {
 });
 
 test('a VIN is composed of its sections, check digit included', () => {
-  expect(composeVin({ manufacturer: '1M8', descriptor: 'GDM9A', year: 'K', plant: 'P', serial: 42_788 })).toBe('1M8GDM9AXKP042788');
+  expect(composeVin({ manufacturer: '1M8', descriptor: 'GDM9A', year: 'K', plant: 'P', serial: 42_788 })).toBe(
+    '1M8GDM9AXKP042788',
+  );
 });
 
 test('the fleet has 240 different vehicles with valid VINs', () => {
@@ -27,7 +29,9 @@ test('the fleet has 240 different vehicles with valid VINs', () => {
 });
 
 test('the fleet is the same at every run', () => {
-  expect(createHash('sha256').update(JSON.stringify(FLEET)).digest('hex')).toMatchInlineSnapshot(`"fea860e747378c087bfa2ceaa12bfaa6342f418e7bc79bdc98e878edf2dfd2d5"`);
+  expect(createHash('sha256').update(JSON.stringify(FLEET)).digest('hex')).toMatchInlineSnapshot(
+    `"fea860e747378c087bfa2ceaa12bfaa6342f418e7bc79bdc98e878edf2dfd2d5"`,
+  );
 });
 
 test('each model is driven in several versions and regions', () => {
@@ -39,7 +43,8 @@ test('each model is driven in several versions and regions', () => {
 });
 
 test('the three driven vehicles differ in model, version and region', () => {
-  for (const fact of ['vin', 'model', 'swVersion', 'region'] as const) expect(new Set(DRIVEN.map((vehicle) => vehicle[fact])).size).toBe(3);
+  for (const fact of ['vin', 'model', 'swVersion', 'region'] as const)
+    expect(new Set(DRIVEN.map((vehicle) => vehicle[fact])).size).toBe(3);
 });
 
 test('the flags show every type, every safety level and every type of rule', () => {
@@ -48,8 +53,13 @@ test('the flags show every type, every safety level and every type of rule', () 
   expect(new Set(FLAGS.flatMap(({ rules }) => rules.map(({ type }) => type))).size).toBe(5);
 });
 
-test.each(FLAGS.map((flag) => [flag.key, flag] as const))('the rules of %s are ones that the API accepts', (_, { type, rules }) => {
-  for (const rule of rules) {
-    expect(() => validateRuleInput({ ...rule, type: rule.type.toLowerCase() }, type.toLowerCase() as FlagType, 'input')).not.toThrow();
-  }
-});
+test.each(FLAGS.map((flag) => [flag.key, flag] as const))(
+  'the rules of %s are ones that the API accepts',
+  (_, { type, rules }) => {
+    for (const rule of rules) {
+      expect(() =>
+        validateRuleInput({ ...rule, type: rule.type.toLowerCase() }, type.toLowerCase() as FlagType, 'input'),
+      ).not.toThrow();
+    }
+  },
+);

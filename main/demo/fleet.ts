@@ -27,7 +27,19 @@ const MODELS: readonly ModelLine[] = [
 ];
 
 // As often in the list as in the fleet: most vehicles have the last release, some are two behind.
-const VERSIONS = ['2.6.1', '2.5.3', '2.6.1', '2.4.2', '2.5.3', '2.6.1', '2.5.0', '2.3.4', '2.6.1', '2.5.3', '2.7.0-rc.1'] as const;
+const VERSIONS = [
+  '2.6.1',
+  '2.5.3',
+  '2.6.1',
+  '2.4.2',
+  '2.5.3',
+  '2.6.1',
+  '2.5.0',
+  '2.3.4',
+  '2.6.1',
+  '2.5.3',
+  '2.7.0-rc.1',
+] as const;
 const REGIONS = ['EU', 'KR', 'NA', 'EU', 'KR', 'NA', 'EU', 'APAC'] as const;
 const YEARS = ['P', 'R', 'R', 'S'] as const;
 
@@ -35,7 +47,13 @@ const YEARS = ['P', 'R', 'R', 'S'] as const;
 function vehicle(line: ModelLine, index: number, position: number): FleetVehicle {
   const { model, manufacturer, descriptor, plant } = line;
   return {
-    vin: composeVin({ manufacturer, descriptor, plant, year: YEARS[index % YEARS.length]!, serial: 10_487 + position * 1_613 }),
+    vin: composeVin({
+      manufacturer,
+      descriptor,
+      plant,
+      year: YEARS[index % YEARS.length]!,
+      serial: 10_487 + position * 1_613,
+    }),
     model,
     swVersion: VERSIONS[index % VERSIONS.length]!,
     region: REGIONS[position % REGIONS.length]!,
@@ -50,10 +68,16 @@ export const FLEET: readonly FleetVehicle[] = MODELS.flatMap((line, lineIndex) =
 
 /** The first vehicle of `model` with that version and region. Throws where the fleet has none. */
 function pick(model: string, swVersion: string, region: string): FleetVehicle {
-  const found = FLEET.find((candidate) => candidate.model === model && candidate.swVersion === swVersion && candidate.region === region);
+  const found = FLEET.find(
+    (candidate) => candidate.model === model && candidate.swVersion === swVersion && candidate.region === region,
+  );
   if (found === undefined) throw new Error(`The fleet has no ${model} with ${swVersion} in ${region}.`);
   return found;
 }
 
 /** The three vehicles whose agents run: different makes, versions and regions. */
-export const DRIVEN: readonly FleetVehicle[] = [pick('Ioniq 6', '2.6.1', 'EU'), pick('EV9', '2.4.2', 'NA'), pick('GV60', '2.5.3', 'KR')];
+export const DRIVEN: readonly FleetVehicle[] = [
+  pick('Ioniq 6', '2.6.1', 'EU'),
+  pick('EV9', '2.4.2', 'NA'),
+  pick('GV60', '2.5.3', 'KR'),
+];

@@ -17,7 +17,12 @@ interface Comparison {
 }
 
 export interface ShownResults extends Comparison {
-  readonly variants: readonly { readonly variant: string; readonly vehicles: number; readonly observations: number; readonly mean: number }[];
+  readonly variants: readonly {
+    readonly variant: string;
+    readonly vehicles: number;
+    readonly observations: number;
+    readonly mean: number;
+  }[];
   readonly significant: boolean;
   readonly sampleRatioMismatch: { readonly detected: boolean; readonly pValue: number };
   readonly cuped: (Comparison & { readonly coverage: number; readonly varianceReduction: number | null }) | null;
@@ -30,10 +35,14 @@ const RESULTS = `query ($id: ID!) { experiment(id: $id) { results {
 
 /** As they are shown: `-4.12 %`, `-6.03 to -2.21 %`, `0.00021`. */
 export const percent = (value: number | null) => (value === null ? 'none' : `${value.toFixed(2)} %`);
-export const interval = (range: readonly [number, number] | null) => (range === null ? 'none' : `${range[0].toFixed(2)} to ${range[1].toFixed(2)} %`);
+export const interval = (range: readonly [number, number] | null) =>
+  range === null ? 'none' : `${range[0].toFixed(2)} to ${range[1].toFixed(2)} %`;
 export const probability = (value: number | null) => (value === null ? 'none' : value.toPrecision(2));
 
-/** Plans and starts the experiment, has the fleet report before and while it runs, and shows what the analysis makes of it. */
+/**
+ * Plans and starts the experiment, has the fleet report before and while it runs, and shows what the analysis makes of
+ * it.
+ */
 export async function showExperiment(api: ApiClient, wsUrl: string, terminal: Terminal): Promise<void> {
   const { bold, dim } = terminal.colors;
   terminal.step('An experiment finds an effect that was put in');
@@ -42,29 +51,71 @@ export async function showExperiment(api: ApiClient, wsUrl: string, terminal: Te
   const now = Date.now();
   const before = await reportTrips(wsUrl, tokens, FLEET, 'before', (trip) => now - (TRIPS - trip) * 24 * HOUR);
 
-  const { createExperiment } = await api.ask<{ createExperiment: { id: string } }>('mutation ($input: CreateExperimentInput!) { createExperiment(input: $input) { id } }', {
-    input: { flagKey: MEASURED, name: 'Does the eco route save energy?', startDate: new Date(now).toISOString(), sampleSize: FLEET.length / 2, primaryMetric: METRIC },
-  });
+  const { createExperiment } = await api.ask<{ createExperiment: { id: string } }>(
+    'mutation ($input: CreateExperimentInput!) { createExperiment(input: $input) { id } }',
+    {
+      input: {
+        flagKey: MEASURED,
+        name: 'Does the eco route save energy?',
+        startDate: new Date(now).toISOString(),
+        sampleSize: FLEET.length / 2,
+        primaryMetric: METRIC,
+      },
+    },
+  );
   const { id } = createExperiment;
-  const { startExperiment } = await api.ask<{ startExperiment: { startDate: string } }>('mutation ($id: ID!) { startExperiment(id: $id) { startDate } }', { id });
+  const { startExperiment } = await api.ask<{ startExperiment: { startDate: string } }>(
+    'mutation ($id: ID!) { startExperiment(id: $id) { startDate } }',
+    { id },
+  );
   // In fast motion: a millisecond between two trips, so that all of them are over when the results are asked for.
-  const during = await reportTrips(wsUrl, tokens, FLEET, 'during', (trip) => Date.parse(startExperiment.startDate) + trip);
+  const during = await reportTrips(
+    wsUrl,
+    tokens,
+    FLEET,
+    'during',
+    (trip) => Date.parse(startExperiment.startDate) + trip,
+  );
   const { experiment } = await api.ask<{ experiment: { results: ShownResults } }>(RESULTS, { id });
   const { results } = experiment;
 
-  terminal.say(`${FLEET.length} vehicles drive, simulated: with ${MEASURED} they use ${bold(percent(KNOWN_EFFECT))} energy, and drivers and trips differ far more than that.`);
-  terminal.say(`Each reports with its own token over its own websocket: ${before} measurements from before the start, ${during} in fast motion after it, in ${((performance.now() - began) / 1_000).toFixed(1)} s.`);
+  terminal.say(
+    `${FLEET.length} vehicles drive, simulated: with ${MEASURED} they use ${bold(percent(KNOWN_EFFECT))} energy, and drivers and trips differ far more than that.`,
+  );
+  terminal.say(
+    `Each reports with its own token over its own websocket: ${before} measurements from before the start, ${during} in fast motion after it, in ${((performance.now() - began) / 1_000).toFixed(1)} s.`,
+  );
   terminal.table(
     ['arm', 'vehicles', 'trips', METRIC],
-    results.variants.map(({ variant, vehicles, observations, mean }) => [variant, String(vehicles), String(observations), mean.toFixed(2)]),
+    results.variants.map(({ variant, vehicles, observations, mean }) => [
+      variant,
+      String(vehicles),
+      String(observations),
+      mean.toFixed(2),
+    ]),
   );
   const { cuped } = results;
-  const row = (name: string, { improvementPercent, confidenceInterval, pValue, sequentialPValue, sequentialConfidenceInterval }: Comparison) =>
-    [name, bold(percent(improvementPercent)), interval(confidenceInterval), probability(pValue), probability(sequentialPValue), interval(sequentialConfidenceInterval)];
+  const row = (
+    name: string,
+    { improvementPercent, confidenceInterval, pValue, sequentialPValue, sequentialConfidenceInterval }: Comparison,
+  ) => [
+    name,
+    bold(percent(improvementPercent)),
+    interval(confidenceInterval),
+    probability(pValue),
+    probability(sequentialPValue),
+    interval(sequentialConfidenceInterval),
+  ];
   terminal.table(
     ['what the analysis gives', 'effect', '95 % interval', 'p, one look', 'p, any look', 'interval, any look'],
-    [['known', percent(KNOWN_EFFECT)], row('estimated', results), ...(cuped === null ? [] : [row('with their history', cuped)])],
+    [
+      ['known', percent(KNOWN_EFFECT)],
+      row('estimated', results),
+      ...(cuped === null ? [] : [row('with their history', cuped)]),
+    ],
   );
-  terminal.say(`The arms' sizes fit the plan: p = ${probability(results.sampleRatioMismatch.pValue)}. Significant at this look: ${results.significant ? 'yes' : 'no'}.${cuped?.varianceReduction == null ? '' : ` History (CUPED) takes ${(cuped.varianceReduction * 100).toFixed(0)} % off the variance.`}`);
+  terminal.say(
+    `The arms' sizes fit the plan: p = ${probability(results.sampleRatioMismatch.pValue)}. Significant at this look: ${results.significant ? 'yes' : 'no'}.${cuped?.varianceReduction == null ? '' : ` History (CUPED) takes ${(cuped.varianceReduction * 100).toFixed(0)} % off the variance.`}`,
+  );
   terminal.say(dim('The experiment runs on: query { experiments { nodes { results { … } } } } shows it again.'));
 }

@@ -14,7 +14,10 @@ export class MobileNetwork {
       }
       vehicle.setNoDelay(true);
       const controlPlane = connect({ host, port, noDelay: true });
-      for (const [socket, other] of [[vehicle, controlPlane], [controlPlane, vehicle]] as const) {
+      for (const [socket, other] of [
+        [vehicle, controlPlane],
+        [controlPlane, vehicle],
+      ] as const) {
         this.#sockets.add(socket);
         socket.on('error', () => undefined);
         socket.on('close', () => {

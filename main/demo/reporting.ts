@@ -15,11 +15,16 @@ interface Receipt {
 }
 
 /** Issues a token to each vehicle; gives them by VIN. */
-export async function issueTokens(api: ApiClient, vehicles: readonly FleetVehicle[]): Promise<ReadonlyMap<string, string>> {
+export async function issueTokens(
+  api: ApiClient,
+  vehicles: readonly FleetVehicle[],
+): Promise<ReadonlyMap<string, string>> {
   const tokens = new Map<string, string>();
   for (let first = 0; first < vehicles.length; first += TOKENS_AT_ONCE) {
     const some = vehicles.slice(first, first + TOKENS_AT_ONCE);
-    const fields = some.map(({ vin }) => `${vin}: issueVehicleToken(vin: "${vin}", environment: PRODUCTION, expiresInDays: 1) { token }`);
+    const fields = some.map(
+      ({ vin }) => `${vin}: issueVehicleToken(vin: "${vin}", environment: PRODUCTION, expiresInDays: 1) { token }`,
+    );
     const issued = await api.ask<Record<string, { token: string }>>(`mutation { ${fields.join(' ')} }`);
     for (const { vin } of some) tokens.set(vin, issued[vin]!.token);
   }
@@ -32,15 +37,37 @@ export async function issueTokens(api: ApiClient, vehicles: readonly FleetVehicl
  * @param times of the trips, milliseconds since 1970
  * @throws Error when a batch is refused
  */
-export async function reportTrips(wsUrl: string, tokens: ReadonlyMap<string, string>, vehicles: readonly FleetVehicle[], phase: Phase, times: (trip: number) => number): Promise<number> {
+export async function reportTrips(
+  wsUrl: string,
+  tokens: ReadonlyMap<string, string>,
+  vehicles: readonly FleetVehicle[],
+  phase: Phase,
+  times: (trip: number) => number,
+): Promise<number> {
   const stored = await Promise.all(
     vehicles.map(async (vehicle) => {
       const variant = phase === 'before' ? 'control' : armOf(vehicle);
-      const items = energyOf(vehicle, phase).map((value, trip) => ({ flagKey: MEASURED, variant, metricName: METRIC, value, timestamp: new Date(times(trip)).toISOString() }));
-      const client = createClient({ url: wsUrl, webSocketImpl: WebSocket, lazy: true, retryAttempts: 0, connectionParams: { authorization: `Bearer ${tokens.get(vehicle.vin)}` } });
+      const items = energyOf(vehicle, phase).map((value, trip) => ({
+        flagKey: MEASURED,
+        variant,
+        metricName: METRIC,
+        value,
+        timestamp: new Date(times(trip)).toISOString(),
+      }));
+      const client = createClient({
+        url: wsUrl,
+        webSocketImpl: WebSocket,
+        lazy: true,
+        retryAttempts: 0,
+        connectionParams: { authorization: `Bearer ${tokens.get(vehicle.vin)}` },
+      });
       try {
-        for await (const { data, errors } of client.iterate<{ reportMetrics: Receipt }>({ query: REPORT_MUTATION, variables: { input: { batchId: phase, items } } })) {
-          if (errors !== undefined) throw new Error(`The measurements of ${vehicle.vin} were refused: ${errors[0]?.message}`);
+        for await (const { data, errors } of client.iterate<{ reportMetrics: Receipt }>({
+          query: REPORT_MUTATION,
+          variables: { input: { batchId: phase, items } },
+        })) {
+          if (errors !== undefined)
+            throw new Error(`The measurements of ${vehicle.vin} were refused: ${errors[0]?.message}`);
           return data?.reportMetrics.accepted ?? 0;
         }
         return 0;

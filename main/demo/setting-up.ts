@@ -43,11 +43,17 @@ export async function setUp(api: ApiClient): Promise<Inventory> {
   const reviewer = { email: 'sam.safety@fleetflag.local', password: randomBytes(12).toString('base64url') };
   const second = await signUp(api, reviewer);
   for (const { rules, safetyLevel, ...rest } of FLAGS) {
-    // Every change of an ASIL-D flag waits for a second person, and so does becoming one: once, when its rules are there.
+    // Every change of an ASIL-D flag waits for a second person, and so does becoming one: once, when its rules are
+    // there.
     const isAsilD = safetyLevel === 'ASIL_D';
-    await api.ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', { input: { ...rest, safetyLevel: isAsilD ? 'ASIL_B' : safetyLevel } });
+    await api.ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
+      input: { ...rest, safetyLevel: isAsilD ? 'ASIL_B' : safetyLevel },
+    });
     for (const rule of rules) {
-      await api.ask('mutation ($flagKey: String!, $input: RuleInput!) { createRule(flagKey: $flagKey, input: $input) { applied } }', { flagKey: rest.key, input: rule });
+      await api.ask(
+        'mutation ($flagKey: String!, $input: RuleInput!) { createRule(flagKey: $flagKey, input: $input) { applied } }',
+        { flagKey: rest.key, input: rule },
+      );
     }
     if (isAsilD) await raise(api, second, rest.key);
   }
@@ -69,7 +75,9 @@ export async function setUp(api: ApiClient): Promise<Inventory> {
 
 /** Makes an account for the second person, and signs them in. */
 async function signUp(api: ApiClient, { email, password }: Account): Promise<ApiClient> {
-  await api.ask('mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }', { input: { email, password, name: 'Sam Safety', role: 'SAFETY' } });
+  await api.ask('mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }', {
+    input: { email, password, name: 'Sam Safety', role: 'SAFETY' },
+  });
   const person = new ApiClient(api.url);
   await person.signIn(email, password);
   return person;
@@ -81,7 +89,10 @@ async function raise(api: ApiClient, second: ApiClient, key: string): Promise<vo
     'mutation ($key: String!) { updateFlag(key: $key, input: {safetyLevel: ASIL_D}) { changeRequest { id } } }',
     { key },
   );
-  await second.ask('mutation ($id: ID!) { approveChangeRequest(id: $id, comment: "Reviewed for the demo") { status } }', { id: updateFlag.changeRequest.id });
+  await second.ask(
+    'mutation ($id: ID!) { approveChangeRequest(id: $id, comment: "Reviewed for the demo") { status } }',
+    { id: updateFlag.changeRequest.id },
+  );
 }
 
 /** All flags of the control plane (the demo has fewer than one page), oldest first. */

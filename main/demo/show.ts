@@ -1,4 +1,6 @@
-/** The show, step by step. Every figure in it is read from the running processes or measured; a step that fails throws. */
+/**
+ * The show, step by step. Every figure in it is read from the running processes or measured; a step that fails throws.
+ */
 import type { ApiClient } from './api-client.ts';
 import { CHANGED_UNHEARD, KILLED, ROLLED_OUT } from './flags.ts';
 import { showExperiment } from './measured-experiment.ts';
@@ -27,10 +29,14 @@ export async function runShow(stage: Stage, terminal: Terminal): Promise<void> {
   const filled = await timed(() => setUp(api));
   const agents = await timed(() => stage.startAgents(api));
   const { revision } = await readSync(api, 0);
-  await Promise.all(agents.result.map((agent) => agent.until((status) => status.connected && status.revision === revision, 'in sync')));
+  await Promise.all(
+    agents.result.map((agent) => agent.until((status) => status.connected && status.revision === revision, 'in sync')),
+  );
 
   terminal.step('What is there');
-  terminal.say(`Control plane: process ${stage.controlPlanePid}, started in ${milliseconds(ms)} on embedded PostgreSQL and ClickHouse; filled through its API in ${milliseconds(filled.ms)}.`);
+  terminal.say(
+    `Control plane: process ${stage.controlPlanePid}, started in ${milliseconds(ms)} on embedded PostgreSQL and ClickHouse; filled through its API in ${milliseconds(filled.ms)}.`,
+  );
   showInventory(filled.result, terminal);
   await showAgents(agents.result, terminal);
 
@@ -49,7 +55,12 @@ function showInventory({ vehicles, flags, experiment, reviewer }: Inventory, ter
     ['model', 'vehicles', 'software', 'regions'],
     models.map((model) => {
       const those = vehicles.filter((vehicle) => vehicle.model === model);
-      return [model, String(those.length), list(those.map(({ swVersion }) => swVersion)), list(those.map(({ region }) => region))];
+      return [
+        model,
+        String(those.length),
+        list(those.map(({ swVersion }) => swVersion)),
+        list(those.map(({ region }) => region)),
+      ];
     }),
   );
   terminal.say(`${vehicles.length} vehicles. ${flags.length} flags:`);
@@ -58,14 +69,22 @@ function showInventory({ vehicles, flags, experiment, reviewer }: Inventory, ter
     flags.map(({ key, type, safetyLevel, environment, enabled, killed, rules }) => [
       key,
       type.toLowerCase(),
-      safetyLevel.toLowerCase().replace('_', '-').replace('asil-', 'ASIL-').replace(/(?<=ASIL-)[bd]/, (level) => level.toUpperCase()),
+      safetyLevel
+        .toLowerCase()
+        .replace('_', '-')
+        .replace('asil-', 'ASIL-')
+        .replace(/(?<=ASIL-)[bd]/, (level) => level.toUpperCase()),
       environment.toLowerCase(),
       killed ? red('killed') : enabled ? green('on') : dim('off'),
       rules.map((rule) => rule.type.toLowerCase()).join(', ') || dim('none'),
     ]),
   );
-  terminal.say(`Experiment "${experiment.name}" on ${experiment.flag.key}: ${experiment.status.toLowerCase()}, ${experiment.sampleSize} vehicles wanted in each arm, by ${experiment.primaryMetric}.`);
-  terminal.say(`The ASIL-D flags took two people: ${reviewer.email} has approved them (password ${reviewer.password}).`);
+  terminal.say(
+    `Experiment "${experiment.name}" on ${experiment.flag.key}: ${experiment.status.toLowerCase()}, ${experiment.sampleSize} vehicles wanted in each arm, by ${experiment.primaryMetric}.`,
+  );
+  terminal.say(
+    `The ASIL-D flags took two people: ${reviewer.email} has approved them (password ${reviewer.password}).`,
+  );
 }
 
 async function showAgents(agents: readonly VehicleAgent[], terminal: Terminal): Promise<void> {
@@ -76,16 +95,33 @@ async function showAgents(agents: readonly VehicleAgent[], terminal: Terminal): 
     ['vehicle', 'VIN', 'software', 'region', 'process', 'revision', 'flags', 'file'],
     agents.map(({ vehicle, pid }, index) => {
       const { revision, flags, cacheBytes } = statuses[index]!;
-      return [vehicle.model, vehicle.vin, vehicle.swVersion, vehicle.region, String(pid), String(revision), String(flags), `${Math.round(cacheBytes / 1024)} KB`];
+      return [
+        vehicle.model,
+        vehicle.vin,
+        vehicle.swVersion,
+        vehicle.region,
+        String(pid),
+        String(revision),
+        String(flags),
+        `${Math.round(cacheBytes / 1024)} KB`,
+      ];
     }),
   );
 }
 
 /** Does `mutate` and shows what it makes of `key` in each vehicle, and how long that took from sending to seeing. */
-async function reach(agents: readonly VehicleAgent[], key: string, mutate: () => Promise<unknown>, terminal: Terminal): Promise<void> {
+async function reach(
+  agents: readonly VehicleAgent[],
+  key: string,
+  mutate: () => Promise<unknown>,
+  terminal: Terminal,
+): Promise<void> {
   const before = await Promise.all(agents.map((agent) => agent.evaluate(key)));
   const sent = performance.now();
-  const [answered, ...after] = await Promise.all([timed(mutate), ...agents.map((agent, index) => agent.valueAfter(key, before[index]!.value))]);
+  const [answered, ...after] = await Promise.all([
+    timed(mutate),
+    ...agents.map((agent, index) => agent.valueAfter(key, before[index]!.value)),
+  ]);
   const { dim, bold } = terminal.colors;
   terminal.table(
     ['vehicle', key, '', 'now', 'reason', 'after'],
@@ -94,7 +130,11 @@ async function reach(agents: readonly VehicleAgent[], key: string, mutate: () =>
       return [agent.name, shown(before[index]!.value), '→', bold(shown(value)), dim(reason), milliseconds(at - sent)];
     }),
   );
-  terminal.say(dim(`Measured from sending the mutation (answered after ${milliseconds(answered.ms)}) until a program in the vehicle got the new value, on disk by then.`));
+  terminal.say(
+    dim(
+      `Measured from sending the mutation (answered after ${milliseconds(answered.ms)}) until a program in the vehicle got the new value, on disk by then.`,
+    ),
+  );
 }
 
 async function changeRule(api: ApiClient, agents: readonly VehicleAgent[], terminal: Terminal): Promise<void> {
@@ -104,7 +144,11 @@ async function changeRule(api: ApiClient, agents: readonly VehicleAgent[], termi
   await reach(
     agents,
     ROLLED_OUT,
-    () => api.ask('mutation ($id: ID!, $input: UpdateRuleInput!) { updateRule(id: $id, input: $input) { applied } }', { id: rule, input: { conditions: { rollout_percentage: 100, sticky: true } } }),
+    () =>
+      api.ask('mutation ($id: ID!, $input: UpdateRuleInput!) { updateRule(id: $id, input: $input) { applied } }', {
+        id: rule,
+        input: { conditions: { rollout_percentage: 100, sticky: true } },
+      }),
     terminal,
   );
 }
@@ -115,14 +159,23 @@ async function pullKillSwitch(api: ApiClient, agents: readonly VehicleAgent[], t
   await reach(
     agents,
     KILLED,
-    () => api.ask('mutation ($flagKey: String!, $reason: String!) { killSwitch(flagKey: $flagKey, reason: $reason) { applied } }', { flagKey: KILLED, reason: 'Camera pipeline: unexpected steering corrections in rain' }),
+    () =>
+      api.ask(
+        'mutation ($flagKey: String!, $reason: String!) { killSwitch(flagKey: $flagKey, reason: $reason) { applied } }',
+        { flagKey: KILLED, reason: 'Camera pipeline: unexpected steering corrections in rain' },
+      ),
     terminal,
   );
 }
 
 /** What each vehicle gives for some flags, as text: keys in rows, vehicles in columns. */
 async function valuesIn(agents: readonly VehicleAgent[], keys: readonly string[]): Promise<string[][]> {
-  return Promise.all(keys.map(async (key) => [key, ...(await Promise.all(agents.map(async (agent) => shown((await agent.evaluate(key)).value))))]));
+  return Promise.all(
+    keys.map(async (key) => [
+      key,
+      ...(await Promise.all(agents.map(async (agent) => shown((await agent.evaluate(key)).value)))),
+    ]),
+  );
 }
 
 const same = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);
@@ -143,8 +196,11 @@ async function stopControlPlane(stage: Stage, terminal: Terminal): Promise<strin
   const start = await timed(() => restarted.start());
   const { connected, revision, flags } = await restarted.status();
   if (connected) throw new Error('The restarted agent is connected to a control plane that does not run.');
-  if (!same(await valuesIn(agents, PRODUCTION_VALUES), during)) throw new Error('The restarted agent evaluates differently.');
-  terminal.say(`The agent of the ${restarted.name} is restarted, with nobody to connect to: after ${milliseconds(start.ms)} it answers from its file`);
+  if (!same(await valuesIn(agents, PRODUCTION_VALUES), during))
+    throw new Error('The restarted agent evaluates differently.');
+  terminal.say(
+    `The agent of the ${restarted.name} is restarted, with nobody to connect to: after ${milliseconds(start.ms)} it answers from its file`,
+  );
   terminal.say(`(process ${restarted.pid}, revision ${revision}, ${flags} flags) with the same values.`);
   return during;
 }
@@ -158,7 +214,9 @@ async function comeBack(stage: Stage, before: string[][], terminal: Terminal): P
   const had = await Promise.all(agents.map((agent) => agent.status()));
   const syncsBefore = agents.map((agent) => agent.syncs().length);
   const changes = await changeUnheard(api);
-  terminal.say(`Back in ${milliseconds(ms)} (process ${stage.controlPlanePid}) with all it had. The mobile network is still down: ${changes} changes to ${CHANGED_UNHEARD.length} flags are made that no`);
+  terminal.say(
+    `Back in ${milliseconds(ms)} (process ${stage.controlPlanePid}) with all it had. The mobile network is still down: ${changes} changes to ${CHANGED_UNHEARD.length} flags are made that no`,
+  );
   terminal.say('vehicle hears of. Then the network returns, and each vehicle comes back at its own random moment:');
 
   const { revision, changed } = await readSync(api, had[0]!.revision);
@@ -174,9 +232,18 @@ async function comeBack(stage: Stage, before: string[][], terminal: Terminal): P
     const sync = agent.syncs().slice(syncsBefore[index]).at(-1);
     const { status, at } = arrived[index]!;
     if (sync === undefined || sync.since !== had[index]!.revision || sync.changed !== changed.length) {
-      throw new Error(`The ${agent.name} did not catch up with exactly what it missed: ${JSON.stringify(sync)}, not ${changed.length} flags since ${had[index]!.revision}.`);
+      throw new Error(
+        `The ${agent.name} did not catch up with exactly what it missed: ${JSON.stringify(sync)}, not ${changed.length} flags since ${had[index]!.revision}.`,
+      );
     }
-    return [agent.name, String(had[index]!.revision), `since ${sync.since}`, `${sync.changed} of ${status.flags}`, bold(String(status.revision)), milliseconds(at - restored)];
+    return [
+      agent.name,
+      String(had[index]!.revision),
+      `since ${sync.since}`,
+      `${sync.changed} of ${status.flags}`,
+      bold(String(status.revision)),
+      milliseconds(at - restored),
+    ];
   });
   terminal.table(['vehicle', 'was at', 'asked for', 'flags received', 'is at', 'after'], rows);
   const unlike = (await valuesIn(agents, CHANGED_UNHEARD)).map(([key = '', ...values]) => [key, ...values]);
@@ -184,7 +251,11 @@ async function comeBack(stage: Stage, before: string[][], terminal: Terminal): P
   terminal.table(['flag', ...agents.map(({ name }) => name)], unlike);
   const killed = (rows_: string[][]) => rows_.find(([key]) => key === KILLED);
   if (same(killed(unlike), killed(before))) throw new Error(`The release of ${KILLED} did not reach the vehicles.`);
-  terminal.say(dim(`Sent: ${changed.join(', ')}. A vehicle is sent the flags that changed, once each, however many changes it missed.`));
+  terminal.say(
+    dim(
+      `Sent: ${changed.join(', ')}. A vehicle is sent the flags that changed, once each, however many changes it missed.`,
+    ),
+  );
 }
 
 /** Four changes to three flags. Gives how many the environment counted. */
@@ -192,11 +263,21 @@ async function changeUnheard(api: ApiClient): Promise<number> {
   const { revision: first } = await readSync(api, 0);
   const flags = await readFlags(api);
   const [layers, power, killed] = CHANGED_UNHEARD;
-  const update = 'mutation ($key: String!, $input: UpdateFlagInput!) { updateFlag(key: $key, input: $input) { applied } }';
+  const update =
+    'mutation ($key: String!, $input: UpdateFlagInput!) { updateFlag(key: $key, input: $input) { applied } }';
   await api.ask(update, { key: layers, input: { defaultValue: { traffic: true, chargers: false, weather: false } } });
-  await api.ask(update, { key: layers, input: { defaultValue: { traffic: true, chargers: true, weather: false, parking: true } } });
-  await api.ask('mutation ($id: ID!, $input: UpdateRuleInput!) { updateRule(id: $id, input: $input) { applied } }', { id: ruleOf(flags, power), input: { value: 3000 } });
-  await api.ask('mutation ($flagKey: String!, $reason: String!) { releaseKillSwitch(flagKey: $flagKey, reason: $reason) { applied } }', { flagKey: killed, reason: 'Fixed in camera firmware 4.1.2' });
+  await api.ask(update, {
+    key: layers,
+    input: { defaultValue: { traffic: true, chargers: true, weather: false, parking: true } },
+  });
+  await api.ask('mutation ($id: ID!, $input: UpdateRuleInput!) { updateRule(id: $id, input: $input) { applied } }', {
+    id: ruleOf(flags, power),
+    input: { value: 3000 },
+  });
+  await api.ask(
+    'mutation ($flagKey: String!, $reason: String!) { releaseKillSwitch(flagKey: $flagKey, reason: $reason) { applied } }',
+    { flagKey: killed, reason: 'Fixed in camera firmware 4.1.2' },
+  );
   return (await readSync(api, 0)).revision - first;
 }
 

@@ -114,12 +114,21 @@ export class Stage {
     await this.#controlPlane?.stop();
   }
 
-  /** Issues a token to each driven vehicle and starts its agent, which trusts the control plane's keys and no others. */
+  /**
+   * Issues a token to each driven vehicle and starts its agent, which trusts the control plane's keys and no others.
+   */
   async startAgents(api: ApiClient): Promise<readonly VehicleAgent[]> {
     const keysFile = join(this.folder, 'trusted-keys.json');
     await writeFile(keysFile, await (await fetch(`${api.url}/.well-known/jwks.json`)).text());
     this.#agents = DRIVEN.map(
-      (vehicle) => new VehicleAgent({ vehicle, folder: this.folder, keysFile, wsUrl: this.network.wsUrl, spawn: (args) => this.#spawn(args) }),
+      (vehicle) =>
+        new VehicleAgent({
+          vehicle,
+          folder: this.folder,
+          keysFile,
+          wsUrl: this.network.wsUrl,
+          spawn: (args) => this.#spawn(args),
+        }),
     );
     await Promise.all(
       this.#agents.map(async (agent) => {

@@ -6,11 +6,27 @@ const plain = createColors(false);
 const coloured = createColors(true);
 
 test('columns are aligned, and numbers stand on the right', () => {
-  expect(tableLines(['model', 'vehicles'], [['EV9', '8'], ['Ioniq 6', '120']], plain)).toEqual(['model    vehicles', 'EV9             8', 'Ioniq 6       120']);
+  expect(
+    tableLines(
+      ['model', 'vehicles'],
+      [
+        ['EV9', '8'],
+        ['Ioniq 6', '120'],
+      ],
+      plain,
+    ),
+  ).toEqual(['model    vehicles', 'EV9             8', 'Ioniq 6       120']);
 });
 
 test('colours do not move columns', () => {
-  const lines = tableLines(['value', 'reason'], [[coloured.green('true'), 'SPLIT'], ['false', 'DEFAULT']], plain);
+  const lines = tableLines(
+    ['value', 'reason'],
+    [
+      [coloured.green('true'), 'SPLIT'],
+      ['false', 'DEFAULT'],
+    ],
+    plain,
+  );
   expect(lines[1]).toBe(`${coloured.green('true')}   SPLIT`);
 });
 

@@ -16,7 +16,8 @@ const width = (cell: string) => stripVTControlCharacters(cell).length;
 export function tableLines(headings: Row, rows: readonly Row[], colors: Colors): string[] {
   const columns = headings.map((heading, index) => {
     const cells = rows.map((row) => row[index] ?? '');
-    const numeric = cells.length > 0 && cells.every((cell) => /^\d[\d,.]*(?: ms)?$/.test(stripVTControlCharacters(cell)));
+    const numeric =
+      cells.length > 0 && cells.every((cell) => /^\d[\d,.]*(?: ms)?$/.test(stripVTControlCharacters(cell)));
     return { numeric, width: Math.max(width(heading), ...cells.map(width)) };
   });
   const line = (row: Row) =>

@@ -71,8 +71,23 @@ export class VehicleAgent {
     const { vin, model, swVersion, region } = this.vehicle;
     const { wsUrl, keysFile, folder, spawn } = this.options;
     this.#process = spawn([
-      'agent/main.ts', '--url', wsUrl, '--token-file', this.#tokenFile, '--keys', keysFile, '--db', join(folder, `${vin}.db`),
-      '--listen', '127.0.0.1:0', '--model', model, '--sw-version', swVersion, '--region', region,
+      'agent/main.ts',
+      '--url',
+      wsUrl,
+      '--token-file',
+      this.#tokenFile,
+      '--keys',
+      keysFile,
+      '--db',
+      join(folder, `${vin}.db`),
+      '--listen',
+      '127.0.0.1:0',
+      '--model',
+      model,
+      '--sw-version',
+      swVersion,
+      '--region',
+      region,
     ]);
     const [, address = ''] = await this.#process.printed(/listening on (http:\/\/\S+)/, 'stderr');
     this.#url = address;
@@ -92,16 +107,23 @@ export class VehicleAgent {
     for (;;) {
       const status = await this.status();
       if (wanted(status)) return status;
-      if (performance.now() > deadline) throw new Error(`The ${this.name} is not ${what} after ${PATIENCE / 1000} s (revision ${status.revision}).`);
+      if (performance.now() > deadline)
+        throw new Error(`The ${this.name} is not ${what} after ${PATIENCE / 1000} s (revision ${status.revision}).`);
       await delay(10);
     }
   }
 
-  /** A flag's value for this vehicle, over OFREP as a program in the vehicle asks. Throws where there is no such flag. */
+  /**
+   * A flag's value for this vehicle, over OFREP as a program in the vehicle asks. Throws where there is no such flag.
+   */
   async evaluate(key: string): Promise<{ readonly value: unknown; readonly reason: string }> {
-    const response = await fetch(`${this.#url}/ofrep/v1/evaluate/flags/${encodeURIComponent(key)}`, { method: 'POST', body: '{}' });
+    const response = await fetch(`${this.#url}/ofrep/v1/evaluate/flags/${encodeURIComponent(key)}`, {
+      method: 'POST',
+      body: '{}',
+    });
     const answer = (await response.json()) as { value: unknown; reason: string; errorCode?: string };
-    if (!response.ok) throw new Error(`The ${this.name} cannot evaluate ${key}: ${answer.errorCode ?? response.status}`);
+    if (!response.ok)
+      throw new Error(`The ${this.name} cannot evaluate ${key}: ${answer.errorCode ?? response.status}`);
     return answer;
   }
 
@@ -115,7 +137,8 @@ export class VehicleAgent {
       const { value, reason } = await this.evaluate(key);
       const at = performance.now();
       if (JSON.stringify(value) !== JSON.stringify(before)) return { value, reason, at };
-      if (at > deadline) throw new Error(`${key} is still ${JSON.stringify(before)} in the ${this.name} after ${PATIENCE / 1000} s.`);
+      if (at > deadline)
+        throw new Error(`${key} is still ${JSON.stringify(before)} in the ${this.name} after ${PATIENCE / 1000} s.`);
     }
   }
 

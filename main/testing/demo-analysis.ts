@@ -11,10 +11,18 @@ export function demoAnalysis(): Analysis {
   const sums = (arm: Arm): ArmSums => {
     const vehicles = FLEET.filter((vehicle) => armOf(vehicle) === arm);
     const means = (phase: Phase) => vehicles.map((vehicle) => mean(energyOf(vehicle, phase)));
-    return { withHistory: pairedMomentsOf(means('during'), means('before')), withoutHistory: NONE, observations: vehicles.length * TRIPS };
+    return {
+      withHistory: pairedMomentsOf(means('during'), means('before')),
+      withoutHistory: NONE,
+      observations: vehicles.length * TRIPS,
+    };
   };
   return analyse(
-    { arms: { control: sums('control'), treatment: sums('treatment') }, treatmentShare: MEASURED_SHARE / 100, vehiclesInBothArms: 0 },
+    {
+      arms: { control: sums('control'), treatment: sums('treatment') },
+      treatmentShare: MEASURED_SHARE / 100,
+      vehiclesInBothArms: 0,
+    },
     { vehiclesInEachArm: FLEET.length / 2, confidenceLevel: 0.95, running: true },
   );
 }

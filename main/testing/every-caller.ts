@@ -49,7 +49,9 @@ export class EveryCaller {
   gateway!: Gateway;
   subgraphs!: ReadonlyMap<SubgraphName, Subgraph>;
 
-  /** @param through gives what the control plane is to use in place of the database at this URL, closed with `closing` */
+  /**
+   * @param through gives what the control plane is to use in place of the database at this URL, closed with `closing`
+   */
   static start(through?: (url: string, closing: Closing) => Promise<Database>): Promise<EveryCaller> {
     return opening(async (closing) => {
       const database = await createTestDatabase();
@@ -73,22 +75,46 @@ export class EveryCaller {
   }
 
   async #start(): Promise<void> {
-    const [signer, passwordHash, metrics] = await Promise.all([generateSigningKey().then(createSigner), hashPassword(PASSWORD), createTestMetricsStore()]);
+    const [signer, passwordHash, metrics] = await Promise.all([
+      generateSigningKey().then(createSigner),
+      hashPassword(PASSWORD),
+      createTestMetricsStore(),
+    ]);
     this.closing.add(() => metrics.drop());
-    const parts = { database: this.used, bus: createInProcessBus(), store: this.#store, limiter: createInProcessRateLimiter(), vehicleTokens: this.#tokens, signer, metrics: metrics.store };
+    const parts = {
+      database: this.used,
+      bus: createInProcessBus(),
+      store: this.#store,
+      limiter: createInProcessRateLimiter(),
+      vehicleTokens: this.#tokens,
+      signer,
+      metrics: metrics.store,
+    };
     ({ gateway: this.gateway, subgraphs: this.subgraphs } = await startWholeControlPlane(parts, this.closing));
 
     for (const role of ['READ', 'WRITE', 'SAFETY', 'ADMIN'] as const) {
-      const { id } = await this.prisma.user.create({ data: { email: `${role.toLowerCase()}@example.com`, name: role, passwordHash, role } });
+      const { id } = await this.prisma.user.create({
+        data: { email: `${role.toLowerCase()}@example.com`, name: role, passwordHash, role },
+      });
       this.#users.set(role, id);
     }
     for (const role of ['READ', 'WRITE', 'ADMIN'] as const) {
       const key = newApiKey();
-      const { id } = await this.prisma.apiKey.create({ data: { name: role, keyHash: apiKeyHash(key), keyPrefix: apiKeyPrefix(key), role } });
-      this.#keys.set(role, { caller: { kind: 'apiKey', apiKeyId: id, role, rateLimitPerMin: 10_000 }, headers: { 'x-api-key': key } });
+      const { id } = await this.prisma.apiKey.create({
+        data: { name: role, keyHash: apiKeyHash(key), keyPrefix: apiKeyPrefix(key), role },
+      });
+      this.#keys.set(role, {
+        caller: { kind: 'apiKey', apiKeyId: id, role, rateLimitPerMin: 10_000 },
+        headers: { 'x-api-key': key },
+      });
     }
-    for (const [vin, environment] of [[VIN, 'production'], [OTHER_VIN, 'staging']] as const) {
-      await this.prisma.vehicle.create({ data: { vin, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', environment } });
+    for (const [vin, environment] of [
+      [VIN, 'production'],
+      [OTHER_VIN, 'staging'],
+    ] as const) {
+      await this.prisma.vehicle.create({
+        data: { vin, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', environment },
+      });
     }
   }
 
@@ -121,15 +147,31 @@ export class EveryCaller {
   async #session(role: Role): Promise<Credentials> {
     const userId = this.#users.get(role)!;
     const token = newSessionToken();
-    const record: SessionRecord = { userId, role, expiresAt: new Date(Date.now() + SESSION_SECONDS * 1000).toISOString() };
+    const record: SessionRecord = {
+      userId,
+      role,
+      expiresAt: new Date(Date.now() + SESSION_SECONDS * 1000).toISOString(),
+    };
     await this.#store.set(sessionKey(token), JSON.stringify(record), SESSION_SECONDS);
-    return { caller: { kind: 'user', userId, role, sessionKey: sessionKey(token) }, headers: { authorization: `Bearer ${token}` } };
+    return {
+      caller: { kind: 'user', userId, role, sessionKey: sessionKey(token) },
+      headers: { authorization: `Bearer ${token}` },
+    };
   }
 
   /** Registers an operation past every check, as one that has slipped into the table, for one key; gives its id. */
   async register(body: string, type: string, apiKeyId: string | null): Promise<string> {
     const id = randomUUID();
-    await this.prisma.persistedOperation.create({ data: { id, body, sha256: createHash('sha256').update(body).digest('hex'), name: 'Sample', type, ...(apiKeyId !== null && { keys: { create: { apiKeyId } } }) } });
+    await this.prisma.persistedOperation.create({
+      data: {
+        id,
+        body,
+        sha256: createHash('sha256').update(body).digest('hex'),
+        name: 'Sample',
+        type,
+        ...(apiKeyId !== null && { keys: { create: { apiKeyId } } }),
+      },
+    });
     return id;
   }
 }

@@ -1,7 +1,18 @@
 /** docs/permissions.md as data: what the tests hold the running system to. */
 import { readFileSync } from 'node:fs';
 
-export const CALLERS = ['nobody', 'READ', 'WRITE', 'SAFETY', 'ADMIN', 'key READ', 'key WRITE', 'key ADMIN', 'vehicle', 'another vehicle'] as const;
+export const CALLERS = [
+  'nobody',
+  'READ',
+  'WRITE',
+  'SAFETY',
+  'ADMIN',
+  'key READ',
+  'key WRITE',
+  'key ADMIN',
+  'vehicle',
+  'another vehicle',
+] as const;
 export type CallerName = (typeof CALLERS)[number];
 
 /** Who may, by what it is about. */
@@ -20,13 +31,23 @@ export interface PermissionMatrix {
 
 function matrixOf(section: string): Matrix {
   const [head = '', , ...rows] = section.split('\n').filter((line) => line.startsWith('|'));
-  const cells = (row: string) => row.split('|').slice(1, -1).map((cell) => cell.trim());
-  if (cells(head).slice(1).join() !== CALLERS.join()) throw new Error(`docs/permissions.md: these are not the callers: ${head}`);
+  const cells = (row: string) =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim());
+  if (cells(head).slice(1).join() !== CALLERS.join())
+    throw new Error(`docs/permissions.md: these are not the callers: ${head}`);
   const matrix = new Map<string, ReadonlySet<CallerName>>();
   for (const row of rows) {
     const [quoted = '', ...values] = cells(row);
     const name = /^`(\S+)`$/.exec(quoted)?.[1];
-    if (name === undefined || matrix.has(name) || values.length !== CALLERS.length || values.some((value) => value !== 'yes' && value !== '–')) {
+    if (
+      name === undefined ||
+      matrix.has(name) ||
+      values.length !== CALLERS.length ||
+      values.some((value) => value !== 'yes' && value !== '–')
+    ) {
       throw new Error(`docs/permissions.md: not a row of its own, or with other cells than yes and –: ${row}`);
     }
     matrix.set(name, new Set(CALLERS.filter((_, index) => values[index] === 'yes')));

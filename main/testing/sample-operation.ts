@@ -1,5 +1,25 @@
-/** An operation for any field of a schema, with arguments that it could have: made from the types, so that a new field needs no work. */
-import { getNamedType, isEnumType, isInputObjectType, isInterfaceType, isLeafType, isListType, isNonNullType, isObjectType, isRequiredArgument, isRequiredInputField, print, type GraphQLArgument, type GraphQLField, type GraphQLInputType, type GraphQLObjectType, type GraphQLOutputType } from 'graphql';
+/**
+ * An operation for any field of a schema, with arguments that it could have: made from the types, so that a new field
+ * needs no work.
+ */
+import {
+  getNamedType,
+  isEnumType,
+  isInputObjectType,
+  isInterfaceType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  isRequiredArgument,
+  isRequiredInputField,
+  print,
+  type GraphQLArgument,
+  type GraphQLField,
+  type GraphQLInputType,
+  type GraphQLObjectType,
+  type GraphQLOutputType,
+} from 'graphql';
 
 /** By the argument's or input field's name, where its type alone does not make a sensible value. */
 export type Samples = Readonly<Record<string, unknown>>;
@@ -10,7 +30,15 @@ export interface SampleOperation {
 }
 
 /** Of scalars without a sample by name. A scalar that is missing here has to be added. */
-const BY_TYPE: Samples = { String: 'text', ID: '0198f0aa-0000-7000-8000-000000000000', Int: 1, Float: 0.25, Boolean: true, DateTime: '2040-01-01T00:00:00.000Z', DateTimeISO: '2040-01-01T00:00:00.000Z' };
+const BY_TYPE: Samples = {
+  String: 'text',
+  ID: '0198f0aa-0000-7000-8000-000000000000',
+  Int: 1,
+  Float: 0.25,
+  Boolean: true,
+  DateTime: '2040-01-01T00:00:00.000Z',
+  DateTimeISO: '2040-01-01T00:00:00.000Z',
+};
 
 function valueOf(type: GraphQLInputType, name: string, samples: Samples): unknown {
   if (isNonNullType(type)) return valueOf(type.ofType, name, samples);
@@ -18,7 +46,11 @@ function valueOf(type: GraphQLInputType, name: string, samples: Samples): unknow
   if (isListType(type)) return [valueOf(type.ofType, name, samples)];
   if (isEnumType(type)) return type.getValues()[0]?.name;
   if (isInputObjectType(type)) {
-    return Object.fromEntries(Object.values(type.getFields()).filter(isRequiredInputField).map((field) => [field.name, valueOf(field.type, field.name, samples)]));
+    return Object.fromEntries(
+      Object.values(type.getFields())
+        .filter(isRequiredInputField)
+        .map((field) => [field.name, valueOf(field.type, field.name, samples)]),
+    );
   }
   if (!Object.hasOwn(BY_TYPE, type.name)) throw new Error(`There is no sample of the type ${type.name} (for ${name}).`);
   return BY_TYPE[type.name];
@@ -62,13 +94,21 @@ class Selecting {
  * @param kind `query`, `mutation` or `subscription`
  * @param bare whether only the name of the last one's type is selected: what a field loads that nobody asked for floats
  */
-export function sampleOperation(kind: string, path: readonly GraphQLField<unknown, unknown>[], samples: Samples, bare = false): SampleOperation {
+export function sampleOperation(
+  kind: string,
+  path: readonly GraphQLField<unknown, unknown>[],
+  samples: Samples,
+  bare = false,
+): SampleOperation {
   const selecting = new Selecting(samples);
   const calls = path.map((field) => selecting.call(field));
   const last = path.at(-1);
   const leaves = last === undefined ? '' : selecting.leaves(last.type, path.length === 1 ? 2 : 1);
   const inner = bare && leaves !== '' ? ' { __typename }' : leaves;
-  const body = calls.reduceRight((below, call, index) => `${call}${index === calls.length - 1 ? below : ` { ${below} }`}`, inner);
+  const body = calls.reduceRight(
+    (below, call, index) => `${call}${index === calls.length - 1 ? below : ` { ${below} }`}`,
+    inner,
+  );
   const head = selecting.declared.length === 0 ? '' : `(${selecting.declared.join(', ')})`;
   return { query: `${kind} Sample${head} { ${body} }`, variables: selecting.variables };
 }
@@ -77,7 +117,11 @@ export function sampleOperation(kind: string, path: readonly GraphQLField<unknow
  * Questions for one entity: for its leaves together, and for each other field alone, because one that is refused takes
  * those beside it along where it cannot be null.
  */
-export function sampleEntity(type: GraphQLObjectType, reference: Readonly<Record<string, unknown>>, samples: Samples): SampleOperation[] {
+export function sampleEntity(
+  type: GraphQLObjectType,
+  reference: Readonly<Record<string, unknown>>,
+  samples: Samples,
+): SampleOperation[] {
   const fields = Object.values(type.getFields());
   const leaves = fields.filter((field) => isLeafType(getNamedType(field.type)));
   return [leaves, ...fields.filter((field) => !leaves.includes(field)).map((field) => [field])].map((asked) => {

@@ -34,7 +34,17 @@ export class ScriptedChanges {
         if (result.done === true) return { done: true, value: undefined };
         const [{ revision, faulty = false }] = result.value;
         const flag = { ...FLAG, revision, faulty };
-        return { done: false, value: { environment: 'staging', revision, previousRevision: revision - 1, flag, statement: 'signed', proof: 'signed' } };
+        return {
+          done: false,
+          value: {
+            environment: 'staging',
+            revision,
+            previousRevision: revision - 1,
+            flag,
+            statement: 'signed',
+            proof: 'signed',
+          },
+        };
       },
       return: async () => {
         if (!over) this.open--;
@@ -54,9 +64,18 @@ interface ScriptedFlag {
   readonly faulty?: boolean;
 }
 
-const FLAG = { id: '0198f0aa-0000-7000-8000-000000000001', key: 'eco', name: 'Eco', enabled: true, environment: 'staging', safetyLevel: 'ASIL-D' };
+const FLAG = {
+  id: '0198f0aa-0000-7000-8000-000000000001',
+  key: 'eco',
+  name: 'Eco',
+  enabled: true,
+  environment: 'staging',
+  safetyLevel: 'ASIL-D',
+};
 
-/** `flag(key)`: "eco" is there, "stale" is refused as a CONFLICT, "broken" is a fault of ours, anything else is null. */
+/**
+ * `flag(key)`: "eco" is there, "stale" is refused as a CONFLICT, "broken" is a fault of ours, anything else is null.
+ */
 function findFlag(key: string): ScriptedFlag | null {
   if (key === 'stale') throw new FleetFlagError('CONFLICT', 'Changed since.', { field: 'key', currentRevision: 7 });
   if (key === 'broken') throw new Error(FAULT);

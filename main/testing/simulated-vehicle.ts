@@ -1,4 +1,7 @@
-/** A vehicle that runs the agent's own sync over links to flags subgraphs in this process: links that can be cut and events that can go astray. */
+/**
+ * A vehicle that runs the agent's own sync over links to flags subgraphs in this process: links that can be cut and
+ * events that can go astray.
+ */
 import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
 import type { GraphqlResult, LinkEnding } from '../../agent/sync/gateway-link.ts';
 import { Backoff } from '../../agent/sync/backoff.ts';
@@ -36,7 +39,12 @@ export class SimulatedVehicle {
   syncs = 0;
   readonly #ageingClock = new AgeingClock(Date.now);
   readonly #freshness = new Freshness({ clock: this.#ageingClock, random: Math.random, unanswered: never() });
-  readonly #history = new SyncHistory({ backoff: new Backoff({ baseMs: 5, capMs: 20, random: () => 1 }), newLinkMs: 0, belowMs: NEVER, runningMs: () => performance.now() });
+  readonly #history = new SyncHistory({
+    backoff: new Backoff({ baseMs: 5, capMs: 20, random: () => 1 }),
+    newLinkMs: 0,
+    belowMs: NEVER,
+    runningMs: () => performance.now(),
+  });
   #session: { readonly over: Promise<void>; readonly cut: () => void } | undefined;
 
   constructor(

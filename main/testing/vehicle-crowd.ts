@@ -47,7 +47,10 @@ export class VehicleCrowd {
     return this.vehicles.filter((vehicle) => vehicle.inTouch && vehicle.revision === revision).length;
   }
 
-  /** What is connected stays so, and nobody tries to connect until `regainCoverage`: all of them then do within a second. */
+  /**
+   * What is connected stays so, and nobody tries to connect until `regainCoverage`: all of them then do within a
+   * second.
+   */
   loseCoverage(): void {
     this.#coverage = new Promise((resolve) => (this.#regain = resolve));
   }
@@ -80,10 +83,17 @@ export class VehicleCrowd {
     const socket = new WebSocket(this.#url, 'graphql-transport-ws', { perMessageDeflate: false });
     this.#sockets.add(socket);
     const environment = this.#environment;
-    const ask = (id: string, query: string, variables: object) => socket.send(JSON.stringify({ id, type: 'subscribe', payload: { query, variables } }));
-    socket.on('open', () => socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${vehicle.token}` } })));
+    const ask = (id: string, query: string, variables: object) =>
+      socket.send(JSON.stringify({ id, type: 'subscribe', payload: { query, variables } }));
+    socket.on('open', () =>
+      socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${vehicle.token}` } })),
+    );
     socket.on('message', (data: Buffer) => {
-      const { type, id, payload } = JSON.parse(data.toString()) as { type: string; id?: string; payload?: { data?: { flagSync?: { revision: number }; flagChanges?: { revision: number } } } };
+      const { type, id, payload } = JSON.parse(data.toString()) as {
+        type: string;
+        id?: string;
+        payload?: { data?: { flagSync?: { revision: number }; flagChanges?: { revision: number } } };
+      };
       if (type === 'connection_ack') {
         ask('changes', CHANGES_SUBSCRIPTION, { environment });
         ask('request-1', SYNC_QUERY, { environment, since: vehicle.revision });
@@ -97,10 +107,12 @@ export class VehicleCrowd {
       }
     });
     return new Promise((resolve) => {
-      socket.on('error', () => undefined).on('close', () => {
-        this.#sockets.delete(socket);
-        resolve(vehicle.inTouch);
-      });
+      socket
+        .on('error', () => undefined)
+        .on('close', () => {
+          this.#sockets.delete(socket);
+          resolve(vehicle.inTouch);
+        });
     });
   }
 }

@@ -22,7 +22,11 @@ export interface WholeControlPlane {
 }
 
 /** Starts all of it; it stops with `closing`, what it was given does not. @param port 0 picks a free one */
-export async function startWholeControlPlane({ signer, metrics, ...parts }: WholeParts, closing: Closing, port = 0): Promise<WholeControlPlane> {
+export async function startWholeControlPlane(
+  { signer, metrics, ...parts }: WholeParts,
+  closing: Closing,
+  port = 0,
+): Promise<WholeControlPlane> {
   const of = { ...parts, logger: silent, signer: async () => signer, metrics: async () => metrics };
   const subgraphs = new Map<SubgraphName, Subgraph>();
   const connections = [];

@@ -1,4 +1,7 @@
-/** What an account's e-mail, name, department and password may be. Lengths are those of the columns (database.md, users). */
+/**
+ * What an account's e-mail, name, department and password may be. Lengths are those of the columns (database.md,
+ * users).
+ */
 import { badInput } from '../../core/errors.ts';
 import type { Role } from '../../core/protocol/caller.ts';
 import { readActorName } from '../../core/rules/text.ts';
@@ -28,10 +31,12 @@ export interface UpdateUserInput {
 
 /** 12 to 1,000 characters. Throws BAD_USER_INPUT at `path`. */
 export function checkPassword(password: string, path: string): void {
-  if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD) throw badInput(path, `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`);
+  if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD)
+    throw badInput(path, `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`);
 }
 
-const label = (text: string, what: string, path: string) => readActorName(text, path, { what: `A ${what}`, max: MAX_LABEL });
+const label = (text: string, what: string, path: string) =>
+  readActorName(text, path, { what: `A ${what}`, max: MAX_LABEL });
 
 /** What a new account is made of, with the e-mail as it is stored. Throws BAD_USER_INPUT at `input.…`. */
 export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'name' | 'role' | 'department'> {
@@ -39,7 +44,8 @@ export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'na
   if (!isEmailAddress(input.email.trim())) throw badInput('input.email', EMAIL_FORM);
   const email = normalizedEmail(input.email);
   const name = label(input.name, 'name', 'input.name');
-  const department = typeof input.department === 'string' ? label(input.department, 'department', 'input.department') : null;
+  const department =
+    typeof input.department === 'string' ? label(input.department, 'department', 'input.department') : null;
   checkPassword(input.password, 'input.password');
   return { email, name, role: input.role, department };
 }
@@ -52,7 +58,9 @@ export function readUpdateUser(input: UpdateUserInput): Partial<AccountDetails> 
   return {
     ...(typeof input.name === 'string' && { name: label(input.name, 'name', 'input.name') }),
     ...(input.role && { role: input.role }),
-    ...(input.department !== undefined && { department: input.department === null ? null : label(input.department, 'department', 'input.department') }),
+    ...(input.department !== undefined && {
+      department: input.department === null ? null : label(input.department, 'department', 'input.department'),
+    }),
     ...(typeof input.isActive === 'boolean' && { isActive: input.isActive }),
   };
 }

@@ -12,9 +12,13 @@ export interface AccountServices {
 type Context = SubgraphContext<AccountServices>;
 
 export const accountMutations = {
-  login: (_: unknown, { email, password }: { email: string; password: string }, { services, identity }: Context) => services.signIn.login(identity, email, password),
+  login: (_: unknown, { email, password }: { email: string; password: string }, { services, identity }: Context) =>
+    services.signIn.login(identity, email, password),
   logout: (_: unknown, __: unknown, { services, identity }: Context) => services.signIn.logout(identity),
-  changePassword: (_: unknown, args: { current: string; new: string }, { services, identity }: Context) => services.signIn.changePassword(identity, args.current, args.new),
-  createUser: (_: unknown, { input }: { input: CreateUserInput }, { services, identity }: Context) => services.accounts.create(identity, input),
-  updateUser: (_: unknown, { id, input }: { id: string; input: UpdateUserInput }, { services, identity }: Context) => services.accounts.update(identity, id, input),
+  changePassword: (_: unknown, args: { current: string; new: string }, { services, identity }: Context) =>
+    services.signIn.changePassword(identity, args.current, args.new),
+  createUser: (_: unknown, { input }: { input: CreateUserInput }, { services, identity }: Context) =>
+    services.accounts.create(identity, input),
+  updateUser: (_: unknown, { id, input }: { id: string; input: UpdateUserInput }, { services, identity }: Context) =>
+    services.accounts.update(identity, id, input),
 };

@@ -3,15 +3,21 @@ import { NOBODY, refusal, user } from '../shared/testing/asking.ts';
 import { eventually } from '../shared/testing/eventually.ts';
 import { AuditUnderTest } from './testing/audit-under-test.ts';
 
-const CREATE = 'mutation($input: CreateUserInput!) { createUser(input: $input) { id email name role department isActive } }';
-const UPDATE = 'mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { name role department isActive updatedAt } }';
+const CREATE =
+  'mutation($input: CreateUserInput!) { createUser(input: $input) { id email name role department isActive } }';
+const UPDATE =
+  'mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { name role department isActive updatedAt } }';
 const SECRET = 'a password of theirs';
 
 let audit: AuditUnderTest;
 
 const admin = (id: string | null = null) => user('ADMIN', id);
-const create = (input: Record<string, unknown>, caller = admin()) => audit.ask<{ createUser: { id: string } }>(caller, CREATE, { input: { email: 'x@example.com', name: 'X', password: SECRET, role: 'READ', ...input } });
-const update = (id: string, input: Record<string, unknown>, caller = admin()) => audit.ask<{ updateUser: Record<string, unknown> }>(caller, UPDATE, { id, input });
+const create = (input: Record<string, unknown>, caller = admin()) =>
+  audit.ask<{ createUser: { id: string } }>(caller, CREATE, {
+    input: { email: 'x@example.com', name: 'X', password: SECRET, role: 'READ', ...input },
+  });
+const update = (id: string, input: Record<string, unknown>, caller = admin()) =>
+  audit.ask<{ updateUser: Record<string, unknown> }>(caller, UPDATE, { id, input });
 const stored = (id: string) => audit.prisma.user.findUniqueOrThrow({ where: { id } });
 const administrators = () => audit.prisma.user.count({ where: { role: 'ADMIN', isActive: true } });
 
@@ -33,8 +39,16 @@ describe('making an account', () => {
     const { data, errors } = await create({ ...made, email: ' New@Example.com ', name: ' New ' }, admin(boss.id));
     expect(errors).toEqual([]);
     expect(data.createUser).toEqual({ ...made, id: expect.any(String), isActive: true });
-    expect((await audit.trail()).at(-1)).toEqual({ action: 'CREATE_USER', userId: boss.id, beforeValue: null, afterValue: { id: data.createUser.id, ...made } });
-    expect((await audit.login('new@example.com', SECRET)).data.login.user).toMatchObject({ id: data.createUser.id, role: 'SAFETY' });
+    expect((await audit.trail()).at(-1)).toEqual({
+      action: 'CREATE_USER',
+      userId: boss.id,
+      beforeValue: null,
+      afterValue: { id: data.createUser.id, ...made },
+    });
+    expect((await audit.login('new@example.com', SECRET)).data.login.user).toMatchObject({
+      id: data.createUser.id,
+      role: 'SAFETY',
+    });
   });
 
   test.each([
@@ -63,8 +77,18 @@ describe('making an account', () => {
 
   test('and changing one is for administrators who are people', async () => {
     const { id } = await audit.account();
-    const others = [user('READ'), user('WRITE'), user('SAFETY'), { kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null }, { kind: 'vehicle', vin: null, environment: 'staging' }] as const;
-    for (const caller of others) expect([refusal(await create({}, caller)), refusal(await update(id, { name: 'Y' }, caller))]).toEqual([{ code: 'FORBIDDEN' }, { code: 'FORBIDDEN' }]);
+    const others = [
+      user('READ'),
+      user('WRITE'),
+      user('SAFETY'),
+      { kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null },
+      { kind: 'vehicle', vin: null, environment: 'staging' },
+    ] as const;
+    for (const caller of others)
+      expect([refusal(await create({}, caller)), refusal(await update(id, { name: 'Y' }, caller))]).toEqual([
+        { code: 'FORBIDDEN' },
+        { code: 'FORBIDDEN' },
+      ]);
     expect(refusal(await create({}, NOBODY))).toEqual({ code: 'UNAUTHENTICATED' });
   });
 });
@@ -77,7 +101,12 @@ describe('changing an account', () => {
     expect(errors).toEqual([]);
     expect(data.updateUser).toMatchObject({ name: 'Anna', role: 'READ', department: null, isActive: true });
     expect((await stored(id)).updatedAt.getTime()).toBeGreaterThan(updatedAt.getTime());
-    expect((await audit.trail()).at(-1)).toEqual({ action: 'UPDATE_USER', userId: boss.id, beforeValue: { id, name: 'Ann', department: 'ADAS' }, afterValue: { id, name: 'Anna', department: null } });
+    expect((await audit.trail()).at(-1)).toEqual({
+      action: 'UPDATE_USER',
+      userId: boss.id,
+      beforeValue: { id, name: 'Ann', department: 'ADAS' },
+      afterValue: { id, name: 'Anna', department: null },
+    });
   });
 
   test('of role or activity says in the trail that sessions end; another name ends none', async () => {
@@ -87,9 +116,15 @@ describe('changing an account', () => {
     expect(await audit.isOpen(token)).toBe(true);
     await update(id, { role: 'WRITE', name: 'Anna' });
     expect(await audit.isOpen(token)).toBe(false);
-    expect((await audit.trail()).at(-1)).toMatchObject({ beforeValue: { id, role: 'READ' }, afterValue: { id, role: 'WRITE', endsSessions: true } });
+    expect((await audit.trail()).at(-1)).toMatchObject({
+      beforeValue: { id, role: 'READ' },
+      afterValue: { id, role: 'WRITE', endsSessions: true },
+    });
     await update(id, { isActive: false });
-    expect((await audit.trail()).at(-1)).toMatchObject({ beforeValue: { id, isActive: true }, afterValue: { id, isActive: false, endsSessions: true } });
+    expect((await audit.trail()).at(-1)).toMatchObject({
+      beforeValue: { id, isActive: true },
+      afterValue: { id, isActive: false, endsSessions: true },
+    });
     expect(refusal(await audit.login(email))).toEqual({ code: 'UNAUTHENTICATED' });
     await update(id, { isActive: true });
     expect((await audit.trail()).at(-1)?.afterValue).toEqual({ id, isActive: true });
@@ -100,7 +135,8 @@ describe('changing an account', () => {
     const { id, email } = await audit.account('WRITE', { department: 'ADAS' });
     const { token } = await audit.session(email);
     const [row, recorded] = [await stored(id), await audit.trail()];
-    for (const input of [{}, { name: 'Ann', role: 'WRITE', department: 'ADAS', isActive: true }]) expect((await update(id, input)).errors).toEqual([]);
+    for (const input of [{}, { name: 'Ann', role: 'WRITE', department: 'ADAS', isActive: true }])
+      expect((await update(id, input)).errors).toEqual([]);
     expect(await stored(id)).toEqual(row);
     expect(await audit.trail()).toEqual(recorded);
     expect(await audit.isOpen(token)).toBe(true);
@@ -120,7 +156,8 @@ describe('changing an account', () => {
   });
 
   test('that there is not is NOT_FOUND', async () => {
-    for (const id of ['nobody', '0198f0aa-0000-7000-8000-000000000001']) expect(refusal(await update(id, { name: 'X' }))).toEqual({ code: 'NOT_FOUND', field: 'id' });
+    for (const id of ['nobody', '0198f0aa-0000-7000-8000-000000000001'])
+      expect(refusal(await update(id, { name: 'X' }))).toEqual({ code: 'NOT_FOUND', field: 'id' });
   });
 });
 
@@ -132,7 +169,8 @@ describe('the last active administrator', () => {
     const { id, email } = await audit.account('ADMIN');
     await audit.account('ADMIN', { isActive: false });
     const { token } = await audit.session(email);
-    for (const by of [id, null]) expect(refusal(await update(id, { name: 'Anna', ...input }, admin(by)))).toEqual({ code: 'CONFLICT', field });
+    for (const by of [id, null])
+      expect(refusal(await update(id, { name: 'Anna', ...input }, admin(by)))).toEqual({ code: 'CONFLICT', field });
     expect(await stored(id)).toMatchObject({ name: 'Ann', role: 'ADMIN', isActive: true });
     expect(await audit.isOpen(token)).toBe(true);
   });
@@ -150,9 +188,14 @@ describe('the last active administrator', () => {
       // Both are held at the lock, so that neither has looked before the other begins.
       await audit.prisma.$transaction(async (tx) => {
         await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('fleetflag administrator'))`;
-        answers = [update(ann.id, { isActive: false }, admin(crossed ? bob.id : ann.id)), update(bob.id, { role: 'READ' }, admin(crossed ? ann.id : bob.id))];
+        answers = [
+          update(ann.id, { isActive: false }, admin(crossed ? bob.id : ann.id)),
+          update(bob.id, { role: 'READ' }, admin(crossed ? ann.id : bob.id)),
+        ];
         await eventually(async () => {
-          const [row] = await audit.prisma.$queryRaw<{ count: bigint }[]>`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+          const [row] = await audit.prisma.$queryRaw<
+            { count: bigint }[]
+          >`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
           return row?.count === 2n;
         });
       });

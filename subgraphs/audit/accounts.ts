@@ -8,10 +8,25 @@ import type { Transaction } from '../shared/database/transaction.ts';
 import type { EndPlans, EndedPlans } from '../shared/ended-plans.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
 import { isUuid } from '../shared/pagination.ts';
-import { checkPassword, readCreateUser, readUpdateUser, type CreateUserInput, type UpdateUserInput } from './account-input.ts';
+import {
+  checkPassword,
+  readCreateUser,
+  readUpdateUser,
+  type CreateUserInput,
+  type UpdateUserInput,
+} from './account-input.ts';
 import type { Passwords } from './passwords.ts';
 import type { Sessions } from './sessions.ts';
-import { findAccount, findAccountById, hasOtherActiveAdministrator, insertUser, lockAdministrators, lockUser, updatePassword, updateUser } from './user-store.ts';
+import {
+  findAccount,
+  findAccountById,
+  hasOtherActiveAdministrator,
+  insertUser,
+  lockAdministrators,
+  lockUser,
+  updatePassword,
+  updateUser,
+} from './user-store.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
 /** An account as it was changed, with what that has ended. */
@@ -50,8 +65,8 @@ export class Accounts {
   }
 
   /**
-   * Changes what `input` gives. Deactivation and another role end all sessions of the account, and what it has asked for
-   * or scheduled and may not any more. Where nothing would change nothing is recorded.
+   * Changes what `input` gives. Deactivation and another role end all sessions of the account, and what it has asked
+   * for or scheduled and may not any more. Where nothing would change nothing is recorded.
    *
    * @throws BAD_USER_INPUT with the path of the fault; NOT_FOUND; CONFLICT for the last active administrator;
    * SERVICE_UNAVAILABLE, and nothing is changed, when sessions that have to end cannot be
@@ -64,18 +79,28 @@ export class Accounts {
       await checkStillAdministrator(tx, identity);
       const before = await lockUser(tx, id);
       if (before === null) throw unknownId();
-      const fields = (Object.keys(wanted) as (keyof AccountDetails)[]).filter((field) => wanted[field] !== before[field]);
+      const fields = (Object.keys(wanted) as (keyof AccountDetails)[]).filter(
+        (field) => wanted[field] !== before[field],
+      );
       if (fields.length === 0) return { ...before, ...NOTHING_ENDED };
 
       const after = await updateUser(tx, id, wanted);
       if (isAdministrator(before) && !isAdministrator(after) && !(await hasOtherActiveAdministrator(tx, id))) {
-        throw new FleetFlagError('CONFLICT', 'This is the last active administrator: make another one first.', { field: after.isActive ? 'input.role' : 'input.isActive' });
+        throw new FleetFlagError('CONFLICT', 'This is the last active administrator: make another one first.', {
+          field: after.isActive ? 'input.role' : 'input.isActive',
+        });
       }
       const endsSessions = before.role !== after.role || (before.isActive && !after.isActive);
       if (endsSessions) await this.sessions.endSessionsOf(id);
-      const { record, ...ended } = endsSessions ? await this.endPlans(tx, identity, after) : { ...NOTHING_ENDED, record: null };
+      const { record, ...ended } = endsSessions
+        ? await this.endPlans(tx, identity, after)
+        : { ...NOTHING_ENDED, record: null };
       const only = (user: User): JsonObject => Object.fromEntries(fields.map((field) => [field, user[field]]));
-      await appendAudit(tx, identity, { action: 'UPDATE_USER', before: { id, ...only(before) }, after: { id, ...only(after), ...(endsSessions && { endsSessions, ...namesOf(ended) }) } });
+      await appendAudit(tx, identity, {
+        action: 'UPDATE_USER',
+        before: { id, ...only(before) },
+        after: { id, ...only(after), ...(endsSessions && { endsSessions, ...namesOf(ended) }) },
+      });
       await record?.();
       return { ...after, ...ended };
     });
@@ -96,14 +121,18 @@ export class Accounts {
       const { id } = account.user;
       await updatePassword(tx, id, passwordHash);
       await this.sessions.endSessionsOf(id);
-      await appendAudit(tx, identity, { action: 'UPDATE_USER', after: { id, email: account.user.email, password: 'changed', endsSessions: true } });
+      await appendAudit(tx, identity, {
+        action: 'UPDATE_USER',
+        after: { id, email: account.user.email, password: 'changed', endsSessions: true },
+      });
       return account.user;
     });
   }
 }
 
 /** Only what there is. */
-const namesOf = (ended: EndedPlans): JsonObject => Object.fromEntries(Object.entries(ended as unknown as Record<string, string[]>).filter(([, ids]) => ids.length > 0));
+const namesOf = (ended: EndedPlans): JsonObject =>
+  Object.fromEntries(Object.entries(ended as unknown as Record<string, string[]>).filter(([, ids]) => ids.length > 0));
 
 const unknownId = () => new FleetFlagError('NOT_FOUND', 'There is no such user.', { field: 'id' });
 
@@ -116,5 +145,6 @@ const isAdministrator = ({ role, isActive }: User) => role === 'ADMIN' && isActi
 async function checkStillAdministrator(tx: Transaction, { caller }: CallerIdentity): Promise<void> {
   if (caller.kind !== 'user' || caller.userId === null) return;
   const account = await findAccountById(tx, caller.userId);
-  if (account === null || !isAdministrator(account.user)) throw new FleetFlagError('FORBIDDEN', 'Only an administrator changes accounts.');
+  if (account === null || !isAdministrator(account.user))
+    throw new FleetFlagError('FORBIDDEN', 'Only an administrator changes accounts.');
 }

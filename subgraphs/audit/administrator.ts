@@ -1,4 +1,6 @@
-/** The first administrator: no password is ever in the repository, so the first start makes one (database.md, users). */
+/**
+ * The first administrator: no password is ever in the repository, so the first start makes one (database.md, users).
+ */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
@@ -33,14 +35,23 @@ export async function ensureAdministrator(
     await lockAdministrators(tx);
     if (await hasAdministrator(tx)) return false;
     if ((await findAccount(tx, email)) !== null) {
-      throw new FleetFlagError('CONFLICT', `The administrator cannot be created: ${email} is the e-mail of another account.`);
+      throw new FleetFlagError(
+        'CONFLICT',
+        `The administrator cannot be created: ${email} is the e-mail of another account.`,
+      );
     }
     const user = await insertUser(tx, { email, name: 'System Admin', department: 'IT', role: 'ADMIN' }, passwordHash);
-    await appendAudit(tx, system(), { action: 'CREATE_USER', after: { id: user.id, email, name: user.name, role: user.role, department: user.department } });
+    await appendAudit(tx, system(), {
+      action: 'CREATE_USER',
+      after: { id: user.id, email, name: user.name, role: user.role, department: user.department },
+    });
     return true;
   });
   return created ? { email, password: account.password === null ? password : null } : null;
 }
 
 /** Nobody asked for it: the control plane did it by itself. */
-const system = (): CallerIdentity => ({ caller: { kind: 'nobody' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } });
+const system = (): CallerIdentity => ({
+  caller: { kind: 'nobody' },
+  origin: { ipAddress: null, userAgent: null, requestId: randomUUID() },
+});

@@ -29,13 +29,17 @@ export function apiKeyLoaders(apiKeys: ApiKeyService): Pick<ApiKeyServices, 'api
 export const apiKeyResolvers = {
   Query: {
     apiKeys: (_: unknown, __: unknown, { services }: Context) => services.apiKeys.list(),
-    apiKeyCredential: (_: unknown, { keyHash }: { keyHash: string }, { services }: Context) => services.credentialByHash.load(keyHash),
+    apiKeyCredential: (_: unknown, { keyHash }: { keyHash: string }, { services }: Context) =>
+      services.credentialByHash.load(keyHash),
   },
   Mutation: {
-    createApiKey: (_: unknown, { input }: { input: ApiKeyInput }, { services, identity }: Context) => services.apiKeys.create(identity, input),
-    revokeApiKey: (_: unknown, { id }: { id: string }, { services, identity }: Context) => services.apiKeys.revoke(identity, id),
+    createApiKey: (_: unknown, { input }: { input: ApiKeyInput }, { services, identity }: Context) =>
+      services.apiKeys.create(identity, input),
+    revokeApiKey: (_: unknown, { id }: { id: string }, { services, identity }: Context) =>
+      services.apiKeys.revoke(identity, id),
   },
   ApiKey: {
-    createdBy: ({ createdById }: ApiKey, _: unknown, { services }: Context) => (createdById === null ? null : services.userById.load(createdById)),
+    createdBy: ({ createdById }: ApiKey, _: unknown, { services }: Context) =>
+      createdById === null ? null : services.userById.load(createdById),
   },
 };

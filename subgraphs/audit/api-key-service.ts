@@ -27,7 +27,15 @@ export class ApiKeyService {
       const made = await insertApiKey(tx, { ...wanted, keyPrefix: apiKeyPrefix(key), createdById }, apiKeyHash(key));
       const { id, name, role, keyPrefix, rateLimitPerMin, expiresAt } = made;
       const operations = await bindTo(tx, id, input.operations ?? []);
-      const after = { id, name, role, keyPrefix, rateLimitPerMin, expiresAt: expiresAt?.toISOString() ?? null, ...(operations.length > 0 && { operations }) };
+      const after = {
+        id,
+        name,
+        role,
+        keyPrefix,
+        rateLimitPerMin,
+        expiresAt: expiresAt?.toISOString() ?? null,
+        ...(operations.length > 0 && { operations }),
+      };
       await appendAudit(tx, { caller, origin }, { action: 'CREATE_API_KEY', after });
       return made;
     });
@@ -47,7 +55,12 @@ export class ApiKeyService {
       const [apiKey] = await findApiKeys(tx, [id]);
       if (apiKey === undefined) throw unknown;
       const { name, role, keyPrefix } = apiKey;
-      if (revoked) await appendAudit(tx, identity, { action: 'REVOKE_API_KEY', before: { isActive: true }, after: { id: apiKey.id, name, role, keyPrefix, isActive: false } });
+      if (revoked)
+        await appendAudit(tx, identity, {
+          action: 'REVOKE_API_KEY',
+          before: { isActive: true },
+          after: { id: apiKey.id, name, role, keyPrefix, isActive: false },
+        });
       return apiKey;
     });
   }
@@ -73,7 +86,10 @@ async function bindTo(tx: Transaction, apiKeyId: string, wanted: readonly string
   const operations = [...new Set(wanted)];
   const known = await findOperations(tx, operations);
   const unknown = wanted.findIndex((id) => !known.has(id));
-  if (unknown >= 0) throw new FleetFlagError('NOT_FOUND', `No operation is registered under ${JSON.stringify(wanted[unknown])}.`, { field: `input.operations.${unknown}` });
+  if (unknown >= 0)
+    throw new FleetFlagError('NOT_FOUND', `No operation is registered under ${JSON.stringify(wanted[unknown])}.`, {
+      field: `input.operations.${unknown}`,
+    });
   await bindOperations(tx, operations, [apiKeyId]);
   return operations;
 }

@@ -11,13 +11,19 @@ type ApiKeyRow = Prisma.ApiKeyGetPayload<{ omit: typeof WITHOUT_HASH }>;
 
 const toApiKey = (row: ApiKeyRow): ApiKey => ({ ...row, role: row.role as ApiKeyRole });
 
-export async function insertApiKey(tx: Transaction, key: Pick<ApiKey, 'name' | 'keyPrefix' | 'role' | 'rateLimitPerMin' | 'expiresAt' | 'createdById'>, keyHash: string): Promise<ApiKey> {
+export async function insertApiKey(
+  tx: Transaction,
+  key: Pick<ApiKey, 'name' | 'keyPrefix' | 'role' | 'rateLimitPerMin' | 'expiresAt' | 'createdById'>,
+  keyHash: string,
+): Promise<ApiKey> {
   return toApiKey(await tx.apiKey.create({ data: { ...key, keyHash }, omit: WITHOUT_HASH }));
 }
 
 /** Newest first. */
 export async function listApiKeys(db: Reader): Promise<ApiKey[]> {
-  return (await db.apiKey.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'desc' }], omit: WITHOUT_HASH })).map(toApiKey);
+  return (await db.apiKey.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'desc' }], omit: WITHOUT_HASH })).map(
+    toApiKey,
+  );
 }
 
 /** What is not there is left out. */
@@ -32,9 +38,13 @@ export async function deactivateApiKey(tx: Transaction, id: string): Promise<boo
 
 /**
  * The keys of these hashes that are good, each with its hash; they are used now, which is noted once a minute. That is
- * no change of the key: `updated_at` stays. A row that another gateway notes, or that is being revoked, is not waited for.
+ * no change of the key: `updated_at` stays. A row that another gateway notes, or that is being revoked, is not waited
+ * for.
  */
-export async function useApiKeys(db: Reader, hashes: readonly string[]): Promise<(ApiKeyCredential & { keyHash: string })[]> {
+export async function useApiKeys(
+  db: Reader,
+  hashes: readonly string[],
+): Promise<(ApiKeyCredential & { keyHash: string })[]> {
   return db.$queryRaw`
     WITH good AS (
       SELECT id, key_hash, role, rate_limit_per_min, expires_at FROM api_keys

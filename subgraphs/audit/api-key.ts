@@ -1,4 +1,6 @@
-/** An API key as the control plane knows it, and what a new one may be. The key's text and its hash are not part of it. */
+/**
+ * An API key as the control plane knows it, and what a new one may be. The key's text and its hash are not part of it.
+ */
 import { badInput } from '../../core/errors.ts';
 import { readActorName } from '../../core/rules/text.ts';
 import type { ApiKeyRole, Role } from '../../core/protocol/caller.ts';
@@ -39,11 +41,18 @@ const MAX_RATE_LIMIT = 1_000_000;
  *
  * @throws BAD_USER_INPUT at `input.…`
  */
-export function readApiKeyInput(input: ApiKeyInput, now: Date): Pick<ApiKey, 'name' | 'role' | 'rateLimitPerMin' | 'expiresAt'> {
+export function readApiKeyInput(
+  input: ApiKeyInput,
+  now: Date,
+): Pick<ApiKey, 'name' | 'role' | 'rateLimitPerMin' | 'expiresAt'> {
   const { role, expiresAt = null } = input;
   const rateLimitPerMin = input.rateLimitPerMin ?? USUAL_RATE_LIMIT;
   const name = readActorName(input.name, 'input.name', { what: 'A name', max: MAX_NAME });
-  if (role === 'SAFETY') throw badInput('input.role', 'SAFETY is for people: approving is not for a program. A key takes READ, WRITE or ADMIN.');
+  if (role === 'SAFETY')
+    throw badInput(
+      'input.role',
+      'SAFETY is for people: approving is not for a program. A key takes READ, WRITE or ADMIN.',
+    );
   if (!Number.isInteger(rateLimitPerMin) || rateLimitPerMin < 1 || rateLimitPerMin > MAX_RATE_LIMIT) {
     throw badInput('input.rateLimitPerMin', `rateLimitPerMin takes 1 to ${MAX_RATE_LIMIT}.`);
   }

@@ -25,10 +25,16 @@ const FIELDS = '{ id name keyPrefix role rateLimitPerMin isActive lastUsedAt exp
 const CREATE = `mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { key apiKey ${FIELDS} } }`;
 const REVOKE = `mutation ($id: ID!) { revokeApiKey(id: $id) ${FIELDS} }`;
 const LIST = `{ apiKeys ${FIELDS} }`;
-const CREDENTIAL = 'query ($keyHash: String!) { apiKeyCredential(keyHash: $keyHash) { id role rateLimitPerMin expiresAt } }';
+const CREDENTIAL =
+  'query ($keyHash: String!) { apiKeyCredential(keyHash: $keyHash) { id role rateLimitPerMin expiresAt } }';
 
 const GATEWAY: Caller = { kind: 'gateway' };
-const keyCaller = (apiKeyId: string, role: 'READ' | 'WRITE' | 'ADMIN'): Caller => ({ kind: 'apiKey', apiKeyId, role, rateLimitPerMin: 60 });
+const keyCaller = (apiKeyId: string, role: 'READ' | 'WRITE' | 'ADMIN'): Caller => ({
+  kind: 'apiKey',
+  apiKeyId,
+  role,
+  rateLimitPerMin: 60,
+});
 const soon = () => new Date(Date.now() + 3_600_000).toISOString();
 
 let database: TestDatabase;
@@ -40,10 +46,20 @@ const prisma = () => database.database.prisma;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({
+    endPlans: endNoPlans,
+    prisma: prisma(),
+    sessions: createInProcessStore(),
+    bus: createInProcessBus(),
+    limiter: createInProcessRateLimiter(),
+    checkOperation: () => [],
+    logger: silent,
+  });
   ask = asking(started.subgraph);
   close = () => started.close();
-  ({ id: adminId } = await prisma().user.create({ data: { email: 'ann@example.com', name: 'Ann', passwordHash: 'x', role: 'ADMIN' } }));
+  ({ id: adminId } = await prisma().user.create({
+    data: { email: 'ann@example.com', name: 'Ann', passwordHash: 'x', role: 'ADMIN' },
+  }));
   admin = user('ADMIN', adminId);
 });
 beforeEach(() => prisma().apiKey.deleteMany());
@@ -53,12 +69,16 @@ afterAll(async () => {
 });
 
 async function create(input: Record<string, unknown> = {}): Promise<{ key: string; apiKey: Key }> {
-  const { data, errors } = await ask<{ createApiKey: { key: string; apiKey: Key } }>(admin, CREATE, { input: { name: 'tier1_companyA', role: 'READ', ...input } });
+  const { data, errors } = await ask<{ createApiKey: { key: string; apiKey: Key } }>(admin, CREATE, {
+    input: { name: 'tier1_companyA', role: 'READ', ...input },
+  });
   expect(errors).toEqual([]);
   return data.createApiKey;
 }
-const credential = async (key: string) => (await ask<{ apiKeyCredential: unknown }>(GATEWAY, CREDENTIAL, { keyHash: apiKeyHash(key) })).data.apiKeyCredential;
-const entries = (action: string, id: string) => prisma().auditLog.findMany({ where: { action, afterValue: { path: ['id'], equals: id } } });
+const credential = async (key: string) =>
+  (await ask<{ apiKeyCredential: unknown }>(GATEWAY, CREDENTIAL, { keyHash: apiKeyHash(key) })).data.apiKeyCredential;
+const entries = (action: string, id: string) =>
+  prisma().auditLog.findMany({ where: { action, afterValue: { path: ['id'], equals: id } } });
 const row = (id: string) => prisma().apiKey.findUniqueOrThrow({ where: { id } });
 
 describe('a new key', () => {
@@ -66,14 +86,30 @@ describe('a new key', () => {
     const expiresAt = soon();
     const { key, apiKey } = await create({ role: 'WRITE', rateLimitPerMin: 7, expiresAt });
     expect(isApiKey(key)).toBe(true);
-    const shown = { name: 'tier1_companyA', keyPrefix: key.slice(0, 15), role: 'WRITE', rateLimitPerMin: 7, isActive: true, lastUsedAt: null, expiresAt, createdBy: { id: adminId } };
+    const shown = {
+      name: 'tier1_companyA',
+      keyPrefix: key.slice(0, 15),
+      role: 'WRITE',
+      rateLimitPerMin: 7,
+      isActive: true,
+      lastUsedAt: null,
+      expiresAt,
+      createdBy: { id: adminId },
+    };
     expect(apiKey).toEqual({ id: apiKey.id, ...shown });
     expect((await ask<{ apiKeys: Key[] }>(admin, LIST)).data.apiKeys).toEqual([apiKey]);
     expect((await row(apiKey.id)).keyHash).toBe(apiKeyHash(key));
     const [entry, ...others] = await entries('CREATE_API_KEY', apiKey.id);
     expect(others).toEqual([]);
-    expect(entry).toMatchObject({ userId: adminId, beforeValue: null, afterValue: { name: 'tier1_companyA', role: 'WRITE', rateLimitPerMin: 7, expiresAt } });
-    const everything = JSON.stringify(await prisma().auditLog.findMany({ where: { action: 'CREATE_API_KEY' } }), (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
+    expect(entry).toMatchObject({
+      userId: adminId,
+      beforeValue: null,
+      afterValue: { name: 'tier1_companyA', role: 'WRITE', rateLimitPerMin: 7, expiresAt },
+    });
+    const everything = JSON.stringify(
+      await prisma().auditLog.findMany({ where: { action: 'CREATE_API_KEY' } }),
+      (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value),
+    );
     for (const secret of [key, key.slice(-43), apiKeyHash(key)]) expect(everything).not.toContain(secret);
   });
 
@@ -98,15 +134,23 @@ describe('a new key', () => {
     ['an end that has passed', { expiresAt: '2024-01-01T00:00:00Z' }, 'input.expiresAt'],
   ])('is refused with %s', async (_what, input, field) => {
     const before = await prisma().auditLog.count();
-    expect(refusal(await ask(admin, CREATE, { input: { name: 'k', role: 'READ', ...input } }))).toEqual({ code: 'BAD_USER_INPUT', field });
+    expect(refusal(await ask(admin, CREATE, { input: { name: 'k', role: 'READ', ...input } }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field,
+    });
     expect([await prisma().apiKey.count(), await prisma().auditLog.count()]).toEqual([0, before]);
   });
 
   // The gateway names the field (gateway/composition/scalars.test.ts).
-  test.each(['9999-12-31T23:59:59.999-23:59', '0001-01-01T00:00:00+23:59'])('is refused with an end whose offset carries it out of all years: %s', async (expiresAt) => {
-    expect(refusal(await ask(admin, CREATE, { input: { name: 'k', role: 'READ', expiresAt } }))).toMatchObject({ code: 'BAD_USER_INPUT' });
-    expect(await prisma().apiKey.count()).toBe(0);
-  });
+  test.each(['9999-12-31T23:59:59.999-23:59', '0001-01-01T00:00:00+23:59'])(
+    'is refused with an end whose offset carries it out of all years: %s',
+    async (expiresAt) => {
+      expect(refusal(await ask(admin, CREATE, { input: { name: 'k', role: 'READ', expiresAt } }))).toMatchObject({
+        code: 'BAD_USER_INPUT',
+      });
+      expect(await prisma().apiKey.count()).toBe(0);
+    },
+  );
 
   test('is for administrators to make, and for no key', async () => {
     const { apiKey } = await create({ role: 'ADMIN' });
@@ -134,8 +178,12 @@ describe('a key', () => {
   });
 
   test('goes on when who made it is deactivated', async () => {
-    const { id } = await prisma().user.create({ data: { email: 'leaver@example.com', name: 'Leaver', passwordHash: 'x', role: 'ADMIN' } });
-    const { data } = await ask<{ createApiKey: { key: string } }>(user('ADMIN', id), CREATE, { input: { name: 'k', role: 'READ' } });
+    const { id } = await prisma().user.create({
+      data: { email: 'leaver@example.com', name: 'Leaver', passwordHash: 'x', role: 'ADMIN' },
+    });
+    const { data } = await ask<{ createApiKey: { key: string } }>(user('ADMIN', id), CREATE, {
+      input: { name: 'k', role: 'READ' },
+    });
     await prisma().user.update({ where: { id }, data: { isActive: false } });
     expect(await credential(data.createApiKey.key)).not.toBeNull();
   });
@@ -166,7 +214,8 @@ describe('a key', () => {
 
   test('is one of many that a gateway asks for together', async () => {
     const keys = await Promise.all(['a', 'b'].map((name) => create({ name })));
-    const query = 'query ($a: String!, $b: String!, $c: String!) { a: apiKeyCredential(keyHash: $a) { id } b: apiKeyCredential(keyHash: $b) { id } c: apiKeyCredential(keyHash: $c) { id } }';
+    const query =
+      'query ($a: String!, $b: String!, $c: String!) { a: apiKeyCredential(keyHash: $a) { id } b: apiKeyCredential(keyHash: $b) { id } c: apiKeyCredential(keyHash: $c) { id } }';
     const [a, b] = keys.map(({ key }) => apiKeyHash(key));
     const { data } = await ask(GATEWAY, query, { a, b, c: 'f'.repeat(64) });
     expect(data).toEqual({ a: { id: keys[0]?.apiKey.id }, b: { id: keys[1]?.apiKey.id }, c: null });
@@ -176,7 +225,12 @@ describe('a key', () => {
     const { apiKey } = await create({ role: 'READ' });
     const self = keyCaller(apiKey.id, 'READ');
     expect((await ask(self, '{ me { kind role apiKey { id name rateLimitPerMin } user { id } } }')).data).toEqual({
-      me: { kind: 'API_KEY', role: 'READ', apiKey: { id: apiKey.id, name: 'tier1_companyA', rateLimitPerMin: 10_000 }, user: null },
+      me: {
+        kind: 'API_KEY',
+        role: 'READ',
+        apiKey: { id: apiKey.id, name: 'tier1_companyA', rateLimitPerMin: 10_000 },
+        user: null,
+      },
     });
     expect(refusal(await ask(self, LIST))).toEqual({ code: 'FORBIDDEN' });
     expect(refusal(await ask(keyCaller(apiKey.id, 'ADMIN'), LIST))).toBeNull();
@@ -186,10 +240,17 @@ describe('a key', () => {
 describe('revoking', () => {
   test('deactivates the key and is recorded once, however often and by however many it is done', async () => {
     const { apiKey } = await create();
-    const answers = await Promise.all([1, 2, 3].map(() => ask<{ revokeApiKey: Key }>(admin, REVOKE, { id: apiKey.id })));
-    for (const { data, errors } of answers) expect([errors, data.revokeApiKey]).toEqual([[], { ...apiKey, isActive: false }]);
+    const answers = await Promise.all(
+      [1, 2, 3].map(() => ask<{ revokeApiKey: Key }>(admin, REVOKE, { id: apiKey.id })),
+    );
+    for (const { data, errors } of answers)
+      expect([errors, data.revokeApiKey]).toEqual([[], { ...apiKey, isActive: false }]);
     expect(await entries('REVOKE_API_KEY', apiKey.id)).toMatchObject([
-      { userId: adminId, beforeValue: { isActive: true }, afterValue: { id: apiKey.id, name: 'tier1_companyA', role: 'READ', isActive: false } },
+      {
+        userId: adminId,
+        beforeValue: { isActive: true },
+        afterValue: { id: apiKey.id, name: 'tier1_companyA', role: 'READ', isActive: false },
+      },
     ]);
     expect((await ask<{ apiKeys: Key[] }>(admin, LIST)).data.apiKeys).toEqual([{ ...apiKey, isActive: false }]);
   });
@@ -201,7 +262,12 @@ describe('revoking', () => {
 
 test('the entry of what a key did names the key', async () => {
   const { apiKey } = await create();
-  await prisma().$transaction((tx) => appendAudit(tx, identityOf(keyCaller(apiKey.id, 'WRITE')), { action: 'UPDATE_FLAG', after: {} }));
-  const { data } = await ask(admin, '{ auditLogs(filter: { action: "UPDATE_FLAG" }) { nodes { user { id } apiKey { name } } } }');
+  await prisma().$transaction((tx) =>
+    appendAudit(tx, identityOf(keyCaller(apiKey.id, 'WRITE')), { action: 'UPDATE_FLAG', after: {} }),
+  );
+  const { data } = await ask(
+    admin,
+    '{ auditLogs(filter: { action: "UPDATE_FLAG" }) { nodes { user { id } apiKey { name } } } }',
+  );
   expect(data).toEqual({ auditLogs: { nodes: [{ user: null, apiKey: { name: 'tier1_companyA' } }] } });
 });

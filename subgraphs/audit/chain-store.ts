@@ -37,11 +37,22 @@ async function read(db: Client, query: Prisma.Sql): Promise<ChainRow[]> {
 }
 
 /** The first `limit` rows after a row (or a position), up to the position `last`, in chain order. */
-export function chainRows(db: Client, after: { position: number; id: string | null }, last: number, limit: number): Promise<ChainRow[]> {
+export function chainRows(
+  db: Client,
+  after: { position: number; id: string | null },
+  last: number,
+  limit: number,
+): Promise<ChainRow[]> {
   const { position, id } = after;
   // With the id, because rows that were smuggled in may share a position.
-  const next = id === null ? Prisma.sql`chain_position > ${position}::bigint` : Prisma.sql`chain_position >= ${position}::bigint AND (chain_position, id) > (${position}::bigint, ${id}::uuid)`;
-  return read(db, Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${next} AND chain_position <= ${last}::bigint ORDER BY chain_position, id LIMIT ${limit}`);
+  const next =
+    id === null
+      ? Prisma.sql`chain_position > ${position}::bigint`
+      : Prisma.sql`chain_position >= ${position}::bigint AND (chain_position, id) > (${position}::bigint, ${id}::uuid)`;
+  return read(
+    db,
+    Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${next} AND chain_position <= ${last}::bigint ORDER BY chain_position, id LIMIT ${limit}`,
+  );
 }
 
 /** The rows at a position: one, where all is well. */
@@ -65,7 +76,15 @@ export interface ChainBounds {
 
 /** @param from inclusive  @param to exclusive */
 export async function chainBounds(db: Client, from: Date | null, to: Date | null): Promise<ChainBounds> {
-  type Row = { position: number; hash: string; highest: number; startPosition: number | null; startHash: string | null; before: number | null; after: number | null };
+  type Row = {
+    position: number;
+    hash: string;
+    highest: number;
+    startPosition: number | null;
+    startHash: string | null;
+    before: number | null;
+    after: number | null;
+  };
   const [row] = await db.$queryRaw<Row[]>`
     SELECT head.position::float8 AS position, head.hash,
            COALESCE((SELECT max(chain_position) FROM audit_logs), 0)::float8 AS highest,

@@ -30,7 +30,9 @@ test('an index that repeats another is reported with it, and only one that does'
   await run(`CREATE INDEX other_class ON flags (environment varchar_pattern_ops, enabled) WHERE archived_at IS NULL`);
   await run(`CREATE INDEX other_method ON rules USING hash (flag_id)`);
   await run(`CREATE INDEX covering ON rules (flag_id) INCLUDE (priority)`);
-  await run(`CREATE INDEX search_again ON flags USING GIN (to_tsvector('english', name || ' ' || COALESCE(description, '')))`);
+  await run(
+    `CREATE INDEX search_again ON flags USING GIN (to_tsvector('english', name || ' ' || COALESCE(description, '')))`,
+  );
   await run(`CREATE INDEX key_again ON flags (key)`);
   const { duplicateIndexes } = await health();
   expect([...duplicateIndexes].sort((a, b) => a.indexes.join().localeCompare(b.indexes.join()))).toEqual([
@@ -39,25 +41,42 @@ test('an index that repeats another is reported with it, and only one that does'
     { table: 'flags', indexes: ['idx_flags_search', 'search_again'], sizeBytes: expect.any(Number) },
   ]);
   expect(duplicateIndexes.every(({ sizeBytes }) => sizeBytes >= 16_384)).toBe(true);
-  await run('DROP INDEX again, other_predicate, other_order, other_class, other_method, covering, search_again, key_again');
+  await run(
+    'DROP INDEX again, other_predicate, other_order, other_class, other_method, covering, search_again, key_again',
+  );
 });
 
 test('a partitioned table is one table: its duplicates, sizes and unused indexes are not repeated for each partition', async () => {
   await run('CREATE INDEX again ON audit_logs (action)');
   const { duplicateIndexes, unusedIndexes, tableSizes } = await health();
-  expect(duplicateIndexes).toEqual([{ table: 'audit_logs', indexes: ['again', 'idx_audit_logs_action'], sizeBytes: expect.any(Number) }]);
+  expect(duplicateIndexes).toEqual([
+    { table: 'audit_logs', indexes: ['again', 'idx_audit_logs_action'], sizeBytes: expect.any(Number) },
+  ]);
   expect(duplicateIndexes[0]?.sizeBytes).toBeGreaterThanOrEqual(2 * 4 * 8192);
   await run('DROP INDEX again');
-  expect(unusedIndexes).toContainEqual({ table: 'audit_logs', index: 'idx_audit_logs_action', scans: 0, sizeBytes: expect.any(Number) });
-  expect([...unusedIndexes.map(({ index }) => index), ...tableSizes.map(({ table }) => table)].filter((name) => /_\d{4}_\d{2}/.test(name))).toEqual([]);
+  expect(unusedIndexes).toContainEqual({
+    table: 'audit_logs',
+    index: 'idx_audit_logs_action',
+    scans: 0,
+    sizeBytes: expect.any(Number),
+  });
+  expect(
+    [...unusedIndexes.map(({ index }) => index), ...tableSizes.map(({ table }) => table)].filter((name) =>
+      /_\d{4}_\d{2}/.test(name),
+    ),
+  ).toEqual([]);
   const trail = tableSizes.find(({ table }) => table === 'audit_logs');
   expect(trail?.indexBytes).toBeGreaterThanOrEqual(4 * 6 * 8192);
   expect(trail?.totalBytes).toBe((trail?.tableBytes ?? 0) + (trail?.indexBytes ?? 0));
 
   // One partition has an index of its own that repeats what it has from the table.
-  const [partition] = await prisma().$queryRaw<{ name: string }[]>`SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass ORDER BY 1 LIMIT 1`;
+  const [partition] = await prisma().$queryRaw<
+    { name: string }[]
+  >`SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass ORDER BY 1 LIMIT 1`;
   await run(`CREATE INDEX of_its_own ON ${partition?.name} (action)`);
-  expect((await health()).duplicateIndexes).toMatchObject([{ table: partition?.name, indexes: [`${partition?.name}_action_idx`, 'of_its_own'] }]);
+  expect((await health()).duplicateIndexes).toMatchObject([
+    { table: partition?.name, indexes: [`${partition?.name}_action_idx`, 'of_its_own'] },
+  ]);
   await run('DROP INDEX of_its_own');
 });
 
@@ -77,14 +96,22 @@ test('an index is unused until a query has used it, and those of unique values a
 
 test('slow queries come slowest first and without what they were asked with; without the extension a note says so', async () => {
   const without = await health();
-  expect([without.slowQueries, without.notes]).toEqual([[], [expect.stringContaining('pg_stat_statements is not installed')]]);
+  expect([without.slowQueries, without.notes]).toEqual([
+    [],
+    [expect.stringContaining('pg_stat_statements is not installed')],
+  ]);
 
   await run('CREATE EXTENSION pg_stat_statements');
-  const [{ preloaded } = { preloaded: '' }] = await prisma().$queryRaw<{ preloaded: string }[]>`SELECT current_setting('shared_preload_libraries') AS preloaded`;
+  const [{ preloaded } = { preloaded: '' }] = await prisma().$queryRaw<
+    { preloaded: string }[]
+  >`SELECT current_setting('shared_preload_libraries') AS preloaded`;
   if (!preloaded.includes('pg_stat_statements')) {
     // A server of somebody else, whose settings are theirs: then this is the answer.
     const { slowQueries, notes } = await health();
-    expect([slowQueries, notes]).toEqual([[], [expect.stringContaining('without pg_stat_statements in shared_preload_libraries')]]);
+    expect([slowQueries, notes]).toEqual([
+      [],
+      [expect.stringContaining('without pg_stat_statements in shared_preload_libraries')],
+    ]);
     return;
   }
   await run(`SELECT pg_sleep(0.05), 'a secret literal'`);
@@ -95,8 +122,15 @@ test('slow queries come slowest first and without what they were asked with; wit
   expect(notes).toEqual([]);
   const sleeping = slowQueries.filter(({ query }) => query.includes('pg_sleep'));
   expect(sleeping.map(({ query }) => query)).toEqual(['SELECT pg_sleep($1), $2', 'SELECT $1, pg_sleep($2)']);
-  expect(sleeping[0]).toMatchObject({ calls: 1, meanMs: expect.any(Number), maxMs: expect.any(Number), totalMs: expect.any(Number) });
-  expect(slowQueries.map(({ meanMs }) => meanMs)).toEqual(slowQueries.map(({ meanMs }) => meanMs).sort((a, b) => b - a));
+  expect(sleeping[0]).toMatchObject({
+    calls: 1,
+    meanMs: expect.any(Number),
+    maxMs: expect.any(Number),
+    totalMs: expect.any(Number),
+  });
+  expect(slowQueries.map(({ meanMs }) => meanMs)).toEqual(
+    slowQueries.map(({ meanMs }) => meanMs).sort((a, b) => b - a),
+  );
   expect(JSON.stringify(slowQueries)).not.toContain('secret');
 
   await run('REVOKE SELECT ON pg_stat_statements FROM PUBLIC');
@@ -108,17 +142,33 @@ test('slow queries come slowest first and without what they were asked with; wit
     await tx.$executeRawUnsafe('DROP ROLE trail_health_reader');
     return found;
   });
-  expect([reader.slowQueries, reader.notes]).toEqual([[], [expect.stringContaining('may not read pg_stat_statements')]]);
+  expect([reader.slowQueries, reader.notes]).toEqual([
+    [],
+    [expect.stringContaining('may not read pg_stat_statements')],
+  ]);
 });
 
 test('is for administrators', async () => {
-  const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({
+    endPlans: endNoPlans,
+    prisma: prisma(),
+    sessions: createInProcessStore(),
+    bus: createInProcessBus(),
+    limiter: createInProcessRateLimiter(),
+    checkOperation: () => [],
+    logger: silent,
+  });
   try {
     const ask = asking(started.subgraph);
-    const QUERY = '{ databaseHealth { unusedIndexes { table index scans sizeBytes } duplicateIndexes { table indexes sizeBytes } slowQueries { query calls meanMs maxMs totalMs } tableSizes { table totalBytes tableBytes indexBytes } notes } }';
-    const { data, errors } = await ask<{ databaseHealth: { duplicateIndexes: unknown[]; tableSizes: { table: string }[] } }>(user('ADMIN'), QUERY);
+    const QUERY =
+      '{ databaseHealth { unusedIndexes { table index scans sizeBytes } duplicateIndexes { table indexes sizeBytes } slowQueries { query calls meanMs maxMs totalMs } tableSizes { table totalBytes tableBytes indexBytes } notes } }';
+    const { data, errors } = await ask<{
+      databaseHealth: { duplicateIndexes: unknown[]; tableSizes: { table: string }[] };
+    }>(user('ADMIN'), QUERY);
     expect([errors, data.databaseHealth.duplicateIndexes]).toEqual([[], []]);
-    expect(data.databaseHealth.tableSizes.map(({ table }) => table)).toEqual(expect.arrayContaining(['flags', 'audit_logs']));
+    expect(data.databaseHealth.tableSizes.map(({ table }) => table)).toEqual(
+      expect.arrayContaining(['flags', 'audit_logs']),
+    );
     expect(refusal(await ask(user('SAFETY'), QUERY))).toEqual({ code: 'FORBIDDEN' });
   } finally {
     await started.close();

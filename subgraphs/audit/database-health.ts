@@ -114,10 +114,13 @@ async function slowQueriesOrWhy(db: Db): Promise<{ slowQueries: SlowQuery[]; not
            COALESCE(has_table_privilege(to_regclass('pg_stat_statements'), 'SELECT'), false) AS readable,
            pg_has_role('pg_read_all_stats', 'USAGE') AS all`;
   const unknown = (why: string) => ({ slowQueries: [], notes: [`Slow queries are not known: ${why}.`] });
-  if (found?.installed !== true) return unknown('the extension pg_stat_statements is not installed in this database (docs/audit.md)');
+  if (found?.installed !== true)
+    return unknown('the extension pg_stat_statements is not installed in this database (docs/audit.md)');
   if (!found.readable) return unknown('the account of FleetFlag may not read pg_stat_statements');
   try {
-    const notes = found.all ? [] : ["Slow queries of other accounts are not known: grant pg_read_all_stats to FleetFlag's."];
+    const notes = found.all
+      ? []
+      : ["Slow queries of other accounts are not known: grant pg_read_all_stats to FleetFlag's."];
     return { slowQueries: await slowQueries(db), notes };
   } catch (error) {
     if (!/shared_preload_libraries/.test(String((error as Error).message))) throw error;
@@ -125,7 +128,10 @@ async function slowQueriesOrWhy(db: Db): Promise<{ slowQueries: SlowQuery[]; not
   }
 }
 
-/** Answers the four questions. What the server does not tell is left out with a note; only a server that is away is an error. */
+/**
+ * Answers the four questions. What the server does not tell is left out with a note; only a server that is away is an
+ * error.
+ */
 export async function readDatabaseHealth(db: Db): Promise<DatabaseHealth> {
   return {
     unusedIndexes: await unusedIndexes(db),

@@ -2,7 +2,14 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { isEmailAddress } from './email-address.ts';
 
-test.each(['sam@example.com', "o'neil+flags@sub.example.co.kr", 'a.b_c@xn--3e0b707e.kr', 'admin@fleetflag.local', 'x@localhost', `${'x'.repeat(64)}@example.com`])('%s is one', (address) => {
+test.each([
+  'sam@example.com',
+  "o'neil+flags@sub.example.co.kr",
+  'a.b_c@xn--3e0b707e.kr',
+  'admin@fleetflag.local',
+  'x@localhost',
+  `${'x'.repeat(64)}@example.com`,
+])('%s is one', (address) => {
   expect(isEmailAddress(address)).toBe(true);
 });
 

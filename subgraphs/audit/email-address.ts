@@ -7,7 +7,8 @@
 /** Longer ones do not fit the column (database.md, users). */
 export const MAX_EMAIL = 255;
 
-export const EMAIL_FORM = 'An e-mail address here is ASCII: letters, digits and .!#$%&\'*+/=?^_`{|}~- before the @, and a domain in its ASCII form (xn--… for one of other letters).';
+export const EMAIL_FORM =
+  "An e-mail address here is ASCII: letters, digits and .!#$%&'*+/=?^_`{|}~- before the @, and a domain in its ASCII form (xn--… for one of other letters).";
 
 /** RFC 5321, section 4.1.2: a Dot-string of atoms (RFC 5322, section 3.2.3), and a domain of labels of at most 63. */
 const LOCAL = /^(?=.{1,64}$)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/i;

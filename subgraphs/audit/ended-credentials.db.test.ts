@@ -14,7 +14,8 @@ import { startAudit } from './subgraph.ts';
 import { headPosition } from './trail-store.ts';
 import { endNoPlans } from '../shared/testing/no-plans.ts';
 
-const ENDED = 'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
+const ENDED =
+  'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
 const NOTHING = { userId: null, sessionKey: null, apiKeyId: null, vin: null };
 
 let database: TestDatabase;
@@ -25,7 +26,15 @@ const prisma = () => database.database.prisma;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({
+    endPlans: endNoPlans,
+    prisma: prisma(),
+    sessions: createInProcessStore(),
+    bus: createInProcessBus(),
+    limiter: createInProcessRateLimiter(),
+    checkOperation: () => [],
+    logger: silent,
+  });
   connection = connectInProcess(started.subgraph, async () => true);
   close = () => started.close();
 });
@@ -48,7 +57,9 @@ function follow(after: number | null, caller: Caller = { kind: 'gateway' }) {
   const stream = connection.subscribe({ query: ENDED, variables: { after }, identity: identityOf(caller) });
   streams.push(stream);
   return async () => {
-    const { value } = (await stream.next()) as { value: { data?: { endedCredentials: unknown }; errors?: readonly { extensions?: unknown }[] } };
+    const { value } = (await stream.next()) as {
+      value: { data?: { endedCredentials: unknown }; errors?: readonly { extensions?: unknown }[] };
+    };
     return value.errors ?? value.data?.endedCredentials;
   };
 }
@@ -95,7 +106,8 @@ describe('credentials that end', () => {
     await next();
     await prisma().$transaction(
       async (tx) => {
-        for (let count = 0; count < 100; count++) await appendAudit(tx, identityOf(user('READ')), { action: 'SIGN_IN', after: {} });
+        for (let count = 0; count < 100; count++)
+          await appendAudit(tx, identityOf(user('READ')), { action: 'SIGN_IN', after: {} });
       },
       { timeout: 30_000 },
     );

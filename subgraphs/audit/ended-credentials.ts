@@ -12,16 +12,27 @@ import { headPosition, type TrailEntry } from './trail-store.ts';
 /** Who follows is told how far it is at least this often, in entries: what it does not want it shall not read again. */
 const MARK_EVERY = 100;
 
-const upTo = (position: number): EndedCredential => ({ position, userId: null, sessionKey: null, apiKeyId: null, vin: null });
+const upTo = (position: number): EndedCredential => ({
+  position,
+  userId: null,
+  sessionKey: null,
+  apiKeyId: null,
+  vin: null,
+});
 
 function membersOf(value: JsonValue): Readonly<Record<string, JsonValue>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
 }
 
 /** What an entry of the trail ended, or null. */
-export function endedBy({ position, action, afterValue }: Pick<TrailEntry, 'position' | 'action' | 'afterValue'>): EndedCredential | null {
+export function endedBy({
+  position,
+  action,
+  afterValue,
+}: Pick<TrailEntry, 'position' | 'action' | 'afterValue'>): EndedCredential | null {
   const after = membersOf(afterValue);
-  const ending = (name: Exclude<keyof EndedCredential, 'position'>, value: JsonValue | undefined) => (typeof value === 'string' ? { ...upTo(position), [name]: value } : null);
+  const ending = (name: Exclude<keyof EndedCredential, 'position'>, value: JsonValue | undefined) =>
+    typeof value === 'string' ? { ...upTo(position), [name]: value } : null;
   switch (action) {
     case 'UPDATE_USER':
     case 'CHANGE_PASSWORD':

@@ -48,11 +48,18 @@ function hasItsHash({ previousHash, hash, ...content }: ChainRow): boolean {
 async function unlinked(db: Db, last: { place: ChainPlace; id: string | null }, row: ChainRow): Promise<Broken> {
   if (row.position === last.place.position) {
     const second = (await rowsAt(db, row.position + 1)).some(({ previousHash }) => previousHash === row.hash);
-    return { id: second ? last.id : row.id, fault: `There are two rows at position ${row.position}: this one was put in.` };
+    return {
+      id: second ? last.id : row.id,
+      fault: `There are two rows at position ${row.position}: this one was put in.`,
+    };
   }
   const inserted = (await rowsAt(db, row.position)).length > 1;
-  if (inserted || last.id === null) return { id: row.id, fault: `The row at position ${row.position} does not follow the one before it.` };
-  return { id: last.id, fault: `The row at position ${last.place.position} is not the one that the next row was chained to: it was changed together with its hash.` };
+  if (inserted || last.id === null)
+    return { id: row.id, fault: `The row at position ${row.position} does not follow the one before it.` };
+  return {
+    id: last.id,
+    fault: `The row at position ${last.place.position} is not the one that the next row was chained to: it was changed together with its hash.`,
+  };
 }
 
 async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIntegrity; start: number }> {
@@ -66,19 +73,39 @@ async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIn
   let place = { position: first === null ? start.position : first - 1, id: null as string | null };
   let checked = 0;
   let headHash: string | null = null;
-  const broken = ({ id, fault }: Broken) => ({ integrity: { intact: false, checked, firstBrokenId: id, fault, headHash: null }, start: start.position });
+  const broken = ({ id, fault }: Broken) => ({
+    integrity: { intact: false, checked, firstBrokenId: id, fault, headHash: null },
+    start: start.position,
+  });
 
   // Rows at or below the start of the chain would be outside of it.
-  const [stray] = before === null && start.position > 0 ? await chainRows(db, { position: -1, id: null }, start.position, 1) : [];
-  if (stray !== undefined) return broken({ id: stray.id, fault: `The row at position ${stray.position} belongs to what was detached: it was put in.` });
-  for (let page = await chainRows(db, place, until, PAGE); page.length > 0; page = await chainRows(db, place, until, PAGE)) {
+  const [stray] =
+    before === null && start.position > 0 ? await chainRows(db, { position: -1, id: null }, start.position, 1) : [];
+  if (stray !== undefined)
+    return broken({
+      id: stray.id,
+      fault: `The row at position ${stray.position} belongs to what was detached: it was put in.`,
+    });
+  for (
+    let page = await chainRows(db, place, until, PAGE);
+    page.length > 0;
+    page = await chainRows(db, place, until, PAGE)
+  ) {
     for (const row of page) {
       if (anchor) last = { place: { position: row.position - 1, hash: row.previousHash }, id: null };
       if (row.position > last.place.position + 1) {
-        return broken({ id: row.id, fault: `Before this row, at position ${row.position}, rows are missing from position ${last.place.position + 1} on.` });
+        return broken({
+          id: row.id,
+          fault: `Before this row, at position ${row.position}, rows are missing from position ${last.place.position + 1} on.`,
+        });
       }
-      if (!hasItsHash(row)) return broken({ id: row.id, fault: `The row at position ${row.position} does not have the hash of its content.` });
-      if (row.position !== last.place.position + 1 || row.previousHash !== last.place.hash) return broken(await unlinked(db, last, row));
+      if (!hasItsHash(row))
+        return broken({
+          id: row.id,
+          fault: `The row at position ${row.position} does not have the hash of its content.`,
+        });
+      if (row.position !== last.place.position + 1 || row.previousHash !== last.place.hash)
+        return broken(await unlinked(db, last, row));
       const beside = anchor || row.position === after;
       anchor = false;
       if (!beside) {
@@ -90,14 +117,23 @@ async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIn
     }
   }
   if (last.place.position < until) {
-    return broken({ id: last.id, fault: `After position ${last.place.position} rows are missing: the chain goes on to ${until}.` });
+    return broken({
+      id: last.id,
+      fault: `After position ${last.place.position} rows are missing: the chain goes on to ${until}.`,
+    });
   }
   if (after === null && last.place.hash !== head.hash) {
-    return broken({ id: last.id, fault: `The last row, at position ${last.place.position}, is not the one at which the chain ends.` });
+    return broken({
+      id: last.id,
+      fault: `The last row, at position ${last.place.position}, is not the one at which the chain ends.`,
+    });
   }
   if (after === null && highest > head.position) {
     const [beyond] = await chainRows(db, { position: head.position, id: null }, highest, 1);
-    return broken({ id: beyond?.id ?? null, fault: `The row at position ${highest} is beyond the end of the chain: it was put in.` });
+    return broken({
+      id: beyond?.id ?? null,
+      fault: `The row at position ${highest} is beyond the end of the chain: it was put in.`,
+    });
   }
   return { integrity: { intact: true, checked, firstBrokenId: null, fault: null, headHash }, start: start.position };
 }
@@ -127,13 +163,18 @@ export class IntegrityChecks {
    *   RATE_LIMITED while another period is being checked
    */
   async check({ from, to }: Period): Promise<AuditIntegrity> {
-    for (const [field, time] of [['from', from], ['to', to]] as const) {
+    for (const [field, time] of [
+      ['from', from],
+      ['to', to],
+    ] as const) {
       if (time !== null && time.getTime() < 0) throw badInput(field, 'The trail does not go back beyond 1970.');
     }
     if (from !== null && to !== null && from > to) throw badInput('to', 'to is before from.');
     const key = JSON.stringify([from, to]);
     if (this.#running !== undefined && this.#running.key !== key) {
-      throw new FleetFlagError('RATE_LIMITED', 'Another period of the trail is being checked.', { retryAfter: RETRY_AFTER });
+      throw new FleetFlagError('RATE_LIMITED', 'Another period of the trail is being checked.', {
+        retryAfter: RETRY_AFTER,
+      });
     }
     this.#running ??= {
       key,

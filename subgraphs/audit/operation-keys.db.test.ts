@@ -18,27 +18,56 @@ let administrator: Caller;
 beforeAll(async () => {
   database = await createTestDatabase();
   const { prisma } = database.database;
-  const started = await startAudit({ endPlans: endNoPlans, prisma, sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({
+    endPlans: endNoPlans,
+    prisma,
+    sessions: createInProcessStore(),
+    bus: createInProcessBus(),
+    limiter: createInProcessRateLimiter(),
+    checkOperation: () => [],
+    logger: silent,
+  });
   [ask, stop] = [asking(started.subgraph), () => started.close()];
-  administrator = user('ADMIN', (await prisma.user.create({ data: { email: 'boss@example.com', name: 'B', passwordHash: '-', role: 'ADMIN' } })).id);
+  administrator = user(
+    'ADMIN',
+    (await prisma.user.create({ data: { email: 'boss@example.com', name: 'B', passwordHash: '-', role: 'ADMIN' } })).id,
+  );
 }, 60_000);
 afterAll(async () => {
   await stop?.();
   await database?.drop();
 });
 
-const operation = (name: string, id = `${name}@${randomUUID()}`) => ({ id, name, type: 'query', body: `query ${name} { fleet { total } }` });
+const operation = (name: string, id = `${name}@${randomUUID()}`) => ({
+  id,
+  name,
+  type: 'query',
+  body: `query ${name} { fleet { total } }`,
+});
 const register = (operations: object[], apiKeys?: string[]) =>
   ask<{ registerPersistedOperations: { id: string; apiKeys: { id: string }[] }[] }>(
     administrator,
     'mutation ($manifest: JSON!, $apiKeys: [ID!]) { registerPersistedOperations(manifest: $manifest, apiKeys: $apiKeys) { id apiKeys { id } } }',
-    { manifest: { format: 'apollo-persisted-query-manifest', version: 1, operations }, ...(apiKeys !== undefined && { apiKeys }) },
+    {
+      manifest: { format: 'apollo-persisted-query-manifest', version: 1, operations },
+      ...(apiKeys !== undefined && { apiKeys }),
+    },
   );
 const create = (operations?: string[]) =>
-  ask<{ createApiKey: { apiKey: { id: string } } }>(administrator, 'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } } }', { input: { name: 'Acme', role: 'READ', ...(operations !== undefined && { operations }) } });
+  ask<{ createApiKey: { apiKey: { id: string } } }>(
+    administrator,
+    'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } } }',
+    { input: { name: 'Acme', role: 'READ', ...(operations !== undefined && { operations }) } },
+  );
 const newKey = async (operations?: string[]) => (await create(operations)).data.createApiKey.apiKey.id;
 const keysOf = async (by: { id: string } | { sha256: string }) =>
-  (await ask<{ persistedOperation: { apiKeys: string[] | null } | null }>({ kind: 'gateway' }, 'query ($id: String, $sha256: String) { persistedOperation(id: $id, sha256: $sha256) { sha256 apiKeys } }', by)).data.persistedOperation?.apiKeys;
+  (
+    await ask<{ persistedOperation: { apiKeys: string[] | null } | null }>(
+      { kind: 'gateway' },
+      'query ($id: String, $sha256: String) { persistedOperation(id: $id, sha256: $sha256) { sha256 apiKeys } }',
+      by,
+    )
+  ).data.persistedOperation?.apiKeys;
 const lastRow = () => database.database.prisma.auditLog.findFirstOrThrow({ orderBy: { chainPosition: 'desc' } });
 
 test('a manifest is bound to the keys that are named, and to others when it is registered again', async () => {
@@ -47,7 +76,10 @@ test('a manifest is bound to the keys that are named, and to others when it is r
   const { data, errors } = await register([one, two], [acme]);
   expect(errors).toEqual([]);
   expect(data.registerPersistedOperations).toEqual([one, two].map(({ id }) => ({ id, apiKeys: [{ id: acme }] })));
-  expect(await lastRow()).toMatchObject({ action: 'REGISTER_OPERATIONS', afterValue: { bound: [one.id, two.id], apiKeys: [acme] } });
+  expect(await lastRow()).toMatchObject({
+    action: 'REGISTER_OPERATIONS',
+    afterValue: { bound: [one.id, two.id], apiKeys: [acme] },
+  });
   expect(await keysOf({ id: one.id })).toEqual([acme]);
 
   await register([one], [other.toUpperCase()]);

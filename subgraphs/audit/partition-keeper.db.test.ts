@@ -23,7 +23,10 @@ test('this year and the next are there after the start, whatever was missing', a
   const expected = await partitions();
   expect(expected).toHaveLength(24);
   await database.database.prisma.$executeRawUnsafe(`DROP TABLE ${expected[1]}, ${expected[3]}, ${expected[23]}`);
-  const [one, two] = [new PartitionKeeper(database.database.prisma, silent), new PartitionKeeper(database.database.prisma, silent)];
+  const [one, two] = [
+    new PartitionKeeper(database.database.prisma, silent),
+    new PartitionKeeper(database.database.prisma, silent),
+  ];
   await Promise.all([one.start(), two.start()]);
   expect(await partitions()).toEqual(expected);
   await Promise.all([one.close(), two.close()]);

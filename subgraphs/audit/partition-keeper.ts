@@ -39,7 +39,8 @@ export class PartitionKeeper {
     try {
       const { created, detached } = await maintainAuditPartitions(this.prisma, this.clock?.() ?? null);
       if (created > 0) this.logger.info({ created }, 'Partitions of the audit trail were created');
-      if (detached.length > 0) this.logger.warn({ detached }, 'Partitions of the audit trail were detached: archive these tables');
+      if (detached.length > 0)
+        this.logger.warn({ detached }, 'Partitions of the audit trail were detached: archive these tables');
     } catch (error) {
       this.logger.error({ err: error }, 'Partitions of the audit trail could not be maintained');
       return AFTER_FAILURE;

@@ -27,7 +27,8 @@ export class Passwords {
     /** The hash of a password that nobody has: what is checked where there is no account. */
     private readonly nobodys: string,
   ) {
-    const refusal = () => new FleetFlagError('RATE_LIMITED', 'Too many passwords at once; try again in a second.', { retryAfter: 1 });
+    const refusal = () =>
+      new FleetFlagError('RATE_LIMITED', 'Too many passwords at once; try again in a second.', { retryAfter: 1 });
     this.#turns = new BoundedTurns({ ...limits, waitMs: Infinity }, refusal);
   }
 

@@ -11,7 +11,9 @@ export interface PersistedOperationServices extends Pick<ApiKeyServices, 'apiKey
 }
 
 /** Batches, and keeps nothing: see loader-by-id.ts. */
-export function operationLoaders(operations: PersistedOperationService): Pick<PersistedOperationServices, 'keysOfOperation'> {
+export function operationLoaders(
+  operations: PersistedOperationService,
+): Pick<PersistedOperationServices, 'keysOfOperation'> {
   return {
     keysOfOperation: new DataLoader<string, readonly string[] | null>(
       async (ids) => {
@@ -37,11 +39,18 @@ export const persistedOperationResolvers = {
 
   Query: {
     persistedOperations: (_: unknown, __: unknown, { services }: Context) => services.operations.list(),
-    persistedOperation: (_: unknown, { id, sha256 }: { id?: string | null; sha256?: string | null }, { services }: Context) => services.operations.find(id ?? null, sha256 ?? null),
+    persistedOperation: (
+      _: unknown,
+      { id, sha256 }: { id?: string | null; sha256?: string | null },
+      { services }: Context,
+    ) => services.operations.find(id ?? null, sha256 ?? null),
   },
 
   Mutation: {
-    registerPersistedOperations: (_: unknown, { manifest, apiKeys }: { manifest: unknown; apiKeys?: string[] | null }, { services, identity }: Context) =>
-      services.operations.register(identity, manifest, apiKeys ?? null),
+    registerPersistedOperations: (
+      _: unknown,
+      { manifest, apiKeys }: { manifest: unknown; apiKeys?: string[] | null },
+      { services, identity }: Context,
+    ) => services.operations.register(identity, manifest, apiKeys ?? null),
   },
 } satisfies Resolvers;

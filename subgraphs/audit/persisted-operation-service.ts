@@ -7,7 +7,15 @@ import type { Transaction } from '../shared/database/transaction.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { findApiKeys } from './api-key-store.ts';
 import { idField, readManifest, type CheckOperation, type PersistedOperation } from './persisted-operation.ts';
-import { bindOperations, findOperation, findOperations, insertOperations, keysOfOperations, listOperations, type BoundOperation } from './persisted-operation-store.ts';
+import {
+  bindOperations,
+  findOperation,
+  findOperations,
+  insertOperations,
+  keysOfOperations,
+  listOperations,
+  type BoundOperation,
+} from './persisted-operation-store.ts';
 
 export class PersistedOperationService {
   constructor(
@@ -19,26 +27,55 @@ export class PersistedOperationService {
    * Registers a manifest's operations, all or none, and gives them in its order. What is registered already stays as it
    * is; where all of it is, nothing is recorded.
    *
-   * @param apiKeys ids of the keys that all of them are bound to, beside those that they are bound to already; null: none
-   * @throws NOT_FOUND at `apiKeys.…`; BAD_USER_INPUT, LIMIT_EXCEEDED with the path of the fault; CONFLICT where an id has another body: gateways
-   * and clients rely on an id meaning one text for ever
+   * @param apiKeys ids of the keys that all of them are bound to, beside those that they are bound to already; null:
+   *   none
+   * @throws NOT_FOUND at `apiKeys.…`; BAD_USER_INPUT, LIMIT_EXCEEDED with the path of the fault; CONFLICT where an id
+   *   has another body: gateways and clients rely on an id meaning one text for ever
    */
-  async register(identity: CallerIdentity, manifest: unknown, apiKeys: readonly string[] | null = null): Promise<PersistedOperation[]> {
-    if (apiKeys?.length === 0) throw badInput('apiKeys', 'Name at least one key, or leave apiKeys out: then every key may run what is not bound.');
+  async register(
+    identity: CallerIdentity,
+    manifest: unknown,
+    apiKeys: readonly string[] | null = null,
+  ): Promise<PersistedOperation[]> {
+    if (apiKeys?.length === 0)
+      throw badInput(
+        'apiKeys',
+        'Name at least one key, or leave apiKeys out: then every key may run what is not bound.',
+      );
     const operations = await readManifest(manifest, this.check);
     const { caller } = identity;
     return this.prisma.$transaction(async (tx) => {
       const added = await insertOperations(tx, operations, caller.kind === 'user' ? caller.userId : null);
-      const registered = await findOperations(tx, operations.map(({ id }) => id));
+      const registered = await findOperations(
+        tx,
+        operations.map(({ id }) => id),
+      );
       const result = operations.map(({ id, body }, index) => {
         const present = registered.get(id);
         if (present?.body === body) return present;
-        throw new FleetFlagError('CONFLICT', `${id} is registered with another body. Give the new one another id.`, { field: idField(manifest, index, id) });
+        throw new FleetFlagError('CONFLICT', `${id} is registered with another body. Give the new one another id.`, {
+          field: idField(manifest, index, id),
+        });
       });
-      const bound = apiKeys === null ? 0 : await this.#bind(tx, operations.map(({ id }) => id), apiKeys);
+      const bound =
+        apiKeys === null
+          ? 0
+          : await this.#bind(
+              tx,
+              operations.map(({ id }) => id),
+              apiKeys,
+            );
       if (added.size > 0 || bound > 0) {
-        const after = operations.filter(({ id }) => added.has(id)).map(({ id, name, sha256 }) => ({ id, name, sha256 }));
-        await appendAudit(tx, identity, { action: 'REGISTER_OPERATIONS', after: { operations: after, ...(apiKeys !== null && { bound: operations.map(({ id }) => id), apiKeys: [...apiKeys] }) } });
+        const after = operations
+          .filter(({ id }) => added.has(id))
+          .map(({ id, name, sha256 }) => ({ id, name, sha256 }));
+        await appendAudit(tx, identity, {
+          action: 'REGISTER_OPERATIONS',
+          after: {
+            operations: after,
+            ...(apiKeys !== null && { bound: operations.map(({ id }) => id), apiKeys: [...apiKeys] }),
+          },
+        });
       }
       return result;
     });
@@ -47,8 +84,13 @@ export class PersistedOperationService {
   async #bind(tx: Transaction, ids: readonly string[], apiKeys: readonly string[]): Promise<number> {
     const known = new Set((await findApiKeys(tx, apiKeys.filter(isUuid))).map(({ id }) => id));
     const unknown = apiKeys.findIndex((id) => !known.has(id.toLowerCase()));
-    if (unknown >= 0) throw new FleetFlagError('NOT_FOUND', 'There is no such API key.', { field: `apiKeys.${unknown}` });
-    return bindOperations(tx, ids, apiKeys.map((id) => id.toLowerCase()));
+    if (unknown >= 0)
+      throw new FleetFlagError('NOT_FOUND', 'There is no such API key.', { field: `apiKeys.${unknown}` });
+    return bindOperations(
+      tx,
+      ids,
+      apiKeys.map((id) => id.toLowerCase()),
+    );
   }
 
   /** Newest first. */

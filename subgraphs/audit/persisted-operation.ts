@@ -46,9 +46,13 @@ export function sha256Of(body: string): string {
 
 /** Type and name of the one operation in a body; null when there is not exactly one. */
 function operationIn(body: string): { type: OperationKind; name: string | null } | null {
-  const operations = parse(body, { noLocation: true }).definitions.filter((node) => node.kind === Kind.OPERATION_DEFINITION);
+  const operations = parse(body, { noLocation: true }).definitions.filter(
+    (node) => node.kind === Kind.OPERATION_DEFINITION,
+  );
   const [operation] = operations;
-  return operation === undefined || operations.length > 1 ? null : { type: operation.operation, name: operation.name?.value ?? null };
+  return operation === undefined || operations.length > 1
+    ? null
+    : { type: operation.operation, name: operation.name?.value ?? null };
 }
 
 function textOf(value: unknown, path: string): string {
@@ -62,21 +66,35 @@ interface TextPlaces {
   readonly body: string;
 }
 
-/** An operation of this id and text, whose type and name the text itself says. @param at where in the manifest the two stand */
-function readText(id: string, body: string, check: CheckOperation, at: TextPlaces): Omit<ManifestOperation, 'name'> & { readonly name: string | null } {
+/**
+ * An operation of this id and text, whose type and name the text itself says. @param at where in the manifest the two
+ * stand
+ */
+function readText(
+  id: string,
+  body: string,
+  check: CheckOperation,
+  at: TextPlaces,
+): Omit<ManifestOperation, 'name'> & { readonly name: string | null } {
   if (!ID.test(id)) throw badInput(at.id, 'An id has 1 to 128 printable ASCII characters and no space.');
   if (Buffer.byteLength(body) > MAX_BODY_BYTES) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `A body takes at most ${MAX_BODY_BYTES} bytes.`, { field: at.body, limit: MAX_BODY_BYTES });
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A body takes at most ${MAX_BODY_BYTES} bytes.`, {
+      field: at.body,
+      limit: MAX_BODY_BYTES,
+    });
   }
   const [fault] = check(body);
   if (fault !== undefined) {
-    throw fault.limit === undefined ? badInput(at.body, fault.message) : new FleetFlagError('LIMIT_EXCEEDED', fault.message, { field: at.body, limit: fault.limit });
+    throw fault.limit === undefined
+      ? badInput(at.body, fault.message)
+      : new FleetFlagError('LIMIT_EXCEEDED', fault.message, { field: at.body, limit: fault.limit });
   }
   const operation = operationIn(body);
   if (operation === null) throw badInput(at.body, 'A body has exactly one operation, and its fragments.');
   const sha256 = sha256Of(body);
   // Callers name operations by id or by SHA-256: one that looks like the other's must not lead elsewhere.
-  if (LOOKS_LIKE_SHA256.test(id) && id.replace('sha256:', '') !== sha256) throw badInput(at.id, `An id that looks like a SHA-256 is the body's, in small letters: ${sha256}.`);
+  if (LOOKS_LIKE_SHA256.test(id) && id.replace('sha256:', '') !== sha256)
+    throw badInput(at.id, `An id that looks like a SHA-256 is the body's, in small letters: ${sha256}.`);
   return { id, sha256, body, ...operation };
 }
 
@@ -87,8 +105,15 @@ function readEntry(entry: unknown, path: string, check: CheckOperation): Manifes
   const name = textOf(entry['name'], `${path}.name`);
   if (name.length > MAX_NAME) throw badInput(`${path}.name`, `A name has at most ${MAX_NAME} characters.`);
   const type = textOf(entry['type'], `${path}.type`);
-  const operation = readText(id, textOf(entry['body'], `${path}.body`), check, { id: `${path}.id`, body: `${path}.body` });
-  if (operation.name !== name) throw badInput(`${path}.name`, `The body's operation is called ${operation.name ?? 'nothing'}, not ${JSON.stringify(name)}.`);
+  const operation = readText(id, textOf(entry['body'], `${path}.body`), check, {
+    id: `${path}.id`,
+    body: `${path}.body`,
+  });
+  if (operation.name !== name)
+    throw badInput(
+      `${path}.name`,
+      `The body's operation is called ${operation.name ?? 'nothing'}, not ${JSON.stringify(name)}.`,
+    );
   if (operation.type !== type) throw badInput(`${path}.type`, `The body's operation is a ${operation.type}.`);
   return { ...operation, name };
 }
@@ -98,11 +123,14 @@ function readPair(id: string, text: unknown, check: CheckOperation): ManifestOpe
   const path = `manifest.${id}`;
   const operation = readText(id, textOf(text, path), check, { id: path, body: path });
   const { name } = operation;
-  if (name === null || name.length > MAX_NAME) throw badInput(path, `The operation has a name of 1 to ${MAX_NAME} characters.`);
+  if (name === null || name.length > MAX_NAME)
+    throw badInput(path, `The operation has a name of 1 to ${MAX_NAME} characters.`);
   return { ...operation, name };
 }
 
-const isMap = (manifest: JsonObject) => ['format', 'version', 'operations'].every((member) => manifest[member] === undefined) && Object.keys(manifest).length > 0;
+const isMap = (manifest: JsonObject) =>
+  ['format', 'version', 'operations'].every((member) => manifest[member] === undefined) &&
+  Object.keys(manifest).length > 0;
 
 /** The dotted path of the id of the operation at `index`. */
 export function idField(manifest: unknown, index: number, id: string): string {
@@ -111,9 +139,17 @@ export function idField(manifest: unknown, index: number, id: string): string {
 
 /** How to read each operation of a manifest, in its order. */
 function readersOf(manifest: JsonObject, check: CheckOperation): (() => ManifestOperation)[] {
-  if (isMap(manifest)) return Object.entries(manifest).map(([id, text]) => () => readPair(id, text, check));
+  if (isMap(manifest))
+    return Object.entries(manifest).map(
+      ([id, text]) =>
+        () =>
+          readPair(id, text, check),
+    );
   if (manifest['format'] !== 'apollo-persisted-query-manifest') {
-    throw badInput('manifest.format', 'The format is "apollo-persisted-query-manifest"; or the manifest is an object of texts by their ids, as Relay and GraphQL Code Generator write it.');
+    throw badInput(
+      'manifest.format',
+      'The format is "apollo-persisted-query-manifest"; or the manifest is an object of texts by their ids, as Relay and GraphQL Code Generator write it.',
+    );
   }
   if (manifest['version'] !== 1) throw badInput('manifest.version', 'The version is 1.');
   const entries: unknown = manifest['operations'];
@@ -122,9 +158,10 @@ function readersOf(manifest: JsonObject, check: CheckOperation): (() => Manifest
 }
 
 /**
- * Reads a manifest as `@apollo/generate-persisted-query-manifest` writes it, or as Relay's compiler (`persistConfig.file`)
- * and GraphQL Code Generator's client preset (`persistedDocuments`) do. What Apollo's has beyond format, version and each
- * operation's id, name, type and body is left aside. Other work gets its turn between two operations.
+ * Reads a manifest as `@apollo/generate-persisted-query-manifest` writes it, or as Relay's compiler
+ * (`persistConfig.file`) and GraphQL Code Generator's client preset (`persistedDocuments`) do. What Apollo's has beyond
+ * format, version and each operation's id, name, type and body is left aside. Other work gets its turn between two
+ * operations.
  *
  * Formats: https://www.apollographql.com/docs/graphos/platform/security/persisted-queries,
  * https://relay.dev/docs/guides/persisted-queries/, https://the-guild.dev/graphql/codegen/plugins/presets/preset-client
@@ -135,12 +172,16 @@ export async function readManifest(manifest: unknown, check: CheckOperation): Pr
   if (!isJsonObject(manifest)) throw badInput('manifest', 'A manifest is an object.');
   const readers = readersOf(manifest, check);
   if (readers.length > MAX_OPERATIONS) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `A manifest has at most ${MAX_OPERATIONS} operations.`, { field: isMap(manifest) ? 'manifest' : 'manifest.operations', limit: MAX_OPERATIONS });
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A manifest has at most ${MAX_OPERATIONS} operations.`, {
+      field: isMap(manifest) ? 'manifest' : 'manifest.operations',
+      limit: MAX_OPERATIONS,
+    });
   }
   const operations = new Map<string, ManifestOperation>();
   for (const [index, read] of readers.entries()) {
     const operation = read();
-    if (operations.has(operation.id)) throw badInput(idField(manifest, index, operation.id), 'The manifest has this id twice.');
+    if (operations.has(operation.id))
+      throw badInput(idField(manifest, index, operation.id), 'The manifest has this id twice.');
     operations.set(operation.id, operation);
     await nextTurn();
   }

@@ -30,7 +30,10 @@ type Context = SubgraphContext<AuditServices>;
 
 /** Loaders that batch but keep nothing: a list of entities costs one query, and a subscription's context lives long. */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
-  return { userById: loaderById((ids) => audit.usersById(ids)), entryById: loaderById((ids) => audit.entriesById(ids)) };
+  return {
+    userById: loaderById((ids) => audit.usersById(ids)),
+    entryById: loaderById((ids) => audit.entriesById(ids)),
+  };
 }
 
 async function trail(services: AuditServices, search: TrailSearch, args: PageArguments) {
@@ -46,7 +49,8 @@ interface Viewer {
   readonly apiKeyId?: string | null;
 }
 
-const references = (type: string, ids: readonly string[] | undefined) => ids?.map((id) => ({ __typename: type, id })) ?? null;
+const references = (type: string, ids: readonly string[] | undefined) =>
+  ids?.map((id) => ({ __typename: type, id })) ?? null;
 
 function viewer(caller: Caller): Viewer & Record<string, unknown> {
   switch (caller.kind) {
@@ -79,7 +83,11 @@ export const resolvers: Resolvers = {
     },
     auditLogs: (_: unknown, args: PageArguments & { filter?: TrailSearch | null }, { services }: Context) =>
       trail(services, checkTrailSearch(args.filter ?? {}), args),
-    auditIntegrity: (_: unknown, { from = null, to = null }: { from?: Date | null; to?: Date | null }, { services }: Context) => services.integrity.check({ from, to }),
+    auditIntegrity: (
+      _: unknown,
+      { from = null, to = null }: { from?: Date | null; to?: Date | null },
+      { services }: Context,
+    ) => services.integrity.check({ from, to }),
     databaseHealth: (_: unknown, __: unknown, { services }: Context) => services.databaseHealth(),
   },
 
@@ -95,20 +103,24 @@ export const resolvers: Resolvers = {
       resolve: (entry: TrailEntry) => entry,
     },
     endedCredentials: {
-      subscribe: (_: unknown, { after }: { after?: number | null }, { services }: Context) => services.ended.follow(after ?? null),
+      subscribe: (_: unknown, { after }: { after?: number | null }, { services }: Context) =>
+        services.ended.follow(after ?? null),
       resolve: (ended: EndedCredential) => ended,
     },
   },
 
   Viewer: {
-    user: ({ userId = null }: Viewer, _: unknown, { services }: Context) => (userId === null ? null : services.userById.load(userId)),
-    apiKey: ({ apiKeyId = null }: Viewer, _: unknown, { services }: Context) => (apiKeyId === null ? null : services.apiKeyById.load(apiKeyId)),
+    user: ({ userId = null }: Viewer, _: unknown, { services }: Context) =>
+      userId === null ? null : services.userById.load(userId),
+    apiKey: ({ apiKeyId = null }: Viewer, _: unknown, { services }: Context) =>
+      apiKeyId === null ? null : services.apiKeyById.load(apiKeyId),
   },
 
   User: {
     cancelledChangeRequests: (user: Partial<ChangedUser>) => references('ChangeRequest', user.cancelledChangeRequests),
     pausedRollouts: (user: Partial<ChangedUser>) => references('Rollout', user.pausedRollouts),
-    __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.userById.load(id.toLowerCase()) : null),
+    __resolveReference: ({ id }: { id: string }, { services }: Context) =>
+      isUuid(id) ? services.userById.load(id.toLowerCase()) : null,
   },
 
   Flag: {
@@ -118,9 +130,12 @@ export const resolvers: Resolvers = {
   },
 
   AuditLog: {
-    __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.entryById.load(id.toLowerCase()) : null),
-    user: ({ userId }: TrailEntry, _: unknown, { services }: Context) => (userId === null ? null : services.userById.load(userId)),
-    apiKey: ({ apiKeyId }: TrailEntry, _: unknown, { services }: Context) => (apiKeyId === null ? null : services.apiKeyById.load(apiKeyId)),
+    __resolveReference: ({ id }: { id: string }, { services }: Context) =>
+      isUuid(id) ? services.entryById.load(id.toLowerCase()) : null,
+    user: ({ userId }: TrailEntry, _: unknown, { services }: Context) =>
+      userId === null ? null : services.userById.load(userId),
+    apiKey: ({ apiKeyId }: TrailEntry, _: unknown, { services }: Context) =>
+      apiKeyId === null ? null : services.apiKeyById.load(apiKeyId),
     flag: ({ flagId }: TrailEntry) => (flagId === null ? null : { id: flagId }),
   },
 };

@@ -48,7 +48,10 @@ export function checkTrailSearch(search: TrailSearch): TrailSearch {
   if (typeof action === 'string' && !AUDIT_ACTIONS.some((known) => known === action)) {
     throw badInput('filter.action', `action is one of ${AUDIT_ACTIONS.join(', ')}.`);
   }
-  for (const [field, time] of [['filter.from', from], ['filter.to', to]] as const) {
+  for (const [field, time] of [
+    ['filter.from', from],
+    ['filter.to', to],
+  ] as const) {
     if (time && time.getTime() < 0) throw badInput(field, 'The trail does not go back beyond 1970.');
   }
   if (from && to && from > to) throw badInput('filter.to', 'to is before from.');

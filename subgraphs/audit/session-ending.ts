@@ -52,10 +52,11 @@ export class SessionEnding {
       } catch (error) {
         this.logger.warn({ err: error }, 'Sessions could not be ended; it is tried again until they are');
         await this.#stream?.return?.();
-        if (!this.#closed) await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, RETRY);
-          this.#wake = () => (clearTimeout(timer), resolve());
-        });
+        if (!this.#closed)
+          await new Promise<void>((resolve) => {
+            const timer = setTimeout(resolve, RETRY);
+            this.#wake = () => (clearTimeout(timer), resolve());
+          });
       }
     }
   }

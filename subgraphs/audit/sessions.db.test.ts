@@ -29,7 +29,8 @@ afterEach(async () => {
 
 afterAll(() => audit.close());
 
-const changePassword = (identity: Parameters<AuditUnderTest['ask']>[0], current: string, next: string) => audit.ask(identity, CHANGE, { current, new: next });
+const changePassword = (identity: Parameters<AuditUnderTest['ask']>[0], current: string, next: string) =>
+  audit.ask(identity, CHANGE, { current, new: next });
 
 describe('signing out', () => {
   test('ends this session only, and is recorded under its key', async () => {
@@ -37,7 +38,12 @@ describe('signing out', () => {
     const [here, there] = [await audit.session(email), await audit.session(email)];
     expect(await audit.ask(here.identity, LOGOUT)).toEqual({ data: { logout: true }, errors: [] });
     expect([await audit.isOpen(here.token), await audit.isOpen(there.token)]).toEqual([false, true]);
-    expect((await audit.trail()).at(-1)).toEqual({ action: 'SIGN_OUT', userId: id, beforeValue: null, afterValue: { session: sessionKey(here.token) } });
+    expect((await audit.trail()).at(-1)).toEqual({
+      action: 'SIGN_OUT',
+      userId: id,
+      beforeValue: null,
+      afterValue: { session: sessionKey(here.token) },
+    });
   });
 
   test('a second time is refused and not recorded', async () => {
@@ -50,7 +56,9 @@ describe('signing out', () => {
 
   test('is for sessions: not for nobody, a key, or everybody of a role', async () => {
     expect(refusal(await audit.ask(NOBODY, LOGOUT))).toEqual({ code: 'UNAUTHENTICATED' });
-    expect(refusal(await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null }, LOGOUT))).toEqual({ code: 'FORBIDDEN' });
+    expect(
+      refusal(await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null }, LOGOUT)),
+    ).toEqual({ code: 'FORBIDDEN' });
     expect(refusal(await audit.ask(user('READ'), LOGOUT))).toEqual({ code: 'FORBIDDEN' });
   });
 
@@ -65,7 +73,9 @@ describe('signing out', () => {
 
   test('that cannot be recorded leaves the session as it is', async () => {
     const { token, caller } = await audit.session((await audit.account()).email);
-    expect(refusal(await audit.ask(identityOf(caller, { requestId: 'no UUID' }), LOGOUT))).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
+    expect(refusal(await audit.ask(identityOf(caller, { requestId: 'no UUID' }), LOGOUT))).toEqual({
+      code: 'INTERNAL_SERVER_ERROR',
+    });
     expect(await audit.isOpen(token)).toBe(true);
   });
 });
@@ -73,10 +83,21 @@ describe('signing out', () => {
 describe("changing one's password", () => {
   test('ends all sessions of the account, this one too, and only the new password signs in', async () => {
     const [{ id, email }, other] = [await audit.account('SAFETY'), await audit.account()];
-    const [here, there, others] = [await audit.session(email), await audit.session(email), await audit.session(other.email)];
+    const [here, there, others] = [
+      await audit.session(email),
+      await audit.session(email),
+      await audit.session(other.email),
+    ];
     expect(await changePassword(here.identity, PASSWORD, NEXT)).toEqual({ data: { changePassword: true }, errors: [] });
-    expect([await audit.isOpen(here.token), await audit.isOpen(there.token), await audit.isOpen(others.token)]).toEqual([false, false, true]);
-    expect((await audit.trail()).at(-1)).toEqual({ action: 'CHANGE_PASSWORD', userId: id, beforeValue: null, afterValue: { id, endsSessions: true } });
+    expect([await audit.isOpen(here.token), await audit.isOpen(there.token), await audit.isOpen(others.token)]).toEqual(
+      [false, false, true],
+    );
+    expect((await audit.trail()).at(-1)).toEqual({
+      action: 'CHANGE_PASSWORD',
+      userId: id,
+      beforeValue: null,
+      afterValue: { id, endsSessions: true },
+    });
     expect(refusal(await audit.login(email))).toEqual({ code: 'UNAUTHENTICATED' });
     expect((await audit.login(email, NEXT)).errors).toEqual([]);
   });
@@ -97,8 +118,14 @@ describe("changing one's password", () => {
   test('with a wrong password counts as a failed sign-in, is recorded as one, and is slowed like one', async () => {
     const { id, email } = await audit.account();
     const { identity } = await audit.session(email);
-    for (let guess = 0; guess < 10; guess++) expect(refusal(await changePassword(identity, `guess ${guess}`, NEXT))?.code).toBe('BAD_USER_INPUT');
-    expect((await audit.trail()).at(-1)).toEqual({ action: 'SIGN_IN_FAILED', userId: id, beforeValue: null, afterValue: { email } });
+    for (let guess = 0; guess < 10; guess++)
+      expect(refusal(await changePassword(identity, `guess ${guess}`, NEXT))?.code).toBe('BAD_USER_INPUT');
+    expect((await audit.trail()).at(-1)).toEqual({
+      action: 'SIGN_IN_FAILED',
+      userId: id,
+      beforeValue: null,
+      afterValue: { email },
+    });
     const answer = await changePassword(identity, PASSWORD, NEXT);
     expect(answer.errors[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED', retryAfter: expect.any(Number) });
   });
@@ -106,7 +133,10 @@ describe("changing one's password", () => {
   test('twice at once is done once', async () => {
     const { email } = await audit.account();
     const { identity } = await audit.session(email);
-    const answers = await Promise.all([changePassword(identity, PASSWORD, NEXT), changePassword(identity, PASSWORD, `${NEXT}!`)]);
+    const answers = await Promise.all([
+      changePassword(identity, PASSWORD, NEXT),
+      changePassword(identity, PASSWORD, `${NEXT}!`),
+    ]);
     expect(answers.map((answer) => refusal(answer)?.code).sort()).toEqual(['CONFLICT', undefined]);
   });
 
@@ -120,7 +150,10 @@ describe("changing one's password", () => {
 const endings: [string, (person: Person) => Promise<Answer>][] = [
   ['deactivated', ({ id }) => audit.ask(user('ADMIN'), UPDATE, { id, input: { isActive: false } })],
   ['given another role', ({ id }) => audit.ask(user('ADMIN'), UPDATE, { id, input: { role: 'SAFETY' } })],
-  ['given another password', ({ id }) => changePassword(identityOf(user('READ', id), { ipAddress: audit.newAddress() }), PASSWORD, NEXT)],
+  [
+    'given another password',
+    ({ id }) => changePassword(identityOf(user('READ', id), { ipAddress: audit.newAddress() }), PASSWORD, NEXT),
+  ],
 ];
 
 describe.each(endings)('an account that is %s', (_how, end) => {
@@ -184,7 +217,10 @@ describe.each(endings)('an account that is %s', (_how, end) => {
   test('stays as it was while the cache is away: an old session must not come back with it', async () => {
     const person = await audit.account();
     const { token } = await audit.session(person.email);
-    const [row, recorded] = [await audit.prisma.user.findUniqueOrThrow({ where: { id: person.id } }), await audit.trail()];
+    const [row, recorded] = [
+      await audit.prisma.user.findUniqueOrThrow({ where: { id: person.id } }),
+      await audit.trail(),
+    ];
     audit.before = async (name) => {
       if (name === 'members') audit.answering = false;
     };
@@ -197,7 +233,9 @@ describe.each(endings)('an account that is %s', (_how, end) => {
 
 /** How many of this database's connections wait for somebody's lock. */
 async function waiting(): Promise<number> {
-  const [row] = await audit.prisma.$queryRaw<{ count: bigint }[]>`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  const [row] = await audit.prisma.$queryRaw<
+    { count: bigint }[]
+  >`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
   return Number(row?.count);
 }
 
@@ -209,8 +247,14 @@ describe('the index of a user', () => {
     const sessions = new Sessions(store);
     const now = Date.now();
     await sessions.begin(person, new Date(now - SESSION_SECONDS * 1000 - 1));
-    const [second, third] = [await sessions.begin(person, new Date(now - 1_000)), await sessions.begin(person, new Date(now))];
-    expect((await store.members('user-sessions:u1')).map((member) => member.split(' ')[1])).toEqual([second.key, third.key]);
+    const [second, third] = [
+      await sessions.begin(person, new Date(now - 1_000)),
+      await sessions.begin(person, new Date(now)),
+    ];
+    expect((await store.members('user-sessions:u1')).map((member) => member.split(' ')[1])).toEqual([
+      second.key,
+      third.key,
+    ]);
     await sessions.end('u1', third.key);
     expect(await store.members('user-sessions:u1')).toHaveLength(1);
     expect([await sessions.exists(second.key), await sessions.exists(third.key)]).toEqual([true, false]);
@@ -219,7 +263,10 @@ describe('the index of a user', () => {
   test('lets those go on that began after what ends the others', async () => {
     const sessions = new Sessions(createInProcessStore());
     const ending = new Date();
-    const [old, young] = [await sessions.begin(person, new Date(ending.getTime() - 1)), await sessions.begin(person, ending)];
+    const [old, young] = [
+      await sessions.begin(person, new Date(ending.getTime() - 1)),
+      await sessions.begin(person, ending),
+    ];
     await sessions.endSessionsOf('u1', ending);
     expect([await sessions.exists(old.key), await sessions.exists(young.key)]).toEqual([false, true]);
     await sessions.endSessionsOf('u1');
@@ -230,7 +277,12 @@ describe('the index of a user', () => {
 test('an account that is changed from a process with another memory has no session left here', async () => {
   const { email } = await audit.account();
   const { token } = await audit.session(email);
-  const elsewhere = new Accounts(audit.prisma, new Sessions(createInProcessStore()), await Passwords.create(), endNoPlans);
+  const elsewhere = new Accounts(
+    audit.prisma,
+    new Sessions(createInProcessStore()),
+    await Passwords.create(),
+    endNoPlans,
+  );
   await elsewhere.resetPassword(identityOf(NOBODY), email, NEXT);
   await eventually(async () => !(await audit.isOpen(token)));
 });

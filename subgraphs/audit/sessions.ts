@@ -51,7 +51,8 @@ export class Sessions {
   /** Ends one session of a user; none is no fault. Throws SERVICE_UNAVAILABLE when it cannot be said to have ended. */
   async end(userId: string, key: string): Promise<void> {
     await this.store.delete(key);
-    for (const entry of await this.#entries(userId)) if (entry.key === key) await this.store.removeMember(indexOf(userId), entry.member);
+    for (const entry of await this.#entries(userId))
+      if (entry.key === key) await this.store.removeMember(indexOf(userId), entry.member);
   }
 
   /**
@@ -66,7 +67,9 @@ export class Sessions {
    * @throws SERVICE_UNAVAILABLE when not all of them can be said to have ended
    */
   async endSessionsOf(userId: string, begunBefore?: Date): Promise<void> {
-    const entries = (await this.#entries(userId)).filter(({ begunAt }) => begunBefore === undefined || begunAt < begunBefore);
+    const entries = (await this.#entries(userId)).filter(
+      ({ begunAt }) => begunBefore === undefined || begunAt < begunBefore,
+    );
     await Promise.all(entries.map((entry) => this.#remove(userId, entry)));
   }
 

@@ -51,22 +51,31 @@ export class SignInThrottle {
     const place = placeOf(ipAddress);
     const pair = digest(`${email}\n${place}`);
     const known = `sign-in-known:${pair}`;
-    const remember = () => (place === null ? Promise.resolve() : this.store.set(known, '1', SIGN_IN_LIMITS.knownSeconds));
+    const remember = () =>
+      place === null ? Promise.resolve() : this.store.set(known, '1', SIGN_IN_LIMITS.knownSeconds);
 
     const isKnown = place !== null && (await this.store.get(known)) !== null;
-    const ofAccount: Counter = isKnown ? [`sign-in:known:${pair}`, SIGN_IN_LIMITS.knownAddress] : [`sign-in:account:${digest(email)}`, SIGN_IN_LIMITS.account];
-    const ofAddress: Counter | null = isKnown || place === null ? null : [`sign-in:address:${digest(place)}`, SIGN_IN_LIMITS.address];
+    const ofAccount: Counter = isKnown
+      ? [`sign-in:known:${pair}`, SIGN_IN_LIMITS.knownAddress]
+      : [`sign-in:account:${digest(email)}`, SIGN_IN_LIMITS.account];
+    const ofAddress: Counter | null =
+      isKnown || place === null ? null : [`sign-in:address:${digest(place)}`, SIGN_IN_LIMITS.address];
 
     // The address first: one that has had its share does not use up the account's as well.
     if (ofAddress !== null) await this.#count(ofAddress);
     await this.#count(ofAccount);
-    // Only this try, not all of the address: guessing at others would begin anew with each sign-in to an account of one's own.
+    // Only this try, not all of the address: guessing at others would begin anew with each sign-in to an account of
+    // one's own.
     const freeAddress = async () => {
       if (ofAddress !== null) await this.limiter.giveBack(ofAddress[0], SIGN_IN_LIMITS.windowSeconds);
     };
     return {
       succeeded: async () => {
-        await Promise.allSettled([this.limiter.reset(ofAccount[0], SIGN_IN_LIMITS.windowSeconds), freeAddress(), remember()]);
+        await Promise.allSettled([
+          this.limiter.reset(ofAccount[0], SIGN_IN_LIMITS.windowSeconds),
+          freeAddress(),
+          remember(),
+        ]);
       },
       takeBack: async () => {
         await Promise.allSettled([this.limiter.giveBack(ofAccount[0], SIGN_IN_LIMITS.windowSeconds), freeAddress()]);
@@ -76,7 +85,10 @@ export class SignInThrottle {
 
   async #count([key, limit]: Counter): Promise<void> {
     const { allowed, resetSeconds } = await this.limiter.consume(key, limit, SIGN_IN_LIMITS.windowSeconds);
-    if (!allowed) throw new FleetFlagError('RATE_LIMITED', `Too many failed sign-ins; try again in ${resetSeconds} seconds.`, { retryAfter: resetSeconds });
+    if (!allowed)
+      throw new FleetFlagError('RATE_LIMITED', `Too many failed sign-ins; try again in ${resetSeconds} seconds.`, {
+        retryAfter: resetSeconds,
+      });
   }
 }
 
@@ -86,7 +98,9 @@ function placeOf(ipAddress: string | null): string | null {
   if (!ipaddr.isValid(bare)) return null;
   // An IPv4 address in IPv6's clothes is the IPv4 address.
   const address = ipaddr.process(bare);
-  return address.kind() === 'ipv4' ? address.toString() : Buffer.from(address.toByteArray().slice(0, 8)).toString('hex');
+  return address.kind() === 'ipv4'
+    ? address.toString()
+    : Buffer.from(address.toByteArray().slice(0, 8)).toString('hex');
 }
 
 /** Keys hold no e-mail and no address: whoever sees the cache does not see who signs in from where. */

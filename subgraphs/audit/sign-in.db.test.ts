@@ -9,7 +9,8 @@ import { AuditUnderTest, LOGIN, PASSWORD } from './testing/audit-under-test.ts';
 let audit: AuditUnderTest;
 
 const prisma = () => audit.prisma;
-const account = (email: string, more: { isActive?: boolean; role?: Role } = {}) => audit.account(more.role, { email, ...more });
+const account = (email: string, more: { isActive?: boolean; role?: Role } = {}) =>
+  audit.account(more.role, { email, ...more });
 const trail = () => audit.trail();
 const login = (email: string, password?: string) => audit.login(email, password);
 const kept = () => audit.kept.filter(({ key }) => key.startsWith('session:'));
@@ -35,12 +36,26 @@ describe('signing in', () => {
     const { token, expiresAt } = data.login;
     expect(isSessionToken(token)).toBe(true);
     expect(kept()).toEqual([{ key: sessionKey(token), ttl: SESSION_SECONDS }]);
-    expect(JSON.parse((await audit.memory.get(sessionKey(token))) ?? '')).toEqual({ userId: id, role: 'SAFETY', expiresAt });
+    expect(JSON.parse((await audit.memory.get(sessionKey(token))) ?? '')).toEqual({
+      userId: id,
+      role: 'SAFETY',
+      expiresAt,
+    });
     expect(Math.abs(Date.parse(expiresAt) - Date.now() - 12 * 3_600_000)).toBeLessThan(60_000);
     const row = await prisma().user.findUniqueOrThrow({ where: { id } });
-    expect(data.login.user).toEqual({ id, email: 'ann@example.com', role: 'SAFETY', lastLoginAt: row.lastLoginAt?.toISOString() });
+    expect(data.login.user).toEqual({
+      id,
+      email: 'ann@example.com',
+      role: 'SAFETY',
+      lastLoginAt: row.lastLoginAt?.toISOString(),
+    });
     expect(row.updatedAt).toEqual(updatedAt);
-    expect((await trail()).at(-1)).toEqual({ action: 'SIGN_IN', userId: id, beforeValue: null, afterValue: { email: 'ann@example.com' } });
+    expect((await trail()).at(-1)).toEqual({
+      action: 'SIGN_IN',
+      userId: id,
+      beforeValue: null,
+      afterValue: { email: 'ann@example.com' },
+    });
   });
 
   test('does not care how the e-mail is written', async () => {
@@ -52,12 +67,23 @@ describe('signing in', () => {
     await account('carl@example.com');
     await account('dora@example.com', { isActive: false });
     const before = (await trail()).length;
-    const answers = [await login('nobody@example.com'), await login('carl@example.com', 'wrong'), await login('dora@example.com')];
+    const answers = [
+      await login('nobody@example.com'),
+      await login('carl@example.com', 'wrong'),
+      await login('dora@example.com'),
+    ];
     for (const { errors } of answers) {
-      expect(errors).toEqual([{ message: 'E-mail or password is wrong.', path: ['login'], extensions: { code: 'UNAUTHENTICATED' } }]);
+      expect(errors).toEqual([
+        { message: 'E-mail or password is wrong.', path: ['login'], extensions: { code: 'UNAUTHENTICATED' } },
+      ]);
     }
     expect((await trail()).slice(before)).toEqual(
-      ['nobody@example.com', 'carl@example.com', 'dora@example.com'].map((email) => ({ action: 'SIGN_IN_FAILED', userId: null, beforeValue: null, afterValue: { email } })),
+      ['nobody@example.com', 'carl@example.com', 'dora@example.com'].map((email) => ({
+        action: 'SIGN_IN_FAILED',
+        userId: null,
+        beforeValue: null,
+        afterValue: { email },
+      })),
     );
     expect(kept()).toEqual([]);
   });
@@ -87,7 +113,10 @@ describe('signing in', () => {
 
   test('that cannot be recorded leaves no session behind', async () => {
     const { id } = await account('fred@example.com');
-    const answer = await audit.ask(identityOf(NOBODY, { requestId: 'no UUID' }), LOGIN, { email: 'fred@example.com', password: PASSWORD });
+    const answer = await audit.ask(identityOf(NOBODY, { requestId: 'no UUID' }), LOGIN, {
+      email: 'fred@example.com',
+      password: PASSWORD,
+    });
     expect(refusal(answer)).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
     expect(kept()).toHaveLength(1);
     expect(await audit.memory.get(kept()[0]?.key ?? '')).toBeNull();
@@ -96,7 +125,9 @@ describe('signing in', () => {
 
   test('of a crowd at once is refused in part, with the second to wait, and works again afterwards', async () => {
     await account('gina@example.com');
-    const answers = await Promise.all(Array.from({ length: 60 }, (_, index) => login(`somebody-${index}@example.com`, 'guess')));
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, index) => login(`somebody-${index}@example.com`, 'guess')),
+    );
     const limited = answers.filter((answer) => refusal(answer)?.code === 'RATE_LIMITED');
     expect(limited.length).toBeGreaterThan(0);
     expect(limited.length).toBeLessThan(60);
@@ -107,7 +138,8 @@ describe('signing in', () => {
 });
 
 describe('guessing passwords', () => {
-  const guess = (email: string, ipAddress: string | null, password = 'guess') => audit.login(email, password, ipAddress);
+  const guess = (email: string, ipAddress: string | null, password = 'guess') =>
+    audit.login(email, password, ipAddress);
   /** As many failures as that, without the work. */
   async function failed(times: number, email: string, address: () => string): Promise<void> {
     const throttle = new SignInThrottle(audit.limiter, audit.memory);
@@ -118,11 +150,22 @@ describe('guessing passwords', () => {
     await account('hugo@example.com');
     for (const email of ['hugo@example.com', 'not-hugo@example.com']) {
       await failed(8, email, () => audit.newAddress());
-      for (const address of [audit.newAddress(), null]) expect(refusal(await guess(email, address))).toEqual({ code: 'UNAUTHENTICATED' });
+      for (const address of [audit.newAddress(), null])
+        expect(refusal(await guess(email, address))).toEqual({ code: 'UNAUTHENTICATED' });
       const recorded = await trail();
-      for (const [address, password] of [[audit.newAddress(), 'guess'], [audit.newAddress(), PASSWORD], [null, PASSWORD]] as const) {
+      for (const [address, password] of [
+        [audit.newAddress(), 'guess'],
+        [audit.newAddress(), PASSWORD],
+        [null, PASSWORD],
+      ] as const) {
         const { errors } = await guess(` ${email.toUpperCase()}`, address, password);
-        expect(errors).toEqual([{ message: expect.stringMatching(/^Too many failed sign-ins; try again in \d+ seconds\.$/), path: ['login'], extensions: { code: 'RATE_LIMITED', retryAfter: expect.any(Number) } }]);
+        expect(errors).toEqual([
+          {
+            message: expect.stringMatching(/^Too many failed sign-ins; try again in \d+ seconds\.$/),
+            path: ['login'],
+            extensions: { code: 'RATE_LIMITED', retryAfter: expect.any(Number) },
+          },
+        ]);
       }
       expect(await trail()).toEqual(recorded);
     }
@@ -164,13 +207,21 @@ describe('the first administrator', () => {
 
   afterEach(async () => {
     // Users of the trail cannot be deleted: another role makes room for the next test.
-    for (const { id, email } of await administrators()) await prisma().user.update({ where: { id }, data: { role: 'READ', email: `former-${email}` } });
+    for (const { id, email } of await administrators())
+      await prisma().user.update({ where: { id }, data: { role: 'READ', email: `former-${email}` } });
   });
 
   test('is created once, with a generated password that works', async () => {
     const created = await ensureAdministrator(prisma(), { email: 'Root@Example.com', password: null });
-    expect(created).toEqual({ email: 'root@example.com', password: expect.stringMatching(/^([a-zA-Z2-9]{6}-){3}[a-zA-Z2-9]{6}$/) });
-    expect((await trail()).at(-1)).toMatchObject({ action: 'CREATE_USER', userId: null, afterValue: { email: 'root@example.com', role: 'ADMIN', name: 'System Admin', department: 'IT' } });
+    expect(created).toEqual({
+      email: 'root@example.com',
+      password: expect.stringMatching(/^([a-zA-Z2-9]{6}-){3}[a-zA-Z2-9]{6}$/),
+    });
+    expect((await trail()).at(-1)).toMatchObject({
+      action: 'CREATE_USER',
+      userId: null,
+      afterValue: { email: 'root@example.com', role: 'ADMIN', name: 'System Admin', department: 'IT' },
+    });
     const { data } = await login('root@example.com', created?.password ?? '');
     expect(data.login.user.role).toBe('ADMIN');
     expect(await ensureAdministrator(prisma(), { email: 'other@example.com', password: null })).toBeNull();
@@ -178,12 +229,19 @@ describe('the first administrator', () => {
   });
 
   test('gets the password that is given, which is not shown', async () => {
-    expect(await ensureAdministrator(prisma(), { email: 'given@example.com', password: 'a given password' })).toEqual({ email: 'given@example.com', password: null });
+    expect(await ensureAdministrator(prisma(), { email: 'given@example.com', password: 'a given password' })).toEqual({
+      email: 'given@example.com',
+      password: null,
+    });
     expect((await login('given@example.com', 'a given password')).errors).toEqual([]);
   });
 
   test('is one, when several processes start at once', async () => {
-    const results = await Promise.all(Array.from({ length: 4 }, (_, index) => ensureAdministrator(prisma(), { email: `root${index}@example.com`, password: null })));
+    const results = await Promise.all(
+      Array.from({ length: 4 }, (_, index) =>
+        ensureAdministrator(prisma(), { email: `root${index}@example.com`, password: null }),
+      ),
+    );
     expect(results.filter((result) => result !== null)).toHaveLength(1);
     expect(await administrators()).toHaveLength(1);
   });
@@ -195,15 +253,21 @@ describe('the first administrator', () => {
 
   test("is refused where the e-mail is another account's", async () => {
     await account('taken@example.com');
-    await expect(ensureAdministrator(prisma(), { email: 'taken@example.com', password: null })).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(ensureAdministrator(prisma(), { email: 'taken@example.com', password: null })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
   });
 });
 
 test('only an administrator sees the accounts, newest first, and nobody sees a hash', async () => {
-  const query = 'query($first: Int, $after: String) { users(first: $first, after: $after) { totalCount nodes { id email } pageInfo { hasNextPage endCursor } } }';
-  for (const role of ['READ', 'WRITE', 'SAFETY'] as const) expect(refusal(await audit.ask(user(role), query))).toEqual({ code: 'FORBIDDEN' });
+  const query =
+    'query($first: Int, $after: String) { users(first: $first, after: $after) { totalCount nodes { id email } pageInfo { hasNextPage endCursor } } }';
+  for (const role of ['READ', 'WRITE', 'SAFETY'] as const)
+    expect(refusal(await audit.ask(user(role), query))).toEqual({ code: 'FORBIDDEN' });
   const stored = await prisma().user.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
-  type Page = { users: { totalCount: number; nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } } };
+  type Page = {
+    users: { totalCount: number; nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } };
+  };
   const seen: string[] = [];
   let after: string | null = null;
   do {
@@ -220,9 +284,15 @@ test('me says who is calling', async () => {
   const query = '{ me { kind role vin environment user { email } } }';
   const { id } = await account('me@example.com');
   const nothing = { role: null, vin: null, environment: null, user: null };
-  expect((await audit.ask(user('READ', id), query)).data).toEqual({ me: { ...nothing, kind: 'USER', role: 'READ', user: { email: 'me@example.com' } } });
-  expect((await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE', rateLimitPerMin: null }, query)).data).toEqual({ me: { ...nothing, kind: 'API_KEY', role: 'WRITE' } });
+  expect((await audit.ask(user('READ', id), query)).data).toEqual({
+    me: { ...nothing, kind: 'USER', role: 'READ', user: { email: 'me@example.com' } },
+  });
+  expect(
+    (await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE', rateLimitPerMin: null }, query)).data,
+  ).toEqual({ me: { ...nothing, kind: 'API_KEY', role: 'WRITE' } });
   const vehicle = { kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' } as const;
-  expect((await audit.ask(vehicle, query)).data).toEqual({ me: { ...nothing, kind: 'VEHICLE', vin: vehicle.vin, environment: 'STAGING' } });
+  expect((await audit.ask(vehicle, query)).data).toEqual({
+    me: { ...nothing, kind: 'VEHICLE', vin: vehicle.vin, environment: 'STAGING' },
+  });
   expect(refusal(await audit.ask(NOBODY, query))).toEqual({ code: 'UNAUTHENTICATED' });
 });

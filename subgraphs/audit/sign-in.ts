@@ -54,7 +54,8 @@ export class SignInService {
     if (account === null || !account.user.isActive) return this.#refuseLogin(identity, email);
 
     const at = new Date();
-    // Before the transaction, so that no sign-in is recorded that gave no session. Until it commits nobody has the token.
+    // Before the transaction, so that no sign-in is recorded that gave no session. Until it commits nobody has the
+    // token.
     const session = await this.sessions.begin(account.user, at);
     if (!(await this.#recordSignIn(identity, account, session, at))) return this.#refuseLogin(identity, email);
     await attempt.succeeded();
@@ -69,7 +70,8 @@ export class SignInService {
    */
   async logout(identity: CallerIdentity): Promise<true> {
     const { caller } = identity;
-    if (caller.kind !== 'user' || caller.userId === null || caller.sessionKey === null) throw new FleetFlagError('FORBIDDEN', 'There is no session to end.');
+    if (caller.kind !== 'user' || caller.userId === null || caller.sessionKey === null)
+      throw new FleetFlagError('FORBIDDEN', 'There is no session to end.');
     const { userId, sessionKey } = caller;
     if (!(await this.sessions.exists(sessionKey))) throw credentialsEnded();
     await this.prisma.$transaction(async (tx) => {
@@ -88,7 +90,8 @@ export class SignInService {
    */
   async changePassword(identity: CallerIdentity, current: string, next: string): Promise<true> {
     const { caller, origin } = identity;
-    if (caller.kind !== 'user' || caller.userId === null) throw new FleetFlagError('FORBIDDEN', 'Only somebody with an account has a password.');
+    if (caller.kind !== 'user' || caller.userId === null)
+      throw new FleetFlagError('FORBIDDEN', 'Only somebody with an account has a password.');
     checkPassword(next, 'new');
     if (next === current) throw badInput('new', 'This is the same password.');
     const account = await findAccountById(this.prisma, caller.userId);
@@ -96,21 +99,29 @@ export class SignInService {
     const { id, email } = account.user;
 
     const attempt = await this.throttle.attempt(email, origin.ipAddress);
-    const passwordHash = await counted(attempt, async () => ((await this.passwords.matches(account.passwordHash, current)) ? this.passwords.hash(next) : null));
+    const passwordHash = await counted(attempt, async () =>
+      (await this.passwords.matches(account.passwordHash, current)) ? this.passwords.hash(next) : null,
+    );
     if (passwordHash === null) {
       await this.#recordFailure(identity, email);
       throw badInput('current', 'This is not your password.');
     }
     await attempt.succeeded();
     await this.prisma.$transaction(async (tx) => {
-      if (!(await replacePassword(tx, id, account.passwordHash, passwordHash))) throw new FleetFlagError('CONFLICT', 'The account was changed at the same time.');
+      if (!(await replacePassword(tx, id, account.passwordHash, passwordHash)))
+        throw new FleetFlagError('CONFLICT', 'The account was changed at the same time.');
       await this.sessions.endSessionsOf(id);
       await appendAudit(tx, identity, { action: 'CHANGE_PASSWORD', after: { id, endsSessions: true } });
     });
     return true;
   }
 
-  async #recordSignIn(identity: CallerIdentity, { user, passwordHash }: Account, session: NewSession, at: Date): Promise<boolean> {
+  async #recordSignIn(
+    identity: CallerIdentity,
+    { user, passwordHash }: Account,
+    session: NewSession,
+    at: Date,
+  ): Promise<boolean> {
     const { id, email, role } = user;
     let recorded = false;
     try {

@@ -41,7 +41,15 @@ export interface AuditOptions {
 }
 
 /** Starts the subgraph: it keeps the trail's partitions ready from here on, until `close`. */
-export async function startAudit({ prisma, sessions: store, limiter, checkOperation, endPlans, bus, logger }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startAudit({
+  prisma,
+  sessions: store,
+  limiter,
+  checkOperation,
+  endPlans,
+  bus,
+  logger,
+}: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const audit = new AuditService(prisma);
   const passwords = await Passwords.create();
   const sessions = new Sessions(store);

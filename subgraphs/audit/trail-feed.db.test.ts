@@ -163,7 +163,10 @@ describe('the feed of the trail', () => {
     await expect(feed.look()).rejects.toThrow();
     await expect(feed.follow('now').established).rejects.toThrow();
     watched.proxy.restore();
-    expect([await take(live, 2), await take(late, 2)]).toEqual([['x', 'y'], ['x', 'y']]);
+    expect([await take(live, 2), await take(late, 2)]).toEqual([
+      ['x', 'y'],
+      ['x', 'y'],
+    ]);
   });
 
   test('follows a database that was restored from a backup', async () => {
@@ -171,7 +174,9 @@ describe('the feed of the trail', () => {
     await entries.established;
     await append('lost');
     expect(await take(entries, 1)).toEqual(['lost']);
-    const [last] = await prisma().$queryRaw<{ previous_hash: string }[]>`SELECT previous_hash FROM audit_logs ORDER BY chain_position DESC LIMIT 1`;
+    const [last] = await prisma().$queryRaw<
+      { previous_hash: string }[]
+    >`SELECT previous_hash FROM audit_logs ORDER BY chain_position DESC LIMIT 1`;
     await prisma().$transaction(async (tx) => {
       await tx.$executeRaw`SET LOCAL session_replication_role = replica`;
       await tx.$executeRaw`DELETE FROM audit_logs WHERE chain_position = (SELECT position FROM audit_chain)`;
@@ -188,21 +193,40 @@ describe('Subscription.auditTrail', () => {
   const QUERY = 'subscription { auditTrail { id action afterValue user { name } createdAt hash } }';
 
   test('carries each entry to whoever may read the trail, with people as they are now', async () => {
-    const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+    const started = await startAudit({
+      endPlans: endNoPlans,
+      prisma: prisma(),
+      sessions: createInProcessStore(),
+      bus,
+      limiter: createInProcessRateLimiter(),
+      checkOperation: () => [],
+      logger: silent,
+    });
     try {
-      const { id } = await prisma().user.create({ data: { email: `${randomUUID()}@example.com`, name: 'Ann', passwordHash: '-', role: 'WRITE' } });
+      const { id } = await prisma().user.create({
+        data: { email: `${randomUUID()}@example.com`, name: 'Ann', passwordHash: '-', role: 'WRITE' },
+      });
       const connection = connectInProcess(started.subgraph, async () => true);
       subscription = connection.subscribe({ query: QUERY, identity: identityOf(user('READ')) });
       await subscription.established;
       for (const name of ['Ann', 'Ann Other']) {
         await prisma().user.update({ where: { id }, data: { name } });
-        await prisma().$transaction((tx) => appendAudit(tx, identityOf(user('WRITE', id)), { action: 'UPDATE_USER', after: { name } }));
+        await prisma().$transaction((tx) =>
+          appendAudit(tx, identityOf(user('WRITE', id)), { action: 'UPDATE_USER', after: { name } }),
+        );
         const { value } = (await subscription.next()) as { value: unknown };
-        expect(value).toEqual({ data: { auditTrail: expect.objectContaining({ action: 'UPDATE_USER', afterValue: { name }, user: { name } }) } });
+        expect(value).toEqual({
+          data: {
+            auditTrail: expect.objectContaining({ action: 'UPDATE_USER', afterValue: { name }, user: { name } }),
+          },
+        });
       }
       await subscription.return?.();
 
-      const refused = connection.subscribe({ query: QUERY, identity: identityOf({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }) });
+      const refused = connection.subscribe({
+        query: QUERY,
+        identity: identityOf({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }),
+      });
       expect((await refused.next()).value).toMatchObject({ errors: [{ extensions: { code: 'FORBIDDEN' } }] });
     } finally {
       await started.close();
@@ -210,13 +234,26 @@ describe('Subscription.auditTrail', () => {
   });
 
   test('is refused as unavailable while the database is away, and ended when the subgraph stops', async () => {
-    const started = await startAudit({ endPlans: endNoPlans, prisma: watched.prisma, sessions: createInProcessStore(), bus, limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+    const started = await startAudit({
+      endPlans: endNoPlans,
+      prisma: watched.prisma,
+      sessions: createInProcessStore(),
+      bus,
+      limiter: createInProcessRateLimiter(),
+      checkOperation: () => [],
+      logger: silent,
+    });
     const connection = connectInProcess(started.subgraph, async () => true);
     watched.proxy.sever();
     const refused = connection.subscribe({ query: QUERY, identity: identityOf(user('READ')) });
     expect((await refused.next()).value).toMatchObject({ errors: [{ extensions: { code: 'SERVICE_UNAVAILABLE' } }] });
     watched.proxy.restore();
-    await eventually(() => watched.prisma.$queryRaw`SELECT 1`.then(() => true, () => false));
+    await eventually(() =>
+      watched.prisma.$queryRaw`SELECT 1`.then(
+        () => true,
+        () => false,
+      ),
+    );
     subscription = connection.subscribe({ query: QUERY, identity: identityOf(user('READ')) });
     await subscription.established;
     const pending = subscription.next();

@@ -104,7 +104,9 @@ export class TrailFeed {
     const seen = this.#position;
     if (seen === undefined || position >= seen) return { entries: [], position };
     const recent = position >= this.#recentAfter;
-    const entries = recent ? this.#recent.filter((entry) => entry.position > position) : await entriesBetween(this.prisma, position, seen, PAGE);
+    const entries = recent
+      ? this.#recent.filter((entry) => entry.position > position)
+      : await entriesBetween(this.prisma, position, seen, PAGE);
     return { entries, position: recent || entries.length < PAGE ? seen : (entries.at(-1)?.position ?? seen) };
   }
 }

@@ -55,34 +55,54 @@ export interface TrailPlace {
 }
 
 /**
- * The statement for a page of the trail, newest first: in chain order backwards, which is that of time; or, of a page that goes `backwards`, oldest first. The bound on `created_at` beside the comparison of both columns
- * is what PostgreSQL can leave out partitions by.
+ * The statement for a page of the trail, newest first: in chain order backwards, which is that of time; or, of a page
+ * that goes `backwards`, oldest first. The bound on `created_at` beside the comparison of both columns is what
+ * PostgreSQL can leave out partitions by.
  */
-export function trailQuery(search: TrailSearch, limit: number, place: TrailPlace | null, backwards = false): Prisma.Sql {
+export function trailQuery(
+  search: TrailSearch,
+  limit: number,
+  place: TrailPlace | null,
+  backwards = false,
+): Prisma.Sql {
   const filters = conditions(search);
   const beyond = Prisma.raw(backwards ? '>' : '<');
   const way = Prisma.raw(backwards ? 'ASC' : 'DESC');
   if (place !== null) {
-    filters.push(Prisma.sql`created_at ${beyond}= ${place.at}::timestamptz`, Prisma.sql`(created_at, chain_position) ${beyond} (${place.at}::timestamptz, ${place.position}::bigint)`);
+    filters.push(
+      Prisma.sql`created_at ${beyond}= ${place.at}::timestamptz`,
+      Prisma.sql`(created_at, chain_position) ${beyond} (${place.at}::timestamptz, ${place.position}::bigint)`,
+    );
   }
   return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at ${way}, chain_position ${way} LIMIT ${limit}`;
 }
 
 /** A page of the trail, newest first; its cursor is an entry's id. */
-export async function searchTrail(db: PrismaClient, search: TrailSearch, page: Page): Promise<{ entries: TrailEntry[]; more: boolean }> {
+export async function searchTrail(
+  db: PrismaClient,
+  search: TrailSearch,
+  page: Page,
+): Promise<{ entries: TrailEntry[]; more: boolean }> {
   let place: TrailPlace | null = null;
   if (page.cursor !== null) {
-    const [last] = await db.$queryRaw<TrailPlace[]>`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${page.cursor}::uuid`;
+    const [last] = await db.$queryRaw<
+      TrailPlace[]
+    >`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${page.cursor}::uuid`;
     if (last === undefined) return { entries: [], more: false };
     place = last;
   }
-  const { items, more } = pageOf(await db.$queryRaw<TrailEntry[]>(trailQuery(search, page.limit + 1, place, page.backwards)), page);
+  const { items, more } = pageOf(
+    await db.$queryRaw<TrailEntry[]>(trailQuery(search, page.limit + 1, place, page.backwards)),
+    page,
+  );
   return { entries: items, more };
 }
 
 /** How many entries a search finds on all pages. */
 export async function countTrail(db: PrismaClient, search: TrailSearch): Promise<number> {
-  const [row] = await db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM audit_logs WHERE ${Prisma.join(conditions(search), ' AND ')}`;
+  const [row] = await db.$queryRaw<
+    { count: bigint }[]
+  >`SELECT count(*) AS count FROM audit_logs WHERE ${Prisma.join(conditions(search), ' AND ')}`;
   return Number(row?.count ?? 0);
 }
 
@@ -92,13 +112,20 @@ export async function findEntries(db: PrismaClient, ids: readonly string[]): Pro
 
 /** The position of the chain's last entry; 0 where there is none. */
 export async function headPosition(db: PrismaClient): Promise<number> {
-  const [head] = await db.$queryRaw<{ position: number }[]>`SELECT position::float8 AS position FROM audit_chain WHERE id = 1`;
+  const [head] = await db.$queryRaw<
+    { position: number }[]
+  >`SELECT position::float8 AS position FROM audit_chain WHERE id = 1`;
   if (head === undefined) throw new Error('audit_chain has no head');
   return head.position;
 }
 
 /** The first `limit` entries with positions above `after`, up to `last`, in chain order. */
-export async function entriesBetween(db: PrismaClient, after: number, last: number, limit: number): Promise<TrailEntry[]> {
+export async function entriesBetween(
+  db: PrismaClient,
+  after: number,
+  last: number,
+  limit: number,
+): Promise<TrailEntry[]> {
   return db.$queryRaw<TrailEntry[]>`
     SELECT ${COLUMNS} FROM audit_logs WHERE chain_position > ${after}::bigint AND chain_position <= ${last}::bigint ORDER BY chain_position LIMIT ${limit}`;
 }

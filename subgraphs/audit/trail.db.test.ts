@@ -15,12 +15,18 @@ const LOGS = `query($filter: AuditLogFilter, $first: Int, $after: String) { audi
 const HISTORY = `query($representations: [_Any!]!, $first: Int, $after: String) { _entities(representations: $representations) { ... on Flag { id history(first: $first, after: $after) { ${FIELDS} } } } }`;
 const READ = user('READ');
 
-type Trail = { totalCount: number; nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; hasPreviousPage: boolean; endCursor: string | null } };
+type Trail = {
+  totalCount: number;
+  nodes: { id: string }[];
+  pageInfo: { hasNextPage: boolean; hasPreviousPage: boolean; endCursor: string | null };
+};
 type Logs = { auditLogs: Trail };
 
 /** The first of this month and of the next two, at noon: three partitions. */
 const now = new Date();
-const [may, june, july] = [0, 1, 2].map((months) => Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + months, 1, 12)) as [number, number, number];
+const [may, june, july] = [0, 1, 2].map((months) =>
+  Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + months, 1, 12),
+) as [number, number, number];
 
 let database: TestDatabase;
 let ask: Ask;
@@ -33,7 +39,14 @@ let position = 0;
 
 const prisma = () => database.database.prisma;
 
-async function insert(entry: { at: string; user?: string; flag?: string; action?: string; before?: object; after?: object }): Promise<string> {
+async function insert(entry: {
+  at: string;
+  user?: string;
+  flag?: string;
+  action?: string;
+  before?: object;
+  after?: object;
+}): Promise<string> {
   const id = randomUUID();
   await prisma().$executeRaw`
     INSERT INTO audit_logs (id, user_id, flag_id, action, before_value, after_value, ip_address, user_agent, request_id, created_at, chain_position, previous_hash, hash)
@@ -46,12 +59,22 @@ async function insert(entry: { at: string; user?: string; flag?: string; action?
 const time = (milliseconds: number) => new Date(milliseconds).toISOString();
 
 async function newUser(name: string): Promise<string> {
-  return (await prisma().user.create({ data: { email: `${name}@example.com`, name, passwordHash: '-', role: 'WRITE' } })).id;
+  return (
+    await prisma().user.create({ data: { email: `${name}@example.com`, name, passwordHash: '-', role: 'WRITE' } })
+  ).id;
 }
 
 async function newFlag(key: string, archivedAt: Date | null = null): Promise<{ id: string; key: string }> {
   return prisma().flag.create({
-    data: { key, name: key, type: 'boolean', defaultValue: { value: false }, safetyLevel: 'Non-Critical', environment: 'staging', archivedAt },
+    data: {
+      key,
+      name: key,
+      type: 'boolean',
+      defaultValue: { value: false },
+      safetyLevel: 'Non-Critical',
+      environment: 'staging',
+      archivedAt,
+    },
     select: { id: true, key: true },
   });
 }
@@ -75,15 +98,34 @@ let entries: Record<'old' | 'same' | 'micro' | 'later' | 'newest', string>;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const started = await startAudit({ endPlans: endNoPlans, prisma: prisma(), sessions: createInProcessStore(), bus: createInProcessBus(), limiter: createInProcessRateLimiter(), checkOperation: () => [], logger: silent });
+  const started = await startAudit({
+    endPlans: endNoPlans,
+    prisma: prisma(),
+    sessions: createInProcessStore(),
+    bus: createInProcessBus(),
+    limiter: createInProcessRateLimiter(),
+    checkOperation: () => [],
+    logger: silent,
+  });
   ask = asking(started.subgraph);
   close = () => started.close();
   [ann, bob] = [await newUser('ann'), await newUser('bob')];
   [lane, park] = [await newFlag('lane_keep'), await newFlag('park_assist', new Date())];
   entries = {
     old: await insert({ at: time(may), user: ann, flag: lane.id, action: 'CREATE_FLAG', after: { key: lane.key } }),
-    same: await insert({ at: time(june).replace('000Z', '000100Z'), user: bob, flag: lane.id, before: { enabled: false }, after: { enabled: true } }),
-    micro: await insert({ at: time(june).replace('000Z', '000900Z'), user: ann, flag: park.id, action: 'ARCHIVE_FLAG' }),
+    same: await insert({
+      at: time(june).replace('000Z', '000100Z'),
+      user: bob,
+      flag: lane.id,
+      before: { enabled: false },
+      after: { enabled: true },
+    }),
+    micro: await insert({
+      at: time(june).replace('000Z', '000900Z'),
+      user: ann,
+      flag: park.id,
+      action: 'ARCHIVE_FLAG',
+    }),
     later: await insert({ at: time(june + 1), action: 'SIGN_IN_FAILED', after: { email: 'x@example.com' } }),
     newest: await insert({ at: time(july), user: ann, flag: lane.id, action: 'KILL_SWITCH' }),
   };
@@ -95,12 +137,15 @@ afterAll(async () => {
 });
 
 describe('the trail', () => {
-  test.each([1, 2, 3, 10])('comes newest first in pages of %d, each entry once, over months and within a millisecond', async (first) => {
-    const { old, same, micro, later, newest } = entries;
-    const found = await pages({}, first);
-    expect(found.flat()).toEqual([newest, later, micro, same, old]);
-    expect(found.slice(0, -1).every((page) => page.length === first)).toBe(true);
-  });
+  test.each([1, 2, 3, 10])(
+    'comes newest first in pages of %d, each entry once, over months and within a millisecond',
+    async (first) => {
+      const { old, same, micro, later, newest } = entries;
+      const found = await pages({}, first);
+      expect(found.flat()).toEqual([newest, later, micro, same, old]);
+      expect(found.slice(0, -1).every((page) => page.length === first)).toBe(true);
+    },
+  );
 
   test('shows what happened within one instant in the order of the chain, and each old entry once while new ones come', async () => {
     const filter = { action: 'SET_MAINTENANCE' };
@@ -143,7 +188,11 @@ describe('the trail', () => {
   });
 
   test('shows an entry whole, with the person and the flag', async () => {
-    const { data, errors } = await ask(READ, 'query($filter: AuditLogFilter) { auditLogs(filter: $filter) { edges { cursor node { id action beforeValue afterValue ipAddress userAgent requestId createdAt hash user { id email } flag { id } } } } }', { filter: { userId: bob } });
+    const { data, errors } = await ask(
+      READ,
+      'query($filter: AuditLogFilter) { auditLogs(filter: $filter) { edges { cursor node { id action beforeValue afterValue ipAddress userAgent requestId createdAt hash user { id email } flag { id } } } } }',
+      { filter: { userId: bob } },
+    );
     expect(errors).toEqual([]);
     const id = entries.same;
     expect(data).toEqual({
@@ -151,7 +200,19 @@ describe('the trail', () => {
         edges: [
           {
             cursor: expect.any(String),
-            node: { id, action: 'UPDATE_FLAG', beforeValue: { enabled: false }, afterValue: { enabled: true }, ipAddress: '2001:db8::7', userAgent: 'test/1.0', requestId: id, createdAt: time(june), hash: 'a'.repeat(64), user: { id: bob, email: 'bob@example.com' }, flag: { id: lane.id } },
+            node: {
+              id,
+              action: 'UPDATE_FLAG',
+              beforeValue: { enabled: false },
+              afterValue: { enabled: true },
+              ipAddress: '2001:db8::7',
+              userAgent: 'test/1.0',
+              requestId: id,
+              createdAt: time(june),
+              hash: 'a'.repeat(64),
+              user: { id: bob, email: 'bob@example.com' },
+              flag: { id: lane.id },
+            },
           },
         ],
       },
@@ -170,7 +231,10 @@ describe('the trail', () => {
     [{ first: 101 }, 'first'],
     [{ after: 'nonsense' }, 'after'],
   ])('refuses %j', async (variables, field) => {
-    expect(refusal(await ask(READ, LOGS, variables))).toEqual({ code: 'BAD_USER_INPUT', ...(field !== undefined && { field }) });
+    expect(refusal(await ask(READ, LOGS, variables))).toEqual({
+      code: 'BAD_USER_INPUT',
+      ...(field !== undefined && { field }),
+    });
   });
 
   test('after an entry that nobody has comes nothing', async () => {
@@ -180,7 +244,9 @@ describe('the trail', () => {
 
   test('is for those who may read', async () => {
     expect(refusal(await ask(NOBODY, LOGS))).toEqual({ code: 'UNAUTHENTICATED' });
-    expect(refusal(await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, LOGS))).toEqual({ code: 'FORBIDDEN' });
+    expect(refusal(await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, LOGS))).toEqual({
+      code: 'FORBIDDEN',
+    });
   });
 });
 
@@ -189,31 +255,52 @@ describe('entities', () => {
     const representations = [lane, park].map(({ id }) => ({ __typename: 'Flag', id }));
     const { data } = await ask<{ _entities: { history: Trail }[] }>(READ, HISTORY, { representations, first: 2 });
     expect(data._entities).toMatchObject([
-      { id: lane.id, history: { totalCount: 3, nodes: [{ id: entries.newest }, { id: entries.same }], pageInfo: { hasNextPage: true } } },
+      {
+        id: lane.id,
+        history: {
+          totalCount: 3,
+          nodes: [{ id: entries.newest }, { id: entries.same }],
+          pageInfo: { hasNextPage: true },
+        },
+      },
       { id: park.id, history: { totalCount: 1, nodes: [{ id: entries.micro }], pageInfo: { hasNextPage: false } } },
     ]);
     const after = data._entities[0]?.history.pageInfo.endCursor;
     const rest = await ask(READ, HISTORY, { representations: representations.slice(0, 1), after });
     expect(rest.data).toMatchObject({ _entities: [{ history: { nodes: [{ id: entries.old }] } }] });
-    expect((await ask(READ, HISTORY, { representations: [{ __typename: 'Flag', id: 'nonsense' }] })).data).toMatchObject({ _entities: [{ history: { totalCount: 0, nodes: [] } }] });
+    expect(
+      (await ask(READ, HISTORY, { representations: [{ __typename: 'Flag', id: 'nonsense' }] })).data,
+    ).toMatchObject({ _entities: [{ history: { totalCount: 0, nodes: [] } }] });
   });
 
   test('people and entries are found by id, unknown ones are null', async () => {
-    const query = 'query($representations: [_Any!]!) { _entities(representations: $representations) { ... on User { id name } ... on AuditLog { id action } } }';
+    const query =
+      'query($representations: [_Any!]!) { _entities(representations: $representations) { ... on User { id name } ... on AuditLog { id action } } }';
     const representations = [
       ...[bob, randomUUID(), 'nonsense', ann].map((id) => ({ __typename: 'User', id })),
       ...[entries.old, randomUUID(), 'nonsense'].map((id) => ({ __typename: 'AuditLog', id })),
     ];
     const { data, errors } = await ask(READ, query, { representations });
     expect(errors).toEqual([]);
-    expect(data).toEqual({ _entities: [{ id: bob, name: 'bob' }, null, null, { id: ann, name: 'ann' }, { id: entries.old, action: 'CREATE_FLAG' }, null, null] });
+    expect(data).toEqual({
+      _entities: [
+        { id: bob, name: 'bob' },
+        null,
+        null,
+        { id: ann, name: 'ann' },
+        { id: entries.old, action: 'CREATE_FLAG' },
+        null,
+        null,
+      ],
+    });
   });
 });
 
 describe('a long trail', () => {
   beforeAll(async () => {
     // 40 people with 500 entries each in this month's partition, later than every entry above it.
-    await prisma().$executeRaw`INSERT INTO users (email, name, password_hash, role) SELECT 'many' || n, 'x', '-', 'READ' FROM generate_series(1, 40) n`;
+    await prisma()
+      .$executeRaw`INSERT INTO users (email, name, password_hash, role) SELECT 'many' || n, 'x', '-', 'READ' FROM generate_series(1, 40) n`;
     await prisma().$executeRaw`
       INSERT INTO audit_logs (user_id, action, created_at, chain_position, previous_hash, hash)
       SELECT u.id, 'SIGN_IN', ${time(may)}::timestamptz + n * INTERVAL '1 second', 1000 + n, repeat('0', 64), repeat('b', 64)
@@ -222,7 +309,9 @@ describe('a long trail', () => {
   });
 
   const planOf = async (search: TrailSearch, at: number | null): Promise<string> => {
-    const rows = await prisma().$queryRaw<{ 'QUERY PLAN': string }[]>(Prisma.sql`EXPLAIN ${trailQuery(search, 101, at === null ? null : { position: 10_000, at: time(at) })}`);
+    const rows = await prisma().$queryRaw<{ 'QUERY PLAN': string }[]>(
+      Prisma.sql`EXPLAIN ${trailQuery(search, 101, at === null ? null : { position: 10_000, at: time(at) })}`,
+    );
     return rows.map((row) => row['QUERY PLAN']).join('\n');
   };
   /** This month's partition is the one that is long. */

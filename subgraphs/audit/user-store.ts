@@ -47,9 +47,16 @@ export function countUsers(db: Reader): Promise<number> {
  * Notes a sign-in; false when the account is no longer as it was verified: gone, deactivated, with another password or
  * another role. Waits for whoever is changing it. It is no change of the account: `updated_at` stays.
  */
-export async function recordSignIn(tx: Transaction, verified: { readonly id: string; readonly role: Role; readonly passwordHash: string }, at: Date): Promise<boolean> {
+export async function recordSignIn(
+  tx: Transaction,
+  verified: { readonly id: string; readonly role: Role; readonly passwordHash: string },
+  at: Date,
+): Promise<boolean> {
   const { id, role, passwordHash } = verified;
-  return (await tx.$executeRaw`UPDATE users SET last_login_at = ${at} WHERE id = ${id}::uuid AND is_active AND role = ${role} AND password_hash = ${passwordHash}`) === 1;
+  return (
+    (await tx.$executeRaw`UPDATE users SET last_login_at = ${at} WHERE id = ${id}::uuid AND is_active AND role = ${role} AND password_hash = ${passwordHash}`) ===
+    1
+  );
 }
 
 export async function hasAdministrator(db: Reader): Promise<boolean> {
@@ -58,10 +65,16 @@ export async function hasAdministrator(db: Reader): Promise<boolean> {
 
 /** Whether there is an active administrator among all but the one with this id. */
 export async function hasOtherActiveAdministrator(db: Reader, id: string): Promise<boolean> {
-  return (await db.user.findFirst({ where: { role: 'ADMIN', isActive: true, id: { not: id } }, select: { id: true } })) !== null;
+  return (
+    (await db.user.findFirst({ where: { role: 'ADMIN', isActive: true, id: { not: id } }, select: { id: true } })) !==
+    null
+  );
 }
 
-/** Lets one transaction at a time change who is an administrator, in all processes; until the transaction ends. Taken before any row's lock. */
+/**
+ * Lets one transaction at a time change who is an administrator, in all processes; until the transaction ends. Taken
+ * before any row's lock.
+ */
 export async function lockAdministrators(tx: Transaction): Promise<void> {
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('fleetflag administrator'))`;
 }
@@ -75,7 +88,11 @@ export async function lockUser(tx: Transaction, id: string): Promise<User | null
   return (await findAccountById(tx, id))?.user ?? null;
 }
 
-export async function insertUser(tx: Transaction, user: Pick<User, 'email' | 'name' | 'role'> & Partial<Pick<User, 'department'>>, passwordHash: string): Promise<User> {
+export async function insertUser(
+  tx: Transaction,
+  user: Pick<User, 'email' | 'name' | 'role'> & Partial<Pick<User, 'department'>>,
+  passwordHash: string,
+): Promise<User> {
   return toUser(await tx.user.create({ data: { ...user, passwordHash } }));
 }
 
@@ -89,6 +106,14 @@ export async function updatePassword(tx: Transaction, id: string, passwordHash: 
 }
 
 /** As `updatePassword`, for an active account whose hash is still `former`; else false. */
-export async function replacePassword(tx: Transaction, id: string, former: string, passwordHash: string): Promise<boolean> {
-  return (await tx.$executeRaw`UPDATE users SET password_hash = ${passwordHash}, updated_at = now() WHERE id = ${id}::uuid AND is_active AND password_hash = ${former}`) === 1;
+export async function replacePassword(
+  tx: Transaction,
+  id: string,
+  former: string,
+  passwordHash: string,
+): Promise<boolean> {
+  return (
+    (await tx.$executeRaw`UPDATE users SET password_hash = ${passwordHash}, updated_at = now() WHERE id = ${id}::uuid AND is_active AND password_hash = ${former}`) ===
+    1
+  );
 }

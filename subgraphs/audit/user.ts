@@ -24,6 +24,9 @@ export type AccountDetails = Pick<User, 'name' | 'role' | 'department' | 'isActi
  * replaced. Never throws: a made-up address becomes one that nobody has.
  */
 export function normalizedEmail(email: string): string {
-  const text = email.trim().toLowerCase().replace(/\0|\p{Surrogate}/gu, '\uFFFD');
+  const text = email
+    .trim()
+    .toLowerCase()
+    .replace(/\0|\p{Surrogate}/gu, '\uFFFD');
   return Array.from(text).slice(0, MAX_EMAIL).join('');
 }

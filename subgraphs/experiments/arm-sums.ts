@@ -69,7 +69,11 @@ const NO_PAIRS = { ...NO_VEHICLES, covariateMean: 0, covariateM2: 0, comoment: 0
 
 const numberOf = (value: number | null) => value ?? NaN;
 
-const momentsOf = ({ vehicles, mean, m2 }: Row) => ({ count: Number(vehicles), mean: numberOf(mean), m2: numberOf(m2) });
+const momentsOf = ({ vehicles, mean, m2 }: Row) => ({
+  count: Number(vehicles),
+  mean: numberOf(mean),
+  m2: numberOf(m2),
+});
 
 function armSums(rows: readonly Row[], variant: Variant): ArmSums {
   const own = rows.filter(({ arm }) => arm === variant);
@@ -78,7 +82,12 @@ function armSums(rows: readonly Row[], variant: Variant): ArmSums {
     withHistory:
       paired === undefined
         ? NO_PAIRS
-        : { ...momentsOf(paired), covariateMean: numberOf(paired.covariate_mean), covariateM2: numberOf(paired.covariate_m2), comoment: numberOf(paired.comoment) },
+        : {
+            ...momentsOf(paired),
+            covariateMean: numberOf(paired.covariate_mean),
+            covariateM2: numberOf(paired.covariate_m2),
+            comoment: numberOf(paired.comoment),
+          },
     withoutHistory: unpaired === undefined ? NO_VEHICLES : momentsOf(unpaired),
     observations: own.reduce((sum, row) => sum + Number(row.observations), 0),
   };
@@ -88,16 +97,30 @@ function armSums(rows: readonly Row[], variant: Variant): ArmSums {
 export function storedMeasurements({ client }: Pick<MetricsStore, 'client'>): Measurements {
   return {
     async sums({ flagKey, metric, historyFrom, from, to }: MeasurementWindow) {
-      const query_params = { flagKey, metric, historyFrom: historyFrom.getTime(), from: from.getTime(), to: to.getTime() };
+      const query_params = {
+        flagKey,
+        metric,
+        historyFrom: historyFrom.getTime(),
+        from: from.getTime(),
+        to: to.getTime(),
+      };
       let rows: Row[];
       try {
         const answer = await client.query({ query: STATEMENT, query_params, format: 'JSONEachRow' });
         rows = await answer.json<Row>();
       } catch (cause) {
-        throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The metrics store does not answer; a retry is safe.', {}, { cause });
+        throw new FleetFlagError(
+          'SERVICE_UNAVAILABLE',
+          'The metrics store does not answer; a retry is safe.',
+          {},
+          { cause },
+        );
       }
       const both = rows.filter(({ arm }) => arm === 'both').reduce((sum, row) => sum + Number(row.vehicles), 0);
-      return { arms: { control: armSums(rows, 'control'), treatment: armSums(rows, 'treatment') }, vehiclesInBothArms: both };
+      return {
+        arms: { control: armSums(rows, 'control'), treatment: armSums(rows, 'treatment') },
+        vehiclesInBothArms: both,
+      };
     },
   };
 }

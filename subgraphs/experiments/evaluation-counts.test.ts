@@ -10,13 +10,24 @@ function tablesOf(rows: readonly { key: string; vin: string; at: string; count: 
   const asked: { keys: readonly string[]; from: number; to: number }[] = [];
   return {
     asked,
-    async evaluations(keys: readonly string[], { from, to }: { from: number; to: number }, activeSince: Date): Promise<EvaluationTotals[]> {
+    async evaluations(
+      keys: readonly string[],
+      { from, to }: { from: number; to: number },
+      activeSince: Date,
+    ): Promise<EvaluationTotals[]> {
       asked.push({ keys, from, to });
       return keys.flatMap((flagKey) => {
         const found = rows.filter(({ key, at }) => key === flagKey && seconds(at) >= from && seconds(at) < to);
         if (found.length === 0) return [];
         const active = new Set(found.flatMap(({ vin, at }) => (new Date(at) >= activeSince ? [vin] : [])));
-        return [{ flagKey, evaluations: found.reduce((sum, { count }) => sum + count, 0), activeVehicles: active.size, lastAt: new Date(Math.max(...found.map(({ at }) => Date.parse(at)))) }];
+        return [
+          {
+            flagKey,
+            evaluations: found.reduce((sum, { count }) => sum + count, 0),
+            activeVehicles: active.size,
+            lastAt: new Date(Math.max(...found.map(({ at }) => Date.parse(at)))),
+          },
+        ];
       });
     },
   };
@@ -45,10 +56,16 @@ test('months of which nothing more can arrive are read once, for each flag, unti
   expect(await counts.of(['both'], NOW)).toEqual(first);
   await counts.of(['both', 'new'], NOW);
   const october = seconds('2026-10-01T00:00:00Z');
-  expect(tables.asked.filter(({ from }) => from === 0)).toEqual([{ keys: ['both'], from: 0, to: october }, { keys: ['new'], from: 0, to: october }]);
+  expect(tables.asked.filter(({ from }) => from === 0)).toEqual([
+    { keys: ['both'], from: 0, to: october },
+    { keys: ['new'], from: 0, to: october },
+  ]);
   expect(tables.asked.filter(({ from }) => from > 0).map(({ from }) => from)).toEqual([october, october, october]);
   // Thirty days and the margin before the third of December are the first of November.
   const [both] = await counts.of(['both'], Date.parse('2026-12-03T12:00:00Z'));
-  expect(tables.asked.slice(-2).map(({ from, to }) => [from, to])).toEqual([[0, seconds('2026-11-01T00:00:00Z')], [seconds('2026-11-01T00:00:00Z'), expect.any(Number)]]);
+  expect(tables.asked.slice(-2).map(({ from, to }) => [from, to])).toEqual([
+    [0, seconds('2026-11-01T00:00:00Z')],
+    [seconds('2026-11-01T00:00:00Z'), expect.any(Number)],
+  ]);
   expect(both).toMatchObject({ evaluations: 123 });
 });

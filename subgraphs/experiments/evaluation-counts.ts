@@ -41,10 +41,20 @@ export class EvaluationCounts {
     }
     const unknown = keys.filter((key) => !this.#past.has(key));
     if (unknown.length > 0) {
-      const found = new Map((await this.tables.evaluations(unknown, { from: 0, to: before }, activeSince)).map((totals) => [totals.flagKey, totals]));
+      const found = new Map(
+        (await this.tables.evaluations(unknown, { from: 0, to: before }, activeSince)).map((totals) => [
+          totals.flagKey,
+          totals,
+        ]),
+      );
       for (const key of unknown) this.#past.set(key, found.get(key) ?? null);
     }
-    const recent = new Map((await this.tables.evaluations(keys, { from: before, to: END }, activeSince)).map((totals) => [totals.flagKey, totals]));
+    const recent = new Map(
+      (await this.tables.evaluations(keys, { from: before, to: END }, activeSince)).map((totals) => [
+        totals.flagKey,
+        totals,
+      ]),
+    );
     return keys.flatMap((key) => {
       const [past, now_] = [this.#past.get(key) ?? null, recent.get(key) ?? null];
       // Nobody is active who was only heard of in the months before.

@@ -77,20 +77,30 @@ export function readPlan(input: PlanInput): ExperimentPlan {
     confidenceLevel,
     primaryMetric: validateMetricName(input.primaryMetric, 'input.primaryMetric'),
   };
-  for (const [field, date] of [['startDate', startDate], ['endDate', endDate]] as const) {
+  for (const [field, date] of [
+    ['startDate', startDate],
+    ['endDate', endDate],
+  ] as const) {
     if (date !== null && date.getTime() < 0) throw badInput(`input.${field}`, `${field} is before 1970.`);
   }
   if (endDate !== null && endDate <= startDate) throw badInput('input.endDate', 'endDate is not after startDate.');
-  if (sampleSize < MIN_SAMPLE) throw badInput('input.sampleSize', `sampleSize is ${sampleSize}; each arm needs ${MIN_SAMPLE} vehicles or more.`);
+  if (sampleSize < MIN_SAMPLE)
+    throw badInput('input.sampleSize', `sampleSize is ${sampleSize}; each arm needs ${MIN_SAMPLE} vehicles or more.`);
   // The column holds two decimals: 0.955 would silently become another level.
   if (confidenceLevel <= 0 || confidenceLevel >= 1 || Number(confidenceLevel.toFixed(2)) !== confidenceLevel) {
-    throw badInput('input.confidenceLevel', `confidenceLevel is ${confidenceLevel}; it lies between 0 and 1 and has two decimals.`);
+    throw badInput(
+      'input.confidenceLevel',
+      `confidenceLevel is ${confidenceLevel}; it lies between 0 and 1 and has two decimals.`,
+    );
   }
   return plan;
 }
 
 /** `plan` with what `input` gives, validated as a whole. Throws BAD_USER_INPUT at `input.…` for the first fault. */
-export function editPlan({ name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric }: ExperimentPlan, input: UpdateExperimentInput): ExperimentPlan {
+export function editPlan(
+  { name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric }: ExperimentPlan,
+  input: UpdateExperimentInput,
+): ExperimentPlan {
   for (const field of ['name', 'startDate', 'sampleSize', 'confidenceLevel', 'primaryMetric'] as const) {
     if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
   }
@@ -106,5 +116,15 @@ export function readCancelReason(reason: string): string {
 /** What the audit trail shows of an experiment. */
 export function experimentContent(experiment: Experiment): JsonObject {
   const { id, name, description, status, startDate, endDate, sampleSize, confidenceLevel, primaryMetric } = experiment;
-  return { id, name, description, status, startDate: startDate.toISOString(), endDate: endDate?.toISOString() ?? null, sampleSize, confidenceLevel, primaryMetric };
+  return {
+    id,
+    name,
+    description,
+    status,
+    startDate: startDate.toISOString(),
+    endDate: endDate?.toISOString() ?? null,
+    sampleSize,
+    confidenceLevel,
+    primaryMetric,
+  };
 }

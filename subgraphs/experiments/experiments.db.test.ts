@@ -9,11 +9,19 @@ import { startExperiments } from './subgraph.ts';
 
 const FIELDS = 'id name description status startDate endDate sampleSize confidenceLevel primaryMetric flag { id }';
 const CREATE = `mutation($input: CreateExperimentInput!) { createExperiment(input: $input) { ${FIELDS} } }`;
-const LIST = 'query($filter: ExperimentFilter, $first: Int, $after: String) { experiments(filter: $filter, first: $first, after: $after) { totalCount nodes { name } pageInfo { hasNextPage hasPreviousPage endCursor } } }';
-const ENTITIES = 'query($representations: [_Any!]!) { _entities(representations: $representations) { ... on Flag { id experiments { name } } ... on Experiment { id name } } }';
+const LIST =
+  'query($filter: ExperimentFilter, $first: Int, $after: String) { experiments(filter: $filter, first: $first, after: $after) { totalCount nodes { name } pageInfo { hasNextPage hasPreviousPage endCursor } } }';
+const ENTITIES =
+  'query($representations: [_Any!]!) { _entities(representations: $representations) { ... on Flag { id experiments { name } } ... on Experiment { id name } } }';
 
 type Created = { createExperiment: { id: string; name: string } };
-type Listed = { experiments: { totalCount: number; nodes: { name: string }[]; pageInfo: { hasNextPage: boolean; hasPreviousPage: boolean; endCursor: string | null } } };
+type Listed = {
+  experiments: {
+    totalCount: number;
+    nodes: { name: string }[];
+    pageInfo: { hasNextPage: boolean; hasPreviousPage: boolean; endCursor: string | null };
+  };
+};
 
 let database: TestDatabase;
 let ask: Ask;
@@ -31,7 +39,15 @@ let ready: () => Promise<boolean>;
 async function newFlag(archivedAt: Date | null = null): Promise<{ id: string; key: string }> {
   const key = `flag_${randomUUID().slice(0, 8)}`;
   const { id } = await database.database.prisma.flag.create({
-    data: { key, name: key, type: 'boolean', defaultValue: { value: false }, safetyLevel: 'Non-Critical', environment: 'staging', archivedAt },
+    data: {
+      key,
+      name: key,
+      type: 'boolean',
+      defaultValue: { value: false },
+      safetyLevel: 'Non-Critical',
+      environment: 'staging',
+      archivedAt,
+    },
   });
   return { id, key };
 }
@@ -49,9 +65,16 @@ const lastAudit = () => database.database.prisma.auditLog.findFirst({ orderBy: {
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const { id } = await database.database.prisma.user.create({ data: { email: 'w@example.com', name: 'W', passwordHash: '-', role: 'WRITE' } });
+  const { id } = await database.database.prisma.user.create({
+    data: { email: 'w@example.com', name: 'W', passwordHash: '-', role: 'WRITE' },
+  });
   writer = user('WRITE', id);
-  const started = await startExperiments({ prisma: database.database.prisma, metrics: metrics as MetricsStore, logger: silent, keepsStatistics: false });
+  const started = await startExperiments({
+    prisma: database.database.prisma,
+    metrics: metrics as MetricsStore,
+    logger: silent,
+    keepsStatistics: false,
+  });
   ready = () => started.ready();
   ask = asking(started.subgraph);
 });
@@ -108,27 +131,37 @@ describe('creating an experiment', () => {
     expect((await ask<Listed>(READ, LIST, { filter: { flagKey: key } })).data.experiments.totalCount).toBe(0);
   });
 
-  test.each([0.01, 0.07, 0.29, 0.57, 0.9, 0.95, 0.99])('takes a confidence level of %d as it is', async (confidenceLevel) => {
-    const { key } = await newFlag();
-    expect((await ask(writer, CREATE, { input: plan(key, { confidenceLevel }) })).data).toMatchObject({ createExperiment: { confidenceLevel } });
-  });
+  test.each([0.01, 0.07, 0.29, 0.57, 0.9, 0.95, 0.99])(
+    'takes a confidence level of %d as it is',
+    async (confidenceLevel) => {
+      const { key } = await newFlag();
+      expect((await ask(writer, CREATE, { input: plan(key, { confidenceLevel }) })).data).toMatchObject({
+        createExperiment: { confidenceLevel },
+      });
+    },
+  );
 
   test('refuses a flag that does not exist or is archived', async () => {
     const archived = await newFlag(new Date());
     for (const key of ['nobodys_flag', archived.key]) {
-      expect(refusal(await ask(writer, CREATE, { input: plan(key) }))).toEqual({ code: 'NOT_FOUND', field: 'input.flagKey' });
+      expect(refusal(await ask(writer, CREATE, { input: plan(key) }))).toEqual({
+        code: 'NOT_FOUND',
+        field: 'input.flagKey',
+      });
     }
   });
 
   test('is for those who may write', async () => {
     const input = plan((await newFlag()).key);
     expect(refusal(await ask(NOBODY, CREATE, { input }))).toEqual({ code: 'UNAUTHENTICATED' });
-    for (const caller of [READ, user('SAFETY')]) expect(refusal(await ask(caller, CREATE, { input }))).toEqual({ code: 'FORBIDDEN' });
+    for (const caller of [READ, user('SAFETY')])
+      expect(refusal(await ask(caller, CREATE, { input }))).toEqual({ code: 'FORBIDDEN' });
   });
 });
 
 describe('reading experiments', () => {
-  const create = async (flagKey: string, name: string) => (await ask<Created>(writer, CREATE, { input: plan(flagKey, { name }) })).data.createExperiment;
+  const create = async (flagKey: string, name: string) =>
+    (await ask<Created>(writer, CREATE, { input: plan(flagKey, { name }) })).data.createExperiment;
 
   test('pages through them newest first, each once', async () => {
     const { key } = await newFlag();
@@ -150,10 +183,15 @@ describe('reading experiments', () => {
     const { id: running } = await create(key, 'running');
     await create(key, 'draft');
     await database.database.prisma.experiment.update({ where: { id: running }, data: { status: 'running' } });
-    expect((await ask<Listed>(READ, LIST, { filter: { flagKey: key, status: 'RUNNING' } })).data.experiments).toMatchObject({ totalCount: 1, nodes: [{ name: 'running' }] });
+    expect(
+      (await ask<Listed>(READ, LIST, { filter: { flagKey: key, status: 'RUNNING' } })).data.experiments,
+    ).toMatchObject({ totalCount: 1, nodes: [{ name: 'running' }] });
     await database.database.prisma.flag.update({ where: { id }, data: { archivedAt: new Date() } });
     expect((await ask<Listed>(READ, LIST, { filter: { flagKey: key } })).data.experiments.totalCount).toBe(2);
-    expect((await ask<Listed>(READ, LIST, { filter: { flagKey: 'nobodys_flag' } })).data.experiments).toMatchObject({ totalCount: 0, nodes: [] });
+    expect((await ask<Listed>(READ, LIST, { filter: { flagKey: 'nobodys_flag' } })).data.experiments).toMatchObject({
+      totalCount: 0,
+      nodes: [],
+    });
   });
 
   test.each([
@@ -167,8 +205,10 @@ describe('reading experiments', () => {
   test('gives one by id, and null for an id that is none or nobody has', async () => {
     const { id } = await create((await newFlag()).key, 'alone');
     const query = 'query($id: ID!) { experiment(id: $id) { name } }';
-    for (const known of [id, id.toUpperCase()]) expect((await ask(READ, query, { id: known })).data).toEqual({ experiment: { name: 'alone' } });
-    for (const unknown of [randomUUID(), 'nonsense']) expect(await ask(READ, query, { id: unknown })).toEqual({ data: { experiment: null }, errors: [] });
+    for (const known of [id, id.toUpperCase()])
+      expect((await ask(READ, query, { id: known })).data).toEqual({ experiment: { name: 'alone' } });
+    for (const unknown of [randomUUID(), 'nonsense'])
+      expect(await ask(READ, query, { id: unknown })).toEqual({ data: { experiment: null }, errors: [] });
   });
 
   test("a list of flags gets each flag's experiments, newest first", async () => {
@@ -176,7 +216,11 @@ describe('reading experiments', () => {
     await create(one.key, 'first');
     const { id } = await create(two.key, 'other');
     await create(one.key, 'second');
-    const representations = [...[one.id, none.id, two.id].map((flag) => ({ __typename: 'Flag', id: flag })), { __typename: 'Experiment', id }, { __typename: 'Experiment', id: 'nonsense' }];
+    const representations = [
+      ...[one.id, none.id, two.id].map((flag) => ({ __typename: 'Flag', id: flag })),
+      { __typename: 'Experiment', id },
+      { __typename: 'Experiment', id: 'nonsense' },
+    ];
     const { data, errors } = await ask(READ, ENTITIES, { representations });
     expect(errors).toEqual([]);
     expect(data).toEqual({
@@ -192,23 +236,45 @@ describe('reading experiments', () => {
 
   test("a vehicle does not reach its stream's flags' experiments", async () => {
     const { id } = await newFlag();
-    const answer = await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, ENTITIES, { representations: [{ __typename: 'Flag', id }] });
+    const answer = await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, ENTITIES, {
+      representations: [{ __typename: 'Flag', id }],
+    });
     expect(refusal(answer)).toEqual({ code: 'FORBIDDEN' });
   });
 });
 
 describe('the required sample size', () => {
-  const SIZE = 'query($baseline: Float!, $effect: Float!, $power: Float, $relative: Boolean) { requiredSampleSize(baseline: $baseline, minimumDetectableEffect: $effect, power: $power, relative: $relative) }';
+  const SIZE =
+    'query($baseline: Float!, $effect: Float!, $power: Float, $relative: Boolean) { requiredSampleSize(baseline: $baseline, minimumDetectableEffect: $effect, power: $power, relative: $relative) }';
 
   test('is told to who may read, with the defaults of the schema where nothing is given', async () => {
-    expect(await ask(READ, SIZE, { baseline: 0.1, effect: 0.02 })).toEqual({ data: { requiredSampleSize: 3839 }, errors: [] });
-    expect(await ask(READ, SIZE, { baseline: 0.1, effect: 0.2, relative: true, power: null })).toEqual({ data: { requiredSampleSize: 3839 }, errors: [] });
+    expect(await ask(READ, SIZE, { baseline: 0.1, effect: 0.02 })).toEqual({
+      data: { requiredSampleSize: 3839 },
+      errors: [],
+    });
+    expect(await ask(READ, SIZE, { baseline: 0.1, effect: 0.2, relative: true, power: null })).toEqual({
+      data: { requiredSampleSize: 3839 },
+      errors: [],
+    });
     expect(refusal(await ask(NOBODY, SIZE, { baseline: 0.1, effect: 0.02 }))).toEqual({ code: 'UNAUTHENTICATED' });
-    expect(refusal(await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, SIZE, { baseline: 0.1, effect: 0.02 }))).toEqual({ code: 'FORBIDDEN' });
+    expect(
+      refusal(
+        await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, SIZE, {
+          baseline: 0.1,
+          effect: 0.02,
+        }),
+      ),
+    ).toEqual({ code: 'FORBIDDEN' });
   });
 
   test('is refused at the argument that is wrong', async () => {
-    expect(refusal(await ask(READ, SIZE, { baseline: 1.5, effect: 0.02 }))).toEqual({ code: 'BAD_USER_INPUT', field: 'baseline' });
-    expect(refusal(await ask(READ, SIZE, { baseline: 0.1, effect: 1e-9 }))).toEqual({ code: 'LIMIT_EXCEEDED', field: 'minimumDetectableEffect' });
+    expect(refusal(await ask(READ, SIZE, { baseline: 1.5, effect: 0.02 }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'baseline',
+    });
+    expect(refusal(await ask(READ, SIZE, { baseline: 0.1, effect: 1e-9 }))).toEqual({
+      code: 'LIMIT_EXCEEDED',
+      field: 'minimumDetectableEffect',
+    });
   });
 });

@@ -6,7 +6,10 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 
 /** The id of the flag with `key`, and whether it has been archived; null when there is none. */
-export async function findFlagId(db: PrismaClient | Transaction, key: string): Promise<{ id: string; archived: boolean } | null> {
+export async function findFlagId(
+  db: PrismaClient | Transaction,
+  key: string,
+): Promise<{ id: string; archived: boolean } | null> {
   const flag = await db.flag.findUnique({ where: { key }, select: { id: true, archivedAt: true } });
   return flag === null ? null : { id: flag.id, archived: flag.archivedAt !== null };
 }

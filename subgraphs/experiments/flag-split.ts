@@ -28,9 +28,19 @@ export interface FlagSplit {
 export async function readFlagSplit(tx: Transaction, flagId: string): Promise<FlagSplit> {
   const flag = await tx.flag.findUniqueOrThrow({
     where: { id: flagId },
-    select: { key: true, archivedAt: true, enabled: true, rules: { select: { type: true, enabled: true, conditions: true, variant: true } } },
+    select: {
+      key: true,
+      archivedAt: true,
+      enabled: true,
+      rules: { select: { type: true, enabled: true, conditions: true, variant: true } },
+    },
   });
-  return { key: flag.key, archived: flag.archivedAt !== null, enabled: flag.enabled, rules: flag.rules as unknown as SplittingRule[] };
+  return {
+    key: flag.key,
+    archived: flag.archivedAt !== null,
+    enabled: flag.enabled,
+    rules: flag.rules as unknown as SplittingRule[],
+  };
 }
 
 const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { field: 'id' });
@@ -45,16 +55,28 @@ export function treatmentShareOf({ key, archived, enabled, rules }: FlagSplit): 
   if (!enabled) throw conflict(`${key} is not enabled; enable it first.`);
   if (isKilled(rules)) throw conflict(`${key} is held by a kill switch; release it first.`);
   const [rollout, another] = rules.filter((rule) => rule.enabled && rule.type === 'percentage_rollout');
-  if (rollout === undefined) throw conflict(`${key} has no enabled percentage_rollout rule, whose cohort would be the treatment.`);
+  if (rollout === undefined)
+    throw conflict(`${key} has no enabled percentage_rollout rule, whose cohort would be the treatment.`);
   // Of two cohorts together nobody could say which share was planned.
-  if (another !== undefined) throw conflict(`${key} has several enabled percentage_rollout rules; an experiment compares the cohort of one with the rest.`);
-  if (variantOf(rollout) !== 'treatment') throw conflict(`The percentage_rollout rule of ${key} serves the variant ${JSON.stringify(variantOf(rollout))}; the arm of an experiment is "treatment".`);
+  if (another !== undefined)
+    throw conflict(
+      `${key} has several enabled percentage_rollout rules; an experiment compares the cohort of one with the rest.`,
+    );
+  if (variantOf(rollout) !== 'treatment')
+    throw conflict(
+      `The percentage_rollout rule of ${key} serves the variant ${JSON.stringify(variantOf(rollout))}; the arm of an experiment is "treatment".`,
+    );
   const picking = rules.find(picksArm);
   if (picking !== undefined) {
-    throw conflict(`A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}: vehicles that were picked by hand would count in that arm. Name another variant, or disable the rule.`);
+    throw conflict(
+      `A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}: vehicles that were picked by hand would count in that arm. Name another variant, or disable the rule.`,
+    );
   }
   const { threshold, sticky } = parsePercentageRollout(rollout.conditions, 'conditions');
   if (!sticky) throw conflict(`The percentage_rollout rule of ${key} is not sticky: vehicles would change their arm.`);
-  if (threshold <= 0 || threshold >= BUCKETS) throw conflict(`The percentage_rollout rule of ${key} is at ${threshold === 0 ? 0 : 100} %: there is only one arm.`);
+  if (threshold <= 0 || threshold >= BUCKETS)
+    throw conflict(
+      `The percentage_rollout rule of ${key} is at ${threshold === 0 ? 0 : 100} %: there is only one arm.`,
+    );
   return threshold / BUCKETS;
 }

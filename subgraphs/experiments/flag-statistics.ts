@@ -52,7 +52,10 @@ export class FlagStatistics {
         const [lock] = await tx.$queryRaw<{ free: boolean }[]>`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}) AS free`;
         if (lock?.free !== true) return null;
         const flags = await tx.$queryRaw<{ key: string }[]>`SELECT key FROM flags`;
-        const totals = await this.#counts.of(flags.map(({ key }) => key), Date.now());
+        const totals = await this.#counts.of(
+          flags.map(({ key }) => key),
+          Date.now(),
+        );
         if (totals.length === 0) return 0;
         return tx.$executeRaw`
           WITH fresh AS (

@@ -33,24 +33,50 @@ afterAll(async () => {
 });
 
 /** A keeper as an instance has it: by default one that finds every verdict old enough to be computed again. */
-const keeper = ({ interval = 0, measurements = storedMeasurements(own.store) }: { interval?: number; measurements?: Measurements } = {}) => new GuardKeeper(prisma, own.store, tables, measurements, silent, interval);
+const keeper = ({
+  interval = 0,
+  measurements = storedMeasurements(own.store),
+}: { interval?: number; measurements?: Measurements } = {}) =>
+  new GuardKeeper(prisma, own.store, tables, measurements, silent, interval);
 
 interface Guarded extends FlagUnderTest {
   readonly rolloutId: string;
 }
 
 /** A flag whose rule is at a percentage, with a rollout that has been watched for so many minutes. */
-async function guarded(over: Partial<Prisma.RolloutGuardUncheckedCreateInput> = {}, { percentage = 50, minutes = 10, status = 'running' } = {}): Promise<Guarded> {
+async function guarded(
+  over: Partial<Prisma.RolloutGuardUncheckedCreateInput> = {},
+  { percentage = 50, minutes = 10, status = 'running' } = {},
+): Promise<Guarded> {
   const flag = await experiments.newFlag([{ conditions: { rollout_percentage: percentage } }]);
   const { id: ruleId } = await prisma.rule.findFirstOrThrow({ where: { flagId: flag.id } });
   const guard = {
-    metric: METRIC, worse: 'higher', maxWorsePercent: 5, confidenceLevel: 0.95, minimumVehicles: 4, silenceMs: 30 * MINUTE, watchForMs: MINUTE, initialPercentage: 0, watch: 2, watchedSince: new Date(Date.now() - minutes * MINUTE),
+    metric: METRIC,
+    worse: 'higher',
+    maxWorsePercent: 5,
+    confidenceLevel: 0.95,
+    minimumVehicles: 4,
+    silenceMs: 30 * MINUTE,
+    watchForMs: MINUTE,
+    initialPercentage: 0,
+    watch: 2,
+    watchedSince: new Date(Date.now() - minutes * MINUTE),
     ...over,
   };
   const { id } = await prisma.rollout.create({
     data: {
-      flagId: flag.id, ruleId, environment: 'staging', status, scheduledById: experiments.writer.userId ?? '', guard: { create: guard },
-      steps: { create: [{ position: 1, percentage: 50, dueAt: new Date() }, { position: 2, percentage: 100, dueAt: new Date() }] },
+      flagId: flag.id,
+      ruleId,
+      environment: 'staging',
+      status,
+      scheduledById: experiments.writer.userId ?? '',
+      guard: { create: guard },
+      steps: {
+        create: [
+          { position: 1, percentage: 50, dueAt: new Date() },
+          { position: 2, percentage: 100, dueAt: new Date() },
+        ],
+      },
     },
   });
   return { ...flag, rolloutId: id };
@@ -65,22 +91,43 @@ interface Row {
   readonly metric?: string;
 }
 
-const clickHouseTime = (minutesAgo: number) => new Date(Date.now() - minutesAgo * MINUTE).toISOString().slice(0, 23).replace('T', ' ');
+const clickHouseTime = (minutesAgo: number) =>
+  new Date(Date.now() - minutesAgo * MINUTE).toISOString().slice(0, 23).replace('T', ' ');
 const newVin = () => `KMH${String(++vehicles).padStart(14, '0')}`;
 
 /** Measurements, each of a vehicle of its own unless it says so; stored twice, as batches may be. */
 async function measured({ key }: FlagUnderTest, rows: readonly Row[]): Promise<void> {
   await tables.make();
-  const values = rows.map(({ variant, value, vin = newVin(), minutesAgo = 1, arrivedMinutesAgo = minutesAgo, metric = METRIC }, position) =>
-    [key, metric, clickHouseTime(minutesAgo), vin, randomUUID(), position, variant, value, '', clickHouseTime(arrivedMinutesAgo)]);
-  for (let time = 0; time < 2; time += 1) await own.store.client.insert({ table: 'metric_rows', columns: [...METRIC_COLUMNS], values, format: 'JSONCompactEachRow' });
+  const values = rows.map(
+    ({ variant, value, vin = newVin(), minutesAgo = 1, arrivedMinutesAgo = minutesAgo, metric = METRIC }, position) => [
+      key,
+      metric,
+      clickHouseTime(minutesAgo),
+      vin,
+      randomUUID(),
+      position,
+      variant,
+      value,
+      '',
+      clickHouseTime(arrivedMinutesAgo),
+    ],
+  );
+  for (let time = 0; time < 2; time += 1)
+    await own.store.client.insert({
+      table: 'metric_rows',
+      columns: [...METRIC_COLUMNS],
+      values,
+      format: 'JSONCompactEachRow',
+    });
 }
 
 const arm = (variant: string, ...values: number[]): Row[] => values.map((value) => ({ variant, value }));
 const BAD = [...arm('control', 39, 41, 39, 41, 40), ...arm('treatment', 45, 47, 45, 47, 46)];
 const GOOD = [...arm('control', 39, 41, 39, 41, 40), ...arm('treatment', 39, 41, 39, 41, 40)];
 
-async function verdict({ rolloutId }: Guarded): Promise<{ watch: number; verdict: string; figures: GuardFigures; computedAt: Date } | null> {
+async function verdict({
+  rolloutId,
+}: Guarded): Promise<{ watch: number; verdict: string; figures: GuardFigures; computedAt: Date } | null> {
   const row = await prisma.rolloutVerdict.findUnique({ where: { rolloutId } });
   return row === null ? null : { ...row, figures: row.figures as unknown as GuardFigures };
 }
@@ -88,7 +135,11 @@ async function verdict({ rolloutId }: Guarded): Promise<{ watch: number; verdict
 test('before any vehicle has ever reported there is a verdict: to wait', async () => {
   const rollout = await guarded();
   expect(await keeper().refresh()).toBe(1);
-  expect(await verdict(rollout)).toMatchObject({ watch: 2, verdict: 'waiting', figures: { controlVehicles: 0, treatmentVehicles: 0, lastMeasurementAt: null } });
+  expect(await verdict(rollout)).toMatchObject({
+    watch: 2,
+    verdict: 'waiting',
+    figures: { controlVehicles: 0, treatmentVehicles: 0, lastMeasurementAt: null },
+  });
 });
 
 test('the verdict and its figures are those of the vehicles that measured this metric in this watch, each counted once', async () => {
@@ -104,21 +155,42 @@ test('the verdict and its figures are those of the vehicles that measured this m
   ]);
   await keeper().refresh();
   expect(await verdict(bad)).toMatchObject({
-    watch: 2, verdict: 'crossed',
-    figures: { controlVehicles: 5, treatmentVehicles: 5, vehiclesInBothArms: 0, controlMean: 40, treatmentMean: 46, worsePercent: expect.closeTo(15, 10), significance: expect.closeTo(0.05 / 4, 12), lastMeasurementAt: expect.any(String) },
+    watch: 2,
+    verdict: 'crossed',
+    figures: {
+      controlVehicles: 5,
+      treatmentVehicles: 5,
+      vehiclesInBothArms: 0,
+      controlMean: 40,
+      treatmentMean: 46,
+      worsePercent: expect.closeTo(15, 10),
+      significance: expect.closeTo(0.05 / 4, 12),
+      lastMeasurementAt: expect.any(String),
+    },
   });
-  expect(await verdict(good)).toMatchObject({ verdict: 'holding', figures: { controlVehicles: 5, treatmentVehicles: 5, vehiclesInBothArms: 1, controlMean: 40, treatmentMean: 40 } });
+  expect(await verdict(good)).toMatchObject({
+    verdict: 'holding',
+    figures: { controlVehicles: 5, treatmentVehicles: 5, vehiclesInBothArms: 1, controlMean: 40, treatmentMean: 40 },
+  });
   const { computedAt, figures } = (await verdict(bad))!;
   expect(figures.pValue).toBeLessThan(figures.significance);
   expect(Math.abs(computedAt.getTime() - Date.now())).toBeLessThan(MINUTE);
 });
 
 test('harm may be less, and the limit a bound', async () => {
-  const [lower, bound, kept] = [await guarded({ worse: 'lower' }), await guarded({ maxWorsePercent: null, bound: 42 }), await guarded({ maxWorsePercent: null, bound: 50 })];
+  const [lower, bound, kept] = [
+    await guarded({ worse: 'lower' }),
+    await guarded({ maxWorsePercent: null, bound: 42 }),
+    await guarded({ maxWorsePercent: null, bound: 50 }),
+  ];
   await measured(lower, [...arm('control', 45, 47, 45, 47, 46), ...arm('treatment', 39, 41, 39, 41, 40)]);
   for (const rollout of [bound, kept]) await measured(rollout, arm('treatment', 45, 47, 45, 47, 45, 47, 46));
   await keeper().refresh();
-  expect([await verdict(lower), await verdict(bound), await verdict(kept)]).toMatchObject([{ verdict: 'crossed', figures: { worsePercent: expect.any(Number) } }, { verdict: 'crossed', figures: { controlMean: null } }, { verdict: 'holding' }]);
+  expect([await verdict(lower), await verdict(bound), await verdict(kept)]).toMatchObject([
+    { verdict: 'crossed', figures: { worsePercent: expect.any(Number) } },
+    { verdict: 'crossed', figures: { controlMean: null } },
+    { verdict: 'holding' },
+  ]);
 });
 
 test('a metric is silent when nothing under treatment has arrived for too long, whenever it was measured and whatever control says', async () => {
@@ -140,7 +212,11 @@ test('a metric is silent when nothing under treatment has arrived for too long, 
 
 test('paused rollouts are watched on, and those that have ended or not begun are not', async () => {
   const paused = await guarded({}, { status: 'paused' });
-  const others = [await guarded({}, { status: 'completed' }), await guarded({}, { status: 'pulled_back' }), await guarded({ watch: 0, watchedSince: null }, { status: 'waiting_for_approval' })];
+  const others = [
+    await guarded({}, { status: 'completed' }),
+    await guarded({}, { status: 'pulled_back' }),
+    await guarded({ watch: 0, watchedSince: null }, { status: 'waiting_for_approval' }),
+  ];
   for (const rollout of [paused, ...others]) await measured(rollout, BAD);
   await keeper().refresh();
   expect(await verdict(paused)).toMatchObject({ verdict: 'crossed' });
@@ -156,7 +232,10 @@ test('that a limit was crossed stays for its watch, and the next watch begins an
   await measured(rollout, arm('treatment', ...Array<number>(50).fill(40)));
   await keeper().refresh();
   expect(await verdict(rollout)).toEqual(crossed);
-  await prisma.rolloutGuard.update({ where: { rolloutId: rollout.rolloutId }, data: { watch: 3, watchedSince: new Date() } });
+  await prisma.rolloutGuard.update({
+    where: { rolloutId: rollout.rolloutId },
+    data: { watch: 3, watchedSince: new Date() },
+  });
   await keeper().refresh();
   expect(await verdict(rollout)).toMatchObject({ watch: 3, verdict: 'waiting', figures: { treatmentVehicles: 0 } });
 });
@@ -164,7 +243,10 @@ test('that a limit was crossed stays for its watch, and the next watch begins an
 test('a look that took longer does not take back a newer verdict', async () => {
   const rollout = await guarded();
   let [seen, go] = [() => {}, () => {}];
-  const [looked, released] = [new Promise<void>((resolve) => (seen = resolve)), new Promise<void>((resolve) => (go = resolve))];
+  const [looked, released] = [
+    new Promise<void>((resolve) => (seen = resolve)),
+    new Promise<void>((resolve) => (go = resolve)),
+  ];
   const slow: Measurements = {
     async sums(window) {
       const sums = await storedMeasurements(own.store).sums(window);
@@ -181,7 +263,9 @@ test('a look that took longer does not take back a newer verdict', async () => {
   await keeper().refresh();
   expect(await verdict(rollout)).toBeNull();
   const newer = new Date(Date.now() + MINUTE);
-  await prisma.rolloutVerdict.create({ data: { rolloutId: rollout.rolloutId, watch: 2, verdict: 'holding', figures: {}, computedAt: newer } });
+  await prisma.rolloutVerdict.create({
+    data: { rolloutId: rollout.rolloutId, watch: 2, verdict: 'holding', figures: {}, computedAt: newer },
+  });
   go();
   await looking;
   expect(await verdict(rollout)).toMatchObject({ verdict: 'holding', computedAt: newer });

@@ -58,7 +58,10 @@ export class GuardKeeper {
     for (const id of await dueForVerdict(this.prisma, this.interval)) {
       if (this.#looks.closed) break;
       const done = await this.#compute(id).catch((err: unknown) => {
-        this.logger.warn({ err, rollout: id }, 'The guard of a rollout could not be looked at; the rollout does not go on until it can');
+        this.logger.warn(
+          { err, rollout: id },
+          'The guard of a rollout could not be looked at; the rollout does not go on until it can',
+        );
         return false;
       });
       if (done) computed += 1;
@@ -69,7 +72,9 @@ export class GuardKeeper {
   #compute(id: string): Promise<boolean> {
     return this.prisma.$transaction(
       async (tx) => {
-        const [lock] = await tx.$queryRaw<{ free: boolean }[]>`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}::int, hashtext(${id})) AS free`;
+        const [lock] = await tx.$queryRaw<
+          { free: boolean }[]
+        >`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}::int, hashtext(${id})) AS free`;
         if (lock?.free !== true) return false;
         const watched = await findWatched(tx, id, this.interval);
         if (watched === null) return false;
@@ -87,12 +92,21 @@ export class GuardKeeper {
   async #lastArrival(flagKey: string, metric: string, from: Date): Promise<Date | null> {
     try {
       await this.tables.make();
-      const answer = await this.store.client.query({ query: LAST_ARRIVAL, query_params: { flagKey, metric, from: from.getTime() }, format: 'JSONEachRow' });
+      const answer = await this.store.client.query({
+        query: LAST_ARRIVAL,
+        query_params: { flagKey, metric, from: from.getTime() },
+        format: 'JSONEachRow',
+      });
       const [row] = await answer.json<{ last: number }>();
       // The greatest of nothing is the store's zero.
       return row === undefined || row.last <= 0 ? null : new Date(row.last);
     } catch (cause) {
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The metrics store does not answer; a retry is safe.', {}, { cause });
+      throw new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'The metrics store does not answer; a retry is safe.',
+        {},
+        { cause },
+      );
     }
   }
 

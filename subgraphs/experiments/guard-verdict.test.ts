@@ -3,21 +3,51 @@ import { falseAlarmShare } from '../../core/rules/rollout-guard.ts';
 import { judge, type GuardWatch } from './guard-verdict.ts';
 import { sequentialTest } from './statistics/sequential.ts';
 import { isMissing, type Moments } from './statistics/moments.ts';
-import { NONE, armOf, binaryArm, draws, joined, normalArm, skewedArm, type Draws } from './statistics/testing/simulated-vehicles.ts';
+import {
+  NONE,
+  armOf,
+  binaryArm,
+  draws,
+  joined,
+  normalArm,
+  skewedArm,
+  type Draws,
+} from './statistics/testing/simulated-vehicles.ts';
 import { welchTest, type WelchTest } from './statistics/welch.ts';
 
 const BEGAN = new Date('2027-01-04T09:00:00Z');
 const MINUTE = 60_000;
 const GUARD: GuardWatch = {
-  metric: 'm', worse: 'higher', maxWorsePercent: 5, bound: null, confidenceLevel: 0.95, minimumVehicles: 30, silence: 30 * MINUTE, watchFor: MINUTE,
-  steps: 1, watch: 2, watchedSince: BEGAN, serves: true,
+  metric: 'm',
+  worse: 'higher',
+  maxWorsePercent: 5,
+  bound: null,
+  confidenceLevel: 0.95,
+  minimumVehicles: 30,
+  silence: 30 * MINUTE,
+  watchFor: MINUTE,
+  steps: 1,
+  watch: 2,
+  watchedSince: BEGAN,
+  serves: true,
 };
 const BOUND: GuardWatch = { ...GUARD, maxWorsePercent: null, bound: 43 };
 
 const after = (minutes: number) => new Date(BEGAN.getTime() + minutes * MINUTE);
-const judged = (guard: GuardWatch, control: Moments, treatment: Moments, now = after(1), lastMeasurementAt: Date | null = BEGAN) =>
-  judge(guard, { arms: { control: armOf(control), treatment: armOf(treatment) }, vehiclesInBothArms: 2, lastMeasurementAt }, now);
-const verdictOf = (guard: GuardWatch, control: Moments, treatment: Moments) => judged(guard, control, treatment).verdict;
+const judged = (
+  guard: GuardWatch,
+  control: Moments,
+  treatment: Moments,
+  now = after(1),
+  lastMeasurementAt: Date | null = BEGAN,
+) =>
+  judge(
+    guard,
+    { arms: { control: armOf(control), treatment: armOf(treatment) }, vehiclesInBothArms: 2, lastMeasurementAt },
+    now,
+  );
+const verdictOf = (guard: GuardWatch, control: Moments, treatment: Moments) =>
+  judged(guard, control, treatment).verdict;
 
 /** An arm with a standard deviation of 2. */
 const arm = (mean: number, count = 100): Moments => ({ count, mean, m2: 4 * (count - 1) });
@@ -44,8 +74,16 @@ describe('a limit relative to control', () => {
 
   test('comes with the figures, worse being above 0 in either direction', () => {
     expect(judged(GUARD, arm(40), arm(46)).figures).toEqual({
-      controlVehicles: 100, treatmentVehicles: 100, vehiclesInBothArms: 2, controlMean: 40, treatmentMean: 46,
-      worsePercent: expect.closeTo(15, 10), worsePercentInterval: [expect.any(Number), expect.any(Number)], pValue: expect.any(Number), significance: falseAlarmShare(0.95, 1, 2), lastMeasurementAt: BEGAN.toISOString(),
+      controlVehicles: 100,
+      treatmentVehicles: 100,
+      vehiclesInBothArms: 2,
+      controlMean: 40,
+      treatmentMean: 46,
+      worsePercent: expect.closeTo(15, 10),
+      worsePercentInterval: [expect.any(Number), expect.any(Number)],
+      pValue: expect.any(Number),
+      significance: falseAlarmShare(0.95, 1, 2),
+      lastMeasurementAt: BEGAN.toISOString(),
     });
     const { worsePercent, worsePercentInterval } = judged(LOWER, arm(40), arm(46)).figures;
     const [low, high] = judged(GUARD, arm(40), arm(46)).figures.worsePercentInterval as readonly [number, number];
@@ -58,7 +96,11 @@ describe('a limit relative to control', () => {
     const { pValue } = judged(GUARD, arm(40), arm(43.13)).figures;
     const control = { count: 100, mean: 42, m2: arm(40).m2 * 1.05 ** 2 };
     const welch = welchTest({ control, treatment: arm(43.13) }) as WelchTest;
-    expect(pValue).toBeCloseTo(sequentialTest(welch, { control: 100, treatment: 100 }, { vehiclesInEachArm: 30, confidenceLevel: 1 - 0.05 / 3 }).pValue, 12);
+    expect(pValue).toBeCloseTo(
+      sequentialTest(welch, { control: 100, treatment: 100 }, { vehiclesInEachArm: 30, confidenceLevel: 1 - 0.05 / 3 })
+        .pValue,
+      12,
+    );
     expect(verdictOf(GUARD, arm(40), arm(43.13))).toBe('crossed');
     expect(verdictOf({ ...GUARD, steps: 50 }, arm(40), arm(43.13))).toBe('holding');
   });
@@ -83,7 +125,13 @@ describe('without any spread', () => {
     ['a treatment that is worse in every vehicle crosses it', GUARD, same(0), same(1), 'crossed'],
     ['a treatment that is better in every vehicle keeps it', GUARD, same(1), same(0), 'holding'],
     ['a treatment that is worse by less keeps it', GUARD, same(40), same(41), 'holding'],
-    ['what only rounding tells apart keeps it', { ...GUARD, maxWorsePercent: 0 }, same(0.1 + 0.2), same(0.3 + 1e-16), 'holding'],
+    [
+      'what only rounding tells apart keeps it',
+      { ...GUARD, maxWorsePercent: 0 },
+      same(0.1 + 0.2),
+      same(0.3 + 1e-16),
+      'holding',
+    ],
     ['few vehicles may be so by chance', { ...GUARD, minimumVehicles: 2 }, same(0, 4), same(1, 2), 'holding'],
     ['a treatment beyond its bound in every vehicle crosses it', BOUND, NONE, same(44), 'crossed'],
     ['few vehicles may be beyond a bound by chance', { ...BOUND, minimumVehicles: 2 }, NONE, same(44, 5), 'holding'],
@@ -99,20 +147,30 @@ describe('without any spread', () => {
 
 describe('there is no verdict', () => {
   test('before enough vehicles of each arm that is compared have measured, however bad they are', () => {
-    expect(judged(GUARD, arm(40), arm(400, 29))).toMatchObject({ verdict: 'waiting', figures: { treatmentVehicles: 29, treatmentMean: 400, pValue: null } });
+    expect(judged(GUARD, arm(40), arm(400, 29))).toMatchObject({
+      verdict: 'waiting',
+      figures: { treatmentVehicles: 29, treatmentMean: 400, pValue: null },
+    });
     expect(verdictOf(GUARD, arm(40, 29), arm(400))).toBe('waiting');
     expect(verdictOf(BOUND, NONE, arm(400, 29))).toBe('waiting');
-    expect(judged(GUARD, NONE, NONE)).toMatchObject({ verdict: 'waiting', figures: { controlMean: null, treatmentMean: null, worsePercent: null, worsePercentInterval: null } });
+    expect(judged(GUARD, NONE, NONE)).toMatchObject({
+      verdict: 'waiting',
+      figures: { controlMean: null, treatmentMean: null, worsePercent: null, worsePercentInterval: null },
+    });
   });
 
   test('where the numbers are beyond what a double holds', () => {
-    expect(judged(GUARD, { count: 40, mean: 1e300, m2: Infinity }, arm(40))).toMatchObject({ verdict: 'waiting', figures: { pValue: null } });
+    expect(judged(GUARD, { count: 40, mean: 1e300, m2: Infinity }, arm(40))).toMatchObject({
+      verdict: 'waiting',
+      figures: { pValue: null },
+    });
     expect(judged(GUARD, { count: 40, mean: NaN, m2: 1 }, arm(40)).figures.controlMean).toBeNull();
   });
 });
 
 describe('a metric that has stopped arriving', () => {
-  const at = (minutes: number, last: number | null, guard = GUARD) => judged(guard, arm(40), arm(40), after(minutes), last === null ? null : after(last)).verdict;
+  const at = (minutes: number, last: number | null, guard = GUARD) =>
+    judged(guard, arm(40), arm(40), after(minutes), last === null ? null : after(last)).verdict;
 
   test('is found when nothing has arrived for as long as the guard allows, counted from the beginning of the watch', () => {
     expect([at(29.9, null), at(30, null)]).toEqual(['holding', 'silent']);
@@ -139,7 +197,10 @@ describe('over a whole rollout of three steps, looked at ten times each,', () =>
   type More = (draw: Draws, arm: 'control' | 'treatment') => Moments;
   const CONTROL_OF: Moments = { count: 1e15, mean: 42, m2: 0 };
 
-  /** Whether any look of any watch, each with vehicles of its own, calls the limit crossed, and whether an ordinary test at 1 − confidence would. */
+  /**
+   * Whether any look of any watch, each with vehicles of its own, calls the limit crossed, and whether an ordinary test
+   * at 1 − confidence would.
+   */
   function looks(guard: GuardWatch, more: More, draw: Draws): { guard: boolean; plain: boolean } {
     const found = { guard: false, plain: false };
     for (let watch = 1; watch <= STEPS + 1; watch++) {
@@ -167,15 +228,24 @@ describe('over a whole rollout of three steps, looked at ten times each,', () =>
     ['a skewed metric', STRICT, (draw) => skewedArm(draw, 5), 2],
     ['a binary metric that is mostly the same for all', STRICT, (draw) => binaryArm(draw, 3, 0.04), 3],
     ['an absolute bound on a normal metric', AT_THE_MEAN, (draw) => normalArm(draw, 5, 42, 6), 4],
-  ])('%s raises no more false alarms than the guard may where the feature does nothing, and far more by an ordinary test', (_, guard, more, seed) => {
-    const results = found(guard, more, seed);
-    // The 99.95 % point of a binomial count.
-    expect(results.filter((result) => result.guard).length).toBeLessThan(ROLLOUTS * CHANCE + 3.2905 * Math.sqrt(ROLLOUTS * CHANCE * (1 - CHANCE)));
-    expect(results.filter((result) => result.plain).length).toBeGreaterThan(2 * CHANCE * ROLLOUTS);
-  });
+  ])(
+    '%s raises no more false alarms than the guard may where the feature does nothing, and far more by an ordinary test',
+    (_, guard, more, seed) => {
+      const results = found(guard, more, seed);
+      // The 99.95 % point of a binomial count.
+      expect(results.filter((result) => result.guard).length).toBeLessThan(
+        ROLLOUTS * CHANCE + 3.2905 * Math.sqrt(ROLLOUTS * CHANCE * (1 - CHANCE)),
+      );
+      expect(results.filter((result) => result.plain).length).toBeGreaterThan(2 * CHANCE * ROLLOUTS);
+    },
+  );
 
   test('what is worse by far more than the limit is found in nearly all of them', () => {
-    const results = found({ ...GUARD, minimumVehicles: 10 }, (draw, arm) => normalArm(draw, 10, arm === 'control' ? 40 : 50, 6), 5);
+    const results = found(
+      { ...GUARD, minimumVehicles: 10 },
+      (draw, arm) => normalArm(draw, 10, arm === 'control' ? 40 : 50, 6),
+      5,
+    );
     expect(results.filter((result) => result.guard).length).toBeGreaterThan(0.99 * ROLLOUTS);
   });
 });

@@ -2,7 +2,12 @@
  * What the vehicles' measurements say of a rollout's guard. Pure. Which test, and why a look at any moment is safe:
  * docs/statistics.md, "The guard of a rollout".
  */
-import { falseAlarmShare, type GuardFigures, type GuardVerdict, type RolloutGuard } from '../../core/rules/rollout-guard.ts';
+import {
+  falseAlarmShare,
+  type GuardFigures,
+  type GuardVerdict,
+  type RolloutGuard,
+} from '../../core/rules/rollout-guard.ts';
 import type { ExperimentSums } from './statistics/analyse.ts';
 import { allVehicles } from './statistics/cuped.ts';
 import { isMissing, mapArms, type Arms, type Moments } from './statistics/moments.ts';
@@ -33,9 +38,16 @@ export interface Judgement {
 /** An arm about which everything is known. */
 const known = (mean: number): Moments => ({ count: Number.MAX_SAFE_INTEGER, mean, m2: 0 });
 
-const scaled = ({ count, mean, m2 }: Moments, factor: number): Moments => ({ count, mean: mean * factor, m2: m2 * factor * factor });
+const scaled = ({ count, mean, m2 }: Moments, factor: number): Moments => ({
+  count,
+  mean: mean * factor,
+  m2: m2 * factor * factor,
+});
 
-/** The chance that of so many vehicles, drawn in this order or any other, exactly these came to be the treatment: 1 / C(n, k). */
+/**
+ * The chance that of so many vehicles, drawn in this order or any other, exactly these came to be the treatment: 1 /
+ * C(n, k).
+ */
 function separation({ control, treatment }: Arms<Moments>): number {
   const few = Math.min(control.count, treatment.count);
   const others = Math.max(control.count, treatment.count);
@@ -55,20 +67,40 @@ function pOfNoWorse(arms: Arms<Moments>, worse: 1 | -1, plan: SequentialPlan, wi
   if (isMissing(welch)) {
     if (welch !== 'no-variance') return null;
     const difference = arms.treatment.mean - arms.control.mean;
-    return worse * difference > 0 && !isRounding(Math.abs(difference), arms.treatment.mean, arms.control.mean) ? withoutSpread : 1;
+    return worse * difference > 0 && !isRounding(Math.abs(difference), arms.treatment.mean, arms.control.mean)
+      ? withoutSpread
+      : 1;
   }
-  return worse * welch.difference > 0 ? sequentialTest(welch, mapArms(arms, ({ count }) => count), plan).pValue : 1;
+  return worse * welch.difference > 0
+    ? sequentialTest(
+        welch,
+        mapArms(arms, ({ count }) => count),
+        plan,
+      ).pValue
+    : 1;
 }
 
 /**
  * The p-value of the guard's limit being kept. "More than x % worse" is relative to the size of control's mean, whose
  * sign the data may leave open: worse than (1 + x)·mean and than (1 − x)·mean is worse than both.
  */
-function pOfKept({ bound, maxWorsePercent, worse }: RolloutGuard, arms: Arms<Moments>, plan: SequentialPlan): number | null {
+function pOfKept(
+  { bound, maxWorsePercent, worse }: RolloutGuard,
+  arms: Arms<Moments>,
+  plan: SequentialPlan,
+): number | null {
   const direction = worse === 'higher' ? 1 : -1;
-  if (bound !== null) return pOfNoWorse({ control: known(bound), treatment: arms.treatment }, direction, plan, 0.5 ** arms.treatment.count);
+  if (bound !== null)
+    return pOfNoWorse(
+      { control: known(bound), treatment: arms.treatment },
+      direction,
+      plan,
+      0.5 ** arms.treatment.count,
+    );
   const share = (maxWorsePercent ?? 0) / 100;
-  const [above, below] = [1 + share, 1 - share].map((factor) => pOfNoWorse({ ...arms, control: scaled(arms.control, factor) }, direction, plan, separation(arms)));
+  const [above, below] = [1 + share, 1 - share].map((factor) =>
+    pOfNoWorse({ ...arms, control: scaled(arms.control, factor) }, direction, plan, separation(arms)),
+  );
   return typeof above === 'number' && typeof below === 'number' ? Math.max(above, below) : null;
 }
 
@@ -76,7 +108,11 @@ function pOfKept({ bound, maxWorsePercent, worse }: RolloutGuard, arms: Arms<Mom
 function comparison(arms: Arms<Moments>, plan: SequentialPlan): RelativeImprovement | null {
   const welch = welchTest(arms);
   if (isMissing(welch)) return null;
-  const { critical } = sequentialTest(welch, mapArms(arms, ({ count }) => count), plan);
+  const { critical } = sequentialTest(
+    welch,
+    mapArms(arms, ({ count }) => count),
+    plan,
+  );
   const improvement = critical === null ? 'too-early' : relativeImprovement(arms, critical);
   return isMissing(improvement) ? null : improvement;
 }
@@ -84,7 +120,11 @@ function comparison(arms: Arms<Moments>, plan: SequentialPlan): RelativeImprovem
 const meanOf = ({ count, mean }: Moments) => (count > 0 && Number.isFinite(mean) ? mean : null);
 
 /** @param now by the same clock as `watchedSince` */
-export function judge(guard: GuardWatch, { arms: sums, vehiclesInBothArms, lastMeasurementAt }: Observed, now: Date): Judgement {
+export function judge(
+  guard: GuardWatch,
+  { arms: sums, vehiclesInBothArms, lastMeasurementAt }: Observed,
+  now: Date,
+): Judgement {
   const arms = mapArms(sums, (arm): Moments => allVehicles(arm));
   const significance = falseAlarmShare(guard.confidenceLevel, guard.steps, guard.watch);
   // Sharpest where it may first speak: what is bad enough is to be seen at once.
@@ -95,7 +135,12 @@ export function judge(guard: GuardWatch, { arms: sums, vehiclesInBothArms, lastM
   const improvement = comparison(arms, plan);
   const [low, high] = improvement?.interval ?? [];
   const direction = guard.worse === 'higher' ? 1 : -1;
-  const ends = low === undefined || high === undefined ? null : direction === 1 ? ([low, high] as const) : ([-high, -low] as const);
+  const ends =
+    low === undefined || high === undefined
+      ? null
+      : direction === 1
+        ? ([low, high] as const)
+        : ([-high, -low] as const);
   const figures: GuardFigures = {
     controlVehicles: arms.control.count,
     treatmentVehicles: arms.treatment.count,

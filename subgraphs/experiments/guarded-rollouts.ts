@@ -32,13 +32,27 @@ export async function dueForVerdict(db: PrismaClient, age: Age): Promise<string[
 export async function findWatched(db: Transaction, id: string, age: Age): Promise<WatchedRollout | null> {
   const row = await db.rolloutGuard.findUnique({
     where: { rolloutId: id },
-    include: { rollout: { select: { status: true, verdict: true, flag: { select: { key: true } }, rule: { select: { conditions: true } }, _count: { select: { steps: true } } } } },
+    include: {
+      rollout: {
+        select: {
+          status: true,
+          verdict: true,
+          flag: { select: { key: true } },
+          rule: { select: { conditions: true } },
+          _count: { select: { steps: true } },
+        },
+      },
+    },
   });
   if (row?.watchedSince == null || !['running', 'paused'].includes(row.rollout.status)) return null;
   const [clock] = await db.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS now`;
   const now = clock?.now ?? new Date(NaN);
   const { verdict } = row.rollout;
-  if (verdict?.watch === row.watch && (verdict.verdict === 'crossed' || now.getTime() - verdict.computedAt.getTime() < age)) return null;
+  if (
+    verdict?.watch === row.watch &&
+    (verdict.verdict === 'crossed' || now.getTime() - verdict.computedAt.getTime() < age)
+  )
+    return null;
   const percentage = (row.rollout.rule.conditions as Prisma.JsonObject)['rollout_percentage'];
   return {
     id,
@@ -58,7 +72,11 @@ export async function findWatched(db: Transaction, id: string, age: Age): Promis
  * Writes a verdict, unless there is a newer one. That a limit was crossed stays: the test allows for looking again and
  * again because one look decides for good.
  */
-export async function saveVerdict(tx: Transaction, { id, guard, now }: WatchedRollout, { verdict, figures }: Judgement): Promise<void> {
+export async function saveVerdict(
+  tx: Transaction,
+  { id, guard, now }: WatchedRollout,
+  { verdict, figures }: Judgement,
+): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO rollout_verdicts AS old (rollout_id, watch, verdict, figures, computed_at)
     VALUES (${id}::uuid, ${guard.watch}, ${verdict}, ${JSON.stringify(figures)}::jsonb, ${now})

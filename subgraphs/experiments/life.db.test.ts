@@ -27,14 +27,24 @@ beforeAll(async () => {
 afterAll(() => experiments.database.drop());
 
 describe('updating an experiment', () => {
-  const update = (id: string, input: object, caller = experiments.writer) => experiments.ask(caller, UPDATE, { id, input });
+  const update = (id: string, input: object, caller = experiments.writer) =>
+    experiments.ask(caller, UPDATE, { id, input });
 
   test('changes what is given, keeps the rest and records both', async () => {
     const flag = await experiments.newFlag();
     const id = await experiments.draft(flag, { description: 'Why not', endDate: '2027-01-01T00:00:00.000Z' });
     const { data, errors } = await update(id, { name: 'Slower charging', sampleSize: 20, endDate: null });
     expect(errors).toEqual([]);
-    expect(data).toMatchObject({ experiment: { name: 'Slower charging', sampleSize: 20, endDate: null, description: 'Why not', primaryMetric: 'charge_minutes', status: 'DRAFT' } });
+    expect(data).toMatchObject({
+      experiment: {
+        name: 'Slower charging',
+        sampleSize: 20,
+        endDate: null,
+        description: 'Why not',
+        primaryMetric: 'charge_minutes',
+        status: 'DRAFT',
+      },
+    });
     expect(await experiments.lastAudit()).toMatchObject({
       action: 'UPDATE_EXPERIMENT',
       flagId: flag.id,
@@ -68,7 +78,8 @@ describe('updating an experiment', () => {
   test('refuses one that has been started, and one that is not there', async () => {
     const { id } = await experiments.running();
     expect(refusal(await update(id, { sampleSize: 20 }))).toEqual(NOT_NOW);
-    for (const nobodys of [randomUUID(), 'nonsense']) expect(refusal(await update(nobodys, { sampleSize: 20 }))).toEqual({ code: 'NOT_FOUND', field: 'id' });
+    for (const nobodys of [randomUUID(), 'nonsense'])
+      expect(refusal(await update(nobodys, { sampleSize: 20 }))).toEqual({ code: 'NOT_FOUND', field: 'id' });
   });
 });
 
@@ -81,7 +92,9 @@ describe('starting an experiment', () => {
     const { data } = await experiments.to<{ status: string; startDate: string }>('start', id);
     expect(data.experiment).toMatchObject({ status: 'RUNNING', winnerVariant: null, pValue: null });
     expect(Date.parse(data.experiment.startDate)).toBeGreaterThanOrEqual(earliest);
-    expect(Number((await experiments.prisma.experiment.findUniqueOrThrow({ where: { id } })).treatmentShare)).toBe(0.12345);
+    expect(Number((await experiments.prisma.experiment.findUniqueOrThrow({ where: { id } })).treatmentShare)).toBe(
+      0.12345,
+    );
     expect(await experiments.lastAudit()).toMatchObject({
       action: 'START_EXPERIMENT',
       flagId: flag.id,
@@ -103,8 +116,16 @@ describe('starting an experiment', () => {
     ['has a rollout at 100 %', [{ conditions: { rollout_percentage: 100 } }], {}],
     ['draws its cohort again and again', [{ conditions: { rollout_percentage: 50, sticky: false } }], {}],
     ['serves another variant', [{ ...HALF, variant: 'eco' }], {}],
-    ['picks vehicles for the treatment', [HALF, { type: 'vehicle_whitelist', conditions: { vins: ['KMHK281HGNU000001'] }, variant: 'treatment' }], {}],
-    ['picks vehicles for control', [HALF, { type: 'vehicle_target', conditions: { regions: ['EU'] }, variant: 'control' }], {}],
+    [
+      'picks vehicles for the treatment',
+      [HALF, { type: 'vehicle_whitelist', conditions: { vins: ['KMHK281HGNU000001'] }, variant: 'treatment' }],
+      {},
+    ],
+    [
+      'picks vehicles for control',
+      [HALF, { type: 'vehicle_target', conditions: { regions: ['EU'] }, variant: 'control' }],
+      {},
+    ],
   ])('is refused where the flag %s', async (_, rules, over) => {
     const flag = await experiments.newFlag(rules);
     const id = await experiments.draft(flag);
@@ -116,12 +137,21 @@ describe('starting an experiment', () => {
 
   test('does not mind disabled rules beside the rollout, rules of another variant, or a kill switch that is released', async () => {
     const picking = { type: 'vehicle_target', conditions: { regions: ['EU'] } };
-    const flag = await experiments.newFlag([HALF, { ...HALF, enabled: false }, { ...picking, variant: 'treatment', enabled: false }, { ...picking, variant: 'pilot' }, { type: 'kill_switch', enabled: false, conditions: { force_disabled: true, reason: 'Smoke' } }]);
+    const flag = await experiments.newFlag([
+      HALF,
+      { ...HALF, enabled: false },
+      { ...picking, variant: 'treatment', enabled: false },
+      { ...picking, variant: 'pilot' },
+      { type: 'kill_switch', enabled: false, conditions: { force_disabled: true, reason: 'Smoke' } },
+    ]);
     expect((await experiments.to('start', await experiments.draft(flag))).errors).toEqual([]);
   });
 
   test('is refused once the planned end is past', async () => {
-    const id = await experiments.draft(await experiments.newFlag(), { startDate: '2020-01-01T00:00:00Z', endDate: '2020-02-01T00:00:00Z' });
+    const id = await experiments.draft(await experiments.newFlag(), {
+      startDate: '2020-01-01T00:00:00Z',
+      endDate: '2020-02-01T00:00:00Z',
+    });
     expect(refusal(await experiments.to('start', id))).toEqual(NOT_NOW);
   });
 
@@ -141,14 +171,18 @@ describe('starting an experiment', () => {
     for (let draft = 0; draft < 4; draft += 1) ids.push(await experiments.draft(flag));
     const answers = await Promise.all([...ids, ...ids].map((id) => experiments.to('start', id)));
     expect(answers.map(refusal).filter((refused) => refused !== null)).toEqual(Array(7).fill(NOT_NOW));
-    expect((await Promise.all(ids.map((id) => experiments.statusOf(id)))).filter((status) => status === 'running')).toHaveLength(1);
+    expect(
+      (await Promise.all(ids.map((id) => experiments.statusOf(id)))).filter((status) => status === 'running'),
+    ).toHaveLength(1);
     expect((await experiments.actions(flag)).filter((action) => action === 'START_EXPERIMENT')).toHaveLength(1);
   });
 
   test('the database itself holds no second running one', async () => {
     const { flag } = await experiments.running();
     const id = await experiments.draft(flag);
-    await expect(experiments.prisma.experiment.update({ where: { id }, data: { status: 'running' } })).rejects.toMatchObject({ code: 'P2002' });
+    await expect(
+      experiments.prisma.experiment.update({ where: { id }, data: { status: 'running' } }),
+    ).rejects.toMatchObject({ code: 'P2002' });
   });
 });
 
@@ -157,16 +191,28 @@ describe('completing an experiment', () => {
     const { id, flag } = await experiments.running({ endDate: '2999-01-01T00:00:00Z' });
     const { data, errors } = await experiments.to<{ endDate: string }>('complete', id);
     expect(errors).toEqual([]);
-    expect(data.experiment).toMatchObject({ status: 'COMPLETED', winnerVariant: null, pValue: null, improvementPercent: null });
+    expect(data.experiment).toMatchObject({
+      status: 'COMPLETED',
+      winnerVariant: null,
+      pValue: null,
+      improvementPercent: null,
+    });
     expect(Date.parse(data.experiment.endDate)).toBeLessThanOrEqual(Date.now());
-    expect(await experiments.lastAudit()).toMatchObject({ action: 'COMPLETE_EXPERIMENT', flagId: flag.id, beforeValue: { status: 'running' }, afterValue: { status: 'completed', winnerVariant: null, pValue: null } });
+    expect(await experiments.lastAudit()).toMatchObject({
+      action: 'COMPLETE_EXPERIMENT',
+      flagId: flag.id,
+      beforeValue: { status: 'running' },
+      afterValue: { status: 'completed', winnerVariant: null, pValue: null },
+    });
   });
 
   test('leaves a planned end that is past where it is: what came after it did not count', async () => {
     const { id } = await experiments.running({}, new Date('2026-01-01T00:00:00Z'));
     const endDate = new Date('2026-02-01T00:00:00Z');
     await experiments.prisma.experiment.update({ where: { id }, data: { endDate } });
-    expect((await experiments.to('complete', id)).data).toMatchObject({ experiment: { status: 'COMPLETED', endDate: endDate.toISOString() } });
+    expect((await experiments.to('complete', id)).data).toMatchObject({
+      experiment: { status: 'COMPLETED', endDate: endDate.toISOString() },
+    });
   });
 
   test('is for what runs, and happens once', async () => {
@@ -183,7 +229,10 @@ describe('completing an experiment', () => {
     const before = await experiments.prisma.experiment.findUnique({ where: { id } });
     away = true;
     expect(refusal(await experiments.to('complete', id))).toEqual({ code: 'SERVICE_UNAVAILABLE' });
-    const answer = await experiments.ask(user('READ'), '{ experiment(id: "' + id + '") { name results { significant } } }');
+    const answer = await experiments.ask(
+      user('READ'),
+      '{ experiment(id: "' + id + '") { name results { significant } } }',
+    );
     away = false;
     expect(answer.data).toEqual({ experiment: { name: 'Faster charging', results: null } });
     expect(refusal(answer)).toEqual({ code: 'SERVICE_UNAVAILABLE' });
@@ -194,11 +243,21 @@ describe('completing an experiment', () => {
 
 describe('cancelling an experiment', () => {
   test.each(['draft', 'running'])('ends one that is %s, with the reason', async (from) => {
-    const { id, flag } = from === 'running' ? await experiments.running() : await experiments.newFlag().then(async (of) => ({ flag: of, id: await experiments.draft(of) }));
+    const { id, flag } =
+      from === 'running'
+        ? await experiments.running()
+        : await experiments.newFlag().then(async (of) => ({ flag: of, id: await experiments.draft(of) }));
     const { data } = await experiments.to('cancel', id, ', reason: " The metric is broken "');
     expect(data.experiment).toMatchObject({ status: 'CANCELLED', cancelReason: 'The metric is broken' });
-    expect(await experiments.lastAudit()).toMatchObject({ action: 'CANCEL_EXPERIMENT', flagId: flag.id, beforeValue: { status: from }, afterValue: { status: 'cancelled', reason: 'The metric is broken' } });
-    expect((await experiments.ask(user('READ'), `{ experiment(id: "${id}") { results { significant } } }`)).data).toEqual({ experiment: { results: null } });
+    expect(await experiments.lastAudit()).toMatchObject({
+      action: 'CANCEL_EXPERIMENT',
+      flagId: flag.id,
+      beforeValue: { status: from },
+      afterValue: { status: 'cancelled', reason: 'The metric is broken' },
+    });
+    expect(
+      (await experiments.ask(user('READ'), `{ experiment(id: "${id}") { results { significant } } }`)).data,
+    ).toEqual({ experiment: { results: null } });
   });
 
   test('is refused for what has ended: nothing leads out of there', async () => {
@@ -211,7 +270,10 @@ describe('cancelling an experiment', () => {
 
   test.each(['', '   ', 'x'.repeat(1_001)])('needs a reason that is one', async (reason) => {
     const { id } = await experiments.running();
-    expect(refusal(await experiments.to('cancel', id, `, reason: "${reason}"`))).toEqual({ code: 'BAD_USER_INPUT', field: 'reason' });
+    expect(refusal(await experiments.to('cancel', id, `, reason: "${reason}"`))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'reason',
+    });
     expect(await experiments.statusOf(id)).toBe('running');
   });
 });
@@ -219,7 +281,8 @@ describe('cancelling an experiment', () => {
 test('the life of experiments is in the hands of those who may write', async () => {
   const { id } = await experiments.running();
   for (const what of ['start', 'complete'] as const) {
-    for (const caller of [user('READ'), user('SAFETY')]) expect(refusal(await experiments.to(what, id, '', caller))).toEqual({ code: 'FORBIDDEN' });
+    for (const caller of [user('READ'), user('SAFETY')])
+      expect(refusal(await experiments.to(what, id, '', caller))).toEqual({ code: 'FORBIDDEN' });
   }
   expect(refusal(await experiments.to('cancel', id, ', reason: "No"', NOBODY))).toEqual({ code: 'UNAUTHENTICATED' });
   expect(refusal(await experiments.ask(user('READ'), UPDATE, { id, input: {} }))).toEqual({ code: 'FORBIDDEN' });

@@ -1,7 +1,7 @@
 /**
  * The life of an experiment after it was created: a draft may be changed and started, what runs may be completed, and
- * both may be cancelled. Each step is one transaction under the locks of the experiment and its flag, with its row in the audit trail.
- * Source: docs/experiments.md.
+ * both may be cancelled. Each step is one transaction under the locks of the experiment and its flag, with its row in
+ * the audit trail. Source: docs/experiments.md.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError } from '../../core/errors.ts';
@@ -12,7 +12,14 @@ import { appendAudit } from '../shared/audit-trail.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import { violatesUnique } from '../shared/database/unique-violation.ts';
 import { isUuid } from '../shared/pagination.ts';
-import { editPlan, experimentContent, readCancelReason, type Experiment, type ExperimentStatus, type UpdateExperimentInput } from './experiment.ts';
+import {
+  editPlan,
+  experimentContent,
+  readCancelReason,
+  type Experiment,
+  type ExperimentStatus,
+  type UpdateExperimentInput,
+} from './experiment.ts';
 import { readFlagSplit, treatmentShareOf } from './flag-split.ts';
 import { endOf, type ExperimentResults } from './results.ts';
 import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments } from './store.ts';
@@ -22,7 +29,8 @@ const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { 
 
 /** Refuses what the experiment's status does not allow. */
 function checkStatus({ status }: Experiment, ...allowed: readonly ExperimentStatus[]): void {
-  if (!allowed.includes(status)) throw conflict(`The experiment is ${status}; this is for one that is ${allowed.join(' or ')}.`);
+  if (!allowed.includes(status))
+    throw conflict(`The experiment is ${status}; this is for one that is ${allowed.join(' or ')}.`);
 }
 
 export class ExperimentLife {
@@ -42,7 +50,12 @@ export class ExperimentLife {
       const plan = editPlan(before, input);
       if (isDeepStrictEqual(experimentContent({ ...before, ...plan }), experimentContent(before))) return before;
       const saved = await savePlan(tx, id, plan);
-      await appendAudit(tx, identity, { action: 'UPDATE_EXPERIMENT', flagId: before.flagId, before: experimentContent(before), after: experimentContent(saved) });
+      await appendAudit(tx, identity, {
+        action: 'UPDATE_EXPERIMENT',
+        flagId: before.flagId,
+        before: experimentContent(before),
+        after: experimentContent(saved),
+      });
       return saved;
     });
   }
@@ -61,11 +74,20 @@ export class ExperimentLife {
       const treatmentShare = treatmentShareOf(split);
       const { experiments } = await searchExperiments(tx, { flagId: before.flagId, status: 'running' }, firstPage(1));
       const [running] = experiments;
-      if (running !== undefined) throw conflict(`${split.key} has a running experiment, ${JSON.stringify(running.name)}; complete or cancel it first.`);
+      if (running !== undefined)
+        throw conflict(
+          `${split.key} has a running experiment, ${JSON.stringify(running.name)}; complete or cancel it first.`,
+        );
       const startDate = new Date();
-      if (before.endDate !== null && before.endDate <= startDate) throw conflict('The planned end of the experiment is past; change it first.');
+      if (before.endDate !== null && before.endDate <= startDate)
+        throw conflict('The planned end of the experiment is past; change it first.');
       const after = await saveProgress(tx, id, { status: 'running', startDate, treatmentShare });
-      await appendAudit(tx, identity, { action: 'START_EXPERIMENT', flagId: after.flagId, before: experimentContent(before), after: { ...experimentContent(after), treatmentShare } });
+      await appendAudit(tx, identity, {
+        action: 'START_EXPERIMENT',
+        flagId: after.flagId,
+        before: experimentContent(before),
+        after: { ...experimentContent(after), treatmentShare },
+      });
       return after;
     });
     return start.catch((error: unknown) => {
@@ -89,10 +111,20 @@ export class ExperimentLife {
       checkStatus(before, 'running');
       const { analysis, computedAt } = results;
       const winnerVariant = analysis.sampleRatioMismatch.detected ? null : analysis.winner;
-      const after = await saveProgress(tx, id, { status: 'completed', endDate: endOf(before, computedAt), winnerVariant, results });
+      const after = await saveProgress(tx, id, {
+        status: 'completed',
+        endDate: endOf(before, computedAt),
+        winnerVariant,
+        results,
+      });
       const { pValue, improvementPercent, sampleRatioMismatch } = analysis;
       const found = { winnerVariant, pValue, improvementPercent, sampleRatioMismatch: sampleRatioMismatch.detected };
-      await appendAudit(tx, identity, { action: 'COMPLETE_EXPERIMENT', flagId: after.flagId, before: experimentContent(before), after: { ...experimentContent(after), ...found } });
+      await appendAudit(tx, identity, {
+        action: 'COMPLETE_EXPERIMENT',
+        flagId: after.flagId,
+        before: experimentContent(before),
+        after: { ...experimentContent(after), ...found },
+      });
       return after;
     });
   }
@@ -103,7 +135,12 @@ export class ExperimentLife {
     return this.#change(id, async (tx, before) => {
       checkStatus(before, 'draft', 'running');
       const after = await saveProgress(tx, id, { status: 'cancelled', cancelReason });
-      await appendAudit(tx, identity, { action: 'CANCEL_EXPERIMENT', flagId: after.flagId, before: experimentContent(before), after: { ...experimentContent(after), reason: cancelReason } });
+      await appendAudit(tx, identity, {
+        action: 'CANCEL_EXPERIMENT',
+        flagId: after.flagId,
+        before: experimentContent(before),
+        after: { ...experimentContent(after), reason: cancelReason },
+      });
       return after;
     });
   }

@@ -14,7 +14,18 @@ export interface MetricBatchInput {
  */
 export type MetricRow = string;
 
-export const METRIC_COLUMNS = ['flag_key', 'metric', 'at', 'vin', 'batch_id', 'position', 'variant', 'value', 'tags', 'received_at'] as const;
+export const METRIC_COLUMNS = [
+  'flag_key',
+  'metric',
+  'at',
+  'vin',
+  'batch_id',
+  'position',
+  'variant',
+  'value',
+  'tags',
+  'received_at',
+] as const;
 
 export interface MetricBatch {
   readonly vin: string;
@@ -48,7 +59,11 @@ export function readMetricBatch(vin: string, input: MetricBatchInput, now: numbe
   const { items } = input;
   const batchId = validateBatchId(input.batchId, 'input.batchId');
   if (items.length === 0) throw badInput('input.items', 'A batch has an item at least.');
-  if (items.length > MAX_BATCH_ITEMS) throw new FleetFlagError('LIMIT_EXCEEDED', `A batch has at most ${MAX_BATCH_ITEMS} items.`, { field: 'input.items', limit: MAX_BATCH_ITEMS });
+  if (items.length > MAX_BATCH_ITEMS)
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A batch has at most ${MAX_BATCH_ITEMS} items.`, {
+      field: 'input.items',
+      limit: MAX_BATCH_ITEMS,
+    });
   // Whole hours, so that an hour of a batch is kept or dropped as a whole, however often the batch is sent.
   const oldest = Math.floor((now - MAX_AGE) / HOUR) * HOUR;
   const receivedAt = clickHouseTime(new Date(now));

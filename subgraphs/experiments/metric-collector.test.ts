@@ -7,16 +7,29 @@ const LIMITS: CollectorLimits = { ...COLLECTOR_LIMITS, window: 1 };
 
 function batch(vin: string, batchId = 'b', rows = 1): MetricBatch {
   const row = (position: number): MetricRow => `${JSON.stringify(['flag', 'metric', vin, batchId, position])}\n`;
-  return { vin, batchId, rows: Array.from({ length: rows }, (_, position) => row(position)), bytes: rows * 100, dropped: 0 };
+  return {
+    vin,
+    batchId,
+    rows: Array.from({ length: rows }, (_, position) => row(position)),
+    bytes: rows * 100,
+    dropped: 0,
+  };
 }
 
 /** A store whose inserts wait until the test ends them. */
 function heldStore() {
   const inserts: { rows: readonly MetricRow[]; end: () => void; fail: (error: Error) => void }[] = [];
-  return { inserts, insert: (rows: readonly MetricRow[]) => new Promise<void>((end, fail) => inserts.push({ rows, end, fail })) };
+  return {
+    inserts,
+    insert: (rows: readonly MetricRow[]) => new Promise<void>((end, fail) => inserts.push({ rows, end, fail })),
+  };
 }
 
-const refusalOf = (promise: Promise<unknown>) => promise.then(() => null, (error: { code: string; details: unknown }) => ({ code: error.code, details: error.details }));
+const refusalOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => null,
+    (error: { code: string; details: unknown }) => ({ code: error.code, details: error.details }),
+  );
 
 test('batches of many vehicles travel in one insert, and each is answered when it is stored', async () => {
   const { inserts, insert } = heldStore();
@@ -62,10 +75,16 @@ test('what could not be stored is refused to all who wait, with waits that grow,
   const { inserts, insert } = heldStore();
   const collector = new MetricCollector(insert, LIMITS);
   for (const retryAfter of [4, 8]) {
-    const refusals = [refusalOf(collector.add(batch('V'))), refusalOf(collector.add(batch('V'))), refusalOf(collector.add(batch('W')))];
+    const refusals = [
+      refusalOf(collector.add(batch('V'))),
+      refusalOf(collector.add(batch('V'))),
+      refusalOf(collector.add(batch('W'))),
+    ];
     await eventually(() => inserts.length === 1);
     inserts.pop()!.fail(new Error('away'));
-    expect(await Promise.all(refusals)).toEqual(Array(3).fill({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter } }));
+    expect(await Promise.all(refusals)).toEqual(
+      Array(3).fill({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter } }),
+    );
   }
   const again = collector.add(batch('V'));
   await eventually(() => inserts.length === 1);
@@ -82,7 +101,10 @@ describe('room', () => {
     const collector = new MetricCollector(insert, { ...LIMITS, ...limits });
     const first = collector.add(batch('V', 'b', 15));
     await eventually(() => inserts.length === 1);
-    expect(await refusalOf(collector.add(batch('W', 'b', 6)))).toEqual({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 2 } });
+    expect(await refusalOf(collector.add(batch('W', 'b', 6)))).toEqual({
+      code: 'SERVICE_UNAVAILABLE',
+      details: { retryAfter: 2 },
+    });
     const second = collector.add(batch('W', 'c', 5));
     inserts[0]!.end();
     await first;
@@ -99,7 +121,10 @@ describe('room', () => {
     const { inserts, insert } = heldStore();
     const collector = new MetricCollector(insert, { ...LIMITS, batchesOfVehicle: 2 });
     const answers = [collector.add(batch('V', 'a')), collector.add(batch('V', 'b'))];
-    expect(await refusalOf(collector.add(batch('V', 'c')))).toEqual({ code: 'RATE_LIMITED', details: { limit: 2, retryAfter: 1 } });
+    expect(await refusalOf(collector.add(batch('V', 'c')))).toEqual({
+      code: 'RATE_LIMITED',
+      details: { limit: 2, retryAfter: 1 },
+    });
     answers.push(collector.add(batch('W', 'a')));
     await eventually(() => inserts.length === 1);
     inserts[0]!.end();

@@ -10,7 +10,10 @@ import type { MetricBatch, MetricRow } from './metric-batch.ts';
 export interface CollectorLimits {
   /** Milliseconds that a batch waits for others. */
   readonly window: number;
-  /** Rows of an insert; one batch more may come on top. ClickHouse splits an insert at a million, and a batch must stay whole. */
+  /**
+   * Rows of an insert; one batch more may come on top. ClickHouse splits an insert at a million, and a batch must stay
+   * whole.
+   */
   readonly insertRows: number;
   /** Inserts under way at once. */
   readonly inserts: number;
@@ -111,7 +114,10 @@ export class MetricCollector {
     const { heldRows, heldBytes, batchesOfVehicle } = this.limits;
     if (this.#closing) throw this.#unavailable('Measurements are not taken while this instance stops; try again.');
     if ((this.#ofVehicle.get(vin) ?? 0) >= batchesOfVehicle) {
-      throw new FleetFlagError('RATE_LIMITED', 'Wait for the answers to the batches sent before.', { limit: batchesOfVehicle, retryAfter: 1 });
+      throw new FleetFlagError('RATE_LIMITED', 'Wait for the answers to the batches sent before.', {
+        limit: batchesOfVehicle,
+        retryAfter: 1,
+      });
     }
     if (this.#heldRows + rows.length > heldRows || this.#heldBytes + bytes > heldBytes) {
       throw this.#unavailable('The metrics store is behind; a retry is safe.');
@@ -163,7 +169,10 @@ export class MetricCollector {
     };
     try {
       await inTime(this.limits.insertTimeout, 'The insert has taken too long.', (late) => {
-        const inserted = this.insert(group.flatMap(({ batch }) => batch.rows), late);
+        const inserted = this.insert(
+          group.flatMap(({ batch }) => batch.rows),
+          late,
+        );
         inserted.then(freed, freed);
         return inserted;
       });
@@ -183,7 +192,10 @@ export class MetricCollector {
     }
   }
 
-  /** A store that does not answer will not answer those in the queue any sooner, and each of them would wait as long again. */
+  /**
+   * A store that does not answer will not answer those in the queue any sooner, and each of them would wait as long
+   * again.
+   */
   #refuseQueue(cause: unknown): void {
     const refused = this.#queue.splice(0);
     this.#queuedRows = 0;

@@ -44,7 +44,11 @@ export function readPointsQuery({ metric, from, to, interval }: MetricsArguments
   if (last > LAST_SECOND) throw badInput('to', 'to is after 2099.');
   if (to <= from) throw badInput('to', 'to is not after from.');
   if ((last - first) / seconds > MAX_INTERVALS) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `An answer has at most ${MAX_INTERVALS} intervals: ask for a shorter time or a longer interval.`, { field: 'interval', limit: MAX_INTERVALS });
+    throw new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `An answer has at most ${MAX_INTERVALS} intervals: ask for a shorter time or a longer interval.`,
+      { field: 'interval', limit: MAX_INTERVALS },
+    );
   }
   return { metric, from: first, to: last, interval };
 }
@@ -64,7 +68,8 @@ export class MetricService {
    *   SERVICE_UNAVAILABLE with `retryAfter`: then the same batch may be sent again, and counts once
    */
   async report({ caller }: CallerIdentity, input: MetricBatchInput): Promise<MetricReceipt> {
-    if (caller.kind !== 'vehicle' || caller.vin === null) throw new FleetFlagError('FORBIDDEN', 'Vehicles report measurements, each its own.');
+    if (caller.kind !== 'vehicle' || caller.vin === null)
+      throw new FleetFlagError('FORBIDDEN', 'Vehicles report measurements, each its own.');
     const batch = readMetricBatch(caller.vin, input, this.now());
     const { length } = batch.rows;
     const stored = length === 0 || (await this.collector.add(batch)) === 'stored';
@@ -79,9 +84,15 @@ export class MetricService {
    */
   async points(keys: readonly string[], given: MetricsArguments): Promise<ReadonlyMap<string, readonly MetricPoint[]>> {
     const points = new Map<string, MetricPoint[]>(keys.map((key) => [key, []]));
-    for (const point of await this.tables.points(keys, readPointsQuery(given), MAX_POINTS + 1)) points.get(point.flagKey)?.push(point);
+    for (const point of await this.tables.points(keys, readPointsQuery(given), MAX_POINTS + 1))
+      points.get(point.flagKey)?.push(point);
     for (const found of points.values()) {
-      if (found.length > MAX_POINTS) throw new FleetFlagError('LIMIT_EXCEEDED', `An answer has at most ${MAX_POINTS} points: ask for a shorter time or a longer interval.`, { field: 'interval', limit: MAX_POINTS });
+      if (found.length > MAX_POINTS)
+        throw new FleetFlagError(
+          'LIMIT_EXCEEDED',
+          `An answer has at most ${MAX_POINTS} points: ask for a shorter time or a longer interval.`,
+          { field: 'interval', limit: MAX_POINTS },
+        );
     }
     return points;
   }

@@ -6,7 +6,9 @@ import { openMetricsStore, type MetricsStore } from '../shared/metrics-store.ts'
 import { readMetricBatch } from './metric-batch.ts';
 import { MetricTables } from './metric-store.ts';
 
-/** Stands in for a ClickHouse server as far as its HTTP goes: what it would be sent, and what becomes of its answers. */
+/**
+ * Stands in for a ClickHouse server as far as its HTTP goes: what it would be sent, and what becomes of its answers.
+ */
 let server: Server;
 let store: MetricsStore;
 let tables: MetricTables;
@@ -14,7 +16,21 @@ let inserts: { settings: URLSearchParams; body: string }[];
 let answer: (response: ServerResponse) => void;
 
 const NOW = Date.parse('2026-11-25T10:00:00Z');
-const { rows } = readMetricBatch('KMHK281HGNU000001', { batchId: 'b', items: [1, 2].map((value) => ({ flagKey: 'eco', variant: 'control', metricName: 'größe "m"', value, timestamp: new Date(NOW), tags: { road: 'city\n' } })) }, NOW);
+const { rows } = readMetricBatch(
+  'KMHK281HGNU000001',
+  {
+    batchId: 'b',
+    items: [1, 2].map((value) => ({
+      flagKey: 'eco',
+      variant: 'control',
+      metricName: 'größe "m"',
+      value,
+      timestamp: new Date(NOW),
+      tags: { road: 'city\n' },
+    })),
+  },
+  NOW,
+);
 
 async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const chunks: Buffer[] = [];
@@ -49,15 +65,44 @@ test('a server is sent all rows in one insert that it may neither put off, nor s
   await tables.insert(rows, new AbortController().signal);
   const [{ settings, body }] = inserts as [(typeof inserts)[number]];
   expect(inserts).toHaveLength(1);
-  expect(settings.get('query')).toBe('INSERT INTO metric_rows (flag_key, metric, at, vin, batch_id, position, variant, value, tags, received_at) FORMAT JSONCompactEachRow');
-  expect(Object.fromEntries(settings)).toMatchObject({ async_insert: '0', insert_deduplicate: '0', min_insert_block_size_rows: '1048576', max_insert_block_size: '1048576' });
-  expect(body.trim().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual(
-    [1, 2].map((value, position) => ['eco', 'größe "m"', '2026-11-25 10:00:00.000', 'KMHK281HGNU000001', 'b', position, 'control', value, '{"road":"city\\n"}', '2026-11-25 10:00:00.000']),
+  expect(settings.get('query')).toBe(
+    'INSERT INTO metric_rows (flag_key, metric, at, vin, batch_id, position, variant, value, tags, received_at) FORMAT JSONCompactEachRow',
+  );
+  expect(Object.fromEntries(settings)).toMatchObject({
+    async_insert: '0',
+    insert_deduplicate: '0',
+    min_insert_block_size_rows: '1048576',
+    max_insert_block_size: '1048576',
+  });
+  expect(
+    body
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown),
+  ).toEqual(
+    [1, 2].map((value, position) => [
+      'eco',
+      'größe "m"',
+      '2026-11-25 10:00:00.000',
+      'KMHK281HGNU000001',
+      'b',
+      position,
+      'control',
+      value,
+      '{"road":"city\\n"}',
+      '2026-11-25 10:00:00.000',
+    ]),
   );
 });
 
 test.each<[string, (response: ServerResponse) => void]>([
-  ['refuses them', (response) => response.writeHead(500, { 'x-clickhouse-exception-code': '241' }).end('Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)')],
+  [
+    'refuses them',
+    (response) =>
+      response
+        .writeHead(500, { 'x-clickhouse-exception-code': '241' })
+        .end('Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)'),
+  ],
   ['ends without an answer', (response) => response.destroy()],
 ])('rows are not stored when the server %s', async (_, refuse) => {
   answer = refuse;

@@ -72,7 +72,10 @@ export class MetricTables {
 
   constructor(private readonly client: ClickHouseClient) {}
 
-  /** Makes the tables where they are not there yet, once; a store that is away is asked again by the next call. Rejects with ClickHouse's error. */
+  /**
+   * Makes the tables where they are not there yet, once; a store that is away is asked again by the next call. Rejects
+   * with ClickHouse's error.
+   */
   async make(): Promise<void> {
     this.#made ??= deployMetricsMigrations(this.client);
     await this.#made.catch((error: unknown) => {
@@ -86,17 +89,40 @@ export class MetricTables {
     await this.make();
     signal.throwIfAborted();
     // Not `insert`, which would make the text of all rows at once.
-    const { stream } = await this.client.exec({ query: INSERT, values: Readable.from([rows.join('')], { objectMode: false }), abort_signal: signal, clickhouse_settings: INSERT_SETTINGS });
+    const { stream } = await this.client.exec({
+      query: INSERT,
+      values: Readable.from([rows.join('')], { objectMode: false }),
+      abort_signal: signal,
+      clickhouse_settings: INSERT_SETTINGS,
+    });
     stream.destroy();
   }
 
-  /** The points of each of some flags in the order of time and variant, at most `limit` of a flag. Throws SERVICE_UNAVAILABLE. */
+  /**
+   * The points of each of some flags in the order of time and variant, at most `limit` of a flag. Throws
+   * SERVICE_UNAVAILABLE.
+   */
   points(keys: readonly string[], { metric, from, to, interval }: PointsQuery, limit: number): Promise<MetricPoint[]> {
     const query = `SELECT flag_key, toUnixTimestamp(start) AS second, variant, toFloat64(sum(measurements)) AS count, sum(total) AS total_sum, toFloat64(uniqExact(vin)) AS vehicles
       FROM (${POINT_SOURCES[interval]}) GROUP BY flag_key, start, variant ORDER BY flag_key, start, variant LIMIT {limit:UInt32} BY flag_key ${FINAL_BY_MONTH}`;
-    type Row = { flag_key: string; second: number; variant: string; count: number; total_sum: number; vehicles: number };
+    type Row = {
+      flag_key: string;
+      second: number;
+      variant: string;
+      count: number;
+      total_sum: number;
+      vehicles: number;
+    };
     return this.#rows<Row>(query, { keys, metric, from, to, limit }).then((rows) =>
-      rows.map((row) => ({ flagKey: row.flag_key, at: new Date(row.second * 1_000), variant: row.variant, count: row.count, sum: row.total_sum, mean: row.total_sum / row.count, vehicles: row.vehicles })),
+      rows.map((row) => ({
+        flagKey: row.flag_key,
+        at: new Date(row.second * 1_000),
+        variant: row.variant,
+        count: row.count,
+        sum: row.total_sum,
+        mean: row.total_sum / row.count,
+        vehicles: row.vehicles,
+      })),
     );
   }
 
@@ -104,21 +130,46 @@ export class MetricTables {
    * How each of some flags was evaluated in the hours from `from` (inclusive) to `to` (exclusive), Unix seconds; those
    * that were not are left out. Throws SERVICE_UNAVAILABLE.
    */
-  async evaluations(keys: readonly string[], { from, to }: { readonly from: number; readonly to: number }, activeSince: Date): Promise<EvaluationTotals[]> {
+  async evaluations(
+    keys: readonly string[],
+    { from, to }: { readonly from: number; readonly to: number },
+    activeSince: Date,
+  ): Promise<EvaluationTotals[]> {
     const query = `SELECT flag_key, sum(sum) AS evaluations, toUInt32(uniqExactIf(vin, last_at >= toDateTime({since:UInt32}, 'UTC'))) AS vehicles, toFloat64(toUnixTimestamp64Milli(max(last_at))) AS last
       FROM metric_hours FINAL WHERE metric = {metric:String} AND flag_key IN {keys:Array(String)} AND hour >= toDateTime({from:UInt32}, 'UTC') AND hour < toDateTime({to:UInt32}, 'UTC') GROUP BY flag_key ${FINAL_BY_MONTH}`;
     type Row = { flag_key: string; evaluations: number; vehicles: number; last: number };
-    const rows = await this.#rows<Row>(query, { metric: EVALUATIONS_METRIC, keys, from, to, since: Math.floor(activeSince.getTime() / 1_000) });
-    return rows.map((row) => ({ flagKey: row.flag_key, evaluations: row.evaluations, activeVehicles: row.vehicles, lastAt: new Date(row.last) }));
+    const rows = await this.#rows<Row>(query, {
+      metric: EVALUATIONS_METRIC,
+      keys,
+      from,
+      to,
+      since: Math.floor(activeSince.getTime() / 1_000),
+    });
+    return rows.map((row) => ({
+      flagKey: row.flag_key,
+      evaluations: row.evaluations,
+      activeVehicles: row.vehicles,
+      lastAt: new Date(row.last),
+    }));
   }
 
   async #rows<T>(query: string, parameters: Record<string, unknown>): Promise<T[]> {
     try {
       await this.make();
-      const result = await this.client.query({ query, query_params: parameters, format: 'JSONEachRow', abort_signal: AbortSignal.timeout(QUERY_TIMEOUT) });
+      const result = await this.client.query({
+        query,
+        query_params: parameters,
+        format: 'JSONEachRow',
+        abort_signal: AbortSignal.timeout(QUERY_TIMEOUT),
+      });
       return await result.json<T>();
     } catch (cause) {
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The metrics store does not answer; a retry is safe.', { retryAfter: 2 }, { cause });
+      throw new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'The metrics store does not answer; a retry is safe.',
+        { retryAfter: 2 },
+        { cause },
+      );
     }
   }
 }

@@ -31,7 +31,9 @@ type PointsLoader = DataLoader<MetricsArguments & { readonly key: string }, read
 type Context = SubgraphContext<ExperimentsServices>;
 
 /** Loaders of one request: a list of entities costs one query. */
-export function experimentLoaders(experiments: ExperimentService): Pick<ExperimentsServices, 'byId' | 'byFlag' | 'disturbancesOf'> {
+export function experimentLoaders(
+  experiments: ExperimentService,
+): Pick<ExperimentsServices, 'byId' | 'byFlag' | 'disturbancesOf'> {
   return {
     byId: new DataLoader<string, Experiment | null>(async (ids) => {
       const found = new Map((await experiments.byIds(ids)).map((experiment) => [experiment.id, experiment]));
@@ -59,10 +61,24 @@ export function pointsLoader(metrics: MetricService): PointsLoader {
       const answers = new Map<string, Promise<ReadonlyMap<string, readonly MetricPoint[]>>>();
       for (const one of asked) {
         const same = argumentsKey(one);
-        if (!answers.has(same)) answers.set(same, metrics.points(asked.flatMap((other) => (argumentsKey(other) === same ? other.key : [])), one));
+        if (!answers.has(same))
+          answers.set(
+            same,
+            metrics.points(
+              asked.flatMap((other) => (argumentsKey(other) === same ? other.key : [])),
+              one,
+            ),
+          );
       }
       // One flag's wrong arguments are no other's fault.
-      return Promise.all(asked.map((one) => answers.get(argumentsKey(one))!.then((points) => points.get(one.key) ?? [], (error: Error) => error)));
+      return Promise.all(
+        asked.map((one) =>
+          answers.get(argumentsKey(one))!.then(
+            (points) => points.get(one.key) ?? [],
+            (error: Error) => error,
+          ),
+        ),
+      );
     },
     { cacheKeyFn: (one) => `${one.key} ${argumentsKey(one)}` },
   );
@@ -89,19 +105,30 @@ export const resolvers: Resolvers = {
   Mutation: {
     createExperiment: (_: unknown, { input }: { input: CreateExperimentInput }, { services, identity }: Context) =>
       services.experiments.create(identity, input),
-    updateExperiment: (_: unknown, { id, input }: { id: string; input: UpdateExperimentInput }, { services, identity }: Context) =>
-      services.life.update(identity, id, input),
-    startExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) => services.life.start(identity, id),
-    completeExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) => services.life.complete(identity, id),
-    cancelExperiment: (_: unknown, { id, reason }: { id: string; reason: string }, { services, identity }: Context) => services.life.cancel(identity, id, reason),
-    reportMetrics: (_: unknown, { input }: { input: MetricBatchInput }, { services, identity }: Context) => services.metrics.report(identity, input),
+    updateExperiment: (
+      _: unknown,
+      { id, input }: { id: string; input: UpdateExperimentInput },
+      { services, identity }: Context,
+    ) => services.life.update(identity, id, input),
+    startExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) =>
+      services.life.start(identity, id),
+    completeExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) =>
+      services.life.complete(identity, id),
+    cancelExperiment: (_: unknown, { id, reason }: { id: string; reason: string }, { services, identity }: Context) =>
+      services.life.cancel(identity, id, reason),
+    reportMetrics: (_: unknown, { input }: { input: MetricBatchInput }, { services, identity }: Context) =>
+      services.metrics.report(identity, input),
   },
 
   Flag: {
     __resolveReference: ({ id, key }: { id: string; key?: string }) => ({ id, key }),
-    experiments: ({ id }: { id: string }, _: unknown, { services }: Context) => (isUuid(id) ? services.byFlag.load(id.toLowerCase()) : []),
-    metrics: ({ key }: { key: string }, given: Omit<MetricsArguments, 'interval'> & { interval?: MetricInterval | null }, { services }: Context) =>
-      services.pointsOfFlag.load({ ...given, interval: given.interval ?? 'hour', key }),
+    experiments: ({ id }: { id: string }, _: unknown, { services }: Context) =>
+      isUuid(id) ? services.byFlag.load(id.toLowerCase()) : [],
+    metrics: (
+      { key }: { key: string },
+      given: Omit<MetricsArguments, 'interval'> & { interval?: MetricInterval | null },
+      { services }: Context,
+    ) => services.pointsOfFlag.load({ ...given, interval: given.interval ?? 'hour', key }),
   },
 
   Experiment: {
@@ -116,7 +143,8 @@ export const resolvers: Resolvers = {
   },
 
   ExperimentResults: {
-    disturbances: ({ experimentId }: Results, _: unknown, { services }: Context) => services.disturbancesOf.load(experimentId),
+    disturbances: ({ experimentId }: Results, _: unknown, { services }: Context) =>
+      services.disturbancesOf.load(experimentId),
   },
 
   VariantResult: {

@@ -8,7 +8,8 @@ import { analyse, type Analysis, type ArmSums } from './statistics/analyse.ts';
 import { draws, momentsOf, pairedMomentsOf } from './statistics/testing/simulated-vehicles.ts';
 import { ExperimentsUnderTest } from './testing/experiments-under-test.ts';
 
-const COMPARISON = 'difference differenceInterval pValue improvementPercent confidenceInterval sequentialPValue sequentialConfidenceInterval missing { number reason }';
+const COMPARISON =
+  'difference differenceInterval pValue improvementPercent confidenceInterval sequentialPValue sequentialConfidenceInterval missing { number reason }';
 const RESULTS = `{ variants { variant vehicles observations mean standardDeviation } ${COMPARISON} cuped { theta coverage varianceReduction ${COMPARISON} }
   significant decidedBy sampleRatioMismatch { detected pValue } vehiclesInBothArms disturbances { at action by { id } } computedAt }`;
 const DAY = 24 * 3_600_000;
@@ -52,9 +53,19 @@ const newVin = () => `KMH${String(++vehicles).padStart(14, '0')}`;
 async function store(flagKey: string, rows: readonly Row[], times = 1): Promise<void> {
   const batch = randomUUID();
   const values = rows.map(({ vin, variant, value, at, metric = METRIC }, position) => ({
-    flag_key: flagKey, metric, at: at.toISOString().replace('Z', ''), vin, batch_id: batch, position, variant, value, tags: '', received_at: at.toISOString().replace('Z', ''),
+    flag_key: flagKey,
+    metric,
+    at: at.toISOString().replace('Z', ''),
+    vin,
+    batch_id: batch,
+    position,
+    variant,
+    value,
+    tags: '',
+    received_at: at.toISOString().replace('Z', ''),
   }));
-  for (let time = 0; time < times; time += 1) await metrics.client.insert({ table: 'metric_rows', values, format: 'JSONEachRow' });
+  for (let time = 0; time < times; time += 1)
+    await metrics.client.insert({ table: 'metric_rows', values, format: 'JSONEachRow' });
 }
 
 /** What vehicles measured before and after `start`, each history from the fourteen days before it. */
@@ -63,7 +74,12 @@ function rowsOf(measured: readonly Vehicle[], start: Date): Row[] {
     const vin = newVin();
     return [
       ...values.map((value, index) => ({ vin, variant, value, at: new Date(start.getTime() + index * 60_000) })),
-      ...history.map((value, index) => ({ vin, variant: 'control', value, at: new Date(start.getTime() - 1 - index * DAY) })),
+      ...history.map((value, index) => ({
+        vin,
+        variant: 'control',
+        value,
+        at: new Date(start.getTime() - 1 - index * DAY),
+      })),
     ];
   });
 }
@@ -73,16 +89,29 @@ const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum 
 /** The sums as one computes them from the vehicles at hand. */
 function sumsOf(measured: readonly Vehicle[], variant: Vehicle['variant']): ArmSums {
   const own = measured.filter((vehicle) => vehicle.variant === variant);
-  const [paired, alone] = [own.filter(({ history }) => history.length > 0), own.filter(({ history }) => history.length === 0)];
+  const [paired, alone] = [
+    own.filter(({ history }) => history.length > 0),
+    own.filter(({ history }) => history.length === 0),
+  ];
   return {
-    withHistory: pairedMomentsOf(paired.map(({ values }) => meanOf(values)), paired.map(({ history }) => meanOf(history))),
+    withHistory: pairedMomentsOf(
+      paired.map(({ values }) => meanOf(values)),
+      paired.map(({ history }) => meanOf(history)),
+    ),
     withoutHistory: momentsOf(alone.map(({ values }) => meanOf(values))),
     observations: own.reduce((sum, { values }) => sum + values.length, 0),
   };
 }
 
 function analysed(measured: readonly Vehicle[], running: boolean, vehiclesInBothArms = 0): Analysis {
-  return analyse({ arms: { control: sumsOf(measured, 'control'), treatment: sumsOf(measured, 'treatment') }, treatmentShare: 0.5, vehiclesInBothArms }, { ...PLAN, running });
+  return analyse(
+    {
+      arms: { control: sumsOf(measured, 'control'), treatment: sumsOf(measured, 'treatment') },
+      treatmentShare: 0.5,
+      vehiclesInBothArms,
+    },
+    { ...PLAN, running },
+  );
 }
 
 /** Vehicles whose treatment takes `effect` off; most have history that explains part of what they measure. */
@@ -92,17 +121,26 @@ function fleet(seed: number, inEachArm: number, effect: number, level = 40): Veh
     const variant = index % 2 === 0 ? ('control' as const) : ('treatment' as const);
     const own = level + 5 * draw.normal();
     const readings = (count: number, off: number) => Array.from({ length: count }, () => own - off + 2 * draw.normal());
-    return { variant, values: readings(1 + (index % 4), variant === 'treatment' ? effect : 0), history: readings(index % 5, 0) };
+    return {
+      variant,
+      values: readings(1 + (index % 4), variant === 'treatment' ? effect : 0),
+      history: readings(index % 5, 0),
+    };
   });
 }
 
 /** What the API shows of an analysis. */
 function shown(analysis: Analysis): Record<string, unknown> {
-  const spelled = (missing: Analysis['missing']) => missing.map(({ number, reason }) => ({ number, reason: reason.toUpperCase().replaceAll('-', '_') }));
+  const spelled = (missing: Analysis['missing']) =>
+    missing.map(({ number, reason }) => ({ number, reason: reason.toUpperCase().replaceAll('-', '_') }));
   const { winner: _, cuped, variants, missing, decidedBy, ...rest } = analysis;
   return {
     ...rest,
-    variants: variants.map((variant) => ({ ...variant, mean: variant.mean ?? 0, standardDeviation: variant.standardDeviation ?? 0 })),
+    variants: variants.map((variant) => ({
+      ...variant,
+      mean: variant.mean ?? 0,
+      standardDeviation: variant.standardDeviation ?? 0,
+    })),
     cuped: cuped && { ...cuped, missing: spelled(cuped.missing) },
     missing: spelled(missing),
     decidedBy: decidedBy.toUpperCase().replace('-', '_'),
@@ -115,14 +153,19 @@ function expectAlike(actual: unknown, expected: unknown, path = ''): void {
     expect([path, Math.abs(actual - expected) <= 1e-9 * Math.max(1e-300, Math.abs(expected))]).toEqual([path, true]);
   } else if (typeof expected === 'object' && expected !== null && typeof actual === 'object' && actual !== null) {
     expect([path, Object.keys(actual).sort()]).toEqual([path, Object.keys(expected).sort()]);
-    for (const [key, value] of Object.entries(expected)) expectAlike((actual as Record<string, unknown>)[key], value, `${path}.${key}`);
+    for (const [key, value] of Object.entries(expected))
+      expectAlike((actual as Record<string, unknown>)[key], value, `${path}.${key}`);
   } else {
     expect([path, actual]).toEqual([path, expected]);
   }
 }
 
 async function resultsOf(id: string): Promise<Record<string, unknown>> {
-  const answer = await experiments.ask<{ experiment: { results: Record<string, unknown> } }>(user('READ'), `query($id: ID!) { experiment(id: $id) { results ${RESULTS} } }`, { id });
+  const answer = await experiments.ask<{ experiment: { results: Record<string, unknown> } }>(
+    user('READ'),
+    `query($id: ID!) { experiment(id: $id) { results ${RESULTS} } }`,
+    { id },
+  );
   expect(answer.errors).toEqual([]);
   return answer.data.experiment.results;
 }
@@ -159,9 +202,14 @@ describe('live results', () => {
     const { id, flag } = await experiments.running({}, start);
     const measured = fleet(3, 30, 3, 4e7);
     await store(flag.key, rowsOf(measured, start));
-    const { data } = await experiments.ask<{ experiment: { results: { variants: { standardDeviation: number }[] } } }>(user('READ'), `{ experiment(id: "${id}") { results { variants { standardDeviation } } } }`);
+    const { data } = await experiments.ask<{ experiment: { results: { variants: { standardDeviation: number }[] } } }>(
+      user('READ'),
+      `{ experiment(id: "${id}") { results { variants { standardDeviation } } } }`,
+    );
     const expected = analysed(measured, true).variants.map(({ standardDeviation }) => standardDeviation ?? NaN);
-    data.experiment.results.variants.forEach(({ standardDeviation }, index) => expect(standardDeviation / (expected[index] ?? NaN)).toBeCloseTo(1, 6));
+    data.experiment.results.variants.forEach(({ standardDeviation }, index) =>
+      expect(standardDeviation / (expected[index] ?? NaN)).toBeCloseTo(1, 6),
+    );
   });
 
   test('leave out and count the vehicles that were in both arms', async () => {
@@ -170,12 +218,15 @@ describe('live results', () => {
     const measured = fleet(4, 20, 3);
     await store(flag.key, rowsOf(measured, start));
     for (const vin of [newVin(), newVin(), newVin()]) {
-      await store(flag.key, (['control', 'treatment', 'control'] as const).map((variant) => ({ vin, variant, value: 1e6, at: start })));
+      await store(
+        flag.key,
+        (['control', 'treatment', 'control'] as const).map((variant) => ({ vin, variant, value: 1e6, at: start })),
+      );
     }
     await expectResults(id, analysed(measured, true, 3));
   });
 
-  test("take no notice of other flags, metrics and variants, of what is older than the history, of rows at or past the end", async () => {
+  test('take no notice of other flags, metrics and variants, of what is older than the history, of rows at or past the end', async () => {
     const start = since(3);
     const end = since(1);
     const { id, flag } = await experiments.running({}, start);
@@ -183,7 +234,10 @@ describe('live results', () => {
     const measured = fleet(5, 20, 3);
     const rows = rowsOf(measured, start);
     await store(flag.key, rows);
-    await store('another_flag', rows.map((row) => ({ ...row, value: 1e6 })));
+    await store(
+      'another_flag',
+      rows.map((row) => ({ ...row, value: 1e6 })),
+    );
     const [control = ''] = rows.filter(({ variant }) => variant === 'control').map(({ vin }) => vin);
     const odd = { vin: control, variant: 'control', value: 1e6, at: start };
     await store(flag.key, [
@@ -200,7 +254,11 @@ describe('live results', () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const first = new Date(start.getTime() - 14 * DAY);
-    const measured: Vehicle[] = [1, 2, 4, 5, 7, 9].map((value, index) => ({ variant: index % 2 === 0 ? 'control' : 'treatment', values: [value], history: [value * value] }));
+    const measured: Vehicle[] = [1, 2, 4, 5, 7, 9].map((value, index) => ({
+      variant: index % 2 === 0 ? 'control' : 'treatment',
+      values: [value],
+      history: [value * value],
+    }));
     const rows = rowsOf(measured, start).map((row) => (row.at < start ? { ...row, at: first } : row));
     await store(flag.key, rows);
     await expectResults(id, analysed(measured, true));
@@ -214,7 +272,10 @@ describe('live results', () => {
     // It evaluated the flag, some days before the start: what was measured from then on may have been touched.
     const touched = new Date(start.getTime() - 2 * DAY);
     await store(flag.key, [{ vin: newVin(), variant: 'treatment', value: 1, at: touched, metric: '$evaluations' }]);
-    const untouched = measured.map((vehicle) => ({ ...vehicle, history: vehicle.history.filter((_, index) => index >= 2) }));
+    const untouched = measured.map((vehicle) => ({
+      ...vehicle,
+      history: vehicle.history.filter((_, index) => index >= 2),
+    }));
     await expectResults(id, analysed(untouched, true));
   });
 
@@ -222,25 +283,50 @@ describe('live results', () => {
     const { id } = await experiments.running();
     await expectResults(id, analysed([], true));
     expect(await resultsOf(id)).toMatchObject({
-      variants: [{ variant: 'control', vehicles: 0, mean: 0, standardDeviation: 0 }, { variant: 'treatment', vehicles: 0, mean: 0, standardDeviation: 0 }],
+      variants: [
+        { variant: 'control', vehicles: 0, mean: 0, standardDeviation: 0 },
+        { variant: 'treatment', vehicles: 0, mean: 0, standardDeviation: 0 },
+      ],
       pValue: null,
       cuped: null,
-      missing: expect.arrayContaining([{ number: 'pValue', reason: 'TOO_FEW_VEHICLES' }, { number: 'cuped', reason: 'NO_HISTORY' }]),
+      missing: expect.arrayContaining([
+        { number: 'pValue', reason: 'TOO_FEW_VEHICLES' },
+        { number: 'cuped', reason: 'NO_HISTORY' },
+      ]),
     });
   });
 
   test('beyond what a double holds are null and no error', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
-    await store(flag.key, rowsOf([1e308, -1e308, 1.5e308, 1.6e308].map((value, index) => ({ variant: index % 2 === 0 ? 'control' : 'treatment', values: [value, value], history: [] })), start));
-    expect(await resultsOf(id)).toMatchObject({ pValue: null, significant: false, variants: [{ vehicles: 2 }, { vehicles: 2 }] });
+    await store(
+      flag.key,
+      rowsOf(
+        [1e308, -1e308, 1.5e308, 1.6e308].map((value, index) => ({
+          variant: index % 2 === 0 ? 'control' : 'treatment',
+          values: [value, value],
+          history: [],
+        })),
+        start,
+      ),
+    );
+    expect(await resultsOf(id)).toMatchObject({
+      pValue: null,
+      significant: false,
+      variants: [{ vehicles: 2 }, { vehicles: 2 }],
+    });
   });
 
   test('name what disturbed the experiment, and who', async () => {
     const { id } = await experiments.running();
     const by = experiments.writer.userId;
     const at = new Date('2027-01-01T00:00:00.000Z');
-    await experiments.prisma.experimentDisturbance.createMany({ data: [{ experimentId: id, action: 'KILL_SWITCH', createdAt: new Date(at.getTime() + 1) }, { experimentId: id, action: 'UPDATE_RULE', userId: by, createdAt: at }] });
+    await experiments.prisma.experimentDisturbance.createMany({
+      data: [
+        { experimentId: id, action: 'KILL_SWITCH', createdAt: new Date(at.getTime() + 1) },
+        { experimentId: id, action: 'UPDATE_RULE', userId: by, createdAt: at },
+      ],
+    });
     expect((await resultsOf(id))['disturbances']).toEqual([
       { at: '2027-01-01T00:00:00.000Z', action: 'UPDATE_RULE', by: { id: by } },
       { at: '2027-01-01T00:00:00.001Z', action: 'KILL_SWITCH', by: null },
@@ -250,7 +336,9 @@ describe('live results', () => {
   test('are not for vehicles', async () => {
     const { id } = await experiments.running();
     const vehicle = { kind: 'vehicle', vin: newVin(), environment: 'staging' } as const;
-    expect(refusal(await experiments.ask(vehicle, `{ experiment(id: "${id}") { results { significant } } }`))).toEqual({ code: 'FORBIDDEN' });
+    expect(refusal(await experiments.ask(vehicle, `{ experiment(id: "${id}") { results { significant } } }`))).toEqual({
+      code: 'FORBIDDEN',
+    });
   });
 });
 
@@ -273,7 +361,11 @@ describe('completion', () => {
     const row = await experiments.prisma.experiment.findUniqueOrThrow({ where: { id } });
     expect(Number(row.pValue)).toBeCloseTo(expected.pValue ?? NaN, 8);
     expect(Number(row.improvementPercent)).toBeCloseTo(expected.improvementPercent ?? NaN, 4);
-    expect((await experiments.lastAudit()).afterValue).toMatchObject({ winnerVariant: 'treatment', improvementPercent: data.experiment.improvementPercent, sampleRatioMismatch: false });
+    expect((await experiments.lastAudit()).afterValue).toMatchObject({
+      winnerVariant: 'treatment',
+      improvementPercent: data.experiment.improvementPercent,
+      sampleRatioMismatch: false,
+    });
   });
 
   test('names no winner where vehicles were lost in one arm', async () => {
@@ -282,17 +374,31 @@ describe('completion', () => {
     const measured = fleet(9, 80, -12).filter(({ variant }, index) => variant === 'control' || index % 6 === 1);
     await store(flag.key, rowsOf(measured, start));
     expect(analysed(measured, false)).toMatchObject({ winner: 'treatment', sampleRatioMismatch: { detected: true } });
-    expect((await experiments.to('complete', id)).data).toMatchObject({ experiment: { winnerVariant: null, pValue: expect.any(Number) } });
+    expect((await experiments.to('complete', id)).data).toMatchObject({
+      experiment: { winnerVariant: null, pValue: expect.any(Number) },
+    });
     expect(await resultsOf(id)).toMatchObject({ significant: true, sampleRatioMismatch: { detected: true } });
   });
 
   test('keeps an improvement that its column does not hold in the results', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
-    await store(flag.key, rowsOf([1, 1000, 1.01, 1010, 0.99, 990].map((value, index) => ({ variant: index % 2 === 0 ? 'control' : 'treatment', values: [value], history: [] })), start));
+    await store(
+      flag.key,
+      rowsOf(
+        [1, 1000, 1.01, 1010, 0.99, 990].map((value, index) => ({
+          variant: index % 2 === 0 ? 'control' : 'treatment',
+          values: [value],
+          history: [],
+        })),
+        start,
+      ),
+    );
     const { data, errors } = await experiments.to<{ improvementPercent: number }>('complete', id);
     expect(errors).toEqual([]);
     expect(data.experiment.improvementPercent).toBeCloseTo(99_900, 6);
-    expect(Number((await experiments.prisma.experiment.findUniqueOrThrow({ where: { id } })).improvementPercent)).toBe(9_999.9999);
+    expect(Number((await experiments.prisma.experiment.findUniqueOrThrow({ where: { id } })).improvementPercent)).toBe(
+      9_999.9999,
+    );
   });
 });

@@ -46,8 +46,17 @@ export class ExperimentResults {
     if (treatmentShare === null) throw new Error(`Experiment ${experiment.id} runs without a planned share`);
     const computedAt = new Date();
     const flagKey = await findFlagKey(this.prisma, flagId);
-    const sums = await this.measurements.sums({ flagKey, metric, historyFrom: new Date(from.getTime() - HISTORY), from, to: endOf(experiment, computedAt) });
-    return { analysis: analyse({ ...sums, treatmentShare }, { vehiclesInEachArm: sampleSize, confidenceLevel, running }), computedAt };
+    const sums = await this.measurements.sums({
+      flagKey,
+      metric,
+      historyFrom: new Date(from.getTime() - HISTORY),
+      from,
+      to: endOf(experiment, computedAt),
+    });
+    return {
+      analysis: analyse({ ...sums, treatmentShare }, { vehiclesInEachArm: sampleSize, confidenceLevel, running }),
+      computedAt,
+    };
   }
 
   /** Live while it runs, those of completion after it, null before the start and for what was cancelled. */

@@ -5,9 +5,24 @@ import { validateFlagKey } from '../../core/rules/validate-flag.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import type { Page } from '../shared/pagination.ts';
-import { experimentContent, readPlan, type CreateExperimentInput, type Experiment, type ExperimentStatus } from './experiment.ts';
+import {
+  experimentContent,
+  readPlan,
+  type CreateExperimentInput,
+  type Experiment,
+  type ExperimentStatus,
+} from './experiment.ts';
 import { findFlagId } from './flag-ids.ts';
-import { countExperiments, findDisturbances, findExperiments, findExperimentsOfFlags, insertDraft, searchExperiments, type Disturbance, type ExperimentSearch } from './store.ts';
+import {
+  countExperiments,
+  findDisturbances,
+  findExperiments,
+  findExperimentsOfFlags,
+  insertDraft,
+  searchExperiments,
+  type Disturbance,
+  type ExperimentSearch,
+} from './store.ts';
 
 export interface ExperimentFilter {
   /** Of any flag, archived or not. */
@@ -62,10 +77,16 @@ export class ExperimentService {
     return this.prisma.$transaction(async (tx) => {
       const flag = await findFlagId(tx, flagKey);
       if (flag === null || flag.archived) {
-        throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'input.flagKey' });
+        throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, {
+          field: 'input.flagKey',
+        });
       }
       const experiment = await insertDraft(tx, flag.id, plan);
-      await appendAudit(tx, identity, { action: 'CREATE_EXPERIMENT', flagId: flag.id, after: experimentContent(experiment) });
+      await appendAudit(tx, identity, {
+        action: 'CREATE_EXPERIMENT',
+        flagId: flag.id,
+        after: experimentContent(experiment),
+      });
       return experiment;
     });
   }

@@ -8,7 +8,10 @@ import type { Analysis, Variant } from './statistics/analyse.ts';
 
 type Reader = PrismaClient | Transaction;
 
-const NEWEST_FIRST = [{ createdAt: 'desc' }, { id: 'desc' }] as const satisfies Prisma.ExperimentOrderByWithRelationInput[];
+const NEWEST_FIRST = [
+  { createdAt: 'desc' },
+  { id: 'desc' },
+] as const satisfies Prisma.ExperimentOrderByWithRelationInput[];
 
 export interface ExperimentSearch {
   readonly flagId?: string | undefined;
@@ -62,7 +65,10 @@ function toExperiment(row: Prisma.ExperimentGetPayload<object>): Experiment {
   };
 }
 
-const where = ({ flagId, status }: ExperimentSearch): Prisma.ExperimentWhereInput => ({ ...(flagId !== undefined && { flagId }), ...(status && { status }) });
+const where = ({ flagId, status }: ExperimentSearch): Prisma.ExperimentWhereInput => ({
+  ...(flagId !== undefined && { flagId }),
+  ...(status && { status }),
+});
 
 export async function insertDraft(tx: Transaction, flagId: string, plan: ExperimentPlan): Promise<Experiment> {
   return toExperiment(await tx.experiment.create({ data: { ...plan, flagId, status: 'draft' } }));
@@ -84,15 +90,24 @@ export async function savePlan(tx: Transaction, id: string, plan: ExperimentPlan
   return toExperiment(await tx.experiment.update({ where: { id }, data: plan }));
 }
 
-export async function saveProgress(tx: Transaction, id: string, { results, ...progress }: Progress): Promise<Experiment> {
-  return toExperiment(await tx.experiment.update({ where: { id }, data: { ...progress, ...(results && resultColumns(results)) } }));
+export async function saveProgress(
+  tx: Transaction,
+  id: string,
+  { results, ...progress }: Progress,
+): Promise<Experiment> {
+  return toExperiment(
+    await tx.experiment.update({ where: { id }, data: { ...progress, ...(results && resultColumns(results)) } }),
+  );
 }
 
 function resultColumns({ analysis, computedAt }: ComputedResults): Prisma.ExperimentUpdateInput {
   const { pValue, improvementPercent } = analysis;
   return {
     pValue: pValue?.toFixed(P_VALUE_DECIMALS) ?? null,
-    improvementPercent: improvementPercent === null ? null : Math.max(-MAX_IMPROVEMENT, Math.min(MAX_IMPROVEMENT, improvementPercent)).toFixed(4),
+    improvementPercent:
+      improvementPercent === null
+        ? null
+        : Math.max(-MAX_IMPROVEMENT, Math.min(MAX_IMPROVEMENT, improvementPercent)).toFixed(4),
     results: { analysis: analysis as unknown as Prisma.InputJsonObject, computedAt: computedAt.toISOString() },
   };
 }
@@ -104,11 +119,17 @@ export async function findExperiments(db: Reader, ids: readonly string[]): Promi
 
 /** All experiments of some flags, newest first. */
 export async function findExperimentsOfFlags(db: Reader, flagIds: readonly string[]): Promise<Experiment[]> {
-  return (await db.experiment.findMany({ where: { flagId: { in: [...flagIds] } }, orderBy: NEWEST_FIRST })).map(toExperiment);
+  return (await db.experiment.findMany({ where: { flagId: { in: [...flagIds] } }, orderBy: NEWEST_FIRST })).map(
+    toExperiment,
+  );
 }
 
 /** A page, newest first; its cursor is an experiment's id. */
-export async function searchExperiments(db: Reader, search: ExperimentSearch, page: Page): Promise<{ experiments: Experiment[]; more: boolean }> {
+export async function searchExperiments(
+  db: Reader,
+  search: ExperimentSearch,
+  page: Page,
+): Promise<{ experiments: Experiment[]; more: boolean }> {
   const rows = await db.experiment.findMany({
     where: where(search),
     orderBy: newestFirst(page),
@@ -124,6 +145,9 @@ export function countExperiments(db: Reader, search: ExperimentSearch): Promise<
 
 /** What disturbed some experiments, oldest first. Written by the flags subgraph. */
 export async function findDisturbances(db: Reader, experimentIds: readonly string[]): Promise<Disturbance[]> {
-  const rows = await db.experimentDisturbance.findMany({ where: { experimentId: { in: [...experimentIds] } }, orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] });
+  const rows = await db.experimentDisturbance.findMany({
+    where: { experimentId: { in: [...experimentIds] } },
+    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+  });
   return rows.map(({ experimentId, action, userId, createdAt }) => ({ experimentId, action, userId, at: createdAt }));
 }

@@ -29,8 +29,16 @@ export interface StartedExperiments {
   close(): Promise<void>;
 }
 
-/** Starts the subgraph, and keeps flags' statistics and watches rollouts from here on, until `close`. The stores belong to who opened them: `close` leaves them open. */
-export async function startExperiments({ prisma, metrics, logger, keepsStatistics = true }: ExperimentsOptions): Promise<StartedExperiments> {
+/**
+ * Starts the subgraph, and keeps flags' statistics and watches rollouts from here on, until `close`. The stores belong
+ * to who opened them: `close` leaves them open.
+ */
+export async function startExperiments({
+  prisma,
+  metrics,
+  logger,
+  keepsStatistics = true,
+}: ExperimentsOptions): Promise<StartedExperiments> {
   const experiments = new ExperimentService(prisma);
   const sums = storedMeasurements(metrics);
   const results = new ExperimentResults(prisma, sums);
@@ -43,7 +51,14 @@ export async function startExperiments({ prisma, metrics, logger, keepsStatistic
   const subgraph = await createSubgraph<ExperimentsServices>({
     name: 'experiments',
     resolvers,
-    services: () => ({ experiments, life, results, metrics: measurements, pointsOfFlag: pointsLoader(measurements), ...experimentLoaders(experiments) }),
+    services: () => ({
+      experiments,
+      life,
+      results,
+      metrics: measurements,
+      pointsOfFlag: pointsLoader(measurements),
+      ...experimentLoaders(experiments),
+    }),
     logger,
   });
   if (keepsStatistics) {
@@ -52,7 +67,11 @@ export async function startExperiments({ prisma, metrics, logger, keepsStatistic
   }
   return {
     subgraph,
-    ready: () => metrics.ping().then(() => true, () => false),
+    ready: () =>
+      metrics.ping().then(
+        () => true,
+        () => false,
+      ),
     async close() {
       await collector.close();
       await Promise.all([statistics.close(), guards.close()]);

@@ -1,7 +1,8 @@
 /**
- * Lifting an environment's revision past what its vehicles have seen. After a backup was restored, vehicles are ahead of
- * the control plane and refuse what it says, kill switches too: a lower revision looks like an attack to them. Signed
- * anew above all that they have seen, everything reaches them at once, and their sets agree with the proof again.
+ * Lifting an environment's revision past what its vehicles have seen. After a backup was restored, vehicles are ahead
+ * of the control plane and refuse what it says, kill switches too: a lower revision looks like an attack to them.
+ * Signed anew above all that they have seen, everything reaches them at once, and their sets agree with the proof
+ * again.
  */
 import { FleetFlagError, badInput } from '../../core/errors.ts';
 import type { Environment } from '../../core/model.ts';
@@ -39,11 +40,17 @@ export interface AdvancedRevision {
   readonly to: number;
   /** The highest revision that a vehicle of the environment has reported and is believed; 0: none has. */
   readonly reported: number;
-  /** Vehicles that report a revision that cannot be, or one far above the environment's and `beyond`: they are not believed. */
+  /**
+   * Vehicles that report a revision that cannot be, or one far above the environment's and `beyond`: they are not
+   * believed.
+   */
   readonly unbelieved: number;
   /** The flags that were signed anew, one revision each, the last of them `to`. */
   readonly flags: number;
-  /** Keys of those that vehicles will serve by their rules: enabled, and not killed. Kill switches that the restore has lost are among them. */
+  /**
+   * Keys of those that vehicles will serve by their rules: enabled, and not killed. Kill switches that the restore has
+   * lost are among them.
+   */
   readonly serving: readonly string[];
 }
 
@@ -52,13 +59,20 @@ export interface AdvancedRevision {
  * every flag that lives there anew above that; one transaction with a row in the trail. Whoever runs it announces the
  * environment afterwards (FLAGS_CHANGED).
  *
- * @throws BAD_USER_INPUT, also where vehicles report far more than the environment's revision and `beyond` does not decide
- * about them; CONFLICT where flags came or went meanwhile (run it again)
+ * @throws BAD_USER_INPUT, also where vehicles report far more than the environment's revision and `beyond` does not
+ *   decide about them; CONFLICT where flags came or went meanwhile (run it again)
  */
-export async function advanceRevision(prisma: PrismaClient, signer: Signer, identity: CallerIdentity, { environment, beyond, reason }: AdvanceRevision): Promise<AdvancedRevision> {
-  if (!Number.isSafeInteger(beyond) || beyond < 0 || beyond > MAX_ADVANCE) throw badInput('beyond', `A revision to go beyond is a whole number from 0 to ${MAX_ADVANCE}.`);
+export async function advanceRevision(
+  prisma: PrismaClient,
+  signer: Signer,
+  identity: CallerIdentity,
+  { environment, beyond, reason }: AdvanceRevision,
+): Promise<AdvancedRevision> {
+  if (!Number.isSafeInteger(beyond) || beyond < 0 || beyond > MAX_ADVANCE)
+    throw badInput('beyond', `A revision to go beyond is a whole number from 0 to ${MAX_ADVANCE}.`);
   const said = reason.trim();
-  if (said === '' || said.length > MAX_REASON_LENGTH) throw badInput('reason', `A reason has 1 to ${MAX_REASON_LENGTH} characters: the trail keeps it.`);
+  if (said === '' || said.length > MAX_REASON_LENGTH)
+    throw badInput('reason', `A reason has 1 to ${MAX_REASON_LENGTH} characters: the trail keeps it.`);
   return prisma.$transaction(async (tx) => {
     const flags = await lockLivingFlags(tx, environment);
     const from = await lockRevision(tx, environment);
@@ -77,8 +91,19 @@ export async function advanceRevision(prisma: PrismaClient, signer: Signer, iden
     await setRevision(tx, environment, to);
     await appendAudit(tx, identity, {
       action: 'ADVANCE_REVISION',
-      before: { environment, revision: from, flags: Object.fromEntries(flags.map(({ key, revision }) => [key, revision])) },
-      after: { environment, revision: to, beyond, reported, reason: said, flags: Object.fromEntries(flags.map(({ key }, index) => [key, start + 1 + index])) },
+      before: {
+        environment,
+        revision: from,
+        flags: Object.fromEntries(flags.map(({ key, revision }) => [key, revision])),
+      },
+      after: {
+        environment,
+        revision: to,
+        beyond,
+        reported,
+        reason: said,
+        flags: Object.fromEntries(flags.map(({ key }, index) => [key, start + 1 + index])),
+      },
     });
     return { from, to, reported, unbelieved, flags: flags.length, serving: serving.sort() };
   }, TRANSACTION);
@@ -96,22 +121,34 @@ async function checkNoneCameOrWent(tx: Transaction, environment: Environment, lo
   const living = await tx.flag.findMany({ where: { environment, archivedAt: null }, select: { id: true } });
   const ids = new Set(locked.map(({ id }) => id));
   if (living.length === ids.size && living.every(({ id }) => ids.has(id))) return;
-  throw new FleetFlagError('CONFLICT', `Flags came to ${environment} or left it meanwhile. Nothing was changed: run it again.`);
+  throw new FleetFlagError(
+    'CONFLICT',
+    `Flags came to ${environment} or left it meanwhile. Nothing was changed: run it again.`,
+  );
 }
 
 /** Named in a refusal: enough to look for what they have in common. */
 const NAMED_VEHICLES = 5;
 
 /** Another subgraph's table: docs/decisions/reading-another-subgraphs-table.md. */
-async function reportedRevisions(tx: Transaction, environment: Environment, from: number, beyond: number): Promise<{ reported: number; unbelieved: number }> {
+async function reportedRevisions(
+  tx: Transaction,
+  environment: Environment,
+  from: number,
+  beyond: number,
+): Promise<{ reported: number; unbelieved: number }> {
   const highest = Math.min(Math.max(from + MAX_LEAD, beyond), MAX_ADVANCE);
   const far = await tx.$queryRaw<{ vin: string; revision: bigint }[]>`
     SELECT vin, applied_revision AS revision FROM vehicles WHERE environment = ${environment} AND applied_revision > ${highest} AND applied_revision <= ${MAX_ADVANCE}
     ORDER BY applied_revision DESC, vin LIMIT ${NAMED_VEHICLES}`;
-  // Whoever names a revision above the environment's knows how far vehicles are, and has decided about those that say more.
+  // Whoever names a revision above the environment's knows how far vehicles are, and has decided about those that say
+  // more.
   if (far.length > 0 && beyond <= from) {
-    throw badInput('beyond', `Vehicles of ${environment} report revisions more than ${MAX_LEAD} above its own, ${from}, and are not believed by themselves: ${far.map(({ vin, revision }) => `${vin} (${revision})`).join(', ')}. ` +
-      `Look at them. Go beyond ${far[0]?.revision} if it is right, or beyond a lower revision above ${from} to leave them behind. Nothing was changed.`);
+    throw badInput(
+      'beyond',
+      `Vehicles of ${environment} report revisions more than ${MAX_LEAD} above its own, ${from}, and are not believed by themselves: ${far.map(({ vin, revision }) => `${vin} (${revision})`).join(', ')}. ` +
+        `Look at them. Go beyond ${far[0]?.revision} if it is right, or beyond a lower revision above ${from} to leave them behind. Nothing was changed.`,
+    );
   }
   const [row] = await tx.$queryRaw<{ reported: bigint | null; unbelieved: bigint }[]>`
     SELECT (SELECT max(applied_revision) FROM vehicles WHERE environment = ${environment} AND applied_revision <= ${highest}) AS reported,

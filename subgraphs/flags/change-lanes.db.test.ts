@@ -5,10 +5,14 @@ import { eventually } from '../shared/testing/eventually.ts';
 import { changesInTurn } from './change-lanes.ts';
 import { FlagsUnderTest, type FlagJson } from './testing/flags-under-test.ts';
 
-const KILL = 'mutation ($key: String!) { killSwitch(flagKey: $key, reason: "Fault in the field") { flag { killed revision } } }';
-const RULE = 'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { revision killed rules { id } } } }';
-const UPDATE_RULE = 'mutation ($id: ID!, $input: UpdateRuleInput!) { updateRule(id: $id, input: $input) { flag { killed } } }';
-const CHANGES = 'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision flag { key killed } } }';
+const KILL =
+  'mutation ($key: String!) { killSwitch(flagKey: $key, reason: "Fault in the field") { flag { killed revision } } }';
+const RULE =
+  'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { revision killed rules { id } } } }';
+const UPDATE_RULE =
+  'mutation ($id: ID!, $input: UpdateRuleInput!) { updateRule(id: $id, input: $input) { flag { killed } } }';
+const CHANGES =
+  'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision flag { key killed } } }';
 const EU = { type: 'VEHICLE_TARGET', conditions: { regions: ['EU'] } };
 
 let under: FlagsUnderTest;
@@ -63,21 +67,47 @@ async function waiting(): Promise<number> {
 
 describe('a kill switch', () => {
   test('goes through, and is told to vehicles, while everything else of the subgraph has no connection left', async () => {
-    const events = under.connection.subscribe({ query: CHANGES, variables: { environment: 'STAGING' }, identity: { caller: { kind: 'vehicle', vin: null, environment: 'staging' }, origin: { ipAddress: null, userAgent: null, requestId: '' } } });
+    const events = under.connection.subscribe({
+      query: CHANGES,
+      variables: { environment: 'STAGING' },
+      identity: {
+        caller: { kind: 'vehicle', vin: null, environment: 'staging' },
+        origin: { ipAddress: null, userAgent: null, requestId: '' },
+      },
+    });
     await events.established;
     const idle = { type: 'KILL_SWITCH', enabled: false, conditions: { force_disabled: true, reason: 'Brakes' } };
-    const others = [await under.create({ enabled: true }), await under.create({ enabled: true }), await under.create({ enabled: true })];
-    const [enabled, rewritten] = await Promise.all(others.slice(1).map(({ key }) => under.ok<{ createRule: { flag: FlagJson } }>(RULE, { key, input: idle }).then(({ createRule }) => createRule.flag.rules[0]!.id)));
+    const others = [
+      await under.create({ enabled: true }),
+      await under.create({ enabled: true }),
+      await under.create({ enabled: true }),
+    ];
+    const [enabled, rewritten] = await Promise.all(
+      others
+        .slice(1)
+        .map(({ key }) =>
+          under
+            .ok<{ createRule: { flag: FlagJson } }>(RULE, { key, input: idle })
+            .then(({ createRule }) => createRule.flag.rules[0]!.id),
+        ),
+    );
     for (let n = 0; n < 5; n++) await holdConnection();
     let ordinary = 'waits';
     const rule = under.ok(RULE, { key: flag.key, input: EU }).then(() => (ordinary = 'done'));
     const { killSwitch } = await under.ok<{ killSwitch: { flag: FlagJson } }>(KILL, { key: flag.key });
     expect(killSwitch.flag.killed).toBe(true);
-    for await (const { data } of events) if ((data as { flagChanges: { flag: { killed: boolean } } }).flagChanges.flag.killed) break;
+    for await (const { data } of events)
+      if ((data as { flagChanges: { flag: { killed: boolean } } }).flagChanges.flag.killed) break;
     // The same, in the other ways that it can be written.
-    const { createRule } = await under.ok<{ createRule: { flag: FlagJson } }>(RULE, { key: others[0]!.key, input: { ...idle, enabled: true } });
+    const { createRule } = await under.ok<{ createRule: { flag: FlagJson } }>(RULE, {
+      key: others[0]!.key,
+      input: { ...idle, enabled: true },
+    });
     expect(createRule.flag.killed).toBe(true);
-    for (const [id, input] of [[enabled, { enabled: true }], [rewritten, { enabled: true, conditions: idle.conditions }]]) {
+    for (const [id, input] of [
+      [enabled, { enabled: true }],
+      [rewritten, { enabled: true, conditions: idle.conditions }],
+    ]) {
       const { updateRule } = await under.ok<{ updateRule: { flag: FlagJson } }>(UPDATE_RULE, { id, input });
       expect(updateRule.flag.killed).toBe(true);
     }
@@ -116,19 +146,28 @@ describe('changes', () => {
     const many = await under.create();
     const before = await under.revision();
     const holder = await holdEnvironment('staging', 'psql');
-    const rules = Array.from({ length: 50 }, (_, priority) => under.ok<{ createRule: { flag: FlagJson } }>(RULE, { key: many.key, input: { ...EU, priority } }));
+    const rules = Array.from({ length: 50 }, (_, priority) =>
+      under.ok<{ createRule: { flag: FlagJson } }>(RULE, { key: many.key, input: { ...EU, priority } }),
+    );
     await eventually(async () => (await waiting()) === 2);
     // A query has a connection, though all fifty wait.
-    expect(await under.ok('query ($key: String!) { flag(key: $key) { rules { id } } }', { key: many.key })).toEqual({ flag: { rules: [] } });
+    expect(await under.ok('query ($key: String!) { flag(key: $key) { rules { id } } }', { key: many.key })).toEqual({
+      flag: { rules: [] },
+    });
     await holder.query('COMMIT');
-    const revisions = (await Promise.all(rules)).map(({ createRule }) => createRule.flag.revision).sort((a, b) => a - b);
+    const revisions = (await Promise.all(rules))
+      .map(({ createRule }) => createRule.flag.revision)
+      .sort((a, b) => a - b);
     expect(revisions).toEqual(Array.from({ length: 50 }, (_, index) => before + 1 + index));
   });
 
   test('beyond what may wait are refused, with the seconds to wait, and leave nothing', async () => {
     let begun = 0;
     const never = new Promise<never>(() => undefined);
-    const database = changesInTurn({ $transaction: () => ((begun += 1), never) }, { running: 1, waiting: 1, waitMs: 60_000 });
+    const database = changesInTurn(
+      { $transaction: () => ((begun += 1), never) },
+      { running: 1, waiting: 1, waitMs: 60_000 },
+    );
     const change = () => database.$transaction(async () => undefined, { maxWait: 1, timeout: 1 });
     void change();
     const [second, third] = [change(), change()];

@@ -11,21 +11,36 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { APPLICATION } from '../shared/database/database.ts';
 import type { Transactor } from '../shared/database/transaction.ts';
 
-/** Of one instance. A change takes some 20 ms: a hundred that wait are two seconds, and ten on a machine that is busy. */
+/**
+ * Of one instance. A change takes some 20 ms: a hundred that wait are two seconds, and ten on a machine that is busy.
+ */
 export const CHANGE_TURNS: TurnLimits = { running: 2, waiting: 200, waitMs: 15_000 };
 
-/** Milliseconds that a kill switch waits for a lock, and how long its holder's transaction must last, until that is ended. */
+/**
+ * Milliseconds that a kill switch waits for a lock, and how long its holder's transaction must last, until that is
+ * ended.
+ */
 const PATIENCE = 400;
 /** Milliseconds between two looks at who holds what a kill switch waits for. */
 const LOOK = 100;
 
-/** Changes in turn. Rejects with SERVICE_UNAVAILABLE and `retryAfter` where too many wait, or one has waited too long. */
+/**
+ * Changes in turn. Rejects with SERVICE_UNAVAILABLE and `retryAfter` where too many wait, or one has waited too long.
+ */
 export function changesInTurn(database: Transactor, limits = CHANGE_TURNS): Transactor {
-  const turns = new BoundedTurns(limits, () => new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many changes wait for their turn; a retry is safe.', { retryAfter: 2 }));
+  const turns = new BoundedTurns(
+    limits,
+    () =>
+      new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many changes wait for their turn; a retry is safe.', {
+        retryAfter: 2,
+      }),
+  );
   return { $transaction: (work, options) => turns.run(() => database.$transaction(work, options)) };
 }
 
-/** Transactions whose way is cleared: other sessions of ours that have held for too long what they wait for are ended. */
+/**
+ * Transactions whose way is cleared: other sessions of ours that have held for too long what they wait for are ended.
+ */
 export function clearedWay(lane: PrismaClient, logger: Logger): Transactor {
   return {
     $transaction: (work, options) =>
@@ -57,7 +72,11 @@ async function clearWay(lane: PrismaClient, pid: number, logger: Logger): Promis
           AND clock_timestamp() - xact_start > make_interval(secs => ${PATIENCE / 1000}::float8)
       )
       SELECT pid, milliseconds FROM holders WHERE pg_terminate_backend(pid)`;
-    if (ended.length > 0) logger.warn({ ended }, 'A kill switch has ended transactions that held what it needs; who began them is told to try again');
+    if (ended.length > 0)
+      logger.warn(
+        { ended },
+        'A kill switch has ended transactions that held what it needs; who began them is told to try again',
+      );
   } catch (error) {
     logger.warn({ err: error }, 'What a kill switch waits for could not be looked at');
   }

@@ -18,12 +18,20 @@ export interface Part extends Omit<ChangeRecord, 'force'> {
   readonly edited: Flag;
 }
 
-/** In their order; none where nothing changes. @throws BAD_USER_INPUT for a kill switch that does not say why it is pulled */
-export function partsOf(before: Flag, edited: Flag, { action, reason = null, reasonField = 'input.conditions.reason', record }: FlagEdit): Part[] {
+/**
+ * In their order; none where nothing changes. @throws BAD_USER_INPUT for a kill switch that does not say why it is
+ * pulled
+ */
+export function partsOf(
+  before: Flag,
+  edited: Flag,
+  { action, reason = null, reasonField = 'input.conditions.reason', record }: FlagEdit,
+): Part[] {
   const parts: Part[] = [];
   const pulled = pulledSwitches(before, edited);
   const held = withPulled(before, pulled);
-  if (pulled.length > 0) parts.push({ edited: held, action: 'KILL_SWITCH', ...recordSwitch(reasonOf(pulled, reasonField))(before, held) });
+  if (pulled.length > 0)
+    parts.push({ edited: held, action: 'KILL_SWITCH', ...recordSwitch(reasonOf(pulled, reasonField))(before, held) });
   const content = flagContent(edited);
   if (isDeepStrictEqual(content, flagContent(held))) return parts;
   if ((action === 'UPDATE_RULE' || action === 'DELETE_RULE') && releasesSwitch(before, edited)) {
@@ -36,5 +44,6 @@ export function partsOf(before: Flag, edited: Flag, { action, reason = null, rea
 export function checkRight({ caller }: CallerIdentity, action: AuditAction): void {
   // The operation was permitted; what it turns out to be may not be: of SAFETY, a rule that is no kill switch.
   const refusal = refusalOf(permissionFor(action), action, caller, {});
-  if (refusal !== null) throw new FleetFlagError(refusal.code, `This caller may not ${action}: only pull a kill switch, or release one.`);
+  if (refusal !== null)
+    throw new FleetFlagError(refusal.code, `This caller may not ${action}: only pull a kill switch, or release one.`);
 }

@@ -24,10 +24,18 @@ async function following(caller: Caller = user('READ')) {
   const stream = flags.connection.subscribe({ query: FOLLOW, identity: identityOf(caller) });
   await stream.established;
   return {
-    next: async () => JSON.parse(JSON.stringify((await stream.next()).value)) as { data: { changeRequestChanges: Event }; errors?: { extensions: { code: string } }[] },
+    next: async () =>
+      JSON.parse(JSON.stringify((await stream.next()).value)) as {
+        data: { changeRequestChanges: Event };
+        errors?: { extensions: { code: string } }[];
+      },
     take: async (count: number) => {
       const events: Event[] = [];
-      while (events.length < count) events.push((JSON.parse(JSON.stringify((await stream.next()).value)) as { data: { changeRequestChanges: Event } }).data.changeRequestChanges);
+      while (events.length < count)
+        events.push(
+          (JSON.parse(JSON.stringify((await stream.next()).value)) as { data: { changeRequestChanges: Event } }).data
+            .changeRequestChanges,
+        );
       return events;
     },
     end: () => stream.return?.(),
@@ -35,13 +43,22 @@ async function following(caller: Caller = user('READ')) {
 }
 
 const rename = async (key: string, name: string): Promise<string> =>
-  (await flags.ok<{ updateFlag: { changeRequest: { id: string } } }>(`mutation { updateFlag(key: "${key}", input: { name: "${name}" }) { changeRequest { id } } }`)).updateFlag.changeRequest.id;
-const decide = (mutation: string, caller: Caller = flags.reviewer) => flags.ok(`mutation { ${mutation} { status } }`, {}, caller);
+  (
+    await flags.ok<{ updateFlag: { changeRequest: { id: string } } }>(
+      `mutation { updateFlag(key: "${key}", input: { name: "${name}" }) { changeRequest { id } } }`,
+    )
+  ).updateFlag.changeRequest.id;
+const decide = (mutation: string, caller: Caller = flags.reviewer) =>
+  flags.ok(`mutation { ${mutation} { status } }`, {}, caller);
 
 test('tells of each request as it is asked for and as it is decided, with its flag as it then is', async () => {
   const { key } = await flags.create({ safetyLevel: 'ASIL_D' });
   const stream = await following();
-  const [approved, rejected, cancelled] = [await rename(key, 'Better'), await rename(key, 'Worse'), await rename(key, 'Later')];
+  const [approved, rejected, cancelled] = [
+    await rename(key, 'Better'),
+    await rename(key, 'Worse'),
+    await rename(key, 'Later'),
+  ];
   // Decided before anybody has read that it was asked for: that is told first, all the same.
   await decide(`rejectChangeRequest(id: "${rejected}", comment: "No")`);
   await decide(`approveChangeRequest(id: "${approved}")`);
@@ -60,11 +77,14 @@ test('tells of each request as it is asked for and as it is decided, with its fl
 });
 
 test('leaves none out and tells none twice where very many come at once and no announcement arrives', async () => {
-  const keys = await Promise.all(Array.from({ length: 4 }, async () => (await flags.create({ safetyLevel: 'ASIL_D' })).key));
+  const keys = await Promise.all(
+    Array.from({ length: 4 }, async () => (await flags.create({ safetyLevel: 'ASIL_D' })).key),
+  );
   const stream = await following();
   flags.bus.lost = true;
   const asked: string[] = [];
-  for (let each = 0; each < 30; each++) asked.push(...(await Promise.all(keys.map((key) => rename(key, `Name ${each}`)))));
+  for (let each = 0; each < 30; each++)
+    asked.push(...(await Promise.all(keys.map((key) => rename(key, `Name ${each}`)))));
   flags.bus.lost = false;
   expect((await stream.take(asked.length)).map(({ id }) => id).sort()).toEqual(asked.sort());
   await stream.end();
@@ -72,7 +92,10 @@ test('leaves none out and tells none twice where very many come at once and no a
 
 test('is for those who may see change requests', async () => {
   const vehicle: Caller = { kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'staging' };
-  for (const [caller, code] of [[vehicle, 'FORBIDDEN'], [NOBODY, 'UNAUTHENTICATED']] as const) {
+  for (const [caller, code] of [
+    [vehicle, 'FORBIDDEN'],
+    [NOBODY, 'UNAUTHENTICATED'],
+  ] as const) {
     expect((await (await following(caller)).next()).errors).toMatchObject([{ extensions: { code } }]);
   }
 });

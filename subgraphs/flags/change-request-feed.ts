@@ -26,7 +26,9 @@ interface Row {
 
 /** The request as the row left it: it may have been decided since it was asked for. */
 function asOf(request: ChangeRequest, action: AuditAction): ChangeRequest {
-  return action === 'REQUEST_CHANGE' ? { ...request, status: 'pending', reviewedById: null, comment: null, reviewedAt: null } : request;
+  return action === 'REQUEST_CHANGE'
+    ? { ...request, status: 'pending', reviewedById: null, comment: null, reviewedAt: null }
+    : request;
 }
 
 export class ChangeRequestFeed {
@@ -66,7 +68,10 @@ export class ChangeRequestFeed {
   }
 
   async #see(): Promise<void> {
-    const { position } = await this.prisma.auditChain.findUniqueOrThrow({ where: { id: 1 }, select: { position: true } });
+    const { position } = await this.prisma.auditChain.findUniqueOrThrow({
+      where: { id: 1 },
+      select: { position: true },
+    });
     const { followers } = this.#feed;
     if (followers.size === 0) return;
     const head = Number(position);
@@ -86,7 +91,14 @@ export class ChangeRequestFeed {
       SELECT chain_position::float8 AS position, action, after_value->>'changeRequest' AS id FROM audit_logs
       WHERE chain_position > ${position}::bigint AND chain_position <= ${head}::bigint AND action = ANY(${[...ACTIONS]}) AND after_value->>'changeRequest' IS NOT NULL
       ORDER BY chain_position LIMIT ${PAGE}`;
-    const requests = new Map((await findChangeRequestsById(this.prisma, rows.map(({ id }) => id))).map((request) => [request.id, request]));
+    const requests = new Map(
+      (
+        await findChangeRequestsById(
+          this.prisma,
+          rows.map(({ id }) => id),
+        )
+      ).map((request) => [request.id, request]),
+    );
     const entries = rows.flatMap(({ id, action }) => {
       const request = requests.get(id);
       return request === undefined ? [] : [asOf(request, action)];

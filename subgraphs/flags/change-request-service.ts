@@ -12,7 +12,13 @@ import { appendAudit } from '../shared/audit-trail.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
 import { isUuid } from '../shared/pagination.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';
-import { findChangeRequests, findChangeRequestsById, lockChangeRequest, type ChangeRequest, type ChangeRequestStatus } from './change-request.ts';
+import {
+  findChangeRequests,
+  findChangeRequestsById,
+  lockChangeRequest,
+  type ChangeRequest,
+  type ChangeRequestStatus,
+} from './change-request.ts';
 import { holdActiveRoles, personOf } from './people.ts';
 import { endRequest } from './request-ending.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
@@ -44,7 +50,8 @@ export class ChangeRequestService {
   /**
    * Applies the change, in one transaction with the decision.
    *
-   * @throws FORBIDDEN to who asked for it; CONFLICT when it is decided already, its flag has changed since, or who asked
+   * @throws FORBIDDEN to who asked for it; CONFLICT when it is decided already, its flag has changed since, or who
+   *   asked
    *   may no longer ask for it; NOT_FOUND
    */
   async approve(identity: CallerIdentity, id: string, comment?: string | null): Promise<ChangeRequest> {
@@ -59,7 +66,11 @@ export class ChangeRequestService {
     const reviewer = personOf(identity);
     return this.#announced(async (tx) => {
       const request = await this.#toReview(tx, id, reviewer);
-      const decided = await endRequest(tx, this.rollouts, request, { status: 'rejected', reviewedById: reviewer, comment: why });
+      const decided = await endRequest(tx, this.rollouts, request, {
+        status: 'rejected',
+        reviewedById: reviewer,
+        comment: why,
+      });
       const after = { changeRequest: id, action: request.action, requestedBy: request.requestedById, comment: why };
       await appendAudit(tx, identity, { action: 'REJECT_CHANGE', flagId: request.flagId, after });
       return decided;
@@ -72,9 +83,18 @@ export class ChangeRequestService {
     return this.#announced(async (tx) => {
       const request = await this.#pending(tx, id);
       const isAdministrator = identity.caller.kind === 'user' && identity.caller.role === 'ADMIN';
-      if (request.requestedById !== person && !isAdministrator) throw new FleetFlagError('FORBIDDEN', 'Only who asked for a change, or an administrator, may cancel it.');
-      const decided = await endRequest(tx, this.rollouts, request, { status: 'cancelled', reviewedById: request.requestedById === person ? null : person, comment: null });
-      await appendAudit(tx, identity, { action: 'CANCEL_CHANGE', flagId: request.flagId, after: { changeRequest: id, action: request.action, requestedBy: request.requestedById } });
+      if (request.requestedById !== person && !isAdministrator)
+        throw new FleetFlagError('FORBIDDEN', 'Only who asked for a change, or an administrator, may cancel it.');
+      const decided = await endRequest(tx, this.rollouts, request, {
+        status: 'cancelled',
+        reviewedById: request.requestedById === person ? null : person,
+        comment: null,
+      });
+      await appendAudit(tx, identity, {
+        action: 'CANCEL_CHANGE',
+        flagId: request.flagId,
+        after: { changeRequest: id, action: request.action, requestedBy: request.requestedById },
+      });
       return decided;
     });
   }
@@ -89,26 +109,36 @@ export class ChangeRequestService {
   async #pending(tx: Transaction, id: string): Promise<ChangeRequest> {
     const request = isUuid(id) ? await lockChangeRequest(tx, id) : null;
     if (request === null) throw new FleetFlagError('NOT_FOUND', 'There is no such change request.', { field: 'id' });
-    if (request.status !== 'pending') throw new FleetFlagError('CONFLICT', `The change request is ${request.status} already.`, { field: 'id' });
+    if (request.status !== 'pending')
+      throw new FleetFlagError('CONFLICT', `The change request is ${request.status} already.`, { field: 'id' });
     return request;
   }
 
   async #toReview(tx: Transaction, id: string, reviewer: string): Promise<ChangeRequest> {
     const request = await this.#pending(tx, id);
-    if (request.requestedById === reviewer) throw new FleetFlagError('FORBIDDEN', 'A change is approved or rejected by somebody else than who asked for it.');
+    if (request.requestedById === reviewer)
+      throw new FleetFlagError('FORBIDDEN', 'A change is approved or rejected by somebody else than who asked for it.');
     return request;
   }
 
-  /** Both people are asked about anew: a right may have gone since the change was asked for, or since the reviewer signed in. */
+  /**
+   * Both people are asked about anew: a right may have gone since the change was asked for, or since the reviewer
+   * signed in.
+   */
   async #toApprove(tx: Transaction, id: string, reviewer: string): Promise<ChangeRequest> {
     const [seen] = isUuid(id) ? await findChangeRequestsById(tx, [id]) : [];
     const roles = await holdActiveRoles(tx, seen === undefined ? [reviewer] : [seen.requestedById, reviewer]);
     const request = await this.#toReview(tx, id, reviewer);
     const reviewerRole = roles.get(reviewer);
-    if (reviewerRole === undefined || !REVIEWERS.users.some((role) => role === reviewerRole)) throw new FleetFlagError('FORBIDDEN', 'This account may not approve changes any more.');
+    if (reviewerRole === undefined || !REVIEWERS.users.some((role) => role === reviewerRole))
+      throw new FleetFlagError('FORBIDDEN', 'This account may not approve changes any more.');
     const role = roles.get(request.requestedById);
     if (role === undefined || !mayAskFor(request.action, role)) {
-      throw new FleetFlagError('CONFLICT', 'Who asked for this change is no longer active, or may not ask for it any more. Reject it; somebody who may can ask anew.', { field: 'id' });
+      throw new FleetFlagError(
+        'CONFLICT',
+        'Who asked for this change is no longer active, or may not ask for it any more. Reject it; somebody who may can ask anew.',
+        { field: 'id' },
+      );
     }
     return request;
   }

@@ -55,7 +55,15 @@ const nullable = (value: JsonValue) => (value === null ? Prisma.DbNull : (value 
 /** Puts a change by for review: `edited` as it is to become, against `flag` as it is. */
 export async function insertChangeRequest(
   tx: Transaction,
-  request: { flag: Flag; edited: Flag; action: AuditAction; force?: boolean; requestedById: string; before: JsonValue; after: JsonValue },
+  request: {
+    flag: Flag;
+    edited: Flag;
+    action: AuditAction;
+    force?: boolean;
+    requestedById: string;
+    before: JsonValue;
+    after: JsonValue;
+  },
 ): Promise<ChangeRequest> {
   const { flag, edited, action, force = false, requestedById, before, after } = request;
   const row = await tx.changeRequest.create({
@@ -89,23 +97,38 @@ export async function decideChangeRequest(
   decision: { status: Exclude<ChangeRequestStatus, 'pending'>; reviewedById: string | null; comment: string | null },
 ): Promise<ChangeRequest> {
   const at = new Date();
-  return toChangeRequest(await tx.changeRequest.update({ where: { id }, data: { ...decision, reviewedAt: at, updatedAt: at } }));
+  return toChangeRequest(
+    await tx.changeRequest.update({ where: { id }, data: { ...decision, reviewedAt: at, updatedAt: at } }),
+  );
 }
 
 /** Takes the row locks of all pending requests of a person, in one order for all. */
 export async function lockPendingRequestsOf(tx: Transaction, requestedById: string): Promise<ChangeRequest[]> {
   const locked = await tx.$queryRaw<{ id: string }[]>`
     SELECT id FROM change_requests WHERE requested_by = ${requestedById}::uuid AND status = 'pending' ORDER BY id FOR UPDATE`;
-  return findChangeRequestsById(tx, locked.map(({ id }) => id));
+  return findChangeRequestsById(
+    tx,
+    locked.map(({ id }) => id),
+  );
 }
 
 /** Newest first; at most 500, which is far more than people can review. */
-export async function findChangeRequests(prisma: PrismaClient, where: { flagId?: string; status?: ChangeRequestStatus }): Promise<ChangeRequest[]> {
-  const rows = await prisma.changeRequest.findMany({ where, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }], take: 500 });
+export async function findChangeRequests(
+  prisma: PrismaClient,
+  where: { flagId?: string; status?: ChangeRequestStatus },
+): Promise<ChangeRequest[]> {
+  const rows = await prisma.changeRequest.findMany({
+    where,
+    orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+    take: 500,
+  });
   return rows.map(toChangeRequest);
 }
 
 /** The requests with these ids; what is not there is left out. */
-export async function findChangeRequestsById(prisma: PrismaClient | Transaction, ids: readonly string[]): Promise<ChangeRequest[]> {
+export async function findChangeRequestsById(
+  prisma: PrismaClient | Transaction,
+  ids: readonly string[],
+): Promise<ChangeRequest[]> {
   return (await prisma.changeRequest.findMany({ where: { id: { in: [...ids] } } })).map(toChangeRequest);
 }

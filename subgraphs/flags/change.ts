@@ -74,14 +74,24 @@ export interface FlagChanges {
    * @param find locks the request and throws when the caller may not approve it
    * @throws CONFLICT when its flag has changed since
    */
-  approve(identity: CallerIdentity, find: (tx: Transaction) => Promise<ChangeRequest>, comment: string | null): Promise<ChangeRequest>;
+  approve(
+    identity: CallerIdentity,
+    find: (tx: Transaction) => Promise<ChangeRequest>,
+    comment: string | null,
+  ): Promise<ChangeRequest>;
   /**
    * Changes a flag inside a transaction of the caller's, who holds its lock (`lockFlag`) and announces the change once
    * it is committed. Asks for no second person: that is for the caller to know.
    *
    * @throws CONFLICT where it would disturb a running experiment and is not forced
    */
-  applyWithin(tx: Transaction, identity: CallerIdentity, before: Flag, edited: Flag, record: ChangeRecord): Promise<Flag>;
+  applyWithin(
+    tx: Transaction,
+    identity: CallerIdentity,
+    before: Flag,
+    edited: Flag,
+    record: ChangeRecord,
+  ): Promise<Flag>;
   /** Tells all instances that environments have changed. */
   announce(...environments: Environment[]): void;
 }
@@ -102,18 +112,29 @@ const notFound = (what: FlagEdit['flag']) =>
     ? new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(what.key)}.`, { field: what.field ?? 'key' })
     : new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
 
-/** The person who asks for a change that two people have to agree on. @throws FORBIDDEN to who is none, such as an API key */
+/**
+ * The person who asks for a change that two people have to agree on. @throws FORBIDDEN to who is none, such as an API
+ * key
+ */
 function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: Flag): string {
   if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
-  throw new FleetFlagError('FORBIDDEN', `A second person has to agree to this change of ${key} (${safetyLevel}), and only people with an account can ask for that. An API key may pull its kill switch, and nothing else.`);
+  throw new FleetFlagError(
+    'FORBIDDEN',
+    `A second person has to agree to this change of ${key} (${safetyLevel}), and only people with an account can ask for that. An API key may pull its kill switch, and nothing else.`,
+  );
 }
 
 /** Refuses what was made against another revision of the flag, and anything on an archived one. */
 export function checkCurrent(flag: Flag, expectedRevision: number | null | undefined): void {
   const { key, revision: currentRevision } = flag;
-  if (flag.draft) throw new FleetFlagError('CONFLICT', `${key} waits for its first approval and cannot change before it. Cancel its change request, and create it as it should be.`);
+  if (flag.draft)
+    throw new FleetFlagError(
+      'CONFLICT',
+      `${key} waits for its first approval and cannot change before it. Cancel its change request, and create it as it should be.`,
+    );
   checkRevision(flag, expectedRevision);
-  if (flag.archivedAt !== null) throw new FleetFlagError('CONFLICT', `${key} is archived and cannot change.`, { currentRevision });
+  if (flag.archivedAt !== null)
+    throw new FleetFlagError('CONFLICT', `${key} is archived and cannot change.`, { currentRevision });
 }
 
 function checkRevision({ key, revision: currentRevision }: Flag, expectedRevision: number | null | undefined): void {
@@ -128,16 +149,32 @@ function withBothPeople(after: JsonValue, request: ChangeRequest, approvedBy: st
   return { ...content, changeRequest: { id: request.id, requestedBy: request.requestedById, approvedBy } };
 }
 
-export function createFlagChanges(prisma: Transactor, signer: Signer, bus: Bus, logger: Logger, rollouts = new RolloutTransitions(databaseClock)): FlagChanges {
+export function createFlagChanges(
+  prisma: Transactor,
+  signer: Signer,
+  bus: Bus,
+  logger: Logger,
+  rollouts = new RolloutTransitions(databaseClock),
+): FlagChanges {
   /** Announcements only make changes arrive sooner: losing one must not turn a committed change into an error. */
   const announce = (...environments: Environment[]) => {
     const publish = (channel: string, message: string) =>
-      bus.publish(channel, message).catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
-    for (const environment of new Set(environments)) unattended(publish(FLAGS_CHANGED, environment), 'Announcing a change');
+      bus
+        .publish(channel, message)
+        .catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
+    for (const environment of new Set(environments))
+      unattended(publish(FLAGS_CHANGED, environment), 'Announcing a change');
     unattended(publish(TRAIL_APPENDED, ''), 'Announcing an entry of the trail');
   };
 
-  const write = async (tx: Transaction, before: Flag, edited: Flag, by: string | null, { action, force = false }: Pick<ChangeRecord, 'action' | 'force'>, waited = false): Promise<Flag> => {
+  const write = async (
+    tx: Transaction,
+    before: Flag,
+    edited: Flag,
+    by: string | null,
+    { action, force = false }: Pick<ChangeRecord, 'action' | 'force'>,
+    waited = false,
+  ): Promise<Flag> => {
     const disturbed = await disturbedExperiment(tx, before, edited, force, waited);
     if (disturbed !== null) await noteDisturbance(tx, disturbed, action, by);
     const after = await restamp(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
@@ -157,7 +194,13 @@ export function createFlagChanges(prisma: Transactor, signer: Signer, bus: Bus, 
   };
 
   /** Puts the change by, with a row in the trail; the flag stays as it is. */
-  const request = async (tx: Transaction, identity: CallerIdentity, flag: Flag, edited: Flag, { action, force = false, ...values }: ChangeRecord): Promise<FlagChange> => {
+  const request = async (
+    tx: Transaction,
+    identity: CallerIdentity,
+    flag: Flag,
+    edited: Flag,
+    { action, force = false, ...values }: ChangeRecord,
+  ): Promise<FlagChange> => {
     const requestedById = askingPerson(identity, edited);
     await disturbedExperiment(tx, flag, edited, force);
     const changeRequest = await insertChangeRequest(tx, { flag, edited, action, force, requestedById, ...values });
@@ -186,7 +229,12 @@ export function createFlagChanges(prisma: Transactor, signer: Signer, bus: Bus, 
         await insertFlag(tx, flag);
         await checkLimits(tx, null, flag);
         await appendAudit(tx, identity, { action: 'CREATE_FLAG', flagId: flag.id, after: content });
-        if (why !== null) await appendAudit(tx, identity, { action: 'KILL_SWITCH', flagId: flag.id, ...recordSwitch(why)({ ...flag, rules: [] }, flag) });
+        if (why !== null)
+          await appendAudit(tx, identity, {
+            action: 'KILL_SWITCH',
+            flagId: flag.id,
+            ...recordSwitch(why)({ ...flag, rules: [] }, flag),
+          });
         return { flag, applied: true, changeRequest: null };
       }, TRANSACTION);
       announce(...(change.applied ? [change.flag.environment] : []));
@@ -230,12 +278,23 @@ export function createFlagChanges(prisma: Transactor, signer: Signer, bus: Bus, 
         if (before.draft) checkRevision(before, change.flagRevision);
         else checkCurrent(before, change.flagRevision);
 
-        const edited = isAboutRollout(change) ? before : { ...withContent(before, change.proposed, new Date()), draft: false };
+        const edited = isAboutRollout(change)
+          ? before
+          : { ...withContent(before, change.proposed, new Date()), draft: false };
         const halts = await rollouts.halt(tx, before, edited);
         if (isAboutRollout(change)) await rollouts.approve(tx, before, change, approvedBy);
         const flag = edited === before ? before : await write(tx, before, edited, change.requestedById, change, true);
-        const decided = await decideChangeRequest(tx, change.id, { status: 'approved', reviewedById: approvedBy, comment });
-        const decision = { changeRequest: change.id, action: change.action, requestedBy: change.requestedById, comment };
+        const decided = await decideChangeRequest(tx, change.id, {
+          status: 'approved',
+          reviewedById: approvedBy,
+          comment,
+        });
+        const decision = {
+          changeRequest: change.id,
+          action: change.action,
+          requestedBy: change.requestedById,
+          comment,
+        };
         await appendAudit(tx, identity, { action: 'APPROVE_CHANGE', flagId: flag.id, after: decision });
         await appendAudit(tx, identity, {
           action: change.action,

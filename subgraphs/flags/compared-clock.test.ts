@@ -5,9 +5,16 @@ const DAY = 86_400_000;
 
 test('a clock that differs from the database by more than seconds is told of, once an hour, and when it is right again', () => {
   const told: string[] = [];
-  const logger = { warn: ({ seconds }: { seconds: number }) => void told.push(`warn ${seconds}`), info: () => void told.push('info') } as never;
+  const logger = {
+    warn: ({ seconds }: { seconds: number }) => void told.push(`warn ${seconds}`),
+    info: () => void told.push('info'),
+  } as never;
   let [now, running] = [1e12, 0];
-  const clock = new ComparedClock(logger, () => now, () => running);
+  const clock = new ComparedClock(
+    logger,
+    () => now,
+    () => running,
+  );
   const database = 1e12;
   const look = (ownTime: number, minutes: number) => {
     now = database + ownTime;

@@ -29,7 +29,10 @@ export class ComparedClock {
     const differs = Math.abs(difference) > TOLERANCE;
     if (differs && this.running() - this.#toldAt > QUIET) {
       const seconds = Math.round(difference / 1_000);
-      this.logger.warn({ seconds }, "This machine's clock and the database's differ. Proofs carry the database's time, tokens and sessions end by this one's: set both by NTP");
+      this.logger.warn(
+        { seconds },
+        "This machine's clock and the database's differ. Proofs carry the database's time, tokens and sessions end by this one's: set both by NTP",
+      );
       this.#toldAt = this.running();
     }
     if (!differs && this.#differs) {

@@ -13,7 +13,8 @@ import type { Halt, RolloutTransitions } from './rollout-transitions.ts';
 import { findRollout, runningRolloutsOf, type Rollout } from './rollout.ts';
 import { lockFlags } from './store.ts';
 
-const whyOf = ({ isActive, role }: ChangedPerson) => (isActive ? `has the role ${role} now, which may not do this` : 'is not active any more');
+const whyOf = ({ isActive, role }: ChangedPerson) =>
+  isActive ? `has the role ${role} now, which may not do this` : 'is not active any more';
 
 /** @param rollouts changes rollouts, under their flags' locks */
 export function planEnding(rollouts: RolloutTransitions): EndPlans {
@@ -22,7 +23,10 @@ export function planEnding(rollouts: RolloutTransitions): EndPlans {
     const requests = (await lockPendingRequestsOf(tx, person.id)).filter(({ action }) => !may(action));
     const running = may('SCHEDULE_ROLLOUT') ? [] : await runningRolloutsOf(tx, person.id);
     // All flags at once, in one order for all, and before the trail's lock, which whoever holds a flag may wait for.
-    await lockFlags(tx, [...requests, ...running].map(({ flagId }) => flagId));
+    await lockFlags(
+      tx,
+      [...requests, ...running].map(({ flagId }) => flagId),
+    );
     for (const request of requests) await cancel(tx, rollouts, identity, person, request);
     const paused = await pause(tx, rollouts, person, running);
     return {
@@ -30,7 +34,16 @@ export function planEnding(rollouts: RolloutTransitions): EndPlans {
       pausedRollouts: paused.map(({ rollout }) => rollout.id),
       async record() {
         for (const { id, flagId, action, requestedById } of requests) {
-          await appendAudit(tx, identity, { action: 'CANCEL_CHANGE', flagId, after: { changeRequest: id, action, requestedBy: requestedById, reason: `Who asked for it ${whyOf(person)}` } });
+          await appendAudit(tx, identity, {
+            action: 'CANCEL_CHANGE',
+            flagId,
+            after: {
+              changeRequest: id,
+              action,
+              requestedBy: requestedById,
+              reason: `Who asked for it ${whyOf(person)}`,
+            },
+          });
         }
         await rollouts.recordHalts(tx, identity, paused);
       },
@@ -38,12 +51,27 @@ export function planEnding(rollouts: RolloutTransitions): EndPlans {
   };
 }
 
-function cancel(tx: Transaction, rollouts: RolloutTransitions, { caller }: CallerIdentity, person: ChangedPerson, request: ChangeRequest) {
+function cancel(
+  tx: Transaction,
+  rollouts: RolloutTransitions,
+  { caller }: CallerIdentity,
+  person: ChangedPerson,
+  request: ChangeRequest,
+) {
   const by = caller.kind === 'user' && caller.userId !== person.id ? caller.userId : null;
-  return endRequest(tx, rollouts, request, { status: 'cancelled', reviewedById: by, comment: `Who asked for it ${whyOf(person)}.` });
+  return endRequest(tx, rollouts, request, {
+    status: 'cancelled',
+    reviewedById: by,
+    comment: `Who asked for it ${whyOf(person)}.`,
+  });
 }
 
-async function pause(tx: Transaction, rollouts: RolloutTransitions, person: ChangedPerson, seen: readonly Rollout[]): Promise<Halt[]> {
+async function pause(
+  tx: Transaction,
+  rollouts: RolloutTransitions,
+  person: ChangedPerson,
+  seen: readonly Rollout[],
+): Promise<Halt[]> {
   const halts: Halt[] = [];
   const obstacle = { status: 'paused', reason: `Who scheduled it ${whyOf(person)}` } as const;
   for (const { id } of seen) {

@@ -6,7 +6,10 @@ import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
 import type { FlagEntry, RuleEntry } from '../../core/protocol/environment-file.ts';
 
-/** One member that differs. `path` is below the flag: `enabled`, `rules.vehicle_target@100.conditions.models`. Undefined: not there. */
+/**
+ * One member that differs. `path` is below the flag: `enabled`, `rules.vehicle_target@100.conditions.models`.
+ * Undefined: not there.
+ */
 export interface MemberDifference {
   readonly path: string;
   readonly before: JsonValue | undefined;
@@ -15,7 +18,12 @@ export interface MemberDifference {
 
 export type FlagDifference =
   | { readonly kind: 'created'; readonly key: string; readonly entry: FlagEntry }
-  | { readonly kind: 'changed'; readonly key: string; readonly entry: FlagEntry; readonly members: readonly MemberDifference[] }
+  | {
+      readonly kind: 'changed';
+      readonly key: string;
+      readonly entry: FlagEntry;
+      readonly members: readonly MemberDifference[];
+    }
   /** In the environment and not in the file. */
   | { readonly kind: 'only-here'; readonly key: string };
 
@@ -23,7 +31,9 @@ export type FlagDifference =
 export function differences(here: readonly FlagEntry[], file: readonly FlagEntry[]): FlagDifference[] {
   const present = new Map(here.map((entry) => [entry.key, entry]));
   const wanted = new Set(file.map(({ key }) => key));
-  const found: FlagDifference[] = here.filter(({ key }) => !wanted.has(key)).map(({ key }) => ({ kind: 'only-here', key }));
+  const found: FlagDifference[] = here
+    .filter(({ key }) => !wanted.has(key))
+    .map(({ key }) => ({ kind: 'only-here', key }));
   for (const entry of file) {
     const { key } = entry;
     const before = present.get(key);
@@ -49,7 +59,8 @@ function subjectOf({ type, conditions, value, variant }: RuleEntry): string {
 
 /**
  * Which of the rules that are there each rule of the file is: the one that says the same at the same place, or else
- * elsewhere, and only then another one at its place. A rule that has moved is still the rule that its rollout stands on.
+ * elsewhere, and only then another one at its place. A rule that has moved is still the rule that its rollout stands
+ * on.
  */
 export function pairRules<R extends RuleEntry>(present: readonly R[], wanted: readonly RuleEntry[]): Map<RuleEntry, R> {
   const pairs = new Map<RuleEntry, R>();
@@ -81,10 +92,13 @@ function memberDifferences(before: FlagEntry, after: FlagEntry): MemberDifferenc
   const { rules: rulesBefore, ...partsBefore } = before;
   const { rules: rulesAfter, ...partsAfter } = after;
   const found: MemberDifference[] = [];
-  for (const [name, value] of Object.entries(partsBefore)) compare(name, value, partsAfter[name as keyof typeof partsAfter], found);
+  for (const [name, value] of Object.entries(partsBefore))
+    compare(name, value, partsAfter[name as keyof typeof partsAfter], found);
   const former = new Map(rulesBefore.map((rule) => [ruleName(rule), rule]));
   const kept = new Set(rulesAfter.map(ruleName));
-  for (const rule of rulesBefore) if (!kept.has(ruleName(rule))) found.push({ path: `rules.${ruleName(rule)}`, before: shown(rule), after: undefined });
+  for (const rule of rulesBefore)
+    if (!kept.has(ruleName(rule)))
+      found.push({ path: `rules.${ruleName(rule)}`, before: shown(rule), after: undefined });
   for (const rule of rulesAfter) {
     const was = former.get(ruleName(rule));
     compare(`rules.${ruleName(rule)}`, was === undefined ? undefined : shown(was), shown(rule), found);
@@ -97,7 +111,12 @@ function shown({ enabled, conditions, value, variant }: RuleEntry): JsonValue {
   return { enabled, conditions, value, variant };
 }
 
-function compare(path: string, before: JsonValue | undefined, after: JsonValue | undefined, found: MemberDifference[]): void {
+function compare(
+  path: string,
+  before: JsonValue | undefined,
+  after: JsonValue | undefined,
+  found: MemberDifference[],
+): void {
   if (before !== undefined && after !== undefined && canonicalJson(before) === canonicalJson(after)) return;
   if (before === undefined || after === undefined || !isJsonObject(before) || !isJsonObject(after)) {
     found.push({ path, before, after });
@@ -105,7 +124,12 @@ function compare(path: string, before: JsonValue | undefined, after: JsonValue |
   }
   const names = new Set([...Object.keys(before), ...Object.keys(after)].sort());
   for (const name of names) {
-    compare(`${path}.${name}`, Object.hasOwn(before, name) ? before[name] : undefined, Object.hasOwn(after, name) ? after[name] : undefined, found);
+    compare(
+      `${path}.${name}`,
+      Object.hasOwn(before, name) ? before[name] : undefined,
+      Object.hasOwn(after, name) ? after[name] : undefined,
+      found,
+    );
   }
 }
 
@@ -118,7 +142,10 @@ const SHOWN_LENGTH = 200;
 export function describeMember({ path, before, after }: MemberDifference): string {
   if (isTexts(before) && isTexts(after)) {
     const [removed, added] = [without(before, after), without(after, before)];
-    const parts = [...(removed.length > 0 ? [`without ${listed(removed)}`] : []), ...(added.length > 0 ? [`with ${listed(added)}`] : [])];
+    const parts = [
+      ...(removed.length > 0 ? [`without ${listed(removed)}`] : []),
+      ...(added.length > 0 ? [`with ${listed(added)}`] : []),
+    ];
     return `${path}: ${parts.length === 0 ? 'in another order' : parts.join(', ')}`;
   }
   return `${path}: ${written(before)} → ${written(after)}`;
@@ -134,7 +161,10 @@ function without(list: readonly string[], others: readonly string[]): string[] {
 }
 
 function listed(items: readonly string[]): string {
-  const named = items.slice(0, NAMED_ITEMS).map((item) => written(item)).join(' ');
+  const named = items
+    .slice(0, NAMED_ITEMS)
+    .map((item) => written(item))
+    .join(' ');
   return items.length > NAMED_ITEMS ? `${named} and ${items.length - NAMED_ITEMS} more` : named;
 }
 

@@ -28,7 +28,14 @@ describe('the file', () => {
       entry({
         description: 'Keeps the lane.\nNot in tunnels.',
         rules: [
-          { type: 'vehicle_whitelist', priority: 100, enabled: true, conditions: { vins: ['KMHK281HGNU000001'] }, value: null, variant: 'pilot' },
+          {
+            type: 'vehicle_whitelist',
+            priority: 100,
+            enabled: true,
+            conditions: { vins: ['KMHK281HGNU000001'] },
+            value: null,
+            variant: 'pilot',
+          },
         ],
       }),
     ]);
@@ -65,18 +72,89 @@ flags:
   });
 
   test('has a rule where it is tried, whatever its id', () => {
-    const rule = (type: 'kill_switch' | 'percentage_rollout', priority: number, id: string): RuleDefinition => ({ id, type, priority, enabled: false, conditions: type === 'kill_switch' ? { force_disabled: true } : { rollout_percentage: 5 } });
-    const flag = { ...entry(), environment: 'staging', revision: 7, rules: [rule('percentage_rollout', 5, 'a'), rule('percentage_rollout', 9, 'b'), rule('kill_switch', 5, 'c')] } as const;
-    expect(flagEntry(flag).rules.map(({ type, priority }) => [type, priority])).toEqual([['percentage_rollout', 9], ['kill_switch', 5], ['percentage_rollout', 5]]);
+    const rule = (type: 'kill_switch' | 'percentage_rollout', priority: number, id: string): RuleDefinition => ({
+      id,
+      type,
+      priority,
+      enabled: false,
+      conditions: type === 'kill_switch' ? { force_disabled: true } : { rollout_percentage: 5 },
+    });
+    const flag = {
+      ...entry(),
+      environment: 'staging',
+      revision: 7,
+      rules: [rule('percentage_rollout', 5, 'a'), rule('percentage_rollout', 9, 'b'), rule('kill_switch', 5, 'c')],
+    } as const;
+    expect(flagEntry(flag).rules.map(({ type, priority }) => [type, priority])).toEqual([
+      ['percentage_rollout', 9],
+      ['kill_switch', 5],
+      ['percentage_rollout', 5],
+    ]);
     expect(printEnvironmentFile([flagEntry(flag)])).not.toMatch(/id:|revision/);
   });
 
   test.each([
-    'yes', 'No', 'on', 'true', 'null', '~', '', ' ', '0x1F', '1e3', '.5', '-0', '.inf', '.NaN', '2024-01-31', '2024-01-31T10:00:00Z', '12:30:45', '0o17', '017', '1_000', '=', '<<', '- a', '# no comment',
-    'a: b', '"quoted"', "it's", '*alias', '&anchor', '!tag', '%TAG', '@at', '`tick', '|', '>', '? x', '{', '[1]', '---', '...', 'ends with space ', '\ttab', 'a\r\nb', 'a\n', '\n', 'a\n\n\n', '\n  indented', ' a\n b',
-    '\u0085', '\u2028', '\uFEFF', '\u0007', 'ünï 漢字 🚗', '日本\n語', 'constructor',
+    'yes',
+    'No',
+    'on',
+    'true',
+    'null',
+    '~',
+    '',
+    ' ',
+    '0x1F',
+    '1e3',
+    '.5',
+    '-0',
+    '.inf',
+    '.NaN',
+    '2024-01-31',
+    '2024-01-31T10:00:00Z',
+    '12:30:45',
+    '0o17',
+    '017',
+    '1_000',
+    '=',
+    '<<',
+    '- a',
+    '# no comment',
+    'a: b',
+    '"quoted"',
+    "it's",
+    '*alias',
+    '&anchor',
+    '!tag',
+    '%TAG',
+    '@at',
+    '`tick',
+    '|',
+    '>',
+    '? x',
+    '{',
+    '[1]',
+    '---',
+    '...',
+    'ends with space ',
+    '\ttab',
+    'a\r\nb',
+    'a\n',
+    '\n',
+    'a\n\n\n',
+    '\n  indented',
+    ' a\n b',
+    '\u0085',
+    '\u2028',
+    '\uFEFF',
+    '\u0007',
+    'ünï 漢字 🚗',
+    '日本\n語',
+    'constructor',
   ])('gives the text %j back exactly, as a value and as a member', (text) => {
-    const flag = entry({ type: 'json', defaultValue: { [text]: text, list: [text, [text]] }, description: accepted(() => validateFlagDescription(text, '')) });
+    const flag = entry({
+      type: 'json',
+      defaultValue: { [text]: text, list: [text, [text]] },
+      description: accepted(() => validateFlagDescription(text, '')),
+    });
     const printed = printEnvironmentFile([flag]);
     expect(parseEnvironmentFile(printed)).toEqual({ flags: [flag], faults: [] });
   });
@@ -91,13 +169,37 @@ flags:
     }
   };
   const text = fc
-    .oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }), fc.string({ unit: fc.constantFrom('a', ' ', '\n', '\r', '\t', '\u0085', '\u2028', '\ufeff', ':', '#', '-', '"', '\\', '차', '🚗') }))
+    .oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.string({ unit: 'binary' }),
+      fc.string({
+        unit: fc.constantFrom(
+          'a',
+          ' ',
+          '\n',
+          '\r',
+          '\t',
+          '\u0085',
+          '\u2028',
+          '\ufeff',
+          ':',
+          '#',
+          '-',
+          '"',
+          '\\',
+          '차',
+          '🚗',
+        ),
+      }),
+    )
     .map((value) => value.replaceAll(/\0|\p{Surrogate}/gu, ''));
   const json = fc.letrec<{ value: JsonValue }>((tie) => ({
     value: fc.oneof(
       { maxDepth: 4 },
       fc.constantFrom<JsonValue>(null, true, false, 0, 5e-324, 0.1 + 0.2, 2 ** 53 - 1),
-      fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => (Number.isInteger(value) ? value % 2 ** 53 : value) + 0),
+      fc
+        .double({ noNaN: true, noDefaultInfinity: true })
+        .map((value) => (Number.isInteger(value) ? value % 2 ** 53 : value) + 0),
       fc.integer(),
       text,
       fc.array(tie('value'), { maxLength: 4 }),
@@ -129,21 +231,42 @@ flags:
   });
 
   test('is written whatever was stored before text was looked at, and names the flags that it would lose', () => {
-    fc.assert(fc.property(text, text, (name, description) => void printEnvironmentFile([entry({ name, description })])), { numRuns: 100 });
+    fc.assert(
+      fc.property(text, text, (name, description) => void printEnvironmentFile([entry({ name, description })])),
+      { numRuns: 100 },
+    );
     const lossy = { toJSON: () => 'something else' } as unknown as JsonValue;
-    expect(() => printEnvironmentFile([entry({ key: 'good' }), entry({ key: 'bad', type: 'json', defaultValue: [lossy] }), entry({ key: 'worse', type: 'json', defaultValue: lossy })])).toThrow(/bad, worse could not be read back/);
+    expect(() =>
+      printEnvironmentFile([
+        entry({ key: 'good' }),
+        entry({ key: 'bad', type: 'json', defaultValue: [lossy] }),
+        entry({ key: 'worse', type: 'json', defaultValue: lossy }),
+      ]),
+    ).toThrow(/bad, worse could not be read back/);
   });
 
   test('has no two keys that differ by case alone', () => {
     const flag = '{ name: A, type: boolean, safetyLevel: ASIL-B, enabled: true, defaultValue: false }';
-    expect(faultsOf(file(`  Lane: ${flag}\n  lane: ${flag}\n`))).toEqual([{ path: 'flags.lane', message: expect.stringContaining('"Lane"') }]);
+    expect(faultsOf(file(`  Lane: ${flag}\n  lane: ${flag}\n`))).toEqual([
+      { path: 'flags.lane', message: expect.stringContaining('"Lane"') },
+    ]);
   });
 
   test('gives back exactly what was printed, whatever the flags hold', () => {
     fc.assert(
       fc.property(fc.uniqueArray(flag, { maxLength: 4, selector: ({ key }) => key }), (flags) => {
         const entries = flags.map((one) =>
-          flagEntry({ ...one, type: 'json', environment: 'staging', revision: 1, rules: one.rules.map((each, index) => ({ ...each, id: String(index), conditions: CONDITIONS[each.type] ?? null })) }),
+          flagEntry({
+            ...one,
+            type: 'json',
+            environment: 'staging',
+            revision: 1,
+            rules: one.rules.map((each, index) => ({
+              ...each,
+              id: String(index),
+              conditions: CONDITIONS[each.type] ?? null,
+            })),
+          }),
         );
         const printed = printEnvironmentFile(entries);
         const read = parseEnvironmentFile(printed);
@@ -183,9 +306,20 @@ describe('what is wrong with a file', () => {
     );
     expect(faults.map(({ path }) => path).sort()).toEqual(
       [
-        'flags.-bad-', 'flags.-bad-', 'flags.lane_keep.color', 'flags.lane_keep.defaultValue', 'flags.lane_keep.enabled', 'flags.lane_keep.name',
-        'flags.lane_keep.rules.1.priority', 'flags.lane_keep.rules.2.conditions.vins.3', 'flags.lane_keep.rules.2.extra', 'flags.lane_keep.rules.2.priority',
-        'flags.lane_keep.rules.2.value', 'flags.lane_keep.rules.2.variant', 'flags.lane_keep.rules.3.type', 'flags.lane_keep.safetyLevel',
+        'flags.-bad-',
+        'flags.-bad-',
+        'flags.lane_keep.color',
+        'flags.lane_keep.defaultValue',
+        'flags.lane_keep.enabled',
+        'flags.lane_keep.name',
+        'flags.lane_keep.rules.1.priority',
+        'flags.lane_keep.rules.2.conditions.vins.3',
+        'flags.lane_keep.rules.2.extra',
+        'flags.lane_keep.rules.2.priority',
+        'flags.lane_keep.rules.2.value',
+        'flags.lane_keep.rules.2.variant',
+        'flags.lane_keep.rules.3.type',
+        'flags.lane_keep.safetyLevel',
       ].sort(),
     );
     expect(parseEnvironmentFile(file('  a: 5')).flags).toEqual([]);
@@ -203,7 +337,12 @@ describe('what is wrong with a file', () => {
     ['something beside the flags', 'fleetflag: 1\nflags: {}\nflagz: {}', 'flagz', /Unknown member/],
     ['an alias', file('  a: &x {}\n  b: *x'), '', /line 4: .*\*x/],
     ['an own type', file('  a: !car {}'), '', /Unresolved tag/],
-    ['a number that is none', file('  a: {name: a, type: number, safetyLevel: ASIL-B, enabled: true, defaultValue: .nan}'), 'flags.a.defaultValue', /finite/],
+    [
+      'a number that is none',
+      file('  a: {name: a, type: number, safetyLevel: ASIL-B, enabled: true, defaultValue: .nan}'),
+      'flags.a.defaultValue',
+      /finite/,
+    ],
   ])('is told of %s', (_what, text, path, message) => {
     const faults = faultsOf(text);
     expect(faults).toHaveLength(1);

@@ -2,7 +2,14 @@
  * An environment's flags as one text: YAML that people can read and compare, and that says everything there is to say
  * about a flag but who changed it when. Pure. How it is read is core's.
  */
-import { Document, visit, type CreateNodeOptions, type DocumentOptions, type SchemaOptions, type ToStringOptions } from 'yaml';
+import {
+  Document,
+  visit,
+  type CreateNodeOptions,
+  type DocumentOptions,
+  type SchemaOptions,
+  type ToStringOptions,
+} from 'yaml';
 import type { FlagDefinition, JsonValue, RuleDefinition } from '../../core/model.ts';
 import { FILE_VERSION, readYaml, type FlagEntry, type RuleEntry } from '../../core/protocol/environment-file.ts';
 import { isJsonObject } from '../../core/rules/json.ts';
@@ -11,8 +18,15 @@ import { compareRules } from '../../core/rules/rule-order.ts';
 const HEADER = `FleetFlag: the flags of one environment. Written by "npm run admin -- export", read by "npm run admin -- import".`;
 
 /** No line is folded, no object becomes an alias, and what older YAML would take for something else is quoted. */
-const PRINTING: DocumentOptions & SchemaOptions & CreateNodeOptions & ToStringOptions = { lineWidth: 0, doubleQuotedMinMultiLineLength: Infinity, aliasDuplicateObjects: false, compat: 'yaml-1.1' };
-/** Text that the printer's plain form or block would not give back: blanks at an end of it or of a line, and controls. */
+const PRINTING: DocumentOptions & SchemaOptions & CreateNodeOptions & ToStringOptions = {
+  lineWidth: 0,
+  doubleQuotedMinMultiLineLength: Infinity,
+  aliasDuplicateObjects: false,
+  compat: 'yaml-1.1',
+};
+/**
+ * Text that the printer's plain form or block would not give back: blanks at an end of it or of a line, and controls.
+ */
 const ONLY_QUOTED = /^\s|\s$|[^\S\n]\n|\n[^\S\n]|(?!\n)[\p{Cc}\p{Zl}\p{Zp}\ufeff]/u;
 
 const inOrder = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : 1);
@@ -21,13 +35,28 @@ const inOrder = ([a]: readonly [string, unknown], [b]: readonly [string, unknown
 function sorted(value: JsonValue): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (!isJsonObject(value)) return value;
-  return new Map(Object.entries(value).sort(inOrder).map(([name, member]) => [name, sorted(member)]));
+  return new Map(
+    Object.entries(value)
+      .sort(inOrder)
+      .map(([name, member]) => [name, sorted(member)]),
+  );
 }
 
 /** A flag as the file shows it. */
-export function flagEntry(flag: FlagDefinition & { readonly name: string; readonly description: string | null }): FlagEntry {
+export function flagEntry(
+  flag: FlagDefinition & { readonly name: string; readonly description: string | null },
+): FlagEntry {
   const { key, name, description, type, safetyLevel, enabled, defaultValue } = flag;
-  return { key, name, description, type, safetyLevel, enabled, defaultValue, rules: [...flag.rules].sort(compareRules).map(ruleEntry) };
+  return {
+    key,
+    name,
+    description,
+    type,
+    safetyLevel,
+    enabled,
+    defaultValue,
+    rules: [...flag.rules].sort(compareRules).map(ruleEntry),
+  };
 }
 
 /** A rule as the file shows it. */
@@ -44,29 +73,34 @@ export function ruleEntry(rule: RuleDefinition): RuleEntry {
 export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
   const entries = [...flags]
     .sort((a, b) => (a.key < b.key ? -1 : 1))
-    .map(({ key, name, description, type, safetyLevel, enabled, defaultValue, rules }) => [
-      key,
-      {
-        name,
-        ...(description !== null && { description }),
-        type,
-        safetyLevel,
-        enabled,
-        defaultValue: sorted(defaultValue),
-        rules: rules.map((rule) => ({
-          type: rule.type,
-          priority: rule.priority,
-          enabled: rule.enabled,
-          conditions: sorted(rule.conditions),
-          ...(rule.value !== null && { value: sorted(rule.value) }),
-          ...(rule.variant !== null && { variant: rule.variant }),
-        })),
-      },
-    ] as const);
+    .map(
+      ({ key, name, description, type, safetyLevel, enabled, defaultValue, rules }) =>
+        [
+          key,
+          {
+            name,
+            ...(description !== null && { description }),
+            type,
+            safetyLevel,
+            enabled,
+            defaultValue: sorted(defaultValue),
+            rules: rules.map((rule) => ({
+              type: rule.type,
+              priority: rule.priority,
+              enabled: rule.enabled,
+              conditions: sorted(rule.conditions),
+              ...(rule.value !== null && { value: sorted(rule.value) }),
+              ...(rule.variant !== null && { variant: rule.variant }),
+            })),
+          },
+        ] as const,
+    );
   const text = printedExactly({ fleetflag: FILE_VERSION, flags: new Map<string, unknown>(entries) });
   if (text !== null) return `# ${HEADER}\n${text}`;
   const lost = entries.filter(([key, flag]) => printedExactly({ [key]: flag }) === null).map(([key]) => key);
-  throw new Error(`Nothing is written: ${lost.join(', ') || 'these flags together'} could not be read back from YAML as they are.`);
+  throw new Error(
+    `Nothing is written: ${lost.join(', ') || 'these flags together'} could not be read back from YAML as they are.`,
+  );
 }
 
 /** The content as YAML; null when it cannot be printed, or would not be read back as it is. */
@@ -94,7 +128,13 @@ function plain(value: unknown): unknown {
   if (value instanceof Map) {
     const object: Record<string, unknown> = {};
     // Not by assignment: a member may be called __proto__.
-    for (const [name, member] of value as Map<string, unknown>) Object.defineProperty(object, name, { value: plain(member), enumerable: true, configurable: true, writable: true });
+    for (const [name, member] of value as Map<string, unknown>)
+      Object.defineProperty(object, name, {
+        value: plain(member),
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
     return object;
   }
   if (Array.isArray(value)) return value.map(plain);

@@ -25,7 +25,13 @@ afterEach(async () => {
 
 async function following(environment: Environment): Promise<AsyncIterableIterator<FlagChangeEvent>> {
   const { prisma, store, signer, bus } = flags;
-  feed = new FlagFeed(prisma, new EnvironmentSnapshots({ prisma, store, logger: silent }), new PositionSignatures(signer), bus, silent);
+  feed = new FlagFeed(
+    prisma,
+    new EnvironmentSnapshots({ prisma, store, logger: silent }),
+    new PositionSignatures(signer),
+    bus,
+    silent,
+  );
   await feed.start();
   return feed.changes(environment);
 }
@@ -44,7 +50,13 @@ describe('the feed', () => {
     let previousRevision = await flags.revision();
     for (let round = 0; round < 5; round++) {
       const { key, revision } = await flags.create();
-      expect(await take(events)).toMatchObject({ environment: 'staging', revision, previousRevision, signed: { key, revision, removed: false }, flag: { key } });
+      expect(await take(events)).toMatchObject({
+        environment: 'staging',
+        revision,
+        previousRevision,
+        signed: { key, revision, removed: false },
+        flag: { key },
+      });
       previousRevision = revision;
     }
   });
@@ -102,7 +114,8 @@ describe('the feed', () => {
     const restore = await backUp(flags.prisma);
     const at = await flags.revision();
     const events = await following('staging');
-    for (const { revision } of [await flags.create(), await flags.create()]) expect((await take(events)).revision).toBe(revision);
+    for (const { revision } of [await flags.create(), await flags.create()])
+      expect((await take(events)).revision).toBe(revision);
     await restore();
     await feed.look();
     await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key });

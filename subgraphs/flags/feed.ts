@@ -103,14 +103,24 @@ export class FlagFeed {
     // Tombstones from revision 0 on, too: a vehicle may have got by its sync what has left before this look.
     const { deltas, ...standing } = await this.snapshots.known(environment, since, true);
     const proof = await this.signatures.proof(standing);
-    const flags = new Map((await findFlags(this.prisma, { key: { in: deltas.map((delta) => delta.key) } })).map((flag) => [flag.key, flag]));
+    const flags = new Map(
+      (await findFlags(this.prisma, { key: { in: deltas.map((delta) => delta.key) } })).map((flag) => [flag.key, flag]),
+    );
     let previousRevision = since;
     for (const signed of deltas) {
       const flag = flags.get(signed.key);
       if (flag === undefined) throw new Error(`Flag ${signed.key} of a change is gone`);
       const { revision } = signed;
       const statement = await this.signatures.statement(environment, revision, standing.verifiedAt);
-      this.#emitter.emit(environment, { environment, revision, previousRevision, flag, signed, statement, proof } satisfies FlagChangeEvent);
+      this.#emitter.emit(environment, {
+        environment,
+        revision,
+        previousRevision,
+        flag,
+        signed,
+        statement,
+        proof,
+      } satisfies FlagChangeEvent);
       previousRevision = revision;
       this.#sent.set(environment, revision);
     }

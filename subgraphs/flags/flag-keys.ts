@@ -19,13 +19,16 @@ export interface TakenKey {
 /** The flags that stand in the way of new ones with `keys`, archived ones too. */
 export async function takenKeys(db: PrismaClient | Transaction, keys: readonly string[]): Promise<TakenKey[]> {
   const folded = keys.map((key) => key.toLowerCase());
-  return db.$queryRaw<TakenKey[]>`SELECT key, environment, archived_at IS NOT NULL AS archived, draft FROM flags WHERE lower(key) = ANY(${folded}) ORDER BY key`;
+  return db.$queryRaw<
+    TakenKey[]
+  >`SELECT key, environment, archived_at IS NOT NULL AS archived, draft FROM flags WHERE lower(key) = ANY(${folded}) ORDER BY key`;
 }
 
 /** Why a flag with `key` cannot be made. */
 export function takenMessage(key: string, { key: other, environment, archived, draft }: TakenKey): string {
   const which = other === key ? 'of this key' : `${JSON.stringify(other)}, whose key differs by case alone,`;
-  if (draft) return `A flag ${which} waits for its first approval in ${environment}; have its change request decided first.`;
+  if (draft)
+    return `A flag ${which} waits for its first approval in ${environment}; have its change request decided first.`;
   return archived
     ? `There was a flag ${which} in ${environment}, which is archived; a key is not used again.`
     : `There is a flag ${which} in ${environment} already; a key is unique in all environments.`;

@@ -22,7 +22,8 @@ let all: Flag[];
 let withRollout: Set<string>;
 
 /** The word that the API has for a stored one. */
-const wordFor = (words: Record<string, string>, stored: string | null | undefined) => (stored ? (Object.keys(words).find((word) => words[word] === stored) ?? null) : stored);
+const wordFor = (words: Record<string, string>, stored: string | null | undefined) =>
+  stored ? (Object.keys(words).find((word) => words[word] === stored) ?? null) : stored;
 const filterOf = (search: FlagSearch) => ({
   ...search,
   environment: wordFor(ENUMS.Environment, search.environment),
@@ -41,33 +42,61 @@ beforeAll(async () => {
     const createdAt = new Date(1_700_000_000_000 + Math.floor(n / 3));
     const { id } = await prisma.flag.create({
       data: {
-        key: `${n % 2 === 0 ? 'adas' : 'body'}${n % 4 < 2 ? '_' : '.'}${n}`, name: `Name ${n % 5}`, type, defaultValue: { value: false }, enabled: n % 4 === 0, safetyLevel: SAFETY_LEVELS[n % 4]!, environment, createdAt,
-        updatedAt: new Date(1_800_000_000_000 - Math.floor(n / 2)), archivedAt: n % 11 === 10 ? createdAt : null, signedDefinition: 'a.b.c',
-        ...(n % 3 === 0 && { rules: { create: { type: 'kill_switch', priority: 1, enabled: n % 2 === 0, conditions: {} } } }),
+        key: `${n % 2 === 0 ? 'adas' : 'body'}${n % 4 < 2 ? '_' : '.'}${n}`,
+        name: `Name ${n % 5}`,
+        type,
+        defaultValue: { value: false },
+        enabled: n % 4 === 0,
+        safetyLevel: SAFETY_LEVELS[n % 4]!,
+        environment,
+        createdAt,
+        updatedAt: new Date(1_800_000_000_000 - Math.floor(n / 2)),
+        archivedAt: n % 11 === 10 ? createdAt : null,
+        signedDefinition: 'a.b.c',
+        ...(n % 3 === 0 && {
+          rules: { create: { type: 'kill_switch', priority: 1, enabled: n % 2 === 0, conditions: {} } },
+        }),
       },
     });
     if (status === null) continue;
-    const rule = await prisma.rule.create({ data: { flagId: id, type: 'percentage_rollout', priority: 0, enabled: true, conditions: { rollout_percentage: 5 } } });
-    await prisma.rollout.create({ data: { flagId: id, ruleId: rule.id, environment, status, scheduledById: under.writer.userId! } });
+    const rule = await prisma.rule.create({
+      data: {
+        flagId: id,
+        type: 'percentage_rollout',
+        priority: 0,
+        enabled: true,
+        conditions: { rollout_percentage: 5 },
+      },
+    });
+    await prisma.rollout.create({
+      data: { flagId: id, ruleId: rule.id, environment, status, scheduledById: under.writer.userId! },
+    });
   }
   all = await findFlags(prisma, {});
-  withRollout = new Set((await prisma.rollout.findMany({ where: { status: { in: ['waiting_for_approval', 'running', 'paused'] } } })).map(({ flagId }) => flagId));
+  withRollout = new Set(
+    (await prisma.rollout.findMany({ where: { status: { in: ['waiting_for_approval', 'running', 'paused'] } } })).map(
+      ({ flagId }) => flagId,
+    ),
+  );
   memory = new RememberedFlags(prisma, silent);
   await memory.refresh();
 });
 afterAll(() => under.remove());
 
 const maybe = <T>(...values: readonly T[]) => fc.option(fc.constantFrom(...values), { nil: undefined, freq: 1 });
-const someSearch: fc.Arbitrary<FlagSearch> = fc.record({
-  environment: maybe(...ENVIRONMENTS),
-  enabled: maybe(true, false, null),
-  safetyLevel: maybe(...SAFETY_LEVELS),
-  archived: maybe(true, false),
-  killed: maybe(true, false, null),
-  type: maybe(...FLAG_TYPES),
-  hasRollout: maybe(true, false, null),
-  keyPrefix: maybe(...PREFIXES),
-}, { requiredKeys: [] });
+const someSearch: fc.Arbitrary<FlagSearch> = fc.record(
+  {
+    environment: maybe(...ENVIRONMENTS),
+    enabled: maybe(true, false, null),
+    safetyLevel: maybe(...SAFETY_LEVELS),
+    archived: maybe(true, false),
+    killed: maybe(true, false, null),
+    type: maybe(...FLAG_TYPES),
+    hasRollout: maybe(true, false, null),
+    keyPrefix: maybe(...PREFIXES),
+  },
+  { requiredKeys: [] },
+);
 
 /** What a search is to find, in no order. */
 function wanted(search: FlagSearch): Flag[] {
@@ -90,7 +119,13 @@ const keysOf = (flags: readonly { key: string }[]) => flags.map(({ key }) => key
 test('filters give together what each of them gives, from the database and from memory', async () => {
   await fc.assert(
     fc.asyncProperty(someSearch, async (search) => {
-      const found = (await under.ok<{ flags: { totalCount: number; nodes: { key: string }[] } }>('query ($filter: FlagFilter) { flags(filter: $filter, first: 100) { totalCount nodes { key } } }', { filter: filterOf(search) }, READER)).flags;
+      const found = (
+        await under.ok<{ flags: { totalCount: number; nodes: { key: string }[] } }>(
+          'query ($filter: FlagFilter) { flags(filter: $filter, first: 100) { totalCount nodes { key } } }',
+          { filter: filterOf(search) },
+          READER,
+        )
+      ).flags;
       expect(keysOf(found.nodes).sort()).toEqual(keysOf(wanted(search)).sort());
       expect(found.totalCount).toBe(found.nodes.length);
       const remembered = memory.page(search, firstPage(100));
@@ -104,12 +139,18 @@ test('filters give together what each of them gives, from the database and from 
 interface Connection {
   readonly totalCount: number;
   readonly edges: readonly { readonly cursor: string; readonly node: { readonly key: string } }[];
-  readonly pageInfo: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean; readonly startCursor: string | null; readonly endCursor: string | null };
+  readonly pageInfo: {
+    readonly hasNextPage: boolean;
+    readonly hasPreviousPage: boolean;
+    readonly startCursor: string | null;
+    readonly endCursor: string | null;
+  };
 }
 const LIST = `query ($filter: FlagFilter, $orderBy: FlagOrder, $first: Int, $after: String, $last: Int, $before: String) {
   flags(filter: $filter, orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) { totalCount edges { cursor node { key } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }
 }`;
-const list = async (variables: Record<string, unknown>) => (await under.ok<{ flags: Connection }>(LIST, variables, READER)).flags;
+const list = async (variables: Record<string, unknown>) =>
+  (await under.ok<{ flags: Connection }>(LIST, variables, READER)).flags;
 const FIELDS = Object.keys(ENUMS.FlagOrderField);
 const SORTED_BY: Record<string, (flag: Flag) => string | number> = {
   CREATED_AT: ({ createdAt }) => createdAt.getTime(),
@@ -123,8 +164,14 @@ async function walk(variables: object, size: number, backwards: boolean): Promis
   const seen: string[] = [];
   for (let cursor: string | null = null, pages = 0; ; pages++) {
     expect(pages).toBeLessThan(60);
-    const { edges, pageInfo }: Connection = await list({ ...variables, ...(backwards ? { last: size, before: cursor } : { first: size, after: cursor }) });
-    expect([pageInfo.startCursor, pageInfo.endCursor]).toEqual([edges[0]?.cursor ?? null, edges.at(-1)?.cursor ?? null]);
+    const { edges, pageInfo }: Connection = await list({
+      ...variables,
+      ...(backwards ? { last: size, before: cursor } : { first: size, after: cursor }),
+    });
+    expect([pageInfo.startCursor, pageInfo.endCursor]).toEqual([
+      edges[0]?.cursor ?? null,
+      edges.at(-1)?.cursor ?? null,
+    ]);
     expect(backwards ? pageInfo.hasNextPage : pageInfo.hasPreviousPage).toBe(cursor !== null);
     const keys = keysOf(edges.map(({ node }) => node));
     if (backwards) seen.unshift(...keys);
@@ -135,7 +182,10 @@ async function walk(variables: object, size: number, backwards: boolean): Promis
 }
 
 test('pages forwards and backwards give one list, ordered, for every order and filter', async () => {
-  const someOrder = fc.option(fc.record({ field: fc.constantFrom(...FIELDS), direction: fc.constantFrom('ASC', 'DESC') }), { nil: null, freq: 5 });
+  const someOrder = fc.option(
+    fc.record({ field: fc.constantFrom(...FIELDS), direction: fc.constantFrom('ASC', 'DESC') }),
+    { nil: null, freq: 5 },
+  );
   await fc.assert(
     fc.asyncProperty(someSearch, someOrder, fc.integer({ min: 1, max: 15 }), async (search, orderBy, size) => {
       const variables = { filter: filterOf(search), orderBy };
@@ -143,9 +193,15 @@ test('pages forwards and backwards give one list, ordered, for every order and f
       expect(await walk(variables, size, true)).toEqual(forwards);
       const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
       const value = SORTED_BY[field]!;
-      const sorted = wanted(search).sort((a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : a.id < b.id ? -1 : 1));
+      const sorted = wanted(search).sort((a, b) =>
+        value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : a.id < b.id ? -1 : 1,
+      );
       expect(forwards).toEqual(keysOf(direction === 'ASC' ? sorted : sorted.reverse()));
-      const remembered = memory.page(search, { limit: size, cursor: null, backwards: true }, { field: ENUMS.FlagOrderField[field as 'KEY'], direction: ENUMS.OrderDirection[direction as 'ASC'] });
+      const remembered = memory.page(
+        search,
+        { limit: size, cursor: null, backwards: true },
+        { field: ENUMS.FlagOrderField[field as 'KEY'], direction: ENUMS.OrderDirection[direction as 'ASC'] },
+      );
       if (remembered !== null) expect(keysOf(remembered.flags)).toEqual(forwards.slice(-size));
     }),
     { numRuns: rounds(25, 300) },
@@ -158,8 +214,16 @@ test('pages by name and by change stay where they were while flags move in the l
     const page = await list({ filter: { keyPrefix: 'adas' }, orderBy: { field, direction: 'ASC' }, first: 3 });
     // The flag that the cursor names goes to the end, as whoever renames or changes a flag moves it.
     const moved = await under.prisma.flag.findUniqueOrThrow({ where: { key: keys[2]! } });
-    await under.prisma.flag.update({ where: { id: moved.id }, data: { name: 'Z', updatedAt: new Date(2_000_000_000_000) } });
-    const rest = await list({ filter: { keyPrefix: 'adas' }, orderBy: { field, direction: 'ASC' }, first: 100, after: page.pageInfo.endCursor });
+    await under.prisma.flag.update({
+      where: { id: moved.id },
+      data: { name: 'Z', updatedAt: new Date(2_000_000_000_000) },
+    });
+    const rest = await list({
+      filter: { keyPrefix: 'adas' },
+      orderBy: { field, direction: 'ASC' },
+      first: 100,
+      after: page.pageInfo.endCursor,
+    });
     expect(keysOf(rest.edges.map(({ node }) => node))).toEqual([...keys.slice(3), keys[2]]);
     await under.prisma.flag.update({ where: { id: moved.id }, data: { name: moved.name, updatedAt: moved.updatedAt } });
   }
@@ -167,16 +231,37 @@ test('pages by name and by change stay where they were while flags move in the l
 
 test('refuses a cursor of another order, and one that nobody was given', async () => {
   const id = all[0]!.id;
-  for (const text of [id, `key:${id}:x`, `updated_at:${id}:`, `updated_at:${id}:1e9`, `updated_at:${id}:${'9'.repeat(17)}`, `name:${'-'.repeat(36)}:x`, `name:${id}:a\0b`]) {
+  for (const text of [
+    id,
+    `key:${id}:x`,
+    `updated_at:${id}:`,
+    `updated_at:${id}:1e9`,
+    `updated_at:${id}:${'9'.repeat(17)}`,
+    `name:${'-'.repeat(36)}:x`,
+    `name:${id}:a\0b`,
+  ]) {
     for (const field of ['UPDATED_AT', 'NAME']) {
       const after = Buffer.from(text).toString('base64url');
-      expect([text, field, refusal(await under.ask(READER, LIST, { orderBy: { field, direction: 'ASC' }, after }))]).toEqual([text, field, { code: 'BAD_USER_INPUT', field: 'after' }]);
+      expect([
+        text,
+        field,
+        refusal(await under.ask(READER, LIST, { orderBy: { field, direction: 'ASC' }, after })),
+      ]).toEqual([text, field, { code: 'BAD_USER_INPUT', field: 'after' }]);
     }
   }
   const last = Buffer.from(`updated_at:${id}:${'9'.repeat(16)}`).toString('base64url');
   expect((await list({ orderBy: { field: 'UPDATED_AT', direction: 'ASC' }, after: last })).edges).toEqual([]);
 });
 
-test.each([['a\0b'], ['k'.repeat(101)], ['\ud83d']])('refuses the prefix %j, which no key can have', async (keyPrefix) => {
-  expect(refusal(await under.ask(READER, 'query ($filter: FlagFilter) { flags(filter: $filter) { totalCount } }', { filter: { keyPrefix } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'filter.keyPrefix' });
-});
+test.each([['a\0b'], ['k'.repeat(101)], ['\ud83d']])(
+  'refuses the prefix %j, which no key can have',
+  async (keyPrefix) => {
+    expect(
+      refusal(
+        await under.ask(READER, 'query ($filter: FlagFilter) { flags(filter: $filter) { totalCount } }', {
+          filter: { keyPrefix },
+        }),
+      ),
+    ).toEqual({ code: 'BAD_USER_INPUT', field: 'filter.keyPrefix' });
+  },
+);

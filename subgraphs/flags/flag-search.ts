@@ -31,12 +31,17 @@ const OPERATOR = /"|(?:^|\s)-|\sor\s/i;
 const PUNCTUATION = /[!-/:-@[-`{-~\s]+/g;
 
 /** The index's own expression, or the index is not used (idx_flags_search_parts). */
-const PARTS = Prisma.raw(String.raw`regexp_replace(lower(' ' || key || ' ' || name || ' ' || COALESCE(description, '')), '[!-/:-@[-${'`'}{-~\s]+', ' ', 'g')`);
+const PARTS = Prisma.raw(
+  String.raw`regexp_replace(lower(' ' || key || ' ' || name || ' ' || COALESCE(description, '')), '[!-/:-@[-${'`'}{-~\s]+', ' ', 'g')`,
+);
 
 /** What is looked for anywhere in key, name and description; a short term is looked for where words begin. */
 function patternsOf(search: string): string[] {
   if (OPERATOR.test(search)) return [];
-  const terms = search.split(/\s+/).map((term) => term.replaceAll(PUNCTUATION, ' ').trim()).filter((term) => term !== '');
+  const terms = search
+    .split(/\s+/)
+    .map((term) => term.replaceAll(PUNCTUATION, ' ').trim())
+    .filter((term) => term !== '');
   return [...new Set(terms)].map((term) => (Array.from(term).length < SHORTEST_PART ? `% ${term}%` : `%${term}%`));
 }
 
@@ -47,7 +52,10 @@ function textCondition(search: string): Prisma.Sql {
   const asWords = Prisma.sql`to_tsvector('english', name || ' ' || COALESCE(description, '')) @@ websearch_to_tsquery('english', ${words})`;
   const patterns = patternsOf(words);
   if (patterns.length === 0) return asWords;
-  const asParts = Prisma.join(patterns.map((pattern) => Prisma.sql`${PARTS} LIKE lower(${pattern})`), ' AND ');
+  const asParts = Prisma.join(
+    patterns.map((pattern) => Prisma.sql`${PARTS} LIKE lower(${pattern})`),
+    ' AND ',
+  );
   return Prisma.sql`(${asWords} OR (${asParts}))`;
 }
 
@@ -67,8 +75,20 @@ export function searchCondition(search: FlagSearch): Prisma.Sql {
   if (safetyLevel) filters.push(Prisma.sql`safety_level = ${safetyLevel}`);
   if (type) filters.push(Prisma.sql`type = ${type}`);
   if (keyPrefix) filters.push(Prisma.sql`starts_with(key, ${keyPrefix})`);
-  if (typeof killed === 'boolean') filters.push(whether(killed, Prisma.sql`EXISTS (SELECT 1 FROM rules r WHERE r.flag_id = flags.id AND r.type = 'kill_switch' AND r.enabled)`));
-  if (typeof hasRollout === 'boolean') filters.push(whether(hasRollout, Prisma.sql`EXISTS (SELECT 1 FROM rollouts r WHERE r.flag_id = flags.id AND r.status IN (${Prisma.join([...ACTIVE])}))`));
+  if (typeof killed === 'boolean')
+    filters.push(
+      whether(
+        killed,
+        Prisma.sql`EXISTS (SELECT 1 FROM rules r WHERE r.flag_id = flags.id AND r.type = 'kill_switch' AND r.enabled)`,
+      ),
+    );
+  if (typeof hasRollout === 'boolean')
+    filters.push(
+      whether(
+        hasRollout,
+        Prisma.sql`EXISTS (SELECT 1 FROM rollouts r WHERE r.flag_id = flags.id AND r.status IN (${Prisma.join([...ACTIVE])}))`,
+      ),
+    );
   if (search.search) filters.push(textCondition(search.search));
   return Prisma.join(filters, ' AND ');
 }

@@ -3,7 +3,14 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { Environment, FlagDefinition, JsonObject, JsonValue, RuleDefinition, SafetyLevel } from '../../core/model.ts';
+import type {
+  Environment,
+  FlagDefinition,
+  JsonObject,
+  JsonValue,
+  RuleDefinition,
+  SafetyLevel,
+} from '../../core/model.ts';
 
 export interface Rule extends RuleDefinition {
   readonly variant: string | null;
@@ -67,7 +74,12 @@ export function withContent(flag: Flag, content: JsonObject, at: Date): Flag {
     return { ...rule, variant: rule.variant ?? null, createdAt: was?.createdAt ?? at, updatedAt: at };
   });
   // A request from before null was refused.
-  if (content['defaultValue'] === null) throw new FleetFlagError('CONFLICT', `The request gives ${flag.key} null as its default value, which no flag may have; reject it.`, { currentRevision: flag.revision });
+  if (content['defaultValue'] === null)
+    throw new FleetFlagError(
+      'CONFLICT',
+      `The request gives ${flag.key} null as its default value, which no flag may have; reject it.`,
+      { currentRevision: flag.revision },
+    );
   return {
     ...flag,
     name: content['name'] as string,

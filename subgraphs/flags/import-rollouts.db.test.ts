@@ -14,7 +14,9 @@ let target: Target;
 beforeAll(async () => {
   rollouts = await RolloutsUnderTest.start();
   target = await rollouts.target();
-  await rollouts.change(`createRule(flagKey: "${target.key}", input: { type: PERCENTAGE_ROLLOUT, priority: 200, conditions: { rollout_percentage: 1, regions: ["NA"] } })`);
+  await rollouts.change(
+    `createRule(flagKey: "${target.key}", input: { type: PERCENTAGE_ROLLOUT, priority: 200, conditions: { rollout_percentage: 1, regions: ["NA"] } })`,
+  );
   await rollouts.scheduleHourly(target);
 }, 60_000);
 afterAll(() => rollouts?.flags.remove());
@@ -24,19 +26,30 @@ async function importing(edit: (file: string) => string): Promise<ImportOutcome[
   const { flags, faults } = parseEnvironmentFile(edit(await exportEnvironment(prisma, 'staging')));
   expect(faults).toEqual([]);
   const outcomes: ImportOutcome[] = [];
-  const service = new ImportService(createFlagChanges(prisma, signer, createInProcessBus(), silent, rollouts.transitions));
-  for await (const outcome of service.apply(identityOf(writer), await planImport(prisma, 'staging', flags), false)) outcomes.push(outcome);
+  const service = new ImportService(
+    createFlagChanges(prisma, signer, createInProcessBus(), silent, rollouts.transitions),
+  );
+  for await (const outcome of service.apply(identityOf(writer), await planImport(prisma, 'staging', flags), false))
+    outcomes.push(outcome);
   return outcomes;
 }
 
-const rules = async () => (await rollouts.flags.prisma.rule.findMany({ where: { flagId: target.flagId }, orderBy: { priority: 'desc' } })).map(({ id, priority, conditions }) => ({ id, priority, conditions }));
+const rules = async () =>
+  (await rollouts.flags.prisma.rule.findMany({ where: { flagId: target.flagId }, orderBy: { priority: 'desc' } })).map(
+    ({ id, priority, conditions }) => ({ id, priority, conditions }),
+  );
 
 test('that swaps two rules leaves each its rollout, which goes on in its own region', async () => {
   const [america, europe] = await rules();
   expect(europe?.id).toBe(target.ruleId);
   // A file of before the rollout's last step: it says less than what is reached by now.
   expect(await rollouts.after(HOUR)).toBe(1);
-  const outcomes = await importing((file) => file.replace('priority: 200', 'priority: X').replace('priority: 100', 'priority: 200').replace('priority: X', 'priority: 100'));
+  const outcomes = await importing((file) =>
+    file
+      .replace('priority: 200', 'priority: X')
+      .replace('priority: 100', 'priority: 200')
+      .replace('priority: X', 'priority: 100'),
+  );
   expect(outcomes).toEqual([{ key: target.key, done: 'changed', waits: false }]);
   expect(await rules()).toEqual([
     { id: europe?.id, priority: 200, conditions: { rollout_percentage: 10, regions: ['EU'] } },
@@ -49,7 +62,10 @@ test('that swaps two rules leaves each its rollout, which goes on in its own reg
 
 test('that changes what it stands on pauses it, and says so', async () => {
   await importing((file) => file.replace('- EU', '- KR'));
-  expect(await rollouts.shown(target)).toMatchObject({ status: 'PAUSED', pausedReason: "its rule's regions changed by hand" });
+  expect(await rollouts.shown(target)).toMatchObject({
+    status: 'PAUSED',
+    pausedReason: "its rule's regions changed by hand",
+  });
   expect((await rollouts.actions(target)).slice(-2)).toEqual(['UPDATE_FLAG', 'PAUSE_ROLLOUT']);
   expect(await rollouts.after(30 * 24 * HOUR)).toBe(0);
 });

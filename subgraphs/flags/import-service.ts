@@ -26,7 +26,9 @@ export interface ImportPlan {
   readonly revisions: ReadonlyMap<string, number>;
 }
 
-/** What has become of one flag. `waits`: a second person has to approve it; a flag to be created is a draft until then. */
+/**
+ * What has become of one flag. `waits`: a second person has to approve it; a flag to be created is a draft until then.
+ */
 export interface ImportOutcome {
   readonly key: string;
   readonly done: 'created' | 'changed' | 'archived' | 'failed';
@@ -40,14 +42,26 @@ export async function exportEnvironment(prisma: PrismaClient, environment: Envir
   return printEnvironmentFile((await readEnvironment(prisma, environment)).map(flagEntry));
 }
 
-/** Compares a file's flags with an environment, and finds what the file alone cannot show to be wrong. Writes nothing. */
-export async function planImport(prisma: PrismaClient, environment: Environment, entries: readonly FlagEntry[]): Promise<ImportPlan> {
+/**
+ * Compares a file's flags with an environment, and finds what the file alone cannot show to be wrong. Writes nothing.
+ */
+export async function planImport(
+  prisma: PrismaClient,
+  environment: Environment,
+  entries: readonly FlagEntry[],
+): Promise<ImportPlan> {
   const here = await readEnvironment(prisma, environment);
   const present = new Map(here.map((flag) => [flag.key, flag]));
   return {
     environment,
     differences: differences(here.map(flagEntry), entries),
-    faults: [...(await keyFaults(prisma, entries.map(({ key }) => key).filter((key) => !present.has(key)))), ...misfits(present, entries)],
+    faults: [
+      ...(await keyFaults(
+        prisma,
+        entries.map(({ key }) => key).filter((key) => !present.has(key)),
+      )),
+      ...misfits(present, entries),
+    ],
     revisions: new Map(here.map((flag) => [flag.key, flag.revision])),
   };
 }
@@ -69,13 +83,25 @@ function misfits(present: ReadonlyMap<string, Flag>, entries: readonly FlagEntry
     const flag = present.get(key);
     for (const [index, rule] of rules.entries()) {
       const isNew = !flag?.rules.some((other) => ruleName(other) === ruleName(rule) && isKilling(other));
-      if (isKilling(rule) && isNew && !saysWhy(rule)) faults.push({ path: `flags.${key}.rules.${index}.conditions.reason`, message: 'A kill switch says why it is pulled, in 1 to 1,000 characters.' });
+      if (isKilling(rule) && isNew && !saysWhy(rule))
+        faults.push({
+          path: `flags.${key}.rules.${index}.conditions.reason`,
+          message: 'A kill switch says why it is pulled, in 1 to 1,000 characters.',
+        });
     }
     if (flag === undefined) continue;
-    if (flag.type !== type) faults.push({ path: `flags.${key}.type`, message: `The flag is of type ${flag.type}; a flag's type never changes.` });
+    if (flag.type !== type)
+      faults.push({
+        path: `flags.${key}.type`,
+        message: `The flag is of type ${flag.type}; a flag's type never changes.`,
+      });
     // A file from before the switch was pulled must not be what lets the flag on the road again.
     if (isKilled(flag.rules) && !isKilled(rules)) {
-      faults.push({ path: `flags.${key}.rules`, message: "The flag's kill switch is pulled, and no import releases it. Release it first, or take over its rule with a new export." });
+      faults.push({
+        path: `flags.${key}.rules`,
+        message:
+          "The flag's kill switch is pulled, and no import releases it. Release it first, or take over its rule with a new export.",
+      });
     }
   }
   return faults;
@@ -107,7 +133,13 @@ export class ImportService {
     const expectedRevision = plan.revisions.get(key);
     if (difference.kind === 'only-here') {
       const edit = (flag: Flag): Flag => ({ ...flag, enabled: false, archivedAt: new Date() });
-      return { key, done: 'archived', waits: waits(await this.changes.edit(identity, { flag: { key }, expectedRevision, action: 'ARCHIVE_FLAG', edit })) };
+      return {
+        key,
+        done: 'archived',
+        waits: waits(
+          await this.changes.edit(identity, { flag: { key }, expectedRevision, action: 'ARCHIVE_FLAG', edit }),
+        ),
+      };
     }
     const { entry } = difference;
     if (difference.kind === 'changed') {
@@ -122,7 +154,18 @@ export class ImportService {
 
   async #create(identity: CallerIdentity, environment: Environment, entry: FlagEntry): Promise<FlagChange> {
     const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
-    const blank = { id: randomUUID(), revision: 0, totalEvaluations: 0, activeVehicles: 0, lastEvaluationAt: null, createdById: by, updatedById: by, archivedAt: null, draft: false, signedDefinition: '' };
+    const blank = {
+      id: randomUUID(),
+      revision: 0,
+      totalEvaluations: 0,
+      activeVehicles: 0,
+      lastEvaluationAt: null,
+      createdById: by,
+      updatedById: by,
+      archivedAt: null,
+      draft: false,
+      signedDefinition: '',
+    };
     try {
       return await this.changes.create(identity, (at) => ({
         ...blank,
@@ -144,12 +187,21 @@ const waits = ({ applied }: FlagChange) => !applied;
 
 /** All living flags of an environment, from one snapshot. */
 function readEnvironment(prisma: PrismaClient, environment: Environment): Promise<Flag[]> {
-  return prisma.$transaction((tx) => findFlags(tx, { environment, archivedAt: null }), { isolationLevel: 'RepeatableRead', timeout: 60_000 });
+  return prisma.$transaction((tx) => findFlags(tx, { environment, archivedAt: null }), {
+    isolationLevel: 'RepeatableRead',
+    timeout: 60_000,
+  });
 }
 
-/** The flag with the file's content. A rule that stays, or moves, keeps its id, and with it its rollout and the digests of its whitelist. */
+/**
+ * The flag with the file's content. A rule that stays, or moves, keeps its id, and with it its rollout and the digests
+ * of its whitelist.
+ */
 function withEntry(flag: Flag, environment: Environment, entry: FlagEntry): Flag {
-  if (flag.environment !== environment) throw new FleetFlagError('CONFLICT', `${flag.key} has moved to ${flag.environment}.`, { currentRevision: flag.revision });
+  if (flag.environment !== environment)
+    throw new FleetFlagError('CONFLICT', `${flag.key} has moved to ${flag.environment}.`, {
+      currentRevision: flag.revision,
+    });
   const { name, description, safetyLevel, enabled, defaultValue } = entry;
   const present = new Map(flag.rules.map((rule) => [ruleEntry(rule), rule]));
   const pairs = pairRules([...present.keys()], entry.rules);

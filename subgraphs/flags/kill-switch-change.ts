@@ -23,13 +23,16 @@ export function withPulled(before: Flag, pulled: readonly Rule[]): Flag {
   const ids = new Set(pulled.map(({ id }) => id));
   const priorities = new Set(pulled.map(({ priority }) => priority));
   // A switch in the place of one that is pulled gives way: the pulled one holds the flag as well.
-  const kept = before.rules.filter(({ id, type, priority }) => !ids.has(id) && !(type === 'kill_switch' && priorities.has(priority)));
+  const kept = before.rules.filter(
+    ({ id, type, priority }) => !ids.has(id) && !(type === 'kill_switch' && priorities.has(priority)),
+  );
   return { ...before, rules: [...kept, ...pulled].sort((a, b) => b.priority - a.priority) };
 }
 
 /** Why switches are pulled, as their conditions say. Throws BAD_USER_INPUT at `field` for one that does not say it. */
 export function reasonOf(pulled: readonly Rule[], field: string): string {
   const reasons = pulled.map(({ conditions }) => (isJsonObject(conditions) ? conditions['reason'] : undefined));
-  if (!reasons.every((reason) => typeof reason === 'string')) throw badInput(field, 'A kill switch says why it is pulled: give conditions.reason, 1 to 1,000 characters.');
+  if (!reasons.every((reason) => typeof reason === 'string'))
+    throw badInput(field, 'A kill switch says why it is pulled: give conditions.reason, 1 to 1,000 characters.');
   return reasons.join('; ');
 }

@@ -5,7 +5,8 @@ import { FlagsUnderTest, type FlagJson } from './testing/flags-under-test.ts';
 
 const CREATE = 'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { flag { key } } }';
 const ENABLE = 'mutation ($key: String!) { enableFlag(key: $key) { flag { key enabled } } }';
-const RULE = 'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { key } } }';
+const RULE =
+  'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { key } } }';
 const MOVE = 'mutation ($key: String!) { updateFlag(key: $key, input: { environment: PRODUCTION }) { flag { key } } }';
 
 const LIMIT_OF_FLAGS = { code: 'LIMIT_EXCEEDED', limit: MAX_FLAGS };
@@ -22,7 +23,10 @@ const asked = async (query: string, variables: Record<string, unknown>) => {
   return errors[0]?.extensions ?? null;
 };
 
-/** Puts `count` flags into production, every second of them switched on, past the service: what is under test is the next one. */
+/**
+ * Puts `count` flags into production, every second of them switched on, past the service: what is under test is the
+ * next one.
+ */
 async function fill(count: number): Promise<void> {
   await flags.prisma.$executeRaw`
     INSERT INTO flags (key, name, type, default_value, enabled, safety_level, environment, revision, signed_definition)
@@ -49,8 +53,16 @@ describe('100 flags in an environment, switched on or not', () => {
     await inProduction();
     const before = await flags.everything();
     for (const { key } of staged) expect(await asked(MOVE, { key })).toMatchObject(LIMIT_OF_FLAGS);
-    const input = { key: flags.newKey(), name: 'One more', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'NON_CRITICAL', environment: 'PRODUCTION' };
-    for (const enabled of [true, false]) expect(await asked(CREATE, { input: { ...input, enabled } })).toMatchObject(LIMIT_OF_FLAGS);
+    const input = {
+      key: flags.newKey(),
+      name: 'One more',
+      type: 'BOOLEAN',
+      defaultValue: false,
+      safetyLevel: 'NON_CRITICAL',
+      environment: 'PRODUCTION',
+    };
+    for (const enabled of [true, false])
+      expect(await asked(CREATE, { input: { ...input, enabled } })).toMatchObject(LIMIT_OF_FLAGS);
     expect(await flags.everything()).toEqual(before);
 
     expect(await asked('mutation ($key: String!) { disableFlag(key: $key) { applied } }', { key })).toBeNull();
@@ -64,10 +76,20 @@ describe('100 flags in an environment, switched on or not', () => {
     const [on, off] = [await inProduction({ enabled: true }), await inProduction()];
     await fill(MAX_FLAGS);
     expect((await load()).flags).toBe(MAX_FLAGS + 2);
-    expect(await asked(RULE, { key: on.key, input: { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5 } } })).toBeNull();
+    expect(
+      await asked(RULE, { key: on.key, input: { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5 } } }),
+    ).toBeNull();
     expect(await asked(ENABLE, { key: off.key })).toBeNull();
-    expect(await asked('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") { applied } }', { key: on.key })).toBeNull();
-    expect(await asked('mutation ($key: String!) { releaseKillSwitch(flagKey: $key, reason: "no smoke") { applied } }', { key: on.key })).toBeNull();
+    expect(
+      await asked('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") { applied } }', {
+        key: on.key,
+      }),
+    ).toBeNull();
+    expect(
+      await asked('mutation ($key: String!) { releaseKillSwitch(flagKey: $key, reason: "no smoke") { applied } }', {
+        key: on.key,
+      }),
+    ).toBeNull();
     expect(await asked('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key: on.key })).toBeNull();
     await flags.create({ enabled: true });
   });
@@ -83,15 +105,23 @@ describe('100 flags in an environment, switched on or not', () => {
 
 describe('1.5 MB of signed definitions in an environment', () => {
   /** A whitelist of `count` vehicles, from `first` on. */
-  const whitelist = (count: number, first = 0) => ({ vins: Array.from({ length: count }, (_, index) => `KMHK281HG${String(first + index).padStart(8, '0')}`) });
+  const whitelist = (count: number, first = 0) => ({
+    vins: Array.from({ length: count }, (_, index) => `KMHK281HG${String(first + index).padStart(8, '0')}`),
+  });
 
-  /** Four flags with the largest whitelists, until no further one fits: each refused one is tried again at half its length. */
+  /**
+   * Four flags with the largest whitelists, until no further one fits: each refused one is tried again at half its
+   * length.
+   */
   async function fillWithWhitelists(): Promise<{ full: FlagJson; refusals: number }> {
     const pool: FlagJson[] = [];
     for (let index = 0; index < 4; index++) pool.push(await inProduction());
     let refusals = 0;
     for (let count = 10_000, priority = 0; count > 0; priority++) {
-      const refused = await asked(RULE, { key: pool[priority % 4]?.key, input: { type: 'VEHICLE_WHITELIST', priority, conditions: whitelist(count) } });
+      const refused = await asked(RULE, {
+        key: pool[priority % 4]?.key,
+        input: { type: 'VEHICLE_WHITELIST', priority, conditions: whitelist(count) },
+      });
       if (refused === null) continue;
       expect(refused).toMatchObject(LIMIT_OF_BYTES);
       refusals++;
@@ -108,24 +138,53 @@ describe('1.5 MB of signed definitions in an environment', () => {
     expect(bytes).toBeLessThanOrEqual(MAX_DEFINITION_BYTES);
     expect(bytes).toBeGreaterThan(MAX_DEFINITION_BYTES - 500);
     // To the last byte, so that even one more is too many.
-    await flags.prisma.$executeRaw`UPDATE flags SET signed_definition = signed_definition || repeat(' ', ${MAX_DEFINITION_BYTES - bytes}::int)
+    await flags.prisma
+      .$executeRaw`UPDATE flags SET signed_definition = signed_definition || repeat(' ', ${MAX_DEFINITION_BYTES - bytes}::int)
       WHERE id = (SELECT id FROM flags WHERE environment = 'production' AND archived_at IS NULL AND key <> ${full.key} LIMIT 1)`;
     expect((await load()).bytes).toBe(MAX_DEFINITION_BYTES);
 
     const before = await flags.everything();
-    const input = { key: flags.newKey(), name: 'One more', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'NON_CRITICAL', environment: 'PRODUCTION' };
+    const input = {
+      key: flags.newKey(),
+      name: 'One more',
+      type: 'BOOLEAN',
+      defaultValue: false,
+      safetyLevel: 'NON_CRITICAL',
+      environment: 'PRODUCTION',
+    };
     expect(await asked(CREATE, { input })).toMatchObject(LIMIT_OF_BYTES);
     expect(await asked(MOVE, { key: staged.key })).toMatchObject(LIMIT_OF_BYTES);
-    expect(await asked(RULE, { key: full.key, input: { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5 } } })).toMatchObject(LIMIT_OF_BYTES);
+    expect(
+      await asked(RULE, {
+        key: full.key,
+        input: { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5 } },
+      }),
+    ).toMatchObject(LIMIT_OF_BYTES);
     expect(await flags.everything()).toEqual(before);
 
     await flags.prisma.environment.update({ where: { name: 'production' }, data: { revision: 999_999n } });
     expect(await asked(ENABLE, { key: full.key })).toBeNull();
     expect((await load()).bytes).toBeGreaterThan(MAX_DEFINITION_BYTES);
-    expect(await asked('mutation ($key: String!) { disableFlag(key: $key) { applied } }', { key: full.key })).toBeNull();
-    expect(await asked('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") { applied } }', { key: full.key })).toBeNull();
-    expect(await asked('mutation ($key: String!) { releaseKillSwitch(flagKey: $key, reason: "no smoke") { applied } }', { key: full.key })).toBeNull();
-    expect(await asked('mutation ($key: String!) { updateFlag(key: $key, input: { name: "Renamed" }) { applied } }', { key: full.key })).toBeNull();
-    expect(await asked('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key: full.key })).toBeNull();
+    expect(
+      await asked('mutation ($key: String!) { disableFlag(key: $key) { applied } }', { key: full.key }),
+    ).toBeNull();
+    expect(
+      await asked('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") { applied } }', {
+        key: full.key,
+      }),
+    ).toBeNull();
+    expect(
+      await asked('mutation ($key: String!) { releaseKillSwitch(flagKey: $key, reason: "no smoke") { applied } }', {
+        key: full.key,
+      }),
+    ).toBeNull();
+    expect(
+      await asked('mutation ($key: String!) { updateFlag(key: $key, input: { name: "Renamed" }) { applied } }', {
+        key: full.key,
+      }),
+    ).toBeNull();
+    expect(
+      await asked('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key: full.key }),
+    ).toBeNull();
   });
 });

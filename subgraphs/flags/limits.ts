@@ -20,7 +20,9 @@ export const MAX_DEFINITION_BYTES = 1_572_864;
  */
 function contentBytes({ signedDefinition }: Flag): number {
   const { rules, ...flag } = definitionIn(signedDefinition);
-  return Buffer.byteLength(JSON.stringify({ ...flag, revision: 0, enabled: true, rules: rules.map((rule) => ({ ...rule, enabled: true })) }));
+  return Buffer.byteLength(
+    JSON.stringify({ ...flag, revision: 0, enabled: true, rules: rules.map((rule) => ({ ...rule, enabled: true })) }),
+  );
 }
 
 /**
@@ -38,13 +40,21 @@ export async function checkLimits(tx: Transaction, before: Flag | null, after: F
   if (!arrives && contentBytes(after) <= contentBytes(before)) return;
   const { flags, bytes } = await environmentLoad(tx, after.environment);
   if (arrives && flags > MAX_FLAGS) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `${after.environment} has ${MAX_FLAGS} flags, and vehicles hold no more; archive one first, or move it to another environment.`, {
-      limit: MAX_FLAGS,
-    });
+    throw new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `${after.environment} has ${MAX_FLAGS} flags, and vehicles hold no more; archive one first, or move it to another environment.`,
+      {
+        limit: MAX_FLAGS,
+      },
+    );
   }
   if (bytes > MAX_DEFINITION_BYTES) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `The signed definitions of ${after.environment} would take ${bytes} bytes; vehicles hold ${MAX_DEFINITION_BYTES}.`, {
-      limit: MAX_DEFINITION_BYTES,
-    });
+    throw new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `The signed definitions of ${after.environment} would take ${bytes} bytes; vehicles hold ${MAX_DEFINITION_BYTES}.`,
+      {
+        limit: MAX_DEFINITION_BYTES,
+      },
+    );
   }
 }

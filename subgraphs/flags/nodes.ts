@@ -1,12 +1,19 @@
 /**
- * What an id of the public API names (Relay's `node`, docs/decisions/node.md). A VIN names a vehicle; every other id is a
- * UUID, which names a row of one table only. Reads ids of other subgraphs' tables: docs/decisions/reading-another-subgraphs-table.md.
+ * What an id of the public API names (Relay's `node`, docs/decisions/node.md). A VIN names a vehicle; every other id is
+ * a UUID, which names a row of one table only. Reads ids of other subgraphs' tables:
+ * docs/decisions/reading-another-subgraphs-table.md.
  */
 import { VIN_PATTERN } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { isUuid } from '../shared/pagination.ts';
 
-const TABLES = { Flag: 'flags', ChangeRequest: 'change_requests', Experiment: 'experiments', User: 'users', AuditLog: 'audit_logs' } as const;
+const TABLES = {
+  Flag: 'flags',
+  ChangeRequest: 'change_requests',
+  Experiment: 'experiments',
+  User: 'users',
+  AuditLog: 'audit_logs',
+} as const;
 
 export type NodeType = keyof typeof TABLES | 'Vehicle';
 

@@ -3,13 +3,21 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller } from '../../core/protocol/caller.ts';
 import { NONCE_LIMITS, NonceAdmission } from './nonce-admission.ts';
 
-const vehicle = (n: number): Caller => ({ kind: 'vehicle', vin: `KMH${String(n).padStart(14, '0')}`, environment: 'production' });
+const vehicle = (n: number): Caller => ({
+  kind: 'vehicle',
+  vin: `KMH${String(n).padStart(14, '0')}`,
+  environment: 'production',
+});
 
 let seconds: number;
 let admission: NonceAdmission;
 beforeEach(() => {
   seconds = 1_000;
-  admission = new NonceAdmission(NONCE_LIMITS, () => seconds * 1_000, () => 0.5);
+  admission = new NonceAdmission(
+    NONCE_LIMITS,
+    () => seconds * 1_000,
+    () => 0.5,
+  );
 });
 
 /** 0 where the question was taken, else the seconds after which to come again. */

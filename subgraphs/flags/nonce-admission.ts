@@ -19,7 +19,10 @@ export interface NonceLimits {
 
 export const NONCE_LIMITS: NonceLimits = { perSecond: 50, burst: 50, perCaller: 5, callerWindowSeconds: 60 };
 
-/** Seconds that anybody is told to wait at most: an agent that is told nothing spreads its question over ten minutes, too. */
+/**
+ * Seconds that anybody is told to wait at most: an agent that is told nothing spreads its question over ten minutes,
+ * too.
+ */
 const LONGEST_WAIT = 600;
 /** Callers whose questions are counted. Who falls out begins anew, within what the instance answers in all. */
 const MAX_CALLERS = 20_000;
@@ -65,7 +68,10 @@ export class NonceAdmission {
     const now = this.now();
     const key = callerKey(caller);
     const before = this.#callers.get(key);
-    const window = before !== undefined && before.endsAt > now ? before : { count: 0, endsAt: now + this.limits.callerWindowSeconds * 1_000 };
+    const window =
+      before !== undefined && before.endsAt > now
+        ? before
+        : { count: 0, endsAt: now + this.limits.callerWindowSeconds * 1_000 };
     if (window.count >= this.limits.perCaller) {
       throw refusal('This caller has asked with too many nonces.', (window.endsAt - now) / 1_000);
     }
@@ -85,7 +91,10 @@ export class NonceAdmission {
     this.#lastTurn = Math.min(Math.max(this.#lastTurn, now) + 1_000 / perSecond, now + LONGEST_WAIT * 1_000);
     const wait = (this.#lastTurn - now) / 1_000;
     // More than can be answered by then: spread over what is left, or all of them would come at its end.
-    throw refusal('More vehicles ask with a nonce than can be answered now.', wait < LONGEST_WAIT ? wait : LONGEST_WAIT * (0.5 + this.random() / 2));
+    throw refusal(
+      'More vehicles ask with a nonce than can be answered now.',
+      wait < LONGEST_WAIT ? wait : LONGEST_WAIT * (0.5 + this.random() / 2),
+    );
   }
 }
 

@@ -17,7 +17,12 @@ const byId = (people: readonly Person[]) => new Map(people.map(({ id, role }) =>
 
 /** The roles of those of these people whose accounts are active. */
 export async function activeRoles(db: PrismaClient | Transaction, ids: readonly string[]): Promise<Map<string, Role>> {
-  return byId((await db.user.findMany({ where: { id: { in: [...ids] }, isActive: true }, select: { id: true, role: true } })) as Person[]);
+  return byId(
+    (await db.user.findMany({
+      where: { id: { in: [...ids] }, isActive: true },
+      select: { id: true, role: true },
+    })) as Person[],
+  );
 }
 
 /**
@@ -25,7 +30,11 @@ export async function activeRoles(db: PrismaClient | Transaction, ids: readonly 
  * of requests and flags, as whoever changes an account does.
  */
 export async function holdActiveRoles(tx: Transaction, ids: readonly string[]): Promise<Map<string, Role>> {
-  return byId(await tx.$queryRaw<Person[]>`SELECT id, role FROM users WHERE id = ANY(${[...ids]}::uuid[]) AND is_active ORDER BY id FOR SHARE`);
+  return byId(
+    await tx.$queryRaw<
+      Person[]
+    >`SELECT id, role FROM users WHERE id = ANY(${[...ids]}::uuid[]) AND is_active ORDER BY id FOR SHARE`,
+  );
 }
 
 /** The user behind a call; a change that two people must agree on needs people. @throws FORBIDDEN */
@@ -34,10 +43,13 @@ export function personOf({ caller }: CallerIdentity): string {
   throw new FleetFlagError('FORBIDDEN', 'This is for people with an account: an API key cannot do it, nor ask for it.');
 }
 
-/** The user behind a call who may still do what is recorded as `action`; held as in `holdActiveRoles`. @throws FORBIDDEN */
+/**
+ * The user behind a call who may still do what is recorded as `action`; held as in `holdActiveRoles`. @throws FORBIDDEN
+ */
 export async function holdPersonWho(tx: Transaction, identity: CallerIdentity, action: string): Promise<string> {
   const id = personOf(identity);
   const role = (await holdActiveRoles(tx, [id])).get(id);
-  if (role === undefined || !mayAskFor(action, role)) throw new FleetFlagError('FORBIDDEN', 'This account is no longer active, or has no right to this any more.');
+  if (role === undefined || !mayAskFor(action, role))
+    throw new FleetFlagError('FORBIDDEN', 'This account is no longer active, or has no right to this any more.');
   return id;
 }

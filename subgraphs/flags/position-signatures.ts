@@ -26,13 +26,17 @@ export class PositionSignatures {
 
   /** The statement that `environment` stood at `revision` at `issuedAt` (Unix seconds). */
   statement(environment: Environment, revision: number, issuedAt: number): Promise<string> {
-    return this.#once(`statement:${environment}:${revision}:${issuedAt}`, () => this.signer.statement(environment, revision, issuedAt));
+    return this.#once(`statement:${environment}:${revision}:${issuedAt}`, () =>
+      this.signer.statement(environment, revision, issuedAt),
+    );
   }
 
   /** The proof of what `standing` says. */
   proof({ environment, revision, set, verifiedAt: issuedAt }: Standing): Promise<string> {
     // By the set, too: a restored database comes to the same revision with other content.
-    return this.#once(`proof:${environment}:${revision}:${issuedAt}:${set}`, () => this.signer.proof({ environment, revision, issuedAt, set }));
+    return this.#once(`proof:${environment}:${revision}:${issuedAt}:${set}`, () =>
+      this.signer.proof({ environment, revision, issuedAt, set }),
+    );
   }
 
   /** The same for one vehicle alone: signed each time. */

@@ -10,9 +10,11 @@ import { backUp } from './testing/backup.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 import { liveSet } from './testing/live-set.ts';
 
-const SYNC = 'query ($environment: Environment!, $since: Int, $nonce: String) { flagSync(environment: $environment, since: $since, nonce: $nonce) { revision full proof flags { key } } }';
+const SYNC =
+  'query ($environment: Environment!, $since: Int, $nonce: String) { flagSync(environment: $environment, since: $since, nonce: $nonce) { revision full proof flags { key } } }';
 const PROOF = 'query ($environment: Environment!) { flagProof(environment: $environment) }';
-const CHANGES = 'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision proof } }';
+const CHANGES =
+  'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision proof } }';
 const NONCE = 'AAECAwQFBgcICQoLDA0ODw';
 
 type Environment = 'staging' | 'development';
@@ -29,9 +31,17 @@ beforeAll(async () => {
 });
 afterAll(() => flags.remove());
 
-const vehicle = (environment: Environment = 'staging', n = 1): Caller => ({ kind: 'vehicle', vin: `KMHK281HGNU${String(n).padStart(6, '0')}`, environment });
-const asked = (environment: Environment, variables: object = {}) => ({ environment: environment.toUpperCase(), ...variables });
-const sync = async (environment: Environment, variables: object = {}) => (await flags.ok<{ flagSync: Sync }>(SYNC, asked(environment, variables), vehicle(environment))).flagSync;
+const vehicle = (environment: Environment = 'staging', n = 1): Caller => ({
+  kind: 'vehicle',
+  vin: `KMHK281HGNU${String(n).padStart(6, '0')}`,
+  environment,
+});
+const asked = (environment: Environment, variables: object = {}) => ({
+  environment: environment.toUpperCase(),
+  ...variables,
+});
+const sync = async (environment: Environment, variables: object = {}) =>
+  (await flags.ok<{ flagSync: Sync }>(SYNC, asked(environment, variables), vehicle(environment))).flagSync;
 
 const archive = (key: string) => flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key });
 
@@ -39,7 +49,9 @@ const archive = (key: string) => flags.ok('mutation ($key: String!) { archiveFla
 async function verified(jws: string): Promise<ProofPayload> {
   const [jwk] = flags.signer.publicKeys.keys;
   if (jwk === undefined) throw new Error('no public key');
-  const { payload, protectedHeader } = await compactVerify(jws, await importJWK(jwk, 'EdDSA'), { algorithms: ['EdDSA'] });
+  const { payload, protectedHeader } = await compactVerify(jws, await importJWK(jwk, 'EdDSA'), {
+    algorithms: ['EdDSA'],
+  });
   expect(protectedHeader).toEqual({ alg: 'EdDSA', kid: jwk.kid, typ: PROOF_JWS_TYPE });
   const said: unknown = JSON.parse(Buffer.from(payload).toString());
   const proof = readProof(said);
@@ -50,13 +62,23 @@ async function verified(jws: string): Promise<ProofPayload> {
 
 describe('a proof', () => {
   test('says what lives in the environment now, of nothing too', async () => {
-    expect(await verified((await sync('development')).proof)).toEqual({ v: 2, environment: 'development', partition: null, ...(await liveSet(flags.prisma, 'development')), issuedAt: expect.any(Number) });
+    expect(await verified((await sync('development')).proof)).toEqual({
+      v: 2,
+      environment: 'development',
+      partition: null,
+      ...(await liveSet(flags.prisma, 'development')),
+      issuedAt: expect.any(Number),
+    });
     const { key } = await flags.create();
     await flags.create();
     await archive(key);
     const live = await liveSet(flags.prisma, 'staging');
     const before = Math.floor(Date.now() / 1_000);
-    for (const jws of [(await sync('staging')).proof, (await sync('staging', { since: live.revision })).proof, (await flags.ok<{ flagProof: string }>(PROOF, asked('staging'), vehicle())).flagProof]) {
+    for (const jws of [
+      (await sync('staging')).proof,
+      (await sync('staging', { since: live.revision })).proof,
+      (await flags.ok<{ flagProof: string }>(PROOF, asked('staging'), vehicle())).flagProof,
+    ]) {
       const { issuedAt, ...said } = await verified(jws);
       expect(said).toEqual({ v: 2, environment: 'staging', partition: null, ...live });
       expect(issuedAt).toBeGreaterThanOrEqual(before - 1);
@@ -73,16 +95,26 @@ describe('a proof', () => {
   test('for a vehicle that gives a nonce holds it, and is signed for it alone', async () => {
     const { key } = await flags.create();
     const { revision, set } = await liveSet(flags.prisma, 'staging');
-    const answers = await Promise.all([sync('staging', { nonce: NONCE, since: revision - 1 }), sync('staging', { nonce: NONCE.toLowerCase() }), sync('staging')]);
+    const answers = await Promise.all([
+      sync('staging', { nonce: NONCE, since: revision - 1 }),
+      sync('staging', { nonce: NONCE.toLowerCase() }),
+      sync('staging'),
+    ]);
     const proofs = await Promise.all(answers.map(({ proof }) => verified(proof)));
     expect(proofs.map(({ nonce }) => nonce)).toEqual([NONCE, NONCE.toLowerCase(), undefined]);
     for (const proof of proofs) expect(proof).toMatchObject({ revision, set });
     expect(answers[0]).toMatchObject({ full: false, flags: [{ key }] });
   });
 
-  test.each(['', 'short', `${NONCE}A`, `${NONCE.slice(1)}=`, `${NONCE.slice(1)}\n`, 'é'.repeat(22)])('for %j is refused: it is no nonce', async (nonce) => {
-    expect(refusal(await flags.ask(vehicle(), SYNC, asked('staging', { nonce })))).toEqual({ code: 'BAD_USER_INPUT', field: 'nonce' });
-  });
+  test.each(['', 'short', `${NONCE}A`, `${NONCE.slice(1)}=`, `${NONCE.slice(1)}\n`, 'é'.repeat(22)])(
+    'for %j is refused: it is no nonce',
+    async (nonce) => {
+      expect(refusal(await flags.ask(vehicle(), SYNC, asked('staging', { nonce })))).toEqual({
+        code: 'BAD_USER_INPUT',
+        field: 'nonce',
+      });
+    },
+  );
 
   test('for one caller after another is refused with a time to wait, and others are not', async () => {
     const ask = (n: number) => flags.ask(vehicle('staging', n), SYNC, asked('staging', { nonce: NONCE }));
@@ -95,7 +127,11 @@ describe('a proof', () => {
   });
 });
 
-const edit = fc.record({ kind: fc.constantFrom('toggle', 'rule', 'move', 'archive', 'restore', 'kill', 'create'), flag: fc.nat({ max: 3 }), ask: fc.boolean() });
+const edit = fc.record({
+  kind: fc.constantFrom('toggle', 'rule', 'move', 'archive', 'restore', 'kill', 'create'),
+  flag: fc.nat({ max: 3 }),
+  ask: fc.boolean(),
+});
 
 test('whatever is changed, moved, archived and restored, each sync and each event proves what lived there at its revision', async () => {
   const ENVIRONMENTS = ['staging', 'development'] as const;
@@ -116,10 +152,17 @@ test('whatever is changed, moved, archived and restored, each sync and each even
         return revision;
       };
       await note();
-      const streams: SubgraphStream[] = ENVIRONMENTS.map((environment) => flags.connection.subscribe({ query: CHANGES, variables: asked(environment), identity: identityOf(vehicle(environment)) }));
+      const streams: SubgraphStream[] = ENVIRONMENTS.map((environment) =>
+        flags.connection.subscribe({
+          query: CHANGES,
+          variables: asked(environment),
+          identity: identityOf(vehicle(environment)),
+        }),
+      );
       for (const { established } of streams) await established;
       const keys: string[] = [];
-      const create = async () => keys.push((await flags.create({ environment: keys.length % 2 === 0 ? 'STAGING' : 'DEVELOPMENT' })).key);
+      const create = async () =>
+        keys.push((await flags.create({ environment: keys.length % 2 === 0 ? 'STAGING' : 'DEVELOPMENT' })).key);
       for (let n = 0; n < 4; n++) {
         await create();
         await note();
@@ -131,9 +174,21 @@ test('whatever is changed, moved, archived and restored, each sync and each even
         if (kind === 'create') await create();
         else if (kind === 'restore') await restore();
         else if (before.archivedAt === null) {
-          if (kind === 'toggle') await flags.ok(`mutation ($key: String!) { ${before.enabled ? 'disableFlag' : 'enableFlag'}(key: $key) { applied } }`, { key });
-          else if (kind === 'rule') await flags.addRule(key, { type: 'VEHICLE_TARGET', conditions: { regions: ['EU'] }, priority: 1_000 - Number(before.revision) });
-          else if (kind === 'kill') await flags.ok('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") { applied } }', { key });
+          if (kind === 'toggle')
+            await flags.ok(
+              `mutation ($key: String!) { ${before.enabled ? 'disableFlag' : 'enableFlag'}(key: $key) { applied } }`,
+              { key },
+            );
+          else if (kind === 'rule')
+            await flags.addRule(key, {
+              type: 'VEHICLE_TARGET',
+              conditions: { regions: ['EU'] },
+              priority: 1_000 - Number(before.revision),
+            });
+          else if (kind === 'kill')
+            await flags.ok('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") { applied } }', {
+              key,
+            });
           else if (kind === 'move') await flags.move(key, before.environment === 'staging' ? 'DEVELOPMENT' : 'STAGING');
           else {
             await archive(key);
@@ -145,7 +200,9 @@ test('whatever is changed, moved, archived and restored, each sync and each even
         for (const environment of ENVIRONMENTS) {
           const live = await liveSet(flags.prisma, environment);
           expect(await verified((await sync(environment)).proof)).toMatchObject(live);
-          expect(await verified((await sync(environment, { since: Math.max(0, live.revision - 2) })).proof)).toMatchObject(live);
+          expect(
+            await verified((await sync(environment, { since: Math.max(0, live.revision - 2) })).proof),
+          ).toMatchObject(live);
         }
       }
       for (const [index, environment] of ENVIRONMENTS.entries()) {
@@ -154,8 +211,10 @@ test('whatever is changed, moved, archived and restored, each sync and each even
         await flags.prisma.environment.update({ where: { name: environment }, data: { revision: revision + 1_000 } });
         await flags.create({ environment: environment.toUpperCase() });
         await note();
-        for (let at = 0; at <= revision + 1_000; ) {
-          const { value } = (await streams[index]?.next()) as { value: { data: { flagChanges: { revision: number; proof: string } } } };
+        for (let at = 0; at <= revision + 1_000;) {
+          const { value } = (await streams[index]?.next()) as {
+            value: { data: { flagChanges: { revision: number; proof: string } } };
+          };
           const event = value.data.flagChanges;
           at = event.revision;
           expect(await check(event.proof)).toBeGreaterThanOrEqual(at);

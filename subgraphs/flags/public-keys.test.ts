@@ -11,7 +11,12 @@ const privatePem = (key: typeof pair) => key.privateKey.export({ type: 'pkcs8', 
 test('one key has one id in every form, and its private half is never read along', async () => {
   const [expected] = (await createSigner(privatePem(pair))).publicKeys.keys;
   const jwk = pair.privateKey.export({ format: 'jwk' });
-  for (const text of [pem(pair), privatePem(pair), JSON.stringify(jwk), JSON.stringify({ keys: [{ ...jwk, kid: 'a name of its own' }] })]) {
+  for (const text of [
+    pem(pair),
+    privatePem(pair),
+    JSON.stringify(jwk),
+    JSON.stringify({ keys: [{ ...jwk, kid: 'a name of its own' }] }),
+  ]) {
     expect(await readPublicKeys(text)).toEqual([expected]);
   }
 });
@@ -25,11 +30,17 @@ test('a set and a file of PEMs may hold several keys', async () => {
 
 test.each([
   ['half of a JWK', '{"kty":"OKP","d":"Zm9vYmFy'],
-  ['a key of another kind', generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ type: 'spki', format: 'pem' }) as string],
+  [
+    'a key of another kind',
+    generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ type: 'spki', format: 'pem' }) as string,
+  ],
   ['no key at all', 'Zm9vYmFy'],
   ['an empty set', '{"keys":[]}'],
 ])('%s is refused without being repeated', async (_what, text) => {
-  const refused = await readPublicKeys(text).then(() => null, (error: Error) => error);
+  const refused = await readPublicKeys(text).then(
+    () => null,
+    (error: Error) => error,
+  );
   expect(refused).toBeInstanceOf(Error);
   expect(`${refused?.message} ${String(refused?.cause)}`).not.toContain('Zm9vYmFy');
 });

@@ -5,7 +5,10 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, decodeProtectedHeader, exportJWK, type JWK } from 'jose';
 
-/** An Ed25519 public key (RFC 8037). Its id is its thumbprint (RFC 7638), so that one key has one id wherever it is read. */
+/**
+ * An Ed25519 public key (RFC 8037). Its id is its thumbprint (RFC 7638), so that one key has one id wherever it is
+ * read.
+ */
 export interface PublicKey extends JWK {
   readonly kty: 'OKP';
   readonly crv: 'Ed25519';

@@ -3,13 +3,19 @@ import { refusal, user } from '../shared/testing/asking.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 
 const VIN = 'KMHK281HGNU000001';
-const SEARCH = 'query ($filter: FlagFilter, $first: Int, $after: String) { flags(filter: $filter, first: $first, after: $after) { totalCount nodes { key } pageInfo { hasNextPage hasPreviousPage endCursor } } }';
-const EVALUATE = 'query ($key: String!, $context: EvaluationContext!) { evaluateFlag(key: $key, context: $context) { flagKey value variant reason ruleId revision } }';
+const SEARCH =
+  'query ($filter: FlagFilter, $first: Int, $after: String) { flags(filter: $filter, first: $first, after: $after) { totalCount nodes { key } pageInfo { hasNextPage hasPreviousPage endCursor } } }';
+const EVALUATE =
+  'query ($key: String!, $context: EvaluationContext!) { evaluateFlag(key: $key, context: $context) { flagKey value variant reason ruleId revision } }';
 
 interface Page {
   readonly totalCount: number;
   readonly nodes: readonly { key: string }[];
-  readonly pageInfo: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean; readonly endCursor: string | null };
+  readonly pageInfo: {
+    readonly hasNextPage: boolean;
+    readonly hasPreviousPage: boolean;
+    readonly endCursor: string | null;
+  };
 }
 interface Evaluated {
   readonly value: unknown;
@@ -24,9 +30,11 @@ beforeAll(async () => {
 afterAll(() => flags.remove());
 
 const READER = user('READ');
-const search = async (filter: object | null = null, page: { first?: number; after?: string | null } = {}) => (await flags.ok<{ flags: Page }>(SEARCH, { filter, ...page }, READER)).flags;
+const search = async (filter: object | null = null, page: { first?: number; after?: string | null } = {}) =>
+  (await flags.ok<{ flags: Page }>(SEARCH, { filter, ...page }, READER)).flags;
 const keys = (page: Page) => page.nodes.map(({ key }) => key);
-const evaluate = async (key: string, context: object) => (await flags.ok<{ evaluateFlag: Evaluated }>(EVALUATE, { key, context }, READER)).evaluateFlag;
+const evaluate = async (key: string, context: object) =>
+  (await flags.ok<{ evaluateFlag: Evaluated }>(EVALUATE, { key, context }, READER)).evaluateFlag;
 
 describe('the list of flags', () => {
   test('finds words of name and description, as a search engine would', async () => {
@@ -42,25 +50,62 @@ describe('the list of flags', () => {
   });
 
   test('finds parts of words and of keys in any language, where every term is found', async () => {
-    const { key } = await flags.create({ key: 'adas_steer_v2.5-beta', name: '차선을 따라 조향합니다', description: 'What the (quiet) Motor\ndoes at 100%_full' });
+    const { key } = await flags.create({
+      key: 'adas_steer_v2.5-beta',
+      name: '차선을 따라 조향합니다',
+      description: 'What the (quiet) Motor\ndoes at 100%_full',
+    });
     const find = async (text: string) => keys(await search({ search: text }));
-    for (const text of [key, 'ADAS_STEER', 'das_ste', 'v2', 'v2.5', 'beta', '조향', '조', '향합니', 'what', 'qui', 'does', '100%', 'moto full 차선', 'at', '(quiet', 'what the']) expect([text, await find(text)]).toEqual([text, [key]]);
+    for (const text of [
+      key,
+      'ADAS_STEER',
+      'das_ste',
+      'v2',
+      'v2.5',
+      'beta',
+      '조향',
+      '조',
+      '향합니',
+      'what',
+      'qui',
+      'does',
+      '100%',
+      'moto full 차선',
+      'at',
+      '(quiet',
+      'what the',
+    ])
+      expect([text, await find(text)]).toEqual([text, [key]]);
     // Every term, neither a wildcard, and of a short one the beginning of a word; operators are for whole words.
-    for (const text of ['조향 kona', 'v_5', 'a%s', 'ee', '합니', '"qui"', 'moto -beta', 'moto or qui']) expect([text, await find(text)]).toEqual([text, []]);
+    for (const text of ['조향 kona', 'v_5', 'a%s', 'ee', '합니', '"qui"', 'moto -beta', 'moto or qui'])
+      expect([text, await find(text)]).toEqual([text, []]);
   });
 
-  test.each(["'; DROP TABLE flags; --", '"', '&|!():*', '\\', '%', '🚗'])('takes %j for words and not for commands', async (text) => {
-    await expect(search({ search: text })).resolves.toMatchObject({ nodes: [] });
-  });
+  test.each(["'; DROP TABLE flags; --", '"', '&|!():*', '\\', '%', '🚗'])(
+    'takes %j for words and not for commands',
+    async (text) => {
+      await expect(search({ search: text })).resolves.toMatchObject({ nodes: [] });
+    },
+  );
 
   test('takes any number of hyphens, and refuses more than 200 characters', async () => {
-    for (const text of ['-'.repeat(33), '- '.repeat(100), `${'-'.repeat(33)}x`, '!'.repeat(200), 'or '.repeat(66)]) await expect(search({ search: text })).resolves.toMatchObject({ nodes: [] });
-    expect(refusal(await flags.ask(READER, SEARCH, { filter: { search: 'word '.repeat(30_000) } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'filter.search' });
+    for (const text of ['-'.repeat(33), '- '.repeat(100), `${'-'.repeat(33)}x`, '!'.repeat(200), 'or '.repeat(66)])
+      await expect(search({ search: text })).resolves.toMatchObject({ nodes: [] });
+    expect(refusal(await flags.ask(READER, SEARCH, { filter: { search: 'word '.repeat(30_000) } }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'filter.search',
+    });
   });
 
   test('refuses a search that the database cannot take, and knows no flag by such a key', async () => {
-    expect(refusal(await flags.ask(READER, SEARCH, { filter: { search: 'a\0b' } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'filter.search' });
-    expect(await flags.ask(READER, 'query ($key: String!) { flag(key: $key) { key } }', { key: 'a\0b' })).toEqual({ data: { flag: null }, errors: [] });
+    expect(refusal(await flags.ask(READER, SEARCH, { filter: { search: 'a\0b' } }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'filter.search',
+    });
+    expect(await flags.ask(READER, 'query ($key: String!) { flag(key: $key) { key } }', { key: 'a\0b' })).toEqual({
+      data: { flag: null },
+      errors: [],
+    });
   });
 
   test('filters by environment, state and safety level, all at once', async () => {
@@ -68,7 +113,10 @@ describe('the list of flags', () => {
     await flags.create({ environment: 'PRODUCTION', enabled: false, safetyLevel: 'ASIL_B' });
     await flags.create({ environment: 'PRODUCTION', enabled: true, safetyLevel: 'SAFETY_RELEVANT' });
     await flags.create({ environment: 'STAGING', enabled: true, safetyLevel: 'ASIL_B' });
-    expect(await search({ environment: 'PRODUCTION', enabled: true, safetyLevel: 'ASIL_B' })).toMatchObject({ totalCount: 1, nodes: [{ key: wanted.key }] });
+    expect(await search({ environment: 'PRODUCTION', enabled: true, safetyLevel: 'ASIL_B' })).toMatchObject({
+      totalCount: 1,
+      nodes: [{ key: wanted.key }],
+    });
   });
 
   test('leaves archived flags out unless they are asked for', async () => {
@@ -121,8 +169,14 @@ describe('the revisions of the environments', () => {
   test('are told to gateways only, and move with every change', async () => {
     const ASK = '{ environmentRevisions { environment revision changedAt } }';
     const staging = async () => {
-      const { data } = await flags.ask<{ environmentRevisions: { environment: string; revision: number; changedAt: string }[] }>({ kind: 'gateway' }, ASK);
-      expect(data.environmentRevisions.map(({ environment }) => environment).sort()).toEqual(['DEVELOPMENT', 'PRODUCTION', 'STAGING']);
+      const { data } = await flags.ask<{
+        environmentRevisions: { environment: string; revision: number; changedAt: string }[];
+      }>({ kind: 'gateway' }, ASK);
+      expect(data.environmentRevisions.map(({ environment }) => environment).sort()).toEqual([
+        'DEVELOPMENT',
+        'PRODUCTION',
+        'STAGING',
+      ]);
       return data.environmentRevisions.find(({ environment }) => environment === 'STAGING');
     };
     const before = await staging();
@@ -142,34 +196,50 @@ describe('evaluating a flag', () => {
   };
 
   test('fills what the context leaves out with what is registered of the vehicle', async () => {
-    await flags.prisma.vehicle.create({ data: { vin: VIN, model: 'Ioniq 6', swVersion: '2.5.1', region: 'EU', status: 'offline' } });
+    await flags.prisma.vehicle.create({
+      data: { vin: VIN, model: 'Ioniq 6', swVersion: '2.5.1', region: 'EU', status: 'offline' },
+    });
     const key = await target({ models: ['Ioniq 6'], sw_version: '>=2.5.0', regions: ['EU'] });
     expect(await evaluate(key, { vin: VIN })).toMatchObject({ flagKey: key, value: true, reason: 'TARGETING_MATCH' });
     expect(await evaluate(key, { vin: VIN, swVersion: '2.4.0' })).toMatchObject({ value: false, reason: 'DEFAULT' });
     expect(await evaluate(key, { vin: VIN, model: 'Kona' })).toMatchObject({ value: false, reason: 'DEFAULT' });
     expect(await evaluate(key, { vin: 'KMHK281HGNU999999' })).toMatchObject({ value: false, reason: 'DEFAULT' });
-    expect(await evaluate(key, { vin: '', model: ' Ioniq 6', swVersion: '2.5', region: 'EU\n' })).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+    expect(await evaluate(key, { vin: '', model: ' Ioniq 6', swVersion: '2.5', region: 'EU\n' })).toMatchObject({
+      value: true,
+      reason: 'TARGETING_MATCH',
+    });
   });
 
   test('refuses what is no VIN: nobody is answered for a vehicle that cannot exist', async () => {
     const key = await target({ regions: ['EU'] });
-    const all = 'query ($context: EvaluationContext!) { evaluateFlags(environment: STAGING, context: $context) { value } }';
+    const all =
+      'query ($context: EvaluationContext!) { evaluateFlags(environment: STAGING, context: $context) { value } }';
     for (const vin of [VIN.toLowerCase(), 'kmhk', `${VIN} `, 'a\0b', 'KMHK281HGNU00000O', '\ud83d']) {
-      expect(refusal(await flags.ask(READER, EVALUATE, { key, context: { vin } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'context.vin' });
-      expect(refusal(await flags.ask(READER, all, { context: { vin } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'context.vin' });
+      expect(refusal(await flags.ask(READER, EVALUATE, { key, context: { vin } }))).toEqual({
+        code: 'BAD_USER_INPUT',
+        field: 'context.vin',
+      });
+      expect(refusal(await flags.ask(READER, all, { context: { vin } }))).toEqual({
+        code: 'BAD_USER_INPUT',
+        field: 'context.vin',
+      });
     }
   });
 
   test('is by the state that the flag has now, wherever it has been before with the same revision', async () => {
     const evaluated = async (key: string) => (await evaluate(key, {})).value;
-    const at = (name: string, revision: bigint) => flags.prisma.environment.update({ where: { name }, data: { revision } });
+    const at = (name: string, revision: bigint) =>
+      flags.prisma.environment.update({ where: { name }, data: { revision } });
     await at('development', 1_000n);
     const { key, revision } = await flags.create({ environment: 'DEVELOPMENT', type: 'STRING', defaultValue: 'old' });
     expect(revision).toBe(1_001);
     expect(await evaluated(key)).toBe('old');
     await at('production', 999n);
     await flags.move(key, 'PRODUCTION');
-    const { updateFlag } = await flags.ok<{ updateFlag: { flag: { revision: number } } }>('mutation ($key: String!) { updateFlag(key: $key, input: { defaultValue: "new" }) { flag { revision } } }', { key });
+    const { updateFlag } = await flags.ok<{ updateFlag: { flag: { revision: number } } }>(
+      'mutation ($key: String!) { updateFlag(key: $key, input: { defaultValue: "new" }) { flag { revision } } }',
+      { key },
+    );
     expect(updateFlag.flag.revision).toBe(1_001);
     expect(await evaluated(key)).toBe('new');
   });
@@ -177,17 +247,29 @@ describe('evaluating a flag', () => {
   test('knows no archived flag and none that never was', async () => {
     const { key } = await flags.create();
     await flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key });
-    for (const unknown of [key, 'never']) expect(refusal(await flags.ask(READER, EVALUATE, { key: unknown, context: {} }))).toEqual({ code: 'NOT_FOUND', field: 'key' });
+    for (const unknown of [key, 'never'])
+      expect(refusal(await flags.ask(READER, EVALUATE, { key: unknown, context: {} }))).toEqual({
+        code: 'NOT_FOUND',
+        field: 'key',
+      });
   });
 
   test('takes only an object for attributes', async () => {
     const { key } = await flags.create();
-    expect(refusal(await flags.ask(READER, EVALUATE, { key, context: { attributes: [1] } }))).toEqual({ code: 'BAD_USER_INPUT', field: 'context.attributes' });
+    expect(refusal(await flags.ask(READER, EVALUATE, { key, context: { attributes: [1] } }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'context.attributes',
+    });
   });
 
   test('gives a vehicle all flags of an environment, by key', async () => {
-    const query = 'query ($refs: [_Any!]!) { _entities(representations: $refs) { ... on Vehicle { evaluations(environment: STAGING) { flagKey reason } } } }';
-    const { _entities } = await flags.ok<{ _entities: { evaluations: { flagKey: string }[] }[] }>(query, { refs: [{ __typename: 'Vehicle', vin: VIN, model: 'Ioniq 6', swVersion: '2.5.1', region: 'EU' }] }, READER);
+    const query =
+      'query ($refs: [_Any!]!) { _entities(representations: $refs) { ... on Vehicle { evaluations(environment: STAGING) { flagKey reason } } } }';
+    const { _entities } = await flags.ok<{ _entities: { evaluations: { flagKey: string }[] }[] }>(
+      query,
+      { refs: [{ __typename: 'Vehicle', vin: VIN, model: 'Ioniq 6', swVersion: '2.5.1', region: 'EU' }] },
+      READER,
+    );
     const listed = _entities[0]?.evaluations.map(({ flagKey }) => flagKey) ?? [];
     const live = await flags.prisma.flag.findMany({ where: { environment: 'staging', archivedAt: null } });
     expect(listed).toEqual(live.map(({ key }) => key).sort());

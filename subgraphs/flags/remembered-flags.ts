@@ -19,7 +19,10 @@ import { findFlags, type FlagPage } from './store.ts';
 
 /** Milliseconds between two looks at whether an environment has changed. */
 const INTERVAL = 1_000;
-/** Milliseconds that a read may take where there is something to answer from memory: a database that is only busy is waited for. */
+/**
+ * Milliseconds that a read may take where there is something to answer from memory: a database that is only busy is
+ * waited for.
+ */
 const PATIENCE = 5_000;
 
 interface RememberedEnvironment {
@@ -29,7 +32,16 @@ interface RememberedEnvironment {
 }
 
 /** What memory can tell flags by; anything else is for the database. */
-const KNOWN_FILTERS = new Set(['environment', 'enabled', 'safetyLevel', 'archived', 'draft', 'killed', 'type', 'keyPrefix']);
+const KNOWN_FILTERS = new Set([
+  'environment',
+  'enabled',
+  'safetyLevel',
+  'archived',
+  'draft',
+  'killed',
+  'type',
+  'keyPrefix',
+]);
 
 export class RememberedFlags {
   readonly #environments = new Map<string, RememberedEnvironment>();
@@ -54,7 +66,10 @@ export class RememberedFlags {
     for (const { name, revision, updatedAt } of await this.prisma.environment.findMany()) {
       const stamp = [revision, updatedAt.getTime()] as const;
       if (isDeepStrictEqual(this.#environments.get(name)?.stamp, stamp)) continue;
-      this.#environments.set(name, { stamp, flags: await findFlags(this.prisma, { environment: name, archivedAt: null }) });
+      this.#environments.set(name, {
+        stamp,
+        flags: await findFlags(this.prisma, { environment: name, archivedAt: null }),
+      });
     }
   }
 
@@ -66,10 +81,17 @@ export class RememberedFlags {
 
   /** A page as the database would give it; null where only that can tell. */
   page(search: FlagSearch, page: Page, order: FlagOrder = NEWEST_FIRST): FlagPage | null {
-    // Times of the database are finer than those remembered, and its order of texts is its own: only what every flag's id tells is told here.
+    // Times of the database are finer than those remembered, and its order of texts is its own: only what every flag's
+    // id tells is told here.
     if (order.field !== 'created_at') return null;
     const asked = Object.entries(search).filter(([, value]) => value !== null && value !== undefined && value !== '');
-    if (this.#environments.size === 0 || search.archived === true || search.draft === true || !asked.every(([name]) => KNOWN_FILTERS.has(name))) return null;
+    if (
+      this.#environments.size === 0 ||
+      search.archived === true ||
+      search.draft === true ||
+      !asked.every(([name]) => KNOWN_FILTERS.has(name))
+    )
+      return null;
     const { environment, enabled, safetyLevel, killed, type, keyPrefix } = search;
     const flags = this.#all()
       .filter((flag) => !environment || flag.environment === environment)
@@ -96,7 +118,11 @@ export class RememberedFlags {
       await this.refresh();
       this.#failing = false;
     } catch (error) {
-      if (!this.#failing && !this.#looks.closed) this.logger.warn({ err: error }, 'Flags cannot be read; who asks for them is answered with those that were read before');
+      if (!this.#failing && !this.#looks.closed)
+        this.logger.warn(
+          { err: error },
+          'Flags cannot be read; who asks for them is answered with those that were read before',
+        );
       this.#failing = true;
     }
     return INTERVAL;
@@ -109,7 +135,8 @@ export async function orRemembered<T>(read: () => Promise<T>, remembered: () => 
     return await (remembered() === null ? read() : inTime(PATIENCE, 'The database does not answer.', read));
   } catch (error) {
     const cause = asServiceError(error);
-    const isAway = error instanceof TookTooLong || (cause instanceof FleetFlagError && cause.code === 'SERVICE_UNAVAILABLE');
+    const isAway =
+      error instanceof TookTooLong || (cause instanceof FleetFlagError && cause.code === 'SERVICE_UNAVAILABLE');
     const known = isAway ? remembered() : null;
     if (known === null) throw error;
     return known;

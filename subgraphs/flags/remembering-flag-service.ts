@@ -16,14 +16,23 @@ export class RememberingFlagService extends FlagService {
   }
 
   override byIds(ids: readonly string[]): Promise<Flag[]> {
-    return orRemembered(() => super.byIds(ids), () => this.remembered.named('id', ids));
+    return orRemembered(
+      () => super.byIds(ids),
+      () => this.remembered.named('id', ids),
+    );
   }
 
   override byKeys(keys: readonly string[]): Promise<Flag[]> {
-    return orRemembered(() => super.byKeys(keys), () => this.remembered.named('key', keys));
+    return orRemembered(
+      () => super.byKeys(keys),
+      () => this.remembered.named('key', keys),
+    );
   }
 
   override search(...args: Parameters<FlagService['search']>): ReturnType<FlagService['search']> {
-    return orRemembered(() => super.search(...args), () => this.remembered.page(...args));
+    return orRemembered(
+      () => super.search(...args),
+      () => this.remembered.page(...args),
+    );
   }
 }

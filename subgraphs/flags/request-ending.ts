@@ -15,7 +15,12 @@ export interface Ending {
  * Ends a pending request whose lock the caller holds: the rollout that it was to start is cancelled, and the draft that
  * it was to make a flag is dropped, which frees its key.
  */
-export async function endRequest(tx: Transaction, rollouts: RolloutTransitions, request: ChangeRequest, ending: Ending): Promise<ChangeRequest> {
+export async function endRequest(
+  tx: Transaction,
+  rollouts: RolloutTransitions,
+  request: ChangeRequest,
+  ending: Ending,
+): Promise<ChangeRequest> {
   const ended = await decideChangeRequest(tx, request.id, ending);
   const flag = await lockFlag(tx, { id: request.flagId });
   await rollouts.refuse(tx, request);

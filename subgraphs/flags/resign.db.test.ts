@@ -27,20 +27,25 @@ afterAll(async () => {
 
 /** Everything that a vehicle at `since` is sent. */
 async function delta(since: number): Promise<{ revision: number; flags: Signed[] }> {
-  const query = 'query ($since: Int) { flagSync(environment: STAGING, since: $since) { revision flags { key revision removed jws } } }';
+  const query =
+    'query ($since: Int) { flagSync(environment: STAGING, since: $since) { revision flags { key revision removed jws } } }';
   return (await flags.ok<{ flagSync: { revision: number; flags: Signed[] } }>(query, { since })).flagSync;
 }
 
 /** What `jws` says, if one of the keys has signed it. */
 async function verified(jws: string, keys: readonly JWK[]): Promise<Record<string, unknown> | null> {
   for (const key of keys) {
-    const payload = await compactVerify(jws, await importJWK({ ...key }, 'EdDSA')).then((result) => result.payload, () => null);
+    const payload = await compactVerify(jws, await importJWK({ ...key }, 'EdDSA')).then(
+      (result) => result.payload,
+      () => null,
+    );
     if (payload !== null) return JSON.parse(new TextDecoder().decode(payload)) as Record<string, unknown>;
   }
   return null;
 }
 
-const resign = (environment: (typeof ENVIRONMENTS)[number]) => resignEnvironment(flags.prisma, next, identityOf(flags.writer, { userAgent: 'fleetflag-admin' }), environment);
+const resign = (environment: (typeof ENVIRONMENTS)[number]) =>
+  resignEnvironment(flags.prisma, next, identityOf(flags.writer, { userAgent: 'fleetflag-admin' }), environment);
 
 test('signing again reaches vehicles that are up to date, changes nothing but the signature, and is in the trail', async () => {
   const [kept, moved, archived] = [await flags.create(), await flags.create(), await flags.create()];
@@ -74,16 +79,28 @@ test('signing again reaches vehicles that are up to date, changes nothing but th
 
   const rowAfter = await flags.prisma.flag.findUniqueOrThrow({ where: { key: kept.key }, include: { rules: true } });
   expect(rowAfter).toEqual({ ...rowBefore, revision: rowAfter.revision, signedDefinition: rowAfter.signedDefinition });
-  const [row] = await flags.prisma.auditLog.findMany({ where: { flag: { key: kept.key } }, orderBy: { chainPosition: 'desc' }, take: 1 });
+  const [row] = await flags.prisma.auditLog.findMany({
+    where: { flag: { key: kept.key } },
+    orderBy: { chainPosition: 'desc' },
+    take: 1,
+  });
   expect(row).toMatchObject({
     action: 'UPDATE_FLAG',
     userId: flags.writer.userId,
-    beforeValue: { environment: 'staging', removed: false, revision: Number(rowBefore.revision), signingKey: flags.signer.kid },
+    beforeValue: {
+      environment: 'staging',
+      removed: false,
+      revision: Number(rowBefore.revision),
+      signingKey: flags.signer.kid,
+    },
     afterValue: { environment: 'staging', removed: false, revision: Number(rowAfter.revision), signingKey: next.kid },
   });
 
   // The moved flag lives in another environment, whose turn comes separately.
-  const countOf = async (kid: string) => (await countSignatures(flags.prisma)).filter((count) => count.kid === kid).map(({ environment, count }) => [environment, count]);
+  const countOf = async (kid: string) =>
+    (await countSignatures(flags.prisma))
+      .filter((count) => count.kid === kid)
+      .map(({ environment, count }) => [environment, count]);
   expect(await countOf(flags.signer.kid)).toEqual([['production', 1]]);
   expect(await countOf(next.kid)).toEqual([['staging', 3]]);
 });
@@ -99,7 +116,11 @@ test('of two that sign at once, and changes between, each definition is signed a
   const created = [];
   for (let index = 0; index < 5; index += 1) created.push(await flags.create());
   const before = await flags.revision();
-  const [one, other] = await Promise.all([resign('staging'), resign('staging'), flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key: created[2]?.key })]);
+  const [one, other] = await Promise.all([
+    resign('staging'),
+    resign('staging'),
+    flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key: created[2]?.key }),
+  ]);
   // The flag that was enabled meanwhile has the former signer's signature again, unless signing came after it.
   const rest = await resign('staging');
   expect(one + other + rest).toBeGreaterThanOrEqual(5);

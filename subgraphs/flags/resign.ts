@@ -40,7 +40,9 @@ export async function countSignatures(prisma: PrismaClient): Promise<SignatureCo
 
 /** Only headers, not the definitions, which may be large. */
 async function allSigned(prisma: PrismaClient): Promise<Signed[]> {
-  const rows = await prisma.$queryRaw<{ environment: Environment; key: string; removed: boolean; header: string | null }[]>`
+  const rows = await prisma.$queryRaw<
+    { environment: Environment; key: string; removed: boolean; header: string | null }[]
+  >`
     SELECT environment, key, false AS removed, split_part(signed_definition, '.', 1) AS header FROM flags WHERE archived_at IS NULL
     UNION ALL
     SELECT environment, key, true, split_part(signed_definition, '.', 1) FROM flag_tombstones
@@ -55,7 +57,12 @@ async function allSigned(prisma: PrismaClient): Promise<Signed[]> {
  *
  * @returns how many definitions and tombstones were signed
  */
-export async function resignEnvironment(prisma: PrismaClient, signer: Signer, identity: CallerIdentity, environment: Environment): Promise<number> {
+export async function resignEnvironment(
+  prisma: PrismaClient,
+  signer: Signer,
+  identity: CallerIdentity,
+  environment: Environment,
+): Promise<number> {
   let count = 0;
   for (const signed of await allSigned(prisma)) {
     if (signed.environment !== environment || signed.kid === signer.kid) continue;
@@ -66,7 +73,12 @@ export async function resignEnvironment(prisma: PrismaClient, signer: Signer, id
 }
 
 /** False where it has been changed or signed meanwhile. */
-async function resignFlag(tx: Transaction, signer: Signer, identity: CallerIdentity, { environment, key }: Signed): Promise<boolean> {
+async function resignFlag(
+  tx: Transaction,
+  signer: Signer,
+  identity: CallerIdentity,
+  { environment, key }: Signed,
+): Promise<boolean> {
   const flag = await lockFlag(tx, { key });
   if (flag === null || flag.archivedAt !== null || flag.environment !== environment) return false;
   const formerKey = signingKeyId(flag.signedDefinition);
@@ -75,11 +87,23 @@ async function resignFlag(tx: Transaction, signer: Signer, identity: CallerIdent
   const signedDefinition = await signer.definition({ ...flag, revision });
   // updatedAt as it was: nobody has changed the flag.
   await tx.flag.update({ where: { id: flag.id }, data: { revision, signedDefinition, updatedAt: flag.updatedAt } });
-  await record(tx, signer, identity, { flagId: flag.id, environment, removed: false, formerKey, from: flag.revision, to: revision });
+  await record(tx, signer, identity, {
+    flagId: flag.id,
+    environment,
+    removed: false,
+    formerKey,
+    from: flag.revision,
+    to: revision,
+  });
   return true;
 }
 
-async function resignTombstone(tx: Transaction, signer: Signer, identity: CallerIdentity, { environment, key }: Signed): Promise<boolean> {
+async function resignTombstone(
+  tx: Transaction,
+  signer: Signer,
+  identity: CallerIdentity,
+  { environment, key }: Signed,
+): Promise<boolean> {
   // The flag's lock first, as in every change: a flag that is just moving back takes its tombstone away.
   const flag = await lockFlag(tx, { key });
   const tombstone = await tx.flagTombstone.findUnique({ where: { environment_key: { environment, key } } });
@@ -91,7 +115,14 @@ async function resignTombstone(tx: Transaction, signer: Signer, identity: Caller
   if (flag.archivedAt !== null && flag.environment === environment) {
     await tx.flag.update({ where: { id: flag.id }, data: { revision, signedDefinition, updatedAt: flag.updatedAt } });
   }
-  await record(tx, signer, identity, { flagId: flag.id, environment, removed: true, formerKey, from: Number(tombstone.revision), to: revision });
+  await record(tx, signer, identity, {
+    flagId: flag.id,
+    environment,
+    removed: true,
+    formerKey,
+    from: Number(tombstone.revision),
+    to: revision,
+  });
   return true;
 }
 
@@ -104,7 +135,12 @@ interface Resigned {
   readonly to: number;
 }
 
-async function record(tx: Transaction, signer: Signer, identity: CallerIdentity, { flagId, environment, removed, formerKey, from, to }: Resigned): Promise<void> {
+async function record(
+  tx: Transaction,
+  signer: Signer,
+  identity: CallerIdentity,
+  { flagId, environment, removed, formerKey, from, to }: Resigned,
+): Promise<void> {
   const what = { environment, removed };
   await appendAudit(tx, identity, {
     action: 'UPDATE_FLAG',

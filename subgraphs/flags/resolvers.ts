@@ -3,7 +3,14 @@ import DataLoader from 'dataloader';
 import { enteredName } from '../../core/evaluation/context.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
-import { VIN_PATTERN, type Environment, type Evaluation, type EvaluationContext, type JsonObject, type JsonValue } from '../../core/model.ts';
+import {
+  VIN_PATTERN,
+  type Environment,
+  type Evaluation,
+  type EvaluationContext,
+  type JsonObject,
+  type JsonValue,
+} from '../../core/model.ts';
 import { checkJson } from '../../core/rules/json.ts';
 import type { GuardFigures, RolloutGuard, RolloutGuardDraft } from '../../core/rules/rollout-guard.ts';
 import { variantOf } from '../../core/rules/rule-variant.ts';
@@ -76,8 +83,13 @@ const userReference = (id: string | null) => (id === null ? null : { __typename:
 /** Who asks for a vehicle that cannot exist has mistyped; no VIN at all is an evaluation for nobody in particular. */
 function readContext(context: EvaluationContext): EvaluationContext {
   const { vin, attributes } = context;
-  if (vin && !VIN_PATTERN.test(vin)) throw badInput('context.vin', 'A VIN has 17 characters: digits and capitals without I, O and Q.');
-  if (attributes !== null && attributes !== undefined && (typeof attributes !== 'object' || Array.isArray(attributes))) {
+  if (vin && !VIN_PATTERN.test(vin))
+    throw badInput('context.vin', 'A VIN has 17 characters: digits and capitals without I, O and Q.');
+  if (
+    attributes !== null &&
+    attributes !== undefined &&
+    (typeof attributes !== 'object' || Array.isArray(attributes))
+  ) {
     throw badInput('context.attributes', 'attributes is a JSON object.');
   }
   checkJson(attributes ?? null, 'context.attributes');
@@ -97,7 +109,12 @@ async function findNode(given: string, services: FlagsServices): Promise<object 
   if (type === null) return null;
   if (type === 'Vehicle') return (await services.registered.load(given)) && { __typename: type, vin: given };
   const id = given.toLowerCase();
-  const own = type === 'Flag' ? await services.byId.load(id) : type === 'ChangeRequest' ? (await services.requests.byIds([id]))[0] : { id };
+  const own =
+    type === 'Flag'
+      ? await services.byId.load(id)
+      : type === 'ChangeRequest'
+        ? (await services.requests.byIds([id]))[0]
+        : { id };
   return own ? { ...own, __typename: type } : null;
 }
 
@@ -106,14 +123,33 @@ function ruleId(id: string): string {
   return id;
 }
 
-const FIGURES = ['controlVehicles', 'treatmentVehicles', 'vehiclesInBothArms', 'controlMean', 'treatmentMean', 'worsePercent', 'worsePercentInterval', 'pValue', 'significance', 'lastMeasurementAt'] as const satisfies readonly (keyof GuardFigures)[];
+const FIGURES = [
+  'controlVehicles',
+  'treatmentVehicles',
+  'vehiclesInBothArms',
+  'controlMean',
+  'treatmentMean',
+  'worsePercent',
+  'worsePercentInterval',
+  'pValue',
+  'significance',
+  'lastMeasurementAt',
+] as const satisfies readonly (keyof GuardFigures)[];
 
 type RolloutStop = { id: string; reason?: string | null };
 
 /** What is reviewed is one of these. */
 type Decision = { id: string; comment?: string | null };
 
-type Change<Input = unknown> = { key: string; flagKey: string; id: string; input: Input; expectedRevision?: number | null; force?: boolean | null; reason: string };
+type Change<Input = unknown> = {
+  key: string;
+  flagKey: string;
+  id: string;
+  input: Input;
+  expectedRevision?: number | null;
+  force?: boolean | null;
+  reason: string;
+};
 
 export const resolvers: Resolvers = {
   Environment: ENUMS.Environment,
@@ -130,7 +166,11 @@ export const resolvers: Resolvers = {
   Query: {
     node: (_: unknown, { id }: { id: string }, { services }: Context) => findNode(id, services),
     flag: (_: unknown, { key }: { key: string }, { services }: Context) => services.byKey.load(key),
-    async flags(_: unknown, args: PageArguments & { filter?: FlagSearch | null; orderBy?: FlagOrder | null }, { services }: Context) {
+    async flags(
+      _: unknown,
+      args: PageArguments & { filter?: FlagSearch | null; orderBy?: FlagOrder | null },
+      { services }: Context,
+    ) {
       const order = args.orderBy ?? NEWEST_FIRST;
       const page = readPage(args, (text) => isPlace(order, text));
       const { flags, totalCount, more, nameOf } = await services.flags.search(args.filter ?? {}, page, order);
@@ -144,16 +184,32 @@ export const resolvers: Resolvers = {
       }
       return toEvaluation(flag, evaluate({ definition: flag, jws: flag.signedDefinition }, context));
     },
-    async evaluateFlags(_: unknown, args: { environment: Environment; context: EvaluationContext }, { services }: Context) {
-      return evaluateAll(services, args.environment, await withRegisteredFacts(services.registered, readContext(args.context)));
+    async evaluateFlags(
+      _: unknown,
+      args: { environment: Environment; context: EvaluationContext },
+      { services }: Context,
+    ) {
+      return evaluateAll(
+        services,
+        args.environment,
+        await withRegisteredFacts(services.registered, readContext(args.context)),
+      );
     },
     changeRequests: (_: unknown, { status }: { status?: ChangeRequestStatus | null }, { services }: Context) =>
       services.requests.list(status ? { status } : {}),
-    flagSync: (_: unknown, { environment, since, nonce }: { environment: Environment; since?: number | null; nonce?: string | null }, { services, identity }: Context) =>
-      nonce == null ? services.sync.sync(environment, since ?? 0) : services.sync.syncFor(identity.caller, nonce, environment, since ?? 0),
-    flagProof: (_: unknown, { environment }: { environment: Environment }, { services }: Context) => services.sync.proof(environment),
+    flagSync: (
+      _: unknown,
+      { environment, since, nonce }: { environment: Environment; since?: number | null; nonce?: string | null },
+      { services, identity }: Context,
+    ) =>
+      nonce == null
+        ? services.sync.sync(environment, since ?? 0)
+        : services.sync.syncFor(identity.caller, nonce, environment, since ?? 0),
+    flagProof: (_: unknown, { environment }: { environment: Environment }, { services }: Context) =>
+      services.sync.proof(environment),
     async vehicleFacts(_: unknown, { nonce }: { nonce: string }, { services, identity: { caller } }: Context) {
-      if (caller.kind !== 'vehicle' || caller.vin === null) throw new FleetFlagError('FORBIDDEN', 'Only a vehicle may ask for its own registered facts.');
+      if (caller.kind !== 'vehicle' || caller.vin === null)
+        throw new FleetFlagError('FORBIDDEN', 'Only a vehicle may ask for its own registered facts.');
       checkNonce(nonce);
       const facts = await services.registered.load(caller.vin);
       if (facts === null) throw new FleetFlagError('NOT_FOUND', 'This vehicle is not registered.');
@@ -161,44 +217,77 @@ export const resolvers: Resolvers = {
     },
     async environmentRevisions(_: unknown, __: unknown, { services }: Context) {
       const positions = await services.snapshots.look();
-      return Array.from(positions, ([environment, { revision, stamp }]) => ({ environment, revision, changedAt: new Date(stamp) }));
+      return Array.from(positions, ([environment, { revision, stamp }]) => ({
+        environment,
+        revision,
+        changedAt: new Date(stamp),
+      }));
     },
   },
 
   Mutation: {
     createFlag: (_: unknown, { input }: Change<CreateFlagInput>, { services, identity }: Context) =>
       services.flags.createFlag(identity, input),
-    updateFlag: (_: unknown, { key, input, expectedRevision, force }: Change<UpdateFlagInput>, { services, identity }: Context) =>
-      services.flags.updateFlag(identity, key, input, expectedRevision, force),
+    updateFlag: (
+      _: unknown,
+      { key, input, expectedRevision, force }: Change<UpdateFlagInput>,
+      { services, identity }: Context,
+    ) => services.flags.updateFlag(identity, key, input, expectedRevision, force),
     enableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
       services.flags.setEnabled(identity, key, true, expectedRevision),
     disableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
       services.flags.setEnabled(identity, key, false, expectedRevision),
     archiveFlag: (_: unknown, { key, expectedRevision, force }: Change, { services, identity }: Context) =>
       services.flags.archiveFlag(identity, key, expectedRevision, force),
-    createRule: (_: unknown, { flagKey, input, expectedRevision, force }: Change<RuleInput>, { services, identity }: Context) =>
-      services.flags.createRule(identity, flagKey, input, expectedRevision, force),
-    updateRule: (_: unknown, { id, input, expectedRevision, force, reason }: Change<UpdateRuleInput>, { services, identity }: Context) =>
-      services.flags.updateRule(identity, ruleId(id), input, expectedRevision, force, reason),
+    createRule: (
+      _: unknown,
+      { flagKey, input, expectedRevision, force }: Change<RuleInput>,
+      { services, identity }: Context,
+    ) => services.flags.createRule(identity, flagKey, input, expectedRevision, force),
+    updateRule: (
+      _: unknown,
+      { id, input, expectedRevision, force, reason }: Change<UpdateRuleInput>,
+      { services, identity }: Context,
+    ) => services.flags.updateRule(identity, ruleId(id), input, expectedRevision, force, reason),
     deleteRule: (_: unknown, { id, expectedRevision, force, reason }: Change, { services, identity }: Context) =>
       services.flags.deleteRule(identity, ruleId(id), expectedRevision, force, reason),
     killSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
       services.flags.killSwitch(identity, flagKey, reason),
     releaseKillSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
       services.flags.releaseKillSwitch(identity, flagKey, reason),
-    approveChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) => services.requests.approve(identity, id, comment),
-    rejectChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) => services.requests.reject(identity, id, comment ?? ''),
-    cancelChangeRequest: (_: unknown, { id }: Decision, { services, identity }: Context) => services.requests.cancel(identity, id),
-    scheduleRollout: (_: unknown, args: { flagKey: string; ruleId: string; steps: RolloutStepInput[]; guard?: RolloutGuardDraft | null; expectedRevision?: number | null }, { services, identity }: Context) =>
-      services.rollouts.schedule(identity, args.flagKey, args.ruleId, args.steps, { guard: args.guard, expectedRevision: args.expectedRevision }),
-    pauseRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) => services.rollouts.pause(identity, id, reason),
-    resumeRollout: (_: unknown, { id }: RolloutStop, { services, identity }: Context) => services.rollouts.resume(identity, id),
-    cancelRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) => services.rollouts.cancel(identity, id, reason),
+    approveChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) =>
+      services.requests.approve(identity, id, comment),
+    rejectChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) =>
+      services.requests.reject(identity, id, comment ?? ''),
+    cancelChangeRequest: (_: unknown, { id }: Decision, { services, identity }: Context) =>
+      services.requests.cancel(identity, id),
+    scheduleRollout: (
+      _: unknown,
+      args: {
+        flagKey: string;
+        ruleId: string;
+        steps: RolloutStepInput[];
+        guard?: RolloutGuardDraft | null;
+        expectedRevision?: number | null;
+      },
+      { services, identity }: Context,
+    ) =>
+      services.rollouts.schedule(identity, args.flagKey, args.ruleId, args.steps, {
+        guard: args.guard,
+        expectedRevision: args.expectedRevision,
+      }),
+    pauseRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) =>
+      services.rollouts.pause(identity, id, reason),
+    resumeRollout: (_: unknown, { id }: RolloutStop, { services, identity }: Context) =>
+      services.rollouts.resume(identity, id),
+    cancelRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) =>
+      services.rollouts.cancel(identity, id, reason),
   },
 
   Subscription: {
     flagChanges: {
-      subscribe: (_: unknown, { environment }: { environment: Environment }, { services }: Context) => services.feed.changes(environment),
+      subscribe: (_: unknown, { environment }: { environment: Environment }, { services }: Context) =>
+        services.feed.changes(environment),
       resolve: (event: FlagChangeEvent) => event,
     },
     changeRequestChanges: {
@@ -218,7 +307,8 @@ export const resolvers: Resolvers = {
   Flag: {
     async __resolveReference({ id, key }: { id?: string; key?: string }, { services, identity: { caller } }: Context) {
       if (id !== undefined && !isUuid(id)) return null;
-      const flag = id !== undefined ? await services.byId.load(id) : key === undefined ? null : await services.byKey.load(key);
+      const flag =
+        id !== undefined ? await services.byId.load(id) : key === undefined ? null : await services.byKey.load(key);
       // As in its stream: a vehicle sees the flags that live in its own environment.
       return caller.kind === 'vehicle' && (flag?.environment !== caller.environment || flag.draft) ? null : flag;
     },
@@ -230,7 +320,8 @@ export const resolvers: Resolvers = {
   },
 
   ChangeRequest: {
-    __resolveReference: async ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? ((await services.requests.byIds([id]))[0] ?? null) : null),
+    __resolveReference: async ({ id }: { id: string }, { services }: Context) =>
+      isUuid(id) ? ((await services.requests.byIds([id]))[0] ?? null) : null,
     flag: (request: ChangeRequest, _: unknown, { services }: Context) => services.byId.load(request.flagId),
     requestedBy: (request: ChangeRequest) => userReference(request.requestedById),
     reviewedBy: (request: ChangeRequest) => userReference(request.reviewedById),
@@ -245,7 +336,8 @@ export const resolvers: Resolvers = {
   },
 
   Rollout: {
-    __resolveReference: ({ id }: { id: string }, { services }: Context) => (isUuid(id) ? services.rollouts.byId(id) : null),
+    __resolveReference: ({ id }: { id: string }, { services }: Context) =>
+      isUuid(id) ? services.rollouts.byId(id) : null,
     guardStatus: ({ guard, guardStatus }: Rollout) => (guardStatus?.watch === guard?.watch ? guardStatus : null),
     scheduledBy: (rollout: Rollout) => userReference(rollout.scheduledById),
     approvedBy: (rollout: Rollout) => userReference(rollout.approvedById),

@@ -6,7 +6,8 @@ import { FlagsUnderTest } from './testing/flags-under-test.ts';
 import { liveSet } from './testing/live-set.ts';
 import { startWatchedInstance, type WatchedInstance } from './testing/watched-instance.ts';
 
-const SYNC = 'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full proof flags { key } } }';
+const SYNC =
+  'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full proof flags { key } } }';
 
 interface Sync {
   readonly revision: number;
@@ -59,12 +60,17 @@ describe('a restored database', () => {
 });
 
 describe('a database that was restored under a running instance', () => {
-  const EVALUATE = 'query ($key: String!) { evaluateFlag(key: $key, context: {}) { value revision } evaluateFlags(environment: STAGING, context: {}) { flagKey value revision } }';
-  const SET = 'mutation ($key: String!, $value: JSON!) { updateFlag(key: $key, input: { defaultValue: $value }) { flag { revision } } }';
+  const EVALUATE =
+    'query ($key: String!) { evaluateFlag(key: $key, context: {}) { value revision } evaluateFlags(environment: STAGING, context: {}) { flagKey value revision } }';
+  const SET =
+    'mutation ($key: String!, $value: JSON!) { updateFlag(key: $key, input: { defaultValue: $value }) { flag { revision } } }';
 
   /** What `on` evaluates a flag to, alone and among all: the same. */
   async function value(on: Pick<WatchedInstance, 'ask'>, key: string): Promise<unknown> {
-    const { data, errors } = await on.ask<{ evaluateFlag: { value: unknown; revision: number }; evaluateFlags: { flagKey: string }[] }>(user('READ'), EVALUATE, { key });
+    const { data, errors } = await on.ask<{
+      evaluateFlag: { value: unknown; revision: number };
+      evaluateFlags: { flagKey: string }[];
+    }>(user('READ'), EVALUATE, { key });
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     expect(data.evaluateFlags).toContainEqual({ flagKey: key, ...data.evaluateFlag });
     return data.evaluateFlag.value;

@@ -15,7 +15,12 @@ export async function stamp(tx: Transaction, signer: Signer, flag: Flag): Promis
 }
 
 /** Takes a flag out of `environment`: a new revision there, and a tombstone for those who were away. */
-async function leave(tx: Transaction, signer: Signer, environment: Environment, key: string): Promise<{ revision: number; jws: string }> {
+async function leave(
+  tx: Transaction,
+  signer: Signer,
+  environment: Environment,
+  key: string,
+): Promise<{ revision: number; jws: string }> {
   const revision = await nextRevision(tx, environment);
   const jws = await signer.tombstone(environment, key, revision);
   await putTombstone(tx, environment, key, revision, jws);

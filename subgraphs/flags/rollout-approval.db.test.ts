@@ -14,7 +14,8 @@ afterAll(async () => {
 
 beforeEach(() => rollouts.endAll());
 
-const approve = (request: string | undefined) => rollouts.decide(`approveChangeRequest(id: "${request}", comment: "Reviewed")`);
+const approve = (request: string | undefined) =>
+  rollouts.decide(`approveChangeRequest(id: "${request}", comment: "Reviewed")`);
 const running = async () => {
   const target = await rollouts.asilD();
   const { rollout, changeRequest } = await rollouts.scheduleHourly(target);
@@ -26,17 +27,35 @@ describe('the rollout of an ASIL-D flag', () => {
   test('waits for a second person, whose approval starts it; its steps need no other, and show both people', async () => {
     const target = await rollouts.asilD();
     const { rollout, applied, changeRequest } = await rollouts.scheduleHourly(target);
-    expect({ applied, changeRequest }).toMatchObject({ applied: false, changeRequest: { status: 'PENDING', action: 'SCHEDULE_ROLLOUT', after: { from: 5, steps: [{ percentage: 10, afterSeconds: 3_600 }, { percentage: 25 }, { percentage: 100 }] } } });
-    expect(rollout).toMatchObject({ status: 'WAITING_FOR_APPROVAL', nextStepAt: null, changeRequest: { id: changeRequest?.id } });
+    expect({ applied, changeRequest }).toMatchObject({
+      applied: false,
+      changeRequest: {
+        status: 'PENDING',
+        action: 'SCHEDULE_ROLLOUT',
+        after: { from: 5, steps: [{ percentage: 10, afterSeconds: 3_600 }, { percentage: 25 }, { percentage: 100 }] },
+      },
+    });
+    expect(rollout).toMatchObject({
+      status: 'WAITING_FOR_APPROVAL',
+      nextStepAt: null,
+      changeRequest: { id: changeRequest?.id },
+    });
     expect(await rollouts.after(5 * HOUR)).toBe(0);
     expect(refusal(await rollouts.to('pause', rollout.id))?.code).toBe('CONFLICT');
-    expect(refusal(await rollouts.decide(`approveChangeRequest(id: "${changeRequest?.id}")`, rollouts.flags.writer))).toEqual({ code: 'FORBIDDEN' });
+    expect(
+      refusal(await rollouts.decide(`approveChangeRequest(id: "${changeRequest?.id}")`, rollouts.flags.writer)),
+    ).toEqual({ code: 'FORBIDDEN' });
 
     const before = await rollouts.flags.revision();
     expect((await approve(changeRequest?.id)).data).toMatchObject({ approveChangeRequest: { status: 'APPROVED' } });
     expect(await rollouts.flags.revision()).toBe(before);
     // Delays count from the start, and that is the approval.
-    expect(await rollouts.shown(target)).toMatchObject({ status: 'RUNNING', approvedBy: { id: rollouts.safety.userId }, nextStepAt: rollouts.at(HOUR), steps: [{ at: rollouts.at(HOUR) }, { at: rollouts.at(2 * HOUR) }, {}] });
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'RUNNING',
+      approvedBy: { id: rollouts.safety.userId },
+      nextStepAt: rollouts.at(HOUR),
+      steps: [{ at: rollouts.at(HOUR) }, { at: rollouts.at(2 * HOUR) }, {}],
+    });
     expect(await rollouts.after(HOUR)).toBe(1);
     expect(await rollouts.percentage(target)).toBe(10);
 
@@ -48,14 +67,22 @@ describe('the rollout of an ASIL-D flag', () => {
       ['SCHEDULE_ROLLOUT', rollouts.flags.writer.userId],
       ['UPDATE_RULE', rollouts.flags.writer.userId],
     ]);
-    expect(trail[2]?.afterValue).toMatchObject({ rollout: rollout.id, changeRequest: { id: changeRequest?.id, ...people } });
-    expect(trail[3]?.afterValue).toMatchObject({ rollout: { id: rollout.id, step: 1, of: 3, approvedBy: people.approvedBy } });
+    expect(trail[2]?.afterValue).toMatchObject({
+      rollout: rollout.id,
+      changeRequest: { id: changeRequest?.id, ...people },
+    });
+    expect(trail[3]?.afterValue).toMatchObject({
+      rollout: { id: rollout.id, step: 1, of: 3, approvedBy: people.approvedBy },
+    });
   });
 
   test.each(['reject', 'cancel'] as const)('ends when its request is %sed', async (what) => {
     const target = await rollouts.asilD();
     const { changeRequest } = await rollouts.scheduleHourly(target);
-    const decision = what === 'reject' ? rollouts.decide(`rejectChangeRequest(id: "${changeRequest?.id}", comment: "Too fast")`) : rollouts.decide(`cancelChangeRequest(id: "${changeRequest?.id}")`, rollouts.flags.writer);
+    const decision =
+      what === 'reject'
+        ? rollouts.decide(`rejectChangeRequest(id: "${changeRequest?.id}", comment: "Too fast")`)
+        : rollouts.decide(`cancelChangeRequest(id: "${changeRequest?.id}")`, rollouts.flags.writer);
     expect((await decision).errors).toEqual([]);
     expect(await rollouts.shown(target)).toMatchObject({ status: 'CANCELLED', approvedBy: null });
     expect((await rollouts.scheduleHourly(target)).rollout.status).toBe('WAITING_FOR_APPROVAL');
@@ -64,7 +91,9 @@ describe('the rollout of an ASIL-D flag', () => {
   test('takes its request with it when it is cancelled, also by somebody who only may stop', async () => {
     const target = await rollouts.asilD();
     const { rollout, changeRequest } = await rollouts.scheduleHourly(target);
-    expect((await rollouts.to('cancel', rollout.id, ', reason: "Wrong rule"', rollouts.safety)).data.rollout).toMatchObject({ status: 'CANCELLED', changeRequest: { status: 'CANCELLED' } });
+    expect(
+      (await rollouts.to('cancel', rollout.id, ', reason: "Wrong rule"', rollouts.safety)).data.rollout,
+    ).toMatchObject({ status: 'CANCELLED', changeRequest: { status: 'CANCELLED' } });
     expect(refusal(await approve(changeRequest?.id))?.code).toBe('CONFLICT');
     expect((await rollouts.actions(target)).slice(-2)).toEqual(['CANCEL_CHANGE', 'CANCEL_ROLLOUT']);
   });
@@ -83,8 +112,14 @@ describe('the rollout of an ASIL-D flag', () => {
   test('cannot be approved once a fixed time has passed, or once delays have run into one', async () => {
     const [passed, squeezed] = [await rollouts.asilD(), await rollouts.asilD()];
     const requests = [
-      await rollouts.schedule(passed, [{ percentage: 10, at: rollouts.at(HOUR) }, { percentage: 25, after: 'PT1H' }]),
-      await rollouts.schedule(squeezed, [{ percentage: 10, after: 'PT2H' }, { percentage: 25, at: rollouts.at(3 * HOUR) }]),
+      await rollouts.schedule(passed, [
+        { percentage: 10, at: rollouts.at(HOUR) },
+        { percentage: 25, after: 'PT1H' },
+      ]),
+      await rollouts.schedule(squeezed, [
+        { percentage: 10, after: 'PT2H' },
+        { percentage: 25, at: rollouts.at(3 * HOUR) },
+      ]),
     ];
     rollouts.clock.now += HOUR;
     for (const { changeRequest } of requests) expect(refusal(await approve(changeRequest?.id))?.code).toBe('CONFLICT');
@@ -130,18 +165,32 @@ describe('resuming the rollout of an ASIL-D flag', () => {
     expect((await approve(asked.changeRequest?.id)).errors).toEqual([]);
     expect(await rollouts.shown(target)).toMatchObject({ status: 'RUNNING', nextStepAt: rollouts.at(0) });
     expect([await rollouts.after(0), await rollouts.percentage(target)]).toEqual([1, 10]);
-    expect((await rollouts.actions(target)).slice(-4)).toEqual(['REQUEST_CHANGE', 'APPROVE_CHANGE', 'RESUME_ROLLOUT', 'UPDATE_RULE']);
+    expect((await rollouts.actions(target)).slice(-4)).toEqual([
+      'REQUEST_CHANGE',
+      'APPROVE_CHANGE',
+      'RESUME_ROLLOUT',
+      'UPDATE_RULE',
+    ]);
   });
 
   test('leaves it paused when that is rejected, and can be asked for again', async () => {
     const { target, id } = await running();
     await rollouts.to('pause', id, ', reason: "Look at the logs"');
     const asked = (await rollouts.to('resume', id)).data.rollout;
-    expect((await rollouts.decide(`rejectChangeRequest(id: "${asked.changeRequest?.id}", comment: "Not yet")`)).errors).toEqual([]);
-    expect(await rollouts.shown(target)).toMatchObject({ status: 'PAUSED', pausedReason: 'Look at the logs', changeRequest: { status: 'REJECTED' } });
+    expect(
+      (await rollouts.decide(`rejectChangeRequest(id: "${asked.changeRequest?.id}", comment: "Not yet")`)).errors,
+    ).toEqual([]);
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'PAUSED',
+      pausedReason: 'Look at the logs',
+      changeRequest: { status: 'REJECTED' },
+    });
     const again = (await rollouts.to('resume', id)).data.rollout;
     expect(again.changeRequest).toMatchObject({ status: 'PENDING' });
-    expect((await rollouts.to('cancel', id)).data.rollout).toMatchObject({ status: 'CANCELLED', changeRequest: { status: 'CANCELLED' } });
+    expect((await rollouts.to('cancel', id)).data.rollout).toMatchObject({
+      status: 'CANCELLED',
+      changeRequest: { status: 'CANCELLED' },
+    });
     expect(refusal(await approve(again.changeRequest?.id))?.code).toBe('CONFLICT');
   });
 
@@ -153,6 +202,10 @@ describe('resuming the rollout of an ASIL-D flag', () => {
     const asked = (await rollouts.to('resume', id)).data.rollout;
     expect((await approve(asked.changeRequest?.id)).errors).toEqual([]);
     expect(await rollouts.after(0)).toBe(1);
-    expect(await rollouts.shown(target)).toMatchObject({ status: 'RUNNING', currentPercentage: 10, approvedBy: { id: rollouts.safety.userId } });
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'RUNNING',
+      currentPercentage: 10,
+      approvedBy: { id: rollouts.safety.userId },
+    });
   });
 });

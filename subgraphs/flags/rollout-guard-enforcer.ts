@@ -22,13 +22,26 @@ import { lockFlag } from './store.ts';
 
 /** What the trail is told: the guard, and the figures as they were when it was judged. */
 function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, computedAt }: GuardStatus): JsonObject {
-  const numbers = { ...figures, worsePercentInterval: figures.worsePercentInterval && [...figures.worsePercentInterval] };
-  return { rollout: rollout.id, rule: rollout.ruleId, guard: guardContent(guard), verdict, figures: numbers, computedAt: computedAt.toISOString() };
+  const numbers = {
+    ...figures,
+    worsePercentInterval: figures.worsePercentInterval && [...figures.worsePercentInterval],
+  };
+  return {
+    rollout: rollout.id,
+    rule: rollout.ruleId,
+    guard: guardContent(guard),
+    verdict,
+    figures: numbers,
+    computedAt: computedAt.toISOString(),
+  };
 }
 
 /** The rule where it was before the rollout, or where it is if somebody has lowered it further. */
 function pulledBack(rule: Rule, initial: number): Rule {
-  const conditions = { ...(rule.conditions as JsonObject), rollout_percentage: Math.min(initial, percentageOf(rule.conditions)) };
+  const conditions = {
+    ...(rule.conditions as JsonObject),
+    rollout_percentage: Math.min(initial, percentageOf(rule.conditions)),
+  };
   return { ...rule, conditions, updatedAt: new Date() };
 }
 
@@ -40,7 +53,10 @@ export class RolloutGuardEnforcer {
     private readonly logger: Logger,
   ) {}
 
-  /** Acts on every verdict that asks for it, each in a transaction of its own. Gives on how many this instance has acted. */
+  /**
+   * Acts on every verdict that asks for it, each in a transaction of its own. Gives on how many this instance has
+   * acted.
+   */
   async enforce(): Promise<number> {
     let acted = 0;
     for (const judged of await judgedRollouts(this.prisma)) {
@@ -55,7 +71,9 @@ export class RolloutGuardEnforcer {
 
   async #act({ id, flagId }: { id: string; flagId: string }): Promise<boolean> {
     const killed = await this.prisma.$transaction(async (tx): Promise<Flag | 'paused' | null> => {
-      const free = await tx.$queryRaw<unknown[]>`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
+      const free = await tx.$queryRaw<
+        unknown[]
+      >`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
       if (free.length === 0) return null;
       const flag = await lockFlag(tx, { id: flagId });
       const rollout = await findRollout(tx, { id });
@@ -75,7 +93,14 @@ export class RolloutGuardEnforcer {
   }
 
   /** As `killSwitch` does, it waits for nobody, whatever the flag's safety level, and for no experiment. */
-  async #pullBack(tx: Transaction, flag: Flag, rule: Rule, rollout: Rollout, guard: GuardOfRollout, status: GuardStatus): Promise<Flag> {
+  async #pullBack(
+    tx: Transaction,
+    flag: Flag,
+    rule: Rule,
+    rollout: Rollout,
+    guard: GuardOfRollout,
+    status: GuardStatus,
+  ): Promise<Flag> {
     const identity = inNameOf(rollout, 'guard');
     const reason = `Rollout guard: ${describeGuard(guard, status.figures)}`;
     const back = pulledBack(rule, guard.initialPercentage);
@@ -91,13 +116,18 @@ export class RolloutGuardEnforcer {
       before: ruleContent(rule),
       after: { ...ruleContent(back), ...figuresOf(rollout, guard, status), reason },
     });
-    if (!held) await appendAudit(tx, identity, { action: 'KILL_SWITCH', flagId: flag.id, ...recordSwitch(reason)(flag, after) });
+    if (!held)
+      await appendAudit(tx, identity, { action: 'KILL_SWITCH', flagId: flag.id, ...recordSwitch(reason)(flag, after) });
     return after;
   }
 
   async #pause(tx: Transaction, rollout: Rollout, guard: GuardOfRollout, status: GuardStatus): Promise<void> {
     const reason = describeSilence(guard);
     await this.transitions.stop(tx, rollout, { status: 'paused', reason });
-    await appendAudit(tx, inNameOf(rollout, 'guard'), { action: 'PAUSE_ROLLOUT', flagId: rollout.flagId, after: { ...figuresOf(rollout, guard, status), reason } });
+    await appendAudit(tx, inNameOf(rollout, 'guard'), {
+      action: 'PAUSE_ROLLOUT',
+      flagId: rollout.flagId,
+      after: { ...figuresOf(rollout, guard, status), reason },
+    });
   }
 }

@@ -1,4 +1,7 @@
-/** The guards of rollouts, and the verdicts on them, which the experiments subgraph computes: rollout_guards, rollout_verdicts. */
+/**
+ * The guards of rollouts, and the verdicts on them, which the experiments subgraph computes: rollout_guards,
+ * rollout_verdicts.
+ */
 import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
 import { parsePercentageRollout } from '../../core/rules/percentage-rollout.ts';
@@ -40,14 +43,30 @@ export function toGuard(row: Prisma.RolloutGuardGetPayload<object>): GuardOfRoll
   };
 }
 
-export function toGuardStatus({ verdict, figures, watch, computedAt }: Prisma.RolloutVerdictGetPayload<object>): GuardStatus {
+export function toGuardStatus({
+  verdict,
+  figures,
+  watch,
+  computedAt,
+}: Prisma.RolloutVerdictGetPayload<object>): GuardStatus {
   return { verdict: verdict as GuardVerdict, figures: figures as unknown as GuardFigures, watch, computedAt };
 }
 
 /** The columns of a new guard. @param startsAt null while the rollout waits for approval */
-export function guardColumns(guard: RolloutGuard, initialPercentage: number, startsAt: Date | null): Prisma.RolloutGuardUncheckedCreateWithoutRolloutInput {
+export function guardColumns(
+  guard: RolloutGuard,
+  initialPercentage: number,
+  startsAt: Date | null,
+): Prisma.RolloutGuardUncheckedCreateWithoutRolloutInput {
   const { silence: silenceMs, watchFor: watchForMs, ...columns } = guard;
-  return { ...columns, silenceMs, watchForMs, initialPercentage, watch: startsAt === null ? 0 : 1, watchedSince: startsAt };
+  return {
+    ...columns,
+    silenceMs,
+    watchForMs,
+    initialPercentage,
+    watch: startsAt === null ? 0 : 1,
+    watchedSince: startsAt,
+  };
 }
 
 /** What begins anew with each step: only measurements from `at` on are of the percentage that is now. */
@@ -56,9 +75,26 @@ export function nextWatch(at: Date): Prisma.RolloutGuardUncheckedUpdateOneWithou
 }
 
 /** What the trail and a reviewer are shown of a guard. */
-export function guardContent({ metric, worse, maxWorsePercent, bound, confidenceLevel, minimumVehicles, silence, watchFor }: RolloutGuard): JsonObject {
+export function guardContent({
+  metric,
+  worse,
+  maxWorsePercent,
+  bound,
+  confidenceLevel,
+  minimumVehicles,
+  silence,
+  watchFor,
+}: RolloutGuard): JsonObject {
   const limit: JsonObject = bound === null ? { maxWorsePercent } : { bound };
-  return { metric, worse, ...limit, confidenceLevel, minimumVehicles, silenceSeconds: silence / 1000, watchForSeconds: watchFor / 1000 };
+  return {
+    metric,
+    worse,
+    ...limit,
+    confidenceLevel,
+    minimumVehicles,
+    silenceSeconds: silence / 1000,
+    watchForSeconds: watchFor / 1000,
+  };
 }
 
 /**
@@ -67,11 +103,22 @@ export function guardContent({ metric, worse, maxWorsePercent, bound, confidence
  * @throws CONFLICT at `guard`
  */
 export function checkGuardable({ key, revision, rules }: Flag, rule: Rule): void {
-  const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { field: 'guard', currentRevision: revision });
-  if (variantOf(rule) !== 'treatment') throw conflict(`The rule serves the variant ${JSON.stringify(variantOf(rule))}; a guard watches the variant "treatment".`);
-  if (!parsePercentageRollout(rule.conditions, 'conditions').sticky) throw conflict('The rule is not sticky: vehicles would change their arm at each start.');
+  const conflict = (message: string) =>
+    new FleetFlagError('CONFLICT', message, { field: 'guard', currentRevision: revision });
+  if (variantOf(rule) !== 'treatment')
+    throw conflict(
+      `The rule serves the variant ${JSON.stringify(variantOf(rule))}; a guard watches the variant "treatment".`,
+    );
+  if (!parsePercentageRollout(rule.conditions, 'conditions').sticky)
+    throw conflict('The rule is not sticky: vehicles would change their arm at each start.');
   const picking = rules.find(picksArm);
-  if (picking !== undefined) throw conflict(`A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}, whose vehicles could not be told from those of an arm.`);
+  if (picking !== undefined)
+    throw conflict(
+      `A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}, whose vehicles could not be told from those of an arm.`,
+    );
   const others = rules.filter((other) => other.id !== rule.id && other.enabled && other.type === 'percentage_rollout');
-  if (others.length > 0) throw conflict(`${key} has another enabled percentage_rollout rule, whose vehicles could not be told from this one's.`);
+  if (others.length > 0)
+    throw conflict(
+      `${key} has another enabled percentage_rollout rule, whose vehicles could not be told from this one's.`,
+    );
 }

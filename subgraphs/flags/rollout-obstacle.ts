@@ -25,7 +25,9 @@ function standing({ conditions, value, variant }: Rule): JsonObject {
 /** The members in which two states of a rule differ for its rollout. */
 function changedUnder(was: Rule, rule: Rule): string[] {
   const [before, after] = [standing(was), standing(rule)];
-  return [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((name) => canonicalJson(before[name] ?? null) !== canonicalJson(after[name] ?? null)).sort();
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])]
+    .filter((name) => canonicalJson(before[name] ?? null) !== canonicalJson(after[name] ?? null))
+    .sort();
 }
 
 /**
@@ -44,9 +46,11 @@ export function obstacleTo(rollout: Rollout, flag: Flag, before: Flag = flag): O
   if (before.enabled && !flag.enabled) return paused('flag disabled');
   if (was?.enabled === true && !rule.enabled) return paused('rule disabled');
   const percentage = percentageOf(rule.conditions);
-  if (was !== undefined && percentage < percentageOf(was.conditions)) return paused(`lowered to ${percentage} % by hand`);
+  if (was !== undefined && percentage < percentageOf(was.conditions))
+    return paused(`lowered to ${percentage} % by hand`);
   const changed = was === undefined ? [] : changedUnder(was, rule);
   if (changed.length > 0) return paused(`its rule's ${changed.join(', ')} changed by hand`);
-  if (rollout.approvedById === null && needsSecondPerson(flag, flag, 'UPDATE_RULE')) return paused('flag raised to ASIL-D: a second person has to agree');
+  if (rollout.approvedById === null && needsSecondPerson(flag, flag, 'UPDATE_RULE'))
+    return paused('flag raised to ASIL-D: a second person has to agree');
   return null;
 }

@@ -18,7 +18,16 @@ import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
 import { findRunningExperiment, pausedBy } from './running-experiment.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { inNameOf } from './rollout-identity.ts';
-import { dueRollouts, findRollout, mayGoOn, nextDueAfter, percentageOf, remainingSteps, type Rollout, type RolloutStep } from './rollout.ts';
+import {
+  dueRollouts,
+  findRollout,
+  mayGoOn,
+  nextDueAfter,
+  percentageOf,
+  remainingSteps,
+  type Rollout,
+  type RolloutStep,
+} from './rollout.ts';
 import { lockFlag } from './store.ts';
 
 /** How long a step that another instance has scheduled, or that could not be applied, stays unseen; in milliseconds. */
@@ -33,7 +42,9 @@ function raised(flag: Flag, rule: Rule, percentage: number): Flag {
 /** Who scheduled it has lost the right to: that pauses it at once (end-plans.ts), and a step looks for itself. */
 async function personObstacle(tx: Transaction, { scheduledById }: Rollout): Promise<Obstacle | null> {
   const role = (await activeRoles(tx, [scheduledById])).get(scheduledById);
-  return role !== undefined && mayAskFor('SCHEDULE_ROLLOUT', role) ? null : { status: 'paused', reason: 'Who scheduled it may not do this any more' };
+  return role !== undefined && mayAskFor('SCHEDULE_ROLLOUT', role)
+    ? null
+    : { status: 'paused', reason: 'Who scheduled it may not do this any more' };
 }
 
 /** Raising the percentage would move vehicles between the arms of an experiment that was started meanwhile. */
@@ -74,7 +85,7 @@ export class RolloutScheduler {
   async runDue(): Promise<number> {
     await this.#enforcer.enforce();
     let applied = 0;
-    for (let progress = true; progress && !this.#looks.closed; ) {
+    for (let progress = true; progress && !this.#looks.closed;) {
       progress = false;
       for (const due of await dueRollouts(this.prisma, await this.transitions.clock(this.prisma))) {
         // One rollout that cannot be applied holds up no other.
@@ -104,11 +115,16 @@ export class RolloutScheduler {
     return wait;
   }
 
-  /** Applies the next step of one rollout if it is (still) due; false where there was nothing to do, or no lock to be had. */
+  /**
+   * Applies the next step of one rollout if it is (still) due; false where there was nothing to do, or no lock to be
+   * had.
+   */
   async #applyNext({ id, flagId }: { id: string; flagId: string }): Promise<boolean> {
     const environments: Environment[] = [];
     const applied = await this.prisma.$transaction(async (tx) => {
-      const free = await tx.$queryRaw<unknown[]>`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
+      const free = await tx.$queryRaw<
+        unknown[]
+      >`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
       if (free.length === 0) return false;
       const flag = await lockFlag(tx, { id: flagId });
       const rollout = await findRollout(tx, { id });
@@ -122,7 +138,8 @@ export class RolloutScheduler {
         return false;
       }
 
-      const obstacle = obstacleTo(rollout, flag) ?? (await personObstacle(tx, rollout)) ?? (await experimentObstacle(tx, flag));
+      const obstacle =
+        obstacleTo(rollout, flag) ?? (await personObstacle(tx, rollout)) ?? (await experimentObstacle(tx, flag));
       if (obstacle !== null) {
         await this.transitions.stop(tx, rollout, obstacle);
         await this.transitions.recordHalts(tx, inNameOf(rollout, 'scheduler'), [{ rollout, ...obstacle }]);
@@ -143,7 +160,12 @@ export class RolloutScheduler {
     if (rule === undefined || percentageOf(rule.conditions) >= step.percentage) return null;
     const edited = raised(flag, rule, step.percentage);
     const { id, approvedById, steps } = rollout;
-    const about = { id, step: step.position, of: steps.length, ...(approvedById !== null && { approvedBy: approvedById }) };
+    const about = {
+      id,
+      step: step.position,
+      of: steps.length,
+      ...(approvedById !== null && { approvedBy: approvedById }),
+    };
     const after = edited.rules.find((candidate) => candidate.id === rule.id) ?? rule;
     return this.changes.applyWithin(tx, inNameOf(rollout, 'scheduler'), flag, edited, {
       action: 'UPDATE_RULE',

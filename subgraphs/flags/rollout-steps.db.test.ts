@@ -33,36 +33,60 @@ describe('steps', () => {
       status: 'RUNNING',
       currentPercentage: 10,
       nextStepAt: rollouts.at(HOUR),
-      steps: [{ appliedAt, revision: before + 1 }, { appliedAt: null, at: rollouts.at(HOUR) }, { appliedAt: null, at: rollouts.at(HOUR + DAY) }],
+      steps: [
+        { appliedAt, revision: before + 1 },
+        { appliedAt: null, at: rollouts.at(HOUR) },
+        { appliedAt: null, at: rollouts.at(HOUR + DAY) },
+      ],
     });
 
     const flag = await rollouts.flags.prisma.flag.findUniqueOrThrow({ where: { key: target.key } });
-    expect(decodeJwt(flag.signedDefinition ?? '')).toMatchObject({ revision: before + 1, flag: { rules: [{ id: target.ruleId, conditions: { rollout_percentage: 10, regions: ['EU'] } }] } });
+    expect(decodeJwt(flag.signedDefinition ?? '')).toMatchObject({
+      revision: before + 1,
+      flag: { rules: [{ id: target.ruleId, conditions: { rollout_percentage: 10, regions: ['EU'] } }] },
+    });
     const [row] = (await rollouts.trail(target)).slice(-1);
     expect(row).toMatchObject({
       action: 'UPDATE_RULE',
       userId: rollouts.flags.writer.userId,
       userAgent: 'FleetFlag rollout scheduler',
       beforeValue: { id: target.ruleId, conditions: { rollout_percentage: 5 } },
-      afterValue: { conditions: { rollout_percentage: 10, regions: ['EU'] }, rollout: { id: rollout.id, step: 1, of: 3 } },
+      afterValue: {
+        conditions: { rollout_percentage: 10, regions: ['EU'] },
+        rollout: { id: rollout.id, step: 1, of: 3 },
+      },
     });
 
     expect([await rollouts.after(HOUR), await rollouts.after(DAY), await rollouts.after(DAY)]).toEqual([1, 1, 0]);
-    expect(await rollouts.shown(target)).toMatchObject({ status: 'COMPLETED', currentPercentage: 100, nextStepAt: null, steps: [{ revision: before + 1 }, { revision: before + 2 }, { revision: before + 3 }] });
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'COMPLETED',
+      currentPercentage: 100,
+      nextStepAt: null,
+      steps: [{ revision: before + 1 }, { revision: before + 2 }, { revision: before + 3 }],
+    });
     expect(await rollouts.flags.revision()).toBe(before + 3);
     // The next rollout of the rule can come, were there anything left to raise.
-    expect(refusal(await rollouts.ask(target, [{ percentage: 100, after: 'PT1H' }]))).toEqual({ code: 'BAD_USER_INPUT', field: 'steps.0.percentage' });
+    expect(refusal(await rollouts.ask(target, [{ percentage: 100, after: 'PT1H' }]))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'steps.0.percentage',
+    });
   });
 
   test('are applied once each when several instances look at once', async () => {
     const targets = await Promise.all(Array.from({ length: 4 }, () => rollouts.target()));
-    for (const target of targets) await rollouts.schedule(target, [{ percentage: 10, at: rollouts.at(HOUR) }, { percentage: 20, at: rollouts.at(2 * HOUR) }, { percentage: 30, at: rollouts.at(3 * HOUR) }]);
+    for (const target of targets)
+      await rollouts.schedule(target, [
+        { percentage: 10, at: rollouts.at(HOUR) },
+        { percentage: 20, at: rollouts.at(2 * HOUR) },
+        { percentage: 30, at: rollouts.at(3 * HOUR) },
+      ]);
     const before = await rollouts.flags.revision();
     rollouts.clock.now += 3 * HOUR;
     const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
     let applied = 0;
     // A flag that another instance holds is left for the next look, so there may have to be more than one.
-    while (applied < 12) for (const count of await Promise.all(instances.map((instance) => instance.runDue()))) applied += count;
+    while (applied < 12)
+      for (const count of await Promise.all(instances.map((instance) => instance.runDue()))) applied += count;
     expect(applied).toBe(12);
     expect(await rollouts.flags.revision()).toBe(before + 12);
     for (const target of targets) {
@@ -76,10 +100,12 @@ describe('steps', () => {
     const targets = await Promise.all(Array.from({ length: 10 }, () => rollouts.target()));
     for (const target of targets) await rollouts.scheduleHourly(target);
     rollouts.clock.now += HOUR;
-    // Both find the same list of what is due; by the time the second has got to an entry, the first may have been there.
+    // Both find the same list of what is due; by the time the second has got to an entry, the first may have been
+    // there.
     const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
     let applied = 0;
-    while (applied < 10) for (const count of await Promise.all(instances.map((instance) => instance.runDue()))) applied += count;
+    while (applied < 10)
+      for (const count of await Promise.all(instances.map((instance) => instance.runDue()))) applied += count;
     expect(applied).toBe(10);
     for (const target of targets) expect(await rollouts.percentage(target)).toBe(10);
   });
@@ -88,7 +114,10 @@ describe('steps', () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     rollouts.clock.now += HOUR;
-    const everything = async () => ({ ...(await rollouts.flags.everything() as object), steps: await rollouts.flags.prisma.rolloutStep.findMany({ orderBy: [{ rolloutId: 'asc' }, { position: 'asc' }] }) });
+    const everything = async () => ({
+      ...((await rollouts.flags.everything()) as object),
+      steps: await rollouts.flags.prisma.rolloutStep.findMany({ orderBy: [{ rolloutId: 'asc' }, { position: 'asc' }] }),
+    });
     const before = await everything();
     const dying = (at: 'before' | 'after') => {
       const transitions = Object.create(rollouts.transitions) as typeof rollouts.transitions;
@@ -128,11 +157,19 @@ describe('steps', () => {
       const { id } = (await rollouts.scheduleHourly(target)).rollout;
       rollouts.clock.now += HOUR;
       const stopping =
-        stop === 'pause' ? rollouts.to('pause', id) : stop === 'kill' ? rollouts.change(`killSwitch(flagKey: "${target.key}", reason: "Brakes")`) : rollouts.setPercentage(target, 1);
+        stop === 'pause'
+          ? rollouts.to('pause', id)
+          : stop === 'kill'
+            ? rollouts.change(`killSwitch(flagKey: "${target.key}", reason: "Brakes")`)
+            : rollouts.setPercentage(target, 1);
       const [stopped, applied] = await Promise.all([stopping, rollouts.newScheduler().runDue()]);
       if ('errors' in stopped) expect(stopped.errors).toEqual([]);
       const { status, steps } = await rollouts.shown(target);
-      expect([index, status, steps.filter((step) => step.appliedAt !== null).length]).toEqual([index, 'PAUSED', applied]);
+      expect([index, status, steps.filter((step) => step.appliedAt !== null).length]).toEqual([
+        index,
+        'PAUSED',
+        applied,
+      ]);
     }
   });
 
@@ -149,19 +186,34 @@ describe('steps', () => {
 
   test('at fixed times that were missed are applied in order, each with its revision', async () => {
     const target = await rollouts.target();
-    await rollouts.schedule(target, [1, 2, 3].map((hours) => ({ percentage: hours * 10, at: rollouts.at(hours * HOUR) })));
+    await rollouts.schedule(
+      target,
+      [1, 2, 3].map((hours) => ({ percentage: hours * 10, at: rollouts.at(hours * HOUR) })),
+    );
     const before = await rollouts.flags.revision();
     expect(await rollouts.after(2 * HOUR)).toBe(2);
-    expect(await rollouts.shown(target)).toMatchObject({ currentPercentage: 20, steps: [{ revision: before + 1 }, { revision: before + 2 }, { revision: null, at: rollouts.at(HOUR) }] });
-    const raised = (await rollouts.trail(target)).filter((row) => row.action === 'UPDATE_RULE').map((row) => row.afterValue);
-    expect(raised).toMatchObject([{ conditions: { rollout_percentage: 10 } }, { conditions: { rollout_percentage: 20 } }]);
+    expect(await rollouts.shown(target)).toMatchObject({
+      currentPercentage: 20,
+      steps: [{ revision: before + 1 }, { revision: before + 2 }, { revision: null, at: rollouts.at(HOUR) }],
+    });
+    const raised = (await rollouts.trail(target))
+      .filter((row) => row.action === 'UPDATE_RULE')
+      .map((row) => row.afterValue);
+    expect(raised).toMatchObject([
+      { conditions: { rollout_percentage: 10 } },
+      { conditions: { rollout_percentage: 20 } },
+    ]);
   });
 
   test('with delays keep their distance from each other however long nothing ran', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     expect(await rollouts.after(30 * DAY)).toBe(1);
-    expect(await rollouts.shown(target)).toMatchObject({ currentPercentage: 10, nextStepAt: rollouts.at(HOUR), steps: [{}, { at: rollouts.at(HOUR) }, { at: rollouts.at(HOUR + DAY) }] });
+    expect(await rollouts.shown(target)).toMatchObject({
+      currentPercentage: 10,
+      nextStepAt: rollouts.at(HOUR),
+      steps: [{}, { at: rollouts.at(HOUR) }, { at: rollouts.at(HOUR + DAY) }],
+    });
     expect([await rollouts.after(HOUR - 1), await rollouts.after(1), await rollouts.after(DAY)]).toEqual([0, 1, 1]);
   });
 
@@ -172,7 +224,11 @@ describe('steps', () => {
     const before = await rollouts.flags.revision();
     expect(await rollouts.after(HOUR)).toBe(1);
     expect(await rollouts.flags.revision()).toBe(before);
-    expect(await rollouts.shown(target)).toMatchObject({ status: 'RUNNING', currentPercentage: 12.5, steps: [{ appliedAt: rollouts.at(0), revision: null }, {}, {}] });
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'RUNNING',
+      currentPercentage: 12.5,
+      steps: [{ appliedAt: rollouts.at(0), revision: null }, {}, {}],
+    });
     expect(await rollouts.after(HOUR)).toBe(1);
     expect(await rollouts.percentage(target)).toBe(25);
   });
@@ -198,13 +254,39 @@ describe('steps', () => {
 describe('a change of the flag', () => {
   test.each<[string, (key: string, rule: string) => string, string, string | null]>([
     ['a kill switch pauses', (key) => `killSwitch(flagKey: "${key}", reason: "Brakes")`, 'PAUSED', 'kill switch'],
-    ['a lowering by hand pauses', (_key, rule) => `updateRule(id: "${rule}", input: { conditions: { rollout_percentage: 7 } })`, 'PAUSED', 'lowered to 7 % by hand'],
+    [
+      'a lowering by hand pauses',
+      (_key, rule) => `updateRule(id: "${rule}", input: { conditions: { rollout_percentage: 7 } })`,
+      'PAUSED',
+      'lowered to 7 % by hand',
+    ],
     ['disabling the flag pauses', (key) => `disableFlag(key: "${key}")`, 'PAUSED', 'flag disabled'],
-    ['disabling the rule pauses', (_key, rule) => `updateRule(id: "${rule}", input: { enabled: false })`, 'PAUSED', 'rule disabled'],
-    ["another audience of its rule pauses", (_key, rule) => `updateRule(id: "${rule}", input: { conditions: { rollout_percentage: 10, regions: ["NA"], models: ["EV9"] } })`, 'PAUSED', "its rule's models, regions changed by hand"],
-    ["another value of its rule pauses", (_key, rule) => `updateRule(id: "${rule}", input: { value: false, variant: "off" })`, 'PAUSED', "its rule's value, variant changed by hand"],
+    [
+      'disabling the rule pauses',
+      (_key, rule) => `updateRule(id: "${rule}", input: { enabled: false })`,
+      'PAUSED',
+      'rule disabled',
+    ],
+    [
+      'another audience of its rule pauses',
+      (_key, rule) =>
+        `updateRule(id: "${rule}", input: { conditions: { rollout_percentage: 10, regions: ["NA"], models: ["EV9"] } })`,
+      'PAUSED',
+      "its rule's models, regions changed by hand",
+    ],
+    [
+      'another value of its rule pauses',
+      (_key, rule) => `updateRule(id: "${rule}", input: { value: false, variant: "off" })`,
+      'PAUSED',
+      "its rule's value, variant changed by hand",
+    ],
     ['archiving the flag cancels', (key) => `archiveFlag(key: "${key}")`, 'CANCELLED', null],
-    ['moving the flag cancels', (key) => `updateFlag(key: "${key}", input: { environment: PRODUCTION })`, 'CANCELLED', null],
+    [
+      'moving the flag cancels',
+      (key) => `updateFlag(key: "${key}", input: { environment: PRODUCTION })`,
+      'CANCELLED',
+      null,
+    ],
   ])('%s it, in the same transaction and with a row in the trail', async (_what, mutation, status, pausedReason) => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
@@ -212,7 +294,9 @@ describe('a change of the flag', () => {
     await rollouts.change(mutation(target.key, target.ruleId));
     expect(await rollouts.shown(target)).toMatchObject({ status, pausedReason, nextStepAt: null });
     expect(await rollouts.after(30 * DAY)).toBe(0);
-    expect((await rollouts.actions(target)).slice(-1)).toEqual([status === 'PAUSED' ? 'PAUSE_ROLLOUT' : 'CANCEL_ROLLOUT']);
+    expect((await rollouts.actions(target)).slice(-1)).toEqual([
+      status === 'PAUSED' ? 'PAUSE_ROLLOUT' : 'CANCEL_ROLLOUT',
+    ]);
   });
 
   test('to ASIL-D pauses it when that is approved, and not before', async () => {
@@ -222,7 +306,11 @@ describe('a change of the flag', () => {
     const { changeRequest } = await rollouts.change(`updateFlag(key: "${target.key}", input: { safetyLevel: ASIL_D })`);
     expect((await rollouts.shown(target)).status).toBe('RUNNING');
     await rollouts.flags.approve(changeRequest?.id ?? '');
-    expect(await rollouts.shown(target)).toMatchObject({ status: 'PAUSED', pausedReason: 'flag raised to ASIL-D: a second person has to agree', nextStepAt: null });
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'PAUSED',
+      pausedReason: 'flag raised to ASIL-D: a second person has to agree',
+      nextStepAt: null,
+    });
     expect(await rollouts.after(30 * DAY)).toBe(0);
     expect((await rollouts.actions(target)).slice(-1)).toEqual(['PAUSE_ROLLOUT']);
   });

@@ -1,4 +1,7 @@
-/** Rollouts: a rule's percentage as it is raised by schedule; and their tables, rollouts and rollout_steps (the guards': rollout-guard.ts). */
+/**
+ * Rollouts: a rule's percentage as it is raised by schedule; and their tables, rollouts and rollout_steps (the guards':
+ * rollout-guard.ts).
+ */
 import type { Environment, JsonObject, JsonValue } from '../../core/model.ts';
 import type { Prisma, PrismaClient } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../shared/database/transaction.ts';
@@ -49,7 +52,12 @@ export interface Rollout {
   readonly updatedAt: Date;
 }
 
-const WITH_STEPS = { steps: { orderBy: { position: 'asc' } }, rule: { select: { conditions: true } }, guard: true, verdict: true } as const satisfies Prisma.RolloutInclude;
+const WITH_STEPS = {
+  steps: { orderBy: { position: 'asc' } },
+  rule: { select: { conditions: true } },
+  guard: true,
+  verdict: true,
+} as const satisfies Prisma.RolloutInclude;
 type Row = Prisma.RolloutGetPayload<{ include: typeof WITH_STEPS }>;
 
 /** The percentage of a percentage_rollout rule with these conditions. */
@@ -95,8 +103,18 @@ export function remainingSteps(rollout: Rollout): RolloutStep[] {
 
 /** What the trail and a reviewer are shown of a rollout. */
 export function rolloutContent({ id, ruleId, currentPercentage, steps, guard }: Rollout): JsonObject {
-  const plan = steps.map(({ percentage, delay, dueAt }): JsonValue => ({ percentage, at: dueAt.toISOString(), afterSeconds: delay === null ? null : delay / 1000 }));
-  return { rollout: id, rule: ruleId, from: currentPercentage, steps: plan, ...(guard !== null && { guard: guardContent(guard) }) };
+  const plan = steps.map(({ percentage, delay, dueAt }): JsonValue => ({
+    percentage,
+    at: dueAt.toISOString(),
+    afterSeconds: delay === null ? null : delay / 1000,
+  }));
+  return {
+    rollout: id,
+    rule: ruleId,
+    from: currentPercentage,
+    steps: plan,
+    ...(guard !== null && { guard: guardContent(guard) }),
+  };
 }
 
 export type NewRollout = Omit<Prisma.RolloutUncheckedCreateInput, 'steps' | 'guard'> & {
@@ -118,24 +136,34 @@ export async function updateRollout(
   steps: readonly Pick<RolloutStep, 'position' | 'dueAt' | 'appliedAt' | 'revision'>[] = [],
 ): Promise<Rollout> {
   for (const { position, dueAt, appliedAt, revision } of steps) {
-    await tx.rolloutStep.update({ where: { rolloutId_position: { rolloutId: id, position } }, data: { dueAt, appliedAt, revision } });
+    await tx.rolloutStep.update({
+      where: { rolloutId_position: { rolloutId: id, position } },
+      data: { dueAt, appliedAt, revision },
+    });
   }
   return toRollout(await tx.rollout.update({ where: { id }, data: columns, include: WITH_STEPS }));
 }
 
-export async function findRollout(db: Reader, where: { id: string } | { changeRequestId: string }): Promise<Rollout | null> {
+export async function findRollout(
+  db: Reader,
+  where: { id: string } | { changeRequestId: string },
+): Promise<Rollout | null> {
   const row = await db.rollout.findFirst({ where, include: WITH_STEPS });
   return row === null ? null : toRollout(row);
 }
 
 /** Those of a flag that may still change it. */
 export async function activeRollouts(db: Reader, flagId: string): Promise<Rollout[]> {
-  return (await db.rollout.findMany({ where: { flagId, status: { in: [...ACTIVE] } }, include: WITH_STEPS })).map(toRollout);
+  return (await db.rollout.findMany({ where: { flagId, status: { in: [...ACTIVE] } }, include: WITH_STEPS })).map(
+    toRollout,
+  );
 }
 
 /** Those that run in the name of a person. */
 export async function runningRolloutsOf(db: Reader, scheduledById: string): Promise<Rollout[]> {
-  return (await db.rollout.findMany({ where: { scheduledById, status: 'running' }, include: WITH_STEPS })).map(toRollout);
+  return (await db.rollout.findMany({ where: { scheduledById, status: 'running' }, include: WITH_STEPS })).map(
+    toRollout,
+  );
 }
 
 /** The active rollout of each rule, or else its latest; what has none is left out. */
@@ -150,7 +178,8 @@ export async function rolloutsOfRules(db: Reader, ruleIds: readonly string[]): P
 /**
  * Whether what watches a rollout lets it take its next step, or end. A guarded one needs a verdict on the percentage
  * that is now, from the last minute: to go on, that the limit is kept; to end, only that somebody has looked, since at
- * 100 % there may be no control to compare with. While the rule gives the treatment to nobody there is nothing to watch.
+ * 100 % there may be no control to compare with. While the rule gives the treatment to nobody there is nothing to
+ * watch.
  */
 export function mayGoOn({ guard, guardStatus, nextStepAt, currentPercentage }: Rollout, now: Date): boolean {
   if (guard === null || currentPercentage === 0) return true;
@@ -184,6 +213,9 @@ export async function judgedRollouts(db: Reader): Promise<{ id: string; flagId: 
 
 /** When the first step after `now` is due; null where none is. */
 export async function nextDueAfter(db: Reader, now: Date): Promise<Date | null> {
-  const { _min } = await db.rollout.aggregate({ where: { status: 'running', nextStepAt: { gt: now } }, _min: { nextStepAt: true } });
+  const { _min } = await db.rollout.aggregate({
+    where: { status: 'running', nextStepAt: { gt: now } },
+    _min: { nextStepAt: true },
+  });
   return _min.nextStepAt;
 }

@@ -34,20 +34,30 @@ export function withRule(flag: Flag, rule: Rule): Flag {
       currentRevision: flag.revision,
     });
   }
-  const rules = others.length < flag.rules.length ? flag.rules.map((other) => (other.id === rule.id ? rule : other)) : [...flag.rules, rule];
+  const rules =
+    others.length < flag.rules.length
+      ? flag.rules.map((other) => (other.id === rule.id ? rule : other))
+      : [...flag.rules, rule];
   return { ...flag, rules: [...rules].sort((a, b) => b.priority - a.priority) };
 }
 
-/** The flag held at its default. One that is held already keeps the first reason, which the trail puts the second beside. */
+/**
+ * The flag held at its default. One that is held already keeps the first reason, which the trail puts the second
+ * beside.
+ */
 export function withKillSwitch(flag: Flag, reason: string): Flag {
   if (isKilled(flag.rules)) return flag;
   const conditions = { force_disabled: true, reason };
   const present = flag.rules.find((rule) => rule.type === 'kill_switch');
-  const rule = present ?? newRule(randomUUID(), { type: 'kill_switch', priority: KILL_SWITCH_PRIORITY, conditions }, flag.type);
+  const rule =
+    present ?? newRule(randomUUID(), { type: 'kill_switch', priority: KILL_SWITCH_PRIORITY, conditions }, flag.type);
   return withRule(flag, { ...rule, enabled: true, conditions, updatedAt: new Date() });
 }
 
 const switches = (flag: Flag): JsonValue => flag.rules.filter((rule) => rule.type === 'kill_switch').map(ruleContent);
 
 /** What the trail is told of pulling a kill switch, or releasing it. */
-export const recordSwitch = (reason: string | null) => (before: Flag, after: Flag) => ({ before: { killSwitches: switches(before) }, after: { killSwitches: switches(after), reason } });
+export const recordSwitch = (reason: string | null) => (before: Flag, after: Flag) => ({
+  before: { killSwitches: switches(before) },
+  after: { killSwitches: switches(after), reason },
+});

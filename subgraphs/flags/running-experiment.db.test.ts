@@ -10,13 +10,27 @@ let target: Target;
 let experimentId: string;
 
 async function startExperiment({ flagId }: Target): Promise<string> {
-  const data = { flagId, name: 'Faster charging', status: 'running', startDate: new Date(), sampleSize: 100, primaryMetric: 'minutes', treatmentShare: 0.05 };
+  const data = {
+    flagId,
+    name: 'Faster charging',
+    status: 'running',
+    startDate: new Date(),
+    sampleSize: 100,
+    primaryMetric: 'minutes',
+    treatmentShare: 0.05,
+  };
   return (await rollouts.flags.prisma.experiment.create({ data })).id;
 }
 
-const ask = (mutation: string) => rollouts.flags.ask(rollouts.flags.writer, `mutation { ${mutation} { applied changeRequest { id force } } }`);
+const ask = (mutation: string) =>
+  rollouts.flags.ask(rollouts.flags.writer, `mutation { ${mutation} { applied changeRequest { id force } } }`);
 const noted = async (id = experimentId) =>
-  (await rollouts.flags.prisma.experimentDisturbance.findMany({ where: { experimentId: id }, orderBy: { createdAt: 'asc' } })).map(({ action, userId }) => [action, userId]);
+  (
+    await rollouts.flags.prisma.experimentDisturbance.findMany({
+      where: { experimentId: id },
+      orderBy: { createdAt: 'asc' },
+    })
+  ).map(({ action, userId }) => [action, userId]);
 const to = (percentage: number) => `conditions: { rollout_percentage: ${percentage}, regions: ["EU"] }`;
 
 beforeAll(async () => {
@@ -33,15 +47,37 @@ afterAll(() => rollouts.flags.remove());
 describe('a change that moves vehicles between the arms of a running experiment', () => {
   const CHANGES: [string, (target: Target) => string, string][] = [
     ['another percentage', ({ ruleId }) => `updateRule(id: "${ruleId}", input: { ${to(50)} }`, 'UPDATE_RULE'],
-    ['another audience', ({ ruleId }) => `updateRule(id: "${ruleId}", input: { conditions: { rollout_percentage: 5 } }`, 'UPDATE_RULE'],
+    [
+      'another audience',
+      ({ ruleId }) => `updateRule(id: "${ruleId}", input: { conditions: { rollout_percentage: 5 } }`,
+      'UPDATE_RULE',
+    ],
     ['another value', ({ ruleId }) => `updateRule(id: "${ruleId}", input: { value: false }`, 'UPDATE_RULE'],
     ['another priority', ({ ruleId }) => `updateRule(id: "${ruleId}", input: { priority: 7 }`, 'UPDATE_RULE'],
     ['the rule disabled', ({ ruleId }) => `updateRule(id: "${ruleId}", input: { enabled: false }`, 'UPDATE_RULE'],
     ['the rule deleted', ({ ruleId }) => `deleteRule(id: "${ruleId}"`, 'DELETE_RULE'],
-    ['a rollout before it', ({ key }) => `createRule(flagKey: "${key}", input: { type: PERCENTAGE_ROLLOUT, priority: 500, ${to(1)} }`, 'CREATE_RULE'],
-    ['a rule that picks vehicles for the treatment', ({ key }) => `createRule(flagKey: "${key}", input: { type: VEHICLE_TARGET, conditions: { regions: ["KR"] }, variant: "treatment" }`, 'CREATE_RULE'],
-    ['a rule that picks vehicles for control', ({ key }) => `createRule(flagKey: "${key}", input: { type: VEHICLE_WHITELIST, conditions: { vins: ["KMHK281HGNU000001"] }, variant: "control" }`, 'CREATE_RULE'],
-    ['another environment', ({ key }) => `updateFlag(key: "${key}", input: { environment: DEVELOPMENT }`, 'UPDATE_FLAG'],
+    [
+      'a rollout before it',
+      ({ key }) => `createRule(flagKey: "${key}", input: { type: PERCENTAGE_ROLLOUT, priority: 500, ${to(1)} }`,
+      'CREATE_RULE',
+    ],
+    [
+      'a rule that picks vehicles for the treatment',
+      ({ key }) =>
+        `createRule(flagKey: "${key}", input: { type: VEHICLE_TARGET, conditions: { regions: ["KR"] }, variant: "treatment" }`,
+      'CREATE_RULE',
+    ],
+    [
+      'a rule that picks vehicles for control',
+      ({ key }) =>
+        `createRule(flagKey: "${key}", input: { type: VEHICLE_WHITELIST, conditions: { vins: ["KMHK281HGNU000001"] }, variant: "control" }`,
+      'CREATE_RULE',
+    ],
+    [
+      'another environment',
+      ({ key }) => `updateFlag(key: "${key}", input: { environment: DEVELOPMENT }`,
+      'UPDATE_FLAG',
+    ],
     ['the flag archived', ({ key }) => `archiveFlag(key: "${key}"`, 'ARCHIVE_FLAG'],
   ];
 
@@ -70,7 +106,9 @@ describe('a change that moves vehicles between the arms of a running experiment'
   });
 
   test('is not noted when it fails for another reason', async () => {
-    expect(refusal(await ask(`updateRule(id: "${target.ruleId}", input: { ${to(50)} }, expectedRevision: 1, force: true)`))).toEqual(CONFLICT);
+    expect(
+      refusal(await ask(`updateRule(id: "${target.ruleId}", input: { ${to(50)} }, expectedRevision: 1, force: true)`)),
+    ).toEqual(CONFLICT);
     expect(await noted()).toEqual([]);
   });
 });
@@ -78,18 +116,35 @@ describe('a change that moves vehicles between the arms of a running experiment'
 test.each<[string, (target: Target) => string]>([
   ['a new name', ({ key }) => `updateFlag(key: "${key}", input: { name: "Other" })`],
   ['the percentage that it has', ({ ruleId }) => `updateRule(id: "${ruleId}", input: { ${to(5)} })`],
-  ['a rollout that is not enabled', ({ key }) => `createRule(flagKey: "${key}", input: { type: PERCENTAGE_ROLLOUT, priority: 500, enabled: false, ${to(1)} })`],
-  ['a rule of another type', ({ key }) => `createRule(flagKey: "${key}", input: { type: VEHICLE_TARGET, conditions: { regions: ["KR"] } })`],
+  [
+    'a rollout that is not enabled',
+    ({ key }) =>
+      `createRule(flagKey: "${key}", input: { type: PERCENTAGE_ROLLOUT, priority: 500, enabled: false, ${to(1)} })`,
+  ],
+  [
+    'a rule of another type',
+    ({ key }) => `createRule(flagKey: "${key}", input: { type: VEHICLE_TARGET, conditions: { regions: ["KR"] } })`,
+  ],
 ])('a change that leaves the arms as they are needs no force: %s', async (_, change) => {
   expect((await ask(change(target))).errors).toEqual([]);
   expect(await noted()).toEqual([]);
 });
 
 test('pulling and releasing the kill switch, disabling and enabling are never refused, and noted', async () => {
-  for (const change of [`killSwitch(flagKey: "${target.key}", reason: "Smoke")`, `releaseKillSwitch(flagKey: "${target.key}", reason: "Fixed")`, `disableFlag(key: "${target.key}")`, `enableFlag(key: "${target.key}")`]) {
+  for (const change of [
+    `killSwitch(flagKey: "${target.key}", reason: "Smoke")`,
+    `releaseKillSwitch(flagKey: "${target.key}", reason: "Fixed")`,
+    `disableFlag(key: "${target.key}")`,
+    `enableFlag(key: "${target.key}")`,
+  ]) {
     expect((await ask(change)).errors).toEqual([]);
   }
-  expect((await noted()).map(([action]) => action)).toEqual(['KILL_SWITCH', 'RELEASE_KILL_SWITCH', 'DISABLE_FLAG', 'ENABLE_FLAG']);
+  expect((await noted()).map(([action]) => action)).toEqual([
+    'KILL_SWITCH',
+    'RELEASE_KILL_SWITCH',
+    'DISABLE_FLAG',
+    'ENABLE_FLAG',
+  ]);
 });
 
 describe("of an ASIL-D flag's", () => {
@@ -97,7 +152,8 @@ describe("of an ASIL-D flag's", () => {
   let id: string;
   const change = (more: string) => ask(`change: updateRule(id: "${critical.ruleId}", input: { ${to(50)} }${more})`);
   const approve = (request: string) => rollouts.decide(`approveChangeRequest(id: "${request}")`);
-  const requested = async (more: string) => ((await change(more)).data as { change: { changeRequest: { id: string; force: boolean } } }).change.changeRequest;
+  const requested = async (more: string) =>
+    ((await change(more)).data as { change: { changeRequest: { id: string; force: boolean } } }).change.changeRequest;
 
   beforeEach(async () => {
     critical = await rollouts.asilD();
@@ -106,7 +162,9 @@ describe("of an ASIL-D flag's", () => {
 
   test('running experiment a change is refused before it waits for anybody', async () => {
     expect(refusal(await change(''))).toEqual(REFUSED);
-    expect(await rollouts.flags.prisma.changeRequest.count({ where: { flagId: critical.flagId, status: 'pending' } })).toBe(0);
+    expect(
+      await rollouts.flags.prisma.changeRequest.count({ where: { flagId: critical.flagId, status: 'pending' } }),
+    ).toBe(0);
   });
 
   test('running experiment a forced change is shown as forced, and noted when it is approved', async () => {
@@ -138,7 +196,10 @@ describe('rollouts and a running experiment', () => {
     const { rollout } = await rollouts.scheduleHourly(scheduled);
     const running = await startExperiment(scheduled);
     expect(await rollouts.after(HOUR)).toBe(0);
-    expect(await rollouts.shown(scheduled)).toMatchObject({ status: 'PAUSED', pausedReason: 'experiment "Faster charging" is running' });
+    expect(await rollouts.shown(scheduled)).toMatchObject({
+      status: 'PAUSED',
+      pausedReason: 'experiment "Faster charging" is running',
+    });
     expect(await rollouts.percentage(scheduled)).toBe(5);
     expect(await rollouts.actions(scheduled)).toContain('PAUSE_ROLLOUT');
     expect(refusal(await rollouts.to('resume', rollout.id))).toEqual(CONFLICT);

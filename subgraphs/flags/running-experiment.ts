@@ -48,7 +48,9 @@ export const pausedBy = (experiment: RunningExperiment) => runs(experiment);
 export async function checkNoRunningExperiment(tx: Transaction, flag: Flag): Promise<void> {
   const experiment = await findRunningExperiment(tx, flag.id);
   if (experiment === null) return;
-  throw new FleetFlagError('CONFLICT', `The ${runs(experiment)} on ${flag.key}; complete or cancel it first.`, { currentRevision: flag.revision });
+  throw new FleetFlagError('CONFLICT', `The ${runs(experiment)} on ${flag.key}; complete or cancel it first.`, {
+    currentRevision: flag.revision,
+  });
 }
 
 /**
@@ -58,19 +60,36 @@ export async function checkNoRunningExperiment(tx: Transaction, flag: Flag): Pro
  * @param waited whether the change has waited for approval: then it is too late to force it
  * @throws CONFLICT at `force`, or `id` of the request that has waited, for a change of the split that is not forced
  */
-export async function disturbedExperiment(tx: Transaction, before: Flag, edited: Flag, force: boolean, waited = false): Promise<RunningExperiment | null> {
+export async function disturbedExperiment(
+  tx: Transaction,
+  before: Flag,
+  edited: Flag,
+  force: boolean,
+  waited = false,
+): Promise<RunningExperiment | null> {
   const moves = split(before) !== split(edited);
   if (!moves && stopped(before) === stopped(edited)) return null;
   const experiment = await findRunningExperiment(tx, before.id);
   if (experiment === null || !moves || force) return experiment;
-  const otherwise = waited ? 'or ask for the change anew with force: true' : 'or send force: true to have it noted in the results';
-  throw new FleetFlagError('CONFLICT', `The ${runs(experiment)} on ${before.key}, and this would move vehicles between its arms. Complete or cancel it first, ${otherwise}.`, {
-    field: waited ? 'id' : 'force',
-    currentRevision: before.revision,
-  });
+  const otherwise = waited
+    ? 'or ask for the change anew with force: true'
+    : 'or send force: true to have it noted in the results';
+  throw new FleetFlagError(
+    'CONFLICT',
+    `The ${runs(experiment)} on ${before.key}, and this would move vehicles between its arms. Complete or cancel it first, ${otherwise}.`,
+    {
+      field: waited ? 'id' : 'force',
+      currentRevision: before.revision,
+    },
+  );
 }
 
 /** Notes a change with the experiment that it disturbs. */
-export async function noteDisturbance(tx: Transaction, experiment: RunningExperiment, action: AuditAction, userId: string | null): Promise<void> {
+export async function noteDisturbance(
+  tx: Transaction,
+  experiment: RunningExperiment,
+  action: AuditAction,
+  userId: string | null,
+): Promise<void> {
   await tx.experimentDisturbance.create({ data: { experimentId: experiment.id, action, userId } });
 }

@@ -3,7 +3,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
-import { FLAG_KEY_PATTERN, type Environment, type FlagType, type JsonValue, type SafetyLevel } from '../../core/model.ts';
+import {
+  FLAG_KEY_PATTERN,
+  type Environment,
+  type FlagType,
+  type JsonValue,
+  type SafetyLevel,
+} from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { checkFlagValue } from '../../core/rules/flag-value.ts';
 import { checkText } from '../../core/rules/json.ts';
@@ -73,11 +79,16 @@ export class FlagService {
     return findFlags(this.prisma, { key: { in: keys.filter((key) => FLAG_KEY_PATTERN.test(key)) } });
   }
 
-  /** Throws BAD_USER_INPUT for text that is not well-formed, a search of more than 200 characters, a prefix longer than any key. */
+  /**
+   * Throws BAD_USER_INPUT for text that is not well-formed, a search of more than 200 characters, a prefix longer than
+   * any key.
+   */
   async search(search: FlagSearch, page: Page, order: FlagOrder = NEWEST_FIRST): Promise<FlagPage> {
-    if (Array.from(search.search ?? '').length > MAX_SEARCH) throw badInput('filter.search', `A search has at most ${MAX_SEARCH} characters.`);
+    if (Array.from(search.search ?? '').length > MAX_SEARCH)
+      throw badInput('filter.search', `A search has at most ${MAX_SEARCH} characters.`);
     checkText(search.search ?? '', 'filter.search');
-    if (Array.from(search.keyPrefix ?? '').length > MAX_KEY) throw badInput('filter.keyPrefix', `A key has at most ${MAX_KEY} characters.`);
+    if (Array.from(search.keyPrefix ?? '').length > MAX_KEY)
+      throw badInput('filter.keyPrefix', `A key has at most ${MAX_KEY} characters.`);
     checkText(search.keyPrefix ?? '', 'filter.keyPrefix');
     return searchFlags(this.prisma, search, page, order);
   }
@@ -114,12 +125,19 @@ export class FlagService {
     }));
   }
 
-  async updateFlag(identity: CallerIdentity, key: string, input: UpdateFlagInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
+  async updateFlag(
+    identity: CallerIdentity,
+    key: string,
+    input: UpdateFlagInput,
+    expectedRevision: Revision,
+    force?: Force,
+  ): Promise<FlagChange> {
     for (const field of ['name', 'defaultValue', 'safetyLevel', 'environment'] as const) {
       if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
     }
     const name = input.name === undefined ? undefined : validateFlagName(input.name, 'input.name');
-    const description = input.description === undefined ? undefined : validateFlagDescription(input.description, 'input.description');
+    const description =
+      input.description === undefined ? undefined : validateFlagDescription(input.description, 'input.description');
     return this.changes.edit(identity, {
       flag: { key },
       expectedRevision,
@@ -139,12 +157,27 @@ export class FlagService {
     });
   }
 
-  async setEnabled(identity: CallerIdentity, key: string, enabled: boolean, expectedRevision: Revision): Promise<FlagChange> {
+  async setEnabled(
+    identity: CallerIdentity,
+    key: string,
+    enabled: boolean,
+    expectedRevision: Revision,
+  ): Promise<FlagChange> {
     const action = enabled ? 'ENABLE_FLAG' : 'DISABLE_FLAG';
-    return this.changes.edit(identity, { flag: { key }, expectedRevision, action, edit: (flag) => ({ ...flag, enabled }) });
+    return this.changes.edit(identity, {
+      flag: { key },
+      expectedRevision,
+      action,
+      edit: (flag) => ({ ...flag, enabled }),
+    });
   }
 
-  async archiveFlag(identity: CallerIdentity, key: string, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
+  async archiveFlag(
+    identity: CallerIdentity,
+    key: string,
+    expectedRevision: Revision,
+    force?: Force,
+  ): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { key },
       expectedRevision,
@@ -154,7 +187,13 @@ export class FlagService {
     });
   }
 
-  async createRule(identity: CallerIdentity, flagKey: string, input: RuleInput, expectedRevision: Revision, force?: Force): Promise<FlagChange> {
+  async createRule(
+    identity: CallerIdentity,
+    flagKey: string,
+    input: RuleInput,
+    expectedRevision: Revision,
+    force?: Force,
+  ): Promise<FlagChange> {
     const id = randomUUID();
     // A kill is a kill, whichever way it is written.
     const changes = input.type === 'kill_switch' ? this.killLane.changes : this.changes;
@@ -169,7 +208,14 @@ export class FlagService {
   }
 
   /** @param reason why a kill switch is released, where that is what it does */
-  async updateRule(identity: CallerIdentity, id: string, input: UpdateRuleInput, expectedRevision: Revision, force?: Force, reason?: string | null): Promise<FlagChange> {
+  async updateRule(
+    identity: CallerIdentity,
+    id: string,
+    input: UpdateRuleInput,
+    expectedRevision: Revision,
+    force?: Force,
+    reason?: string | null,
+  ): Promise<FlagChange> {
     const changes = (await this.#mayKill(id, input)) ? this.killLane.changes : this.changes;
     return changes.edit(identity, {
       flag: { ruleId: id },
@@ -180,24 +226,41 @@ export class FlagService {
       edit: (flag) => {
         const rule = ruleOf(flag, id);
         for (const field of ['priority', 'enabled', 'conditions'] as const) {
-          if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+          if (input[field] === null)
+            throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
         }
         const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-        const parts = validateRuleInput({ ...rule, value: rule.value ?? undefined, ...given, type: rule.type }, flag.type, 'input');
+        const parts = validateRuleInput(
+          { ...rule, value: rule.value ?? undefined, ...given, type: rule.type },
+          flag.type,
+          'input',
+        );
         return withRule(flag, { ...rule, ...parts, variant: parts.variant ?? null, updatedAt: new Date() });
       },
       record: (before, after) => ({ before: contentOf(before, id), after: contentOf(after, id) }),
     });
   }
 
-  /** Whether an update may pull a kill switch. No other type of rule has its conditions; what is only enabled again is looked up. */
+  /**
+   * Whether an update may pull a kill switch. No other type of rule has its conditions; what is only enabled again is
+   * looked up.
+   */
   async #mayKill(ruleId: string, input: UpdateRuleInput): Promise<boolean> {
     if (!mayKill(input) || input.conditions !== undefined) return mayKill(input);
-    return (await this.killLane.prisma.rule.findUnique({ where: { id: ruleId }, select: { type: true } }))?.type === 'kill_switch';
+    return (
+      (await this.killLane.prisma.rule.findUnique({ where: { id: ruleId }, select: { type: true } }))?.type ===
+      'kill_switch'
+    );
   }
 
   /** @param reason as of `updateRule` */
-  async deleteRule(identity: CallerIdentity, id: string, expectedRevision: Revision, force?: Force, reason?: string | null): Promise<FlagChange> {
+  async deleteRule(
+    identity: CallerIdentity,
+    id: string,
+    expectedRevision: Revision,
+    force?: Force,
+    reason?: string | null,
+  ): Promise<FlagChange> {
     return this.changes.edit(identity, {
       flag: { ruleId: id },
       expectedRevision,
@@ -232,7 +295,9 @@ export class FlagService {
       action: 'RELEASE_KILL_SWITCH',
       edit: (flag) => ({
         ...flag,
-        rules: flag.rules.map((rule) => (rule.type === 'kill_switch' && rule.enabled ? { ...rule, enabled: false, updatedAt: new Date() } : rule)),
+        rules: flag.rules.map((rule) =>
+          rule.type === 'kill_switch' && rule.enabled ? { ...rule, enabled: false, updatedAt: new Date() } : rule,
+        ),
       }),
       record: recordSwitch(why),
     });

@@ -4,9 +4,18 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { CompactSign, exportPKCS8, generateKeyPair, type JWK } from 'jose';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
-import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE, type SignedPayload, type StatementPayload } from '../../core/protocol/definition.ts';
+import {
+  DEFINITION_JWS_TYPE,
+  STATEMENT_JWS_TYPE,
+  type SignedPayload,
+  type StatementPayload,
+} from '../../core/protocol/definition.ts';
 import { PROOF_JWS_TYPE, type ProofPayload } from '../../core/protocol/proof.ts';
-import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts, type VehicleFactsPayload } from '../../core/protocol/vehicle-facts.ts';
+import {
+  VEHICLE_FACTS_JWS_TYPE,
+  type RegisteredFacts,
+  type VehicleFactsPayload,
+} from '../../core/protocol/vehicle-facts.ts';
 import { signedConditions } from '../../core/rules/whitelist-digest.ts';
 import { publicKeyOf, type PublicKey } from './public-keys.ts';
 
@@ -44,7 +53,9 @@ function readJwk(text: string): unknown {
 
 function readKey(text: string): KeyObject {
   const trimmed = text.trim();
-  const key = trimmed.startsWith('{') ? createPrivateKey({ key: readJwk(trimmed) as never, format: 'jwk' }) : createPrivateKey(trimmed);
+  const key = trimmed.startsWith('{')
+    ? createPrivateKey({ key: readJwk(trimmed) as never, format: 'jwk' })
+    : createPrivateKey(trimmed);
   if (key.asymmetricKeyType !== 'ed25519') throw new Error('not an Ed25519 key');
   return key;
 }
@@ -55,7 +66,11 @@ function readKey(text: string): KeyObject {
  * @param source where the key stands, for the message
  * @throws Error when it is not one; the message does not repeat the key
  */
-export async function createSigner(keyText: string, others: readonly PublicKey[] = [], source = 'FLEETFLAG_SIGNING_KEY'): Promise<Signer> {
+export async function createSigner(
+  keyText: string,
+  others: readonly PublicKey[] = [],
+  source = 'FLEETFLAG_SIGNING_KEY',
+): Promise<Signer> {
   let key: KeyObject;
   try {
     key = readKey(keyText);
@@ -69,11 +84,21 @@ export async function createSigner(keyText: string, others: readonly PublicKey[]
     new CompactSign(encoder.encode(JSON.stringify(payload))).setProtectedHeader({ alg: 'EdDSA', kid, typ }).sign(key);
 
   return {
-    definition: (flag) => sign(DEFINITION_JWS_TYPE, { v: 1, environment: flag.environment, key: flag.key, revision: flag.revision, removed: false, flag: forVehicles(flag) }),
-    tombstone: (environment, key_, revision) => sign(DEFINITION_JWS_TYPE, { v: 1, environment, key: key_, revision, removed: true }),
+    definition: (flag) =>
+      sign(DEFINITION_JWS_TYPE, {
+        v: 1,
+        environment: flag.environment,
+        key: flag.key,
+        revision: flag.revision,
+        removed: false,
+        flag: forVehicles(flag),
+      }),
+    tombstone: (environment, key_, revision) =>
+      sign(DEFINITION_JWS_TYPE, { v: 1, environment, key: key_, revision, removed: true }),
     statement: (environment, revision, issuedAt) => sign(STATEMENT_JWS_TYPE, { v: 1, environment, revision, issuedAt }),
     proof: (proof) => sign(PROOF_JWS_TYPE, { v: 2, partition: null, ...proof }),
-    vehicleFacts: (vin, { model, swVersion, region }, nonce) => sign(VEHICLE_FACTS_JWS_TYPE, { v: 1, vin, model, swVersion, region, nonce }),
+    vehicleFacts: (vin, { model, swVersion, region }, nonce) =>
+      sign(VEHICLE_FACTS_JWS_TYPE, { v: 1, vin, model, swVersion, region, nonce }),
     kid,
     publicKeys: { keys: [own, ...others.filter((other) => other.kid !== kid)] },
   };
@@ -89,7 +114,9 @@ export function definitionIn(jws: string): FlagDefinition {
   return (JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()) as { flag: FlagDefinition }).flag;
 }
 
-/** Exactly the fields of a definition, with digests for VINs: nothing of what people keep beside it goes to vehicles. */
+/**
+ * Exactly the fields of a definition, with digests for VINs: nothing of what people keep beside it goes to vehicles.
+ */
 function forVehicles(flag: FlagDefinition): FlagDefinition {
   const { key, environment, type, safetyLevel, enabled, defaultValue, revision } = flag;
   const rules = flag.rules.map((rule) => ({

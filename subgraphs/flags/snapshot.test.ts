@@ -1,20 +1,38 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { MAX_TOMBSTONES, advanced, entriesSince, readSnapshot, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
+import {
+  MAX_TOMBSTONES,
+  advanced,
+  entriesSince,
+  readSnapshot,
+  snapshotOf,
+  writeSnapshot,
+  type EnvironmentSnapshot,
+} from './snapshot.ts';
 import type { Delta } from './sync-store.ts';
 
 const at = (revision: number, stamp = revision * 1_000) => ({ revision, stamp });
-const delta = (key: string, revision: number, removed = false): Delta => ({ key, revision, removed, jws: `${key}@${revision}` });
+const delta = (key: string, revision: number, removed = false): Delta => ({
+  key,
+  revision,
+  removed,
+  jws: `${key}@${revision}`,
+});
 
 /** What changed after `since`, by the whole history: the newest entry of each key. */
 function oracle(history: readonly Delta[], since: number, tombstones: boolean): Delta[] {
   const newest = new Map(history.map((entry) => [entry.key, entry]));
-  return [...newest.values()].filter(({ revision, removed }) => revision > since && (tombstones || !removed)).sort((a, b) => a.revision - b.revision);
+  return [...newest.values()]
+    .filter(({ revision, removed }) => revision > since && (tombstones || !removed))
+    .sort((a, b) => a.revision - b.revision);
 }
 
 describe('a snapshot', () => {
   test('that is advanced in any steps answers from any revision what the whole history would', () => {
-    const steps = fc.array(fc.array(fc.record({ key: fc.constantFrom('a', 'b', 'c', 'd', 'e'), removed: fc.boolean() }), { maxLength: 4 }), { maxLength: 12 });
+    const steps = fc.array(
+      fc.array(fc.record({ key: fc.constantFrom('a', 'b', 'c', 'd', 'e'), removed: fc.boolean() }), { maxLength: 4 }),
+      { maxLength: 12 },
+    );
     fc.assert(
       fc.property(steps, (edits) => {
         let snapshot = snapshotOf('staging', at(0), []);
@@ -24,7 +42,8 @@ describe('a snapshot', () => {
           for (const { key, removed } of step) history.push(delta(key, history.length + 1, removed));
           snapshot = advanced(snapshot, at(history.length), oracle(history, before, true));
           for (let since = 0; since <= history.length; since++) {
-            for (const tombstones of [true, false]) expect(entriesSince(snapshot, since, tombstones)).toEqual(oracle(history, since, tombstones));
+            for (const tombstones of [true, false])
+              expect(entriesSince(snapshot, since, tombstones)).toEqual(oracle(history, since, tombstones));
           }
         }
       }),
@@ -33,7 +52,10 @@ describe('a snapshot', () => {
   });
 
   describe('with more tombstones than it keeps', () => {
-    const history = [delta('stays', 1), ...Array.from({ length: MAX_TOMBSTONES + 10 }, (_, index) => delta(`gone_${index}`, index + 2, true))];
+    const history = [
+      delta('stays', 1),
+      ...Array.from({ length: MAX_TOMBSTONES + 10 }, (_, index) => delta(`gone_${index}`, index + 2, true)),
+    ];
     const last = history.length;
 
     const check = (snapshot: EnvironmentSnapshot) => {
@@ -62,7 +84,8 @@ describe('a snapshot', () => {
     expect(readSnapshot(text, 'production', at(2))).toBeNull();
     expect(readSnapshot(text, 'staging', at(3))).toBeNull();
     expect(readSnapshot(text, 'staging', at(2, 7))).toBeNull();
-    for (const broken of ['', 'null', '[]', '{"v":1}', text.slice(0, -1), text.replace('"v":1', '"v":2')]) expect(readSnapshot(broken, 'staging', at(2))).toBeNull();
+    for (const broken of ['', 'null', '[]', '{"v":1}', text.slice(0, -1), text.replace('"v":1', '"v":2')])
+      expect(readSnapshot(broken, 'staging', at(2))).toBeNull();
   });
 
   test('that is too large to be stored has no text', () => {

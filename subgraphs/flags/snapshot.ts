@@ -31,8 +31,16 @@ export function samePosition(a: Position, b: Position): boolean {
   return a.revision === b.revision && a.stamp === b.stamp;
 }
 
-/** A snapshot of `entries` (ascending by revision, a key once); `floor` is the highest revision of a tombstone that was left out. */
-export function snapshotOf(environment: Environment, position: Position, entries: readonly Delta[], floor = 0): EnvironmentSnapshot {
+/**
+ * A snapshot of `entries` (ascending by revision, a key once); `floor` is the highest revision of a tombstone that was
+ * left out.
+ */
+export function snapshotOf(
+  environment: Environment,
+  position: Position,
+  entries: readonly Delta[],
+  floor = 0,
+): EnvironmentSnapshot {
   const excess = entries.filter(({ removed }) => removed).slice(0, -MAX_TOMBSTONES);
   const dropped = new Set(excess);
   const kept = excess.length === 0 ? entries : entries.filter((entry) => !dropped.has(entry));
@@ -45,15 +53,26 @@ export function snapshotOf(environment: Environment, position: Position, entries
   };
 }
 
-/** The snapshot after `changes`: the newest of each key that changed after `snapshot`, tombstones included, ascending by revision. */
-export function advanced(snapshot: EnvironmentSnapshot, position: Position, changes: readonly Delta[]): EnvironmentSnapshot {
+/**
+ * The snapshot after `changes`: the newest of each key that changed after `snapshot`, tombstones included, ascending by
+ * revision.
+ */
+export function advanced(
+  snapshot: EnvironmentSnapshot,
+  position: Position,
+  changes: readonly Delta[],
+): EnvironmentSnapshot {
   const changed = new Set(changes.map(({ key }) => key));
   const unchanged = snapshot.entries.filter(({ key }) => !changed.has(key));
   return snapshotOf(snapshot.environment, position, [...unchanged, ...changes], snapshot.floor);
 }
 
 /** What changed after `since`, ascending by revision; null where the snapshot no longer knows. */
-export function entriesSince(snapshot: EnvironmentSnapshot, since: number, tombstones: boolean): readonly Delta[] | null {
+export function entriesSince(
+  snapshot: EnvironmentSnapshot,
+  since: number,
+  tombstones: boolean,
+): readonly Delta[] | null {
   if (tombstones && since < snapshot.floor) return null;
   const source = tombstones ? snapshot.entries : snapshot.definitions;
   if (since === 0) return source;
@@ -80,7 +99,9 @@ function digestOf(entry: Delta): string {
 export function setOf(snapshot: EnvironmentSnapshot): string {
   let set = sets.get(snapshot);
   if (set === undefined) {
-    set = setDigest(snapshot.definitions.map((entry) => ({ key: entry.key, revision: entry.revision, digest: digestOf(entry) })));
+    set = setDigest(
+      snapshot.definitions.map((entry) => ({ key: entry.key, revision: entry.revision, digest: digestOf(entry) })),
+    );
     sets.set(snapshot, set);
   }
   return set;
@@ -100,7 +121,13 @@ export function readSnapshot(text: string, environment: Environment, position: P
   } catch {
     return null;
   }
-  if (stored?.v !== 1 || stored.environment !== environment || !Array.isArray(stored.entries) || typeof stored.floor !== 'number') return null;
+  if (
+    stored?.v !== 1 ||
+    stored.environment !== environment ||
+    !Array.isArray(stored.entries) ||
+    typeof stored.floor !== 'number'
+  )
+    return null;
   if (stored.position === undefined || !samePosition(stored.position, position)) return null;
   return snapshotOf(environment, position, stored.entries as Delta[], stored.floor);
 }

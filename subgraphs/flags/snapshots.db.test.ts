@@ -11,9 +11,11 @@ import { storedUnder } from './snapshots.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 import { startWatchedInstance, type WatchedInstance } from './testing/watched-instance.ts';
 
-const SYNC = 'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full statement flags { key revision removed jws } } }';
+const SYNC =
+  'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full statement flags { key revision removed jws } } }';
 const NONCE_SYNC = 'query { flagSync(environment: STAGING, nonce: "AAECAwQFBgcICQoLDA0ODw") { revision proof } }';
-const SWITCH = (on: boolean) => `mutation ($key: String!) { ${on ? 'enableFlag' : 'disableFlag'}(key: $key) { flag { revision } } }`;
+const SWITCH = (on: boolean) =>
+  `mutation ($key: String!) { ${on ? 'enableFlag' : 'disableFlag'}(key: $key) { flag { revision } } }`;
 
 interface Sync {
   readonly revision: number;
@@ -38,8 +40,10 @@ async function instance(store?: KeyValueStore): Promise<WatchedInstance> {
   return started;
 }
 
-const VEHICLE = (environment: string) => ({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: environment.toLowerCase() }) as never;
-const answer = (on: Pick<WatchedInstance, 'ask'>, since = 0, environment = 'STAGING') => on.ask<{ flagSync: Sync }>(VEHICLE(environment), SYNC, { environment, since });
+const VEHICLE = (environment: string) =>
+  ({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: environment.toLowerCase() }) as never;
+const answer = (on: Pick<WatchedInstance, 'ask'>, since = 0, environment = 'STAGING') =>
+  on.ask<{ flagSync: Sync }>(VEHICLE(environment), SYNC, { environment, since });
 async function sync(on: Pick<WatchedInstance, 'ask'>, since = 0, environment = 'STAGING'): Promise<Sync> {
   const { data, errors } = await answer(on, since, environment);
   if (errors.length > 0) throw new Error(JSON.stringify(errors));
@@ -47,7 +51,8 @@ async function sync(on: Pick<WatchedInstance, 'ask'>, since = 0, environment = '
 }
 
 /** What reads whole definitions, of all statements. */
-const bigReads = ({ database }: WatchedInstance) => database.statements.filter(({ query }) => query.includes(' AS jws')).length;
+const bigReads = ({ database }: WatchedInstance) =>
+  database.statements.filter(({ query }) => query.includes(' AS jws')).length;
 
 describe('1,000 vehicles that sync at once', () => {
   test.each([
@@ -58,7 +63,12 @@ describe('1,000 vehicles that sync at once', () => {
     const it = await instance();
     if (warm) await sync(it);
     const revision = await flags.revision();
-    const before = { statements: it.database.statements.length, big: bigReads(it), signed: it.signed.statements, proofs: it.signed.proofs };
+    const before = {
+      statements: it.database.statements.length,
+      big: bigReads(it),
+      signed: it.signed.statements,
+      proofs: it.signed.proofs,
+    };
     const vehicles = Array.from({ length: 1_000 }, (_vehicle, index) => index % (revision + 1));
     const begun = performance.now();
     const answers = await Promise.all(vehicles.map((since) => sync(it, since)));
@@ -97,7 +107,8 @@ describe('1,000 vehicles that sync at once', () => {
     expect((await sync(it, revision)).flags).toMatchObject([{ key, revision: revision + 1 }]);
     const seconds = (performance.now() - start.at) / 1_000;
     expect(bigReads(it) - start.big).toBe(1);
-    // 11: the feed's own look each second is among them, and one more wherever in its second the time began. Of the 400 syncs at most one in ten had a look of its own.
+    // 11: the feed's own look each second is among them, and one more wherever in its second the time began. Of the 400
+    // syncs at most one in ten had a look of its own.
     expect(it.database.statements.length - start.statements).toBeLessThanOrEqual(Math.min(40, 11 * seconds + 6));
   });
 });
@@ -109,7 +120,10 @@ test('19,000 vehicles that ask with a nonce, and for the proof of now, cost a bo
   const begun = performance.now();
   const ask = async (n: number) => {
     const vehicle: Caller = { kind: 'vehicle', vin: `KMH${String(n).padStart(14, '0')}`, environment: 'staging' };
-    const [proof, { errors }] = await Promise.all([it.ask<{ flagProof: string }>(vehicle, '{ flagProof(environment: STAGING) }'), it.ask(vehicle, NONCE_SYNC)]);
+    const [proof, { errors }] = await Promise.all([
+      it.ask<{ flagProof: string }>(vehicle, '{ flagProof(environment: STAGING) }'),
+      it.ask(vehicle, NONCE_SYNC),
+    ]);
     expect(decodeJwt(proof.data.flagProof)).toMatchObject({ v: 2, environment: 'staging' });
     const { code, retryAfter } = errors[0]?.extensions ?? {};
     if (code !== undefined) expect(retryAfter).toBeGreaterThan(0);
@@ -118,7 +132,8 @@ test('19,000 vehicles that ask with a nonce, and for the proof of now, cost a bo
   // A thousand at once, as gateways let them through: more of them would only wait for this one process.
   const codes: unknown[] = [];
   const fleet = Array.from({ length: rounds(1_000, 19_000) }, (_, n) => n);
-  for (let first = 0; first < fleet.length; first += 1_000) codes.push(...(await Promise.all(fleet.slice(first, first + 1_000).map(ask))));
+  for (let first = 0; first < fleet.length; first += 1_000)
+    codes.push(...(await Promise.all(fleet.slice(first, first + 1_000).map(ask))));
   const seconds = (performance.now() - begun) / 1_000;
   const answered = codes.filter((code) => code === undefined).length;
   expect(new Set(codes)).toEqual(new Set([undefined, 'RATE_LIMITED']));
@@ -131,7 +146,9 @@ test('a sync contains all that was answered before it was asked for, on this ins
   const other = await instance();
   const { key } = await flags.create();
   for (let index = 0; index < 30; index++) {
-    const { revision } = Object.values(await flags.ok<Record<string, { flag: { revision: number } }>>(SWITCH(index % 2 === 0), { key }))[0]?.flag ?? { revision: 0 };
+    const { revision } = Object.values(
+      await flags.ok<Record<string, { flag: { revision: number } }>>(SWITCH(index % 2 === 0), { key }),
+    )[0]?.flag ?? { revision: 0 };
     const answers = await Promise.all([sync(flags, revision - 1), sync(other, revision - 1), sync(other, revision)]);
     expect(answers.map((given) => [given.revision, given.full, given.flags.map((flag) => flag.key)])).toEqual([
       [revision, false, [key]],
@@ -148,22 +165,35 @@ describe('while the database is away', () => {
     const known = await sync(it, revision - 1);
     const lastKnown = decodeJwt(known.statement)['issuedAt'] as number;
     it.database.proxy.sever();
-    await eventually(() => it.database.prisma.$queryRaw`SELECT 1`.then(() => false, () => true));
+    await eventually(() =>
+      it.database.prisma.$queryRaw`SELECT 1`.then(
+        () => false,
+        () => true,
+      ),
+    );
     await eventually(() => Math.floor(Date.now() / 1_000) > lastKnown + 2);
-    const change = Object.values(await flags.ok<Record<string, { flag: { revision: number } }>>(SWITCH(true), { key }))[0];
+    const change = Object.values(
+      await flags.ok<Record<string, { flag: { revision: number } }>>(SWITCH(true), { key }),
+    )[0];
     const served = await sync(it, revision - 1);
     expect(served).toMatchObject({ revision, full: false, flags: known.flags });
     const { issuedAt } = decodeJwt(served.statement) as { issuedAt: number };
     expect(issuedAt).toBeGreaterThanOrEqual(lastKnown);
     expect(issuedAt).toBeLessThan(Math.floor(Date.now() / 1_000));
     // A nonce is answered by the database alone.
-    const { errors: [refused] } = await it.ask(VEHICLE('STAGING'), NONCE_SYNC);
+    const {
+      errors: [refused],
+    } = await it.ask(VEHICLE('STAGING'), NONCE_SYNC);
     expect(refused?.extensions).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: expect.any(Number) });
     // Flags that the instance knows can still be evaluated, as they were.
-    const evaluated = await it.ask<{ evaluateFlags: { flagKey: string; reason: string }[] }>(user('READ'), 'query { evaluateFlags(environment: STAGING, context: {}) { flagKey reason } }');
+    const evaluated = await it.ask<{ evaluateFlags: { flagKey: string; reason: string }[] }>(
+      user('READ'),
+      'query { evaluateFlags(environment: STAGING, context: {}) { flagKey reason } }',
+    );
     expect(evaluated.errors).toEqual([]);
     expect(evaluated.data.evaluateFlags).toContainEqual({ flagKey: key, reason: 'DISABLED' });
-    // Somebody who knows more must not be told that the control plane has forgotten it; nor is there anything to say of an environment that nobody has asked for.
+    // Somebody who knows more must not be told that the control plane has forgotten it; nor is there anything to say of
+    // an environment that nobody has asked for.
     expect(refusal(await answer(it, change?.flag.revision))?.code).toBe('SERVICE_UNAVAILABLE');
     expect(refusal(await answer(it, 0, 'PRODUCTION'))?.code).toBe('SERVICE_UNAVAILABLE');
 
@@ -221,7 +251,8 @@ describe('what an instance has read', () => {
   test('is not believed if it is of another history or not what lives there, and a store that is away is done without', async () => {
     const { key, revision } = await flags.create();
     const { updatedAt } = await flags.prisma.environment.findUniqueOrThrow({ where: { name: 'staging' } });
-    const forged = (stamp: number) => JSON.stringify({ v: 1, environment: 'staging', position: { revision, stamp }, floor: 0, entries: [] });
+    const forged = (stamp: number) =>
+      JSON.stringify({ v: 1, environment: 'staging', position: { revision, stamp }, floor: 0, entries: [] });
     const away = () => Promise.reject(new Error('away'));
     const stores = [
       { ...createInProcessStore(), get: async () => forged(1) },
@@ -229,6 +260,7 @@ describe('what an instance has read', () => {
       { ...createInProcessStore(), get: async () => forged(updatedAt.getTime()) },
       { ...createInProcessStore(), get: away, set: away, delete: away },
     ];
-    for (const store of stores) expect((await sync(await instance(store))).flags.at(-1)).toMatchObject({ key, revision });
+    for (const store of stores)
+      expect((await sync(await instance(store))).flags.at(-1)).toMatchObject({ key, revision });
   });
 });

@@ -15,7 +15,16 @@ import { ComparedClock } from './compared-clock.ts';
 import type { SignedDefinition } from './evaluation.ts';
 import type { Standing } from './position-signatures.ts';
 import { definitionIn } from './signing.ts';
-import { advanced, entriesSince, readSnapshot, samePosition, setOf, snapshotOf, writeSnapshot, type EnvironmentSnapshot } from './snapshot.ts';
+import {
+  advanced,
+  entriesSince,
+  readSnapshot,
+  samePosition,
+  setOf,
+  snapshotOf,
+  writeSnapshot,
+  type EnvironmentSnapshot,
+} from './snapshot.ts';
 import { changesSince, currentPositions, livingSet, type Delta, type Position } from './sync-store.ts';
 
 /** Milliseconds from the start of one look to the next at least, for each who was answered by the one. */
@@ -28,7 +37,10 @@ const PATIENCE = 1_000;
 const STORE_DELAY = 1_000;
 /** Seconds that a stored snapshot is kept. */
 const STORE_TTL = 86_400;
-/** Milliseconds that a caller waits for a database that does not answer, if only a look that began after its question can answer it. */
+/**
+ * Milliseconds that a caller waits for a database that does not answer, if only a look that began after its question
+ * can answer it.
+ */
 const FRESH_PATIENCE = 5_000;
 /** Seconds after which to come again where the database did not answer; who is told adds to it at random. */
 const FRESH_RETRY = 10;
@@ -112,14 +124,21 @@ export class EnvironmentSnapshots {
       const position = positions.get(environment);
       const held = this.#held.get(environment)?.snapshot;
       if (position === undefined) continue;
-      const snapshot = held !== undefined && samePosition(held.position, position) ? held : await this.#read(environment, position, held);
+      const snapshot =
+        held !== undefined && samePosition(held.position, position)
+          ? held
+          : await this.#read(environment, position, held);
       this.#held.set(environment, { snapshot, verifiedAt: Math.floor(readAt / 1_000) });
       if (snapshot !== held) this.#storeSoon(environment);
     }
     return positions;
   }
 
-  async #read(environment: Environment, position: Position, held: EnvironmentSnapshot | undefined): Promise<EnvironmentSnapshot> {
+  async #read(
+    environment: Environment,
+    position: Position,
+    held: EnvironmentSnapshot | undefined,
+  ): Promise<EnvironmentSnapshot> {
     const { prisma } = this.options;
     if (held !== undefined && !this.#doubt && position.revision > held.position.revision) {
       const { deltas, set, position: present } = await changesSince(prisma, environment, held.position.revision, true);
@@ -197,7 +216,12 @@ export class EnvironmentSnapshots {
     try {
       await inTime(FRESH_PATIENCE, 'The database did not answer in time', () => this.look());
     } catch (cause) {
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The database is not available, and only it can answer a nonce; a retry is safe.', { retryAfter: FRESH_RETRY }, { cause });
+      throw new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'The database is not available, and only it can answer a nonce; a retry is safe.',
+        { retryAfter: FRESH_RETRY },
+        { cause },
+      );
     }
     return this.known(environment, since > this.#revision(environment) ? 0 : since);
   }
@@ -206,24 +230,38 @@ export class EnvironmentSnapshots {
   async #see(environment: Environment, atLeast: number): Promise<void> {
     this.#wanted.add(environment);
     try {
-      await (this.#held.has(environment) ? inTime(PATIENCE, 'The database did not answer in time', () => this.look()) : this.look());
+      await (this.#held.has(environment)
+        ? inTime(PATIENCE, 'The database did not answer in time', () => this.look())
+        : this.look());
     } catch (error) {
       if (atLeast <= (this.#held.get(environment)?.snapshot.position.revision ?? -1)) return;
       if (!(error instanceof TookTooLong)) throw error;
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The database is not available; a retry is safe.', {}, { cause: error });
+      throw new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'The database is not available; a retry is safe.',
+        {},
+        { cause: error },
+      );
     }
   }
 
   /**
    * What is known of the changes of `environment` after `since`, without another look.
    *
-   * @param tombstones whether to tell of flags that have left; by default not with `since` 0, when there is nothing to remove
+   * @param tombstones whether to tell of flags that have left; by default not with `since` 0, when there is nothing to
+   *   remove
    */
   async known(environment: Environment, since: number, tombstones = since > 0): Promise<Changes> {
     const held = this.#held.get(environment);
     const deltas = held === undefined ? null : entriesSince(held.snapshot, since, tombstones);
     if (held !== undefined && deltas !== null) {
-      return { environment, revision: held.snapshot.position.revision, set: setOf(held.snapshot), deltas, verifiedAt: held.verifiedAt };
+      return {
+        environment,
+        revision: held.snapshot.position.revision,
+        set: setOf(held.snapshot),
+        deltas,
+        verifiedAt: held.verifiedAt,
+      };
     }
     // Of everything, though little of it may be asked for: only the whole says what the environment consists of.
     const { deltas: all, position, set, readAt } = await changesSince(this.options.prisma, environment, 0, true);
@@ -231,7 +269,9 @@ export class EnvironmentSnapshots {
     return { environment, revision: position.revision, set, deltas: changed, verifiedAt: Math.floor(readAt / 1_000) };
   }
 
-  /** The definitions that vehicles of `environment` have, by key: by what `since` would tell. Whitelists are digests. */
+  /**
+   * The definitions that vehicles of `environment` have, by key: by what `since` would tell. Whitelists are digests.
+   */
   async definitions(environment: Environment): Promise<readonly SignedDefinition[]> {
     const { deltas } = await this.since(environment, 0);
     const definitions = deltas.map((delta) => {

@@ -12,7 +12,9 @@ import { searchCondition, type FlagSearch } from './flag-search.ts';
 
 type Reader = PrismaClient | Transaction;
 
-const WITH_RULES = { rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] } } as const satisfies Prisma.FlagInclude;
+const WITH_RULES = {
+  rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] },
+} as const satisfies Prisma.FlagInclude;
 type FlagRow = Prisma.FlagGetPayload<{ include: typeof WITH_RULES }>;
 type RuleRow = FlagRow['rules'][number];
 
@@ -99,13 +101,18 @@ export async function lockFlag(tx: Transaction, by: FlagReference): Promise<Flag
  * what makes revisions gapless and in commit order.
  */
 export async function nextRevision(tx: Transaction, environment: Environment): Promise<number> {
-  const { revision } = await tx.environment.update({ where: { name: environment }, data: { revision: { increment: 1 } } });
+  const { revision } = await tx.environment.update({
+    where: { name: environment },
+    data: { revision: { increment: 1 } },
+  });
   return Number(revision);
 }
 
 /** Takes the environment's row lock until the transaction ends, and gives its revision. */
 export async function lockRevision(tx: Transaction, environment: Environment): Promise<number> {
-  const [row] = await tx.$queryRaw<{ revision: bigint }[]>`SELECT revision FROM environments WHERE name = ${environment} FOR UPDATE`;
+  const [row] = await tx.$queryRaw<
+    { revision: bigint }[]
+  >`SELECT revision FROM environments WHERE name = ${environment} FOR UPDATE`;
   return Number(row?.revision ?? 0);
 }
 
@@ -115,7 +122,10 @@ export async function setRevision(tx: Transaction, environment: Environment, rev
 }
 
 /** What lives in an environment: how many flags, switched on or not, and the bytes of their signed definitions. */
-export async function environmentLoad(tx: Transaction, environment: Environment): Promise<{ flags: number; bytes: number }> {
+export async function environmentLoad(
+  tx: Transaction,
+  environment: Environment,
+): Promise<{ flags: number; bytes: number }> {
   const [load] = await tx.$queryRaw<{ flags: bigint; bytes: bigint }[]>`
     SELECT count(*) AS flags, COALESCE(sum(octet_length(signed_definition)), 0)::bigint AS bytes
     FROM flags WHERE environment = ${environment} AND archived_at IS NULL`;
@@ -151,9 +161,18 @@ const ruleColumns = (rule: Rule) => ({
 export async function insertFlag(tx: Transaction, flag: Flag): Promise<void> {
   await claimKey(tx, flag.key);
   await tx.flag.create({
-    data: { ...flagColumns(flag), id: flag.id, key: flag.key, type: flag.type, createdById: flag.createdById, createdAt: flag.createdAt },
+    data: {
+      ...flagColumns(flag),
+      id: flag.id,
+      key: flag.key,
+      type: flag.type,
+      createdById: flag.createdById,
+      createdAt: flag.createdAt,
+    },
   });
-  await tx.rule.createMany({ data: flag.rules.map((rule) => ({ ...ruleColumns(rule), id: rule.id, flagId: flag.id, createdAt: rule.createdAt })) });
+  await tx.rule.createMany({
+    data: flag.rules.map((rule) => ({ ...ruleColumns(rule), id: rule.id, flagId: flag.id, createdAt: rule.createdAt })),
+  });
 }
 
 /** Takes rules that move out of the way of each other: a place (a type's priority) is one rule's at any time. */
@@ -170,7 +189,9 @@ async function makeRoom(tx: Transaction, before: Flag, after: Flag): Promise<voi
   }
 }
 
-/** Writes the difference between two states of one flag: its row, and those rules that are not the same object in both. */
+/**
+ * Writes the difference between two states of one flag: its row, and those rules that are not the same object in both.
+ */
 export async function saveFlag(tx: Transaction, before: Flag, after: Flag): Promise<void> {
   const former = new Map(before.rules.map((rule) => [rule.id, rule]));
   const kept = new Set(after.rules.map((rule) => rule.id));
@@ -179,7 +200,10 @@ export async function saveFlag(tx: Transaction, before: Flag, after: Flag): Prom
   await makeRoom(tx, before, after);
   for (const rule of after.rules) {
     const was = former.get(rule.id);
-    if (was === undefined) await tx.rule.create({ data: { ...ruleColumns(rule), id: rule.id, flagId: after.id, createdAt: rule.createdAt } });
+    if (was === undefined)
+      await tx.rule.create({
+        data: { ...ruleColumns(rule), id: rule.id, flagId: after.id, createdAt: rule.createdAt },
+      });
     else if (was !== rule) await tx.rule.update({ where: { id: rule.id }, data: ruleColumns(rule) });
   }
   await tx.flag.update({ where: { id: after.id }, data: flagColumns(after) });
@@ -194,9 +218,19 @@ export async function dropDraft(tx: Transaction, flag: Flag): Promise<void> {
   await tx.flag.update({ where: { id: flag.id }, data: { key, draft: false, enabled: false, archivedAt: new Date() } });
 }
 
-export async function putTombstone(tx: Transaction, environment: Environment, key: string, revision: number, signedDefinition: string): Promise<void> {
+export async function putTombstone(
+  tx: Transaction,
+  environment: Environment,
+  key: string,
+  revision: number,
+  signedDefinition: string,
+): Promise<void> {
   const content = { revision, signedDefinition, createdAt: new Date() };
-  await tx.flagTombstone.upsert({ where: { environment_key: { environment, key } }, create: { environment, key, ...content }, update: content });
+  await tx.flagTombstone.upsert({
+    where: { environment_key: { environment, key } },
+    create: { environment, key, ...content },
+    update: content,
+  });
 }
 
 export async function removeTombstone(tx: Transaction, environment: Environment, key: string): Promise<void> {
@@ -215,11 +249,20 @@ export interface FlagPage {
 export async function searchFlags(db: Reader, search: FlagSearch, page: Page, order: FlagOrder): Promise<FlagPage> {
   const where = searchCondition(search);
   const [rows, [total]] = await Promise.all([
-    db.$queryRaw<{ id: string; place: string }[]>`SELECT id, ${placeColumn(order)} AS place FROM flags WHERE ${where} ${beyond(order, page)} LIMIT ${page.limit + 1}`,
+    db.$queryRaw<
+      { id: string; place: string }[]
+    >`SELECT id, ${placeColumn(order)} AS place FROM flags WHERE ${where} ${beyond(order, page)} LIMIT ${page.limit + 1}`,
     db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM flags WHERE ${where}`,
   ]);
   const { items, more } = pageOf(rows, page);
-  const found = new Map((await findFlags(db, { id: { in: items.map(({ id }) => id) } })).map((flag) => [flag.id, flag]));
+  const found = new Map(
+    (await findFlags(db, { id: { in: items.map(({ id }) => id) } })).map((flag) => [flag.id, flag]),
+  );
   const places = new Map(items.map(({ id, place }) => [id, place]));
-  return { flags: items.flatMap(({ id }) => found.get(id) ?? []), totalCount: Number(total?.count ?? 0), more, nameOf: ({ id }) => places.get(id) ?? id };
+  return {
+    flags: items.flatMap(({ id }) => found.get(id) ?? []),
+    totalCount: Number(total?.count ?? 0),
+    more,
+    nameOf: ({ id }) => places.get(id) ?? id,
+  };
 }

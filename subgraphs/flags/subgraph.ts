@@ -40,7 +40,16 @@ export interface FlagsOptions {
 }
 
 /** Starts the subgraph: it follows the environments' revisions and applies rollouts from here on, until `close`. */
-export async function startFlags({ prisma, lanes = () => prisma, bus, store, signer, logger, clock = databaseClock, appliesRollouts = true }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
+export async function startFlags({
+  prisma,
+  lanes = () => prisma,
+  bus,
+  store,
+  signer,
+  logger,
+  clock = databaseClock,
+  appliesRollouts = true,
+}: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const transitions = new RolloutTransitions(clock);
   const [killLane, delivery] = [lanes('kill-switch'), lanes('delivery')];
   const changes = createFlagChanges(changesInTurn(prisma), signer, bus, logger, transitions);
@@ -59,7 +68,20 @@ export async function startFlags({ prisma, lanes = () => prisma, bus, store, sig
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
-    services: () => ({ registered, typeOfNode: (id) => typeOfNode(prisma, id), signer, flags, requests, requestFeed, rollouts, snapshots, sync, feed, rolloutOfRule: rolloutLoader(rollouts), ...flagLoaders(flags) }),
+    services: () => ({
+      registered,
+      typeOfNode: (id) => typeOfNode(prisma, id),
+      signer,
+      flags,
+      requests,
+      requestFeed,
+      rollouts,
+      snapshots,
+      sync,
+      feed,
+      rolloutOfRule: rolloutLoader(rollouts),
+      ...flagLoaders(flags),
+    }),
     logger,
   });
   await feed.start();

@@ -9,8 +9,10 @@ import { rounds } from '../shared/testing/rounds.ts';
 import { FlagsUnderTest } from './testing/flags-under-test.ts';
 
 const VINS = ['KMHK281HGNU000001', 'KMHK281HGNU000002'];
-const SYNC = 'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { environment revision full statement flags { key revision removed jws } } }';
-const CHANGES = 'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision previousRevision signed { key revision removed jws } } }';
+const SYNC =
+  'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { environment revision full statement flags { key revision removed jws } } }';
+const CHANGES =
+  'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision previousRevision signed { key revision removed jws } } }';
 
 interface Signed {
   readonly key: string;
@@ -32,16 +34,20 @@ beforeAll(async () => {
 });
 afterAll(() => flags.remove());
 
-const VEHICLE = (environment: 'staging' | 'development') => ({ kind: 'vehicle', vin: VINS[0] as string, environment }) as const;
+const VEHICLE = (environment: 'staging' | 'development') =>
+  ({ kind: 'vehicle', vin: VINS[0] as string, environment }) as const;
 const sync = async (since?: number, environment: 'staging' | 'development' = 'staging') =>
-  (await flags.ok<{ flagSync: Sync }>(SYNC, { environment: environment.toUpperCase(), since }, VEHICLE(environment))).flagSync;
+  (await flags.ok<{ flagSync: Sync }>(SYNC, { environment: environment.toUpperCase(), since }, VEHICLE(environment)))
+    .flagSync;
 
 /** What a signed form says, once it verifies with the published key. */
 async function verified(jws: string): Promise<{ typ: string | undefined; payload: Record<string, unknown> }> {
   const [jwk] = flags.signer.publicKeys.keys;
   if (jwk === undefined) throw new Error('no public key');
   expect(jwk).not.toHaveProperty('d');
-  const { payload, protectedHeader } = await compactVerify(jws, await importJWK(jwk, 'EdDSA'), { algorithms: ['EdDSA'] });
+  const { payload, protectedHeader } = await compactVerify(jws, await importJWK(jwk, 'EdDSA'), {
+    algorithms: ['EdDSA'],
+  });
   expect(protectedHeader.kid).toBe(jwk.kid);
   return { typ: protectedHeader.typ, payload: JSON.parse(Buffer.from(payload).toString()) as Record<string, unknown> };
 }
@@ -59,7 +65,9 @@ describe('flagSync', () => {
       expect(keys.slice(-2)).toEqual([stays.key, last.key]);
       expect(keys).not.toContain(gone.key);
       expect(answer.flags.every(({ removed }) => !removed)).toBe(true);
-      expect(answer.flags.map(({ revision }) => revision)).toEqual(answer.flags.map(({ revision }) => revision).sort((a, b) => a - b));
+      expect(answer.flags.map(({ revision }) => revision)).toEqual(
+        answer.flags.map(({ revision }) => revision).sort((a, b) => a - b),
+      );
     }
   });
 
@@ -92,11 +100,16 @@ describe('flagSync', () => {
   });
 
   test('below 0 is refused', async () => {
-    expect(refusal(await flags.ask(flags.writer, SYNC, { environment: 'STAGING', since: -1 }))).toEqual({ code: 'BAD_USER_INPUT', field: 'since' });
+    expect(refusal(await flags.ask(flags.writer, SYNC, { environment: 'STAGING', since: -1 }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'since',
+    });
   });
 
   test('is for vehicles of the environment only', async () => {
-    expect(refusal(await flags.ask(VEHICLE('development'), SYNC, { environment: 'STAGING' }))).toEqual({ code: 'FORBIDDEN' });
+    expect(refusal(await flags.ask(VEHICLE('development'), SYNC, { environment: 'STAGING' }))).toEqual({
+      code: 'FORBIDDEN',
+    });
   });
 });
 
@@ -108,7 +121,9 @@ describe('what vehicles are sent', () => {
     const [signed] = answer.flags;
     const { typ, payload } = await verified(signed?.jws ?? '');
     const ruleId = flag.rules[0]?.id ?? '';
-    const digests = VINS.map((vin) => createHash('sha256').update(`${ruleId}:${vin}`).digest().subarray(0, 8).toString('base64url')).sort();
+    const digests = VINS.map((vin) =>
+      createHash('sha256').update(`${ruleId}:${vin}`).digest().subarray(0, 8).toString('base64url'),
+    ).sort();
     expect(typ).toBe(DEFINITION_JWS_TYPE);
     expect(payload).toEqual({
       v: 1,
@@ -124,7 +139,17 @@ describe('what vehicles are sent', () => {
         enabled: true,
         defaultValue: false,
         revision: flag.revision,
-        rules: [{ id: ruleId, type: 'vehicle_whitelist', priority: 100, enabled: true, conditions: { digests }, value: null, variant: null }],
+        rules: [
+          {
+            id: ruleId,
+            type: 'vehicle_whitelist',
+            priority: 100,
+            enabled: true,
+            conditions: { digests },
+            value: null,
+            variant: null,
+          },
+        ],
       },
     });
     const text = JSON.stringify(answer) + JSON.stringify(payload);
@@ -136,7 +161,10 @@ describe('what vehicles are sent', () => {
     await archive(key);
     const answer = await sync((await flags.revision()) - 1);
     const tombstone = await verified(answer.flags[0]?.jws ?? '');
-    expect(tombstone).toEqual({ typ: DEFINITION_JWS_TYPE, payload: { v: 1, environment: 'staging', key, revision: answer.revision, removed: true } });
+    expect(tombstone).toEqual({
+      typ: DEFINITION_JWS_TYPE,
+      payload: { v: 1, environment: 'staging', key, revision: answer.revision, removed: true },
+    });
     const before = Math.floor(Date.now() / 1000) - 60;
     const { typ, payload } = await verified(answer.statement);
     expect(typ).toBe(STATEMENT_JWS_TYPE);
@@ -149,7 +177,9 @@ describe('what vehicles are sent', () => {
     const { key } = await flags.create();
     const jws = (await sync(0)).flags.find((signed) => signed.key === key)?.jws ?? '';
     const [head, payload = '', signature] = jws.split('.');
-    const changed = Buffer.from(Buffer.from(payload, 'base64url').toString().replace('"enabled":false', '"enabled":true')).toString('base64url');
+    const changed = Buffer.from(
+      Buffer.from(payload, 'base64url').toString().replace('"enabled":false', '"enabled":true'),
+    ).toString('base64url');
     expect(changed).not.toBe(payload);
     await expect(verified([head, changed, signature].join('.'))).rejects.toThrow();
   });
@@ -178,25 +208,33 @@ const edit = fc.record({
 });
 
 async function apply(kind: string, key: string): Promise<void> {
-  const { flag } = await flags.ok<{ flag: { enabled: boolean; environment: string; archivedAt: string | null; rules: { id: string }[] } }>(
-    'query ($key: String!) { flag(key: $key) { enabled environment archivedAt rules { id } } }',
-    { key },
-  );
+  const { flag } = await flags.ok<{
+    flag: { enabled: boolean; environment: string; archivedAt: string | null; rules: { id: string }[] };
+  }>('query ($key: String!) { flag(key: $key) { enabled environment archivedAt rules { id } } }', { key });
   if (flag.archivedAt !== null) return;
   const [rule] = flag.rules;
-  if (kind === 'toggle') await flags.ok(`mutation ($key: String!) { ${flag.enabled ? 'disableFlag' : 'enableFlag'}(key: $key) { applied } }`, { key });
-  else if (kind === 'rule' && rule === undefined) await flags.addRule(key, { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 50 } });
-  else if (kind === 'unrule' && rule !== undefined) await flags.ok('mutation ($id: ID!) { deleteRule(id: $id) { applied } }', { id: rule.id });
+  if (kind === 'toggle')
+    await flags.ok(
+      `mutation ($key: String!) { ${flag.enabled ? 'disableFlag' : 'enableFlag'}(key: $key) { applied } }`,
+      { key },
+    );
+  else if (kind === 'rule' && rule === undefined)
+    await flags.addRule(key, { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 50 } });
+  else if (kind === 'unrule' && rule !== undefined)
+    await flags.ok('mutation ($id: ID!) { deleteRule(id: $id) { applied } }', { id: rule.id });
   else if (kind === 'move') await flags.move(key, flag.environment === 'STAGING' ? 'DEVELOPMENT' : 'STAGING');
-  else if (kind === 'kill') await flags.ok('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") { applied } }', { key });
+  else if (kind === 'kill')
+    await flags.ok('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") { applied } }', { key });
   else if (kind === 'archive') await archive(key);
 }
 
 /** Reads the stream's events up to `revision`, each of which must follow the one before. */
 async function drain(stream: SubgraphStream, since: number, revision: number): Promise<Signed[]> {
   const signed: Signed[] = [];
-  for (let at = since; at < revision; ) {
-    const result = (await stream.next()) as IteratorResult<{ data: { flagChanges: { revision: number; previousRevision: number; signed: Signed } } }>;
+  for (let at = since; at < revision;) {
+    const result = (await stream.next()) as IteratorResult<{
+      data: { flagChanges: { revision: number; previousRevision: number; signed: Signed } };
+    }>;
     if (result.done === true) throw new Error('the stream has ended');
     const event = result.value.data.flagChanges;
     if (event.revision <= since) continue;
@@ -213,10 +251,19 @@ test('whatever is edited, from any revision the delta and the stream lead to the
   const ENVIRONMENTS = ['staging', 'development'] as const;
   await fc.assert(
     fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 12 }), async (edits) => {
-      const keys = await Promise.all(Array.from({ length: 4 }, async (_, index) => (await flags.create({ environment: index % 2 === 0 ? 'STAGING' : 'DEVELOPMENT' })).key));
+      const keys = await Promise.all(
+        Array.from(
+          { length: 4 },
+          async (_, index) => (await flags.create({ environment: index % 2 === 0 ? 'STAGING' : 'DEVELOPMENT' })).key,
+        ),
+      );
       const streams = await Promise.all(
         ENVIRONMENTS.map(async (environment) => {
-          const stream = flags.connection.subscribe({ query: CHANGES, variables: { environment: environment.toUpperCase() }, identity: identityOf(VEHICLE(environment)) });
+          const stream = flags.connection.subscribe({
+            query: CHANGES,
+            variables: { environment: environment.toUpperCase() },
+            identity: identityOf(VEHICLE(environment)),
+          });
           await stream.established;
           const start = await sync(0, environment);
           return { environment, stream, start };
@@ -231,7 +278,11 @@ test('whatever is edited, from any revision the delta and the stream lead to the
           remembered.push({ environment, revision: full.revision, state: stateOf(full) });
         }
       }
-      const starts = streams.map(({ environment, start }) => ({ environment, revision: start.revision, state: stateOf(start) }));
+      const starts = streams.map(({ environment, start }) => ({
+        environment,
+        revision: start.revision,
+        state: stateOf(start),
+      }));
       for (const { environment, revision, state } of [...remembered, ...starts]) {
         const [full, delta] = [await sync(0, environment), await sync(revision, environment)];
         // Revision 0 is answered with everything: it replaces what the vehicle has.

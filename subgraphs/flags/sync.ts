@@ -14,15 +14,22 @@ export interface FlagSync {
   /** Whether `flags` is everything and replaces what the vehicle has. */
   readonly full: boolean;
   readonly flags: readonly Delta[];
-  /** Issued when the database last said that `revision` is the environment's: while it is away, that is in the past. For agents from before the proof. */
+  /**
+   * Issued when the database last said that `revision` is the environment's: while it is away, that is in the past. For
+   * agents from before the proof.
+   */
   readonly statement: string;
-  /** What the environment consists of at `revision`, issued at the same time; with the vehicle's nonce where it gave one. */
+  /**
+   * What the environment consists of at `revision`, issued at the same time; with the vehicle's nonce where it gave
+   * one.
+   */
   readonly proof: string;
 }
 
 /** Throws BAD_USER_INPUT where `nonce` has another form than a vehicle's. */
 export function checkNonce(nonce: string): void {
-  if (!isNonce(nonce)) throw badInput('nonce', 'A nonce is 16 random bytes in base64url: 22 letters, digits, "-" and "_".');
+  if (!isNonce(nonce))
+    throw badInput('nonce', 'A nonce is 16 random bytes in base64url: 22 letters, digits, "-" and "_".');
 }
 
 export class SyncService {
@@ -62,7 +69,11 @@ export class SyncService {
     return this.signatures.proof(await this.snapshots.standing(environment));
   }
 
-  async #answer(since: number, { environment, revision, deltas, verifiedAt }: Changes, proof: string): Promise<FlagSync> {
+  async #answer(
+    since: number,
+    { environment, revision, deltas, verifiedAt }: Changes,
+    proof: string,
+  ): Promise<FlagSync> {
     const statement = await this.signatures.statement(environment, revision, verifiedAt);
     return { environment, revision, full: since === 0 || since > revision, flags: deltas, statement, proof };
   }

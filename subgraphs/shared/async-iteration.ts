@@ -33,7 +33,10 @@ export function mapStream<In, Out>(
       }
     },
     async return() {
-      await started.then((iterator) => iterator.return?.(), () => undefined);
+      await started.then(
+        (iterator) => iterator.return?.(),
+        () => undefined,
+      );
       return end;
     },
     [Symbol.asyncIterator]() {

@@ -28,10 +28,17 @@ beforeEach(async () => {
   start = Number((await testDatabase.database.prisma.auditChain.findUniqueOrThrow({ where: { id: 1 } })).position);
 });
 
-const append = (entry: AuditEntry, identity: CallerIdentity = identityOf(NOBODY), database: Database = testDatabase.database) =>
-  database.prisma.$transaction((tx) => appendAudit(tx, identity, entry));
+const append = (
+  entry: AuditEntry,
+  identity: CallerIdentity = identityOf(NOBODY),
+  database: Database = testDatabase.database,
+) => database.prisma.$transaction((tx) => appendAudit(tx, identity, entry));
 
-const rows = () => testDatabase.database.prisma.auditLog.findMany({ where: { chainPosition: { gt: start } }, orderBy: { chainPosition: 'asc' } });
+const rows = () =>
+  testDatabase.database.prisma.auditLog.findMany({
+    where: { chainPosition: { gt: start } },
+    orderBy: { chainPosition: 'asc' },
+  });
 
 /** The row's hash, computed from what the database gives back. */
 const recomputed = (row: AuditLog) =>
@@ -58,21 +65,43 @@ async function expectIntact(): Promise<AuditLog[]> {
     expect([Number(row.chainPosition), row.previousHash, row.hash]).toEqual([index + 1, previousHash, recomputed(row)]);
     previousHash = row.hash;
   }
-  expect(await prisma.auditChain.findUniqueOrThrow({ where: { id: 1 } })).toEqual({ id: 1, position: BigInt(all.length), hash: previousHash, lastAt: all.at(-1)?.createdAt ?? null });
+  expect(await prisma.auditChain.findUniqueOrThrow({ where: { id: 1 } })).toEqual({
+    id: 1,
+    position: BigInt(all.length),
+    hash: previousHash,
+    lastAt: all.at(-1)?.createdAt ?? null,
+  });
   return all;
 }
 
-test("rows carry who did what from where, and their hashes recompute from what is read back", async () => {
+test('rows carry who did what from where, and their hashes recompute from what is read back', async () => {
   const { prisma } = testDatabase.database;
-  const { id: userId } = await prisma.user.create({ data: { email: 'a@example.com', name: 'A', passwordHash: '-', role: 'ADMIN' } });
-  const { id: apiKeyId } = await prisma.apiKey.create({ data: { name: 'K', keyHash: 'k', keyPrefix: 'k', role: 'WRITE' } });
+  const { id: userId } = await prisma.user.create({
+    data: { email: 'a@example.com', name: 'A', passwordHash: '-', role: 'ADMIN' },
+  });
+  const { id: apiKeyId } = await prisma.apiKey.create({
+    data: { name: 'K', keyHash: 'k', keyPrefix: 'k', role: 'WRITE' },
+  });
   const requestId = randomUUID();
-  await append({ action: 'UPDATE_FLAG', before: { b: 1, a: [null, 'ü', { z: 1e21, y: -0 }] }, after: { enabled: true } }, identityOf(user('ADMIN', userId), { requestId: requestId.toUpperCase() }));
-  await append({ action: 'REGISTER_VEHICLES', after: ['KMH'] }, identityOf({ kind: 'apiKey', apiKeyId, role: 'WRITE', rateLimitPerMin: 60 }));
+  await append(
+    { action: 'UPDATE_FLAG', before: { b: 1, a: [null, 'ü', { z: 1e21, y: -0 }] }, after: { enabled: true } },
+    identityOf(user('ADMIN', userId), { requestId: requestId.toUpperCase() }),
+  );
+  await append(
+    { action: 'REGISTER_VEHICLES', after: ['KMH'] },
+    identityOf({ kind: 'apiKey', apiKeyId, role: 'WRITE', rateLimitPerMin: 60 }),
+  );
   await append({ action: 'SIGN_IN', userId });
   await expectIntact();
   expect(await rows()).toMatchObject([
-    { action: 'UPDATE_FLAG', userId, apiKeyId: null, requestId, beforeValue: { a: [null, 'ü', { y: 0, z: 1e21 }], b: 1 }, afterValue: { enabled: true } },
+    {
+      action: 'UPDATE_FLAG',
+      userId,
+      apiKeyId: null,
+      requestId,
+      beforeValue: { a: [null, 'ü', { y: 0, z: 1e21 }], b: 1 },
+      afterValue: { enabled: true },
+    },
     { action: 'REGISTER_VEHICLES', userId: null, apiKeyId, beforeValue: null, afterValue: ['KMH'] },
     { action: 'SIGN_IN', userId, beforeValue: null, afterValue: null },
   ]);
@@ -94,7 +123,15 @@ test('every action is one that the table accepts', async () => {
 });
 
 test('writers at the same time, on two instances, make one chain without a gap', async () => {
-  await Promise.all(Array.from({ length: 40 }, (_, index) => append({ action: 'CREATE_FLAG', after: { index } }, identityOf(NOBODY), index % 2 === 0 ? other : testDatabase.database)));
+  await Promise.all(
+    Array.from({ length: 40 }, (_, index) =>
+      append(
+        { action: 'CREATE_FLAG', after: { index } },
+        identityOf(NOBODY),
+        index % 2 === 0 ? other : testDatabase.database,
+      ),
+    ),
+  );
   await expectIntact();
   const written = (await rows()).map(({ afterValue }) => (afterValue as { index: number }).index);
   expect(written.sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, index) => index));
@@ -107,7 +144,9 @@ test('a transaction that is rolled back leaves neither a row nor a gap', async (
   });
   await expect(failing).rejects.toThrow('after all not');
   await append({ action: 'ENABLE_FLAG' });
-  expect((await rows()).map(({ action, chainPosition }) => [action, Number(chainPosition)])).toEqual([['ENABLE_FLAG', start + 1]]);
+  expect((await rows()).map(({ action, chainPosition }) => [action, Number(chainPosition)])).toEqual([
+    ['ENABLE_FLAG', start + 1],
+  ]);
   await expectIntact();
 });
 

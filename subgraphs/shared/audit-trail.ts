@@ -11,14 +11,46 @@ import { canonicalJson } from '../../core/protocol/canonical-json.ts';
 import type { Transaction } from './database/transaction.ts';
 
 export const AUDIT_ACTIONS = [
-  'CREATE_FLAG', 'UPDATE_FLAG', 'DELETE_FLAG', 'ARCHIVE_FLAG', 'CREATE_RULE', 'UPDATE_RULE', 'DELETE_RULE', 'KILL_SWITCH',
-  'ENABLE_FLAG', 'DISABLE_FLAG', 'RELEASE_KILL_SWITCH', 'SIGN_IN', 'SIGN_IN_FAILED', 'REGISTER_VEHICLES',
-  'ISSUE_VEHICLE_TOKEN', 'CREATE_USER', 'UPDATE_USER', 'CREATE_EXPERIMENT', 'UPDATE_EXPERIMENT',
-  'REQUEST_CHANGE', 'APPROVE_CHANGE', 'REJECT_CHANGE', 'CANCEL_CHANGE',
-  'SCHEDULE_ROLLOUT', 'PAUSE_ROLLOUT', 'RESUME_ROLLOUT', 'CANCEL_ROLLOUT',
-  'SIGN_OUT', 'CHANGE_PASSWORD', 'CREATE_API_KEY', 'REVOKE_API_KEY', 'REGISTER_OPERATIONS', 'DETACH_PARTITION',
-  'REVOKE_VEHICLE_TOKENS', 'SET_MAINTENANCE', 'START_EXPERIMENT', 'COMPLETE_EXPERIMENT', 'CANCEL_EXPERIMENT',
-  'GUARD_ROLLOUT', 'ADVANCE_REVISION',
+  'CREATE_FLAG',
+  'UPDATE_FLAG',
+  'DELETE_FLAG',
+  'ARCHIVE_FLAG',
+  'CREATE_RULE',
+  'UPDATE_RULE',
+  'DELETE_RULE',
+  'KILL_SWITCH',
+  'ENABLE_FLAG',
+  'DISABLE_FLAG',
+  'RELEASE_KILL_SWITCH',
+  'SIGN_IN',
+  'SIGN_IN_FAILED',
+  'REGISTER_VEHICLES',
+  'ISSUE_VEHICLE_TOKEN',
+  'CREATE_USER',
+  'UPDATE_USER',
+  'CREATE_EXPERIMENT',
+  'UPDATE_EXPERIMENT',
+  'REQUEST_CHANGE',
+  'APPROVE_CHANGE',
+  'REJECT_CHANGE',
+  'CANCEL_CHANGE',
+  'SCHEDULE_ROLLOUT',
+  'PAUSE_ROLLOUT',
+  'RESUME_ROLLOUT',
+  'CANCEL_ROLLOUT',
+  'SIGN_OUT',
+  'CHANGE_PASSWORD',
+  'CREATE_API_KEY',
+  'REVOKE_API_KEY',
+  'REGISTER_OPERATIONS',
+  'DETACH_PARTITION',
+  'REVOKE_VEHICLE_TOKENS',
+  'SET_MAINTENANCE',
+  'START_EXPERIMENT',
+  'COMPLETE_EXPERIMENT',
+  'CANCEL_EXPERIMENT',
+  'GUARD_ROLLOUT',
+  'ADVANCE_REVISION',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -48,9 +80,13 @@ export interface HashedContent {
   readonly createdAt: string;
 }
 
-/** The hash of one row: SHA-256, in hexadecimal, over `<hash of the row before>\n<content as RFC 8785 canonical JSON>`. */
+/**
+ * The hash of one row: SHA-256, in hexadecimal, over `<hash of the row before>\n<content as RFC 8785 canonical JSON>`.
+ */
 export function auditHash(previousHash: string, content: HashedContent): string {
-  return createHash('sha256').update(`${previousHash}\n${canonicalJson(content)}`).digest('hex');
+  return createHash('sha256')
+    .update(`${previousHash}\n${canonicalJson(content)}`)
+    .digest('hex');
 }
 
 /** The bus channel that says that the trail has grown, for whoever follows it; the message is empty. */
@@ -61,10 +97,15 @@ const MAX_USER_AGENT = 500;
 
 /** The text that PostgreSQL gives back when it is read again: without what it cannot store, cut between characters. */
 function storableText(text: string): string {
-  return Array.from(text, (character) => (/\0|\p{Surrogate}/u.test(character) ? '\uFFFD' : character)).slice(0, MAX_USER_AGENT).join('');
+  return Array.from(text, (character) => (/\0|\p{Surrogate}/u.test(character) ? '\uFFFD' : character))
+    .slice(0, MAX_USER_AGENT)
+    .join('');
 }
 
-/** What PostgreSQL takes for an address, or null: it knows no zones (`fe80::1%eth0`), and an odd address must not stop a change. */
+/**
+ * What PostgreSQL takes for an address, or null: it knows no zones (`fe80::1%eth0`), and an odd address must not stop a
+ * change.
+ */
 function storableAddress(address: string | null): string | null {
   const [bare = ''] = (address ?? '').split('%');
   return isIP(bare) === 0 ? null : bare;
@@ -77,7 +118,9 @@ export async function appendAudit(tx: Transaction, identity: CallerIdentity, ent
   const { caller, origin } = identity;
   // The address comes back in PostgreSQL's spelling: the hash must be over what will be read again. The time is the
   // database's, for all writers, and never before the last row's: a month is one piece of the chain.
-  const [head] = await tx.$queryRaw<{ position: bigint; hash: string; address: string | null; createdAt: Date; isReady: boolean }[]>`
+  const [head] = await tx.$queryRaw<
+    { position: bigint; hash: string; address: string | null; createdAt: Date; isReady: boolean }[]
+  >`
     SELECT position, hash, host(${storableAddress(origin.ipAddress)}::inet) AS address, due.at AS "createdAt",
            EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass AND inhrelid = to_regclass('audit_logs_' || to_char(due.at AT TIME ZONE 'UTC', 'YYYY_MM'))) AS "isReady"
     FROM audit_chain, LATERAL (SELECT GREATEST(date_trunc('milliseconds', clock_timestamp()), last_at) AS at) AS due WHERE id = 1 FOR UPDATE OF audit_chain`;
@@ -120,11 +163,18 @@ export async function appendAudit(tx: Transaction, identity: CallerIdentity, ent
 async function makePartition(tx: Transaction, at: Date): Promise<void> {
   let cause: unknown;
   try {
-    const [row] = await tx.$queryRaw<{ isReady: boolean }[]>`SELECT ready_audit_log_partition(${at}::timestamptz) AS "isReady"`;
+    const [row] = await tx.$queryRaw<
+      { isReady: boolean }[]
+    >`SELECT ready_audit_log_partition(${at}::timestamptz) AS "isReady"`;
     if (row?.isReady === true) return;
     cause = new Error(`audit_logs has no partition for ${at.toISOString()}: another table has its name`);
   } catch (error) {
     cause = error;
   }
-  throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Nothing can be changed at present: the audit trail has no place for this month. A retry is safe.', {}, { cause });
+  throw new FleetFlagError(
+    'SERVICE_UNAVAILABLE',
+    'Nothing can be changed at present: the audit trail has no place for this month. A retry is safe.',
+    {},
+    { cause },
+  );
 }

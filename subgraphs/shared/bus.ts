@@ -10,7 +10,10 @@ export interface Bus {
   close(): Promise<void>;
 }
 
-/** The bus of a control plane that is one process. Messages arrive in a later turn of the event loop, as they would from a server. */
+/**
+ * The bus of a control plane that is one process. Messages arrive in a later turn of the event loop, as they would from
+ * a server.
+ */
 export function createInProcessBus(): Bus {
   const channels = new Map<string, Set<(message: string) => void>>();
   return {

@@ -24,4 +24,8 @@ export interface ChangedPerson {
  * name. To be called in the transaction that changes the account, under the account's lock, before anything is written
  * to the trail; `record` then writes what has ended into it, in the name of `identity`.
  */
-export type EndPlans = (tx: Transaction, identity: CallerIdentity, person: ChangedPerson) => Promise<EndedPlans & { readonly record: () => Promise<void> }>;
+export type EndPlans = (
+  tx: Transaction,
+  identity: CallerIdentity,
+  person: ChangedPerson,
+) => Promise<EndedPlans & { readonly record: () => Promise<void> }>;

@@ -15,9 +15,17 @@ const connectionRefused = Object.assign(new Error('connect ECONNREFUSED 10.1.2.3
 
 describe('an error on its way to the gateway', () => {
   test('keeps code, message, path and details where it is a refusal', () => {
-    expect(format(badInput('input.3.vin', 'Not so.'))).toEqual({ message: 'Not so.', path: ['flag', 0], extensions: { code: 'BAD_USER_INPUT', field: 'input.3.vin' } });
-    expect(format(new FleetFlagError('CONFLICT', 'Changed.', { currentRevision: 7 }))).toMatchObject({ extensions: { code: 'CONFLICT', currentRevision: 7 } });
-    expect(format(new FleetFlagError('RATE_LIMITED', 'Wait.', { retryAfter: 1 }))).toMatchObject({ extensions: { code: 'RATE_LIMITED', retryAfter: 1 } });
+    expect(format(badInput('input.3.vin', 'Not so.'))).toEqual({
+      message: 'Not so.',
+      path: ['flag', 0],
+      extensions: { code: 'BAD_USER_INPUT', field: 'input.3.vin' },
+    });
+    expect(format(new FleetFlagError('CONFLICT', 'Changed.', { currentRevision: 7 }))).toMatchObject({
+      extensions: { code: 'CONFLICT', currentRevision: 7 },
+    });
+    expect(format(new FleetFlagError('RATE_LIMITED', 'Wait.', { retryAfter: 1 }))).toMatchObject({
+      extensions: { code: 'RATE_LIMITED', retryAfter: 1 },
+    });
   });
 
   test("tells nothing of a refusal's cause", () => {
@@ -26,8 +34,16 @@ describe('an error on its way to the gateway', () => {
   });
 
   test('tells nothing of anything else', () => {
-    for (const fault of [new Error('column users.password_hash'), new TypeError('x is not a function'), Object.assign(new Error('P2002 on email'), { code: 'P2002' })]) {
-      expect(format(fault)).toEqual({ message: 'Something went wrong on our side.', path: ['flag', 0], extensions: { code: 'INTERNAL_SERVER_ERROR' } });
+    for (const fault of [
+      new Error('column users.password_hash'),
+      new TypeError('x is not a function'),
+      Object.assign(new Error('P2002 on email'), { code: 'P2002' }),
+    ]) {
+      expect(format(fault)).toEqual({
+        message: 'Something went wrong on our side.',
+        path: ['flag', 0],
+        extensions: { code: 'INTERNAL_SERVER_ERROR' },
+      });
     }
   });
 
@@ -38,15 +54,24 @@ describe('an error on its way to the gateway', () => {
   });
 
   test("keeps the GraphQL library's own complaint about variables", () => {
-    const error = new GraphQLError('Variable "$first" got invalid value "x"', { extensions: { code: 'BAD_USER_INPUT', stacktrace: ['at /srv/app'] } });
-    expect(formatForGateway(error.toJSON(), error)).toEqual({ message: 'Variable "$first" got invalid value "x"', extensions: { code: 'BAD_USER_INPUT' } });
+    const error = new GraphQLError('Variable "$first" got invalid value "x"', {
+      extensions: { code: 'BAD_USER_INPUT', stacktrace: ['at /srv/app'] },
+    });
+    expect(formatForGateway(error.toJSON(), error)).toEqual({
+      message: 'Variable "$first" got invalid value "x"',
+      extensions: { code: 'BAD_USER_INPUT' },
+    });
   });
 });
 
 test('faults and absent stores are logged with the request that met them, refusals are not', () => {
   const lines: { level: number; requestId: string; err: { message: string } }[] = [];
   const logger = pino({}, { write: (line: string) => lines.push(JSON.parse(line) as (typeof lines)[number]) });
-  logFaults([located(badInput('key', 'no')), located(new Error('boom')), located(connectionRefused)], 'request-1', logger);
+  logFaults(
+    [located(badInput('key', 'no')), located(new Error('boom')), located(connectionRefused)],
+    'request-1',
+    logger,
+  );
   expect(lines.map(({ level, requestId, err }) => [level, requestId, err.message])).toEqual([
     [50, 'request-1', 'boom'],
     [40, 'request-1', 'The database is not available; a retry is safe.: connect ECONNREFUSED 10.1.2.3:5432'],

@@ -12,7 +12,10 @@ export interface FollowedStream<Entry> extends AsyncIterableIterator<Entry> {
 export interface FollowedSource<Entry> {
   /** The position of the newest entry, as it is after this call. */
   start(): Promise<number>;
-  /** Entries after `position`, oldest first, and where to go on after them; none: the follower is woken when there may be. */
+  /**
+   * Entries after `position`, oldest first, and where to go on after them; none: the follower is woken when there may
+   * be.
+   */
   read(position: number): Promise<{ entries: readonly Entry[]; position: number }>;
   leave(): void;
 }

@@ -3,7 +3,12 @@
  */
 import { GraphQLError, parse, subscribe, type DocumentNode, type ExecutionResult } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/protocol/subgraph.ts';
+import type {
+  SubgraphConnection,
+  SubgraphRequest,
+  SubgraphResponse,
+  SubgraphStream,
+} from '../../core/protocol/subgraph.ts';
 import { mapStream } from './async-iteration.ts';
 import { formatForGateway, logFaults, type Subgraph } from './subgraph.ts';
 
@@ -26,7 +31,10 @@ export async function executeOn(subgraph: Subgraph, request: SubgraphRequest): P
   return response.body.singleResult;
 }
 
-/** Starts a subscription on `subgraph`: the stream of its responses. A refusal is a stream of one response with `errors`. */
+/**
+ * Starts a subscription on `subgraph`: the stream of its responses. A refusal is a stream of one response with
+ * `errors`.
+ */
 export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): SubgraphStream {
   const { origin } = request.identity;
   const start = async (): Promise<AsyncIterator<ExecutionResult>> => {

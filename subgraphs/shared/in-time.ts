@@ -7,11 +7,17 @@ export class TookTooLong extends Error {
  * The result of `work`, or a rejection with TookTooLong when it is not there within `milliseconds`. The work is told by
  * its signal, and may go on all the same.
  */
-export async function inTime<T>(milliseconds: number, message: string, work: (late: AbortSignal) => Promise<T>): Promise<T> {
+export async function inTime<T>(
+  milliseconds: number,
+  message: string,
+  work: (late: AbortSignal) => Promise<T>,
+): Promise<T> {
   const late = new AbortController();
   // A turn later, so that work that has ended while this process was busy counts as what it is.
   const timer = setTimeout(() => setImmediate(() => late.abort(new TookTooLong(message))), milliseconds);
-  const over = new Promise<never>((_, reject) => late.signal.addEventListener('abort', () => reject(late.signal.reason as Error), { once: true }));
+  const over = new Promise<never>((_, reject) =>
+    late.signal.addEventListener('abort', () => reject(late.signal.reason as Error), { once: true }),
+  );
   try {
     return await Promise.race([work(late.signal), over]);
   } finally {

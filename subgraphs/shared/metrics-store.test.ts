@@ -37,9 +37,20 @@ describe('the embedded engine', () => {
     const path = join(folder, 'made', 'on', 'demand');
     store = await openMetricsStore({ url: null, path });
     await store.ping();
-    await store.client.command({ query: 'CREATE TABLE samples (vin String, value Float64) ENGINE = MergeTree ORDER BY vin' });
-    await store.client.insert({ table: 'samples', values: [{ vin: "KMH'1", value: 1.5 }, { vin: 'KMH2', value: 2.5 }], format: 'JSONEachRow' });
-    expect(await rowsOf(store, 'SELECT value FROM samples WHERE vin = {vin:String}', { vin: "KMH'1" })).toEqual([{ value: 1.5 }]);
+    await store.client.command({
+      query: 'CREATE TABLE samples (vin String, value Float64) ENGINE = MergeTree ORDER BY vin',
+    });
+    await store.client.insert({
+      table: 'samples',
+      values: [
+        { vin: "KMH'1", value: 1.5 },
+        { vin: 'KMH2', value: 2.5 },
+      ],
+      format: 'JSONEachRow',
+    });
+    expect(await rowsOf(store, 'SELECT value FROM samples WHERE vin = {vin:String}', { vin: "KMH'1" })).toEqual([
+      { value: 1.5 },
+    ]);
     await store.close();
     store = await openMetricsStore({ url: null, path });
     expect(await rowsOf(store, 'SELECT sum(value) AS total FROM samples')).toEqual([{ total: 4 }]);
@@ -47,15 +58,21 @@ describe('the embedded engine', () => {
 
   test.each<[string, (path: string) => void]>([
     ['whose tables are damaged', (path) => damage(path)],
-    ['in which files stand where folders belong', (path) => {
-      rmSync(path, { recursive: true });
-      mkdirSync(path);
-      for (const name of ['data', 'metadata', 'store']) writeFileSync(join(path, name), 'garbage');
-    }],
-    ['that is a file', (path) => {
-      rmSync(path, { recursive: true });
-      writeFileSync(path, 'garbage');
-    }],
+    [
+      'in which files stand where folders belong',
+      (path) => {
+        rmSync(path, { recursive: true });
+        mkdirSync(path);
+        for (const name of ['data', 'metadata', 'store']) writeFileSync(join(path, name), 'garbage');
+      },
+    ],
+    [
+      'that is a file',
+      (path) => {
+        rmSync(path, { recursive: true });
+        writeFileSync(path, 'garbage');
+      },
+    ],
   ])('a folder %s is kept under another name, and a new one is begun', async (_what, spoil) => {
     const path = join(folder, 'store');
     store = await openMetricsStore({ url: null, path });
@@ -82,7 +99,10 @@ describe('the embedded engine', () => {
 
   test('a folder that another process holds is refused by name, and opens with the stored rows once that one is killed', async () => {
     const script = fileURLToPath(new URL('testing/hold-metrics-store.ts', import.meta.url));
-    const holder = spawn(process.execPath, ['--import', 'tsx', script, folder], { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, NODE_OPTIONS: '' } });
+    const holder = spawn(process.execPath, ['--import', 'tsx', script, folder], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
     try {
       const [said] = (await once(holder.stdout, 'data')) as [Buffer];
       expect(said.toString()).toBe('stored\n');

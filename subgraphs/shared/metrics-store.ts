@@ -4,7 +4,12 @@
 import { constants, readFileSync } from 'node:fs';
 import { access, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseClientConfigOptions } from '@clickhouse/client';
+import {
+  ClickHouseLogLevel,
+  createClient,
+  type ClickHouseClient,
+  type ClickHouseClientConfigOptions,
+} from '@clickhouse/client';
 import { FleetFlagError } from '../../core/errors.ts';
 
 export interface MetricsStore {
@@ -30,7 +35,10 @@ const PING_TIMEOUT = 3_000;
 const REQUEST_TIMEOUT = 30_000;
 
 // The client would write warnings to the console, beside the log; what matters of them is in the errors.
-const SETTINGS = { application: 'fleetflag', log: { level: ClickHouseLogLevel.OFF } } satisfies ClickHouseClientConfigOptions;
+const SETTINGS = {
+  application: 'fleetflag',
+  log: { level: ClickHouseLogLevel.OFF },
+} satisfies ClickHouseClientConfigOptions;
 
 /**
  * Opens the metrics store. A server is not waited for: it may come later, and `ping` tells.
@@ -61,7 +69,11 @@ export async function openMetricsStore({ url, path, onSetAside }: MetricsStoreOp
  * Opens the engine's folder. One that it cannot read is set aside, because flags are not to wait for measurements; one
  * that it may only not be allowed to read, or that somebody else has, is not touched.
  */
-async function openOrSetAside(connect: (path: string) => Connection, path: string, onSetAside: MetricsStoreOptions['onSetAside']): Promise<Connection> {
+async function openOrSetAside(
+  connect: (path: string) => Connection,
+  path: string,
+  onSetAside: MetricsStoreOptions['onSetAside'],
+): Promise<Connection> {
   const openFolder = async () => {
     await mkdir(path, { recursive: true });
     return connect(path);
@@ -72,7 +84,12 @@ async function openOrSetAside(connect: (path: string) => Connection, path: strin
   } catch (error) {
     cause = error;
   }
-  const refused = new FleetFlagError('SERVICE_UNAVAILABLE', `The embedded metrics store cannot be opened. ${whyNot(path)}`, {}, { cause });
+  const refused = new FleetFlagError(
+    'SERVICE_UNAVAILABLE',
+    `The embedded metrics store cannot be opened. ${whyNot(path)}`,
+    {},
+    { cause },
+  );
   if (holderOf(path) !== null || !(await isOurs(path))) throw refused;
   const keptAs = `${path}-unreadable-${new Date().toISOString().replace(/[:.]/g, '-')}`;
   await rename(path, keptAs);
@@ -101,7 +118,13 @@ async function isOurs(path: string): Promise<boolean> {
 async function ping(client: ClickHouseClient): Promise<void> {
   // With a SELECT, because ClickHouse's /ping answers to wrong credentials, too.
   const result = await client.ping({ select: true, abort_signal: AbortSignal.timeout(PING_TIMEOUT) });
-  if (!result.success) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The metrics store does not answer; a retry is safe.', {}, { cause: result.error });
+  if (!result.success)
+    throw new FleetFlagError(
+      'SERVICE_UNAVAILABLE',
+      'The metrics store does not answer; a retry is safe.',
+      {},
+      { cause: result.error },
+    );
 }
 
 type Connection = NonNullable<ClickHouseClientConfigOptions['connection']>;
@@ -121,7 +144,8 @@ async function loadEngine(): Promise<{ connect: (path: string) => Connection; dr
 /** The engine says only that it failed; its `status` file names the process that has the folder. */
 function whyNot(path: string): string {
   const holder = holderOf(path);
-  if (holder !== null) return `Process ${holder} has ${path} open, and only one can: stop it, choose another FLEETFLAG_DATA_DIR, or set CLICKHOUSE_URL to a ClickHouse server.`;
+  if (holder !== null)
+    return `Process ${holder} has ${path} open, and only one can: stop it, choose another FLEETFLAG_DATA_DIR, or set CLICKHOUSE_URL to a ClickHouse server.`;
   return `Look at ${path}: it may not be writable, or this process has another one open.`;
 }
 

@@ -13,7 +13,8 @@ const refused = (args: Parameters<typeof readPage>[0]) => {
 
 describe('reading the arguments of a page', () => {
   test('takes 20 items from the start where nothing is said', () => {
-    for (const args of [{}, { first: null, after: null }]) expect(readPage(args)).toEqual({ limit: 20, cursor: null, backwards: false });
+    for (const args of [{}, { first: null, after: null }])
+      expect(readPage(args)).toEqual({ limit: 20, cursor: null, backwards: false });
   });
 
   test.each([1, 100])('takes %d items', (first) => {
@@ -24,9 +25,12 @@ describe('reading the arguments of a page', () => {
     expect(refused({ first })).toMatchObject({ code: 'BAD_USER_INPUT', details: { field: 'first' } });
   });
 
-  test.each(['', 'nonsense', randomUUID(), Buffer.from('1').toString('base64url')])('refuses the cursor %j', (after) => {
-    expect(refused({ after })).toMatchObject({ code: 'BAD_USER_INPUT', details: { field: 'after' } });
-  });
+  test.each(['', 'nonsense', randomUUID(), Buffer.from('1').toString('base64url')])(
+    'refuses the cursor %j',
+    (after) => {
+      expect(refused({ after })).toMatchObject({ code: 'BAD_USER_INPUT', details: { field: 'after' } });
+    },
+  );
 });
 
 describe('reading the arguments of a page backwards', () => {
@@ -66,7 +70,8 @@ describe('a page', () => {
   });
 
   test('says what is before and after it', () => {
-    const info = (cursor: string | null, backwards: boolean, more: boolean) => connectionOf(nodes, { limit: 3, cursor, backwards }, more, 7).pageInfo;
+    const info = (cursor: string | null, backwards: boolean, more: boolean) =>
+      connectionOf(nodes, { limit: 3, cursor, backwards }, more, 7).pageInfo;
     expect(info(null, false, true)).toMatchObject({ hasPreviousPage: false, hasNextPage: true });
     expect(info(randomUUID(), false, false)).toMatchObject({ hasPreviousPage: true, hasNextPage: false });
     expect(info(null, true, true)).toMatchObject({ hasPreviousPage: true, hasNextPage: false });
@@ -94,5 +99,12 @@ describe('a page', () => {
 
 test('an id is a UUID in either case and nothing around it', () => {
   const id = randomUUID();
-  expect([id, id.toUpperCase(), ` ${id}`, `${id}\n`, id.slice(1), ''].map(isUuid)).toEqual([true, true, false, false, false, false]);
+  expect([id, id.toUpperCase(), ` ${id}`, `${id}\n`, id.slice(1), ''].map(isUuid)).toEqual([
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
 });

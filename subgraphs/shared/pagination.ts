@@ -1,6 +1,6 @@
 /**
- * Cursor paging as all connections of the API do it: the `first` items after the item that a cursor names, or the `last`
- * before it. Source: the GraphQL Cursor Connections specification (Relay).
+ * Cursor paging as all connections of the API do it: the `first` items after the item that a cursor names, or the
+ * `last` before it. Source: the GraphQL Cursor Connections specification (Relay).
  */
 import { badInput } from '../../core/errors.ts';
 import { DEFAULT_PAGE, MAX_PAGE } from '../../core/protocol/pages.ts';
@@ -26,7 +26,12 @@ export interface PageArguments {
 export interface Connection<T> {
   readonly edges: readonly { readonly cursor: string; readonly node: T }[];
   readonly nodes: readonly T[];
-  readonly pageInfo: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean; readonly startCursor: string | null; readonly endCursor: string | null };
+  readonly pageInfo: {
+    readonly hasNextPage: boolean;
+    readonly hasPreviousPage: boolean;
+    readonly startCursor: string | null;
+    readonly endCursor: string | null;
+  };
   /** Counting can cost more than the page itself: as a function it is called only when the field is asked for. */
   readonly totalCount: number | (() => Promise<number>);
 }
@@ -43,14 +48,19 @@ const isGiven = (value: unknown) => value !== null && value !== undefined;
  * Reads the arguments of a connection field.
  *
  * @param isName whether a text is what this list's cursors name items by
- * @throws BAD_USER_INPUT for a page size outside 1 to 100, a cursor that is none of this list, and arguments of both ways
+ * @throws BAD_USER_INPUT for a page size outside 1 to 100, a cursor that is none of this list, and arguments of both
+ *   ways
  */
 export function readPage(args: PageArguments, isName: (text: string) => boolean = isUuid): Page {
   const { first, after, last, before } = args;
-  if (isGiven(first) && isGiven(last)) throw badInput('last', 'A page is the first items or the last, so it takes first or last, not both.');
+  if (isGiven(first) && isGiven(last))
+    throw badInput('last', 'A page is the first items or the last, so it takes first or last, not both.');
   const backwards = isGiven(last) || (isGiven(before) && !isGiven(first));
-  const [size, cursor, sizeName, cursorName] = backwards ? ([last, before, 'last', 'before'] as const) : ([first, after, 'first', 'after'] as const);
-  if (isGiven(backwards ? after : before)) throw badInput(backwards ? 'after' : 'before', 'after goes with first, and before with last.');
+  const [size, cursor, sizeName, cursorName] = backwards
+    ? ([last, before, 'last', 'before'] as const)
+    : ([first, after, 'first', 'after'] as const);
+  if (isGiven(backwards ? after : before))
+    throw badInput(backwards ? 'after' : 'before', 'after goes with first, and before with last.');
   const limit = size ?? DEFAULT_PAGE;
   if (limit < 1 || limit > MAX_PAGE) throw badInput(sizeName, `${sizeName} is ${limit}; it takes 1 to ${MAX_PAGE}.`);
   if (cursor === null || cursor === undefined) return { limit, cursor: null, backwards };
@@ -64,7 +74,10 @@ export function firstPage(limit: number): Page {
   return { limit, cursor: null, backwards: false };
 }
 
-/** A page of rows that were read from its cursor onwards, one more than it holds, in the order of the list; and whether there are more that way. */
+/**
+ * A page of rows that were read from its cursor onwards, one more than it holds, in the order of the list; and whether
+ * there are more that way.
+ */
 export function pageOf<T>(rows: readonly T[], { limit, backwards }: Page): { items: T[]; more: boolean } {
   const items = rows.slice(0, limit);
   return { items: backwards ? items.reverse() : items, more: rows.length > limit };
@@ -76,12 +89,23 @@ export function pageOf<T>(rows: readonly T[], { limit, backwards }: Page): { ite
  * @param more whether there are items beyond these, the way that the page goes
  * @param totalCount of all pages
  */
-export function connectionOf<T extends { id: string }>(nodes: readonly T[], page: Page, more: boolean, totalCount: Connection<T>['totalCount']): Connection<T> {
+export function connectionOf<T extends { id: string }>(
+  nodes: readonly T[],
+  page: Page,
+  more: boolean,
+  totalCount: Connection<T>['totalCount'],
+): Connection<T> {
   return connectionBy(nodes, ({ id }) => id, page, more, totalCount);
 }
 
 /** As connectionOf, of items that have no id but something else that names them and that they are ordered by. */
-export function connectionBy<T>(nodes: readonly T[], nameOf: (node: T) => string, page: Page, more: boolean, totalCount: Connection<T>['totalCount']): Connection<T> {
+export function connectionBy<T>(
+  nodes: readonly T[],
+  nameOf: (node: T) => string,
+  page: Page,
+  more: boolean,
+  totalCount: Connection<T>['totalCount'],
+): Connection<T> {
   const edges = nodes.map((node) => ({ cursor: toCursor(nameOf(node)), node }));
   return {
     edges,

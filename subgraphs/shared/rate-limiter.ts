@@ -3,7 +3,9 @@ import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
 
-/** The library compares with one limit for each of its objects; ours differ by key, so it only counts and we compare. */
+/**
+ * The library compares with one limit for each of its objects; ours differ by key, so it only counts and we compare.
+ */
 const COUNT_ONLY = Number.MAX_SAFE_INTEGER;
 
 /** One of the library's objects for each length of window. */
@@ -17,7 +19,11 @@ function limiterOver(create: (windowSeconds: number) => RateLimiterAbstract): Ra
   return {
     async consume(key, limit, windowSeconds) {
       const { consumedPoints, msBeforeNext } = await counterOf(windowSeconds).consume(key);
-      return { allowed: consumedPoints <= limit, remaining: Math.max(0, limit - consumedPoints), resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1000)) };
+      return {
+        allowed: consumedPoints <= limit,
+        remaining: Math.max(0, limit - consumedPoints),
+        resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1000)),
+      };
     },
     async giveBack(key, windowSeconds) {
       await counterOf(windowSeconds).reward(key);

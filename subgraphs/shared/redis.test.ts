@@ -21,7 +21,10 @@ test('a server that is not there is named by its setting', async () => {
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
-  await expect(openRedis(`redis://127.0.0.1:${port}`, silent)).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', message: expect.stringContaining('REDIS_URL') });
+  await expect(openRedis(`redis://127.0.0.1:${port}`, silent)).rejects.toMatchObject({
+    code: 'SERVICE_UNAVAILABLE',
+    message: expect.stringContaining('REDIS_URL'),
+  });
 });
 
 withServer('on a Redis server', () => {
@@ -44,7 +47,11 @@ withServer('on a Redis server', () => {
   describe('the rate limiter', () => {
     rateLimiterContract(async () => {
       const [here, there] = await two();
-      return { here: here.limiter, there: there.limiter, close: async () => void (await Promise.all([here.store.close(), there.store.close()])) };
+      return {
+        here: here.limiter,
+        there: there.limiter,
+        close: async () => void (await Promise.all([here.store.close(), there.store.close()])),
+      };
     });
   });
 
@@ -69,16 +76,43 @@ withServer('on a Redis server', () => {
 
     test('every command is refused as SERVICE_UNAVAILABLE in the meantime, and works afterwards', async () => {
       proxy.sever();
-      await eventually(() => store.ping().then(() => false, () => true));
-      const commands = [() => store.ping(), () => store.get('x'), () => store.set('x', 'y', 1), () => store.delete('x'), () => store.setIfAbsent('x', 'y', 1), () => store.addMember('x', 'y', 1), () => store.members('x'), () => store.removeMember('x', 'y'), () => bus.publish('x', 'y'), () => bus.subscribe('x', () => undefined)];
-      for (const command of commands) await expect(command()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } });
+      await eventually(() =>
+        store.ping().then(
+          () => false,
+          () => true,
+        ),
+      );
+      const commands = [
+        () => store.ping(),
+        () => store.get('x'),
+        () => store.set('x', 'y', 1),
+        () => store.delete('x'),
+        () => store.setIfAbsent('x', 'y', 1),
+        () => store.addMember('x', 'y', 1),
+        () => store.members('x'),
+        () => store.removeMember('x', 'y'),
+        () => bus.publish('x', 'y'),
+        () => bus.subscribe('x', () => undefined),
+      ];
+      for (const command of commands)
+        await expect(command()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } });
       proxy.restore();
-      await eventually(() => store.ping().then(() => true, () => false));
+      await eventually(() =>
+        store.ping().then(
+          () => true,
+          () => false,
+        ),
+      );
     });
 
     test('uses are counted here alone in the meantime', async () => {
       proxy.sever();
-      await eventually(() => store.ping().then(() => false, () => true));
+      await eventually(() =>
+        store.ping().then(
+          () => false,
+          () => true,
+        ),
+      );
       expect(await limiter.consume('test-alone', 1, 60)).toMatchObject({ allowed: true, remaining: 0 });
       expect(await limiter.consume('test-alone', 1, 60)).toMatchObject({ allowed: false });
     });
@@ -88,9 +122,19 @@ withServer('on a Redis server', () => {
       const channel = `test-${proxy.port}-${process.pid}`;
       await bus.subscribe(channel, (message) => heard.push(message));
       proxy.sever();
-      await eventually(() => store.ping().then(() => false, () => true));
+      await eventually(() =>
+        store.ping().then(
+          () => false,
+          () => true,
+        ),
+      );
       proxy.restore();
-      await eventually(() => bus.publish(channel, 'back').then(() => heard.includes('back'), () => false));
+      await eventually(() =>
+        bus.publish(channel, 'back').then(
+          () => heard.includes('back'),
+          () => false,
+        ),
+      );
     });
   });
 });

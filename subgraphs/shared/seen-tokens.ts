@@ -16,7 +16,11 @@ const STORE_PAUSE = 5_000;
  * Remembers in this process and, for the other instances of the subgraph, in `store`. While the store does not answer
  * this process decides alone.
  */
-export function rememberTokens(subgraph: SubgraphName, store: Pick<KeyValueStore, 'setIfAbsent'>, logger: { warn(fields: object, message: string): void }): SeenTokens {
+export function rememberTokens(
+  subgraph: SubgraphName,
+  store: Pick<KeyValueStore, 'setIfAbsent'>,
+  logger: { warn(fields: object, message: string): void },
+): SeenTokens {
   const here = new LRUCache<string, true>({ max: MAX_TOKENS });
   let pausedUntil = 0;
   return {
@@ -27,7 +31,10 @@ export function rememberTokens(subgraph: SubgraphName, store: Pick<KeyValueStore
       here.set(id, true, { ttl: milliseconds });
       if (performance.now() < pausedUntil) return false;
       try {
-        const isNew = await Promise.race([store.setIfAbsent(`identity:${subgraph}:${id}`, '', Math.ceil(milliseconds / 1000)), delay(STORE_PATIENCE, null, { ref: false })]);
+        const isNew = await Promise.race([
+          store.setIfAbsent(`identity:${subgraph}:${id}`, '', Math.ceil(milliseconds / 1000)),
+          delay(STORE_PATIENCE, null, { ref: false }),
+        ]);
         if (isNew === null) throw new Error(`No answer in ${STORE_PATIENCE} ms`);
         return !isNew;
       } catch (error) {

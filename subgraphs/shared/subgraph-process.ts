@@ -11,7 +11,13 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../core/errors.ts';
 import { clientError } from '../../core/protocol/error-form.ts';
 import { LISTEN_BACKLOG } from '../../core/protocol/http-server.ts';
-import { CONNECTION_BODY, IDENTITY_HEADER, signedBody, type IdentityTokens, type SeenTokens } from '../../core/protocol/identity-token.ts';
+import {
+  CONNECTION_BODY,
+  IDENTITY_HEADER,
+  signedBody,
+  type IdentityTokens,
+  type SeenTokens,
+} from '../../core/protocol/identity-token.ts';
 import type { SubgraphRequest } from '../../core/protocol/subgraph.ts';
 import { executeOn, subscribeOn } from './in-process-connection.ts';
 import type { Subgraph } from './subgraph.ts';
@@ -46,7 +52,9 @@ function readOperation(body: unknown): Operation {
 const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
 /** Serves `subgraph` until `close`. Rejects when the port is taken. */
-export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ port: number; close(): Promise<void> }> {
+export async function serveSubgraph(
+  options: SubgraphProcessOptions,
+): Promise<{ port: number; close(): Promise<void> }> {
   const { subgraph, tokens, seen } = options;
   const { name, logger } = subgraph;
   /** The request that a signed operation is: throws UNAUTHENTICATED before anything of it is looked at. */
@@ -57,11 +65,21 @@ export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ 
 
   const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
-    const refusal = clientError(error instanceof FleetFlagError ? error : { message: error.message, originalError: (error.statusCode ?? 500) < 500 ? new FleetFlagError('BAD_USER_INPUT', error.message) : undefined });
+    const refusal = clientError(
+      error instanceof FleetFlagError
+        ? error
+        : {
+            message: error.message,
+            originalError:
+              (error.statusCode ?? 500) < 500 ? new FleetFlagError('BAD_USER_INPUT', error.message) : undefined,
+          },
+    );
     if (refusal.extensions.code === 'INTERNAL_SERVER_ERROR') logger.error({ err: error }, 'A request failed');
     return reply.status(ERROR_CATALOGUE[refusal.extensions.code].httpStatus).send({ errors: [refusal] });
   });
-  app.post('/graphql', async (request) => executeOn(subgraph, await signedRequest(readOperation(request.body), request.headers[IDENTITY_HEADER])));
+  app.post('/graphql', async (request) =>
+    executeOn(subgraph, await signedRequest(readOperation(request.body), request.headers[IDENTITY_HEADER])),
+  );
   app.get('/health/live', () => ({ status: 'ok' }));
   app.get('/health/ready', async (_request, reply) => {
     const ready = await options.ready();
@@ -70,7 +88,12 @@ export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ 
   const { publicKeys } = options;
   if (publicKeys !== undefined) app.get('/.well-known/jwks.json', () => publicKeys);
 
-  const webSockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: BODY_LIMIT, handleProtocols });
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: BODY_LIMIT,
+    handleProtocols,
+  });
   const graphqlWs = useServer<Record<string, unknown>, { socket: WebSocket }>(
     {
       connectionInitWaitTimeout: 3_000,
@@ -86,14 +109,21 @@ export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ 
         try {
           const operation = readOperation(payload);
           const request = await signedRequest(operation, payload.extensions?.[IDENTITY_HEADER]);
-          return { schema: subgraph.schema, document: parse(operation.query), operationName: operation.operationName, contextValue: request };
+          return {
+            schema: subgraph.schema,
+            document: parse(operation.query),
+            operationName: operation.operationName,
+            contextValue: request,
+          };
         } catch (error) {
           const { message, extensions } = clientError(error as Error);
           return [new GraphQLError(message, { extensions })];
         }
       },
-      subscribe: (args) => subscribeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
-      execute: (args) => executeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
+      subscribe: (args) =>
+        subscribeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
+      execute: (args) =>
+        executeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
       // Results come formatted; graphql-ws would ask each error for a toJSON that plain objects do not have.
       onNext: (_context, _id, _payload, _args, result) => result,
       async onOperation({ extra }, id, _payload, _args, result) {
@@ -107,8 +137,12 @@ export async function serveSubgraph(options: SubgraphProcessOptions): Promise<{ 
     10_000,
   );
   app.server.on('upgrade', (request, socket, head) => {
-    if (request.url === '/graphql') webSockets.handleUpgrade(request, socket, head, (client) => webSockets.emit('connection', client, request));
-    else socket.on('error', () => socket.destroy()).end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    if (request.url === '/graphql')
+      webSockets.handleUpgrade(request, socket, head, (client) => webSockets.emit('connection', client, request));
+    else
+      socket
+        .on('error', () => socket.destroy())
+        .end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
 
   await app.listen({ host: options.host, port: options.port, backlog: LISTEN_BACKLOG });

@@ -5,7 +5,20 @@ import { readFileSync } from 'node:fs';
 import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { GraphQLError, GraphQLScalarType, Kind, isInputObjectType, isObjectType, parse, valueFromAST, type GraphQLArgument, type GraphQLFieldResolver, type GraphQLFormattedError, type GraphQLInputField, type GraphQLSchema } from 'graphql';
+import {
+  GraphQLError,
+  GraphQLScalarType,
+  Kind,
+  isInputObjectType,
+  isObjectType,
+  parse,
+  valueFromAST,
+  type GraphQLArgument,
+  type GraphQLFieldResolver,
+  type GraphQLFormattedError,
+  type GraphQLInputField,
+  type GraphQLSchema,
+} from 'graphql';
 import { GraphQLDateTimeISO, GraphQLJSON } from 'graphql-scalars';
 import type { Logger } from 'pino';
 import type { FleetFlagError } from '../../core/errors.ts';
@@ -75,7 +88,9 @@ function guard(schema: GraphQLSchema): void {
         (resolve: GraphQLFieldResolver<unknown, SubgraphContext>): GraphQLFieldResolver<unknown, SubgraphContext> =>
         (source, args, context, info) => {
           const { caller } = context.identity;
-          const refusal = refusalOf(permission, name, caller, args as Record<string, unknown>) ?? (federated ? entityRefusal(args as Representations, caller) : null);
+          const refusal =
+            refusalOf(permission, name, caller, args as Record<string, unknown>) ??
+            (federated ? entityRefusal(args as Representations, caller) : null);
           if (refusal !== null) throw refusal;
           return resolve(source, args, context, info);
         };
@@ -89,7 +104,8 @@ function guard(schema: GraphQLSchema): void {
 /** Reads the SDL's default values again: they were read before resolvers gave enum values their stored spelling. */
 function restoreDefaults(schema: GraphQLSchema): void {
   const restore = (input: GraphQLArgument | GraphQLInputField) => {
-    if (input.astNode?.defaultValue !== undefined) input.defaultValue = valueFromAST(input.astNode.defaultValue, input.type);
+    if (input.astNode?.defaultValue !== undefined)
+      input.defaultValue = valueFromAST(input.astNode.defaultValue, input.type);
   };
   for (const type of Object.values(schema.getTypeMap())) {
     if (isInputObjectType(type)) Object.values(type.getFields()).forEach(restore);
@@ -114,7 +130,9 @@ const DATE_TIME = new GraphQLScalarType<Date, string>({
 
 const SCALARS: Record<string, Resolver | object> = { DateTime: DATE_TIME, JSON: GraphQLJSON };
 
-/** What a resolver threw, as far as it is known; a store that is down becomes SERVICE_UNAVAILABLE here, in one place. */
+/**
+ * What a resolver threw, as far as it is known; a store that is down becomes SERVICE_UNAVAILABLE here, in one place.
+ */
 function causeOf(error: unknown): unknown {
   return asServiceError(error instanceof GraphQLError ? error.originalError : error);
 }
@@ -129,8 +147,10 @@ export function logFaults(errors: readonly GraphQLError[], requestId: string, lo
   for (const error of errors) {
     const cause = causeOf(error);
     const { code } = clientError({ ...error.toJSON(), originalError: cause }).extensions;
-    if (code === 'INTERNAL_SERVER_ERROR') logger.error({ err: cause ?? error, path: error.path, requestId }, 'A field failed');
-    if (code === 'SERVICE_UNAVAILABLE') logger.warn({ err: cause, path: error.path, requestId }, 'A store is not available');
+    if (code === 'INTERNAL_SERVER_ERROR')
+      logger.error({ err: cause ?? error, path: error.path, requestId }, 'A field failed');
+    if (code === 'SERVICE_UNAVAILABLE')
+      logger.warn({ err: cause, path: error.path, requestId }, 'A store is not available');
   }
 }
 
@@ -138,7 +158,9 @@ export function logFaults(errors: readonly GraphQLError[], requestId: string, lo
 export async function createSubgraph<Services>(options: SubgraphOptions<Services>): Promise<Subgraph> {
   const { name, logger } = options;
   const typeDefs = parse(readFileSync(new URL(`../${name}/schema.graphql`, import.meta.url), 'utf8'));
-  const scalars = typeDefs.definitions.flatMap((node) => (node.kind === Kind.SCALAR_TYPE_DEFINITION ? [node.name.value] : []));
+  const scalars = typeDefs.definitions.flatMap((node) =>
+    node.kind === Kind.SCALAR_TYPE_DEFINITION ? [node.name.value] : [],
+  );
   const resolvers = { ...options.resolvers, ...Object.fromEntries(scalars.map((scalar) => [scalar, SCALARS[scalar]])) };
   const schema = buildSubgraphSchema([{ typeDefs, resolvers: resolvers as never }]);
   restoreDefaults(schema);

@@ -19,12 +19,18 @@ function sendAfter(underWay: PromiseLike<unknown>, send: () => void): void {
   underWay.then(next, next);
 }
 
-/** One statement at a time: what is asked while one is under way goes with the next, so a fleet that asks at once costs few. */
+/**
+ * One statement at a time: what is asked while one is under way goes with the next, so a fleet that asks at once costs
+ * few.
+ */
 export function registeredFacts(prisma: PrismaClient): FactsByVin {
   let underWay: PromiseLike<unknown> = Promise.resolve();
   return new DataLoader<string, RegisteredFacts | null>(
     async (vins) => {
-      const finding = prisma.vehicle.findMany({ where: { vin: { in: [...vins] } }, select: { vin: true, model: true, swVersion: true, region: true } });
+      const finding = prisma.vehicle.findMany({
+        where: { vin: { in: [...vins] } },
+        select: { vin: true, model: true, swVersion: true, region: true },
+      });
       underWay = finding.catch(() => undefined);
       const byVin = new Map((await finding).map(({ vin, ...facts }) => [vin, facts]));
       return vins.map((vin) => byVin.get(vin) ?? null);
@@ -33,7 +39,10 @@ export function registeredFacts(prisma: PrismaClient): FactsByVin {
   );
 }
 
-/** `context`, whose VIN is one if there is any, with the registered model, version and region where it gives none. An unknown VIN leaves it as it is. */
+/**
+ * `context`, whose VIN is one if there is any, with the registered model, version and region where it gives none. An
+ * unknown VIN leaves it as it is.
+ */
 export async function withRegisteredFacts(facts: FactsByVin, context: EvaluationContext): Promise<EvaluationContext> {
   if (!context.vin) return context;
   // Nothing is left to look up; so it is answered while the database is away, too.

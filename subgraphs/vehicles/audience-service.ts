@@ -32,7 +32,8 @@ export class AudienceService {
    */
   async preview(flagKey: string, input: RuleDraft): Promise<Audience> {
     const flag = await findFlagFacts(this.prisma, validateFlagKey(flagKey, 'flagKey'));
-    if (flag === null) throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
+    if (flag === null)
+      throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
     const rule = validateRuleInput(input, flag.type, 'rule');
     const counter = new AudienceCounter(reachOf(flag, rule));
     const vins = namedVins(rule);

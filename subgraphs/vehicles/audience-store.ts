@@ -10,7 +10,9 @@ const VIN_LENGTH = 17;
 const reachable = (environment: Environment) => Prisma.sql`(environment = ${environment} OR environment IS NULL)`;
 
 function vinsOf(list: string): string[] {
-  return Array.from({ length: list.length / VIN_LENGTH }, (_, index) => list.slice(index * VIN_LENGTH, (index + 1) * VIN_LENGTH));
+  return Array.from({ length: list.length / VIN_LENGTH }, (_, index) =>
+    list.slice(index * VIN_LENGTH, (index + 1) * VIN_LENGTH),
+  );
 }
 
 /**
@@ -20,14 +22,26 @@ function vinsOf(list: string): string[] {
  *
  * @param vins these only; null: all
  */
-export async function* readGroups(prisma: PrismaClient, environment: Environment, vins: readonly string[] | null, pageSize: number): AsyncGenerator<VehicleGroup[]> {
+export async function* readGroups(
+  prisma: PrismaClient,
+  environment: Environment,
+  vins: readonly string[] | null,
+  pageSize: number,
+): AsyncGenerator<VehicleGroup[]> {
   const among = vins === null ? Prisma.empty : Prisma.sql`AND vin = ANY(${vins})`;
-  for (let after = '', more = true; more; ) {
-    const rows = await prisma.$queryRaw<{ model: string; swVersion: string; region: string; vins: string; last: string }[]>`
+  for (let after = '', more = true; more;) {
+    const rows = await prisma.$queryRaw<
+      { model: string; swVersion: string; region: string; vins: string; last: string }[]
+    >`
       SELECT model, sw_version AS "swVersion", region, string_agg(vin, '') AS vins, max(vin) AS last
       FROM (SELECT vin, model, sw_version, region FROM vehicles WHERE vin > ${after} AND ${reachable(environment)} ${among} ORDER BY vin LIMIT ${pageSize}) page
       GROUP BY model, sw_version, region ORDER BY model, sw_version, region`;
-    const groups = rows.map((row) => ({ model: row.model, swVersion: row.swVersion, region: row.region, vins: vinsOf(row.vins) }));
+    const groups = rows.map((row) => ({
+      model: row.model,
+      swVersion: row.swVersion,
+      region: row.region,
+      vins: vinsOf(row.vins),
+    }));
     // VINs are digits and capitals, whose order is the same in every collation.
     for (const { last } of rows) if (last > after) after = last;
     more = groups.reduce((count, group) => count + group.vins.length, 0) === pageSize;
@@ -36,6 +50,8 @@ export async function* readGroups(prisma: PrismaClient, environment: Environment
 }
 
 export async function countReachable(prisma: PrismaClient, environment: Environment): Promise<number> {
-  const [row] = await prisma.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM vehicles WHERE ${reachable(environment)}`;
+  const [row] = await prisma.$queryRaw<
+    { count: bigint }[]
+  >`SELECT count(*) AS count FROM vehicles WHERE ${reachable(environment)}`;
   return Number(row?.count ?? 0);
 }

@@ -30,7 +30,14 @@ const SAMPLE = 10;
  * shows as many vehicles as it will reach, but not which.
  */
 export function reachOf(flag: FlagFacts, rule: ValidRule): (context: EvaluationContext) => boolean {
-  const compiled = compileFlag({ ...flag, safetyLevel: 'Non-Critical', enabled: true, defaultValue: null, revision: 0, rules: [{ ...rule, id: 'preview', enabled: true }] });
+  const compiled = compileFlag({
+    ...flag,
+    safetyLevel: 'Non-Critical',
+    enabled: true,
+    defaultValue: null,
+    revision: 0,
+    rules: [{ ...rule, id: 'preview', enabled: true }],
+  });
   return (context) => evaluateFlag(compiled, context).ruleId !== null;
 }
 
@@ -69,7 +76,16 @@ export class AudienceCounter {
   /** @param total where those that were not added are known not to be reached: how many vehicles there are in all */
   result(total = this.#total): Audience {
     const step = Math.max(1, this.#sample.length / SAMPLE);
-    const sample = Array.from({ length: Math.min(SAMPLE, this.#sample.length) }, (_, index) => this.#sample[Math.floor(index * step)] as string);
-    return { matched: this.#matched, total, byModel: sortedCounts(this.#byModel), byRegion: sortedCounts(this.#byRegion), sample: sample.sort() };
+    const sample = Array.from(
+      { length: Math.min(SAMPLE, this.#sample.length) },
+      (_, index) => this.#sample[Math.floor(index * step)] as string,
+    );
+    return {
+      matched: this.#matched,
+      total,
+      byModel: sortedCounts(this.#byModel),
+      byRegion: sortedCounts(this.#byRegion),
+      sample: sample.sort(),
+    };
   }
 }

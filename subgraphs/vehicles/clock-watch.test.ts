@@ -46,11 +46,14 @@ describe('the clock of a control plane', () => {
     const right = fc.double({ min: -CLOCK_WATCH_LIMITS.tolerance, max: CLOCK_WATCH_LIMITS.tolerance, noNaN: true });
     const wrong = fc.double({ min: -1e10, max: 1e10, noNaN: true });
     fc.assert(
-      fc.property(fc.array(fc.tuple(right, right, wrong, fc.boolean()), { minLength: 20, maxLength: 60 }), (vehicles) => {
-        report(vehicles.flatMap(([one, another, off, first]) => (first ? [one, off, another] : [off, one, another])));
-        expect(told).toEqual([]);
-        running += CLOCK_WATCH_LIMITS.window + 1;
-      }),
+      fc.property(
+        fc.array(fc.tuple(right, right, wrong, fc.boolean()), { minLength: 20, maxLength: 60 }),
+        (vehicles) => {
+          report(vehicles.flatMap(([one, another, off, first]) => (first ? [one, off, another] : [off, one, another])));
+          expect(told).toEqual([]);
+          running += CLOCK_WATCH_LIMITS.window + 1;
+        },
+      ),
     );
   });
 

@@ -20,7 +20,14 @@ export interface ClockWatchLimits {
   readonly quiet: number;
 }
 
-export const CLOCK_WATCH_LIMITS: ClockWatchLimits = { window: 900_000, vehicles: 20, kept: 5_000, tolerance: 60, pace: 60_000, quiet: 3_600_000 };
+export const CLOCK_WATCH_LIMITS: ClockWatchLimits = {
+  window: 900_000,
+  vehicles: 20,
+  kept: 5_000,
+  tolerance: 60,
+  pace: 60_000,
+  quiet: 3_600_000,
+};
 
 export class ClockWatch {
   readonly #offsets: LRUCache<string, { readonly seconds: number; readonly at: number }>;
@@ -49,7 +56,9 @@ export class ClockWatch {
 
   #conclude(at: number): void {
     const { window, vehicles, tolerance, quiet } = this.limits;
-    const offsets = Array.from(this.#offsets.values()).flatMap((offset) => (at - offset.at <= window ? [offset.seconds] : []));
+    const offsets = Array.from(this.#offsets.values()).flatMap((offset) =>
+      at - offset.at <= window ? [offset.seconds] : [],
+    );
     if (offsets.length < vehicles) return;
     const median = offsets.sort((a, b) => a - b)[Math.floor(offsets.length / 2)] ?? 0;
     const alike = offsets.filter((offset) => Math.abs(offset - median) <= tolerance).length;

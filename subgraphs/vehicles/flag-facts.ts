@@ -14,13 +14,19 @@ export interface FlagFacts {
 
 /** The living flag with `key`; null when there is none. */
 export async function findFlagFacts(prisma: PrismaClient, key: string): Promise<FlagFacts | null> {
-  const flag = await prisma.flag.findUnique({ where: { key }, select: { key: true, type: true, environment: true, archivedAt: true } });
+  const flag = await prisma.flag.findUnique({
+    where: { key },
+    select: { key: true, type: true, environment: true, archivedAt: true },
+  });
   if (flag === null || flag.archivedAt !== null) return null;
   return { key: flag.key, type: flag.type as FlagType, environment: flag.environment as Environment };
 }
 
 /** The environment's present revision. */
 export async function currentRevision(prisma: PrismaClient, environment: Environment): Promise<number> {
-  const { revision } = await prisma.environment.findUniqueOrThrow({ where: { name: environment }, select: { revision: true } });
+  const { revision } = await prisma.environment.findUniqueOrThrow({
+    where: { name: environment },
+    select: { revision: true },
+  });
   return Number(revision);
 }

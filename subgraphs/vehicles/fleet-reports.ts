@@ -39,9 +39,12 @@ export class FleetReports {
     const rows = await this.prisma.$queryRaw<GroupRow[]>`
       SELECT status, model, region, sw_version, count(*) AS count FROM vehicles
       GROUP BY GROUPING SETS ((status), (model), (region), (sw_version))`;
-    const countsOf = (column: Exclude<keyof GroupRow, 'count'>) => new Map(rows.flatMap((row) => (row[column] === null ? [] : [[row[column], Number(row.count)] as const])));
+    const countsOf = (column: Exclude<keyof GroupRow, 'count'>) =>
+      new Map(rows.flatMap((row) => (row[column] === null ? [] : [[row[column], Number(row.count)] as const])));
     const statuses = countsOf('status');
-    const [online, offline, maintenance] = (['online', 'offline', 'maintenance'] as const).map((status) => statuses.get(status) ?? 0) as [number, number, number];
+    const [online, offline, maintenance] = (['online', 'offline', 'maintenance'] as const).map(
+      (status) => statuses.get(status) ?? 0,
+    ) as [number, number, number];
     return {
       total: online + offline + maintenance,
       online,

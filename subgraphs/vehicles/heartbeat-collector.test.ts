@@ -12,12 +12,19 @@ let written: (readonly Heartbeat[])[];
 let outcome: (group: readonly Heartbeat[]) => Promise<ReadonlySet<string>>;
 const all = async (group: readonly Heartbeat[]) => new Set(group.map((one) => one.vin));
 const collecting = (limits: Partial<CollectorLimits> = {}) =>
-  new HeartbeatCollector((group) => {
-    written.push(group);
-    return outcome(group);
-  }, { ...LIMITS, ...limits });
+  new HeartbeatCollector(
+    (group) => {
+      written.push(group);
+      return outcome(group);
+    },
+    { ...LIMITS, ...limits },
+  );
 const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
-const refusalOf = (answer: Promise<unknown>) => answer.then(() => null, (error: { code: string; details: object }) => ({ code: error.code, ...error.details }));
+const refusalOf = (answer: Promise<unknown>) =>
+  answer.then(
+    () => null,
+    (error: { code: string; details: object }) => ({ code: error.code, ...error.details }),
+  );
 
 beforeEach(() => {
   jest.useFakeTimers();
@@ -34,7 +41,8 @@ describe('heartbeats', () => {
     const collector = collecting();
     let answered = 0;
     let done: () => void = () => undefined;
-    outcome = (group) => new Promise((resolve) => (done = () => resolve(new Set(group.slice(1).map((one) => one.vin)))));
+    outcome = (group) =>
+      new Promise((resolve) => (done = () => resolve(new Set(group.slice(1).map((one) => one.vin)))));
     const answers = Array.from({ length: 500 }, (_, n) => collector.add(beat(n)).finally(() => (answered += 1)));
     await pass(249);
     expect(written).toEqual([]);
@@ -56,16 +64,47 @@ describe('heartbeats', () => {
   test('of one vehicle that wait together are written as one: the last word, and what it leaves open', async () => {
     const collector = collecting();
     const answers = [
-      collector.add(beat(1, { appliedRevision: 9, agentMemoryMb: 50, swVersion: '2.5.0', clockOffsetSeconds: 3, refusals: ['incomplete'] })),
+      collector.add(
+        beat(1, {
+          appliedRevision: 9,
+          agentMemoryMb: 50,
+          swVersion: '2.5.0',
+          clockOffsetSeconds: 3,
+          refusals: ['incomplete'],
+        }),
+      ),
       collector.add(beat(1, { appliedRevision: 0, agentVersion: '1.0.0', refusals: [] })),
       collector.add(readHeartbeat(vin(2), 'staging', { appliedRevision: 9 })),
       collector.add(beat(2, { agentMemoryMb: 1 })),
     ];
     await pass(250);
     expect(await Promise.all(answers)).toEqual([true, true, true, true]);
-    const nothing = { swVersion: null, agentVersion: null, agentCpuPercent: null, cacheSizeMb: null, appliedRevision: null, clockOffsetSeconds: null, refusals: null, environment: 'production' };
+    const nothing = {
+      swVersion: null,
+      agentVersion: null,
+      agentCpuPercent: null,
+      cacheSizeMb: null,
+      appliedRevision: null,
+      clockOffsetSeconds: null,
+      refusals: null,
+      environment: 'production',
+    };
     // A revision is nothing without its environment.
-    expect(written).toEqual([[{ ...nothing, vin: vin(1), appliedRevision: 0, agentMemoryMb: 50, swVersion: '2.5.0', agentVersion: '1.0.0', clockOffsetSeconds: 3, refusals: [] }, { ...nothing, vin: vin(2), agentMemoryMb: 1 }]]);
+    expect(written).toEqual([
+      [
+        {
+          ...nothing,
+          vin: vin(1),
+          appliedRevision: 0,
+          agentMemoryMb: 50,
+          swVersion: '2.5.0',
+          agentVersion: '1.0.0',
+          clockOffsetSeconds: 3,
+          refusals: [],
+        },
+        { ...nothing, vin: vin(2), agentMemoryMb: 1 },
+      ],
+    ]);
   });
 
   test('are written at once where a statement is full, and no statement is fuller', async () => {
@@ -101,7 +140,9 @@ describe('heartbeats', () => {
     const answers = Array.from({ length: 25 }, (_, n) => refusalOf(collector.add(beat(n))));
     expect(await refusalOf(collector.add(beat(99)))).toEqual({ code: 'SERVICE_UNAVAILABLE', retryAfter: 5 });
     await pass(31_000);
-    expect(await Promise.all(answers)).toEqual(Array.from({ length: 25 }, () => expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })));
+    expect(await Promise.all(answers)).toEqual(
+      Array.from({ length: 25 }, () => expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })),
+    );
     expect(await refusalOf(collector.add(beat(99)))).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
     for (const end of ends) end();
     await pass(0);

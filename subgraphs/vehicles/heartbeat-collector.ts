@@ -93,7 +93,9 @@ export class HeartbeatCollector {
     });
   }
 
-  /** Writes a group and answers all who wait for it; never rejects. Over at the timeout, whatever the statement does. */
+  /**
+   * Writes a group and answers all who wait for it; never rejects. Over at the timeout, whatever the statement does.
+   */
   async #store(group: readonly Waiting[]): Promise<void> {
     try {
       const registered = await inTime(this.limits.timeout, 'Heartbeats were not written in time', () => {
@@ -104,7 +106,8 @@ export class HeartbeatCollector {
         return writing;
       });
       this.#failures = 0;
-      for (const { heartbeat, answers } of group) for (const { resolve } of answers) resolve(registered.has(heartbeat.vin));
+      for (const { heartbeat, answers } of group)
+        for (const { resolve } of answers) resolve(registered.has(heartbeat.vin));
     } catch (cause) {
       this.#failures += 1;
       const refusal = this.#unavailable('The heartbeat was not stored; a retry is safe.', cause);

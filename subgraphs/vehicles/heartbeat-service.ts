@@ -15,10 +15,12 @@ export class HeartbeatService {
    * Stores what the calling vehicle says of itself; resolves when it is stored, to false for a vehicle that is not
    * registered.
    *
-   * @throws FORBIDDEN for who is no vehicle, BAD_USER_INPUT at the first fault, or SERVICE_UNAVAILABLE with `retryAfter`
+   * @throws FORBIDDEN for who is no vehicle, BAD_USER_INPUT at the first fault, or SERVICE_UNAVAILABLE with
+   *   `retryAfter`
    */
   async beat({ caller }: CallerIdentity, input: HeartbeatInput): Promise<boolean> {
-    if (caller.kind !== 'vehicle' || caller.vin === null) throw new FleetFlagError('FORBIDDEN', 'Vehicles send heartbeats, each its own.');
+    if (caller.kind !== 'vehicle' || caller.vin === null)
+      throw new FleetFlagError('FORBIDDEN', 'Vehicles send heartbeats, each its own.');
     const heartbeat = readHeartbeat(caller.vin, caller.environment, input);
     const registered = await this.collector.add(heartbeat);
     if (registered) this.clocks.note(heartbeat);

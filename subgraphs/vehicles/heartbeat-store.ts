@@ -11,7 +11,10 @@ import type { Heartbeat } from './heartbeat.ts';
  *
  * @returns the VINs that are registered: the others are not stored
  */
-export async function writeHeartbeats(prisma: PrismaClient, heartbeats: readonly Heartbeat[]): Promise<ReadonlySet<string>> {
+export async function writeHeartbeats(
+  prisma: PrismaClient,
+  heartbeats: readonly Heartbeat[],
+): Promise<ReadonlySet<string>> {
   const column = <Field extends keyof Heartbeat>(field: Field) => heartbeats.map((heartbeat) => heartbeat[field]);
   // Lists of different lengths make no array of arrays in PostgreSQL; no kind has a comma in it.
   const refusals = heartbeats.map((heartbeat) => heartbeat.refusals?.join(',') ?? null);

@@ -31,7 +31,12 @@ export interface Heartbeat {
 }
 
 /** The largest numbers that the columns take (database.md, vehicles); the revision is as large as the API's Int. */
-const MAXIMA = { agentMemoryMb: 2_147_483_647, agentCpuPercent: 999.99, cacheSizeMb: 999_999.99, appliedRevision: 2_147_483_647 } as const;
+const MAXIMA = {
+  agentMemoryMb: 2_147_483_647,
+  agentCpuPercent: 999.99,
+  cacheSizeMb: 999_999.99,
+  appliedRevision: 2_147_483_647,
+} as const;
 
 /** Seconds: some 300 years. A clock in 1970 and one in 2100 are both within it. */
 const MAX_CLOCK_OFFSET = 10_000_000_000;
@@ -41,9 +46,14 @@ const MAX_REFUSALS = 20;
 const REFUSAL_PATTERN = /^[a-z][a-z0-9-]{0,39}$/;
 
 function readRefusals(refusals: readonly string[]): readonly string[] {
-  if (refusals.length > MAX_REFUSALS) throw badInput('input.refusals', `A heartbeat names at most ${MAX_REFUSALS} kinds of refusals.`);
+  if (refusals.length > MAX_REFUSALS)
+    throw badInput('input.refusals', `A heartbeat names at most ${MAX_REFUSALS} kinds of refusals.`);
   for (const [index, kind] of refusals.entries()) {
-    if (!REFUSAL_PATTERN.test(kind)) throw badInput(`input.refusals.${index}`, 'A kind of refusal has 1 to 40 small letters, digits and hyphens, and begins with a letter.');
+    if (!REFUSAL_PATTERN.test(kind))
+      throw badInput(
+        `input.refusals.${index}`,
+        'A kind of refusal has 1 to 40 small letters, digits and hyphens, and begins with a letter.',
+      );
   }
   return [...new Set(refusals)].sort();
 }
@@ -54,15 +64,20 @@ function readRefusals(refusals: readonly string[]): readonly string[] {
  * @throws BAD_USER_INPUT at `input.…` for what its column would not take
  */
 export function readHeartbeat(vin: string, environment: Environment, input: HeartbeatInput): Heartbeat {
-  const fact = (field: 'swVersion' | 'agentVersion') => (typeof input[field] === 'string' ? readFact(field, input[field], `input.${field}`) : null);
+  const fact = (field: 'swVersion' | 'agentVersion') =>
+    typeof input[field] === 'string' ? readFact(field, input[field], `input.${field}`) : null;
   const [swVersion, agentVersion] = [fact('swVersion'), fact('agentVersion')];
   for (const field of Object.keys(MAXIMA) as (keyof typeof MAXIMA)[]) {
     const value = input[field] ?? 0;
-    if (value < 0 || value > MAXIMA[field]) throw badInput(`input.${field}`, `${field} is ${value}; it is 0 to ${MAXIMA[field]}.`);
+    if (value < 0 || value > MAXIMA[field])
+      throw badInput(`input.${field}`, `${field} is ${value}; it is 0 to ${MAXIMA[field]}.`);
   }
   const clockOffsetSeconds = input.clockOffsetSeconds ?? null;
   if (clockOffsetSeconds !== null && Math.abs(clockOffsetSeconds) > MAX_CLOCK_OFFSET) {
-    throw badInput('input.clockOffsetSeconds', `clockOffsetSeconds is ${clockOffsetSeconds}; it is -${MAX_CLOCK_OFFSET} to ${MAX_CLOCK_OFFSET}.`);
+    throw badInput(
+      'input.clockOffsetSeconds',
+      `clockOffsetSeconds is ${clockOffsetSeconds}; it is -${MAX_CLOCK_OFFSET} to ${MAX_CLOCK_OFFSET}.`,
+    );
   }
   return {
     vin,
@@ -88,7 +103,8 @@ export function mergeHeartbeats(earlier: Heartbeat, later: Heartbeat): Heartbeat
     agentMemoryMb: later.agentMemoryMb ?? earlier.agentMemoryMb,
     agentCpuPercent: later.agentCpuPercent ?? earlier.agentCpuPercent,
     cacheSizeMb: later.cacheSizeMb ?? earlier.cacheSizeMb,
-    appliedRevision: later.appliedRevision ?? (earlier.environment === later.environment ? earlier.appliedRevision : null),
+    appliedRevision:
+      later.appliedRevision ?? (earlier.environment === later.environment ? earlier.appliedRevision : null),
     clockOffsetSeconds: later.clockOffsetSeconds ?? earlier.clockOffsetSeconds,
     refusals: later.refusals ?? earlier.refusals,
   };

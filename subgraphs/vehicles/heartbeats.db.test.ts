@@ -12,12 +12,25 @@ import { FleetReports } from './fleet-reports.ts';
 import { startVehicles } from './subgraph.ts';
 
 const BEAT = 'mutation($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
-const VEHICLE = 'query($vin: String!) { vehicle(vin: $vin) { swVersion status lastSeenAt agentVersion agentMemoryMb agentCpuPercent cacheSizeMb appliedRevision clockOffsetSeconds agentRefusals } }';
+const VEHICLE =
+  'query($vin: String!) { vehicle(vin: $vin) { swVersion status lastSeenAt agentVersion agentMemoryMb agentCpuPercent cacheSizeMb appliedRevision clockOffsetSeconds agentRefusals } }';
 const PROGRESS = '{ rolloutProgress(environment: PRODUCTION, revision: 7) { applied total percent } }';
-const FACTS = { swVersion: '2.6.1', agentVersion: '1.0.0', agentMemoryMb: 58, agentCpuPercent: 12.345, cacheSizeMb: 0.45, appliedRevision: 7, clockOffsetSeconds: -172_800.5 };
+const FACTS = {
+  swVersion: '2.6.1',
+  agentVersion: '1.0.0',
+  agentMemoryMb: 58,
+  agentCpuPercent: 12.345,
+  cacheSizeMb: 0.45,
+  appliedRevision: 7,
+  clockOffsetSeconds: -172_800.5,
+};
 
 const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
-const vehicle = (n: number, environment: Environment = 'production'): Caller => ({ kind: 'vehicle', vin: vin(n), environment });
+const vehicle = (n: number, environment: Environment = 'production'): Caller => ({
+  kind: 'vehicle',
+  vin: vin(n),
+  environment,
+});
 
 let database: TestDatabase;
 let watched: WatchedDatabase;
@@ -28,7 +41,13 @@ const prisma = () => database.database.prisma;
 beforeAll(async () => {
   database = await createTestDatabase();
   watched = await watchDatabase(database.url);
-  const started = await startVehicles({ prisma: watched.prisma, tokens: createVehicleTokens('a secret of at least thirty-two characters'), bus: createInProcessBus(), logger: silent, sweepsPresence: false });
+  const started = await startVehicles({
+    prisma: watched.prisma,
+    tokens: createVehicleTokens('a secret of at least thirty-two characters'),
+    bus: createInProcessBus(),
+    logger: silent,
+    sweepsPresence: false,
+  });
   close = () => started.close();
   ask = asking(started.subgraph);
 });
@@ -45,9 +64,21 @@ afterAll(async () => {
 });
 
 const register = (count: number, environment: Environment | null = 'production') =>
-  prisma().vehicle.createMany({ data: Array.from({ length: count }, (_, n) => ({ vin: vin(n), model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', environment })) });
-const beat = (n: number, input: object, environment: Environment = 'production') => ask<{ agentHeartbeat: boolean }>(vehicle(n, environment), BEAT, { input });
-const read = async (n: number) => (await ask<{ vehicle: { lastSeenAt: string; appliedRevision: number } }>(user('READ'), VEHICLE, { vin: vin(n) })).data.vehicle;
+  prisma().vehicle.createMany({
+    data: Array.from({ length: count }, (_, n) => ({
+      vin: vin(n),
+      model: 'EV9',
+      swVersion: '2.5.0',
+      region: 'EU',
+      status: 'offline',
+      environment,
+    })),
+  });
+const beat = (n: number, input: object, environment: Environment = 'production') =>
+  ask<{ agentHeartbeat: boolean }>(vehicle(n, environment), BEAT, { input });
+const read = async (n: number) =>
+  (await ask<{ vehicle: { lastSeenAt: string; appliedRevision: number } }>(user('READ'), VEHICLE, { vin: vin(n) })).data
+    .vehicle;
 const progress = async () => (await ask(user('READ'), PROGRESS)).data['rolloutProgress'];
 
 describe('a heartbeat', () => {
@@ -59,12 +90,20 @@ describe('a heartbeat', () => {
     expect(Math.abs(Date.parse((await read(0)).lastSeenAt) - begun)).toBeLessThan(60_000);
     expect((await beat(0, { agentMemoryMb: 60 })).data.agentHeartbeat).toBe(true);
     expect(await read(0)).toMatchObject({ ...FACTS, agentCpuPercent: 12.35, agentMemoryMb: 60 });
-    expect(await read(1)).toMatchObject({ swVersion: '2.5.0', lastSeenAt: null, agentMemoryMb: null, appliedRevision: null, clockOffsetSeconds: null, agentRefusals: [] });
+    expect(await read(1)).toMatchObject({
+      swVersion: '2.5.0',
+      lastSeenAt: null,
+      agentMemoryMb: null,
+      appliedRevision: null,
+      clockOffsetSeconds: null,
+      agentRefusals: [],
+    });
   });
 
   test('that changes the software version moves updatedAt, and one that brings only what is measured does not', async () => {
     await register(1);
-    const updatedAt = async () => (await prisma().vehicle.findUniqueOrThrow({ where: { vin: vin(0) } })).updatedAt.getTime();
+    const updatedAt = async () =>
+      (await prisma().vehicle.findUniqueOrThrow({ where: { vin: vin(0) } })).updatedAt.getTime();
     await beat(0, FACTS);
     const first = await updatedAt();
     await beat(0, { ...FACTS, agentMemoryMb: 61, appliedRevision: 8 });
@@ -102,7 +141,15 @@ describe('a heartbeat', () => {
   test('with the largest of everything is taken', async () => {
     await register(1);
     await prisma().environment.update({ where: { name: 'production' }, data: { revision: 2_147_000_000n } });
-    const largest = { swVersion: '9'.repeat(50), agentVersion: 'ß'.repeat(20), agentMemoryMb: 2_147_483_647, agentCpuPercent: 999.99, cacheSizeMb: 999_999.99, appliedRevision: 2_147_483_647, clockOffsetSeconds: -10_000_000_000 };
+    const largest = {
+      swVersion: '9'.repeat(50),
+      agentVersion: 'ß'.repeat(20),
+      agentMemoryMb: 2_147_483_647,
+      agentCpuPercent: 999.99,
+      cacheSizeMb: 999_999.99,
+      appliedRevision: 2_147_483_647,
+      clockOffsetSeconds: -10_000_000_000,
+    };
     const refusals = Array.from({ length: 20 }, (_, n) => `${'x'.repeat(38)}${10 + n}`);
     expect((await beat(0, { ...largest, refusals })).errors).toEqual([]);
     expect(await read(0)).toMatchObject({ ...largest, agentRefusals: refusals });
@@ -111,7 +158,10 @@ describe('a heartbeat', () => {
   test('says what the agent refuses now, each kind once, until it refuses nothing any more', async () => {
     await register(2);
     await Promise.all([beat(0, { refusals: ['signature', 'incomplete', 'signature'] }), beat(1, { refusals: [] })]);
-    expect([await read(0), await read(1)]).toMatchObject([{ agentRefusals: ['incomplete', 'signature'] }, { agentRefusals: [] }]);
+    expect([await read(0), await read(1)]).toMatchObject([
+      { agentRefusals: ['incomplete', 'signature'] },
+      { agentRefusals: [] },
+    ]);
     await beat(0, { agentMemoryMb: 60 });
     expect(await read(0)).toMatchObject({ agentRefusals: ['incomplete', 'signature'] });
     await Promise.all([beat(0, { refusals: [] }), beat(0, { agentMemoryMb: 61 })]);
@@ -121,7 +171,9 @@ describe('a heartbeat', () => {
   test('is refused with a time to wait while the database is away, and taken when it is back', async () => {
     await register(1);
     watched.proxy.sever();
-    const { errors: [error] } = await beat(0, FACTS);
+    const {
+      errors: [error],
+    } = await beat(0, FACTS);
     expect(error?.extensions).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: expect.any(Number) });
     watched.proxy.restore();
     expect((await beat(0, FACTS)).data.agentHeartbeat).toBe(true);
@@ -131,9 +183,18 @@ describe('a heartbeat', () => {
 describe('the progress of a rollout', () => {
   test('follows what vehicles have stored, up, and down where one has lost its disk', async () => {
     await register(4);
-    await Promise.all([beat(0, { appliedRevision: 7 }), beat(1, { appliedRevision: 6 }), beat(2, { appliedRevision: 8 }), beat(3, {})]);
+    await Promise.all([
+      beat(0, { appliedRevision: 7 }),
+      beat(1, { appliedRevision: 6 }),
+      beat(2, { appliedRevision: 8 }),
+      beat(3, {}),
+    ]);
     expect(await progress()).toEqual({ applied: 2, total: 4, percent: 50 });
-    await Promise.all([beat(0, { appliedRevision: 0 }), beat(1, { appliedRevision: 7 }), beat(3, { appliedRevision: 7 })]);
+    await Promise.all([
+      beat(0, { appliedRevision: 0 }),
+      beat(1, { appliedRevision: 7 }),
+      beat(3, { appliedRevision: 7 }),
+    ]);
     expect(await progress()).toEqual({ applied: 3, total: 4, percent: 75 });
     await beat(0, { appliedRevision: 7 });
     expect(await progress()).toEqual({ applied: 4, total: 4, percent: 100 });
@@ -141,7 +202,11 @@ describe('the progress of a rollout', () => {
 
   test('counts no vehicle that is ahead of the environment: what it has is of a history that is no more', async () => {
     await register(3);
-    await Promise.all([beat(0, { appliedRevision: 8 }), beat(1, { appliedRevision: 9 }), beat(2, { appliedRevision: 900 })]);
+    await Promise.all([
+      beat(0, { appliedRevision: 8 }),
+      beat(1, { appliedRevision: 9 }),
+      beat(2, { appliedRevision: 900 }),
+    ]);
     expect(await progress()).toMatchObject({ applied: 1, total: 3 });
     await prisma().environment.update({ where: { name: 'production' }, data: { revision: 9n } });
     expect(await progress()).toMatchObject({ applied: 2, total: 3 });
@@ -151,7 +216,10 @@ describe('the progress of a rollout', () => {
     await register(1);
     await beat(0, { appliedRevision: 7 });
     await beat(0, { appliedRevision: 1_999_999_999, agentMemoryMb: 41 });
-    expect([await read(0), await progress()]).toMatchObject([{ appliedRevision: null, agentMemoryMb: 41 }, { applied: 0, total: 1 }]);
+    expect([await read(0), await progress()]).toMatchObject([
+      { appliedRevision: null, agentMemoryMb: 41 },
+      { applied: 0, total: 1 },
+    ]);
     await beat(0, { appliedRevision: 1_000_009 });
     expect(await read(0)).toMatchObject({ appliedRevision: null });
     // Ahead after a restore, and needed by `admin advance-revision`.
@@ -159,7 +227,7 @@ describe('the progress of a rollout', () => {
     expect(await read(0)).toMatchObject({ appliedRevision: 1_000_008 });
   });
 
-  test("counts no revision that a vehicle has stored of another environment than it belongs to", async () => {
+  test('counts no revision that a vehicle has stored of another environment than it belongs to', async () => {
     await register(1);
     await beat(0, { appliedRevision: 9, agentMemoryMb: 40 }, 'staging');
     expect(await read(0)).toMatchObject({ agentMemoryMb: 40, appliedRevision: null });
@@ -175,7 +243,9 @@ describe('the progress of a rollout', () => {
     try {
       await client.query('VACUUM ANALYZE vehicles');
       await prisma().environment.update({ where: { name: 'production' }, data: { revision: 5_000n } });
-      const plans = await plansOf(watched, client, 'vehicles', () => new FleetReports(watched.prisma).progress('production', 4_900));
+      const plans = await plansOf(watched, client, 'vehicles', () =>
+        new FleetReports(watched.prisma).progress('production', 4_900),
+      );
       expect(plans).toEqual([{ indexes: expect.arrayContaining(['idx_vehicles_env_revision']), scansAll: false }]);
     } finally {
       await client.end();
@@ -186,7 +256,9 @@ describe('the progress of a rollout', () => {
 test('the heartbeats of 5,000 vehicles that come at once are two statements at most', async () => {
   await register(5_000);
   const from = watched.statements.length;
-  const answers = await Promise.all(Array.from({ length: 5_000 }, (_, n) => beat(4_999 - n, { ...FACTS, agentMemoryMb: n })));
+  const answers = await Promise.all(
+    Array.from({ length: 5_000 }, (_, n) => beat(4_999 - n, { ...FACTS, agentMemoryMb: n })),
+  );
   expect(answers.every(({ data }) => data.agentHeartbeat)).toBe(true);
   const writes = watched.statements.slice(from).filter(({ query }) => query.includes('UPDATE vehicles'));
   expect(writes.length).toBeLessThanOrEqual(Math.ceil(5_000 / 1_000));

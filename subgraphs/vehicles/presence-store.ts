@@ -47,8 +47,15 @@ export async function lockVehicles(tx: Transaction, vins: readonly string[]): Pr
   await tx.$queryRaw`SELECT count(*) FROM (SELECT FROM vehicles WHERE vin = ANY(${vins}::text[]) ORDER BY vin FOR UPDATE) AS locked`;
 }
 
-/** Opens and closes connections at a gateway; what is so already stays so. Gives the VINs of those that are closed now. */
-export async function changeConnections(tx: Transaction, gateway: string, opened: readonly string[], closed: readonly string[]): Promise<string[]> {
+/**
+ * Opens and closes connections at a gateway; what is so already stays so. Gives the VINs of those that are closed now.
+ */
+export async function changeConnections(
+  tx: Transaction,
+  gateway: string,
+  opened: readonly string[],
+  closed: readonly string[],
+): Promise<string[]> {
   const rows = await tx.$queryRaw<{ vin: string }[]>`
     WITH opening AS (
       INSERT INTO vehicle_connections (gateway_id, vin) SELECT ${gateway}::uuid, vin FROM unnest(${opened}::text[]) AS given (vin) ON CONFLICT DO NOTHING
@@ -64,7 +71,12 @@ export async function changeConnections(tx: Transaction, gateway: string, opened
  * @param contact whether they have just been heard of
  * @returns how many have another status now
  */
-export async function applyConnections(tx: Transaction, opened: readonly string[], closed: readonly string[], contact: boolean): Promise<number> {
+export async function applyConnections(
+  tx: Transaction,
+  opened: readonly string[],
+  closed: readonly string[],
+  contact: boolean,
+): Promise<number> {
   const [row] = await tx.$queryRaw<{ changed: bigint }[]>`
     WITH coming AS MATERIALIZED (
       SELECT vin, row_number() OVER (ORDER BY vin) AS rank FROM vehicles WHERE vin = ANY(${opened}::text[]) AND status = 'offline'
@@ -86,19 +98,29 @@ export async function applyConnections(tx: Transaction, opened: readonly string[
 
 /** Forgets gateways whose locks are held, as though all sockets there had been closed now. */
 export async function dropGateways(tx: Transaction, gateways: readonly string[], contact: boolean): Promise<void> {
-  const rows = await tx.$queryRaw<{ vin: string }[]>`SELECT DISTINCT vin FROM vehicle_connections WHERE gateway_id = ANY(${gateways}::uuid[])`;
+  const rows = await tx.$queryRaw<
+    { vin: string }[]
+  >`SELECT DISTINCT vin FROM vehicle_connections WHERE gateway_id = ANY(${gateways}::uuid[])`;
   const vins = rows.map(({ vin }) => vin);
   await lockVehicles(tx, vins);
   await tx.$executeRaw`DELETE FROM gateway_leases WHERE gateway_id = ANY(${gateways}::uuid[])`;
   await applyConnections(tx, [], vins, contact);
 }
 
-/** Forgets gateways whose lease has run out. Those that another instance is at, or that report at this moment, are left to them. Gives their number. */
+/**
+ * Forgets gateways whose lease has run out. Those that another instance is at, or that report at this moment, are left
+ * to them. Gives their number.
+ */
 export async function dropDeadGateways(prisma: PrismaClient): Promise<number> {
   return prisma.$transaction(async (tx) => {
     const dead = await tx.$queryRaw<{ gateway_id: string }[]>`
       SELECT gateway_id FROM gateway_leases WHERE renewed_at < NOW() - make_interval(secs => ${LEASE_SECONDS}) FOR UPDATE SKIP LOCKED`;
-    if (dead.length > 0) await dropGateways(tx, dead.map((lease) => lease.gateway_id), false);
+    if (dead.length > 0)
+      await dropGateways(
+        tx,
+        dead.map((lease) => lease.gateway_id),
+        false,
+      );
     return dead.length;
   });
 }
@@ -109,7 +131,10 @@ export async function dropDeadGateways(prisma: PrismaClient): Promise<number> {
  *
  * @returns how many were due, and how many of them have another status now
  */
-export async function turnOffline(prisma: PrismaClient, graceSeconds: number): Promise<{ due: number; changed: number }> {
+export async function turnOffline(
+  prisma: PrismaClient,
+  graceSeconds: number,
+): Promise<{ due: number; changed: number }> {
   const [row] = await prisma.$queryRaw<{ due: bigint; changed: bigint }[]>`
     WITH gone AS MATERIALIZED (
       SELECT vin, status FROM vehicles WHERE disconnected_at <= NOW() - make_interval(secs => ${graceSeconds}) LIMIT ${SWEEP_BATCH} FOR UPDATE SKIP LOCKED

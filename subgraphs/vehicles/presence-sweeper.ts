@@ -42,7 +42,11 @@ export class PresenceSweeper {
       this.#failing = false;
       return this.#intervalMs;
     } catch (error) {
-      if (!this.#failing && !this.#sweeps.closed) this.logger.warn({ err: error }, 'Presence could not be swept; vehicles that have gone stay online until it can');
+      if (!this.#failing && !this.#sweeps.closed)
+        this.logger.warn(
+          { err: error },
+          'Presence could not be swept; vehicles that have gone stay online until it can',
+        );
       this.#failing = true;
       return this.#settleMs;
     }

@@ -37,7 +37,8 @@ afterAll(async () => {
 });
 
 const register = (all: readonly string[], status = 'offline') =>
-  prisma().$executeRaw`INSERT INTO vehicles (vin, model, sw_version, region, status) SELECT vin, 'EV9', '2.5.0', 'EU', ${status} FROM unnest(${all}::text[]) AS given (vin)`;
+  prisma()
+    .$executeRaw`INSERT INTO vehicles (vin, model, sw_version, region, status) SELECT vin, 'EV9', '2.5.0', 'EU', ${status} FROM unnest(${all}::text[]) AS given (vin)`;
 
 /** A gateway that reports one thing after the other, each understood. */
 class TestGateway {
@@ -53,11 +54,18 @@ class TestGateway {
 /** As if so many seconds had passed: everything in the database is as much older. */
 async function pass(seconds: number): Promise<void> {
   await prisma().$executeRaw`UPDATE gateway_leases SET renewed_at = renewed_at - make_interval(secs => ${seconds})`;
-  await prisma().$executeRaw`UPDATE vehicles SET disconnected_at = disconnected_at - make_interval(secs => ${seconds}) WHERE disconnected_at IS NOT NULL`;
+  await prisma()
+    .$executeRaw`UPDATE vehicles SET disconnected_at = disconnected_at - make_interval(secs => ${seconds}) WHERE disconnected_at IS NOT NULL`;
 }
 
-const statuses = async () => Object.fromEntries((await prisma().vehicle.findMany({ orderBy: { vin: 'asc' } })).map((row) => [row.vin, row.status]));
-const positions = async () => (await prisma().vehicle.findMany({ where: { statusPosition: { not: null } }, orderBy: { statusPosition: 'asc' } })).map((row) => row.vin);
+const statuses = async () =>
+  Object.fromEntries(
+    (await prisma().vehicle.findMany({ orderBy: { vin: 'asc' } })).map((row) => [row.vin, row.status]),
+  );
+const positions = async () =>
+  (
+    await prisma().vehicle.findMany({ where: { statusPosition: { not: null } }, orderBy: { statusPosition: 'asc' } })
+  ).map((row) => row.vin);
 const head = async () => (await prisma().vehicleStatusHead.findUniqueOrThrow({ where: { id: 1 } })).position;
 
 describe('a vehicle', () => {
@@ -77,7 +85,9 @@ describe('a vehicle', () => {
     await gateway.report([]);
     expect(await presence.sweep()).toBe(1);
     expect(await statuses()).toEqual({ [vin(0)]: 'offline', [vin(1)]: 'offline' });
-    expect((await prisma().vehicle.findUniqueOrThrow({ where: { vin: vin(0) } })).lastSeenAt?.getTime()).toBeGreaterThanOrEqual(seenAt?.getTime() ?? Infinity);
+    expect(
+      (await prisma().vehicle.findUniqueOrThrow({ where: { vin: vin(0) } })).lastSeenAt?.getTime(),
+    ).toBeGreaterThanOrEqual(seenAt?.getTime() ?? Infinity);
     expect(announced).toBe(2);
   });
 
@@ -124,7 +134,10 @@ describe('a vehicle', () => {
     await register([vin(1)]);
     expect(await new TestGateway().report([vin(0), vin(1), 'no VIN', ''])).toBe(true);
     expect(await statuses()).toEqual({ [vin(1)]: 'online' });
-    await upsertVehicles(prisma(), [vin(0), vin(2)].map((one) => ({ vin: one, model: 'EV9', swVersion: '1.0', region: 'EU' })));
+    await upsertVehicles(
+      prisma(),
+      [vin(0), vin(2)].map((one) => ({ vin: one, model: 'EV9', swVersion: '1.0', region: 'EU' })),
+    );
     expect(await statuses()).toEqual({ [vin(0)]: 'online', [vin(1)]: 'online', [vin(2)]: 'offline' });
   });
 });
@@ -167,7 +180,8 @@ describe('a gateway', () => {
   test('may repeat a report whose answer was lost, and one that arrives after a later one changes nothing', async () => {
     await register(vins(2));
     const gateway = randomUUID();
-    const report = (sequence: number, since: number, opened: string[], closed: string[]) => presence.report({ gateway, sequence, since, opened, closed, leaving: false });
+    const report = (sequence: number, since: number, opened: string[], closed: string[]) =>
+      presence.report({ gateway, sequence, since, opened, closed, leaving: false });
     expect(await report(1, 0, [vin(0)], [])).toBe(true);
     // The answer to 1 was lost: 2 says it again, and what has happened since.
     expect(await report(2, 0, [vin(0), vin(1)], [])).toBe(true);
@@ -206,8 +220,12 @@ test('10,000 vehicles that connect at once, and that are gone at once, cost a ha
     return { statements: watched.statements.length - from, milliseconds: performance.now() - begun };
   };
   const before = await head();
-  const coming = await cost(() => other.report({ gateway, sequence: 1, since: 0, opened: vins(10_000), closed: [], leaving: false }));
-  const going = await cost(() => other.report({ gateway, sequence: 2, since: 1, opened: [], closed: vins(10_000), leaving: false }));
+  const coming = await cost(() =>
+    other.report({ gateway, sequence: 1, since: 0, opened: vins(10_000), closed: [], leaving: false }),
+  );
+  const going = await cost(() =>
+    other.report({ gateway, sequence: 2, since: 1, opened: [], closed: vins(10_000), leaving: false }),
+  );
   expect(await head()).toBe(before + 10_000n);
   expect(new Set((await positions()).slice(-10_000)).size).toBe(10_000);
   await pass(GRACE + 1);
@@ -246,7 +264,9 @@ test('reports of many gateways about the same vehicles, and sweeps between them,
   await prisma().$executeRaw`UPDATE gateway_leases SET renewed_at = NOW()`;
   await presence.sweep();
   const connected = new Set([...open.values()].flatMap((mine) => [...mine]));
-  expect(await statuses()).toEqual(Object.fromEntries(all.map((one) => [one, connected.has(one) ? 'online' : 'offline'])));
+  expect(await statuses()).toEqual(
+    Object.fromEntries(all.map((one) => [one, connected.has(one) ? 'online' : 'offline'])),
+  );
 });
 
 test('a sweep that cannot reach the database rejects, and the next one does it all', async () => {

@@ -6,7 +6,16 @@ import { badInput } from '../../core/errors.ts';
 import { VIN_PATTERN } from '../../core/model.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { isUuid } from '../shared/pagination.ts';
-import { applyConnections, changeConnections, dropDeadGateways, dropGateways, lockVehicles, renewLease, turnOffline, type ReportNumber } from './presence-store.ts';
+import {
+  applyConnections,
+  changeConnections,
+  dropDeadGateways,
+  dropGateways,
+  lockVehicles,
+  renewLease,
+  turnOffline,
+  type ReportNumber,
+} from './presence-store.ts';
 import type { AnnounceStatuses } from './status-position.ts';
 
 export interface PresenceReport extends ReportNumber {
@@ -53,11 +62,14 @@ export class Presence {
     return changed !== null;
   }
 
-  /** Forgets gateways that have died, and turns those vehicles offline whose grace is over; gives how many. Any number of instances may do so at once. */
+  /**
+   * Forgets gateways that have died, and turns those vehicles offline whose grace is over; gives how many. Any number
+   * of instances may do so at once.
+   */
   async sweep(): Promise<number> {
     await dropDeadGateways(this.prisma);
     let changed = 0;
-    for (let due = 1; due > 0; ) {
+    for (let due = 1; due > 0;) {
       const batch = await turnOffline(this.prisma, this.graceSeconds);
       due = batch.due;
       changed += batch.changed;

@@ -59,28 +59,48 @@ export const resolvers: Resolvers = {
       return connectionBy(vehicles, ({ vin }) => vin, page, more, totalCount);
     },
     fleet: (_: unknown, __: unknown, { services }: Context) => services.reports.fleet(),
-    previewAudience: (_: unknown, { flagKey, rule }: { flagKey: string; rule: RuleDraft }, { services }: Context) => services.audiences.preview(flagKey, rule),
-    rolloutProgress: (_: unknown, { environment, revision }: { environment: Environment; revision?: number | null }, { services }: Context) =>
-      services.reports.progress(environment, revision ?? null),
-    vehicleTokenGenerations: (_: unknown, { since, after }: { since: Date; after: string }, { services }: Context) => services.vehicles.tokenGenerations(since, after),
+    previewAudience: (_: unknown, { flagKey, rule }: { flagKey: string; rule: RuleDraft }, { services }: Context) =>
+      services.audiences.preview(flagKey, rule),
+    rolloutProgress: (
+      _: unknown,
+      { environment, revision }: { environment: Environment; revision?: number | null },
+      { services }: Context,
+    ) => services.reports.progress(environment, revision ?? null),
+    vehicleTokenGenerations: (_: unknown, { since, after }: { since: Date; after: string }, { services }: Context) =>
+      services.vehicles.tokenGenerations(since, after),
   },
 
   Mutation: {
     registerVehicles: (_: unknown, { input }: { input: VehicleRegistration[] }, { services, identity }: Context) =>
       services.vehicles.register(identity, input),
-    setVehicleMaintenance: (_: unknown, { vin, maintenance }: { vin: string; maintenance: boolean }, { services, identity }: Context) =>
-      services.vehicles.setMaintenance(identity, vin, maintenance),
-    issueVehicleToken: (_: unknown, { vin, environment, expiresInDays }: TokenArguments, { services, identity }: Context) =>
-      services.vehicles.issueToken(identity, vin, environment, expiresInDays ?? DEFAULT_TOKEN_DAYS),
-    revokeVehicleTokens: (_: unknown, { vin }: { vin: string }, { services, identity }: Context) => services.vehicles.revokeTokens(identity, vin),
-    agentHeartbeat: (_: unknown, { input }: { input: HeartbeatInput }, { services, identity }: Context) => services.heartbeats.beat(identity, input),
+    setVehicleMaintenance: (
+      _: unknown,
+      { vin, maintenance }: { vin: string; maintenance: boolean },
+      { services, identity }: Context,
+    ) => services.vehicles.setMaintenance(identity, vin, maintenance),
+    issueVehicleToken: (
+      _: unknown,
+      { vin, environment, expiresInDays }: TokenArguments,
+      { services, identity }: Context,
+    ) => services.vehicles.issueToken(identity, vin, environment, expiresInDays ?? DEFAULT_TOKEN_DAYS),
+    revokeVehicleTokens: (_: unknown, { vin }: { vin: string }, { services, identity }: Context) =>
+      services.vehicles.revokeTokens(identity, vin),
+    agentHeartbeat: (_: unknown, { input }: { input: HeartbeatInput }, { services, identity }: Context) =>
+      services.heartbeats.beat(identity, input),
     reportPresence: (_: unknown, report: PresenceReport, { services }: Context) => services.presence.report(report),
   },
 
   Subscription: {
     vehicleStatusChanges: {
-      async subscribe(_: unknown, { region, model }: { region?: string | null; model?: string | null }, { services }: Context) {
-        const changes = services.statuses.follow({ region: readText(region, 'region'), model: readText(model, 'model') });
+      async subscribe(
+        _: unknown,
+        { region, model }: { region?: string | null; model?: string | null },
+        { services }: Context,
+      ) {
+        const changes = services.statuses.follow({
+          region: readText(region, 'region'),
+          model: readText(model, 'model'),
+        });
         await changes.established;
         return changes;
       },
@@ -95,6 +115,7 @@ export const resolvers: Resolvers = {
 
   Vehicle: {
     id: ({ vin }: { vin: string }) => vin,
-    __resolveReference: ({ vin }: { vin: string }, { services }: Context) => (VIN_PATTERN.test(vin) ? services.byVin.load(vin) : null),
+    __resolveReference: ({ vin }: { vin: string }, { services }: Context) =>
+      VIN_PATTERN.test(vin) ? services.byVin.load(vin) : null,
   },
 };

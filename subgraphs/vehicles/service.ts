@@ -7,7 +7,17 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import { pageOf, type Page } from '../shared/pagination.ts';
 import type { AnnounceStatuses } from './status-position.ts';
-import { findVehicles, isConnected, lockVehicle, raiseTokenGeneration, setEnvironment, setStatus, tokenGenerations, upsertVehicles, type TokenGeneration } from './store.ts';
+import {
+  findVehicles,
+  isConnected,
+  lockVehicle,
+  raiseTokenGeneration,
+  setEnvironment,
+  setStatus,
+  tokenGenerations,
+  upsertVehicles,
+  type TokenGeneration,
+} from './store.ts';
 import { resolveFilter, searchVehicles, countVehicles } from './vehicle-search.ts';
 import type { ReadFilter } from './vehicle-filter.ts';
 import { readRegistrations, checkVin, vehicleStatus, type Vehicle, type VehicleRegistration } from './vehicle.ts';
@@ -69,8 +79,12 @@ export class VehicleService {
       if (created.size > 0) {
         const createdCount = [...created.values()].filter(Boolean).length;
         const counts = { count: vins.length, created: createdCount, updated: created.size - createdCount };
-        // All VINs that were written, some 20 KB at most: which vehicles somebody has touched is what the trail is asked.
-        await appendAudit(tx, identity, { action: 'REGISTER_VEHICLES', after: { ...counts, vins: vins.filter((vin) => created.has(vin)) } });
+        // All VINs that were written, some 20 KB at most: which vehicles somebody has touched is what the trail is
+        // asked.
+        await appendAudit(tx, identity, {
+          action: 'REGISTER_VEHICLES',
+          after: { ...counts, vins: vins.filter((vin) => created.has(vin)) },
+        });
       }
       return new Map(vehicles.map((vehicle) => [vehicle.vin, vehicle]));
     });
@@ -93,7 +107,11 @@ export class VehicleService {
       if (before === null) throw unknownVehicle(vin);
       if ((before.status === 'maintenance') === maintenance) return { vehicle: before, changed: false };
       const after = await setStatus(tx, vin, vehicleStatus({ maintenance, connected: await isConnected(tx, vin) }));
-      await appendAudit(tx, identity, { action: 'SET_MAINTENANCE', before: { vin, status: before.status }, after: { vin, status: after.status } });
+      await appendAudit(tx, identity, {
+        action: 'SET_MAINTENANCE',
+        before: { vin, status: before.status },
+        after: { vin, status: after.status },
+      });
       return { vehicle: after, changed: true };
     });
     if (changed) this.announce();
@@ -106,7 +124,12 @@ export class VehicleService {
    * @param expiresInDays 1 to 3,650
    * @throws BAD_USER_INPUT, or NOT_FOUND for a vehicle that is not registered
    */
-  async issueToken(identity: CallerIdentity, vin: string, environment: Environment, expiresInDays: number): Promise<IssuedToken> {
+  async issueToken(
+    identity: CallerIdentity,
+    vin: string,
+    environment: Environment,
+    expiresInDays: number,
+  ): Promise<IssuedToken> {
     checkVin(vin, 'vin');
     if (expiresInDays < 1 || expiresInDays > MAX_TOKEN_DAYS) {
       throw badInput('expiresInDays', `expiresInDays is ${expiresInDays}; it takes 1 to ${MAX_TOKEN_DAYS}.`);
@@ -117,7 +140,10 @@ export class VehicleService {
       const vehicle = await setEnvironment(tx, vin, environment);
       if (vehicle === null) throw unknownVehicle(vin);
       const token = await this.tokens.issue(vin, environment, expiresAt, vehicle.tokenGeneration);
-      await appendAudit(tx, identity, { action: 'ISSUE_VEHICLE_TOKEN', after: { vin, environment, expiresAt: expiresAt.toISOString() } });
+      await appendAudit(tx, identity, {
+        action: 'ISSUE_VEHICLE_TOKEN',
+        after: { vin, environment, expiresAt: expiresAt.toISOString() },
+      });
       return { vehicle, token, expiresAt };
     });
   }
@@ -132,7 +158,10 @@ export class VehicleService {
     return this.prisma.$transaction(async (tx) => {
       const vehicle = await raiseTokenGeneration(tx, vin);
       if (vehicle === null) throw unknownVehicle(vin);
-      await appendAudit(tx, identity, { action: 'REVOKE_VEHICLE_TOKENS', after: { vin, generation: vehicle.tokenGeneration } });
+      await appendAudit(tx, identity, {
+        action: 'REVOKE_VEHICLE_TOKENS',
+        after: { vin, generation: vehicle.tokenGeneration },
+      });
       return vehicle;
     });
   }
@@ -143,4 +172,5 @@ export class VehicleService {
   }
 }
 
-const unknownVehicle = (vin: string) => new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}.`, { field: 'vin' });
+const unknownVehicle = (vin: string) =>
+  new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}.`, { field: 'vin' });

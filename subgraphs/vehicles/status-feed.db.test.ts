@@ -10,7 +10,8 @@ import { watchDatabase, type WatchedDatabase } from '../shared/testing/watched-d
 import { Presence } from './presence.ts';
 import { startVehicles } from './subgraph.ts';
 
-const CHANGES = 'subscription($region: String, $model: String) { vehicleStatusChanges(region: $region, model: $model) { vin status model } }';
+const CHANGES =
+  'subscription($region: String, $model: String) { vehicleStatusChanges(region: $region, model: $model) { vin status model } }';
 const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
 
 let database: TestDatabase;
@@ -31,7 +32,13 @@ beforeEach(async () => {
   await prisma().gatewayLease.deleteMany();
   await prisma().vehicle.deleteMany();
   bus = createInProcessBus();
-  started = await startVehicles({ prisma: watched.prisma, tokens: createVehicleTokens('a secret of at least thirty-two characters'), bus, logger: silent, sweepsPresence: false });
+  started = await startVehicles({
+    prisma: watched.prisma,
+    tokens: createVehicleTokens('a secret of at least thirty-two characters'),
+    bus,
+    logger: silent,
+    sweepsPresence: false,
+  });
 });
 
 afterEach(async () => {
@@ -45,14 +52,35 @@ afterAll(async () => {
 });
 
 const register = (numbers: readonly number[], facts: object = {}) =>
-  prisma().vehicle.createMany({ data: numbers.map((n) => ({ vin: vin(n), model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', ...facts })) });
+  prisma().vehicle.createMany({
+    data: numbers.map((n) => ({
+      vin: vin(n),
+      model: 'EV9',
+      swVersion: '2.5.0',
+      region: 'EU',
+      status: 'offline',
+      ...facts,
+    })),
+  });
 
 /** Another instance of the subgraph: of what it announces, this one hears nothing. */
 const elsewhere = () => new Presence(prisma(), 0, () => undefined);
-const connect = (numbers: readonly number[]) => elsewhere().report({ gateway: randomUUID(), sequence: 1, since: 0, opened: numbers.map(vin), closed: [], leaving: false });
+const connect = (numbers: readonly number[]) =>
+  elsewhere().report({
+    gateway: randomUUID(),
+    sequence: 1,
+    since: 0,
+    opened: numbers.map(vin),
+    closed: [],
+    leaving: false,
+  });
 
 async function follow(variables: object = {}): Promise<SubgraphStream> {
-  const stream = connectInProcess(started.subgraph, async () => true).subscribe({ query: CHANGES, variables: { ...variables }, identity: identityOf(user('READ')) });
+  const stream = connectInProcess(started.subgraph, async () => true).subscribe({
+    query: CHANGES,
+    variables: { ...variables },
+    identity: identityOf(user('READ')),
+  });
   streams.push(stream);
   await stream.established;
   return stream;
@@ -85,7 +113,11 @@ test('of one region and model only theirs arrive', async () => {
   await register([1, 2]);
   await register([3], { region: 'KR' });
   await register([4], { model: 'GV60' });
-  const [region, both, all] = [await follow({ region: 'KR' }), await follow({ region: 'EU', model: 'GV60' }), await follow()];
+  const [region, both, all] = [
+    await follow({ region: 'KR' }),
+    await follow({ region: 'EU', model: 'GV60' }),
+    await follow(),
+  ];
   await connect([1, 2, 3, 4]);
   expect(await take(region, 1)).toEqual([`${vin(3)} ONLINE`]);
   expect(await take(both, 1)).toEqual([`${vin(4)} ONLINE`]);
@@ -96,7 +128,10 @@ test('of a change to maintenance the one who makes it tells', async () => {
   await register([1]);
   const stream = await follow();
   const set = (maintenance: boolean) =>
-    connectInProcess(started.subgraph, async () => true).execute({ query: `mutation { setVehicleMaintenance(vin: "${vin(1)}", maintenance: ${maintenance}) { status } }`, identity: identityOf(user('WRITE')) });
+    connectInProcess(started.subgraph, async () => true).execute({
+      query: `mutation { setVehicleMaintenance(vin: "${vin(1)}", maintenance: ${maintenance}) { status } }`,
+      identity: identityOf(user('WRITE')),
+    });
   await set(true);
   expect(await take(stream, 1)).toEqual([`${vin(1)} MAINTENANCE`]);
   await set(false);

@@ -16,7 +16,10 @@ import type { Vehicle } from './vehicle.ts';
 /** How long a change that was announced to nobody stays unseen, in milliseconds. */
 const POLL_INTERVAL = 1_000;
 
-/** Vehicles that are read at once, and the milliseconds until the next of them where there are more: what a gateway executes without falling behind. */
+/**
+ * Vehicles that are read at once, and the milliseconds until the next of them where there are more: what a gateway
+ * executes without falling behind.
+ */
 const PAGE = 200;
 const PAGE_PAUSE = 250;
 

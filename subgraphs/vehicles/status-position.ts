@@ -11,10 +11,16 @@ export const STATUSES_CHANGED = 'vehicle-statuses-changed';
 export type AnnounceStatuses = () => void;
 
 export function statusAnnouncer(bus: Bus, logger: Logger): AnnounceStatuses {
-  return () => void bus.publish(STATUSES_CHANGED, '').catch((error: unknown) => logger.warn({ err: error }, 'Changed statuses were not announced'));
+  return () =>
+    void bus
+      .publish(STATUSES_CHANGED, '')
+      .catch((error: unknown) => logger.warn({ err: error }, 'Changed statuses were not announced'));
 }
 
-/** The position of a change that is about to be written. Its row lock is held until the transaction ends: take vehicles' locks before. */
+/**
+ * The position of a change that is about to be written. Its row lock is held until the transaction ends: take vehicles'
+ * locks before.
+ */
 export async function nextStatusPosition(tx: Transaction): Promise<bigint> {
   const { position } = await tx.vehicleStatusHead.update({ where: { id: 1 }, data: { position: { increment: 1 } } });
   return position;

@@ -25,12 +25,15 @@ export async function findVehicles(db: Reader, vins: readonly string[]): Promise
 
 /**
  * Writes a batch in one statement: new vehicles are offline, or online where they are connected already; of known ones
- * only what is registered changes, and what is the same is not written. Ordered by VIN, so that two batches with the same vehicles wait for each other instead
- * of blocking each other.
+ * only what is registered changes, and what is the same is not written. Ordered by VIN, so that two batches with the
+ * same vehicles wait for each other instead of blocking each other.
  *
  * @returns those that were written, in no particular order, and whether they are new
  */
-export async function upsertVehicles(tx: Transaction, vehicles: readonly VehicleRegistration[]): Promise<{ vin: string; created: boolean }[]> {
+export async function upsertVehicles(
+  tx: Transaction,
+  vehicles: readonly VehicleRegistration[],
+): Promise<{ vin: string; created: boolean }[]> {
   const ordered = [...vehicles].sort((a, b) => (a.vin < b.vin ? -1 : 1));
   const column = (field: keyof VehicleRegistration) => ordered.map((vehicle) => vehicle[field]);
   // Only an updated row's version has been locked by whoever updated it: xmax is 0 in an inserted one.
@@ -48,7 +51,8 @@ export async function upsertVehicles(tx: Transaction, vehicles: readonly Vehicle
 
 /** The vehicle as it then is; null when there is none. */
 export async function setEnvironment(tx: Transaction, vin: string, environment: Environment): Promise<Vehicle | null> {
-  // A revision counts in its environment only: that of another says nothing about how far the vehicle has got in this one.
+  // A revision counts in its environment only: that of another says nothing about how far the vehicle has got in this
+  // one.
   await tx.vehicle.updateMany({ where: { vin, environment: { not: environment } }, data: { appliedRevision: null } });
   const [row] = await tx.vehicle.updateManyAndReturn({ where: { vin }, data: { environment } });
   return row === undefined ? null : toVehicle(row);
@@ -66,14 +70,20 @@ export async function setStatus(tx: Transaction, vin: string, status: VehicleSta
   return toVehicle(await tx.vehicle.update({ where: { vin }, data: { status, statusPosition } }));
 }
 
-/** Whether the vehicle has a connection, or lost its last one so short a time ago that it still counts. Its lock is held. */
+/**
+ * Whether the vehicle has a connection, or lost its last one so short a time ago that it still counts. Its lock is
+ * held.
+ */
 export async function isConnected(tx: Transaction, vin: string): Promise<boolean> {
   const [row] = await tx.$queryRaw<{ connected: boolean }[]>`
     SELECT disconnected_at IS NOT NULL OR EXISTS (SELECT FROM vehicle_connections AS open WHERE open.vin = vehicles.vin) AS connected FROM vehicles WHERE vin = ${vin}`;
   return row?.connected ?? false;
 }
 
-/** The next `limit` vehicles whose status changed last after one position and up to another, in that order; of one region and model, or any (null). */
+/**
+ * The next `limit` vehicles whose status changed last after one position and up to another, in that order; of one
+ * region and model, or any (null).
+ */
 export async function changedStatuses(
   db: Reader,
   { after, upTo }: { readonly after: number; readonly upTo: number },
@@ -81,7 +91,11 @@ export async function changedStatuses(
   limit: number,
 ): Promise<{ position: number; vehicle: Vehicle }[]> {
   const rows = await db.vehicle.findMany({
-    where: { statusPosition: { gt: after, lte: upTo }, ...(region !== null && { region }), ...(model !== null && { model }) },
+    where: {
+      statusPosition: { gt: after, lte: upTo },
+      ...(region !== null && { region }),
+      ...(model !== null && { model }),
+    },
     orderBy: { statusPosition: 'asc' },
     take: limit,
   });
@@ -103,7 +117,12 @@ export interface TokenGeneration {
 }
 
 /** By time and then VIN, the next `limit` after (`since`, `after`). */
-export async function tokenGenerations(db: Reader, since: Date, after: string, limit: number): Promise<TokenGeneration[]> {
+export async function tokenGenerations(
+  db: Reader,
+  since: Date,
+  after: string,
+  limit: number,
+): Promise<TokenGeneration[]> {
   return db.$queryRaw<TokenGeneration[]>`
     SELECT vin, token_generation AS generation, tokens_revoked_at AS "raisedAt" FROM vehicles
     WHERE tokens_revoked_at IS NOT NULL AND (tokens_revoked_at, vin) > (${since}, ${after}) ORDER BY tokens_revoked_at, vin LIMIT ${limit}`;

@@ -47,7 +47,9 @@ function readSearch(text: string | null, path: string): string | null {
   return text.trim().toUpperCase();
 }
 
-/** Throws BAD_USER_INPUT at `filter.…` for a range that is none or that no version can be in, and for text that is none. */
+/**
+ * Throws BAD_USER_INPUT at `filter.…` for a range that is none or that no version can be in, and for text that is none.
+ */
 export function readFilter(filter: VehicleFilter): ReadFilter {
   return {
     model: readText(filter.model, 'filter.model'),

@@ -34,7 +34,14 @@ const FLEET = Array.from({ length: ROWS }, (_, n) => vehicleOf(n)).sort((a, b) =
 const VEHICLES = `query($filter: VehicleFilter, $first: Int, $after: String) {
   vehicles(filter: $filter, first: $first, after: $after) { nodes { vin } edges { cursor node { vin } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount }
 }`;
-type Page = { vehicles: { nodes: { vin: string }[]; edges: { cursor: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string | null }; totalCount: number } };
+type Page = {
+  vehicles: {
+    nodes: { vin: string }[];
+    edges: { cursor: string }[];
+    pageInfo: { hasNextPage: boolean; endCursor: string | null };
+    totalCount: number;
+  };
+};
 
 let database: TestDatabase;
 let watched: WatchedDatabase;
@@ -48,11 +55,18 @@ beforeAll(async () => {
   client = new Client({ connectionString: database.url });
   await client.connect();
   const column = (name: keyof (typeof FLEET)[number]) => FLEET.map((vehicle) => vehicle[name]);
-  await client.query('INSERT INTO vehicles (vin, model, sw_version, region, status) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])', [
-    column('vin'), column('model'), column('swVersion'), column('region'), column('status'),
-  ]);
+  await client.query(
+    'INSERT INTO vehicles (vin, model, sw_version, region, status) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])',
+    [column('vin'), column('model'), column('swVersion'), column('region'), column('status')],
+  );
   await client.query('ANALYZE vehicles');
-  const started = await startVehicles({ prisma: watched.prisma, tokens: createVehicleTokens('a secret of at least thirty-two characters'), bus: createInProcessBus(), logger: silent, sweepsPresence: false });
+  const started = await startVehicles({
+    prisma: watched.prisma,
+    tokens: createVehicleTokens('a secret of at least thirty-two characters'),
+    bus: createInProcessBus(),
+    logger: silent,
+    sweepsPresence: false,
+  });
   close = () => started.close();
   ask = asking(started.subgraph);
 });
@@ -64,7 +78,10 @@ afterAll(async () => {
   await database.drop();
 });
 
-const inRange = (text: string) => ({ swVersion }: { swVersion: string }) => isInRange(readRange(text)!, swVersion);
+const inRange =
+  (text: string) =>
+  ({ swVersion }: { swVersion: string }) =>
+    isInRange(readRange(text)!, swVersion);
 const upper = (text: string) => text.toUpperCase();
 
 describe(`of ${ROWS} vehicles`, () => {
@@ -88,25 +105,37 @@ describe(`of ${ROWS} vehicles`, () => {
     [{ search: 'v' }, ({ model }) => upper(model).includes('V')],
     [{ search: 'lane%' }, () => false],
     [{ search: '  ' }, () => true],
-    [{ search: 'electric', region: 'EU', swVersion: '2.x' }, (vehicle) => vehicle.model === 'Kona Electric' && vehicle.region === 'EU' && inRange('2.x')(vehicle)],
+    [
+      { search: 'electric', region: 'EU', swVersion: '2.x' },
+      (vehicle) => vehicle.model === 'Kona Electric' && vehicle.region === 'EU' && inRange('2.x')(vehicle),
+    ],
   ])('%j finds those that are so, in the order of their VINs', async (filter, matches) => {
     const expected = FLEET.filter(matches).map(({ vin }) => vin);
-    const { data, errors } = await ask<Page>(user('READ'), VEHICLES, { filter: { ...filter, ...(filter.status && { status: upper(filter.status) }) }, first: 100 });
+    const { data, errors } = await ask<Page>(user('READ'), VEHICLES, {
+      filter: { ...filter, ...(filter.status && { status: upper(filter.status) }) },
+      first: 100,
+    });
     expect(errors).toEqual([]);
     expect(data.vehicles.nodes.map(({ vin }) => vin)).toEqual(expected.slice(0, 100));
-    expect(data.vehicles).toMatchObject({ totalCount: expected.length, pageInfo: { hasNextPage: expected.length > 100, hasPreviousPage: false } });
+    expect(data.vehicles).toMatchObject({
+      totalCount: expected.length,
+      pageInfo: { hasNextPage: expected.length > 100, hasPreviousPage: false },
+    });
   });
 
   test('pages follow each other without a gap, though vehicles are registered meanwhile', async () => {
     const filter = { model: 'Prototype' };
     const expected = FLEET.filter(({ model }) => model === 'Prototype').map(({ vin }) => vin);
     const seen: string[] = [];
-    for (let after: string | null = null; ; ) {
+    for (let after: string | null = null; ;) {
       const { data }: { data: Page } = await ask<Page>(user('READ'), VEHICLES, { filter, first: 30, after });
       seen.push(...data.vehicles.nodes.map(({ vin }) => vin));
       if (!data.vehicles.pageInfo.hasNextPage) break;
       after = data.vehicles.pageInfo.endCursor;
-      await client.query(`INSERT INTO vehicles (vin, model, sw_version, region, status) VALUES ($1, 'Prototype', '1', 'JP', 'offline')`, [`A${String(seen.length).padStart(16, '0')}`]);
+      await client.query(
+        `INSERT INTO vehicles (vin, model, sw_version, region, status) VALUES ($1, 'Prototype', '1', 'JP', 'offline')`,
+        [`A${String(seen.length).padStart(16, '0')}`],
+      );
     }
     await client.query(`DELETE FROM vehicles WHERE vin LIKE 'A%'`);
     expect(seen).toEqual(expected);
@@ -128,7 +157,9 @@ describe(`of ${ROWS} vehicles`, () => {
 
   test('are listed for those who may read, and for no vehicle', async () => {
     expect(refusal(await ask(NOBODY, VEHICLES))).toEqual({ code: 'UNAUTHENTICATED' });
-    expect(refusal(await ask({ kind: 'vehicle', vin: FLEET[0]!.vin, environment: 'production' }, VEHICLES))).toEqual({ code: 'FORBIDDEN' });
+    expect(refusal(await ask({ kind: 'vehicle', vin: FLEET[0]!.vin, environment: 'production' }, VEHICLES))).toEqual({
+      code: 'FORBIDDEN',
+    });
   });
 
   test('are counted only when that is asked for', async () => {
@@ -154,12 +185,19 @@ describe(`of ${ROWS} vehicles`, () => {
       await countVehicles(watched.prisma, search);
     });
     expect(plans.length).toBeGreaterThanOrEqual(2);
-    for (const plan of plans.slice(-2)) expect(plan).toMatchObject({ indexes: expect.arrayContaining([index]), scansAll: false });
+    for (const plan of plans.slice(-2))
+      expect(plan).toMatchObject({ indexes: expect.arrayContaining([index]), scansAll: false });
     for (const plan of plans) expect(plan.scansAll).toBe(false);
   });
 
   test.each([true, false])('the next page of all begins where the last one ended, backwards %s', async (backwards) => {
-    const [plan] = await plansOf(watched, client, 'vehicles', async () => searchVehicles(watched.prisma, await resolveFilter(watched.prisma, readFilter({})), { limit: 20, cursor: FLEET[40_000]!.vin, backwards }));
+    const [plan] = await plansOf(watched, client, 'vehicles', async () =>
+      searchVehicles(watched.prisma, await resolveFilter(watched.prisma, readFilter({})), {
+        limit: 20,
+        cursor: FLEET[40_000]!.vin,
+        backwards,
+      }),
+    );
     expect(plan).toEqual({ indexes: ['vehicles_pkey'], scansAll: false });
   });
 });

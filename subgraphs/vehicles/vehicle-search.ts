@@ -24,12 +24,16 @@ async function distinctValues(db: PrismaClient, column: 'model' | 'sw_version'):
 
 /** VINs are digits and capitals, and `0` and `Z` are the first and last of them in every collation. */
 function vinPrefix(text: string): Prisma.Sql | null {
-  return /^[A-HJ-NPR-Z0-9]{1,17}$/.test(text) ? Prisma.sql`vin BETWEEN ${text.padEnd(17, '0')} AND ${text.padEnd(17, 'Z')}` : null;
+  return /^[A-HJ-NPR-Z0-9]{1,17}$/.test(text)
+    ? Prisma.sql`vin BETWEEN ${text.padEnd(17, '0')} AND ${text.padEnd(17, 'Z')}`
+    : null;
 }
 
 async function searched(db: PrismaClient, text: string): Promise<Prisma.Sql | null> {
   const models = (await distinctValues(db, 'model')).filter((model) => model.toUpperCase().includes(text));
-  const ways = [vinPrefix(text), models.length > 0 ? Prisma.sql`model = ANY(${models})` : null].filter((way) => way !== null);
+  const ways = [vinPrefix(text), models.length > 0 ? Prisma.sql`model = ANY(${models})` : null].filter(
+    (way) => way !== null,
+  );
   return ways.length === 0 ? null : Prisma.sql`(${Prisma.join(ways, ' OR ')})`;
 }
 
@@ -53,11 +57,17 @@ export async function resolveFilter(db: PrismaClient, filter: ReadFilter): Promi
 }
 
 /** The VINs of a page and one more, in order, or backwards; its cursor is a VIN. */
-export async function searchVehicles(db: PrismaClient, search: VehicleSearch, { cursor, limit, backwards }: Page): Promise<string[]> {
+export async function searchVehicles(
+  db: PrismaClient,
+  search: VehicleSearch,
+  { cursor, limit, backwards }: Page,
+): Promise<string[]> {
   if (search === null) return [];
   const [after, way] = (backwards ? ['<', 'DESC'] : ['>', 'ASC']).map((sql) => Prisma.raw(sql));
   const beyond = cursor === null ? Prisma.empty : Prisma.sql`AND vin ${after} ${cursor}`;
-  const rows = await db.$queryRaw<{ vin: string }[]>`SELECT vin FROM vehicles WHERE ${search} ${beyond} ORDER BY vin ${way} LIMIT ${limit + 1}`;
+  const rows = await db.$queryRaw<
+    { vin: string }[]
+  >`SELECT vin FROM vehicles WHERE ${search} ${beyond} ORDER BY vin ${way} LIMIT ${limit + 1}`;
   return rows.map(({ vin }) => vin);
 }
 

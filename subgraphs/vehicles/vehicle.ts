@@ -5,8 +5,17 @@ import { readLine } from '../../core/rules/text.ts';
 
 export type VehicleStatus = 'online' | 'offline' | 'maintenance';
 
-/** The status of a vehicle, from all that decides it. `connected` it is until the grace after its last connection has passed. */
-export function vehicleStatus({ maintenance, connected }: { readonly maintenance: boolean; readonly connected: boolean }): VehicleStatus {
+/**
+ * The status of a vehicle, from all that decides it. `connected` it is until the grace after its last connection has
+ * passed.
+ */
+export function vehicleStatus({
+  maintenance,
+  connected,
+}: {
+  readonly maintenance: boolean;
+  readonly connected: boolean;
+}): VehicleStatus {
   if (maintenance) return 'maintenance';
   return connected ? 'online' : 'offline';
 }
@@ -54,7 +63,10 @@ export function checkVin(vin: string, path: string): void {
   if (!VIN_PATTERN.test(vin)) throw badInput(path, 'A VIN has 17 characters: digits and capitals without I, O and Q.');
 }
 
-/** The fact as it is stored: one line, without the blanks around it, by which nobody means anything. Throws BAD_USER_INPUT at `path`. */
+/**
+ * The fact as it is stored: one line, without the blanks around it, by which nobody means anything. Throws
+ * BAD_USER_INPUT at `path`.
+ */
 export function readFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): string {
   return readLine(text, path, { what: field, max: MAX_LENGTHS[field] });
 }
@@ -68,7 +80,11 @@ export function readFact(field: keyof typeof MAX_LENGTHS, text: string, path: st
 export function readRegistrations(input: readonly VehicleRegistration[]): VehicleRegistration[] {
   if (input.length === 0) throw badInput('input', 'There is no vehicle to register.');
   if (input.length > MAX_BATCH) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `At most ${MAX_BATCH} vehicles are registered at once; these are ${input.length}.`, { field: 'input', limit: MAX_BATCH });
+    throw new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `At most ${MAX_BATCH} vehicles are registered at once; these are ${input.length}.`,
+      { field: 'input', limit: MAX_BATCH },
+    );
   }
   const faults: InputFault[] = [];
   const collect = <T>(field: string, read: (path: string) => T): T | undefined => {
@@ -85,8 +101,22 @@ export function readRegistrations(input: readonly VehicleRegistration[]): Vehicl
     collect(`input.${index}.vin`, (path) => checkVin(vehicle.vin, path));
     const before = positions.get(vehicle.vin);
     if (before === undefined) positions.set(vehicle.vin, index);
-    else faults.push(...([[index, before], [before, index]] as const).map(([at, other]) => ({ field: `input.${at}.vin`, message: `This VIN stands in the batch twice, also at input.${other}.vin.` })));
-    const facts = REGISTERED.map((field) => [field, collect(`input.${index}.${field}`, (path) => readFact(field, vehicle[field], path)) ?? '']);
+    else
+      faults.push(
+        ...(
+          [
+            [index, before],
+            [before, index],
+          ] as const
+        ).map(([at, other]) => ({
+          field: `input.${at}.vin`,
+          message: `This VIN stands in the batch twice, also at input.${other}.vin.`,
+        })),
+      );
+    const facts = REGISTERED.map((field) => [
+      field,
+      collect(`input.${index}.${field}`, (path) => readFact(field, vehicle[field], path)) ?? '',
+    ]);
     return { ...(Object.fromEntries(facts) as Pick<Vehicle, (typeof REGISTERED)[number]>), vin: vehicle.vin };
   });
   const [first, ...others] = faults;

@@ -1,4 +1,7 @@
-/** The operators' page at `/`: GraphiQL from its package, whole, with a bar to sign in with. It asks no other host for anything. */
+/**
+ * The operators' page at `/`: GraphiQL from its package, whole, with a bar to sign in with. It asks no other host for
+ * anything.
+ */
 import { readFileSync } from 'node:fs';
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 
@@ -32,7 +35,10 @@ const BAR = `<header id="fleetflag-bar">
   <div id="fleetflag-in" hidden><span id="fleetflag-who"></span><button id="fleetflag-leave" type="button">Leave</button></div>
 </header>`;
 
-/** Replaces the one place where `text` stands; a package whose page has changed is noticed by a test (gateway.test.ts), not by an operator. */
+/**
+ * Replaces the one place where `text` stands; a package whose page has changed is noticed by a test (gateway.test.ts),
+ * not by an operator.
+ */
 function replaceOnce(page: string, text: string, replacement: string): string {
   const at = page.indexOf(text);
   if (at === -1) throw new Error(`The playground's page has no ${text}`);

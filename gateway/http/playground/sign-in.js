@@ -56,7 +56,10 @@ window.fleetflag = (() => {
     const email = element('fleetflag-email').value;
     const password = element('fleetflag-password').value;
     try {
-      const { login } = await ask('mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token user { email role } } }', { email, password });
+      const { login } = await ask(
+        'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token user { email role } } }',
+        { email, password },
+      );
       element('fleetflag-password').value = '';
       keep({ token: login.token, ...login.user });
     } catch (error) {

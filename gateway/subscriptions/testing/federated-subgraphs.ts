@@ -7,7 +7,12 @@ import { Supergraph } from '@apollo/federation-internals';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { GraphQLError, graphql, parse, subscribe, validate, type DocumentNode, type GraphQLSchema } from 'graphql';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { SubgraphConnection, SubgraphName, SubgraphRequest, SubgraphResponse } from '../../../core/protocol/subgraph.ts';
+import type {
+  SubgraphConnection,
+  SubgraphName,
+  SubgraphRequest,
+  SubgraphResponse,
+} from '../../../core/protocol/subgraph.ts';
 import { EventSource } from './event-source.ts';
 
 export interface ChangeEvent {
@@ -51,7 +56,13 @@ export class InMemorySubgraph implements SubgraphConnection {
 
   async execute(request: SubgraphRequest): Promise<SubgraphResponse> {
     this.executed.push(request);
-    const result = await graphql({ schema: this.schema, source: request.query, variableValues: request.variables, operationName: request.operationName, contextValue: request.identity });
+    const result = await graphql({
+      schema: this.schema,
+      source: request.query,
+      variableValues: request.variables,
+      operationName: request.operationName,
+      contextValue: request.identity,
+    });
     return JSON.parse(JSON.stringify(result)) as SubgraphResponse;
   }
 
@@ -67,7 +78,9 @@ export class InMemorySubgraph implements SubgraphConnection {
       [Symbol.asyncIterator]: () => iterator,
       async next() {
         const item = await Promise.race([events.then((source) => source.next()), loss]);
-        return item.done === true ? { value: undefined, done: true } : { value: JSON.parse(JSON.stringify(item.value)) as SubgraphResponse, done: false };
+        return item.done === true
+          ? { value: undefined, done: true }
+          : { value: JSON.parse(JSON.stringify(item.value)) as SubgraphResponse, done: false };
       },
       async return() {
         await (await events).return?.();
@@ -80,7 +93,16 @@ export class InMemorySubgraph implements SubgraphConnection {
   private async open(request: SubgraphRequest): Promise<AsyncIterator<unknown>> {
     const document: DocumentNode = parse(request.query);
     const errors = validate(this.schema, document);
-    const source = errors.length > 0 ? { errors } : await subscribe({ schema: this.schema, document, variableValues: request.variables, operationName: request.operationName, contextValue: request.identity });
+    const source =
+      errors.length > 0
+        ? { errors }
+        : await subscribe({
+            schema: this.schema,
+            document,
+            variableValues: request.variables,
+            operationName: request.operationName,
+            contextValue: request.identity,
+          });
     if (Symbol.asyncIterator in source) return source;
     const refusal = new EventSource<unknown>();
     const once = refusal.iterate(() => true);
@@ -90,7 +112,9 @@ export class InMemorySubgraph implements SubgraphConnection {
 
   /** Loses the connection under the newest subscription whose variable `e` is `environment`. */
   fail(environment: string): void {
-    this.failures.get(JSON.stringify(environment))?.(new FleetFlagError('SERVICE_UNAVAILABLE', 'The connection was lost.'));
+    this.failures.get(JSON.stringify(environment))?.(
+      new FleetFlagError('SERVICE_UNAVAILABLE', 'The connection was lost.'),
+    );
   }
 
   ready(): Promise<boolean> {
@@ -118,7 +142,10 @@ function absent(name: SubgraphName): SubgraphConnection {
 /** The two subgraphs, composed; `changes` feeds the subscription. */
 export function federatedSubgraphs() {
   const changes = new EventSource<ChangeEvent>();
-  const audit: AuditData = { history: (key, first) => [`${key} created`, `${key} changed`].slice(0, first), owner: () => 'fleet team' };
+  const audit: AuditData = {
+    history: (key, first) => [`${key} created`, `${key} changed`].slice(0, first),
+    owner: () => 'fleet team',
+  };
   const state = { revision: 0 };
   const flagsSchema = buildSubgraphSchema({
     typeDefs: parse(FLAGS),
@@ -128,8 +155,11 @@ export function federatedSubgraphs() {
       Subscription: {
         changes: {
           subscribe: (_: unknown, { environment, prefix }: { environment: string; prefix: string }) => {
-            if (environment === 'forbidden') throw new GraphQLError('Not yours.', { extensions: { code: 'FORBIDDEN' } });
-            return changes.iterate((change) => change.environment === environment && change.flag.key.startsWith(prefix));
+            if (environment === 'forbidden')
+              throw new GraphQLError('Not yours.', { extensions: { code: 'FORBIDDEN' } });
+            return changes.iterate(
+              (change) => change.environment === environment && change.flag.key.startsWith(prefix),
+            );
           },
           resolve: (change: ChangeEvent) => change,
         },
@@ -162,6 +192,11 @@ export function federatedSubgraphs() {
     flags: flagsConnection,
     auditSubgraph: auditConnection,
     schema: { apiSchema: Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema(), supergraphSdl },
-    subgraphs: { flags: flagsConnection, audit: auditConnection, vehicles: absent('vehicles'), experiments: absent('experiments') },
+    subgraphs: {
+      flags: flagsConnection,
+      audit: auditConnection,
+      vehicles: absent('vehicles'),
+      experiments: absent('experiments'),
+    },
   };
 }

@@ -19,14 +19,21 @@ const CODES = new Map([
 
 /** As the gateway masks: catalogue codes go out, anything else does not. */
 function maskError(error: unknown): GraphQLFormattedError {
-  if (error instanceof FleetFlagError) return { message: error.message, extensions: { code: error.code, ...error.details } };
-  const { message, path, extensions } = error instanceof GraphQLError ? error.toJSON() : (error as GraphQLFormattedError);
+  if (error instanceof FleetFlagError)
+    return { message: error.message, extensions: { code: error.code, ...error.details } };
+  const { message, path, extensions } =
+    error instanceof GraphQLError ? error.toJSON() : (error as GraphQLFormattedError);
   const code = CODES.get(String(extensions?.['code']));
   const place = path === undefined ? {} : { path };
-  return code === undefined ? { message: 'Internal server error', ...place, extensions: { code: 'INTERNAL_SERVER_ERROR' } } : { message, ...place, extensions: { ...extensions, code } };
+  return code === undefined
+    ? { message: 'Internal server error', ...place, extensions: { code: 'INTERNAL_SERVER_ERROR' } }
+    : { message, ...place, extensions: { ...extensions, code } };
 }
 
-/** @param overrides what the test wants otherwise; by default vehicles come with `{vin}`, users with `{role}`, and `{authorization: 'bad'}` is refused */
+/**
+ * @param overrides what the test wants otherwise; by default vehicles come with `{vin}`, users with `{role}`, and
+ * `{authorization: 'bad'}` is refused
+ */
 export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOptions> = {}) {
   const federation = federatedSubgraphs();
   const errors: string[] = [];
@@ -35,21 +42,41 @@ export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOpti
     subgraphs: federation.subgraphs,
     authenticate: (params): Promise<Caller | AuthenticatedCaller> => {
       if (params['authorization'] === 'bad') return Promise.reject(new FleetFlagError('UNAUTHENTICATED', 'No.'));
-      if (params['authorization'] === 'down') return Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'Later.'));
-      if (params['role'] === 'READ') return Promise.resolve({ kind: 'user', userId: 'u1', role: 'READ', sessionKey: null });
-      return Promise.resolve({ kind: 'vehicle', vin: typeof params['vin'] === 'string' ? params['vin'] : 'WVWZZZ1JZXW000001', environment: 'production' });
+      if (params['authorization'] === 'down')
+        return Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'Later.'));
+      if (params['role'] === 'READ')
+        return Promise.resolve({ kind: 'user', userId: 'u1', role: 'READ', sessionKey: null });
+      return Promise.resolve({
+        kind: 'vehicle',
+        vin: typeof params['vin'] === 'string' ? params['vin'] : 'WVWZZZ1JZXW000001',
+        environment: 'production',
+      });
     },
     authorize: ({ variables }) => {
       if (variables['e'] === 'elsewhere') throw new FleetFlagError('FORBIDDEN', 'Not your environment.');
     },
     execute: async ({ query, variables, operationName }) => {
-      const rootValue = { revision: () => federation.state.revision, flag: ({ key }: { key: string }) => ({ key }), touch: () => true };
-      return graphql({ schema: federation.schema.apiSchema, source: query, variableValues: variables, operationName, rootValue });
+      const rootValue = {
+        revision: () => federation.state.revision,
+        flag: ({ key }: { key: string }) => ({ key }),
+        touch: () => true,
+      };
+      return graphql({
+        schema: federation.schema.apiSchema,
+        source: query,
+        variableValues: variables,
+        operationName,
+        rootValue,
+      });
     },
     rightOfWay: new RightOfWay(),
     introspection: true,
     maskError,
-    logger: { info: () => undefined, warn: (_, message) => errors.push(message), error: (_, message) => errors.push(message) },
+    logger: {
+      info: () => undefined,
+      warn: (_, message) => errors.push(message),
+      error: (_, message) => errors.push(message),
+    },
     ...overrides,
     limits: { closeTimeout: 300, lossSpread: 20, establishmentGrace: 20, ...overrides.limits },
   });
@@ -70,13 +97,19 @@ export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOpti
       clients.push(client);
       return client.acknowledged(params);
     },
-    rawClient(...args: ConstructorParameters<typeof WireClient> extends [string, ...infer Rest] ? Rest : never): WireClient {
+    rawClient(
+      ...args: ConstructorParameters<typeof WireClient> extends [string, ...infer Rest] ? Rest : never
+    ): WireClient {
       const client = new WireClient(url, ...args);
       clients.push(client);
       return client;
     },
     /** Waits until the gateway has `count` operations open, all upstreams established. */
-    operations: (count: number) => eventually(`${count} open operations`, () => server.counters().operations === count && federation.changes.open === server.counters().upstreams),
+    operations: (count: number) =>
+      eventually(
+        `${count} open operations`,
+        () => server.counters().operations === count && federation.changes.open === server.counters().upstreams,
+      ),
     async stop(): Promise<void> {
       for (const { socket } of clients) socket.terminate();
       await server.close(0);

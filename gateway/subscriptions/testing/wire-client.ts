@@ -8,7 +8,11 @@ import { WebSocket, type ClientOptions } from 'ws';
 export interface WireMessage {
   readonly id?: string;
   readonly type: string;
-  readonly payload?: { readonly data?: Record<string, unknown> | null; readonly errors?: readonly WireError[] } & readonly WireError[] & Record<string, unknown>;
+  readonly payload?: {
+    readonly data?: Record<string, unknown> | null;
+    readonly errors?: readonly WireError[];
+  } & readonly WireError[] &
+    Record<string, unknown>;
 }
 export interface WireError {
   readonly message: string;
@@ -17,7 +21,11 @@ export interface WireError {
 }
 
 /** Resolves once `condition` gives something; rejects after `milliseconds` with `what`. */
-export async function eventually<T>(what: string, condition: () => T | undefined | false | null, milliseconds = 10_000): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  condition: () => T | undefined | false | null,
+  milliseconds = 10_000,
+): Promise<T> {
   const deadline = Date.now() + milliseconds;
   for (;;) {
     const value = condition();
@@ -49,7 +57,9 @@ export class WireClient {
 
   /** All payloads of `next` messages for `id`, in order. */
   results(id: string): NonNullable<WireMessage['payload']>[] {
-    return this.received.flatMap((message) => (message.type === 'next' && message.id === id && message.payload !== undefined ? [message.payload] : []));
+    return this.received.flatMap((message) =>
+      message.type === 'next' && message.id === id && message.payload !== undefined ? [message.payload] : [],
+    );
   }
 
   result(id: string, count = 1): Promise<NonNullable<WireMessage['payload']>> {
@@ -58,11 +68,16 @@ export class WireClient {
 
   /** The payload of the `error` message for `id`. */
   error(id: string): Promise<readonly WireError[]> {
-    return eventually(`an error of ${id}`, () => this.received.find((message) => message.type === 'error' && message.id === id)?.payload);
+    return eventually(
+      `an error of ${id}`,
+      () => this.received.find((message) => message.type === 'error' && message.id === id)?.payload,
+    );
   }
 
   message(type: string, id?: string): Promise<WireMessage> {
-    return eventually(`a ${type} message`, () => this.received.find((message) => message.type === type && (id === undefined || message.id === id)));
+    return eventually(`a ${type} message`, () =>
+      this.received.find((message) => message.type === type && (id === undefined || message.id === id)),
+    );
   }
 
   close(): Promise<{ code: number; reason: string }> {

@@ -14,8 +14,11 @@ import { endNoPlans } from '../../shared/testing/no-plans.ts';
 
 export const PASSWORD = 'correct horse battery staple';
 
-export const LOGIN = 'mutation($email: String!, $password: String!) { login(email: $email, password: $password) { token expiresAt user { id email role lastLoginAt } } }';
-export type LoggedIn = { login: { token: string; expiresAt: string; user: { id: string; email: string; role: Role; lastLoginAt: string } } };
+export const LOGIN =
+  'mutation($email: String!, $password: String!) { login(email: $email, password: $password) { token expiresAt user { id email role lastLoginAt } } }';
+export type LoggedIn = {
+  login: { token: string; expiresAt: string; user: { id: string; email: string; role: Role; lastLoginAt: string } };
+};
 
 export type Person = { readonly id: string; readonly email: string };
 
@@ -40,7 +43,15 @@ export class AuditUnderTest {
 
   static async start(): Promise<AuditUnderTest> {
     const audit = new AuditUnderTest(await createTestDatabase(), await hashPassword(PASSWORD));
-    const started = await startAudit({ endPlans: endNoPlans, prisma: audit.prisma, sessions: audit.store, bus: createInProcessBus(), limiter: audit.limiter, checkOperation: () => [], logger: silent });
+    const started = await startAudit({
+      endPlans: endNoPlans,
+      prisma: audit.prisma,
+      sessions: audit.store,
+      bus: createInProcessBus(),
+      limiter: audit.limiter,
+      checkOperation: () => [],
+      logger: silent,
+    });
     audit.ask = asking(started.subgraph);
     audit.close = async () => {
       await started.close();
@@ -74,7 +85,9 @@ export class AuditUnderTest {
   }
 
   account(role: Role = 'READ', more: { email?: string; isActive?: boolean; department?: string } = {}) {
-    return this.prisma.user.create({ data: { email: `${randomUUID()}@example.com`, name: 'Ann', passwordHash: this.passwordHash, role, ...more } });
+    return this.prisma.user.create({
+      data: { email: `${randomUUID()}@example.com`, name: 'Ann', passwordHash: this.passwordHash, role, ...more },
+    });
   }
 
   /** Addresses of IPv4 that no test has used: what one has failed at is not another's. */
@@ -88,7 +101,10 @@ export class AuditUnderTest {
   }
 
   /** Signs somebody in: their token, and them as the gateway would name them. */
-  async session(email: string, password = PASSWORD): Promise<{ token: string; caller: Caller; identity: CallerIdentity }> {
+  async session(
+    email: string,
+    password = PASSWORD,
+  ): Promise<{ token: string; caller: Caller; identity: CallerIdentity }> {
     const { data, errors } = await this.login(email, password);
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     const { token, user: person } = data.login;
@@ -102,7 +118,9 @@ export class AuditUnderTest {
 
   /** Keys of all sessions that are open. */
   async openSessions(): Promise<string[]> {
-    const open = await Promise.all(this.kept.map(async ({ key }) => ((await this.memory.get(key)) === null ? [] : [key])));
+    const open = await Promise.all(
+      this.kept.map(async ({ key }) => ((await this.memory.get(key)) === null ? [] : [key])),
+    );
     return open.flat().filter((key) => key.startsWith('session:'));
   }
 

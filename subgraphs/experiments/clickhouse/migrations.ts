@@ -37,14 +37,22 @@ interface Migration {
   readonly checksum: string;
 }
 
-/** Applies what is pending, in order. Gives the names of those that this call applied. Throws an Error when an applied one was changed; else ClickHouse's. */
-export async function deployMetricsMigrations(client: ClickHouseClient, folder = METRICS_MIGRATIONS_FOLDER): Promise<readonly string[]> {
+/**
+ * Applies what is pending, in order. Gives the names of those that this call applied. Throws an Error when an applied
+ * one was changed; else ClickHouse's.
+ */
+export async function deployMetricsMigrations(
+  client: ClickHouseClient,
+  folder = METRICS_MIGRATIONS_FOLDER,
+): Promise<readonly string[]> {
   await client.command({ query: LOG });
   const applied = await appliedChecksums(client);
   const migrations = await readMigrations(folder);
   const edited = migrations.filter(({ name, checksum }) => (applied.get(name) ?? checksum) !== checksum);
   if (edited.length > 0) {
-    throw new Error(`Applied migrations of the metrics store were changed afterwards: ${edited.map(({ name }) => name).join(', ')}. Restore their up.sql; a change goes into a new migration.`);
+    throw new Error(
+      `Applied migrations of the metrics store were changed afterwards: ${edited.map(({ name }) => name).join(', ')}. Restore their up.sql; a change goes into a new migration.`,
+    );
   }
   const done: string[] = [];
   for (const { name, up, checksum } of migrations) {
@@ -57,7 +65,10 @@ export async function deployMetricsMigrations(client: ClickHouseClient, folder =
 }
 
 /** Tells how the store stands to the migrations, without changing it. */
-export async function metricsMigrationStatus(client: ClickHouseClient, folder = METRICS_MIGRATIONS_FOLDER): Promise<MetricsMigrationStatus> {
+export async function metricsMigrationStatus(
+  client: ClickHouseClient,
+  folder = METRICS_MIGRATIONS_FOLDER,
+): Promise<MetricsMigrationStatus> {
   const applied = await appliedChecksums(client);
   const migrations = await readMigrations(folder);
   return {
@@ -68,8 +79,14 @@ export async function metricsMigrationStatus(client: ClickHouseClient, folder = 
   };
 }
 
-/** Takes back the newest `count` applied migrations, newest first, with all that their tables hold. Gives their names. */
-export async function rollBackMetricsMigrations(client: ClickHouseClient, count: number, folder = METRICS_MIGRATIONS_FOLDER): Promise<readonly string[]> {
+/**
+ * Takes back the newest `count` applied migrations, newest first, with all that their tables hold. Gives their names.
+ */
+export async function rollBackMetricsMigrations(
+  client: ClickHouseClient,
+  count: number,
+  folder = METRICS_MIGRATIONS_FOLDER,
+): Promise<readonly string[]> {
   const newest = [...(await appliedChecksums(client)).keys()].reverse().slice(0, count);
   for (const name of newest) {
     const script = await readFile(join(folder, name, 'down.sql'), 'utf8').catch(() => {
@@ -89,15 +106,25 @@ async function run(client: ClickHouseClient, script: string): Promise<void> {
 }
 
 async function record(client: ClickHouseClient, name: string, checksum: string): Promise<void> {
-  await client.insert({ table: 'applied_migrations', columns: ['name', 'checksum'], values: [{ name, checksum }], format: 'JSONEachRow', clickhouse_settings: { async_insert: 0 } });
+  await client.insert({
+    table: 'applied_migrations',
+    columns: ['name', 'checksum'],
+    values: [{ name, checksum }],
+    format: 'JSONEachRow',
+    clickhouse_settings: { async_insert: 0 },
+  });
 }
 
 /** The checksums of the applied migrations by name, oldest name first. */
 async function appliedChecksums(client: ClickHouseClient): Promise<Map<string, string>> {
   const rows = async <T>(query: string) => (await client.query({ query, format: 'JSONEachRow' })).json<T>();
-  const [{ found } = { found: 0 }] = await rows<{ found: number }>("SELECT toUInt8(count()) AS found FROM system.tables WHERE database = currentDatabase() AND name = 'applied_migrations'");
+  const [{ found } = { found: 0 }] = await rows<{ found: number }>(
+    "SELECT toUInt8(count()) AS found FROM system.tables WHERE database = currentDatabase() AND name = 'applied_migrations'",
+  );
   if (found === 0) return new Map();
-  const applied = await rows<{ name: string; last: string }>("SELECT name, argMax(checksum, at) AS last FROM applied_migrations GROUP BY name HAVING last != '' ORDER BY name");
+  const applied = await rows<{ name: string; last: string }>(
+    "SELECT name, argMax(checksum, at) AS last FROM applied_migrations GROUP BY name HAVING last != '' ORDER BY name",
+  );
   return new Map(applied.map(({ name, last }) => [name, last]));
 }
 

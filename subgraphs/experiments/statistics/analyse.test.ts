@@ -8,11 +8,22 @@ const OVER: AnalysisPlan = { ...RUNNING, running: false };
 
 function analysed(control: Moments | ArmSums, treatment: Moments | ArmSums, plan = OVER) {
   const arm = (sums: Moments | ArmSums) => ('observations' in sums ? sums : armOf(sums));
-  return analyse({ arms: { control: arm(control), treatment: arm(treatment) }, treatmentShare: 0.5, vehiclesInBothArms: 3 }, plan);
+  return analyse(
+    { arms: { control: arm(control), treatment: arm(treatment) }, treatmentShare: 0.5, vehiclesInBothArms: 3 },
+    plan,
+  );
 }
 
 const constant = (count: number, mean: number): Moments => ({ count, mean, m2: 0 });
-const NUMBERS = ['difference', 'differenceInterval', 'pValue', 'improvementPercent', 'confidenceInterval', 'sequentialPValue', 'sequentialConfidenceInterval'] as const;
+const NUMBERS = [
+  'difference',
+  'differenceInterval',
+  'pValue',
+  'improvementPercent',
+  'confidenceInterval',
+  'sequentialPValue',
+  'sequentialConfidenceInterval',
+] as const;
 
 describe('what cannot be computed', () => {
   test.each<[string, Moments, Moments, string]>([
@@ -20,28 +31,55 @@ describe('what cannot be computed', () => {
     ['an arm has one vehicle', constant(1, 4), { count: 50, mean: 4, m2: 12 }, 'too-few-vehicles'],
     ['all vehicles measured the same', constant(40, 7), constant(50, 7), 'no-variance'],
     ['each arm is constant, at another value', constant(40, 0), constant(50, 1), 'no-variance'],
-    ['the spread is only that of rounding', { count: 40, mean: 0.1, m2: 1e-33 }, { count: 40, mean: 0.1 + 2e-17, m2: 1e-33 }, 'no-variance'],
-    ['squares are beyond a double', { count: 40, mean: 1e300, m2: Infinity }, { count: 40, mean: 2e300, m2: 1 }, 'not-finite'],
+    [
+      'the spread is only that of rounding',
+      { count: 40, mean: 0.1, m2: 1e-33 },
+      { count: 40, mean: 0.1 + 2e-17, m2: 1e-33 },
+      'no-variance',
+    ],
+    [
+      'squares are beyond a double',
+      { count: 40, mean: 1e300, m2: Infinity },
+      { count: 40, mean: 2e300, m2: 1 },
+      'not-finite',
+    ],
     ['a mean is not a number', { count: 40, mean: Number.NaN, m2: 3 }, { count: 40, mean: 2, m2: 1 }, 'not-finite'],
-    ['the means lie too far apart', { count: 40, mean: -1.7e308, m2: 3 }, { count: 40, mean: 1.7e308, m2: 1 }, 'not-finite'],
+    [
+      'the means lie too far apart',
+      { count: 40, mean: -1.7e308, m2: 3 },
+      { count: 40, mean: 1.7e308, m2: 1 },
+      'not-finite',
+    ],
   ])('is null with its reason, and nobody wins, when %s', (_, control, treatment, reason) => {
     for (const plan of [RUNNING, OVER]) {
       const analysis = analysed(control, treatment, plan);
       for (const number of NUMBERS) expect([number, analysis[number]]).toEqual([number, null]);
-      expect(analysis.missing).toEqual([...NUMBERS.map((number) => ({ number, reason })), { number: 'cuped', reason: 'no-history' }]);
+      expect(analysis.missing).toEqual([
+        ...NUMBERS.map((number) => ({ number, reason })),
+        { number: 'cuped', reason: 'no-history' },
+      ]);
       expect(analysis).toMatchObject({ significant: false, winner: null, cuped: null });
     }
   });
 
   test('is only the percentage where the control’s mean is about 0', () => {
     const analysis = analysed({ count: 100, mean: 0.01, m2: 99 }, { count: 100, mean: 3, m2: 99 });
-    expect(analysis).toMatchObject({ improvementPercent: null, confidenceInterval: null, significant: true, winner: 'treatment' });
+    expect(analysis).toMatchObject({
+      improvementPercent: null,
+      confidenceInterval: null,
+      significant: true,
+      winner: 'treatment',
+    });
     expect(analysis.missing).toContainEqual({ number: 'improvementPercent', reason: 'control-mean-near-zero' });
     expect(analysis.pValue).toBeLessThan(1e-10);
   });
 
   test('is only the sequential interval while it is too early for one', () => {
-    const analysis = analysed({ count: 2, mean: 10, m2: 0.01 }, { count: 2, mean: 11, m2: 0.01 }, { ...RUNNING, vehiclesInEachArm: 1_000_000 });
+    const analysis = analysed(
+      { count: 2, mean: 10, m2: 0.01 },
+      { count: 2, mean: 11, m2: 0.01 },
+      { ...RUNNING, vehiclesInEachArm: 1_000_000 },
+    );
     expect(analysis.missing).toContainEqual({ number: 'sequentialConfidenceInterval', reason: 'too-early' });
     expect(analysis.sequentialConfidenceInterval).toBeNull();
     expect(analysis.sequentialPValue).toBeGreaterThan(0.99);
@@ -71,13 +109,19 @@ describe('significance', () => {
   });
 
   test('needs more at a higher confidence level', () => {
-    expect(analysed(control, treatment, { ...OVER, confidenceLevel: 0.99 })).toMatchObject({ significant: false, winner: null });
+    expect(analysed(control, treatment, { ...OVER, confidenceLevel: 0.99 })).toMatchObject({
+      significant: false,
+      winner: null,
+    });
   });
 });
 
 test('says how the split fits the plan and how many vehicles were left out', () => {
   const even = { count: 100, mean: 1, m2: 50 };
-  expect(analysed(even, even)).toMatchObject({ sampleRatioMismatch: { detected: false, pValue: 1 }, vehiclesInBothArms: 3 });
+  expect(analysed(even, even)).toMatchObject({
+    sampleRatioMismatch: { detected: false, pValue: 1 },
+    vehiclesInBothArms: 3,
+  });
   expect(analysed(even, { ...even, count: 200 }).sampleRatioMismatch.detected).toBe(true);
 });
 
@@ -85,7 +129,10 @@ describe('CUPED', () => {
   const before = [1, 4, 2, 8, 5, 7];
   const values = [2.1, 4.8, 2.6, 9.9, 6.2, 8.4];
   const arm = (shift: number, covariates = before): ArmSums => ({
-    withHistory: pairedMomentsOf(values.map((value) => value + shift), covariates),
+    withHistory: pairedMomentsOf(
+      values.map((value) => value + shift),
+      covariates,
+    ),
     withoutHistory: NONE,
     observations: 30,
   });
@@ -102,7 +149,13 @@ describe('CUPED', () => {
   });
 
   test('has no test left where history explains everything', () => {
-    const exact = (shift: number): ArmSums => ({ ...arm(0), withHistory: pairedMomentsOf(before.map((value) => 3 * value + shift), before) });
+    const exact = (shift: number): ArmSums => ({
+      ...arm(0),
+      withHistory: pairedMomentsOf(
+        before.map((value) => 3 * value + shift),
+        before,
+      ),
+    });
     const { cuped } = analysed(exact(0), exact(1));
     expect(cuped).toMatchObject({ pValue: null, varianceReduction: 1 });
     expect(cuped?.theta).toBeCloseTo(3, 12);

@@ -108,12 +108,17 @@ function summaryOf(variant: Variant, observations: number, moments: Moments): Va
 
 function compare(arms: Arms<Moments>, plan: AnalysisPlan): Comparison {
   const welch = welchTest(arms);
-  if (isMissing(welch)) return { ...NOTHING, missing: because(welch, ...(Object.keys(NOTHING) as (keyof typeof NOTHING)[])) };
+  if (isMissing(welch))
+    return { ...NOTHING, missing: because(welch, ...(Object.keys(NOTHING) as (keyof typeof NOTHING)[])) };
   const missing: MissingNumber[] = [];
   const critical = welchCritical(welch, plan.confidenceLevel);
   const improvement = relativeImprovement(arms, critical);
   if (isMissing(improvement)) missing.push(...because(improvement, 'improvementPercent', 'confidenceInterval'));
-  const sequential = sequentialTest(welch, mapArms(arms, ({ count }) => count), plan);
+  const sequential = sequentialTest(
+    welch,
+    mapArms(arms, ({ count }) => count),
+    plan,
+  );
   const always = sequential.critical === null ? 'too-early' : relativeImprovement(arms, sequential.critical);
   if (isMissing(always)) missing.push(...because(always, 'sequentialConfidenceInterval'));
   return {
@@ -133,11 +138,20 @@ function varianceOfDifference({ control, treatment }: Arms<Moments>): number {
   return sampleVariance(control) / control.count + sampleVariance(treatment) / treatment.count;
 }
 
-function compareAdjusted(arms: Arms<ArmSums>, unadjusted: Arms<Moments>, plan: AnalysisPlan): CupedComparison | Missing {
+function compareAdjusted(
+  arms: Arms<ArmSums>,
+  unadjusted: Arms<Moments>,
+  plan: AnalysisPlan,
+): CupedComparison | Missing {
   const adjustment = cuped(arms);
   if (isMissing(adjustment)) return adjustment;
   const { theta, coverage, adjusted } = adjustment;
-  return { ...compare(adjusted, plan), theta, coverage, varianceReduction: finiteOrNull(1 - varianceOfDifference(adjusted) / varianceOfDifference(unadjusted)) };
+  return {
+    ...compare(adjusted, plan),
+    theta,
+    coverage,
+    varianceReduction: finiteOrNull(1 - varianceOfDifference(adjusted) / varianceOfDifference(unadjusted)),
+  };
 }
 
 /**
@@ -157,13 +171,19 @@ export function analyse({ arms, treatmentShare, vehiclesInBothArms }: Experiment
   const leader: Variant = (comparison.difference ?? 0) > 0 ? 'treatment' : 'control';
   return {
     ...comparison,
-    variants: [summaryOf('control', arms.control.observations, vehicles.control), summaryOf('treatment', arms.treatment.observations, vehicles.treatment)],
+    variants: [
+      summaryOf('control', arms.control.observations, vehicles.control),
+      summaryOf('treatment', arms.treatment.observations, vehicles.treatment),
+    ],
     cuped: isMissing(adjusted) ? null : adjusted,
     missing: isMissing(adjusted) ? [...comparison.missing, ...because(adjusted, 'cuped')] : comparison.missing,
     significant,
     decidedBy: plan.running ? 'sequential' : 'fixed-horizon',
     winner: significant ? leader : null,
-    sampleRatioMismatch: sampleRatio(mapArms(vehicles, ({ count }) => count), treatmentShare),
+    sampleRatioMismatch: sampleRatio(
+      mapArms(vehicles, ({ count }) => count),
+      treatmentShare,
+    ),
     vehiclesInBothArms,
   };
 }

@@ -11,7 +11,15 @@
  * has history was settled before it was assigned, so this favours no arm. θ is the slope within the arms (a slope
  * through both arms as one group would take part of the effect for history).
  */
-import { mapArms, mergePaired, withConstantCovariate, type Arms, type Missing, type Moments, type PairedMoments } from './moments.ts';
+import {
+  mapArms,
+  mergePaired,
+  withConstantCovariate,
+  type Arms,
+  type Missing,
+  type Moments,
+  type PairedMoments,
+} from './moments.ts';
 import { isRounding } from './welch.ts';
 
 /** The vehicles of an arm, by whether they measured the metric before the experiment's start. */
@@ -40,7 +48,9 @@ export function allVehicles({ withHistory, withoutHistory }: ArmHistory, covaria
 function slope({ control, treatment }: Arms<PairedMoments>): number | null {
   const spread = control.covariateM2 + treatment.covariateM2;
   const standardDeviation = Math.sqrt(spread / (control.count + treatment.count));
-  return isRounding(standardDeviation, control.covariateMean, treatment.covariateMean) ? null : (control.comoment + treatment.comoment) / spread;
+  return isRounding(standardDeviation, control.covariateMean, treatment.covariateMean)
+    ? null
+    : (control.comoment + treatment.comoment) / spread;
 }
 
 /**

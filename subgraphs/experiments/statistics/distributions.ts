@@ -23,13 +23,22 @@ export function normalTwoSided(z: number): number {
   return erfc(Math.abs(z) / Math.SQRT2);
 }
 
-/** The z ≥ 0 with P(|Z| ≥ z) = `probability`; for a probability above 1 (up to 2) the z < 0 with P(Z ≥ z) = `probability` / 2. */
+/**
+ * The z ≥ 0 with P(|Z| ≥ z) = `probability`; for a probability above 1 (up to 2) the z < 0 with P(Z ≥ z) =
+ * `probability` / 2.
+ */
 export function normalCritical(probability: number): number {
   return Math.SQRT2 * erfcinv(probability);
 }
 
-/** P(X ≥ `x`) and P(X ≤ `x`) of a binomial X: `trials`, each with probability `p`. `x` is an integer from 0 to `trials`. */
-export function binomialTails(x: number, trials: number, p: number): { readonly upper: number; readonly lower: number } {
+/**
+ * P(X ≥ `x`) and P(X ≤ `x`) of a binomial X: `trials`, each with probability `p`. `x` is an integer from 0 to `trials`.
+ */
+export function binomialTails(
+  x: number,
+  trials: number,
+  p: number,
+): { readonly upper: number; readonly lower: number } {
   // DLMF 8.17.5: P(X ≥ x) = I_p(x, n − x + 1).
   return {
     upper: x === 0 ? 1 : betainc(p, x, trials - x + 1, true, false),

@@ -35,7 +35,14 @@ interface RawData {
   readonly treatment: number[];
   readonly controlBefore: number[];
   readonly treatmentBefore: number[];
-  readonly expected: { readonly pValue: number; readonly degreesOfFreedom: number; readonly interval: [number, number]; readonly theta: number; readonly cupedDifference: number; readonly cupedPValue: number };
+  readonly expected: {
+    readonly pValue: number;
+    readonly degreesOfFreedom: number;
+    readonly interval: [number, number];
+    readonly theta: number;
+    readonly cupedDifference: number;
+    readonly cupedPValue: number;
+  };
 }
 
 function cases<T>(file: string): T[] {
@@ -54,65 +61,95 @@ function tested(result: WelchTest | Missing): WelchTest {
   return result;
 }
 
-describe.each(cases<Comparison>('comparisons.json'))('of two arms: $name', ({ control, treatment, confidenceLevel, plannedInEachArm, expected }) => {
-  const plan = { confidenceLevel, vehiclesInEachArm: plannedInEachArm, running: true };
-  const analysis = analyse({ arms: { control: armOf(control), treatment: armOf(treatment) }, treatmentShare: 0.5, vehiclesInBothArms: 0 }, plan);
-  // A mean of a million that differs in the seventh decimal has four digits of its difference, in any program.
-  const ofDifference = Math.max(1e-10, (8 * Number.EPSILON * Math.abs(control.mean)) / Math.abs(expected.difference || 1));
+describe.each(cases<Comparison>('comparisons.json'))(
+  'of two arms: $name',
+  ({ control, treatment, confidenceLevel, plannedInEachArm, expected }) => {
+    const plan = { confidenceLevel, vehiclesInEachArm: plannedInEachArm, running: true };
+    const analysis = analyse(
+      { arms: { control: armOf(control), treatment: armOf(treatment) }, treatmentShare: 0.5, vehiclesInBothArms: 0 },
+      plan,
+    );
+    // A mean of a million that differs in the seventh decimal has four digits of its difference, in any program.
+    const ofDifference = Math.max(
+      1e-10,
+      (8 * Number.EPSILON * Math.abs(control.mean)) / Math.abs(expected.difference || 1),
+    );
 
-  test('Welch’s test is that of the reference', () => {
-    const welch = tested(welchTest({ control, treatment }));
-    for (const name of ['standardError', 'degreesOfFreedom'] as const) expectSame(welch[name], expected[name]);
-    for (const name of ['difference', 't'] as const) expectSame(welch[name], expected[name], ofDifference);
-    expectSame(analysis.pValue, expected.pValue, ofDifference);
-    for (const end of [0, 1] as const) expectSame(analysis.differenceInterval?.[end], expected.differenceInterval[end], ofDifference);
-  });
+    test('Welch’s test is that of the reference', () => {
+      const welch = tested(welchTest({ control, treatment }));
+      for (const name of ['standardError', 'degreesOfFreedom'] as const) expectSame(welch[name], expected[name]);
+      for (const name of ['difference', 't'] as const) expectSame(welch[name], expected[name], ofDifference);
+      expectSame(analysis.pValue, expected.pValue, ofDifference);
+      for (const end of [0, 1] as const)
+        expectSame(analysis.differenceInterval?.[end], expected.differenceInterval[end], ofDifference);
+    });
 
-  test('the relative improvement is that of the reference', () => {
-    const { improvementPercent, confidenceInterval } = expected;
-    if (improvementPercent === null || confidenceInterval === null) {
-      expect(analysis).toMatchObject({ improvementPercent: null, confidenceInterval: null });
-    } else {
-      expectSame(analysis.improvementPercent, improvementPercent, ofDifference);
-      for (const end of [0, 1] as const) expectSame(analysis.confidenceInterval?.[end], confidenceInterval[end], ofDifference);
-    }
-  });
+    test('the relative improvement is that of the reference', () => {
+      const { improvementPercent, confidenceInterval } = expected;
+      if (improvementPercent === null || confidenceInterval === null) {
+        expect(analysis).toMatchObject({ improvementPercent: null, confidenceInterval: null });
+      } else {
+        expectSame(analysis.improvementPercent, improvementPercent, ofDifference);
+        for (const end of [0, 1] as const)
+          expectSame(analysis.confidenceInterval?.[end], confidenceInterval[end], ofDifference);
+      }
+    });
 
-  test('the sequential test is that of the reference', () => {
-    expectSame(analysis.sequentialPValue, expected.sequentialPValue, ofDifference);
-    const { critical } = sequentialTest(tested(welchTest({ control, treatment })), { control: control.count, treatment: treatment.count }, plan);
-    expectSame(critical, expected.sequentialCritical);
-  });
-});
-
-describe.each(cases<RawData>('raw-data.json'))('of raw data: $name', ({ control, treatment, controlBefore, treatmentBefore, expected }) => {
-  test('Welch’s test is that of R', () => {
-    const welch = tested(welchTest({ control: momentsOf(control), treatment: momentsOf(treatment) }));
-    expectSame(welch.pValue, expected.pValue);
-    expectSame(welch.degreesOfFreedom, expected.degreesOfFreedom);
-  });
-
-  test('CUPED is the analysis of covariance’s slope and Welch’s test on what it leaves', () => {
-    const arms = {
-      control: { withHistory: pairedMomentsOf(control, controlBefore), withoutHistory: NONE, observations: control.length },
-      treatment: { withHistory: pairedMomentsOf(treatment, treatmentBefore), withoutHistory: NONE, observations: treatment.length },
-    };
-    const { cuped, differenceInterval } = analyse({ arms, treatmentShare: 0.5, vehiclesInBothArms: 0 }, { confidenceLevel: 0.95, vehiclesInEachArm: 50, running: false });
-    expectSame(cuped?.theta, expected.theta);
-    expectSame(cuped?.difference, expected.cupedDifference);
-    expectSame(cuped?.pValue, expected.cupedPValue);
-    for (const end of [0, 1] as const) expectSame(differenceInterval?.[end], expected.interval[end]);
-  });
-});
-
-test.each(cases<{ name: string; control: number; treatment: number; treatmentShare: number; expected: number }>('sample-ratios.json'))(
-  'the sample-ratio check is that of the reference: $name',
-  ({ control, treatment, treatmentShare, expected }) => {
-    const { pValue, detected } = sampleRatio({ control, treatment }, treatmentShare);
-    expectSame(pValue, expected);
-    expect(detected).toBe(expected < 0.001);
+    test('the sequential test is that of the reference', () => {
+      expectSame(analysis.sequentialPValue, expected.sequentialPValue, ofDifference);
+      const { critical } = sequentialTest(
+        tested(welchTest({ control, treatment })),
+        { control: control.count, treatment: treatment.count },
+        plan,
+      );
+      expectSame(critical, expected.sequentialCritical);
+    });
   },
 );
+
+describe.each(cases<RawData>('raw-data.json'))(
+  'of raw data: $name',
+  ({ control, treatment, controlBefore, treatmentBefore, expected }) => {
+    test('Welch’s test is that of R', () => {
+      const welch = tested(welchTest({ control: momentsOf(control), treatment: momentsOf(treatment) }));
+      expectSame(welch.pValue, expected.pValue);
+      expectSame(welch.degreesOfFreedom, expected.degreesOfFreedom);
+    });
+
+    test('CUPED is the analysis of covariance’s slope and Welch’s test on what it leaves', () => {
+      const arms = {
+        control: {
+          withHistory: pairedMomentsOf(control, controlBefore),
+          withoutHistory: NONE,
+          observations: control.length,
+        },
+        treatment: {
+          withHistory: pairedMomentsOf(treatment, treatmentBefore),
+          withoutHistory: NONE,
+          observations: treatment.length,
+        },
+      };
+      const { cuped, differenceInterval } = analyse(
+        { arms, treatmentShare: 0.5, vehiclesInBothArms: 0 },
+        { confidenceLevel: 0.95, vehiclesInEachArm: 50, running: false },
+      );
+      expectSame(cuped?.theta, expected.theta);
+      expectSame(cuped?.difference, expected.cupedDifference);
+      expectSame(cuped?.pValue, expected.cupedPValue);
+      for (const end of [0, 1] as const) expectSame(differenceInterval?.[end], expected.interval[end]);
+    });
+  },
+);
+
+test.each(
+  cases<{ name: string; control: number; treatment: number; treatmentShare: number; expected: number }>(
+    'sample-ratios.json',
+  ),
+)('the sample-ratio check is that of the reference: $name', ({ control, treatment, treatmentShare, expected }) => {
+  const { pValue, detected } = sampleRatio({ control, treatment }, treatmentShare);
+  expectSame(pValue, expected);
+  expect(detected).toBe(expected < 0.001);
+});
 
 test.each(cases<SampleSizeInput & { expected: number }>('sample-sizes.json'))(
   'the sample size for $minimumDetectableEffect at $power and $confidenceLevel is that of the reference',

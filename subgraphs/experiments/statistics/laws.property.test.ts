@@ -13,11 +13,18 @@ const value = fc.double({ min: 1, max: 100, noNaN: true });
 const vehicle = fc.record({ now: value, before: value });
 const vehicles = fc.array(vehicle, { minLength: 2, maxLength: 12 });
 const fleets = fc.record({ control: vehicles, treatment: vehicles, new: fc.array(value, { maxLength: 4 }) });
-type Fleets = { control: { now: number; before: number }[]; treatment: { now: number; before: number }[]; new: number[] };
+type Fleets = {
+  control: { now: number; before: number }[];
+  treatment: { now: number; before: number }[];
+  new: number[];
+};
 
 function sumsOf({ control, treatment, new: unknown }: Fleets, unit = (now: number) => now): Arms<ArmSums> {
   const arm = (fleet: Fleets['control'], withoutHistory: PairedMoments): ArmSums => ({
-    withHistory: pairedMomentsOf(fleet.map(({ now }) => unit(now)), fleet.map(({ before }) => unit(before))),
+    withHistory: pairedMomentsOf(
+      fleet.map(({ now }) => unit(now)),
+      fleet.map(({ before }) => unit(before)),
+    ),
     withoutHistory,
     observations: fleet.length,
   });
@@ -37,7 +44,8 @@ function expectClose(actual: number | null, expected: number | null, scale = 1):
 const comparisons = ({ cuped, ...own }: Analysis): (Comparison | null)[] => [own, cuped];
 
 /** Leaves out fleets on the edge of a refusal, where rounding decides. */
-const spread = (arms: Arms<ArmSums>) => [arms.control, arms.treatment].every(({ withHistory: { m2, covariateM2 } }) => m2 > 1e-3 && covariateM2 > 1e-3);
+const spread = (arms: Arms<ArmSums>) =>
+  [arms.control, arms.treatment].every(({ withHistory: { m2, covariateM2 } }) => m2 > 1e-3 && covariateM2 > 1e-3);
 
 describe('laws of the analysis', () => {
   it('keeps p and turns the difference round when the arms are swapped', () => {
@@ -45,7 +53,10 @@ describe('laws of the analysis', () => {
       fc.property(fleets, (fleets) => {
         const arms = sumsOf(fleets);
         fc.pre(spread(arms));
-        const [there, back] = [comparisons(analysed(arms)), comparisons(analysed({ control: arms.treatment, treatment: arms.control }))];
+        const [there, back] = [
+          comparisons(analysed(arms)),
+          comparisons(analysed({ control: arms.treatment, treatment: arms.control })),
+        ];
         there.forEach((one, index) => {
           const other = back[index];
           if (!one || !other) return expect(one ?? null).toBe(other ?? null);
@@ -64,7 +75,10 @@ describe('laws of the analysis', () => {
       fc.property(fleets, fc.constantFrom(1e-3, 0.25, 60, 3600, -1), (fleets, factor) => {
         const arms = sumsOf(fleets);
         fc.pre(spread(arms));
-        const [plain, scaled] = [comparisons(analysed(arms)), comparisons(analysed(sumsOf(fleets, (now) => factor * now)))];
+        const [plain, scaled] = [
+          comparisons(analysed(arms)),
+          comparisons(analysed(sumsOf(fleets, (now) => factor * now))),
+        ];
         plain.forEach((one, index) => {
           const other = scaled[index];
           if (!one || !other) return expect(one ?? null).toBe(other ?? null);
@@ -74,8 +88,14 @@ describe('laws of the analysis', () => {
           expectClose(other.sequentialPValue, one.sequentialPValue, 1e-9);
           expectClose(other.difference, one.difference && factor * one.difference, Math.abs(factor));
           expectClose(other.improvementPercent, one.improvementPercent && sign * one.improvementPercent);
-          expectClose(other.confidenceInterval?.[low] ?? null, one.confidenceInterval && sign * one.confidenceInterval[0]);
-          expectClose(other.confidenceInterval?.[high] ?? null, one.confidenceInterval && sign * one.confidenceInterval[1]);
+          expectClose(
+            other.confidenceInterval?.[low] ?? null,
+            one.confidenceInterval && sign * one.confidenceInterval[0],
+          );
+          expectClose(
+            other.confidenceInterval?.[high] ?? null,
+            one.confidenceInterval && sign * one.confidenceInterval[1],
+          );
         });
       }),
       RUNS,
@@ -87,7 +107,10 @@ describe('laws of the analysis', () => {
       fc.property(fleets, fc.double({ min: -1000, max: 1000, noNaN: true }), (fleets, shift) => {
         const arms = sumsOf(fleets);
         fc.pre(spread(arms));
-        const [plain, shifted] = [comparisons(analysed(arms)), comparisons(analysed(sumsOf(fleets, (now) => now + shift)))];
+        const [plain, shifted] = [
+          comparisons(analysed(arms)),
+          comparisons(analysed(sumsOf(fleets, (now) => now + shift))),
+        ];
         plain.forEach((one, index) => {
           expectClose(shifted[index]?.pValue ?? null, one?.pValue ?? null, 1e-5);
           expectClose(shifted[index]?.difference ?? null, one?.difference ?? null);
@@ -102,7 +125,8 @@ describe('laws of the analysis', () => {
       fc.property(fleets, (fleets) => {
         const arms = sumsOf(fleets);
         fc.pre(spread(arms));
-        const { differenceInterval, pValue, sequentialPValue, confidenceInterval, sequentialConfidenceInterval } = analysed(arms);
+        const { differenceInterval, pValue, sequentialPValue, confidenceInterval, sequentialConfidenceInterval } =
+          analysed(arms);
         const [low, high] = differenceInterval as [number, number];
         expect(low > 0 || high < 0).toBe((pValue as number) < 1 - plan.confidenceLevel);
         expect(sequentialPValue).toBeGreaterThanOrEqual(pValue as number);
@@ -116,17 +140,38 @@ describe('laws of the analysis', () => {
 
   it('never gives NaN or Infinity and never throws, whatever the sums are', () => {
     const any = fc.oneof(fc.double(), fc.constantFrom(0, 1, -1, 1e-320, 1e308, Infinity, Number.NaN));
-    const moments = fc.record({ count: fc.oneof(fc.nat(5), fc.nat()), mean: any, m2: any, covariateMean: any, covariateM2: any, comoment: any });
+    const moments = fc.record({
+      count: fc.oneof(fc.nat(5), fc.nat()),
+      mean: any,
+      m2: any,
+      covariateMean: any,
+      covariateM2: any,
+      comoment: any,
+    });
     const arm = fc.record({ withHistory: moments, withoutHistory: moments, observations: fc.nat() });
-    const numbersIn = (found: unknown): number[] => (typeof found === 'number' ? [found] : typeof found === 'object' && found !== null ? Object.values(found).flatMap(numbersIn) : []);
+    const numbersIn = (found: unknown): number[] =>
+      typeof found === 'number'
+        ? [found]
+        : typeof found === 'object' && found !== null
+          ? Object.values(found).flatMap(numbersIn)
+          : [];
     fc.assert(
-      fc.property(arm, arm, fc.boolean(), fc.double({ min: 0, max: 1, noNaN: true }), (control, treatment, running, treatmentShare) => {
-        const analysis = analyse({ arms: { control, treatment }, treatmentShare, vehiclesInBothArms: 0 }, { ...plan, running });
-        expect(numbersIn(analysis).filter((number) => !Number.isFinite(number))).toEqual([]);
-        for (const p of [analysis.pValue, analysis.sequentialPValue, analysis.sampleRatioMismatch.pValue]) {
-          if (p !== null) expect(p >= 0 && p <= 1).toBe(true);
-        }
-      }),
+      fc.property(
+        arm,
+        arm,
+        fc.boolean(),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (control, treatment, running, treatmentShare) => {
+          const analysis = analyse(
+            { arms: { control, treatment }, treatmentShare, vehiclesInBothArms: 0 },
+            { ...plan, running },
+          );
+          expect(numbersIn(analysis).filter((number) => !Number.isFinite(number))).toEqual([]);
+          for (const p of [analysis.pValue, analysis.sequentialPValue, analysis.sampleRatioMismatch.pValue]) {
+            if (p !== null) expect(p >= 0 && p <= 1).toBe(true);
+          }
+        },
+      ),
       { ...RUNS, numRuns: 2000 },
     );
   });
@@ -135,7 +180,11 @@ describe('laws of the analysis', () => {
 describe('laws of the sums', () => {
   it('merges two groups into what they are together', () => {
     const group = fc.array(vehicle, { maxLength: 12 });
-    const sums = (fleet: { now: number; before: number }[]) => pairedMomentsOf(fleet.map(({ now }) => now), fleet.map(({ before }) => before));
+    const sums = (fleet: { now: number; before: number }[]) =>
+      pairedMomentsOf(
+        fleet.map(({ now }) => now),
+        fleet.map(({ before }) => before),
+      );
     fc.assert(
       fc.property(group, group, (one, other) => {
         const together = sums([...one, ...other]);

@@ -23,12 +23,16 @@ export interface RelativeImprovement {
  *   then not bounded by the data (Fieller, J. R. Stat. Soc. B 16, 1954), and a percentage would be noise;
  *   `not-finite` when the numbers are beyond what a double holds
  */
-export function relativeImprovement({ control, treatment }: Arms<Moments>, critical: number): RelativeImprovement | Missing {
+export function relativeImprovement(
+  { control, treatment }: Arms<Moments>,
+  critical: number,
+): RelativeImprovement | Missing {
   const size = Math.abs(control.mean);
   const ofControl = standardErrorOf(control);
   if (size <= critical * ofControl) return 'control-mean-near-zero';
   const percent = (100 * (treatment.mean - control.mean)) / size;
-  const standardError = 100 * Math.hypot(standardErrorOf(treatment) / size, (treatment.mean / size) * (ofControl / size));
+  const standardError =
+    100 * Math.hypot(standardErrorOf(treatment) / size, (treatment.mean / size) * (ofControl / size));
   const interval: Interval = [percent - critical * standardError, percent + critical * standardError];
   return interval.every(Number.isFinite) ? { percent, interval } : 'not-finite';
 }

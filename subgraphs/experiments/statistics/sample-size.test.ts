@@ -16,12 +16,18 @@ const continuous = { baseline: 42, minimumDetectableEffect: 1, standardDeviation
 describe('requiredSampleSize', () => {
   test('takes 80 % power and 95 % confidence where nothing is said', () => {
     expect(requiredSampleSize(binary)).toBe(requiredSampleSize({ ...binary, power: 0.8, confidenceLevel: 0.95 }));
-    expect(requiredSampleSize({ ...binary, power: null, confidenceLevel: null, standardDeviation: null, relative: null })).toBe(requiredSampleSize(binary));
+    expect(
+      requiredSampleSize({ ...binary, power: null, confidenceLevel: null, standardDeviation: null, relative: null }),
+    ).toBe(requiredSampleSize(binary));
   });
 
   test('takes a relative effect as a fraction of the baseline', () => {
-    expect(requiredSampleSize({ ...binary, minimumDetectableEffect: 0.2, relative: true })).toBe(requiredSampleSize(binary));
-    expect(requiredSampleSize({ ...continuous, baseline: -50, minimumDetectableEffect: 0.02, relative: true })).toBe(requiredSampleSize(continuous));
+    expect(requiredSampleSize({ ...binary, minimumDetectableEffect: 0.2, relative: true })).toBe(
+      requiredSampleSize(binary),
+    );
+    expect(requiredSampleSize({ ...continuous, baseline: -50, minimumDetectableEffect: 0.02, relative: true })).toBe(
+      requiredSampleSize(continuous),
+    );
   });
 
   test('is the same for an increase and a decrease of a continuous metric, and does not depend on its baseline', () => {

@@ -14,7 +14,10 @@ import { normalCritical } from './distributions.ts';
 export interface SampleSizeInput {
   /** The control's mean; of a binary metric the share of vehicles with a 1. */
   readonly baseline: number;
-  /** In the metric's unit (a share, for a binary one), or with `relative` as a fraction of the baseline. Its sign is the direction. */
+  /**
+   * In the metric's unit (a share, for a binary one), or with `relative` as a fraction of the baseline. Its sign is the
+   * direction.
+   */
   readonly minimumDetectableEffect: number;
   readonly relative?: boolean | null;
   /** Of the vehicles' means, in the metric's unit. Without it the metric is binary. */
@@ -39,9 +42,11 @@ function finite(value: number, field: string): number {
 function readLevels(input: SampleSizeInput): { power: number; confidenceLevel: number } {
   const power = finite(input.power ?? DEFAULT_POWER, 'power');
   // Below one half the formula would need fewer vehicles for a smaller effect.
-  if (power < MIN_POWER || power >= 1) throw badInput('power', `power is ${power}; it is at least ${MIN_POWER} and less than 1.`);
+  if (power < MIN_POWER || power >= 1)
+    throw badInput('power', `power is ${power}; it is at least ${MIN_POWER} and less than 1.`);
   const confidenceLevel = finite(input.confidenceLevel ?? DEFAULT_CONFIDENCE, 'confidenceLevel');
-  if (confidenceLevel <= 0 || confidenceLevel >= 1) throw badInput('confidenceLevel', `confidenceLevel is ${confidenceLevel}; it lies between 0 and 1.`);
+  if (confidenceLevel <= 0 || confidenceLevel >= 1)
+    throw badInput('confidenceLevel', `confidenceLevel is ${confidenceLevel}; it lies between 0 and 1.`);
   return { power, confidenceLevel };
 }
 
@@ -60,12 +65,18 @@ function noise(input: SampleSizeInput, effect: number): number {
   const { baseline } = input;
   if (typeof input.standardDeviation === 'number') {
     const standardDeviation = finite(input.standardDeviation, 'standardDeviation');
-    if (standardDeviation <= 0) throw badInput('standardDeviation', `standardDeviation is ${standardDeviation}; it is more than 0.`);
+    if (standardDeviation <= 0)
+      throw badInput('standardDeviation', `standardDeviation is ${standardDeviation}; it is more than 0.`);
     return 2 * (standardDeviation / effect) ** 2;
   }
-  if (baseline <= 0 || baseline >= 1) throw badInput('baseline', `baseline is ${baseline}; without standardDeviation it is a share, between 0 and 1.`);
+  if (baseline <= 0 || baseline >= 1)
+    throw badInput('baseline', `baseline is ${baseline}; without standardDeviation it is a share, between 0 and 1.`);
   const changed = baseline + effect;
-  if (changed <= 0 || changed >= 1) throw badInput('minimumDetectableEffect', `The effect takes the share from ${baseline} to ${changed}, which is not between 0 and 1.`);
+  if (changed <= 0 || changed >= 1)
+    throw badInput(
+      'minimumDetectableEffect',
+      `The effect takes the share from ${baseline} to ${changed}, which is not between 0 and 1.`,
+    );
   return (baseline * (1 - baseline)) / effect ** 2 + (changed * (1 - changed)) / effect ** 2;
 }
 
@@ -80,10 +91,16 @@ export function requiredSampleSize(input: SampleSizeInput): number {
   const effect = readEffect(input);
   const critical = normalCritical(1 - confidenceLevel);
   const estimatedVariance = typeof input.standardDeviation === 'number' ? critical ** 2 / 4 : 0;
-  const vehicles = Math.ceil((critical + normalCritical(2 * (1 - power))) ** 2 * noise(input, effect) + estimatedVariance);
+  const vehicles = Math.ceil(
+    (critical + normalCritical(2 * (1 - power))) ** 2 * noise(input, effect) + estimatedVariance,
+  );
   if (vehicles <= MAX_VEHICLES) return Math.max(MIN_VEHICLES, vehicles);
-  throw new FleetFlagError('LIMIT_EXCEEDED', `An effect this small needs more than ${MAX_VEHICLES} vehicles in each arm.`, {
-    field: 'minimumDetectableEffect',
-    limit: MAX_VEHICLES,
-  });
+  throw new FleetFlagError(
+    'LIMIT_EXCEEDED',
+    `An effect this small needs more than ${MAX_VEHICLES} vehicles in each arm.`,
+    {
+      field: 'minimumDetectableEffect',
+      limit: MAX_VEHICLES,
+    },
+  );
 }

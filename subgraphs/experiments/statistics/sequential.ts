@@ -7,9 +7,10 @@
  *
  * Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence
  * sequences", Annals of Statistics 52 (2024): the sequence is theorem 2.2, ρ for a planned size n* is from its appendix
- * on tuning; the mixture goes back to Robbins, Annals of Mathematical Statistics 41 (1970). The same mixture with a fixed prior variance is the mSPRT of Johari, Koomen, Pekelis, Walsh, "Always Valid
- * Inference", Operations Research 70 (2022); that variance is in the metric's unit squared and has to be guessed,
- * while ρ follows from the plan and no scale of the metric changes p.
+ * on tuning; the mixture goes back to Robbins, Annals of Mathematical Statistics 41 (1970). The same mixture with a
+ * fixed prior variance is the mSPRT of Johari, Koomen, Pekelis, Walsh, "Always Valid Inference", Operations Research 70
+ * (2022); that variance is in the metric's unit squared and has to be guessed, while ρ follows from the plan and no
+ * scale of the metric changes p.
  *
  * Two things are ours. n is the size of an experiment with equal arms and the same information, 4 nT nC/(nT + nC), so
  * that an arm of 1 % does not make the plan look fulfilled. And z is the normal score of Welch's t (that of the same
@@ -40,7 +41,11 @@ const leastPositive = (p: number) => Math.max(p, Number.MIN_VALUE);
  *
  * @param vehicles those that the test compares, in each arm
  */
-export function sequentialTest(welch: WelchTest, vehicles: Arms<number>, { vehiclesInEachArm, confidenceLevel }: SequentialPlan): SequentialTest {
+export function sequentialTest(
+  welch: WelchTest,
+  vehicles: Arms<number>,
+  { vehiclesInEachArm, confidenceLevel }: SequentialPlan,
+): SequentialTest {
   const evidence = -Math.log(1 - confidenceLevel);
   const size = (4 * vehicles.control * vehicles.treatment) / (vehicles.control + vehicles.treatment);
   const k = (size / (2 * vehiclesInEachArm)) * (2 * evidence + Math.log1p(2 * evidence));

@@ -4,7 +4,18 @@ import type { ArmHistory } from './cuped.ts';
 import { isMissing, mapArms, type Arms, type Moments } from './moments.ts';
 import { requiredSampleSize } from './sample-size.ts';
 import { sequentialTest } from './sequential.ts';
-import { NONE, armOf, binaryArm, draws, joined, momentsOf, normalArm, pairedMomentsOf, skewedArm, type Draws } from './testing/simulated-vehicles.ts';
+import {
+  NONE,
+  armOf,
+  binaryArm,
+  draws,
+  joined,
+  momentsOf,
+  normalArm,
+  pairedMomentsOf,
+  skewedArm,
+  type Draws,
+} from './testing/simulated-vehicles.ts';
 import { welchTest } from './welch.ts';
 
 const EXPERIMENTS = 2_000;
@@ -48,7 +59,10 @@ describe('when the arms do not differ', () => {
     ['a normal metric in arms of unequal size', normal, 12, 150, 4],
   ])('%s is called significant as often as it may be', (_, metric, control, treatment, seed) => {
     const draw = draws(seed);
-    expectWithin(count(() => analysed({ control: metric(draw, control), treatment: metric(draw, treatment) }).significant), ALPHA);
+    expectWithin(
+      count(() => analysed({ control: metric(draw, control), treatment: metric(draw, treatment) }).significant),
+      ALPHA,
+    );
   });
 });
 
@@ -64,7 +78,12 @@ describe('who looks twenty times', () => {
       // The sequential p-value is never below the plain one (a law of its own), so most looks need no second test.
       if (isMissing(welch) || welch.pValue >= ALPHA) continue;
       plain = true;
-      sequential ||= sequentialTest(welch, mapArms(arms, ({ count }) => count), plan).pValue < ALPHA;
+      sequential ||=
+        sequentialTest(
+          welch,
+          mapArms(arms, ({ count }) => count),
+          plan,
+        ).pValue < ALPHA;
     }
     return { plain, sequential };
   }
@@ -89,10 +108,17 @@ describe('who looks twenty times', () => {
     ['a skewed metric', skewed, 4, 26, 13],
     ['a rare binary metric', rare, 30, 30, 14],
     ['a normal metric, two vehicles at a time,', normal, 2, 2, 15],
-  ])('at %s while vehicles come in is not misled by the sequential test, and is by the plain one', (_, metric, control, treatment, seed) => {
-    const draw = draws(seed);
-    expectSafe(experiments(() => found(growing(() => ({ control: metric(draw, control), treatment: metric(draw, treatment) })))));
-  });
+  ])(
+    'at %s while vehicles come in is not misled by the sequential test, and is by the plain one',
+    (_, metric, control, treatment, seed) => {
+      const draw = draws(seed);
+      expectSafe(
+        experiments(() =>
+          found(growing(() => ({ control: metric(draw, control), treatment: metric(draw, treatment) }))),
+        ),
+      );
+    },
+  );
 
   test('at vehicles that are all there from the start, while their measurements add up, is not misled either', () => {
     const VEHICLES = 30;
@@ -113,7 +139,9 @@ describe('who looks twenty times', () => {
 
   test('finds an effect that is there, most often before the planned end', () => {
     const draw = draws(17);
-    const results = experiments(() => found(growing(() => ({ control: normalArm(draw, 25, 0, 1), treatment: normalArm(draw, 25, 0.3, 1) }))));
+    const results = experiments(() =>
+      found(growing(() => ({ control: normalArm(draw, 25, 0, 1), treatment: normalArm(draw, 25, 0.3, 1) }))),
+    );
     expect(results.filter(({ sequential }) => sequential).length).toBeGreaterThan(0.9 * EXPERIMENTS);
   });
 });
@@ -122,7 +150,11 @@ describe('an effect of the size that was planned for is found as often as was pr
   test.each([0.8, 0.9])('of a continuous metric, with power %d', (power) => {
     const draw = draws(21);
     const vehicles = requiredSampleSize({ baseline: 42, standardDeviation: 6, minimumDetectableEffect: 2, power });
-    const found = count(() => analysed({ control: normalArm(draw, vehicles, 42, 6), treatment: normalArm(draw, vehicles, 44, 6) }).winner === 'treatment');
+    const found = count(
+      () =>
+        analysed({ control: normalArm(draw, vehicles, 42, 6), treatment: normalArm(draw, vehicles, 44, 6) }).winner ===
+        'treatment',
+    );
     expectWithin(found, power);
   });
 
@@ -130,7 +162,14 @@ describe('an effect of the size that was planned for is found as often as was pr
     const draw = draws(22);
     const vehicles = requiredSampleSize({ baseline: 0, standardDeviation: 1, minimumDetectableEffect: 1.2 });
     expect(vehicles).toBeLessThan(15);
-    expectWithin(count(() => analysed({ control: normalArm(draw, vehicles, 0, 1), treatment: normalArm(draw, vehicles, 1.2, 1) }).significant), 0.8);
+    expectWithin(
+      count(
+        () =>
+          analysed({ control: normalArm(draw, vehicles, 0, 1), treatment: normalArm(draw, vehicles, 1.2, 1) })
+            .significant,
+      ),
+      0.8,
+    );
   });
 
   test.each([
@@ -140,7 +179,16 @@ describe('an effect of the size that was planned for is found as often as was pr
     const draw = draws(seed);
     const baseline = 0.2;
     const vehicles = requiredSampleSize({ baseline, minimumDetectableEffect });
-    expectWithin(count(() => analysed({ control: binaryArm(draw, vehicles, baseline), treatment: binaryArm(draw, vehicles, baseline + minimumDetectableEffect) }).significant), 0.8);
+    expectWithin(
+      count(
+        () =>
+          analysed({
+            control: binaryArm(draw, vehicles, baseline),
+            treatment: binaryArm(draw, vehicles, baseline + minimumDetectableEffect),
+          }).significant,
+      ),
+      0.8,
+    );
   });
 });
 
@@ -158,13 +206,25 @@ describe('CUPED', () => {
       if (draw.uniform() < covered) known.push({ value, before });
       else unknown.push(value + 1);
     }
-    const withHistory = pairedMomentsOf(known.map(({ value }) => value), known.map(({ before }) => before));
+    const withHistory = pairedMomentsOf(
+      known.map(({ value }) => value),
+      known.map(({ before }) => before),
+    );
     return { withHistory, withoutHistory: unknown.length === 0 ? NONE : momentsOf(unknown), observations: VEHICLES };
   }
 
   function simulated(seed: number, covered: number, effect: number): readonly Analysis[] {
     const draw = draws(seed);
-    return experiments(() => analyse({ arms: { control: fleet(draw, covered, 0), treatment: fleet(draw, covered, effect) }, treatmentShare: 0.5, vehiclesInBothArms: 0 }, plan));
+    return experiments(() =>
+      analyse(
+        {
+          arms: { control: fleet(draw, covered, 0), treatment: fleet(draw, covered, effect) },
+          treatmentShare: 0.5,
+          vehiclesInBothArms: 0,
+        },
+        plan,
+      ),
+    );
   }
 
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

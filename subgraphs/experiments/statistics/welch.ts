@@ -68,7 +68,10 @@ export function welchCritical({ degreesOfFreedom }: WelchTest, confidenceLevel: 
   return studentCritical(1 - confidenceLevel, degreesOfFreedom);
 }
 
-/** The difference's interval of `critical` standard errors; it leaves out 0 exactly when the test with that critical value rejects. */
+/**
+ * The difference's interval of `critical` standard errors; it leaves out 0 exactly when the test with that critical
+ * value rejects.
+ */
 export function differenceInterval({ difference, standardError }: WelchTest, critical: number): Interval {
   return [difference - critical * standardError, difference + critical * standardError];
 }

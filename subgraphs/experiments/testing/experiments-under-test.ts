@@ -21,7 +21,8 @@ export interface RuleUnderTest {
 }
 
 export const HALF: RuleUnderTest = { conditions: { rollout_percentage: 50 } };
-export const EXPERIMENT = 'id name description status startDate endDate sampleSize confidenceLevel primaryMetric winnerVariant pValue improvementPercent cancelReason';
+export const EXPERIMENT =
+  'id name description status startDate endDate sampleSize confidenceLevel primaryMetric winnerVariant pValue improvementPercent cancelReason';
 
 export class ExperimentsUnderTest {
   private constructor(
@@ -34,7 +35,9 @@ export class ExperimentsUnderTest {
   static async start(metrics: MetricsStore): Promise<ExperimentsUnderTest> {
     const database = await createTestDatabase();
     const { prisma } = database.database;
-    const { id } = await prisma.user.create({ data: { email: 'w@example.com', name: 'W', passwordHash: '-', role: 'WRITE' } });
+    const { id } = await prisma.user.create({
+      data: { email: 'w@example.com', name: 'W', passwordHash: '-', role: 'WRITE' },
+    });
     const started = await startExperiments({ prisma, metrics, logger: silent, keepsStatistics: false });
     return new ExperimentsUnderTest(database, asking(started.subgraph), user('WRITE', id) as Caller & { kind: 'user' });
   }
@@ -44,24 +47,62 @@ export class ExperimentsUnderTest {
   }
 
   /** An enabled flag with these rules: by default a rollout at 50 %. */
-  async newFlag(rules: readonly RuleUnderTest[] = [HALF], over: Partial<Prisma.FlagUncheckedCreateInput> = {}): Promise<FlagUnderTest> {
+  async newFlag(
+    rules: readonly RuleUnderTest[] = [HALF],
+    over: Partial<Prisma.FlagUncheckedCreateInput> = {},
+  ): Promise<FlagUnderTest> {
     const key = `flag_${randomUUID().slice(0, 8)}`;
-    const data = { key, name: key, type: 'boolean', defaultValue: { value: false }, safetyLevel: 'Non-Critical', environment: 'staging', enabled: true, ...over };
+    const data = {
+      key,
+      name: key,
+      type: 'boolean',
+      defaultValue: { value: false },
+      safetyLevel: 'Non-Critical',
+      environment: 'staging',
+      enabled: true,
+      ...over,
+    };
     const { id } = await this.prisma.flag.create({
-      data: { ...data, rules: { create: rules.map((rule, index) => ({ type: 'percentage_rollout', priority: index, conditions: {}, ...rule })) } },
+      data: {
+        ...data,
+        rules: {
+          create: rules.map((rule, index) => ({
+            type: 'percentage_rollout',
+            priority: index,
+            conditions: {},
+            ...rule,
+          })),
+        },
+      },
     });
     return { id, key };
   }
 
   async draft(flag: FlagUnderTest, more: object = {}): Promise<string> {
-    const input = { flagKey: flag.key, name: 'Faster charging', startDate: '2026-12-01T00:00:00.000Z', sampleSize: 500, primaryMetric: 'charge_minutes', ...more };
-    const { data, errors } = await this.ask<{ createExperiment: { id: string } }>(this.writer, 'mutation($input: CreateExperimentInput!) { createExperiment(input: $input) { id } }', { input });
+    const input = {
+      flagKey: flag.key,
+      name: 'Faster charging',
+      startDate: '2026-12-01T00:00:00.000Z',
+      sampleSize: 500,
+      primaryMetric: 'charge_minutes',
+      ...more,
+    };
+    const { data, errors } = await this.ask<{ createExperiment: { id: string } }>(
+      this.writer,
+      'mutation($input: CreateExperimentInput!) { createExperiment(input: $input) { id } }',
+      { input },
+    );
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     return data.createExperiment.id;
   }
 
   /** start, complete or cancel (with a reason). */
-  to<Data = Record<string, unknown>>(what: 'start' | 'complete' | 'cancel', id: string, more = '', caller: Caller = this.writer): Promise<Answer<{ experiment: Data }>> {
+  to<Data = Record<string, unknown>>(
+    what: 'start' | 'complete' | 'cancel',
+    id: string,
+    more = '',
+    caller: Caller = this.writer,
+  ): Promise<Answer<{ experiment: Data }>> {
     return this.ask(caller, `mutation { experiment: ${what}Experiment(id: "${id}"${more}) { ${EXPERIMENT} } }`);
   }
 

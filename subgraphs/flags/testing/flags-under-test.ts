@@ -21,10 +21,16 @@ export interface FlagJson {
   readonly revision: number;
   readonly archivedAt: string | null;
   readonly defaultValue: unknown;
-  readonly rules: readonly { readonly id: string; readonly type: string; readonly enabled: boolean; readonly conditions: unknown }[];
+  readonly rules: readonly {
+    readonly id: string;
+    readonly type: string;
+    readonly enabled: boolean;
+    readonly conditions: unknown;
+  }[];
 }
 
-export const FLAG_FIELDS = 'id key name enabled killed environment revision archivedAt defaultValue rules { id type enabled conditions }';
+export const FLAG_FIELDS =
+  'id key name enabled killed environment revision archivedAt defaultValue rules { id type enabled conditions }';
 const CREATE = `mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied flag { ${FLAG_FIELDS} } changeRequest { id } } }`;
 const APPROVE = `mutation ($id: ID!) { approveChangeRequest(id: $id) { flag { ${FLAG_FIELDS} } } }`;
 const RULE = `mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { ${FLAG_FIELDS} } } }`;
@@ -47,7 +53,11 @@ function lossyBus(): LossyBus {
 }
 
 /** A caller who is in the users table. */
-export async function addPerson(prisma: PrismaClient, role: Role, email = `${randomUUID()}@example.com`): Promise<Caller & { kind: 'user'; userId: string }> {
+export async function addPerson(
+  prisma: PrismaClient,
+  role: Role,
+  email = `${randomUUID()}@example.com`,
+): Promise<Caller & { kind: 'user'; userId: string }> {
   const { id } = await prisma.user.create({ data: { email, name: role, passwordHash: '-', role } });
   return { kind: 'user', userId: id, role, sessionKey: null };
 }
@@ -77,8 +87,26 @@ export class FlagsUnderTest {
     const bus = lossyBus();
     const store = createInProcessStore();
     const signer = await createSigner(await generateSigningKey());
-    const started = await startFlags({ prisma, lanes: (name) => database.database.lane(name), bus, store, signer, logger: silent, ...options });
-    return new FlagsUnderTest(database, asking(started.subgraph), connectInProcess(started.subgraph, async () => true), signer, bus, store, writer, reviewer, () => started.close());
+    const started = await startFlags({
+      prisma,
+      lanes: (name) => database.database.lane(name),
+      bus,
+      store,
+      signer,
+      logger: silent,
+      ...options,
+    });
+    return new FlagsUnderTest(
+      database,
+      asking(started.subgraph),
+      connectInProcess(started.subgraph, async () => true),
+      signer,
+      bus,
+      store,
+      writer,
+      reviewer,
+      () => started.close(),
+    );
   }
 
   get prisma(): PrismaClient {
@@ -105,14 +133,25 @@ export class FlagsUnderTest {
 
   /** A flag that lives: an ASIL-D one has been approved. */
   async create(over: Record<string, unknown> = {}): Promise<FlagJson> {
-    const input = { key: this.newKey(), name: 'A flag', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'NON_CRITICAL', environment: 'STAGING', ...over };
-    const { flag, changeRequest } = (await this.ok<{ createFlag: { flag: FlagJson; changeRequest: { id: string } | null } }>(CREATE, { input })).createFlag;
+    const input = {
+      key: this.newKey(),
+      name: 'A flag',
+      type: 'BOOLEAN',
+      defaultValue: false,
+      safetyLevel: 'NON_CRITICAL',
+      environment: 'STAGING',
+      ...over,
+    };
+    const { flag, changeRequest } = (
+      await this.ok<{ createFlag: { flag: FlagJson; changeRequest: { id: string } | null } }>(CREATE, { input })
+    ).createFlag;
     return changeRequest === null ? flag : this.approve(changeRequest.id);
   }
 
   /** Approves a request as the second person; gives the flag as it then is. */
   async approve(id: string): Promise<FlagJson> {
-    return (await this.ok<{ approveChangeRequest: { flag: FlagJson } }>(APPROVE, { id }, this.reviewer)).approveChangeRequest.flag;
+    return (await this.ok<{ approveChangeRequest: { flag: FlagJson } }>(APPROVE, { id }, this.reviewer))
+      .approveChangeRequest.flag;
   }
 
   async addRule(key: string, input: Record<string, unknown>): Promise<FlagJson> {

@@ -4,13 +4,17 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('base64url');
 
-/** The environment's revision and the digest of what lives in it; keys are ASCII. `environment`: the stored spelling. */
+/**
+ * The environment's revision and the digest of what lives in it; keys are ASCII. `environment`: the stored spelling.
+ */
 export async function liveSet(prisma: PrismaClient, environment: string): Promise<{ revision: number; set: string }> {
   return prisma.$transaction(
     async (tx) => {
       const { revision } = await tx.environment.findUniqueOrThrow({ where: { name: environment } });
       const rows = await tx.flag.findMany({ where: { environment, archivedAt: null } });
-      const members = rows.sort((a, b) => (a.key < b.key ? -1 : 1)).map((row) => `["${row.key}",${row.revision},"${sha256(row.signedDefinition ?? '')}"]`);
+      const members = rows
+        .sort((a, b) => (a.key < b.key ? -1 : 1))
+        .map((row) => `["${row.key}",${row.revision},"${sha256(row.signedDefinition ?? '')}"]`);
       return { revision: Number(revision), set: sha256(`[${members.join(',')}]`) };
     },
     { isolationLevel: 'RepeatableRead' },

@@ -1,4 +1,6 @@
-/** Rollouts on a test database: a clock that tests set, schedulers that run when told, and the operations on rollouts. */
+/**
+ * Rollouts on a test database: a clock that tests set, schedulers that run when told, and the operations on rollouts.
+ */
 import type { Caller } from '../../../core/protocol/caller.ts';
 import { silent, user, type Answer } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../change.ts';
@@ -15,7 +17,12 @@ export interface RolloutJson {
   readonly scheduledBy: { readonly id: string };
   readonly approvedBy: { readonly id: string } | null;
   readonly changeRequest: { readonly id: string; readonly status: string } | null;
-  readonly steps: readonly { readonly percentage: number; readonly at: string; readonly appliedAt: string | null; readonly revision: number | null }[];
+  readonly steps: readonly {
+    readonly percentage: number;
+    readonly at: string;
+    readonly appliedAt: string | null;
+    readonly revision: number | null;
+  }[];
 }
 
 export interface Target {
@@ -24,13 +31,19 @@ export interface Target {
   readonly ruleId: string;
 }
 
-export const ROLLOUT = 'id status currentPercentage nextStepAt pausedReason scheduledBy { id } approvedBy { id } changeRequest { id status } steps { percentage at appliedAt revision }';
+export const ROLLOUT =
+  'id status currentPercentage nextStepAt pausedReason scheduledBy { id } approvedBy { id } changeRequest { id status } steps { percentage at appliedAt revision }';
 const SCHEDULE = `mutation ($key: String!, $rule: ID!, $steps: [RolloutStepInput!]!, $guard: RolloutGuardInput, $expected: Int) {
   scheduleRollout(flagKey: $key, ruleId: $rule, steps: $steps, guard: $guard, expectedRevision: $expected) { applied flag { key revision } changeRequest { id status action after } rollout { ${ROLLOUT} } }
 }`;
 
 export interface Scheduled {
-  readonly scheduleRollout: { applied: boolean; flag: { key: string; revision: number }; changeRequest: { id: string; status: string; action: string; after: unknown } | null; rollout: RolloutJson };
+  readonly scheduleRollout: {
+    applied: boolean;
+    flag: { key: string; revision: number };
+    changeRequest: { id: string; status: string; action: string; after: unknown } | null;
+    rollout: RolloutJson;
+  };
 }
 
 export const HOUR = 3_600_000;
@@ -52,19 +65,29 @@ export class RolloutsUnderTest {
   static async start(): Promise<RolloutsUnderTest> {
     const clock = { now: Date.UTC(2027, 0, 4, 9) };
     const flags = await FlagsUnderTest.start({ clock: async () => new Date(clock.now), appliesRollouts: false });
-    const { id } = await flags.prisma.user.create({ data: { email: 'safety@example.com', name: 'S', passwordHash: '-', role: 'SAFETY' } });
+    const { id } = await flags.prisma.user.create({
+      data: { email: 'safety@example.com', name: 'S', passwordHash: '-', role: 'SAFETY' },
+    });
     return new RolloutsUnderTest(flags, clock, user('SAFETY', id) as Caller & { kind: 'user' });
   }
 
   /** Ends what other tests have left running, so that steps can be counted. */
   async endAll(): Promise<void> {
-    await this.flags.prisma.rollout.updateMany({ where: { status: 'running' }, data: { status: 'cancelled', nextStepAt: null } });
+    await this.flags.prisma.rollout.updateMany({
+      where: { status: 'running' },
+      data: { status: 'cancelled', nextStepAt: null },
+    });
   }
 
   /** A scheduler as another instance has it. */
   newScheduler(transitions = this.transitions): RolloutScheduler {
     const { prisma, signer, bus } = this.flags;
-    return new RolloutScheduler(prisma, createFlagChanges(prisma, signer, bus, silent, transitions), transitions, silent);
+    return new RolloutScheduler(
+      prisma,
+      createFlagChanges(prisma, signer, bus, silent, transitions),
+      transitions,
+      silent,
+    );
   }
 
   /** Lets time pass, then applies what is due; how many steps that were. */
@@ -80,7 +103,10 @@ export class RolloutsUnderTest {
   /** An enabled flag with a rule at 5 %. */
   async target(over: Record<string, unknown> = {}): Promise<Target> {
     const flag = await this.flags.create({ enabled: true, safetyLevel: 'ASIL_B', ...over });
-    const { rules } = await this.flags.addRule(flag.key, { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5, regions: ['EU'] } });
+    const { rules } = await this.flags.addRule(flag.key, {
+      type: 'PERCENTAGE_ROLLOUT',
+      conditions: { rollout_percentage: 5, regions: ['EU'] },
+    });
     return { key: flag.key, flagId: flag.id, ruleId: rules[0]?.id ?? '' };
   }
 
@@ -97,11 +123,20 @@ export class RolloutsUnderTest {
     await this.flags.approve(changeRequest?.id ?? '');
   }
 
-  ask(target: Pick<Target, 'key' | 'ruleId'>, steps: unknown, caller: Caller = this.flags.writer, more: { expected?: number; guard?: object } = {}): Promise<Answer<Scheduled>> {
+  ask(
+    target: Pick<Target, 'key' | 'ruleId'>,
+    steps: unknown,
+    caller: Caller = this.flags.writer,
+    more: { expected?: number; guard?: object } = {},
+  ): Promise<Answer<Scheduled>> {
     return this.flags.ask<Scheduled>(caller, SCHEDULE, { key: target.key, rule: target.ruleId, steps, ...more });
   }
 
-  async schedule(target: Pick<Target, 'key' | 'ruleId'>, steps: unknown, guard?: object): Promise<Scheduled['scheduleRollout']> {
+  async schedule(
+    target: Pick<Target, 'key' | 'ruleId'>,
+    steps: unknown,
+    guard?: object,
+  ): Promise<Scheduled['scheduleRollout']> {
     const { data, errors } = await this.ask(target, steps, this.flags.writer, guard && { guard });
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     return data.scheduleRollout;
@@ -109,18 +144,30 @@ export class RolloutsUnderTest {
 
   /** 10 % after an hour, 25 % an hour later, 100 % a day later. */
   async scheduleHourly(target: Pick<Target, 'key' | 'ruleId'>): Promise<Scheduled['scheduleRollout']> {
-    return this.schedule(target, [{ percentage: 10, after: 'PT1H' }, { percentage: 25, after: 'PT1H' }, { percentage: 100, after: 'P1D' }]);
+    return this.schedule(target, [
+      { percentage: 10, after: 'PT1H' },
+      { percentage: 25, after: 'PT1H' },
+      { percentage: 100, after: 'P1D' },
+    ]);
   }
 
   /** pause, resume or cancel. */
-  to(what: 'pause' | 'resume' | 'cancel', id: string, more = '', caller: Caller = this.flags.writer): Promise<Answer<{ rollout: RolloutJson }>> {
+  to(
+    what: 'pause' | 'resume' | 'cancel',
+    id: string,
+    more = '',
+    caller: Caller = this.flags.writer,
+  ): Promise<Answer<{ rollout: RolloutJson }>> {
     return this.flags.ask(caller, `mutation { rollout: ${what}Rollout(id: "${id}"${more}) { ${ROLLOUT} } }`);
   }
 
-  async change(mutation: string, caller: Caller = this.flags.writer): Promise<{ applied: boolean; flag: { revision: number }; changeRequest: { id: string } | null }> {
-    const data = await this.flags.ok<{ change: { applied: boolean; flag: { revision: number }; changeRequest: { id: string } | null } }>(
-      `mutation { change: ${mutation} { applied flag { revision } changeRequest { id } } }`, {}, caller,
-    );
+  async change(
+    mutation: string,
+    caller: Caller = this.flags.writer,
+  ): Promise<{ applied: boolean; flag: { revision: number }; changeRequest: { id: string } | null }> {
+    const data = await this.flags.ok<{
+      change: { applied: boolean; flag: { revision: number }; changeRequest: { id: string } | null };
+    }>(`mutation { change: ${mutation} { applied flag { revision } changeRequest { id } } }`, {}, caller);
     return data.change;
   }
 
@@ -129,12 +176,17 @@ export class RolloutsUnderTest {
   }
 
   setPercentage(target: Target, percentage: number) {
-    return this.change(`updateRule(id: "${target.ruleId}", input: { conditions: { rollout_percentage: ${percentage}, regions: ["EU"] } })`);
+    return this.change(
+      `updateRule(id: "${target.ruleId}", input: { conditions: { rollout_percentage: ${percentage}, regions: ["EU"] } })`,
+    );
   }
 
   /** What `Rule.rollout` shows. */
   async shown(target: Target): Promise<RolloutJson> {
-    const { flag } = await this.flags.ok<{ flag: { rules: { id: string; rollout: RolloutJson }[] } }>(`query ($key: String!) { flag(key: $key) { rules { id rollout { ${ROLLOUT} } } } }`, { key: target.key });
+    const { flag } = await this.flags.ok<{ flag: { rules: { id: string; rollout: RolloutJson }[] } }>(
+      `query ($key: String!) { flag(key: $key) { rules { id rollout { ${ROLLOUT} } } } }`,
+      { key: target.key },
+    );
     const rollout = flag.rules.find((rule) => rule.id === target.ruleId)?.rollout;
     if (!rollout) throw new Error('The rule shows no rollout');
     return rollout;

@@ -15,7 +15,10 @@ export interface WatchedInstance {
   stop(): Promise<void>;
 }
 
-export async function startWatchedInstance(flags: FlagsUnderTest, store: KeyValueStore = createInProcessStore()): Promise<WatchedInstance> {
+export async function startWatchedInstance(
+  flags: FlagsUnderTest,
+  store: KeyValueStore = createInProcessStore(),
+): Promise<WatchedInstance> {
   const database = await watchDatabase(flags.database.url);
   const signed = { statements: 0, proofs: 0 };
   const signer: Signer = {
@@ -30,7 +33,14 @@ export async function startWatchedInstance(flags: FlagsUnderTest, store: KeyValu
     },
   };
   // What is counted is what syncing costs; the looks of rollouts would be among it.
-  const started = await startFlags({ prisma: database.prisma, bus: createInProcessBus(), store, signer, logger: silent, appliesRollouts: false });
+  const started = await startFlags({
+    prisma: database.prisma,
+    bus: createInProcessBus(),
+    store,
+    signer,
+    logger: silent,
+    appliesRollouts: false,
+  });
   return {
     database,
     ask: asking(started.subgraph),

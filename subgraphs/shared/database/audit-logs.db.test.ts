@@ -25,11 +25,16 @@ async function one<T>(sql: string, values: unknown[] = []): Promise<T> {
 
 /** The name of the partition `months` after the server's month in UTC. */
 async function partitionName(months: number): Promise<string> {
-  return one(`SELECT to_char((now() AT TIME ZONE 'UTC') + make_interval(months => $1), '"audit_logs_"YYYY_MM') AS value`, [months]);
+  return one(
+    `SELECT to_char((now() AT TIME ZONE 'UTC') + make_interval(months => $1), '"audit_logs_"YYYY_MM') AS value`,
+    [months],
+  );
 }
 
 async function partitions(): Promise<string[]> {
-  return one(`SELECT array_agg(inhrelid::regclass::text ORDER BY inhrelid::regclass::text) AS value FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass`);
+  return one(
+    `SELECT array_agg(inhrelid::regclass::text ORDER BY inhrelid::regclass::text) AS value FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass`,
+  );
 }
 
 async function insertRow(createdAt: string): Promise<string> {
@@ -43,7 +48,9 @@ async function insertRow(createdAt: string): Promise<string> {
 /** The months of this year and the next: what is always ready. */
 async function twoYears(): Promise<string[]> {
   const year = await one<number>(`SELECT date_part('year', now() AT TIME ZONE 'UTC') AS value`);
-  return [year, year + 1].flatMap((each) => Array.from({ length: 12 }, (_, month) => `audit_logs_${each}_${String(month + 1).padStart(2, '0')}`));
+  return [year, year + 1].flatMap((each) =>
+    Array.from({ length: 12 }, (_, month) => `audit_logs_${each}_${String(month + 1).padStart(2, '0')}`),
+  );
 }
 
 test('a migrated database has partitions for this year and the next', async () => {
@@ -62,10 +69,14 @@ test('create_audit_log_partition makes the missing partition of next month, what
   await client.query('SELECT create_audit_log_partition()');
   await client.query('RESET timezone');
   expect(await partitions()).toEqual(before);
-  const bounds = await one<string>(`SELECT pg_get_expr(relpartbound, oid) AS value FROM pg_class WHERE relname = $1`, [next]);
+  const bounds = await one<string>(`SELECT pg_get_expr(relpartbound, oid) AS value FROM pg_class WHERE relname = $1`, [
+    next,
+  ]);
   const [year, month] = next.slice('audit_logs_'.length).split('_').map(Number) as [number, number];
   const following = new Date(Date.UTC(year, month, 1)).toISOString().slice(0, 10);
-  expect(bounds).toBe(`FOR VALUES FROM ('${year}-${String(month).padStart(2, '0')}-01 00:00:00+00') TO ('${following} 00:00:00+00')`);
+  expect(bounds).toBe(
+    `FOR VALUES FROM ('${year}-${String(month).padStart(2, '0')}-01 00:00:00+00') TO ('${following} 00:00:00+00')`,
+  );
 });
 
 test('instances that ensure partitions at the same time make each once', async () => {
@@ -79,7 +90,12 @@ test('instances that ensure partitions at the same time make each once', async (
   // Five beyond the end of the next year.
   const ahead = (await twoYears()).length - (await twoYears()).indexOf(await partitionName(0)) - 1 + 5;
   try {
-    const created = await Promise.all(clients.map(async (other) => (await other.query<{ n: number }>('SELECT ensure_audit_log_partitions($1) AS n', [ahead])).rows[0]!.n));
+    const created = await Promise.all(
+      clients.map(
+        async (other) =>
+          (await other.query<{ n: number }>('SELECT ensure_audit_log_partitions($1) AS n', [ahead])).rows[0]!.n,
+      ),
+    );
     expect(created.reduce((a, b) => a + b)).toBe(5);
     expect(await partitions()).toHaveLength(24 + 5);
   } finally {
@@ -95,14 +111,19 @@ test('the daily maintenance makes what is missing and does nothing the second ti
 });
 
 test('a row goes into the partition of its month, to the last microsecond', async () => {
-  const month = (months: number) => one<string>(`SELECT to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => $1), 'YYYY-MM-DD') AS value`, [months]);
+  const month = (months: number) =>
+    one<string>(
+      `SELECT to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => $1), 'YYYY-MM-DD') AS value`,
+      [months],
+    );
   const first = await insertRow(`${await month(1)} 00:00:00+00`);
   const last = await one<string>(
     `INSERT INTO audit_logs (action, created_at, chain_position, previous_hash, hash)
      VALUES ('SIGN_IN', $1::timestamptz - interval '1 microsecond', 2, repeat('0', 64), repeat('a', 64)) RETURNING id AS value`,
     [`${await month(1)} 00:00:00+00`],
   );
-  const partitionOf = (id: string) => one<string>('SELECT tableoid::regclass::text AS value FROM audit_logs WHERE id = $1', [id]);
+  const partitionOf = (id: string) =>
+    one<string>('SELECT tableoid::regclass::text AS value FROM audit_logs WHERE id = $1', [id]);
   expect(await partitionOf(first)).toBe(await partitionName(1));
   expect(await partitionOf(last)).toBe(await partitionName(0));
 });
@@ -119,7 +140,9 @@ test('the same id at the same time is refused by the primary key', async () => {
 });
 
 test('audit rows can be neither changed nor removed, in the table or in a partition, by its owner or through what they refer to', async () => {
-  const userId = await one<string>(`INSERT INTO users (email, name, password_hash, role) VALUES ('a@example.com', 'A', 'x', 'READ') RETURNING id AS value`);
+  const userId = await one<string>(
+    `INSERT INTO users (email, name, password_hash, role) VALUES ('a@example.com', 'A', 'x', 'READ') RETURNING id AS value`,
+  );
   await client.query(
     `INSERT INTO audit_logs (user_id, action, chain_position, previous_hash, hash) VALUES ($1, 'SIGN_IN', 3, repeat('0', 64), repeat('a', 64))`,
     [userId],
@@ -127,7 +150,11 @@ test('audit rows can be neither changed nor removed, in the table or in a partit
   const count = await one<string>('SELECT count(*) AS value FROM audit_logs');
   const partition = await partitionName(0);
   const attempts = {
-    UPDATE: [`UPDATE audit_logs SET action = 'SIGN_IN_FAILED'`, `UPDATE ${partition} SET hash = repeat('b', 64)`, `DELETE FROM users WHERE id = '${userId}'`],
+    UPDATE: [
+      `UPDATE audit_logs SET action = 'SIGN_IN_FAILED'`,
+      `UPDATE ${partition} SET hash = repeat('b', 64)`,
+      `DELETE FROM users WHERE id = '${userId}'`,
+    ],
     DELETE: ['DELETE FROM audit_logs', `DELETE FROM ${partition}`],
     TRUNCATE: ['TRUNCATE audit_logs', `TRUNCATE ${partition}`, 'TRUNCATE users CASCADE'],
   };
@@ -143,9 +170,14 @@ test('audit rows can be neither changed nor removed, in the table or in a partit
 test('a partition that others may still be chained to is not detached', async () => {
   const [old, young] = [await partitionName(-7 * 12 - 2), await partitionName(-7 * 12)];
   const day = (name: string) => `${name.slice(-7).replace('_', '-')}-01`;
-  await client.query('SELECT create_audit_log_partition_of($1), create_audit_log_partition_of($2)', [day(old), day(young)]);
+  await client.query('SELECT create_audit_log_partition_of($1), create_audit_log_partition_of($2)', [
+    day(old),
+    day(young),
+  ]);
   // Positions that other rows above have, too.
   await insertRow(`${day(old)} 12:00:00+00`);
-  await expect(maintainAuditPartitions(testDatabase.database.prisma)).rejects.toThrow(`${old} is not the beginning of the chain`);
+  await expect(maintainAuditPartitions(testDatabase.database.prisma)).rejects.toThrow(
+    `${old} is not the beginning of the chain`,
+  );
   expect(await partitions()).toContain(old);
 });

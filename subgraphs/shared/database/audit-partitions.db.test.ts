@@ -13,10 +13,13 @@ beforeAll(async () => {
 afterAll(() => testDatabase.drop());
 
 const prisma = () => testDatabase.database.prisma;
-const append = (after: string) => prisma().$transaction((tx) => appendAudit(tx, identityOf(NOBODY), { action: 'UPDATE_FLAG', after }));
+const append = (after: string) =>
+  prisma().$transaction((tx) => appendAudit(tx, identityOf(NOBODY), { action: 'UPDATE_FLAG', after }));
 
 const partitions = async () => {
-  const rows = await prisma().$queryRaw<{ name: string }[]>`SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass ORDER BY 1`;
+  const rows = await prisma().$queryRaw<
+    { name: string }[]
+  >`SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass ORDER BY 1`;
   return rows.map(({ name }) => name);
 };
 
@@ -33,12 +36,18 @@ const thisYear = new Date().getUTCFullYear();
 
 test('the whole year and the whole next one are ready, and as the clock moves on, the one after', async () => {
   expect(await partitions()).toEqual(twoYears(thisYear));
-  expect(await maintainAuditPartitions(prisma(), new Date(Date.UTC(thisYear, 11, 31, 23, 59)))).toEqual({ created: 0, detached: [] });
-  expect(await maintainAuditPartitions(prisma(), new Date(Date.UTC(thisYear + 1, 0, 1)))).toEqual({ created: 12, detached: [] });
+  expect(await maintainAuditPartitions(prisma(), new Date(Date.UTC(thisYear, 11, 31, 23, 59)))).toEqual({
+    created: 0,
+    detached: [],
+  });
+  expect(await maintainAuditPartitions(prisma(), new Date(Date.UTC(thisYear + 1, 0, 1)))).toEqual({
+    created: 12,
+    detached: [],
+  });
   expect(await partitions()).toEqual([...twoYears(thisYear), ...twoYears(thisYear + 2).slice(0, 12)]);
 });
 
-test('each partition that is made is told of, by the owner\'s function too', async () => {
+test("each partition that is made is told of, by the owner's function too", async () => {
   const client = new Client({ connectionString: testDatabase.url });
   await client.connect();
   try {
@@ -65,7 +74,10 @@ test('a change at a time for which no partition is ready makes it in the same tr
 
   // Nothing of it stays, for the other tests: rows go with their table.
   await prisma().$executeRawUnsafe(`DROP TABLE ${nameOf(later)}`);
-  await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: head?.lastAt ?? null, position: 0n, hash: '0'.repeat(64) } });
+  await prisma().auditChain.update({
+    where: { id: 1 },
+    data: { lastAt: head?.lastAt ?? null, position: 0n, hash: '0'.repeat(64) },
+  });
 });
 
 test('where no partition can be made, changes are refused as unavailable and readiness says so, until one can', async () => {
@@ -73,7 +85,10 @@ test('where no partition can be made, changes are refused as unavailable and rea
   // Its name is taken by a table that is no partition: one that was detached, for example.
   await prisma().$executeRawUnsafe(`ALTER TABLE audit_logs DETACH PARTITION ${blocked}`);
   await expect(requireAuditPartition(prisma())).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
-  await expect(append('x')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', cause: { message: expect.stringContaining('another table has its name') } });
+  await expect(append('x')).rejects.toMatchObject({
+    code: 'SERVICE_UNAVAILABLE',
+    cause: { message: expect.stringContaining('another table has its name') },
+  });
   await prisma().$executeRawUnsafe(`DROP TABLE ${blocked}`);
   await requireAuditPartition(prisma());
   await append('x');
@@ -84,7 +99,8 @@ test('where no partition can be made, changes are refused as unavailable and rea
 
 test('partitions wholly older than 7 years are detached with their rows, once, and the trail says what begins where', async () => {
   // As of a database that was made this month: the year's months before it are empty.
-  for (const name of twoYears(thisYear).filter((name) => name < nameOf(month(0)))) await prisma().$executeRawUnsafe(`DROP TABLE ${name}`);
+  for (const name of twoYears(thisYear).filter((name) => name < nameOf(month(0))))
+    await prisma().$executeRawUnsafe(`DROP TABLE ${name}`);
   // Two rows this month, one the next, and none in the month after.
   for (const after of ['one', 'two']) await append(after);
   await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: month(1, 5) } });
@@ -99,15 +115,25 @@ test('partitions wholly older than 7 years are detached with their rows, once, a
   expect(rounds.flatMap(({ detached }) => detached)).toEqual([first]);
   expect(await partitions()).not.toContain(first);
   expect(await prisma().auditLog.findMany({ where: { action: 'DETACH_PARTITION' } })).toMatchObject([
-    { userId: null, userAgent: 'fleetflag-partition-keeper', afterValue: { partition: first, rows: 2, firstPosition: 1, lastPosition: 2, lastHash: two?.hash } },
+    {
+      userId: null,
+      userAgent: 'fleetflag-partition-keeper',
+      afterValue: { partition: first, rows: 2, firstPosition: 1, lastPosition: 2, lastHash: two?.hash },
+    },
   ]);
-  expect(await prisma().$queryRawUnsafe(`SELECT after_value FROM ${first} ORDER BY chain_position`)).toEqual([{ after_value: 'one' }, { after_value: 'two' }]);
+  expect(await prisma().$queryRawUnsafe(`SELECT after_value FROM ${first} ORDER BY chain_position`)).toEqual([
+    { after_value: 'one' },
+    { after_value: 'two' },
+  ]);
 
   // The month without rows goes, too, and moves no beginning.
   await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: month(3, 5) } });
   await append('later');
   expect((await maintainAuditPartitions(prisma(), month(years + 2))).detached).toEqual([second, third]);
-  const records = await prisma().auditLog.findMany({ where: { action: 'DETACH_PARTITION' }, orderBy: { chainPosition: 'asc' } });
+  const records = await prisma().auditLog.findMany({
+    where: { action: 'DETACH_PARTITION' },
+    orderBy: { chainPosition: 'asc' },
+  });
   // The record of the first has left with its own month: the last one tells where the trail begins.
   expect(records).toMatchObject([
     { afterValue: { partition: second, firstPosition: 3, lastPosition: 4 } },
@@ -117,7 +143,11 @@ test('partitions wholly older than 7 years are detached with their rows, once, a
 
 test('what was detached stays append-only, also through what it refers to', async () => {
   const detached = nameOf(month(0));
-  for (const statement of [`UPDATE ${detached} SET user_agent = 'x'`, `DELETE FROM ${detached}`, `TRUNCATE ${detached}`]) {
+  for (const statement of [
+    `UPDATE ${detached} SET user_agent = 'x'`,
+    `DELETE FROM ${detached}`,
+    `TRUNCATE ${detached}`,
+  ]) {
     await expect(prisma().$executeRawUnsafe(statement)).rejects.toThrow('append-only');
   }
 });

@@ -21,7 +21,10 @@ test('a data folder is made with all above it, and left where it is', () => {
 });
 
 test('a data folder that is a file, or below one, is refused by its name, and so is a start on it', async () => {
-  for (const [path, reason] of [[file, 'it is no folder'], [join(file, 'below'), 'what is above it is no folder']] as const) {
+  for (const [path, reason] of [
+    [file, 'it is no folder'],
+    [join(file, 'below'), 'what is above it is no folder'],
+  ] as const) {
     const message = `The data folder ${path} cannot be used: ${reason}.`;
     expect(() => makeDataFolder(path)).toThrow(message);
     await expect(startEmbeddedPostgres({ dataDir: path, log: () => undefined })).rejects.toThrow(message);

@@ -2,13 +2,24 @@
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-/** Makes the folder if it is not there. @throws Error that names it where something else is in its place or above it, or it may not be made */
+/**
+ * Makes the folder if it is not there. @throws Error that names it where something else is in its place or above it, or
+ * it may not be made
+ */
 export function makeDataFolder(dataDir: string): void {
   try {
     mkdirSync(dataDir, { recursive: true });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const reason = code === 'EEXIST' ? 'it is no folder' : code === 'ENOTDIR' ? 'what is above it is no folder' : (error as Error).message;
-    throw new Error(`The data folder ${resolve(dataDir)} cannot be used: ${reason}. Move what is there away, or name another one (FLEETFLAG_DATA_DIR).`, { cause: error });
+    const reason =
+      code === 'EEXIST'
+        ? 'it is no folder'
+        : code === 'ENOTDIR'
+          ? 'what is above it is no folder'
+          : (error as Error).message;
+    throw new Error(
+      `The data folder ${resolve(dataDir)} cannot be used: ${reason}. Move what is there away, or name another one (FLEETFLAG_DATA_DIR).`,
+      { cause: error },
+    );
   }
 }

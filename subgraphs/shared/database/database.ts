@@ -23,8 +23,8 @@ export interface Database {
    */
   readonly replica: PrismaClient;
   /**
-   * The primary over connections of their own, which nothing else can take; one of them stays open from the first use on.
-   * `kill-switch`: for stopping a feature in every car. `delivery`: for what vehicles are to hear of.
+   * The primary over connections of their own, which nothing else can take; one of them stays open from the first use
+   * on. `kill-switch`: for stopping a feature in every car. `delivery`: for what vehicles are to hear of.
    */
   lane(name: LaneName): PrismaClient;
   /** Asks the primary. Rejects with SERVICE_UNAVAILABLE when it does not answer. */
@@ -42,7 +42,10 @@ const LANE_CONNECTIONS = 3;
 const CONNECTION_TIMEOUT = 5_000;
 /** Milliseconds that a statement may take, its waiting for locks included. */
 const STATEMENT_TIMEOUT = 30_000;
-/** Milliseconds that a transaction may do nothing; Prisma's own limit of a transaction (15 s) ends those of a process that lives. */
+/**
+ * Milliseconds that a transaction may do nothing; Prisma's own limit of a transaction (15 s) ends those of a process
+ * that lives.
+ */
 const IDLE_TIMEOUT = 20_000;
 
 /**
@@ -63,7 +66,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     },
     lane(name) {
       let lane = lanes.get(name);
-      if (lane === undefined) lanes.set(name, (lane = createClient(options.url, { ...options, maxConnections: LANE_CONNECTIONS }, name)));
+      if (lane === undefined)
+        lanes.set(name, (lane = createClient(options.url, { ...options, maxConnections: LANE_CONNECTIONS }, name)));
       return lane;
     },
     async ping() {

@@ -18,13 +18,20 @@ export interface ServerBinaries {
  * @param dataDir where a copy goes that an ordinary user needs
  * @throws Error naming DATABASE_URL as the way out, where the package is missing or has nothing for this platform
  */
-export async function findBinaries(dataDir: string, account: ServerAccount, log: (line: string) => void): Promise<ServerBinaries> {
+export async function findBinaries(
+  dataDir: string,
+  account: ServerAccount,
+  log: (line: string) => void,
+): Promise<ServerBinaries> {
   const root = packageFolder();
   const native = join(root, 'native');
   if ((await usable(native, account)) && (await linkLibraries(native))) return binariesIn(native);
 
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
-  const copy = join(account.other ? sharedFolder(account) : dataDir, `postgresql-${version}-${process.platform}-${process.arch}`);
+  const copy = join(
+    account.other ? sharedFolder(account) : dataDir,
+    `postgresql-${version}-${process.platform}-${process.arch}`,
+  );
   if (!(await exists(copy))) {
     log(`PostgreSQL cannot be run from ${native}: copying it to ${copy}`);
     await copyWhole(native, copy);
@@ -45,7 +52,9 @@ function packageFolder(): string {
 }
 
 async function binariesIn(native: string): Promise<ServerBinaries> {
-  const libraries = await Promise.all(['lib/postgresql', 'lib'].map((folder) => readdir(join(native, folder)).catch(() => [])));
+  const libraries = await Promise.all(
+    ['lib/postgresql', 'lib'].map((folder) => readdir(join(native, folder)).catch(() => [])),
+  );
   return {
     postgres: join(native, 'bin/postgres'),
     initdb: join(native, 'bin/initdb'),
@@ -56,19 +65,27 @@ async function binariesIn(native: string): Promise<ServerBinaries> {
 /** Whether the account can reach and execute the server; a package installed under umask 077 is closed to others. */
 async function usable(native: string, account: ServerAccount): Promise<boolean> {
   if (!account.other) return true;
-  const closed = await Promise.all(['bin/postgres', 'bin', 'lib', 'share'].map(async (path) => ((await stat(join(native, path))).mode & 0o005) !== 0o005));
+  const closed = await Promise.all(
+    ['bin/postgres', 'bin', 'lib', 'share'].map(
+      async (path) => ((await stat(join(native, path))).mode & 0o005) !== 0o005,
+    ),
+  );
   return !closed.includes(true) && reachable(join(native, 'bin'), account);
 }
 
 /** Makes the links that the package lists; false where its folder cannot be written. */
 async function linkLibraries(native: string): Promise<boolean> {
-  const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as { source: string; target: string }[];
+  const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as {
+    source: string;
+    target: string;
+  }[];
   const made = await Promise.all(
     links.map(async ({ source, target }) => {
       const path = join(dirname(native), target);
       // Copies have another folder above them than the package had, so that the paths count from native/.
       const link = join(native, target.replace(/^native\//, ''));
-      if (dirname(source) !== dirname(target)) throw new Error(`Unexpected link ${path} in the embedded PostgreSQL package.`);
+      if (dirname(source) !== dirname(target))
+        throw new Error(`Unexpected link ${path} in the embedded PostgreSQL package.`);
       try {
         await symlink(basename(source), link);
         return true;
@@ -104,5 +121,8 @@ async function openToAll(folder: string): Promise<void> {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return access(path, constants.F_OK).then(() => true, () => false);
+  return access(path, constants.F_OK).then(
+    () => true,
+    () => false,
+  );
 }

@@ -26,14 +26,32 @@ const MAX_LOG_BYTES = 10_000_000;
  * Makes the cluster where there is none. It is made under another name and renamed when it is complete, so that a
  * process killed on the way leaves nothing that later starts would trip over.
  */
-export async function ensureCluster(place: ServerPlace, account: ServerAccount, binaries: ServerBinaries): Promise<void> {
+export async function ensureCluster(
+  place: ServerPlace,
+  account: ServerAccount,
+  binaries: ServerBinaries,
+): Promise<void> {
   for (const name of readdirSync(place.folder)) {
     // An initdb whose parent was killed may still be writing there: what it leaves goes at the next start.
-    if (name.startsWith('cluster.')) await rm(join(place.folder, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }).catch(() => {});
+    if (name.startsWith('cluster.'))
+      await rm(join(place.folder, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }).catch(
+        () => {},
+      );
   }
   if (existsSync(place.cluster)) return;
   const draft = `${place.cluster}.${randomUUID()}`;
-  const common = ['-D', draft, '-U', CLUSTER_USER, '-E', 'UTF8', '--locale=C', '--auth-local=trust', '--auth-host=reject', '--no-instructions'];
+  const common = [
+    '-D',
+    draft,
+    '-U',
+    CLUSTER_USER,
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--auth-local=trust',
+    '--auth-host=reject',
+    '--no-instructions',
+  ];
   try {
     // Ordered by bytes, but with case for all of Unicode: full-text search folds it.
     await initdb(binaries, [...common, '--lc-ctype=C.UTF-8'], place, account);
@@ -44,7 +62,12 @@ export async function ensureCluster(place: ServerPlace, account: ServerAccount, 
   renameSync(draft, place.cluster);
 }
 
-async function initdb(binaries: ServerBinaries, args: string[], place: ServerPlace, account: ServerAccount): Promise<void> {
+async function initdb(
+  binaries: ServerBinaries,
+  args: string[],
+  place: ServerPlace,
+  account: ServerAccount,
+): Promise<void> {
   await promisify(execFile)(binaries.initdb, args, spawnOptions(place, account));
 }
 
@@ -52,7 +75,12 @@ async function initdb(binaries: ServerBinaries, args: string[], place: ServerPla
  * Starts the postmaster, in a session of its own: Ctrl-C in a terminal goes to the whole foreground group, and the
  * server must outlive FleetFlag's own shutdown. Resolves with its process id; it does not answer yet.
  */
-export function spawnPostmaster(place: ServerPlace, account: ServerAccount, binaries: ServerBinaries, socketFolder: string): number {
+export function spawnPostmaster(
+  place: ServerPlace,
+  account: ServerAccount,
+  binaries: ServerBinaries,
+  socketFolder: string,
+): number {
   const settings = {
     listen_addresses: '',
     unix_socket_directories: socketFolder,
@@ -70,7 +98,8 @@ export function spawnPostmaster(place: ServerPlace, account: ServerAccount, bina
     ...(binaries.hasStatStatements ? { shared_preload_libraries: 'pg_stat_statements' } : {}),
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  if (existsSync(place.logFile) && statSync(place.logFile).size > MAX_LOG_BYTES) renameSync(place.logFile, `${place.logFile}.1`);
+  if (existsSync(place.logFile) && statSync(place.logFile).size > MAX_LOG_BYTES)
+    renameSync(place.logFile, `${place.logFile}.1`);
   const logFile = openSync(place.logFile, 'a', 0o600);
   try {
     const child = spawn(binaries.postgres, ['-D', place.cluster, ...args], {

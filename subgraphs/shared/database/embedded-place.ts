@@ -1,5 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { makeDataFolder } from './data-folder.ts';
@@ -33,7 +45,10 @@ export function serverAccount(): ServerAccount {
   const uid = process.getuid?.() ?? -1;
   const gid = process.getgid?.() ?? -1;
   if (uid !== 0) return { uid, gid, other: false };
-  const nobody = readFileSync('/etc/passwd', 'utf8').split('\n').map((line) => line.split(':')).find(([name]) => name === 'nobody');
+  const nobody = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find(([name]) => name === 'nobody');
   return { uid: Number(nobody?.[2] ?? 65534), gid: Number(nobody?.[3] ?? 65534), other: true };
 }
 
@@ -109,7 +124,9 @@ export function sharedFolder(account: ServerAccount): string {
     // In a folder that somebody else made, he could exchange what root puts there.
     if (statSync(folder).uid === process.getuid?.() && reachable(folder, account)) return folder;
   }
-  throw new Error(`None of ${SHARED_FOLDERS.join(', ')} can be used for the embedded PostgreSQL. Set DATABASE_URL to a server, or start FleetFlag as an ordinary user.`);
+  throw new Error(
+    `None of ${SHARED_FOLDERS.join(', ')} can be used for the embedded PostgreSQL. Set DATABASE_URL to a server, or start FleetFlag as an ordinary user.`,
+  );
 }
 
 /** Whether the account may pass through the folder and all above it. */

@@ -1,7 +1,16 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -42,9 +51,15 @@ interface Told {
   acknowledged?: number;
 }
 
-/** Runs embedded-owner.ts; `until` resolves with the first thing told that fits, or rejects when the process ends before. */
+/**
+ * Runs embedded-owner.ts; `until` resolves with the first thing told that fits, or rejects when the process ends
+ * before.
+ */
 function spawnOwner() {
-  const child = spawn(process.execPath, ['--import', 'tsx', OWNER, dataDir], { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env['PATH'], LC_ALL: 'C' } });
+  const child = spawn(process.execPath, ['--import', 'tsx', OWNER, dataDir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+  });
   children.push(child);
   const told: Told[] = [];
   const reader = createInterface({ input: child.stdout });
@@ -78,8 +93,20 @@ function postmasterPid(): number {
 
 test('the server is PostgreSQL 15 in UTF-8 with durable settings, on a unix socket that only its owner can open, and keeps data over a restart', async () => {
   const first = await startEmbeddedPostgres({ dataDir, log });
-  const settings = ['server_version_num', 'server_encoding', 'fsync', 'synchronous_commit', 'full_page_writes', 'listen_addresses', 'unix_socket_permissions', 'shared_preload_libraries'];
-  const [row] = await query<Record<string, string>>(first.url, `SELECT ${settings.map((name) => `current_setting('${name}') AS ${name}`).join(', ')}, lower('Ä') AS lower`);
+  const settings = [
+    'server_version_num',
+    'server_encoding',
+    'fsync',
+    'synchronous_commit',
+    'full_page_writes',
+    'listen_addresses',
+    'unix_socket_permissions',
+    'shared_preload_libraries',
+  ];
+  const [row] = await query<Record<string, string>>(
+    first.url,
+    `SELECT ${settings.map((name) => `current_setting('${name}') AS ${name}`).join(', ')}, lower('Ä') AS lower`,
+  );
   expect(row).toEqual({
     server_version_num: expect.stringMatching(/^15\d{4}$/),
     server_encoding: 'UTF8',
@@ -92,7 +119,9 @@ test('the server is PostgreSQL 15 in UTF-8 with durable settings, on a unix sock
     lower: 'ä',
   });
   await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
-  expect(await query(first.url, `SELECT calls::int FROM pg_stat_statements WHERE query LIKE 'CREATE TABLE kept%'`)).toEqual([{ calls: 1 }]);
+  expect(
+    await query(first.url, `SELECT calls::int FROM pg_stat_statements WHERE query LIKE 'CREATE TABLE kept%'`),
+  ).toEqual([{ calls: 1 }]);
   expect(await findEmbeddedPostgres(dataDir)).toBe(first.url);
   const pid = postmasterPid();
   await first.stop();
@@ -117,7 +146,10 @@ test('a server whose process was killed is adopted, and no acknowledged row is l
   expect(postmasterPid()).toBe(pid);
   expect(lines).toEqual([`PostgreSQL was still running (process ${pid}): adopted`]);
   const last = Math.max(...owner.told.map((told) => told.acknowledged ?? 0));
-  const [row] = await query<{ n: number; m: number }>(server.url, `SELECT count(DISTINCT n)::int AS n, max(n) AS m FROM numbers WHERE n <= ${last}`);
+  const [row] = await query<{ n: number; m: number }>(
+    server.url,
+    `SELECT count(DISTINCT n)::int AS n, max(n) AS m FROM numbers WHERE n <= ${last}`,
+  );
   expect(row).toEqual({ n: last, m: last });
   await server.stop();
   expect(processIdentity(pid)).toBeNull();
@@ -134,7 +166,9 @@ test('when the server is killed as well, the next start recovers every acknowled
   const server = await startEmbeddedPostgres({ dataDir, log });
   expect(postmasterPid()).not.toBe(pid);
   const last = Math.max(...owner.told.map((told) => told.acknowledged ?? 0));
-  expect(await query(server.url, `SELECT count(DISTINCT n)::int AS n FROM numbers WHERE n <= ${last}`)).toEqual([{ n: last }]);
+  expect(await query(server.url, `SELECT count(DISTINCT n)::int AS n FROM numbers WHERE n <= ${last}`)).toEqual([
+    { n: last },
+  ]);
   await server.stop();
 });
 
@@ -155,7 +189,9 @@ test('a second process on the same data folder is refused while the first lives,
   const first = await startEmbeddedPostgres({ dataDir, log });
   const second = spawnOwner();
   const { error } = await second.until((told) => told.error !== undefined);
-  expect(error).toBe(`The data folder ${dataDir} is in use by another FleetFlag process (id ${process.pid}). Stop it first, or choose another data folder.`);
+  expect(error).toBe(
+    `The data folder ${dataDir} is in use by another FleetFlag process (id ${process.pid}). Stop it first, or choose another data folder.`,
+  );
   await expect(startEmbeddedPostgres({ dataDir, log })).rejects.toThrow('in use');
   expect(await query(first.url, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
   await first.stop();
@@ -163,7 +199,9 @@ test('a second process on the same data folder is refused while the first lives,
 
 test('of processes that start together exactly one gets the server', async () => {
   const owners = [spawnOwner(), spawnOwner(), spawnOwner()];
-  const outcomes = await Promise.all(owners.map(({ until }) => until((told) => (told.url ?? told.error) !== undefined)));
+  const outcomes = await Promise.all(
+    owners.map(({ until }) => until((told) => (told.url ?? told.error) !== undefined)),
+  );
   expect(outcomes.filter((told) => told.url !== undefined)).toHaveLength(1);
   expect(outcomes.filter((told) => told.error?.includes('in use'))).toHaveLength(2);
 });
@@ -183,7 +221,8 @@ test('a first start that was killed while it made the cluster leaves nothing tha
   const owner = spawnOwner();
   const place = join(dataDir, 'postgresql');
   // Killed as soon as initdb has begun to write.
-  while (!existsSync(place) || !readdirSync(place).some((name) => name.startsWith('cluster.'))) await new Promise(setImmediate);
+  while (!existsSync(place) || !readdirSync(place).some((name) => name.startsWith('cluster.')))
+    await new Promise(setImmediate);
   owner.child.kill('SIGKILL');
   await once(owner.child, 'close');
 
@@ -195,9 +234,15 @@ test('a first start that was killed while it made the cluster leaves nothing tha
 
 test('a lock file and a postmaster.pid that name processes of other programs do not hinder a start', async () => {
   await (await startEmbeddedPostgres({ dataDir, log })).stop();
-  writeFileSync(join(dataDir, 'postgresql.lock'), JSON.stringify({ pid: process.pid, identity: 'an earlier one', token: 'x' }));
+  writeFileSync(
+    join(dataDir, 'postgresql.lock'),
+    JSON.stringify({ pid: process.pid, identity: 'an earlier one', token: 'x' }),
+  );
   const cluster = join(dataDir, 'postgresql/cluster');
-  writeFileSync(join(cluster, 'postmaster.pid'), `${process.pid}\n${cluster}\n1\n5432\n${join(dataDir, 'postgresql')}\n\n1 1\nready   \n`);
+  writeFileSync(
+    join(cluster, 'postmaster.pid'),
+    `${process.pid}\n${cluster}\n1\n5432\n${join(dataDir, 'postgresql')}\n\n1 1\nready   \n`,
+  );
   const server = await startEmbeddedPostgres({ dataDir, log });
   expect(postmasterPid()).not.toBe(process.pid);
   await server.stop();
@@ -205,8 +250,14 @@ test('a lock file and a postmaster.pid that name processes of other programs do 
 
 test('damaged data are told by their folder, with what PostgreSQL said and what can be done, and nothing is deleted or left running', async () => {
   const server = await startEmbeddedPostgres({ dataDir, log });
-  const [map] = await query<{ file: string }>(server.url, `SELECT 'base/' || oid || '/pg_filenode.map' AS file FROM pg_database WHERE datname = 'fleetflag'`);
-  const [first] = await query<{ file: string }>(server.url, `SELECT 'base/' || oid || '/pg_filenode.map' AS file FROM pg_database WHERE datname = 'postgres'`);
+  const [map] = await query<{ file: string }>(
+    server.url,
+    `SELECT 'base/' || oid || '/pg_filenode.map' AS file FROM pg_database WHERE datname = 'fleetflag'`,
+  );
+  const [first] = await query<{ file: string }>(
+    server.url,
+    `SELECT 'base/' || oid || '/pg_filenode.map' AS file FROM pg_database WHERE datname = 'postgres'`,
+  );
   await server.stop();
   const place = join(dataDir, 'postgresql');
   // The last two let the server start, and nobody in.
@@ -214,9 +265,21 @@ test('damaged data are told by their folder, with what PostgreSQL said and what 
     const path = join(place, 'cluster', file);
     const whole = readFileSync(path);
     writeFileSync(path, Buffer.alloc(whole.length, 'x'));
-    const refused = await startEmbeddedPostgres({ dataDir, log }).then(() => 'it started', (error: Error) => error.message);
-    expect(refused).toMatch(new RegExp(`^The embedded PostgreSQL cannot run on ${place}\\. It said \\(${place}/server\\.log\\):\\n[^]*(${file.split('/').at(-1)}|control file|relation mapping)[^]*backup[^]*DATABASE_URL`, 'i'));
-    expect([file, existsSync(join(place, 'cluster/postmaster.pid')), existsSync(join(dataDir, 'postgresql.lock'))]).toEqual([file, false, false]);
+    const refused = await startEmbeddedPostgres({ dataDir, log }).then(
+      () => 'it started',
+      (error: Error) => error.message,
+    );
+    expect(refused).toMatch(
+      new RegExp(
+        `^The embedded PostgreSQL cannot run on ${place}\\. It said \\(${place}/server\\.log\\):\\n[^]*(${file.split('/').at(-1)}|control file|relation mapping)[^]*backup[^]*DATABASE_URL`,
+        'i',
+      ),
+    );
+    expect([
+      file,
+      existsSync(join(place, 'cluster/postmaster.pid')),
+      existsSync(join(dataDir, 'postgresql.lock')),
+    ]).toEqual([file, false, false]);
     writeFileSync(path, whole);
   }
   await (await startEmbeddedPostgres({ dataDir, log })).stop();
@@ -242,16 +305,19 @@ test('where the path is too long for a socket, the socket is in a folder of its 
 /** Only root's server runs under another account. */
 const testAsRoot = process.getuid?.() === 0 ? test : test.skip;
 
-testAsRoot('a data folder that the server account cannot reach gets its cluster elsewhere, says where, and finds it again', async () => {
-  chmodSync(dataDir, 0o700);
-  const first = await startEmbeddedPostgres({ dataDir, log });
-  expect(lines).toEqual([expect.stringMatching(/who cannot reach .*: its data is in \/var\//)]);
-  await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
-  await first.stop();
-  const second = await startEmbeddedPostgres({ dataDir, log });
-  expect(await query(second.url, 'SELECT n FROM kept')).toEqual([{ n: 1 }]);
-  await second.stop();
-  const folder = readFileSync(join(dataDir, 'postgresql.place'), 'utf8').trim();
-  await deleteEmbeddedPostgres(dataDir);
-  expect(existsSync(folder)).toBe(false);
-});
+testAsRoot(
+  'a data folder that the server account cannot reach gets its cluster elsewhere, says where, and finds it again',
+  async () => {
+    chmodSync(dataDir, 0o700);
+    const first = await startEmbeddedPostgres({ dataDir, log });
+    expect(lines).toEqual([expect.stringMatching(/who cannot reach .*: its data is in \/var\//)]);
+    await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
+    await first.stop();
+    const second = await startEmbeddedPostgres({ dataDir, log });
+    expect(await query(second.url, 'SELECT n FROM kept')).toEqual([{ n: 1 }]);
+    await second.stop();
+    const folder = readFileSync(join(dataDir, 'postgresql.place'), 'utf8').trim();
+    await deleteEmbeddedPostgres(dataDir);
+    expect(existsSync(folder)).toBe(false);
+  },
+);

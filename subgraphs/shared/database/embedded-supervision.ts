@@ -53,7 +53,9 @@ export class Supervision<Server> {
         log('PostgreSQL answers again');
         return;
       } catch (error) {
-        log(`PostgreSQL could not be started again, the next attempt is in ${retry / 1000} s: ${(error as Error).message}`);
+        log(
+          `PostgreSQL could not be started again, the next attempt is in ${retry / 1000} s: ${(error as Error).message}`,
+        );
         await this.#pause(retry);
       }
     }

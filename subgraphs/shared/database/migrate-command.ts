@@ -43,7 +43,12 @@ experiments subgraph, which makes its tables itself.`;
  *
  * @param args what follows the program's name
  */
-export async function runMigrateCommand(args: readonly string[], settings: MigrateSettings, output: CommandOutput = { out: console.log, err: console.error }, metrics: WithMetrics = null): Promise<number> {
+export async function runMigrateCommand(
+  args: readonly string[],
+  settings: MigrateSettings,
+  output: CommandOutput = { out: console.log, err: console.error },
+  metrics: WithMetrics = null,
+): Promise<number> {
   const command = parse(args);
   if (!command) {
     output.err(args.length === 0 ? MIGRATE_USAGE : `"${args.join(' ')}" is not one of these.\n\n${MIGRATE_USAGE}`);
@@ -69,13 +74,17 @@ function parse([name, ...rest]: readonly string[]): Command | null {
   if (name === 'status' && rest.length === 0) return status;
   const [count = '1', ...more] = rest;
   if (name === 'down' && more.length === 0 && /^[1-9]\d{0,5}$/.test(count)) return (task) => down(task, Number(count));
-  if (name === 'down-metrics' && more.length === 0 && /^[1-9]\d{0,5}$/.test(count)) return (task) => downMetrics(task, Number(count));
+  if (name === 'down-metrics' && more.length === 0 && /^[1-9]\d{0,5}$/.test(count))
+    return (task) => downMetrics(task, Number(count));
   return null;
 }
 
 async function deploy({ settings, output, metrics }: Task): Promise<number> {
   const { out } = output;
-  const applied = [...(await withDatabase(settings, output, (url) => deployMigrations({ url }))), ...((await metrics?.((migrations) => migrations.deploy())) ?? [])];
+  const applied = [
+    ...(await withDatabase(settings, output, (url) => deployMigrations({ url }))),
+    ...((await metrics?.((migrations) => migrations.deploy())) ?? []),
+  ];
   for (const name of applied) out(`applied ${name}`);
   out(applied.length === 0 ? 'Nothing to do: all migrations are applied.' : `Migrations applied: ${applied.length}.`);
   return 0;
@@ -106,16 +115,26 @@ async function status({ settings, output, metrics }: Task): Promise<number> {
 
 /** Gives whether all is as it should be. */
 function tellStatus({ out }: CommandOutput, { applied, pending, edited, failed, unknown }: MigrationStatus): boolean {
-  const note = (name: string) => (edited.includes(name) ? ' (its script was changed afterwards)' : unknown.includes(name) ? ' (not in this checkout)' : '');
+  const note = (name: string) =>
+    edited.includes(name)
+      ? ' (its script was changed afterwards)'
+      : unknown.includes(name)
+        ? ' (not in this checkout)'
+        : '';
   for (const name of applied) out(`applied  ${name}${note(name)}`);
-  for (const name of pending) out(`pending  ${name}${failed.includes(name) ? ' (begun and not finished; deploy tries it again)' : ''}`);
+  for (const name of pending)
+    out(`pending  ${name}${failed.includes(name) ? ' (begun and not finished; deploy tries it again)' : ''}`);
   const clean = pending.length === 0 && edited.length === 0 && unknown.length === 0;
   out(`${applied.length} applied, ${pending.length} pending${clean ? ': up to date.' : '.'}`);
   return clean;
 }
 
 /** A FleetFlag that runs on the same data folder has the server up: its server is used then. */
-async function withDatabase<T>(settings: MigrateSettings, { err }: CommandOutput, use: (url: string) => Promise<T>): Promise<T> {
+async function withDatabase<T>(
+  settings: MigrateSettings,
+  { err }: CommandOutput,
+  use: (url: string) => Promise<T>,
+): Promise<T> {
   if (settings.databaseUrl !== null) return use(settings.databaseUrl);
   const running = await findEmbeddedPostgres(settings.dataDir);
   if (running !== null) return use(running);
@@ -130,6 +149,7 @@ async function withDatabase<T>(settings: MigrateSettings, { err }: CommandOutput
 /** What is to be done comes first, the driver's own words after it. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error ? error.cause.message || (error.cause as { code?: string }).code : undefined;
+  const cause =
+    error.cause instanceof Error ? error.cause.message || (error.cause as { code?: string }).code : undefined;
   return cause && !error.message.includes(cause) ? `${error.message} (${cause})` : error.message;
 }

@@ -11,7 +11,10 @@ import { runMigrateCommand } from './migrate-command.ts';
 import { deployMigrations, migrationStatus, rollBackMigrations } from './migrations.ts';
 
 const PRISMA = fileURLToPath(new URL('../../../prisma', import.meta.url));
-const NAMES = readdirSync(join(PRISMA, 'migrations'), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+const NAMES = readdirSync(join(PRISMA, 'migrations'), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name)
+  .sort();
 
 let url: string;
 let client: Client;
@@ -75,12 +78,16 @@ test('each migration leaves nothing behind when it is taken back, and all can be
 
 test("Prisma's own table holds each migration as applied in one step, with the checksum of its file", async () => {
   await useDeployed();
-  const { rows } = await client.query<{ migration_name: string; checksum: string }>('SELECT * FROM _prisma_migrations ORDER BY migration_name');
+  const { rows } = await client.query<{ migration_name: string; checksum: string }>(
+    'SELECT * FROM _prisma_migrations ORDER BY migration_name',
+  );
   expect(rows).toEqual(
     NAMES.map((name) => ({
       id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       migration_name: name,
-      checksum: createHash('sha256').update(readFileSync(join(PRISMA, 'migrations', name, 'migration.sql'))).digest('hex'),
+      checksum: createHash('sha256')
+        .update(readFileSync(join(PRISMA, 'migrations', name, 'migration.sql')))
+        .digest('hex'),
       started_at: expect.any(Date),
       finished_at: expect.any(Date),
       rolled_back_at: null,
@@ -126,16 +133,23 @@ test('a migration that fails leaves nothing of itself, and its corrected form is
 test('a process killed between a migration and its bookkeeping does not make it run twice', async () => {
   await useDeployed();
   const last = NAMES.at(-1);
-  await client.query(`UPDATE _prisma_migrations SET finished_at = NULL, applied_steps_count = 0, logs = 'fleetflag: script committed' WHERE migration_name = $1`, [last]);
+  await client.query(
+    `UPDATE _prisma_migrations SET finished_at = NULL, applied_steps_count = 0, logs = 'fleetflag: script committed' WHERE migration_name = $1`,
+    [last],
+  );
   expect(await deployMigrations({ url, schemaFolder })).toEqual([]);
-  const { rows } = await client.query('SELECT finished_at, logs FROM _prisma_migrations WHERE migration_name = $1', [last]);
+  const { rows } = await client.query('SELECT finished_at, logs FROM _prisma_migrations WHERE migration_name = $1', [
+    last,
+  ]);
   expect(rows).toEqual([{ finished_at: expect.any(Date), logs: null }]);
 });
 
 test('a process killed within a migration does not stop the next deploy', async () => {
   await useDeployed();
   addMigration('20990101000000_killed', 'CREATE TABLE later (id INTEGER);');
-  await client.query(`INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at) VALUES (gen_random_uuid(), 'x', '20990101000000_killed', now())`);
+  await client.query(
+    `INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at) VALUES (gen_random_uuid(), 'x', '20990101000000_killed', now())`,
+  );
   expect(await deployMigrations({ url, schemaFolder })).toEqual(['20990101000000_killed']);
   expect((await migrationStatus({ url, schemaFolder })).failed).toEqual([]);
 });
@@ -158,7 +172,9 @@ test('a way back that fails changes nothing', async () => {
 
 test('going back over the audit chain and forth again goes on from the last audit row', async () => {
   await useDeployed();
-  await client.query(`INSERT INTO audit_logs (action, chain_position, previous_hash, hash) VALUES ('SIGN_IN', 1, repeat('0', 64), repeat('a', 64))`);
+  await client.query(
+    `INSERT INTO audit_logs (action, chain_position, previous_hash, hash) VALUES ('SIGN_IN', 1, repeat('0', 64), repeat('a', 64))`,
+  );
   await rollBackMigrations({ url }, NAMES.length - NAMES.findIndex((name) => name.endsWith('_audit_chain')));
   await deployMigrations({ url });
   const { rows } = await client.query('SELECT position, hash FROM audit_chain');
@@ -166,7 +182,9 @@ test('going back over the audit chain and forth again goes on from the last audi
 });
 
 test('an unreachable server is SERVICE_UNAVAILABLE', async () => {
-  await expect(deployMigrations({ url: 'postgresql://nobody@127.0.0.1:1/none' })).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  await expect(deployMigrations({ url: 'postgresql://nobody@127.0.0.1:1/none' })).rejects.toMatchObject({
+    code: 'SERVICE_UNAVAILABLE',
+  });
 });
 
 test('the command says what it did, with exit code 0, 1 where something is pending or failed, 2 for wrong usage', async () => {
@@ -174,14 +192,25 @@ test('the command says what it did, with exit code 0, 1 where something is pendi
   const output = { out: (line: string) => lines.push(line), err: (line: string) => lines.push(line) };
   const run = async (databaseUrl: string, ...args: string[]) => {
     lines.length = 0;
-    return { exit: await runMigrateCommand(args, { databaseUrl, dataDir: schemaFolder }, output), last: lines.at(-1), first: lines[0] };
+    return {
+      exit: await runMigrateCommand(args, { databaseUrl, dataDir: schemaFolder }, output),
+      last: lines.at(-1),
+      first: lines[0],
+    };
   };
   expect(await run(url, 'status')).toMatchObject({ exit: 1, last: `0 applied, ${NAMES.length} pending.` });
   expect(await run(url, 'deploy')).toMatchObject({ exit: 0, last: `Migrations applied: ${NAMES.length}.` });
   expect(await run(url, 'deploy')).toMatchObject({ exit: 0, last: 'Nothing to do: all migrations are applied.' });
   expect(await run(url, 'status')).toMatchObject({ exit: 0, last: `${NAMES.length} applied, 0 pending: up to date.` });
-  expect(await run(url, 'down', '2')).toMatchObject({ exit: 0, first: `took back ${NAMES.at(-1)}`, last: 'Migrations taken back: 2.' });
-  expect(await run('postgresql://nobody@127.0.0.1:1/none', 'deploy')).toMatchObject({ exit: 1, last: expect.stringContaining('not available') });
+  expect(await run(url, 'down', '2')).toMatchObject({
+    exit: 0,
+    first: `took back ${NAMES.at(-1)}`,
+    last: 'Migrations taken back: 2.',
+  });
+  expect(await run('postgresql://nobody@127.0.0.1:1/none', 'deploy')).toMatchObject({
+    exit: 1,
+    last: expect.stringContaining('not available'),
+  });
   for (const wrong of [[], ['up'], ['deploy', 'now'], ['down', '0'], ['down', 'all'], ['down', '1', '2']]) {
     expect(await run(url, ...wrong)).toMatchObject({ exit: 2, first: expect.stringContaining('Usage:') });
   }
@@ -198,15 +227,24 @@ describe('the monthly job of the audit trail', () => {
       CREATE FUNCTION cron.schedule(TEXT, TEXT, TEXT) RETURNS BIGINT LANGUAGE sql AS 'INSERT INTO cron.job (jobname, schedule, command) VALUES ($1, $2, $3) RETURNING jobid';
       CREATE FUNCTION cron.unschedule(BIGINT) RETURNS BOOLEAN LANGUAGE sql AS 'DELETE FROM cron.job WHERE jobid = $1 RETURNING true';`);
     await deployMigrations({ url });
-    const jobs = async () => (await client.query<{ jobname: string; schedule: string; command: string }>('SELECT jobname, schedule, command FROM cron.job')).rows;
-    expect(await jobs()).toEqual([{ jobname: 'create-audit-partition', schedule: '0 0 1 * *', command: 'SELECT create_audit_log_partition()' }]);
+    const jobs = async () =>
+      (
+        await client.query<{ jobname: string; schedule: string; command: string }>(
+          'SELECT jobname, schedule, command FROM cron.job',
+        )
+      ).rows;
+    expect(await jobs()).toEqual([
+      { jobname: 'create-audit-partition', schedule: '0 0 1 * *', command: 'SELECT create_audit_log_partition()' },
+    ]);
     await client.query((await jobs())[0]?.command ?? '');
     await rollBackMigrations({ url }, NAMES.length - NAMES.indexOf(YEAR_AHEAD));
     expect(await jobs()).toEqual([]);
   });
 
   test('that cannot be scheduled keeps no migration from being applied', async () => {
-    await client.query(`CREATE SCHEMA cron; CREATE FUNCTION cron.schedule(TEXT, TEXT, TEXT) RETURNS BIGINT LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'permission denied'; END; $$`);
+    await client.query(
+      `CREATE SCHEMA cron; CREATE FUNCTION cron.schedule(TEXT, TEXT, TEXT) RETURNS BIGINT LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'permission denied'; END; $$`,
+    );
     expect(await deployMigrations({ url })).toContain(YEAR_AHEAD);
   });
 });

@@ -42,9 +42,15 @@ export async function deployMigrations(options: MigrationOptions): Promise<reado
     if (await isUpToDate(client, folder, names)) return [];
     await settleUnfinished(client);
     return withEngine(options.url, folder, async (engine, migrationsList) => {
-      const { editedMigrationNames: edited } = await engine.diagnoseMigrationHistory({ migrationsList, optInToShadowDatabase: false, filters: NO_FILTER });
+      const { editedMigrationNames: edited } = await engine.diagnoseMigrationHistory({
+        migrationsList,
+        optInToShadowDatabase: false,
+        filters: NO_FILTER,
+      });
       if (edited.length > 0) {
-        throw new Error(`Applied migrations were changed afterwards: ${edited.join(', ')}. Restore their migration.sql; a change goes into a new migration.`);
+        throw new Error(
+          `Applied migrations were changed afterwards: ${edited.join(', ')}. Restore their migration.sql; a change goes into a new migration.`,
+        );
       }
       const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList, filters: NO_FILTER });
       await settleUnfinished(client);
@@ -115,12 +121,19 @@ const COMMITTED = 'fleetflag: script committed';
  */
 async function settleUnfinished(client: Client): Promise<void> {
   if (!(await hasMigrationsTable(client))) return;
-  await client.query('UPDATE _prisma_migrations SET finished_at = COALESCE(finished_at, NOW()), applied_steps_count = 1, logs = NULL WHERE logs = $1', [COMMITTED]);
-  await client.query('UPDATE _prisma_migrations SET rolled_back_at = NOW() WHERE finished_at IS NULL AND rolled_back_at IS NULL');
+  await client.query(
+    'UPDATE _prisma_migrations SET finished_at = COALESCE(finished_at, NOW()), applied_steps_count = 1, logs = NULL WHERE logs = $1',
+    [COMMITTED],
+  );
+  await client.query(
+    'UPDATE _prisma_migrations SET rolled_back_at = NOW() WHERE finished_at IS NULL AND rolled_back_at IS NULL',
+  );
 }
 
 async function hasMigrationsTable(client: Client): Promise<boolean> {
-  const { rows } = await client.query<{ found: boolean }>(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS found`);
+  const { rows } = await client.query<{ found: boolean }>(
+    `SELECT to_regclass('_prisma_migrations') IS NOT NULL AS found`,
+  );
   return rows[0]?.found ?? false;
 }
 
@@ -143,9 +156,13 @@ async function appliedRows(client: Client): Promise<AppliedRow[]> {
 async function isUpToDate(client: Client, folder: string, names: readonly string[]): Promise<boolean> {
   const rows = await appliedRows(client);
   if (rows.length !== names.length) return false;
-  const { rows: unfinished } = await client.query('SELECT 1 FROM _prisma_migrations WHERE finished_at IS NULL AND rolled_back_at IS NULL');
+  const { rows: unfinished } = await client.query(
+    'SELECT 1 FROM _prisma_migrations WHERE finished_at IS NULL AND rolled_back_at IS NULL',
+  );
   if (unfinished.length > 0) return false;
-  const checksums = await Promise.all(names.map((name) => checksumOf(join(folder, 'migrations', name, 'migration.sql'))));
+  const checksums = await Promise.all(
+    names.map((name) => checksumOf(join(folder, 'migrations', name, 'migration.sql'))),
+  );
   return rows.every((row, i) => row.migration_name === names[i] && row.checksum === checksums[i]);
 }
 
@@ -157,10 +174,17 @@ async function checksumOf(path: string): Promise<string> {
 
 async function migrationNames(folder: string): Promise<string[]> {
   const entries = await readdir(join(folder, 'migrations'), { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
 }
 
-async function withEngine<T>(url: string, folder: string, use: (engine: SchemaEngine, list: MigrationList) => Promise<T>): Promise<T> {
+async function withEngine<T>(
+  url: string,
+  folder: string,
+  use: (engine: SchemaEngine, list: MigrationList) => Promise<T>,
+): Promise<T> {
   const pool = new Pool({ connectionString: url, max: 1 });
   pool.on('error', () => {});
   try {
@@ -191,15 +215,25 @@ async function migrationList(folder: string): Promise<MigrationList> {
     migrationDirectories: await Promise.all(
       names.map(async (name) => ({
         path: name,
-        migrationFile: { path: 'migration.sql', content: { tag: 'ok' as const, value: await readFile(join(baseDir, name, 'migration.sql'), 'utf8') } },
+        migrationFile: {
+          path: 'migration.sql',
+          content: { tag: 'ok' as const, value: await readFile(join(baseDir, name, 'migration.sql'), 'utf8') },
+        },
       })),
     ),
   };
 }
 
 /** The lock is held by a session of its own: it goes with it, however this process ends. */
-async function underLock<T>(options: MigrationOptions, use: (client: Client, folder: string) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: options.url, connectionTimeoutMillis: 5_000, application_name: 'fleetflag migrations' });
+async function underLock<T>(
+  options: MigrationOptions,
+  use: (client: Client, folder: string) => Promise<T>,
+): Promise<T> {
+  const client = new Client({
+    connectionString: options.url,
+    connectionTimeoutMillis: 5_000,
+    application_name: 'fleetflag migrations',
+  });
   client.on('error', () => {});
   try {
     await client.connect();

@@ -1,5 +1,9 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import { bindMigrationAwareSqlAdapterFactory, DriverAdapterError, type SqlDriverAdapter } from '@prisma/driver-adapter-utils';
+import {
+  bindMigrationAwareSqlAdapterFactory,
+  DriverAdapterError,
+  type SqlDriverAdapter,
+} from '@prisma/driver-adapter-utils';
 import type * as Engine from '@prisma/schema-engine-wasm';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -16,7 +20,12 @@ type EngineModule = typeof Engine & { __wbg_set_wasm(exports: object): void };
 
 /** Node's types leave WebAssembly to the DOM library. */
 const { WebAssembly } = globalThis as unknown as {
-  WebAssembly: { instantiate(code: Uint8Array, imports: Record<string, object>): Promise<{ instance: { exports: Record<string, () => void> } }> };
+  WebAssembly: {
+    instantiate(
+      code: Uint8Array,
+      imports: Record<string, object>,
+    ): Promise<{ instance: { exports: Record<string, () => void> } }>;
+  };
 };
 
 let loading: Promise<EngineModule> | null = null;
@@ -28,7 +37,11 @@ let loading: Promise<EngineModule> | null = null;
  * @param datamodel the text of schema.prisma
  * @param addToScript what to run with a script, in the same transaction; '' for nothing
  */
-export async function openSchemaEngine(pool: Pool, datamodel: string, addToScript: (script: string) => string = () => ''): Promise<SchemaEngine> {
+export async function openSchemaEngine(
+  pool: Pool,
+  datamodel: string,
+  addToScript: (script: string) => string = () => '',
+): Promise<SchemaEngine> {
   loading ??= loadEngine();
   const { SchemaEngine } = await loading;
   const adapter = bindMigrationAwareSqlAdapterFactory(new WholeScriptFactory(pool, addToScript));
@@ -42,13 +55,17 @@ async function loadEngine(): Promise<EngineModule> {
   const name = '@prisma/schema-engine-wasm/schema_engine_bg';
   const engine = (await import(name)) as EngineModule;
   const file = join(dirname(createRequire(import.meta.url).resolve(name)), 'schema_engine_bg.wasm');
-  const { instance } = await WebAssembly.instantiate(await readFile(file), { './schema_engine_bg.js': withoutHoldingTimers(engine) });
+  const { instance } = await WebAssembly.instantiate(await readFile(file), {
+    './schema_engine_bg.js': withoutHoldingTimers(engine),
+  });
   engine.__wbg_set_wasm(instance.exports);
   instance.exports['__wbindgen_start']?.();
   return engine;
 }
 
-/** The engine leaves its timeout for Prisma's lock (10 s) running when it has the lock: that must not hold up an exit. */
+/**
+ * The engine leaves its timeout for Prisma's lock (10 s) running when it has the lock: that must not hold up an exit.
+ */
 function withoutHoldingTimers(engine: object): object {
   const bindings: Record<string, unknown> = { ...engine };
   for (const [name, binding] of Object.entries(bindings)) {

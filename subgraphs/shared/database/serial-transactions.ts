@@ -19,11 +19,13 @@ type Transaction = Awaited<ReturnType<Awaited<ReturnType<PrismaPg['connect']>>['
 /** The transaction, with each query held back until those before it have ended, well or not. */
 function serial(transaction: Transaction): Transaction {
   let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <Query, Result>(send: (query: Query) => Promise<Result>) => (query: Query): Promise<Result> => {
-    const sending = last.then(() => send(query));
-    last = sending.catch(() => {});
-    return sending;
-  };
+  const inTurn =
+    <Query, Result>(send: (query: Query) => Promise<Result>) =>
+    (query: Query): Promise<Result> => {
+      const sending = last.then(() => send(query));
+      last = sending.catch(() => {});
+      return sending;
+    };
   transaction.queryRaw = inTurn(transaction.queryRaw.bind(transaction));
   transaction.executeRaw = inTurn(transaction.executeRaw.bind(transaction));
   return transaction;

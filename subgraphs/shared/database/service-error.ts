@@ -10,20 +10,35 @@ const PRISMA_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P202
 
 /**
  * SQLSTATEs of the same: class 08 connection exceptions, 53 insufficient resources, 57P01–57P05 server shutting down,
- * starting up or dropping the session, 57014 a statement that took too long, 25006 a server that only reads (a replica that stands in for the primary),
- * 25P03 session ended while idle in a transaction.
- * Source: PostgreSQL 15 manual, appendix A
+ * starting up or dropping the session, 57014 a statement that took too long, 25006 a server that only reads (a replica
+ * that stands in for the primary), 25P03 session ended while idle in a transaction. Source: PostgreSQL 15 manual,
+ * appendix A
  */
 const SQL_STATES = /^(08\w{3}|53\w{3}|57P0[1-5]|57014|25006|25P03)$/;
 
-const SOCKET_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH']);
+const SOCKET_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
 
 /** What the driver says without any code. */
 const MESSAGES =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end|terminating connection|the database system is/i;
 
 /** Kinds of @prisma/driver-adapter-utils' `MappedError`. */
-const ADAPTER_KINDS = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections', 'TlsConnectionError']);
+const ADAPTER_KINDS = new Set([
+  'DatabaseNotReachable',
+  'ConnectionClosed',
+  'SocketTimeout',
+  'TooManyConnections',
+  'TlsConnectionError',
+]);
 
 /**
  * Gives a SERVICE_UNAVAILABLE for an error that says that PostgreSQL cannot be reached, and any other error as it is.
@@ -33,20 +48,35 @@ const ADAPTER_KINDS = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'Sock
  */
 export function asServiceError(error: unknown): unknown {
   if (error instanceof FleetFlagError || !isUnavailable(error, 0)) return error;
-  return new FleetFlagError('SERVICE_UNAVAILABLE', 'The database is not available; a retry is safe.', {}, { cause: error });
+  return new FleetFlagError(
+    'SERVICE_UNAVAILABLE',
+    'The database is not available; a retry is safe.',
+    {},
+    { cause: error },
+  );
 }
 
 function isUnavailable(error: unknown, depth: number): boolean {
   if (typeof error !== 'object' || error === null || depth > 5) return false;
-  const { code, originalCode, syscall, clientVersion, kind, message, cause, meta, errors } = error as Record<string, unknown>;
+  const { code, originalCode, syscall, clientVersion, kind, message, cause, meta, errors } = error as Record<
+    string,
+    unknown
+  >;
   for (const value of [code, originalCode]) {
-    if (typeof value === 'string' && (PRISMA_CODES.has(value) || SOCKET_CODES.has(value) || SQL_STATES.test(value))) return true;
+    if (typeof value === 'string' && (PRISMA_CODES.has(value) || SOCKET_CODES.has(value) || SQL_STATES.test(value)))
+      return true;
   }
-  // The socket of a server that is not running, from the driver or as Prisma passes it on: any other file is no concern.
+  // The socket of a server that is not running, from the driver or as Prisma passes it on: any other file is no
+  // concern.
   if (code === 'ENOENT' && (syscall === 'connect' || clientVersion !== undefined)) return true;
   if (typeof kind === 'string' && ADAPTER_KINDS.has(kind)) return true;
   // A refused unique value or a wrong argument quotes user input in its message: only errors without a code are read.
   if (code === undefined && typeof message === 'string' && MESSAGES.test(message)) return true;
-  const nested = [cause, meta, (meta as Record<string, unknown> | undefined)?.['driverAdapterError'], ...(Array.isArray(errors) ? (errors as unknown[]) : [])];
+  const nested = [
+    cause,
+    meta,
+    (meta as Record<string, unknown> | undefined)?.['driverAdapterError'],
+    ...(Array.isArray(errors) ? (errors as unknown[]) : []),
+  ];
   return nested.some((inner) => isUnavailable(inner, depth + 1));
 }

@@ -6,5 +6,8 @@ export type Transaction = Prisma.TransactionClient;
 /** What begins transactions: a client of the database, or a lane that lets them take turns. */
 export interface Transactor {
   /** @param options milliseconds: until it begins, and until it is rolled back */
-  $transaction<T>(work: (tx: Transaction) => Promise<T>, options: { readonly maxWait: number; readonly timeout: number }): Promise<T>;
+  $transaction<T>(
+    work: (tx: Transaction) => Promise<T>,
+    options: { readonly maxWait: number; readonly timeout: number },
+  ): Promise<T>;
 }

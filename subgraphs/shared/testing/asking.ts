@@ -10,7 +10,12 @@ import { strayFaultPaths } from './fault-path.ts';
 export const silent = pino({ level: 'silent' });
 
 export const NOBODY: Caller = { kind: 'nobody' };
-export const user = (role: Role, userId: string | null = null, sessionKey: string | null = null): Caller => ({ kind: 'user', role, userId, sessionKey });
+export const user = (role: Role, userId: string | null = null, sessionKey: string | null = null): Caller => ({
+  kind: 'user',
+  role,
+  userId,
+  sessionKey,
+});
 
 export function identityOf(caller: Caller, origin: Partial<CallerIdentity['origin']> = {}): CallerIdentity {
   return { caller, origin: { ipAddress: '192.0.2.7', userAgent: 'test/1.0', requestId: randomUUID(), ...origin } };
@@ -22,7 +27,11 @@ export interface Answer<Data = Record<string, unknown>> {
   readonly errors: readonly SubgraphErrorJson[];
 }
 
-export type Ask = <Data = Record<string, unknown>>(caller: Caller | CallerIdentity, query: string, variables?: Record<string, unknown>) => Promise<Answer<Data>>;
+export type Ask = <Data = Record<string, unknown>>(
+  caller: Caller | CallerIdentity,
+  query: string,
+  variables?: Record<string, unknown>,
+) => Promise<Answer<Data>>;
 
 /** A function that runs operations on `subgraph`, each as the caller it is given. */
 export function asking(subgraph: Subgraph): Ask {

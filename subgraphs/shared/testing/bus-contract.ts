@@ -39,7 +39,11 @@ export function busContract(open: () => Promise<readonly [Bus, Bus]>): void {
   };
 
   test('a message reaches every listener of its channel, in the order of publishing, and no other channel', async () => {
-    const [one, two, other] = await Promise.all([listen(here, channel), listen(there, channel), listen(there, `${channel}-other`)]);
+    const [one, two, other] = await Promise.all([
+      listen(here, channel),
+      listen(there, channel),
+      listen(there, `${channel}-other`),
+    ]);
     const messages = Array.from({ length: 50 }, (_, index) => `message ${index} ü`);
     for (const message of messages) await here.publish(channel, message);
     await settled();

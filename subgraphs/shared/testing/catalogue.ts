@@ -1,6 +1,9 @@
 import type { Client } from 'pg';
 
-/** What a database holds in its schema `public`, beside what extensions put there, in the form of prisma/specification.ts. */
+/**
+ * What a database holds in its schema `public`, beside what extensions put there, in the form of
+ * prisma/specification.ts.
+ */
 export interface Catalogue {
   readonly tables: Record<string, CatalogueTable>;
   /** Signature → result type. */
@@ -41,7 +44,8 @@ const INDEXES = `
 const TRIGGERS = `SELECT tgrelid AS oid, tgname AS name FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname`;
 
 /** Whether a row of `catalogue` is ours, and not an extension's. */
-const NO_MEMBER = (catalogue: string) => `NOT EXISTS (SELECT 1 FROM pg_depend WHERE classid = '${catalogue}'::regclass AND objid = ${catalogue}.oid AND deptype = 'e')`;
+const NO_MEMBER = (catalogue: string) =>
+  `NOT EXISTS (SELECT 1 FROM pg_depend WHERE classid = '${catalogue}'::regclass AND objid = ${catalogue}.oid AND deptype = 'e')`;
 
 const FUNCTIONS = `
   SELECT proname || '(' || oidvectortypes(proargtypes) || ')' AS signature, pg_get_function_result(oid) AS result
@@ -86,6 +90,9 @@ export async function readCatalogue(client: Client): Promise<Catalogue> {
   };
 }
 
-function put(target: Record<string, string> | undefined, { name, definition }: { name: string; definition: string }): void {
+function put(
+  target: Record<string, string> | undefined,
+  { name, definition }: { name: string; definition: string },
+): void {
   if (target) target[name] = definition;
 }

@@ -1,5 +1,17 @@
 /** The law of `extensions.field`: it names an argument that there is, and within it what the input types have. */
-import { TypeInfo, getNullableType, isInputObjectType, isListType, isScalarType, parse, visit, visitWithTypeInfo, type GraphQLArgument, type GraphQLInputType, type GraphQLSchema } from 'graphql';
+import {
+  TypeInfo,
+  getNullableType,
+  isInputObjectType,
+  isListType,
+  isScalarType,
+  parse,
+  visit,
+  visitWithTypeInfo,
+  type GraphQLArgument,
+  type GraphQLInputType,
+  type GraphQLSchema,
+} from 'graphql';
 import type { SubgraphErrorJson } from '../../../core/protocol/subgraph.ts';
 
 /** Whether `path` leads through an input of `type`; in JSON anywhere. */

@@ -62,7 +62,9 @@ export function keyValueStoreContract(open: () => Promise<readonly [KeyValueStor
   });
 
   test('sets what is absent once, whoever is first, and again when it is gone', async () => {
-    const first = await Promise.all(Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? here : there).setIfAbsent(key, `${index}`, 60)));
+    const first = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? here : there).setIfAbsent(key, `${index}`, 60)),
+    );
     expect(first.filter(Boolean)).toHaveLength(1);
     expect(await there.get(key)).toBe(`${first.indexOf(true)}`);
     await here.delete(key);

@@ -1,4 +1,8 @@
 import type { EndPlans } from '../ended-plans.ts';
 
 /** For an audit subgraph alone: nobody has asked for anything that could end. */
-export const endNoPlans: EndPlans = async () => ({ cancelledChangeRequests: [], pausedRollouts: [], record: async () => undefined });
+export const endNoPlans: EndPlans = async () => ({
+  cancelledChangeRequests: [],
+  pausedRollouts: [],
+  record: async () => undefined,
+});

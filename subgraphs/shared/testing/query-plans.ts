@@ -17,21 +17,44 @@ export interface QueryPlan {
 
 const nodesOf = (plan: PlanNode): PlanNode[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
-/** The plan of each statement on `table` that `run` sends through `watched`, exactly as it was sent; `client` asks for it. */
-export async function plansOf(watched: WatchedDatabase, client: Client, table: string, run: () => Promise<unknown>): Promise<QueryPlan[]> {
+/**
+ * The plan of each statement on `table` that `run` sends through `watched`, exactly as it was sent; `client` asks for
+ * it.
+ */
+export async function plansOf(
+  watched: WatchedDatabase,
+  client: Client,
+  table: string,
+  run: () => Promise<unknown>,
+): Promise<QueryPlan[]> {
   const from = watched.statements.length;
   await run();
   // A partition's index has a name of its own.
-  const partitions = await client.query<{ child: string; parent: string }>('SELECT inhrelid::regclass::text AS child, inhparent::regclass::text AS parent FROM pg_inherits');
+  const partitions = await client.query<{ child: string; parent: string }>(
+    'SELECT inhrelid::regclass::text AS child, inhparent::regclass::text AS parent FROM pg_inherits',
+  );
   const parents = new Map(partitions.rows.map(({ child, parent }) => [child, parent]));
   const plans = [];
   for (const { query, params } of watched.statements.slice(from)) {
     if (!new RegExp(`FROM ("public"\\.)?"?${table}\\b`).test(query)) continue;
-    const explained = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(`EXPLAIN (FORMAT JSON) ${query}`, params);
+    const explained = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+      `EXPLAIN (FORMAT JSON) ${query}`,
+      params,
+    );
     const nodes = nodesOf(explained.rows[0]!['QUERY PLAN'][0].Plan);
     plans.push({
-      indexes: [...new Set(nodes.flatMap((node) => (node['Index Name'] === undefined ? [] : [parents.get(node['Index Name']) ?? node['Index Name']])))],
-      scansAll: nodes.some((node) => node['Node Type'] === 'Seq Scan' && (parents.get(node['Relation Name'] ?? '') ?? node['Relation Name']) === table),
+      indexes: [
+        ...new Set(
+          nodes.flatMap((node) =>
+            node['Index Name'] === undefined ? [] : [parents.get(node['Index Name']) ?? node['Index Name']],
+          ),
+        ),
+      ],
+      scansAll: nodes.some(
+        (node) =>
+          node['Node Type'] === 'Seq Scan' &&
+          (parents.get(node['Relation Name'] ?? '') ?? node['Relation Name']) === table,
+      ),
     });
   }
   return plans;

@@ -5,7 +5,9 @@ import type { RateLimiter } from '../../../core/protocol/rate-limiter.ts';
 import { eventually } from './eventually.ts';
 
 /** @param open a limiter as two parts of the system have it, and how both are closed */
-export function rateLimiterContract(open: () => Promise<{ here: RateLimiter; there: RateLimiter; close(): Promise<void> }>): void {
+export function rateLimiterContract(
+  open: () => Promise<{ here: RateLimiter; there: RateLimiter; close(): Promise<void> }>,
+): void {
   let opened: Awaited<ReturnType<typeof open>>;
   let key: string;
 
@@ -21,14 +23,22 @@ export function rateLimiterContract(open: () => Promise<{ here: RateLimiter; the
 
   test('allows as much as the limit, counted together, and no more', async () => {
     const states = [];
-    for (let use = 0; use < 4; use++) states.push(await (use % 2 === 0 ? opened.here : opened.there).consume(key, 3, 60));
-    expect(states.map(({ allowed, remaining }) => [allowed, remaining])).toEqual([[true, 2], [true, 1], [true, 0], [false, 0]]);
+    for (let use = 0; use < 4; use++)
+      states.push(await (use % 2 === 0 ? opened.here : opened.there).consume(key, 3, 60));
+    expect(states.map(({ allowed, remaining }) => [allowed, remaining])).toEqual([
+      [true, 2],
+      [true, 1],
+      [true, 0],
+      [false, 0],
+    ]);
     for (const { resetSeconds } of states) expect(resetSeconds).toBeGreaterThan(0);
     for (const { resetSeconds } of states) expect(resetSeconds).toBeLessThanOrEqual(60);
   });
 
   test('of many uses at once allows as many as the limit', async () => {
-    const states = await Promise.all(Array.from({ length: 40 }, (_, use) => (use % 2 === 0 ? opened.here : opened.there).consume(key, 10, 60)));
+    const states = await Promise.all(
+      Array.from({ length: 40 }, (_, use) => (use % 2 === 0 ? opened.here : opened.there).consume(key, 10, 60)),
+    );
     expect(states.filter(({ allowed }) => allowed)).toHaveLength(10);
   });
 

@@ -14,8 +14,13 @@ export interface SeverableProxy {
   close(): Promise<void>;
 }
 
-/** A TCP relay on loopback before another server (or before its unix socket), so that the server can be taken away and given back. */
-export async function openProxy(target: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<SeverableProxy> {
+/**
+ * A TCP relay on loopback before another server (or before its unix socket), so that the server can be taken away and
+ * given back.
+ */
+export async function openProxy(
+  target: { readonly host: string; readonly port: number } | { readonly path: string },
+): Promise<SeverableProxy> {
   const sockets = new Set<Socket>();
   let state: 'open' | 'severed' | 'frozen' = 'open';
   let passed = 0;
@@ -23,12 +28,17 @@ export async function openProxy(target: { readonly host: string; readonly port: 
   const server = createServer({ noDelay: true }, (client) => {
     if (state === 'severed') return client.destroy();
     const upstream = connect({ ...target, noDelay: true });
-    for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
       sockets.add(from);
-      from.on('error', () => undefined).on('close', () => {
-        sockets.delete(from);
-        to.destroy();
-      });
+      from
+        .on('error', () => undefined)
+        .on('close', () => {
+          sockets.delete(from);
+          to.destroy();
+        });
       from.on('data', (data) => {
         if (state === 'frozen') return;
         passed += 1;

@@ -16,7 +16,9 @@ export async function proxyDatabase(url: string): Promise<{ readonly url: string
   const address = new URL(url);
   const folder = address.searchParams.get('host');
   const proxy = await openProxy(
-    folder === null ? { host: address.hostname, port: Number(address.port || 5432) } : { path: `${folder}/.s.PGSQL.${address.port || 5432}` },
+    folder === null
+      ? { host: address.hostname, port: Number(address.port || 5432) }
+      : { path: `${folder}/.s.PGSQL.${address.port || 5432}` },
   );
   address.searchParams.delete('host');
   address.host = `127.0.0.1:${proxy.port}`;
@@ -27,7 +29,10 @@ export async function proxyDatabase(url: string): Promise<{ readonly url: string
 export async function watchDatabase(url: string): Promise<WatchedDatabase> {
   const { url: through, proxy } = await proxyDatabase(url);
   const ignore = () => undefined;
-  const adapter = new PrismaPg({ connectionString: through, max: 5, connectionTimeoutMillis: 5_000 }, { onPoolError: ignore, onConnectionError: ignore });
+  const adapter = new PrismaPg(
+    { connectionString: through, max: 5, connectionTimeoutMillis: 5_000 },
+    { onPoolError: ignore, onConnectionError: ignore },
+  );
   const prisma = new PrismaClient({ adapter, errorFormat: 'minimal', log: [{ emit: 'event', level: 'query' }] });
   const statements: { query: string; params: unknown[] }[] = [];
   prisma.$on('query', ({ query, params }) => statements.push({ query, params: JSON.parse(params) as unknown[] }));
