@@ -169,7 +169,9 @@ describe('its command', () => {
   });
 
   test('serves a file of flags with no control plane, as the guide has it', async () => {
-    const [, flags] = /```yaml\n(fleetflag: 1\n.*?)```/s.exec(await readFile(join(AGENT, '../docs/agent.md'), 'utf8'))!;
+    const [, flags] = /```yaml\n(fleetflag: 1\n.*?)```/s.exec(
+      await readFile(join(AGENT, '../docs/guides/agent.md'), 'utf8'),
+    )!;
     await writeFile(join(vehicle.folder, 'flags.yaml'), flags!);
     const agent = await start([
       '--flags',
@@ -195,7 +197,7 @@ describe('its command', () => {
   test('the examples of the guide run as they are written', async () => {
     await plane.put('lane_keep', { defaultValue: true });
     await plane.put('drive_mode', { type: 'string', defaultValue: 'eco' });
-    const guide = await readFile(join(AGENT, '../docs/agent.md'), 'utf8');
+    const guide = await readFile(join(AGENT, '../docs/guides/agent.md'), 'utf8');
     const examples = [...guide.matchAll(/```js\n(.*?)```/gs)].map(([, text]) => text!);
     expect(examples).toHaveLength(2);
     await rm(join(program, 'node_modules/@openfeature'), { force: true });
@@ -215,7 +217,7 @@ describe('its command', () => {
     async () => {
       await plane.put('lane_keep', { defaultValue: true });
       const { child, base } = await start();
-      const [, text] = /```python\n(.*?)```/s.exec(await readFile(join(AGENT, '../docs/agent.md'), 'utf8'))!;
+      const [, text] = /```python\n(.*?)```/s.exec(await readFile(join(AGENT, '../docs/guides/agent.md'), 'utf8'))!;
       const ask = async () => (await run('python3', ['-c', text!.replace('http://127.0.0.1:7788', base)])).stdout;
       expect(await ask()).toBe('True\n');
       await stop(child, 'SIGTERM');

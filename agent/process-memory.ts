@@ -1,6 +1,7 @@
 /**
- * What keeps the agent's process small (docs/agent.md, "Memory"); imported first, since V8 reads its settings when it
- * makes what they are about. Only for a process that is nothing but an agent: a program that embeds it decides itself.
+ * What keeps the agent's process small (docs/guides/agent.md, "Memory"); imported first, since V8 reads its settings
+ * when it makes what they are about. Only for a process that is nothing but an agent: a program that embeds it decides
+ * itself.
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

@@ -127,7 +127,8 @@ interface Setting {
 }
 
 /**
- * Settings of glibc's allocator (docs/agent.md, "Memory"): free memory goes back to the system, and threads share it.
+ * Settings of glibc's allocator (docs/guides/agent.md, "Memory"): free memory goes back to the system, and threads
+ * share it.
  */
 const GIVE_BACK = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '65536' };
 

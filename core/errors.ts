@@ -1,6 +1,6 @@
 /**
  * The one catalogue of errors: every refusal that a client can see carries one of these codes in
- * `extensions.code`. `docs/errors.md` describes them; a test holds the two together.
+ * `extensions.code`. `docs/reference/errors.md` describes them; a test holds the two together.
  */
 
 export interface CatalogueEntry {

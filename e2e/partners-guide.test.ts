@@ -33,7 +33,7 @@ afterAll(async () => {
 withCurl(
   "the partners' guide works as it is written, from the manifest on",
   async () => {
-    const guide = await readFile(new URL('../docs/partners.md', import.meta.url), 'utf8');
+    const guide = await readFile(new URL('../docs/guides/partners.md', import.meta.url), 'utf8');
     const blocks = (language: string) =>
       Array.from(guide.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs')), ([, text]) => text ?? '');
     const [manifest = ''] = blocks('json');

@@ -60,7 +60,9 @@ export interface GatewayOptions {
   readonly logger: GatewayLogger;
   /** Failures that nothing in this process has foreseen, by kind, since the start. */
   readonly unforeseen?: () => Readonly<Record<string, number>>;
-  /** How long requests over HTTP may take to arrive; as in docs/limits.md unless a test cannot wait so long. */
+  /**
+   * How long requests over HTTP may take to arrive; as in docs/operations/limits.md unless a test cannot wait so long.
+   */
   readonly requestTimes?: RequestTimes;
   /** How many lines of the process's log could not be written, for `/metrics`. */
   readonly lostLogLines?: () => number;

@@ -1,6 +1,6 @@
 /**
  * Every setting of the control plane, read once from the environment, checked as a whole, frozen. Nothing else reads
- * `process.env`. `docs/configuration.md` is held to this table by a test.
+ * `process.env`. `docs/operations/configuration.md` is held to this table by a test.
  */
 import { EMAIL_FORM, isEmailAddress } from '../subgraphs/audit/email-address.ts';
 import { readFileSync, statSync } from 'node:fs';
@@ -113,7 +113,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   FLEETFLAG_SIGNING_KEY:
     'Ed25519 private key that signs flag definitions: a JWK, a PEM, or the path of a file with either. Created in the data folder when absent.',
   FLEETFLAG_PREVIOUS_SIGNING_KEYS:
-    'Further keys that vehicles may trust while the signing key is changed (docs/key-rotation.md): a JWK, a JWK set, PEMs, or paths of files with these, separated by commas. Public halves suffice.',
+    'Further keys that vehicles may trust while the signing key is changed (docs/operations/key-rotation.md): a JWK, a JWK set, PEMs, or paths of files with these, separated by commas. Public halves suffice.',
   FLEETFLAG_INTERNAL_SECRET:
     'Shared by gateway and subgraphs, 32 characters or more. Created in the data folder when absent; required when distributed.',
   FLEETFLAG_PLAYGROUND: 'on or off. Default on; off when NODE_ENV is production.',
@@ -311,7 +311,7 @@ export function readConfiguration(
     );
     const nearest = nearestName(name.slice(PREFIX.length), known);
     faults.push(
-      `${name} is no setting${nearest === null ? '' : `; the nearest is ${PREFIX}${nearest}`}. All settings: docs/configuration.md.`,
+      `${name} is no setting${nearest === null ? '' : `; the nearest is ${PREFIX}${nearest}`}. All settings: docs/operations/configuration.md.`,
     );
   }
 

@@ -16,8 +16,8 @@ import { SETTINGS, readConfiguration } from './configuration.ts';
 
 const read = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8');
 
-describe('docs/configuration.md', () => {
-  const page = read('configuration.md');
+describe('docs/operations/configuration.md', () => {
+  const page = read('operations/configuration.md');
 
   test('has a row for each setting, with the words of the code, and no other', () => {
     const table = page.split('\n## ')[0] ?? '';
@@ -52,9 +52,9 @@ describe('docs/configuration.md', () => {
   });
 });
 
-describe.each(['vehicles.md', 'experiments.md', 'metrics.md', 'rollouts.md'])('docs/%s', (page) => {
+describe.each(['vehicles.md', 'experiments.md', 'metrics.md', 'rollouts.md'])('docs/guides/%s', (page) => {
   const schema = buildSchema(readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'));
-  const examples = Array.from(read(page).matchAll(/```graphql\n(.*?)```/gs), ([, example = '']) => example);
+  const examples = Array.from(read(`guides/${page}`).matchAll(/```graphql\n(.*?)```/gs), ([, example = '']) => example);
 
   test('shows examples that the API takes', () => {
     expect(examples.length).toBeGreaterThan(1);
@@ -62,9 +62,9 @@ describe.each(['vehicles.md', 'experiments.md', 'metrics.md', 'rollouts.md'])('d
   });
 });
 
-describe('docs/errors.md', () => {
+describe('docs/reference/errors.md', () => {
   const sections = new Map(
-    read('errors.md')
+    read('reference/errors.md')
       .split('\n## ')
       .slice(1)
       .map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n'))] as const),
@@ -106,8 +106,10 @@ describe('docs/errors.md', () => {
   );
 });
 
-describe('docs/limits.md', () => {
-  const [operations = '', accounts = '', sockets = '', measurements = '', values = '', nonces = ''] = read('limits.md')
+describe('docs/operations/limits.md', () => {
+  const [operations = '', accounts = '', sockets = '', measurements = '', values = '', nonces = ''] = read(
+    'operations/limits.md',
+  )
     .split('\n## ')
     .slice(1);
   const rows = (section: string) =>

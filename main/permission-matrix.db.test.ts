@@ -1,6 +1,6 @@
 /**
- * Every cell of docs/permissions.md, tried: at a gateway with real credentials, and at the subgraphs with genuine
- * identities.
+ * Every cell of docs/reference/permissions.md, tried: at a gateway with real credentials, and at the subgraphs with
+ * genuine identities.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { getNamedType, isObjectType, isUnionType, type GraphQLField, type GraphQLSchema } from 'graphql';
@@ -148,7 +148,7 @@ const PUBLIC = rootFields(API);
 const REQUESTS = PUBLIC.filter(({ kind }) => kind !== 'subscription');
 const STREAMS = PUBLIC.filter(({ kind }) => kind === 'subscription');
 
-describe('docs/permissions.md', () => {
+describe('docs/reference/permissions.md', () => {
   test('has a row for each operation of the public schema, and none for another', () => {
     expect([...MATRIX.operations.keys()].sort()).toEqual(PUBLIC.map(({ name }) => name).sort());
   });

@@ -1,6 +1,6 @@
 /**
- * A backup is restored under a running control plane to which a real agent is connected; then what docs/restoring.md
- * says to run.
+ * A backup is restored under a running control plane to which a real agent is connected; then what
+ * docs/operations/restoring.md says to run.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

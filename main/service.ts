@@ -114,7 +114,7 @@ async function startSubgraphService(
 
 const USAGE = `Usage: npm run service -- gateway|${SUBGRAPH_NAMES.join('|')}
 
-Starts one role of a distributed deployment. All settings are environment variables: docs/configuration.md.
+Starts one role of a distributed deployment. All settings are environment variables: docs/operations/configuration.md.
 
   --help, --version`;
 

@@ -1,5 +1,5 @@
 /**
- * The keys that vehicles trust, and the way from one to the next (docs/key-rotation.md). In the data folder:
+ * The keys that vehicles trust, and the way from one to the next (docs/operations/key-rotation.md). In the data folder:
  * `signing-key.pem` signs; `signing-key-next.pem` will, and its public half is served already; the public halves in
  * `signing-keys-previous.json` have signed what vehicles may still hold.
  */

@@ -5,7 +5,7 @@ import { runUntilStopped } from './process.ts';
 
 readPlainArguments(`Usage: npm start
 
-Starts the whole control plane in one process. All settings are environment variables: docs/configuration.md.
+Starts the whole control plane in one process. All settings are environment variables: docs/operations/configuration.md.
 
   --help, --version`);
 await runUntilStopped({}, startControlPlane);

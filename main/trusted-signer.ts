@@ -8,7 +8,7 @@ import { openSigner, signingKeyPath } from './signing-keys.ts';
 const CONSEQUENCE =
   'Vehicles that pin the key believe nothing that another one signs: neither a change nor a kill switch would reach them.';
 const REPLACE =
-  'Where it is lost for good: npm run admin -- rotate-signing-key --replace-lost signs everything anew, and every vehicle has to be given the new key set (--keys) before it hears of any change (docs/key-rotation.md, "A key that is lost").';
+  'Where it is lost for good: npm run admin -- rotate-signing-key --replace-lost signs everything anew, and every vehicle has to be given the new key set (--keys) before it hears of any change (docs/operations/key-rotation.md, "A key that is lost").';
 
 /**
  * The signer of a control plane that starts. A key is made only where nothing is signed yet.

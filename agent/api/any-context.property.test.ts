@@ -41,7 +41,7 @@ const context = fc.oneof(
 const isObject = (json: JsonValue | undefined): json is JsonObject =>
   typeof json === 'object' && json !== null && !Array.isArray(json);
 
-/** The context with the bad members left out, as docs/evaluation.md says what is bad. */
+/** The context with the bad members left out, as docs/reference/evaluation.md says what is bad. */
 function cleaned(json: JsonValue): JsonObject {
   if (!isObject(json)) return {};
   return Object.fromEntries(

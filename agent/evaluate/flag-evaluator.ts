@@ -26,7 +26,8 @@ export interface ProgramContext {
 }
 
 /**
- * A program's context before anybody has looked at it: a member of a wrong type counts as missing (docs/evaluation.md).
+ * A program's context before anybody has looked at it: a member of a wrong type counts as missing
+ * (docs/reference/evaluation.md).
  */
 export type UncheckedContext = { readonly [Member in keyof ProgramContext]: unknown };
 

@@ -69,7 +69,7 @@ export function gapOfStart(random: () => number): number {
 /** The rows that a vehicle's database still holds, at most, after they were sent. */
 export const SENT_ROWS = 500;
 
-/** A message to the gateway may have 256 KB (docs/limits.md). */
+/** A message to the gateway may have 256 KB (docs/operations/limits.md). */
 const BATCH_BYTES = 100_000;
 /** Of a row beside its texts, with its share of the two indexes. */
 const ROW_BYTES = 60;

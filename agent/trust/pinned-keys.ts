@@ -70,7 +70,7 @@ export function keySetAddress(websocketUrl: string): string {
 }
 
 /**
- * Fetches the control plane's keys: trust on first use, for development (docs/agent.md).
+ * Fetches the control plane's keys: trust on first use, for development (docs/guides/agent.md).
  * `node:http` and not `fetch`, which would cost the agent several megabytes.
  * Rejects when it cannot be reached, answers other than 200, or holds no usable key.
  *

@@ -25,7 +25,7 @@ export function refusalType(accept: string | undefined): string {
 /**
  * Whether a client names `application/json` and prefers it: it takes only a 200 for an answer of GraphQL's, so what
  * GraphQL refuses in a document or its variables is one (GraphQL over HTTP, "application/json"). A client that names
- * neither type gets the statuses of docs/errors.md.
+ * neither type gets the statuses of docs/reference/errors.md.
  */
 export function wantsPlainJson(accept: string | undefined): boolean {
   return (

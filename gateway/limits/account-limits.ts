@@ -1,7 +1,7 @@
 /**
  * What one account (a person, or an API key) may run at once at one gateway, over HTTP and websockets together.
- * `docs/limits.md` gives the reasons; a test holds the two together. Kill switches are counted by themselves: they
- * wait for no query or change of their account.
+ * `docs/operations/limits.md` gives the reasons; a test holds the two together. Kill switches are counted by
+ * themselves: they wait for no query or change of their account.
  */
 export const ACCOUNT_LIMITS = {
   /**

@@ -1,6 +1,6 @@
 /**
- * What one request and the operation in it may cost at most, over HTTP and over a websocket alike. `docs/limits.md`
- * gives the reasons; a test holds the two together.
+ * What one request and the operation in it may cost at most, over HTTP and over a websocket alike.
+ * `docs/operations/limits.md` gives the reasons; a test holds the two together.
  */
 export const OPERATION_LIMITS = {
   /** Bytes of an HTTP body: 256 KB of conditions, escaped inside a variable, and room for the rest. */

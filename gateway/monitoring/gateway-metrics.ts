@@ -1,6 +1,6 @@
 /**
- * What the gateway tells a Prometheus server (`/metrics`, docs/deployment.md): its requests, its operations, its
- * sockets, its process.
+ * What the gateway tells a Prometheus server (`/metrics`, docs/operations/deployment.md): its requests, its operations,
+ * its sockets, its process.
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Caller } from '../../core/protocol/caller.ts';

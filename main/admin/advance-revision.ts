@@ -1,4 +1,4 @@
-/** `npm run admin -- advance-revision`: what follows when a backup was restored (docs/restoring.md). */
+/** `npm run admin -- advance-revision`: what follows when a backup was restored (docs/operations/restoring.md). */
 import { parseArgs } from 'node:util';
 import { FLAGS_CHANGED } from '../../subgraphs/flags/change.ts';
 import { advanceRevision } from '../../subgraphs/flags/advance-revision.ts';

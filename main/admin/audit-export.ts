@@ -1,5 +1,6 @@
 /**
- * `npm run admin -- audit-export`: a period of the trail as JSON Lines that can be verified elsewhere (docs/audit.md).
+ * `npm run admin -- audit-export`: a period of the trail as JSON Lines that can be verified elsewhere
+ * (docs/operations/audit.md).
  */
 import { parseArgs } from 'node:util';
 import { canonicalJson } from '../../core/protocol/canonical-json.ts';

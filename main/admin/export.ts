@@ -1,4 +1,4 @@
-/** `npm run admin -- export`: an environment's flags as a YAML file (docs/import-export.md). */
+/** `npm run admin -- export`: an environment's flags as a YAML file (docs/guides/import-export.md). */
 import { parseArgs } from 'node:util';
 import { exportEnvironment } from '../../subgraphs/flags/import-service.ts';
 import { withAdminDatabase } from './admin-database.ts';

@@ -1,6 +1,6 @@
 /**
  * `npm run admin -- import`: makes an environment what a YAML file says, or shows what that would change
- * (docs/import-export.md).
+ * (docs/guides/import-export.md).
  */
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';

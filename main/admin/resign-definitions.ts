@@ -1,6 +1,6 @@
 /**
  * `npm run admin -- resign-definitions`: signs with the present key what a former one has signed
- * (docs/key-rotation.md).
+ * (docs/operations/key-rotation.md).
  */
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';

@@ -1,5 +1,6 @@
 /**
- * `npm run admin -- rotate-signing-key`: from one signing key in the data folder to the next (docs/key-rotation.md).
+ * `npm run admin -- rotate-signing-key`: from one signing key in the data folder to the next
+ * (docs/operations/key-rotation.md).
  */
 import { parseArgs } from 'node:util';
 import { ENVIRONMENTS } from '../../core/model.ts';
@@ -51,7 +52,7 @@ export const rotateSigningKeyCommand: AdminCommand = async (args, configuration,
   const { dataDir } = configuration;
   if (configuration.signingKey !== null) {
     output.err(
-      'The signing key is that of FLEETFLAG_SIGNING_KEY; it is changed there (docs/key-rotation.md, "A key of your own").',
+      'The signing key is that of FLEETFLAG_SIGNING_KEY; it is changed there (docs/operations/key-rotation.md, "A key of your own").',
     );
     return 1;
   }

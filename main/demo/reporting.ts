@@ -7,7 +7,7 @@ import { armOf, energyOf, METRIC, type Phase } from './driving.ts';
 import { MEASURED } from './flags.ts';
 import type { FleetVehicle } from './fleet.ts';
 
-/** Fields of one request at most; see docs/limits.md. */
+/** Fields of one request at most; see docs/operations/limits.md. */
 const TOKENS_AT_ONCE = 20;
 
 interface Receipt {

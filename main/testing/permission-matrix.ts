@@ -1,4 +1,4 @@
-/** docs/permissions.md as data: what the tests hold the running system to. */
+/** docs/reference/permissions.md as data: what the tests hold the running system to. */
 import { readFileSync } from 'node:fs';
 
 export const CALLERS = [
@@ -37,7 +37,7 @@ function matrixOf(section: string): Matrix {
       .slice(1, -1)
       .map((cell) => cell.trim());
   if (cells(head).slice(1).join() !== CALLERS.join())
-    throw new Error(`docs/permissions.md: these are not the callers: ${head}`);
+    throw new Error(`docs/reference/permissions.md: these are not the callers: ${head}`);
   const matrix = new Map<string, ReadonlySet<CallerName>>();
   for (const row of rows) {
     const [quoted = '', ...values] = cells(row);
@@ -48,7 +48,9 @@ function matrixOf(section: string): Matrix {
       values.length !== CALLERS.length ||
       values.some((value) => value !== 'yes' && value !== '–')
     ) {
-      throw new Error(`docs/permissions.md: not a row of its own, or with other cells than yes and –: ${row}`);
+      throw new Error(
+        `docs/reference/permissions.md: not a row of its own, or with other cells than yes and –: ${row}`,
+      );
     }
     matrix.set(name, new Set(CALLERS.filter((_, index) => values[index] === 'yes')));
   }
@@ -57,7 +59,7 @@ function matrixOf(section: string): Matrix {
 
 /** Throws for a page that is not as this expects it. */
 export function readPermissionMatrix(): PermissionMatrix {
-  const page = readFileSync(new URL('../../docs/permissions.md', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../../docs/reference/permissions.md', import.meta.url), 'utf8');
   const [, operations = '', fields = '', inside = ''] = page.split('\n## ');
   return {
     operations: matrixOf(operations),

@@ -115,7 +115,7 @@ async function slowQueriesOrWhy(db: Db): Promise<{ slowQueries: SlowQuery[]; not
            pg_has_role('pg_read_all_stats', 'USAGE') AS all`;
   const unknown = (why: string) => ({ slowQueries: [], notes: [`Slow queries are not known: ${why}.`] });
   if (found?.installed !== true)
-    return unknown('the extension pg_stat_statements is not installed in this database (docs/audit.md)');
+    return unknown('the extension pg_stat_statements is not installed in this database (docs/operations/audit.md)');
   if (!found.readable) return unknown('the account of FleetFlag may not read pg_stat_statements');
   try {
     const notes = found.all

@@ -1,6 +1,6 @@
 /**
  * How fast passwords can be tried. Guesses are counted by account and by address before the password is looked at,
- * for e-mails that nobody has as for others, so that a refusal tells nothing. Numbers: docs/accounts.md.
+ * for e-mails that nobody has as for others, so that a refusal tells nothing. Numbers: docs/guides/accounts.md.
  */
 import { createHash } from 'node:crypto';
 import ipaddr from 'ipaddr.js';

@@ -1,6 +1,6 @@
 /**
  * The sums of an experiment's arms, from the metrics store: one statement, so that all numbers are of one moment.
- * Why which measurements count: docs/statistics.md, "Which measurements count".
+ * Why which measurements count: docs/reference/statistics.md, "Which measurements count".
  */
 import { FleetFlagError } from '../../core/errors.ts';
 import type { MetricsStore } from '../shared/metrics-store.ts';

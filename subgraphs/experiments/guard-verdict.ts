@@ -1,6 +1,6 @@
 /**
  * What the vehicles' measurements say of a rollout's guard. Pure. Which test, and why a look at any moment is safe:
- * docs/statistics.md, "The guard of a rollout".
+ * docs/reference/statistics.md, "The guard of a rollout".
  */
 import {
   falseAlarmShare,

@@ -1,7 +1,7 @@
 /**
  * The life of an experiment after it was created: a draft may be changed and started, what runs may be completed, and
  * both may be cancelled. Each step is one transaction under the locks of the experiment and its flag, with its row in
- * the audit trail. Source: docs/experiments.md.
+ * the audit trail. Source: docs/guides/experiments.md.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError } from '../../core/errors.ts';

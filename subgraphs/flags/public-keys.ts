@@ -1,6 +1,6 @@
 /**
  * The public halves of signing keys: what vehicles pin and `/.well-known/jwks.json` serves. More than one is valid
- * while a key is changed for another (docs/key-rotation.md).
+ * while a key is changed for another (docs/operations/key-rotation.md).
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, decodeProtectedHeader, exportJWK, type JWK } from 'jose';

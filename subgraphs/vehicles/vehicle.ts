@@ -41,7 +41,7 @@ export interface Vehicle extends VehicleRegistration {
   readonly appliedRevision: number | null;
   /** The control plane's clock less the vehicle's. Null: it has not said. */
   readonly clockOffsetSeconds: number | null;
-  /** Kinds of what its agent refuses now, such as `incomplete` (docs/agent.md), in alphabetical order. */
+  /** Kinds of what its agent refuses now, such as `incomplete` (docs/guides/agent.md), in alphabetical order. */
   readonly agentRefusals: readonly string[];
   /** How often its tokens have been revoked; tokens of a former generation are no longer valid. */
   readonly tokenGeneration: number;

@@ -30,7 +30,7 @@ export interface PairedMoments extends Moments {
   readonly comoment: number;
 }
 
-/** Why there is no number where there could be one; `docs/statistics.md` explains each. */
+/** Why there is no number where there could be one; `docs/reference/statistics.md` explains each. */
 export type Missing =
   | 'too-few-vehicles'
   | 'no-variance'

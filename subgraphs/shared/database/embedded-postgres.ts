@@ -203,7 +203,7 @@ function cannotRun(place: ServerPlace, said: string): Error {
   return new Error(
     `The embedded PostgreSQL cannot run on ${place.folder}. It said (${place.logFile}):\n${said || '(nothing)'}\n` +
       'Nothing was deleted. Where that tells of missing space, memory or rights, give them and start again. Where the data are damaged, put the folder ' +
-      'back from a backup, or move it away, start on an empty database and restore a dump (docs/restoring.md). DATABASE_URL names a server in its place.',
+      'back from a backup, or move it away, start on an empty database and restore a dump (docs/operations/restoring.md). DATABASE_URL names a server in its place.',
   );
 }
 
