@@ -27,13 +27,13 @@ const config: Config = {
     {
       ...shared,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{core,agent,gateway,subgraphs,main}/**/*.test.ts'],
+      testMatch: ['<rootDir>/{core,agent,gateway,subgraphs,main,commands,tests}/**/*.test.ts'],
       testPathIgnorePatterns: ['\\.db\\.test\\.ts$', '/node_modules/'],
     },
     {
       ...shared,
       displayName: 'database',
-      testMatch: ['<rootDir>/{prisma,subgraphs,gateway,main}/**/*.db.test.ts'],
+      testMatch: ['<rootDir>/{prisma,subgraphs,gateway,main,commands,tests}/**/*.db.test.ts'],
       globalSetup: '<rootDir>/subgraphs/shared/testing/database-setup.ts',
       globalTeardown: '<rootDir>/subgraphs/shared/testing/database-teardown.ts',
     },
