@@ -75,7 +75,7 @@ export class MetricRecorder {
     this.#options.queue.add({
       ...measured,
       at: this.#options.now(),
-      tags: validateMeasured({ ...measured, tags }, ''),
+      ...validateMeasured({ ...measured, tags }, ''),
     });
     // Without the counts: they are put together until their own interval ends.
     this.#writeTimer ??= setTimeout(() => {

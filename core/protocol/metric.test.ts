@@ -17,10 +17,11 @@ describe('a measurement', () => {
   test('gives its tags as they are stored', () => {
     expect(
       validateMeasured({ ...measured, tags: { road: 'motorway', speed: 120, rain: false } }, 'input.items.0.'),
-    ).toEqual({ road: 'motorway', speed: 120, rain: false });
+    ).toEqual({ metricName: 'charge_minutes', tags: { road: 'motorway', speed: 120, rain: false } });
     for (const tags of [undefined, null, {}])
-      expect(validateMeasured({ ...measured, tags }, 'input.items.0.')).toBeNull();
-    expect(validateMeasured({ ...measured, metricName: EVALUATIONS_METRIC, value: 40 }, 'i.')).toBeNull();
+      expect(validateMeasured({ ...measured, tags }, 'input.items.0.').tags).toBeNull();
+    const count = { ...measured, metricName: EVALUATIONS_METRIC, value: 40 };
+    expect(validateMeasured(count, 'i.')).toEqual({ metricName: EVALUATIONS_METRIC, tags: null });
   });
 
   test.each([
@@ -32,6 +33,8 @@ describe('a measurement', () => {
     [{ metricName: ' ' }, 'i.metricName'],
     [{ metricName: '$other' }, 'i.metricName'],
     [{ metricName: 'a\0' }, 'i.metricName'],
+    [{ metricName: 'a\nb' }, 'i.metricName'],
+    [{ metricName: 'a\u200bb' }, 'i.metricName'],
     [{ metricName: 'x'.repeat(101) }, 'i.metricName'],
     [{ metricName: EVALUATIONS_METRIC, value: 1.5 }, 'i.value'],
     [{ metricName: EVALUATIONS_METRIC, value: -1 }, 'i.value'],
@@ -53,6 +56,7 @@ describe('a measurement', () => {
   test('a name counts characters, not code units, and what is no text is none', () => {
     expect(validateMetricName('🚗'.repeat(100), 'name')).toHaveLength(200);
     expect(fieldOf(() => validateMetricName(5, 'name'))).toBe('name');
+    expect(validateMeasured({ ...measured, metricName: ' charge_minutes ' }, 'i.').metricName).toBe('charge_minutes');
     expect(fieldOf(() => validateTags('text', 'tags'))).toBe('tags');
   });
 });

@@ -5,6 +5,7 @@
 import { badInput } from '../errors.ts';
 import { VARIANT_PATTERN, type JsonObject } from '../model.ts';
 import { checkText, isJsonObject } from '../rules/json.ts';
+import { readLabel } from '../rules/text.ts';
 import { validateFlagKey } from '../rules/validate-flag.ts';
 
 /**
@@ -38,23 +39,13 @@ export function validateBatchId(id: string, path: string): string {
 }
 
 /**
- * The name that a program gives to what it measures: 1 to 100 characters that are not all blank, the first of them no
- * `$`. Throws BAD_USER_INPUT at `path`.
+ * The name that a program gives to what it measures, as it is kept: one line of 1 to 100 characters without the blanks
+ * around it and without invisible characters, the first no `$`. Throws BAD_USER_INPUT at `path`.
  */
 export function validateMetricName(name: unknown, path: string): string {
-  if (
-    typeof name !== 'string' ||
-    name.trim() === '' ||
-    name.startsWith('$') ||
-    Array.from(name).length > MAX_METRIC_NAME_LENGTH
-  ) {
-    throw badInput(
-      path,
-      `A metric has 1 to ${MAX_METRIC_NAME_LENGTH} characters, is not blank and does not begin with "$".`,
-    );
-  }
-  checkText(name, path);
-  return name;
+  const kept = readLabel(name, path, { what: 'A metric', max: MAX_METRIC_NAME_LENGTH });
+  if (kept.startsWith('$')) throw badInput(path, 'A metric does not begin with "$".');
+  return kept;
 }
 
 /**
@@ -84,19 +75,25 @@ export function validateTags(tags: unknown, path: string): JsonObject | null {
 }
 
 /**
- * That `measured` may be stored. Gives its tags as they are to be stored.
+ * A measurement's name and tags as they are to be stored; all of `measured` is checked.
  *
  * @param prefix what stands before a member's name in its dotted path, such as `input.items.3.`
  * @throws BAD_USER_INPUT at the path of the first fault
  */
-export function validateMeasured(measured: Measured, prefix: string): JsonObject | null {
+export function validateMeasured(
+  measured: Measured,
+  prefix: string,
+): { readonly metricName: string; readonly tags: JsonObject | null } {
   const { flagKey, variant, metricName, value, tags } = measured;
   validateFlagKey(flagKey, `${prefix}flagKey`);
   if (!VARIANT_PATTERN.test(variant))
     throw badInput(`${prefix}variant`, 'A variant has 1 to 50 letters, digits, dots, underscores and hyphens.');
   if (!Number.isFinite(value)) throw badInput(`${prefix}value`, 'A value is a finite number.');
-  if (metricName !== EVALUATIONS_METRIC) validateMetricName(metricName, `${prefix}metricName`);
-  else if (!Number.isSafeInteger(value) || value < 0)
+  const isCount = metricName === EVALUATIONS_METRIC;
+  if (isCount && (!Number.isSafeInteger(value) || value < 0))
     throw badInput(`${prefix}value`, `A value of ${EVALUATIONS_METRIC} is a count.`);
-  return validateTags(tags, `${prefix}tags`);
+  return {
+    metricName: isCount ? metricName : validateMetricName(metricName, `${prefix}metricName`),
+    tags: validateTags(tags, `${prefix}tags`),
+  };
 }

@@ -4,7 +4,9 @@
  */
 import { badInput } from '../errors.ts';
 import { readBoolean, readNonBlank, readObject, readOptional, readRequired } from './condition-fields.ts';
+import type { JsonObject } from '../model.ts';
 import { isJsonObject } from './json.ts';
+import { readLines } from './text.ts';
 
 export const MAX_REASON_LENGTH = 1_000;
 
@@ -13,13 +15,24 @@ export interface KillSwitch {
   readonly reason: string | undefined;
 }
 
-/**
- * As it is read, from before there were rules for text as well: what a person may write now is checked by the service.
- */
+/** As it is read, from before there were rules for text as well. */
 function readReason(value: unknown, path: string): string {
   const reason = readNonBlank(value, path);
-  if (reason.length > MAX_REASON_LENGTH) throw badInput(path, `A reason has at most ${MAX_REASON_LENGTH} characters.`);
+  // In code points, as everywhere where a reason is written.
+  if (Array.from(reason).length > MAX_REASON_LENGTH)
+    throw badInput(path, `A reason has at most ${MAX_REASON_LENGTH} characters.`);
   return reason;
+}
+
+/**
+ * The conditions as they are stored: with the reason as prose is kept. They have been parsed.
+ *
+ * @throws BAD_USER_INPUT at `path.reason`
+ */
+export function storedKillSwitch(conditions: JsonObject, path: string): JsonObject {
+  const { reason } = conditions;
+  if (reason === undefined) return conditions;
+  return { ...conditions, reason: readLines(reason, `${path}.reason`, { what: 'A reason', max: MAX_REASON_LENGTH }) };
 }
 
 /**

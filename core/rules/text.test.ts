@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readActorName, readLine, readLines } from './text.ts';
+import { readActorName, readLabel, readLine, readLines } from './text.ts';
 
 const RUNS = { numRuns: 500, seed: 20_261_128 };
 const NAME = { what: 'A name', max: 5 };
@@ -105,6 +105,84 @@ describe('readLines', () => {
 
   it.each(['123456789', 'a\0b', 'a\x7fb', 'a\u0007', 'a\udc00', null, {}])('refuses %j', (text) => {
     expect(() => readLines(text, 'input.name', NOTE)).toThrow(refused);
+  });
+});
+
+/** Whether a character may be invisible. */
+const INVISIBLE = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/u;
+const LONG = { what: 'This', max: 1_000 };
+
+describe('an invisible character in prose', () => {
+  it.each([
+    '\u2764\ufe0f',
+    '1\ufe0f\u20e3',
+    '\u{1f469}\u200d\u{1f527}',
+    '\u{1f469}\u{1f3fd}\u200d\u{1f527}',
+    '\u{1f3f3}\ufe0f\u200d\u{1f308}',
+    '\u{1f468}\u200d\u2764\ufe0f\u200d\u{1f468}',
+    '\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}',
+    '\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645',
+    '\u0dc1\u0dca\u200d\u0dbb\u0dd3',
+    '\u845b\u{e0100}',
+    '\uc790\ub3d9\uc870\ud5a5',
+    '\u110c\u1161\u1103\u1169\u11bc',
+  ])('is kept where it is needed for what is seen: %j', (text) => {
+    for (const read of [readLine, readLines]) {
+      expect(read(text, 'at', LONG)).toBe(text);
+      expect(read(`a ${text} b`, 'at', LONG)).toBe(`a ${text} b`);
+    }
+  });
+
+  it.each([
+    'lane\u200bkeep',
+    'lane\u200dkeep',
+    '\u202eenal',
+    '\u2066lane\u2069',
+    'lane\ufe0f',
+    '1\ufe0f',
+    '\u{1f697}\u200dlane',
+    '\u{1f697}\ufe0f\ufe0f',
+    '\u{1f697}\u200d\u200d\u{1f697}',
+    '\u{1f3f4}\u{e0067}\u{e0062}\u{e007f}',
+    '\u{1f3f4}\u{e0068}\u{e0069}\u{e007f}',
+    '\uc870\u200d\ud5a5',
+    '\uc870\u3164\ud5a5',
+    '\u1160\uc870',
+    'a\u00adb',
+    '\ufeffa\ufeffb',
+    '\u0645\u200c',
+    'a\u{e0100}',
+  ])('is refused where nothing shows it: %j', (text) => {
+    for (const read of [readLine, readLines])
+      expect(() => read(`a${text}b`, 'input.name', LONG)).toThrow(
+        expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'input.name' } }),
+      );
+  });
+
+  it('is refused in a label wherever it stands', () => {
+    expect(readLabel(' Ioniq 5 ', 'at', LONG)).toBe('Ioniq 5');
+    expect(readLabel('\uff21', 'at', LONG)).toBe('\uff21');
+    for (const text of ['EV9\u200b', '\u2764\ufe0f', '\u0645\u06cc\u200c\u062e'])
+      expect(() => readLabel(text, 'at', LONG)).toThrow('invisible');
+  });
+
+  it('never tells two texts apart that are letters, digits and blanks but for it', () => {
+    const unit = fc.oneof(
+      fc.constantFrom('a', '1', ' ', '\uc870', '\u0430', '\u200b', '\u200d', '\ufe0f', '\u{e0100}', '\u{e0067}'),
+      fc.integer({ min: 0x2000, max: 0x206f }).map((code) => String.fromCodePoint(code)),
+    );
+    fc.assert(
+      fc.property(fc.string({ unit, maxLength: 12 }), fc.constantFrom(readLine, readLines), (text, read) => {
+        let kept: string;
+        try {
+          kept = read(text, 'at', LONG);
+        } catch {
+          return;
+        }
+        expect(kept).not.toMatch(INVISIBLE);
+      }),
+      RUNS,
+    );
   });
 });
 

@@ -14,7 +14,7 @@ import {
 } from '../model.ts';
 import { checkFlagValue } from './flag-value.ts';
 import { checkJson, checkJsonSize } from './json.ts';
-import { parseKillSwitch } from './kill-switch.ts';
+import { parseKillSwitch, storedKillSwitch } from './kill-switch.ts';
 import { parsePercentageRollout } from './percentage-rollout.ts';
 import { parseUserAttribute } from './user-attribute.ts';
 import { parseVehicleTarget, storedTarget } from './vehicle-target.ts';
@@ -49,6 +49,13 @@ const PARSERS: Readonly<Record<RuleType, (conditions: unknown, path: string) => 
   percentage_rollout: parsePercentageRollout,
 };
 
+/** What people write in conditions, as it is kept. */
+const STORED: Readonly<Partial<Record<RuleType, (conditions: JsonObject, path: string) => JsonObject>>> = {
+  kill_switch: storedKillSwitch,
+  vehicle_target: storedTarget,
+  percentage_rollout: storedTarget,
+};
+
 function isRuleType(type: unknown): type is RuleType {
   return (RULE_TYPES as readonly unknown[]).includes(type);
 }
@@ -56,16 +63,14 @@ function isRuleType(type: unknown): type is RuleType {
 /**
  * That `conditions` may be stored for a rule of `type`: at most 256 KB as JSON, readable by the rule's type.
  *
- * @returns the conditions, as written but for the blanks around models and regions
+ * @returns the conditions, as written but for the blanks around models, regions and reasons
  * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED (10,000 VINs, 262,144 bytes)
  */
 export function validateConditions(type: RuleType, conditions: unknown, path: string): JsonValue {
   checkJson(conditions, path);
   PARSERS[type](conditions, path);
   checkJsonSize(conditions, path);
-  return type === 'vehicle_target' || type === 'percentage_rollout'
-    ? storedTarget(conditions as JsonObject)
-    : conditions;
+  return STORED[type]?.(conditions as JsonObject, path) ?? conditions;
 }
 
 function validateValue(flagType: FlagType, value: unknown, path: string): JsonValue {

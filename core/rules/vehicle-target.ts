@@ -4,8 +4,9 @@
  */
 import { badInput } from '../errors.ts';
 import { isInRange, type VersionRange } from '../evaluation/version-range.ts';
-import type { EvaluationContext, JsonObject } from '../model.ts';
+import type { EvaluationContext, JsonObject, JsonValue } from '../model.ts';
 import { readNames, readObject, readOptional, readVersionRange, type Matcher } from './condition-fields.ts';
+import { checkSeen } from './text.ts';
 
 export const TARGET_KEYS = ['models', 'sw_version', 'regions'] as const;
 
@@ -40,19 +41,23 @@ export function parseVehicleTarget(conditions: unknown, path: string): VehicleTa
   return readTarget(object, path);
 }
 
-/** The conditions as they are stored: without the blanks around models and regions. They have been parsed. */
-export function storedTarget(conditions: JsonObject): JsonObject {
-  const lists = (['models', 'regions'] as const).filter((key) =>
-    (conditions[key] as readonly string[] | undefined)?.some((name) => name !== name.trim()),
-  );
-  return lists.length === 0
-    ? conditions
-    : {
-        ...conditions,
-        ...Object.fromEntries(
-          lists.map((key) => [key, (conditions[key] as readonly string[]).map((name) => name.trim())]),
-        ),
-      };
+const LISTS = { models: 'A model', regions: 'A region' } as const;
+
+/**
+ * The conditions as they are stored: models and regions as those of vehicles are, without the blanks around them and
+ * without invisible characters. They have been parsed.
+ *
+ * @throws BAD_USER_INPUT at the path of the first fault
+ */
+export function storedTarget(conditions: JsonObject, path: string): JsonObject {
+  const stored: Record<string, JsonValue> = { ...conditions };
+  for (const [key, what] of Object.entries(LISTS)) {
+    const names = conditions[key] as readonly string[] | undefined;
+    if (names === undefined) continue;
+    names.forEach((name, index) => checkSeen(name, `${path}.${key}.${index}`, what));
+    stored[key] = names.map((name) => name.trim());
+  }
+  return stored;
 }
 
 /** Whether the context's vehicle is meant; a value that the context lacks is in no list. Allocates nothing. */

@@ -70,11 +70,11 @@ export function readMetricBatch(vin: string, input: MetricBatchInput, now: numbe
   const rows: MetricRow[] = [];
   let bytes = 0;
   items.forEach((item, position) => {
-    const tags = validateMeasured(item, `input.items.${position}.`);
+    const { metricName, tags } = validateMeasured(item, `input.items.${position}.`);
     const at = item.timestamp.getTime();
     if (at < oldest || at > now + MAX_AHEAD) return;
     const text = tags === null ? '' : JSON.stringify(tags);
-    const row = `${JSON.stringify([item.flagKey, item.metricName, clickHouseTime(item.timestamp), vin, batchId, position, item.variant, item.value, text, receivedAt])}\n`;
+    const row = `${JSON.stringify([item.flagKey, metricName, clickHouseTime(item.timestamp), vin, batchId, position, item.variant, item.value, text, receivedAt])}\n`;
     bytes += ROW_BYTES + row.length;
     rows.push(row);
   });

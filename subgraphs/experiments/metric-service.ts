@@ -35,8 +35,8 @@ const LAST_SECOND = 4_102_444_800;
  *
  * @throws BAD_USER_INPUT or LIMIT_EXCEEDED (more than 1,000 intervals) at the argument
  */
-export function readPointsQuery({ metric, from, to, interval }: MetricsArguments): PointsQuery {
-  if (metric !== EVALUATIONS_METRIC) validateMetricName(metric, 'metric');
+export function readPointsQuery({ metric: asked, from, to, interval }: MetricsArguments): PointsQuery {
+  const metric = asked === EVALUATIONS_METRIC ? asked : validateMetricName(asked, 'metric');
   const seconds = SECONDS[interval];
   const first = Math.floor(from.getTime() / 1_000 / seconds) * seconds;
   const last = Math.ceil(to.getTime() / 1_000 / seconds) * seconds;

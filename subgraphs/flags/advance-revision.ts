@@ -8,6 +8,7 @@ import { FleetFlagError, badInput } from '../../core/errors.ts';
 import type { Environment } from '../../core/model.ts';
 import type { CallerIdentity } from '../../core/protocol/caller.ts';
 import { isKilled } from '../../core/rules/kill-switch.ts';
+import { readLines } from '../../core/rules/text.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { appendAudit } from '../shared/audit-trail.ts';
 import { MAX_LEAD } from '../shared/believable-revision.ts';
@@ -70,9 +71,7 @@ export async function advanceRevision(
 ): Promise<AdvancedRevision> {
   if (!Number.isSafeInteger(beyond) || beyond < 0 || beyond > MAX_ADVANCE)
     throw badInput('beyond', `A revision to go beyond is a whole number from 0 to ${MAX_ADVANCE}.`);
-  const said = reason.trim();
-  if (said === '' || said.length > MAX_REASON_LENGTH)
-    throw badInput('reason', `A reason has 1 to ${MAX_REASON_LENGTH} characters: the trail keeps it.`);
+  const said = readLines(reason, 'reason', { what: 'A reason', max: MAX_REASON_LENGTH });
   return prisma.$transaction(async (tx) => {
     const flags = await lockLivingFlags(tx, environment);
     const from = await lockRevision(tx, environment);

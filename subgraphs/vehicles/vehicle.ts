@@ -1,7 +1,7 @@
 /** A vehicle as the control plane knows it, and what may be written of one. */
 import { FleetFlagError, badBatch, badInput, type InputFault } from '../../core/errors.ts';
 import { VIN_PATTERN, type Environment } from '../../core/model.ts';
-import { readLine } from '../../core/rules/text.ts';
+import { readLabel } from '../../core/rules/text.ts';
 
 export type VehicleStatus = 'online' | 'offline' | 'maintenance';
 
@@ -64,11 +64,11 @@ export function checkVin(vin: string, path: string): void {
 }
 
 /**
- * The fact as it is stored: one line, without the blanks around it, by which nobody means anything. Throws
+ * The fact as it is stored: one line, without the blanks around it, which nobody means, and without invisible characters. Throws
  * BAD_USER_INPUT at `path`.
  */
 export function readFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): string {
-  return readLine(text, path, { what: field, max: MAX_LENGTHS[field] });
+  return readLabel(text, path, { what: field, max: MAX_LENGTHS[field] });
 }
 
 /**
