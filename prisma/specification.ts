@@ -98,7 +98,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       // ours
       idx_flags_env_revision: 'btree (environment, revision)',
       idx_flags_key_folded: 'btree (lower((key)::text))',
-      idx_flags_search_parts: String.raw`gin (regexp_replace(lower((((((' '::text || (key)::text) || ' '::text) || (name)::text) || ' '::text) || COALESCE(description, ''::text))), '[!-/:-@[-${'`'}{-~\s]+'::text, ' '::text, 'g'::text) gin_trgm_ops)`,
+      idx_flags_search_parts: String.raw`gin (regexp_replace(regexp_replace(lower((((((' '::text || (key)::text) || ' '::text) || (name)::text) || ' '::text) || COALESCE(description, ''::text))), '[!-/:-@[-${'`'}{-~\s]+'::text, ' '::text, 'g'::text), '[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]'::text, '\&\&'::text, 'g'::text) gin_trgm_ops)`,
     },
     commented: [
       'key',

@@ -29,10 +29,15 @@ const SHORTEST_PART = 3;
 const OPERATOR = /"|(?:^|\s)-|\sor\s/i;
 /** As in the index. Nothing of it is left in a term, and so nothing that LIKE would take for a wildcard. */
 const PUNCTUATION = /[!-/:-@[-`{-~\s]+/g;
+/**
+ * Kana, Chinese characters and Korean syllables, as in the index, which has each of them twice: a word of two of them
+ * is then long enough for trigrams.
+ */
+const SYLLABLE = /[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]/g;
 
 /** The index's own expression, or the index is not used (idx_flags_search_parts). */
 const PARTS = Prisma.raw(
-  String.raw`regexp_replace(lower(' ' || key || ' ' || name || ' ' || COALESCE(description, '')), '[!-/:-@[-${'`'}{-~\s]+', ' ', 'g')`,
+  String.raw`regexp_replace(regexp_replace(lower(' ' || key || ' ' || name || ' ' || COALESCE(description, '')), '[!-/:-@[-${'`'}{-~\s]+', ' ', 'g'), '[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]', '\&\&', 'g')`,
 );
 
 /** What is looked for anywhere in key, name and description; a short term is looked for where words begin. */
@@ -40,7 +45,7 @@ function patternsOf(search: string): string[] {
   if (OPERATOR.test(search)) return [];
   const terms = search
     .split(/\s+/)
-    .map((term) => term.replaceAll(PUNCTUATION, ' ').trim())
+    .map((term) => term.replaceAll(PUNCTUATION, ' ').trim().replaceAll(SYLLABLE, '$&$&'))
     .filter((term) => term !== '');
   return [...new Set(terms)].map((term) => (Array.from(term).length < SHORTEST_PART ? `% ${term}%` : `%${term}%`));
 }

@@ -77,8 +77,29 @@ describe('the list of flags', () => {
     ])
       expect([text, await find(text)]).toEqual([text, [key]]);
     // Every term, neither a wildcard, and of a short one the beginning of a word; operators are for whole words.
-    for (const text of ['조향 kona', 'v_5', 'a%s', 'ee', '합니', '"qui"', 'moto -beta', 'moto or qui'])
+    for (const text of ['조향 kona', 'v_5', 'a%s', 'ee', '향', '향조', '조조', '"qui"', 'moto -beta', 'moto or qui'])
       expect([text, await find(text)]).toEqual([text, []]);
+  });
+
+  test('finds any two characters of a word of Korean, Chinese or Japanese, and no others', async () => {
+    const names = ['자동조향 2단계', '하하호호 차선', '车道保持辅助', 'レーンキープ車線', 'ADAS자동차v2'];
+    const made = new Map(
+      await Promise.all(
+        names.map(async (name) => [(await flags.create({ name, description: null })).key, name] as const),
+      ),
+    );
+    const pairs = new Set(
+      names
+        .flatMap((name) => name.split(' '))
+        .flatMap((word) => Array.from(word, (character, at) => character + (word[at + 1] ?? '')))
+        .filter((pair) => /^[^\x00-\x7f]{2}$/.test(pair)),
+    );
+    expect(pairs).toContain('조향');
+    for (const pair of [...pairs, '호하', '향자', '동동', '保車'])
+      expect([pair, keys(await search({ search: pair })).map((key) => made.get(key))]).toEqual([
+        pair,
+        names.filter((name) => name.includes(pair)).reverse(),
+      ]);
   });
 
   test.each(["'; DROP TABLE flags; --", '"', '&|!():*', '\\', '%', '🚗'])(
