@@ -2,23 +2,28 @@
  * The living flags as they were last read, for who asks while the database is away. Source: design.md, "What fails, and
  * what then": reads of cached flags go on.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { unattended } from '../../core/async/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
+import type { Bus } from '../shared/bus.ts';
 import { asServiceError } from '../shared/database/service-error.ts';
 import { TookTooLong, inTime } from '../shared/in-time.ts';
+import { Looks } from '../shared/looks.ts';
 import { pageOf, type Page } from '../shared/pagination.ts';
-import { Repetition } from '../shared/repetition.ts';
+import { FLAGS_CHANGED, type FlagChange, type FlagChanges } from './change.ts';
 import type { Flag } from './flag.ts';
 import { NEWEST_FIRST, type FlagOrder } from './flag-order.ts';
 import type { FlagSearch } from './flag-search.ts';
 import { findFlags, type FlagPage } from './store.ts';
 
-/** Milliseconds between two looks at whether an environment has changed. */
-const INTERVAL = 1_000;
+/** How long a change whose announcement was lost is not remembered, in milliseconds. */
+const POLL_INTERVAL_MS = 1_000;
+/** Milliseconds from the start of one look to the next at least: each reads whole environments. */
+const LOOK_PACE_MS = 250;
 /**
  * Milliseconds that a read may take where there is something to answer from memory: a database that is only busy is
  * waited for.
@@ -45,7 +50,13 @@ const KNOWN_FILTERS = new Set([
 
 export class RememberedFlags {
   readonly #environments = new Map<string, RememberedEnvironment>();
-  readonly #looks = new Repetition(() => this.#look());
+  /** Flags that this instance has committed since the last look began, by id. */
+  readonly #committed = new Map<string, Flag>();
+  readonly #looks = new Looks(() => this.#readOrLog());
+  readonly #closed = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #unsubscribe: (() => Promise<void>) | undefined;
+  #lastStart = -Infinity;
   #failing = false;
 
   constructor(
@@ -53,16 +64,31 @@ export class RememberedFlags {
     private readonly logger: Logger,
   ) {}
 
-  start(): void {
-    unattended(this.#looks.start(), 'Remembering flags');
+  /**
+   * Reads the environments, and follows them from then on: announcements on the bus make it look at once, and a poll
+   * finds what was announced to nobody. Resolves after the first look, whether it could read or not.
+   *
+   * @param pollIntervalMs milliseconds between two polls
+   */
+  async start(bus: Bus, pollIntervalMs = POLL_INTERVAL_MS): Promise<void> {
+    await this.#readOrLog();
+    const look = () => unattended(this.#looks.look(), 'Remembering flags');
+    this.#unsubscribe = await bus.subscribe(FLAGS_CHANGED, look);
+    this.#timer = setInterval(look, pollIntervalMs);
+    this.#timer.unref();
   }
 
-  close(): Promise<void> {
-    return this.#looks.close();
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#closed.abort();
+    await this.#unsubscribe?.();
+    await this.#looks.close();
   }
 
   /** Reads what has changed since the last time. Rejects when the database cannot be read. */
   async refresh(): Promise<void> {
+    // What was committed before this read is in it; what is committed during it may not be.
+    const committed = [...this.#committed.values()];
     for (const { name, revision, updatedAt } of await this.prisma.environment.findMany()) {
       const stamp = [revision, updatedAt.getTime()] as const;
       if (isDeepStrictEqual(this.#environments.get(name)?.stamp, stamp)) continue;
@@ -71,6 +97,23 @@ export class RememberedFlags {
         flags: await findFlags(this.prisma, { environment: name, archivedAt: null }),
       });
     }
+    for (const flag of committed) if (this.#committed.get(flag.id) === flag) this.#committed.delete(flag.id);
+  }
+
+  /**
+   * `changes`, of which this instance remembers what it creates and edits from the moment at which the caller has the
+   * answer: the database may go away right after it.
+   */
+  noting(changes: FlagChanges): FlagChanges {
+    const note = (change: FlagChange): FlagChange => {
+      this.#committed.set(change.flag.id, change.flag);
+      return change;
+    };
+    return {
+      ...changes,
+      create: async (...args) => note(await changes.create(...args)),
+      edit: async (...args) => note(await changes.edit(...args)),
+    };
   }
 
   /** The living flags of which `name` is one of `names`; null where one is not known: it may be archived, or none. */
@@ -109,23 +152,29 @@ export class RememberedFlags {
   }
 
   #all(): Flag[] {
-    return [...this.#environments.values()].flatMap(({ flags }) => flags);
+    const read = [...this.#environments.values()].flatMap(({ flags }) => flags);
+    return [
+      ...read.filter(({ id }) => !this.#committed.has(id)),
+      ...[...this.#committed.values()].filter(({ archivedAt, draft }) => archivedAt === null && !draft),
+    ];
   }
 
-  /** Looks; gives the milliseconds until the next time. */
-  async #look(): Promise<number> {
+  async #readOrLog(): Promise<void> {
     try {
+      const wait = this.#lastStart + LOOK_PACE_MS - performance.now();
+      if (wait > 0) await delay(wait, undefined, { signal: this.#closed.signal });
+      this.#lastStart = performance.now();
       await this.refresh();
       this.#failing = false;
     } catch (error) {
-      if (!this.#failing && !this.#looks.closed)
+      if (this.#closed.signal.aborted) return;
+      if (!this.#failing)
         this.logger.warn(
           { err: error },
           'Flags cannot be read; who asks for them is answered with those that were read before',
         );
       this.#failing = true;
     }
-    return INTERVAL;
   }
 }
 

@@ -52,9 +52,9 @@ export async function startFlags({
 }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const transitions = new RolloutTransitions(clock);
   const [killLane, delivery] = [lanes('kill-switch'), lanes('delivery')];
-  const changes = createFlagChanges(changesInTurn(prisma), signer, bus, logger, transitions);
-  const kills = createFlagChanges(clearedWay(killLane, logger), signer, bus, logger, transitions);
   const remembered = new RememberedFlags(delivery, logger);
+  const changes = remembered.noting(createFlagChanges(changesInTurn(prisma), signer, bus, logger, transitions));
+  const kills = remembered.noting(createFlagChanges(clearedWay(killLane, logger), signer, bus, logger, transitions));
   const flags = new RememberingFlagService(prisma, changes, { changes: kills, prisma: killLane }, remembered);
   const requests = new ChangeRequestService(prisma, changes, transitions);
   const requestFeed = new ChangeRequestFeed(prisma, bus, logger);
@@ -88,7 +88,7 @@ export async function startFlags({
   await requestFeed.start();
   // A connection is open from here on: when a kill switch is pulled the server may have none left to give.
   await killLane.$queryRaw`SELECT 1`;
-  remembered.start();
+  await remembered.start(bus);
   if (appliesRollouts) scheduler.start();
   return {
     subgraph,
