@@ -8,7 +8,7 @@ import type { VehicleFacts } from './facts/known-facts.ts';
 import type { Log } from './log.ts';
 import { nodeFileSystem, type FileSystem } from './store/durable-file.ts';
 import { databasePlace } from './store/database-place.ts';
-import type { LinkTimings } from './sync/gateway-link.ts';
+import type { LinkTimings } from './link/gateway-link.ts';
 import type { PinnedKeys } from './trust/pinned-keys.ts';
 
 /** All in milliseconds. */

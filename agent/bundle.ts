@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
 
-export const AGENT = fileURLToPath(new URL('.', import.meta.url));
+export const AGENT = fileURLToPath(new URL('./', import.meta.url));
 export const ROOT = dirname(AGENT.replace(/\/$/, ''));
 /** What programs import, by the file that it becomes. */
 export const ENTRIES = { library: 'library.ts', openfeature: 'openfeature/fleet-flag-provider.ts' };
@@ -66,7 +66,7 @@ export async function bundleCommand(folder: string): Promise<Metafile> {
   const { metafile } = await build({
     ...COMMON,
     entryPoints: [
-      { in: join(AGENT, 'main.ts'), out: 'fleetflag-agent' },
+      { in: join(AGENT, 'command/main.ts'), out: 'fleetflag-agent' },
       { in: join(AGENT, FLAGS_FILE_READER), out: 'flags-file-reader' },
     ],
     plugins: [readerApart],

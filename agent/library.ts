@@ -9,5 +9,5 @@ export type { EvaluationDetails, EvaluationErrorCode } from './api/evaluation-de
 export type { EvaluatedFlag, ProgramContext } from './evaluate/flag-evaluator.ts';
 export type { FactDifference, VehicleFacts } from './facts/known-facts.ts';
 export type { Log, LogFields, LogLevel } from './log.ts';
-export type { TrackOptions } from './metrics/metric-recorder.ts';
+export type { TrackOptions } from './telemetry/metrics/metric-recorder.ts';
 export { LocalServer, type LocalServerOptions } from './api/local-server.ts';

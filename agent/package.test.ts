@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { TestControlPlane } from './testing/control-plane.ts';
 import { TestVehicle, until } from './testing/test-vehicle.ts';
 
-const AGENT = fileURLToPath(new URL('.', import.meta.url));
+const AGENT = fileURLToPath(new URL('./', import.meta.url));
 const MODULES = fileURLToPath(new URL('../node_modules', import.meta.url));
 const run = promisify(execFile);
 

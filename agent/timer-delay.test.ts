@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { Alarm } from './sync/alarm.ts';
-import { LinkWait } from './sync/link-wait.ts';
+import { Alarm } from './link/alarm.ts';
+import { LinkWait } from './link/link-wait.ts';
 import { timerDelay } from './timer-delay.ts';
 
 beforeEach(() => void jest.useFakeTimers());

@@ -296,7 +296,7 @@ export async function run(): Promise<void> {
       await measure('the packed command', { command }),
       await measure('the same over wss', { command, authority }),
       await measure('over wss, an allocator that gives back', { command, authority, environment: GIVE_BACK }),
-      await measure('from source', { command: ['--import', 'tsx', join(ROOT, 'agent/main.ts')] }),
+      await measure('from source', { command: ['--import', 'tsx', join(ROOT, 'agent/command/main.ts')] }),
     ];
     console.log(
       `\nThe agent: ${FLAGS} flags, ${RECEIVED_BYTES / 1e6} MB of definitions received, ${REQUESTS_A_SECOND} OFREP requests/s, ${MEASUREMENTS_A_SECOND} measurements/s, ${BATCHES} batches reported\n`,

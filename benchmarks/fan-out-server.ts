@@ -7,9 +7,9 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { buildSchema, graphql, parse, subscribe } from 'graphql';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
-import type { SubgraphConnection, SubgraphName, SubgraphResponse } from '../core/protocol/subgraph.ts';
-import { RightOfWay } from '../gateway/limits/right-of-way.ts';
-import { createSubscriptionServer } from '../gateway/subscriptions/subscription-server.ts';
+import type { SubgraphConnection, SubgraphName, SubgraphResponse } from '../core/wire/subgraph.ts';
+import { RightOfWay } from '../gateway/operations/limits/right-of-way.ts';
+import { createSubscriptionServer } from '../gateway/transports/websocket/subscription-server.ts';
 import { EventSource } from '../gateway/subscriptions/testing/event-source.ts';
 import { wallClock, type ServerCommand, type ServerMessage, type Way } from './fan-out-messages.ts';
 

@@ -1,6 +1,6 @@
 /** The operator of the ingestion benchmark: pulls and releases a kill switch, again and again, and times each. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { ApiClient } from '../main/demo/api-client.ts';
+import { ApiClient } from '../commands/demo/api-client.ts';
 
 /** Milliseconds. */
 export interface Waits {

@@ -3,9 +3,9 @@
  * client on the embedded engine and FleetFlag's tables, ROWS an insert, made before the clock runs. Nobody sends them,
  * nothing is checked. Prints `RESULT {…}`.
  */
-import { METRIC_COLUMNS } from '../subgraphs/experiments/metric-batch.ts';
+import { METRIC_COLUMNS } from '../subgraphs/experiments/metrics/metric-batch.ts';
 import { deployMetricsMigrations } from '../subgraphs/experiments/clickhouse/migrations.ts';
-import { openMetricsStore } from '../subgraphs/shared/metrics-store.ts';
+import { openMetricsStore } from '../subgraphs/shared/stores/metrics-store.ts';
 import { BATCH_ITEMS, VEHICLES, batchIdOf, batchOf, vinOf } from './ingestion-rows.ts';
 
 const [folder = '', batches = '0', insertRows = '0'] = process.argv.slice(2);

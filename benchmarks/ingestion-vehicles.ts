@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { REPORT_MUTATION } from '../agent/metrics/metric-sender.ts';
+import { REPORT_MUTATION } from '../agent/telemetry/metrics/metric-sender.ts';
 import { BATCH_ITEMS, batchIdOf, batchOf } from './ingestion-rows.ts';
 
 const [url = '', tokensFile = '', batches = '0'] = process.argv.slice(2);

@@ -9,10 +9,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
-import { Child } from '../main/demo/child-process.ts';
-import { deleteEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
-import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metric-collector.ts';
+import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
+import { Child } from '../commands/demo/child-process.ts';
+import { deleteEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
+import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metrics/metric-collector.ts';
 import { BATCH_ITEMS, VEHICLES, vinOf } from './ingestion-rows.ts';
 import { Operator, type Waits } from './ingestion-operator.ts';
 
@@ -77,7 +77,7 @@ async function throughGateway(folder: string): Promise<OwnRow> {
   const adminPassword = randomBytes(16).toString('base64url');
   const secret = randomBytes(32).toString('base64url');
   const dataDir = join(folder, 'control-plane');
-  const server = new Child(['main/start.ts'], {
+  const server = new Child(['commands/start.ts'], {
     PORT: '0',
     FLEETFLAG_DATA_DIR: dataDir,
     FLEETFLAG_INTERNAL_SECRET: secret,

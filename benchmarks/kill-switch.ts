@@ -10,11 +10,11 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { CHANGES_SUBSCRIPTION } from '../agent/sync/operations.ts';
-import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
-import { ApiClient } from '../main/demo/api-client.ts';
-import { Child } from '../main/demo/child-process.ts';
-import { deleteEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
+import { CHANGES_SUBSCRIPTION } from '../agent/link/operations.ts';
+import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
+import { ApiClient } from '../commands/demo/api-client.ts';
+import { Child } from '../commands/demo/child-process.ts';
+import { deleteEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { VEHICLES, vinOf } from './ingestion-rows.ts';
 
 const ADMIN = 'admin@fleetflag.local';
@@ -138,7 +138,7 @@ export async function run(): Promise<void> {
   let listener: Listener | undefined;
   try {
     const server = started(
-      new Child(['main/start.ts'], {
+      new Child(['commands/start.ts'], {
         PORT: '0',
         FLEETFLAG_DATA_DIR: dataDir,
         FLEETFLAG_INTERNAL_SECRET: secret,

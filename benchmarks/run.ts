@@ -3,7 +3,7 @@
  * does with what one would pick instead, in one run on one machine: read the ratios, not the absolute numbers.
  */
 
-import { readPlainArguments } from '../main/command-line.ts';
+import { readPlainArguments } from '../commands/command-line.ts';
 
 /** Each module's `run` prints its table and leaves nothing behind. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {

@@ -16,10 +16,10 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** What is built is run as it is built: it starts in half the time. */
 const BUILT: Readonly<Record<string, string>> = {
-  'main/start.ts': 'start',
-  'main/service.ts': 'service',
-  'main/admin.ts': 'admin',
-  'agent/main.ts': 'agent',
+  'commands/start.ts': 'start',
+  'commands/service.ts': 'service',
+  'commands/admin.ts': 'admin',
+  'agent/command/main.ts': 'agent',
 };
 
 /** Our own programs among the scripts of package.json, by their names. */

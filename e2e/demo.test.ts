@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { KNOWN_EFFECT } from '../main/demo/driving.ts';
-import { interval, percent, probability } from '../main/demo/measured-experiment.ts';
-import { demoAnalysis } from '../main/testing/demo-analysis.ts';
+import { KNOWN_EFFECT } from '../commands/demo/driving.ts';
+import { interval, percent, probability } from '../commands/demo/measured-experiment.ts';
+import { demoAnalysis } from '../tests/testing/demo-analysis.ts';
 import { DISTRIBUTED } from './harness/deployment.ts';
 import { ProjectProcess } from './harness/process.ts';
 
@@ -27,7 +27,7 @@ afterEach(async () => {
 });
 
 function startDemo(args: readonly string[], environment: Readonly<Record<string, string>> = {}): ProjectProcess {
-  demo = new ProjectProcess(['main/demo.ts', ...args], { PORT: '0', TMPDIR: temporary, ...environment });
+  demo = new ProjectProcess(['commands/demo.ts', ...args], { PORT: '0', TMPDIR: temporary, ...environment });
   return demo;
 }
 

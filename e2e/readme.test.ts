@@ -53,7 +53,7 @@ withCurl(
         (
           _line,
           options: string,
-        ) => `(cd ${ROOT} && exec ${process.execPath} --import tsx agent/main.ts ${options.replaceAll(' vehicle.', ` ${folder}/vehicle.`)} > ${folder}/agent.log 2>&1) & AGENT=$!
+        ) => `(cd ${ROOT} && exec ${process.execPath} --import tsx agent/command/main.ts ${options.replaceAll(' vehicle.', ` ${folder}/vehicle.`)} > ${folder}/agent.log 2>&1) & AGENT=$!
 until curl -sf http://127.0.0.1:${port}/v1/status | grep -q '"revision":2'; do sleep 0.1; done`,
       );
     const { stdout } = await promisify(execFile)('bash', ['-c', `trap 'kill $AGENT; wait $AGENT' EXIT\n${script}`], {

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { deleteEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
+import { deleteEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { ProjectProcess } from './harness/process.ts';
 
 test('wrong settings stop the start with one message that names all of them, and no secret', async () => {

@@ -10,8 +10,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
-import { deleteEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
+import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
+import { deleteEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { ROOT, eventually } from './harness/process.ts';
 
 let folder: string;

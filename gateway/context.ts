@@ -1,4 +1,4 @@
-import type { CallerIdentity } from '../core/protocol/caller.ts';
+import type { CallerIdentity } from '../core/access/caller.ts';
 
 /** What the gateway knows of a request while it runs it. */
 export interface GatewayContext {

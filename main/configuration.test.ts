@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
+import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
 import {
   ConfigurationError,
   DEFAULT_PORTS,

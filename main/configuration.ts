@@ -2,13 +2,13 @@
  * Every setting of the control plane, read once from the environment, checked as a whole, frozen. Nothing else reads
  * `process.env`. `docs/operations/configuration.md` is held to this table by a test.
  */
-import { EMAIL_FORM, isEmailAddress } from '../subgraphs/audit/email-address.ts';
+import { EMAIL_FORM, isEmailAddress } from '../subgraphs/audit/accounts/email-address.ts';
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { nearestName } from '../core/protocol/nearest-name.ts';
-import { emptySecretFault, openSecretFault } from '../core/protocol/secret-file.ts';
-import { SUBGRAPH_NAMES, type SubgraphName } from '../core/protocol/subgraph.ts';
+import { nearestName } from '../core/validation/nearest-name.ts';
+import { emptySecretFault, openSecretFault } from '../core/credentials/secret-file.ts';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../core/wire/subgraph.ts';
 
 /** A setting that is wrong; `main` prints the message and ends with exit code 2. */
 export class ConfigurationError extends Error {

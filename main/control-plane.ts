@@ -1,8 +1,8 @@
 /** The whole control plane in one process: the four subgraphs, called in process, behind the gateway. */
 import type { Logger } from 'pino';
-import { createVehicleTokens } from '../core/protocol/vehicle-token.ts';
-import { SUBGRAPH_NAMES } from '../core/protocol/subgraph.ts';
-import { connectInProcess } from '../subgraphs/shared/in-process-connection.ts';
+import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
+import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
+import { connectInProcess } from '../subgraphs/shared/subgraph/in-process-connection.ts';
 import { opening, together, type Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
 import { makeFirstAdministrator } from './first-administrator.ts';

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../prisma/generated/client.ts';
-import { ensureAdministrator } from '../subgraphs/audit/administrator.ts';
+import { ensureAdministrator } from '../subgraphs/audit/accounts/administrator.ts';
 import type { Configuration } from './configuration.ts';
 import { say, stdout } from './log.ts';
 

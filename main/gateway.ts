@@ -2,12 +2,12 @@
  * Starting the gateway as the settings say; the same before subgraphs in this process and before those of their own.
  */
 import type { Logger } from 'pino';
-import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
-import type { SubgraphConnection } from '../core/protocol/subgraph.ts';
-import type { VehicleTokens } from '../core/protocol/vehicle-token.ts';
+import type { RateLimiter } from '../core/access/rate-limiter.ts';
+import type { SubgraphConnection } from '../core/wire/subgraph.ts';
+import type { VehicleTokens } from '../core/credentials/vehicle-token.ts';
 import type { Subgraphs } from '../gateway/composition/supergraph.ts';
 import { startGateway, type Gateway } from '../gateway/gateway.ts';
-import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
+import type { KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import type { Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
 import type { UnforeseenCounts } from './last-handler.ts';

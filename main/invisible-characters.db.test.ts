@@ -13,7 +13,7 @@ import {
   type GraphQLInputType,
 } from 'graphql';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
-import { EveryCaller, VIN } from './testing/every-caller.ts';
+import { EveryCaller, VIN } from '../tests/testing/every-caller.ts';
 
 const API = readApiSchema();
 const OF_VEHICLES = new Set(['agentHeartbeat', 'reportMetrics']);

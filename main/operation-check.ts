@@ -1,8 +1,8 @@
 /** What the audit subgraph holds operations to that are to be registered: the gateway's own schema and limits. */
 import { FleetFlagError } from '../core/errors.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
-import { checkOperation } from '../gateway/limits/check-operation.ts';
-import type { CheckOperation } from '../subgraphs/audit/persisted-operation.ts';
+import { checkOperation } from '../gateway/operations/limits/check-operation.ts';
+import type { CheckOperation } from '../subgraphs/audit/persisted-operations/persisted-operation.ts';
 
 /**
  * The schema is built when the first operation is checked: most processes never do. Who registers is an administrator,

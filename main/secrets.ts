@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { emptySecretFault, openSecretFault } from '../core/protocol/secret-file.ts';
+import { emptySecretFault, openSecretFault } from '../core/credentials/secret-file.ts';
 import type { PrismaClient } from '../prisma/generated/client.ts';
 
 /**

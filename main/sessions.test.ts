@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../core/errors.ts';
-import { SESSION_SECONDS, newSessionToken, sessionKey, type SessionRecord } from '../core/protocol/session.ts';
-import { createInProcessStore, type KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
+import { SESSION_SECONDS, newSessionToken, sessionKey, type SessionRecord } from '../core/credentials/session.ts';
+import { createInProcessStore, type KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import { endedSessionsIn, sessionsIn } from './sessions.ts';
 
 let store: KeyValueStore;

@@ -1,8 +1,8 @@
 /** Finding a session for the gateway, in the store where the audit subgraph's sign-in has put it. */
-import type { FindSession } from '../gateway/auth/authenticate.ts';
-import type { EndedSessions } from '../gateway/auth/credentials-in-use.ts';
-import { sessionKey, type SessionRecord } from '../core/protocol/session.ts';
-import type { KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
+import type { FindSession } from '../gateway/credentials/authenticate.ts';
+import type { EndedSessions } from '../gateway/credentials/credentials-in-use.ts';
+import { sessionKey, type SessionRecord } from '../core/credentials/session.ts';
+import type { KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
 
 export function sessionsIn(store: KeyValueStore): FindSession {
   return async (token) => {

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { generateSigningKey } from '../subgraphs/flags/signing.ts';
+import { generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
 import { readConfiguration } from './configuration.ts';
 import { openSigner, prepareNextKey, previousKeys, removePreviousKeys, switchToNextKey } from './signing-keys.ts';
 import { openPresentSigner } from './trusted-signer.ts';

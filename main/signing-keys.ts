@@ -6,8 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readPublicKeys, type PublicKey } from '../subgraphs/flags/public-keys.ts';
-import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing.ts';
+import { readPublicKeys, type PublicKey } from '../subgraphs/flags/signing/public-keys.ts';
+import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing/signing.ts';
 import type { Configuration } from './configuration.ts';
 import { keep, readSecretFile } from './secrets.ts';
 

@@ -1,15 +1,15 @@
 /** The stores that the settings name: servers by URL, or the embedded ones in the data folder. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { RateLimiter } from '../core/protocol/rate-limiter.ts';
-import { createInProcessBus, type Bus } from '../subgraphs/shared/bus.ts';
-import { openDatabase, type Database } from '../subgraphs/shared/database/database.ts';
-import { startEmbeddedPostgres } from '../subgraphs/shared/database/embedded-postgres.ts';
-import { deployMigrations } from '../subgraphs/shared/database/migrations.ts';
-import { createInProcessStore, type KeyValueStore } from '../subgraphs/shared/key-value-store.ts';
-import { openMetricsStore, type MetricsStore } from '../subgraphs/shared/metrics-store.ts';
-import { createInProcessRateLimiter } from '../subgraphs/shared/rate-limiter.ts';
-import { openRedis } from '../subgraphs/shared/redis.ts';
+import type { RateLimiter } from '../core/access/rate-limiter.ts';
+import { createInProcessBus, type Bus } from '../subgraphs/shared/feeds/bus.ts';
+import { openDatabase, type Database } from '../subgraphs/shared/postgres/database.ts';
+import { startEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
+import { deployMigrations } from '../subgraphs/shared/postgres/schema/migrations.ts';
+import { createInProcessStore, type KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
+import { openMetricsStore, type MetricsStore } from '../subgraphs/shared/stores/metrics-store.ts';
+import { createInProcessRateLimiter } from '../subgraphs/shared/stores/rate-limiter.ts';
+import { openRedis } from '../subgraphs/shared/stores/redis.ts';
 import type { Closing } from './closing.ts';
 import type { Configuration } from './configuration.ts';
 

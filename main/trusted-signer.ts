@@ -1,7 +1,7 @@
 /** The signer that the vehicles of this database believe: one whose key has signed what they hold. */
 import type { PrismaClient } from '../prisma/generated/client.ts';
-import { countSignatures, type SignatureCount } from '../subgraphs/flags/resign.ts';
-import type { Signer } from '../subgraphs/flags/signing.ts';
+import { countSignatures, type SignatureCount } from '../subgraphs/flags/signing/resign.ts';
+import type { Signer } from '../subgraphs/flags/signing/signing.ts';
 import type { Configuration } from './configuration.ts';
 import { openSigner, signingKeyPath } from './signing-keys.ts';
 

@@ -4,7 +4,7 @@
 import type { Environment } from '../../core/model.ts';
 import type { FactDifference, VehicleFacts } from '../facts/known-facts.ts';
 import type { LocalFlagsStatus } from '../local-flags/local-flags.ts';
-import type { DroppedMetrics } from '../metrics/metric-queue.ts';
+import type { DroppedMetrics } from '../telemetry/metrics/metric-queue.ts';
 import type { StoreStatus } from '../store/vehicle-store.ts';
 import type { RefusalReason } from '../trust/refusals.ts';
 

@@ -3,7 +3,7 @@
  * Sources: https://fetch.spec.whatwg.org (CORS), https://www.w3.org/TR/fetch-metadata (Sec-Fetch-Site).
  */
 import type { IncomingMessage } from 'node:http';
-import { isLoopback } from '../../core/protocol/loopback.ts';
+import { isLoopback } from '../../core/wire/loopback.ts';
 
 /** Why a request is refused before anything is done for it. */
 export interface Refusal {

@@ -2,7 +2,7 @@
  * OpenFeature's flat context as this agent reads it, over OFREP and in process alike.
  */
 import type { JsonValue } from '../../core/model.ts';
-import { isJsonObject } from '../../core/rules/json.ts';
+import { isJsonObject } from '../../core/json/json-value.ts';
 import type { UncheckedContext } from '../evaluate/flag-evaluator.ts';
 
 /**

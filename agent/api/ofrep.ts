@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { JsonObject, JsonValue } from '../../core/model.ts';
-import { isJsonObject } from '../../core/rules/json.ts';
+import { isJsonObject } from '../../core/json/json-value.ts';
 import type { EvaluatedFlag, UncheckedContext } from '../evaluate/flag-evaluator.ts';
 import { flagMetadata, NOT_READY_MESSAGE } from './evaluation-details.ts';
 import { readFlatContext } from './flat-context.ts';

@@ -1,8 +1,8 @@
 /** `POST /v1/track`: a measurement from a program in any language. */
 import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject, JsonValue } from '../../core/model.ts';
-import { isJsonObject } from '../../core/rules/json.ts';
-import type { TrackOptions } from '../metrics/metric-recorder.ts';
+import { isJsonObject } from '../../core/json/json-value.ts';
+import type { TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
 import { NOT_READY, type OfrepAnswer } from './ofrep.ts';
 
 /** What the endpoint needs of the agent. */

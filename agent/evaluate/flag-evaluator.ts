@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { enteredName } from '../../core/evaluation/context.ts';
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
-import { isJsonObject } from '../../core/rules/json.ts';
+import { isJsonObject } from '../../core/json/json-value.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
 import {
   evaluateLocal,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { RequestRefused, type LinkEnding } from '../sync/gateway-link.ts';
+import { RequestRefused, type LinkEnding } from '../link/gateway-link.ts';
 import { FactsRefresher } from './facts-refresher.ts';
 import type { VerifiedFacts } from './known-facts.ts';
 

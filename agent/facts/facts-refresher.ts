@@ -4,8 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { describeError, type Log } from '../log.ts';
-import { retryAfterMs, type GatewayLink } from '../sync/gateway-link.ts';
-import { LinkWait } from '../sync/link-wait.ts';
+import { retryAfterMs, type GatewayLink } from '../link/gateway-link.ts';
+import { LinkWait } from '../link/link-wait.ts';
 import { Refusal } from '../trust/refusals.ts';
 import type { VerifiedFacts } from './known-facts.ts';
 

@@ -2,7 +2,7 @@
  * The facts by which a vehicle is evaluated: those of its own settings, and where they leave one out, the registered
  * one.
  */
-import { FACT_NAMES, type RegisteredFacts } from '../../core/protocol/vehicle-facts.ts';
+import { FACT_NAMES, type RegisteredFacts } from '../../core/wire/vehicle-facts.ts';
 
 /** What the vehicle's settings say of it beside its VIN. */
 export interface VehicleFacts {

@@ -11,8 +11,8 @@ import type {
   FlagType,
   JsonValue,
 } from '../../core/model.ts';
-import { canonicalJson } from '../../core/protocol/canonical-json.ts';
-import { fitsFlagType } from '../../core/rules/flag-value.ts';
+import { canonicalJson } from '../../core/json/canonical-json.ts';
+import { fitsFlagType } from '../../core/evaluation/flag-value.ts';
 
 /** A flag of the file, ready to be evaluated. */
 export interface LocalFlag {

@@ -1,4 +1,4 @@
-import type { MetricQueue } from '../metrics/metric-queue.ts';
+import type { MetricQueue } from '../telemetry/metrics/metric-queue.ts';
 import type { HeldFlag, StoredVariant, VehicleState } from '../state.ts';
 import type { KeptTime } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';

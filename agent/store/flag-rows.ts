@@ -4,7 +4,7 @@
  */
 import type { Database } from 'sql.js';
 import type { Environment } from '../../core/model.ts';
-import { DEFAULT_TTL_SECONDS } from '../../core/protocol/definition.ts';
+import { DEFAULT_TTL_SECONDS } from '../../core/wire/definition.ts';
 import type { FormerDefinition, HeldFlag, ServedDefinition, SignedDefinition, VehicleState } from '../state.ts';
 import { heldFlag } from '../sync/apply.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';

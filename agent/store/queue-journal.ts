@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
-import type { QueueOperation } from '../metrics/metric-queue.ts';
+import type { QueueOperation } from '../telemetry/metrics/metric-queue.ts';
 import { isMissing, type FileSystem } from './durable-file.ts';
 
 export interface JournalEntry {

@@ -2,7 +2,7 @@
  * One SQLite database of the vehicle in memory: made of a file's bytes or empty, changed to a state, given as bytes.
  */
 import type { Database, SqlJsStatic } from 'sql.js';
-import { writeQueue } from '../metrics/metric-rows.ts';
+import { writeQueue } from '../telemetry/metrics/metric-rows.ts';
 import type { DatabaseContent } from './database-content.ts';
 import { writeFacts } from './facts-row.ts';
 import { applySettings, createTables, structureFault } from './schema.ts';

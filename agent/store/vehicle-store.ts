@@ -15,8 +15,8 @@ import {
 } from '../state.ts';
 import type { KnownFacts } from '../facts/known-facts.ts';
 import { verifyFacts } from '../facts/verify-facts.ts';
-import { gapOfStart, type MetricQueue } from '../metrics/metric-queue.ts';
-import { readQueue } from '../metrics/metric-rows.ts';
+import { gapOfStart, type MetricQueue } from '../telemetry/metrics/metric-queue.ts';
+import { readQueue } from '../telemetry/metrics/metric-rows.ts';
 import { lastContact } from '../sync/apply.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';

@@ -7,7 +7,7 @@ import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { Freshness, Judgement } from '../trust/freshness.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { lastContact } from './apply.ts';
-import type { Backoff } from './backoff.ts';
+import type { Backoff } from '../link/backoff.ts';
 
 /**
  * Instances of a control plane may differ by seconds, and share answers for one: a proof that is older by this much is

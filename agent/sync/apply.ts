@@ -2,8 +2,8 @@
  * How verified news becomes the vehicle's next state. A set is applied whole or not at all; only what stops a flag acts
  * before its set is complete. Pure. Source: design.md, "Trust in what a vehicle applies".
  */
-import { DEFAULT_TTL_SECONDS } from '../../core/protocol/definition.ts';
-import { setDigest } from '../../core/protocol/proof.ts';
+import { DEFAULT_TTL_SECONDS } from '../../core/wire/definition.ts';
+import { setDigest } from '../../core/wire/proof.ts';
 import type { FormerDefinition, HeldFlag, SignedDefinition, VehicleState, VerifiedProof } from '../state.ts';
 import { formerOf, serve } from '../trust/servable.ts';
 import type { VerifiedFlag } from '../trust/verification.ts';

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import initSqlJs from 'sql.js';
 import type { FlagDefinition, RuleDefinition } from '../../core/model.ts';
-import { PROOF_JWS_TYPE } from '../../core/protocol/proof.ts';
+import { PROOF_JWS_TYPE } from '../../core/wire/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';

@@ -2,7 +2,7 @@
  * What one connection leaves to the next, so that no reconnecting makes a vehicle ask for everything, or report, again
  * and again.
  */
-import type { Backoff } from './backoff.ts';
+import type { Backoff } from '../link/backoff.ts';
 
 /** More sets than come by while a vehicle has trouble with one of them. */
 const MAX_SETS = 100;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { RuleDefinition } from '../../core/model.ts';
-import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/protocol/definition.ts';
-import { PROOF_JWS_TYPE } from '../../core/protocol/proof.ts';
+import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/wire/definition.ts';
+import { PROOF_JWS_TYPE } from '../../core/wire/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type ChangeMessage } from '../testing/control-plane.ts';

@@ -8,10 +8,10 @@ import type { VehicleState, VerifiedProof } from '../state.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { Verifier } from '../trust/verifier.ts';
 import { AgeWatch } from './age-watch.ts';
-import { Alarm } from './alarm.ts';
+import { Alarm } from '../link/alarm.ts';
 import { lastContact, withStops } from './apply.ts';
 import { describeChanges, unserved } from './changes.ts';
-import { RequestRefused } from './gateway-link.ts';
+import { RequestRefused } from '../link/gateway-link.ts';
 import {
   CHANGES_SUBSCRIPTION,
   NONCE_SYNC_QUERY,
@@ -21,7 +21,7 @@ import {
   readSyncAnswer,
   type ChangeEvent,
   type SyncAnswer,
-} from './operations.ts';
+} from '../link/operations.ts';
 import { settle, type Outcome, type Settled } from './settle.ts';
 import { StagedChanges, hasGap } from './staged-changes.ts';
 import type { SyncSessionOptions } from './sync-session-options.ts';

@@ -9,10 +9,10 @@ import { useServer } from 'graphql-ws/use/ws';
 import type { JWK } from 'jose';
 import { WebSocketServer } from 'ws';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
-import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/protocol/definition.ts';
-import { PROOF_JWS_TYPE, jwsDigest, setDigest } from '../../core/protocol/proof.ts';
-import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts } from '../../core/protocol/vehicle-facts.ts';
-import type { SignedFlag } from '../sync/operations.ts';
+import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/wire/definition.ts';
+import { PROOF_JWS_TYPE, jwsDigest, setDigest } from '../../core/wire/proof.ts';
+import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts } from '../../core/wire/vehicle-facts.ts';
+import type { SignedFlag } from '../link/operations.ts';
 import { ChangeStream } from './change-stream.ts';
 import { createSigningKey, signJws, type SigningKey } from './signing.ts';
 

@@ -1,9 +1,9 @@
 /** Each test is a sentence of design.md, "Time". */
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { isNonce } from '../../core/protocol/proof.ts';
+import { isNonce } from '../../core/wire/proof.ts';
 import type { VerifiedProof } from '../state.ts';
-import { Backoff } from '../sync/backoff.ts';
+import { Backoff } from '../link/backoff.ts';
 import { AgeingClock } from './ageing-clock.ts';
 import { Freshness } from './freshness.ts';
 

@@ -3,7 +3,7 @@
  * clocks cannot tell. Lives as long as the agent: neither a lost connection nor a new one makes it ask more often.
  */
 import { randomBytes } from 'node:crypto';
-import type { Backoff } from '../sync/backoff.ts';
+import type { Backoff } from '../link/backoff.ts';
 import type { VerifiedProof } from '../state.ts';
 import type { AgeingClock } from './ageing-clock.ts';
 import { ProofPace } from './proof-pace.ts';

@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import { createSigningKey } from '../testing/signing.ts';
-import { Route } from '../sync/route.ts';
+import { Route } from '../link/route.ts';
 import { PinnedKeys, fetchPinnedKeys, keySetAddress } from './pinned-keys.ts';
 
 const DIRECT = new Route({ ca: null, proxy: null });

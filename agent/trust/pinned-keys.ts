@@ -5,7 +5,7 @@ import type { webcrypto } from 'node:crypto';
 import { get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
 import { importJWK } from 'jose';
-import type { Route } from '../sync/route.ts';
+import type { Route } from '../link/route.ts';
 
 const MAX_KEY_SET_BYTES = 65_536;
 

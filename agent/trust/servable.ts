@@ -4,7 +4,7 @@
  */
 import { compileFlag, isKilled } from '../../core/evaluation/evaluate.ts';
 import { FLAG_TYPES, type Environment, type FlagDefinition, type FlagType } from '../../core/model.ts';
-import { fitsFlagType } from '../../core/rules/flag-value.ts';
+import { fitsFlagType } from '../../core/evaluation/flag-value.ts';
 import type { FormerDefinition, ServedDefinition, SignedDefinition } from '../state.ts';
 
 /** Reads the definition that was signed for `key`. `version`: why its form is not known, or null. Never throws. */

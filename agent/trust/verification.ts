@@ -8,10 +8,10 @@ import {
   STATEMENT_JWS_TYPE,
   type SignedPayload,
   type StatementPayload,
-} from '../../core/protocol/definition.ts';
-import { PROOF_JWS_TYPE, jwsDigest, readProof } from '../../core/protocol/proof.ts';
+} from '../../core/wire/definition.ts';
+import { PROOF_JWS_TYPE, jwsDigest, readProof } from '../../core/wire/proof.ts';
 import type { SignedDefinition, VerifiedProof } from '../state.ts';
-import type { SignedFlag } from '../sync/operations.ts';
+import type { SignedFlag } from '../link/operations.ts';
 import type { PinnedKeys } from './pinned-keys.ts';
 import { Refusal } from './refusals.ts';
 import { readDefinition } from './servable.ts';

@@ -1,6 +1,6 @@
 import type { Environment } from '../../core/model.ts';
 import type { VerifiedProof } from '../state.ts';
-import type { SignedFlag } from '../sync/operations.ts';
+import type { SignedFlag } from '../link/operations.ts';
 import type { PinnedKeys } from './pinned-keys.ts';
 import type { Refusal } from './refusals.ts';
 import { verifyFlag, verifyProof, type VerifiedFlag } from './verification.ts';

@@ -8,8 +8,8 @@ import {
   type RuleDefinition,
   type RuleType,
 } from '../model.ts';
-import { validateConditions } from '../rules/validate-rule.ts';
-import { signedConditions } from '../rules/whitelist-digest.ts';
+import { validateConditions } from '../validation/validate-rule.ts';
+import { signedConditions } from './rules/whitelist-digest.ts';
 import { bucketOf } from './bucket.ts';
 import { compileFlag, evaluateFlag } from './evaluate.ts';
 

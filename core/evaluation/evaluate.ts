@@ -14,14 +14,14 @@ import type {
   JsonValue,
   RuleDefinition,
 } from '../model.ts';
-import { compileRule } from '../rules/compile-rule.ts';
-import type { Matcher } from '../rules/condition-fields.ts';
-import { fitsFlagType, presentDefault } from '../rules/flag-value.ts';
-import { isJsonObject } from '../rules/json.ts';
-import { isKilled, isKilling } from '../rules/kill-switch.ts';
-import { compareRules } from '../rules/rule-order.ts';
-import { variantOf } from '../rules/rule-variant.ts';
-import { frozenJson } from './frozen-json.ts';
+import { compileRule } from './rules/compile-rule.ts';
+import type { Matcher } from './rules/condition-fields.ts';
+import { fitsFlagType, presentDefault } from './flag-value.ts';
+import { isJsonObject } from '../json/json-value.ts';
+import { isKilled, isKilling } from './rules/kill-switch.ts';
+import { compareRules } from './rules/rule-order.ts';
+import { variantOf } from './rules/rule-variant.ts';
+import { frozenJson } from '../json/frozen-json.ts';
 
 export { isKilled };
 

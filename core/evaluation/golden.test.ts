@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import type { Evaluation, EvaluationContext, FlagDefinition, RuleDefinition } from '../model.ts';
-import { signedConditions } from '../rules/whitelist-digest.ts';
+import { signedConditions } from './rules/whitelist-digest.ts';
 import { bucketOf } from './bucket.ts';
 import { compileFlag, evaluateFlag, type EvaluationOptions } from './evaluate.ts';
 

@@ -7,5 +7,5 @@ import { ROOT } from './process.ts';
  * the image and of the agent's package.
  */
 export default async function buildOnce(): Promise<void> {
-  await promisify(execFile)(process.execPath, ['--import', 'tsx', 'main/build.ts'], { cwd: ROOT });
+  await promisify(execFile)(process.execPath, ['--import', 'tsx', 'commands/build.ts'], { cwd: ROOT });
 }

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
-import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/protocol/subgraph.ts';
-import { deleteEmbeddedPostgres } from '../../subgraphs/shared/database/embedded-postgres.ts';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
+import { deleteEmbeddedPostgres } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { ProjectProcess } from './process.ts';
 
 export const ADMIN = { email: 'admin@fleetflag.local', password: 'correct horse battery staple' } as const;

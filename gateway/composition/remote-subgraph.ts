@@ -5,20 +5,20 @@
 import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { CallerIdentity } from '../../core/protocol/caller.ts';
+import type { CallerIdentity } from '../../core/access/caller.ts';
 import {
   CONNECTION_BODY,
   IDENTITY_HEADER,
   signedBody,
   type IdentityTokens,
-} from '../../core/protocol/identity-token.ts';
+} from '../../core/credentials/identity-token.ts';
 import type {
   SubgraphConnection,
   SubgraphName,
   SubgraphRequest,
   SubgraphResponse,
   SubgraphStream,
-} from '../../core/protocol/subgraph.ts';
+} from '../../core/wire/subgraph.ts';
 
 export interface RemoteSubgraphOptions {
   readonly name: SubgraphName;

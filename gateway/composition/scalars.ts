@@ -5,7 +5,7 @@
  */
 import { isScalarType, valueFromASTUntyped, type GraphQLSchema } from 'graphql';
 import { GraphQLDateTimeISO } from 'graphql-scalars';
-import { checkTime } from '../../core/rules/time.ts';
+import { checkTime } from '../../core/validation/time.ts';
 
 /**
  * Makes `schema` refuse values of DateTime that are no time, or none that can be kept; those that are stay as they were

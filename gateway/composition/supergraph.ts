@@ -7,8 +7,8 @@ import { ApolloGateway, type GraphQLDataSource, type GraphQLDataSourceProcessOpt
 import { Supergraph } from '@apollo/federation-internals';
 import type { GraphQLSchema } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
-import { clientError } from '../../core/protocol/error-form.ts';
-import type { SubgraphConnection, SubgraphName } from '../../core/protocol/subgraph.ts';
+import { clientError } from '../../core/wire/error-form.ts';
+import type { SubgraphConnection, SubgraphName } from '../../core/wire/subgraph.ts';
 import type { GatewayContext } from '../context.ts';
 import { answerIntrospection } from './introspection.ts';
 import { giveScalars } from './scalars.ts';

@@ -3,8 +3,8 @@
  * its sockets, its process.
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { Caller } from '../../core/protocol/caller.ts';
-import type { SubscriptionCounters } from '../subscriptions/subscription-server.ts';
+import type { Caller } from '../../core/access/caller.ts';
+import type { SubscriptionCounters } from '../transports/websocket/subscription-server.ts';
 
 /** Seconds. The longest that a request may take ends the list. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

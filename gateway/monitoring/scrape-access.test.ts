@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
-import { FailedCredentials, MAX_FAILURES } from '../auth/failed-credentials.ts';
-import { originReader } from '../http/request-origin.ts';
+import { FailedCredentials, MAX_FAILURES } from '../credentials/failed-credentials.ts';
+import { originReader } from '../transports/http/request-origin.ts';
 import { checkScrape } from './scrape-access.ts';
 
 const TOKEN = 'a-token-of-the-metrics';

@@ -2,8 +2,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { FleetFlagError } from '../../core/errors.ts';
-import { isLoopback } from '../../core/protocol/loopback.ts';
-import type { FailedCredentials } from '../auth/failed-credentials.ts';
+import { isLoopback } from '../../core/wire/loopback.ts';
+import type { FailedCredentials } from '../credentials/failed-credentials.ts';
 
 /** What a proxy adds. */
 const PASSED_ON = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];

@@ -4,7 +4,7 @@
  * where the subgraph knows nothing of this gateway (any more), everything. Source: docs/decisions/presence.md.
  */
 import { randomUUID } from 'node:crypto';
-import type { SubgraphConnection } from '../../core/protocol/subgraph.ts';
+import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
 import { ConnectedVehicles } from './connected-vehicles.ts';
 

@@ -4,7 +4,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GraphQLFormattedError } from 'graphql';
 import { unattended } from '../../core/async/unattended.ts';
-import type { SubgraphResponse } from '../../core/protocol/subgraph.ts';
+import type { SubgraphResponse } from '../../core/wire/subgraph.ts';
 import { FrameBatch } from './next-frames.ts';
 
 /** One client's part in a distinct operation. */

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { DocumentNode, GraphQLError, GraphQLSchema } from 'graphql';
-import { checkDocument } from '../limits/check-operation.ts';
+import { checkDocument } from '../operations/limits/check-operation.ts';
 import type { SubscriptionPlan } from './subscription-plan.ts';
 
 export interface PreparedDocument {

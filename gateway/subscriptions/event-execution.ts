@@ -6,13 +6,13 @@ import { randomUUID } from 'node:crypto';
 import { executeQueryPlan, type ServiceMap } from '@apollo/gateway';
 import { GraphQLError, type DocumentNode, type FormattedExecutionResult, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { Caller } from '../../core/protocol/caller.ts';
+import type { Caller } from '../../core/access/caller.ts';
 import {
   SUBGRAPH_NAMES,
   type SubgraphConnection,
   type SubgraphName,
   type SubgraphResponse,
-} from '../../core/protocol/subgraph.ts';
+} from '../../core/wire/subgraph.ts';
 import { EVENT_SERVICE, type SubscriptionPlan } from './subscription-plan.ts';
 
 /** Makes an error fit for clients; `document` is the operation's, where an error is about a place in it. */

@@ -5,10 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { GraphQLFormattedError } from 'graphql';
-import type { Caller } from '../../core/protocol/caller.ts';
+import type { Caller } from '../../core/access/caller.ts';
 import { DistinctOperation, type Member } from './distinct-operation.ts';
 import { executeEvent, type ExecutionServices } from './event-execution.ts';
-import type { SubscriptionLimits } from '../limits/socket-limits.ts';
+import type { SubscriptionLimits } from './subscription-limits.ts';
 import type { SubscriptionPlan } from './subscription-plan.ts';
 import { Upstream, type UpstreamEnd } from './upstream.ts';
 

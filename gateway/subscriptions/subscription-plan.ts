@@ -7,7 +7,7 @@ import { Supergraph, operationFromDocument, type Schema } from '@apollo/federati
 import { QueryPlanner, type FetchNode, type QueryPlan } from '@apollo/query-planner';
 import type { DocumentNode, GraphQLSchema } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
-import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/protocol/subgraph.ts';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
 
 /** The name under which an event takes the place of the primary's subgraph; no subgraph can be called so. */
 export const EVENT_SERVICE = '#event';

@@ -9,7 +9,7 @@ import type {
   SubgraphRequest,
   SubgraphResponse,
   SubgraphStream,
-} from '../../core/protocol/subgraph.ts';
+} from '../../core/wire/subgraph.ts';
 
 /** How an upstream ended: by itself, because the subgraph refused the operation, or because it was lost. */
 export type UpstreamEnd =

@@ -1,4 +1,4 @@
-import type { RateLimiter } from '../../core/protocol/rate-limiter.ts';
+import type { RateLimiter } from '../../core/access/rate-limiter.ts';
 
 /**
  * A limiter whose windows do not end before `reset`: one that counts by the clock is subgraphs/shared's, and no

@@ -5,9 +5,9 @@ import {
   type SubgraphName,
   type SubgraphRequest,
   type SubgraphResponse,
-} from '../../core/protocol/subgraph.ts';
-import { createVehicleTokens, type VehicleTokens } from '../../core/protocol/vehicle-token.ts';
-import type { FindSession } from '../auth/authenticate.ts';
+} from '../../core/wire/subgraph.ts';
+import { createVehicleTokens, type VehicleTokens } from '../../core/credentials/vehicle-token.ts';
+import type { FindSession } from '../credentials/authenticate.ts';
 import type { Subgraphs } from '../composition/supergraph.ts';
 import { startGateway, type Gateway, type GatewayOptions } from '../gateway.ts';
 import { EventSource } from '../subscriptions/testing/event-source.ts';

@@ -1,21 +1,24 @@
 /** GraphQL to domain and back, for the audit subgraph; no logic of its own. */
 import type DataLoader from 'dataloader';
-import type { Caller } from '../../core/protocol/caller.ts';
-import type { EndedCredential } from '../../core/protocol/ended-credential.ts';
-import { ENUMS } from '../shared/graphql-enums.ts';
-import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/pagination.ts';
-import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
-import type { ChangedUser } from './accounts.ts';
-import { accountMutations, type AccountServices } from './account-resolvers.ts';
-import { apiKeyResolvers, type ApiKeyServices } from './api-key-resolvers.ts';
-import type { DatabaseHealth } from './database-health.ts';
-import type { EndedCredentials } from './ended-credentials.ts';
-import type { IntegrityChecks } from './integrity.ts';
+import type { Caller } from '../../core/access/caller.ts';
+import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
+import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
+import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/subgraph/pagination.ts';
+import type { Resolvers, SubgraphContext } from '../shared/subgraph/subgraph.ts';
+import type { ChangedUser } from './accounts/accounts.ts';
+import { accountMutations, type AccountServices } from './accounts/account-resolvers.ts';
+import { apiKeyResolvers, type ApiKeyServices } from './api-keys/api-key-resolvers.ts';
+import type { DatabaseHealth } from './database-health/database-health.ts';
+import type { EndedCredentials } from './sessions/ended-credentials.ts';
+import type { IntegrityChecks } from './log/integrity.ts';
 import { loaderById } from './loader-by-id.ts';
-import { persistedOperationResolvers, type PersistedOperationServices } from './persisted-operation-resolvers.ts';
-import { checkTrailSearch, type AuditService } from './service.ts';
-import type { TrailFeed } from './trail-feed.ts';
-import type { TrailEntry, TrailSearch } from './trail-store.ts';
+import {
+  persistedOperationResolvers,
+  type PersistedOperationServices,
+} from './persisted-operations/persisted-operation-resolvers.ts';
+import { checkTrailSearch, type AuditService } from './log/audit-log-service.ts';
+import type { TrailFeed } from './log/trail-feed.ts';
+import type { TrailEntry, TrailSearch } from './log/trail-store.ts';
 
 export interface AuditServices extends AccountServices, ApiKeyServices, PersistedOperationServices {
   readonly audit: AuditService;

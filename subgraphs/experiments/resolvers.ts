@@ -1,17 +1,17 @@
 /** GraphQL to domain and back, for the experiments subgraph; no logic of its own. */
 import DataLoader from 'dataloader';
-import { ENUMS } from '../shared/graphql-enums.ts';
-import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/pagination.ts';
-import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
-import type { CreateExperimentInput, Experiment, UpdateExperimentInput } from './experiment.ts';
-import type { ExperimentLife } from './life.ts';
-import type { ExperimentResults } from './results.ts';
-import type { ExperimentFilter, ExperimentService } from './service.ts';
+import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
+import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/subgraph/pagination.ts';
+import type { Resolvers, SubgraphContext } from '../shared/subgraph/subgraph.ts';
+import type { CreateExperimentInput, Experiment, UpdateExperimentInput } from './experiments/experiment.ts';
+import type { ExperimentLife } from './experiments/life.ts';
+import type { ExperimentResults } from './experiments/results.ts';
+import type { ExperimentFilter, ExperimentService } from './experiments/experiment-service.ts';
 import type { Analysis, VariantSummary } from './statistics/analyse.ts';
-import type { Disturbance } from './store.ts';
-import type { MetricBatchInput } from './metric-batch.ts';
-import type { MetricService, MetricsArguments } from './metric-service.ts';
-import type { MetricInterval, MetricPoint } from './metric-store.ts';
+import type { Disturbance } from './experiments/experiment-store.ts';
+import type { MetricBatchInput } from './metrics/metric-batch.ts';
+import type { MetricService, MetricsArguments } from './metrics/metric-service.ts';
+import type { MetricInterval, MetricPoint } from './metrics/metric-store.ts';
 import { requiredSampleSize, type SampleSizeInput } from './statistics/sample-size.ts';
 
 export interface ExperimentsServices {

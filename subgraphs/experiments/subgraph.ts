@@ -1,18 +1,18 @@
 /** The experiments subgraph, put together from its parts. */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
-import type { MetricsStore } from '../shared/metrics-store.ts';
-import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
-import { storedMeasurements } from './arm-sums.ts';
-import { ExperimentLife } from './life.ts';
-import { ExperimentResults } from './results.ts';
-import { FlagStatistics } from './flag-statistics.ts';
-import { GuardKeeper } from './guard-keeper.ts';
-import { MetricCollector } from './metric-collector.ts';
-import { MetricService } from './metric-service.ts';
-import { MetricTables } from './metric-store.ts';
+import type { MetricsStore } from '../shared/stores/metrics-store.ts';
+import { createSubgraph, type Subgraph } from '../shared/subgraph/subgraph.ts';
+import { storedMeasurements } from './experiments/arm-sums.ts';
+import { ExperimentLife } from './experiments/life.ts';
+import { ExperimentResults } from './experiments/results.ts';
+import { FlagStatistics } from './flag-statistics/flag-statistics.ts';
+import { GuardKeeper } from './guards/guard-keeper.ts';
+import { MetricCollector } from './metrics/metric-collector.ts';
+import { MetricService } from './metrics/metric-service.ts';
+import { MetricTables } from './metrics/metric-store.ts';
 import { experimentLoaders, pointsLoader, resolvers, type ExperimentsServices } from './resolvers.ts';
-import { ExperimentService } from './service.ts';
+import { ExperimentService } from './experiments/experiment-service.ts';
 
 export interface ExperimentsOptions {
   readonly prisma: PrismaClient;

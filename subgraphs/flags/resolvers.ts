@@ -11,32 +11,32 @@ import {
   type JsonObject,
   type JsonValue,
 } from '../../core/model.ts';
-import { checkJson } from '../../core/rules/json.ts';
-import type { GuardFigures, RolloutGuard, RolloutGuardDraft } from '../../core/rules/rollout-guard.ts';
-import { variantOf } from '../../core/rules/rule-variant.ts';
-import { signedConditions } from '../../core/rules/whitelist-digest.ts';
-import type { CallerIdentity } from '../../core/protocol/caller.ts';
-import { ENUMS } from '../shared/graphql-enums.ts';
-import { connectionBy, isUuid, readPage, type PageArguments } from '../shared/pagination.ts';
-import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
-import { withRegisteredFacts, type FactsByVin } from '../shared/vehicle-facts.ts';
-import { evaluate } from './evaluation.ts';
-import type { FlagChangeEvent, FlagFeed } from './feed.ts';
-import type { Flag, Rule } from './flag.ts';
-import type { NodeType } from './nodes.ts';
-import type { RuleInput } from './rule-edits.ts';
-import type { CreateFlagInput, FlagService, UpdateFlagInput, UpdateRuleInput } from './service.ts';
-import type { EnvironmentSnapshots } from './snapshots.ts';
-import { NEWEST_FIRST, isPlace, type FlagOrder } from './flag-order.ts';
-import type { FlagSearch } from './flag-search.ts';
-import type { ChangeRequest, ChangeRequestStatus } from './change-request.ts';
-import type { ChangeRequestFeed } from './change-request-feed.ts';
-import type { ChangeRequestService } from './change-request-service.ts';
-import type { Rollout, RolloutStep } from './rollout.ts';
-import type { GuardStatus } from './rollout-guard.ts';
-import type { RolloutService, RolloutStepInput } from './rollout-service.ts';
-import type { Signer } from './signing.ts';
-import { checkNonce, type SyncService } from './sync.ts';
+import { checkJson } from '../../core/json/json-value.ts';
+import type { GuardFigures, RolloutGuard, RolloutGuardDraft } from '../../core/rollouts/rollout-guard.ts';
+import { variantOf } from '../../core/evaluation/rules/rule-variant.ts';
+import { signedConditions } from '../../core/evaluation/rules/whitelist-digest.ts';
+import type { CallerIdentity } from '../../core/access/caller.ts';
+import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
+import { connectionBy, isUuid, readPage, type PageArguments } from '../shared/subgraph/pagination.ts';
+import type { Resolvers, SubgraphContext } from '../shared/subgraph/subgraph.ts';
+import { withRegisteredFacts, type FactsByVin } from '../shared/between-subgraphs/vehicle-facts.ts';
+import { evaluate } from './sync/evaluation.ts';
+import type { FlagChangeEvent, FlagFeed } from './sync/feed.ts';
+import type { Flag, Rule } from './flags/flag.ts';
+import type { NodeType } from './flags/nodes.ts';
+import type { RuleInput } from './changes/rule-edits.ts';
+import type { CreateFlagInput, FlagService, UpdateFlagInput, UpdateRuleInput } from './flags/flag-service.ts';
+import type { EnvironmentSnapshots } from './sync/snapshots.ts';
+import { NEWEST_FIRST, isPlace, type FlagOrder } from './flags/flag-order.ts';
+import type { FlagSearch } from './flags/flag-search.ts';
+import type { ChangeRequest, ChangeRequestStatus } from './changes/change-request.ts';
+import type { ChangeRequestFeed } from './changes/change-request-feed.ts';
+import type { ChangeRequestService } from './changes/change-request-service.ts';
+import type { Rollout, RolloutStep } from './rollouts/rollout.ts';
+import type { GuardStatus } from './rollouts/rollout-guard.ts';
+import type { RolloutService, RolloutStepInput } from './rollouts/rollout-service.ts';
+import type { Signer } from './signing/signing.ts';
+import { checkNonce, type SyncService } from './sync/sync.ts';
 
 export interface FlagsServices {
   /** The registered facts of vehicles, read together for all requests. */

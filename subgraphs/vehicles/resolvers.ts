@@ -1,19 +1,19 @@
 /** GraphQL to domain and back, for the vehicles subgraph; no logic of its own. */
 import DataLoader from 'dataloader';
 import { VIN_PATTERN, type Environment } from '../../core/model.ts';
-import type { RuleDraft } from '../../core/rules/validate-rule.ts';
-import { ENUMS } from '../shared/graphql-enums.ts';
-import { connectionBy, readPage, type PageArguments } from '../shared/pagination.ts';
-import type { Resolvers, SubgraphContext } from '../shared/subgraph.ts';
-import type { AudienceService } from './audience-service.ts';
-import type { FleetReports } from './fleet-reports.ts';
-import type { HeartbeatInput } from './heartbeat.ts';
-import type { HeartbeatService } from './heartbeat-service.ts';
-import type { Presence, PresenceReport } from './presence.ts';
-import type { VehicleService } from './service.ts';
-import type { StatusFeed } from './status-feed.ts';
-import { readFilter, readText, type VehicleFilter } from './vehicle-filter.ts';
-import { checkVin, type Vehicle, type VehicleRegistration } from './vehicle.ts';
+import type { RuleDraft } from '../../core/validation/validate-rule.ts';
+import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
+import { connectionBy, readPage, type PageArguments } from '../shared/subgraph/pagination.ts';
+import type { Resolvers, SubgraphContext } from '../shared/subgraph/subgraph.ts';
+import type { AudienceService } from './audience/audience-service.ts';
+import type { FleetReports } from './reports/fleet-reports.ts';
+import type { HeartbeatInput } from './heartbeats/heartbeat.ts';
+import type { HeartbeatService } from './heartbeats/heartbeat-service.ts';
+import type { Presence, PresenceReport } from './presence/presence.ts';
+import type { VehicleService } from './registry/vehicle-service.ts';
+import type { StatusFeed } from './presence/status-feed.ts';
+import { readFilter, readText, type VehicleFilter } from './search/vehicle-filter.ts';
+import { checkVin, type Vehicle, type VehicleRegistration } from './registry/vehicle.ts';
 
 export interface VehiclesServices {
   readonly vehicles: VehicleService;

@@ -1,21 +1,21 @@
 /** The vehicles subgraph, put together from its parts. */
 import type { Logger } from 'pino';
-import type { VehicleTokens } from '../../core/protocol/vehicle-token.ts';
+import type { VehicleTokens } from '../../core/credentials/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
-import type { Bus } from '../shared/bus.ts';
-import { createSubgraph, type Subgraph } from '../shared/subgraph.ts';
+import type { Bus } from '../shared/feeds/bus.ts';
+import { createSubgraph, type Subgraph } from '../shared/subgraph/subgraph.ts';
 import { resolvers, vehicleLoaders, type VehiclesServices } from './resolvers.ts';
-import { AudienceService } from './audience-service.ts';
-import { ClockWatch } from './clock-watch.ts';
-import { FleetReports } from './fleet-reports.ts';
-import { HeartbeatCollector } from './heartbeat-collector.ts';
-import { HeartbeatService } from './heartbeat-service.ts';
-import { writeHeartbeats } from './heartbeat-store.ts';
-import { PresenceSweeper } from './presence-sweeper.ts';
-import { Presence } from './presence.ts';
-import { VehicleService } from './service.ts';
-import { StatusFeed } from './status-feed.ts';
-import { statusAnnouncer } from './status-position.ts';
+import { AudienceService } from './audience/audience-service.ts';
+import { ClockWatch } from './heartbeats/clock-watch.ts';
+import { FleetReports } from './reports/fleet-reports.ts';
+import { HeartbeatCollector } from './heartbeats/heartbeat-collector.ts';
+import { HeartbeatService } from './heartbeats/heartbeat-service.ts';
+import { writeHeartbeats } from './heartbeats/heartbeat-store.ts';
+import { PresenceSweeper } from './presence/presence-sweeper.ts';
+import { Presence } from './presence/presence.ts';
+import { VehicleService } from './registry/vehicle-service.ts';
+import { StatusFeed } from './presence/status-feed.ts';
+import { statusAnnouncer } from './registry/status-position.ts';
 
 /** Seconds that a vehicle may be without a connection before it is offline. */
 export const PRESENCE_GRACE_SECONDS = 30;

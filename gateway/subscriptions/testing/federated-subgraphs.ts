@@ -12,7 +12,7 @@ import type {
   SubgraphName,
   SubgraphRequest,
   SubgraphResponse,
-} from '../../../core/protocol/subgraph.ts';
+} from '../../../core/wire/subgraph.ts';
 import { EventSource } from './event-source.ts';
 
 export interface ChangeEvent {

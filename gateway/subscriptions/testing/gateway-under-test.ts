@@ -3,10 +3,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GraphQLError, graphql, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { Caller } from '../../../core/protocol/caller.ts';
-import type { AuthenticatedCaller } from '../client-connection.ts';
-import { RightOfWay } from '../../limits/right-of-way.ts';
-import { createSubscriptionServer, type SubscriptionServerOptions } from '../subscription-server.ts';
+import type { Caller } from '../../../core/access/caller.ts';
+import type { AuthenticatedCaller } from '../../transports/websocket/client-connection.ts';
+import { RightOfWay } from '../../operations/limits/right-of-way.ts';
+import {
+  createSubscriptionServer,
+  type SubscriptionServerOptions,
+} from '../../transports/websocket/subscription-server.ts';
 import { federatedSubgraphs } from './federated-subgraphs.ts';
 import { WireClient, eventually } from './wire-client.ts';
 

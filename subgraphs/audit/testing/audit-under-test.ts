@@ -1,14 +1,14 @@
 /** The audit subgraph on a database of its own, with a cache into whose calls a test can step. */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { Caller, CallerIdentity, Role } from '../../../core/protocol/caller.ts';
-import { sessionKey } from '../../../core/protocol/session.ts';
-import { createInProcessBus } from '../../shared/bus.ts';
-import { createInProcessStore, type KeyValueStore } from '../../shared/key-value-store.ts';
-import { createInProcessRateLimiter } from '../../shared/rate-limiter.ts';
+import type { Caller, CallerIdentity, Role } from '../../../core/access/caller.ts';
+import { sessionKey } from '../../../core/credentials/session.ts';
+import { createInProcessBus } from '../../shared/feeds/bus.ts';
+import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
+import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';
 import { NOBODY, asking, identityOf, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
-import { hashPassword } from '../passwords.ts';
+import { hashPassword } from '../sessions/passwords.ts';
 import { startAudit } from '../subgraph.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
 

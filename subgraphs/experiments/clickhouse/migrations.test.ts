@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { MetricsStore } from '../../shared/metrics-store.ts';
+import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
 import {
   METRICS_MIGRATIONS_FOLDER,

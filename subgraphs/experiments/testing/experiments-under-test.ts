@@ -1,8 +1,8 @@
 /** The experiments subgraph on a test database, with what tests do to experiments again and again. */
 import { randomUUID } from 'node:crypto';
-import type { Caller } from '../../../core/protocol/caller.ts';
+import type { Caller } from '../../../core/access/caller.ts';
 import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
-import type { MetricsStore } from '../../shared/metrics-store.ts';
+import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
 import { asking, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startExperiments } from '../subgraph.ts';

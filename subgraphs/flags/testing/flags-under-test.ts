@@ -1,14 +1,14 @@
 /** The flags subgraph on a test database, with what tests do to it again and again. */
 import { randomUUID } from 'node:crypto';
-import type { Caller, Role } from '../../../core/protocol/caller.ts';
-import type { SubgraphConnection } from '../../../core/protocol/subgraph.ts';
+import type { Caller, Role } from '../../../core/access/caller.ts';
+import type { SubgraphConnection } from '../../../core/wire/subgraph.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { createInProcessBus, type Bus } from '../../shared/bus.ts';
-import { createInProcessStore, type KeyValueStore } from '../../shared/key-value-store.ts';
-import { connectInProcess } from '../../shared/in-process-connection.ts';
+import { createInProcessBus, type Bus } from '../../shared/feeds/bus.ts';
+import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
+import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts';
 import { asking, silent, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
-import { createSigner, generateSigningKey, type Signer } from '../signing.ts';
+import { createSigner, generateSigningKey, type Signer } from '../signing/signing.ts';
 import { startFlags, type FlagsOptions } from '../subgraph.ts';
 
 export interface FlagJson {

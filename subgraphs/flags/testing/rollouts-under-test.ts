@@ -1,11 +1,11 @@
 /**
  * Rollouts on a test database: a clock that tests set, schedulers that run when told, and the operations on rollouts.
  */
-import type { Caller } from '../../../core/protocol/caller.ts';
+import type { Caller } from '../../../core/access/caller.ts';
 import { silent, user, type Answer } from '../../shared/testing/asking.ts';
-import { createFlagChanges } from '../change.ts';
-import { RolloutScheduler } from '../rollout-scheduler.ts';
-import { RolloutTransitions } from '../rollout-transitions.ts';
+import { createFlagChanges } from '../changes/change.ts';
+import { RolloutScheduler } from '../rollouts/rollout-scheduler.ts';
+import { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
 import { FlagsUnderTest } from './flags-under-test.ts';
 
 export interface RolloutJson {

@@ -1,9 +1,9 @@
 /** Another instance of the flags subgraph on the same database, of which each statement and signature is seen. */
-import { createInProcessBus } from '../../shared/bus.ts';
-import { createInProcessStore, type KeyValueStore } from '../../shared/key-value-store.ts';
+import { createInProcessBus } from '../../shared/feeds/bus.ts';
+import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import { asking, silent, type Ask } from '../../shared/testing/asking.ts';
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
-import type { Signer } from '../signing.ts';
+import type { Signer } from '../signing/signing.ts';
 import { startFlags } from '../subgraph.ts';
 import type { FlagsUnderTest } from './flags-under-test.ts';
 

@@ -1,10 +1,10 @@
 /** Asking a subgraph as its gateway would, in tests. */
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
-import type { Caller, CallerIdentity, Role } from '../../../core/protocol/caller.ts';
-import type { SubgraphErrorJson } from '../../../core/protocol/subgraph.ts';
-import { connectInProcess } from '../in-process-connection.ts';
-import type { Subgraph } from '../subgraph.ts';
+import type { Caller, CallerIdentity, Role } from '../../../core/access/caller.ts';
+import type { SubgraphErrorJson } from '../../../core/wire/subgraph.ts';
+import { connectInProcess } from '../subgraph/in-process-connection.ts';
+import type { Subgraph } from '../subgraph/subgraph.ts';
 import { strayFaultPaths } from './fault-path.ts';
 
 export const silent = pino({ level: 'silent' });

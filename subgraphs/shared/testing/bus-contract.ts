@@ -1,7 +1,7 @@
 /** What every bus does; run against each implementation. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { Bus } from '../bus.ts';
+import type { Bus } from '../feeds/bus.ts';
 import { eventually } from './eventually.ts';
 
 /**

@@ -3,8 +3,8 @@ import { chmodSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { startEmbeddedPostgres } from '../database/embedded-postgres.ts';
-import { deployMigrations } from '../database/migrations.ts';
+import { startEmbeddedPostgres } from '../postgres/embedded/embedded-postgres.ts';
+import { deployMigrations } from '../postgres/schema/migrations.ts';
 import { databaseUrl, type TestServer } from './test-server.ts';
 
 /**

@@ -3,7 +3,7 @@
  * and tells each one's number once it is acknowledged. Stops in order at SIGTERM.
  */
 import { Client } from 'pg';
-import { startEmbeddedPostgres } from '../database/embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../postgres/embedded/embedded-postgres.ts';
 
 const tell = (message: object) => process.stdout.write(`${JSON.stringify(message)}\n`);
 

@@ -12,7 +12,7 @@ import {
   type GraphQLInputType,
   type GraphQLSchema,
 } from 'graphql';
-import type { SubgraphErrorJson } from '../../../core/protocol/subgraph.ts';
+import type { SubgraphErrorJson } from '../../../core/wire/subgraph.ts';
 
 /** Whether `path` leads through an input of `type`; in JSON anywhere. */
 function leads(type: GraphQLInputType, path: readonly string[]): boolean {

@@ -2,7 +2,7 @@
  * Run as a process of its own by metrics-store.test.ts: opens the embedded store in the folder given, stores one
  * row, says so, and holds the folder until it is killed.
  */
-import { openMetricsStore } from '../metrics-store.ts';
+import { openMetricsStore } from '../stores/metrics-store.ts';
 
 const [path = ''] = process.argv.slice(2);
 const { client } = await openMetricsStore({ url: null, path });

@@ -1,7 +1,7 @@
 /** What every key-value store does; run against each implementation. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { KeyValueStore } from '../key-value-store.ts';
+import type { KeyValueStore } from '../stores/key-value-store.ts';
 import { eventually } from './eventually.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { EndPlans } from '../ended-plans.ts';
+import type { EndPlans } from '../between-subgraphs/ended-plans.ts';
 
 /** For an audit subgraph alone: nobody has asked for anything that could end. */
 export const endNoPlans: EndPlans = async () => ({

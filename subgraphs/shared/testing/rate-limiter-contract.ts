@@ -1,7 +1,7 @@
 /** What every rate limiter does; run against each implementation. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { RateLimiter } from '../../../core/protocol/rate-limiter.ts';
+import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 import { eventually } from './eventually.ts';
 
 /** @param open a limiter as two parts of the system have it, and how both are closed */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
-import { openDatabase, type Database } from '../database/database.ts';
+import { openDatabase, type Database } from '../postgres/database.ts';
 import { databaseUrl } from './test-server.ts';
 
 export interface TestDatabase {

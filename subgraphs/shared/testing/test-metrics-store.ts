@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openMetricsStore, type MetricsStore } from '../metrics-store.ts';
+import { openMetricsStore, type MetricsStore } from '../stores/metrics-store.ts';
 
 export interface TestMetricsStore {
   readonly store: MetricsStore;

@@ -1,0 +1,276 @@
+/**
+ * The agent's settings: options of the command line, each also as an environment variable; the option wins.
+ * The only file of the agent that reads the environment.
+ */
+import { parseArgs } from 'node:util';
+import { nearestName } from '../../core/validation/nearest-name.ts';
+import { isLoopback } from '../../core/wire/loopback.ts';
+import { VIN_PATTERN } from '../../core/model.ts';
+import type { VehicleFacts } from '../facts/known-facts.ts';
+import { isOrigin } from '../api/browser-guard.ts';
+import { readAuthorities, readKeys } from './configured-files.ts';
+import type { LogFormat } from '../log.ts';
+import { fileKindFault } from '../regular-file.ts';
+import { environmentProxy, proxyFault } from '../link/proxy-settings.ts';
+import type { PinnedKeys } from '../trust/pinned-keys.ts';
+
+export interface AgentConfiguration {
+  /** Undefined, as the next two: there is a file of flags alone. */
+  readonly url: string | undefined;
+  readonly tokenFile: string | undefined;
+  readonly databaseFile: string | undefined;
+  /** Null: flags come from the control plane alone. */
+  readonly flagsFile: string | null;
+  readonly allowOverrides: boolean;
+  /** Null: that of the token, or nobody's. */
+  readonly vin: string | null;
+  /** Null: no HTTP server. */
+  readonly listen: { readonly host: string; readonly port: number } | null;
+  /** Origins whose pages may ask the HTTP server. */
+  readonly allowedOrigins: readonly string[];
+  /** Null: the keys of the first contact. */
+  readonly keys: PinnedKeys | null;
+  /** PEM. Null: the authorities that Node.js brings along. */
+  readonly ca: string | null;
+  /** A secret because of the password that may be in it. Null: none. */
+  readonly proxy: string | null;
+  readonly vehicle: VehicleFacts;
+  /** Milliseconds. */
+  readonly resyncMs: number;
+  /** Milliseconds over which evaluations are counted together, and between two sendings of measurements. */
+  readonly metricsIntervalMs: number;
+  readonly logFormat: LogFormat;
+  /** Warnings for the log: faults of the settings that do not stop the start. */
+  readonly warnings: readonly string[];
+}
+
+/** Everything that is wrong with the settings, in one message. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+
+  constructor(readonly faults: readonly string[]) {
+    super(`The agent cannot start:\n${faults.map((fault) => `  - ${fault}`).join('\n')}\n\n${USAGE}`);
+  }
+}
+
+const OPTIONS = [
+  'url',
+  'token-file',
+  'db',
+  'listen',
+  'keys',
+  'ca',
+  'proxy',
+  'model',
+  'sw-version',
+  'region',
+  'flags',
+  'vin',
+  'resync-minutes',
+  'metrics-seconds',
+  'log-format',
+] as const;
+type Option = (typeof OPTIONS)[number];
+const SWITCHES = ['allow-remote', 'allow-overrides'] as const;
+type Switch = (typeof SWITCHES)[number];
+/** Files that the agent opens later: what no agent can use is refused before. */
+const FILES = ['token-file', 'db', 'flags'] as const;
+/** Options that say something of a control plane, and nothing where there is none. */
+const OF_A_CONTROL_PLANE = ['token-file', 'db', 'keys', 'ca', 'proxy'] as const;
+/** Options that may be given several times; in the environment their values are separated by commas. */
+const LISTS = ['allow-origin'] as const;
+const NAMES: readonly string[] = [...OPTIONS, ...LISTS, ...SWITCHES];
+
+/** What the command takes. */
+export const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file FILE --db FILE [options]
+  --listen HOST:PORT      serve OFREP and status over HTTP (127.0.0.1:7788)
+  --allow-remote          let --listen name an address that other machines reach
+  --allow-origin ORIGIN   lets pages of http://HOST:PORT ask it; may be given several times
+  --keys FILE             JWK set of the keys to trust; absent: those of the first contact (development)
+  --ca FILE               certificates (PEM) of the only authorities to trust with wss://; absent: the public ones
+  --proxy URL             http://[user:password@]host:port of an HTTP proxy; absent: as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say
+  --model, --sw-version, --region TEXT   the vehicle's own facts
+  --flags FILE            flags and overrides from a file, for tests: instead of --url, --token-file and --db
+  --vin VIN               whose, with --flags alone
+  --allow-overrides       lets --flags stand beside --url
+  --resync-minutes N      between syncs of an idle connection (10)
+  --metrics-seconds N     between sendings of measurements (60)
+  --log-format plain|json
+  --help, --version
+Each option is also read from the environment: FLEETFLAG_AGENT_TOKEN_FILE for --token-file.`;
+
+/** The environment variable of an option: `FLEETFLAG_AGENT_TOKEN_FILE` for `token-file`. */
+function variableName(option: string): string {
+  return `FLEETFLAG_AGENT_${option.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/**
+ * Reads and checks all settings. Rejects with a ConfigurationError that names every fault.
+ *
+ * @param args the command line after the script's name
+ */
+export async function readConfiguration(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<AgentConfiguration> {
+  const faults: string[] = [];
+  const warnings: string[] = [];
+  const given = readArguments(args, faults);
+  const value = (option: Option): string | undefined =>
+    given.values.get(option) ?? (environment[variableName(option)] || undefined);
+  const isOn = (name: Switch): boolean => {
+    const variable = environment[variableName(name)];
+    return given.switches.get(name) ?? (variable ? readSwitch(variableName(name), variable, faults) : false);
+  };
+  for (const name of [...OPTIONS, ...LISTS].map(variableName)) {
+    // An empty one counts as absent: that is how compose files pass what is not set.
+    if (environment[name] && environment[name].trim() === '') faults.push(`${name} is blank`);
+  }
+  const flagsFile = value('flags') ?? null;
+  const alone = flagsFile !== null && value('url') === undefined;
+  const required = (option: Option): string | undefined => {
+    const text = value(option);
+    if (text === undefined && !alone) faults.push(`--${option} (or ${variableName(option)}) is required`);
+    return alone ? undefined : text;
+  };
+
+  const url = required('url');
+  if (url !== undefined && !isWebsocketUrl(url)) faults.push(`--url must be a ws:// or wss:// address, not "${url}"`);
+  const tokenFile = required('token-file');
+  const databaseFile = required('db');
+  for (const option of alone ? OF_A_CONTROL_PLANE : []) {
+    if (value(option) !== undefined)
+      faults.push(`--${option} says nothing with --flags alone; add --url, or leave it out`);
+  }
+  for (const option of FILES) {
+    const path = value(option);
+    const fault = path === undefined ? null : await fileKindFault(path);
+    if (fault !== null) faults.push(`--${option}: ${fault}`);
+  }
+
+  const allowRemote = isOn('allow-remote');
+  const allowOverrides = isOn('allow-overrides');
+  if (flagsFile !== null && !alone && !allowOverrides)
+    faults.push(
+      '--flags beside --url would put values in the place of the control plane’s, kill switches too; add --allow-overrides if that is meant',
+    );
+  const vin = value('vin') ?? null;
+  if (vin !== null && !VIN_PATTERN.test(vin))
+    faults.push(`--vin must have 17 digits and capitals without I, O and Q, not "${vin}"`);
+  if (vin !== null && !alone)
+    faults.push('--vin belongs to --flags without --url: the token says whose flags they are');
+  const listen = readListen(value('listen'), allowRemote, faults);
+  const allowedOrigins = given.lists.get('allow-origin') ?? splitList(environment[variableName('allow-origin')]);
+  for (const origin of allowedOrigins)
+    if (!isOrigin(origin))
+      faults.push(
+        `--allow-origin must be an origin as browsers write it, such as http://hmi.local:8080, not "${origin}"`,
+      );
+  const keys = await readKeys(value('keys'), faults, warnings);
+  const ca = await readAuthorities(value('ca'), faults);
+  const proxy =
+    value('proxy') ?? (url !== undefined && isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
+  const fault = proxy === null ? null : proxyFault(proxy);
+  if (fault !== null)
+    faults.push(`${value('proxy') === undefined ? 'the proxy of the environment' : '--proxy'} ${fault}`);
+
+  const minutes = Number(value('resync-minutes') ?? '10');
+  if (!(minutes > 0 && minutes <= 1440)) faults.push('--resync-minutes must be a number above 0, at most 1440');
+  const seconds = Number(value('metrics-seconds') ?? '60');
+  if (!(seconds >= 0.1 && seconds <= 86_400)) faults.push('--metrics-seconds must be a number from 0.1 to 86400');
+  const logFormat = value('log-format') ?? 'plain';
+  if (logFormat !== 'plain' && logFormat !== 'json')
+    faults.push(`--log-format must be plain or json, not "${logFormat}"`);
+
+  const prefix = variableName('');
+  const known = NAMES.map(variableName);
+  for (const name of Object.keys(environment).filter((name) => name.startsWith(prefix) && !known.includes(name))) {
+    const nearest = nearestName(name.slice(prefix.length), NAMES);
+    faults.push(`there is no setting ${name}${suggestion(nearest === null ? null : variableName(nearest))}`);
+  }
+
+  if (faults.length > 0) throw new ConfigurationError(faults);
+  return Object.freeze({
+    url,
+    tokenFile,
+    databaseFile,
+    flagsFile,
+    allowOverrides,
+    vin,
+    listen,
+    allowedOrigins,
+    keys,
+    ca,
+    proxy,
+    vehicle: { model: value('model'), swVersion: value('sw-version'), region: value('region') },
+    resyncMs: minutes * 60_000,
+    metricsIntervalMs: seconds * 1_000,
+    logFormat: logFormat as LogFormat,
+    warnings,
+  });
+}
+
+function readArguments(
+  args: readonly string[],
+  faults: string[],
+): { values: Map<Option, string>; lists: Map<string, string[]>; switches: Map<Switch, boolean> } {
+  const { tokens } = parseArgs({
+    args: [...args],
+    strict: false,
+    tokens: true,
+    options: {
+      ...Object.fromEntries([...OPTIONS, ...LISTS].map((name) => [name, { type: 'string' as const }])),
+      ...Object.fromEntries(SWITCHES.map((name) => [name, { type: 'boolean' as const }])),
+    },
+  });
+  const values = new Map<Option, string>();
+  const lists = new Map<string, string[]>();
+  const switches = new Map<Switch, boolean>();
+  for (const token of tokens) {
+    if (token.kind === 'positional') faults.push(`"${token.value}" belongs to no option`);
+    if (token.kind !== 'option') continue;
+    if ((SWITCHES as readonly string[]).includes(token.name))
+      switches.set(
+        token.name as Switch,
+        token.value === undefined || readSwitch(`--${token.name}`, token.value, faults),
+      );
+    else if (![...OPTIONS, ...LISTS].some((name) => name === token.name))
+      faults.push(`there is no option ${token.rawName}${suggestion(nearestName(token.name, NAMES), '--')}`);
+    else if (token.value === undefined || token.value.trim() === '') faults.push(`--${token.name} needs a value`);
+    else if ((LISTS as readonly string[]).includes(token.name))
+      lists.set(token.name, [...(lists.get(token.name) ?? []), token.value]);
+    else values.set(token.name as Option, token.value);
+  }
+  return { values, lists, switches };
+}
+
+/** Whether a switch is on. One that was meant to be off must never count as on, nor the other way round. */
+function readSwitch(name: string, text: string, faults: string[]): boolean {
+  if (!['true', '1', 'false', '0'].includes(text)) faults.push(`${name} takes true or false (1 or 0), not "${text}"`);
+  return text === 'true' || text === '1';
+}
+
+function splitList(text: string | undefined): string[] {
+  return (text ?? '').split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]));
+}
+
+const suggestion = (nearest: string | null, prefix = '') =>
+  nearest === null ? '' : `; did you mean ${prefix}${nearest}?`;
+
+function isWebsocketUrl(text: string): boolean {
+  return URL.canParse(text) && ['ws:', 'wss:'].includes(new URL(text).protocol);
+}
+
+function readListen(text: string | undefined, allowRemote: boolean, faults: string[]): AgentConfiguration['listen'] {
+  if (text === undefined) return null;
+  const match = /^(?:(\[[0-9a-f:]+\]|[^:]+):)?(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[2] ?? NaN);
+  if (match === null || port > 65_535) {
+    faults.push(`--listen must be HOST:PORT, not "${text}"`);
+    return null;
+  }
+  const host = (match[1] ?? '127.0.0.1').replace(/^\[(.*)\]$/, '$1');
+  if (!isLoopback(host) && !allowRemote)
+    faults.push(`--listen ${text} would be reachable from outside; add --allow-remote if that is meant`);
+  return { host, port };
+}

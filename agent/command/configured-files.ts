@@ -1,0 +1,46 @@
+/** The files that are read once, with the settings: keys and authorities. */
+import { X509Certificate } from 'node:crypto';
+import { emptySecretFault } from '../../core/credentials/secret-file.ts';
+import { describeError } from '../log.ts';
+import { readRegularFile } from '../regular-file.ts';
+import { PinnedKeys } from '../trust/pinned-keys.ts';
+
+/** The keys of a JWK set; null where there is none, or with a fault. */
+export async function readKeys(
+  path: string | undefined,
+  faults: string[],
+  warnings: string[],
+): Promise<PinnedKeys | null> {
+  if (path === undefined) return null;
+  try {
+    const { bytes, mode } = await readRegularFile(path);
+    const text = bytes.toString('utf8');
+    const empty = emptySecretFault(path, text);
+    if (empty !== null) throw new Error(empty);
+    // Public keys may be read by everybody; who changes them decides whom the vehicle believes.
+    if ((mode & 0o002) !== 0)
+      warnings.push(`--keys ${path} can be changed by everybody on this machine: chmod 644 ${path}`);
+    return await PinnedKeys.parse(JSON.parse(text));
+  } catch (error) {
+    faults.push(`--keys ${path} is not a JWK set: ${describeError(error)}`);
+    return null;
+  }
+}
+
+/**
+ * The certificates of a PEM file; null where there is none, or with a fault. Not by their dates: the clock of a
+ * starting vehicle may be years off.
+ */
+export async function readAuthorities(path: string | undefined, faults: string[]): Promise<string | null> {
+  if (path === undefined) return null;
+  try {
+    const text = (await readRegularFile(path)).bytes.toString('utf8');
+    const certificates = text.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+    if (certificates.length === 0) throw new Error('no "-----BEGIN CERTIFICATE-----" in it');
+    for (const certificate of certificates) void new X509Certificate(certificate);
+    return certificates.join('\n');
+  } catch (error) {
+    faults.push(`--ca ${path} holds no certificates: ${describeError(error)}`);
+    return null;
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The agent as a process: `fleetflag-agent …`, or `npm run agent -- …`. Exit codes: 0 stopped, 1 it cannot listen or
+ * another agent has its database (and after an exception that nothing caught), 2 wrong settings.
+ */
+import { unattended } from '../../core/async/unattended.ts';
+import { UNFORESEEN, mayGoOn } from '../../core/async/unforeseen.ts';
+import { collectGarbage, keepSmall } from './process-memory.ts';
+import { ConfigurationError, USAGE, readConfiguration, type AgentConfiguration } from './configuration.ts';
+import { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { LocalServer } from '../api/local-server.ts';
+import { AGENT_VERSION } from '../version.ts';
+import { createLog, describeError, stderr, stdout } from '../log.ts';
+
+/** Milliseconds that an end may take. */
+const ENDING_MS = 10_000;
+
+async function configuration(): Promise<AgentConfiguration> {
+  try {
+    return await readConfiguration(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    stderr.write(`${error.message}\n`);
+    process.exit(2);
+  }
+}
+
+/** A function and not the module's own top level: the package's bundle is CommonJS, which cannot await there. */
+async function run(): Promise<void> {
+  const args = process.argv.slice(2);
+  if (args.includes('--help') || args.includes('-h')) return void stdout.write(`${USAGE}\n`);
+  if (args.includes('--version')) return void stdout.write(`${AGENT_VERSION}\n`);
+  const settings = await configuration();
+  const log = createLog(settings.logFormat);
+  for (const warning of settings.warnings) log('warn', warning);
+  const agent = new FleetFlagAgent({
+    ...(settings.url !== undefined && { url: settings.url }),
+    ...(settings.tokenFile !== undefined && { tokenFile: settings.tokenFile }),
+    ...(settings.databaseFile !== undefined && { databaseFile: settings.databaseFile }),
+    flagsFile: settings.flagsFile,
+    allowOverrides: settings.allowOverrides,
+    vin: settings.vin,
+    keys: settings.keys,
+    ca: settings.ca,
+    proxy: settings.proxy,
+    vehicle: settings.vehicle,
+    timings: { resyncMs: settings.resyncMs, metricsIntervalMs: settings.metricsIntervalMs },
+    log,
+    afterWrite: collectGarbage,
+    lostLogLines: () => stderr.lost,
+  });
+  const server =
+    settings.listen === null
+      ? null
+      : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins });
+
+  // The agent's own timers hold no process; this one holds this process until it is told to stop.
+  const alive = setInterval(() => undefined, 2 ** 30);
+  keepSmall();
+
+  let stopping = false;
+  async function stop(why: string, exitCode: number): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    log('info', `stopping on ${why}`);
+    clearInterval(alive);
+    // A disk that does not answer holds a thread, and with it every orderly end, that of process.exit too.
+    setTimeout(() => {
+      log('error', `the end takes more than ${ENDING_MS / 1000} s; ending at once`);
+      process.kill(process.pid, 'SIGKILL');
+    }, ENDING_MS).unref();
+    await server?.close();
+    await agent.close();
+    process.exit(exitCode);
+  }
+  // A terminal that is closed stops the agent as Ctrl-C does.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => unattended(stop(signal, 0), 'Stopping'));
+  for (const kind of UNFORESEEN) {
+    process.on(kind, (error: unknown) => {
+      const goesOn = mayGoOn(kind, error);
+      log(
+        'error',
+        `a failure that nothing handles (${kind}), ${goesOn ? 'going on' : 'ending'}: ${describeError(error)}`,
+      );
+      if (goesOn) return;
+      // The supervisor of the process (systemd, a container engine) starts it again.
+      unattended(stop('an exception', 1), 'Stopping');
+    });
+  }
+
+  const told = agent.ready().then(() => {
+    const { evaluatedRevision, flags } = agent.status();
+    stdout.write(`FleetFlag agent ready: revision ${evaluatedRevision}, ${flags} flags\n`);
+  });
+  unattended(told, 'Telling that the agent is ready');
+  try {
+    await agent.start();
+  } catch (error) {
+    log('error', `the agent cannot start: ${describeError(error)}`);
+    await agent.close();
+    process.exit(1);
+  }
+  try {
+    if (server !== null) log('info', `listening on ${await server.listen()}`);
+  } catch (error) {
+    log('error', `cannot listen on ${settings.listen!.host}:${settings.listen!.port}: ${describeError(error)}`);
+    await agent.close();
+    process.exit(1);
+  }
+}
+
+run().catch((error: unknown) => {
+  stderr.write(`The agent cannot start: ${describeError(error)}\n`);
+  process.exit(1);
+});

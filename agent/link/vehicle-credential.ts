@@ -1,0 +1,38 @@
+/**
+ * The vehicle's token: a secret to the gateway, and to the vehicle itself the word on who it is.
+ */
+import { decodeJwt } from 'jose';
+import { ENVIRONMENTS, VIN_PATTERN } from '../../core/model.ts';
+import { emptySecretFault, openSecretFault } from '../../core/credentials/secret-file.ts';
+import { readRegularFile } from '../regular-file.ts';
+import type { VehicleIdentity } from '../state.ts';
+
+export interface VehicleCredential {
+  /** The JWT itself: never logged. */
+  readonly token: string;
+  readonly identity: VehicleIdentity;
+  /** That everybody on this machine can read or change the file; null where they cannot. */
+  readonly openFault: string | null;
+}
+
+/**
+ * Reads a token file. The claims are read, not verified: the key is the control plane's, which checks it at each
+ * connection. Rejects with an Error that does not contain the token.
+ */
+export async function readVehicleCredential(path: string): Promise<VehicleCredential> {
+  const { bytes, mode } = await readRegularFile(path);
+  const token = bytes.toString('utf8').trim();
+  const empty = emptySecretFault(path, token);
+  if (empty !== null) throw new Error(empty);
+  let claims;
+  try {
+    claims = decodeJwt<{ env?: unknown }>(token);
+  } catch {
+    throw new Error(`${path} does not hold a vehicle token`);
+  }
+  const environment = ENVIRONMENTS.find((name) => name === claims.env);
+  if (environment === undefined || !VIN_PATTERN.test(claims.sub ?? '')) {
+    throw new Error(`the token in ${path} does not name a VIN and an environment`);
+  }
+  return { token, identity: { vin: claims.sub!, environment }, openFault: openSecretFault(path, mode) };
+}

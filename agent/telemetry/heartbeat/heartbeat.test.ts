@@ -1,0 +1,274 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { GraphQLError } from 'graphql';
+import { nodeFileSystem } from '../../store/durable-file.ts';
+import { RequestRefused } from '../../link/gateway-link.ts';
+import { PROOF_QUERY } from '../../link/operations.ts';
+import { TestControlPlane } from '../../testing/control-plane.ts';
+import { TestVehicle, until } from '../../testing/test-vehicle.ts';
+import { AGENT_VERSION } from '../../version.ts';
+import { HeartbeatSender, cpuMeter, type HeartbeatFacts, type HeartbeatOptions } from './heartbeat-sender.ts';
+
+describe('an agent', () => {
+  const NEVER = 600_000;
+  let plane: TestControlPlane;
+  let vehicle: TestVehicle;
+
+  beforeEach(async () => {
+    plane = await TestControlPlane.start();
+    vehicle = await TestVehicle.create(plane);
+    await plane.put('eco');
+  });
+
+  afterEach(async () => {
+    await vehicle.dispose();
+    await plane.stop();
+  });
+
+  test('says what it is and what it has on disk, and soon of each further revision', async () => {
+    const agent = await vehicle.start({
+      vehicle: { swVersion: '2.6.1' },
+      timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 30 },
+    });
+    await until('the revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 1);
+    const { memoryBytes, cacheBytes } = agent.status();
+    const heartbeat = plane.heartbeats.at(-1)!;
+    expect(heartbeat).toMatchObject({
+      swVersion: '2.6.1',
+      agentVersion: AGENT_VERSION,
+      cacheSizeMb: Math.round((cacheBytes / 2 ** 20) * 100) / 100,
+    });
+    expect(heartbeat.agentMemoryMb).toBeGreaterThan(memoryBytes / 2 ** 20 / 4);
+    expect(heartbeat.agentCpuPercent).toBeGreaterThanOrEqual(0);
+    await plane.put('off');
+    await until('the next revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 2);
+    const told = plane.heartbeats.map(({ appliedRevision = 0 }) => appliedRevision);
+    expect(told).toEqual([...told].sort());
+  });
+
+  test('tells of no revision that it could not write', async () => {
+    let full = false;
+    const files = {
+      ...nodeFileSystem,
+      write: async (path: string, bytes: Uint8Array) => {
+        if (full) throw new Error('no space left');
+        await nodeFileSystem.write(path, bytes);
+      },
+    };
+    const agent = await vehicle.start({ files, timings: { heartbeatMs: 20, heartbeatSpreadMs: 1 } });
+    await until('the revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 1);
+    full = true;
+    await plane.put('off');
+    await until('it evaluates the new revision', () => agent.status().evaluatedRevision === 2);
+    const from = plane.heartbeats.length;
+    await until('there are further heartbeats', () => plane.heartbeats.length > from + 2);
+    expect(plane.heartbeats.at(-1)?.appliedRevision).toBe(1);
+    full = false;
+    await until('it is written and told', () => plane.heartbeats.at(-1)?.appliedRevision === 2);
+  });
+
+  test('goes on receiving changes while its heartbeats are refused', async () => {
+    plane.onHeartbeat = () => {
+      throw new GraphQLError('No.', { extensions: { code: 'SERVICE_UNAVAILABLE', retryAfter: 0 } });
+    };
+    const lines: string[] = [];
+    const agent = await vehicle.start({
+      log: (level, message) => void lines.push(`${level} ${message}`),
+      timings: { heartbeatMs: 10, heartbeatSpreadMs: 1 },
+    });
+    await until('some were refused', () => plane.heartbeats.length > 3);
+    await plane.put('off');
+    await until('the change is there', () => agent.status().revision === 2);
+    expect(plane.tokens).toHaveLength(1);
+    expect(lines.filter((line) => line.includes('heartbeat'))).toEqual(['warn a heartbeat was not taken: No.']);
+  });
+});
+
+describe('heartbeats', () => {
+  let sent: { at: number; revision: unknown }[];
+  let revision: number;
+  let answer: () => Promise<unknown>;
+  let end: () => void;
+  let running: Promise<void>;
+  let sender: HeartbeatSender;
+  const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
+
+  function start(options: Partial<HeartbeatOptions> = {}): void {
+    const begun = performance.now();
+    const ended = new Promise<{ code: number; reason: string }>(
+      (resolve) => (end = () => resolve({ code: 1000, reason: '' })),
+    );
+    sender = new HeartbeatSender({
+      link: {
+        ended,
+        request: (query, { input }) => {
+          if (query === PROOF_QUERY) return Promise.resolve({ flagProof: 'a proof' });
+          sent.push({
+            at: performance.now() - begun,
+            revision: (input as { appliedRevision: number }).appliedRevision,
+          });
+          return answer();
+        },
+      },
+      facts: () => ({ agentVersion: '1.0.0', appliedRevision: revision, cacheBytes: 0 }),
+      environment: 'production',
+      proof: () => undefined,
+      intervalMs: 60_000,
+      spreadMs: 5_000,
+      random: () => 0.5,
+      log: () => undefined,
+      ...options,
+    });
+    running = sender.run();
+  }
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    [sent, revision, answer] = [[], 1, () => Promise.resolve({ agentHeartbeat: true })];
+  });
+
+  afterEach(async () => {
+    end();
+    await running;
+    jest.useRealTimers();
+  });
+
+  test('name what was refused since the one before that was taken, and a missing change for as long as it is missing', async () => {
+    const told: (readonly string[] | undefined)[] = [];
+    let stop: () => void = () => undefined;
+    let facts: Pick<HeartbeatFacts, 'refusals' | 'complete'> = { refusals: { signature: 2 } };
+    answer = () => Promise.reject(new Error('away'));
+    start({
+      facts: () => ({ agentVersion: '1.0.0', appliedRevision: revision, cacheBytes: 0, ...facts }),
+      link: {
+        ended: new Promise((resolve) => (stop = () => resolve({ code: 1000, reason: '' }))),
+        request: (query, { input }) => {
+          if (query === PROOF_QUERY) return Promise.resolve({ flagProof: 'a proof' });
+          told.push((input as { refusals?: readonly string[] }).refusals);
+          return answer();
+        },
+      },
+    });
+    end = stop;
+    const minute = async (next: typeof facts) => {
+      await pass(63_000);
+      facts = next;
+    };
+    await pass(3_000);
+    answer = () => Promise.resolve({ agentHeartbeat: true });
+    await minute({ refusals: { signature: 2, incomplete: 1 }, complete: false });
+    await minute({ refusals: { signature: 2, incomplete: 1 }, complete: false });
+    await minute({ refusals: { signature: 3, incomplete: 1 }, complete: true });
+    await minute({ refusals: { signature: 3, incomplete: 1 }, complete: true });
+    await minute({});
+    expect(told).toEqual([['signature'], ['signature'], ['incomplete'], ['incomplete'], ['signature'], []]);
+  });
+
+  test('come every minute and a little, the first soon', async () => {
+    start();
+    await pass(140_000);
+    expect(sent.map(({ at }) => Math.round(at))).toEqual([2_500, 65_500, 128_500]);
+  });
+
+  test('tell of many revisions that are persisted in a short time together, and not of one that they have told', async () => {
+    start();
+    await pass(20_000);
+    for (const next of [2, 3, 4]) {
+      revision = next;
+      sender.persisted();
+      await pass(500);
+    }
+    sender.persisted();
+    await pass(20_000);
+    sender.persisted();
+    await pass(20_000);
+    expect(sent.map(({ at, revision: told }) => [Math.round(at), told])).toEqual([
+      [2_500, 1],
+      [22_500, 4],
+    ]);
+  });
+
+  test('keep a distance, however fast revisions follow each other', async () => {
+    start();
+    for (let n = 0; n < 300; n++) {
+      revision += 1;
+      sender.persisted();
+      await pass(100);
+    }
+    expect(sent.map(({ at }) => Math.round(at))).toEqual([2_500, 10_000, 17_500, 25_000]);
+  });
+
+  test('wait where they are told to, and no longer than a minute and a little', async () => {
+    answer = () =>
+      Promise.reject(
+        new RequestRefused([{ message: 'No.', extensions: { code: 'SERVICE_UNAVAILABLE', retryAfter: 10 } }]),
+      );
+    start();
+    await pass(10_000);
+    revision = 2;
+    sender.persisted();
+    await pass(10_000);
+    expect(sent.map(({ at }) => Math.round(at))).toEqual([2_500, 17_500]);
+    answer = () => Promise.reject(new Error('the connection ended'));
+    await pass(140_000);
+    expect(sent.map(({ at }) => Math.round(at)).slice(2)).toEqual([32_500, 95_500, 158_500]);
+  });
+
+  test('ask for a proof of now each time, also where they are refused', async () => {
+    const proofs: string[] = [];
+    answer = () => Promise.reject(new Error('no'));
+    start({ proof: (jws) => proofs.push(jws) });
+    await pass(140_000);
+    expect([sent.length, proofs]).toEqual([3, ['a proof', 'a proof', 'a proof']]);
+  });
+
+  test('tell how far the clocks are apart, but not a control plane that does not know of it', async () => {
+    const inputs: Record<string, unknown>[] = [];
+    let knows = true;
+    const ended = new Promise<{ code: number; reason: string }>(() => undefined);
+    start({
+      facts: () => ({ agentVersion: '1.0.0', appliedRevision: revision, cacheBytes: 0, clockOffsetSeconds: -172_800 }),
+      link: {
+        ended,
+        request: async (query, { input }) => {
+          if (query === PROOF_QUERY) return { flagProof: 'a proof' };
+          inputs.push(input as Record<string, unknown>);
+          if (!knows && 'clockOffsetSeconds' in (input as object)) {
+            throw new RequestRefused([
+              {
+                message: 'Field "clockOffsetSeconds" is not defined by type "AgentHeartbeatInput".',
+                extensions: { code: 'BAD_USER_INPUT' },
+              },
+            ]);
+          }
+          return { agentHeartbeat: true };
+        },
+      },
+    });
+    await pass(10_000);
+    expect(inputs).toEqual([expect.objectContaining({ clockOffsetSeconds: -172_800 })]);
+    knows = false;
+    await pass(140_000);
+    expect(inputs.slice(1).map((input) => input['clockOffsetSeconds'])).toEqual([-172_800, undefined, undefined]);
+    // This one has no end of its own.
+    running = Promise.resolve();
+  });
+
+  test('end with their link', async () => {
+    start();
+    await pass(10_000);
+    end();
+    await running;
+    await pass(200_000);
+    expect(sent).toHaveLength(1);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+});
+
+test('the load is that of this process since the look before', () => {
+  const percent = cpuMeter();
+  const until_ = performance.now() + 60;
+  while (performance.now() < until_);
+  const busy = percent();
+  expect(busy).toBeGreaterThan(5);
+  expect(busy).toBeLessThan(1_000);
+});

@@ -1,0 +1,101 @@
+/**
+ * Counts evaluations and takes measurements, and has them written: measurements within a second, counts once an
+ * interval, since flash wears out (docs/decisions/evaluation-counts-and-flash.md).
+ */
+import { unattended } from '../../../core/async/unattended.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { JsonObject } from '../../../core/model.ts';
+import { validateMeasured, validateMetricName } from '../../../core/wire/metric.ts';
+import type { EvaluatedFlag } from '../../evaluate/flag-evaluator.ts';
+import { timerDelay } from '../../timer-delay.ts';
+import type { MetricQueue } from './metric-queue.ts';
+
+/** What a program says of a measurement beside its name and value. */
+export interface TrackOptions {
+  readonly flagKey: string;
+  /** Flat: text, numbers and booleans; at most 16, 1,024 bytes as JSON. */
+  readonly tags?: JsonObject | undefined;
+}
+
+export interface RecorderOptions {
+  readonly queue: MetricQueue;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Milliseconds that a measurement may wait until its write begins. */
+  readonly writeMs: number;
+  /** Milliseconds over which evaluations are counted together. */
+  readonly intervalMs: number;
+  /** Writes the queue; resolves to whether it is on disk. Never rejects. */
+  readonly save: () => Promise<boolean>;
+}
+
+/** More flags and variants than these are counted into the queue at once. */
+const MAX_COUNTERS = 1_000;
+
+export class MetricRecorder {
+  readonly #options: RecorderOptions;
+  readonly #counters = new Map<string, { flagKey: string; variant: string; count: number; last: number }>();
+  #countTimer: NodeJS.Timeout | undefined;
+  #writeTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+  }
+
+  /** Counts one evaluation. */
+  count({ definition, evaluation }: EvaluatedFlag): void {
+    const key = `${definition.key} ${evaluation.variant}`;
+    const last = this.#options.now();
+    const counter = this.#counters.get(key);
+    if (counter !== undefined) {
+      counter.count += 1;
+      counter.last = last;
+      return;
+    }
+    if (this.#counters.size >= MAX_COUNTERS) this.flush();
+    this.#counters.set(key, { flagKey: definition.key, variant: evaluation.variant, count: 1, last });
+    this.#countTimer ??= setTimeout(() => {
+      this.flush();
+      unattended(this.#options.save(), 'Saving the measurements');
+    }, timerDelay(this.#options.intervalMs)).unref();
+  }
+
+  /**
+   * Takes a measurement under the variant that the vehicle has.
+   *
+   * @param evaluated the flag as it is for the vehicle now; undefined where there is none
+   * @throws FleetFlagError BAD_USER_INPUT with the name of the fault, NOT_FOUND where there is no such flag
+   */
+  track(metric: string, value: number, { flagKey, tags }: TrackOptions, evaluated: EvaluatedFlag | undefined): void {
+    validateMetricName(metric, 'metric');
+    if (evaluated === undefined)
+      throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
+    const { variant } = evaluated.evaluation;
+    const measured = { flagKey, variant, metricName: metric, value };
+    this.#options.queue.add({
+      ...measured,
+      at: this.#options.now(),
+      ...validateMeasured({ ...measured, tags }, ''),
+    });
+    // Without the counts: they are put together until their own interval ends.
+    this.#writeTimer ??= setTimeout(() => {
+      this.#writeTimer = undefined;
+      unattended(this.#options.save(), 'Saving the measurements');
+    }, timerDelay(this.#options.writeMs)).unref();
+  }
+
+  /** Puts what was counted into the queue. */
+  flush(): void {
+    clearTimeout(this.#countTimer);
+    this.#countTimer = undefined;
+    for (const { flagKey, variant, count, last } of this.#counters.values())
+      this.#options.queue.addEvaluations(flagKey, variant, count, last);
+    this.#counters.clear();
+  }
+
+  /** Ends the timers; what is counted goes into the queue. */
+  close(): void {
+    this.flush();
+    clearTimeout(this.#writeTimer);
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * The queue as rows of `metrics_queue`, and what else belongs to it in `agent_state`. No signature covers them: a
+ * digest tells whether a damaged file still holds what was written.
+ *
+ * Rows that were sent stay for a day, so that whoever looks into a vehicle's file sees what it has reported.
+ */
+import { createHash } from 'node:crypto';
+import type { Database, SqlValue } from 'sql.js';
+import type { JsonObject } from '../../../core/model.ts';
+import { putStateValue } from '../../store/state-value.ts';
+import { SENT_ROWS, type MetricQueue, type QueuedMetric } from './metric-queue.ts';
+
+/** The key of `agent_state` under which the rest of the queue stands. */
+const STATE_KEY = 'metrics_queue';
+
+/** Seconds that a sent row stays. */
+const SENT_SECONDS = 86_400;
+
+const SELECT_WAITING =
+  'SELECT id, flag_key, metric_name, value, timestamp, tags FROM metrics_queue WHERE sent = 0 ORDER BY id';
+const INSERT =
+  'INSERT OR REPLACE INTO metrics_queue (id, flag_key, metric_name, value, timestamp, tags, sent) VALUES (?, ?, ?, ?, ?, ?, ?)';
+const DELETE_OLD =
+  'DELETE FROM metrics_queue WHERE sent = 1 AND (timestamp < ? OR id NOT IN (SELECT id FROM metrics_queue WHERE sent = 1 ORDER BY id DESC LIMIT ?))';
+
+/** A queue as a database holds it. */
+export interface StoredQueue {
+  readonly origin: string;
+  readonly rows: readonly QueuedMetric[];
+  /** The number of oldest rows that are the open batch. */
+  readonly inBatch: number;
+  readonly nextId: number;
+  /** The number of the last journal entry (../store/queue-journal.ts) that the rows contain. */
+  readonly entry: number;
+}
+
+interface QueueState extends Omit<StoredQueue, 'rows'> {
+  readonly digest: string;
+  /**
+   * The variants of the rows, each with how many rows in a row have it: the table has no column for them. Absent in a
+   * database of an agent before 1.1.0, whose rows have milliseconds in `timestamp` and `{variant, tags}` in `tags`.
+   */
+  readonly variants?: readonly (readonly [variant: string, rows: number])[];
+  /**
+   * What the times of the rows have beyond whole seconds, row by row: a measurement must not seem older than what it
+   * followed.
+   */
+  readonly milliseconds?: readonly number[];
+}
+
+type StateBeforeDigest = Omit<QueueState, 'digest'>;
+
+function digestOf(
+  { origin, inBatch, nextId, entry, variants, milliseconds }: StateBeforeDigest,
+  rows: readonly (readonly SqlValue[])[],
+): string {
+  const content = [origin, inBatch, nextId, entry, ...(variants === undefined ? [] : [variants, milliseconds]), rows];
+  return createHash('sha256').update(JSON.stringify(content)).digest('base64url');
+}
+
+const toRow = ({ id, flagKey, metricName, value, at, tags }: QueuedMetric): SqlValue[] => [
+  id,
+  flagKey,
+  metricName,
+  value,
+  Math.floor(at / 1000),
+  tags === null ? null : JSON.stringify(tags),
+];
+
+function runsOfVariants(rows: readonly QueuedMetric[]): [string, number][] {
+  const runs: [string, number][] = [];
+  for (const { variant } of rows) {
+    const last = runs.at(-1);
+    if (last?.[0] === variant) last[1] += 1;
+    else runs.push([variant, 1]);
+  }
+  return runs;
+}
+
+/**
+ * Makes the waiting rows those of `queue`, marks what it has sent since the last write, and says that they contain the
+ * journal up to `entry`.
+ *
+ * @param now Unix seconds
+ */
+export function writeQueue(database: Database, queue: MetricQueue, entry: number, now: number): void {
+  database.run('BEGIN');
+  const insert = database.prepare(INSERT);
+  try {
+    database.run('DELETE FROM metrics_queue WHERE sent = 0');
+    for (const sent of queue.takeSent()) insert.run([...toRow(sent), 1]);
+    database.run(DELETE_OLD, [now - SENT_SECONDS, SENT_ROWS]);
+    const rows = queue.rows.map(toRow);
+    for (const row of rows) insert.run([...row, 0]);
+    const state: StateBeforeDigest = {
+      origin: queue.origin,
+      inBatch: queue.batchLength,
+      nextId: queue.nextId,
+      entry,
+      variants: runsOfVariants(queue.rows),
+      milliseconds: queue.rows.map(({ at }) => at - Math.floor(at / 1000) * 1000),
+    };
+    const text = JSON.stringify({ ...state, digest: digestOf(state, rows) } satisfies QueueState);
+    putStateValue(database, STATE_KEY, text, now);
+    database.run('COMMIT');
+  } catch (error) {
+    database.run('ROLLBACK');
+    throw error;
+  } finally {
+    insert.free();
+  }
+}
+
+/** Reads the queue; null where the database has never held one. Throws an Error where it is not what was written. */
+export function readQueue(database: Database): StoredQueue | null {
+  const text = database.exec('SELECT value FROM agent_state WHERE key = ?', [STATE_KEY])[0]?.values[0]?.[0];
+  if (text === undefined) return null;
+  const { digest, ...state } = JSON.parse(String(text)) as QueueState;
+  const stored = database.exec(SELECT_WAITING)[0]?.values ?? [];
+  if (digest !== digestOf(state, stored)) throw new Error('the metrics queue is damaged');
+  const variants = state.variants?.flatMap(([variant, rows]) => Array<string>(rows).fill(variant));
+  const rows = stored.map(([id, flagKey, metricName, value, timestamp, tags], position): QueuedMetric => {
+    const row = { id: Number(id), flagKey: String(flagKey), metricName: String(metricName), value: Number(value) };
+    if (variants === undefined)
+      return {
+        ...row,
+        at: Number(timestamp),
+        ...(JSON.parse(String(tags)) as { variant: string; tags: JsonObject | null }),
+      };
+    return {
+      ...row,
+      at: Number(timestamp) * 1000 + (state.milliseconds?.[position] ?? 0),
+      variant: variants[position]!,
+      tags: tags === null ? null : (JSON.parse(String(tags)) as JsonObject),
+    };
+  });
+  const { origin, inBatch, nextId, entry } = state;
+  return { origin, inBatch, nextId, entry, rows };
+}

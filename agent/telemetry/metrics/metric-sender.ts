@@ -1,0 +1,101 @@
+/**
+ * Sends the queue over one link, batch by batch. A batch is on disk before it is sent, with its id, and stays as it is
+ * until the control plane has it: whatever happens to the answer or to this process, it counts once.
+ */
+import { ERROR_CATALOGUE } from '../../../core/errors.ts';
+import { describeError, type Log } from '../../log.ts';
+import type { Backoff } from '../../link/backoff.ts';
+import { RequestRefused, retryAfterMs, type GatewayLink } from '../../link/gateway-link.ts';
+import { LinkWait } from '../../link/link-wait.ts';
+import type { MetricQueue, OpenBatch } from './metric-queue.ts';
+
+export const REPORT_MUTATION =
+  'mutation Report($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted duplicates dropped } }';
+
+/** The part of a refusal that names what is wrong in the batch, and the position in it. */
+const INPUT_FIELD = /^input(\.|$)/;
+const ITEM_FIELD = /^input\.items\.(\d+)(\.|$)/;
+
+const MAY_SUCCEED_SOON: ReadonlySet<string> = new Set(
+  Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])),
+);
+
+export interface SenderOptions {
+  readonly link: Pick<GatewayLink, 'request' | 'ended'>;
+  readonly queue: MetricQueue;
+  /** Puts what was counted into the queue. */
+  readonly flush: () => void;
+  /** Writes the queue; resolves to whether it is on disk. */
+  readonly save: () => Promise<boolean>;
+  /** Milliseconds until the next look at the queue; asked anew each time. */
+  readonly sendDelay: () => number;
+  readonly backoff: Backoff;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+export class MetricSender {
+  readonly #options: SenderOptions;
+  readonly #wait: LinkWait;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#wait = new LinkWait(options.link.ended);
+  }
+
+  /** Runs until the link ends; never rejects. */
+  async run(): Promise<void> {
+    const { queue, save, sendDelay } = this.#options;
+    let wait = sendDelay();
+    while (!this.#wait.ended) {
+      await this.#wait.pause(wait);
+      if (this.#wait.ended) return;
+      this.#options.flush();
+      const batch = queue.batch();
+      // What was acknowledged goes with the next write: sent again, it would count once all the same.
+      if (batch === null) wait = sendDelay();
+      else if (!(await save())) wait = sendDelay();
+      else wait = await this.#send(batch);
+    }
+  }
+
+  /** Sends a batch. Resolves to the milliseconds until the next. */
+  async #send(batch: OpenBatch): Promise<number> {
+    const { link, queue, sendDelay, backoff, log } = this.#options;
+    const items = batch.rows.map(({ flagKey, variant, metricName, value, at, tags }) => ({
+      flagKey,
+      variant,
+      metricName,
+      value,
+      timestamp: new Date(at).toISOString(),
+      tags,
+    }));
+    try {
+      await link.request(REPORT_MUTATION, { input: { batchId: batch.id, items } });
+      queue.settle();
+      backoff.reset();
+      return queue.rows.length > 0 ? 0 : sendDelay();
+    } catch (error) {
+      if (!this.#wait.ended) log('warn', `measurements were not taken: ${describeError(error)}`);
+      return this.#afterRefusal(error);
+    }
+  }
+
+  #afterRefusal(error: unknown): number {
+    const { queue, backoff, random, sendDelay } = this.#options;
+    const { code, field = '' } = error instanceof RequestRefused ? error : {};
+    const batchIsRefused = (code === 'BAD_USER_INPUT' || code === 'LIMIT_EXCEEDED') && INPUT_FIELD.test(field);
+    if (batchIsRefused) {
+      // It would be refused for ever: the row that is at fault goes, or all where none is named.
+      const position = ITEM_FIELD.exec(field)?.[1];
+      if (position === undefined) queue.settle(true);
+      else queue.discard(Number(position));
+      return backoff.next();
+    }
+    // Any other refusal with a code says nothing of the batch. A control plane from before does not know this
+    // operation, or a part of it, and may be updated tomorrow: the measurements are kept.
+    if (code !== undefined && !MAY_SUCCEED_SOON.has(code)) return sendDelay();
+    return Math.max(retryAfterMs(error, random) ?? 0, backoff.next());
+  }
+}

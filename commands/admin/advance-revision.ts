@@ -1,0 +1,71 @@
+/** `npm run admin -- advance-revision`: what follows when a backup was restored (docs/operations/restoring.md). */
+import { parseArgs } from 'node:util';
+import { FLAGS_CHANGED } from '../../subgraphs/flags/changes/change.ts';
+import { advanceRevision } from '../../subgraphs/flags/signing/advance-revision.ts';
+import { createLogger } from '../../main/log.ts';
+import { presentSigner } from '../../main/trusted-signer.ts';
+import { actingPerson } from './acting-person.ts';
+import { withAdminDatabase } from './admin-database.ts';
+import { withBus } from './announcing.ts';
+import { readArguments, type AdminCommand } from './command.ts';
+import { readEnvironment } from './environment-option.ts';
+
+export const ADVANCE_USAGE = `npm run admin -- advance-revision --environment development|staging|production --beyond N --reason TEXT [--as EMAIL]
+    After a backup was restored: lifts the environment's revision above N, above what vehicles have reported and above its
+    own, and signs every flag that lives there anew, so that vehicles believe the control plane again. Pull the kill switches again
+    that were pulled after the backup, before: vehicles get the flags as they stand.`;
+
+/** Exit codes: 0, 1 failed, 2 usage. */
+export const advanceRevisionCommand: AdminCommand = async (args, configuration, output) => {
+  const { environment, beyond, reason, email } = readArguments(ADVANCE_USAGE, () => {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        environment: { type: 'string' },
+        beyond: { type: 'string' },
+        reason: { type: 'string' },
+        as: { type: 'string' },
+      },
+    });
+    if (values.beyond === undefined || !/^\d{1,10}$/.test(values.beyond))
+      throw new Error('--beyond takes a revision: a whole number, 0 or more.');
+    if (values.reason === undefined || values.reason.trim() === '')
+      throw new Error('--reason takes a text: the trail keeps it.');
+    return {
+      environment: readEnvironment(values.environment),
+      beyond: Number(values.beyond),
+      reason: values.reason,
+      email: values.as,
+    };
+  });
+  const logger = createLogger(configuration.logLevel);
+  const advanced = await withAdminDatabase(configuration, output, async (prisma) => {
+    const identity = await actingPerson(prisma, email);
+    const signer = await presentSigner(prisma, configuration);
+    const result = await advanceRevision(prisma, signer, identity, { environment, beyond, reason });
+    await withBus(configuration, logger, (bus) =>
+      bus
+        .publish(FLAGS_CHANGED, environment)
+        .catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced')),
+    );
+    return result;
+  });
+  const { from, to, reported, unbelieved, flags, serving } = advanced;
+  if (reported > Math.max(beyond, from))
+    output.err(
+      `Vehicles of ${environment} have reported revision ${reported}: it went beyond that, and not only beyond ${beyond}.`,
+    );
+  else if (from > beyond)
+    output.err(`${environment} stood at revision ${from} already: it went beyond that, and not only beyond ${beyond}.`);
+  if (unbelieved > 0)
+    output.err(
+      `${unbelieved} vehicles report a revision that no environment can have, or one far above this one's and above --beyond, and were not believed: look at them (vehicles, appliedRevision).`,
+    );
+  if (serving.length > 0) {
+    output.err(
+      `${serving.length} of the ${flags} flags are enabled and not killed, and vehicles serve them now: ${serving.join(', ')}. A kill switch that was pulled after the backup is lost with the restore: where one of these should be killed, pull it at once.`,
+    );
+  }
+  output.out(`${environment}: from revision ${from} to ${to}; ${flags} flags signed anew.`);
+  return 0;
+};

@@ -1,0 +1,23 @@
+/** The bus of a command that changes flags beside a running control plane. */
+import type { Logger } from 'pino';
+import { createInProcessBus, type Bus } from '../../subgraphs/shared/feeds/bus.ts';
+import { openRedis } from '../../subgraphs/shared/stores/redis.ts';
+import type { Configuration } from '../../main/configuration.ts';
+
+/**
+ * Calls `use` with the control plane's bus. Without Redis, or where it does not answer, with one that nobody listens
+ * to: the control plane looks for changes every second by itself.
+ */
+export async function withBus<T>({ redis }: Configuration, logger: Logger, use: (bus: Bus) => Promise<T>): Promise<T> {
+  const cache =
+    redis === null
+      ? null
+      : await openRedis(redis, logger).catch((error: unknown) =>
+          logger.warn({ err: error }, 'Changes are not announced; they arrive a second later'),
+        );
+  try {
+    return await use(cache?.bus ?? createInProcessBus());
+  } finally {
+    await cache?.bus.close();
+  }
+}

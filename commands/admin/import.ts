@@ -1,0 +1,127 @@
+/**
+ * `npm run admin -- import`: makes an environment what a YAML file says, or shows what that would change
+ * (docs/guides/import-export.md).
+ */
+import { isUtf8 } from 'node:buffer';
+import { readFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import type { PrismaClient } from '../../prisma/generated/client.ts';
+import { createFlagChanges } from '../../subgraphs/flags/changes/change.ts';
+import { describeMember, type FlagDifference } from '../../subgraphs/flags/import-export/environment-difference.ts';
+import { parseEnvironmentFile, type FileFault } from '../../core/wire/environment-file.ts';
+import {
+  ImportService,
+  planImport,
+  type ImportOutcome,
+  type ImportPlan,
+} from '../../subgraphs/flags/import-export/import-service.ts';
+import type { Configuration } from '../../main/configuration.ts';
+import { createLogger } from '../../main/log.ts';
+import { presentSigner } from '../../main/trusted-signer.ts';
+import { actingPerson } from './acting-person.ts';
+import { withAdminDatabase } from './admin-database.ts';
+import { withBus } from './announcing.ts';
+import { readArguments, type AdminCommand, type Output } from './command.ts';
+import { readEnvironment } from './environment-option.ts';
+
+export const IMPORT_USAGE = `npm run admin -- import --environment development|staging|production --file FLAGS.yaml [--apply] [--as EMAIL] [--archive-missing]
+    Shows what would change; with --apply changes it, in the name of --as (role WRITE or ADMIN; else the only administrator).
+    --archive-missing also archives the flags that the file lacks. Exit code 3: a dry run found differences.`;
+
+/** Exit code of a dry run that found differences. */
+const DIFFERS = 3;
+
+/** Exit codes: 0 nothing differs or all was applied, 1 faults or failures, 2 usage, 3 a dry run found differences. */
+export const importCommand: AdminCommand = async (args, configuration, output) => {
+  const options = readArguments(IMPORT_USAGE, () => {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        environment: { type: 'string' },
+        file: { type: 'string' },
+        apply: { type: 'boolean', default: false },
+        as: { type: 'string' },
+        'archive-missing': { type: 'boolean', default: false },
+      },
+    });
+    const { file, apply, as: email } = values;
+    if (file === undefined) throw new Error('--file is missing.');
+    return {
+      environment: readEnvironment(values.environment),
+      file,
+      apply,
+      email,
+      archiveMissing: values['archive-missing'],
+    };
+  });
+
+  const bytes = await readFile(options.file);
+  if (!isUtf8(bytes)) return refuse([{ path: '', message: 'The file is not UTF-8 text.' }], output);
+  const read = parseEnvironmentFile(bytes.toString('utf8'));
+  if (read.faults.length > 0) return refuse(read.faults, output);
+  return withAdminDatabase(configuration, output, async (prisma) => {
+    const plan = await planImport(prisma, options.environment, read.flags);
+    for (const difference of plan.differences)
+      for (const line of describe(difference, options.archiveMissing)) output.out(line);
+    if (plan.faults.length > 0) return refuse(plan.faults, output);
+    if (plan.differences.length === 0) {
+      output.out('Nothing differs.');
+      return 0;
+    }
+    if (options.apply) return apply(prisma, configuration, plan, options, output);
+    output.out(`${plan.differences.length} flags differ. Nothing was changed; --apply does it.`);
+    return DIFFERS;
+  });
+};
+
+function refuse(faults: readonly FileFault[], { err }: Output): number {
+  for (const { path, message } of faults) err(path === '' ? message : `${path}: ${message}`);
+  err(`Nothing was changed: ${faults.length} faults.`);
+  return 1;
+}
+
+function describe(difference: FlagDifference, archiveMissing: boolean): string[] {
+  const { key } = difference;
+  switch (difference.kind) {
+    case 'created': {
+      const { type, safetyLevel, enabled, rules } = difference.entry;
+      return [`+ ${key}: new (${type}, ${safetyLevel}, ${enabled ? 'enabled' : 'disabled'}, ${rules.length} rules)`];
+    }
+    case 'changed':
+      return [`~ ${key}`, ...difference.members.map((member) => `    ${describeMember(member)}`)];
+    case 'only-here':
+      return [
+        archiveMissing
+          ? `- ${key}: not in the file, to be archived`
+          : `  ${key}: only here, left alone (--archive-missing archives it)`,
+      ];
+  }
+}
+
+async function apply(
+  prisma: PrismaClient,
+  configuration: Configuration,
+  plan: ImportPlan,
+  options: { email: string | undefined; archiveMissing: boolean },
+  output: Output,
+): Promise<number> {
+  const identity = await actingPerson(prisma, options.email);
+  const signer = await presentSigner(prisma, configuration);
+  const logger = createLogger(configuration.logLevel);
+  return withBus(configuration, logger, async (bus) => {
+    const service = new ImportService(createFlagChanges(prisma, signer, bus, logger));
+    let failed = 0;
+    for await (const outcome of service.apply(identity, plan, options.archiveMissing)) {
+      if (outcome.done === 'failed') failed += 1;
+      (outcome.done === 'failed' ? output.err : output.out)(tell(outcome));
+    }
+    if (failed > 0) output.err(`${failed} flags were left as they were.`);
+    return failed > 0 ? 1 : 0;
+  });
+}
+
+function tell({ key, done, waits, message }: ImportOutcome): string {
+  if (done === 'failed') return `${key}: failed: ${message}`;
+  if (!waits) return `${key}: ${done}`;
+  return done === 'created' ? `${key}: a draft, which waits for approval` : `${key}: waits for approval`;
+}

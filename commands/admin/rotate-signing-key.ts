@@ -1,0 +1,132 @@
+/**
+ * `npm run admin -- rotate-signing-key`: from one signing key in the data folder to the next
+ * (docs/operations/key-rotation.md).
+ */
+import { parseArgs } from 'node:util';
+import { ENVIRONMENTS } from '../../core/model.ts';
+import { countSignatures } from '../../subgraphs/flags/signing/resign.ts';
+import type { Configuration } from '../../main/configuration.ts';
+import { createLogger } from '../../main/log.ts';
+import { readSecretFile } from '../../main/secrets.ts';
+import {
+  adoptNextKey,
+  openNextSigner,
+  openSigner,
+  prepareNextKey,
+  previousKeys,
+  removePreviousKeys,
+  signingKeyPath,
+  switchToNextKey,
+} from '../../main/signing-keys.ts';
+import { hasSigned } from '../../main/trusted-signer.ts';
+import { actingPerson } from './acting-person.ts';
+import { withAdminDatabase } from './admin-database.ts';
+import { readArguments, type AdminCommand, type Output } from './command.ts';
+import { resignEnvironments } from './resign-definitions.ts';
+
+export const ROTATE_USAGE = `npm run admin -- rotate-signing-key [--prepare | --finish | --replace-lost [--as EMAIL]]
+    --prepare makes the next key and prints the key set to give to the vehicles; without an option the next key becomes
+    the one that signs; --finish makes the former ones invalid. --replace-lost goes on where the key that has signed is
+    lost for good: everything is signed anew, and vehicles that pin the lost key believe nothing of it until they have
+    the new key set. Each takes effect when the control plane starts next.`;
+
+/** Exit codes: 0, 1 failed or refused, 2 usage. */
+export const rotateSigningKeyCommand: AdminCommand = async (args, configuration, output) => {
+  const flag = { type: 'boolean', default: false } as const;
+  const {
+    prepare,
+    finish,
+    'replace-lost': replaceLost,
+    as: email,
+  } = readArguments(ROTATE_USAGE, () => {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { prepare: flag, finish: flag, 'replace-lost': flag, as: { type: 'string' } },
+    });
+    if ([values.prepare, values.finish, values['replace-lost']].filter(Boolean).length > 1)
+      throw new Error('--prepare, --finish and --replace-lost are ways and steps of their own: one of them.');
+    if (values.as !== undefined && !values['replace-lost']) throw new Error('--as goes with --replace-lost.');
+    return values;
+  });
+  if (replaceLost) return replaceLostKey(configuration, output, email);
+  const { dataDir } = configuration;
+  if (configuration.signingKey !== null) {
+    output.err(
+      'The signing key is that of FLEETFLAG_SIGNING_KEY; it is changed there (docs/operations/key-rotation.md, "A key of your own").',
+    );
+    return 1;
+  }
+  if (finish) return removeFormer(configuration, output);
+  if (prepare) {
+    const { kid } = await prepareNextKey(dataDir);
+    output.out(JSON.stringify((await openSigner(configuration)).publicKeys, null, 2));
+    output.err(
+      `The next key is ${kid}. Give this key set to the vehicles (--keys), restart the control plane, and switch when all vehicles have it.`,
+    );
+    return 0;
+  }
+  const { former, current } = await switchToNextKey(dataDir);
+  output.out(`Definitions are signed with ${current.kid} from the next start on; ${former.kid} stays valid.`);
+  output.out('Now restart the control plane, then: npm run admin -- resign-definitions');
+  return 0;
+};
+
+async function removeFormer(configuration: Configuration, output: Output): Promise<number> {
+  const former = new Set((await previousKeys(configuration.dataDir)).map(({ kid }) => kid));
+  if (former.size === 0) {
+    output.out('There is no former key.');
+    return 0;
+  }
+  const left = (await withAdminDatabase(configuration, output, countSignatures)).filter(
+    ({ kid }) => kid !== null && former.has(kid),
+  );
+  for (const { environment, kid, count } of left)
+    output.err(`${environment}: ${count} definitions are still signed with ${kid}.`);
+  if (left.length > 0) {
+    output.err('Nothing was removed. First: npm run admin -- resign-definitions');
+    return 1;
+  }
+  await removePreviousKeys(configuration.dataDir);
+  output.out(`No longer valid from the next start on: ${[...former].join(', ')}`);
+  return 0;
+}
+
+/** Signs everything with a key that has signed nothing yet: the given one, that of the data folder, or a new one. */
+async function replaceLostKey(
+  configuration: Configuration,
+  output: Output,
+  email: string | undefined,
+): Promise<number> {
+  const { dataDir, signingKey } = configuration;
+  return withAdminDatabase(configuration, output, async (prisma) => {
+    const isMissing = signingKey === null && (await readSecretFile(signingKeyPath(dataDir))) === null;
+    const signed = await countSignatures(prisma);
+    if (isMissing && signed.length === 0) {
+      output.err('Nothing is lost: no flag is signed yet, and the control plane makes its key at its first start.');
+      return 1;
+    }
+    const signer = isMissing ? await openNextSigner(configuration) : await openSigner(configuration);
+    if (!isMissing && hasSigned(signer, signed)) {
+      output.err(
+        `Nothing is lost: ${signer.kid} has signed flags of this database. To change it for another: npm run admin -- rotate-signing-key`,
+      );
+      return 1;
+    }
+    const identity = await actingPerson(prisma, email);
+    await resignEnvironments(prisma, {
+      signer,
+      identity,
+      environments: ENVIRONMENTS,
+      configuration,
+      logger: createLogger(configuration.logLevel),
+      output,
+    });
+    // Last, so that until everything is signed no control plane starts with a key that has signed a part.
+    if (isMissing) await adoptNextKey(dataDir);
+    output.out(
+      `Everything is signed with ${signer.kid}. Vehicles that pin the lost key keep what they have and believe nothing new, kill switches included, until they are given this key set (--keys):`,
+    );
+    output.out(JSON.stringify(signer.publicKeys, null, 2));
+    return 0;
+  });
+}

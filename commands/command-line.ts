@@ -1,0 +1,53 @@
+/**
+ * What every command does with its command line before anything is opened or made: help, version, and refusing what it
+ * does not know.
+ */
+import { readFileSync } from 'node:fs';
+import { nearestName } from '../core/validation/nearest-name.ts';
+import { complain, say } from '../main/log.ts';
+
+const PACKAGE = new URL('../package.json', import.meta.url);
+
+/** The names of all options that a usage text speaks of. */
+function optionsIn(usage: string): string[] {
+  return [...new Set(Array.from(usage.matchAll(/--([a-z][a-z-]*)/g), ([, name = '']) => name))];
+}
+
+/** Says what an unknown option may have been meant to be; the empty text where none is near. */
+export function suggestOption(option: string, usage: string): string {
+  const nearest = nearestName(option.replace(/^--?/, ''), optionsIn(usage));
+  return nearest === null ? '' : ` Did you mean --${nearest}?`;
+}
+
+/** Answers `--help` and `--version` and ends the process with exit code 0; anything else is left to the command. */
+export function answerHelp(usage: string, args: readonly string[] = process.argv.slice(2)): void {
+  if (args.includes('--help') || args.includes('-h')) say(usage);
+  else if (args.includes('--version')) say((JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string }).version);
+  else return;
+  process.exit(0);
+}
+
+/**
+ * The arguments of a command that takes no options beyond `--help`, `--version` and the switches in `known`. Ends the
+ * process with exit code 2, naming the fault, for any other option or for more than `most` other arguments.
+ */
+export function readPlainArguments(
+  usage: string,
+  { known = [], most = 0 }: { known?: readonly string[]; most?: number } = {},
+): readonly string[] {
+  const args = process.argv.slice(2);
+  answerHelp(usage, args);
+  const unknown = args.find((arg) => arg.startsWith('-') && !known.includes(arg));
+  const rest = args.filter((arg) => !arg.startsWith('-'));
+  const fault =
+    unknown !== undefined
+      ? `There is no option ${unknown}.${suggestOption(unknown, usage)}`
+      : rest.length > most
+        ? `"${rest[most]}" belongs to nothing.`
+        : null;
+  if (fault !== null) {
+    complain(`${fault}\n\n${usage}`);
+    process.exit(2);
+  }
+  return args;
+}

@@ -1,0 +1,89 @@
+/**
+ * `npm run demo [-- --once]`: the control plane, a fleet and three vehicle agents, in a throw-away folder, shown step
+ * by step. Exit codes: 0 ended as asked, 1 a step failed, 2 wrong usage or settings, 130 stopped during the show.
+ */
+import { parseArgs } from 'node:util';
+import colors from 'picocolors';
+import { unattended } from '../core/async/unattended.ts';
+import { answerHelp, suggestOption } from './command-line.ts';
+import { ConfigurationError, readConfiguration } from '../main/configuration.ts';
+import { runShow, showDoors } from './demo/show.ts';
+import { Stage } from './demo/stage.ts';
+import { Terminal } from './demo/terminal.ts';
+
+const USAGE = `Usage: npm run demo [-- --once]
+
+  --once    ends after the show instead of staying up
+  --help, --version
+
+PORT and HOST are respected (PORT=0 picks a free port); everything else is the demo's own.`;
+
+/** Exit codes as shells give them for a program that a signal has ended. */
+const INTERRUPTED = 130;
+
+answerHelp(USAGE);
+
+function readOptions(): { once: boolean; host: string; port: number } {
+  try {
+    const { values } = parseArgs({
+      args: process.argv.slice(2),
+      options: { once: { type: 'boolean', default: false } },
+    });
+    const { host, port } = readConfiguration();
+    return { once: values.once, host, port };
+  } catch (error) {
+    console.error(
+      error instanceof ConfigurationError
+        ? error.message
+        : `${(error as Error).message}${suggestOption(/'(--?[^ ']+)/.exec((error as Error).message)?.[1] ?? '', USAGE)}\n\n${USAGE}`,
+    );
+    process.exit(2);
+  }
+}
+
+const { once, host, port } = readOptions();
+const terminal = new Terminal(process.stdout.isTTY && colors.isColorSupported, (text) => process.stdout.write(text));
+// A reader that has gone (`| head`) is no reason to leave processes behind.
+process.stdout.on('error', () => undefined);
+
+let shown = false;
+let leaving = false;
+let stage: Stage | undefined;
+
+/** Ends everything, then the process. */
+async function leave(code: number): Promise<void> {
+  if (leaving) return;
+  leaving = true;
+  try {
+    await stage?.close();
+  } catch (error) {
+    console.error(`The demo could not clean up: ${(error as Error).message}`);
+    process.exit(1);
+  }
+  process.exit(code);
+}
+
+function stop(): void {
+  if (leaving) return;
+  terminal.say();
+  terminal.say('Ending the vehicles and the control plane …');
+  unattended(leave(shown ? 0 : INTERRUPTED), 'Ending the demo');
+}
+// Once more while it ends changes nothing: leaving early is what would leave processes behind.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+
+try {
+  terminal.title('FleetFlag: feature flags for vehicle fleets');
+  terminal.say('Starting a control plane, a fleet and three vehicle agents …');
+  stage = await Stage.open(host, port);
+  await runShow(stage, terminal);
+  showDoors(stage, !once, terminal);
+  shown = true;
+  if (once) await leave(0);
+} catch (error) {
+  // After Ctrl-C steps fail because what they talk to is being ended.
+  if (!leaving) {
+    console.error(`\nThe demo failed: ${(error as Error).message}`);
+    await leave(1);
+  }
+}

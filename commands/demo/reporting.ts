@@ -1,0 +1,80 @@
+/** The fleet reports what it has measured, each vehicle with its own token over its own websocket, as agents do. */
+import { createClient } from 'graphql-ws';
+import { WebSocket } from 'ws';
+import { REPORT_MUTATION } from '../../agent/telemetry/metrics/metric-sender.ts';
+import type { ApiClient } from './api-client.ts';
+import { armOf, energyOf, METRIC, type Phase } from './driving.ts';
+import { MEASURED } from './flags.ts';
+import type { FleetVehicle } from './fleet.ts';
+
+/** Fields of one request at most; see docs/operations/limits.md. */
+const TOKENS_AT_ONCE = 20;
+
+interface Receipt {
+  readonly accepted: number;
+}
+
+/** Issues a token to each vehicle; gives them by VIN. */
+export async function issueTokens(
+  api: ApiClient,
+  vehicles: readonly FleetVehicle[],
+): Promise<ReadonlyMap<string, string>> {
+  const tokens = new Map<string, string>();
+  for (let first = 0; first < vehicles.length; first += TOKENS_AT_ONCE) {
+    const some = vehicles.slice(first, first + TOKENS_AT_ONCE);
+    const fields = some.map(
+      ({ vin }) => `${vin}: issueVehicleToken(vin: "${vin}", environment: PRODUCTION, expiresInDays: 1) { token }`,
+    );
+    const issued = await api.ask<Record<string, { token: string }>>(`mutation { ${fields.join(' ')} }`);
+    for (const { vin } of some) tokens.set(vin, issued[vin]!.token);
+  }
+  return tokens;
+}
+
+/**
+ * Each vehicle reports one batch: its trips of `phase`. Gives how many measurements were stored.
+ *
+ * @param times of the trips, milliseconds since 1970
+ * @throws Error when a batch is refused
+ */
+export async function reportTrips(
+  wsUrl: string,
+  tokens: ReadonlyMap<string, string>,
+  vehicles: readonly FleetVehicle[],
+  phase: Phase,
+  times: (trip: number) => number,
+): Promise<number> {
+  const stored = await Promise.all(
+    vehicles.map(async (vehicle) => {
+      const variant = phase === 'before' ? 'control' : armOf(vehicle);
+      const items = energyOf(vehicle, phase).map((value, trip) => ({
+        flagKey: MEASURED,
+        variant,
+        metricName: METRIC,
+        value,
+        timestamp: new Date(times(trip)).toISOString(),
+      }));
+      const client = createClient({
+        url: wsUrl,
+        webSocketImpl: WebSocket,
+        lazy: true,
+        retryAttempts: 0,
+        connectionParams: { authorization: `Bearer ${tokens.get(vehicle.vin)}` },
+      });
+      try {
+        for await (const { data, errors } of client.iterate<{ reportMetrics: Receipt }>({
+          query: REPORT_MUTATION,
+          variables: { input: { batchId: phase, items } },
+        })) {
+          if (errors !== undefined)
+            throw new Error(`The measurements of ${vehicle.vin} were refused: ${errors[0]?.message}`);
+          return data?.reportMetrics.accepted ?? 0;
+        }
+        return 0;
+      } finally {
+        await client.dispose();
+      }
+    }),
+  );
+  return stored.reduce((sum, accepted) => sum + accepted, 0);
+}

@@ -1,0 +1,160 @@
+/** Everything that the demo starts, in a folder of its own, and how all of it goes away again. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { deleteEmbeddedPostgres } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
+import { ApiClient } from './api-client.ts';
+import { Child } from './child-process.ts';
+import { DRIVEN } from './fleet.ts';
+import { MobileNetwork } from './mobile-network.ts';
+import { VehicleAgent } from './vehicle-agent.ts';
+
+export interface Account {
+  readonly email: string;
+  readonly password: string;
+}
+
+export class Stage {
+  readonly #children: Child[] = [];
+  #controlPlane: Child | undefined;
+  #network: MobileNetwork | undefined;
+  #port: number;
+  #account: Account | undefined;
+  #agents: readonly VehicleAgent[] = [];
+  #closed: Promise<void> | undefined;
+
+  private constructor(
+    readonly folder: string,
+    private readonly host: string,
+    port: number,
+  ) {
+    this.#port = port;
+  }
+
+  /**
+   * An empty stage in a temporary folder.
+   *
+   * @param host that the control plane listens on
+   * @param port likewise; 0 picks a free one, and keeps it
+   */
+  static async open(host: string, port: number): Promise<Stage> {
+    return new Stage(await mkdtemp(join(tmpdir(), 'fleetflag-demo-')), host, port);
+  }
+
+  get url(): string {
+    return `http://localhost:${this.#port}`;
+  }
+
+  /** The administrator that the control plane's first start has created. Throws before that. */
+  get account(): Account {
+    if (this.#account === undefined) throw new Error('The control plane has not started yet.');
+    return this.#account;
+  }
+
+  get controlPlanePid(): number {
+    return this.#controlPlane?.pid ?? 0;
+  }
+
+  get agents(): readonly VehicleAgent[] {
+    return this.#agents;
+  }
+
+  /** Throws before `startControlPlane`. */
+  get network(): MobileNetwork {
+    if (this.#network === undefined) throw new Error('There is no network yet.');
+    return this.#network;
+  }
+
+  #spawn(args: readonly string[], settings: Readonly<Record<string, string>> = {}): Child {
+    if (this.#closed !== undefined) throw new Error('The demo is ending.');
+    const child = new Child(args, settings);
+    this.#children.push(child);
+    return child;
+  }
+
+  /**
+   * Starts the control plane and signs in; again after `stopControlPlane`, with the same data on the same port.
+   *
+   * @throws Error with the control plane's own words when it does not start
+   */
+  async startControlPlane(): Promise<ApiClient> {
+    const child = this.#spawn(['commands/start.ts'], {
+      PORT: String(this.#port),
+      HOST: this.host,
+      FLEETFLAG_DATA_DIR: join(this.folder, 'control-plane'),
+      FLEETFLAG_PLAYGROUND: 'on',
+      LOG_LEVEL: 'warn',
+    });
+    this.#controlPlane = child;
+    const [, port] = await child.printed(/FleetFlag ready at http:\/\/localhost:(\d+)/);
+    this.#port = Number(port);
+    if (this.#account === undefined) {
+      const [, email = ''] = await child.printed(/Administrator created: (\S+)/);
+      const [, password = ''] = await child.printed(/Password, shown only this once: (\S+)/);
+      this.#account = { email, password };
+    }
+    this.#network ??= await MobileNetwork.open(this.#reachable, this.#port);
+    const api = new ApiClient(`http://${this.#reachable}:${this.#port}`);
+    await api.signIn(this.#account.email, this.#account.password);
+    return api;
+  }
+
+  /** The address to connect to; a server that listens on all is reached on loopback. */
+  get #reachable(): string {
+    if (this.host === '0.0.0.0' || this.host === '::') return '127.0.0.1';
+    return this.host.includes(':') ? `[${this.host}]` : this.host;
+  }
+
+  /** The gateway's websocket, past the mobile network. */
+  get directWsUrl(): string {
+    return `ws://${this.#reachable}:${this.#port}/graphql`;
+  }
+
+  async stopControlPlane(): Promise<void> {
+    await this.#controlPlane?.stop();
+  }
+
+  /**
+   * Issues a token to each driven vehicle and starts its agent, which trusts the control plane's keys and no others.
+   */
+  async startAgents(api: ApiClient): Promise<readonly VehicleAgent[]> {
+    const keysFile = join(this.folder, 'trusted-keys.json');
+    await writeFile(keysFile, await (await fetch(`${api.url}/.well-known/jwks.json`)).text());
+    this.#agents = DRIVEN.map(
+      (vehicle) =>
+        new VehicleAgent({
+          vehicle,
+          folder: this.folder,
+          keysFile,
+          wsUrl: this.network.wsUrl,
+          spawn: (args) => this.#spawn(args),
+        }),
+    );
+    await Promise.all(
+      this.#agents.map(async (agent) => {
+        const { issueVehicleToken } = await api.ask<{ issueVehicleToken: { token: string } }>(
+          'mutation ($vin: String!) { issueVehicleToken(vin: $vin, environment: PRODUCTION, expiresInDays: 1) { token } }',
+          { vin: agent.vehicle.vin },
+        );
+        await agent.install(issueVehicleToken.token);
+        await agent.start();
+      }),
+    );
+    return this.#agents;
+  }
+
+  /** Ends every process and removes the folder, whatever state they are in. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#clear());
+  }
+
+  async #clear(): Promise<void> {
+    // Agents first: they would only report that they have lost their control plane.
+    const others = this.#children.filter((child) => child !== this.#controlPlane);
+    await Promise.all(others.map((child) => child.stop()));
+    await this.#network?.close();
+    await this.#controlPlane?.stop();
+    await deleteEmbeddedPostgres(join(this.folder, 'control-plane'));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * A vehicle's credential: a JWT that names its VIN (`sub`), its environment (`env`) and its generation (`gen`). The
+ * vehicles subgraph issues it and the gateway checks it, both under a key derived from the internal secret. Revoking
+ * a vehicle's tokens raises its generation, which ends those of the generations before.
+ */
+import { randomUUID } from 'node:crypto';
+import { SignJWT, jwtVerify } from 'jose';
+import { FleetFlagError } from '../errors.ts';
+import { ENVIRONMENTS, VIN_PATTERN, type Environment } from '../model.ts';
+import type { VehicleCaller } from '../access/caller.ts';
+import { deriveKey } from './identity-token.ts';
+
+/** What a genuine token says; whether its generation has been revoked is for the verifier to know. */
+export interface VerifiedVehicleToken {
+  readonly caller: VehicleCaller & { readonly vin: string };
+  readonly expiresAt: Date;
+  readonly generation: number;
+}
+
+export interface VehicleTokens {
+  /** @param generation the vehicle's at this moment; 0 for one whose tokens were never revoked */
+  issue(vin: string, environment: Environment, expiresAt: Date, generation?: number): Promise<string>;
+  /**
+   * The vehicle that `token` names, its generation, and when it ends. Throws UNAUTHENTICATED when it is forged,
+   * malformed or expired.
+   */
+  verify(token: string): Promise<VerifiedVehicleToken>;
+}
+
+function isGeneration(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** @param secret `FLEETFLAG_INTERNAL_SECRET` */
+export function createVehicleTokens(secret: string): VehicleTokens {
+  const key = deriveKey(secret, 'vehicle-token');
+  return {
+    issue: (vin, environment, expiresAt, generation = 0) =>
+      new SignJWT({ env: environment, gen: generation })
+        .setProtectedHeader({ alg: 'HS256', typ: 'fleetflag-vehicle+jwt' })
+        .setIssuer('fleetflag')
+        .setAudience('fleetflag-gateway')
+        .setSubject(vin)
+        .setJti(randomUUID())
+        .setIssuedAt()
+        .setExpirationTime(expiresAt)
+        .sign(key),
+    async verify(token) {
+      try {
+        const { payload } = await jwtVerify<{ env: unknown; gen: unknown; sub: string; exp: number }>(token, key, {
+          algorithms: ['HS256'],
+          typ: 'fleetflag-vehicle+jwt',
+          issuer: 'fleetflag',
+          audience: 'fleetflag-gateway',
+          requiredClaims: ['exp', 'sub', 'env'],
+        });
+        const environment = ENVIRONMENTS.find((name) => name === payload.env);
+        // The first tokens were issued without a generation.
+        const { sub: vin, gen: generation = 0 } = payload;
+        if (environment === undefined || !VIN_PATTERN.test(vin) || !isGeneration(generation))
+          throw new Error('malformed claims');
+        return { caller: { kind: 'vehicle', vin, environment }, expiresAt: new Date(payload.exp * 1000), generation };
+      } catch (cause) {
+        throw new FleetFlagError('UNAUTHENTICATED', 'The vehicle token is not valid.', {}, { cause });
+      }
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * From a rule as stored to a function that decides quickly. Conditions that would be refused when written, by
+ * whatever wrote them, cannot be read: skipping what is not understood could reach vehicles that were never meant.
+ */
+import type { JsonObject } from '../../model.ts';
+import type { Matcher } from './condition-fields.ts';
+import { parseKillSwitch } from './kill-switch.ts';
+import { compilePercentageRollout, parsePercentageRollout } from './percentage-rollout.ts';
+import { compileUserAttribute, parseUserAttribute } from './user-attribute.ts';
+import { compileVehicleTarget, parseVehicleTarget } from './vehicle-target.ts';
+import { compileWhitelist, parseWhitelist } from './vehicle-whitelist.ts';
+import { whitelistDigest } from './whitelist-digest.ts';
+
+/** A kill switch that is not pulled; one that is never gets as far as being matched. */
+const never: Matcher = () => false;
+
+function compileConditions(type: unknown, conditions: unknown, ruleId: string, flagKey: string): Matcher | null {
+  switch (type) {
+    case 'kill_switch':
+      parseKillSwitch(conditions, 'conditions');
+      return never;
+    case 'vehicle_whitelist':
+      return compileWhitelist(parseWhitelist(conditions, 'conditions'), (vin) => whitelistDigest(ruleId, vin));
+    case 'vehicle_target':
+      return compileVehicleTarget(parseVehicleTarget(conditions, 'conditions'));
+    case 'user_attribute':
+      return compileUserAttribute(parseUserAttribute(conditions, 'conditions'));
+    case 'percentage_rollout':
+      return compilePercentageRollout(parsePercentageRollout(conditions, 'conditions'), flagKey);
+    default:
+      return null;
+  }
+}
+
+/**
+ * @param rule any JSON object; its id salts the digests of a whitelist
+ * @param flagKey salts a percentage rollout that names no salt
+ * @returns null for a rule that cannot be read (its type, its id or its conditions), which never matches
+ */
+export function compileRule(rule: JsonObject, flagKey: string): Matcher | null {
+  if (typeof rule['id'] !== 'string') return null;
+  try {
+    return compileConditions(rule['type'], rule['conditions'], rule['id'], flagKey);
+  } catch {
+    // Whatever it is: one rule must not take a vehicle's other rules and flags with it.
+    return null;
+  }
+}

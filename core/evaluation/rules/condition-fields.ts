@@ -1,0 +1,95 @@
+/**
+ * Reading the members of `conditions`: each reader gives the value in its type, or throws BAD_USER_INPUT at its dotted
+ * path.
+ */
+import { FleetFlagError, badInput } from '../../errors.ts';
+import { isPossibleRange, readRange, type VersionRange } from '../version-range.ts';
+import type { EvaluationContext, JsonObject } from '../../model.ts';
+import { isJsonObject } from '../../json/json-value.ts';
+
+/**
+ * Decides whether a rule applies. Never throws: `context` may be any JSON object, whatever its type says.
+ * `nonce` is the agent's for `sticky: false`, or empty.
+ */
+export type Matcher = (context: EvaluationContext, nonce: string) => boolean;
+
+/**
+ * An object with no other keys than `allowed`. An unknown key is refused, not skipped: it was meant to narrow the rule.
+ */
+export function readObject(value: unknown, path: string, allowed: readonly string[]): JsonObject {
+  if (!isJsonObject(value)) throw badInput(path, 'This must be an object.');
+  for (const key of Object.keys(value)) {
+    if (!allowed.includes(key)) throw badInput(`${path}.${key}`, `Unknown key; known are ${allowed.join(', ')}.`);
+  }
+  return value;
+}
+
+/** Undefined when the key is absent. */
+export function readOptional<T>(
+  object: JsonObject,
+  key: string,
+  path: string,
+  read: (value: unknown, path: string) => T,
+): T | undefined {
+  return Object.hasOwn(object, key) ? read(object[key], `${path}.${key}`) : undefined;
+}
+
+/** The key must be there; absent is a fault at the key's own path. */
+export function readRequired<T>(
+  object: JsonObject,
+  key: string,
+  path: string,
+  read: (value: unknown, path: string) => T,
+): T {
+  if (!Object.hasOwn(object, key)) throw badInput(`${path}.${key}`, `\`${key}\` is missing.`);
+  return read(object[key], `${path}.${key}`);
+}
+
+export function readBoolean(value: unknown, path: string): boolean {
+  if (typeof value !== 'boolean') throw badInput(path, 'This must be true or false.');
+  return value;
+}
+
+export function readNonBlank(value: unknown, path: string): string {
+  if (typeof value !== 'string' || value.trim() === '') throw badInput(path, 'This must be text that is not blank.');
+  return value;
+}
+
+/**
+ * A list of at least one and no duplicates.
+ *
+ * @param readItem gives an item or throws at the item's path (`<path>.<index>`)
+ * @param limit the most items; more is LIMIT_EXCEEDED
+ */
+export function readList<T>(
+  value: unknown,
+  path: string,
+  readItem: (value: unknown, path: string) => T,
+  limit = 10_000,
+): Set<T> {
+  if (!Array.isArray(value) || value.length === 0) throw badInput(path, 'This must be a list of at least one.');
+  if (value.length > limit)
+    throw new FleetFlagError('LIMIT_EXCEEDED', `This may list at most ${limit}.`, { field: path, limit });
+  const items = new Set<T>();
+  value.forEach((item, index) => {
+    const itemPath = `${path}.${index}`;
+    const read = readItem(item, itemPath);
+    if (items.has(read)) throw badInput(itemPath, 'This is listed twice.');
+    items.add(read);
+  });
+  return items;
+}
+
+/** Names of models and regions: the blanks around them do not count. */
+export function readNames(value: unknown, path: string): Set<string> {
+  return readList(value, path, (item, at) => readNonBlank(item, at).trim());
+}
+
+/** An npm-style range that some release can be in. */
+export function readVersionRange(value: unknown, path: string): VersionRange {
+  const range = typeof value === 'string' ? readRange(value) : null;
+  if (range === null)
+    throw badInput(path, 'This must be a version range such as ">=2.5.0 <3"; no alternative of it may be blank.');
+  if (!isPossibleRange(range)) throw badInput(path, 'No version can be in this range.');
+  return range;
+}

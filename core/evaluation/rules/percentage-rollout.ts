@@ -1,0 +1,55 @@
+/**
+ * "percentage_rollout: `bucket = (murmur3_32(utf8("<salt>:<vin>"), seed 0) × 100000) >> 32`, matches when
+ * `bucket < round(rollout_percentage × 1000)`. `salt` is the flag's key unless the conditions give one. `sticky:
+ * false` mixes a nonce drawn at each agent start into the key. Optional `models`, `sw_version`, `regions` narrow it
+ * as in vehicle_target. No context VIN: does not match." (design.md)
+ */
+import { badInput } from '../../errors.ts';
+import { BUCKETS, bucketOf } from '../bucket.ts';
+import { readBoolean, readNonBlank, readObject, readOptional, readRequired, type Matcher } from './condition-fields.ts';
+import { TARGET_KEYS, isTargeted, readTarget, type VehicleTarget } from './vehicle-target.ts';
+
+const KEYS = ['rollout_percentage', 'sticky', 'salt', ...TARGET_KEYS] as const;
+
+export interface PercentageRollout {
+  /** Buckets below it match: 0 (nobody) … 100,000 (everybody). */
+  readonly threshold: number;
+  readonly sticky: boolean;
+  /** Undefined: the flag's key. */
+  readonly salt: string | undefined;
+  readonly target: VehicleTarget;
+}
+
+function readPercentage(value: unknown, path: string): number {
+  if (typeof value !== 'number' || !(value >= 0 && value <= 100))
+    throw badInput(path, 'This must be a number from 0 to 100.');
+  return value;
+}
+
+/**
+ * @param conditions `{"rollout_percentage": 0…100, "sticky"?: boolean (true), "salt"?: "…", "models"?, "sw_version"?,
+ *   "regions"?}`
+ * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED
+ */
+export function parsePercentageRollout(conditions: unknown, path: string): PercentageRollout {
+  const object = readObject(conditions, path, KEYS);
+  const percentage = readRequired(object, 'rollout_percentage', path, readPercentage);
+  return {
+    // Halves round up, as Math.round does.
+    threshold: Math.round(percentage * (BUCKETS / 100)),
+    sticky: readOptional(object, 'sticky', path, readBoolean) ?? true,
+    salt: readOptional(object, 'salt', path, readNonBlank),
+    target: readTarget(object, path),
+  };
+}
+
+/** @param flagKey the salt where the conditions name none */
+export function compilePercentageRollout(rollout: PercentageRollout, flagKey: string): Matcher {
+  const { threshold, sticky, target } = rollout;
+  const salt = rollout.salt ?? flagKey;
+  return (context, nonce) => {
+    const { vin } = context;
+    if (typeof vin !== 'string' || vin === '' || !isTargeted(target, context)) return false;
+    return bucketOf(salt, vin, sticky ? '' : nonce) < threshold;
+  };
+}

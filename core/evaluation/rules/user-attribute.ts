@@ -1,0 +1,88 @@
+/**
+ * "user_attribute: `{"attribute": "subscription", "operator": "in", "values": ["premium"]}` or `{"all": [ … ]}`;
+ * operators eq, ne, in, not_in, lt, lte, gt, gte, contains, starts_with, ends_with, semver, exists. A missing
+ * attribute matches nothing (except `exists: false`)." (design.md)
+ */
+import { badInput } from '../../errors.ts';
+import type { JsonObject } from '../../model.ts';
+import {
+  readBoolean,
+  readList,
+  readNonBlank,
+  readObject,
+  readOptional,
+  readRequired,
+  type Matcher,
+} from './condition-fields.ts';
+import { isJsonObject } from '../../json/json-value.ts';
+import { OPERATORS, compileOperator, type AttributeTest } from './attribute-operators.ts';
+
+const MAX_COMPARISONS = 100;
+
+export interface Comparison {
+  /** A key of the context's `attributes`, taken literally: a dot does not descend. */
+  readonly attribute: string;
+  /** Null: the attribute must be missing. */
+  readonly test: AttributeTest | null;
+}
+
+function readOperator(value: unknown, path: string): string {
+  if (typeof value !== 'string' || !OPERATORS.includes(value))
+    throw badInput(path, `Unknown operator; known are ${OPERATORS.join(', ')}.`);
+  return value;
+}
+
+const isPresent: AttributeTest = () => true;
+
+/**
+ * `exists` is written `{"operator": "exists"}` (true), with `"values": [true]` or `[false]`, or short as `{"exists":
+ * false}`.
+ */
+function parseExists(object: JsonObject, path: string): AttributeTest | null {
+  const values = readOptional(object, 'values', path, (value, at) => readList(value, at, readBoolean));
+  if (values !== undefined && values.size > 1)
+    throw badInput(`${path}.values`, '`exists` takes one value: true or false.');
+  return values?.has(false) === true ? null : isPresent;
+}
+
+function parseComparison(value: unknown, path: string): Comparison {
+  if (isJsonObject(value) && Object.hasOwn(value, 'exists')) {
+    const object = readObject(value, path, ['attribute', 'exists']);
+    const attribute = readRequired(object, 'attribute', path, readNonBlank);
+    return { attribute, test: readRequired(object, 'exists', path, readBoolean) ? isPresent : null };
+  }
+  const object = readObject(value, path, ['attribute', 'operator', 'values']);
+  const attribute = readRequired(object, 'attribute', path, readNonBlank);
+  const operator = readRequired(object, 'operator', path, readOperator);
+  if (operator === 'exists') return { attribute, test: parseExists(object, path) };
+  return {
+    attribute,
+    test: readRequired(object, 'values', path, (values, at) => compileOperator(operator, values, at)),
+  };
+}
+
+/**
+ * @param conditions one comparison, or `{"all": [comparison, …]}` with 1 to 100 of them, all of which must hold
+ * @returns the comparisons, ready to run
+ * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED
+ */
+export function parseUserAttribute(conditions: unknown, path: string): readonly Comparison[] {
+  if (!isJsonObject(conditions) || !Object.hasOwn(conditions, 'all')) return [parseComparison(conditions, path)];
+  const object = readObject(conditions, path, ['all']);
+  return [...readRequired(object, 'all', path, (value, at) => readList(value, at, parseComparison, MAX_COMPARISONS))];
+}
+
+const NO_ATTRIBUTES: JsonObject = {};
+
+export function compileUserAttribute(comparisons: readonly Comparison[]): Matcher {
+  return ({ attributes }) => {
+    const known = isJsonObject(attributes) ? attributes : NO_ATTRIBUTES;
+    for (const { attribute, test } of comparisons) {
+      // Only the object's own keys: `constructor` is no attribute of anybody.
+      const value = Object.hasOwn(known, attribute) ? (known[attribute] ?? null) : null;
+      const holds = value === null || test === null ? value === test : test(value);
+      if (!holds) return false;
+    }
+    return true;
+  };
+}

@@ -1,0 +1,91 @@
+/**
+ * "vehicle_whitelist: exact VINs. No context VIN: does not match." (design.md)
+ *
+ * The form that is written and stored is `{"vins": […]}`; vehicles get `{"digests": […]}` (whitelist-digest.ts).
+ */
+import { badInput } from '../../errors.ts';
+import { VIN_PATTERN } from '../../model.ts';
+import { readList, readObject, readRequired, type Matcher } from './condition-fields.ts';
+import { isJsonObject } from '../../json/json-value.ts';
+
+export const MAX_VINS = 10_000;
+
+/** 8 bytes in base64url: 64 bits, of which the last character carries four. */
+const DIGEST_PATTERN = /^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$/;
+
+export interface WrittenWhitelist {
+  readonly form: 'vins';
+  readonly vins: ReadonlySet<string>;
+}
+export interface SignedWhitelist {
+  readonly form: 'digests';
+  readonly digests: ReadonlySet<string>;
+}
+
+function readVin(value: unknown, path: string): string {
+  if (typeof value !== 'string' || !VIN_PATTERN.test(value)) {
+    throw badInput(path, 'A VIN has 17 characters: digits and capitals without I, O and Q.');
+  }
+  return value;
+}
+
+function readDigest(value: unknown, path: string): string {
+  if (typeof value !== 'string' || !DIGEST_PATTERN.test(value))
+    throw badInput(path, 'A digest has 11 characters of base64url.');
+  return value;
+}
+
+/**
+ * The form that clients write.
+ *
+ * @param conditions `{"vins": […]}`: 1 to 10,000 valid VINs, none twice
+ * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED (10,000)
+ */
+export function parseWrittenWhitelist(conditions: unknown, path: string): WrittenWhitelist {
+  const object = readObject(conditions, path, ['vins']);
+  return {
+    form: 'vins',
+    vins: readRequired(object, 'vins', path, (value, at) => readList(value, at, readVin, MAX_VINS)),
+  };
+}
+
+/**
+ * Either form: `{"vins": […]}` or `{"digests": […]}`. An empty list of digests is a whitelist of nobody.
+ *
+ * @throws as parseWrittenWhitelist
+ */
+export function parseWhitelist(conditions: unknown, path: string): WrittenWhitelist | SignedWhitelist {
+  if (!isJsonObject(conditions) || !Object.hasOwn(conditions, 'digests'))
+    return parseWrittenWhitelist(conditions, path);
+  const object = readObject(conditions, path, ['digests']);
+  const empty = Array.isArray(object['digests']) && object['digests'].length === 0;
+  return {
+    form: 'digests',
+    digests: empty
+      ? new Set()
+      : readRequired(object, 'digests', path, (value, at) => readList(value, at, readDigest, MAX_VINS)),
+  };
+}
+
+/** @param digestOf the digest of a VIN under this rule's id */
+export function compileWhitelist(
+  whitelist: WrittenWhitelist | SignedWhitelist,
+  digestOf: (vin: string) => string,
+): Matcher {
+  if (whitelist.form === 'vins') {
+    const { vins } = whitelist;
+    return (context) => vins.has(context.vin as string);
+  }
+  const { digests } = whitelist;
+  // A vehicle asks for itself alone, so one remembered answer saves it the SHA-256 of every evaluation.
+  let lastVin = '';
+  let lastListed = false;
+  return ({ vin }) => {
+    if (typeof vin !== 'string' || vin === '') return false;
+    if (vin !== lastVin) {
+      lastListed = digests.has(digestOf(vin));
+      lastVin = vin;
+    }
+    return lastListed;
+  };
+}

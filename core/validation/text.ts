@@ -1,0 +1,129 @@
+/**
+ * Text that people write, as it is kept: what would look like nothing, or like something else than it is where it is
+ * listed, printed and exported, does not get in (docs/decisions/invisible-characters.md). Values that programs read
+ * are not of this kind (json.ts).
+ */
+import { badInput } from '../errors.ts';
+import { checkText } from '../json/json-value.ts';
+
+/** Controls, and the two separators of lines and paragraphs. */
+const CONTROL = /[\p{Cc}\u2028\u2029]/u;
+const CONTROL_BUT_LINES = /(?![\t\n])\p{Cc}/u;
+/** Invisible characters: directions (U+202E), characters of no width, fillers, tags, selectors. */
+const UNSEEN = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/u;
+/** Most text, and every key: nothing in it can be invisible. */
+const ASCII = /^[\t\n\x20-\x7e]*$/;
+
+/** Letters and marks of scripts that write some words with a joiner (U+200D) or a non-joiner (U+200C). */
+const JOINING = [
+  ...['Arabic', 'Syriac', 'Nko', 'Mongolian', 'Devanagari', 'Bengali', 'Gurmukhi', 'Gujarati', 'Oriya', 'Tamil'],
+  ...['Telugu', 'Kannada', 'Malayalam', 'Sinhala', 'Khmer', 'Myanmar', 'Tibetan'],
+]
+  .map((script) => `\\p{Script=${script}}`)
+  .join('');
+/** The flags of England, Scotland and Wales, spelt in tags: the only such sequences that fonts show (UTS #51). */
+const TAGGED_FLAGS = ['gbeng', 'gbsct', 'gbwls'].map(
+  (region) =>
+    `\u{1f3f4}${Array.from(region, (letter) => String.fromCodePoint(0xe0000 + letter.charCodeAt(0))).join('')}\u{e007f}`,
+);
+/**
+ * Invisible characters where they are needed for what is seen: in emoji (selectors, joined ones, keycaps, flags), after
+ * a Chinese character (its variant), and between letters of scripts that join them.
+ */
+const AT_WORK = new RegExp(
+  [
+    ...TAGGED_FLAGS,
+    '[0-9#*]\\ufe0f\\u20e3',
+    '\\p{Extended_Pictographic}[\\ufe0e\\ufe0f]?\\p{Emoji_Modifier}?(?:\\u200d\\p{Extended_Pictographic}[\\ufe0e\\ufe0f]?\\p{Emoji_Modifier}?)*',
+    '\\p{Script=Han}[\\ufe00-\\ufe02\\u{e0100}-\\u{e01ef}]',
+    `(?<=[${JOINING}])[\\u200c\\u200d](?=[${JOINING}])`,
+  ].join('|'),
+  'gu',
+);
+const LINE_ENDS = /\r\n?/g;
+
+export interface TextLimits {
+  /** What it is called in a refusal, such as `A name`. */
+  readonly what: string;
+  /** In characters as PostgreSQL counts them: code points. */
+  readonly max: number;
+  /** Whether it may be empty; blanks alone are then empty. */
+  readonly mayBeEmpty?: boolean;
+}
+
+/** The first invisible character of `text`, such as `U+200B`; null where there is none. */
+function unseenIn(text: string): string | null {
+  const unseen = UNSEEN.exec(text)?.[0];
+  return unseen === undefined ? null : `U+${unseen.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`;
+}
+
+function refuseUnseen(unseen: string | null, path: string, what: string): void {
+  if (unseen !== null)
+    throw badInput(path, `${what} has no invisible characters where nothing shows them; this has ${unseen}.`);
+}
+
+function readText(
+  value: unknown,
+  path: string,
+  { what, max, mayBeEmpty = false }: TextLimits,
+  control: RegExp,
+): string {
+  const text = typeof value === 'string' ? value.replace(LINE_ENDS, '\n').trim() : null;
+  if (text === null || (text === '' && !mayBeEmpty) || Array.from(text).length > max) {
+    throw badInput(
+      path,
+      mayBeEmpty ? `${what} has at most ${max} characters.` : `${what} has 1 to ${max} characters and is not blank.`,
+    );
+  }
+  checkText(text, path);
+  if (control.test(text)) throw badInput(path, `${what} has no control characters.`);
+  return text;
+}
+
+function readProse(value: unknown, path: string, limits: TextLimits, control: RegExp): string {
+  const text = readText(value, path, limits, control);
+  // What is at work gives way to a blank, so that its neighbours do not become neighbours of each other.
+  if (!ASCII.test(text)) refuseUnseen(unseenIn(text.replace(AT_WORK, ' ')), path, limits.what);
+  return text;
+}
+
+/**
+ * One line of prose, such as a flag's name, without the blanks around it. Invisible characters are refused but where
+ * they show: in an emoji, or between letters of a script that joins them.
+ *
+ * @throws BAD_USER_INPUT at `path`
+ */
+export function readLine(value: unknown, path: string, limits: TextLimits): string {
+  return readProse(value, path, limits, CONTROL);
+}
+
+/** That no character of `text` is invisible, wherever it stands. @throws BAD_USER_INPUT at `path` */
+export function checkSeen(text: string, path: string, what: string): void {
+  if (!ASCII.test(text)) refuseUnseen(unseenIn(text), path, what);
+}
+
+/**
+ * One line by which programs tell things apart, such as a model or a metric: without the blanks around it, and without
+ * any invisible character. @throws BAD_USER_INPUT at `path`
+ */
+export function readLabel(value: unknown, path: string, limits: TextLimits): string {
+  const label = readText(value, path, limits, CONTROL);
+  checkSeen(label, path, limits.what);
+  return label;
+}
+
+/**
+ * The name of somebody or something that acts: a label in the usual form of its characters (full width becomes
+ * ordinary, NFKC), so that two names that look the same are. @throws BAD_USER_INPUT at `path`
+ */
+export function readActorName(value: unknown, path: string, limits: TextLimits): string {
+  return readLabel(typeof value === 'string' ? value.normalize('NFKC') : value, path, limits);
+}
+
+/**
+ * Prose of any number of lines, without the blanks around it and with `\n` as the end of each. Invisible characters as
+ * in `readLine`. @throws BAD_USER_INPUT at `path`
+ */
+export function readLines(value: unknown, path: string, limits: TextLimits): string {
+  return readProse(value, path, limits, CONTROL_BUT_LINES);
+}

@@ -1,0 +1,120 @@
+/**
+ * "Conditions are validated when written: unknown keys, wrong types, percentages outside 0–100, impossible ranges,
+ * invalid VINs and duplicates are refused with the path of the fault. Values must fit the flag's type." (design.md)
+ */
+import { badInput } from '../errors.ts';
+import {
+  RULE_TYPES,
+  VARIANT_PATTERN,
+  type FlagType,
+  type JsonObject,
+  type JsonValue,
+  type RuleDefinition,
+  type RuleType,
+} from '../model.ts';
+import { checkFlagValue } from '../evaluation/flag-value.ts';
+import { checkJson, checkJsonSize } from '../json/json-value.ts';
+import { parseKillSwitch, storedKillSwitch } from '../evaluation/rules/kill-switch.ts';
+import { parsePercentageRollout } from '../evaluation/rules/percentage-rollout.ts';
+import { parseUserAttribute } from '../evaluation/rules/user-attribute.ts';
+import { parseVehicleTarget, storedTarget } from '../evaluation/rules/vehicle-target.ts';
+import { parseWrittenWhitelist } from '../evaluation/rules/vehicle-whitelist.ts';
+
+export const DEFAULT_PRIORITY = 100;
+
+/** A rule as a client writes it; every member may be anything. */
+export interface RuleDraft {
+  readonly type: unknown;
+  /** Null or absent: 100. */
+  readonly priority?: unknown;
+  /** Null or absent: true. */
+  readonly enabled?: unknown;
+  readonly conditions: unknown;
+  /** Absent: none. So is null, except for a JSON flag, for which it would be a value and is refused as one. */
+  readonly value?: unknown;
+  readonly variant?: unknown;
+}
+
+/** A rule that may be stored: complete but for its id. */
+export interface ValidRule extends Omit<RuleDefinition, 'id'> {
+  readonly value: JsonValue;
+  readonly variant: string | null;
+}
+
+const PARSERS: Readonly<Record<RuleType, (conditions: unknown, path: string) => unknown>> = {
+  kill_switch: parseKillSwitch,
+  vehicle_whitelist: parseWrittenWhitelist,
+  vehicle_target: parseVehicleTarget,
+  user_attribute: parseUserAttribute,
+  percentage_rollout: parsePercentageRollout,
+};
+
+/** What people write in conditions, as it is kept. */
+const STORED: Readonly<Partial<Record<RuleType, (conditions: JsonObject, path: string) => JsonObject>>> = {
+  kill_switch: storedKillSwitch,
+  vehicle_target: storedTarget,
+  percentage_rollout: storedTarget,
+};
+
+function isRuleType(type: unknown): type is RuleType {
+  return (RULE_TYPES as readonly unknown[]).includes(type);
+}
+
+/**
+ * That `conditions` may be stored for a rule of `type`: at most 256 KB as JSON, readable by the rule's type.
+ *
+ * @returns the conditions, as written but for the blanks around models, regions and reasons
+ * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED (10,000 VINs, 262,144 bytes)
+ */
+export function validateConditions(type: RuleType, conditions: unknown, path: string): JsonValue {
+  checkJson(conditions, path);
+  PARSERS[type](conditions, path);
+  checkJsonSize(conditions, path);
+  return STORED[type]?.(conditions as JsonObject, path) ?? conditions;
+}
+
+function validateValue(flagType: FlagType, value: unknown, path: string): JsonValue {
+  if (value === undefined || (value === null && flagType !== 'json')) return null;
+  return checkFlagValue(flagType, value, path);
+}
+
+function validatePriority(priority: unknown, path: string): number {
+  if (typeof priority !== 'number' || (priority | 0) !== priority)
+    throw badInput(path, 'A priority is a 32-bit integer.');
+  return priority;
+}
+
+function validateVariant(variant: unknown, path: string): string {
+  if (typeof variant !== 'string' || !VARIANT_PATTERN.test(variant)) {
+    throw badInput(path, 'A variant has 1 to 50 letters, digits, dots, underscores and hyphens.');
+  }
+  return variant;
+}
+
+/**
+ * A rule that may be stored, from one as written. No value is null: `true` on a boolean flag, the flag's default on the
+ * others.
+ *
+ * @param flagType of the flag that the rule is for
+ * @param pathPrefix where the draft stands in the request, such as `input`; faults are reported below it
+ *   (`input.conditions.vins.3`)
+ * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED
+ */
+export function validateRuleInput(draft: RuleDraft, flagType: FlagType, pathPrefix: string): ValidRule {
+  const { type } = draft;
+  if (!isRuleType(type)) throw badInput(`${pathPrefix}.type`, `Unknown rule type; known are ${RULE_TYPES.join(', ')}.`);
+  const priority = validatePriority(draft.priority ?? DEFAULT_PRIORITY, `${pathPrefix}.priority`);
+  const enabled = draft.enabled ?? true;
+  if (typeof enabled !== 'boolean') throw badInput(`${pathPrefix}.enabled`, 'This must be true or false.');
+  return {
+    type,
+    priority,
+    enabled,
+    conditions: validateConditions(type, draft.conditions, `${pathPrefix}.conditions`),
+    value: validateValue(flagType, draft.value, `${pathPrefix}.value`),
+    variant:
+      draft.variant === null || draft.variant === undefined
+        ? null
+        : validateVariant(draft.variant, `${pathPrefix}.variant`),
+  };
+}

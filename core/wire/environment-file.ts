@@ -1,0 +1,276 @@
+/**
+ * An environment's flags as one text, in YAML: how it is read. Pure. Reading gives every fault of the text at once.
+ * Its way out is subgraphs/flags/import-export/environment-file.ts.
+ */
+import { Document, isCollection, isPair, isMap, parseDocument, visit, type Scalar } from 'yaml';
+import { FleetFlagError } from '../errors.ts';
+import {
+  FLAG_TYPES,
+  RULE_TYPES,
+  SAFETY_LEVELS,
+  type FlagType,
+  type JsonObject,
+  type JsonValue,
+  type SafetyLevel,
+} from '../model.ts';
+import { checkFlagValue } from '../evaluation/flag-value.ts';
+import { isJsonObject } from '../json/json-value.ts';
+import { validateFlagDescription, validateFlagKey, validateFlagName } from '../validation/validate-flag.ts';
+import { validateRuleInput, type ValidRule } from '../validation/validate-rule.ts';
+
+/** A rule in the file: known by its type and priority, which no two rules of a flag share. */
+export type RuleEntry = ValidRule;
+
+/** A flag in the file. */
+export interface FlagEntry {
+  readonly key: string;
+  readonly name: string;
+  readonly description: string | null;
+  readonly type: FlagType;
+  readonly safetyLevel: SafetyLevel;
+  readonly enabled: boolean;
+  readonly defaultValue: JsonValue;
+  /** As they are tried: highest priority first. */
+  readonly rules: readonly RuleEntry[];
+}
+
+/**
+ * What is wrong, and where: a dotted path such as `flags.lane_keep.rules.2.conditions.vins.3`; empty for the file as a
+ * whole.
+ */
+export interface FileFault {
+  readonly path: string;
+  readonly message: string;
+}
+
+export const FILE_VERSION = 1;
+
+const MEMBERS = ['name', 'description', 'type', 'safetyLevel', 'enabled', 'defaultValue', 'rules'];
+const RULE_MEMBERS = ['type', 'priority', 'enabled', 'conditions', 'value', 'variant'];
+
+/** Levels of lists and objects that a file may have: far more than a rule's conditions or a value take. */
+const MAX_DEPTH = 64;
+
+/**
+ * Member names are text whatever they look like, and no tag makes bytes, dates or sets, which no JSON has. Aliases are
+ * refused: a few lines of them can stand for gigabytes.
+ */
+const READING = {
+  stringKeys: true,
+  uniqueKeys: true,
+  strict: true,
+  prettyErrors: false,
+  resolveKnownTags: false,
+  logLevel: 'error',
+} as const;
+
+const TOO_DEEP = `Lists and objects may be nested ${MAX_DEPTH} levels deep.`;
+
+/** The member names on the way to a node: enough of them to find it. */
+function pathOf(ancestors: readonly unknown[]): string {
+  return ancestors
+    .flatMap((node) => (isPair(node) ? [(node.key as Scalar<string>).value] : []))
+    .slice(0, 8)
+    .join('.');
+}
+
+/** The JSON that a text says, or what is wrong with it as YAML. */
+export function readYaml(text: string): { json: unknown; faults: FileFault[]; document: Document } {
+  let document;
+  try {
+    document = parseDocument(text, READING);
+  } catch {
+    // It recurses, and throws for nothing else.
+    return { json: null, faults: [{ path: '', message: TOO_DEEP }], document: new Document() };
+  }
+  const faults: FileFault[] = [...document.errors, ...document.warnings].map(({ message, pos }) => ({
+    path: '',
+    message: `line ${lineOf(text, pos[0])}: ${message}`,
+  }));
+  visit(document, {
+    Collection(_, { range }, ancestors) {
+      if (ancestors.filter((node) => isCollection(node)).length < MAX_DEPTH) return undefined;
+      faults.push({ path: pathOf(ancestors), message: `line ${lineOf(text, range![0])}: ${TOO_DEEP}` });
+      return visit.BREAK;
+    },
+    Alias: (_, { source, range }) =>
+      void faults.push({
+        path: '',
+        message: `line ${lineOf(text, range![0])}: The alias *${source} is not read; write the value out.`,
+      }),
+  });
+  if (faults.length === 0 && !isMap(document.contents)) faults.push({ path: '', message: 'This is no file of flags.' });
+  return { json: faults.length > 0 ? null : document.toJS(), faults, document };
+}
+
+/** The line, from 1, in which a position of the text is. */
+export const lineOf = (text: string, position: number) => text.slice(0, position).split('\n').length;
+
+/** Collects what validators throw, so that one run shows everything that is wrong. */
+export class Faults {
+  readonly list: FileFault[] = [];
+
+  add(path: string, message: string): void {
+    this.list.push({ path, message });
+  }
+
+  /** What `read` gives, or undefined with its refusal kept. */
+  try<T>(read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof FleetFlagError)) throw error;
+      this.add(error.details.field ?? '', error.message);
+      return undefined;
+    }
+  }
+}
+
+/**
+ * The flags of a file, by key; or everything that is wrong with it, and then no flags. A list in `conditions` is
+ * reported up to its first fault.
+ */
+export function parseEnvironmentFile(text: string): {
+  readonly flags: readonly FlagEntry[];
+  readonly faults: readonly FileFault[];
+} {
+  const { json, faults: unreadable } = readYaml(text);
+  return unreadable.length > 0 ? { flags: [], faults: unreadable } : readEnvironment(json as Record<string, unknown>);
+}
+
+/** As `parseEnvironmentFile`, of what its YAML says. */
+export function readEnvironment(json: Record<string, unknown>): {
+  readonly flags: readonly FlagEntry[];
+  readonly faults: readonly FileFault[];
+} {
+  const faults = new Faults();
+  const { fleetflag, flags, ...others } = json;
+  if (fleetflag !== FILE_VERSION)
+    return {
+      flags: [],
+      faults: [
+        {
+          path: 'fleetflag',
+          message: `This FleetFlag reads version ${FILE_VERSION} of the file; this one says ${JSON.stringify(fleetflag) ?? 'nothing'}.`,
+        },
+      ],
+    };
+  for (const name of Object.keys(others)) faults.add(name, 'Unknown member; known are fleetflag, flags.');
+  if (!isJsonObject(flags)) faults.add('flags', 'This must be an object with a member for each flag; {} for none.');
+  const entries = isJsonObject(flags) ? Object.entries(flags).map(([key, flag]) => readFlag(key, flag, faults)) : [];
+  const folded = new Map<string, string>();
+  for (const key of isJsonObject(flags) ? Object.keys(flags) : []) {
+    const first = folded.get(key.toLowerCase());
+    if (first !== undefined)
+      faults.add(`flags.${key}`, `This key differs from ${JSON.stringify(first)} by case alone.`);
+    folded.set(key.toLowerCase(), key);
+  }
+  if (faults.list.length > 0) return { flags: [], faults: faults.list };
+  return { flags: entries.filter((entry) => entry !== null).sort((a, b) => (a.key < b.key ? -1 : 1)), faults: [] };
+}
+
+function readFlag(key: string, flag: JsonValue, faults: Faults): FlagEntry | null {
+  const path = `flags.${key}`;
+  const before = faults.list.length;
+  faults.try(() => validateFlagKey(key, path));
+  if (!isJsonObject(flag)) {
+    faults.add(path, 'This must be an object.');
+    return null;
+  }
+  checkMembers(flag, MEMBERS, path, faults);
+  const name = faults.try(() => validateFlagName(flag['name'], `${path}.name`));
+  const description = faults.try(() => validateFlagDescription(flag['description'], `${path}.description`));
+  const type = readOneOf(flag['type'], FLAG_TYPES, `${path}.type`, faults);
+  const safetyLevel = readOneOf(flag['safetyLevel'], SAFETY_LEVELS, `${path}.safetyLevel`, faults);
+  const { enabled } = flag;
+  if (typeof enabled !== 'boolean') faults.add(`${path}.enabled`, 'This must be true or false.');
+  // Against type json where the type is not known: what is wrong in any case is still found.
+  const defaultValue = faults.try(() =>
+    exact(checkFlagValue(type ?? 'json', flag['defaultValue'], `${path}.defaultValue`)),
+  );
+  const rules = readRules(flag['rules'] ?? [], type ?? 'json', `${path}.rules`, faults);
+  if (faults.list.length > before) return null;
+  return {
+    key,
+    name: name!,
+    description: description!,
+    type: type!,
+    safetyLevel: safetyLevel!,
+    enabled: enabled as boolean,
+    defaultValue: defaultValue!,
+    rules,
+  };
+}
+
+function readRules(rules: JsonValue, flagType: FlagType, path: string, faults: Faults): RuleEntry[] {
+  if (!Array.isArray(rules)) {
+    faults.add(path, 'This must be a list.');
+    return [];
+  }
+  const entries: RuleEntry[] = [];
+  const places = new Map<string, number>();
+  rules.forEach((rule, index) => {
+    const entry = readRule(rule, flagType, `${path}.${index}`, faults);
+    if (entry === null) return;
+    const first = places.get(`${entry.type} ${entry.priority}`);
+    if (first !== undefined)
+      faults.add(
+        `${path}.${index}.priority`,
+        `Rule ${first} is a ${entry.type} rule of priority ${entry.priority} already.`,
+      );
+    places.set(`${entry.type} ${entry.priority}`, index);
+    entries.push(entry);
+  });
+  return entries.sort((a, b) => b.priority - a.priority || RULE_TYPES.indexOf(a.type) - RULE_TYPES.indexOf(b.type));
+}
+
+/** What stands in for conditions that were refused while the rest of the rule is read. */
+const HARMLESS = { type: 'kill_switch', conditions: { force_disabled: false } };
+
+function readRule(rule: JsonValue, flagType: FlagType, path: string, faults: Faults): RuleEntry | null {
+  if (!isJsonObject(rule)) {
+    faults.add(path, 'This must be an object.');
+    return null;
+  }
+  const before = faults.list.length;
+  checkMembers(rule, RULE_MEMBERS, path, faults);
+  let draft: JsonObject = { ...rule };
+  // Each round finds one fault and goes on without what was faulty.
+  for (;;) {
+    const found = faults.list.length;
+    const entry = faults.try(() =>
+      validateRuleInput({ ...draft, type: draft['type'], conditions: draft['conditions'] }, flagType, path),
+    );
+    if (entry !== undefined) {
+      return faults.list.length > before
+        ? null
+        : { ...entry, conditions: exact(entry.conditions), value: exact(entry.value) };
+    }
+    const member = faults.list[found]!.path.slice(path.length + 1).split('.', 1)[0]!;
+    if (member === 'type' || member === '') return null;
+    draft = member === 'conditions' ? { ...draft, ...HARMLESS } : without(draft, member);
+  }
+}
+
+const without = (draft: JsonObject, member: string): JsonObject =>
+  Object.fromEntries(Object.entries(draft).filter(([name]) => name !== member));
+
+/** As JSON writes it: without the minus of a zero, which neither the database nor a vehicle keeps. */
+const exact = (value: JsonValue): JsonValue => JSON.parse(JSON.stringify(value)) as JsonValue;
+
+/** An unknown member is refused, not skipped: it was meant to say something. */
+function checkMembers(object: JsonObject, known: readonly string[], path: string, faults: Faults): void {
+  for (const name of Object.keys(object))
+    if (!known.includes(name)) faults.add(`${path}.${name}`, `Unknown member; known are ${known.join(', ')}.`);
+}
+
+function readOneOf<T extends string>(
+  value: unknown,
+  allowed: readonly T[],
+  path: string,
+  faults: Faults,
+): T | undefined {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found === undefined) faults.add(path, `This must be one of ${allowed.join(', ')}.`);
+  return found;
+}

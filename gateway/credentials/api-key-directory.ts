@@ -1,0 +1,122 @@
+/**
+ * Whose API key it is: asked of the audit subgraph, and known for a few seconds after. What is known counts from when
+ * it was asked, so that a revoked key is refused everywhere within those seconds even if nobody tells of its end.
+ */
+import { randomUUID } from 'node:crypto';
+import DataLoader from 'dataloader';
+import { LRUCache } from 'lru-cache';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { ApiKeyRole, CallerIdentity } from '../../core/access/caller.ts';
+import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
+
+export interface ApiKeyCredential {
+  readonly id: string;
+  readonly role: ApiKeyRole;
+  readonly rateLimitPerMin: number;
+  readonly expiresAt: Date | null;
+}
+
+/** Milliseconds. Revocation is effective within 5 seconds; this leaves one for the answer to come. */
+const KNOWN_FOR = 4_000;
+/** Milliseconds: a key may be used as soon as it is made. */
+const UNKNOWN_FOR = 1_000;
+const MAX_KNOWN = 10_000;
+/** Keys that are asked for in one request. */
+const MAX_BATCH = 50;
+
+/** The gateway asks for itself, on nobody's behalf. */
+export function gatewayIdentity(): CallerIdentity {
+  return { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
+}
+
+/** One question for `count` keys: `$h0`, `$h1`, … are their hashes, `k0`, `k1`, … the answers. */
+function question(count: number): string {
+  const numbers = Array.from({ length: count }, (_, index) => index);
+  const fields = numbers.map((n) => `k${n}: apiKeyCredential(keyHash: $h${n}) { id role rateLimitPerMin expiresAt }`);
+  return `query (${numbers.map((n) => `$h${n}: String!`).join(', ')}) { ${fields.join(' ')} }`;
+}
+
+type Answered = (Omit<ApiKeyCredential, 'expiresAt'> & { expiresAt: string | null }) | null;
+
+export class ApiKeyDirectory {
+  readonly #known: LRUCache<string, { credential: ApiKeyCredential | null }>;
+  /** Revoked keys never come back: an answer that was under way when the key ended says nothing. */
+  readonly #ended = new LRUCache<string, true>({ max: MAX_KNOWN });
+  /** Its own memory holds questions that are under way only. */
+  readonly #asking = new DataLoader<string, ApiKeyCredential | null>((hashes) => this.#askSubgraph(hashes), {
+    maxBatchSize: MAX_BATCH,
+  });
+
+  /** @param clock milliseconds, never backwards */
+  constructor(
+    private readonly audit: Pick<SubgraphConnection, 'execute'>,
+    private readonly clock: () => number = () => performance.now(),
+  ) {
+    this.#known = new LRUCache({ max: MAX_KNOWN, perf: { now: clock }, ttlResolution: 0 });
+  }
+
+  /**
+   * The key with this SHA-256 (hexadecimal), or null when it is unknown, revoked or expired. Rejects with
+   * SERVICE_UNAVAILABLE when the audit subgraph does not answer.
+   */
+  async find(keyHash: string): Promise<ApiKeyCredential | null> {
+    const known = this.#known.get(keyHash);
+    return this.#ifGood(known === undefined ? await this.#ask(keyHash) : known.credential);
+  }
+
+  /** Asks again for keys in use, whatever is known; gives those that have ended. What does not answer ends nothing. */
+  async ended(keyHashes: readonly string[]): Promise<ReadonlySet<string>> {
+    const answers = await Promise.allSettled(keyHashes.map((hash) => this.#ask(hash)));
+    return new Set(
+      keyHashes.filter((_, index) => {
+        const answer = answers[index];
+        return answer?.status === 'fulfilled' && this.#ifGood(answer.value) === null;
+      }),
+    );
+  }
+
+  /** Tells that the key with this id has been revoked. */
+  end(id: string): void {
+    this.#ended.set(id, true);
+  }
+
+  #ifGood(credential: ApiKeyCredential | null): ApiKeyCredential | null {
+    if (credential === null || this.#ended.has(credential.id)) return null;
+    return credential.expiresAt !== null && credential.expiresAt.getTime() <= Date.now() ? null : credential;
+  }
+
+  async #ask(keyHash: string): Promise<ApiKeyCredential | null> {
+    try {
+      return await this.#asking.load(keyHash);
+    } finally {
+      this.#asking.clear(keyHash);
+    }
+  }
+
+  async #askSubgraph(hashes: readonly string[]): Promise<(ApiKeyCredential | null)[]> {
+    const askedAt = this.clock();
+    const variables = Object.fromEntries(hashes.map((hash, index) => [`h${index}`, hash]));
+    const { data, errors } = await this.audit.execute({
+      query: question(hashes.length),
+      variables,
+      identity: gatewayIdentity(),
+    });
+    if (!data || errors !== undefined)
+      throw new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'API keys cannot be looked up; try again.',
+        { retryAfter: 1 },
+        { cause: errors },
+      );
+    return hashes.map((hash, index) => {
+      const answer = data[`k${index}`] as Answered;
+      const credential = answer && {
+        ...answer,
+        expiresAt: answer.expiresAt === null ? null : new Date(answer.expiresAt),
+      };
+      const ttl = (credential === null ? UNKNOWN_FOR : KNOWN_FOR) - (this.clock() - askedAt);
+      if (ttl > 0) this.#known.set(hash, { credential }, { ttl });
+      return credential;
+    });
+  }
+}

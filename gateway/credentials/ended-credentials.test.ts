@@ -1,0 +1,110 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
+import type { Caller } from '../../core/access/caller.ts';
+import type { SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/wire/subgraph.ts';
+import { EventSource } from '../subscriptions/testing/event-source.ts';
+import { eventually } from '../subscriptions/testing/wire-client.ts';
+import { followEndedCredentials, isConcerned } from './ended-credentials.ts';
+
+const NOTHING: EndedCredential = { position: 7, userId: null, sessionKey: null, apiKeyId: null, vin: null };
+const answer = (ended: Partial<EndedCredential>): SubgraphResponse => ({
+  data: { endedCredentials: { ...NOTHING, ...ended } },
+});
+
+let stop = (): void => undefined;
+afterEach(() => stop());
+
+function following(subscribe: (request: SubgraphRequest) => SubgraphStream) {
+  const asked: SubgraphRequest[] = [];
+  const told: EndedCredential[] = [];
+  const warnings: string[] = [];
+  const logger = {
+    info: () => undefined,
+    warn: (_: object, message: string) => warnings.push(message),
+    error: () => undefined,
+  };
+  const audit = {
+    subscribe(request: SubgraphRequest) {
+      asked.push(request);
+      return subscribe(request);
+    },
+  };
+  stop = followEndedCredentials(audit, (ended) => told.push(ended), logger);
+  return { asked, told, warnings };
+}
+
+describe('following the credentials that end', () => {
+  test('begins now, and goes on after a loss from the last position that it knows', async () => {
+    const events = new EventSource<SubgraphResponse>();
+    const { asked, told, warnings } = following(() => events.iterate(() => true));
+    expect(asked).toMatchObject([{ variables: { after: null }, identity: { caller: { kind: 'gateway' } } }]);
+    events.emit(answer({ position: 10 }));
+    events.emit(answer({ position: 12, apiKeyId: 'k1' }));
+    await eventually('two events', () => told.length === 2);
+    events.finish(new Error('lost'));
+    await eventually('another subscription', () => events.open === 1);
+    expect(asked.map(({ variables }) => variables?.['after'])).toEqual([null, 12]);
+    events.emit(answer({ position: 13, vin: 'KMHK281HGNU000001' }));
+    await eventually('the next event', () => told.length === 3);
+    expect(told.map(({ position }) => position)).toEqual([10, 12, 13]);
+    expect(warnings).toHaveLength(1);
+  });
+
+  test.each<[string, () => SubgraphStream]>([
+    [
+      'cannot be reached',
+      () => {
+        throw new Error('away');
+      },
+    ],
+    [
+      'refuses',
+      () =>
+        (async function* () {
+          yield { errors: [{ message: 'No.' }] };
+        })(),
+    ],
+    [
+      'ends at once',
+      () =>
+        (async function* () {
+          /* nothing */
+        })(),
+    ],
+  ])('is tried again and again while the subgraph %s, with one warning', async (_what, subscribe) => {
+    const { asked, told, warnings } = following(subscribe);
+    await eventually('three attempts', () => asked.length >= 3);
+    expect([told, warnings.length]).toEqual([[], 1]);
+  });
+
+  test('ends when it is told to, and with it the upstream', async () => {
+    const events = new EventSource<SubgraphResponse>();
+    const { asked } = following(() => events.iterate(() => true));
+    await eventually('the subscription', () => events.open === 1);
+    stop();
+    await eventually('the end of the upstream', () => events.open === 0);
+    expect(asked).toHaveLength(1);
+  });
+});
+
+describe('a caller', () => {
+  const ann: Caller = { kind: 'user', userId: 'u1', role: 'READ', sessionKey: null };
+  const key: Caller = { kind: 'apiKey', apiKeyId: 'k1', role: 'READ', rateLimitPerMin: 60 };
+  const vehicle: Caller = { kind: 'vehicle', vin: 'V1', environment: 'staging' };
+
+  test.each<[Caller, string | undefined, Partial<EndedCredential>, boolean]>([
+    [ann, 'session:a', { userId: 'u1' }, true],
+    [ann, 'session:a', { userId: 'u2' }, false],
+    [ann, 'session:a', { sessionKey: 'session:a' }, true],
+    [ann, 'session:a', { sessionKey: 'session:b' }, false],
+    [key, 'hash', { apiKeyId: 'k1' }, true],
+    [key, 'hash', { apiKeyId: 'k2' }, false],
+    [key, 'hash', { userId: 'k1', vin: 'k1' }, false],
+    [vehicle, undefined, { vin: 'V1' }, true],
+    [vehicle, undefined, { vin: 'V2' }, false],
+    [{ kind: 'nobody' }, undefined, { userId: 'u1' }, false],
+  ])('%j with %s is concerned by the end of %j: %s', (caller, credential, ended, expected) => {
+    expect(isConcerned({ ...NOTHING, ...ended }, { caller, credential })).toBe(expected);
+    expect(isConcerned(NOTHING, { caller, credential })).toBe(false);
+  });
+});

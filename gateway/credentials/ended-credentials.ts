@@ -1,0 +1,93 @@
+/**
+ * Following which credentials end, from the audit subgraph: it reads them from the trail, in order and without a gap,
+ * so that after a lost connection this goes on where it was, and none is missed.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { unattended } from '../../core/async/unattended.ts';
+import type { Caller } from '../../core/access/caller.ts';
+import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
+import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
+import type { GatewayLogger } from '../context.ts';
+import { gatewayIdentity } from './api-key-directory.ts';
+
+const ENDED =
+  'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
+
+/** Milliseconds before another attempt: full jitter, so that gateways do not all come at once. */
+const FIRST_RETRY = 200;
+const LONGEST_RETRY = 5_000;
+
+/** Whether a caller's credential is the one that has ended, or one of them. */
+export function isConcerned(
+  ended: EndedCredential,
+  { caller, credential }: { readonly caller: Caller; readonly credential?: string | undefined },
+): boolean {
+  switch (caller.kind) {
+    case 'user':
+      return ended.sessionKey === null
+        ? caller.userId !== null && caller.userId === ended.userId
+        : credential === ended.sessionKey;
+    case 'apiKey':
+      return caller.apiKeyId !== null && caller.apiKeyId === ended.apiKeyId;
+    case 'vehicle':
+      return caller.vin !== null && caller.vin === ended.vin;
+    case 'nobody':
+    case 'gateway':
+      return false;
+  }
+}
+
+/**
+ * Calls `onEnded` for each credential that ends from now on, and again and again tries to while the audit subgraph is
+ * away. The function that it gives ends it.
+ *
+ * @param onEnded must not throw
+ */
+export function followEndedCredentials(
+  audit: Pick<SubgraphConnection, 'subscribe'>,
+  onEnded: (ended: EndedCredential) => void,
+  logger: GatewayLogger,
+): () => void {
+  const over = new AbortController();
+  let after: number | null = null;
+  let failures = 0;
+
+  async function once(): Promise<void> {
+    const stream = audit.subscribe({ query: ENDED, variables: { after }, identity: gatewayIdentity() });
+    const stop = () => {
+      stream.return?.().catch(() => undefined);
+    };
+    over.signal.addEventListener('abort', stop, { once: true });
+    try {
+      for await (const { data, errors } of stream) {
+        if (!data || errors !== undefined) throw new Error('The audit subgraph refuses to tell.', { cause: errors });
+        const ended = data['endedCredentials'] as EndedCredential;
+        after = ended.position;
+        failures = 0;
+        onEnded(ended);
+      }
+    } finally {
+      over.signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async function forEver(): Promise<void> {
+    while (!over.signal.aborted) {
+      let cause: unknown;
+      try {
+        await once();
+      } catch (error) {
+        cause = error;
+      }
+      if (over.signal.aborted) return;
+      if (failures === 0)
+        logger.warn({ err: cause }, 'Credentials that end are not told; those in use are asked for until they are');
+      const longest = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** failures);
+      failures += 1;
+      await delay(longest * Math.random(), undefined, { signal: over.signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  unattended(forEver(), 'Following the credentials that end');
+  return () => over.abort();
+}

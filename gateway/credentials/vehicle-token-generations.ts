@@ -1,0 +1,153 @@
+/**
+ * Which vehicle tokens have been revoked: for each vehicle whose tokens ever were, the generation that is valid. Kept
+ * in memory, so that a fleet that connects at once costs no query (docs/decisions/revoked-vehicle-tokens.md).
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { unattended } from '../../core/async/unattended.ts';
+import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
+import type { GatewayLogger } from '../context.ts';
+
+/** A vehicle whose tokens have been revoked. */
+export interface RaisedGeneration {
+  readonly vin: string;
+  /** Tokens of a lower one are revoked; 1 or more. */
+  readonly generation: number;
+  /** Milliseconds since 1970. */
+  readonly raisedAt: number;
+}
+
+/**
+ * Gives those that come after (`since`, `after`) in the order of time (milliseconds since 1970) and VIN; none at the
+ * end.
+ */
+export type ReadGenerations = (since: number, after: string) => Promise<readonly RaisedGeneration[]>;
+
+export interface VehicleTokenGenerationsOptions {
+  readonly read: ReadGenerations;
+  /** Told the VINs whose tokens of former generations have just been found to be revoked. */
+  readonly ended: (vins: ReadonlySet<string>) => void;
+  readonly logger: GatewayLogger;
+}
+
+/** Milliseconds between two looks: a revocation is known within 5 s though nobody has told of it. */
+const INTERVAL = 4_000;
+/**
+ * Milliseconds that a gateway waits to know them all, at its start and when it was told of a revocation; it goes on
+ * even without.
+ */
+const PATIENCE = 2_000;
+/** Milliseconds: more than a transaction may last, so one that commits after a later one is seen, too. */
+const OVERLAP = 30_000;
+
+const QUERY =
+  'query VehicleTokenGenerations($since: DateTime!, $after: String!) { vehicleTokenGenerations(since: $since, after: $after) { vin generation raisedAt } }';
+
+/** Reads the generations from the vehicles subgraph, as the gateway itself. Rejects when it gives none. */
+export function generationsReader(vehicles: SubgraphConnection): ReadGenerations {
+  return async (since, after) => {
+    const { data, errors } = await vehicles.execute({
+      query: QUERY,
+      variables: { since: new Date(since).toISOString(), after },
+      identity: { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } },
+    });
+    const page = data?.['vehicleTokenGenerations'] as
+      readonly { vin: string; generation: number; raisedAt: string | Date }[] | undefined;
+    if (page === undefined) throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph gives no generations.');
+    return page.map(({ vin, generation, raisedAt }) => ({ vin, generation, raisedAt: new Date(raisedAt).getTime() }));
+  };
+}
+
+export class VehicleTokenGenerations {
+  readonly #options: VehicleTokenGenerationsOptions;
+  readonly #valid = new Map<string, number>();
+  #newest = 0;
+  #reading: Promise<void> | null = null;
+  /** The look that begins when the one under way is over. */
+  #following: Promise<void> | null = null;
+  #failing = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: VehicleTokenGenerationsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Reads them all, and from then on looks for news every 4 s. Resolves when they are known, or after 2 s. Never
+   * rejects.
+   */
+  async start(): Promise<void> {
+    this.#timer = setInterval(() => unattended(this.refresh(), 'Looking for revoked vehicle tokens'), INTERVAL);
+    this.#timer.unref();
+    await this.learn();
+  }
+
+  /** Looks for news now. Resolves when they are known, or after 2 s. Never rejects. */
+  async learn(): Promise<void> {
+    await Promise.race([this.refresh(), delay(PATIENCE, undefined, { ref: false })]);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /**
+   * Whether a genuine token of `generation` is valid, as far as is known. One of a newer generation says itself that
+   * those before have been revoked.
+   */
+  admits(vin: string, generation: number): boolean {
+    this.raise(vin, generation);
+    return generation >= (this.#valid.get(vin) ?? 0);
+  }
+
+  /** The vehicle's tokens below `generation` are revoked. What is known already changes nothing. */
+  raise(vin: string, generation: number): void {
+    if (this.#learn(vin, generation)) this.#options.ended(new Set([vin]));
+  }
+
+  /**
+   * Looks for news now. While a look is under way, the next begins after it, for all who call meanwhile: the one under
+   * way may have passed what they have just heard of. Never rejects.
+   */
+  refresh(): Promise<void> {
+    if (this.#reading !== null) {
+      this.#following ??= this.#reading.then(() => {
+        this.#following = null;
+        return this.refresh();
+      });
+      return this.#following;
+    }
+    this.#reading = this.#readAll().finally(() => (this.#reading = null));
+    return this.#reading;
+  }
+
+  #learn(vin: string, generation: number): boolean {
+    if (generation <= (this.#valid.get(vin) ?? 0)) return false;
+    this.#valid.set(vin, generation);
+    return true;
+  }
+
+  async #readAll(): Promise<void> {
+    const { read, ended, logger } = this.#options;
+    try {
+      for (let since = Math.max(0, this.#newest - OVERLAP), after = ''; ;) {
+        const page = await read(since, after);
+        const last = page.at(-1);
+        if (last === undefined) break;
+        const news = new Set(page.filter(({ vin, generation }) => this.#learn(vin, generation)).map(({ vin }) => vin));
+        if (news.size > 0) ended(news);
+        [since, after] = [last.raisedAt, last.vin];
+        this.#newest = Math.max(this.#newest, since);
+      }
+      if (this.#failing) logger.info({}, 'Revoked vehicle tokens are known again');
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing)
+        logger.warn(
+          { err: error },
+          'Revoked vehicle tokens cannot be read; those that are not known yet are still accepted',
+        );
+      this.#failing = true;
+    }
+  }
+}

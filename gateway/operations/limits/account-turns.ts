@@ -1,0 +1,112 @@
+/** The turns of people and API keys: how much of the control plane one account may have at once. */
+import { BoundedTurns, type TurnLimits } from '../../../core/async/bounded-turns.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { Caller } from '../../../core/access/caller.ts';
+import { ACCOUNT_LIMITS } from './account-limits.ts';
+
+/** Seconds that one who is turned away is asked to wait. */
+const RETRY_AFTER = 2;
+
+const {
+  runningOperations,
+  waitingOperations,
+  runningDearOperations,
+  runningDearOfAll,
+  runningKillSwitches,
+  waitingKillSwitches,
+  waitTimeout: waitMs,
+} = ACCOUNT_LIMITS;
+
+/** Kill switches and dear operations wait for those of their kind only. */
+export type OperationKind = 'ordinary' | 'dear' | 'kill switch';
+
+const LIMITS: Readonly<Record<OperationKind, TurnLimits>> = {
+  ordinary: { running: runningOperations, waiting: waitingOperations, waitMs },
+  dear: { running: runningDearOperations, waiting: waitingOperations, waitMs },
+  'kill switch': { running: runningKillSwitches, waiting: waitingKillSwitches, waitMs },
+};
+
+/** @param cost as check-operation.ts measures it */
+export function kindOf(isKillSwitch: boolean, cost: number): OperationKind {
+  if (isKillSwitch) return 'kill switch';
+  return cost > ACCOUNT_LIMITS.dearCost ? 'dear' : 'ordinary';
+}
+
+/**
+ * Whose turn it is; null for callers who have no account: vehicles take turns among each other
+ * (subscriptions/turns.ts).
+ */
+function accountOf(caller: Caller): string | null {
+  if (caller.kind === 'user' && caller.userId !== null) return `user ${caller.userId}`;
+  if (caller.kind === 'apiKey' && caller.apiKeyId !== null) return `key ${caller.apiKeyId}`;
+  return null;
+}
+
+const NO_TURN = () => undefined;
+
+export class AccountTurns {
+  readonly #accounts = new Map<string, BoundedTurns>();
+  /** Each account has one in it, so they come in turn. */
+  readonly #dearOfAll = new BoundedTurns(
+    { running: runningDearOfAll, waiting: Infinity, waitMs },
+    () =>
+      new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'Large operations of others run, and this one has waited too long; a retry is safe, and smaller pages go on their own way.',
+        { retryAfter: RETRY_AFTER },
+      ),
+  );
+
+  /** Accounts of which something runs. */
+  get size(): number {
+    return this.#accounts.size;
+  }
+
+  /**
+   * Waits until one more operation of the caller's account may run. Resolves to its end.
+   *
+   * @throws RATE_LIMITED with `retryAfter` where too many of the account wait, or this one has waited too long, and
+   * SERVICE_UNAVAILABLE where a dear one has waited too long for those of others
+   */
+  async take(caller: Caller, kind: OperationKind): Promise<() => void> {
+    const account = accountOf(caller);
+    if (account === null) return NO_TURN;
+    const end = await this.#ofAccount(account, kind);
+    if (kind !== 'dear') return end;
+    try {
+      const endOfAll = await this.#dearOfAll.take();
+      return () => {
+        endOfAll();
+        end();
+      };
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  async #ofAccount(account: string, kind: OperationKind): Promise<() => void> {
+    const limits = LIMITS[kind];
+    const key = `${kind} of ${account}`;
+    let turns = this.#accounts.get(key);
+    if (turns === undefined) {
+      const message = `This account has ${limits.running} such operations running and others waiting; try again in ${RETRY_AFTER} seconds.`;
+      this.#accounts.set(
+        key,
+        (turns = new BoundedTurns(
+          limits,
+          () =>
+            new FleetFlagError('RATE_LIMITED', message, {
+              limit: limits.running + limits.waiting,
+              retryAfter: RETRY_AFTER,
+            }),
+        )),
+      );
+    }
+    const end = await turns.take();
+    return () => {
+      end();
+      if (turns.idle && this.#accounts.get(key) === turns) this.#accounts.delete(key);
+    };
+  }
+}

@@ -1,0 +1,47 @@
+/** How often an API key may ask: each operation, over HTTP or a websocket, counts as one, over all gateways. */
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { Caller } from '../../../core/access/caller.ts';
+import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
+
+/** Seconds. */
+const WINDOW = 60;
+
+/** Where a key stands after an operation has been counted. */
+export interface KeyRate {
+  /** Operations a minute. */
+  readonly limit: number;
+  readonly remaining: number;
+  /** Whole seconds until the minute is over. */
+  readonly resetSeconds: number;
+  /** RATE_LIMITED when this operation is one too many. */
+  readonly refusal: FleetFlagError | null;
+}
+
+/** Counts an operation of `caller`; null for callers that have no such limit. */
+export async function countOperation(caller: Caller, limiter: RateLimiter): Promise<KeyRate | null> {
+  if (caller.kind !== 'apiKey' || caller.apiKeyId === null || caller.rateLimitPerMin === null) return null;
+  const limit = caller.rateLimitPerMin;
+  const { allowed, remaining, resetSeconds } = await limiter.consume(`api-key:${caller.apiKeyId}`, limit, WINDOW);
+  const refusal = allowed
+    ? null
+    : new FleetFlagError(
+        'RATE_LIMITED',
+        `This key may run ${limit} operations a minute; try again in ${resetSeconds} seconds.`,
+        { limit, retryAfter: resetSeconds },
+      );
+  return { limit, remaining, resetSeconds, refusal };
+}
+
+/**
+ * The header fields of draft-ietf-httpapi-ratelimit-headers-06, and Retry-After (RFC 9110, section 10.2.3) on a
+ * refusal.
+ */
+export function rateHeaders({ limit, remaining, resetSeconds, refusal }: KeyRate): Record<string, string> {
+  return {
+    'ratelimit-limit': `${limit}`,
+    'ratelimit-remaining': `${remaining}`,
+    'ratelimit-reset': `${resetSeconds}`,
+    'ratelimit-policy': `${limit};w=${WINDOW}`,
+    ...(refusal !== null && { 'retry-after': `${resetSeconds}` }),
+  };
+}

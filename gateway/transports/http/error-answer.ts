@@ -1,0 +1,45 @@
+/** Every error that leaves the gateway, over HTTP or a websocket, leaves in this form. */
+import { GraphQLError, type DocumentNode, type GraphQLFormattedError } from 'graphql';
+import { FleetFlagError, badInput } from '../../../core/errors.ts';
+import { clientError } from '../../../core/wire/error-form.ts';
+import { tokenRefusal } from '../../operations/limits/check-operation.ts';
+import { faultField } from './input-fault.ts';
+
+/** Apollo Server's codes for input that GraphQL itself refuses, and for requests that are not GraphQL's. */
+const INPUT_CODES = new Set([
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'BAD_USER_INPUT',
+  'BAD_REQUEST',
+  'OPERATION_RESOLUTION_FAILURE',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
+]);
+
+/**
+ * @param error what was thrown or came from a subgraph
+ * @param document the operation's, to find the place of a fault in it
+ */
+export function answerTo(error: unknown, requestId?: string, document?: DocumentNode): GraphQLFormattedError {
+  if (!(error instanceof GraphQLError))
+    return clientError(error instanceof Error ? error : { message: '', ...(error as object) }, requestId);
+  const { extensions } = error;
+  const refusal = error.originalError instanceof FleetFlagError ? error.originalError : tokenRefusal(error);
+  if (refusal !== null)
+    return clientError({ message: refusal.message, originalError: refusal, path: error.path }, requestId);
+  // A refusal of a subgraph names its field itself; one of GraphQL's own has to be looked up.
+  if (
+    typeof extensions['code'] === 'string' &&
+    INPUT_CODES.has(extensions['code']) &&
+    extensions['serviceName'] === undefined &&
+    extensions['field'] === undefined
+  ) {
+    const field = faultField(error, document);
+    const { message, extensions: form } = clientError(badInput(field ?? '', error.message));
+    return {
+      message,
+      ...(error.locations !== undefined && { locations: error.locations }),
+      extensions: field === null ? { code: form.code } : form,
+    };
+  }
+  return clientError({ ...error.toJSON(), originalError: error.originalError, path: error.path }, requestId);
+}

@@ -1,0 +1,62 @@
+/** How the gateway refuses a request over HTTP, wherever on its way it is refused. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ERROR_CATALOGUE, FleetFlagError, type ErrorCode } from '../../../core/errors.ts';
+import { answerTo } from './error-answer.ts';
+import { refusalType } from './media-type.ts';
+
+/**
+ * Answers with an error of the catalogue, in the media type that the client accepts.
+ *
+ * @param error a refusal of ours, or a fault, of which the client is told an id only
+ * @param status where HTTP has a status of its own for it; else that of the error's code
+ */
+export function refuse(request: FastifyRequest, reply: FastifyReply, error: unknown, status?: number): FastifyReply {
+  const answer = answerTo(error, request.id);
+  return reply
+    .status(status ?? ERROR_CATALOGUE[answer.extensions?.['code'] as ErrorCode].httpStatus)
+    .headers({ 'cache-control': 'no-store', 'content-type': refusalType(request.headers.accept) })
+    .send(JSON.stringify({ errors: [answer] }));
+}
+
+/** The challenge that belongs to every 401 (RFC 9110, section 11.6.1; RFC 6750, section 3). */
+function challengeFor({ headers }: FastifyRequest): string {
+  return `Bearer realm="FleetFlag"${headers.authorization === undefined ? '' : ', error="invalid_token"'}`;
+}
+
+/**
+ * Gives every 401 its challenge, and answers a known path with an unknown method by 405 and `Allow` (RFC 9110, sections
+ * 15.5.2 and 15.5.6), whatever route it is. Call it before routes are added.
+ */
+export function refuseAsHttpSays(app: FastifyInstance): void {
+  const methodsOf = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const methods = methodsOf.get(url) ?? new Set();
+    methodsOf.set(url, new Set([...methods, ...[method].flat()]));
+  });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (reply.statusCode === 401) reply.header('www-authenticate', challengeFor(request));
+    done(null, payload);
+  });
+  const refuseUnknown = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const { method, url } = request;
+    const path = url.split('?', 1)[0] ?? '';
+    const methods = methodsOf.get(path);
+    if (methods === undefined)
+      return refuse(
+        request,
+        reply,
+        new FleetFlagError('NOT_FOUND', `There is nothing at ${method} ${url.slice(0, 200)}.`),
+      );
+    const allowed = [...methods].join(', ');
+    reply.header('allow', allowed);
+    return refuse(
+      request,
+      reply,
+      new FleetFlagError('BAD_USER_INPUT', `${path} takes ${allowed}, not ${method}.`),
+      405,
+    );
+  };
+  // Before a body is read, which for a method that there is not could only be refused for something else.
+  app.addHook('onRequest', async (request, reply) => (request.is404 ? refuseUnknown(request, reply) : undefined));
+  app.setNotFoundHandler(refuseUnknown);
+}

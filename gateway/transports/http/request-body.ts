@@ -1,0 +1,69 @@
+/**
+ * What has to be so of a request before its body is read as JSON, and the answer to bytes that are no request at all.
+ */
+import { isUtf8 } from 'node:buffer';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { ERROR_CATALOGUE, FleetFlagError } from '../../../core/errors.ts';
+import { clientError } from '../../../core/wire/error-form.ts';
+import { refuse } from './refusal.ts';
+
+/**
+ * Refuses bodies that are compressed or no UTF-8, which would else be called no JSON, or be taken with other letters
+ * than were sent.
+ */
+export function readPlainBodies(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const encoding = request.headers['content-encoding'];
+    if (encoding === undefined || encoding.trim() === '' || encoding.trim().toLowerCase() === 'identity')
+      return undefined;
+    // The codings that are taken instead (RFC 9110, section 15.5.16).
+    reply.header('accept-encoding', 'identity');
+    return refuse(
+      request,
+      reply,
+      new FleetFlagError(
+        'BAD_USER_INPUT',
+        `The body comes with Content-Encoding ${JSON.stringify(encoding.slice(0, 100))}: send it as it is, without one.`,
+      ),
+      415,
+    );
+  });
+  const parseJson = app.getDefaultJsonParser('ignore', 'ignore');
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (!isUtf8(body)) return done(new FleetFlagError('BAD_USER_INPUT', 'The body is not UTF-8.'));
+    return parseJson(request, body.toString('utf8'), done);
+  });
+}
+
+function refusalOfBytes(code: string | undefined): [number, FleetFlagError] {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return [408, new FleetFlagError('BAD_USER_INPUT', 'The request did not arrive in time.')];
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return [431, new FleetFlagError('LIMIT_EXCEEDED', 'The header fields are larger than a request may have.')];
+  return [
+    ERROR_CATALOGUE.BAD_USER_INPUT.httpStatus,
+    new FleetFlagError('BAD_USER_INPUT', 'What was sent is no valid HTTP request.'),
+  ];
+}
+
+/**
+ * Answers what Node's parser refuses, in the form of all errors, and closes the connection: nobody knows what follows
+ * on it.
+ */
+export function refuseBytes(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const [status, refusal] = refusalOfBytes(error.code);
+  const body = JSON.stringify({ errors: [clientError(refusal)] });
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Cache-Control: no-store',
+    'Connection: close',
+  ];
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+  socket.destroy(error);
+}

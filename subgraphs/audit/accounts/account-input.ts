@@ -1,0 +1,66 @@
+/**
+ * What an account's e-mail, name, department and password may be. Lengths are those of the columns (database.md,
+ * users).
+ */
+import { badInput } from '../../../core/errors.ts';
+import type { Role } from '../../../core/access/caller.ts';
+import { readActorName } from '../../../core/validation/text.ts';
+import { EMAIL_FORM, isEmailAddress } from './email-address.ts';
+import { normalizedEmail, type AccountDetails, type User } from './user.ts';
+
+const MIN_PASSWORD = 12;
+/** Far beyond what anybody types; what is hashed must not be a load of its own. */
+const MAX_PASSWORD = 1_000;
+const MAX_LABEL = 100;
+
+export interface CreateUserInput {
+  readonly email: string;
+  readonly name: string;
+  readonly password: string;
+  readonly role: Role;
+  readonly department?: string | null;
+}
+
+/** What is left out stays as it is; null is for the department alone. */
+export interface UpdateUserInput {
+  readonly name?: string | null;
+  readonly role?: Role | null;
+  readonly department?: string | null;
+  readonly isActive?: boolean | null;
+}
+
+/** 12 to 1,000 characters. Throws BAD_USER_INPUT at `path`. */
+export function checkPassword(password: string, path: string): void {
+  if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD)
+    throw badInput(path, `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`);
+}
+
+const label = (text: string, what: string, path: string) =>
+  readActorName(text, path, { what: `A ${what}`, max: MAX_LABEL });
+
+/** What a new account is made of, with the e-mail as it is stored. Throws BAD_USER_INPUT at `input.…`. */
+export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'name' | 'role' | 'department'> {
+  // Before it is put into lower case, which makes ASCII of some letters that are none.
+  if (!isEmailAddress(input.email.trim())) throw badInput('input.email', EMAIL_FORM);
+  const email = normalizedEmail(input.email);
+  const name = label(input.name, 'name', 'input.name');
+  const department =
+    typeof input.department === 'string' ? label(input.department, 'department', 'input.department') : null;
+  checkPassword(input.password, 'input.password');
+  return { email, name, role: input.role, department };
+}
+
+/** What an account is to become: the members that were given. Throws BAD_USER_INPUT at `input.…`. */
+export function readUpdateUser(input: UpdateUserInput): Partial<AccountDetails> {
+  for (const field of ['name', 'role', 'isActive'] as const) {
+    if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+  }
+  return {
+    ...(typeof input.name === 'string' && { name: label(input.name, 'name', 'input.name') }),
+    ...(input.role && { role: input.role }),
+    ...(input.department !== undefined && {
+      department: input.department === null ? null : label(input.department, 'department', 'input.department'),
+    }),
+    ...(typeof input.isActive === 'boolean' && { isActive: input.isActive }),
+  };
+}

@@ -1,0 +1,216 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { NOBODY, refusal, user } from '../../shared/testing/asking.ts';
+import { eventually } from '../../shared/testing/eventually.ts';
+import { AuditUnderTest } from '../testing/audit-under-test.ts';
+
+const CREATE =
+  'mutation($input: CreateUserInput!) { createUser(input: $input) { id email name role department isActive } }';
+const UPDATE =
+  'mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { name role department isActive updatedAt } }';
+const SECRET = 'a password of theirs';
+
+let audit: AuditUnderTest;
+
+const admin = (id: string | null = null) => user('ADMIN', id);
+const create = (input: Record<string, unknown>, caller = admin()) =>
+  audit.ask<{ createUser: { id: string } }>(caller, CREATE, {
+    input: { email: 'x@example.com', name: 'X', password: SECRET, role: 'READ', ...input },
+  });
+const update = (id: string, input: Record<string, unknown>, caller = admin()) =>
+  audit.ask<{ updateUser: Record<string, unknown> }>(caller, UPDATE, { id, input });
+const stored = (id: string) => audit.prisma.user.findUniqueOrThrow({ where: { id } });
+const administrators = () => audit.prisma.user.count({ where: { role: 'ADMIN', isActive: true } });
+
+beforeAll(async () => {
+  audit = await AuditUnderTest.start();
+}, 60_000);
+
+afterEach(async () => {
+  expect(JSON.stringify(await audit.trail())).not.toMatch(/a password of|argon2/);
+  await audit.prisma.user.updateMany({ where: { role: 'ADMIN' }, data: { role: 'READ' } });
+});
+
+afterAll(() => audit.close());
+
+describe('making an account', () => {
+  test('gives one that signs in, and records all of it but the password', async () => {
+    const boss = await audit.account('ADMIN');
+    const made = { email: 'new@example.com', name: 'New', role: 'SAFETY', department: 'ADAS' };
+    const { data, errors } = await create({ ...made, email: ' New@Example.com ', name: ' New ' }, admin(boss.id));
+    expect(errors).toEqual([]);
+    expect(data.createUser).toEqual({ ...made, id: expect.any(String), isActive: true });
+    expect((await audit.trail()).at(-1)).toEqual({
+      action: 'CREATE_USER',
+      userId: boss.id,
+      beforeValue: null,
+      afterValue: { id: data.createUser.id, ...made },
+    });
+    expect((await audit.login('new@example.com', SECRET)).data.login.user).toMatchObject({
+      id: data.createUser.id,
+      role: 'SAFETY',
+    });
+  });
+
+  test.each([
+    ['no e-mail address', { email: 'nobody' }, 'input.email'],
+    ['an e-mail that is too long', { email: `${'x'.repeat(250)}@example.com` }, 'input.email'],
+    ['an e-mail with a dotless i', { email: 'adm\u0131n@example.com' }, 'input.email'],
+    ['an e-mail that only lower case makes ASCII', { email: '\u212Aim@example.com' }, 'input.email'],
+    ['an e-mail that cannot be stored', { email: 'a\0b@example.com' }, 'input.email'],
+    ['no name', { name: ' ' }, 'input.name'],
+    ['a name that is too long', { name: 'x'.repeat(101) }, 'input.name'],
+    ['a name that cannot be stored', { name: 'a\ud800' }, 'input.name'],
+    ['an empty department', { department: '' }, 'input.department'],
+    ['a department that is too long', { department: 'x'.repeat(101) }, 'input.department'],
+    ['a password that is too short', { password: 'x'.repeat(11) }, 'input.password'],
+    ['a password that is too long', { password: 'x'.repeat(1_001) }, 'input.password'],
+  ])('with %s is refused', async (_, input, field) => {
+    const count = await audit.prisma.user.count();
+    expect(refusal(await create(input))).toEqual({ code: 'BAD_USER_INPUT', field });
+    expect(await audit.prisma.user.count()).toBe(count);
+  });
+
+  test('with an e-mail that is taken is a CONFLICT, however it is written', async () => {
+    await audit.account('READ', { email: 'taken@example.com' });
+    expect(refusal(await create({ email: 'TAKEN@example.com' }))).toEqual({ code: 'CONFLICT', field: 'input.email' });
+  });
+
+  test('and changing one is for administrators who are people', async () => {
+    const { id } = await audit.account();
+    const others = [
+      user('READ'),
+      user('WRITE'),
+      user('SAFETY'),
+      { kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null },
+      { kind: 'vehicle', vin: null, environment: 'staging' },
+    ] as const;
+    for (const caller of others)
+      expect([refusal(await create({}, caller)), refusal(await update(id, { name: 'Y' }, caller))]).toEqual([
+        { code: 'FORBIDDEN' },
+        { code: 'FORBIDDEN' },
+      ]);
+    expect(refusal(await create({}, NOBODY))).toEqual({ code: 'UNAUTHENTICATED' });
+  });
+});
+
+describe('changing an account', () => {
+  test('changes what is given, and records that and no more', async () => {
+    const boss = await audit.account('ADMIN');
+    const { id, updatedAt } = await audit.account('READ', { department: 'ADAS' });
+    const { data, errors } = await update(id, { name: ' Anna ', department: null }, admin(boss.id));
+    expect(errors).toEqual([]);
+    expect(data.updateUser).toMatchObject({ name: 'Anna', role: 'READ', department: null, isActive: true });
+    expect((await stored(id)).updatedAt.getTime()).toBeGreaterThan(updatedAt.getTime());
+    expect((await audit.trail()).at(-1)).toEqual({
+      action: 'UPDATE_USER',
+      userId: boss.id,
+      beforeValue: { id, name: 'Ann', department: 'ADAS' },
+      afterValue: { id, name: 'Anna', department: null },
+    });
+  });
+
+  test('of role or activity says in the trail that sessions end; another name ends none', async () => {
+    const { id, email } = await audit.account();
+    const { token } = await audit.session(email);
+    await update(id, { name: 'Anna' });
+    expect(await audit.isOpen(token)).toBe(true);
+    await update(id, { role: 'WRITE', name: 'Anna' });
+    expect(await audit.isOpen(token)).toBe(false);
+    expect((await audit.trail()).at(-1)).toMatchObject({
+      beforeValue: { id, role: 'READ' },
+      afterValue: { id, role: 'WRITE', endsSessions: true },
+    });
+    await update(id, { isActive: false });
+    expect((await audit.trail()).at(-1)).toMatchObject({
+      beforeValue: { id, isActive: true },
+      afterValue: { id, isActive: false, endsSessions: true },
+    });
+    expect(refusal(await audit.login(email))).toEqual({ code: 'UNAUTHENTICATED' });
+    await update(id, { isActive: true });
+    expect((await audit.trail()).at(-1)?.afterValue).toEqual({ id, isActive: true });
+    expect((await audit.login(email)).data.login.user.role).toBe('WRITE');
+  });
+
+  test('to what it is already is no change', async () => {
+    const { id, email } = await audit.account('WRITE', { department: 'ADAS' });
+    const { token } = await audit.session(email);
+    const [row, recorded] = [await stored(id), await audit.trail()];
+    for (const input of [{}, { name: 'Ann', role: 'WRITE', department: 'ADAS', isActive: true }])
+      expect((await update(id, input)).errors).toEqual([]);
+    expect(await stored(id)).toEqual(row);
+    expect(await audit.trail()).toEqual(recorded);
+    expect(await audit.isOpen(token)).toBe(true);
+  });
+
+  test.each([
+    ['no name', { name: '' }, 'input.name'],
+    ['null for a name', { name: null }, 'input.name'],
+    ['null for a role', { role: null }, 'input.role'],
+    ['null for whether it is active', { isActive: null }, 'input.isActive'],
+    ['an empty department', { department: ' ' }, 'input.department'],
+    ['a department that is too long', { department: 'x'.repeat(101) }, 'input.department'],
+  ])('to %s is refused as a whole', async (_, input, field) => {
+    const { id } = await audit.account();
+    expect(refusal(await update(id, { role: 'WRITE', ...input }))).toEqual({ code: 'BAD_USER_INPUT', field });
+    expect((await stored(id)).role).toBe('READ');
+  });
+
+  test('that there is not is NOT_FOUND', async () => {
+    for (const id of ['nobody', '0198f0aa-0000-7000-8000-000000000001'])
+      expect(refusal(await update(id, { name: 'X' }))).toEqual({ code: 'NOT_FOUND', field: 'id' });
+  });
+});
+
+describe('the last active administrator', () => {
+  test.each([
+    ['be deactivated', { isActive: false }, 'input.isActive'],
+    ['lose the role', { role: 'WRITE' }, 'input.role'],
+  ])('cannot %s, by whomever, and keeps their sessions', async (_, input, field) => {
+    const { id, email } = await audit.account('ADMIN');
+    await audit.account('ADMIN', { isActive: false });
+    const { token } = await audit.session(email);
+    for (const by of [id, null])
+      expect(refusal(await update(id, { name: 'Anna', ...input }, admin(by)))).toEqual({ code: 'CONFLICT', field });
+    expect(await stored(id)).toMatchObject({ name: 'Ann', role: 'ADMIN', isActive: true });
+    expect(await audit.isOpen(token)).toBe(true);
+  });
+
+  test('is not the one who leaves while another stays', async () => {
+    const [ann, bob] = [await audit.account('ADMIN'), await audit.account('ADMIN')];
+    expect((await update(ann.id, { isActive: false }, admin(ann.id))).errors).toEqual([]);
+    expect(refusal(await update(bob.id, { isActive: false }, admin(bob.id)))?.code).toBe('CONFLICT');
+  });
+
+  test('is left by two who leave at once, and by two who remove each other at once', async () => {
+    for (const crossed of [false, true]) {
+      const [ann, bob] = [await audit.account('ADMIN'), await audit.account('ADMIN')];
+      let answers: ReturnType<typeof update>[] = [];
+      // Both are held at the lock, so that neither has looked before the other begins.
+      await audit.prisma.$transaction(async (tx) => {
+        await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('fleetflag administrator'))`;
+        answers = [
+          update(ann.id, { isActive: false }, admin(crossed ? bob.id : ann.id)),
+          update(bob.id, { role: 'READ' }, admin(crossed ? ann.id : bob.id)),
+        ];
+        await eventually(async () => {
+          const [row] = await audit.prisma.$queryRaw<
+            { count: bigint }[]
+          >`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+          return row?.count === 2n;
+        });
+      });
+      const codes = (await Promise.all(answers)).map((answer) => refusal(answer)?.code);
+      expect(codes.filter((code) => code === undefined)).toHaveLength(1);
+      // Of those who remove each other, the second is no administrator any more.
+      expect(codes).toContain(crossed ? 'FORBIDDEN' : 'CONFLICT');
+      expect(await administrators()).toBe(1);
+      await audit.prisma.user.updateMany({ where: { role: 'ADMIN' }, data: { role: 'READ' } });
+    }
+  });
+
+  test('has been one for as long as what they ask for takes: who was removed meanwhile makes and changes nothing', async () => {
+    const [ann, gone] = [await audit.account('ADMIN'), await audit.account('ADMIN', { isActive: false })];
+    expect(refusal(await create({ email: 'late@example.com' }, admin(gone.id)))).toEqual({ code: 'FORBIDDEN' });
+    expect(refusal(await update(ann.id, { name: 'Late' }, admin(gone.id)))).toEqual({ code: 'FORBIDDEN' });
+  });
+});

@@ -1,0 +1,150 @@
+/** Making accounts, changing them and giving them new passwords, with rows in the trail that never hold a password. */
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { JsonObject } from '../../../core/model.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { EndPlans, EndedPlans } from '../../shared/between-subgraphs/ended-plans.ts';
+import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
+import { isUuid } from '../../shared/subgraph/pagination.ts';
+import {
+  checkPassword,
+  readCreateUser,
+  readUpdateUser,
+  type CreateUserInput,
+  type UpdateUserInput,
+} from './account-input.ts';
+import type { Passwords } from '../sessions/passwords.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import {
+  findAccount,
+  findAccountById,
+  hasOtherActiveAdministrator,
+  insertUser,
+  lockAdministrators,
+  lockUser,
+  updatePassword,
+  updateUser,
+} from './user-store.ts';
+import { normalizedEmail, type AccountDetails, type User } from './user.ts';
+
+/** An account as it was changed, with what that has ended. */
+export type ChangedUser = User & EndedPlans;
+
+const NOTHING_ENDED: EndedPlans = { cancelledChangeRequests: [], pausedRollouts: [] };
+
+export class Accounts {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly sessions: Sessions,
+    private readonly passwords: Passwords,
+    private readonly endPlans: EndPlans,
+  ) {}
+
+  /**
+   * Makes an account.
+   *
+   * @throws BAD_USER_INPUT with the path of the fault; CONFLICT when the e-mail has an account already
+   */
+  async create(identity: CallerIdentity, input: CreateUserInput): Promise<User> {
+    const account = readCreateUser(input);
+    const passwordHash = await this.passwords.hash(input.password);
+    try {
+      return await this.prisma.$transaction(async (tx) => {
+        await lockAdministrators(tx);
+        await checkStillAdministrator(tx, identity);
+        const user = await insertUser(tx, account, passwordHash);
+        await appendAudit(tx, identity, { action: 'CREATE_USER', after: { id: user.id, ...account } });
+        return user;
+      });
+    } catch (error) {
+      if (!violatesUnique(error)) throw error;
+      throw new FleetFlagError('CONFLICT', `${account.email} has an account already.`, { field: 'input.email' });
+    }
+  }
+
+  /**
+   * Changes what `input` gives. Deactivation and another role end all sessions of the account, and what it has asked
+   * for or scheduled and may not any more. Where nothing would change nothing is recorded.
+   *
+   * @throws BAD_USER_INPUT with the path of the fault; NOT_FOUND; CONFLICT for the last active administrator;
+   * SERVICE_UNAVAILABLE, and nothing is changed, when sessions that have to end cannot be
+   */
+  async update(identity: CallerIdentity, id: string, input: UpdateUserInput): Promise<ChangedUser> {
+    const wanted = readUpdateUser(input);
+    if (!isUuid(id)) throw unknownId();
+    return this.prisma.$transaction(async (tx) => {
+      await lockAdministrators(tx);
+      await checkStillAdministrator(tx, identity);
+      const before = await lockUser(tx, id);
+      if (before === null) throw unknownId();
+      const fields = (Object.keys(wanted) as (keyof AccountDetails)[]).filter(
+        (field) => wanted[field] !== before[field],
+      );
+      if (fields.length === 0) return { ...before, ...NOTHING_ENDED };
+
+      const after = await updateUser(tx, id, wanted);
+      if (isAdministrator(before) && !isAdministrator(after) && !(await hasOtherActiveAdministrator(tx, id))) {
+        throw new FleetFlagError('CONFLICT', 'This is the last active administrator: make another one first.', {
+          field: after.isActive ? 'input.role' : 'input.isActive',
+        });
+      }
+      const endsSessions = before.role !== after.role || (before.isActive && !after.isActive);
+      if (endsSessions) await this.sessions.endSessionsOf(id);
+      const { record, ...ended } = endsSessions
+        ? await this.endPlans(tx, identity, after)
+        : { ...NOTHING_ENDED, record: null };
+      const only = (user: User): JsonObject => Object.fromEntries(fields.map((field) => [field, user[field]]));
+      await appendAudit(tx, identity, {
+        action: 'UPDATE_USER',
+        before: { id, ...only(before) },
+        after: { id, ...only(after), ...(endsSessions && { endsSessions, ...namesOf(ended) }) },
+      });
+      await record?.();
+      return { ...after, ...ended };
+    });
+  }
+
+  /**
+   * Gives an account another password, for whoever may log in on the server; ends all its sessions.
+   *
+   * @throws BAD_USER_INPUT; NOT_FOUND when the e-mail has no account; SERVICE_UNAVAILABLE, and nothing is changed, when
+   * its sessions cannot be ended
+   */
+  async resetPassword(identity: CallerIdentity, email: string, password: string): Promise<User> {
+    checkPassword(password, 'password');
+    const passwordHash = await this.passwords.hash(password);
+    return this.prisma.$transaction(async (tx) => {
+      const account = await findAccount(tx, normalizedEmail(email));
+      if (account === null) throw new FleetFlagError('NOT_FOUND', `${email} has no account.`, { field: 'email' });
+      const { id } = account.user;
+      await updatePassword(tx, id, passwordHash);
+      await this.sessions.endSessionsOf(id);
+      await appendAudit(tx, identity, {
+        action: 'UPDATE_USER',
+        after: { id, email: account.user.email, password: 'changed', endsSessions: true },
+      });
+      return account.user;
+    });
+  }
+}
+
+/** Only what there is. */
+const namesOf = (ended: EndedPlans): JsonObject =>
+  Object.fromEntries(Object.entries(ended as unknown as Record<string, string[]>).filter(([, ids]) => ids.length > 0));
+
+const unknownId = () => new FleetFlagError('NOT_FOUND', 'There is no such user.', { field: 'id' });
+
+const isAdministrator = ({ role, isActive }: User) => role === 'ADMIN' && isActive;
+
+/**
+ * That the administrator who asks has not been removed since the gateway let them in: of two who remove each other at
+ * once one stays. Called under `lockAdministrators`.
+ */
+async function checkStillAdministrator(tx: Transaction, { caller }: CallerIdentity): Promise<void> {
+  if (caller.kind !== 'user' || caller.userId === null) return;
+  const account = await findAccountById(tx, caller.userId);
+  if (account === null || !isAdministrator(account.user))
+    throw new FleetFlagError('FORBIDDEN', 'Only an administrator changes accounts.');
+}

@@ -1,0 +1,45 @@
+/** GraphQL to domain and back, for API keys. */
+import DataLoader from 'dataloader';
+import type { SubgraphContext } from '../../shared/subgraph/subgraph.ts';
+import type { ApiKey, ApiKeyCredential, ApiKeyInput } from './api-key.ts';
+import type { ApiKeyService } from './api-key-service.ts';
+import { loaderById } from '../loader-by-id.ts';
+import type { User } from '../accounts/user.ts';
+
+export interface ApiKeyServices {
+  readonly apiKeys: ApiKeyService;
+  readonly apiKeyById: DataLoader<string, ApiKey | null>;
+  readonly credentialByHash: DataLoader<string, ApiKeyCredential | null>;
+  readonly userById: DataLoader<string, User | null>;
+}
+
+type Context = SubgraphContext<ApiKeyServices>;
+
+/** Loaders: a gateway asks for many keys at once. */
+export function apiKeyLoaders(apiKeys: ApiKeyService): Pick<ApiKeyServices, 'apiKeyById' | 'credentialByHash'> {
+  return {
+    apiKeyById: loaderById((ids) => apiKeys.byId(ids)),
+    credentialByHash: new DataLoader(async (hashes) => {
+      const found = new Map((await apiKeys.use(hashes)).map((credential) => [credential.keyHash, credential]));
+      return hashes.map((hash) => found.get(hash) ?? null);
+    }),
+  };
+}
+
+export const apiKeyResolvers = {
+  Query: {
+    apiKeys: (_: unknown, __: unknown, { services }: Context) => services.apiKeys.list(),
+    apiKeyCredential: (_: unknown, { keyHash }: { keyHash: string }, { services }: Context) =>
+      services.credentialByHash.load(keyHash),
+  },
+  Mutation: {
+    createApiKey: (_: unknown, { input }: { input: ApiKeyInput }, { services, identity }: Context) =>
+      services.apiKeys.create(identity, input),
+    revokeApiKey: (_: unknown, { id }: { id: string }, { services, identity }: Context) =>
+      services.apiKeys.revoke(identity, id),
+  },
+  ApiKey: {
+    createdBy: ({ createdById }: ApiKey, _: unknown, { services }: Context) =>
+      createdById === null ? null : services.userById.load(createdById),
+  },
+};

@@ -1,0 +1,95 @@
+/** Making and revoking API keys, and knowing them again. */
+import { FleetFlagError } from '../../../core/errors.ts';
+import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../../core/credentials/api-key.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { isUuid } from '../../shared/subgraph/pagination.ts';
+import { readApiKeyInput, type ApiKey, type ApiKeyCredential, type ApiKeyInput } from './api-key.ts';
+import { deactivateApiKey, findApiKeys, insertApiKey, listApiKeys, useApiKeys } from './api-key-store.ts';
+import { bindOperations, findOperations } from '../persisted-operations/persisted-operation-store.ts';
+
+export class ApiKeyService {
+  constructor(private readonly prisma: PrismaClient) {}
+
+  /**
+   * Makes a key; `key` is its text, which is kept nowhere. A key goes on when the account of who made it ends: a
+   * partner's work must not stop with a person who leaves.
+   *
+   * @throws BAD_USER_INPUT at `input.…`; NOT_FOUND at `input.operations.…`
+   */
+  async create({ caller, origin }: CallerIdentity, input: ApiKeyInput): Promise<{ apiKey: ApiKey; key: string }> {
+    const wanted = readApiKeyInput(input, new Date());
+    const key = newApiKey();
+    const createdById = caller.kind === 'user' ? caller.userId : null;
+    const apiKey = await this.prisma.$transaction(async (tx) => {
+      const made = await insertApiKey(tx, { ...wanted, keyPrefix: apiKeyPrefix(key), createdById }, apiKeyHash(key));
+      const { id, name, role, keyPrefix, rateLimitPerMin, expiresAt } = made;
+      const operations = await bindTo(tx, id, input.operations ?? []);
+      const after = {
+        id,
+        name,
+        role,
+        keyPrefix,
+        rateLimitPerMin,
+        expiresAt: expiresAt?.toISOString() ?? null,
+        ...(operations.length > 0 && { operations }),
+      };
+      await appendAudit(tx, { caller, origin }, { action: 'CREATE_API_KEY', after });
+      return made;
+    });
+    return { apiKey, key };
+  }
+
+  /**
+   * Ends a key for good; gateways learn it from the trail (ended-credentials.ts). Of several at once one is recorded.
+   *
+   * @throws NOT_FOUND
+   */
+  async revoke(identity: CallerIdentity, id: string): Promise<ApiKey> {
+    const unknown = new FleetFlagError('NOT_FOUND', 'There is no such API key.', { field: 'id' });
+    if (!isUuid(id)) throw unknown;
+    return this.prisma.$transaction(async (tx) => {
+      const revoked = await deactivateApiKey(tx, id);
+      const [apiKey] = await findApiKeys(tx, [id]);
+      if (apiKey === undefined) throw unknown;
+      const { name, role, keyPrefix } = apiKey;
+      if (revoked)
+        await appendAudit(tx, identity, {
+          action: 'REVOKE_API_KEY',
+          before: { isActive: true },
+          after: { id: apiKey.id, name, role, keyPrefix, isActive: false },
+        });
+      return apiKey;
+    });
+  }
+
+  /** Newest first, revoked ones too. */
+  list(): Promise<ApiKey[]> {
+    return listApiKeys(this.prisma);
+  }
+
+  /** What is not there is left out. */
+  byId(ids: readonly string[]): Promise<ApiKey[]> {
+    return findApiKeys(this.prisma, ids);
+  }
+
+  /** The keys of these hashes (SHA-256, hexadecimal) that are good, and are used now. */
+  use(hashes: readonly string[]): Promise<(ApiKeyCredential & { keyHash: string })[]> {
+    return useApiKeys(this.prisma, hashes);
+  }
+}
+
+/** Binds registered operations to a key. Gives their ids. */
+async function bindTo(tx: Transaction, apiKeyId: string, wanted: readonly string[]): Promise<string[]> {
+  const operations = [...new Set(wanted)];
+  const known = await findOperations(tx, operations);
+  const unknown = wanted.findIndex((id) => !known.has(id));
+  if (unknown >= 0)
+    throw new FleetFlagError('NOT_FOUND', `No operation is registered under ${JSON.stringify(wanted[unknown])}.`, {
+      field: `input.operations.${unknown}`,
+    });
+  await bindOperations(tx, operations, [apiKeyId]);
+  return operations;
+}

@@ -1,0 +1,60 @@
+/** The audit subgraph's table of API keys. Rows go in and out as domain types; a key's hash only goes in. */
+import type { ApiKeyRole } from '../../../core/access/caller.ts';
+import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { ApiKey, ApiKeyCredential } from './api-key.ts';
+
+type Reader = PrismaClient | Transaction;
+
+const WITHOUT_HASH = { keyHash: true, updatedAt: true } as const;
+type ApiKeyRow = Prisma.ApiKeyGetPayload<{ omit: typeof WITHOUT_HASH }>;
+
+const toApiKey = (row: ApiKeyRow): ApiKey => ({ ...row, role: row.role as ApiKeyRole });
+
+export async function insertApiKey(
+  tx: Transaction,
+  key: Pick<ApiKey, 'name' | 'keyPrefix' | 'role' | 'rateLimitPerMin' | 'expiresAt' | 'createdById'>,
+  keyHash: string,
+): Promise<ApiKey> {
+  return toApiKey(await tx.apiKey.create({ data: { ...key, keyHash }, omit: WITHOUT_HASH }));
+}
+
+/** Newest first. */
+export async function listApiKeys(db: Reader): Promise<ApiKey[]> {
+  return (await db.apiKey.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'desc' }], omit: WITHOUT_HASH })).map(
+    toApiKey,
+  );
+}
+
+/** What is not there is left out. */
+export async function findApiKeys(db: Reader, ids: readonly string[]): Promise<ApiKey[]> {
+  return (await db.apiKey.findMany({ where: { id: { in: [...ids] } }, omit: WITHOUT_HASH })).map(toApiKey);
+}
+
+/** Whether the key was active until now. */
+export async function deactivateApiKey(tx: Transaction, id: string): Promise<boolean> {
+  return (await tx.apiKey.updateMany({ where: { id, isActive: true }, data: { isActive: false } })).count === 1;
+}
+
+/**
+ * The keys of these hashes that are good, each with its hash; they are used now, which is noted once a minute. That is
+ * no change of the key: `updated_at` stays. A row that another gateway notes, or that is being revoked, is not waited
+ * for.
+ */
+export async function useApiKeys(
+  db: Reader,
+  hashes: readonly string[],
+): Promise<(ApiKeyCredential & { keyHash: string })[]> {
+  return db.$queryRaw`
+    WITH good AS (
+      SELECT id, key_hash, role, rate_limit_per_min, expires_at FROM api_keys
+      WHERE key_hash = ANY(${[...hashes]}::text[]) AND is_active AND (expires_at IS NULL OR expires_at > now())
+    ), due AS (
+      SELECT id FROM api_keys
+      WHERE id IN (SELECT id FROM good) AND (last_used_at IS NULL OR last_used_at <= now() - interval '1 minute')
+      FOR NO KEY UPDATE SKIP LOCKED
+    ), noted AS (
+      UPDATE api_keys SET last_used_at = now() WHERE id IN (SELECT id FROM due)
+    )
+    SELECT id, key_hash AS "keyHash", role, rate_limit_per_min AS "rateLimitPerMin", expires_at AS "expiresAt" FROM good`;
+}

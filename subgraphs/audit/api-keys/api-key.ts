@@ -1,0 +1,61 @@
+/**
+ * An API key as the control plane knows it, and what a new one may be. The key's text and its hash are not part of it.
+ */
+import { badInput } from '../../../core/errors.ts';
+import { readActorName } from '../../../core/validation/text.ts';
+import type { ApiKeyRole, Role } from '../../../core/access/caller.ts';
+
+export interface ApiKey {
+  readonly id: string;
+  readonly name: string;
+  readonly keyPrefix: string;
+  readonly role: ApiKeyRole;
+  readonly rateLimitPerMin: number;
+  readonly isActive: boolean;
+  readonly lastUsedAt: Date | null;
+  readonly expiresAt: Date | null;
+  readonly createdById: string | null;
+  readonly createdAt: Date;
+}
+
+/** What a gateway is told of a key that is good. */
+export type ApiKeyCredential = Pick<ApiKey, 'id' | 'role' | 'rateLimitPerMin' | 'expiresAt'>;
+
+export interface ApiKeyInput {
+  readonly name: string;
+  readonly role: Role;
+  /** Null: the usual one. */
+  readonly rateLimitPerMin?: number | null | undefined;
+  /** Null: never. */
+  readonly expiresAt?: Date | null | undefined;
+  /** Ids of registered operations that are bound to it. */
+  readonly operations?: readonly string[] | null | undefined;
+}
+
+const MAX_NAME = 100;
+const USUAL_RATE_LIMIT = 10_000;
+const MAX_RATE_LIMIT = 1_000_000;
+
+/**
+ * The key that `input` asks for.
+ *
+ * @throws BAD_USER_INPUT at `input.…`
+ */
+export function readApiKeyInput(
+  input: ApiKeyInput,
+  now: Date,
+): Pick<ApiKey, 'name' | 'role' | 'rateLimitPerMin' | 'expiresAt'> {
+  const { role, expiresAt = null } = input;
+  const rateLimitPerMin = input.rateLimitPerMin ?? USUAL_RATE_LIMIT;
+  const name = readActorName(input.name, 'input.name', { what: 'A name', max: MAX_NAME });
+  if (role === 'SAFETY')
+    throw badInput(
+      'input.role',
+      'SAFETY is for people: approving is not for a program. A key takes READ, WRITE or ADMIN.',
+    );
+  if (!Number.isInteger(rateLimitPerMin) || rateLimitPerMin < 1 || rateLimitPerMin > MAX_RATE_LIMIT) {
+    throw badInput('input.rateLimitPerMin', `rateLimitPerMin takes 1 to ${MAX_RATE_LIMIT}.`);
+  }
+  if (expiresAt !== null && expiresAt <= now) throw badInput('input.expiresAt', 'expiresAt is not in the future.');
+  return { name, role, rateLimitPerMin, expiresAt };
+}

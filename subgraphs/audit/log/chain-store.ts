@@ -1,0 +1,126 @@
+/** Reading the rows of the trail exactly as their hashes were made: for those who recompute the chain. */
+import type { JsonValue } from '../../../core/model.ts';
+import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
+import type { HashedContent } from '../../shared/audit/audit-trail.ts';
+
+type Client = Pick<PrismaClient, '$queryRaw'>;
+
+/** A row with all that its hash is over. */
+export interface ChainRow extends HashedContent {
+  readonly previousHash: string;
+  readonly hash: string;
+}
+
+/** A place in the chain: the position and the hash of a row; position 0 and 64 zeros before the first. */
+export interface ChainPlace {
+  readonly position: number;
+  readonly hash: string;
+}
+
+const BEGINNING: ChainPlace = { position: 0, hash: '0'.repeat(64) };
+
+interface RawRow extends Omit<ChainRow, 'beforeValue' | 'afterValue'> {
+  readonly beforeValue: string | null;
+  readonly afterValue: string | null;
+}
+
+// Text where the driver would lose something that nobody hashed: microseconds, an address's netmask, a number alone.
+const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action,
+  before_value::text AS "beforeValue", after_value::text AS "afterValue", abbrev(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId",
+  regexp_replace(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '000$', '') || 'Z' AS "createdAt", previous_hash AS "previousHash", hash`;
+
+const parsed = (json: string | null): JsonValue => (json === null ? null : (JSON.parse(json) as JsonValue));
+
+async function read(db: Client, query: Prisma.Sql): Promise<ChainRow[]> {
+  const rows = await db.$queryRaw<RawRow[]>(query);
+  return rows.map((row) => ({ ...row, beforeValue: parsed(row.beforeValue), afterValue: parsed(row.afterValue) }));
+}
+
+/** The first `limit` rows after a row (or a position), up to the position `last`, in chain order. */
+export function chainRows(
+  db: Client,
+  after: { position: number; id: string | null },
+  last: number,
+  limit: number,
+): Promise<ChainRow[]> {
+  const { position, id } = after;
+  // With the id, because rows that were smuggled in may share a position.
+  const next =
+    id === null
+      ? Prisma.sql`chain_position > ${position}::bigint`
+      : Prisma.sql`chain_position >= ${position}::bigint AND (chain_position, id) > (${position}::bigint, ${id}::uuid)`;
+  return read(
+    db,
+    Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${next} AND chain_position <= ${last}::bigint ORDER BY chain_position, id LIMIT ${limit}`,
+  );
+}
+
+/** The rows at a position: one, where all is well. */
+export function rowsAt(db: Client, position: number): Promise<ChainRow[]> {
+  return read(db, Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE chain_position = ${position}::bigint ORDER BY id`);
+}
+
+/** What is to be found of a period, read at one moment. */
+export interface ChainBounds {
+  /** Where the attached rows must go on: after the last that was detached, or the beginning. */
+  readonly start: ChainPlace;
+  /** What the chain says its last row is. */
+  readonly head: ChainPlace;
+  /** The highest position that any row has; 0 where there is none. */
+  readonly highest: number;
+  /** The position of the last row before the period; null where there is none, or the period has no beginning. */
+  readonly before: number | null;
+  /** The position of the first row after the period; null likewise. */
+  readonly after: number | null;
+}
+
+/** @param from inclusive  @param to exclusive */
+export async function chainBounds(db: Client, from: Date | null, to: Date | null): Promise<ChainBounds> {
+  type Row = {
+    position: number;
+    hash: string;
+    highest: number;
+    startPosition: number | null;
+    startHash: string | null;
+    before: number | null;
+    after: number | null;
+  };
+  const [row] = await db.$queryRaw<Row[]>`
+    SELECT head.position::float8 AS position, head.hash,
+           COALESCE((SELECT max(chain_position) FROM audit_logs), 0)::float8 AS highest,
+           (start.record ->> 'lastPosition')::float8 AS "startPosition", start.record ->> 'lastHash' AS "startHash",
+           (SELECT max(chain_position) FROM audit_logs WHERE created_at < ${from}::timestamptz)::float8 AS before,
+           (SELECT min(chain_position) FROM audit_logs WHERE created_at >= ${to}::timestamptz)::float8 AS after
+    FROM audit_chain head LEFT JOIN LATERAL (
+      SELECT after_value AS record FROM audit_logs
+      WHERE action = 'DETACH_PARTITION' AND after_value ->> 'lastPosition' IS NOT NULL ORDER BY chain_position DESC LIMIT 1
+    ) start ON true
+    WHERE head.id = 1`;
+  if (row === undefined) throw new Error('audit_chain has no head');
+  const { position, hash, highest, startPosition, startHash, before, after } = row;
+  const start = startPosition === null ? BEGINNING : { position: startPosition, hash: startHash ?? '' };
+  return { start, head: { position, hash }, highest, before, after };
+}
+
+/** The piece of the chain that a period is. */
+export interface ChainPiece {
+  readonly firstPosition: number;
+  readonly lastPosition: number;
+  /** How many rows there are from the first to the last. */
+  readonly count: number;
+  /** The hash that the first row was chained to. */
+  readonly previousHash: string;
+  readonly lastHash: string;
+}
+
+/** Null where the period has no rows. @param from inclusive  @param to exclusive */
+export async function chainPiece(db: Client, from: Date, to: Date): Promise<ChainPiece | null> {
+  const [row] = await db.$queryRaw<{ [Key in keyof ChainPiece]: ChainPiece[Key] | null }[]>`
+    WITH piece AS (SELECT min(chain_position) AS first, max(chain_position) AS last FROM audit_logs WHERE created_at >= ${from}::timestamptz AND created_at < ${to}::timestamptz)
+    SELECT first::float8 AS "firstPosition", last::float8 AS "lastPosition",
+           (SELECT count(*) FROM audit_logs WHERE chain_position BETWEEN first AND last)::float8 AS count,
+           (SELECT previous_hash FROM audit_logs WHERE chain_position = first ORDER BY id LIMIT 1) AS "previousHash",
+           (SELECT hash FROM audit_logs WHERE chain_position = last ORDER BY id DESC LIMIT 1) AS "lastHash"
+    FROM piece`;
+  return row === undefined || row.firstPosition === null ? null : (row as ChainPiece);
+}

@@ -1,0 +1,188 @@
+/**
+ * Whether the trail is what was written: recomputes the hash chain and finds the first row that does not fit.
+ * Source: design.md, "Safety and accountability".
+ */
+import { FleetFlagError, badInput } from '../../../core/errors.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { auditHash, type HashedContent } from '../../shared/audit/audit-trail.ts';
+import { chainBounds, chainRows, rowsAt, type ChainPlace, type ChainRow } from './chain-store.ts';
+
+export interface AuditIntegrity {
+  readonly intact: boolean;
+  /** How many rows of the period were recomputed; up to the first broken one. */
+  readonly checked: number;
+  readonly firstBrokenId: string | null;
+  /** What is wrong there, in words. */
+  readonly fault: string | null;
+  /** The hash of the period's last row, when all is intact: to be noted elsewhere. */
+  readonly headHash: string | null;
+}
+
+export interface Period {
+  /** Inclusive. */
+  readonly from: Date | null;
+  /** Exclusive. */
+  readonly to: Date | null;
+}
+
+/** Few enough that hashing them does not hold up the event loop: some milliseconds. */
+const PAGE = 200;
+
+/** In seconds: after that another check may have come to its end. */
+const RETRY_AFTER = 10;
+
+type Db = Pick<PrismaClient, '$queryRaw'>;
+type Broken = { readonly id: string | null; readonly fault: string };
+
+/** Whether a row has the hash of its content. */
+function hasItsHash({ previousHash, hash, ...content }: ChainRow): boolean {
+  try {
+    return auditHash(previousHash, content satisfies HashedContent) === hash;
+  } catch {
+    // A number that no program of ours can have written (1e400): what PostgreSQL holds, JSON cannot carry.
+    return false;
+  }
+}
+
+/** The row at which two neighbours stop fitting together; `row` has the hash of its own content. */
+async function unlinked(db: Db, last: { place: ChainPlace; id: string | null }, row: ChainRow): Promise<Broken> {
+  if (row.position === last.place.position) {
+    const second = (await rowsAt(db, row.position + 1)).some(({ previousHash }) => previousHash === row.hash);
+    return {
+      id: second ? last.id : row.id,
+      fault: `There are two rows at position ${row.position}: this one was put in.`,
+    };
+  }
+  const inserted = (await rowsAt(db, row.position)).length > 1;
+  if (inserted || last.id === null)
+    return { id: row.id, fault: `The row at position ${row.position} does not follow the one before it.` };
+  return {
+    id: last.id,
+    fault: `The row at position ${last.place.position} is not the one that the next row was chained to: it was changed together with its hash.`,
+  };
+}
+
+async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIntegrity; start: number }> {
+  const { start, head, highest, before, after } = await chainBounds(db, from, to);
+  // The rows beside the period are read, too: their hashes hold the times by which the period is cut out.
+  // They cross where a time was changed, and then the fault is between them.
+  const first = before === null ? null : Math.min(before, after ?? before);
+  const until = Math.max(after ?? head.position, before ?? 0);
+  let last: { place: ChainPlace; id: string | null } = { place: start, id: null };
+  let anchor = first !== null;
+  let place = { position: first === null ? start.position : first - 1, id: null as string | null };
+  let checked = 0;
+  let headHash: string | null = null;
+  const broken = ({ id, fault }: Broken) => ({
+    integrity: { intact: false, checked, firstBrokenId: id, fault, headHash: null },
+    start: start.position,
+  });
+
+  // Rows at or below the start of the chain would be outside of it.
+  const [stray] =
+    before === null && start.position > 0 ? await chainRows(db, { position: -1, id: null }, start.position, 1) : [];
+  if (stray !== undefined)
+    return broken({
+      id: stray.id,
+      fault: `The row at position ${stray.position} belongs to what was detached: it was put in.`,
+    });
+  for (
+    let page = await chainRows(db, place, until, PAGE);
+    page.length > 0;
+    page = await chainRows(db, place, until, PAGE)
+  ) {
+    for (const row of page) {
+      if (anchor) last = { place: { position: row.position - 1, hash: row.previousHash }, id: null };
+      if (row.position > last.place.position + 1) {
+        return broken({
+          id: row.id,
+          fault: `Before this row, at position ${row.position}, rows are missing from position ${last.place.position + 1} on.`,
+        });
+      }
+      if (!hasItsHash(row))
+        return broken({
+          id: row.id,
+          fault: `The row at position ${row.position} does not have the hash of its content.`,
+        });
+      if (row.position !== last.place.position + 1 || row.previousHash !== last.place.hash)
+        return broken(await unlinked(db, last, row));
+      const beside = anchor || row.position === after;
+      anchor = false;
+      if (!beside) {
+        checked += 1;
+        headHash = row.hash;
+      }
+      last = { place: row, id: row.id };
+      place = row;
+    }
+  }
+  if (last.place.position < until) {
+    return broken({
+      id: last.id,
+      fault: `After position ${last.place.position} rows are missing: the chain goes on to ${until}.`,
+    });
+  }
+  if (after === null && last.place.hash !== head.hash) {
+    return broken({
+      id: last.id,
+      fault: `The last row, at position ${last.place.position}, is not the one at which the chain ends.`,
+    });
+  }
+  if (after === null && highest > head.position) {
+    const [beyond] = await chainRows(db, { position: head.position, id: null }, highest, 1);
+    return broken({
+      id: beyond?.id ?? null,
+      fault: `The row at position ${highest} is beyond the end of the chain: it was put in.`,
+    });
+  }
+  return { integrity: { intact: true, checked, firstBrokenId: null, fault: null, headHash }, start: start.position };
+}
+
+/**
+ * Recomputes the rows of a period, in chain order and a page at a time. Whole, it also holds that the trail begins
+ * where it should (at the first row, or after the last that was detached) and ends where the chain's head says.
+ */
+export async function checkIntegrity(db: Db, period: Period): Promise<AuditIntegrity> {
+  for (;;) {
+    const { integrity, start } = await check(db, period);
+    // A partition that was detached meanwhile took rows away that this was about to read.
+    if (integrity.intact || (await chainBounds(db, null, null)).start.position === start) return integrity;
+  }
+}
+
+/** Keeps checks from piling up: they read the trail from end to end. */
+export class IntegrityChecks {
+  #running: { readonly key: string; readonly result: Promise<AuditIntegrity> } | undefined;
+
+  constructor(private readonly prisma: PrismaClient) {}
+
+  /**
+   * As `checkIntegrity`. Who asks for the period that is being checked shares its result.
+   *
+   * @throws BAD_USER_INPUT at `to` for a period that ends before it begins, at either for a time before 1970;
+   *   RATE_LIMITED while another period is being checked
+   */
+  async check({ from, to }: Period): Promise<AuditIntegrity> {
+    for (const [field, time] of [
+      ['from', from],
+      ['to', to],
+    ] as const) {
+      if (time !== null && time.getTime() < 0) throw badInput(field, 'The trail does not go back beyond 1970.');
+    }
+    if (from !== null && to !== null && from > to) throw badInput('to', 'to is before from.');
+    const key = JSON.stringify([from, to]);
+    if (this.#running !== undefined && this.#running.key !== key) {
+      throw new FleetFlagError('RATE_LIMITED', 'Another period of the trail is being checked.', {
+        retryAfter: RETRY_AFTER,
+      });
+    }
+    this.#running ??= {
+      key,
+      // eslint-disable-next-line fleetflag/no-promise-in-object -- Whoever began it awaits it below.
+      result: checkIntegrity(this.prisma, { from, to }).finally(() => {
+        this.#running = undefined;
+      }),
+    };
+    return this.#running.result;
+  }
+}

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { pino } from 'pino';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { silent } from '../../shared/testing/asking.ts';
+import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
+import { PartitionKeeper } from './partition-keeper.ts';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+
+afterAll(() => database.drop());
+
+const partitions = async () => {
+  const rows = await database.database.prisma.$queryRaw<{ name: string }[]>`
+    SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass ORDER BY 1`;
+  return rows.map(({ name }) => name);
+};
+
+test('this year and the next are there after the start, whatever was missing', async () => {
+  const expected = await partitions();
+  expect(expected).toHaveLength(24);
+  await database.database.prisma.$executeRawUnsafe(`DROP TABLE ${expected[1]}, ${expected[3]}, ${expected[23]}`);
+  const [one, two] = [
+    new PartitionKeeper(database.database.prisma, silent),
+    new PartitionKeeper(database.database.prisma, silent),
+  ];
+  await Promise.all([one.start(), two.start()]);
+  expect(await partitions()).toEqual(expected);
+  await Promise.all([one.close(), two.close()]);
+});
+
+test('it looks again every day, within the hour after a failure, and not after the end', async () => {
+  jest.useFakeTimers();
+  try {
+    let looks = 0;
+    let failing = false;
+    const errors: unknown[] = [];
+    // What partition maintenance asks first; it asks what is to be detached after it.
+    const prisma = {
+      $transaction: (use: (tx: unknown) => unknown) => use(prisma),
+      $executeRaw: async () => 0,
+      async $queryRaw([statement = '']: readonly string[]) {
+        if (!statement.includes('ensure_audit_log_partitions')) return [];
+        looks++;
+        if (failing) throw new Error('away');
+        return [{ created: 0 }];
+      },
+    };
+    const logger = pino({ level: 'error' }, { write: (line: string) => errors.push(JSON.parse(line)) });
+    const keeper = new PartitionKeeper(prisma as unknown as PrismaClient, logger);
+    await keeper.start();
+    await jest.advanceTimersByTimeAsync(23 * 3_600_000);
+    expect(looks).toBe(1);
+    failing = true;
+    await jest.advanceTimersByTimeAsync(3_600_000);
+    expect([looks, errors.length]).toEqual([2, 1]);
+    failing = false;
+    await jest.advanceTimersByTimeAsync(3_600_000);
+    expect([looks, errors.length]).toEqual([3, 1]);
+    await keeper.close();
+    await jest.advanceTimersByTimeAsync(72 * 3_600_000);
+    expect(looks).toBe(3);
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
+});

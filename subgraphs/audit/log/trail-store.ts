@@ -1,0 +1,131 @@
+/** Reading the audit trail (rows are written by subgraphs/shared/audit/audit-trail.ts). */
+import type { JsonValue } from '../../../core/model.ts';
+import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
+import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+
+/** One entry of the trail. */
+export interface TrailEntry {
+  readonly id: string;
+  /** Place in the chain, from 1. */
+  readonly position: number;
+  readonly userId: string | null;
+  readonly apiKeyId: string | null;
+  readonly flagId: string | null;
+  readonly action: string;
+  readonly beforeValue: JsonValue;
+  readonly afterValue: JsonValue;
+  readonly ipAddress: string | null;
+  readonly userAgent: string | null;
+  readonly requestId: string | null;
+  readonly createdAt: Date;
+  readonly hash: string;
+}
+
+export interface TrailSearch {
+  readonly userId?: string | null | undefined;
+  readonly flagId?: string | null | undefined;
+  /** Of any flag, archived or not; one that nobody has finds nothing. */
+  readonly flagKey?: string | null | undefined;
+  readonly action?: string | null | undefined;
+  /** Inclusive. */
+  readonly from?: Date | null | undefined;
+  /** Exclusive. */
+  readonly to?: Date | null | undefined;
+}
+
+const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
+  host(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId", created_at AS "createdAt", hash`;
+
+function conditions(search: TrailSearch): Prisma.Sql[] {
+  const filters = [Prisma.sql`true`];
+  if (search.userId) filters.push(Prisma.sql`user_id = ${search.userId}::uuid`);
+  if (search.flagId) filters.push(Prisma.sql`flag_id = ${search.flagId}::uuid`);
+  // docs/decisions/reading-another-subgraphs-table.md
+  if (search.flagKey) filters.push(Prisma.sql`flag_id = (SELECT id FROM flags WHERE key = ${search.flagKey})`);
+  if (search.action) filters.push(Prisma.sql`action = ${search.action}`);
+  if (search.from) filters.push(Prisma.sql`created_at >= ${search.from}`);
+  if (search.to) filters.push(Prisma.sql`created_at < ${search.to}`);
+  return filters;
+}
+
+/** Where a page begins: beyond this entry. `at` is the text of its time, because a Date has no microseconds. */
+export interface TrailPlace {
+  readonly position: number;
+  readonly at: string;
+}
+
+/**
+ * The statement for a page of the trail, newest first: in chain order backwards, which is that of time; or, of a page
+ * that goes `backwards`, oldest first. The bound on `created_at` beside the comparison of both columns is what
+ * PostgreSQL can leave out partitions by.
+ */
+export function trailQuery(
+  search: TrailSearch,
+  limit: number,
+  place: TrailPlace | null,
+  backwards = false,
+): Prisma.Sql {
+  const filters = conditions(search);
+  const beyond = Prisma.raw(backwards ? '>' : '<');
+  const way = Prisma.raw(backwards ? 'ASC' : 'DESC');
+  if (place !== null) {
+    filters.push(
+      Prisma.sql`created_at ${beyond}= ${place.at}::timestamptz`,
+      Prisma.sql`(created_at, chain_position) ${beyond} (${place.at}::timestamptz, ${place.position}::bigint)`,
+    );
+  }
+  return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at ${way}, chain_position ${way} LIMIT ${limit}`;
+}
+
+/** A page of the trail, newest first; its cursor is an entry's id. */
+export async function searchTrail(
+  db: PrismaClient,
+  search: TrailSearch,
+  page: Page,
+): Promise<{ entries: TrailEntry[]; more: boolean }> {
+  let place: TrailPlace | null = null;
+  if (page.cursor !== null) {
+    const [last] = await db.$queryRaw<
+      TrailPlace[]
+    >`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${page.cursor}::uuid`;
+    if (last === undefined) return { entries: [], more: false };
+    place = last;
+  }
+  const { items, more } = pageOf(
+    await db.$queryRaw<TrailEntry[]>(trailQuery(search, page.limit + 1, place, page.backwards)),
+    page,
+  );
+  return { entries: items, more };
+}
+
+/** How many entries a search finds on all pages. */
+export async function countTrail(db: PrismaClient, search: TrailSearch): Promise<number> {
+  const [row] = await db.$queryRaw<
+    { count: bigint }[]
+  >`SELECT count(*) AS count FROM audit_logs WHERE ${Prisma.join(conditions(search), ' AND ')}`;
+  return Number(row?.count ?? 0);
+}
+
+export async function findEntries(db: PrismaClient, ids: readonly string[]): Promise<TrailEntry[]> {
+  return db.$queryRaw<TrailEntry[]>`SELECT ${COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
+}
+
+/** The position of the chain's last entry; 0 where there is none. */
+export async function headPosition(db: PrismaClient): Promise<number> {
+  const [head] = await db.$queryRaw<
+    { position: number }[]
+  >`SELECT position::float8 AS position FROM audit_chain WHERE id = 1`;
+  if (head === undefined) throw new Error('audit_chain has no head');
+  return head.position;
+}
+
+/** The first `limit` entries with positions above `after`, up to `last`, in chain order. */
+export async function entriesBetween(
+  db: PrismaClient,
+  after: number,
+  last: number,
+  limit: number,
+): Promise<TrailEntry[]> {
+  return db.$queryRaw<TrailEntry[]>`
+    SELECT ${COLUMNS} FROM audit_logs WHERE chain_position > ${after}::bigint AND chain_position <= ${last}::bigint ORDER BY chain_position LIMIT ${limit}`;
+}

@@ -1,0 +1,112 @@
+/** Registering operations that may be run by their id, and finding them. */
+import { FleetFlagError, badInput } from '../../../core/errors.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { isUuid } from '../../shared/subgraph/pagination.ts';
+import { findApiKeys } from '../api-keys/api-key-store.ts';
+import { idField, readManifest, type CheckOperation, type PersistedOperation } from './persisted-operation.ts';
+import {
+  bindOperations,
+  findOperation,
+  findOperations,
+  insertOperations,
+  keysOfOperations,
+  listOperations,
+  type BoundOperation,
+} from './persisted-operation-store.ts';
+
+export class PersistedOperationService {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly check: CheckOperation,
+  ) {}
+
+  /**
+   * Registers a manifest's operations, all or none, and gives them in its order. What is registered already stays as it
+   * is; where all of it is, nothing is recorded.
+   *
+   * @param apiKeys ids of the keys that all of them are bound to, beside those that they are bound to already; null:
+   *   none
+   * @throws NOT_FOUND at `apiKeys.…`; BAD_USER_INPUT, LIMIT_EXCEEDED with the path of the fault; CONFLICT where an id
+   *   has another body: gateways and clients rely on an id meaning one text for ever
+   */
+  async register(
+    identity: CallerIdentity,
+    manifest: unknown,
+    apiKeys: readonly string[] | null = null,
+  ): Promise<PersistedOperation[]> {
+    if (apiKeys?.length === 0)
+      throw badInput(
+        'apiKeys',
+        'Name at least one key, or leave apiKeys out: then every key may run what is not bound.',
+      );
+    const operations = await readManifest(manifest, this.check);
+    const { caller } = identity;
+    return this.prisma.$transaction(async (tx) => {
+      const added = await insertOperations(tx, operations, caller.kind === 'user' ? caller.userId : null);
+      const registered = await findOperations(
+        tx,
+        operations.map(({ id }) => id),
+      );
+      const result = operations.map(({ id, body }, index) => {
+        const present = registered.get(id);
+        if (present?.body === body) return present;
+        throw new FleetFlagError('CONFLICT', `${id} is registered with another body. Give the new one another id.`, {
+          field: idField(manifest, index, id),
+        });
+      });
+      const bound =
+        apiKeys === null
+          ? 0
+          : await this.#bind(
+              tx,
+              operations.map(({ id }) => id),
+              apiKeys,
+            );
+      if (added.size > 0 || bound > 0) {
+        const after = operations
+          .filter(({ id }) => added.has(id))
+          .map(({ id, name, sha256 }) => ({ id, name, sha256 }));
+        await appendAudit(tx, identity, {
+          action: 'REGISTER_OPERATIONS',
+          after: {
+            operations: after,
+            ...(apiKeys !== null && { bound: operations.map(({ id }) => id), apiKeys: [...apiKeys] }),
+          },
+        });
+      }
+      return result;
+    });
+  }
+
+  async #bind(tx: Transaction, ids: readonly string[], apiKeys: readonly string[]): Promise<number> {
+    const known = new Set((await findApiKeys(tx, apiKeys.filter(isUuid))).map(({ id }) => id));
+    const unknown = apiKeys.findIndex((id) => !known.has(id.toLowerCase()));
+    if (unknown >= 0)
+      throw new FleetFlagError('NOT_FOUND', 'There is no such API key.', { field: `apiKeys.${unknown}` });
+    return bindOperations(
+      tx,
+      ids,
+      apiKeys.map((id) => id.toLowerCase()),
+    );
+  }
+
+  /** Newest first. */
+  list(): Promise<PersistedOperation[]> {
+    return listOperations(this.prisma);
+  }
+
+  /** The operation with this id or, without an id, this SHA-256; null when there is none. */
+  async find(id: string | null, sha256: string | null): Promise<BoundOperation | null> {
+    if (id !== null) return findOperation(this.prisma, { id });
+    if (sha256 === null) throw badInput('id', 'Give an id or a SHA-256.');
+    return findOperation(this.prisma, { sha256 });
+  }
+
+  /** The keys that each operation is bound to; what is bound to none is left out. */
+  keysOf(ids: readonly string[]): Promise<Map<string, string[]>> {
+    return keysOfOperations(this.prisma, ids);
+  }
+}

@@ -1,0 +1,92 @@
+/** The audit subgraph's table of persisted operations. Rows are added, never changed. */
+import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { ManifestOperation, OperationKind, PersistedOperation } from './persisted-operation.ts';
+
+type Reader = PrismaClient | Transaction;
+
+function toOperation({
+  id,
+  sha256,
+  name,
+  type,
+  body,
+  createdAt,
+}: Prisma.PersistedOperationGetPayload<object>): PersistedOperation {
+  return { id, sha256, name, type: type as OperationKind, body, createdAt };
+}
+
+/**
+ * Adds those whose ids are new, and gives their ids. Of transactions that add the same id, one does and the others wait
+ * for it.
+ */
+export async function insertOperations(
+  tx: Transaction,
+  operations: readonly ManifestOperation[],
+  createdById: string | null,
+): Promise<Set<string>> {
+  // In one order for all, or two manifests that overlap could block each other.
+  const sorted = [...operations].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const rows = await tx.persistedOperation.createManyAndReturn({
+    data: sorted.map((operation) => ({ ...operation, createdById })),
+    skipDuplicates: true,
+    select: { id: true },
+  });
+  return new Set(rows.map(({ id }) => id));
+}
+
+export async function findOperations(db: Reader, ids: readonly string[]): Promise<Map<string, PersistedOperation>> {
+  const rows = await db.persistedOperation.findMany({ where: { id: { in: [...ids] } } });
+  return new Map(rows.map((row) => [row.id, toOperation(row)]));
+}
+
+/** Newest first. */
+export async function listOperations(db: Reader): Promise<PersistedOperation[]> {
+  return (await db.persistedOperation.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'asc' }] })).map(toOperation);
+}
+
+/** An operation, and the keys that may run it; null: every key. */
+export type BoundOperation = PersistedOperation & { readonly apiKeys: readonly string[] | null };
+
+/**
+ * What has this id or this SHA-256; those that share a SHA-256 share their text, and it may be run by the keys of each.
+ */
+export async function findOperation(
+  db: Reader,
+  by: { readonly id: string } | { readonly sha256: string },
+): Promise<BoundOperation | null> {
+  const rows = await db.persistedOperation.findMany({
+    where: by,
+    include: { keys: { select: { apiKeyId: true } } },
+    orderBy: { id: 'asc' },
+  });
+  const [first] = rows;
+  if (first === undefined) return null;
+  const isFree = rows.some(({ keys }) => keys.length === 0);
+  return {
+    ...toOperation(first),
+    apiKeys: isFree ? null : [...new Set(rows.flatMap(({ keys }) => keys.map(({ apiKeyId }) => apiKeyId)))],
+  };
+}
+
+/** Binds each operation to each key, and gives how many of these pairs are new. What is bound already stays so. */
+export async function bindOperations(
+  tx: Transaction,
+  operationIds: readonly string[],
+  apiKeyIds: readonly string[],
+): Promise<number> {
+  const data = operationIds.flatMap((operationId) => apiKeyIds.map((apiKeyId) => ({ operationId, apiKeyId })));
+  return (await tx.persistedOperationKey.createMany({ data, skipDuplicates: true })).count;
+}
+
+/** The keys that an operation is bound to, by the operation's id; what is bound to none is left out. */
+export async function keysOfOperations(db: Reader, ids: readonly string[]): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  for (const { operationId, apiKeyId } of await db.persistedOperationKey.findMany({
+    where: { operationId: { in: [...ids] } },
+    orderBy: { createdAt: 'asc' },
+  })) {
+    found.set(operationId, [...(found.get(operationId) ?? []), apiKeyId]);
+  }
+  return found;
+}

@@ -1,0 +1,189 @@
+/** Persisted operations: GraphQL documents that are run by their id, and the manifest in which they come. */
+import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Kind, parse } from 'graphql';
+import { FleetFlagError, badInput } from '../../../core/errors.ts';
+import type { JsonObject } from '../../../core/model.ts';
+import { checkText, isJsonObject } from '../../../core/json/json-value.ts';
+
+export type OperationKind = 'query' | 'mutation' | 'subscription';
+
+/** What a manifest says of an operation. */
+export interface ManifestOperation {
+  readonly id: string;
+  /** Of the body in UTF-8, in hexadecimal. */
+  readonly sha256: string;
+  readonly name: string;
+  readonly type: OperationKind;
+  readonly body: string;
+}
+
+export interface PersistedOperation extends ManifestOperation {
+  readonly createdAt: Date;
+}
+
+/** What the public API has against a document. With `limit` it is too large, and that is the number. */
+export interface OperationFault {
+  readonly message: string;
+  readonly limit?: number | undefined;
+}
+
+/** Whether clients could run a document: valid against the public schema, within the gateway's limits. */
+export type CheckOperation = (body: string) => readonly OperationFault[];
+
+export const MAX_OPERATIONS = 1_000;
+/** Of one body, in bytes. A document within the gateway's limits on fields and tokens takes a fraction of it. */
+export const MAX_BODY_BYTES = 64 * 1024;
+const MAX_NAME = 100;
+
+const ID = /^[\x21-\x7e]{1,128}$/;
+/** Also as GraphQL over HTTP writes it ("Persisted Documents"). */
+const LOOKS_LIKE_SHA256 = /^(?:sha256:)?[0-9a-f]{64}$/i;
+
+export function sha256Of(body: string): string {
+  return createHash('sha256').update(body).digest('hex');
+}
+
+/** Type and name of the one operation in a body; null when there is not exactly one. */
+function operationIn(body: string): { type: OperationKind; name: string | null } | null {
+  const operations = parse(body, { noLocation: true }).definitions.filter(
+    (node) => node.kind === Kind.OPERATION_DEFINITION,
+  );
+  const [operation] = operations;
+  return operation === undefined || operations.length > 1
+    ? null
+    : { type: operation.operation, name: operation.name?.value ?? null };
+}
+
+function textOf(value: unknown, path: string): string {
+  if (typeof value !== 'string') throw badInput(path, 'This is a text.');
+  checkText(value, path);
+  return value;
+}
+
+interface TextPlaces {
+  readonly id: string;
+  readonly body: string;
+}
+
+/**
+ * An operation of this id and text, whose type and name the text itself says. @param at where in the manifest the two
+ * stand
+ */
+function readText(
+  id: string,
+  body: string,
+  check: CheckOperation,
+  at: TextPlaces,
+): Omit<ManifestOperation, 'name'> & { readonly name: string | null } {
+  if (!ID.test(id)) throw badInput(at.id, 'An id has 1 to 128 printable ASCII characters and no space.');
+  if (Buffer.byteLength(body) > MAX_BODY_BYTES) {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A body takes at most ${MAX_BODY_BYTES} bytes.`, {
+      field: at.body,
+      limit: MAX_BODY_BYTES,
+    });
+  }
+  const [fault] = check(body);
+  if (fault !== undefined) {
+    throw fault.limit === undefined
+      ? badInput(at.body, fault.message)
+      : new FleetFlagError('LIMIT_EXCEEDED', fault.message, { field: at.body, limit: fault.limit });
+  }
+  const operation = operationIn(body);
+  if (operation === null) throw badInput(at.body, 'A body has exactly one operation, and its fragments.');
+  const sha256 = sha256Of(body);
+  // Callers name operations by id or by SHA-256: one that looks like the other's must not lead elsewhere.
+  if (LOOKS_LIKE_SHA256.test(id) && id.replace('sha256:', '') !== sha256)
+    throw badInput(at.id, `An id that looks like a SHA-256 is the body's, in small letters: ${sha256}.`);
+  return { id, sha256, body, ...operation };
+}
+
+/** An entry of Apollo's manifest, which says type and name as well. */
+function readEntry(entry: unknown, path: string, check: CheckOperation): ManifestOperation {
+  if (!isJsonObject(entry)) throw badInput(path, 'An operation is an object with id, name, type and body.');
+  const id = textOf(entry['id'], `${path}.id`);
+  const name = textOf(entry['name'], `${path}.name`);
+  if (name.length > MAX_NAME) throw badInput(`${path}.name`, `A name has at most ${MAX_NAME} characters.`);
+  const type = textOf(entry['type'], `${path}.type`);
+  const operation = readText(id, textOf(entry['body'], `${path}.body`), check, {
+    id: `${path}.id`,
+    body: `${path}.body`,
+  });
+  if (operation.name !== name)
+    throw badInput(
+      `${path}.name`,
+      `The body's operation is called ${operation.name ?? 'nothing'}, not ${JSON.stringify(name)}.`,
+    );
+  if (operation.type !== type) throw badInput(`${path}.type`, `The body's operation is a ${operation.type}.`);
+  return { ...operation, name };
+}
+
+/** A text under its id, as in the files of Relay's compiler and of GraphQL Code Generator. */
+function readPair(id: string, text: unknown, check: CheckOperation): ManifestOperation {
+  const path = `manifest.${id}`;
+  const operation = readText(id, textOf(text, path), check, { id: path, body: path });
+  const { name } = operation;
+  if (name === null || name.length > MAX_NAME)
+    throw badInput(path, `The operation has a name of 1 to ${MAX_NAME} characters.`);
+  return { ...operation, name };
+}
+
+const isMap = (manifest: JsonObject) =>
+  ['format', 'version', 'operations'].every((member) => manifest[member] === undefined) &&
+  Object.keys(manifest).length > 0;
+
+/** The dotted path of the id of the operation at `index`. */
+export function idField(manifest: unknown, index: number, id: string): string {
+  return isJsonObject(manifest) && isMap(manifest) ? `manifest.${id}` : `manifest.operations.${index}.id`;
+}
+
+/** How to read each operation of a manifest, in its order. */
+function readersOf(manifest: JsonObject, check: CheckOperation): (() => ManifestOperation)[] {
+  if (isMap(manifest))
+    return Object.entries(manifest).map(
+      ([id, text]) =>
+        () =>
+          readPair(id, text, check),
+    );
+  if (manifest['format'] !== 'apollo-persisted-query-manifest') {
+    throw badInput(
+      'manifest.format',
+      'The format is "apollo-persisted-query-manifest"; or the manifest is an object of texts by their ids, as Relay and GraphQL Code Generator write it.',
+    );
+  }
+  if (manifest['version'] !== 1) throw badInput('manifest.version', 'The version is 1.');
+  const entries: unknown = manifest['operations'];
+  if (!Array.isArray(entries)) throw badInput('manifest.operations', 'operations is a list.');
+  return entries.map((entry, index) => () => readEntry(entry, `manifest.operations.${index}`, check));
+}
+
+/**
+ * Reads a manifest as `@apollo/generate-persisted-query-manifest` writes it, or as Relay's compiler
+ * (`persistConfig.file`) and GraphQL Code Generator's client preset (`persistedDocuments`) do. What Apollo's has beyond
+ * format, version and each operation's id, name, type and body is left aside. Other work gets its turn between two
+ * operations.
+ *
+ * Formats: https://www.apollographql.com/docs/graphos/platform/security/persisted-queries,
+ * https://relay.dev/docs/guides/persisted-queries/, https://the-guild.dev/graphql/codegen/plugins/presets/preset-client
+ *
+ * @throws BAD_USER_INPUT or LIMIT_EXCEEDED at the dotted path of the first fault (`manifest.operations.3.body`)
+ */
+export async function readManifest(manifest: unknown, check: CheckOperation): Promise<ManifestOperation[]> {
+  if (!isJsonObject(manifest)) throw badInput('manifest', 'A manifest is an object.');
+  const readers = readersOf(manifest, check);
+  if (readers.length > MAX_OPERATIONS) {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A manifest has at most ${MAX_OPERATIONS} operations.`, {
+      field: isMap(manifest) ? 'manifest' : 'manifest.operations',
+      limit: MAX_OPERATIONS,
+    });
+  }
+  const operations = new Map<string, ManifestOperation>();
+  for (const [index, read] of readers.entries()) {
+    const operation = read();
+    if (operations.has(operation.id))
+      throw badInput(idField(manifest, index, operation.id), 'The manifest has this id twice.');
+    operations.set(operation.id, operation);
+    await nextTurn();
+  }
+  return [...operations.values()];
+}

@@ -1,0 +1,85 @@
+/**
+ * Which credentials have ended, read from the trail: whatever ends one writes its entry in its own transaction, so
+ * that nothing ends unrecorded, and who follows the trail misses none.
+ */
+import type { JsonValue } from '../../../core/model.ts';
+import type { EndedCredential } from '../../../core/credentials/ended-credential.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { mapStream } from '../../shared/feeds/async-iteration.ts';
+import type { TrailFeed } from '../log/trail-feed.ts';
+import { headPosition, type TrailEntry } from '../log/trail-store.ts';
+
+/** Who follows is told how far it is at least this often, in entries: what it does not want it shall not read again. */
+const MARK_EVERY = 100;
+
+const upTo = (position: number): EndedCredential => ({
+  position,
+  userId: null,
+  sessionKey: null,
+  apiKeyId: null,
+  vin: null,
+});
+
+function membersOf(value: JsonValue): Readonly<Record<string, JsonValue>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
+}
+
+/** What an entry of the trail ended, or null. */
+export function endedBy({
+  position,
+  action,
+  afterValue,
+}: Pick<TrailEntry, 'position' | 'action' | 'afterValue'>): EndedCredential | null {
+  const after = membersOf(afterValue);
+  const ending = (name: Exclude<keyof EndedCredential, 'position'>, value: JsonValue | undefined) =>
+    typeof value === 'string' ? { ...upTo(position), [name]: value } : null;
+  switch (action) {
+    case 'UPDATE_USER':
+    case 'CHANGE_PASSWORD':
+      return after['endsSessions'] === true ? ending('userId', after['id']) : null;
+    case 'SIGN_OUT':
+      return ending('sessionKey', after['session']);
+    case 'REVOKE_API_KEY':
+      return ending('apiKeyId', after['id']);
+    case 'REVOKE_VEHICLE_TOKENS':
+      return ending('vin', after['vin']);
+    default:
+      return null;
+  }
+}
+
+export class EndedCredentials {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly feed: TrailFeed,
+  ) {}
+
+  /**
+   * All that ends after a position of the trail, or from now on (null), in order. The first event comes at once and
+   * says where the stream begins. A position beyond the end (a database restored from a backup) is the end.
+   */
+  async follow(after: number | null): Promise<AsyncIterableIterator<EndedCredential>> {
+    const end = await headPosition(this.prisma);
+    const begin = Math.max(0, Math.min(after ?? end, end));
+    let told = begin;
+    const ended = mapStream(this.feed.follow(begin), (entry) => {
+      const event = endedBy(entry) ?? (entry.position - told >= MARK_EVERY ? upTo(entry.position) : undefined);
+      if (event !== undefined) told = event.position;
+      return event;
+    });
+    let begun = false;
+    const stream: AsyncIterableIterator<EndedCredential> = {
+      next() {
+        if (begun) return ended.next();
+        begun = true;
+        return Promise.resolve({ done: false, value: upTo(begin) });
+      },
+      async return() {
+        await ended.return?.();
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]: () => stream,
+    };
+    return stream;
+  }
+}

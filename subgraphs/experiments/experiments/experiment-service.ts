@@ -1,0 +1,93 @@
+/** Finding and planning experiments; what becomes of them is in life.ts. */
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import type { Page } from '../../shared/subgraph/pagination.ts';
+import {
+  experimentContent,
+  readPlan,
+  type CreateExperimentInput,
+  type Experiment,
+  type ExperimentStatus,
+} from './experiment.ts';
+import { findFlagId } from './flag-ids.ts';
+import {
+  countExperiments,
+  findDisturbances,
+  findExperiments,
+  findExperimentsOfFlags,
+  insertDraft,
+  searchExperiments,
+  type Disturbance,
+  type ExperimentSearch,
+} from './experiment-store.ts';
+
+export interface ExperimentFilter {
+  /** Of any flag, archived or not. */
+  readonly flagKey?: string | null;
+  readonly status?: ExperimentStatus | null;
+}
+
+export interface ExperimentPage {
+  readonly experiments: readonly Experiment[];
+  readonly more: boolean;
+  readonly totalCount: () => Promise<number>;
+}
+
+export class ExperimentService {
+  constructor(private readonly prisma: PrismaClient) {}
+
+  /** What is not there is left out. */
+  byIds(ids: readonly string[]): Promise<Experiment[]> {
+    return findExperiments(this.prisma, ids);
+  }
+
+  /** All experiments of some flags, newest first. */
+  ofFlags(flagIds: readonly string[]): Promise<Experiment[]> {
+    return findExperimentsOfFlags(this.prisma, flagIds);
+  }
+
+  /** What disturbed some experiments, oldest first. */
+  disturbances(experimentIds: readonly string[]): Promise<Disturbance[]> {
+    return findDisturbances(this.prisma, experimentIds);
+  }
+
+  /** Newest first. The key of a flag that nobody has finds nothing; throws BAD_USER_INPUT for what can be no key. */
+  async search(filter: ExperimentFilter, page: Page): Promise<ExperimentPage> {
+    let search: ExperimentSearch = { status: filter.status };
+    if (typeof filter.flagKey === 'string') {
+      const flag = await findFlagId(this.prisma, validateFlagKey(filter.flagKey, 'filter.flagKey'));
+      if (flag === null) return { experiments: [], more: false, totalCount: async () => 0 };
+      search = { ...search, flagId: flag.id };
+    }
+    const found = await searchExperiments(this.prisma, search, page);
+    return { ...found, totalCount: () => countExperiments(this.prisma, search) };
+  }
+
+  /**
+   * Plans an experiment on a flag: a draft.
+   *
+   * @throws BAD_USER_INPUT at the dotted path of the first fault, or NOT_FOUND when no living flag has the key
+   */
+  async create(identity: CallerIdentity, input: CreateExperimentInput): Promise<Experiment> {
+    const flagKey = validateFlagKey(input.flagKey, 'input.flagKey');
+    const plan = readPlan(input);
+    return this.prisma.$transaction(async (tx) => {
+      const flag = await findFlagId(tx, flagKey);
+      if (flag === null || flag.archived) {
+        throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, {
+          field: 'input.flagKey',
+        });
+      }
+      const experiment = await insertDraft(tx, flag.id, plan);
+      await appendAudit(tx, identity, {
+        action: 'CREATE_EXPERIMENT',
+        flagId: flag.id,
+        after: experimentContent(experiment),
+      });
+      return experiment;
+    });
+  }
+}

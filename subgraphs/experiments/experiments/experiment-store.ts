@@ -1,0 +1,153 @@
+/** The experiments subgraph's table. Rows go in and out as domain types. */
+import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
+import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import type { ComputedResults, Experiment, ExperimentPlan, ExperimentStatus } from './experiment.ts';
+import type { Analysis, Variant } from '../statistics/analyse.ts';
+
+type Reader = PrismaClient | Transaction;
+
+const NEWEST_FIRST = [
+  { createdAt: 'desc' },
+  { id: 'desc' },
+] as const satisfies Prisma.ExperimentOrderByWithRelationInput[];
+
+export interface ExperimentSearch {
+  readonly flagId?: string | undefined;
+  readonly status?: ExperimentStatus | null | undefined;
+}
+
+/** A change of a flag that moved vehicles between the arms of its running experiment. */
+export interface Disturbance {
+  readonly experimentId: string;
+  readonly at: Date;
+  /** The audit action. */
+  readonly action: string;
+  /** Null for an API key. */
+  readonly userId: string | null;
+}
+
+/** What happens to an experiment beside its plan. */
+export interface Progress {
+  readonly status: ExperimentStatus;
+  readonly startDate?: Date;
+  readonly endDate?: Date;
+  readonly treatmentShare?: number;
+  readonly cancelReason?: string;
+  readonly winnerVariant?: Variant | null;
+  readonly results?: ComputedResults;
+}
+
+/** The columns' bounds: NUMERIC(10,8) and NUMERIC(8,4). What is beyond them stands in full in `results`. */
+const P_VALUE_DECIMALS = 8;
+const MAX_IMPROVEMENT = 9_999.9999;
+
+function toExperiment(row: Prisma.ExperimentGetPayload<object>): Experiment {
+  const results = row.results as { analysis: Analysis; computedAt: string } | null;
+  return {
+    id: row.id,
+    flagId: row.flagId,
+    name: row.name,
+    description: row.description,
+    status: row.status as ExperimentStatus,
+    startDate: row.startDate,
+    endDate: row.endDate,
+    sampleSize: row.sampleSize,
+    confidenceLevel: row.confidenceLevel.toNumber(),
+    primaryMetric: row.primaryMetric,
+    treatmentShare: row.treatmentShare?.toNumber() ?? null,
+    winnerVariant: row.winnerVariant as Variant | null,
+    results: results === null ? null : { analysis: results.analysis, computedAt: new Date(results.computedAt) },
+    cancelReason: row.cancelReason,
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+  };
+}
+
+const where = ({ flagId, status }: ExperimentSearch): Prisma.ExperimentWhereInput => ({
+  ...(flagId !== undefined && { flagId }),
+  ...(status && { status }),
+});
+
+export async function insertDraft(tx: Transaction, flagId: string, plan: ExperimentPlan): Promise<Experiment> {
+  return toExperiment(await tx.experiment.create({ data: { ...plan, flagId, status: 'draft' } }));
+}
+
+/**
+ * Takes the row locks of the experiment and of its flag until the transaction ends: what people do with an experiment
+ * follows each other, and the flag stays as it is.
+ */
+export async function lockExperiment(tx: Transaction, id: string): Promise<Experiment | null> {
+  // The experiment not FOR UPDATE: a change of the flag, which holds the flag's lock, must be able to refer to it.
+  await tx.$queryRaw`
+    SELECT e.id FROM experiments e JOIN flags f ON f.id = e.flag_id WHERE e.id = ${id}::uuid FOR UPDATE OF f FOR NO KEY UPDATE OF e`;
+  const row = await tx.experiment.findUnique({ where: { id } });
+  return row === null ? null : toExperiment(row);
+}
+
+export async function savePlan(tx: Transaction, id: string, plan: ExperimentPlan): Promise<Experiment> {
+  return toExperiment(await tx.experiment.update({ where: { id }, data: plan }));
+}
+
+export async function saveProgress(
+  tx: Transaction,
+  id: string,
+  { results, ...progress }: Progress,
+): Promise<Experiment> {
+  return toExperiment(
+    await tx.experiment.update({ where: { id }, data: { ...progress, ...(results && resultColumns(results)) } }),
+  );
+}
+
+function resultColumns({ analysis, computedAt }: ComputedResults): Prisma.ExperimentUpdateInput {
+  const { pValue, improvementPercent } = analysis;
+  return {
+    pValue: pValue?.toFixed(P_VALUE_DECIMALS) ?? null,
+    improvementPercent:
+      improvementPercent === null
+        ? null
+        : Math.max(-MAX_IMPROVEMENT, Math.min(MAX_IMPROVEMENT, improvementPercent)).toFixed(4),
+    results: { analysis: analysis as unknown as Prisma.InputJsonObject, computedAt: computedAt.toISOString() },
+  };
+}
+
+/** In no particular order; what is not there is left out. */
+export async function findExperiments(db: Reader, ids: readonly string[]): Promise<Experiment[]> {
+  return (await db.experiment.findMany({ where: { id: { in: [...ids] } } })).map(toExperiment);
+}
+
+/** All experiments of some flags, newest first. */
+export async function findExperimentsOfFlags(db: Reader, flagIds: readonly string[]): Promise<Experiment[]> {
+  return (await db.experiment.findMany({ where: { flagId: { in: [...flagIds] } }, orderBy: NEWEST_FIRST })).map(
+    toExperiment,
+  );
+}
+
+/** A page, newest first; its cursor is an experiment's id. */
+export async function searchExperiments(
+  db: Reader,
+  search: ExperimentSearch,
+  page: Page,
+): Promise<{ experiments: Experiment[]; more: boolean }> {
+  const rows = await db.experiment.findMany({
+    where: where(search),
+    orderBy: newestFirst(page),
+    ...onwards(page),
+  });
+  const { items, more } = pageOf(rows, page);
+  return { experiments: items.map(toExperiment), more };
+}
+
+export function countExperiments(db: Reader, search: ExperimentSearch): Promise<number> {
+  return db.experiment.count({ where: where(search) });
+}
+
+/** What disturbed some experiments, oldest first. Written by the flags subgraph. */
+export async function findDisturbances(db: Reader, experimentIds: readonly string[]): Promise<Disturbance[]> {
+  const rows = await db.experimentDisturbance.findMany({
+    where: { experimentId: { in: [...experimentIds] } },
+    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+  });
+  return rows.map(({ experimentId, action, userId, createdAt }) => ({ experimentId, action, userId, at: createdAt }));
+}

@@ -1,0 +1,130 @@
+/** An experiment as the control plane keeps it, and what may be written of one. */
+import { badInput } from '../../../core/errors.ts';
+import type { JsonObject } from '../../../core/model.ts';
+import { validateMetricName } from '../../../core/wire/metric.ts';
+import { readLine, readLines } from '../../../core/validation/text.ts';
+import { validateFlagDescription } from '../../../core/validation/validate-flag.ts';
+import type { Analysis, Variant } from '../statistics/analyse.ts';
+
+export type ExperimentStatus = 'draft' | 'running' | 'completed' | 'cancelled';
+
+/** What people plan. */
+export interface ExperimentPlan {
+  readonly name: string;
+  readonly description: string | null;
+  /** Of a draft when it is to begin; from then on when it began. */
+  readonly startDate: Date;
+  readonly endDate: Date | null;
+  /** Vehicles wanted in each arm. */
+  readonly sampleSize: number;
+  /** Between 0 and 1. */
+  readonly confidenceLevel: number;
+  readonly primaryMetric: string;
+}
+
+/** An analysis and when it was made. */
+export interface ComputedResults {
+  readonly analysis: Analysis;
+  readonly computedAt: Date;
+}
+
+export interface Experiment extends ExperimentPlan {
+  readonly id: string;
+  readonly flagId: string;
+  readonly status: ExperimentStatus;
+  /** The share of the vehicles that the flag's rollout gave to the treatment at the start, 0 to 1; null before it. */
+  readonly treatmentShare: number | null;
+  readonly winnerVariant: Variant | null;
+  /** Those of completion; null before it. */
+  readonly results: ComputedResults | null;
+  readonly cancelReason: string | null;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+export interface PlanInput {
+  readonly name: string;
+  readonly description?: string | null;
+  readonly startDate: Date;
+  readonly endDate?: Date | null;
+  readonly sampleSize: number;
+  readonly confidenceLevel?: number | null;
+  readonly primaryMetric: string;
+}
+
+export interface CreateExperimentInput extends PlanInput {
+  readonly flagKey: string;
+}
+
+/** What is left out stays as it is; null clears a description or an end. */
+export type UpdateExperimentInput = { readonly [Field in keyof PlanInput]?: PlanInput[Field] | null };
+
+const DEFAULT_CONFIDENCE = 0.95;
+/** A variance needs two vehicles in each arm. */
+const MIN_SAMPLE = 2;
+const MAX_REASON = 1_000;
+
+/** The plan in `input`. Throws BAD_USER_INPUT at `input.…` for the first fault. */
+export function readPlan(input: PlanInput): ExperimentPlan {
+  const { startDate, endDate = null, sampleSize } = input;
+  const confidenceLevel = input.confidenceLevel ?? DEFAULT_CONFIDENCE;
+  const plan: ExperimentPlan = {
+    name: readLine(input.name, 'input.name', { what: 'A name', max: 200 }),
+    description: validateFlagDescription(input.description, 'input.description'),
+    startDate,
+    endDate,
+    sampleSize,
+    confidenceLevel,
+    primaryMetric: validateMetricName(input.primaryMetric, 'input.primaryMetric'),
+  };
+  for (const [field, date] of [
+    ['startDate', startDate],
+    ['endDate', endDate],
+  ] as const) {
+    if (date !== null && date.getTime() < 0) throw badInput(`input.${field}`, `${field} is before 1970.`);
+  }
+  if (endDate !== null && endDate <= startDate) throw badInput('input.endDate', 'endDate is not after startDate.');
+  if (sampleSize < MIN_SAMPLE)
+    throw badInput('input.sampleSize', `sampleSize is ${sampleSize}; each arm needs ${MIN_SAMPLE} vehicles or more.`);
+  // The column holds two decimals: 0.955 would silently become another level.
+  if (confidenceLevel <= 0 || confidenceLevel >= 1 || Number(confidenceLevel.toFixed(2)) !== confidenceLevel) {
+    throw badInput(
+      'input.confidenceLevel',
+      `confidenceLevel is ${confidenceLevel}; it lies between 0 and 1 and has two decimals.`,
+    );
+  }
+  return plan;
+}
+
+/** `plan` with what `input` gives, validated as a whole. Throws BAD_USER_INPUT at `input.…` for the first fault. */
+export function editPlan(
+  { name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric }: ExperimentPlan,
+  input: UpdateExperimentInput,
+): ExperimentPlan {
+  for (const field of ['name', 'startDate', 'sampleSize', 'confidenceLevel', 'primaryMetric'] as const) {
+    if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+  }
+  const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+  return readPlan({ name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric, ...given });
+}
+
+/** The reason as it is kept. Throws BAD_USER_INPUT at `reason` for one that is blank or too long. */
+export function readCancelReason(reason: string): string {
+  return readLines(reason, 'reason', { what: 'A reason', max: MAX_REASON });
+}
+
+/** What the audit trail shows of an experiment. */
+export function experimentContent(experiment: Experiment): JsonObject {
+  const { id, name, description, status, startDate, endDate, sampleSize, confidenceLevel, primaryMetric } = experiment;
+  return {
+    id,
+    name,
+    description,
+    status,
+    startDate: startDate.toISOString(),
+    endDate: endDate?.toISOString() ?? null,
+    sampleSize,
+    confidenceLevel,
+    primaryMetric,
+  };
+}

@@ -1,0 +1,123 @@
+/**
+ * Keeps the verdicts on guarded rollouts at what the metrics store says. The flags subgraph acts on them
+ * (subgraphs/flags/rollouts/rollout-guard-enforcer.ts). Source: docs/decisions/guarded-rollouts.md.
+ */
+import type { Logger } from 'pino';
+import { unattended } from '../../../core/async/unattended.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
+import { Repetition } from '../../../core/async/repetition.ts';
+import { judge } from './guard-verdict.ts';
+import { dueForVerdict, findWatched, saveVerdict } from './guarded-rollouts.ts';
+import type { MetricTables } from '../metrics/metric-store.ts';
+import type { Measurements } from '../experiments/results.ts';
+
+/** Milliseconds between two looks at a rollout. */
+const INTERVAL = 5_000;
+/** Looks that take long are followed by a pause this many times as long, so that the store is left to others. */
+const REST = 2;
+/** First key of the advisory locks, one a rollout; any number that nothing else in the database uses. */
+const LOCK_KEY = 461_725_302;
+/** Milliseconds for reading the one store and writing the other. */
+const TIMEOUT = 30_000;
+
+/** By the time at which rows arrived; `FINAL` is not needed, since a copy of a row arrived no earlier. */
+const LAST_ARRIVAL = `SELECT toFloat64(toUnixTimestamp64Milli(max(received_at))) AS last FROM metric_rows
+  WHERE flag_key = {flagKey:String} AND metric = {metric:String} AND variant = 'treatment' AND at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')`;
+
+export class GuardKeeper {
+  readonly #looks = new Repetition(() => this.#look());
+
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly store: Pick<MetricsStore, 'client'>,
+    private readonly tables: Pick<MetricTables, 'make'>,
+    private readonly measurements: Measurements,
+    private readonly logger: Logger,
+    private readonly interval = INTERVAL,
+  ) {}
+
+  start(): void {
+    unattended(this.#looks.start(), 'Looking at the guards of rollouts');
+  }
+
+  /** Waits for the look that is under way, if any. */
+  close(): Promise<void> {
+    return this.#looks.close();
+  }
+
+  /**
+   * Computes the verdicts that are due, each in a transaction of its own; those that another instance is computing are
+   * left to it. A rollout whose numbers cannot be had keeps its verdict, which ages.
+   *
+   * @returns how many verdicts this instance has computed
+   */
+  async refresh(): Promise<number> {
+    let computed = 0;
+    for (const id of await dueForVerdict(this.prisma, this.interval)) {
+      if (this.#looks.closed) break;
+      const done = await this.#compute(id).catch((err: unknown) => {
+        this.logger.warn(
+          { err, rollout: id },
+          'The guard of a rollout could not be looked at; the rollout does not go on until it can',
+        );
+        return false;
+      });
+      if (done) computed += 1;
+    }
+    return computed;
+  }
+
+  #compute(id: string): Promise<boolean> {
+    return this.prisma.$transaction(
+      async (tx) => {
+        const [lock] = await tx.$queryRaw<
+          { free: boolean }[]
+        >`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}::int, hashtext(${id})) AS free`;
+        if (lock?.free !== true) return false;
+        const watched = await findWatched(tx, id, this.interval);
+        if (watched === null) return false;
+        const { flagKey, guard, now } = watched;
+        const { metric, watchedSince: from } = guard;
+        const lastMeasurementAt = await this.#lastArrival(flagKey, metric, from);
+        const sums = await this.measurements.sums({ flagKey, metric, historyFrom: from, from, to: now });
+        await saveVerdict(tx, watched, judge(guard, { ...sums, lastMeasurementAt }, now));
+        return true;
+      },
+      { timeout: TIMEOUT },
+    );
+  }
+
+  async #lastArrival(flagKey: string, metric: string, from: Date): Promise<Date | null> {
+    try {
+      await this.tables.make();
+      const answer = await this.store.client.query({
+        query: LAST_ARRIVAL,
+        query_params: { flagKey, metric, from: from.getTime() },
+        format: 'JSONEachRow',
+      });
+      const [row] = await answer.json<{ last: number }>();
+      // The greatest of nothing is the store's zero.
+      return row === undefined || row.last <= 0 ? null : new Date(row.last);
+    } catch (cause) {
+      throw new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'The metrics store does not answer; a retry is safe.',
+        {},
+        { cause },
+      );
+    }
+  }
+
+  /** Looks; gives the milliseconds until the next time. */
+  async #look(): Promise<number> {
+    const begun = performance.now();
+    try {
+      await this.refresh();
+    } catch (error) {
+      if (!this.#looks.closed) this.logger.warn({ err: error }, 'Guarded rollouts could not be read');
+    }
+    return Math.max(this.interval, REST * (performance.now() - begun));
+  }
+}

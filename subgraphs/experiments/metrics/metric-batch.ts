@@ -1,0 +1,82 @@
+/** What a vehicle measured, as it is stored: read whole from what it sent, or refused whole. */
+import { FleetFlagError, badInput } from '../../../core/errors.ts';
+import { MAX_BATCH_ITEMS, validateBatchId, validateMeasured, type Measured } from '../../../core/wire/metric.ts';
+
+export interface MetricBatchInput {
+  readonly batchId: string;
+  readonly items: readonly (Measured & { readonly timestamp: Date })[];
+}
+
+/**
+ * A row of `metric_rows` as a line of JSONCompactEachRow, its values in the order of METRIC_COLUMNS. As text it is what
+ * waits and what is sent: the cost of making it is spread over the batches, and thousands of rows that are inserted
+ * together hold up nobody.
+ */
+export type MetricRow = string;
+
+export const METRIC_COLUMNS = [
+  'flag_key',
+  'metric',
+  'at',
+  'vin',
+  'batch_id',
+  'position',
+  'variant',
+  'value',
+  'tags',
+  'received_at',
+] as const;
+
+export interface MetricBatch {
+  readonly vin: string;
+  readonly batchId: string;
+  readonly rows: readonly MetricRow[];
+  /** About what the rows take in memory; text beyond Latin-1 takes twice as much. */
+  readonly bytes: number;
+  /** Items outside of the times that are kept. */
+  readonly dropped: number;
+}
+
+/** Milliseconds that a vehicle's clock may be ahead of ours. */
+export const MAX_AHEAD = 5 * 60_000;
+/** Milliseconds: a vehicle that was offline for longer loses what it measured before. */
+export const MAX_AGE = 30 * 86_400_000;
+const HOUR = 3_600_000;
+/** Of a row beside its text. */
+const ROW_BYTES = 32;
+
+const clickHouseTime = (date: Date) => date.toISOString().slice(0, 23).replace('T', ' ');
+
+/**
+ * Reads a batch of the vehicle `vin`. Items from more than five minutes ahead of `now` or from before the hour that was
+ * thirty days ago are left out and counted: nothing that the vehicle could do would make them right, and they must not
+ * hold up the others. Times are never corrected, or a batch that is sent again would be another one.
+ *
+ * @param now milliseconds since 1970
+ * @throws BAD_USER_INPUT at `input.…` for the first fault; LIMIT_EXCEEDED for more than 500 items
+ */
+export function readMetricBatch(vin: string, input: MetricBatchInput, now: number): MetricBatch {
+  const { items } = input;
+  const batchId = validateBatchId(input.batchId, 'input.batchId');
+  if (items.length === 0) throw badInput('input.items', 'A batch has an item at least.');
+  if (items.length > MAX_BATCH_ITEMS)
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A batch has at most ${MAX_BATCH_ITEMS} items.`, {
+      field: 'input.items',
+      limit: MAX_BATCH_ITEMS,
+    });
+  // Whole hours, so that an hour of a batch is kept or dropped as a whole, however often the batch is sent.
+  const oldest = Math.floor((now - MAX_AGE) / HOUR) * HOUR;
+  const receivedAt = clickHouseTime(new Date(now));
+  const rows: MetricRow[] = [];
+  let bytes = 0;
+  items.forEach((item, position) => {
+    const { metricName, tags } = validateMeasured(item, `input.items.${position}.`);
+    const at = item.timestamp.getTime();
+    if (at < oldest || at > now + MAX_AHEAD) return;
+    const text = tags === null ? '' : JSON.stringify(tags);
+    const row = `${JSON.stringify([item.flagKey, metricName, clickHouseTime(item.timestamp), vin, batchId, position, item.variant, item.value, text, receivedAt])}\n`;
+    bytes += ROW_BYTES + row.length;
+    rows.push(row);
+  });
+  return { vin, batchId, rows, bytes, dropped: items.length - rows.length };
+}

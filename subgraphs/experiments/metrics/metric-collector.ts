@@ -1,0 +1,221 @@
+/**
+ * Puts the batches of many vehicles into few large inserts, and tells each vehicle how its own went. What waits is
+ * bounded; what was not stored is never acknowledged.
+ */
+import { LRUCache } from 'lru-cache';
+import { FleetFlagError } from '../../../core/errors.ts';
+import { TookTooLong, inTime } from '../../../core/async/in-time.ts';
+import type { MetricBatch, MetricRow } from './metric-batch.ts';
+
+export interface CollectorLimits {
+  /** Milliseconds that a batch waits for others. */
+  readonly window: number;
+  /**
+   * Rows of an insert; one batch more may come on top. ClickHouse splits an insert at a million, and a batch must stay
+   * whole.
+   */
+  readonly insertRows: number;
+  /** Inserts under way at once. */
+  readonly inserts: number;
+  /** Milliseconds until an insert counts as failed: less than a gateway waits for an answer. */
+  readonly insertTimeout: number;
+  /** Rows that are held, waiting or under way. */
+  readonly heldRows: number;
+  /** Bytes of them. */
+  readonly heldBytes: number;
+  /** Batches of one vehicle that are held: one vehicle must not fill the room of all. */
+  readonly batchesOfVehicle: number;
+  /** Batches remembered as stored. */
+  readonly remembered: number;
+}
+
+export const COLLECTOR_LIMITS: CollectorLimits = {
+  window: 50,
+  insertRows: 20_000,
+  inserts: 2,
+  insertTimeout: 8_000,
+  heldRows: 250_000,
+  heldBytes: 64 * 1_024 * 1_024,
+  batchesOfVehicle: 4,
+  remembered: 20_000,
+};
+
+/** Seconds: what a vehicle is told to wait, doubled with each insert that fails after another. */
+const FIRST_RETRY = 2;
+const LONGEST_RETRY = 60;
+
+/** Stores rows, or rejects; after `signal` nobody waits for it. */
+export type InsertRows = (rows: readonly MetricRow[], signal: AbortSignal) => Promise<void>;
+
+interface Waiting {
+  readonly batch: MetricBatch;
+  readonly stored: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const keyOf = ({ vin, batchId }: MetricBatch) => `${vin} ${batchId}`;
+
+export class MetricCollector {
+  readonly #held = new Map<string, Waiting>();
+  readonly #ofVehicle = new Map<string, number>();
+  readonly #known: LRUCache<string, true>;
+  #queue: Waiting[] = [];
+  #queuedRows = 0;
+  #heldRows = 0;
+  #heldBytes = 0;
+  readonly #underWay = new Set<Promise<void>>();
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #closing = false;
+
+  constructor(
+    private readonly insert: InsertRows,
+    private readonly limits: CollectorLimits = COLLECTOR_LIMITS,
+  ) {
+    this.#known = new LRUCache({ max: limits.remembered });
+  }
+
+  /**
+   * Resolves when the batch is stored: to `stored`, or to `known` when this collector has stored it before or was
+   * already about to.
+   *
+   * @throws FleetFlagError SERVICE_UNAVAILABLE with `retryAfter` when it was not stored or there is no room;
+   *   RATE_LIMITED when too many batches of the vehicle wait
+   */
+  async add(batch: MetricBatch): Promise<'stored' | 'known'> {
+    const key = keyOf(batch);
+    if (this.#known.get(key) === true) return 'known';
+    const same = this.#held.get(key);
+    if (same !== undefined) {
+      await same.stored;
+      return 'known';
+    }
+    this.#makeSureOfRoom(batch);
+    const waiting = this.#hold(key, batch);
+    this.#queue.push(waiting);
+    this.#queuedRows += batch.rows.length;
+    if (this.#queuedRows >= this.limits.insertRows) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), this.limits.window);
+    await waiting.stored;
+    return 'stored';
+  }
+
+  /** Takes no more; resolves when all that was taken is stored or refused. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    while (this.#queue.length > 0 || this.#underWay.size > 0) {
+      this.#flush();
+      await Promise.race(this.#underWay);
+    }
+  }
+
+  #makeSureOfRoom({ vin, rows, bytes }: MetricBatch): void {
+    const { heldRows, heldBytes, batchesOfVehicle } = this.limits;
+    if (this.#closing) throw this.#unavailable('Measurements are not taken while this instance stops; try again.');
+    if ((this.#ofVehicle.get(vin) ?? 0) >= batchesOfVehicle) {
+      throw new FleetFlagError('RATE_LIMITED', 'Wait for the answers to the batches sent before.', {
+        limit: batchesOfVehicle,
+        retryAfter: 1,
+      });
+    }
+    if (this.#heldRows + rows.length > heldRows || this.#heldBytes + bytes > heldBytes) {
+      throw this.#unavailable('The metrics store is behind; a retry is safe.');
+    }
+  }
+
+  #hold(key: string, batch: MetricBatch): Waiting {
+    let resolve!: () => void;
+    let reject!: (error: unknown) => void;
+    const stored = new Promise<void>((yes, no) => ([resolve, reject] = [yes, no]));
+    // eslint-disable-next-line fleetflag/no-promise-in-object -- Who brought the batch awaits it.
+    const waiting = { batch, stored, resolve, reject };
+    this.#held.set(key, waiting);
+    this.#ofVehicle.set(batch.vin, (this.#ofVehicle.get(batch.vin) ?? 0) + 1);
+    this.#heldRows += batch.rows.length;
+    this.#heldBytes += batch.bytes;
+    return waiting;
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    while (this.#queue.length > 0 && this.#underWay.size < this.limits.inserts) {
+      const group: Waiting[] = [];
+      let rows = 0;
+      while (this.#queue.length > group.length && rows < this.limits.insertRows) {
+        const next = this.#queue[group.length]!;
+        group.push(next);
+        rows += next.batch.rows.length;
+      }
+      this.#queue = this.#queue.slice(group.length);
+      this.#queuedRows -= rows;
+      const done: Promise<void> = this.#store(group).finally(() => {
+        this.#underWay.delete(done);
+        if (this.#queue.length > 0) this.#flush();
+      });
+      this.#underWay.add(done);
+    }
+  }
+
+  /** Stores a group and answers all who wait for it; never rejects. Over at the timeout, whatever the insert does. */
+  async #store(group: readonly Waiting[]): Promise<void> {
+    // The room is free when the rows are: an insert that nobody waits for any more may still hold them.
+    const freed = () => {
+      for (const { batch } of group) {
+        this.#heldRows -= batch.rows.length;
+        this.#heldBytes -= batch.bytes;
+      }
+    };
+    try {
+      await inTime(this.limits.insertTimeout, 'The insert has taken too long.', (late) => {
+        const inserted = this.insert(
+          group.flatMap(({ batch }) => batch.rows),
+          late,
+        );
+        inserted.then(freed, freed);
+        return inserted;
+      });
+      this.#failures = 0;
+      for (const waiting of group) {
+        this.#known.set(keyOf(waiting.batch), true);
+        this.#letGo(waiting);
+        waiting.resolve();
+      }
+    } catch (cause) {
+      this.#failures += 1;
+      for (const waiting of group) {
+        this.#letGo(waiting);
+        waiting.reject(this.#unavailable('The metrics store did not take the measurements; a retry is safe.', cause));
+      }
+      if (cause instanceof TookTooLong) this.#refuseQueue(cause);
+    }
+  }
+
+  /**
+   * A store that does not answer will not answer those in the queue any sooner, and each of them would wait as long
+   * again.
+   */
+  #refuseQueue(cause: unknown): void {
+    const refused = this.#queue.splice(0);
+    this.#queuedRows = 0;
+    for (const waiting of refused) {
+      this.#heldRows -= waiting.batch.rows.length;
+      this.#heldBytes -= waiting.batch.bytes;
+      this.#letGo(waiting);
+      waiting.reject(this.#unavailable('The metrics store does not answer; a retry is safe.', cause));
+    }
+  }
+
+  #letGo({ batch }: Waiting): void {
+    this.#held.delete(keyOf(batch));
+    const others = (this.#ofVehicle.get(batch.vin) ?? 1) - 1;
+    if (others === 0) this.#ofVehicle.delete(batch.vin);
+    else this.#ofVehicle.set(batch.vin, others);
+  }
+
+  #unavailable(message: string, cause?: unknown): FleetFlagError {
+    const retryAfter = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** Math.min(this.#failures, 10));
+    return new FleetFlagError('SERVICE_UNAVAILABLE', message, { retryAfter }, { cause });
+  }
+}

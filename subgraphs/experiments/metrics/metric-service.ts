@@ -1,0 +1,99 @@
+/** Taking measurements in and giving them out as time series. */
+import { FleetFlagError, badInput } from '../../../core/errors.ts';
+import { EVALUATIONS_METRIC, validateMetricName } from '../../../core/wire/metric.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { readMetricBatch, type MetricBatchInput } from './metric-batch.ts';
+import type { MetricCollector } from './metric-collector.ts';
+import type { MetricInterval, MetricPoint, MetricTables, PointsQuery } from './metric-store.ts';
+
+export interface MetricReceipt {
+  /** Items that are stored now. */
+  readonly accepted: number;
+  /** Items of a batch that this instance had stored before. */
+  readonly duplicates: number;
+  /** Items that are too old, or from the future, and will never be stored. */
+  readonly dropped: number;
+}
+
+export interface MetricsArguments {
+  readonly metric: string;
+  readonly from: Date;
+  readonly to: Date;
+  readonly interval: MetricInterval;
+}
+
+/** Intervals of one answer. */
+export const MAX_INTERVALS = 1_000;
+/** Points of one answer: an interval has one for each variant. */
+export const MAX_POINTS = 10_000;
+const SECONDS: Readonly<Record<MetricInterval, number>> = { minute: 60, hour: 3_600, day: 86_400 };
+/** Unix seconds of 2100: what the store can tell as a time, with room to spare. */
+const LAST_SECOND = 4_102_444_800;
+
+/**
+ * What is asked of the store: `from` and `to` widened to whole intervals, in UTC.
+ *
+ * @throws BAD_USER_INPUT or LIMIT_EXCEEDED (more than 1,000 intervals) at the argument
+ */
+export function readPointsQuery({ metric: asked, from, to, interval }: MetricsArguments): PointsQuery {
+  const metric = asked === EVALUATIONS_METRIC ? asked : validateMetricName(asked, 'metric');
+  const seconds = SECONDS[interval];
+  const first = Math.floor(from.getTime() / 1_000 / seconds) * seconds;
+  const last = Math.ceil(to.getTime() / 1_000 / seconds) * seconds;
+  if (first < 0) throw badInput('from', 'from is before 1970.');
+  if (last > LAST_SECOND) throw badInput('to', 'to is after 2099.');
+  if (to <= from) throw badInput('to', 'to is not after from.');
+  if ((last - first) / seconds > MAX_INTERVALS) {
+    throw new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `An answer has at most ${MAX_INTERVALS} intervals: ask for a shorter time or a longer interval.`,
+      { field: 'interval', limit: MAX_INTERVALS },
+    );
+  }
+  return { metric, from: first, to: last, interval };
+}
+
+export class MetricService {
+  constructor(
+    private readonly tables: MetricTables,
+    private readonly collector: MetricCollector,
+    /** Milliseconds since 1970. */
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  /**
+   * Stores a batch of the calling vehicle; resolves when it is stored.
+   *
+   * @throws FORBIDDEN for who is no vehicle, BAD_USER_INPUT at the first fault, LIMIT_EXCEEDED, RATE_LIMITED, or
+   *   SERVICE_UNAVAILABLE with `retryAfter`: then the same batch may be sent again, and counts once
+   */
+  async report({ caller }: CallerIdentity, input: MetricBatchInput): Promise<MetricReceipt> {
+    if (caller.kind !== 'vehicle' || caller.vin === null)
+      throw new FleetFlagError('FORBIDDEN', 'Vehicles report measurements, each its own.');
+    const batch = readMetricBatch(caller.vin, input, this.now());
+    const { length } = batch.rows;
+    const stored = length === 0 || (await this.collector.add(batch)) === 'stored';
+    return { accepted: stored ? length : 0, duplicates: stored ? 0 : length, dropped: batch.dropped };
+  }
+
+  /**
+   * The points of several flags for the same arguments, each flag's in the order of time and variant. Intervals in
+   * which nothing was measured have none.
+   *
+   * @throws BAD_USER_INPUT or LIMIT_EXCEEDED at the argument; SERVICE_UNAVAILABLE
+   */
+  async points(keys: readonly string[], given: MetricsArguments): Promise<ReadonlyMap<string, readonly MetricPoint[]>> {
+    const points = new Map<string, MetricPoint[]>(keys.map((key) => [key, []]));
+    for (const point of await this.tables.points(keys, readPointsQuery(given), MAX_POINTS + 1))
+      points.get(point.flagKey)?.push(point);
+    for (const found of points.values()) {
+      if (found.length > MAX_POINTS)
+        throw new FleetFlagError(
+          'LIMIT_EXCEEDED',
+          `An answer has at most ${MAX_POINTS} points: ask for a shorter time or a longer interval.`,
+          { field: 'interval', limit: MAX_POINTS },
+        );
+    }
+    return points;
+  }
+}

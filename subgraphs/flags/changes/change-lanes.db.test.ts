@@ -1,0 +1,178 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { Client } from 'pg';
+import type { Environment } from '../../../core/model.ts';
+import { eventually } from '../../shared/testing/eventually.ts';
+import { changesInTurn } from './change-lanes.ts';
+import { FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
+
+const KILL =
+  'mutation ($key: String!) { killSwitch(flagKey: $key, reason: "Fault in the field") { flag { killed revision } } }';
+const RULE =
+  'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { revision killed rules { id } } } }';
+const UPDATE_RULE =
+  'mutation ($id: ID!, $input: UpdateRuleInput!) { updateRule(id: $id, input: $input) { flag { killed } } }';
+const CHANGES =
+  'subscription ($environment: Environment!) { flagChanges(environment: $environment) { revision flag { key killed } } }';
+const EU = { type: 'VEHICLE_TARGET', conditions: { regions: ['EU'] } };
+
+let under: FlagsUnderTest;
+let flag: FlagJson;
+/** What a test holds: connections and locks. */
+let held: { release: () => Promise<unknown> }[] = [];
+
+beforeAll(async () => {
+  under = await FlagsUnderTest.start({ appliesRollouts: false });
+  flag = await under.create({ enabled: true });
+});
+afterEach(async () => {
+  await Promise.all(held.map(({ release }) => release()));
+  held = [];
+});
+afterAll(() => under.remove());
+
+/** Takes one of the subgraph's ordinary connections. */
+async function holdConnection(): Promise<void> {
+  let release!: () => void;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await new Promise<void>((begun) => {
+    const over = under.prisma.$transaction(
+      async (tx) => {
+        await tx.$queryRaw`SELECT 1`;
+        begun();
+        await released;
+      },
+      { maxWait: 5_000, timeout: 60_000 },
+    );
+    held.push({ release: () => (release(), over) });
+  });
+}
+
+/** A session at the server that has the environment's row, and does nothing more. */
+async function holdEnvironment(environment: Environment, application: string): Promise<Client> {
+  const client = new Client({ connectionString: under.database.url, application_name: application });
+  client.on('error', () => undefined);
+  await client.connect();
+  held.push({ release: () => client.end().catch(() => undefined) });
+  await client.query('BEGIN');
+  await client.query('UPDATE environments SET updated_at = updated_at WHERE name = $1', [environment]);
+  return client;
+}
+
+/** Sessions that wait for a lock. */
+async function waiting(): Promise<number> {
+  const [row] = await under.database.database.lane('delivery').$queryRaw<{ count: bigint }[]>`
+    SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  return Number(row?.count ?? 0);
+}
+
+describe('a kill switch', () => {
+  test('goes through, and is told to vehicles, while everything else of the subgraph has no connection left', async () => {
+    const events = under.connection.subscribe({
+      query: CHANGES,
+      variables: { environment: 'STAGING' },
+      identity: {
+        caller: { kind: 'vehicle', vin: null, environment: 'staging' },
+        origin: { ipAddress: null, userAgent: null, requestId: '' },
+      },
+    });
+    await events.established;
+    const idle = { type: 'KILL_SWITCH', enabled: false, conditions: { force_disabled: true, reason: 'Brakes' } };
+    const others = [
+      await under.create({ enabled: true }),
+      await under.create({ enabled: true }),
+      await under.create({ enabled: true }),
+    ];
+    const [enabled, rewritten] = await Promise.all(
+      others
+        .slice(1)
+        .map(({ key }) =>
+          under
+            .ok<{ createRule: { flag: FlagJson } }>(RULE, { key, input: idle })
+            .then(({ createRule }) => createRule.flag.rules[0]!.id),
+        ),
+    );
+    for (let n = 0; n < 5; n++) await holdConnection();
+    let ordinary = 'waits';
+    const rule = under.ok(RULE, { key: flag.key, input: EU }).then(() => (ordinary = 'done'));
+    const { killSwitch } = await under.ok<{ killSwitch: { flag: FlagJson } }>(KILL, { key: flag.key });
+    expect(killSwitch.flag.killed).toBe(true);
+    for await (const { data } of events)
+      if ((data as { flagChanges: { flag: { killed: boolean } } }).flagChanges.flag.killed) break;
+    // The same, in the other ways that it can be written.
+    const { createRule } = await under.ok<{ createRule: { flag: FlagJson } }>(RULE, {
+      key: others[0]!.key,
+      input: { ...idle, enabled: true },
+    });
+    expect(createRule.flag.killed).toBe(true);
+    for (const [id, input] of [
+      [enabled, { enabled: true }],
+      [rewritten, { enabled: true, conditions: idle.conditions }],
+    ]) {
+      const { updateRule } = await under.ok<{ updateRule: { flag: FlagJson } }>(UPDATE_RULE, { id, input });
+      expect(updateRule.flag.killed).toBe(true);
+    }
+    expect(ordinary).toBe('waits');
+    await Promise.all(held.map(({ release }) => release()));
+    await rule;
+  });
+
+  test('ends a transaction of ours that has held for too long what it needs, of which nothing is left', async () => {
+    const fresh = await under.create({ enabled: true });
+    const stuck = await holdEnvironment('staging', 'fleetflag');
+    await stuck.query(`UPDATE flags SET name = 'Half done' WHERE key = $1`, [fresh.key]);
+    const { killSwitch } = await under.ok<{ killSwitch: { flag: FlagJson } }>(KILL, { key: fresh.key });
+    expect(killSwitch.flag.killed).toBe(true);
+    await expect(stuck.query('COMMIT')).rejects.toThrow();
+    const row = await under.prisma.flag.findUniqueOrThrow({ where: { key: fresh.key } });
+    expect(row.name).toBe('A flag');
+  });
+
+  test('ends no session that is none of ours', async () => {
+    const fresh = await under.create({ enabled: true });
+    const operator = await holdEnvironment('staging', 'psql');
+    let killed = false;
+    const kill = under.ok(KILL, { key: fresh.key }).then(() => (killed = true));
+    await eventually(async () => (await waiting()) === 1);
+    // Long enough to be ended, were it ours.
+    await operator.query('SELECT pg_sleep(0.8)');
+    expect(killed).toBe(false);
+    await operator.query('COMMIT');
+    await kill;
+  });
+});
+
+describe('changes', () => {
+  test('that come all at once take turns: they are all made, and keep nothing else from the database meanwhile', async () => {
+    const many = await under.create();
+    const before = await under.revision();
+    const holder = await holdEnvironment('staging', 'psql');
+    const rules = Array.from({ length: 50 }, (_, priority) =>
+      under.ok<{ createRule: { flag: FlagJson } }>(RULE, { key: many.key, input: { ...EU, priority } }),
+    );
+    await eventually(async () => (await waiting()) === 2);
+    // A query has a connection, though all fifty wait.
+    expect(await under.ok('query ($key: String!) { flag(key: $key) { rules { id } } }', { key: many.key })).toEqual({
+      flag: { rules: [] },
+    });
+    await holder.query('COMMIT');
+    const revisions = (await Promise.all(rules))
+      .map(({ createRule }) => createRule.flag.revision)
+      .sort((a, b) => a - b);
+    expect(revisions).toEqual(Array.from({ length: 50 }, (_, index) => before + 1 + index));
+  });
+
+  test('beyond what may wait are refused, with the seconds to wait, and leave nothing', async () => {
+    let begun = 0;
+    const never = new Promise<never>(() => undefined);
+    const database = changesInTurn(
+      { $transaction: () => ((begun += 1), never) },
+      { running: 1, waiting: 1, waitMs: 60_000 },
+    );
+    const change = () => database.$transaction(async () => undefined, { maxWait: 1, timeout: 1 });
+    void change();
+    const [second, third] = [change(), change()];
+    await expect(third).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 2 } });
+    void second.catch(() => undefined);
+    expect(begun).toBe(1);
+  });
+});

@@ -1,0 +1,49 @@
+/**
+ * The changes that an edit of a flag is made of: what of it pulls a kill switch is a kill, whichever operation it was
+ * written as, and the rest is a change after it. Each is what it is called in the trail, and takes the right to that.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { FleetFlagError } from '../../../core/errors.ts';
+import { refusalOf } from '../../../core/access/permissions.ts';
+import { permissionFor } from '../../../core/access/safety-policy.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import type { AuditAction } from '../../shared/audit/audit-trail.ts';
+import type { ChangeRecord, FlagEdit } from './change.ts';
+import { flagContent, type Flag } from '../flags/flag.ts';
+import { pulledSwitches, reasonOf, releasesSwitch, withPulled } from './kill-switch-change.ts';
+import { recordSwitch } from './rule-edits.ts';
+
+/** One of the changes, from the flag as the part before has left it. */
+export interface Part extends Omit<ChangeRecord, 'force'> {
+  readonly edited: Flag;
+}
+
+/**
+ * In their order; none where nothing changes. @throws BAD_USER_INPUT for a kill switch that does not say why it is
+ * pulled
+ */
+export function partsOf(
+  before: Flag,
+  edited: Flag,
+  { action, reason = null, reasonField = 'input.conditions.reason', record }: FlagEdit,
+): Part[] {
+  const parts: Part[] = [];
+  const pulled = pulledSwitches(before, edited);
+  const held = withPulled(before, pulled);
+  if (pulled.length > 0)
+    parts.push({ edited: held, action: 'KILL_SWITCH', ...recordSwitch(reasonOf(pulled, reasonField))(before, held) });
+  const content = flagContent(edited);
+  if (isDeepStrictEqual(content, flagContent(held))) return parts;
+  if ((action === 'UPDATE_RULE' || action === 'DELETE_RULE') && releasesSwitch(before, edited)) {
+    return [...parts, { edited, action: 'RELEASE_KILL_SWITCH', ...recordSwitch(reason)(held, edited) }];
+  }
+  return [...parts, { edited, action, ...(record?.(held, edited) ?? { before: flagContent(held), after: content }) }];
+}
+
+/** @throws FORBIDDEN to who may not make a change of this name */
+export function checkRight({ caller }: CallerIdentity, action: AuditAction): void {
+  // The operation was permitted; what it turns out to be may not be: of SAFETY, a rule that is no kill switch.
+  const refusal = refusalOf(permissionFor(action), action, caller, {});
+  if (refusal !== null)
+    throw new FleetFlagError(refusal.code, `This caller may not ${action}: only pull a kill switch, or release one.`);
+}

@@ -1,0 +1,145 @@
+/**
+ * Four eyes: what people do with change requests. Nobody decides on their own request, except to cancel it.
+ * Source: design.md, "Safety and accountability".
+ */
+import { FleetFlagError } from '../../../core/errors.ts';
+import { REVIEWERS } from '../../../core/access/permissions.ts';
+import { mayAskFor } from '../../../core/access/safety-policy.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { readLines } from '../../../core/validation/text.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { isUuid } from '../../shared/subgraph/pagination.ts';
+import { TRANSACTION, type FlagChanges } from './change.ts';
+import {
+  findChangeRequests,
+  findChangeRequestsById,
+  lockChangeRequest,
+  type ChangeRequest,
+  type ChangeRequestStatus,
+} from './change-request.ts';
+import { holdActiveRoles, personOf } from '../flags/people.ts';
+import { endRequest } from './request-ending.ts';
+import type { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
+
+const MAX_COMMENT = 1_000;
+
+/** The comment as it is kept. Throws BAD_USER_INPUT when it is too long, or blank where one is needed. */
+function checkComment(comment: string | null | undefined, needed: boolean): string | null {
+  const text = readLines(comment ?? '', 'comment', { what: 'A comment', max: MAX_COMMENT, mayBeEmpty: !needed });
+  return text === '' ? null : text;
+}
+
+export class ChangeRequestService {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly changes: FlagChanges,
+    private readonly rollouts: RolloutTransitions,
+  ) {}
+
+  /** Newest first. */
+  list(where: { flagId?: string; status?: ChangeRequestStatus }): Promise<ChangeRequest[]> {
+    return findChangeRequests(this.prisma, where);
+  }
+
+  byIds(ids: readonly string[]): Promise<ChangeRequest[]> {
+    return findChangeRequestsById(this.prisma, ids);
+  }
+
+  /**
+   * Applies the change, in one transaction with the decision.
+   *
+   * @throws FORBIDDEN to who asked for it; CONFLICT when it is decided already, its flag has changed since, or who
+   *   asked
+   *   may no longer ask for it; NOT_FOUND
+   */
+  async approve(identity: CallerIdentity, id: string, comment?: string | null): Promise<ChangeRequest> {
+    const why = checkComment(comment, false);
+    const reviewer = personOf(identity);
+    return this.changes.approve(identity, (tx) => this.#toApprove(tx, id, reviewer), why);
+  }
+
+  /** @throws as `approve`; the flag may have changed meanwhile */
+  async reject(identity: CallerIdentity, id: string, comment: string): Promise<ChangeRequest> {
+    const why = checkComment(comment, true);
+    const reviewer = personOf(identity);
+    return this.#announced(async (tx) => {
+      const request = await this.#toReview(tx, id, reviewer);
+      const decided = await endRequest(tx, this.rollouts, request, {
+        status: 'rejected',
+        reviewedById: reviewer,
+        comment: why,
+      });
+      const after = { changeRequest: id, action: request.action, requestedBy: request.requestedById, comment: why };
+      await appendAudit(tx, identity, { action: 'REJECT_CHANGE', flagId: request.flagId, after });
+      return decided;
+    });
+  }
+
+  /** Withdraws a request: for who asked for it, or an administrator. */
+  async cancel(identity: CallerIdentity, id: string): Promise<ChangeRequest> {
+    const person = personOf(identity);
+    return this.#announced(async (tx) => {
+      const request = await this.#pending(tx, id);
+      const isAdministrator = identity.caller.kind === 'user' && identity.caller.role === 'ADMIN';
+      if (request.requestedById !== person && !isAdministrator)
+        throw new FleetFlagError('FORBIDDEN', 'Only who asked for a change, or an administrator, may cancel it.');
+      const decided = await endRequest(tx, this.rollouts, request, {
+        status: 'cancelled',
+        reviewedById: request.requestedById === person ? null : person,
+        comment: null,
+      });
+      await appendAudit(tx, identity, {
+        action: 'CANCEL_CHANGE',
+        flagId: request.flagId,
+        after: { changeRequest: id, action: request.action, requestedBy: request.requestedById },
+      });
+      return decided;
+    });
+  }
+
+  /** Runs `decide` in a transaction, and tells whoever follows that there is something new. */
+  async #announced(decide: (tx: Transaction) => Promise<ChangeRequest>): Promise<ChangeRequest> {
+    const decided = await this.prisma.$transaction(decide, TRANSACTION);
+    this.changes.announce();
+    return decided;
+  }
+
+  async #pending(tx: Transaction, id: string): Promise<ChangeRequest> {
+    const request = isUuid(id) ? await lockChangeRequest(tx, id) : null;
+    if (request === null) throw new FleetFlagError('NOT_FOUND', 'There is no such change request.', { field: 'id' });
+    if (request.status !== 'pending')
+      throw new FleetFlagError('CONFLICT', `The change request is ${request.status} already.`, { field: 'id' });
+    return request;
+  }
+
+  async #toReview(tx: Transaction, id: string, reviewer: string): Promise<ChangeRequest> {
+    const request = await this.#pending(tx, id);
+    if (request.requestedById === reviewer)
+      throw new FleetFlagError('FORBIDDEN', 'A change is approved or rejected by somebody else than who asked for it.');
+    return request;
+  }
+
+  /**
+   * Both people are asked about anew: a right may have gone since the change was asked for, or since the reviewer
+   * signed in.
+   */
+  async #toApprove(tx: Transaction, id: string, reviewer: string): Promise<ChangeRequest> {
+    const [seen] = isUuid(id) ? await findChangeRequestsById(tx, [id]) : [];
+    const roles = await holdActiveRoles(tx, seen === undefined ? [reviewer] : [seen.requestedById, reviewer]);
+    const request = await this.#toReview(tx, id, reviewer);
+    const reviewerRole = roles.get(reviewer);
+    if (reviewerRole === undefined || !REVIEWERS.users.some((role) => role === reviewerRole))
+      throw new FleetFlagError('FORBIDDEN', 'This account may not approve changes any more.');
+    const role = roles.get(request.requestedById);
+    if (role === undefined || !mayAskFor(request.action, role)) {
+      throw new FleetFlagError(
+        'CONFLICT',
+        'Who asked for this change is no longer active, or may not ask for it any more. Reject it; somebody who may can ask anew.',
+        { field: 'id' },
+      );
+    }
+    return request;
+  }
+}

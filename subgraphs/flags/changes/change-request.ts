@@ -1,0 +1,134 @@
+/** Change requests: a change of an ASIL-D flag as it waits, or waited, for a second person; and their table. */
+import { randomUUID } from 'node:crypto';
+import type { JsonObject, JsonValue } from '../../../core/model.ts';
+import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
+import type { AuditAction } from '../../shared/audit/audit-trail.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { flagContent, type Flag } from '../flags/flag.ts';
+
+export type ChangeRequestStatus = 'pending' | 'approved' | 'rejected' | 'cancelled';
+
+export interface ChangeRequest {
+  readonly id: string;
+  readonly flagId: string;
+  /** What it will be in the audit trail. */
+  readonly action: AuditAction;
+  /** The flag's revision that it was made against: it fits no other. */
+  readonly flagRevision: number;
+  /** What a reviewer is shown; the whole of what is to become is `proposed`. */
+  readonly before: JsonValue;
+  readonly after: JsonValue;
+  readonly proposed: JsonObject;
+  /** Whether it may disturb a running experiment. */
+  readonly force: boolean;
+  readonly status: ChangeRequestStatus;
+  readonly requestedById: string;
+  readonly reviewedById: string | null;
+  readonly comment: string | null;
+  readonly createdAt: Date;
+  readonly reviewedAt: Date | null;
+}
+
+type Row = Prisma.ChangeRequestGetPayload<object>;
+
+function toChangeRequest(row: Row): ChangeRequest {
+  return {
+    id: row.id,
+    flagId: row.flagId,
+    action: row.action as AuditAction,
+    flagRevision: Number(row.flagRevision),
+    before: row.beforeValue as JsonValue,
+    after: row.afterValue as JsonValue,
+    proposed: row.proposed as JsonObject,
+    force: row.force,
+    status: row.status as ChangeRequestStatus,
+    requestedById: row.requestedById,
+    reviewedById: row.reviewedById,
+    comment: row.comment,
+    createdAt: row.createdAt,
+    reviewedAt: row.reviewedAt,
+  };
+}
+
+const nullable = (value: JsonValue) => (value === null ? Prisma.DbNull : (value as Prisma.InputJsonValue));
+
+/** Puts a change by for review: `edited` as it is to become, against `flag` as it is. */
+export async function insertChangeRequest(
+  tx: Transaction,
+  request: {
+    flag: Flag;
+    edited: Flag;
+    action: AuditAction;
+    force?: boolean;
+    requestedById: string;
+    before: JsonValue;
+    after: JsonValue;
+  },
+): Promise<ChangeRequest> {
+  const { flag, edited, action, force = false, requestedById, before, after } = request;
+  const row = await tx.changeRequest.create({
+    data: {
+      id: randomUUID(),
+      flagId: flag.id,
+      action,
+      flagRevision: flag.revision,
+      beforeValue: nullable(before),
+      afterValue: nullable(after),
+      proposed: flagContent(edited),
+      force,
+      requestedById,
+      createdAt: new Date(),
+    },
+  });
+  return toChangeRequest(row);
+}
+
+/** Takes the request's row lock until the transaction ends, so that it is decided once. */
+export async function lockChangeRequest(tx: Transaction, id: string): Promise<ChangeRequest | null> {
+  await tx.$queryRaw`SELECT id FROM change_requests WHERE id = ${id}::uuid FOR UPDATE`;
+  const row = await tx.changeRequest.findUnique({ where: { id } });
+  return row === null ? null : toChangeRequest(row);
+}
+
+/** Writes the decision. A request that its requester cancels has no reviewer. */
+export async function decideChangeRequest(
+  tx: Transaction,
+  id: string,
+  decision: { status: Exclude<ChangeRequestStatus, 'pending'>; reviewedById: string | null; comment: string | null },
+): Promise<ChangeRequest> {
+  const at = new Date();
+  return toChangeRequest(
+    await tx.changeRequest.update({ where: { id }, data: { ...decision, reviewedAt: at, updatedAt: at } }),
+  );
+}
+
+/** Takes the row locks of all pending requests of a person, in one order for all. */
+export async function lockPendingRequestsOf(tx: Transaction, requestedById: string): Promise<ChangeRequest[]> {
+  const locked = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM change_requests WHERE requested_by = ${requestedById}::uuid AND status = 'pending' ORDER BY id FOR UPDATE`;
+  return findChangeRequestsById(
+    tx,
+    locked.map(({ id }) => id),
+  );
+}
+
+/** Newest first; at most 500, which is far more than people can review. */
+export async function findChangeRequests(
+  prisma: PrismaClient,
+  where: { flagId?: string; status?: ChangeRequestStatus },
+): Promise<ChangeRequest[]> {
+  const rows = await prisma.changeRequest.findMany({
+    where,
+    orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+    take: 500,
+  });
+  return rows.map(toChangeRequest);
+}
+
+/** The requests with these ids; what is not there is left out. */
+export async function findChangeRequestsById(
+  prisma: PrismaClient | Transaction,
+  ids: readonly string[],
+): Promise<ChangeRequest[]> {
+  return (await prisma.changeRequest.findMany({ where: { id: { in: [...ids] } } })).map(toChangeRequest);
+}

@@ -1,0 +1,314 @@
+/**
+ * The one way in which a flag changes: one transaction that locks, edits, counts up the revision, signs, writes and
+ * records, and then one announcement. A change that needs a second person stops after the edit and waits as a change
+ * request, which takes the same way when it is approved. Source: design.md, "Revisions" and "Safety".
+ */
+import type { Logger } from 'pino';
+import { unattended } from '../../../core/async/unattended.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
+import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } from '../../../core/model.ts';
+import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { isKilling } from '../../../core/evaluation/rules/kill-switch.ts';
+import { TRAIL_APPENDED, appendAudit, type AuditAction } from '../../shared/audit/audit-trail.ts';
+import type { Bus } from '../../shared/feeds/bus.ts';
+import type { Transaction, Transactor } from '../../shared/postgres/transaction.ts';
+import { databaseClock } from './database-clock.ts';
+import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './change-request.ts';
+import { flagContent, withContent, type Flag } from '../flags/flag.ts';
+import { checkRight, partsOf } from './change-parts.ts';
+import { reasonOf } from './kill-switch-change.ts';
+import { checkLimits } from '../flags/limits.ts';
+import { personOf } from '../flags/people.ts';
+import { restamp, stamp } from './revision.ts';
+import { disturbedExperiment, noteDisturbance } from './running-experiment.ts';
+import { recordSwitch } from './rule-edits.ts';
+import { RolloutTransitions, isAboutRollout } from '../rollouts/rollout-transitions.ts';
+import type { Signer } from '../signing/signing.ts';
+import { insertFlag, lockFlag, saveFlag } from '../flags/flag-store.ts';
+
+/** The bus channel on which a committed change is announced; the message is the environment's name. */
+export const FLAGS_CHANGED = 'flags-changed';
+
+export interface FlagEdit {
+  /** `field`: the argument that names it; `key` by default. */
+  readonly flag: { key: string; field?: string } | { ruleId: string };
+  /** The flag's revision that the caller has seen; a change that came between is a CONFLICT. */
+  readonly expectedRevision?: number | null | undefined;
+  /** What the trail calls it; a part that pulls or releases a kill switch is called that. */
+  readonly action: AuditAction;
+  /** Why a kill switch is released, where the change does that. */
+  readonly reason?: string | null | undefined;
+  /** Where the request says why a kill switch is pulled; by default `input.conditions.reason`. */
+  readonly reasonField?: string;
+  /** Whether it goes into the trail even where it changes nothing. */
+  readonly evenUnchanged?: boolean;
+  /** Whether it may disturb a running experiment, which then notes it. */
+  readonly force?: boolean | null | undefined;
+  /** The flag as it should become. Pure: what it changes is found by comparing. Throws what is refused. */
+  readonly edit: (flag: Flag) => Flag;
+  /** What the audit row and a reviewer are shown; by default the whole content before and after. */
+  readonly record?: (before: Flag, after: Flag) => { before: JsonValue; after: JsonValue };
+}
+
+/** What has become of a change: the flag as it now is, and the request where it waits for a second person. */
+export interface FlagChange {
+  readonly flag: Flag;
+  readonly applied: boolean;
+  readonly changeRequest: ChangeRequest | null;
+}
+
+export interface FlagChanges {
+  /** One that needs a second person is a draft until then. */
+  create(identity: CallerIdentity, newFlag: (at: Date) => Flag): Promise<FlagChange>;
+  /**
+   * An edit that changes nothing leaves the revision alone and no trace. What of it pulls a kill switch is applied at
+   * once, as that, and the rest is a change after it.
+   *
+   * @throws FORBIDDEN to who may not make this change, or not ask for it where it needs a second person
+   */
+  edit(identity: CallerIdentity, edit: FlagEdit): Promise<FlagChange>;
+  /**
+   * Applies a change request in the name of who asked for it.
+   *
+   * @param find locks the request and throws when the caller may not approve it
+   * @throws CONFLICT when its flag has changed since
+   */
+  approve(
+    identity: CallerIdentity,
+    find: (tx: Transaction) => Promise<ChangeRequest>,
+    comment: string | null,
+  ): Promise<ChangeRequest>;
+  /**
+   * Changes a flag inside a transaction of the caller's, who holds its lock (`lockFlag`) and announces the change once
+   * it is committed. Asks for no second person: that is for the caller to know.
+   *
+   * @throws CONFLICT where it would disturb a running experiment and is not forced
+   */
+  applyWithin(
+    tx: Transaction,
+    identity: CallerIdentity,
+    before: Flag,
+    edited: Flag,
+    record: ChangeRecord,
+  ): Promise<Flag>;
+  /** Tells all instances that environments have changed. */
+  announce(...environments: Environment[]): void;
+}
+
+/** What the trail says of a change. */
+export interface ChangeRecord {
+  readonly action: AuditAction;
+  readonly force?: boolean | undefined;
+  readonly before: JsonValue;
+  readonly after: JsonValue;
+}
+
+/** Waiting for a lock is bounded: a change that cannot be made soon is better refused than queued. */
+export const TRANSACTION = { maxWait: 5_000, timeout: 10_000 } as const;
+
+const notFound = (what: FlagEdit['flag']) =>
+  'key' in what
+    ? new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(what.key)}.`, { field: what.field ?? 'key' })
+    : new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
+
+/**
+ * The person who asks for a change that two people have to agree on. @throws FORBIDDEN to who is none, such as an API
+ * key
+ */
+function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: Flag): string {
+  if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
+  throw new FleetFlagError(
+    'FORBIDDEN',
+    `A second person has to agree to this change of ${key} (${safetyLevel}), and only people with an account can ask for that. An API key may pull its kill switch, and nothing else.`,
+  );
+}
+
+/** Refuses what was made against another revision of the flag, and anything on an archived one. */
+export function checkCurrent(flag: Flag, expectedRevision: number | null | undefined): void {
+  const { key, revision: currentRevision } = flag;
+  if (flag.draft)
+    throw new FleetFlagError(
+      'CONFLICT',
+      `${key} waits for its first approval and cannot change before it. Cancel its change request, and create it as it should be.`,
+    );
+  checkRevision(flag, expectedRevision);
+  if (flag.archivedAt !== null)
+    throw new FleetFlagError('CONFLICT', `${key} is archived and cannot change.`, { currentRevision });
+}
+
+function checkRevision({ key, revision: currentRevision }: Flag, expectedRevision: number | null | undefined): void {
+  if (typeof expectedRevision === 'number' && expectedRevision !== currentRevision) {
+    throw new FleetFlagError('CONFLICT', `${key} has changed since revision ${expectedRevision}.`, { currentRevision });
+  }
+}
+
+/** What the audit row of an approved change shows beside the change: both people. */
+function withBothPeople(after: JsonValue, request: ChangeRequest, approvedBy: string): JsonObject {
+  const content = typeof after === 'object' && after !== null && !Array.isArray(after) ? after : {};
+  return { ...content, changeRequest: { id: request.id, requestedBy: request.requestedById, approvedBy } };
+}
+
+export function createFlagChanges(
+  prisma: Transactor,
+  signer: Signer,
+  bus: Bus,
+  logger: Logger,
+  rollouts = new RolloutTransitions(databaseClock),
+): FlagChanges {
+  /** Announcements only make changes arrive sooner: losing one must not turn a committed change into an error. */
+  const announce = (...environments: Environment[]) => {
+    const publish = (channel: string, message: string) =>
+      bus
+        .publish(channel, message)
+        .catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
+    for (const environment of new Set(environments))
+      unattended(publish(FLAGS_CHANGED, environment), 'Announcing a change');
+    unattended(publish(TRAIL_APPENDED, ''), 'Announcing an entry of the trail');
+  };
+
+  const write = async (
+    tx: Transaction,
+    before: Flag,
+    edited: Flag,
+    by: string | null,
+    { action, force = false }: Pick<ChangeRecord, 'action' | 'force'>,
+    waited = false,
+  ): Promise<Flag> => {
+    const disturbed = await disturbedExperiment(tx, before, edited, force, waited);
+    if (disturbed !== null) await noteDisturbance(tx, disturbed, action, by);
+    const after = await restamp(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
+    await saveFlag(tx, before, after);
+    // To vehicles a draft is new.
+    await checkLimits(tx, before.draft ? null : before, after);
+    return after;
+  };
+
+  const applyWithin: FlagChanges['applyWithin'] = async (tx, identity, before, edited, { force, ...record }) => {
+    const halts = await rollouts.halt(tx, before, edited);
+    const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+    const flag = await write(tx, before, edited, by, { action: record.action, force });
+    await appendAudit(tx, identity, { ...record, flagId: flag.id });
+    await rollouts.recordHalts(tx, identity, halts);
+    return flag;
+  };
+
+  /** Puts the change by, with a row in the trail; the flag stays as it is. */
+  const request = async (
+    tx: Transaction,
+    identity: CallerIdentity,
+    flag: Flag,
+    edited: Flag,
+    { action, force = false, ...values }: ChangeRecord,
+  ): Promise<FlagChange> => {
+    const requestedById = askingPerson(identity, edited);
+    await disturbedExperiment(tx, flag, edited, force);
+    const changeRequest = await insertChangeRequest(tx, { flag, edited, action, force, requestedById, ...values });
+    const after = { changeRequest: changeRequest.id, action, proposed: values.after };
+    await appendAudit(tx, identity, { action: 'REQUEST_CHANGE', flagId: flag.id, before: values.before, after });
+    return { flag, applied: false, changeRequest };
+  };
+
+  return {
+    applyWithin,
+    announce,
+
+    async create(identity, newFlag) {
+      const change = await prisma.$transaction(async (tx): Promise<FlagChange> => {
+        const wanted = newFlag(new Date());
+        const pulled = wanted.rules.filter(isKilling);
+        const why = pulled.length === 0 ? null : reasonOf(pulled, `flags.${wanted.key}.rules`);
+        const content = flagContent(wanted);
+        if (needsSecondPerson(null, wanted, 'CREATE_FLAG')) {
+          askingPerson(identity, wanted);
+          const draft = { ...wanted, draft: true };
+          await insertFlag(tx, draft);
+          return request(tx, identity, draft, wanted, { action: 'CREATE_FLAG', before: null, after: content });
+        }
+        const flag = await stamp(tx, signer, wanted);
+        await insertFlag(tx, flag);
+        await checkLimits(tx, null, flag);
+        await appendAudit(tx, identity, { action: 'CREATE_FLAG', flagId: flag.id, after: content });
+        if (why !== null)
+          await appendAudit(tx, identity, {
+            action: 'KILL_SWITCH',
+            flagId: flag.id,
+            ...recordSwitch(why)({ ...flag, rules: [] }, flag),
+          });
+        return { flag, applied: true, changeRequest: null };
+      }, TRANSACTION);
+      announce(...(change.applied ? [change.flag.environment] : []));
+      return change;
+    },
+
+    async edit(identity, edit) {
+      const { flag: by, expectedRevision, action, force } = edit;
+      const environments: Environment[] = [];
+      const change = await prisma.$transaction(async (tx): Promise<FlagChange> => {
+        const before = 'key' in by && !FLAG_KEY_PATTERN.test(by.key) ? null : await lockFlag(tx, by);
+        if (before === null) throw notFound(by);
+        checkCurrent(before, expectedRevision);
+
+        const parts = partsOf(before, edit.edit(before), edit);
+        for (const part of parts.length === 0 ? [{ action }] : parts) checkRight(identity, part.action);
+        if (parts.length === 0 && edit.evenUnchanged === true) {
+          await appendAudit(tx, identity, { action, flagId: before.id, ...edit.record?.(before, before) });
+        }
+        let flag = before;
+        for (const { edited, ...values } of parts) {
+          const record = { ...values, force: force === true };
+          if (needsSecondPerson(flag, edited, record.action)) return request(tx, identity, flag, edited, record);
+          const was = flag.environment;
+          flag = await applyWithin(tx, identity, flag, edited, record);
+          environments.push(was, flag.environment);
+        }
+        return { flag, applied: true, changeRequest: null };
+      }, TRANSACTION);
+      announce(...environments);
+      return change;
+    },
+
+    async approve(identity, find, comment) {
+      const approvedBy = personOf(identity);
+      const environments: Environment[] = [];
+      const approved = await prisma.$transaction(async (tx) => {
+        const change = await find(tx);
+        const before = await lockFlag(tx, { id: change.flagId });
+        if (before === null) throw new Error(`The flag of change request ${change.id} is gone`);
+        if (before.draft) checkRevision(before, change.flagRevision);
+        else checkCurrent(before, change.flagRevision);
+
+        const edited = isAboutRollout(change)
+          ? before
+          : { ...withContent(before, change.proposed, new Date()), draft: false };
+        const halts = await rollouts.halt(tx, before, edited);
+        if (isAboutRollout(change)) await rollouts.approve(tx, before, change, approvedBy);
+        const flag = edited === before ? before : await write(tx, before, edited, change.requestedById, change, true);
+        const decided = await decideChangeRequest(tx, change.id, {
+          status: 'approved',
+          reviewedById: approvedBy,
+          comment,
+        });
+        const decision = {
+          changeRequest: change.id,
+          action: change.action,
+          requestedBy: change.requestedById,
+          comment,
+        };
+        await appendAudit(tx, identity, { action: 'APPROVE_CHANGE', flagId: flag.id, after: decision });
+        await appendAudit(tx, identity, {
+          action: change.action,
+          flagId: flag.id,
+          userId: change.requestedById,
+          before: change.before,
+          after: withBothPeople(change.after, change, approvedBy),
+        });
+        await rollouts.recordHalts(tx, identity, halts);
+        if (flag !== before) environments.push(before.environment, flag.environment);
+        return decided;
+      }, TRANSACTION);
+      announce(...environments);
+      return approved;
+    },
+  };
+}

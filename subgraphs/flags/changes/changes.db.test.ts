@@ -1,0 +1,403 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { identityOf, refusal } from '../../shared/testing/asking.ts';
+import { FLAG_FIELDS, FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
+
+const VIN = 'KMHK281HGNU000001';
+const UPDATE = `mutation ($key: String!, $input: UpdateFlagInput!, $expected: Int) { updateFlag(key: $key, input: $input, expectedRevision: $expected) { applied flag { ${FLAG_FIELDS} } } }`;
+const PAYLOAD = `{ applied flag { ${FLAG_FIELDS} } }`;
+
+type Payload = Record<string, { applied: boolean; flag: FlagJson }>;
+
+let flags: FlagsUnderTest;
+beforeAll(async () => {
+  flags = await FlagsUnderTest.start();
+});
+afterAll(() => flags.remove());
+
+const only = (data: Payload) => Object.values(data)[0] as { applied: boolean; flag: FlagJson };
+
+/** A flag that is on, with a whitelist. */
+const prepared = async (over: Record<string, unknown> = {}) => {
+  const { key } = await flags.create({ enabled: true, ...over });
+  return flags.addRule(key, { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } });
+};
+const killed = async () => {
+  const { key } = await prepared();
+  return only(
+    await flags.ok<Payload>(`mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") ${PAYLOAD} }`, {
+      key,
+    }),
+  ).flag;
+};
+
+interface Mutation {
+  readonly name: string;
+  readonly action: string;
+  readonly prepare?: () => Promise<FlagJson>;
+  readonly query: string;
+  readonly variables?: (flag: FlagJson | undefined) => Record<string, unknown>;
+  /** What the audit row shows of the change. */
+  readonly recorded: { before: unknown; after: unknown };
+}
+
+const ruleOf = (flag: FlagJson | undefined) => ({ id: flag?.rules[0]?.id });
+
+const MUTATIONS: Mutation[] = [
+  {
+    name: 'createFlag',
+    action: 'CREATE_FLAG',
+    query: `mutation ($input: CreateFlagInput!) { createFlag(input: $input) ${PAYLOAD} }`,
+    variables: () => ({
+      input: {
+        key: flags.newKey(),
+        name: 'New',
+        type: 'STRING',
+        defaultValue: 'off',
+        safetyLevel: 'ASIL_B',
+        environment: 'STAGING',
+      },
+    }),
+    recorded: {
+      before: null,
+      after: {
+        name: 'New',
+        type: 'string',
+        defaultValue: 'off',
+        safetyLevel: 'ASIL-B',
+        environment: 'staging',
+        enabled: false,
+      },
+    },
+  },
+  {
+    name: 'updateFlag',
+    action: 'UPDATE_FLAG',
+    prepare: prepared,
+    query: UPDATE,
+    variables: (flag) => ({
+      key: flag?.key,
+      input: { name: 'Renamed', description: 'Why', defaultValue: true, safetyLevel: 'ASIL_B' },
+    }),
+    recorded: {
+      before: { name: 'A flag', description: null, defaultValue: false },
+      after: { name: 'Renamed', description: 'Why', defaultValue: true, safetyLevel: 'ASIL-B' },
+    },
+  },
+  {
+    name: 'enableFlag',
+    action: 'ENABLE_FLAG',
+    prepare: () => prepared({ enabled: false }),
+    query: `mutation ($key: String!) { enableFlag(key: $key) ${PAYLOAD} }`,
+    recorded: { before: { enabled: false }, after: { enabled: true } },
+  },
+  {
+    name: 'disableFlag',
+    action: 'DISABLE_FLAG',
+    prepare: prepared,
+    query: `mutation ($key: String!) { disableFlag(key: $key) ${PAYLOAD} }`,
+    recorded: { before: { enabled: true }, after: { enabled: false } },
+  },
+  {
+    name: 'archiveFlag',
+    action: 'ARCHIVE_FLAG',
+    prepare: prepared,
+    query: `mutation ($key: String!) { archiveFlag(key: $key) ${PAYLOAD} }`,
+    recorded: { before: { enabled: true, archived: false }, after: { enabled: false, archived: true } },
+  },
+  {
+    name: 'createRule',
+    action: 'CREATE_RULE',
+    prepare: prepared,
+    query: `mutation ($key: String!) { createRule(flagKey: $key, input: { type: PERCENTAGE_ROLLOUT, conditions: { rollout_percentage: 5 } }) ${PAYLOAD} }`,
+    recorded: {
+      before: null,
+      after: { type: 'percentage_rollout', priority: 100, enabled: true, conditions: { rollout_percentage: 5 } },
+    },
+  },
+  {
+    name: 'updateRule',
+    action: 'UPDATE_RULE',
+    prepare: prepared,
+    query: `mutation ($id: ID!) { updateRule(id: $id, input: { priority: 7, enabled: false }) ${PAYLOAD} }`,
+    variables: ruleOf,
+    recorded: {
+      before: { priority: 100, enabled: true, conditions: { vins: [VIN] } },
+      after: { priority: 7, enabled: false, conditions: { vins: [VIN] } },
+    },
+  },
+  {
+    name: 'deleteRule',
+    action: 'DELETE_RULE',
+    prepare: prepared,
+    query: `mutation ($id: ID!) { deleteRule(id: $id) ${PAYLOAD} }`,
+    variables: ruleOf,
+    recorded: { before: { type: 'vehicle_whitelist' }, after: null },
+  },
+  {
+    name: 'killSwitch',
+    action: 'KILL_SWITCH',
+    prepare: prepared,
+    query: `mutation ($key: String!) { killSwitch(flagKey: $key, reason: "  smoke  ") ${PAYLOAD} }`,
+    recorded: {
+      before: { killSwitches: [] },
+      after: {
+        reason: 'smoke',
+        killSwitches: [{ enabled: true, conditions: { force_disabled: true, reason: 'smoke' } }],
+      },
+    },
+  },
+  {
+    name: 'releaseKillSwitch',
+    action: 'RELEASE_KILL_SWITCH',
+    prepare: killed,
+    query: `mutation ($key: String!) { releaseKillSwitch(flagKey: $key, reason: "no smoke") ${PAYLOAD} }`,
+    recorded: {
+      before: { killSwitches: [{ enabled: true }] },
+      after: { reason: 'no smoke', killSwitches: [{ enabled: false }] },
+    },
+  },
+];
+
+const named = MUTATIONS.map((mutation): [string, Mutation] => [mutation.name, mutation]);
+const variablesOf = (mutation: Mutation, flag: FlagJson | undefined) =>
+  mutation.variables?.(flag) ?? { key: flag?.key };
+
+describe.each(named)('%s', (_name, mutation) => {
+  test('is one revision, one audit row and one signed form', async () => {
+    const flag = await mutation.prepare?.();
+    const before = { revision: await flags.revision(), rows: await flags.prisma.auditLog.count() };
+    const identity = identityOf(flags.writer);
+    const { data, errors } = await flags.ask<Payload>(identity, mutation.query, variablesOf(mutation, flag));
+    expect(errors).toEqual([]);
+    const { applied, flag: after } = only(data);
+    expect(applied).toBe(true);
+    expect(after.revision).toBe(before.revision + 1);
+    expect(await flags.revision()).toBe(before.revision + 1);
+    expect(await flags.prisma.auditLog.count()).toBe(before.rows + 1);
+    const row = await flags.prisma.auditLog.findFirstOrThrow({ orderBy: { chainPosition: 'desc' } });
+    expect(row).toMatchObject({
+      action: mutation.action,
+      flagId: after.id,
+      userId: flags.writer.userId,
+      requestId: identity.origin.requestId,
+    });
+    expect([row.beforeValue, row.afterValue]).toMatchObject([mutation.recorded.before, mutation.recorded.after]);
+    const stored = await flags.prisma.flag.findUniqueOrThrow({ where: { id: after.id } });
+    const payload = JSON.parse(
+      Buffer.from(stored.signedDefinition?.split('.')[1] ?? '', 'base64url').toString(),
+    ) as object;
+    expect(payload).toMatchObject({
+      key: after.key,
+      revision: after.revision,
+      environment: 'staging',
+      removed: mutation.name === 'archiveFlag',
+    });
+    expect(stored.updatedById).toBe(flags.writer.userId);
+  });
+
+  test('leaves nothing behind when its audit row cannot be written', async () => {
+    const flag = await mutation.prepare?.();
+    const before = await flags.everything();
+    // No UUID, so the row is refused by the database, after everything else has been written.
+    const unwritable = identityOf(flags.writer, { requestId: 'none' });
+    const answer = await flags.ask<Payload | null>(unwritable, mutation.query, variablesOf(mutation, flag));
+    expect(answer.data).toBeNull();
+    expect(refusal(answer)).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
+    expect(await flags.everything()).toEqual(before);
+  });
+
+  test('is refused to callers who may only read, and changes nothing', async () => {
+    const flag = await mutation.prepare?.();
+    const before = await flags.everything();
+    for (const caller of [
+      { kind: 'user', role: 'READ', userId: null, sessionKey: null },
+      { kind: 'apiKey', role: 'READ', apiKeyId: null, rateLimitPerMin: null },
+      { kind: 'vehicle', vin: VIN, environment: 'staging' },
+    ] as const) {
+      expect(refusal(await flags.ask(caller, mutation.query, variablesOf(mutation, flag)))).toEqual({
+        code: 'FORBIDDEN',
+      });
+    }
+    expect(await flags.everything()).toEqual(before);
+  });
+});
+
+describe('an edit that changes nothing', () => {
+  test.each<[string, string]>([
+    ['updateFlag', 'updateFlag(key: $key, input: { name: "A flag" })'],
+    ['updateFlag without fields', 'updateFlag(key: $key, input: {})'],
+    ['enableFlag', 'enableFlag(key: $key)'],
+    ['releaseKillSwitch', 'releaseKillSwitch(flagKey: $key, reason: "none pulled")'],
+  ])('%s gives the flag as it is and leaves no trace', async (_name, field) => {
+    const { key, revision } = await prepared();
+    const before = await flags.everything();
+    expect(
+      only(await flags.ok<Payload>(`mutation ($key: String!) { ${field} ${PAYLOAD} }`, { key })).flag.revision,
+    ).toBe(revision);
+    expect(await flags.everything()).toEqual(before);
+  });
+
+  test('updateRule gives the flag as it is and leaves no trace', async () => {
+    const flag = await prepared();
+    const before = await flags.everything();
+    await flags.ok(`mutation ($id: ID!) { updateRule(id: $id, input: { priority: 100 }) ${PAYLOAD} }`, ruleOf(flag));
+    expect(await flags.everything()).toEqual(before);
+  });
+});
+
+describe('what does not fit the present state', () => {
+  test('is a CONFLICT with the present revision when the flag has changed since', async () => {
+    const { key, revision } = await prepared();
+    const rename = (expected: number, name: string) =>
+      flags.ask<Payload>(flags.writer, UPDATE, { key, input: { name }, expected });
+    expect((await rename(revision, 'First')).errors).toEqual([]);
+    const { errors } = await rename(revision, 'Second');
+    expect(errors).toMatchObject([{ extensions: { code: 'CONFLICT', currentRevision: revision + 1 } }]);
+  });
+
+  test('is a CONFLICT on an archived flag, whatever is to change', async () => {
+    const { key } = await prepared();
+    await flags.ok(`mutation ($key: String!) { archiveFlag(key: $key) ${PAYLOAD} }`, { key });
+    for (const field of [
+      'enableFlag(key: $key)',
+      'archiveFlag(key: $key)',
+      'killSwitch(flagKey: $key, reason: "smoke")',
+    ]) {
+      expect(
+        refusal(await flags.ask(flags.writer, `mutation ($key: String!) { ${field} ${PAYLOAD} }`, { key })),
+      ).toEqual({ code: 'CONFLICT' });
+    }
+    expect(refusal(await flags.ask(flags.writer, UPDATE, { key, input: { environment: 'PRODUCTION' } }))).toEqual({
+      code: 'CONFLICT',
+    });
+  });
+
+  test('is a CONFLICT for a key that is taken in another environment, archived or not', async () => {
+    const { key } = await prepared();
+    const create = (name: string) =>
+      flags.ask(flags.writer, `mutation ($input: CreateFlagInput!) { createFlag(input: $input) ${PAYLOAD} }`, {
+        input: {
+          key,
+          name,
+          type: 'BOOLEAN',
+          defaultValue: false,
+          safetyLevel: 'NON_CRITICAL',
+          environment: 'PRODUCTION',
+        },
+      });
+    const before = await flags.everything();
+    expect(refusal(await create('Again'))).toEqual({ code: 'CONFLICT', field: 'input.key' });
+    expect(await flags.everything()).toEqual(before);
+    await flags.ok(`mutation ($key: String!) { archiveFlag(key: $key) ${PAYLOAD} }`, { key });
+    expect(refusal(await create('Again'))).toEqual({ code: 'CONFLICT', field: 'input.key' });
+  });
+
+  test.each<[string, string, Record<string, unknown>, unknown]>([
+    [
+      'a key with U+0000',
+      `mutation ($key: String!) { enableFlag(key: $key) ${PAYLOAD} }`,
+      { key: 'a\0b' },
+      { code: 'NOT_FOUND', field: 'key' },
+    ],
+    [
+      'a reason with U+0000',
+      `mutation ($key: String!) { killSwitch(flagKey: "x", reason: $key) ${PAYLOAD} }`,
+      { key: 'a\0b' },
+      { code: 'BAD_USER_INPUT', field: 'reason' },
+    ],
+    [
+      'half of an emoji',
+      `mutation ($key: String!) { updateFlag(key: "x", input: { name: $key }) ${PAYLOAD} }`,
+      { key: '\ud83d' },
+      { code: 'BAD_USER_INPUT', field: 'input.name' },
+    ],
+  ])('is told so for %s, which the database does not take', async (_what, query, variables, expected) => {
+    expect(refusal(await flags.ask(flags.writer, query, variables))).toEqual(expected);
+  });
+});
+
+describe('writers at the same time', () => {
+  test('50 are each applied or refused, and the revisions have no gap', async () => {
+    const targets = await Promise.all(Array.from({ length: 5 }, () => prepared()));
+    const before = { revision: await flags.revision(), rows: await flags.prisma.auditLog.count() };
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        flags.ask<Payload>(flags.writer, UPDATE, { key: targets[index % 5]?.key, input: { name: `Writer ${index}` } }),
+      ),
+    );
+    const applied = answers.filter(({ errors }) => errors.length === 0).map(({ data }) => only(data).flag.revision);
+    for (const answer of answers) expect([undefined, 'SERVICE_UNAVAILABLE']).toContain(refusal(answer)?.code);
+    expect(applied.sort((a, b) => a - b)).toEqual(Array.from(applied, (_, index) => before.revision + 1 + index));
+    expect(applied.length).toBeGreaterThan(0);
+    expect(await flags.revision()).toBe(before.revision + applied.length);
+    expect(await flags.prisma.auditLog.count()).toBe(before.rows + applied.length);
+  });
+
+  test('of those who have seen the same revision one is applied', async () => {
+    const { key, revision } = await prepared();
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        flags.ask<Payload>(flags.writer, UPDATE, { key, input: { name: `Writer ${index}` }, expected: revision }),
+      ),
+    );
+    expect(answers.map((answer) => refusal(answer)?.code).sort()).toEqual([
+      ...Array.from({ length: 9 }, () => 'CONFLICT'),
+      undefined,
+    ]);
+  });
+
+  test('of those who delete the same rule one is applied', async () => {
+    const flag = await prepared();
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () =>
+        flags.ask<Payload>(flags.writer, `mutation ($id: ID!) { deleteRule(id: $id) ${PAYLOAD} }`, ruleOf(flag)),
+      ),
+    );
+    expect(answers.map((answer) => refusal(answer)?.code).sort()).toEqual([
+      ...Array.from({ length: 4 }, () => 'NOT_FOUND'),
+      undefined,
+    ]);
+  });
+
+  test('moves that cross each other do not block each other', async () => {
+    const [a, b] = await Promise.all([
+      flags.create({ environment: 'DEVELOPMENT' }),
+      flags.create({ environment: 'PRODUCTION' }),
+    ]);
+    for (let round = 0; round < 10; round++) {
+      const [toA, toB] = round % 2 === 0 ? ['PRODUCTION', 'DEVELOPMENT'] : ['DEVELOPMENT', 'PRODUCTION'];
+      const moved = await Promise.all([flags.move(a.key, toA), flags.move(b.key, toB)]);
+      expect(moved.map(({ environment }) => environment)).toEqual([toA, toB]);
+    }
+  });
+});
+
+describe('a flag that leaves an environment', () => {
+  const tombstones = (key: string) =>
+    flags.prisma.flagTombstone.findMany({ where: { key }, orderBy: { environment: 'asc' } });
+
+  test('leaves a signed tombstone there when it is archived', async () => {
+    const { key } = await prepared();
+    const { flag } = only(
+      await flags.ok<Payload>(`mutation ($key: String!) { archiveFlag(key: $key) ${PAYLOAD} }`, { key }),
+    );
+    const [tombstone, ...others] = await tombstones(key);
+    expect(others).toEqual([]);
+    expect(tombstone).toMatchObject({ environment: 'staging', revision: BigInt(flag.revision) });
+  });
+
+  test('takes a revision in both environments when it moves, and its tombstone goes when it comes back', async () => {
+    const { key } = await prepared();
+    const [staging, production] = [await flags.revision('staging'), await flags.revision('production')];
+    const moved = await flags.move(key, 'PRODUCTION');
+    expect(moved.revision).toBe(production + 1);
+    expect(await tombstones(key)).toMatchObject([{ environment: 'staging', revision: BigInt(staging + 1) }]);
+    expect([await flags.revision('staging'), await flags.revision('production')]).toEqual([
+      staging + 1,
+      production + 1,
+    ]);
+    const back = await flags.move(key, 'STAGING');
+    expect(back.revision).toBe(staging + 2);
+    expect(await tombstones(key)).toMatchObject([{ environment: 'production', revision: BigInt(production + 2) }]);
+  });
+});

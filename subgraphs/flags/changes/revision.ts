@@ -1,0 +1,47 @@
+/**
+ * Giving a changed flag its place in the revisions: the count, the signature, and a tombstone where it has left an
+ * environment. Runs inside the transaction of the change. Source: design.md, "Revisions: how nothing is ever missed".
+ */
+import type { Environment } from '../../../core/model.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Flag } from '../flags/flag.ts';
+import type { Signer } from '../signing/signing.ts';
+import { nextRevision, putTombstone, removeTombstone } from '../flags/flag-store.ts';
+
+/** The flag with the next revision of its environment and the definition signed for it. */
+export async function stamp(tx: Transaction, signer: Signer, flag: Flag): Promise<Flag> {
+  const numbered = { ...flag, revision: await nextRevision(tx, flag.environment) };
+  return { ...numbered, signedDefinition: await signer.definition(numbered) };
+}
+
+/** Takes a flag out of `environment`: a new revision there, and a tombstone for those who were away. */
+async function leave(
+  tx: Transaction,
+  signer: Signer,
+  environment: Environment,
+  key: string,
+): Promise<{ revision: number; jws: string }> {
+  const revision = await nextRevision(tx, environment);
+  const jws = await signer.tombstone(environment, key, revision);
+  await putTombstone(tx, environment, key, revision, jws);
+  return { revision, jws };
+}
+
+/** The two environments' rows in one order for all, or two promotions that cross would block each other. */
+async function move(tx: Transaction, signer: Signer, before: Flag, after: Flag): Promise<Flag> {
+  const leaveFirst = before.environment < after.environment;
+  if (leaveFirst) await leave(tx, signer, before.environment, before.key);
+  const moved = await stamp(tx, signer, after);
+  if (!leaveFirst) await leave(tx, signer, before.environment, before.key);
+  await removeTombstone(tx, after.environment, after.key);
+  return moved;
+}
+
+/** `after` with its new revision and signature, whether it stays, is archived or moves. */
+export async function restamp(tx: Transaction, signer: Signer, before: Flag, after: Flag): Promise<Flag> {
+  if (after.archivedAt !== null) {
+    const { revision, jws } = await leave(tx, signer, before.environment, before.key);
+    return { ...after, revision, signedDefinition: jws };
+  }
+  return after.environment === before.environment ? stamp(tx, signer, after) : move(tx, signer, before, after);
+}

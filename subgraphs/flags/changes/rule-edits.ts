@@ -1,0 +1,63 @@
+/** Edits of a flag's rules, in memory: what `FlagEdit.edit` is made of. */
+import { randomUUID } from 'node:crypto';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { FlagType, JsonValue, RuleType } from '../../../core/model.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
+import { validateRuleInput } from '../../../core/validation/validate-rule.ts';
+import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
+
+export interface RuleInput {
+  readonly type: RuleType;
+  readonly priority?: number | null;
+  readonly enabled?: boolean | null;
+  readonly conditions: JsonValue;
+  readonly value?: JsonValue;
+  readonly variant?: string | null;
+}
+
+/** Above what people give by hand, so that a pulled switch is also the first thing that a reader of the rules sees. */
+const KILL_SWITCH_PRIORITY = 1_000_000;
+
+/** @throws BAD_USER_INPUT below `input` */
+export function newRule(id: string, input: RuleInput, flagType: FlagType): Rule {
+  const parts = validateRuleInput(input, flagType, 'input');
+  const at = new Date();
+  return { ...parts, variant: parts.variant ?? null, id, createdAt: at, updatedAt: at };
+}
+
+/** The flag with `rule` in place of the one with its id, or added. @throws CONFLICT at `input.priority` */
+export function withRule(flag: Flag, rule: Rule): Flag {
+  const others = flag.rules.filter((other) => other.id !== rule.id);
+  if (others.some((other) => other.type === rule.type && other.priority === rule.priority)) {
+    throw new FleetFlagError('CONFLICT', `${flag.key} has a ${rule.type} rule of priority ${rule.priority} already.`, {
+      field: 'input.priority',
+      currentRevision: flag.revision,
+    });
+  }
+  const rules =
+    others.length < flag.rules.length
+      ? flag.rules.map((other) => (other.id === rule.id ? rule : other))
+      : [...flag.rules, rule];
+  return { ...flag, rules: [...rules].sort((a, b) => b.priority - a.priority) };
+}
+
+/**
+ * The flag held at its default. One that is held already keeps the first reason, which the trail puts the second
+ * beside.
+ */
+export function withKillSwitch(flag: Flag, reason: string): Flag {
+  if (isKilled(flag.rules)) return flag;
+  const conditions = { force_disabled: true, reason };
+  const present = flag.rules.find((rule) => rule.type === 'kill_switch');
+  const rule =
+    present ?? newRule(randomUUID(), { type: 'kill_switch', priority: KILL_SWITCH_PRIORITY, conditions }, flag.type);
+  return withRule(flag, { ...rule, enabled: true, conditions, updatedAt: new Date() });
+}
+
+const switches = (flag: Flag): JsonValue => flag.rules.filter((rule) => rule.type === 'kill_switch').map(ruleContent);
+
+/** What the trail is told of pulling a kill switch, or releasing it. */
+export const recordSwitch = (reason: string | null) => (before: Flag, after: Flag) => ({
+  before: { killSwitches: switches(before) },
+  after: { killSwitches: switches(after), reason },
+});

@@ -1,0 +1,47 @@
+/**
+ * Keys of flags, which nobody is to mistake for each other: a new one differs from every other by more than case. Of
+ * those that are there from before both stay.
+ */
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { Environment } from '../../../core/model.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+
+/** A flag whose key is one of some keys, or differs from it by case alone. */
+export interface TakenKey {
+  readonly key: string;
+  readonly environment: Environment;
+  readonly archived: boolean;
+  /** It waits for its first approval. */
+  readonly draft: boolean;
+}
+
+/** The flags that stand in the way of new ones with `keys`, archived ones too. */
+export async function takenKeys(db: PrismaClient | Transaction, keys: readonly string[]): Promise<TakenKey[]> {
+  const folded = keys.map((key) => key.toLowerCase());
+  return db.$queryRaw<
+    TakenKey[]
+  >`SELECT key, environment, archived_at IS NOT NULL AS archived, draft FROM flags WHERE lower(key) = ANY(${folded}) ORDER BY key`;
+}
+
+/** Why a flag with `key` cannot be made. */
+export function takenMessage(key: string, { key: other, environment, archived, draft }: TakenKey): string {
+  const which = other === key ? 'of this key' : `${JSON.stringify(other)}, whose key differs by case alone,`;
+  if (draft)
+    return `A flag ${which} waits for its first approval in ${environment}; have its change request decided first.`;
+  return archived
+    ? `There was a flag ${which} in ${environment}, which is archived; a key is not used again.`
+    : `There is a flag ${which} in ${environment} already; a key is unique in all environments.`;
+}
+
+/**
+ * Takes `key` for a new flag until the transaction ends: of two that take it at once, or one that differs by case
+ * alone, the second waits and then finds the first.
+ *
+ * @throws CONFLICT at `input.key`
+ */
+export async function claimKey(tx: Transaction, key: string): Promise<void> {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('flag key ' || ${key.toLowerCase()}, 0))`;
+  const [taken] = await takenKeys(tx, [key]);
+  if (taken !== undefined) throw new FleetFlagError('CONFLICT', takenMessage(key, taken), { field: 'input.key' });
+}

@@ -1,0 +1,99 @@
+/**
+ * Finding flags by what somebody types: whole words of name and description as a search engine finds them, and parts
+ * of words and keys, which every term of a search without operators has to be.
+ */
+import type { Environment, FlagType, SafetyLevel } from '../../../core/model.ts';
+import { Prisma } from '../../../prisma/generated/client.ts';
+import { ACTIVE } from '../rollouts/rollout.ts';
+
+/** What a list of flags is narrowed by; what is null or absent narrows nothing. */
+export interface FlagSearch {
+  readonly environment?: Environment | null;
+  readonly enabled?: boolean | null;
+  readonly safetyLevel?: SafetyLevel | null;
+  readonly archived?: boolean | null;
+  /** Those that wait for their first approval; by default those that live. */
+  readonly draft?: boolean | null;
+  readonly search?: string | null;
+  readonly killed?: boolean | null;
+  readonly type?: FlagType | null;
+  /** Whether a rollout may still change one of its rules. */
+  readonly hasRollout?: boolean | null;
+  readonly keyPrefix?: string | null;
+}
+
+/** A trigram index has nothing to find shorter terms by, but where words begin. */
+const SHORTEST_PART = 3;
+
+/** A quote, a minus before a word, and `or` between words: whoever types them asks for words. */
+const OPERATOR = /"|(?:^|\s)-|\sor\s/i;
+/** As in the index. Nothing of it is left in a term, and so nothing that LIKE would take for a wildcard. */
+const PUNCTUATION = /[!-/:-@[-`{-~\s]+/g;
+/**
+ * Kana, Chinese characters and Korean syllables, as in the index, which has each of them twice: a word of two of them
+ * is then long enough for trigrams.
+ */
+const SYLLABLE = /[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]/g;
+
+/** The index's own expression, or the index is not used (idx_flags_search_parts). */
+const PARTS = Prisma.raw(
+  String.raw`regexp_replace(regexp_replace(lower(' ' || key || ' ' || name || ' ' || COALESCE(description, '')), '[!-/:-@[-${'`'}{-~\s]+', ' ', 'g'), '[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]', '\&\&', 'g')`,
+);
+
+/** What is looked for anywhere in key, name and description; a short term is looked for where words begin. */
+function patternsOf(search: string): string[] {
+  if (OPERATOR.test(search)) return [];
+  const terms = search
+    .split(/\s+/)
+    .map((term) => term.replaceAll(PUNCTUATION, ' ').trim().replaceAll(SYLLABLE, '$&$&'))
+    .filter((term) => term !== '');
+  return [...new Set(terms)].map((term) => (Array.from(term).length < SHORTEST_PART ? `% ${term}%` : `%${term}%`));
+}
+
+function textCondition(search: string): Prisma.Sql {
+  // One minus takes a word away; of more of them in a row, which PostgreSQL counts on a stack, none means anything.
+  const words = search.replaceAll(/-(?:\s*-)+/g, ' ');
+  // The index's own expression here, too (database.md, section 4).
+  const asWords = Prisma.sql`to_tsvector('english', name || ' ' || COALESCE(description, '')) @@ websearch_to_tsquery('english', ${words})`;
+  const patterns = patternsOf(words);
+  if (patterns.length === 0) return asWords;
+  const asParts = Prisma.join(
+    patterns.map((pattern) => Prisma.sql`${PARTS} LIKE lower(${pattern})`),
+    ' AND ',
+  );
+  return Prisma.sql`(${asWords} OR (${asParts}))`;
+}
+
+function setOf({ archived, draft }: FlagSearch): Prisma.Sql {
+  if (draft === true) return Prisma.sql`draft`;
+  return archived === true ? Prisma.sql`archived_at IS NOT NULL AND NOT draft` : Prisma.sql`archived_at IS NULL`;
+}
+
+const whether = (wanted: boolean, condition: Prisma.Sql) => (wanted ? condition : Prisma.sql`NOT ${condition}`);
+
+/** The search as a condition on `flags`. */
+export function searchCondition(search: FlagSearch): Prisma.Sql {
+  const { environment, enabled, safetyLevel, type, keyPrefix, killed, hasRollout } = search;
+  const filters = [setOf(search)];
+  if (environment) filters.push(Prisma.sql`environment = ${environment}`);
+  if (typeof enabled === 'boolean') filters.push(Prisma.sql`enabled = ${enabled}`);
+  if (safetyLevel) filters.push(Prisma.sql`safety_level = ${safetyLevel}`);
+  if (type) filters.push(Prisma.sql`type = ${type}`);
+  if (keyPrefix) filters.push(Prisma.sql`starts_with(key, ${keyPrefix})`);
+  if (typeof killed === 'boolean')
+    filters.push(
+      whether(
+        killed,
+        Prisma.sql`EXISTS (SELECT 1 FROM rules r WHERE r.flag_id = flags.id AND r.type = 'kill_switch' AND r.enabled)`,
+      ),
+    );
+  if (typeof hasRollout === 'boolean')
+    filters.push(
+      whether(
+        hasRollout,
+        Prisma.sql`EXISTS (SELECT 1 FROM rollouts r WHERE r.flag_id = flags.id AND r.status IN (${Prisma.join([...ACTIVE])}))`,
+      ),
+    );
+  if (search.search) filters.push(textCondition(search.search));
+  return Prisma.join(filters, ' AND ');
+}

@@ -1,0 +1,318 @@
+/**
+ * The use cases of the flags subgraph: what people do with flags and rules. Each is one change (change.ts).
+ */
+import { randomUUID } from 'node:crypto';
+import { FleetFlagError, badInput } from '../../../core/errors.ts';
+import {
+  FLAG_KEY_PATTERN,
+  type Environment,
+  type FlagType,
+  type JsonValue,
+  type SafetyLevel,
+} from '../../../core/model.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { checkFlagValue } from '../../../core/evaluation/flag-value.ts';
+import { checkText } from '../../../core/json/json-value.ts';
+import { mayKill } from '../../../core/evaluation/rules/kill-switch.ts';
+import { readLines } from '../../../core/validation/text.ts';
+import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../../core/validation/validate-flag.ts';
+import { validateRuleInput } from '../../../core/validation/validate-rule.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Page } from '../../shared/subgraph/pagination.ts';
+import type { FlagChange, FlagChanges } from '../changes/change.ts';
+import { ruleContent, type Flag, type Rule } from './flag.ts';
+import { NEWEST_FIRST, type FlagOrder } from './flag-order.ts';
+import type { FlagSearch } from './flag-search.ts';
+import { newRule, recordSwitch, withKillSwitch, withRule, type RuleInput } from '../changes/rule-edits.ts';
+import { findFlags, searchFlags, type FlagPage } from './flag-store.ts';
+
+export interface CreateFlagInput {
+  readonly key: string;
+  readonly name: string;
+  readonly description?: string | null;
+  readonly type: FlagType;
+  readonly defaultValue: JsonValue;
+  readonly safetyLevel: SafetyLevel;
+  readonly environment: Environment;
+  readonly enabled?: boolean | null;
+}
+
+export interface UpdateFlagInput {
+  readonly name?: string | null;
+  readonly description?: string | null;
+  readonly defaultValue?: JsonValue;
+  readonly safetyLevel?: SafetyLevel | null;
+  readonly environment?: Environment | null;
+}
+
+export type UpdateRuleInput = Partial<Omit<RuleInput, 'type'>>;
+
+const MAX_REASON = 1_000;
+/** In characters. */
+export const MAX_SEARCH = 200;
+const MAX_KEY = 100;
+
+type Revision = number | null | undefined;
+/** Whether a change may disturb the flag's running experiment. */
+type Force = boolean | null | undefined;
+
+/** For kill switches, which wait for no other change and for no connection that others take. */
+export interface KillLane {
+  readonly changes: FlagChanges;
+  readonly prisma: PrismaClient;
+}
+
+export class FlagService {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly changes: FlagChanges,
+    private readonly killLane: KillLane = { changes, prisma },
+  ) {}
+
+  /** Flags by id or key; what is not there is left out. */
+  byIds(ids: readonly string[]): Promise<Flag[]> {
+    return findFlags(this.prisma, { id: { in: [...ids] } });
+  }
+
+  byKeys(keys: readonly string[]): Promise<Flag[]> {
+    // What is no key is no flag's; and there is text that the database does not even take.
+    return findFlags(this.prisma, { key: { in: keys.filter((key) => FLAG_KEY_PATTERN.test(key)) } });
+  }
+
+  /**
+   * Throws BAD_USER_INPUT for text that is not well-formed, a search of more than 200 characters, a prefix longer than
+   * any key.
+   */
+  async search(search: FlagSearch, page: Page, order: FlagOrder = NEWEST_FIRST): Promise<FlagPage> {
+    if (Array.from(search.search ?? '').length > MAX_SEARCH)
+      throw badInput('filter.search', `A search has at most ${MAX_SEARCH} characters.`);
+    checkText(search.search ?? '', 'filter.search');
+    if (Array.from(search.keyPrefix ?? '').length > MAX_KEY)
+      throw badInput('filter.keyPrefix', `A key has at most ${MAX_KEY} characters.`);
+    checkText(search.keyPrefix ?? '', 'filter.keyPrefix');
+    return searchFlags(this.prisma, search, page, order);
+  }
+
+  /** Throws BAD_USER_INPUT, or CONFLICT when the key is taken (in any environment, archived or not). */
+  async createFlag(identity: CallerIdentity, input: CreateFlagInput): Promise<FlagChange> {
+    validateFlagKey(input.key, 'input.key');
+    const name = validateFlagName(input.name, 'input.name');
+    const description = validateFlagDescription(input.description, 'input.description');
+    checkFlagValue(input.type, input.defaultValue, 'input.defaultValue');
+    const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+    return this.changes.create(identity, (at) => ({
+      id: randomUUID(),
+      key: input.key,
+      name,
+      description,
+      type: input.type,
+      defaultValue: input.defaultValue,
+      enabled: input.enabled ?? false,
+      safetyLevel: input.safetyLevel,
+      environment: input.environment,
+      revision: 0,
+      rules: [],
+      totalEvaluations: 0,
+      activeVehicles: 0,
+      lastEvaluationAt: null,
+      createdById: by,
+      updatedById: by,
+      createdAt: at,
+      updatedAt: at,
+      archivedAt: null,
+      draft: false,
+      signedDefinition: '',
+    }));
+  }
+
+  async updateFlag(
+    identity: CallerIdentity,
+    key: string,
+    input: UpdateFlagInput,
+    expectedRevision: Revision,
+    force?: Force,
+  ): Promise<FlagChange> {
+    for (const field of ['name', 'defaultValue', 'safetyLevel', 'environment'] as const) {
+      if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+    }
+    const name = input.name === undefined ? undefined : validateFlagName(input.name, 'input.name');
+    const description =
+      input.description === undefined ? undefined : validateFlagDescription(input.description, 'input.description');
+    return this.changes.edit(identity, {
+      flag: { key },
+      expectedRevision,
+      force,
+      action: 'UPDATE_FLAG',
+      edit: (flag) => {
+        if (input.defaultValue !== undefined) checkFlagValue(flag.type, input.defaultValue, 'input.defaultValue');
+        return {
+          ...flag,
+          name: name ?? flag.name,
+          description: description === undefined ? flag.description : description,
+          defaultValue: input.defaultValue === undefined ? flag.defaultValue : input.defaultValue,
+          safetyLevel: input.safetyLevel ?? flag.safetyLevel,
+          environment: input.environment ?? flag.environment,
+        };
+      },
+    });
+  }
+
+  async setEnabled(
+    identity: CallerIdentity,
+    key: string,
+    enabled: boolean,
+    expectedRevision: Revision,
+  ): Promise<FlagChange> {
+    const action = enabled ? 'ENABLE_FLAG' : 'DISABLE_FLAG';
+    return this.changes.edit(identity, {
+      flag: { key },
+      expectedRevision,
+      action,
+      edit: (flag) => ({ ...flag, enabled }),
+    });
+  }
+
+  async archiveFlag(
+    identity: CallerIdentity,
+    key: string,
+    expectedRevision: Revision,
+    force?: Force,
+  ): Promise<FlagChange> {
+    return this.changes.edit(identity, {
+      flag: { key },
+      expectedRevision,
+      force,
+      action: 'ARCHIVE_FLAG',
+      edit: (flag) => ({ ...flag, enabled: false, archivedAt: new Date() }),
+    });
+  }
+
+  async createRule(
+    identity: CallerIdentity,
+    flagKey: string,
+    input: RuleInput,
+    expectedRevision: Revision,
+    force?: Force,
+  ): Promise<FlagChange> {
+    const id = randomUUID();
+    // A kill is a kill, whichever way it is written.
+    const changes = input.type === 'kill_switch' ? this.killLane.changes : this.changes;
+    return changes.edit(identity, {
+      flag: { key: flagKey, field: 'flagKey' },
+      expectedRevision,
+      force,
+      action: 'CREATE_RULE',
+      edit: (flag) => withRule(flag, newRule(id, input, flag.type)),
+      record: (_before, after) => ({ before: null, after: contentOf(after, id) }),
+    });
+  }
+
+  /** @param reason why a kill switch is released, where that is what it does */
+  async updateRule(
+    identity: CallerIdentity,
+    id: string,
+    input: UpdateRuleInput,
+    expectedRevision: Revision,
+    force?: Force,
+    reason?: string | null,
+  ): Promise<FlagChange> {
+    const changes = (await this.#mayKill(id, input)) ? this.killLane.changes : this.changes;
+    return changes.edit(identity, {
+      flag: { ruleId: id },
+      expectedRevision,
+      force,
+      reason: typeof reason === 'string' ? checkReason(reason) : null,
+      action: 'UPDATE_RULE',
+      edit: (flag) => {
+        const rule = ruleOf(flag, id);
+        for (const field of ['priority', 'enabled', 'conditions'] as const) {
+          if (input[field] === null)
+            throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+        }
+        const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+        const parts = validateRuleInput(
+          { ...rule, value: rule.value ?? undefined, ...given, type: rule.type },
+          flag.type,
+          'input',
+        );
+        return withRule(flag, { ...rule, ...parts, variant: parts.variant ?? null, updatedAt: new Date() });
+      },
+      record: (before, after) => ({ before: contentOf(before, id), after: contentOf(after, id) }),
+    });
+  }
+
+  /**
+   * Whether an update may pull a kill switch. No other type of rule has its conditions; what is only enabled again is
+   * looked up.
+   */
+  async #mayKill(ruleId: string, input: UpdateRuleInput): Promise<boolean> {
+    if (!mayKill(input) || input.conditions !== undefined) return mayKill(input);
+    return (
+      (await this.killLane.prisma.rule.findUnique({ where: { id: ruleId }, select: { type: true } }))?.type ===
+      'kill_switch'
+    );
+  }
+
+  /** @param reason as of `updateRule` */
+  async deleteRule(
+    identity: CallerIdentity,
+    id: string,
+    expectedRevision: Revision,
+    force?: Force,
+    reason?: string | null,
+  ): Promise<FlagChange> {
+    return this.changes.edit(identity, {
+      flag: { ruleId: id },
+      expectedRevision,
+      force,
+      reason: typeof reason === 'string' ? checkReason(reason) : null,
+      action: 'DELETE_RULE',
+      edit: (flag) => {
+        // Of two that delete it at once the second finds it gone only here, past the lock.
+        const rule = ruleOf(flag, id);
+        return { ...flag, rules: flag.rules.filter((other) => other !== rule) };
+      },
+      record: (before) => ({ before: contentOf(before, id), after: null }),
+    });
+  }
+
+  async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
+    const why = checkReason(reason);
+    return this.killLane.changes.edit(identity, {
+      flag: { key: flagKey, field: 'flagKey' },
+      action: 'KILL_SWITCH',
+      // Who finds the flag held already is recorded beside who held it first.
+      evenUnchanged: true,
+      edit: (flag) => withKillSwitch(flag, why),
+      record: recordSwitch(why),
+    });
+  }
+
+  async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
+    const why = checkReason(reason);
+    return this.changes.edit(identity, {
+      flag: { key: flagKey, field: 'flagKey' },
+      action: 'RELEASE_KILL_SWITCH',
+      edit: (flag) => ({
+        ...flag,
+        rules: flag.rules.map((rule) =>
+          rule.type === 'kill_switch' && rule.enabled ? { ...rule, enabled: false, updatedAt: new Date() } : rule,
+        ),
+      }),
+      record: recordSwitch(why),
+    });
+  }
+}
+
+const checkReason = (reason: string) => readLines(reason, 'reason', { what: 'A reason', max: MAX_REASON });
+
+function ruleOf(flag: Flag, id: string): Rule {
+  const rule = flag.rules.find((candidate) => candidate.id === id);
+  if (rule === undefined) throw new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
+  return rule;
+}
+
+function contentOf(flag: Flag, ruleId: string): JsonValue {
+  const rule = flag.rules.find((candidate) => candidate.id === ruleId);
+  return rule === undefined ? null : ruleContent(rule);
+}

@@ -1,0 +1,268 @@
+/**
+ * The flags subgraph's tables: environments, flags, rules, flag_tombstones. Rows go in and out as domain types.
+ */
+import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../../core/model.ts';
+import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { claimKey } from './flag-keys.ts';
+import type { Flag, Rule } from './flag.ts';
+import { beyond, placeColumn, type FlagOrder } from './flag-order.ts';
+import { searchCondition, type FlagSearch } from './flag-search.ts';
+
+type Reader = PrismaClient | Transaction;
+
+const WITH_RULES = {
+  rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] },
+} as const satisfies Prisma.FlagInclude;
+type FlagRow = Prisma.FlagGetPayload<{ include: typeof WITH_RULES }>;
+type RuleRow = FlagRow['rules'][number];
+
+/** Of the column: a 32-bit integer. */
+const LOWEST_PRIORITY = -(2 ** 31);
+
+/** Characters of a dropped draft's key that are kept: with `~` and its id they fit the column. */
+const MAX_KEPT_KEY = 63;
+
+/** Values stand in the database as `{"value": …}` (database.md, flags). */
+const wrap = (value: JsonValue): Prisma.InputJsonObject => ({ value: value });
+const unwrap = (stored: unknown): JsonValue => (stored as { value?: JsonValue } | null)?.value ?? null;
+
+function toRule(row: RuleRow): Rule {
+  return {
+    id: row.id,
+    type: row.type as RuleType,
+    priority: row.priority,
+    enabled: row.enabled,
+    conditions: row.conditions as JsonValue,
+    value: unwrap(row.value),
+    variant: row.variant,
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+  };
+}
+
+function toFlag(row: FlagRow): Flag {
+  return {
+    id: row.id,
+    key: row.key,
+    name: row.name,
+    description: row.description,
+    type: row.type as FlagType,
+    defaultValue: unwrap(row.defaultValue),
+    enabled: row.enabled,
+    safetyLevel: row.safetyLevel as SafetyLevel,
+    environment: row.environment as Environment,
+    revision: Number(row.revision),
+    rules: row.rules.map(toRule),
+    totalEvaluations: Number(row.totalEvaluations),
+    activeVehicles: row.activeVehicles,
+    lastEvaluationAt: row.lastEvaluationAt,
+    createdById: row.createdById,
+    updatedById: row.updatedById,
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+    // A draft's row is set aside as an archived flag's is, so that no question for flags that live finds it.
+    archivedAt: row.draft ? null : row.archivedAt,
+    draft: row.draft,
+    signedDefinition: row.signedDefinition ?? '',
+  };
+}
+
+export async function findFlags(db: Reader, where: Prisma.FlagWhereInput): Promise<Flag[]> {
+  return (await db.flag.findMany({ where, include: WITH_RULES })).map(toFlag);
+}
+
+/** How a flag to be changed is named. */
+export type FlagReference = { readonly id: string } | { readonly key: string } | { readonly ruleId: string };
+
+function lockRow(tx: Transaction, by: FlagReference): Promise<{ id: string }[]> {
+  if ('id' in by) return tx.$queryRaw`SELECT id FROM flags WHERE id = ${by.id}::uuid FOR UPDATE`;
+  if ('key' in by) return tx.$queryRaw`SELECT id FROM flags WHERE key = ${by.key} FOR UPDATE`;
+  return tx.$queryRaw`SELECT f.id FROM flags f JOIN rules r ON r.flag_id = f.id WHERE r.id = ${by.ruleId}::uuid FOR UPDATE OF f`;
+}
+
+/** Takes the row locks of flags until the transaction ends, in one order for all who lock several. */
+export async function lockFlags(tx: Transaction, ids: readonly string[]): Promise<void> {
+  await tx.$queryRaw`SELECT id FROM flags WHERE id = ANY(${[...ids]}::uuid[]) ORDER BY id FOR UPDATE`;
+}
+
+/** Takes the flag's row lock until the transaction ends, so that edits of one flag follow each other. */
+export async function lockFlag(tx: Transaction, by: FlagReference): Promise<Flag | null> {
+  const [row] = await lockRow(tx, by);
+  if (row === undefined) return null;
+  // Read again now that the lock is held: the row may have changed while this transaction waited for it.
+  const flag = await tx.flag.findUnique({ where: { id: row.id }, include: WITH_RULES });
+  return flag === null ? null : toFlag(flag);
+}
+
+/**
+ * Advances an environment's revision and gives the new one. The row stays locked until the transaction ends: that is
+ * what makes revisions gapless and in commit order.
+ */
+export async function nextRevision(tx: Transaction, environment: Environment): Promise<number> {
+  const { revision } = await tx.environment.update({
+    where: { name: environment },
+    data: { revision: { increment: 1 } },
+  });
+  return Number(revision);
+}
+
+/** Takes the environment's row lock until the transaction ends, and gives its revision. */
+export async function lockRevision(tx: Transaction, environment: Environment): Promise<number> {
+  const [row] = await tx.$queryRaw<
+    { revision: bigint }[]
+  >`SELECT revision FROM environments WHERE name = ${environment} FOR UPDATE`;
+  return Number(row?.revision ?? 0);
+}
+
+/** Lifts an environment's revision; its lock is held. */
+export async function setRevision(tx: Transaction, environment: Environment, revision: number): Promise<void> {
+  await tx.environment.update({ where: { name: environment }, data: { revision } });
+}
+
+/** What lives in an environment: how many flags, switched on or not, and the bytes of their signed definitions. */
+export async function environmentLoad(
+  tx: Transaction,
+  environment: Environment,
+): Promise<{ flags: number; bytes: number }> {
+  const [load] = await tx.$queryRaw<{ flags: bigint; bytes: bigint }[]>`
+    SELECT count(*) AS flags, COALESCE(sum(octet_length(signed_definition)), 0)::bigint AS bytes
+    FROM flags WHERE environment = ${environment} AND archived_at IS NULL`;
+  return { flags: Number(load?.flags ?? 0), bytes: Number(load?.bytes ?? 0) };
+}
+
+const flagColumns = (flag: Flag) => ({
+  name: flag.name,
+  description: flag.description,
+  defaultValue: wrap(flag.defaultValue),
+  enabled: flag.enabled,
+  safetyLevel: flag.safetyLevel,
+  environment: flag.environment,
+  revision: flag.revision,
+  signedDefinition: flag.signedDefinition,
+  updatedById: flag.updatedById,
+  updatedAt: flag.updatedAt,
+  archivedAt: flag.draft ? flag.createdAt : flag.archivedAt,
+  draft: flag.draft,
+});
+
+const ruleColumns = (rule: Rule) => ({
+  type: rule.type,
+  priority: rule.priority,
+  enabled: rule.enabled,
+  conditions: rule.conditions as Prisma.InputJsonValue,
+  value: rule.value === null || rule.value === undefined ? Prisma.DbNull : wrap(rule.value),
+  variant: rule.variant,
+  updatedAt: rule.updatedAt,
+});
+
+/** @throws CONFLICT at `input.key` for a key that is taken, or differs by case alone from one that is */
+export async function insertFlag(tx: Transaction, flag: Flag): Promise<void> {
+  await claimKey(tx, flag.key);
+  await tx.flag.create({
+    data: {
+      ...flagColumns(flag),
+      id: flag.id,
+      key: flag.key,
+      type: flag.type,
+      createdById: flag.createdById,
+      createdAt: flag.createdAt,
+    },
+  });
+  await tx.rule.createMany({
+    data: flag.rules.map((rule) => ({ ...ruleColumns(rule), id: rule.id, flagId: flag.id, createdAt: rule.createdAt })),
+  });
+}
+
+/** Takes rules that move out of the way of each other: a place (a type's priority) is one rule's at any time. */
+async function makeRoom(tx: Transaction, before: Flag, after: Flag): Promise<void> {
+  const places = new Map(before.rules.map((rule) => [rule.id, rule.priority]));
+  const moved = after.rules.filter(({ id, priority }) => places.has(id) && places.get(id) !== priority);
+  if (moved.length === 0) return;
+  const taken = new Set([...before.rules, ...after.rules].map(({ priority }) => priority));
+  let free = LOWEST_PRIORITY;
+  for (const { id } of moved) {
+    while (taken.has(free)) free += 1;
+    await tx.rule.update({ where: { id }, data: { priority: free } });
+    taken.add(free);
+  }
+}
+
+/**
+ * Writes the difference between two states of one flag: its row, and those rules that are not the same object in both.
+ */
+export async function saveFlag(tx: Transaction, before: Flag, after: Flag): Promise<void> {
+  const former = new Map(before.rules.map((rule) => [rule.id, rule]));
+  const kept = new Set(after.rules.map((rule) => rule.id));
+  const removed = [...former.keys()].filter((id) => !kept.has(id));
+  if (removed.length > 0) await tx.rule.deleteMany({ where: { id: { in: removed } } });
+  await makeRoom(tx, before, after);
+  for (const rule of after.rules) {
+    const was = former.get(rule.id);
+    if (was === undefined)
+      await tx.rule.create({
+        data: { ...ruleColumns(rule), id: rule.id, flagId: after.id, createdAt: rule.createdAt },
+      });
+    else if (was !== rule) await tx.rule.update({ where: { id: rule.id }, data: ruleColumns(rule) });
+  }
+  await tx.flag.update({ where: { id: after.id }, data: flagColumns(after) });
+}
+
+/**
+ * Gives up a draft: its key is free for another flag. The row stays, because the trail refers to it, archived under a
+ * key that no flag can be created with.
+ */
+export async function dropDraft(tx: Transaction, flag: Flag): Promise<void> {
+  const key = `${flag.key.slice(0, MAX_KEPT_KEY)}~${flag.id}`;
+  await tx.flag.update({ where: { id: flag.id }, data: { key, draft: false, enabled: false, archivedAt: new Date() } });
+}
+
+export async function putTombstone(
+  tx: Transaction,
+  environment: Environment,
+  key: string,
+  revision: number,
+  signedDefinition: string,
+): Promise<void> {
+  const content = { revision, signedDefinition, createdAt: new Date() };
+  await tx.flagTombstone.upsert({
+    where: { environment_key: { environment, key } },
+    create: { environment, key, ...content },
+    update: content,
+  });
+}
+
+export async function removeTombstone(tx: Transaction, environment: Environment, key: string): Promise<void> {
+  await tx.flagTombstone.deleteMany({ where: { environment, key } });
+}
+
+/** A page of flags, and how many there are on all pages. */
+export interface FlagPage {
+  readonly flags: Flag[];
+  readonly totalCount: number;
+  readonly more: boolean;
+  /** What the list's cursors name one of these flags by. */
+  readonly nameOf: (flag: Flag) => string;
+}
+
+export async function searchFlags(db: Reader, search: FlagSearch, page: Page, order: FlagOrder): Promise<FlagPage> {
+  const where = searchCondition(search);
+  const [rows, [total]] = await Promise.all([
+    db.$queryRaw<
+      { id: string; place: string }[]
+    >`SELECT id, ${placeColumn(order)} AS place FROM flags WHERE ${where} ${beyond(order, page)} LIMIT ${page.limit + 1}`,
+    db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM flags WHERE ${where}`,
+  ]);
+  const { items, more } = pageOf(rows, page);
+  const found = new Map(
+    (await findFlags(db, { id: { in: items.map(({ id }) => id) } })).map((flag) => [flag.id, flag]),
+  );
+  const places = new Map(items.map(({ id, place }) => [id, place]));
+  return {
+    flags: items.flatMap(({ id }) => found.get(id) ?? []),
+    totalCount: Number(total?.count ?? 0),
+    more,
+    nameOf: ({ id }) => places.get(id) ?? id,
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * What an environment may hold, so that every vehicle can hold it too. Source: design.md, "Trust in what a vehicle
+ * applies"; database.md, section 3 (100 flags for each vehicle).
+ */
+import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Flag } from './flag.ts';
+import { definitionIn } from '../signing/signing.ts';
+import { environmentLoad } from './flag-store.ts';
+
+/** Flags that live in one environment, switched on or not: each is a row in every vehicle. */
+export const MAX_FLAGS = 100;
+/** Bytes of signed definitions of all flags that live in one environment: 1.5 MB. */
+export const MAX_DEFINITION_BYTES = 1_572_864;
+
+/**
+ * Bytes of what people have put into the signed definition: a revision that has grown a digit, or `false` where there
+ * was `true`, is no growth, or an environment that is full to the last byte could not be switched off.
+ */
+function contentBytes({ signedDefinition }: Flag): number {
+  const { rules, ...flag } = definitionIn(signedDefinition);
+  return Buffer.byteLength(
+    JSON.stringify({ ...flag, revision: 0, enabled: true, rules: rules.map((rule) => ({ ...rule, enabled: true })) }),
+  );
+}
+
+/**
+ * Refuses a change that makes `after.environment` hold more than vehicles can. To be called in the change's
+ * transaction, under the environment's lock, when `after` is written. A change that makes nothing worse passes even
+ * where a limit is exceeded already, and pulling a kill switch always does.
+ *
+ * @param before null for a new flag
+ * @throws FleetFlagError LIMIT_EXCEEDED with `details.limit`: 100 flags or 1,572,864 bytes
+ */
+export async function checkLimits(tx: Transaction, before: Flag | null, after: Flag): Promise<void> {
+  if (after.archivedAt !== null) return;
+  if (before !== null && !isKilled(before.rules) && isKilled(after.rules)) return;
+  const arrives = before === null || before.environment !== after.environment;
+  if (!arrives && contentBytes(after) <= contentBytes(before)) return;
+  const { flags, bytes } = await environmentLoad(tx, after.environment);
+  if (arrives && flags > MAX_FLAGS) {
+    throw new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `${after.environment} has ${MAX_FLAGS} flags, and vehicles hold no more; archive one first, or move it to another environment.`,
+      {
+        limit: MAX_FLAGS,
+      },
+    );
+  }
+  if (bytes > MAX_DEFINITION_BYTES) {
+    throw new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `The signed definitions of ${after.environment} would take ${bytes} bytes; vehicles hold ${MAX_DEFINITION_BYTES}.`,
+      {
+        limit: MAX_DEFINITION_BYTES,
+      },
+    );
+  }
+}

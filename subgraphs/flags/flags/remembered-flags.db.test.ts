@@ -1,0 +1,77 @@
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { firstPage } from '../../shared/subgraph/pagination.ts';
+import { identityOf, silent } from '../../shared/testing/asking.ts';
+import { eventually } from '../../shared/testing/eventually.ts';
+import { createFlagChanges } from '../changes/change.ts';
+import { RememberedFlags } from './remembered-flags.ts';
+import { FlagService } from './flag-service.ts';
+import { FlagsUnderTest } from '../testing/flags-under-test.ts';
+
+/** Longer than any test. */
+const NEVER_MS = 3_600_000;
+
+let flags: FlagsUnderTest;
+/** Of another instance than `flags`, which shares its database and its bus. */
+let memory: RememberedFlags;
+
+beforeAll(async () => {
+  flags = await FlagsUnderTest.start();
+});
+afterAll(() => flags.remove());
+afterEach(async () => {
+  await memory.close();
+  flags.bus.lost = false;
+});
+
+async function remembering(pollIntervalMs: number): Promise<void> {
+  memory = new RememberedFlags(flags.prisma, silent);
+  await memory.start(flags.bus, pollIntervalMs);
+}
+const named = (key: string) => memory.named('key', [key])?.[0];
+const listed = (keyPrefix: string) => memory.page({ keyPrefix }, firstPage(10))?.totalCount;
+
+test('an instance remembers what it has changed when it answers, whoever hears of it', async () => {
+  flags.bus.lost = true;
+  await remembering(NEVER_MS);
+  const changes = createFlagChanges(flags.prisma, flags.signer, flags.bus, silent);
+  const service = new FlagService(flags.prisma, memory.noting(changes));
+  const identity = identityOf({ ...flags.writer, role: 'ADMIN' });
+  const key = flags.newKey();
+  const input = { key, name: 'A flag', type: 'boolean', defaultValue: false, environment: 'staging' } as const;
+
+  await service.createFlag(identity, { ...input, safetyLevel: 'Non-Critical' });
+  expect([named(key)?.rules, listed(key)]).toEqual([[], 1]);
+  await service.killSwitch(identity, key, 'Fault in the field');
+  expect([named(key)?.rules, listed(key)]).toMatchObject([[{ type: 'kill_switch' }], 1]);
+  await service.updateFlag(identity, key, { environment: 'development' }, null);
+  expect([named(key)?.environment, listed(key)]).toEqual(['development', 1]);
+  // A look reads the same, and no flag twice.
+  await memory.refresh();
+  expect([named(key)?.environment, listed(key)]).toEqual(['development', 1]);
+  await service.archiveFlag(identity, key, null);
+  expect([named(key), listed(key)]).toEqual([undefined, 0]);
+});
+
+test('a draft is not remembered', async () => {
+  flags.bus.lost = true;
+  await remembering(NEVER_MS);
+  const changes = createFlagChanges(flags.prisma, flags.signer, flags.bus, silent);
+  const service = new FlagService(flags.prisma, memory.noting(changes));
+  const key = flags.newKey();
+  const input = { key, name: 'A flag', type: 'boolean', defaultValue: false, environment: 'staging' } as const;
+  const { applied } = await service.createFlag(identityOf(flags.writer), { ...input, safetyLevel: 'ASIL-D' });
+  expect([applied, named(key), listed(key)]).toEqual([false, undefined, 0]);
+});
+
+test('an instance hears of what another has changed', async () => {
+  await remembering(NEVER_MS);
+  const { key } = await flags.create();
+  await eventually(() => named(key) !== undefined);
+});
+
+test('a change whose announcement was lost is found by the poll', async () => {
+  flags.bus.lost = true;
+  await remembering(10);
+  const { key } = await flags.create();
+  await eventually(() => named(key) !== undefined);
+});

@@ -1,0 +1,193 @@
+/**
+ * The living flags as they were last read, for who asks while the database is away. Source: design.md, "What fails, and
+ * what then": reads of cached flags go on.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import { unattended } from '../../../core/async/unattended.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
+import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Bus } from '../../shared/feeds/bus.ts';
+import { asServiceError } from '../../shared/postgres/service-error.ts';
+import { TookTooLong, inTime } from '../../../core/async/in-time.ts';
+import { Looks } from '../../../core/async/looks.ts';
+import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { FLAGS_CHANGED, type FlagChange, type FlagChanges } from '../changes/change.ts';
+import type { Flag } from './flag.ts';
+import { NEWEST_FIRST, type FlagOrder } from './flag-order.ts';
+import type { FlagSearch } from './flag-search.ts';
+import { findFlags, type FlagPage } from './flag-store.ts';
+
+/** How long a change whose announcement was lost is not remembered, in milliseconds. */
+const POLL_INTERVAL_MS = 1_000;
+/** Milliseconds from the start of one look to the next at least: each reads whole environments. */
+const LOOK_PACE_MS = 250;
+/**
+ * Milliseconds that a read may take where there is something to answer from memory: a database that is only busy is
+ * waited for.
+ */
+const PATIENCE = 5_000;
+
+interface RememberedEnvironment {
+  /** Of its row, when the flags were read. */
+  readonly stamp: readonly [revision: bigint, updatedAt: number];
+  readonly flags: readonly Flag[];
+}
+
+/** What memory can tell flags by; anything else is for the database. */
+const KNOWN_FILTERS = new Set([
+  'environment',
+  'enabled',
+  'safetyLevel',
+  'archived',
+  'draft',
+  'killed',
+  'type',
+  'keyPrefix',
+]);
+
+export class RememberedFlags {
+  readonly #environments = new Map<string, RememberedEnvironment>();
+  /** Flags that this instance has committed since the last look began, by id. */
+  readonly #committed = new Map<string, Flag>();
+  readonly #looks = new Looks(() => this.#readOrLog());
+  readonly #closed = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #unsubscribe: (() => Promise<void>) | undefined;
+  #lastStart = -Infinity;
+  #failing = false;
+
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly logger: Logger,
+  ) {}
+
+  /**
+   * Reads the environments, and follows them from then on: announcements on the bus make it look at once, and a poll
+   * finds what was announced to nobody. Resolves after the first look, whether it could read or not.
+   *
+   * @param pollIntervalMs milliseconds between two polls
+   */
+  async start(bus: Bus, pollIntervalMs = POLL_INTERVAL_MS): Promise<void> {
+    await this.#readOrLog();
+    const look = () => unattended(this.#looks.look(), 'Remembering flags');
+    this.#unsubscribe = await bus.subscribe(FLAGS_CHANGED, look);
+    this.#timer = setInterval(look, pollIntervalMs);
+    this.#timer.unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#closed.abort();
+    await this.#unsubscribe?.();
+    await this.#looks.close();
+  }
+
+  /** Reads what has changed since the last time. Rejects when the database cannot be read. */
+  async refresh(): Promise<void> {
+    // What was committed before this read is in it; what is committed during it may not be.
+    const committed = [...this.#committed.values()];
+    for (const { name, revision, updatedAt } of await this.prisma.environment.findMany()) {
+      const stamp = [revision, updatedAt.getTime()] as const;
+      if (isDeepStrictEqual(this.#environments.get(name)?.stamp, stamp)) continue;
+      this.#environments.set(name, {
+        stamp,
+        flags: await findFlags(this.prisma, { environment: name, archivedAt: null }),
+      });
+    }
+    for (const flag of committed) if (this.#committed.get(flag.id) === flag) this.#committed.delete(flag.id);
+  }
+
+  /**
+   * `changes`, of which this instance remembers what it creates and edits from the moment at which the caller has the
+   * answer: the database may go away right after it.
+   */
+  noting(changes: FlagChanges): FlagChanges {
+    const note = (change: FlagChange): FlagChange => {
+      this.#committed.set(change.flag.id, change.flag);
+      return change;
+    };
+    return {
+      ...changes,
+      create: async (...args) => note(await changes.create(...args)),
+      edit: async (...args) => note(await changes.edit(...args)),
+    };
+  }
+
+  /** The living flags of which `name` is one of `names`; null where one is not known: it may be archived, or none. */
+  named(by: 'id' | 'key', names: readonly string[]): Flag[] | null {
+    const found = this.#all().filter((flag) => names.includes(flag[by]));
+    return new Set(found.map((flag) => flag[by])).size === new Set(names).size ? found : null;
+  }
+
+  /** A page as the database would give it; null where only that can tell. */
+  page(search: FlagSearch, page: Page, order: FlagOrder = NEWEST_FIRST): FlagPage | null {
+    // Times of the database are finer than those remembered, and its order of texts is its own: only what every flag's
+    // id tells is told here.
+    if (order.field !== 'created_at') return null;
+    const asked = Object.entries(search).filter(([, value]) => value !== null && value !== undefined && value !== '');
+    if (
+      this.#environments.size === 0 ||
+      search.archived === true ||
+      search.draft === true ||
+      !asked.every(([name]) => KNOWN_FILTERS.has(name))
+    )
+      return null;
+    const { environment, enabled, safetyLevel, killed, type, keyPrefix } = search;
+    const flags = this.#all()
+      .filter((flag) => !environment || flag.environment === environment)
+      .filter((flag) => typeof enabled !== 'boolean' || flag.enabled === enabled)
+      .filter((flag) => !safetyLevel || flag.safetyLevel === safetyLevel)
+      .filter((flag) => typeof killed !== 'boolean' || isKilled(flag.rules) === killed)
+      .filter((flag) => !type || flag.type === type)
+      .filter((flag) => !keyPrefix || flag.key.startsWith(keyPrefix))
+      .sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1));
+    if ((order.direction === 'asc') === page.backwards) flags.reverse();
+    const start = page.cursor === null ? 0 : flags.findIndex(({ id }) => id === page.cursor) + 1;
+    if (page.cursor !== null && start === 0) return null;
+    const { items, more } = pageOf(flags.slice(start), page);
+    return { flags: items, totalCount: flags.length, more, nameOf: ({ id }) => id };
+  }
+
+  #all(): Flag[] {
+    const read = [...this.#environments.values()].flatMap(({ flags }) => flags);
+    return [
+      ...read.filter(({ id }) => !this.#committed.has(id)),
+      ...[...this.#committed.values()].filter(({ archivedAt, draft }) => archivedAt === null && !draft),
+    ];
+  }
+
+  async #readOrLog(): Promise<void> {
+    try {
+      const wait = this.#lastStart + LOOK_PACE_MS - performance.now();
+      if (wait > 0) await delay(wait, undefined, { signal: this.#closed.signal });
+      this.#lastStart = performance.now();
+      await this.refresh();
+      this.#failing = false;
+    } catch (error) {
+      if (this.#closed.signal.aborted) return;
+      if (!this.#failing)
+        this.logger.warn(
+          { err: error },
+          'Flags cannot be read; who asks for them is answered with those that were read before',
+        );
+      this.#failing = true;
+    }
+  }
+}
+
+/** What `read` gives; where the database does not answer, what is remembered, if that is not null. */
+export async function orRemembered<T>(read: () => Promise<T>, remembered: () => T | null): Promise<T> {
+  try {
+    return await (remembered() === null ? read() : inTime(PATIENCE, 'The database does not answer.', read));
+  } catch (error) {
+    const cause = asServiceError(error);
+    const isAway =
+      error instanceof TookTooLong || (cause instanceof FleetFlagError && cause.code === 'SERVICE_UNAVAILABLE');
+    const known = isAway ? remembered() : null;
+    if (known === null) throw error;
+    return known;
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * What would have to change for an environment to be as a file says, flag by flag and member by member. Pure.
+ */
+import type { JsonValue } from '../../../core/model.ts';
+import { canonicalJson } from '../../../core/json/canonical-json.ts';
+import { isJsonObject } from '../../../core/json/json-value.ts';
+import type { FlagEntry, RuleEntry } from '../../../core/wire/environment-file.ts';
+
+/**
+ * One member that differs. `path` is below the flag: `enabled`, `rules.vehicle_target@100.conditions.models`.
+ * Undefined: not there.
+ */
+export interface MemberDifference {
+  readonly path: string;
+  readonly before: JsonValue | undefined;
+  readonly after: JsonValue | undefined;
+}
+
+export type FlagDifference =
+  | { readonly kind: 'created'; readonly key: string; readonly entry: FlagEntry }
+  | {
+      readonly kind: 'changed';
+      readonly key: string;
+      readonly entry: FlagEntry;
+      readonly members: readonly MemberDifference[];
+    }
+  /** In the environment and not in the file. */
+  | { readonly kind: 'only-here'; readonly key: string };
+
+/** The differences between two lists of flags, by key. Flags that are the same in both are left out. */
+export function differences(here: readonly FlagEntry[], file: readonly FlagEntry[]): FlagDifference[] {
+  const present = new Map(here.map((entry) => [entry.key, entry]));
+  const wanted = new Set(file.map(({ key }) => key));
+  const found: FlagDifference[] = here
+    .filter(({ key }) => !wanted.has(key))
+    .map(({ key }) => ({ kind: 'only-here', key }));
+  for (const entry of file) {
+    const { key } = entry;
+    const before = present.get(key);
+    if (before === undefined) found.push({ kind: 'created', key, entry });
+    else {
+      const members = memberDifferences(before, entry);
+      if (members.length > 0) found.push({ kind: 'changed', key, entry, members });
+    }
+  }
+  return found.sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/** What tells a rule from the others of its flag. */
+export function ruleName({ type, priority }: Pick<RuleEntry, 'type' | 'priority'>): string {
+  return `${type}@${priority}`;
+}
+
+/** What a rule does and for whom, wherever it stands, however far its rollout has got and whether it is enabled. */
+function subjectOf({ type, conditions, value, variant }: RuleEntry): string {
+  const { rollout_percentage: _, ...others } = isJsonObject(conditions) ? conditions : {};
+  return canonicalJson([type, isJsonObject(conditions) ? others : conditions, value, variant]);
+}
+
+/**
+ * Which of the rules that are there each rule of the file is: the one that says the same at the same place, or else
+ * elsewhere, and only then another one at its place. A rule that has moved is still the rule that its rollout stands
+ * on.
+ */
+export function pairRules<R extends RuleEntry>(present: readonly R[], wanted: readonly RuleEntry[]): Map<RuleEntry, R> {
+  const pairs = new Map<RuleEntry, R>();
+  const free = new Set(present);
+  const pair = (fits: (rule: R, entry: RuleEntry) => boolean) => {
+    for (const entry of wanted) {
+      if (pairs.has(entry)) continue;
+      const rule = [...free].find((candidate) => fits(candidate, entry));
+      if (rule === undefined) continue;
+      pairs.set(entry, rule);
+      free.delete(rule);
+    }
+  };
+  const subjects = new Map<RuleEntry, string>([...present, ...wanted].map((rule) => [rule, subjectOf(rule)] as const));
+  const same = (rule: R, entry: RuleEntry) => subjects.get(rule) === subjects.get(entry);
+  const there = (rule: R, entry: RuleEntry) => ruleName(rule) === ruleName(entry);
+  pair((rule, entry) => there(rule, entry) && same(rule, entry));
+  pair(same);
+  pair(there);
+  return pairs;
+}
+
+/** Whether two rules say the same. */
+export function sameRule(a: RuleEntry, b: RuleEntry): boolean {
+  return canonicalJson(a) === canonicalJson(b);
+}
+
+function memberDifferences(before: FlagEntry, after: FlagEntry): MemberDifference[] {
+  const { rules: rulesBefore, ...partsBefore } = before;
+  const { rules: rulesAfter, ...partsAfter } = after;
+  const found: MemberDifference[] = [];
+  for (const [name, value] of Object.entries(partsBefore))
+    compare(name, value, partsAfter[name as keyof typeof partsAfter], found);
+  const former = new Map(rulesBefore.map((rule) => [ruleName(rule), rule]));
+  const kept = new Set(rulesAfter.map(ruleName));
+  for (const rule of rulesBefore)
+    if (!kept.has(ruleName(rule)))
+      found.push({ path: `rules.${ruleName(rule)}`, before: shown(rule), after: undefined });
+  for (const rule of rulesAfter) {
+    const was = former.get(ruleName(rule));
+    compare(`rules.${ruleName(rule)}`, was === undefined ? undefined : shown(was), shown(rule), found);
+  }
+  return found;
+}
+
+/** A rule without what its name says already. */
+function shown({ enabled, conditions, value, variant }: RuleEntry): JsonValue {
+  return { enabled, conditions, value, variant };
+}
+
+function compare(
+  path: string,
+  before: JsonValue | undefined,
+  after: JsonValue | undefined,
+  found: MemberDifference[],
+): void {
+  if (before !== undefined && after !== undefined && canonicalJson(before) === canonicalJson(after)) return;
+  if (before === undefined || after === undefined || !isJsonObject(before) || !isJsonObject(after)) {
+    found.push({ path, before, after });
+    return;
+  }
+  const names = new Set([...Object.keys(before), ...Object.keys(after)].sort());
+  for (const name of names) {
+    compare(
+      `${path}.${name}`,
+      Object.hasOwn(before, name) ? before[name] : undefined,
+      Object.hasOwn(after, name) ? after[name] : undefined,
+      found,
+    );
+  }
+}
+
+/** Items of a list of texts that are named before the rest is only counted. */
+const NAMED_ITEMS = 10;
+/** Characters of a value that are shown. */
+const SHOWN_LENGTH = 200;
+
+/** A member's difference in one line, for people: `enabled: false → true`. */
+export function describeMember({ path, before, after }: MemberDifference): string {
+  if (isTexts(before) && isTexts(after)) {
+    const [removed, added] = [without(before, after), without(after, before)];
+    const parts = [
+      ...(removed.length > 0 ? [`without ${listed(removed)}`] : []),
+      ...(added.length > 0 ? [`with ${listed(added)}`] : []),
+    ];
+    return `${path}: ${parts.length === 0 ? 'in another order' : parts.join(', ')}`;
+  }
+  return `${path}: ${written(before)} → ${written(after)}`;
+}
+
+function isTexts(value: JsonValue | undefined): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+function without(list: readonly string[], others: readonly string[]): string[] {
+  const set = new Set(others);
+  return list.filter((item) => !set.has(item));
+}
+
+function listed(items: readonly string[]): string {
+  const named = items
+    .slice(0, NAMED_ITEMS)
+    .map((item) => written(item))
+    .join(' ');
+  return items.length > NAMED_ITEMS ? `${named} and ${items.length - NAMED_ITEMS} more` : named;
+}
+
+function written(value: JsonValue | undefined): string {
+  if (value === undefined) return '(none)';
+  const text = canonicalJson(value);
+  return text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH)}… (${text.length} characters)` : text;
+}

@@ -1,0 +1,143 @@
+/**
+ * An environment's flags as one text: YAML that people can read and compare, and that says everything there is to say
+ * about a flag but who changed it when. Pure. How it is read is core's.
+ */
+import {
+  Document,
+  visit,
+  type CreateNodeOptions,
+  type DocumentOptions,
+  type SchemaOptions,
+  type ToStringOptions,
+} from 'yaml';
+import type { FlagDefinition, JsonValue, RuleDefinition } from '../../../core/model.ts';
+import { FILE_VERSION, readYaml, type FlagEntry, type RuleEntry } from '../../../core/wire/environment-file.ts';
+import { isJsonObject } from '../../../core/json/json-value.ts';
+import { compareRules } from '../../../core/evaluation/rules/rule-order.ts';
+
+const HEADER = `FleetFlag: the flags of one environment. Written by "npm run admin -- export", read by "npm run admin -- import".`;
+
+/** No line is folded, no object becomes an alias, and what older YAML would take for something else is quoted. */
+const PRINTING: DocumentOptions & SchemaOptions & CreateNodeOptions & ToStringOptions = {
+  lineWidth: 0,
+  doubleQuotedMinMultiLineLength: Infinity,
+  aliasDuplicateObjects: false,
+  compat: 'yaml-1.1',
+};
+/**
+ * Text that the printer's plain form or block would not give back: blanks at an end of it or of a line, and controls.
+ */
+const ONLY_QUOTED = /^\s|\s$|[^\S\n]\n|\n[^\S\n]|(?!\n)[\p{Cc}\p{Zl}\p{Zp}\ufeff]/u;
+
+const inOrder = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : 1);
+
+/** The same JSON with members in one order. A Map keeps that order for names that look like numbers, too. */
+function sorted(value: JsonValue): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isJsonObject(value)) return value;
+  return new Map(
+    Object.entries(value)
+      .sort(inOrder)
+      .map(([name, member]) => [name, sorted(member)]),
+  );
+}
+
+/** A flag as the file shows it. */
+export function flagEntry(
+  flag: FlagDefinition & { readonly name: string; readonly description: string | null },
+): FlagEntry {
+  const { key, name, description, type, safetyLevel, enabled, defaultValue } = flag;
+  return {
+    key,
+    name,
+    description,
+    type,
+    safetyLevel,
+    enabled,
+    defaultValue,
+    rules: [...flag.rules].sort(compareRules).map(ruleEntry),
+  };
+}
+
+/** A rule as the file shows it. */
+export function ruleEntry(rule: RuleDefinition): RuleEntry {
+  const { type, priority, enabled, conditions, value, variant } = rule;
+  return { type, priority, enabled, conditions, value: value ?? null, variant: variant ?? null };
+}
+
+/**
+ * The file: flags by key, members always in the same order, so that two states differ in the lines that mean it.
+ *
+ * @throws Error that names the flags which would not be read back exactly: a backup that lies is worse than none
+ */
+export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
+  const entries = [...flags]
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(
+      ({ key, name, description, type, safetyLevel, enabled, defaultValue, rules }) =>
+        [
+          key,
+          {
+            name,
+            ...(description !== null && { description }),
+            type,
+            safetyLevel,
+            enabled,
+            defaultValue: sorted(defaultValue),
+            rules: rules.map((rule) => ({
+              type: rule.type,
+              priority: rule.priority,
+              enabled: rule.enabled,
+              conditions: sorted(rule.conditions),
+              ...(rule.value !== null && { value: sorted(rule.value) }),
+              ...(rule.variant !== null && { variant: rule.variant }),
+            })),
+          },
+        ] as const,
+    );
+  const text = printedExactly({ fleetflag: FILE_VERSION, flags: new Map<string, unknown>(entries) });
+  if (text !== null) return `# ${HEADER}\n${text}`;
+  const lost = entries.filter(([key, flag]) => printedExactly({ [key]: flag }) === null).map(([key]) => key);
+  throw new Error(
+    `Nothing is written: ${lost.join(', ') || 'these flags together'} could not be read back from YAML as they are.`,
+  );
+}
+
+/** The content as YAML; null when it cannot be printed, or would not be read back as it is. */
+function printedExactly(content: object): string | null {
+  try {
+    const text = printYaml(content);
+    return JSON.stringify(readYaml(text).json) === JSON.stringify(plain(content)) ? text : null;
+  } catch {
+    return null;
+  }
+}
+
+function printYaml(content: object): string {
+  const document = new Document(content, PRINTING);
+  visit(document, {
+    Scalar: (_, scalar) => {
+      if (typeof scalar.value === 'string' && ONLY_QUOTED.test(scalar.value)) scalar.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return document.toString(PRINTING);
+}
+
+/** Maps as objects again. */
+function plain(value: unknown): unknown {
+  if (value instanceof Map) {
+    const object: Record<string, unknown> = {};
+    // Not by assignment: a member may be called __proto__.
+    for (const [name, member] of value as Map<string, unknown>)
+      Object.defineProperty(object, name, {
+        value: plain(member),
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
+    return object;
+  }
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === 'object' && value !== null) return plain(new Map(Object.entries(value)));
+  return value;
+}

@@ -1,0 +1,302 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Environment } from '../../../core/model.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { createInProcessBus } from '../../shared/feeds/bus.ts';
+import { identityOf, silent, user } from '../../shared/testing/asking.ts';
+import { ChangeRequestService } from '../changes/change-request-service.ts';
+import { createFlagChanges } from '../changes/change.ts';
+import { parseEnvironmentFile, type FlagEntry } from '../../../core/wire/environment-file.ts';
+import { databaseClock } from '../changes/database-clock.ts';
+import { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
+import { ImportService, exportEnvironment, planImport, type ImportOutcome, type ImportPlan } from './import-service.ts';
+import { FlagsUnderTest } from '../testing/flags-under-test.ts';
+
+const VIN = 'KMHK281HGNU000001';
+
+let flags: FlagsUnderTest;
+let elsewhere: FlagsUnderTest;
+
+beforeAll(async () => {
+  [flags, elsewhere] = await Promise.all([FlagsUnderTest.start(), FlagsUnderTest.start()]);
+}, 120_000);
+
+afterAll(async () => {
+  await Promise.all([flags?.remove(), elsewhere?.remove()]);
+}, 60_000);
+
+const identity = (under: FlagsUnderTest): CallerIdentity =>
+  identityOf(under.writer, { ipAddress: null, userAgent: 'fleetflag-admin' });
+
+async function apply(under: FlagsUnderTest, plan: ImportPlan, archiveMissing = false): Promise<ImportOutcome[]> {
+  const service = new ImportService(createFlagChanges(under.prisma, under.signer, createInProcessBus(), silent));
+  const outcomes: ImportOutcome[] = [];
+  for await (const outcome of service.apply(identity(under), plan, archiveMissing)) outcomes.push(outcome);
+  return outcomes;
+}
+
+/** A second person agrees with everything that waits; gives the number of requests. */
+async function approveAll(under: FlagsUnderTest): Promise<number> {
+  const { id } = await under.prisma.user.create({
+    data: { email: `${randomUUID()}@example.com`, name: 'S', passwordHash: '-', role: 'SAFETY' },
+  });
+  const requests = new ChangeRequestService(
+    under.prisma,
+    createFlagChanges(under.prisma, under.signer, createInProcessBus(), silent),
+    new RolloutTransitions(databaseClock),
+  );
+  const waiting = await requests.list({ status: 'pending' });
+  for (const request of waiting) await requests.approve(identityOf(user('SAFETY', id)), request.id);
+  return waiting.length;
+}
+
+const read = (text: string): readonly FlagEntry[] => {
+  const { flags: entries, faults } = parseEnvironmentFile(text);
+  expect(faults).toEqual([]);
+  return entries;
+};
+
+const planFor = async (environment: Environment, text: string, under = flags) =>
+  planImport(under.prisma, environment, read(text));
+const exported = (environment: Environment, under = flags) => exportEnvironment(under.prisma, environment);
+
+test('an environment that was exported, imported elsewhere and exported again is the same to the byte', async () => {
+  await flags.create({ environment: 'DEVELOPMENT', key: 'plain' });
+  await flags.create({
+    environment: 'DEVELOPMENT',
+    key: 'tricky',
+    type: 'JSON',
+    description: 'one\n  two\n\nthree: yes',
+    defaultValue: {
+      yes: 'no',
+      '2024-01-31': null,
+      n: [0.1, 1e-21, -5e-324, 9007199254740991],
+      '': { 漢字: '🚗\u2028' },
+      __proto: 'x',
+      10: 1,
+      9: 2,
+    },
+    safetyLevel: 'ASIL_D',
+    enabled: true,
+  });
+  await flags.create({ environment: 'DEVELOPMENT', key: 'ruled', type: 'NUMBER', defaultValue: 0.1 });
+  await flags.addRule('ruled', {
+    type: 'VEHICLE_WHITELIST',
+    priority: 3,
+    conditions: { vins: [VIN] },
+    value: 0.30000000000000004,
+    variant: 'pilot',
+  });
+  await flags.addRule('ruled', {
+    type: 'PERCENTAGE_ROLLOUT',
+    priority: 30,
+    enabled: false,
+    conditions: { rollout_percentage: 12.5 },
+  });
+  await flags.addRule('ruled', {
+    type: 'KILL_SWITCH',
+    priority: 3,
+    conditions: { force_disabled: true, reason: 'off' },
+  });
+
+  const file = await exported('development');
+  const outcomes = await apply(elsewhere, await planFor('development', file, elsewhere));
+  expect(outcomes.map(({ key, done }) => [key, done])).toEqual([
+    ['plain', 'created'],
+    ['ruled', 'created'],
+    ['tricky', 'created'],
+  ]);
+  // That the ASIL-D flag is there at all is for a second person to agree to.
+  expect(outcomes.map(({ waits }) => waits)).toEqual([false, false, true]);
+  expect(await approveAll(elsewhere)).toBe(1);
+  expect(await exported('development', elsewhere)).toBe(file);
+  expect((await planFor('development', file, elsewhere)).differences).toEqual([]);
+
+  // What is not ASIL-D is one change, in the name of the person; a pulled kill switch is told for itself.
+  const rows = await elsewhere.prisma.auditLog.findMany({ where: { flag: { key: 'ruled' } } });
+  expect(rows.map(({ action, userId, userAgent }) => ({ action, userId, userAgent }))).toEqual(
+    ['CREATE_FLAG', 'KILL_SWITCH'].map((action) => ({
+      action,
+      userId: elsewhere.writer.userId,
+      userAgent: 'fleetflag-admin',
+    })),
+  );
+  const { flagSync } = await elsewhere.ok<{ flagSync: { revision: number; flags: { key: string }[] } }>(
+    '{ flagSync(environment: DEVELOPMENT) { revision flags { key } } }',
+  );
+  expect(flagSync.flags.map(({ key }) => key).sort()).toEqual(['plain', 'ruled', 'tricky']);
+});
+
+test('making a plan writes nothing', async () => {
+  const before = await flags.everything();
+  const plan = await planFor('development', 'fleetflag: 1\nflags: {}');
+  expect(plan.differences.map(({ kind }) => kind)).toEqual(['only-here', 'only-here', 'only-here']);
+  expect(await flags.everything()).toEqual(before);
+});
+
+test('a changed flag is one revision and one trail row; rules that stay keep their ids, and those that say the same their times', async () => {
+  const { key } = await flags.create();
+  await flags.addRule(key, { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } });
+  await flags.addRule(key, { type: 'VEHICLE_TARGET', conditions: { models: ['A'] } });
+  await flags.addRule(key, { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5 } });
+  const rules = async () =>
+    new Map((await flags.prisma.rule.findMany({ where: { flag: { key } } })).map((rule) => [rule.type, rule]));
+  const [before, revision] = [await rules(), await flags.revision()];
+
+  const file = (await exported('staging'))
+    .replace(/name: A flag\n/, 'name: Another name\n')
+    .replace('- A\n', '- B\n')
+    .replace('type: percentage_rollout\n        priority: 100', 'type: percentage_rollout\n        priority: 7');
+  const plan = await planFor('staging', file);
+  expect(plan.faults).toEqual([]);
+  expect(await apply(flags, plan)).toEqual([{ key, done: 'changed', waits: false }]);
+
+  const after = await rules();
+  expect(after.get('vehicle_whitelist')).toEqual(before.get('vehicle_whitelist'));
+  expect(after.get('vehicle_target')).toMatchObject({
+    id: before.get('vehicle_target')?.id,
+    conditions: { models: ['B'] },
+  });
+  expect(after.get('percentage_rollout')).toMatchObject({ id: before.get('percentage_rollout')?.id, priority: 7 });
+  expect(await flags.revision()).toBe(revision + 1);
+  const [row] = await flags.prisma.auditLog.findMany({
+    where: { flag: { key } },
+    orderBy: { chainPosition: 'desc' },
+    take: 1,
+  });
+  expect(row).toMatchObject({
+    action: 'UPDATE_FLAG',
+    userId: flags.writer.userId,
+    beforeValue: { name: 'A flag' },
+    afterValue: { name: 'Another name' },
+  });
+  expect(await exported('staging')).toBe(file);
+});
+
+test('a flag that the file lacks is left alone, or archived where that is asked for', async () => {
+  const { key } = await flags.create({ environment: 'PRODUCTION' });
+  const plan = await planFor('production', 'fleetflag: 1\nflags: {}');
+  expect(plan.differences).toEqual([{ kind: 'only-here', key }]);
+  expect(await apply(flags, plan)).toEqual([]);
+  expect(await apply(flags, plan, true)).toEqual([{ key, done: 'archived', waits: false }]);
+  expect((await flags.prisma.flag.findUniqueOrThrow({ where: { key } })).archivedAt).not.toBeNull();
+});
+
+const one = (key: string, more = '', type = 'boolean, defaultValue: false') =>
+  `fleetflag: 1\nflags:\n  ${key}: {name: A flag, type: ${type}, safetyLevel: Non-Critical, enabled: false${more}}\n`;
+
+test('what does not fit the environment is a fault with its place, all of them at once, and then nothing is written', async () => {
+  const [there, gone, typed, killed] = [
+    await flags.create({ environment: 'STAGING' }),
+    await flags.create(),
+    await flags.create({ environment: 'PRODUCTION' }),
+    await flags.create({ environment: 'PRODUCTION' }),
+  ];
+  await flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key: gone.key });
+  await flags.ok('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "fault in the field") { applied } }', {
+    key: killed.key,
+  });
+  const body = (text: string) => text.split('\n').slice(2).join('\n');
+  const file =
+    one('fresh_key') +
+    body(one(there.key)) +
+    body(one(gone.key)) +
+    body(one(typed.key, '', 'string, defaultValue: x')) +
+    body(one(killed.key));
+  const plan = await planFor('production', file);
+  expect(new Map(plan.faults.map(({ path, message }) => [path, message]))).toEqual(
+    new Map([
+      [`flags.${there.key}`, expect.stringContaining('in staging already')],
+      [`flags.${gone.key}`, expect.stringContaining('archived')],
+      [`flags.${typed.key}.type`, expect.stringContaining('of type boolean')],
+      [`flags.${killed.key}.rules`, expect.stringContaining('kill switch is pulled')],
+    ]),
+  );
+  const before = await flags.everything();
+  await expect(apply(flags, plan, true)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+  expect(await flags.everything()).toEqual(before);
+});
+
+test('a flag that changed after the comparison is not overwritten, and the others go on', async () => {
+  const [a, b] = [
+    await elsewhere.create({ environment: 'PRODUCTION' }),
+    await elsewhere.create({ environment: 'PRODUCTION' }),
+  ];
+  const renamed = await exported('production', elsewhere);
+  const plan = await planFor('production', renamed.replaceAll('name: A flag', 'name: Renamed'), elsewhere);
+  await elsewhere.ok('mutation ($key: String!) { killSwitch(flagKey: $key, reason: "meanwhile") { applied } }', {
+    key: a.key,
+  });
+  expect(await apply(elsewhere, plan)).toEqual([
+    { key: a.key, done: 'failed', waits: false, message: expect.stringContaining('has changed since') },
+    { key: b.key, done: 'changed', waits: false },
+  ]);
+  expect(await elsewhere.prisma.flag.findUniqueOrThrow({ where: { key: a.key } })).toMatchObject({ name: 'A flag' });
+});
+
+test('a new ASIL-D flag is a draft with all that it is to be, and no vehicle knows it before a second person agrees', async () => {
+  const file = one(
+    'brake_assist',
+    ', rules: [{type: vehicle_target, priority: 1, enabled: true, conditions: {models: [A]}}]',
+  ).replace('Non-Critical, enabled: false', 'ASIL-D, enabled: true');
+  const [plan, revision] = [await planFor('production', file, elsewhere), await elsewhere.revision('production')];
+  const outcomes = await apply(elsewhere, plan);
+  expect(outcomes).toEqual([{ key: 'brake_assist', done: 'created', waits: true }]);
+  const flag = () =>
+    elsewhere.prisma.flag.findUniqueOrThrow({ where: { key: 'brake_assist' }, include: { rules: true } });
+  expect(await flag()).toMatchObject({ draft: true, revision: 0n, enabled: true, rules: [{ type: 'vehicle_target' }] });
+  expect(await elsewhere.revision('production')).toBe(revision);
+  expect((await planFor('production', file, elsewhere)).faults).toEqual([
+    { path: 'flags.brake_assist', message: expect.stringContaining('waits for its first approval') },
+  ]);
+
+  expect(await approveAll(elsewhere)).toBe(1);
+  expect(await flag()).toMatchObject({
+    draft: false,
+    archivedAt: null,
+    enabled: true,
+    rules: [{ type: 'vehicle_target' }],
+  });
+  expect(await elsewhere.revision('production')).toBe(revision + 1);
+});
+
+test('a kill switch that a file pulls is pulled at once and says why, whatever else of the flag has to wait', async () => {
+  const { key } = await elsewhere.create({ environment: 'PRODUCTION', safetyLevel: 'ASIL_D', enabled: true });
+  const file = await exported('production', elsewhere);
+  const at = file.indexOf(`  ${key}:`);
+  const withKill = (reason: string) =>
+    file.slice(0, at) +
+    file
+      .slice(at)
+      .replace('name: A flag', 'name: Renamed')
+      .replace('rules: []', `rules: [{type: kill_switch, priority: 1, conditions: {force_disabled: true${reason}}}]`);
+  expect((await planFor('production', withKill(''), elsewhere)).faults.map(({ path }) => path)).toEqual([
+    `flags.${key}.rules.0.conditions.reason`,
+  ]);
+
+  const outcomes = await apply(elsewhere, await planFor('production', withKill(', reason: smoke'), elsewhere));
+  expect(outcomes).toContainEqual({ key, done: 'changed', waits: true });
+  const shown = await elsewhere.prisma.flag.findUniqueOrThrow({
+    where: { key },
+    include: { rules: true, changeRequests: { where: { status: 'pending' } } },
+  });
+  expect(shown).toMatchObject({
+    name: 'A flag',
+    rules: [{ type: 'kill_switch', enabled: true }],
+    changeRequests: [{ action: 'UPDATE_FLAG' }],
+  });
+  const trail = await elsewhere.prisma.auditLog.findMany({
+    where: { flagId: shown.id },
+    orderBy: { chainPosition: 'desc' },
+    take: 2,
+  });
+  expect(trail.map(({ action, afterValue }) => [action, (afterValue as { reason?: string }).reason])).toEqual([
+    ['REQUEST_CHANGE', undefined],
+    ['KILL_SWITCH', 'smoke'],
+  ]);
+  expect(await approveAll(elsewhere)).toBe(1);
+  expect(await elsewhere.prisma.flag.findUniqueOrThrow({ where: { key }, include: { rules: true } })).toMatchObject({
+    name: 'Renamed',
+    rules: [{ type: 'kill_switch', enabled: true }],
+  });
+});

@@ -1,0 +1,133 @@
+/**
+ * Acts on the verdicts on guarded rollouts: one whose limit is crossed is pulled back and its flag killed; one whose
+ * metric has stopped arriving is paused. As with steps, every flags instance does this, the flag's lock lets one of
+ * them act, and the rollout ends or pauses in the same transaction, so that it happens once and wholly.
+ * Source: docs/decisions/guarded-rollouts.md.
+ */
+import type { Logger } from 'pino';
+import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import type { JsonObject } from '../../../core/model.ts';
+import { describeGuard, describeSilence } from '../../../core/rollouts/rollout-guard.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { TRANSACTION, type FlagChanges } from '../changes/change.ts';
+import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
+import { guardContent, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
+import { inNameOf } from './rollout-identity.ts';
+import type { RolloutTransitions } from './rollout-transitions.ts';
+import { findRollout, judgedRollouts, percentageOf, type Rollout } from './rollout.ts';
+import { recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
+import { lockFlag } from '../flags/flag-store.ts';
+
+/** What the trail is told: the guard, and the figures as they were when it was judged. */
+function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, computedAt }: GuardStatus): JsonObject {
+  const numbers = {
+    ...figures,
+    worsePercentInterval: figures.worsePercentInterval && [...figures.worsePercentInterval],
+  };
+  return {
+    rollout: rollout.id,
+    rule: rollout.ruleId,
+    guard: guardContent(guard),
+    verdict,
+    figures: numbers,
+    computedAt: computedAt.toISOString(),
+  };
+}
+
+/** The rule where it was before the rollout, or where it is if somebody has lowered it further. */
+function pulledBack(rule: Rule, initial: number): Rule {
+  const conditions = {
+    ...(rule.conditions as JsonObject),
+    rollout_percentage: Math.min(initial, percentageOf(rule.conditions)),
+  };
+  return { ...rule, conditions, updatedAt: new Date() };
+}
+
+export class RolloutGuardEnforcer {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly changes: FlagChanges,
+    private readonly transitions: RolloutTransitions,
+    private readonly logger: Logger,
+  ) {}
+
+  /**
+   * Acts on every verdict that asks for it, each in a transaction of its own. Gives on how many this instance has
+   * acted.
+   */
+  async enforce(): Promise<number> {
+    let acted = 0;
+    for (const judged of await judgedRollouts(this.prisma)) {
+      const done = await this.#act(judged).catch((err: unknown) => {
+        this.logger.error({ err, rollout: judged.id }, "A guard's verdict could not be acted on; it is tried again");
+        return false;
+      });
+      if (done) acted += 1;
+    }
+    return acted;
+  }
+
+  async #act({ id, flagId }: { id: string; flagId: string }): Promise<boolean> {
+    const killed = await this.prisma.$transaction(async (tx): Promise<Flag | 'paused' | null> => {
+      const free = await tx.$queryRaw<
+        unknown[]
+      >`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
+      if (free.length === 0) return null;
+      const flag = await lockFlag(tx, { id: flagId });
+      const rollout = await findRollout(tx, { id });
+      const { guard = null, guardStatus = null, status } = rollout ?? {};
+      if (flag === null || rollout === null || guard === null || guardStatus?.watch !== guard.watch) return null;
+      const rule = flag.rules.find((candidate) => candidate.id === rollout.ruleId);
+      if (guardStatus.verdict === 'crossed' && rule !== undefined && (status === 'running' || status === 'paused')) {
+        return this.#pullBack(tx, flag, rule, rollout, guard, guardStatus);
+      }
+      if (guardStatus.verdict !== 'silent' || status !== 'running') return null;
+      await this.#pause(tx, rollout, guard, guardStatus);
+      return 'paused';
+    }, TRANSACTION);
+    if (killed === null) return false;
+    this.changes.announce(...(killed === 'paused' ? [] : [killed.environment]));
+    return true;
+  }
+
+  /** As `killSwitch` does, it waits for nobody, whatever the flag's safety level, and for no experiment. */
+  async #pullBack(
+    tx: Transaction,
+    flag: Flag,
+    rule: Rule,
+    rollout: Rollout,
+    guard: GuardOfRollout,
+    status: GuardStatus,
+  ): Promise<Flag> {
+    const identity = inNameOf(rollout, 'guard');
+    const reason = `Rollout guard: ${describeGuard(guard, status.figures)}`;
+    const back = pulledBack(rule, guard.initialPercentage);
+    const lowered = withRule(flag, back);
+    // A switch that somebody has pulled keeps their reason.
+    const held = isKilled(flag.rules);
+    const edited = held ? lowered : withKillSwitch(lowered, reason);
+    // First, so that the change does not find it active and pause it.
+    await this.transitions.stop(tx, rollout, { status: 'pulled_back', reason: null });
+    const after = await this.changes.applyWithin(tx, identity, flag, edited, {
+      action: 'GUARD_ROLLOUT',
+      force: true,
+      before: ruleContent(rule),
+      after: { ...ruleContent(back), ...figuresOf(rollout, guard, status), reason },
+    });
+    if (!held)
+      await appendAudit(tx, identity, { action: 'KILL_SWITCH', flagId: flag.id, ...recordSwitch(reason)(flag, after) });
+    return after;
+  }
+
+  async #pause(tx: Transaction, rollout: Rollout, guard: GuardOfRollout, status: GuardStatus): Promise<void> {
+    const reason = describeSilence(guard);
+    await this.transitions.stop(tx, rollout, { status: 'paused', reason });
+    await appendAudit(tx, inNameOf(rollout, 'guard'), {
+      action: 'PAUSE_ROLLOUT',
+      flagId: rollout.flagId,
+      after: { ...figuresOf(rollout, guard, status), reason },
+    });
+  }
+}

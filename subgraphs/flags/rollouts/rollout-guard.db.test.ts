@@ -1,0 +1,488 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { GuardFigures, GuardVerdict } from '../../../core/rollouts/rollout-guard.ts';
+import { refusal } from '../../shared/testing/asking.ts';
+import { FRESH } from './rollout-guard.ts';
+import { dueRollouts } from './rollout.ts';
+import { HOUR, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
+
+const GUARD = { metric: 'charge_minutes', worse: 'HIGHER', maxWorsePercent: 5 };
+const STEPS = [
+  { percentage: 10, after: 'PT1H' },
+  { percentage: 25, after: 'PT1H' },
+];
+const FIGURES: GuardFigures = {
+  controlVehicles: 61,
+  treatmentVehicles: 54,
+  vehiclesInBothArms: 1,
+  controlMean: 40,
+  treatmentMean: 46,
+  worsePercent: 15,
+  worsePercentInterval: [9, 21],
+  pValue: 0.0004,
+  significance: 0.0125,
+  lastMeasurementAt: '2027-01-04T08:59:00.000Z',
+};
+const REASON =
+  'Rollout guard: charge_minutes is 46 under treatment (54 vehicles) and 40 under control (61 vehicles): worse by 15 %, where 5 % is the limit.';
+const SHOWN = `guard { metric worse maxWorsePercent bound confidenceLevel minimumVehicles silenceSeconds watchForSeconds initialPercentage watchedSince }
+  guardStatus { verdict treatmentVehicles controlMean worsePercentInterval pValue significance lastMeasurementAt computedAt } watchedUntil nextStepAt status`;
+
+let rollouts: RolloutsUnderTest;
+
+beforeAll(async () => {
+  rollouts = await RolloutsUnderTest.start();
+}, 60_000);
+
+afterAll(async () => {
+  await rollouts?.flags.remove();
+});
+
+beforeEach(() => rollouts.endAll());
+
+interface Shown {
+  guard: Record<string, unknown>;
+  guardStatus: Record<string, unknown> | null;
+  watchedUntil: string | null;
+  nextStepAt: string | null;
+  status: string;
+}
+
+async function shown({ key, ruleId }: Target): Promise<Shown> {
+  const { flag } = await rollouts.flags.ok<{ flag: { rules: { id: string; rollout: Shown }[] } }>(
+    `query ($key: String!) { flag(key: $key) { rules { id rollout { ${SHOWN} } } } }`,
+    { key },
+  );
+  return flag.rules.find(({ id }) => id === ruleId)?.rollout as Shown;
+}
+
+/** A flag with a guarded rollout from 5 % over 10 % to 25 %. */
+async function guarded(
+  made: Promise<Target> = rollouts.target(),
+  guard: object = GUARD,
+  steps: unknown = STEPS,
+): Promise<{ target: Target; id: string }> {
+  const target = await made;
+  const { rollout, changeRequest } = await rollouts.schedule(target, steps, guard);
+  if (changeRequest !== null) await rollouts.decide(`approveChangeRequest(id: "${changeRequest.id}")`);
+  return { target, id: rollout.id };
+}
+
+/** What the experiments subgraph writes: by default of the watch that is now, at this moment. */
+async function judge(
+  id: string,
+  verdict: GuardVerdict,
+  { watch, age = 0, figures = FIGURES }: { watch?: number; age?: number; figures?: GuardFigures } = {},
+): Promise<void> {
+  const { prisma } = rollouts.flags;
+  const present = (await prisma.rolloutGuard.findUniqueOrThrow({ where: { rolloutId: id } })).watch;
+  const columns = {
+    watch: watch ?? present,
+    verdict,
+    figures: { ...figures, worsePercentInterval: [...(figures.worsePercentInterval ?? [])] },
+    computedAt: new Date(rollouts.clock.now - age),
+  };
+  await prisma.rolloutVerdict.upsert({
+    where: { rolloutId: id },
+    create: { rolloutId: id, ...columns },
+    update: columns,
+  });
+}
+
+const flagOf = ({ key }: Target) =>
+  rollouts.flags
+    .ok<{ flag: { killed: boolean; rules: { type: string; conditions: unknown }[] } }>(
+      'query ($key: String!) { flag(key: $key) { killed rules { type conditions } } }',
+      { key },
+    )
+    .then(({ flag }) => flag);
+const lastRows = async (target: Target, count: number) => (await rollouts.trail(target)).slice(-count);
+
+describe('a guard', () => {
+  test('is kept with its rollout, shown, and told to the trail; the rollout without one has none', async () => {
+    const { target } = await guarded();
+    expect(await shown(target)).toMatchObject({
+      guard: {
+        ...GUARD,
+        bound: null,
+        confidenceLevel: 0.95,
+        minimumVehicles: 50,
+        silenceSeconds: 1_800,
+        watchForSeconds: 86_400,
+        initialPercentage: 5,
+        watchedSince: rollouts.at(0),
+      },
+      guardStatus: null,
+      watchedUntil: null,
+      nextStepAt: rollouts.at(HOUR),
+    });
+    const [row] = await lastRows(target, 1);
+    expect(row).toMatchObject({
+      action: 'SCHEDULE_ROLLOUT',
+      afterValue: {
+        guard: {
+          metric: 'charge_minutes',
+          worse: 'higher',
+          maxWorsePercent: 5,
+          minimumVehicles: 50,
+          silenceSeconds: 1_800,
+          watchForSeconds: 86_400,
+        },
+      },
+    });
+    const { target: bare } = await guarded(rollouts.target(), {
+      metric: 'range_km',
+      worse: 'LOWER',
+      bound: 300,
+      watchFor: 'PT1H',
+    });
+    expect((await shown(bare)).guard).toMatchObject({
+      worse: 'LOWER',
+      maxWorsePercent: null,
+      bound: 300,
+      watchForSeconds: 3_600,
+    });
+    const other = await rollouts.target();
+    await rollouts.schedule(other, STEPS);
+    expect(await shown(other)).toMatchObject({ guard: null, guardStatus: null });
+  });
+
+  test('is refused at the path of its fault, and on a rule whose vehicles it could not tell apart', async () => {
+    const target = await rollouts.target();
+    const ask = async (guard: object) => refusal(await rollouts.ask(target, STEPS, rollouts.flags.writer, { guard }));
+    expect(await ask({ ...GUARD, bound: 3 })).toEqual({ code: 'BAD_USER_INPUT', field: 'guard' });
+    expect(await ask({ ...GUARD, minimumVehicles: 1 })).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'guard.minimumVehicles',
+    });
+    const conflict = { code: 'CONFLICT', field: 'guard' };
+    await rollouts.change(
+      `createRule(flagKey: "${target.key}", input: { type: PERCENTAGE_ROLLOUT, priority: 7, conditions: { rollout_percentage: 1 } })`,
+    );
+    expect(await ask(GUARD)).toEqual(conflict);
+    const picked = await rollouts.target();
+    await rollouts.change(
+      `createRule(flagKey: "${picked.key}", input: { type: VEHICLE_TARGET, conditions: { models: ["A"] }, variant: "treatment" })`,
+    );
+    expect(refusal(await rollouts.ask(picked, STEPS, rollouts.flags.writer, { guard: GUARD }))).toEqual(conflict);
+    for (const edit of ['variant: "blue"', 'conditions: { rollout_percentage: 5, sticky: false }']) {
+      const odd = await rollouts.target();
+      await rollouts.change(`updateRule(id: "${odd.ruleId}", input: { ${edit} })`);
+      expect(refusal(await rollouts.ask(odd, STEPS, rollouts.flags.writer, { guard: GUARD }))).toEqual(conflict);
+    }
+  });
+
+  test('of an ASIL-D flag is reviewed with its rollout, and watches from the approval on', async () => {
+    const target = await rollouts.asilD();
+    const { changeRequest } = await rollouts.schedule(target, STEPS, GUARD);
+    expect(changeRequest?.after).toMatchObject({ guard: { metric: 'charge_minutes', maxWorsePercent: 5 } });
+    expect((await shown(target)).guard['watchedSince']).toBeNull();
+    rollouts.clock.now += HOUR;
+    await rollouts.decide(`approveChangeRequest(id: "${changeRequest?.id}")`);
+    expect((await shown(target)).guard['watchedSince']).toBe(rollouts.at(0));
+  });
+});
+
+describe('a guarded step', () => {
+  test('waits for a verdict that the limit is kept: on the percentage that is now, and from the last minute', async () => {
+    const { target, id } = await guarded();
+    expect(await rollouts.after(HOUR)).toBe(0);
+    for (const [verdict, more] of [
+      ['waiting', {}],
+      ['holding', { watch: 0 }],
+      ['holding', { age: FRESH + 1 }],
+    ] as const) {
+      await judge(id, verdict, more);
+      expect([verdict, more, await rollouts.after(0)]).toEqual([verdict, more, 0]);
+    }
+    expect(await shown(target)).toMatchObject({ status: 'RUNNING', guardStatus: { verdict: 'HOLDING' } });
+    await judge(id, 'holding', { age: FRESH });
+    expect([await rollouts.after(0), await rollouts.percentage(target)]).toEqual([1, 10]);
+    // The next one needs another: this was about 5 %.
+    expect(await shown(target)).toMatchObject({
+      guard: { watchedSince: rollouts.at(0) },
+      guardStatus: null,
+      nextStepAt: rollouts.at(HOUR),
+    });
+    rollouts.clock.now += HOUR;
+    await judge(id, 'holding', { watch: 1 });
+    expect(await rollouts.after(0)).toBe(0);
+    await judge(id, 'holding');
+    expect([await rollouts.after(0), await rollouts.percentage(target)]).toEqual([1, 25]);
+  });
+
+  test('from 0 % on needs none: nobody has the feature yet', async () => {
+    const made = rollouts.target();
+    await rollouts.setPercentage(await made, 0);
+    const { target } = await guarded(made);
+    expect([await rollouts.after(HOUR), await rollouts.percentage(target)]).toEqual([1, 10]);
+    expect(await rollouts.after(HOUR)).toBe(0);
+  });
+
+  test('that waits holds up no other rollout', async () => {
+    const waiting = await Promise.all(Array.from({ length: 3 }, () => guarded()));
+    const sound = await rollouts.target();
+    const { rollout } = await rollouts.scheduleHourly(sound);
+    rollouts.clock.now += HOUR;
+    // However many wait, they take no place in the list of what is due.
+    expect(await dueRollouts(rollouts.flags.prisma, new Date(rollouts.clock.now))).toEqual([
+      { id: rollout.id, flagId: sound.flagId },
+    ]);
+    expect(await rollouts.after(0)).toBe(1);
+    expect(await rollouts.percentage(sound)).toBe(10);
+    for (const { target } of waiting) expect(await rollouts.percentage(target)).toBe(5);
+  });
+
+  test('that is the last is watched, too: the rollout is completed only after that', async () => {
+    const { target, id } = await guarded(rollouts.target(), { ...GUARD, watchFor: 'PT2H' }, [
+      { percentage: 100, after: 'PT1H' },
+    ]);
+    rollouts.clock.now += HOUR;
+    await judge(id, 'holding');
+    expect(await rollouts.after(0)).toBe(1);
+    expect(await shown(target)).toMatchObject({
+      status: 'RUNNING',
+      nextStepAt: null,
+      watchedUntil: rollouts.at(2 * HOUR),
+    });
+    await judge(id, 'holding');
+    await rollouts.after(2 * HOUR - 1);
+    expect((await shown(target)).status).toBe('RUNNING');
+    // Nobody has looked at the end of it.
+    await rollouts.after(1);
+    expect((await shown(target)).status).toBe('RUNNING');
+    // At 100 % there is no control to compare with.
+    await judge(id, 'waiting');
+    await rollouts.after(0);
+    expect(await shown(target)).toMatchObject({ status: 'COMPLETED', watchedUntil: null });
+    expect(await rollouts.percentage(target)).toBe(100);
+  });
+
+  test('that is the last can be paused and resumed in its watch, which begins anew', async () => {
+    const { target, id } = await guarded(rollouts.target(), { ...GUARD, watchFor: 'PT2H' }, [
+      { percentage: 100, after: 'PT1H' },
+    ]);
+    rollouts.clock.now += HOUR;
+    await judge(id, 'holding');
+    await rollouts.after(0);
+    await rollouts.to('pause', id);
+    expect(await shown(target)).toMatchObject({ status: 'PAUSED', watchedUntil: null });
+    rollouts.clock.now += HOUR;
+    await rollouts.to('resume', id);
+    expect(await shown(target)).toMatchObject({
+      status: 'RUNNING',
+      watchedUntil: rollouts.at(2 * HOUR),
+      guard: { watchedSince: rollouts.at(0) },
+    });
+  });
+});
+
+describe('a crossed limit', () => {
+  const reached = async (made?: Promise<Target>) => {
+    const it = await guarded(made);
+    rollouts.clock.now += HOUR;
+    await judge(it.id, 'holding');
+    expect(await rollouts.after(0)).toBe(1);
+    return it;
+  };
+
+  test('pulls the rollout back and the kill switch, as one revision, with the figures in the trail', async () => {
+    const { target, id } = await reached();
+    const before = await rollouts.flags.revision();
+    await judge(id, 'crossed');
+    await rollouts.after(0);
+    expect(await rollouts.flags.revision()).toBe(before + 1);
+    expect(await flagOf(target)).toMatchObject({
+      killed: true,
+      rules: [
+        { type: 'KILL_SWITCH', conditions: { force_disabled: true, reason: REASON } },
+        { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5, regions: ['EU'] } },
+      ],
+    });
+    expect(await shown(target)).toMatchObject({
+      status: 'PULLED_BACK',
+      nextStepAt: null,
+      watchedUntil: null,
+      guardStatus: {
+        verdict: 'CROSSED',
+        treatmentVehicles: 54,
+        controlMean: 40,
+        worsePercentInterval: [9, 21],
+        pValue: 0.0004,
+        significance: 0.0125,
+        lastMeasurementAt: '2027-01-04T08:59:00.000Z',
+        computedAt: rollouts.at(0),
+      },
+    });
+    const by = { userId: rollouts.flags.writer.userId, userAgent: 'FleetFlag rollout guard' };
+    expect(await lastRows(target, 3)).toMatchObject([
+      { action: 'UPDATE_RULE' },
+      {
+        ...by,
+        action: 'GUARD_ROLLOUT',
+        beforeValue: { conditions: { rollout_percentage: 10 } },
+        afterValue: {
+          conditions: { rollout_percentage: 5 },
+          rollout: id,
+          rule: target.ruleId,
+          guard: { metric: 'charge_minutes', maxWorsePercent: 5 },
+          verdict: 'crossed',
+          figures: FIGURES,
+          computedAt: rollouts.at(0),
+          reason: REASON,
+        },
+      },
+      {
+        ...by,
+        action: 'KILL_SWITCH',
+        beforeValue: { killSwitches: [] },
+        afterValue: { killSwitches: [{ enabled: true }], reason: REASON },
+      },
+    ]);
+    // For good: nothing is left to be done, or undone.
+    await rollouts.after(24 * HOUR);
+    expect(await rollouts.flags.revision()).toBe(before + 1);
+    for (const what of ['resume', 'pause', 'cancel'] as const)
+      expect(refusal(await rollouts.to(what, id))?.code).toBe('CONFLICT');
+    await rollouts.change(`releaseKillSwitch(flagKey: "${target.key}", reason: "Fixed")`);
+    expect((await rollouts.schedule(target, STEPS, GUARD)).rollout.status).toBe('RUNNING');
+  });
+
+  test('waits for no second person on an ASIL-D flag', async () => {
+    const { target, id } = await reached(rollouts.asilD());
+    await judge(id, 'crossed');
+    await rollouts.after(0);
+    expect(await flagOf(target)).toMatchObject({ killed: true });
+    expect([(await shown(target)).status, await rollouts.percentage(target)]).toEqual(['PULLED_BACK', 5]);
+    expect((await rollouts.actions(target)).slice(-2)).toEqual(['GUARD_ROLLOUT', 'KILL_SWITCH']);
+  });
+
+  test('pulls a paused rollout back, too, and one whose flag somebody has killed, whose reason stays', async () => {
+    const [paused, killed] = [await reached(), await reached()];
+    await rollouts.to('pause', paused.id);
+    await rollouts.change(`killSwitch(flagKey: "${killed.target.key}", reason: "Brakes")`);
+    for (const { id } of [paused, killed]) await judge(id, 'crossed');
+    await rollouts.after(0);
+    for (const { target } of [paused, killed])
+      expect([(await shown(target)).status, await rollouts.percentage(target), (await flagOf(target)).killed]).toEqual([
+        'PULLED_BACK',
+        5,
+        true,
+      ]);
+    expect((await flagOf(killed.target)).rules[0]?.conditions).toEqual({ force_disabled: true, reason: 'Brakes' });
+    expect((await rollouts.actions(killed.target)).slice(-2)).toEqual(['PAUSE_ROLLOUT', 'GUARD_ROLLOUT']);
+  });
+
+  test('never raises what somebody has lowered below where it began', async () => {
+    const { target, id } = await reached();
+    await rollouts.setPercentage(target, 1);
+    await judge(id, 'crossed');
+    await rollouts.after(0);
+    expect([(await shown(target)).status, await rollouts.percentage(target)]).toEqual(['PULLED_BACK', 1]);
+  });
+
+  test('asks no running experiment, which notes it', async () => {
+    const { target, id } = await reached();
+    const { prisma, writer } = rollouts.flags;
+    const experiment = await prisma.experiment.create({
+      data: {
+        flagId: target.flagId,
+        name: 'E',
+        status: 'running',
+        startDate: new Date(),
+        sampleSize: 100,
+        primaryMetric: 'm',
+        treatmentShare: 0.1,
+      },
+    });
+    await judge(id, 'crossed');
+    await rollouts.after(0);
+    expect((await shown(target)).status).toBe('PULLED_BACK');
+    expect(await prisma.experimentDisturbance.findMany({ where: { experimentId: experiment.id } })).toMatchObject([
+      { action: 'GUARD_ROLLOUT', userId: writer.userId },
+    ]);
+  });
+
+  test('pauses the other rollouts of the flag, as a kill switch does', async () => {
+    const { target, id } = await reached();
+    const { rules } = await rollouts.flags.addRule(target.key, {
+      type: 'PERCENTAGE_ROLLOUT',
+      priority: 3,
+      conditions: { rollout_percentage: 0 },
+    });
+    const other = {
+      ...target,
+      ruleId: rules.find((rule) => rule.type === 'PERCENTAGE_ROLLOUT' && rule.id !== target.ruleId)?.id ?? '',
+    };
+    await rollouts.schedule(other, STEPS);
+    await judge(id, 'crossed');
+    await rollouts.after(0);
+    expect(await rollouts.shown(other)).toMatchObject({ status: 'PAUSED', pausedReason: 'kill switch' });
+  });
+
+  test('of an earlier watch is not acted on', async () => {
+    const { target, id } = await reached();
+    await judge(id, 'crossed', { watch: 1 });
+    await rollouts.after(0);
+    expect((await shown(target)).status).toBe('RUNNING');
+  });
+
+  test('is acted on once when several instances look at once, and by the next one when the first dies on the way', async () => {
+    const all = [await reached(), await reached(), await reached()];
+    const before = await rollouts.flags.revision();
+    for (const { id } of all) await judge(id, 'crossed');
+    const dying = Object.create(rollouts.transitions) as typeof rollouts.transitions;
+    dying.stop = async (...args) => {
+      await rollouts.transitions.stop(...args);
+      throw new Error('The power went');
+    };
+    await rollouts.newScheduler(dying).runDue();
+    expect(await rollouts.flags.revision()).toBe(before);
+    for (const { target } of all) expect((await shown(target)).status).toBe('RUNNING');
+
+    const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
+    while ((await rollouts.flags.revision()) < before + all.length)
+      await Promise.all(instances.map((instance) => instance.runDue()));
+    await Promise.all(instances.map((instance) => instance.runDue()));
+    expect(await rollouts.flags.revision()).toBe(before + all.length);
+    for (const { target } of all) {
+      expect((await shown(target)).status).toBe('PULLED_BACK');
+      expect(
+        (await rollouts.actions(target)).filter((action) => action === 'GUARD_ROLLOUT' || action === 'KILL_SWITCH'),
+      ).toHaveLength(2);
+    }
+  });
+});
+
+describe('a metric that has stopped arriving', () => {
+  test('pauses the rollout, once and with the figures; a person resumes it, and the guard listens anew', async () => {
+    const { target, id } = await guarded();
+    await judge(id, 'silent', { figures: { ...FIGURES, treatmentVehicles: 0 } });
+    await rollouts.after(HOUR);
+    const reason = 'no measurement of charge_minutes under treatment for 30 minutes';
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'PAUSED',
+      pausedReason: reason,
+      currentPercentage: 5,
+    });
+    expect(await lastRows(target, 1)).toMatchObject([
+      {
+        action: 'PAUSE_ROLLOUT',
+        userAgent: 'FleetFlag rollout guard',
+        afterValue: { rollout: id, reason, verdict: 'silent', figures: { treatmentVehicles: 0 } },
+      },
+    ]);
+    await rollouts.after(HOUR);
+    expect((await rollouts.actions(target)).filter((action) => action === 'PAUSE_ROLLOUT')).toHaveLength(1);
+    expect((await flagOf(target)).killed).toBe(false);
+
+    await rollouts.to('resume', id);
+    expect(await rollouts.after(0)).toBe(0);
+    expect(await shown(target)).toMatchObject({
+      status: 'RUNNING',
+      guard: { watchedSince: rollouts.at(0) },
+      guardStatus: null,
+    });
+    await judge(id, 'holding');
+    expect([await rollouts.after(0), await rollouts.percentage(target)]).toEqual([1, 10]);
+  });
+});

@@ -1,0 +1,356 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
+import { decodeJwt } from 'jose';
+import { refusal } from '../../shared/testing/asking.ts';
+import { HOUR, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
+
+let rollouts: RolloutsUnderTest;
+
+beforeAll(async () => {
+  rollouts = await RolloutsUnderTest.start();
+}, 60_000);
+
+afterAll(async () => {
+  await rollouts?.flags.remove();
+});
+
+beforeEach(() => rollouts.endAll());
+
+const DAY = 24 * HOUR;
+
+/** Lets what else goes on go on. */
+const turn = () => delay(10);
+
+describe('steps', () => {
+  test('are applied when they are due and not before, signed, each with its revision and its row in the name of who scheduled them', async () => {
+    const target = await rollouts.target();
+    const { rollout } = await rollouts.scheduleHourly(target);
+    const before = await rollouts.flags.revision();
+    expect(await rollouts.after(HOUR - 1)).toBe(0);
+    expect(await rollouts.after(1)).toBe(1);
+    const appliedAt = rollouts.at(0);
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'RUNNING',
+      currentPercentage: 10,
+      nextStepAt: rollouts.at(HOUR),
+      steps: [
+        { appliedAt, revision: before + 1 },
+        { appliedAt: null, at: rollouts.at(HOUR) },
+        { appliedAt: null, at: rollouts.at(HOUR + DAY) },
+      ],
+    });
+
+    const flag = await rollouts.flags.prisma.flag.findUniqueOrThrow({ where: { key: target.key } });
+    expect(decodeJwt(flag.signedDefinition ?? '')).toMatchObject({
+      revision: before + 1,
+      flag: { rules: [{ id: target.ruleId, conditions: { rollout_percentage: 10, regions: ['EU'] } }] },
+    });
+    const [row] = (await rollouts.trail(target)).slice(-1);
+    expect(row).toMatchObject({
+      action: 'UPDATE_RULE',
+      userId: rollouts.flags.writer.userId,
+      userAgent: 'FleetFlag rollout scheduler',
+      beforeValue: { id: target.ruleId, conditions: { rollout_percentage: 5 } },
+      afterValue: {
+        conditions: { rollout_percentage: 10, regions: ['EU'] },
+        rollout: { id: rollout.id, step: 1, of: 3 },
+      },
+    });
+
+    expect([await rollouts.after(HOUR), await rollouts.after(DAY), await rollouts.after(DAY)]).toEqual([1, 1, 0]);
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'COMPLETED',
+      currentPercentage: 100,
+      nextStepAt: null,
+      steps: [{ revision: before + 1 }, { revision: before + 2 }, { revision: before + 3 }],
+    });
+    expect(await rollouts.flags.revision()).toBe(before + 3);
+    // The next rollout of the rule can come, were there anything left to raise.
+    expect(refusal(await rollouts.ask(target, [{ percentage: 100, after: 'PT1H' }]))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'steps.0.percentage',
+    });
+  });
+
+  test('are applied once each when several instances look at once', async () => {
+    const targets = await Promise.all(Array.from({ length: 4 }, () => rollouts.target()));
+    for (const target of targets)
+      await rollouts.schedule(target, [
+        { percentage: 10, at: rollouts.at(HOUR) },
+        { percentage: 20, at: rollouts.at(2 * HOUR) },
+        { percentage: 30, at: rollouts.at(3 * HOUR) },
+      ]);
+    const before = await rollouts.flags.revision();
+    rollouts.clock.now += 3 * HOUR;
+    const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
+    let applied = 0;
+    // A flag that another instance holds is left for the next look, so there may have to be more than one.
+    while (applied < 12)
+      for (const count of await Promise.all(instances.map((instance) => instance.runDue()))) applied += count;
+    expect(applied).toBe(12);
+    expect(await rollouts.flags.revision()).toBe(before + 12);
+    for (const target of targets) {
+      expect((await rollouts.actions(target)).filter((action) => action === 'UPDATE_RULE')).toHaveLength(3);
+      expect(await rollouts.percentage(target)).toBe(30);
+    }
+    expect(await rollouts.after(DAY)).toBe(0);
+  });
+
+  test('that follow after a delay are not taken early by an instance that looked before the one that applied the first', async () => {
+    const targets = await Promise.all(Array.from({ length: 10 }, () => rollouts.target()));
+    for (const target of targets) await rollouts.scheduleHourly(target);
+    rollouts.clock.now += HOUR;
+    // Both find the same list of what is due; by the time the second has got to an entry, the first may have been
+    // there.
+    const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
+    let applied = 0;
+    while (applied < 10)
+      for (const count of await Promise.all(instances.map((instance) => instance.runDue()))) applied += count;
+    expect(applied).toBe(10);
+    for (const target of targets) expect(await rollouts.percentage(target)).toBe(10);
+  });
+
+  test('that fail anywhere in their transaction leave nothing, and are applied by the next instance', async () => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    rollouts.clock.now += HOUR;
+    const everything = async () => ({
+      ...((await rollouts.flags.everything()) as object),
+      steps: await rollouts.flags.prisma.rolloutStep.findMany({ orderBy: [{ rolloutId: 'asc' }, { position: 'asc' }] }),
+    });
+    const before = await everything();
+    const dying = (at: 'before' | 'after') => {
+      const transitions = Object.create(rollouts.transitions) as typeof rollouts.transitions;
+      transitions.advance = async (...args) => {
+        if (at === 'after') await rollouts.transitions.advance(...args);
+        throw new Error('The power went');
+      };
+      return rollouts.newScheduler(transitions);
+    };
+    for (const at of ['before', 'after'] as const) {
+      expect(await dying(at).runDue()).toBe(0);
+      expect(await everything()).toEqual(before);
+    }
+    expect(await rollouts.newScheduler().runDue()).toBe(1);
+    expect(await rollouts.percentage(target)).toBe(10);
+  });
+
+  test('that fail hold up no other rollout', async () => {
+    const [broken, sound] = [await rollouts.target(), await rollouts.target()];
+    await rollouts.scheduleHourly(broken);
+    rollouts.clock.now += 1;
+    await rollouts.scheduleHourly(sound);
+    const transitions = Object.create(rollouts.transitions) as typeof rollouts.transitions;
+    transitions.advance = (tx, rollout, ...rest) => {
+      if (rollout.ruleId === broken.ruleId) throw new Error('This one is broken');
+      return rollouts.transitions.advance(tx, rollout, ...rest);
+    };
+    rollouts.clock.now += HOUR;
+    expect(await rollouts.newScheduler(transitions).runDue()).toBe(1);
+    expect([await rollouts.percentage(broken), await rollouts.percentage(sound)]).toEqual([5, 10]);
+    expect(await rollouts.scheduler.runDue()).toBe(1);
+  });
+
+  test('and a pause, a kill switch or an edit at the same moment follow each other, whichever comes first', async () => {
+    for (const [index, stop] of ['pause', 'kill', 'lower', 'pause', 'kill', 'lower'].entries()) {
+      const target = await rollouts.target();
+      const { id } = (await rollouts.scheduleHourly(target)).rollout;
+      rollouts.clock.now += HOUR;
+      const stopping =
+        stop === 'pause'
+          ? rollouts.to('pause', id)
+          : stop === 'kill'
+            ? rollouts.change(`killSwitch(flagKey: "${target.key}", reason: "Brakes")`)
+            : rollouts.setPercentage(target, 1);
+      const [stopped, applied] = await Promise.all([stopping, rollouts.newScheduler().runDue()]);
+      if ('errors' in stopped) expect(stopped.errors).toEqual([]);
+      const { status, steps } = await rollouts.shown(target);
+      expect([index, status, steps.filter((step) => step.appliedAt !== null).length]).toEqual([
+        index,
+        'PAUSED',
+        applied,
+      ]);
+    }
+  });
+
+  test('of a flag that somebody is changing are left for the next look', async () => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    rollouts.clock.now += HOUR;
+    await rollouts.flags.prisma.$transaction(async (tx) => {
+      await tx.$queryRaw`SELECT id FROM flags WHERE key = ${target.key} FOR UPDATE`;
+      expect(await rollouts.newScheduler().runDue()).toBe(0);
+    });
+    expect(await rollouts.newScheduler().runDue()).toBe(1);
+  });
+
+  test('at fixed times that were missed are applied in order, each with its revision', async () => {
+    const target = await rollouts.target();
+    await rollouts.schedule(
+      target,
+      [1, 2, 3].map((hours) => ({ percentage: hours * 10, at: rollouts.at(hours * HOUR) })),
+    );
+    const before = await rollouts.flags.revision();
+    expect(await rollouts.after(2 * HOUR)).toBe(2);
+    expect(await rollouts.shown(target)).toMatchObject({
+      currentPercentage: 20,
+      steps: [{ revision: before + 1 }, { revision: before + 2 }, { revision: null, at: rollouts.at(HOUR) }],
+    });
+    const raised = (await rollouts.trail(target))
+      .filter((row) => row.action === 'UPDATE_RULE')
+      .map((row) => row.afterValue);
+    expect(raised).toMatchObject([
+      { conditions: { rollout_percentage: 10 } },
+      { conditions: { rollout_percentage: 20 } },
+    ]);
+  });
+
+  test('with delays keep their distance from each other however long nothing ran', async () => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    expect(await rollouts.after(30 * DAY)).toBe(1);
+    expect(await rollouts.shown(target)).toMatchObject({
+      currentPercentage: 10,
+      nextStepAt: rollouts.at(HOUR),
+      steps: [{}, { at: rollouts.at(HOUR) }, { at: rollouts.at(HOUR + DAY) }],
+    });
+    expect([await rollouts.after(HOUR - 1), await rollouts.after(1), await rollouts.after(DAY)]).toEqual([0, 1, 1]);
+  });
+
+  test('that were reached by hand are marked and make no revision', async () => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    await rollouts.setPercentage(target, 12.5);
+    const before = await rollouts.flags.revision();
+    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.flags.revision()).toBe(before);
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'RUNNING',
+      currentPercentage: 12.5,
+      steps: [{ appliedAt: rollouts.at(0), revision: null }, {}, {}],
+    });
+    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.percentage(target)).toBe(25);
+  });
+
+  test('that became due while nothing ran are applied by a new instance at its start, and by its own clock from then on', async () => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    rollouts.clock.now += HOUR;
+    const restarted = rollouts.newScheduler();
+    restarted.start();
+    try {
+      while ((await rollouts.percentage(target)) < 10) await turn();
+      rollouts.clock.now += HOUR;
+      while ((await rollouts.percentage(target)) < 25) await turn();
+    } finally {
+      await restarted.close();
+    }
+    rollouts.clock.now += DAY;
+    expect(await restarted.runDue()).toBe(0);
+  });
+});
+
+describe('a change of the flag', () => {
+  test.each<[string, (key: string, rule: string) => string, string, string | null]>([
+    ['a kill switch pauses', (key) => `killSwitch(flagKey: "${key}", reason: "Brakes")`, 'PAUSED', 'kill switch'],
+    [
+      'a lowering by hand pauses',
+      (_key, rule) => `updateRule(id: "${rule}", input: { conditions: { rollout_percentage: 7 } })`,
+      'PAUSED',
+      'lowered to 7 % by hand',
+    ],
+    ['disabling the flag pauses', (key) => `disableFlag(key: "${key}")`, 'PAUSED', 'flag disabled'],
+    [
+      'disabling the rule pauses',
+      (_key, rule) => `updateRule(id: "${rule}", input: { enabled: false })`,
+      'PAUSED',
+      'rule disabled',
+    ],
+    [
+      'another audience of its rule pauses',
+      (_key, rule) =>
+        `updateRule(id: "${rule}", input: { conditions: { rollout_percentage: 10, regions: ["NA"], models: ["EV9"] } })`,
+      'PAUSED',
+      "its rule's models, regions changed by hand",
+    ],
+    [
+      'another value of its rule pauses',
+      (_key, rule) => `updateRule(id: "${rule}", input: { value: false, variant: "off" })`,
+      'PAUSED',
+      "its rule's value, variant changed by hand",
+    ],
+    ['archiving the flag cancels', (key) => `archiveFlag(key: "${key}")`, 'CANCELLED', null],
+    [
+      'moving the flag cancels',
+      (key) => `updateFlag(key: "${key}", input: { environment: PRODUCTION })`,
+      'CANCELLED',
+      null,
+    ],
+  ])('%s it, in the same transaction and with a row in the trail', async (_what, mutation, status, pausedReason) => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    await rollouts.after(HOUR);
+    await rollouts.change(mutation(target.key, target.ruleId));
+    expect(await rollouts.shown(target)).toMatchObject({ status, pausedReason, nextStepAt: null });
+    expect(await rollouts.after(30 * DAY)).toBe(0);
+    expect((await rollouts.actions(target)).slice(-1)).toEqual([
+      status === 'PAUSED' ? 'PAUSE_ROLLOUT' : 'CANCEL_ROLLOUT',
+    ]);
+  });
+
+  test('to ASIL-D pauses it when that is approved, and not before', async () => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    await rollouts.after(HOUR);
+    const { changeRequest } = await rollouts.change(`updateFlag(key: "${target.key}", input: { safetyLevel: ASIL_D })`);
+    expect((await rollouts.shown(target)).status).toBe('RUNNING');
+    await rollouts.flags.approve(changeRequest?.id ?? '');
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'PAUSED',
+      pausedReason: 'flag raised to ASIL-D: a second person has to agree',
+      nextStepAt: null,
+    });
+    expect(await rollouts.after(30 * DAY)).toBe(0);
+    expect((await rollouts.actions(target)).slice(-1)).toEqual(['PAUSE_ROLLOUT']);
+  });
+
+  test('deleting the rule ends it', async () => {
+    const target = await rollouts.target();
+    const { id } = (await rollouts.scheduleHourly(target)).rollout;
+    await rollouts.change(`deleteRule(id: "${target.ruleId}")`);
+    const [row] = (await rollouts.trail(target)).slice(-1);
+    expect(row).toMatchObject({ action: 'CANCEL_ROLLOUT', afterValue: { rollout: id, reason: 'rule deleted' } });
+    expect(await rollouts.after(30 * DAY)).toBe(0);
+    expect(refusal(await rollouts.to('pause', id))).toEqual({ code: 'NOT_FOUND', field: 'id' });
+  });
+
+  test('that has nothing to do with it lets it run', async () => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    await rollouts.change(`updateFlag(key: "${target.key}", input: { name: "Another" })`);
+    await rollouts.setPercentage(target, 6);
+    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.percentage(target)).toBe(10);
+  });
+
+  test('a kill switch keeps it from being resumed until it is released, and then only a person resumes it', async () => {
+    const target = await rollouts.target();
+    const { id } = (await rollouts.scheduleHourly(target)).rollout;
+    await rollouts.change(`killSwitch(flagKey: "${target.key}", reason: "Brakes")`, rollouts.safety);
+    expect(refusal(await rollouts.to('resume', id))).toEqual({ code: 'CONFLICT' });
+    await rollouts.change(`releaseKillSwitch(flagKey: "${target.key}", reason: "Fixed")`);
+    expect(await rollouts.after(HOUR)).toBe(0);
+    expect((await rollouts.to('resume', id)).data.rollout.status).toBe('RUNNING');
+    expect(await rollouts.after(0)).toBe(1);
+  });
+
+  test('that came past the change path is noticed before the next step', async () => {
+    const target = await rollouts.target();
+    await rollouts.scheduleHourly(target);
+    await rollouts.flags.prisma.flag.update({ where: { key: target.key }, data: { environment: 'production' } });
+    expect(await rollouts.after(HOUR)).toBe(0);
+    expect(await rollouts.shown(target)).toMatchObject({ status: 'CANCELLED', currentPercentage: 5 });
+    await rollouts.flags.prisma.flag.update({ where: { key: target.key }, data: { environment: 'staging' } });
+  });
+});

@@ -1,0 +1,188 @@
+/**
+ * What becomes of rollouts inside a transaction that holds their flag's lock: every change of a rollout goes through
+ * here, and that lock is what orders them.
+ */
+import { FleetFlagError } from '../../../core/errors.ts';
+import { followingTimes, resumedTimes } from '../../../core/rollouts/rollout-plan.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { ChangeRequest } from '../changes/change-request.ts';
+import type { Clock } from '../changes/database-clock.ts';
+import type { Flag } from '../flags/flag.ts';
+import { nextWatch } from './rollout-guard.ts';
+import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
+import { checkNoRunningExperiment } from '../changes/running-experiment.ts';
+import {
+  activeRollouts,
+  findRollout,
+  remainingSteps,
+  updateRollout,
+  type Rollout,
+  type RolloutStep,
+} from './rollout.ts';
+
+/** A rollout that a change of its flag has stopped. */
+export interface Halt extends Obstacle {
+  readonly rollout: Rollout;
+}
+
+/** Whether a change request is about a rollout, and not about the flag's content. */
+export const isAboutRollout = ({ action }: Pick<ChangeRequest, 'action'>) =>
+  action === 'SCHEDULE_ROLLOUT' || action === 'RESUME_ROLLOUT';
+
+const noLonger = (rollout: Rollout | null, flag: Flag) =>
+  new FleetFlagError('CONFLICT', `The rollout is ${rollout === null ? 'gone' : rollout.status.replaceAll('_', ' ')}.`, {
+    field: 'id',
+    currentRevision: flag.revision,
+  });
+
+export class RolloutTransitions {
+  constructor(readonly clock: Clock) {}
+
+  /** Stops the rollouts that cannot go on when `before` becomes `edited`. To be called before that is written. */
+  async halt(tx: Transaction, before: Flag, edited: Flag): Promise<Halt[]> {
+    const halts: Halt[] = [];
+    for (const rollout of await activeRollouts(tx, before.id)) {
+      const obstacle = obstacleTo(rollout, edited, before);
+      if (obstacle === null || (obstacle.status === 'paused' && rollout.status !== 'running')) continue;
+      await this.stop(tx, rollout, obstacle);
+      halts.push({ rollout, ...obstacle });
+    }
+    return halts;
+  }
+
+  /** The trail's rows for `halt`, which come last in the transaction. */
+  async recordHalts(tx: Transaction, identity: CallerIdentity, halts: readonly Halt[]): Promise<void> {
+    for (const { rollout, status, reason } of halts) {
+      const action = status === 'paused' ? 'PAUSE_ROLLOUT' : 'CANCEL_ROLLOUT';
+      await appendAudit(tx, identity, {
+        action,
+        flagId: rollout.flagId,
+        after: { rollout: rollout.id, rule: rollout.ruleId, reason },
+      });
+    }
+  }
+
+  async stop(
+    tx: Transaction,
+    rollout: Rollout,
+    { status, reason }: { status: Obstacle['status'] | 'pulled_back'; reason: string | null },
+  ): Promise<Rollout> {
+    const updatedAt = await this.clock(tx);
+    return updateRollout(tx, rollout.id, {
+      status,
+      nextStepAt: null,
+      pausedReason: status === 'paused' ? reason : null,
+      updatedAt,
+    });
+  }
+
+  /** @param resumedById in whose name it goes on */
+  async resume(tx: Transaction, rollout: Rollout, resumedById: string, approvedById: string | null): Promise<Rollout> {
+    const now = await this.clock(tx);
+    const remaining = remainingSteps(rollout);
+    const times = resumedTimes(
+      remaining.map((step) => step.dueAt.getTime()),
+      now.getTime(),
+    );
+    return this.#run(tx, rollout, remaining, times, now, { scheduledById: resumedById, approvedById });
+  }
+
+  /**
+   * Marks the next step applied at `at`, by a revision or (null) because it had been reached already. After the last, a
+   * guard watches on.
+   */
+  async advance(tx: Transaction, rollout: Rollout, at: Date, revision: number | null): Promise<Rollout> {
+    const [step, ...rest] = remainingSteps(rollout);
+    if (step === undefined) throw new Error(`Rollout ${rollout.id} has no step left`);
+    const applied = { ...step, appliedAt: at, revision };
+    const times = followingTimes(
+      rest.map(({ delay, dueAt }) => ({ delay, dueAt: dueAt.getTime() })),
+      at.getTime(),
+    );
+    const moved = rest.map((following, index) => ({ ...following, dueAt: new Date(times[index] ?? NaN) }));
+    const { guard } = rollout;
+    const next = moved[0]?.dueAt ?? (guard && new Date(at.getTime() + guard.watchFor));
+    const columns = next === null ? { status: 'completed', nextStepAt: null } : { nextStepAt: next };
+    return updateRollout(
+      tx,
+      rollout.id,
+      { ...columns, ...(guard !== null && { guard: nextWatch(at) }), updatedAt: at },
+      [applied, ...moved],
+    );
+  }
+
+  /** Ends a guarded rollout that has been watched for long enough after its last step. */
+  async complete(tx: Transaction, rollout: Rollout, at: Date): Promise<Rollout> {
+    return updateRollout(tx, rollout.id, { status: 'completed', nextStepAt: null, updatedAt: at });
+  }
+
+  /**
+   * Does what an approved request asks for.
+   *
+   * @throws CONFLICT when the rollout has ended, its flag is killed or has a running experiment, or its times do not
+   *   fit any more
+   */
+  async approve(tx: Transaction, flag: Flag, request: ChangeRequest, approvedById: string): Promise<Rollout> {
+    const rollout = await findRollout(tx, { changeRequestId: request.id });
+    const expected = request.action === 'RESUME_ROLLOUT' ? 'paused' : 'waiting_for_approval';
+    if (rollout?.status !== expected) throw noLonger(rollout, flag);
+    await checkNoRunningExperiment(tx, flag);
+    const obstacle = obstacleTo({ ...rollout, approvedById }, flag);
+    if (obstacle !== null)
+      throw new FleetFlagError('CONFLICT', `The rollout cannot go on: ${obstacle.reason}.`, {
+        currentRevision: flag.revision,
+      });
+    if (expected === 'paused') return this.resume(tx, rollout, request.requestedById, approvedById);
+
+    const now = await this.clock(tx);
+    const steps = remainingSteps(rollout);
+    const times = followingTimes(
+      steps.map(({ delay, dueAt }) => ({ delay, dueAt: dueAt.getTime() })),
+      now.getTime(),
+    );
+    // What was to be a row of steps must not become one leap because the review took long.
+    if (times.some((time, index) => time <= (times[index - 1] ?? now.getTime()))) {
+      throw new FleetFlagError(
+        'CONFLICT',
+        'The times of this rollout have passed while it waited; schedule it again.',
+        { currentRevision: flag.revision },
+      );
+    }
+    return this.#run(tx, rollout, steps, times, now, { scheduledById: rollout.scheduledById, approvedById });
+  }
+
+  /**
+   * Ends the rollout that a rejected or withdrawn request was to start; one that was to be resumed stays paused. Under
+   * the flag's lock.
+   */
+  async refuse(tx: Transaction, request: ChangeRequest): Promise<void> {
+    if (request.action !== 'SCHEDULE_ROLLOUT') return;
+    const rollout = await findRollout(tx, { changeRequestId: request.id });
+    if (rollout?.status === 'waiting_for_approval') await this.stop(tx, rollout, { status: 'cancelled', reason: null });
+  }
+
+  async #run(
+    tx: Transaction,
+    rollout: Rollout,
+    steps: readonly RolloutStep[],
+    times: readonly number[],
+    now: Date,
+    people: Pick<Rollout, 'scheduledById' | 'approvedById'>,
+  ): Promise<Rollout> {
+    const moved = steps.map((step, index) => ({ ...step, dueAt: new Date(times[index] ?? NaN) }));
+    const { guard } = rollout;
+    const nextStepAt = moved[0]?.dueAt ?? (guard && new Date(now.getTime() + guard.watchFor));
+    const { scheduledById, approvedById } = people;
+    const columns = {
+      status: 'running',
+      pausedReason: null,
+      nextStepAt,
+      scheduledById,
+      approvedById: approvedById ?? rollout.approvedById,
+      updatedAt: now,
+    };
+    return updateRollout(tx, rollout.id, { ...columns, ...(guard !== null && { guard: nextWatch(now) }) }, moved);
+  }
+}

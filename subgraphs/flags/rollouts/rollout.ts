@@ -1,0 +1,221 @@
+/**
+ * Rollouts: a rule's percentage as it is raised by schedule; and their tables, rollouts and rollout_steps (the guards':
+ * rollout-guard.ts).
+ */
+import type { Environment, JsonObject, JsonValue } from '../../../core/model.ts';
+import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { FRESH, guardContent, toGuard, toGuardStatus, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
+
+type Reader = PrismaClient | Transaction;
+
+export type RolloutStatus = 'waiting_for_approval' | 'running' | 'paused' | 'completed' | 'cancelled' | 'pulled_back';
+
+/** The statuses in which a rollout may still change its rule; a rule has one such rollout at most. */
+export const ACTIVE: readonly RolloutStatus[] = ['waiting_for_approval', 'running', 'paused'];
+
+export interface RolloutStep {
+  /** From 1. */
+  readonly position: number;
+  readonly percentage: number;
+  /** Milliseconds after the step before was applied; null for a step at a fixed time. */
+  readonly delay: number | null;
+  readonly dueAt: Date;
+  readonly appliedAt: Date | null;
+  /** Null where the percentage had been reached by hand before. */
+  readonly revision: number | null;
+}
+
+export interface Rollout {
+  readonly id: string;
+  readonly flagId: string;
+  readonly ruleId: string;
+  readonly environment: Environment;
+  readonly status: RolloutStatus;
+  readonly pausedReason: string | null;
+  /** Null unless it runs and has a step to come. */
+  readonly nextStepAt: Date | null;
+  /** When its guard has watched for long enough after the last step; null unless it runs and all steps are applied. */
+  readonly watchedUntil: Date | null;
+  readonly scheduledById: string;
+  /** Who agreed, where two people have to. */
+  readonly approvedById: string | null;
+  /** The last request to start or to resume it. */
+  readonly changeRequestId: string | null;
+  readonly steps: readonly RolloutStep[];
+  readonly guard: GuardOfRollout | null;
+  /** The newest verdict, whatever watch it is of. */
+  readonly guardStatus: GuardStatus | null;
+  /** The rule's own. */
+  readonly currentPercentage: number;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+const WITH_STEPS = {
+  steps: { orderBy: { position: 'asc' } },
+  rule: { select: { conditions: true } },
+  guard: true,
+  verdict: true,
+} as const satisfies Prisma.RolloutInclude;
+type Row = Prisma.RolloutGetPayload<{ include: typeof WITH_STEPS }>;
+
+/** The percentage of a percentage_rollout rule with these conditions. */
+export function percentageOf(conditions: unknown): number {
+  const percentage = (conditions as JsonObject | null)?.['rollout_percentage'];
+  return typeof percentage === 'number' ? percentage : 0;
+}
+
+function toRollout(row: Row): Rollout {
+  const stepsToCome = row.steps.some((step) => step.appliedAt === null);
+  return {
+    id: row.id,
+    flagId: row.flagId,
+    ruleId: row.ruleId,
+    environment: row.environment as Environment,
+    status: row.status as RolloutStatus,
+    pausedReason: row.pausedReason,
+    nextStepAt: stepsToCome ? row.nextStepAt : null,
+    watchedUntil: stepsToCome ? null : row.nextStepAt,
+    scheduledById: row.scheduledById,
+    approvedById: row.approvedById,
+    changeRequestId: row.changeRequestId,
+    steps: row.steps.map((step) => ({
+      position: step.position,
+      percentage: step.percentage.toNumber(),
+      delay: step.delayMs === null ? null : Number(step.delayMs),
+      dueAt: step.dueAt,
+      appliedAt: step.appliedAt,
+      revision: step.revision === null ? null : Number(step.revision),
+    })),
+    guard: row.guard && toGuard(row.guard),
+    guardStatus: row.verdict && toGuardStatus(row.verdict),
+    currentPercentage: percentageOf(row.rule.conditions),
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+  };
+}
+
+/** The steps that are still to come, in order. */
+export function remainingSteps(rollout: Rollout): RolloutStep[] {
+  return rollout.steps.filter((step) => step.appliedAt === null);
+}
+
+/** What the trail and a reviewer are shown of a rollout. */
+export function rolloutContent({ id, ruleId, currentPercentage, steps, guard }: Rollout): JsonObject {
+  const plan = steps.map(({ percentage, delay, dueAt }): JsonValue => ({
+    percentage,
+    at: dueAt.toISOString(),
+    afterSeconds: delay === null ? null : delay / 1000,
+  }));
+  return {
+    rollout: id,
+    rule: ruleId,
+    from: currentPercentage,
+    steps: plan,
+    ...(guard !== null && { guard: guardContent(guard) }),
+  };
+}
+
+export type NewRollout = Omit<Prisma.RolloutUncheckedCreateInput, 'steps' | 'guard'> & {
+  id: string;
+  steps: Prisma.RolloutStepUncheckedCreateWithoutRolloutInput[];
+  guard: Prisma.RolloutGuardUncheckedCreateWithoutRolloutInput | null;
+};
+
+export async function insertRollout(tx: Transaction, { steps, guard, ...columns }: NewRollout): Promise<Rollout> {
+  const data = { ...columns, steps: { create: steps }, ...(guard !== null && { guard: { create: guard } }) };
+  return toRollout(await tx.rollout.create({ data, include: WITH_STEPS }));
+}
+
+/** Writes columns of a rollout, and steps that have changed. Only under the lock of its flag (store.ts, `lockFlag`). */
+export async function updateRollout(
+  tx: Transaction,
+  id: string,
+  columns: Prisma.RolloutUncheckedUpdateInput,
+  steps: readonly Pick<RolloutStep, 'position' | 'dueAt' | 'appliedAt' | 'revision'>[] = [],
+): Promise<Rollout> {
+  for (const { position, dueAt, appliedAt, revision } of steps) {
+    await tx.rolloutStep.update({
+      where: { rolloutId_position: { rolloutId: id, position } },
+      data: { dueAt, appliedAt, revision },
+    });
+  }
+  return toRollout(await tx.rollout.update({ where: { id }, data: columns, include: WITH_STEPS }));
+}
+
+export async function findRollout(
+  db: Reader,
+  where: { id: string } | { changeRequestId: string },
+): Promise<Rollout | null> {
+  const row = await db.rollout.findFirst({ where, include: WITH_STEPS });
+  return row === null ? null : toRollout(row);
+}
+
+/** Those of a flag that may still change it. */
+export async function activeRollouts(db: Reader, flagId: string): Promise<Rollout[]> {
+  return (await db.rollout.findMany({ where: { flagId, status: { in: [...ACTIVE] } }, include: WITH_STEPS })).map(
+    toRollout,
+  );
+}
+
+/** Those that run in the name of a person. */
+export async function runningRolloutsOf(db: Reader, scheduledById: string): Promise<Rollout[]> {
+  return (await db.rollout.findMany({ where: { scheduledById, status: 'running' }, include: WITH_STEPS })).map(
+    toRollout,
+  );
+}
+
+/** The active rollout of each rule, or else its latest; what has none is left out. */
+export async function rolloutsOfRules(db: Reader, ruleIds: readonly string[]): Promise<Map<string, Rollout>> {
+  const ids = await db.$queryRaw<{ id: string }[]>`
+    SELECT DISTINCT ON (rule_id) id FROM rollouts WHERE rule_id = ANY(${[...ruleIds]}::uuid[])
+    ORDER BY rule_id, status IN ('waiting_for_approval', 'running', 'paused') DESC, created_at DESC, id DESC`;
+  const rows = await db.rollout.findMany({ where: { id: { in: ids.map(({ id }) => id) } }, include: WITH_STEPS });
+  return new Map(rows.map((row) => [row.ruleId, toRollout(row)]));
+}
+
+/**
+ * Whether what watches a rollout lets it take its next step, or end. A guarded one needs a verdict on the percentage
+ * that is now, from the last minute: to go on, that the limit is kept; to end, only that somebody has looked, since at
+ * 100 % there may be no control to compare with. While the rule gives the treatment to nobody there is nothing to
+ * watch.
+ */
+export function mayGoOn({ guard, guardStatus, nextStepAt, currentPercentage }: Rollout, now: Date): boolean {
+  if (guard === null || currentPercentage === 0) return true;
+  if (guardStatus?.watch !== guard.watch || now.getTime() - guardStatus.computedAt.getTime() > FRESH) return false;
+  return guardStatus.verdict === 'holding' || (guardStatus.verdict === 'waiting' && nextStepAt === null);
+}
+
+/**
+ * Rollouts with something due at `now` that may go on (`mayGoOn` in SQL, so that those that wait hide no other), the
+ * longest overdue first; at most 100.
+ */
+export async function dueRollouts(db: Reader, now: Date): Promise<{ id: string; flagId: string }[]> {
+  return db.$queryRaw`
+    SELECT r.id, r.flag_id AS "flagId" FROM rollouts r
+    LEFT JOIN rollout_guards g ON g.rollout_id = r.id
+    LEFT JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch AND v.computed_at >= ${new Date(now.getTime() - FRESH)}
+    WHERE r.status = 'running' AND r.next_step_at <= ${now} AND (
+      g.rollout_id IS NULL OR v.verdict = 'holding'
+      OR (v.verdict = 'waiting' AND NOT EXISTS (SELECT FROM rollout_steps s WHERE s.rollout_id = r.id AND s.applied_at IS NULL))
+      OR EXISTS (SELECT FROM rules WHERE rules.id = r.rule_id AND conditions->'rollout_percentage' = '0'))
+    ORDER BY r.next_step_at LIMIT 100`;
+}
+
+/** Running and paused rollouts whose guard's verdict asks for something to be done. */
+export async function judgedRollouts(db: Reader): Promise<{ id: string; flagId: string }[]> {
+  return db.$queryRaw`
+    SELECT r.id, r.flag_id AS "flagId" FROM rollouts r JOIN rollout_guards g ON g.rollout_id = r.id JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch
+    WHERE (v.verdict = 'crossed' AND r.status IN ('running', 'paused')) OR (v.verdict = 'silent' AND r.status = 'running')
+    ORDER BY v.computed_at`;
+}
+
+/** When the first step after `now` is due; null where none is. */
+export async function nextDueAfter(db: Reader, now: Date): Promise<Date | null> {
+  const { _min } = await db.rollout.aggregate({
+    where: { status: 'running', nextStepAt: { gt: now } },
+    _min: { nextStepAt: true },
+  });
+  return _min.nextStepAt;
+}

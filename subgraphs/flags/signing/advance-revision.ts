@@ -1,0 +1,156 @@
+/**
+ * Lifting an environment's revision past what its vehicles have seen. After a backup was restored, vehicles are ahead
+ * of the control plane and refuse what it says, kill switches too: a lower revision looks like an attack to them.
+ * Signed anew above all that they have seen, everything reaches them at once, and their sets agree with the proof
+ * again.
+ */
+import { FleetFlagError, badInput } from '../../../core/errors.ts';
+import type { Environment } from '../../../core/model.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
+import { readLines } from '../../../core/validation/text.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { MAX_LEAD } from '../../shared/between-subgraphs/believable-revision.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Flag } from '../flags/flag.ts';
+import type { Signer } from './signing.ts';
+import { findFlags, lockRevision, setRevision } from '../flags/flag-store.ts';
+
+/**
+ * No environment is lifted higher: the API counts revisions in 32 bits, and what is left above has to last. A vehicle
+ * that says it has a higher one is not believed, or one stolen token could use up all revisions that there are.
+ */
+export const MAX_ADVANCE = 2_000_000_000;
+
+const MAX_REASON_LENGTH = 1_000;
+
+/** Far above what 100 flags take; the environment's changes wait meanwhile. */
+const TRANSACTION = { maxWait: 5_000, timeout: 60_000 } as const;
+
+export interface AdvanceRevision {
+  readonly environment: Environment;
+  /** A revision that vehicles may have seen, as the operator knows; what vehicles have reported counts by itself. */
+  readonly beyond: number;
+  readonly reason: string;
+}
+
+export interface AdvancedRevision {
+  /** The environment's revision before, and after. */
+  readonly from: number;
+  readonly to: number;
+  /** The highest revision that a vehicle of the environment has reported and is believed; 0: none has. */
+  readonly reported: number;
+  /**
+   * Vehicles that report a revision that cannot be, or one far above the environment's and `beyond`: they are not
+   * believed.
+   */
+  readonly unbelieved: number;
+  /** The flags that were signed anew, one revision each, the last of them `to`. */
+  readonly flags: number;
+  /**
+   * Keys of those that vehicles will serve by their rules: enabled, and not killed. Kill switches that the restore has
+   * lost are among them.
+   */
+  readonly serving: readonly string[];
+}
+
+/**
+ * Lifts the revision of an environment above `beyond`, above what vehicles have reported and above its own, and signs
+ * every flag that lives there anew above that; one transaction with a row in the trail. Whoever runs it announces the
+ * environment afterwards (FLAGS_CHANGED).
+ *
+ * @throws BAD_USER_INPUT, also where vehicles report far more than the environment's revision and `beyond` does not
+ *   decide about them; CONFLICT where flags came or went meanwhile (run it again)
+ */
+export async function advanceRevision(
+  prisma: PrismaClient,
+  signer: Signer,
+  identity: CallerIdentity,
+  { environment, beyond, reason }: AdvanceRevision,
+): Promise<AdvancedRevision> {
+  if (!Number.isSafeInteger(beyond) || beyond < 0 || beyond > MAX_ADVANCE)
+    throw badInput('beyond', `A revision to go beyond is a whole number from 0 to ${MAX_ADVANCE}.`);
+  const said = readLines(reason, 'reason', { what: 'A reason', max: MAX_REASON_LENGTH });
+  return prisma.$transaction(async (tx) => {
+    const flags = await lockLivingFlags(tx, environment);
+    const from = await lockRevision(tx, environment);
+    await checkNoneCameOrWent(tx, environment, flags);
+    const serving = flags.filter(({ enabled, rules }) => enabled && !isKilled(rules)).map(({ key }) => key);
+    const { reported, unbelieved } = await reportedRevisions(tx, environment, from, beyond);
+    const start = Math.max(beyond, reported, from);
+    for (const [index, flag] of flags.entries()) {
+      const revision = start + 1 + index;
+      const signedDefinition = await signer.definition({ ...flag, revision });
+      // updatedAt as it was: nobody has changed the flag.
+      await tx.flag.update({ where: { id: flag.id }, data: { revision, signedDefinition, updatedAt: flag.updatedAt } });
+    }
+    // Where nothing lives it counts one up all the same: vehicles must see that it is beyond.
+    const to = start + Math.max(1, flags.length);
+    await setRevision(tx, environment, to);
+    await appendAudit(tx, identity, {
+      action: 'ADVANCE_REVISION',
+      before: {
+        environment,
+        revision: from,
+        flags: Object.fromEntries(flags.map(({ key, revision }) => [key, revision])),
+      },
+      after: {
+        environment,
+        revision: to,
+        beyond,
+        reported,
+        reason: said,
+        flags: Object.fromEntries(flags.map(({ key }, index) => [key, start + 1 + index])),
+      },
+    });
+    return { from, to, reported, unbelieved, flags: flags.length, serving: serving.sort() };
+  }, TRANSACTION);
+}
+
+/** The flags' locks first and then the environment's, as every change of a flag takes them. */
+async function lockLivingFlags(tx: Transaction, environment: Environment): Promise<Flag[]> {
+  await tx.$executeRaw`SELECT FROM flags WHERE environment = ${environment} AND archived_at IS NULL ORDER BY id FOR UPDATE`;
+  const flags = await findFlags(tx, { environment, archivedAt: null });
+  return flags.sort((a, b) => a.revision - b.revision);
+}
+
+/** A flag that came while this transaction waited for the environment is not locked, and one that went is not there. */
+async function checkNoneCameOrWent(tx: Transaction, environment: Environment, locked: readonly Flag[]): Promise<void> {
+  const living = await tx.flag.findMany({ where: { environment, archivedAt: null }, select: { id: true } });
+  const ids = new Set(locked.map(({ id }) => id));
+  if (living.length === ids.size && living.every(({ id }) => ids.has(id))) return;
+  throw new FleetFlagError(
+    'CONFLICT',
+    `Flags came to ${environment} or left it meanwhile. Nothing was changed: run it again.`,
+  );
+}
+
+/** Named in a refusal: enough to look for what they have in common. */
+const NAMED_VEHICLES = 5;
+
+/** Another subgraph's table: docs/decisions/reading-another-subgraphs-table.md. */
+async function reportedRevisions(
+  tx: Transaction,
+  environment: Environment,
+  from: number,
+  beyond: number,
+): Promise<{ reported: number; unbelieved: number }> {
+  const highest = Math.min(Math.max(from + MAX_LEAD, beyond), MAX_ADVANCE);
+  const far = await tx.$queryRaw<{ vin: string; revision: bigint }[]>`
+    SELECT vin, applied_revision AS revision FROM vehicles WHERE environment = ${environment} AND applied_revision > ${highest} AND applied_revision <= ${MAX_ADVANCE}
+    ORDER BY applied_revision DESC, vin LIMIT ${NAMED_VEHICLES}`;
+  // Whoever names a revision above the environment's knows how far vehicles are, and has decided about those that say
+  // more.
+  if (far.length > 0 && beyond <= from) {
+    throw badInput(
+      'beyond',
+      `Vehicles of ${environment} report revisions more than ${MAX_LEAD} above its own, ${from}, and are not believed by themselves: ${far.map(({ vin, revision }) => `${vin} (${revision})`).join(', ')}. ` +
+        `Look at them. Go beyond ${far[0]?.revision} if it is right, or beyond a lower revision above ${from} to leave them behind. Nothing was changed.`,
+    );
+  }
+  const [row] = await tx.$queryRaw<{ reported: bigint | null; unbelieved: bigint }[]>`
+    SELECT (SELECT max(applied_revision) FROM vehicles WHERE environment = ${environment} AND applied_revision <= ${highest}) AS reported,
+           (SELECT count(*) FROM vehicles WHERE environment = ${environment} AND applied_revision > ${highest}) AS unbelieved`;
+  return { reported: Number(row?.reported ?? 0), unbelieved: Number(row?.unbelieved ?? 0) };
+}

@@ -1,0 +1,186 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import type { Environment } from '../../../core/model.ts';
+import { silent } from '../../shared/testing/asking.ts';
+import { FLAGS_CHANGED } from '../changes/change.ts';
+import { FlagFeed, type FlagChangeEvent } from './feed.ts';
+import { PositionSignatures } from '../signing/position-signatures.ts';
+import { EnvironmentSnapshots } from './snapshots.ts';
+import { backUp } from '../testing/backup.ts';
+import { FlagsUnderTest } from '../testing/flags-under-test.ts';
+import { liveSet } from '../testing/live-set.ts';
+
+let flags: FlagsUnderTest;
+/** A feed on another instance, which hears of changes by the bus only. */
+let feed: FlagFeed;
+
+beforeAll(async () => {
+  flags = await FlagsUnderTest.start();
+});
+afterAll(() => flags.remove());
+afterEach(async () => {
+  flags.bus.lost = false;
+  await feed.close();
+});
+
+async function following(environment: Environment): Promise<AsyncIterableIterator<FlagChangeEvent>> {
+  const { prisma, store, signer, bus } = flags;
+  feed = new FlagFeed(
+    prisma,
+    new EnvironmentSnapshots({ prisma, store, logger: silent }),
+    new PositionSignatures(signer),
+    bus,
+    silent,
+  );
+  await feed.start();
+  return feed.changes(environment);
+}
+
+async function take(events: AsyncIterableIterator<FlagChangeEvent>): Promise<FlagChangeEvent> {
+  const result = await events.next();
+  if (result.done === true) throw new Error('the feed has ended');
+  return result.value;
+}
+
+const archive = (key: string) => flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key });
+
+describe('the feed', () => {
+  test('tells of each change once, in order, each after the one before', async () => {
+    const events = await following('staging');
+    let previousRevision = await flags.revision();
+    for (let round = 0; round < 5; round++) {
+      const { key, revision } = await flags.create();
+      expect(await take(events)).toMatchObject({
+        environment: 'staging',
+        revision,
+        previousRevision,
+        signed: { key, revision, removed: false },
+        flag: { key },
+      });
+      previousRevision = revision;
+    }
+  });
+
+  test('chains what many writers change at once without a gap', async () => {
+    const events = await following('staging');
+    let at = await flags.revision();
+    const created = await Promise.all(Array.from({ length: 20 }, () => flags.create()));
+    const seen: string[] = [];
+    while (seen.length < created.length) {
+      const { previousRevision, revision, signed } = await take(events);
+      expect(previousRevision).toBe(at);
+      expect(revision).toBe(at + 1);
+      at = revision;
+      seen.push(signed.key);
+    }
+    expect(seen.sort()).toEqual(created.map(({ key }) => key).sort());
+  });
+
+  test('finds by itself what was announced to nobody', async () => {
+    const events = await following('staging');
+    flags.bus.lost = true;
+    const { key, revision } = await flags.create();
+    expect(await take(events)).toMatchObject({ revision, signed: { key } });
+  });
+
+  test('tells of a flag that changed twice before it looked only the last state, and nothing is missed by it', async () => {
+    const events = await following('production');
+    const at = await flags.revision('production');
+    flags.bus.lost = true;
+    const { key } = await flags.create({ environment: 'PRODUCTION' });
+    // The other instance of the subgraph looks every second, too; this one is told now.
+    await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key });
+    await feed.look();
+    let event = await take(events);
+    if (event.revision === at + 1) event = await take(events);
+    expect(event).toMatchObject({ revision: at + 2, flag: { enabled: true } });
+    expect([at, at + 1]).toContain(event.previousRevision);
+  });
+
+  test('tells of a flag that came and left before it looked for the first time, for who got it by its sync', async () => {
+    const events = await following('development');
+    expect(await flags.revision('development')).toBe(0);
+    flags.bus.lost = true;
+    const { key } = await flags.create({ environment: 'DEVELOPMENT' });
+    await archive(key);
+    await feed.look();
+    let event = await take(events);
+    if (!event.signed.removed) event = await take(events);
+    expect(event).toMatchObject({ revision: 2, signed: { key, removed: true } });
+  });
+
+  test('follows a restored database, and what changes there shows a gap to who knew more', async () => {
+    const { key } = await flags.create();
+    const restore = await backUp(flags.prisma);
+    const at = await flags.revision();
+    const events = await following('staging');
+    for (const { revision } of [await flags.create(), await flags.create()])
+      expect((await take(events)).revision).toBe(revision);
+    await restore();
+    await feed.look();
+    await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key });
+    const event = await take(events);
+    expect(event).toMatchObject({ revision: at + 1, previousRevision: at, flag: { key } });
+    expect(decodeJwt(event.proof)).toMatchObject(await liveSet(flags.prisma, 'staging'));
+  });
+
+  test('gives the changes of one look the proof of the last of them', async () => {
+    const events = await following('staging');
+    flags.bus.lost = true;
+    const created = [await flags.create(), await flags.create(), await flags.create()];
+    await feed.look();
+    const seen = [await take(events), await take(events), await take(events)];
+    expect(seen.map(({ revision }) => revision)).toEqual(created.map(({ revision }) => revision));
+    // Another look, each second, may have come between.
+    const last = await liveSet(flags.prisma, 'staging');
+    expect(decodeJwt(seen.at(-1)?.proof ?? '')).toMatchObject(last);
+    for (const { revision, proof } of seen) expect(decodeJwt(proof)['revision']).toBeGreaterThanOrEqual(revision);
+    expect(new Set(seen.map(({ proof }) => proof)).size).toBeLessThanOrEqual(2);
+  });
+
+  test('tells one environment nothing of another, and both of a move', async () => {
+    const staging = await following('staging');
+    const production = feed.changes('production');
+    const { key } = await flags.create({ environment: 'PRODUCTION' });
+    expect(await take(production)).toMatchObject({ signed: { key, removed: false } });
+    await flags.move(key, 'STAGING');
+    expect(await take(production)).toMatchObject({ environment: 'production', signed: { key, removed: true } });
+    expect(await take(staging)).toMatchObject({ environment: 'staging', signed: { key, removed: false } });
+  });
+
+  test('tells who comes later nothing of what was before', async () => {
+    const first = await following('staging');
+    await flags.create();
+    await take(first);
+    const second = feed.changes('staging');
+    const { revision } = await flags.create();
+    expect(await take(second)).toMatchObject({ revision });
+  });
+
+  test('looks once more for announcements that come while it looks', async () => {
+    const events = await following('staging');
+    const created = [await flags.create(), await flags.create()];
+    for (let times = 0; times < 10; times++) await flags.bus.publish(FLAGS_CHANGED, 'staging');
+    for (const { revision } of created) expect((await take(events)).revision).toBe(revision);
+    const { revision } = await flags.create();
+    expect((await take(events)).revision).toBe(revision);
+  });
+
+  test('ends who follows it when it closes, and looks no more', async () => {
+    const events = await following('staging');
+    const pending = events.next();
+    await feed.close();
+    expect(await pending).toEqual({ done: true, value: undefined });
+    expect(await events.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('goes on after the database could not be read', async () => {
+    const events = await following('staging');
+    // A column that is away for a moment stands for any failure of the look.
+    await flags.prisma.$executeRaw`ALTER TABLE environments RENAME COLUMN revision TO elsewhere`;
+    await feed.look();
+    await flags.prisma.$executeRaw`ALTER TABLE environments RENAME COLUMN elsewhere TO revision`;
+    const { revision } = await flags.create();
+    expect((await take(events)).revision).toBe(revision);
+  });
+});

@@ -1,0 +1,128 @@
+/**
+ * The stream of an environment's changes on this instance. It follows the revision in the database: announcements
+ * on the bus make it look at once, and a look every second finds what was announced to nobody.
+ * Source: design.md, "Revisions: how nothing is ever missed".
+ */
+import { EventEmitter, on } from 'node:events';
+import type { Logger } from 'pino';
+import { unattended } from '../../../core/async/unattended.ts';
+import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { mapStream } from '../../shared/feeds/async-iteration.ts';
+import type { Bus } from '../../shared/feeds/bus.ts';
+import { Looks } from '../../../core/async/looks.ts';
+import { FLAGS_CHANGED } from '../changes/change.ts';
+import type { Flag } from '../flags/flag.ts';
+import type { PositionSignatures } from '../signing/position-signatures.ts';
+import type { EnvironmentSnapshots } from './snapshots.ts';
+import { findFlags } from '../flags/flag-store.ts';
+import type { Delta } from './sync-store.ts';
+
+export interface FlagChangeEvent {
+  readonly environment: Environment;
+  readonly revision: number;
+  /** The revision of the event before this one: who is not at it has missed something. */
+  readonly previousRevision: number;
+  readonly flag: Flag;
+  readonly signed: Delta;
+  readonly statement: string;
+  /** What the environment consists of after the last event that was read in the same look as this one. */
+  readonly proof: string;
+}
+
+/** How long a change whose announcement was lost stays unseen, in milliseconds. */
+const POLL_INTERVAL = 1_000;
+
+const CLOSED = 'closed';
+
+export class FlagFeed {
+  readonly #emitter = new EventEmitter().setMaxListeners(0);
+  /** The revision up to which each environment's changes have been sent. */
+  readonly #sent = new Map<Environment, number>();
+  readonly #looks = new Looks(() => this.#sendOrLog());
+  #timer: NodeJS.Timeout | undefined;
+  #unsubscribe: (() => Promise<void>) | undefined;
+
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly snapshots: EnvironmentSnapshots,
+    private readonly signatures: PositionSignatures,
+    private readonly bus: Bus,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Begins at the environments' present revisions. */
+  async start(): Promise<void> {
+    for (const [environment, { revision }] of await this.snapshots.look()) this.#sent.set(environment, revision);
+    this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () => unattended(this.look(), 'Looking for changes'));
+    this.#timer = setInterval(() => unattended(this.look(), 'Looking for changes'), POLL_INTERVAL);
+    this.#timer.unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#emitter.emit(CLOSED);
+    await this.#unsubscribe?.();
+    await this.#looks.close();
+  }
+
+  /** Every change of `environment` after this call, in revision order. Ends when the feed is closed. */
+  changes(environment: Environment): AsyncIterableIterator<FlagChangeEvent> {
+    // Listening begins here and not at the first next(), so that what is asked after this call cannot be older.
+    const events = on(this.#emitter, environment, { close: [CLOSED] }) as AsyncIterator<[FlagChangeEvent]>;
+    return mapStream(events, ([event]) => event);
+  }
+
+  /** Sends what has changed since the last look. Calls during a look are answered by one more look after it. */
+  look(): Promise<void> {
+    return this.#looks.look();
+  }
+
+  async #sendOrLog(): Promise<void> {
+    try {
+      await this.#sendChanges();
+    } catch (error) {
+      // The next second looks again; nothing is lost, because what is sent is what the database holds.
+      this.logger.warn({ err: error }, 'Changes could not be read');
+    }
+  }
+
+  async #sendChanges(): Promise<void> {
+    const present = await this.snapshots.look();
+    for (const environment of ENVIRONMENTS) {
+      const sent = this.#sent.get(environment) ?? 0;
+      const revision = present.get(environment)?.revision ?? 0;
+      // A lower revision is a database restored from a backup: follow it, vehicles refuse it and report.
+      if (revision < sent) this.#sent.set(environment, revision);
+      else if (revision > sent && this.#emitter.listenerCount(environment) === 0) this.#sent.set(environment, revision);
+      else if (revision > sent) await this.#send(environment, sent);
+    }
+  }
+
+  async #send(environment: Environment, since: number): Promise<void> {
+    // Tombstones from revision 0 on, too: a vehicle may have got by its sync what has left before this look.
+    const { deltas, ...standing } = await this.snapshots.known(environment, since, true);
+    const proof = await this.signatures.proof(standing);
+    const flags = new Map(
+      (await findFlags(this.prisma, { key: { in: deltas.map((delta) => delta.key) } })).map((flag) => [flag.key, flag]),
+    );
+    let previousRevision = since;
+    for (const signed of deltas) {
+      const flag = flags.get(signed.key);
+      if (flag === undefined) throw new Error(`Flag ${signed.key} of a change is gone`);
+      const { revision } = signed;
+      const statement = await this.signatures.statement(environment, revision, standing.verifiedAt);
+      this.#emitter.emit(environment, {
+        environment,
+        revision,
+        previousRevision,
+        flag,
+        signed,
+        statement,
+        proof,
+      } satisfies FlagChangeEvent);
+      previousRevision = revision;
+      this.#sent.set(environment, revision);
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Bounds what questions with a nonce cost this instance: each is signed for alone, so a fleet whose clocks are wrong
+ * (or a control plane's own) must not make it sign without end. Who is refused is told when to come again, each a
+ * little later than the one before, so that a fleet does not come back at once.
+ */
+import { LRUCache } from 'lru-cache';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { Caller } from '../../../core/access/caller.ts';
+
+export interface NonceLimits {
+  /** Nonces that this instance answers a second, in the long run. */
+  readonly perSecond: number;
+  /** Nonces that it answers at once after a quiet time. */
+  readonly burst: number;
+  /** Nonces that one vehicle, person or key may ask in `callerWindowSeconds`. */
+  readonly perCaller: number;
+  readonly callerWindowSeconds: number;
+}
+
+export const NONCE_LIMITS: NonceLimits = { perSecond: 50, burst: 50, perCaller: 5, callerWindowSeconds: 60 };
+
+/**
+ * Seconds that anybody is told to wait at most: an agent that is told nothing spreads its question over ten minutes,
+ * too.
+ */
+const LONGEST_WAIT = 600;
+/** Callers whose questions are counted. Who falls out begins anew, within what the instance answers in all. */
+const MAX_CALLERS = 20_000;
+
+function callerKey(caller: Caller): string {
+  switch (caller.kind) {
+    case 'vehicle':
+      return `vehicle:${caller.vin}`;
+    case 'user':
+      return `user:${caller.userId}`;
+    case 'apiKey':
+      return `key:${caller.apiKeyId}`;
+    case 'nobody':
+    case 'gateway':
+      return caller.kind;
+  }
+}
+
+export class NonceAdmission {
+  readonly #callers: LRUCache<string, { count: number; readonly endsAt: number }>;
+  /** Nonces that may be answered now, as of `#filledAt`. */
+  #room: number;
+  #filledAt: number;
+  /** When the last of those who were told to come again will come. */
+  #lastTurn = -Infinity;
+
+  /**
+   * @param now milliseconds since some moment, by a clock that nobody sets
+   * @param random uniform in [0, 1)
+   */
+  constructor(
+    private readonly limits: NonceLimits = NONCE_LIMITS,
+    private readonly now: () => number = () => performance.now(),
+    private readonly random: () => number = Math.random,
+  ) {
+    this.#callers = new LRUCache({ max: MAX_CALLERS });
+    this.#room = limits.burst;
+    this.#filledAt = now();
+  }
+
+  /** Takes one question of `caller`, or throws RATE_LIMITED with `retryAfter` (seconds). */
+  admit(caller: Caller): void {
+    const now = this.now();
+    const key = callerKey(caller);
+    const before = this.#callers.get(key);
+    const window =
+      before !== undefined && before.endsAt > now
+        ? before
+        : { count: 0, endsAt: now + this.limits.callerWindowSeconds * 1_000 };
+    if (window.count >= this.limits.perCaller) {
+      throw refusal('This caller has asked with too many nonces.', (window.endsAt - now) / 1_000);
+    }
+    this.#takeRoom(now);
+    window.count += 1;
+    this.#callers.set(key, window);
+  }
+
+  #takeRoom(now: number): void {
+    const { perSecond, burst } = this.limits;
+    this.#room = Math.min(burst, this.#room + ((now - this.#filledAt) / 1_000) * perSecond);
+    this.#filledAt = now;
+    if (this.#room >= 1) {
+      this.#room -= 1;
+      return;
+    }
+    this.#lastTurn = Math.min(Math.max(this.#lastTurn, now) + 1_000 / perSecond, now + LONGEST_WAIT * 1_000);
+    const wait = (this.#lastTurn - now) / 1_000;
+    // More than can be answered by then: spread over what is left, or all of them would come at its end.
+    throw refusal(
+      'More vehicles ask with a nonce than can be answered now.',
+      wait < LONGEST_WAIT ? wait : LONGEST_WAIT * (0.5 + this.random() / 2),
+    );
+  }
+}
+
+function refusal(message: string, seconds: number): FleetFlagError {
+  return new FleetFlagError('RATE_LIMITED', message, { retryAfter: Math.max(1, Math.ceil(seconds)) });
+}

@@ -1,0 +1,114 @@
+/**
+ * A feed of what has positions in the database, on this instance. While somebody follows it looks again and again, and
+ * at once when it is told to on the bus, so that a lost announcement costs one interval and nothing else.
+ */
+import type { Logger } from 'pino';
+import { unattended } from '../../../core/async/unattended.ts';
+import type { Bus } from './bus.ts';
+import { Follower, type FollowedSource, type FollowedStream } from './follower.ts';
+import { Looks } from '../../../core/async/looks.ts';
+
+export interface FeedOptions {
+  readonly bus: Bus;
+  /** Where it is announced that there is something new. */
+  readonly channel: string;
+  /** Milliseconds for which what was announced to nobody stays unseen. */
+  readonly interval: number;
+  /** One look: sees what is new, and wakes the followers. Rejects when the database cannot be read. */
+  readonly see: () => Promise<void>;
+  /** The position of the newest entry that a look has seen; undefined before the first. */
+  readonly head: () => number | undefined;
+  /** Nobody follows any more. */
+  readonly deserted: () => void;
+  readonly logger: Logger;
+  /** What the log says, once, when looks begin to fail. */
+  readonly failure: string;
+}
+
+export class FollowedFeed<Entry> {
+  readonly #followers = new Set<Follower<Entry>>();
+  readonly #looks: Looks;
+  #failing = false;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #unsubscribe: (() => Promise<void>) | undefined;
+
+  constructor(private readonly options: FeedOptions) {
+    this.#looks = new Looks(options.see);
+  }
+
+  /** Who follows now. */
+  get followers(): ReadonlySet<Follower<Entry>> {
+    return this.#followers;
+  }
+
+  async start(): Promise<void> {
+    const { bus, channel } = this.options;
+    this.#unsubscribe = await bus.subscribe(channel, () => {
+      if (this.#followers.size > 0) unattended(this.#lookOrLog(), 'Looking for entries');
+    });
+  }
+
+  /** Ends every stream, as if nothing were to come any more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const follower of [...this.#followers]) unattended(follower.return(), 'Ending a stream');
+    clearTimeout(this.#timer);
+    await this.#unsubscribe?.();
+    await this.#looks.close();
+  }
+
+  /**
+   * The entries after a position (0: all), or those from now on, until its `return()` or the end of the feed.
+   *
+   * With 'now', `established` resolves when everything after it will come. It rejects, and so does the first `next()`,
+   * when the database cannot be read at that time; a stream that is established outlives such times.
+   */
+  follow(read: FollowedSource<Entry>['read'], after: number | 'now'): FollowedStream<Entry> {
+    const start = async () => {
+      await this.look();
+      return this.options.head() ?? 0;
+    };
+    const follower: Follower<Entry> = new Follower({ start, read, leave: () => this.#leave(follower) }, after);
+    this.#followers.add(follower);
+    follower.begin();
+    if (this.#closed) unattended(follower.return(), 'Ending a stream');
+    else if (this.#followers.size === 1) this.#poll();
+    return follower;
+  }
+
+  /**
+   * Sees what is new since the last look. Calls during a look are answered by one more look after it. Rejects when the
+   * database cannot be read; nothing is lost by it, because the next look goes on from the same place.
+   */
+  look(): Promise<void> {
+    return this.#looks.look();
+  }
+
+  #poll(): void {
+    const looked = this.#lookOrLog().then(() => {
+      if (this.#closed || this.#followers.size === 0) return;
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#poll(), this.options.interval);
+      this.#timer.unref();
+    });
+    unattended(looked, 'Looking for entries');
+  }
+
+  async #lookOrLog(): Promise<void> {
+    try {
+      await this.look();
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing) this.options.logger.warn({ err: error }, this.options.failure);
+      this.#failing = true;
+    }
+  }
+
+  #leave(follower: Follower<Entry>): void {
+    this.#followers.delete(follower);
+    if (this.#followers.size > 0) return;
+    clearTimeout(this.#timer);
+    this.options.deserted();
+  }
+}

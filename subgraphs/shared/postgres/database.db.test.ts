@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { FleetFlagError } from '../../../core/errors.ts';
+import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
+import { openDatabase } from './database.ts';
+import { startEmbeddedPostgres } from './embedded/embedded-postgres.ts';
+import { asServiceError } from './service-error.ts';
+
+let testDatabase: TestDatabase;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+});
+afterAll(() => testDatabase.drop());
+
+/** What a query's failure becomes in an answer. */
+async function codeOf(query: Promise<unknown>): Promise<string | undefined> {
+  const error = await query.then(() => null, asServiceError);
+  return error instanceof FleetFlagError ? error.code : (error as { code?: string } | null)?.code;
+}
+
+test.each([
+  ['refuses connections', 'postgresql://nobody@127.0.0.1:1/none'],
+  ['has no socket', 'postgresql://nobody@localhost/none?host=/nonexistent'],
+  ['has a name that does not resolve', 'postgresql://nobody@host.invalid/none'],
+])('opening a server that %s is SERVICE_UNAVAILABLE, with the reason kept for the log only', async (_, url) => {
+  const opening = openDatabase({ url });
+  await expect(opening).rejects.toMatchObject({
+    code: 'SERVICE_UNAVAILABLE',
+    message: 'The database is not available; a retry is safe.',
+    details: {},
+  });
+  await expect(opening).rejects.toHaveProperty('cause');
+});
+
+test('a server that goes away makes queries, transactions and pings SERVICE_UNAVAILABLE, and they work again when it is back', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'fleetflag-database-'));
+  chmodSync(dataDir, 0o711);
+  try {
+    const server = await startEmbeddedPostgres({ dataDir, log: () => {} });
+    const database = await openDatabase({ url: server.url });
+    const select = () => database.prisma.$queryRaw`SELECT 1 AS n`;
+    const transaction = () => database.prisma.$transaction(async (tx) => tx.$queryRaw`SELECT 1 AS n`);
+    // A transaction that loses its server on the way.
+    let began!: () => void;
+    const begun = new Promise<void>((resolve) => (began = resolve));
+    const sleeping = codeOf(
+      database.prisma.$transaction(
+        async (tx) => {
+          await tx.$queryRaw`SELECT 1 AS n`;
+          began();
+          await tx.$queryRaw`SELECT 1 AS n FROM pg_sleep(60)`;
+        },
+        { timeout: 60_000 },
+      ),
+    );
+    await begun;
+    await server.stop();
+    expect(await sleeping).toBe('SERVICE_UNAVAILABLE');
+    expect(await codeOf(select())).toBe('SERVICE_UNAVAILABLE');
+    expect(await codeOf(transaction())).toBe('SERVICE_UNAVAILABLE');
+    await expect(database.ping()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+
+    const again = await startEmbeddedPostgres({ dataDir, log: () => {} });
+    expect(again.url).toBe(server.url);
+    await expect(database.ping()).resolves.toBeUndefined();
+    expect(await transaction()).toEqual([{ n: 1 }]);
+    await database.close();
+    await again.stop();
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+});
+
+test('a session that the server ends is SERVICE_UNAVAILABLE', async () => {
+  expect(
+    await codeOf(testDatabase.database.prisma.$queryRaw`SELECT 1 AS n FROM pg_terminate_backend(pg_backend_pid())`),
+  ).toBe('SERVICE_UNAVAILABLE');
+});
+
+test('refusals of the database that are about the data pass as they are', async () => {
+  const { prisma } = testDatabase.database;
+  const user = { email: 'timeout exceeded when trying to connect', name: 'A', passwordHash: 'x', role: 'READ' };
+  await prisma.user.create({ data: user });
+  expect(await codeOf(prisma.user.create({ data: user }))).toBe('P2002');
+  expect(await codeOf(prisma.user.create({ data: { ...user, email: 'b', role: 'connection terminated' } }))).not.toBe(
+    'SERVICE_UNAVAILABLE',
+  );
+  expect(asServiceError('text')).toBe('text');
+  const refusal = new FleetFlagError('NOT_FOUND', 'x');
+  expect(asServiceError(refusal)).toBe(refusal);
+});
+
+test('reads that may be old go to the replicas in turn, and to the primary where there are none', async () => {
+  const second = await createTestDatabase();
+  const client = new Client({ connectionString: second.url });
+  await client.connect();
+  await client.query('UPDATE environments SET revision = 5');
+  await client.end();
+  const database = await openDatabase({ url: testDatabase.url, replicaUrls: [second.url, testDatabase.url] });
+  try {
+    const revision = async () =>
+      (await database.replica.environment.findUniqueOrThrow({ where: { name: 'staging' } })).revision;
+    expect([await revision(), await revision(), await revision()]).toEqual([5n, 0n, 5n]);
+    expect(testDatabase.database.replica).toBe(testDatabase.database.prisma);
+  } finally {
+    await database.close();
+    await second.drop();
+  }
+});
+
+test('a transaction sends its queries one after another, in the order in which they were asked for, past one that fails', async () => {
+  const { prisma } = testDatabase.database;
+  // How many queries a connection has been given and has not answered: transactions take promises, the pool's own
+  // queries none.
+  let unanswered = 0;
+  const most: number[] = [];
+  const query = Reflect.get(Client.prototype, 'query') as (
+    this: Client,
+    ...args: unknown[]
+  ) => Promise<unknown> | undefined;
+  const watched = jest.spyOn(Client.prototype, 'query').mockImplementation(function (
+    this: Client,
+    ...args: unknown[]
+  ): void {
+    const answer = query.apply(this, args);
+    if (answer !== undefined) most.push(++unanswered);
+    return answer?.finally(() => unanswered--) as unknown as void;
+  });
+  try {
+    const { id: createdById } = await prisma.user.create({
+      data: { email: 'include@example.com', name: 'A', passwordHash: 'x', role: 'READ' },
+    });
+    const data = {
+      key: 'included',
+      name: 'A',
+      type: 'boolean',
+      defaultValue: { value: true },
+      safetyLevel: 'Non-Critical',
+      environment: 'staging',
+      createdById,
+      updatedById: createdById,
+    };
+    const flag = await prisma.$transaction(async (tx) => {
+      const { id } = await tx.flag.create({ data });
+      return tx.flag.findUniqueOrThrow({
+        where: { id },
+        include: { createdBy: true, updatedBy: true, rules: true, experiments: true },
+      });
+    });
+    expect(flag).toMatchObject({
+      createdBy: { id: createdById },
+      updatedBy: { id: createdById },
+      rules: [],
+      experiments: [],
+    });
+    const numbers = await prisma.$transaction((tx) =>
+      Promise.all([1, 2, 3, 4].map(async (n) => (await tx.$queryRaw<{ n: number }[]>`SELECT ${n}::int AS n`)[0]?.n)),
+    );
+    expect(numbers).toEqual([1, 2, 3, 4]);
+    const outcomes = await prisma.$transaction(async (tx) => {
+      await tx.$executeRaw`SAVEPOINT before`;
+      return Promise.allSettled([
+        tx.$queryRaw`SELECT 1/0`,
+        tx.$executeRaw`ROLLBACK TO SAVEPOINT before`,
+        tx.$queryRaw`SELECT 1 AS n`,
+      ]);
+    });
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+    expect(most.length).toBeGreaterThan(12);
+    expect(Math.max(...most)).toBe(1);
+  } finally {
+    watched.mockRestore();
+  }
+});

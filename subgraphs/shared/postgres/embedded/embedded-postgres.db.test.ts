@@ -1,0 +1,323 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Client } from 'pg';
+import { eventually } from '../../testing/eventually.ts';
+import { deleteEmbeddedPostgres, findEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
+import { processIdentity } from './process-identity.ts';
+
+const OWNER = fileURLToPath(new URL('../../testing/embedded-owner.ts', import.meta.url));
+
+let dataDir: string;
+let lines: string[];
+let children: ChildProcess[];
+const log = (line: string) => lines.push(line);
+
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'fleetflag-embedded-'));
+  chmodSync(dataDir, 0o711);
+  lines = [];
+  children = [];
+});
+
+afterEach(async () => {
+  for (const child of children) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  await deleteEmbeddedPostgres(dataDir);
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+interface Told {
+  url?: string;
+  error?: string;
+  log?: string;
+  acknowledged?: number;
+}
+
+/**
+ * Runs embedded-owner.ts; `until` resolves with the first thing told that fits, or rejects when the process ends
+ * before.
+ */
+function spawnOwner() {
+  const child = spawn(process.execPath, ['--import', 'tsx', OWNER, dataDir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+  });
+  children.push(child);
+  const told: Told[] = [];
+  const reader = createInterface({ input: child.stdout });
+  reader.on('line', (line) => told.push(JSON.parse(line) as Told));
+  const until = (fits: (told: Told) => boolean): Promise<Told> =>
+    new Promise((resolve, reject) => {
+      const look = () => {
+        const found = told.find(fits);
+        if (found) resolve(found);
+      };
+      reader.on('line', look);
+      reader.on('close', () => reject(new Error(`The process ended. It told: ${JSON.stringify(told)}`)));
+      look();
+    });
+  return { child, told, until };
+}
+
+async function query<T extends object>(url: string, sql: string): Promise<T[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<T>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+function postmasterPid(): number {
+  return Number(readFileSync(join(dataDir, 'postgresql/cluster/postmaster.pid'), 'utf8').split('\n')[0]);
+}
+
+test('the server is PostgreSQL 15 in UTF-8 with durable settings, on a unix socket that only its owner can open, and keeps data over a restart', async () => {
+  const first = await startEmbeddedPostgres({ dataDir, log });
+  const settings = [
+    'server_version_num',
+    'server_encoding',
+    'fsync',
+    'synchronous_commit',
+    'full_page_writes',
+    'listen_addresses',
+    'unix_socket_permissions',
+    'shared_preload_libraries',
+  ];
+  const [row] = await query<Record<string, string>>(
+    first.url,
+    `SELECT ${settings.map((name) => `current_setting('${name}') AS ${name}`).join(', ')}, lower('Ä') AS lower`,
+  );
+  expect(row).toEqual({
+    server_version_num: expect.stringMatching(/^15\d{4}$/),
+    server_encoding: 'UTF8',
+    fsync: 'on',
+    synchronous_commit: 'on',
+    full_page_writes: 'on',
+    listen_addresses: '',
+    unix_socket_permissions: '0700',
+    shared_preload_libraries: 'pg_stat_statements',
+    lower: 'ä',
+  });
+  await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
+  expect(
+    await query(first.url, `SELECT calls::int FROM pg_stat_statements WHERE query LIKE 'CREATE TABLE kept%'`),
+  ).toEqual([{ calls: 1 }]);
+  expect(await findEmbeddedPostgres(dataDir)).toBe(first.url);
+  const pid = postmasterPid();
+  await first.stop();
+  expect(processIdentity(pid)).toBeNull();
+  expect(await findEmbeddedPostgres(dataDir)).toBeNull();
+
+  const second = await startEmbeddedPostgres({ dataDir, log });
+  expect(await query(second.url, 'SELECT n FROM kept')).toEqual([{ n: 1 }]);
+  await second.stop();
+  expect(lines).toEqual([]);
+});
+
+test('a server whose process was killed is adopted, and no acknowledged row is lost', async () => {
+  const owner = spawnOwner();
+  await owner.until((told) => (told.acknowledged ?? 0) >= 50);
+  const pid = postmasterPid();
+  owner.child.kill('SIGKILL');
+  await once(owner.child, 'close');
+  expect(processIdentity(pid)).not.toBeNull();
+
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  expect(postmasterPid()).toBe(pid);
+  expect(lines).toEqual([`PostgreSQL was still running (process ${pid}): adopted`]);
+  const last = Math.max(...owner.told.map((told) => told.acknowledged ?? 0));
+  const [row] = await query<{ n: number; m: number }>(
+    server.url,
+    `SELECT count(DISTINCT n)::int AS n, max(n) AS m FROM numbers WHERE n <= ${last}`,
+  );
+  expect(row).toEqual({ n: last, m: last });
+  await server.stop();
+  expect(processIdentity(pid)).toBeNull();
+});
+
+test('when the server is killed as well, the next start recovers every acknowledged row', async () => {
+  const owner = spawnOwner();
+  await owner.until((told) => (told.acknowledged ?? 0) >= 50);
+  const pid = postmasterPid();
+  owner.child.kill('SIGKILL');
+  process.kill(pid, 'SIGKILL');
+  await once(owner.child, 'close');
+
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  expect(postmasterPid()).not.toBe(pid);
+  const last = Math.max(...owner.told.map((told) => told.acknowledged ?? 0));
+  expect(await query(server.url, `SELECT count(DISTINCT n)::int AS n FROM numbers WHERE n <= ${last}`)).toEqual([
+    { n: last },
+  ]);
+  await server.stop();
+});
+
+test('a server that is killed while its owner lives is started again at the same address, with every acknowledged row', async () => {
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  await query(server.url, 'CREATE TABLE numbers (n INTEGER); INSERT INTO numbers VALUES (7)');
+  const killed = postmasterPid();
+  process.kill(killed, 'SIGKILL');
+  await eventually(() => lines.includes('PostgreSQL answers again'));
+  expect(await query(server.url, 'SELECT n FROM numbers')).toEqual([{ n: 7 }]);
+  expect(postmasterPid()).not.toBe(killed);
+  const restarted = postmasterPid();
+  await server.stop();
+  expect(processIdentity(restarted)).toBeNull();
+});
+
+test('a second process on the same data folder is refused while the first lives, and the first goes on', async () => {
+  const first = await startEmbeddedPostgres({ dataDir, log });
+  const second = spawnOwner();
+  const { error } = await second.until((told) => told.error !== undefined);
+  expect(error).toBe(
+    `The data folder ${dataDir} is in use by another FleetFlag process (id ${process.pid}). Stop it first, or choose another data folder.`,
+  );
+  await expect(startEmbeddedPostgres({ dataDir, log })).rejects.toThrow('in use');
+  expect(await query(first.url, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
+  await first.stop();
+});
+
+test('of processes that start together exactly one gets the server', async () => {
+  const owners = [spawnOwner(), spawnOwner(), spawnOwner()];
+  const outcomes = await Promise.all(
+    owners.map(({ until }) => until((told) => (told.url ?? told.error) !== undefined)),
+  );
+  expect(outcomes.filter((told) => told.url !== undefined)).toHaveLength(1);
+  expect(outcomes.filter((told) => told.error?.includes('in use'))).toHaveLength(2);
+});
+
+test('a process that is told to end stops the server', async () => {
+  const owner = spawnOwner();
+  await owner.until((told) => told.acknowledged !== undefined);
+  const pid = postmasterPid();
+  owner.child.kill('SIGTERM');
+  await once(owner.child, 'close');
+  expect(owner.child.exitCode).toBe(0);
+  expect(processIdentity(pid)).toBeNull();
+  expect(existsSync(join(dataDir, 'postgresql.lock'))).toBe(false);
+});
+
+test('a first start that was killed while it made the cluster leaves nothing that stops the next', async () => {
+  const owner = spawnOwner();
+  const place = join(dataDir, 'postgresql');
+  // Killed as soon as initdb has begun to write.
+  while (!existsSync(place) || !readdirSync(place).some((name) => name.startsWith('cluster.')))
+    await new Promise(setImmediate);
+  owner.child.kill('SIGKILL');
+  await once(owner.child, 'close');
+
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  expect(await query(server.url, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
+  expect(readdirSync(place).filter((name) => name.startsWith('cluster'))).toEqual(['cluster']);
+  await server.stop();
+});
+
+test('a lock file and a postmaster.pid that name processes of other programs do not hinder a start', async () => {
+  await (await startEmbeddedPostgres({ dataDir, log })).stop();
+  writeFileSync(
+    join(dataDir, 'postgresql.lock'),
+    JSON.stringify({ pid: process.pid, identity: 'an earlier one', token: 'x' }),
+  );
+  const cluster = join(dataDir, 'postgresql/cluster');
+  writeFileSync(
+    join(cluster, 'postmaster.pid'),
+    `${process.pid}\n${cluster}\n1\n5432\n${join(dataDir, 'postgresql')}\n\n1 1\nready   \n`,
+  );
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  expect(postmasterPid()).not.toBe(process.pid);
+  await server.stop();
+});
+
+test('damaged data are told by their folder, with what PostgreSQL said and what can be done, and nothing is deleted or left running', async () => {
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  const [map] = await query<{ file: string }>(
+    server.url,
+    `SELECT 'base/' || oid || '/pg_filenode.map' AS file FROM pg_database WHERE datname = 'fleetflag'`,
+  );
+  const [first] = await query<{ file: string }>(
+    server.url,
+    `SELECT 'base/' || oid || '/pg_filenode.map' AS file FROM pg_database WHERE datname = 'postgres'`,
+  );
+  await server.stop();
+  const place = join(dataDir, 'postgresql');
+  // The last two let the server start, and nobody in.
+  for (const file of ['PG_VERSION', 'global/pg_control', first!.file, map!.file]) {
+    const path = join(place, 'cluster', file);
+    const whole = readFileSync(path);
+    writeFileSync(path, Buffer.alloc(whole.length, 'x'));
+    const refused = await startEmbeddedPostgres({ dataDir, log }).then(
+      () => 'it started',
+      (error: Error) => error.message,
+    );
+    expect(refused).toMatch(
+      new RegExp(
+        `^The embedded PostgreSQL cannot run on ${place}\\. It said \\(${place}/server\\.log\\):\\n[^]*(${file.split('/').at(-1)}|control file|relation mapping)[^]*backup[^]*DATABASE_URL`,
+        'i',
+      ),
+    );
+    expect([
+      file,
+      existsSync(join(place, 'cluster/postmaster.pid')),
+      existsSync(join(dataDir, 'postgresql.lock')),
+    ]).toEqual([file, false, false]);
+    writeFileSync(path, whole);
+  }
+  await (await startEmbeddedPostgres({ dataDir, log })).stop();
+});
+
+test('where the path is too long for a socket, the socket is in a folder of its own that goes with the server', async () => {
+  const outer = dataDir;
+  dataDir = join(outer, 'd'.repeat(100));
+  mkdirSync(dataDir, { mode: 0o711 });
+  try {
+    const server = await startEmbeddedPostgres({ dataDir, log });
+    const folder = new URL(server.url).searchParams.get('host')!;
+    expect(folder.startsWith(join(tmpdir(), 'fleetflag-'))).toBe(true);
+    expect(await query(server.url, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
+    await server.stop();
+    expect(existsSync(folder)).toBe(false);
+  } finally {
+    await deleteEmbeddedPostgres(dataDir);
+    dataDir = outer;
+  }
+});
+
+/** Only root's server runs under another account. */
+const testAsRoot = process.getuid?.() === 0 ? test : test.skip;
+
+testAsRoot(
+  'a data folder that the server account cannot reach gets its cluster elsewhere, says where, and finds it again',
+  async () => {
+    chmodSync(dataDir, 0o700);
+    const first = await startEmbeddedPostgres({ dataDir, log });
+    expect(lines).toEqual([expect.stringMatching(/who cannot reach .*: its data is in \/var\//)]);
+    await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
+    await first.stop();
+    const second = await startEmbeddedPostgres({ dataDir, log });
+    expect(await query(second.url, 'SELECT n FROM kept')).toEqual([{ n: 1 }]);
+    await second.stop();
+    const folder = readFileSync(join(dataDir, 'postgresql.place'), 'utf8').trim();
+    await deleteEmbeddedPostgres(dataDir);
+    expect(existsSync(folder)).toBe(false);
+  },
+);

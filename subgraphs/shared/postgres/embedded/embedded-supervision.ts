@@ -1,0 +1,67 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { unattended } from '../../../../core/async/unattended.ts';
+
+/** Milliseconds between two looks at a server that should live. */
+const LOOK = 200;
+/** Milliseconds until a server that could not be started again is tried once more, growing to the longest. */
+const FIRST_RETRY = 500;
+const LONGEST_RETRY = 10_000;
+
+export interface SupervisionOptions<Server> {
+  readonly isAlive: (server: Server) => boolean;
+  /** Starts it again where it was; resolves when it answers. */
+  readonly restart: () => Promise<Server>;
+  /** Told, in a sentence, what an operator may want to know. */
+  readonly log: (line: string) => void;
+}
+
+/** Keeps a server alive: one that has died is started again, for as long as that takes. */
+export class Supervision<Server> {
+  #ended = false;
+  readonly #over = new AbortController();
+  readonly #watching: Promise<void>;
+
+  constructor(
+    private server: Server,
+    private readonly options: SupervisionOptions<Server>,
+  ) {
+    this.#watching = this.#watch();
+    unattended(this.#watching, 'Watching over the embedded PostgreSQL');
+  }
+
+  /** Watches no more; resolves to the server that there is now, when a start that was under way is over. */
+  async end(): Promise<Server> {
+    this.#ended = true;
+    this.#over.abort();
+    await this.#watching;
+    return this.server;
+  }
+
+  async #watch(): Promise<void> {
+    while (!this.#ended) {
+      if (this.options.isAlive(this.server)) await this.#pause(LOOK);
+      else await this.#restart();
+    }
+  }
+
+  async #restart(): Promise<void> {
+    const { log, restart } = this.options;
+    log('PostgreSQL has died; it is started again');
+    for (let retry = FIRST_RETRY; !this.#ended; retry = Math.min(LONGEST_RETRY, retry * 2)) {
+      try {
+        this.server = await restart();
+        log('PostgreSQL answers again');
+        return;
+      } catch (error) {
+        log(
+          `PostgreSQL could not be started again, the next attempt is in ${retry / 1000} s: ${(error as Error).message}`,
+        );
+        await this.#pause(retry);
+      }
+    }
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    return delay(milliseconds, undefined, { ref: false, signal: this.#over.signal }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,364 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Client } from 'pg';
+import { TABLES } from '../../../../prisma/specification.ts';
+import { Prisma } from '../../../../prisma/generated/client.ts';
+import { createTestDatabase, type TestDatabase } from '../../testing/test-database.ts';
+
+let testDatabase: TestDatabase;
+let client: Client;
+let flagId: string;
+
+/** The id of a row of a table that the rows below refer to. */
+const ONE_OF = (table: string, which: 'min' | 'max') => `(SELECT ${which}(id::text)::uuid FROM ${table})`;
+
+/** A valid row of each table, as column → SQL expression. */
+const VALID: Record<string, Record<string, string>> = {
+  users: { email: `gen_random_uuid()::text`, name: `'A'`, password_hash: `'x'`, role: `'ADMIN'` },
+  flags: {
+    key: `gen_random_uuid()::text`,
+    name: `'A'`,
+    type: `'boolean'`,
+    default_value: `'{"value": false}'`,
+    safety_level: `'ASIL-D'`,
+    environment: `'staging'`,
+  },
+  rules: { flag_id: '', type: `'kill_switch'`, priority: '(random() * 1e9)::int', conditions: `'{}'` },
+  audit_logs: { action: `'SIGN_IN'`, chain_position: '1', previous_hash: `repeat('0', 64)`, hash: `repeat('a', 64)` },
+  vehicles: {
+    vin: `'KMH' || lpad((random() * 1e13)::bigint::text, 14, '0')`,
+    model: `'Ioniq 6'`,
+    sw_version: `'2.5.0'`,
+    region: `'EU'`,
+    status: `'online'`,
+    environment: `'production'`,
+  },
+  experiments: {
+    flag_id: '',
+    name: `'A'`,
+    status: `'draft'`,
+    start_date: 'now()',
+    sample_size: '1',
+    primary_metric: `'m'`,
+    confidence_level: '0.95',
+  },
+  experiment_disturbances: { experiment_id: ONE_OF('experiments', 'min'), action: `'UPDATE_RULE'` },
+  api_keys: { name: `'A'`, key_hash: `gen_random_uuid()::text`, key_prefix: `'ff'`, role: `'READ'` },
+  environments: { name: `'staging'` },
+  flag_tombstones: {
+    environment: `'staging'`,
+    key: 'gen_random_uuid()::text',
+    revision: '1',
+    signed_definition: `'x'`,
+  },
+  change_requests: {
+    flag_id: '',
+    action: `'ENABLE_FLAG'`,
+    flag_revision: '1',
+    proposed: `'{}'`,
+    status: `'approved'`,
+    requested_by: ONE_OF('users', 'min'),
+    reviewed_by: ONE_OF('users', 'max'),
+  },
+  rollouts: {
+    flag_id: '',
+    rule_id: ONE_OF('rules', 'min'),
+    environment: `'staging'`,
+    status: `'completed'`,
+    scheduled_by: ONE_OF('users', 'min'),
+  },
+  rollout_steps: {
+    rollout_id: ONE_OF('rollouts', 'min'),
+    position: '(random() * 1e9)::int',
+    percentage: '5',
+    due_at: 'now()',
+  },
+  rollout_guards: {
+    rollout_id: ONE_OF('rollouts', 'min'),
+    metric: `'m'`,
+    worse: `'higher'`,
+    bound: '1',
+    confidence_level: '0.95',
+    minimum_vehicles: '50',
+    silence_ms: '60000',
+    watch_for_ms: '60000',
+    initial_percentage: '0',
+  },
+  rollout_verdicts: {
+    rollout_id: ONE_OF('rollouts', 'min'),
+    watch: '1',
+    verdict: `'holding'`,
+    figures: `'{}'`,
+    computed_at: 'now()',
+  },
+  persisted_operations: {
+    id: `gen_random_uuid()::text`,
+    sha256: `repeat('a', 64)`,
+    name: `'A'`,
+    type: `'query'`,
+    body: `'query A { __typename }'`,
+  },
+  persisted_operation_keys: {
+    operation_id: `(SELECT min(id) FROM persisted_operations)`,
+    api_key_id: ONE_OF('api_keys', 'min'),
+  },
+  audit_chain: { id: '1', hash: `repeat('0', 64)` },
+  gateway_leases: { gateway_id: 'gen_random_uuid()', sequence: '1' },
+  vehicle_connections: {
+    gateway_id: `(SELECT min(gateway_id::text)::uuid FROM gateway_leases)`,
+    vin: `'KMH' || lpad((random() * 1e13)::bigint::text, 14, '0')`,
+  },
+  vehicle_status_head: { id: '1' },
+};
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  client = new Client({ connectionString: testDatabase.url });
+  await client.connect();
+  const { rows } = await client.query<{ id: string }>(insertion('flags', {}) + ' RETURNING id');
+  flagId = rows[0]!.id;
+  for (const table of ['users', 'users', 'rules', 'rollouts', 'experiments']) await client.query(insertion(table, {}));
+});
+
+afterAll(async () => {
+  await client.end();
+  await testDatabase.drop();
+});
+
+function insertion(table: string, change: Record<string, string>): string {
+  const row = { ...VALID[table], ...change };
+  if ('flag_id' in row && row.flag_id === '') row.flag_id = `'${flagId}'`;
+  return `INSERT INTO ${table} (${Object.keys(row).join(', ')}) VALUES (${Object.values(row).join(', ')})`;
+}
+
+/** Every CHECK: a value that it must refuse, and those that it must take where they can be tried in one table. */
+const CHECKS: Record<string, { table: string; column: string; refused: string[] }> = {
+  users_role_check: { table: 'users', column: 'role', refused: [`'admin'`, `'OWNER'`, `''`] },
+  flags_type_check: { table: 'flags', column: 'type', refused: [`'BOOLEAN'`, `'object'`] },
+  flags_safety_level_check: { table: 'flags', column: 'safety_level', refused: [`'ASIL_D'`, `'ASIL-C'`] },
+  flags_environment_check: { table: 'flags', column: 'environment', refused: [`'test'`] },
+  flags_draft_check: { table: 'flags', column: 'draft', refused: ['true'] },
+  flags_default_value_given: {
+    table: 'flags',
+    column: 'default_value',
+    refused: [`'{"value": null}'`, `'{}'`, `'null'`],
+  },
+  rules_value_given: { table: 'rules', column: 'value', refused: [`'{"value": null}'`, `'{}'`, `'null'`] },
+  rules_type_check: { table: 'rules', column: 'type', refused: [`'vehicle'`] },
+  audit_logs_action_check: { table: 'audit_logs', column: 'action', refused: [`'create_flag'`, `'READ_FLAG'`] },
+  vehicles_vin_check: {
+    table: 'vehicles',
+    column: 'vin',
+    refused: [
+      `'KMH123'`,
+      `'KMH1234567890ABCI'`,
+      `'KMH1234567890ABCO'`,
+      `'KMH1234567890ABCQ'`,
+      `'kmh1234567890abcd'`,
+      `'KMH1234567890AB D'`,
+    ],
+  },
+  vehicles_status_check: { table: 'vehicles', column: 'status', refused: [`'away'`] },
+  vehicles_environment_check: { table: 'vehicles', column: 'environment', refused: [`'test'`] },
+  vehicles_token_generation_check: { table: 'vehicles', column: 'token_generation', refused: ['-1'] },
+  vehicles_tokens_revoked: { table: 'vehicles', column: 'token_generation', refused: ['1'] },
+  experiments_status_check: { table: 'experiments', column: 'status', refused: [`'paused'`] },
+  experiments_confidence_level_check: { table: 'experiments', column: 'confidence_level', refused: ['-0.01', '1.01'] },
+  experiments_treatment_share_check: { table: 'experiments', column: 'treatment_share', refused: ['0', '1'] },
+  experiments_results: { table: 'experiments', column: 'results', refused: [`'{}'`] },
+  api_keys_role_check: { table: 'api_keys', column: 'role', refused: [`'SAFETY'`] },
+  environments_name_check: { table: 'environments', column: 'name', refused: [`'test'`] },
+  flag_tombstones_environment_check: { table: 'flag_tombstones', column: 'environment', refused: [`'test'`] },
+  change_requests_status_check: { table: 'change_requests', column: 'status', refused: [`'open'`, `'PENDING'`] },
+  change_requests_two_people: {
+    table: 'change_requests',
+    column: 'reviewed_by',
+    refused: [`NULL`, ONE_OF('users', 'min')],
+  },
+  rollouts_environment_check: { table: 'rollouts', column: 'environment', refused: [`'test'`] },
+  rollouts_status_check: { table: 'rollouts', column: 'status', refused: [`'RUNNING'`, `'waiting'`] },
+  rollouts_next_step: { table: 'rollouts', column: 'next_step_at', refused: ['now()'] },
+  rollout_steps_percentage_check: { table: 'rollout_steps', column: 'percentage', refused: ['0', '100.001'] },
+  rollout_steps_revision_check: { table: 'rollout_steps', column: 'revision', refused: ['1'] },
+  rollout_guards_worse_check: { table: 'rollout_guards', column: 'worse', refused: [`'more'`] },
+  rollout_guards_limit: { table: 'rollout_guards', column: 'max_worse_percent', refused: ['5'] },
+  rollout_verdicts_verdict_check: { table: 'rollout_verdicts', column: 'verdict', refused: [`'tripped'`] },
+  persisted_operations_type_check: {
+    table: 'persisted_operations',
+    column: 'type',
+    refused: [`'QUERY'`, `'fragment'`],
+  },
+  audit_chain_id_check: { table: 'audit_chain', column: 'id', refused: ['2', '0'] },
+  gateway_leases_sequence_check: { table: 'gateway_leases', column: 'sequence', refused: ['0'] },
+  vehicle_status_head_id_check: { table: 'vehicle_status_head', column: 'id', refused: ['2', '0'] },
+};
+
+test('every specified CHECK is tried below', () => {
+  const specified = Object.values(TABLES).flatMap(({ constraints }) =>
+    Object.keys(constraints).filter((name) => constraints[name]!.startsWith('CHECK')),
+  );
+  expect(Object.keys(CHECKS).sort()).toEqual(specified.sort());
+});
+
+test.each(Object.entries(CHECKS))(
+  '%s refuses other values, and each one listed is taken',
+  async (name, { table, column, refused }) => {
+    for (const value of refused) {
+      await expect(client.query(insertion(table, { [column]: value }))).rejects.toMatchObject({
+        code: '23514',
+        constraint: expect.stringMatching(name),
+      });
+    }
+    const definition = TABLES[table]!.constraints[name]!;
+    const listed = definition.startsWith(`CHECK (((${column})::text = ANY`)
+      ? [...definition.matchAll(/'([^']+)'::character varying/g)].map(([, value]) => `'${value}'`)
+      : [];
+    for (const value of listed) {
+      await client.query('BEGIN');
+      await client.query(`${insertion(table, { [column]: value })} ON CONFLICT DO NOTHING`);
+      await client.query('ROLLBACK');
+    }
+  },
+);
+
+test('two rules of a flag cannot share type and priority', async () => {
+  await client.query(insertion('rules', { priority: '7' }));
+  await expect(client.query(insertion('rules', { priority: '7' }))).rejects.toMatchObject({
+    code: '23505',
+    constraint: 'unique_flag_type_priority',
+  });
+});
+
+test.each([
+  ['users', 'email', 'idx_users_email'],
+  ['flags', 'key', 'idx_flags_key'],
+  ['api_keys', 'key_hash', 'idx_api_keys_key_hash'],
+])('a second row of %s with the same %s is refused', async (table, column, constraint) => {
+  await client.query(insertion(table, { [column]: `'same'` }));
+  await expect(client.query(insertion(table, { [column]: `'same'` }))).rejects.toMatchObject({
+    code: '23505',
+    constraint,
+  });
+});
+
+test('the generated client has every column of every table and reads them all', async () => {
+  const models = {
+    users: Prisma.UserScalarFieldEnum,
+    flags: Prisma.FlagScalarFieldEnum,
+    rules: Prisma.RuleScalarFieldEnum,
+    audit_logs: Prisma.AuditLogScalarFieldEnum,
+    vehicles: Prisma.VehicleScalarFieldEnum,
+    experiments: Prisma.ExperimentScalarFieldEnum,
+    api_keys: Prisma.ApiKeyScalarFieldEnum,
+    environments: Prisma.EnvironmentScalarFieldEnum,
+    flag_tombstones: Prisma.FlagTombstoneScalarFieldEnum,
+    change_requests: Prisma.ChangeRequestScalarFieldEnum,
+    rollouts: Prisma.RolloutScalarFieldEnum,
+    rollout_steps: Prisma.RolloutStepScalarFieldEnum,
+    audit_chain: Prisma.AuditChainScalarFieldEnum,
+    persisted_operations: Prisma.PersistedOperationScalarFieldEnum,
+    persisted_operation_keys: Prisma.PersistedOperationKeyScalarFieldEnum,
+    experiment_disturbances: Prisma.ExperimentDisturbanceScalarFieldEnum,
+    rollout_guards: Prisma.RolloutGuardScalarFieldEnum,
+    rollout_verdicts: Prisma.RolloutVerdictScalarFieldEnum,
+    gateway_leases: Prisma.GatewayLeaseScalarFieldEnum,
+    vehicle_connections: Prisma.VehicleConnectionScalarFieldEnum,
+    vehicle_status_head: Prisma.VehicleStatusHeadScalarFieldEnum,
+  };
+  const sizes = Object.fromEntries(
+    Object.entries(models).map(([table, fields]) => [table, Object.keys(fields).length]),
+  );
+  expect(sizes).toEqual(
+    Object.fromEntries(Object.entries(TABLES).map(([table, { columns }]) => [table, Object.keys(columns).length])),
+  );
+
+  for (const table of [
+    'users',
+    'rules',
+    'audit_logs',
+    'vehicles',
+    'experiments',
+    'api_keys',
+    'flag_tombstones',
+    'change_requests',
+    'rollout_steps',
+    'persisted_operations',
+    'persisted_operation_keys',
+    'experiment_disturbances',
+    'rollout_guards',
+    'rollout_verdicts',
+    'gateway_leases',
+    'vehicle_connections',
+  ])
+    await client.query(insertion(table, {}));
+  const { prisma } = testDatabase.database;
+  const rows = [
+    prisma.user.findFirst(),
+    prisma.flag.findFirst(),
+    prisma.rule.findFirst(),
+    prisma.auditLog.findFirst(),
+    prisma.vehicle.findFirst(),
+    prisma.experiment.findFirst(),
+    prisma.apiKey.findFirst(),
+    prisma.environment.findFirst(),
+    prisma.flagTombstone.findFirst(),
+    prisma.changeRequest.findFirst(),
+    prisma.rollout.findFirst(),
+    prisma.rolloutStep.findFirst(),
+    prisma.auditChain.findFirst(),
+    prisma.persistedOperation.findFirst(),
+    prisma.persistedOperationKey.findFirst(),
+    prisma.experimentDisturbance.findFirst(),
+    prisma.rolloutGuard.findFirst(),
+    prisma.rolloutVerdict.findFirst(),
+    prisma.gatewayLease.findFirst(),
+    prisma.vehicleConnection.findFirst(),
+    prisma.vehicleStatusHead.findFirst(),
+  ];
+  expect(await Promise.all(rows)).not.toContain(null);
+});
+
+test('updated_at of a vehicle moves with every column that says what it is, whoever writes it, and with none that is measured', async () => {
+  const CHANGES: Record<string, string> = {
+    vin: `vin = 'KMHK281HGNU000002'`,
+    model: `model = 'B'`,
+    sw_version: `sw_version = '2'`,
+    region: `region = 'NA'`,
+    status: `status = 'maintenance'`,
+    environment: `environment = 'staging'`,
+    agent_version: `agent_version = '2'`,
+    token_generation: 'token_generation = 1, tokens_revoked_at = now()',
+  };
+  const MEASURED: Record<string, string> = {
+    last_seen_at: 'last_seen_at = now()',
+    agent_memory_mb: 'agent_memory_mb = 1',
+    agent_cpu_percent: 'agent_cpu_percent = 1',
+    cache_size_mb: 'cache_size_mb = 1',
+    applied_revision: 'applied_revision = 1',
+    disconnected_at: 'disconnected_at = now()',
+    status_position: 'status_position = 1',
+    clock_offset_seconds: 'clock_offset_seconds = 1',
+    agent_refusals: `agent_refusals = '{incomplete}'`,
+  };
+  const OF_ITSELF = ['registered_at', 'updated_at', 'tokens_revoked_at'];
+  // A new column belongs into one of the lists: what the vehicle is, into the trigger too.
+  expect([...Object.keys(CHANGES), ...Object.keys(MEASURED), ...OF_ITSELF].sort()).toEqual(
+    Object.keys(TABLES['vehicles']?.columns ?? {}).sort(),
+  );
+  const moves = async (change: string): Promise<boolean> => {
+    await client.query('BEGIN');
+    try {
+      await client.query(
+        `INSERT INTO vehicles (vin, model, sw_version, region, status, updated_at) VALUES ('KMHK281HGNU000001', 'A', '1', 'EU', 'offline', '2020-01-01')`,
+      );
+      const { rows } = await client.query<{ moved: boolean }>(
+        `UPDATE vehicles SET ${change} WHERE vin = 'KMHK281HGNU000001' RETURNING updated_at > '2020-01-02' AS moved`,
+      );
+      return rows[0]?.moved ?? false;
+    } finally {
+      await client.query('ROLLBACK');
+    }
+  };
+  for (const change of Object.values(CHANGES)) expect([change, await moves(change)]).toEqual([change, true]);
+  for (const change of [...Object.values(MEASURED), `model = 'A'`])
+    expect([change, await moves(change)]).toEqual([change, false]);
+});

@@ -1,0 +1,247 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, Pool } from 'pg';
+import { NO_FILTER, openSchemaEngine, type MigrationList, type SchemaEngine } from './schema-engine.ts';
+import { asServiceError } from '../service-error.ts';
+
+/** How a database stands to the migrations of this checkout; names are those of the folders, oldest first. */
+export interface MigrationStatus {
+  readonly applied: readonly string[];
+  readonly pending: readonly string[];
+  /** Applied, and their migration.sql has been changed since. */
+  readonly edited: readonly string[];
+  /** Begun and not finished. */
+  readonly failed: readonly string[];
+  /** Applied, and not in this checkout: the database is newer. */
+  readonly unknown: readonly string[];
+}
+
+export interface MigrationOptions {
+  readonly url: string;
+  /** The folder with schema.prisma and migrations/; this checkout's where not given. */
+  readonly schemaFolder?: string | undefined;
+}
+
+const SCHEMA_FOLDER = fileURLToPath(new URL('../../../../prisma', import.meta.url));
+
+/** Key of the advisory lock; any number that nothing else in the database uses. */
+const LOCK_KEY = 4_617_253_018;
+
+/**
+ * Applies the pending migrations, in order; any number of processes may do so at once. Gives the names of those that
+ * this call applied. One that fails, or whose process is killed, leaves nothing and is tried again by the next call.
+ *
+ * @throws FleetFlagError SERVICE_UNAVAILABLE when PostgreSQL cannot be reached; Error when an applied migration was
+ *   changed, or one fails
+ */
+export async function deployMigrations(options: MigrationOptions): Promise<readonly string[]> {
+  return underLock(options, async (client, folder) => {
+    const names = await migrationNames(folder);
+    // The engine takes a good part of a second to load; most starts find nothing to do.
+    if (await isUpToDate(client, folder, names)) return [];
+    await settleUnfinished(client);
+    return withEngine(options.url, folder, async (engine, migrationsList) => {
+      const { editedMigrationNames: edited } = await engine.diagnoseMigrationHistory({
+        migrationsList,
+        optInToShadowDatabase: false,
+        filters: NO_FILTER,
+      });
+      if (edited.length > 0) {
+        throw new Error(
+          `Applied migrations were changed afterwards: ${edited.join(', ')}. Restore their migration.sql; a change goes into a new migration.`,
+        );
+      }
+      const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList, filters: NO_FILTER });
+      await settleUnfinished(client);
+      return appliedMigrationNames;
+    });
+  });
+}
+
+/**
+ * Tells how the database stands to the migrations, without changing it.
+ *
+ * @throws FleetFlagError SERVICE_UNAVAILABLE when PostgreSQL cannot be reached
+ */
+export async function migrationStatus(options: MigrationOptions): Promise<MigrationStatus> {
+  return underLock(options, async (client, folder) => {
+    const names = await migrationNames(folder);
+    const rows = await appliedRows(client);
+    const diagnosis = await withEngine(options.url, folder, (engine, migrationsList) =>
+      engine.diagnoseMigrationHistory({ migrationsList, optInToShadowDatabase: false, filters: NO_FILTER }),
+    );
+    const applied = rows.map((row) => row.migration_name);
+    return {
+      applied,
+      pending: names.filter((name) => !applied.includes(name)),
+      edited: diagnosis.editedMigrationNames,
+      failed: diagnosis.failedMigrationNames,
+      unknown: applied.filter((name) => !names.includes(name)),
+    };
+  });
+}
+
+/**
+ * Takes back the newest `count` applied migrations, newest first, each down.sql with its row in one transaction.
+ * Gives their names.
+ *
+ * @throws FleetFlagError SERVICE_UNAVAILABLE when PostgreSQL cannot be reached; Error when a migration has no down.sql
+ *   or it fails: what was taken back before it stays so
+ */
+export async function rollBackMigrations(options: MigrationOptions, count: number): Promise<readonly string[]> {
+  return underLock(options, async (client, folder) => {
+    const newest = (await appliedRows(client)).reverse().slice(0, count);
+    const done: string[] = [];
+    for (const { id, migration_name: name } of newest) {
+      const script = await readFile(join(folder, 'migrations', name, 'down.sql'), 'utf8').catch(() => {
+        throw new Error(`${name} has no down.sql: it cannot be taken back.`);
+      });
+      await client.query('BEGIN');
+      try {
+        await client.query(script);
+        await client.query('DELETE FROM _prisma_migrations WHERE id = $1', [id]);
+        await client.query('COMMIT');
+      } catch (error) {
+        await client.query('ROLLBACK').catch(() => {});
+        throw new Error(`${name} could not be taken back: ${(error as Error).message}`, { cause: error });
+      }
+      done.push(name);
+    }
+    return done;
+  });
+}
+
+/** Stands in a migration's row from its commit until the engine has closed the row. */
+const COMMITTED = 'fleetflag: script committed';
+
+/**
+ * Settles rows that a killed process left open. A migration's script and its mark are one transaction: with the mark
+ * it is applied, without it nothing of it is there.
+ */
+async function settleUnfinished(client: Client): Promise<void> {
+  if (!(await hasMigrationsTable(client))) return;
+  await client.query(
+    'UPDATE _prisma_migrations SET finished_at = COALESCE(finished_at, NOW()), applied_steps_count = 1, logs = NULL WHERE logs = $1',
+    [COMMITTED],
+  );
+  await client.query(
+    'UPDATE _prisma_migrations SET rolled_back_at = NOW() WHERE finished_at IS NULL AND rolled_back_at IS NULL',
+  );
+}
+
+async function hasMigrationsTable(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ found: boolean }>(
+    `SELECT to_regclass('_prisma_migrations') IS NOT NULL AS found`,
+  );
+  return rows[0]?.found ?? false;
+}
+
+interface AppliedRow {
+  readonly id: string;
+  readonly migration_name: string;
+  readonly checksum: string;
+}
+
+/** The applied migrations as the stock table has them, oldest first. */
+async function appliedRows(client: Client): Promise<AppliedRow[]> {
+  if (!(await hasMigrationsTable(client))) return [];
+  const { rows } = await client.query<AppliedRow>(
+    'SELECT id, migration_name, checksum FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY migration_name',
+  );
+  return rows;
+}
+
+/** Whether exactly these migrations are applied, unchanged. */
+async function isUpToDate(client: Client, folder: string, names: readonly string[]): Promise<boolean> {
+  const rows = await appliedRows(client);
+  if (rows.length !== names.length) return false;
+  const { rows: unfinished } = await client.query(
+    'SELECT 1 FROM _prisma_migrations WHERE finished_at IS NULL AND rolled_back_at IS NULL',
+  );
+  if (unfinished.length > 0) return false;
+  const checksums = await Promise.all(
+    names.map((name) => checksumOf(join(folder, 'migrations', name, 'migration.sql'))),
+  );
+  return rows.every((row, i) => row.migration_name === names[i] && row.checksum === checksums[i]);
+}
+
+/** Prisma's checksum of a migration: SHA-256 of the file, hexadecimal. */
+async function checksumOf(path: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', await readFile(path));
+  return Buffer.from(digest).toString('hex');
+}
+
+async function migrationNames(folder: string): Promise<string[]> {
+  const entries = await readdir(join(folder, 'migrations'), { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+}
+
+async function withEngine<T>(
+  url: string,
+  folder: string,
+  use: (engine: SchemaEngine, list: MigrationList) => Promise<T>,
+): Promise<T> {
+  const pool = new Pool({ connectionString: url, max: 1 });
+  pool.on('error', () => {});
+  try {
+    const list = await migrationList(folder);
+    const engine = await openSchemaEngine(pool, await readFile(join(folder, 'schema.prisma'), 'utf8'), (script) =>
+      list.migrationDirectories.some(({ migrationFile }) => migrationFile.content.value === script)
+        ? `;UPDATE _prisma_migrations SET logs = '${COMMITTED}' WHERE finished_at IS NULL AND rolled_back_at IS NULL;`
+        : '',
+    );
+    try {
+      return await use(engine, list);
+    } finally {
+      engine.free();
+    }
+  } finally {
+    await pool.end();
+  }
+}
+
+/** The migrations as the engine wants them. */
+async function migrationList(folder: string): Promise<MigrationList> {
+  const baseDir = join(folder, 'migrations');
+  const names = await migrationNames(folder);
+  return {
+    baseDir,
+    lockfile: { path: 'migration_lock.toml', content: await readFile(join(baseDir, 'migration_lock.toml'), 'utf8') },
+    shadowDbInitScript: '',
+    migrationDirectories: await Promise.all(
+      names.map(async (name) => ({
+        path: name,
+        migrationFile: {
+          path: 'migration.sql',
+          content: { tag: 'ok' as const, value: await readFile(join(baseDir, name, 'migration.sql'), 'utf8') },
+        },
+      })),
+    ),
+  };
+}
+
+/** The lock is held by a session of its own: it goes with it, however this process ends. */
+async function underLock<T>(
+  options: MigrationOptions,
+  use: (client: Client, folder: string) => Promise<T>,
+): Promise<T> {
+  const client = new Client({
+    connectionString: options.url,
+    connectionTimeoutMillis: 5_000,
+    application_name: 'fleetflag migrations',
+  });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await client.query('SELECT pg_advisory_lock($1)', [LOCK_KEY]);
+    return await use(client, options.schemaFolder ?? SCHEMA_FOLDER);
+  } catch (error) {
+    throw asServiceError(error);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}

@@ -1,0 +1,155 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { openMetricsStore, type MetricsStore } from './metrics-store.ts';
+
+let folder: string;
+let store: MetricsStore | undefined;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'fleetflag-metrics-'));
+});
+
+afterEach(async () => {
+  await store?.close();
+  store = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Overwrites every description of a table. */
+function damage(path: string): void {
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.sql'));
+  expect(files).not.toEqual([]);
+  for (const name of files) writeFileSync(join(path, name), 'garbage');
+}
+
+const rowsOf = async (opened: MetricsStore, query: string, values?: Record<string, unknown>) =>
+  (await opened.client.query({ query, format: 'JSONEachRow', ...(values && { query_params: values }) })).json();
+
+describe('the embedded engine', () => {
+  test('stores rows, gives them back through query parameters, and still has them when opened again', async () => {
+    const path = join(folder, 'made', 'on', 'demand');
+    store = await openMetricsStore({ url: null, path });
+    await store.ping();
+    await store.client.command({
+      query: 'CREATE TABLE samples (vin String, value Float64) ENGINE = MergeTree ORDER BY vin',
+    });
+    await store.client.insert({
+      table: 'samples',
+      values: [
+        { vin: "KMH'1", value: 1.5 },
+        { vin: 'KMH2', value: 2.5 },
+      ],
+      format: 'JSONEachRow',
+    });
+    expect(await rowsOf(store, 'SELECT value FROM samples WHERE vin = {vin:String}', { vin: "KMH'1" })).toEqual([
+      { value: 1.5 },
+    ]);
+    await store.close();
+    store = await openMetricsStore({ url: null, path });
+    expect(await rowsOf(store, 'SELECT sum(value) AS total FROM samples')).toEqual([{ total: 4 }]);
+  });
+
+  test.each<[string, (path: string) => void]>([
+    ['whose tables are damaged', (path) => damage(path)],
+    [
+      'in which files stand where folders belong',
+      (path) => {
+        rmSync(path, { recursive: true });
+        mkdirSync(path);
+        for (const name of ['data', 'metadata', 'store']) writeFileSync(join(path, name), 'garbage');
+      },
+    ],
+    [
+      'that is a file',
+      (path) => {
+        rmSync(path, { recursive: true });
+        writeFileSync(path, 'garbage');
+      },
+    ],
+  ])('a folder %s is kept under another name, and a new one is begun', async (_what, spoil) => {
+    const path = join(folder, 'store');
+    store = await openMetricsStore({ url: null, path });
+    await store.client.command({ query: 'CREATE TABLE samples (value Float64) ENGINE = MergeTree ORDER BY value' });
+    await store.close();
+    spoil(path);
+    const setAside: string[] = [];
+    store = await openMetricsStore({ url: null, path, onSetAside: (keptAs) => setAside.push(keptAs) });
+    expect(setAside).toEqual([expect.stringMatching(/store-unreadable-\S+$/)]);
+    expect(existsSync(setAside[0] ?? '')).toBe(true);
+    await store.client.command({ query: 'CREATE TABLE samples (value Float64) ENGINE = MergeTree ORDER BY value' });
+    expect(await rowsOf(store, 'SELECT count() AS n FROM samples')).toEqual([{ n: 0 }]);
+    await store.close();
+    // It is what the next start opens.
+    store = await openMetricsStore({ url: null, path, onSetAside: (keptAs) => setAside.push(keptAs) });
+    expect(setAside).toHaveLength(1);
+  });
+
+  test('a ping after the end is refused as SERVICE_UNAVAILABLE', async () => {
+    const closed = await openMetricsStore({ url: null, path: folder });
+    await closed.close();
+    await expect(closed.ping()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  });
+
+  test('a folder that another process holds is refused by name, and opens with the stored rows once that one is killed', async () => {
+    const script = fileURLToPath(new URL('../testing/hold-metrics-store.ts', import.meta.url));
+    const holder = spawn(process.execPath, ['--import', 'tsx', script, folder], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    try {
+      const [said] = (await once(holder.stdout, 'data')) as [Buffer];
+      expect(said.toString()).toBe('stored\n');
+      await expect(openMetricsStore({ url: null, path: folder })).rejects.toMatchObject({
+        code: 'SERVICE_UNAVAILABLE',
+        message: expect.stringMatching(new RegExp(`Process ${holder.pid} has .* CLICKHOUSE_URL`)),
+      });
+    } finally {
+      holder.kill('SIGKILL');
+      await once(holder, 'exit');
+    }
+    store = await openMetricsStore({ url: null, path: folder });
+    expect(await rowsOf(store, 'SELECT value FROM kept')).toEqual([{ value: 7 }]);
+  });
+});
+
+describe('a server', () => {
+  let server: Server | undefined;
+
+  afterEach(async () => {
+    server?.closeAllConnections();
+    await new Promise((resolve) => (server === undefined ? resolve(undefined) : server.close(resolve)));
+    server = undefined;
+  });
+
+  const serve = async (status: number): Promise<string> => {
+    server = createServer((_, response) => response.writeHead(status).end('1\n')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+
+  test('that answers is ready', async () => {
+    store = await openMetricsStore({ url: await serve(200), path: folder });
+    await expect(store.ping()).resolves.toBeUndefined();
+  });
+
+  test('that refuses the credentials is not', async () => {
+    store = await openMetricsStore({ url: await serve(403), path: folder });
+    await expect(store.ping()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  });
+
+  test('that is away is no reason not to start, and not ready', async () => {
+    // A port that was free a moment ago.
+    const url = await serve(200);
+    await new Promise((resolve) => server?.close(resolve));
+    server = undefined;
+    store = await openMetricsStore({ url, path: folder });
+    await expect(store.ping()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  });
+});

@@ -1,0 +1,175 @@
+/**
+ * The bus, the key-value store and the rate limiter on a Redis server (7.0), shared by all processes of a distributed
+ * deployment.
+ */
+import { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
+import type { Bus } from '../feeds/bus.ts';
+import type { KeyValueStore } from './key-value-store.ts';
+import { createRedisRateLimiter } from './rate-limiter.ts';
+
+/** Keys and channels are shared with whatever else uses the server. */
+const PREFIX = 'fleetflag:';
+
+async function answered<T>(command: Promise<T>): Promise<T> {
+  try {
+    return await command;
+  } catch (cause) {
+    throw new FleetFlagError(
+      'SERVICE_UNAVAILABLE',
+      'The cache does not answer; try again.',
+      { retryAfter: 1 },
+      { cause },
+    );
+  }
+}
+
+/** One server by its URL, or the primary that sentinels watch under a name. */
+export type RedisServer =
+  | string
+  | {
+      readonly sentinels: readonly { readonly host: string; readonly port: number }[];
+      readonly name: string;
+      readonly password?: string;
+    };
+
+/**
+ * Connects to Redis. Commands fail at once while the server is away (callers fall back or say so); the connections
+ * themselves come back for ever, and subscriptions with them.
+ *
+ * @param target `redis://…` or `rediss://…`, or the sentinels that know where the primary is
+ */
+export async function openRedis(
+  target: RedisServer,
+  logger: Logger,
+): Promise<{ bus: Bus; store: KeyValueStore; limiter: RateLimiter }> {
+  const settings = {
+    connectTimeout: 3_000,
+    // For a server that takes a command and never answers.
+    commandTimeout: 3_000,
+    // Waited out in full when the server has gone: a process that ends should not be held up by it.
+    disconnectTimeout: 250,
+    // What is on its way when the connection breaks fails at once. With a retry it would wait for ever behind a
+    // balancer that accepts connections for a server that has gone.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    lazyConnect: true,
+    retryStrategy: (times: number) => Math.min(100 * times, 2_000),
+  };
+  const connect = () =>
+    typeof target === 'string'
+      ? new Redis(target, settings)
+      : new Redis({
+          ...settings,
+          ...target,
+          sentinels: [...target.sentinels],
+          sentinelRetryStrategy: settings.retryStrategy,
+        });
+  const commands = connect();
+  // A connection that subscribes can do nothing else (Redis protocol).
+  const subscriber = connect();
+  for (const [role, connection] of [
+    ['commands', commands],
+    ['subscriber', subscriber],
+  ] as const) {
+    connection.on('error', (error: Error) => logger.warn({ err: error, role }, 'Redis'));
+  }
+  // Both to their end: one that is still connecting when it is told to stop would go on in the background.
+  const failure = (await Promise.allSettled([commands.connect(), subscriber.connect()])).find(
+    (result) => result.status === 'rejected',
+  );
+  if (failure !== undefined) {
+    commands.disconnect();
+    subscriber.disconnect();
+    throw new FleetFlagError(
+      'SERVICE_UNAVAILABLE',
+      'Redis does not answer (REDIS_URL or REDIS_SENTINELS).',
+      {},
+      { cause: failure.reason },
+    );
+  }
+
+  const channels = new Map<
+    string,
+    { readonly listeners: Set<(message: string) => void>; readonly subscribed: Promise<unknown> }
+  >();
+  subscriber.on('message', (channel: string, message: string) => {
+    for (const listener of channels.get(channel)?.listeners ?? []) listener(message);
+  });
+
+  let closing: Promise<void> | undefined;
+  const close = () =>
+    (closing ??= (async () => {
+      // What is still on its way is for nobody.
+      channels.clear();
+      commands.disconnect();
+      subscriber.disconnect();
+    })());
+
+  return {
+    bus: {
+      async publish(channel, message) {
+        await answered(commands.publish(PREFIX + channel, message));
+      },
+      async subscribe(name, listener) {
+        const channel = PREFIX + name;
+        // Of its own for each call: ending one subscription of a listener must not end another of the same listener.
+        const own = (message: string) => listener(message);
+        let entry = channels.get(channel);
+        if (entry === undefined) {
+          // eslint-disable-next-line fleetflag/no-promise-in-object -- Whoever subscribes first awaits it below.
+          entry = { listeners: new Set(), subscribed: answered(subscriber.subscribe(channel)) };
+          channels.set(channel, entry);
+        }
+        const { listeners, subscribed } = entry;
+        listeners.add(own);
+        const end = async () => {
+          if (!listeners.delete(own) || listeners.size > 0 || channels.get(channel) !== entry) return;
+          channels.delete(channel);
+          if (closing === undefined) await subscriber.unsubscribe(channel).catch(() => undefined);
+        };
+        try {
+          await subscribed;
+        } catch (error) {
+          await end();
+          throw error;
+        }
+        return end;
+      },
+      close,
+    },
+    store: {
+      get: (key) => answered(commands.get(PREFIX + key)),
+      async set(key, value, ttlSeconds) {
+        await answered(commands.set(PREFIX + key, value, 'EX', ttlSeconds));
+      },
+      setIfAbsent: async (key, value, ttlSeconds) =>
+        (await answered(commands.set(PREFIX + key, value, 'EX', ttlSeconds, 'NX'))) === 'OK',
+      async delete(key) {
+        await answered(commands.del(PREFIX + key));
+      },
+      async addMember(key, member, ttlSeconds) {
+        // Together, so that no set is ever without an end.
+        await answered(
+          commands
+            .multi()
+            .sadd(PREFIX + key, member)
+            .expire(PREFIX + key, ttlSeconds)
+            .exec(),
+        );
+      },
+      members: (key) => answered(commands.smembers(PREFIX + key)),
+      async removeMember(key, member) {
+        await answered(commands.srem(PREFIX + key, member));
+      },
+      async ping() {
+        await answered(commands.ping());
+      },
+      close,
+    },
+    limiter: createRedisRateLimiter(commands, `${PREFIX}rate`),
+  };
+}

@@ -1,0 +1,98 @@
+/**
+ * A subgraph called in the same process: no serialisation, no sockets, the same refusals.
+ */
+import { GraphQLError, parse, subscribe, type DocumentNode, type ExecutionResult } from 'graphql';
+import { LRUCache } from 'lru-cache';
+import type {
+  SubgraphConnection,
+  SubgraphRequest,
+  SubgraphResponse,
+  SubgraphStream,
+} from '../../../core/wire/subgraph.ts';
+import { mapStream } from '../feeds/async-iteration.ts';
+import { formatForGateway, logFaults, type Subgraph } from './subgraph.ts';
+
+/** Documents come from query plans: few, and the same again and again. */
+const documents = new LRUCache<string, DocumentNode>({ max: 500 });
+
+function parsed(query: string): DocumentNode {
+  let document = documents.get(query);
+  if (document === undefined) documents.set(query, (document = parse(query, { noLocation: true })));
+  return document;
+}
+
+/** Runs a query or a mutation on `subgraph` as `identity`. */
+export async function executeOn(subgraph: Subgraph, request: SubgraphRequest): Promise<SubgraphResponse> {
+  const response = await subgraph.server.executeOperation(
+    { query: request.query, operationName: request.operationName, variables: request.variables },
+    { contextValue: subgraph.context(request.identity) },
+  );
+  if (response.body.kind === 'incremental') throw new Error('A subgraph answered incrementally');
+  return response.body.singleResult;
+}
+
+/**
+ * Starts a subscription on `subgraph`: the stream of its responses. A refusal is a stream of one response with
+ * `errors`.
+ */
+export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): SubgraphStream {
+  const { origin } = request.identity;
+  const start = async (): Promise<AsyncIterator<ExecutionResult>> => {
+    let document: DocumentNode;
+    try {
+      document = parsed(request.query);
+    } catch (error) {
+      if (!(error instanceof GraphQLError)) throw error;
+      return once<ExecutionResult>({ errors: [error] });
+    }
+    const result = await subscribe({
+      schema: subgraph.schema,
+      document,
+      operationName: request.operationName,
+      variableValues: request.variables,
+      contextValue: subgraph.context(request.identity),
+    });
+    return Symbol.asyncIterator in result ? result : once(result);
+  };
+  const started = start();
+  const source = mapStream(started, ({ data, errors }): SubgraphResponse => {
+    if (errors !== undefined) logFaults(errors, origin.requestId, subgraph.logger);
+    return {
+      ...(data !== undefined && { data }),
+      ...(errors !== undefined && { errors: errors.map((error) => formatForGateway(error.toJSON(), error)) }),
+    };
+  });
+  // A refusal is established, too: it comes as the stream's one response. A failure is also next()'s, where it is read.
+  const established = started.then(() => undefined);
+  established.catch(() => undefined);
+  let over = false;
+  return {
+    // eslint-disable-next-line fleetflag/no-promise-in-object -- Its rejection is handled above.
+    established,
+    // Events that were waiting when the stream was ended are not given any more: the source itself would.
+    next: async () => (over ? { done: true, value: undefined } : source.next()),
+    async return() {
+      over = true;
+      await source.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+async function* once<T>(item: T): AsyncGenerator<T, void, undefined> {
+  yield item;
+}
+
+/** The gateway's view of a subgraph that runs in this process. */
+export function connectInProcess(subgraph: Subgraph, ready: () => Promise<boolean>): SubgraphConnection {
+  return {
+    name: subgraph.name,
+    execute: (request) => executeOn(subgraph, request),
+    subscribe: (request) => subscribeOn(subgraph, request),
+    ready,
+    close: () => subgraph.server.stop(),
+  };
+}

@@ -1,0 +1,157 @@
+/**
+ * A subgraph as a process of its own: HTTP for queries and mutations, a websocket for subscriptions, both only for
+ * gateways, who sign each caller's identity (core/credentials/identity-token.ts).
+ */
+import type { AddressInfo } from 'node:net';
+import fastify from 'fastify';
+import { GraphQLError, parse } from 'graphql';
+import { handleProtocols, MessageType } from 'graphql-ws';
+import { useServer } from 'graphql-ws/use/ws';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { ERROR_CATALOGUE, FleetFlagError } from '../../../core/errors.ts';
+import { clientError } from '../../../core/wire/error-form.ts';
+import { LISTEN_BACKLOG } from '../../../core/wire/http-server.ts';
+import {
+  CONNECTION_BODY,
+  IDENTITY_HEADER,
+  signedBody,
+  type IdentityTokens,
+  type SeenTokens,
+} from '../../../core/credentials/identity-token.ts';
+import type { SubgraphRequest } from '../../../core/wire/subgraph.ts';
+import { executeOn, subscribeOn } from './in-process-connection.ts';
+import type { Subgraph } from './subgraph.ts';
+
+export interface SubgraphProcessOptions {
+  readonly subgraph: Subgraph;
+  readonly tokens: IdentityTokens;
+  /** Which identity tokens have been used; shared by all instances of the subgraph where that is possible. */
+  readonly seen: SeenTokens;
+  readonly ready: () => Promise<boolean>;
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  /** Served at `/.well-known/jwks.json` by the subgraph that signs. */
+  readonly publicKeys?: unknown;
+}
+
+const BODY_LIMIT = 2 * 1024 * 1024;
+
+type Operation = Pick<SubgraphRequest, 'query' | 'operationName' | 'variables'>;
+
+function readOperation(body: unknown): Operation {
+  const { query, operationName, variables } = (body ?? {}) as Record<string, unknown>;
+  if (typeof query !== 'string') throw new FleetFlagError('BAD_USER_INPUT', 'The body is not a GraphQL request.');
+  return {
+    query,
+    operationName: typeof operationName === 'string' ? operationName : undefined,
+    variables: typeof variables === 'object' && variables !== null ? (variables as Record<string, unknown>) : undefined,
+  };
+}
+
+const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+
+/** Serves `subgraph` until `close`. Rejects when the port is taken. */
+export async function serveSubgraph(
+  options: SubgraphProcessOptions,
+): Promise<{ port: number; close(): Promise<void> }> {
+  const { subgraph, tokens, seen } = options;
+  const { name, logger } = subgraph;
+  /** The request that a signed operation is: throws UNAUTHENTICATED before anything of it is looked at. */
+  const signedRequest = async (operation: Operation, token: unknown): Promise<SubgraphRequest> => ({
+    ...operation,
+    identity: await tokens.verify(text(token), name, signedBody(operation), seen),
+  });
+
+  const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+    const refusal = clientError(
+      error instanceof FleetFlagError
+        ? error
+        : {
+            message: error.message,
+            originalError:
+              (error.statusCode ?? 500) < 500 ? new FleetFlagError('BAD_USER_INPUT', error.message) : undefined,
+          },
+    );
+    if (refusal.extensions.code === 'INTERNAL_SERVER_ERROR') logger.error({ err: error }, 'A request failed');
+    return reply.status(ERROR_CATALOGUE[refusal.extensions.code].httpStatus).send({ errors: [refusal] });
+  });
+  app.post('/graphql', async (request) =>
+    executeOn(subgraph, await signedRequest(readOperation(request.body), request.headers[IDENTITY_HEADER])),
+  );
+  app.get('/health/live', () => ({ status: 'ok' }));
+  app.get('/health/ready', async (_request, reply) => {
+    const ready = await options.ready();
+    return reply.status(ready ? 200 : 503).send({ status: ready ? 'ok' : 'unavailable' });
+  });
+  const { publicKeys } = options;
+  if (publicKeys !== undefined) app.get('/.well-known/jwks.json', () => publicKeys);
+
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: BODY_LIMIT,
+    handleProtocols,
+  });
+  const graphqlWs = useServer<Record<string, unknown>, { socket: WebSocket }>(
+    {
+      connectionInitWaitTimeout: 3_000,
+      async onConnect({ connectionParams }) {
+        try {
+          await tokens.verify(text(connectionParams?.[IDENTITY_HEADER]), name, CONNECTION_BODY, seen);
+          return true;
+        } catch {
+          return false;
+        }
+      },
+      async onSubscribe(_context, _id, payload) {
+        try {
+          const operation = readOperation(payload);
+          const request = await signedRequest(operation, payload.extensions?.[IDENTITY_HEADER]);
+          return {
+            schema: subgraph.schema,
+            document: parse(operation.query),
+            operationName: operation.operationName,
+            contextValue: request,
+          };
+        } catch (error) {
+          const { message, extensions } = clientError(error as Error);
+          return [new GraphQLError(message, { extensions })];
+        }
+      },
+      subscribe: (args) =>
+        subscribeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
+      execute: (args) =>
+        executeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
+      // Results come formatted; graphql-ws would ask each error for a toJSON that plain objects do not have.
+      onNext: (_context, _id, _payload, _args, result) => result,
+      async onOperation({ extra }, id, _payload, _args, result) {
+        // The protocol has no acknowledgement of a subscription; a ping that names it is one (see remote-subgraph.ts).
+        const { established } = result as { established?: Promise<void> };
+        await established?.catch(() => undefined);
+        extra.socket.send(JSON.stringify({ type: MessageType.Ping, payload: { established: id } }));
+      },
+    },
+    webSockets,
+    10_000,
+  );
+  app.server.on('upgrade', (request, socket, head) => {
+    if (request.url === '/graphql')
+      webSockets.handleUpgrade(request, socket, head, (client) => webSockets.emit('connection', client, request));
+    else
+      socket
+        .on('error', () => socket.destroy())
+        .end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  });
+
+  await app.listen({ host: options.host, port: options.port, backlog: LISTEN_BACKLOG });
+  return {
+    port: (app.server.address() as AddressInfo).port,
+    async close() {
+      await graphqlWs.dispose();
+      await app.close();
+      await subgraph.server.stop();
+    },
+  };
+}

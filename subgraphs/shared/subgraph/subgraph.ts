@@ -1,0 +1,192 @@
+/**
+ * What every subgraph is made of: its SDL, its resolvers, and the checks that stand before each field.
+ */
+import { readFileSync } from 'node:fs';
+import { ApolloServer } from '@apollo/server';
+import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import {
+  GraphQLError,
+  GraphQLScalarType,
+  Kind,
+  isInputObjectType,
+  isObjectType,
+  parse,
+  valueFromAST,
+  type GraphQLArgument,
+  type GraphQLFieldResolver,
+  type GraphQLFormattedError,
+  type GraphQLInputField,
+  type GraphQLSchema,
+} from 'graphql';
+import { GraphQLDateTimeISO, GraphQLJSON } from 'graphql-scalars';
+import type { Logger } from 'pino';
+import type { FleetFlagError } from '../../../core/errors.ts';
+import { PERMISSIONS, refusalOf } from '../../../core/access/permissions.ts';
+import type { Caller, CallerIdentity } from '../../../core/access/caller.ts';
+import { clientError } from '../../../core/wire/error-form.ts';
+import type { SubgraphName } from '../../../core/wire/subgraph.ts';
+import { checkTime } from '../../../core/validation/time.ts';
+import { asServiceError } from '../postgres/service-error.ts';
+
+/** What resolvers are given beside their arguments. `services` is the subgraph's own. */
+export interface SubgraphContext<Services = unknown> {
+  readonly identity: CallerIdentity;
+  readonly services: Services;
+}
+
+// Resolvers are checked against the SDL when the schema is built; their argument types are stated where they stand.
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+type Resolver = (...args: any[]) => unknown;
+type TypeResolvers = Record<string, Resolver | { subscribe: Resolver; resolve?: Resolver } | string>;
+export type Resolvers = Record<string, TypeResolvers>;
+
+export interface Subgraph {
+  readonly name: SubgraphName;
+  readonly schema: GraphQLSchema;
+  readonly server: ApolloServer<SubgraphContext>;
+  /** A new context for one request: loaders and the like are made here, so nothing is shared between callers. */
+  context(identity: CallerIdentity): SubgraphContext;
+  readonly logger: Logger;
+}
+
+export interface SubgraphOptions<Services> {
+  readonly name: SubgraphName;
+  readonly resolvers: Resolvers;
+  readonly services: (identity: CallerIdentity) => Services;
+  readonly logger: Logger;
+}
+
+interface Representations {
+  readonly representations: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** Why `caller` may not name these entities, or null. */
+function entityRefusal({ representations }: Representations, caller: Caller): FleetFlagError | null {
+  for (const representation of representations) {
+    const name = `Entity.${String(representation['__typename'])}`;
+    const permission = PERMISSIONS[name];
+    const refusal = permission === undefined ? null : refusalOf(permission, name, caller, representation);
+    if (refusal !== null) return refusal;
+  }
+  return null;
+}
+
+/** Puts the permission table before every root field, every listed field and every field of a listed type. */
+function guard(schema: GraphQLSchema): void {
+  const roots = new Set([schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]);
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!isObjectType(type) || type.name.startsWith('__')) continue;
+    for (const field of Object.values(type.getFields())) {
+      const name = `${type.name}.${field.name}`;
+      const listed = PERMISSIONS[name] ?? PERMISSIONS[type.name];
+      // Entities are resolved for callers only, and each field below them has its guard.
+      const federated = field.name === '_entities';
+      const permission = federated ? PERMISSIONS['Federation'] : listed;
+      if (permission === undefined && !roots.has(type)) continue;
+      const guarded =
+        (resolve: GraphQLFieldResolver<unknown, SubgraphContext>): GraphQLFieldResolver<unknown, SubgraphContext> =>
+        (source, args, context, info) => {
+          const { caller } = context.identity;
+          const refusal =
+            refusalOf(permission, name, caller, args as Record<string, unknown>) ??
+            (federated ? entityRefusal(args as Representations, caller) : null);
+          if (refusal !== null) throw refusal;
+          return resolve(source, args, context, info);
+        };
+      if (field.subscribe !== undefined) field.subscribe = guarded(field.subscribe);
+      else if (field.resolve !== undefined) field.resolve = guarded(field.resolve);
+      else field.resolve = guarded((source) => (source as Record<string, unknown>)[field.name]);
+    }
+  }
+}
+
+/** Reads the SDL's default values again: they were read before resolvers gave enum values their stored spelling. */
+function restoreDefaults(schema: GraphQLSchema): void {
+  const restore = (input: GraphQLArgument | GraphQLInputField) => {
+    if (input.astNode?.defaultValue !== undefined)
+      input.defaultValue = valueFromAST(input.astNode.defaultValue, input.type);
+  };
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (isInputObjectType(type)) Object.values(type.getFields()).forEach(restore);
+    else if (isObjectType(type)) Object.values(type.getFields()).forEach((field) => field.args.forEach(restore));
+  }
+}
+
+/** A gateway refuses what is no time before; a subgraph believes no caller and checks again. */
+const DATE_TIME = new GraphQLScalarType<Date, string>({
+  ...GraphQLDateTimeISO.toConfig(),
+  parseValue(value) {
+    const time = GraphQLDateTimeISO.parseValue(value);
+    checkTime(time);
+    return time;
+  },
+  parseLiteral(node, variables) {
+    const time = GraphQLDateTimeISO.parseLiteral(node, variables);
+    checkTime(time);
+    return time;
+  },
+});
+
+const SCALARS: Record<string, Resolver | object> = { DateTime: DATE_TIME, JSON: GraphQLJSON };
+
+/**
+ * What a resolver threw, as far as it is known; a store that is down becomes SERVICE_UNAVAILABLE here, in one place.
+ */
+function causeOf(error: unknown): unknown {
+  return asServiceError(error instanceof GraphQLError ? error.originalError : error);
+}
+
+/** An error of this subgraph in the form that the gateway is given; see core/wire/error-form.ts. */
+export function formatForGateway(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
+  return clientError({ ...formatted, originalError: causeOf(error) });
+}
+
+/** Logs those errors that are faults of ours or of a store, and not refusals. */
+export function logFaults(errors: readonly GraphQLError[], requestId: string, logger: Logger): void {
+  for (const error of errors) {
+    const cause = causeOf(error);
+    const { code } = clientError({ ...error.toJSON(), originalError: cause }).extensions;
+    if (code === 'INTERNAL_SERVER_ERROR')
+      logger.error({ err: cause ?? error, path: error.path, requestId }, 'A field failed');
+    if (code === 'SERVICE_UNAVAILABLE')
+      logger.warn({ err: cause, path: error.path, requestId }, 'A store is not available');
+  }
+}
+
+/** Builds a subgraph from `subgraphs/<name>/schema.graphql` and its resolvers. */
+export async function createSubgraph<Services>(options: SubgraphOptions<Services>): Promise<Subgraph> {
+  const { name, logger } = options;
+  const typeDefs = parse(readFileSync(new URL(`../../${name}/schema.graphql`, import.meta.url), 'utf8'));
+  const scalars = typeDefs.definitions.flatMap((node) =>
+    node.kind === Kind.SCALAR_TYPE_DEFINITION ? [node.name.value] : [],
+  );
+  const resolvers = { ...options.resolvers, ...Object.fromEntries(scalars.map((scalar) => [scalar, SCALARS[scalar]])) };
+  const schema = buildSubgraphSchema([{ typeDefs, resolvers: resolvers as never }]);
+  restoreDefaults(schema);
+  guard(schema);
+
+  const server = new ApolloServer<SubgraphContext>({
+    schema,
+    introspection: false,
+    // Callers are gateways with a signed identity, never browsers with ambient credentials.
+    csrfPrevention: false,
+    logger,
+    stopOnTerminationSignals: false,
+    formatError: (formatted, error) => formatForGateway(formatted, error),
+    plugins: [
+      ApolloServerPluginInlineTraceDisabled(),
+      {
+        async requestDidStart() {
+          return {
+            async didEncounterErrors({ errors, contextValue }) {
+              logFaults(errors, contextValue.identity.origin.requestId, logger);
+            },
+          };
+        },
+      },
+    ],
+  });
+  await server.start();
+  return { name, schema, server, context: (identity) => ({ identity, services: options.services(identity) }), logger };
+}

@@ -1,0 +1,57 @@
+/** Reading the fleet for an audience: few columns, many vehicles at once. */
+import type { Environment } from '../../../core/model.ts';
+import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
+import type { VehicleGroup } from './audience.ts';
+
+/** Of a vehicle in a group's list. */
+const VIN_LENGTH = 17;
+
+/** Vehicles that a flag of `environment` can reach: those that belong to it, and those that belong to none yet. */
+const reachable = (environment: Environment) => Prisma.sql`(environment = ${environment} OR environment IS NULL)`;
+
+function vinsOf(list: string): string[] {
+  return Array.from({ length: list.length / VIN_LENGTH }, (_, index) =>
+    list.slice(index * VIN_LENGTH, (index + 1) * VIN_LENGTH),
+  );
+}
+
+/**
+ * The vehicles that a flag of `environment` can reach, in pages of at most `pageSize` in the order of VINs, each
+ * vehicle once. Grouped, because a fleet has some hundred combinations of facts and a row for each vehicle costs ten
+ * times as much to carry over.
+ *
+ * @param vins these only; null: all
+ */
+export async function* readGroups(
+  prisma: PrismaClient,
+  environment: Environment,
+  vins: readonly string[] | null,
+  pageSize: number,
+): AsyncGenerator<VehicleGroup[]> {
+  const among = vins === null ? Prisma.empty : Prisma.sql`AND vin = ANY(${vins})`;
+  for (let after = '', more = true; more;) {
+    const rows = await prisma.$queryRaw<
+      { model: string; swVersion: string; region: string; vins: string; last: string }[]
+    >`
+      SELECT model, sw_version AS "swVersion", region, string_agg(vin, '') AS vins, max(vin) AS last
+      FROM (SELECT vin, model, sw_version, region FROM vehicles WHERE vin > ${after} AND ${reachable(environment)} ${among} ORDER BY vin LIMIT ${pageSize}) page
+      GROUP BY model, sw_version, region ORDER BY model, sw_version, region`;
+    const groups = rows.map((row) => ({
+      model: row.model,
+      swVersion: row.swVersion,
+      region: row.region,
+      vins: vinsOf(row.vins),
+    }));
+    // VINs are digits and capitals, whose order is the same in every collation.
+    for (const { last } of rows) if (last > after) after = last;
+    more = groups.reduce((count, group) => count + group.vins.length, 0) === pageSize;
+    yield groups;
+  }
+}
+
+export async function countReachable(prisma: PrismaClient, environment: Environment): Promise<number> {
+  const [row] = await prisma.$queryRaw<
+    { count: bigint }[]
+  >`SELECT count(*) AS count FROM vehicles WHERE ${reachable(environment)}`;
+  return Number(row?.count ?? 0);
+}

@@ -1,0 +1,91 @@
+/** Whom a rule would reach: decided by core's own evaluation, so that the preview and the vehicles cannot disagree. */
+import { compileFlag, evaluateFlag } from '../../../core/evaluation/evaluate.ts';
+import type { EvaluationContext } from '../../../core/model.ts';
+import type { ValidRule } from '../../../core/validation/validate-rule.ts';
+import { sortedCounts, type Count } from './count.ts';
+import type { FlagFacts } from './flag-facts.ts';
+
+export interface Audience {
+  readonly matched: number;
+  readonly total: number;
+  readonly byModel: readonly Count[];
+  readonly byRegion: readonly Count[];
+  /** VINs, in order: at most 10, from all over the fleet. */
+  readonly sample: readonly string[];
+}
+
+/** Vehicles that have the same facts. */
+export interface VehicleGroup {
+  readonly model: string;
+  readonly swVersion: string;
+  readonly region: string;
+  readonly vins: readonly string[];
+}
+
+const SAMPLE = 10;
+
+/**
+ * Whether a vehicle would be reached by `rule` alone, enabled, on the flag, enabled: a matching rule, or a kill switch
+ * that is pulled, which reaches everybody. A rollout with `sticky: false` is drawn anew at each start of an agent; this
+ * shows as many vehicles as it will reach, but not which.
+ */
+export function reachOf(flag: FlagFacts, rule: ValidRule): (context: EvaluationContext) => boolean {
+  const compiled = compileFlag({
+    ...flag,
+    safetyLevel: 'Non-Critical',
+    enabled: true,
+    defaultValue: null,
+    revision: 0,
+    rules: [{ ...rule, id: 'preview', enabled: true }],
+  });
+  return (context) => evaluateFlag(compiled, context).ruleId !== null;
+}
+
+/** Counts the audience of a rule, group by group; holds counts and a few VINs, however large the fleet is. */
+export class AudienceCounter {
+  #matched = 0;
+  #total = 0;
+  readonly #byModel = new Map<string, number>();
+  readonly #byRegion = new Map<string, number>();
+  /** Every `#stride`-th of those matched: even over all of them, and the same every time. */
+  #sample: string[] = [];
+  #stride = 1;
+
+  constructor(private readonly reaches: (context: EvaluationContext) => boolean) {}
+
+  add({ vins, ...facts }: VehicleGroup): void {
+    const before = this.#matched;
+    for (const vin of vins) {
+      if (!this.reaches({ vin, ...facts })) continue;
+      if (this.#matched++ % this.#stride === 0) this.#keep(vin);
+    }
+    this.#total += vins.length;
+    const matched = this.#matched - before;
+    if (matched === 0) return;
+    this.#byModel.set(facts.model, (this.#byModel.get(facts.model) ?? 0) + matched);
+    this.#byRegion.set(facts.region, (this.#byRegion.get(facts.region) ?? 0) + matched);
+  }
+
+  #keep(vin: string): void {
+    this.#sample.push(vin);
+    if (this.#sample.length <= 2 * SAMPLE) return;
+    this.#sample = this.#sample.filter((_, index) => index % 2 === 0);
+    this.#stride *= 2;
+  }
+
+  /** @param total where those that were not added are known not to be reached: how many vehicles there are in all */
+  result(total = this.#total): Audience {
+    const step = Math.max(1, this.#sample.length / SAMPLE);
+    const sample = Array.from(
+      { length: Math.min(SAMPLE, this.#sample.length) },
+      (_, index) => this.#sample[Math.floor(index * step)] as string,
+    );
+    return {
+      matched: this.#matched,
+      total,
+      byModel: sortedCounts(this.#byModel),
+      byRegion: sortedCounts(this.#byRegion),
+      sample: sample.sort(),
+    };
+  }
+}

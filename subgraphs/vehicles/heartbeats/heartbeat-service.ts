@@ -1,0 +1,29 @@
+/** The use case of a heartbeat. */
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import type { ClockWatch } from './clock-watch.ts';
+import { readHeartbeat, type HeartbeatInput } from './heartbeat.ts';
+import type { HeartbeatCollector } from './heartbeat-collector.ts';
+
+export class HeartbeatService {
+  constructor(
+    private readonly collector: HeartbeatCollector,
+    private readonly clocks: Pick<ClockWatch, 'note'>,
+  ) {}
+
+  /**
+   * Stores what the calling vehicle says of itself; resolves when it is stored, to false for a vehicle that is not
+   * registered.
+   *
+   * @throws FORBIDDEN for who is no vehicle, BAD_USER_INPUT at the first fault, or SERVICE_UNAVAILABLE with
+   *   `retryAfter`
+   */
+  async beat({ caller }: CallerIdentity, input: HeartbeatInput): Promise<boolean> {
+    if (caller.kind !== 'vehicle' || caller.vin === null)
+      throw new FleetFlagError('FORBIDDEN', 'Vehicles send heartbeats, each its own.');
+    const heartbeat = readHeartbeat(caller.vin, caller.environment, input);
+    const registered = await this.collector.add(heartbeat);
+    if (registered) this.clocks.note(heartbeat);
+    return registered;
+  }
+}

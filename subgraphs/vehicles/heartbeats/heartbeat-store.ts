@@ -1,0 +1,47 @@
+/** Heartbeats in the vehicles table. */
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { MAX_LEAD } from '../../shared/between-subgraphs/believable-revision.ts';
+import type { Heartbeat } from './heartbeat.ts';
+
+/**
+ * Writes heartbeats of different vehicles in one statement; takes their locks in the order of their VINs. A revision
+ * is stored as the vehicle says it, lower than before, too (docs/decisions/applied-revision.md), but only where it is
+ * one of the environment that the vehicle belongs to. One far above the environment's own is not believed: what the
+ * vehicle has is then not known.
+ *
+ * @returns the VINs that are registered: the others are not stored
+ */
+export async function writeHeartbeats(
+  prisma: PrismaClient,
+  heartbeats: readonly Heartbeat[],
+): Promise<ReadonlySet<string>> {
+  const column = <Field extends keyof Heartbeat>(field: Field) => heartbeats.map((heartbeat) => heartbeat[field]);
+  // Lists of different lengths make no array of arrays in PostgreSQL; no kind has a comma in it.
+  const refusals = heartbeats.map((heartbeat) => heartbeat.refusals?.join(',') ?? null);
+  const rows = await prisma.$queryRaw<{ vin: string }[]>`
+    WITH locked AS MATERIALIZED (
+      SELECT vin FROM vehicles WHERE vin = ANY(${column('vin')}::text[]) ORDER BY vin FOR UPDATE
+    )
+    UPDATE vehicles SET
+      sw_version = COALESCE(beat.sw_version, vehicles.sw_version),
+      agent_version = COALESCE(beat.agent_version, vehicles.agent_version),
+      agent_memory_mb = COALESCE(beat.agent_memory_mb, vehicles.agent_memory_mb),
+      agent_cpu_percent = COALESCE(beat.agent_cpu_percent, vehicles.agent_cpu_percent),
+      cache_size_mb = COALESCE(beat.cache_size_mb, vehicles.cache_size_mb),
+      applied_revision = CASE
+        WHEN beat.environment IS DISTINCT FROM vehicles.environment THEN vehicles.applied_revision
+        WHEN beat.applied_revision > (SELECT revision FROM environments WHERE name = beat.environment) + ${MAX_LEAD} THEN NULL
+        ELSE COALESCE(beat.applied_revision, vehicles.applied_revision)
+      END,
+      clock_offset_seconds = COALESCE(beat.clock_offset_seconds, vehicles.clock_offset_seconds),
+      agent_refusals = COALESCE(string_to_array(beat.refusals, ','), vehicles.agent_refusals),
+      last_seen_at = NOW()
+    FROM locked JOIN unnest(
+      ${column('vin')}::text[], ${column('environment')}::text[], ${column('swVersion')}::text[], ${column('agentVersion')}::text[],
+      ${column('agentMemoryMb')}::integer[], ${column('agentCpuPercent')}::float8[], ${column('cacheSizeMb')}::float8[], ${column('appliedRevision')}::bigint[],
+      ${column('clockOffsetSeconds')}::float8[], ${refusals}::text[]
+    ) AS beat (vin, environment, sw_version, agent_version, agent_memory_mb, agent_cpu_percent, cache_size_mb, applied_revision, clock_offset_seconds, refusals) ON beat.vin = locked.vin
+    WHERE vehicles.vin = locked.vin
+    RETURNING vehicles.vin`;
+  return new Set(rows.map(({ vin }) => vin));
+}

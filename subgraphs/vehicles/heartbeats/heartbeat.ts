@@ -1,0 +1,111 @@
+/** What an agent says of itself every minute, and what may be stored of it. */
+import { badInput } from '../../../core/errors.ts';
+import type { Environment } from '../../../core/model.ts';
+import { readFact } from '../registry/vehicle.ts';
+
+/** As it comes; what is missing or null is not known, and leaves what is stored as it is. */
+export interface HeartbeatInput {
+  readonly swVersion?: string | null;
+  readonly agentVersion?: string | null;
+  readonly agentMemoryMb?: number | null;
+  readonly agentCpuPercent?: number | null;
+  readonly cacheSizeMb?: number | null;
+  readonly appliedRevision?: number | null;
+  readonly clockOffsetSeconds?: number | null;
+  readonly refusals?: readonly string[] | null;
+}
+
+export interface Heartbeat {
+  readonly vin: string;
+  /** That of the agent's token: its revision counts there. */
+  readonly environment: Environment;
+  readonly swVersion: string | null;
+  readonly agentVersion: string | null;
+  readonly agentMemoryMb: number | null;
+  readonly agentCpuPercent: number | null;
+  readonly cacheSizeMb: number | null;
+  readonly appliedRevision: number | null;
+  readonly clockOffsetSeconds: number | null;
+  /** In alphabetical order, each once. */
+  readonly refusals: readonly string[] | null;
+}
+
+/** The largest numbers that the columns take (database.md, vehicles); the revision is as large as the API's Int. */
+const MAXIMA = {
+  agentMemoryMb: 2_147_483_647,
+  agentCpuPercent: 999.99,
+  cacheSizeMb: 999_999.99,
+  appliedRevision: 2_147_483_647,
+} as const;
+
+/** Seconds: some 300 years. A clock in 1970 and one in 2100 are both within it. */
+const MAX_CLOCK_OFFSET = 10_000_000_000;
+
+const MAX_REFUSALS = 20;
+/** Kinds of refusals are the agent's own words (agent/trust/refusals.ts), and a newer agent has newer ones. */
+const REFUSAL_PATTERN = /^[a-z][a-z0-9-]{0,39}$/;
+
+function readRefusals(refusals: readonly string[]): readonly string[] {
+  if (refusals.length > MAX_REFUSALS)
+    throw badInput('input.refusals', `A heartbeat names at most ${MAX_REFUSALS} kinds of refusals.`);
+  for (const [index, kind] of refusals.entries()) {
+    if (!REFUSAL_PATTERN.test(kind))
+      throw badInput(
+        `input.refusals.${index}`,
+        'A kind of refusal has 1 to 40 small letters, digits and hyphens, and begins with a letter.',
+      );
+  }
+  return [...new Set(refusals)].sort();
+}
+
+/**
+ * Checks what a vehicle says.
+ *
+ * @throws BAD_USER_INPUT at `input.…` for what its column would not take
+ */
+export function readHeartbeat(vin: string, environment: Environment, input: HeartbeatInput): Heartbeat {
+  const fact = (field: 'swVersion' | 'agentVersion') =>
+    typeof input[field] === 'string' ? readFact(field, input[field], `input.${field}`) : null;
+  const [swVersion, agentVersion] = [fact('swVersion'), fact('agentVersion')];
+  for (const field of Object.keys(MAXIMA) as (keyof typeof MAXIMA)[]) {
+    const value = input[field] ?? 0;
+    if (value < 0 || value > MAXIMA[field])
+      throw badInput(`input.${field}`, `${field} is ${value}; it is 0 to ${MAXIMA[field]}.`);
+  }
+  const clockOffsetSeconds = input.clockOffsetSeconds ?? null;
+  if (clockOffsetSeconds !== null && Math.abs(clockOffsetSeconds) > MAX_CLOCK_OFFSET) {
+    throw badInput(
+      'input.clockOffsetSeconds',
+      `clockOffsetSeconds is ${clockOffsetSeconds}; it is -${MAX_CLOCK_OFFSET} to ${MAX_CLOCK_OFFSET}.`,
+    );
+  }
+  return {
+    vin,
+    environment,
+    swVersion,
+    agentVersion,
+    agentMemoryMb: input.agentMemoryMb ?? null,
+    agentCpuPercent: input.agentCpuPercent ?? null,
+    cacheSizeMb: input.cacheSizeMb ?? null,
+    appliedRevision: input.appliedRevision ?? null,
+    clockOffsetSeconds,
+    refusals: input.refusals == null ? null : readRefusals(input.refusals),
+  };
+}
+
+/** Two heartbeats of one vehicle as one: the later says what is so now, and the earlier what the later leaves open. */
+export function mergeHeartbeats(earlier: Heartbeat, later: Heartbeat): Heartbeat {
+  return {
+    vin: later.vin,
+    environment: later.environment,
+    swVersion: later.swVersion ?? earlier.swVersion,
+    agentVersion: later.agentVersion ?? earlier.agentVersion,
+    agentMemoryMb: later.agentMemoryMb ?? earlier.agentMemoryMb,
+    agentCpuPercent: later.agentCpuPercent ?? earlier.agentCpuPercent,
+    cacheSizeMb: later.cacheSizeMb ?? earlier.cacheSizeMb,
+    appliedRevision:
+      later.appliedRevision ?? (earlier.environment === later.environment ? earlier.appliedRevision : null),
+    clockOffsetSeconds: later.clockOffsetSeconds ?? earlier.clockOffsetSeconds,
+    refusals: later.refusals ?? earlier.refusals,
+  };
+}

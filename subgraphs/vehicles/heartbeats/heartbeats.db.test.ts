@@ -1,0 +1,266 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { Client } from 'pg';
+import type { Environment } from '../../../core/model.ts';
+import type { Caller } from '../../../core/access/caller.ts';
+import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
+import { createInProcessBus } from '../../shared/feeds/bus.ts';
+import { asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { plansOf } from '../../shared/testing/query-plans.ts';
+import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
+import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
+import { FleetReports } from '../reports/fleet-reports.ts';
+import { startVehicles } from '../subgraph.ts';
+
+const BEAT = 'mutation($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
+const VEHICLE =
+  'query($vin: String!) { vehicle(vin: $vin) { swVersion status lastSeenAt agentVersion agentMemoryMb agentCpuPercent cacheSizeMb appliedRevision clockOffsetSeconds agentRefusals } }';
+const PROGRESS = '{ rolloutProgress(environment: PRODUCTION, revision: 7) { applied total percent } }';
+const FACTS = {
+  swVersion: '2.6.1',
+  agentVersion: '1.0.0',
+  agentMemoryMb: 58,
+  agentCpuPercent: 12.345,
+  cacheSizeMb: 0.45,
+  appliedRevision: 7,
+  clockOffsetSeconds: -172_800.5,
+};
+
+const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
+const vehicle = (n: number, environment: Environment = 'production'): Caller => ({
+  kind: 'vehicle',
+  vin: vin(n),
+  environment,
+});
+
+let database: TestDatabase;
+let watched: WatchedDatabase;
+let ask: Ask;
+let close: () => Promise<void>;
+const prisma = () => database.database.prisma;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  watched = await watchDatabase(database.url);
+  const started = await startVehicles({
+    prisma: watched.prisma,
+    tokens: createVehicleTokens('a secret of at least thirty-two characters'),
+    bus: createInProcessBus(),
+    logger: silent,
+    sweepsPresence: false,
+  });
+  close = () => started.close();
+  ask = asking(started.subgraph);
+});
+
+beforeEach(async () => {
+  await prisma().vehicle.deleteMany();
+  await prisma().environment.update({ where: { name: 'production' }, data: { revision: 8n } });
+});
+
+afterAll(async () => {
+  await close();
+  await watched.close();
+  await database.drop();
+});
+
+const register = (count: number, environment: Environment | null = 'production') =>
+  prisma().vehicle.createMany({
+    data: Array.from({ length: count }, (_, n) => ({
+      vin: vin(n),
+      model: 'EV9',
+      swVersion: '2.5.0',
+      region: 'EU',
+      status: 'offline',
+      environment,
+    })),
+  });
+const beat = (n: number, input: object, environment: Environment = 'production') =>
+  ask<{ agentHeartbeat: boolean }>(vehicle(n, environment), BEAT, { input });
+const read = async (n: number) =>
+  (await ask<{ vehicle: { lastSeenAt: string; appliedRevision: number } }>(user('READ'), VEHICLE, { vin: vin(n) })).data
+    .vehicle;
+const progress = async () => (await ask(user('READ'), PROGRESS)).data['rolloutProgress'];
+
+describe('a heartbeat', () => {
+  test('says what the vehicle is and has stored; what it leaves out stays, and its status is none of its business', async () => {
+    await register(2);
+    const begun = Date.now();
+    expect((await beat(0, FACTS)).data.agentHeartbeat).toBe(true);
+    expect(await read(0)).toMatchObject({ ...FACTS, agentCpuPercent: 12.35, status: 'OFFLINE', agentRefusals: [] });
+    expect(Math.abs(Date.parse((await read(0)).lastSeenAt) - begun)).toBeLessThan(60_000);
+    expect((await beat(0, { agentMemoryMb: 60 })).data.agentHeartbeat).toBe(true);
+    expect(await read(0)).toMatchObject({ ...FACTS, agentCpuPercent: 12.35, agentMemoryMb: 60 });
+    expect(await read(1)).toMatchObject({
+      swVersion: '2.5.0',
+      lastSeenAt: null,
+      agentMemoryMb: null,
+      appliedRevision: null,
+      clockOffsetSeconds: null,
+      agentRefusals: [],
+    });
+  });
+
+  test('that changes the software version moves updatedAt, and one that brings only what is measured does not', async () => {
+    await register(1);
+    const updatedAt = async () =>
+      (await prisma().vehicle.findUniqueOrThrow({ where: { vin: vin(0) } })).updatedAt.getTime();
+    await beat(0, FACTS);
+    const first = await updatedAt();
+    await beat(0, { ...FACTS, agentMemoryMb: 61, appliedRevision: 8 });
+    expect(await updatedAt()).toBe(first);
+    await beat(0, { ...FACTS, swVersion: '2.6.2' });
+    expect(await updatedAt()).toBeGreaterThan(first);
+  });
+
+  test('of a vehicle that is not registered is stored nowhere, and answered so', async () => {
+    expect((await beat(5, FACTS)).data.agentHeartbeat).toBe(false);
+    expect(await prisma().vehicle.count()).toBe(0);
+  });
+
+  test.each([
+    [{ swVersion: ' ' }, 'swVersion'],
+    [{ swVersion: 'x'.repeat(51) }, 'swVersion'],
+    [{ swVersion: 'a\u0000' }, 'swVersion'],
+    [{ agentVersion: 'x'.repeat(21) }, 'agentVersion'],
+    [{ agentMemoryMb: -1 }, 'agentMemoryMb'],
+    [{ agentCpuPercent: -0.01 }, 'agentCpuPercent'],
+    [{ agentCpuPercent: 1_000 }, 'agentCpuPercent'],
+    [{ cacheSizeMb: 1_000_000 }, 'cacheSizeMb'],
+    [{ appliedRevision: -1 }, 'appliedRevision'],
+    [{ clockOffsetSeconds: 10_000_000_001 }, 'clockOffsetSeconds'],
+    [{ clockOffsetSeconds: -1e300 }, 'clockOffsetSeconds'],
+    [{ refusals: Array.from({ length: 21 }, (_, n) => `kind-${n}`) }, 'refusals'],
+    [{ refusals: ['incomplete', 'a,b'] }, 'refusals.1'],
+    [{ refusals: [''] }, 'refusals.0'],
+  ])('%j is refused at the field, and stores nothing', async (input, field) => {
+    await register(1);
+    expect(refusal(await beat(0, { ...FACTS, ...input }))).toEqual({ code: 'BAD_USER_INPUT', field: `input.${field}` });
+    expect(await read(0)).toMatchObject({ swVersion: '2.5.0', lastSeenAt: null });
+  });
+
+  test('with the largest of everything is taken', async () => {
+    await register(1);
+    await prisma().environment.update({ where: { name: 'production' }, data: { revision: 2_147_000_000n } });
+    const largest = {
+      swVersion: '9'.repeat(50),
+      agentVersion: 'ß'.repeat(20),
+      agentMemoryMb: 2_147_483_647,
+      agentCpuPercent: 999.99,
+      cacheSizeMb: 999_999.99,
+      appliedRevision: 2_147_483_647,
+      clockOffsetSeconds: -10_000_000_000,
+    };
+    const refusals = Array.from({ length: 20 }, (_, n) => `${'x'.repeat(38)}${10 + n}`);
+    expect((await beat(0, { ...largest, refusals })).errors).toEqual([]);
+    expect(await read(0)).toMatchObject({ ...largest, agentRefusals: refusals });
+  });
+
+  test('says what the agent refuses now, each kind once, until it refuses nothing any more', async () => {
+    await register(2);
+    await Promise.all([beat(0, { refusals: ['signature', 'incomplete', 'signature'] }), beat(1, { refusals: [] })]);
+    expect([await read(0), await read(1)]).toMatchObject([
+      { agentRefusals: ['incomplete', 'signature'] },
+      { agentRefusals: [] },
+    ]);
+    await beat(0, { agentMemoryMb: 60 });
+    expect(await read(0)).toMatchObject({ agentRefusals: ['incomplete', 'signature'] });
+    await Promise.all([beat(0, { refusals: [] }), beat(0, { agentMemoryMb: 61 })]);
+    expect(await read(0)).toMatchObject({ agentRefusals: [] });
+  });
+
+  test('is refused with a time to wait while the database is away, and taken when it is back', async () => {
+    await register(1);
+    watched.proxy.sever();
+    const {
+      errors: [error],
+    } = await beat(0, FACTS);
+    expect(error?.extensions).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: expect.any(Number) });
+    watched.proxy.restore();
+    expect((await beat(0, FACTS)).data.agentHeartbeat).toBe(true);
+  });
+});
+
+describe('the progress of a rollout', () => {
+  test('follows what vehicles have stored, up, and down where one has lost its disk', async () => {
+    await register(4);
+    await Promise.all([
+      beat(0, { appliedRevision: 7 }),
+      beat(1, { appliedRevision: 6 }),
+      beat(2, { appliedRevision: 8 }),
+      beat(3, {}),
+    ]);
+    expect(await progress()).toEqual({ applied: 2, total: 4, percent: 50 });
+    await Promise.all([
+      beat(0, { appliedRevision: 0 }),
+      beat(1, { appliedRevision: 7 }),
+      beat(3, { appliedRevision: 7 }),
+    ]);
+    expect(await progress()).toEqual({ applied: 3, total: 4, percent: 75 });
+    await beat(0, { appliedRevision: 7 });
+    expect(await progress()).toEqual({ applied: 4, total: 4, percent: 100 });
+  });
+
+  test('counts no vehicle that is ahead of the environment: what it has is of a history that is no more', async () => {
+    await register(3);
+    await Promise.all([
+      beat(0, { appliedRevision: 8 }),
+      beat(1, { appliedRevision: 9 }),
+      beat(2, { appliedRevision: 900 }),
+    ]);
+    expect(await progress()).toMatchObject({ applied: 1, total: 3 });
+    await prisma().environment.update({ where: { name: 'production' }, data: { revision: 9n } });
+    expect(await progress()).toMatchObject({ applied: 2, total: 3 });
+  });
+
+  test('is not known of a vehicle that says far more than there is, and known again when it says what can be', async () => {
+    await register(1);
+    await beat(0, { appliedRevision: 7 });
+    await beat(0, { appliedRevision: 1_999_999_999, agentMemoryMb: 41 });
+    expect([await read(0), await progress()]).toMatchObject([
+      { appliedRevision: null, agentMemoryMb: 41 },
+      { applied: 0, total: 1 },
+    ]);
+    await beat(0, { appliedRevision: 1_000_009 });
+    expect(await read(0)).toMatchObject({ appliedRevision: null });
+    // Ahead after a restore, and needed by `admin advance-revision`.
+    await beat(0, { appliedRevision: 1_000_008 });
+    expect(await read(0)).toMatchObject({ appliedRevision: 1_000_008 });
+  });
+
+  test('counts no revision that a vehicle has stored of another environment than it belongs to', async () => {
+    await register(1);
+    await beat(0, { appliedRevision: 9, agentMemoryMb: 40 }, 'staging');
+    expect(await read(0)).toMatchObject({ agentMemoryMb: 40, appliedRevision: null });
+    expect(await progress()).toEqual({ applied: 0, total: 1, percent: 0 });
+  });
+
+  test('is counted from its index', async () => {
+    await prisma().$executeRaw`
+      INSERT INTO vehicles (vin, model, sw_version, region, status, environment, applied_revision)
+      SELECT 'KMX' || lpad(n::text, 14, '0'), 'EV9', '2.5.0', 'EU', 'offline', CASE n % 10 WHEN 0 THEN 'production' ELSE 'staging' END, n FROM generate_series(1, 5000) AS n`;
+    const client = new Client({ connectionString: database.url });
+    await client.connect();
+    try {
+      await client.query('VACUUM ANALYZE vehicles');
+      await prisma().environment.update({ where: { name: 'production' }, data: { revision: 5_000n } });
+      const plans = await plansOf(watched, client, 'vehicles', () =>
+        new FleetReports(watched.prisma).progress('production', 4_900),
+      );
+      expect(plans).toEqual([{ indexes: expect.arrayContaining(['idx_vehicles_env_revision']), scansAll: false }]);
+    } finally {
+      await client.end();
+    }
+  });
+});
+
+test('the heartbeats of 5,000 vehicles that come at once are two statements at most', async () => {
+  await register(5_000);
+  const from = watched.statements.length;
+  const answers = await Promise.all(
+    Array.from({ length: 5_000 }, (_, n) => beat(4_999 - n, { ...FACTS, agentMemoryMb: n })),
+  );
+  expect(answers.every(({ data }) => data.agentHeartbeat)).toBe(true);
+  const writes = watched.statements.slice(from).filter(({ query }) => query.includes('UPDATE vehicles'));
+  expect(writes.length).toBeLessThanOrEqual(Math.ceil(5_000 / 1_000));
+  expect(await prisma().vehicle.count({ where: { appliedRevision: 7n, agentVersion: '1.0.0' } })).toBe(5_000);
+}, 60_000);

@@ -1,0 +1,80 @@
+/**
+ * Which vehicles are connected, as gateways report it: online as long as one gateway with a valid lease has a socket
+ * of theirs, offline once they have had none for the grace. Source: docs/decisions/presence.md.
+ */
+import { badInput } from '../../../core/errors.ts';
+import { VIN_PATTERN } from '../../../core/model.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { isUuid } from '../../shared/subgraph/pagination.ts';
+import {
+  applyConnections,
+  changeConnections,
+  dropDeadGateways,
+  dropGateways,
+  lockVehicles,
+  renewLease,
+  turnOffline,
+  type ReportNumber,
+} from './presence-store.ts';
+import type { AnnounceStatuses } from '../registry/status-position.ts';
+
+export interface PresenceReport extends ReportNumber {
+  /** VINs that have a socket there, and that have none any more; nothing is said of others. */
+  readonly opened: readonly string[];
+  readonly closed: readonly string[];
+  /** The gateway stops: it has no sockets any more. */
+  readonly leaving: boolean;
+}
+
+export class Presence {
+  constructor(
+    private readonly prisma: PrismaClient,
+    /** That a vehicle may be without a connection before it is offline. */
+    private readonly graceSeconds: number,
+    private readonly announce: AnnounceStatuses,
+  ) {}
+
+  /**
+   * Stores a report, whatever the number of its vehicles in a handful of statements; the same report again changes
+   * nothing. VINs that are not registered change no vehicle.
+   *
+   * @returns false where the gateway has to report all its vehicles anew, under another id
+   * @throws BAD_USER_INPUT for what no gateway sends
+   */
+  async report(report: PresenceReport): Promise<boolean> {
+    if (!isUuid(report.gateway)) throw badInput('gateway', 'A gateway is named by a UUID.');
+    if (report.sequence < 1 || report.since < 0) throw badInput('sequence', 'Reports are numbered from 1.');
+    const isVin = (vin: string) => VIN_PATTERN.test(vin);
+    const opened = report.opened.filter(isVin);
+    const closed = report.closed.filter(isVin);
+    const changed = await this.prisma.$transaction(async (tx) => {
+      if (!(await renewLease(tx, report))) return null;
+      if (report.leaving) {
+        await dropGateways(tx, [report.gateway], true);
+        return 0;
+      }
+      if (opened.length === 0 && closed.length === 0) return 0;
+      await lockVehicles(tx, [...opened, ...closed]);
+      const ended = await changeConnections(tx, report.gateway, opened, closed);
+      return applyConnections(tx, opened, ended, true);
+    });
+    if (changed !== null && changed > 0) this.announce();
+    return changed !== null;
+  }
+
+  /**
+   * Forgets gateways that have died, and turns those vehicles offline whose grace is over; gives how many. Any number
+   * of instances may do so at once.
+   */
+  async sweep(): Promise<number> {
+    await dropDeadGateways(this.prisma);
+    let changed = 0;
+    for (let due = 1; due > 0;) {
+      const batch = await turnOffline(this.prisma, this.graceSeconds);
+      due = batch.due;
+      changed += batch.changed;
+      if (batch.changed > 0) this.announce();
+    }
+    return changed;
+  }
+}

@@ -1,0 +1,125 @@
+/** A vehicle as the control plane knows it, and what may be written of one. */
+import { FleetFlagError, badBatch, badInput, type InputFault } from '../../../core/errors.ts';
+import { VIN_PATTERN, type Environment } from '../../../core/model.ts';
+import { readLabel } from '../../../core/validation/text.ts';
+
+export type VehicleStatus = 'online' | 'offline' | 'maintenance';
+
+/**
+ * The status of a vehicle, from all that decides it. `connected` it is until the grace after its last connection has
+ * passed.
+ */
+export function vehicleStatus({
+  maintenance,
+  connected,
+}: {
+  readonly maintenance: boolean;
+  readonly connected: boolean;
+}): VehicleStatus {
+  if (maintenance) return 'maintenance';
+  return connected ? 'online' : 'offline';
+}
+
+/** What a carmaker registers of a vehicle. */
+export interface VehicleRegistration {
+  readonly vin: string;
+  readonly model: string;
+  readonly swVersion: string;
+  readonly region: string;
+}
+
+export interface Vehicle extends VehicleRegistration {
+  readonly status: VehicleStatus;
+  readonly lastSeenAt: Date | null;
+  readonly agentVersion: string | null;
+  readonly agentMemoryMb: number | null;
+  readonly agentCpuPercent: number | null;
+  readonly cacheSizeMb: number | null;
+  /** The environment that its last token was issued for. */
+  readonly environment: Environment | null;
+  /** The revision that its agent has stored. */
+  readonly appliedRevision: number | null;
+  /** The control plane's clock less the vehicle's. Null: it has not said. */
+  readonly clockOffsetSeconds: number | null;
+  /** Kinds of what its agent refuses now, such as `incomplete` (docs/guides/agent.md), in alphabetical order. */
+  readonly agentRefusals: readonly string[];
+  /** How often its tokens have been revoked; tokens of a former generation are no longer valid. */
+  readonly tokenGeneration: number;
+  readonly registeredAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** Vehicles in one registration. */
+export const MAX_BATCH = 1_000;
+
+/** In characters; the lengths of the columns (database.md, vehicles). */
+const MAX_LENGTHS = { model: 100, swVersion: 50, region: 10, agentVersion: 20 } as const;
+
+/** Those that are registered. */
+const REGISTERED = ['model', 'swVersion', 'region'] as const;
+
+/** Throws BAD_USER_INPUT at `path` for what is no VIN. */
+export function checkVin(vin: string, path: string): void {
+  if (!VIN_PATTERN.test(vin)) throw badInput(path, 'A VIN has 17 characters: digits and capitals without I, O and Q.');
+}
+
+/**
+ * The fact as it is stored: one line, without the blanks around it, which nobody means, and without invisible characters. Throws
+ * BAD_USER_INPUT at `path`.
+ */
+export function readFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): string {
+  return readLabel(text, path, { what: field, max: MAX_LENGTHS[field] });
+}
+
+/**
+ * Reads a batch whole before any of it is written.
+ *
+ * @throws LIMIT_EXCEEDED (1,000), or BAD_USER_INPUT with every fault of every vehicle, such as `input.3.vin`; of VINs
+ *   that stand twice both places are named
+ */
+export function readRegistrations(input: readonly VehicleRegistration[]): VehicleRegistration[] {
+  if (input.length === 0) throw badInput('input', 'There is no vehicle to register.');
+  if (input.length > MAX_BATCH) {
+    throw new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `At most ${MAX_BATCH} vehicles are registered at once; these are ${input.length}.`,
+      { field: 'input', limit: MAX_BATCH },
+    );
+  }
+  const faults: InputFault[] = [];
+  const collect = <T>(field: string, read: (path: string) => T): T | undefined => {
+    try {
+      return read(field);
+    } catch (error) {
+      if (!(error instanceof FleetFlagError)) throw error;
+      faults.push({ field, message: error.message });
+      return undefined;
+    }
+  };
+  const positions = new Map<string, number>();
+  const vehicles = input.map((vehicle, index) => {
+    collect(`input.${index}.vin`, (path) => checkVin(vehicle.vin, path));
+    const before = positions.get(vehicle.vin);
+    if (before === undefined) positions.set(vehicle.vin, index);
+    else
+      faults.push(
+        ...(
+          [
+            [index, before],
+            [before, index],
+          ] as const
+        ).map(([at, other]) => ({
+          field: `input.${at}.vin`,
+          message: `This VIN stands in the batch twice, also at input.${other}.vin.`,
+        })),
+      );
+    const facts = REGISTERED.map((field) => [
+      field,
+      collect(`input.${index}.${field}`, (path) => readFact(field, vehicle[field], path)) ?? '',
+    ]);
+    return { ...(Object.fromEntries(facts) as Pick<Vehicle, (typeof REGISTERED)[number]>), vin: vehicle.vin };
+  });
+  const [first, ...others] = faults;
+  if (first !== undefined) throw badBatch(first, others);
+  return vehicles;
+}

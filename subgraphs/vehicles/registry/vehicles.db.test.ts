@@ -1,0 +1,420 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Caller } from '../../../core/access/caller.ts';
+import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
+import { createInProcessBus } from '../../shared/feeds/bus.ts';
+import { NOBODY, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
+import { startVehicles } from '../subgraph.ts';
+
+const REGISTER =
+  'mutation($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { vin model swVersion region status environment lastSeenAt appliedRevision } }';
+const VEHICLE =
+  'query($vin: String!) { vehicle(vin: $vin) { vin model swVersion status environment agentMemoryMb agentCpuPercent cacheSizeMb appliedRevision registeredAt } }';
+const ISSUE =
+  'mutation($vin: String!, $environment: Environment!, $days: Int) { issueVehicleToken(vin: $vin, environment: $environment, expiresInDays: $days) { token expiresAt vehicle { vin environment } } }';
+const WRITE = user('WRITE');
+
+type Registered = { registerVehicles: { vin: string }[] };
+type Found = { vehicle: unknown };
+type Issued = { issueVehicleToken: { token: string; expiresAt: string; vehicle: unknown } };
+
+const tokens = createVehicleTokens('a secret of at least thirty-two characters');
+let database: TestDatabase;
+let ask: Ask;
+let close: () => Promise<void>;
+let writer: Caller;
+
+/** A VIN that no other test has. */
+let counter = 0;
+const newVin = () => `KMH${String(++counter).padStart(14, '0')}`;
+const registration = (vin = newVin()) => ({ vin, model: 'Ioniq 5', swVersion: '2.5.0', region: 'EU' });
+const lastAudit = () => database.database.prisma.auditLog.findFirst({ orderBy: { chainPosition: 'desc' } });
+const auditRows = () => database.database.prisma.auditLog.count();
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const { id } = await database.database.prisma.user.create({
+    data: { email: 'w@example.com', name: 'W', passwordHash: '-', role: 'WRITE' },
+  });
+  writer = user('WRITE', id);
+  const started = await startVehicles({
+    prisma: database.database.prisma,
+    tokens,
+    bus: createInProcessBus(),
+    logger: silent,
+    sweepsPresence: false,
+  });
+  close = () => started.close();
+  ask = asking(started.subgraph);
+});
+
+afterAll(async () => {
+  await close();
+  await database.drop();
+});
+
+describe('registering vehicles', () => {
+  test('gives new vehicles as offline, in the order of the input, and records who did it', async () => {
+    const input = [registration(), registration(), registration()].reverse();
+    const { data, errors } = await ask<Registered>(writer, REGISTER, { input });
+    expect(errors).toEqual([]);
+    expect(data.registerVehicles).toEqual(
+      input.map((vehicle) => ({
+        ...vehicle,
+        status: 'OFFLINE',
+        environment: null,
+        lastSeenAt: null,
+        appliedRevision: null,
+      })),
+    );
+    expect(await lastAudit()).toMatchObject({
+      action: 'REGISTER_VEHICLES',
+      userId: writer.kind === 'user' ? writer.userId : null,
+      ipAddress: '192.0.2.7',
+      afterValue: { count: 3, created: 3, updated: 0, vins: input.map(({ vin }) => vin) },
+    });
+  });
+
+  test('keeps model, version and region without the blanks around them, and finds them however they are asked for', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [{ vin, model: ' Blank 1', swVersion: '2.5.0\n', region: 'EU ' }] });
+    const { data } = await ask(
+      user('READ'),
+      'query ($filter: VehicleFilter) { vehicles(filter: $filter) { nodes { vin model swVersion region } } }',
+      { filter: { model: 'Blank 1 ', region: ' EU' } },
+    );
+    expect(data).toEqual({ vehicles: { nodes: [{ vin, model: 'Blank 1', swVersion: '2.5.0', region: 'EU' }] } });
+  });
+
+  test('updates what is registered of a known vehicle and nothing else', async () => {
+    const vehicle = registration();
+    await ask(WRITE, REGISTER, { input: [vehicle] });
+    await database.database.prisma.vehicle.update({
+      where: { vin: vehicle.vin },
+      data: { status: 'online', appliedRevision: 7n, agentCpuPercent: 1.25, cacheSizeMb: 0.5, agentMemoryMb: 58 },
+    });
+    const { data } = await ask<Registered>(WRITE, REGISTER, { input: [{ ...vehicle, swVersion: '2.6.0' }] });
+    expect(data.registerVehicles).toMatchObject([{ swVersion: '2.6.0', status: 'ONLINE', appliedRevision: 7 }]);
+    expect((await ask<Found>(WRITE, VEHICLE, { vin: vehicle.vin })).data.vehicle).toMatchObject({
+      agentCpuPercent: 1.25,
+      cacheSizeMb: 0.5,
+      agentMemoryMb: 58,
+    });
+  });
+
+  test('takes 1,000 vehicles at once and refuses 1,001', async () => {
+    const input = Array.from({ length: 1001 }, () => registration());
+    const {
+      errors: [error],
+    } = await ask(WRITE, REGISTER, { input });
+    expect(error?.extensions).toEqual({ code: 'LIMIT_EXCEEDED', field: 'input', limit: 1_000 });
+    const { data } = await ask<Registered>(WRITE, REGISTER, { input: input.slice(1) });
+    expect(data.registerVehicles.map(({ vin }) => vin)).toEqual(input.slice(1).map(({ vin }) => vin));
+  });
+
+  test.each([
+    ['an impossible VIN', { vin: 'KMHI0000000000001' }, 'input.1.vin'],
+    ['a VIN in lower case', { vin: 'kmh00000000000001' }, 'input.1.vin'],
+    ['a blank model', { model: '  ' }, 'input.1.model'],
+    ['a model that is too long', { model: 'x'.repeat(101) }, 'input.1.model'],
+    ['a software version that is too long', { swVersion: '1'.repeat(51) }, 'input.1.swVersion'],
+    ['an empty region', { region: '' }, 'input.1.region'],
+    ['text that cannot be stored', { region: 'E\0U' }, 'input.1.region'],
+  ])('refuses %s by its path and writes none of the batch', async (_, fault, field) => {
+    const good = registration();
+    const rows = await auditRows();
+    expect(refusal(await ask(WRITE, REGISTER, { input: [good, { ...registration(), ...fault }] }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field,
+    });
+    expect((await ask(WRITE, VEHICLE, { vin: good.vin })).data).toEqual({ vehicle: null });
+    expect(await auditRows()).toBe(rows);
+  });
+
+  test('names every fault of a batch, and both places of a VIN that stands in it twice', async () => {
+    const vehicle = registration();
+    const {
+      errors: [error],
+    } = await ask(WRITE, REGISTER, {
+      input: [vehicle, { ...registration('x'), region: '' }, vehicle, registration(), { ...registration(), model: '' }],
+    });
+    const { code, field, faults } = error?.extensions as {
+      code: string;
+      field: string;
+      faults: { field: string; message: string }[];
+    };
+    expect([code, field, faults.map((fault) => fault.field)]).toEqual([
+      'BAD_USER_INPUT',
+      'input.1.vin',
+      ['input.1.vin', 'input.1.region', 'input.2.vin', 'input.0.vin', 'input.4.model'],
+    ]);
+    expect(faults[2]?.message).toContain('input.0.vin');
+  });
+
+  test('writes nothing of vehicles that are registered so already, and records those that it writes', async () => {
+    const [same, changed, created] = [registration(), registration(), registration()];
+    await ask(WRITE, REGISTER, { input: [same, changed] });
+    const updatedAt = async () =>
+      (await database.database.prisma.vehicle.findUniqueOrThrow({ where: { vin: same.vin } })).updatedAt;
+    const [rows, before] = [await auditRows(), await updatedAt()];
+    const again = await ask<Registered>(WRITE, REGISTER, { input: [changed, same] });
+    expect(again.data.registerVehicles).toMatchObject([changed, same]);
+    expect(await auditRows()).toBe(rows);
+    await ask(WRITE, REGISTER, { input: [created, same, { ...changed, region: 'KR' }] });
+    expect((await lastAudit())?.afterValue).toEqual({
+      count: 3,
+      created: 1,
+      updated: 1,
+      vins: [created.vin, changed.vin],
+    });
+    expect(await updatedAt()).toEqual(before);
+  });
+
+  test('refuses an empty batch', async () => {
+    expect(refusal(await ask(WRITE, REGISTER, { input: [] }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input' });
+  });
+
+  test('batches with the same vehicles in opposite order do not block each other', async () => {
+    const input = Array.from({ length: 50 }, () => registration());
+    // Each with another version, so that every batch writes every row.
+    const batch = (index: number) =>
+      (index % 2 === 0 ? input : [...input].reverse()).map((vehicle) => ({ ...vehicle, swVersion: `2.${index}.0` }));
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, index) => ask(WRITE, REGISTER, { input: batch(index) })),
+    );
+    expect(answers.flatMap(({ errors }) => errors)).toEqual([]);
+  });
+
+  test('is for those who may write', async () => {
+    const variables = { input: [registration()] };
+    expect(refusal(await ask(NOBODY, REGISTER, variables))).toEqual({ code: 'UNAUTHENTICATED' });
+    for (const caller of [
+      user('READ'),
+      user('SAFETY'),
+      { kind: 'vehicle', vin: newVin(), environment: 'production' } as const,
+    ]) {
+      expect(refusal(await ask(caller, REGISTER, variables))).toEqual({ code: 'FORBIDDEN' });
+    }
+    expect(
+      refusal(await ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE', rateLimitPerMin: null }, REGISTER, variables)),
+    ).toBeNull();
+  });
+});
+
+describe('reading a vehicle', () => {
+  test('gives null for a VIN that is not registered and refuses what is no VIN', async () => {
+    expect(await ask(user('READ'), VEHICLE, { vin: newVin() })).toEqual({ data: { vehicle: null }, errors: [] });
+    expect(refusal(await ask(user('READ'), VEHICLE, { vin: 'nonsense' }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'vin',
+    });
+  });
+
+  test('a vehicle reads itself and no other', async () => {
+    const [own, other] = [registration(), registration()];
+    await ask(WRITE, REGISTER, { input: [own, other] });
+    const vehicle: Caller = { kind: 'vehicle', vin: own.vin, environment: 'production' };
+    expect((await ask<Found>(vehicle, VEHICLE, { vin: own.vin })).data.vehicle).toMatchObject({ vin: own.vin });
+    expect(refusal(await ask(vehicle, VEHICLE, { vin: other.vin }))).toEqual({ code: 'FORBIDDEN' });
+  });
+
+  test('entities come in the order asked for, unknown ones as null', async () => {
+    const [first, second] = [registration(), registration()];
+    await ask(WRITE, REGISTER, { input: [first, second] });
+    const representations = [second.vin, newVin(), 'nonsense', first.vin].map((vin) => ({
+      __typename: 'Vehicle',
+      vin,
+    }));
+    const { data, errors } = await ask<{ _entities: unknown }>(
+      user('READ'),
+      'query($representations: [_Any!]!) { _entities(representations: $representations) { ... on Vehicle { vin status } } }',
+      { representations },
+    );
+    expect(errors).toEqual([]);
+    expect(data._entities).toEqual([
+      { vin: second.vin, status: 'OFFLINE' },
+      null,
+      null,
+      { vin: first.vin, status: 'OFFLINE' },
+    ]);
+  });
+});
+
+describe("issuing a vehicle's token", () => {
+  afterEach(async () => {
+    const rows = await database.database.prisma.auditLog.findMany({ where: { action: 'ISSUE_VEHICLE_TOKEN' } });
+    expect(
+      JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)),
+    ).not.toContain('eyJ');
+  });
+
+  test('gives a token for the vehicle and environment, and notes both', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    const { data } = await ask<Issued>(WRITE, ISSUE, { vin, environment: 'STAGING', days: 2 });
+    const { token, expiresAt, vehicle } = data.issueVehicleToken;
+    expect(vehicle).toEqual({ vin, environment: 'STAGING' });
+    expect(await tokens.verify(token)).toEqual({
+      caller: { kind: 'vehicle', vin, environment: 'staging' },
+      expiresAt: new Date(expiresAt),
+      generation: 0,
+    });
+    expect(Math.abs(Date.parse(expiresAt) - Date.now() - 2 * 86_400_000)).toBeLessThan(60_000);
+    expect(await lastAudit()).toMatchObject({
+      action: 'ISSUE_VEHICLE_TOKEN',
+      afterValue: { vin, environment: 'staging', expiresAt },
+    });
+  });
+
+  test('is for production and a year when nothing else is said', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    for (const days of ['', ', expiresInDays: null']) {
+      const { data, errors } = await ask<Issued>(
+        WRITE,
+        `mutation { issueVehicleToken(vin: "${vin}"${days}) { token expiresAt vehicle { environment } } }`,
+      );
+      expect(errors).toEqual([]);
+      expect(data.issueVehicleToken.vehicle).toEqual({ environment: 'PRODUCTION' });
+      expect((await tokens.verify(data.issueVehicleToken.token)).caller.environment).toBe('production');
+      expect(Math.abs(Date.parse(data.issueVehicleToken.expiresAt) - Date.now() - 365 * 86_400_000)).toBeLessThan(
+        60_000,
+      );
+    }
+    expect(await database.database.prisma.vehicle.findUnique({ where: { vin } })).toMatchObject({
+      environment: 'production',
+    });
+  });
+
+  test('a default also holds where the environment is an unset variable', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    const { data, errors } = await ask<Issued>(
+      WRITE,
+      'mutation($vin: String!, $environment: Environment! = STAGING) { issueVehicleToken(vin: $vin, environment: $environment) { vehicle { environment } } }',
+      { vin },
+    );
+    expect(errors).toEqual([]);
+    expect(data.issueVehicleToken.vehicle).toEqual({ environment: 'STAGING' });
+  });
+
+  test.each([
+    [0, 'expiresInDays'],
+    [3651, 'expiresInDays'],
+    [-1, 'expiresInDays'],
+  ])('refuses %d days', async (days, field) => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    expect(refusal(await ask(WRITE, ISSUE, { vin, environment: 'STAGING', days }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field,
+    });
+  });
+
+  test('refuses an unknown vehicle and leaves no trace', async () => {
+    const rows = await auditRows();
+    expect(refusal(await ask(WRITE, ISSUE, { vin: newVin(), environment: 'STAGING', days: 2 }))).toEqual({
+      code: 'NOT_FOUND',
+      field: 'vin',
+    });
+    expect(refusal(await ask(WRITE, ISSUE, { vin: randomUUID(), environment: 'STAGING', days: 2 }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'vin',
+    });
+    expect(await auditRows()).toBe(rows);
+  });
+});
+
+describe("revoking a vehicle's tokens", () => {
+  const REVOKE = 'mutation($vin: String!) { revokeVehicleTokens(vin: $vin) { vin tokenGeneration } }';
+  const GENERATIONS =
+    'query($since: DateTime!, $after: String!) { vehicleTokenGenerations(since: $since, after: $after) { vin generation raisedAt } }';
+  const GATEWAY: Caller = { kind: 'gateway' };
+  type Generation = { vin: string; generation: number; raisedAt: string };
+  const generations = async (since: string, after: string) =>
+    (await ask<{ vehicleTokenGenerations: Generation[] }>(GATEWAY, GENERATIONS, { since, after })).data
+      .vehicleTokenGenerations;
+
+  test('raises its generation, which the tokens issued from then on carry, and records it', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    const generationOfNewToken = async () =>
+      (
+        await tokens.verify(
+          (await ask<Issued>(WRITE, ISSUE, { vin, environment: 'STAGING', days: 2 })).data.issueVehicleToken.token,
+        )
+      ).generation;
+    expect(await generationOfNewToken()).toBe(0);
+    for (const generation of [1, 2]) {
+      expect(await ask(writer, REVOKE, { vin })).toEqual({
+        data: { revokeVehicleTokens: { vin, tokenGeneration: generation } },
+        errors: [],
+      });
+      expect(await lastAudit()).toMatchObject({
+        action: 'REVOKE_VEHICLE_TOKENS',
+        userId: writer.kind === 'user' ? writer.userId : null,
+        afterValue: { vin, generation },
+      });
+      expect(await generationOfNewToken()).toBe(generation);
+    }
+  });
+
+  test('by two at once counts both', async () => {
+    const { vin } = registration();
+    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    const answers = await Promise.all(
+      [1, 2, 3].map(() => ask<{ revokeVehicleTokens: { tokenGeneration: number } }>(WRITE, REVOKE, { vin })),
+    );
+    expect(answers.map(({ data }) => data.revokeVehicleTokens.tokenGeneration).sort()).toEqual([1, 2, 3]);
+  });
+
+  test('of a vehicle that is not there is refused, and by those who may not write', async () => {
+    const rows = await auditRows();
+    expect(refusal(await ask(WRITE, REVOKE, { vin: newVin() }))).toEqual({ code: 'NOT_FOUND', field: 'vin' });
+    expect(refusal(await ask(WRITE, REVOKE, { vin: 'nonsense' }))).toEqual({ code: 'BAD_USER_INPUT', field: 'vin' });
+    for (const caller of [
+      user('READ'),
+      user('SAFETY'),
+      { kind: 'vehicle', vin: newVin(), environment: 'production' } as const,
+    ]) {
+      expect(refusal(await ask(caller, REVOKE, { vin: newVin() }))).toEqual({ code: 'FORBIDDEN' });
+    }
+    expect(await auditRows()).toBe(rows);
+  });
+
+  test('is told to gateways, page by page, and to nobody else', async () => {
+    const vins = [newVin(), newVin(), newVin()];
+    await ask(WRITE, REGISTER, { input: vins.map((vin) => registration(vin)) });
+    const [last] = (await generations('1970-01-01T00:00:00.000Z', '')).slice(-1);
+    const from = [last?.raisedAt ?? '1970-01-01T00:00:00.000Z', last?.vin ?? ''] as const;
+    for (const vin of vins) await ask(WRITE, REVOKE, { vin });
+    // Two of one moment, too.
+    await database.database.prisma
+      .$executeRaw`UPDATE vehicles SET tokens_revoked_at = (SELECT tokens_revoked_at FROM vehicles WHERE vin = ${vins[2]}) WHERE vin = ${vins[1]}`;
+    const told = await generations(...from);
+    expect(told.map(({ vin, generation }) => ({ vin, generation }))).toEqual(
+      vins.map((vin) => ({ vin, generation: 1 })),
+    );
+    expect(await generations(told[1]!.raisedAt, told[1]!.vin)).toEqual([told[2]]);
+    expect(await generations(told[2]!.raisedAt, told[2]!.vin)).toEqual([]);
+    for (const caller of [user('ADMIN'), { kind: 'vehicle', vin: vins[0]!, environment: 'production' } as const]) {
+      expect(refusal(await ask(caller, GENERATIONS, { since: from[0], after: '' }))).toEqual({ code: 'FORBIDDEN' });
+    }
+  });
+});
+
+test('a vehicle that is given to another environment has stored none of its revisions', async () => {
+  const { vin } = registration();
+  await ask(WRITE, REGISTER, { input: [registration(vin)] });
+  const issue = (environment: string) => ask(WRITE, ISSUE, { vin, environment, days: 2 });
+  await issue('STAGING');
+  await database.database.prisma.vehicle.update({ where: { vin }, data: { appliedRevision: 41n } });
+  await issue('STAGING');
+  expect((await ask<Found>(WRITE, VEHICLE, { vin })).data.vehicle).toMatchObject({ appliedRevision: 41 });
+  await issue('PRODUCTION');
+  expect((await ask<Found>(WRITE, VEHICLE, { vin })).data.vehicle).toMatchObject({
+    environment: 'PRODUCTION',
+    appliedRevision: null,
+  });
+});

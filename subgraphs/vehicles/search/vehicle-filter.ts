@@ -1,0 +1,61 @@
+/** What a list of vehicles may be narrowed by. */
+import { badInput } from '../../../core/errors.ts';
+import { isInRange } from '../../../core/evaluation/version-range.ts';
+import { readVersionRange } from '../../../core/evaluation/rules/condition-fields.ts';
+import { checkText } from '../../../core/json/json-value.ts';
+import type { VehicleStatus } from '../registry/vehicle.ts';
+
+/** As a client gives it; what is null or absent narrows nothing. */
+export interface VehicleFilter {
+  readonly model?: string | null;
+  readonly region?: string | null;
+  readonly swVersion?: string | null;
+  readonly status?: VehicleStatus | null;
+  readonly search?: string | null;
+}
+
+/** A filter that has been checked. */
+export interface ReadFilter {
+  readonly model: string | null;
+  readonly region: string | null;
+  readonly status: VehicleStatus | null;
+  /** Whether a vehicle's version is meant. */
+  readonly hasVersion: ((swVersion: string) => boolean) | null;
+  /** In capitals, neither blank nor surrounded by blanks. */
+  readonly search: string | null;
+}
+
+/** In characters; longer than any VIN or model. */
+const MAX_SEARCH = 100;
+
+/** Without the blanks around it, which no stored fact has. Throws BAD_USER_INPUT at `path` for text that is none. */
+export function readText(text: string | null | undefined, path: string): string | null {
+  if (text === null || text === undefined) return null;
+  checkText(text, path);
+  return text.trim();
+}
+
+function readVersions(text: string | null, path: string): ReadFilter['hasVersion'] {
+  if (text === null) return null;
+  const range = readVersionRange(text, path);
+  return (swVersion) => isInRange(range, swVersion);
+}
+
+function readSearch(text: string | null, path: string): string | null {
+  if (text === null || text.trim() === '') return null;
+  if (text.length > MAX_SEARCH) throw badInput(path, `A search has at most ${MAX_SEARCH} characters.`);
+  return text.trim().toUpperCase();
+}
+
+/**
+ * Throws BAD_USER_INPUT at `filter.…` for a range that is none or that no version can be in, and for text that is none.
+ */
+export function readFilter(filter: VehicleFilter): ReadFilter {
+  return {
+    model: readText(filter.model, 'filter.model'),
+    region: readText(filter.region, 'filter.region'),
+    status: filter.status ?? null,
+    hasVersion: readVersions(readText(filter.swVersion, 'filter.swVersion'), 'filter.swVersion'),
+    search: readSearch(readText(filter.search, 'filter.search'), 'filter.search'),
+  };
+}

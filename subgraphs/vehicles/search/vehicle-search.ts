@@ -1,0 +1,78 @@
+/**
+ * Finding vehicles by a filter. Ranges of versions and parts of model names are no questions for SQL: a fleet has few
+ * distinct ones, so these are read first, chosen from in code, and looked for by the indexes on their columns.
+ */
+import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Page } from '../../shared/subgraph/pagination.ts';
+import type { ReadFilter } from './vehicle-filter.ts';
+
+/** What vehicles must be; null where nothing can be it. */
+export type VehicleSearch = Prisma.Sql | null;
+
+/** The distinct values of a column: one descent of its index for each of them, however many vehicles there are. */
+async function distinctValues(db: PrismaClient, column: 'model' | 'sw_version'): Promise<string[]> {
+  const name = Prisma.raw(column);
+  const rows = await db.$queryRaw<{ value: string }[]>`
+    WITH RECURSIVE known AS (
+      (SELECT ${name} AS value FROM vehicles ORDER BY ${name} LIMIT 1)
+      UNION ALL
+      SELECT (SELECT ${name} FROM vehicles WHERE ${name} > known.value ORDER BY ${name} LIMIT 1) FROM known WHERE known.value IS NOT NULL
+    )
+    SELECT value FROM known WHERE value IS NOT NULL`;
+  return rows.map(({ value }) => value);
+}
+
+/** VINs are digits and capitals, and `0` and `Z` are the first and last of them in every collation. */
+function vinPrefix(text: string): Prisma.Sql | null {
+  return /^[A-HJ-NPR-Z0-9]{1,17}$/.test(text)
+    ? Prisma.sql`vin BETWEEN ${text.padEnd(17, '0')} AND ${text.padEnd(17, 'Z')}`
+    : null;
+}
+
+async function searched(db: PrismaClient, text: string): Promise<Prisma.Sql | null> {
+  const models = (await distinctValues(db, 'model')).filter((model) => model.toUpperCase().includes(text));
+  const ways = [vinPrefix(text), models.length > 0 ? Prisma.sql`model = ANY(${models})` : null].filter(
+    (way) => way !== null,
+  );
+  return ways.length === 0 ? null : Prisma.sql`(${Prisma.join(ways, ' OR ')})`;
+}
+
+/** The filter as a condition on `vehicles`, for the versions and models that there are. */
+export async function resolveFilter(db: PrismaClient, filter: ReadFilter): Promise<VehicleSearch> {
+  const conditions: Prisma.Sql[] = [];
+  for (const column of ['model', 'region', 'status'] as const) {
+    if (filter[column] !== null) conditions.push(Prisma.sql`${Prisma.raw(column)} = ${filter[column]}`);
+  }
+  if (filter.hasVersion !== null) {
+    const versions = (await distinctValues(db, 'sw_version')).filter(filter.hasVersion);
+    if (versions.length === 0) return null;
+    conditions.push(Prisma.sql`sw_version = ANY(${versions})`);
+  }
+  if (filter.search !== null) {
+    const found = await searched(db, filter.search);
+    if (found === null) return null;
+    conditions.push(found);
+  }
+  return conditions.length === 0 ? Prisma.sql`TRUE` : Prisma.join(conditions, ' AND ');
+}
+
+/** The VINs of a page and one more, in order, or backwards; its cursor is a VIN. */
+export async function searchVehicles(
+  db: PrismaClient,
+  search: VehicleSearch,
+  { cursor, limit, backwards }: Page,
+): Promise<string[]> {
+  if (search === null) return [];
+  const [after, way] = (backwards ? ['<', 'DESC'] : ['>', 'ASC']).map((sql) => Prisma.raw(sql));
+  const beyond = cursor === null ? Prisma.empty : Prisma.sql`AND vin ${after} ${cursor}`;
+  const rows = await db.$queryRaw<
+    { vin: string }[]
+  >`SELECT vin FROM vehicles WHERE ${search} ${beyond} ORDER BY vin ${way} LIMIT ${limit + 1}`;
+  return rows.map(({ vin }) => vin);
+}
+
+export async function countVehicles(db: PrismaClient, search: VehicleSearch): Promise<number> {
+  if (search === null) return 0;
+  const [row] = await db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM vehicles WHERE ${search}`;
+  return Number(row?.count ?? 0);
+}

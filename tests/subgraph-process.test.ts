@@ -1,0 +1,260 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { SignJWT } from 'jose';
+import { WebSocket } from 'ws';
+import {
+  CONNECTION_BODY,
+  IDENTITY_HEADER,
+  createIdentityTokens,
+  deriveKey,
+  signedBody,
+} from '../core/credentials/identity-token.ts';
+import type { Caller } from '../core/access/caller.ts';
+import type { SubgraphName } from '../core/wire/subgraph.ts';
+import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
+import { rememberTokens } from '../subgraphs/shared/subgraph/seen-tokens.ts';
+import { serveSubgraph } from '../subgraphs/shared/subgraph/subgraph-process.ts';
+import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
+import { CHANGES, FLAG_QUERY } from './subgraph-connection.contract.ts';
+import { ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
+
+const SECRET = 'a-secret-of-more-than-32-characters-x';
+const tokens = createIdentityTokens(SECRET);
+
+async function serve(changes: ScriptedChanges) {
+  const seen = rememberTokens('flags', createInProcessStore(), silent);
+  return serveSubgraph({
+    subgraph: await scriptedFlags(changes),
+    tokens,
+    seen,
+    ready: async () => true,
+    host: '127.0.0.1',
+    port: 0,
+    publicKeys: { keys: [] },
+  });
+}
+
+describe('a subgraph process', () => {
+  const identity = identityOf(user('ADMIN'));
+  const operation = { query: FLAG_QUERY, operationName: undefined, variables: { key: 'eco' } };
+  let changes: ScriptedChanges;
+  let server: Awaited<ReturnType<typeof serve>>;
+
+  beforeEach(async () => {
+    changes = new ScriptedChanges();
+    server = await serve(changes);
+  });
+  afterEach(() => server.close());
+
+  /** A token with all that a good one has, but for what is given. */
+  function forged(
+    body: string,
+    over: { secret?: string; subgraph?: SubgraphName; issuedAt?: number; purpose?: string } = {},
+  ): Promise<string> {
+    const issuedAt = over.issuedAt ?? Math.floor(Date.now() / 1000);
+    return new SignJWT({ identity, body: createHash('sha256').update(body).digest('base64url') })
+      .setProtectedHeader({ alg: 'HS256', typ: 'fleetflag-identity+jwt' })
+      .setAudience(over.subgraph ?? 'flags')
+      .setJti(randomUUID())
+      .setIssuedAt(issuedAt)
+      .setExpirationTime(issuedAt + 30)
+      .sign(deriveKey(over.secret ?? SECRET, over.purpose ?? 'gateway-to-subgraph'));
+  }
+
+  /** A token in which the payload says more than what was signed. */
+  async function altered(body: string): Promise<string> {
+    const [head, payload = '', signature] = (await tokens.sign(identityOf(user('READ')), 'flags', body)).split('.');
+    const claims = Buffer.from(payload, 'base64url').toString().replace('"READ"', '"ADMIN"');
+    return [head, Buffer.from(claims).toString('base64url'), signature].join('.');
+  }
+
+  /** A good token, after the request that it was made for. */
+  async function usedBefore(body: string): Promise<string> {
+    const token = await tokens.sign(identity, 'flags', body);
+    if (body === CONNECTION_BODY) await opened({ [IDENTITY_HEADER]: token });
+    else if (body === signedBody(operation)) expect((await post(operation, token)).status).toBe(200);
+    else {
+      const query = { query: CHANGES, variables: { environment: 'STAGING' } };
+      expect(await post(query, token)).not.toMatchObject({ status: 401 });
+    }
+    return token;
+  }
+
+  /** Begins a websocket, waits until it is let in, and leaves. */
+  async function opened(init: unknown): Promise<void> {
+    const ws = new WebSocket(`ws://127.0.0.1:${server.port}/graphql`, 'graphql-transport-ws');
+    await once(ws, 'open');
+    ws.send(JSON.stringify({ type: 'connection_init', payload: init }));
+    expect(JSON.parse(String((await once(ws, 'message'))[0]))).toMatchObject({ type: 'connection_ack' });
+    ws.close();
+    await once(ws, 'close');
+  }
+
+  const unsigned = (body: string) => {
+    const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    return `${part({ alg: 'none', typ: 'fleetflag-identity+jwt' })}.${part({ identity, body, aud: 'flags', jti: '1', iat: Date.now() / 1000, exp: Date.now() / 1000 + 30 })}.`;
+  };
+
+  const bad: [string, (body: string) => Promise<string | undefined>][] = [
+    ['without an identity', async () => undefined],
+    ['with text for an identity', async () => 'admin'],
+    ['with an identity that nobody signed', async (body) => unsigned(body)],
+    ['with an identity under another secret', (body) => forged(body, { secret: `${SECRET}y` })],
+    ['with an identity under a key for another purpose', (body) => forged(body, { purpose: 'vehicle-token' })],
+    ['with an identity that was altered', altered],
+    ['with an identity that has expired', (body) => forged(body, { issuedAt: Math.floor(Date.now() / 1000) - 60 })],
+    ['with an identity for another subgraph', (body) => tokens.sign(identity, 'audit', body)],
+    ['with an identity that has been used', usedBefore],
+    [
+      'with an identity for another operation',
+      () => tokens.sign(identity, 'flags', signedBody({ query: '{ flag(key: "none") { key } }' })),
+    ],
+    [
+      'with an identity for other variables',
+      () => tokens.sign(identity, 'flags', signedBody({ ...operation, variables: { key: 'none' } })),
+    ],
+  ];
+
+  const post = async (body: unknown, token: string | undefined) => {
+    const response = await fetch(`http://127.0.0.1:${server.port}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(token !== undefined && { [IDENTITY_HEADER]: token }) },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+    return {
+      status: response.status,
+      body: (await response.json()) as { data?: unknown; errors?: { extensions: unknown }[] },
+    };
+  };
+
+  test('answers a request with a good identity, forged by nobody', async () => {
+    expect(await post(operation, await forged(signedBody(operation)))).toMatchObject({
+      status: 200,
+      body: { data: { flag: { key: 'eco' } } },
+    });
+  });
+
+  test.each(bad)('refuses a request %s', async (_what, token) => {
+    expect(await post(operation, await token(signedBody(operation)))).toEqual({
+      status: 401,
+      body: { errors: [{ message: expect.any(String), extensions: { code: 'UNAUTHENTICATED' } }] },
+    });
+  });
+
+  const FEDERATION: [string, Caller, { query: string; variables?: Record<string, unknown> }][] = [
+    ['its schema', { kind: 'gateway' }, { query: '{ _service { sdl } }' }],
+    [
+      'entities',
+      user('ADMIN'),
+      {
+        query: 'query ($refs: [_Any!]!) { _entities(representations: $refs) { __typename } }',
+        variables: { refs: [{ __typename: 'Flag', key: 'eco' }] },
+      },
+    ],
+  ];
+
+  test.each(FEDERATION)(
+    'tells %s to nobody without an identity, nor with a forged or a used one',
+    async (_what, caller, asked) => {
+      const body = signedBody(asked);
+      const used = await tokens.sign(identityOf(caller), 'flags', body);
+      expect((await post(asked, used)).status).toBe(200);
+      for (const token of [undefined, 'admin', await forged(body, { secret: `${SECRET}y` }), used]) {
+        expect(await post(asked, token)).toEqual({
+          status: 401,
+          body: { errors: [{ message: expect.any(String), extensions: { code: 'UNAUTHENTICATED' } }] },
+        });
+      }
+    },
+  );
+
+  test.each(FEDERATION)(
+    'tells %s over a websocket to nobody without an identity, nor with a forged or a used one',
+    async (_what, caller, asked) => {
+      const body = signedBody(asked);
+      const used = await tokens.sign(identityOf(caller), 'flags', body);
+      expect((await post(asked, used)).status).toBe(200);
+      for (const token of [undefined, await forged(body, { secret: `${SECRET}y` }), used]) {
+        const init = { [IDENTITY_HEADER]: await tokens.sign(identity, 'flags', CONNECTION_BODY) };
+        const { messages } = await socket(init, {
+          id: '1',
+          type: 'subscribe',
+          payload: { ...asked, extensions: { [IDENTITY_HEADER]: token } },
+        });
+        expect(messages.map(({ type }) => type)).toEqual(['connection_ack', 'error']);
+        expect(messages.at(-1)).toMatchObject({ payload: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+      }
+    },
+  );
+
+  test.each([
+    ['is not JSON', '{'],
+    ['is no object', '7'],
+    ['has no query', '{"variables":{}}'],
+  ])('refuses a body that %s as input, not as a fault', async (_what, body) => {
+    expect(await post(body, undefined)).toMatchObject({
+      status: 400,
+      body: { errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] },
+    });
+  });
+
+  /** Opens a websocket, sends messages, gives what comes back and how it is closed. */
+  async function socket(
+    init: unknown,
+    then?: unknown,
+  ): Promise<{ messages: { type: string; payload?: unknown }[]; code: number }> {
+    const ws = new WebSocket(`ws://127.0.0.1:${server.port}/graphql`, 'graphql-transport-ws');
+    const messages: { type: string; payload?: unknown }[] = [];
+    ws.on('message', (data: Buffer) => {
+      const message = JSON.parse(data.toString()) as { type: string };
+      messages.push(message);
+      if (message.type === 'connection_ack' && then !== undefined) ws.send(JSON.stringify(then));
+      if (message.type === 'error' || message.type === 'complete') ws.close(1000);
+    });
+    await once(ws, 'open');
+    ws.send(JSON.stringify({ type: 'connection_init', payload: init }));
+    const [code] = (await once(ws, 'close')) as [number];
+    return { messages, code };
+  }
+
+  test.each(bad)('closes a websocket that begins %s', async (_what, token) => {
+    expect(await socket({ [IDENTITY_HEADER]: await token(CONNECTION_BODY) })).toEqual({ messages: [], code: 4403 });
+  });
+
+  test('closes a websocket that begins without a payload', async () => {
+    expect(await socket(undefined)).toEqual({ messages: [], code: 4403 });
+  });
+
+  test('gives nothing to a websocket elsewhere than at /graphql', async () => {
+    const ws = new WebSocket(`ws://127.0.0.1:${server.port}/other`, 'graphql-transport-ws');
+    const [error] = (await once(ws, 'error')) as [Error];
+    expect(error.message).toContain('404');
+  });
+
+  test.each(bad)('refuses a subscription %s on a websocket that was let in', async (_what, token) => {
+    const payload = { query: CHANGES, variables: { environment: 'STAGING' } };
+    const identityToken = await token(signedBody(payload));
+    const { messages } = await socket(
+      { [IDENTITY_HEADER]: await tokens.sign(identity, 'flags', CONNECTION_BODY) },
+      { id: '1', type: 'subscribe', payload: { ...payload, extensions: { [IDENTITY_HEADER]: identityToken } } },
+    );
+    expect(messages.at(-1)).toMatchObject({
+      id: '1',
+      type: 'error',
+      payload: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+    });
+    expect(changes.open).toBe(0);
+  });
+
+  test('tells without an identity whether it is alive and ready, and its public keys', async () => {
+    for (const [path, body] of [
+      ['/health/live', { status: 'ok' }],
+      ['/health/ready', { status: 'ok' }],
+      ['/.well-known/jwks.json', { keys: [] }],
+    ] as const) {
+      const response = await fetch(`http://127.0.0.1:${server.port}${path}`);
+      expect([response.status, await response.json()]).toEqual([200, body]);
+    }
+  });
+});

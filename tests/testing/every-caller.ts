@@ -1,0 +1,177 @@
+/** The whole control plane in this process on a test database, and each kind of caller with credentials of its own. */
+import { createHash, randomUUID } from 'node:crypto';
+import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../core/credentials/api-key.ts';
+import type { ApiKeyRole, Caller, Role } from '../../core/access/caller.ts';
+import { SESSION_SECONDS, newSessionToken, sessionKey, type SessionRecord } from '../../core/credentials/session.ts';
+import type { SubgraphName } from '../../core/wire/subgraph.ts';
+import { createVehicleTokens } from '../../core/credentials/vehicle-token.ts';
+import type { Gateway } from '../../gateway/gateway.ts';
+import { hashPassword } from '../../subgraphs/audit/sessions/passwords.ts';
+import { createSigner, generateSigningKey } from '../../subgraphs/flags/signing/signing.ts';
+import { createInProcessBus } from '../../subgraphs/shared/feeds/bus.ts';
+import type { Database } from '../../subgraphs/shared/postgres/database.ts';
+import { createInProcessStore } from '../../subgraphs/shared/stores/key-value-store.ts';
+import { createInProcessRateLimiter } from '../../subgraphs/shared/stores/rate-limiter.ts';
+import type { Subgraph } from '../../subgraphs/shared/subgraph/subgraph.ts';
+import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
+import { createTestMetricsStore } from '../../subgraphs/shared/testing/test-metrics-store.ts';
+import { opening, type Closing } from '../../main/closing.ts';
+import type { CallerName } from './permission-matrix.ts';
+import { startWholeControlPlane } from './whole-control-plane.ts';
+
+export const PASSWORD = 'correct horse battery staple';
+/** The vehicle that samples name, and its environment; the other is in another one. */
+export const VIN = 'KMHK281HGNU000001';
+const OTHER_VIN = 'KMHK281HGNU000002';
+
+const SECRET = 'a-secret-of-more-than-32-characters-x';
+
+export interface Credentials {
+  /** As subgraphs are told. */
+  readonly caller: Caller;
+  /** As HTTP headers; the same in connection_init. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export class EveryCaller {
+  readonly #store = createInProcessStore();
+  readonly #tokens = createVehicleTokens(SECRET);
+  readonly #users = new Map<Role, string>();
+  readonly #keys = new Map<ApiKeyRole, Credentials>();
+
+  private constructor(
+    private readonly database: TestDatabase,
+    /** What the control plane works on; the callers' rows are written past it. */
+    private readonly used: Database,
+    private readonly closing: Closing,
+  ) {}
+
+  gateway!: Gateway;
+  subgraphs!: ReadonlyMap<SubgraphName, Subgraph>;
+
+  /**
+   * @param through gives what the control plane is to use in place of the database at this URL, closed with `closing`
+   */
+  static start(through?: (url: string, closing: Closing) => Promise<Database>): Promise<EveryCaller> {
+    return opening(async (closing) => {
+      const database = await createTestDatabase();
+      closing.add(() => database.drop());
+      const every = new EveryCaller(database, (await through?.(database.url, closing)) ?? database.database, closing);
+      await every.#start();
+      return every;
+    });
+  }
+
+  close(): Promise<void> {
+    return this.closing.close();
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.gateway.port}/graphql`;
+  }
+
+  get prisma() {
+    return this.database.database.prisma;
+  }
+
+  async #start(): Promise<void> {
+    const [signer, passwordHash, metrics] = await Promise.all([
+      generateSigningKey().then(createSigner),
+      hashPassword(PASSWORD),
+      createTestMetricsStore(),
+    ]);
+    this.closing.add(() => metrics.drop());
+    const parts = {
+      database: this.used,
+      bus: createInProcessBus(),
+      store: this.#store,
+      limiter: createInProcessRateLimiter(),
+      vehicleTokens: this.#tokens,
+      signer,
+      metrics: metrics.store,
+    };
+    ({ gateway: this.gateway, subgraphs: this.subgraphs } = await startWholeControlPlane(parts, this.closing));
+
+    for (const role of ['READ', 'WRITE', 'SAFETY', 'ADMIN'] as const) {
+      const { id } = await this.prisma.user.create({
+        data: { email: `${role.toLowerCase()}@example.com`, name: role, passwordHash, role },
+      });
+      this.#users.set(role, id);
+    }
+    for (const role of ['READ', 'WRITE', 'ADMIN'] as const) {
+      const key = newApiKey();
+      const { id } = await this.prisma.apiKey.create({
+        data: { name: role, keyHash: apiKeyHash(key), keyPrefix: apiKeyPrefix(key), role },
+      });
+      this.#keys.set(role, {
+        caller: { kind: 'apiKey', apiKeyId: id, role, rateLimitPerMin: 10_000 },
+        headers: { 'x-api-key': key },
+      });
+    }
+    for (const [vin, environment] of [
+      [VIN, 'production'],
+      [OTHER_VIN, 'staging'],
+    ] as const) {
+      await this.prisma.vehicle.create({
+        data: { vin, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', environment },
+      });
+    }
+  }
+
+  /** Good credentials, of a session of its own for a person: what one cell ends, no other needs. */
+  async as(name: CallerName): Promise<Credentials> {
+    switch (name) {
+      case 'nobody':
+        return { caller: { kind: 'nobody' }, headers: {} };
+      case 'vehicle':
+        return this.#vehicle(VIN, 'production');
+      case 'another vehicle':
+        return this.#vehicle(OTHER_VIN, 'staging');
+      case 'key READ':
+      case 'key WRITE':
+      case 'key ADMIN':
+        return this.#keys.get(name.slice('key '.length) as ApiKeyRole)!;
+      case 'READ':
+      case 'WRITE':
+      case 'SAFETY':
+      case 'ADMIN':
+        return this.#session(name);
+    }
+  }
+
+  async #vehicle(vin: string, environment: 'production' | 'staging'): Promise<Credentials> {
+    const token = await this.#tokens.issue(vin, environment, new Date(Date.now() + 3_600_000));
+    return { caller: { kind: 'vehicle', vin, environment }, headers: { authorization: `Bearer ${token}` } };
+  }
+
+  async #session(role: Role): Promise<Credentials> {
+    const userId = this.#users.get(role)!;
+    const token = newSessionToken();
+    const record: SessionRecord = {
+      userId,
+      role,
+      expiresAt: new Date(Date.now() + SESSION_SECONDS * 1000).toISOString(),
+    };
+    await this.#store.set(sessionKey(token), JSON.stringify(record), SESSION_SECONDS);
+    return {
+      caller: { kind: 'user', userId, role, sessionKey: sessionKey(token) },
+      headers: { authorization: `Bearer ${token}` },
+    };
+  }
+
+  /** Registers an operation past every check, as one that has slipped into the table, for one key; gives its id. */
+  async register(body: string, type: string, apiKeyId: string | null): Promise<string> {
+    const id = randomUUID();
+    await this.prisma.persistedOperation.create({
+      data: {
+        id,
+        body,
+        sha256: createHash('sha256').update(body).digest('hex'),
+        name: 'Sample',
+        type,
+        ...(apiKeyId !== null && { keys: { create: { apiKeyId } } }),
+      },
+    });
+    return id;
+  }
+}

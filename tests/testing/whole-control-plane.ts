@@ -1,0 +1,59 @@
+/** The four subgraphs and a gateway before them in this process, on what a test gives them. */
+import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
+import type { Subgraphs } from '../../gateway/composition/supergraph.ts';
+import { startGateway, type Gateway } from '../../gateway/gateway.ts';
+import type { Signer } from '../../subgraphs/flags/signing/signing.ts';
+import { connectInProcess } from '../../subgraphs/shared/subgraph/in-process-connection.ts';
+import type { MetricsStore } from '../../subgraphs/shared/stores/metrics-store.ts';
+import type { Subgraph } from '../../subgraphs/shared/subgraph/subgraph.ts';
+import { silent } from '../../subgraphs/shared/testing/asking.ts';
+import type { Closing } from '../../main/closing.ts';
+import { endedSessionsIn, sessionsIn } from '../../main/sessions.ts';
+import { startSubgraph, type Parts } from '../../main/subgraphs.ts';
+
+export interface WholeParts extends Pick<Parts, 'database' | 'bus' | 'store' | 'limiter' | 'vehicleTokens'> {
+  readonly signer: Signer;
+  readonly metrics: MetricsStore;
+}
+
+export interface WholeControlPlane {
+  readonly gateway: Gateway;
+  readonly subgraphs: ReadonlyMap<SubgraphName, Subgraph>;
+}
+
+/** Starts all of it; it stops with `closing`, what it was given does not. @param port 0 picks a free one */
+export async function startWholeControlPlane(
+  { signer, metrics, ...parts }: WholeParts,
+  closing: Closing,
+  port = 0,
+): Promise<WholeControlPlane> {
+  const of = { ...parts, logger: silent, signer: async () => signer, metrics: async () => metrics };
+  const subgraphs = new Map<SubgraphName, Subgraph>();
+  const connections = [];
+  for (const name of SUBGRAPH_NAMES) {
+    const { subgraph, ready } = await startSubgraph(name, of, closing);
+    const connection = connectInProcess(subgraph, ready);
+    closing.add(() => connection.close());
+    subgraphs.set(name, subgraph);
+    connections.push([name, connection] as const);
+  }
+  const gateway = await startGateway({
+    subgraphs: Object.fromEntries(connections) as unknown as Subgraphs,
+    findSession: sessionsIn(parts.store),
+    endedSessions: endedSessionsIn(parts.store),
+    vehicleTokens: parts.vehicleTokens,
+    limiter: parts.limiter,
+    publicKeys: async () => signer.publicKeys,
+    readiness: async () => ({}),
+    playground: false,
+    introspection: false,
+    trustedProxies: [],
+    allowedOrigins: [],
+    metricsToken: null,
+    host: '127.0.0.1',
+    port,
+    logger: silent,
+  });
+  closing.add(() => gateway.close(0));
+  return { gateway, subgraphs };
+}

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { buildSchema, parse, validate } from 'graphql';
+import { FACTS_QUERY } from '../agent/facts/facts-refresher.ts';
+import { HEARTBEAT_MUTATION } from '../agent/telemetry/heartbeat/heartbeat-sender.ts';
+import { REPORT_MUTATION } from '../agent/telemetry/metrics/metric-sender.ts';
+import { CHANGES_SUBSCRIPTION, NONCE_SYNC_QUERY, PROOF_QUERY, SYNC_QUERY } from '../agent/link/operations.ts';
+import { TestControlPlane, WIRE_SDL } from '../agent/testing/control-plane.ts';
+import { TestVehicle, until } from '../agent/testing/test-vehicle.ts';
+import { wireVersions } from '../agent/testing/wire-versions.ts';
+import { AGENT_VERSION } from '../agent/version.ts';
+
+const VERSIONS = wireVersions();
+const API = buildSchema(readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'));
+
+let plane: TestControlPlane;
+let vehicle: TestVehicle;
+beforeEach(async () => {
+  plane = await TestControlPlane.silent();
+  vehicle = await TestVehicle.create(plane);
+});
+afterEach(async () => {
+  await vehicle.dispose();
+  await plane.stop();
+});
+
+test('what this version asks is recorded under its number: a change of it is a new version, beside the one before', () => {
+  const documents = {
+    changes: CHANGES_SUBSCRIPTION,
+    sync: SYNC_QUERY,
+    nonceSync: NONCE_SYNC_QUERY,
+    proof: PROOF_QUERY,
+    facts: FACTS_QUERY,
+    heartbeat: HEARTBEAT_MUTATION,
+    report: REPORT_MUTATION,
+  };
+  const controlPlane = WIRE_SDL.trim()
+    .split('\n')
+    .map((line) => line.trim());
+  expect(VERSIONS.at(-1)).toEqual({ version: AGENT_VERSION, documents, controlPlane });
+});
+
+test.each(
+  VERSIONS.flatMap(({ version, documents }) =>
+    Object.entries(documents).map(([name, document]) => [version, name, document] as const),
+  ),
+)('the public API of today answers what an agent %s asks (%s)', (_version, _name, document) => {
+  expect(validate(API, parse(document))).toEqual([]);
+});
+
+test.each(VERSIONS.slice(0, -1))(
+  'on a control plane of the time of agent $version this one keeps its flags and its measurements, says why, and is right again after the update',
+  async ({ controlPlane }) => {
+    await plane.listen();
+    await plane.put('eco', { defaultValue: true });
+    const first = await vehicle.start();
+    await first.ready();
+    await first.close();
+    await plane.stop();
+
+    const current = plane.sdl;
+    plane.sdl = controlPlane.join('\n');
+    await plane.listen();
+    await plane.put('eco', { defaultValue: false });
+    const logged: string[] = [];
+    const agent = await vehicle.start({
+      log: (_level, message) => logged.push(message),
+      timings: { metricsIntervalMs: 20, metricsWriteMs: 5, resyncMs: 20 },
+    });
+    agent.track('minutes', 3, { flagKey: 'eco' });
+    await until('it says why', () => logged.some((message) => /proof/.test(message)));
+    expect(agent.booleanValue('eco', false)).toBe(true);
+    expect(agent.status()).toMatchObject({ revision: 1, metrics: { dropped: { measurements: 0 } } });
+
+    await plane.stop();
+    plane.sdl = current;
+    await plane.listen();
+    await until('it has the change', () => !agent.booleanValue('eco', true));
+    await until('the measurement is stored', () =>
+      plane.batches.some(({ items }) => items.some(({ metricName }) => metricName === 'minutes')),
+    );
+  },
+);
