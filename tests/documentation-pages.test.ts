@@ -79,6 +79,17 @@ describe('The pages', () => {
     expect(named.length).toBeGreaterThan(80);
     expect(named.filter(({ page }) => !existsSync(join(ROOT, page)))).toEqual([]);
   });
+
+  test('name no file or folder that is not there', () => {
+    const named = PAGES.flatMap((page) =>
+      Array.from(
+        read(page).matchAll(/(?<![\w/.@-])(?:core|subgraphs|gateway|agent|main|commands|prisma|e2e|tests)\/[\w./-]+/g),
+        ([path]) => ({ page, path: path.replace(/[./]+$/, '') }),
+      ),
+    );
+    expect(named.filter(({ page }) => page === 'CONTRIBUTING.md').length).toBeGreaterThan(40);
+    expect(named.filter(({ path }) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
 });
 
 describe('The decisions', () => {
