@@ -323,6 +323,8 @@ export const resolvers: Resolvers = {
     __resolveReference: async ({ id }: { id: string }, { services }: Context) =>
       isUuid(id) ? ((await services.requests.byIds([id]))[0] ?? null) : null,
     flag: (request: ChangeRequest, _: unknown, { services }: Context) => services.byId.load(request.flagId),
+    outdated: async (request: ChangeRequest, _: unknown, { services }: Context) =>
+      request.status === 'pending' && (await services.byId.load(request.flagId))?.revision !== request.flagRevision,
     requestedBy: (request: ChangeRequest) => userReference(request.requestedById),
     reviewedBy: (request: ChangeRequest) => userReference(request.reviewedById),
   },

@@ -112,6 +112,20 @@ export async function lockPendingRequestsOf(tx: Transaction, requestedById: stri
   );
 }
 
+/**
+ * Takes the row locks of a flag's pending requests, whose lock the caller holds: no other can come. One that somebody
+ * else has locked is left out: they wait for the flag, and end the request themselves.
+ */
+export async function lockPendingRequestsFor(tx: Transaction, flagId: string): Promise<ChangeRequest[]> {
+  const locked = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM change_requests WHERE flag_id = ${flagId}::uuid AND status = 'pending' ORDER BY id FOR UPDATE SKIP LOCKED`;
+  if (locked.length === 0) return [];
+  return findChangeRequestsById(
+    tx,
+    locked.map(({ id }) => id),
+  );
+}
+
 /** Newest first; at most 500, which is far more than people can review. */
 export async function findChangeRequests(
   prisma: PrismaClient,

@@ -246,3 +246,92 @@ test('requests are listed by status, for all and for a flag, and an unknown one 
     field: 'comment',
   });
 });
+
+const request = async (id: string) => {
+  const row = await flags.prisma.changeRequest.findUniqueOrThrow({ where: { id } });
+  return { status: row.status, by: row.reviewedById, comment: row.comment };
+};
+
+test('archiving a flag cancels what waits for it, says why, and writes each into the trail', async () => {
+  const key = await asilD();
+  const asked = [
+    await waiting(`enableFlag(key: "${key}")`),
+    await waiting(`updateFlag(key: "${key}", input: { name: "Other" })`, admin),
+  ];
+  const archiving = await waiting(`archiveFlag(key: "${key}")`);
+  const elsewhere = await waiting(`enableFlag(key: "${await asilD()}")`);
+  expect((await decide(`approveChangeRequest(id: "${archiving}")`, admin)).errors).toEqual([]);
+  const comment = `${key} was archived.`;
+  expect(await request(asked[0]!)).toEqual({ status: 'cancelled', by: admin.userId, comment });
+  // Nobody reviews what they have asked for.
+  expect(await request(asked[1]!)).toEqual({ status: 'cancelled', by: null, comment });
+  expect(await request(archiving)).toMatchObject({ status: 'approved' });
+  expect(await request(elsewhere)).toMatchObject({ status: 'pending' });
+  const trail = (await actions(key)).slice(3);
+  expect(trail.map(({ action }) => action)).toEqual([
+    'APPROVE_CHANGE',
+    'ARCHIVE_FLAG',
+    'CANCEL_CHANGE',
+    'CANCEL_CHANGE',
+  ]);
+  expect(
+    trail
+      .slice(2)
+      .map(({ afterValue }) => (afterValue as { changeRequest: string }).changeRequest)
+      .sort(),
+  ).toEqual([...asked].sort());
+  for (const id of asked)
+    expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, safety))?.code).toBe('CONFLICT');
+});
+
+test('a request to raise a flag ends as well when one person archives it', async () => {
+  const { key } = await flags.create();
+  const id = await waiting(`updateFlag(key: "${key}", input: { safetyLevel: ASIL_D })`);
+  expect((await change(`archiveFlag(key: "${key}")`)).applied).toBe(true);
+  expect(await request(id)).toMatchObject({ status: 'cancelled', comment: `${key} was archived.` });
+});
+
+test('whoever comes first, an archiving or an approval, no request stays for an archived flag', async () => {
+  for (let round = 0; round < 8; round++) {
+    const { key } = await flags.create();
+    const id = await waiting(`updateFlag(key: "${key}", input: { safetyLevel: ASIL_D })`);
+    await Promise.all([
+      flags.ask(flags.writer, `mutation { archiveFlag(key: "${key}") { applied } }`),
+      decide(`approveChangeRequest(id: "${id}")`, safety),
+    ]);
+    const { archivedAt } = await flags.prisma.flag.findUniqueOrThrow({ where: { key } });
+    const { status } = await request(id);
+    // Raised first, it is archived by two people only.
+    expect(archivedAt === null ? ['approved'] : ['approved', 'cancelled']).toContain(status);
+  }
+});
+
+test('a request that waits for a flag archived long ago is cancelled when somebody would approve it', async () => {
+  const { key } = await flags.create();
+  const id = await waiting(`updateFlag(key: "${key}", input: { safetyLevel: ASIL_D })`);
+  await change(`archiveFlag(key: "${key}")`);
+  await flags.prisma.changeRequest.update({
+    where: { id },
+    data: { status: 'pending', reviewedById: null, reviewedAt: null, comment: null },
+  });
+  expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, safety))?.code).toBe('CONFLICT');
+  expect(await request(id)).toMatchObject({ status: 'cancelled', by: safety.userId });
+  expect((await actions(key)).at(-1)?.action).toBe('CANCEL_CHANGE');
+});
+
+test('a pending request says whether its flag has changed since', async () => {
+  const key = await asilD();
+  const id = await waiting(`enableFlag(key: "${key}")`);
+  const outdated = async () => {
+    const { flag } = await flags.ok<{ flag: { changeRequests: { id: string; outdated: boolean }[] } }>(
+      `{ flag(key: "${key}") { changeRequests { id outdated } } }`,
+    );
+    return flag.changeRequests.find((each) => each.id === id)?.outdated;
+  };
+  expect(await outdated()).toBe(false);
+  await flags.ok(`mutation { killSwitch(flagKey: "${key}", reason: "smoke") { applied } }`, {}, flags.writer);
+  expect(await outdated()).toBe(true);
+  expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, safety))?.code).toBe('CONFLICT');
+  expect((await decide(`cancelChangeRequest(id: "${id}")`, flags.writer)).errors).toEqual([]);
+  expect(await outdated()).toBe(false);
+});

@@ -20,6 +20,7 @@ import { checkRight, partsOf } from './change-parts.ts';
 import { reasonOf } from './kill-switch-change.ts';
 import { checkLimits } from '../flags/limits.ts';
 import { personOf } from '../flags/people.ts';
+import { archives, endRequestsFor } from './request-ending.ts';
 import { restamp, stamp } from './revision.ts';
 import { disturbedExperiment, noteDisturbance } from './running-experiment.ts';
 import { recordSwitch } from './rule-edits.ts';
@@ -126,16 +127,20 @@ function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: Flag): s
 
 /** Refuses what was made against another revision of the flag, and anything on an archived one. */
 export function checkCurrent(flag: Flag, expectedRevision: number | null | undefined): void {
-  const { key, revision: currentRevision } = flag;
+  const { key } = flag;
   if (flag.draft)
     throw new FleetFlagError(
       'CONFLICT',
       `${key} waits for its first approval and cannot change before it. Cancel its change request, and create it as it should be.`,
     );
   checkRevision(flag, expectedRevision);
-  if (flag.archivedAt !== null)
-    throw new FleetFlagError('CONFLICT', `${key} is archived and cannot change.`, { currentRevision });
+  if (flag.archivedAt !== null) throw archived(flag);
 }
+
+const archived = ({ key, revision: currentRevision }: Flag) =>
+  new FleetFlagError('CONFLICT', `${key} is archived and cannot change.`, { currentRevision });
+
+const nothing = async () => undefined;
 
 function checkRevision({ key, revision: currentRevision }: Flag, expectedRevision: number | null | undefined): void {
   if (typeof expectedRevision === 'number' && expectedRevision !== currentRevision) {
@@ -188,8 +193,10 @@ export function createFlagChanges(
     const halts = await rollouts.halt(tx, before, edited);
     const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
     const flag = await write(tx, before, edited, by, { action: record.action, force });
+    const recordEnded = archives(before, flag) ? await endRequestsFor(tx, rollouts, identity, flag) : nothing;
     await appendAudit(tx, identity, { ...record, flagId: flag.id });
     await rollouts.recordHalts(tx, identity, halts);
+    await recordEnded();
     return flag;
   };
 
@@ -271,10 +278,17 @@ export function createFlagChanges(
     async approve(identity, find, comment) {
       const approvedBy = personOf(identity);
       const environments: Environment[] = [];
-      const approved = await prisma.$transaction(async (tx) => {
+      const approved = await prisma.$transaction(async (tx): Promise<ChangeRequest | FleetFlagError> => {
         const change = await find(tx);
         const before = await lockFlag(tx, { id: change.flagId });
         if (before === null) throw new Error(`The flag of change request ${change.id} is gone`);
+        if (before.archivedAt !== null && !before.draft) {
+          // Asked for, or about to be approved, while the flag was being archived: nothing else ends it.
+          await (
+            await endRequestsFor(tx, rollouts, identity, before)
+          )();
+          return archived(before);
+        }
         if (before.draft) checkRevision(before, change.flagRevision);
         else checkCurrent(before, change.flagRevision);
 
@@ -289,6 +303,7 @@ export function createFlagChanges(
           reviewedById: approvedBy,
           comment,
         });
+        const recordEnded = archives(before, flag) ? await endRequestsFor(tx, rollouts, identity, flag) : nothing;
         const decision = {
           changeRequest: change.id,
           action: change.action,
@@ -304,10 +319,12 @@ export function createFlagChanges(
           after: withBothPeople(change.after, change, approvedBy),
         });
         await rollouts.recordHalts(tx, identity, halts);
+        await recordEnded();
         if (flag !== before) environments.push(before.environment, flag.environment);
         return decided;
       }, TRANSACTION);
       announce(...environments);
+      if (approved instanceof FleetFlagError) throw approved;
       return approved;
     },
   };

@@ -1,8 +1,11 @@
 /** Ending a change request without applying it: what was there only for it goes, too. */
-import { lockFlag, dropDraft } from '../flags/flag-store.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { decideChangeRequest, type ChangeRequest } from './change-request.ts';
+import type { Flag } from '../flags/flag.ts';
+import { dropDraft, lockFlag } from '../flags/flag-store.ts';
 import type { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
+import { decideChangeRequest, lockPendingRequestsFor, type ChangeRequest } from './change-request.ts';
 
 export interface Ending {
   readonly status: 'rejected' | 'cancelled';
@@ -26,4 +29,35 @@ export async function endRequest(
   await rollouts.refuse(tx, request);
   if (flag?.draft === true) await dropDraft(tx, flag);
   return ended;
+}
+
+/** Whether a change archives a flag, which nothing can change after it. */
+export const archives = (before: Flag, after: Flag) => before.archivedAt === null && after.archivedAt !== null;
+
+/**
+ * Cancels all pending requests for an archived flag, whose lock the caller holds: none of them can be applied any more.
+ * Gives what writes their rows of the trail, which come after the archiving's own.
+ */
+export async function endRequestsFor(
+  tx: Transaction,
+  rollouts: RolloutTransitions,
+  identity: CallerIdentity,
+  flag: Flag,
+): Promise<() => Promise<void>> {
+  const requests = await lockPendingRequestsFor(tx, flag.id);
+  const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+  for (const request of requests)
+    await endRequest(tx, rollouts, request, {
+      status: 'cancelled',
+      reviewedById: by === request.requestedById ? null : by,
+      comment: `${flag.key} was archived.`,
+    });
+  return async () => {
+    for (const { id, action, requestedById } of requests)
+      await appendAudit(tx, identity, {
+        action: 'CANCEL_CHANGE',
+        flagId: flag.id,
+        after: { changeRequest: id, action, requestedBy: requestedById, reason: `${flag.key} was archived` },
+      });
+  };
 }
