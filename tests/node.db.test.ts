@@ -76,6 +76,38 @@ test('a node is found by its id, whatever it is, with what each subgraph knows o
   expect(bare).toEqual({ data: { node: { id: experiment.id, __typename: 'Experiment' } } });
 });
 
+test("a rejected draft's entries are found through its request and by its id, and are not those of a later flag", async () => {
+  const create = (level: string) =>
+    ask(
+      'ADMIN',
+      `mutation { createFlag(input: {key: "steer", name: "S", type: BOOLEAN, defaultValue: false, safetyLevel: ${level}, environment: PRODUCTION}) { flag { id } changeRequest { id } } }`,
+    );
+  await create('ASIL_D');
+  const { id, flagId } = await every.prisma.changeRequest.findFirstOrThrow({ orderBy: { createdAt: 'desc' } });
+  expect(
+    await ask('SAFETY', `mutation { rejectChangeRequest(id: "${id}", comment: "no") { status } }`),
+  ).not.toHaveProperty('errors');
+  expect(await create('NON_CRITICAL')).not.toHaveProperty('errors');
+
+  const history = 'history { nodes { action } }';
+  const dropped = { history: { nodes: [{ action: 'REJECT_CHANGE' }, { action: 'REQUEST_CHANGE' }] } };
+  expect(await ask('READ', `{ changeRequests(status: REJECTED) { after flag { id ${history} } } }`)).toEqual({
+    data: {
+      changeRequests: [{ after: expect.objectContaining({ key: 'steer' }), flag: { id: flagId, ...dropped } }],
+    },
+  });
+  expect(await ask('READ', `{ node(id: "${flagId}") { ... on Flag { ${history} } } }`)).toEqual({
+    data: { node: dropped },
+  });
+  const later = { nodes: [{ action: 'CREATE_FLAG' }] };
+  expect(
+    await ask(
+      'READ',
+      `{ flag(key: "steer") { ${history} } auditLogs(filter: { flagKey: "steer" }) { nodes { action } } }`,
+    ),
+  ).toEqual({ data: { flag: { history: later }, auditLogs: later } });
+});
+
 test('what names nothing is null', async () => {
   for (const id of [
     '',
