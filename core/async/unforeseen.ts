@@ -1,4 +1,5 @@
 /** What a process does about a failure that nothing in it has foreseen (docs/decisions/last-handler.md). */
+import { errorCode } from '../caught-error.ts';
 
 export const UNFORESEEN = ['unhandledRejection', 'uncaughtException'] as const;
 export type Unforeseen = (typeof UNFORESEEN)[number];
@@ -26,6 +27,6 @@ const BROKEN_OFF = new Set([
  */
 export function mayGoOn(kind: Unforeseen, error: unknown): boolean {
   if (kind === 'unhandledRejection') return true;
-  const code = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined;
-  return typeof code === 'string' && BROKEN_OFF.has(code);
+  const code = errorCode(error);
+  return code !== undefined && BROKEN_OFF.has(code);
 }

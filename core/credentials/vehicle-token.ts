@@ -9,6 +9,7 @@ import { FleetFlagError } from '../errors.ts';
 import { ENVIRONMENTS, VIN_PATTERN, type Environment } from '../model.ts';
 import type { VehicleCaller } from '../access/caller.ts';
 import { deriveKey } from './identity-token.ts';
+import { isCount } from '../json/json-value.ts';
 
 /** What a genuine token says; whether its generation has been revoked is for the verifier to know. */
 export interface VerifiedVehicleToken {
@@ -25,10 +26,6 @@ export interface VehicleTokens {
    * malformed or expired.
    */
   verify(token: string): Promise<VerifiedVehicleToken>;
-}
-
-function isGeneration(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** @param secret `FLEETFLAG_INTERNAL_SECRET` */
@@ -57,7 +54,7 @@ export function createVehicleTokens(secret: string): VehicleTokens {
         const environment = ENVIRONMENTS.find((name) => name === payload.env);
         // The first tokens were issued without a generation.
         const { sub: vin, gen: generation = 0 } = payload;
-        if (environment === undefined || !VIN_PATTERN.test(vin) || !isGeneration(generation))
+        if (environment === undefined || !VIN_PATTERN.test(vin) || !isCount(generation))
           throw new Error('malformed claims');
         return { caller: { kind: 'vehicle', vin, environment }, expiresAt: new Date(payload.exp * 1000), generation };
       } catch (cause) {

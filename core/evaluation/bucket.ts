@@ -23,7 +23,7 @@ function mixBlock(block: number): number {
  * (WHATWG Encoding).
  */
 function scalarAt(text: string, index: number): number {
-  const point = text.codePointAt(index) as number;
+  const point = text.codePointAt(index)!;
   return point >= 0xd800 && point <= 0xdfff ? REPLACEMENT_CHARACTER : point;
 }
 

@@ -5,19 +5,20 @@
  * Everything that does not depend on the context is done once, by `compileFlag`: a definition changes rarely and is
  * evaluated often. All evaluations that a flag can give are made there too, so evaluating allocates nothing.
  */
-import type {
-  Evaluation,
-  EvaluationContext,
-  EvaluationReason,
-  FlagDefinition,
-  JsonObject,
-  JsonValue,
-  RuleDefinition,
+import {
+  RULE_TYPES,
+  type Evaluation,
+  type EvaluationContext,
+  type EvaluationReason,
+  type FlagDefinition,
+  type JsonObject,
+  type JsonValue,
+  type RuleDefinition,
 } from '../model.ts';
 import { compileRule } from './rules/compile-rule.ts';
 import type { Matcher } from './rules/condition-fields.ts';
 import { fitsFlagType, presentDefault } from './flag-value.ts';
-import { isJsonObject } from '../json/json-value.ts';
+import { isJsonObject, isOneOf } from '../json/json-value.ts';
 import { isKilled, isKilling } from './rules/kill-switch.ts';
 import { compareRules } from './rules/rule-order.ts';
 import { variantOf } from './rules/rule-variant.ts';
@@ -52,29 +53,36 @@ export interface EvaluationOptions {
 
 const CONTROL = 'control';
 
+/** A rule whose place in the order is known. */
+type ServableRule = JsonObject & Pick<RuleDefinition, 'id' | 'type' | 'priority'>;
+
 /** Steps 3 and 4 for one rule that can be read. */
-function evaluationOf(rule: JsonObject, flag: JsonObject, defaultValue: JsonValue, revision: number): Evaluation {
+function evaluationOf(rule: ServableRule, flag: JsonObject, defaultValue: JsonValue, revision: number): Evaluation {
   const { value = null } = rule;
   const bare = flag['type'] === 'boolean' ? true : defaultValue;
   return Object.freeze({
     value: value === null ? bare : frozenJson(value),
-    variant: variantOf(rule as unknown as RuleDefinition),
-    reason: rule['type'] === 'percentage_rollout' ? 'SPLIT' : 'TARGETING_MATCH',
-    ruleId: rule['id'] as string,
+    variant: variantOf(rule),
+    reason: rule.type === 'percentage_rollout' ? 'SPLIT' : 'TARGETING_MATCH',
+    ruleId: rule.id,
     revision,
   });
 }
 
 /** What makes a rule's place in the order uncertain, or its value wrong, makes the rule unreadable. */
-function isServable(rule: JsonObject, flag: JsonObject): boolean {
-  const { value = null } = rule;
+function isServable(rule: JsonObject, flag: JsonObject): rule is ServableRule {
+  const { id, type, priority, value = null } = rule;
   return (
-    Number.isFinite(rule['priority']) && (value === null || fitsFlagType(flag['type'] as FlagDefinition['type'], value))
+    typeof id === 'string' &&
+    isOneOf(RULE_TYPES, type) &&
+    Number.isFinite(priority) &&
+    (value === null || fitsFlagType(flag['type'], value))
   );
 }
 
 function killingRuleId(rules: readonly unknown[]): string | null {
-  const killing = rules.filter(isKilling) as unknown as RuleDefinition[];
+  // The order is defined for any JSON, so that garbage in one kill switch does not hide another.
+  const killing = rules.filter(isKilling) as RuleDefinition[];
   const id: unknown = killing.sort(compareRules)[0]?.id;
   return typeof id === 'string' ? id : null;
 }
@@ -89,22 +97,24 @@ function killingRuleId(rules: readonly unknown[]): string | null {
 export function compileFlag(definition: FlagDefinition): CompiledFlag {
   const flag: JsonObject = isJsonObject(definition) ? definition : {};
   const key = typeof flag['key'] === 'string' ? flag['key'] : '';
-  const revision = Number.isSafeInteger(flag['revision']) ? (flag['revision'] as number) : 0;
+  const revision =
+    typeof flag['revision'] === 'number' && Number.isSafeInteger(flag['revision']) ? flag['revision'] : 0;
   const defaultValue = frozenJson(presentDefault(flag['type'], flag['defaultValue'] ?? null));
   const byDefault = (reason: EvaluationReason, ruleId: string | null = null): Evaluation =>
     Object.freeze({ value: defaultValue, variant: CONTROL, reason, ruleId, revision });
 
   const allRules: readonly unknown[] = Array.isArray(flag['rules']) ? flag['rules'] : [];
   const unreadableRules: string[] = [];
-  const readable: { rule: RuleDefinition; compiled: CompiledRule }[] = [];
+  const readable: { rule: ServableRule; compiled: CompiledRule }[] = [];
   for (const rule of allRules) {
     if (!isJsonObject(rule) || rule['enabled'] !== true || isKilling(rule)) continue;
-    const matches = isServable(rule, flag) ? compileRule(rule, key) : null;
-    if (matches === null) unreadableRules.push(typeof rule['id'] === 'string' ? rule['id'] : '');
+    const servable = isServable(rule, flag) ? rule : null;
+    const matches = servable === null ? null : compileRule(servable, key);
+    if (servable === null || matches === null) unreadableRules.push(typeof rule['id'] === 'string' ? rule['id'] : '');
     else
       readable.push({
-        rule: rule as unknown as RuleDefinition,
-        compiled: { matches, evaluation: evaluationOf(rule, flag, defaultValue, revision) },
+        rule: servable,
+        compiled: { matches, evaluation: evaluationOf(servable, flag, defaultValue, revision) },
       });
   }
   readable.sort((left, right) => compareRules(left.rule, right.rule));

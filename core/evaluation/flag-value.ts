@@ -4,17 +4,17 @@
  */
 import { badInput } from '../errors.ts';
 import { FLAG_TYPES, type FlagType, type JsonValue } from '../model.ts';
-import { checkJson, checkJsonSize } from '../json/json-value.ts';
+import { checkJson, checkJsonSize, isOneOf } from '../json/json-value.ts';
 
 /** Whether `value` fits a flag of `type`: any JSON but null fits `json`; nothing fits a type that is not known. */
-export function fitsFlagType(type: FlagType, value: JsonValue): boolean {
+export function fitsFlagType(type: unknown, value: JsonValue): boolean {
   switch (type) {
     case 'json':
       return value !== null;
     case 'number':
       return Number.isFinite(value);
     default:
-      return FLAG_TYPES.includes(type) && typeof value === type;
+      return isOneOf(FLAG_TYPES, type) && typeof value === type;
   }
 }
 

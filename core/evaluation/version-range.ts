@@ -11,11 +11,11 @@ import {
   BUILD,
   IDENTIFIERS,
   compareVersions,
+  fourNumbers,
   readNumbers,
   readPrerelease,
   readVersion,
   type Identifier,
-  type Numbers,
   type Version,
 } from './version.ts';
 
@@ -55,8 +55,8 @@ interface Named {
 /** The first version of what has these numbers, the last of them raised by one; missing ones are 0. */
 function firstBeyond(numbers: readonly number[]): Version {
   const raised = [...numbers, 0, 0, 0].slice(0, 4);
-  raised[numbers.length - 1] = (numbers.at(-1) as number) + 1;
-  return { numbers: raised as unknown as Numbers, prerelease: FIRST };
+  raised[numbers.length - 1] = numbers.at(-1)! + 1;
+  return { numbers: fourNumbers(raised), prerelease: FIRST };
 }
 
 /**
@@ -104,9 +104,9 @@ function intervalOf(operator: string, { numbers, version, low, beyond }: Named):
     case '<':
       return before(low);
     case '>':
-      return version === null ? from(beyond as Version) : { ...from(version), withLow: false };
+      return version === null ? from(beyond!) : { ...from(version), withLow: false };
     case '<=':
-      return version === null ? before(beyond as Version) : { ...before(version), withHigh: true };
+      return version === null ? before(beyond!) : { ...before(version), withHigh: true };
     case '^':
       return { ...from(low), high: beyondCaret(numbers) };
     case '~':

@@ -34,10 +34,15 @@ export function readPrerelease(text: string | undefined): readonly Identifier[] 
   return text === undefined ? null : text.split('.').map(readIdentifier);
 }
 
+/** The first four of at least four numbers. */
+export function fourNumbers(numbers: readonly number[]): Numbers {
+  return [numbers[0]!, numbers[1]!, numbers[2]!, numbers[3]!];
+}
+
 /** Missing numbers are 0. @returns null for one beyond 2^53 */
 export function readNumbers(texts: readonly (string | undefined)[]): Numbers | null {
   const numbers = texts.map((text = '0') => Number(text));
-  return numbers.every(Number.isSafeInteger) ? (numbers as unknown as Numbers) : null;
+  return numbers.every(Number.isSafeInteger) ? fourNumbers(numbers) : null;
 }
 
 function parseVersion(text: string): Version | null {
@@ -73,8 +78,8 @@ export function readVersion(text: string): Version | null {
 function comparePrereleases(left: readonly Identifier[], right: readonly Identifier[]): number {
   const common = Math.min(left.length, right.length);
   for (let index = 0; index < common; index++) {
-    const one = left[index] as Identifier;
-    const other = right[index] as Identifier;
+    const one = left[index]!;
+    const other = right[index]!;
     if (one === other) continue;
     const isText = typeof one === 'string';
     if (isText !== (typeof other === 'string')) return isText ? 1 : -1;
@@ -86,7 +91,7 @@ function comparePrereleases(left: readonly Identifier[], right: readonly Identif
 /** Which of two versions comes first: below 0, 0 or above 0. Build metadata and the way of writing do not count. */
 export function compareVersions(left: Version, right: Version): number {
   for (let index = 0; index < 4; index++) {
-    const difference = (left.numbers[index] as number) - (right.numbers[index] as number);
+    const difference = left.numbers[index]! - right.numbers[index]!;
     if (difference !== 0) return difference;
   }
   // Two releases, and bounds that are the same prerelease.

@@ -9,7 +9,11 @@ const MAX_COPIED_DEPTH = 100;
  */
 export function frozenJson(value: JsonValue, depth = 0): JsonValue {
   if (typeof value !== 'object' || value === null || depth === MAX_COPIED_DEPTH) return value;
-  if (Array.isArray(value)) return Object.freeze(value.map((item) => frozenJson(item, depth + 1))) as JsonValue[];
+  if (Array.isArray(value)) {
+    const items = value.map((item) => frozenJson(item, depth + 1));
+    Object.freeze(items);
+    return items;
+  }
   // Object.fromEntries defines members, so that `__proto__` is a member like any other.
   return Object.freeze(
     Object.fromEntries(Object.entries(value).map(([key, member]) => [key, frozenJson(member, depth + 1)])),

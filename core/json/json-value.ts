@@ -10,9 +10,38 @@ export const MAX_JSON_DEPTH = 32;
 
 const UNSTORABLE = /\0|\p{Surrogate}/u;
 
-/** Whether `value` is an object in JSON's sense: neither null nor a list. */
-export function isJsonObject(value: unknown): value is JsonObject {
+/** The members of an object, of which nothing is known yet. */
+export type Members = Readonly<Record<string, unknown>>;
+
+/** Whether `value` is an object in JSON's sense: neither null nor a list. Its members may be anything. */
+export function isObject(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether `value`, which is JSON or nothing at all, is an object. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return isObject(value);
+}
+
+/** The members of `value` where it is an object; none where it is anything else. */
+export function membersOf(value: unknown): Members {
+  return isObject(value) ? value : {};
+}
+
+/** Whether `value` is a whole number from 0 that JSON carries exactly. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** Whether `value` is one of `values`. */
+export function isOneOf<const T>(values: readonly T[], value: unknown): value is T {
+  return values.some((one) => one === value);
+}
+
+/** Reads JSON. Throws a SyntaxError where `text` is not JSON. */
+export function parseJson(text: string): JsonValue {
+  // JSON.parse gives nothing else, and does not say so.
+  return JSON.parse(text) as JsonValue;
 }
 
 /** Throws BAD_USER_INPUT at `path` when `text` holds U+0000 or half of a surrogate pair. */

@@ -92,8 +92,9 @@ function limitOf(
       throw badInput(`${path}.maxWorsePercent`, `This must be from 0 to ${MAX_WORSE_PERCENT}.`);
     return { maxWorsePercent, bound: null };
   }
-  if (!Number.isFinite(bound)) throw badInput(`${path}.bound`, 'This must be a finite number.');
-  return { maxWorsePercent: null, bound: bound as number };
+  if (typeof bound !== 'number' || !Number.isFinite(bound))
+    throw badInput(`${path}.bound`, 'This must be a finite number.');
+  return { maxWorsePercent: null, bound };
 }
 
 /**

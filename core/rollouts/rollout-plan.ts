@@ -55,10 +55,10 @@ function checkPercentage(percentage: number, above: number, path: string): void 
 
 function planStep(draft: RolloutStepDraft, before: number, path: string): PlannedStep & { readonly field: string } {
   const { percentage, at, after } = draft;
-  const fixed = typeof at === 'number';
-  if (fixed === (typeof after === 'string')) throw badInput(path, 'A step has either at or after.');
-  if (fixed) return { percentage, delay: null, dueAt: at, field: `${path}.at` };
-  const delay = parseDuration(after as string, `${path}.after`);
+  if (typeof at === 'number' && typeof after !== 'string')
+    return { percentage, delay: null, dueAt: at, field: `${path}.at` };
+  if (typeof at === 'number' || typeof after !== 'string') throw badInput(path, 'A step has either at or after.');
+  const delay = parseDuration(after, `${path}.after`);
   return { percentage, delay, dueAt: before + delay, field: `${path}.after` };
 }
 

@@ -13,7 +13,7 @@ import {
   type RuleType,
 } from '../model.ts';
 import { checkFlagValue } from '../evaluation/flag-value.ts';
-import { checkJson, checkJsonSize } from '../json/json-value.ts';
+import { checkJson, checkJsonSize, isJsonObject, isOneOf } from '../json/json-value.ts';
 import { parseKillSwitch, storedKillSwitch } from '../evaluation/rules/kill-switch.ts';
 import { parsePercentageRollout } from '../evaluation/rules/percentage-rollout.ts';
 import { parseUserAttribute } from '../evaluation/rules/user-attribute.ts';
@@ -56,10 +56,6 @@ const STORED: Readonly<Partial<Record<RuleType, (conditions: JsonObject, path: s
   percentage_rollout: storedTarget,
 };
 
-function isRuleType(type: unknown): type is RuleType {
-  return (RULE_TYPES as readonly unknown[]).includes(type);
-}
-
 /**
  * That `conditions` may be stored for a rule of `type`: at most 256 KB as JSON, readable by the rule's type.
  *
@@ -70,7 +66,8 @@ export function validateConditions(type: RuleType, conditions: unknown, path: st
   checkJson(conditions, path);
   PARSERS[type](conditions, path);
   checkJsonSize(conditions, path);
-  return STORED[type]?.(conditions as JsonObject, path) ?? conditions;
+  const stored = isJsonObject(conditions) && STORED[type]?.(conditions, path);
+  return stored || conditions;
 }
 
 function validateValue(flagType: FlagType, value: unknown, path: string): JsonValue {
@@ -102,7 +99,8 @@ function validateVariant(variant: unknown, path: string): string {
  */
 export function validateRuleInput(draft: RuleDraft, flagType: FlagType, pathPrefix: string): ValidRule {
   const { type } = draft;
-  if (!isRuleType(type)) throw badInput(`${pathPrefix}.type`, `Unknown rule type; known are ${RULE_TYPES.join(', ')}.`);
+  if (!isOneOf(RULE_TYPES, type))
+    throw badInput(`${pathPrefix}.type`, `Unknown rule type; known are ${RULE_TYPES.join(', ')}.`);
   const priority = validatePriority(draft.priority ?? DEFAULT_PRIORITY, `${pathPrefix}.priority`);
   const enabled = draft.enabled ?? true;
   if (typeof enabled !== 'boolean') throw badInput(`${pathPrefix}.enabled`, 'This must be true or false.');

@@ -14,7 +14,7 @@ import {
   type SafetyLevel,
 } from '../model.ts';
 import { checkFlagValue } from '../evaluation/flag-value.ts';
-import { isJsonObject } from '../json/json-value.ts';
+import { isJsonObject, membersOf, parseJson, type Members } from '../json/json-value.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../validation/validate-flag.ts';
 import { validateRuleInput, type ValidRule } from '../validation/validate-rule.ts';
 
@@ -69,7 +69,7 @@ const TOO_DEEP = `Lists and objects may be nested ${MAX_DEPTH} levels deep.`;
 /** The member names on the way to a node: enough of them to find it. */
 function pathOf(ancestors: readonly unknown[]): string {
   return ancestors
-    .flatMap((node) => (isPair(node) ? [(node.key as Scalar<string>).value] : []))
+    .flatMap((node) => (isPair<Scalar<string>>(node) ? [node.key.value] : []))
     .slice(0, 8)
     .join('.');
 }
@@ -135,11 +135,11 @@ export function parseEnvironmentFile(text: string): {
   readonly faults: readonly FileFault[];
 } {
   const { json, faults: unreadable } = readYaml(text);
-  return unreadable.length > 0 ? { flags: [], faults: unreadable } : readEnvironment(json as Record<string, unknown>);
+  return unreadable.length > 0 ? { flags: [], faults: unreadable } : readEnvironment(membersOf(json));
 }
 
 /** As `parseEnvironmentFile`, of what its YAML says. */
-export function readEnvironment(json: Record<string, unknown>): {
+export function readEnvironment(json: Members): {
   readonly flags: readonly FlagEntry[];
   readonly faults: readonly FileFault[];
 } {
@@ -189,14 +189,14 @@ function readFlag(key: string, flag: JsonValue, faults: Faults): FlagEntry | nul
     exact(checkFlagValue(type ?? 'json', flag['defaultValue'], `${path}.defaultValue`)),
   );
   const rules = readRules(flag['rules'] ?? [], type ?? 'json', `${path}.rules`, faults);
-  if (faults.list.length > before) return null;
+  if (faults.list.length > before || typeof enabled !== 'boolean') return null;
   return {
     key,
     name: name!,
     description: description!,
     type: type!,
     safetyLevel: safetyLevel!,
-    enabled: enabled as boolean,
+    enabled,
     defaultValue: defaultValue!,
     rules,
   };
@@ -256,7 +256,7 @@ const without = (draft: JsonObject, member: string): JsonObject =>
   Object.fromEntries(Object.entries(draft).filter(([name]) => name !== member));
 
 /** As JSON writes it: without the minus of a zero, which neither the database nor a vehicle keeps. */
-const exact = (value: JsonValue): JsonValue => JSON.parse(JSON.stringify(value)) as JsonValue;
+const exact = (value: JsonValue): JsonValue => parseJson(JSON.stringify(value));
 
 /** An unknown member is refused, not skipped: it was meant to say something. */
 function checkMembers(object: JsonObject, known: readonly string[], path: string, faults: Faults): void {

@@ -5,6 +5,7 @@
  * no stack, internal address or subgraph name can slip through either.
  */
 import { ERROR_CATALOGUE, type ErrorCode, type ErrorDetails, FleetFlagError, type InputFault } from '../errors.ts';
+import { membersOf, type Members } from '../json/json-value.ts';
 
 export interface ClientErrorExtensions extends ErrorDetails {
   readonly code: ErrorCode;
@@ -22,7 +23,7 @@ export interface ClientError {
 export interface RawError {
   readonly message: string;
   readonly path?: readonly (string | number)[] | undefined;
-  readonly extensions?: Readonly<Record<string, unknown>> | undefined;
+  readonly extensions?: Members | undefined;
   readonly originalError?: unknown;
 }
 
@@ -33,13 +34,13 @@ function isErrorCode(code: unknown): code is ErrorCode {
 /** The faults of a batch that came as JSON, with what a fault is made of and nothing else. */
 function clientFaults(faults: readonly unknown[]): InputFault[] {
   return faults.flatMap((fault) => {
-    const { field, message } = (fault ?? {}) as Record<string, unknown>;
+    const { field, message } = membersOf(fault);
     return typeof field === 'string' && typeof message === 'string' ? [{ field, message }] : [];
   });
 }
 
 /** The members of `extensions` that a client may see, each with the type that it must have. */
-function clientDetails(extensions: Readonly<Record<string, unknown>>): ErrorDetails {
+function clientDetails(extensions: Members): ErrorDetails {
   const { field, faults, currentRevision, limit, retryAfter } = extensions;
   return {
     ...(typeof field === 'string' && { field }),

@@ -5,7 +5,7 @@
 import { isMap, isSeq, type Document, type Node, type Scalar } from 'yaml';
 import { FLAG_TYPES, type FlagType, type JsonValue } from '../model.ts';
 import { checkFlagValue } from '../evaluation/flag-value.ts';
-import { isJsonObject } from '../json/json-value.ts';
+import { isJsonObject, membersOf } from '../json/json-value.ts';
 import { validateFlagKey } from '../validation/validate-flag.ts';
 import { Faults, lineOf, readEnvironment, readYaml, type FileFault, type FlagEntry } from './environment-file.ts';
 
@@ -36,7 +36,7 @@ export function parseFlagsFile(text: string): FlagsFile & { readonly faults: rea
         message: fault.message.replace(/^line \d+: /, ''),
       })),
     );
-  const { overrides = {}, ...environment } = json as Record<string, JsonValue>;
+  const { overrides = {}, ...environment } = membersOf(json);
   const { flags, faults: wrong } = readEnvironment({ flags: {}, ...environment });
   const faults = new Faults();
   for (const { path, message } of wrong)
@@ -52,7 +52,7 @@ function failed(faults: readonly PlacedFault[]): ReturnType<typeof parseFlagsFil
 }
 
 function readOverrides(
-  overrides: JsonValue,
+  overrides: unknown,
   types: ReadonlyMap<string, FlagType>,
   faults: Faults,
 ): Map<string, JsonValue> {
@@ -93,11 +93,11 @@ function childOf(
   node: unknown,
   path: string,
 ): { readonly name: string; readonly position: number; readonly node: unknown } | null {
-  if (isMap(node)) {
+  if (isMap<Scalar<string>>(node)) {
     // Names are read as text only (stringKeys).
     const named = node.items.map(({ key, value }) => ({
-      name: (key as Scalar<string>).value,
-      position: startOf(key as Scalar),
+      name: key.value,
+      position: startOf(key),
       node: value,
     }));
     const found = named
@@ -106,8 +106,8 @@ function childOf(
     return found[0] ?? null;
   }
   const name = path.split('.', 1)[0]!;
-  if (!isSeq(node) || !Object.hasOwn(node.items, name)) return null;
-  const item = node.items[Number(name)] as Node;
+  if (!isSeq<Node>(node) || !Object.hasOwn(node.items, name)) return null;
+  const item = node.items[Number(name)]!;
   return { name, position: startOf(item), node: item };
 }
 

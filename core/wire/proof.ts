@@ -5,6 +5,7 @@
  * Signing and verifying (compact JWS, EdDSA) happen at the edges; here is what is signed, and how a set is computed.
  */
 import { createHash } from 'node:crypto';
+import { isCount, isOneOf, membersOf } from '../json/json-value.ts';
 import { ENVIRONMENTS, type Environment } from '../model.ts';
 
 /** The JWS `typ` header of a proof: neither a definition nor a statement is ever taken for one. */
@@ -66,14 +67,6 @@ export function setDigest(members: Iterable<SetMember>): string {
   return sha256(JSON.stringify(ordered.map(({ member: { key, revision, digest } }) => [key, revision, digest])));
 }
 
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-}
-
-function isEnvironment(value: unknown): value is Environment {
-  return ENVIRONMENTS.some((environment) => environment === value);
-}
-
 /**
  * Reads the payload of a proof whose signature has been verified. Members that are not known here are left out.
  *
@@ -81,7 +74,6 @@ function isEnvironment(value: unknown): value is Environment {
  * @returns null where it is not a proof of this version, or of a part of an environment
  */
 export function readProof(payload: unknown): ProofPayload | null {
-  if (typeof payload !== 'object' || payload === null) return null;
   const {
     v,
     environment,
@@ -90,8 +82,8 @@ export function readProof(payload: unknown): ProofPayload | null {
     issuedAt,
     set,
     nonce,
-  }: { readonly [Name in keyof ProofPayload]?: unknown } = payload;
-  if (v !== 2 || partition !== null || !isEnvironment(environment) || !isCount(revision) || !isCount(issuedAt))
+  }: { readonly [Name in keyof ProofPayload]?: unknown } = membersOf(payload);
+  if (v !== 2 || partition !== null || !isOneOf(ENVIRONMENTS, environment) || !isCount(revision) || !isCount(issuedAt))
     return null;
   if (typeof set !== 'string' || !DIGEST_PATTERN.test(set)) return null;
   if (nonce !== undefined && !isNonce(nonce)) return null;

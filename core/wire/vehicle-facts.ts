@@ -3,6 +3,7 @@
  * and region as `evaluateFlag(vin)` does. They are no part of a sync, which is the same for all vehicles.
  */
 import { isNonce } from './proof.ts';
+import { membersOf } from '../json/json-value.ts';
 
 /** The JWS `typ` header: no other signed form is ever taken for this one. */
 export const VEHICLE_FACTS_JWS_TYPE = 'fleetflag-vehicle-facts+jws';
@@ -32,9 +33,8 @@ export interface VehicleFactsPayload extends RegisteredFacts {
  * @returns null where it is not of this version
  */
 export function readVehicleFacts(payload: unknown): VehicleFactsPayload | null {
-  if (typeof payload !== 'object' || payload === null) return null;
   const { v, vin, nonce, model, swVersion, region }: { readonly [Name in keyof VehicleFactsPayload]?: unknown } =
-    payload;
+    membersOf(payload);
   if (v !== 1 || typeof vin !== 'string' || !isNonce(nonce)) return null;
   if (typeof model !== 'string' || typeof swVersion !== 'string' || typeof region !== 'string') return null;
   return { v, vin, nonce, model, swVersion, region };

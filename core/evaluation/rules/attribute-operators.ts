@@ -35,14 +35,15 @@ function readOrdered(value: unknown, path: string): string | number {
 function readOne<T>(values: unknown, path: string, readItem: (value: unknown, path: string) => T): T {
   const [item, ...others] = readList(values, path, readItem);
   if (others.length > 0) throw badInput(path, 'This operator takes exactly one value.');
-  return item as T;
+  return item!;
 }
 
 const ordering =
   (holds: (left: string | number, right: string | number) => boolean): OperatorCompiler =>
   (values, path) => {
     const bound = readOne(values, path, readOrdered);
-    return (value) => typeof value === typeof bound && holds(value as string | number, bound);
+    return (value) =>
+      (typeof value === 'string' || typeof value === 'number') && typeof value === typeof bound && holds(value, bound);
   };
 
 /** Satisfied by any of the values; `holds` gets the attribute as it is. */
@@ -97,5 +98,5 @@ export const OPERATORS: readonly string[] = [...Object.keys(COMPILERS), 'exists'
  * @throws BAD_USER_INPUT at the path of the first fault
  */
 export function compileOperator(operator: string, values: unknown, path: string): AttributeTest {
-  return (COMPILERS[operator] as OperatorCompiler)(values, path);
+  return COMPILERS[operator]!(values, path);
 }

@@ -2,7 +2,7 @@
  * From a rule as stored to a function that decides quickly. Conditions that would be refused when written, by
  * whatever wrote them, cannot be read: skipping what is not understood could reach vehicles that were never meant.
  */
-import type { JsonObject } from '../../model.ts';
+import type { JsonObject, RuleDefinition, RuleType } from '../../model.ts';
 import type { Matcher } from './condition-fields.ts';
 import { parseKillSwitch } from './kill-switch.ts';
 import { compilePercentageRollout, parsePercentageRollout } from './percentage-rollout.ts';
@@ -14,7 +14,7 @@ import { whitelistDigest } from './whitelist-digest.ts';
 /** A kill switch that is not pulled; one that is never gets as far as being matched. */
 const never: Matcher = () => false;
 
-function compileConditions(type: unknown, conditions: unknown, ruleId: string, flagKey: string): Matcher | null {
+function compileConditions(type: RuleType, conditions: unknown, ruleId: string, flagKey: string): Matcher {
   switch (type) {
     case 'kill_switch':
       parseKillSwitch(conditions, 'conditions');
@@ -27,20 +27,17 @@ function compileConditions(type: unknown, conditions: unknown, ruleId: string, f
       return compileUserAttribute(parseUserAttribute(conditions, 'conditions'));
     case 'percentage_rollout':
       return compilePercentageRollout(parsePercentageRollout(conditions, 'conditions'), flagKey);
-    default:
-      return null;
   }
 }
 
 /**
- * @param rule any JSON object; its id salts the digests of a whitelist
+ * @param rule its conditions may be any JSON; its id salts the digests of a whitelist
  * @param flagKey salts a percentage rollout that names no salt
- * @returns null for a rule that cannot be read (its type, its id or its conditions), which never matches
+ * @returns null for a rule whose conditions cannot be read, which never matches
  */
-export function compileRule(rule: JsonObject, flagKey: string): Matcher | null {
-  if (typeof rule['id'] !== 'string') return null;
+export function compileRule(rule: JsonObject & Pick<RuleDefinition, 'id' | 'type'>, flagKey: string): Matcher | null {
   try {
-    return compileConditions(rule['type'], rule['conditions'], rule['id'], flagKey);
+    return compileConditions(rule.type, rule['conditions'], rule.id, flagKey);
   } catch {
     // Whatever it is: one rule must not take a vehicle's other rules and flags with it.
     return null;

@@ -41,6 +41,10 @@ export function parseVehicleTarget(conditions: unknown, path: string): VehicleTa
   return readTarget(object, path);
 }
 
+function isTextList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
 const LISTS = { models: 'A model', regions: 'A region' } as const;
 
 /**
@@ -52,20 +56,24 @@ const LISTS = { models: 'A model', regions: 'A region' } as const;
 export function storedTarget(conditions: JsonObject, path: string): JsonObject {
   const stored: Record<string, JsonValue> = { ...conditions };
   for (const [key, what] of Object.entries(LISTS)) {
-    const names = conditions[key] as readonly string[] | undefined;
-    if (names === undefined) continue;
+    const names = conditions[key];
+    if (!isTextList(names)) continue;
     names.forEach((name, index) => checkSeen(name, `${path}.${key}.${index}`, what));
     stored[key] = names.map((name) => name.trim());
   }
   return stored;
 }
 
+/** A garbage value of another type is in no set of strings. */
+function isAmong(names: ReadonlySet<unknown> | undefined, name: unknown): boolean {
+  return names === undefined || names.has(name);
+}
+
 /** Whether the context's vehicle is meant; a value that the context lacks is in no list. Allocates nothing. */
 export function isTargeted(target: VehicleTarget, context: EvaluationContext): boolean {
   return (
-    // A garbage value of another type is in no set of strings.
-    (target.models === undefined || target.models.has(context.model as string)) &&
-    (target.regions === undefined || target.regions.has(context.region as string)) &&
+    isAmong(target.models, context.model) &&
+    isAmong(target.regions, context.region) &&
     (target.swVersion === undefined || isInRange(target.swVersion, context.swVersion))
   );
 }

@@ -73,8 +73,8 @@ export function compileWhitelist(
   digestOf: (vin: string) => string,
 ): Matcher {
   if (whitelist.form === 'vins') {
-    const { vins } = whitelist;
-    return (context) => vins.has(context.vin as string);
+    const vins: ReadonlySet<unknown> = whitelist.vins;
+    return (context) => vins.has(context.vin);
   }
   const { digests } = whitelist;
   // A vehicle asks for itself alone, so one remembered answer saves it the SHA-256 of every evaluation.

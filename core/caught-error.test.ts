@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+import { errorCode, errorMessage } from './caught-error.ts';
+
+function caught(work: () => unknown): unknown {
+  try {
+    return work();
+  } catch (error) {
+    return error;
+  }
+}
+
+describe('caught errors', () => {
+  it('have the code of the operating system', () => {
+    expect(errorCode(caught(() => readFileSync('/no/such/file')))).toBe('ENOENT');
+  });
+
+  it.each([[new Error('x')], [null], ['ENOENT'], [{ code: 2 }]])('%p has no code', (error) => {
+    expect(errorCode(error)).toBeUndefined();
+  });
+
+  it('have a message, whatever was thrown', () => {
+    expect(errorMessage(new Error('full'))).toBe('full');
+    expect(errorMessage('full')).toBe('full');
+  });
+});
