@@ -8,7 +8,7 @@ import { buildSchema, graphql, parse, subscribe } from 'graphql';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
 import type { SubgraphConnection, SubgraphName, SubgraphResponse } from '../core/wire/subgraph.ts';
-import { RightOfWay } from '../gateway/operations/limits/right-of-way.ts';
+import { RightOfWay } from '../gateway/operations/turns/right-of-way.ts';
 import { createSubscriptionServer } from '../gateway/transports/websocket/subscription-server.ts';
 import { EventSource } from '../gateway/subscriptions/testing/event-source.ts';
 import { wallClock, type ServerCommand, type ServerMessage, type Way } from './fan-out-messages.ts';

@@ -4,7 +4,7 @@ import { buildSchema, parse, validate } from 'graphql';
 import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
 import { MAX_JSON_BYTES, MAX_JSON_DEPTH } from '../core/json/json-value.ts';
-import { ACCOUNT_LIMITS } from '../gateway/operations/limits/account-limits.ts';
+import { ACCOUNT_LIMITS } from '../gateway/operations/turns/account-limits.ts';
 import { OPERATION_LIMITS } from '../gateway/operations/limits/operation-limits.ts';
 import { DEFAULT_LIMITS } from '../gateway/subscriptions/subscription-limits.ts';
 import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metrics/metric-collector.ts';

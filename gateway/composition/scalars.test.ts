@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { buildSchema, getVariableValues, parse, printSchema, validate, type OperationDefinitionNode } from 'graphql';
-import { faultField } from '../transports/http/input-fault.ts';
+import { faultField } from '../operations/refusals/input-fault.ts';
 import { API_SCHEMA } from '../testing/api-schema.ts';
 import { giveScalars } from './scalars.ts';
 

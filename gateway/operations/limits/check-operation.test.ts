@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { GraphQLError, getIntrospectionQuery } from 'graphql';
-import { answerTo } from '../../transports/http/error-answer.ts';
+import { answerTo } from '../refusals/error-answer.ts';
 import { API_SCHEMA } from '../../testing/api-schema.ts';
 import { checkOperation } from './check-operation.ts';
 import { OPERATION_LIMITS } from './operation-limits.ts';

@@ -30,7 +30,7 @@ const STRUCTURE = {
 const exceeded = (limit: OperationLimit, message: string) =>
   new FleetFlagError('LIMIT_EXCEEDED', message, { limit: OPERATION_LIMITS[limit] });
 
-/** As an error of GraphQL, which the libraries on the way to the client expect; see http/error-answer.ts. */
+/** As an error of GraphQL, which the libraries on the way to the client expect; see ../refusals/error-answer.ts. */
 function asGraphQLError(refusal: FleetFlagError): GraphQLError {
   return new GraphQLError(refusal.message, {
     originalError: refusal,

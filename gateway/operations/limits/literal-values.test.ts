@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { GraphQLError } from 'graphql';
 import { readApiSchema } from '../../composition/supergraph.ts';
-import { answerTo } from '../../transports/http/error-answer.ts';
+import { answerTo } from '../refusals/error-answer.ts';
 import { checkDocument } from './check-operation.ts';
 
 const API = readApiSchema();

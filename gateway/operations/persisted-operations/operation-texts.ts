@@ -35,7 +35,7 @@ const keyOf = (name: OperationName) => ('id' in name ? `id:${name.id}` : `sha256
 
 /**
  * How long it is believed which keys an operation is bound to, in milliseconds: as long as a key itself
- * (auth/api-key-directory.ts).
+ * (credentials/api-key-directory.ts).
  */
 export const BINDING_AGE = 4_000;
 

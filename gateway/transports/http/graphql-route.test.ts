@@ -11,14 +11,14 @@ import {
   type SubgraphResponse,
 } from '../../../core/wire/subgraph.ts';
 import { compose, type Subgraphs } from '../../composition/supergraph.ts';
-import { AccountTurns } from '../../operations/limits/account-turns.ts';
-import { RightOfWay } from '../../operations/limits/right-of-way.ts';
+import { AccountTurns } from '../../operations/turns/account-turns.ts';
+import { RightOfWay } from '../../operations/turns/right-of-way.ts';
 import { EntityTags } from '../../operations/persisted-operations/entity-tag.ts';
 import { personalData } from '../../operations/persisted-operations/personal-data.ts';
 import { OperationTexts } from '../../operations/persisted-operations/operation-texts.ts';
 import { SentTexts } from '../../operations/persisted-operations/sent-texts.ts';
 import { countingLimiter } from '../../testing/counting-limiter.ts';
-import { startGraphqlServer, type GraphqlServer } from './graphql-server.ts';
+import { startGraphqlServer, type GraphqlServer } from '../../operations/graphql-server.ts';
 import { GatewayMetrics } from '../../monitoring/gateway-metrics.ts';
 import { pageOrigins } from './page-origins.ts';
 import { originReader } from './request-origin.ts';

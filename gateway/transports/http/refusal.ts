@@ -1,7 +1,7 @@
 /** How the gateway refuses a request over HTTP, wherever on its way it is refused. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CATALOGUE, FleetFlagError, type ErrorCode } from '../../../core/errors.ts';
-import { answerTo } from './error-answer.ts';
+import { answerTo } from '../../operations/refusals/error-answer.ts';
 import { refusalType } from './media-type.ts';
 
 /**

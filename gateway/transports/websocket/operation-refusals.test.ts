@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { OPERATION_LIMITS } from '../../operations/limits/operation-limits.ts';
-import { gatewayUnderTest, type GatewayUnderTest } from '../../subscriptions/testing/gateway-under-test.ts';
+import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key note } } }';
 const production = { variables: { e: 'production' } };

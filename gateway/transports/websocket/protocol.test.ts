@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { gatewayUnderTest, type GatewayUnderTest } from '../../subscriptions/testing/gateway-under-test.ts';
+import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually } from '../../subscriptions/testing/wire-client.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key note } } }';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Duplex } from 'node:stream';
-import { gatewayUnderTest, type GatewayUnderTest } from '../../subscriptions/testing/gateway-under-test.ts';
+import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually, type WireClient } from '../../subscriptions/testing/wire-client.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key } } }';

@@ -20,7 +20,7 @@ import { permissionScope, type Caller, type CallerIdentity } from '../../../core
 import type { NamingRequest } from '../../operations/persisted-operations/operation-reference.ts';
 import type { ClientConnection, OpenOperation } from './client-connection.ts';
 import type { Member } from '../../subscriptions/distinct-operation.ts';
-import type { DocumentCache, PreparedDocument } from '../../subscriptions/document-cache.ts';
+import type { DocumentCache, PreparedDocument } from '../../operations/limits/document-cache.ts';
 import type { MaskError } from '../../subscriptions/event-execution.ts';
 import { encodeId, type EncodedId, type FrameBatch } from '../../subscriptions/next-frames.ts';
 import type { Place, SharedOperations } from '../../subscriptions/shared-operations.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { gatewayUnderTest, type GatewayUnderTest } from '../../subscriptions/testing/gateway-under-test.ts';
+import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually } from '../../subscriptions/testing/wire-client.ts';
 
 const CROSSING =

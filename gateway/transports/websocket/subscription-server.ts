@@ -11,7 +11,7 @@ import { WebSocket, WebSocketServer, type RawData } from 'ws';
 import { unattended } from '../../../core/async/unattended.ts';
 import type { Caller, CallerIdentity, RequestOrigin } from '../../../core/access/caller.ts';
 import type { SubgraphConnection, SubgraphName } from '../../../core/wire/subgraph.ts';
-import type { RightOfWay } from '../../operations/limits/right-of-way.ts';
+import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
 import {
   ClientConnection,
   SERVICE_RESTART,
@@ -20,7 +20,7 @@ import {
   type ConnectionHost,
 } from './client-connection.ts';
 import { sweepConnections, sweepInterval } from './connection-sweep.ts';
-import { DocumentCache } from '../../subscriptions/document-cache.ts';
+import { DocumentCache } from '../../operations/limits/document-cache.ts';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../subscriptions/subscription-limits.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 import { SharedOperations, type SharedCounts } from '../../subscriptions/shared-operations.ts';

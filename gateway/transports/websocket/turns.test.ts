@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { RightOfWay } from '../../operations/limits/right-of-way.ts';
-import { gatewayUnderTest } from '../../subscriptions/testing/gateway-under-test.ts';
+import { RightOfWay } from '../../operations/turns/right-of-way.ts';
+import { gatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually } from '../../subscriptions/testing/wire-client.ts';
 import { Turns, type Turn } from './turns.ts';
 

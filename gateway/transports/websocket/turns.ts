@@ -8,8 +8,8 @@ import Queue from 'yocto-queue';
 import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller } from '../../../core/access/caller.ts';
-import { isKillSwitch } from '../../operations/limits/kill-switch-operation.ts';
-import type { RightOfWay } from '../../operations/limits/right-of-way.ts';
+import { isKillSwitch } from '../../operations/turns/kill-switch-operation.ts';
+import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
 
 /** Seconds that one who is turned away is asked to wait. Agents spread it over as long again. */
 const RETRY_AFTER = 5;

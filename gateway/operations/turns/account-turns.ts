@@ -34,7 +34,7 @@ export function kindOf(isKillSwitch: boolean, cost: number): OperationKind {
 
 /**
  * Whose turn it is; null for callers who have no account: vehicles take turns among each other
- * (subscriptions/turns.ts).
+ * (transports/websocket/turns.ts).
  */
 function accountOf(caller: Caller): string | null {
   if (caller.kind === 'user' && caller.userId !== null) return `user ${caller.userId}`;

@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { DocumentNode, GraphQLError, GraphQLSchema } from 'graphql';
-import { checkDocument } from '../operations/limits/check-operation.ts';
-import type { SubscriptionPlan } from './subscription-plan.ts';
+import { checkDocument } from './check-operation.ts';
+import type { SubscriptionPlan } from '../../subscriptions/subscription-plan.ts';
 
 export interface PreparedDocument {
   /** SHA-256 of the text, for the keys of shared operations. */

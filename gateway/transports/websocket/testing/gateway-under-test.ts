@@ -2,16 +2,13 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GraphQLError, graphql, type GraphQLFormattedError } from 'graphql';
-import { FleetFlagError } from '../../../core/errors.ts';
-import type { Caller } from '../../../core/access/caller.ts';
-import type { AuthenticatedCaller } from '../../transports/websocket/client-connection.ts';
-import { RightOfWay } from '../../operations/limits/right-of-way.ts';
-import {
-  createSubscriptionServer,
-  type SubscriptionServerOptions,
-} from '../../transports/websocket/subscription-server.ts';
-import { federatedSubgraphs } from './federated-subgraphs.ts';
-import { WireClient, eventually } from './wire-client.ts';
+import { FleetFlagError } from '../../../../core/errors.ts';
+import type { Caller } from '../../../../core/access/caller.ts';
+import type { AuthenticatedCaller } from '../client-connection.ts';
+import { RightOfWay } from '../../../operations/turns/right-of-way.ts';
+import { createSubscriptionServer, type SubscriptionServerOptions } from '../subscription-server.ts';
+import { federatedSubgraphs } from '../../../subscriptions/testing/federated-subgraphs.ts';
+import { WireClient, eventually } from '../../../subscriptions/testing/wire-client.ts';
 
 /** What clients may see, and as what. */
 const CODES = new Map([

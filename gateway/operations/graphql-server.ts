@@ -9,18 +9,18 @@ import {
   type ExecutionResult,
   type GraphQLFormattedError,
 } from 'graphql';
-import { ERROR_CATALOGUE } from '../../../core/errors.ts';
-import type { CallerIdentity } from '../../../core/access/caller.ts';
-import type { Composition } from '../../composition/supergraph.ts';
-import { authorizeOperation } from '../../operations/authorize.ts';
-import type { GatewayContext, GatewayLogger } from '../../context.ts';
-import { kindOf, type AccountTurns } from '../../operations/limits/account-turns.ts';
-import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from '../../operations/limits/check-operation.ts';
-import { isKillSwitch } from '../../operations/limits/kill-switch-operation.ts';
-import type { RightOfWay } from '../../operations/limits/right-of-way.ts';
-import type { GatewayMetrics } from '../../monitoring/gateway-metrics.ts';
-import { answerTo } from './error-answer.ts';
-import { wantsPlainJson } from './media-type.ts';
+import { ERROR_CATALOGUE } from '../../core/errors.ts';
+import type { CallerIdentity } from '../../core/access/caller.ts';
+import type { Composition } from '../composition/supergraph.ts';
+import { authorizeOperation } from './authorize.ts';
+import type { GatewayContext, GatewayLogger } from '../context.ts';
+import { kindOf, type AccountTurns } from './turns/account-turns.ts';
+import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from './limits/check-operation.ts';
+import { isKillSwitch } from './turns/kill-switch-operation.ts';
+import type { RightOfWay } from './turns/right-of-way.ts';
+import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
+import { answerTo } from './refusals/error-answer.ts';
+import { wantsPlainJson } from '../transports/http/media-type.ts';
 
 /** A page of another site can send none of these without asking first, and nothing here answers that it may. */
 const PREFLIGHT_HEADERS = ['authorization', 'x-api-key', 'x-apollo-operation-name', 'apollo-require-preflight'];

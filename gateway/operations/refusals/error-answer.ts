@@ -2,7 +2,7 @@
 import { GraphQLError, type DocumentNode, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { clientError } from '../../../core/wire/error-form.ts';
-import { tokenRefusal } from '../../operations/limits/check-operation.ts';
+import { tokenRefusal } from '../limits/check-operation.ts';
 import { faultField } from './input-fault.ts';
 
 /** Apollo Server's codes for input that GraphQL itself refuses, and for requests that are not GraphQL's. */
