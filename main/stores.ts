@@ -1,6 +1,7 @@
 /** The stores that the settings name: servers by URL, or the embedded ones in the data folder. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { unattended } from '../core/async/unattended.ts';
 import type { RateLimiter } from '../core/access/rate-limiter.ts';
 import { createInProcessBus, type Bus } from '../subgraphs/shared/feeds/bus.ts';
 import { openDatabase, type Database } from '../subgraphs/shared/postgres/database.ts';
@@ -59,6 +60,14 @@ export async function openMetrics(
       ),
   });
   closing.add(() => metrics.close());
+  // Not waited for, and no part of readiness: everything but measurements and results goes on without it.
+  const asked = metrics.ping().catch((err: unknown) => {
+    logger.warn(
+      { err },
+      'The metrics store does not answer. Until it does, metrics and results are refused, and vehicles keep their measurements',
+    );
+  });
+  unattended(asked, 'Asking the metrics store');
   return metrics;
 }
 

@@ -46,7 +46,9 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
   const { database, bus, store, limiter, vehicleTokens } = parts;
   const { prisma } = database;
   const logger = parts.logger.child({ subgraph: name });
-  let ready = () => answers(() => requireAuditPartition(prisma));
+  // The metrics store is not asked: while it is away everything but metrics and results is answered, and a load balancer
+  // that goes by readiness would leave no gateway at all.
+  const ready = () => answers(() => requireAuditPartition(prisma));
   let started: { subgraph: Subgraph; close(): Promise<void> };
   switch (name) {
     case 'flags':
@@ -68,13 +70,9 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
         ...(parts.presenceGraceSeconds !== undefined && { presenceGraceSeconds: parts.presenceGraceSeconds }),
       });
       break;
-    case 'experiments': {
-      const metrics = await parts.metrics();
-      started = await startExperiments({ prisma, metrics, logger });
-      const database_ = ready;
-      ready = async () => (await database_()) && (await answers(() => metrics.ping()));
+    case 'experiments':
+      started = await startExperiments({ prisma, metrics: await parts.metrics(), logger });
       break;
-    }
     case 'audit':
       started = await startAudit({
         prisma,

@@ -24,8 +24,6 @@ export interface ExperimentsOptions {
 
 export interface StartedExperiments {
   readonly subgraph: Subgraph;
-  /** Whether the metrics store answers. Never rejects. */
-  ready(): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -67,11 +65,6 @@ export async function startExperiments({
   }
   return {
     subgraph,
-    ready: () =>
-      metrics.ping().then(
-        () => true,
-        () => false,
-      ),
     async close() {
       await collector.close();
       await Promise.all([statistics.close(), guards.close()]);

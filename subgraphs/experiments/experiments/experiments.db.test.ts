@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller } from '../../../core/access/caller.ts';
 import { NOBODY, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
@@ -27,14 +26,8 @@ let database: TestDatabase;
 let ask: Ask;
 let writer: Caller;
 const READ = user('READ');
-let answering = true;
-/** Only its answer to a ping matters here; the store itself has its own tests. */
-const metrics: Pick<MetricsStore, 'ping'> = {
-  async ping() {
-    if (!answering) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'away');
-  },
-};
-let ready: () => Promise<boolean>;
+/** Nothing here asks it. */
+const metrics: Pick<MetricsStore, 'close'> = { close: async () => undefined };
 
 async function newFlag(archivedAt: Date | null = null): Promise<{ id: string; key: string }> {
   const key = `flag_${randomUUID().slice(0, 8)}`;
@@ -75,18 +68,10 @@ beforeAll(async () => {
     logger: silent,
     keepsStatistics: false,
   });
-  ready = () => started.ready();
   ask = asking(started.subgraph);
 });
 
 afterAll(() => database.drop());
-
-test('the subgraph is ready while the metrics store answers', async () => {
-  expect(await ready()).toBe(true);
-  answering = false;
-  expect(await ready()).toBe(false);
-  answering = true;
-});
 
 describe('creating an experiment', () => {
   test('gives a draft with the flag by reference and records it with the flag', async () => {
