@@ -1,12 +1,12 @@
 /** Parts that are taken away and given back: design.md, "What fails, and what then". */
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openProxy, type SeverableProxy } from '../subgraphs/shared/testing/severable-proxy.ts';
-import { Api } from './harness/api.ts';
-import { DISTRIBUTED, Deployment } from './harness/deployment.ts';
+import { Api, type Answer } from './harness/api.ts';
+import { DISTRIBUTED, Deployment, webSocketOf } from './harness/deployment.ts';
+import { KillableClickHouse, KillablePostgres, postmasterOf } from './harness/killable-stores.ts';
 import { eventually } from './harness/process.ts';
 import { VehicleProcess } from './harness/vehicle.ts';
 
@@ -19,25 +19,32 @@ const RELEASE = 'mutation { releaseKillSwitch(flagKey: "lane_keep", reason: "Men
 let deployment: Deployment;
 let admin: Api;
 let vehicle: VehicleProcess;
-let database: SeverableProxy | undefined;
+/** Of a distributed deployment; the other has an embedded one. */
+let database: KillablePostgres | undefined;
 let redis: SeverableProxy | undefined;
+let clickhouse: KillableClickHouse;
+/** What the vehicle connects to: it leads to one gateway or another. */
+let balancer: SeverableProxy;
+const behindBalancer = { host: '127.0.0.1', port: 0 };
 
-/** A proxy before the server of `url`, and the URL that leads through it. */
-async function through(url: string): Promise<{ proxy: SeverableProxy; url: string }> {
-  const address = new URL(url);
-  const proxy = await openProxy({ host: address.hostname, port: Number(address.port) });
-  address.host = `127.0.0.1:${proxy.port}`;
-  return { proxy, url: address.href };
-}
+const portOf = (url: string) => Number(new URL(url).port);
 
 beforeAll(async () => {
-  deployment = await Deployment.start({}, async ({ DATABASE_URL, REDIS_URL, ...others }) => {
-    const servers = [await through(DATABASE_URL ?? ''), await through(REDIS_URL ?? '')] as const;
-    [database, redis] = [servers[0].proxy, servers[1].proxy];
-    return { ...others, DATABASE_URL: servers[0].url, REDIS_URL: servers[1].url };
+  clickhouse = await KillableClickHouse.start();
+  deployment = await Deployment.start({ CLICKHOUSE_URL: clickhouse.url }, async ({ REDIS_URL, ...others }) => {
+    database = await KillablePostgres.start();
+    const address = new URL(REDIS_URL ?? '');
+    redis = await openProxy({ host: address.hostname, port: Number(address.port) });
+    address.host = `127.0.0.1:${redis.port}`;
+    return { ...others, DATABASE_URL: database.url, REDIS_URL: address.href };
   });
+  behindBalancer.port = portOf(deployment.url);
+  balancer = await openProxy(behindBalancer);
   admin = await Api.admin(deployment);
-  vehicle = await VehicleProcess.start(deployment.wsUrl, await admin.vehicle(VIN));
+  vehicle = await VehicleProcess.start(webSocketOf(`http://127.0.0.1:${balancer.port}`), await admin.vehicle(VIN), [
+    '--metrics-seconds',
+    '0.2',
+  ]);
   await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
     input: {
       key: KEY,
@@ -58,8 +65,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await vehicle?.remove();
   await deployment?.remove();
-  await database?.close();
+  await balancer?.close();
+  await database?.remove();
   await redis?.close();
+  await clickhouse?.remove();
 }, 60_000);
 
 const valueIs = (value: boolean) =>
@@ -77,36 +86,64 @@ function nothingUnforeseen(): void {
   expect(deployment.output).not.toMatch(/nothing (handles|catches)/);
 }
 
+/** What goes on without PostgreSQL. The last change was answered a moment before: it is in memory at once. */
+async function readsGoOn(): Promise<void> {
+  expect(await admin.ask('{ me { kind } }')).toEqual({ status: 200, data: { me: { kind: 'USER' } } });
+  expect(await admin.ask(READ)).toEqual({
+    status: 200,
+    data: { flag: { key: KEY, killed: true }, flags: { totalCount: 1 } },
+  });
+  expect(await vehicle.status()).toMatchObject({ connected: true });
+}
+
 test('while PostgreSQL is away known flags are read and vehicles stay connected, and it all works by itself when it is back', async () => {
-  // The last change was answered a moment ago: what the control plane has committed it can read from memory at once.
   await admin.ok(KILL);
-  await admin.ok(RELEASE);
-  if (database !== undefined) database.sever();
-  else {
-    const [pid] = (await readFile(await postmasterFile(), 'utf8')).split('\n');
-    process.kill(Number(pid), 'SIGKILL');
-  }
+  if (database === undefined) process.kill(await postmasterOf(deployment.dataDir), 'SIGKILL');
+  else database.proxy.sever();
   try {
-    expect(await admin.ask('{ me { kind } }')).toEqual({ status: 200, data: { me: { kind: 'USER' } } });
-    expect(await admin.ask(READ)).toEqual({
-      status: 200,
-      data: { flag: { key: KEY, killed: false }, flags: { totalCount: 1 } },
-    });
-    expect(await vehicle.status()).toMatchObject({ connected: true });
+    await readsGoOn();
     if (database !== undefined) expect(await admin.refused(KILL)).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   } finally {
-    database?.restore();
+    database?.proxy.restore();
   }
   await works();
   nothingUnforeseen();
 });
 
-/** Where the embedded server says which process it is. */
-async function postmasterFile(): Promise<string> {
-  const place = await readFile(join(deployment.dataDir, 'postgresql.place'), 'utf8').catch(() =>
-    join(deployment.dataDir, 'postgresql'),
-  );
-  return join(place.trim(), 'cluster', 'postmaster.pid');
+test('while ClickHouse is away measurements wait in the vehicle, results are refused, and everything else works', async () => {
+  await track(1);
+  await eventually(async () => (await sumOf()) === 1, 'one is stored');
+  await clickhouse.kill();
+  try {
+    await track(2);
+    await works();
+    expect(await measured()).toMatchObject({
+      data: { flag: null },
+      errors: [{ extensions: { code: 'SERVICE_UNAVAILABLE' } }],
+    });
+    expect((await vehicle.status()).metrics.queued).toBeGreaterThan(0);
+    // Whoever distributes requests to gateways goes on to do so.
+    expect((await fetch(`${deployment.url}/health/ready`)).status).toBe(200);
+  } finally {
+    await clickhouse.startAgain();
+  }
+  await eventually(async () => (await sumOf()) === 3, 'what had waited is stored, once');
+  await eventually(async () => (await vehicle.status()).metrics.queued === 0, 'nothing waits');
+  nothingUnforeseen();
+});
+
+async function track(value: number): Promise<void> {
+  expect(await vehicle.track({ metric: 'energy_kwh', value, flagKey: KEY })).toBe(202);
+}
+/** What the control plane has of the vehicle's measurements. */
+function measured(): Promise<Answer> {
+  const range = `from: "${new Date(Date.now() - 3_600_000).toISOString()}", to: "${new Date(Date.now() + 60_000).toISOString()}"`;
+  return admin.ask(`{ flag(key: "${KEY}") { metrics(metric: "energy_kwh", ${range}, interval: MINUTE) { sum } } }`);
+}
+async function sumOf(): Promise<number> {
+  const { data } = await measured();
+  const { metrics } = (data?.['flag'] ?? { metrics: [] }) as { metrics: { sum: number }[] };
+  return metrics.reduce((total, { sum }) => total + sum, 0);
 }
 
 test('a fleet that comes back while the gateway is busy is held by the kernel, more of it than Node would let', async () => {
@@ -126,6 +163,55 @@ test('a fleet that comes back while the gateway is busy is held by the kernel, m
 });
 
 (DISTRIBUTED ? describe : describe.skip)('with every role its own process', () => {
+  test('a PostgreSQL server that is stopped and started again is one that was away for a while', async () => {
+    await admin.ok(KILL);
+    await database!.stop();
+    try {
+      await readsGoOn();
+      expect(await admin.refused(RELEASE)).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+      // The vehicle's sync is answered from what the control plane remembers.
+      await vehicle.process.stop('SIGKILL');
+      await rm(vehicle.dbPath);
+      await vehicle.up();
+      await eventually(async () => (await vehicle.status()).flags === 1, 'a vehicle that starts anew has its flags');
+    } finally {
+      await database!.startAgain();
+    }
+    // The change that was refused has not been made by half.
+    expect(await eventually(async () => (await admin.ask(READ)).data?.['flag'], 'flags are read')).toEqual({
+      key: KEY,
+      killed: true,
+    });
+    await works();
+    nothingUnforeseen();
+  });
+
+  test('a vehicle whose gateway is killed evaluates on, goes to another and hears what it has missed', async () => {
+    const killed = deployment.processes.at(-1)!;
+    const second = await deployment.anotherGateway();
+    const elsewhere = new Api({ url: second, wsUrl: webSocketOf(second) }, admin.token);
+    await killed.stop('SIGKILL');
+    try {
+      await eventually(async () => !(await vehicle.status()).connected, 'the connection is lost');
+      expect((await vehicle.evaluate(KEY)).value).toBe(true);
+      await elsewhere.ok(KILL);
+      expect((await vehicle.evaluate(KEY)).value).toBe(true);
+      behindBalancer.port = portOf(second);
+      await valueIs(false);
+      expect(await elsewhere.ok(`{ vehicle(vin: "${VIN}") { status } }`)).toEqual({ vehicle: { status: 'ONLINE' } });
+      await elsewhere.ok(RELEASE);
+      await valueIs(true);
+    } finally {
+      const another = deployment.processes.at(-1)!;
+      await deployment.restart('gateway');
+      behindBalancer.port = portOf(deployment.url);
+      await another.stop('SIGKILL');
+      deployment.processes = deployment.processes.filter(({ running }) => running);
+    }
+    await works();
+    nothingUnforeseen();
+  });
+
   test('while Redis is away people are told so, vehicles go on and hear of changes, and sessions hold when it is back', async () => {
     redis!.sever();
     try {

@@ -13,17 +13,17 @@ const LOGIN = 'mutation ($email: String!, $password: String!) { login(email: $em
 
 export class Api {
   constructor(
-    readonly deployment: Deployment,
+    readonly deployment: Pick<Deployment, 'url' | 'wsUrl'>,
     readonly token: string | null = null,
   ) {}
 
   /** Signed in as the administrator. */
-  static admin(deployment: Deployment): Promise<Api> {
+  static admin(deployment: Api['deployment']): Promise<Api> {
     return Api.signedIn(deployment, ADMIN);
   }
 
   static async signedIn(
-    deployment: Deployment,
+    deployment: Api['deployment'],
     account: { readonly email: string; readonly password: string },
   ): Promise<Api> {
     const { login } = await new Api(deployment).ok<{ login: { token: string } }>(LOGIN, { ...account });

@@ -93,10 +93,10 @@ export class Deployment {
     return `http://127.0.0.1:${this.ports.get('second gateway')}`;
   }
 
-  /** Starts a subgraph's process that has ended again, on its port. */
-  async restart(name: SubgraphName): Promise<void> {
+  /** Starts a role's process that has ended again, on its port. */
+  async restart(name: SubgraphName | 'gateway'): Promise<void> {
     this.processes = this.processes.filter(({ running }) => running);
-    await this.#launch(name, ['service', name]);
+    await this.#launch(name, ['service', name], name === 'gateway' ? this.#subgraphUrls() : {});
     // The gateway stays the last one.
     this.processes.sort((a, b) => Number(a.args[1] === 'gateway') - Number(b.args[1] === 'gateway'));
   }
