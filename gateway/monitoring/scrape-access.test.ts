@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { hostname } from 'node:os';
 import { describe, expect, test } from '@jest/globals';
 import { FailedCredentials, MAX_FAILURES } from '../credentials/failed-credentials.ts';
 import { originReader } from '../transports/http/request-origin.ts';
@@ -6,7 +7,7 @@ import { checkScrape } from './scrape-access.ts';
 
 const TOKEN = 'a-token-of-the-metrics';
 const request = (remoteAddress: string | undefined, headers: Record<string, string> = {}) =>
-  ({ headers, socket: { remoteAddress } }) as unknown as IncomingMessage;
+  ({ headers: { host: 'localhost:4000', ...headers }, socket: { remoteAddress } }) as unknown as IncomingMessage;
 const ask = (from: IncomingMessage, token: string | null, failures = new FailedCredentials()) =>
   checkScrape(from, originReader([])(from).ipAddress, token, failures);
 
@@ -31,6 +32,20 @@ describe('without a token', () => {
       await expect(ask(request('127.0.0.1', { [name]: '127.0.0.1' }), null)).rejects.toMatchObject({
         code: 'FORBIDDEN',
       });
+    },
+  );
+
+  test.each(['LOCALHOST', '127.0.0.1:4000', '[::1]:4000', '192.0.2.7:4000', `${hostname()}:4000`])(
+    'this machine may ask under a name of its own: %s',
+    async (host) => {
+      await expect(ask(request('127.0.0.1', { host }), null)).resolves.toBeUndefined();
+    },
+  );
+
+  test.each(['evil.example:4000', 'localhost.evil.example', '127.0.0.1.evil.example', ''])(
+    'no page that has its own name lead here may: %s',
+    async (host) => {
+      await expect(ask(request('127.0.0.1', { host }), null)).rejects.toMatchObject({ code: 'FORBIDDEN' });
     },
   );
 });

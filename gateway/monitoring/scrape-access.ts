@@ -1,6 +1,8 @@
 /** Who may read `/metrics`: they tell how many vehicles there are, and how the service is doing. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
 import { FleetFlagError } from '../../core/errors.ts';
 import { isLoopback } from '../../core/wire/loopback.ts';
 import type { FailedCredentials } from '../credentials/failed-credentials.ts';
@@ -9,8 +11,17 @@ import type { FailedCredentials } from '../credentials/failed-credentials.ts';
 const PASSED_ON = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
 
 /**
+ * Whether a request names this machine. A page can have a name of its own lead here (DNS rebinding), and the browser
+ * that shows it is on this machine; but its requests carry that name, which is no address and none of ours.
+ */
+function namesThisMachine({ headers: { host = '' } }: IncomingMessage): boolean {
+  const name = host.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1');
+  return isLoopback(name) || isIP(name) !== 0 || name.toLowerCase() === hostname().toLowerCase();
+}
+
+/**
  * Resolves where the request may be answered. With a token, whoever sends it (`Authorization: Bearer …`) may; without
- * one, this machine itself, and nobody for whom it passes something on.
+ * one, this machine itself under a name of its own, and nobody for whom it passes something on.
  *
  * @param address of whoever asks (http/request-origin.ts): with none of those headers, the peer's own
  * Rejects with UNAUTHENTICATED, FORBIDDEN, or, after too many wrong tokens from the address, RATE_LIMITED.
@@ -24,6 +35,12 @@ export async function checkScrape(
   if (token === null) {
     if (PASSED_ON.some((name) => request.headers[name] !== undefined) || address === null || !isLoopback(address)) {
       throw new FleetFlagError('FORBIDDEN', 'Without FLEETFLAG_METRICS_TOKEN the metrics are for this machine alone.');
+    }
+    if (!namesThisMachine(request)) {
+      throw new FleetFlagError(
+        'FORBIDDEN',
+        'Without FLEETFLAG_METRICS_TOKEN the metrics are asked for under localhost, an address or the name of this machine.',
+      );
     }
     return;
   }

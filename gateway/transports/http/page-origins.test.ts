@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { WebSocket } from 'ws';
 import { eventually } from '../../subscriptions/testing/wire-client.ts';
@@ -140,5 +141,55 @@ describe("the gateway's own page", () => {
   test('and programs, which send no origin, are asked for none', async () => {
     await gateway.client();
     expect(cors(await gateway.ask('{ __typename }'))).toEqual({});
+  });
+});
+
+describe('a page that has its own name lead to the gateway', () => {
+  const host = 'evil.example';
+  const origin = `http://${host}`;
+  /** As a browser sends it, which takes \`Host\` from the page's address. */
+  const ask = (path: string, headers: Record<string, string> = {}) =>
+    new Promise<{ status: number; body: string }>((resolve, reject) => {
+      const sent = request(
+        {
+          port: new URL(gateway.url).port,
+          path,
+          method: path === '/graphql' ? 'POST' : 'GET',
+          headers: { host, origin, ...headers },
+        },
+        (answer) => {
+          let body = '';
+          answer.setEncoding('utf8').on('data', (part: string) => (body += part));
+          answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
+        },
+      ).on('error', reject);
+      sent.end(path === '/graphql' ? '{"query":"{ flag(key: \\"eco\\") { key } }"}' : undefined);
+    });
+
+  test('has no credentials there, whatever its browser adds by itself', async () => {
+    const { status, body } = await ask('/graphql', {
+      'content-type': 'application/json',
+      cookie: `session=${SESSION}; authorization=Bearer ${SESSION}`,
+    });
+    expect({
+      status,
+      code: (JSON.parse(body) as { errors: { extensions: { code: string } }[] }).errors[0]?.extensions.code,
+    }).toEqual({
+      status: 401,
+      code: 'UNAUTHENTICATED',
+    });
+  });
+
+  test('may not read the metrics, though its browser is on this machine', async () => {
+    expect((await ask('/metrics')).status).toBe(403);
+  });
+
+  test('is closed on a websocket for want of credentials', async () => {
+    const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
+      headers: { host, origin },
+    });
+    const closed = new Promise<number>((resolve) => socket.on('close', resolve));
+    socket.on('open', () => socket.send('{"type":"connection_init"}'));
+    expect(await closed).toBe(4403);
   });
 });
