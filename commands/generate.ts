@@ -2,15 +2,9 @@
  * `npm run generate`: writes the Prisma client anew from prisma/schema.prisma.
  * `npm run generate -- --check`: writes nothing and fails (exit 1) when the checked-in client is stale.
  */
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { readPlainArguments } from './command-line.ts';
+import { stalePrismaFiles, writePrismaClient } from './generate/prisma-client.ts';
 
-const SCHEMA_FOLDER = fileURLToPath(new URL('../prisma', import.meta.url));
 const USAGE = `Usage: npm run generate [-- --check]
 
 Writes the Prisma client anew from prisma/schema.prisma.
@@ -18,49 +12,13 @@ Writes the Prisma client anew from prisma/schema.prisma.
   --check   writes nothing, and fails when the checked-in client is stale
   --help, --version`;
 
-function generate(schemaFolder: string): void {
-  const cli = join(dirname(createRequire(import.meta.url).resolve('prisma-cli/package.json')), 'build/index.js');
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [cli, 'generate', '--schema', join(schemaFolder, 'schema.prisma')],
-    {
-      cwd: dirname(SCHEMA_FOLDER),
-      encoding: 'utf8',
-      // Generating runs no engine, but the command would download one if none were named: any executable satisfies it.
-      env: { PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' },
-    },
-  );
-  if (status !== 0) throw new Error(`prisma generate failed:\n${stdout}${stderr}`);
-}
-
-/** The generated files, path to text. */
-function filesOf(folder: string): Map<string, string> {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const paths = entries.map((entry) => join(entry.parentPath, entry.name)).sort();
-  return new Map(paths.map((path) => [path.slice(folder.length + 1), readFileSync(path, 'utf8')]));
-}
-
-/** Names of files that are missing, superfluous or different in the checked-in client. */
-function staleFiles(): string[] {
-  const folder = mkdtempSync(join(tmpdir(), 'fleetflag-generate-'));
-  try {
-    cpSync(join(SCHEMA_FOLDER, 'schema.prisma'), join(folder, 'schema.prisma'));
-    generate(folder);
-    const fresh = filesOf(join(folder, 'generated'));
-    const present = filesOf(join(SCHEMA_FOLDER, 'generated'));
-    return [...new Set([...fresh.keys(), ...present.keys()])].filter((name) => fresh.get(name) !== present.get(name));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
 if (readPlainArguments(USAGE, { known: ['--check'] }).includes('--check')) {
-  const stale = staleFiles();
+  const stale = stalePrismaFiles();
   if (stale.length > 0) {
-    console.error(`prisma/generated is stale (${stale.join(', ')}). Run: npm run generate`);
+    console.error(`Generated files are stale: ${stale.join(', ')}. Run: npm run generate`);
     process.exitCode = 1;
   }
 } else {
-  generate(SCHEMA_FOLDER);
+  writePrismaClient();
   console.log('prisma/generated is up to date with prisma/schema.prisma.');
 }
