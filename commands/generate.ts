@@ -1,24 +1,28 @@
 /**
- * `npm run generate`: writes the Prisma client anew from prisma/schema.prisma.
- * `npm run generate -- --check`: writes nothing and fails (exit 1) when the checked-in client is stale.
+ * `npm run generate`: writes the Prisma client anew from prisma/schema.prisma, and the types of each subgraph's
+ * resolvers from its schema.graphql. `npm run generate -- --check`: writes nothing and fails (exit 1) when a checked-in
+ * file is stale.
  */
 import { readPlainArguments } from './command-line.ts';
 import { stalePrismaFiles, writePrismaClient } from './generate/prisma-client.ts';
+import { staleResolverTypes, writeResolverTypes } from './generate/resolver-types.ts';
 
 const USAGE = `Usage: npm run generate [-- --check]
 
-Writes the Prisma client anew from prisma/schema.prisma.
+Writes the Prisma client anew from prisma/schema.prisma, and the types of each subgraph's resolvers from its
+schema.graphql.
 
-  --check   writes nothing, and fails when the checked-in client is stale
+  --check   writes nothing, and fails when a generated file is stale
   --help, --version`;
 
 if (readPlainArguments(USAGE, { known: ['--check'] }).includes('--check')) {
-  const stale = stalePrismaFiles();
+  const stale = [...stalePrismaFiles(), ...(await staleResolverTypes())];
   if (stale.length > 0) {
     console.error(`Generated files are stale: ${stale.join(', ')}. Run: npm run generate`);
     process.exitCode = 1;
   }
 } else {
   writePrismaClient();
-  console.log('prisma/generated is up to date with prisma/schema.prisma.');
+  await writeResolverTypes();
+  console.log('The Prisma client and the types of the resolvers are up to date.');
 }

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
+import type { GraphQLSchemaModule } from '@apollo/subgraph/dist/schema-helper/resolverMap.js';
 import {
   GraphQLError,
   GraphQLScalarType,
@@ -52,7 +53,8 @@ export interface Subgraph {
 
 export interface SubgraphOptions<Services> {
   readonly name: SubgraphName;
-  readonly resolvers: Resolvers;
+  /** Typed by generation from the SDL: `generated/resolvers.ts` of the subgraph. */
+  readonly resolvers: Resolvers | NonNullable<GraphQLSchemaModule['resolvers']>;
   readonly services: (identity: CallerIdentity) => Services;
   readonly logger: Logger;
 }
@@ -128,7 +130,7 @@ const DATE_TIME = new GraphQLScalarType<Date, string>({
   },
 });
 
-const SCALARS: Record<string, Resolver | object> = { DateTime: DATE_TIME, JSON: GraphQLJSON };
+const SCALARS: Readonly<Record<string, GraphQLScalarType>> = { DateTime: DATE_TIME, JSON: GraphQLJSON };
 
 /**
  * What a resolver threw, as far as it is known; a store that is down becomes SERVICE_UNAVAILABLE here, in one place.

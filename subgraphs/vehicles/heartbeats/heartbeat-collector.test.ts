@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { HeartbeatCollector, type CollectorLimits } from './heartbeat-collector.ts';
-import { readHeartbeat, type Heartbeat, type HeartbeatInput } from './heartbeat.ts';
+import type { AgentHeartbeatInput } from '../generated/resolvers.ts';
+import { readHeartbeat, type Heartbeat } from './heartbeat.ts';
 
 const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
-const beat = (n: number, input: HeartbeatInput = {}) => readHeartbeat(vin(n), 'production', input);
+const beat = (n: number, input: AgentHeartbeatInput = {}) => readHeartbeat(vin(n), 'production', input);
 const LIMITS: CollectorLimits = { window: 250, batch: 1_000, timeout: 10_000, held: 5_000 };
 
 /** What was written, statement by statement. */

@@ -2,7 +2,8 @@
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { ClockWatch } from './clock-watch.ts';
-import { readHeartbeat, type HeartbeatInput } from './heartbeat.ts';
+import type { AgentHeartbeatInput } from '../generated/resolvers.ts';
+import { readHeartbeat } from './heartbeat.ts';
 import type { HeartbeatCollector } from './heartbeat-collector.ts';
 
 export class HeartbeatService {
@@ -18,7 +19,7 @@ export class HeartbeatService {
    * @throws FORBIDDEN for who is no vehicle, BAD_USER_INPUT at the first fault, or SERVICE_UNAVAILABLE with
    *   `retryAfter`
    */
-  async beat({ caller }: CallerIdentity, input: HeartbeatInput): Promise<boolean> {
+  async beat({ caller }: CallerIdentity, input: AgentHeartbeatInput): Promise<boolean> {
     if (caller.kind !== 'vehicle' || caller.vin === null)
       throw new FleetFlagError('FORBIDDEN', 'Vehicles send heartbeats, each its own.');
     const heartbeat = readHeartbeat(caller.vin, caller.environment, input);

@@ -1,19 +1,8 @@
 /** What an agent says of itself every minute, and what may be stored of it. */
 import { badInput } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
+import type { AgentHeartbeatInput } from '../generated/resolvers.ts';
 import { readFact } from '../registry/vehicle.ts';
-
-/** As it comes; what is missing or null is not known, and leaves what is stored as it is. */
-export interface HeartbeatInput {
-  readonly swVersion?: string | null;
-  readonly agentVersion?: string | null;
-  readonly agentMemoryMb?: number | null;
-  readonly agentCpuPercent?: number | null;
-  readonly cacheSizeMb?: number | null;
-  readonly appliedRevision?: number | null;
-  readonly clockOffsetSeconds?: number | null;
-  readonly refusals?: readonly string[] | null;
-}
 
 export interface Heartbeat {
   readonly vin: string;
@@ -59,11 +48,11 @@ function readRefusals(refusals: readonly string[]): readonly string[] {
 }
 
 /**
- * Checks what a vehicle says.
+ * Checks what a vehicle says. What is missing or null is not known, and leaves what is stored as it is.
  *
  * @throws BAD_USER_INPUT at `input.…` for what its column would not take
  */
-export function readHeartbeat(vin: string, environment: Environment, input: HeartbeatInput): Heartbeat {
+export function readHeartbeat(vin: string, environment: Environment, input: AgentHeartbeatInput): Heartbeat {
   const fact = (field: 'swVersion' | 'agentVersion') =>
     typeof input[field] === 'string' ? readFact(field, input[field], `input.${field}`) : null;
   const [swVersion, agentVersion] = [fact('swVersion'), fact('agentVersion')];

@@ -3,16 +3,8 @@ import { badInput } from '../../../core/errors.ts';
 import { isInRange } from '../../../core/evaluation/version-range.ts';
 import { readVersionRange } from '../../../core/evaluation/rules/condition-fields.ts';
 import { checkText } from '../../../core/json/json-value.ts';
+import type { VehicleFilter } from '../generated/resolvers.ts';
 import type { VehicleStatus } from '../registry/vehicle.ts';
-
-/** As a client gives it; what is null or absent narrows nothing. */
-export interface VehicleFilter {
-  readonly model?: string | null;
-  readonly region?: string | null;
-  readonly swVersion?: string | null;
-  readonly status?: VehicleStatus | null;
-  readonly search?: string | null;
-}
 
 /** A filter that has been checked. */
 export interface ReadFilter {
@@ -48,7 +40,7 @@ function readSearch(text: string | null, path: string): string | null {
 }
 
 /**
- * Throws BAD_USER_INPUT at `filter.…` for a range that is none or that no version can be in, and for text that is none.
+ * Reads a filter; what is null or absent narrows nothing. Throws BAD_USER_INPUT at `filter.…` for a range that is none or that no version can be in, and for text that is none.
  */
 export function readFilter(filter: VehicleFilter): ReadFilter {
   return {

@@ -8,7 +8,8 @@ import { plansOf, type QueryPlan } from '../../shared/testing/query-plans.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
 import { startVehicles } from '../subgraph.ts';
-import { readFilter, type VehicleFilter } from './vehicle-filter.ts';
+import type { VehicleFilter } from '../generated/resolvers.ts';
+import { readFilter } from './vehicle-filter.ts';
 import { firstPage } from '../../shared/subgraph/pagination.ts';
 import { countVehicles, resolveFilter, searchVehicles } from './vehicle-search.ts';
 
