@@ -2,10 +2,12 @@
  * A control plane of its own for one test file, in either form: one process on embedded stores, or every role its own
  * process on the servers that DATABASE_URL and REDIS_URL name (`npm run test:servers`).
  */
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
@@ -61,7 +63,10 @@ export class Deployment {
         database,
         redis,
       );
-    } else deployment = new Deployment(dataDir, shared, null, null);
+    } else {
+      await copyPrepared(dataDir);
+      deployment = new Deployment(dataDir, shared, null, null);
+    }
     try {
       await deployment.up();
     } catch (error) {
@@ -147,6 +152,15 @@ export class Deployment {
       await rm(this.dataDir, { recursive: true, force: true });
     }
   }
+}
+
+/** Puts the migrated database of the global setup into a new data folder, if there is one. */
+async function copyPrepared(dataDir: string): Promise<void> {
+  const prepared = process.env['FLEETFLAG_E2E_PREPARED'];
+  if (prepared === undefined) return;
+  await chmod(dataDir, 0o711);
+  // Not fs.cp: the files stay those of the account that the server runs under.
+  await promisify(execFile)('cp', ['-a', join(prepared, 'postgresql'), dataDir]);
 }
 
 /**

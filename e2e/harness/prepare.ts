@@ -1,0 +1,40 @@
+import { execFile } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { startEmbeddedPostgres } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
+import { deployMigrations } from '../../subgraphs/shared/postgres/schema/migrations.ts';
+import { DISTRIBUTED } from './deployment.ts';
+import { ROOT } from './process.ts';
+
+/**
+ * Jest's global setup of the project `e2e`: makes the commands that the tests run (`npm run build`), which are those of
+ * the image and of the agent's package, and a data folder that deployments copy.
+ */
+export default async function prepare(): Promise<void> {
+  await Promise.all([
+    promisify(execFile)(process.execPath, ['--import', 'tsx', 'commands/build.ts'], { cwd: ROOT }),
+    DISTRIBUTED ? null : prepareDataFolder(),
+  ]);
+}
+
+/**
+ * Makes a data folder with a migrated and otherwise empty database. To make and migrate one takes most of the time of a
+ * first start; the demo's tests start without it.
+ */
+async function prepareDataFolder(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'fleetflag-e2e-prepared-'));
+  // As root the server runs under another account, who must be able to pass through.
+  chmodSync(folder, 0o711);
+  globalThis.fleetFlagPreparedFolder = folder;
+  const server = await startEmbeddedPostgres({ dataDir: folder, log: () => {} });
+  try {
+    await deployMigrations({ url: server.url });
+  } finally {
+    await server.stop();
+  }
+  rmSync(join(folder, 'postgresql/server.log'), { force: true });
+  // Where that account cannot come here, the database is elsewhere and cannot be copied.
+  if (existsSync(join(folder, 'postgresql/cluster'))) process.env['FLEETFLAG_E2E_PREPARED'] = folder;
+}
