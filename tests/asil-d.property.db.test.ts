@@ -23,7 +23,7 @@ import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../subgraphs/shared/stores/rate-limiter.ts';
 import { asking, identityOf, silent, type Answer, type Ask } from '../subgraphs/shared/testing/asking.ts';
-import { rounds } from '../subgraphs/shared/testing/rounds.ts';
+import { rounds } from '../core/testing/rounds.ts';
 
 type Person = Caller & { kind: 'user'; userId: string };
 

@@ -13,11 +13,11 @@ import { connectInProcess } from '../subgraphs/shared/subgraph/in-process-connec
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
 import { eventually } from '../subgraphs/shared/testing/eventually.ts';
-import { rounds } from '../subgraphs/shared/testing/rounds.ts';
+import { rounds } from '../core/testing/rounds.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { SimulatedVehicle, type Fate } from './testing/simulated-vehicle.ts';
 
-const RUNS = rounds(25, 60);
+const RUNS = rounds(8, 60);
 const SEED = 20_261_123;
 
 let database: TestDatabase;

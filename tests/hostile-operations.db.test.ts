@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ERROR_CATALOGUE } from '../core/errors.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
-import { rounds } from '../subgraphs/shared/testing/rounds.ts';
+import { rounds } from '../core/testing/rounds.ts';
 import { EveryCaller, VIN } from './testing/every-caller.ts';
 import { HostileOperations, type HostileOperation } from './testing/hostile-operation.ts';
 import type { CallerName } from './testing/permission-matrix.ts';

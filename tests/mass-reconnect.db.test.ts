@@ -15,8 +15,9 @@ import { watchDatabase, type WatchedDatabase } from '../subgraphs/shared/testing
 import { opening, type Closing } from '../main/closing.ts';
 import { VehicleCrowd } from './testing/vehicle-crowd.ts';
 import { startWholeControlPlane } from './testing/whole-control-plane.ts';
+import { rounds } from '../core/testing/rounds.ts';
 
-const VEHICLES = 2_000;
+const VEHICLES = rounds(500, 2_000);
 /** Of those, the ones that were connected to this control plane before. */
 const FORMER = 100;
 const FLAGS = 20;

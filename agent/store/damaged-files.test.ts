@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import initSqlJs from 'sql.js';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { rounds } from '../../core/testing/rounds.ts';
 
 const FILES = ['flags.db', 'flags.db.previous', 'flags.db.next', 'flags.db.queue', 'flags.db.queue.previous'] as const;
 const NEVER = 600_000;
@@ -89,9 +90,12 @@ async function damagedFolder(
   return folder;
 }
 
+const OFFLINE_CASES = rounds(60, 300);
+const ONLINE_CASES = rounds(15, 60);
+
 let cases = 0;
 
-test('give no wrong value and no wrong measurement, and the next write makes them whole, in 300 cases', async () => {
+test(`give no wrong value and no wrong measurement, and the next write makes them whole, in ${OFFLINE_CASES} cases`, async () => {
   const sql = await initSqlJs();
   await fc.assert(
     fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 5 }), async (damages) => {
@@ -122,7 +126,7 @@ test('give no wrong value and no wrong measurement, and the next write makes the
         expect([flagKey, tags]).toEqual(['flag_1', `{"round":${String(value)}}`]);
       database.close();
     }),
-    { numRuns: 300 },
+    { numRuns: OFFLINE_CASES },
   );
 }, 120_000);
 
@@ -154,6 +158,6 @@ test('are whole again once there is a network, whatever was damaged', async () =
       });
       await offline.close();
     }),
-    { numRuns: 60 },
+    { numRuns: ONLINE_CASES },
   );
 }, 120_000);

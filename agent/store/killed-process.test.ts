@@ -15,6 +15,7 @@ import { KillableProcess, VehicleProgram } from '../testing/killable-vehicle.ts'
 import { TestControlPlane, type ReportedBatch } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import type { LoadedReport } from '../testing/vehicle-process.ts';
+import { rounds } from '../../core/testing/rounds.ts';
 
 /**
  * A kill loses nothing that the kernel has taken: what a disk does is not in question here, only its time would be
@@ -28,8 +29,8 @@ const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const AGENTS = 8;
 /** Two processes at once. */
 const LANES = 2;
-/** Kills of each lane; in all 208 agents. */
-const ROUNDS = 13;
+/** Kills of each lane; all rounds kill 208 agents. */
+const ROUNDS = rounds(4, 13);
 const KEYS = Array.from({ length: 12 }, (_, index) => `flag_${index}`);
 
 let plane: TestControlPlane;
@@ -205,7 +206,7 @@ async function killAgainAndAgain(
   expect(durable.size).toBeGreaterThan(ROUNDS * AGENTS);
 }
 
-test('agents killed 200 times leave what was said to be on disk, whole and signed, and no measurement is lost or counted twice', async () => {
+test(`agents killed ${LANES * AGENTS * ROUNDS} times leave what was said to be on disk, whole and signed, and no measurement is lost or counted twice`, async () => {
   const seed = Math.floor(Math.random() * 2 ** 31);
   const generator = xoroshiro128plus(seed);
   const random = () => uniformFloat64(generator);
@@ -234,8 +235,8 @@ test('agents killed 200 times leave what was said to be on disk, whole and signe
       contents.set(batchId, content);
     }
     expect(contents.size).toBeLessThan(plane.batches.length);
-    // Some have died between a disabling and its set.
-    expect(disablingsAhead).toBeGreaterThan(0);
+    // Some have died between a disabling and its set. Few kills may by chance hit none.
+    if (LANES * AGENTS * ROUNDS > 200) expect(disablingsAhead).toBeGreaterThan(0);
   } catch (error) {
     throw new Error(`with seed ${seed}`, { cause: error });
   } finally {

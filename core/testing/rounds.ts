@@ -1,7 +1,7 @@
 /**
- * The rounds of a test by chance. The gate runs the database suites twice: as many as there is time for in `npm test`,
- * and all of them on a server (`TEST_DATABASE_URL`).
+ * Picks the number of rounds of a test that draws or generates its cases: `few` in `npm test`, which has five minutes,
+ * and `all` where the environment variable `TEST_ROUNDS` is `all`, as the gate sets it (.ci/run).
  */
-export function rounds(embedded: number, onServer: number): number {
-  return process.env['TEST_DATABASE_URL'] ? onServer : embedded;
+export function rounds(few: number, all: number): number {
+  return process.env['TEST_ROUNDS'] === 'all' ? all : few;
 }

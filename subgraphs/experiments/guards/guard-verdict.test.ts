@@ -14,6 +14,7 @@ import {
   type Draws,
 } from '../statistics/testing/simulated-vehicles.ts';
 import { welchTest, type WelchTest } from '../statistics/welch.ts';
+import { rounds } from '../../../core/testing/rounds.ts';
 
 const BEGAN = new Date('2027-01-04T09:00:00Z');
 const MINUTE = 60_000;
@@ -188,7 +189,7 @@ describe('a metric that has stopped arriving', () => {
 });
 
 describe('over a whole rollout of three steps, looked at ten times each,', () => {
-  const ROLLOUTS = 1_000;
+  const ROLLOUTS = rounds(200, 1_000);
   const [STEPS, LOOKS] = [3, 10];
   const CHANCE = 0.2;
   // The strictest limits: any difference at all, and the true mean.

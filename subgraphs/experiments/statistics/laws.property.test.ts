@@ -4,9 +4,10 @@ import { analyse, type Analysis, type ArmSums, type Comparison } from './analyse
 import { mergePaired, type Arms, type PairedMoments } from './moments.ts';
 import { sampleRatio } from './sample-ratio.ts';
 import { NONE, pairedMomentsOf } from './testing/simulated-vehicles.ts';
+import { rounds } from '../../../core/testing/rounds.ts';
 
 /** Fixed, so that a failure is the same for everybody. */
-const RUNS = { numRuns: 300, seed: 20_261_124 };
+const RUNS = { numRuns: rounds(100, 300), seed: 20_261_124 };
 const plan = { confidenceLevel: 0.95, vehiclesInEachArm: 200, running: false };
 
 const value = fc.double({ min: 1, max: 100, noNaN: true });
@@ -172,7 +173,7 @@ describe('laws of the analysis', () => {
           }
         },
       ),
-      { ...RUNS, numRuns: 2000 },
+      { ...RUNS, numRuns: rounds(500, 2_000) },
     );
   });
 });

@@ -17,12 +17,13 @@ import {
   type Draws,
 } from './testing/simulated-vehicles.ts';
 import { welchTest } from './welch.ts';
+import { rounds } from '../../../core/testing/rounds.ts';
 
-const EXPERIMENTS = 2_000;
+const EXPERIMENTS = rounds(500, 2_000);
 const ALPHA = 0.05;
 const plan = { confidenceLevel: 1 - ALPHA, vehiclesInEachArm: 500, running: false };
 
-/** The 0.05 % and 99.95 % points of a binomial count, by the normal approximation: good at 2,000 trials. */
+/** The 0.05 % and 99.95 % points of a binomial count, by the normal approximation: good at 500 trials and more. */
 function bounds(p: number): [number, number] {
   const reach = 3.2905 * Math.sqrt(EXPERIMENTS * p * (1 - p));
   return [EXPERIMENTS * p - reach, EXPERIMENTS * p + reach];
@@ -238,7 +239,7 @@ describe('CUPED', () => {
 
   test('takes out the part of the variance that history explains, and what it says of that is true', () => {
     const { adjusted, unadjusted, reductions } = numbers(all);
-    // Two correlated variances of 2,000 values each: their ratio is this close with near certainty.
+    // Two correlated variances of 500 values each and more: their ratio is this close with near certainty.
     expect(variance(adjusted) / variance(unadjusted)).toBeCloseTo(1 - CORRELATION ** 2, 1);
     expect(mean(reductions)).toBeCloseTo(CORRELATION ** 2, 2);
   });

@@ -4,7 +4,7 @@ import { ENVIRONMENTS, FLAG_TYPES, SAFETY_LEVELS } from '../../../core/model.ts'
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import { refusal, silent, user } from '../../shared/testing/asking.ts';
 import { firstPage } from '../../shared/subgraph/pagination.ts';
-import { rounds } from '../../shared/testing/rounds.ts';
+import { rounds } from '../../../core/testing/rounds.ts';
 import { ENUMS } from '../../shared/subgraph/graphql-enums.ts';
 import type { Flag } from './flag.ts';
 import type { FlagSearch } from './flag-search.ts';

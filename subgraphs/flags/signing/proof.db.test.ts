@@ -5,7 +5,7 @@ import type { Caller } from '../../../core/access/caller.ts';
 import { PROOF_JWS_TYPE, readProof, type ProofPayload } from '../../../core/wire/proof.ts';
 import type { SubgraphStream } from '../../../core/wire/subgraph.ts';
 import { identityOf, refusal, user } from '../../shared/testing/asking.ts';
-import { rounds } from '../../shared/testing/rounds.ts';
+import { rounds } from '../../../core/testing/rounds.ts';
 import { backUp } from '../testing/backup.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 import { liveSet } from '../testing/live-set.ts';

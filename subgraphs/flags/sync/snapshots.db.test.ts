@@ -5,7 +5,7 @@ import { createInProcessStore, type KeyValueStore } from '../../shared/stores/ke
 import { openRedis } from '../../shared/stores/redis.ts';
 import { refusal, silent, user } from '../../shared/testing/asking.ts';
 import { eventually } from '../../shared/testing/eventually.ts';
-import { rounds } from '../../shared/testing/rounds.ts';
+import { rounds } from '../../../core/testing/rounds.ts';
 import { NONCE_LIMITS } from './nonce-admission.ts';
 import { storedUnder } from './snapshots.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';

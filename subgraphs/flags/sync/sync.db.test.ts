@@ -5,7 +5,7 @@ import { compactVerify, importJWK } from 'jose';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../../core/wire/definition.ts';
 import type { SubgraphStream } from '../../../core/wire/subgraph.ts';
 import { identityOf, refusal } from '../../shared/testing/asking.ts';
-import { rounds } from '../../shared/testing/rounds.ts';
+import { rounds } from '../../../core/testing/rounds.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 
 const VINS = ['KMHK281HGNU000001', 'KMHK281HGNU000002'];

@@ -10,6 +10,7 @@ import { createTestDatabase, type TestDatabase } from '../../shared/testing/test
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
 import { FleetReports } from '../reports/fleet-reports.ts';
 import { startVehicles } from '../subgraph.ts';
+import { rounds } from '../../../core/testing/rounds.ts';
 
 const BEAT = 'mutation($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
 const VEHICLE =
@@ -253,14 +254,16 @@ describe('the progress of a rollout', () => {
   });
 });
 
-test('the heartbeats of 5,000 vehicles that come at once are two statements at most', async () => {
-  await register(5_000);
+const CROWD = rounds(2_000, 5_000);
+
+test(`the heartbeats of ${CROWD} vehicles that come at once are a statement for each thousand at most`, async () => {
+  await register(CROWD);
   const from = watched.statements.length;
   const answers = await Promise.all(
-    Array.from({ length: 5_000 }, (_, n) => beat(4_999 - n, { ...FACTS, agentMemoryMb: n })),
+    Array.from({ length: CROWD }, (_, n) => beat(CROWD - 1 - n, { ...FACTS, agentMemoryMb: n })),
   );
   expect(answers.every(({ data }) => data.agentHeartbeat)).toBe(true);
   const writes = watched.statements.slice(from).filter(({ query }) => query.includes('UPDATE vehicles'));
-  expect(writes.length).toBeLessThanOrEqual(Math.ceil(5_000 / 1_000));
-  expect(await prisma().vehicle.count({ where: { appliedRevision: 7n, agentVersion: '1.0.0' } })).toBe(5_000);
+  expect(writes.length).toBeLessThanOrEqual(Math.ceil(CROWD / 1_000));
+  expect(await prisma().vehicle.count({ where: { appliedRevision: 7n, agentVersion: '1.0.0' } })).toBe(CROWD);
 }, 60_000);

@@ -9,6 +9,7 @@ import { readCatalogue } from '../../testing/catalogue.ts';
 import { createBareDatabase, dropDatabase } from '../../testing/test-database.ts';
 import { runMigrateCommand } from './migrate-command.ts';
 import { deployMigrations, migrationStatus, rollBackMigrations } from './migrations.ts';
+import { rounds } from '../../../../core/testing/rounds.ts';
 
 const PRISMA = fileURLToPath(new URL('../../../../prisma', import.meta.url));
 const NAMES = readdirSync(join(PRISMA, 'migrations'), { withFileTypes: true })
@@ -55,24 +56,34 @@ function addMigration(name: string, sql: string): void {
   writeFileSync(join(schemaFolder, 'migrations', name, 'migration.sql'), sql);
 }
 
+/**
+ * How the test below goes through the migrations: the older ones together, which the gate has taken one by one before,
+ * and the newest alone; all of them alone with all rounds.
+ */
+const STEPS: readonly (readonly string[])[] = (() => {
+  const alone = rounds(3, NAMES.length);
+  const together = NAMES.slice(0, NAMES.length - alone);
+  return [...(together.length > 0 ? [together] : []), ...NAMES.slice(NAMES.length - alone).map((name) => [name])];
+})();
+
 test('each migration leaves nothing behind when it is taken back, and all can be applied again', async () => {
   await deployMigrations({ url });
-  const before = await readCatalogue(client);
-  const steps = [before];
-  for (const name of [...NAMES].reverse()) {
-    expect(await rollBackMigrations({ url }, 1)).toEqual([name]);
-    steps.push(await readCatalogue(client));
+  const states = [await readCatalogue(client)];
+  for (const step of [...STEPS].reverse()) {
+    expect(await rollBackMigrations({ url }, step.length)).toEqual([...step].reverse());
+    states.push(await readCatalogue(client));
   }
-  expect(steps.at(-1)).toEqual({ tables: {}, functions: {}, partitions: [], others: [] });
+  expect(states.at(-1)).toEqual({ tables: {}, functions: {}, partitions: [], others: [] });
 
-  // Forth one by one: every step finds the state that the way back left.
+  // Forth in the same steps: every one finds the state that the way back left.
   rmSync(join(schemaFolder, 'migrations'), { recursive: true });
   mkdirSync(join(schemaFolder, 'migrations'));
   cpSync(join(PRISMA, 'migrations/migration_lock.toml'), join(schemaFolder, 'migrations/migration_lock.toml'));
-  for (const [i, name] of NAMES.entries()) {
-    cpSync(join(PRISMA, 'migrations', name), join(schemaFolder, 'migrations', name), { recursive: true });
-    expect(await deployMigrations({ url, schemaFolder })).toEqual([name]);
-    expect(await readCatalogue(client)).toEqual(steps[NAMES.length - 1 - i]);
+  for (const [i, step] of STEPS.entries()) {
+    for (const name of step)
+      cpSync(join(PRISMA, 'migrations', name), join(schemaFolder, 'migrations', name), { recursive: true });
+    expect(await deployMigrations({ url, schemaFolder })).toEqual(step);
+    expect(await readCatalogue(client)).toEqual(states[STEPS.length - 1 - i]);
   }
 }, 120_000);
 
