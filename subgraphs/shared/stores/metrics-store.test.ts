@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -89,6 +89,27 @@ describe('the embedded engine', () => {
     // It is what the next start opens.
     store = await openMetricsStore({ url: null, path, onSetAside: (keptAs) => setAside.push(keptAs) });
     expect(setAside).toHaveLength(1);
+  });
+
+  test('refuses what it cannot write or read while its folder is away, and goes on when it is back', async () => {
+    const path = join(folder, 'store');
+    store = await openMetricsStore({ url: null, path });
+    const { client } = store;
+    await client.command({ query: 'CREATE TABLE samples (value Float64) ENGINE = MergeTree ORDER BY value' });
+    const insert = (value: number) => client.insert({ table: 'samples', values: [{ value }], format: 'JSONEachRow' });
+    const total = () => rowsOf(store!, 'SELECT sum(value) AS total FROM samples');
+    await insert(1);
+    renameSync(path, `${path}-away`);
+    writeFileSync(path, '');
+    try {
+      await expect(insert(2)).rejects.toThrow();
+      await expect(total()).rejects.toThrow();
+    } finally {
+      rmSync(path);
+      renameSync(`${path}-away`, path);
+    }
+    await insert(4);
+    expect(await total()).toEqual([{ total: 5 }]);
   });
 
   test('a ping after the end is refused as SERVICE_UNAVAILABLE', async () => {
