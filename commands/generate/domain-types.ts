@@ -9,13 +9,32 @@ export interface DomainTypes {
   readonly context: string;
   /** Enums whose values have a spelling of their own in the domain, or that the domain knows. */
   readonly enums: Readonly<Record<string, string>>;
-  /** Object types that are resolved from a type of the domain. */
+  /** Object types that are resolved from a type of the domain, `file#Type`, or from a reference by another subgraph. */
   readonly objects: Readonly<Record<string, string>>;
 }
 
 const MODEL = '../../core/model.ts';
 
+/** What another subgraph names an entity by. */
+const REFERENCE = '{ readonly id: string }';
+
 export const DOMAIN_TYPES: Readonly<Partial<Record<SubgraphName, DomainTypes>>> = {
+  audit: {
+    context: 'resolvers.ts#Context',
+    enums: {
+      Environment: `${MODEL}#Environment`,
+      OperationType: 'persisted-operations/persisted-operation.ts#OperationKind',
+      Role: '../../core/access/caller.ts#Role',
+    },
+    objects: {
+      ApiKey: 'api-keys/api-key.ts#ApiKey',
+      AuditLog: 'log/trail-store.ts#TrailEntry',
+      Flag: REFERENCE,
+      PersistedOperation: 'persisted-operations/persisted-operation.ts#PersistedOperation',
+      User: 'accounts/accounts.ts#ResolvedUser',
+      Viewer: 'resolvers.ts#Viewer',
+    },
+  },
   vehicles: {
     context: 'resolvers.ts#Context',
     enums: {

@@ -25,7 +25,7 @@ function connections(schema: DocumentNode, objects: DomainTypes['objects']): [st
   return schema.definitions.flatMap((node): [string, string][] => {
     const [, item] = node.kind === Kind.OBJECT_TYPE_DEFINITION ? (/^(\w+)Connection$/.exec(node.name.value) ?? []) : [];
     if (item === undefined) return [];
-    return [[`${item}Connection`, `Connection<${item in objects ? parentName(item) : item}>`]];
+    return [[`${item}Connection`, `Connection<${objects[item]?.includes('#') ? parentName(item) : item}>`]];
   });
 }
 
@@ -57,7 +57,7 @@ async function resolverTypes(sdl: string, { context, enums, objects }: DomainTyp
       mappers: Object.fromEntries([
         ...Object.entries(objects).map(([name, reference]): [string, string] => [
           name,
-          `${fromGenerated(reference)} as ${parentName(name)}`,
+          reference.includes('#') ? `../${reference} as ${parentName(name)}` : reference,
         ]),
         ...connections(schema, objects),
       ]),

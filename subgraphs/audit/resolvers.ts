@@ -1,11 +1,13 @@
 /** GraphQL to domain and back, for the audit subgraph; no logic of its own. */
 import type DataLoader from 'dataloader';
-import type { Caller } from '../../core/access/caller.ts';
+import type { Caller, Role } from '../../core/access/caller.ts';
 import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
+import type { Environment } from '../../core/model.ts';
+import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
 import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/subgraph/pagination.ts';
-import type { Resolvers, SubgraphContext } from '../shared/subgraph/subgraph.ts';
-import type { ChangedUser } from './accounts/accounts.ts';
+import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
+import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
 import { accountMutations, type AccountServices } from './accounts/account-resolvers.ts';
 import { apiKeyResolvers, type ApiKeyServices } from './api-keys/api-key-resolvers.ts';
 import type { DatabaseHealth } from './database-health/database-health.ts';
@@ -29,7 +31,7 @@ export interface AuditServices extends AccountServices, ApiKeyServices, Persiste
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
 
-type Context = SubgraphContext<AuditServices>;
+export type Context = SubgraphContext<AuditServices>;
 
 /** Loaders that batch but keep nothing: a list of entities costs one query, and a subscription's context lives long. */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
@@ -46,16 +48,18 @@ async function trail(services: AuditServices, search: TrailSearch, args: PageArg
 }
 
 /** Who calls. The account and the key are read for who selects them only. */
-interface Viewer {
+export interface Viewer {
   readonly kind: 'USER' | 'API_KEY' | 'VEHICLE';
+  readonly role?: Role;
   readonly userId?: string | null;
   readonly apiKeyId?: string | null;
+  readonly vin?: string | null;
+  readonly environment?: Environment;
 }
 
-const references = (type: string, ids: readonly string[] | undefined) =>
-  ids?.map((id) => ({ __typename: type, id })) ?? null;
+const references = (ids: readonly string[] | undefined) => ids?.map((id) => ({ id })) ?? null;
 
-function viewer(caller: Caller): Viewer & Record<string, unknown> {
+function viewer(caller: Caller): Viewer {
   switch (caller.kind) {
     case 'user':
       return { kind: 'USER', role: caller.role, userId: caller.userId };
@@ -69,7 +73,7 @@ function viewer(caller: Caller): Viewer & Record<string, unknown> {
   }
 }
 
-export const resolvers: Resolvers = {
+export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Environment: ENUMS.Environment,
   OperationType: persistedOperationResolvers.OperationType,
   PersistedOperation: persistedOperationResolvers.PersistedOperation,
@@ -78,27 +82,22 @@ export const resolvers: Resolvers = {
   Query: {
     ...persistedOperationResolvers.Query,
     ...apiKeyResolvers.Query,
-    me: (_: unknown, __: unknown, { identity }: Context) => viewer(identity.caller),
-    async users(_: unknown, args: PageArguments, { services }: Context) {
+    me: (_, __, { identity }) => viewer(identity.caller),
+    async users(_, args, { services }) {
       const page = readPage(args);
       const { users, more } = await services.audit.users(page);
       return connectionOf(users, page, more, () => services.audit.userCount());
     },
-    auditLogs: (_: unknown, args: PageArguments & { filter?: TrailSearch | null }, { services }: Context) =>
-      trail(services, checkTrailSearch(args.filter ?? {}), args),
-    auditIntegrity: (
-      _: unknown,
-      { from = null, to = null }: { from?: Date | null; to?: Date | null },
-      { services }: Context,
-    ) => services.integrity.check({ from, to }),
-    databaseHealth: (_: unknown, __: unknown, { services }: Context) => services.databaseHealth(),
+    auditLogs: (_, args, { services }) => trail(services, checkTrailSearch(args.filter ?? {}), args),
+    auditIntegrity: (_, { from = null, to = null }, { services }) => services.integrity.check({ from, to }),
+    databaseHealth: (_, __, { services }) => services.databaseHealth(),
   },
 
   Mutation: { ...accountMutations, ...apiKeyResolvers.Mutation, ...persistedOperationResolvers.Mutation },
 
   Subscription: {
     auditTrail: {
-      async subscribe(_: unknown, __: unknown, { services }: Context) {
+      async subscribe(_, __, { services }) {
         const entries = services.feed.follow('now');
         await entries.established;
         return entries;
@@ -106,39 +105,32 @@ export const resolvers: Resolvers = {
       resolve: (entry: TrailEntry) => entry,
     },
     endedCredentials: {
-      subscribe: (_: unknown, { after }: { after?: number | null }, { services }: Context) =>
-        services.ended.follow(after ?? null),
+      subscribe: (_, { after }, { services }) => services.ended.follow(after ?? null),
       resolve: (ended: EndedCredential) => ended,
     },
   },
 
   Viewer: {
-    user: ({ userId = null }: Viewer, _: unknown, { services }: Context) =>
-      userId === null ? null : services.userById.load(userId),
-    apiKey: ({ apiKeyId = null }: Viewer, _: unknown, { services }: Context) =>
-      apiKeyId === null ? null : services.apiKeyById.load(apiKeyId),
+    user: ({ userId = null }, _, { services }) => (userId === null ? null : services.userById.load(userId)),
+    apiKey: ({ apiKeyId = null }, _, { services }) => (apiKeyId === null ? null : services.apiKeyById.load(apiKeyId)),
   },
 
   User: {
-    cancelledChangeRequests: (user: Partial<ChangedUser>) => references('ChangeRequest', user.cancelledChangeRequests),
-    pausedRollouts: (user: Partial<ChangedUser>) => references('Rollout', user.pausedRollouts),
-    __resolveReference: ({ id }: { id: string }, { services }: Context) =>
-      isUuid(id) ? services.userById.load(id.toLowerCase()) : null,
+    cancelledChangeRequests: (user) => references(user.cancelledChangeRequests),
+    pausedRollouts: (user) => references(user.pausedRollouts),
+    __resolveReference: ({ id }, { services }) => (isUuid(id) ? services.userById.load(id.toLowerCase()) : null),
   },
 
   Flag: {
-    __resolveReference: ({ id }: { id: string }) => ({ id }),
-    history: ({ id }: { id: string }, args: PageArguments, { services }: Context) =>
+    __resolveReference: ({ id }) => ({ id }),
+    history: ({ id }, args, { services }) =>
       isUuid(id) ? trail(services, { flagId: id }, args) : connectionOf([], readPage(args), false, 0),
   },
 
   AuditLog: {
-    __resolveReference: ({ id }: { id: string }, { services }: Context) =>
-      isUuid(id) ? services.entryById.load(id.toLowerCase()) : null,
-    user: ({ userId }: TrailEntry, _: unknown, { services }: Context) =>
-      userId === null ? null : services.userById.load(userId),
-    apiKey: ({ apiKeyId }: TrailEntry, _: unknown, { services }: Context) =>
-      apiKeyId === null ? null : services.apiKeyById.load(apiKeyId),
-    flag: ({ flagId }: TrailEntry) => (flagId === null ? null : { id: flagId }),
+    __resolveReference: ({ id }, { services }) => (isUuid(id) ? services.entryById.load(id.toLowerCase()) : null),
+    user: ({ userId }, _, { services }) => (userId === null ? null : services.userById.load(userId)),
+    apiKey: ({ apiKeyId }, _, { services }) => (apiKeyId === null ? null : services.apiKeyById.load(apiKeyId)),
+    flag: ({ flagId }) => (flagId === null ? null : { id: flagId }),
   },
 };

@@ -3,8 +3,8 @@
  * users).
  */
 import { badInput } from '../../../core/errors.ts';
-import type { Role } from '../../../core/access/caller.ts';
 import { readActorName } from '../../../core/validation/text.ts';
+import type { CreateUserInput, UpdateUserInput } from '../generated/resolvers.ts';
 import { EMAIL_FORM, isEmailAddress } from './email-address.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
@@ -12,22 +12,6 @@ const MIN_PASSWORD = 12;
 /** Far beyond what anybody types; what is hashed must not be a load of its own. */
 const MAX_PASSWORD = 1_000;
 const MAX_LABEL = 100;
-
-export interface CreateUserInput {
-  readonly email: string;
-  readonly name: string;
-  readonly password: string;
-  readonly role: Role;
-  readonly department?: string | null;
-}
-
-/** What is left out stays as it is; null is for the department alone. */
-export interface UpdateUserInput {
-  readonly name?: string | null;
-  readonly role?: Role | null;
-  readonly department?: string | null;
-  readonly isActive?: boolean | null;
-}
 
 /** 12 to 1,000 characters. Throws BAD_USER_INPUT at `path`. */
 export function checkPassword(password: string, path: string): void {
@@ -50,7 +34,7 @@ export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'na
   return { email, name, role: input.role, department };
 }
 
-/** What an account is to become: the members that were given. Throws BAD_USER_INPUT at `input.…`. */
+/** What an account is to become: the members that were given; null is for the department alone. Throws BAD_USER_INPUT at `input.…`. */
 export function readUpdateUser(input: UpdateUserInput): Partial<AccountDetails> {
   for (const field of ['name', 'role', 'isActive'] as const) {
     if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);

@@ -8,13 +8,8 @@ import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { EndPlans, EndedPlans } from '../../shared/between-subgraphs/ended-plans.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
-import {
-  checkPassword,
-  readCreateUser,
-  readUpdateUser,
-  type CreateUserInput,
-  type UpdateUserInput,
-} from './account-input.ts';
+import type { CreateUserInput, UpdateUserInput } from '../generated/resolvers.ts';
+import { checkPassword, readCreateUser, readUpdateUser } from './account-input.ts';
 import type { Passwords } from '../sessions/passwords.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import {
@@ -31,6 +26,9 @@ import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
 /** An account as it was changed, with what that has ended. */
 export type ChangedUser = User & EndedPlans;
+
+/** An account as the API shows it: only the answer of a change says what that has ended. */
+export type ResolvedUser = User & Partial<EndedPlans>;
 
 const NOTHING_ENDED: EndedPlans = { cancelledChangeRequests: [], pausedRollouts: [] };
 

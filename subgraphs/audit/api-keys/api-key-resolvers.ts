@@ -1,8 +1,9 @@
 /** GraphQL to domain and back, for API keys. */
 import DataLoader from 'dataloader';
 import type { SubgraphContext } from '../../shared/subgraph/subgraph.ts';
-import type { ApiKey, ApiKeyCredential, ApiKeyInput } from './api-key.ts';
+import type { ApiKey, ApiKeyCredential } from './api-key.ts';
 import type { ApiKeyService } from './api-key-service.ts';
+import type { Resolvers } from '../generated/resolvers.ts';
 import { loaderById } from '../loader-by-id.ts';
 import type { User } from '../accounts/user.ts';
 
@@ -28,18 +29,15 @@ export function apiKeyLoaders(apiKeys: ApiKeyService): Pick<ApiKeyServices, 'api
 
 export const apiKeyResolvers = {
   Query: {
-    apiKeys: (_: unknown, __: unknown, { services }: Context) => services.apiKeys.list(),
-    apiKeyCredential: (_: unknown, { keyHash }: { keyHash: string }, { services }: Context) =>
-      services.credentialByHash.load(keyHash),
+    apiKeys: (_, __, { services }) => services.apiKeys.list(),
+    apiKeyCredential: (_, { keyHash }, { services }) => services.credentialByHash.load(keyHash),
   },
   Mutation: {
-    createApiKey: (_: unknown, { input }: { input: ApiKeyInput }, { services, identity }: Context) =>
-      services.apiKeys.create(identity, input),
-    revokeApiKey: (_: unknown, { id }: { id: string }, { services, identity }: Context) =>
-      services.apiKeys.revoke(identity, id),
+    createApiKey: (_, { input }, { services, identity }) => services.apiKeys.create(identity, input),
+    revokeApiKey: (_, { id }, { services, identity }) => services.apiKeys.revoke(identity, id),
   },
   ApiKey: {
-    createdBy: ({ createdById }: ApiKey, _: unknown, { services }: Context) =>
+    createdBy: ({ createdById }, _, { services }) =>
       createdById === null ? null : services.userById.load(createdById),
   },
-};
+} satisfies Resolvers<Context>;

@@ -6,7 +6,8 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
-import { readApiKeyInput, type ApiKey, type ApiKeyCredential, type ApiKeyInput } from './api-key.ts';
+import type { CreateApiKeyInput } from '../generated/resolvers.ts';
+import { readApiKeyInput, type ApiKey, type ApiKeyCredential } from './api-key.ts';
 import { deactivateApiKey, findApiKeys, insertApiKey, listApiKeys, useApiKeys } from './api-key-store.ts';
 import { bindOperations, findOperations } from '../persisted-operations/persisted-operation-store.ts';
 
@@ -19,7 +20,7 @@ export class ApiKeyService {
    *
    * @throws BAD_USER_INPUT at `input.…`; NOT_FOUND at `input.operations.…`
    */
-  async create({ caller, origin }: CallerIdentity, input: ApiKeyInput): Promise<{ apiKey: ApiKey; key: string }> {
+  async create({ caller, origin }: CallerIdentity, input: CreateApiKeyInput): Promise<{ apiKey: ApiKey; key: string }> {
     const wanted = readApiKeyInput(input, new Date());
     const key = newApiKey();
     const createdById = caller.kind === 'user' ? caller.userId : null;

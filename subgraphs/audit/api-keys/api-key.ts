@@ -3,7 +3,8 @@
  */
 import { badInput } from '../../../core/errors.ts';
 import { readActorName } from '../../../core/validation/text.ts';
-import type { ApiKeyRole, Role } from '../../../core/access/caller.ts';
+import type { ApiKeyRole } from '../../../core/access/caller.ts';
+import type { CreateApiKeyInput } from '../generated/resolvers.ts';
 
 export interface ApiKey {
   readonly id: string;
@@ -21,17 +22,6 @@ export interface ApiKey {
 /** What a gateway is told of a key that is good. */
 export type ApiKeyCredential = Pick<ApiKey, 'id' | 'role' | 'rateLimitPerMin' | 'expiresAt'>;
 
-export interface ApiKeyInput {
-  readonly name: string;
-  readonly role: Role;
-  /** Null: the usual one. */
-  readonly rateLimitPerMin?: number | null | undefined;
-  /** Null: never. */
-  readonly expiresAt?: Date | null | undefined;
-  /** Ids of registered operations that are bound to it. */
-  readonly operations?: readonly string[] | null | undefined;
-}
-
 const MAX_NAME = 100;
 const USUAL_RATE_LIMIT = 10_000;
 const MAX_RATE_LIMIT = 1_000_000;
@@ -42,7 +32,7 @@ const MAX_RATE_LIMIT = 1_000_000;
  * @throws BAD_USER_INPUT at `input.…`
  */
 export function readApiKeyInput(
-  input: ApiKeyInput,
+  input: CreateApiKeyInput,
   now: Date,
 ): Pick<ApiKey, 'name' | 'role' | 'rateLimitPerMin' | 'expiresAt'> {
   const { role, expiresAt = null } = input;

@@ -1,8 +1,9 @@
 /** GraphQL to domain and back, for persisted operations. */
 import DataLoader from 'dataloader';
 import { ENUMS } from '../../shared/subgraph/graphql-enums.ts';
-import type { Resolvers, SubgraphContext } from '../../shared/subgraph/subgraph.ts';
+import type { SubgraphContext } from '../../shared/subgraph/subgraph.ts';
 import type { ApiKeyServices } from '../api-keys/api-key-resolvers.ts';
+import type { Resolvers } from '../generated/resolvers.ts';
 import type { PersistedOperationService } from './persisted-operation-service.ts';
 
 export interface PersistedOperationServices extends Pick<ApiKeyServices, 'apiKeyById'> {
@@ -31,26 +32,20 @@ export const persistedOperationResolvers = {
   OperationType: ENUMS.OperationType,
 
   PersistedOperation: {
-    async apiKeys({ id }: { id: string }, _: unknown, { services }: Context) {
-      const keys = (await services.keysOfOperation.load(id)) ?? [];
-      return services.apiKeyById.loadMany(keys);
+    async apiKeys({ id }, _, { services }) {
+      const ids = (await services.keysOfOperation.load(id)) ?? [];
+      const keys = await Promise.all(ids.map((keyId) => services.apiKeyById.load(keyId)));
+      return keys.filter((key) => key !== null);
     },
   },
 
   Query: {
-    persistedOperations: (_: unknown, __: unknown, { services }: Context) => services.operations.list(),
-    persistedOperation: (
-      _: unknown,
-      { id, sha256 }: { id?: string | null; sha256?: string | null },
-      { services }: Context,
-    ) => services.operations.find(id ?? null, sha256 ?? null),
+    persistedOperations: (_, __, { services }) => services.operations.list(),
+    persistedOperation: (_, { id, sha256 }, { services }) => services.operations.find(id ?? null, sha256 ?? null),
   },
 
   Mutation: {
-    registerPersistedOperations: (
-      _: unknown,
-      { manifest, apiKeys }: { manifest: unknown; apiKeys?: string[] | null },
-      { services, identity }: Context,
-    ) => services.operations.register(identity, manifest, apiKeys ?? null),
+    registerPersistedOperations: (_, { manifest, apiKeys }, { services, identity }) =>
+      services.operations.register(identity, manifest, apiKeys ?? null),
   },
-} satisfies Resolvers;
+} satisfies Resolvers<Context>;
