@@ -7,14 +7,13 @@ import { join, resolve } from 'node:path';
 import type { Metafile } from 'esbuild';
 import ts from 'typescript';
 import { AGENT, ENTRIES, ROOT, bundleCommand, bundleLibrary } from './bundle.ts';
+import { membersOf, parseJson } from '../core/json/json-value.ts';
 
 const DIST = join(AGENT, 'dist');
 
 function declareTypes(): void {
-  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
-    config: { compilerOptions: object };
-  };
-  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
+  const config: unknown = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config;
+  const { options } = ts.convertCompilerOptionsFromJson(membersOf(config).compilerOptions, ROOT);
   const program = ts.createProgram(
     Object.values(ENTRIES).map((file) => join(AGENT, file)),
     {
@@ -49,13 +48,12 @@ async function writeNotices(metafiles: readonly Metafile[]): Promise<void> {
   }
   const notices: string[] = [];
   for (const folder of folders) {
-    const { name, version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as Record<
-      string,
-      string
-    >;
+    const { name, version, license } = membersOf(parseJson(await readFile(join(folder, 'package.json'), 'utf8')));
     const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
-    if (file === undefined) throw new Error(`${name} has no licence file`);
-    notices.push(`${name} ${version} (${license})\n\n${await readFile(join(folder, file), 'utf8')}`);
+    if (file === undefined) throw new Error(`${String(name)} has no licence file`);
+    notices.push(
+      `${String(name)} ${String(version)} (${String(license)})\n\n${await readFile(join(folder, file), 'utf8')}`,
+    );
   }
   await writeFile(join(DIST, 'THIRD-PARTY-LICENSES.txt'), notices.sort().join(`\n${'-'.repeat(80)}\n\n`));
 }

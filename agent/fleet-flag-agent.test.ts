@@ -1,7 +1,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { RuleDefinition } from '../core/model.ts';
-import type { FlagChange } from './fleet-flag-agent.ts';
+import type { FlagChange } from './agent-events.ts';
 import { TestControlPlane } from './testing/control-plane.ts';
 import { TEST_VIN, TestVehicle, until, vehicleToken } from './testing/test-vehicle.ts';
 import { AGENT_VERSION } from './version.ts';

@@ -2,11 +2,12 @@
  * FleetFlag in a vehicle: loads what it has, stays in touch, and evaluates whether or not anybody answers.
  */
 import { randomUUID } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import { FleetFlagError, badInput } from '../core/errors.ts';
+import { membersOf } from '../core/json/json-value.ts';
 import type { JsonValue } from '../core/model.ts';
 import { validateMeasured, validateMetricName } from '../core/wire/metric.ts';
 import { FACT_NAMES } from '../core/wire/vehicle-facts.ts';
+import { AgentEvents, type FlagChange } from './agent-events.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
 import {
   NOT_READY_MESSAGE,
@@ -49,13 +50,6 @@ import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-
 import { RefusalCounter, type Refusal } from './trust/refusals.ts';
 import { AGENT_VERSION } from './version.ts';
 
-/** A flag that has another definition now, or has gone. */
-export interface FlagChange {
-  readonly key: string;
-  readonly revision: number;
-  readonly removed: boolean;
-}
-
 export class FleetFlagAgent {
   readonly #options: CompleteAgentOptions;
   readonly #evaluator: FlagEvaluator;
@@ -69,7 +63,7 @@ export class FleetFlagAgent {
   readonly #history: SyncHistory;
   readonly #connection: GatewayConnection;
   readonly #refusals = new RefusalCounter();
-  readonly #events = new EventEmitter<{ change: [FlagChange]; contact: [boolean]; close: [] }>();
+  readonly #events: AgentEvents;
   readonly #ready: Promise<void>;
   #becomeReady!: () => void;
   #isReady = false;
@@ -84,6 +78,7 @@ export class FleetFlagAgent {
   constructor(options: FleetFlagAgentOptions) {
     this.#options = completeOptions(options);
     const { timings, log, now, random, files, vehicle, afterWrite } = this.#options;
+    this.#events = new AgentEvents(log);
     this.#keys = this.#options.keys;
     this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
     this.#ageingClock = new AgeingClock(now);
@@ -180,14 +175,14 @@ export class FleetFlagAgent {
   async close(): Promise<void> {
     this.#isReady = false;
     this.#isClosed = true;
-    this.#emit('close');
+    this.#events.closed();
     await this.#flagsFile?.close();
     await this.#connection.close();
     this.#recorder.close();
     await this.#store.close();
     await this.#lock?.release();
     this.#lock = null;
-    this.#events.removeAllListeners();
+    this.#events.end();
   }
 
   /** Resolves once flags can be evaluated: loaded from the file, or after the first sync. */
@@ -256,7 +251,7 @@ export class FleetFlagAgent {
    */
   track(metric: string, value: number, options: TrackOptions): void {
     // Programs in JavaScript leave out what TypeScript asks for.
-    if (typeof (options as TrackOptions | null | undefined)?.flagKey !== 'string')
+    if (typeof membersOf(options).flagKey !== 'string')
       throw badInput('flagKey', 'A measurement needs the flag that it is about: track(metric, value, { flagKey }).');
     if (this.#isClosed) throw closed();
     if (!this.#isReady) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
@@ -286,8 +281,7 @@ export class FleetFlagAgent {
    * that ends it.
    */
   onChange(listener: (change: FlagChange) => void): () => void {
-    this.#events.on('change', listener);
-    return () => void this.#events.off('change', listener);
+    return this.#events.onChange(listener);
   }
 
   /** Whether the control plane answers: what it proved last on the present connection is held, and of now. */
@@ -297,8 +291,7 @@ export class FleetFlagAgent {
 
   /** Calls `listener` with `inTouch` whenever that changes. Returns a function that ends it. */
   onContact(listener: (inTouch: boolean) => void): () => void {
-    this.#events.on('contact', listener);
-    return () => void this.#events.off('contact', listener);
+    return this.#events.onContact(listener);
   }
 
   /** Whether `close()` was called. */
@@ -308,8 +301,7 @@ export class FleetFlagAgent {
 
   /** Calls `listener` when the agent is closed. Returns a function that ends it. */
   onClose(listener: () => void): () => void {
-    this.#events.on('close', listener);
-    return () => void this.#events.off('close', listener);
+    return this.#events.onClose(listener);
   }
 
   status(): AgentStatus {
@@ -381,7 +373,7 @@ export class FleetFlagAgent {
       this.#tellUnfitOverrides();
       for (const key of before === null ? [] : changedKeys(before, flags)) {
         const now = this.#evaluator.evaluate(key);
-        this.#emit('change', { key, revision: now?.evaluation.revision ?? 0, removed: now === undefined });
+        this.#events.changed({ key, revision: now?.evaluation.revision ?? 0, removed: now === undefined });
       }
       before = flags;
     };
@@ -508,7 +500,7 @@ export class FleetFlagAgent {
     await this.#store.saveFacts();
     this.#evaluator.useFacts(this.#facts.facts);
     for (const [key, { outcome, revision }] of this.#outcomes()) {
-      if (before.get(key)?.outcome !== outcome) this.#emit('change', { key, revision, removed: false });
+      if (before.get(key)?.outcome !== outcome) this.#events.changed({ key, revision, removed: false });
     }
   };
 
@@ -533,11 +525,11 @@ export class FleetFlagAgent {
     if (before === null) return;
     for (const [key, { served }] of next.flags) {
       if (served !== null && before.flags.get(key)?.served?.id !== served.id)
-        this.#emit('change', { key, revision: served.revision, removed: false });
+        this.#events.changed({ key, revision: served.revision, removed: false });
     }
     for (const [key, { served }] of before.flags) {
       if (served !== null && !next.flags.get(key)?.served)
-        this.#emit('change', { key, revision: next.revision, removed: true });
+        this.#events.changed({ key, revision: next.revision, removed: true });
     }
   }
 
@@ -553,24 +545,10 @@ export class FleetFlagAgent {
       );
   }
 
-  #emit(event: 'change', change: FlagChange): void;
-  #emit(event: 'contact', inTouch: boolean): void;
-  #emit(event: 'close'): void;
-  #emit(event: 'change' | 'contact' | 'close', news?: FlagChange | boolean): void {
-    for (const listener of this.#events.listeners(event) as ((news?: FlagChange | boolean) => void)[]) {
-      try {
-        listener(news);
-      } catch (error) {
-        // A program's fault must not keep the vehicle from its next change.
-        this.#options.log('error', `a ${event} listener failed: ${describeError(error)}`);
-      }
-    }
-  }
-
   #setInTouch(inTouch: boolean): void {
     if (this.#inTouch === inTouch) return;
     this.#inTouch = inTouch;
-    this.#emit('contact', inTouch);
+    this.#events.contact(inTouch);
   }
 
   #setReady(): void {

@@ -1,7 +1,8 @@
 /**
  * What a Node program gets from `@fleetflag/agent`.
  */
-export { FleetFlagAgent, type FlagChange } from './fleet-flag-agent.ts';
+export { FleetFlagAgent } from './fleet-flag-agent.ts';
+export type { FlagChange } from './agent-events.ts';
 export { PinnedKeys, type PinnedKey } from './trust/pinned-keys.ts';
 export type { AgentTimings, FleetFlagAgentOptions } from './agent-options.ts';
 export type { AgentStatus } from './api/agent-status.ts';

@@ -3,9 +3,11 @@
  */
 import fs from 'node:fs';
 import { LineSink } from '../core/log/line-sink.ts';
+import { errorCode } from '../core/caught-error.ts';
 
 export type LogLevel = 'info' | 'warn' | 'error';
-export type LogFormat = 'plain' | 'json';
+export const LOG_FORMATS = ['plain', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
 
 /** Writes one line; `message` is for people, `fields` are for machines. */
@@ -44,6 +46,6 @@ export function createLog(format: LogFormat): Log {
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // A refused connection to several addresses is an AggregateError without a message.
-  const own = error.message || (error as NodeJS.ErrnoException).code || error.name;
+  const own = error.message || errorCode(error) || error.name;
   return error.cause === undefined ? own : `${own} (${describeError(error.cause)})`;
 }

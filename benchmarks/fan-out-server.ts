@@ -1,6 +1,5 @@
 /** The server's process of the fan-out benchmark: `fan-out-server.ts shared|useServer`. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { composeServices } from '@apollo/composition';
 import { Supergraph } from '@apollo/federation-internals';
 import { buildSubgraphSchema } from '@apollo/subgraph';
@@ -12,6 +11,7 @@ import { RightOfWay } from '../gateway/operations/turns/right-of-way.ts';
 import { createSubscriptionServer } from '../gateway/transports/websocket/subscription-server.ts';
 import { EventSource } from '../gateway/subscriptions/testing/event-source.ts';
 import { wallClock, type ServerCommand, type ServerMessage, type Way } from './fan-out-messages.ts';
+import { boundAddress } from '../core/wire/http-server.ts';
 
 const FIELDS = 'key: String! name: String! enabled: Boolean! note: String!';
 const CHANGES =
@@ -94,7 +94,7 @@ const say = (message: ServerMessage): unknown => process.send?.(message);
 const way = process.argv[2] as Way;
 if (way === 'shared') serveShared();
 else serveUseServer();
-http.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => say({ port: (http.address() as AddressInfo).port }));
+http.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => say({ port: boundAddress(http).port }));
 
 let revision = 0;
 process.on('message', (command: ServerCommand) => {

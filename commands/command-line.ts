@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { nearestName } from '../core/validation/nearest-name.ts';
 import { complain, say } from '../main/log.ts';
+import { membersOf, parseJson } from '../core/json/json-value.ts';
 
 const PACKAGE = new URL('../package.json', import.meta.url);
 
@@ -22,7 +23,7 @@ export function suggestOption(option: string, usage: string): string {
 /** Answers `--help` and `--version` and ends the process with exit code 0; anything else is left to the command. */
 export function answerHelp(usage: string, args: readonly string[] = process.argv.slice(2)): void {
   if (args.includes('--help') || args.includes('-h')) say(usage);
-  else if (args.includes('--version')) say((JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string }).version);
+  else if (args.includes('--version')) say(String(membersOf(parseJson(readFileSync(PACKAGE, 'utf8'))).version));
   else return;
   process.exit(0);
 }

@@ -10,6 +10,7 @@ import { ConfigurationError, readConfiguration } from '../main/configuration.ts'
 import { runShow, showDoors } from './demo/show.ts';
 import { Stage } from './demo/stage.ts';
 import { Terminal } from './demo/terminal.ts';
+import { errorMessage } from '../core/caught-error.ts';
 
 const USAGE = `Usage: npm run demo [-- --once]
 
@@ -35,7 +36,7 @@ function readOptions(): { once: boolean; host: string; port: number } {
     console.error(
       error instanceof ConfigurationError
         ? error.message
-        : `${(error as Error).message}${suggestOption(/'(--?[^ ']+)/.exec((error as Error).message)?.[1] ?? '', USAGE)}\n\n${USAGE}`,
+        : `${errorMessage(error)}${suggestOption(/'(--?[^ ']+)/.exec(errorMessage(error))?.[1] ?? '', USAGE)}\n\n${USAGE}`,
     );
     process.exit(2);
   }
@@ -57,7 +58,7 @@ async function leave(code: number): Promise<void> {
   try {
     await stage?.close();
   } catch (error) {
-    console.error(`The demo could not clean up: ${(error as Error).message}`);
+    console.error(`The demo could not clean up: ${errorMessage(error)}`);
     process.exit(1);
   }
   process.exit(code);
@@ -83,7 +84,7 @@ try {
 } catch (error) {
   // After Ctrl-C steps fail because what they talk to is being ended.
   if (!leaving) {
-    console.error(`\nThe demo failed: ${(error as Error).message}`);
+    console.error(`\nThe demo failed: ${errorMessage(error)}`);
     await leave(1);
   }
 }

@@ -1,5 +1,5 @@
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo, type Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { interval, percent, probability } from '../commands/demo/measured-experi
 import { demoAnalysis } from '../tests/testing/demo-analysis.ts';
 import { DISTRIBUTED } from './harness/deployment.ts';
 import { ProjectProcess } from './harness/process.ts';
+import { boundAddress } from '../core/wire/http-server.ts';
 
 // The demo brings its own embedded stores, whatever servers there are.
 const embedded = DISTRIBUTED ? test.skip : test;
@@ -137,7 +138,7 @@ embedded(
     const other: Server = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     try {
-      const show = startDemo(['--once'], { PORT: String((other.address() as AddressInfo).port) });
+      const show = startDemo(['--once'], { PORT: String(boundAddress(other).port) });
       expect(await show.ended()).toBe(1);
       expect(show.stderr).toMatch(/The demo failed: .*the port is in use.*set PORT to another/);
       await expectNothingLeft([]);

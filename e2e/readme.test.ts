@@ -1,12 +1,13 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ADMIN, Deployment } from './harness/deployment.ts';
+import { boundAddress } from '../core/wire/http-server.ts';
 
 /** The examples are for a shell with curl, which not every machine has; the tests need nothing but npm packages. */
 const withCurl = spawnSync('curl', ['--version']).status === 0 ? test : test.skip;
@@ -28,7 +29,7 @@ afterAll(async () => {
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
+  const { port } = boundAddress(server);
   await new Promise((resolve) => server.close(resolve));
   return port;
 }

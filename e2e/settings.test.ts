@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { deleteEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { ProjectProcess } from './harness/process.ts';
+import { boundAddress } from '../core/wire/http-server.ts';
 
 test('wrong settings stop the start with one message that names all of them, and no secret', async () => {
   const start = new ProjectProcess(['start'], {
@@ -53,7 +54,7 @@ test('a first start that finds its port taken says so, and has made nothing', as
   try {
     const start = new ProjectProcess(['start'], {
       FLEETFLAG_DATA_DIR: dataDir,
-      PORT: String((taken.address() as AddressInfo).port),
+      PORT: String(boundAddress(taken).port),
     });
     expect(await start.ended()).toBe(1);
     expect(start.stderr).toMatch(/the port is in use.*set PORT/);

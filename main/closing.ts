@@ -54,5 +54,5 @@ export async function together<T extends readonly unknown[]>(tasks: {
   const results = await Promise.allSettled(tasks);
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
-  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T;
+  return Promise.all(tasks);
 }

@@ -8,7 +8,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { nearestName } from '../core/validation/nearest-name.ts';
 import { emptySecretFault, openSecretFault } from '../core/credentials/secret-file.ts';
-import { SUBGRAPH_NAMES, type SubgraphName } from '../core/wire/subgraph.ts';
+import { bySubgraph, type SubgraphName } from '../core/wire/subgraph.ts';
 
 /** A setting that is wrong; `main` prints the message and ends with exit code 2. */
 export class ConfigurationError extends Error {
@@ -287,12 +287,10 @@ export function readConfiguration(
     }
   }
 
-  const subgraphUrls = Object.fromEntries(
-    SUBGRAPH_NAMES.map((name) => {
-      const given = url(`FLEETFLAG_${name.toUpperCase()}_URL`, ['http:', 'https:']);
-      return [name, given ?? `http://127.0.0.1:${DEFAULT_PORTS[name]}`];
-    }),
-  ) as Record<SubgraphName, string>;
+  const subgraphUrls = bySubgraph(
+    (name) =>
+      url(`FLEETFLAG_${name.toUpperCase()}_URL`, ['http:', 'https:']) ?? `http://127.0.0.1:${DEFAULT_PORTS[name]}`,
+  );
 
   const trustedProxies = list('FLEETFLAG_TRUSTED_PROXIES');
   if (!trustedProxies.every(isAddressRange))

@@ -3,9 +3,8 @@
  */
 import type { Logger } from 'pino';
 import type { RateLimiter } from '../core/access/rate-limiter.ts';
-import type { SubgraphConnection } from '../core/wire/subgraph.ts';
+import { bySubgraph, type SubgraphConnection } from '../core/wire/subgraph.ts';
 import type { VehicleTokens } from '../core/credentials/vehicle-token.ts';
-import type { Subgraphs } from '../gateway/composition/supergraph.ts';
 import { startGateway, type Gateway } from '../gateway/gateway.ts';
 import type { KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import type { Closing } from './closing.ts';
@@ -39,9 +38,7 @@ export async function openGateway(
   for (const connection of connections) closing.add(() => connection.close());
   const { playground, introspection, trustedProxies, allowedOrigins, metricsToken, host, port } = configuration;
   const gateway = await startGateway({
-    subgraphs: Object.fromEntries(
-      connections.map((connection) => [connection.name, connection]),
-    ) as unknown as Subgraphs,
+    subgraphs: bySubgraph((name) => connections.find((connection) => connection.name === name)!),
     findSession: sessionsIn(store),
     endedSessions: endedSessionsIn(store),
     vehicleTokens,

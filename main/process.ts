@@ -5,11 +5,12 @@ import type { Logger } from 'pino';
 import { ConfigurationError, readConfiguration, type Configuration, type ReadOptions } from './configuration.ts';
 import { LastHandler, type UnforeseenCounts } from './last-handler.ts';
 import { complain, createLogger } from './log.ts';
+import { errorCode } from '../core/caught-error.ts';
 
 /** A failure that an operator can do something about: one message, no stack. */
 function explain(error: unknown, what = 'cannot start'): string {
   if (!(error instanceof Error)) return `FleetFlag ${what}: ${String(error)}`;
-  const code = (error as NodeJS.ErrnoException).code;
+  const code = errorCode(error);
   if (code === 'EADDRINUSE')
     return `FleetFlag cannot start: the port is in use (${error.message}). Stop what uses it, or set PORT to another (0 picks a free one).`;
   if (code === 'EACCES' || code === 'EADDRNOTAVAIL') return `FleetFlag ${what}: ${error.message}`;

@@ -7,6 +7,7 @@ import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { emptySecretFault, openSecretFault } from '../core/credentials/secret-file.ts';
 import type { PrismaClient } from '../prisma/generated/client.ts';
+import { errorCode } from '../core/caught-error.ts';
 
 /**
  * The text of a file of the data folder that holds a secret; null where there is none.
@@ -18,7 +19,7 @@ export async function readSecretFile(path: string): Promise<string | null> {
   try {
     file = await open(path, 'r');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errorCode(error);
     if (code === 'ENOENT') return null;
     if (code === 'ENOTDIR')
       throw new Error(

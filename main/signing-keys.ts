@@ -10,6 +10,7 @@ import { readPublicKeys, type PublicKey } from '../subgraphs/flags/signing/publi
 import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing/signing.ts';
 import type { Configuration } from './configuration.ts';
 import { keep, readSecretFile } from './secrets.ts';
+import { errorMessage } from '../core/caught-error.ts';
 
 const CURRENT = 'signing-key.pem';
 const NEXT = 'signing-key-next.pem';
@@ -118,7 +119,7 @@ async function namingSource(source: string, texts: readonly string[]): Promise<P
   try {
     return (await Promise.all(texts.map(readPublicKeys))).flat();
   } catch (error) {
-    throw new Error(`${source}: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${source}: ${errorMessage(error)}`, { cause: error });
   }
 }
 

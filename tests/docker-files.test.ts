@@ -2,7 +2,6 @@ import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -11,6 +10,7 @@ import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
 import { BUILT_FILES } from '../commands/build.ts';
 import { readConfiguration, SETTINGS } from '../main/configuration.ts';
+import { boundAddress } from '../core/wire/http-server.ts';
 
 interface Service {
   readonly image: string;
@@ -293,7 +293,7 @@ test.each(healthchecks)(
       response.writeHead(status).end();
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const PORT = String((server.address() as AddressInfo).port);
+    const PORT = String(boundAddress(server).port);
     const check = () =>
       new Promise<number>((resolve) =>
         execFile(process.execPath, args, { env: { PORT } }, (error) =>

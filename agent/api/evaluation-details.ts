@@ -53,6 +53,7 @@ export function evaluationDetails<T extends JsonValue>(
     return failed('TYPE_MISMATCH', `${JSON.stringify(flagKey)} is of type ${definition.type}, not ${type}.`);
   return {
     flagKey,
+    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- `fits` has compared it with the type that was asked for
     value: evaluation.value as T,
     reason: evaluation.reason,
     variant: evaluation.variant,

@@ -7,7 +7,7 @@ import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
 import { OpenFeature, ProviderEvents } from '@openfeature/web-sdk';
 import { EventSource } from 'eventsource';
 import type { RuleDefinition } from '../../core/model.ts';
-import type { FlagChange } from '../fleet-flag-agent.ts';
+import type { FlagChange } from '../agent-events.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { sourceOf, testFlag } from '../testing/held-flags.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';

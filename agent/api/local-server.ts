@@ -2,7 +2,6 @@
  * The agent's HTTP server for programs in the vehicle: OFREP, measurements and status, on loopback.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { unattended } from '../../core/async/unattended.ts';
 import type { AgentStatus } from './agent-status.ts';
 import { BrowserGuard, contentTypeRefusal, isPreflight, type Refusal } from './browser-guard.ts';
@@ -15,6 +14,8 @@ import {
 } from './event-streams.ts';
 import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
 import { track, type Tracker } from './track.ts';
+import { boundAddress } from '../../core/wire/http-server.ts';
+import { isJsonObject, parseJson } from '../../core/json/json-value.ts';
 
 const MAX_BODY_BYTES = 65_536;
 /**
@@ -88,7 +89,7 @@ export class LocalServer {
       this.#server.once('error', reject);
       this.#server.listen(port, host, resolve);
     });
-    const { address, family, port: bound } = this.#server.address() as AddressInfo;
+    const { address, family, port: bound } = boundAddress(this.#server);
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`;
   }
 
@@ -156,7 +157,7 @@ export class LocalServer {
     if (path === '/v1/status')
       return {
         method: 'GET',
-        answer: () => ({ status: 200, body: JSON.parse(JSON.stringify(agent.status())) as OfrepAnswer['body'] }),
+        answer: () => ({ status: 200, body: jsonObject(agent.status()) }),
       };
     if (path === '/v1/track')
       return { method: 'POST', changes: true, answer: async (request) => track(agent, await readBody(request)) };
@@ -244,4 +245,10 @@ function tooLarge(): OfrepAnswer {
     ...failure(413, 'PARSE_ERROR', `The body is larger than ${MAX_BODY_BYTES} bytes.`),
     headers: { connection: 'close' },
   };
+}
+
+/** An object as its JSON says it. */
+function jsonObject(value: object): OfrepAnswer['body'] {
+  const json = parseJson(JSON.stringify(value));
+  return isJsonObject(json) ? json : null;
 }

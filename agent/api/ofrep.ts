@@ -3,8 +3,8 @@
  * Source: https://github.com/open-feature/protocol, service/openapi.yaml (0.3.0).
  */
 import { createHash } from 'node:crypto';
-import type { JsonObject, JsonValue } from '../../core/model.ts';
-import { isJsonObject } from '../../core/json/json-value.ts';
+import type { JsonObject } from '../../core/model.ts';
+import { isJsonObject, parseJson } from '../../core/json/json-value.ts';
 import type { EvaluatedFlag, UncheckedContext } from '../evaluate/flag-evaluator.ts';
 import { flagMetadata, NOT_READY_MESSAGE } from './evaluation-details.ts';
 import { readFlatContext } from './flat-context.ts';
@@ -84,7 +84,7 @@ function success(key: string, evaluated: EvaluatedFlag): JsonObject {
 /** Reads a request's body: null where it is not JSON. Its context may be left out, the vehicle knows what it is. */
 function readRequest(body: string): { readonly program: UncheckedContext } | null {
   try {
-    const request = JSON.parse(body) as JsonValue;
+    const request = parseJson(body);
     return { program: readFlatContext(isJsonObject(request) ? request['context'] : undefined) };
   } catch {
     return null;

@@ -1,13 +1,13 @@
 /** `POST /v1/track`: a measurement from a program in any language. */
 import { FleetFlagError } from '../../core/errors.ts';
-import type { JsonObject, JsonValue } from '../../core/model.ts';
-import { isJsonObject } from '../../core/json/json-value.ts';
-import type { TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
+import type { JsonValue } from '../../core/model.ts';
+import { isJsonObject, parseJson } from '../../core/json/json-value.ts';
 import { NOT_READY, type OfrepAnswer } from './ofrep.ts';
 
 /** What the endpoint needs of the agent. */
 export interface Tracker {
-  track(metric: string, value: number, options: TrackOptions): void;
+  /** Checks all that it is given: throws a FleetFlagError. */
+  track(metric: unknown, value: number, options: { readonly flagKey: string; readonly tags?: unknown }): void;
 }
 
 /**
@@ -17,7 +17,7 @@ export interface Tracker {
 export function track(tracker: Tracker, body: string): OfrepAnswer {
   let request: JsonValue;
   try {
-    request = JSON.parse(body) as JsonValue;
+    request = parseJson(body);
   } catch {
     return refused(400, 'PARSE_ERROR', 'The body is not JSON.');
   }
@@ -26,8 +26,7 @@ export function track(tracker: Tracker, body: string): OfrepAnswer {
   if (typeof value !== 'number') return refused(400, 'BAD_USER_INPUT', 'A value is a finite number.', 'value');
   if (typeof flagKey !== 'string') return refused(400, 'BAD_USER_INPUT', 'A flag key is text.', 'flagKey');
   try {
-    // The agent checks the rest, as it does for a program in its own process.
-    tracker.track(metric as string, value, { flagKey, tags: (tags as JsonObject | null) ?? undefined });
+    tracker.track(metric, value, { flagKey, tags: tags ?? undefined });
   } catch (error) {
     if (!(error instanceof FleetFlagError)) throw error;
     if (error.code === 'SERVICE_UNAVAILABLE') return NOT_READY;

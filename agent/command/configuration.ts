@@ -9,10 +9,11 @@ import { VIN_PATTERN } from '../../core/model.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
 import { isOrigin } from '../api/browser-guard.ts';
 import { readAuthorities, readKeys } from './configured-files.ts';
-import type { LogFormat } from '../log.ts';
+import { LOG_FORMATS, type LogFormat } from '../log.ts';
 import { fileKindFault } from '../regular-file.ts';
 import { environmentProxy, proxyFault } from '../link/proxy-settings.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
+import { isOneOf } from '../../core/json/json-value.ts';
 
 export interface AgentConfiguration {
   /** Undefined, as the next two: there is a file of flags alone. */
@@ -179,8 +180,7 @@ export async function readConfiguration(
   const seconds = Number(value('metrics-seconds') ?? '60');
   if (!(seconds >= 0.1 && seconds <= 86_400)) faults.push('--metrics-seconds must be a number from 0.1 to 86400');
   const logFormat = value('log-format') ?? 'plain';
-  if (logFormat !== 'plain' && logFormat !== 'json')
-    faults.push(`--log-format must be plain or json, not "${logFormat}"`);
+  if (!isOneOf(LOG_FORMATS, logFormat)) faults.push(`--log-format must be plain or json, not "${logFormat}"`);
 
   const prefix = variableName('');
   const known = NAMES.map(variableName);
@@ -205,7 +205,7 @@ export async function readConfiguration(
     vehicle: { model: value('model'), swVersion: value('sw-version'), region: value('region') },
     resyncMs: minutes * 60_000,
     metricsIntervalMs: seconds * 1_000,
-    logFormat: logFormat as LogFormat,
+    logFormat: isOneOf(LOG_FORMATS, logFormat) ? logFormat : 'plain',
     warnings,
   });
 }
@@ -229,17 +229,13 @@ function readArguments(
   for (const token of tokens) {
     if (token.kind === 'positional') faults.push(`"${token.value}" belongs to no option`);
     if (token.kind !== 'option') continue;
-    if ((SWITCHES as readonly string[]).includes(token.name))
-      switches.set(
-        token.name as Switch,
-        token.value === undefined || readSwitch(`--${token.name}`, token.value, faults),
-      );
-    else if (![...OPTIONS, ...LISTS].some((name) => name === token.name))
+    if (isOneOf(SWITCHES, token.name))
+      switches.set(token.name, token.value === undefined || readSwitch(`--${token.name}`, token.value, faults));
+    else if (!isOneOf(OPTIONS, token.name) && !isOneOf(LISTS, token.name))
       faults.push(`there is no option ${token.rawName}${suggestion(nearestName(token.name, NAMES), '--')}`);
     else if (token.value === undefined || token.value.trim() === '') faults.push(`--${token.name} needs a value`);
-    else if ((LISTS as readonly string[]).includes(token.name))
-      lists.set(token.name, [...(lists.get(token.name) ?? []), token.value]);
-    else values.set(token.name as Option, token.value);
+    else if (isOneOf(LISTS, token.name)) lists.set(token.name, [...(lists.get(token.name) ?? []), token.value]);
+    else values.set(token.name, token.value);
   }
   return { values, lists, switches };
 }

@@ -30,6 +30,7 @@ const GARBAGE = 500_000;
  */
 const LOOK_MS = 5_000;
 
+// eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the flag above makes `gc` this function
 const runCollector = runInNewContext('gc') as () => void;
 let usedAfter = 0;
 

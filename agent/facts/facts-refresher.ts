@@ -8,6 +8,7 @@ import { retryAfterMs, type GatewayLink } from '../link/gateway-link.ts';
 import { LinkWait } from '../link/link-wait.ts';
 import { Refusal } from '../trust/refusals.ts';
 import type { VerifiedFacts } from './known-facts.ts';
+import { membersOf } from '../../core/json/json-value.ts';
 
 export const FACTS_QUERY = 'query Facts($nonce: String!) { vehicleFacts(nonce: $nonce) }';
 
@@ -55,8 +56,8 @@ export class FactsRefresher {
     const { link, verify, learn, refuse, intervalMs, random, log } = this.#options;
     try {
       const nonce = randomBytes(16).toString('base64url');
-      const data = (await link.request(FACTS_QUERY, { nonce })) as { vehicleFacts?: unknown } | null | undefined;
-      await learn(await verify(String(data?.vehicleFacts), nonce));
+      const { vehicleFacts } = membersOf(await link.request(FACTS_QUERY, { nonce }));
+      await learn(await verify(String(vehicleFacts), nonce));
       this.#fault = null;
     } catch (error) {
       if (error instanceof Refusal) refuse(error);

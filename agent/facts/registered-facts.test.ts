@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import initSqlJs from 'sql.js';
 import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
-import type { FlagChange, FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FlagChange } from '../agent-events.ts';
+import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 

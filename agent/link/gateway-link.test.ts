@@ -1,5 +1,4 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -7,6 +6,7 @@ import { Backoff } from './backoff.ts';
 import { GatewayLink, RequestRefused, retryAfterMs, type LinkTimings } from './gateway-link.ts';
 import { CHANGES_SUBSCRIPTION } from './operations.ts';
 import { Route } from './route.ts';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 const PATIENT: LinkTimings = {
   openMs: 10_000,
@@ -25,7 +25,7 @@ let onMessage: (socket: WebSocket, message: { type: string; id?: string }) => vo
 beforeEach(async () => {
   server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'graphql-transport-ws' });
   await new Promise((resolve) => server.once('listening', resolve));
-  url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`;
+  url = `ws://127.0.0.1:${boundAddress(server).port}/graphql`;
   onMessage = (socket, { type }) => {
     if (type === 'connection_init') socket.send('{"type":"connection_ack"}');
     if (type === 'ping') socket.send('{"type":"pong"}');
@@ -53,7 +53,7 @@ describe('a link to a gateway', () => {
     const silent: Server = createServer((socket) => sockets.push(socket));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const link = new GatewayLink(
-      `ws://127.0.0.1:${(silent.address() as AddressInfo).port}/`,
+      `ws://127.0.0.1:${boundAddress(silent).port}/`,
       'token',
       { ...PATIENT, openMs: 20 },
       DIRECT,

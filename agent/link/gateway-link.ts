@@ -9,6 +9,7 @@ import { describeError } from '../log.ts';
 import { CHANGES_SUBSCRIPTION } from './operations.ts';
 import type { Route } from './route.ts';
 import { CLOSING_MS, vehicleWebSocket } from './vehicle-web-socket.ts';
+import { membersOf } from '../../core/json/json-value.ts';
 
 /** How many times as long an answer may take that is on its way: 1.5 MB at 2.5 KB a second with the usual timings. */
 const SLOW_ANSWER = 20;
@@ -56,8 +57,8 @@ export class RequestRefused extends Error {
 
   constructor(errors: unknown) {
     super(messageOf(errors));
-    const [first] = (Array.isArray(errors) ? errors : []) as { extensions?: Record<string, unknown> }[];
-    const { code, field, retryAfter } = first?.extensions ?? {};
+    const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
+    const { code, field, retryAfter } = membersOf(membersOf(first).extensions);
     this.code = typeof code === 'string' ? code : undefined;
     this.field = typeof field === 'string' ? field : undefined;
     this.retryAfter =
@@ -148,7 +149,13 @@ export class GatewayLink {
           this.#cut ??= messageOf(error);
           this.terminate(this.#cut);
         },
-        closed: (event) => this.#closed(event as { code?: number; reason?: string }),
+        closed: (event) => {
+          const { code, reason } = membersOf(event);
+          this.#closed({
+            ...(typeof code === 'number' && { code }),
+            ...(typeof reason === 'string' && { reason }),
+          });
+        },
       },
     });
   }
@@ -173,7 +180,7 @@ export class GatewayLink {
     this.#client.subscribe(
       { query, variables },
       {
-        next: (result) => onResult(result as GraphqlResult),
+        next: (result) => onResult(result),
         error: (error) => this.terminate(`subscription refused: ${messageOf(error)}`),
         complete: () => this.terminate('subscription ended by the gateway'),
       },
@@ -208,7 +215,7 @@ export class GatewayLink {
         this.#client.subscribe(
           { query, variables },
           {
-            next: (value) => (result = value as GraphqlResult),
+            next: (value) => (result = value),
             error: (error) => reject(new RequestRefused(error)),
             complete: () => {
               if (result?.errors !== undefined && result.errors.length > 0) reject(new RequestRefused(result.errors));
@@ -257,7 +264,7 @@ export class GatewayLink {
 
 function messageOf(error: unknown): string {
   if (Array.isArray(error)) return error.map(messageOf).join('; ');
-  const { message, error: cause } = (error ?? {}) as { message?: unknown; error?: unknown };
+  const { message, error: cause } = membersOf(error);
   if (cause !== undefined) return describeError(cause);
   if (error instanceof Error || typeof message !== 'string' || message === '') return describeError(error);
   return message;

@@ -1,6 +1,7 @@
 /**
  * What the agent asks of the gateway, and what it gets: the documents, and answers read from untrusted JSON.
  */
+import { isCount, isObject, membersOf, type Members } from '../../core/json/json-value.ts';
 import type { Environment } from '../../core/model.ts';
 import { Refusal } from '../trust/refusals.ts';
 
@@ -49,7 +50,7 @@ export function readSyncAnswer(data: unknown, environment: Environment): SyncAns
   const answer = member(data, 'flagSync', 'sync');
   expectEnvironment(answer, environment, 'sync');
   const { revision, full, flags, proof } = answer;
-  if (!isRevision(revision) || typeof full !== 'boolean' || typeof proof !== 'string' || !Array.isArray(flags)) {
+  if (!isCount(revision) || typeof full !== 'boolean' || typeof proof !== 'string' || !Array.isArray(flags)) {
     throw new Refusal('malformed', 'sync');
   }
   return { revision, full, proof, flags: flags.map((flag) => readSignedFlag(flag, 'sync')) };
@@ -60,12 +61,7 @@ export function readChangeEvent(data: unknown, environment: Environment): Change
   const event = member(data, 'flagChanges', 'change');
   expectEnvironment(event, environment, 'change');
   const { revision, previousRevision, proof } = event;
-  if (
-    !isRevision(revision) ||
-    !isRevision(previousRevision) ||
-    previousRevision >= revision ||
-    typeof proof !== 'string'
-  ) {
+  if (!isCount(revision) || !isCount(previousRevision) || previousRevision >= revision || typeof proof !== 'string') {
     throw new Refusal('malformed', 'change');
   }
   return { revision, previousRevision, proof, signed: readSignedFlag(event.signed, 'change') };
@@ -73,29 +69,25 @@ export function readChangeEvent(data: unknown, environment: Environment): Change
 
 /** Reads `data` of the proof query. Throws a Refusal when malformed. */
 export function readProofAnswer(data: unknown): string {
-  const { flagProof } = (data ?? {}) as { readonly flagProof?: unknown };
+  const { flagProof } = membersOf(data);
   if (typeof flagProof !== 'string') throw new Refusal('malformed', 'proof');
   return flagProof;
 }
 
 function readSignedFlag(value: unknown, subject: string): SignedFlag {
-  const { key, revision, removed, jws } = (value ?? {}) as Partial<SignedFlag>;
-  if (typeof key !== 'string' || !isRevision(revision) || typeof removed !== 'boolean' || typeof jws !== 'string') {
+  const { key, revision, removed, jws } = membersOf(value);
+  if (typeof key !== 'string' || !isCount(revision) || typeof removed !== 'boolean' || typeof jws !== 'string') {
     throw new Refusal('malformed', subject);
   }
   return { key, revision, removed, jws };
 }
 
-function member(data: unknown, name: string, subject: string): Record<string, unknown> {
-  const value = (data as Record<string, unknown> | null | undefined)?.[name];
-  if (typeof value !== 'object' || value === null) throw new Refusal('malformed', subject);
-  return value as Record<string, unknown>;
+function member(data: unknown, name: string, subject: string): Members {
+  const value = membersOf(data)[name];
+  if (!isObject(value)) throw new Refusal('malformed', subject);
+  return value;
 }
 
-function expectEnvironment(value: Record<string, unknown>, environment: Environment, subject: string): void {
+function expectEnvironment(value: Members, environment: Environment, subject: string): void {
   if (value.environment !== environmentVariable(environment)) throw new Refusal('wrong-environment', subject);
-}
-
-function isRevision(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

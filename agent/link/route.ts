@@ -3,9 +3,10 @@
  * certificate is always checked. What it costs is a few kilobytes; a library of agents for each case costs megabytes.
  */
 import { once } from 'node:events';
-import { request, type ClientRequestArgs } from 'node:http';
+import { request, type ClientRequestArgs, type IncomingMessage } from 'node:http';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import { errorCode } from '../../core/caught-error.ts';
 
 export interface RouteOptions {
   /** Certificates (PEM) of the only authorities to trust; null: those that Node.js brings along. */
@@ -33,6 +34,7 @@ export class Route {
     return ({ host, port }, created) => {
       this.connect(host ?? 'localhost', Number(port), secure, signal).then(
         (socket) => created(null, socket),
+        // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- with an error there is no socket, which the type does not know
         (error: Error) => (created as (error: Error) => void)(error),
       );
       return undefined;
@@ -66,11 +68,13 @@ export class Route {
       agent: false,
       signal,
     }).end();
-    let answer: { statusCode?: number; statusMessage?: string };
+    let answer: IncomingMessage;
     let socket: Socket;
     let head: Buffer;
     try {
-      [answer, socket, head] = (await once(asked, 'connect')) as [typeof answer, Socket, Buffer];
+      [answer, socket, head] = await new Promise<[IncomingMessage, Socket, Buffer]>((resolve, reject) =>
+        asked.once('connect', (...answered) => resolve(answered)).once('error', reject),
+      );
     } catch (error) {
       throw new Error(`the proxy ${proxy.host} cannot be used`, { cause: error });
     }
@@ -98,9 +102,8 @@ export class Route {
     try {
       return await connected(socket, signal, 'secureConnect');
     } catch (error) {
-      // Its code comes first: the socket itself only knows of chains, and not of names.
-      const code = String((error as NodeJS.ErrnoException).code);
-      const certificate = Boolean(socket.authorizationError) || code === 'ERR_TLS_CERT_ALTNAME_INVALID';
+      // The socket itself only knows of chains, and not of names: those are in the error's code.
+      const certificate = Boolean(socket.authorizationError) || errorCode(error) === 'ERR_TLS_CERT_ALTNAME_INVALID';
       throw new Error(
         certificate ? `the certificate of ${host}:${port} is not trusted` : `no TLS with ${host}:${port}`,
         { cause: error },

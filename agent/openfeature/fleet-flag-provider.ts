@@ -19,6 +19,7 @@ import { evaluationDetails } from '../api/evaluation-details.ts';
 import { readFlatContext } from '../api/flat-context.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { timerDelay } from '../timer-delay.ts';
+import { parseJson } from '../../core/json/json-value.ts';
 
 export interface FleetFlagProviderOptions {
   /** Milliseconds that `initialize` waits for flags, from the file or the network: 10 s. */
@@ -155,10 +156,12 @@ export class FleetFlagProvider implements Provider {
         `Tracking ${JSON.stringify(metric)} needs the flag that it is about as flagKey in its details.`,
         { field: 'flagKey' },
       );
-    const tags = Object.entries(others).filter(([, tag]) => ['string', 'number', 'boolean'].includes(typeof tag));
+    const tags = Object.entries(others).flatMap(([name, tag]) =>
+      typeof tag === 'string' || typeof tag === 'number' || typeof tag === 'boolean' ? [[name, tag] as const] : [],
+    );
     this.#agent.track(metric, value, {
       flagKey,
-      tags: tags.length === 0 ? undefined : (Object.fromEntries(tags) as JsonObject),
+      tags: tags.length === 0 ? undefined : Object.fromEntries(tags),
     });
   }
 
@@ -241,8 +244,8 @@ const CLOSED = 'The agent is closed: nothing changes any more. Start another one
 function jsonOf(context: EvaluationContext): JsonObject {
   const members = Object.keys(context).flatMap((name) => {
     try {
-      const text = JSON.stringify(context[name]) as string | undefined;
-      return text === undefined ? [] : [[name, JSON.parse(text) as JsonValue] as const];
+      const text: string | undefined = JSON.stringify(context[name]);
+      return text === undefined ? [] : [[name, parseJson(text)] as const];
     } catch {
       return [];
     }

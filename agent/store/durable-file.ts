@@ -9,6 +9,7 @@ import { constants } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { openRegularFile, readRegularFile } from '../regular-file.ts';
+import { errorCode } from '../../core/caught-error.ts';
 
 /** What is needed of a file system; each call has reached the disk when it resolves, or rejects. */
 export interface FileSystem {
@@ -59,7 +60,7 @@ async function putDurably(path: string, how: number, bytes: Uint8Array): Promise
 
 /** Whether a file system says that there is no such file. */
 export function isMissing(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException | null)?.code === 'ENOENT';
+  return errorCode(error) === 'ENOENT';
 }
 
 export type Generation = 'current' | 'previous';

@@ -11,6 +11,7 @@ import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import { verifyFlag } from '../trust/verification.ts';
 import type { DatabaseContent } from './database-content.ts';
 import { rows, type Row } from './rows.ts';
+import { membersOf, parseJson } from '../../core/json/json-value.ts';
 
 interface StoredSignature {
   readonly revision: number;
@@ -86,8 +87,10 @@ export async function readFlagRow(
   issuedAt: number,
 ): Promise<HeldFlag> {
   const key = String(row.key);
-  const metadata = JSON.parse(String(row.metadata)) as Metadata;
-  const verify = async ({ revision, jws }: StoredSignature): Promise<SignedDefinition> => {
+  const metadata = membersOf(parseJson(String(row.metadata)));
+  const verify = async (stored: unknown): Promise<SignedDefinition> => {
+    const { revision, jws } = membersOf(stored);
+    if (typeof revision !== 'number' || typeof jws !== 'string') throw new Error('no signature');
     const { signed } = await verifyFlag({ key, revision, removed: false, jws }, environment, keys);
     if (signed === null) throw new Error('a tombstone');
     return signed;
@@ -96,7 +99,7 @@ export async function readFlagRow(
   // Signed under a key that is not trusted any more, it is nothing to go on with, and the flag itself still counts.
   const signed = metadata.former === undefined ? null : await verify(metadata.former).catch(() => null);
   const former: FormerDefinition | null =
-    signed === null ? null : { signed, disabled: metadata.former?.disabled === true };
+    signed === null ? null : { signed, disabled: membersOf(metadata.former).disabled === true };
   const ahead = metadata.ahead === undefined ? null : await verify(metadata.ahead);
   if (!Number.isSafeInteger(row.cached_at) || !Number.isSafeInteger(row.ttl_seconds))
     throw new Error('its age is not a number');

@@ -122,5 +122,7 @@ export class QueueJournal {
 
 function readEntry(line: string): JournalEntry | null {
   const json = line.slice(DIGEST_LENGTH + 1);
-  return line === `${digestOf(json)} ${json}` ? (JSON.parse(json) as JournalEntry) : null;
+  if (line !== `${digestOf(json)} ${json}`) return null;
+  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the digest says that this is what `append` wrote
+  return JSON.parse(json) as JournalEntry;
 }

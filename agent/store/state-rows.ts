@@ -8,7 +8,7 @@ import type { HeldFlag, VehicleIdentity, VehicleState, VerifiedProof } from '../
 import { heldSet, isSetOf } from '../sync/apply.ts';
 import type { KeptTime } from '../trust/ageing-clock.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
-import { Refusal } from '../trust/refusals.ts';
+import { Refusal, refusalOf } from '../trust/refusals.ts';
 import { verifyProof, verifyStatement } from '../trust/verification.ts';
 import type { DatabaseContent } from './database-content.ts';
 import { putStateValue } from './state-value.ts';
@@ -160,7 +160,7 @@ async function readProof(
     if (proof !== '') return await verifyProof(proof, environment, keys);
     return statement === '' ? null : await verifyStatement(statement, environment, keys);
   } catch (error) {
-    refuse(error as Refusal);
+    refuse(refusalOf(error, 'proof'));
     return null;
   }
 }

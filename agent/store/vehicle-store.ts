@@ -20,7 +20,7 @@ import { readQueue } from '../telemetry/metrics/metric-rows.ts';
 import { lastContact } from '../sync/apply.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
-import type { Refusal } from '../trust/refusals.ts';
+import { refusalOf, type Refusal } from '../trust/refusals.ts';
 import { DurableFile, type FileSystem, type Generation } from './durable-file.ts';
 import { readFacts } from './facts-row.ts';
 import { QueueJournal } from './queue-journal.ts';
@@ -186,7 +186,7 @@ export class VehicleStore {
     try {
       this.#options.facts.restore(await verifyFacts(jws, vin, null, keys));
     } catch (error) {
-      refuse(error as Refusal);
+      refuse(refusalOf(error, 'registered facts'));
     }
   }
 

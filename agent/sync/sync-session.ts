@@ -5,7 +5,7 @@
 import { unattended } from '../../core/async/unattended.ts';
 import { describeError } from '../log.ts';
 import type { VehicleState, VerifiedProof } from '../state.ts';
-import { Refusal } from '../trust/refusals.ts';
+import { Refusal, refusalOf } from '../trust/refusals.ts';
 import { Verifier } from '../trust/verifier.ts';
 import { AgeWatch } from './age-watch.ts';
 import { Alarm } from '../link/alarm.ts';
@@ -95,7 +95,7 @@ export class SyncSession {
         this.#waiting.push(readChangeEvent(result.data, environment));
         if (this.#waiting.length > MAX_CHANGES) this.#dropChanges();
       } catch (error) {
-        this.#options.refuse(error as Refusal);
+        this.#options.refuse(refusalOf(error, 'change'));
         this.#retryLater();
       }
       this.#wake();

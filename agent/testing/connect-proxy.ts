@@ -1,7 +1,8 @@
 /** An HTTP proxy that knows CONNECT only, on loopback. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { connect, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 export class ConnectProxy {
   readonly #server: Server = createServer((_request, response) => response.writeHead(405).end());
@@ -29,7 +30,7 @@ export class ConnectProxy {
   /** Listens, on the same port as before. */
   async listen(): Promise<void> {
     await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
-    this.#port = (this.#server.address() as AddressInfo).port;
+    this.#port = boundAddress(this.#server).port;
   }
 
   get host(): string {

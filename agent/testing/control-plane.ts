@@ -2,7 +2,6 @@
  * A small control plane for the agent's tests: real sockets, real GraphQL, real signatures; the state in memory.
  */
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { buildSchema, GraphQLError } from 'graphql';
 import { CloseCode } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
@@ -15,6 +14,7 @@ import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts } from '../../core/wire/ve
 import type { SignedFlag } from '../link/operations.ts';
 import { ChangeStream } from './change-stream.ts';
 import { createSigningKey, signJws, type SigningKey } from './signing.ts';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 /** The vehicle of the tests. */
 export const TEST_VIN = 'KMHL14JA5PA000001';
@@ -190,7 +190,7 @@ export class TestControlPlane {
       this.#sockets,
     );
     await new Promise<void>((resolve) => this.#http!.listen(this.#port, '127.0.0.1', resolve));
-    this.#port = (this.#http.address() as AddressInfo).port;
+    this.#port = boundAddress(this.#http).port;
   }
 
   /** Goes down as a crash would: every socket is dropped. */

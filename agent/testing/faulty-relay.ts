@@ -2,7 +2,8 @@
  * A bad network on the way to a server of the test: a TCP relay on loopback that cuts, delays, swallows, and leads
  * elsewhere. Its address stays the same whatever it does.
  */
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 /** What becomes of bytes: `pass`; `swallow`: nobody is told, as on a half-open connection. */
 export type Passage = 'pass' | 'swallow';
@@ -40,7 +41,7 @@ export class FaultyRelay {
   }
 
   get ownPort(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return boundAddress(this.#server).port;
   }
 
   /** The address of the gateway for an agent, through the relay. */

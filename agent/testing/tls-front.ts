@@ -1,7 +1,8 @@
 /** TLS before a server of the test, as a load balancer does it: what comes in is decrypted and handed on. */
-import { connect, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Certificate } from './certificates.ts';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 export class TlsFront {
   readonly #server: Server;
@@ -35,7 +36,7 @@ export class TlsFront {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return boundAddress(this.#server).port;
   }
 
   /** Presents another certificate to new connections. */

@@ -1,8 +1,8 @@
 /** A gateway that does not do what it should: what it does with a websocket handshake is the test's. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 export interface Upgrade {
   /** What the answer is written to. */
@@ -31,7 +31,7 @@ export class WrongGateway {
   }
 
   get port(): number {
-    return (this.#http.address() as AddressInfo).port;
+    return boundAddress(this.#http).port;
   }
 
   async stop(): Promise<void> {

@@ -1,9 +1,9 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import { createSigningKey } from '../testing/signing.ts';
 import { Route } from '../link/route.ts';
 import { PinnedKeys, fetchPinnedKeys, keySetAddress } from './pinned-keys.ts';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 const DIRECT = new Route({ ca: null, proxy: null });
 
@@ -18,7 +18,7 @@ afterEach(async () => {
 async function serve(listener: RequestListener): Promise<string> {
   server = createServer(listener);
   await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/.well-known/jwks.json`;
+  return `http://127.0.0.1:${boundAddress(server).port}/.well-known/jwks.json`;
 }
 
 test('the keys are published beside the websocket', () => {

@@ -6,6 +6,7 @@ import { get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
 import { importJWK } from 'jose';
 import type { Route } from '../link/route.ts';
+import { membersOf } from '../../core/json/json-value.ts';
 
 const MAX_KEY_SET_BYTES = 65_536;
 
@@ -27,7 +28,7 @@ export class PinnedKeys {
    * too. Throws an Error where none is left.
    */
   static async parse(json: unknown): Promise<PinnedKeys> {
-    const members: unknown = (json as { keys?: unknown } | null)?.keys;
+    const members = membersOf(json).keys;
     const keys = Array.isArray(members)
       ? members.filter(isEd25519Key).map(({ kid, x }) => ({ kty: 'OKP', crv: 'Ed25519', kid, x }) as const)
       : [];
@@ -52,14 +53,8 @@ export class PinnedKeys {
 }
 
 function isEd25519Key(value: unknown): value is PinnedKey {
-  const key = value as Partial<Record<string, unknown>> | null;
-  return (
-    key?.kty === 'OKP' &&
-    key.crv === 'Ed25519' &&
-    typeof key.kid === 'string' &&
-    typeof key.x === 'string' &&
-    key.use !== 'enc'
-  );
+  const { kty, crv, kid, x, use } = membersOf(value);
+  return kty === 'OKP' && crv === 'Ed25519' && typeof kid === 'string' && typeof x === 'string' && use !== 'enc';
 }
 
 /** Where a control plane publishes its keys, from the address of its websocket. */

@@ -39,6 +39,11 @@ export class Refusal extends Error {
   }
 }
 
+/** What to report where `subject` could not be verified: the refusal itself; anything else means that it is malformed. */
+export function refusalOf(error: unknown, subject: string): Refusal {
+  return error instanceof Refusal ? error : new Refusal('malformed', subject, { cause: error });
+}
+
 /** Counts refusals by reason for as long as the process lives. */
 export class RefusalCounter {
   readonly #counts = new Map<RefusalReason, number>();

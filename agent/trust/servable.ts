@@ -3,7 +3,8 @@
  * well: the flag goes on with what it gave before, and only what stops it is understood of any definition.
  */
 import { compileFlag, isKilled } from '../../core/evaluation/evaluate.ts';
-import { FLAG_TYPES, type Environment, type FlagDefinition, type FlagType } from '../../core/model.ts';
+import { isOneOf, membersOf, type Members } from '../../core/json/json-value.ts';
+import { FLAG_TYPES, type Environment, type FlagDefinition } from '../../core/model.ts';
 import { fitsFlagType } from '../../core/evaluation/flag-value.ts';
 import type { FormerDefinition, ServedDefinition, SignedDefinition } from '../state.ts';
 
@@ -14,12 +15,11 @@ export function readDefinition(
   environment: Environment,
   version: string | null,
 ): Pick<SignedDefinition, 'definition' | 'fault' | 'settled'> {
-  const members = (typeof flag === 'object' && flag !== null ? flag : {}) as Partial<
-    Record<keyof FlagDefinition, unknown>
-  >;
+  const members = membersOf(flag);
   const settled = members.enabled === false || isKilled(members.rules);
   const fault = version ?? formFault(members, key, environment);
   if (fault !== null) return { definition: null, fault, settled };
+  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- formFault has read what evaluation needs; whatever else a newer server adds is let through
   const definition = flag as FlagDefinition;
   const { unreadableRules } = compileFlag(definition);
   const unread =
@@ -28,15 +28,11 @@ export function readDefinition(
 }
 
 /** What evaluation needs to be there; whatever else a newer server adds is let through. */
-function formFault(
-  flag: Partial<Record<keyof FlagDefinition, unknown>>,
-  key: string,
-  environment: Environment,
-): string | null {
+function formFault(flag: Members, key: string, environment: Environment): string | null {
   if (flag.key !== key || flag.environment !== environment) return 'it names another flag';
   if (typeof flag.enabled !== 'boolean' || !Array.isArray(flag.rules)) return 'it has not the form of a definition';
-  if (!FLAG_TYPES.includes(flag.type as FlagType)) return `its type ${JSON.stringify(flag.type)} is not known`;
-  const fits = flag.defaultValue !== undefined && fitsFlagType(flag.type as FlagType, flag.defaultValue as never);
+  if (!isOneOf(FLAG_TYPES, flag.type)) return `its type ${JSON.stringify(flag.type)} is not known`;
+  const fits = flag.defaultValue !== undefined && fitsFlagType(flag.type, flag.defaultValue);
   return fits ? null : 'its default value does not fit its type';
 }
 

@@ -2,6 +2,7 @@
  * Decides what is believed: a signature under a pinned key, made for this purpose, this environment and this flag.
  */
 import { compactVerify, decodeProtectedHeader } from 'jose';
+import { isObject, type Members } from '../../core/json/json-value.ts';
 import type { Environment } from '../../core/model.ts';
 import {
   DEFINITION_JWS_TYPE,
@@ -37,7 +38,7 @@ export async function verifyFlag(
 ): Promise<VerifiedFlag> {
   const { key, revision, jws } = envelope;
   const subject = `flag ${JSON.stringify(key)}`;
-  const payload = (await verifyJws(jws, DEFINITION_JWS_TYPE, keys, subject)) as Unread<SignedPayload>;
+  const payload: Unread<SignedPayload> = await verifyJws(jws, DEFINITION_JWS_TYPE, keys, subject);
   if (typeof payload.removed !== 'boolean') throw new Refusal('malformed', subject);
   if (payload.environment !== environment) throw new Refusal('wrong-environment', subject);
   if (payload.key !== key || payload.revision !== revision || payload.removed !== envelope.removed)
@@ -62,16 +63,22 @@ export async function verifyProof(jws: string, environment: Environment, keys: P
 
 /** Checks a statement that an agent of before has stored: it tells an age, and no set. Rejects with a Refusal. */
 export async function verifyStatement(jws: string, environment: Environment, keys: PinnedKeys): Promise<VerifiedProof> {
-  const payload = (await verifyJws(jws, STATEMENT_JWS_TYPE, keys, 'statement')) as Unread<StatementPayload>;
+  const payload: Unread<StatementPayload> = await verifyJws(jws, STATEMENT_JWS_TYPE, keys, 'statement');
   const { v, revision, issuedAt } = payload;
-  if (v !== 1 || !Number.isSafeInteger(revision) || typeof issuedAt !== 'number' || !Number.isFinite(issuedAt)) {
+  if (
+    v !== 1 ||
+    typeof revision !== 'number' ||
+    !Number.isSafeInteger(revision) ||
+    typeof issuedAt !== 'number' ||
+    !Number.isFinite(issuedAt)
+  ) {
     throw new Refusal('malformed', 'statement');
   }
   if (payload.environment !== environment) throw new Refusal('wrong-environment', 'statement');
-  return { jws, revision: revision as number, issuedAt: Math.floor(issuedAt), set: null, nonce: null };
+  return { jws, revision, issuedAt: Math.floor(issuedAt), set: null, nonce: null };
 }
 
-export async function verifyJws(jws: string, type: string, keys: PinnedKeys, subject: string): Promise<object> {
+export async function verifyJws(jws: string, type: string, keys: PinnedKeys, subject: string): Promise<Members> {
   let header;
   try {
     header = decodeProtectedHeader(jws);
@@ -89,7 +96,7 @@ export async function verifyJws(jws: string, type: string, keys: PinnedKeys, sub
   if (header.typ !== type) throw new Refusal('wrong-type', subject);
   try {
     const json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
-    if (typeof json === 'object' && json !== null) return json;
+    if (isObject(json)) return json;
     throw new Error('not an object');
   } catch (cause) {
     throw new Refusal('malformed', subject, { cause });

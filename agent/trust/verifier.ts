@@ -2,7 +2,7 @@ import type { Environment } from '../../core/model.ts';
 import type { VerifiedProof } from '../state.ts';
 import type { SignedFlag } from '../link/operations.ts';
 import type { PinnedKeys } from './pinned-keys.ts';
-import type { Refusal } from './refusals.ts';
+import { refusalOf, type Refusal } from './refusals.ts';
 import { verifyFlag, verifyProof, type VerifiedFlag } from './verification.ts';
 
 /** Checks what comes over one link: what does not verify is null, and reported. */
@@ -14,7 +14,7 @@ export class Verifier {
   ) {}
 
   flag(signed: SignedFlag): Promise<VerifiedFlag | null> {
-    return this.#orNull(verifyFlag(signed, this.environment, this.keys));
+    return this.#orNull(verifyFlag(signed, this.environment, this.keys), 'flag');
   }
 
   /**
@@ -30,12 +30,12 @@ export class Verifier {
   }
 
   proof(jws: string): Promise<VerifiedProof | null> {
-    return this.#orNull(verifyProof(jws, this.environment, this.keys));
+    return this.#orNull(verifyProof(jws, this.environment, this.keys), 'proof');
   }
 
-  #orNull<T>(verification: Promise<T>): Promise<T | null> {
+  #orNull<T>(verification: Promise<T>, subject: string): Promise<T | null> {
     return verification.catch((error: unknown) => {
-      this.refuse(error as Refusal);
+      this.refuse(refusalOf(error, subject));
       return null;
     });
   }

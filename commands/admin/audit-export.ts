@@ -37,7 +37,7 @@ async function* exportLines(db: Transaction, from: Date, to: Date): AsyncGenerat
   const empty = { firstPosition: null, lastPosition: null, count: 0, previousHash: null, lastHash: null };
   yield canonicalJson({ fleetflagAuditExport: 1, from: from.toISOString(), to: to.toISOString(), ...(piece ?? empty) });
   if (piece === null) return;
-  let place = { position: piece.firstPosition - 1, id: null as string | null };
+  let place: { position: number; id: string | null } = { position: piece.firstPosition - 1, id: null };
   for (;;) {
     const rows = await chainRows(db, place, piece.lastPosition, PAGE);
     for (const row of rows) yield canonicalJson(row);

@@ -1,6 +1,7 @@
 /** What the administrative commands have in common: how they are called, and what they say. */
 import { suggestOption } from '../command-line.ts';
 import type { Configuration } from '../../main/configuration.ts';
+import { errorMessage } from '../../core/caught-error.ts';
 
 /** Where a command writes lines: results to `out`, everything else to `err`. */
 export interface Output {
@@ -23,7 +24,7 @@ export function readArguments<T>(usage: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    const { message } = error as Error;
+    const message = errorMessage(error);
     const unknown = /^Unknown option '(--?[^ ']+)/.exec(message)?.[1];
     const said = unknown === undefined ? message : `There is no option ${unknown}.${suggestOption(unknown, usage)}`;
     throw new UsageError(`${said}\n\n${usage}`, { cause: error });

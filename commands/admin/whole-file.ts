@@ -1,5 +1,6 @@
 /** Writing a file whole or not at all: an export that fails on a full disk must not have taken the last one away. */
 import { link, open, rename, rm, stat } from 'node:fs/promises';
+import { errorCode } from '../../core/caught-error.ts';
 
 /** Throws an Error when there is something at `path`. */
 export async function refuseExisting(path: string): Promise<void> {
@@ -42,7 +43,7 @@ async function putInPlace(draft: string, path: string): Promise<void> {
     await link(draft, path);
   } catch (error) {
     // A file system without links, such as a memory stick's, cannot do it in one step.
-    if (!['EPERM', 'ENOTSUP', 'ENOSYS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    if (!['EPERM', 'ENOTSUP', 'ENOSYS'].includes(errorCode(error) ?? '')) throw error;
     await refuseExisting(path);
     await rename(draft, path);
   }

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { MobileNetwork } from './mobile-network.ts';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 let server: Server;
 let network: MobileNetwork;
@@ -13,7 +14,7 @@ beforeEach(async () => {
     socket.pipe(socket);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  network = await MobileNetwork.open('127.0.0.1', (server.address() as AddressInfo).port);
+  network = await MobileNetwork.open('127.0.0.1', boundAddress(server).port);
 });
 
 afterEach(async () => {

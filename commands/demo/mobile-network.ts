@@ -1,5 +1,6 @@
 /** The mobile network between vehicles and control plane: a TCP relay on loopback that can be cut. */
-import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, connect, type Server, type Socket } from 'node:net';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 export class MobileNetwork {
   readonly #server: Server;
@@ -41,7 +42,7 @@ export class MobileNetwork {
 
   /** Where vehicles find the gateway's websocket. */
   get wsUrl(): string {
-    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/graphql`;
+    return `ws://127.0.0.1:${boundAddress(this.#server).port}/graphql`;
   }
 
   /** Drops every connection and lets none through until `restore`. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Child } from './child-process.ts';
 import type { FleetVehicle } from './fleet.ts';
+import { membersOf } from '../../core/json/json-value.ts';
 
 /** Milliseconds that a change or a connection may take; many times what it does. */
 const PATIENCE = 30_000;
@@ -98,7 +99,9 @@ export class VehicleAgent {
   }
 
   async status(): Promise<AgentStatus> {
-    return (await (await fetch(`${this.#url}/v1/status`)).json()) as AgentStatus;
+    const response = await fetch(`${this.#url}/v1/status`);
+    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- this is the agent of the same version
+    return (await response.json()) as AgentStatus;
   }
 
   /** Waits for a state. Throws Error when it does not come in half a minute. */
@@ -121,10 +124,12 @@ export class VehicleAgent {
       method: 'POST',
       body: '{}',
     });
-    const answer = (await response.json()) as { value: unknown; reason: string; errorCode?: string };
+    const { value, reason, errorCode } = membersOf(await response.json());
     if (!response.ok)
-      throw new Error(`The ${this.name} cannot evaluate ${key}: ${answer.errorCode ?? response.status}`);
-    return answer;
+      throw new Error(
+        `The ${this.name} cannot evaluate ${key}: ${typeof errorCode === 'string' ? errorCode : response.status}`,
+      );
+    return { value, reason: String(reason) };
   }
 
   /**

@@ -16,6 +16,7 @@ export async function inTime<T>(
   // A turn later, so that work that has ended while this process was busy counts as what it is.
   const timer = setTimeout(() => setImmediate(() => late.abort(new TookTooLong(message))), milliseconds);
   const over = new Promise<never>((_, reject) =>
+    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- it is the TookTooLong above
     late.signal.addEventListener('abort', () => reject(late.signal.reason as Error), { once: true }),
   );
   try {

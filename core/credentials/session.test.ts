@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isSessionToken, newSessionToken, sessionKey } from './session.ts';
+import { isSessionToken, newSessionToken, readSessionRecord, sessionKey } from './session.ts';
 
 describe('session tokens', () => {
   it('are recognisable, hold 256 bits, and never come twice', () => {
@@ -23,4 +23,19 @@ describe('session tokens', () => {
     // printf ffs_x | sha256sum
     expect(sessionKey('ffs_x')).toBe('session:eyc-7Z1_etvGD_m30OLaXxXnI-nY5ujU3JH9qM-zfYU');
   });
+});
+
+describe('session records', () => {
+  const record = { userId: 'u1', role: 'WRITE', expiresAt: '2026-11-28T12:00:00.000Z' };
+
+  it('are read as they are kept', () => {
+    expect(readSessionRecord(JSON.stringify(record))).toEqual(record);
+  });
+
+  it.each([[null], [{ ...record, userId: 1 }], [{ ...record, role: 'OWNER' }], [{ ...record, expiresAt: null }]])(
+    'are not read from %j',
+    (damaged) => {
+      expect(readSessionRecord(JSON.stringify(damaged))).toBeNull();
+    },
+  );
 });

@@ -3,7 +3,8 @@
  * control plane keeps, in Redis or in process. The audit subgraph writes it, the gateway reads it.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import type { Role } from '../access/caller.ts';
+import { ROLES, type Role } from '../access/caller.ts';
+import { isOneOf, membersOf, parseJson } from '../json/json-value.ts';
 
 /** 12 hours (design.md, "Gateway"). */
 export const SESSION_SECONDS = 12 * 3600;
@@ -15,6 +16,13 @@ export interface SessionRecord {
   readonly role: Role;
   /** ISO 8601. */
   readonly expiresAt: string;
+}
+
+/** Reads a record as it is kept; null where it is not one. */
+export function readSessionRecord(text: string): SessionRecord | null {
+  const { userId, role, expiresAt } = membersOf(parseJson(text));
+  const whole = typeof userId === 'string' && isOneOf(ROLES, role) && typeof expiresAt === 'string';
+  return whole ? { userId, role, expiresAt } : null;
 }
 
 /** A new session token: 256 random bits, recognisable by its prefix (to secret scanners, too). */

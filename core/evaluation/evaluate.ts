@@ -81,7 +81,7 @@ function isServable(rule: JsonObject, flag: JsonObject): rule is ServableRule {
 }
 
 function killingRuleId(rules: readonly unknown[]): string | null {
-  // The order is defined for any JSON, so that garbage in one kill switch does not hide another.
+  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- compareRules orders any JSON, so that garbage in one kill switch does not hide another
   const killing = rules.filter(isKilling) as RuleDefinition[];
   const id: unknown = killing.sort(compareRules)[0]?.id;
   return typeof id === 'string' ? id : null;

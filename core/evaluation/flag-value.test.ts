@@ -55,8 +55,8 @@ describe('checkFlagValue', () => {
 
 describe('fitsFlagType', () => {
   it('fits nothing to a type that is not known', () => {
-    expect(fitsFlagType('duration' as FlagType, 1)).toBe(false);
-    expect(fitsFlagType('object' as FlagType, {})).toBe(false);
+    expect(fitsFlagType('duration', 1)).toBe(false);
+    expect(fitsFlagType('object', {})).toBe(false);
   });
 });
 

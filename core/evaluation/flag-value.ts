@@ -7,7 +7,7 @@ import { FLAG_TYPES, type FlagType, type JsonValue } from '../model.ts';
 import { checkJson, checkJsonSize, isOneOf } from '../json/json-value.ts';
 
 /** Whether `value` fits a flag of `type`: any JSON but null fits `json`; nothing fits a type that is not known. */
-export function fitsFlagType(type: unknown, value: JsonValue): boolean {
+export function fitsFlagType(type: unknown, value: unknown): boolean {
   switch (type) {
     case 'json':
       return value !== null;

@@ -1,7 +1,7 @@
 import canonicalizeModule from 'canonicalize';
 
-// A CommonJS package with a default export: Node gives the function, TypeScript sees the module.
-const canonicalize = canonicalizeModule as unknown as (value: unknown) => string | undefined;
+// eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- a CommonJS package: Node gives its function, TypeScript sees a module
+const canonicalize = canonicalizeModule as never as (value: unknown) => string | undefined;
 
 /**
  * One text for each JSON value, whatever the order of its members: RFC 8785 (JCS).

@@ -1,9 +1,20 @@
-import { expect, test } from '@jest/globals';
-import { LISTEN_BACKLOG } from './http-server.ts';
+import { describe, expect, it, test } from '@jest/globals';
+import { LISTEN_BACKLOG, boundAddress } from './http-server.ts';
 
 /** Node's own, which a fleet that comes back at once overflows. */
 const OF_NODE = 511;
 
 test('more connections may wait than Node would let', () => {
   expect(LISTEN_BACKLOG).toBeGreaterThan(OF_NODE * 8);
+});
+
+describe('boundAddress', () => {
+  it('is where a server listens', () => {
+    const address = { address: '127.0.0.1', family: 'IPv4', port: 4000 };
+    expect(boundAddress({ address: () => address })).toBe(address);
+  });
+
+  it.each([[null], ['/run/fleetflag.sock']])('refuses %j, which has no port', (address) => {
+    expect(() => boundAddress({ address: () => address })).toThrow('does not listen on a port');
+  });
 });

@@ -6,6 +6,11 @@ import type { CallerIdentity } from '../access/caller.ts';
 export const SUBGRAPH_NAMES = ['flags', 'vehicles', 'experiments', 'audit'] as const;
 export type SubgraphName = (typeof SUBGRAPH_NAMES)[number];
 
+/** What `of` gives for each subgraph, by its name. */
+export function bySubgraph<T>(of: (name: SubgraphName) => T): Readonly<Record<SubgraphName, T>> {
+  return { flags: of('flags'), vehicles: of('vehicles'), experiments: of('experiments'), audit: of('audit') };
+}
+
 export interface SubgraphRequest {
   /** A GraphQL document. */
   readonly query: string;

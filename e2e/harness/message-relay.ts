@@ -2,8 +2,8 @@
  * Somebody between a vehicle and its gateway who has no key: reads every message to the vehicle, and changes it or
  * keeps it back.
  */
-import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 /** A message of graphql-transport-ws with what the vehicle's operations answer. */
 export interface RelayedMessage {
@@ -35,7 +35,7 @@ export class MessageRelay {
   }
 
   get url(): string {
-    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/graphql`;
+    return `ws://127.0.0.1:${boundAddress(this.#server).port}/graphql`;
   }
 
   /** Ends every connection; vehicles come back. */

@@ -9,6 +9,7 @@ import type { Database, SqlValue } from 'sql.js';
 import type { JsonObject } from '../../../core/model.ts';
 import { putStateValue } from '../../store/state-value.ts';
 import { SENT_ROWS, type MetricQueue, type QueuedMetric } from './metric-queue.ts';
+import { isJsonObject, membersOf, parseJson } from '../../../core/json/json-value.ts';
 
 /** The key of `agent_state` under which the rest of the queue stands. */
 const STATE_KEY = 'metrics_queue';
@@ -111,27 +112,31 @@ export function writeQueue(database: Database, queue: MetricQueue, entry: number
   }
 }
 
+function readTags(tags: unknown): JsonObject | null {
+  return isJsonObject(tags) ? tags : null;
+}
+
 /** Reads the queue; null where the database has never held one. Throws an Error where it is not what was written. */
 export function readQueue(database: Database): StoredQueue | null {
   const text = database.exec('SELECT value FROM agent_state WHERE key = ?', [STATE_KEY])[0]?.values[0]?.[0];
   if (text === undefined) return null;
+  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the digest below says whether this is what `writeQueue` wrote
   const { digest, ...state } = JSON.parse(String(text)) as QueueState;
   const stored = database.exec(SELECT_WAITING)[0]?.values ?? [];
   if (digest !== digestOf(state, stored)) throw new Error('the metrics queue is damaged');
   const variants = state.variants?.flatMap(([variant, rows]) => Array<string>(rows).fill(variant));
   const rows = stored.map(([id, flagKey, metricName, value, timestamp, tags], position): QueuedMetric => {
     const row = { id: Number(id), flagKey: String(flagKey), metricName: String(metricName), value: Number(value) };
-    if (variants === undefined)
-      return {
-        ...row,
-        at: Number(timestamp),
-        ...(JSON.parse(String(tags)) as { variant: string; tags: JsonObject | null }),
-      };
+    const written = tags === null ? null : parseJson(String(tags));
+    if (variants === undefined) {
+      const before = membersOf(written);
+      return { ...row, at: Number(timestamp), variant: String(before.variant), tags: readTags(before.tags) };
+    }
     return {
       ...row,
       at: Number(timestamp) * 1000 + (state.milliseconds?.[position] ?? 0),
       variant: variants[position]!,
-      tags: tags === null ? null : (JSON.parse(String(tags)) as JsonObject),
+      tags: readTags(written),
     };
   });
   const { origin, inBatch, nextId, entry } = state;
