@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { FleetFlagError } from '../../../core/errors.ts';
-import { TookTooLong, inTime } from '../../../core/async/in-time.ts';
+import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
 import type { MetricBatch, MetricRow } from './metric-batch.ts';
 
 export interface CollectorLimits {
@@ -168,7 +168,7 @@ export class MetricCollector {
       }
     };
     try {
-      await inTime(this.limits.insertTimeout, 'The insert has taken too long.', (late) => {
+      await withTimeout(this.limits.insertTimeout, 'The insert has taken too long.', (late) => {
         const inserted = this.insert(
           group.flatMap(({ batch }) => batch.rows),
           late,
@@ -188,7 +188,7 @@ export class MetricCollector {
         this.#letGo(waiting);
         waiting.reject(this.#unavailable('The metrics store did not take the measurements; a retry is safe.', cause));
       }
-      if (cause instanceof TookTooLong) this.#refuseQueue(cause);
+      if (cause instanceof TimeoutError) this.#refuseQueue(cause);
     }
   }
 

@@ -11,7 +11,7 @@ import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import { asServiceError } from '../../shared/postgres/service-error.ts';
-import { TookTooLong, inTime } from '../../../core/async/in-time.ts';
+import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
 import { Looks } from '../../../core/async/looks.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import { FLAGS_CHANGED, type FlagChange, type FlagChanges } from '../changes/change.ts';
@@ -181,11 +181,11 @@ export class RememberedFlags {
 /** What `read` gives; where the database does not answer, what is remembered, if that is not null. */
 export async function orRemembered<T>(read: () => Promise<T>, remembered: () => T | null): Promise<T> {
   try {
-    return await (remembered() === null ? read() : inTime(PATIENCE, 'The database does not answer.', read));
+    return await (remembered() === null ? read() : withTimeout(PATIENCE, 'The database does not answer.', read));
   } catch (error) {
     const cause = asServiceError(error);
     const isAway =
-      error instanceof TookTooLong || (cause instanceof FleetFlagError && cause.code === 'SERVICE_UNAVAILABLE');
+      error instanceof TimeoutError || (cause instanceof FleetFlagError && cause.code === 'SERVICE_UNAVAILABLE');
     const known = isAway ? remembered() : null;
     if (known === null) throw error;
     return known;

@@ -9,7 +9,7 @@ import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Environment, FlagDefinition } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { TookTooLong, inTime } from '../../../core/async/in-time.ts';
+import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
 import type { KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import { ComparedClock } from './compared-clock.ts';
 import type { SignedDefinition } from './evaluation.ts';
@@ -214,7 +214,7 @@ export class EnvironmentSnapshots {
   async freshSince(environment: Environment, since: number): Promise<Changes> {
     this.#wanted.add(environment);
     try {
-      await inTime(FRESH_PATIENCE, 'The database did not answer in time', () => this.look());
+      await withTimeout(FRESH_PATIENCE, 'The database did not answer in time', () => this.look());
     } catch (cause) {
       throw new FleetFlagError(
         'SERVICE_UNAVAILABLE',
@@ -231,11 +231,11 @@ export class EnvironmentSnapshots {
     this.#wanted.add(environment);
     try {
       await (this.#held.has(environment)
-        ? inTime(PATIENCE, 'The database did not answer in time', () => this.look())
+        ? withTimeout(PATIENCE, 'The database did not answer in time', () => this.look())
         : this.look());
     } catch (error) {
       if (atLeast <= (this.#held.get(environment)?.snapshot.position.revision ?? -1)) return;
-      if (!(error instanceof TookTooLong)) throw error;
+      if (!(error instanceof TimeoutError)) throw error;
       throw new FleetFlagError(
         'SERVICE_UNAVAILABLE',
         'The database is not available; a retry is safe.',

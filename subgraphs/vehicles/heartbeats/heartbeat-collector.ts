@@ -3,7 +3,7 @@
  * bounded by the number of vehicles: a vehicle has one heartbeat waiting at most, into which later ones go.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
-import { inTime } from '../../../core/async/in-time.ts';
+import { withTimeout } from '../../../core/async/timeout.ts';
 import { mergeHeartbeats, type Heartbeat } from './heartbeat.ts';
 
 export interface CollectorLimits {
@@ -98,7 +98,7 @@ export class HeartbeatCollector {
    */
   async #store(group: readonly Waiting[]): Promise<void> {
     try {
-      const registered = await inTime(this.limits.timeout, 'Heartbeats were not written in time', () => {
+      const registered = await withTimeout(this.limits.timeout, 'Heartbeats were not written in time', () => {
         const writing = this.write(group.map(({ heartbeat }) => heartbeat));
         // The room is free when the statement is over: one that nobody waits for any more still holds what it writes.
         const freed = () => group.forEach(({ answers }) => (this.#held -= answers.length));

@@ -1,23 +1,23 @@
 import { expect, test } from '@jest/globals';
-import { TookTooLong, inTime } from './in-time.ts';
+import { TimeoutError, withTimeout } from './timeout.ts';
 
 test('gives what the work gives, or what it rejects with', async () => {
-  expect(await inTime(60_000, 'late', async () => 7)).toBe(7);
-  await expect(inTime(60_000, 'late', async () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  expect(await withTimeout(60_000, 'late', async () => 7)).toBe(7);
+  await expect(withTimeout(60_000, 'late', async () => Promise.reject(new Error('no')))).rejects.toThrow('no');
 });
 
 test('rejects when the time is over, and tells the work', async () => {
   let told: AbortSignal | undefined;
-  const answer = inTime(5, 'the insert has taken too long', (late) => {
+  const answer = withTimeout(5, 'the insert has taken too long', (late) => {
     told = late;
     return new Promise<never>(() => undefined);
   });
-  await expect(answer).rejects.toThrow(new TookTooLong('the insert has taken too long'));
+  await expect(answer).rejects.toThrow(new TimeoutError('the insert has taken too long'));
   expect(told?.aborted).toBe(true);
 });
 
 test('takes work that has ended while the process was busy for what it is', async () => {
-  const answer = inTime(5, 'late', () => new Promise<string>((resolve) => setTimeout(resolve, 1, 'done')));
+  const answer = withTimeout(5, 'late', () => new Promise<string>((resolve) => setTimeout(resolve, 1, 'done')));
   const busyUntil = performance.now() + 30;
   while (performance.now() < busyUntil);
   expect(await answer).toBe('done');
