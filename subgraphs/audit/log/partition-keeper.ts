@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { maintainAuditPartitions } from '../../shared/audit/audit-partitions.ts';
-import { Repetition } from '../../../core/async/repetition.ts';
+import { Poller } from '../../../core/async/poller.ts';
 
 /** Tells the time, where it is not the database's. */
 type Clock = () => Date;
@@ -14,7 +14,7 @@ const DAY = 24 * 3_600_000;
 const AFTER_FAILURE = 3_600_000;
 
 export class PartitionKeeper {
-  readonly #looks = new Repetition(() => this.#look());
+  readonly #poller = new Poller(() => this.#poll());
 
   constructor(
     private readonly prisma: PrismaClient,
@@ -27,15 +27,15 @@ export class PartitionKeeper {
    * logged and not thrown, because there are months until it matters.
    */
   start(): Promise<void> {
-    return this.#looks.start();
+    return this.#poller.start();
   }
 
   close(): Promise<void> {
-    return this.#looks.close();
+    return this.#poller.close();
   }
 
-  /** Looks; gives the milliseconds until the next time. */
-  async #look(): Promise<number> {
+  /** One poll. Resolves to the milliseconds until the next. */
+  async #poll(): Promise<number> {
     try {
       const { created, detached } = await maintainAuditPartitions(this.prisma, this.clock?.() ?? null);
       if (created > 0) this.logger.info({ created }, 'Partitions of the audit trail were created');

@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { Repetition } from '../../../core/async/repetition.ts';
+import { Poller } from '../../../core/async/poller.ts';
 import { EvaluationCounts } from './evaluation-counts.ts';
 import type { MetricTables } from '../metrics/metric-store.ts';
 
@@ -19,7 +19,7 @@ const LOCK_KEY = 4_617_253_019;
 const TIMEOUT = 30_000;
 
 export class FlagStatistics {
-  readonly #looks = new Repetition(() => this.#look());
+  readonly #poller = new Poller(() => this.#poll());
   readonly #counts: EvaluationCounts;
 
   constructor(
@@ -32,12 +32,12 @@ export class FlagStatistics {
   }
 
   start(): void {
-    unattended(this.#looks.start(), "Refreshing flags' statistics");
+    unattended(this.#poller.start(), "Refreshing flags' statistics");
   }
 
   /** Waits for the refresh that is under way, if any. */
   close(): Promise<void> {
-    return this.#looks.close();
+    return this.#poller.close();
   }
 
   /**
@@ -75,13 +75,13 @@ export class FlagStatistics {
     );
   }
 
-  /** Looks; gives the milliseconds until the next time. */
-  async #look(): Promise<number> {
+  /** One poll. Resolves to the milliseconds until the next. */
+  async #poll(): Promise<number> {
     const begun = performance.now();
     try {
       await this.refresh();
     } catch (error) {
-      if (!this.#looks.closed) this.logger.warn({ err: error }, "Flags' statistics could not be refreshed");
+      if (!this.#poller.closed) this.logger.warn({ err: error }, "Flags' statistics could not be refreshed");
     }
     return Math.max(this.interval, REST * (performance.now() - begun));
   }

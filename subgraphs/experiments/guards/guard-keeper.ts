@@ -7,7 +7,7 @@ import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
-import { Repetition } from '../../../core/async/repetition.ts';
+import { Poller } from '../../../core/async/poller.ts';
 import { judge } from './guard-verdict.ts';
 import { dueForVerdict, findWatched, saveVerdict } from './guarded-rollouts.ts';
 import type { MetricTables } from '../metrics/metric-store.ts';
@@ -27,7 +27,7 @@ const LAST_ARRIVAL = `SELECT toFloat64(toUnixTimestamp64Milli(max(received_at)))
   WHERE flag_key = {flagKey:String} AND metric = {metric:String} AND variant = 'treatment' AND at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')`;
 
 export class GuardKeeper {
-  readonly #looks = new Repetition(() => this.#look());
+  readonly #poller = new Poller(() => this.#poll());
 
   constructor(
     private readonly prisma: PrismaClient,
@@ -39,12 +39,12 @@ export class GuardKeeper {
   ) {}
 
   start(): void {
-    unattended(this.#looks.start(), 'Looking at the guards of rollouts');
+    unattended(this.#poller.start(), 'Looking at the guards of rollouts');
   }
 
   /** Waits for the look that is under way, if any. */
   close(): Promise<void> {
-    return this.#looks.close();
+    return this.#poller.close();
   }
 
   /**
@@ -56,7 +56,7 @@ export class GuardKeeper {
   async refresh(): Promise<number> {
     let computed = 0;
     for (const id of await dueForVerdict(this.prisma, this.interval)) {
-      if (this.#looks.closed) break;
+      if (this.#poller.closed) break;
       const done = await this.#compute(id).catch((err: unknown) => {
         this.logger.warn(
           { err, rollout: id },
@@ -110,13 +110,13 @@ export class GuardKeeper {
     }
   }
 
-  /** Looks; gives the milliseconds until the next time. */
-  async #look(): Promise<number> {
+  /** One poll. Resolves to the milliseconds until the next. */
+  async #poll(): Promise<number> {
     const begun = performance.now();
     try {
       await this.refresh();
     } catch (error) {
-      if (!this.#looks.closed) this.logger.warn({ err: error }, 'Guarded rollouts could not be read');
+      if (!this.#poller.closed) this.logger.warn({ err: error }, 'Guarded rollouts could not be read');
     }
     return Math.max(this.interval, REST * (performance.now() - begun));
   }

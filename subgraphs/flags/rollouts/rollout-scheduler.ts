@@ -9,7 +9,7 @@ import type { Environment, JsonObject } from '../../../core/model.ts';
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { Repetition } from '../../../core/async/repetition.ts';
+import { Poller } from '../../../core/async/poller.ts';
 import { TRANSACTION, type FlagChanges } from '../changes/change.ts';
 import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
 import { activeRoles } from '../flags/people.ts';
@@ -54,7 +54,7 @@ async function experimentObstacle(tx: Transaction, flag: Flag): Promise<Obstacle
 }
 
 export class RolloutScheduler {
-  readonly #looks = new Repetition(() => this.#look());
+  readonly #poller = new Poller(() => this.#poll());
   readonly #enforcer: RolloutGuardEnforcer;
 
   constructor(
@@ -68,12 +68,12 @@ export class RolloutScheduler {
 
   /** Looks at once (there may be steps that were due while nothing ran), and from then on whenever a step is due. */
   start(): void {
-    unattended(this.#looks.start(), 'Looking for rollouts that are due');
+    unattended(this.#poller.start(), 'Looking for rollouts that are due');
   }
 
   /** Waits for the step that is being applied, if any. */
   close(): Promise<void> {
-    return this.#looks.close();
+    return this.#poller.close();
   }
 
   /**
@@ -85,7 +85,7 @@ export class RolloutScheduler {
   async runDue(): Promise<number> {
     await this.#enforcer.enforce();
     let applied = 0;
-    for (let progress = true; progress && !this.#looks.closed;) {
+    for (let progress = true; progress && !this.#poller.closed;) {
       progress = false;
       for (const due of await dueRollouts(this.prisma, await this.transitions.clock(this.prisma))) {
         // One rollout that cannot be applied holds up no other.
@@ -95,14 +95,14 @@ export class RolloutScheduler {
         });
         if (done) applied += 1;
         progress ||= done;
-        if (this.#looks.closed) break;
+        if (this.#poller.closed) break;
       }
     }
     return applied;
   }
 
-  /** Looks; gives the milliseconds until the next time. */
-  async #look(): Promise<number> {
+  /** One poll. Resolves to the milliseconds until the next. */
+  async #poll(): Promise<number> {
     let wait = LOOK_INTERVAL;
     try {
       await this.runDue();

@@ -1,7 +1,7 @@
 /** Sweeps presence again and again, in every instance of the subgraph. */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
-import { Repetition } from '../../../core/async/repetition.ts';
+import { Poller } from '../../../core/async/poller.ts';
 import type { Presence } from './presence.ts';
 
 /** Seconds between two sweeps, where the grace is not short itself. */
@@ -10,7 +10,7 @@ const INTERVAL = 5;
 export class PresenceSweeper {
   readonly #intervalMs: number;
   readonly #settleMs: number;
-  readonly #sweeps = new Repetition(() => this.#sweep());
+  readonly #poller = new Poller(() => this.#sweep());
   #failing = false;
 
   constructor(
@@ -26,12 +26,12 @@ export class PresenceSweeper {
 
   /** Sweeps for the first time when gateways have had time to report. */
   start(): void {
-    unattended(this.#sweeps.start(this.#settleMs), 'The sweep of presence');
+    unattended(this.#poller.start(this.#settleMs), 'The sweep of presence');
   }
 
   /** Waits for the sweep that is under way, if any. */
   close(): Promise<void> {
-    return this.#sweeps.close();
+    return this.#poller.close();
   }
 
   /** Sweeps; gives the milliseconds until the next time. */
@@ -42,7 +42,7 @@ export class PresenceSweeper {
       this.#failing = false;
       return this.#intervalMs;
     } catch (error) {
-      if (!this.#failing && !this.#sweeps.closed)
+      if (!this.#failing && !this.#poller.closed)
         this.logger.warn(
           { err: error },
           'Presence could not be swept; vehicles that have gone stay online until it can',

@@ -1,11 +1,11 @@
 /** Something that an instance does again and again, one time after the other, until it is closed. */
-export class Repetition {
+export class Poller {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** @param turn does it once, and resolves to the milliseconds until the next time; must not reject */
-  constructor(private readonly turn: () => Promise<number>) {}
+  /** @param poll does it once, and resolves to the milliseconds until the next time; must not reject */
+  constructor(private readonly poll: () => Promise<number>) {}
 
   /** Whether `close` was called: what takes long should look. */
   get closed(): boolean {
@@ -27,7 +27,7 @@ export class Repetition {
   }
 
   async #run(): Promise<void> {
-    const wait = await this.turn();
+    const wait = await this.poll();
     if (!this.#closed) this.#after(wait);
   }
 
