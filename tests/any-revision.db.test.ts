@@ -145,7 +145,7 @@ test(`after ${REVISIONS} revisions of ${FLAGS} flags, a sync from any revision i
   const fresh = new SyncService(another, new PositionSignatures(await createSigner(await generateSigningKey())));
   // Where the database is slow to answer, a sync is answered by what was last known: that must be the end.
   for (const environment of ENVIRONMENTS) await fresh.sync(environment, 0);
-  await Promise.all([snapshots.look(), another.look()]);
+  await Promise.all([snapshots.refresh(), another.refresh()]);
   let compared = 0;
   for (const environment of ENVIRONMENTS) {
     const entries = history.get(environment)!;

@@ -216,7 +216,7 @@ export const resolvers: Resolvers = {
       return services.signer.vehicleFacts(caller.vin, facts, nonce);
     },
     async environmentRevisions(_: unknown, __: unknown, { services }: Context) {
-      const positions = await services.snapshots.look();
+      const positions = await services.snapshots.refresh();
       return Array.from(positions, ([environment, { revision, stamp }]) => ({
         environment,
         revision,

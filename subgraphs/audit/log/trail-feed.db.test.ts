@@ -115,7 +115,7 @@ describe('the feed of the trail', () => {
     expect(reads('audit_logs') - before).toBe(1);
     await Promise.all(followers.map((entries) => entries.return()));
     // A look that is under way may still end.
-    await feed.look();
+    await feed.refresh();
     const after = watched.statements.length;
     await bus.publish(TRAIL_APPENDED, '');
     await new Promise((resolve) => setImmediate(resolve));
@@ -131,7 +131,7 @@ describe('the feed of the trail', () => {
     for (let times = 0; times < 10; times++) await bus.publish(TRAIL_APPENDED, '');
     expect(await next).toEqual(['announced']);
     // Ten announcements are one look, and one more for those that came during it.
-    await feed.look();
+    await feed.refresh();
     expect(reads('audit_chain') - before).toBeLessThanOrEqual(5);
   });
 
@@ -160,7 +160,7 @@ describe('the feed of the trail', () => {
     await live.established;
     watched.proxy.sever();
     await append('x', 'y');
-    await expect(feed.look()).rejects.toThrow();
+    await expect(feed.refresh()).rejects.toThrow();
     await expect(feed.follow('now').established).rejects.toThrow();
     watched.proxy.restore();
     expect([await take(live, 2), await take(late, 2)]).toEqual([
@@ -182,7 +182,7 @@ describe('the feed of the trail', () => {
       await tx.$executeRaw`DELETE FROM audit_logs WHERE chain_position = (SELECT position FROM audit_chain)`;
       await tx.$executeRaw`UPDATE audit_chain SET position = position - 1, hash = ${last?.previous_hash ?? ''}`;
     });
-    await feed.look();
+    await feed.refresh();
     await append('in its place');
     expect(await take(entries, 1)).toEqual(['in its place']);
   });

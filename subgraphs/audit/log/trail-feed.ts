@@ -69,8 +69,8 @@ export class TrailFeed {
    * Sees what was appended since the last look. Calls during a look are answered by one more look after it. Rejects
    * when the database cannot be read; nothing is lost by it, because the next look goes on from the same place.
    */
-  look(): Promise<void> {
-    return this.#feed.look();
+  refresh(): Promise<void> {
+    return this.#feed.refresh();
   }
 
   async #see(): Promise<void> {

@@ -12,7 +12,7 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import { asServiceError } from '../../shared/postgres/service-error.ts';
 import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
-import { Looks } from '../../../core/async/looks.ts';
+import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import { FLAGS_CHANGED, type FlagChange, type FlagChanges } from '../changes/change.ts';
 import type { Flag } from './flag.ts';
@@ -52,7 +52,7 @@ export class RememberedFlags {
   readonly #environments = new Map<string, RememberedEnvironment>();
   /** Flags that this instance has committed since the last look began, by id. */
   readonly #committed = new Map<string, Flag>();
-  readonly #looks = new Looks(() => this.#readOrLog());
+  readonly #refreshes = new CoalescedRefresh(() => this.#readOrLog());
   readonly #closed = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #unsubscribe: (() => Promise<void>) | undefined;
@@ -72,7 +72,7 @@ export class RememberedFlags {
    */
   async start(bus: Bus, pollIntervalMs = POLL_INTERVAL_MS): Promise<void> {
     await this.#readOrLog();
-    const look = () => unattended(this.#looks.look(), 'Remembering flags');
+    const look = () => unattended(this.#refreshes.refresh(), 'Remembering flags');
     this.#unsubscribe = await bus.subscribe(FLAGS_CHANGED, look);
     this.#timer = setInterval(look, pollIntervalMs);
     this.#timer.unref();
@@ -82,7 +82,7 @@ export class RememberedFlags {
     clearInterval(this.#timer);
     this.#closed.abort();
     await this.#unsubscribe?.();
-    await this.#looks.close();
+    await this.#refreshes.close();
   }
 
   /** Reads what has changed since the last time. Rejects when the database cannot be read. */

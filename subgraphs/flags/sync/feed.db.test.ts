@@ -90,7 +90,7 @@ describe('the feed', () => {
     const { key } = await flags.create({ environment: 'PRODUCTION' });
     // The other instance of the subgraph looks every second, too; this one is told now.
     await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key });
-    await feed.look();
+    await feed.refresh();
     let event = await take(events);
     if (event.revision === at + 1) event = await take(events);
     expect(event).toMatchObject({ revision: at + 2, flag: { enabled: true } });
@@ -103,7 +103,7 @@ describe('the feed', () => {
     flags.bus.lost = true;
     const { key } = await flags.create({ environment: 'DEVELOPMENT' });
     await archive(key);
-    await feed.look();
+    await feed.refresh();
     let event = await take(events);
     if (!event.signed.removed) event = await take(events);
     expect(event).toMatchObject({ revision: 2, signed: { key, removed: true } });
@@ -117,7 +117,7 @@ describe('the feed', () => {
     for (const { revision } of [await flags.create(), await flags.create()])
       expect((await take(events)).revision).toBe(revision);
     await restore();
-    await feed.look();
+    await feed.refresh();
     await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key });
     const event = await take(events);
     expect(event).toMatchObject({ revision: at + 1, previousRevision: at, flag: { key } });
@@ -128,7 +128,7 @@ describe('the feed', () => {
     const events = await following('staging');
     flags.bus.lost = true;
     const created = [await flags.create(), await flags.create(), await flags.create()];
-    await feed.look();
+    await feed.refresh();
     const seen = [await take(events), await take(events), await take(events)];
     expect(seen.map(({ revision }) => revision)).toEqual(created.map(({ revision }) => revision));
     // Another look, each second, may have come between.
@@ -178,7 +178,7 @@ describe('the feed', () => {
     const events = await following('staging');
     // A column that is away for a moment stands for any failure of the look.
     await flags.prisma.$executeRaw`ALTER TABLE environments RENAME COLUMN revision TO elsewhere`;
-    await feed.look();
+    await feed.refresh();
     await flags.prisma.$executeRaw`ALTER TABLE environments RENAME COLUMN elsewhere TO revision`;
     const { revision } = await flags.create();
     expect((await take(events)).revision).toBe(revision);

@@ -10,7 +10,7 @@ import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { mapStream } from '../../shared/feeds/async-iteration.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
-import { Looks } from '../../../core/async/looks.ts';
+import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
 import { FLAGS_CHANGED } from '../changes/change.ts';
 import type { Flag } from '../flags/flag.ts';
 import type { PositionSignatures } from '../signing/position-signatures.ts';
@@ -39,7 +39,7 @@ export class FlagFeed {
   readonly #emitter = new EventEmitter().setMaxListeners(0);
   /** The revision up to which each environment's changes have been sent. */
   readonly #sent = new Map<Environment, number>();
-  readonly #looks = new Looks(() => this.#sendOrLog());
+  readonly #refreshes = new CoalescedRefresh(() => this.#sendOrLog());
   #timer: NodeJS.Timeout | undefined;
   #unsubscribe: (() => Promise<void>) | undefined;
 
@@ -53,9 +53,11 @@ export class FlagFeed {
 
   /** Begins at the environments' present revisions. */
   async start(): Promise<void> {
-    for (const [environment, { revision }] of await this.snapshots.look()) this.#sent.set(environment, revision);
-    this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () => unattended(this.look(), 'Looking for changes'));
-    this.#timer = setInterval(() => unattended(this.look(), 'Looking for changes'), POLL_INTERVAL);
+    for (const [environment, { revision }] of await this.snapshots.refresh()) this.#sent.set(environment, revision);
+    this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () =>
+      unattended(this.refresh(), 'Looking for changes'),
+    );
+    this.#timer = setInterval(() => unattended(this.refresh(), 'Looking for changes'), POLL_INTERVAL);
     this.#timer.unref();
   }
 
@@ -63,7 +65,7 @@ export class FlagFeed {
     clearInterval(this.#timer);
     this.#emitter.emit(CLOSED);
     await this.#unsubscribe?.();
-    await this.#looks.close();
+    await this.#refreshes.close();
   }
 
   /** Every change of `environment` after this call, in revision order. Ends when the feed is closed. */
@@ -74,8 +76,8 @@ export class FlagFeed {
   }
 
   /** Sends what has changed since the last look. Calls during a look are answered by one more look after it. */
-  look(): Promise<void> {
-    return this.#looks.look();
+  refresh(): Promise<void> {
+    return this.#refreshes.refresh();
   }
 
   async #sendOrLog(): Promise<void> {
@@ -88,7 +90,7 @@ export class FlagFeed {
   }
 
   async #sendChanges(): Promise<void> {
-    const present = await this.snapshots.look();
+    const present = await this.snapshots.refresh();
     for (const environment of ENVIRONMENTS) {
       const sent = this.#sent.get(environment) ?? 0;
       const revision = present.get(environment)?.revision ?? 0;

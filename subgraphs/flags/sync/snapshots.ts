@@ -91,7 +91,7 @@ export class EnvironmentSnapshots {
    * Where the environments stand, by a read that begins after this call; the snapshots then stand there, too.
    * Rejects when the database cannot be read.
    */
-  look(): Promise<Map<Environment, Position>> {
+  refresh(): Promise<Map<Environment, Position>> {
     this.#asking += 1;
     return (this.#waiting ??= this.#lookNext());
   }
@@ -214,7 +214,7 @@ export class EnvironmentSnapshots {
   async freshSince(environment: Environment, since: number): Promise<Changes> {
     this.#wanted.add(environment);
     try {
-      await withTimeout(FRESH_PATIENCE, 'The database did not answer in time', () => this.look());
+      await withTimeout(FRESH_PATIENCE, 'The database did not answer in time', () => this.refresh());
     } catch (cause) {
       throw new FleetFlagError(
         'SERVICE_UNAVAILABLE',
@@ -231,8 +231,8 @@ export class EnvironmentSnapshots {
     this.#wanted.add(environment);
     try {
       await (this.#held.has(environment)
-        ? withTimeout(PATIENCE, 'The database did not answer in time', () => this.look())
-        : this.look());
+        ? withTimeout(PATIENCE, 'The database did not answer in time', () => this.refresh())
+        : this.refresh());
     } catch (error) {
       if (atLeast <= (this.#held.get(environment)?.snapshot.position.revision ?? -1)) return;
       if (!(error instanceof TimeoutError)) throw error;

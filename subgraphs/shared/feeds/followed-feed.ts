@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
 import type { Bus } from './bus.ts';
 import { Follower, type FollowedSource, type FollowedStream } from './follower.ts';
-import { Looks } from '../../../core/async/looks.ts';
+import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
 
 export interface FeedOptions {
   readonly bus: Bus;
@@ -27,14 +27,14 @@ export interface FeedOptions {
 
 export class FollowedFeed<Entry> {
   readonly #followers = new Set<Follower<Entry>>();
-  readonly #looks: Looks;
+  readonly #refreshes: CoalescedRefresh;
   #failing = false;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
   #unsubscribe: (() => Promise<void>) | undefined;
 
   constructor(private readonly options: FeedOptions) {
-    this.#looks = new Looks(options.see);
+    this.#refreshes = new CoalescedRefresh(options.see);
   }
 
   /** Who follows now. */
@@ -45,7 +45,7 @@ export class FollowedFeed<Entry> {
   async start(): Promise<void> {
     const { bus, channel } = this.options;
     this.#unsubscribe = await bus.subscribe(channel, () => {
-      if (this.#followers.size > 0) unattended(this.#lookOrLog(), 'Looking for entries');
+      if (this.#followers.size > 0) unattended(this.#refreshOrLog(), 'Looking for entries');
     });
   }
 
@@ -55,7 +55,7 @@ export class FollowedFeed<Entry> {
     for (const follower of [...this.#followers]) unattended(follower.return(), 'Ending a stream');
     clearTimeout(this.#timer);
     await this.#unsubscribe?.();
-    await this.#looks.close();
+    await this.#refreshes.close();
   }
 
   /**
@@ -66,7 +66,7 @@ export class FollowedFeed<Entry> {
    */
   follow(read: FollowedSource<Entry>['read'], after: number | 'now'): FollowedStream<Entry> {
     const start = async () => {
-      await this.look();
+      await this.refresh();
       return this.options.head() ?? 0;
     };
     const follower: Follower<Entry> = new Follower({ start, read, leave: () => this.#leave(follower) }, after);
@@ -81,12 +81,12 @@ export class FollowedFeed<Entry> {
    * Sees what is new since the last look. Calls during a look are answered by one more look after it. Rejects when the
    * database cannot be read; nothing is lost by it, because the next look goes on from the same place.
    */
-  look(): Promise<void> {
-    return this.#looks.look();
+  refresh(): Promise<void> {
+    return this.#refreshes.refresh();
   }
 
   #poll(): void {
-    const looked = this.#lookOrLog().then(() => {
+    const looked = this.#refreshOrLog().then(() => {
       if (this.#closed || this.#followers.size === 0) return;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#poll(), this.options.interval);
@@ -95,9 +95,9 @@ export class FollowedFeed<Entry> {
     unattended(looked, 'Looking for entries');
   }
 
-  async #lookOrLog(): Promise<void> {
+  async #refreshOrLog(): Promise<void> {
     try {
-      await this.look();
+      await this.refresh();
       this.#failing = false;
     } catch (error) {
       if (!this.#failing) this.options.logger.warn({ err: error }, this.options.failure);

@@ -78,8 +78,8 @@ export class StatusFeed {
   }
 
   /** Looks whether there are changes. Rejects when the database cannot be read; nothing is lost by it. */
-  look(): Promise<void> {
-    return this.#feed.look();
+  refresh(): Promise<void> {
+    return this.#feed.refresh();
   }
 
   async #see(): Promise<void> {

@@ -2,16 +2,16 @@
  * Looking for what is new, one look at a time: whoever asks during a look is answered by one more after it, which sees
  * all that was there when they asked.
  */
-export class Looks {
+export class CoalescedRefresh {
   #running: Promise<void> | undefined;
   #again = false;
   #closed = false;
 
-  /** @param see one look; what it rejects with, the looks that it answers reject with */
-  constructor(private readonly see: () => Promise<void>) {}
+  /** @param run one look; what it rejects with, the looks that it answers reject with */
+  constructor(private readonly run: () => Promise<void>) {}
 
   /** Resolves after a look that began after this call, or when it is closed. */
-  look(): Promise<void> {
+  refresh(): Promise<void> {
     if (this.#running !== undefined) {
       this.#again = true;
       return this.#running;
@@ -20,7 +20,7 @@ export class Looks {
       try {
         do {
           this.#again = false;
-          await this.see();
+          await this.run();
         } while (this.#again && !this.#closed);
       } finally {
         this.#running = undefined;
