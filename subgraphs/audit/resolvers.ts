@@ -98,7 +98,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Subscription: {
     auditTrail: {
       async subscribe(_, __, { services }) {
-        const entries = services.feed.follow('now');
+        const entries = services.feed.subscribe('now');
         await entries.established;
         return entries;
       },

@@ -292,7 +292,7 @@ export const resolvers: Resolvers = {
     },
     changeRequestChanges: {
       async subscribe(_: unknown, __: unknown, { services }: Context) {
-        const requests = services.requestFeed.follow();
+        const requests = services.requestFeed.subscribe();
         await requests.established;
         return requests;
       },

@@ -76,7 +76,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Subscription: {
     vehicleStatusChanges: {
       async subscribe(_, { region, model }, { services }) {
-        const changes = services.statuses.follow({
+        const changes = services.statuses.subscribe({
           region: readText(region, 'region'),
           model: readText(model, 'model'),
         });

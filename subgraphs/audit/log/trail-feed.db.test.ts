@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { SubgraphStream } from '../../../core/wire/subgraph.ts';
 import { TRAIL_APPENDED, appendAudit } from '../../shared/audit/audit-trail.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
-import type { FollowedStream } from '../../shared/feeds/follower.ts';
+import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
 import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';
@@ -49,7 +49,7 @@ async function append(...labels: (string | number)[]): Promise<void> {
 }
 const head = async () => Number((await prisma().auditChain.findFirstOrThrow()).position);
 
-async function take(entries: FollowedStream<TrailEntry>, count: number): Promise<unknown[]> {
+async function take(entries: FeedStream<TrailEntry>, count: number): Promise<unknown[]> {
   const taken: unknown[] = [];
   let position = 0;
   while (taken.length < count) {
@@ -68,7 +68,7 @@ const reads = (table: string) => watched.statements.filter(({ query }) => query.
 describe('the feed of the trail', () => {
   test('tells of what is appended after it was established, in order, each once', async () => {
     await appendUnannounced('before');
-    const entries = feed.follow('now');
+    const entries = feed.subscribe('now');
     await entries.established;
     await appendUnannounced('a', 'b');
     expect(await take(entries, 2)).toEqual(['a', 'b']);
@@ -77,7 +77,7 @@ describe('the feed of the trail', () => {
   });
 
   test('loses nothing of many writers at once', async () => {
-    const entries = feed.follow('now');
+    const entries = feed.subscribe('now');
     await entries.established;
     const labels = Array.from({ length: 30 }, (_, index) => index);
     await Promise.all(labels.map((label) => append(label)));
@@ -88,7 +88,7 @@ describe('the feed of the trail', () => {
     const from = await head();
     const labels = Array.from({ length: 450 }, (_, index) => index);
     await append(...labels);
-    const [first, second] = [feed.follow(from), feed.follow(from + 100)];
+    const [first, second] = [feed.subscribe(from), feed.subscribe(from + 100)];
     expect(await take(first, 450)).toEqual(labels);
     expect(await take(second, 350)).toEqual(labels.slice(100));
     await append('new');
@@ -96,7 +96,7 @@ describe('the feed of the trail', () => {
   });
 
   test('gives a slow follower everything, though the feed has long gone on', async () => {
-    const [slow, quick] = [feed.follow('now'), feed.follow('now')];
+    const [slow, quick] = [feed.subscribe('now'), feed.subscribe('now')];
     await Promise.all([slow.established, quick.established]);
     const labels = Array.from({ length: 450 }, (_, index) => index);
     for (let from = 0; from < 450; from += 150) {
@@ -107,7 +107,7 @@ describe('the feed of the trail', () => {
   });
 
   test('reads once for all who follow, and not at all while nobody does', async () => {
-    const followers = Array.from({ length: 20 }, () => feed.follow('now'));
+    const followers = Array.from({ length: 20 }, () => feed.subscribe('now'));
     await Promise.all(followers.map(({ established }) => established));
     const before = reads('audit_logs');
     await append('shared');
@@ -123,7 +123,7 @@ describe('the feed of the trail', () => {
   });
 
   test('looks at once when the bus says that the trail has grown', async () => {
-    const entries = feed.follow('now');
+    const entries = feed.subscribe('now');
     await entries.established;
     const next = take(entries, 1);
     await appendUnannounced('announced');
@@ -136,16 +136,16 @@ describe('the feed of the trail', () => {
   });
 
   test('ends who follows when it closes, and who follows afterwards', async () => {
-    const entries = feed.follow('now');
+    const entries = feed.subscribe('now');
     const pending = entries.next();
     await entries.established;
     await feed.close();
     expect(await pending).toEqual({ done: true, value: undefined });
-    expect(await feed.follow(0).next()).toEqual({ done: true, value: undefined });
+    expect(await feed.subscribe(0).next()).toEqual({ done: true, value: undefined });
   });
 
   test('ends at once for who leaves while nothing comes, and goes on for the others', async () => {
-    const [leaving, staying] = [feed.follow('now'), feed.follow('now')];
+    const [leaving, staying] = [feed.subscribe('now'), feed.subscribe('now')];
     await Promise.all([leaving.established, staying.established]);
     const pending = leaving.next();
     await leaving.return();
@@ -156,12 +156,12 @@ describe('the feed of the trail', () => {
 
   test('goes on where it was after the database was away, also for who was reading up', async () => {
     const from = await head();
-    const [live, late] = [feed.follow('now'), feed.follow(from)];
+    const [live, late] = [feed.subscribe('now'), feed.subscribe(from)];
     await live.established;
     watched.proxy.sever();
     await append('x', 'y');
     await expect(feed.refresh()).rejects.toThrow();
-    await expect(feed.follow('now').established).rejects.toThrow();
+    await expect(feed.subscribe('now').established).rejects.toThrow();
     watched.proxy.restore();
     expect([await take(live, 2), await take(late, 2)]).toEqual([
       ['x', 'y'],
@@ -170,7 +170,7 @@ describe('the feed of the trail', () => {
   });
 
   test('follows a database that was restored from a backup', async () => {
-    const entries = feed.follow('now');
+    const entries = feed.subscribe('now');
     await entries.established;
     await append('lost');
     expect(await take(entries, 1)).toEqual(['lost']);

@@ -10,8 +10,8 @@ import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { TRAIL_APPENDED } from '../../shared/audit/audit-trail.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
-import { FollowedFeed } from '../../shared/feeds/followed-feed.ts';
-import type { FollowedStream } from '../../shared/feeds/follower.ts';
+import { PolledFeed } from '../../shared/feeds/polled-feed.ts';
+import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
 import { entriesBetween, headPosition, type TrailEntry } from './trail-store.ts';
 
 /** How long an entry that was announced to nobody stays unseen, in milliseconds. */
@@ -21,7 +21,7 @@ const POLL_INTERVAL = 500;
 const PAGE = 200;
 
 export class TrailFeed {
-  readonly #feed: FollowedFeed<TrailEntry>;
+  readonly #feed: PolledFeed<TrailEntry>;
   /** Up to where the trail has been seen; undefined while nobody follows. */
   #position: number | undefined;
   /** The entries after `#recentAfter` up to `#position`. */
@@ -33,13 +33,13 @@ export class TrailFeed {
     bus: Bus,
     logger: Logger,
   ) {
-    this.#feed = new FollowedFeed({
+    this.#feed = new PolledFeed({
       bus,
       channel: TRAIL_APPENDED,
       interval: POLL_INTERVAL,
-      see: () => this.#see(),
+      refresh: () => this.#see(),
       head: () => this.#position,
-      deserted: () => ([this.#position, this.#recent] = [undefined, []]),
+      unfollowed: () => ([this.#position, this.#recent] = [undefined, []]),
       logger,
       failure: 'The trail cannot be read; it is tried again until it can',
     });
@@ -61,8 +61,8 @@ export class TrailFeed {
    * With 'now', `established` resolves when everything that is appended after it will come. It rejects, and so does the
    * first `next()`, when the database cannot be read at that time; a stream that is established outlives such times.
    */
-  follow(after: number | 'now'): FollowedStream<TrailEntry> {
-    return this.#feed.follow((position) => this.#read(position), after);
+  subscribe(after: number | 'now'): FeedStream<TrailEntry> {
+    return this.#feed.subscribe((position) => this.#read(position), after);
   }
 
   /**
@@ -75,8 +75,8 @@ export class TrailFeed {
 
   async #see(): Promise<void> {
     const head = await headPosition(this.prisma);
-    if (this.#feed.followers.size === 0) return;
-    for (const follower of this.#feed.followers) follower.rewind(head);
+    if (this.#feed.subscriptions.size === 0) return;
+    for (const subscription of this.#feed.subscriptions) subscription.rewind(head);
     // Below what was seen: a database restored from a backup. What it appends now is new.
     if (this.#position === undefined || head < this.#position) {
       [this.#position, this.#recentAfter, this.#recent] = [head, head, []];
@@ -96,7 +96,7 @@ export class TrailFeed {
   }
 
   #wake(): void {
-    for (const follower of this.#feed.followers) follower.wake();
+    for (const subscription of this.#feed.subscriptions) subscription.wake();
   }
 
   /** Entries after `position` that have been seen, oldest first, and where to go on after them. */

@@ -62,7 +62,7 @@ export class EndedCredentials {
     const end = await headPosition(this.prisma);
     const begin = Math.max(0, Math.min(after ?? end, end));
     let told = begin;
-    const ended = mapStream(this.feed.follow(begin), (entry) => {
+    const ended = mapStream(this.feed.subscribe(begin), (entry) => {
       const event = endedBy(entry) ?? (entry.position - told >= MARK_EVERY ? upTo(entry.position) : undefined);
       if (event !== undefined) told = event.position;
       return event;

@@ -13,7 +13,7 @@ const RETRY = 1_000;
 
 export class SessionEnding {
   #closed = false;
-  #stream: ReturnType<TrailFeed['follow']> | undefined;
+  #stream: ReturnType<TrailFeed['subscribe']> | undefined;
   #following: Promise<void> | undefined;
   #wake: () => void = () => undefined;
 
@@ -39,7 +39,7 @@ export class SessionEnding {
     let position: number | 'now' = 'now';
     while (!this.#closed) {
       try {
-        this.#stream = this.feed.follow(position);
+        this.#stream = this.feed.subscribe(position);
         for await (const entry of this.#stream) {
           position = entry.position - 1;
           const userId = endedBy(entry)?.userId ?? null;

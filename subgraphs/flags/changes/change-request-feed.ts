@@ -7,8 +7,8 @@ import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { TRAIL_APPENDED, type AuditAction } from '../../shared/audit/audit-trail.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
-import { FollowedFeed } from '../../shared/feeds/followed-feed.ts';
-import type { FollowedStream } from '../../shared/feeds/follower.ts';
+import { PolledFeed } from '../../shared/feeds/polled-feed.ts';
+import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
 import { findChangeRequestsById, type ChangeRequest } from './change-request.ts';
 
 /** How long what was announced to nobody stays unseen, in milliseconds. */
@@ -32,7 +32,7 @@ function asOf(request: ChangeRequest, action: AuditAction): ChangeRequest {
 }
 
 export class ChangeRequestFeed {
-  readonly #feed: FollowedFeed<ChangeRequest>;
+  readonly #feed: PolledFeed<ChangeRequest>;
   /** Up to where the trail has been seen; undefined while nobody follows. */
   #head: number | undefined;
 
@@ -41,13 +41,13 @@ export class ChangeRequestFeed {
     bus: Bus,
     logger: Logger,
   ) {
-    this.#feed = new FollowedFeed({
+    this.#feed = new PolledFeed({
       bus,
       channel: TRAIL_APPENDED,
       interval: POLL_INTERVAL,
-      see: () => this.#see(),
+      refresh: () => this.#see(),
       head: () => this.#head,
-      deserted: () => (this.#head = undefined),
+      unfollowed: () => (this.#head = undefined),
       logger,
       failure: 'Change requests cannot be followed; it is tried again until they can',
     });
@@ -63,8 +63,8 @@ export class ChangeRequestFeed {
   }
 
   /** Every request that is asked for or decided from now on. `established` resolves when all after it will come. */
-  follow(): FollowedStream<ChangeRequest> {
-    return this.#feed.follow((position) => this.#read(position), 'now');
+  subscribe(): FeedStream<ChangeRequest> {
+    return this.#feed.subscribe((position) => this.#read(position), 'now');
   }
 
   async #see(): Promise<void> {
@@ -72,15 +72,15 @@ export class ChangeRequestFeed {
       where: { id: 1 },
       select: { position: true },
     });
-    const { followers } = this.#feed;
-    if (followers.size === 0) return;
+    const { subscriptions } = this.#feed;
+    if (subscriptions.size === 0) return;
     const head = Number(position);
     const moved = head !== this.#head;
     this.#head = head;
-    for (const follower of followers) {
+    for (const subscription of subscriptions) {
       // Lower than it was: a database restored from a backup. What it appends now is new.
-      follower.rewind(head);
-      if (moved) follower.wake();
+      subscription.rewind(head);
+      if (moved) subscription.wake();
     }
   }
 

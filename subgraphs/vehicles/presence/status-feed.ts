@@ -7,8 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
-import { FollowedFeed } from '../../shared/feeds/followed-feed.ts';
-import type { FollowedStream } from '../../shared/feeds/follower.ts';
+import { PolledFeed } from '../../shared/feeds/polled-feed.ts';
+import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
 import { STATUSES_CHANGED, statusHead } from '../registry/status-position.ts';
 import { changedStatuses } from '../registry/vehicle-store.ts';
 import type { Vehicle } from '../registry/vehicle.ts';
@@ -30,7 +30,7 @@ export interface StatusFilter {
 }
 
 export class StatusFeed {
-  readonly #feed: FollowedFeed<Vehicle>;
+  readonly #feed: PolledFeed<Vehicle>;
   /** Up to where there are changes; undefined while nobody follows. */
   #head: number | undefined;
 
@@ -39,13 +39,13 @@ export class StatusFeed {
     bus: Bus,
     logger: Logger,
   ) {
-    this.#feed = new FollowedFeed({
+    this.#feed = new PolledFeed({
       bus,
       channel: STATUSES_CHANGED,
       interval: POLL_INTERVAL,
-      see: () => this.#see(),
+      refresh: () => this.#see(),
       head: () => this.#head,
-      deserted: () => (this.#head = undefined),
+      unfollowed: () => (this.#head = undefined),
       logger,
       failure: 'Changed statuses cannot be read; it is tried again until they can',
     });
@@ -65,9 +65,9 @@ export class StatusFeed {
    * `established` resolves when every change after it will come; it rejects, and so does the first `next()`, when the
    * database cannot be read at that time. A stream that is established outlives such times.
    */
-  follow(filter: StatusFilter): FollowedStream<Vehicle> {
+  subscribe(filter: StatusFilter): FeedStream<Vehicle> {
     let more = false;
-    return this.#feed.follow(async (after) => {
+    return this.#feed.subscribe(async (after) => {
       if (more) await delay(PAGE_PAUSE, undefined, { ref: false });
       const head = this.#head;
       if (head === undefined || after >= head) return { entries: [], position: after };
@@ -84,14 +84,14 @@ export class StatusFeed {
 
   async #see(): Promise<void> {
     const head = await statusHead(this.prisma);
-    const { followers } = this.#feed;
-    if (followers.size === 0) return;
+    const { subscriptions } = this.#feed;
+    if (subscriptions.size === 0) return;
     this.#head = head;
-    for (const follower of followers) {
+    for (const subscription of subscriptions) {
       // Lower than before: a database restored from a backup. What changes now is new.
-      follower.rewind(head);
+      subscription.rewind(head);
       // Also where there is nothing new: it may be waiting because it could not read.
-      follower.wake();
+      subscription.wake();
     }
   }
 }

@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
 import type { Bus } from './bus.ts';
-import { Follower, type FollowedSource, type FollowedStream } from './follower.ts';
+import { FeedSubscription, type FeedSource, type FeedStream } from './feed-subscription.ts';
 import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
 
 export interface FeedOptions {
@@ -15,18 +15,18 @@ export interface FeedOptions {
   /** Milliseconds for which what was announced to nobody stays unseen. */
   readonly interval: number;
   /** One look: sees what is new, and wakes the followers. Rejects when the database cannot be read. */
-  readonly see: () => Promise<void>;
+  readonly refresh: () => Promise<void>;
   /** The position of the newest entry that a look has seen; undefined before the first. */
   readonly head: () => number | undefined;
   /** Nobody follows any more. */
-  readonly deserted: () => void;
+  readonly unfollowed: () => void;
   readonly logger: Logger;
   /** What the log says, once, when looks begin to fail. */
   readonly failure: string;
 }
 
-export class FollowedFeed<Entry> {
-  readonly #followers = new Set<Follower<Entry>>();
+export class PolledFeed<Entry> {
+  readonly #subscriptions = new Set<FeedSubscription<Entry>>();
   readonly #refreshes: CoalescedRefresh;
   #failing = false;
   #closed = false;
@@ -34,25 +34,25 @@ export class FollowedFeed<Entry> {
   #unsubscribe: (() => Promise<void>) | undefined;
 
   constructor(private readonly options: FeedOptions) {
-    this.#refreshes = new CoalescedRefresh(options.see);
+    this.#refreshes = new CoalescedRefresh(options.refresh);
   }
 
   /** Who follows now. */
-  get followers(): ReadonlySet<Follower<Entry>> {
-    return this.#followers;
+  get subscriptions(): ReadonlySet<FeedSubscription<Entry>> {
+    return this.#subscriptions;
   }
 
   async start(): Promise<void> {
     const { bus, channel } = this.options;
     this.#unsubscribe = await bus.subscribe(channel, () => {
-      if (this.#followers.size > 0) unattended(this.#refreshOrLog(), 'Looking for entries');
+      if (this.#subscriptions.size > 0) unattended(this.#refreshOrLog(), 'Looking for entries');
     });
   }
 
   /** Ends every stream, as if nothing were to come any more. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const follower of [...this.#followers]) unattended(follower.return(), 'Ending a stream');
+    for (const subscription of [...this.#subscriptions]) unattended(subscription.return(), 'Ending a stream');
     clearTimeout(this.#timer);
     await this.#unsubscribe?.();
     await this.#refreshes.close();
@@ -64,17 +64,20 @@ export class FollowedFeed<Entry> {
    * With 'now', `established` resolves when everything after it will come. It rejects, and so does the first `next()`,
    * when the database cannot be read at that time; a stream that is established outlives such times.
    */
-  follow(read: FollowedSource<Entry>['read'], after: number | 'now'): FollowedStream<Entry> {
+  subscribe(read: FeedSource<Entry>['read'], after: number | 'now'): FeedStream<Entry> {
     const start = async () => {
       await this.refresh();
       return this.options.head() ?? 0;
     };
-    const follower: Follower<Entry> = new Follower({ start, read, leave: () => this.#leave(follower) }, after);
-    this.#followers.add(follower);
-    follower.begin();
-    if (this.#closed) unattended(follower.return(), 'Ending a stream');
-    else if (this.#followers.size === 1) this.#poll();
-    return follower;
+    const subscription: FeedSubscription<Entry> = new FeedSubscription(
+      { start, read, leave: () => this.#leave(subscription) },
+      after,
+    );
+    this.#subscriptions.add(subscription);
+    subscription.begin();
+    if (this.#closed) unattended(subscription.return(), 'Ending a stream');
+    else if (this.#subscriptions.size === 1) this.#poll();
+    return subscription;
   }
 
   /**
@@ -87,7 +90,7 @@ export class FollowedFeed<Entry> {
 
   #poll(): void {
     const looked = this.#refreshOrLog().then(() => {
-      if (this.#closed || this.#followers.size === 0) return;
+      if (this.#closed || this.#subscriptions.size === 0) return;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#poll(), this.options.interval);
       this.#timer.unref();
@@ -105,10 +108,10 @@ export class FollowedFeed<Entry> {
     }
   }
 
-  #leave(follower: Follower<Entry>): void {
-    this.#followers.delete(follower);
-    if (this.#followers.size > 0) return;
+  #leave(subscription: FeedSubscription<Entry>): void {
+    this.#subscriptions.delete(subscription);
+    if (this.#subscriptions.size > 0) return;
     clearTimeout(this.#timer);
-    this.options.deserted();
+    this.options.unfollowed();
   }
 }

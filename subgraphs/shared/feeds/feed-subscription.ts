@@ -2,14 +2,14 @@
  * One stream of what has positions in the database, such as the trail. It pulls, at the pace of who reads it; all that
  * is ever pushed to it is to look again.
  */
-export interface FollowedStream<Entry> extends AsyncIterableIterator<Entry> {
+export interface FeedStream<Entry> extends AsyncIterableIterator<Entry> {
   /** Resolves once every entry from now on will come. */
   readonly established: Promise<void>;
   return(): Promise<IteratorResult<Entry>>;
 }
 
 /** Where a follower gets its entries. */
-export interface FollowedSource<Entry> {
+export interface FeedSource<Entry> {
   /** The position of the newest entry, as it is after this call. */
   start(): Promise<number>;
   /**
@@ -22,7 +22,7 @@ export interface FollowedSource<Entry> {
 
 const END = { done: true, value: undefined } as const;
 
-export class Follower<Entry> implements FollowedStream<Entry> {
+export class FeedSubscription<Entry> implements FeedStream<Entry> {
   /** Up to where entries have been taken from the source. */
   #position = 0;
   #taken: readonly Entry[] = [];
@@ -34,7 +34,7 @@ export class Follower<Entry> implements FollowedStream<Entry> {
   #established: Promise<void> | undefined;
 
   constructor(
-    private readonly source: FollowedSource<Entry>,
+    private readonly source: FeedSource<Entry>,
     private readonly after: number | 'now',
   ) {}
 
