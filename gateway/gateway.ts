@@ -20,7 +20,7 @@ import { startGraphqlServer } from './operations/graphql-server.ts';
 import { pageOrigins } from './transports/http/page-origins.ts';
 import { originReader } from './transports/http/request-origin.ts';
 import { createRoutes, type RequestTimes } from './transports/http/routes.ts';
-import { AccountTurns } from './operations/turns/account-turns.ts';
+import { AccountConcurrency } from './operations/turns/account-concurrency.ts';
 import { RightOfWay } from './operations/turns/right-of-way.ts';
 import { refuseCost } from './operations/limits/check-operation.ts';
 import { countOperation } from './operations/limits/key-rate.ts';
@@ -100,7 +100,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     introspection: options.introspection,
     logger,
     metrics,
-    accounts: new AccountTurns(),
+    accounts: new AccountConcurrency(),
     rightOfWay,
   });
   const operations = {

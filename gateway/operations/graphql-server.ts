@@ -14,7 +14,7 @@ import type { CallerIdentity } from '../../core/access/caller.ts';
 import type { Composition } from '../composition/supergraph.ts';
 import { authorizeOperation } from './authorize.ts';
 import type { GatewayContext, GatewayLogger } from '../context.ts';
-import { kindOf, type AccountTurns } from './turns/account-turns.ts';
+import { kindOf, type AccountConcurrency } from './turns/account-concurrency.ts';
 import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from './limits/check-operation.ts';
 import { isKillSwitch } from './turns/kill-switch-operation.ts';
 import type { RightOfWay } from './turns/right-of-way.ts';
@@ -30,7 +30,7 @@ export interface GraphqlServerOptions {
   readonly introspection: boolean;
   readonly logger: GatewayLogger;
   readonly metrics: GatewayMetrics;
-  readonly accounts: AccountTurns;
+  readonly accounts: AccountConcurrency;
   readonly rightOfWay: RightOfWay;
 }
 
@@ -98,7 +98,7 @@ function plugin({
           }
           // Last: what is refused anyway waits for nothing.
           const isKill = isKillSwitch(document, operation, asked.variables);
-          endTurn = await accounts.take(caller, kindOf(isKill, cost));
+          endTurn = await accounts.acquire(caller, kindOf(isKill, cost));
           if (isKill) endWay = rightOfWay.begin();
           // With its turn, so that who comes after it in the account waits as well.
           else await rightOfWay.clear();

@@ -11,7 +11,7 @@ import {
   type SubgraphResponse,
 } from '../../../core/wire/subgraph.ts';
 import { compose, type Subgraphs } from '../../composition/supergraph.ts';
-import { AccountTurns } from '../../operations/turns/account-turns.ts';
+import { AccountConcurrency } from '../../operations/turns/account-concurrency.ts';
 import { RightOfWay } from '../../operations/turns/right-of-way.ts';
 import { EntityTags } from '../../operations/persisted-operations/entity-tag.ts';
 import { personalData } from '../../operations/persisted-operations/personal-data.ts';
@@ -106,7 +106,7 @@ beforeAll(async () => {
     introspection: true,
     logger,
     metrics,
-    accounts: new AccountTurns(),
+    accounts: new AccountConcurrency(),
     rightOfWay,
   });
   app = createRoutes({

@@ -25,7 +25,7 @@ import type { MaskError } from '../../subscriptions/event-execution.ts';
 import { encodeId, type EncodedId, type FrameBatch } from '../../subscriptions/next-frames.ts';
 import type { Place, SharedOperations } from '../../subscriptions/shared-operations.ts';
 import type { SubscriptionPlanner } from '../../subscriptions/subscription-plan.ts';
-import { urgencyOf, type Turns, type Urgency } from './turns.ts';
+import { urgencyOf, type OperationQueue, type Urgency } from './operation-queue.ts';
 
 /** An operation as it came in a subscribe message. */
 export interface OperationRequest {
@@ -56,7 +56,7 @@ export interface CurrentSchema {
 export interface OperationServices {
   readonly documents: DocumentCache;
   readonly shared: SharedOperations;
-  readonly turns: Turns;
+  readonly turns: OperationQueue;
   readonly maxOperationsPerSocket: number;
   /** See SubscriptionServerOptions. */
   readonly introspection: boolean;

@@ -33,7 +33,7 @@ import {
   type ParsedOperation,
 } from './start-operation.ts';
 import { SubscriptionPlanner } from '../../subscriptions/subscription-plan.ts';
-import { Turns } from './turns.ts';
+import { OperationQueue } from './operation-queue.ts';
 
 export interface SubscriptionServerOptions {
   /** The schema in force; a new `apiSchema` object or SDL takes effect for operations that begin from then on. */
@@ -185,7 +185,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       introspection: options.introspection,
     }),
     shared,
-    turns: new Turns(limits.maxWaitingReports, options.rightOfWay),
+    turns: new OperationQueue(limits.maxWaitingReports, options.rightOfWay),
     maxOperationsPerSocket: limits.maxOperationsPerSocket,
     introspection: options.introspection,
     schema: currentSchema(() => options.schema()),

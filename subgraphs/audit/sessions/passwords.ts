@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { argon2id, hash, verify } from 'argon2';
-import { BoundedTurns } from '../../../core/async/bounded-turns.ts';
+import { BoundedSemaphore } from '../../../core/async/bounded-semaphore.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 
 const PARAMETERS = { type: argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
@@ -20,7 +20,7 @@ export interface PasswordLimits {
 const DEFAULT_LIMITS: PasswordLimits = { running: 2, waiting: 20 };
 
 export class Passwords {
-  readonly #turns: BoundedTurns;
+  readonly #turns: BoundedSemaphore;
 
   private constructor(
     limits: PasswordLimits,
@@ -29,7 +29,7 @@ export class Passwords {
   ) {
     const refusal = () =>
       new FleetFlagError('RATE_LIMITED', 'Too many passwords at once; try again in a second.', { retryAfter: 1 });
-    this.#turns = new BoundedTurns({ ...limits, waitMs: Infinity }, refusal);
+    this.#turns = new BoundedSemaphore({ ...limits, waitMs: Infinity }, refusal);
   }
 
   static async create(limits: PasswordLimits = DEFAULT_LIMITS): Promise<Passwords> {

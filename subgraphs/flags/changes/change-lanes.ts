@@ -4,7 +4,7 @@
  * take, and what holds a lock that it needs gives way (docs/decisions/kill-switch-lane.md).
  */
 import type { Logger } from 'pino';
-import { BoundedTurns, type TurnLimits } from '../../../core/async/bounded-turns.ts';
+import { BoundedSemaphore, type SemaphoreLimits } from '../../../core/async/bounded-semaphore.ts';
 import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -14,7 +14,7 @@ import type { Transactor } from '../../shared/postgres/transaction.ts';
 /**
  * Of one instance. A change takes some 20 ms: a hundred that wait are two seconds, and ten on a machine that is busy.
  */
-export const CHANGE_TURNS: TurnLimits = { running: 2, waiting: 200, waitMs: 15_000 };
+export const CHANGE_TURNS: SemaphoreLimits = { running: 2, waiting: 200, waitMs: 15_000 };
 
 /**
  * Milliseconds that a kill switch waits for a lock, and how long its holder's transaction must last, until that is
@@ -28,7 +28,7 @@ const LOOK = 100;
  * Changes in turn. Rejects with SERVICE_UNAVAILABLE and `retryAfter` where too many wait, or one has waited too long.
  */
 export function changesInTurn(database: Transactor, limits = CHANGE_TURNS): Transactor {
-  const turns = new BoundedTurns(
+  const turns = new BoundedSemaphore(
     limits,
     () =>
       new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many changes wait for their turn; a retry is safe.', {

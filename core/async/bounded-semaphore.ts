@@ -1,5 +1,5 @@
 /** So many at once, so many that wait, and for so long; who comes beyond that is turned away. */
-export interface TurnLimits {
+export interface SemaphoreLimits {
   readonly running: number;
   readonly waiting: number;
   /** Milliseconds that one waits at most; Infinity: for as long as it takes. */
@@ -10,13 +10,13 @@ interface Waiter {
   readonly begin: () => void;
 }
 
-export class BoundedTurns {
+export class BoundedSemaphore {
   #running = 0;
   readonly #waiting = new Set<Waiter>();
 
   /** @param refusal what one is turned away with, because too many wait (`full`) or it has waited too long (`late`) */
   constructor(
-    private readonly limits: TurnLimits,
+    private readonly limits: SemaphoreLimits,
     private readonly refusal: (why: 'full' | 'late') => Error,
   ) {}
 
@@ -29,7 +29,7 @@ export class BoundedTurns {
    * Waits for a turn, in the order of arrival. Resolves to its end, which may be called more than once. Rejects with
    * the refusal.
    */
-  async take(): Promise<() => void> {
+  async acquire(): Promise<() => void> {
     if (this.#running < this.limits.running) this.#running += 1;
     else await this.#wait();
     let over = false;
@@ -42,7 +42,7 @@ export class BoundedTurns {
 
   /** Does `work` when it is its turn. */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    const end = await this.take();
+    const end = await this.acquire();
     try {
       return await work();
     } finally {

@@ -4,7 +4,7 @@ import type { SubgraphResponse } from '../../../core/wire/subgraph.ts';
 import { eventually } from '../../subscriptions/testing/wire-client.ts';
 import { ScriptedGateway, type HttpAnswer } from '../../testing/scripted-gateway.ts';
 import { ACCOUNT_LIMITS } from './account-limits.ts';
-import { AccountTurns, kindOf, type OperationKind } from './account-turns.ts';
+import { AccountConcurrency, kindOf, type OperationKind } from './account-concurrency.ts';
 import { isKillSwitch, mayBeKillSwitch } from './kill-switch-operation.ts';
 
 const HEAVY = '{ auditLogs(first: 100) { nodes { action } } }';
@@ -116,11 +116,11 @@ describe('a dear operation', () => {
   const user = (userId: string) => ({ kind: 'user', userId, role: 'READ', sessionKey: null }) as const;
   /** Takes turns and notes who has one. */
   const noted = () => {
-    const turns = new AccountTurns();
+    const turns = new AccountConcurrency();
     const running: string[] = [];
     const ends = new Map<string, () => void>();
     const take = async (name: string, kind: OperationKind = 'dear') => {
-      void turns.take(user(name.charAt(0)), kind).then((end) => {
+      void turns.acquire(user(name.charAt(0)), kind).then((end) => {
         running.push(name);
         ends.set(name, end);
       });
@@ -166,7 +166,7 @@ describe('a dear operation', () => {
       const { turns, take } = noted();
       await take('a1');
       await take('b1');
-      const late = turns.take(user('c'), 'dear');
+      const late = turns.acquire(user('c'), 'dear');
       const refused = expect(late).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 2 } });
       await jest.advanceTimersByTimeAsync(ACCOUNT_LIMITS.waitTimeout);
       await refused;
@@ -186,19 +186,19 @@ describe('a dear operation', () => {
 });
 
 test('an account that has nothing running is not remembered, whatever became of its operations', async () => {
-  const turns = new AccountTurns();
+  const turns = new AccountConcurrency();
   const caller = { kind: 'user', userId: 'u1', role: 'READ', sessionKey: null } as const;
-  const [first, second] = [await turns.take(caller, 'ordinary'), await turns.take(caller, 'kill switch')];
+  const [first, second] = [await turns.acquire(caller, 'ordinary'), await turns.acquire(caller, 'kill switch')];
   expect(turns.size).toBe(2);
   first();
   second();
   expect(turns.size).toBe(0);
   // Ended a second time, it takes nothing from who came after.
-  const third = await turns.take(caller, 'ordinary');
+  const third = await turns.acquire(caller, 'ordinary');
   first();
   expect(turns.size).toBe(1);
   third();
-  await turns.take({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'production' }, 'dear');
+  await turns.acquire({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'production' }, 'dear');
   expect(turns.size).toBe(0);
 });
 

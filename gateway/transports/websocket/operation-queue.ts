@@ -17,10 +17,10 @@ const RETRY_AFTER = 5;
 /**
  * When it is the turn of an operation: a kill switch goes before everything else, and what nobody waits for after it.
  */
-export type Turn = 'first' | 'soon' | 'later';
+export type OperationPriority = 'first' | 'soon' | 'later';
 
 export interface Urgency {
-  readonly turn: Turn;
+  readonly turn: OperationPriority;
   /** Whether it is run though its client has gone: what a person changes is changed. */
   readonly isKept: boolean;
 }
@@ -39,7 +39,7 @@ export function urgencyOf(
   return { turn: isKillSwitch(document, operation, variables) ? 'first' : 'soon', isKept: true };
 }
 
-export class Turns {
+export class OperationQueue {
   readonly #first = new Queue<() => void>();
   readonly #soon = new Queue<() => void>();
   readonly #later = new Queue<() => void>();
@@ -65,7 +65,7 @@ export class Turns {
    *
    * @throws SERVICE_UNAVAILABLE with `retryAfter` where too many wait for a later turn
    */
-  take(turn: Turn): Promise<void> {
+  take(turn: OperationPriority): Promise<void> {
     if (turn === 'later' && this.#later.size >= this.maxLater) {
       throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many operations wait for their turn; a retry is safe.', {
         retryAfter: RETRY_AFTER,

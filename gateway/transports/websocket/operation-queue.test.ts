@@ -2,17 +2,17 @@ import { expect, test } from '@jest/globals';
 import { RightOfWay } from '../../operations/turns/right-of-way.ts';
 import { gatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually } from '../../subscriptions/testing/wire-client.ts';
-import { Turns, type Turn } from './turns.ts';
+import { OperationQueue, type OperationPriority } from './operation-queue.ts';
 
 /** Notes each beginning, and `|` for each turn of the event loop. */
-function noted(turns: Turns) {
+function noted(turns: OperationQueue) {
   const notes: string[] = [];
-  const begin = (name: string, turn: Turn = 'later') => void turns.take(turn).then(() => notes.push(name));
+  const begin = (name: string, turn: OperationPriority = 'later') => void turns.take(turn).then(() => notes.push(name));
   return { notes, begin };
 }
 
 test('they begin one after the other, and the event loop has a turn between two', async () => {
-  const turns = new Turns(10, new RightOfWay());
+  const turns = new OperationQueue(10, new RightOfWay());
   const { notes, begin } = noted(turns);
   for (const name of ['a', 'b', 'c']) begin(name);
   expect(turns.waiting).toBe(3);
@@ -27,7 +27,7 @@ test('they begin one after the other, and the event loop has a turn between two'
 });
 
 test('a kill switch comes first and what may come later after all else, in whatever order they came', async () => {
-  const turns = new Turns(10, new RightOfWay());
+  const turns = new OperationQueue(10, new RightOfWay());
   const { notes, begin } = noted(turns);
   begin('report 1');
   begin('report 2');
@@ -40,7 +40,7 @@ test('a kill switch comes first and what may come later after all else, in whate
 
 test('while a kill switch has the way only kill switches begin, and then the rest in its order', async () => {
   const way = new RightOfWay({ deliveryMs: 1, longestMs: 60_000, atOnce: 1 });
-  const turns = new Turns(10, way);
+  const turns = new OperationQueue(10, way);
   const { notes, begin } = noted(turns);
   const end = way.begin();
   begin('report');
@@ -58,7 +58,7 @@ test('while a kill switch has the way only kill switches begin, and then the res
 });
 
 test('no more may wait for later than there is room for, and nobody else is turned away', async () => {
-  const turns = new Turns(2, new RightOfWay());
+  const turns = new OperationQueue(2, new RightOfWay());
   const { notes, begin } = noted(turns);
   begin('a');
   begin('b');

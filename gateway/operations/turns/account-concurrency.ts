@@ -1,5 +1,5 @@
 /** The turns of people and API keys: how much of the control plane one account may have at once. */
-import { BoundedTurns, type TurnLimits } from '../../../core/async/bounded-turns.ts';
+import { BoundedSemaphore, type SemaphoreLimits } from '../../../core/async/bounded-semaphore.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller } from '../../../core/access/caller.ts';
 import { ACCOUNT_LIMITS } from './account-limits.ts';
@@ -20,7 +20,7 @@ const {
 /** Kill switches and dear operations wait for those of their kind only. */
 export type OperationKind = 'ordinary' | 'dear' | 'kill switch';
 
-const LIMITS: Readonly<Record<OperationKind, TurnLimits>> = {
+const LIMITS: Readonly<Record<OperationKind, SemaphoreLimits>> = {
   ordinary: { running: runningOperations, waiting: waitingOperations, waitMs },
   dear: { running: runningDearOperations, waiting: waitingOperations, waitMs },
   'kill switch': { running: runningKillSwitches, waiting: waitingKillSwitches, waitMs },
@@ -34,7 +34,7 @@ export function kindOf(isKillSwitch: boolean, cost: number): OperationKind {
 
 /**
  * Whose turn it is; null for callers who have no account: vehicles take turns among each other
- * (transports/websocket/turns.ts).
+ * (transports/websocket/operation-queue.ts).
  */
 function accountOf(caller: Caller): string | null {
   if (caller.kind === 'user' && caller.userId !== null) return `user ${caller.userId}`;
@@ -44,10 +44,10 @@ function accountOf(caller: Caller): string | null {
 
 const NO_TURN = () => undefined;
 
-export class AccountTurns {
-  readonly #accounts = new Map<string, BoundedTurns>();
+export class AccountConcurrency {
+  readonly #accounts = new Map<string, BoundedSemaphore>();
   /** Each account has one in it, so they come in turn. */
-  readonly #dearOfAll = new BoundedTurns(
+  readonly #dearOfAll = new BoundedSemaphore(
     { running: runningDearOfAll, waiting: Infinity, waitMs },
     () =>
       new FleetFlagError(
@@ -68,13 +68,13 @@ export class AccountTurns {
    * @throws RATE_LIMITED with `retryAfter` where too many of the account wait, or this one has waited too long, and
    * SERVICE_UNAVAILABLE where a dear one has waited too long for those of others
    */
-  async take(caller: Caller, kind: OperationKind): Promise<() => void> {
+  async acquire(caller: Caller, kind: OperationKind): Promise<() => void> {
     const account = accountOf(caller);
     if (account === null) return NO_TURN;
     const end = await this.#ofAccount(account, kind);
     if (kind !== 'dear') return end;
     try {
-      const endOfAll = await this.#dearOfAll.take();
+      const endOfAll = await this.#dearOfAll.acquire();
       return () => {
         endOfAll();
         end();
@@ -93,7 +93,7 @@ export class AccountTurns {
       const message = `This account has ${limits.running} such operations running and others waiting; try again in ${RETRY_AFTER} seconds.`;
       this.#accounts.set(
         key,
-        (turns = new BoundedTurns(
+        (turns = new BoundedSemaphore(
           limits,
           () =>
             new FleetFlagError('RATE_LIMITED', message, {
@@ -103,7 +103,7 @@ export class AccountTurns {
         )),
       );
     }
-    const end = await turns.take();
+    const end = await turns.acquire();
     return () => {
       end();
       if (turns.idle && this.#accounts.get(key) === turns) this.#accounts.delete(key);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import { BoundedTurns, type TurnLimits } from './bounded-turns.ts';
+import { BoundedSemaphore, type SemaphoreLimits } from './bounded-semaphore.ts';
 
 beforeEach(() => {
   jest.useFakeTimers();
@@ -9,8 +9,8 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-const turnsOf = (limits: Partial<TurnLimits>) =>
-  new BoundedTurns({ running: 1, waiting: 1, waitMs: 1_000, ...limits }, (why) => new Error(why));
+const turnsOf = (limits: Partial<SemaphoreLimits>) =>
+  new BoundedSemaphore({ running: 1, waiting: 1, waitMs: 1_000, ...limits }, (why) => new Error(why));
 /** Lets what has been settled go on. */
 const settle = async () => {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
@@ -21,12 +21,12 @@ test('as many run as may, the next wait in the order of arrival, and one more is
   const begun: number[] = [];
   const ends: (() => void)[] = [];
   const take = (name: number) =>
-    turns.take().then((end) => {
+    turns.acquire().then((end) => {
       begun.push(name);
       ends.push(end);
     });
   const taken = [take(1), take(2), take(3), take(4)];
-  await expect(turns.take()).rejects.toThrow('full');
+  await expect(turns.acquire()).rejects.toThrow('full');
   expect(begun).toEqual([1, 2]);
   // Ended twice, it gives its place away once.
   ends[0]?.();
@@ -44,12 +44,12 @@ test('as many run as may, the next wait in the order of arrival, and one more is
 
 test('who has waited too long is turned away, and takes no place from who comes after', async () => {
   const turns = turnsOf({});
-  const end = await turns.take();
-  const late = turns.take();
+  const end = await turns.acquire();
+  const late = turns.acquire();
   const refused = expect(late).rejects.toThrow('late');
   jest.advanceTimersByTime(1_000);
   await refused;
-  const next = turns.take();
+  const next = turns.acquire();
   end();
   (await next)();
   expect(turns.idle).toBe(true);
@@ -60,8 +60,8 @@ test('who has waited too long is turned away, and takes no place from who comes 
 
 test('without an end to waiting nobody is turned away by time', async () => {
   const turns = turnsOf({ waitMs: Infinity });
-  const end = await turns.take();
-  const waiting = turns.take();
+  const end = await turns.acquire();
+  const waiting = turns.acquire();
   jest.advanceTimersByTime(1e9);
   end();
   expect(await waiting).toEqual(expect.any(Function));
@@ -87,7 +87,7 @@ test('whatever comes and ends when, no more run than may, and all that are let w
         for (const step of steps) {
           if (step === 'take') {
             asked += 1;
-            turns.take().then(
+            turns.acquire().then(
               (end) => ends.push(end),
               () => (settled += 1),
             );
