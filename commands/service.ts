@@ -8,7 +8,7 @@ import { connectRemote } from '../gateway/composition/remote-subgraph.ts';
 import type { Signer } from '../subgraphs/flags/signing/signing.ts';
 import { rememberTokens } from '../subgraphs/shared/subgraph/seen-tokens.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph/subgraph-process.ts';
-import { opening, type Closing } from '../main/closing.ts';
+import { openAll, type Lifecycle } from '../main/lifecycle.ts';
 import { readPlainArguments } from './command-line.ts';
 import type { Configuration } from '../main/configuration.ts';
 import { makeFirstAdministrator } from '../main/first-administrator.ts';
@@ -50,10 +50,10 @@ async function startGatewayService(
   configuration: Configuration,
   logger: Logger,
   unforeseen: () => UnforeseenCounts,
-): Promise<Closing> {
-  return opening(async (closing) => {
+): Promise<Lifecycle> {
+  return openAll(async (lifecycle) => {
     const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
-    const { store, limiter } = await openCache(configuration, closing, logger);
+    const { store, limiter } = await openCache(configuration, lifecycle, logger);
     const tokens = createIdentityTokens(secret);
     const connections = SUBGRAPH_NAMES.map((name) =>
       connectRemote({ name, url: configuration.subgraphUrls[name], tokens }),
@@ -69,10 +69,10 @@ async function startGatewayService(
         publicKeys: publicKeysOf(configuration.subgraphUrls.flags),
         unforeseen,
       },
-      closing,
+      lifecycle,
       logger,
     );
-    return closing;
+    return lifecycle;
   });
 }
 
@@ -80,11 +80,11 @@ async function startSubgraphService(
   name: SubgraphName,
   configuration: Configuration,
   logger: Logger,
-): Promise<Closing> {
-  return opening(async (closing) => {
+): Promise<Lifecycle> {
+  return openAll(async (lifecycle) => {
     const secret = await internalSecret(configuration.internalSecret, configuration.dataDir);
-    const database = await openPostgres(configuration, closing, logger);
-    const cache = await openCache(configuration, closing, logger);
+    const database = await openPostgres(configuration, lifecycle, logger);
+    const cache = await openCache(configuration, lifecycle, logger);
     if (name === 'audit') await makeFirstAdministrator(database.prisma, configuration, logger);
     let signer: Signer | undefined;
     const parts = {
@@ -93,10 +93,10 @@ async function startSubgraphService(
       vehicleTokens: createVehicleTokens(secret),
       logger,
       signer: async () => (signer ??= await startingSigner(database.prisma, configuration)),
-      metrics: () => openMetrics(configuration, closing, logger),
+      metrics: () => openMetrics(configuration, lifecycle, logger),
       presenceGraceSeconds: configuration.presenceGraceSeconds,
     };
-    const { subgraph, ready } = await startSubgraph(name, parts, closing);
+    const { subgraph, ready } = await startSubgraph(name, parts, lifecycle);
     const server = await serveSubgraph({
       subgraph,
       tokens: createIdentityTokens(secret),
@@ -106,9 +106,9 @@ async function startSubgraphService(
       port: configuration.port,
       publicKeys: signer?.publicKeys,
     });
-    closing.add(() => server.close());
+    lifecycle.onClose(() => server.close());
     say(`FleetFlag ${name} ready at http://localhost:${server.port}`);
-    return closing;
+    return lifecycle;
   });
 }
 

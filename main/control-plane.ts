@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
 import { connectInProcess } from '../subgraphs/shared/subgraph/in-process-connection.ts';
-import { opening, together, type Closing } from './closing.ts';
+import { openAll, together, type Lifecycle } from './lifecycle.ts';
 import type { Configuration } from './configuration.ts';
 import { makeFirstAdministrator } from './first-administrator.ts';
 import { openGateway } from './gateway.ts';
@@ -21,13 +21,13 @@ export function startControlPlane(
   configuration: Configuration,
   logger: Logger,
   unforeseen: () => UnforeseenCounts,
-): Promise<Closing> {
-  return opening(async (closing) => {
+): Promise<Lifecycle> {
+  return openAll(async (lifecycle) => {
     // The stores do not depend on each other: opened together, the start takes as long as the slowest of them.
     const [database, cache, metrics] = await together([
-      openPostgres(configuration, closing, logger),
-      openCache(configuration, closing, logger),
-      openMetrics(configuration, closing, logger),
+      openPostgres(configuration, lifecycle, logger),
+      openCache(configuration, lifecycle, logger),
+      openMetrics(configuration, lifecycle, logger),
     ]);
     const signer = await startingSigner(database.prisma, configuration);
     const secret = await startingSecret(configuration.internalSecret, configuration.dataDir, database.prisma);
@@ -43,7 +43,7 @@ export function startControlPlane(
       metrics: () => Promise.resolve(metrics),
       presenceGraceSeconds: configuration.presenceGraceSeconds,
     };
-    const started = await together(SUBGRAPH_NAMES.map((name) => startSubgraph(name, parts, closing)));
+    const started = await together(SUBGRAPH_NAMES.map((name) => startSubgraph(name, parts, lifecycle)));
     const connections = started.map(({ subgraph, ready }) => connectInProcess(subgraph, ready));
     await openGateway(
       configuration,
@@ -55,9 +55,9 @@ export function startControlPlane(
         publicKeys: () => Promise.resolve(signer.publicKeys),
         unforeseen,
       },
-      closing,
+      lifecycle,
       logger,
     );
-    return closing;
+    return lifecycle;
   });
 }

@@ -7,7 +7,7 @@ import { bySubgraph, type SubgraphConnection } from '../core/wire/subgraph.ts';
 import type { VehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { startGateway, type Gateway } from '../gateway/gateway.ts';
 import type { KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
-import type { Closing } from './closing.ts';
+import type { Lifecycle } from './lifecycle.ts';
 import type { Configuration } from './configuration.ts';
 import type { UnforeseenCounts } from './last-handler.ts';
 import { say, stderr } from './log.ts';
@@ -27,15 +27,15 @@ export interface GatewayParts {
   readonly unforeseen: () => UnforeseenCounts;
 }
 
-/** Resolves when the gateway listens; it and its connections stop with `closing`. Rejects when the port is taken. */
+/** Resolves when the gateway listens; it and its connections stop with `lifecycle`. Rejects when the port is taken. */
 export async function openGateway(
   configuration: Configuration,
   parts: GatewayParts,
-  closing: Closing,
+  lifecycle: Lifecycle,
   logger: Logger,
 ): Promise<Gateway> {
   const { connections, store, limiter, vehicleTokens, publicKeys, unforeseen } = parts;
-  for (const connection of connections) closing.add(() => connection.close());
+  for (const connection of connections) lifecycle.onClose(() => connection.close());
   const { playground, introspection, trustedProxies, allowedOrigins, metricsToken, host, port } = configuration;
   const gateway = await startGateway({
     subgraphs: bySubgraph((name) => connections.find((connection) => connection.name === name)!),
@@ -56,7 +56,7 @@ export async function openGateway(
     logger,
     lostLogLines: () => stderr.lost,
   });
-  closing.add(() => gateway.close());
+  lifecycle.onClose(() => gateway.close());
   say(`FleetFlag ready at http://localhost:${gateway.port}`);
   return gateway;
 }

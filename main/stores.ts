@@ -11,28 +11,32 @@ import { createInProcessStore, type KeyValueStore } from '../subgraphs/shared/st
 import { openMetricsStore, type MetricsStore } from '../subgraphs/shared/stores/metrics-store.ts';
 import { createInProcessRateLimiter } from '../subgraphs/shared/stores/rate-limiter.ts';
 import { openRedis } from '../subgraphs/shared/stores/redis.ts';
-import type { Closing } from './closing.ts';
+import type { Lifecycle } from './lifecycle.ts';
 import type { Configuration } from './configuration.ts';
 
 /** PostgreSQL, started if it is the embedded one, with all migrations applied. */
-export async function openPostgres(configuration: Configuration, closing: Closing, logger: Logger): Promise<Database> {
+export async function openPostgres(
+  configuration: Configuration,
+  lifecycle: Lifecycle,
+  logger: Logger,
+): Promise<Database> {
   let url = configuration.databaseUrl;
   if (url === null) {
     const server = await startEmbeddedPostgres({ dataDir: configuration.dataDir, log: (line) => logger.info(line) });
-    closing.add(() => server.stop());
+    lifecycle.onClose(() => server.stop());
     url = server.url;
   }
   const applied = await deployMigrations({ url });
   if (applied.length > 0) logger.info({ applied }, 'Migrations applied');
   const database = await openDatabase({ url, onConnectionError: (error) => logger.warn({ err: error }, 'PostgreSQL') });
-  closing.add(() => database.close());
+  lifecycle.onClose(() => database.close());
   return database;
 }
 
 /** Redis, or its parts in this process. */
 export async function openCache(
   configuration: Configuration,
-  closing: Closing,
+  lifecycle: Lifecycle,
   logger: Logger,
 ): Promise<{ bus: Bus; store: KeyValueStore; limiter: RateLimiter }> {
   const { redis } = configuration;
@@ -40,14 +44,14 @@ export async function openCache(
     redis === null
       ? { bus: createInProcessBus(), store: createInProcessStore(), limiter: createInProcessRateLimiter() }
       : await openRedis(redis, logger);
-  closing.add(() => Promise.all([cache.bus.close(), cache.store.close()]));
+  lifecycle.onClose(() => Promise.all([cache.bus.close(), cache.store.close()]));
   return cache;
 }
 
 /** ClickHouse. Measurements that the embedded engine cannot read are set aside: flags do not wait for them. */
 export async function openMetrics(
   configuration: Configuration,
-  closing: Closing,
+  lifecycle: Lifecycle,
   logger: Logger,
 ): Promise<MetricsStore> {
   const metrics = await openMetricsStore({
@@ -59,7 +63,7 @@ export async function openMetrics(
         'The folder of the measurements cannot be read: it is kept under another name, and measurements begin anew. Flags are not concerned',
       ),
   });
-  closing.add(() => metrics.close());
+  lifecycle.onClose(() => metrics.close());
   // Not waited for, and no part of readiness: everything but measurements and results goes on without it.
   const asked = metrics.ping().catch((err: unknown) => {
     logger.warn(

@@ -17,7 +17,7 @@ import type { KeyValueStore } from '../subgraphs/shared/stores/key-value-store.t
 import type { MetricsStore } from '../subgraphs/shared/stores/metrics-store.ts';
 import type { Subgraph } from '../subgraphs/shared/subgraph/subgraph.ts';
 import { startVehicles } from '../subgraphs/vehicles/subgraph.ts';
-import type { Closing } from './closing.ts';
+import type { Lifecycle } from './lifecycle.ts';
 import { operationCheck } from './operation-check.ts';
 import { answers } from './stores.ts';
 
@@ -41,8 +41,8 @@ export interface StartedSubgraph {
   readonly ready: () => Promise<boolean>;
 }
 
-/** Starts the subgraph `name`; it stops with `closing`. */
-export async function startSubgraph(name: SubgraphName, parts: Parts, closing: Closing): Promise<StartedSubgraph> {
+/** Starts the subgraph `name`; it stops with `lifecycle`. */
+export async function startSubgraph(name: SubgraphName, parts: Parts, lifecycle: Lifecycle): Promise<StartedSubgraph> {
   const { database, bus, store, limiter, vehicleTokens } = parts;
   const { prisma } = database;
   const logger = parts.logger.child({ subgraph: name });
@@ -85,6 +85,6 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, closing: C
       });
       break;
   }
-  closing.add(() => started.close());
+  lifecycle.onClose(() => started.close());
   return { subgraph: started.subgraph, ready };
 }

@@ -43,12 +43,12 @@ const note = (reason: unknown) => void rejections.push(reason);
 
 beforeAll(async () => {
   process.on('unhandledRejection', note);
-  every = await EveryCaller.start(async (url, closing) => {
+  every = await EveryCaller.start(async (url, lifecycle) => {
     const through = await proxyDatabase(url);
     proxy = through.proxy;
-    closing.add(() => proxy.close());
+    lifecycle.onClose(() => proxy.close());
     const database = await openDatabase({ url: through.url, maxConnections: 5 });
-    closing.add(() => database.close());
+    lifecycle.onClose(() => database.close());
     return database;
   });
   const input = {

@@ -12,7 +12,7 @@ import { eventually } from '../subgraphs/shared/testing/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../subgraphs/shared/testing/test-metrics-store.ts';
 import { watchDatabase, type WatchedDatabase } from '../subgraphs/shared/testing/watched-database.ts';
-import { opening, type Closing } from '../main/closing.ts';
+import { openAll, type Lifecycle } from '../main/lifecycle.ts';
 import { VehicleCrowd } from './testing/vehicle-crowd.ts';
 import { startWholeControlPlane } from './testing/whole-control-plane.ts';
 import { rounds } from '../core/testing/rounds.ts';
@@ -33,7 +33,7 @@ let flags: FlagService;
 const tokens = createVehicleTokens('a-secret-of-more-than-32-characters-x');
 const operator = identityOf(user('WRITE'));
 let crowd: VehicleCrowd | undefined;
-let running: { readonly closing: Closing; readonly gateway: Gateway };
+let running: { readonly lifecycle: Lifecycle; readonly gateway: Gateway };
 
 beforeAll(async () => {
   [database, metrics, signer] = await Promise.all([
@@ -61,19 +61,19 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await crowd?.close();
-  await running.closing.close();
+  await running.lifecycle.close();
   await watched.close();
   await metrics.drop();
   await database.drop();
 });
 
 /** The control plane in one process, knowing nothing of what was before. */
-async function start(port: number): Promise<{ closing: Closing; gateway: Gateway }> {
+async function start(port: number): Promise<{ lifecycle: Lifecycle; gateway: Gateway }> {
   let gateway!: Gateway;
-  const closing = await opening(async (ending) => {
+  const lifecycle = await openAll(async (ending) => {
     const { prisma } = watched;
     const [bus, store, limiter] = [createInProcessBus(), createInProcessStore(), createInProcessRateLimiter()];
-    ending.add(() => Promise.all([bus.close(), store.close()]));
+    ending.onClose(() => Promise.all([bus.close(), store.close()]));
     const parts = {
       database: { ...database.database, prisma, replica: prisma, lane: () => prisma },
       bus,
@@ -86,7 +86,7 @@ async function start(port: number): Promise<{ closing: Closing; gateway: Gateway
     ({ gateway } = await startWholeControlPlane(parts, ending, port));
     return ending;
   });
-  return { closing, gateway };
+  return { lifecycle, gateway };
 }
 
 const token = (index: number) =>
@@ -99,7 +99,7 @@ test(`${VEHICLES} vehicles that meet a restarted control plane within a second a
 
   const { port } = running.gateway;
   present.loseCoverage();
-  await running.closing.close();
+  await running.lifecycle.close();
   // Those of other gateways that went down with it.
   for (let index = FORMER; index < VEHICLES; index++) present.add(await token(index), FLAGS);
   await flags.setEnabled(operator, 'flag_0', false, null);

@@ -21,7 +21,7 @@ import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts'
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../subgraphs/shared/testing/test-metrics-store.ts';
 import { advanceRevisionCommand } from '../commands/admin/advance-revision.ts';
-import { opening, type Closing } from '../main/closing.ts';
+import { openAll, type Lifecycle } from '../main/lifecycle.ts';
 import { readConfiguration } from '../main/configuration.ts';
 import { startWholeControlPlane, type WholeControlPlane } from './testing/whole-control-plane.ts';
 
@@ -30,7 +30,7 @@ const operator = identityOf(user('WRITE'));
 
 let database: TestDatabase;
 let metrics: TestMetricsStore;
-let closing: Closing;
+let lifecycle: Lifecycle;
 let plane: WholeControlPlane;
 let flags: FlagService;
 let agent: FleetFlagAgent;
@@ -52,7 +52,7 @@ beforeAll(async () => {
   await prisma.vehicle.create({
     data: { vin: VIN, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', environment: 'production' },
   });
-  closing = await opening(async (ending) => {
+  lifecycle = await openAll(async (ending) => {
     plane = await startWholeControlPlane(
       { database: database.database, bus, store, limiter, vehicleTokens, signer, metrics: metrics.store },
       ending,
@@ -74,7 +74,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await agent?.close();
-  await closing?.close();
+  await lifecycle?.close();
   await metrics?.drop();
   await database?.drop();
   if (folder !== undefined) await rm(folder, { recursive: true, force: true });

@@ -11,7 +11,7 @@ import { databaseClock } from '../../subgraphs/flags/changes/database-clock.ts';
 import { planEnding } from '../../subgraphs/flags/changes/end-plans.ts';
 import { RolloutTransitions } from '../../subgraphs/flags/rollouts/rollout-transitions.ts';
 import { createInProcessStore, type KeyValueStore } from '../../subgraphs/shared/stores/key-value-store.ts';
-import { opening } from '../../main/closing.ts';
+import { openAll } from '../../main/lifecycle.ts';
 import type { Configuration } from '../../main/configuration.ts';
 import { createLogger } from '../../main/log.ts';
 import { openCache } from '../../main/stores.ts';
@@ -81,13 +81,13 @@ export const resetPasswordCommand: AdminCommand = async (args, configuration, ou
     required(parseArgs({ args: [...args], options: { email: { type: 'string' } } }).values, 'email'),
   );
   const password = generatePassword();
-  const user = await opening(async (closing) => {
+  const user = await openAll(async (lifecycle) => {
     // Without Redis the sessions are in the memory of the control plane, which ends them when it sees the trail's row.
-    const { store } = await openCache(configuration, closing, createLogger(configuration.logLevel));
+    const { store } = await openCache(configuration, lifecycle, createLogger(configuration.logLevel));
     const account = await withAccounts(configuration, output, store, (accounts) =>
       accounts.resetPassword(operatorOnServer(), email, password),
     );
-    await closing.close();
+    await lifecycle.close();
     return account;
   });
   output.out(`New password of ${user.email}, shown only this once: ${password}`);

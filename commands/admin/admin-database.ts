@@ -10,7 +10,7 @@ import {
   startEmbeddedPostgres,
 } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { migrationStatus } from '../../subgraphs/shared/postgres/schema/migrations.ts';
-import { opening } from '../../main/closing.ts';
+import { openAll } from '../../main/lifecycle.ts';
 import type { Configuration } from '../../main/configuration.ts';
 import type { Output } from './command.ts';
 
@@ -25,7 +25,7 @@ export async function withAdminDatabase<T>(
   { err }: Output,
   use: (prisma: PrismaClient) => Promise<T>,
 ): Promise<T> {
-  return opening(async (closing) => {
+  return openAll(async (lifecycle) => {
     let url = databaseUrl ?? (await findEmbeddedPostgres(dataDir));
     if (url === null) {
       if (!hasEmbeddedPostgres(dataDir))
@@ -33,7 +33,7 @@ export async function withAdminDatabase<T>(
           `${dataDir} holds no data of FleetFlag, and DATABASE_URL is not set. Nothing was made: give this command the settings of the control plane (FLEETFLAG_DATA_DIR or DATABASE_URL), or start it first.`,
         );
       const server = await startEmbeddedPostgres({ dataDir, log: err });
-      closing.add(() => server.stop());
+      lifecycle.onClose(() => server.stop());
       url = server.url;
     }
     const { pending } = await migrationStatus({ url });
@@ -46,9 +46,9 @@ export async function withAdminDatabase<T>(
       maxConnections: 2,
       onConnectionError: ({ message }) => err(`PostgreSQL: ${message}`),
     });
-    closing.add(() => database.close());
+    lifecycle.onClose(() => database.close());
     const result = await use(database.prisma);
-    await closing.close();
+    await lifecycle.close();
     return result;
   });
 }

@@ -15,7 +15,7 @@ import { createInProcessRateLimiter } from '../../subgraphs/shared/stores/rate-l
 import type { Subgraph } from '../../subgraphs/shared/subgraph/subgraph.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { createTestMetricsStore } from '../../subgraphs/shared/testing/test-metrics-store.ts';
-import { opening, type Closing } from '../../main/closing.ts';
+import { openAll, type Lifecycle } from '../../main/lifecycle.ts';
 import type { CallerName } from './permission-matrix.ts';
 import { startWholeControlPlane } from './whole-control-plane.ts';
 
@@ -43,27 +43,31 @@ export class EveryCaller {
     private readonly database: TestDatabase,
     /** What the control plane works on; the callers' rows are written past it. */
     private readonly used: Database,
-    private readonly closing: Closing,
+    private readonly lifecycle: Lifecycle,
   ) {}
 
   gateway!: Gateway;
   subgraphs!: ReadonlyMap<SubgraphName, Subgraph>;
 
   /**
-   * @param through gives what the control plane is to use in place of the database at this URL, closed with `closing`
+   * @param through gives what the control plane is to use in place of the database at this URL, closed with `lifecycle`
    */
-  static start(through?: (url: string, closing: Closing) => Promise<Database>): Promise<EveryCaller> {
-    return opening(async (closing) => {
+  static start(through?: (url: string, lifecycle: Lifecycle) => Promise<Database>): Promise<EveryCaller> {
+    return openAll(async (lifecycle) => {
       const database = await createTestDatabase();
-      closing.add(() => database.drop());
-      const every = new EveryCaller(database, (await through?.(database.url, closing)) ?? database.database, closing);
+      lifecycle.onClose(() => database.drop());
+      const every = new EveryCaller(
+        database,
+        (await through?.(database.url, lifecycle)) ?? database.database,
+        lifecycle,
+      );
       await every.#start();
       return every;
     });
   }
 
   close(): Promise<void> {
-    return this.closing.close();
+    return this.lifecycle.close();
   }
 
   get url(): string {
@@ -80,7 +84,7 @@ export class EveryCaller {
       hashPassword(PASSWORD),
       createTestMetricsStore(),
     ]);
-    this.closing.add(() => metrics.drop());
+    this.lifecycle.onClose(() => metrics.drop());
     const parts = {
       database: this.used,
       bus: createInProcessBus(),
@@ -90,7 +94,7 @@ export class EveryCaller {
       signer,
       metrics: metrics.store,
     };
-    ({ gateway: this.gateway, subgraphs: this.subgraphs } = await startWholeControlPlane(parts, this.closing));
+    ({ gateway: this.gateway, subgraphs: this.subgraphs } = await startWholeControlPlane(parts, this.lifecycle));
 
     for (const role of ['READ', 'WRITE', 'SAFETY', 'ADMIN'] as const) {
       const { id } = await this.prisma.user.create({

@@ -7,7 +7,7 @@ import { connectInProcess } from '../../subgraphs/shared/subgraph/in-process-con
 import type { MetricsStore } from '../../subgraphs/shared/stores/metrics-store.ts';
 import type { Subgraph } from '../../subgraphs/shared/subgraph/subgraph.ts';
 import { silent } from '../../subgraphs/shared/testing/asking.ts';
-import type { Closing } from '../../main/closing.ts';
+import type { Lifecycle } from '../../main/lifecycle.ts';
 import { endedSessionsIn, sessionsIn } from '../../main/sessions.ts';
 import { startSubgraph, type Parts } from '../../main/subgraphs.ts';
 
@@ -21,19 +21,19 @@ export interface WholeControlPlane {
   readonly subgraphs: ReadonlyMap<SubgraphName, Subgraph>;
 }
 
-/** Starts all of it; it stops with `closing`, what it was given does not. @param port 0 picks a free one */
+/** Starts all of it; it stops with `lifecycle`, what it was given does not. @param port 0 picks a free one */
 export async function startWholeControlPlane(
   { signer, metrics, ...parts }: WholeParts,
-  closing: Closing,
+  lifecycle: Lifecycle,
   port = 0,
 ): Promise<WholeControlPlane> {
   const of = { ...parts, logger: silent, signer: async () => signer, metrics: async () => metrics };
   const subgraphs = new Map<SubgraphName, Subgraph>();
   const connections = [];
   for (const name of SUBGRAPH_NAMES) {
-    const { subgraph, ready } = await startSubgraph(name, of, closing);
+    const { subgraph, ready } = await startSubgraph(name, of, lifecycle);
     const connection = connectInProcess(subgraph, ready);
-    closing.add(() => connection.close());
+    lifecycle.onClose(() => connection.close());
     subgraphs.set(name, subgraph);
     connections.push([name, connection] as const);
   }
@@ -54,6 +54,6 @@ export async function startWholeControlPlane(
     port,
     logger: silent,
   });
-  closing.add(() => gateway.close(0));
+  lifecycle.onClose(() => gateway.close(0));
   return { gateway, subgraphs };
 }

@@ -1,18 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
-import { Closing, opening, together } from './closing.ts';
+import { Lifecycle, openAll, together } from './lifecycle.ts';
 
 describe('closing', () => {
   test('goes from the newest to the oldest, each after the one before has closed', async () => {
-    const closing = new Closing();
+    const lifecycle = new Lifecycle();
     const steps: string[] = [];
     for (const name of ['database', 'subgraph', 'gateway']) {
-      closing.add(async () => {
+      lifecycle.onClose(async () => {
         steps.push(`${name} closes`);
         await Promise.resolve();
         steps.push(`${name} closed`);
       });
     }
-    await closing.close();
+    await lifecycle.close();
     expect(steps).toEqual([
       'gateway closes',
       'gateway closed',
@@ -32,21 +32,21 @@ describe('closing', () => {
       },
     ],
   ])('does not stop at a step that %s, and tells of the first failure', async (_how, step) => {
-    const closing = new Closing();
+    const lifecycle = new Lifecycle();
     let closed = false;
-    closing.add(async () => void (closed = true));
-    closing.add(() => Promise.reject(new Error('second')));
-    closing.add(step);
-    await expect(closing.close()).rejects.toThrow('first');
+    lifecycle.onClose(async () => void (closed = true));
+    lifecycle.onClose(() => Promise.reject(new Error('second')));
+    lifecycle.onClose(step);
+    await expect(lifecycle.close()).rejects.toThrow('first');
     expect(closed).toBe(true);
   });
 
   test('happens once, however often it is asked for', async () => {
-    const closing = new Closing();
+    const lifecycle = new Lifecycle();
     let times = 0;
-    closing.add(async () => void times++);
-    await Promise.all([closing.close(), closing.close()]);
-    await closing.close();
+    lifecycle.onClose(async () => void times++);
+    await Promise.all([lifecycle.close(), lifecycle.close()]);
+    await lifecycle.close();
     expect(times).toBe(1);
   });
 });
@@ -54,15 +54,17 @@ describe('closing', () => {
 describe('opening', () => {
   test('gives what was opened and closes nothing', async () => {
     let closed = false;
-    expect(await opening(async (closing) => (closing.add(async () => void (closed = true)), 'open'))).toBe('open');
+    expect(await openAll(async (lifecycle) => (lifecycle.onClose(async () => void (closed = true)), 'open'))).toBe(
+      'open',
+    );
     expect(closed).toBe(false);
   });
 
   test('closes what was open when a later step fails, and says why it failed, not why closing did', async () => {
     const closed: string[] = [];
-    const failing = opening(async (closing) => {
-      closing.add(async () => void closed.push('database'));
-      closing.add(() => Promise.reject(new Error('cannot close')));
+    const failing = openAll(async (lifecycle) => {
+      lifecycle.onClose(async () => void closed.push('database'));
+      lifecycle.onClose(() => Promise.reject(new Error('cannot close')));
       throw new Error('the port is taken');
     });
     await expect(failing).rejects.toThrow('the port is taken');
@@ -79,10 +81,10 @@ describe('what is opened together', () => {
     const closed: string[] = [];
     let open!: () => void;
     const slow = new Promise<void>((resolve) => (open = resolve));
-    const failing = opening((closing) =>
+    const failing = openAll((lifecycle) =>
       together([
         Promise.reject(new Error('no metrics')),
-        slow.then(() => closing.add(async () => void closed.push('database'))),
+        slow.then(() => lifecycle.onClose(async () => void closed.push('database'))),
       ]),
     );
     open();

@@ -1,10 +1,10 @@
 /** Things that were opened and have to be closed in the opposite order, whatever happens in between. */
-export class Closing {
+export class Lifecycle {
   readonly #steps: (() => Promise<unknown>)[] = [];
   #closed: Promise<void> | undefined;
 
   /** Remembers how to close what has just been opened. */
-  add(step: () => Promise<unknown>): void {
+  onClose(step: () => Promise<unknown>): void {
     this.#steps.push(step);
   }
 
@@ -30,16 +30,16 @@ export class Closing {
 }
 
 /**
- * Opens things one after the other, with `closing` to remember how to close them. If one of them fails, those before
+ * Opens things one after the other, with `lifecycle` to remember how to close them. If one of them fails, those before
  * it are closed again.
  */
-export async function opening<T>(open: (closing: Closing) => Promise<T>): Promise<T> {
-  const closing = new Closing();
+export async function openAll<T>(open: (lifecycle: Lifecycle) => Promise<T>): Promise<T> {
+  const lifecycle = new Lifecycle();
   try {
-    return await open(closing);
+    return await open(lifecycle);
   } catch (error) {
     // What went wrong is why nothing opened; a failure to clean up after it would only hide it.
-    await closing.close().catch(() => undefined);
+    await lifecycle.close().catch(() => undefined);
     throw error;
   }
 }
