@@ -1,17 +1,19 @@
 import { expect, test } from '@jest/globals';
 import { CoalescedRefresh } from './coalesce.ts';
 
-/** Looks that go on until they are let go. */
-function heldLooks() {
+/** Refreshes that go on until they are ended. */
+function heldRefreshes() {
   const held: { end: () => void; fail: (error: Error) => void }[] = [];
-  const looks = new CoalescedRefresh(() => new Promise<void>((end, fail) => held.push({ end, fail })));
-  return { looks, held, turn: () => new Promise((resolve) => setImmediate(resolve)) };
+  const refreshes = new CoalescedRefresh(() => new Promise<void>((end, fail) => held.push({ end, fail })));
+  return { refreshes, held, turn: () => new Promise((resolve) => setImmediate(resolve)) };
 }
 
-test('those who ask during a look are answered by one more after it', async () => {
-  const { looks, held, turn } = heldLooks();
+test('those who ask during a refresh are answered by one more after it', async () => {
+  const { refreshes, held, turn } = heldRefreshes();
   let answered = 0;
-  const asked = [looks.refresh(), looks.refresh(), looks.refresh()].map((look) => look.then(() => (answered += 1)));
+  const asked = [refreshes.refresh(), refreshes.refresh(), refreshes.refresh()].map((refresh) =>
+    refresh.then(() => (answered += 1)),
+  );
   held[0]?.end();
   await turn();
   expect([held.length, answered]).toEqual([2, 0]);
@@ -20,21 +22,21 @@ test('those who ask during a look are answered by one more after it', async () =
   expect(held).toHaveLength(2);
 });
 
-test('a look that fails is told, and the next one is made anew', async () => {
-  const { looks, held } = heldLooks();
-  const first = looks.refresh();
+test('a refresh that fails is told, and the next one is made anew', async () => {
+  const { refreshes, held } = heldRefreshes();
+  const first = refreshes.refresh();
   held[0]?.fail(new Error('away'));
   await expect(first).rejects.toThrow('away');
-  const second = looks.refresh();
+  const second = refreshes.refresh();
   held[1]?.end();
   await expect(second).resolves.toBeUndefined();
 });
 
-test('closing waits for the look under way and begins no other', async () => {
-  const { looks, held, turn } = heldLooks();
-  const [first, second] = [looks.refresh(), looks.refresh()];
+test('closing waits for the refresh under way and begins no other', async () => {
+  const { refreshes, held, turn } = heldRefreshes();
+  const [first, second] = [refreshes.refresh(), refreshes.refresh()];
   let closed = false;
-  const closing = looks.close().then(() => (closed = true));
+  const closing = refreshes.close().then(() => (closed = true));
   await turn();
   expect(closed).toBe(false);
   held[0]?.end();

@@ -1,16 +1,16 @@
 /**
- * Looking for what is new, one look at a time: whoever asks during a look is answered by one more after it, which sees
- * all that was there when they asked.
+ * Refreshes of one thing, one at a time: whoever asks during a refresh is answered by one more after it, which sees all
+ * that was there when they asked.
  */
 export class CoalescedRefresh {
   #running: Promise<void> | undefined;
   #again = false;
   #closed = false;
 
-  /** @param run one look; what it rejects with, the looks that it answers reject with */
+  /** @param run one refresh; what it rejects with, the calls that it answers reject with */
   constructor(private readonly run: () => Promise<void>) {}
 
-  /** Resolves after a look that began after this call, or when it is closed. */
+  /** Resolves after a refresh that began after this call, or when it is closed. */
   refresh(): Promise<void> {
     if (this.#running !== undefined) {
       this.#again = true;
@@ -29,7 +29,7 @@ export class CoalescedRefresh {
     return this.#running;
   }
 
-  /** Begins no more looks after the one under way, and resolves when that one is over, whatever became of it. */
+  /** Begins no more refreshes; resolves when the one that is under way is over, whether it failed or not. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running?.catch(() => undefined);

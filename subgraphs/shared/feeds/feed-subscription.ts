@@ -1,6 +1,6 @@
 /**
- * One stream of what has positions in the database, such as the trail. It pulls, at the pace of who reads it; all that
- * is ever pushed to it is to look again.
+ * One stream of entries that have positions in the database, such as those of the audit log. It pulls, at the pace of
+ * its reader; all that is ever pushed to it is to read again.
  */
 export interface FeedStream<Entry> extends AsyncIterableIterator<Entry> {
   /** Resolves once every entry from now on will come. */
@@ -8,12 +8,12 @@ export interface FeedStream<Entry> extends AsyncIterableIterator<Entry> {
   return(): Promise<IteratorResult<Entry>>;
 }
 
-/** Where a follower gets its entries. */
+/** Where a subscription gets its entries. */
 export interface FeedSource<Entry> {
   /** The position of the newest entry, as it is after this call. */
   start(): Promise<number>;
   /**
-   * Entries after `position`, oldest first, and where to go on after them; none: the follower is woken when there may
+   * Entries after `position`, oldest first, and where to go on after them; none: the subscription is woken when there may
    * be.
    */
   read(position: number): Promise<{ entries: readonly Entry[]; position: number }>;
@@ -53,7 +53,7 @@ export class FeedSubscription<Entry> implements FeedStream<Entry> {
   }
 
   get established(): Promise<void> {
-    if (this.#established === undefined) throw new Error('The follower has not begun');
+    if (this.#established === undefined) throw new Error('The subscription has not begun');
     return this.#established;
   }
 

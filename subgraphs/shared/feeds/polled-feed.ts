@@ -1,6 +1,7 @@
 /**
- * A feed of what has positions in the database, on this instance. While somebody follows it looks again and again, and
- * at once when it is told to on the bus, so that a lost announcement costs one interval and nothing else.
+ * A feed of entries that have positions in the database, on this instance. While it has subscriptions it polls the
+ * database, and refreshes at once when the bus announces something, so that a lost announcement costs one interval and
+ * nothing else.
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
@@ -14,14 +15,14 @@ export interface FeedOptions {
   readonly channel: string;
   /** Milliseconds for which what was announced to nobody stays unseen. */
   readonly interval: number;
-  /** One look: sees what is new, and wakes the followers. Rejects when the database cannot be read. */
+  /** Reads what is new, and wakes the subscriptions. Rejects when the database cannot be read. */
   readonly refresh: () => Promise<void>;
-  /** The position of the newest entry that a look has seen; undefined before the first. */
+  /** The position of the newest entry that a refresh has seen; undefined before the first. */
   readonly head: () => number | undefined;
-  /** Nobody follows any more. */
+  /** Called when the last subscription has ended. */
   readonly unfollowed: () => void;
   readonly logger: Logger;
-  /** What the log says, once, when looks begin to fail. */
+  /** What the log says, once, when refreshes begin to fail. */
   readonly failure: string;
 }
 
@@ -37,7 +38,7 @@ export class PolledFeed<Entry> {
     this.#refreshes = new CoalescedRefresh(options.refresh);
   }
 
-  /** Who follows now. */
+  /** The subscriptions that there are now. */
   get subscriptions(): ReadonlySet<FeedSubscription<Entry>> {
     return this.#subscriptions;
   }
@@ -70,7 +71,7 @@ export class PolledFeed<Entry> {
       return this.options.head() ?? 0;
     };
     const subscription: FeedSubscription<Entry> = new FeedSubscription(
-      { start, read, leave: () => this.#leave(subscription) },
+      { start, read, leave: () => this.#unsubscribed(subscription) },
       after,
     );
     this.#subscriptions.add(subscription);
@@ -81,8 +82,8 @@ export class PolledFeed<Entry> {
   }
 
   /**
-   * Sees what is new since the last look. Calls during a look are answered by one more look after it. Rejects when the
-   * database cannot be read; nothing is lost by it, because the next look goes on from the same place.
+   * Reads what is new since the last refresh. Calls during a refresh are answered by one more after it. Rejects when the
+   * database cannot be read; nothing is lost by it, because the next refresh goes on from the same place.
    */
   refresh(): Promise<void> {
     return this.#refreshes.refresh();
@@ -108,7 +109,7 @@ export class PolledFeed<Entry> {
     }
   }
 
-  #leave(subscription: FeedSubscription<Entry>): void {
+  #unsubscribed(subscription: FeedSubscription<Entry>): void {
     this.#subscriptions.delete(subscription);
     if (this.#subscriptions.size > 0) return;
     clearTimeout(this.#timer);
