@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { Caller } from '../../../core/access/caller.ts';
@@ -157,6 +158,24 @@ test('a vehicle that reports what no environment can have is not believed', asyn
   const at = await flags.revision();
   await report(2_147_483_647, MAX_ADVANCE + 1, at + 5);
   expect(await advance(0)).toMatchObject({ to: at + 6, reported: at + 5, unbelieved: 2 });
+});
+
+test('the page on restoring shows this refusal as it is', async () => {
+  const page = await readFile(new URL('../../../docs/operations/restoring.md', import.meta.url), 'utf8');
+  const form = (text: string) =>
+    text
+      .replace(/\b(production|staging)\b/, 'E')
+      .replace(/KMH\S+ \(\d+\)/, 'V')
+      .replace(/\d+/g, 'N')
+      .trim();
+  await report((await flags.revision()) + 1_000_001);
+  const refusal = await advance(0).then(String, ({ message }: Error) => message);
+  expect(
+    page
+      .split('\n')
+      .filter((line) => line.includes('Vehicles of '))
+      .map(form),
+  ).toEqual([form(refusal)]);
 });
 
 test('a vehicle that reports far more than there is moves nothing by itself: it is named, and a revision of the operator decides', async () => {
