@@ -50,6 +50,16 @@ export function checkText(text: string, path: string): void {
 }
 
 /**
+ * Throws BAD_USER_INPUT at `path` for a number that is not finite, and for a whole one beyond 2^53: it has been rounded
+ * already, or cannot be told from one that has.
+ */
+export function checkNumber(value: number, path: string): void {
+  if (!Number.isFinite(value)) throw badInput(path, 'A number must be finite.');
+  if (Number.isInteger(value) && !Number.isSafeInteger(value))
+    throw badInput(path, 'A whole number beyond 2^53 cannot be kept exactly; send it as text.');
+}
+
+/**
  * That `value` is JSON that can be stored: finite numbers, whole ones below 2^53, well-formed text, no member called
  * `__proto__`, at most 32 levels.
  *
@@ -62,13 +72,7 @@ export function checkJson(value: unknown, path: string): asserts value is JsonVa
 function checkJsonAt(value: unknown, path: string, depth: number): void {
   if (value === null || typeof value === 'boolean') return;
   if (typeof value === 'string') return checkText(value, path);
-  if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw badInput(path, 'A number must be finite.');
-    // It has been rounded already, or cannot be told from one that has.
-    if (Number.isInteger(value) && !Number.isSafeInteger(value))
-      throw badInput(path, 'A whole number beyond 2^53 cannot be kept exactly; send it as text.');
-    return;
-  }
+  if (typeof value === 'number') return checkNumber(value, path);
   if (typeof value !== 'object') throw badInput(path, 'A value must be JSON.');
   if (depth === MAX_JSON_DEPTH) throw badInput(path, `A value may be nested ${MAX_JSON_DEPTH} levels deep.`);
   for (const [key, member] of Object.entries(value)) {

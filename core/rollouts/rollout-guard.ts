@@ -4,6 +4,7 @@
  * Times are in milliseconds.
  */
 import { badInput } from '../errors.ts';
+import { checkNumber } from '../json/json-value.ts';
 import { validateMetricName } from '../wire/metric.ts';
 import { parseDuration } from './rollout-plan.ts';
 
@@ -92,8 +93,8 @@ function limitOf(
       throw badInput(`${path}.maxWorsePercent`, `This must be from 0 to ${MAX_WORSE_PERCENT}.`);
     return { maxWorsePercent, bound: null };
   }
-  if (typeof bound !== 'number' || !Number.isFinite(bound))
-    throw badInput(`${path}.bound`, 'This must be a finite number.');
+  if (typeof bound !== 'number') throw badInput(`${path}.bound`, 'This must be a finite number.');
+  checkNumber(bound, `${path}.bound`);
   return { maxWorsePercent: null, bound };
 }
 

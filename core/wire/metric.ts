@@ -4,7 +4,7 @@
  */
 import { badInput } from '../errors.ts';
 import { VARIANT_PATTERN, type JsonObject } from '../model.ts';
-import { checkText, isJsonObject } from '../json/json-value.ts';
+import { checkNumber, checkText, isJsonObject } from '../json/json-value.ts';
 import { readLabel } from '../validation/text.ts';
 import { validateFlagKey } from '../validation/validate-flag.ts';
 
@@ -49,7 +49,7 @@ export function validateMetricName(name: unknown, path: string): string {
 }
 
 /**
- * A flat object of text, numbers and booleans: at most 16 tags, 1,024 bytes as JSON. Absent and null are null, and so
+ * A flat object of text, numbers (whole ones up to 2^53) and booleans: at most 16 tags, 1,024 bytes as JSON. Absent and null are null, and so
  * is an empty one. Throws BAD_USER_INPUT at `path` or at `path.<tag>`.
  */
 export function validateTags(tags: unknown, path: string): JsonObject | null {
@@ -63,9 +63,9 @@ export function validateTags(tags: unknown, path: string): JsonObject | null {
     checkText(name, path);
     if (name === '__proto__') throw badInput(`${path}.__proto__`, 'A tag may not be called __proto__.');
     if (typeof value === 'string') checkText(value, `${path}.${name}`);
-    else if (typeof value !== 'boolean' && !(typeof value === 'number' && Number.isFinite(value))) {
+    else if (typeof value === 'number') checkNumber(value, `${path}.${name}`);
+    else if (typeof value !== 'boolean')
       throw badInput(`${path}.${name}`, 'A tag is text, a finite number or a boolean.');
-    }
   }
   const text = JSON.stringify(tags);
   // A character takes at most three bytes for each of its UTF-16 units: few texts have to be looked at.
@@ -89,6 +89,8 @@ export function validateMeasured(
   if (!VARIANT_PATTERN.test(variant))
     throw badInput(`${prefix}variant`, 'A variant has 1 to 50 letters, digits, dots, underscores and hyphens.');
   if (!Number.isFinite(value)) throw badInput(`${prefix}value`, 'A value is a finite number.');
+  if (Number.isInteger(value) && !Number.isSafeInteger(value))
+    throw badInput(`${prefix}value`, 'A whole number beyond 2^53 cannot be kept exactly; measure in a larger unit.');
   const isCount = metricName === EVALUATIONS_METRIC;
   if (isCount && (!Number.isSafeInteger(value) || value < 0))
     throw badInput(`${prefix}value`, `A value of ${EVALUATIONS_METRIC} is a count.`);

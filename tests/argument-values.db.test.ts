@@ -1,10 +1,14 @@
-/** Every text that the public schema takes and that is kept: none of them keeps an invisible character. */
+/**
+ * Every text and every number that the public schema takes: no text keeps an invisible character, and no whole number
+ * is rounded without a word.
+ */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import {
   getNamedType,
   getNullableType,
   isEnumType,
   isInputObjectType,
+  isLeafType,
   isListType,
   isRequiredArgument,
   isRequiredInputField,
@@ -13,12 +17,12 @@ import {
   type GraphQLInputType,
 } from 'graphql';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
-import { EveryCaller, VIN } from '../tests/testing/every-caller.ts';
+import { EveryCaller, VIN } from './testing/every-caller.ts';
 
 const API = readApiSchema();
 const OF_VEHICLES = new Set(['agentHeartbeat', 'reportMetrics']);
 /** What is no text of people, and is not kept as it comes: compared with what is there, or hashed. */
-const NOT_KEPT = new Set([
+const NOT_KEPT: ReadonlySet<string> = new Set([
   'login.email',
   'login.password',
   'changePassword.current',
@@ -56,24 +60,29 @@ const VALUES: Record<string, unknown> = {
 /** Optional members without which the others are not looked at. */
 const ALSO_GIVEN: Readonly<Record<string, string>> = { RolloutGuardInput: 'bound' };
 
-/** A text within an argument: the names and positions on the way to it, the argument's first. */
+/** A value within an argument: the names and positions on the way to it, the argument's first. */
 type Path = readonly string[];
 
-function textsIn(type: GraphQLInputType, path: Path): Path[] {
+/** The places of all values of a scalar in an argument of `type`. */
+function placesOf(scalar: string, type: GraphQLInputType, path: Path): Path[] {
   const named = getNamedType(type);
-  if (isListType(getNullableType(type))) return textsIn(named, [...path, '0']);
+  if (isListType(getNullableType(type))) return placesOf(scalar, named, [...path, '0']);
   if (isInputObjectType(named))
-    return Object.values(named.getFields()).flatMap((field) => textsIn(field.type, [...path, field.name]));
-  return named.name === 'String' ? [path] : [];
+    return Object.values(named.getFields()).flatMap((field) => placesOf(scalar, field.type, [...path, field.name]));
+  return named.name === scalar ? [path] : [];
 }
 
-function valueOf(given: GraphQLInputType, name: string, path: Path | null, text: string): unknown {
+function valueOf(given: GraphQLInputType, name: string, path: Path | null, text: unknown): unknown {
   const type = getNullableType(given);
   if (isListType(type)) return [valueOf(type.ofType, name, path && path.slice(1), text)];
   if (isInputObjectType(type))
     return Object.fromEntries(
       Object.values(type.getFields())
-        .filter((field) => [path?.[0], ALSO_GIVEN[type.name]].includes(field.name) || isRequiredInputField(field))
+        .filter(
+          (field) =>
+            [path?.[0], path?.[0] === 'maxWorsePercent' ? '' : ALSO_GIVEN[type.name]].includes(field.name) ||
+            isRequiredInputField(field),
+        )
         .map((field) => [
           field.name,
           valueOf(field.type, field.name, field.name === path?.[0] ? path.slice(1) : null, text),
@@ -84,12 +93,12 @@ function valueOf(given: GraphQLInputType, name: string, path: Path | null, text:
   return VALUES[type.name] ?? (isEnumType(type) ? type.getValues()[0]!.name : undefined);
 }
 
-/** The mutation with `text` at `path`, and a good value for whatever else it needs. */
-function operationWith(field: GraphQLField<unknown, unknown>, path: Path, text: string) {
+/** The operation with `text` at `path`, and a good value for whatever else it needs. */
+function operationWith(field: GraphQLField<unknown, unknown>, path: Path, text: unknown) {
   const args = field.args.filter((arg) => isRequiredArgument(arg) || arg.name === path[0]);
   const declared = args.map((arg) => `$${arg.name}: ${arg.astNode ? print(arg.astNode.type) : String(arg.type)}`);
   const given = args.map(({ name }) => `${name}: $${name}`);
-  const selected = getNamedType(field.type).name === 'Boolean' ? '' : ' { __typename }';
+  const selected = isLeafType(getNamedType(field.type)) ? '' : ' { __typename }';
   return {
     query: `mutation (${declared.join(', ')}) { ${field.name}(${given.join(', ')})${selected} }`,
     variables: Object.fromEntries(
@@ -111,12 +120,13 @@ interface Answer {
 
 let every: EveryCaller;
 
-async function run(operation: object, field = ''): Promise<Answer> {
+/** @param operation an object, or the body as text */
+async function run(operation: object | string, field = ''): Promise<Answer> {
   const { headers } = await every.as(OF_VEHICLES.has(field) ? 'another vehicle' : 'ADMIN');
   const response = await fetch(every.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(operation),
+    body: typeof operation === 'string' ? operation : JSON.stringify(operation),
   });
   return (await response.json()) as Answer;
 }
@@ -138,19 +148,33 @@ beforeAll(async () => {
 afterAll(() => every?.close());
 
 const MUTATIONS = Object.values(API.getMutationType()!.getFields());
-const TEXTS = MUTATIONS.flatMap((field) =>
-  field.args
-    .flatMap((arg) => textsIn(arg.type, [arg.name]))
-    .map((path) => [`${field.name}.${path.join('.')}`, field, path] as const),
-).filter(([name]) => !NOT_KEPT.has(name));
-
-test('there are texts to try, and what is not kept is there', () => {
-  expect(TEXTS.length).toBeGreaterThan(40);
-  const all = MUTATIONS.flatMap((field) =>
-    field.args.flatMap((arg) => textsIn(arg.type, [arg.name])).map((path) => `${field.name}.${path.join('.')}`),
+/** All values of a scalar in the arguments of `fields`, each with its name. */
+const allOf = (scalar: string, fields: readonly GraphQLField<unknown, unknown>[]) =>
+  fields.flatMap((field) =>
+    field.args
+      .flatMap((arg) => placesOf(scalar, arg.type, [arg.name]))
+      .map((path) => [`${field.name}.${path.join('.')}`, field, path] as const),
   );
+const TEXTS = allOf('String', MUTATIONS).filter(([name]) => !NOT_KEPT.has(name));
+/** Of what is kept; requiredSampleSize calculates, in doubles. */
+const NUMBERS = allOf('Float', MUTATIONS);
+
+test('there are values to try, and what is not kept is there', () => {
+  expect(TEXTS.length).toBeGreaterThan(40);
+  expect(NUMBERS.length).toBeGreaterThan(5);
+  const all: readonly string[] = allOf('String', MUTATIONS).map(([name]) => name);
   expect([...NOT_KEPT].filter((name) => !all.includes(name))).toEqual([]);
 });
+
+test.each(NUMBERS)(
+  '%s refuses a whole number that a double cannot hold, and names the argument',
+  async (_, field, path) => {
+    // As text: no number of JavaScript is it.
+    const body = JSON.stringify(operationWith(field, path, 'WHOLE')).replace('"WHOLE"', '9007199254740993');
+    const { errors } = await run(body, field.name);
+    expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: path.join('.') } }]);
+  },
+);
 
 test.each(TEXTS)('%s refuses an invisible character, and names the argument', async (name, field, path) => {
   for (const text of ['lane\u200bkeep', '\u202elane', 'lane\u200dkeep']) {
