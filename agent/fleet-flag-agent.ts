@@ -32,7 +32,7 @@ import { describeError } from './log.ts';
 import { MetricQueue } from './telemetry/metrics/metric-queue.ts';
 import { MetricRecorder, type TrackOptions } from './telemetry/metrics/metric-recorder.ts';
 import { MetricSender } from './telemetry/metrics/metric-sender.ts';
-import { fileKindFault } from './regular-file.ts';
+import { fileKindFault } from '../core/files/regular-file.ts';
 import { heldRevision, isStale, type VehicleIdentity, type VehicleState } from './state.ts';
 import { DatabaseLock } from './store/database-lock.ts';
 import { VehicleStore } from './store/vehicle-store.ts';

@@ -10,7 +10,7 @@ import type { VehicleFacts } from '../facts/known-facts.ts';
 import { isOrigin } from '../api/browser-guard.ts';
 import { readAuthorities, readKeys } from './configured-files.ts';
 import { LOG_FORMATS, type LogFormat } from '../log.ts';
-import { fileKindFault } from '../regular-file.ts';
+import { fileKindFault } from '../../core/files/regular-file.ts';
 import { environmentProxy, proxyFault } from '../link/proxy-settings.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import { isOneOf } from '../../core/json/json-value.ts';

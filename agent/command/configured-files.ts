@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { emptySecretFault } from '../../core/credentials/secret-file.ts';
 import { describeError } from '../log.ts';
-import { readRegularFile } from '../regular-file.ts';
+import { readRegularFile } from '../../core/files/regular-file.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 
 /** The keys of a JWK set; null where there is none, or with a fault. */

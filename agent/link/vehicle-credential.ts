@@ -4,7 +4,7 @@
 import { decodeJwt } from 'jose';
 import { ENVIRONMENTS, VIN_PATTERN } from '../../core/model.ts';
 import { emptySecretFault, openSecretFault } from '../../core/credentials/secret-file.ts';
-import { readRegularFile } from '../regular-file.ts';
+import { readRegularFile } from '../../core/files/regular-file.ts';
 import type { VehicleIdentity } from '../state.ts';
 
 export interface VehicleCredential {

@@ -11,7 +11,7 @@ import { canonicalJson } from '../../core/json/canonical-json.ts';
 import type { FlagEntry } from '../../core/wire/environment-file.ts';
 import { parseFlagsFile, typeOfValue } from '../../core/wire/flags-file.ts';
 import { describeError, type Log } from '../log.ts';
-import { readRegularFile } from '../regular-file.ts';
+import { readRegularFile } from '../../core/files/regular-file.ts';
 import { LOCAL_ENVIRONMENT, localFlag, type LocalFlag, type LocalFlags, type LocalFlagsStatus } from './local-flags.ts';
 
 export interface FlagsFileOptions {

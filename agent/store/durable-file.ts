@@ -8,7 +8,7 @@
 import { constants } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { openRegularFile, readRegularFile } from '../regular-file.ts';
+import { openRegularFile, readRegularFile } from '../../core/files/regular-file.ts';
 import { errorCode } from '../../core/caught-error.ts';
 
 /** What is needed of a file system; each call has reached the disk when it resolves, or rejects. */
