@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
 import {
@@ -285,6 +286,22 @@ describe('a setting that is wrong', () => {
       expect(faults({ [name]: path })).toEqual([`${name}: ${path} is empty.`]);
     writeFileSync(path, '-----BEGIN PUBLIC KEY-----\n');
     expect(readConfiguration({ FLEETFLAG_PREVIOUS_SIGNING_KEYS: path }).warnings).toEqual([]);
+  });
+
+  test('of a key file that is no regular file is refused at once: a named pipe would hold up the start for ever', () => {
+    const pipe = join(folder, 'pipe.pem');
+    execFileSync('mkfifo', [pipe]);
+    for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS']) {
+      expect(faults({ [name]: pipe })).toEqual([
+        `${name} names no key file: ${pipe} is a named pipe, not a regular file.`,
+      ]);
+      expect(faults({ [name]: folder })).toEqual([
+        `${name} names no key file: ${folder} is a folder, not a regular file.`,
+      ]);
+      expect(faults({ [name]: '/dev/zero' })).toEqual([
+        `${name} names no key file: /dev/zero is a device, not a regular file.`,
+      ]);
+    }
   });
 
   test('says what a switch and the log level take', () => {

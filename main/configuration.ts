@@ -3,10 +3,10 @@
  * `process.env`. `docs/operations/configuration.md` is held to this table by a test.
  */
 import { EMAIL_FORM, isEmailAddress } from '../subgraphs/audit/accounts/email-address.ts';
-import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { nearestName } from '../core/validation/nearest-name.ts';
+import { NotRegularFile, readRegularFileSync } from '../core/files/regular-file.ts';
 import { emptySecretFault, openSecretFault } from '../core/credentials/secret-file.ts';
 import { bySubgraph, type SubgraphName } from '../core/wire/subgraph.ts';
 
@@ -229,11 +229,16 @@ export function readConfiguration(
   const keyFile = (name: string, path: string, expected: string): string | null => {
     let text;
     try {
-      text = readFileSync(path, 'utf8');
+      const { bytes, mode } = readRegularFileSync(path);
+      text = bytes.toString();
       // Said and not refused: container platforms mount secrets that way, in a place of their own.
-      const open = /PRIVATE KEY|"d"/.test(text) ? openSecretFault(path, statSync(path).mode) : null;
+      const open = /PRIVATE KEY|"d"/.test(text) ? openSecretFault(path, mode) : null;
       if (open !== null) warnings.push(`${name}: ${open}`);
-    } catch {
+    } catch (error) {
+      if (error instanceof NotRegularFile) {
+        faults.push(`${name} names no key file: ${error.message}.`);
+        return null;
+      }
       faults.push(`${name} is neither ${expected} that can be read.`);
       return null;
     }

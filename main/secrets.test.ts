@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { internalSecret } from './secrets.ts';
+import { openSigner } from './signing-keys.ts';
 
 let parent: string;
 let dataDir: string;
@@ -58,4 +60,15 @@ test('a folder where the secret is kept, and a file where the folder is, are ref
   await expect(internalSecret(null, file)).rejects.toThrow(
     `${file} is no folder: FleetFlag keeps internal-secret there.`,
   );
+});
+
+test('a secret or a key in the data folder that is a named pipe stops the start, and is named', async () => {
+  await mkdir(dataDir, { recursive: true });
+  for (const [name, read] of [
+    ['internal-secret', () => internalSecret(null, dataDir)],
+    ['signing-key.pem', () => openSigner({ signingKey: null, previousSigningKeys: [], dataDir })],
+  ] as const) {
+    execFileSync('mkfifo', [join(dataDir, name)]);
+    await expect(read()).rejects.toThrow(`${join(dataDir, name)} is a named pipe, not a regular file`);
+  }
 });

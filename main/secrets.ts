@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { NotRegularFile, readRegularFile } from '../core/files/regular-file.ts';
 import { emptySecretFault, openSecretFault } from '../core/credentials/secret-file.ts';
 import type { PrismaClient } from '../prisma/generated/client.ts';
 import { errorCode } from '../core/caught-error.ts';
@@ -15,10 +16,14 @@ import { errorCode } from '../core/caught-error.ts';
  * @throws Error that names the file when it is empty or everybody can read it: FleetFlag made it for its owner only
  */
 export async function readSecretFile(path: string): Promise<string | null> {
-  let file;
+  let read;
   try {
-    file = await open(path, 'r');
+    read = await readRegularFile(path);
   } catch (error) {
+    if (error instanceof NotRegularFile)
+      throw new Error(
+        `${error.message}: FleetFlag keeps a secret there. Move it away, and restore the file from a backup.`,
+      );
     const code = errorCode(error);
     if (code === 'ENOENT') return null;
     if (code === 'ENOTDIR')
@@ -27,20 +32,13 @@ export async function readSecretFile(path: string): Promise<string | null> {
       );
     throw error;
   }
-  try {
-    if ((await file.stat()).isDirectory())
-      throw new Error(
-        `${path} is a folder, and has to be a file that holds a secret. Move it away, and restore the file from a backup.`,
-      );
-    const [text, { mode }] = [await file.readFile('utf8'), await file.stat()];
-    const empty = emptySecretFault(path, text);
-    const fault =
-      empty === null ? openSecretFault(path, mode) : `${empty}. Restore it from a backup; deleted, it counts as lost`;
-    if (fault !== null) throw new Error(`${fault}.`);
-    return text.trim();
-  } finally {
-    await file.close();
-  }
+  const { bytes, mode } = read;
+  const text = bytes.toString();
+  const empty = emptySecretFault(path, text);
+  const fault =
+    empty === null ? openSecretFault(path, mode) : `${empty}. Restore it from a backup; deleted, it counts as lost`;
+  if (fault !== null) throw new Error(`${fault}.`);
+  return text.trim();
 }
 
 /**

@@ -4,8 +4,9 @@
  * `signing-keys-previous.json` have signed what vehicles may still hold.
  */
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularFile } from '../core/files/regular-file.ts';
 import { readPublicKeys, type PublicKey } from '../subgraphs/flags/signing/public-keys.ts';
 import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing/signing.ts';
 import type { Configuration } from './configuration.ts';
@@ -107,10 +108,13 @@ async function keysIn(dataDir: string, name: string): Promise<PublicKey[]> {
 
 /** Null where there is none. */
 async function readPublicFile(path: string): Promise<string | null> {
-  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
+  return readRegularFile(path).then(
+    ({ bytes }) => bytes.toString(),
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return null;
+      throw error;
+    },
+  );
 }
 
 const isEmptySet = (text: string) => /^\s*\{\s*"keys"\s*:\s*\[\s*\]\s*\}\s*$/.test(text);

@@ -2,7 +2,7 @@
  * Reading of regular files alone. A named pipe at a file's path holds up whoever opens it, in a thread that nothing
  * can call back, so that not even the end of the process comes; a device may never end.
  */
-import { constants, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 
 /** Opens a pipe at once, too. Windows has no such flag, and no such pipes. */
@@ -24,6 +24,22 @@ export async function readRegularFile(path: string): Promise<{ readonly bytes: B
   }
 }
 
+/** As `readRegularFile`, at once. @throws Error for what is no regular file, or cannot be read */
+export function readRegularFileSync(path: string): { readonly bytes: Buffer; readonly mode: number } {
+  const file = openSync(path, constants.O_RDONLY | AT_ONCE);
+  try {
+    const found = fstatSync(file);
+    const fault = kindFault(path, found);
+    if (fault !== null) throw new NotRegularFile(fault);
+    return { bytes: readFileSync(file), mode: found.mode };
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** What stands at a path is a folder, a pipe, a socket or a device; the message names both. */
+export class NotRegularFile extends Error {}
+
 /**
  * Opens a regular file. Rejects for anything else, without waiting for it.
  *
@@ -34,7 +50,7 @@ export async function openRegularFile(path: string, flags: number, mode?: number
   const file = await open(path, flags | AT_ONCE, mode);
   try {
     const fault = kindFault(path, await file.stat());
-    if (fault !== null) throw new Error(fault);
+    if (fault !== null) throw new NotRegularFile(fault);
     return file;
   } catch (error) {
     await file.close();
