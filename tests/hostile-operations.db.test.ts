@@ -3,7 +3,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ERROR_CATALOGUE } from '../core/errors.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
+import { eventually } from '../subgraphs/shared/testing/eventually.ts';
 import { rounds } from '../core/testing/rounds.ts';
+import { WireClient } from '../gateway/subscriptions/testing/wire-client.ts';
 import { EveryCaller, VIN } from './testing/every-caller.ts';
 import { HostileOperations, type HostileOperation } from './testing/hostile-operation.ts';
 import type { CallerName } from './testing/permission-matrix.ts';
@@ -34,8 +36,15 @@ const ALLOWED_REFUSALS = new Set(
   ),
 );
 
+const SUBSCRIPTIONS = rounds(60, 400);
+/** On one socket, with the one by which the test knows that all of them have begun. */
+const AT_ONCE = 8;
+/** How the gateway closes a socket that breaks the protocol or its limits; 1005 is the test's own end. */
+const ALLOWED_CLOSES = new Set([1005, 1009, 4400, 4408, 4409, 4429]);
+
 let every: EveryCaller;
 let operations: fc.Arbitrary<HostileOperation>;
+let subscriptions: fc.Arbitrary<HostileOperation>;
 
 interface Answer {
   readonly data?: Readonly<Record<string, unknown>> | null;
@@ -137,6 +146,9 @@ beforeAll(async () => {
     ...Object.values(API.getQueryType()!.getFields()).map((field) => ['query', field] as const),
     ...Object.values(API.getMutationType()!.getFields()).map((field) => ['mutation', field] as const),
   ];
+  subscriptions = fc.oneof(
+    ...Object.values(API.getSubscriptionType()!.getFields()).map((field) => hostile.on('subscription', field)),
+  );
   operations = fc.oneof(
     ...fields.map(([kind, field]) => ({
       weight: SELDOM.has(`${kind === 'query' ? 'Query' : 'Mutation'}.${field.name}`) ? 1 : 20,
@@ -170,6 +182,67 @@ async function state(): Promise<{ readonly content: string; readonly trail: numb
       (SELECT string_agg(revision::text, ',' ORDER BY name) FROM environments) AS revisions`;
   return { content: row!.content, trail: Number(row!.trail), revisions: row!.revisions };
 }
+
+/** Something for every subscription to tell of. */
+async function somethingHappens(round: number): Promise<void> {
+  await admin(
+    `mutation {
+      ${['lane_keep', 'eco_mode', 'gain'].map((key, index) => `f${index}: updateFlag(key: "${key}", input: { description: "${round}" }) { applied }`).join(' ')}
+      request: updateFlag(key: "wiper", input: { safetyLevel: ASIL_D }) { applied }
+      vehicle: setVehicleMaintenance(vin: "${VIN}", maintenance: ${round % 2 === 0}) { vin }
+    }`,
+  );
+}
+
+test(`of ${SUBSCRIPTIONS} subscriptions on every field none is a fault of ours, and none ends a process`, async () => {
+  const unforeseen: unknown[] = [];
+  const note = (error: unknown) => void unforeseen.push(error);
+  process.on('unhandledRejection', note).on('uncaughtExceptionMonitor', note);
+  const faults: unknown[] = [];
+  const answered = new Set<string>();
+  let happened = 0;
+  const hostile = fc.sample(subscriptions, { numRuns: SUBSCRIPTIONS, seed: SEED });
+  for (let round = 0; round * AT_ONCE < hostile.length; round++) {
+    const batch = hostile.slice(round * AT_ONCE, (round + 1) * AT_ONCE);
+    const caller = round % 4 === 3 ? 'another vehicle' : 'ADMIN';
+    const client = await new WireClient(every.url.replace('http', 'ws')).acknowledged((await every.as(caller)).headers);
+    batch.forEach(({ body }, index) => client.send(`{"id":"${index}","type":"subscribe","payload":${body}}`));
+    // The environment of this vehicle is STAGING; others are not its own to watch.
+    const known = ['flagChanges(environment: STAGING) { revision }', 'vehicleStatusChanges { vin }'];
+    known.forEach((field, index) => client.subscribe(`known ${index}`, `subscription { ${field} }`));
+    const isTold = (_: string, index: number) =>
+      client.received.some(({ id, type }) => id === `known ${index}` && (type === 'next' || type === 'error'));
+    // A socket that was closed tells of nothing more.
+    await eventually(async () => {
+      await somethingHappens(happened++);
+      return client.closed !== null || known.every(isTold);
+    });
+    client.socket.close();
+    const { code } = await client.close();
+    if (!ALLOWED_CLOSES.has(code)) faults.push({ code, bodies: batch.map(({ body }) => shortened(body)) });
+    batch.forEach(({ field, body }, index) => {
+      const of = client.received.filter(({ id }) => id === String(index));
+      const errors = of.flatMap(({ type, payload }) =>
+        type === 'error' ? [...(payload ?? [])] : (payload?.errors ?? []),
+      );
+      if (errors.some(({ extensions }) => !ALLOWED_REFUSALS.has(String(extensions?.['code']))))
+        faults.push({ field, caller, body: shortened(body), errors });
+      if (of.some(({ type, payload }) => type === 'next' && payload?.errors === undefined)) answered.add(field);
+    });
+  }
+  process.off('unhandledRejection', note).off('uncaughtExceptionMonitor', note);
+  expect({ count: faults.length, faults: faults.slice(0, 20), unforeseen }).toEqual({
+    count: 0,
+    faults: [],
+    unforeseen: [],
+  });
+  // Each was told of something at least once: else nothing has been tried but the parser.
+  expect([...answered].sort()).toEqual(
+    Object.keys(API.getSubscriptionType()!.getFields())
+      .map((name) => `Subscription.${name}`)
+      .sort(),
+  );
+}, 1_200_000);
 
 const shortened = (text: string) => (text.length > 1_500 ? `${text.slice(0, 1_500)}… (${text.length})` : text);
 
