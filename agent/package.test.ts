@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { TestControlPlane } from './testing/control-plane.ts';
 import { TestVehicle, until } from './testing/test-vehicle.ts';
+import { testUnless } from '../core/testing/unless.ts';
 
 const AGENT = fileURLToPath(new URL('./', import.meta.url));
 const MODULES = fileURLToPath(new URL('../node_modules', import.meta.url));
@@ -212,7 +213,7 @@ describe('its command', () => {
     }
   });
 
-  (spawnSync('python3', ['--version']).status === 0 ? test : test.skip)(
+  testUnless(spawnSync('python3', ['--version']).status === 0 ? null : 'there is no python3')(
     'the Python example gets a flag, and its default where no agent answers',
     async () => {
       await plane.put('lane_keep', { defaultValue: true });

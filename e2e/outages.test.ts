@@ -2,13 +2,14 @@
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openProxy, type SeverableProxy } from '../subgraphs/shared/testing/severable-proxy.ts';
 import { Api, type Answer } from './harness/api.ts';
 import { DISTRIBUTED, Deployment, webSocketOf } from './harness/deployment.ts';
 import { KillableClickHouse, KillablePostgres, postmasterOf } from './harness/killable-stores.ts';
 import { eventually } from './harness/process.ts';
 import { VehicleProcess } from './harness/vehicle.ts';
+import { describeUnless } from '../core/testing/unless.ts';
 
 const VIN = 'KMHK281HGNU000001';
 const KEY = 'lane_keep';
@@ -162,88 +163,91 @@ test('a fleet that comes back while the gateway is busy is held by the kernel, m
   await eventually(async () => (await admin.ask('{ me { kind } }')).status === 200, 'the gateway answers again');
 });
 
-(DISTRIBUTED ? describe : describe.skip)('with every role its own process', () => {
-  test('a PostgreSQL server that is stopped and started again is one that was away for a while', async () => {
-    await admin.ok(KILL);
-    await database!.stop();
-    try {
-      await readsGoOn();
-      expect(await admin.refused(RELEASE)).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
-      // The vehicle's sync is answered from what the control plane remembers.
-      await vehicle.process.stop('SIGKILL');
-      await rm(vehicle.dbPath);
-      await vehicle.up();
-      await eventually(async () => (await vehicle.status()).flags === 1, 'a vehicle that starts anew has its flags');
-    } finally {
-      await database!.startAgain();
-    }
-    // The change that was refused has not been made by half.
-    expect(await eventually(async () => (await admin.ask(READ)).data?.['flag'], 'flags are read')).toEqual({
-      key: KEY,
-      killed: true,
-    });
-    await works();
-    nothingUnforeseen();
-  });
-
-  test('a vehicle whose gateway is killed evaluates on, goes to another and hears what it has missed', async () => {
-    const killed = deployment.processes.at(-1)!;
-    const second = await deployment.anotherGateway();
-    const elsewhere = new Api({ url: second, wsUrl: webSocketOf(second) }, admin.token);
-    await killed.stop('SIGKILL');
-    try {
-      await eventually(async () => !(await vehicle.status()).connected, 'the connection is lost');
-      expect((await vehicle.evaluate(KEY)).value).toBe(true);
-      await elsewhere.ok(KILL);
-      expect((await vehicle.evaluate(KEY)).value).toBe(true);
-      behindBalancer.port = portOf(second);
-      await valueIs(false);
-      expect(await elsewhere.ok(`{ vehicle(vin: "${VIN}") { status } }`)).toEqual({ vehicle: { status: 'ONLINE' } });
-      await elsewhere.ok(RELEASE);
-      await valueIs(true);
-    } finally {
-      const another = deployment.processes.at(-1)!;
-      await deployment.restart('gateway');
-      behindBalancer.port = portOf(deployment.url);
-      await another.stop('SIGKILL');
-      deployment.processes = deployment.processes.filter(({ running }) => running);
-    }
-    await works();
-    nothingUnforeseen();
-  });
-
-  test('while Redis is away people are told so, vehicles go on and hear of changes, and sessions hold when it is back', async () => {
-    redis!.sever();
-    try {
-      const refused = await eventually(async () => {
-        const answer = await admin.ask('{ me { kind } }');
-        return answer.status === 503 ? answer : null;
-      }, 'people are told');
-      expect(refused.errors).toMatchObject([{ extensions: { code: 'SERVICE_UNAVAILABLE' } }]);
-      expect(await vehicle.status()).toMatchObject({ connected: true });
-    } finally {
-      redis!.restore();
-    }
-    await eventually(async () => (await admin.ask('{ me { kind } }')).status === 200, 'the session is known again');
-    await works();
-    nothingUnforeseen();
-  });
-
-  test('without a subgraph the fields of the others are answered, and its own with an error that says so; it comes back by itself', async () => {
-    const audit = deployment.processes.find(({ args }) => args[1] === 'audit')!;
-    await audit.stop('SIGKILL');
-    try {
-      expect(await admin.refused('{ databaseHealth { unusedIndexes { index } } }')).toMatchObject({
-        code: 'SERVICE_UNAVAILABLE',
+describeUnless(DISTRIBUTED ? null : 'DATABASE_URL and REDIS_URL name no servers')(
+  'with every role its own process',
+  () => {
+    test('a PostgreSQL server that is stopped and started again is one that was away for a while', async () => {
+      await admin.ok(KILL);
+      await database!.stop();
+      try {
+        await readsGoOn();
+        expect(await admin.refused(RELEASE)).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+        // The vehicle's sync is answered from what the control plane remembers.
+        await vehicle.process.stop('SIGKILL');
+        await rm(vehicle.dbPath);
+        await vehicle.up();
+        await eventually(async () => (await vehicle.status()).flags === 1, 'a vehicle that starts anew has its flags');
+      } finally {
+        await database!.startAgain();
+      }
+      // The change that was refused has not been made by half.
+      expect(await eventually(async () => (await admin.ask(READ)).data?.['flag'], 'flags are read')).toEqual({
+        key: KEY,
+        killed: true,
       });
-      expect(await admin.ok('{ flag(key: "lane_keep") { key } }')).toEqual({ flag: { key: KEY } });
-      expect(await vehicle.status()).toMatchObject({ connected: true });
-    } finally {
-      await deployment.restart('audit');
-    }
-    await eventually(
-      async () => (await admin.ask('{ auditLogs(first: 1) { totalCount } }')).errors === undefined,
-      'the trail is read again',
-    );
-  });
-});
+      await works();
+      nothingUnforeseen();
+    });
+
+    test('a vehicle whose gateway is killed evaluates on, goes to another and hears what it has missed', async () => {
+      const killed = deployment.processes.at(-1)!;
+      const second = await deployment.anotherGateway();
+      const elsewhere = new Api({ url: second, wsUrl: webSocketOf(second) }, admin.token);
+      await killed.stop('SIGKILL');
+      try {
+        await eventually(async () => !(await vehicle.status()).connected, 'the connection is lost');
+        expect((await vehicle.evaluate(KEY)).value).toBe(true);
+        await elsewhere.ok(KILL);
+        expect((await vehicle.evaluate(KEY)).value).toBe(true);
+        behindBalancer.port = portOf(second);
+        await valueIs(false);
+        expect(await elsewhere.ok(`{ vehicle(vin: "${VIN}") { status } }`)).toEqual({ vehicle: { status: 'ONLINE' } });
+        await elsewhere.ok(RELEASE);
+        await valueIs(true);
+      } finally {
+        const another = deployment.processes.at(-1)!;
+        await deployment.restart('gateway');
+        behindBalancer.port = portOf(deployment.url);
+        await another.stop('SIGKILL');
+        deployment.processes = deployment.processes.filter(({ running }) => running);
+      }
+      await works();
+      nothingUnforeseen();
+    });
+
+    test('while Redis is away people are told so, vehicles go on and hear of changes, and sessions hold when it is back', async () => {
+      redis!.sever();
+      try {
+        const refused = await eventually(async () => {
+          const answer = await admin.ask('{ me { kind } }');
+          return answer.status === 503 ? answer : null;
+        }, 'people are told');
+        expect(refused.errors).toMatchObject([{ extensions: { code: 'SERVICE_UNAVAILABLE' } }]);
+        expect(await vehicle.status()).toMatchObject({ connected: true });
+      } finally {
+        redis!.restore();
+      }
+      await eventually(async () => (await admin.ask('{ me { kind } }')).status === 200, 'the session is known again');
+      await works();
+      nothingUnforeseen();
+    });
+
+    test('without a subgraph the fields of the others are answered, and its own with an error that says so; it comes back by itself', async () => {
+      const audit = deployment.processes.find(({ args }) => args[1] === 'audit')!;
+      await audit.stop('SIGKILL');
+      try {
+        expect(await admin.refused('{ databaseHealth { unusedIndexes { index } } }')).toMatchObject({
+          code: 'SERVICE_UNAVAILABLE',
+        });
+        expect(await admin.ok('{ flag(key: "lane_keep") { key } }')).toEqual({ flag: { key: KEY } });
+        expect(await vehicle.status()).toMatchObject({ connected: true });
+      } finally {
+        await deployment.restart('audit');
+      }
+      await eventually(
+        async () => (await admin.ask('{ auditLogs(first: 1) { totalCount } }')).errors === undefined,
+        'the trail is read again',
+      );
+    });
+  },
+);

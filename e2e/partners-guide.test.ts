@@ -4,14 +4,15 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect } from '@jest/globals';
 import { Api } from './harness/api.ts';
 import { ADMIN, Deployment } from './harness/deployment.ts';
+import { testUnless } from '../core/testing/unless.ts';
 
 /**
  * The guide's commands are for a shell with curl, which not every machine has; the tests need nothing but npm packages.
  */
-const withCurl = spawnSync('curl', ['--version']).status === 0 ? test : test.skip;
+const withCurl = testUnless(spawnSync('curl', ['--version']).status === 0 ? null : 'there is no curl');
 
 let deployment: Deployment;
 let folder: string;

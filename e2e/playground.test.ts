@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect } from '@jest/globals';
 import { chromium, type Browser } from 'playwright-core';
 import { Api } from './harness/api.ts';
 import { ADMIN, Deployment } from './harness/deployment.ts';
+import { testUnless } from '../core/testing/unless.ts';
 
 /** Debian's package; `npm test` needs nothing but npm packages, so without a browser this file is left to `.ci/run`. */
 const executablePath = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
-const inBrowser = existsSync(executablePath) ? test : test.skip;
+const inBrowser = testUnless(existsSync(executablePath) ? null : `there is no ${executablePath} (Debian: chromium)`);
 
 let deployment: Deployment | undefined;
 let browser: Browser | undefined;

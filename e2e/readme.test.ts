@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect } from '@jest/globals';
 import { ADMIN, Deployment } from './harness/deployment.ts';
 import { boundAddress } from '../core/wire/http-server.ts';
+import { testUnless } from '../core/testing/unless.ts';
 
 /** The examples are for a shell with curl, which not every machine has; the tests need nothing but npm packages. */
-const withCurl = spawnSync('curl', ['--version']).status === 0 ? test : test.skip;
+const withCurl = testUnless(spawnSync('curl', ['--version']).status === 0 ? null : 'there is no curl');
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 let deployment: Deployment;

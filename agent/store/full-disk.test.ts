@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import { KillableProcess, VehicleProgram, type StartOptions } from '../testing/killable-vehicle.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
+import { testUnless } from '../../core/testing/unless.ts';
 
 /** Of flags that make the database larger than the limits here. */
 const LARGE = 'x'.repeat(60_000);
@@ -75,7 +76,7 @@ const canMount =
   spawnSync(mounting[0]!, [...mounting.slice(1), 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/tmp']).status ===
   0;
 
-(canMount ? test : test.skip)(
+testUnless(canMount ? null : 'this system lets nobody mount a file system here')(
   'on a full disk changes are evaluated, what is reported is what is on disk, and it recovers when there is room',
   async () => {
     const disk = join(vehicle.folder, 'disk');

@@ -4,13 +4,14 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { RuleDefinition } from '../../core/model.ts';
 import { createAuthority } from '../testing/certificates.ts';
 import { ClockedCommand, NO_FAKETIME, type ClockedAgent } from '../testing/clocked-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle, until } from '../testing/test-vehicle.ts';
 import { TlsFront } from '../testing/tls-front.ts';
+import { describeUnless } from '../../core/testing/unless.ts';
 
 const ON: RuleDefinition = {
   id: 'on',
@@ -26,11 +27,7 @@ const NOWHERE = ['--url', 'ws://127.0.0.1:1/graphql'];
 const FRESH = { value: true, reason: 'SPLIT' };
 const STALE = { value: false, reason: 'STALE' };
 
-// Jest has no word for why a test is skipped but its name.
-const withFaketime = NO_FAKETIME === null ? describe : describe.skip;
-const because = NO_FAKETIME === null ? '' : ` (skipped: ${NO_FAKETIME})`;
-
-withFaketime(`a vehicle whose clock is wrong${because}`, () => {
+describeUnless(NO_FAKETIME)('a vehicle whose clock is wrong', () => {
   let command: ClockedCommand;
   let plane: TestControlPlane;
   let vehicle: TestVehicle;

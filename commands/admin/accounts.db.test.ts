@@ -16,6 +16,7 @@ import { createUserCommand, resetPasswordCommand } from './accounts.ts';
 import { UsageError, type AdminCommand } from './command.ts';
 import { vehicleTokenCommand } from './vehicle-token.ts';
 import { endNoPlans } from '../../subgraphs/shared/testing/no-plans.ts';
+import { testUnless } from '../../core/testing/unless.ts';
 
 const SECRET = 'x'.repeat(40);
 let database: TestDatabase;
@@ -120,7 +121,7 @@ test('while Redis is away a password is not changed, because sessions could not 
 
 const redis = process.env['TEST_REDIS_URL'] ?? '';
 /** There is no server to be had from npm. */
-const withServer = redis === '' ? test.skip : test;
+const withServer = testUnless(redis === '' ? 'TEST_REDIS_URL names no Redis server' : null);
 
 withServer('a new password ends the sessions that are in Redis', async () => {
   await run(createUserCommand, '--email', 's@example.com', '--name', 'S', '--role', 'READ');

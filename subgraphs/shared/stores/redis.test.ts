@@ -11,10 +11,11 @@ import { eventually } from '../testing/eventually.ts';
 import { keyValueStoreContract } from '../testing/key-value-store-contract.ts';
 import { rateLimiterContract } from '../testing/rate-limiter-contract.ts';
 import { openProxy, type SeverableProxy } from '../testing/severable-proxy.ts';
+import { describeUnless } from '../../../core/testing/unless.ts';
 
 const url = process.env['TEST_REDIS_URL'];
 /** There is no server to be had from npm: without one only its absence is tested. */
-const withServer = url === undefined || url === '' ? describe.skip : describe;
+const withServer = describeUnless(url === undefined || url === '' ? 'TEST_REDIS_URL names no Redis server' : null);
 
 test('a server that is not there is named by its setting', async () => {
   const server = createServer().listen(0, '127.0.0.1');

@@ -19,6 +19,7 @@ import { Client } from 'pg';
 import { eventually } from '../../testing/eventually.ts';
 import { deleteEmbeddedPostgres, findEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
 import { processIdentity } from './process-identity.ts';
+import { testUnless } from '../../../../core/testing/unless.ts';
 
 const OWNER = fileURLToPath(new URL('../../testing/embedded-owner.ts', import.meta.url));
 
@@ -303,7 +304,7 @@ test('where the path is too long for a socket, the socket is in a folder of its 
 });
 
 /** Only root's server runs under another account. */
-const testAsRoot = process.getuid?.() === 0 ? test : test.skip;
+const testAsRoot = testUnless(process.getuid?.() === 0 ? null : "the run is not root's");
 
 testAsRoot(
   'a data folder that the server account cannot reach gets its cluster elsewhere, says where, and finds it again',
