@@ -46,6 +46,7 @@ const config: Config = {
     },
   ],
   testTimeout: 60_000,
+  testSequencer: '<rootDir>/tests/testing/waiting-first.js',
   reporters: ['default', '<rootDir>/tests/testing/skipped-reporter.js'],
   // One more than the gate has cores: end-to-end tests spend half of their time waiting for processes and their
   // intervals.
