@@ -1,22 +1,23 @@
 /**
- * `npm run generate`: writes the Prisma client anew from prisma/schema.prisma, and the types of each subgraph's
- * resolvers from its schema.graphql. `npm run generate -- --check`: writes nothing and fails (exit 1) when a checked-in
- * file is stale.
+ * `npm run generate`: writes the Prisma client anew from prisma/schema.prisma, the types of each subgraph's resolvers
+ * from its schema.graphql, and the pictures of docs/ from docs/pictures/*.dot. `npm run generate -- --check`: writes
+ * nothing and fails (exit 1) when a checked-in file is stale.
  */
 import { readPlainArguments } from './command-line.ts';
+import { stalePictures, writePictures } from './generate/pictures.ts';
 import { stalePrismaFiles, writePrismaClient } from './generate/prisma-client.ts';
 import { staleResolverTypes, writeResolverTypes } from './generate/resolver-types.ts';
 
 const USAGE = `Usage: npm run generate [-- --check]
 
-Writes the Prisma client anew from prisma/schema.prisma, and the types of each subgraph's resolvers from its
-schema.graphql.
+Writes the Prisma client anew from prisma/schema.prisma, the types of each subgraph's resolvers from its
+schema.graphql, and the pictures of docs/ from docs/pictures/*.dot.
 
   --check   writes nothing, and fails when a generated file is stale
   --help, --version`;
 
 if (readPlainArguments(USAGE, { known: ['--check'] }).includes('--check')) {
-  const stale = [...stalePrismaFiles(), ...(await staleResolverTypes())];
+  const stale = [...stalePrismaFiles(), ...(await staleResolverTypes()), ...(await stalePictures())];
   if (stale.length > 0) {
     console.error(`Generated files are stale: ${stale.join(', ')}. Run: npm run generate`);
     process.exitCode = 1;
@@ -24,5 +25,6 @@ if (readPlainArguments(USAGE, { known: ['--check'] }).includes('--check')) {
 } else {
   writePrismaClient();
   await writeResolverTypes();
-  console.log('The Prisma client and the types of the resolvers are up to date.');
+  await writePictures();
+  console.log('The Prisma client, the types of the resolvers and the pictures are up to date.');
 }
