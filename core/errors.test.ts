@@ -41,7 +41,7 @@ describe('badBatch', () => {
       details: { field: 'input.3.vin', faults: [first] },
     });
     expect(badBatch(first, [second])).toMatchObject({
-      message: 'Wrong. (1 further: see faults.)',
+      message: 'Wrong. (1 more: see extensions.faults.)',
       details: { field: 'input.3.vin', faults: [first, second] },
     });
   });

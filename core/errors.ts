@@ -23,11 +23,12 @@ export const ERROR_CATALOGUE = {
     retryable: false,
     meaning: 'The input is wrong; `extensions.field` is the dotted path of the fault.',
   },
-  NOT_FOUND: { httpStatus: 404, retryable: false, meaning: 'What the input names does not exist.' },
+  NOT_FOUND: { httpStatus: 404, retryable: false, meaning: 'Something that the input names does not exist.' },
   CONFLICT: {
     httpStatus: 409,
     retryable: false,
-    meaning: 'The change does not fit the present state; `extensions.currentRevision` is given where one is concerned.',
+    meaning:
+      'The change conflicts with the current state; `extensions.currentRevision` is set where a revision is the reason.',
   },
   LIMIT_EXCEEDED: {
     httpStatus: 400,
@@ -57,7 +58,7 @@ export const ERROR_CATALOGUE = {
   INTERNAL_SERVER_ERROR: {
     httpStatus: 500,
     retryable: false,
-    meaning: 'A fault of ours; the request id in the answer finds it in the log.',
+    meaning: 'An internal error; the log has it under the request id of the answer.',
   },
 } as const satisfies Record<string, CatalogueEntry>;
 
@@ -103,6 +104,7 @@ export function badInput(field: string, message: string): FleetFlagError {
 
 /** A BAD_USER_INPUT that names every fault of a batch; its own field and message begin with those of the first. */
 export function badBatch(first: InputFault, others: readonly InputFault[]): FleetFlagError {
-  const message = others.length === 0 ? first.message : `${first.message} (${others.length} further: see faults.)`;
+  const message =
+    others.length === 0 ? first.message : `${first.message} (${others.length} more: see extensions.faults.)`;
   return new FleetFlagError('BAD_USER_INPUT', message, { field: first.field, faults: [first, ...others] });
 }

@@ -278,7 +278,7 @@ describe('a setting that is wrong', () => {
     chmodSync(path, 0o644);
     for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS']) {
       expect(readConfiguration({ [name]: path }).warnings).toEqual([
-        `${name}: ${path} can be read or changed by everybody on this machine (mode 644): chmod 600 ${path}`,
+        `${name}: ${path} can be read or changed by every user of this machine (mode 644); run: chmod 600 ${path}`,
       ]);
     }
     writeFileSync(path, ' \n');

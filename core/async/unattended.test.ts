@@ -18,7 +18,7 @@ test('a failure of work that nobody waits for is passed on with the name of the 
   unattended(work, 'The sweep of presence');
   expect(await caught()).toMatchObject({
     name: 'UnattendedFailure',
-    message: 'The sweep of presence failed, and nobody waits for it.',
+    message: 'The sweep of presence failed in the background.',
     cause,
   });
 });

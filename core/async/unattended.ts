@@ -11,6 +11,6 @@ export class UnattendedFailure extends Error {
  */
 export function unattended(work: Promise<unknown>, what: string): void {
   work.catch((cause: unknown) => {
-    throw new UnattendedFailure(`${what} failed, and nobody waits for it.`, { cause });
+    throw new UnattendedFailure(`${what} failed in the background.`, { cause });
   });
 }

@@ -59,7 +59,7 @@ export function createIdentityTokens(secret: string): IdentityTokens {
         .setExpirationTime(`${LIFETIME_SECONDS}s`)
         .sign(key),
     async verify(token, subgraph, body, seen) {
-      if (token === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The request carries no caller identity.');
+      if (token === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The request has no caller identity token.');
       try {
         const { payload } = await jwtVerify<{ identity: CallerIdentity; body: string; jti: string; exp: number }>(
           token,
@@ -72,12 +72,12 @@ export function createIdentityTokens(secret: string): IdentityTokens {
             maxTokenAge: LIFETIME_SECONDS,
           },
         );
-        if (payload.body !== digest(body)) throw new Error('made for another body');
+        if (payload.body !== digest(body)) throw new Error('it was signed for another request body');
         // Last, so that only what would be accepted takes room in the memory.
-        if (await seen.seenBefore(payload.jti, new Date(payload.exp * 1000))) throw new Error('used before');
+        if (await seen.seenBefore(payload.jti, new Date(payload.exp * 1000))) throw new Error('it was used before');
         return payload.identity;
       } catch (cause) {
-        throw new FleetFlagError('UNAUTHENTICATED', 'The caller identity is not valid.', {}, { cause });
+        throw new FleetFlagError('UNAUTHENTICATED', 'The caller identity token is not valid.', {}, { cause });
       }
     },
   };

@@ -17,6 +17,6 @@ test('a secret file is open to everybody exactly where its last permission bits 
     Array.from({ length: 0o1000 }, (_, mode) => mode).filter((mode) => [2, 3, 4, 5, 6, 7].includes(mode % 8)),
   );
   expect(openSecretFault('/data/key', 0o100_644)).toBe(
-    '/data/key can be read or changed by everybody on this machine (mode 644): chmod 600 /data/key',
+    '/data/key can be read or changed by every user of this machine (mode 644); run: chmod 600 /data/key',
   );
 });

@@ -14,5 +14,5 @@ export function emptySecretFault(path: string, text: string): string | null {
  */
 export function openSecretFault(path: string, mode: number): string | null {
   if ((mode & OTHERS_READ_OR_WRITE) === 0) return null;
-  return `${path} can be read or changed by everybody on this machine (mode ${(mode & 0o777).toString(8)}): chmod 600 ${path}`;
+  return `${path} can be read or changed by every user of this machine (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${path}`;
 }

@@ -31,7 +31,7 @@ export function checkFlagValue(type: FlagType, value: unknown, path: string): Js
   if (!fitsFlagType(type, value))
     throw badInput(
       path,
-      value === null ? 'The value of a flag is never null.' : `A value of this flag must be of type ${type}.`,
+      value === null ? 'A flag value must not be null.' : `A value of this flag must be of type ${type}.`,
     );
   checkJsonSize(value, path);
   return value;

@@ -46,7 +46,7 @@ export function parseJson(text: string): JsonValue {
 
 /** Throws BAD_USER_INPUT at `path` when `text` holds U+0000 or half of a surrogate pair. */
 export function checkText(text: string, path: string): void {
-  if (UNSTORABLE.test(text)) throw badInput(path, 'Text must be well-formed Unicode without U+0000.');
+  if (UNSTORABLE.test(text)) throw badInput(path, 'A string must be well-formed Unicode without U+0000.');
 }
 
 /**
@@ -56,7 +56,7 @@ export function checkText(text: string, path: string): void {
 export function checkNumber(value: number, path: string): void {
   if (!Number.isFinite(value)) throw badInput(path, 'A number must be finite.');
   if (Number.isInteger(value) && !Number.isSafeInteger(value))
-    throw badInput(path, 'A whole number beyond 2^53 cannot be kept exactly; send it as text.');
+    throw badInput(path, 'A whole number beyond 2^53 cannot be stored exactly; send it as a string.');
 }
 
 /**
@@ -74,10 +74,10 @@ function checkJsonAt(value: unknown, path: string, depth: number): void {
   if (typeof value === 'string') return checkText(value, path);
   if (typeof value === 'number') return checkNumber(value, path);
   if (typeof value !== 'object') throw badInput(path, 'A value must be JSON.');
-  if (depth === MAX_JSON_DEPTH) throw badInput(path, `A value may be nested ${MAX_JSON_DEPTH} levels deep.`);
+  if (depth === MAX_JSON_DEPTH) throw badInput(path, `A value may be nested at most ${MAX_JSON_DEPTH} levels deep.`);
   for (const [key, member] of Object.entries(value)) {
     checkText(key, path);
-    if (key === '__proto__') throw badInput(`${path}.__proto__`, 'A member may not be called __proto__.');
+    if (key === '__proto__') throw badInput(`${path}.__proto__`, 'An object must not have a member named __proto__.');
     checkJsonAt(member, `${path}.${key}`, depth + 1);
   }
 }
@@ -85,7 +85,7 @@ function checkJsonAt(value: unknown, path: string, depth: number): void {
 /** Throws LIMIT_EXCEEDED at `path` when `value` takes more than 256 KB (262,144 bytes of UTF-8) as JSON. */
 export function checkJsonSize(value: JsonValue, path: string): void {
   if (Buffer.byteLength(JSON.stringify(value)) > MAX_JSON_BYTES) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `This may take at most ${MAX_JSON_BYTES} bytes as JSON.`, {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A value may have at most ${MAX_JSON_BYTES} bytes as JSON.`, {
       field: path,
       limit: MAX_JSON_BYTES,
     });

@@ -79,7 +79,7 @@ const given = (value: number | null | undefined): value is number => value !== n
 
 function durationUpTo(text: string, most: number, path: string): number {
   const duration = parseDuration(text, path);
-  if (duration > most) throw badInput(path, `This is at most ${most / DAY} days.`);
+  if (duration > most) throw badInput(path, `Expected a duration of at most ${most / DAY} days.`);
   return duration;
 }
 
@@ -87,13 +87,14 @@ function limitOf(
   { maxWorsePercent, bound }: RolloutGuardDraft,
   path: string,
 ): Pick<RolloutGuard, 'maxWorsePercent' | 'bound'> {
-  if (given(maxWorsePercent) === given(bound)) throw badInput(path, 'A guard has either maxWorsePercent or bound.');
+  if (given(maxWorsePercent) === given(bound))
+    throw badInput(path, 'A guard must have either maxWorsePercent or bound, not both.');
   if (given(maxWorsePercent)) {
     if (!(maxWorsePercent >= 0 && maxWorsePercent <= MAX_WORSE_PERCENT))
-      throw badInput(`${path}.maxWorsePercent`, `This must be from 0 to ${MAX_WORSE_PERCENT}.`);
+      throw badInput(`${path}.maxWorsePercent`, `Expected a number from 0 to ${MAX_WORSE_PERCENT}.`);
     return { maxWorsePercent, bound: null };
   }
-  if (typeof bound !== 'number') throw badInput(`${path}.bound`, 'This must be a finite number.');
+  if (typeof bound !== 'number') throw badInput(`${path}.bound`, 'Expected a finite number.');
   checkNumber(bound, `${path}.bound`);
   return { maxWorsePercent: null, bound };
 }
@@ -113,11 +114,11 @@ export function readRolloutGuard(draft: RolloutGuardDraft, path: string): Rollou
     !(confidenceLevel >= 0.5 && confidenceLevel <= 0.9999) ||
     Math.round(confidenceLevel * 10_000) / 10_000 !== confidenceLevel
   ) {
-    throw badInput(`${path}.confidenceLevel`, 'This must be from 0.5 to 0.9999, with at most four decimals.');
+    throw badInput(`${path}.confidenceLevel`, 'Expected a number from 0.5 to 0.9999 with at most four decimals.');
   }
   const minimumVehicles = draft.minimumVehicles ?? 50;
   if (!Number.isInteger(minimumVehicles) || minimumVehicles < 2 || minimumVehicles > MAX_MINIMUM_VEHICLES) {
-    throw badInput(`${path}.minimumVehicles`, `This must be a whole number from 2 to ${MAX_MINIMUM_VEHICLES}.`);
+    throw badInput(`${path}.minimumVehicles`, `Expected a whole number from 2 to ${MAX_MINIMUM_VEHICLES}.`);
   }
   return {
     metric,

@@ -41,23 +41,25 @@ export function parseDuration(text: string, path: string): number {
   if (milliseconds === 0)
     throw badInput(
       path,
-      'This must be an ISO 8601 duration above nothing, of weeks, days, hours, minutes and seconds, such as PT2H or P1D.',
+      'Expected an ISO 8601 duration above zero in weeks, days, hours, minutes and seconds, such as PT2H or P1D.',
     );
   return milliseconds;
 }
 
 function checkPercentage(percentage: number, above: number, path: string): void {
-  if (!(percentage > above)) throw badInput(path, `A rollout only raises: this must be above ${above}.`);
-  if (percentage > 100) throw badInput(path, 'This must be at most 100.');
+  if (!(percentage > above))
+    throw badInput(path, `A rollout may only raise the percentage: expected more than ${above}.`);
+  if (percentage > 100) throw badInput(path, 'Expected at most 100.');
   if (Math.round(percentage * 1000) / 1000 !== percentage)
-    throw badInput(path, 'A thousandth of a percent is the finest step.');
+    throw badInput(path, 'A percentage may have at most three decimals.');
 }
 
 function planStep(draft: RolloutStepDraft, before: number, path: string): PlannedStep & { readonly field: string } {
   const { percentage, at, after } = draft;
   if (typeof at === 'number' && typeof after !== 'string')
     return { percentage, delay: null, dueAt: at, field: `${path}.at` };
-  if (typeof at === 'number' || typeof after !== 'string') throw badInput(path, 'A step has either at or after.');
+  if (typeof at === 'number' || typeof after !== 'string')
+    throw badInput(path, 'A step must have either at or after, not both.');
   const delay = parseDuration(after, `${path}.after`);
   return { percentage, delay, dueAt: before + delay, field: `${path}.after` };
 }
@@ -76,9 +78,9 @@ export function planRollout(
   now: number,
   path: string,
 ): PlannedStep[] {
-  if (drafts.length === 0) throw badInput(path, 'A rollout has at least one step.');
+  if (drafts.length === 0) throw badInput(path, 'A rollout must have at least one step.');
   if (drafts.length > MAX_ROLLOUT_STEPS) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `A rollout has at most ${MAX_ROLLOUT_STEPS} steps.`, {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A rollout may have at most ${MAX_ROLLOUT_STEPS} steps.`, {
       field: path,
       limit: MAX_ROLLOUT_STEPS,
     });
@@ -90,9 +92,9 @@ export function planRollout(
     if (!(step.dueAt > before.dueAt))
       throw badInput(
         field,
-        index === 0 ? 'The first step must be in the future.' : 'A step must be later than the one before.',
+        index === 0 ? 'The first step must be in the future.' : 'A step must be later than the step before it.',
       );
-    if (step.dueAt > now + ROLLOUT_HORIZON) throw badInput(field, 'A step is at most a year ahead.');
+    if (step.dueAt > now + ROLLOUT_HORIZON) throw badInput(field, 'A step must be at most a year ahead.');
     before = step;
     return step;
   });

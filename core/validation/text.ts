@@ -59,7 +59,10 @@ function unseenIn(text: string): string | null {
 
 function refuseUnseen(unseen: string | null, path: string, what: string): void {
   if (unseen !== null)
-    throw badInput(path, `${what} has no invisible characters where nothing shows them; this has ${unseen}.`);
+    throw badInput(
+      path,
+      `${what} must not have invisible characters, except where emoji and scripts need them; found ${unseen}.`,
+    );
 }
 
 function readText(
@@ -72,11 +75,13 @@ function readText(
   if (text === null || (text === '' && !mayBeEmpty) || Array.from(text).length > max) {
     throw badInput(
       path,
-      mayBeEmpty ? `${what} has at most ${max} characters.` : `${what} has 1 to ${max} characters and is not blank.`,
+      mayBeEmpty
+        ? `${what} must have at most ${max} characters.`
+        : `${what} must have 1 to ${max} characters and not be blank.`,
     );
   }
   checkText(text, path);
-  if (control.test(text)) throw badInput(path, `${what} has no control characters.`);
+  if (control.test(text)) throw badInput(path, `${what} must not have control characters.`);
   return text;
 }
 

@@ -13,5 +13,5 @@ const LAST = Date.parse('9999-12-31T23:59:59.999Z');
  */
 export function checkTime(time: Date): void {
   const at = time.getTime();
-  if (!(at >= FIRST && at <= LAST)) throw new Error('A time is within the years 0001 to 9999 in UTC.');
+  if (!(at >= FIRST && at <= LAST)) throw new Error('A time must be within the years 0001 to 9999 in UTC.');
 }

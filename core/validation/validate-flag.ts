@@ -14,7 +14,7 @@ export function validateFlagKey(key: unknown, path: string): string {
   if (typeof key !== 'string' || !FLAG_KEY_PATTERN.test(key)) {
     throw badInput(
       path,
-      'A key has 1 to 100 letters, digits, dots, underscores and hyphens, and begins with a letter or digit.',
+      'A key must have 1 to 100 letters, digits, dots, underscores and hyphens, and begin with a letter or digit.',
     );
   }
   return key;

@@ -77,13 +77,13 @@ function validateValue(flagType: FlagType, value: unknown, path: string): JsonVa
 
 function validatePriority(priority: unknown, path: string): number {
   if (typeof priority !== 'number' || (priority | 0) !== priority)
-    throw badInput(path, 'A priority is a 32-bit integer.');
+    throw badInput(path, 'A priority must be a 32-bit integer.');
   return priority;
 }
 
 function validateVariant(variant: unknown, path: string): string {
   if (typeof variant !== 'string' || !VARIANT_PATTERN.test(variant)) {
-    throw badInput(path, 'A variant has 1 to 50 letters, digits, dots, underscores and hyphens.');
+    throw badInput(path, 'A variant must have 1 to 50 letters, digits, dots, underscores and hyphens.');
   }
   return variant;
 }
@@ -100,10 +100,10 @@ function validateVariant(variant: unknown, path: string): string {
 export function validateRuleInput(draft: RuleDraft, flagType: FlagType, pathPrefix: string): ValidRule {
   const { type } = draft;
   if (!isOneOf(RULE_TYPES, type))
-    throw badInput(`${pathPrefix}.type`, `Unknown rule type; known are ${RULE_TYPES.join(', ')}.`);
+    throw badInput(`${pathPrefix}.type`, `Unknown rule type; expected one of ${RULE_TYPES.join(', ')}.`);
   const priority = validatePriority(draft.priority ?? DEFAULT_PRIORITY, `${pathPrefix}.priority`);
   const enabled = draft.enabled ?? true;
-  if (typeof enabled !== 'boolean') throw badInput(`${pathPrefix}.enabled`, 'This must be true or false.');
+  if (typeof enabled !== 'boolean') throw badInput(`${pathPrefix}.enabled`, 'Expected true or false.');
   return {
     type,
     priority,

@@ -64,7 +64,7 @@ const READING = {
   logLevel: 'error',
 } as const;
 
-const TOO_DEEP = `Lists and objects may be nested ${MAX_DEPTH} levels deep.`;
+const TOO_DEEP = `Lists and objects may be nested at most ${MAX_DEPTH} levels deep.`;
 
 /** The member names on the way to a node: enough of them to find it. */
 function pathOf(ancestors: readonly unknown[]): string {
@@ -96,10 +96,11 @@ export function readYaml(text: string): { json: unknown; faults: FileFault[]; do
     Alias: (_, { source, range }) =>
       void faults.push({
         path: '',
-        message: `line ${lineOf(text, range![0])}: The alias *${source} is not read; write the value out.`,
+        message: `line ${lineOf(text, range![0])}: The alias *${source} is not supported; write the value out.`,
       }),
   });
-  if (faults.length === 0 && !isMap(document.contents)) faults.push({ path: '', message: 'This is no file of flags.' });
+  if (faults.length === 0 && !isMap(document.contents))
+    faults.push({ path: '', message: 'Expected a file of flags: an object with the members fleetflag and flags.' });
   return { json: faults.length > 0 ? null : document.toJS(), faults, document };
 }
 
@@ -151,18 +152,17 @@ export function readEnvironment(json: Members): {
       faults: [
         {
           path: 'fleetflag',
-          message: `This FleetFlag reads version ${FILE_VERSION} of the file; this one says ${JSON.stringify(fleetflag) ?? 'nothing'}.`,
+          message: `Expected version ${FILE_VERSION} of the file format; found ${JSON.stringify(fleetflag) ?? 'none'}.`,
         },
       ],
     };
-  for (const name of Object.keys(others)) faults.add(name, 'Unknown member; known are fleetflag, flags.');
-  if (!isJsonObject(flags)) faults.add('flags', 'This must be an object with a member for each flag; {} for none.');
+  for (const name of Object.keys(others)) faults.add(name, 'Unknown member; expected one of fleetflag, flags.');
+  if (!isJsonObject(flags)) faults.add('flags', 'Expected an object with a member for each flag; {} for none.');
   const entries = isJsonObject(flags) ? Object.entries(flags).map(([key, flag]) => readFlag(key, flag, faults)) : [];
   const folded = new Map<string, string>();
   for (const key of isJsonObject(flags) ? Object.keys(flags) : []) {
     const first = folded.get(key.toLowerCase());
-    if (first !== undefined)
-      faults.add(`flags.${key}`, `This key differs from ${JSON.stringify(first)} by case alone.`);
+    if (first !== undefined) faults.add(`flags.${key}`, `This key differs from ${JSON.stringify(first)} only in case.`);
     folded.set(key.toLowerCase(), key);
   }
   if (faults.list.length > 0) return { flags: [], faults: faults.list };
@@ -174,7 +174,7 @@ function readFlag(key: string, flag: JsonValue, faults: Faults): FlagEntry | nul
   const before = faults.list.length;
   faults.try(() => validateFlagKey(key, path));
   if (!isJsonObject(flag)) {
-    faults.add(path, 'This must be an object.');
+    faults.add(path, 'Expected an object.');
     return null;
   }
   checkMembers(flag, MEMBERS, path, faults);
@@ -183,7 +183,7 @@ function readFlag(key: string, flag: JsonValue, faults: Faults): FlagEntry | nul
   const type = readOneOf(flag['type'], FLAG_TYPES, `${path}.type`, faults);
   const safetyLevel = readOneOf(flag['safetyLevel'], SAFETY_LEVELS, `${path}.safetyLevel`, faults);
   const { enabled } = flag;
-  if (typeof enabled !== 'boolean') faults.add(`${path}.enabled`, 'This must be true or false.');
+  if (typeof enabled !== 'boolean') faults.add(`${path}.enabled`, 'Expected true or false.');
   // Against type json where the type is not known: what is wrong in any case is still found.
   const defaultValue = faults.try(() =>
     exact(checkFlagValue(type ?? 'json', flag['defaultValue'], `${path}.defaultValue`)),
@@ -204,7 +204,7 @@ function readFlag(key: string, flag: JsonValue, faults: Faults): FlagEntry | nul
 
 function readRules(rules: JsonValue, flagType: FlagType, path: string, faults: Faults): RuleEntry[] {
   if (!Array.isArray(rules)) {
-    faults.add(path, 'This must be a list.');
+    faults.add(path, 'Expected a list.');
     return [];
   }
   const entries: RuleEntry[] = [];
@@ -216,7 +216,7 @@ function readRules(rules: JsonValue, flagType: FlagType, path: string, faults: F
     if (first !== undefined)
       faults.add(
         `${path}.${index}.priority`,
-        `Rule ${first} is a ${entry.type} rule of priority ${entry.priority} already.`,
+        `Rule ${first} is already a ${entry.type} rule of priority ${entry.priority}; choose another priority.`,
       );
     places.set(`${entry.type} ${entry.priority}`, index);
     entries.push(entry);
@@ -229,7 +229,7 @@ const HARMLESS = { type: 'kill_switch', conditions: { force_disabled: false } };
 
 function readRule(rule: JsonValue, flagType: FlagType, path: string, faults: Faults): RuleEntry | null {
   if (!isJsonObject(rule)) {
-    faults.add(path, 'This must be an object.');
+    faults.add(path, 'Expected an object.');
     return null;
   }
   const before = faults.list.length;
@@ -261,7 +261,7 @@ const exact = (value: JsonValue): JsonValue => parseJson(JSON.stringify(value));
 /** An unknown member is refused, not skipped: it was meant to say something. */
 function checkMembers(object: JsonObject, known: readonly string[], path: string, faults: Faults): void {
   for (const name of Object.keys(object))
-    if (!known.includes(name)) faults.add(`${path}.${name}`, `Unknown member; known are ${known.join(', ')}.`);
+    if (!known.includes(name)) faults.add(`${path}.${name}`, `Unknown member; expected one of ${known.join(', ')}.`);
 }
 
 function readOneOf<T extends string>(
@@ -271,6 +271,6 @@ function readOneOf<T extends string>(
   faults: Faults,
 ): T | undefined {
   const found = allowed.find((candidate) => candidate === value);
-  if (found === undefined) faults.add(path, `This must be one of ${allowed.join(', ')}.`);
+  if (found === undefined) faults.add(path, `Expected one of ${allowed.join(', ')}.`);
   return found;
 }

@@ -76,17 +76,17 @@ overrides:
 others: 1
 `;
     expect(faultsOf(text)).toEqual([
-      '34 others: Unknown member; known are fleetflag, flags, overrides.',
+      '34 others: Unknown member; expected one of fleetflag, flags, overrides.',
       expect.stringMatching(/^14 flags\.lane\.keep\.rules\.1\.conditions\.rollout_percentage: /),
       expect.stringMatching(/^16 flags\.lane\.name: /),
       expect.stringMatching(/^19 flags\.lane\.enabled: /),
       expect.stringMatching(/^20 flags\.lane\.defaultValue: /),
-      '21 flags.gone: This must be an object.',
-      '28 flags.listed.rules: This must be a list.',
-      '29 flags.typed.rules.0: This must be an object.',
+      '21 flags.gone: Expected an object.',
+      '28 flags.listed.rules: Expected a list.',
+      '29 flags.typed.rules.0: Expected an object.',
       expect.stringMatching(/^29 flags\.typed\.rules\.1\.type: /),
       expect.stringMatching(/^32 overrides\.bad key: /),
-      '33 overrides.nothing: A flag’s value is never null.',
+      '33 overrides.nothing: A flag value must not be null.',
     ]);
   });
 
@@ -96,25 +96,27 @@ others: 1
     ]);
     expect(faultsOf('fleetflag: 1\noverrides: [1]\n')).toEqual([expect.stringMatching(/^2 overrides: /)]);
     expect(faultsOf('fleetflag: 1\nflags: 5\n')).toEqual([expect.stringMatching(/^2 flags: /)]);
-    expect(faultsOf('fleetflag: 2\n')).toEqual([expect.stringMatching(/^1 fleetflag: .*this one says 2\./)]);
-    expect(faultsOf('\n\nflags: {}\n')).toEqual([expect.stringMatching(/^1 fleetflag: .*this one says nothing\./)]);
+    expect(faultsOf('fleetflag: 2\n')).toEqual([expect.stringMatching(/^1 fleetflag: .*found 2\./)]);
+    expect(faultsOf('\n\nflags: {}\n')).toEqual([expect.stringMatching(/^1 fleetflag: .*found none\./)]);
     expect(faultsOf('fleetflag: 1\nflags:\n  a: {}\n  1: {}\n').length).toBeGreaterThan(1);
   });
 
   test('that is no YAML says in which line', () => {
     expect(faultsOf('fleetflag: 1\nflags:\n  a: [1\n')).toEqual([expect.stringMatching(/^\d+ : /)]);
     expect(faultsOf('fleetflag: 1\na: &x 1\nb: *x\n')).toEqual([expect.stringMatching(/^3 : The alias \*x/)]);
-    expect(faultsOf('just text')).toEqual(['1 : This is no file of flags.']);
-    expect(faultsOf('')).toEqual(['1 : This is no file of flags.']);
+    expect(faultsOf('just text')).toEqual([
+      '1 : Expected a file of flags: an object with the members fleetflag and flags.',
+    ]);
+    expect(faultsOf('')).toEqual(['1 : Expected a file of flags: an object with the members fleetflag and flags.']);
   });
 });
 
 test('overrides that differ by case alone, from each other or from a flag of the file, are refused', () => {
   expect(faultsOf('fleetflag: 1\noverrides: { mode: 1, Mode: 2 }\n')).toEqual([
-    '2 overrides.Mode: This key differs from "mode" by case alone.',
+    '2 overrides.Mode: This key differs from "mode" only in case.',
   ]);
   expect(faultsOf(`fleetflag: 1\nflags:${FLAG}\noverrides:\n  Lane.keep: true\n`)).toEqual([
-    expect.stringContaining('overrides.Lane.keep: This key differs from "lane.keep" by case alone.'),
+    expect.stringContaining('overrides.Lane.keep: This key differs from "lane.keep" only in case.'),
   ]);
 });
 
@@ -134,8 +136,8 @@ test.each([65, 200, 100_000])('a file that is nested %d levels deep is refused a
     expect(faults).toEqual([
       expect.stringMatching(
         depth > 10_000
-          ? /: Lists and objects may be nested 64 levels deep/
-          : /^3 overrides\.a.*: Lists and objects may be nested 64 levels deep/,
+          ? /: Lists and objects may be nested at most 64 levels deep/
+          : /^3 overrides\.a.*: Lists and objects may be nested at most 64 levels deep/,
       ),
     ]);
   }
@@ -143,11 +145,11 @@ test.each([65, 200, 100_000])('a file that is nested %d levels deep is refused a
 
 test('an environment’s file has no overrides, and no keys that differ by case alone', () => {
   expect(parseEnvironmentFile('fleetflag: 1\nflags: {}\noverrides: {}\n').faults).toEqual([
-    { path: 'overrides', message: 'Unknown member; known are fleetflag, flags.' },
+    { path: 'overrides', message: 'Unknown member; expected one of fleetflag, flags.' },
   ]);
   const twice = `fleetflag: 1\nflags:${FLAG}${FLAG.replace('lane.keep', 'Lane.keep')}\n`;
   expect(parseEnvironmentFile(twice).faults).toEqual([
-    { path: 'flags.Lane.keep', message: 'This key differs from "lane.keep" by case alone.' },
+    { path: 'flags.Lane.keep', message: 'This key differs from "lane.keep" only in case.' },
   ]);
 });
 

@@ -40,7 +40,10 @@ export function parseFlagsFile(text: string): FlagsFile & { readonly faults: rea
   const { flags, faults: wrong } = readEnvironment({ flags: {}, ...environment });
   const faults = new Faults();
   for (const { path, message } of wrong)
-    faults.add(path, message.replace('known are fleetflag, flags.', 'known are fleetflag, flags, overrides.'));
+    faults.add(
+      path,
+      message.replace('expected one of fleetflag, flags.', 'expected one of fleetflag, flags, overrides.'),
+    );
   const values = readOverrides(overrides, new Map(flags.map(({ key, type }) => [key, type])), faults);
   if (faults.list.length > 0)
     return failed(faults.list.map((fault) => ({ ...fault, line: lineOf(text, positionOf(document, fault.path)) })));
@@ -58,17 +61,17 @@ function readOverrides(
 ): Map<string, JsonValue> {
   const values = new Map<string, JsonValue>();
   if (!isJsonObject(overrides)) {
-    faults.add('overrides', 'This must be an object with a value for each flag that is overridden.');
+    faults.add('overrides', 'Expected an object with a value for each flag that is overridden.');
     return values;
   }
   const folded = new Map([...types.keys()].map((key) => [key.toLowerCase(), key]));
   for (const [key, value] of Object.entries(overrides)) {
     const path = `overrides.${key}`;
     const first = folded.get(key.toLowerCase()) ?? key;
-    if (first !== key) faults.add(path, `This key differs from ${JSON.stringify(first)} by case alone.`);
+    if (first !== key) faults.add(path, `This key differs from ${JSON.stringify(first)} only in case.`);
     folded.set(key.toLowerCase(), key);
     faults.try(() => validateFlagKey(key, path));
-    if (value === null) faults.add(path, 'A flag’s value is never null.');
+    if (value === null) faults.add(path, 'A flag value must not be null.');
     else faults.try(() => values.set(key, checkFlagValue(types.get(key) ?? typeOfValue(value), value, path)));
   }
   return values;

@@ -34,7 +34,7 @@ export interface Measured {
 /** A batch's id: 1 to 64 letters, digits, `.`, `_`, `:` and `-`. Throws BAD_USER_INPUT at `path`. */
 export function validateBatchId(id: string, path: string): string {
   if (!BATCH_ID_PATTERN.test(id))
-    throw badInput(path, 'A batch id has 1 to 64 letters, digits, dots, underscores, colons and hyphens.');
+    throw badInput(path, 'A batch id must have 1 to 64 letters, digits, dots, underscores, colons and hyphens.');
   return id;
 }
 
@@ -44,7 +44,7 @@ export function validateBatchId(id: string, path: string): string {
  */
 export function validateMetricName(name: unknown, path: string): string {
   const kept = readLabel(name, path, { what: 'A metric', max: MAX_METRIC_NAME_LENGTH });
-  if (kept.startsWith('$')) throw badInput(path, 'A metric does not begin with "$".');
+  if (kept.startsWith('$')) throw badInput(path, 'A metric name must not begin with "$".');
   return kept;
 }
 
@@ -54,23 +54,23 @@ export function validateMetricName(name: unknown, path: string): string {
  */
 export function validateTags(tags: unknown, path: string): JsonObject | null {
   if (tags === undefined || tags === null) return null;
-  if (!isJsonObject(tags)) throw badInput(path, 'Tags are an object.');
+  if (!isJsonObject(tags)) throw badInput(path, 'Tags must be an object.');
   const entries = Object.entries(tags);
-  if (entries.length > MAX_TAGS) throw badInput(path, `A measurement has at most ${MAX_TAGS} tags.`);
+  if (entries.length > MAX_TAGS) throw badInput(path, `A measurement may have at most ${MAX_TAGS} tags.`);
   for (const [name, value] of entries) {
     if (name === '' || name.length > MAX_TAG_NAME_LENGTH)
-      throw badInput(path, `A tag's name has 1 to ${MAX_TAG_NAME_LENGTH} characters.`);
+      throw badInput(path, `A tag's name must have 1 to ${MAX_TAG_NAME_LENGTH} characters.`);
     checkText(name, path);
-    if (name === '__proto__') throw badInput(`${path}.__proto__`, 'A tag may not be called __proto__.');
+    if (name === '__proto__') throw badInput(`${path}.__proto__`, 'A tag must not be named __proto__.');
     if (typeof value === 'string') checkText(value, `${path}.${name}`);
     else if (typeof value === 'number') checkNumber(value, `${path}.${name}`);
     else if (typeof value !== 'boolean')
-      throw badInput(`${path}.${name}`, 'A tag is text, a finite number or a boolean.');
+      throw badInput(`${path}.${name}`, 'A tag must be a string, a finite number or a boolean.');
   }
   const text = JSON.stringify(tags);
   // A character takes at most three bytes for each of its UTF-16 units: few texts have to be looked at.
   if (text.length * 3 > MAX_TAGS_BYTES && new TextEncoder().encode(text).byteLength > MAX_TAGS_BYTES)
-    throw badInput(path, `Tags take at most ${MAX_TAGS_BYTES} bytes as JSON.`);
+    throw badInput(path, `Tags may have at most ${MAX_TAGS_BYTES} bytes as JSON.`);
   return entries.length === 0 ? null : tags;
 }
 
@@ -87,13 +87,13 @@ export function validateMeasured(
   const { flagKey, variant, metricName, value, tags } = measured;
   validateFlagKey(flagKey, `${prefix}flagKey`);
   if (!VARIANT_PATTERN.test(variant))
-    throw badInput(`${prefix}variant`, 'A variant has 1 to 50 letters, digits, dots, underscores and hyphens.');
-  if (!Number.isFinite(value)) throw badInput(`${prefix}value`, 'A value is a finite number.');
+    throw badInput(`${prefix}variant`, 'A variant must have 1 to 50 letters, digits, dots, underscores and hyphens.');
+  if (!Number.isFinite(value)) throw badInput(`${prefix}value`, 'A value must be a finite number.');
   if (Number.isInteger(value) && !Number.isSafeInteger(value))
-    throw badInput(`${prefix}value`, 'A whole number beyond 2^53 cannot be kept exactly; measure in a larger unit.');
+    throw badInput(`${prefix}value`, 'A whole number beyond 2^53 cannot be stored exactly; measure in a larger unit.');
   const isCount = metricName === EVALUATIONS_METRIC;
   if (isCount && (!Number.isSafeInteger(value) || value < 0))
-    throw badInput(`${prefix}value`, `A value of ${EVALUATIONS_METRIC} is a count.`);
+    throw badInput(`${prefix}value`, `A value of ${EVALUATIONS_METRIC} must be a count: a whole number, 0 or more.`);
   return {
     metricName: isCount ? metricName : validateMetricName(metricName, `${prefix}metricName`),
     tags: validateTags(tags, `${prefix}tags`),

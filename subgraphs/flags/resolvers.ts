@@ -84,7 +84,7 @@ const userReference = (id: string | null) => (id === null ? null : { __typename:
 function readContext(context: EvaluationContext): EvaluationContext {
   const { vin, attributes } = context;
   if (vin && !VIN_PATTERN.test(vin))
-    throw badInput('context.vin', 'A VIN has 17 characters: digits and capitals without I, O and Q.');
+    throw badInput('context.vin', 'A VIN must have 17 characters: digits and capital letters except I, O and Q.');
   if (
     attributes !== null &&
     attributes !== undefined &&

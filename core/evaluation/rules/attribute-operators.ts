@@ -22,19 +22,19 @@ function isScalar(value: unknown): value is Scalar {
 
 function readScalar(value: unknown, path: string): Scalar {
   if (!isScalar(value) || (typeof value === 'number' && !Number.isFinite(value)))
-    throw badInput(path, 'This must be text, a finite number, true or false.');
+    throw badInput(path, 'Expected a string, a finite number, true or false.');
   return value;
 }
 
 function readOrdered(value: unknown, path: string): string | number {
   const scalar = readScalar(value, path);
-  if (typeof scalar === 'boolean') throw badInput(path, 'This must be text or a finite number.');
+  if (typeof scalar === 'boolean') throw badInput(path, 'Expected a string or a finite number.');
   return scalar;
 }
 
 function readOne<T>(values: unknown, path: string, readItem: (value: unknown, path: string) => T): T {
   const [item, ...others] = readList(values, path, readItem);
-  if (others.length > 0) throw badInput(path, 'This operator takes exactly one value.');
+  if (others.length > 0) throw badInput(path, 'This operator requires exactly one value.');
   return item!;
 }
 

@@ -17,9 +17,9 @@ export type Matcher = (context: EvaluationContext, nonce: string) => boolean;
  * An object with no other keys than `allowed`. An unknown key is refused, not skipped: it was meant to narrow the rule.
  */
 export function readObject(value: unknown, path: string, allowed: readonly string[]): JsonObject {
-  if (!isJsonObject(value)) throw badInput(path, 'This must be an object.');
+  if (!isJsonObject(value)) throw badInput(path, 'Expected an object.');
   for (const key of Object.keys(value)) {
-    if (!allowed.includes(key)) throw badInput(`${path}.${key}`, `Unknown key; known are ${allowed.join(', ')}.`);
+    if (!allowed.includes(key)) throw badInput(`${path}.${key}`, `Unknown key; expected one of ${allowed.join(', ')}.`);
   }
   return value;
 }
@@ -46,12 +46,12 @@ export function readRequired<T>(
 }
 
 export function readBoolean(value: unknown, path: string): boolean {
-  if (typeof value !== 'boolean') throw badInput(path, 'This must be true or false.');
+  if (typeof value !== 'boolean') throw badInput(path, 'Expected true or false.');
   return value;
 }
 
 export function readNonBlank(value: unknown, path: string): string {
-  if (typeof value !== 'string' || value.trim() === '') throw badInput(path, 'This must be text that is not blank.');
+  if (typeof value !== 'string' || value.trim() === '') throw badInput(path, 'Expected a string that is not blank.');
   return value;
 }
 
@@ -67,14 +67,14 @@ export function readList<T>(
   readItem: (value: unknown, path: string) => T,
   limit = 10_000,
 ): Set<T> {
-  if (!Array.isArray(value) || value.length === 0) throw badInput(path, 'This must be a list of at least one.');
+  if (!Array.isArray(value) || value.length === 0) throw badInput(path, 'Expected a list with at least one item.');
   if (value.length > limit)
-    throw new FleetFlagError('LIMIT_EXCEEDED', `This may list at most ${limit}.`, { field: path, limit });
+    throw new FleetFlagError('LIMIT_EXCEEDED', `This list may have at most ${limit} items.`, { field: path, limit });
   const items = new Set<T>();
   value.forEach((item, index) => {
     const itemPath = `${path}.${index}`;
     const read = readItem(item, itemPath);
-    if (items.has(read)) throw badInput(itemPath, 'This is listed twice.');
+    if (items.has(read)) throw badInput(itemPath, 'This item is in the list twice.');
     items.add(read);
   });
   return items;
@@ -89,7 +89,7 @@ export function readNames(value: unknown, path: string): Set<string> {
 export function readVersionRange(value: unknown, path: string): VersionRange {
   const range = typeof value === 'string' ? readRange(value) : null;
   if (range === null)
-    throw badInput(path, 'This must be a version range such as ">=2.5.0 <3"; no alternative of it may be blank.');
-  if (!isPossibleRange(range)) throw badInput(path, 'No version can be in this range.');
+    throw badInput(path, 'Expected a version range such as ">=2.5.0 <3"; no alternative beside "||" may be blank.');
+  if (!isPossibleRange(range)) throw badInput(path, 'No version can match this range.');
   return range;
 }

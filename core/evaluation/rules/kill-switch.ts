@@ -20,7 +20,7 @@ function readReason(value: unknown, path: string): string {
   const reason = readNonBlank(value, path);
   // In code points, as everywhere where a reason is written.
   if (Array.from(reason).length > MAX_REASON_LENGTH)
-    throw badInput(path, `A reason has at most ${MAX_REASON_LENGTH} characters.`);
+    throw badInput(path, `A reason must have at most ${MAX_REASON_LENGTH} characters.`);
   return reason;
 }
 

@@ -22,7 +22,7 @@ export interface PercentageRollout {
 
 function readPercentage(value: unknown, path: string): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= 100))
-    throw badInput(path, 'This must be a number from 0 to 100.');
+    throw badInput(path, 'Expected a number from 0 to 100.');
   return value;
 }
 

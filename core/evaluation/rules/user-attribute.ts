@@ -28,7 +28,7 @@ export interface Comparison {
 
 function readOperator(value: unknown, path: string): string {
   if (typeof value !== 'string' || !OPERATORS.includes(value))
-    throw badInput(path, `Unknown operator; known are ${OPERATORS.join(', ')}.`);
+    throw badInput(path, `Unknown operator; expected one of ${OPERATORS.join(', ')}.`);
   return value;
 }
 
@@ -41,7 +41,7 @@ const isPresent: AttributeTest = () => true;
 function parseExists(object: JsonObject, path: string): AttributeTest | null {
   const values = readOptional(object, 'values', path, (value, at) => readList(value, at, readBoolean));
   if (values !== undefined && values.size > 1)
-    throw badInput(`${path}.values`, '`exists` takes one value: true or false.');
+    throw badInput(`${path}.values`, '`exists` requires one value: true or false.');
   return values?.has(false) === true ? null : isPresent;
 }
 

@@ -24,14 +24,14 @@ export interface SignedWhitelist {
 
 function readVin(value: unknown, path: string): string {
   if (typeof value !== 'string' || !VIN_PATTERN.test(value)) {
-    throw badInput(path, 'A VIN has 17 characters: digits and capitals without I, O and Q.');
+    throw badInput(path, 'A VIN must have 17 characters: digits and capital letters except I, O and Q.');
   }
   return value;
 }
 
 function readDigest(value: unknown, path: string): string {
   if (typeof value !== 'string' || !DIGEST_PATTERN.test(value))
-    throw badInput(path, 'A digest has 11 characters of base64url.');
+    throw badInput(path, 'A digest must have 11 characters of base64url.');
   return value;
 }
 

@@ -53,7 +53,7 @@ export const literalRule: ValidationRule = (context) => {
     IntValue: checkNumber,
     FloatValue: checkNumber,
     ObjectField(node) {
-      if (node.name.value === '__proto__') refuse(node, 'A member may not be called __proto__.');
+      if (node.name.value === '__proto__') refuse(node, 'An object must not have a member named __proto__.');
     },
     Argument: ({ value }) => checkDepth(value),
     VariableDefinition: ({ defaultValue }) => checkDepth(defaultValue),

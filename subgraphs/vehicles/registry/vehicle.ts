@@ -60,7 +60,8 @@ const REGISTERED = ['model', 'swVersion', 'region'] as const;
 
 /** Throws BAD_USER_INPUT at `path` for what is no VIN. */
 export function checkVin(vin: string, path: string): void {
-  if (!VIN_PATTERN.test(vin)) throw badInput(path, 'A VIN has 17 characters: digits and capitals without I, O and Q.');
+  if (!VIN_PATTERN.test(vin))
+    throw badInput(path, 'A VIN must have 17 characters: digits and capital letters except I, O and Q.');
 }
 
 /**
