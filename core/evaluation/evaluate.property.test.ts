@@ -227,7 +227,7 @@ describe('laws of evaluation', () => {
   it('can read every rule whose conditions were accepted when written', () => {
     fc.assert(
       fc.property(written, ({ type, conditions }) => {
-        expect(validateConditions(type, conditions, 'conditions')).toBe(conditions);
+        expect(validateConditions(type, conditions, 'conditions')).toEqual(conditions);
         expect(
           compileFlag(flag({ rules: [{ id: 'r1', priority: 1, enabled: true, type, conditions }] })).unreadableRules,
         ).toEqual([]);
