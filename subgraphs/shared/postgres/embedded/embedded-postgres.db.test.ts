@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -27,6 +27,22 @@ let dataDir: string;
 let lines: string[];
 let children: ChildProcess[];
 const log = (line: string) => lines.push(line);
+
+/** A data folder with a cluster that has been started once: making one takes longer than most tests do with it. */
+let prepared: string;
+beforeAll(async () => {
+  prepared = mkdtempSync(join(tmpdir(), 'fleetflag-embedded-prepared-'));
+  chmodSync(prepared, 0o711);
+  await (await startEmbeddedPostgres({ dataDir: prepared, log: () => undefined })).stop();
+});
+afterAll(() => rmSync(prepared, { recursive: true, force: true }));
+
+/** Puts a copy of the prepared cluster into the test's data folder. */
+function withCluster(): void {
+  // Where the server's account cannot come to the folder, the cluster is elsewhere: the test makes one of its own.
+  const place = join(prepared, 'postgresql');
+  if (existsSync(join(place, 'cluster'))) execFileSync('cp', ['-a', place, dataDir]);
+}
 
 beforeEach(() => {
   dataDir = mkdtempSync(join(tmpdir(), 'fleetflag-embedded-'));
@@ -136,6 +152,7 @@ test('the server is PostgreSQL 15 in UTF-8 with durable settings, on a unix sock
 });
 
 test('a server whose process was killed is adopted, and no acknowledged row is lost', async () => {
+  withCluster();
   const owner = spawnOwner();
   await owner.until((told) => (told.acknowledged ?? 0) >= 50);
   const pid = postmasterPid();
@@ -157,6 +174,7 @@ test('a server whose process was killed is adopted, and no acknowledged row is l
 });
 
 test('when the server is killed as well, the next start recovers every acknowledged row', async () => {
+  withCluster();
   const owner = spawnOwner();
   await owner.until((told) => (told.acknowledged ?? 0) >= 50);
   const pid = postmasterPid();
@@ -174,6 +192,7 @@ test('when the server is killed as well, the next start recovers every acknowled
 });
 
 test('a server that is killed while its owner lives is started again at the same address, with every acknowledged row', async () => {
+  withCluster();
   const server = await startEmbeddedPostgres({ dataDir, log });
   await query(server.url, 'CREATE TABLE numbers (n INTEGER); INSERT INTO numbers VALUES (7)');
   const killed = postmasterPid();
@@ -187,6 +206,7 @@ test('a server that is killed while its owner lives is started again at the same
 });
 
 test('a second process on the same data folder is refused while the first lives, and the first goes on', async () => {
+  withCluster();
   const first = await startEmbeddedPostgres({ dataDir, log });
   const second = spawnOwner();
   const { error } = await second.until((told) => told.error !== undefined);
@@ -208,6 +228,7 @@ test('of processes that start together exactly one gets the server', async () =>
 });
 
 test('a process that is told to end stops the server', async () => {
+  withCluster();
   const owner = spawnOwner();
   await owner.until((told) => told.acknowledged !== undefined);
   const pid = postmasterPid();
@@ -234,6 +255,7 @@ test('a first start that was killed while it made the cluster leaves nothing tha
 });
 
 test('a lock file and a postmaster.pid that name processes of other programs do not hinder a start', async () => {
+  withCluster();
   await (await startEmbeddedPostgres({ dataDir, log })).stop();
   writeFileSync(
     join(dataDir, 'postgresql.lock'),
@@ -250,6 +272,7 @@ test('a lock file and a postmaster.pid that name processes of other programs do 
 });
 
 test('damaged data are told by their folder, with what PostgreSQL said and what can be done, and nothing is deleted or left running', async () => {
+  withCluster();
   const server = await startEmbeddedPostgres({ dataDir, log });
   const [map] = await query<{ file: string }>(
     server.url,
