@@ -35,6 +35,23 @@ export const DOMAIN_TYPES: Readonly<Partial<Record<SubgraphName, DomainTypes>>> 
       Viewer: 'resolvers.ts#Viewer',
     },
   },
+  experiments: {
+    context: 'resolvers.ts#Context',
+    enums: {
+      DecisionBasis: 'statistics/analyse.ts#DecisionBasis',
+      ExperimentStatus: 'experiments/experiment.ts#ExperimentStatus',
+      MetricInterval: 'metrics/metric-store.ts#MetricInterval',
+      MissingReason: 'statistics/moments.ts#Missing',
+    },
+    objects: {
+      Experiment: 'experiments/experiment.ts#Experiment',
+      ExperimentDisturbance: 'experiments/experiment-store.ts#Disturbance',
+      ExperimentResults: 'resolvers.ts#Results',
+      // The key comes with the fields that require it.
+      Flag: '{ readonly id: string; readonly key?: string }',
+      VariantResult: 'statistics/analyse.ts#VariantSummary',
+    },
+  },
   vehicles: {
     context: 'resolvers.ts#Context',
     enums: {

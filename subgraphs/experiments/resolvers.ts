@@ -1,18 +1,19 @@
 /** GraphQL to domain and back, for the experiments subgraph; no logic of its own. */
 import DataLoader from 'dataloader';
+import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
-import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/subgraph/pagination.ts';
-import type { Resolvers, SubgraphContext } from '../shared/subgraph/subgraph.ts';
-import type { CreateExperimentInput, Experiment, UpdateExperimentInput } from './experiments/experiment.ts';
+import { connectionOf, isUuid, readPage } from '../shared/subgraph/pagination.ts';
+import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
+import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
+import type { Experiment } from './experiments/experiment.ts';
 import type { ExperimentLife } from './experiments/life.ts';
 import type { ExperimentResults } from './experiments/results.ts';
-import type { ExperimentFilter, ExperimentService } from './experiments/experiment-service.ts';
-import type { Analysis, VariantSummary } from './statistics/analyse.ts';
+import type { ExperimentService } from './experiments/experiment-service.ts';
+import type { Analysis } from './statistics/analyse.ts';
 import type { Disturbance } from './experiments/experiment-store.ts';
-import type { MetricBatchInput } from './metrics/metric-batch.ts';
 import type { MetricService, MetricsArguments } from './metrics/metric-service.ts';
-import type { MetricInterval, MetricPoint } from './metrics/metric-store.ts';
-import { requiredSampleSize, type SampleSizeInput } from './statistics/sample-size.ts';
+import type { MetricPoint } from './metrics/metric-store.ts';
+import { requiredSampleSize } from './statistics/sample-size.ts';
 
 export interface ExperimentsServices {
   readonly experiments: ExperimentService;
@@ -28,7 +29,7 @@ export interface ExperimentsServices {
 /** The time series of a list of flags, for the same arguments, cost one query. */
 type PointsLoader = DataLoader<MetricsArguments & { readonly key: string }, readonly MetricPoint[], string>;
 
-type Context = SubgraphContext<ExperimentsServices>;
+export type Context = SubgraphContext<ExperimentsServices>;
 
 /** Loaders of one request: a list of entities costs one query. */
 export function experimentLoaders(
@@ -51,7 +52,7 @@ export function experimentLoaders(
 }
 
 /** What `ExperimentResults` is resolved from. */
-type Results = Analysis & { readonly experimentId: string; readonly computedAt: Date };
+export type Results = Analysis & { readonly experimentId: string; readonly computedAt: Date };
 const argumentsKey = ({ metric, from, to, interval }: MetricsArguments) => JSON.stringify([metric, from, to, interval]);
 
 /** As `experimentLoaders`, of measurements. */
@@ -86,74 +87,62 @@ export function pointsLoader(metrics: MetricService): PointsLoader {
 
 const byId = (id: string, services: ExperimentsServices) => (isUuid(id) ? services.byId.load(id.toLowerCase()) : null);
 
-export const resolvers: Resolvers = {
+export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   ExperimentStatus: ENUMS.ExperimentStatus,
   DecisionBasis: ENUMS.DecisionBasis,
   MissingReason: ENUMS.MissingReason,
   MetricInterval: ENUMS.MetricInterval,
 
   Query: {
-    experiment: (_: unknown, { id }: { id: string }, { services }: Context) => byId(id, services),
-    async experiments(_: unknown, args: PageArguments & { filter?: ExperimentFilter | null }, { services }: Context) {
+    experiment: (_, { id }, { services }) => byId(id, services),
+    async experiments(_, args, { services }) {
       const page = readPage(args);
       const { experiments, more, totalCount } = await services.experiments.search(args.filter ?? {}, page);
       return connectionOf(experiments, page, more, totalCount);
     },
-    requiredSampleSize: (_: unknown, input: SampleSizeInput) => requiredSampleSize(input),
+    requiredSampleSize: (_, input) => requiredSampleSize(input),
   },
 
   Mutation: {
-    createExperiment: (_: unknown, { input }: { input: CreateExperimentInput }, { services, identity }: Context) =>
-      services.experiments.create(identity, input),
-    updateExperiment: (
-      _: unknown,
-      { id, input }: { id: string; input: UpdateExperimentInput },
-      { services, identity }: Context,
-    ) => services.life.update(identity, id, input),
-    startExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) =>
-      services.life.start(identity, id),
-    completeExperiment: (_: unknown, { id }: { id: string }, { services, identity }: Context) =>
-      services.life.complete(identity, id),
-    cancelExperiment: (_: unknown, { id, reason }: { id: string; reason: string }, { services, identity }: Context) =>
-      services.life.cancel(identity, id, reason),
-    reportMetrics: (_: unknown, { input }: { input: MetricBatchInput }, { services, identity }: Context) =>
-      services.metrics.report(identity, input),
+    createExperiment: (_, { input }, { services, identity }) => services.experiments.create(identity, input),
+    updateExperiment: (_, { id, input }, { services, identity }) => services.life.update(identity, id, input),
+    startExperiment: (_, { id }, { services, identity }) => services.life.start(identity, id),
+    completeExperiment: (_, { id }, { services, identity }) => services.life.complete(identity, id),
+    cancelExperiment: (_, { id, reason }, { services, identity }) => services.life.cancel(identity, id, reason),
+    reportMetrics: (_, { input }, { services, identity }) => services.metrics.report(identity, input),
   },
 
   Flag: {
-    __resolveReference: ({ id, key }: { id: string; key?: string }) => ({ id, key }),
-    experiments: ({ id }: { id: string }, _: unknown, { services }: Context) =>
-      isUuid(id) ? services.byFlag.load(id.toLowerCase()) : [],
-    metrics: (
-      { key }: { key: string },
-      given: Omit<MetricsArguments, 'interval'> & { interval?: MetricInterval | null },
-      { services }: Context,
-    ) => services.pointsOfFlag.load({ ...given, interval: given.interval ?? 'hour', key }),
+    __resolveReference: (reference) => reference,
+    experiments: ({ id }, _, { services }) => (isUuid(id) ? services.byFlag.load(id.toLowerCase()) : []),
+    metrics({ key }, given, { services }) {
+      if (key === undefined) throw new Error('A gateway asked for the metrics of a flag without its key');
+      return services.pointsOfFlag.load({ ...given, interval: given.interval ?? 'hour', key });
+    },
   },
 
   Experiment: {
-    __resolveReference: ({ id }: { id: string }, { services }: Context) => byId(id, services),
-    flag: ({ flagId }: Experiment) => ({ id: flagId }),
-    pValue: ({ results }: Experiment) => results?.analysis.pValue,
-    improvementPercent: ({ results }: Experiment) => results?.analysis.improvementPercent,
-    async results(experiment: Experiment, _: unknown, { services }: Context): Promise<Results | null> {
+    __resolveReference: ({ id }, { services }) => byId(id, services),
+    flag: ({ flagId }) => ({ id: flagId }),
+    pValue: ({ results }) => results?.analysis.pValue ?? null,
+    improvementPercent: ({ results }) => results?.analysis.improvementPercent ?? null,
+    async results(experiment, _, { services }) {
       const results = await services.results.of(experiment);
       return results && { ...results.analysis, experimentId: experiment.id, computedAt: results.computedAt };
     },
   },
 
   ExperimentResults: {
-    disturbances: ({ experimentId }: Results, _: unknown, { services }: Context) =>
-      services.disturbancesOf.load(experimentId),
+    disturbances: ({ experimentId }, _, { services }) => services.disturbancesOf.load(experimentId),
   },
 
   VariantResult: {
     // The API promises numbers here; `vehicles` says when there was nothing to compute them from.
-    mean: ({ mean }: VariantSummary) => mean ?? 0,
-    standardDeviation: ({ standardDeviation }: VariantSummary) => standardDeviation ?? 0,
+    mean: ({ mean }) => mean ?? 0,
+    standardDeviation: ({ standardDeviation }) => standardDeviation ?? 0,
   },
 
   ExperimentDisturbance: {
-    by: ({ userId }: Disturbance) => (userId === null ? null : { __typename: 'User', id: userId }),
+    by: ({ userId }) => (userId === null ? null : { id: userId }),
   },
 };

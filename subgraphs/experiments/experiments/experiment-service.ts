@@ -5,13 +5,8 @@ import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import type { Page } from '../../shared/subgraph/pagination.ts';
-import {
-  experimentContent,
-  readPlan,
-  type CreateExperimentInput,
-  type Experiment,
-  type ExperimentStatus,
-} from './experiment.ts';
+import type { CreateExperimentInput, ExperimentFilter } from '../generated/resolvers.ts';
+import { experimentContent, readPlan, type Experiment } from './experiment.ts';
 import { findFlagId } from './flag-ids.ts';
 import {
   countExperiments,
@@ -23,12 +18,6 @@ import {
   type Disturbance,
   type ExperimentSearch,
 } from './experiment-store.ts';
-
-export interface ExperimentFilter {
-  /** Of any flag, archived or not. */
-  readonly flagKey?: string | null;
-  readonly status?: ExperimentStatus | null;
-}
 
 export interface ExperimentPage {
   readonly experiments: readonly Experiment[];
@@ -54,7 +43,7 @@ export class ExperimentService {
     return findDisturbances(this.prisma, experimentIds);
   }
 
-  /** Newest first. The key of a flag that nobody has finds nothing; throws BAD_USER_INPUT for what can be no key. */
+  /** Newest first, of any flag, archived or not. The key of a flag that nobody has finds nothing; throws BAD_USER_INPUT for what can be no key. */
   async search(filter: ExperimentFilter, page: Page): Promise<ExperimentPage> {
     let search: ExperimentSearch = { status: filter.status };
     if (typeof filter.flagKey === 'string') {

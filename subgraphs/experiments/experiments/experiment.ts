@@ -4,6 +4,7 @@ import type { JsonObject } from '../../../core/model.ts';
 import { validateMetricName } from '../../../core/wire/metric.ts';
 import { readLine, readLines } from '../../../core/validation/text.ts';
 import { validateFlagDescription } from '../../../core/validation/validate-flag.ts';
+import type { CreateExperimentInput, UpdateExperimentInput } from '../generated/resolvers.ts';
 import type { Analysis, Variant } from '../statistics/analyse.ts';
 
 export type ExperimentStatus = 'draft' | 'running' | 'completed' | 'cancelled';
@@ -42,22 +43,8 @@ export interface Experiment extends ExperimentPlan {
   readonly updatedAt: Date;
 }
 
-export interface PlanInput {
-  readonly name: string;
-  readonly description?: string | null;
-  readonly startDate: Date;
-  readonly endDate?: Date | null;
-  readonly sampleSize: number;
-  readonly confidenceLevel?: number | null;
-  readonly primaryMetric: string;
-}
-
-export interface CreateExperimentInput extends PlanInput {
-  readonly flagKey: string;
-}
-
-/** What is left out stays as it is; null clears a description or an end. */
-export type UpdateExperimentInput = { readonly [Field in keyof PlanInput]?: PlanInput[Field] | null };
+/** A plan as a client gives it. */
+type PlanInput = Omit<CreateExperimentInput, 'flagKey'>;
 
 const DEFAULT_CONFIDENCE = 0.95;
 /** A variance needs two vehicles in each arm. */
@@ -96,7 +83,10 @@ export function readPlan(input: PlanInput): ExperimentPlan {
   return plan;
 }
 
-/** `plan` with what `input` gives, validated as a whole. Throws BAD_USER_INPUT at `input.…` for the first fault. */
+/**
+ * `plan` with what `input` gives, validated as a whole; null clears a description or an end. Throws
+ * BAD_USER_INPUT at `input.…` for the first fault.
+ */
 export function editPlan(
   { name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric }: ExperimentPlan,
   input: UpdateExperimentInput,

@@ -12,14 +12,8 @@ import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
-import {
-  editPlan,
-  experimentContent,
-  readCancelReason,
-  type Experiment,
-  type ExperimentStatus,
-  type UpdateExperimentInput,
-} from './experiment.ts';
+import type { UpdateExperimentInput } from '../generated/resolvers.ts';
+import { editPlan, experimentContent, readCancelReason, type Experiment, type ExperimentStatus } from './experiment.ts';
 import { readFlagSplit, treatmentShareOf } from './flag-split.ts';
 import { endOf, type ExperimentResults } from './results.ts';
 import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments } from './experiment-store.ts';

@@ -1,11 +1,7 @@
 /** What a vehicle measured, as it is stored: read whole from what it sent, or refused whole. */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import { MAX_BATCH_ITEMS, validateBatchId, validateMeasured, type Measured } from '../../../core/wire/metric.ts';
-
-export interface MetricBatchInput {
-  readonly batchId: string;
-  readonly items: readonly (Measured & { readonly timestamp: Date })[];
-}
+import { MAX_BATCH_ITEMS, validateBatchId, validateMeasured } from '../../../core/wire/metric.ts';
+import type { MetricBatchInput } from '../generated/resolvers.ts';
 
 /**
  * A row of `metric_rows` as a line of JSONCompactEachRow, its values in the order of METRIC_COLUMNS. As text it is what

@@ -2,7 +2,8 @@
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { EVALUATIONS_METRIC, validateMetricName } from '../../../core/wire/metric.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
-import { readMetricBatch, type MetricBatchInput } from './metric-batch.ts';
+import type { MetricBatchInput } from '../generated/resolvers.ts';
+import { readMetricBatch } from './metric-batch.ts';
 import type { MetricCollector } from './metric-collector.ts';
 import type { MetricInterval, MetricPoint, MetricTables, PointsQuery } from './metric-store.ts';
 

@@ -67,12 +67,15 @@ export interface CupedComparison extends Comparison {
   readonly coverage: number;
 }
 
+/** The test that `significant` goes by. */
+export type DecisionBasis = 'sequential' | 'fixed-horizon';
+
 export interface Analysis extends Comparison {
   readonly variants: readonly [control: VariantSummary, treatment: VariantSummary];
   /** Null without any history. */
   readonly cuped: CupedComparison | null;
   readonly significant: boolean;
-  readonly decidedBy: 'sequential' | 'fixed-horizon';
+  readonly decidedBy: DecisionBasis;
   /** The arm with the greater mean, when that is significant. */
   readonly winner: Variant | null;
   readonly sampleRatioMismatch: SampleRatio;
