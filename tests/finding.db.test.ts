@@ -5,7 +5,7 @@ import { ENVIRONMENTS, SAFETY_LEVELS, type Environment } from '../core/model.ts'
 import { searchTrail } from '../subgraphs/audit/log/trail-store.ts';
 import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
 import { NEWEST_FIRST } from '../subgraphs/flags/flags/flag-order.ts';
-import type { FlagSearch } from '../subgraphs/flags/flags/flag-search.ts';
+import type { FlagFilter } from '../subgraphs/flags/generated/resolvers.ts';
 import { FlagService } from '../subgraphs/flags/flags/flag-service.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
 import { searchFlags } from '../subgraphs/flags/flags/flag-store.ts';
@@ -140,7 +140,7 @@ describe(`on ${ROWS} rows`, () => {
 
   test('filters give together what each of them gives, counted and paged', async () => {
     const all = Array.from({ length: ROWS }, (_, n) => flagOf(n));
-    const filters: FlagSearch[] = [];
+    const filters: FlagFilter[] = [];
     for (const environment of [null, 'production'] as const) {
       for (const enabled of [null, true, false]) {
         for (const archived of [null, true]) {
@@ -179,7 +179,7 @@ describe(`on ${ROWS} rows`, () => {
 
   test('pages neither repeat nor lose a flag while others come and go', async () => {
     const identity = identityOf(user('WRITE', users[0]));
-    const filter: FlagSearch = { environment: 'development', search: 'rain' };
+    const filter: FlagFilter = { environment: 'development', search: 'rain' };
     const before = await client.query<{ key: string }>(
       `SELECT key FROM flags WHERE environment = 'development' AND archived_at IS NULL AND description IS NOT NULL ORDER BY created_at DESC, id DESC`,
     );

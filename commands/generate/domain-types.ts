@@ -18,7 +18,7 @@ const MODEL = '../../core/model.ts';
 /** What another subgraph names an entity by. */
 const REFERENCE = '{ readonly id: string }';
 
-export const DOMAIN_TYPES: Readonly<Partial<Record<SubgraphName, DomainTypes>>> = {
+export const DOMAIN_TYPES: Readonly<Record<SubgraphName, DomainTypes>> = {
   audit: {
     context: 'resolvers.ts#Context',
     enums: {
@@ -50,6 +50,33 @@ export const DOMAIN_TYPES: Readonly<Partial<Record<SubgraphName, DomainTypes>>> 
       // The key comes with the fields that require it.
       Flag: '{ readonly id: string; readonly key?: string }',
       VariantResult: 'statistics/analyse.ts#VariantSummary',
+    },
+  },
+  flags: {
+    context: 'resolvers.ts#Context',
+    enums: {
+      ChangeRequestStatus: 'changes/change-request.ts#ChangeRequestStatus',
+      Environment: `${MODEL}#Environment`,
+      EvaluationReason: `${MODEL}#EvaluationReason`,
+      FlagOrderField: 'flags/flag-order.ts#FlagOrderField',
+      FlagType: `${MODEL}#FlagType`,
+      GuardDirection: '../../core/rollouts/rollout-guard.ts#GuardDirection',
+      GuardVerdict: '../../core/rollouts/rollout-guard.ts#GuardVerdict',
+      OrderDirection: 'flags/flag-order.ts#OrderDirection',
+      RolloutStatus: 'rollouts/rollout.ts#RolloutStatus',
+      RuleType: `${MODEL}#RuleType`,
+      SafetyLevel: `${MODEL}#SafetyLevel`,
+    },
+    objects: {
+      ChangeRequest: 'changes/change-request.ts#ChangeRequest',
+      Flag: 'flags/flag.ts#Flag',
+      Rollout: 'rollouts/rollout.ts#Rollout',
+      RolloutGuard: 'rollouts/rollout-guard.ts#GuardOfRollout',
+      RolloutStep: 'rollouts/rollout.ts#RolloutStep',
+      Rule: 'flags/flag.ts#Rule',
+      // The registered facts come with the fields that require them.
+      Vehicle:
+        '{ readonly vin: string; readonly model?: string; readonly swVersion?: string; readonly region?: string }',
     },
   },
   vehicles: {

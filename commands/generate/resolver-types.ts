@@ -47,6 +47,7 @@ async function resolverTypes(sdl: string, { context, enums, objects }: DomainTyp
       federation: true,
       useTypeImports: true,
       immutableTypes: true,
+      skipTypename: true,
       namingConvention: 'keep',
       enumsAsTypes: true,
       strictScalars: true,
@@ -77,10 +78,8 @@ async function resolverTypes(sdl: string, { context, enums, objects }: DomainTyp
 async function freshFiles(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const name of SUBGRAPH_NAMES) {
-    const types = DOMAIN_TYPES[name];
-    if (types === undefined) continue;
     const sdl = await readFile(new URL(`subgraphs/${name}/schema.graphql`, ROOT), 'utf8');
-    files.set(`subgraphs/${name}/generated/resolvers.ts`, await resolverTypes(sdl, types));
+    files.set(`subgraphs/${name}/generated/resolvers.ts`, await resolverTypes(sdl, DOMAIN_TYPES[name]));
   }
   return files;
 }

@@ -3,38 +3,28 @@ import DataLoader from 'dataloader';
 import { enteredName } from '../../core/evaluation/context.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
-import {
-  VIN_PATTERN,
-  type Environment,
-  type Evaluation,
-  type EvaluationContext,
-  type JsonObject,
-  type JsonValue,
-} from '../../core/model.ts';
-import { checkJson } from '../../core/json/json-value.ts';
-import type { GuardFigures, RolloutGuard, RolloutGuardDraft } from '../../core/rollouts/rollout-guard.ts';
+import { VIN_PATTERN, type Environment, type Evaluation, type EvaluationContext } from '../../core/model.ts';
+import { checkJson, isJsonObject } from '../../core/json/json-value.ts';
 import { variantOf } from '../../core/evaluation/rules/rule-variant.ts';
 import { signedConditions } from '../../core/evaluation/rules/whitelist-digest.ts';
-import type { CallerIdentity } from '../../core/access/caller.ts';
+import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
-import { connectionBy, isUuid, readPage, type PageArguments } from '../shared/subgraph/pagination.ts';
-import type { Resolvers, SubgraphContext } from '../shared/subgraph/subgraph.ts';
+import { connectionBy, isUuid, readPage } from '../shared/subgraph/pagination.ts';
+import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import { withRegisteredFacts, type FactsByVin } from '../shared/between-subgraphs/vehicle-facts.ts';
+import type { EvaluationContext as ContextInput, Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
 import { evaluate } from './sync/evaluation.ts';
 import type { FlagChangeEvent, FlagFeed } from './sync/feed.ts';
-import type { Flag, Rule } from './flags/flag.ts';
+import type { Flag } from './flags/flag.ts';
 import type { NodeType } from './flags/nodes.ts';
-import type { RuleInput } from './changes/rule-edits.ts';
-import type { CreateFlagInput, FlagService, UpdateFlagInput, UpdateRuleInput } from './flags/flag-service.ts';
+import type { FlagService } from './flags/flag-service.ts';
 import type { EnvironmentSnapshots } from './sync/snapshots.ts';
-import { NEWEST_FIRST, isPlace, type FlagOrder } from './flags/flag-order.ts';
-import type { FlagSearch } from './flags/flag-search.ts';
-import type { ChangeRequest, ChangeRequestStatus } from './changes/change-request.ts';
+import { NEWEST_FIRST, isPlace } from './flags/flag-order.ts';
+import type { ChangeRequest } from './changes/change-request.ts';
 import type { ChangeRequestFeed } from './changes/change-request-feed.ts';
 import type { ChangeRequestService } from './changes/change-request-service.ts';
-import type { Rollout, RolloutStep } from './rollouts/rollout.ts';
-import type { GuardStatus } from './rollouts/rollout-guard.ts';
-import type { RolloutService, RolloutStepInput } from './rollouts/rollout-service.ts';
+import type { Rollout } from './rollouts/rollout.ts';
+import type { RolloutService } from './rollouts/rollout-service.ts';
 import type { Signer } from './signing/signing.ts';
 import { checkNonce, type SyncService } from './sync/sync.ts';
 
@@ -55,7 +45,7 @@ export interface FlagsServices {
   readonly byKey: DataLoader<string, Flag | null>;
 }
 
-type Context = SubgraphContext<FlagsServices>;
+export type Context = SubgraphContext<FlagsServices>;
 
 /** Loaders of one request: a list of entities costs one query. */
 export function flagLoaders(flags: FlagService): Pick<FlagsServices, 'byId' | 'byKey'> {
@@ -78,22 +68,17 @@ export function rolloutLoader(rollouts: RolloutService): DataLoader<string, Roll
   );
 }
 
-const userReference = (id: string | null) => (id === null ? null : { __typename: 'User', id });
+const userReference = (id: string) => ({ id });
+const userReferenceOrNull = (id: string | null) => (id === null ? null : userReference(id));
 
 /** Who asks for a vehicle that cannot exist has mistyped; no VIN at all is an evaluation for nobody in particular. */
-function readContext(context: EvaluationContext): EvaluationContext {
-  const { vin, attributes } = context;
-  if (vin && !VIN_PATTERN.test(vin))
+function readContext({ attributes = null, ...context }: ContextInput): EvaluationContext {
+  if (context.vin && !VIN_PATTERN.test(context.vin))
     throw badInput('context.vin', 'A VIN must have 17 characters: digits and capital letters except I, O and Q.');
-  if (
-    attributes !== null &&
-    attributes !== undefined &&
-    (typeof attributes !== 'object' || Array.isArray(attributes))
-  ) {
+  checkJson(attributes, 'context.attributes');
+  if (attributes !== null && !isJsonObject(attributes))
     throw badInput('context.attributes', 'attributes is a JSON object.');
-  }
-  checkJson(attributes ?? null, 'context.attributes');
-  return { ...context, model: enteredName(context.model), region: enteredName(context.region) };
+  return { ...context, attributes, model: enteredName(context.model), region: enteredName(context.region) };
 }
 
 const toEvaluation = (flag: { readonly key: string }, evaluation: Evaluation) => ({ flagKey: flag.key, ...evaluation });
@@ -103,19 +88,35 @@ async function evaluateAll(services: FlagsServices, environment: Environment, co
   return flags.map((flag) => toEvaluation(flag.definition, evaluate(flag, context)));
 }
 
+async function requestById(id: string, services: FlagsServices): Promise<ChangeRequest | null> {
+  return (await services.requests.byIds([id]))[0] ?? null;
+}
+
+/** GraphQL is told by the name of its type what a node is. */
+type Node = ResolversParentTypes['Node'] & { readonly __typename: NodeType };
+
 /** What this subgraph has of it: all of what is its own, and of others' what they are named by. */
-async function findNode(given: string, services: FlagsServices): Promise<object | null> {
-  const type = await services.typeOfNode(given);
-  if (type === null) return null;
-  if (type === 'Vehicle') return (await services.registered.load(given)) && { __typename: type, vin: given };
+async function findNode(given: string, services: FlagsServices): Promise<Node | null> {
   const id = given.toLowerCase();
-  const own =
-    type === 'Flag'
-      ? await services.byId.load(id)
-      : type === 'ChangeRequest'
-        ? (await services.requests.byIds([id]))[0]
-        : { id };
-  return own ? { ...own, __typename: type } : null;
+  const type = await services.typeOfNode(given);
+  switch (type) {
+    case null:
+      return null;
+    case 'Vehicle':
+      return (await services.registered.load(given)) && { __typename: type, vin: given };
+    case 'Flag': {
+      const flag = await services.byId.load(id);
+      return flag && { ...flag, __typename: type };
+    }
+    case 'ChangeRequest': {
+      const request = await requestById(id, services);
+      return request && { ...request, __typename: type };
+    }
+    case 'Experiment':
+    case 'User':
+    case 'AuditLog':
+      return { __typename: type, id };
+  }
 }
 
 function ruleId(id: string): string {
@@ -123,35 +124,7 @@ function ruleId(id: string): string {
   return id;
 }
 
-const FIGURES = [
-  'controlVehicles',
-  'treatmentVehicles',
-  'vehiclesInBothArms',
-  'controlMean',
-  'treatmentMean',
-  'worsePercent',
-  'worsePercentInterval',
-  'pValue',
-  'significance',
-  'lastMeasurementAt',
-] as const satisfies readonly (keyof GuardFigures)[];
-
-type RolloutStop = { id: string; reason?: string | null };
-
-/** What is reviewed is one of these. */
-type Decision = { id: string; comment?: string | null };
-
-type Change<Input = unknown> = {
-  key: string;
-  flagKey: string;
-  id: string;
-  input: Input;
-  expectedRevision?: number | null;
-  force?: boolean | null;
-  reason: string;
-};
-
-export const resolvers: Resolvers = {
+export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Environment: ENUMS.Environment,
   SafetyLevel: ENUMS.SafetyLevel,
   FlagType: ENUMS.FlagType,
@@ -164,19 +137,15 @@ export const resolvers: Resolvers = {
   OrderDirection: ENUMS.OrderDirection,
 
   Query: {
-    node: (_: unknown, { id }: { id: string }, { services }: Context) => findNode(id, services),
-    flag: (_: unknown, { key }: { key: string }, { services }: Context) => services.byKey.load(key),
-    async flags(
-      _: unknown,
-      args: PageArguments & { filter?: FlagSearch | null; orderBy?: FlagOrder | null },
-      { services }: Context,
-    ) {
+    node: (_, { id }, { services }) => findNode(id, services),
+    flag: (_, { key }, { services }) => services.byKey.load(key),
+    async flags(_, args, { services }) {
       const order = args.orderBy ?? NEWEST_FIRST;
       const page = readPage(args, (text) => isPlace(order, text));
       const { flags, totalCount, more, nameOf } = await services.flags.search(args.filter ?? {}, page, order);
       return connectionBy(flags, nameOf, page, more, totalCount);
     },
-    async evaluateFlag(_: unknown, args: { key: string; context: EvaluationContext }, { services }: Context) {
+    async evaluateFlag(_, args, { services }) {
       const context = await withRegisteredFacts(services.registered, readContext(args.context));
       const flag = await services.byKey.load(args.key);
       if (flag === null || flag.archivedAt !== null || flag.draft) {
@@ -184,30 +153,17 @@ export const resolvers: Resolvers = {
       }
       return toEvaluation(flag, evaluate({ definition: flag, jws: flag.signedDefinition }, context));
     },
-    async evaluateFlags(
-      _: unknown,
-      args: { environment: Environment; context: EvaluationContext },
-      { services }: Context,
-    ) {
-      return evaluateAll(
-        services,
-        args.environment,
-        await withRegisteredFacts(services.registered, readContext(args.context)),
-      );
+    async evaluateFlags(_, args, { services }) {
+      const context = await withRegisteredFacts(services.registered, readContext(args.context));
+      return evaluateAll(services, args.environment, context);
     },
-    changeRequests: (_: unknown, { status }: { status?: ChangeRequestStatus | null }, { services }: Context) =>
-      services.requests.list(status ? { status } : {}),
-    flagSync: (
-      _: unknown,
-      { environment, since, nonce }: { environment: Environment; since?: number | null; nonce?: string | null },
-      { services, identity }: Context,
-    ) =>
+    changeRequests: (_, { status }, { services }) => services.requests.list(status ? { status } : {}),
+    flagSync: (_, { environment, since, nonce }, { services, identity }) =>
       nonce == null
         ? services.sync.sync(environment, since ?? 0)
         : services.sync.syncFor(identity.caller, nonce, environment, since ?? 0),
-    flagProof: (_: unknown, { environment }: { environment: Environment }, { services }: Context) =>
-      services.sync.proof(environment),
-    async vehicleFacts(_: unknown, { nonce }: { nonce: string }, { services, identity: { caller } }: Context) {
+    flagProof: (_, { environment }, { services }) => services.sync.proof(environment),
+    async vehicleFacts(_, { nonce }, { services, identity: { caller } }) {
       if (caller.kind !== 'vehicle' || caller.vin === null)
         throw new FleetFlagError('FORBIDDEN', 'Only a vehicle may ask for its own registered facts.');
       checkNonce(nonce);
@@ -215,7 +171,7 @@ export const resolvers: Resolvers = {
       if (facts === null) throw new FleetFlagError('NOT_FOUND', 'This vehicle is not registered.');
       return services.signer.vehicleFacts(caller.vin, facts, nonce);
     },
-    async environmentRevisions(_: unknown, __: unknown, { services }: Context) {
+    async environmentRevisions(_, __, { services }) {
       const positions = await services.snapshots.refresh();
       return Array.from(positions, ([environment, { revision, stamp }]) => ({
         environment,
@@ -226,72 +182,47 @@ export const resolvers: Resolvers = {
   },
 
   Mutation: {
-    createFlag: (_: unknown, { input }: Change<CreateFlagInput>, { services, identity }: Context) =>
-      services.flags.createFlag(identity, input),
-    updateFlag: (
-      _: unknown,
-      { key, input, expectedRevision, force }: Change<UpdateFlagInput>,
-      { services, identity }: Context,
-    ) => services.flags.updateFlag(identity, key, input, expectedRevision, force),
-    enableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
+    createFlag: (_, { input }, { services, identity }) => services.flags.createFlag(identity, input),
+    updateFlag: (_, { key, input, expectedRevision, force }, { services, identity }) =>
+      services.flags.updateFlag(identity, key, input, expectedRevision, force),
+    enableFlag: (_, { key, expectedRevision }, { services, identity }) =>
       services.flags.setEnabled(identity, key, true, expectedRevision),
-    disableFlag: (_: unknown, { key, expectedRevision }: Change, { services, identity }: Context) =>
+    disableFlag: (_, { key, expectedRevision }, { services, identity }) =>
       services.flags.setEnabled(identity, key, false, expectedRevision),
-    archiveFlag: (_: unknown, { key, expectedRevision, force }: Change, { services, identity }: Context) =>
+    archiveFlag: (_, { key, expectedRevision, force }, { services, identity }) =>
       services.flags.archiveFlag(identity, key, expectedRevision, force),
-    createRule: (
-      _: unknown,
-      { flagKey, input, expectedRevision, force }: Change<RuleInput>,
-      { services, identity }: Context,
-    ) => services.flags.createRule(identity, flagKey, input, expectedRevision, force),
-    updateRule: (
-      _: unknown,
-      { id, input, expectedRevision, force, reason }: Change<UpdateRuleInput>,
-      { services, identity }: Context,
-    ) => services.flags.updateRule(identity, ruleId(id), input, expectedRevision, force, reason),
-    deleteRule: (_: unknown, { id, expectedRevision, force, reason }: Change, { services, identity }: Context) =>
+    createRule: (_, { flagKey, input, expectedRevision, force }, { services, identity }) =>
+      services.flags.createRule(identity, flagKey, input, expectedRevision, force),
+    updateRule: (_, { id, input, expectedRevision, force, reason }, { services, identity }) =>
+      services.flags.updateRule(identity, ruleId(id), input, expectedRevision, force, reason),
+    deleteRule: (_, { id, expectedRevision, force, reason }, { services, identity }) =>
       services.flags.deleteRule(identity, ruleId(id), expectedRevision, force, reason),
-    killSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
+    killSwitch: (_, { flagKey, reason }, { services, identity }) =>
       services.flags.killSwitch(identity, flagKey, reason),
-    releaseKillSwitch: (_: unknown, { flagKey, reason }: Change, { services, identity }: Context) =>
+    releaseKillSwitch: (_, { flagKey, reason }, { services, identity }) =>
       services.flags.releaseKillSwitch(identity, flagKey, reason),
-    approveChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) =>
+    approveChangeRequest: (_, { id, comment }, { services, identity }) =>
       services.requests.approve(identity, id, comment),
-    rejectChangeRequest: (_: unknown, { id, comment }: Decision, { services, identity }: Context) =>
-      services.requests.reject(identity, id, comment ?? ''),
-    cancelChangeRequest: (_: unknown, { id }: Decision, { services, identity }: Context) =>
-      services.requests.cancel(identity, id),
-    scheduleRollout: (
-      _: unknown,
-      args: {
-        flagKey: string;
-        ruleId: string;
-        steps: RolloutStepInput[];
-        guard?: RolloutGuardDraft | null;
-        expectedRevision?: number | null;
-      },
-      { services, identity }: Context,
-    ) =>
+    rejectChangeRequest: (_, { id, comment }, { services, identity }) =>
+      services.requests.reject(identity, id, comment),
+    cancelChangeRequest: (_, { id }, { services, identity }) => services.requests.cancel(identity, id),
+    scheduleRollout: (_, args, { services, identity }) =>
       services.rollouts.schedule(identity, args.flagKey, args.ruleId, args.steps, {
         guard: args.guard,
         expectedRevision: args.expectedRevision,
       }),
-    pauseRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) =>
-      services.rollouts.pause(identity, id, reason),
-    resumeRollout: (_: unknown, { id }: RolloutStop, { services, identity }: Context) =>
-      services.rollouts.resume(identity, id),
-    cancelRollout: (_: unknown, { id, reason }: RolloutStop, { services, identity }: Context) =>
-      services.rollouts.cancel(identity, id, reason),
+    pauseRollout: (_, { id, reason }, { services, identity }) => services.rollouts.pause(identity, id, reason),
+    resumeRollout: (_, { id }, { services, identity }) => services.rollouts.resume(identity, id),
+    cancelRollout: (_, { id, reason }, { services, identity }) => services.rollouts.cancel(identity, id, reason),
   },
 
   Subscription: {
     flagChanges: {
-      subscribe: (_: unknown, { environment }: { environment: Environment }, { services }: Context) =>
-        services.feed.changes(environment),
+      subscribe: (_, { environment }, { services }) => services.feed.changes(environment),
       resolve: (event: FlagChangeEvent) => event,
     },
     changeRequestChanges: {
-      async subscribe(_: unknown, __: unknown, { services }: Context) {
+      async subscribe(_, __, { services }) {
         const requests = services.requestFeed.subscribe();
         await requests.established;
         return requests;
@@ -305,63 +236,73 @@ export const resolvers: Resolvers = {
   },
 
   Flag: {
-    async __resolveReference({ id, key }: { id?: string; key?: string }, { services, identity: { caller } }: Context) {
-      if (id !== undefined && !isUuid(id)) return null;
+    async __resolveReference(reference, { services, identity: { caller } }) {
+      if ('id' in reference && !isUuid(reference.id)) return null;
       const flag =
-        id !== undefined ? await services.byId.load(id) : key === undefined ? null : await services.byKey.load(key);
+        'id' in reference ? await services.byId.load(reference.id) : await services.byKey.load(reference.key);
       // As in its stream: a vehicle sees the flags that live in its own environment.
       return caller.kind === 'vehicle' && (flag?.environment !== caller.environment || flag.draft) ? null : flag;
     },
-    killed: (flag: Flag) => isKilled(flag.rules),
-    createdBy: (flag: Flag) => userReference(flag.createdById),
-    updatedBy: (flag: Flag) => userReference(flag.updatedById),
-    changeRequests: (flag: Flag, { status }: { status?: ChangeRequestStatus | null }, { services }: Context) =>
+    killed: (flag) => isKilled(flag.rules),
+    createdBy: (flag) => userReferenceOrNull(flag.createdById),
+    updatedBy: (flag) => userReferenceOrNull(flag.updatedById),
+    changeRequests: (flag, { status }, { services }) =>
       services.requests.list({ flagId: flag.id, ...(status && { status }) }),
   },
 
   ChangeRequest: {
-    __resolveReference: async ({ id }: { id: string }, { services }: Context) =>
-      isUuid(id) ? ((await services.requests.byIds([id]))[0] ?? null) : null,
-    flag: (request: ChangeRequest, _: unknown, { services }: Context) => services.byId.load(request.flagId),
-    outdated: async (request: ChangeRequest, _: unknown, { services }: Context) =>
+    __resolveReference: ({ id }, { services }) => (isUuid(id) ? requestById(id, services) : null),
+    async flag({ id, flagId }, _, { services }) {
+      const flag = await services.byId.load(flagId);
+      if (flag === null) throw new Error(`Flag ${flagId} of change request ${id} is gone`);
+      return flag;
+    },
+    outdated: async (request, _, { services }) =>
       request.status === 'pending' && (await services.byId.load(request.flagId))?.revision !== request.flagRevision,
-    requestedBy: (request: ChangeRequest) => userReference(request.requestedById),
-    reviewedBy: (request: ChangeRequest) => userReference(request.reviewedById),
+    requestedBy: (request) => userReference(request.requestedById),
+    reviewedBy: (request) => userReferenceOrNull(request.reviewedById),
   },
 
   Rule: {
     // Vehicles are never told other vehicles' VINs (design.md, "Trust in what a vehicle applies").
-    conditions: (rule: Rule, _: unknown, { identity }: { identity: CallerIdentity }): JsonValue =>
+    conditions: (rule, _, { identity }) =>
       identity.caller.kind === 'vehicle' ? signedConditions(rule) : rule.conditions,
-    variant: (rule: Rule) => variantOf(rule),
-    rollout: (rule: Rule, _: unknown, { services }: Context) => services.rolloutOfRule.load(rule.id),
+    variant: (rule) => variantOf(rule),
+    rollout: (rule, _, { services }) => services.rolloutOfRule.load(rule.id),
   },
 
   Rollout: {
-    __resolveReference: ({ id }: { id: string }, { services }: Context) =>
-      isUuid(id) ? services.rollouts.byId(id) : null,
-    guardStatus: ({ guard, guardStatus }: Rollout) => (guardStatus?.watch === guard?.watch ? guardStatus : null),
-    scheduledBy: (rollout: Rollout) => userReference(rollout.scheduledById),
-    approvedBy: (rollout: Rollout) => userReference(rollout.approvedById),
-    changeRequest: async (rollout: Rollout, _: unknown, { services }: Context) =>
-      rollout.changeRequestId === null ? null : ((await services.requests.byIds([rollout.changeRequestId]))[0] ?? null),
+    __resolveReference: ({ id }, { services }) => (isUuid(id) ? services.rollouts.byId(id) : null),
+    guardStatus({ guard, guardStatus }) {
+      // A verdict of an earlier watch is about another percentage.
+      if (guardStatus === null || guardStatus.watch !== guard?.watch) return null;
+      const { verdict, computedAt, figures } = guardStatus;
+      const { lastMeasurementAt } = figures;
+      return {
+        ...figures,
+        lastMeasurementAt: lastMeasurementAt === null ? null : new Date(lastMeasurementAt),
+        verdict,
+        computedAt,
+      };
+    },
+    scheduledBy: (rollout) => userReference(rollout.scheduledById),
+    approvedBy: (rollout) => userReferenceOrNull(rollout.approvedById),
+    changeRequest: ({ changeRequestId }, _, { services }) =>
+      changeRequestId === null ? null : requestById(changeRequestId, services),
   },
 
   RolloutGuard: {
-    silenceSeconds: (guard: RolloutGuard) => guard.silence / 1000,
-    watchForSeconds: (guard: RolloutGuard) => guard.watchFor / 1000,
+    silenceSeconds: (guard) => guard.silence / 1000,
+    watchForSeconds: (guard) => guard.watchFor / 1000,
   },
 
-  RolloutGuardStatus: Object.fromEntries(FIGURES.map((name) => [name, ({ figures }: GuardStatus) => figures[name]])),
-
   RolloutStep: {
-    at: (step: RolloutStep) => step.dueAt,
+    at: (step) => step.dueAt,
   },
 
   Vehicle: {
-    __resolveReference: (reference: JsonObject) => reference,
-    id: ({ vin }: { vin: string }) => vin,
-    evaluations: (vehicle: EvaluationContext, { environment }: { environment: Environment }, { services }: Context) =>
-      evaluateAll(services, environment, vehicle),
+    __resolveReference: (reference) => reference,
+    id: ({ vin }) => vin,
+    evaluations: (vehicle, { environment }, { services }) => evaluateAll(services, environment, vehicle),
   },
 };

@@ -41,7 +41,6 @@ export type ViewerKind =
   | 'VEHICLE';
 
 export type PageInfo = {
-  readonly __typename?: 'PageInfo';
   readonly hasNextPage: Scalars['Boolean']['output'];
   readonly hasPreviousPage: Scalars['Boolean']['output'];
   readonly startCursor?: Maybe<Scalars['String']['output']>;
@@ -50,7 +49,6 @@ export type PageInfo = {
 
 /** A person with an account. Accounts are deactivated, never deleted. */
 export type User = {
-  readonly __typename?: 'User';
   readonly id: Scalars['ID']['output'];
   readonly email: Scalars['String']['output'];
   readonly name: Scalars['String']['output'];
@@ -67,23 +65,19 @@ export type User = {
 };
 
 export type ChangeRequest = {
-  readonly __typename?: 'ChangeRequest';
   readonly id: Scalars['ID']['output'];
 };
 
 export type Rollout = {
-  readonly __typename?: 'Rollout';
   readonly id: Scalars['ID']['output'];
 };
 
 export type UserEdge = {
-  readonly __typename?: 'UserEdge';
   readonly cursor: Scalars['String']['output'];
   readonly node: User;
 };
 
 export type UserConnection = {
-  readonly __typename?: 'UserConnection';
   readonly edges: ReadonlyArray<UserEdge>;
   readonly nodes: ReadonlyArray<User>;
   readonly pageInfo: PageInfo;
@@ -92,7 +86,6 @@ export type UserConnection = {
 
 /** Who is calling. */
 export type Viewer = {
-  readonly __typename?: 'Viewer';
   readonly kind: ViewerKind;
   readonly role?: Maybe<Role>;
   readonly user?: Maybe<User>;
@@ -103,7 +96,6 @@ export type Viewer = {
 
 /** What a partner's programs identify themselves with, in `x-api-key`. Keys are deactivated, never deleted. */
 export type ApiKey = {
-  readonly __typename?: 'ApiKey';
   readonly id: Scalars['ID']['output'];
   readonly name: Scalars['String']['output'];
   /** How the key begins; nothing of it is secret. */
@@ -121,7 +113,6 @@ export type ApiKey = {
 };
 
 export type CreatedApiKey = {
-  readonly __typename?: 'CreatedApiKey';
   readonly apiKey: ApiKey;
   /** Shown this once: only its SHA-256 is kept. */
   readonly key: Scalars['String']['output'];
@@ -142,7 +133,6 @@ export type CreateApiKeyInput = {
 
 /** Credentials that are good no more: at most one of the four; none says only how far the trail has been read. */
 export type EndedCredential = {
-  readonly __typename?: 'EndedCredential';
   readonly position: Scalars['Int']['output'];
   /** All sessions of this user. */
   readonly userId?: Maybe<Scalars['ID']['output']>;
@@ -155,7 +145,6 @@ export type EndedCredential = {
 
 /** What a gateway needs to know of a key that is good. */
 export type ApiKeyCredential = {
-  readonly __typename?: 'ApiKeyCredential';
   readonly id: Scalars['ID']['output'];
   readonly role: Role;
   readonly rateLimitPerMin: Scalars['Int']['output'];
@@ -163,7 +152,6 @@ export type ApiKeyCredential = {
 };
 
 export type Session = {
-  readonly __typename?: 'Session';
   /** Goes into `Authorization: Bearer …`. */
   readonly token: Scalars['String']['output'];
   readonly expiresAt: Scalars['DateTime']['output'];
@@ -171,7 +159,6 @@ export type Session = {
 };
 
 export type Flag = {
-  readonly __typename?: 'Flag';
   readonly id: Scalars['ID']['output'];
   /** What was done to it, newest first. */
   readonly history: AuditLogConnection;
@@ -187,7 +174,6 @@ export type FlaghistoryArgs = {
 
 /** One entry of the trail: append-only, each chained to the one before by `hash`. */
 export type AuditLog = {
-  readonly __typename?: 'AuditLog';
   readonly id: Scalars['ID']['output'];
   readonly user?: Maybe<User>;
   readonly apiKey?: Maybe<ApiKey>;
@@ -204,13 +190,11 @@ export type AuditLog = {
 };
 
 export type AuditLogEdge = {
-  readonly __typename?: 'AuditLogEdge';
   readonly cursor: Scalars['String']['output'];
   readonly node: AuditLog;
 };
 
 export type AuditLogConnection = {
-  readonly __typename?: 'AuditLogConnection';
   readonly edges: ReadonlyArray<AuditLogEdge>;
   readonly nodes: ReadonlyArray<AuditLog>;
   readonly pageInfo: PageInfo;
@@ -248,7 +232,6 @@ export type UpdateUserInput = {
 
 /** Whether the trail is what was written. */
 export type AuditIntegrity = {
-  readonly __typename?: 'AuditIntegrity';
   readonly intact: Scalars['Boolean']['output'];
   /** How many entries were recomputed, up to the first broken one. */
   readonly checked: Scalars['Int']['output'];
@@ -262,7 +245,6 @@ export type AuditIntegrity = {
 
 /** An index that no query has used since the statistics were last reset. */
 export type IndexUsage = {
-  readonly __typename?: 'IndexUsage';
   readonly table: Scalars['String']['output'];
   readonly index: Scalars['String']['output'];
   readonly scans: Scalars['Float']['output'];
@@ -271,7 +253,6 @@ export type IndexUsage = {
 
 /** Indexes of one table that are the same: all but one are waste. */
 export type DuplicateIndexes = {
-  readonly __typename?: 'DuplicateIndexes';
   readonly table: Scalars['String']['output'];
   readonly indexes: ReadonlyArray<Scalars['String']['output']>;
   /** Of all of them. */
@@ -280,7 +261,6 @@ export type DuplicateIndexes = {
 
 /** A statement as pg_stat_statements keeps it: with `$1` in the place of values. */
 export type SlowQuery = {
-  readonly __typename?: 'SlowQuery';
   readonly query: Scalars['String']['output'];
   readonly calls: Scalars['Float']['output'];
   readonly meanMs: Scalars['Float']['output'];
@@ -290,7 +270,6 @@ export type SlowQuery = {
 
 /** A partitioned table's partitions are counted in it. */
 export type TableSize = {
-  readonly __typename?: 'TableSize';
   readonly table: Scalars['String']['output'];
   readonly totalBytes: Scalars['Float']['output'];
   readonly tableBytes: Scalars['Float']['output'];
@@ -299,7 +278,6 @@ export type TableSize = {
 
 /** What operators ask of the database. */
 export type DatabaseHealth = {
-  readonly __typename?: 'DatabaseHealth';
   /** Largest first. Those that keep values unique are not among them. */
   readonly unusedIndexes: ReadonlyArray<IndexUsage>;
   readonly duplicateIndexes: ReadonlyArray<DuplicateIndexes>;
@@ -313,7 +291,6 @@ export type DatabaseHealth = {
 
 /** A GraphQL operation that is run by its id. An id means one text for ever. */
 export type PersistedOperation = {
-  readonly __typename?: 'PersistedOperation';
   readonly id: Scalars['ID']['output'];
   /** Of the body in UTF-8, in hexadecimal. */
   readonly sha256: Scalars['String']['output'];
@@ -327,7 +304,6 @@ export type PersistedOperation = {
 
 /** For gateways: what stands behind an id. */
 export type PersistedOperationText = {
-  readonly __typename?: 'PersistedOperationText';
   readonly sha256: Scalars['String']['output'];
   readonly body: Scalars['String']['output'];
   /** The keys that may run it; null: any. */
@@ -335,7 +311,6 @@ export type PersistedOperationText = {
 };
 
 export type Query = {
-  readonly __typename?: 'Query';
   readonly me: Viewer;
   /** Newest first. */
   readonly users: UserConnection;
@@ -388,7 +363,6 @@ export type QueryapiKeyCredentialArgs = {
 };
 
 export type Mutation = {
-  readonly __typename?: 'Mutation';
   /**
    * Apollo's persisted-query manifest, version 1, or an object of texts by their ids as Relay's compiler and GraphQL Code
    * Generator write it, of at most 1,000 operations; see docs/guides/partners.md. All or none: an operation that the schema does not accept is refused, and so is another text for an id that is registered.
@@ -453,7 +427,6 @@ export type MutationrevokeApiKeyArgs = {
 };
 
 export type Subscription = {
-  readonly __typename?: 'Subscription';
   /** Every entry that is appended from now on, in the order of the chain, none left out and none twice. */
   readonly auditTrail: AuditLog;
   /** What has ended after this position of the trail, or from now on; the first event comes at once and says where that is. */

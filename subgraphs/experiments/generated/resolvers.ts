@@ -38,7 +38,6 @@ export type { MissingReason };
 export type { MetricInterval };
 
 export type PageInfo = {
-  readonly __typename?: 'PageInfo';
   readonly hasNextPage: Scalars['Boolean']['output'];
   readonly hasPreviousPage: Scalars['Boolean']['output'];
   readonly startCursor?: Maybe<Scalars['String']['output']>;
@@ -46,12 +45,10 @@ export type PageInfo = {
 };
 
 export type User = {
-  readonly __typename?: 'User';
   readonly id: Scalars['ID']['output'];
 };
 
 export type Flag = {
-  readonly __typename?: 'Flag';
   readonly id: Scalars['ID']['output'];
   readonly key: Scalars['String']['output'];
   /** Newest first. */
@@ -73,7 +70,6 @@ export type FlagmetricsArgs = {
 
 /** The measurements of one metric in one interval, of the vehicles that had one variant. */
 export type MetricPoint = {
-  readonly __typename?: 'MetricPoint';
   /** The interval's beginning. */
   readonly at: Scalars['DateTime']['output'];
   readonly variant: Scalars['String']['output'];
@@ -87,7 +83,6 @@ export type MetricPoint = {
 
 /** What became of a batch; each of its items is counted in one of the three. */
 export type MetricReceipt = {
-  readonly __typename?: 'MetricReceipt';
   /** Stored now. */
   readonly accepted: Scalars['Int']['output'];
   /** Of a batch that was known to be stored already: nothing was changed. */
@@ -98,7 +93,6 @@ export type MetricReceipt = {
 
 /** A comparison of the vehicles in a flag's percentage_rollout (`treatment`) with the rest (`control`). */
 export type Experiment = {
-  readonly __typename?: 'Experiment';
   readonly id: Scalars['ID']['output'];
   readonly flag: Flag;
   readonly name: Scalars['String']['output'];
@@ -131,7 +125,6 @@ export type Experiment = {
  * `missing`. Intervals are low and high, at the experiment's confidence level.
  */
 export type ExperimentResults = {
-  readonly __typename?: 'ExperimentResults';
   /** Control, then treatment. */
   readonly variants: ReadonlyArray<VariantResult>;
   /** Treatment minus control, in the metric's unit. */
@@ -160,7 +153,6 @@ export type ExperimentResults = {
 };
 
 export type VariantResult = {
-  readonly __typename?: 'VariantResult';
   readonly variant: Scalars['String']['output'];
   readonly vehicles: Scalars['Int']['output'];
   readonly observations: Scalars['Float']['output'];
@@ -171,7 +163,6 @@ export type VariantResult = {
 };
 
 export type CupedResult = {
-  readonly __typename?: 'CupedResult';
   readonly theta: Scalars['Float']['output'];
   /** Share of the vehicles with measurements before the start. */
   readonly coverage: Scalars['Float']['output'];
@@ -188,20 +179,17 @@ export type CupedResult = {
 
 /** `number` is the name of the field that is null. */
 export type MissingNumber = {
-  readonly __typename?: 'MissingNumber';
   readonly number: Scalars['String']['output'];
   readonly reason: MissingReason;
 };
 
 /** `detected`: vehicles were lost in one arm more than in the other, and no number can be trusted. */
 export type SampleRatioMismatch = {
-  readonly __typename?: 'SampleRatioMismatch';
   readonly detected: Scalars['Boolean']['output'];
   readonly pValue: Scalars['Float']['output'];
 };
 
 export type ExperimentDisturbance = {
-  readonly __typename?: 'ExperimentDisturbance';
   readonly at: Scalars['DateTime']['output'];
   /** The audit action, such as UPDATE_RULE. */
   readonly action: Scalars['String']['output'];
@@ -210,13 +198,11 @@ export type ExperimentDisturbance = {
 };
 
 export type ExperimentEdge = {
-  readonly __typename?: 'ExperimentEdge';
   readonly cursor: Scalars['String']['output'];
   readonly node: Experiment;
 };
 
 export type ExperimentConnection = {
-  readonly __typename?: 'ExperimentConnection';
   readonly edges: ReadonlyArray<ExperimentEdge>;
   readonly nodes: ReadonlyArray<Experiment>;
   readonly pageInfo: PageInfo;
@@ -267,7 +253,6 @@ export type MetricInput = {
 };
 
 export type Query = {
-  readonly __typename?: 'Query';
   readonly experiment?: Maybe<Experiment>;
   /** Newest first. */
   readonly experiments: ExperimentConnection;
@@ -303,7 +288,6 @@ export type QueryrequiredSampleSizeArgs = {
 };
 
 export type Mutation = {
-  readonly __typename?: 'Mutation';
   /** A draft; a flag may have many. */
   readonly createExperiment: Experiment;
   /** Of a draft. */

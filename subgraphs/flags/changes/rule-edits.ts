@@ -1,19 +1,11 @@
 /** Edits of a flag's rules, in memory: what `FlagEdit.edit` is made of. */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { FlagType, JsonValue, RuleType } from '../../../core/model.ts';
+import type { FlagType, JsonValue } from '../../../core/model.ts';
 import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import { validateRuleInput } from '../../../core/validation/validate-rule.ts';
+import type { RuleInput } from '../generated/resolvers.ts';
 import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
-
-export interface RuleInput {
-  readonly type: RuleType;
-  readonly priority?: number | null;
-  readonly enabled?: boolean | null;
-  readonly conditions: JsonValue;
-  readonly value?: JsonValue;
-  readonly variant?: string | null;
-}
 
 /** Above what people give by hand, so that a pulled switch is also the first thing that a reader of the rules sees. */
 const KILL_SWITCH_PRIORITY = 1_000_000;

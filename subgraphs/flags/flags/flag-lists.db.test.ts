@@ -7,7 +7,7 @@ import { firstPage } from '../../shared/subgraph/pagination.ts';
 import { rounds } from '../../../core/testing/rounds.ts';
 import { ENUMS } from '../../shared/subgraph/graphql-enums.ts';
 import type { Flag } from './flag.ts';
-import type { FlagSearch } from './flag-search.ts';
+import type { FlagFilter } from '../generated/resolvers.ts';
 import { RememberedFlags } from './remembered-flags.ts';
 import { findFlags } from './flag-store.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
@@ -24,7 +24,7 @@ let withRollout: Set<string>;
 /** The word that the API has for a stored one. */
 const wordFor = (words: Record<string, string>, stored: string | null | undefined) =>
   stored ? (Object.keys(words).find((word) => words[word] === stored) ?? null) : stored;
-const filterOf = (search: FlagSearch) => ({
+const filterOf = (search: FlagFilter) => ({
   ...search,
   environment: wordFor(ENUMS.Environment, search.environment),
   safetyLevel: wordFor(ENUMS.SafetyLevel, search.safetyLevel),
@@ -84,7 +84,7 @@ beforeAll(async () => {
 afterAll(() => under.remove());
 
 const maybe = <T>(...values: readonly T[]) => fc.option(fc.constantFrom(...values), { nil: undefined, freq: 1 });
-const someSearch: fc.Arbitrary<FlagSearch> = fc.record(
+const someSearch: fc.Arbitrary<FlagFilter> = fc.record(
   {
     environment: maybe(...ENVIRONMENTS),
     enabled: maybe(true, false, null),
@@ -99,7 +99,7 @@ const someSearch: fc.Arbitrary<FlagSearch> = fc.record(
 );
 
 /** What a search is to find, in no order. */
-function wanted(search: FlagSearch): Flag[] {
+function wanted(search: FlagFilter): Flag[] {
   const is = <T>(asked: T | null | undefined, actual: T) => asked === null || asked === undefined || asked === actual;
   return all.filter(
     (flag) =>

@@ -5,13 +5,11 @@
  */
 import { Prisma } from '../../../prisma/generated/client.ts';
 import { isUuid, type Page } from '../../shared/subgraph/pagination.ts';
+import type { FlagOrder } from '../generated/resolvers.ts';
 
 export type FlagOrderField = 'created_at' | 'updated_at' | 'key' | 'name';
 
-export interface FlagOrder {
-  readonly field: FlagOrderField;
-  readonly direction: 'asc' | 'desc';
-}
+export type OrderDirection = 'asc' | 'desc';
 
 export const NEWEST_FIRST: FlagOrder = { field: 'created_at', direction: 'desc' };
 

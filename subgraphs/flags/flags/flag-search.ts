@@ -2,25 +2,9 @@
  * Finding flags by what somebody types: whole words of name and description as a search engine finds them, and parts
  * of words and keys, which every term of a search without operators has to be.
  */
-import type { Environment, FlagType, SafetyLevel } from '../../../core/model.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
+import type { FlagFilter } from '../generated/resolvers.ts';
 import { ACTIVE } from '../rollouts/rollout.ts';
-
-/** What a list of flags is narrowed by; what is null or absent narrows nothing. */
-export interface FlagSearch {
-  readonly environment?: Environment | null;
-  readonly enabled?: boolean | null;
-  readonly safetyLevel?: SafetyLevel | null;
-  readonly archived?: boolean | null;
-  /** Those that wait for their first approval; by default those that live. */
-  readonly draft?: boolean | null;
-  readonly search?: string | null;
-  readonly killed?: boolean | null;
-  readonly type?: FlagType | null;
-  /** Whether a rollout may still change one of its rules. */
-  readonly hasRollout?: boolean | null;
-  readonly keyPrefix?: string | null;
-}
 
 /** A trigram index has nothing to find shorter terms by, but where words begin. */
 const SHORTEST_PART = 3;
@@ -64,7 +48,7 @@ function textCondition(search: string): Prisma.Sql {
   return Prisma.sql`(${asWords} OR (${asParts}))`;
 }
 
-function setOf({ archived, draft }: FlagSearch): Prisma.Sql {
+function setOf({ archived, draft }: FlagFilter): Prisma.Sql {
   if (draft === true) return Prisma.sql`draft`;
   return archived === true ? Prisma.sql`archived_at IS NOT NULL AND NOT draft` : Prisma.sql`archived_at IS NULL`;
 }
@@ -72,7 +56,7 @@ function setOf({ archived, draft }: FlagSearch): Prisma.Sql {
 const whether = (wanted: boolean, condition: Prisma.Sql) => (wanted ? condition : Prisma.sql`NOT ${condition}`);
 
 /** The search as a condition on `flags`. */
-export function searchCondition(search: FlagSearch): Prisma.Sql {
+export function searchCondition(search: FlagFilter): Prisma.Sql {
   const { environment, enabled, safetyLevel, type, keyPrefix, killed, hasRollout } = search;
   const filters = [setOf(search)];
   if (environment) filters.push(Prisma.sql`environment = ${environment}`);

@@ -3,13 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import {
-  FLAG_KEY_PATTERN,
-  type Environment,
-  type FlagType,
-  type JsonValue,
-  type SafetyLevel,
-} from '../../../core/model.ts';
+import { FLAG_KEY_PATTERN, type JsonValue } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { checkFlagValue } from '../../../core/evaluation/flag-value.ts';
 import { checkText } from '../../../core/json/json-value.ts';
@@ -21,31 +15,17 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Page } from '../../shared/subgraph/pagination.ts';
 import type { FlagChange, FlagChanges } from '../changes/change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
-import { NEWEST_FIRST, type FlagOrder } from './flag-order.ts';
-import type { FlagSearch } from './flag-search.ts';
-import { newRule, recordSwitch, withKillSwitch, withRule, type RuleInput } from '../changes/rule-edits.ts';
+import type {
+  CreateFlagInput,
+  FlagFilter,
+  FlagOrder,
+  RuleInput,
+  UpdateFlagInput,
+  UpdateRuleInput,
+} from '../generated/resolvers.ts';
+import { NEWEST_FIRST } from './flag-order.ts';
+import { newRule, recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
 import { findFlags, searchFlags, type FlagPage } from './flag-store.ts';
-
-export interface CreateFlagInput {
-  readonly key: string;
-  readonly name: string;
-  readonly description?: string | null;
-  readonly type: FlagType;
-  readonly defaultValue: JsonValue;
-  readonly safetyLevel: SafetyLevel;
-  readonly environment: Environment;
-  readonly enabled?: boolean | null;
-}
-
-export interface UpdateFlagInput {
-  readonly name?: string | null;
-  readonly description?: string | null;
-  readonly defaultValue?: JsonValue;
-  readonly safetyLevel?: SafetyLevel | null;
-  readonly environment?: Environment | null;
-}
-
-export type UpdateRuleInput = Partial<Omit<RuleInput, 'type'>>;
 
 const MAX_REASON = 1_000;
 /** In characters. */
@@ -83,7 +63,7 @@ export class FlagService {
    * Throws BAD_USER_INPUT for text that is not well-formed, a search of more than 200 characters, a prefix longer than
    * any key.
    */
-  async search(search: FlagSearch, page: Page, order: FlagOrder = NEWEST_FIRST): Promise<FlagPage> {
+  async search(search: FlagFilter, page: Page, order: FlagOrder = NEWEST_FIRST): Promise<FlagPage> {
     if (Array.from(search.search ?? '').length > MAX_SEARCH)
       throw badInput('filter.search', `A search has at most ${MAX_SEARCH} characters.`);
     checkText(search.search ?? '', 'filter.search');
@@ -98,7 +78,7 @@ export class FlagService {
     validateFlagKey(input.key, 'input.key');
     const name = validateFlagName(input.name, 'input.name');
     const description = validateFlagDescription(input.description, 'input.description');
-    checkFlagValue(input.type, input.defaultValue, 'input.defaultValue');
+    const defaultValue = checkFlagValue(input.type, input.defaultValue, 'input.defaultValue');
     const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
     return this.changes.create(identity, (at) => ({
       id: randomUUID(),
@@ -106,7 +86,7 @@ export class FlagService {
       name,
       description,
       type: input.type,
-      defaultValue: input.defaultValue,
+      defaultValue,
       enabled: input.enabled ?? false,
       safetyLevel: input.safetyLevel,
       environment: input.environment,
@@ -144,12 +124,15 @@ export class FlagService {
       force,
       action: 'UPDATE_FLAG',
       edit: (flag) => {
-        if (input.defaultValue !== undefined) checkFlagValue(flag.type, input.defaultValue, 'input.defaultValue');
+        const defaultValue =
+          input.defaultValue === undefined
+            ? flag.defaultValue
+            : checkFlagValue(flag.type, input.defaultValue, 'input.defaultValue');
         return {
           ...flag,
           name: name ?? flag.name,
           description: description === undefined ? flag.description : description,
-          defaultValue: input.defaultValue === undefined ? flag.defaultValue : input.defaultValue,
+          defaultValue,
           safetyLevel: input.safetyLevel ?? flag.safetyLevel,
           environment: input.environment ?? flag.environment,
         };

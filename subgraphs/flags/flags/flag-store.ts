@@ -7,8 +7,9 @@ import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import { claimKey } from './flag-keys.ts';
 import type { Flag, Rule } from './flag.ts';
-import { beyond, placeColumn, type FlagOrder } from './flag-order.ts';
-import { searchCondition, type FlagSearch } from './flag-search.ts';
+import type { FlagFilter, FlagOrder } from '../generated/resolvers.ts';
+import { beyond, placeColumn } from './flag-order.ts';
+import { searchCondition } from './flag-search.ts';
 
 type Reader = PrismaClient | Transaction;
 
@@ -246,7 +247,7 @@ export interface FlagPage {
   readonly nameOf: (flag: Flag) => string;
 }
 
-export async function searchFlags(db: Reader, search: FlagSearch, page: Page, order: FlagOrder): Promise<FlagPage> {
+export async function searchFlags(db: Reader, search: FlagFilter, page: Page, order: FlagOrder): Promise<FlagPage> {
   const where = searchCondition(search);
   const [rows, [total]] = await Promise.all([
     db.$queryRaw<

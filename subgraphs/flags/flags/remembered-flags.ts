@@ -16,8 +16,8 @@ import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import { FLAGS_CHANGED, type FlagChange, type FlagChanges } from '../changes/change.ts';
 import type { Flag } from './flag.ts';
-import { NEWEST_FIRST, type FlagOrder } from './flag-order.ts';
-import type { FlagSearch } from './flag-search.ts';
+import type { FlagFilter, FlagOrder } from '../generated/resolvers.ts';
+import { NEWEST_FIRST } from './flag-order.ts';
 import { findFlags, type FlagPage } from './flag-store.ts';
 
 /** How long a change whose announcement was lost is not remembered, in milliseconds. */
@@ -123,7 +123,7 @@ export class RememberedFlags {
   }
 
   /** A page as the database would give it; null where only that can tell. */
-  page(search: FlagSearch, page: Page, order: FlagOrder = NEWEST_FIRST): FlagPage | null {
+  page(search: FlagFilter, page: Page, order: FlagOrder = NEWEST_FIRST): FlagPage | null {
     // Times of the database are finer than those remembered, and its order of texts is its own: only what every flag's
     // id tells is told here.
     if (order.field !== 'created_at') return null;

@@ -12,6 +12,7 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
+import type { RolloutStepInput } from '../generated/resolvers.ts';
 import { TRANSACTION, checkCurrent } from '../changes/change.ts';
 import { holdPersonWho, personOf } from '../flags/people.ts';
 import {
@@ -36,12 +37,6 @@ import {
   type Rollout,
 } from './rollout.ts';
 import { lockFlag } from '../flags/flag-store.ts';
-
-export interface RolloutStepInput {
-  readonly percentage: number;
-  readonly at?: Date | null;
-  readonly after?: string | null;
-}
 
 export interface ScheduleOptions {
   readonly guard?: RolloutGuardDraft | null | undefined;

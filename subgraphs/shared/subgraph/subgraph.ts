@@ -14,6 +14,7 @@ import {
   isObjectType,
   parse,
   valueFromAST,
+  type DocumentNode,
   type GraphQLArgument,
   type GraphQLFieldResolver,
   type GraphQLFormattedError,
@@ -36,12 +37,6 @@ export interface SubgraphContext<Services = unknown> {
   readonly services: Services;
 }
 
-// Resolvers are checked against the SDL when the schema is built; their argument types are stated where they stand.
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-type Resolver = (...args: any[]) => unknown;
-type TypeResolvers = Record<string, Resolver | { subscribe: Resolver; resolve?: Resolver } | string>;
-export type Resolvers = Record<string, TypeResolvers>;
-
 export interface Subgraph {
   readonly name: SubgraphName;
   readonly schema: GraphQLSchema;
@@ -54,7 +49,7 @@ export interface Subgraph {
 export interface SubgraphOptions<Services> {
   readonly name: SubgraphName;
   /** Typed by generation from the SDL: `generated/resolvers.ts` of the subgraph. */
-  readonly resolvers: Resolvers | NonNullable<GraphQLSchemaModule['resolvers']>;
+  readonly resolvers: NonNullable<GraphQLSchemaModule['resolvers']>;
   readonly services: (identity: CallerIdentity) => Services;
   readonly logger: Logger;
 }
@@ -156,15 +151,24 @@ export function logFaults(errors: readonly GraphQLError[], requestId: string, lo
   }
 }
 
+/** The scalars that a schema defines. */
+function scalarsOf(typeDefs: DocumentNode): Record<string, GraphQLScalarType> {
+  const scalars: Record<string, GraphQLScalarType> = {};
+  for (const node of typeDefs.definitions) {
+    if (node.kind !== Kind.SCALAR_TYPE_DEFINITION) continue;
+    const scalar = SCALARS[node.name.value];
+    if (scalar === undefined) throw new Error(`The schema defines an unknown scalar, ${node.name.value}`);
+    scalars[node.name.value] = scalar;
+  }
+  return scalars;
+}
+
 /** Builds a subgraph from `subgraphs/<name>/schema.graphql` and its resolvers. */
 export async function createSubgraph<Services>(options: SubgraphOptions<Services>): Promise<Subgraph> {
   const { name, logger } = options;
   const typeDefs = parse(readFileSync(new URL(`../../${name}/schema.graphql`, import.meta.url), 'utf8'));
-  const scalars = typeDefs.definitions.flatMap((node) =>
-    node.kind === Kind.SCALAR_TYPE_DEFINITION ? [node.name.value] : [],
-  );
-  const resolvers = { ...options.resolvers, ...Object.fromEntries(scalars.map((scalar) => [scalar, SCALARS[scalar]])) };
-  const schema = buildSubgraphSchema([{ typeDefs, resolvers: resolvers as never }]);
+  const resolvers = { ...options.resolvers, ...scalarsOf(typeDefs) };
+  const schema = buildSubgraphSchema([{ typeDefs, resolvers }]);
   restoreDefaults(schema);
   guard(schema);
 

@@ -34,7 +34,6 @@ export type { VehicleStatus };
 export type { RuleType };
 
 export type PageInfo = {
-  readonly __typename?: 'PageInfo';
   readonly hasNextPage: Scalars['Boolean']['output'];
   readonly hasPreviousPage: Scalars['Boolean']['output'];
   readonly startCursor?: Maybe<Scalars['String']['output']>;
@@ -42,7 +41,6 @@ export type PageInfo = {
 };
 
 export type Vehicle = {
-  readonly __typename?: 'Vehicle';
   /** The VIN, under the name by which `node` finds it. */
   readonly id: Scalars['ID']['output'];
   /** 17 characters, digits and capitals without I, O and Q (ISO 3779). */
@@ -75,13 +73,11 @@ export type Vehicle = {
 };
 
 export type VehicleEdge = {
-  readonly __typename?: 'VehicleEdge';
   readonly cursor: Scalars['String']['output'];
   readonly node: Vehicle;
 };
 
 export type VehicleConnection = {
-  readonly __typename?: 'VehicleConnection';
   readonly edges: ReadonlyArray<VehicleEdge>;
   readonly nodes: ReadonlyArray<Vehicle>;
   readonly pageInfo: PageInfo;
@@ -89,14 +85,12 @@ export type VehicleConnection = {
 };
 
 export type Count = {
-  readonly __typename?: 'Count';
   readonly key: Scalars['String']['output'];
   readonly count: Scalars['Int']['output'];
 };
 
 /** All registered vehicles. The lists begin with what most vehicles have. */
 export type FleetSummary = {
-  readonly __typename?: 'FleetSummary';
   readonly total: Scalars['Int']['output'];
   readonly online: Scalars['Int']['output'];
   readonly offline: Scalars['Int']['output'];
@@ -108,7 +102,6 @@ export type FleetSummary = {
 
 /** Whom a rule would reach, of the vehicles that its flag's environment can reach. */
 export type Audience = {
-  readonly __typename?: 'Audience';
   readonly matched: Scalars['Int']['output'];
   /** The registered vehicles that belong to the flag's environment, or to none yet. */
   readonly total: Scalars['Int']['output'];
@@ -121,7 +114,6 @@ export type Audience = {
 };
 
 export type RolloutProgress = {
-  readonly __typename?: 'RolloutProgress';
   readonly environment: Environment;
   readonly revision: Scalars['Int']['output'];
   /** The vehicles that have stored the revision or a later one. A vehicle ahead of the environment (its database was restored) is not among them. */
@@ -134,14 +126,12 @@ export type RolloutProgress = {
 
 /** A vehicle whose tokens have been revoked. */
 export type VehicleTokenGeneration = {
-  readonly __typename?: 'VehicleTokenGeneration';
   readonly vin: Scalars['ID']['output'];
   readonly generation: Scalars['Int']['output'];
   readonly raisedAt: Scalars['DateTime']['output'];
 };
 
 export type VehicleToken = {
-  readonly __typename?: 'VehicleToken';
   readonly vehicle: Vehicle;
   /** Shown only here. The agent sends it as `Authorization: Bearer …`. */
   readonly token: Scalars['String']['output'];
@@ -198,7 +188,6 @@ export type VehicleFilter = {
 };
 
 export type Query = {
-  readonly __typename?: 'Query';
   readonly vehicle?: Maybe<Vehicle>;
   /** In the order of their VINs. */
   readonly vehicles: VehicleConnection;
@@ -244,7 +233,6 @@ export type QueryvehicleTokenGenerationsArgs = {
 };
 
 export type Mutation = {
-  readonly __typename?: 'Mutation';
   /** At most 1,000 at once, all or none; a known VIN is updated. A refusal names every fault of the batch in its extension `faults`. */
   readonly registerVehicles: ReadonlyArray<Vehicle>;
   /** A vehicle in maintenance keeps this status whatever its agent does; afterwards it is online or offline again. */
@@ -298,7 +286,6 @@ export type MutationreportPresenceArgs = {
 };
 
 export type Subscription = {
-  readonly __typename?: 'Subscription';
   /** Vehicles of a region and model (exactly; by default of any) whenever their status changes. Of changes that follow each other faster than they are read, the last. */
   readonly vehicleStatusChanges: Vehicle;
 };
