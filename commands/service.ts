@@ -6,7 +6,7 @@ import { SUBGRAPH_NAMES, type SubgraphName } from '../core/wire/subgraph.ts';
 import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { connectRemote } from '../gateway/composition/remote-subgraph.ts';
 import type { Signer } from '../subgraphs/flags/signing/signing.ts';
-import { rememberTokens } from '../subgraphs/shared/subgraph/seen-tokens.ts';
+import { createReplayGuard } from '../subgraphs/shared/subgraph/replay-guard.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph/subgraph-process.ts';
 import { openAll, type Lifecycle } from '../main/lifecycle.ts';
 import { readPlainArguments } from './command-line.ts';
@@ -100,7 +100,7 @@ async function startSubgraphService(
     const server = await serveSubgraph({
       subgraph,
       tokens: createIdentityTokens(secret),
-      seen: rememberTokens(name, cache.store, logger),
+      replayGuard: createReplayGuard(name, cache.store, logger),
       ready,
       host: configuration.host,
       port: configuration.port,

@@ -4,7 +4,7 @@ import type { SubgraphStream } from '../core/wire/subgraph.ts';
 import { connectRemote } from '../gateway/composition/remote-subgraph.ts';
 import { connectInProcess } from '../subgraphs/shared/subgraph/in-process-connection.ts';
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
-import { rememberTokens } from '../subgraphs/shared/subgraph/seen-tokens.ts';
+import { createReplayGuard } from '../subgraphs/shared/subgraph/replay-guard.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph/subgraph-process.ts';
 import { silent } from '../subgraphs/shared/testing/asking.ts';
 import { eventually } from '../subgraphs/shared/testing/eventually.ts';
@@ -27,7 +27,7 @@ async function serve(changes: ScriptedChanges) {
   return serveSubgraph({
     subgraph: await scriptedFlags(changes),
     tokens,
-    seen: rememberTokens('flags', createInProcessStore(), silent),
+    replayGuard: createReplayGuard('flags', createInProcessStore(), silent),
     ready: async () => true,
     host: '127.0.0.1',
     port: 0,
@@ -43,7 +43,7 @@ describeSubgraphConnection('over HTTP and a websocket', async (subgraph): Promis
   const server = await serveSubgraph({
     subgraph,
     tokens,
-    seen: rememberTokens('flags', createInProcessStore(), silent),
+    replayGuard: createReplayGuard('flags', createInProcessStore(), silent),
     ready: async () => true,
     host: '127.0.0.1',
     port: 0,

@@ -13,7 +13,7 @@ import {
 import type { Caller } from '../core/access/caller.ts';
 import type { SubgraphName } from '../core/wire/subgraph.ts';
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
-import { rememberTokens } from '../subgraphs/shared/subgraph/seen-tokens.ts';
+import { createReplayGuard } from '../subgraphs/shared/subgraph/replay-guard.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph/subgraph-process.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
 import { CHANGES, FLAG_QUERY } from './subgraph-connection.contract.ts';
@@ -23,11 +23,11 @@ const SECRET = 'a-secret-of-more-than-32-characters-x';
 const tokens = createIdentityTokens(SECRET);
 
 async function serve(changes: ScriptedChanges) {
-  const seen = rememberTokens('flags', createInProcessStore(), silent);
+  const seen = createReplayGuard('flags', createInProcessStore(), silent);
   return serveSubgraph({
     subgraph: await scriptedFlags(changes),
     tokens,
-    seen,
+    replayGuard: seen,
     ready: async () => true,
     host: '127.0.0.1',
     port: 0,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
 import type { CallerIdentity } from '../access/caller.ts';
-import { createIdentityTokens, deriveKey, signedBody, type SeenTokens } from './identity-token.ts';
+import { createIdentityTokens, deriveKey, signedBody, type ReplayGuard } from './identity-token.ts';
 import { createVehicleTokens } from './vehicle-token.ts';
 
 const SECRET = 'a-secret-of-more-than-32-characters-x';
@@ -11,12 +11,12 @@ const identity: CallerIdentity = {
   origin: { ipAddress: '192.0.2.1', userAgent: null, requestId: 'b7e23ec2-9af0-4f5b-8a2b-3f1e6f4a1c11' },
 };
 /** Remembers for ever. */
-function memory(): SeenTokens & { readonly expiries: Date[] } {
+function memory(): ReplayGuard & { readonly expiries: Date[] } {
   const ids = new Set<string>();
   const expiries: Date[] = [];
   return {
     expiries,
-    async seenBefore(id, expiresAt) {
+    async isReplay(id, expiresAt) {
       expiries.push(expiresAt);
       return ids.size === ids.add(id).size;
     },

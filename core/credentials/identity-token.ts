@@ -20,12 +20,12 @@ export const CONNECTION_BODY = 'connection_init';
 const LIFETIME_SECONDS = 30;
 
 /** What a subgraph remembers of the tokens that it has accepted. */
-export interface SeenTokens {
+export interface ReplayGuard {
   /**
    * Whether the token `id` has been accepted before; from this call on it has. Forgotten after `expiresAt`, when the
    * token is refused for its age. Never rejects.
    */
-  seenBefore(id: string, expiresAt: Date): Promise<boolean>;
+  isReplay(id: string, expiresAt: Date): Promise<boolean>;
 }
 
 export interface IdentityTokens {
@@ -35,7 +35,12 @@ export interface IdentityTokens {
    * The identity in `token`. Throws UNAUTHENTICATED when it is missing, forged, expired, for another subgraph or
    * another body, or has been used.
    */
-  verify(token: string | undefined, subgraph: SubgraphName, body: string, seen: SeenTokens): Promise<CallerIdentity>;
+  verify(
+    token: string | undefined,
+    subgraph: SubgraphName,
+    body: string,
+    replayGuard: ReplayGuard,
+  ): Promise<CallerIdentity>;
 }
 
 /** Derives a purpose-bound 32-byte key from a shared secret (HKDF-SHA-256, RFC 5869). */
@@ -58,7 +63,7 @@ export function createIdentityTokens(secret: string): IdentityTokens {
         .setIssuedAt()
         .setExpirationTime(`${LIFETIME_SECONDS}s`)
         .sign(key),
-    async verify(token, subgraph, body, seen) {
+    async verify(token, subgraph, body, replayGuard) {
       if (token === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The request has no caller identity token.');
       try {
         const { payload } = await jwtVerify<{ identity: CallerIdentity; body: string; jti: string; exp: number }>(
@@ -74,7 +79,7 @@ export function createIdentityTokens(secret: string): IdentityTokens {
         );
         if (payload.body !== digest(body)) throw new Error('it was signed for another request body');
         // Last, so that only what would be accepted takes room in the memory.
-        if (await seen.seenBefore(payload.jti, new Date(payload.exp * 1000))) throw new Error('it was used before');
+        if (await replayGuard.isReplay(payload.jti, new Date(payload.exp * 1000))) throw new Error('it was used before');
         return payload.identity;
       } catch (cause) {
         throw new FleetFlagError('UNAUTHENTICATED', 'The caller identity token is not valid.', {}, { cause });

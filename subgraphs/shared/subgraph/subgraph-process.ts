@@ -16,7 +16,7 @@ import {
   IDENTITY_HEADER,
   signedBody,
   type IdentityTokens,
-  type SeenTokens,
+  type ReplayGuard,
 } from '../../../core/credentials/identity-token.ts';
 import type { SubgraphRequest } from '../../../core/wire/subgraph.ts';
 import { executeOn, subscribeOn } from './in-process-connection.ts';
@@ -26,7 +26,7 @@ export interface SubgraphProcessOptions {
   readonly subgraph: Subgraph;
   readonly tokens: IdentityTokens;
   /** Which identity tokens have been used; shared by all instances of the subgraph where that is possible. */
-  readonly seen: SeenTokens;
+  readonly replayGuard: ReplayGuard;
   readonly ready: () => Promise<boolean>;
   readonly host: string;
   /** 0 picks a free one. */
@@ -55,12 +55,12 @@ const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
 export async function serveSubgraph(
   options: SubgraphProcessOptions,
 ): Promise<{ port: number; close(): Promise<void> }> {
-  const { subgraph, tokens, seen } = options;
+  const { subgraph, tokens, replayGuard } = options;
   const { name, logger } = subgraph;
   /** The request that a signed operation is: throws UNAUTHENTICATED before anything of it is looked at. */
   const signedRequest = async (operation: Operation, token: unknown): Promise<SubgraphRequest> => ({
     ...operation,
-    identity: await tokens.verify(text(token), name, signedBody(operation), seen),
+    identity: await tokens.verify(text(token), name, signedBody(operation), replayGuard),
   });
 
   const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
@@ -99,7 +99,7 @@ export async function serveSubgraph(
       connectionInitWaitTimeout: 3_000,
       async onConnect({ connectionParams }) {
         try {
-          await tokens.verify(text(connectionParams?.[IDENTITY_HEADER]), name, CONNECTION_BODY, seen);
+          await tokens.verify(text(connectionParams?.[IDENTITY_HEADER]), name, CONNECTION_BODY, replayGuard);
           return true;
         } catch {
           return false;

@@ -1,7 +1,7 @@
 /** Which identity tokens a subgraph has accepted: each is good for one request (core/credentials/identity-token.ts). */
 import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import type { SeenTokens } from '../../../core/credentials/identity-token.ts';
+import type { ReplayGuard } from '../../../core/credentials/identity-token.ts';
 import type { SubgraphName } from '../../../core/wire/subgraph.ts';
 import type { KeyValueStore } from '../stores/key-value-store.ts';
 
@@ -16,15 +16,15 @@ const STORE_PAUSE = 5_000;
  * Remembers in this process and, for the other instances of the subgraph, in `store`. While the store does not answer
  * this process decides alone.
  */
-export function rememberTokens(
+export function createReplayGuard(
   subgraph: SubgraphName,
   store: Pick<KeyValueStore, 'setIfAbsent'>,
   logger: { warn(fields: object, message: string): void },
-): SeenTokens {
+): ReplayGuard {
   const here = new LRUCache<string, true>({ max: MAX_TOKENS });
   let pausedUntil = 0;
   return {
-    async seenBefore(id, expiresAt) {
+    async isReplay(id, expiresAt) {
       const milliseconds = Math.max(1, expiresAt.getTime() - Date.now());
       // Before anything is waited for: of two uses at once one is the second.
       if (here.has(id)) return true;

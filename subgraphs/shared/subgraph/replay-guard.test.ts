@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { createInProcessStore, type KeyValueStore } from '../stores/key-value-store.ts';
-import { rememberTokens } from './seen-tokens.ts';
+import { createReplayGuard } from './replay-guard.ts';
 
 const inHalfAMinute = () => new Date(Date.now() + 30_000);
 
@@ -11,37 +11,37 @@ function logger() {
 
 describe('the memory of used tokens', () => {
   test('knows a token from its first use on, also when it is used twice at once', async () => {
-    const seen = rememberTokens('flags', createInProcessStore(), logger());
-    expect(await Promise.all([seen.seenBefore('a', inHalfAMinute()), seen.seenBefore('a', inHalfAMinute())])).toEqual([
+    const guard = createReplayGuard('flags', createInProcessStore(), logger());
+    expect(await Promise.all([guard.isReplay('a', inHalfAMinute()), guard.isReplay('a', inHalfAMinute())])).toEqual([
       false,
       true,
     ]);
-    expect(await seen.seenBefore('b', inHalfAMinute())).toBe(false);
+    expect(await guard.isReplay('b', inHalfAMinute())).toBe(false);
   });
 
   test('is shared by the instances of a subgraph, and not with others', async () => {
     const store = createInProcessStore();
     const [one, two, other] = [
-      rememberTokens('flags', store, logger()),
-      rememberTokens('flags', store, logger()),
-      rememberTokens('audit', store, logger()),
+      createReplayGuard('flags', store, logger()),
+      createReplayGuard('flags', store, logger()),
+      createReplayGuard('audit', store, logger()),
     ];
-    expect(await Promise.all([one.seenBefore('a', inHalfAMinute()), two.seenBefore('a', inHalfAMinute())])).toEqual([
+    expect(await Promise.all([one.isReplay('a', inHalfAMinute()), two.isReplay('a', inHalfAMinute())])).toEqual([
       false,
       true,
     ]);
-    expect(await other.seenBefore('a', inHalfAMinute())).toBe(false);
+    expect(await other.isReplay('a', inHalfAMinute())).toBe(false);
   });
 
   test('asks the store to keep a token no shorter than it is good for', async () => {
     const kept: number[] = [];
-    const seen = rememberTokens(
+    const guard = createReplayGuard(
       'flags',
       { setIfAbsent: async (_key, _value, seconds) => kept.push(seconds) > 0 },
       logger(),
     );
-    await seen.seenBefore('a', inHalfAMinute());
-    await seen.seenBefore('b', new Date(Date.now() - 1_000));
+    await guard.isReplay('a', inHalfAMinute());
+    await guard.isReplay('b', new Date(Date.now() - 1_000));
     expect(kept).toEqual([30, 1]);
   });
 
@@ -53,11 +53,11 @@ describe('the memory of used tokens', () => {
     async (_what, setIfAbsent) => {
       const log = logger();
       let asked = 0;
-      const seen = rememberTokens('flags', { setIfAbsent: (...args) => ((asked += 1), setIfAbsent(...args)) }, log);
-      expect(await seen.seenBefore('a', inHalfAMinute())).toBe(false);
-      expect(await seen.seenBefore('a', inHalfAMinute())).toBe(true);
-      expect(await seen.seenBefore('b', inHalfAMinute())).toBe(false);
-      expect(await seen.seenBefore('b', inHalfAMinute())).toBe(true);
+      const guard = createReplayGuard('flags', { setIfAbsent: (...args) => ((asked += 1), setIfAbsent(...args)) }, log);
+      expect(await guard.isReplay('a', inHalfAMinute())).toBe(false);
+      expect(await guard.isReplay('a', inHalfAMinute())).toBe(true);
+      expect(await guard.isReplay('b', inHalfAMinute())).toBe(false);
+      expect(await guard.isReplay('b', inHalfAMinute())).toBe(true);
       expect([asked, log.warnings.length]).toEqual([1, 1]);
     },
   );
