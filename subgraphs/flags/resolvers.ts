@@ -173,10 +173,10 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
     },
     async environmentRevisions(_, __, { services }) {
       const positions = await services.snapshots.refresh();
-      return Array.from(positions, ([environment, { revision, stamp }]) => ({
+      return Array.from(positions, ([environment, { revision, changedAtMs }]) => ({
         environment,
         revision,
-        changedAt: new Date(stamp),
+        changedAt: new Date(changedAtMs),
       }));
     },
   },

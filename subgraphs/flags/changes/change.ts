@@ -21,7 +21,7 @@ import { reasonOf } from './kill-switch-change.ts';
 import { checkLimits } from '../flags/limits.ts';
 import { personOf } from '../flags/people.ts';
 import { archives, endRequestsFor } from './request-ending.ts';
-import { restamp, stamp } from './revision.ts';
+import { reassignRevision, assignRevision } from './revision.ts';
 import { disturbedExperiment, noteDisturbance } from './running-experiment.ts';
 import { recordSwitch } from './rule-edits.ts';
 import { RolloutTransitions, isAboutRollout } from '../rollouts/rollout-transitions.ts';
@@ -182,7 +182,7 @@ export function createFlagChanges(
   ): Promise<Flag> => {
     const disturbed = await disturbedExperiment(tx, before, edited, force, waited);
     if (disturbed !== null) await noteDisturbance(tx, disturbed, action, by);
-    const after = await restamp(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
+    const after = await reassignRevision(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
     await saveFlag(tx, before, after);
     // To vehicles a draft is new.
     await checkLimits(tx, before.draft ? null : before, after);
@@ -232,7 +232,7 @@ export function createFlagChanges(
           await insertFlag(tx, draft);
           return request(tx, identity, draft, wanted, { action: 'CREATE_FLAG', before: null, after: content });
         }
-        const flag = await stamp(tx, signer, wanted);
+        const flag = await assignRevision(tx, signer, wanted);
         await insertFlag(tx, flag);
         await checkLimits(tx, null, flag);
         await appendAudit(tx, identity, { action: 'CREATE_FLAG', flagId: flag.id, after: content });

@@ -9,7 +9,7 @@ import type { Signer } from '../signing/signing.ts';
 import { nextRevision, putTombstone, removeTombstone } from '../flags/flag-store.ts';
 
 /** The flag with the next revision of its environment and the definition signed for it. */
-export async function stamp(tx: Transaction, signer: Signer, flag: Flag): Promise<Flag> {
+export async function assignRevision(tx: Transaction, signer: Signer, flag: Flag): Promise<Flag> {
   const numbered = { ...flag, revision: await nextRevision(tx, flag.environment) };
   return { ...numbered, signedDefinition: await signer.definition(numbered) };
 }
@@ -31,17 +31,17 @@ async function leave(
 async function move(tx: Transaction, signer: Signer, before: Flag, after: Flag): Promise<Flag> {
   const leaveFirst = before.environment < after.environment;
   if (leaveFirst) await leave(tx, signer, before.environment, before.key);
-  const moved = await stamp(tx, signer, after);
+  const moved = await assignRevision(tx, signer, after);
   if (!leaveFirst) await leave(tx, signer, before.environment, before.key);
   await removeTombstone(tx, after.environment, after.key);
   return moved;
 }
 
 /** `after` with its new revision and signature, whether it stays, is archived or moves. */
-export async function restamp(tx: Transaction, signer: Signer, before: Flag, after: Flag): Promise<Flag> {
+export async function reassignRevision(tx: Transaction, signer: Signer, before: Flag, after: Flag): Promise<Flag> {
   if (after.archivedAt !== null) {
     const { revision, jws } = await leave(tx, signer, before.environment, before.key);
     return { ...after, revision, signedDefinition: jws };
   }
-  return after.environment === before.environment ? stamp(tx, signer, after) : move(tx, signer, before, after);
+  return after.environment === before.environment ? assignRevision(tx, signer, after) : move(tx, signer, before, after);
 }

@@ -32,7 +32,7 @@ const PATIENCE = 5_000;
 
 interface RememberedEnvironment {
   /** Of its row, when the flags were read. */
-  readonly stamp: readonly [revision: bigint, updatedAt: number];
+  readonly version: readonly [revision: bigint, updatedAt: number];
   readonly flags: readonly Flag[];
 }
 
@@ -90,10 +90,10 @@ export class RememberedFlags {
     // What was committed before this read is in it; what is committed during it may not be.
     const committed = [...this.#committed.values()];
     for (const { name, revision, updatedAt } of await this.prisma.environment.findMany()) {
-      const stamp = [revision, updatedAt.getTime()] as const;
-      if (isDeepStrictEqual(this.#environments.get(name)?.stamp, stamp)) continue;
+      const version = [revision, updatedAt.getTime()] as const;
+      if (isDeepStrictEqual(this.#environments.get(name)?.version, version)) continue;
       this.#environments.set(name, {
-        stamp,
+        version,
         flags: await findFlags(this.prisma, { environment: name, archivedAt: null }),
       });
     }

@@ -11,7 +11,7 @@ import {
 } from './snapshot.ts';
 import type { Delta } from './sync-store.ts';
 
-const at = (revision: number, stamp = revision * 1_000) => ({ revision, stamp });
+const at = (revision: number, changedAtMs = revision * 1_000) => ({ revision, changedAtMs });
 const delta = (key: string, revision: number, removed = false): Delta => ({
   key,
   revision,

@@ -28,7 +28,7 @@ const MAX_STORED_LENGTH = 4_194_304;
 
 /** Whether two positions are the same point of the same history: after a restore a revision comes a second time. */
 export function samePosition(a: Position, b: Position): boolean {
-  return a.revision === b.revision && a.stamp === b.stamp;
+  return a.revision === b.revision && a.changedAtMs === b.changedAtMs;
 }
 
 /**

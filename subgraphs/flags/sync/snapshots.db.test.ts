@@ -251,8 +251,8 @@ describe('what an instance has read', () => {
   test('is not believed if it is of another history or not what lives there, and a store that is away is done without', async () => {
     const { key, revision } = await flags.create();
     const { updatedAt } = await flags.prisma.environment.findUniqueOrThrow({ where: { name: 'staging' } });
-    const forged = (stamp: number) =>
-      JSON.stringify({ v: 1, environment: 'staging', position: { revision, stamp }, floor: 0, entries: [] });
+    const forged = (changedAtMs: number) =>
+      JSON.stringify({ v: 1, environment: 'staging', position: { revision, changedAtMs }, floor: 0, entries: [] });
     const away = () => Promise.reject(new Error('away'));
     const stores = [
       { ...createInProcessStore(), get: async () => forged(1) },

@@ -17,13 +17,13 @@ export interface Delta {
 }
 
 /**
- * A point of an environment's history. `stamp` tells apart two histories that count the same revisions (a restored
+ * A point of an environment's history. `changedAtMs` tells apart two histories that count the same revisions (a restored
  * database).
  */
 export interface Position {
   readonly revision: number;
   /** Milliseconds since 1970 of the revision's change. */
-  readonly stamp: number;
+  readonly changedAtMs: number;
 }
 
 /** What a read found, and when it began: by the database's clock, so that all instances name one time. */
@@ -36,10 +36,13 @@ export interface Dated {
 export async function currentPositions(
   db: Reader,
 ): Promise<Dated & { readonly positions: Map<Environment, Position> }> {
-  const rows = await db.$queryRaw<{ name: Environment; revision: bigint; stamp: Date; at: Date }[]>`
-    SELECT name, revision, updated_at AS stamp, statement_timestamp() AS at FROM environments`;
+  const rows = await db.$queryRaw<{ name: Environment; revision: bigint; changed_at: Date; at: Date }[]>`
+    SELECT name, revision, updated_at AS changed_at, statement_timestamp() AS at FROM environments`;
   const positions = new Map(
-    rows.map(({ name, revision, stamp }) => [name, { revision: Number(revision), stamp: stamp.getTime() }]),
+    rows.map(({ name, revision, changed_at }) => [
+      name,
+      { revision: Number(revision), changedAtMs: changed_at.getTime() },
+    ]),
   );
   return { positions, readAt: rows[0]?.at.getTime() ?? 0 };
 }
@@ -80,7 +83,7 @@ export async function changesSince(
   const rows = await db.$queryRaw<
     {
       current: bigint;
-      stamp: Date;
+      changed_at: Date;
       at: Date;
       set: string;
       key: string | null;
@@ -90,7 +93,7 @@ export async function changesSince(
     }[]
   >`
     WITH living AS (SELECT key, revision, signed_definition FROM flags WHERE environment = ${environment} AND archived_at IS NULL)
-    SELECT e.revision AS current, e.updated_at AS stamp, statement_timestamp() AS at, (${SET_OF_LIVING} FROM living) AS set, c.key, c.revision, c.removed, c.jws
+    SELECT e.revision AS current, e.updated_at AS changed_at, statement_timestamp() AS at, (${SET_OF_LIVING} FROM living) AS set, c.key, c.revision, c.removed, c.jws
     FROM environments e LEFT JOIN (
       SELECT key, revision, false AS removed, signed_definition AS jws FROM living WHERE revision > ${since}
       UNION ALL
@@ -104,7 +107,7 @@ export async function changesSince(
     key === null ? [] : [{ key, revision: Number(revision), removed, jws }],
   );
   return {
-    position: { revision: Number(first.current), stamp: first.stamp.getTime() },
+    position: { revision: Number(first.current), changedAtMs: first.changed_at.getTime() },
     readAt: first.at.getTime(),
     set: first.set,
     deltas,
@@ -116,9 +119,9 @@ export async function livingSet(
   db: Reader,
   environment: Environment,
 ): Promise<{ readonly position: Position; readonly set: string }> {
-  const [row] = await db.$queryRaw<{ revision: bigint; stamp: Date; set: string }[]>`
-    SELECT revision, updated_at AS stamp, (${SET_OF_LIVING} FROM flags WHERE environment = ${environment} AND archived_at IS NULL) AS set
+  const [row] = await db.$queryRaw<{ revision: bigint; changed_at: Date; set: string }[]>`
+    SELECT revision, updated_at AS changed_at, (${SET_OF_LIVING} FROM flags WHERE environment = ${environment} AND archived_at IS NULL) AS set
     FROM environments WHERE name = ${environment}`;
   if (row === undefined) throw new Error(`There is no environment ${environment}`);
-  return { position: { revision: Number(row.revision), stamp: row.stamp.getTime() }, set: row.set };
+  return { position: { revision: Number(row.revision), changedAtMs: row.changed_at.getTime() }, set: row.set };
 }
