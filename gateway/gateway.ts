@@ -147,7 +147,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           ? { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined }
           : inPayload;
       const { caller, expiresAt, credential } = await authenticate(credentials, origin.ipAddress, sources);
-      if (caller.kind === 'nobody')
+      if (caller.kind === 'anonymous')
         throw new FleetFlagError('UNAUTHENTICATED', 'connection_init carries no credentials.');
       return { caller, ...(expiresAt !== null && { expiresAt }), ...(credential !== null && { credential }) };
     },

@@ -128,7 +128,7 @@ test('what can be had from elsewhere has the id by which it is found', async () 
 
 test('nobody and no vehicle finds anything by its id', async () => {
   for (const [name, code] of [
-    ['nobody', 'UNAUTHENTICATED'],
+    ['anonymous', 'UNAUTHENTICATED'],
     ['vehicle', 'FORBIDDEN'],
     ['another vehicle', 'FORBIDDEN'],
   ] as const) {

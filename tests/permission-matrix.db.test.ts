@@ -130,7 +130,7 @@ function cellOf({ data, errors = [] }: Answer, what: string): string {
 }
 
 const expected = (allowed: ReadonlySet<CallerName> | undefined, name: CallerName) =>
-  allowed?.has(name) === true ? 'yes' : name === 'nobody' ? 'UNAUTHENTICATED' : 'FORBIDDEN';
+  allowed?.has(name) === true ? 'yes' : name === 'anonymous' ? 'UNAUTHENTICATED' : 'FORBIDDEN';
 
 function rootFields(schema: GraphQLSchema): { name: string; kind: string; field: Field }[] {
   return [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()].flatMap((type) =>
@@ -183,7 +183,7 @@ describe('at the gateway', () => {
   test('a websocket gives queries and mutations to no others than HTTP does', async () => {
     const cells: Record<string, string> = {};
     const wanted: Record<string, string> = {};
-    for (const caller of CALLERS.filter((name) => name !== 'nobody')) {
+    for (const caller of CALLERS.filter((name) => name !== 'anonymous')) {
       const client = await socketOf(await every.as(caller));
       for (const it of REQUESTS) {
         // Signing out closes the socket that the others still need.
@@ -201,7 +201,7 @@ describe('at the gateway', () => {
   test.each(STREAMS.map((it) => [it.name, it] as const))(
     '%s is for those of its row, and nobody opens a websocket',
     async (name, it) => {
-      const callers = CALLERS.filter((caller) => caller !== 'nobody');
+      const callers = CALLERS.filter((caller) => caller !== 'anonymous');
       const clients = await Promise.all(
         callers.map(async (caller) => ({ caller, client: await socketOf(await every.as(caller)) })),
       );

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../core/access/caller.ts';
 import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../core/wire/subgraph.ts';
 import type { Subgraph } from '../subgraphs/shared/subgraph/subgraph.ts';
-import { NOBODY, identityOf, user } from '../subgraphs/shared/testing/asking.ts';
+import { ANONYMOUS, identityOf, user } from '../subgraphs/shared/testing/asking.ts';
 import { FAULT, ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
 import { eventually } from '../subgraphs/shared/testing/eventually.ts';
 
@@ -95,7 +95,7 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
         data: null,
         errors: [{ path: ['enableFlag'], extensions: { code: 'FORBIDDEN' } }],
       });
-      expect(await execute(enable, {}, NOBODY)).toMatchObject({
+      expect(await execute(enable, {}, ANONYMOUS)).toMatchObject({
         data: null,
         errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
       });
@@ -143,10 +143,10 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
       expect(await execute(entities, variables)).toEqual({
         data: { _entities: [{ key: 'eco', description: 'Saves energy.' }, null] },
       });
-      expect(await execute(entities, variables, NOBODY)).toMatchObject({
+      expect(await execute(entities, variables, ANONYMOUS)).toMatchObject({
         errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
       });
-      expect(await execute('{ _service { sdl } }', {}, NOBODY)).toMatchObject({
+      expect(await execute('{ _service { sdl } }', {}, ANONYMOUS)).toMatchObject({
         errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
       });
     });
@@ -186,7 +186,7 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
     });
 
     test.each<[string, SubgraphRequest, string | undefined]>([
-      ['to nobody', changesOf('STAGING', NOBODY), 'UNAUTHENTICATED'],
+      ['to nobody', changesOf('STAGING', ANONYMOUS), 'UNAUTHENTICATED'],
       ['to a vehicle of another environment', changesOf('PRODUCTION'), 'FORBIDDEN'],
       ['with a variable that does not fit', changesOf('MARS'), undefined],
       ['that is not GraphQL', request('subscription {'), undefined],

@@ -9,7 +9,7 @@ import { createInProcessBus } from '../../subgraphs/shared/feeds/bus.ts';
 import { createInProcessStore } from '../../subgraphs/shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../subgraphs/shared/stores/rate-limiter.ts';
 import { openRedis } from '../../subgraphs/shared/stores/redis.ts';
-import { NOBODY, asking, refusal, silent, type Ask } from '../../subgraphs/shared/testing/asking.ts';
+import { ANONYMOUS, asking, refusal, silent, type Ask } from '../../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { readConfiguration } from '../../main/configuration.ts';
 import { createUserCommand, resetPasswordCommand } from './accounts.ts';
@@ -64,7 +64,7 @@ async function runWith(settings: Record<string, string>, command: AdminCommand, 
 
 const signIn = (email: string, password: string) =>
   ask(
-    NOBODY,
+    ANONYMOUS,
     'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { user { role } } }',
     { email, password },
   );

@@ -10,7 +10,7 @@ import type { JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/json/canonical-json.ts';
 import { checkIntegrity } from '../../subgraphs/audit/log/integrity.ts';
 import { appendAudit, auditHash } from '../../subgraphs/shared/audit/audit-trail.ts';
-import { NOBODY, identityOf } from '../../subgraphs/shared/testing/asking.ts';
+import { ANONYMOUS, identityOf } from '../../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { readConfiguration } from '../../main/configuration.ts';
 import { auditExportCommand } from './audit-export.ts';
@@ -43,7 +43,7 @@ beforeAll(async () => {
     async (tx) => {
       for (let count = 0; count < ENTRIES; count++) {
         await tx.$executeRaw`UPDATE audit_chain SET last_at = ${new Date(start + count * 1_000)}`;
-        await appendAudit(tx, identityOf(NOBODY), {
+        await appendAudit(tx, identityOf(ANONYMOUS), {
           action: 'UPDATE_FLAG',
           before: { count, z: [1e21, 0.1, -0] },
           after: { 'ü\u0001': null, a: '🚗' },

@@ -5,7 +5,7 @@ import { ADMIN_USER_AGENT } from './acting-person.ts';
 
 export function operatorOnServer(): CallerIdentity {
   return {
-    caller: { kind: 'nobody' },
+    caller: { kind: 'anonymous' },
     origin: { ipAddress: null, userAgent: ADMIN_USER_AGENT, requestId: randomUUID() },
   };
 }

@@ -3,7 +3,7 @@ import { ROLES, permissionScope, type Caller } from './caller.ts';
 
 describe('permissionScope', () => {
   it.each<[Caller, Caller]>([
-    [{ kind: 'nobody' }, { kind: 'nobody' }],
+    [{ kind: 'anonymous' }, { kind: 'anonymous' }],
     [{ kind: 'gateway' }, { kind: 'gateway' }],
     [
       { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: 'session:x' },

@@ -10,8 +10,8 @@ export const ROLES = ['ADMIN', 'WRITE', 'READ', 'SAFETY'] as const;
 export type Role = (typeof ROLES)[number];
 export type ApiKeyRole = Exclude<Role, 'SAFETY'>;
 
-export interface NobodyCaller {
-  readonly kind: 'nobody';
+export interface AnonymousCaller {
+  readonly kind: 'anonymous';
 }
 export interface UserCaller {
   readonly kind: 'user';
@@ -45,7 +45,7 @@ export interface VehicleCaller {
 export interface GatewayCaller {
   readonly kind: 'gateway';
 }
-export type Caller = NobodyCaller | UserCaller | ApiKeyCaller | VehicleCaller | GatewayCaller;
+export type Caller = AnonymousCaller | UserCaller | ApiKeyCaller | VehicleCaller | GatewayCaller;
 
 /** Where a request came from; goes into the audit trail. */
 export interface RequestOrigin {
@@ -67,7 +67,7 @@ export interface CallerIdentity {
  */
 export function permissionScope(caller: Caller): Caller {
   switch (caller.kind) {
-    case 'nobody':
+    case 'anonymous':
     case 'gateway':
       return caller;
     case 'user':

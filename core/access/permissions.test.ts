@@ -3,7 +3,7 @@ import type { Caller } from './caller.ts';
 import { PERMISSIONS, refusalOf } from './permissions.ts';
 
 const VIN = 'KMH1234567890ABCD';
-const nobody: Caller = { kind: 'nobody' };
+const anonymous: Caller = { kind: 'anonymous' };
 const user = (role: 'ADMIN' | 'WRITE' | 'READ' | 'SAFETY'): Caller => ({
   kind: 'user',
   userId: 'u1',
@@ -23,17 +23,17 @@ function refusal(field: string, caller: Caller, args: Record<string, unknown> = 
 }
 
 describe('refusalOf', () => {
-  it('lets nobody do anything but sign in', () => {
-    expect(refusal('Mutation.login', nobody)).toBeNull();
+  it('lets an anonymous caller do nothing but sign in', () => {
+    expect(refusal('Mutation.login', anonymous)).toBeNull();
     for (const field of Object.keys(PERMISSIONS).filter(
       (name) => /^(Query|Mutation|Subscription)\./.test(name) && name !== 'Mutation.login',
     )) {
-      expect([field, refusal(field, nobody)]).toEqual([field, 'UNAUTHENTICATED']);
+      expect([field, refusal(field, anonymous)]).toEqual([field, 'UNAUTHENTICATED']);
     }
   });
 
   it('refuses everybody a field that is in no row', () => {
-    expect(refusal('Query.unlisted', nobody)).toBe('UNAUTHENTICATED');
+    expect(refusal('Query.unlisted', anonymous)).toBe('UNAUTHENTICATED');
     for (const caller of [user('ADMIN'), apiKey('ADMIN'), vehicle])
       expect(refusal('Query.unlisted', caller)).toBe('FORBIDDEN');
   });
@@ -98,7 +98,7 @@ describe('refusalOf', () => {
 
   it("keeps a gateway's own questions from every client, and a gateway from everything else", () => {
     const gateway: Caller = { kind: 'gateway' };
-    for (const caller of [nobody, user('ADMIN'), apiKey('ADMIN'), vehicle])
+    for (const caller of [anonymous, user('ADMIN'), apiKey('ADMIN'), vehicle])
       expect(refusal('Query.apiKeyCredential', caller)).not.toBeNull();
     const allowed = Object.keys(PERMISSIONS).filter((field) => refusal(field, gateway) === null);
     expect(allowed).toEqual([

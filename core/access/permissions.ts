@@ -9,7 +9,7 @@ import type { ApiKeyRole, Caller, Role } from './caller.ts';
 export type VehicleAccess = 'never' | 'ownEnvironment' | 'ownVin' | 'always';
 
 export interface Permission {
-  readonly nobody: boolean;
+  readonly anonymous: boolean;
   readonly users: readonly Role[];
   readonly apiKeys: readonly ApiKeyRole[];
   readonly vehicle: VehicleAccess;
@@ -18,13 +18,13 @@ export interface Permission {
 }
 
 const READERS = {
-  nobody: false,
+  anonymous: false,
   users: ['READ', 'WRITE', 'SAFETY', 'ADMIN'],
   apiKeys: ['READ', 'WRITE', 'ADMIN'],
   vehicle: 'never',
 } as const satisfies Permission;
 export const WRITERS = {
-  nobody: false,
+  anonymous: false,
   users: ['WRITE', 'ADMIN'],
   apiKeys: ['WRITE', 'ADMIN'],
   vehicle: 'never',
@@ -35,12 +35,17 @@ export const STOPPERS = { ...WRITERS, users: ['WRITE', 'SAFETY', 'ADMIN'] } as c
 export const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
 /** Who reviews what a second person has to agree to. */
 export const REVIEWERS = {
-  nobody: false,
+  anonymous: false,
   users: ['SAFETY', 'ADMIN'],
   apiKeys: [],
   vehicle: 'never',
 } as const satisfies Permission;
-const ADMINS = { nobody: false, users: ['ADMIN'], apiKeys: ['ADMIN'], vehicle: 'never' } as const satisfies Permission;
+const ADMINS = {
+  anonymous: false,
+  users: ['ADMIN'],
+  apiKeys: ['ADMIN'],
+  vehicle: 'never',
+} as const satisfies Permission;
 /** What only somebody with an account has: a session, a password. */
 const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
 /**
@@ -49,12 +54,12 @@ const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
  */
 const KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
 /** Vehicles have their tokens, and no business with accounts. */
-const WHO_SIGN_IN = { ...READERS, nobody: true } as const satisfies Permission;
+const WHO_SIGN_IN = { ...READERS, anonymous: true } as const satisfies Permission;
 /** What a vehicle says of itself: nobody else may say it in its name. */
-const VEHICLES = { nobody: false, users: [], apiKeys: [], vehicle: 'always' } as const satisfies Permission;
+const VEHICLES = { anonymous: false, users: [], apiKeys: [], vehicle: 'always' } as const satisfies Permission;
 /** What gateways ask for themselves (fields that are `@inaccessible`). */
 const GATEWAYS = {
-  nobody: false,
+  anonymous: false,
   users: [],
   apiKeys: [],
   vehicle: 'never',
@@ -193,7 +198,7 @@ function vehicleMay(
  *
  * @param permission the row of the table; undefined (a root field that nobody has listed) is refused
  * @param args the field's argument values, as in the GraphQL request (enums in GraphQL's spelling)
- * @returns UNAUTHENTICATED for nobody, FORBIDDEN for a known caller
+ * @returns UNAUTHENTICATED for an anonymous caller, FORBIDDEN for a known caller
  */
 export function refusalOf(
   permission: Permission | undefined,
@@ -203,8 +208,8 @@ export function refusalOf(
 ): FleetFlagError | null {
   let allowed: boolean;
   switch (caller.kind) {
-    case 'nobody':
-      if (permission?.nobody === true) return null;
+    case 'anonymous':
+      if (permission?.anonymous === true) return null;
       return new FleetFlagError('UNAUTHENTICATED', `Sign in to use ${field}.`);
     case 'gateway':
       allowed = permission?.gateway ?? false;

@@ -51,7 +51,7 @@ function establishedId(payload: unknown): string | null {
 
 /** The websocket itself is opened by the gateway for nobody in particular; each subscription names its caller. */
 const GATEWAY_ITSELF: CallerIdentity = {
-  caller: { kind: 'nobody' },
+  caller: { kind: 'anonymous' },
   origin: { ipAddress: null, userAgent: null, requestId: '' },
 };
 

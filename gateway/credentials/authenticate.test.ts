@@ -33,7 +33,7 @@ const generations = new VehicleTokenGenerations({
 
 describe('who is calling', () => {
   test('is nobody without credentials', async () => {
-    expect(await whoIs({})).toEqual({ caller: { kind: 'nobody' }, expiresAt: null, credential: null });
+    expect(await whoIs({})).toEqual({ caller: { kind: 'anonymous' }, expiresAt: null, credential: null });
   });
 
   test('is the user of a session, until it ends', async () => {

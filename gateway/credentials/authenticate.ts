@@ -96,7 +96,7 @@ export async function authenticate(
     if (authorization !== undefined) throw refused('Send either authorization or x-api-key: these are two callers.');
     return keyCaller(apiKey, address, sources);
   }
-  if (authorization === undefined) return { caller: { kind: 'nobody' }, expiresAt: null, credential: null };
+  if (authorization === undefined) return { caller: { kind: 'anonymous' }, expiresAt: null, credential: null };
   const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization)?.[1];
   if (token === undefined) throw misplaced(authorization);
   if (token.length > MAX_CREDENTIAL) throw refused();

@@ -102,7 +102,7 @@ describe('a caller', () => {
     [key, 'hash', { userId: 'k1', vin: 'k1' }, false],
     [vehicle, undefined, { vin: 'V1' }, true],
     [vehicle, undefined, { vin: 'V2' }, false],
-    [{ kind: 'nobody' }, undefined, { userId: 'u1' }, false],
+    [{ kind: 'anonymous' }, undefined, { userId: 'u1' }, false],
   ])('%j with %s is concerned by the end of %j: %s', (caller, credential, ended, expected) => {
     expect(isConcerned({ ...NOTHING, ...ended }, { caller, credential })).toBe(expected);
     expect(isConcerned(NOTHING, { caller, credential })).toBe(false);

@@ -31,7 +31,7 @@ export function isConcerned(
       return caller.apiKeyId !== null && caller.apiKeyId === ended.apiKeyId;
     case 'vehicle':
       return caller.vin !== null && caller.vin === ended.vin;
-    case 'nobody':
+    case 'anonymous':
     case 'gateway':
       return false;
   }

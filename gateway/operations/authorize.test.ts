@@ -7,7 +7,7 @@ import { API_SCHEMA } from '../testing/api-schema.ts';
 import { authorizeOperation } from './authorize.ts';
 
 const VIN = 'KMHK281HGNU000001';
-const NOBODY: Caller = { kind: 'nobody' };
+const ANONYMOUS: Caller = { kind: 'anonymous' };
 const VEHICLE: Caller = { kind: 'vehicle', vin: VIN, environment: 'staging' };
 const user = (role: (typeof ROLES)[number]): Caller => ({ kind: 'user', userId: 'u1', role, sessionKey: null });
 
@@ -55,9 +55,9 @@ describe('an operation', () => {
   const LOGIN = 'mutation { login(email: "a@b", password: "c") { token } }';
 
   test.each<[string, Caller, string, string | null]>([
-    ['nobody reads', NOBODY, FLAG, 'UNAUTHENTICATED'],
-    ['nobody signs in', NOBODY, LOGIN, null],
-    ['nobody asks what the API is', NOBODY, '{ __typename __schema { queryType { name } } }', null],
+    ['nobody reads', ANONYMOUS, FLAG, 'UNAUTHENTICATED'],
+    ['nobody signs in', ANONYMOUS, LOGIN, null],
+    ['nobody asks what the API is', ANONYMOUS, '{ __typename __schema { queryType { name } } }', null],
     ['READ reads', user('READ'), FLAG, null],
     ['READ writes', user('READ'), ENABLE, 'FORBIDDEN'],
     ['READ pulls a kill switch', user('READ'), KILL, 'FORBIDDEN'],
@@ -155,7 +155,7 @@ describe('a variable that does not fit', () => {
     const query = 'query ($e: Environment!) { flagSync(environment: $e) { revision } }';
     for (const e of ['MARS', 7, null, undefined]) {
       expect(code(user('READ'), query, { e })).toBe('BAD_USER_INPUT');
-      expect(code(NOBODY, query, { e })).toBe('UNAUTHENTICATED');
+      expect(code(ANONYMOUS, query, { e })).toBe('UNAUTHENTICATED');
     }
     expect(
       code(user('READ'), 'query ($e: Environment = STAGING) { flagSync(environment: $e) { revision } }', { e: null }),

@@ -67,7 +67,7 @@ function viewer(caller: Caller): Viewer {
       return { kind: 'API_KEY', role: caller.role, apiKeyId: caller.apiKeyId };
     case 'vehicle':
       return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
-    case 'nobody':
+    case 'anonymous':
     case 'gateway':
       throw new Error(`me was resolved for ${caller.kind}: the permission table lets none through`);
   }

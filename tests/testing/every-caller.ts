@@ -125,8 +125,8 @@ export class EveryCaller {
   /** Good credentials, of a session of its own for a person: what one cell ends, no other needs. */
   async as(name: CallerName): Promise<Credentials> {
     switch (name) {
-      case 'nobody':
-        return { caller: { kind: 'nobody' }, headers: {} };
+      case 'anonymous':
+        return { caller: { kind: 'anonymous' }, headers: {} };
       case 'vehicle':
         return this.#vehicle(VIN, 'production');
       case 'another vehicle':

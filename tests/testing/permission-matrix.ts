@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 export const CALLERS = [
-  'nobody',
+  'anonymous',
   'READ',
   'WRITE',
   'SAFETY',

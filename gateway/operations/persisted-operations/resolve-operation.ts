@@ -52,7 +52,7 @@ export function resolveOperation(
     if (caller.kind === 'apiKey') throw required('An API key may run registered operations only: send the id of one.');
     return null;
   }
-  if (caller.kind === 'nobody') throw new FleetFlagError('UNAUTHENTICATED', 'Sign in to run persisted operations.');
+  if (caller.kind === 'anonymous') throw new FleetFlagError('UNAUTHENTICATED', 'Sign in to run persisted operations.');
   if (typeof query === 'string' && hasText) {
     const text = hashedText(query, reference);
     if (caller.kind === 'user') sent.remember(text);

@@ -111,7 +111,7 @@ beforeAll(async () => {
   });
   app = createRoutes({
     graphql,
-    authenticate: async ({ apiKey, authorization }) => CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'nobody' },
+    authenticate: async ({ apiKey, authorization }) => CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'anonymous' },
     limiter,
     operations: {
       registered: new OperationTexts(subgraphs.audit),

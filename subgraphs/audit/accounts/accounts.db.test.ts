@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { NOBODY, refusal, user } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, refusal, user } from '../../shared/testing/asking.ts';
 import { eventually } from '../../shared/testing/eventually.ts';
 import { AuditUnderTest } from '../testing/audit-under-test.ts';
 
@@ -89,7 +89,7 @@ describe('making an account', () => {
         { code: 'FORBIDDEN' },
         { code: 'FORBIDDEN' },
       ]);
-    expect(refusal(await create({}, NOBODY))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await create({}, ANONYMOUS))).toEqual({ code: 'UNAUTHENTICATED' });
   });
 });
 

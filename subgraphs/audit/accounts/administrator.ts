@@ -52,6 +52,6 @@ export async function ensureAdministrator(
 
 /** Nobody asked for it: the control plane did it by itself. */
 const system = (): CallerIdentity => ({
-  caller: { kind: 'nobody' },
+  caller: { kind: 'anonymous' },
   origin: { ipAddress: null, userAgent: null, requestId: randomUUID() },
 });

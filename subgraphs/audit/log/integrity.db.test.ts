@@ -5,7 +5,7 @@ import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { maintainAuditPartitions } from '../../shared/audit/audit-partitions.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';
-import { NOBODY, asking, identityOf, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, identityOf, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { chainRows, type ChainRow } from './chain-store.ts';
 import { IntegrityChecks, checkIntegrity, type AuditIntegrity, type Period } from './integrity.ts';
@@ -41,7 +41,7 @@ beforeEach(async () => {
   await prisma().$transaction(async (tx) => {
     for (let minute = 0; minute < 12; minute++) {
       await tx.$executeRaw`UPDATE audit_chain SET last_at = ${new Date(start + minute * 60_000)}`;
-      await appendAudit(tx, identityOf(NOBODY), {
+      await appendAudit(tx, identityOf(ANONYMOUS), {
         action: 'UPDATE_FLAG',
         before: { minute },
         after: [minute, 0.1, 'ü', null],
@@ -178,7 +178,7 @@ describe('the check of the trail', () => {
   test('reads pages, each after the one before', async () => {
     await prisma().$transaction(async (tx) => {
       for (let count = 0; count < 450; count++)
-        await appendAudit(tx, identityOf(NOBODY), { action: 'UPDATE_FLAG', after: count });
+        await appendAudit(tx, identityOf(ANONYMOUS), { action: 'UPDATE_FLAG', after: count });
     });
     expect(await check()).toMatchObject({ intact: true, checked: 462 });
     await tamper('DELETE FROM audit_logs WHERE chain_position = 400');
@@ -189,7 +189,7 @@ describe('the check of the trail', () => {
     const writing = (async () => {
       for (let count = 0; count < 60; count++)
         await prisma().$transaction((tx) =>
-          appendAudit(tx, identityOf(NOBODY), { action: 'UPDATE_FLAG', after: count }),
+          appendAudit(tx, identityOf(ANONYMOUS), { action: 'UPDATE_FLAG', after: count }),
         );
     })();
     for (let count = 0; count < 20; count++) expect(await check()).toMatchObject({ intact: true });
@@ -315,7 +315,7 @@ describe('after partitions were detached', () => {
     const nextMonth = new Date(new Date(last?.createdAt ?? '').getTime() + 35 * 24 * 3_600_000);
     await prisma().$executeRaw`UPDATE audit_chain SET last_at = ${nextMonth}`;
     for (const after of ['a', 'b'])
-      await prisma().$transaction((tx) => appendAudit(tx, identityOf(NOBODY), { action: 'UPDATE_FLAG', after }));
+      await prisma().$transaction((tx) => appendAudit(tx, identityOf(ANONYMOUS), { action: 'UPDATE_FLAG', after }));
     const later = new Date(Date.UTC(nextMonth.getUTCFullYear() + 7, nextMonth.getUTCMonth(), 1));
     const { detached } = await maintainAuditPartitions(prisma(), later);
     expect(detached.at(-1)).toBe(`audit_logs_${row(1).createdAt.slice(0, 7).replace('-', '_')}`);

@@ -7,7 +7,7 @@ import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
 import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';
-import { NOBODY, identityOf, silent, user } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, identityOf, silent, user } from '../../shared/testing/asking.ts';
 import { eventually } from '../../shared/testing/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
@@ -40,7 +40,7 @@ const prisma = () => database.database.prisma;
 /** Appends an entry for each label, in one transaction. */
 async function appendUnannounced(...labels: (string | number)[]): Promise<void> {
   await prisma().$transaction(async (tx) => {
-    for (const label of labels) await appendAudit(tx, identityOf(NOBODY), { action: 'UPDATE_FLAG', after: label });
+    for (const label of labels) await appendAudit(tx, identityOf(ANONYMOUS), { action: 'UPDATE_FLAG', after: label });
   });
 }
 async function append(...labels: (string | number)[]): Promise<void> {

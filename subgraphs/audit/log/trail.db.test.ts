@@ -4,7 +4,7 @@ import { Prisma } from '../../../prisma/generated/client.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';
-import { NOBODY, asking, refusal, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, refusal, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startAudit } from '../subgraph.ts';
 import { trailQuery, type TrailSearch } from './trail-store.ts';
@@ -243,7 +243,7 @@ describe('the trail', () => {
   });
 
   test('is for those who may read', async () => {
-    expect(refusal(await ask(NOBODY, LOGS))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await ask(ANONYMOUS, LOGS))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(refusal(await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, LOGS))).toEqual({
       code: 'FORBIDDEN',
     });

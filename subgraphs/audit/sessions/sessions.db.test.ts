@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { SESSION_SECONDS, sessionKey } from '../../../core/credentials/session.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
-import { NOBODY, identityOf, refusal, user, type Answer } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, identityOf, refusal, user, type Answer } from '../../shared/testing/asking.ts';
 import { eventually } from '../../shared/testing/eventually.ts';
 import { Accounts } from '../accounts/accounts.ts';
 import { Passwords } from './passwords.ts';
@@ -55,7 +55,7 @@ describe('signing out', () => {
   });
 
   test('is for sessions: not for nobody, a key, or everybody of a role', async () => {
-    expect(refusal(await audit.ask(NOBODY, LOGOUT))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await audit.ask(ANONYMOUS, LOGOUT))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(
       refusal(await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null }, LOGOUT)),
     ).toEqual({ code: 'FORBIDDEN' });
@@ -283,6 +283,6 @@ test('an account that is changed from a process with another memory has no sessi
     await Passwords.create(),
     endNoPlans,
   );
-  await elsewhere.resetPassword(identityOf(NOBODY), email, NEXT);
+  await elsewhere.resetPassword(identityOf(ANONYMOUS), email, NEXT);
   await eventually(async () => !(await audit.isOpen(token)));
 });

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Role } from '../../../core/access/caller.ts';
 import { SESSION_SECONDS, isSessionToken, sessionKey } from '../../../core/credentials/session.ts';
-import { NOBODY, identityOf, refusal, user } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, identityOf, refusal, user } from '../../shared/testing/asking.ts';
 import { ensureAdministrator } from '../accounts/administrator.ts';
 import { SignInThrottle } from './sign-in-throttle.ts';
 import { AuditUnderTest, LOGIN, PASSWORD } from '../testing/audit-under-test.ts';
@@ -113,7 +113,7 @@ describe('signing in', () => {
 
   test('that cannot be recorded leaves no session behind', async () => {
     const { id } = await account('fred@example.com');
-    const answer = await audit.ask(identityOf(NOBODY, { requestId: 'no UUID' }), LOGIN, {
+    const answer = await audit.ask(identityOf(ANONYMOUS, { requestId: 'no UUID' }), LOGIN, {
       email: 'fred@example.com',
       password: PASSWORD,
     });
@@ -294,5 +294,5 @@ test('me says who is calling', async () => {
   expect((await audit.ask(vehicle, query)).data).toEqual({
     me: { ...nothing, kind: 'VEHICLE', vin: vehicle.vin, environment: 'STAGING' },
   });
-  expect(refusal(await audit.ask(NOBODY, query))).toEqual({ code: 'UNAUTHENTICATED' });
+  expect(refusal(await audit.ask(ANONYMOUS, query))).toEqual({ code: 'UNAUTHENTICATED' });
 });

@@ -6,7 +6,7 @@ import { sessionKey } from '../../../core/credentials/session.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';
-import { NOBODY, asking, identityOf, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, identityOf, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { hashPassword } from '../sessions/passwords.ts';
 import { startAudit } from '../subgraph.ts';
@@ -97,7 +97,7 @@ export class AuditUnderTest {
   }
 
   login(email: string, password = PASSWORD, ipAddress: string | null = this.newAddress()): Promise<Answer<LoggedIn>> {
-    return this.ask<LoggedIn>(identityOf(NOBODY, { ipAddress }), LOGIN, { email, password });
+    return this.ask<LoggedIn>(identityOf(ANONYMOUS, { ipAddress }), LOGIN, { email, password });
   }
 
   /** Signs somebody in: their token, and them as the gateway would name them. */

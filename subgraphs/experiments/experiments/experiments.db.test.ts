@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../../core/access/caller.ts';
-import { NOBODY, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startExperiments } from '../subgraph.ts';
@@ -138,7 +138,7 @@ describe('creating an experiment', () => {
 
   test('is for those who may write', async () => {
     const input = plan((await newFlag()).key);
-    expect(refusal(await ask(NOBODY, CREATE, { input }))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await ask(ANONYMOUS, CREATE, { input }))).toEqual({ code: 'UNAUTHENTICATED' });
     for (const caller of [READ, user('SAFETY')])
       expect(refusal(await ask(caller, CREATE, { input }))).toEqual({ code: 'FORBIDDEN' });
   });
@@ -241,7 +241,7 @@ describe('the required sample size', () => {
       data: { requiredSampleSize: 3839 },
       errors: [],
     });
-    expect(refusal(await ask(NOBODY, SIZE, { baseline: 0.1, effect: 0.02 }))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await ask(ANONYMOUS, SIZE, { baseline: 0.1, effect: 0.02 }))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(
       refusal(
         await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, SIZE, {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
-import { NOBODY, refusal, user } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, refusal, user } from '../../shared/testing/asking.ts';
 import { EXPERIMENT, ExperimentsUnderTest, HALF, type RuleUnderTest } from '../testing/experiments-under-test.ts';
 
 const UPDATE = `mutation($id: ID!, $input: UpdateExperimentInput!) { experiment: updateExperiment(id: $id, input: $input) { ${EXPERIMENT} } }`;
@@ -284,7 +284,7 @@ test('the life of experiments is in the hands of those who may write', async () 
     for (const caller of [user('READ'), user('SAFETY')])
       expect(refusal(await experiments.to(what, id, '', caller))).toEqual({ code: 'FORBIDDEN' });
   }
-  expect(refusal(await experiments.to('cancel', id, ', reason: "No"', NOBODY))).toEqual({ code: 'UNAUTHENTICATED' });
+  expect(refusal(await experiments.to('cancel', id, ', reason: "No"', ANONYMOUS))).toEqual({ code: 'UNAUTHENTICATED' });
   expect(refusal(await experiments.ask(user('READ'), UPDATE, { id, input: {} }))).toEqual({ code: 'FORBIDDEN' });
   expect(await experiments.statusOf(id)).toBe('running');
 });

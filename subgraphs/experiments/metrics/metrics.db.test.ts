@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../../core/access/caller.ts';
 import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
 import { openMetricsStore, type MetricsStore } from '../../shared/stores/metrics-store.ts';
-import { NOBODY, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
 import { FlagStatistics } from '../flag-statistics/flag-statistics.ts';
@@ -249,7 +249,7 @@ describe('refused is', () => {
   });
 
   test('whoever is no vehicle', async () => {
-    expect(refusal(await report(NOBODY, [item('f', 1)]))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await report(ANONYMOUS, [item('f', 1)]))).toEqual({ code: 'UNAUTHENTICATED' });
     const shared: Caller = { kind: 'vehicle', vin: null, environment: 'production' };
     for (const caller of [
       user('WRITE'),

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Caller } from '../../../core/access/caller.ts';
-import { NOBODY, identityOf, user } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, identityOf, user } from '../../shared/testing/asking.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 
 const FOLLOW = 'subscription { changeRequestChanges { id status comment reviewedBy { id } flag { key name } } }';
@@ -94,7 +94,7 @@ test('is for those who may see change requests', async () => {
   const vehicle: Caller = { kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'staging' };
   for (const [caller, code] of [
     [vehicle, 'FORBIDDEN'],
-    [NOBODY, 'UNAUTHENTICATED'],
+    [ANONYMOUS, 'UNAUTHENTICATED'],
   ] as const) {
     expect((await (await following(caller)).next()).errors).toMatchObject([{ extensions: { code } }]);
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Caller } from '../../../core/access/caller.ts';
-import { NOBODY, refusal, user } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, refusal, user } from '../../shared/testing/asking.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 
 let flags: FlagsUnderTest;
@@ -162,7 +162,7 @@ test('nobody approves or rejects their own, whatever their role', async () => {
     code: 'FORBIDDEN',
   });
   expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, flags.writer))).toEqual({ code: 'FORBIDDEN' });
-  expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, NOBODY))).toEqual({ code: 'UNAUTHENTICATED' });
+  expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, ANONYMOUS))).toEqual({ code: 'UNAUTHENTICATED' });
   // The database holds to it too, whatever the code does.
   await expect(
     flags.prisma.changeRequest.update({ where: { id }, data: { status: 'approved', reviewedById: admin.userId } }),

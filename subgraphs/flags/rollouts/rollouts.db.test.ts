@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { NOBODY, refusal, user } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, refusal, user } from '../../shared/testing/asking.ts';
 import { HOUR, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
 
 let rollouts: RolloutsUnderTest;
@@ -115,7 +115,7 @@ describe('scheduling', () => {
     const target = await rollouts.target();
     const { id } = (await rollouts.scheduleHourly(target)).rollout;
     const reader = user('READ', rollouts.flags.writer.userId);
-    expect(refusal(await rollouts.ask(target, [FIRST], NOBODY))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await rollouts.ask(target, [FIRST], ANONYMOUS))).toEqual({ code: 'UNAUTHENTICATED' });
     for (const caller of [
       reader,
       rollouts.safety,

@@ -88,7 +88,9 @@ describe('a proof', () => {
 
   test('of now is for those who may sync the environment', async () => {
     expect(refusal(await flags.ask(vehicle('development'), PROOF, asked('staging')))).toEqual({ code: 'FORBIDDEN' });
-    expect(refusal(await flags.ask({ kind: 'nobody' }, PROOF, asked('staging')))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await flags.ask({ kind: 'anonymous' }, PROOF, asked('staging')))).toEqual({
+      code: 'UNAUTHENTICATED',
+    });
     expect((await flags.ask(user('READ'), PROOF, asked('staging'))).errors).toEqual([]);
   });
 

@@ -67,7 +67,7 @@ describe('questions with a nonce', () => {
       vehicle(1),
       { kind: 'user', userId: 'u', role: 'READ', sessionKey: null },
       { kind: 'apiKey', apiKeyId: 'k', role: 'READ', rateLimitPerMin: null },
-      { kind: 'nobody' },
+      { kind: 'anonymous' },
       { kind: 'gateway' },
     ];
     for (const caller of callers) {

@@ -35,7 +35,7 @@ function callerKey(caller: Caller): string {
       return `user:${caller.userId}`;
     case 'apiKey':
       return `key:${caller.apiKeyId}`;
-    case 'nobody':
+    case 'anonymous':
     case 'gateway':
       return caller.kind;
   }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { appendAudit } from './audit-trail.ts';
-import { NOBODY, identityOf } from '../testing/asking.ts';
+import { ANONYMOUS, identityOf } from '../testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
 import { maintainAuditPartitions, requireAuditPartition } from './audit-partitions.ts';
 
@@ -14,7 +14,7 @@ afterAll(() => testDatabase.drop());
 
 const prisma = () => testDatabase.database.prisma;
 const append = (after: string) =>
-  prisma().$transaction((tx) => appendAudit(tx, identityOf(NOBODY), { action: 'UPDATE_FLAG', after }));
+  prisma().$transaction((tx) => appendAudit(tx, identityOf(ANONYMOUS), { action: 'UPDATE_FLAG', after }));
 
 const partitions = async () => {
   const rows = await prisma().$queryRaw<

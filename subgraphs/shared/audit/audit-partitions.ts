@@ -67,7 +67,7 @@ async function detachExpired(prisma: PrismaClient, now: Date | null): Promise<De
     const record = row?.record ?? null;
     if (record === null) return null;
     const identity: CallerIdentity = {
-      caller: { kind: 'nobody' },
+      caller: { kind: 'anonymous' },
       origin: { ipAddress: null, userAgent: KEEPER, requestId: randomUUID() },
     };
     await appendAudit(tx, identity, { action: 'DETACH_PARTITION', after: record });

@@ -6,7 +6,7 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { AuditLog } from '../../../prisma/generated/client.ts';
 import { appendAudit, auditHash, AUDIT_ACTIONS, type AuditEntry } from './audit-trail.ts';
 import { openDatabase, type Database } from '../postgres/database.ts';
-import { NOBODY, identityOf, user } from '../testing/asking.ts';
+import { ANONYMOUS, identityOf, user } from '../testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
 
 let testDatabase: TestDatabase;
@@ -30,7 +30,7 @@ beforeEach(async () => {
 
 const append = (
   entry: AuditEntry,
-  identity: CallerIdentity = identityOf(NOBODY),
+  identity: CallerIdentity = identityOf(ANONYMOUS),
   database: Database = testDatabase.database,
 ) => database.prisma.$transaction((tx) => appendAudit(tx, identity, entry));
 
@@ -127,7 +127,7 @@ test('writers at the same time, on two instances, make one chain without a gap',
     Array.from({ length: 40 }, (_, index) =>
       append(
         { action: 'CREATE_FLAG', after: { index } },
-        identityOf(NOBODY),
+        identityOf(ANONYMOUS),
         index % 2 === 0 ? other : testDatabase.database,
       ),
     ),
@@ -139,7 +139,7 @@ test('writers at the same time, on two instances, make one chain without a gap',
 
 test('a transaction that is rolled back leaves neither a row nor a gap', async () => {
   const failing = testDatabase.database.prisma.$transaction(async (tx) => {
-    await appendAudit(tx, identityOf(NOBODY), { action: 'CREATE_FLAG' });
+    await appendAudit(tx, identityOf(ANONYMOUS), { action: 'CREATE_FLAG' });
     throw new Error('after all not');
   });
   await expect(failing).rejects.toThrow('after all not');
@@ -181,7 +181,7 @@ describe('where a request came from', () => {
     ['192.0.2.0/24', null],
     [null, null],
   ])('the address %s is kept as %s and does not break the chain', async (ipAddress, kept) => {
-    await append({ action: 'SIGN_IN' }, identityOf(NOBODY, { ipAddress }));
+    await append({ action: 'SIGN_IN' }, identityOf(ANONYMOUS, { ipAddress }));
     expect(await rows()).toMatchObject([{ ipAddress: kept }]);
     await expectIntact();
   });
@@ -192,7 +192,7 @@ describe('where a request came from', () => {
     ['one that is no text', 'a\0b\ud800c', 'a\uFFFDb\uFFFDc'],
     ['none', null, null],
   ])('of the user agent, %s is kept as far as it can be', async (_, userAgent, kept) => {
-    await append({ action: 'SIGN_IN' }, identityOf(NOBODY, { userAgent }));
+    await append({ action: 'SIGN_IN' }, identityOf(ANONYMOUS, { userAgent }));
     expect(await rows()).toMatchObject([{ userAgent: kept }]);
     await expectIntact();
   });

@@ -9,7 +9,7 @@ import { strayFaultPaths } from './fault-path.ts';
 
 export const silent = pino({ level: 'silent' });
 
-export const NOBODY: Caller = { kind: 'nobody' };
+export const ANONYMOUS: Caller = { kind: 'anonymous' };
 export const user = (role: Role, userId: string | null = null, sessionKey: string | null = null): Caller => ({
   kind: 'user',
   role,

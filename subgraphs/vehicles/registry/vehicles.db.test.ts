@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import type { Caller } from '../../../core/access/caller.ts';
 import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
-import { NOBODY, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startVehicles } from '../subgraph.ts';
 
@@ -188,7 +188,7 @@ describe('registering vehicles', () => {
 
   test('is for those who may write', async () => {
     const variables = { input: [registration()] };
-    expect(refusal(await ask(NOBODY, REGISTER, variables))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await ask(ANONYMOUS, REGISTER, variables))).toEqual({ code: 'UNAUTHENTICATED' });
     for (const caller of [
       user('READ'),
       user('SAFETY'),

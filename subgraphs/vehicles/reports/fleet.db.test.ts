@@ -5,7 +5,7 @@ import { compileFlag, evaluateFlag } from '../../../core/evaluation/evaluate.ts'
 import { ENVIRONMENTS, type Environment, type JsonValue, type RuleType } from '../../../core/model.ts';
 import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
-import { NOBODY, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { AudienceService } from '../audience/audience-service.ts';
 import type { Audience } from '../audience/audience.ts';
@@ -250,7 +250,7 @@ describe('the audience of a rule', () => {
 
   test('is for those who may read', async () => {
     const draft = { type: 'VEHICLE_TARGET', conditions: { models: ['A'] } };
-    expect(refusal(await ask(NOBODY, PREVIEW, { flagKey: 'lane_keep', rule: draft }))).toEqual({
+    expect(refusal(await ask(ANONYMOUS, PREVIEW, { flagKey: 'lane_keep', rule: draft }))).toEqual({
       code: 'UNAUTHENTICATED',
     });
     expect(

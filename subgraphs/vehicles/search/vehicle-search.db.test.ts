@@ -3,7 +3,7 @@ import { Client } from 'pg';
 import { isInRange, readRange } from '../../../core/evaluation/version-range.ts';
 import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
-import { NOBODY, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import { plansOf, type QueryPlan } from '../../shared/testing/query-plans.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
@@ -157,7 +157,7 @@ describe(`of ${ROWS} vehicles`, () => {
   });
 
   test('are listed for those who may read, and for no vehicle', async () => {
-    expect(refusal(await ask(NOBODY, VEHICLES))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await ask(ANONYMOUS, VEHICLES))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(refusal(await ask({ kind: 'vehicle', vin: FLEET[0]!.vin, environment: 'production' }, VEHICLES))).toEqual({
       code: 'FORBIDDEN',
     });
