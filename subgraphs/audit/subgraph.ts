@@ -12,7 +12,7 @@ import { ApiKeyService } from './api-keys/api-key-service.ts';
 import { readDatabaseHealth } from './database-health/database-health.ts';
 import { EndedCredentials } from './sessions/ended-credentials.ts';
 import { IntegrityChecks } from './log/integrity.ts';
-import { PartitionKeeper } from './log/partition-keeper.ts';
+import { PartitionJob } from './log/partition-job.ts';
 import { Passwords } from './sessions/passwords.ts';
 import type { CheckOperation } from './persisted-operations/persisted-operation.ts';
 import { operationLoaders } from './persisted-operations/persisted-operation-resolvers.ts';
@@ -72,7 +72,7 @@ export async function startAudit({
     }),
     logger,
   });
-  const partitions = new PartitionKeeper(prisma, logger);
+  const partitions = new PartitionJob(prisma, logger);
   await feed.start();
   const ending = new SessionEnding(feed, sessions, logger);
   ending.start();

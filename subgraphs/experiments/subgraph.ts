@@ -6,8 +6,8 @@ import { createSubgraph, type Subgraph } from '../shared/subgraph/subgraph.ts';
 import { storedMeasurements } from './experiments/arm-sums.ts';
 import { ExperimentLife } from './experiments/life.ts';
 import { ExperimentResults } from './experiments/results.ts';
-import { FlagStatistics } from './flag-statistics/flag-statistics.ts';
-import { GuardKeeper } from './guards/guard-keeper.ts';
+import { FlagStatisticsJob } from './flag-statistics/flag-statistics-job.ts';
+import { GuardVerdictJob } from './guards/guard-verdict-job.ts';
 import { MetricCollector } from './metrics/metric-collector.ts';
 import { MetricService } from './metrics/metric-service.ts';
 import { MetricTables } from './metrics/metric-store.ts';
@@ -44,8 +44,8 @@ export async function startExperiments({
   const tables = new MetricTables(metrics.client);
   const collector = new MetricCollector((rows, signal) => tables.insert(rows, signal));
   const measurements = new MetricService(tables, collector);
-  const statistics = new FlagStatistics(prisma, tables, logger);
-  const guards = new GuardKeeper(prisma, metrics, tables, sums, logger);
+  const statistics = new FlagStatisticsJob(prisma, tables, logger);
+  const guards = new GuardVerdictJob(prisma, metrics, tables, sums, logger);
   const subgraph = await createSubgraph<ExperimentsServices>({
     name: 'experiments',
     resolvers,

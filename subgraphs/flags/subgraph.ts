@@ -17,7 +17,7 @@ import { typeOfNode } from './flags/nodes.ts';
 import { PositionSignatures } from './signing/position-signatures.ts';
 import { RememberedFlags } from './flags/remembered-flags.ts';
 import { RememberingFlagService } from './flags/remembering-flag-service.ts';
-import { RolloutScheduler } from './rollouts/rollout-scheduler.ts';
+import { RolloutStepJob } from './rollouts/rollout-step-job.ts';
 import { RolloutService } from './rollouts/rollout-service.ts';
 import { RolloutTransitions } from './rollouts/rollout-transitions.ts';
 import type { Signer } from './signing/signing.ts';
@@ -59,7 +59,7 @@ export async function startFlags({
   const requests = new ChangeRequestService(prisma, changes, transitions);
   const requestFeed = new ChangeRequestFeed(prisma, bus, logger);
   const rollouts = new RolloutService(prisma, transitions);
-  const scheduler = new RolloutScheduler(prisma, changes, transitions, logger);
+  const scheduler = new RolloutStepJob(prisma, changes, transitions, logger);
   const snapshots = new EnvironmentSnapshots({ prisma: delivery, store, logger });
   const signatures = new PositionSignatures(signer);
   const registered = registeredFacts(prisma);

@@ -11,7 +11,7 @@ import { FleetReports } from './reports/fleet-reports.ts';
 import { HeartbeatCollector } from './heartbeats/heartbeat-collector.ts';
 import { HeartbeatService } from './heartbeats/heartbeat-service.ts';
 import { writeHeartbeats } from './heartbeats/heartbeat-store.ts';
-import { PresenceSweeper } from './presence/presence-sweeper.ts';
+import { PresenceSweepJob } from './presence/presence-sweep-job.ts';
 import { Presence } from './presence/presence.ts';
 import { VehicleService } from './registry/vehicle-service.ts';
 import { StatusFeed } from './presence/status-feed.ts';
@@ -43,7 +43,7 @@ export async function startVehicles(options: VehiclesOptions): Promise<{ subgrap
   const heartbeats = new HeartbeatService(collector, new ClockWatch(logger));
   const presence = new Presence(prisma, presenceGraceSeconds, announce);
   const statuses = new StatusFeed(prisma, bus, logger);
-  const sweeper = new PresenceSweeper(presence, logger, presenceGraceSeconds);
+  const sweeper = new PresenceSweepJob(presence, logger, presenceGraceSeconds);
   const subgraph = await createSubgraph<VehiclesServices>({
     name: 'vehicles',
     resolvers,

@@ -6,7 +6,7 @@ import { openMetricsStore, type MetricsStore } from '../../shared/stores/metrics
 import { ANONYMOUS, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
-import { FlagStatistics } from '../flag-statistics/flag-statistics.ts';
+import { FlagStatisticsJob } from '../flag-statistics/flag-statistics-job.ts';
 import { readMetricBatch } from './metric-batch.ts';
 import { MetricTables } from './metric-store.ts';
 import { startExperiments, type StartedExperiments } from '../subgraph.ts';
@@ -391,7 +391,7 @@ describe("a flag's statistics", () => {
   const read = (id: string) => database.database.prisma.flag.findUniqueOrThrow({ where: { id } });
   const evaluations = (key: string, count: number, at: number) =>
     item(key, count, at, { metricName: EVALUATIONS_METRIC });
-  const statistics = () => new FlagStatistics(database.database.prisma, tables, silent);
+  const statistics = () => new FlagStatisticsJob(database.database.prisma, tables, silent);
 
   test('count its evaluations, the vehicles active within 30 days and the last time, and nothing else of it changes', async () => {
     const [flag, other] = [await newFlag(), await newFlag()];

@@ -4,7 +4,7 @@
 import type { Caller } from '../../../core/access/caller.ts';
 import { silent, user, type Answer } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../changes/change.ts';
-import { RolloutScheduler } from '../rollouts/rollout-scheduler.ts';
+import { RolloutStepJob } from '../rollouts/rollout-step-job.ts';
 import { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
 import { FlagsUnderTest } from './flags-under-test.ts';
 
@@ -50,7 +50,7 @@ export const HOUR = 3_600_000;
 
 export class RolloutsUnderTest {
   readonly transitions: RolloutTransitions;
-  readonly scheduler: RolloutScheduler;
+  readonly scheduler: RolloutStepJob;
 
   private constructor(
     readonly flags: FlagsUnderTest,
@@ -80,14 +80,9 @@ export class RolloutsUnderTest {
   }
 
   /** A scheduler as another instance has it. */
-  newScheduler(transitions = this.transitions): RolloutScheduler {
+  newScheduler(transitions = this.transitions): RolloutStepJob {
     const { prisma, signer, bus } = this.flags;
-    return new RolloutScheduler(
-      prisma,
-      createFlagChanges(prisma, signer, bus, silent, transitions),
-      transitions,
-      silent,
-    );
+    return new RolloutStepJob(prisma, createFlagChanges(prisma, signer, bus, silent, transitions), transitions, silent);
   }
 
   /** Lets time pass, then applies what is due; how many steps that were. */

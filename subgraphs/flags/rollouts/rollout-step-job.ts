@@ -53,7 +53,7 @@ async function experimentObstacle(tx: Transaction, flag: Flag): Promise<Obstacle
   return experiment === null ? null : { status: 'paused', reason: pausedBy(experiment) };
 }
 
-export class RolloutScheduler {
+export class RolloutStepJob {
   readonly #poller = new Poller(() => this.#poll());
   readonly #enforcer: RolloutGuardEnforcer;
 

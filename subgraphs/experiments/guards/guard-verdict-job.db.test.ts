@@ -5,7 +5,7 @@ import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
 import { silent } from '../../shared/testing/asking.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
 import { storedMeasurements } from '../experiments/arm-sums.ts';
-import { GuardKeeper } from './guard-keeper.ts';
+import { GuardVerdictJob } from './guard-verdict-job.ts';
 import { METRIC_COLUMNS } from '../metrics/metric-batch.ts';
 import { MetricTables } from '../metrics/metric-store.ts';
 import type { Measurements } from '../experiments/results.ts';
@@ -32,12 +32,12 @@ afterAll(async () => {
   await own.drop();
 });
 
-/** A keeper as an instance has it: by default one that finds every verdict old enough to be computed again. */
-const keeper = ({
+/** A job as an instance has it: by default one that finds every verdict old enough to be computed again. */
+const job = ({
   interval = 0,
   measurements = storedMeasurements(own.store),
 }: { interval?: number; measurements?: Measurements } = {}) =>
-  new GuardKeeper(prisma, own.store, tables, measurements, silent, interval);
+  new GuardVerdictJob(prisma, own.store, tables, measurements, silent, interval);
 
 interface Guarded extends FlagUnderTest {
   readonly rolloutId: string;
@@ -134,7 +134,7 @@ async function verdict({
 
 test('before any vehicle has ever reported there is a verdict: to wait', async () => {
   const rollout = await guarded();
-  expect(await keeper().refresh()).toBe(1);
+  expect(await job().refresh()).toBe(1);
   expect(await verdict(rollout)).toMatchObject({
     watch: 2,
     verdict: 'waiting',
@@ -153,7 +153,7 @@ test('the verdict and its figures are those of the vehicles that measured this m
     { variant: 'treatment', value: 500, metric: 'corrections' },
     ...['control', 'treatment'].map((variant) => ({ variant, value: 500, vin: 'KMHK281HGNU000001' })),
   ]);
-  await keeper().refresh();
+  await job().refresh();
   expect(await verdict(bad)).toMatchObject({
     watch: 2,
     verdict: 'crossed',
@@ -185,7 +185,7 @@ test('harm may be less, and the limit a bound', async () => {
   ];
   await measured(lower, [...arm('control', 45, 47, 45, 47, 46), ...arm('treatment', 39, 41, 39, 41, 40)]);
   for (const rollout of [bound, kept]) await measured(rollout, arm('treatment', 45, 47, 45, 47, 45, 47, 46));
-  await keeper().refresh();
+  await job().refresh();
   expect([await verdict(lower), await verdict(bound), await verdict(kept)]).toMatchObject([
     { verdict: 'crossed', figures: { worsePercent: expect.any(Number) } },
     { verdict: 'crossed', figures: { controlMean: null } },
@@ -204,7 +204,7 @@ test('a metric is silent when nothing under treatment has arrived for too long, 
   await measured(rollouts.never, arm('control', 40));
   await measured(rollouts.stopped, [{ variant: 'treatment', value: 40, minutesAgo: 31 }, ...arm('control', 40)]);
   await measured(rollouts.late, [{ variant: 'treatment', value: 40, minutesAgo: 60, arrivedMinutesAgo: 5 }]);
-  await keeper().refresh();
+  await job().refresh();
   const found: Record<string, string | undefined> = {};
   for (const [name, rollout] of Object.entries(rollouts)) found[name] = (await verdict(rollout))?.verdict;
   expect(found).toEqual({ never: 'silent', stopped: 'silent', late: 'waiting', young: 'waiting', off: 'waiting' });
@@ -218,7 +218,7 @@ test('paused rollouts are watched on, and those that have ended or not begun are
     await guarded({ watch: 0, watchedSince: null }, { status: 'waiting_for_approval' }),
   ];
   for (const rollout of [paused, ...others]) await measured(rollout, BAD);
-  await keeper().refresh();
+  await job().refresh();
   expect(await verdict(paused)).toMatchObject({ verdict: 'crossed' });
   for (const rollout of others) expect(await verdict(rollout)).toBeNull();
 });
@@ -226,17 +226,17 @@ test('paused rollouts are watched on, and those that have ended or not begun are
 test('that a limit was crossed stays for its watch, and the next watch begins anew', async () => {
   const rollout = await guarded();
   await measured(rollout, BAD);
-  await keeper().refresh();
+  await job().refresh();
   const crossed = await verdict(rollout);
   expect(crossed).toMatchObject({ verdict: 'crossed' });
   await measured(rollout, arm('treatment', ...Array<number>(50).fill(40)));
-  await keeper().refresh();
+  await job().refresh();
   expect(await verdict(rollout)).toEqual(crossed);
   await prisma.rolloutGuard.update({
     where: { rolloutId: rollout.rolloutId },
     data: { watch: 3, watchedSince: new Date() },
   });
-  await keeper().refresh();
+  await job().refresh();
   expect(await verdict(rollout)).toMatchObject({ watch: 3, verdict: 'waiting', figures: { treatmentVehicles: 0 } });
 });
 
@@ -257,10 +257,10 @@ test('a look that took longer does not take back a newer verdict', async () => {
       return sums;
     },
   };
-  const looking = keeper({ measurements: slow }).refresh();
+  const looking = job({ measurements: slow }).refresh();
   await looked;
   // Another instance leaves it alone meanwhile; what it found a moment later came another way.
-  await keeper().refresh();
+  await job().refresh();
   expect(await verdict(rollout)).toBeNull();
   const newer = new Date(Date.now() + MINUTE);
   await prisma.rolloutVerdict.create({
@@ -274,30 +274,30 @@ test('a look that took longer does not take back a newer verdict', async () => {
 test('instances that look at once compute each verdict once, and not again before the interval is over', async () => {
   await prisma.rollout.updateMany({ data: { status: 'completed' } });
   const rollouts = await Promise.all(Array.from({ length: 6 }, () => guarded()));
-  const counts = await Promise.all([0, 1, 2].map(() => keeper({ interval: MINUTE }).refresh()));
+  const counts = await Promise.all([0, 1, 2].map(() => job({ interval: MINUTE }).refresh()));
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(rollouts.length);
   for (const rollout of rollouts) expect(await verdict(rollout)).toMatchObject({ verdict: 'waiting' });
-  expect(await keeper({ interval: MINUTE }).refresh()).toBe(0);
+  expect(await job({ interval: MINUTE }).refresh()).toBe(0);
 });
 
 test('while the metrics store is away a verdict stays and ages; others are computed when it is back', async () => {
   const rollout = await guarded();
   await measured(rollout, GOOD);
-  await keeper().refresh();
+  await job().refresh();
   const before = await verdict(rollout);
   const away: Measurements = { sums: () => Promise.reject(new Error('The store is away')) };
-  await keeper({ measurements: away }).refresh();
+  await job({ measurements: away }).refresh();
   expect(await verdict(rollout)).toEqual(before);
-  await keeper().refresh();
+  await job().refresh();
   const after = await verdict(rollout);
   expect(after?.verdict).toBe('holding');
   expect(after?.computedAt.getTime()).toBeGreaterThan(before?.computedAt.getTime() ?? Infinity);
 });
 
-test('a keeper that was started looks by itself, until it is closed', async () => {
+test('a job that was started looks by itself, until it is closed', async () => {
   const rollout = await guarded();
   await measured(rollout, GOOD);
-  const started = keeper({ interval: 10 });
+  const started = job({ interval: 10 });
   started.start();
   while ((await verdict(rollout)) === null) await new Promise((resolve) => setTimeout(resolve, 10));
   await started.close();

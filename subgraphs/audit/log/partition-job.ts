@@ -13,7 +13,7 @@ type Clock = () => Date;
 const DAY = 24 * 3_600_000;
 const AFTER_FAILURE = 3_600_000;
 
-export class PartitionKeeper {
+export class PartitionJob {
   readonly #poller = new Poller(() => this.#poll());
 
   constructor(

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { silent } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
-import { PartitionKeeper } from './partition-keeper.ts';
+import { PartitionJob } from './partition-job.ts';
 
 let database: TestDatabase;
 
@@ -24,8 +24,8 @@ test('this year and the next are there after the start, whatever was missing', a
   expect(expected).toHaveLength(24);
   await database.database.prisma.$executeRawUnsafe(`DROP TABLE ${expected[1]}, ${expected[3]}, ${expected[23]}`);
   const [one, two] = [
-    new PartitionKeeper(database.database.prisma, silent),
-    new PartitionKeeper(database.database.prisma, silent),
+    new PartitionJob(database.database.prisma, silent),
+    new PartitionJob(database.database.prisma, silent),
   ];
   await Promise.all([one.start(), two.start()]);
   expect(await partitions()).toEqual(expected);
@@ -50,8 +50,8 @@ test('it looks again every day, within the hour after a failure, and not after t
       },
     };
     const logger = pino({ level: 'error' }, { write: (line: string) => errors.push(JSON.parse(line)) });
-    const keeper = new PartitionKeeper(prisma as unknown as PrismaClient, logger);
-    await keeper.start();
+    const job = new PartitionJob(prisma as unknown as PrismaClient, logger);
+    await job.start();
     await jest.advanceTimersByTimeAsync(23 * 3_600_000);
     expect(looks).toBe(1);
     failing = true;
@@ -60,7 +60,7 @@ test('it looks again every day, within the hour after a failure, and not after t
     failing = false;
     await jest.advanceTimersByTimeAsync(3_600_000);
     expect([looks, errors.length]).toEqual([3, 1]);
-    await keeper.close();
+    await job.close();
     await jest.advanceTimersByTimeAsync(72 * 3_600_000);
     expect(looks).toBe(3);
     expect(jest.getTimerCount()).toBe(0);

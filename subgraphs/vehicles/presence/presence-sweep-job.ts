@@ -7,7 +7,7 @@ import type { Presence } from './presence.ts';
 /** Seconds between two sweeps, where the grace is not short itself. */
 const INTERVAL = 5;
 
-export class PresenceSweeper {
+export class PresenceSweepJob {
   readonly #intervalMs: number;
   readonly #settleMs: number;
   readonly #poller = new Poller(() => this.#sweep());
