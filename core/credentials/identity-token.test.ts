@@ -32,6 +32,17 @@ describe('identity tokens', () => {
     await expect(createIdentityTokens(SECRET).verify(token, 'flags', BODY, memory())).resolves.toEqual(identity);
   });
 
+  it('of a gateway of the version before, which calls an anonymous caller nobody, are understood', async () => {
+    const former: CallerIdentity = {
+      ...identity,
+      caller: Object.assign({ kind: 'gateway' as const }, { kind: 'nobody' }),
+    };
+    await expect(tokens.verify(await tokens.sign(former, 'flags', BODY), 'flags', BODY, memory())).resolves.toEqual({
+      ...identity,
+      caller: { kind: 'anonymous' },
+    });
+  });
+
   it('differ each time', async () => {
     expect(await tokens.sign(identity, 'flags', BODY)).not.toBe(await tokens.sign(identity, 'flags', BODY));
   });

@@ -79,13 +79,23 @@ export function createIdentityTokens(secret: string): IdentityTokens {
         );
         if (payload.body !== digest(body)) throw new Error('it was signed for another request body');
         // Last, so that only what would be accepted takes room in the memory.
-        if (await replayGuard.isReplay(payload.jti, new Date(payload.exp * 1000))) throw new Error('it was used before');
-        return payload.identity;
+        if (await replayGuard.isReplay(payload.jti, new Date(payload.exp * 1000)))
+          throw new Error('it was used before');
+        return withPresentNames(payload.identity);
       } catch (cause) {
         throw new FleetFlagError('UNAUTHENTICATED', 'The caller identity token is not valid.', {}, { cause });
       }
     },
   };
+}
+
+/**
+ * The identity with the names of this version: a gateway of the version before, which is replaced after the subgraphs
+ * (docs/operations/deployment.md, "Upgrades and migrations"), calls an anonymous caller `nobody`.
+ */
+function withPresentNames(identity: CallerIdentity): CallerIdentity {
+  const kind: string = identity.caller.kind;
+  return kind === 'nobody' ? { ...identity, caller: { kind: 'anonymous' } } : identity;
 }
 
 /** The bytes that an identity token is bound to: the operation itself, whatever carries it. */
