@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ROLES, permissionScope, type Caller } from './caller.ts';
+import { actingUser, type Caller, permissionScope, ROLES } from './caller.ts';
 
 describe('permissionScope', () => {
   it.each<[Caller, Caller]>([
@@ -26,5 +26,12 @@ describe('permissionScope', () => {
       JSON.stringify(permissionScope({ kind: 'user', userId: 'u1', role, sessionKey: null })),
     );
     expect(new Set(scopes).size).toBe(ROLES.length);
+  });
+});
+
+describe('actingUser', () => {
+  it('is the user, and nobody for a key or a vehicle', () => {
+    expect(actingUser({ kind: 'user', userId: 'u1', role: 'WRITE', sessionKey: null })).toBe('u1');
+    expect(actingUser({ kind: 'apiKey', apiKeyId: 'k1', role: 'WRITE', rateLimitPerMin: 60 })).toBeNull();
   });
 });

@@ -47,6 +47,11 @@ export interface GatewayCaller {
 }
 export type Caller = AnonymousCaller | UserCaller | ApiKeyCaller | VehicleCaller | GatewayCaller;
 
+/** The user who does something: null where a key, a vehicle or the control plane itself does it. */
+export function actingUser(caller: Caller): string | null {
+  return caller.kind === 'user' ? caller.userId : null;
+}
+
 /** Where a request came from; goes into the audit trail. */
 export interface RequestOrigin {
   readonly ipAddress: string | null;

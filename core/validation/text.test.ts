@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readActorName, readLabel, readLine, readLines } from './text.ts';
+import { readActorName, readLabel, readLine, readLines, readOptionalReason, readReason } from './text.ts';
 
 const RUNS = { numRuns: 500, seed: 20_261_128 };
 const NAME = { what: 'A name', max: 5 };
@@ -206,5 +206,25 @@ describe('what is kept', () => {
       }),
       RUNS,
     );
+  });
+});
+
+describe('reasons', () => {
+  it('are kept without the blanks around them', () => {
+    expect(readReason(' brakes \n', 'reason')).toBe('brakes');
+    expect(readOptionalReason(' brakes \n', 'reason')).toBe('brakes');
+  });
+
+  it.each([[''], [' \n'], [null], [undefined]])(
+    'of %j are none where one may be left out, and refused elsewhere',
+    (text) => {
+      expect(readOptionalReason(text, 'reason')).toBeNull();
+      expect(() => readReason(text, 'reason')).toThrow('A reason has 1 to 1000 characters and is not blank.');
+    },
+  );
+
+  it('have at most 1,000 characters', () => {
+    expect(() => readReason('x'.repeat(1_001), 'reason')).toThrow('A reason has 1 to 1000 characters');
+    expect(() => readOptionalReason('x'.repeat(1_001), 'comment', 'A comment')).toThrow('A comment has at most 1000');
   });
 });

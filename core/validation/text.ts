@@ -125,10 +125,26 @@ export function readActorName(value: unknown, path: string, limits: TextLimits):
   return readLabel(typeof value === 'string' ? value.normalize('NFKC') : value, path, limits);
 }
 
+/** The most characters of a reason or a comment. */
+export const MAX_REASON_LENGTH = 1_000;
+
 /**
  * Prose of any number of lines, without the blanks around it and with `\n` as the end of each. Invisible characters as
  * in `readLine`. @throws BAD_USER_INPUT at `path`
  */
 export function readLines(value: unknown, path: string, limits: TextLimits): string {
   return readProse(value, path, limits, CONTROL_BUT_LINES);
+}
+
+/**
+ * Why somebody does something, as it is kept. @throws BAD_USER_INPUT at `path` where it is blank or longer than 1,000
+ * characters
+ */
+export function readReason(value: unknown, path: string, what = 'A reason'): string {
+  return readLines(value, path, { what, max: MAX_REASON_LENGTH });
+}
+
+/** As `readReason`, of one that may be left out: null where it is null, absent or blank. */
+export function readOptionalReason(value: unknown, path: string, what = 'A reason'): string | null {
+  return readLines(value ?? '', path, { what, max: MAX_REASON_LENGTH, mayBeEmpty: true }) || null;
 }

@@ -6,9 +6,7 @@ import { badInput } from '../../errors.ts';
 import { readBoolean, readNonBlank, readObject, readOptional, readRequired } from './condition-fields.ts';
 import type { JsonObject } from '../../model.ts';
 import { isJsonObject } from '../../json/json-value.ts';
-import { readLines } from '../../validation/text.ts';
-
-export const MAX_REASON_LENGTH = 1_000;
+import { MAX_REASON_LENGTH, readReason } from '../../validation/text.ts';
 
 export interface KillSwitch {
   readonly forceDisabled: boolean;
@@ -16,7 +14,7 @@ export interface KillSwitch {
 }
 
 /** As it is read, from before there were rules for text as well. */
-function readReason(value: unknown, path: string): string {
+function readParsedReason(value: unknown, path: string): string {
   const reason = readNonBlank(value, path);
   // In code points, as everywhere where a reason is written.
   if (Array.from(reason).length > MAX_REASON_LENGTH)
@@ -32,7 +30,7 @@ function readReason(value: unknown, path: string): string {
 export function storedKillSwitch(conditions: JsonObject, path: string): JsonObject {
   const { reason } = conditions;
   if (reason === undefined) return conditions;
-  return { ...conditions, reason: readLines(reason, `${path}.reason`, { what: 'A reason', max: MAX_REASON_LENGTH }) };
+  return { ...conditions, reason: readReason(reason, `${path}.reason`) };
 }
 
 /**
@@ -43,7 +41,7 @@ export function parseKillSwitch(conditions: unknown, path: string): KillSwitch {
   const object = readObject(conditions, path, ['force_disabled', 'reason']);
   return {
     forceDisabled: readRequired(object, 'force_disabled', path, readBoolean),
-    reason: readOptional(object, 'reason', path, readReason),
+    reason: readOptional(object, 'reason', path, readParsedReason),
   };
 }
 

@@ -1,12 +1,11 @@
 /** The audit subgraph's table of users. Rows go in and out as domain types. */
 import type { Role } from '../../../core/access/caller.ts';
-import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import type { AccountDetails, User } from './user.ts';
 
-type Reader = PrismaClient | Transaction;
 type UserRow = Prisma.UserGetPayload<object>;
 
 function toUser({ passwordHash: _, ...row }: UserRow): User {

@@ -1,7 +1,7 @@
 /** Making and revoking API keys, and knowing them again. */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../../core/credentials/api-key.ts';
-import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
@@ -23,7 +23,7 @@ export class ApiKeyService {
   async create({ caller, origin }: CallerIdentity, input: CreateApiKeyInput): Promise<{ apiKey: ApiKey; key: string }> {
     const wanted = readApiKeyInput(input, new Date());
     const key = newApiKey();
-    const createdById = caller.kind === 'user' ? caller.userId : null;
+    const createdById = actingUser(caller);
     const apiKey = await this.prisma.$transaction(async (tx) => {
       const made = await insertApiKey(tx, { ...wanted, keyPrefix: apiKeyPrefix(key), createdById }, apiKeyHash(key));
       const { id, name, role, keyPrefix, rateLimitPerMin, expiresAt } = made;

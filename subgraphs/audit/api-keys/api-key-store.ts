@@ -1,10 +1,8 @@
 /** The audit subgraph's table of API keys. Rows go in and out as domain types; a key's hash only goes in. */
 import type { ApiKeyRole } from '../../../core/access/caller.ts';
-import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Prisma } from '../../../prisma/generated/client.ts';
+import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import type { ApiKey, ApiKeyCredential } from './api-key.ts';
-
-type Reader = PrismaClient | Transaction;
 
 const WITHOUT_HASH = { keyHash: true, updatedAt: true } as const;
 type ApiKeyRow = Prisma.ApiKeyGetPayload<{ omit: typeof WITHOUT_HASH }>;

@@ -1,6 +1,6 @@
 /** Registering operations that may be run by their id, and finding them. */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
@@ -45,7 +45,7 @@ export class PersistedOperationService {
     const operations = await readManifest(manifest, this.check);
     const { caller } = identity;
     return this.prisma.$transaction(async (tx) => {
-      const added = await insertOperations(tx, operations, caller.kind === 'user' ? caller.userId : null);
+      const added = await insertOperations(tx, operations, actingUser(caller));
       const registered = await findOperations(
         tx,
         operations.map(({ id }) => id),

@@ -1,9 +1,7 @@
 /** The audit subgraph's table of persisted operations. Rows are added, never changed. */
-import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Prisma } from '../../../prisma/generated/client.ts';
+import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import type { ManifestOperation, OperationKind, PersistedOperation } from './persisted-operation.ts';
-
-type Reader = PrismaClient | Transaction;
 
 function toOperation({
   id,

@@ -1,12 +1,10 @@
 /** The experiments subgraph's table. Rows go in and out as domain types. */
-import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import type { ComputedResults, Experiment, ExperimentPlan, ExperimentStatus } from './experiment.ts';
 import type { Analysis, Variant } from '../statistics/analyse.ts';
-
-type Reader = PrismaClient | Transaction;
 
 const NEWEST_FIRST = [
   { createdAt: 'desc' },

@@ -2,7 +2,7 @@
 import { badInput } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { validateMetricName } from '../../../core/wire/metric.ts';
-import { readLine, readLines } from '../../../core/validation/text.ts';
+import { readLine } from '../../../core/validation/text.ts';
 import { validateFlagDescription } from '../../../core/validation/validate-flag.ts';
 import type { CreateExperimentInput, UpdateExperimentInput } from '../generated/resolvers.ts';
 import type { Analysis, Variant } from '../statistics/analyse.ts';
@@ -49,7 +49,6 @@ type PlanInput = Omit<CreateExperimentInput, 'flagKey'>;
 const DEFAULT_CONFIDENCE = 0.95;
 /** A variance needs two vehicles in each arm. */
 const MIN_SAMPLE = 2;
-const MAX_REASON = 1_000;
 
 /** The plan in `input`. Throws BAD_USER_INPUT at `input.…` for the first fault. */
 export function readPlan(input: PlanInput): ExperimentPlan {
@@ -96,11 +95,6 @@ export function editPlan(
   }
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
   return readPlan({ name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric, ...given });
-}
-
-/** The reason as it is kept. Throws BAD_USER_INPUT at `reason` for one that is blank or too long. */
-export function readCancelReason(reason: string): string {
-  return readLines(reason, 'reason', { what: 'A reason', max: MAX_REASON });
 }
 
 /** What the audit trail shows of an experiment. */

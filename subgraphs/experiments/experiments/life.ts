@@ -13,10 +13,11 @@ import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
 import type { UpdateExperimentInput } from '../generated/resolvers.ts';
-import { editPlan, experimentContent, readCancelReason, type Experiment, type ExperimentStatus } from './experiment.ts';
+import { editPlan, experimentContent, type Experiment, type ExperimentStatus } from './experiment.ts';
 import { readFlagSplit, treatmentShareOf } from './flag-split.ts';
 import { endOf, type ExperimentResults } from './results.ts';
 import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments } from './experiment-store.ts';
+import { readReason } from '../../../core/validation/text.ts';
 
 const notFound = () => new FleetFlagError('NOT_FOUND', 'There is no such experiment.', { field: 'id' });
 const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { field: 'id' });
@@ -125,7 +126,7 @@ export class ExperimentLife {
 
   /** @throws BAD_USER_INPUT at `reason`; CONFLICT for what has ended; NOT_FOUND */
   async cancel(identity: CallerIdentity, id: string, reason: string): Promise<Experiment> {
-    const cancelReason = readCancelReason(reason);
+    const cancelReason = readReason(reason, 'reason');
     return this.#change(id, async (tx, before) => {
       checkStatus(before, 'draft', 'running');
       const after = await saveProgress(tx, id, { status: 'cancelled', cancelReason });

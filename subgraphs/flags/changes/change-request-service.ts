@@ -6,7 +6,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import { REVIEWERS } from '../../../core/access/permissions.ts';
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
-import { readLines } from '../../../core/validation/text.ts';
+import { readOptionalReason, readReason } from '../../../core/validation/text.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
@@ -23,12 +23,9 @@ import { holdActiveRoles, personOf } from '../flags/people.ts';
 import { endRequest } from './request-ending.ts';
 import type { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
 
-const MAX_COMMENT = 1_000;
-
 /** The comment as it is kept. Throws BAD_USER_INPUT when it is too long, or blank where one is needed. */
 function checkComment(comment: string | null | undefined, needed: boolean): string | null {
-  const text = readLines(comment ?? '', 'comment', { what: 'A comment', max: MAX_COMMENT, mayBeEmpty: !needed });
-  return text === '' ? null : text;
+  return (needed ? readReason : readOptionalReason)(comment, 'comment', 'A comment');
 }
 
 export class ChangeRequestService {

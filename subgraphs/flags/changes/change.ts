@@ -8,7 +8,7 @@ import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } from '../../../core/model.ts';
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
-import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import { isKilling } from '../../../core/evaluation/rules/kill-switch.ts';
 import { TRAIL_APPENDED, appendAudit, type AuditAction } from '../../shared/audit/audit-trail.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
@@ -191,7 +191,7 @@ export function createFlagChanges(
 
   const applyWithin: FlagChanges['applyWithin'] = async (tx, identity, before, edited, { force, ...record }) => {
     const halts = await rollouts.halt(tx, before, edited);
-    const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+    const by = actingUser(identity.caller);
     const flag = await write(tx, before, edited, by, { action: record.action, force });
     const recordEnded = archives(before, flag) ? await endRequestsFor(tx, rollouts, identity, flag) : nothing;
     await appendAudit(tx, identity, { ...record, flagId: flag.id });

@@ -1,5 +1,5 @@
 /** Ending a change request without applying it: what was there only for it goes, too. */
-import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
@@ -45,7 +45,7 @@ export async function endRequestsFor(
   flag: Flag,
 ): Promise<() => Promise<void>> {
   const requests = await lockPendingRequestsFor(tx, flag.id);
-  const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+  const by = actingUser(identity.caller);
   for (const request of requests)
     await endRequest(tx, rollouts, request, {
       status: 'cancelled',

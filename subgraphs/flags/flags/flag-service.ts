@@ -4,11 +4,11 @@
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { FLAG_KEY_PATTERN, type JsonValue } from '../../../core/model.ts';
-import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import { checkFlagValue } from '../../../core/evaluation/flag-value.ts';
 import { checkText } from '../../../core/json/json-value.ts';
 import { mayKill } from '../../../core/evaluation/rules/kill-switch.ts';
-import { readLines } from '../../../core/validation/text.ts';
+import { readReason } from '../../../core/validation/text.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../../core/validation/validate-flag.ts';
 import { validateRuleInput } from '../../../core/validation/validate-rule.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -27,7 +27,6 @@ import { NEWEST_FIRST } from './flag-order.ts';
 import { newRule, recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
 import { findFlags, searchFlags, type FlagPage } from './flag-store.ts';
 
-const MAX_REASON = 1_000;
 /** In characters. */
 export const MAX_SEARCH = 200;
 const MAX_KEY = 100;
@@ -79,7 +78,7 @@ export class FlagService {
     const name = validateFlagName(input.name, 'input.name');
     const description = validateFlagDescription(input.description, 'input.description');
     const defaultValue = checkFlagValue(input.type, input.defaultValue, 'input.defaultValue');
-    const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+    const by = actingUser(identity.caller);
     return this.changes.create(identity, (at) => ({
       id: randomUUID(),
       key: input.key,
@@ -204,7 +203,7 @@ export class FlagService {
       flag: { ruleId: id },
       expectedRevision,
       force,
-      reason: typeof reason === 'string' ? checkReason(reason) : null,
+      reason: typeof reason === 'string' ? readReason(reason, 'reason') : null,
       action: 'UPDATE_RULE',
       edit: (flag) => {
         const rule = ruleOf(flag, id);
@@ -248,7 +247,7 @@ export class FlagService {
       flag: { ruleId: id },
       expectedRevision,
       force,
-      reason: typeof reason === 'string' ? checkReason(reason) : null,
+      reason: typeof reason === 'string' ? readReason(reason, 'reason') : null,
       action: 'DELETE_RULE',
       edit: (flag) => {
         // Of two that delete it at once the second finds it gone only here, past the lock.
@@ -260,7 +259,7 @@ export class FlagService {
   }
 
   async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
-    const why = checkReason(reason);
+    const why = readReason(reason, 'reason');
     return this.killLane.changes.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
       action: 'KILL_SWITCH',
@@ -272,7 +271,7 @@ export class FlagService {
   }
 
   async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
-    const why = checkReason(reason);
+    const why = readReason(reason, 'reason');
     return this.changes.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
       action: 'RELEASE_KILL_SWITCH',
@@ -286,8 +285,6 @@ export class FlagService {
     });
   }
 }
-
-const checkReason = (reason: string) => readLines(reason, 'reason', { what: 'A reason', max: MAX_REASON });
 
 function ruleOf(flag: Flag, id: string): Rule {
   const rule = flag.rules.find((candidate) => candidate.id === id);

@@ -2,16 +2,14 @@
  * The flags subgraph's tables: environments, flags, rules, flag_tombstones. Rows go in and out as domain types.
  */
 import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../../core/model.ts';
-import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { Prisma } from '../../../prisma/generated/client.ts';
+import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import { claimKey } from './flag-keys.ts';
 import type { Flag, Rule } from './flag.ts';
 import type { FlagFilter, FlagOrder } from '../generated/resolvers.ts';
 import { beyond, placeColumn } from './flag-order.ts';
 import { searchCondition } from './flag-search.ts';
-
-type Reader = PrismaClient | Transaction;
 
 const WITH_RULES = {
   rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] },

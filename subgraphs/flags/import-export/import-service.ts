@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
-import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { FileFault, FlagEntry, RuleEntry } from '../../../core/wire/environment-file.ts';
 import { isKilled, isKilling, parseKillSwitch } from '../../../core/evaluation/rules/kill-switch.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -153,7 +153,7 @@ export class ImportService {
   }
 
   async #create(identity: CallerIdentity, environment: Environment, entry: FlagEntry): Promise<FlagChange> {
-    const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+    const by = actingUser(identity.caller);
     const blank = {
       id: randomUUID(),
       revision: 0,

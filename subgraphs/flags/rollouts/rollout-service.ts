@@ -4,8 +4,8 @@ import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import { FLAG_KEY_PATTERN } from '../../../core/model.ts';
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
-import type { CallerIdentity } from '../../../core/access/caller.ts';
-import { readLines } from '../../../core/validation/text.ts';
+import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
+import { readOptionalReason } from '../../../core/validation/text.ts';
 import { readRolloutGuard, type RolloutGuardDraft } from '../../../core/rollouts/rollout-guard.ts';
 import { planRollout } from '../../../core/rollouts/rollout-plan.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -48,13 +48,6 @@ export interface ScheduledRollout {
   readonly rollout: Rollout;
   readonly applied: boolean;
   readonly changeRequest: ChangeRequest | null;
-}
-
-const MAX_REASON = 1_000;
-
-function checkReason(reason: string | null | undefined): string | null {
-  const text = readLines(reason ?? '', 'reason', { what: 'A reason', max: MAX_REASON, mayBeEmpty: true });
-  return text === '' ? null : text;
 }
 
 const conflict = (message: string, flag: Flag) =>
@@ -149,7 +142,7 @@ export class RolloutService {
    * Pausing one that is paused changes nothing. @throws CONFLICT for one that does not run; NOT_FOUND, BAD_USER_INPUT
    */
   async pause(identity: CallerIdentity, id: string, reason?: string | null): Promise<Rollout> {
-    const why = checkReason(reason);
+    const why = readOptionalReason(reason, 'reason');
     return this.#change(id, async (tx, rollout, flag) => {
       if (rollout.status === 'paused') return rollout;
       if (rollout.status !== 'running') throw conflict(`The rollout is ${statusOf(rollout)}.`, flag);
@@ -200,14 +193,14 @@ export class RolloutService {
    * one that is completed
    */
   async cancel(identity: CallerIdentity, id: string, reason?: string | null): Promise<Rollout> {
-    const why = checkReason(reason);
+    const why = readOptionalReason(reason, 'reason');
     return this.#change(id, async (tx, rollout, flag, request) => {
       if (rollout.status === 'cancelled') return rollout;
       if (!ACTIVE.includes(rollout.status)) throw conflict(`The rollout is ${statusOf(rollout)}.`, flag);
       const cancelled = await this.transitions.stop(tx, rollout, { status: 'cancelled', reason: why });
       const after = { rollout: id, rule: rollout.ruleId, reason: why };
       if (request?.status === 'pending') {
-        const by = identity.caller.kind === 'user' ? identity.caller.userId : null;
+        const by = actingUser(identity.caller);
         await decideChangeRequest(tx, request.id, {
           status: 'cancelled',
           reviewedById: by === request.requestedById ? null : by,

@@ -3,11 +3,9 @@
  * rollout-guard.ts).
  */
 import type { Environment, JsonObject, JsonValue } from '../../../core/model.ts';
-import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Prisma } from '../../../prisma/generated/client.ts';
+import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { FRESH, guardContent, toGuard, toGuardStatus, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
-
-type Reader = PrismaClient | Transaction;
 
 export type RolloutStatus = 'waiting_for_approval' | 'running' | 'paused' | 'completed' | 'cancelled' | 'pulled_back';
 

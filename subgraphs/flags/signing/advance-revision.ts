@@ -8,7 +8,7 @@ import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
-import { readLines } from '../../../core/validation/text.ts';
+import { readReason } from '../../../core/validation/text.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import { MAX_LEAD } from '../../shared/between-subgraphs/believable-revision.ts';
@@ -22,8 +22,6 @@ import { findFlags, lockRevision, setRevision } from '../flags/flag-store.ts';
  * that says it has a higher one is not believed, or one stolen token could use up all revisions that there are.
  */
 export const MAX_ADVANCE = 2_000_000_000;
-
-const MAX_REASON_LENGTH = 1_000;
 
 /** Far above what 100 flags take; the environment's changes wait meanwhile. */
 const TRANSACTION = { maxWait: 5_000, timeout: 60_000 } as const;
@@ -71,7 +69,7 @@ export async function advanceRevision(
 ): Promise<AdvancedRevision> {
   if (!Number.isSafeInteger(beyond) || beyond < 0 || beyond > MAX_ADVANCE)
     throw badInput('beyond', `A revision to go beyond is a whole number from 0 to ${MAX_ADVANCE}.`);
-  const said = readLines(reason, 'reason', { what: 'A reason', max: MAX_REASON_LENGTH });
+  const said = readReason(reason, 'reason');
   return prisma.$transaction(async (tx) => {
     const flags = await lockLivingFlags(tx, environment);
     const from = await lockRevision(tx, environment);

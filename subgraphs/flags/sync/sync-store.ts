@@ -3,10 +3,8 @@
  * of what lives there.
  */
 import type { Environment } from '../../../core/model.ts';
-import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
-
-type Reader = PrismaClient | Transaction;
+import { Prisma } from '../../../prisma/generated/client.ts';
+import type { Reader } from '../../shared/postgres/transaction.ts';
 
 /** One entry of a delta: a signed definition, or a signed tombstone. */
 export interface Delta {

@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { JsonValue } from '../../../core/model.ts';
 import { canonicalJson } from '../../../core/json/canonical-json.ts';
 import type { Transaction } from '../postgres/transaction.ts';
@@ -130,7 +130,7 @@ export async function appendAudit(tx: Transaction, identity: CallerIdentity, ent
   const content: HashedContent = {
     id: randomUUID(),
     position: Number(head.position) + 1,
-    userId: entry.userId ?? (caller.kind === 'user' ? caller.userId : null),
+    userId: entry.userId ?? actingUser(caller),
     apiKeyId: caller.kind === 'apiKey' ? caller.apiKeyId : null,
     flagId: entry.flagId ?? null,
     action: entry.action,

@@ -1,7 +1,10 @@
-import type { Prisma } from '../../../prisma/generated/client.ts';
+import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
 
 /** A transaction that is under way, as a store's functions are given it. */
 export type Transaction = Prisma.TransactionClient;
+
+/** What a store's functions that only read are given: the database, or a transaction that is under way. */
+export type Reader = PrismaClient | Transaction;
 
 /** What begins transactions: a client of the database, or a lane that lets them take turns. */
 export interface Transactor {

@@ -1,11 +1,9 @@
 /** The vehicles subgraph's table. Rows go in and out as domain types. */
 import type { Environment } from '../../../core/model.ts';
-import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Prisma } from '../../../prisma/generated/client.ts';
+import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { nextStatusPosition } from './status-position.ts';
 import type { Vehicle, VehicleRegistration, VehicleStatus } from './vehicle.ts';
-
-type Reader = PrismaClient | Transaction;
 
 function toVehicle(row: Prisma.VehicleGetPayload<object>): Vehicle {
   return {
