@@ -9,6 +9,7 @@ import { WebSocketServer } from 'ws';
 import type { SubgraphConnection, SubgraphName, SubgraphResponse } from '../core/wire/subgraph.ts';
 import { RightOfWay } from '../gateway/operations/turns/right-of-way.ts';
 import { createSubscriptionServer } from '../gateway/transports/websocket/subscription-server.ts';
+import { openSteps } from '../gateway/transports/websocket/testing/open-steps.ts';
 import { EventSource } from '../gateway/subscriptions/testing/event-source.ts';
 import { wallClock, type ServerCommand, type ServerMessage, type Way } from './fan-out-messages.ts';
 import { boundAddress } from '../core/wire/http-server.ts';
@@ -66,11 +67,10 @@ function serveShared(): void {
   const schema = { apiSchema: Supergraph.build(supergraphSdl).apiSchema().toGraphQLJSSchema(), supergraphSdl };
   const server = createSubscriptionServer({
     rightOfWay: new RightOfWay(),
-    introspection: false,
     schema: () => schema,
+    steps: openSteps(() => schema.apiSchema),
     subgraphs: { flags, audit, vehicles: audit, experiments: audit },
     authenticate: () => Promise.resolve({ kind: 'vehicle', vin: 'WVWZZZ1JZXW000001', environment: 'production' }),
-    authorize: () => undefined,
     execute: () => Promise.reject(new Error('Only subscriptions here.')),
     maskError: () => ({ message: 'Internal server error' }),
     logger: { info: console.log, warn: console.warn, error: console.error },

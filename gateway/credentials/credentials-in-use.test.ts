@@ -1,7 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { Caller } from '../../core/access/caller.ts';
-import type { AuthenticatedCaller } from '../transports/websocket/client-connection.ts';
-import { recheckCredentials, type EndedSessions } from './credentials-in-use.ts';
+import { recheckCredentials, type AuthenticatedCaller, type EndedSessions } from './credentials-in-use.ts';
 
 const ann: Caller = { kind: 'user', userId: 'u1', role: 'READ', sessionKey: null };
 const key: Caller = { kind: 'apiKey', apiKeyId: 'k1', role: 'READ', rateLimitPerMin: 60 };

@@ -4,15 +4,31 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unattended } from '../../core/async/unattended.ts';
-import type { AuthenticatedCaller } from '../transports/websocket/client-connection.ts';
-import type { SubscriptionServer } from '../transports/websocket/subscription-server.ts';
+import type { Caller } from '../../core/access/caller.ts';
 import type { ApiKeyDirectory } from './api-key-directory.ts';
+
+/** Who a socket belongs to, for as long as the credential is good. */
+export interface AuthenticatedCaller {
+  readonly caller: Caller;
+  /** When the socket is to be closed with 4403. */
+  readonly expiresAt?: Date | undefined;
+  /** What tells this credential from others of the same caller, for `disconnect`; never a secret. */
+  readonly credential?: string | undefined;
+}
+
+/** Open sockets, whose credentials may end. */
+export interface OpenSockets {
+  /** Who the open sockets belong to; those that have not said it yet are left out. */
+  identities(): Iterable<AuthenticatedCaller>;
+  /** Closes the sockets that `concerned` names with 4403, as when a session or token is revoked; gives their number. */
+  disconnect(concerned: (identity: AuthenticatedCaller) => boolean): number;
+}
 
 /** Those of the session keys that have no session any more. Rejects when sessions cannot be read. */
 export type EndedSessions = (sessionKeys: readonly string[]) => Promise<ReadonlySet<string>>;
 
 export interface CredentialsInUse {
-  readonly sockets: Pick<SubscriptionServer, 'identities' | 'disconnect'>;
+  readonly sockets: OpenSockets;
   readonly endedSessions: EndedSessions;
   readonly apiKeys: Pick<ApiKeyDirectory, 'ended'>;
 }

@@ -8,7 +8,9 @@ import type { Caller } from '../../core/access/caller.ts';
 import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
 import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
-import { gatewayIdentity } from './api-key-directory.ts';
+import { gatewayIdentity, type ApiKeyDirectory } from './api-key-directory.ts';
+import type { OpenSockets } from './credentials-in-use.ts';
+import type { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 
 const ENDED =
   'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
@@ -35,6 +37,25 @@ export function isConcerned(
     case 'gateway':
       return false;
   }
+}
+
+/** What knows credentials at this gateway, or lives by them. */
+export interface CredentialHolders {
+  readonly apiKeys: Pick<ApiKeyDirectory, 'end'>;
+  readonly generations: Pick<VehicleTokenGenerations, 'learn'>;
+  readonly sockets: Pick<OpenSockets, 'disconnect'>;
+}
+
+/** A function that refuses a credential that has ended from now on, and closes the sockets that it opened. */
+export function endingOf({ apiKeys, generations, sockets }: CredentialHolders): (ended: EndedCredential) => void {
+  return (ended) => {
+    if (ended.apiKeyId !== null) apiKeys.end(ended.apiKeyId);
+    const disconnect = () => void sockets.disconnect((identity) => isConcerned(ended, identity));
+    // First it is refused, then it is cut off: whoever has it might be back at once.
+    if (ended.vin !== null)
+      unattended(generations.learn().then(disconnect), 'Closing the sockets of a revoked vehicle token');
+    else disconnect();
+  };
 }
 
 /**

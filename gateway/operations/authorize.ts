@@ -62,6 +62,7 @@ function asGraphQLError(refusal: FleetFlagError, field: FieldNode): GraphQLError
  * `caller` may not use, or else BAD_USER_INPUT for the first variable that does not fit. Fields below the root are
  * checked where they are resolved.
  *
+ * @returns the values of the declared variables, coerced
  * @param operation with the variables as the request gives them
  * @param options.hideSuggestions whether a refusal of variables leaves out names of the schema
  */
@@ -74,9 +75,9 @@ export function authorizeOperation(
   },
   caller: Caller,
   options: { readonly hideSuggestions: boolean },
-): void {
+): Record<string, unknown> {
   const type = rootType(schema, operation.operation);
-  if (type === null || type === undefined) return;
+  if (type === null || type === undefined) return {};
   let fault: GraphQLError | undefined;
   const fitting: Record<string, unknown> = {};
   // Each by itself: one that does not fit takes nothing from what the others say, such as whose environment is asked
@@ -116,4 +117,5 @@ export function authorizeOperation(
   // After the permissions: who may not do it is not told what would be wrong with it.
   if (fault !== undefined)
     throw new GraphQLError(fault.message, { nodes: fault.nodes ?? null, extensions: { code: 'BAD_USER_INPUT' } });
+  return fitting;
 }

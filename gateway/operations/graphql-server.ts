@@ -1,37 +1,34 @@
 /**
- * The Apollo Server behind `/graphql`: one pipeline for HTTP and for queries and mutations that arrive on a websocket.
+ * Step 8 of the pipeline for queries and mutations: the Apollo Server that runs them over the subgraphs, whichever
+ * transport they came by. It also reads what HTTP carries; every check of an operation is the pipeline's.
  */
-import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import { ApolloServer, type ApolloServerOptions, type ApolloServerPlugin } from '@apollo/server';
 import {
   GraphQLError,
+  Kind,
   OperationTypeNode,
   type DocumentNode,
   type ExecutionResult,
   type GraphQLFormattedError,
 } from 'graphql';
-import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { CallerIdentity } from '../../core/access/caller.ts';
 import type { Composition } from '../composition/supergraph.ts';
-import { authorizeOperation } from './authorize.ts';
-import type { GatewayContext, GatewayLogger } from '../context.ts';
-import { kindOf, type AccountConcurrency } from './turns/account-concurrency.ts';
-import { OPERATION_RULES, PARSE_OPTIONS, refuseCost } from './limits/check-operation.ts';
-import { isKillSwitch } from './turns/kill-switch-operation.ts';
-import type { RightOfWay } from './turns/right-of-way.ts';
+import { newOutcome, type GatewayContext, type GatewayLogger } from '../context.ts';
 import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
-import { answerTo } from './refusals/error-answer.ts';
-import { wantsPlainJson } from '../transports/http/media-type.ts';
+import { PARSE_OPTIONS, operationRules } from './limits/check-operation.ts';
+import type { CheckedOperation, OperationPipeline } from './pipeline.ts';
+import { answersTo, answerTo, isFault } from './refusals/error-answer.ts';
 
-/** A page of another site can send none of these without asking first, and nothing here answers that it may. */
-const PREFLIGHT_HEADERS = ['authorization', 'x-api-key', 'x-apollo-operation-name', 'apollo-require-preflight'];
+type DocumentStore = NonNullable<ApolloServerOptions<GatewayContext>['documentStore']>;
 
 export interface GraphqlServerOptions {
   readonly composition: Composition;
+  readonly pipeline: OperationPipeline;
   readonly introspection: boolean;
+  /** Header fields of which a GET has to have one: a page of another site can send none of them without asking. */
+  readonly preflightHeaders: readonly string[];
   readonly logger: GatewayLogger;
   readonly metrics: GatewayMetrics;
-  readonly accounts: AccountConcurrency;
-  readonly rightOfWay: RightOfWay;
 }
 
 export interface GraphqlServer {
@@ -43,36 +40,38 @@ export interface GraphqlServer {
   ): Promise<ExecutionResult>;
 }
 
-/** The errors of a response in the form that clients see, made where the document and the request's id are known. */
-function present(
-  errors: readonly GraphQLFormattedError[],
-  requestId: string,
-  document: DocumentNode | undefined,
-): GraphQLFormattedError[] {
-  return errors.map((error) => {
-    const original =
-      error instanceof GraphQLError
-        ? error
-        : new GraphQLError(error.message, { path: error.path, extensions: error.extensions });
-    return answerTo(original, requestId, document);
-  });
+/** In the place of a document that is refused: Apollo Server finds no operation in it, and asks the plugin what to do. */
+const NO_OPERATION: DocumentNode = { kind: Kind.DOCUMENT, definitions: [] };
+
+/**
+ * What the pipeline has checked, in the form in which Apollo Server looks for documents that it need not check itself:
+ * by the SHA-256 of their text, at once after `didResolveSource`.
+ */
+function checkedDocuments(pipeline: OperationPipeline): DocumentStore {
+  return {
+    async get(key) {
+      const prepared = pipeline.prepared(key.slice(key.lastIndexOf(':') + 1));
+      // Pushed out in the meantime: Apollo Server checks it anew, by the same rules.
+      if (prepared === undefined) return undefined;
+      return prepared.errors.length > 0 ? NO_OPERATION : (prepared.document ?? NO_OPERATION);
+    },
+    // The pipeline holds them.
+    async set() {},
+    async delete() {
+      return false;
+    },
+  };
 }
 
-function plugin({
-  composition,
-  introspection,
-  logger,
-  metrics,
-  accounts,
-  rightOfWay,
-}: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
+function plugin({ pipeline, logger, metrics }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
   return {
-    async requestDidStart({ contextValue, request: { http } }) {
-      const { caller, origin } = contextValue.identity;
+    async requestDidStart({ contextValue }) {
+      const { identity, outcome } = contextValue;
+      const { caller, origin } = identity;
       const begun = performance.now();
-      let executing = false;
       let endTurn = () => undefined as void;
-      let endWay = () => undefined as void;
+      /** What the pipeline says of the text: Apollo Server takes a refusal only where it resolves the operation. */
+      let checked: { readonly operation: CheckedOperation } | { readonly refusal: unknown } | undefined;
       const ran = (operation: OperationTypeNode | undefined, code: unknown) =>
         metrics.ran(
           operation ?? 'invalid',
@@ -80,42 +79,36 @@ function plugin({
           (performance.now() - begun) / 1_000,
         );
       return {
-        async didResolveOperation({ document, operation, request }) {
-          if (operation === undefined) {
-            const message = request.operationName
-              ? `The document has no operation ${JSON.stringify(request.operationName)}.`
-              : 'The document has several operations: name the one that is meant.';
-            throw new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT', field: 'operationName' } });
+        async didResolveSource({ source, request }) {
+          try {
+            checked = { operation: pipeline.check(source, request.operationName, caller) };
+          } catch (refusal) {
+            checked = { refusal };
           }
-          const asked = { document, operation, variables: request.variables ?? {} };
-          authorizeOperation(composition.apiSchema, asked, caller, { hideSuggestions: !introspection });
-          const cost = refuseCost(composition.apiSchema, asked);
-          if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
+        },
+        async didResolveOperation({ request }) {
+          if (checked === undefined) throw new Error('Apollo Server resolved an operation before its source.');
+          if ('refusal' in checked) throw checked.refusal;
+          const permitted = pipeline.permit(checked.operation, request.variables ?? {}, caller);
+          if (permitted.operation.operation === OperationTypeNode.SUBSCRIPTION) {
             throw new GraphQLError(
               'Subscriptions run over a websocket at this address (subprotocol graphql-transport-ws).',
               { extensions: { code: 'BAD_USER_INPUT' } },
             );
           }
           // Last: what is refused anyway waits for nothing.
-          const isKill = isKillSwitch(document, operation, asked.variables);
-          endTurn = await accounts.acquire(caller, kindOf(isKill, cost));
-          if (isKill) endWay = rightOfWay.begin();
-          // With its turn, so that who comes after it in the account waits as well.
-          else await rightOfWay.clear();
+          endTurn = await pipeline.turn(permitted, caller);
         },
         async executionDidStart() {
-          executing = true;
+          outcome.executed = true;
         },
         async didEncounterErrors({ errors, document }) {
-          for (const error of errors) {
-            const { code } = answerTo(error, origin.requestId, document).extensions ?? {};
-            if (code === 'INTERNAL_SERVER_ERROR')
+          for (const error of errors)
+            if (answersTo(error, origin.requestId, document).some(isFault))
               logger.error({ err: error, requestId: origin.requestId }, 'A request failed');
-          }
         },
         async willSendResponse({ response, document, operation, errors }) {
           endTurn();
-          endWay();
           if (response.body.kind !== 'single') return;
           const { singleResult } = response.body;
           // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification
@@ -127,48 +120,41 @@ function plugin({
           const found = errors ?? singleResult.errors ?? incomplete;
           if (found === undefined) {
             ran(operation?.operation, 'OK');
-            if (contextValue.outcome !== undefined) contextValue.outcome.complete = true;
+            outcome.complete = true;
             return;
           }
           if (found === incomplete)
             logger.error({ err: incomplete[0], requestId: origin.requestId }, 'A subgraph left out what it must give');
-          singleResult.errors = present(found, origin.requestId, document);
+          singleResult.errors = found.flatMap((error) => answersTo(asError(error), origin.requestId, document));
           const [first] = singleResult.errors;
-          const code = first?.extensions?.['code'];
-          ran(operation?.operation, code);
-          // An answer that is nothing but a refusal says so in its status, too; one with data is a 200.
-          // A GET that would mutate has a status of its own, and the header that goes with it.
-          if (
-            response.http.status !== 405 &&
-            singleResult.data == null &&
-            typeof code === 'string' &&
-            Object.hasOwn(ERROR_CATALOGUE, code)
-          ) {
-            const { httpStatus } = ERROR_CATALOGUE[code as keyof typeof ERROR_CATALOGUE];
-            response.http.status =
-              httpStatus === 400 && !executing && wantsPlainJson(http?.headers.get('accept')) ? 200 : httpStatus;
-            const { retryAfter } = first?.extensions ?? {};
-            if (typeof retryAfter === 'number') response.http.headers.set('retry-after', String(retryAfter));
-          }
+          ran(operation?.operation, first?.extensions?.['code']);
+          if (singleResult.data == null) outcome.refusal = first ?? null;
         },
       };
     },
   };
 }
 
-/**
- * Starts the server on a composition. Its context is made by whoever calls it (gateway/http, gateway/subscriptions).
- */
+/** Apollo's formatted errors as errors again, which are presented in one way. */
+function asError(error: GraphQLFormattedError): GraphQLError {
+  return error instanceof GraphQLError
+    ? error
+    : new GraphQLError(error.message, { path: error.path, extensions: error.extensions });
+}
+
+/** Starts the server on a composition. Its context is made by whoever calls it. */
 export async function startGraphqlServer(options: GraphqlServerOptions): Promise<GraphqlServer> {
-  const { composition, introspection, logger } = options;
+  const { composition, pipeline, introspection, preflightHeaders, logger } = options;
   const apollo = new ApolloServer<GatewayContext>({
     gateway: composition.gateway,
-    introspection,
-    csrfPrevention: { requestHeaders: PREFLIGHT_HEADERS },
+    // Whether it is on is one of the rules below.
+    introspection: true,
+    csrfPrevention: { requestHeaders: [...preflightHeaders] },
     allowBatchedHttpRequests: false,
     hideSchemaDetailsFromClientErrors: !introspection,
+    documentStore: checkedDocuments(pipeline),
     parseOptions: PARSE_OPTIONS,
-    validationRules: [...OPERATION_RULES],
+    validationRules: operationRules(introspection),
     includeStacktraceInErrorResponses: false,
     persistedQueries: false,
     stopOnTerminationSignals: false,
@@ -189,7 +175,7 @@ export async function startGraphqlServer(options: GraphqlServerOptions): Promise
     async execute({ query, operationName, variables }, identity) {
       const response = await apollo.executeOperation(
         { query, operationName, variables },
-        { contextValue: { identity } },
+        { contextValue: { identity, outcome: newOutcome() } },
       );
       if (response.body.kind !== 'single') throw new Error('The gateway answered incrementally');
       const { data, errors } = response.body.singleResult;

@@ -2,6 +2,7 @@
  * Which vehicles have a socket at this gateway, and of which of them the control plane has yet to be told. A vehicle
  * may have several sockets, such as one that is still being closed and its successor.
  */
+import type { Caller } from '../../core/access/caller.ts';
 
 /** What the next report says. A VIN is in one of the lists. */
 export interface PresenceNews {
@@ -52,4 +53,15 @@ export class ConnectedVehicles {
   reportAnew(): void {
     this.#unreported = new Set(this.#sockets.keys());
   }
+}
+
+/** Notes the sockets of vehicles, for a server of sockets of all callers. */
+export function presenceOf(vehicles: Pick<ConnectedVehicles, 'opened' | 'closed'>): {
+  opened(caller: Caller): void;
+  closed(caller: Caller): void;
+} {
+  const note = (caller: Caller, what: 'opened' | 'closed') => {
+    if (caller.kind === 'vehicle' && caller.vin !== null) vehicles[what](caller.vin);
+  };
+  return { opened: (caller) => note(caller, 'opened'), closed: (caller) => note(caller, 'closed') };
 }

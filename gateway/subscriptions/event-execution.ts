@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { executeQueryPlan, type ServiceMap } from '@apollo/gateway';
-import { GraphQLError, type DocumentNode, type FormattedExecutionResult, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, type FormattedExecutionResult, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller } from '../../core/access/caller.ts';
 import {
@@ -15,8 +15,8 @@ import {
 } from '../../core/wire/subgraph.ts';
 import { EVENT_SERVICE, type SubscriptionPlan } from './subscription-plan.ts';
 
-/** Makes an error fit for clients; `document` is the operation's, where an error is about a place in it. */
-export type MaskError = (error: unknown, document?: DocumentNode) => GraphQLFormattedError;
+/** Makes an error fit for clients. */
+export type MaskError = (error: unknown) => GraphQLFormattedError;
 
 export interface EventExecution {
   readonly plan: SubscriptionPlan;

@@ -45,9 +45,6 @@ export interface SubscriptionLimits {
   readonly establishmentGrace: number;
   /** The longest time over which the sockets of a lost upstream are closed (a millisecond for each, up to this). */
   readonly lossSpread: number;
-  /** Parsed and validated documents kept, and the bytes of their texts in all. */
-  readonly cachedDocuments: number;
-  readonly cachedDocumentBytes: number;
 }
 
 export const DEFAULT_LIMITS: SubscriptionLimits = {
@@ -71,6 +68,4 @@ export const DEFAULT_LIMITS: SubscriptionLimits = {
   establishmentTimeout: 10_000,
   establishmentGrace: 250,
   lossSpread: 2_000,
-  cachedDocuments: 1_000,
-  cachedDocumentBytes: 8 * 1024 * 1024,
 };

@@ -28,6 +28,8 @@ export class SubscriptionPlanner {
   readonly supergraphSchema: GraphQLSchema;
   private readonly planner: QueryPlanner;
   private readonly clientSchema: GraphQLSchema;
+  /** By operation name (the empty string for none). A document that is sent again is one object (document-cache.ts). */
+  private readonly plans = new WeakMap<DocumentNode, Map<string, SubscriptionPlan>>();
 
   /** @param supergraphSdl a composed supergraph (core schema) */
   constructor(supergraphSdl: string) {
@@ -39,10 +41,20 @@ export class SubscriptionPlanner {
   }
 
   /**
+   * Plans a subscription, or finds the plan that was made before.
+   *
    * @param document valid against this supergraph's API schema; the operation meant must be a subscription
    * @throws FleetFlagError BAD_USER_INPUT where nothing is left to subscribe to, as with `@skip(if: true)`
    */
   plan(document: DocumentNode, operationName: string | undefined): SubscriptionPlan {
+    let ofDocument = this.plans.get(document);
+    if (ofDocument === undefined) this.plans.set(document, (ofDocument = new Map<string, SubscriptionPlan>()));
+    let plan = ofDocument.get(operationName ?? '');
+    if (plan === undefined) ofDocument.set(operationName ?? '', (plan = this.build(document, operationName)));
+    return plan;
+  }
+
+  private build(document: DocumentNode, operationName: string | undefined): SubscriptionPlan {
     const operationContext = buildOperationContext({
       schema: this.clientSchema,
       operationDocument: document,

@@ -60,8 +60,14 @@ function withoutDefaults(operation: OperationDefinitionNode): OperationDefinitio
   return { ...operation, variableDefinitions: [] };
 }
 
-/** Our rules beside graphql-js's own. */
-export const OPERATION_RULES: readonly ValidationRule[] = [structureRule, literalRule];
+/**
+ * Our rules beside graphql-js's own.
+ *
+ * @param introspection whether clients may ask for the schema
+ */
+export function operationRules(introspection: boolean): ValidationRule[] {
+  return [structureRule, literalRule, ...(introspection ? [] : [NoSchemaIntrospectionCustomRule])];
+}
 
 /** For the parser, wherever a client's text is parsed. */
 export const PARSE_OPTIONS = { maxTokens: OPERATION_LIMITS.tokens };
@@ -114,7 +120,7 @@ export function checkDocument(text: string, schema: GraphQLSchema, { introspecti
     return { document: null, errors: asErrors(error) };
   }
   try {
-    const rules = [...specifiedRules, ...OPERATION_RULES, ...(introspection ? [] : [NoSchemaIntrospectionCustomRule])];
+    const rules = [...specifiedRules, ...operationRules(introspection)];
     return { document, errors: validate(schema, document, rules, { hideSuggestions: !introspection }) };
   } catch (error) {
     // graphql-js throws, instead of reporting, where a subscription's root field has a variable in @skip or @include.

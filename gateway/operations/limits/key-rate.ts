@@ -11,6 +11,8 @@ export interface KeyRate {
   /** Operations a minute. */
   readonly limit: number;
   readonly remaining: number;
+  /** The minute that is counted. */
+  readonly windowSeconds: number;
   /** Whole seconds until the minute is over. */
   readonly resetSeconds: number;
   /** RATE_LIMITED when this operation is one too many. */
@@ -29,19 +31,5 @@ export async function countOperation(caller: Caller, limiter: RateLimiter): Prom
         `This key may run ${limit} operations a minute; try again in ${resetSeconds} seconds.`,
         { limit, retryAfter: resetSeconds },
       );
-  return { limit, remaining, resetSeconds, refusal };
-}
-
-/**
- * The header fields of draft-ietf-httpapi-ratelimit-headers-06, and Retry-After (RFC 9110, section 10.2.3) on a
- * refusal.
- */
-export function rateHeaders({ limit, remaining, resetSeconds, refusal }: KeyRate): Record<string, string> {
-  return {
-    'ratelimit-limit': `${limit}`,
-    'ratelimit-remaining': `${remaining}`,
-    'ratelimit-reset': `${resetSeconds}`,
-    'ratelimit-policy': `${limit};w=${WINDOW}`,
-    ...(refusal !== null && { 'retry-after': `${resetSeconds}` }),
-  };
+  return { limit, remaining, windowSeconds: WINDOW, resetSeconds, refusal };
 }

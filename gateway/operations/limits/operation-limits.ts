@@ -27,6 +27,9 @@ export const OPERATION_LIMITS = {
   fields: 500,
   /** Objects that the answer may hold; see measure-operation.ts. */
   cost: 10_000,
+  /** Parsed and validated documents kept, of vehicles and of others each, and the bytes of their texts in all. */
+  cachedDocuments: 1_000,
+  cachedDocumentBytes: 8 * 1024 * 1024,
 } as const;
 
 export type OperationLimit = keyof typeof OPERATION_LIMITS;

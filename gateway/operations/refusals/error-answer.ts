@@ -4,6 +4,7 @@ import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { clientError } from '../../../core/wire/error-form.ts';
 import { tokenRefusal } from '../limits/check-operation.ts';
 import { faultField } from './input-fault.ts';
+import { RefusedOperation } from './refused-operation.ts';
 
 /** Apollo Server's codes for input that GraphQL itself refuses, and for requests that are not GraphQL's. */
 const INPUT_CODES = new Set([
@@ -42,4 +43,18 @@ export function answerTo(error: unknown, requestId?: string, document?: Document
     };
   }
   return clientError({ ...error.toJSON(), originalError: error.originalError, path: error.path }, requestId);
+}
+
+/** What was thrown on the way of an operation, as the errors that its client gets; a RefusedOperation has several. */
+export function answersTo(error: unknown, requestId?: string, document?: DocumentNode): GraphQLFormattedError[] {
+  // Apollo Server wraps what is no error of GraphQL's.
+  const thrown = error instanceof GraphQLError && error.originalError !== undefined ? error.originalError : error;
+  return thrown instanceof RefusedOperation
+    ? thrown.errors.map((each) => answerTo(each, requestId, thrown.document))
+    : [answerTo(error, requestId, document)];
+}
+
+/** Whether an answer is to a fault of ours, which belongs in the log under the answer's request id. */
+export function isFault({ extensions }: GraphQLFormattedError): boolean {
+  return extensions?.['code'] === 'INTERNAL_SERVER_ERROR';
 }

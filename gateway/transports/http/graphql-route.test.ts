@@ -11,6 +11,7 @@ import {
   type SubgraphResponse,
 } from '../../../core/wire/subgraph.ts';
 import { compose, type Subgraphs } from '../../composition/supergraph.ts';
+import { OperationPipeline } from '../../operations/pipeline.ts';
 import { AccountConcurrency } from '../../operations/turns/account-concurrency.ts';
 import { RightOfWay } from '../../operations/turns/right-of-way.ts';
 import { EntityTags } from '../../operations/persisted-operations/entity-tag.ts';
@@ -20,7 +21,7 @@ import { SentTexts } from '../../operations/persisted-operations/sent-texts.ts';
 import { countingLimiter } from '../../testing/counting-limiter.ts';
 import { startGraphqlServer, type GraphqlServer } from '../../operations/graphql-server.ts';
 import { GatewayMetrics } from '../../monitoring/gateway-metrics.ts';
-import { pageOrigins } from './page-origins.ts';
+import { PREFLIGHT_HEADERS, pageOrigins } from './page-origins.ts';
 import { originReader } from './request-origin.ts';
 import { createRoutes } from './routes.ts';
 
@@ -101,23 +102,34 @@ beforeAll(async () => {
   const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const metrics = new GatewayMetrics();
   const rightOfWay = new RightOfWay();
-  graphql = await startGraphqlServer({
-    composition,
-    introspection: true,
-    logger,
-    metrics,
-    accounts: new AccountConcurrency(),
-    rightOfWay,
-  });
-  app = createRoutes({
-    graphql,
-    authenticate: async ({ apiKey, authorization }) => CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'anonymous' },
+  const pipeline = new OperationPipeline({
+    authenticate: async ({ apiKey, authorization }) => ({
+      caller: CALLERS[apiKey ?? authorization ?? ''] ?? { kind: 'anonymous' },
+      expiresAt: null,
+      credential: null,
+    }),
     limiter,
-    operations: {
+    texts: {
       registered: new OperationTexts(subgraphs.audit),
       sent: new SentTexts(),
       personal: personalData(composition.apiSchema),
     },
+    schema: () => composition.apiSchema,
+    introspection: true,
+    accounts: new AccountConcurrency(),
+    rightOfWay,
+  });
+  graphql = await startGraphqlServer({
+    composition,
+    pipeline,
+    introspection: true,
+    preflightHeaders: PREFLIGHT_HEADERS,
+    logger,
+    metrics,
+  });
+  app = createRoutes({
+    pipeline,
+    graphql,
     tags: new EntityTags(subgraphs.flags, composition),
     rightOfWay,
     publicKeys: async () => ({}),

@@ -1,30 +1,28 @@
 /**
- * `/graphql` over HTTP: who is calling, how often they may, which operation they name, and whether they have its answer
- * already; then Apollo Server runs it, with every check of its own.
+ * `/graphql` over HTTP: reads a request, takes it through the pipeline (operations/pipeline.ts), and says the answer or
+ * the refusal in statuses, header fields and media types. A persisted query by GET whose answer the client has already
+ * is not run.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { FleetFlagError } from '../../../core/errors.ts';
+import { ERROR_CATALOGUE, FleetFlagError, type ErrorCode } from '../../../core/errors.ts';
 import type { Caller, CallerIdentity, RequestOrigin } from '../../../core/access/caller.ts';
-import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
-import type { Credentials } from '../../credentials/authenticate.ts';
-import type { GatewayContext, GatewayLogger } from '../../context.ts';
-import { countOperation, rateHeaders } from '../../operations/limits/key-rate.ts';
-import { mayBeKillSwitch } from '../../operations/turns/kill-switch-operation.ts';
-import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
+import { newOutcome, type GatewayLogger, type Outcome } from '../../context.ts';
+import type { GraphqlServer } from '../../operations/graphql-server.ts';
+import type { KeyRate } from '../../operations/limits/key-rate.ts';
+import type { OperationPipeline } from '../../operations/pipeline.ts';
 import { isNamed, tagOfAnswer, type EntityTags } from '../../operations/persisted-operations/entity-tag.ts';
 import type { NamingRequest } from '../../operations/persisted-operations/operation-reference.ts';
 import type { OperationText } from '../../operations/persisted-operations/operation-texts.ts';
-import { resolveOperation, type OperationSources } from '../../operations/persisted-operations/resolve-operation.ts';
-import type { GraphqlServer } from '../../operations/graphql-server.ts';
-import { acceptableType } from './media-type.ts';
+import { mayBeKillSwitch } from '../../operations/turns/kill-switch-operation.ts';
+import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
+import { acceptableType, wantsPlainJson } from './media-type.ts';
 import { OperationCall } from './operation-call.ts';
+import { rateHeaders } from './rate-headers.ts';
 import { refuse } from './refusal.ts';
 
 export interface GraphqlRouteOptions {
+  readonly pipeline: OperationPipeline;
   readonly graphql: GraphqlServer;
-  readonly authenticate: (credentials: Credentials, origin: RequestOrigin) => Promise<Caller>;
-  readonly limiter: RateLimiter;
-  readonly operations: OperationSources;
   readonly tags: EntityTags;
   readonly rightOfWay: RightOfWay;
   readonly logger: GatewayLogger;
@@ -45,20 +43,37 @@ function mayBeKill({ method, body }: FastifyRequest): boolean {
   return typeof query !== 'string' || mayBeKillSwitch(query);
 }
 
+/** The status and header fields of an answer that is nothing but a refusal; none for other answers. */
+function refusalHead(
+  { refusal, executed }: Outcome,
+  accept: string | undefined,
+): { readonly status: number; readonly headers: Record<string, string> } | null {
+  if (refusal === null) return null;
+  const { code, retryAfter } = refusal.extensions ?? {};
+  const { httpStatus } = ERROR_CATALOGUE[code as ErrorCode];
+  return {
+    status: httpStatus === 400 && !executed && wantsPlainJson(accept) ? 200 : httpStatus,
+    headers: typeof retryAfter === 'number' ? { 'retry-after': String(retryAfter) } : {},
+  };
+}
+
 /** @param originOf where a request comes from */
 export function addGraphqlRoute(
   app: FastifyInstance,
   options: GraphqlRouteOptions,
   originOf: (request: FastifyRequest) => RequestOrigin,
 ): void {
-  const { graphql, authenticate, limiter, operations, tags, rightOfWay, logger } = options;
+  const { pipeline, graphql, tags, rightOfWay, logger } = options;
 
-  async function run(request: FastifyRequest, reply: FastifyReply, identity: CallerIdentity): Promise<FastifyReply> {
-    const call = new OperationCall(request);
-    const { naming } = call;
+  async function run(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    call: OperationCall,
+    operation: OperationText | null,
+    identity: CallerIdentity,
+  ): Promise<FastifyReply> {
     const { caller } = identity;
-    const operation = await resolveOperation(naming, caller, operations);
-    const isCacheable = request.method === 'GET' && operation !== null && !naming.query;
+    const isCacheable = request.method === 'GET' && operation !== null && !call.naming.query;
     const ahead = isCacheable ? await tagAhead(call, operation, caller) : null;
     if (ahead !== null && isNamed(ahead, header(request, 'if-none-match')))
       return reply
@@ -66,16 +81,17 @@ export function addGraphqlRoute(
         .headers({ ...CACHED, etag: ahead })
         .send();
 
-    const outcome = { complete: false };
-    const contextValue: GatewayContext = { identity, outcome };
+    const outcome = newOutcome();
     const answer = await graphql.apollo.executeHTTPGraphQLRequest({
       httpGraphQLRequest: call.forApollo(operation?.body ?? null),
-      context: async () => contextValue,
+      context: async () => ({ identity, outcome }),
     });
     if (answer.body.kind !== 'complete') throw new Error('The gateway answered incrementally');
     const { string } = answer.body;
     for (const [name, value] of answer.headers) reply.header(name, value);
-    reply.status(answer.status ?? 200);
+    // A GET that would mutate has a status of its own, and the header that goes with it.
+    const refused = answer.status === 405 ? null : refusalHead(outcome, request.headers.accept);
+    reply.status(refused?.status ?? answer.status ?? 200).headers(refused?.headers ?? {});
     if (!isCacheable || !outcome.complete) return reply.send(string);
     const etag = ahead ?? tagOfAnswer(string);
     reply.headers({ ...CACHED, etag });
@@ -114,14 +130,12 @@ export function addGraphqlRoute(
         // it may run.
         if (!mayBeKill(request)) await rightOfWay.clear();
         const origin = originOf(request);
-        const caller = await authenticate(
-          { authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') },
-          origin,
-        );
-        const rate = await countOperation(caller, limiter);
-        if (rate !== null) reply.headers(rateHeaders(rate));
-        if (rate?.refusal) throw rate.refusal;
-        return await run(request, reply, { caller, origin });
+        const credentials = { authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') };
+        const { caller } = await pipeline.caller(credentials, origin.ipAddress);
+        const call = new OperationCall(request);
+        const counted = (rate: KeyRate) => void reply.headers(rateHeaders(rate));
+        const operation = await pipeline.name(caller, () => call.naming, counted);
+        return await run(request, reply, call, operation, { caller, origin });
       } catch (error) {
         if (!(error instanceof FleetFlagError)) logger.error({ err: error, requestId: request.id }, 'A request failed');
         return refuse(request, reply, error);

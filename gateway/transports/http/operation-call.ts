@@ -29,6 +29,7 @@ function jsonIn(params: URLSearchParams, name: string): unknown {
 export class OperationCall {
   readonly #body: unknown;
   readonly #params: URLSearchParams;
+  #naming: NamingRequest | undefined;
 
   constructor(private readonly request: FastifyRequest) {
     this.#body = request.body;
@@ -41,6 +42,10 @@ export class OperationCall {
    * given twice.
    */
   get naming(): NamingRequest {
+    return (this.#naming ??= this.#readNaming());
+  }
+
+  #readNaming(): NamingRequest {
     if (this.request.method !== 'GET') return isRecord(this.#body) ? this.#body : {};
     for (const name of ['query', ...NAMING_MEMBERS]) {
       if (this.#params.getAll(name).length > 1) throw badInput(name, `The search parameter ${name} is given twice.`);

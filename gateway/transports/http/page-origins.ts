@@ -12,6 +12,17 @@ export interface PageOrigins {
   admits(headers: { readonly origin?: string | undefined; readonly host?: string | undefined }): boolean;
 }
 
+/**
+ * Header fields of which a GET has to have one: a page of another site can send none of them without asking first, and
+ * nothing here answers that it may.
+ */
+export const PREFLIGHT_HEADERS: readonly string[] = [
+  'authorization',
+  'x-api-key',
+  'x-apollo-operation-name',
+  'apollo-require-preflight',
+];
+
 /** @param named origins as browsers send them, such as `https://dashboard.example.com` */
 export function pageOrigins(named: readonly string[]): PageOrigins {
   const origins = new Set(named);

@@ -12,7 +12,8 @@ import type { ExecutionResult, GraphQLFormattedError } from 'graphql';
 import { CloseCode, MessageType, validateMessage, type Message, type SubscribePayload } from 'graphql-ws';
 import { WebSocket, type RawData } from 'ws';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { Caller, RequestOrigin } from '../../../core/access/caller.ts';
+import type { RequestOrigin } from '../../../core/access/caller.ts';
+import type { AuthenticatedCaller } from '../../credentials/credentials-in-use.ts';
 import { NAMING_MEMBERS, type NamingRequest } from '../../operations/persisted-operations/operation-reference.ts';
 import type { SubscriptionLimits } from '../../subscriptions/subscription-limits.ts';
 import { encodeId, type EncodedId, type FrameBatch } from '../../subscriptions/next-frames.ts';
@@ -20,15 +21,6 @@ import { encodeId, type EncodedId, type FrameBatch } from '../../subscriptions/n
 /** Close codes of RFC 6455 / IANA after which graphql-ws clients connect again. */
 export const SERVICE_RESTART = 1012;
 export const TRY_AGAIN_LATER = 1013;
-
-/** Who a socket belongs to, for as long as the credential is good. */
-export interface AuthenticatedCaller {
-  readonly caller: Caller;
-  /** When the socket is to be closed with 4403. */
-  readonly expiresAt?: Date | undefined;
-  /** What tells this credential from others of the same caller, for `disconnect`; never a secret. */
-  readonly credential?: string | undefined;
-}
 
 /** An operation that a client has open. */
 export interface OpenOperation {

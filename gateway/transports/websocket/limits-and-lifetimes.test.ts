@@ -160,8 +160,12 @@ describe('what a client reads after it has subscribed', () => {
   test('waits also for a subscription whose operation is still being looked up', async () => {
     let found = (): void => undefined;
     await start({
-      resolveOperation: (request) =>
-        request.query === '' ? new Promise((resolve) => (found = () => resolve({ ...request, query: NARROW }))) : null,
+      steps: {
+        name: (_caller, naming) =>
+          naming().query === ''
+            ? new Promise((resolve) => (found = () => resolve({ sha256: '', body: NARROW })))
+            : null,
+      },
     });
     const client = await gateway.client();
     client.subscribe('s', '', production);

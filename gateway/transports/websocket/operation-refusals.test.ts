@@ -120,10 +120,13 @@ describe('a caller', () => {
 
   test('may have an operation looked up, and is refused what the lookup refuses', async () => {
     await start({
-      resolveOperation: async ({ extensions, id, ...request }) => {
-        if (extensions?.['id'] !== 'known' && id !== 'known')
-          throw new FleetFlagError('BAD_USER_INPUT', 'Not registered.');
-        return { ...request, query: NARROW };
+      steps: {
+        async name(_caller, naming) {
+          const { extensions, id } = naming() as { extensions?: { id?: unknown }; id?: unknown };
+          if (extensions?.id !== 'known' && id !== 'known')
+            throw new FleetFlagError('BAD_USER_INPUT', 'Not registered.');
+          return { sha256: '', body: NARROW };
+        },
       },
     });
     const client = await gateway.client();

@@ -1,27 +1,19 @@
 /**
- * From a subscribe message to an operation that runs: prepared, permitted, then joined to those who asked the same
- * (a subscription) or run on its own (a query or mutation).
+ * From a subscribe message to an operation that runs: taken through the pipeline (operations/pipeline.ts), then joined
+ * to those who asked the same (a subscription) or run on its own (a query or mutation).
  */
 import { randomUUID } from 'node:crypto';
-import {
-  getOperationAST,
-  getVariableValues,
-  GraphQLError,
-  OperationTypeNode,
-  type DocumentNode,
-  type ExecutionResult,
-  type GraphQLFormattedError,
-  type GraphQLSchema,
-} from 'graphql';
+import { OperationTypeNode, type ExecutionResult, type GraphQLFormattedError } from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
 import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { permissionScope, type Caller, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { NamingRequest } from '../../operations/persisted-operations/operation-reference.ts';
+import type { OperationText } from '../../operations/persisted-operations/operation-texts.ts';
+import type { OperationPipeline } from '../../operations/pipeline.ts';
+import { answersTo, isFault } from '../../operations/refusals/error-answer.ts';
 import type { ClientConnection, OpenOperation } from './client-connection.ts';
 import type { Member } from '../../subscriptions/distinct-operation.ts';
-import type { DocumentCache, PreparedDocument } from '../../operations/limits/document-cache.ts';
-import type { MaskError } from '../../subscriptions/event-execution.ts';
 import { encodeId, type EncodedId, type FrameBatch } from '../../subscriptions/next-frames.ts';
 import type { Place, SharedOperations } from '../../subscriptions/shared-operations.ts';
 import type { SubscriptionPlanner } from '../../subscriptions/subscription-plan.ts';
@@ -39,34 +31,24 @@ export interface OperationRequest {
   readonly extensions?: Record<string, unknown> | undefined;
 }
 
-export interface ParsedOperation {
-  readonly document: DocumentNode;
-  readonly operationName?: string | undefined;
-  readonly variables: Record<string, unknown>;
-}
-
-/** The schema that operations run against now. */
-export interface CurrentSchema {
-  readonly apiSchema: GraphQLSchema;
+/** What plans subscriptions against the schema in force. */
+export interface CurrentPlanner {
   readonly planner: SubscriptionPlanner;
   /** Differs from one schema to the next. */
   readonly version: number;
 }
 
+/** The steps of the pipeline that an operation of a known caller takes before it runs. */
+export type OperationSteps = Pick<OperationPipeline, 'name' | 'check' | 'permit'>;
+
 export interface OperationServices {
-  readonly documents: DocumentCache;
+  readonly steps: OperationSteps;
   readonly shared: SharedOperations;
   readonly turns: OperationQueue;
   readonly maxOperationsPerSocket: number;
-  /** See SubscriptionServerOptions. */
-  readonly introspection: boolean;
-  schema(): CurrentSchema;
-  authorize(operation: ParsedOperation, caller: Caller): void;
+  readonly logger: { error(details: object, message: string): void };
+  current(): CurrentPlanner;
   execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
-  /** Gives the text that a request names, where it names one; see SubscriptionServerOptions. */
-  readonly resolveOperation?:
-    ((request: OperationRequest, caller: Caller) => Promise<OperationRequest> | null) | undefined;
-  readonly maskError: MaskError;
 }
 
 /** A client's subscription among those that share it. */
@@ -120,37 +102,13 @@ class SingleOperation implements OpenOperation {
   }
 }
 
-/** Errors of GraphQL itself in a document or its variables. */
-class RefusedDocument extends Error {
-  readonly errors: readonly GraphQLError[];
-
-  /** @param code Apollo Server's code for such errors, so that they are told apart and masked as over HTTP */
-  constructor(
-    errors: readonly GraphQLError[],
-    code: 'GRAPHQL_PARSE_FAILED' | 'GRAPHQL_VALIDATION_FAILED' | 'BAD_USER_INPUT',
-    readonly document: DocumentNode | undefined,
-  ) {
-    super('The document is not valid.');
-    this.errors = errors.map(
-      ({ message, nodes, source, positions, extensions, originalError }) =>
-        new GraphQLError(message, { nodes, source, positions, originalError, extensions: { ...extensions, code } }),
-    );
-  }
-}
-
-/** The prepared document, when it may run. */
-function documentOf({ document, errors }: PreparedDocument): DocumentNode {
-  if (document === null) throw new RefusedDocument(errors, 'GRAPHQL_PARSE_FAILED', undefined);
-  if (errors.length > 0) throw new RefusedDocument(errors, 'GRAPHQL_VALIDATION_FAILED', document);
-  return document;
-}
-
-function fail(connection: ClientConnection, id: string, error: unknown, maskError: MaskError): void {
+/** Answers an operation with what stopped it. */
+function fail(connection: ClientConnection, id: string, error: unknown, { logger }: OperationServices): void {
+  const requestId = randomUUID();
+  const answers = answersTo(error, requestId);
+  if (answers.some(isFault)) logger.error({ err: error, requestId }, 'A request failed');
   connection.operations.delete(id);
-  connection.sendError(
-    id,
-    error instanceof RefusedDocument ? error.errors.map((each) => maskError(each, error.document)) : [maskError(error)],
-  );
+  connection.sendError(id, answers);
 }
 
 /**
@@ -178,33 +136,34 @@ export function startOperation(
       variables: payload.variables ?? undefined,
       extensions: payload.extensions ?? undefined,
     };
-    const resolved = services.resolveOperation?.(request, identity.caller) ?? null;
-    if (resolved === null) return run(connection, id, request, identity.caller, services);
-    startResolved(connection, id, resolved, identity.caller, services);
+    const named = services.steps.name(identity.caller, () => request);
+    if (named === null) return run(connection, id, request, identity.caller, services);
+    startNamed(connection, id, request, named, identity.caller, services);
   } catch (error) {
-    fail(connection, id, error, services.maskError);
+    fail(connection, id, error, services);
   }
 }
 
 /** Queries that come after wait: what is being looked up may be a subscription that they rely on. */
-function startResolved(
+function startNamed(
   connection: ClientConnection,
   id: string,
-  resolved: Promise<OperationRequest>,
+  request: OperationRequest,
+  named: Promise<OperationText | null>,
   caller: Caller,
   services: OperationServices,
 ): void {
   const holder = new SingleOperation();
   connection.operations.set(id, holder);
-  const started = resolved.then((request) => {
+  const started = named.then((operation) => {
     if (holder.ended || !connection.open) return;
     connection.operations.delete(id);
-    run(connection, id, request, caller, services);
+    run(connection, id, { ...request, query: operation?.body ?? request.query }, caller, services);
   });
   hold(
     connection,
     started.catch((error: unknown) => {
-      if (!holder.ended) fail(connection, id, error, services.maskError);
+      if (!holder.ended) fail(connection, id, error, services);
     }),
   );
 }
@@ -224,50 +183,26 @@ function run(
   caller: Caller,
   services: OperationServices,
 ): void {
-  const { apiSchema, planner, version } = services.schema();
-  const prepared = services.documents.prepare(request.query, apiSchema);
-  const document = documentOf(prepared);
-  const operation = getOperationAST(document, request.operationName);
-  if (operation == null)
-    throw new FleetFlagError('BAD_USER_INPUT', 'Unable to identify operation', { field: 'operationName' });
+  const variables = request.variables ?? {};
+  const checked = services.steps.check(request.query, request.operationName, caller);
+  const { document, operation, hash } = checked;
   if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
     const single = new SingleOperation();
     connection.operations.set(id, single);
-    unattended(
-      runSingle(
-        connection,
-        id,
-        single,
-        urgencyOf(document, operation, request.variables ?? {}, caller),
-        request,
-        caller,
-        services,
-      ),
-      'Answering on a websocket',
-    );
+    const urgency = urgencyOf(document, operation, variables, caller);
+    unattended(runSingle(connection, id, single, urgency, request, caller, services), 'Answering on a websocket');
     return;
   }
 
-  const { coerced, errors } = getVariableValues(
-    apiSchema,
-    operation.variableDefinitions ?? [],
-    request.variables ?? {},
-    { maxErrors: 1, hideSuggestions: !services.introspection },
-  );
-  if (errors !== undefined) throw new RefusedDocument(errors, 'BAD_USER_INPUT', document);
-  services.authorize({ document, operationName: request.operationName, variables: coerced }, caller);
-  const planKey = request.operationName ?? '';
-  let plan = prepared.plans.get(planKey);
-  if (plan === undefined) {
-    plan = planner.plan(document, request.operationName);
-    prepared.plans.set(planKey, plan);
-  }
+  const permitted = services.steps.permit(checked, variables, caller);
+  const { planner, version } = services.current();
+  const plan = planner.plan(document, request.operationName);
   const subscription = new SharedSubscription(connection, id, services.shared);
   connection.operations.set(id, subscription);
   const { place, pending } = services.shared.join(subscription, {
-    documentKey: `${version}:${prepared.hash}`,
+    documentKey: `${version}:${hash}`,
     operationName: request.operationName,
-    variables: coerced,
+    variables: permitted.variables,
     scope: permissionScope(caller),
     plan,
   });
@@ -299,6 +234,6 @@ async function runSingle(
     connection.operations.delete(id);
     connection.sendResult(id, result);
   } catch (error) {
-    if (!single.ended) fail(connection, id, error, services.maskError);
+    if (!single.ended) fail(connection, id, error, services);
   }
 }

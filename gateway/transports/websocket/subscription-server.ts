@@ -5,22 +5,16 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { DocumentNode, ExecutionResult, GraphQLFormattedError, GraphQLSchema } from 'graphql';
+import type { ExecutionResult, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import { CloseCode, handleProtocols } from 'graphql-ws';
 import { WebSocket, WebSocketServer, type RawData } from 'ws';
 import { unattended } from '../../../core/async/unattended.ts';
 import type { Caller, CallerIdentity, RequestOrigin } from '../../../core/access/caller.ts';
 import type { SubgraphConnection, SubgraphName } from '../../../core/wire/subgraph.ts';
+import type { AuthenticatedCaller, OpenSockets } from '../../credentials/credentials-in-use.ts';
 import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
-import {
-  ClientConnection,
-  SERVICE_RESTART,
-  TRY_AGAIN_LATER,
-  type AuthenticatedCaller,
-  type ConnectionHost,
-} from './client-connection.ts';
+import { ClientConnection, SERVICE_RESTART, TRY_AGAIN_LATER, type ConnectionHost } from './client-connection.ts';
 import { sweepConnections, sweepInterval } from './connection-sweep.ts';
-import { DocumentCache } from '../../operations/limits/document-cache.ts';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../subscriptions/subscription-limits.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 import { SharedOperations, type SharedCounts } from '../../subscriptions/shared-operations.ts';
@@ -28,9 +22,9 @@ import { spreadClose } from './spread-close.ts';
 import {
   connectionOf,
   startOperation,
-  type CurrentSchema,
+  type CurrentPlanner,
   type OperationRequest,
-  type ParsedOperation,
+  type OperationSteps,
 } from './start-operation.ts';
 import { SubscriptionPlanner } from '../../subscriptions/subscription-plan.ts';
 import { OperationQueue } from './operation-queue.ts';
@@ -47,22 +41,14 @@ export interface SubscriptionServerOptions {
     params: Record<string, unknown>,
     request: { headers: IncomingHttpHeaders; origin: RequestOrigin },
   ): Promise<Caller | AuthenticatedCaller>;
-  /** Throws a FleetFlagError when the caller may not run this subscription. */
-  authorize(operation: ParsedOperation, caller: Caller): void;
+  /** The steps that an operation takes before it runs. */
+  readonly steps: OperationSteps;
   /** While kill switches have it nothing else begins. */
   readonly rightOfWay: RightOfWay;
   /** Runs a query or mutation with everything that HTTP would do to it, permissions included. */
   execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
-  /**
-   * Puts the text in place of a persisted operation's id, or throws (rejects) what refuses it; null: the request is as
-   * it should be.
-   */
-  readonly resolveOperation?: (request: OperationRequest, caller: Caller) => Promise<OperationRequest> | null;
-  /**
-   * Makes an error fit for clients. GraphQL's own errors carry Apollo Server's codes (GRAPHQL_PARSE_FAILED,
-   * GRAPHQL_VALIDATION_FAILED, BAD_USER_INPUT), and come with the document that they are about.
-   */
-  maskError(error: unknown, document?: DocumentNode): GraphQLFormattedError;
+  /** Makes an error of an event fit for clients. */
+  maskError(error: unknown): GraphQLFormattedError;
   readonly logger: {
     info(details: object, message: string): void;
     warn(details: object, message: string): void;
@@ -70,8 +56,6 @@ export interface SubscriptionServerOptions {
   };
   /** Where an upgrade request came from; without it the socket's own address. */
   readonly origin?: (request: IncomingMessage) => RequestOrigin;
-  /** Whether clients may ask for the schema, and are suggested names of it. */
-  readonly introspection: boolean;
   readonly limits?: Partial<SubscriptionLimits>;
   /** Told of each socket of somebody known: when it is known whose it is, and when it has closed. */
   readonly presence?: { opened(caller: Caller): void; closed(caller: Caller): void };
@@ -94,14 +78,10 @@ export interface SubscriptionCounters extends SharedCounts {
   refused: number;
 }
 
-export interface SubscriptionServer {
+export interface SubscriptionServer extends OpenSockets {
   /** Takes over an HTTP upgrade whose path has been checked. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   counters(): SubscriptionCounters;
-  /** Who the open sockets belong to; those that have not said it yet are left out. */
-  identities(): Iterable<AuthenticatedCaller>;
-  /** Closes the sockets that `concerned` names with 4403, as when a session or token is revoked; gives their number. */
-  disconnect(concerned: (identity: AuthenticatedCaller) => boolean): number;
   /**
    * Closes all sockets with 1012 spread over at most `spread` milliseconds, terminates what does not close, ends all
    * upstreams.
@@ -139,15 +119,17 @@ function originOf(request: IncomingMessage): RequestOrigin {
   };
 }
 
-/** A function that gives the schema in force with its planner, which is built once for each supergraph. */
-function currentSchema(schema: SubscriptionServerOptions['schema']): () => CurrentSchema {
-  let current: CurrentSchema | null = null;
-  let sdl = '';
+/** A function that gives the planner for the schema in force, which is built once for each supergraph. */
+function currentPlanner(schema: SubscriptionServerOptions['schema']): () => CurrentPlanner {
+  let current: (CurrentPlanner & { readonly schema: ReturnType<typeof schema> }) | null = null;
   return () => {
     const { apiSchema, supergraphSdl } = schema();
-    if (current?.apiSchema !== apiSchema || sdl !== supergraphSdl) {
-      sdl = supergraphSdl;
-      current = { apiSchema, planner: new SubscriptionPlanner(supergraphSdl), version: (current?.version ?? 0) + 1 };
+    if (current?.schema.apiSchema !== apiSchema || current.schema.supergraphSdl !== supergraphSdl) {
+      current = {
+        schema: { apiSchema, supergraphSdl },
+        planner: new SubscriptionPlanner(supergraphSdl),
+        version: (current?.version ?? 0) + 1,
+      };
     }
     return current;
   };
@@ -179,23 +161,16 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     },
   });
   const services = {
-    documents: new DocumentCache({
-      maxDocuments: limits.cachedDocuments,
-      maxBytes: limits.cachedDocumentBytes,
-      introspection: options.introspection,
-    }),
+    steps: options.steps,
     shared,
     turns: new OperationQueue(limits.maxWaitingReports, options.rightOfWay),
     maxOperationsPerSocket: limits.maxOperationsPerSocket,
-    introspection: options.introspection,
-    schema: currentSchema(() => options.schema()),
-    authorize: (operation: ParsedOperation, caller: Caller) => options.authorize(operation, caller),
+    logger: options.logger,
+    current: currentPlanner(() => options.schema()),
     execute: (request: OperationRequest, identity: CallerIdentity) => options.execute(request, identity),
-    resolveOperation: options.resolveOperation,
-    maskError: (error: unknown, document?: DocumentNode) => options.maskError(error, document),
   };
   // A planner takes a tenth of a second to build: not at the first client's expense.
-  services.schema();
+  services.current();
   const host: ConnectionHost = {
     limits,
     counters,

@@ -4,7 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { GraphQLError, graphql, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError } from '../../../../core/errors.ts';
 import type { Caller } from '../../../../core/access/caller.ts';
-import type { AuthenticatedCaller } from '../client-connection.ts';
+import type { AuthenticatedCaller } from '../../../credentials/credentials-in-use.ts';
+import type { OperationSteps } from '../start-operation.ts';
+import { openSteps } from './open-steps.ts';
 import { RightOfWay } from '../../../operations/turns/right-of-way.ts';
 import { createSubscriptionServer, type SubscriptionServerOptions } from '../subscription-server.ts';
 import { federatedSubgraphs } from '../../../subscriptions/testing/federated-subgraphs.ts';
@@ -30,12 +32,15 @@ function maskError(error: unknown): GraphQLFormattedError {
     : { message, ...place, extensions: { ...extensions, code } };
 }
 
+type Overrides = Partial<Omit<SubscriptionServerOptions, 'steps'>> & { readonly steps?: Partial<OperationSteps> };
+
 /**
  * @param overrides what the test wants otherwise; by default vehicles come with `{vin}`, users with `{role}`, and
  * `{authorization: 'bad'}` is refused
  */
-export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOptions> = {}) {
+export async function gatewayUnderTest({ steps, ...overrides }: Overrides = {}) {
   const federation = federatedSubgraphs();
+  const open = openSteps(() => federation.schema.apiSchema);
   const errors: string[] = [];
   const server = createSubscriptionServer({
     schema: () => federation.schema,
@@ -52,8 +57,13 @@ export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOpti
         environment: 'production',
       });
     },
-    authorize: ({ variables }) => {
-      if (variables['e'] === 'elsewhere') throw new FleetFlagError('FORBIDDEN', 'Not your environment.');
+    steps: {
+      ...open,
+      permit(checked, given, caller) {
+        if (given['e'] === 'elsewhere') throw new FleetFlagError('FORBIDDEN', 'Not your environment.');
+        return open.permit(checked, given, caller);
+      },
+      ...steps,
     },
     execute: async ({ query, variables, operationName }) => {
       const rootValue = {
@@ -70,7 +80,6 @@ export async function gatewayUnderTest(overrides: Partial<SubscriptionServerOpti
       });
     },
     rightOfWay: new RightOfWay(),
-    introspection: true,
     maskError,
     logger: {
       info: () => undefined,

@@ -1,0 +1,87 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Caller } from '../../core/access/caller.ts';
+import { API_SCHEMA } from '../testing/api-schema.ts';
+import { countingLimiter } from '../testing/counting-limiter.ts';
+import { OPERATION_LIMITS } from './limits/operation-limits.ts';
+import type { KeyRate } from './limits/key-rate.ts';
+import type { OperationTexts } from './persisted-operations/operation-texts.ts';
+import { SentTexts } from './persisted-operations/sent-texts.ts';
+import { OperationPipeline } from './pipeline.ts';
+import { AccountConcurrency } from './turns/account-concurrency.ts';
+import { RightOfWay } from './turns/right-of-way.ts';
+
+const CAR: Caller = { kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'staging' };
+const PERSON: Caller = { kind: 'user', userId: 'u1', role: 'READ', sessionKey: null };
+const KEY: Caller = { kind: 'apiKey', apiKeyId: 'k1', role: 'READ', rateLimitPerMin: 1 };
+const FLAG = { sha256: 'a'.repeat(64), body: '{ flag(key: "eco") { key } }', apiKeys: null };
+
+const pipelineOf = () =>
+  new OperationPipeline({
+    authenticate: () => Promise.reject(new Error('not part of these tests')),
+    limiter: countingLimiter(),
+    texts: {
+      registered: { find: async () => FLAG } as unknown as OperationTexts,
+      sent: new SentTexts(),
+      personal: () => null,
+    },
+    schema: () => API_SCHEMA,
+    introspection: true,
+    accounts: new AccountConcurrency(),
+    rightOfWay: new RightOfWay(),
+  });
+
+describe('naming an operation', () => {
+  test('takes no turn of the event loop for a text of somebody without a rate', () => {
+    for (const caller of [CAR, PERSON]) expect(pipelineOf().name(caller, () => ({ query: FLAG.body }))).toBeNull();
+  });
+
+  test('counts the operation of a key before it is looked at, and says where the key stands though it is refused', async () => {
+    const pipeline = pipelineOf();
+    const rates: KeyRate[] = [];
+    expect(
+      await pipeline.name(
+        KEY,
+        () => ({ id: 'flag' }),
+        (rate) => rates.push(rate),
+      ),
+    ).toEqual(FLAG);
+    const unread = () => {
+      throw new Error('It is read although it is one too many.');
+    };
+    await expect(pipeline.name(KEY, unread, (rate) => rates.push(rate))).rejects.toMatchObject({
+      code: 'RATE_LIMITED',
+    });
+    expect(rates.map(({ remaining, refusal }) => [remaining, refusal?.code])).toEqual([
+      [0, undefined],
+      [0, 'RATE_LIMITED'],
+    ]);
+  });
+});
+
+describe('a checked document', () => {
+  test('is found by its hash, in one piece for all who send it', () => {
+    const pipeline = pipelineOf();
+    const { document, hash } = pipeline.check(FLAG.body, undefined, PERSON);
+    expect(pipeline.prepared(hash)?.document).toBe(document);
+    expect(pipeline.check(FLAG.body, undefined, KEY).document).toBe(document);
+    expect(pipeline.prepared('0'.repeat(64))).toBeUndefined();
+  });
+
+  test('of a vehicle stays, however many texts others send', () => {
+    const pipeline = pipelineOf();
+    const { document } = pipeline.check(FLAG.body, undefined, CAR);
+    const first = pipeline.check('{ me { kind } }', undefined, PERSON);
+    for (let n = 0; n < OPERATION_LIMITS.cachedDocuments; n++)
+      pipeline.check(`{ me { kind } } # ${n}`, undefined, PERSON);
+    expect(pipeline.check(FLAG.body, undefined, CAR).document).toBe(document);
+    expect(pipeline.prepared(first.hash)).toBeUndefined();
+  });
+});
+
+test('variables are given coerced to who runs the operation, defaults included', () => {
+  const pipeline = pipelineOf();
+  const text = 'query ($n: Int = 3, $key: String!) { flags(first: $n) { totalCount } flag(key: $key) { key } }';
+  const permitted = pipeline.permit(pipeline.check(text, undefined, PERSON), { key: 'eco', other: 1 }, PERSON);
+  expect(permitted).toMatchObject({ variables: { n: 3, key: 'eco' }, given: { key: 'eco', other: 1 } });
+  expect(permitted.variables).not.toHaveProperty('other');
+});

@@ -1,0 +1,207 @@
+/**
+ * The way of an operation through the gateway. Each step stands here once, in the order in which every operation takes
+ * them; a transport (../transports) reads what a client sent, calls the steps, and says a refusal in its own form.
+ *
+ * 1. caller: who is calling (../credentials/authenticate.ts)
+ * 2. rate: how often a key may ask (limits/key-rate.ts)
+ * 3. name: which operation is meant (persisted-operations/resolve-operation.ts)
+ * 4. check: tokens, syntax, validity and size of the document (limits/check-operation.ts), which of its operations
+ * 5. permission, and whether its variables fit (authorize.ts)
+ * 6. cost: how much the answer may hold (limits/measure-operation.ts)
+ * 7. turn of the account, and the right of way of kill switches (turns/)
+ * 8. run: queries and mutations by Apollo Server (graphql-server.ts); a subscription joins those who ask the same
+ *    (../subscriptions/shared-operations.ts), which takes no turn
+ *
+ * What a step refuses it throws: a FleetFlagError, or a RefusedOperation where GraphQL's errors say why. `answersTo`
+ * (refusals/error-answer.ts) gives the errors that the client gets.
+ */
+import {
+  GraphQLError,
+  getOperationAST,
+  type DocumentNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
+import { FleetFlagError, badInput } from '../../core/errors.ts';
+import type { Caller } from '../../core/access/caller.ts';
+import type { RateLimiter } from '../../core/access/rate-limiter.ts';
+import type { Authenticated, Credentials } from '../credentials/authenticate.ts';
+import { authorizeOperation } from './authorize.ts';
+import { refuseCost } from './limits/check-operation.ts';
+import { DocumentCache, type PreparedDocument } from './limits/document-cache.ts';
+import { countOperation, type KeyRate } from './limits/key-rate.ts';
+import { OPERATION_LIMITS } from './limits/operation-limits.ts';
+import type { NamingRequest } from './persisted-operations/operation-reference.ts';
+import type { OperationText } from './persisted-operations/operation-texts.ts';
+import { resolveOperation, type OperationSources } from './persisted-operations/resolve-operation.ts';
+import { RefusedOperation, withCode } from './refusals/refused-operation.ts';
+import { kindOf, type AccountConcurrency } from './turns/account-concurrency.ts';
+import { isKillSwitch } from './turns/kill-switch-operation.ts';
+import type { RightOfWay } from './turns/right-of-way.ts';
+
+export interface PipelineParts {
+  /** See ../credentials/authenticate.ts. */
+  readonly authenticate: (credentials: Credentials, ipAddress: string | null) => Promise<Authenticated>;
+  /** Counts the operations of API keys. */
+  readonly limiter: RateLimiter;
+  /** Where the texts of persisted operations are found. */
+  readonly texts: OperationSources;
+  /** The schema in force. */
+  readonly schema: () => GraphQLSchema;
+  /** Whether clients may ask for the schema, and are suggested names of it. */
+  readonly introspection: boolean;
+  readonly accounts: AccountConcurrency;
+  readonly rightOfWay: RightOfWay;
+}
+
+/** A document that may run, and the operation of it that is meant. */
+export interface CheckedOperation {
+  readonly document: DocumentNode;
+  readonly operation: OperationDefinitionNode;
+  /** SHA-256 of the text, hexadecimal. */
+  readonly hash: string;
+}
+
+/** An operation that its caller may run. */
+export interface PermittedOperation extends CheckedOperation {
+  /** As the request gives them. */
+  readonly given: Readonly<Record<string, unknown>>;
+  /** The values of the declared variables, coerced. */
+  readonly variables: Record<string, unknown>;
+  /** The most objects that the answer could hold. */
+  readonly cost: number;
+}
+
+/** In the words of Apollo Server, which says so over HTTP before it looks for an operation. */
+const NO_TEXT = 'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.';
+
+export class OperationPipeline {
+  readonly #parts: PipelineParts;
+  /** What others send pushes none of the vehicles' few texts out, which a whole fleet uses. */
+  readonly #documents: Readonly<Record<'ofVehicles' | 'ofOthers', DocumentCache>>;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+    const cache = () =>
+      new DocumentCache({
+        maxDocuments: OPERATION_LIMITS.cachedDocuments,
+        maxBytes: OPERATION_LIMITS.cachedDocumentBytes,
+        introspection: parts.introspection,
+      });
+    this.#documents = { ofVehicles: cache(), ofOthers: cache() };
+  }
+
+  /**
+   * Step 1: who is calling; an anonymous caller where there are no credentials.
+   *
+   * @throws UNAUTHENTICATED for wrong credentials, RATE_LIMITED for too many of them, SERVICE_UNAVAILABLE where they
+   *   cannot be looked up
+   */
+  caller(credentials: Credentials, ipAddress: string | null): Promise<Authenticated> {
+    return this.#parts.authenticate(credentials, ipAddress);
+  }
+
+  /**
+   * Steps 2 and 3: counts the operation of a key, then finds the text that the request names.
+   *
+   * @param naming what the request says of its operation; read after the rate
+   * @param counted told where a key stands, also when it is refused
+   * @returns null where the request brings its own text: at once for callers without a rate, so that what one client
+   *   sends stays in order; resolves to null for others
+   * @throws (or rejects with) RATE_LIMITED, BAD_USER_INPUT, UNAUTHENTICATED, FORBIDDEN, PERSISTED_QUERY_REQUIRED,
+   *   PERSISTED_QUERY_NOT_FOUND or SERVICE_UNAVAILABLE
+   */
+  name(
+    caller: Caller,
+    naming: () => NamingRequest,
+    counted?: (rate: KeyRate) => void,
+  ): Promise<OperationText | null> | null {
+    const { limiter, texts } = this.#parts;
+    if (caller.kind !== 'apiKey') return resolveOperation(naming(), caller, texts);
+    return countOperation(caller, limiter).then((rate) => {
+      if (rate !== null) counted?.(rate);
+      if (rate?.refusal) throw rate.refusal;
+      return resolveOperation(naming(), caller, texts);
+    });
+  }
+
+  /**
+   * Step 4: parses and validates the text, or finds that it has been done, and finds the operation that is meant.
+   *
+   * @throws RefusedOperation, or BAD_USER_INPUT for no text and at `operationName`
+   */
+  check(text: string, operationName: string | undefined, caller: Caller): CheckedOperation {
+    if (text === '') throw new FleetFlagError('BAD_USER_INPUT', NO_TEXT);
+    const { ofVehicles, ofOthers } = this.#documents;
+    const prepared = (caller.kind === 'vehicle' ? ofVehicles : ofOthers).prepare(text, this.#parts.schema());
+    return operationOf(prepared, operationName);
+  }
+
+  /** The document that `check` has made of the text with this SHA-256 (hexadecimal), where it is still held. */
+  prepared(hash: string): PreparedDocument | undefined {
+    return this.#documents.ofOthers.find(hash) ?? this.#documents.ofVehicles.find(hash);
+  }
+
+  /**
+   * Steps 5 and 6: whether the caller may run the operation with these variables, and whether it costs too much.
+   *
+   * @param given the variables as the request gives them
+   * @throws RefusedOperation with UNAUTHENTICATED, FORBIDDEN, BAD_USER_INPUT or LIMIT_EXCEEDED
+   */
+  permit(checked: CheckedOperation, given: Readonly<Record<string, unknown>>, caller: Caller): PermittedOperation {
+    const schema = this.#parts.schema();
+    const asked = { document: checked.document, operation: checked.operation, variables: given };
+    try {
+      const variables = authorizeOperation(schema, asked, caller, { hideSuggestions: !this.#parts.introspection });
+      return { ...checked, given, variables, cost: refuseCost(schema, asked) };
+    } catch (error) {
+      throw error instanceof GraphQLError ? new RefusedOperation([error], checked.document) : error;
+    }
+  }
+
+  /**
+   * Step 7: waits for the turn of the caller's account and until no kill switch is under way; a kill switch takes the
+   * right of way instead. Resolves to the end of both, which belongs after the answer.
+   *
+   * @throws RATE_LIMITED or SERVICE_UNAVAILABLE, both with `retryAfter`
+   */
+  async turn({ document, operation, given, cost }: PermittedOperation, caller: Caller): Promise<() => void> {
+    const { accounts, rightOfWay } = this.#parts;
+    const isKill = isKillSwitch(document, operation, given);
+    const endTurn = await accounts.acquire(caller, kindOf(isKill, cost));
+    if (isKill) {
+      const endWay = rightOfWay.begin();
+      return () => {
+        endTurn();
+        endWay();
+      };
+    }
+    // With its turn, so that who comes after it in the account waits as well.
+    await rightOfWay.clear();
+    return endTurn;
+  }
+}
+
+/**
+ * The operation of a prepared document that is meant. Throws RefusedOperation where the document may not run, and
+ * BAD_USER_INPUT at `operationName` where none or several could be meant.
+ */
+export function operationOf(prepared: PreparedDocument, operationName: string | undefined): CheckedOperation {
+  const { document, errors, hash } = prepared;
+  if (document === null || errors.length > 0) {
+    const code = document === null ? 'GRAPHQL_PARSE_FAILED' : 'GRAPHQL_VALIDATION_FAILED';
+    throw new RefusedOperation(
+      errors.map((error) => withCode(error, code)),
+      document ?? undefined,
+    );
+  }
+  const operation = getOperationAST(document, operationName);
+  if (operation == null)
+    throw badInput(
+      'operationName',
+      operationName
+        ? `The document has no operation ${JSON.stringify(operationName)}.`
+        : 'The document has several operations: name the one that is meant.',
+    );
+  return { document, operation, hash };
+}

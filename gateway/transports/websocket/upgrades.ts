@@ -1,0 +1,41 @@
+/** Which requests to upgrade become websockets: those for `/graphql`, from programs and from pages that may call. */
+import type { IncomingHttpHeaders, Server } from 'node:http';
+import type { GatewayLogger } from '../../context.ts';
+import { refuseUpgrade } from './refuse-upgrade.ts';
+import type { SubscriptionServer } from './subscription-server.ts';
+
+/** Refused origins that are logged, each once: anybody can send any. */
+const LOGGED_ORIGINS = 100;
+
+/**
+ * Hands upgrades of `server` to `subscriptions`.
+ *
+ * @param pages says by the header fields of a request whether it may come from a page
+ */
+export function serveUpgrades(
+  server: Server,
+  subscriptions: Pick<SubscriptionServer, 'handleUpgrade'>,
+  pages: { admits(headers: IncomingHttpHeaders): boolean },
+  logger: GatewayLogger,
+): void {
+  const refusedPages = new Set<string>();
+  server.on('upgrade', (request, socket, head) => {
+    // Not by URL, which throws on what clients may send (`//`): nothing would catch it here.
+    if (request.url?.split('?', 1)[0] !== '/graphql') return refuseUpgrade(socket, '404 Not Found');
+    if (pages.admits(request.headers)) return subscriptions.handleUpgrade(request, socket, head);
+    const { origin = '', host } = request.headers;
+    // A browser tells its page nothing of why: the log has to.
+    if (refusedPages.size < LOGGED_ORIGINS && !refusedPages.has(origin)) {
+      refusedPages.add(origin);
+      logger.warn(
+        { origin, host },
+        'A page of another origin was refused a websocket; FLEETFLAG_ALLOWED_ORIGINS names the origins that may',
+      );
+    }
+    refuseUpgrade(
+      socket,
+      '403 Forbidden',
+      'Pages of this origin may not call the gateway: FLEETFLAG_ALLOWED_ORIGINS does not name it.',
+    );
+  });
+}
