@@ -21,6 +21,15 @@ const arrows = Object.entries(rooms).map(([target, allowed]) => ({
   message: `${target} may import only from ${['itself', ...allowed].join(', ')}.`,
 }));
 
+/** Arrows within the gateway: a transport reads, calls the pipeline and answers; what it calls knows of no transport. */
+const gatewayArrows = [
+  ['./gateway/operations', './gateway/transports'],
+  ['./gateway/operations', './gateway/subscriptions', './testing'],
+  ['./gateway/operations', './gateway/gateway.ts'],
+  ['./gateway/credentials', './gateway/transports'],
+  ['./gateway/subscriptions', './gateway/transports'],
+].map(([target, from, ...except]) => ({ target, from, except, message: `${target} may not import from ${from}.` }));
+
 /**
  * A promise that an object carries is awaited by who reads that member, and nobody has to: a client that does not
  * select the field leaves it floating, and its rejection ends the process. What is loaded lazily has a resolver of its
@@ -71,7 +80,7 @@ export default tseslint.config(
     },
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
-      'import-x/no-restricted-paths': ['error', { zones: arrows }],
+      'import-x/no-restricted-paths': ['error', { zones: [...arrows, ...gatewayArrows] }],
       'import-x/no-cycle': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
