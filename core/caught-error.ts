@@ -1,13 +1,13 @@
-/** What can be read of an error that was caught: JavaScript throws any value. */
+/** Reads the code and the message of a caught error. JavaScript can throw any value, so nothing is known of it. */
 import { membersOf } from './json/json-value.ts';
 
-/** The code of an error of Node.js or of the operating system, such as `ENOENT`; undefined where it has none. */
+/** Gives the code of an error of Node.js or the operating system, such as `ENOENT`; undefined where it has none. */
 export function errorCode(error: unknown): string | undefined {
   const { code } = membersOf(error);
   return typeof code === 'string' ? code : undefined;
 }
 
-/** The message of an error; what else was thrown as text. */
+/** Gives the message of an error. Any other thrown value is converted to text. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

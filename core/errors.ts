@@ -1,10 +1,11 @@
 /**
- * The one catalogue of errors: every refusal that a client can see carries one of these codes in
- * `extensions.code`. `docs/reference/errors.md` describes them; a test holds the two together.
+ * The catalogue of errors. Every refusal that a client can see carries one of these codes in `extensions.code`.
+ * `docs/reference/errors.md` describes them, and a test proves that the two agree.
  */
 
+/** The facts about one error code. */
 export interface CatalogueEntry {
-  /** The HTTP status of an answer that is nothing but this error. */
+  /** The HTTP status of an answer that consists of this error alone. */
   readonly httpStatus: number;
   /** Whether the same request may succeed later, unchanged. */
   readonly retryable: boolean;
@@ -64,26 +65,26 @@ export const ERROR_CATALOGUE = {
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 
-/** One fault of several in one input. */
+/** One of several faults in an input. */
 export interface InputFault {
   /** Dotted path, such as `input.17.vin`. */
   readonly field: string;
   readonly message: string;
 }
 
-/** What a client may be told beside the code and the message. */
+/** The details that an error may give a client beside the code and the message. */
 export interface ErrorDetails {
   /** Dotted path of the faulty input, such as `input.conditions.vins.3`. */
   readonly field?: string;
-  /** All faults of a batch, the first of which is also the error's own. */
+  /** All faults of a batch; the error's own field and message come from the first. */
   readonly faults?: readonly InputFault[];
   readonly currentRevision?: number;
   readonly limit?: number;
-  /** Seconds. */
+  /** The seconds after which the client may try again. */
   readonly retryAfter?: number;
 }
 
-/** A refusal that is meant to be read by a client: its message and details go out as they are. */
+/** A refusal for clients: its message and details are sent to them unchanged. */
 export class FleetFlagError extends Error {
   override readonly name = 'FleetFlagError';
 
@@ -97,12 +98,12 @@ export class FleetFlagError extends Error {
   }
 }
 
-/** A BAD_USER_INPUT at `field` (dotted path). */
+/** Makes a BAD_USER_INPUT at `field` (a dotted path). */
 export function badInput(field: string, message: string): FleetFlagError {
   return new FleetFlagError('BAD_USER_INPUT', message, { field });
 }
 
-/** A BAD_USER_INPUT that names every fault of a batch; its own field and message begin with those of the first. */
+/** Makes a BAD_USER_INPUT that lists every fault of a batch. Its own field and message are those of the first. */
 export function badBatch(first: InputFault, others: readonly InputFault[]): FleetFlagError {
   const message =
     others.length === 0 ? first.message : `${first.message} (${others.length} more: see extensions.faults.)`;

@@ -1,8 +1,8 @@
 /**
- * Who is calling, as the gateway found out and as every subgraph is told.
+ * The caller of an operation: the gateway finds out who it is and passes that on to every subgraph.
  *
- * A caller with a null identity (`userId`, `apiKeyId`, `vin`) stands for everybody of that permission scope: shared
- * subscriptions run under it, because their result goes to all who may see the same.
+ * A caller with a null identity (`userId`, `apiKeyId`, `vin`) stands for all callers of its permission scope. Shared
+ * subscriptions run under such a caller, because their results go to everybody who may see the same.
  */
 import type { Environment } from '../model.ts';
 
@@ -18,8 +18,8 @@ export interface UserCaller {
   readonly userId: string | null;
   readonly role: Role;
   /**
-   * The key under which their session is kept (session.ts), never its token; null for everybody of a role and for what
-   * runs without a session.
+   * The key under which the user's session is stored (core/credentials/session.ts), never the session's token. Null in
+   * a permission scope, and for work that runs without a session.
    */
   readonly sessionKey: string | null;
 }
@@ -28,8 +28,8 @@ export interface ApiKeyCaller {
   readonly apiKeyId: string | null;
   readonly role: ApiKeyRole;
   /**
-   * Operations a minute, over all gateways; null in a permission scope: how often a key may ask does not decide what it
-   * sees.
+   * The number of operations that the key may run in a minute, over all gateways. Null in a permission scope, because
+   * a rate does not decide what a key may see.
    */
   readonly rateLimitPerMin: number | null;
 }
@@ -39,8 +39,8 @@ export interface VehicleCaller {
   readonly environment: Environment;
 }
 /**
- * A gateway that asks for itself, on nobody's behalf: whose a credential is, what a persisted operation says. Never a
- * client.
+ * A gateway that calls a subgraph on its own behalf, for example to look up a credential or a persisted operation. No
+ * client ever gets this identity.
  */
 export interface GatewayCaller {
   readonly kind: 'gateway';
@@ -60,15 +60,16 @@ export interface RequestOrigin {
   readonly requestId: string;
 }
 
-/** What a subgraph is told about a request. */
+/** The caller and the origin of a request, as the gateway passes them to a subgraph. */
 export interface CallerIdentity {
   readonly caller: Caller;
   readonly origin: RequestOrigin;
 }
 
 /**
- * The part of a caller that decides what may be seen, not who is looking: all vehicles of an environment share
- * one, and so do all users of a role. Source: design.md, "one upstream subscription for each distinct operation".
+ * Gives the part of a caller that decides what it may see, without its identity. All vehicles of an environment share
+ * one scope, and so do all users of a role. Source: design.md, "one upstream subscription for each distinct
+ * operation".
  */
 export function permissionScope(caller: Caller): Caller {
   switch (caller.kind) {

@@ -1,11 +1,13 @@
 /**
- * Who may do what: one table, read by the gateway before it plans an operation and by each subgraph before it
- * resolves a field. Source: design.md, "Gateway", "Who is calling".
+ * The permission table: which callers may use which field. The gateway reads it before it plans an operation, and each
+ * subgraph reads it before it resolves a field. Source: design.md, "Gateway", "Who is calling".
  */
 import { FleetFlagError } from '../errors.ts';
 import type { ApiKeyRole, Caller, Role } from './caller.ts';
 
-/** What of the field a vehicle may use: nothing, only what names its own environment or VIN, or all of it. */
+/**
+ * How far a vehicle may use a field: never, only with its own environment or VIN in the arguments, or always.
+ */
 export type VehicleAccess = 'never' | 'ownEnvironment' | 'ownVin' | 'always';
 
 export interface Permission {
@@ -13,7 +15,7 @@ export interface Permission {
   readonly users: readonly Role[];
   readonly apiKeys: readonly ApiKeyRole[];
   readonly vehicle: VehicleAccess;
-  /** For gateways' own questions; no client ever has it, and the public schema does not show the field. */
+  /** Lets gateways use the field on their own behalf. No client can; the public schema does not show such a field. */
   readonly gateway?: true;
 }
 
@@ -29,11 +31,11 @@ export const WRITERS = {
   apiKeys: ['WRITE', 'ADMIN'],
   vehicle: 'never',
 } as const satisfies Permission;
-/** Stopping a feature must never wait for somebody with the right to configure it. */
+/** Includes SAFETY: stopping a feature must never wait for somebody with the right to configure it. */
 export const STOPPERS = { ...WRITERS, users: ['WRITE', 'SAFETY', 'ADMIN'] } as const satisfies Permission;
-/** Who lets things happen later, in their own name: people only. */
+/** Excludes API keys: a planned rollout changes flags later in the name of the person who planned it. */
 export const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
-/** Who reviews what a second person has to agree to. */
+/** The users who may approve or reject a change that needs a second person. */
 export const REVIEWERS = {
   anonymous: false,
   users: ['SAFETY', 'ADMIN'],
@@ -46,18 +48,18 @@ const ADMINS = {
   apiKeys: ['ADMIN'],
   vehicle: 'never',
 } as const satisfies Permission;
-/** What only somebody with an account has: a session, a password. */
+/** Excludes API keys: only a user account has a session and a password. */
 const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
 /**
- * Who gives and takes credentials and accounts. No key: one that leaks must not make others, or people, who outlive its
- * revocation.
+ * The users who may create and revoke credentials and accounts. Excludes API keys: somebody who has stolen one must not
+ * be able to create keys or accounts that remain when it is revoked.
  */
 const KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
-/** Vehicles have their tokens, and no business with accounts. */
+/** Includes anonymous callers, who have yet to sign in. Excludes vehicles: they have tokens and no accounts. */
 const WHO_SIGN_IN = { ...READERS, anonymous: true } as const satisfies Permission;
-/** What a vehicle says of itself: nobody else may say it in its name. */
+/** Excludes everybody else: only the vehicle itself may report its own state. */
 const VEHICLES = { anonymous: false, users: [], apiKeys: [], vehicle: 'always' } as const satisfies Permission;
-/** What gateways ask for themselves (fields that are `@inaccessible`). */
+/** Fields that gateways use on their own behalf; they are `@inaccessible` in the schema. */
 const GATEWAYS = {
   anonymous: false,
   users: [],
@@ -67,8 +69,8 @@ const GATEWAYS = {
 } as const satisfies Permission;
 
 /**
- * Keys are `Type.field`, a type's name for all fields of it, or `Entity.Type` for what `_entities` may name. A root
- * field that is missing here is refused.
+ * The permissions. A key is `Type.field`, the name of a type for all its fields, or `Entity.Type` for the entities of a
+ * type that `_entities` may resolve. A root field that is missing here is refused.
  */
 export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.node': READERS,
@@ -91,7 +93,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.me': { ...READERS, vehicle: 'always' },
   'Query.users': ADMINS,
   'Query.auditLogs': READERS,
-  // Of those who may read the trail: it reads all of it. A monitor may note the head with an ADMIN key.
+  // Not all readers of the log may use it, because it reads the whole log. A monitor may record the head with an ADMIN
+  // key.
   'Query.auditIntegrity': { ...REVIEWERS, apiKeys: ['ADMIN'] },
   'Query.databaseHealth': ADMINS,
   'Query.apiKeys': ADMINS,
@@ -108,7 +111,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.enableFlag': WRITERS,
   'Mutation.disableFlag': WRITERS,
   'Mutation.archiveFlag': WRITERS,
-  // Of SAFETY only what pulls or releases a kill switch, which the change itself shows (subgraphs/flags/changes/change.ts).
+  // SAFETY may only pull or release a kill switch; subgraphs/flags/changes/change.ts checks that by the change itself.
   'Mutation.createRule': STOPPERS,
   'Mutation.updateRule': STOPPERS,
   'Mutation.deleteRule': STOPPERS,
@@ -116,7 +119,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.releaseKillSwitch': STOPPERS,
   'Mutation.approveChangeRequest': REVIEWERS,
   'Mutation.rejectChangeRequest': REVIEWERS,
-  // A request is a person's: no key has one to cancel.
+  // Only people make change requests, so no key has one to cancel.
   'Mutation.cancelChangeRequest': { ...STOPPERS, apiKeys: [] },
   'Mutation.scheduleRollout': PLANNERS,
   'Mutation.pauseRollout': STOPPERS,
@@ -148,15 +151,16 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.reportPresence': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,
 
-  // No gateway asks for it at present, and what is not public stands in it.
+  // It would reveal the inaccessible fields. No gateway uses it at present.
   'Query._service': GATEWAYS,
-  // `_entities` in a subgraph: what it leads to has its own rows.
+  // `_entities` in a subgraph; the types that it leads to have rows of their own.
   Federation: { ...READERS, vehicle: 'always' },
-  // Which entities of a type, where that is not all of them; the arguments are the representation.
+  // The entities of a type that a caller may name, where that is not all of them. The representation stands for the
+  // arguments.
   'Entity.Vehicle': { ...READERS, vehicle: 'ownVin' },
 
-  // What a vehicle could otherwise reach through the flag of its own stream. Nobody reaches only the user that signs
-  // in.
+  // Types and fields that a vehicle could otherwise reach through the flags of its own stream. An anonymous caller
+  // reaches `User` only through `login`.
   User: WHO_SIGN_IN,
   ApiKey: READERS,
   'Flag.history': READERS,
@@ -168,10 +172,10 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   RolloutGuard: READERS,
   RolloutGuardStatus: READERS,
   'Flag.experiments': READERS,
-  // What no stream leads to, and a subgraph would give by its id.
+  // No stream leads to these types, but a subgraph would resolve them by id.
   AuditLog: READERS,
   Experiment: READERS,
-  // Of its own VIN it may ask; what it would get elsewhere is not its own.
+  // A vehicle may evaluate for itself, but only in its own environment.
   'Vehicle.evaluations': { ...READERS, vehicle: 'ownEnvironment' },
   'Flag.metrics': READERS,
 };
@@ -194,11 +198,11 @@ function vehicleMay(
 }
 
 /**
- * Why `caller` may not use a field, or null when it may.
+ * Says why `caller` may not use a field; null when it may.
  *
- * @param permission the row of the table; undefined (a root field that nobody has listed) is refused
+ * @param permission the field's row of the table; undefined (a root field without a row) is refused
  * @param args the field's argument values, as in the GraphQL request (enums in GraphQL's spelling)
- * @returns UNAUTHENTICATED for an anonymous caller, FORBIDDEN for a known caller
+ * @returns UNAUTHENTICATED for an anonymous caller, FORBIDDEN for a known one
  */
 export function refusalOf(
   permission: Permission | undefined,

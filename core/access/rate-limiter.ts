@@ -1,21 +1,22 @@
-/** Counting how often something is done, over all processes that share a cache. */
+/** Counts uses of a key in windows of time, over all processes that share a cache. */
 export interface RateLimiter {
   /**
-   * Counts one more use of `key` in the window that is open for it, or opens one.
+   * Counts one more use of `key` in its open window, or opens a window.
    *
-   * @param limit uses that a window allows
-   * @param windowSeconds the window's length, whole seconds; one key always comes with the same
+   * @param limit the number of uses that a window allows
+   * @param windowSeconds the window's length in whole seconds; always the same for one key
    */
   consume(key: string, limit: number, windowSeconds: number): Promise<RateLimitState>;
-  /** Takes one use back, as if it had not been made. */
+  /** Takes one counted use of `key` back. */
   giveBack(key: string, windowSeconds: number): Promise<void>;
-  /** Forgets what was counted. */
+  /** Forgets all counted uses of `key`. */
   reset(key: string, windowSeconds: number): Promise<void>;
 }
 
+/** The state of a key's window after a use. */
 export interface RateLimitState {
   readonly allowed: boolean;
-  /** Uses that are left in the window. */
+  /** The number of uses that are left in the window. */
   readonly remaining: number;
   /** Whole seconds until the window ends, at least 1. */
   readonly resetSeconds: number;

@@ -1,6 +1,6 @@
 /**
- * Which changes wait for a second person, and who may ask for them. Source: design.md, "Safety and accountability"
- * (ISO 26262: what can hurt somebody is never decided by one person alone).
+ * The safety policy: which changes need a second person's approval, and which roles may request them. Source:
+ * design.md, "Safety and accountability" (ISO 26262: no person alone decides what can hurt somebody).
  */
 import { SAFETY_LEVELS, type SafetyLevel } from '../model.ts';
 import type { Role } from './caller.ts';
@@ -13,12 +13,12 @@ interface Leveled {
 const severity = ({ safetyLevel }: Leveled) => SAFETY_LEVELS.indexOf(safetyLevel);
 
 /**
- * Whether a change of a flag from `before` to `after` has to be approved by a second person: any change of a flag that
- * is ASIL-D before or after it, and lowering the level of any flag, or what is to be ASIL-D could be decided alone
- * while it is less than that.
+ * Says whether a second person has to approve a change of a flag from `before` to `after`. Any change of a flag that is
+ * ASIL-D before or after it needs approval, and so does lowering the level of any flag: otherwise one person could
+ * lower the level, change the flag alone, and raise the level again.
  *
  * @param before null for a flag that is being created
- * @param action the audit action; pulling a kill switch never waits
+ * @param action the audit action; pulling a kill switch never needs approval
  */
 export function needsSecondPerson(before: Leveled | null, after: Leveled, action: string): boolean {
   if (action === 'KILL_SWITCH') return false;
@@ -27,15 +27,15 @@ export function needsSecondPerson(before: Leveled | null, after: Leveled, action
 }
 
 /**
- * Who may make a change, or ask for it, by the audit action that it is: a kill is a kill whichever operation it is
- * written as.
+ * Gives the permission to make or request a change, by its audit action. The operation does not matter: a rule that is
+ * edited into a kill switch counts as a kill switch.
  */
 export function permissionFor(action: string): Permission {
   if (action === 'KILL_SWITCH' || action === 'RELEASE_KILL_SWITCH') return STOPPERS;
   return action === 'SCHEDULE_ROLLOUT' || action === 'RESUME_ROLLOUT' ? PLANNERS : WRITERS;
 }
 
-/** Whether a person of `role` may ask for a change that is recorded as `action`. */
+/** Says whether a user of `role` may request a change that is recorded as `action`. */
 export function mayAskFor(action: string, role: Role): boolean {
   return permissionFor(action).users.includes(role);
 }

@@ -1,8 +1,10 @@
-/** So many at once, so many that wait, and for so long; who comes beyond that is turned away. */
+/** The limits of a semaphore. Whatever exceeds them is refused. */
 export interface SemaphoreLimits {
+  /** The most that run at once. */
   readonly running: number;
+  /** The most that wait at once. */
   readonly waiting: number;
-  /** Milliseconds that one waits at most; Infinity: for as long as it takes. */
+  /** The longest wait in milliseconds; Infinity waits for as long as it takes. */
   readonly waitMs: number;
 }
 
@@ -10,24 +12,25 @@ interface Waiter {
   readonly begin: () => void;
 }
 
+/** Lets a bounded number of works run at once, and a bounded number wait in the order of arrival. */
 export class BoundedSemaphore {
   #running = 0;
   readonly #waiting = new Set<Waiter>();
 
-  /** @param refusal what one is turned away with, because too many wait (`full`) or it has waited too long (`late`) */
+  /** @param refusal makes the error for a caller that finds too many waiting (`full`) or waits too long (`late`) */
   constructor(
     private readonly limits: SemaphoreLimits,
     private readonly refusal: (why: 'full' | 'late') => Error,
   ) {}
 
-  /** Whether nobody runs, and so nobody waits. */
+  /** Whether nothing runs, and so nothing waits. */
   get idle(): boolean {
     return this.#running === 0;
   }
 
   /**
-   * Waits for a turn, in the order of arrival. Resolves to its end, which may be called more than once. Rejects with
-   * the refusal.
+   * Waits for a place, in the order of arrival. Resolves to the function that releases it; calls after the first do
+   * nothing. Rejects with the refusal.
    */
   async acquire(): Promise<() => void> {
     if (this.#running < this.limits.running) this.#running += 1;
@@ -40,7 +43,7 @@ export class BoundedSemaphore {
     };
   }
 
-  /** Does `work` when it is its turn. */
+  /** Runs `work` when a place is free, and releases the place when it ends. Rejects with the refusal. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     const end = await this.acquire();
     try {
@@ -50,7 +53,7 @@ export class BoundedSemaphore {
     }
   }
 
-  /** The place goes to who has waited longest, without being free in between. */
+  /** Passes a place on to the longest waiter. It is never free in between, so that no newcomer overtakes. */
   #pass(): void {
     const [next] = this.#waiting;
     if (next === undefined) {

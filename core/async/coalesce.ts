@@ -1,16 +1,16 @@
 /**
- * Refreshes of one thing, one at a time: whoever asks during a refresh is answered by one more after it, which sees all
- * that was there when they asked.
+ * Coalesces refreshes, so that one runs at a time. All calls during a refresh share one more refresh after it, which
+ * sees everything that was there when they called.
  */
 export class CoalescedRefresh {
   #running: Promise<void> | undefined;
   #again = false;
   #closed = false;
 
-  /** @param run one refresh; what it rejects with, the calls that it answers reject with */
+  /** @param run does one refresh; when it rejects, the calls that wait for it reject with the same error */
   constructor(private readonly run: () => Promise<void>) {}
 
-  /** Resolves after a refresh that began after this call, or when it is closed. */
+  /** Resolves after a refresh that began after this call, or at the end of the last refresh before `close`. */
   refresh(): Promise<void> {
     if (this.#running !== undefined) {
       this.#again = true;
@@ -29,7 +29,7 @@ export class CoalescedRefresh {
     return this.#running;
   }
 
-  /** Begins no more refreshes; resolves when the one that is under way is over, whether it failed or not. */
+  /** Drops a refresh that is still due. Resolves when the running one ends, whether it fails or not. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running?.catch(() => undefined);

@@ -1,25 +1,30 @@
-/** Something that an instance does again and again, one time after the other, until it is closed. */
+/** Calls a function again and again until it is closed, and never before the last call has ended. */
 export class Poller {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** @param poll does it once, and resolves to the milliseconds until the next time; must not reject */
+  /** @param poll does the work once and resolves to the milliseconds until the next call; must not reject */
   constructor(private readonly poll: () => Promise<number>) {}
 
-  /** Whether `close` was called: what takes long should look. */
+  /** Whether `close` was called; a poll that takes long should check it. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Begins: at once, and then it resolves after the first time; or when `wait` milliseconds have passed. */
+  /**
+   * Starts polling.
+   *
+   * @param wait milliseconds before the first call
+   * @returns resolves after the first call where `wait` is 0, otherwise at once
+   */
   start(wait = 0): Promise<void> {
     if (wait > 0) this.#after(wait);
     else this.#running = this.#run();
     return this.#running;
   }
 
-  /** Does it no more; resolves when the time that is under way is over. */
+  /** Stops polling. Resolves when the running call ends. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);

@@ -1,11 +1,13 @@
-/** What `withTimeout` rejects with when the time is over. */
+/** The error with which `withTimeout` rejects when the time is over. */
 export class TimeoutError extends Error {
   override readonly name = 'TimeoutError';
 }
 
 /**
- * The result of `work`, or a rejection with TimeoutError when it is not there within `milliseconds`. The work is told by
- * its signal, and may go on all the same.
+ * Resolves to the result of `work`, or rejects with a TimeoutError when `work` takes longer than `milliseconds`. The
+ * timeout aborts the signal that `work` gets; work that ignores the signal goes on, and its result is dropped.
+ *
+ * @param message the message of the TimeoutError
  */
 export async function withTimeout<T>(
   milliseconds: number,
@@ -13,7 +15,7 @@ export async function withTimeout<T>(
   work: (late: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const late = new AbortController();
-  // A turn later, so that work that has ended while this process was busy counts as what it is.
+  // The abort waits for one more turn of the event loop: work may have ended while this process was too busy to notice.
   const timer = setTimeout(() => setImmediate(() => late.abort(new TimeoutError(message))), milliseconds);
   const over = new Promise<never>((_, reject) =>
     // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- it is the TookTooLong above

@@ -1,12 +1,12 @@
-/** What a process does about a failure that nothing in it has foreseen (docs/decisions/last-handler.md). */
+/** Decides whether a process goes on after a failure that no code has handled (docs/decisions/last-handler.md). */
 import { errorCode } from '../caught-error.ts';
 
 export const UNFORESEEN = ['unhandledRejection', 'uncaughtException'] as const;
 export type Unforeseen = (typeof UNFORESEEN)[number];
 
 /**
- * Codes of connections and pipes that broke off, and of what was still written to them: no state of ours was being
- * changed.
+ * The codes of errors of broken connections and pipes, and of writes to them. They leave no half-changed state in this
+ * process.
  */
 const BROKEN_OFF = new Set([
   'EPIPE',
@@ -21,9 +21,9 @@ const BROKEN_OFF = new Set([
 ]);
 
 /**
- * Whether a process goes on after `error`. A rejection has ended one piece of asynchronous work, at a place where it
- * waited for something. An exception has ended a callback anywhere, and left behind what it was about: it ends the
- * process, unless it is a connection that broke off.
+ * Says whether a process goes on after `error`. A rejection has ended one piece of asynchronous work, at a place where
+ * it waited for something. An exception may have ended a callback halfway through a change of state, so it ends the
+ * process, unless it comes from a broken connection.
  */
 export function mayGoOn(kind: Unforeseen, error: unknown): boolean {
   if (kind === 'unhandledRejection') return true;

@@ -1,16 +1,16 @@
 /**
- * What the audit subgraph tells gateways, in the order of the trail (`Subscription.endedCredentials`): a credential
- * that has ended. At most one of the four that are not the position is given; none: only how far the trail has been
- * read.
+ * A credential that has ended, as the audit subgraph tells gateways in the order of the audit log
+ * (`Subscription.endedCredentials`). At most one member beside `position` is not null. Where all are null, the event
+ * only says how far the log has been read.
  */
 export interface EndedCredential {
-  /** In the trail; what to go on after. */
+  /** The position in the audit log, after which a gateway resumes the stream. */
   readonly position: number;
-  /** All sessions of this user. */
+  /** The user whose sessions have all ended. */
   readonly userId: string | null;
-  /** One session, by the key under which it is kept (core/credentials/session.ts). */
+  /** The session that has ended, by the key under which it is stored (core/credentials/session.ts). */
   readonly sessionKey: string | null;
   readonly apiKeyId: string | null;
-  /** The tokens of this vehicle. */
+  /** The vehicle whose tokens have all ended. */
   readonly vin: string | null;
 }

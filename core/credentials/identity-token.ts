@@ -1,7 +1,7 @@
 /**
- * The caller's identity between gateway and subgraph when they are processes of their own: a short-lived JWT
- * (HS256) under a key that both derive from `FLEETFLAG_INTERNAL_SECRET`, bound to one subgraph and one body, and
- * accepted once, so that a copy of it is worth nothing.
+ * Identity tokens: they carry the caller's identity from a gateway to a subgraph in another process. A token is a
+ * short-lived JWT (HS256) under a key that both derive from `FLEETFLAG_INTERNAL_SECRET`. It is bound to one subgraph
+ * and one body, and is accepted once, so a copy of it is worth nothing.
  */
 import { createHash, hkdfSync, randomUUID } from 'node:crypto';
 import { SignJWT, jwtVerify } from 'jose';
@@ -13,27 +13,28 @@ import type { SubgraphName } from '../wire/subgraph.ts';
 /** The HTTP header, and the member of a websocket subscribe message's `extensions`, that carries the token. */
 export const IDENTITY_HEADER = 'x-fleetflag-identity';
 
-/** What the token in a websocket's connection_init is bound to. */
+/** The body to which the token in a websocket's connection_init is bound. */
 export const CONNECTION_BODY = 'connection_init';
 
-/** Long enough for clocks a little apart, too short to be of use to a thief. */
+/** Long enough for clocks that differ a little, and too short to be of use to a thief. */
 const LIFETIME_SECONDS = 30;
 
-/** What a subgraph remembers of the tokens that it has accepted. */
+/** The replay guard of a subgraph: it remembers the tokens that were accepted. */
 export interface ReplayGuard {
   /**
-   * Whether the token `id` has been accepted before; from this call on it has. Forgotten after `expiresAt`, when the
-   * token is refused for its age. Never rejects.
+   * Says whether the token `id` was accepted before, and records it as accepted. The record may go after `expiresAt`,
+   * because the token is then refused for its age. Never rejects.
    */
   isReplay(id: string, expiresAt: Date): Promise<boolean>;
 }
 
+/** Signs and verifies identity tokens. */
 export interface IdentityTokens {
-  /** A token for `identity` to accompany `body` (the exact bytes that are sent) to `subgraph`. */
+  /** Gives a token that accompanies `body` (exactly as it is sent) to `subgraph`. */
   sign(identity: CallerIdentity, subgraph: SubgraphName, body: string): Promise<string>;
   /**
-   * The identity in `token`. Throws UNAUTHENTICATED when it is missing, forged, expired, for another subgraph or
-   * another body, or has been used.
+   * Gives the identity in `token`. Rejects with UNAUTHENTICATED when the token is missing, forged, expired, made for
+   * another subgraph or another body, or used before.
    */
   verify(
     token: string | undefined,
@@ -49,6 +50,8 @@ export function deriveKey(secret: string, purpose: string): Uint8Array {
 }
 
 /**
+ * Makes the signer and verifier of identity tokens.
+ *
  * @param secret `FLEETFLAG_INTERNAL_SECRET`: at least 32 characters
  */
 export function createIdentityTokens(secret: string): IdentityTokens {
@@ -78,7 +81,7 @@ export function createIdentityTokens(secret: string): IdentityTokens {
           },
         );
         if (payload.body !== digest(body)) throw new Error('it was signed for another request body');
-        // Last, so that only what would be accepted takes room in the memory.
+        // This check comes last, so that only tokens that would be accepted take up memory.
         if (await replayGuard.isReplay(payload.jti, new Date(payload.exp * 1000)))
           throw new Error('it was used before');
         return withPresentNames(payload.identity);
@@ -90,15 +93,15 @@ export function createIdentityTokens(secret: string): IdentityTokens {
 }
 
 /**
- * The identity with the names of this version: a gateway of the version before, which is replaced after the subgraphs
- * (docs/operations/deployment.md, "Upgrades and migrations"), calls an anonymous caller `nobody`.
+ * Gives the identity with the names of this version. A gateway of the version before calls an anonymous caller `nobody`,
+ * and gateways are updated after the subgraphs (docs/operations/deployment.md, "Upgrades and migrations").
  */
 function withPresentNames(identity: CallerIdentity): CallerIdentity {
   const kind: string = identity.caller.kind;
   return kind === 'nobody' ? { ...identity, caller: { kind: 'anonymous' } } : identity;
 }
 
-/** The bytes that an identity token is bound to: the operation itself, whatever carries it. */
+/** Gives the body to which an identity token is bound: the operation, in one form for HTTP and websockets. */
 export function signedBody(request: {
   query: string;
   operationName?: string | undefined;

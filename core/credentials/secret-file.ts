@@ -1,16 +1,17 @@
-/** What is wrong with a file that holds a secret. Pure: whoever has read the file asks. */
+/** Finds faults of a file that holds a secret. Pure: the caller has read the file. */
 
-/** Permission bits of everybody who is neither the owner nor in the group. */
+/** The permission bits by which users other than the owner and the group read or write. */
 const OTHERS_READ_OR_WRITE = 0o006;
 
-/** Says that the file is empty; null where it is not. An empty secret is one that everybody knows. */
+/** Says that the file is empty; null where it is not. Anybody can guess an empty secret. */
 export function emptySecretFault(path: string, text: string): string | null {
   return text.trim() === '' ? `${path} is empty` : null;
 }
 
 /**
- * Says that everybody on the machine can read or change the file, and how that is mended; null where they cannot.
- * @param mode as `stat` gives it
+ * Says that every user of the machine can read or change the file, and how to mend that; null where they cannot.
+ *
+ * @param mode the file's mode, as `stat` gives it
  */
 export function openSecretFault(path: string, mode: number): string | null {
   if ((mode & OTHERS_READ_OR_WRITE) === 0) return null;

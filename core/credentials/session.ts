@@ -1,6 +1,6 @@
 /**
- * A user's session: an opaque random token that the client keeps, and a record under the token's hash that the
- * control plane keeps, in Redis or in process. The audit subgraph writes it, the gateway reads it.
+ * Users' sessions. The client keeps an opaque random token; the control plane keeps a record under the token's hash, in
+ * Redis or in memory. The audit subgraph writes the record and the gateway reads it.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { ROLES, type Role } from '../access/caller.ts';
@@ -11,6 +11,7 @@ export const SESSION_SECONDS = 12 * 3600;
 
 const PREFIX = 'ffs_';
 
+/** The record of a session, as it is stored. */
 export interface SessionRecord {
   readonly userId: string;
   readonly role: Role;
@@ -18,23 +19,24 @@ export interface SessionRecord {
   readonly expiresAt: string;
 }
 
-/** Reads a record as it is kept; null where it is not one. */
+/** Reads a stored record; null for JSON that is none. Throws a SyntaxError where `text` is not JSON. */
 export function readSessionRecord(text: string): SessionRecord | null {
   const { userId, role, expiresAt } = membersOf(parseJson(text));
   const whole = typeof userId === 'string' && isOneOf(ROLES, role) && typeof expiresAt === 'string';
   return whole ? { userId, role, expiresAt } : null;
 }
 
-/** A new session token: 256 random bits, recognisable by its prefix (to secret scanners, too). */
+/** Makes a new session token from 256 random bits. Its prefix lets secret scanners recognise it, too. */
 export function newSessionToken(): string {
   return PREFIX + randomBytes(32).toString('base64url');
 }
 
+/** Says whether a bearer token has the prefix of session tokens. */
 export function isSessionToken(token: string): boolean {
   return token.startsWith(PREFIX);
 }
 
-/** The key under which a token's record is kept: the token itself is never stored. */
+/** Gives the key under which a token's record is stored. It holds the token's hash; the token is never stored. */
 export function sessionKey(token: string): string {
   return `session:${createHash('sha256').update(token).digest('base64url')}`;
 }

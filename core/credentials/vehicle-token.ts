@@ -1,7 +1,7 @@
 /**
- * A vehicle's credential: a JWT that names its VIN (`sub`), its environment (`env`) and its generation (`gen`). The
- * vehicles subgraph issues it and the gateway checks it, both under a key derived from the internal secret. Revoking
- * a vehicle's tokens raises its generation, which ends those of the generations before.
+ * Vehicle tokens: JWTs that name a vehicle's VIN (`sub`), environment (`env`) and generation (`gen`). The vehicles
+ * subgraph issues them and the gateway verifies them, both under a key derived from the internal secret. Revoking a
+ * vehicle's tokens raises the vehicle's generation, which ends all tokens of earlier generations.
  */
 import { randomUUID } from 'node:crypto';
 import { SignJWT, jwtVerify } from 'jose';
@@ -11,24 +11,32 @@ import type { VehicleCaller } from '../access/caller.ts';
 import { deriveKey } from './identity-token.ts';
 import { isCount } from '../json/json-value.ts';
 
-/** What a genuine token says; whether its generation has been revoked is for the verifier to know. */
+/** The claims of a genuine token. The caller still has to check whether its generation was revoked. */
 export interface VerifiedVehicleToken {
   readonly caller: VehicleCaller & { readonly vin: string };
   readonly expiresAt: Date;
   readonly generation: number;
 }
 
+/** Issues and verifies vehicle tokens. */
 export interface VehicleTokens {
-  /** @param generation the vehicle's at this moment; 0 for one whose tokens were never revoked */
+  /**
+   * Issues a token that ends at `expiresAt`.
+   *
+   * @param generation the vehicle's present generation; 0 where its tokens were never revoked
+   */
   issue(vin: string, environment: Environment, expiresAt: Date, generation?: number): Promise<string>;
   /**
-   * The vehicle that `token` names, its generation, and when it ends. Throws UNAUTHENTICATED when it is forged,
-   * malformed or expired.
+   * Gives the claims of `token`. Rejects with UNAUTHENTICATED when it is forged, malformed or expired.
    */
   verify(token: string): Promise<VerifiedVehicleToken>;
 }
 
-/** @param secret `FLEETFLAG_INTERNAL_SECRET` */
+/**
+ * Makes the issuer and verifier of vehicle tokens.
+ *
+ * @param secret `FLEETFLAG_INTERNAL_SECRET`: at least 32 characters
+ */
 export function createVehicleTokens(secret: string): VehicleTokens {
   const key = deriveKey(secret, 'vehicle-token');
   return {

@@ -2,11 +2,12 @@
  * Bucketing: `bucket = (murmur3_32(utf8("<salt>:<vin>"), seed 0) × 100000) >> 32` (64-bit product).
  * Source: design.md, "Evaluation".
  *
- * The hash is written out because the packages that offer it hash UTF-16 code units, not UTF-8 bytes, and so
- * would disagree with other languages on a salt that is not ASCII.
+ * The hash is written out so that an evaluation allocates nothing: a package that hashes bytes needs the text encoded
+ * into an array first. Packages that hash UTF-16 code units instead would also disagree with other languages on a salt
+ * that is not ASCII.
  */
 
-/** Buckets are 0 … 99,999: a thousandth of a percent each. */
+/** The number of buckets, from 0 to 99,999: each is a thousandth of a percent. */
 export const BUCKETS = 100_000;
 
 const C1 = 0xcc9e2d51;
@@ -19,8 +20,8 @@ function mixBlock(block: number): number {
 }
 
 /**
- * The code point at `index`; a surrogate without its partner is U+FFFD, as everywhere UTF-8 is made of UTF-16
- * (WHATWG Encoding).
+ * Gives the code point at `index`. A surrogate without its partner becomes U+FFFD, as it does wherever UTF-16 is
+ * encoded as UTF-8 (WHATWG Encoding).
  */
 function scalarAt(text: string, index: number): number {
   const point = text.codePointAt(index)!;
@@ -28,10 +29,10 @@ function scalarAt(text: string, index: number): number {
 }
 
 /**
- * MurmurHash3_x86_32 with seed 0 over the UTF-8 bytes of `text`, without making the bytes.
+ * Hashes the UTF-8 bytes of `text` with MurmurHash3_x86_32, seed 0, without allocating the bytes. Source:
+ * https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp
  *
  * @returns an unsigned 32-bit integer
- * Source: https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp
  */
 export function murmur3(text: string): number {
   let hash = 0;
@@ -83,16 +84,16 @@ export function murmur3(text: string): number {
 }
 
 /**
- * The bucket of a vehicle under a salt: the same in every language and for ever.
+ * Gives the bucket of a vehicle under a salt. It is the same in every language, and never changes.
  *
  * @param salt the flag's key, or the salt that its conditions name
- * @param vin as in the context, byte for byte (no change of case)
- * @param nonce for `sticky: false`: a string drawn at each agent start; the hashed key becomes
- *   `<salt>:<vin>:<nonce>`. Absent or empty: the sticky bucket
+ * @param vin the VIN as the context has it; its case matters
+ * @param nonce the string that an agent draws at each start for `sticky: false`; the hashed key becomes
+ *   `<salt>:<vin>:<nonce>`. Absent or empty, it gives the sticky bucket
  * @returns 0 … 99999
  */
 export function bucketOf(salt: string, vin: string, nonce = ''): number {
   const key = nonce === '' ? `${salt}:${vin}` : `${salt}:${vin}:${nonce}`;
-  // Below 2^49, so exact in a double; dividing by a power of two is exact as well.
+  // The product is below 2^49, so a double holds it exactly; dividing by a power of two is exact as well.
   return Math.floor((murmur3(key) * BUCKETS) / 0x1_0000_0000);
 }

@@ -1,8 +1,8 @@
-/** Contexts as they enter: from people, from programs in the vehicle, from its settings. */
+/** Normalises contexts that come from people, from programs in the vehicle, or from the vehicle's settings. */
 
 /**
- * A vehicle's model or region without the blanks around it, by which nobody means anything and which no rule has.
- * Blanks alone are none: null. What is no text stays as it is.
+ * Trims the blanks around a vehicle's model or region, because the names in rules have none. Blanks alone give null. A
+ * value that is not text is returned as it is.
  */
 export function enteredName<T>(name: T): T | string | null {
   return typeof name === 'string' ? name.trim() || null : name;

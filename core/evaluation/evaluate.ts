@@ -1,9 +1,9 @@
 /**
- * Evaluation: what value a flag has for a vehicle, and why. The server and the vehicle run this same code.
+ * Evaluates flags: which value a flag has for a vehicle, and why. The server and the vehicle run this same code.
  * Source: design.md, "Evaluation"; the numbers below are its steps.
  *
- * Everything that does not depend on the context is done once, by `compileFlag`: a definition changes rarely and is
- * evaluated often. All evaluations that a flag can give are made there too, so evaluating allocates nothing.
+ * A definition changes rarely and is evaluated often. So `compileFlag` does everything once that does not depend on the
+ * context. It also makes all evaluations that the flag can give, so that evaluating allocates nothing.
  */
 import {
   RULE_TYPES,
@@ -31,32 +31,33 @@ interface CompiledRule {
   readonly evaluation: Evaluation;
 }
 
-/** A flag ready to be evaluated; immutable, and safe to keep for as long as the definition holds. */
+/** A flag that is ready to be evaluated. It is immutable and valid for as long as the definition is. */
 export interface CompiledFlag {
   readonly key: string;
   readonly revision: number;
-  /** Ids of enabled rules that never match because they cannot be read ('' for one without an id): worth reporting. */
+  /** The ids of enabled rules that never match because they cannot be read ('' where a rule has no id). */
   readonly unreadableRules: readonly string[];
-  /** Steps 1 and 2: what a killed or disabled flag gives to everybody; null for the others. */
+  /** The evaluation that a killed or disabled flag gives to everybody (steps 1 and 2); null for other flags. */
   readonly settled: Evaluation | null;
   readonly stale: Evaluation;
   readonly rules: readonly CompiledRule[];
   readonly unmatched: Evaluation;
 }
 
+/** What the caller of an evaluation knows beside the context. */
 export interface EvaluationOptions {
-  /** Whether the definition is older than its TTL (the caller has the clock). */
+  /** Whether the definition is older than its TTL. The caller decides that, because evaluation has no clock. */
   readonly stale?: boolean;
-  /** The agent's string for `sticky: false` rollouts, drawn at its start; absent: such a rollout is sticky. */
+  /** The string that the agent draws at its start for `sticky: false` rollouts. Absent, such a rollout is sticky. */
   readonly nonce?: string;
 }
 
 const CONTROL = 'control';
 
-/** A rule whose place in the order is known. */
+/** A rule whose place in the order of rules is known. */
 type ServableRule = JsonObject & Pick<RuleDefinition, 'id' | 'type' | 'priority'>;
 
-/** Steps 3 and 4 for one rule that can be read. */
+/** Makes the evaluation that a matching rule gives (steps 3 and 4). */
 function evaluationOf(rule: ServableRule, flag: JsonObject, defaultValue: JsonValue, revision: number): Evaluation {
   const { value = null } = rule;
   const bare = flag['type'] === 'boolean' ? true : defaultValue;
@@ -69,7 +70,7 @@ function evaluationOf(rule: ServableRule, flag: JsonObject, defaultValue: JsonVa
   });
 }
 
-/** What makes a rule's place in the order uncertain, or its value wrong, makes the rule unreadable. */
+/** Says whether a rule has a certain place in the order and a value of the flag's type; otherwise it is unreadable. */
 function isServable(rule: JsonObject, flag: JsonObject): rule is ServableRule {
   const { id, type, priority, value = null } = rule;
   return (
@@ -88,11 +89,11 @@ function killingRuleId(rules: readonly unknown[]): string | null {
 }
 
 /**
- * Prepares a flag for evaluation. Never throws: from a definition that is not one (any JSON) comes a flag that gives
- * its `defaultValue`, or null, to everybody; a rule that cannot be read never matches.
+ * Prepares a flag for evaluation. Never throws: any other JSON than a definition becomes a flag that gives its
+ * `defaultValue`, or null, to everybody. A rule that cannot be read never matches.
  *
- * A rule whose `value` is null or absent serves `true` on a boolean flag and the flag's default value on the others
- * (under the rule's variant and reason, so its cohort can still be told).
+ * A rule whose `value` is null or absent serves `true` on a boolean flag and the flag's default value on the others. It
+ * keeps the rule's variant and reason, so that its vehicles can still be told apart.
  */
 export function compileFlag(definition: FlagDefinition): CompiledFlag {
   const flag: JsonObject = isJsonObject(definition) ? definition : {};
@@ -138,9 +139,9 @@ const NOBODY: EvaluationContext = {};
 
 /**
  * Evaluates a flag for a context: (1) killed, (2) disabled, (6) stale, (3, 4) the first rule that matches, (5) the
- * default. Deterministic; never throws, whatever JSON the context is (one that is no object is an empty one).
+ * default. Deterministic. Never throws, whatever JSON the context is; one that is not an object counts as empty.
  *
- * @returns a frozen evaluation, shared by all who get the same: its value is not to be changed, and is frozen too
+ * @returns a deeply frozen evaluation, the same object for all contexts with this result
  */
 export function evaluateFlag(
   compiled: CompiledFlag,

@@ -6,7 +6,7 @@ import { badInput } from '../errors.ts';
 import { FLAG_TYPES, type FlagType, type JsonValue } from '../model.ts';
 import { checkJson, checkJsonSize, isOneOf } from '../json/json-value.ts';
 
-/** Whether `value` fits a flag of `type`: any JSON but null fits `json`; nothing fits a type that is not known. */
+/** Says whether `value` fits a flag of `type`. Any JSON but null fits `json`; nothing fits an unknown type. */
 export function fitsFlagType(type: unknown, value: unknown): boolean {
   switch (type) {
     case 'json':
@@ -19,10 +19,10 @@ export function fitsFlagType(type: unknown, value: unknown): boolean {
 }
 
 /**
- * That `value` may be a value of a flag of `type`: a boolean, text, a finite number, or any JSON but null; in all at
- * most 256 KB as JSON.
+ * Checks that `value` may be a value of a flag of `type`: a boolean, text, a finite number, or any JSON but null. It
+ * may take at most 256 KB as JSON.
  *
- * @param path the dotted path that a fault is reported at, such as `input.defaultValue`
+ * @param path the dotted path at which a fault is reported, such as `input.defaultValue`
  * @returns the value
  * @throws BAD_USER_INPUT, LIMIT_EXCEEDED
  */
@@ -38,8 +38,8 @@ export function checkFlagValue(type: FlagType, value: unknown, path: string): Js
 }
 
 /**
- * The default value of a stored flag: of a JSON flag that has null, from before that was refused, the empty object,
- * for the server and for vehicles alike.
+ * Gives the default value of a stored flag, for the server and vehicles alike. Older JSON flags may have null, which is
+ * now refused; for them it is the empty object.
  */
 export function presentDefault(type: unknown, stored: JsonValue): JsonValue {
   return stored === null && type === 'json' ? {} : stored;

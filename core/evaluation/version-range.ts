@@ -3,9 +3,9 @@
  * prereleases are ordinary versions that come before their release in every form of range, hyphens included." Source:
  * design.md, "Evaluation".
  *
- * The packages that read npm's ranges know three numbers, and treat prereleases differently from one form of range to
- * the next, so ranges are written out here. One of the first three numbers left out of a range stands for all versions
- * that begin so, prereleases too: `2.5.0-rc1` is in `2.5` and in `>=2.5`.
+ * The packages that read npm's ranges know three numbers, and treat prereleases differently in different forms of
+ * range, so ranges are read here. A range that leaves out some of the first three numbers means all versions that begin
+ * with the given ones, prereleases included: `2.5.0-rc1` is in `2.5` and in `>=2.5`.
  */
 import {
   BUILD,
@@ -21,7 +21,7 @@ import {
 
 const MAX_RANGE_LENGTH = 200;
 
-/** All versions from `low` to `high`; null is no bound. */
+/** All versions from `low` to `high`; where `high` is null there is no upper bound. */
 interface Interval {
   readonly low: Version;
   readonly withLow: boolean;
@@ -29,10 +29,10 @@ interface Interval {
   readonly withHigh: boolean;
 }
 
-/** The alternatives of a range, without those that no version can be in. */
+/** The alternatives of a range that a version can be in. */
 export type VersionRange = readonly Interval[];
 
-/** The first of all prereleases: nothing of the same numbers comes before it. */
+/** The first of all prereleases: no version with the same numbers comes before it. */
 const FIRST: readonly Identifier[] = [0];
 const LOWEST: Version = { numbers: [0, 0, 0, 0], prerelease: FIRST };
 
@@ -42,17 +42,18 @@ const HYPHEN = new RegExp(String.raw`^[v=\s]*${PARTIAL}\s+-\s+[v=\s]*${PARTIAL}$
 const PARTIAL_PARTS = 5;
 
 /**
- * What a comparator names: one version, or all that begin with the same numbers: those from `low` to before `beyond`.
+ * The versions that a comparator names: either one version, or all that begin with the same numbers. The latter are
+ * those from `low` to before `beyond`.
  */
 interface Named {
   readonly numbers: readonly number[];
   readonly version: Version | null;
   readonly low: Version;
-  /** Null where all versions are meant. */
+  /** Null where the comparator names one version or all versions. */
   readonly beyond: Version | null;
 }
 
-/** The first version of what has these numbers, the last of them raised by one; missing ones are 0. */
+/** Gives the first version that comes after all versions that begin with these numbers. */
 function firstBeyond(numbers: readonly number[]): Version {
   const raised = [...numbers, 0, 0, 0].slice(0, 4);
   raised[numbers.length - 1] = numbers.at(-1)! + 1;
@@ -60,8 +61,10 @@ function firstBeyond(numbers: readonly number[]): Version {
 }
 
 /**
- * @returns null for what names nothing: a number or a prerelease after a wildcard, a prerelease of too few numbers,
- * numbers beyond 2^53
+ * Reads the numbers and the prerelease of a comparator.
+ *
+ * @returns null for a number or a prerelease after a wildcard, a prerelease after fewer than three numbers, and numbers
+ *   beyond 2^53
  */
 function readNamed([first, second, third, fourth, prerelease]: readonly (string | undefined)[]): Named | null {
   const given = [first, second, third, fourth].filter((text) => text !== undefined);
@@ -89,7 +92,10 @@ const before = (high: Version): Interval => ({ low: LOWEST, withLow: true, high,
 const EVERY = from(LOWEST);
 const NONE = before(LOWEST);
 
-/** "Changes that do not modify the left-most non-zero number" of the first three; of `^0.0.0.5` that is the third. */
+/**
+ * Gives the end of a caret's range, which keeps the left-most number of the first three that is not zero (npm). In
+ * `^0.0.0.5` all three are zero, and the third is kept.
+ */
 function beyondCaret(numbers: readonly number[]): Version {
   const leading = numbers.slice(0, 3);
   const nonZero = leading.findIndex((number) => number > 0);
@@ -119,7 +125,7 @@ function intervalOf(operator: string, { numbers, version, low, beyond }: Named):
   }
 }
 
-/** What is in both. */
+/** Gives the versions that are in both intervals. */
 function both(left: Interval, right: Interval): Interval {
   const lows = compareVersions(left.low, right.low);
   const { low, withLow } = lows === 0 ? (left.withLow ? right : left) : lows > 0 ? left : right;
@@ -132,7 +138,10 @@ function both(left: Interval, right: Interval): Interval {
   return { low, withLow, high, withHigh };
 }
 
-/** The version that comes next: of a release the first prerelease of the next fourth number, of `rc` it is `rc.0`. */
+/**
+ * Gives the version that comes next. After a release, it is the first prerelease of the next fourth number; after the
+ * prerelease `rc`, it is `rc.0`.
+ */
 function nextVersion({ numbers, prerelease }: Version): Version {
   return prerelease === null ? firstBeyond(numbers) : { numbers, prerelease: [...prerelease, 0] };
 }
@@ -144,7 +153,7 @@ function isPossible({ low, withLow, high, withHigh }: Interval): boolean {
   return order < 0 && (withLow || withHigh || compareVersions(nextVersion(low), high) < 0);
 }
 
-/** @returns null for what is no alternative; blank is none, for nobody means everybody by it */
+/** Reads one alternative of a range; null for other text. A blank one is refused: it would be every version. */
 function readAlternative(text: string): Interval | null {
   const hyphen = HYPHEN.exec(text);
   if (hyphen !== null) {
@@ -165,10 +174,10 @@ function readAlternative(text: string): Interval | null {
 }
 
 /**
- * An npm-style range (`>=2.5.0 <3`, `^2.5`, `2.4 - 2.6`, `1.x || >=2.5`), of up to four numbers; `*` is every readable
- * version.
+ * Reads an npm-style range (`>=2.5.0 <3`, `^2.5`, `2.4 - 2.6`, `1.x || >=2.5`) of up to four numbers. `*` is every
+ * readable version.
  *
- * @returns null for what is no range: other words, five numbers, a blank alternative, more than 200 characters
+ * @returns null for other words, five numbers, a blank alternative, and more than 200 characters
  */
 export function readRange(text: string): VersionRange | null {
   if (text.length > MAX_RANGE_LENGTH) return null;
@@ -176,7 +185,7 @@ export function readRange(text: string): VersionRange | null {
   return alternatives.every((alternative) => alternative !== null) ? alternatives.filter(isPossible) : null;
 }
 
-/** Whether any version can be in `range`: false for `>=3 <2`. */
+/** Says whether any version can be in `range`; none can be in `>=3 <2`. */
 export function isPossibleRange(range: VersionRange): boolean {
   return range.length > 0;
 }
@@ -189,7 +198,7 @@ function isWithin({ low, withLow, high, withHigh }: Interval, version: Version):
   return fromHigh < 0 || (fromHigh === 0 && withHigh);
 }
 
-/** Whether `version`, as a context gives it (any JSON), is in `range`; what is not a readable version is in none. */
+/** Says whether `version`, as a context gives it (any JSON), is in `range`. An unreadable version is in none. */
 export function isInRange(range: VersionRange, version: unknown): boolean {
   if (typeof version !== 'string') return false;
   const read = readVersion(version);

@@ -4,20 +4,22 @@
  * "Evaluation".
  */
 
-/** More than any real version; keeps what a context can make us parse and remember small. */
+/** Longer than any real version. It bounds what a context can make a process parse and remember. */
 const MAX_VERSION_LENGTH = 100;
 
 export type Numbers = readonly [number, number, number, number];
 export type Identifier = string | number | bigint;
 
+/** A version that has been read. */
 export interface Version {
   readonly numbers: Numbers;
-  /** Null of a release. */
+  /** The identifiers of a prerelease; null for a release. */
   readonly prerelease: readonly Identifier[] | null;
 }
 
-/** Of a prerelease, in a regular expression that ignores case; so is BUILD. */
+/** The identifiers of a prerelease, as part of a regular expression that ignores case. */
 export const IDENTIFIERS = String.raw`[0-9a-z-]+(?:\.[0-9a-z-]+)*`;
+/** The build metadata of a version, as part of a regular expression that ignores case. */
 export const BUILD = String.raw`(?:\+[0-9a-z.-]+)?`;
 const VERSION_FORM = new RegExp(
   String.raw`^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.(\d+))?(?:\.\d+)*(?:-(${IDENTIFIERS})|((?=[a-z])${IDENTIFIERS}))?${BUILD}$`,
@@ -30,16 +32,17 @@ function readIdentifier(text: string): Identifier {
   return Number.isSafeInteger(number) ? number : BigInt(text);
 }
 
+/** Reads the identifiers of a prerelease; null for undefined, which is a release. */
 export function readPrerelease(text: string | undefined): readonly Identifier[] | null {
   return text === undefined ? null : text.split('.').map(readIdentifier);
 }
 
-/** The first four of at least four numbers. */
+/** Gives the first four of at least four numbers. */
 export function fourNumbers(numbers: readonly number[]): Numbers {
   return [numbers[0]!, numbers[1]!, numbers[2]!, numbers[3]!];
 }
 
-/** Missing numbers are 0. @returns null for one beyond 2^53 */
+/** Reads four numbers; a missing one is 0. Gives null where one is 2^53 or above. */
 export function readNumbers(texts: readonly (string | undefined)[]): Numbers | null {
   const numbers = texts.map((text = '0') => Number(text));
   return numbers.every(Number.isSafeInteger) ? fourNumbers(numbers) : null;
@@ -52,16 +55,16 @@ function parseVersion(text: string): Version | null {
   return numbers === null ? null : { numbers, prerelease: readPrerelease(form[5] ?? form[6]) };
 }
 
-/** A fleet has few versions and a vehicle has one, so each is read once. */
+/** The versions that were read. A fleet has few of them and a vehicle has one, so each is read once. */
 const readVersions = new Map<string, Version | null>();
 const MAX_REMEMBERED = 1_000;
 
 /**
- * A version as carmakers write it: surrounding blanks and a leading `v` are dropped, missing numbers are 0 (`2.5` is
- * 2.5.0.0), leading zeros do not count (`24.03` is 24.3.0.0), nor do a fifth and further numbers, a suffix is a
- * prerelease with or without its hyphen (`2.5.0-rc1`, `2.5.0rc1`), build metadata after `+` does not count.
+ * Reads a version as carmakers write it. Surrounding blanks and a leading `v` are dropped. Missing numbers are 0 (`2.5`
+ * is 2.5.0.0), leading zeros do not count (`24.03` is 24.3.0.0), and a fifth and further numbers are ignored. A suffix
+ * is a prerelease with or without a hyphen (`2.5.0-rc1`, `2.5.0rc1`). Build metadata after `+` is ignored.
  *
- * @returns null for what cannot be read (words, blanks inside, more than 100 characters, numbers beyond 2^53)
+ * @returns null for an unreadable version (words, blanks inside, more than 100 characters, numbers beyond 2^53)
  */
 export function readVersion(text: string): Version | null {
   if (text.length > MAX_VERSION_LENGTH) return null;
@@ -74,7 +77,10 @@ export function readVersion(text: string): Version | null {
   return version;
 }
 
-/** By semver's rules (https://semver.org, 11): numbers before texts, and what has fewer identifiers first. */
+/**
+ * Compares prereleases by semver's rules (https://semver.org, 11): numbers come before texts, and fewer identifiers
+ * before more.
+ */
 function comparePrereleases(left: readonly Identifier[], right: readonly Identifier[]): number {
   const common = Math.min(left.length, right.length);
   for (let index = 0; index < common; index++) {
@@ -88,13 +94,13 @@ function comparePrereleases(left: readonly Identifier[], right: readonly Identif
   return left.length - right.length;
 }
 
-/** Which of two versions comes first: below 0, 0 or above 0. Build metadata and the way of writing do not count. */
+/** Compares two versions: below 0 where `left` comes first, above 0 where `right` does, and 0 where they are equal. */
 export function compareVersions(left: Version, right: Version): number {
   for (let index = 0; index < 4; index++) {
     const difference = left.numbers[index]! - right.numbers[index]!;
     if (difference !== 0) return difference;
   }
-  // Two releases, and bounds that are the same prerelease.
+  // Both are releases, or both are bounds with the same prerelease object.
   if (left.prerelease === right.prerelease) return 0;
   if (left.prerelease === null) return 1;
   return right.prerelease === null ? -1 : comparePrereleases(left.prerelease, right.prerelease);

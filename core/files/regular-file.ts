@@ -1,20 +1,20 @@
 /**
- * Reading of regular files alone. A named pipe at a file's path holds up whoever opens it, in a thread that nothing
- * can call back, so that not even the end of the process comes; a device may never end.
+ * Opens and reads regular files, and refuses everything else. Opening a named pipe blocks a thread that nothing can
+ * interrupt, so that not even the process can exit; reading a device may never end.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 
-/** Opens a pipe at once, too. Windows has no such flag, and no such pipes. */
+/** The flag with which opening a pipe does not block. Windows has neither this flag nor such pipes. */
 const AT_ONCE = constants.O_NONBLOCK ?? 0;
 
-/** Says what stands at `path` instead of a regular file; null for a regular file, and where nothing can be found. */
+/** Says what is at `path` instead of a regular file; null for a regular file, and where nothing can be found. */
 export async function fileKindFault(path: string): Promise<string | null> {
   const found = await stat(path).catch(() => null);
   return found === null ? null : kindFault(path, found);
 }
 
-/** The bytes and the permissions of a regular file. Rejects for anything else, without waiting for it. */
+/** Reads the bytes and the mode of a regular file. Rejects with NotRegularFile for anything else, without blocking. */
 export async function readRegularFile(path: string): Promise<{ readonly bytes: Buffer; readonly mode: number }> {
   const file = await openRegularFile(path, constants.O_RDONLY);
   try {
@@ -24,7 +24,11 @@ export async function readRegularFile(path: string): Promise<{ readonly bytes: B
   }
 }
 
-/** As `readRegularFile`, at once. @throws Error for what is no regular file, or cannot be read */
+/**
+ * Reads a regular file like `readRegularFile`, but synchronously.
+ *
+ * @throws NotRegularFile for anything else, Error for a file that cannot be read
+ */
 export function readRegularFileSync(path: string): { readonly bytes: Buffer; readonly mode: number } {
   const file = openSync(path, constants.O_RDONLY | AT_ONCE);
   try {
@@ -37,14 +41,14 @@ export function readRegularFileSync(path: string): { readonly bytes: Buffer; rea
   }
 }
 
-/** What stands at a path is a folder, a pipe, a socket or a device; the message names both. */
+/** The refusal of a path with a folder, pipe, socket or device; the message names the path and the kind. */
 export class NotRegularFile extends Error {}
 
 /**
- * Opens a regular file. Rejects for anything else, without waiting for it.
+ * Opens a regular file. Rejects with NotRegularFile for anything else, without blocking.
  *
- * @param flags as `open(2)` takes them
- * @param mode the permissions of a file that is made
+ * @param flags the flags of `open(2)`
+ * @param mode the permissions of the file if it is created
  */
 export async function openRegularFile(path: string, flags: number, mode?: number): Promise<FileHandle> {
   const file = await open(path, flags | AT_ONCE, mode);

@@ -4,7 +4,7 @@ import canonicalizeModule from 'canonicalize';
 const canonicalize = canonicalizeModule as never as (value: unknown) => string | undefined;
 
 /**
- * One text for each JSON value, whatever the order of its members: RFC 8785 (JCS).
+ * Writes a JSON value as canonical JSON (RFC 8785, JCS), in which the order of members does not matter.
  *
  * @throws Error for a number that JSON cannot carry
  */

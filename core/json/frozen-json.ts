@@ -1,11 +1,11 @@
 import type { JsonValue } from '../model.ts';
 
-/** What may be stored is far less deep (`rules/json.ts`); below this, values are passed on as they are. */
+/** The depth below which values are not copied. Stored values are far less deep (json-value.ts). */
 const MAX_COPIED_DEPTH = 100;
 
 /**
- * A deeply frozen copy: whoever gets an evaluation cannot change what the next one gets. Never throws on JSON,
- * however deep.
+ * Gives a deeply frozen copy, so that no caller can change the value that the next caller gets. Never throws on JSON,
+ * however deep it is.
  */
 export function frozenJson(value: JsonValue, depth = 0): JsonValue {
   if (typeof value !== 'object' || value === null || depth === MAX_COPIED_DEPTH) return value;
@@ -14,7 +14,7 @@ export function frozenJson(value: JsonValue, depth = 0): JsonValue {
     Object.freeze(items);
     return items;
   }
-  // Object.fromEntries defines members, so that `__proto__` is a member like any other.
+  // Object.fromEntries defines members instead of assigning them, so that `__proto__` is a member like any other.
   return Object.freeze(
     Object.fromEntries(Object.entries(value).map(([key, member]) => [key, frozenJson(member, depth + 1)])),
   );

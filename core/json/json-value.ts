@@ -1,6 +1,6 @@
 /**
- * What JSON may be stored: PostgreSQL's JSONB refuses U+0000 and unpaired surrogates, and an answer nested without
- * end would exhaust the stack of whoever serialises it.
+ * Checks of JSON, and which JSON may be stored. PostgreSQL's JSONB refuses U+0000 and unpaired surrogates, and a deeply
+ * nested value would exhaust the stack of the code that serialises it.
  */
 import { FleetFlagError, badInput } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../model.ts';
@@ -10,30 +10,30 @@ export const MAX_JSON_DEPTH = 32;
 
 const UNSTORABLE = /\0|\p{Surrogate}/u;
 
-/** The members of an object, of which nothing is known yet. */
+/** An object whose members may be anything. */
 export type Members = Readonly<Record<string, unknown>>;
 
-/** Whether `value` is an object in JSON's sense: neither null nor a list. Its members may be anything. */
+/** Says whether `value` is an object in JSON's sense: neither null nor a list. */
 export function isObject(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether `value`, which is JSON or nothing at all, is an object. */
+/** Says whether `value`, which is JSON or undefined, is an object. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return isObject(value);
 }
 
-/** The members of `value` where it is an object; none where it is anything else. */
+/** Gives the members of an object, and no members for any other value. */
 export function membersOf(value: unknown): Members {
   return isObject(value) ? value : {};
 }
 
-/** Whether `value` is a whole number from 0 that JSON carries exactly. */
+/** Says whether `value` is a whole number from 0 to 2^53 − 1, which JSON carries exactly. */
 export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** Whether `value` is one of `values`. */
+/** Says whether `value` is one of `values`. */
 export function isOneOf<const T>(values: readonly T[], value: unknown): value is T {
   return values.some((one) => one === value);
 }
@@ -50,8 +50,8 @@ export function checkText(text: string, path: string): void {
 }
 
 /**
- * Throws BAD_USER_INPUT at `path` for a number that is not finite, and for a whole one beyond 2^53: it has been rounded
- * already, or cannot be told from one that has.
+ * Throws BAD_USER_INPUT at `path` for a number that is not finite, and for a whole one beyond 2^53, which may have been
+ * rounded already.
  */
 export function checkNumber(value: number, path: string): void {
   if (!Number.isFinite(value)) throw badInput(path, 'A number must be finite.');
@@ -60,8 +60,8 @@ export function checkNumber(value: number, path: string): void {
 }
 
 /**
- * That `value` is JSON that can be stored: finite numbers, whole ones below 2^53, well-formed text, no member called
- * `__proto__`, at most 32 levels.
+ * Checks that `value` is JSON that can be stored: finite numbers, whole ones below 2^53, well-formed text, no member
+ * called `__proto__`, at most 32 levels.
  *
  * @throws BAD_USER_INPUT at the dotted path of the first fault
  */

@@ -1,9 +1,9 @@
 /**
- * Writing lines (a log's, a command's) so that nothing on the other side matters: a full disk, a reader that has gone
- * and one that does not read lose lines, which are counted, and neither block nor end the process.
+ * Writes lines of a log or a command so that a fault on the other side neither blocks nor ends the process. Lines are
+ * lost, and counted, when the disk is full, when the reader has gone, and when it does not read.
  */
 
-/** The parts of a stream that are needed; a `process.stderr` is one. */
+/** The parts of a stream that a LineSink needs; `process.stderr` has them. */
 export interface LineStream {
   readonly writableLength: number;
   readonly isTTY?: boolean;
@@ -11,29 +11,30 @@ export interface LineStream {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** The parts of `node:fs` that are needed. */
+/** The parts of `node:fs` that a LineSink needs. */
 export interface LineFiles {
   fstatSync(descriptor: number): { isFIFO(): boolean; isSocket(): boolean };
   writeSync(descriptor: number, bytes: Uint8Array): number;
 }
 
+/** Writes lines to one of the process' output descriptors and counts the lines that are lost. */
 export class LineSink {
   #lost = 0;
   #untold = 0;
-  /** The last line was written in part, so that the next one begins with a line break. */
+  /** Whether the last line was written in part, so that the next one has to begin with a line break. */
   #torn = false;
-  /** The reader has gone for good. */
+  /** Whether the reader has gone for good. */
   #closed = false;
   readonly #encoder = new TextEncoder();
   /**
-   * A file takes each write at once or refuses it. Node's own stream for it would keep in memory what was refused, for
-   * ever.
+   * Whether the descriptor is a file, which takes each write at once or refuses it. Node's own stream would keep
+   * refused writes in memory for ever, so files are written without it.
    */
   readonly #isFile: boolean;
 
   /**
    * @param descriptor 1 or 2, whose stream is `stream`
-   * @param maxWaitingBytes what may wait in memory for a reader that does not read
+   * @param maxWaitingBytes the most bytes that may wait in memory for a slow reader
    */
   constructor(
     private readonly descriptor: 1 | 2,
@@ -47,12 +48,12 @@ export class LineSink {
     this.#isFile = stream.isTTY !== true && isFile(descriptor, files);
   }
 
-  /** How many lines were lost since the start. */
+  /** The number of lines that were lost since the start. */
   get lost(): number {
     return this.#lost;
   }
 
-  /** How many lines were lost since this was last asked, for a line that says so. */
+  /** Gives the number of lines that were lost since the last call, for a line that reports them. */
   takeUntold(): number {
     const untold = this.#untold;
     this.#untold = 0;
@@ -60,9 +61,10 @@ export class LineSink {
   }
 
   /**
-   * Writes `text`, which ends with a line break. False when it is already known to be lost.
+   * Writes `text`, which ends with a line break.
    *
-   * @param written told once whether the text was handed on; never told while a reader does not read
+   * @param written called once with whether the text was handed on; not called while the reader does not read
+   * @returns false when the text is already known to be lost
    */
   write(text: string, written: (handedOn: boolean) => void = () => undefined): boolean {
     if (this.#isFile) {
@@ -89,7 +91,7 @@ export class LineSink {
     try {
       count = this.files.writeSync(this.descriptor, bytes);
     } catch {
-      // Whatever it was (no space, a limit, a device that has gone): the next line is tried again.
+      // The cause (no space, a limit, a device that has gone) may pass, so the next line is tried again.
     }
     if (count > 0) this.#torn = count < bytes.length;
     if (count === bytes.length) return true;
@@ -103,7 +105,7 @@ export class LineSink {
   }
 }
 
-/** Pipes and sockets are no files; a descriptor that is closed is treated as one, whose writes fail. */
+/** Says whether a descriptor is neither a pipe nor a socket. A closed one counts as a file whose writes fail. */
 function isFile(descriptor: number, files: LineFiles): boolean {
   try {
     const stat = files.fstatSync(descriptor);

@@ -1,19 +1,19 @@
 /**
- * "A scheduled rollout may name a guard metric and a limit (worse than control by x % at a confidence, or an absolute
- * bound)" (issue 6): what a guard may say, and how its chance of a false alarm is shared out over a rollout.
- * Times are in milliseconds.
+ * Rollout guards: what a guard may say, and how its chance of a false alarm is divided over a rollout. A guard watches
+ * a metric during a scheduled rollout. Its limit is either "worse than control by x %" at a confidence level, or an
+ * absolute bound. Durations are in milliseconds.
  */
 import { badInput } from '../errors.ts';
 import { checkNumber } from '../json/json-value.ts';
 import { validateMetricName } from '../wire/metric.ts';
 import { parseDuration } from './rollout-plan.ts';
 
-/** In which direction of the metric harm lies. */
+/** The direction in which the metric gets worse. */
 export type GuardDirection = 'higher' | 'lower';
 
 /**
- * What a guard has found: `waiting` while there are too few vehicles to say anything, `silent` when the metric has
- * stopped arriving.
+ * The result of a guard: `waiting` while there are too few vehicles for a result, `holding` while the limit is kept,
+ * `crossed` when it is not, and `silent` when the metric has stopped arriving.
  */
 export type GuardVerdict = 'waiting' | 'holding' | 'crossed' | 'silent';
 
@@ -25,27 +25,30 @@ export interface RolloutGuardDraft {
   readonly bound?: number | null;
   readonly confidenceLevel?: number | null;
   readonly minimumVehicles?: number | null;
-  /** Like `watchFor` an ISO 8601 duration. */
+  /** An ISO 8601 duration. */
   readonly silence?: string | null;
+  /** An ISO 8601 duration. */
   readonly watchFor?: string | null;
 }
 
+/** A guard with all its settings. */
 export interface RolloutGuard {
   readonly metric: string;
   readonly worse: GuardDirection;
   /**
-   * How much worse than control the treatment may be, in percent of control's mean; null where `bound` is the limit.
+   * How much worse than control the treatment may be, in percent of the control's mean; null where `bound` is the
+   * limit.
    */
   readonly maxWorsePercent: number | null;
-  /** What the treatment's mean must not pass, in the metric's unit; null where `maxWorsePercent` is the limit. */
+  /** The bound of the treatment's mean, in the metric's unit; null where `maxWorsePercent` is the limit. */
   readonly bound: number | null;
   /** 1 minus the chance of a false alarm, over the whole rollout. */
   readonly confidenceLevel: number;
-  /** In each arm that is compared, before there is a verdict. */
+  /** The number of vehicles that each compared arm needs before there is a verdict. */
   readonly minimumVehicles: number;
-  /** After so long without a measurement under treatment the metric has stopped arriving. */
+  /** The milliseconds without a measurement under treatment after which the metric has stopped arriving. */
   readonly silence: number;
-  /** For how long it goes on watching after the last step. */
+  /** The milliseconds for which the guard goes on watching after the last step. */
   readonly watchFor: number;
 }
 
@@ -53,19 +56,19 @@ export interface RolloutGuard {
 export interface GuardFigures {
   readonly controlVehicles: number;
   readonly treatmentVehicles: number;
-  /** Seen in both arms, and in neither number. */
+  /** The vehicles that were in both arms. The two other numbers leave them out. */
   readonly vehiclesInBothArms: number;
   readonly controlMean: number | null;
   readonly treatmentMean: number | null;
-  /** Percent of control's mean; above 0 is harm. Null where it cannot be had. */
+  /** How much worse the treatment is, in percent of the control's mean; below 0 it is better. Null where unknown. */
   readonly worsePercent: number | null;
-  /** Of `worsePercent`, right at every look at once, at 1 − `significance`. */
+  /** The confidence interval of `worsePercent` at 1 − `significance`. It holds at all interim analyses at once. */
   readonly worsePercentInterval: readonly [low: number, high: number] | null;
-  /** Of the limit being kept, right at every look at once; null before there is a verdict. */
+  /** The p-value of the limit being kept, valid at all interim analyses at once; null before there is a verdict. */
   readonly pValue: number | null;
   /** The limit counts as crossed when `pValue` is below this. */
   readonly significance: number;
-  /** When the last measurement of a vehicle under treatment arrived, in ISO 8601. */
+  /** The time, in ISO 8601, at which the last measurement of a vehicle under treatment arrived. */
   readonly lastMeasurementAt: string | null;
 }
 
@@ -100,10 +103,10 @@ function limitOf(
 }
 
 /**
- * The guard that a client asks for, with what it leaves out: 95 % confidence, 50 vehicles, 30 minutes of silence, a day
- * of watching after the last step.
+ * Reads the guard that a client asks for. Where it leaves them out, the guard gets 95 % confidence, 50 vehicles, 30
+ * minutes of silence, and a day of watching after the last step.
  *
- * @param path where it stands in the request; faults are reported below it (`guard.metric`)
+ * @param path the dotted path of the guard in the request; faults are reported below it (`guard.metric`)
  * @throws BAD_USER_INPUT at the dotted path of the first fault
  */
 export function readRolloutGuard(draft: RolloutGuardDraft, path: string): RolloutGuard {
@@ -132,13 +135,13 @@ export function readRolloutGuard(draft: RolloutGuardDraft, path: string): Rollou
 }
 
 /**
- * The chance of a false alarm that a watch may have. A rollout has a watch from its start, one from each step, and one
- * from each time that it is resumed; the first `steps` + 1 have an equal share of 1 − confidence each, and as much
- * again is left for all others together, since nobody knows how many they become: 1/(j(j + 1)) of it for the j-th.
- * All shares add up to 1 − confidence at most.
+ * Gives the chance of a false alarm that one watch may have. A rollout has a watch from its start, one from each step,
+ * and one from each time that it is resumed. The first `steps` + 1 watches have an equal share of 1 − confidence each.
+ * One more such share is left for all further watches together: the j-th of them has 1/(j(j + 1)) of it, because their
+ * number is not known. All shares together add up to at most 1 − confidence.
  *
- * @param watch from 1
- * @param steps of the rollout, applied or not
+ * @param steps the number of the rollout's steps, applied or not
+ * @param watch the number of the watch, from 1
  */
 export function falseAlarmShare(confidenceLevel: number, steps: number, watch: number): number {
   const planned = steps + 1;
@@ -149,7 +152,7 @@ export function falseAlarmShare(confidenceLevel: number, steps: number, watch: n
 
 const shown = (value: number) => String(Number(value.toPrecision(4)));
 
-/** One sentence for people on how a guard stands, such as a kill switch's reason; at most 1,000 characters. */
+/** Describes in one sentence how a guard stands, for example in a kill switch's reason; at most 1,000 characters. */
 export function describeGuard(
   { metric, worse, maxWorsePercent, bound }: RolloutGuard,
   { treatmentMean, treatmentVehicles, controlMean, controlVehicles, worsePercent }: GuardFigures,
@@ -162,7 +165,7 @@ export function describeGuard(
   return `${metric} is ${treatment} and ${arm('control', controlMean, controlVehicles)}: ${difference}, where ${maxWorsePercent} % is the limit.`;
 }
 
-/** Why a rollout pauses whose metric has stopped arriving. */
+/** Describes why a rollout is paused when its metric has stopped arriving. */
 export function describeSilence({ metric, silence }: RolloutGuard): string {
   const seconds = silence / 1000;
   return `no measurement of ${metric} under treatment for ${seconds % 60 === 0 ? `${seconds / 60} minutes` : `${seconds} seconds`}`;

@@ -1,28 +1,29 @@
 /**
- * "scheduleRollout(flagKey, ruleId, steps: [{percentage, at or after}]) … Raising only" (issue 3): what steps a rollout
- * may have, and when they are due. Times are Unix milliseconds.
+ * Rollout plans: which steps a scheduled rollout may have, and when they are due. A rollout only raises a percentage.
+ * Times are Unix milliseconds.
  */
 import { FleetFlagError, badInput } from '../errors.ts';
 
 export const MAX_ROLLOUT_STEPS = 50;
 
-/** 366 days, so that the same date of the next year is always within it. */
+/** How far ahead a step may be, in milliseconds: 366 days, so that the same date of the next year always fits. */
 export const ROLLOUT_HORIZON = 366 * 24 * 60 * 60 * 1000;
 
 /** A step as a client writes it: exactly one of `at` and `after`. */
 export interface RolloutStepDraft {
   readonly percentage: number;
-  /** A fixed time. */
+  /** A fixed time, in Unix milliseconds. */
   readonly at?: number | null;
-  /** An ISO 8601 duration, counted from the step before; of the first step from the start. */
+  /** An ISO 8601 duration that counts from the step before, or from the start for the first step. */
   readonly after?: string | null;
 }
 
+/** A step of a rollout that may be scheduled. */
 export interface PlannedStep {
   readonly percentage: number;
-  /** Milliseconds from the step before; null for a step at a fixed time. */
+  /** The milliseconds from the step before; null for a step at a fixed time. */
   readonly delay: number | null;
-  /** When it is due if every step before is applied when it is due. */
+  /** The Unix milliseconds at which the step is due, if every step before it is applied when due. */
   readonly dueAt: number;
 }
 
@@ -30,10 +31,10 @@ const UNITS = [7 * 24 * 60 * 60, 24 * 60 * 60, 60 * 60, 60, 1].map((seconds) => 
 const DURATION = /^P(?=\d|T\d)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?=\d)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?$/;
 
 /**
- * An ISO 8601 duration of weeks, days, hours, minutes and whole seconds, in milliseconds: `PT2H`, `P1D`, `P1DT12H`.
- * A day is 24 hours. Years and months have no fixed length and are refused.
+ * Parses an ISO 8601 duration of weeks, days, hours, minutes and whole seconds (`PT2H`, `P1D`, `P1DT12H`) to
+ * milliseconds. A day is 24 hours. Years and months have no fixed length and are refused, and so is a duration of zero.
  *
- * @throws BAD_USER_INPUT at `path`; also for a duration of nothing
+ * @throws BAD_USER_INPUT at `path`
  */
 export function parseDuration(text: string, path: string): number {
   const parts = DURATION.exec(text)?.slice(1) ?? [];
@@ -65,11 +66,12 @@ function planStep(draft: RolloutStepDraft, before: number, path: string): Planne
 }
 
 /**
- * The steps of a rollout that may be scheduled.
+ * Checks the steps of a rollout and plans when they are due.
  *
- * @param present the rule's percentage now; every step is above it and above the one before
- * @param now when the rollout starts; every step is later than it and than the one before, and at most 366 days away
- * @param path where the steps stand in the request; faults are reported below it (`steps.2.after`)
+ * @param present the rule's present percentage; every step must be above it and above the step before
+ * @param now the start of the rollout in Unix milliseconds; every step must be later than it and than the step before,
+ *   and at most 366 days ahead
+ * @param path the dotted path of the steps in the request; faults are reported below it (`steps.2.after`)
  * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED (50 steps)
  */
 export function planRollout(
@@ -101,8 +103,9 @@ export function planRollout(
 }
 
 /**
- * When the steps after one that was applied at `from` are due: a delay counts from when the step before was really
- * applied, so that steps which were held up do not come closer together; a fixed time stays.
+ * Gives the times at which the steps after one that was applied at `from` are due, in Unix milliseconds. A delay counts
+ * from the time at which the step before was really applied, so that steps after a late one do not come closer
+ * together. A fixed time stays.
  */
 export function followingTimes(steps: readonly Pick<PlannedStep, 'delay' | 'dueAt'>[], from: number): number[] {
   let base = from;
@@ -110,8 +113,8 @@ export function followingTimes(steps: readonly Pick<PlannedStep, 'delay' | 'dueA
 }
 
 /**
- * When the steps of a rollout that goes on at `now` after a pause are due: where the next was due meanwhile it is due
- * now, and all keep their distances; otherwise as planned.
+ * Gives the times at which the steps of a rollout are due that is resumed at `now`, in Unix milliseconds. Where the
+ * next step came due during the pause, it is due now and all later steps move by as much. Otherwise nothing moves.
  */
 export function resumedTimes(due: readonly number[], now: number): number[] {
   const late = Math.max(0, now - (due[0] ?? now));

@@ -1,13 +1,13 @@
-/** The name that somebody meant who wrote another one. */
+/** Finds the known name that somebody probably meant when they misspelt it. */
 
 /**
- * The nearest of `known` to `given`, where it is near enough to have been meant; null otherwise. Capital and small
- * letters, `-` and `_` are the same.
+ * Gives the name of `known` that is nearest to `given`; null where none is near. Case does not count, and `-` and `_`
+ * are the same.
  */
 export function nearestName(given: string, known: Iterable<string>): string | null {
   const plain = plainOf(given);
   let nearest: string | null = null;
-  // A third of the letters may be wrong: beyond that it is another word.
+  // At most a third of the letters may be wrong; with more, it is probably another word.
   let least = Math.floor(plain.length / 3) + 1;
   for (const name of known) {
     const distance = editDistance(plain, plainOf(name));
@@ -18,7 +18,7 @@ export function nearestName(given: string, known: Iterable<string>): string | nu
 
 const plainOf = (name: string) => name.toLowerCase().replaceAll('-', '_');
 
-/** How many letters must be put in, taken out, changed, or changed for their neighbour (optimal string alignment). */
+/** Counts the letters to insert, remove, replace or swap with a neighbour (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, index) => index);

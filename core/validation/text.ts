@@ -1,17 +1,17 @@
 /**
- * Text that people write, as it is kept: what would look like nothing, or like something else than it is where it is
- * listed, printed and exported, does not get in (docs/decisions/invisible-characters.md). Values that programs read
- * are not of this kind (json.ts).
+ * Normalises and checks text that people write. Characters are refused that would be invisible, or look like others,
+ * where the text is listed, printed or exported (docs/decisions/invisible-characters.md). Values that programs read
+ * have other rules (core/json/json-value.ts).
  */
 import { badInput } from '../errors.ts';
 import { checkText } from '../json/json-value.ts';
 
-/** Controls, and the two separators of lines and paragraphs. */
+/** Control characters, and the two separators of lines and paragraphs. */
 const CONTROL = /[\p{Cc}\u2028\u2029]/u;
 const CONTROL_BUT_LINES = /(?![\t\n])\p{Cc}/u;
-/** Invisible characters: directions (U+202E), characters of no width, fillers, tags, selectors. */
+/** Invisible characters: directions (U+202E), characters of zero width, fillers, tags, selectors. */
 const UNSEEN = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/u;
-/** Most text, and every key: nothing in it can be invisible. */
+/** Text without invisible characters that needs no further check; most text is of this kind. */
 const ASCII = /^[\t\n\x20-\x7e]*$/;
 
 /** Letters and marks of scripts that write some words with a joiner (U+200D) or a non-joiner (U+200C). */
@@ -21,14 +21,14 @@ const JOINING = [
 ]
   .map((script) => `\\p{Script=${script}}`)
   .join('');
-/** The flags of England, Scotland and Wales, spelt in tags: the only such sequences that fonts show (UTS #51). */
+/** The flags of England, Scotland and Wales, spelt in tags. Fonts show no other such sequences (UTS #51). */
 const TAGGED_FLAGS = ['gbeng', 'gbsct', 'gbwls'].map(
   (region) =>
     `\u{1f3f4}${Array.from(region, (letter) => String.fromCodePoint(0xe0000 + letter.charCodeAt(0))).join('')}\u{e007f}`,
 );
 /**
- * Invisible characters where they are needed for what is seen: in emoji (selectors, joined ones, keycaps, flags), after
- * a Chinese character (its variant), and between letters of scripts that join them.
+ * Sequences in which an invisible character changes what is seen: emoji (selectors, joined ones, keycaps, flags), a
+ * Chinese character with its variant, and a joiner between letters of scripts that use one.
  */
 const AT_WORK = new RegExp(
   [
@@ -42,16 +42,17 @@ const AT_WORK = new RegExp(
 );
 const LINE_ENDS = /\r\n?/g;
 
+/** What a text may be, and what a refusal calls it. */
 export interface TextLimits {
-  /** What it is called in a refusal, such as `A name`. */
+  /** The name of the text in a refusal, such as `A name`. */
   readonly what: string;
-  /** In characters as PostgreSQL counts them: code points. */
+  /** The most characters, counted in code points as PostgreSQL does. */
   readonly max: number;
-  /** Whether it may be empty; blanks alone are then empty. */
+  /** Whether the text may be empty. Blanks alone are empty text. */
   readonly mayBeEmpty?: boolean;
 }
 
-/** The first invisible character of `text`, such as `U+200B`; null where there is none. */
+/** Names the first invisible character of `text`, such as `U+200B`; null where there is none. */
 function unseenIn(text: string): string | null {
   const unseen = UNSEEN.exec(text)?.[0];
   return unseen === undefined ? null : `U+${unseen.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`;
@@ -87,14 +88,14 @@ function readText(
 
 function readProse(value: unknown, path: string, limits: TextLimits, control: RegExp): string {
   const text = readText(value, path, limits, control);
-  // What is at work gives way to a blank, so that its neighbours do not become neighbours of each other.
+  // A blank replaces each such sequence, so that the characters around it do not form a new one.
   if (!ASCII.test(text)) refuseUnseen(unseenIn(text.replace(AT_WORK, ' ')), path, limits.what);
   return text;
 }
 
 /**
- * One line of prose, such as a flag's name, without the blanks around it. Invisible characters are refused but where
- * they show: in an emoji, or between letters of a script that joins them.
+ * Reads one line of prose, such as a flag's name, without the blanks around it. Invisible characters are refused,
+ * except where they change what is seen: in an emoji, or between letters of a script that joins them.
  *
  * @throws BAD_USER_INPUT at `path`
  */
@@ -102,14 +103,16 @@ export function readLine(value: unknown, path: string, limits: TextLimits): stri
   return readProse(value, path, limits, CONTROL);
 }
 
-/** That no character of `text` is invisible, wherever it stands. @throws BAD_USER_INPUT at `path` */
+/** Checks that `text` has no invisible character at all. @throws BAD_USER_INPUT at `path` */
 export function checkSeen(text: string, path: string, what: string): void {
   if (!ASCII.test(text)) refuseUnseen(unseenIn(text), path, what);
 }
 
 /**
- * One line by which programs tell things apart, such as a model or a metric: without the blanks around it, and without
- * any invisible character. @throws BAD_USER_INPUT at `path`
+ * Reads one line by which programs tell things apart, such as a model or a metric, without the blanks around it. It may
+ * have no invisible character at all.
+ *
+ * @throws BAD_USER_INPUT at `path`
  */
 export function readLabel(value: unknown, path: string, limits: TextLimits): string {
   const label = readText(value, path, limits, CONTROL);
@@ -118,8 +121,10 @@ export function readLabel(value: unknown, path: string, limits: TextLimits): str
 }
 
 /**
- * The name of somebody or something that acts: a label in the usual form of its characters (full width becomes
- * ordinary, NFKC), so that two names that look the same are. @throws BAD_USER_INPUT at `path`
+ * Reads the name of a person or a program that acts. It is a label whose characters are normalised to NFKC (full width
+ * becomes ordinary), so that two names that look the same are the same.
+ *
+ * @throws BAD_USER_INPUT at `path`
  */
 export function readActorName(value: unknown, path: string, limits: TextLimits): string {
   return readLabel(typeof value === 'string' ? value.normalize('NFKC') : value, path, limits);
@@ -129,8 +134,10 @@ export function readActorName(value: unknown, path: string, limits: TextLimits):
 export const MAX_REASON_LENGTH = 1_000;
 
 /**
- * Prose of any number of lines, without the blanks around it and with `\n` as the end of each. Invisible characters as
- * in `readLine`. @throws BAD_USER_INPUT at `path`
+ * Reads prose of any number of lines, without the blanks around it and with `\n` between lines. Invisible characters
+ * are refused as in `readLine`.
+ *
+ * @throws BAD_USER_INPUT at `path`
  */
 export function readLines(value: unknown, path: string, limits: TextLimits): string {
   return readProse(value, path, limits, CONTROL_BUT_LINES);

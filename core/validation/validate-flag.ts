@@ -1,4 +1,4 @@
-/** What a flag's key, name and description may be. The lengths are those of the columns (database.md). */
+/** Validates a flag's key, name and description. The lengths are those of the columns (database.md). */
 import { badInput } from '../errors.ts';
 import { FLAG_KEY_PATTERN } from '../model.ts';
 import { readLine, readLines } from './text.ts';
@@ -7,8 +7,8 @@ export const MAX_NAME_LENGTH = 200;
 export const MAX_DESCRIPTION_LENGTH = 10_000;
 
 /**
- * A key such as `adas_lane_keep_v2`: 1 to 100 letters, digits, `.`, `_`, `-`, the first a letter or digit. Throws
- * BAD_USER_INPUT at `path`.
+ * Validates a key such as `adas_lane_keep_v2`: 1 to 100 letters, digits, `.`, `_` and `-`, of which the first is a
+ * letter or digit. Throws BAD_USER_INPUT at `path`.
  */
 export function validateFlagKey(key: unknown, path: string): string {
   if (typeof key !== 'string' || !FLAG_KEY_PATTERN.test(key)) {
@@ -20,13 +20,13 @@ export function validateFlagKey(key: unknown, path: string): string {
   return key;
 }
 
-/** The name as it is kept: one line of 1 to 200 characters. Throws BAD_USER_INPUT at `path`. */
+/** Gives the name as it is stored: one line of 1 to 200 characters. Throws BAD_USER_INPUT at `path`. */
 export function validateFlagName(name: unknown, path: string): string {
   return readLine(name, path, { what: 'A name', max: MAX_NAME_LENGTH });
 }
 
 /**
- * The description as it is kept: at most 10,000 characters, which may be lines; null and absent are null. Throws
+ * Gives the description as it is stored: at most 10,000 characters, in any number of lines. Absent, it is null. Throws
  * BAD_USER_INPUT at `path`.
  */
 export function validateFlagDescription(description: unknown, path: string): string | null {

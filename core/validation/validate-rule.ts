@@ -22,20 +22,20 @@ import { parseWrittenWhitelist } from '../evaluation/rules/vehicle-whitelist.ts'
 
 export const DEFAULT_PRIORITY = 100;
 
-/** A rule as a client writes it; every member may be anything. */
+/** A rule as a client writes it. Every member may be anything. */
 export interface RuleDraft {
   readonly type: unknown;
-  /** Null or absent: 100. */
+  /** Null or absent, it is 100. */
   readonly priority?: unknown;
-  /** Null or absent: true. */
+  /** Null or absent, it is true. */
   readonly enabled?: unknown;
   readonly conditions: unknown;
-  /** Absent: none. So is null, except for a JSON flag, for which it would be a value and is refused as one. */
+  /** Absent, the rule has no value. Null means the same, except for a JSON flag, which refuses it as a value. */
   readonly value?: unknown;
   readonly variant?: unknown;
 }
 
-/** A rule that may be stored: complete but for its id. */
+/** A rule that may be stored. It is complete except for its id. */
 export interface ValidRule extends Omit<RuleDefinition, 'id'> {
   readonly value: JsonValue;
   readonly variant: string | null;
@@ -49,7 +49,7 @@ const PARSERS: Readonly<Record<RuleType, (conditions: unknown, path: string) => 
   percentage_rollout: parsePercentageRollout,
 };
 
-/** What people write in conditions, as it is kept. */
+/** The functions that normalise the text in the conditions of a type for storing. */
 const STORED: Readonly<Partial<Record<RuleType, (conditions: JsonObject, path: string) => JsonObject>>> = {
   kill_switch: storedKillSwitch,
   vehicle_target: storedTarget,
@@ -57,9 +57,9 @@ const STORED: Readonly<Partial<Record<RuleType, (conditions: JsonObject, path: s
 };
 
 /**
- * That `conditions` may be stored for a rule of `type`: at most 256 KB as JSON, readable by the rule's type.
+ * Checks that `conditions` may be stored for a rule of `type`: readable as that type, and at most 256 KB as JSON.
  *
- * @returns the conditions, as written but for the blanks around models, regions and reasons
+ * @returns the conditions as written, without the blanks around models, regions and reasons
  * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED (10,000 VINs, 262,144 bytes)
  */
 export function validateConditions(type: RuleType, conditions: unknown, path: string): JsonValue {
@@ -89,11 +89,11 @@ function validateVariant(variant: unknown, path: string): string {
 }
 
 /**
- * A rule that may be stored, from one as written. No value is null: `true` on a boolean flag, the flag's default on the
- * others.
+ * Validates a rule and completes it for storing. Without a value, its `value` is null: the rule then serves `true` on a
+ * boolean flag and the flag's default value on the others.
  *
- * @param flagType of the flag that the rule is for
- * @param pathPrefix where the draft stands in the request, such as `input`; faults are reported below it
+ * @param flagType the type of the flag that the rule is for
+ * @param pathPrefix the dotted path of the draft in the request, such as `input`; faults are reported below it
  *   (`input.conditions.vins.3`)
  * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED
  */

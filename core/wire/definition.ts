@@ -1,20 +1,20 @@
 /**
- * The wire forms that vehicles trust: the payloads of the signed flag definitions and statements.
+ * The wire forms that vehicles trust: the payloads of signed flag definitions and statements.
  *
- * Signing and verifying (compact JWS, EdDSA) happen at the edges; here is only what is signed.
+ * The server signs them and the agent verifies them (compact JWS, EdDSA); this file only says what is signed.
  */
 import type { Environment, FlagDefinition } from '../model.ts';
 
-/** JWS `typ` headers: a signature made for one purpose is never accepted for the other. */
+/** The JWS `typ` headers. A signature that was made for one of them is never accepted for the other. */
 export const DEFINITION_JWS_TYPE = 'fleetflag-definition+jws';
 export const STATEMENT_JWS_TYPE = 'fleetflag-statement+jws';
 
-/** Seconds that a flag may be used after the last verified contact: 7 days. */
+/** The seconds for which a flag may be used after the last verified contact: 7 days. */
 export const DEFAULT_TTL_SECONDS = 604_800;
 
 /**
- * The payload of a `SignedFlag.jws`: a definition, or a tombstone for a flag that has left the environment.
- * In the definition each whitelist is `{"digests": […]}` instead of `{"vins": […]}`.
+ * The payload of a `SignedFlag.jws`: a definition, or a tombstone for a flag that has left the environment. In a
+ * definition each whitelist is `{"digests": […]}` instead of `{"vins": […]}`.
  */
 export type SignedPayload =
   | {
@@ -33,7 +33,7 @@ export type SignedPayload =
       readonly removed: true;
     };
 
-/** The payload of a `statement`: at `issuedAt` (Unix seconds) the environment stood at `revision`. */
+/** The payload of a `statement`: it says that the environment stood at `revision` at `issuedAt` (Unix seconds). */
 export interface StatementPayload {
   readonly v: 1;
   readonly environment: Environment;

@@ -1,6 +1,6 @@
 /**
- * An environment's flags as one text, in YAML: how it is read. Pure. Reading gives every fault of the text at once.
- * Its way out is subgraphs/flags/import-export/environment-file.ts.
+ * Reads an environment's flags from one YAML text. Pure. Reading reports every fault of the text at once. Such texts
+ * are written by subgraphs/flags/import-export/environment-file.ts.
  */
 import { Document, isCollection, isPair, isMap, parseDocument, visit, type Scalar } from 'yaml';
 import { FleetFlagError } from '../errors.ts';
@@ -18,7 +18,7 @@ import { isJsonObject, membersOf, parseJson, type Members } from '../json/json-v
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../validation/validate-flag.ts';
 import { validateRuleInput, type ValidRule } from '../validation/validate-rule.ts';
 
-/** A rule in the file: known by its type and priority, which no two rules of a flag share. */
+/** A rule in the file. Its type and priority identify it; no two rules of a flag share both. */
 export type RuleEntry = ValidRule;
 
 /** A flag in the file. */
@@ -30,30 +30,31 @@ export interface FlagEntry {
   readonly safetyLevel: SafetyLevel;
   readonly enabled: boolean;
   readonly defaultValue: JsonValue;
-  /** As they are tried: highest priority first. */
+  /** The rules in the order in which they are tried: highest priority first. */
   readonly rules: readonly RuleEntry[];
 }
 
 /**
- * What is wrong, and where: a dotted path such as `flags.lane_keep.rules.2.conditions.vins.3`; empty for the file as a
- * whole.
+ * A fault of a file, with its dotted path such as `flags.lane_keep.rules.2.conditions.vins.3`. The path of a fault of
+ * the file as a whole is empty.
  */
 export interface FileFault {
   readonly path: string;
   readonly message: string;
 }
 
+/** The version of the file's form, as its member `fleetflag` names it. */
 export const FILE_VERSION = 1;
 
 const MEMBERS = ['name', 'description', 'type', 'safetyLevel', 'enabled', 'defaultValue', 'rules'];
 const RULE_MEMBERS = ['type', 'priority', 'enabled', 'conditions', 'value', 'variant'];
 
-/** Levels of lists and objects that a file may have: far more than a rule's conditions or a value take. */
+/** The levels of lists and objects that a file may have. Rules' conditions and values need far fewer. */
 const MAX_DEPTH = 64;
 
 /**
- * Member names are text whatever they look like, and no tag makes bytes, dates or sets, which no JSON has. Aliases are
- * refused: a few lines of them can stand for gigabytes.
+ * The options of the YAML parser. Member names are always text, and no tag makes bytes, dates or sets, which JSON does
+ * not have. Aliases are refused below: a few lines of them can stand for gigabytes.
  */
 const READING = {
   stringKeys: true,
@@ -66,7 +67,7 @@ const READING = {
 
 const TOO_DEEP = `Lists and objects may be nested at most ${MAX_DEPTH} levels deep.`;
 
-/** The member names on the way to a node: enough of them to find it. */
+/** Joins the member names on the way to a node, up to eight: enough to find it. */
 function pathOf(ancestors: readonly unknown[]): string {
   return ancestors
     .flatMap((node) => (isPair<Scalar<string>>(node) ? [node.key.value] : []))
@@ -74,13 +75,13 @@ function pathOf(ancestors: readonly unknown[]): string {
     .join('.');
 }
 
-/** The JSON that a text says, or what is wrong with it as YAML. */
+/** Parses YAML to the JSON that it holds. Where it has faults, `json` is null. */
 export function readYaml(text: string): { json: unknown; faults: FileFault[]; document: Document } {
   let document;
   try {
     document = parseDocument(text, READING);
   } catch {
-    // It recurses, and throws for nothing else.
+    // The parser recurses; it throws for nothing but an exhausted stack.
     return { json: null, faults: [{ path: '', message: TOO_DEEP }], document: new Document() };
   }
   const faults: FileFault[] = [...document.errors, ...document.warnings].map(({ message, pos }) => ({
@@ -104,10 +105,10 @@ export function readYaml(text: string): { json: unknown; faults: FileFault[]; do
   return { json: faults.length > 0 ? null : document.toJS(), faults, document };
 }
 
-/** The line, from 1, in which a position of the text is. */
+/** Gives the number of the line, from 1, that holds a position of the text. */
 export const lineOf = (text: string, position: number) => text.slice(0, position).split('\n').length;
 
-/** Collects what validators throw, so that one run shows everything that is wrong. */
+/** Collects the refusals that validators throw, so that one run reports every fault. */
 export class Faults {
   readonly list: FileFault[] = [];
 
@@ -115,7 +116,7 @@ export class Faults {
     this.list.push({ path, message });
   }
 
-  /** What `read` gives, or undefined with its refusal kept. */
+  /** Gives the result of `read`, or collects its refusal and gives undefined. Other errors are thrown on. */
   try<T>(read: () => T): T | undefined {
     try {
       return read();
@@ -128,8 +129,8 @@ export class Faults {
 }
 
 /**
- * The flags of a file, by key; or everything that is wrong with it, and then no flags. A list in `conditions` is
- * reported up to its first fault.
+ * Gives the flags of a file in the order of their keys, or all faults and no flags. Of a list in `conditions`, only the
+ * first fault is reported.
  */
 export function parseEnvironmentFile(text: string): {
   readonly flags: readonly FlagEntry[];
@@ -139,7 +140,7 @@ export function parseEnvironmentFile(text: string): {
   return unreadable.length > 0 ? { flags: [], faults: unreadable } : readEnvironment(membersOf(json));
 }
 
-/** As `parseEnvironmentFile`, of what its YAML says. */
+/** Reads the content of an environment's file, which is already parsed, like `parseEnvironmentFile`. */
 export function readEnvironment(json: Members): {
   readonly flags: readonly FlagEntry[];
   readonly faults: readonly FileFault[];
@@ -184,7 +185,7 @@ function readFlag(key: string, flag: JsonValue, faults: Faults): FlagEntry | nul
   const safetyLevel = readOneOf(flag['safetyLevel'], SAFETY_LEVELS, `${path}.safetyLevel`, faults);
   const { enabled } = flag;
   if (typeof enabled !== 'boolean') faults.add(`${path}.enabled`, 'Expected true or false.');
-  // Against type json where the type is not known: what is wrong in any case is still found.
+  // A value of an unknown type is checked as JSON: that finds the faults that no type would allow.
   const defaultValue = faults.try(() =>
     exact(checkFlagValue(type ?? 'json', flag['defaultValue'], `${path}.defaultValue`)),
   );
@@ -224,7 +225,7 @@ function readRules(rules: JsonValue, flagType: FlagType, path: string, faults: F
   return entries.sort((a, b) => b.priority - a.priority || RULE_TYPES.indexOf(a.type) - RULE_TYPES.indexOf(b.type));
 }
 
-/** What stands in for conditions that were refused while the rest of the rule is read. */
+/** Valid conditions that replace refused ones, so that the rest of the rule can be checked. */
 const HARMLESS = { type: 'kill_switch', conditions: { force_disabled: false } };
 
 function readRule(rule: JsonValue, flagType: FlagType, path: string, faults: Faults): RuleEntry | null {
@@ -235,7 +236,7 @@ function readRule(rule: JsonValue, flagType: FlagType, path: string, faults: Fau
   const before = faults.list.length;
   checkMembers(rule, RULE_MEMBERS, path, faults);
   let draft: JsonObject = { ...rule };
-  // Each round finds one fault and goes on without what was faulty.
+  // Each round finds one fault, and the next one goes on without the faulty member.
   for (;;) {
     const found = faults.list.length;
     const entry = faults.try(() =>
@@ -255,10 +256,10 @@ function readRule(rule: JsonValue, flagType: FlagType, path: string, faults: Fau
 const without = (draft: JsonObject, member: string): JsonObject =>
   Object.fromEntries(Object.entries(draft).filter(([name]) => name !== member));
 
-/** As JSON writes it: without the minus of a zero, which neither the database nor a vehicle keeps. */
+/** Gives a value as JSON writes it: without the minus of −0, which neither the database nor a vehicle keeps. */
 const exact = (value: JsonValue): JsonValue => parseJson(JSON.stringify(value));
 
-/** An unknown member is refused, not skipped: it was meant to say something. */
+/** Refuses unknown members: a misspelt one would otherwise be ignored in silence. */
 function checkMembers(object: JsonObject, known: readonly string[], path: string, faults: Faults): void {
   for (const name of Object.keys(object))
     if (!known.includes(name)) faults.add(`${path}.${name}`, `Unknown member; expected one of ${known.join(', ')}.`);

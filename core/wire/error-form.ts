@@ -1,25 +1,27 @@
 /**
  * The form in which errors reach a client: message, path, and only the extensions that the catalogue knows.
  *
- * Used by the subgraphs for what they throw and by the gateway for what comes back through the query plan, so that
- * no stack, internal address or subgraph name can slip through either.
+ * Subgraphs use it for the errors that they throw, and the gateway for the errors that come back through the query
+ * plan. So no stack, internal address or subgraph name can reach a client through either.
  */
 import { ERROR_CATALOGUE, type ErrorCode, type ErrorDetails, FleetFlagError, type InputFault } from '../errors.ts';
 import { membersOf, type Members } from '../json/json-value.ts';
 
+/** The extensions of an error that a client sees. */
 export interface ClientErrorExtensions extends ErrorDetails {
   readonly code: ErrorCode;
   readonly requestId?: string;
   readonly [name: string]: unknown;
 }
 
+/** An error that a client sees. */
 export interface ClientError {
   readonly message: string;
   readonly path?: readonly (string | number)[];
   readonly extensions: ClientErrorExtensions;
 }
 
-/** What a GraphQL library hands over: its own error, or one that came from a subgraph as JSON. */
+/** An error from a GraphQL library: its own, or one that came from a subgraph as JSON. */
 export interface RawError {
   readonly message: string;
   readonly path?: readonly (string | number)[] | undefined;
@@ -31,7 +33,7 @@ function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code);
 }
 
-/** The faults of a batch that came as JSON, with what a fault is made of and nothing else. */
+/** Gives the faults of a batch that came as JSON, with the members of a fault and no others. */
 function clientFaults(faults: readonly unknown[]): InputFault[] {
   return faults.flatMap((fault) => {
     const { field, message } = membersOf(fault);
@@ -39,7 +41,7 @@ function clientFaults(faults: readonly unknown[]): InputFault[] {
   });
 }
 
-/** The members of `extensions` that a client may see, each with the type that it must have. */
+/** Gives the members of `extensions` that a client may see and that have the right type. */
 function clientDetails(extensions: Members): ErrorDetails {
   const { field, faults, currentRevision, limit, retryAfter } = extensions;
   return {
@@ -52,10 +54,10 @@ function clientDetails(extensions: Members): ErrorDetails {
 }
 
 /**
- * An error as a client may see it: a refusal of ours as it is, anything else as INTERNAL_SERVER_ERROR with a message
- * that tells nothing.
+ * Gives an error as a client may see it. A refusal of FleetFlag stays as it is. Any other error becomes an
+ * INTERNAL_SERVER_ERROR with a message that reveals nothing.
  *
- * @param requestId goes into the answer to a fault, so that whoever reads it can find the log line
+ * @param requestId the id that goes into an INTERNAL_SERVER_ERROR, so that its reader can find the log line
  */
 export function clientError(error: RawError, requestId?: string): ClientError {
   const where = error.path === undefined ? {} : { path: error.path };

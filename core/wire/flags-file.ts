@@ -1,6 +1,6 @@
 /**
- * A file of flags for a vehicle's programs under test: an environment's file (environment-file.ts), and beside its
- * flags `overrides: {key: value}`, which hold whatever the rules say. Pure.
+ * Reads a file of flags for testing a vehicle's programs. It is an environment's file (environment-file.ts) that may
+ * also have `overrides: {key: value}`, which win over the rules. Pure.
  */
 import { isMap, isSeq, type Document, type Node, type Scalar } from 'yaml';
 import { FLAG_TYPES, type FlagType, type JsonValue } from '../model.ts';
@@ -9,23 +9,27 @@ import { isJsonObject, membersOf } from '../json/json-value.ts';
 import { validateFlagKey } from '../validation/validate-flag.ts';
 import { Faults, lineOf, readEnvironment, readYaml, type FileFault, type FlagEntry } from './environment-file.ts';
 
+/** The content of a file of flags. */
 export interface FlagsFile {
   readonly flags: readonly FlagEntry[];
-  /** Values by flag. A key without a flag in the file is one of its value's type, or of the control plane. */
+  /**
+   * The values by flag. An override without a flag in the file is for a flag of the control plane, or else for a flag
+   * of the value's type.
+   */
   readonly overrides: ReadonlyMap<string, JsonValue>;
 }
 
-/** A fault with the line, from 1, that it is in, or that what it is missing from begins in. */
+/** A fault with its line, from 1. Where a member is missing, it is the line in which the object begins. */
 export interface PlacedFault extends FileFault {
   readonly line: number;
 }
 
-/** The type of a flag that always has this value. */
+/** Gives the type of a flag that always has this value. */
 export function typeOfValue(value: JsonValue): FlagType {
   return FLAG_TYPES.find((type) => type === typeof value) ?? 'json';
 }
 
-/** What a file says; or everything that is wrong with it, and then nothing else. */
+/** Parses a file of flags. Where it has faults, all of them are given, and no flags or overrides. */
 export function parseFlagsFile(text: string): FlagsFile & { readonly faults: readonly PlacedFault[] } {
   const { json, faults: unreadable, document } = readYaml(text);
   if (unreadable.length > 0)
@@ -77,7 +81,7 @@ function readOverrides(
   return values;
 }
 
-/** Where in the text the path stands, or the innermost of its parents that there is. A key may have dots in it. */
+/** Gives the position of a path in the text, or of its innermost parent that exists. Keys may have dots in them. */
 function positionOf(document: Document, path: string): number {
   let node: unknown = document.contents;
   let position = 0;
@@ -91,13 +95,13 @@ function positionOf(document: Document, path: string): number {
   }
 }
 
-/** The child that a path begins with: of several, the one with the longest name. */
+/** Gives the child with which a path begins; of several, the one with the longest name. */
 function childOf(
   node: unknown,
   path: string,
 ): { readonly name: string; readonly position: number; readonly node: unknown } | null {
   if (isMap<Scalar<string>>(node)) {
-    // Names are read as text only (stringKeys).
+    // The option stringKeys makes every key a scalar with text.
     const named = node.items.map(({ key, value }) => ({
       name: key.value,
       position: startOf(key),
@@ -114,5 +118,5 @@ function childOf(
   return { name, position: startOf(item), node: item };
 }
 
-/** Every node that was parsed has a range. */
+/** Gives the position at which a node begins. Every parsed node has a range. */
 const startOf = (node: Node) => node.range![0];

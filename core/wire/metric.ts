@@ -1,6 +1,6 @@
 /**
- * A measurement as it travels from a vehicle to the control plane, and what it may be. Both ends read it with this,
- * so that nothing enters a vehicle's queue that the control plane would refuse.
+ * Measurements as vehicles send them to the control plane. The agent and the control plane share these checks, so that
+ * no measurement enters a vehicle's queue that the control plane would refuse.
  */
 import { badInput } from '../errors.ts';
 import { VARIANT_PATTERN, type JsonObject } from '../model.ts';
@@ -9,8 +9,9 @@ import { readLabel } from '../validation/text.ts';
 import { validateFlagKey } from '../validation/validate-flag.ts';
 
 /**
- * The metric under which a vehicle reports how often it has evaluated a flag: one measurement for each flag and variant
- * an interval, `value` the count, `timestamp` the last of them. Names that begin with `$` are the agent's own.
+ * The metric by which a vehicle reports how often it has evaluated a flag. In each interval there is one measurement
+ * for each flag and variant: `value` is the count, and `timestamp` is the time of the last evaluation. Names that begin
+ * with `$` are reserved for the agent.
  */
 export const EVALUATIONS_METRIC = '$evaluations';
 
@@ -18,11 +19,11 @@ export const MAX_BATCH_ITEMS = 500;
 export const MAX_METRIC_NAME_LENGTH = 100;
 export const MAX_TAGS = 16;
 export const MAX_TAG_NAME_LENGTH = 64;
-/** Of all tags of a measurement, as JSON, in UTF-8. */
+/** The most bytes that all tags of a measurement may take, as JSON in UTF-8. */
 export const MAX_TAGS_BYTES = 1_024;
 const BATCH_ID_PATTERN = /^[A-Za-z0-9._:-]{1,64}$/;
 
-/** What a measurement says, without its time. */
+/** A measurement without its time. */
 export interface Measured {
   readonly flagKey: string;
   readonly variant: string;
@@ -31,7 +32,7 @@ export interface Measured {
   readonly tags?: unknown;
 }
 
-/** A batch's id: 1 to 64 letters, digits, `.`, `_`, `:` and `-`. Throws BAD_USER_INPUT at `path`. */
+/** Validates a batch's id: 1 to 64 letters, digits, `.`, `_`, `:` and `-`. Throws BAD_USER_INPUT at `path`. */
 export function validateBatchId(id: string, path: string): string {
   if (!BATCH_ID_PATTERN.test(id))
     throw badInput(path, 'A batch id must have 1 to 64 letters, digits, dots, underscores, colons and hyphens.');
@@ -39,8 +40,8 @@ export function validateBatchId(id: string, path: string): string {
 }
 
 /**
- * The name that a program gives to what it measures, as it is kept: one line of 1 to 100 characters without the blanks
- * around it and without invisible characters, the first no `$`. Throws BAD_USER_INPUT at `path`.
+ * Gives a metric's name as it is stored: one line of 1 to 100 characters, without the blanks around it. It has no
+ * invisible characters and does not begin with `$`. Throws BAD_USER_INPUT at `path`.
  */
 export function validateMetricName(name: unknown, path: string): string {
   const kept = readLabel(name, path, { what: 'A metric', max: MAX_METRIC_NAME_LENGTH });
@@ -49,8 +50,8 @@ export function validateMetricName(name: unknown, path: string): string {
 }
 
 /**
- * A flat object of text, numbers (whole ones up to 2^53) and booleans: at most 16 tags, 1,024 bytes as JSON. Absent and null are null, and so
- * is an empty one. Throws BAD_USER_INPUT at `path` or at `path.<tag>`.
+ * Validates tags: a flat object of text, booleans and numbers (whole ones below 2^53), with at most 16 members and
+ * 1,024 bytes as JSON. Absent and empty tags become null. Throws BAD_USER_INPUT at `path` or at `path.<tag>`.
  */
 export function validateTags(tags: unknown, path: string): JsonObject | null {
   if (tags === undefined || tags === null) return null;
@@ -68,16 +69,16 @@ export function validateTags(tags: unknown, path: string): JsonObject | null {
       throw badInput(`${path}.${name}`, 'A tag must be a string, a finite number or a boolean.');
   }
   const text = JSON.stringify(tags);
-  // A character takes at most three bytes for each of its UTF-16 units: few texts have to be looked at.
+  // Each UTF-16 unit takes at most three bytes in UTF-8, so that few texts have to be encoded.
   if (text.length * 3 > MAX_TAGS_BYTES && new TextEncoder().encode(text).byteLength > MAX_TAGS_BYTES)
     throw badInput(path, `Tags may have at most ${MAX_TAGS_BYTES} bytes as JSON.`);
   return entries.length === 0 ? null : tags;
 }
 
 /**
- * A measurement's name and tags as they are to be stored; all of `measured` is checked.
+ * Validates a measurement, and gives its name and tags as they are stored.
  *
- * @param prefix what stands before a member's name in its dotted path, such as `input.items.3.`
+ * @param prefix the beginning of each member's dotted path, such as `input.items.3.`
  * @throws BAD_USER_INPUT at the path of the first fault
  */
 export function validateMeasured(

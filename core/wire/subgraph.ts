@@ -1,16 +1,18 @@
 /**
- * How the gateway talks to a subgraph, whatever carries it: a call in the same process, or HTTP and a websocket.
+ * The interface between the gateway and a subgraph. Implementations call a subgraph in the same process, or over HTTP
+ * and a websocket.
  */
 import type { CallerIdentity } from '../access/caller.ts';
 
 export const SUBGRAPH_NAMES = ['flags', 'vehicles', 'experiments', 'audit'] as const;
 export type SubgraphName = (typeof SUBGRAPH_NAMES)[number];
 
-/** What `of` gives for each subgraph, by its name. */
+/** Gives the results of `of` for all subgraphs, by their names. */
 export function bySubgraph<T>(of: (name: SubgraphName) => T): Readonly<Record<SubgraphName, T>> {
   return { flags: of('flags'), vehicles: of('vehicles'), experiments: of('experiments'), audit: of('audit') };
 }
 
+/** A request to a subgraph. */
 export interface SubgraphRequest {
   /** A GraphQL document. */
   readonly query: string;
@@ -25,6 +27,7 @@ export interface SubgraphResponse {
   readonly errors?: readonly SubgraphErrorJson[];
 }
 
+/** An error of a GraphQL response, as JSON. */
 export interface SubgraphErrorJson {
   readonly message: string;
   readonly path?: readonly (string | number)[];
@@ -33,29 +36,29 @@ export interface SubgraphErrorJson {
 
 /** The responses of a subscription. */
 export interface SubgraphStream extends AsyncIterableIterator<SubgraphResponse> {
-  /** Resolves once every event from now on will be delivered: what is read after it is not older than the stream. */
+  /** Resolves when every event from now on will be delivered, so that data read afterwards misses no event. */
   readonly established?: Promise<void>;
 }
 
 /**
- * One subgraph as the gateway sees it. One contract suite runs against every implementation.
+ * A connection from the gateway to one subgraph. One contract suite runs against every implementation.
  */
 export interface SubgraphConnection {
   readonly name: SubgraphName;
 
   /**
-   * Runs a query or a mutation. Refusals are in `errors`; rejects with SERVICE_UNAVAILABLE when the subgraph cannot be
-   * reached.
+   * Runs a query or a mutation. A refusal is a response with `errors`. Rejects with SERVICE_UNAVAILABLE when the
+   * subgraph cannot be reached.
    */
   execute(request: SubgraphRequest): Promise<SubgraphResponse>;
 
   /**
-   * Runs a subscription, from this call on. `return()` ends the upstream, whether or not a `next()` is pending;
-   * `next()` rejects with SERVICE_UNAVAILABLE when the upstream is lost. A refusal is a response with `errors`.
+   * Starts a subscription at once. `return()` ends the upstream, whether or not a `next()` is pending. `next()` rejects
+   * with SERVICE_UNAVAILABLE when the upstream is lost. A refusal is a response with `errors`.
    */
   subscribe(request: SubgraphRequest): SubgraphStream;
 
-  /** Whether the subgraph answers, for readiness. */
+  /** Resolves to whether the subgraph answers; the gateway's readiness depends on it. */
   ready(): Promise<boolean>;
 
   close(): Promise<void>;

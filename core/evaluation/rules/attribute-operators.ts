@@ -1,8 +1,8 @@
 /**
- * The operators of user_attribute (`exists` apart, which asks about the attribute and not its value).
+ * The operators of user_attribute, except `exists`, which is about the attribute and not its value.
  *
  * Nothing is converted: `1` is not `"1"`, numbers are compared with numbers, and text with text by UTF-16 code
- * units. An attribute that is an object or a list satisfies no operator but `contains`, which finds text in a list.
+ * units. An object satisfies no operator. A list satisfies only `contains`, which finds text in it.
  */
 import { badInput } from '../../errors.ts';
 import { isInRange } from '../version-range.ts';
@@ -11,7 +11,7 @@ import { readList, readNonBlank, readVersionRange } from './condition-fields.ts'
 
 type Scalar = string | number | boolean;
 
-/** Whether a present attribute (not null) satisfies a comparison. */
+/** Says whether an attribute that is present (not null) satisfies a comparison. */
 export type AttributeTest = (value: Exclude<JsonValue, null>) => boolean;
 
 type OperatorCompiler = (values: unknown, path: string) => AttributeTest;
@@ -46,7 +46,7 @@ const ordering =
       (typeof value === 'string' || typeof value === 'number') && typeof value === typeof bound && holds(value, bound);
   };
 
-/** Satisfied by any of the values; `holds` gets the attribute as it is. */
+/** Makes an operator that is satisfied by any of the values. `holds` compares the attribute with one of them. */
 const anyOf =
   <T>(
     readItem: (value: unknown, path: string) => T,
@@ -90,11 +90,14 @@ const COMPILERS: Readonly<Record<string, OperatorCompiler>> = {
   semver: anyOf(readVersionRange, (value, range) => isInRange(range, value)),
 };
 
+/** The names of all operators. */
 export const OPERATORS: readonly string[] = [...Object.keys(COMPILERS), 'exists'];
 
 /**
+ * Compiles an operator with its values to a test.
+ *
  * @param operator one of OPERATORS but `exists`
- * @param values as written: exactly one for eq, ne, lt, lte, gt, gte; one or more of which any may hold for the others
+ * @param values the values as written: exactly one for eq, ne, lt, lte, gt and gte, and at least one for the others
  * @throws BAD_USER_INPUT at the path of the first fault
  */
 export function compileOperator(operator: string, values: unknown, path: string): AttributeTest {

@@ -1,6 +1,6 @@
 /**
- * From a rule as stored to a function that decides quickly. Conditions that would be refused when written, by
- * whatever wrote them, cannot be read: skipping what is not understood could reach vehicles that were never meant.
+ * Compiles a stored rule to a function that decides quickly. Conditions count as unreadable wherever writing them would
+ * be refused: skipping an unknown part could make the rule reach vehicles that were never meant.
  */
 import type { JsonObject, RuleDefinition, RuleType } from '../../model.ts';
 import type { Matcher } from './condition-fields.ts';
@@ -11,7 +11,7 @@ import { compileVehicleTarget, parseVehicleTarget } from './vehicle-target.ts';
 import { compileWhitelist, parseWhitelist } from './vehicle-whitelist.ts';
 import { whitelistDigest } from './whitelist-digest.ts';
 
-/** A kill switch that is not pulled; one that is never gets as far as being matched. */
+/** The matcher of a kill switch that is not pulled. A pulled one settles the flag before any rule is matched. */
 const never: Matcher = () => false;
 
 function compileConditions(type: RuleType, conditions: unknown, ruleId: string, flagKey: string): Matcher {
@@ -31,15 +31,17 @@ function compileConditions(type: RuleType, conditions: unknown, ruleId: string, 
 }
 
 /**
- * @param rule its conditions may be any JSON; its id salts the digests of a whitelist
- * @param flagKey salts a percentage rollout that names no salt
+ * Compiles a rule's conditions to a matcher. Never throws.
+ *
+ * @param rule a rule whose conditions may be any JSON; its id salts the digests of a whitelist
+ * @param flagKey the salt of a percentage rollout that names none
  * @returns null for a rule whose conditions cannot be read, which never matches
  */
 export function compileRule(rule: JsonObject & Pick<RuleDefinition, 'id' | 'type'>, flagKey: string): Matcher | null {
   try {
     return compileConditions(rule.type, rule['conditions'], rule.id, flagKey);
   } catch {
-    // Whatever it is: one rule must not take a vehicle's other rules and flags with it.
+    // No fault of one rule may take a vehicle's other rules and flags with it.
     return null;
   }
 }

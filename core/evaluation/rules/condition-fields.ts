@@ -1,6 +1,6 @@
 /**
- * Reading the members of `conditions`: each reader gives the value in its type, or throws BAD_USER_INPUT at its dotted
- * path.
+ * Reads the members of `conditions`. Each reader gives the value in its type, or throws BAD_USER_INPUT at the value's
+ * dotted path.
  */
 import { FleetFlagError, badInput } from '../../errors.ts';
 import { isPossibleRange, readRange, type VersionRange } from '../version-range.ts';
@@ -8,14 +8,12 @@ import type { EvaluationContext, JsonObject } from '../../model.ts';
 import { isJsonObject } from '../../json/json-value.ts';
 
 /**
- * Decides whether a rule applies. Never throws: `context` may be any JSON object, whatever its type says.
- * `nonce` is the agent's for `sticky: false`, or empty.
+ * Decides whether a rule applies. Never throws: the members of `context` may be any JSON, whatever its type says.
+ * `nonce` is the agent's string for `sticky: false`, or empty.
  */
 export type Matcher = (context: EvaluationContext, nonce: string) => boolean;
 
-/**
- * An object with no other keys than `allowed`. An unknown key is refused, not skipped: it was meant to narrow the rule.
- */
+/** Reads an object with no other keys than `allowed`. An unknown key is refused: it may have been meant to narrow. */
 export function readObject(value: unknown, path: string, allowed: readonly string[]): JsonObject {
   if (!isJsonObject(value)) throw badInput(path, 'Expected an object.');
   for (const key of Object.keys(value)) {
@@ -24,7 +22,7 @@ export function readObject(value: unknown, path: string, allowed: readonly strin
   return value;
 }
 
-/** Undefined when the key is absent. */
+/** Reads the value of a key; undefined when the key is absent. */
 export function readOptional<T>(
   object: JsonObject,
   key: string,
@@ -34,7 +32,7 @@ export function readOptional<T>(
   return Object.hasOwn(object, key) ? read(object[key], `${path}.${key}`) : undefined;
 }
 
-/** The key must be there; absent is a fault at the key's own path. */
+/** Reads the value of a key. An absent key is a fault at the key's own path. */
 export function readRequired<T>(
   object: JsonObject,
   key: string,
@@ -45,21 +43,24 @@ export function readRequired<T>(
   return read(object[key], `${path}.${key}`);
 }
 
+/** Reads true or false. */
 export function readBoolean(value: unknown, path: string): boolean {
   if (typeof value !== 'boolean') throw badInput(path, 'Expected true or false.');
   return value;
 }
 
+/** Reads text that is not blank, and keeps its blanks. */
 export function readNonBlank(value: unknown, path: string): string {
   if (typeof value !== 'string' || value.trim() === '') throw badInput(path, 'Expected a string that is not blank.');
   return value;
 }
 
 /**
- * A list of at least one and no duplicates.
+ * Reads a list of at least one item, without duplicates.
  *
- * @param readItem gives an item or throws at the item's path (`<path>.<index>`)
- * @param limit the most items; more is LIMIT_EXCEEDED
+ * @param readItem reads an item, or throws at the item's path (`<path>.<index>`)
+ * @param limit the most items that the list may have
+ * @throws BAD_USER_INPUT, LIMIT_EXCEEDED
  */
 export function readList<T>(
   value: unknown,
@@ -80,12 +81,12 @@ export function readList<T>(
   return items;
 }
 
-/** Names of models and regions: the blanks around them do not count. */
+/** Reads a list of models or regions, without the blanks around them. */
 export function readNames(value: unknown, path: string): Set<string> {
   return readList(value, path, (item, at) => readNonBlank(item, at).trim());
 }
 
-/** An npm-style range that some release can be in. */
+/** Reads an npm-style range that some version can be in. */
 export function readVersionRange(value: unknown, path: string): VersionRange {
   const range = typeof value === 'string' ? readRange(value) : null;
   if (range === null)

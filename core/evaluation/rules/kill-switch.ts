@@ -1,6 +1,6 @@
 /**
  * "A kill switch that is enabled with `force_disabled: true` wins over everything, whatever its priority."
- * (design.md) With `force_disabled: false` it is kept for its record and never matches.
+ * (design.md) With `force_disabled: false` the rule is kept as a record and never matches.
  */
 import { badInput } from '../../errors.ts';
 import { readBoolean, readNonBlank, readObject, readOptional, readRequired } from './condition-fields.ts';
@@ -8,23 +8,25 @@ import type { JsonObject } from '../../model.ts';
 import { isJsonObject } from '../../json/json-value.ts';
 import { MAX_REASON_LENGTH, readReason } from '../../validation/text.ts';
 
+/** The conditions of a kill switch. */
 export interface KillSwitch {
   readonly forceDisabled: boolean;
   readonly reason: string | undefined;
 }
 
-/** As it is read, from before there were rules for text as well. */
+/** Reads a reason. Older reasons were stored before prose had rules, so it may be any text that is not blank. */
 function readParsedReason(value: unknown, path: string): string {
   const reason = readNonBlank(value, path);
-  // In code points, as everywhere where a reason is written.
+  // The length counts code points, as it does wherever a reason is written.
   if (Array.from(reason).length > MAX_REASON_LENGTH)
     throw badInput(path, `A reason must have at most ${MAX_REASON_LENGTH} characters.`);
   return reason;
 }
 
 /**
- * The conditions as they are stored: with the reason as prose is kept. They have been parsed.
+ * Gives the conditions as they are stored, with the reason normalised and checked as prose.
  *
+ * @param conditions conditions that `parseKillSwitch` has accepted
  * @throws BAD_USER_INPUT at `path.reason`
  */
 export function storedKillSwitch(conditions: JsonObject, path: string): JsonObject {
@@ -34,6 +36,8 @@ export function storedKillSwitch(conditions: JsonObject, path: string): JsonObje
 }
 
 /**
+ * Parses the conditions of a kill switch.
+ *
  * @param conditions `{"force_disabled": boolean, "reason"?: "…"}`
  * @throws BAD_USER_INPUT at the path of the first fault
  */
@@ -46,8 +50,8 @@ export function parseKillSwitch(conditions: unknown, path: string): KillSwitch {
 }
 
 /**
- * Whether a rule (any JSON) holds its flag at the default. Unlike in the other rules an unknown key beside
- * `force_disabled` changes nothing: a stop must not be missed because a newer server wrote more about it.
+ * Says whether a rule (any JSON) is a pulled kill switch. Unlike in other rules, an unknown key beside `force_disabled`
+ * changes nothing: a stop must not be missed because a newer server wrote more about it.
  */
 export function isKilling(rule: unknown): boolean {
   return (
@@ -60,8 +64,8 @@ export function isKilling(rule: unknown): boolean {
 }
 
 /**
- * Whether an edit (any JSON) of a rule of whichever type may pull a kill switch. What it leaves out stays as the rule
- * has it.
+ * Says whether an edit (any JSON) of a rule may pull a kill switch. The rule's type is not known here, and a member
+ * that the edit leaves out stays as it is in the rule; both count as if they could pull it.
  */
 export function mayKill({
   enabled,
@@ -76,7 +80,7 @@ export function mayKill({
   );
 }
 
-/** Whether any of a flag's rules (any JSON) is a kill switch that holds it at its default. */
+/** Says whether any of a flag's rules (any JSON) is a pulled kill switch. */
 export function isKilled(rules: unknown): boolean {
   return Array.isArray(rules) && rules.some(isKilling);
 }

@@ -11,11 +11,12 @@ import { TARGET_KEYS, isTargeted, readTarget, type VehicleTarget } from './vehic
 
 const KEYS = ['rollout_percentage', 'sticky', 'salt', ...TARGET_KEYS] as const;
 
+/** The conditions of a percentage rollout. */
 export interface PercentageRollout {
-  /** Buckets below it match: 0 (nobody) … 100,000 (everybody). */
+  /** The bucket below which vehicles match: from 0 (none) to 100,000 (all). */
   readonly threshold: number;
   readonly sticky: boolean;
-  /** Undefined: the flag's key. */
+  /** The salt; where it is undefined, the flag's key is the salt. */
   readonly salt: string | undefined;
   readonly target: VehicleTarget;
 }
@@ -27,6 +28,8 @@ function readPercentage(value: unknown, path: string): number {
 }
 
 /**
+ * Parses the conditions of a percentage rollout.
+ *
  * @param conditions `{"rollout_percentage": 0…100, "sticky"?: boolean (true), "salt"?: "…", "models"?, "sw_version"?,
  *   "regions"?}`
  * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED
@@ -35,7 +38,7 @@ export function parsePercentageRollout(conditions: unknown, path: string): Perce
   const object = readObject(conditions, path, KEYS);
   const percentage = readRequired(object, 'rollout_percentage', path, readPercentage);
   return {
-    // Halves round up, as Math.round does.
+    // Golden cases fix that halves round up, as Math.round does.
     threshold: Math.round(percentage * (BUCKETS / 100)),
     sticky: readOptional(object, 'sticky', path, readBoolean) ?? true,
     salt: readOptional(object, 'salt', path, readNonBlank),
@@ -43,7 +46,11 @@ export function parsePercentageRollout(conditions: unknown, path: string): Perce
   };
 }
 
-/** @param flagKey the salt where the conditions name none */
+/**
+ * Compiles a percentage rollout to a matcher.
+ *
+ * @param flagKey the salt where the conditions name none
+ */
 export function compilePercentageRollout(rollout: PercentageRollout, flagKey: string): Matcher {
   const { threshold, sticky, target } = rollout;
   const salt = rollout.salt ?? flagKey;

@@ -5,8 +5,8 @@
 import { RULE_TYPES, type RuleDefinition } from '../../model.ts';
 
 /**
- * Compares two rules for sorting, first to try first. Ids are compared by UTF-16 code units, so the order is the
- * same under every locale.
+ * Compares two rules for sorting them into the order in which they are tried. Ids are compared by UTF-16 code units, so
+ * that the order is the same under every locale.
  */
 export function compareRules(
   left: Pick<RuleDefinition, 'id' | 'type' | 'priority'>,

@@ -1,19 +1,20 @@
 import type { RuleDefinition } from '../../model.ts';
 
 /**
- * The variant that a rule serves: the one that it names, or `treatment` (percentage_rollout) or `enabled` (the others).
+ * Gives the variant that a rule serves: the one that it names, or else `treatment` for percentage_rollout and `enabled`
+ * for the others.
  */
 export function variantOf(rule: Pick<RuleDefinition, 'type' | 'variant'>): string {
   if (typeof rule.variant === 'string' && rule.variant !== '') return rule.variant;
   return rule.type === 'percentage_rollout' ? 'treatment' : 'enabled';
 }
 
-/** The variants that are arms of an experiment. */
+/** The variants that count as arms of an experiment. */
 const ARMS = ['treatment', 'control'];
 
 /**
- * Whether an enabled rule puts vehicles that somebody has picked into an arm: what they measure would count as if the
- * draw had put them there.
+ * Says whether an enabled rule puts hand-picked vehicles into an arm of an experiment. Their measurements would count
+ * as if the random assignment had put them there.
  */
 export function picksArm(rule: Pick<RuleDefinition, 'type' | 'variant' | 'enabled'>): boolean {
   return (

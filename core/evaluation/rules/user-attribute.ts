@@ -19,10 +19,11 @@ import { OPERATORS, compileOperator, type AttributeTest } from './attribute-oper
 
 const MAX_COMPARISONS = 100;
 
+/** One comparison of an attribute. */
 export interface Comparison {
-  /** A key of the context's `attributes`, taken literally: a dot does not descend. */
+  /** A key of the context's `attributes`. It is taken literally: a dot does not lead into an object. */
   readonly attribute: string;
-  /** Null: the attribute must be missing. */
+  /** The test of the attribute's value; null where the attribute must be missing. */
   readonly test: AttributeTest | null;
 }
 
@@ -35,8 +36,8 @@ function readOperator(value: unknown, path: string): string {
 const isPresent: AttributeTest = () => true;
 
 /**
- * `exists` is written `{"operator": "exists"}` (true), with `"values": [true]` or `[false]`, or short as `{"exists":
- * false}`.
+ * Parses `exists` as an operator: `{"operator": "exists"}` means true, and `"values": [true]` or `[false]` may follow.
+ * The short form `{"exists": false}` is read by `parseComparison`.
  */
 function parseExists(object: JsonObject, path: string): AttributeTest | null {
   const values = readOptional(object, 'values', path, (value, at) => readList(value, at, readBoolean));
@@ -62,6 +63,8 @@ function parseComparison(value: unknown, path: string): Comparison {
 }
 
 /**
+ * Parses the conditions of a user_attribute rule.
+ *
  * @param conditions one comparison, or `{"all": [comparison, …]}` with 1 to 100 of them, all of which must hold
  * @returns the comparisons, ready to run
  * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED
@@ -74,11 +77,12 @@ export function parseUserAttribute(conditions: unknown, path: string): readonly 
 
 const NO_ATTRIBUTES: JsonObject = {};
 
+/** Compiles comparisons to a matcher; all of them must hold. */
 export function compileUserAttribute(comparisons: readonly Comparison[]): Matcher {
   return ({ attributes }) => {
     const known = isJsonObject(attributes) ? attributes : NO_ATTRIBUTES;
     for (const { attribute, test } of comparisons) {
-      // Only the object's own keys: `constructor` is no attribute of anybody.
+      // Inherited keys do not count: no user has an attribute called `constructor`.
       const value = Object.hasOwn(known, attribute) ? (known[attribute] ?? null) : null;
       const holds = value === null || test === null ? value === test : test(value);
       if (!holds) return false;

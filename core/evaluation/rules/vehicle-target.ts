@@ -11,8 +11,8 @@ import { checkSeen } from '../../validation/text.ts';
 export const TARGET_KEYS = ['models', 'sw_version', 'regions'] as const;
 
 /**
- * Which vehicles are meant; what is undefined does not narrow. Models and regions are compared exactly, case included;
- * blanks around those in the rule do not count.
+ * The vehicles that a rule targets; an undefined member does not narrow. Models and regions are compared exactly,
+ * including their case. The blanks around those in the rule do not count.
  */
 export interface VehicleTarget {
   readonly models: ReadonlySet<string> | undefined;
@@ -20,7 +20,7 @@ export interface VehicleTarget {
   readonly regions: ReadonlySet<string> | undefined;
 }
 
-/** The target within an object whose keys have been checked. Throws BAD_USER_INPUT at the path of the first fault. */
+/** Reads the target in an object whose keys have been checked. Throws BAD_USER_INPUT at the path of the first fault. */
 export function readTarget(object: JsonObject, path: string): VehicleTarget {
   return {
     models: readOptional(object, 'models', path, readNames),
@@ -30,6 +30,8 @@ export function readTarget(object: JsonObject, path: string): VehicleTarget {
 }
 
 /**
+ * Parses the conditions of a vehicle_target rule.
+ *
  * @param conditions `{"models"?: […], "sw_version"?: "…", "regions"?: […]}`, at least one of them
  * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED
  */
@@ -48,9 +50,10 @@ function isTextList(value: unknown): value is readonly string[] {
 const LISTS = { models: 'A model', regions: 'A region' } as const;
 
 /**
- * The conditions as they are stored: models and regions as those of vehicles are, without the blanks around them and
- * without invisible characters. They have been parsed.
+ * Gives the conditions as they are stored. Models and regions lose the blanks around them and may have no invisible
+ * characters, as in the registry of vehicles.
  *
+ * @param conditions conditions that `parseVehicleTarget` or `parsePercentageRollout` has accepted
  * @throws BAD_USER_INPUT at the path of the first fault
  */
 export function storedTarget(conditions: JsonObject, path: string): JsonObject {
@@ -64,12 +67,12 @@ export function storedTarget(conditions: JsonObject, path: string): JsonObject {
   return stored;
 }
 
-/** A garbage value of another type is in no set of strings. */
+/** Says whether `name` is in the set, or there is no set. A value of another type is in no set. */
 function isAmong(names: ReadonlySet<unknown> | undefined, name: unknown): boolean {
   return names === undefined || names.has(name);
 }
 
-/** Whether the context's vehicle is meant; a value that the context lacks is in no list. Allocates nothing. */
+/** Says whether a context's vehicle is targeted. A value that the context lacks is in no list. Allocates nothing. */
 export function isTargeted(target: VehicleTarget, context: EvaluationContext): boolean {
   return (
     isAmong(target.models, context.model) &&
@@ -78,6 +81,7 @@ export function isTargeted(target: VehicleTarget, context: EvaluationContext): b
   );
 }
 
+/** Compiles a target to a matcher. */
 export function compileVehicleTarget(target: VehicleTarget): Matcher {
   return (context) => isTargeted(target, context);
 }

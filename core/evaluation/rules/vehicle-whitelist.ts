@@ -10,13 +10,15 @@ import { isJsonObject } from '../../json/json-value.ts';
 
 export const MAX_VINS = 10_000;
 
-/** 8 bytes in base64url: 64 bits, of which the last character carries four. */
+/** The form of a digest: 8 bytes in base64url. The last of its 11 characters carries four bits. */
 const DIGEST_PATTERN = /^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$/;
 
+/** A whitelist as clients write it. */
 export interface WrittenWhitelist {
   readonly form: 'vins';
   readonly vins: ReadonlySet<string>;
 }
+/** A whitelist as vehicles get it in a signed definition. */
 export interface SignedWhitelist {
   readonly form: 'digests';
   readonly digests: ReadonlySet<string>;
@@ -36,7 +38,7 @@ function readDigest(value: unknown, path: string): string {
 }
 
 /**
- * The form that clients write.
+ * Parses a whitelist as clients write it.
  *
  * @param conditions `{"vins": […]}`: 1 to 10,000 valid VINs, none twice
  * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED (10,000)
@@ -50,9 +52,10 @@ export function parseWrittenWhitelist(conditions: unknown, path: string): Writte
 }
 
 /**
- * Either form: `{"vins": […]}` or `{"digests": […]}`. An empty list of digests is a whitelist of nobody.
+ * Parses a whitelist of either form: `{"vins": […]}` or `{"digests": […]}`. A list of digests may be empty; it lists no
+ * vehicle.
  *
- * @throws as parseWrittenWhitelist
+ * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED (10,000)
  */
 export function parseWhitelist(conditions: unknown, path: string): WrittenWhitelist | SignedWhitelist {
   if (!isJsonObject(conditions) || !Object.hasOwn(conditions, 'digests'))
@@ -67,7 +70,11 @@ export function parseWhitelist(conditions: unknown, path: string): WrittenWhitel
   };
 }
 
-/** @param digestOf the digest of a VIN under this rule's id */
+/**
+ * Compiles a whitelist to a matcher.
+ *
+ * @param digestOf gives the digest of a VIN under this rule's id
+ */
 export function compileWhitelist(
   whitelist: WrittenWhitelist | SignedWhitelist,
   digestOf: (vin: string) => string,
@@ -77,7 +84,7 @@ export function compileWhitelist(
     return (context) => vins.has(context.vin);
   }
   const { digests } = whitelist;
-  // A vehicle asks for itself alone, so one remembered answer saves it the SHA-256 of every evaluation.
+  // An agent evaluates for one VIN, so remembering one answer saves the SHA-256 of every further evaluation.
   let lastVin = '';
   let lastListed = false;
   return ({ vin }) => {

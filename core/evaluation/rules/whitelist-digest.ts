@@ -8,15 +8,15 @@ import { parseWhitelist } from './vehicle-whitelist.ts';
 
 const DIGEST_BYTES = 8;
 
-/** What stands for `vin` in the signed form of the rule `ruleId`: 11 characters, base64url without padding. */
+/** Gives the digest of `vin` in the signed form of the rule `ruleId`: 11 characters, base64url without padding. */
 export function whitelistDigest(ruleId: string, vin: string): string {
   return createHash('sha256').update(`${ruleId}:${vin}`).digest().subarray(0, DIGEST_BYTES).toString('base64url');
 }
 
 /**
- * A rule's conditions as vehicles get them: a whitelist's VINs become digests, in an order that says nothing about
- * the VINs'; all other conditions stay as they are. A whitelist that cannot be read becomes an empty one, which
- * matches nothing as well, lest a VIN in it leave the server.
+ * Gives a rule's conditions as vehicles get them. The VINs of a whitelist become digests, in an order that says nothing
+ * about the order of the VINs. A whitelist that cannot be read becomes an empty one: neither matches any vehicle, and
+ * no VIN leaves the server. All other conditions stay as they are.
  */
 export function signedConditions(rule: Pick<RuleDefinition, 'id' | 'type' | 'conditions'>): JsonValue {
   if (rule.type !== 'vehicle_whitelist') return rule.conditions;
