@@ -136,10 +136,9 @@ describe('a link to a gateway', () => {
     };
     const link = new GatewayLink(url, 'token', { ...PATIENT, requestMs: 100 }, DIRECT);
     await link.acknowledged;
-    const from = performance.now();
+    // Did other messages count as the answer's beginning, this would end with the test's own time.
     await expect(link.request('query Sync { a }', {})).rejects.toThrow('not answered in time');
     clearInterval(pongs);
-    expect(performance.now() - from).toBeLessThan(1_500);
   });
 
   test('that has ended takes no more queries, and opens no connection for them', async () => {

@@ -289,7 +289,7 @@ describe('events that a server reads in one look', () => {
   test('of which the last is late are not applied before it', async () => {
     await plane.put('a', { rules: [ON] });
     await plane.put('b', { rules: [ON] });
-    const agent = await synced({ aheadMs: NEVER });
+    const agent = await synced({ aheadMs: NEVER, heartbeatMs: 5 });
     let release: () => void = () => undefined;
     const late = new Promise<void>((resolve) => (release = resolve));
     plane.onChange = async (change) => {
@@ -301,7 +301,9 @@ describe('events that a server reads in one look', () => {
       await plane.put('b', { rules: [] });
     });
     plane.onSync = () => new Promise<never>(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    // Their answers come behind the first change, over the same socket.
+    const { length } = plane.heartbeats;
+    await until('it has had the first', () => plane.heartbeats.length > length + 3);
     expect(agent.status()).toMatchObject({ revision: 2 });
     expect(agent.booleanValue('a', false)).toBe(true);
     release();
