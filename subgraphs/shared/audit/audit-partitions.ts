@@ -6,14 +6,15 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from './audit-trail.ts';
 import type { Transaction } from '../postgres/transaction.ts';
 
+/** The outcome of one run of the partitions' maintenance. */
 export interface AuditPartitionMaintenance {
-  /** How many partitions were made. */
+  /** The number of partitions that were created. */
   readonly created: number;
-  /** Tables that are no longer part of audit_logs: to be archived by the operator, never dropped here. */
+  /** Names of the tables that were detached from audit_logs. The operator archives them; FleetFlag never drops them. */
   readonly detached: readonly string[];
 }
 
-/** What the trail says of a partition that was detached. The positions are null of one without rows. */
+/** The audit log's record of a detached partition. Both positions are null when the partition had no rows. */
 interface DetachedPartition extends JsonObject {
   readonly partition: string;
   readonly rows: number;
@@ -25,11 +26,11 @@ interface DetachedPartition extends JsonObject {
 const KEEPER = 'fleetflag-partition-keeper';
 
 /**
- * Makes the partitions of audit_logs for this year and the next if they are missing, and detaches those wholly
- * older than 7 years, each with its record in the trail. To be called at start and daily; any number of processes may
- * do so.
+ * Creates the partitions of audit_logs for this year and the next where they are missing, and detaches those that lie
+ * wholly more than 7 years back. Each detached partition is recorded in the audit log. Call it at start and daily; any
+ * number of processes may run it at once.
  *
- * @param now what time it is; the database's, unless a test says otherwise
+ * @param now the current time; the database's clock by default, tests pass their own
  */
 export async function maintainAuditPartitions(
   prisma: PrismaClient,
@@ -49,8 +50,8 @@ export async function maintainAuditPartitions(
 }
 
 /**
- * Partitions come and go when nobody reads the trail; while that is waited for every change waits, too: rather the next
- * time.
+ * Runs `use` in a transaction that gives up soon. Attaching or detaching a partition waits for readers of the audit
+ * log, and every change waits behind it; trying again later is cheaper.
  */
 async function waitingBriefly<T>(prisma: PrismaClient, use: (tx: Transaction) => Promise<T>): Promise<T> {
   return prisma.$transaction(async (tx) => {
@@ -76,11 +77,11 @@ async function detachExpired(prisma: PrismaClient, now: Date | null): Promise<De
 }
 
 /**
- * Checks that changes have a partition to write their audit row into, now by the database's clock; one that is missing
- * is made.
+ * Checks that there is a partition for an audit row written now, by the database's clock. Creates it when it is
+ * missing.
  *
- * @throws FleetFlagError SERVICE_UNAVAILABLE where it cannot be made, or Prisma's error where PostgreSQL does not
- *   answer
+ * @throws FleetFlagError SERVICE_UNAVAILABLE when it cannot be created, or Prisma's error when PostgreSQL does not
+ * answer
  */
 export async function requireAuditPartition(prisma: PrismaClient): Promise<void> {
   const [row] = await prisma.$queryRaw<

@@ -1,6 +1,6 @@
 /**
- * Writing the audit trail. A row is written in the transaction of what it records, and carries a SHA-256 over its
- * content and the hash of the row before it, so that a change or a gap anywhere shows.
+ * Writes the audit log. A row is written in the transaction of the change that it records. It carries a SHA-256 hash
+ * over its content and the previous row's hash, so that any change or gap shows.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -10,6 +10,7 @@ import type { JsonValue } from '../../../core/model.ts';
 import { canonicalJson } from '../../../core/json/canonical-json.ts';
 import type { Transaction } from '../postgres/transaction.ts';
 
+/** The actions that the audit log knows. Names are stored, so none may be renamed. */
 export const AUDIT_ACTIONS = [
   'CREATE_FLAG',
   'UPDATE_FLAG',
@@ -52,19 +53,21 @@ export const AUDIT_ACTIONS = [
   'GUARD_ROLLOUT',
   'ADVANCE_REVISION',
 ] as const;
+/** One of `AUDIT_ACTIONS`. */
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
+/** A row to append to the audit log, without its position, time and hash. */
 export interface AuditEntry {
   readonly action: AuditAction;
   readonly flagId?: string | null;
-  /** What was and what is; never a password, key or token. */
+  /** The state before and after the change. Never contains a password, key or token. */
   readonly before?: JsonValue;
   readonly after?: JsonValue;
-  /** Who did it, where the identity does not say (a sign-in). */
+  /** The acting user, where the caller's identity does not name one (a sign-in). */
   readonly userId?: string | null;
 }
 
-/** What a row's hash is over, beside the hash of the row before. Times are ISO 8601 with milliseconds. */
+/** The content that a row's hash covers, beside the previous row's hash. Times are ISO 8601 with milliseconds. */
 export interface HashedContent {
   readonly id: string;
   readonly position: number;
@@ -81,7 +84,8 @@ export interface HashedContent {
 }
 
 /**
- * The hash of one row: SHA-256, in hexadecimal, over `<hash of the row before>\n<content as RFC 8785 canonical JSON>`.
+ * Computes the hash of one row: SHA-256, in hexadecimal, over `<previous row's hash>\n<content as RFC 8785 canonical
+ * JSON>`.
  */
 export function auditHash(previousHash: string, content: HashedContent): string {
   return createHash('sha256')
@@ -89,13 +93,16 @@ export function auditHash(previousHash: string, content: HashedContent): string 
     .digest('hex');
 }
 
-/** The bus channel that says that the trail has grown, for whoever follows it; the message is empty. */
+/** The bus channel that announces new rows of the audit log. Messages are empty. */
 export const TRAIL_APPENDED = 'trail-appended';
 
-/** In characters. Far more than browsers send; keeps a hostile header out of the trail. */
+/**
+ * The most characters of a user agent that are stored. Browsers send far fewer; the limit keeps a hostile header out of
+ * the audit log.
+ */
 const MAX_USER_AGENT = 500;
 
-/** The text that PostgreSQL gives back when it is read again: without what it cannot store, cut between characters. */
+/** Gives the text as PostgreSQL will return it: without characters that it cannot store, and cut between characters. */
 function storableText(text: string): string {
   return Array.from(text, (character) => (/\0|\p{Surrogate}/u.test(character) ? '\uFFFD' : character))
     .slice(0, MAX_USER_AGENT)
@@ -103,21 +110,20 @@ function storableText(text: string): string {
 }
 
 /**
- * What PostgreSQL takes for an address, or null: it knows no zones (`fe80::1%eth0`), and an odd address must not stop a
- * change.
+ * Gives the address as PostgreSQL accepts it, or null. It knows no zones (`fe80::1%eth0`), and an odd address must not
+ * stop a change.
  */
 function storableAddress(address: string | null): string | null {
   const [bare = ''] = (address ?? '').split('%');
   return isIP(bare) === 0 ? null : bare;
 }
 
-/**
- * Appends one row. Takes the lock on the chain's head until the transaction ends, so call it last in a transaction.
- */
+/** Appends one row. Locks the chain's head until the transaction ends, so call it last in a transaction. */
 export async function appendAudit(tx: Transaction, identity: CallerIdentity, entry: AuditEntry): Promise<void> {
   const { caller, origin } = identity;
-  // The address comes back in PostgreSQL's spelling: the hash must be over what will be read again. The time is the
-  // database's, for all writers, and never before the last row's: a month is one piece of the chain.
+  // PostgreSQL may spell the address differently, and the hash must cover what will be read again. The time comes from
+  // the database, the same clock for all writers, and is never earlier than the last row's, so that each month is one
+  // unbroken piece of the chain.
   const [head] = await tx.$queryRaw<
     { position: bigint; hash: string; address: string | null; createdAt: Date; isReady: boolean }[]
   >`
@@ -142,7 +148,7 @@ export async function appendAudit(tx: Transaction, identity: CallerIdentity, ent
     createdAt: createdAt.toISOString(),
   };
   const hash = auditHash(head.hash, content);
-  // As text, because Prisma's own way with JSON rounds a number that stands alone (0.1 + 0.2 is stored as 0.3).
+  // JSON is passed as text, because Prisma rounds a number that stands alone (it stores 0.1 + 0.2 as 0.3).
   const json = (value: JsonValue) => (value === null ? null : canonicalJson(value));
   const { id, position, userId, apiKeyId, flagId, action, ipAddress, userAgent, requestId } = content;
   await tx.$executeRaw`
@@ -155,10 +161,10 @@ export async function appendAudit(tx: Transaction, identity: CallerIdentity, ent
 }
 
 /**
- * Makes the partition of a row's month where it is missing: the database's clock may be past what is made ahead. Before
- * the row is written, because a write that fails takes its whole transaction with it.
+ * Creates the partition of the row's month where it is missing: the database's clock may be past the partitions made
+ * ahead of time. This happens before the row is written, because a failed write aborts the whole transaction.
  *
- * @throws FleetFlagError SERVICE_UNAVAILABLE where it cannot be made
+ * @throws FleetFlagError SERVICE_UNAVAILABLE when it cannot be created
  */
 async function makePartition(tx: Transaction, at: Date): Promise<void> {
   let cause: unknown;

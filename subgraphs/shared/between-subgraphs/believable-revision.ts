@@ -1,5 +1,6 @@
 /**
- * How far above its environment's revision a vehicle's own is believed. A vehicle is ahead only after a restore, by
- * what the backup lacks; one that says far more is broken or lies, and one stolen token must not move an environment.
+ * The furthest that a vehicle's revision may be ahead of its environment's and still be believed. A vehicle is ahead
+ * only after a restore, by the changes that the backup lacks. One that is far more ahead is broken or lies, and one
+ * stolen token must not move an environment.
  */
 export const MAX_LEAD = 1_000_000;

@@ -1,18 +1,18 @@
 /**
- * What ends when somebody loses the right to it. The audit subgraph takes rights away, the flags subgraph keeps what
- * people have asked for and scheduled: who puts the two together gives the one's way of ending it to the other, so that
- * both happen in one transaction (docs/decisions/ended-plans.md).
+ * Change requests and rollouts that end when a person loses the right to them. The audit subgraph takes rights away,
+ * and the flags subgraph keeps requests and rollouts. `main` passes the flags subgraph's `EndPlans` to the audit
+ * subgraph, so that both happen in one transaction (docs/decisions/ended-plans.md).
  */
 import type { CallerIdentity, Role } from '../../../core/access/caller.ts';
 import type { Transaction } from '../postgres/transaction.ts';
 
-/** Ids, in no order. */
+/** Ids of what has ended, in no order. */
 export interface EndedPlans {
   readonly cancelledChangeRequests: readonly string[];
   readonly pausedRollouts: readonly string[];
 }
 
-/** A person as they are from now on. */
+/** A person's account as it will be after the change. */
 export interface ChangedPerson {
   readonly id: string;
   readonly role: Role;
@@ -20,9 +20,10 @@ export interface ChangedPerson {
 }
 
 /**
- * Cancels the requests that the person may no longer ask for and pauses the rollouts that may no longer go on in their
- * name. To be called in the transaction that changes the account, under the account's lock, before anything is written
- * to the trail; `record` then writes what has ended into it, in the name of `identity`.
+ * Cancels the change requests that the person may no longer make, and pauses the rollouts that may no longer continue
+ * in their name. Call it in the transaction that changes the account, under the account's lock, and before anything is
+ * written to the audit log. The returned `record` then writes the ended plans to the audit log, in the name of
+ * `identity`.
  */
 export type EndPlans = (
   tx: Transaction,

@@ -1,27 +1,27 @@
 /**
- * What is registered of a vehicle, for evaluating on its behalf: a read-only view of the vehicles subgraph's table.
- * Why a view and not a call: docs/decisions/reading-another-subgraphs-table.md.
+ * Registered facts of vehicles, for evaluating flags on their behalf: a read-only view of the vehicles subgraph's
+ * table. docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
 import DataLoader from 'dataloader';
 import type { EvaluationContext } from '../../../core/model.ts';
 import type { RegisteredFacts } from '../../../core/wire/vehicle-facts.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 
-/** The most vehicles of one statement. */
+/** The most VINs that one SQL statement looks up. */
 const MAX_VINS = 1_000;
 
-/** The registered facts by VIN; null where nothing is registered. */
+/** Looks up registered facts by VIN. Resolves to null for a VIN that is not registered. */
 export type FactsByVin = Pick<DataLoader<string, RegisteredFacts | null>, 'load'>;
 
-/** Calls `send` in a turn of its own once `underWay`, which never rejects, is over. */
+/** Calls `send` in a later turn of the event loop, after `underWay` has settled. `underWay` must never reject. */
 function sendAfter(underWay: PromiseLike<unknown>, send: () => void): void {
   const next = () => setImmediate(send);
   underWay.then(next, next);
 }
 
 /**
- * One statement at a time: what is asked while one is under way goes with the next, so a fleet that asks at once costs
- * few.
+ * Creates a loader of registered facts that runs one SQL statement at a time. Lookups made while a statement runs share
+ * the next one, so that a whole fleet that asks at once costs few statements.
  */
 export function registeredFacts(prisma: PrismaClient): FactsByVin {
   let underWay: PromiseLike<unknown> = Promise.resolve();
@@ -40,12 +40,12 @@ export function registeredFacts(prisma: PrismaClient): FactsByVin {
 }
 
 /**
- * `context`, whose VIN is one if there is any, with the registered model, version and region where it gives none. An
- * unknown VIN leaves it as it is.
+ * Completes `context` with the registered model, version and region where it gives none. Its VIN, if it has one, must
+ * be valid. A context whose VIN is unknown stays as it is.
  */
 export async function withRegisteredFacts(facts: FactsByVin, context: EvaluationContext): Promise<EvaluationContext> {
   if (!context.vin) return context;
-  // Nothing is left to look up; so it is answered while the database is away, too.
+  // Skipping the lookup also answers such calls while the database is down.
   if (context.model != null && context.swVersion != null && context.region != null) return context;
   const vehicle = await facts.load(context.vin);
   if (vehicle === null) return context;

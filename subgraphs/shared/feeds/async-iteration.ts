@@ -1,18 +1,18 @@
 /**
- * Mapping a stream so that ending it ends its source at once. (An async generator would not: its `return()` waits
- * behind a pending `next()`, and on a quiet stream that is for ever.)
+ * Mapping of async iterators in which ending the result ends its source at once. An async generator cannot do this: its
+ * `return()` waits behind a pending `next()`, which on a quiet stream never resolves.
  */
 
 /**
- * A stream of `map(item)` for each item of `source`; items for which it gives undefined are left out.
- * `return()` is passed to the source whether or not a `next()` is pending.
+ * Gives a stream of `map(item)` for each item of `source`; items for which it gives undefined are left out. `return()`
+ * is passed to the source whether or not a `next()` is pending.
  */
 export function mapStream<In, Out>(
   source: AsyncIterator<In> | Promise<AsyncIterator<In>>,
   map: (item: In) => Out | undefined,
 ): AsyncIterableIterator<Out> {
   const started = Promise.resolve(source);
-  // Reported by the first next(); until then it must not count as unhandled.
+  // The first next() reports a rejection; until then it must not count as unhandled.
   started.catch(() => undefined);
   const end: IteratorResult<Out> = { done: true, value: undefined };
   return {
@@ -25,7 +25,7 @@ export function mapStream<In, Out>(
         try {
           value = map(result.value);
         } catch (error) {
-          // Who iterates does not end a stream that has failed: nobody else would end the source.
+          // A consumer does not call return() on a stream that has failed, so nobody else would end the source.
           await iterator.return?.();
           throw error;
         }

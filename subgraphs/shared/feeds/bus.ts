@@ -1,18 +1,21 @@
 /**
- * The bus on which committed changes are announced to every instance. Announcements may be lost: whoever listens
- * must also look for itself (design.md, "Revisions").
+ * The bus that announces committed changes to every instance. Announcements may be lost, so every subscriber must also
+ * poll (design.md, "Revisions").
  */
 export interface Bus {
-  /** Tells all instances. Resolves when handed over; rejects with SERVICE_UNAVAILABLE when the bus is down. */
+  /**
+   * Publishes to all instances. Resolves when the message is handed over; rejects with SERVICE_UNAVAILABLE when the bus
+   * is down.
+   */
   publish(channel: string, message: string): Promise<void>;
-  /** Calls `listener` for each message on `channel` from now on, until the returned function is called. */
+  /** Calls `listener` for each later message on `channel`, until the returned function is called. */
   subscribe(channel: string, listener: (message: string) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
 /**
- * The bus of a control plane that is one process. Messages arrive in a later turn of the event loop, as they would from
- * a server.
+ * Creates the bus of a single-process control plane. Messages arrive in a later turn of the event loop, as they would
+ * from a server.
  */
 export function createInProcessBus(): Bus {
   const channels = new Map<string, Set<(message: string) => void>>();
@@ -21,7 +24,7 @@ export function createInProcessBus(): Bus {
       for (const subscription of channels.get(channel) ?? []) setImmediate(subscription, message);
     },
     async subscribe(channel, listener) {
-      // Of its own for each call: ending one subscription of a listener must not end another of the same listener.
+      // A new function for each call: ending one subscription of a listener must not end another of the same listener.
       const subscription = (message: string) => {
         if (channels.get(channel)?.has(subscription) === true) listener(message);
       };

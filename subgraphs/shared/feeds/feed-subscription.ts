@@ -1,20 +1,20 @@
 /**
- * One stream of entries that have positions in the database, such as those of the audit log. It pulls, at the pace of
- * its reader; all that is ever pushed to it is to read again.
+ * A stream of entries that have positions in the database, such as those of the audit log. It reads at its consumer's
+ * pace; a wake-up only tells it to read again.
  */
 export interface FeedStream<Entry> extends AsyncIterableIterator<Entry> {
-  /** Resolves once every entry from now on will come. */
+  /** Resolves when every later entry is certain to arrive. */
   readonly established: Promise<void>;
   return(): Promise<IteratorResult<Entry>>;
 }
 
-/** Where a subscription gets its entries. */
+/** The source of a subscription's entries. */
 export interface FeedSource<Entry> {
-  /** The position of the newest entry, as it is after this call. */
+  /** Gives the position of the newest entry at the time of the call. */
   start(): Promise<number>;
   /**
-   * Entries after `position`, oldest first, and where to go on after them; none: the subscription is woken when there may
-   * be.
+   * Reads the entries after `position`, oldest first, and gives the position to continue from. When there are none, the
+   * subscription waits until it is woken.
    */
   read(position: number): Promise<{ entries: readonly Entry[]; position: number }>;
   leave(): void;
@@ -22,8 +22,9 @@ export interface FeedSource<Entry> {
 
 const END = { done: true, value: undefined } as const;
 
+/** The one implementation of `FeedStream`: a subscription to a `FeedSource`. */
 export class FeedSubscription<Entry> implements FeedStream<Entry> {
-  /** Up to where entries have been taken from the source. */
+  /** The position up to which entries have been read from the source. */
   #position = 0;
   #taken: readonly Entry[] = [];
   #given = 0;
@@ -38,13 +39,13 @@ export class FeedSubscription<Entry> implements FeedStream<Entry> {
     private readonly after: number | 'now',
   ) {}
 
-  /** Takes up its place. Called once, before anything else. */
+  /** Determines the position to start from. Call it once, before anything else. */
   begin(): void {
     if (this.after === 'now') {
       this.#established = this.source.start().then((position) => {
         this.#position = position;
       });
-      // Reported by the first next(); until then it must not count as unhandled.
+      // The first next() reports a rejection; until then it must not count as unhandled.
       this.#established.catch(() => undefined);
     } else {
       this.#position = this.after;
@@ -57,23 +58,27 @@ export class FeedSubscription<Entry> implements FeedStream<Entry> {
     return this.#established;
   }
 
-  /** Tells that there may be more to read. */
+  /** Signals that there may be more entries to read. */
   wake(): void {
     this.#woken = true;
     this.#resume?.();
   }
 
-  /** Tells that there is nothing after `head`: who was further is there again. */
+  /**
+   * Moves the subscription back to `head` when it is further: there is nothing after `head` any more (after a restore).
+   */
   rewind(head: number): void {
     this.#position = Math.min(this.#position, head);
   }
 
+  /** Gives the next entry; waits until there is one, or until the stream ends. */
   next(): Promise<IteratorResult<Entry>> {
     const result = this.#last.then(() => this.#step());
     this.#last = result.catch(() => undefined);
     return result;
   }
 
+  /** Ends the stream. A pending `next()` resolves as done. */
   async return(): Promise<IteratorResult<Entry>> {
     this.#over = true;
     this.source.leave();
@@ -104,18 +109,18 @@ export class FeedSubscription<Entry> implements FeedStream<Entry> {
     return END;
   }
 
-  /** Takes what there is, or waits until there may be more. */
+  /** Reads the next entries, or waits until there may be some. */
   async #take(): Promise<void> {
     this.#woken = false;
     const from = this.#position;
     try {
       const { entries, position } = await this.source.read(from);
-      // Rewound meanwhile: what was read is of a state that is no more.
+      // The position was rewound during the read, so these entries belong to a state that no longer exists.
       if (this.#position !== from) return;
       [this.#taken, this.#given, this.#position] = [entries, 0, position];
       if (position !== from) return;
     } catch {
-      // The source cannot be read, which it notices itself: it wakes when it can again.
+      // The source cannot be read. The feed notices this, too, and wakes the subscription when reads work again.
     }
     if (this.#woken || this.#over) return;
     await new Promise<void>((resolve) => (this.#resume = resolve));

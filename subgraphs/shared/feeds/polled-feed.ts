@@ -1,7 +1,7 @@
 /**
- * A feed of entries that have positions in the database, on this instance. While it has subscriptions it polls the
- * database, and refreshes at once when the bus announces something, so that a lost announcement costs one interval and
- * nothing else.
+ * A feed of entries that have positions in the database, on this instance. While it has subscriptions, it polls the
+ * database and also refreshes as soon as the bus announces something. A lost announcement therefore only delays entries
+ * by one polling interval.
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
@@ -9,23 +9,25 @@ import type { Bus } from './bus.ts';
 import { FeedSubscription, type FeedSource, type FeedStream } from './feed-subscription.ts';
 import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
 
+/** The settings of a polled feed. */
 export interface FeedOptions {
   readonly bus: Bus;
-  /** Where it is announced that there is something new. */
+  /** The bus channel that announces new entries. */
   readonly channel: string;
-  /** Milliseconds for which what was announced to nobody stays unseen. */
+  /** The polling interval in milliseconds; the longest delay after a lost announcement. */
   readonly interval: number;
-  /** Reads what is new, and wakes the subscriptions. Rejects when the database cannot be read. */
+  /** Reads new entries and wakes the subscriptions. Rejects when the database cannot be read. */
   readonly refresh: () => Promise<void>;
-  /** The position of the newest entry that a refresh has seen; undefined before the first. */
+  /** Gives the position of the newest entry that a refresh has seen; undefined before the first refresh. */
   readonly head: () => number | undefined;
   /** Called when the last subscription has ended. */
   readonly unfollowed: () => void;
   readonly logger: Logger;
-  /** What the log says, once, when refreshes begin to fail. */
+  /** The log message, written once when refreshes begin to fail. */
   readonly failure: string;
 }
 
+/** Runs subscriptions, polling and announcements of one feed. */
 export class PolledFeed<Entry> {
   readonly #subscriptions = new Set<FeedSubscription<Entry>>();
   readonly #refreshes: CoalescedRefresh;
@@ -38,11 +40,12 @@ export class PolledFeed<Entry> {
     this.#refreshes = new CoalescedRefresh(options.refresh);
   }
 
-  /** The subscriptions that there are now. */
+  /** The open subscriptions. */
   get subscriptions(): ReadonlySet<FeedSubscription<Entry>> {
     return this.#subscriptions;
   }
 
+  /** Subscribes to the bus. */
   async start(): Promise<void> {
     const { bus, channel } = this.options;
     this.#unsubscribe = await bus.subscribe(channel, () => {
@@ -50,7 +53,7 @@ export class PolledFeed<Entry> {
     });
   }
 
-  /** Ends every stream, as if nothing were to come any more. */
+  /** Ends every stream normally, as if no more entries were to come. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const subscription of [...this.#subscriptions]) unattended(subscription.return(), 'Ending a stream');
@@ -60,10 +63,12 @@ export class PolledFeed<Entry> {
   }
 
   /**
-   * The entries after a position (0: all), or those from now on, until its `return()` or the end of the feed.
+   * Streams the entries after a position (0: all), or only those from now on, until its `return()` is called or the
+   * feed closes.
    *
-   * With 'now', `established` resolves when everything after it will come. It rejects, and so does the first `next()`,
-   * when the database cannot be read at that time; a stream that is established outlives such times.
+   * With 'now', `established` resolves when every later entry is certain to arrive. It rejects, and so does the first
+   * `next()`, when the database cannot be read at that time. A stream that is established survives later outages of the
+   * database.
    */
   subscribe(read: FeedSource<Entry>['read'], after: number | 'now'): FeedStream<Entry> {
     const start = async () => {
@@ -82,8 +87,8 @@ export class PolledFeed<Entry> {
   }
 
   /**
-   * Reads what is new since the last refresh. Calls during a refresh are answered by one more after it. Rejects when the
-   * database cannot be read; nothing is lost by it, because the next refresh goes on from the same place.
+   * Reads the entries since the last refresh. Calls during a refresh share one more refresh after it. Rejects when the
+   * database cannot be read; nothing is lost, because the next refresh continues from the same position.
    */
   refresh(): Promise<void> {
     return this.#refreshes.refresh();

@@ -2,54 +2,56 @@ import { PrismaClient } from '../../../prisma/generated/client.ts';
 import { SerialPrismaPg } from './serial-transactions.ts';
 import { asServiceError } from './service-error.ts';
 
+/** The settings of the connection to PostgreSQL. */
 export interface DatabaseOptions {
-  /** `postgresql://…`; a unix socket as `postgresql://user@localhost/name?host=/folder`. */
+  /** `postgresql://…`; for a unix socket `postgresql://user@localhost/name?host=/folder`. */
   readonly url: string;
-  /** Read replicas, in the same form. */
+  /** URLs of the read replicas, in the same form. */
   readonly replicaUrls?: readonly string[] | undefined;
-  /** Connections to each server at most; 10 where not given. */
+  /** The most connections to each server; 10 by default. */
   readonly maxConnections?: number | undefined;
-  /** Told of connections that broke while idle; the pool replaces them by itself. */
+  /** Called when an idle connection breaks; the pool replaces it by itself. */
   readonly onConnectionError?: ((error: Error) => void) | undefined;
 }
 
-/** PostgreSQL, for one process. Errors of its clients go through `asServiceError` (service-error.ts). */
+/** PostgreSQL's clients for one process. Pass their errors through `asServiceError` (service-error.ts). */
 export interface Database {
-  /** The primary server: all writes, and reads that must see them. */
+  /** The client of the primary server: for all writes, and for reads that must see them. */
   readonly prisma: PrismaClient;
   /**
-   * A server for reads that may be a moment old (lists, reports): the replicas in turn, or the primary where there
-   * are none.
+   * The client for reads that may be a moment old (lists, reports): the replicas in turn, or the primary when there are
+   * none.
    */
   readonly replica: PrismaClient;
   /**
-   * The primary over connections of their own, which nothing else can take; one of them stays open from the first use
-   * on. `kill-switch`: for stopping a feature in every car. `delivery`: for what vehicles are to hear of.
+   * Gives a client of the primary with reserved connections; one of them stays open after the first use. `kill-switch`
+   * is for stopping a feature in every vehicle, `delivery` for reading the changes that vehicles receive.
    */
   lane(name: LaneName): PrismaClient;
-  /** Asks the primary. Rejects with SERVICE_UNAVAILABLE when it does not answer. */
+  /** Checks the primary. Rejects with SERVICE_UNAVAILABLE when it does not answer. */
   ping(): Promise<void>;
-  /** Closes all connections, after the running queries. */
+  /** Closes all connections after the running queries have ended. */
   close(): Promise<void>;
 }
 
+/** A group of reserved connections; see `Database.lane`. */
 export type LaneName = 'kill-switch' | 'delivery';
 
-/** Connections of each lane. */
+/** The number of connections of each lane. */
 const LANE_CONNECTIONS = 3;
 
-/** Milliseconds until a connection attempt or the wait for a free connection is given up. */
+/** Milliseconds after which a connection attempt, or the wait for a free connection, fails. */
 const CONNECTION_TIMEOUT = 5_000;
-/** Milliseconds that a statement may take, its waiting for locks included. */
+/** The most milliseconds that a statement may take, including its wait for locks. */
 const STATEMENT_TIMEOUT = 30_000;
 /**
- * Milliseconds that a transaction may do nothing; Prisma's own limit of a transaction (15 s) ends those of a process
- * that lives.
+ * The most milliseconds that a transaction may be idle. Prisma's own limit of a transaction (15 s) ends those of a
+ * living process; this one ends those of a hanging process.
  */
 const IDLE_TIMEOUT = 20_000;
 
 /**
- * Opens PostgreSQL. Resolves when the primary has answered; replicas are connected to when they are first asked.
+ * Connects to PostgreSQL. Resolves when the primary has answered; replicas are connected on first use.
  *
  * @throws FleetFlagError SERVICE_UNAVAILABLE when the primary cannot be reached
  */
@@ -91,7 +93,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return database;
 }
 
-/** How sessions are named at the server (pg_stat_activity): those of lanes with the lane's name behind. */
+/** The application name of sessions in pg_stat_activity; sessions of a lane have the lane's name appended. */
 export const APPLICATION = 'fleetflag';
 
 function createClient(url: string, options: DatabaseOptions, lane?: LaneName): PrismaClient {

@@ -1,11 +1,12 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 
 /**
- * PrismaPg, whose transactions send their queries one after another. Prisma asks for the parts of an `include` at the
- * same time, also within a transaction, which has one connection: pg deprecates that with a warning, and its next major
- * version refuses it.
+ * PrismaPg whose transactions send their queries one after another. Prisma runs the parts of an `include` concurrently,
+ * even in a transaction, which has one connection. pg deprecates that with a warning, and its next major version
+ * refuses it.
  */
 export class SerialPrismaPg extends PrismaPg {
+  /** Connects, and makes the connection's transactions serial. */
   override async connect(): ReturnType<PrismaPg['connect']> {
     const adapter = await super.connect();
     const begin = adapter.startTransaction.bind(adapter);
@@ -16,7 +17,7 @@ export class SerialPrismaPg extends PrismaPg {
 
 type Transaction = Awaited<ReturnType<Awaited<ReturnType<PrismaPg['connect']>>['startTransaction']>>;
 
-/** The transaction, with each query held back until those before it have ended, well or not. */
+/** Wraps the transaction so that each query waits until the earlier ones have settled. */
 function serial(transaction: Transaction): Transaction {
   let last: Promise<unknown> = Promise.resolve();
   const inTurn =

@@ -1,18 +1,17 @@
 import { FleetFlagError } from '../../../core/errors.ts';
 
 /**
- * Prisma's codes for a server that is not there or has no room: P1001 unreachable, P1002 timed out, P1008 operation
+ * Prisma's codes for a server that is unreachable or overloaded: P1001 unreachable, P1002 timed out, P1008 operation
  * timed out, P1017 connection closed, P2024 no connection from the pool in time, P2028 transaction not started in time
- * or lost with its connection, P2037 too many connections.
- * Source: https://www.prisma.io/docs/orm/reference/error-reference
+ * or lost with its connection, P2037 too many connections. Source:
+ * https://www.prisma.io/docs/orm/reference/error-reference
  */
 const PRISMA_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037']);
 
 /**
- * SQLSTATEs of the same: class 08 connection exceptions, 53 insufficient resources, 57P01–57P05 server shutting down,
- * starting up or dropping the session, 57014 a statement that took too long, 25006 a server that only reads (a replica
- * that stands in for the primary), 25P03 session ended while idle in a transaction. Source: PostgreSQL 15 manual,
- * appendix A
+ * SQLSTATEs with the same meaning: class 08 connection exceptions, 53 insufficient resources, 57P01–57P05 server
+ * shutting down, starting up or dropping the session, 57014 statement timeout, 25006 read-only server (a replica that
+ * stands in for the primary), 25P03 session ended while idle in a transaction. Source: PostgreSQL 15 manual, appendix A
  */
 const SQL_STATES = /^(08\w{3}|53\w{3}|57P0[1-5]|57014|25006|25P03)$/;
 
@@ -27,11 +26,11 @@ const SOCKET_CODES = new Set([
   'ENETUNREACH',
 ]);
 
-/** What the driver says without any code. */
+/** Messages of driver errors that have no code. */
 const MESSAGES =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end|terminating connection|the database system is/i;
 
-/** Kinds of @prisma/driver-adapter-utils' `MappedError`. */
+/** Kinds of `MappedError` in @prisma/driver-adapter-utils. */
 const ADAPTER_KINDS = new Set([
   'DatabaseNotReachable',
   'ConnectionClosed',
@@ -41,10 +40,11 @@ const ADAPTER_KINDS = new Set([
 ]);
 
 /**
- * Gives a SERVICE_UNAVAILABLE for an error that says that PostgreSQL cannot be reached, and any other error as it is.
+ * Converts an error that means that PostgreSQL cannot be reached into SERVICE_UNAVAILABLE, and gives any other error as
+ * it is.
  *
- * Meant for the one place where a subgraph turns what a resolver threw into an answer; stores and services let
- * Prisma's errors pass.
+ * For the one place where a subgraph turns a resolver's error into an answer; stores and services let Prisma's errors
+ * pass.
  */
 export function asServiceError(error: unknown): unknown {
   if (error instanceof FleetFlagError || !isUnavailable(error, 0)) return error;
@@ -66,11 +66,12 @@ function isUnavailable(error: unknown, depth: number): boolean {
     if (typeof value === 'string' && (PRISMA_CODES.has(value) || SOCKET_CODES.has(value) || SQL_STATES.test(value)))
       return true;
   }
-  // The socket of a server that is not running, from the driver or as Prisma passes it on: any other file is no
-  // concern.
+  // The socket of a server that is not running, reported by the driver or passed on by Prisma. ENOENT for any other
+  // file means something else.
   if (code === 'ENOENT' && (syscall === 'connect' || clientVersion !== undefined)) return true;
   if (typeof kind === 'string' && ADAPTER_KINDS.has(kind)) return true;
-  // A refused unique value or a wrong argument quotes user input in its message: only errors without a code are read.
+  // Messages about a violated unique constraint or a wrong argument quote user input, so only errors without a code are
+  // matched by message.
   if (code === undefined && typeof message === 'string' && MESSAGES.test(message)) return true;
   const nested = [
     cause,

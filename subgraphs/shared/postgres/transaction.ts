@@ -1,6 +1,6 @@
 import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
 
-/** A transaction that is under way, as a store's functions are given it. */
+/** An open transaction, as stores receive it. */
 export type Transaction = Prisma.TransactionClient;
 
 /** What a store's functions that only read are given: the database, or a transaction that is under way. */
@@ -8,7 +8,7 @@ export type Reader = PrismaClient | Transaction;
 
 /** What begins transactions: a client of the database, or a lane that lets them take turns. */
 export interface Transactor {
-  /** @param options milliseconds: until it begins, and until it is rolled back */
+  /** @param options milliseconds until it must have begun (`maxWait`) and until it is rolled back (`timeout`) */
   $transaction<T>(
     work: (tx: Transaction) => Promise<T>,
     options: { readonly maxWait: number; readonly timeout: number },

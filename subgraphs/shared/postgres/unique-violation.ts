@@ -1,6 +1,6 @@
 import { Prisma } from '../../../prisma/generated/client.ts';
 
-/** Whether a write was refused because what it names is taken (PostgreSQL's unique_violation, Prisma's P2002). */
+/** Checks whether a write failed because its unique value is taken (PostgreSQL's unique_violation, Prisma's P2002). */
 export function violatesUnique(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
 }

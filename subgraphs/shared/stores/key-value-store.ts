@@ -1,19 +1,27 @@
-/**
- * Short-lived values by key: sessions, caches, what has been seen. Redis, or this process' memory.
- */
+/** Short-lived values by key, for sessions, caches and replay guards. Kept in Redis or in this process's memory. */
 import { LRUCache } from 'lru-cache';
 
+/** The interface of both stores. Every method rejects with SERVICE_UNAVAILABLE when the store does not answer. */
 export interface KeyValueStore {
-  /** The value, or null when there is none or it has expired. */
+  /** Gives the value, or null when there is none or it has expired. */
   get(key: string): Promise<string | null>;
-  /** @param ttlSeconds after which the value is gone; at least 1 */
+  /**
+   * Stores the value.
+   *
+   * @param ttlSeconds seconds until the value expires; at least 1
+   */
   set(key: string, value: string, ttlSeconds: number): Promise<void>;
-  /** As `set`, but only where there is no value; whether it was. Of several at once, one is. */
+  /**
+   * Stores the value only when the key has none. Gives whether it was stored; of concurrent calls exactly one succeeds.
+   */
   setIfAbsent(key: string, value: string, ttlSeconds: number): Promise<boolean>;
   delete(key: string): Promise<void>;
-  /** Adds to the set under `key`, which is gone `ttlSeconds` after the last addition. A key holds a value or a set. */
+  /**
+   * Adds to the set under `key`. The whole set expires `ttlSeconds` after the last addition. A key holds a value or a
+   * set, never both.
+   */
   addMember(key: string, member: string, ttlSeconds: number): Promise<void>;
-  /** The set under `key`, in no order; empty where there is none. `delete` ends it. */
+  /** Gives the members of the set under `key`, in no order; empty when there is no set. `delete` removes the set. */
   members(key: string): Promise<string[]>;
   removeMember(key: string, member: string): Promise<void>;
   /** Rejects with SERVICE_UNAVAILABLE when the store does not answer. */
@@ -21,10 +29,10 @@ export interface KeyValueStore {
   close(): Promise<void>;
 }
 
-/** More sessions than any one process of a single-process control plane will see; the bound keeps memory bounded. */
+/** The most entries kept; it bounds the memory. A single-process control plane never has this many sessions. */
 const MAX_ENTRIES = 100_000;
 
-/** The store of a control plane that is one process; gone when the process ends. */
+/** Creates the store of a single-process control plane. Its content is lost when the process ends. */
 export function createInProcessStore(): KeyValueStore {
   const entries = new LRUCache<string, string>({ max: MAX_ENTRIES });
   const sets = new LRUCache<string, Set<string>>({ max: MAX_ENTRIES });

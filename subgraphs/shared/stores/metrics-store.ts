@@ -1,6 +1,4 @@
-/**
- * The metrics store: a ClickHouse server (23.8 or newer), or the same engine in this process.
- */
+/** The metrics store: a ClickHouse server (23.8 or newer), or the same engine in this process. */
 import { constants, readFileSync } from 'node:fs';
 import { access, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -12,39 +10,47 @@ import {
 } from '@clickhouse/client';
 import { FleetFlagError } from '../../../core/errors.ts';
 
+/** An open metrics store. */
 export interface MetricsStore {
-  /** Runs queries and inserts; its own errors are ClickHouse's. */
+  /** Runs queries and inserts; it throws ClickHouse's errors. */
   readonly client: ClickHouseClient;
   /** Rejects with SERVICE_UNAVAILABLE when the store does not answer. */
   ping(): Promise<void>;
-  /** Ends all connections; of the embedded engine, frees the folder for the next who opens it. */
+  /** Closes all connections. For the embedded engine, also releases its folder. */
   close(): Promise<void>;
 }
 
+/** The settings of the metrics store. */
 export interface MetricsStoreOptions {
   /** `http://user:password@host:8123/database` or `https://…`; null for the embedded engine. */
   readonly url: string | null;
-  /** The folder of the embedded engine; made when it is missing. One process at a time, one folder a process. */
+  /**
+   * The embedded engine's folder; created if it is missing. Only one process can use it at a time, and a process can
+   * use only one.
+   */
   readonly path: string;
-  /** Told that the embedded engine cannot read its folder, which is kept under another name beside a new, empty one. */
+  /**
+   * Called when the embedded engine cannot read its folder. The folder is kept under another name, beside a new, empty
+   * one.
+   */
   readonly onSetAside?: (keptAs: string, cause: unknown) => void;
 }
 
-/** Milliseconds until a ping counts as unanswered: readiness is asked every few seconds. */
+/** Milliseconds after which a ping fails; readiness is checked every few seconds. */
 const PING_TIMEOUT = 3_000;
 const REQUEST_TIMEOUT = 30_000;
 
-// The client would write warnings to the console, beside the log; what matters of them is in the errors.
+// The client would print warnings to the console, outside the log; the errors contain what matters.
 const SETTINGS = {
   application: 'fleetflag',
   log: { level: ClickHouseLogLevel.OFF },
 } satisfies ClickHouseClientConfigOptions;
 
 /**
- * Opens the metrics store. A server is not waited for: it may come later, and `ping` tells.
+ * Opens the metrics store. Does not wait for a server, which may come up later; `ping` checks it.
  *
- * @throws FleetFlagError SERVICE_UNAVAILABLE, with what to do, when the embedded engine is not installed or cannot
- * open its folder
+ * @throws FleetFlagError SERVICE_UNAVAILABLE, with the remedy, when the embedded engine is not installed or cannot open
+ * its folder
  */
 export async function openMetricsStore({ url, path, onSetAside }: MetricsStoreOptions): Promise<MetricsStore> {
   if (url !== null) {
@@ -59,15 +65,15 @@ export async function openMetricsStore({ url, path, onSetAside }: MetricsStoreOp
     ping: () => ping(client),
     async close() {
       await client.close();
-      // A query that is still running holds the folder.
+      // A running query keeps the folder in use.
       await drained();
     },
   };
 }
 
 /**
- * Opens the engine's folder. One that it cannot read is set aside, because flags are not to wait for measurements; one
- * that it may only not be allowed to read, or that somebody else has, is not touched.
+ * Opens the engine's folder. A folder that the engine cannot read is set aside, because flags must not wait for
+ * metrics. A folder that this account may not read, or that another process uses, is left alone.
  */
 async function openOrSetAside(
   connect: (path: string) => Connection,
@@ -98,14 +104,14 @@ async function openOrSetAside(
     onSetAside?.(keptAs, cause);
     return connection;
   } catch {
-    // Then it was not the folder: it gets its name back.
+    // The folder was not the cause, so it gets its name back.
     await rm(path, { recursive: true, force: true });
     await rename(keptAs, path);
     throw refused;
   }
 }
 
-/** Whether this account may read and write it, and the folder that it is in. */
+/** Checks whether this account may read and write the folder and its parent. */
 async function isOurs(path: string): Promise<boolean> {
   try {
     await Promise.all([path, dirname(path)].map((each) => access(each, constants.R_OK | constants.W_OK)));
@@ -116,7 +122,7 @@ async function isOurs(path: string): Promise<boolean> {
 }
 
 async function ping(client: ClickHouseClient): Promise<void> {
-  // With a SELECT, because ClickHouse's /ping answers to wrong credentials, too.
+  // Runs a SELECT, because ClickHouse's /ping also answers requests with wrong credentials.
   const result = await client.ping({ select: true, abort_signal: AbortSignal.timeout(PING_TIMEOUT) });
   if (!result.success)
     throw new FleetFlagError(
@@ -129,11 +135,11 @@ async function ping(client: ClickHouseClient): Promise<void> {
 
 type Connection = NonNullable<ClickHouseClientConfigOptions['connection']>;
 
-/** The embedded engine is half a gigabyte, so it is optional, and loaded only by who uses it. */
+/** Loads the embedded engine. It is half a gigabyte, so it is optional and loaded only when it is used. */
 async function loadEngine(): Promise<{ connect: (path: string) => Connection; drained: () => Promise<void> }> {
   try {
     const [{ createChdbConnection }, { drainPending }] = await Promise.all([import('chdb/connection'), import('chdb')]);
-    // The same interface from another copy of its declarations.
+    // The interface is the same; only its declarations come from another copy of the package.
     return { connect: (path) => createChdbConnection({ path }) as unknown as Connection, drained: drainPending };
   } catch (cause) {
     const message = `The embedded metrics store (the optional package chdb) is not available on ${process.platform}-${process.arch}. Install it, or set CLICKHOUSE_URL to a ClickHouse server.`;
@@ -141,7 +147,10 @@ async function loadEngine(): Promise<{ connect: (path: string) => Connection; dr
   }
 }
 
-/** The engine says only that it failed; its `status` file names the process that has the folder. */
+/**
+ * Explains why the folder cannot be opened. The engine says only that it failed; its `status` file names the process
+ * that uses the folder.
+ */
 function whyNot(path: string): string {
   const holder = holderOf(path);
   if (holder !== null)
@@ -156,12 +165,12 @@ function holderOf(path: string): number | null {
   } catch {
     return null;
   }
-  // What a killed process left behind names one that has gone.
+  // The file may be left from a killed process that no longer exists.
   if (!Number.isInteger(pid) || pid === process.pid) return null;
   try {
     process.kill(pid, 0);
   } catch (error) {
-    // A process of another user may not be signalled, and is there.
+    // EPERM means that the process exists and belongs to another user.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return null;
   }
   return pid;

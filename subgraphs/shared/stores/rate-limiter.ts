@@ -1,14 +1,12 @@
-/** The rate limiter: in this process' memory, or in Redis for all processes. */
+/** The rate limiter, in this process's memory or in Redis for all processes. */
 import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 
-/**
- * The library compares with one limit for each of its objects; ours differ by key, so it only counts and we compare.
- */
+/** The library has one limit for each limiter object; our limits differ by key, so it only counts and we compare. */
 const COUNT_ONLY = Number.MAX_SAFE_INTEGER;
 
-/** One of the library's objects for each length of window. */
+/** Builds a limiter with one library object for each length of window. */
 function limiterOver(create: (windowSeconds: number) => RateLimiterAbstract): RateLimiter {
   const counters = new Map<number, RateLimiterAbstract>();
   const counterOf = (windowSeconds: number) => {
@@ -34,12 +32,15 @@ function limiterOver(create: (windowSeconds: number) => RateLimiterAbstract): Ra
   };
 }
 
-/** The limiter of a control plane that is one process. */
+/** Creates the limiter of a single-process control plane. */
 export function createInProcessRateLimiter(): RateLimiter {
   return limiterOver((duration) => new RateLimiterMemory({ points: COUNT_ONLY, duration, keyPrefix: '' }));
 }
 
-/** The limiter that all processes on a Redis server share. While it does not answer, each process counts for itself. */
+/**
+ * Creates the limiter that all processes on a Redis server share. While Redis does not answer, each process counts for
+ * itself.
+ */
 export function createRedisRateLimiter(storeClient: Redis, keyPrefix: string): RateLimiter {
   return limiterOver(
     (duration) =>

@@ -10,7 +10,7 @@ import type { Bus } from '../feeds/bus.ts';
 import type { KeyValueStore } from './key-value-store.ts';
 import { createRedisRateLimiter } from './rate-limiter.ts';
 
-/** Keys and channels are shared with whatever else uses the server. */
+/** The prefix of keys and channels, because other programs may use the same server. */
 const PREFIX = 'fleetflag:';
 
 async function answered<T>(command: Promise<T>): Promise<T> {
@@ -26,7 +26,7 @@ async function answered<T>(command: Promise<T>): Promise<T> {
   }
 }
 
-/** One server by its URL, or the primary that sentinels watch under a name. */
+/** One server by its URL, or the primary that sentinels know by a name. */
 export type RedisServer =
   | string
   | {
@@ -36,8 +36,8 @@ export type RedisServer =
     };
 
 /**
- * Connects to Redis. Commands fail at once while the server is away (callers fall back or say so); the connections
- * themselves come back for ever, and subscriptions with them.
+ * Connects to Redis. Commands fail at once while the server is down (callers fall back or report it). The connections
+ * retry for ever and restore their subscriptions.
  *
  * @param target `redis://…` or `rediss://…`, or the sentinels that know where the primary is
  */
@@ -47,12 +47,12 @@ export async function openRedis(
 ): Promise<{ bus: Bus; store: KeyValueStore; limiter: RateLimiter }> {
   const settings = {
     connectTimeout: 3_000,
-    // For a server that takes a command and never answers.
+    // For a server that accepts a command and never answers.
     commandTimeout: 3_000,
-    // Waited out in full when the server has gone: a process that ends should not be held up by it.
+    // Waited out in full when the server is gone, and it must not delay the process's exit.
     disconnectTimeout: 250,
-    // What is on its way when the connection breaks fails at once. With a retry it would wait for ever behind a
-    // balancer that accepts connections for a server that has gone.
+    // A command in flight when the connection breaks fails at once. A retry could wait for ever behind a load balancer
+    // that accepts connections for a server that is gone.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
@@ -69,7 +69,7 @@ export async function openRedis(
           sentinelRetryStrategy: settings.retryStrategy,
         });
   const commands = connect();
-  // A connection that subscribes can do nothing else (Redis protocol).
+  // A subscribed connection can run no other commands (Redis protocol).
   const subscriber = connect();
   for (const [role, connection] of [
     ['commands', commands],
@@ -77,7 +77,7 @@ export async function openRedis(
   ] as const) {
     connection.on('error', (error: Error) => logger.warn({ err: error, role }, 'Redis'));
   }
-  // Both to their end: one that is still connecting when it is told to stop would go on in the background.
+  // Both attempts must settle: one that is still connecting when it is stopped would continue in the background.
   const failure = (await Promise.allSettled([commands.connect(), subscriber.connect()])).find(
     (result) => result.status === 'rejected',
   );
@@ -103,7 +103,7 @@ export async function openRedis(
   let closing: Promise<void> | undefined;
   const close = () =>
     (closing ??= (async () => {
-      // What is still on its way is for nobody.
+      // No listener is left for messages that still arrive.
       channels.clear();
       commands.disconnect();
       subscriber.disconnect();
@@ -116,7 +116,8 @@ export async function openRedis(
       },
       async subscribe(name, listener) {
         const channel = PREFIX + name;
-        // Of its own for each call: ending one subscription of a listener must not end another of the same listener.
+        // A new function for each call: ending one subscription of a listener must not end another of the same
+        // listener.
         const own = (message: string) => listener(message);
         let entry = channels.get(channel);
         if (entry === undefined) {
@@ -152,7 +153,7 @@ export async function openRedis(
         await answered(commands.del(PREFIX + key));
       },
       async addMember(key, member, ttlSeconds) {
-        // Together, so that no set is ever without an end.
+        // Both commands in one transaction, so that no set is ever without an expiry.
         await answered(
           commands
             .multi()

@@ -1,16 +1,16 @@
-/** That a subgraph resolves all that its schema promises, told by the compiler. */
+/** Types with which the compiler checks that a subgraph resolves every field of its schema. */
 import type { GraphQLScalarType } from 'graphql';
 
-/** What a field's resolver may give. */
+/** The result type of a field's resolver. */
 type Given<Resolver> = Resolver extends (...args: never[]) => infer Result ? Result : never;
 
-/** What GraphQL's default resolver takes from a parent's property: its value, or what it gives when it is called. */
+/** The types that GraphQL's default resolver accepts as a parent's property: a value, or a function that gives it. */
 type Taken<Result> = Result | (() => Result) | (null extends Result ? undefined : never);
 
-/** The root types have no parent. */
+/** True for root types, which have no parent. */
 type IsRoot<Parent> = string extends keyof Parent ? true : false;
 
-/** Those fields of an object type that its parent does not have under the same name and with a value that fits. */
+/** The fields of an object type that need a resolver: its parent has no property of that name with a fitting type. */
 type Unanswered<TypeResolvers, Parent> = {
   [
     Field in keyof TypeResolvers as Field extends '__isTypeOf' | '__resolveType'
@@ -25,7 +25,7 @@ type Unanswered<TypeResolvers, Parent> = {
   ]-?: NonNullable<TypeResolvers[Field]>;
 };
 
-/** An enum needs internal values where the domain spells it in another way. */
+/** Requires an enum's internal values where the domain spells a value differently. */
 type Spelling<Enum> = NonNullable<Enum[keyof Enum]> extends keyof Enum ? unknown : Required<Enum>;
 
 type Demanded<Type, TypeResolvers, Parents> = Type extends keyof Parents
@@ -33,8 +33,9 @@ type Demanded<Type, TypeResolvers, Parents> = Type extends keyof Parents
   : Spelling<TypeResolvers>;
 
 /**
- * Generated resolvers are all optional. Of these each is required that GraphQL's default, the parent's property, does not
- * answer with a value of the field's type. Scalars are the same for all subgraphs: `createSubgraph` adds them.
+ * Resolvers that are complete. Generated resolver types make every resolver optional; this type requires each one that
+ * GraphQL's default (the parent's property) cannot replace with a value of the field's type. Scalars are the same for
+ * all subgraphs: `createSubgraph` adds them.
  */
 export type CompleteResolvers<Resolvers, Parents> = Resolvers & {
   [

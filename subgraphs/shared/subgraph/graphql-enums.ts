@@ -1,6 +1,6 @@
-/** GraphQL's spelling of the domain's words; the mapping for resolvers, where enums have internal values. */
+/** Maps GraphQL's enum names to the domain's values, for resolvers. */
 
-/** `ASIL_D` → `ASIL-D` and the like: names as GraphQL needs them (no `-`), values as they are stored. */
+/** Enums whose names differ from the stored values: GraphQL names allow no `-`, so `ASIL_D` stands for `ASIL-D`. */
 export const ENUMS = {
   Environment: { DEVELOPMENT: 'development', STAGING: 'staging', PRODUCTION: 'production' },
   SafetyLevel: { NON_CRITICAL: 'Non-Critical', SAFETY_RELEVANT: 'Safety-Relevant', ASIL_B: 'ASIL-B', ASIL_D: 'ASIL-D' },

@@ -1,6 +1,4 @@
-/**
- * A subgraph called in the same process: no serialisation, no sockets, the same refusals.
- */
+/** A connection to a subgraph in the same process: without serialisation or sockets, and with the same refusals. */
 import { GraphQLError, parse, subscribe, type DocumentNode, type ExecutionResult } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type {
@@ -12,7 +10,7 @@ import type {
 import { mapStream } from '../feeds/async-iteration.ts';
 import { formatForGateway, logFaults, type Subgraph } from './subgraph.ts';
 
-/** Documents come from query plans: few, and the same again and again. */
+/** Caches parsed documents. They come from query plans, so they are few and repeat. */
 const documents = new LRUCache<string, DocumentNode>({ max: 500 });
 
 function parsed(query: string): DocumentNode {
@@ -21,7 +19,7 @@ function parsed(query: string): DocumentNode {
   return document;
 }
 
-/** Runs a query or a mutation on `subgraph` as `identity`. */
+/** Runs a query or a mutation on `subgraph` as the request's identity. */
 export async function executeOn(subgraph: Subgraph, request: SubgraphRequest): Promise<SubgraphResponse> {
   const response = await subgraph.server.executeOperation(
     { query: request.query, operationName: request.operationName, variables: request.variables },
@@ -32,7 +30,7 @@ export async function executeOn(subgraph: Subgraph, request: SubgraphRequest): P
 }
 
 /**
- * Starts a subscription on `subgraph`: the stream of its responses. A refusal is a stream of one response with
+ * Starts a subscription on `subgraph` and gives the stream of its responses. A refusal is a stream of one response with
  * `errors`.
  */
 export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): SubgraphStream {
@@ -62,14 +60,15 @@ export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): Subgr
       ...(errors !== undefined && { errors: errors.map((error) => formatForGateway(error.toJSON(), error)) }),
     };
   });
-  // A refusal is established, too: it comes as the stream's one response. A failure is also next()'s, where it is read.
+  // A refusal counts as established, too: it arrives as the stream's one response. A failure also rejects next(), where
+  // the caller reads it.
   const established = started.then(() => undefined);
   established.catch(() => undefined);
   let over = false;
   return {
     // eslint-disable-next-line fleetflag/no-promise-in-object -- Its rejection is handled above.
     established,
-    // Events that were waiting when the stream was ended are not given any more: the source itself would.
+    // Events that still wait when the stream ends are dropped; the source itself would deliver them.
     next: async () => (over ? { done: true, value: undefined } : source.next()),
     async return() {
       over = true;
@@ -86,7 +85,7 @@ async function* once<T>(item: T): AsyncGenerator<T, void, undefined> {
   yield item;
 }
 
-/** The gateway's view of a subgraph that runs in this process. */
+/** Creates the gateway's connection to a subgraph that runs in this process. */
 export function connectInProcess(subgraph: Subgraph, ready: () => Promise<boolean>): SubgraphConnection {
   return {
     name: subgraph.name,

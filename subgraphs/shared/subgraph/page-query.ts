@@ -1,12 +1,13 @@
-/** What Prisma is asked for a page of rows, one more than it holds, from its cursor onwards. */
+/** Prisma arguments for one page of rows: one row more than the page holds, starting at its cursor. */
 import type { Page } from './pagination.ts';
 
-/** The order in which a page of a list that is newest first is read. */
+/** Gives the order in which to read a page of a list that shows its newest items first. */
 export function newestFirst({ backwards }: Page) {
   const way = backwards ? 'asc' : 'desc';
   return [{ createdAt: way }, { id: way }] as const satisfies object[];
 }
 
+/** Gives the `take`, `cursor` and `skip` of a page. */
 export function onwards({ cursor, limit }: Page) {
   return { ...(cursor !== null && { cursor: { id: cursor }, skip: 1 }), take: limit + 1 };
 }

@@ -1,21 +1,22 @@
 /**
- * Cursor paging as all connections of the API do it: the `first` items after the item that a cursor names, or the
- * `last` before it. Source: the GraphQL Cursor Connections specification (Relay).
+ * Cursor paging for all connections of the API: the `first` items after the item that a cursor names, or the `last`
+ * before it. Source: the GraphQL Cursor Connections specification (Relay).
  */
 import { badInput } from '../../../core/errors.ts';
 import { DEFAULT_PAGE, MAX_PAGE } from '../../../core/wire/pages.ts';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
+/** A page of a list, as the arguments describe it. */
 export interface Page {
   readonly limit: number;
-  /** What names the item that the page is after, or before; null for the list's own end. */
+  /** The name of the item that the page follows or precedes; null for the start or end of the list. */
   readonly cursor: string | null;
-  /** Whether the page is the last items before the cursor, and not the first after it. */
+  /** Whether the page holds the last items before the cursor instead of the first after it. */
   readonly backwards: boolean;
 }
 
-/** Of a connection field, as a client gives them. */
+/** The arguments of a connection field, as clients give them. */
 export interface PageArguments {
   readonly first?: number | null;
   readonly after?: string | null;
@@ -23,6 +24,7 @@ export interface PageArguments {
   readonly before?: string | null;
 }
 
+/** A page in the API's form. */
 export interface Connection<T> {
   readonly edges: readonly { readonly cursor: string; readonly node: T }[];
   readonly nodes: readonly T[];
@@ -32,10 +34,14 @@ export interface Connection<T> {
     readonly startCursor: string | null;
     readonly endCursor: string | null;
   };
-  /** Counting can cost more than the page itself: as a function it is called only when the field is asked for. */
+  /**
+   * The number of items in all pages. Counting can cost more than the page itself, so a function is called only when a
+   * client selects the field.
+   */
   readonly totalCount: number | (() => Promise<number>);
 }
 
+/** Checks whether a text is a UUID. */
 export function isUuid(text: string): boolean {
   return UUID.test(text);
 }
@@ -47,9 +53,8 @@ const isGiven = (value: unknown) => value !== null && value !== undefined;
 /**
  * Reads the arguments of a connection field.
  *
- * @param isName whether a text is what this list's cursors name items by
- * @throws BAD_USER_INPUT for a page size outside 1 to 100, a cursor that is none of this list, and arguments of both
- *   ways
+ * @param isName checks whether a text can name an item in this list's cursors
+ * @throws BAD_USER_INPUT for a page size outside 1 to 100, a cursor of another list, or arguments of both directions
  */
 export function readPage(args: PageArguments, isName: (text: string) => boolean = isUuid): Page {
   const { first, after, last, before } = args;
@@ -69,14 +74,14 @@ export function readPage(args: PageArguments, isName: (text: string) => boolean 
   return { limit, cursor: name, backwards };
 }
 
-/** The first items of a list. */
+/** Gives the first page of a list, with `limit` items. */
 export function firstPage(limit: number): Page {
   return { limit, cursor: null, backwards: false };
 }
 
 /**
- * A page of rows that were read from its cursor onwards, one more than it holds, in the order of the list; and whether
- * there are more that way.
+ * Cuts a page from the rows read for it (one more than it holds, starting at its cursor). Gives the items in the order
+ * of the list, and whether there are more in the direction of the page.
  */
 export function pageOf<T>(rows: readonly T[], { limit, backwards }: Page): { items: T[]; more: boolean } {
   const items = rows.slice(0, limit);
@@ -84,10 +89,10 @@ export function pageOf<T>(rows: readonly T[], { limit, backwards }: Page): { ite
 }
 
 /**
- * A page as the API shows it.
+ * Gives a page in the API's form, with items that their ids name.
  *
- * @param more whether there are items beyond these, the way that the page goes
- * @param totalCount of all pages
+ * @param more whether there are more items in the direction of the page
+ * @param totalCount the number of items in all pages
  */
 export function connectionOf<T extends { id: string }>(
   nodes: readonly T[],
@@ -98,7 +103,10 @@ export function connectionOf<T extends { id: string }>(
   return connectionBy(nodes, ({ id }) => id, page, more, totalCount);
 }
 
-/** As connectionOf, of items that have no id but something else that names them and that they are ordered by. */
+/**
+ * Gives a page as `connectionOf` does, for items without an id. `nameOf` gives each item's name, by which the list is
+ * ordered.
+ */
 export function connectionBy<T>(
   nodes: readonly T[],
   nameOf: (node: T) => string,
@@ -111,7 +119,7 @@ export function connectionBy<T>(
     edges,
     nodes,
     pageInfo: {
-      // The item that a cursor names lies on the page's other side.
+      // The item that the cursor names lies on the page's other side.
       hasNextPage: page.backwards ? page.cursor !== null : more,
       hasPreviousPage: page.backwards ? more : page.cursor !== null,
       startCursor: edges[0]?.cursor ?? null,

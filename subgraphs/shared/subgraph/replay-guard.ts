@@ -1,20 +1,23 @@
-/** Which identity tokens a subgraph has accepted: each is good for one request (core/credentials/identity-token.ts). */
+/**
+ * The replay guard of identity tokens: a subgraph accepts each token for one request
+ * (core/credentials/identity-token.ts).
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { ReplayGuard } from '../../../core/credentials/identity-token.ts';
 import type { SubgraphName } from '../../../core/wire/subgraph.ts';
 import type { KeyValueStore } from '../stores/key-value-store.ts';
 
-/** 30 seconds, a token's whole life, of 6,000 requests a second. Only genuine tokens take room. */
+/** The most tokens kept: 30 seconds (a token's lifetime) at 6,000 requests a second. Only valid tokens are kept. */
 const MAX_TOKENS = 180_000;
-/** Milliseconds that a request may be held up by a store that does not answer. */
+/** The most milliseconds that a request waits for the store. */
 const STORE_PATIENCE = 250;
-/** Milliseconds without asking a store that did not answer. */
+/** Milliseconds for which a store that did not answer is not asked again. */
 const STORE_PAUSE = 5_000;
 
 /**
- * Remembers in this process and, for the other instances of the subgraph, in `store`. While the store does not answer
- * this process decides alone.
+ * Creates a replay guard that remembers tokens in this process and, for the subgraph's other instances, in `store`.
+ * While the store does not answer, this process decides alone.
  */
 export function createReplayGuard(
   subgraph: SubgraphName,
@@ -26,7 +29,7 @@ export function createReplayGuard(
   return {
     async isReplay(id, expiresAt) {
       const milliseconds = Math.max(1, expiresAt.getTime() - Date.now());
-      // Before anything is waited for: of two uses at once one is the second.
+      // Checked before anything is awaited, so that of two concurrent uses one is the second.
       if (here.has(id)) return true;
       here.set(id, true, { ttl: milliseconds });
       if (performance.now() < pausedUntil) return false;

@@ -1,6 +1,6 @@
 /**
- * A subgraph as a process of its own: HTTP for queries and mutations, a websocket for subscriptions, both only for
- * gateways, who sign each caller's identity (core/credentials/identity-token.ts).
+ * A subgraph as a process of its own: HTTP for queries and mutations, a websocket for subscriptions. It serves only
+ * gateways, which sign each caller's identity (core/credentials/identity-token.ts).
  */
 import type { AddressInfo } from 'node:net';
 import fastify from 'fastify';
@@ -22,6 +22,7 @@ import type { SubgraphRequest } from '../../../core/wire/subgraph.ts';
 import { executeOn, subscribeOn } from './in-process-connection.ts';
 import type { Subgraph } from './subgraph.ts';
 
+/** The settings of a subgraph's server. */
 export interface SubgraphProcessOptions {
   readonly subgraph: Subgraph;
   readonly tokens: IdentityTokens;
@@ -29,9 +30,9 @@ export interface SubgraphProcessOptions {
   readonly replayGuard: ReplayGuard;
   readonly ready: () => Promise<boolean>;
   readonly host: string;
-  /** 0 picks a free one. */
+  /** The TCP port; 0 picks a free one. */
   readonly port: number;
-  /** Served at `/.well-known/jwks.json` by the subgraph that signs. */
+  /** The key set of the subgraph that signs, served at `/.well-known/jwks.json`. */
   readonly publicKeys?: unknown;
 }
 
@@ -51,13 +52,16 @@ function readOperation(body: unknown): Operation {
 
 const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
-/** Serves `subgraph` until `close`. Rejects when the port is taken. */
+/** Serves `subgraph` until `close` is called. Rejects when the port is taken. */
 export async function serveSubgraph(
   options: SubgraphProcessOptions,
 ): Promise<{ port: number; close(): Promise<void> }> {
   const { subgraph, tokens, replayGuard } = options;
   const { name, logger } = subgraph;
-  /** The request that a signed operation is: throws UNAUTHENTICATED before anything of it is looked at. */
+  /**
+   * Verifies the token and gives the request of a signed operation. Throws UNAUTHENTICATED before reading anything else
+   * of it.
+   */
   const signedRequest = async (operation: Operation, token: unknown): Promise<SubgraphRequest> => ({
     ...operation,
     identity: await tokens.verify(text(token), name, signedBody(operation), replayGuard),
@@ -124,10 +128,11 @@ export async function serveSubgraph(
         subscribeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
       execute: (args) =>
         executeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
-      // Results come formatted; graphql-ws would ask each error for a toJSON that plain objects do not have.
+      // Results are already formatted; graphql-ws would call toJSON on each error, which plain objects lack.
       onNext: (_context, _id, _payload, _args, result) => result,
       async onOperation({ extra }, id, _payload, _args, result) {
-        // The protocol has no acknowledgement of a subscription; a ping that names it is one (see remote-subgraph.ts).
+        // The protocol has no acknowledgement of a subscription; a ping that names it serves as one (see
+        // remote-subgraph.ts).
         const { established } = result as { established?: Promise<void> };
         await established?.catch(() => undefined);
         extra.socket.send(JSON.stringify({ type: MessageType.Ping, payload: { established: id } }));

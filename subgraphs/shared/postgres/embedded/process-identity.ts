@@ -2,15 +2,18 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /**
- * What tells a process from a later one with the same id: when it started (and in which boot of the machine), as an
- * opaque text. Null where no such process lives; a zombie does not.
+ * Identifies a process beyond its id, which may be reused: gives its start time (and the machine's boot) as an opaque
+ * text. Gives null when no such process lives; a zombie does not count.
  */
 export function processIdentity(pid: number): string | null {
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;
   return process.platform === 'linux' ? linuxIdentity(pid) : posixIdentity(pid);
 }
 
-/** proc(5): after the command, which may hold spaces and parentheses, field 3 is the state and field 22 the start. */
+/**
+ * Source: proc(5). After the command, which may hold spaces and parentheses, field 3 is the state and field 22 the
+ * start time.
+ */
 function linuxIdentity(pid: number): string | null {
   let stat: string;
   try {
@@ -34,7 +37,7 @@ function posixIdentity(pid: number): string | null {
   }
 }
 
-/** The command line of a process, or null where there is none or it may not be seen. */
+/** Gives the command line of a process, or null when there is no such process or it may not be read. */
 export function commandLine(pid: number): string | null {
   try {
     return process.platform === 'linux'

@@ -1,29 +1,30 @@
 import { deployMigrations, migrationStatus, rollBackMigrations, type MigrationStatus } from './migrations.ts';
 import { findEmbeddedPostgres, startEmbeddedPostgres } from '../embedded/embedded-postgres.ts';
 
+/** The settings that the migrate command uses. */
 export interface MigrateSettings {
-  /** The server; null: the embedded one of `dataDir`. */
+  /** The URL of the server; null for the embedded one of `dataDir`. */
   readonly databaseUrl: string | null;
   readonly dataDir: string;
 }
 
-/** The metrics store's migrations; see subgraphs/experiments/clickhouse/migrations.ts. */
+/** Migrations of the metrics store; see subgraphs/experiments/clickhouse/migrations.ts. */
 export interface MetricsMigrations {
   deploy(): Promise<readonly string[]>;
   status(): Promise<Pick<MigrationStatus, 'applied' | 'pending' | 'edited' | 'unknown'>>;
   down(count: number): Promise<readonly string[]>;
 }
 
-/** Opens the metrics store for as long as `use` runs; null where this command has no metrics store to look after. */
+/** Opens the metrics store while `use` runs. Null when this command has no metrics store to migrate. */
 export type WithMetrics = (<T>(use: (migrations: MetricsMigrations) => Promise<T>) => Promise<T>) | null;
 
-/** Where the command writes lines. */
+/** The command's output streams, one line a call. */
 export interface CommandOutput {
   readonly out: (line: string) => void;
   readonly err: (line: string) => void;
 }
 
-/** What `npm run migrate` takes. */
+/** The help text of `npm run migrate`. */
 export const MIGRATE_USAGE = `Usage: npm run migrate -- <command>
 
   deploy      apply the pending migrations
@@ -38,10 +39,10 @@ store is that of CLICKHOUSE_URL, or the embedded one where neither is set; with 
 experiments subgraph, which makes its tables itself.`;
 
 /**
- * `npm run migrate`. Gives the exit code: 0 done (for `status`: up to date), 1 failed (for `status`: not up to date),
- * 2 wrong usage.
+ * Runs `npm run migrate`. Gives the exit code: 0 for success (for `status`: up to date), 1 for failure (for `status`:
+ * not up to date), 2 for wrong usage.
  *
- * @param args what follows the program's name
+ * @param args the arguments after the program's name
  */
 export async function runMigrateCommand(
   args: readonly string[],
@@ -113,7 +114,7 @@ async function status({ settings, output, metrics }: Task): Promise<number> {
   return upToDate && metricsUpToDate ? 0 : 1;
 }
 
-/** Gives whether all is as it should be. */
+/** Prints the status. Gives whether the database is up to date and unchanged. */
 function tellStatus({ out }: CommandOutput, { applied, pending, edited, failed, unknown }: MigrationStatus): boolean {
   const note = (name: string) =>
     edited.includes(name)
@@ -129,7 +130,7 @@ function tellStatus({ out }: CommandOutput, { applied, pending, edited, failed, 
   return clean;
 }
 
-/** A FleetFlag that runs on the same data folder has the server up: its server is used then. */
+/** Opens the database while `use` runs. When a FleetFlag runs on the same data folder, its embedded server is used. */
 async function withDatabase<T>(
   settings: MigrateSettings,
   { err }: CommandOutput,
@@ -146,7 +147,7 @@ async function withDatabase<T>(
   }
 }
 
-/** What is to be done comes first, the driver's own words after it. */
+/** Gives the message with its remedy first and the driver's own words after it. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause =

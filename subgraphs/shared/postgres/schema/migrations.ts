@@ -5,40 +5,42 @@ import { Client, Pool } from 'pg';
 import { NO_FILTER, openSchemaEngine, type MigrationList, type SchemaEngine } from './schema-engine.ts';
 import { asServiceError } from '../service-error.ts';
 
-/** How a database stands to the migrations of this checkout; names are those of the folders, oldest first. */
+/** The state of a database compared with this checkout's migrations. Names are those of the folders, oldest first. */
 export interface MigrationStatus {
   readonly applied: readonly string[];
   readonly pending: readonly string[];
-  /** Applied, and their migration.sql has been changed since. */
+  /** Applied migrations whose migration.sql has changed since. */
   readonly edited: readonly string[];
-  /** Begun and not finished. */
+  /** Migrations that began and did not finish. */
   readonly failed: readonly string[];
-  /** Applied, and not in this checkout: the database is newer. */
+  /** Applied migrations that this checkout lacks: the database is newer. */
   readonly unknown: readonly string[];
 }
 
+/** The database to migrate, and where its migrations are. */
 export interface MigrationOptions {
   readonly url: string;
-  /** The folder with schema.prisma and migrations/; this checkout's where not given. */
+  /** The folder with schema.prisma and migrations/; this checkout's by default. */
   readonly schemaFolder?: string | undefined;
 }
 
 const SCHEMA_FOLDER = fileURLToPath(new URL('../../../../prisma', import.meta.url));
 
-/** Key of the advisory lock; any number that nothing else in the database uses. */
+/** The key of the advisory lock; any number that nothing else in the database uses. */
 const LOCK_KEY = 4_617_253_018;
 
 /**
- * Applies the pending migrations, in order; any number of processes may do so at once. Gives the names of those that
- * this call applied. One that fails, or whose process is killed, leaves nothing and is tried again by the next call.
+ * Applies the pending migrations in order; any number of processes may call it at once. Gives the names of those that
+ * this call applied. A migration that fails, or whose process is killed, leaves nothing behind; the next call tries it
+ * again.
  *
  * @throws FleetFlagError SERVICE_UNAVAILABLE when PostgreSQL cannot be reached; Error when an applied migration was
- *   changed, or one fails
+ * changed, or one fails
  */
 export async function deployMigrations(options: MigrationOptions): Promise<readonly string[]> {
   return underLock(options, async (client, folder) => {
     const names = await migrationNames(folder);
-    // The engine takes a good part of a second to load; most starts find nothing to do.
+    // The engine takes a good part of a second to load, and most starts find nothing to do.
     if (await isUpToDate(client, folder, names)) return [];
     await settleUnfinished(client);
     return withEngine(options.url, folder, async (engine, migrationsList) => {
@@ -60,7 +62,7 @@ export async function deployMigrations(options: MigrationOptions): Promise<reado
 }
 
 /**
- * Tells how the database stands to the migrations, without changing it.
+ * Compares the database with the migrations, without changing it.
  *
  * @throws FleetFlagError SERVICE_UNAVAILABLE when PostgreSQL cannot be reached
  */
@@ -83,11 +85,11 @@ export async function migrationStatus(options: MigrationOptions): Promise<Migrat
 }
 
 /**
- * Takes back the newest `count` applied migrations, newest first, each down.sql with its row in one transaction.
+ * Reverts the newest `count` applied migrations, newest first, each with its down.sql and its row in one transaction.
  * Gives their names.
  *
  * @throws FleetFlagError SERVICE_UNAVAILABLE when PostgreSQL cannot be reached; Error when a migration has no down.sql
- *   or it fails: what was taken back before it stays so
+ * or its script fails; migrations reverted before it stay reverted
  */
 export async function rollBackMigrations(options: MigrationOptions, count: number): Promise<readonly string[]> {
   return underLock(options, async (client, folder) => {
@@ -112,12 +114,12 @@ export async function rollBackMigrations(options: MigrationOptions, count: numbe
   });
 }
 
-/** Stands in a migration's row from its commit until the engine has closed the row. */
+/** Marks a migration's row between the commit of its script and the engine's own update of the row. */
 const COMMITTED = 'fleetflag: script committed';
 
 /**
- * Settles rows that a killed process left open. A migration's script and its mark are one transaction: with the mark
- * it is applied, without it nothing of it is there.
+ * Settles rows that a killed process left open. A migration's script and its mark are written in one transaction: with
+ * the mark it is applied, without the mark nothing of it is.
  */
 async function settleUnfinished(client: Client): Promise<void> {
   if (!(await hasMigrationsTable(client))) return;
@@ -143,7 +145,7 @@ interface AppliedRow {
   readonly checksum: string;
 }
 
-/** The applied migrations as the stock table has them, oldest first. */
+/** Reads the applied migrations, oldest first. */
 async function appliedRows(client: Client): Promise<AppliedRow[]> {
   if (!(await hasMigrationsTable(client))) return [];
   const { rows } = await client.query<AppliedRow>(
@@ -152,7 +154,7 @@ async function appliedRows(client: Client): Promise<AppliedRow[]> {
   return rows;
 }
 
-/** Whether exactly these migrations are applied, unchanged. */
+/** Checks whether exactly these migrations are applied, unchanged. */
 async function isUpToDate(client: Client, folder: string, names: readonly string[]): Promise<boolean> {
   const rows = await appliedRows(client);
   if (rows.length !== names.length) return false;
@@ -166,7 +168,7 @@ async function isUpToDate(client: Client, folder: string, names: readonly string
   return rows.every((row, i) => row.migration_name === names[i] && row.checksum === checksums[i]);
 }
 
-/** Prisma's checksum of a migration: SHA-256 of the file, hexadecimal. */
+/** Computes Prisma's checksum of a migration: SHA-256 of the file, in hexadecimal. */
 async function checksumOf(path: string): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-256', await readFile(path));
   return Buffer.from(digest).toString('hex');
@@ -204,7 +206,7 @@ async function withEngine<T>(
   }
 }
 
-/** The migrations as the engine wants them. */
+/** Reads the migrations in the engine's form. */
 async function migrationList(folder: string): Promise<MigrationList> {
   const baseDir = join(folder, 'migrations');
   const names = await migrationNames(folder);
@@ -224,7 +226,9 @@ async function migrationList(folder: string): Promise<MigrationList> {
   };
 }
 
-/** The lock is held by a session of its own: it goes with it, however this process ends. */
+/**
+ * Runs `use` under the advisory lock. A separate session holds the lock, so it is released however this process ends.
+ */
 async function underLock<T>(
   options: MigrationOptions,
   use: (client: Client, folder: string) => Promise<T>,

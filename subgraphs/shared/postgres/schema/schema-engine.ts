@@ -10,10 +10,12 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { DatabaseError, type Pool } from 'pg';
 
+/** Prisma's schema engine. */
 export type SchemaEngine = Engine.SchemaEngine;
+/** Migrations in the engine's form. */
 export type MigrationList = Engine.MigrationList;
 
-/** Everything in the database is Prisma's to look at. */
+/** A filter that hides nothing: Prisma may see everything in the database. */
 export const NO_FILTER = { externalTables: [], externalEnums: [] };
 
 type EngineModule = typeof Engine & { __wbg_set_wasm(exports: object): void };
@@ -31,11 +33,11 @@ const { WebAssembly } = globalThis as unknown as {
 let loading: Promise<EngineModule> | null = null;
 
 /**
- * Prisma's schema engine (its WASM build: the native one would have to be downloaded) on the pool's database. It
- * writes the same `_prisma_migrations` as the `prisma migrate` commands. `free()` it after use; the pool stays open.
+ * Opens Prisma's schema engine on the pool's database. It is the WASM build: the native one would need a download. It
+ * writes the same `_prisma_migrations` as the `prisma migrate` commands. Call `free()` after use; the pool stays open.
  *
  * @param datamodel the text of schema.prisma
- * @param addToScript what to run with a script, in the same transaction; '' for nothing
+ * @param addToScript gives SQL to run with a script, in the same transaction; '' for none
  */
 export async function openSchemaEngine(
   pool: Pool,
@@ -49,7 +51,8 @@ export async function openSchemaEngine(
 }
 
 /**
- * The package imports its `.wasm` file as a module, which Node 20 does only under a flag: done by hand here.
+ * Loads the engine. The package imports its `.wasm` file as a module, which Node 20 supports only behind a flag, so
+ * this compiles the file itself.
  */
 async function loadEngine(): Promise<EngineModule> {
   const name = '@prisma/schema-engine-wasm/schema_engine_bg';
@@ -64,7 +67,8 @@ async function loadEngine(): Promise<EngineModule> {
 }
 
 /**
- * The engine leaves its timeout for Prisma's lock (10 s) running when it has the lock: that must not hold up an exit.
+ * Unrefs the engine's timers. Its timeout for Prisma's lock (10 s) keeps running after it has the lock, and must not
+ * delay the process's exit.
  */
 function withoutHoldingTimers(engine: object): object {
   const bindings: Record<string, unknown> = { ...engine };
@@ -76,8 +80,8 @@ function withoutHoldingTimers(engine: object): object {
 }
 
 /**
- * PrismaPg splits a script at each semicolon, also inside the body of a function. PostgreSQL's simple query protocol
- * takes the whole script and runs it in one transaction.
+ * A factory whose adapters run a script whole. PrismaPg splits a script at each semicolon, even inside a function's
+ * body; PostgreSQL's simple query protocol takes the whole script and runs it in one transaction.
  */
 class WholeScriptFactory extends PrismaPg {
   readonly #pool: Pool;
