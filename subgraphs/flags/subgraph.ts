@@ -1,4 +1,4 @@
-/** The flags subgraph, put together from its parts. */
+/** Assembles the flags subgraph. */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/feeds/bus.ts';
@@ -24,22 +24,23 @@ import type { Signer } from './signing/signing.ts';
 import { EnvironmentSnapshots } from './sync/snapshots.ts';
 import { SyncService } from './sync/sync.ts';
 
+/** The dependencies and settings of the flags subgraph. */
 export interface FlagsOptions {
   readonly prisma: PrismaClient;
-  /** Connections of their own; by default those of `prisma`. */
+  /** Gives clients with reserved connections; by default `prisma` for every lane. */
   readonly lanes?: (name: LaneName) => PrismaClient;
   readonly bus: Bus;
-  /** Where instances leave each other what they have read. */
+  /** The store in which instances share snapshots. */
   readonly store: KeyValueStore;
   readonly signer: Signer;
   readonly logger: Logger;
-  /** What time it is for rollouts; the database's, unless a test says otherwise. */
+  /** The clock of rollouts; by default the database's. */
   readonly clock?: Clock;
   /** Whether this instance applies the steps of rollouts as they become due; true by default. */
   readonly appliesRollouts?: boolean;
 }
 
-/** Starts the subgraph: it follows the environments' revisions and applies rollouts from here on, until `close`. */
+/** Starts the subgraph. It follows the environments' revisions and applies rollouts until `close`. */
 export async function startFlags({
   prisma,
   lanes = () => prisma,
@@ -86,7 +87,7 @@ export async function startFlags({
   });
   await feed.start();
   await requestFeed.start();
-  // A connection is open from here on: when a kill switch is pulled the server may have none left to give.
+  // Opens a connection now: when a kill switch is pulled, the server may have none left to give.
   await killLane.$queryRaw`SELECT 1`;
   await remembered.start(bus);
   if (appliesRollouts) scheduler.start();

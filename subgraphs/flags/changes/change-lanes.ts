@@ -1,7 +1,7 @@
 /**
- * The two ways in which changes reach the database. Changes take turns, two at a time: they would only wait for each
- * other there, each holding a connection. A kill switch has a way of its own, with connections that nothing else can
- * take, and what holds a lock that it needs gives way (docs/decisions/kill-switch-lane.md).
+ * The two lanes in which changes reach the database. Ordinary changes queue for a semaphore that runs two at a time;
+ * more would only wait for each other in the database, each holding a connection. Kill switches use a lane with
+ * reserved connections, and sessions that hold a lock they need are ended (docs/decisions/kill-switch-lane.md).
  */
 import type { Logger } from 'pino';
 import { BoundedSemaphore, type SemaphoreLimits } from '../../../core/async/bounded-semaphore.ts';
@@ -12,20 +12,22 @@ import { APPLICATION } from '../../shared/postgres/database.ts';
 import type { Transactor } from '../../shared/postgres/transaction.ts';
 
 /**
- * Of one instance. A change takes some 20 ms: a hundred that wait are two seconds, and ten on a machine that is busy.
+ * The limits of one instance. A change takes some 20 ms, so a queue of a hundred takes two seconds, or ten on a busy
+ * machine.
  */
 export const CHANGE_TURNS: SemaphoreLimits = { running: 2, waiting: 200, waitMs: 15_000 };
 
 /**
- * Milliseconds that a kill switch waits for a lock, and how long its holder's transaction must last, until that is
- * ended.
+ * Milliseconds that a kill switch waits for a lock before the lock's holder is ended, and the shortest duration of the
+ * holder's transaction for that.
  */
 const PATIENCE = 400;
-/** Milliseconds between two looks at who holds what a kill switch waits for. */
+/** Milliseconds between two checks for sessions that block a kill switch. */
 const LOOK = 100;
 
 /**
- * Changes in turn. Rejects with SERVICE_UNAVAILABLE and `retryAfter` where too many wait, or one has waited too long.
+ * Queues ordinary changes. Rejects with SERVICE_UNAVAILABLE and `retryAfter` when the queue is full, or a change has
+ * waited too long.
  */
 export function changesInTurn(database: Transactor, limits = CHANGE_TURNS): Transactor {
   const turns = new BoundedSemaphore(
@@ -39,7 +41,7 @@ export function changesInTurn(database: Transactor, limits = CHANGE_TURNS): Tran
 }
 
 /**
- * Transactions whose way is cleared: other sessions of ours that have held for too long what they wait for are ended.
+ * Gives transactions that end blocking sessions: other FleetFlag sessions that have held a needed lock for too long.
  */
 export function clearedWay(lane: PrismaClient, logger: Logger): Transactor {
   return {
@@ -60,10 +62,10 @@ export function clearedWay(lane: PrismaClient, logger: Logger): Transactor {
   };
 }
 
-/** Ends the sessions of ours (of no lane) that keep session `pid` waiting and whose transaction has lasted too long. */
+/** Ends FleetFlag's sessions outside the lanes that block session `pid` and whose transaction has lasted too long. */
 async function clearWay(lane: PrismaClient, pid: number, logger: Logger): Promise<void> {
   try {
-    // Materialised: nothing may be ended before all conditions have been looked at.
+    // Materialised, so that every condition is evaluated before any session is ended.
     const ended = await lane.$queryRaw<{ pid: number; milliseconds: number }[]>`
       WITH holders AS MATERIALIZED (
         SELECT pid, (extract(epoch FROM clock_timestamp() - xact_start) * 1000)::int AS milliseconds

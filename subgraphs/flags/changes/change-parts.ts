@@ -1,6 +1,7 @@
 /**
- * The changes that an edit of a flag is made of: what of it pulls a kill switch is a kill, whichever operation it was
- * written as, and the rest is a change after it. Each is what it is called in the trail, and takes the right to that.
+ * The changes that make up an edit of a flag. The part that pulls a kill switch is a kill, whichever mutation carried
+ * it, and the rest is a second change after it. Each part has its own name in the audit log and needs the permission of
+ * that name.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -13,14 +14,14 @@ import { flagContent, type Flag } from '../flags/flag.ts';
 import { pulledSwitches, reasonOf, releasesSwitch, withPulled } from './kill-switch-change.ts';
 import { recordSwitch } from './rule-edits.ts';
 
-/** One of the changes, from the flag as the part before has left it. */
+/** One part of an edit. It starts from the flag as the previous part left it. */
 export interface Part extends Omit<ChangeRecord, 'force'> {
   readonly edited: Flag;
 }
 
 /**
- * In their order; none where nothing changes. @throws BAD_USER_INPUT for a kill switch that does not say why it is
- * pulled
+ * Splits an edit into its parts, in order. Gives none when nothing changes. @throws BAD_USER_INPUT for a kill switch
+ * that is pulled without a reason
  */
 export function partsOf(
   before: Flag,
@@ -40,9 +41,10 @@ export function partsOf(
   return [...parts, { edited, action, ...(record?.(held, edited) ?? { before: flagContent(held), after: content }) }];
 }
 
-/** @throws FORBIDDEN to who may not make a change of this name */
+/** @throws FORBIDDEN when the caller may not make a change of this name */
 export function checkRight({ caller }: CallerIdentity, action: AuditAction): void {
-  // The operation was permitted; what it turns out to be may not be: of SAFETY, a rule that is no kill switch.
+  // The mutation itself was permitted, but the change inside it may not be: a SAFETY caller may only change kill
+  // switches.
   const refusal = refusalOf(permissionFor(action), action, caller, {});
   if (refusal !== null)
     throw new FleetFlagError(refusal.code, `This caller may not ${action}: only pull a kill switch, or release one.`);

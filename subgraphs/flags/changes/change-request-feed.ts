@@ -1,7 +1,7 @@
 /**
- * The stream of what happens to change requests, on this instance: each is asked for, and decided once. It follows the
- * trail, in which each of that has its row in the same transaction, in commit order and without gaps: none is left out,
- * none comes twice. (The audit subgraph's table: docs/decisions/reading-another-subgraphs-table.md.)
+ * The stream of change requests as they are created and decided, on this instance. It reads the audit log, in which
+ * each such event has its row in the same transaction, in commit order and without gaps, so every event arrives exactly
+ * once. (The audit log is the audit subgraph's table: docs/decisions/reading-another-subgraphs-table.md.)
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -11,9 +11,9 @@ import { PolledFeed } from '../../shared/feeds/polled-feed.ts';
 import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
 import { findChangeRequestsById, type ChangeRequest } from './change-request.ts';
 
-/** How long what was announced to nobody stays unseen, in milliseconds. */
+/** The polling interval in milliseconds; the longest delay after a lost announcement. */
 const POLL_INTERVAL = 500;
-/** Rows that are read at once. */
+/** The most rows of one read. */
 const PAGE = 100;
 
 const ACTIONS: readonly AuditAction[] = ['REQUEST_CHANGE', 'APPROVE_CHANGE', 'REJECT_CHANGE', 'CANCEL_CHANGE'];
@@ -24,16 +24,17 @@ interface Row {
   readonly id: string;
 }
 
-/** The request as the row left it: it may have been decided since it was asked for. */
+/** Gives the request as the row's action left it; its stored status may be newer. */
 function asOf(request: ChangeRequest, action: AuditAction): ChangeRequest {
   return action === 'REQUEST_CHANGE'
     ? { ...request, status: 'pending', reviewedById: null, comment: null, reviewedAt: null }
     : request;
 }
 
+/** Follows the audit log for change requests while there are subscriptions. */
 export class ChangeRequestFeed {
   readonly #feed: PolledFeed<ChangeRequest>;
-  /** Up to where the trail has been seen; undefined while nobody follows. */
+  /** The audit log's position up to which rows have been seen; undefined while there are no subscriptions. */
   #head: number | undefined;
 
   constructor(
@@ -53,16 +54,20 @@ export class ChangeRequestFeed {
     });
   }
 
+  /** Subscribes to the bus. */
   start(): Promise<void> {
     return this.#feed.start();
   }
 
-  /** Ends every stream, as if nothing were to come any more. */
+  /** Ends every stream normally, as if no more events were to come. */
   close(): Promise<void> {
     return this.#feed.close();
   }
 
-  /** Every request that is asked for or decided from now on. `established` resolves when all after it will come. */
+  /**
+   * Streams every request that is created or decided from now on. `established` resolves when every later one is
+   * certain to arrive.
+   */
   subscribe(): FeedStream<ChangeRequest> {
     return this.#feed.subscribe((position) => this.#read(position), 'now');
   }
@@ -78,7 +83,7 @@ export class ChangeRequestFeed {
     const moved = head !== this.#head;
     this.#head = head;
     for (const subscription of subscriptions) {
-      // Lower than it was: a database restored from a backup. What it appends now is new.
+      // The position has fallen, so the database was restored from a backup. Rows that it appends now are new.
       subscription.rewind(head);
       if (moved) subscription.wake();
     }

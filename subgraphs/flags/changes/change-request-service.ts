@@ -1,5 +1,5 @@
 /**
- * Four eyes: what people do with change requests. Nobody decides on their own request, except to cancel it.
+ * Four-eyes review: what people do with change requests. Nobody reviews their own request; they may only cancel it.
  * Source: design.md, "Safety and accountability".
  */
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -28,6 +28,7 @@ function checkComment(comment: string | null | undefined, needed: boolean): stri
   return (needed ? readReason : readOptionalReason)(comment, 'comment', 'A comment');
 }
 
+/** The use cases of change requests, each in one transaction. */
 export class ChangeRequestService {
   constructor(
     private readonly prisma: PrismaClient,
@@ -35,11 +36,12 @@ export class ChangeRequestService {
     private readonly rollouts: RolloutTransitions,
   ) {}
 
-  /** Newest first. */
+  /** Lists change requests, newest first. */
   list(where: { flagId?: string; status?: ChangeRequestStatus }): Promise<ChangeRequest[]> {
     return findChangeRequests(this.prisma, where);
   }
 
+  /** Gives the requests with these ids; unknown ids are left out. */
   byIds(ids: readonly string[]): Promise<ChangeRequest[]> {
     return findChangeRequestsById(this.prisma, ids);
   }
@@ -47,9 +49,8 @@ export class ChangeRequestService {
   /**
    * Applies the change, in one transaction with the decision.
    *
-   * @throws FORBIDDEN to who asked for it; CONFLICT when it is decided already, its flag has changed since, or who
-   *   asked
-   *   may no longer ask for it; NOT_FOUND
+   * @throws FORBIDDEN when the caller made the request; CONFLICT when it is already decided, its flag has changed
+   * since, or its requester has lost the permission for it; NOT_FOUND
    */
   async approve(identity: CallerIdentity, id: string, comment?: string | null): Promise<ChangeRequest> {
     const why = checkComment(comment, false);
@@ -57,7 +58,11 @@ export class ChangeRequestService {
     return this.changes.approve(identity, (tx) => this.#toApprove(tx, id, reviewer), why);
   }
 
-  /** @throws as `approve`; the flag may have changed meanwhile */
+  /**
+   * Rejects a request, even when its flag has changed meanwhile.
+   *
+   * @throws as `approve` does otherwise
+   */
   async reject(identity: CallerIdentity, id: string, comment: string): Promise<ChangeRequest> {
     const why = checkComment(comment, true);
     const reviewer = personOf(identity);
@@ -74,7 +79,7 @@ export class ChangeRequestService {
     });
   }
 
-  /** Withdraws a request: for who asked for it, or an administrator. */
+  /** Withdraws a request. Only its requester or an administrator may. */
   async cancel(identity: CallerIdentity, id: string): Promise<ChangeRequest> {
     const person = personOf(identity);
     return this.#announced(async (tx) => {
@@ -96,7 +101,7 @@ export class ChangeRequestService {
     });
   }
 
-  /** Runs `decide` in a transaction, and tells whoever follows that there is something new. */
+  /** Runs `decide` in a transaction, and then announces the new row on the bus. */
   async #announced(decide: (tx: Transaction) => Promise<ChangeRequest>): Promise<ChangeRequest> {
     const decided = await this.prisma.$transaction(decide, TRANSACTION);
     this.changes.announce();
@@ -119,7 +124,7 @@ export class ChangeRequestService {
   }
 
   /**
-   * Both people are asked about anew: a right may have gone since the change was asked for, or since the reviewer
+   * Checks both people's permissions anew: one may have lost them since the request was made, or since the reviewer
    * signed in.
    */
   async #toApprove(tx: Transaction, id: string, reviewer: string): Promise<ChangeRequest> {

@@ -1,4 +1,7 @@
-/** Change requests: a change of an ASIL-D flag as it waits, or waited, for a second person; and their table. */
+/**
+ * Change requests and their table. A change request is a change of an ASIL-D flag that waits, or waited, for a second
+ * person.
+ */
 import { randomUUID } from 'node:crypto';
 import type { JsonObject, JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
@@ -6,20 +9,22 @@ import type { AuditAction } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { flagContent, type Flag } from '../flags/flag.ts';
 
+/** The lifecycle of a change request; every status but `pending` is final. */
 export type ChangeRequestStatus = 'pending' | 'approved' | 'rejected' | 'cancelled';
 
+/** A change request as it is stored. */
 export interface ChangeRequest {
   readonly id: string;
   readonly flagId: string;
-  /** What it will be in the audit trail. */
+  /** The action under which the audit log will record the change. */
   readonly action: AuditAction;
-  /** The flag's revision that it was made against: it fits no other. */
+  /** The flag's revision on which the change is based; it can be applied to no other. */
   readonly flagRevision: number;
-  /** What a reviewer is shown; the whole of what is to become is `proposed`. */
+  /** The part of the flag that a reviewer sees; `proposed` is the flag's whole future content. */
   readonly before: JsonValue;
   readonly after: JsonValue;
   readonly proposed: JsonObject;
-  /** Whether it may disturb a running experiment. */
+  /** Whether the change may disturb a running experiment. */
   readonly force: boolean;
   readonly status: ChangeRequestStatus;
   readonly requestedById: string;
@@ -52,7 +57,7 @@ function toChangeRequest(row: Row): ChangeRequest {
 
 const nullable = (value: JsonValue) => (value === null ? Prisma.DbNull : (value as Prisma.InputJsonValue));
 
-/** Puts a change by for review: `edited` as it is to become, against `flag` as it is. */
+/** Stores a change for review: `edited` is the flag's proposed state, `flag` its current one. */
 export async function insertChangeRequest(
   tx: Transaction,
   request: {
@@ -83,7 +88,7 @@ export async function insertChangeRequest(
   return toChangeRequest(row);
 }
 
-/** Takes the request's row lock until the transaction ends, so that it is decided once. */
+/** Locks the request's row until the transaction ends, so that it is decided only once. */
 export async function lockChangeRequest(tx: Transaction, id: string): Promise<ChangeRequest | null> {
   await tx.$queryRaw`SELECT id FROM change_requests WHERE id = ${id}::uuid FOR UPDATE`;
   const row = await tx.changeRequest.findUnique({ where: { id } });
@@ -102,7 +107,7 @@ export async function decideChangeRequest(
   );
 }
 
-/** Takes the row locks of all pending requests of a person, in one order for all. */
+/** Locks the rows of all pending requests of a person, always in the same order. */
 export async function lockPendingRequestsOf(tx: Transaction, requestedById: string): Promise<ChangeRequest[]> {
   const locked = await tx.$queryRaw<{ id: string }[]>`
     SELECT id FROM change_requests WHERE requested_by = ${requestedById}::uuid AND status = 'pending' ORDER BY id FOR UPDATE`;
@@ -113,8 +118,8 @@ export async function lockPendingRequestsOf(tx: Transaction, requestedById: stri
 }
 
 /**
- * Takes the row locks of a flag's pending requests, whose lock the caller holds: no other can come. One that somebody
- * else has locked is left out: they wait for the flag, and end the request themselves.
+ * Locks the rows of a flag's pending requests. The caller holds the flag's lock, so no further request can be created.
+ * Skips requests that another transaction has locked: it is waiting for the flag, and ends its request itself.
  */
 export async function lockPendingRequestsFor(tx: Transaction, flagId: string): Promise<ChangeRequest[]> {
   const locked = await tx.$queryRaw<{ id: string }[]>`
@@ -126,7 +131,7 @@ export async function lockPendingRequestsFor(tx: Transaction, flagId: string): P
   );
 }
 
-/** Newest first; at most 500, which is far more than people can review. */
+/** Lists requests, newest first; at most 500, far more than people can review. */
 export async function findChangeRequests(
   prisma: PrismaClient,
   where: { flagId?: string; status?: ChangeRequestStatus },
@@ -139,7 +144,7 @@ export async function findChangeRequests(
   return rows.map(toChangeRequest);
 }
 
-/** The requests with these ids; what is not there is left out. */
+/** Gives the requests with these ids; unknown ids are left out. */
 export async function findChangeRequestsById(
   prisma: PrismaClient | Transaction,
   ids: readonly string[],

@@ -1,7 +1,7 @@
 /**
- * The one way in which a flag changes: one transaction that locks, edits, counts up the revision, signs, writes and
- * records, and then one announcement. A change that needs a second person stops after the edit and waits as a change
- * request, which takes the same way when it is approved. Source: design.md, "Revisions" and "Safety".
+ * The one path of every change of a flag: a transaction that locks, edits, advances the revision, signs, writes and
+ * records, and then an announcement. A change that needs a second person stops after the edit and becomes a change
+ * request, which takes the same path when it is approved. Source: design.md, "Revisions" and "Safety".
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
@@ -28,49 +28,51 @@ import { RolloutTransitions, isAboutRollout } from '../rollouts/rollout-transiti
 import type { Signer } from '../signing/signing.ts';
 import { insertFlag, lockFlag, saveFlag } from '../flags/flag-store.ts';
 
-/** The bus channel on which a committed change is announced; the message is the environment's name. */
+/** The bus channel that announces committed changes; the message is the environment's name. */
 export const FLAGS_CHANGED = 'flags-changed';
 
+/** An edit of one flag. */
 export interface FlagEdit {
-  /** `field`: the argument that names it; `key` by default. */
+  /** The flag, by its key or by one of its rules. `field` is the argument that names it in errors; `key` by default. */
   readonly flag: { key: string; field?: string } | { ruleId: string };
-  /** The flag's revision that the caller has seen; a change that came between is a CONFLICT. */
+  /** The flag's revision that the caller has seen. Any newer revision makes the edit a CONFLICT. */
   readonly expectedRevision?: number | null | undefined;
-  /** What the trail calls it; a part that pulls or releases a kill switch is called that. */
+  /** The action that the audit log records; parts that pull or release a kill switch are recorded as that. */
   readonly action: AuditAction;
-  /** Why a kill switch is released, where the change does that. */
+  /** The reason for releasing a kill switch, where the edit does that. */
   readonly reason?: string | null | undefined;
-  /** Where the request says why a kill switch is pulled; by default `input.conditions.reason`. */
+  /** The argument that holds the reason for pulling a kill switch; by default `input.conditions.reason`. */
   readonly reasonField?: string;
-  /** Whether it goes into the trail even where it changes nothing. */
+  /** Whether an edit that changes nothing is recorded in the audit log, too. */
   readonly evenUnchanged?: boolean;
-  /** Whether it may disturb a running experiment, which then notes it. */
+  /** Whether the change may disturb a running experiment, which then records the disturbance. */
   readonly force?: boolean | null | undefined;
-  /** The flag as it should become. Pure: what it changes is found by comparing. Throws what is refused. */
+  /** Gives the flag's new state. Pure: changes are found by comparing both states. Throws to refuse the edit. */
   readonly edit: (flag: Flag) => Flag;
-  /** What the audit row and a reviewer are shown; by default the whole content before and after. */
+  /** Gives what the audit row and a reviewer show; by default the whole content before and after. */
   readonly record?: (before: Flag, after: Flag) => { before: JsonValue; after: JsonValue };
 }
 
-/** What has become of a change: the flag as it now is, and the request where it waits for a second person. */
+/** The outcome of an edit: the flag's current state, and the request when the change waits for a second person. */
 export interface FlagChange {
   readonly flag: Flag;
   readonly applied: boolean;
   readonly changeRequest: ChangeRequest | null;
 }
 
+/** The operations that change flags. */
 export interface FlagChanges {
-  /** One that needs a second person is a draft until then. */
+  /** Creates a flag. One that needs a second person stays a draft until it is approved. */
   create(identity: CallerIdentity, newFlag: (at: Date) => Flag): Promise<FlagChange>;
   /**
-   * An edit that changes nothing leaves the revision alone and no trace. What of it pulls a kill switch is applied at
-   * once, as that, and the rest is a change after it.
+   * Edits a flag. An edit that changes nothing keeps the revision and leaves no audit row. The part that pulls a kill
+   * switch is applied at once, as a kill, and the rest follows as a second change.
    *
-   * @throws FORBIDDEN to who may not make this change, or not ask for it where it needs a second person
+   * @throws FORBIDDEN when the caller may not make this change, or may not request it where it needs a second person
    */
   edit(identity: CallerIdentity, edit: FlagEdit): Promise<FlagChange>;
   /**
-   * Applies a change request in the name of who asked for it.
+   * Applies a change request in its requester's name.
    *
    * @param find locks the request and throws when the caller may not approve it
    * @throws CONFLICT when its flag has changed since
@@ -81,10 +83,10 @@ export interface FlagChanges {
     comment: string | null,
   ): Promise<ChangeRequest>;
   /**
-   * Changes a flag inside a transaction of the caller's, who holds its lock (`lockFlag`) and announces the change once
-   * it is committed. Asks for no second person: that is for the caller to know.
+   * Changes a flag inside the caller's transaction. The caller holds the flag's lock (`lockFlag`) and announces the
+   * change after the commit. Does not check whether a second person is needed: the caller must.
    *
-   * @throws CONFLICT where it would disturb a running experiment and is not forced
+   * @throws CONFLICT when it would disturb a running experiment and is not forced
    */
   applyWithin(
     tx: Transaction,
@@ -93,11 +95,11 @@ export interface FlagChanges {
     edited: Flag,
     record: ChangeRecord,
   ): Promise<Flag>;
-  /** Tells all instances that environments have changed. */
+  /** Announces to all instances that environments have changed. */
   announce(...environments: Environment[]): void;
 }
 
-/** What the trail says of a change. */
+/** The part of a change that its audit row contains. */
 export interface ChangeRecord {
   readonly action: AuditAction;
   readonly force?: boolean | undefined;
@@ -105,7 +107,7 @@ export interface ChangeRecord {
   readonly after: JsonValue;
 }
 
-/** Waiting for a lock is bounded: a change that cannot be made soon is better refused than queued. */
+/** The wait for a lock is bounded: refusing a change that cannot be made soon is better than queueing it. */
 export const TRANSACTION = { maxWait: 5_000, timeout: 10_000 } as const;
 
 const notFound = (what: FlagEdit['flag']) =>
@@ -114,8 +116,8 @@ const notFound = (what: FlagEdit['flag']) =>
     : new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
 
 /**
- * The person who asks for a change that two people have to agree on. @throws FORBIDDEN to who is none, such as an API
- * key
+ * Gives the person who requests a change that two people must agree on. @throws FORBIDDEN when the caller is not a
+ * person, such as an API key
  */
 function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: Flag): string {
   if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
@@ -125,7 +127,7 @@ function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: Flag): s
   );
 }
 
-/** Refuses what was made against another revision of the flag, and anything on an archived one. */
+/** Refuses a change based on another revision of the flag, and any change of an archived flag. */
 export function checkCurrent(flag: Flag, expectedRevision: number | null | undefined): void {
   const { key } = flag;
   if (flag.draft)
@@ -148,12 +150,13 @@ function checkRevision({ key, revision: currentRevision }: Flag, expectedRevisio
   }
 }
 
-/** What the audit row of an approved change shows beside the change: both people. */
+/** Adds the requester and the reviewer to the audit row of an approved change. */
 function withBothPeople(after: JsonValue, request: ChangeRequest, approvedBy: string): JsonObject {
   const content = typeof after === 'object' && after !== null && !Array.isArray(after) ? after : {};
   return { ...content, changeRequest: { id: request.id, requestedBy: request.requestedById, approvedBy } };
 }
 
+/** Creates the operations that change flags, with transactions that `prisma` begins. */
 export function createFlagChanges(
   prisma: Transactor,
   signer: Signer,
@@ -161,7 +164,7 @@ export function createFlagChanges(
   logger: Logger,
   rollouts = new RolloutTransitions(databaseClock),
 ): FlagChanges {
-  /** Announcements only make changes arrive sooner: losing one must not turn a committed change into an error. */
+  /** Announcements only make changes arrive sooner, so a lost one must not turn a committed change into an error. */
   const announce = (...environments: Environment[]) => {
     const publish = (channel: string, message: string) =>
       bus
@@ -184,7 +187,7 @@ export function createFlagChanges(
     if (disturbed !== null) await noteDisturbance(tx, disturbed, action, by);
     const after = await reassignRevision(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
     await saveFlag(tx, before, after);
-    // To vehicles a draft is new.
+    // A draft counts as new: no vehicle has it.
     await checkLimits(tx, before.draft ? null : before, after);
     return after;
   };
@@ -200,7 +203,7 @@ export function createFlagChanges(
     return flag;
   };
 
-  /** Puts the change by, with a row in the trail; the flag stays as it is. */
+  /** Stores the change as a request, with an audit row; the flag stays as it is. */
   const request = async (
     tx: Transaction,
     identity: CallerIdentity,
@@ -283,7 +286,8 @@ export function createFlagChanges(
         const before = await lockFlag(tx, { id: change.flagId });
         if (before === null) throw new Error(`The flag of change request ${change.id} is gone`);
         if (before.archivedAt !== null && !before.draft) {
-          // Asked for, or about to be approved, while the flag was being archived: nothing else ends it.
+          // Such requests were created, or about to be approved, while the flag was being archived. Nothing else ends
+          // them.
           await (
             await endRequestsFor(tx, rollouts, identity, before)
           )();

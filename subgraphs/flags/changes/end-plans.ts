@@ -1,6 +1,6 @@
 /**
- * Ending what a person has asked for or scheduled, once they may not do that any more: nothing goes on, or is approved,
- * in the name of somebody who could not begin it now. Source: design.md, "Safety and accountability".
+ * Ends a person's change requests and rollouts once they lose the permission for them: nothing may continue or be
+ * approved in the name of a person who could not start it now. Source: design.md, "Safety and accountability".
  */
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
@@ -16,13 +16,18 @@ import { lockFlags } from '../flags/flag-store.ts';
 const whyOf = ({ isActive, role }: ChangedPerson) =>
   isActive ? `has the role ${role} now, which may not do this` : 'is not active any more';
 
-/** @param rollouts changes rollouts, under their flags' locks */
+/**
+ * Creates the function that ends them.
+ *
+ * @param rollouts changes rollouts, under their flags' locks
+ */
 export function planEnding(rollouts: RolloutTransitions): EndPlans {
   return async (tx, identity, person) => {
     const may = (action: string) => person.isActive && mayAskFor(action, person.role);
     const requests = (await lockPendingRequestsOf(tx, person.id)).filter(({ action }) => !may(action));
     const running = may('SCHEDULE_ROLLOUT') ? [] : await runningRolloutsOf(tx, person.id);
-    // All flags at once, in one order for all, and before the trail's lock, which whoever holds a flag may wait for.
+    // Locks all flags at once, in the common order, and before the audit log's lock: a transaction that holds a flag
+    // may be waiting for that one.
     await lockFlags(
       tx,
       [...requests, ...running].map(({ flagId }) => flagId),
@@ -75,7 +80,7 @@ async function pause(
   const halts: Halt[] = [];
   const obstacle = { status: 'paused', reason: `Who scheduled it ${whyOf(person)}` } as const;
   for (const { id } of seen) {
-    // As it is now that its flag is locked.
+    // Read again now that its flag is locked.
     const rollout = await findRollout(tx, { id });
     if (rollout?.status !== 'running') continue;
     await rollouts.stop(tx, rollout, obstacle);

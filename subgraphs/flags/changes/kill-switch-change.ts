@@ -1,35 +1,35 @@
 /**
- * What a change does to a flag's kill switches, whichever way it is written: a switch that begins to hold the flag is
- * pulled, one that no longer does is released. Pure. Source: design.md, "Safety and accountability".
+ * The effect of a change on a flag's kill switches, whichever mutation makes it: a switch that begins to hold the flag
+ * is pulled, one that stops holding it is released. Pure. Source: design.md, "Safety and accountability".
  */
 import { badInput } from '../../../core/errors.ts';
 import { isJsonObject } from '../../../core/json/json-value.ts';
 import { isKilling } from '../../../core/evaluation/rules/kill-switch.ts';
 import type { Flag, Rule } from '../flags/flag.ts';
 
-/** The switches of `edited` that hold it and did not hold `before`. */
+/** Gives the switches that hold `edited` and did not hold `before`. */
 export function pulledSwitches(before: Flag, edited: Flag): Rule[] {
   const holding = new Set(before.rules.filter(isKilling).map(({ id }) => id));
   return edited.rules.filter((rule) => isKilling(rule) && !holding.has(rule.id));
 }
 
-/** Whether a switch that holds `before` holds `edited` no longer. */
+/** Checks whether a switch that holds `before` no longer holds `edited`. */
 export function releasesSwitch(before: Flag, edited: Flag): boolean {
   return pulledSwitches(edited, before).length > 0;
 }
 
-/** `before` with the switches that the change to `edited` pulls, and with nothing else of the change. */
+/** Gives `before` with the switches that the change to `edited` pulls, and without the rest of the change. */
 export function withPulled(before: Flag, pulled: readonly Rule[]): Flag {
   const ids = new Set(pulled.map(({ id }) => id));
   const priorities = new Set(pulled.map(({ priority }) => priority));
-  // A switch in the place of one that is pulled gives way: the pulled one holds the flag as well.
+  // An existing switch at the place of a pulled one gives way: the pulled one holds the flag just as well.
   const kept = before.rules.filter(
     ({ id, type, priority }) => !ids.has(id) && !(type === 'kill_switch' && priorities.has(priority)),
   );
   return { ...before, rules: [...kept, ...pulled].sort((a, b) => b.priority - a.priority) };
 }
 
-/** Why switches are pulled, as their conditions say. Throws BAD_USER_INPUT at `field` for one that does not say it. */
+/** Gives the reason in the pulled switches' conditions. Throws BAD_USER_INPUT at `field` when a switch has none. */
 export function reasonOf(pulled: readonly Rule[], field: string): string {
   const reasons = pulled.map(({ conditions }) => (isJsonObject(conditions) ? conditions['reason'] : undefined));
   if (!reasons.every((reason) => typeof reason === 'string'))

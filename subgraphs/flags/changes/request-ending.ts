@@ -7,16 +7,17 @@ import { dropDraft, lockFlag } from '../flags/flag-store.ts';
 import type { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
 import { decideChangeRequest, lockPendingRequestsFor, type ChangeRequest } from './change-request.ts';
 
+/** How a request ends. */
 export interface Ending {
   readonly status: 'rejected' | 'cancelled';
-  /** Null where who asked for it ends it. */
+  /** Null when the requester ends it. */
   readonly reviewedById: string | null;
   readonly comment: string | null;
 }
 
 /**
- * Ends a pending request whose lock the caller holds: the rollout that it was to start is cancelled, and the draft that
- * it was to make a flag is dropped, which frees its key.
+ * Ends a pending request whose lock the caller holds. Cancels the rollout that it was to start, and drops the draft
+ * that it was to make a flag, which frees the draft's key.
  */
 export async function endRequest(
   tx: Transaction,
@@ -31,12 +32,12 @@ export async function endRequest(
   return ended;
 }
 
-/** Whether a change archives a flag, which nothing can change after it. */
+/** Checks whether a change archives a flag; an archived flag cannot change any more. */
 export const archives = (before: Flag, after: Flag) => before.archivedAt === null && after.archivedAt !== null;
 
 /**
  * Cancels all pending requests for an archived flag, whose lock the caller holds: none of them can be applied any more.
- * Gives what writes their rows of the trail, which come after the archiving's own.
+ * Gives a function that writes their audit rows, to be called after the archiving's own row.
  */
 export async function endRequestsFor(
   tx: Transaction,

@@ -1,6 +1,6 @@
 /**
- * Giving a changed flag its place in the revisions: the count, the signature, and a tombstone where it has left an
- * environment. Runs inside the transaction of the change. Source: design.md, "Revisions: how nothing is ever missed".
+ * Assigns revisions to changed flags: the new revision, the signature, and a tombstone in an environment that a flag
+ * has left. Runs inside the change's transaction. Source: design.md, "Revisions: how nothing is ever missed".
  */
 import type { Environment } from '../../../core/model.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
@@ -14,7 +14,7 @@ export async function assignRevision(tx: Transaction, signer: Signer, flag: Flag
   return { ...numbered, signedDefinition: await signer.definition(numbered) };
 }
 
-/** Takes a flag out of `environment`: a new revision there, and a tombstone for those who were away. */
+/** Takes a flag out of `environment`: a new revision there, and a tombstone for vehicles that were offline. */
 async function leave(
   tx: Transaction,
   signer: Signer,
@@ -27,7 +27,7 @@ async function leave(
   return { revision, jws };
 }
 
-/** The two environments' rows in one order for all, or two promotions that cross would block each other. */
+/** Locks both environments' rows in one order for all, because crossing promotions would deadlock otherwise. */
 async function move(tx: Transaction, signer: Signer, before: Flag, after: Flag): Promise<Flag> {
   const leaveFirst = before.environment < after.environment;
   if (leaveFirst) await leave(tx, signer, before.environment, before.key);

@@ -1,4 +1,4 @@
-/** Edits of a flag's rules, in memory: what `FlagEdit.edit` is made of. */
+/** Edits of a flag's rules in memory, for `FlagEdit.edit`. */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { FlagType, JsonValue } from '../../../core/model.ts';
@@ -10,14 +10,14 @@ import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
 /** Above what people give by hand, so that a pulled switch is also the first thing that a reader of the rules sees. */
 const KILL_SWITCH_PRIORITY = 1_000_000;
 
-/** @throws BAD_USER_INPUT below `input` */
+/** Builds a rule from its input. @throws BAD_USER_INPUT below `input` */
 export function newRule(id: string, input: RuleInput, flagType: FlagType): Rule {
   const parts = validateRuleInput(input, flagType, 'input');
   const at = new Date();
   return { ...parts, variant: parts.variant ?? null, id, createdAt: at, updatedAt: at };
 }
 
-/** The flag with `rule` in place of the one with its id, or added. @throws CONFLICT at `input.priority` */
+/** Gives the flag with `rule` added, or in place of the rule with its id. @throws CONFLICT at `input.priority` */
 export function withRule(flag: Flag, rule: Rule): Flag {
   const others = flag.rules.filter((other) => other.id !== rule.id);
   if (others.some((other) => other.type === rule.type && other.priority === rule.priority)) {
@@ -34,8 +34,8 @@ export function withRule(flag: Flag, rule: Rule): Flag {
 }
 
 /**
- * The flag held at its default. One that is held already keeps the first reason, which the trail puts the second
- * beside.
+ * Gives the flag held at its default value by a kill switch. A flag that is already held keeps its first reason; the
+ * audit log records the second beside it.
  */
 export function withKillSwitch(flag: Flag, reason: string): Flag {
   if (isKilled(flag.rules)) return flag;
@@ -48,7 +48,7 @@ export function withKillSwitch(flag: Flag, reason: string): Flag {
 
 const switches = (flag: Flag): JsonValue => flag.rules.filter((rule) => rule.type === 'kill_switch').map(ruleContent);
 
-/** What the trail is told of pulling a kill switch, or releasing it. */
+/** Gives the audit record of pulling or releasing a kill switch. */
 export const recordSwitch = (reason: string | null) => (before: Flag, after: Flag) => ({
   before: { killSwitches: switches(before) },
   after: { killSwitches: switches(after), reason },

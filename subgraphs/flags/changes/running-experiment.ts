@@ -1,8 +1,9 @@
 /**
- * What a change of a flag does to the flag's running experiment: one that moves vehicles between its arms is refused
- * unless it is forced, and then noted with the experiment. What stops a feature, or lets it go on, is never refused,
- * only noted. Reads the experiments subgraph's table: docs/decisions/reading-another-subgraphs-table.md. Called by who
- * holds the flag's lock, which starting an experiment takes, too.
+ * Protects a flag's running experiment from changes of the flag. A change that moves vehicles between its arms is
+ * refused unless it is forced, and then recorded with the experiment. A change that only stops a feature, or lets it
+ * continue, is never refused, only recorded. Reads the experiments subgraph's table
+ * (docs/decisions/reading-another-subgraphs-table.md). Callers hold the flag's lock, which starting an experiment
+ * takes, too.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
@@ -12,36 +13,40 @@ import type { AuditAction } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { ruleContent, type Flag } from '../flags/flag.ts';
 
+/** The experiment that a change may disturb. */
 export interface RunningExperiment {
   readonly id: string;
   readonly name: string;
 }
 
-/** What decides which vehicles are in an arm, and what the treatment is. */
+/**
+ * Gives the parts of a flag that decide which vehicles are in an arm, and what the treatment is, as a comparable text.
+ */
 function split({ environment, archivedAt, rules }: Flag): string {
   const rollouts = rules.filter(({ type, enabled }) => type === 'percentage_rollout' && enabled).map(ruleContent);
   const picking = rules.filter(picksArm).map(ruleContent);
-  // As text: conditions written into a document are objects without a prototype, and no different for that.
+  // Compared as text: conditions from a client's document are objects without a prototype, which must not count as a
+  // difference.
   return canonicalJson({ environment, archived: archivedAt !== null, rollouts, picking });
 }
 
-/** Whether the rules decide at all. */
+/** Checks whether the rules have no effect at all. */
 function stopped({ enabled, rules }: Flag) {
   return !enabled || isKilled(rules);
 }
 
-/** The flag's experiment that runs, if any. */
+/** Finds the flag's running experiment, or null. */
 export async function findRunningExperiment(tx: Transaction, flagId: string): Promise<RunningExperiment | null> {
   return tx.experiment.findFirst({ where: { flagId, status: 'running' }, select: { id: true, name: true } });
 }
 
 const runs = ({ name }: RunningExperiment) => `experiment ${JSON.stringify(name)} is running`;
 
-/** Why a rollout pauses itself. */
+/** Gives the reason with which a rollout pauses itself. */
 export const pausedBy = (experiment: RunningExperiment) => runs(experiment);
 
 /**
- * Refuses to plan changes of the flag's percentage while an experiment runs.
+ * Refuses to schedule changes of the flag's percentage while an experiment runs.
  *
  * @throws CONFLICT
  */
@@ -54,11 +59,11 @@ export async function checkNoRunningExperiment(tx: Transaction, flag: Flag): Pro
 }
 
 /**
- * The running experiment that changing `before` to `edited` disturbs, or null.
+ * Gives the running experiment that changing `before` to `edited` disturbs, or null.
  *
- * @param force whether who makes the change accepts that
- * @param waited whether the change has waited for approval: then it is too late to force it
- * @throws CONFLICT at `force`, or `id` of the request that has waited, for a change of the split that is not forced
+ * @param force whether the caller accepts the disturbance
+ * @param waited whether the change has waited for approval, which is too late to force it
+ * @throws CONFLICT at `force`, or at `id` of the request that has waited, for an unforced change of the split
  */
 export async function disturbedExperiment(
   tx: Transaction,
@@ -84,7 +89,7 @@ export async function disturbedExperiment(
   );
 }
 
-/** Notes a change with the experiment that it disturbs. */
+/** Records a change with the experiment that it disturbs. */
 export async function noteDisturbance(
   tx: Transaction,
   experiment: RunningExperiment,

@@ -1,22 +1,22 @@
 /**
- * Keys of flags, which nobody is to mistake for each other: a new one differs from every other by more than case. Of
- * those that are there from before both stay.
+ * Uniqueness of flag keys. A new key must differ from every other by more than case, so that nobody confuses them.
+ * Existing keys that differ only by case both stay.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 
-/** A flag whose key is one of some keys, or differs from it by case alone. */
+/** An existing flag whose key equals one of some keys, apart from case. */
 export interface TakenKey {
   readonly key: string;
   readonly environment: Environment;
   readonly archived: boolean;
-  /** It waits for its first approval. */
+  /** Whether the flag waits for its first approval. */
   readonly draft: boolean;
 }
 
-/** The flags that stand in the way of new ones with `keys`, archived ones too. */
+/** Finds the flags, archived ones included, that prevent new ones with `keys`. */
 export async function takenKeys(db: PrismaClient | Transaction, keys: readonly string[]): Promise<TakenKey[]> {
   const folded = keys.map((key) => key.toLowerCase());
   return db.$queryRaw<
@@ -24,7 +24,7 @@ export async function takenKeys(db: PrismaClient | Transaction, keys: readonly s
   >`SELECT key, environment, archived_at IS NOT NULL AS archived, draft FROM flags WHERE lower(key) = ANY(${folded}) ORDER BY key`;
 }
 
-/** Why a flag with `key` cannot be made. */
+/** Explains why a flag with `key` cannot be created. */
 export function takenMessage(key: string, { key: other, environment, archived, draft }: TakenKey): string {
   const which = other === key ? 'of this key' : `${JSON.stringify(other)}, whose key differs by case alone,`;
   if (draft)
@@ -35,8 +35,8 @@ export function takenMessage(key: string, { key: other, environment, archived, d
 }
 
 /**
- * Takes `key` for a new flag until the transaction ends: of two that take it at once, or one that differs by case
- * alone, the second waits and then finds the first.
+ * Reserves `key` for a new flag until the transaction ends. Of two transactions that reserve it, or keys that differ
+ * only by case, the second waits and then finds the first one's flag.
  *
  * @throws CONFLICT at `input.key`
  */

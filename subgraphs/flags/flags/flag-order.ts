@@ -1,19 +1,20 @@
 /**
- * The orders of a list of flags, and where in one of them a page ends. A cursor holds the value that the list is
- * ordered by: a flag that is renamed or changed meanwhile moves in the list, and the pages after the cursor stay where
- * they were.
+ * The orders of a list of flags, and the cursors in them. A cursor holds the value by which the list is ordered: when a
+ * flag is renamed or changed meanwhile, it moves in the list, and the pages after the cursor stay where they were.
  */
 import { Prisma } from '../../../prisma/generated/client.ts';
 import { isUuid, type Page } from '../../shared/subgraph/pagination.ts';
 import type { FlagOrder } from '../generated/resolvers.ts';
 
+/** A field by which flags can be ordered. */
 export type FlagOrderField = 'created_at' | 'updated_at' | 'key' | 'name';
 
 export type OrderDirection = 'asc' | 'desc';
 
+/** The default order. */
 export const NEWEST_FIRST: FlagOrder = { field: 'created_at', direction: 'desc' };
 
-/** The text of a column's value in a cursor, and the value of a text; what is null is no such text. */
+/** A column's value as text in a cursor, and the value of such a text; null for a text that is no such value. */
 interface Column {
   readonly text: Prisma.Sql;
   valueOf(text: string): Prisma.Sql | null;
@@ -26,7 +27,7 @@ const asIs = (column: Prisma.Sql): Column => ({
 
 const COLUMNS: Readonly<Record<Exclude<FlagOrderField, 'created_at'>, Column>> = {
   updated_at: {
-    // To the microsecond, which a Date does not have.
+    // In microseconds, a precision that Date lacks.
     text: Prisma.sql`(extract(epoch FROM updated_at) * 1000000)::bigint::text`,
     valueOf: (text) =>
       /^\d{1,16}$/.test(text) ? Prisma.sql`timestamptz 'epoch' + ${text}::bigint * interval '1 microsecond'` : null,
@@ -35,11 +36,11 @@ const COLUMNS: Readonly<Record<Exclude<FlagOrderField, 'created_at'>, Column>> =
   name: asIs(Prisma.sql`name`),
 };
 
-/** A cursor's text in its parts: the field, the flag's id, the value. */
+/** The parts of a cursor's text: the field, the flag's id, the value. */
 const PLACE = /^(updated_at|key|name):([0-9a-f-]{36}):(.*)$/su;
 
 function readPlace({ field }: FlagOrder, cursor: string): Prisma.Sql | null {
-  // When a flag was created never changes, so its id says it.
+  // A flag's creation time never changes, so its id suffices.
   if (field === 'created_at')
     return isUuid(cursor) ? Prisma.sql`(SELECT created_at, id FROM flags WHERE id = ${cursor}::uuid)` : null;
   const [, of, id = '', text = ''] = PLACE.exec(cursor) ?? [];
@@ -47,19 +48,19 @@ function readPlace({ field }: FlagOrder, cursor: string): Prisma.Sql | null {
   return value && Prisma.sql`(${value}, ${id}::uuid)`;
 }
 
-/** Whether a text is what cursors of a list in this order name flags by. */
+/** Checks whether a text can be a cursor of a list in this order. */
 export function isPlace(order: FlagOrder, cursor: string): boolean {
   return readPlace(order, cursor) !== null;
 }
 
-/** What a cursor names a flag by, as a column of `flags`. */
+/** Gives the name by which cursors refer to a flag, as a column of `flags`. */
 export function placeColumn({ field }: FlagOrder): Prisma.Sql {
   return field === 'created_at'
     ? Prisma.sql`id::text`
     : Prisma.sql`${Prisma.raw(`'${field}:'`)} || id || ':' || ${COLUMNS[field].text}`;
 }
 
-/** What follows a page's conditions: those beyond its cursor, in the order in which the page is read. */
+/** Gives the SQL after a page's conditions: the rows beyond its cursor, in the order in which the page is read. */
 export function beyond({ field, direction }: FlagOrder, { cursor, backwards }: Page): Prisma.Sql {
   const rising = (direction === 'asc') !== backwards;
   const column = Prisma.raw(field);

@@ -1,6 +1,6 @@
 /**
- * Finding flags by what somebody types: whole words of name and description as a search engine finds them, and parts
- * of words and keys, which every term of a search without operators has to be.
+ * Searching flags by typed text. It matches whole words of name and description, as a search engine does. Without
+ * operators it also matches parts of words and keys; then every term must match.
  */
 import { Prisma } from '../../../prisma/generated/client.ts';
 import type { FlagFilter } from '../generated/resolvers.ts';
@@ -9,22 +9,24 @@ import { ACTIVE } from '../rollouts/rollout.ts';
 /** A trigram index has nothing to find shorter terms by, but where words begin. */
 const SHORTEST_PART = 3;
 
-/** A quote, a minus before a word, and `or` between words: whoever types them asks for words. */
+/** A quote, a minus before a word, or `or` between words. Whoever types one searches for words. */
 const OPERATOR = /"|(?:^|\s)-|\sor\s/i;
-/** As in the index. Nothing of it is left in a term, and so nothing that LIKE would take for a wildcard. */
+/** The same characters as in the index. Terms contain none of them, and so no wildcards of LIKE. */
 const PUNCTUATION = /[!-/:-@[-`{-~\s]+/g;
 /**
- * Kana, Chinese characters and Korean syllables, as in the index, which has each of them twice: a word of two of them
- * is then long enough for trigrams.
+ * Kana, Chinese characters and Korean syllables. As in the index, each is doubled, so that a word of two of them is
+ * long enough for trigrams.
  */
 const SYLLABLE = /[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]/g;
 
-/** The index's own expression, or the index is not used (idx_flags_search_parts). */
+/** Must equal the index's expression, or the index is not used (idx_flags_search_parts). */
 const PARTS = Prisma.raw(
   String.raw`regexp_replace(regexp_replace(lower(' ' || key || ' ' || name || ' ' || COALESCE(description, '')), '[!-/:-@[-${'`'}{-~\s]+', ' ', 'g'), '[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]', '\&\&', 'g')`,
 );
 
-/** What is looked for anywhere in key, name and description; a short term is looked for where words begin. */
+/**
+ * Gives LIKE patterns that match anywhere in key, name and description; a short term matches only where words begin.
+ */
 function patternsOf(search: string): string[] {
   if (OPERATOR.test(search)) return [];
   const terms = search
@@ -35,9 +37,9 @@ function patternsOf(search: string): string[] {
 }
 
 function textCondition(search: string): Prisma.Sql {
-  // One minus takes a word away; of more of them in a row, which PostgreSQL counts on a stack, none means anything.
+  // One minus excludes a word. Several in a row mean nothing, and PostgreSQL would use stack for each of them.
   const words = search.replaceAll(/-(?:\s*-)+/g, ' ');
-  // The index's own expression here, too (database.md, section 4).
+  // Must equal the index's expression here, too (database.md, section 4).
   const asWords = Prisma.sql`to_tsvector('english', name || ' ' || COALESCE(description, '')) @@ websearch_to_tsquery('english', ${words})`;
   const patterns = patternsOf(words);
   if (patterns.length === 0) return asWords;

@@ -1,6 +1,4 @@
-/**
- * The use cases of the flags subgraph: what people do with flags and rules. Each is one change (change.ts).
- */
+/** The use cases of flags and rules. Each mutation is one change (change.ts). */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { FLAG_KEY_PATTERN, type JsonValue } from '../../../core/model.ts';
@@ -35,12 +33,19 @@ type Revision = number | null | undefined;
 /** Whether a change may disturb the flag's running experiment. */
 type Force = boolean | null | undefined;
 
-/** For kill switches, which wait for no other change and for no connection that others take. */
+/** The lane of kill switches, which wait for no other change and for no shared connection. */
 export interface KillLane {
   readonly changes: FlagChanges;
   readonly prisma: PrismaClient;
 }
 
+/**
+ * Reads and changes flags.
+ *
+ * Every change throws FORBIDDEN, NOT_FOUND, BAD_USER_INPUT at the argument's path, CONFLICT when the flag has changed
+ * since `expectedRevision`, is archived, or has a running experiment that the change would disturb without `force`, and
+ * LIMIT_EXCEEDED when the environment is full.
+ */
 export class FlagService {
   constructor(
     private readonly prisma: PrismaClient,
@@ -48,19 +53,20 @@ export class FlagService {
     private readonly killLane: KillLane = { changes, prisma },
   ) {}
 
-  /** Flags by id or key; what is not there is left out. */
+  /** Gives flags by id; unknown ids are left out. */
   byIds(ids: readonly string[]): Promise<Flag[]> {
     return findFlags(this.prisma, { id: { in: [...ids] } });
   }
 
+  /** Gives flags by key; unknown keys are left out. */
   byKeys(keys: readonly string[]): Promise<Flag[]> {
-    // What is no key is no flag's; and there is text that the database does not even take.
+    // A text that is no valid key names no flag, and PostgreSQL does not accept every text.
     return findFlags(this.prisma, { key: { in: keys.filter((key) => FLAG_KEY_PATTERN.test(key)) } });
   }
 
   /**
-   * Throws BAD_USER_INPUT for text that is not well-formed, a search of more than 200 characters, a prefix longer than
-   * any key.
+   * Gives one page of the matching flags. Throws BAD_USER_INPUT for text that is not well-formed, a search of more than
+   * 200 characters, or a prefix longer than any key.
    */
   async search(search: FlagFilter, page: Page, order: FlagOrder = NEWEST_FIRST): Promise<FlagPage> {
     if (Array.from(search.search ?? '').length > MAX_SEARCH)
@@ -72,7 +78,7 @@ export class FlagService {
     return searchFlags(this.prisma, search, page, order);
   }
 
-  /** Throws BAD_USER_INPUT, or CONFLICT when the key is taken (in any environment, archived or not). */
+  /** Creates a flag. Throws BAD_USER_INPUT, or CONFLICT when the key is taken (in any environment, archived or not). */
   async createFlag(identity: CallerIdentity, input: CreateFlagInput): Promise<FlagChange> {
     validateFlagKey(input.key, 'input.key');
     const name = validateFlagName(input.name, 'input.name');
@@ -104,6 +110,7 @@ export class FlagService {
     }));
   }
 
+  /** Changes a flag's own fields. */
   async updateFlag(
     identity: CallerIdentity,
     key: string,
@@ -139,6 +146,7 @@ export class FlagService {
     });
   }
 
+  /** Enables or disables a flag. */
   async setEnabled(
     identity: CallerIdentity,
     key: string,
@@ -154,6 +162,7 @@ export class FlagService {
     });
   }
 
+  /** Archives a flag: vehicles drop it, and it cannot change any more. */
   async archiveFlag(
     identity: CallerIdentity,
     key: string,
@@ -169,6 +178,7 @@ export class FlagService {
     });
   }
 
+  /** Adds a rule. */
   async createRule(
     identity: CallerIdentity,
     flagKey: string,
@@ -177,7 +187,7 @@ export class FlagService {
     force?: Force,
   ): Promise<FlagChange> {
     const id = randomUUID();
-    // A kill is a kill, whichever way it is written.
+    // A kill uses the kill lane, whichever mutation carries it.
     const changes = input.type === 'kill_switch' ? this.killLane.changes : this.changes;
     return changes.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
@@ -189,7 +199,11 @@ export class FlagService {
     });
   }
 
-  /** @param reason why a kill switch is released, where that is what it does */
+  /**
+   * Changes a rule.
+   *
+   * @param reason the reason for releasing a kill switch, where the update does that
+   */
   async updateRule(
     identity: CallerIdentity,
     id: string,
@@ -224,8 +238,8 @@ export class FlagService {
   }
 
   /**
-   * Whether an update may pull a kill switch. No other type of rule has its conditions; what is only enabled again is
-   * looked up.
+   * Checks whether an update may pull a kill switch. Only kill switches have such conditions; an update that only
+   * enables a rule needs a look at the rule's type.
    */
   async #mayKill(ruleId: string, input: UpdateRuleInput): Promise<boolean> {
     if (!mayKill(input) || input.conditions !== undefined) return mayKill(input);
@@ -235,7 +249,11 @@ export class FlagService {
     );
   }
 
-  /** @param reason as of `updateRule` */
+  /**
+   * Deletes a rule.
+   *
+   * @param reason as of `updateRule`
+   */
   async deleteRule(
     identity: CallerIdentity,
     id: string,
@@ -250,7 +268,7 @@ export class FlagService {
       reason: typeof reason === 'string' ? readReason(reason, 'reason') : null,
       action: 'DELETE_RULE',
       edit: (flag) => {
-        // Of two that delete it at once the second finds it gone only here, past the lock.
+        // Of two concurrent deletions, the second finds the rule missing only here, after it has the lock.
         const rule = ruleOf(flag, id);
         return { ...flag, rules: flag.rules.filter((other) => other !== rule) };
       },
@@ -258,18 +276,20 @@ export class FlagService {
     });
   }
 
+  /** Pulls the flag's kill switch, which holds the flag at its default value at once, whatever its safety level. */
   async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
     const why = readReason(reason, 'reason');
     return this.killLane.changes.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
       action: 'KILL_SWITCH',
-      // Who finds the flag held already is recorded beside who held it first.
+      // A second kill changes nothing, but the audit log records its author and reason, too.
       evenUnchanged: true,
       edit: (flag) => withKillSwitch(flag, why),
       record: recordSwitch(why),
     });
   }
 
+  /** Releases the flag's kill switches. */
   async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
     const why = readReason(reason, 'reason');
     return this.changes.edit(identity, {

@@ -1,6 +1,4 @@
-/**
- * The flags subgraph's tables: environments, flags, rules, flag_tombstones. Rows go in and out as domain types.
- */
+/** The flags subgraph's tables: environments, flags, rules, flag_tombstones. Rows are mapped to domain types here. */
 import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../../core/model.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
@@ -17,13 +15,13 @@ const WITH_RULES = {
 type FlagRow = Prisma.FlagGetPayload<{ include: typeof WITH_RULES }>;
 type RuleRow = FlagRow['rules'][number];
 
-/** Of the column: a 32-bit integer. */
+/** The lowest value of the column, a 32-bit integer. */
 const LOWEST_PRIORITY = -(2 ** 31);
 
-/** Characters of a dropped draft's key that are kept: with `~` and its id they fit the column. */
+/** The characters that are kept of a dropped draft's key; with `~` and its id they fit the column. */
 const MAX_KEPT_KEY = 63;
 
-/** Values stand in the database as `{"value": …}` (database.md, flags). */
+/** Values are stored as `{"value": …}` (database.md, flags). */
 const wrap = (value: JsonValue): Prisma.InputJsonObject => ({ value: value });
 const unwrap = (stored: unknown): JsonValue => (stored as { value?: JsonValue } | null)?.value ?? null;
 
@@ -61,18 +59,19 @@ function toFlag(row: FlagRow): Flag {
     updatedById: row.updatedById,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
-    // A draft's row is set aside as an archived flag's is, so that no question for flags that live finds it.
+    // A draft's row is stored like an archived flag's, so that no query for living flags finds it.
     archivedAt: row.draft ? null : row.archivedAt,
     draft: row.draft,
     signedDefinition: row.signedDefinition ?? '',
   };
 }
 
+/** Reads flags with their rules. */
 export async function findFlags(db: Reader, where: Prisma.FlagWhereInput): Promise<Flag[]> {
   return (await db.flag.findMany({ where, include: WITH_RULES })).map(toFlag);
 }
 
-/** How a flag to be changed is named. */
+/** A reference to the flag to change. */
 export type FlagReference = { readonly id: string } | { readonly key: string } | { readonly ruleId: string };
 
 function lockRow(tx: Transaction, by: FlagReference): Promise<{ id: string }[]> {
@@ -81,23 +80,23 @@ function lockRow(tx: Transaction, by: FlagReference): Promise<{ id: string }[]> 
   return tx.$queryRaw`SELECT f.id FROM flags f JOIN rules r ON r.flag_id = f.id WHERE r.id = ${by.ruleId}::uuid FOR UPDATE OF f`;
 }
 
-/** Takes the row locks of flags until the transaction ends, in one order for all who lock several. */
+/** Locks flags' rows until the transaction ends, always in the same order. */
 export async function lockFlags(tx: Transaction, ids: readonly string[]): Promise<void> {
   await tx.$queryRaw`SELECT id FROM flags WHERE id = ANY(${[...ids]}::uuid[]) ORDER BY id FOR UPDATE`;
 }
 
-/** Takes the flag's row lock until the transaction ends, so that edits of one flag follow each other. */
+/** Locks the flag's row until the transaction ends, so that edits of one flag run one after another. */
 export async function lockFlag(tx: Transaction, by: FlagReference): Promise<Flag | null> {
   const [row] = await lockRow(tx, by);
   if (row === undefined) return null;
-  // Read again now that the lock is held: the row may have changed while this transaction waited for it.
+  // Read again under the lock: the row may have changed while this transaction waited for it.
   const flag = await tx.flag.findUnique({ where: { id: row.id }, include: WITH_RULES });
   return flag === null ? null : toFlag(flag);
 }
 
 /**
- * Advances an environment's revision and gives the new one. The row stays locked until the transaction ends: that is
- * what makes revisions gapless and in commit order.
+ * Advances an environment's revision and gives the new one. The row stays locked until the transaction ends, which
+ * makes revisions gapless and gives them commit order.
  */
 export async function nextRevision(tx: Transaction, environment: Environment): Promise<number> {
   const { revision } = await tx.environment.update({
@@ -107,7 +106,7 @@ export async function nextRevision(tx: Transaction, environment: Environment): P
   return Number(revision);
 }
 
-/** Takes the environment's row lock until the transaction ends, and gives its revision. */
+/** Locks the environment's row until the transaction ends, and gives its revision. */
 export async function lockRevision(tx: Transaction, environment: Environment): Promise<number> {
   const [row] = await tx.$queryRaw<
     { revision: bigint }[]
@@ -115,12 +114,12 @@ export async function lockRevision(tx: Transaction, environment: Environment): P
   return Number(row?.revision ?? 0);
 }
 
-/** Lifts an environment's revision; its lock is held. */
+/** Sets an environment's revision; the caller holds its lock. */
 export async function setRevision(tx: Transaction, environment: Environment, revision: number): Promise<void> {
   await tx.environment.update({ where: { name: environment }, data: { revision } });
 }
 
-/** What lives in an environment: how many flags, switched on or not, and the bytes of their signed definitions. */
+/** Gives the number of living flags in an environment, enabled or not, and the bytes of their signed definitions. */
 export async function environmentLoad(
   tx: Transaction,
   environment: Environment,
@@ -156,7 +155,10 @@ const ruleColumns = (rule: Rule) => ({
   updatedAt: rule.updatedAt,
 });
 
-/** @throws CONFLICT at `input.key` for a key that is taken, or differs by case alone from one that is */
+/**
+ * Inserts a flag with its rules. @throws CONFLICT at `input.key` for a key that is taken, or that differs only by case
+ * from a taken one
+ */
 export async function insertFlag(tx: Transaction, flag: Flag): Promise<void> {
   await claimKey(tx, flag.key);
   await tx.flag.create({
@@ -174,7 +176,7 @@ export async function insertFlag(tx: Transaction, flag: Flag): Promise<void> {
   });
 }
 
-/** Takes rules that move out of the way of each other: a place (a type's priority) is one rule's at any time. */
+/** Moves rules whose priority changes to free priorities first, because no two rules of a type may ever share one. */
 async function makeRoom(tx: Transaction, before: Flag, after: Flag): Promise<void> {
   const places = new Map(before.rules.map((rule) => [rule.id, rule.priority]));
   const moved = after.rules.filter(({ id, priority }) => places.has(id) && places.get(id) !== priority);
@@ -189,7 +191,7 @@ async function makeRoom(tx: Transaction, before: Flag, after: Flag): Promise<voi
 }
 
 /**
- * Writes the difference between two states of one flag: its row, and those rules that are not the same object in both.
+ * Writes the difference between two states of one flag: its row, and the rules that are not the same object in both.
  */
 export async function saveFlag(tx: Transaction, before: Flag, after: Flag): Promise<void> {
   const former = new Map(before.rules.map((rule) => [rule.id, rule]));
@@ -209,14 +211,15 @@ export async function saveFlag(tx: Transaction, before: Flag, after: Flag): Prom
 }
 
 /**
- * Gives up a draft: its key is free for another flag. The row stays, because the trail refers to it, archived under a
- * key that no flag can be created with.
+ * Drops a draft, which frees its key. The row stays because the audit log refers to it; it is archived under a key that
+ * no flag can have.
  */
 export async function dropDraft(tx: Transaction, flag: Flag): Promise<void> {
   const key = `${flag.key.slice(0, MAX_KEPT_KEY)}~${flag.id}`;
   await tx.flag.update({ where: { id: flag.id }, data: { key, draft: false, enabled: false, archivedAt: new Date() } });
 }
 
+/** Stores the signed tombstone of a flag that has left an environment. */
 export async function putTombstone(
   tx: Transaction,
   environment: Environment,
@@ -232,16 +235,17 @@ export async function putTombstone(
   });
 }
 
+/** Removes the tombstone of a flag that returns to an environment. */
 export async function removeTombstone(tx: Transaction, environment: Environment, key: string): Promise<void> {
   await tx.flagTombstone.deleteMany({ where: { environment, key } });
 }
 
-/** A page of flags, and how many there are on all pages. */
+/** A page of flags, and the number of flags on all pages. */
 export interface FlagPage {
   readonly flags: Flag[];
   readonly totalCount: number;
   readonly more: boolean;
-  /** What the list's cursors name one of these flags by. */
+  /** Gives the name by which the list's cursors refer to a flag. */
   readonly nameOf: (flag: Flag) => string;
 }
 

@@ -1,5 +1,5 @@
 /**
- * A flag as the control plane keeps it: what evaluation needs (core/model.ts) and what people need beside it.
+ * A flag as the control plane stores it: the part that evaluation needs (core/model.ts) and the part that people need.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -12,12 +12,14 @@ import type {
   SafetyLevel,
 } from '../../../core/model.ts';
 
+/** A rule with its database id and times. */
 export interface Rule extends RuleDefinition {
   readonly variant: string | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
 
+/** A flag with its rules and its state in the control plane. */
 export interface Flag extends FlagDefinition {
   readonly id: string;
   readonly name: string;
@@ -31,19 +33,22 @@ export interface Flag extends FlagDefinition {
   readonly createdAt: Date;
   readonly updatedAt: Date;
   readonly archivedAt: Date | null;
-  /** Whether it waits for its first approval: no vehicle knows it, and it has no revision yet. */
+  /** Whether the flag waits for its first approval: no vehicle has it, and it has no revision yet. */
   readonly draft: boolean;
-  /** The signed definition that vehicles are sent (compact JWS). */
+  /** The signed definition that vehicles receive (a compact JWS). */
   readonly signedDefinition: string;
 }
 
-/** The part of a rule that people decide on: what the audit trail shows. */
+/** Gives the part of a rule that people decide on, as the audit log shows it. */
 export function ruleContent(rule: RuleDefinition): JsonObject {
   const { id, type, priority, enabled, conditions, value, variant } = rule;
   return { id, type, priority, enabled, conditions, value: value ?? null, variant: variant ?? null };
 }
 
-/** The part of a flag that people decide on: what the audit trail shows, and what tells a change from none. */
+/**
+ * Gives the part of a flag that people decide on. The audit log shows it, and comparing it tells whether anything
+ * changed.
+ */
 export function flagContent(flag: Flag): JsonObject {
   const { key, name, description, type, defaultValue, enabled, safetyLevel, environment, archivedAt } = flag;
   return {
@@ -61,7 +66,7 @@ export function flagContent(flag: Flag): JsonObject {
 }
 
 /**
- * `flag` with the content that `flagContent` gave of an edited state of it. Rules that are as they were stay the same
+ * Gives `flag` with the content that `flagContent` gave for an edited state of it. Unchanged rules stay the same
  * objects.
  *
  * @throws CONFLICT for a default value of null
@@ -73,7 +78,7 @@ export function withContent(flag: Flag, content: JsonObject, at: Date): Flag {
     if (was !== undefined && isDeepStrictEqual(ruleContent(was), rule)) return was;
     return { ...rule, variant: rule.variant ?? null, createdAt: was?.createdAt ?? at, updatedAt: at };
   });
-  // A request from before null was refused.
+  // A request from a time when null was still accepted.
   if (content['defaultValue'] === null)
     throw new FleetFlagError(
       'CONFLICT',

@@ -1,6 +1,6 @@
 /**
- * What an environment may hold, so that every vehicle can hold it too. Source: design.md, "Trust in what a vehicle
- * applies"; database.md, section 3 (100 flags for each vehicle).
+ * The limits of an environment's content, so that every vehicle can store it. Source: design.md, "Trust in what a
+ * vehicle applies"; database.md, section 3 (100 flags for each vehicle).
  */
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -9,14 +9,14 @@ import type { Flag } from './flag.ts';
 import { definitionIn } from '../signing/signing.ts';
 import { environmentLoad } from './flag-store.ts';
 
-/** Flags that live in one environment, switched on or not: each is a row in every vehicle. */
+/** The most living flags in one environment, enabled or not: each is a row in every vehicle. */
 export const MAX_FLAGS = 100;
-/** Bytes of signed definitions of all flags that live in one environment: 1.5 MB. */
+/** The most bytes of all living flags' signed definitions in one environment: 1.5 MB. */
 export const MAX_DEFINITION_BYTES = 1_572_864;
 
 /**
- * Bytes of what people have put into the signed definition: a revision that has grown a digit, or `false` where there
- * was `true`, is no growth, or an environment that is full to the last byte could not be switched off.
+ * Counts the bytes of people's content in the signed definition. A longer revision number, or `false` for `true`, does
+ * not count as growth; otherwise an environment at its limit could not be switched off.
  */
 function contentBytes({ signedDefinition }: Flag): number {
   const { rules, ...flag } = definitionIn(signedDefinition);
@@ -26,9 +26,9 @@ function contentBytes({ signedDefinition }: Flag): number {
 }
 
 /**
- * Refuses a change that makes `after.environment` hold more than vehicles can. To be called in the change's
- * transaction, under the environment's lock, when `after` is written. A change that makes nothing worse passes even
- * where a limit is exceeded already, and pulling a kill switch always does.
+ * Refuses a change that makes `after.environment` exceed what vehicles can store. Call it in the change's transaction,
+ * under the environment's lock, when `after` is written. A change that does not grow anything passes even above a
+ * limit, and pulling a kill switch always passes.
  *
  * @param before null for a new flag
  * @throws FleetFlagError LIMIT_EXCEEDED with `details.limit`: 100 flags or 1,572,864 bytes

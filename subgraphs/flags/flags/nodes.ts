@@ -1,6 +1,6 @@
 /**
- * What an id of the public API names (Relay's `node`, docs/decisions/node.md). A VIN names a vehicle; every other id is
- * a UUID, which names a row of one table only. Reads ids of other subgraphs' tables:
+ * Resolves ids of the public API to types (Relay's `node`, docs/decisions/node.md). A VIN names a vehicle; every other
+ * id is a UUID, which exists in one table only. Reads ids of other subgraphs' tables:
  * docs/decisions/reading-another-subgraphs-table.md.
  */
 import { VIN_PATTERN } from '../../../core/model.ts';
@@ -15,14 +15,18 @@ const TABLES = {
   AuditLog: 'audit_logs',
 } as const;
 
+/** A type that `node` can give. */
 export type NodeType = keyof typeof TABLES | 'Vehicle';
 
-/** One look into the primary key of each table. */
+/** One primary key lookup for each table. */
 const QUERY = Object.entries(TABLES)
   .map(([type, table]) => `SELECT '${type}' AS type WHERE EXISTS (SELECT FROM ${table} WHERE id = $1::uuid)`)
   .join(' UNION ALL ');
 
-/** The type of what `id` names; null where it names nothing. Whether a VIN is registered is for its subgraph to say. */
+/**
+ * Gives the type of the entity with `id`, or null when there is none. A VIN always counts as a vehicle; the vehicles
+ * subgraph knows whether it is registered.
+ */
 export async function typeOfNode(prisma: PrismaClient, id: string): Promise<NodeType | null> {
   if (VIN_PATTERN.test(id)) return 'Vehicle';
   if (!isUuid(id)) return null;

@@ -1,6 +1,6 @@
 /**
- * What people may do now, whatever their session says: a read-only view of the audit subgraph's table of users.
- * Why a view and not a call: docs/decisions/reading-another-subgraphs-table.md.
+ * The current roles of people, whatever their sessions say: a read-only view of the audit subgraph's table of users.
+ * docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
@@ -15,7 +15,7 @@ interface Person {
 
 const byId = (people: readonly Person[]) => new Map(people.map(({ id, role }) => [id, role]));
 
-/** The roles of those of these people whose accounts are active. */
+/** Gives the roles of those people whose accounts are active. */
 export async function activeRoles(db: PrismaClient | Transaction, ids: readonly string[]): Promise<Map<string, Role>> {
   return byId(
     (await db.user.findMany({
@@ -26,8 +26,8 @@ export async function activeRoles(db: PrismaClient | Transaction, ids: readonly 
 }
 
 /**
- * As `activeRoles`, and nobody takes a role or an account away until the transaction ends. To be taken before the locks
- * of requests and flags, as whoever changes an account does.
+ * Gives roles as `activeRoles` does, and locks the accounts, so that nobody loses a role or an account until the
+ * transaction ends. Call it before locking requests and flags: changes of accounts lock in that order, too.
  */
 export async function holdActiveRoles(tx: Transaction, ids: readonly string[]): Promise<Map<string, Role>> {
   return byId(
@@ -37,14 +37,18 @@ export async function holdActiveRoles(tx: Transaction, ids: readonly string[]): 
   );
 }
 
-/** The user behind a call; a change that two people must agree on needs people. @throws FORBIDDEN */
+/**
+ * Gives the id of the calling user, for changes that two people must agree on. @throws FORBIDDEN when the caller is not
+ * a user
+ */
 export function personOf({ caller }: CallerIdentity): string {
   if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
   throw new FleetFlagError('FORBIDDEN', 'This is for people with an account: an API key cannot do it, nor ask for it.');
 }
 
 /**
- * The user behind a call who may still do what is recorded as `action`; held as in `holdActiveRoles`. @throws FORBIDDEN
+ * Gives the id of the calling user, who must still have the permission for `action`, and locks the account as
+ * `holdActiveRoles` does. @throws FORBIDDEN
  */
 export async function holdPersonWho(tx: Transaction, identity: CallerIdentity, action: string): Promise<string> {
   const id = personOf(identity);

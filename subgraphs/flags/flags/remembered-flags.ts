@@ -1,5 +1,5 @@
 /**
- * The living flags as they were last read, for who asks while the database is away. Source: design.md, "What fails, and
+ * A cache of the living flags as last read, for reads while the database is down. Source: design.md, "What fails, and
  * what then": reads of cached flags go on.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,13 +20,13 @@ import type { FlagFilter, FlagOrder } from '../generated/resolvers.ts';
 import { NEWEST_FIRST } from './flag-order.ts';
 import { findFlags, type FlagPage } from './flag-store.ts';
 
-/** How long a change whose announcement was lost is not remembered, in milliseconds. */
+/** The polling interval; the longest delay, in milliseconds, after a lost announcement. */
 const POLL_INTERVAL_MS = 1_000;
-/** Milliseconds from the start of one look to the next at least: each reads whole environments. */
+/** The least milliseconds between the starts of two reads: each reads whole environments. */
 const LOOK_PACE_MS = 250;
 /**
- * Milliseconds that a read may take where there is something to answer from memory: a database that is only busy is
- * waited for.
+ * Milliseconds after which a read that the cache can answer is answered from it. A database that is only busy gets this
+ * long.
  */
 const PATIENCE = 5_000;
 
@@ -36,7 +36,7 @@ interface RememberedEnvironment {
   readonly flags: readonly Flag[];
 }
 
-/** What memory can tell flags by; anything else is for the database. */
+/** The filters that the cache can apply; only the database can apply others. */
 const KNOWN_FILTERS = new Set([
   'environment',
   'enabled',
@@ -48,9 +48,10 @@ const KNOWN_FILTERS = new Set([
   'keyPrefix',
 ]);
 
+/** Reads the living flags of every environment into memory, and keeps them current. */
 export class RememberedFlags {
   readonly #environments = new Map<string, RememberedEnvironment>();
-  /** Flags that this instance has committed since the last look began, by id. */
+  /** Flags that this instance has committed since the last read began, by id. */
   readonly #committed = new Map<string, Flag>();
   readonly #refreshes = new CoalescedRefresh(() => this.#readOrLog());
   readonly #closed = new AbortController();
@@ -65,8 +66,8 @@ export class RememberedFlags {
   ) {}
 
   /**
-   * Reads the environments, and follows them from then on: announcements on the bus make it look at once, and a poll
-   * finds what was announced to nobody. Resolves after the first look, whether it could read or not.
+   * Reads the environments and keeps following them: announcements on the bus start a read at once, and a poll covers
+   * lost announcements. Resolves after the first read, whether it succeeded or not.
    *
    * @param pollIntervalMs milliseconds between two polls
    */
@@ -78,6 +79,7 @@ export class RememberedFlags {
     this.#timer.unref();
   }
 
+  /** Stops following, after a read in progress. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#closed.abort();
@@ -85,9 +87,9 @@ export class RememberedFlags {
     await this.#refreshes.close();
   }
 
-  /** Reads what has changed since the last time. Rejects when the database cannot be read. */
+  /** Reads the environments that have changed since the last read. Rejects when the database cannot be read. */
   async refresh(): Promise<void> {
-    // What was committed before this read is in it; what is committed during it may not be.
+    // This read contains what was committed before it, but possibly not what is committed during it.
     const committed = [...this.#committed.values()];
     for (const { name, revision, updatedAt } of await this.prisma.environment.findMany()) {
       const version = [revision, updatedAt.getTime()] as const;
@@ -101,8 +103,8 @@ export class RememberedFlags {
   }
 
   /**
-   * `changes`, of which this instance remembers what it creates and edits from the moment at which the caller has the
-   * answer: the database may go away right after it.
+   * Wraps `changes`, so that this instance caches the flags that it creates and edits before the caller has the answer:
+   * the database may go down right after it.
    */
   noting(changes: FlagChanges): FlagChanges {
     const note = (change: FlagChange): FlagChange => {
@@ -116,7 +118,9 @@ export class RememberedFlags {
     };
   }
 
-  /** The living flags of which `name` is one of `names`; null where one is not known: it may be archived, or none. */
+  /**
+   * Gives the living flags whose `by` is one of `names`, or null when one is unknown: it may be archived, or not exist.
+   */
   named(by: 'id' | 'key', names: readonly string[]): Flag[] | null {
     const found = this.#all().filter((flag) => names.includes(flag[by]));
     return new Set(found.map((flag) => flag[by])).size === new Set(names).size ? found : null;
@@ -178,7 +182,7 @@ export class RememberedFlags {
   }
 }
 
-/** What `read` gives; where the database does not answer, what is remembered, if that is not null. */
+/** Gives the result of `read`. When the database does not answer, gives the cached answer instead, if there is one. */
 export async function orRemembered<T>(read: () => Promise<T>, remembered: () => T | null): Promise<T> {
   try {
     return await (remembered() === null ? read() : withTimeout(PATIENCE, 'The database does not answer.', read));

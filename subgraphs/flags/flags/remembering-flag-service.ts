@@ -4,7 +4,7 @@ import { orRemembered, type RememberedFlags } from './remembered-flags.ts';
 import { FlagService, type KillLane } from './flag-service.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 
-/** The use cases of flags, of which those that only read living flags are answered while the database is away, too. */
+/** The use cases of flags, with reads of living flags answered from the cache while the database is down. */
 export class RememberingFlagService extends FlagService {
   constructor(
     prisma: PrismaClient,
@@ -15,6 +15,7 @@ export class RememberingFlagService extends FlagService {
     super(prisma, changes, kills);
   }
 
+  /** Gives flags by id, from the cache while the database is down. */
   override byIds(ids: readonly string[]): Promise<Flag[]> {
     return orRemembered(
       () => super.byIds(ids),
@@ -22,6 +23,7 @@ export class RememberingFlagService extends FlagService {
     );
   }
 
+  /** Gives flags by key, from the cache while the database is down. */
   override byKeys(keys: readonly string[]): Promise<Flag[]> {
     return orRemembered(
       () => super.byKeys(keys),
@@ -29,6 +31,7 @@ export class RememberingFlagService extends FlagService {
     );
   }
 
+  /** Searches flags, in the cache while the database is down and the cache can answer. */
   override search(...args: Parameters<FlagService['search']>): ReturnType<FlagService['search']> {
     return orRemembered(
       () => super.search(...args),

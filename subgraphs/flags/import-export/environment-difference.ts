@@ -1,14 +1,12 @@
-/**
- * What would have to change for an environment to be as a file says, flag by flag and member by member. Pure.
- */
+/** Differences between an environment and a file, flag by flag and member by member. Pure. */
 import type { JsonValue } from '../../../core/model.ts';
 import { canonicalJson } from '../../../core/json/canonical-json.ts';
 import { isJsonObject } from '../../../core/json/json-value.ts';
 import type { FlagEntry, RuleEntry } from '../../../core/wire/environment-file.ts';
 
 /**
- * One member that differs. `path` is below the flag: `enabled`, `rules.vehicle_target@100.conditions.models`.
- * Undefined: not there.
+ * One member that differs. `path` is relative to the flag: `enabled`, `rules.vehicle_target@100.conditions.models`. A
+ * side that lacks the member is undefined.
  */
 export interface MemberDifference {
   readonly path: string;
@@ -16,6 +14,7 @@ export interface MemberDifference {
   readonly after: JsonValue | undefined;
 }
 
+/** A flag that differs between an environment and a file. */
 export type FlagDifference =
   | { readonly kind: 'created'; readonly key: string; readonly entry: FlagEntry }
   | {
@@ -24,10 +23,10 @@ export type FlagDifference =
       readonly entry: FlagEntry;
       readonly members: readonly MemberDifference[];
     }
-  /** In the environment and not in the file. */
+  /** The flag is in the environment and not in the file. */
   | { readonly kind: 'only-here'; readonly key: string };
 
-/** The differences between two lists of flags, by key. Flags that are the same in both are left out. */
+/** Gives the differences between two lists of flags, by key. Flags that are equal in both are left out. */
 export function differences(here: readonly FlagEntry[], file: readonly FlagEntry[]): FlagDifference[] {
   const present = new Map(here.map((entry) => [entry.key, entry]));
   const wanted = new Set(file.map(({ key }) => key));
@@ -46,21 +45,24 @@ export function differences(here: readonly FlagEntry[], file: readonly FlagEntry
   return found.sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
-/** What tells a rule from the others of its flag. */
+/** Gives the name that identifies a rule within its flag: type and priority. */
 export function ruleName({ type, priority }: Pick<RuleEntry, 'type' | 'priority'>): string {
   return `${type}@${priority}`;
 }
 
-/** What a rule does and for whom, wherever it stands, however far its rollout has got and whether it is enabled. */
+/**
+ * Gives what a rule does and for which vehicles, without its priority, its rollout's progress and whether it is
+ * enabled.
+ */
 function subjectOf({ type, conditions, value, variant }: RuleEntry): string {
   const { rollout_percentage: _, ...others } = isJsonObject(conditions) ? conditions : {};
   return canonicalJson([type, isJsonObject(conditions) ? others : conditions, value, variant]);
 }
 
 /**
- * Which of the rules that are there each rule of the file is: the one that says the same at the same place, or else
- * elsewhere, and only then another one at its place. A rule that has moved is still the rule that its rollout stands
- * on.
+ * Pairs each rule of the file with an existing rule: with one that says the same at the same place, or else at another
+ * place, and only then with another rule at its place. A rule that has moved stays the rule to which its rollout
+ * belongs.
  */
 export function pairRules<R extends RuleEntry>(present: readonly R[], wanted: readonly RuleEntry[]): Map<RuleEntry, R> {
   const pairs = new Map<RuleEntry, R>();
@@ -83,7 +85,7 @@ export function pairRules<R extends RuleEntry>(present: readonly R[], wanted: re
   return pairs;
 }
 
-/** Whether two rules say the same. */
+/** Checks whether two rules say the same. */
 export function sameRule(a: RuleEntry, b: RuleEntry): boolean {
   return canonicalJson(a) === canonicalJson(b);
 }
@@ -106,7 +108,7 @@ function memberDifferences(before: FlagEntry, after: FlagEntry): MemberDifferenc
   return found;
 }
 
-/** A rule without what its name says already. */
+/** Gives a rule without the parts that its name contains. */
 function shown({ enabled, conditions, value, variant }: RuleEntry): JsonValue {
   return { enabled, conditions, value, variant };
 }
@@ -133,12 +135,12 @@ function compare(
   }
 }
 
-/** Items of a list of texts that are named before the rest is only counted. */
+/** The most items of a list of texts that are shown by name; the others are only counted. */
 const NAMED_ITEMS = 10;
-/** Characters of a value that are shown. */
+/** The most characters of a value that are shown. */
 const SHOWN_LENGTH = 200;
 
-/** A member's difference in one line, for people: `enabled: false → true`. */
+/** Describes a member's difference in one line, for people: `enabled: false → true`. */
 export function describeMember({ path, before, after }: MemberDifference): string {
   if (isTexts(before) && isTexts(after)) {
     const [removed, added] = [without(before, after), without(after, before)];

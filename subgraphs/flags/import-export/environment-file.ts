@@ -1,6 +1,6 @@
 /**
- * An environment's flags as one text: YAML that people can read and compare, and that says everything there is to say
- * about a flag but who changed it when. Pure. How it is read is core's.
+ * Printing of an environment's flags as YAML, for people to read and compare. The file contains everything about a flag
+ * except who changed it and when. Pure. core reads such files.
  */
 import {
   Document,
@@ -17,7 +17,9 @@ import { compareRules } from '../../../core/evaluation/rules/rule-order.ts';
 
 const HEADER = `FleetFlag: the flags of one environment. Written by "npm run admin -- export", read by "npm run admin -- import".`;
 
-/** No line is folded, no object becomes an alias, and what older YAML would take for something else is quoted. */
+/**
+ * Lines are not folded, objects do not become aliases, and texts that older YAML would read as other types are quoted.
+ */
 const PRINTING: DocumentOptions & SchemaOptions & CreateNodeOptions & ToStringOptions = {
   lineWidth: 0,
   doubleQuotedMinMultiLineLength: Infinity,
@@ -25,13 +27,14 @@ const PRINTING: DocumentOptions & SchemaOptions & CreateNodeOptions & ToStringOp
   compat: 'yaml-1.1',
 };
 /**
- * Text that the printer's plain form or block would not give back: blanks at an end of it or of a line, and controls.
+ * Texts that the printer's plain or block form would change: blanks at the end of the text or of a line, and control
+ * characters.
  */
 const ONLY_QUOTED = /^\s|\s$|[^\S\n]\n|\n[^\S\n]|(?!\n)[\p{Cc}\p{Zl}\p{Zp}\ufeff]/u;
 
 const inOrder = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : 1);
 
-/** The same JSON with members in one order. A Map keeps that order for names that look like numbers, too. */
+/** Sorts the members of a JSON value. A Map keeps that order even for names that look like numbers. */
 function sorted(value: JsonValue): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (!isJsonObject(value)) return value;
@@ -42,7 +45,7 @@ function sorted(value: JsonValue): unknown {
   );
 }
 
-/** A flag as the file shows it. */
+/** Gives a flag in the file's form. */
 export function flagEntry(
   flag: FlagDefinition & { readonly name: string; readonly description: string | null },
 ): FlagEntry {
@@ -59,16 +62,17 @@ export function flagEntry(
   };
 }
 
-/** A rule as the file shows it. */
+/** Gives a rule in the file's form. */
 export function ruleEntry(rule: RuleDefinition): RuleEntry {
   const { type, priority, enabled, conditions, value, variant } = rule;
   return { type, priority, enabled, conditions, value: value ?? null, variant: variant ?? null };
 }
 
 /**
- * The file: flags by key, members always in the same order, so that two states differ in the lines that mean it.
+ * Prints the file: flags by key, members always in the same order, so that the lines of two files differ only where
+ * their content does.
  *
- * @throws Error that names the flags which would not be read back exactly: a backup that lies is worse than none
+ * @throws Error that names the flags which would not be read back exactly: a wrong backup is worse than none
  */
 export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
   const entries = [...flags]
@@ -103,7 +107,7 @@ export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
   );
 }
 
-/** The content as YAML; null when it cannot be printed, or would not be read back as it is. */
+/** Gives the content as YAML; null when it cannot be printed, or would not be read back exactly. */
 function printedExactly(content: object): string | null {
   try {
     const text = printYaml(content);
@@ -123,11 +127,11 @@ function printYaml(content: object): string {
   return document.toString(PRINTING);
 }
 
-/** Maps as objects again. */
+/** Turns Maps back into objects. */
 function plain(value: unknown): unknown {
   if (value instanceof Map) {
     const object: Record<string, unknown> = {};
-    // Not by assignment: a member may be called __proto__.
+    // Defined instead of assigned, because a member may be called __proto__.
     for (const [name, member] of value as Map<string, unknown>)
       Object.defineProperty(object, name, {
         value: plain(member),

@@ -1,6 +1,6 @@
 /**
- * An environment as a file, and a file as an environment. What an import changes takes the way of every change
- * (change.ts): one transaction, revision, signature and audit row for each flag.
+ * Export of an environment to a file, and import of a file. An import makes each change in the usual way (change.ts):
+ * one transaction, revision, signature and audit row for each flag.
  */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -16,35 +16,34 @@ import { takenKeys, takenMessage } from '../flags/flag-keys.ts';
 import type { Flag, Rule } from '../flags/flag.ts';
 import { findFlags } from '../flags/flag-store.ts';
 
-/** What an import would do, against the flags as they were when it was made. */
+/** The changes that an import would make, compared with the flags at the time of planning. */
 export interface ImportPlan {
   readonly environment: Environment;
   readonly differences: readonly FlagDifference[];
-  /** Why nothing may be written; empty where all of it may. */
+  /** The reasons why nothing may be written; empty when there are none. */
   readonly faults: readonly FileFault[];
-  /** The revision that each flag of the environment had: what has changed since is not overwritten. */
+  /** Each flag's revision at the time of planning: a flag that has changed since is not overwritten. */
   readonly revisions: ReadonlyMap<string, number>;
 }
 
 /**
- * What has become of one flag. `waits`: a second person has to approve it; a flag to be created is a draft until then.
+ * The outcome of an import for one flag. `waits` means that a second person has to approve it; until then a new flag is
+ * a draft.
  */
 export interface ImportOutcome {
   readonly key: string;
   readonly done: 'created' | 'changed' | 'archived' | 'failed';
   readonly waits: boolean;
-  /** Why it failed. */
+  /** Why the flag's import failed. */
   readonly message?: string;
 }
 
-/** An environment's living flags as a file, as of one moment. */
+/** Exports an environment's living flags, all from one moment. */
 export async function exportEnvironment(prisma: PrismaClient, environment: Environment): Promise<string> {
   return printEnvironmentFile((await readEnvironment(prisma, environment)).map(flagEntry));
 }
 
-/**
- * Compares a file's flags with an environment, and finds what the file alone cannot show to be wrong. Writes nothing.
- */
+/** Compares a file's flags with an environment, and finds faults that the file alone cannot show. Writes nothing. */
 export async function planImport(
   prisma: PrismaClient,
   environment: Environment,
@@ -95,7 +94,7 @@ function misfits(present: ReadonlyMap<string, Flag>, entries: readonly FlagEntry
         path: `flags.${key}.type`,
         message: `The flag is of type ${flag.type}; a flag's type never changes.`,
       });
-    // A file from before the switch was pulled must not be what lets the flag on the road again.
+    // A file older than the kill must not turn the flag on again for vehicles on the road.
     if (isKilled(flag.rules) && !isKilled(rules)) {
       faults.push({
         path: `flags.${key}.rules`,
@@ -107,14 +106,15 @@ function misfits(present: ReadonlyMap<string, Flag>, entries: readonly FlagEntry
   return faults;
 }
 
+/** Applies import plans. */
 export class ImportService {
   constructor(private readonly changes: FlagChanges) {}
 
   /**
-   * Does what a plan says, one flag after the other; a flag that fails is left as it was, and the others go on.
+   * Applies a plan, flag by flag. A flag that fails stays as it was, and the others continue.
    *
-   * @param archiveMissing whether flags that the file lacks are archived; else they are left alone
-   * @throws BAD_USER_INPUT when the plan has faults: nothing is written then
+   * @param archiveMissing whether to archive flags that the file lacks; otherwise they stay
+   * @throws BAD_USER_INPUT when the plan has faults; then nothing is written
    */
   async *apply(identity: CallerIdentity, plan: ImportPlan, archiveMissing: boolean): AsyncGenerator<ImportOutcome> {
     const [fault] = plan.faults;
@@ -176,7 +176,7 @@ export class ImportService {
         rules: entry.rules.map((rule) => ({ ...rule, id: randomUUID(), createdAt: at, updatedAt: at })),
       }));
     } catch (error) {
-      // What the plan did not see has been created since.
+      // Somebody has created the flag since the plan was made.
       if (!(error instanceof FleetFlagError) || error.details.field !== 'input.key') throw error;
       throw new FleetFlagError(error.code, error.message, { field: `flags.${entry.key}` });
     }
@@ -185,7 +185,7 @@ export class ImportService {
 
 const waits = ({ applied }: FlagChange) => !applied;
 
-/** All living flags of an environment, from one snapshot. */
+/** Reads all living flags of an environment from one snapshot. */
 function readEnvironment(prisma: PrismaClient, environment: Environment): Promise<Flag[]> {
   return prisma.$transaction((tx) => findFlags(tx, { environment, archivedAt: null }), {
     isolationLevel: 'RepeatableRead',
@@ -194,8 +194,8 @@ function readEnvironment(prisma: PrismaClient, environment: Environment): Promis
 }
 
 /**
- * The flag with the file's content. A rule that stays, or moves, keeps its id, and with it its rollout and the digests
- * of its whitelist.
+ * Gives the flag with the file's content. A rule that stays or moves keeps its id, and with it its rollout and its
+ * whitelist's digests.
  */
 function withEntry(flag: Flag, environment: Environment, entry: FlagEntry): Flag {
   if (flag.environment !== environment)

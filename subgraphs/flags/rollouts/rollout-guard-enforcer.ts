@@ -1,7 +1,7 @@
 /**
- * Acts on the verdicts on guarded rollouts: one whose limit is crossed is pulled back and its flag killed; one whose
- * metric has stopped arriving is paused. As with steps, every flags instance does this, the flag's lock lets one of
- * them act, and the rollout ends or pauses in the same transaction, so that it happens once and wholly.
+ * Enforces the verdicts on guarded rollouts. When a guard's limit is crossed, the rollout is pulled back and its flag
+ * killed; when the guard's metric stops arriving, the rollout is paused. Every flags instance does this. The flag's
+ * lock lets only one of them act, and the rollout ends or pauses in the same transaction, so it happens exactly once.
  * Source: docs/decisions/guarded-rollouts.md.
  */
 import type { Logger } from 'pino';
@@ -20,7 +20,7 @@ import { findRollout, judgedRollouts, percentageOf, type Rollout } from './rollo
 import { recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
 import { lockFlag } from '../flags/flag-store.ts';
 
-/** What the trail is told: the guard, and the figures as they were when it was judged. */
+/** Gives the audit log's record: the guard, and the figures on which the verdict is based. */
 function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, computedAt }: GuardStatus): JsonObject {
   const numbers = {
     ...figures,
@@ -36,7 +36,9 @@ function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, 
   };
 }
 
-/** The rule where it was before the rollout, or where it is if somebody has lowered it further. */
+/**
+ * Gives the rule with its percentage from before the rollout, or its current one if somebody has lowered it further.
+ */
 function pulledBack(rule: Rule, initial: number): Rule {
   const conditions = {
     ...(rule.conditions as JsonObject),
@@ -45,6 +47,7 @@ function pulledBack(rule: Rule, initial: number): Rule {
   return { ...rule, conditions, updatedAt: new Date() };
 }
 
+/** Acts on guards' verdicts. */
 export class RolloutGuardEnforcer {
   constructor(
     private readonly prisma: PrismaClient,
@@ -54,8 +57,8 @@ export class RolloutGuardEnforcer {
   ) {}
 
   /**
-   * Acts on every verdict that asks for it, each in a transaction of its own. Gives on how many this instance has
-   * acted.
+   * Acts on every verdict that requires it, each in its own transaction. Gives the number of rollouts on which this
+   * instance has acted.
    */
   async enforce(): Promise<number> {
     let acted = 0;
@@ -92,7 +95,10 @@ export class RolloutGuardEnforcer {
     return true;
   }
 
-  /** As `killSwitch` does, it waits for nobody, whatever the flag's safety level, and for no experiment. */
+  /**
+   * Pulls a rollout back. Like `killSwitch`, it waits for no approval, whatever the flag's safety level, and for no
+   * experiment.
+   */
   async #pullBack(
     tx: Transaction,
     flag: Flag,
@@ -105,10 +111,10 @@ export class RolloutGuardEnforcer {
     const reason = `Rollout guard: ${describeGuard(guard, status.figures)}`;
     const back = pulledBack(rule, guard.initialPercentage);
     const lowered = withRule(flag, back);
-    // A switch that somebody has pulled keeps their reason.
+    // A kill switch that a person has pulled keeps their reason.
     const held = isKilled(flag.rules);
     const edited = held ? lowered : withKillSwitch(lowered, reason);
-    // First, so that the change does not find it active and pause it.
+    // Stopped first, so that the change below does not find the rollout active and pause it.
     await this.transitions.stop(tx, rollout, { status: 'pulled_back', reason: null });
     const after = await this.changes.applyWithin(tx, identity, flag, edited, {
       action: 'GUARD_ROLLOUT',

@@ -1,5 +1,5 @@
 /**
- * The guards of rollouts, and the verdicts on them, which the experiments subgraph computes: rollout_guards,
+ * The guards of rollouts and the verdicts on them, which the experiments subgraph computes. Tables: rollout_guards,
  * rollout_verdicts.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -12,21 +12,22 @@ import { toRolloutGuard } from '../../shared/between-subgraphs/rollout-guard-row
 import type { Flag, Rule } from '../flags/flag.ts';
 
 /**
- * Milliseconds for which a verdict allows a step. What cannot be watched does not go on, and this is how soon that is
- * noticed.
+ * Milliseconds for which a verdict permits the next step. A rollout that cannot be watched stops, and this is the
+ * longest delay until it does.
  */
 export const FRESH = 60_000;
 
-/** A rollout's guard, and where its watching stands. */
+/** A rollout's guard and the state of its watch. */
 export interface GuardOfRollout extends RolloutGuard {
-  /** What the rule is pulled back to. */
+  /** The percentage to which the rule is pulled back. */
   readonly initialPercentage: number;
-  /** Counts starts, steps and resumptions: a verdict of another watch is about another percentage. */
+  /** The number of starts, steps and resumptions. A verdict with another number concerns another percentage. */
   readonly watch: number;
   /** Null until the rollout starts. */
   readonly watchedSince: Date | null;
 }
 
+/** The newest verdict of a guard, with its figures. */
 export interface GuardStatus {
   readonly verdict: GuardVerdict;
   readonly figures: GuardFigures;
@@ -34,6 +35,7 @@ export interface GuardStatus {
   readonly computedAt: Date;
 }
 
+/** Maps a stored row to a guard. */
 export function toGuard(row: Prisma.RolloutGuardGetPayload<object>): GuardOfRollout {
   return {
     ...toRolloutGuard(row),
@@ -43,6 +45,7 @@ export function toGuard(row: Prisma.RolloutGuardGetPayload<object>): GuardOfRoll
   };
 }
 
+/** Maps a stored row to a verdict. */
 export function toGuardStatus({
   verdict,
   figures,
@@ -52,7 +55,7 @@ export function toGuardStatus({
   return { verdict: verdict as GuardVerdict, figures: figures as unknown as GuardFigures, watch, computedAt };
 }
 
-/** The columns of a new guard. @param startsAt null while the rollout waits for approval */
+/** Gives the columns of a new guard. @param startsAt null while the rollout waits for approval */
 export function guardColumns(
   guard: RolloutGuard,
   initialPercentage: number,
@@ -69,12 +72,12 @@ export function guardColumns(
   };
 }
 
-/** What begins anew with each step: only measurements from `at` on are of the percentage that is now. */
+/** Gives the columns that start a new watch: only measurements from `at` on concern the current percentage. */
 export function nextWatch(at: Date): Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput {
   return { update: { watch: { increment: 1 }, watchedSince: at } };
 }
 
-/** What the trail and a reviewer are shown of a guard. */
+/** Gives a guard as the audit log and reviewers see it. */
 export function guardContent({
   metric,
   worse,
@@ -98,7 +101,7 @@ export function guardContent({
 }
 
 /**
- * Refuses to guard what gives no two arms to tell apart by the variant with which vehicles measure.
+ * Refuses to guard a rule whose two arms cannot be told apart by the variant that vehicles report with measurements.
  *
  * @throws CONFLICT at `guard`
  */

@@ -1,4 +1,4 @@
-/** What stands in the way of a rollout. Source: docs/decisions/scheduled-rollouts.md. */
+/** Obstacles to rollouts. Source: docs/decisions/scheduled-rollouts.md. */
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
@@ -7,8 +7,9 @@ import { isJsonObject } from '../../../core/json/json-value.ts';
 import type { Flag, Rule } from '../flags/flag.ts';
 import { percentageOf, type Rollout } from './rollout.ts';
 
+/** The reason why a rollout must stop. */
 export interface Obstacle {
-  /** Paused: a person may resume it. Cancelled: what it was for is gone. */
+  /** `paused`: a person may resume it. `cancelled`: its rule or flag is gone. */
   readonly status: 'paused' | 'cancelled';
   readonly reason: string;
 }
@@ -16,13 +17,16 @@ export interface Obstacle {
 const paused = (reason: string): Obstacle => ({ status: 'paused', reason });
 const cancelled = (reason: string): Obstacle => ({ status: 'cancelled', reason });
 
-/** What a rollout stands on, beside the percentage that it raises: whom its rule reaches, and what they get. */
+/**
+ * Gives the conditions on which a rollout depends, beside the percentage that it raises: its rule's vehicles and their
+ * value.
+ */
 function standing({ conditions, value, variant }: Rule): JsonObject {
   const { rollout_percentage: _, ...audience } = isJsonObject(conditions) ? conditions : {};
   return { ...audience, value: value ?? null, variant };
 }
 
-/** The members in which two states of a rule differ for its rollout. */
+/** Gives the names of the members in which two states of a rule differ for its rollout. */
 function changedUnder(was: Rule, rule: Rule): string[] {
   const [before, after] = [standing(was), standing(rule)];
   return [...new Set([...Object.keys(before), ...Object.keys(after)])]
@@ -31,10 +35,10 @@ function changedUnder(was: Rule, rule: Rule): string[] {
 }
 
 /**
- * Why a rollout cannot go on with its flag as it is; null where it can.
+ * Gives the reason why a rollout cannot continue with its flag in this state; null when it can.
  *
- * @param before the flag before a change, to find what the change takes back: that stops a rollout once, and who
- *   resumes it has seen it
+ * @param before the flag before a change, to find what the change reverts. That stops a rollout only once: whoever
+ * resumes it has seen it
  */
 export function obstacleTo(rollout: Rollout, flag: Flag, before: Flag = flag): Obstacle | null {
   if (flag.archivedAt !== null) return cancelled('flag archived');

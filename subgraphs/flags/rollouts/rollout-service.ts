@@ -1,4 +1,4 @@
-/** What people do with rollouts. Source: docs/decisions/scheduled-rollouts.md. */
+/** The use cases of rollouts. Source: docs/decisions/scheduled-rollouts.md. */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
@@ -43,6 +43,7 @@ export interface ScheduleOptions {
   readonly expectedRevision?: number | null | undefined;
 }
 
+/** The outcome of scheduling: the rollout, and the request when it waits for a second person. */
 export interface ScheduledRollout {
   readonly flag: Flag;
   readonly rollout: Rollout;
@@ -59,27 +60,29 @@ function checkNotKilled(flag: Flag): void {
 
 const statusOf = (rollout: Rollout) => rollout.status.replaceAll('_', ' ');
 
+/** Schedules, pauses, resumes and cancels rollouts. */
 export class RolloutService {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly transitions: RolloutTransitions,
   ) {}
 
+  /** Gives a rollout, or null when the id is unknown. */
   byId(id: string): Promise<Rollout | null> {
     return findRollout(this.prisma, { id });
   }
 
-  /** The active rollout of each rule, or else its latest; what has none is left out. */
+  /** Gives each rule's active rollout, or else its latest. Rules without rollouts are left out. */
   ofRules(ruleIds: readonly string[]): Promise<Map<string, Rollout>> {
     return rolloutsOfRules(this.prisma, ruleIds);
   }
 
   /**
-   * @throws BAD_USER_INPUT at the path of the fault, LIMIT_EXCEEDED, NOT_FOUND; CONFLICT when the flag has changed
-   *   since
-   *   `expectedRevision`, is archived or killed or has a running experiment, or the rule has an active rollout or no
-   * two
-   *   arms for a guard to compare; FORBIDDEN to who is no person
+   * Schedules a rollout of a percentage rule.
+   *
+   * @throws BAD_USER_INPUT at the path of the fault; LIMIT_EXCEEDED; NOT_FOUND; CONFLICT when the flag has changed
+   * since `expectedRevision`, is archived or killed or has a running experiment, or the rule has an active rollout or
+   * no two arms for a guard to compare; FORBIDDEN when the caller is not a person
    */
   async schedule(
     identity: CallerIdentity,
@@ -91,7 +94,7 @@ export class RolloutService {
     personOf(identity);
     const guard = options.guard ? readRolloutGuard(options.guard, 'guard') : null;
     return this.prisma.$transaction(async (tx) => {
-      // In whose name it will go on must not lose the right to it unnoticed meanwhile.
+      // The rollout will continue in this person's name, so they must not lose the permission unnoticed meanwhile.
       const scheduledById = await holdPersonWho(tx, identity, 'SCHEDULE_ROLLOUT');
       const { flag, rule } = await this.#lockRule(tx, flagKey, ruleId);
       checkCurrent(flag, options.expectedRevision);
@@ -139,7 +142,8 @@ export class RolloutService {
   }
 
   /**
-   * Pausing one that is paused changes nothing. @throws CONFLICT for one that does not run; NOT_FOUND, BAD_USER_INPUT
+   * Pauses a running rollout. Pausing a paused one changes nothing. @throws CONFLICT for one that does not run;
+   * NOT_FOUND; BAD_USER_INPUT
    */
   async pause(identity: CallerIdentity, id: string, reason?: string | null): Promise<Rollout> {
     const why = readOptionalReason(reason, 'reason');
@@ -157,12 +161,12 @@ export class RolloutService {
   }
 
   /**
-   * Lets a paused rollout go on: a step that was due meanwhile is due at once, and the steps after it keep their
-   * distances. It goes on in the name of who resumes it. Of an ASIL-D flag it asks for a second person's approval, and
-   * the rollout stays paused until then.
+   * Resumes a paused rollout, in the caller's name. A step that became due meanwhile is due at once, and the later
+   * steps keep their distances. For an ASIL-D flag this requests a second person's approval, and the rollout stays
+   * paused until then.
    *
-   * @throws CONFLICT while the flag is killed or has a running experiment, for one that is not paused, or waits for
-   *   approval already
+   * @throws CONFLICT while the flag is killed or has a running experiment, and for a rollout that is not paused or
+   * already waits for approval
    */
   async resume(identity: CallerIdentity, id: string): Promise<Rollout> {
     const person = personOf(identity);
@@ -189,8 +193,8 @@ export class RolloutService {
   }
 
   /**
-   * Ends it, with the request that it may wait for. Cancelling what is cancelled changes nothing. @throws CONFLICT for
-   * one that is completed
+   * Cancels a rollout, and the request for which it may wait. Cancelling a cancelled one changes nothing. @throws
+   * CONFLICT for one that is completed
    */
   async cancel(identity: CallerIdentity, id: string, reason?: string | null): Promise<Rollout> {
     const why = readOptionalReason(reason, 'reason');
@@ -228,7 +232,7 @@ export class RolloutService {
     return { flag, rule };
   }
 
-  /** Asks for a second person: a change request whose approval starts or resumes the rollout. */
+  /** Creates a change request whose approval starts or resumes the rollout. */
   async #request(
     tx: Transaction,
     identity: CallerIdentity,
@@ -261,7 +265,7 @@ export class RolloutService {
   /**
    * Runs `change` with the rollout, its flag and its request locked, in the order in which approving locks them.
    *
-   * @param first what is locked before them
+   * @param first locks whatever must be locked before them
    */
   #change(
     id: string,
@@ -278,7 +282,7 @@ export class RolloutService {
       const flag = await lockFlag(tx, { id: seen.flagId });
       const rollout = await findRollout(tx, { id });
       if (flag === null || rollout === null) throw gone;
-      // A request that came between is left alone: approving it finds the rollout as it then is.
+      // A request that was created meanwhile is left alone; its approval will find the rollout in its new state.
       return change(tx, rollout, flag, rollout.changeRequestId === request?.id ? request : null);
     }, TRANSACTION);
   }

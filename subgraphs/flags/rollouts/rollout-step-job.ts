@@ -1,7 +1,7 @@
 /**
- * Applies the steps of rollouts as they become due. Every flags instance has one of these: the lock of the flag lets
- * one of them apply a step, and the step is marked in the transaction that applies it, so that it is applied once
- * and wholly, whoever is killed when. Source: docs/decisions/scheduled-rollouts.md.
+ * Applies rollouts' steps when they are due. Every flags instance runs one. The flag's lock lets only one of them apply
+ * a step, and the step is marked as applied in the same transaction, so it is applied exactly once, whichever process
+ * is killed. Source: docs/decisions/scheduled-rollouts.md.
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
@@ -30,7 +30,10 @@ import {
 } from './rollout.ts';
 import { lockFlag } from '../flags/flag-store.ts';
 
-/** How long a step that another instance has scheduled, or that could not be applied, stays unseen; in milliseconds. */
+/**
+ * The polling interval: the longest delay, in milliseconds, until this instance sees a step that another has scheduled,
+ * or retries one that failed.
+ */
 const LOOK_INTERVAL = 1_000;
 
 function raised(flag: Flag, rule: Rule, percentage: number): Flag {
@@ -39,7 +42,10 @@ function raised(flag: Flag, rule: Rule, percentage: number): Flag {
   return { ...flag, rules: flag.rules.map((other) => (other === rule ? after : other)) };
 }
 
-/** Who scheduled it has lost the right to: that pauses it at once (end-plans.ts), and a step looks for itself. */
+/**
+ * Gives an obstacle when the person who scheduled it has lost the permission. Losing it pauses the rollout at once
+ * (end-plans.ts); each step checks again.
+ */
 async function personObstacle(tx: Transaction, { scheduledById }: Rollout): Promise<Obstacle | null> {
   const role = (await activeRoles(tx, [scheduledById])).get(scheduledById);
   return role !== undefined && mayAskFor('SCHEDULE_ROLLOUT', role)
@@ -47,7 +53,10 @@ async function personObstacle(tx: Transaction, { scheduledById }: Rollout): Prom
     : { status: 'paused', reason: 'Who scheduled it may not do this any more' };
 }
 
-/** Raising the percentage would move vehicles between the arms of an experiment that was started meanwhile. */
+/**
+ * Gives an obstacle when an experiment was started meanwhile: raising the percentage would move vehicles between its
+ * arms.
+ */
 async function experimentObstacle(tx: Transaction, flag: Flag): Promise<Obstacle | null> {
   const experiment = await findRunningExperiment(tx, flag.id);
   return experiment === null ? null : { status: 'paused', reason: pausedBy(experiment) };
@@ -66,21 +75,21 @@ export class RolloutStepJob {
     this.#enforcer = new RolloutGuardEnforcer(prisma, changes, transitions, logger);
   }
 
-  /** Looks at once (there may be steps that were due while nothing ran), and from then on whenever a step is due. */
+  /** Polls at once (steps may have become due while nothing ran), and then whenever a step is due. */
   start(): void {
     unattended(this.#poller.start(), 'Looking for rollouts that are due');
   }
 
-  /** Waits for the step that is being applied, if any. */
+  /** Stops polling. Waits for a step in progress. */
   close(): Promise<void> {
     return this.#poller.close();
   }
 
   /**
-   * Does what guards' verdicts ask for, then applies every step that is due, each in a transaction of its own and those
-   * of a rollout in their order. Flags that somebody else is changing at this moment are left for the next look.
+   * Acts on guards' verdicts, then applies every due step, each in its own transaction and those of a rollout in order.
+   * Flags that another transaction is changing are left to the next poll.
    *
-   * @returns how many steps this instance has applied, or found reached already
+   * @returns the number of steps that this instance has applied, or found already reached
    */
   async runDue(): Promise<number> {
     await this.#enforcer.enforce();
@@ -88,7 +97,7 @@ export class RolloutStepJob {
     for (let progress = true; progress && !this.#poller.closed;) {
       progress = false;
       for (const due of await dueRollouts(this.prisma, await this.transitions.clock(this.prisma))) {
-        // One rollout that cannot be applied holds up no other.
+        // A rollout that fails must not stop the others.
         const done = await this.#applyNext(due).catch((err: unknown) => {
           this.logger.warn({ err, rollout: due.id }, 'A step of a rollout could not be applied; it is tried again');
           return false;
@@ -101,7 +110,7 @@ export class RolloutStepJob {
     return applied;
   }
 
-  /** One poll. Resolves to the milliseconds until the next. */
+  /** Polls once. Resolves to the milliseconds until the next poll. */
   async #poll(): Promise<number> {
     let wait = LOOK_INTERVAL;
     try {
@@ -116,8 +125,8 @@ export class RolloutStepJob {
   }
 
   /**
-   * Applies the next step of one rollout if it is (still) due; false where there was nothing to do, or no lock to be
-   * had.
+   * Applies one rollout's next step if it is (still) due. Gives false when there was nothing to do, or the flag's lock
+   * was taken.
    */
   async #applyNext({ id, flagId }: { id: string; flagId: string }): Promise<boolean> {
     const environments: Environment[] = [];
@@ -154,7 +163,7 @@ export class RolloutStepJob {
     return applied;
   }
 
-  /** The flag with the rule raised to the step's percentage; null where it is that high already. */
+  /** Gives the flag with the rule raised to the step's percentage; null when it is already that high. */
   async #raise(tx: Transaction, flag: Flag, rollout: Rollout, step: RolloutStep): Promise<Flag | null> {
     const rule = flag.rules.find((candidate) => candidate.id === rollout.ruleId);
     if (rule === undefined || percentageOf(rule.conditions) >= step.percentage) return null;

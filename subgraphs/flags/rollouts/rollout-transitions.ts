@@ -1,6 +1,6 @@
 /**
- * What becomes of rollouts inside a transaction that holds their flag's lock: every change of a rollout goes through
- * here, and that lock is what orders them.
+ * The transitions of rollouts, each inside a transaction that holds the flag's lock. Every change of a rollout uses
+ * them, and that lock orders the changes.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { followingTimes, resumedTimes } from '../../../core/rollouts/rollout-plan.ts';
@@ -27,7 +27,7 @@ export interface Halt extends Obstacle {
   readonly rollout: Rollout;
 }
 
-/** Whether a change request is about a rollout, and not about the flag's content. */
+/** Checks whether a change request concerns a rollout instead of the flag's content. */
 export const isAboutRollout = ({ action }: Pick<ChangeRequest, 'action'>) =>
   action === 'SCHEDULE_ROLLOUT' || action === 'RESUME_ROLLOUT';
 
@@ -37,10 +37,11 @@ const noLonger = (rollout: Rollout | null, flag: Flag) =>
     currentRevision: flag.revision,
   });
 
+/** Writes rollouts' changes of status and their audit rows. */
 export class RolloutTransitions {
   constructor(readonly clock: Clock) {}
 
-  /** Stops the rollouts that cannot go on when `before` becomes `edited`. To be called before that is written. */
+  /** Stops the rollouts that cannot continue when `before` becomes `edited`. Call it before that is written. */
   async halt(tx: Transaction, before: Flag, edited: Flag): Promise<Halt[]> {
     const halts: Halt[] = [];
     for (const rollout of await activeRollouts(tx, before.id)) {
@@ -52,7 +53,7 @@ export class RolloutTransitions {
     return halts;
   }
 
-  /** The trail's rows for `halt`, which come last in the transaction. */
+  /** Writes the audit rows for `halt`. Call it last in the transaction. */
   async recordHalts(tx: Transaction, identity: CallerIdentity, halts: readonly Halt[]): Promise<void> {
     for (const { rollout, status, reason } of halts) {
       const action = status === 'paused' ? 'PAUSE_ROLLOUT' : 'CANCEL_ROLLOUT';
@@ -64,6 +65,7 @@ export class RolloutTransitions {
     }
   }
 
+  /** Ends or pauses a rollout. */
   async stop(
     tx: Transaction,
     rollout: Rollout,
@@ -78,7 +80,11 @@ export class RolloutTransitions {
     });
   }
 
-  /** @param resumedById in whose name it goes on */
+  /**
+   * Resumes a rollout.
+   *
+   * @param resumedById the user in whose name it continues
+   */
   async resume(tx: Transaction, rollout: Rollout, resumedById: string, approvedById: string | null): Promise<Rollout> {
     const now = await this.clock(tx);
     const remaining = remainingSteps(rollout);
@@ -90,8 +96,8 @@ export class RolloutTransitions {
   }
 
   /**
-   * Marks the next step applied at `at`, by a revision or (null) because it had been reached already. After the last, a
-   * guard watches on.
+   * Marks the next step as applied at `at`, by a revision, or by none (null) when its percentage had already been
+   * reached. After the last step, a guard continues to watch.
    */
   async advance(tx: Transaction, rollout: Rollout, at: Date, revision: number | null): Promise<Rollout> {
     const [step, ...rest] = remainingSteps(rollout);
@@ -113,16 +119,16 @@ export class RolloutTransitions {
     );
   }
 
-  /** Ends a guarded rollout that has been watched for long enough after its last step. */
+  /** Completes a guarded rollout that has been watched long enough after its last step. */
   async complete(tx: Transaction, rollout: Rollout, at: Date): Promise<Rollout> {
     return updateRollout(tx, rollout.id, { status: 'completed', nextStepAt: null, updatedAt: at });
   }
 
   /**
-   * Does what an approved request asks for.
+   * Starts or resumes the rollout of an approved request.
    *
-   * @throws CONFLICT when the rollout has ended, its flag is killed or has a running experiment, or its times do not
-   *   fit any more
+   * @throws CONFLICT when the rollout has ended, its flag is killed or has a running experiment, or its times no longer
+   * fit
    */
   async approve(tx: Transaction, flag: Flag, request: ChangeRequest, approvedById: string): Promise<Rollout> {
     const rollout = await findRollout(tx, { changeRequestId: request.id });
@@ -142,7 +148,7 @@ export class RolloutTransitions {
       steps.map(({ delay, dueAt }) => ({ delay, dueAt: dueAt.getTime() })),
       now.getTime(),
     );
-    // What was to be a row of steps must not become one leap because the review took long.
+    // A long review must not turn a series of steps into one leap.
     if (times.some((time, index) => time <= (times[index - 1] ?? now.getTime()))) {
       throw new FleetFlagError(
         'CONFLICT',
@@ -154,8 +160,8 @@ export class RolloutTransitions {
   }
 
   /**
-   * Ends the rollout that a rejected or withdrawn request was to start; one that was to be resumed stays paused. Under
-   * the flag's lock.
+   * Cancels the rollout that a rejected or withdrawn request was to start; one that was to be resumed stays paused. The
+   * caller holds the flag's lock.
    */
   async refuse(tx: Transaction, request: ChangeRequest): Promise<void> {
     if (request.action !== 'SCHEDULE_ROLLOUT') return;

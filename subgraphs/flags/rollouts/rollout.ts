@@ -1,6 +1,6 @@
 /**
- * Rollouts: a rule's percentage as it is raised by schedule; and their tables, rollouts and rollout_steps (the guards':
- * rollout-guard.ts).
+ * Rollouts, which raise a rule's percentage by schedule, and their tables rollouts and rollout_steps (the guards'
+ * tables: rollout-guard.ts).
  */
 import type { Environment, JsonObject, JsonValue } from '../../../core/model.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
@@ -9,21 +9,23 @@ import { FRESH, guardContent, toGuard, toGuardStatus, type GuardOfRollout, type 
 
 export type RolloutStatus = 'waiting_for_approval' | 'running' | 'paused' | 'completed' | 'cancelled' | 'pulled_back';
 
-/** The statuses in which a rollout may still change its rule; a rule has one such rollout at most. */
+/** The statuses in which a rollout may still change its rule. A rule has at most one such rollout. */
 export const ACTIVE: readonly RolloutStatus[] = ['waiting_for_approval', 'running', 'paused'];
 
+/** One step of a rollout. */
 export interface RolloutStep {
-  /** From 1. */
+  /** The step's number, from 1. */
   readonly position: number;
   readonly percentage: number;
-  /** Milliseconds after the step before was applied; null for a step at a fixed time. */
+  /** Milliseconds after the previous step was applied; null for a step at a fixed time. */
   readonly delay: number | null;
   readonly dueAt: Date;
   readonly appliedAt: Date | null;
-  /** Null where the percentage had been reached by hand before. */
+  /** The flag's revision that the step made; null when a person had already reached the percentage. */
   readonly revision: number | null;
 }
 
+/** A rollout with its steps and its guard. */
 export interface Rollout {
   readonly id: string;
   readonly flagId: string;
@@ -33,18 +35,21 @@ export interface Rollout {
   readonly pausedReason: string | null;
   /** Null unless it runs and has a step to come. */
   readonly nextStepAt: Date | null;
-  /** When its guard has watched for long enough after the last step; null unless it runs and all steps are applied. */
+  /**
+   * The time when its guard will have watched long enough after the last step; null unless it runs and all steps are
+   * applied.
+   */
   readonly watchedUntil: Date | null;
   readonly scheduledById: string;
-  /** Who agreed, where two people have to. */
+  /** The user who approved it, where two people have to agree. */
   readonly approvedById: string | null;
   /** The last request to start or to resume it. */
   readonly changeRequestId: string | null;
   readonly steps: readonly RolloutStep[];
   readonly guard: GuardOfRollout | null;
-  /** The newest verdict, whatever watch it is of. */
+  /** The newest verdict, which may concern an earlier watch. */
   readonly guardStatus: GuardStatus | null;
-  /** The rule's own. */
+  /** The rule's current percentage. */
   readonly currentPercentage: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
@@ -58,7 +63,7 @@ const WITH_STEPS = {
 } as const satisfies Prisma.RolloutInclude;
 type Row = Prisma.RolloutGetPayload<{ include: typeof WITH_STEPS }>;
 
-/** The percentage of a percentage_rollout rule with these conditions. */
+/** Gives the percentage of a percentage_rollout rule with these conditions. */
 export function percentageOf(conditions: unknown): number {
   const percentage = (conditions as JsonObject | null)?.['rollout_percentage'];
   return typeof percentage === 'number' ? percentage : 0;
@@ -94,12 +99,12 @@ function toRollout(row: Row): Rollout {
   };
 }
 
-/** The steps that are still to come, in order. */
+/** Gives the steps that are still to come, in order. */
 export function remainingSteps(rollout: Rollout): RolloutStep[] {
   return rollout.steps.filter((step) => step.appliedAt === null);
 }
 
-/** What the trail and a reviewer are shown of a rollout. */
+/** Gives a rollout as the audit log and reviewers see it. */
 export function rolloutContent({ id, ruleId, currentPercentage, steps, guard }: Rollout): JsonObject {
   const plan = steps.map(({ percentage, delay, dueAt }): JsonValue => ({
     percentage,
@@ -115,18 +120,20 @@ export function rolloutContent({ id, ruleId, currentPercentage, steps, guard }: 
   };
 }
 
+/** The columns of a new rollout, with its steps and its guard. */
 export type NewRollout = Omit<Prisma.RolloutUncheckedCreateInput, 'steps' | 'guard'> & {
   id: string;
   steps: Prisma.RolloutStepUncheckedCreateWithoutRolloutInput[];
   guard: Prisma.RolloutGuardUncheckedCreateWithoutRolloutInput | null;
 };
 
+/** Inserts a rollout and gives it as stored. */
 export async function insertRollout(tx: Transaction, { steps, guard, ...columns }: NewRollout): Promise<Rollout> {
   const data = { ...columns, steps: { create: steps }, ...(guard !== null && { guard: { create: guard } }) };
   return toRollout(await tx.rollout.create({ data, include: WITH_STEPS }));
 }
 
-/** Writes columns of a rollout, and steps that have changed. Only under the lock of its flag (store.ts, `lockFlag`). */
+/** Writes columns of a rollout, and changed steps. The caller holds the flag's lock (`lockFlag` of flag-store.ts). */
 export async function updateRollout(
   tx: Transaction,
   id: string,
@@ -142,6 +149,7 @@ export async function updateRollout(
   return toRollout(await tx.rollout.update({ where: { id }, data: columns, include: WITH_STEPS }));
 }
 
+/** Finds a rollout, or null. */
 export async function findRollout(
   db: Reader,
   where: { id: string } | { changeRequestId: string },
@@ -150,21 +158,21 @@ export async function findRollout(
   return row === null ? null : toRollout(row);
 }
 
-/** Those of a flag that may still change it. */
+/** Gives the rollouts of a flag that may still change it. */
 export async function activeRollouts(db: Reader, flagId: string): Promise<Rollout[]> {
   return (await db.rollout.findMany({ where: { flagId, status: { in: [...ACTIVE] } }, include: WITH_STEPS })).map(
     toRollout,
   );
 }
 
-/** Those that run in the name of a person. */
+/** Gives the running rollouts that a person scheduled or resumed. */
 export async function runningRolloutsOf(db: Reader, scheduledById: string): Promise<Rollout[]> {
   return (await db.rollout.findMany({ where: { scheduledById, status: 'running' }, include: WITH_STEPS })).map(
     toRollout,
   );
 }
 
-/** The active rollout of each rule, or else its latest; what has none is left out. */
+/** Gives each rule's active rollout, or else its latest. Rules without rollouts are left out. */
 export async function rolloutsOfRules(db: Reader, ruleIds: readonly string[]): Promise<Map<string, Rollout>> {
   const ids = await db.$queryRaw<{ id: string }[]>`
     SELECT DISTINCT ON (rule_id) id FROM rollouts WHERE rule_id = ANY(${[...ruleIds]}::uuid[])
@@ -174,10 +182,9 @@ export async function rolloutsOfRules(db: Reader, ruleIds: readonly string[]): P
 }
 
 /**
- * Whether what watches a rollout lets it take its next step, or end. A guarded one needs a verdict on the percentage
- * that is now, from the last minute: to go on, that the limit is kept; to end, only that somebody has looked, since at
- * 100 % there may be no control to compare with. While the rule gives the treatment to nobody there is nothing to
- * watch.
+ * Checks whether a rollout's guard permits the next step, or the end. To continue, a guarded rollout needs a verdict of
+ * the last minute on the current percentage that the limit is kept. To end, any such verdict suffices, since at 100 %
+ * there may be no control to compare with. While the rule gives the treatment to nobody, there is nothing to watch.
  */
 export function mayGoOn({ guard, guardStatus, nextStepAt, currentPercentage }: Rollout, now: Date): boolean {
   if (guard === null || currentPercentage === 0) return true;
@@ -186,8 +193,8 @@ export function mayGoOn({ guard, guardStatus, nextStepAt, currentPercentage }: R
 }
 
 /**
- * Rollouts with something due at `now` that may go on (`mayGoOn` in SQL, so that those that wait hide no other), the
- * longest overdue first; at most 100.
+ * Finds rollouts with something due at `now` that may continue, the longest overdue first; at most 100. The query
+ * contains the condition of `mayGoOn`, so that waiting rollouts do not hide others.
  */
 export async function dueRollouts(db: Reader, now: Date): Promise<{ id: string; flagId: string }[]> {
   return db.$queryRaw`
@@ -201,7 +208,7 @@ export async function dueRollouts(db: Reader, now: Date): Promise<{ id: string; 
     ORDER BY r.next_step_at LIMIT 100`;
 }
 
-/** Running and paused rollouts whose guard's verdict asks for something to be done. */
+/** Finds running and paused rollouts whose guard's verdict requires an action. */
 export async function judgedRollouts(db: Reader): Promise<{ id: string; flagId: string }[]> {
   return db.$queryRaw`
     SELECT r.id, r.flag_id AS "flagId" FROM rollouts r JOIN rollout_guards g ON g.rollout_id = r.id JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch
@@ -209,7 +216,7 @@ export async function judgedRollouts(db: Reader): Promise<{ id: string; flagId: 
     ORDER BY v.computed_at`;
 }
 
-/** When the first step after `now` is due; null where none is. */
+/** Gives the time of the first step after `now`; null when there is none. */
 export async function nextDueAfter(db: Reader, now: Date): Promise<Date | null> {
   const { _min } = await db.rollout.aggregate({
     where: { status: 'running', nextStepAt: { gt: now } },

@@ -1,8 +1,8 @@
 /**
- * Lifting an environment's revision past what its vehicles have seen. After a backup was restored, vehicles are ahead
- * of the control plane and refuse what it says, kill switches too: a lower revision looks like an attack to them.
- * Signed anew above all that they have seen, everything reaches them at once, and their sets agree with the proof
- * again.
+ * Raises an environment's revision above everything its vehicles have seen. After a restore from a backup, vehicles are
+ * ahead of the control plane and refuse its changes, kill switches included, because a lower revision looks like an
+ * attack. Signing everything again above their revisions makes them accept it at once, and their flag sets match the
+ * proof again.
  */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
@@ -18,48 +18,53 @@ import type { Signer } from './signing.ts';
 import { findFlags, lockRevision, setRevision } from '../flags/flag-store.ts';
 
 /**
- * No environment is lifted higher: the API counts revisions in 32 bits, and what is left above has to last. A vehicle
- * that says it has a higher one is not believed, or one stolen token could use up all revisions that there are.
+ * The highest revision to which an environment can be raised: the API's revisions have 32 bits, and the rest must last.
+ * A vehicle that reports a higher one is not believed, or one stolen token could use up all revisions.
  */
 export const MAX_ADVANCE = 2_000_000_000;
 
 /** Far above what 100 flags take; the environment's changes wait meanwhile. */
 const TRANSACTION = { maxWait: 5_000, timeout: 60_000 } as const;
 
+/** What to raise, and how far. */
 export interface AdvanceRevision {
   readonly environment: Environment;
-  /** A revision that vehicles may have seen, as the operator knows; what vehicles have reported counts by itself. */
+  /**
+   * A revision that vehicles may have seen, as far as the operator knows. Revisions that vehicles have reported count
+   * in any case.
+   */
   readonly beyond: number;
   readonly reason: string;
 }
 
+/** The outcome of raising a revision. */
 export interface AdvancedRevision {
-  /** The environment's revision before, and after. */
+  /** The environment's revision before and after. */
   readonly from: number;
   readonly to: number;
-  /** The highest revision that a vehicle of the environment has reported and is believed; 0: none has. */
+  /** The highest revision reported by a vehicle of the environment and believed; 0 when there is none. */
   readonly reported: number;
   /**
-   * Vehicles that report a revision that cannot be, or one far above the environment's and `beyond`: they are not
-   * believed.
+   * The number of vehicles that report an impossible revision, or one far above the environment's and `beyond`; they
+   * are not believed.
    */
   readonly unbelieved: number;
-  /** The flags that were signed anew, one revision each, the last of them `to`. */
+  /** The number of flags that were signed again, one revision each; the last of them has `to`. */
   readonly flags: number;
   /**
-   * Keys of those that vehicles will serve by their rules: enabled, and not killed. Kill switches that the restore has
-   * lost are among them.
+   * Keys of the flags that vehicles will serve by their rules: enabled and not killed. Flags whose kill switch was lost
+   * in the restore are among them.
    */
   readonly serving: readonly string[];
 }
 
 /**
- * Lifts the revision of an environment above `beyond`, above what vehicles have reported and above its own, and signs
- * every flag that lives there anew above that; one transaction with a row in the trail. Whoever runs it announces the
- * environment afterwards (FLAGS_CHANGED).
+ * Raises an environment's revision above `beyond`, above the revisions that vehicles have reported and above its own,
+ * and signs every living flag again above that, in one transaction with an audit row. The caller then announces the
+ * environment (FLAGS_CHANGED).
  *
- * @throws BAD_USER_INPUT, also where vehicles report far more than the environment's revision and `beyond` does not
- *   decide about them; CONFLICT where flags came or went meanwhile (run it again)
+ * @throws BAD_USER_INPUT, also when vehicles report revisions far above the environment's and `beyond` does not decide
+ * about them; CONFLICT when flags were created or removed meanwhile (run it again)
  */
 export async function advanceRevision(
   prisma: PrismaClient,
@@ -80,10 +85,10 @@ export async function advanceRevision(
     for (const [index, flag] of flags.entries()) {
       const revision = start + 1 + index;
       const signedDefinition = await signer.definition({ ...flag, revision });
-      // updatedAt as it was: nobody has changed the flag.
+      // updatedAt stays: nobody has changed the flag.
       await tx.flag.update({ where: { id: flag.id }, data: { revision, signedDefinition, updatedAt: flag.updatedAt } });
     }
-    // Where nothing lives it counts one up all the same: vehicles must see that it is beyond.
+    // The revision advances even without flags, because vehicles must see one beyond theirs.
     const to = start + Math.max(1, flags.length);
     await setRevision(tx, environment, to);
     await appendAudit(tx, identity, {
@@ -106,14 +111,16 @@ export async function advanceRevision(
   }, TRANSACTION);
 }
 
-/** The flags' locks first and then the environment's, as every change of a flag takes them. */
+/** Locks the flags first and then the environment, as every change of a flag does. */
 async function lockLivingFlags(tx: Transaction, environment: Environment): Promise<Flag[]> {
   await tx.$executeRaw`SELECT FROM flags WHERE environment = ${environment} AND archived_at IS NULL ORDER BY id FOR UPDATE`;
   const flags = await findFlags(tx, { environment, archivedAt: null });
   return flags.sort((a, b) => a.revision - b.revision);
 }
 
-/** A flag that came while this transaction waited for the environment is not locked, and one that went is not there. */
+/**
+ * A flag that was created while this transaction waited for the environment is not locked, and a removed one is gone.
+ */
 async function checkNoneCameOrWent(tx: Transaction, environment: Environment, locked: readonly Flag[]): Promise<void> {
   const living = await tx.flag.findMany({ where: { environment, archivedAt: null }, select: { id: true } });
   const ids = new Set(locked.map(({ id }) => id));
@@ -124,10 +131,10 @@ async function checkNoneCameOrWent(tx: Transaction, environment: Environment, lo
   );
 }
 
-/** Named in a refusal: enough to look for what they have in common. */
+/** The most vehicles that a refusal names, enough to find what they have in common. */
 const NAMED_VEHICLES = 5;
 
-/** Another subgraph's table: docs/decisions/reading-another-subgraphs-table.md. */
+/** Reads another subgraph's table: docs/decisions/reading-another-subgraphs-table.md. */
 async function reportedRevisions(
   tx: Transaction,
   environment: Environment,
@@ -138,8 +145,8 @@ async function reportedRevisions(
   const far = await tx.$queryRaw<{ vin: string; revision: bigint }[]>`
     SELECT vin, applied_revision AS revision FROM vehicles WHERE environment = ${environment} AND applied_revision > ${highest} AND applied_revision <= ${MAX_ADVANCE}
     ORDER BY applied_revision DESC, vin LIMIT ${NAMED_VEHICLES}`;
-  // Whoever names a revision above the environment's knows how far vehicles are, and has decided about those that say
-  // more.
+  // An operator who gives a revision above the environment's knows how far vehicles are, and has decided about those
+  // that report more.
   if (far.length > 0 && beyond <= from) {
     throw badInput(
       'beyond',

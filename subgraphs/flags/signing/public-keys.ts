@@ -1,12 +1,12 @@
 /**
- * The public halves of signing keys: what vehicles pin and `/.well-known/jwks.json` serves. More than one is valid
- * while a key is changed for another (docs/operations/key-rotation.md).
+ * Public keys of signing keys, which vehicles pin and `/.well-known/jwks.json` serves. During a rotation more than one
+ * is valid (docs/operations/key-rotation.md).
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, decodeProtectedHeader, exportJWK, type JWK } from 'jose';
 
 /**
- * An Ed25519 public key (RFC 8037). Its id is its thumbprint (RFC 7638), so that one key has one id wherever it is
+ * An Ed25519 public key (RFC 8037). Its id is its thumbprint (RFC 7638), so that a key has the same id wherever it is
  * read.
  */
 export interface PublicKey extends JWK {
@@ -20,7 +20,7 @@ export interface PublicKey extends JWK {
 
 const PEM = /-----BEGIN ([A-Z ]+)-----[\s\S]+?-----END \1-----/g;
 
-/** Throws an Error for a key of another kind than Ed25519. */
+/** Gives the public key of a key object. Throws an Error for a key of another kind than Ed25519. */
 export async function publicKeyOf(key: KeyObject): Promise<PublicKey> {
   if (key.asymmetricKeyType !== 'ed25519') throw new Error('not an Ed25519 key');
   const { x = '' } = await exportJWK(key);
@@ -29,16 +29,16 @@ export async function publicKeyOf(key: KeyObject): Promise<PublicKey> {
 }
 
 /**
- * All keys in a text: a JWK, a JWK set, or one or more PEMs. Of a private key only the public half is read.
+ * Reads all keys of a text: a JWK, a JWK set, or one or more PEMs. Of a private key, only the public half is used.
  *
- * @throws Error when one is not an Ed25519 key, or there is none; the message does not repeat it
+ * @throws Error when one is not an Ed25519 key, or there is none; the message does not quote the text
  */
 export async function readPublicKeys(text: string): Promise<PublicKey[]> {
   let keys: KeyObject[];
   try {
     keys = keyObjects(text.trim());
   } catch {
-    // Without the cause: it may quote what it could not read, and that may be a part of a private key.
+    // Without the cause: its message may quote a part of a private key.
     throw new Error('This is no Ed25519 key as JWK, JWK set or PEM.');
   }
   if (keys.length === 0) throw new Error('This holds no key.');
@@ -55,7 +55,7 @@ function keyObjects(text: string): KeyObject[] {
   });
 }
 
-/** The id of the key that a compact JWS says it is signed with; null where it is none. */
+/** Gives the id of the key that a compact JWS names in its header; null when it names none. */
 export function signingKeyId(jws: string): string | null {
   try {
     return decodeProtectedHeader(jws).kid ?? null;

@@ -1,6 +1,6 @@
 /**
- * Signing again what another key has signed: a new revision of the same content, because that is what reaches the
- * vehicles that are up to date. Why by hand and not at start: docs/decisions/key-rotation.md.
+ * Signs again what another key has signed, as a new revision with the same content, because only a new revision reaches
+ * vehicles that are up to date. docs/decisions/key-rotation.md says why this is a command and does not happen at start.
  */
 import type { Environment } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
@@ -11,14 +11,17 @@ import { signingKeyId } from './public-keys.ts';
 import type { Signer } from './signing.ts';
 import { lockFlag, nextRevision, putTombstone } from '../flags/flag-store.ts';
 
-/** How many definitions and tombstones of an environment a key has signed. `kid` is null where that cannot be read. */
+/**
+ * The number of definitions and tombstones of an environment that a key has signed. `kid` is null when it cannot be
+ * read.
+ */
 export interface SignatureCount {
   readonly environment: Environment;
   readonly kid: string | null;
   readonly count: number;
 }
 
-/** One definition or tombstone that vehicles may be sent. */
+/** One definition or tombstone that vehicles may receive. */
 interface Signed {
   readonly environment: Environment;
   readonly key: string;
@@ -28,7 +31,7 @@ interface Signed {
 
 const TRANSACTION = { maxWait: 5_000, timeout: 10_000 } as const;
 
-/** Which keys have signed what vehicles may be sent, by environment and key. */
+/** Counts what each key has signed, by environment, among all that vehicles may receive. */
 export async function countSignatures(prisma: PrismaClient): Promise<SignatureCount[]> {
   const counts = new Map<string, SignatureCount>();
   for (const { environment, kid } of await allSigned(prisma)) {
@@ -38,7 +41,7 @@ export async function countSignatures(prisma: PrismaClient): Promise<SignatureCo
   return [...counts.values()];
 }
 
-/** Only headers, not the definitions, which may be large. */
+/** Reads only the headers, because definitions may be large. */
 async function allSigned(prisma: PrismaClient): Promise<Signed[]> {
   const rows = await prisma.$queryRaw<
     { environment: Environment; key: string; removed: boolean; header: string | null }[]
@@ -51,11 +54,11 @@ async function allSigned(prisma: PrismaClient): Promise<Signed[]> {
 }
 
 /**
- * Signs again whatever of an environment another key than the signer's has signed; each a transaction of its own with
- * a new revision and an audit row. Stopped half-way, it goes on where it was when it is run again. Whoever runs it
- * announces the environment afterwards (FLAGS_CHANGED).
+ * Signs again everything in an environment that another key than the signer's has signed; each in its own transaction
+ * with a new revision and an audit row. When interrupted, the next run continues. The caller then announces the
+ * environment (FLAGS_CHANGED).
  *
- * @returns how many definitions and tombstones were signed
+ * @returns the number of definitions and tombstones that were signed
  */
 export async function resignEnvironment(
   prisma: PrismaClient,
@@ -72,7 +75,7 @@ export async function resignEnvironment(
   return count;
 }
 
-/** False where it has been changed or signed meanwhile. */
+/** Signs one flag again. Gives false when it has been changed or signed meanwhile. */
 async function resignFlag(
   tx: Transaction,
   signer: Signer,
@@ -85,7 +88,7 @@ async function resignFlag(
   if (formerKey === signer.kid) return false;
   const revision = await nextRevision(tx, environment);
   const signedDefinition = await signer.definition({ ...flag, revision });
-  // updatedAt as it was: nobody has changed the flag.
+  // updatedAt stays: nobody has changed the flag.
   await tx.flag.update({ where: { id: flag.id }, data: { revision, signedDefinition, updatedAt: flag.updatedAt } });
   await record(tx, signer, identity, {
     flagId: flag.id,
@@ -104,7 +107,7 @@ async function resignTombstone(
   identity: CallerIdentity,
   { environment, key }: Signed,
 ): Promise<boolean> {
-  // The flag's lock first, as in every change: a flag that is just moving back takes its tombstone away.
+  // The flag's lock comes first, as in every change: a flag that is returning just now removes its tombstone.
   const flag = await lockFlag(tx, { key });
   const tombstone = await tx.flagTombstone.findUnique({ where: { environment_key: { environment, key } } });
   const formerKey = tombstone === null ? null : signingKeyId(tombstone.signedDefinition);

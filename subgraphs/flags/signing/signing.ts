@@ -1,6 +1,4 @@
-/**
- * Signs what vehicles are to trust: compact JWS with EdDSA over Ed25519 (RFC 7515, RFC 8037).
- */
+/** Signatures that vehicles verify: compact JWS with EdDSA over Ed25519 (RFC 7515, RFC 8037). */
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { CompactSign, exportPKCS8, generateKeyPair, type JWK } from 'jose';
 import type { Environment, FlagDefinition } from '../../../core/model.ts';
@@ -19,30 +17,35 @@ import {
 import { signedConditions } from '../../../core/evaluation/rules/whitelist-digest.ts';
 import { publicKeyOf, type PublicKey } from './public-keys.ts';
 
+/** Signs with one Ed25519 key. Every method gives a compact JWS. */
 export interface Signer {
-  /** The definition of a flag that lives in its environment. */
+  /** Signs the definition of a flag that lives in its environment. */
   definition(flag: FlagDefinition): Promise<string>;
-  /** The tombstone of a flag that has left `environment`. */
+  /** Signs the tombstone of a flag that has left `environment`. */
   tombstone(environment: Environment, key: string, revision: number): Promise<string>;
-  /** @param issuedAt Unix seconds */
+  /**
+   * Signs the statement that `environment` had `revision` at a time.
+   *
+   * @param issuedAt Unix seconds
+   */
   statement(environment: Environment, revision: number, issuedAt: number): Promise<string>;
-  /** What an environment consists of. */
+  /** Signs the proof of an environment's content. */
   proof(proof: Omit<ProofPayload, 'v' | 'partition'>): Promise<string>;
-  /** The registered facts of one vehicle, as an answer to the question that had `nonce`. */
+  /** Signs the registered facts of one vehicle, as the answer to its request with `nonce`. */
   vehicleFacts(vin: string, facts: RegisteredFacts, nonce: string): Promise<string>;
-  /** The id of the key that signs. */
+  /** The id of the signing key. */
   readonly kid: string;
-  /** The public keys, as `/.well-known/jwks.json` serves them (RFC 7517): the one that signs first. */
+  /** The public keys as `/.well-known/jwks.json` serves them (RFC 7517); the signing key comes first. */
   readonly publicKeys: { readonly keys: readonly JWK[] };
 }
 
-/** A new private key as PEM (PKCS #8). */
+/** Creates a new private key as PEM (PKCS #8). */
 export async function generateSigningKey(): Promise<string> {
   const { privateKey } = await generateKeyPair('EdDSA', { extractable: true });
   return exportPKCS8(privateKey);
 }
 
-/** JSON.parse quotes what it could not read, and that would be a part of a private key. */
+/** Parses a JWK. JSON.parse's message would quote the text, and so a part of a private key. */
 function readJwk(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -61,10 +64,12 @@ function readKey(text: string): KeyObject {
 }
 
 /**
+ * Creates the signer of a private key.
+ *
  * @param keyText an Ed25519 private key: a JWK or a PEM
- * @param others public keys that are valid beside it: former ones, and the next
- * @param source where the key stands, for the message
- * @throws Error when it is not one; the message does not repeat the key
+ * @param others further public keys that are valid: former ones, and the next
+ * @param source where the key is stored, for the error message
+ * @throws Error when it is not such a key; the message does not quote the key
  */
 export async function createSigner(
   keyText: string,
@@ -104,19 +109,20 @@ export async function createSigner(
   };
 }
 
-/** The signature of a compact JWS: with Ed25519 it is always the same for the same content and key, and no other's. */
+/**
+ * Gives the signature of a compact JWS. Ed25519 is deterministic: one content and key always give the same signature,
+ * and no other pair gives it.
+ */
 export function signatureOf(jws: string): string {
   return jws.slice(jws.lastIndexOf('.') + 1);
 }
 
-/** The definition that a signed one holds, unverified: for what this subgraph has signed itself. */
+/** Gives the definition in a signed one without verifying it. Only for what this subgraph has signed itself. */
 export function definitionIn(jws: string): FlagDefinition {
   return (JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()) as { flag: FlagDefinition }).flag;
 }
 
-/**
- * Exactly the fields of a definition, with digests for VINs: nothing of what people keep beside it goes to vehicles.
- */
+/** Gives exactly the fields of a definition, with digests in place of VINs. Vehicles receive nothing else of a flag. */
 function forVehicles(flag: FlagDefinition): FlagDefinition {
   const { key, environment, type, safetyLevel, enabled, defaultValue, revision } = flag;
   const rules = flag.rules.map((rule) => ({

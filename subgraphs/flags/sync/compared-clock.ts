@@ -1,21 +1,22 @@
 /**
- * Notices that this process's clock and the database's differ. Proofs carry the database's time, so that all instances
- * name one; tokens and sessions end by this process's.
+ * Detects differences between this process's clock and the database's. Proofs carry the database's time, so that all
+ * instances agree; tokens and sessions expire by this process's clock.
  */
 import type { Logger } from 'pino';
 
-/** Milliseconds: more than a slow statement and an NTP client that is at work. */
+/** Milliseconds of difference that are tolerated: more than a slow statement or an NTP correction causes. */
 const TOLERANCE = 10_000;
-/** Milliseconds between two lines in the log that say the same. */
+/** The least milliseconds between two warnings in the log. */
 const QUIET = 3_600_000;
 
+/** Compares the clocks and logs when they begin and cease to differ. */
 export class ComparedClock {
   #toldAt = -Infinity;
   #differs = false;
 
   /**
    * @param now milliseconds since 1970, by this process's clock
-   * @param running milliseconds since some moment, by a clock that nobody sets
+   * @param running milliseconds by a monotonic clock
    */
   constructor(
     private readonly logger: Pick<Logger, 'warn' | 'info'>,
@@ -23,7 +24,11 @@ export class ComparedClock {
     private readonly running: () => number = () => performance.now(),
   ) {}
 
-  /** @param databaseTime milliseconds since 1970, at which a statement began that has just been answered */
+  /**
+   * Compares the clocks once.
+   *
+   * @param databaseTime milliseconds since 1970, at which a statement began that has just been answered
+   */
   compare(databaseTime: number): void {
     const difference = this.now() - databaseTime;
     const differs = Math.abs(difference) > TOLERANCE;

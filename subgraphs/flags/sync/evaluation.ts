@@ -1,26 +1,25 @@
-/**
- * Evaluating on the server exactly as a vehicle would: the same compiled form, the same code (core/evaluation).
- */
+/** Evaluation on the server, exactly as in a vehicle: the same compiled form and the same code (core/evaluation). */
 import { LRUCache } from 'lru-cache';
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../../core/evaluation/evaluate.ts';
 import type { Evaluation, EvaluationContext, FlagDefinition } from '../../../core/model.ts';
 import { signatureOf } from '../signing/signing.ts';
 
 /**
- * Compiling costs some microseconds and evaluating less than one. What names a compiled form is the signature over its
- * content: key, environment and revision do not, because a restored database comes to the same revision with another.
+ * Caches compiled flags: compiling costs some microseconds, evaluating less than one. The key is the signature over the
+ * content and not flag, environment and revision, because a restored database reaches the same revision with other
+ * content.
  */
 const compiled = new LRUCache<string, CompiledFlag>({ max: 1_000 });
 
-/** A flag as it was signed. */
+/** A definition with its signed form. */
 export interface SignedDefinition {
   readonly definition: FlagDefinition;
   readonly jws: string;
 }
 
-/** What `context` gets for a flag. Never throws. */
+/** Evaluates a flag for `context`. Never throws. */
 export function evaluate({ definition, jws }: SignedDefinition, context: EvaluationContext): Evaluation {
-  // What nobody has signed has no name.
+  // Unsigned definitions have no signature to be cached by.
   if (jws === '') return evaluateFlag(compileFlag(definition), context);
   const id = signatureOf(jws);
   let form = compiled.get(id);

@@ -1,7 +1,7 @@
 /**
- * The stream of an environment's changes on this instance. It follows the revision in the database: announcements
- * on the bus make it look at once, and a look every second finds what was announced to nobody.
- * Source: design.md, "Revisions: how nothing is ever missed".
+ * The stream of an environment's changes on this instance. It follows the revision in the database: announcements on
+ * the bus make it read at once, and a poll every second covers lost announcements. Source: design.md, "Revisions: how
+ * nothing is ever missed".
  */
 import { EventEmitter, on } from 'node:events';
 import type { Logger } from 'pino';
@@ -18,26 +18,28 @@ import type { EnvironmentSnapshots } from './snapshots.ts';
 import { findFlags } from '../flags/flag-store.ts';
 import type { Delta } from './sync-store.ts';
 
+/** One change of an environment, as subscriptions deliver it. */
 export interface FlagChangeEvent {
   readonly environment: Environment;
   readonly revision: number;
-  /** The revision of the event before this one: who is not at it has missed something. */
+  /** The revision of the previous event. A receiver with another revision has missed something. */
   readonly previousRevision: number;
   readonly flag: Flag;
   readonly signed: Delta;
   readonly statement: string;
-  /** What the environment consists of after the last event that was read in the same look as this one. */
+  /** The proof of the environment's content after the last event of the same read. */
   readonly proof: string;
 }
 
-/** How long a change whose announcement was lost stays unseen, in milliseconds. */
+/** The polling interval in milliseconds; the longest delay after a lost announcement. */
 const POLL_INTERVAL = 1_000;
 
 const CLOSED = 'closed';
 
+/** Reads changes and delivers them to this instance's streams. */
 export class FlagFeed {
   readonly #emitter = new EventEmitter().setMaxListeners(0);
-  /** The revision up to which each environment's changes have been sent. */
+  /** The revision up to which each environment's changes have been delivered. */
   readonly #sent = new Map<Environment, number>();
   readonly #refreshes = new CoalescedRefresh(() => this.#sendOrLog());
   #timer: NodeJS.Timeout | undefined;
@@ -51,7 +53,7 @@ export class FlagFeed {
     private readonly logger: Logger,
   ) {}
 
-  /** Begins at the environments' present revisions. */
+  /** Starts at the environments' current revisions. */
   async start(): Promise<void> {
     for (const [environment, { revision }] of await this.snapshots.refresh()) this.#sent.set(environment, revision);
     this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () =>
@@ -61,6 +63,7 @@ export class FlagFeed {
     this.#timer.unref();
   }
 
+  /** Ends every stream and stops polling. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#emitter.emit(CLOSED);
@@ -68,14 +71,14 @@ export class FlagFeed {
     await this.#refreshes.close();
   }
 
-  /** Every change of `environment` after this call, in revision order. Ends when the feed is closed. */
+  /** Streams every change of `environment` after this call, in revision order. Ends when the feed closes. */
   changes(environment: Environment): AsyncIterableIterator<FlagChangeEvent> {
-    // Listening begins here and not at the first next(), so that what is asked after this call cannot be older.
+    // Listens from here on and not from the first next(), so that the stream misses nothing between the two.
     const events = on(this.#emitter, environment, { close: [CLOSED] }) as AsyncIterator<[FlagChangeEvent]>;
     return mapStream(events, ([event]) => event);
   }
 
-  /** Sends what has changed since the last look. Calls during a look are answered by one more look after it. */
+  /** Delivers what has changed since the last read. Calls during a read share one more read after it. */
   refresh(): Promise<void> {
     return this.#refreshes.refresh();
   }
@@ -84,7 +87,7 @@ export class FlagFeed {
     try {
       await this.#sendChanges();
     } catch (error) {
-      // The next second looks again; nothing is lost, because what is sent is what the database holds.
+      // The next poll reads again. Nothing is lost, because events are read from the database.
       this.logger.warn({ err: error }, 'Changes could not be read');
     }
   }
@@ -94,7 +97,8 @@ export class FlagFeed {
     for (const environment of ENVIRONMENTS) {
       const sent = this.#sent.get(environment) ?? 0;
       const revision = present.get(environment)?.revision ?? 0;
-      // A lower revision is a database restored from a backup: follow it, vehicles refuse it and report.
+      // A lower revision means that the database was restored from a backup. The feed follows it; vehicles refuse it
+      // and report.
       if (revision < sent) this.#sent.set(environment, revision);
       else if (revision > sent && this.#emitter.listenerCount(environment) === 0) this.#sent.set(environment, revision);
       else if (revision > sent) await this.#send(environment, sent);
@@ -102,7 +106,7 @@ export class FlagFeed {
   }
 
   async #send(environment: Environment, since: number): Promise<void> {
-    // Tombstones from revision 0 on, too: a vehicle may have got by its sync what has left before this look.
+    // Includes tombstones from revision 0 on: a vehicle's sync may have given it flags that left before this read.
     const { deltas, ...standing } = await this.snapshots.known(environment, since, true);
     const proof = await this.signatures.proof(standing);
     const flags = new Map(

@@ -1,30 +1,29 @@
 /**
- * Bounds what questions with a nonce cost this instance: each is signed for alone, so a fleet whose clocks are wrong
- * (or a control plane's own) must not make it sign without end. Who is refused is told when to come again, each a
- * little later than the one before, so that a fleet does not come back at once.
+ * Limits what syncs with a nonce cost this instance. Each needs a signature of its own, so a fleet whose clocks are
+ * wrong (or a control plane's wrong clock) must not cause endless signing. Refused callers receive a `retryAfter`, each
+ * a little later than the one before, so that a fleet does not return at once.
  */
 import { LRUCache } from 'lru-cache';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller } from '../../../core/access/caller.ts';
 
+/** The limits of one instance. */
 export interface NonceLimits {
-  /** Nonces that this instance answers a second, in the long run. */
+  /** Nonces that this instance answers a second in the long run. */
   readonly perSecond: number;
   /** Nonces that it answers at once after a quiet time. */
   readonly burst: number;
-  /** Nonces that one vehicle, person or key may ask in `callerWindowSeconds`. */
+  /** Nonces that one vehicle, person or API key may use in `callerWindowSeconds`. */
   readonly perCaller: number;
   readonly callerWindowSeconds: number;
 }
 
+/** The default limits. */
 export const NONCE_LIMITS: NonceLimits = { perSecond: 50, burst: 50, perCaller: 5, callerWindowSeconds: 60 };
 
-/**
- * Seconds that anybody is told to wait at most: an agent that is told nothing spreads its question over ten minutes,
- * too.
- */
+/** The highest `retryAfter` in seconds. Agents that receive none also spread their retries over ten minutes. */
 const LONGEST_WAIT = 600;
-/** Callers whose questions are counted. Who falls out begins anew, within what the instance answers in all. */
+/** The most callers that are counted. One that is evicted starts anew, within the instance's own limit. */
 const MAX_CALLERS = 20_000;
 
 function callerKey(caller: Caller): string {
@@ -41,16 +40,17 @@ function callerKey(caller: Caller): string {
   }
 }
 
+/** Admits syncs with a nonce, or refuses them. */
 export class NonceAdmission {
   readonly #callers: LRUCache<string, { count: number; readonly endsAt: number }>;
   /** Nonces that may be answered now, as of `#filledAt`. */
   #room: number;
   #filledAt: number;
-  /** When the last of those who were told to come again will come. */
+  /** The time when the last of the refused callers will return. */
   #lastTurn = -Infinity;
 
   /**
-   * @param now milliseconds since some moment, by a clock that nobody sets
+   * @param now milliseconds by a monotonic clock
    * @param random uniform in [0, 1)
    */
   constructor(
@@ -63,7 +63,7 @@ export class NonceAdmission {
     this.#filledAt = now();
   }
 
-  /** Takes one question of `caller`, or throws RATE_LIMITED with `retryAfter` (seconds). */
+  /** Admits one request of `caller`, or throws RATE_LIMITED with `retryAfter` (seconds). */
   admit(caller: Caller): void {
     const now = this.now();
     const key = callerKey(caller);
@@ -90,7 +90,7 @@ export class NonceAdmission {
     }
     this.#lastTurn = Math.min(Math.max(this.#lastTurn, now) + 1_000 / perSecond, now + LONGEST_WAIT * 1_000);
     const wait = (this.#lastTurn - now) / 1_000;
-    // More than can be answered by then: spread over what is left, or all of them would come at its end.
+    // More callers than can be answered by then: they are spread over the rest, or all of them would return at its end.
     throw refusal(
       'More vehicles ask with a nonce than can be answered now.',
       wait < LONGEST_WAIT ? wait : LONGEST_WAIT * (0.5 + this.random() / 2),

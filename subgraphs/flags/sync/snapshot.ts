@@ -1,39 +1,42 @@
 /**
- * All that vehicles may be sent of one environment, as it stood at one revision: from it, what changed since any
- * earlier revision is answered without asking the database. Pure.
+ * Everything that vehicles may receive of one environment, at one revision. From a snapshot, changes since any earlier
+ * revision are answered without the database. Pure.
  */
 import type { Environment } from '../../../core/model.ts';
 import { jwsDigest, setDigest } from '../../../core/wire/proof.ts';
 import type { Delta, Position } from './sync-store.ts';
 
+/** An environment's content at one position. */
 export interface EnvironmentSnapshot {
   readonly environment: Environment;
   readonly position: Position;
-  /** The newest of each key, definitions and tombstones, ascending by revision. */
+  /** The newest entry of each key, definitions and tombstones, ascending by revision. */
   readonly entries: readonly Delta[];
-  /** The definitions among them: what a vehicle that has nothing is sent. */
+  /** The definitions among them, which a vehicle without any flags receives. */
   readonly definitions: readonly Delta[];
-  /** Of flags that left at this revision or before, tombstones may be missing; 0: none is. */
+  /** The highest revision at which a flag left whose tombstone may be missing here; 0 when none is missing. */
   readonly floor: number;
 }
 
 /**
- * Definitions are bounded by the environment's limit; tombstones only ever grow, by one for each key that has left.
- * What is older than this many is asked of the database: 2,000 are about 700 KB.
+ * The most tombstones in a snapshot. Definitions are bounded by the environment's limit, but tombstones only grow, by
+ * one for each key that has left. Older ones are read from the database; 2,000 take about 700 KB.
  */
 export const MAX_TOMBSTONES = 2_000;
 
-/** Characters of a stored snapshot at most: the limit of definitions, twice, with room for tombstones. */
+/** The most characters of a stored snapshot: twice the limit of definitions, which leaves room for tombstones. */
 const MAX_STORED_LENGTH = 4_194_304;
 
-/** Whether two positions are the same point of the same history: after a restore a revision comes a second time. */
+/**
+ * Checks whether two positions are the same point of the same history: after a restore, a revision number occurs again.
+ */
 export function samePosition(a: Position, b: Position): boolean {
   return a.revision === b.revision && a.changedAtMs === b.changedAtMs;
 }
 
 /**
- * A snapshot of `entries` (ascending by revision, a key once); `floor` is the highest revision of a tombstone that was
- * left out.
+ * Creates a snapshot of `entries` (ascending by revision, each key once). `floor` is the highest revision of a
+ * tombstone that was left out.
  */
 export function snapshotOf(
   environment: Environment,
@@ -54,8 +57,8 @@ export function snapshotOf(
 }
 
 /**
- * The snapshot after `changes`: the newest of each key that changed after `snapshot`, tombstones included, ascending by
- * revision.
+ * Gives the snapshot after `changes`: the newest entry of each key that changed after `snapshot`, tombstones included,
+ * ascending by revision.
  */
 export function advanced(
   snapshot: EnvironmentSnapshot,
@@ -67,7 +70,7 @@ export function advanced(
   return snapshotOf(snapshot.environment, position, [...unchanged, ...changes], snapshot.floor);
 }
 
-/** What changed after `since`, ascending by revision; null where the snapshot no longer knows. */
+/** Gives the entries after `since`, ascending by revision; null when the snapshot no longer has all of them. */
 export function entriesSince(
   snapshot: EnvironmentSnapshot,
   since: number,
@@ -85,7 +88,7 @@ export function entriesSince(
   return source.slice(low);
 }
 
-/** Digests of signed forms: what has not changed since the snapshot before is not hashed again. */
+/** Caches digests of signed forms, so that unchanged entries are not hashed again. */
 const digests = new WeakMap<Delta, string>();
 const sets = new WeakMap<EnvironmentSnapshot, string>();
 
@@ -95,7 +98,7 @@ function digestOf(entry: Delta): string {
   return digest;
 }
 
-/** The digest of the set of all definitions in the snapshot, as a proof commits to it; computed once. */
+/** Gives the digest of the snapshot's definitions, as a proof contains it; computed once. */
 export function setOf(snapshot: EnvironmentSnapshot): string {
   let set = sets.get(snapshot);
   if (set === undefined) {
@@ -107,13 +110,13 @@ export function setOf(snapshot: EnvironmentSnapshot): string {
   return set;
 }
 
-/** The snapshot as text, or null where it is too large to be kept beside others'. */
+/** Serialises the snapshot; null when it is too large for the store. */
 export function writeSnapshot({ environment, position, entries, floor }: EnvironmentSnapshot): string | null {
   const text = JSON.stringify({ v: 1, environment, position, floor, entries });
   return text.length > MAX_STORED_LENGTH ? null : text;
 }
 
-/** The snapshot that `text` holds, or null where that is none of `environment` at `position`. */
+/** Parses a stored snapshot; null when `text` is not one of `environment` at `position`. */
 export function readSnapshot(text: string, environment: Environment, position: Position): EnvironmentSnapshot | null {
   let stored: Partial<EnvironmentSnapshot & { v: unknown }> | null;
   try {

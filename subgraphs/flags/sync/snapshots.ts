@@ -1,7 +1,7 @@
 /**
- * The environments' snapshots on this instance, always compared with the database before they are answered from.
- * What that costs does not depend on who asks: one statement for all who ask at the same time.
- * Reasons: docs/decisions/sync-cache.md.
+ * The environments' snapshots on this instance, which are compared with the database before each answer. The cost does
+ * not grow with the number of callers: all that ask at the same time share one statement. Reasons:
+ * docs/decisions/sync-cache.md.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -27,42 +27,46 @@ import {
 } from './snapshot.ts';
 import { changesSince, currentPositions, livingSet, type Delta, type Position } from './sync-store.ts';
 
-/** Milliseconds from the start of one look to the next at least, for each who was answered by the one. */
+/** The least milliseconds between the starts of two reads, for each caller that the first one answered. */
 const LOOK_PACE = 10;
-/** Milliseconds that this amounts to at most: 10 small statements a second when a crowd asks. */
+/** The highest such pace in milliseconds: 10 small statements a second under load. */
 const CROWD_PACE = 100;
-/** Milliseconds that a caller waits for a database that does not answer, if it can be answered from a snapshot. */
+/** Milliseconds that a caller waits for a database that does not answer, when a snapshot can answer it. */
 const PATIENCE = 1_000;
-/** Milliseconds that a change of an environment may be followed by others before its snapshot is stored. */
+/**
+ * Milliseconds between a change of an environment and the storing of its snapshot, in which further changes may follow.
+ */
 const STORE_DELAY = 1_000;
-/** Seconds that a stored snapshot is kept. */
+/** Seconds for which a stored snapshot is kept. */
 const STORE_TTL = 86_400;
 /**
- * Milliseconds that a caller waits for a database that does not answer, if only a look that began after its question
+ * Milliseconds that a caller waits for a database that does not answer, when only a read that began after its request
  * can answer it.
  */
 const FRESH_PATIENCE = 5_000;
-/** Seconds after which to come again where the database did not answer; who is told adds to it at random. */
+/** Seconds in `retryAfter` when the database did not answer; callers add a random part. */
 const FRESH_RETRY = 10;
 
+/** The dependencies of the snapshots. */
 export interface SnapshotsOptions {
   readonly prisma: PrismaClient;
-  /** Where a starting instance finds what another has read. */
+  /** The store in which a starting instance finds the snapshots of others. */
   readonly store: KeyValueStore;
   readonly logger: Logger;
 }
 
-/** What an environment has changed, and where it stands with that. */
+/** The changes of an environment, and its position after them. */
 export interface Changes extends Standing {
   readonly deltas: readonly Delta[];
 }
 
-/** The key of a stored snapshot. */
+/** Gives the key of a stored snapshot. */
 export const storedUnder = (environment: Environment, revision: number) => `snapshot:${environment}:${revision}`;
 
+/** Answers syncs from memory, checked against the database. */
 export class EnvironmentSnapshots {
   readonly #held = new Map<Environment, { snapshot: EnvironmentSnapshot; verifiedAt: number }>();
-  /** Environments that somebody has asked for: the others are not worth their memory. */
+  /** The environments that were requested; the others are not worth their memory. */
   readonly #wanted = new Set<Environment>();
   readonly #definitions = new WeakMap<Delta, FlagDefinition>();
   readonly #storing = new Map<Environment, NodeJS.Timeout>();
@@ -70,26 +74,26 @@ export class EnvironmentSnapshots {
   #waiting: Promise<Map<Environment, Position>> | undefined;
   #running: Promise<unknown> = Promise.resolve();
   #lastStart = -Infinity;
-  /** Who wait for the next look, and who were answered by the last. */
+  /** The numbers of callers that wait for the next read, and that the last one answered. */
   #asking = 0;
   #answered = 0;
   readonly #clock: ComparedClock;
-  /** Set where the database was away: what comes back may be a restored one, with another history. */
+  /** Set after the database was down: it may come back as a restored one, with another history. */
   #doubt = false;
 
   constructor(private readonly options: SnapshotsOptions) {
     this.#clock = new ComparedClock(options.logger);
   }
 
-  /** Ends what waits to be stored. */
+  /** Cancels pending writes to the store. */
   close(): void {
     for (const timer of this.#storing.values()) clearTimeout(timer);
     this.#storing.clear();
   }
 
   /**
-   * Where the environments stand, by a read that begins after this call; the snapshots then stand there, too.
-   * Rejects when the database cannot be read.
+   * Gives the environments' positions by a read that begins after this call, and brings the snapshots to them. Rejects
+   * when the database cannot be read.
    */
   refresh(): Promise<Map<Environment, Position>> {
     this.#asking += 1;
@@ -100,7 +104,7 @@ export class EnvironmentSnapshots {
     await this.#running.catch(() => undefined);
     const wait = this.#lastStart + Math.min(CROWD_PACE, LOOK_PACE * this.#answered) - performance.now();
     if (wait > 0) await delay(wait);
-    // Who calls from here on may have changed something that this look does not see: it gets the next one.
+    // A caller from here on may have changed something that this read does not see, so it gets the next one.
     const own = this.#waiting;
     this.#waiting = undefined;
     this.#answered = this.#asking;
@@ -143,11 +147,12 @@ export class EnvironmentSnapshots {
     if (held !== undefined && !this.#doubt && position.revision > held.position.revision) {
       const { deltas, set, position: present } = await changesSince(prisma, environment, held.position.revision, true);
       const snapshot = advanced(held, present, deltas);
-      // Between two looks a restored database may have come further than it was, on another way.
+      // A restored database may have overtaken the former one between two reads, with another history.
       if (setOf(snapshot) === set) return snapshot;
     }
     const stored = await this.#readStored(environment, position);
-    // Proofs are signed of what it holds, so that nobody who writes to the cache may say what that is.
+    // Proofs are signed over the snapshot, so a stored one is compared with the database: whoever can write to the
+    // store must not decide what gets signed.
     if (stored !== null && setOf(stored) === (await livingSet(prisma, environment)).set) return stored;
     const { deltas, position: present } = await changesSince(prisma, environment, 0, true);
     return snapshotOf(environment, present, deltas);
@@ -163,7 +168,9 @@ export class EnvironmentSnapshots {
     }
   }
 
-  /** One write for changes that follow each other: each is as large as the environment. */
+  /**
+   * Stores a snapshot after a delay, so that a series of changes costs one write: each is as large as the environment.
+   */
   #storeSoon(environment: Environment): void {
     if (this.#storing.has(environment)) return;
     const timer = setTimeout(() => {
@@ -189,27 +196,27 @@ export class EnvironmentSnapshots {
   }
 
   /**
-   * What changed in `environment` after `since`, by all that was committed before this call. Where the database does
-   * not answer, by what was last known of it.
+   * Gives the changes of `environment` after `since`, including everything committed before this call. When the
+   * database does not answer, gives what was last known.
    *
-   * Rejects as the database does where nothing is known, or less than the caller knows: to it, a lower revision
-   * means that the control plane has forgotten something.
+   * Rejects with the database's error when nothing is known, or less than the caller has: a lower revision would tell
+   * it that the control plane has lost changes.
    */
   async since(environment: Environment, since: number): Promise<Changes> {
     await this.#see(environment, since);
     return this.known(environment, since > this.#revision(environment) ? 0 : since);
   }
 
-  /** Where `environment` stands, by what `since` would tell. */
+  /** Gives the standing of `environment`, under the same conditions as `since`. */
   async standing(environment: Environment): Promise<Standing> {
     await this.#see(environment, 0);
     return this.known(environment, this.#revision(environment));
   }
 
   /**
-   * The same as `since`, by a look at the database that began after this call, and never by what was known before.
+   * Gives changes as `since` does, but always by a read that began after this call, and never from earlier knowledge.
    *
-   * @throws SERVICE_UNAVAILABLE with `retryAfter` where the database does not answer within 5 s
+   * @throws SERVICE_UNAVAILABLE with `retryAfter` when the database does not answer within 5 s
    */
   async freshSince(environment: Environment, since: number): Promise<Changes> {
     this.#wanted.add(environment);
@@ -226,7 +233,7 @@ export class EnvironmentSnapshots {
     return this.known(environment, since > this.#revision(environment) ? 0 : since);
   }
 
-  /** Looks at the database; where it does not answer, what is known must reach to `atLeast`. */
+  /** Reads the database. When it does not answer, the known position must reach `atLeast`. */
   async #see(environment: Environment, atLeast: number): Promise<void> {
     this.#wanted.add(environment);
     try {
@@ -246,10 +253,10 @@ export class EnvironmentSnapshots {
   }
 
   /**
-   * What is known of the changes of `environment` after `since`, without another look.
+   * Gives the known changes of `environment` after `since`, without another read.
    *
-   * @param tombstones whether to tell of flags that have left; by default not with `since` 0, when there is nothing to
-   *   remove
+   * @param tombstones whether to include tombstones; by default not with `since` 0, when the caller has nothing to
+   * remove
    */
   async known(environment: Environment, since: number, tombstones = since > 0): Promise<Changes> {
     const held = this.#held.get(environment);
@@ -263,14 +270,15 @@ export class EnvironmentSnapshots {
         verifiedAt: held.verifiedAt,
       };
     }
-    // Of everything, though little of it may be asked for: only the whole says what the environment consists of.
+    // Reads everything, though the caller may need little of it: only the whole gives the environment's digest.
     const { deltas: all, position, set, readAt } = await changesSince(this.options.prisma, environment, 0, true);
     const changed = all.filter(({ revision, removed }) => revision > since && (tombstones || !removed));
     return { environment, revision: position.revision, set, deltas: changed, verifiedAt: Math.floor(readAt / 1_000) };
   }
 
   /**
-   * The definitions that vehicles of `environment` have, by key: by what `since` would tell. Whitelists are digests.
+   * Gives the definitions that vehicles of `environment` have, by key, under the same conditions as `since`. Whitelists
+   * are digests.
    */
   async definitions(environment: Environment): Promise<readonly SignedDefinition[]> {
     const { deltas } = await this.since(environment, 0);

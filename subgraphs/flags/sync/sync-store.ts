@@ -1,6 +1,6 @@
 /**
- * What syncs read of environments, flags and tombstones: where an environment stands, what has changed, and the digest
- * of what lives there.
+ * Reads for syncs from the tables of environments, flags and tombstones: positions, changes, and the digest of the
+ * living flags.
  */
 import type { Environment } from '../../../core/model.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
@@ -24,13 +24,13 @@ export interface Position {
   readonly changedAtMs: number;
 }
 
-/** What a read found, and when it began: by the database's clock, so that all instances name one time. */
+/** The time when a read began, by the database's clock, so that all instances agree. */
 export interface Dated {
   /** Milliseconds since 1970. */
   readonly readAt: number;
 }
 
-/** Where each environment stands. */
+/** Gives each environment's position. */
 export async function currentPositions(
   db: Reader,
 ): Promise<Dated & { readonly positions: Map<Environment, Position> }> {
@@ -45,32 +45,29 @@ export async function currentPositions(
   return { positions, readAt: rows[0]?.at.getTime() ?? 0 };
 }
 
-/** SHA-256 of a text in base64url, as `core/wire/proof.ts` has it. */
+/** SQL for the SHA-256 of a text in base64url, as in `core/wire/proof.ts`. */
 const sha256 = (text: Prisma.Sql) =>
   Prisma.sql`translate(rtrim(encode(sha256(convert_to(${text}, 'UTF8')), 'base64'), '='), '+/', '-_')`;
 
 /**
- * The digest of the set of what lives in an environment, as proofs have it, told by the database. Of a key nothing has
- * to be escaped in JSON.
+ * SQL for the digest of an environment's living flags, as proofs contain it. Keys contain nothing that JSON would
+ * escape.
  */
 const SET_OF_LIVING = Prisma.sql`SELECT ${sha256(Prisma.sql`'[' || COALESCE(string_agg('["' || key || '",' || revision || ',"' || ${sha256(Prisma.sql`signed_definition`)} || '"]', ',' ORDER BY key COLLATE "C"), '') || ']'`)}`;
 
+/** The changes of an environment after a revision. */
 export interface ChangesSince extends Dated {
   readonly position: Position;
   readonly deltas: Delta[];
-  /**
-   * The digest of the set of all that lives there, whatever has changed: it shows whether what is known of the rest
-   * still holds.
-   */
+  /** The digest of all living flags, changed or not. It shows whether what is cached of the others still holds. */
   readonly set: string;
 }
 
 /**
- * What changed in an environment after `since`, in revision order, and where the environment stands: one statement,
- * so one snapshot, or a change between two reads could be missed.
+ * Reads an environment's changes after `since`, in revision order, and its position. One statement, and so one database
+ * snapshot: between two reads a change could be missed.
  *
- * @param tombstones whether to tell of flags that have left; by default not with `since` 0, when there is nothing to
- *   remove
+ * @param tombstones whether to include tombstones; by default not with `since` 0, when the caller has nothing to remove
  */
 export async function changesSince(
   db: Reader,
@@ -112,7 +109,9 @@ export async function changesSince(
   };
 }
 
-/** Where an environment stands, and the digest of the set of what lives there: little to read, whatever its size. */
+/**
+ * Gives an environment's position and the digest of its living flags: a small read, whatever the environment's size.
+ */
 export async function livingSet(
   db: Reader,
   environment: Environment,

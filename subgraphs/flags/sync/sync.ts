@@ -1,4 +1,7 @@
-/** What a vehicle asks for to be up to date: the smallest set of signed definitions since the revision that it has. */
+/**
+ * Syncs: a vehicle gets the smallest set of signed definitions and tombstones that brings it from its revision up to
+ * date.
+ */
 import { badInput } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { Caller } from '../../../core/access/caller.ts';
@@ -8,6 +11,7 @@ import type { PositionSignatures } from '../signing/position-signatures.ts';
 import type { Changes, EnvironmentSnapshots } from './snapshots.ts';
 import type { Delta } from './sync-store.ts';
 
+/** The answer to a sync. */
 export interface FlagSync {
   readonly environment: Environment;
   readonly revision: number;
@@ -15,23 +19,24 @@ export interface FlagSync {
   readonly full: boolean;
   readonly flags: readonly Delta[];
   /**
-   * Issued when the database last said that `revision` is the environment's: while it is away, that is in the past. For
-   * agents from before the proof.
+   * The statement, issued at the time when the database last confirmed `revision`; while the database is down, that
+   * time lies in the past. For agents older than the proof.
    */
   readonly statement: string;
   /**
-   * What the environment consists of at `revision`, issued at the same time; with the vehicle's nonce where it gave
-   * one.
+   * The proof of the environment's content at `revision`, issued at the same time; with the vehicle's nonce where it
+   * sent one.
    */
   readonly proof: string;
 }
 
-/** Throws BAD_USER_INPUT where `nonce` has another form than a vehicle's. */
+/** Throws BAD_USER_INPUT when `nonce` does not have the form that vehicles use. */
 export function checkNonce(nonce: string): void {
   if (!isNonce(nonce))
     throw badInput('nonce', 'A nonce is 16 random bytes in base64url: 22 letters, digits, "-" and "_".');
 }
 
+/** The use cases of vehicles that sync. */
 export class SyncService {
   constructor(
     private readonly snapshots: EnvironmentSnapshots,
@@ -40,9 +45,11 @@ export class SyncService {
   ) {}
 
   /**
-   * @param since the revision that the vehicle has stored; 0 for none. One above the environment's own (a vehicle of
-   * before a restore) gets everything, with the lower revision: the vehicle is to see it and refuse.
-   * @throws BAD_USER_INPUT below 0; SERVICE_UNAVAILABLE where neither the database nor a snapshot can say
+   * Gives the changes after `since`.
+   *
+   * @param since the revision that the vehicle has stored; 0 for none. A vehicle above the environment's own revision
+   * (from before a restore) gets everything, with the lower revision, so that it notices and refuses.
+   * @throws BAD_USER_INPUT below 0; SERVICE_UNAVAILABLE when neither the database nor a snapshot can answer
    */
   async sync(environment: Environment, since: number): Promise<FlagSync> {
     checkSince(since);
@@ -51,8 +58,8 @@ export class SyncService {
   }
 
   /**
-   * The same for a vehicle that cannot tell by its clock how old a proof is: from a look at the database that began
-   * after this call, with a proof that holds `nonce`.
+   * Gives the changes to a vehicle whose clock cannot tell a proof's age: by a read of the database that began after
+   * this call, with a proof that contains `nonce`.
    *
    * @throws BAD_USER_INPUT; RATE_LIMITED or SERVICE_UNAVAILABLE with `retryAfter`
    */
@@ -64,7 +71,7 @@ export class SyncService {
     return this.#answer(since, changes, await this.signatures.proofFor(nonce, changes));
   }
 
-  /** The proof of now: where the database does not answer, of when it last did. */
+  /** Gives the current proof; when the database does not answer, that of its last answer. */
   async proof(environment: Environment): Promise<string> {
     return this.signatures.proof(await this.snapshots.standing(environment));
   }
