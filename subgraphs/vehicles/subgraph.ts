@@ -1,4 +1,4 @@
-/** The vehicles subgraph, put together from its parts. */
+/** Assembles the vehicles subgraph. */
 import type { Logger } from 'pino';
 import type { VehicleTokens } from '../../core/credentials/vehicle-token.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
@@ -20,19 +20,20 @@ import { statusAnnouncer } from './registry/status-position.ts';
 /** Seconds that a vehicle may be without a connection before it is offline. */
 export const PRESENCE_GRACE_SECONDS = 30;
 
+/** The dependencies and settings of the vehicles subgraph. */
 export interface VehiclesOptions {
   readonly prisma: PrismaClient;
-  /** Issues what the gateway accepts. */
+  /** Issues vehicle tokens, which the gateway verifies. */
   readonly tokens: VehicleTokens;
-  /** Tells that a status has changed. */
+  /** The bus that announces status changes. */
   readonly bus: Bus;
   readonly logger: Logger;
   readonly presenceGraceSeconds?: number;
-  /** Whether this instance turns vehicles offline; true by default. */
+  /** Whether this instance sets vehicles offline; true by default. */
   readonly sweepsPresence?: boolean;
 }
 
-/** Starts the subgraph, and sweeps presence from here on, until `close`. */
+/** Starts the subgraph, and sweeps presence until `close`. */
 export async function startVehicles(options: VehiclesOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const { prisma, tokens, bus, logger, presenceGraceSeconds = PRESENCE_GRACE_SECONDS, sweepsPresence = true } = options;
   const announce = statusAnnouncer(bus, logger);

@@ -1,4 +1,4 @@
-/** Previewing whom a rule would reach. */
+/** Previews of the vehicles that a rule would reach. */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
 import { validateRuleInput, type RuleDraft, type ValidRule } from '../../../core/validation/validate-rule.ts';
@@ -8,14 +8,15 @@ import { AudienceCounter, reachOf, type Audience } from './audience.ts';
 import { countReachable, readGroups } from './audience-store.ts';
 import { findFlagFacts } from './flag-facts.ts';
 
-/** Vehicles read at once. Evaluating so many takes some 10 ms, for which nothing else of the process runs. */
+/** The vehicles read at once. Evaluating so many takes some 10 ms, during which the process does nothing else. */
 const PAGE = 20_000;
 
-/** Where a rule names its vehicles, those; no other can match. */
+/** Gives the VINs that a rule names, or null when it names none; a rule that names VINs can match no others. */
 function namedVins({ type, conditions }: ValidRule): string[] | null {
   return type === 'vehicle_whitelist' ? [...parseWrittenWhitelist(conditions, 'rule.conditions').vins] : null;
 }
 
+/** The use case of an audience preview. */
 export class AudienceService {
   constructor(
     private readonly prisma: PrismaClient,
@@ -23,12 +24,12 @@ export class AudienceService {
   ) {}
 
   /**
-   * Which registered vehicles a rule would reach: the rule alone, as though it were enabled and its flag too.
-   * Attributes of a vehicle are known to its agent only, so a user_attribute rule reaches all or nobody here: all when
-   * it asks of each attribute that it is missing.
+   * Counts the registered vehicles that a rule would reach: the rule alone, as if it and its flag were enabled. Only a
+   * vehicle's agent knows the vehicle's attributes, so a user_attribute rule reaches all or none here: all when it
+   * requires each of its attributes to be missing.
    *
-   * @throws BAD_USER_INPUT or LIMIT_EXCEEDED at `flagKey` or `rule.…` as createRule would at `input.…`, and NOT_FOUND
-   *   when no living flag has the key
+   * @throws BAD_USER_INPUT or LIMIT_EXCEEDED at `flagKey` or `rule.…`, as createRule does at `input.…`; NOT_FOUND when
+   * no living flag has the key
    */
   async preview(flagKey: string, input: RuleDraft): Promise<Audience> {
     const flag = await findFlagFacts(this.prisma, validateFlagKey(flagKey, 'flagKey'));

@@ -1,12 +1,12 @@
-/** Reading the fleet for an audience: few columns, many vehicles at once. */
+/** Reads of the fleet for audiences: few columns, many vehicles at once. */
 import type { Environment } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import type { VehicleGroup } from './audience.ts';
 
-/** Of a vehicle in a group's list. */
+/** The characters of a VIN in a group's list. */
 const VIN_LENGTH = 17;
 
-/** Vehicles that a flag of `environment` can reach: those that belong to it, and those that belong to none yet. */
+/** Selects the vehicles that a flag of `environment` can reach: those of the environment, and those without one yet. */
 const reachable = (environment: Environment) => Prisma.sql`(environment = ${environment} OR environment IS NULL)`;
 
 function vinsOf(list: string): string[] {
@@ -16,11 +16,11 @@ function vinsOf(list: string): string[] {
 }
 
 /**
- * The vehicles that a flag of `environment` can reach, in pages of at most `pageSize` in the order of VINs, each
- * vehicle once. Grouped, because a fleet has some hundred combinations of facts and a row for each vehicle costs ten
- * times as much to carry over.
+ * Reads the vehicles that a flag of `environment` can reach, in pages of at most `pageSize` in the order of VINs, each
+ * vehicle once. Vehicles are grouped by their facts: a fleet has some hundred combinations, and transferring a row for
+ * each vehicle costs ten times as much.
  *
- * @param vins these only; null: all
+ * @param vins restricts the read to these; null reads all
  */
 export async function* readGroups(
   prisma: PrismaClient,
@@ -49,6 +49,7 @@ export async function* readGroups(
   }
 }
 
+/** Counts the vehicles that a flag of `environment` can reach. */
 export async function countReachable(prisma: PrismaClient, environment: Environment): Promise<number> {
   const [row] = await prisma.$queryRaw<
     { count: bigint }[]

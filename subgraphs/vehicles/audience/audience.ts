@@ -1,16 +1,17 @@
-/** Whom a rule would reach: decided by core's own evaluation, so that the preview and the vehicles cannot disagree. */
+/** The audience of a rule, decided by core's own evaluation, so that the preview and the vehicles cannot disagree. */
 import { compileFlag, evaluateFlag } from '../../../core/evaluation/evaluate.ts';
 import type { EvaluationContext } from '../../../core/model.ts';
 import type { ValidRule } from '../../../core/validation/validate-rule.ts';
 import { sortedCounts, type Count } from './count.ts';
 import type { FlagFacts } from './flag-facts.ts';
 
+/** The vehicles that a rule would reach, in numbers. */
 export interface Audience {
   readonly matched: number;
   readonly total: number;
   readonly byModel: readonly Count[];
   readonly byRegion: readonly Count[];
-  /** VINs, in order: at most 10, from all over the fleet. */
+  /** VINs in order: at most 10, spread over the whole fleet. */
   readonly sample: readonly string[];
 }
 
@@ -25,9 +26,9 @@ export interface VehicleGroup {
 const SAMPLE = 10;
 
 /**
- * Whether a vehicle would be reached by `rule` alone, enabled, on the flag, enabled: a matching rule, or a kill switch
- * that is pulled, which reaches everybody. A rollout with `sticky: false` is drawn anew at each start of an agent; this
- * shows as many vehicles as it will reach, but not which.
+ * Gives a check of whether `rule` would reach a vehicle if it were the only rule, and it and the flag were enabled. A
+ * rule reaches the vehicles that it matches; a pulled kill switch reaches all. A rollout with `sticky: false` draws
+ * anew at each start of an agent, so this shows how many vehicles it will reach, but not which.
  */
 export function reachOf(flag: FlagFacts, rule: ValidRule): (context: EvaluationContext) => boolean {
   const compiled = compileFlag({
@@ -41,18 +42,19 @@ export function reachOf(flag: FlagFacts, rule: ValidRule): (context: EvaluationC
   return (context) => evaluateFlag(compiled, context).ruleId !== null;
 }
 
-/** Counts the audience of a rule, group by group; holds counts and a few VINs, however large the fleet is. */
+/** Counts a rule's audience, group by group. Stores only counts and a few VINs, however large the fleet is. */
 export class AudienceCounter {
   #matched = 0;
   #total = 0;
   readonly #byModel = new Map<string, number>();
   readonly #byRegion = new Map<string, number>();
-  /** Every `#stride`-th of those matched: even over all of them, and the same every time. */
+  /** Every `#stride`-th matched VIN: an even sample, and the same in every run. */
   #sample: string[] = [];
   #stride = 1;
 
   constructor(private readonly reaches: (context: EvaluationContext) => boolean) {}
 
+  /** Adds one group of vehicles. */
   add({ vins, ...facts }: VehicleGroup): void {
     const before = this.#matched;
     for (const vin of vins) {
@@ -73,7 +75,11 @@ export class AudienceCounter {
     this.#stride *= 2;
   }
 
-  /** @param total where those that were not added are known not to be reached: how many vehicles there are in all */
+  /**
+   * Gives the audience.
+   *
+   * @param total the number of all vehicles, for when those that cannot match were not added
+   */
   result(total = this.#total): Audience {
     const step = Math.max(1, this.#sample.length / SAMPLE);
     const sample = Array.from(

@@ -1,18 +1,18 @@
 /**
- * What of a flag and of an environment this subgraph needs to know: a read-only view of the flags subgraph's tables.
- * Why a view and not a call: docs/decisions/reading-another-subgraphs-table.md.
+ * Facts about flags and environments that this subgraph needs: a read-only view of the flags subgraph's tables.
+ * docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
 import type { Environment, FlagType } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 
-/** What decides how a rule of the flag is read and whom it can reach. */
+/** The facts that decide how a rule of the flag is read and which vehicles it can reach. */
 export interface FlagFacts {
   readonly key: string;
   readonly type: FlagType;
   readonly environment: Environment;
 }
 
-/** The living flag with `key`; null when there is none. */
+/** Finds the living flag with `key`, or null. */
 export async function findFlagFacts(prisma: PrismaClient, key: string): Promise<FlagFacts | null> {
   const flag = await prisma.flag.findUnique({
     where: { key },
@@ -22,7 +22,7 @@ export async function findFlagFacts(prisma: PrismaClient, key: string): Promise<
   return { key: flag.key, type: flag.type as FlagType, environment: flag.environment as Environment };
 }
 
-/** The environment's present revision. */
+/** Gives the environment's current revision. */
 export async function currentRevision(prisma: PrismaClient, environment: Environment): Promise<number> {
   const { revision } = await prisma.environment.findUniqueOrThrow({
     where: { name: environment },

@@ -1,25 +1,27 @@
 /**
- * Notices that the control plane's own clock is wrong. Single vehicles have wrong clocks all the time; where most of
- * those that report are off by the same, it is not they who are wrong.
+ * Detects that the control plane's own clock is wrong. Single vehicles often have wrong clocks; when most of the
+ * reporting vehicles are off by the same amount, the control plane's clock is the wrong one.
  */
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { Heartbeat } from './heartbeat.ts';
 
+/** The settings of the clock watch. */
 export interface ClockWatchLimits {
-  /** Milliseconds that what a vehicle has said counts. */
+  /** Milliseconds for which a vehicle's report counts. */
   readonly window: number;
-  /** Vehicles that must have reported before anything is concluded. */
+  /** The least number of reporting vehicles for a conclusion. */
   readonly vehicles: number;
-  /** Vehicles of which the last word is kept. */
+  /** The most vehicles whose last report is kept. */
   readonly kept: number;
-  /** Seconds: an offset that is nobody's fault, and how far two may be apart that are the same. */
+  /** Seconds of offset that are normal, and by which two offsets may differ and still count as the same. */
   readonly tolerance: number;
-  /** Milliseconds from one conclusion to the next, and between two lines in the log that say the same. */
+  /** Milliseconds between two conclusions, and between two equal warnings in the log. */
   readonly pace: number;
   readonly quiet: number;
 }
 
+/** The default settings. */
 export const CLOCK_WATCH_LIMITS: ClockWatchLimits = {
   window: 900_000,
   vehicles: 20,
@@ -29,13 +31,14 @@ export const CLOCK_WATCH_LIMITS: ClockWatchLimits = {
   quiet: 3_600_000,
 };
 
+/** Collects vehicles' clock offsets and warns when this machine's clock seems wrong. */
 export class ClockWatch {
   readonly #offsets: LRUCache<string, { readonly seconds: number; readonly at: number }>;
   #concludedAt = -Infinity;
   #toldAt = -Infinity;
   #suspected = false;
 
-  /** @param running milliseconds since some moment, by a clock that nobody sets */
+  /** @param running milliseconds by a monotonic clock */
   constructor(
     private readonly logger: Pick<Logger, 'warn' | 'info'>,
     private readonly limits: ClockWatchLimits = CLOCK_WATCH_LIMITS,
@@ -44,7 +47,7 @@ export class ClockWatch {
     this.#offsets = new LRUCache({ max: limits.kept });
   }
 
-  /** Takes what a vehicle says of its clock. */
+  /** Records the clock offset that a vehicle reports. */
   note({ vin, clockOffsetSeconds: seconds }: Pick<Heartbeat, 'vin' | 'clockOffsetSeconds'>): void {
     if (seconds === null) return;
     const at = this.running();

@@ -1,29 +1,31 @@
 /**
- * Puts the heartbeats of many vehicles into few statements, and answers each when its own is written. What waits is
- * bounded by the number of vehicles: a vehicle has one heartbeat waiting at most, into which later ones go.
+ * Batches many vehicles' heartbeats into few statements, and answers each when it is written. The queue is bounded by
+ * the number of vehicles: each has at most one waiting heartbeat, into which later ones are merged.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { withTimeout } from '../../../core/async/timeout.ts';
 import { mergeHeartbeats, type Heartbeat } from './heartbeat.ts';
 
+/** The limits of one collector. */
 export interface CollectorLimits {
   /** Milliseconds that a heartbeat waits for others. */
   readonly window: number;
-  /** Vehicles of a statement. */
+  /** The most vehicles of one statement. */
   readonly batch: number;
   /** Milliseconds until a statement counts as failed. */
   readonly timeout: number;
-  /** Heartbeats that are held, waiting or under way. */
+  /** The most heartbeats held, waiting or being written. */
   readonly held: number;
 }
 
+/** The default limits. */
 export const COLLECTOR_LIMITS: CollectorLimits = { window: 250, batch: 5_000, timeout: 10_000, held: 50_000 };
 
-/** Seconds: what a vehicle is told to wait, doubled with each statement that fails after another. */
+/** The first `retryAfter` in seconds; it doubles with each consecutive failure. */
 const FIRST_RETRY = 5;
 const LONGEST_RETRY = 60;
 
-/** Writes heartbeats of different vehicles; resolves to the VINs that are registered, or rejects. */
+/** Writes heartbeats of different vehicles. Resolves to the VINs that are registered, or rejects. */
 export type WriteHeartbeats = (heartbeats: readonly Heartbeat[]) => Promise<ReadonlySet<string>>;
 
 interface Waiting {
@@ -31,8 +33,9 @@ interface Waiting {
   readonly answers: { readonly resolve: (registered: boolean) => void; readonly reject: (error: unknown) => void }[];
 }
 
+/** Batches heartbeats; see the top of this file. */
 export class HeartbeatCollector {
-  /** By VIN, in the order of their arrival. */
+  /** Waiting heartbeats by VIN, in the order of arrival. */
   #waiting = new Map<string, Waiting>();
   #held = 0;
   #writing: Promise<void> | null = null;
@@ -46,9 +49,9 @@ export class HeartbeatCollector {
   ) {}
 
   /**
-   * Resolves when the heartbeat is written, to whether its vehicle is registered.
+   * Queues a heartbeat. Resolves when it is written, to whether its vehicle is registered.
    *
-   * @throws FleetFlagError SERVICE_UNAVAILABLE with `retryAfter` when it was not written or there is no room
+   * @throws FleetFlagError SERVICE_UNAVAILABLE with `retryAfter` when it was not written or the queue is full
    */
   async add(heartbeat: Heartbeat): Promise<boolean> {
     if (this.#closing) throw this.#unavailable('Heartbeats are not taken while this instance stops; try again.');
@@ -66,7 +69,7 @@ export class HeartbeatCollector {
     return written;
   }
 
-  /** Takes no more; resolves when all that was taken is written or refused. */
+  /** Accepts no more heartbeats; resolves when all accepted ones are written or refused. */
   async close(): Promise<void> {
     this.#closing = true;
     while (this.#waiting.size > 0 || this.#writing !== null) {
@@ -75,7 +78,7 @@ export class HeartbeatCollector {
     }
   }
 
-  /** One statement at a time: while one is under way, heartbeats gather for the next. */
+  /** Runs one statement at a time: meanwhile heartbeats gather for the next. */
   #schedule(): void {
     if (this.#writing !== null || this.#waiting.size === 0) return;
     if (this.#waiting.size >= this.limits.batch) this.#flush();
@@ -94,13 +97,14 @@ export class HeartbeatCollector {
   }
 
   /**
-   * Writes a group and answers all who wait for it; never rejects. Over at the timeout, whatever the statement does.
+   * Writes a group and answers all its callers; never rejects. Ends at the timeout, whether the statement has ended or
+   * not.
    */
   async #store(group: readonly Waiting[]): Promise<void> {
     try {
       const registered = await withTimeout(this.limits.timeout, 'Heartbeats were not written in time', () => {
         const writing = this.write(group.map(({ heartbeat }) => heartbeat));
-        // The room is free when the statement is over: one that nobody waits for any more still holds what it writes.
+        // The places are free when the statement has ended: after the timeout it still holds what it writes.
         const freed = () => group.forEach(({ answers }) => (this.#held -= answers.length));
         writing.then(freed, freed);
         return writing;

@@ -6,6 +6,7 @@ import type { AgentHeartbeatInput } from '../generated/resolvers.ts';
 import { readHeartbeat } from './heartbeat.ts';
 import type { HeartbeatCollector } from './heartbeat-collector.ts';
 
+/** Accepts vehicles' heartbeats. */
 export class HeartbeatService {
   constructor(
     private readonly collector: HeartbeatCollector,
@@ -13,11 +14,10 @@ export class HeartbeatService {
   ) {}
 
   /**
-   * Stores what the calling vehicle says of itself; resolves when it is stored, to false for a vehicle that is not
-   * registered.
+   * Stores the calling vehicle's heartbeat. Resolves when it is stored; to false for a vehicle that is not registered.
    *
-   * @throws FORBIDDEN for who is no vehicle, BAD_USER_INPUT at the first fault, or SERVICE_UNAVAILABLE with
-   *   `retryAfter`
+   * @throws FORBIDDEN when the caller is not a vehicle, BAD_USER_INPUT at the first fault, or SERVICE_UNAVAILABLE with
+   * `retryAfter`
    */
   async beat({ caller }: CallerIdentity, input: AgentHeartbeatInput): Promise<boolean> {
     if (caller.kind !== 'vehicle' || caller.vin === null)

@@ -4,19 +4,20 @@ import { MAX_LEAD } from '../../shared/between-subgraphs/believable-revision.ts'
 import type { Heartbeat } from './heartbeat.ts';
 
 /**
- * Writes heartbeats of different vehicles in one statement; takes their locks in the order of their VINs. A revision
- * is stored as the vehicle says it, lower than before, too (docs/decisions/applied-revision.md), but only where it is
- * one of the environment that the vehicle belongs to. One far above the environment's own is not believed: what the
- * vehicle has is then not known.
+ * Writes heartbeats of different vehicles in one statement, which locks the rows in the order of VINs. A revision is
+ * stored as reported, even when it is lower than before (docs/decisions/applied-revision.md), but only when it belongs
+ * to the vehicle's own environment. One far above the environment's own is not believed; the vehicle's revision is then
+ * unknown.
  *
- * @returns the VINs that are registered: the others are not stored
+ * @returns the VINs that are registered; the others are not stored
  */
 export async function writeHeartbeats(
   prisma: PrismaClient,
   heartbeats: readonly Heartbeat[],
 ): Promise<ReadonlySet<string>> {
   const column = <Field extends keyof Heartbeat>(field: Field) => heartbeats.map((heartbeat) => heartbeat[field]);
-  // Lists of different lengths make no array of arrays in PostgreSQL; no kind has a comma in it.
+  // Lists of different lengths make no two-dimensional array in PostgreSQL, so each is joined; no kind contains a
+  // comma.
   const refusals = heartbeats.map((heartbeat) => heartbeat.refusals?.join(',') ?? null);
   const rows = await prisma.$queryRaw<{ vin: string }[]>`
     WITH locked AS MATERIALIZED (

@@ -1,12 +1,13 @@
-/** What an agent says of itself every minute, and what may be stored of it. */
+/** Heartbeats: the report that an agent sends every minute. */
 import { badInput } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { AgentHeartbeatInput } from '../generated/resolvers.ts';
 import { readFact } from '../registry/vehicle.ts';
 
+/** A heartbeat that has been checked. */
 export interface Heartbeat {
   readonly vin: string;
-  /** That of the agent's token: its revision counts there. */
+  /** The environment of the agent's token, in which its revision counts. */
   readonly environment: Environment;
   readonly swVersion: string | null;
   readonly agentVersion: string | null;
@@ -15,11 +16,11 @@ export interface Heartbeat {
   readonly cacheSizeMb: number | null;
   readonly appliedRevision: number | null;
   readonly clockOffsetSeconds: number | null;
-  /** In alphabetical order, each once. */
+  /** The agent's kinds of refusals in alphabetical order, each once. */
   readonly refusals: readonly string[] | null;
 }
 
-/** The largest numbers that the columns take (database.md, vehicles); the revision is as large as the API's Int. */
+/** The largest numbers that the columns take (database.md, vehicles); for the revision, the API's Int. */
 const MAXIMA = {
   agentMemoryMb: 2_147_483_647,
   agentCpuPercent: 999.99,
@@ -27,11 +28,11 @@ const MAXIMA = {
   appliedRevision: 2_147_483_647,
 } as const;
 
-/** Seconds: some 300 years. A clock in 1970 and one in 2100 are both within it. */
+/** Seconds: some 300 years, which covers clocks that say 1970 or 2100. */
 const MAX_CLOCK_OFFSET = 10_000_000_000;
 
 const MAX_REFUSALS = 20;
-/** Kinds of refusals are the agent's own words (agent/trust/refusals.ts), and a newer agent has newer ones. */
+/** The form of a kind of refusal. The agent defines the kinds (agent/trust/refusals.ts), and newer agents have more. */
 const REFUSAL_PATTERN = /^[a-z][a-z0-9-]{0,39}$/;
 
 function readRefusals(refusals: readonly string[]): readonly string[] {
@@ -48,9 +49,9 @@ function readRefusals(refusals: readonly string[]): readonly string[] {
 }
 
 /**
- * Checks what a vehicle says. What is missing or null is not known, and leaves what is stored as it is.
+ * Checks a heartbeat's input. Values that are missing or null are unknown, and leave the stored ones as they are.
  *
- * @throws BAD_USER_INPUT at `input.…` for what its column would not take
+ * @throws BAD_USER_INPUT at `input.…` for a value that its column would not take
  */
 export function readHeartbeat(vin: string, environment: Environment, input: AgentHeartbeatInput): Heartbeat {
   const fact = (field: 'swVersion' | 'agentVersion') =>
@@ -82,7 +83,7 @@ export function readHeartbeat(vin: string, environment: Environment, input: Agen
   };
 }
 
-/** Two heartbeats of one vehicle as one: the later says what is so now, and the earlier what the later leaves open. */
+/** Merges two heartbeats of one vehicle: the later one's values, and the earlier one's where the later has none. */
 export function mergeHeartbeats(earlier: Heartbeat, later: Heartbeat): Heartbeat {
   return {
     vin: later.vin,

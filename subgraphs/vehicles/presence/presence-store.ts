@@ -1,31 +1,31 @@
 /**
- * Who is connected where, in the database. All times are the database's. Locks are taken in one order everywhere: the
- * gateway's lease, vehicles by VIN, the head of the status positions.
+ * Connections of vehicles at gateways, in the database. All times are the database's. Locks are always taken in one
+ * order: the gateway's lease, vehicles by VIN, the head of the status positions.
  */
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 
-/** Seconds after which a gateway that has not reported counts as dead; it reports every 10 s at least. */
+/** Seconds after which a gateway that has not reported counts as dead; it reports at least every 10 s. */
 export const LEASE_SECONDS = 30;
 
-/** Vehicles that are turned offline in one statement. */
+/** The most vehicles that one statement sets offline. */
 const SWEEP_BATCH = 5_000;
 
-/** Which report of which gateway. */
+/** The number of a gateway's report. */
 export interface ReportNumber {
-  /** A UUID, of one life of the gateway. */
+  /** A UUID, new for each life of the gateway process. */
   readonly gateway: string;
-  /** Rises with each report; 1 or more. */
+  /** The report's number, 1 or more; it rises with each report. */
   readonly sequence: number;
-  /** The sequence of the last report that the gateway knows to be stored; 0 for none. */
+  /** The number of the last report that the gateway knows to be stored; 0 for none. */
   readonly since: number;
 }
 
 /**
- * Renews the lease, and takes its row lock until the transaction ends.
+ * Renews the gateway's lease, and locks its row until the transaction ends.
  *
- * @returns false, and nothing has happened, where what is stored of the gateway is not what the report builds on: its
- *   lease has run out, the database was set back, or this report has been overtaken by a later one
+ * @returns false, having changed nothing, when the stored state is not the one that the report builds on: the lease has
+ * expired, the database was restored from a backup, or a later report has overtaken this one
  */
 export async function renewLease(tx: Transaction, { gateway, sequence, since }: ReportNumber): Promise<boolean> {
   const renewed =
@@ -40,15 +40,16 @@ export async function renewLease(tx: Transaction, { gateway, sequence, since }: 
 }
 
 /**
- * Vehicles' row locks, until the transaction ends: what happens to one vehicle at several gateways happens in turn, and
- * a later statement sees what was committed before it.
+ * Locks vehicles' rows until the transaction ends. Reports of one vehicle from several gateways are stored one after
+ * another, and later statements see what was committed before.
  */
 export async function lockVehicles(tx: Transaction, vins: readonly string[]): Promise<void> {
   await tx.$queryRaw`SELECT count(*) FROM (SELECT FROM vehicles WHERE vin = ANY(${vins}::text[]) ORDER BY vin FOR UPDATE) AS locked`;
 }
 
 /**
- * Opens and closes connections at a gateway; what is so already stays so. Gives the VINs of those that are closed now.
+ * Opens and closes connections at a gateway; repeating it changes nothing. Gives the VINs whose connections were
+ * closed.
  */
 export async function changeConnections(
   tx: Transaction,
@@ -65,11 +66,11 @@ export async function changeConnections(
 }
 
 /**
- * Makes vehicles what their connections say: online with one, and without any on their way to offline. Their locks are
- * held, and `opened` have a connection.
+ * Sets the vehicles' status from their connections: online with one, and without any due to go offline. The caller
+ * holds their locks, and `opened` have a connection.
  *
- * @param contact whether they have just been heard of
- * @returns how many have another status now
+ * @param contact whether the vehicles have just been in contact
+ * @returns the number of vehicles whose status has changed
  */
 export async function applyConnections(
   tx: Transaction,
@@ -96,7 +97,7 @@ export async function applyConnections(
   return Number(row?.changed ?? 0);
 }
 
-/** Forgets gateways whose locks are held, as though all sockets there had been closed now. */
+/** Deletes gateways whose locks are held, as if all their sockets had been closed now. */
 export async function dropGateways(tx: Transaction, gateways: readonly string[], contact: boolean): Promise<void> {
   const rows = await tx.$queryRaw<
     { vin: string }[]
@@ -108,8 +109,8 @@ export async function dropGateways(tx: Transaction, gateways: readonly string[],
 }
 
 /**
- * Forgets gateways whose lease has run out. Those that another instance is at, or that report at this moment, are left
- * to them. Gives their number.
+ * Deletes gateways whose lease has expired, except those that another instance is handling or that report at this
+ * moment. Gives the number of deleted ones.
  */
 export async function dropDeadGateways(prisma: PrismaClient): Promise<number> {
   return prisma.$transaction(async (tx) => {
@@ -126,10 +127,10 @@ export async function dropDeadGateways(prisma: PrismaClient): Promise<number> {
 }
 
 /**
- * Turns vehicles offline that have been without a connection for `graceSeconds`; one in maintenance keeps its status.
- * Vehicles that somebody is changing at this moment are left for the next time.
+ * Sets vehicles offline that have been without a connection for `graceSeconds`; one in maintenance keeps its status.
+ * Vehicles that another transaction has locked are left to the next time.
  *
- * @returns how many were due, and how many of them have another status now
+ * @returns the number of due vehicles, and of those whose status has changed
  */
 export async function turnOffline(
   prisma: PrismaClient,

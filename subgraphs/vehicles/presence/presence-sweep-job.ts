@@ -1,10 +1,10 @@
-/** Sweeps presence again and again, in every instance of the subgraph. */
+/** Sweeps presence periodically, in every instance of the subgraph. */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
 import { Poller } from '../../../core/async/poller.ts';
 import type { Presence } from './presence.ts';
 
-/** Seconds between two sweeps, where the grace is not short itself. */
+/** The longest interval between two sweeps, in seconds; a short grace shortens it. */
 const INTERVAL = 5;
 
 export class PresenceSweepJob {
@@ -19,22 +19,22 @@ export class PresenceSweepJob {
     graceSeconds: number,
   ) {
     this.#intervalMs = Math.min(INTERVAL, graceSeconds / 4) * 1_000;
-    // After a start, and after a time in which the database did not answer, gateways may have much to report that has
-    // happened meanwhile. They try every few seconds: who sweeps before them would turn vehicles offline that are not.
+    // After a start, or an outage of the database, gateways may have many changes to report. They retry every few
+    // seconds; a sweep before their reports would set connected vehicles offline.
     this.#settleMs = (graceSeconds / 2) * 1_000;
   }
 
-  /** Sweeps for the first time when gateways have had time to report. */
+  /** Starts sweeping, after gateways have had time to report. */
   start(): void {
     unattended(this.#poller.start(this.#settleMs), 'The sweep of presence');
   }
 
-  /** Waits for the sweep that is under way, if any. */
+  /** Stops sweeping. Waits for a sweep in progress. */
   close(): Promise<void> {
     return this.#poller.close();
   }
 
-  /** Sweeps; gives the milliseconds until the next time. */
+  /** Sweeps once; gives the milliseconds until the next sweep. */
   async #sweep(): Promise<number> {
     try {
       await this.presence.sweep();

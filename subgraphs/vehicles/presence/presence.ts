@@ -1,6 +1,6 @@
 /**
- * Which vehicles are connected, as gateways report it: online as long as one gateway with a valid lease has a socket
- * of theirs, offline once they have had none for the grace. Source: docs/decisions/presence.md.
+ * Presence of vehicles as gateways report it. A vehicle is online while a gateway with a valid lease has a socket of
+ * it, and offline after it had none for the grace period. Source: docs/decisions/presence.md.
  */
 import { badInput } from '../../../core/errors.ts';
 import { VIN_PATTERN } from '../../../core/model.ts';
@@ -18,28 +18,33 @@ import {
 } from './presence-store.ts';
 import type { AnnounceStatuses } from '../registry/status-position.ts';
 
+/** A gateway's report about its sockets. */
 export interface PresenceReport extends ReportNumber {
-  /** VINs that have a socket there, and that have none any more; nothing is said of others. */
+  /**
+   * VINs that have a socket there (`opened`), and VINs whose last socket there has closed (`closed`). Others are
+   * unchanged.
+   */
   readonly opened: readonly string[];
   readonly closed: readonly string[];
-  /** The gateway stops: it has no sockets any more. */
+  /** Whether the gateway stops and has closed all its sockets. */
   readonly leaving: boolean;
 }
 
+/** The use cases of presence. */
 export class Presence {
   constructor(
     private readonly prisma: PrismaClient,
-    /** That a vehicle may be without a connection before it is offline. */
+    /** Seconds that a vehicle may be without a connection before it is offline. */
     private readonly graceSeconds: number,
     private readonly announce: AnnounceStatuses,
   ) {}
 
   /**
-   * Stores a report, whatever the number of its vehicles in a handful of statements; the same report again changes
-   * nothing. VINs that are not registered change no vehicle.
+   * Stores a report in a handful of statements, whatever the number of its vehicles. Storing it again changes nothing,
+   * and VINs that are not registered change no vehicle.
    *
-   * @returns false where the gateway has to report all its vehicles anew, under another id
-   * @throws BAD_USER_INPUT for what no gateway sends
+   * @returns false when the gateway has to report all its vehicles again, under a new id
+   * @throws BAD_USER_INPUT for a report that no gateway sends
    */
   async report(report: PresenceReport): Promise<boolean> {
     if (!isUuid(report.gateway)) throw badInput('gateway', 'A gateway is named by a UUID.');
@@ -63,8 +68,8 @@ export class Presence {
   }
 
   /**
-   * Forgets gateways that have died, and turns those vehicles offline whose grace is over; gives how many. Any number
-   * of instances may do so at once.
+   * Deletes dead gateways, and sets vehicles offline whose grace period is over; gives their number. Any number of
+   * instances may do so at once.
    */
   async sweep(): Promise<number> {
     await dropDeadGateways(this.prisma);

@@ -1,7 +1,7 @@
 /**
- * Changes of vehicles' status as streams, on this instance. What is streamed is the vehicle as it is: of changes that
- * follow each other faster than somebody reads, that one gets the last. While somebody follows it looks every second,
- * and at once when it is told to on the bus.
+ * Streams of changes of vehicles' status, on this instance. A stream delivers the vehicle's current state: of several
+ * quick changes, a slow reader gets only the last. While there are subscriptions, the feed polls every second, and
+ * reads at once when the bus announces a change.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -13,25 +13,26 @@ import { STATUSES_CHANGED, statusHead } from '../registry/status-position.ts';
 import { changedStatuses } from '../registry/vehicle-store.ts';
 import type { Vehicle } from '../registry/vehicle.ts';
 
-/** How long a change that was announced to nobody stays unseen, in milliseconds. */
+/** The polling interval in milliseconds; the longest delay after a lost announcement. */
 const POLL_INTERVAL = 1_000;
 
 /**
- * Vehicles that are read at once, and the milliseconds until the next of them where there are more: what a gateway
- * executes without falling behind.
+ * The most vehicles of one read, and the milliseconds until the next read when there are more: a gateway can execute
+ * this many without falling behind.
  */
 const PAGE = 200;
 const PAGE_PAUSE = 250;
 
-/** Whose changes; null: of any. */
+/** The region and model whose changes are wanted; null for any. */
 export interface StatusFilter {
   readonly region: string | null;
   readonly model: string | null;
 }
 
+/** Reads status changes and delivers them to subscriptions. */
 export class StatusFeed {
   readonly #feed: PolledFeed<Vehicle>;
-  /** Up to where there are changes; undefined while nobody follows. */
+  /** The position of the last known change; undefined while there are no subscriptions. */
   #head: number | undefined;
 
   constructor(
@@ -51,19 +52,21 @@ export class StatusFeed {
     });
   }
 
+  /** Subscribes to the bus. */
   start(): Promise<void> {
     return this.#feed.start();
   }
 
-  /** Ends every stream, as if nothing were to come any more. */
+  /** Ends every stream normally, as if no more changes were to come. */
   close(): Promise<void> {
     return this.#feed.close();
   }
 
   /**
-   * The vehicles whose status changes from now on, in that order, until its `return()` or the end of the feed.
-   * `established` resolves when every change after it will come; it rejects, and so does the first `next()`, when the
-   * database cannot be read at that time. A stream that is established outlives such times.
+   * Streams the vehicles whose status changes from now on, in that order, until its `return()` is called or the feed
+   * closes. `established` resolves when every later change is certain to arrive. It rejects, and so does the first
+   * `next()`, when the database cannot be read at that time. A stream that is established survives later outages of the
+   * database.
    */
   subscribe(filter: StatusFilter): FeedStream<Vehicle> {
     let more = false;
@@ -77,7 +80,7 @@ export class StatusFeed {
     }, 'now');
   }
 
-  /** Looks whether there are changes. Rejects when the database cannot be read; nothing is lost by it. */
+  /** Checks for changes. Rejects when the database cannot be read; nothing is lost by that. */
   refresh(): Promise<void> {
     return this.#feed.refresh();
   }
@@ -88,9 +91,9 @@ export class StatusFeed {
     if (subscriptions.size === 0) return;
     this.#head = head;
     for (const subscription of subscriptions) {
-      // Lower than before: a database restored from a backup. What changes now is new.
+      // The position has fallen, so the database was restored from a backup. What changes now is new.
       subscription.rewind(head);
-      // Also where there is nothing new: it may be waiting because it could not read.
+      // Wakes even without changes: the subscription may be waiting because a read failed.
       subscription.wake();
     }
   }

@@ -1,4 +1,4 @@
-/** The use cases of the vehicles subgraph. */
+/** The use cases of registered vehicles. */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
@@ -22,24 +22,27 @@ import { resolveFilter, searchVehicles, countVehicles } from '../search/vehicle-
 import type { ReadFilter } from '../search/vehicle-filter.ts';
 import { readRegistrations, checkVin, vehicleStatus, type Vehicle, type VehicleRegistration } from './vehicle.ts';
 
+/** A page of vehicles, and the number of vehicles on all pages. */
 export interface VehiclePage {
   readonly vehicles: readonly Vehicle[];
   readonly more: boolean;
   readonly totalCount: () => Promise<number>;
 }
 
+/** A vehicle's new token. It is shown only once. */
 export interface IssuedToken {
   readonly vehicle: Vehicle;
   readonly token: string;
   readonly expiresAt: Date;
 }
 
-/** Of a page of token generations. */
+/** The most token generations of one page. */
 const GENERATIONS_PAGE = 5_000;
 
 const MAX_TOKEN_DAYS = 3_650;
 const DAY = 24 * 3_600_000;
 
+/** Registers, finds and changes vehicles, and issues their tokens. */
 export class VehicleService {
   constructor(
     private readonly prisma: PrismaClient,
@@ -47,12 +50,12 @@ export class VehicleService {
     private readonly announce: AnnounceStatuses,
   ) {}
 
-  /** What is not there is left out. */
+  /** Gives vehicles by VIN; unknown VINs are left out. */
   byVins(vins: readonly string[]): Promise<Vehicle[]> {
     return findVehicles(this.prisma, vins);
   }
 
-  /** In the order of their VINs. */
+  /** Gives one page of the matching vehicles, in the order of VINs. */
   async search(filter: ReadFilter, page: Page): Promise<VehiclePage> {
     const search = await resolveFilter(this.prisma, filter);
     const { items: vins, more } = pageOf(await searchVehicles(this.prisma, search, page), page);
@@ -65,8 +68,8 @@ export class VehicleService {
   }
 
   /**
-   * Registers 1 to 1,000 vehicles, all or none; known ones are updated, and a batch that changes nothing leaves no
-   * trace. Gives them in the order of `input`.
+   * Registers 1 to 1,000 vehicles, all or none. Known vehicles are updated, and a batch that changes nothing leaves no
+   * audit row. Gives the vehicles in the order of `input`.
    *
    * @throws BAD_USER_INPUT with all faults of the batch, or LIMIT_EXCEEDED
    */
@@ -79,8 +82,7 @@ export class VehicleService {
       if (created.size > 0) {
         const createdCount = [...created.values()].filter(Boolean).length;
         const counts = { count: vins.length, created: createdCount, updated: created.size - createdCount };
-        // All VINs that were written, some 20 KB at most: which vehicles somebody has touched is what the trail is
-        // asked.
+        // The row lists all VINs that were written, some 20 KB at most, because people search the audit log by vehicle.
         await appendAudit(tx, identity, {
           action: 'REGISTER_VEHICLES',
           after: { ...counts, vins: vins.filter((vin) => created.has(vin)) },
@@ -96,7 +98,7 @@ export class VehicleService {
   }
 
   /**
-   * Takes a vehicle into maintenance or out of it; what it is in already changes nothing and leaves no trace.
+   * Puts a vehicle into maintenance or takes it out. A call that changes nothing leaves no audit row.
    *
    * @throws BAD_USER_INPUT, or NOT_FOUND for a vehicle that is not registered
    */
@@ -119,7 +121,7 @@ export class VehicleService {
   }
 
   /**
-   * A credential for the vehicle's agent, which from then on belongs to `environment`.
+   * Issues a credential for the vehicle's agent. The vehicle then belongs to `environment`.
    *
    * @param expiresInDays 1 to 3,650
    * @throws BAD_USER_INPUT, or NOT_FOUND for a vehicle that is not registered
@@ -149,7 +151,7 @@ export class VehicleService {
   }
 
   /**
-   * Ends all tokens of a vehicle. Gateways learn it from the trail, and by themselves within seconds.
+   * Revokes all tokens of a vehicle. Gateways learn of it from the audit log, and otherwise poll it within seconds.
    *
    * @throws BAD_USER_INPUT, or NOT_FOUND for a vehicle that is not registered
    */
@@ -166,7 +168,7 @@ export class VehicleService {
     });
   }
 
-  /** Vehicles whose tokens have been revoked: by time and then VIN, the next 5,000 after (`since`, `after`). */
+  /** Gives vehicles whose tokens have been revoked, by time and then VIN: the next 5,000 after (`since`, `after`). */
   tokenGenerations(since: Date, after: string): Promise<TokenGeneration[]> {
     return tokenGenerations(this.prisma, since, after, GENERATIONS_PAGE);
   }

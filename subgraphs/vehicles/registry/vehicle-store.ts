@@ -1,4 +1,4 @@
-/** The vehicles subgraph's table. Rows go in and out as domain types. */
+/** The vehicles subgraph's table. Rows are mapped to domain types here. */
 import type { Environment } from '../../../core/model.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
@@ -16,17 +16,17 @@ function toVehicle(row: Prisma.VehicleGetPayload<object>): Vehicle {
   };
 }
 
-/** In no particular order; what is not there is left out. */
+/** Finds vehicles, in no particular order; unknown VINs are left out. */
 export async function findVehicles(db: Reader, vins: readonly string[]): Promise<Vehicle[]> {
   return (await db.vehicle.findMany({ where: { vin: { in: [...vins] } } })).map(toVehicle);
 }
 
 /**
- * Writes a batch in one statement: new vehicles are offline, or online where they are connected already; of known ones
- * only what is registered changes, and what is the same is not written. Ordered by VIN, so that two batches with the
- * same vehicles wait for each other instead of blocking each other.
+ * Writes a batch in one statement. New vehicles are offline, or online when they are already connected. Of known
+ * vehicles only the registered facts change, and unchanged rows are not written. Rows are written in the order of VINs,
+ * so that two batches with the same vehicles wait for each other instead of deadlocking.
  *
- * @returns those that were written, in no particular order, and whether they are new
+ * @returns the written vehicles, in no particular order, and whether each is new
  */
 export async function upsertVehicles(
   tx: Transaction,
@@ -34,7 +34,7 @@ export async function upsertVehicles(
 ): Promise<{ vin: string; created: boolean }[]> {
   const ordered = [...vehicles].sort((a, b) => (a.vin < b.vin ? -1 : 1));
   const column = (field: keyof VehicleRegistration) => ordered.map((vehicle) => vehicle[field]);
-  // Only an updated row's version has been locked by whoever updated it: xmax is 0 in an inserted one.
+  // xmax is 0 in an inserted row; an updated row carries the transaction that locked it.
   return tx.$queryRaw<{ vin: string; created: boolean }[]>`
     INSERT INTO vehicles AS known (vin, model, sw_version, region, status)
     SELECT vin, model, sw_version, region, CASE WHEN EXISTS (SELECT FROM vehicle_connections AS open WHERE open.vin = batch.vin) THEN 'online' ELSE 'offline' END
@@ -47,30 +47,29 @@ export async function upsertVehicles(
     RETURNING vin, xmax = 0 AS created`;
 }
 
-/** The vehicle as it then is; null when there is none. */
+/** Sets the environment and gives the updated vehicle; null when there is none. */
 export async function setEnvironment(tx: Transaction, vin: string, environment: Environment): Promise<Vehicle | null> {
-  // A revision counts in its environment only: that of another says nothing about how far the vehicle has got in this
-  // one.
+  // A revision counts only in its environment: one of another environment says nothing about the vehicle's state in
+  // this one.
   await tx.vehicle.updateMany({ where: { vin, environment: { not: environment } }, data: { appliedRevision: null } });
   const [row] = await tx.vehicle.updateManyAndReturn({ where: { vin }, data: { environment } });
   return row === undefined ? null : toVehicle(row);
 }
 
-/** Takes the vehicle's row lock until the transaction ends; null when there is none. */
+/** Locks the vehicle's row until the transaction ends; gives null when there is none. */
 export async function lockVehicle(tx: Transaction, vin: string): Promise<Vehicle | null> {
   await tx.$executeRaw`SELECT FROM vehicles WHERE vin = ${vin} FOR UPDATE`;
   return (await findVehicles(tx, [vin]))[0] ?? null;
 }
 
-/** Gives the vehicle another status. Its lock is held. */
+/** Sets the vehicle's status; the caller holds its lock. */
 export async function setStatus(tx: Transaction, vin: string, status: VehicleStatus): Promise<Vehicle> {
   const statusPosition = await nextStatusPosition(tx);
   return toVehicle(await tx.vehicle.update({ where: { vin }, data: { status, statusPosition } }));
 }
 
 /**
- * Whether the vehicle has a connection, or lost its last one so short a time ago that it still counts. Its lock is
- * held.
+ * Checks whether the vehicle has a connection, or lost its last one within the grace period. The caller holds its lock.
  */
 export async function isConnected(tx: Transaction, vin: string): Promise<boolean> {
   const [row] = await tx.$queryRaw<{ connected: boolean }[]>`
@@ -79,8 +78,8 @@ export async function isConnected(tx: Transaction, vin: string): Promise<boolean
 }
 
 /**
- * The next `limit` vehicles whose status changed last after one position and up to another, in that order; of one
- * region and model, or any (null).
+ * Gives the next `limit` vehicles whose last status change lies after one position and up to another, in that order; of
+ * one region and model, or any (null).
  */
 export async function changedStatuses(
   db: Reader,
@@ -100,21 +99,21 @@ export async function changedStatuses(
   return rows.map((row) => ({ position: Number(row.statusPosition), vehicle: toVehicle(row) }));
 }
 
-/** Ends the vehicle's tokens. The vehicle as it then is; null when there is none. */
+/** Revokes the vehicle's tokens and gives the updated vehicle; null when there is none. */
 export async function raiseTokenGeneration(tx: Transaction, vin: string): Promise<Vehicle | null> {
-  // The database's clock: gateways page by this time, and ours may differ from that of another instance.
+  // The database's clock: gateways page by this time, and instances' clocks differ.
   await tx.$executeRaw`UPDATE vehicles SET token_generation = token_generation + 1, tokens_revoked_at = clock_timestamp() WHERE vin = ${vin}`;
   return (await findVehicles(tx, [vin]))[0] ?? null;
 }
 
-/** A vehicle whose tokens have been revoked. */
+/** The current token generation of a vehicle whose tokens have been revoked. */
 export interface TokenGeneration {
   readonly vin: string;
   readonly generation: number;
   readonly raisedAt: Date;
 }
 
-/** By time and then VIN, the next `limit` after (`since`, `after`). */
+/** Gives revocations by time and then VIN: the next `limit` after (`since`, `after`). */
 export async function tokenGenerations(
   db: Reader,
   since: Date,

@@ -1,14 +1,12 @@
-/** A vehicle as the control plane knows it, and what may be written of one. */
+/** A vehicle as the control plane stores it, and the checks of its input. */
 import { FleetFlagError, badBatch, badInput, type InputFault } from '../../../core/errors.ts';
 import { VIN_PATTERN, type Environment } from '../../../core/model.ts';
 import { readLabel } from '../../../core/validation/text.ts';
 
+/** The status of a vehicle. */
 export type VehicleStatus = 'online' | 'offline' | 'maintenance';
 
-/**
- * The status of a vehicle, from all that decides it. `connected` it is until the grace after its last connection has
- * passed.
- */
+/** Derives a vehicle's status. `connected` stays true until the grace period after its last connection has passed. */
 export function vehicleStatus({
   maintenance,
   connected,
@@ -20,7 +18,7 @@ export function vehicleStatus({
   return connected ? 'online' : 'offline';
 }
 
-/** What a carmaker registers of a vehicle. */
+/** The facts that a carmaker registers about a vehicle. */
 export interface VehicleRegistration {
   readonly vin: string;
   readonly model: string;
@@ -28,6 +26,7 @@ export interface VehicleRegistration {
   readonly region: string;
 }
 
+/** A vehicle with its registered facts and what its agent has reported. */
 export interface Vehicle extends VehicleRegistration {
   readonly status: VehicleStatus;
   readonly lastSeenAt: Date | null;
@@ -35,48 +34,51 @@ export interface Vehicle extends VehicleRegistration {
   readonly agentMemoryMb: number | null;
   readonly agentCpuPercent: number | null;
   readonly cacheSizeMb: number | null;
-  /** The environment that its last token was issued for. */
+  /** The environment of the token that was issued last. */
   readonly environment: Environment | null;
   /** The revision that its agent has stored. */
   readonly appliedRevision: number | null;
-  /** The control plane's clock less the vehicle's. Null: it has not said. */
+  /** The control plane's clock minus the vehicle's, in seconds. Null when the vehicle has not reported it. */
   readonly clockOffsetSeconds: number | null;
-  /** Kinds of what its agent refuses now, such as `incomplete` (docs/guides/agent.md), in alphabetical order. */
+  /**
+   * Kinds of updates that its agent currently refuses, such as `incomplete` (docs/guides/agent.md), in alphabetical
+   * order.
+   */
   readonly agentRefusals: readonly string[];
-  /** How often its tokens have been revoked; tokens of a former generation are no longer valid. */
+  /** The number of revocations of its tokens; tokens of an earlier generation are invalid. */
   readonly tokenGeneration: number;
   readonly registeredAt: Date;
   readonly updatedAt: Date;
 }
 
-/** Vehicles in one registration. */
+/** The most vehicles in one registration. */
 export const MAX_BATCH = 1_000;
 
-/** In characters; the lengths of the columns (database.md, vehicles). */
+/** The most characters of each field: the lengths of the columns (database.md, vehicles). */
 const MAX_LENGTHS = { model: 100, swVersion: 50, region: 10, agentVersion: 20 } as const;
 
-/** Those that are registered. */
+/** The registered fields. */
 const REGISTERED = ['model', 'swVersion', 'region'] as const;
 
-/** Throws BAD_USER_INPUT at `path` for what is no VIN. */
+/** Throws BAD_USER_INPUT at `path` when the text is not a VIN. */
 export function checkVin(vin: string, path: string): void {
   if (!VIN_PATTERN.test(vin))
     throw badInput(path, 'A VIN must have 17 characters: digits and capital letters except I, O and Q.');
 }
 
 /**
- * The fact as it is stored: one line, without the blanks around it, which nobody means, and without invisible characters. Throws
- * BAD_USER_INPUT at `path`.
+ * Gives the fact as it is stored: one line, without surrounding blanks. Throws BAD_USER_INPUT at `path` for line breaks
+ * and invisible characters.
  */
 export function readFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): string {
   return readLabel(text, path, { what: field, max: MAX_LENGTHS[field] });
 }
 
 /**
- * Reads a batch whole before any of it is written.
+ * Reads a whole batch before any of it is written.
  *
- * @throws LIMIT_EXCEEDED (1,000), or BAD_USER_INPUT with every fault of every vehicle, such as `input.3.vin`; of VINs
- *   that stand twice both places are named
+ * @throws LIMIT_EXCEEDED (1,000), or BAD_USER_INPUT with every fault of every vehicle, such as `input.3.vin`; a VIN
+ * that occurs twice is reported at both places
  */
 export function readRegistrations(input: readonly VehicleRegistration[]): VehicleRegistration[] {
   if (input.length === 0) throw badInput('input', 'There is no vehicle to register.');

@@ -1,4 +1,4 @@
-/** The fleet in numbers. */
+/** Reports on the fleet in numbers. */
 import { badInput } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -6,6 +6,7 @@ import { sortedCounts, type Count } from '../audience/count.ts';
 import { currentRevision } from '../audience/flag-facts.ts';
 import type { VehicleStatus } from '../registry/vehicle.ts';
 
+/** The fleet by status, version, region and model. */
 export interface FleetSummary extends Readonly<Record<VehicleStatus, number>> {
   readonly total: number;
   readonly byModel: readonly Count[];
@@ -13,6 +14,7 @@ export interface FleetSummary extends Readonly<Record<VehicleStatus, number>> {
   readonly bySwVersion: readonly Count[];
 }
 
+/** The number of vehicles that have reached a revision. */
 export interface RolloutProgress {
   readonly environment: Environment;
   readonly revision: number;
@@ -22,7 +24,7 @@ export interface RolloutProgress {
   readonly percent: number;
 }
 
-/** A row counts the vehicles of one value of one of the columns, whose others are null. */
+/** One count: the vehicles with one value in one of the columns; the other columns are null. */
 interface GroupRow {
   readonly status: VehicleStatus | null;
   readonly model: string | null;
@@ -31,10 +33,11 @@ interface GroupRow {
   readonly count: bigint;
 }
 
+/** Computes reports from the vehicles table. */
 export class FleetReports {
   constructor(private readonly prisma: PrismaClient) {}
 
-  /** All registered vehicles, counted in one pass. */
+  /** Counts all registered vehicles in one pass. */
   async fleet(): Promise<FleetSummary> {
     const rows = await this.prisma.$queryRaw<GroupRow[]>`
       SELECT status, model, region, sw_version, count(*) AS count FROM vehicles
@@ -57,16 +60,16 @@ export class FleetReports {
   }
 
   /**
-   * How many vehicles of an environment have stored `revision` or a later one. One that is ahead of the environment has
-   * a revision of a history that is no more (a restored database), and says nothing about this one.
+   * Counts the vehicles of an environment that have stored `revision` or a later one. A vehicle that is ahead of the
+   * environment has a revision of a lost history (before a restore), which says nothing about this one.
    *
-   * @param revision null: the present one
+   * @param revision null: the current one
    * @throws BAD_USER_INPUT for a negative revision
    */
   async progress(environment: Environment, revision: number | null): Promise<RolloutProgress> {
     if (revision !== null && revision < 0) throw badInput('revision', `revision is ${revision}; it is 0 or more.`);
     const wanted = revision ?? (await currentRevision(this.prisma, environment));
-    // Two counts by the index alone, in one statement: the vehicles counted in one are among those of the other.
+    // Two index-only counts in one statement, so that the vehicles of one are among those of the other.
     const [row] = await this.prisma.$queryRaw<{ total: bigint; applied: bigint }[]>`
       SELECT (SELECT count(*) FROM vehicles WHERE environment = ${environment}) AS total,
              (SELECT count(*) FROM vehicles WHERE environment = ${environment} 

@@ -1,4 +1,4 @@
-/** What a list of vehicles may be narrowed by. */
+/** The filters of a list of vehicles. */
 import { badInput } from '../../../core/errors.ts';
 import { isInRange } from '../../../core/evaluation/version-range.ts';
 import { readVersionRange } from '../../../core/evaluation/rules/condition-fields.ts';
@@ -11,16 +11,19 @@ export interface ReadFilter {
   readonly model: string | null;
   readonly region: string | null;
   readonly status: VehicleStatus | null;
-  /** Whether a vehicle's version is meant. */
+  /** Checks whether a vehicle's version matches; null matches every version. */
   readonly hasVersion: ((swVersion: string) => boolean) | null;
-  /** In capitals, neither blank nor surrounded by blanks. */
+  /** The search text in capitals, not blank, without surrounding blanks. */
   readonly search: string | null;
 }
 
-/** In characters; longer than any VIN or model. */
+/** The most characters of a search; longer than any VIN or model. */
 const MAX_SEARCH = 100;
 
-/** Without the blanks around it, which no stored fact has. Throws BAD_USER_INPUT at `path` for text that is none. */
+/**
+ * Gives the text without surrounding blanks, which no stored fact has. Throws BAD_USER_INPUT at `path` for a blank or
+ * malformed text.
+ */
 export function readText(text: string | null | undefined, path: string): string | null {
   if (text === null || text === undefined) return null;
   checkText(text, path);
@@ -40,7 +43,8 @@ function readSearch(text: string | null, path: string): string | null {
 }
 
 /**
- * Reads a filter; what is null or absent narrows nothing. Throws BAD_USER_INPUT at `filter.…` for a range that is none or that no version can be in, and for text that is none.
+ * Reads a filter; null or absent fields match every vehicle. Throws BAD_USER_INPUT at `filter.…` for a malformed
+ * version range or one that no version can satisfy, and for a blank or malformed text.
  */
 export function readFilter(filter: VehicleFilter): ReadFilter {
   return {

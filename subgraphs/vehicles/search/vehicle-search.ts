@@ -1,15 +1,16 @@
 /**
- * Finding vehicles by a filter. Ranges of versions and parts of model names are no questions for SQL: a fleet has few
- * distinct ones, so these are read first, chosen from in code, and looked for by the indexes on their columns.
+ * Search of vehicles by a filter. SQL cannot compare version ranges, and parts of model names have no index. A fleet
+ * has few distinct versions and models, so these are read first, filtered in code, and then looked up by the indexes on
+ * their columns.
  */
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Page } from '../../shared/subgraph/pagination.ts';
 import type { ReadFilter } from './vehicle-filter.ts';
 
-/** What vehicles must be; null where nothing can be it. */
+/** A condition on `vehicles`; null when no vehicle can satisfy it. */
 export type VehicleSearch = Prisma.Sql | null;
 
-/** The distinct values of a column: one descent of its index for each of them, however many vehicles there are. */
+/** Reads the distinct values of a column: one index lookup for each value, however many vehicles there are. */
 async function distinctValues(db: PrismaClient, column: 'model' | 'sw_version'): Promise<string[]> {
   const name = Prisma.raw(column);
   const rows = await db.$queryRaw<{ value: string }[]>`
@@ -22,7 +23,7 @@ async function distinctValues(db: PrismaClient, column: 'model' | 'sw_version'):
   return rows.map(({ value }) => value);
 }
 
-/** VINs are digits and capitals, and `0` and `Z` are the first and last of them in every collation. */
+/** VINs are digits and capitals, of which `0` and `Z` are the first and the last in every collation. */
 function vinPrefix(text: string): Prisma.Sql | null {
   return /^[A-HJ-NPR-Z0-9]{1,17}$/.test(text)
     ? Prisma.sql`vin BETWEEN ${text.padEnd(17, '0')} AND ${text.padEnd(17, 'Z')}`
@@ -37,7 +38,7 @@ async function searched(db: PrismaClient, text: string): Promise<Prisma.Sql | nu
   return ways.length === 0 ? null : Prisma.sql`(${Prisma.join(ways, ' OR ')})`;
 }
 
-/** The filter as a condition on `vehicles`, for the versions and models that there are. */
+/** Gives the filter as a condition on `vehicles`, for the versions and models that exist. */
 export async function resolveFilter(db: PrismaClient, filter: ReadFilter): Promise<VehicleSearch> {
   const conditions: Prisma.Sql[] = [];
   for (const column of ['model', 'region', 'status'] as const) {
@@ -56,7 +57,7 @@ export async function resolveFilter(db: PrismaClient, filter: ReadFilter): Promi
   return conditions.length === 0 ? Prisma.sql`TRUE` : Prisma.join(conditions, ' AND ');
 }
 
-/** The VINs of a page and one more, in order, or backwards; its cursor is a VIN. */
+/** Gives the VINs of a page and one more, in order or backwards; the page's cursor is a VIN. */
 export async function searchVehicles(
   db: PrismaClient,
   search: VehicleSearch,
@@ -71,6 +72,7 @@ export async function searchVehicles(
   return rows.map(({ vin }) => vin);
 }
 
+/** Counts the matching vehicles. */
 export async function countVehicles(db: PrismaClient, search: VehicleSearch): Promise<number> {
   if (search === null) return 0;
   const [row] = await db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM vehicles WHERE ${search}`;
