@@ -1,4 +1,4 @@
-/** The experiments subgraph, put together from its parts. */
+/** Assembles the experiments subgraph. */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { MetricsStore } from '../shared/stores/metrics-store.ts';
@@ -14,22 +14,24 @@ import { MetricTables } from './metrics/metric-store.ts';
 import { experimentLoaders, pointsLoader, resolvers, type ExperimentsServices } from './resolvers.ts';
 import { ExperimentService } from './experiments/experiment-service.ts';
 
+/** The dependencies and settings of the experiments subgraph. */
 export interface ExperimentsOptions {
   readonly prisma: PrismaClient;
   readonly metrics: MetricsStore;
   readonly logger: Logger;
-  /** Whether this instance keeps flags' statistics and the verdicts on guarded rollouts; true by default. */
+  /** Whether this instance refreshes flags' statistics and the verdicts on guarded rollouts; true by default. */
   readonly keepsStatistics?: boolean;
 }
 
+/** The running subgraph. */
 export interface StartedExperiments {
   readonly subgraph: Subgraph;
   close(): Promise<void>;
 }
 
 /**
- * Starts the subgraph, and keeps flags' statistics and watches rollouts from here on, until `close`. The stores belong
- * to who opened them: `close` leaves them open.
+ * Starts the subgraph, refreshes flags' statistics and watches rollouts, until `close`. The caller owns the stores:
+ * `close` leaves them open.
  */
 export async function startExperiments({
   prisma,

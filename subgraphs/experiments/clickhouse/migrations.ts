@@ -1,7 +1,7 @@
 /**
- * The metrics store's tables, as ordered migrations. ClickHouse has neither transactions over tables nor locks, so each
- * statement is written to be run again (`IF NOT EXISTS`): several processes may apply the same one at once, and one
- * that was cut off half-way is finished by the next.
+ * The metrics store's tables as ordered migrations. ClickHouse has neither locks nor transactions across tables, so
+ * each statement can be repeated (`IF NOT EXISTS`): several processes may apply the same one at once, and the next one
+ * finishes what was interrupted.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -9,19 +9,20 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ClickHouseClient } from '@clickhouse/client';
 
-/** How a store stands to the migrations of this checkout; names are those of the folders, oldest first. */
+/** The state of a store compared with this checkout's migrations. Names are those of the folders, oldest first. */
 export interface MetricsMigrationStatus {
   readonly applied: readonly string[];
   readonly pending: readonly string[];
-  /** Applied, and their up.sql has been changed since. */
+  /** Applied migrations whose up.sql has changed since. */
   readonly edited: readonly string[];
-  /** Applied, and not in this checkout: the store is newer. */
+  /** Applied migrations that this checkout lacks: the store is newer. */
   readonly unknown: readonly string[];
 }
 
+/** The folder of this checkout's migrations. */
 export const METRICS_MIGRATIONS_FOLDER = fileURLToPath(new URL('migrations', import.meta.url));
 
-/** What happened, in order; the newest line of a name tells whether it is applied. Lines are only ever added. */
+/** An append-only table of events, in order; the newest row of a name tells whether it is applied. */
 const LOG = `CREATE TABLE IF NOT EXISTS applied_migrations
 (
     name     String,
@@ -38,8 +39,8 @@ interface Migration {
 }
 
 /**
- * Applies what is pending, in order. Gives the names of those that this call applied. Throws an Error when an applied
- * one was changed; else ClickHouse's.
+ * Applies the pending migrations, in order. Gives the names of those that this call applied. Throws an Error when an
+ * applied one was changed, otherwise ClickHouse's errors.
  */
 export async function deployMetricsMigrations(
   client: ClickHouseClient,
@@ -64,7 +65,7 @@ export async function deployMetricsMigrations(
   return done;
 }
 
-/** Tells how the store stands to the migrations, without changing it. */
+/** Compares the store with the migrations, without changing it. */
 export async function metricsMigrationStatus(
   client: ClickHouseClient,
   folder = METRICS_MIGRATIONS_FOLDER,
@@ -79,9 +80,7 @@ export async function metricsMigrationStatus(
   };
 }
 
-/**
- * Takes back the newest `count` applied migrations, newest first, with all that their tables hold. Gives their names.
- */
+/** Reverts the newest `count` applied migrations, newest first, with all data in their tables. Gives their names. */
 export async function rollBackMetricsMigrations(
   client: ClickHouseClient,
   count: number,
@@ -98,7 +97,10 @@ export async function rollBackMetricsMigrations(
   return newest;
 }
 
-/** ClickHouse takes one statement a request; a `;` ends one only at the end of a line. */
+/**
+ * Runs a script statement by statement, because ClickHouse takes one a request. A `;` ends a statement only at the end
+ * of a line.
+ */
 async function run(client: ClickHouseClient, script: string): Promise<void> {
   for (const query of script.split(/;\s*$/m)) {
     if (query.replace(/^\s*--.*$/gm, '').trim() !== '') await client.command({ query });
@@ -115,7 +117,7 @@ async function record(client: ClickHouseClient, name: string, checksum: string):
   });
 }
 
-/** The checksums of the applied migrations by name, oldest name first. */
+/** Reads the checksums of the applied migrations by name, oldest name first. */
 async function appliedChecksums(client: ClickHouseClient): Promise<Map<string, string>> {
   const rows = async <T>(query: string) => (await client.query({ query, format: 'JSONEachRow' })).json<T>();
   const [{ found } = { found: 0 }] = await rows<{ found: number }>(

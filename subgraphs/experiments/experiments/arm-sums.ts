@@ -1,6 +1,6 @@
 /**
- * The sums of an experiment's arms, from the metrics store: one statement, so that all numbers are of one moment.
- * Why which measurements count: docs/reference/statistics.md, "Which measurements count".
+ * The sums of an experiment's arms, read from the metrics store in one statement, so that all numbers are of one
+ * moment. docs/reference/statistics.md, "Which measurements count", says which measurements count and why.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
@@ -8,9 +8,9 @@ import type { Measurements, MeasurementWindow } from './results.ts';
 import type { ArmSums, Variant } from '../statistics/analyse.ts';
 
 /**
- * Batches are stored again after a lost answer: FINAL counts each of their rows once. History ends where the first
- * vehicle is known to have had the treatment, for both arms alike: what the feature may have touched is no history.
- * The …Stable functions keep the digits that sums of squares lose.
+ * After a lost answer a batch is stored again; FINAL counts each of its rows once. History ends where the first vehicle
+ * is known to have received the treatment, for both arms alike: later measurements may show the feature's effect. The
+ * …Stable functions keep the digits that sums of squares lose.
  */
 const STATEMENT = `
 WITH
@@ -51,7 +51,7 @@ FROM
 )
 GROUP BY arm, has_history`;
 
-/** Counts may come as strings; what is not finite comes as null. */
+/** One row of the answer. Counts may come as strings, and values that are not finite come as null. */
 interface Row {
   readonly arm: Variant | 'both';
   readonly has_history: number;
@@ -93,7 +93,7 @@ function armSums(rows: readonly Row[], variant: Variant): ArmSums {
   };
 }
 
-/** Experiments' measurements in the metrics store. */
+/** Reads experiments' measurements from the metrics store. */
 export function storedMeasurements({ client }: Pick<MetricsStore, 'client'>): Measurements {
   return {
     async sums({ flagKey, metric, historyFrom, from, to }: MeasurementWindow) {

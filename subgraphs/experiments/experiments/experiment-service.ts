@@ -1,4 +1,4 @@
-/** Finding and planning experiments; what becomes of them is in life.ts. */
+/** Finding and planning of experiments; life.ts has the rest of their lifecycle. */
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
@@ -25,20 +25,21 @@ export interface ExperimentPage {
   readonly totalCount: () => Promise<number>;
 }
 
+/** Finds and creates experiments. */
 export class ExperimentService {
   constructor(private readonly prisma: PrismaClient) {}
 
-  /** What is not there is left out. */
+  /** Gives experiments by id; unknown ids are left out. */
   byIds(ids: readonly string[]): Promise<Experiment[]> {
     return findExperiments(this.prisma, ids);
   }
 
-  /** All experiments of some flags, newest first. */
+  /** Gives all experiments of some flags, newest first. */
   ofFlags(flagIds: readonly string[]): Promise<Experiment[]> {
     return findExperimentsOfFlags(this.prisma, flagIds);
   }
 
-  /** What disturbed some experiments, oldest first. */
+  /** Gives the disturbances of some experiments, oldest first. */
   disturbances(experimentIds: readonly string[]): Promise<Disturbance[]> {
     return findDisturbances(this.prisma, experimentIds);
   }
@@ -56,7 +57,7 @@ export class ExperimentService {
   }
 
   /**
-   * Plans an experiment on a flag: a draft.
+   * Creates an experiment on a flag, as a draft.
    *
    * @throws BAD_USER_INPUT at the dotted path of the first fault, or NOT_FOUND when no living flag has the key
    */

@@ -11,6 +11,7 @@ const NEWEST_FIRST = [
   { id: 'desc' },
 ] as const satisfies Prisma.ExperimentOrderByWithRelationInput[];
 
+/** The filters of a list of experiments, with the flag's id. */
 export interface ExperimentSearch {
   readonly flagId?: string | undefined;
   readonly status?: ExperimentStatus | null | undefined;
@@ -20,13 +21,13 @@ export interface ExperimentSearch {
 export interface Disturbance {
   readonly experimentId: string;
   readonly at: Date;
-  /** The audit action. */
+  /** The audit log's action. */
   readonly action: string;
-  /** Null for an API key. */
+  /** Null when an API key made the change. */
   readonly userId: string | null;
 }
 
-/** What happens to an experiment beside its plan. */
+/** The columns of an experiment beside its plan. */
 export interface Progress {
   readonly status: ExperimentStatus;
   readonly startDate?: Date;
@@ -37,7 +38,7 @@ export interface Progress {
   readonly results?: ComputedResults;
 }
 
-/** The columns' bounds: NUMERIC(10,8) and NUMERIC(8,4). What is beyond them stands in full in `results`. */
+/** The precision of the columns NUMERIC(10,8) and NUMERIC(8,4). `results` contains the numbers in full. */
 const P_VALUE_DECIMALS = 8;
 const MAX_IMPROVEMENT = 9_999.9999;
 
@@ -68,26 +69,30 @@ const where = ({ flagId, status }: ExperimentSearch): Prisma.ExperimentWhereInpu
   ...(status && { status }),
 });
 
+/** Inserts an experiment as a draft. */
 export async function insertDraft(tx: Transaction, flagId: string, plan: ExperimentPlan): Promise<Experiment> {
   return toExperiment(await tx.experiment.create({ data: { ...plan, flagId, status: 'draft' } }));
 }
 
 /**
- * Takes the row locks of the experiment and of its flag until the transaction ends: what people do with an experiment
- * follows each other, and the flag stays as it is.
+ * Locks the rows of the experiment and of its flag until the transaction ends. Steps of one experiment run one after
+ * another, and the flag does not change meanwhile.
  */
 export async function lockExperiment(tx: Transaction, id: string): Promise<Experiment | null> {
-  // The experiment not FOR UPDATE: a change of the flag, which holds the flag's lock, must be able to refer to it.
+  // The experiment is not locked FOR UPDATE: a change of the flag, which holds the flag's lock, must be able to
+  // reference it.
   await tx.$queryRaw`
     SELECT e.id FROM experiments e JOIN flags f ON f.id = e.flag_id WHERE e.id = ${id}::uuid FOR UPDATE OF f FOR NO KEY UPDATE OF e`;
   const row = await tx.experiment.findUnique({ where: { id } });
   return row === null ? null : toExperiment(row);
 }
 
+/** Writes the plan of a draft. */
 export async function savePlan(tx: Transaction, id: string, plan: ExperimentPlan): Promise<Experiment> {
   return toExperiment(await tx.experiment.update({ where: { id }, data: plan }));
 }
 
+/** Writes an experiment's status and results. */
 export async function saveProgress(
   tx: Transaction,
   id: string,
@@ -110,19 +115,19 @@ function resultColumns({ analysis, computedAt }: ComputedResults): Prisma.Experi
   };
 }
 
-/** In no particular order; what is not there is left out. */
+/** Finds experiments, in no particular order; unknown ids are left out. */
 export async function findExperiments(db: Reader, ids: readonly string[]): Promise<Experiment[]> {
   return (await db.experiment.findMany({ where: { id: { in: [...ids] } } })).map(toExperiment);
 }
 
-/** All experiments of some flags, newest first. */
+/** Finds all experiments of some flags, newest first. */
 export async function findExperimentsOfFlags(db: Reader, flagIds: readonly string[]): Promise<Experiment[]> {
   return (await db.experiment.findMany({ where: { flagId: { in: [...flagIds] } }, orderBy: NEWEST_FIRST })).map(
     toExperiment,
   );
 }
 
-/** A page, newest first; its cursor is an experiment's id. */
+/** Finds a page of experiments, newest first; its cursor is an experiment's id. */
 export async function searchExperiments(
   db: Reader,
   search: ExperimentSearch,
@@ -137,11 +142,12 @@ export async function searchExperiments(
   return { experiments: items.map(toExperiment), more };
 }
 
+/** Counts the matching experiments. */
 export function countExperiments(db: Reader, search: ExperimentSearch): Promise<number> {
   return db.experiment.count({ where: where(search) });
 }
 
-/** What disturbed some experiments, oldest first. Written by the flags subgraph. */
+/** Finds the disturbances of some experiments, oldest first. The flags subgraph writes them. */
 export async function findDisturbances(db: Reader, experimentIds: readonly string[]): Promise<Disturbance[]> {
   const rows = await db.experimentDisturbance.findMany({
     where: { experimentId: { in: [...experimentIds] } },

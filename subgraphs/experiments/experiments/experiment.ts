@@ -1,4 +1,4 @@
-/** An experiment as the control plane keeps it, and what may be written of one. */
+/** An experiment as the control plane stores it, and the checks of its input. */
 import { badInput } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { validateMetricName } from '../../../core/wire/metric.ts';
@@ -7,36 +7,38 @@ import { validateFlagDescription } from '../../../core/validation/validate-flag.
 import type { CreateExperimentInput, UpdateExperimentInput } from '../generated/resolvers.ts';
 import type { Analysis, Variant } from '../statistics/analyse.ts';
 
+/** The lifecycle of an experiment; `completed` and `cancelled` are final. */
 export type ExperimentStatus = 'draft' | 'running' | 'completed' | 'cancelled';
 
-/** What people plan. */
+/** The part of an experiment that people plan. */
 export interface ExperimentPlan {
   readonly name: string;
   readonly description: string | null;
-  /** Of a draft when it is to begin; from then on when it began. */
+  /** A draft's planned start; after the start, the actual one. */
   readonly startDate: Date;
   readonly endDate: Date | null;
-  /** Vehicles wanted in each arm. */
+  /** The planned number of vehicles in each arm. */
   readonly sampleSize: number;
   /** Between 0 and 1. */
   readonly confidenceLevel: number;
   readonly primaryMetric: string;
 }
 
-/** An analysis and when it was made. */
+/** An analysis and the time when it was computed. */
 export interface ComputedResults {
   readonly analysis: Analysis;
   readonly computedAt: Date;
 }
 
+/** An experiment with its plan and its state. */
 export interface Experiment extends ExperimentPlan {
   readonly id: string;
   readonly flagId: string;
   readonly status: ExperimentStatus;
-  /** The share of the vehicles that the flag's rollout gave to the treatment at the start, 0 to 1; null before it. */
+  /** The share of vehicles that the flag's rollout gave the treatment at the start, 0 to 1; null before the start. */
   readonly treatmentShare: number | null;
   readonly winnerVariant: Variant | null;
-  /** Those of completion; null before it. */
+  /** The results at completion; null before it. */
   readonly results: ComputedResults | null;
   readonly cancelReason: string | null;
   readonly createdAt: Date;
@@ -47,10 +49,10 @@ export interface Experiment extends ExperimentPlan {
 type PlanInput = Omit<CreateExperimentInput, 'flagKey'>;
 
 const DEFAULT_CONFIDENCE = 0.95;
-/** A variance needs two vehicles in each arm. */
+/** Computing a variance needs two vehicles in each arm. */
 const MIN_SAMPLE = 2;
 
-/** The plan in `input`. Throws BAD_USER_INPUT at `input.…` for the first fault. */
+/** Gives the plan in `input`. Throws BAD_USER_INPUT at `input.…` for the first fault. */
 export function readPlan(input: PlanInput): ExperimentPlan {
   const { startDate, endDate = null, sampleSize } = input;
   const confidenceLevel = input.confidenceLevel ?? DEFAULT_CONFIDENCE;
@@ -72,7 +74,7 @@ export function readPlan(input: PlanInput): ExperimentPlan {
   if (endDate !== null && endDate <= startDate) throw badInput('input.endDate', 'endDate is not after startDate.');
   if (sampleSize < MIN_SAMPLE)
     throw badInput('input.sampleSize', `sampleSize is ${sampleSize}; each arm needs ${MIN_SAMPLE} vehicles or more.`);
-  // The column holds two decimals: 0.955 would silently become another level.
+  // The column holds two decimals, so 0.955 would silently become another level.
   if (confidenceLevel <= 0 || confidenceLevel >= 1 || Number(confidenceLevel.toFixed(2)) !== confidenceLevel) {
     throw badInput(
       'input.confidenceLevel',

@@ -1,11 +1,11 @@
 /**
- * Which flag a key names, and which key a flag has: a read-only view of the flags subgraph's table. Why a view and not
- * a call: docs/decisions/reading-another-subgraphs-table.md.
+ * Keys and ids of flags: a read-only view of the flags subgraph's table.
+ * docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 
-/** The id of the flag with `key`, and whether it has been archived; null when there is none. */
+/** Finds the id of the flag with `key`, and whether it is archived; null when there is none. */
 export async function findFlagId(
   db: PrismaClient | Transaction,
   key: string,
@@ -14,7 +14,7 @@ export async function findFlagId(
   return flag === null ? null : { id: flag.id, archived: flag.archivedAt !== null };
 }
 
-/** The key of a flag that an experiment refers to. */
+/** Gives the key of a flag to which an experiment refers. */
 export async function findFlagKey(db: PrismaClient, id: string): Promise<string> {
   return (await db.flag.findUniqueOrThrow({ where: { id }, select: { key: true } })).key;
 }

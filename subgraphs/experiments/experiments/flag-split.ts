@@ -1,6 +1,6 @@
 /**
- * What a flag splits its vehicles by: a read-only view of the flags subgraph's tables. Why a view and not a call:
- * docs/decisions/reading-another-subgraphs-table.md.
+ * The rules by which a flag splits its vehicles: a read-only view of the flags subgraph's tables.
+ * docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { BUCKETS } from '../../../core/evaluation/bucket.ts';
@@ -10,6 +10,7 @@ import { parsePercentageRollout } from '../../../core/evaluation/rules/percentag
 import { picksArm, variantOf } from '../../../core/evaluation/rules/rule-variant.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 
+/** A rule that takes part in the split. */
 export interface SplittingRule {
   readonly type: RuleType;
   readonly enabled: boolean;
@@ -17,6 +18,7 @@ export interface SplittingRule {
   readonly variant: string | null;
 }
 
+/** The parts of a flag that decide its split. */
 export interface FlagSplit {
   readonly key: string;
   readonly archived: boolean;
@@ -24,7 +26,9 @@ export interface FlagSplit {
   readonly rules: readonly SplittingRule[];
 }
 
-/** What the flag is now. For who holds its lock (`lockExperiment`), or it may be something else a moment later. */
+/**
+ * Reads the flag's current split. The caller holds its lock (`lockExperiment`), or the split may change a moment later.
+ */
 export async function readFlagSplit(tx: Transaction, flagId: string): Promise<FlagSplit> {
   const flag = await tx.flag.findUniqueOrThrow({
     where: { id: flagId },
@@ -46,9 +50,9 @@ export async function readFlagSplit(tx: Transaction, flagId: string): Promise<Fl
 const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { field: 'id' });
 
 /**
- * The share of the vehicles that the flag gives to the treatment, above 0 and below 1.
+ * Gives the share of vehicles that receive the treatment, above 0 and below 1.
  *
- * @throws CONFLICT at `id` where the flag gives no two arms to compare
+ * @throws CONFLICT at `id` when the flag has no two arms to compare
  */
 export function treatmentShareOf({ key, archived, enabled, rules }: FlagSplit): number {
   if (archived) throw conflict(`${key} is archived.`);
@@ -57,7 +61,7 @@ export function treatmentShareOf({ key, archived, enabled, rules }: FlagSplit): 
   const [rollout, another] = rules.filter((rule) => rule.enabled && rule.type === 'percentage_rollout');
   if (rollout === undefined)
     throw conflict(`${key} has no enabled percentage_rollout rule, whose cohort would be the treatment.`);
-  // Of two cohorts together nobody could say which share was planned.
+  // With two cohorts together the planned share would be unknown.
   if (another !== undefined)
     throw conflict(
       `${key} has several enabled percentage_rollout rules; an experiment compares the cohort of one with the rest.`,

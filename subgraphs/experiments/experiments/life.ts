@@ -1,7 +1,7 @@
 /**
- * The life of an experiment after it was created: a draft may be changed and started, what runs may be completed, and
- * both may be cancelled. Each step is one transaction under the locks of the experiment and its flag, with its row in
- * the audit trail. Source: docs/guides/experiments.md.
+ * The lifecycle of an experiment after its creation. A draft may be changed and started, a running one completed, and
+ * both may be cancelled. Each step is one transaction under the locks of the experiment and its flag, with an audit
+ * row. Source: docs/guides/experiments.md.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -22,12 +22,13 @@ import { readReason } from '../../../core/validation/text.ts';
 const notFound = () => new FleetFlagError('NOT_FOUND', 'There is no such experiment.', { field: 'id' });
 const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { field: 'id' });
 
-/** Refuses what the experiment's status does not allow. */
+/** Refuses a step that the experiment's status does not allow. */
 function checkStatus({ status }: Experiment, ...allowed: readonly ExperimentStatus[]): void {
   if (!allowed.includes(status))
     throw conflict(`The experiment is ${status}; this is for one that is ${allowed.join(' or ')}.`);
 }
 
+/** Runs the steps of experiments' lifecycle. */
 export class ExperimentLife {
   constructor(
     private readonly prisma: PrismaClient,
@@ -35,9 +36,9 @@ export class ExperimentLife {
   ) {}
 
   /**
-   * Changes the plan of a draft. What changes nothing leaves no trace.
+   * Changes the plan of a draft. A change of nothing leaves no audit row.
    *
-   * @throws BAD_USER_INPUT at the dotted path of the first fault; CONFLICT for what is no draft any more; NOT_FOUND
+   * @throws BAD_USER_INPUT at the dotted path of the first fault; CONFLICT when it is not a draft any more; NOT_FOUND
    */
   update(identity: CallerIdentity, id: string, input: UpdateExperimentInput): Promise<Experiment> {
     return this.#change(id, async (tx, before) => {
@@ -56,11 +57,11 @@ export class ExperimentLife {
   }
 
   /**
-   * Starts a draft, now: measurements count from this moment on, whatever start was planned. Keeps the share that the
-   * flag's rollout gives to the treatment. Changes nothing of the flag.
+   * Starts a draft now. Measurements count from this moment on, whatever start was planned. Stores the share of
+   * vehicles that the flag's rollout gives the treatment. Does not change the flag.
    *
-   * @throws CONFLICT for what is no draft, whose planned end is past, whose flag gives no two arms or has a running
-   *   experiment already; NOT_FOUND
+   * @throws CONFLICT when it is not a draft, its planned end is past, or its flag has no two arms or already has a
+   * running experiment; NOT_FOUND
    */
   async start(identity: CallerIdentity, id: string): Promise<Experiment> {
     const start = this.#change(id, async (tx, before) => {
@@ -91,16 +92,17 @@ export class ExperimentLife {
   }
 
   /**
-   * Ends a running experiment, analyses it and keeps the result. A winner is kept only where the difference is
+   * Completes a running experiment, analyses it and stores the results. A winner is stored only when the difference is
    * significant and the arms' sizes fit the planned shares.
    *
-   * @throws CONFLICT for what does not run; NOT_FOUND; SERVICE_UNAVAILABLE when the metrics store does not answer
+   * @throws CONFLICT when it is not running; NOT_FOUND; SERVICE_UNAVAILABLE when the metrics store does not answer
    */
   async complete(identity: CallerIdentity, id: string): Promise<Experiment> {
     const [seen] = isUuid(id) ? await findExperiments(this.prisma, [id]) : [];
     if (seen === undefined) throw notFound();
     checkStatus(seen, 'running');
-    // Before the transaction: a slow store must hold no lock. What runs does not change its plan meanwhile.
+    // Computed before the transaction, because a slow store must not hold a lock. A running experiment's plan cannot
+    // change meanwhile.
     const results = await this.results.compute(seen, false);
     return this.#change(id, async (tx, before) => {
       checkStatus(before, 'running');
@@ -124,7 +126,11 @@ export class ExperimentLife {
     });
   }
 
-  /** @throws BAD_USER_INPUT at `reason`; CONFLICT for what has ended; NOT_FOUND */
+  /**
+   * Cancels a draft or a running experiment.
+   *
+   * @throws BAD_USER_INPUT at `reason`; CONFLICT when it has ended; NOT_FOUND
+   */
   async cancel(identity: CallerIdentity, id: string, reason: string): Promise<Experiment> {
     const cancelReason = readReason(reason, 'reason');
     return this.#change(id, async (tx, before) => {

@@ -1,16 +1,16 @@
-/** What an experiment has found so far: the arms' sums, analysed. */
+/** The results of an experiment: the sums of its arms, analysed. */
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { ComputedResults, Experiment } from './experiment.ts';
 import { findFlagKey } from './flag-ids.ts';
 import { analyse, type ExperimentSums } from '../statistics/analyse.ts';
 
 /**
- * How long before the start a vehicle's own measurements tell how it differs from others; in milliseconds. Two whole
- * weeks, so that each weekday counts the same.
+ * Milliseconds of history before the start. A vehicle's measurements in this time show how it differs from others. Two
+ * whole weeks, so that each weekday counts the same.
  */
 export const HISTORY = 14 * 24 * 3_600_000;
 
-/** Which measurements count; by their own time, from inclusive, to exclusive. */
+/** The times of the measurements that count, by the vehicles' clocks; from inclusive, to exclusive. */
 export interface MeasurementWindow {
   readonly flagKey: string;
   readonly metric: string;
@@ -19,16 +19,18 @@ export interface MeasurementWindow {
   readonly to: Date;
 }
 
+/** The source of measurements. */
 export interface Measurements {
-  /** Rejects with SERVICE_UNAVAILABLE when the metrics store does not answer. */
+  /** Gives the sums of both arms. Rejects with SERVICE_UNAVAILABLE when the metrics store does not answer. */
   sums(window: MeasurementWindow): Promise<Pick<ExperimentSums, 'arms' | 'vehiclesInBothArms'>>;
 }
 
-/** When an experiment that is looked at, or completed, at `now` ends or ended: at its planned end, if that is past. */
+/** Gives the end of an experiment's measurements as of `now`: the planned end when that is past, otherwise `now`. */
 export function endOf({ endDate }: Pick<Experiment, 'endDate'>, now: Date): Date {
   return endDate !== null && endDate < now ? endDate : now;
 }
 
+/** Computes the results of experiments. */
 export class ExperimentResults {
   constructor(
     private readonly prisma: PrismaClient,
@@ -36,9 +38,9 @@ export class ExperimentResults {
   ) {}
 
   /**
-   * The results of an experiment that has been started, as of now.
+   * Computes the current results of an experiment that has started.
    *
-   * @param running whether more is to come: what is significant then allows for looking again
+   * @param running whether more measurements are to come: significance then allows for repeated looks
    * @throws SERVICE_UNAVAILABLE when the metrics store does not answer
    */
   async compute(experiment: Experiment, running: boolean): Promise<ComputedResults> {
@@ -59,7 +61,10 @@ export class ExperimentResults {
     };
   }
 
-  /** Live while it runs, those of completion after it, null before the start and for what was cancelled. */
+  /**
+   * Gives the results: live ones while the experiment runs, the stored ones after completion, and null before the start
+   * and after cancelling.
+   */
   async of(experiment: Experiment): Promise<ComputedResults | null> {
     return experiment.status === 'running' ? this.compute(experiment, true) : experiment.results;
   }

@@ -1,6 +1,6 @@
 /**
- * How often flags were evaluated in their whole life. Months that are over for good are counted once by each instance,
- * so that what is read each time does not grow with the fleet's history.
+ * Counts of flags' evaluations over their whole life. Each instance counts past months only once, when no more of their
+ * measurements can arrive, so that later reads do not grow with the fleet's history.
  */
 import { MAX_AGE } from '../metrics/metric-batch.ts';
 import type { EvaluationTotals, MetricTables } from '../metrics/metric-store.ts';
@@ -8,26 +8,30 @@ import type { EvaluationTotals, MetricTables } from '../metrics/metric-store.ts'
 /** A vehicle is active when it has evaluated the flag within these days. */
 export const ACTIVE_DAYS = 30;
 const DAY = 86_400_000;
-/** Milliseconds beside MAX_AGE: what was just young enough may still be on its way into the store. */
+/**
+ * A margin in milliseconds beside MAX_AGE: measurements that were just young enough may still be on their way into the
+ * store.
+ */
 const MARGIN = 2 * DAY;
-/** Unix seconds of 2100: the store's times reach further. */
+/** Unix seconds of the year 2100, which the store can represent. */
 const END = 4_102_444_800;
 
-/** Unix seconds at which the month begins (UTC) of which, and of all later ones, more may still arrive. */
+/** Gives the start (Unix seconds, UTC) of the first month for which measurements may still arrive. */
 function openFrom(now: number): number {
   const youngest = new Date(now - MAX_AGE - MARGIN);
   return Date.UTC(youngest.getUTCFullYear(), youngest.getUTCMonth()) / 1_000;
 }
 
+/** Counts evaluations, with a cache of past months. */
 export class EvaluationCounts {
   #before = 0;
-  /** Of the months before; null for a flag that was not evaluated then. */
+  /** The totals before that month; null for a flag that was not evaluated then. */
   #past = new Map<string, EvaluationTotals | null>();
 
   constructor(private readonly tables: Pick<MetricTables, 'evaluations'>) {}
 
   /**
-   * Those of `keys` that were ever evaluated.
+   * Gives the totals of those of `keys` that were ever evaluated.
    *
    * @param now milliseconds since 1970
    * @throws SERVICE_UNAVAILABLE
@@ -57,7 +61,7 @@ export class EvaluationCounts {
     );
     return keys.flatMap((key) => {
       const [past, now_] = [this.#past.get(key) ?? null, recent.get(key) ?? null];
-      // Nobody is active who was only heard of in the months before.
+      // A vehicle that measured only in past months is not active.
       if (now_ === null) return past === null ? [] : [{ ...past, activeVehicles: 0 }];
       return [past === null ? now_ : { ...now_, evaluations: past.evaluations + now_.evaluations }];
     });

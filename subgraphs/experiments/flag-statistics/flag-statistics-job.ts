@@ -1,6 +1,7 @@
 /**
- * Keeps `flags.total_evaluations`, `active_vehicles` and `last_evaluation_at` at what the metrics store says. The
- * columns are the flags subgraph's; why they are written from here: docs/decisions/reading-another-subgraphs-table.md.
+ * Copies evaluation statistics from the metrics store to `flags.total_evaluations`, `active_vehicles` and
+ * `last_evaluation_at`. The columns belong to the flags subgraph; docs/decisions/reading-another-subgraphs-table.md
+ * says why they are written from here.
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
@@ -9,11 +10,11 @@ import { Poller } from '../../../core/async/poller.ts';
 import { EvaluationCounts } from './evaluation-counts.ts';
 import type { MetricTables } from '../metrics/metric-store.ts';
 
-/** Milliseconds between two looks. */
+/** The least milliseconds between two refreshes. */
 const INTERVAL = 15_000;
-/** A look that takes long is followed by a pause this many times as long, so that the store is left to others. */
+/** After a slow refresh the pause is this many times as long, so that the store has time for others. */
 const REST = 10;
-/** Key of the advisory lock; any number that nothing else in the database uses. */
+/** The key of the advisory lock; any number that nothing else in the database uses. */
 const LOCK_KEY = 4_617_253_019;
 /** Milliseconds for reading the one store and writing the other. */
 const TIMEOUT = 30_000;
@@ -31,20 +32,21 @@ export class FlagStatisticsJob {
     this.#counts = new EvaluationCounts(tables);
   }
 
+  /** Starts refreshing. */
   start(): void {
     unattended(this.#poller.start(), "Refreshing flags' statistics");
   }
 
-  /** Waits for the refresh that is under way, if any. */
+  /** Stops refreshing. Waits for a refresh in progress. */
   close(): Promise<void> {
     return this.#poller.close();
   }
 
   /**
-   * Writes what has changed, in one statement; flags that somebody is changing at this moment are left for the next
-   * time. Revision and time of change stay as they are: no vehicle has to hear of it.
+   * Writes changed statistics in one statement; flags that another transaction has locked are left to the next refresh.
+   * Keeps each flag's revision and time of change, because vehicles need not learn of this.
    *
-   * @returns how many flags it has written; null when another instance is at it
+   * @returns the number of flags written; null while another instance refreshes
    */
   async refresh(): Promise<number | null> {
     return this.prisma.$transaction(
@@ -75,7 +77,7 @@ export class FlagStatisticsJob {
     );
   }
 
-  /** One poll. Resolves to the milliseconds until the next. */
+  /** Polls once. Resolves to the milliseconds until the next poll. */
   async #poll(): Promise<number> {
     const begun = performance.now();
     try {

@@ -1,5 +1,5 @@
 /**
- * Keeps the verdicts on guarded rollouts at what the metrics store says. The flags subgraph acts on them
+ * Computes the verdicts on guarded rollouts from the metrics store, again and again. The flags subgraph acts on them
  * (subgraphs/flags/rollouts/rollout-guard-enforcer.ts). Source: docs/decisions/guarded-rollouts.md.
  */
 import type { Logger } from 'pino';
@@ -13,16 +13,16 @@ import { dueForVerdict, findWatched, saveVerdict } from './guarded-rollouts.ts';
 import type { MetricTables } from '../metrics/metric-store.ts';
 import type { Measurements } from '../experiments/results.ts';
 
-/** Milliseconds between two looks at a rollout. */
+/** Milliseconds between two verdicts on a rollout. */
 const INTERVAL = 5_000;
-/** Looks that take long are followed by a pause this many times as long, so that the store is left to others. */
+/** After slow verdicts the pause is this many times as long, so that the store has time for others. */
 const REST = 2;
-/** First key of the advisory locks, one a rollout; any number that nothing else in the database uses. */
+/** The first key of the advisory locks, one for each rollout; any number that nothing else in the database uses. */
 const LOCK_KEY = 461_725_302;
 /** Milliseconds for reading the one store and writing the other. */
 const TIMEOUT = 30_000;
 
-/** By the time at which rows arrived; `FINAL` is not needed, since a copy of a row arrived no earlier. */
+/** By arrival time. `FINAL` is not needed, because a copy of a row never arrived earlier than the row. */
 const LAST_ARRIVAL = `SELECT toFloat64(toUnixTimestamp64Milli(max(received_at))) AS last FROM metric_rows
   WHERE flag_key = {flagKey:String} AND metric = {metric:String} AND variant = 'treatment' AND at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')`;
 
@@ -38,20 +38,21 @@ export class GuardVerdictJob {
     private readonly interval = INTERVAL,
   ) {}
 
+  /** Starts polling. */
   start(): void {
     unattended(this.#poller.start(), 'Looking at the guards of rollouts');
   }
 
-  /** Waits for the look that is under way, if any. */
+  /** Stops polling. Waits for a poll in progress. */
   close(): Promise<void> {
     return this.#poller.close();
   }
 
   /**
-   * Computes the verdicts that are due, each in a transaction of its own; those that another instance is computing are
-   * left to it. A rollout whose numbers cannot be had keeps its verdict, which ages.
+   * Computes the verdicts that are due, each in its own transaction, except those that another instance is computing. A
+   * rollout whose numbers cannot be read keeps its old verdict, which then expires.
    *
-   * @returns how many verdicts this instance has computed
+   * @returns the number of verdicts that this instance has computed
    */
   async refresh(): Promise<number> {
     let computed = 0;
@@ -98,7 +99,7 @@ export class GuardVerdictJob {
         format: 'JSONEachRow',
       });
       const [row] = await answer.json<{ last: number }>();
-      // The greatest of nothing is the store's zero.
+      // The maximum of no rows is the store's zero.
       return row === undefined || row.last <= 0 ? null : new Date(row.last);
     } catch (cause) {
       throw new FleetFlagError(
@@ -110,7 +111,7 @@ export class GuardVerdictJob {
     }
   }
 
-  /** One poll. Resolves to the milliseconds until the next. */
+  /** Polls once. Resolves to the milliseconds until the next poll. */
   async #poll(): Promise<number> {
     const begun = performance.now();
     try {

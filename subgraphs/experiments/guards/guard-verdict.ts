@@ -1,6 +1,6 @@
 /**
- * What the vehicles' measurements say of a rollout's guard. Pure. Which test, and why a look at any moment is safe:
- * docs/reference/statistics.md, "The guard of a rollout".
+ * Judges a rollout's guard by the vehicles' measurements. Pure. docs/reference/statistics.md, "The guard of a rollout",
+ * says which test this is and why it may be repeated at any moment.
  */
 import {
   falseAlarmShare,
@@ -15,27 +15,33 @@ import { relativeImprovement, type RelativeImprovement } from '../statistics/rel
 import { sequentialTest, type SequentialPlan } from '../statistics/sequential.ts';
 import { isRounding, welchTest } from '../statistics/welch.ts';
 
+/** A guard and the state of its watch. */
 export interface GuardWatch extends RolloutGuard {
-  /** Of the rollout, applied or not. */
+  /** The number of the rollout's steps, applied or not. */
   readonly steps: number;
-  /** From 1; a watch begins with the start of the rollout, with each step, and each time that it is resumed. */
+  /**
+   * The number of the watch, from 1. A watch begins with the start of the rollout, with each step and with each
+   * resumption.
+   */
   readonly watch: number;
   readonly watchedSince: Date;
-  /** Whether the rule gives the treatment to anybody. */
+  /** Whether the rule gives the treatment to any vehicle. */
   readonly serves: boolean;
 }
 
+/** The measurements of a watch. */
 export interface Observed extends Pick<ExperimentSums, 'arms' | 'vehiclesInBothArms'> {
-  /** When the last measurement under treatment since `watchedSince` arrived. */
+  /** The arrival time of the last measurement under treatment since `watchedSince`; null without one. */
   readonly lastMeasurementAt: Date | null;
 }
 
+/** A verdict with the figures on which it is based. */
 export interface Judgement {
   readonly verdict: GuardVerdict;
   readonly figures: GuardFigures;
 }
 
-/** An arm about which everything is known. */
+/** Gives an arm whose mean is known exactly. */
 const known = (mean: number): Moments => ({ count: Number.MAX_SAFE_INTEGER, mean, m2: 0 });
 
 const scaled = ({ count, mean, m2 }: Moments, factor: number): Moments => ({
@@ -44,10 +50,7 @@ const scaled = ({ count, mean, m2 }: Moments, factor: number): Moments => ({
   m2: m2 * factor * factor,
 });
 
-/**
- * The chance that of so many vehicles, drawn in this order or any other, exactly these came to be the treatment: 1 /
- * C(n, k).
- */
+/** Gives the probability that exactly these of so many vehicles, in any order, became the treatment: 1 / C(n, k). */
 function separation({ control, treatment }: Arms<Moments>): number {
   const few = Math.min(control.count, treatment.count);
   const others = Math.max(control.count, treatment.count);
@@ -57,10 +60,10 @@ function separation({ control, treatment }: Arms<Moments>): number {
 }
 
 /**
- * The p-value, right at every look at once, of the treatment's mean being no worse than `limit`'s; 1 where it is
- * on the good side. Null when the numbers are beyond what a double holds.
+ * Gives the p-value, valid at every look at once, of the treatment's mean being no worse than `limit`'s; 1 when it is
+ * better. Null when the numbers exceed a double's range.
  *
- * @param withoutSpread the p-value where each arm measured one and the same value, and the treatment's is the worse
+ * @param withoutSpread gives the p-value when each arm measured one constant value, and the treatment's is worse
  */
 function pOfNoWorse(arms: Arms<Moments>, worse: 1 | -1, plan: SequentialPlan, withoutSpread: number): number | null {
   const welch = welchTest(arms);
@@ -81,8 +84,8 @@ function pOfNoWorse(arms: Arms<Moments>, worse: 1 | -1, plan: SequentialPlan, wi
 }
 
 /**
- * The p-value of the guard's limit being kept. "More than x % worse" is relative to the size of control's mean, whose
- * sign the data may leave open: worse than (1 + x)·mean and than (1 − x)·mean is worse than both.
+ * Gives the p-value of the guard's limit being kept. "More than x % worse" is relative to the size of the control's
+ * mean, whose sign the data may leave open: being worse than (1 + x)·mean and than (1 − x)·mean is worse than both.
  */
 function pOfKept(
   { bound, maxWorsePercent, worse }: RolloutGuard,
@@ -104,7 +107,7 @@ function pOfKept(
   return typeof above === 'number' && typeof below === 'number' ? Math.max(above, below) : null;
 }
 
-/** The treatment against the control in percent, with its interval; null where there is none. */
+/** Compares the treatment with the control in percent, with an interval; null when that cannot be computed. */
 function comparison(arms: Arms<Moments>, plan: SequentialPlan): RelativeImprovement | null {
   const welch = welchTest(arms);
   if (isMissing(welch)) return null;
@@ -119,7 +122,11 @@ function comparison(arms: Arms<Moments>, plan: SequentialPlan): RelativeImprovem
 
 const meanOf = ({ count, mean }: Moments) => (count > 0 && Number.isFinite(mean) ? mean : null);
 
-/** @param now by the same clock as `watchedSince` */
+/**
+ * Judges the guard.
+ *
+ * @param now by the same clock as `watchedSince`
+ */
 export function judge(
   guard: GuardWatch,
   { arms: sums, vehiclesInBothArms, lastMeasurementAt }: Observed,
@@ -127,7 +134,7 @@ export function judge(
 ): Judgement {
   const arms = mapArms(sums, (arm): Moments => allVehicles(arm));
   const significance = falseAlarmShare(guard.confidenceLevel, guard.steps, guard.watch);
-  // Sharpest where it may first speak: what is bad enough is to be seen at once.
+  // The test is sharpest at its first possible look, because a severe regression must be found at once.
   const plan = { vehiclesInEachArm: guard.minimumVehicles, confidenceLevel: 1 - significance };
   const compared = guard.bound === null ? [arms.control, arms.treatment] : [arms.treatment];
   const enough = compared.every(({ count }) => count >= guard.minimumVehicles);

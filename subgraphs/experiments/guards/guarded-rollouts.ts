@@ -1,24 +1,27 @@
 /**
- * Rollouts that are to be watched: a read-only view of the flags subgraph's tables, and our own table of verdicts. Why
- * a view and not a call: docs/decisions/reading-another-subgraphs-table.md.
+ * The rollouts that are watched: a read-only view of the flags subgraph's tables, and this subgraph's own table of
+ * verdicts. docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
 import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { toRolloutGuard } from '../../shared/between-subgraphs/rollout-guard-row.ts';
 import type { GuardWatch, Judgement } from './guard-verdict.ts';
 
+/** A watched rollout with what its verdict needs. */
 export interface WatchedRollout {
   readonly id: string;
   readonly flagKey: string;
   readonly guard: GuardWatch;
-  /** The database's time. */
+  /** The current time by the database's clock. */
   readonly now: Date;
 }
 
-/** How long ago a verdict was computed that is due to be computed again; in milliseconds. */
+/** The age in milliseconds at which a verdict is due to be computed again. */
 type Age = number;
 
-/** Those that are to be looked at, the longest unseen first; one whose limit is crossed needs no more looks. */
+/**
+ * Finds the rollouts whose verdicts are due, the oldest verdict first. A rollout whose limit is crossed needs no more.
+ */
 export async function dueForVerdict(db: PrismaClient, age: Age): Promise<string[]> {
   const rows = await db.$queryRaw<{ id: string }[]>`
     SELECT r.id FROM rollouts r JOIN rollout_guards g ON g.rollout_id = r.id LEFT JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch
@@ -28,7 +31,7 @@ export async function dueForVerdict(db: PrismaClient, age: Age): Promise<string[
   return rows.map(({ id }) => id);
 }
 
-/** One that is watched, and (still) due; null where it is not, or not any more. */
+/** Reads a watched rollout; null when it is not watched, or its verdict is not due (any more). */
 export async function findWatched(db: Transaction, id: string, age: Age): Promise<WatchedRollout | null> {
   const row = await db.rolloutGuard.findUnique({
     where: { rolloutId: id },
@@ -69,8 +72,8 @@ export async function findWatched(db: Transaction, id: string, age: Age): Promis
 }
 
 /**
- * Writes a verdict, unless there is a newer one. That a limit was crossed stays: the test allows for looking again and
- * again because one look decides for good.
+ * Writes a verdict, unless there is a newer one. A crossed limit stays crossed: the test allows for repeated looks
+ * because a single one decides for good.
  */
 export async function saveVerdict(
   tx: Transaction,

@@ -1,15 +1,15 @@
-/** What a vehicle measured, as it is stored: read whole from what it sent, or refused whole. */
+/** A vehicle's batch of measurements, in the form in which it is stored. A batch is accepted whole or refused whole. */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { MAX_BATCH_ITEMS, validateBatchId, validateMeasured } from '../../../core/wire/metric.ts';
 import type { MetricBatchInput } from '../generated/resolvers.ts';
 
 /**
- * A row of `metric_rows` as a line of JSONCompactEachRow, its values in the order of METRIC_COLUMNS. As text it is what
- * waits and what is sent: the cost of making it is spread over the batches, and thousands of rows that are inserted
- * together hold up nobody.
+ * A row of `metric_rows` as a line of JSONCompactEachRow, with its values in the order of METRIC_COLUMNS. Each batch is
+ * turned into text as it arrives, which spreads the cost: inserting thousands of rows then blocks nothing.
  */
 export type MetricRow = string;
 
+/** The columns of a row, in order. */
 export const METRIC_COLUMNS = [
   'flag_key',
   'metric',
@@ -23,30 +23,31 @@ export const METRIC_COLUMNS = [
   'received_at',
 ] as const;
 
+/** A batch that has been checked. */
 export interface MetricBatch {
   readonly vin: string;
   readonly batchId: string;
   readonly rows: readonly MetricRow[];
-  /** About what the rows take in memory; text beyond Latin-1 takes twice as much. */
+  /** The approximate memory of the rows in bytes; text beyond Latin-1 takes twice as much. */
   readonly bytes: number;
-  /** Items outside of the times that are kept. */
+  /** The number of items outside the accepted times. */
   readonly dropped: number;
 }
 
-/** Milliseconds that a vehicle's clock may be ahead of ours. */
+/** Milliseconds that a vehicle's clock may be ahead. */
 export const MAX_AHEAD = 5 * 60_000;
-/** Milliseconds: a vehicle that was offline for longer loses what it measured before. */
+/** Milliseconds: a vehicle that was offline for longer loses its older measurements. */
 export const MAX_AGE = 30 * 86_400_000;
 const HOUR = 3_600_000;
-/** Of a row beside its text. */
+/** The bytes of a row beside its text. */
 const ROW_BYTES = 32;
 
 const clickHouseTime = (date: Date) => date.toISOString().slice(0, 23).replace('T', ' ');
 
 /**
- * Reads a batch of the vehicle `vin`. Items from more than five minutes ahead of `now` or from before the hour that was
- * thirty days ago are left out and counted: nothing that the vehicle could do would make them right, and they must not
- * hold up the others. Times are never corrected, or a batch that is sent again would be another one.
+ * Reads a batch of the vehicle `vin`. Items from more than five minutes after `now`, or from before the hour thirty
+ * days ago, are left out and counted: the vehicle cannot correct them, and they must not hold up the others. Times are
+ * never corrected, because a batch that is sent again must be equal to the first one.
  *
  * @param now milliseconds since 1970
  * @throws BAD_USER_INPUT at `input.…` for the first fault; LIMIT_EXCEEDED for more than 500 items

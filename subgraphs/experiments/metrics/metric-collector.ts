@@ -1,34 +1,36 @@
 /**
- * Puts the batches of many vehicles into few large inserts, and tells each vehicle how its own went. What waits is
- * bounded; what was not stored is never acknowledged.
+ * Batches many vehicles' measurements into few large inserts, and answers each vehicle when its own are stored. The
+ * queue is bounded; a batch that was not stored is never acknowledged.
  */
 import { LRUCache } from 'lru-cache';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
 import type { MetricBatch, MetricRow } from './metric-batch.ts';
 
+/** The limits of one collector. */
 export interface CollectorLimits {
   /** Milliseconds that a batch waits for others. */
   readonly window: number;
   /**
-   * Rows of an insert; one batch more may come on top. ClickHouse splits an insert at a million, and a batch must stay
-   * whole.
+   * The rows of an insert; one more batch may come on top. ClickHouse splits an insert at a million rows, and a batch
+   * must stay whole.
    */
   readonly insertRows: number;
-  /** Inserts under way at once. */
+  /** The most concurrent inserts. */
   readonly inserts: number;
-  /** Milliseconds until an insert counts as failed: less than a gateway waits for an answer. */
+  /** Milliseconds until an insert counts as failed; less than a gateway waits for an answer. */
   readonly insertTimeout: number;
-  /** Rows that are held, waiting or under way. */
+  /** The most rows held, waiting or being inserted. */
   readonly heldRows: number;
-  /** Bytes of them. */
+  /** The most bytes of those rows. */
   readonly heldBytes: number;
-  /** Batches of one vehicle that are held: one vehicle must not fill the room of all. */
+  /** The most batches held of one vehicle, because one vehicle must not fill the queue of all. */
   readonly batchesOfVehicle: number;
-  /** Batches remembered as stored. */
+  /** The number of stored batches that are remembered. */
   readonly remembered: number;
 }
 
+/** The default limits. */
 export const COLLECTOR_LIMITS: CollectorLimits = {
   window: 50,
   insertRows: 20_000,
@@ -40,11 +42,11 @@ export const COLLECTOR_LIMITS: CollectorLimits = {
   remembered: 20_000,
 };
 
-/** Seconds: what a vehicle is told to wait, doubled with each insert that fails after another. */
+/** The first `retryAfter` in seconds; it doubles with each consecutive failure. */
 const FIRST_RETRY = 2;
 const LONGEST_RETRY = 60;
 
-/** Stores rows, or rejects; after `signal` nobody waits for it. */
+/** Stores rows, or rejects; after `signal` aborts, its result no longer matters. */
 export type InsertRows = (rows: readonly MetricRow[], signal: AbortSignal) => Promise<void>;
 
 interface Waiting {
@@ -56,6 +58,7 @@ interface Waiting {
 
 const keyOf = ({ vin, batchId }: MetricBatch) => `${vin} ${batchId}`;
 
+/** Batches measurements; see the top of this file. */
 export class MetricCollector {
   readonly #held = new Map<string, Waiting>();
   readonly #ofVehicle = new Map<string, number>();
@@ -77,11 +80,11 @@ export class MetricCollector {
   }
 
   /**
-   * Resolves when the batch is stored: to `stored`, or to `known` when this collector has stored it before or was
-   * already about to.
+   * Queues a batch. Resolves when it is stored: to `stored`, or to `known` when this collector had stored it before or
+   * was already storing it.
    *
-   * @throws FleetFlagError SERVICE_UNAVAILABLE with `retryAfter` when it was not stored or there is no room;
-   *   RATE_LIMITED when too many batches of the vehicle wait
+   * @throws FleetFlagError SERVICE_UNAVAILABLE with `retryAfter` when it was not stored or the queue is full;
+   * RATE_LIMITED when too many batches of the vehicle wait
    */
   async add(batch: MetricBatch): Promise<'stored' | 'known'> {
     const key = keyOf(batch);
@@ -101,7 +104,7 @@ export class MetricCollector {
     return 'stored';
   }
 
-  /** Takes no more; resolves when all that was taken is stored or refused. */
+  /** Accepts no more batches; resolves when all accepted ones are stored or refused. */
   async close(): Promise<void> {
     this.#closing = true;
     while (this.#queue.length > 0 || this.#underWay.size > 0) {
@@ -158,9 +161,12 @@ export class MetricCollector {
     }
   }
 
-  /** Stores a group and answers all who wait for it; never rejects. Over at the timeout, whatever the insert does. */
+  /**
+   * Stores a group and answers all its callers; never rejects. Ends at the timeout, whether the insert has ended or
+   * not.
+   */
   async #store(group: readonly Waiting[]): Promise<void> {
-    // The room is free when the rows are: an insert that nobody waits for any more may still hold them.
+    // The places are free when the rows are: an insert may still hold them after the timeout.
     const freed = () => {
       for (const { batch } of group) {
         this.#heldRows -= batch.rows.length;
@@ -193,8 +199,8 @@ export class MetricCollector {
   }
 
   /**
-   * A store that does not answer will not answer those in the queue any sooner, and each of them would wait as long
-   * again.
+   * Refuses the queued batches: a store that did not answer will not answer them any sooner, and each would wait as
+   * long again.
    */
   #refuseQueue(cause: unknown): void {
     const refused = this.#queue.splice(0);

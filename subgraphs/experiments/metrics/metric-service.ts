@@ -1,4 +1,4 @@
-/** Taking measurements in and giving them out as time series. */
+/** The use cases of measurements: vehicles report them, and people read them as time series. */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { EVALUATIONS_METRIC, validateMetricName } from '../../../core/wire/metric.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
@@ -7,15 +7,17 @@ import { readMetricBatch } from './metric-batch.ts';
 import type { MetricCollector } from './metric-collector.ts';
 import type { MetricInterval, MetricPoint, MetricTables, PointsQuery } from './metric-store.ts';
 
+/** The answer to a reported batch. */
 export interface MetricReceipt {
-  /** Items that are stored now. */
+  /** The number of items that are stored now. */
   readonly accepted: number;
-  /** Items of a batch that this instance had stored before. */
+  /** The number of items of a batch that this instance had stored before. */
   readonly duplicates: number;
-  /** Items that are too old, or from the future, and will never be stored. */
+  /** The number of items that are too old or in the future, and will never be stored. */
   readonly dropped: number;
 }
 
+/** The arguments of a time series, as clients give them. */
 export interface MetricsArguments {
   readonly metric: string;
   readonly from: Date;
@@ -23,16 +25,16 @@ export interface MetricsArguments {
   readonly interval: MetricInterval;
 }
 
-/** Intervals of one answer. */
+/** The most intervals of one answer. */
 export const MAX_INTERVALS = 1_000;
-/** Points of one answer: an interval has one for each variant. */
+/** The most points of one answer: an interval has one for each variant. */
 export const MAX_POINTS = 10_000;
 const SECONDS: Readonly<Record<MetricInterval, number>> = { minute: 60, hour: 3_600, day: 86_400 };
-/** Unix seconds of 2100: what the store can tell as a time, with room to spare. */
+/** Unix seconds of the year 2100, which the store can represent with room to spare. */
 const LAST_SECOND = 4_102_444_800;
 
 /**
- * What is asked of the store: `from` and `to` widened to whole intervals, in UTC.
+ * Gives the query for the store: `from` and `to` are widened to whole intervals, in UTC.
  *
  * @throws BAD_USER_INPUT or LIMIT_EXCEEDED (more than 1,000 intervals) at the argument
  */
@@ -54,19 +56,20 @@ export function readPointsQuery({ metric: asked, from, to, interval }: MetricsAr
   return { metric, from: first, to: last, interval };
 }
 
+/** Accepts vehicles' batches and reads time series. */
 export class MetricService {
   constructor(
     private readonly tables: MetricTables,
     private readonly collector: MetricCollector,
-    /** Milliseconds since 1970. */
+    /** Gives milliseconds since 1970. */
     private readonly now: () => number = Date.now,
   ) {}
 
   /**
    * Stores a batch of the calling vehicle; resolves when it is stored.
    *
-   * @throws FORBIDDEN for who is no vehicle, BAD_USER_INPUT at the first fault, LIMIT_EXCEEDED, RATE_LIMITED, or
-   *   SERVICE_UNAVAILABLE with `retryAfter`: then the same batch may be sent again, and counts once
+   * @throws FORBIDDEN when the caller is not a vehicle, BAD_USER_INPUT at the first fault, LIMIT_EXCEEDED,
+   * RATE_LIMITED, or SERVICE_UNAVAILABLE with `retryAfter`: then the same batch may be sent again, and counts once
    */
   async report({ caller }: CallerIdentity, input: MetricBatchInput): Promise<MetricReceipt> {
     if (caller.kind !== 'vehicle' || caller.vin === null)
@@ -78,8 +81,8 @@ export class MetricService {
   }
 
   /**
-   * The points of several flags for the same arguments, each flag's in the order of time and variant. Intervals in
-   * which nothing was measured have none.
+   * Gives the points of several flags for the same arguments, each flag's ordered by time and variant. Intervals
+   * without measurements have no point.
    *
    * @throws BAD_USER_INPUT or LIMIT_EXCEEDED at the argument; SERVICE_UNAVAILABLE
    */

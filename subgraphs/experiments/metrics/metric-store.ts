@@ -1,4 +1,4 @@
-/** The experiments subgraph's tables in the metrics store. Rows go in and out as domain types. */
+/** The experiments subgraph's tables in the metrics store. Rows are mapped to domain types here. */
 import { Readable } from 'node:stream';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -6,20 +6,22 @@ import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
 import { deployMetricsMigrations } from '../clickhouse/migrations.ts';
 import { METRIC_COLUMNS, type MetricRow } from './metric-batch.ts';
 
+/** The length of an interval of a time series. */
 export type MetricInterval = 'minute' | 'hour' | 'day';
 
-/** What a flag's vehicles measured in an interval, of one variant. */
+/** The measurements of a flag's vehicles in one interval, for one variant. */
 export interface MetricPoint {
   readonly flagKey: string;
   readonly at: Date;
   readonly variant: string;
-  /** Measurements. */
+  /** The number of measurements. */
   readonly count: number;
   readonly sum: number;
   readonly mean: number;
   readonly vehicles: number;
 }
 
+/** A query for time series. */
 export interface PointsQuery {
   readonly metric: string;
   /** Unix seconds, at the beginning of an interval. */
@@ -29,17 +31,17 @@ export interface PointsQuery {
   readonly interval: MetricInterval;
 }
 
-/** How a flag was evaluated, by all vehicles. */
+/** The evaluations of a flag by all vehicles. */
 export interface EvaluationTotals {
   readonly flagKey: string;
   readonly evaluations: number;
-  /** Different vehicles whose last evaluation is not before what was asked for. */
+  /** The number of different vehicles whose last evaluation is recent enough for the query. */
   readonly activeVehicles: number;
   readonly lastAt: Date;
 }
 
-// Both tables hold a row as often as its batch was stored; FINAL shows each once. Copies have the same time, so they
-// are in the same partition, and a month that has been merged need not be merged again to be read.
+// Both tables contain a row as often as its batch was stored; FINAL shows each once. Copies have the same time and so
+// the same partition, and a month that has been merged need not be merged again for a read.
 const FINAL_BY_MONTH = 'SETTINGS do_not_merge_across_partitions_select_final = 1';
 
 const POINT_SOURCES: Readonly<Record<MetricInterval, string>> = {
@@ -54,28 +56,26 @@ const POINT_SOURCES: Readonly<Record<MetricInterval, string>> = {
 const INSERT = `INSERT INTO metric_rows (${METRIC_COLUMNS.join(', ')}) FORMAT JSONCompactEachRow`;
 
 const INSERT_SETTINGS: ClickHouseSettings = {
-  // Acknowledged when it is written, whatever the server's default.
+  // Acknowledges an insert only when it is written, whatever the server's default.
   async_insert: 0,
-  // Never split, so that the view sees each batch whole: an insert stays below these by the collector's limits.
+  // Inserts are never split, so that the view sees each batch whole; the collector's limits keep them below these.
   max_insert_block_size: '1048576',
   min_insert_block_size_rows: '1048576',
   min_insert_block_size_bytes: '268435456',
-  // Replicated tables would leave out an insert that they have seen, and with it what a crash kept from the view.
+  // Replicated tables would skip an insert that they have seen, and with it the rows that a crash kept from the view.
   insert_deduplicate: 0,
 };
 
 /** Milliseconds until a query counts as unanswered. */
 const QUERY_TIMEOUT = 20_000;
 
+/** Reads and writes measurements. */
 export class MetricTables {
   #made: Promise<unknown> | undefined;
 
   constructor(private readonly client: ClickHouseClient) {}
 
-  /**
-   * Makes the tables where they are not there yet, once; a store that is away is asked again by the next call. Rejects
-   * with ClickHouse's error.
-   */
+  /** Creates the missing tables once. Rejects with ClickHouse's error; the next call then tries again. */
   async make(): Promise<void> {
     this.#made ??= deployMetricsMigrations(this.client);
     await this.#made.catch((error: unknown) => {
@@ -84,11 +84,11 @@ export class MetricTables {
     });
   }
 
-  /** Stores rows in one insert. Rejects with ClickHouse's error; then they may be stored all the same, or not. */
+  /** Stores rows in one insert. Rejects with ClickHouse's error; then the rows may or may not be stored. */
   async insert(rows: readonly MetricRow[], signal: AbortSignal): Promise<void> {
     await this.make();
     signal.throwIfAborted();
-    // Not `insert`, which would make the text of all rows at once.
+    // Not `insert`, which would build the text of all rows at once.
     const { stream } = await this.client.exec({
       query: INSERT,
       values: Readable.from([rows.join('')], { objectMode: false }),
@@ -99,7 +99,7 @@ export class MetricTables {
   }
 
   /**
-   * The points of each of some flags in the order of time and variant, at most `limit` of a flag. Throws
+   * Gives the points of each of some flags, ordered by time and variant, at most `limit` for each flag. Throws
    * SERVICE_UNAVAILABLE.
    */
   points(keys: readonly string[], { metric, from, to, interval }: PointsQuery, limit: number): Promise<MetricPoint[]> {
@@ -127,8 +127,8 @@ export class MetricTables {
   }
 
   /**
-   * How each of some flags was evaluated in the hours from `from` (inclusive) to `to` (exclusive), Unix seconds; those
-   * that were not are left out. Throws SERVICE_UNAVAILABLE.
+   * Gives the evaluations of some flags in the hours from `from` (inclusive) to `to` (exclusive), Unix seconds; flags
+   * without any are left out. Throws SERVICE_UNAVAILABLE.
    */
   async evaluations(
     keys: readonly string[],

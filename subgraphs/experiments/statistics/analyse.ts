@@ -1,6 +1,6 @@
 /**
- * All numbers of an experiment from the sums of its arms: what `ExperimentResults` shows. Pure; what cannot be computed
- * is null, with its reason in `missing`; NaN and Infinity never come out.
+ * Computes all numbers of an experiment from the sums of its arms, as `ExperimentResults` shows them. Pure. A number
+ * that cannot be computed is null, with its reason in `missing`; NaN and Infinity never come out.
  */
 import { allVehicles, cuped, type ArmHistory } from './cuped.ts';
 import { isMissing, mapArms, sampleVariance, type Arms, type Missing, type Moments } from './moments.ts';
@@ -9,33 +9,41 @@ import { sampleRatio, type SampleRatio } from './sample-ratio.ts';
 import { sequentialTest, type SequentialPlan } from './sequential.ts';
 import { differenceInterval, welchCritical, welchTest, type Interval } from './welch.ts';
 
+/** One of the two arms. */
 export type Variant = keyof Arms<unknown>;
 
+/** The sums of one arm. */
 export interface ArmSums extends ArmHistory {
-  /** Before they were reduced to one number for each vehicle. */
+  /** The number of measurements, before they were reduced to one number for each vehicle. */
   readonly observations: number;
 }
 
+/** The sums of both arms. */
 export interface ExperimentSums {
   readonly arms: Arms<ArmSums>;
-  /** The share of the vehicles that was planned for the treatment, 0 to 1. */
+  /** The share of vehicles that was planned for the treatment, 0 to 1. */
   readonly treatmentShare: number;
-  /** Seen in both arms and in none of the sums. */
+  /** The number of vehicles seen in both arms; the sums contain none of them. */
   readonly vehiclesInBothArms: number;
 }
 
+/** The plan by which an experiment is analysed. */
 export interface AnalysisPlan extends SequentialPlan {
-  /** Whether more is to come: `significant` then goes by the sequential p-value, which allows for looking again. */
+  /**
+   * Whether more measurements are to come: `significant` then uses the sequential p-value, which allows for repeated
+   * looks.
+   */
   readonly running: boolean;
 }
 
+/** The figures of one arm. */
 export interface VariantSummary {
   readonly variant: Variant;
   readonly vehicles: number;
   readonly observations: number;
-  /** Of the vehicles; null without any. */
+  /** The mean of the vehicles' means; null without vehicles. */
   readonly mean: number | null;
-  /** Between vehicles; null with fewer than two. */
+  /** The standard deviation between vehicles; null with fewer than two. */
   readonly standardDeviation: number | null;
 }
 
@@ -46,24 +54,26 @@ export interface Comparison {
   readonly differenceInterval: Interval | null;
   readonly pValue: number | null;
   readonly improvementPercent: number | null;
-  /** Of `improvementPercent`. */
+  /** The interval of `improvementPercent`. */
   readonly confidenceInterval: Interval | null;
   readonly sequentialPValue: number | null;
-  /** Of `improvementPercent`, right at every look at once. */
+  /** The interval of `improvementPercent` that is valid at every look at once. */
   readonly sequentialConfidenceInterval: Interval | null;
   readonly missing: readonly MissingNumber[];
 }
 
+/** A number that could not be computed, and why. */
 export interface MissingNumber {
   readonly number: Exclude<keyof Comparison, 'missing'> | 'cuped';
   readonly reason: Missing;
 }
 
+/** The comparison after CUPED's adjustment. */
 export interface CupedComparison extends Comparison {
   readonly theta: number;
-  /** How much smaller the variance of the difference is, as a fraction; null when there is no difference to compare. */
+  /** The fraction by which the variance of the difference is smaller; null when there is no difference to compare. */
   readonly varianceReduction: number | null;
-  /** Share of the vehicles with measurements before the start. */
+  /** The share of vehicles with measurements before the start. */
   readonly coverage: number;
 }
 
@@ -136,7 +146,7 @@ function compare(arms: Arms<Moments>, plan: AnalysisPlan): Comparison {
   };
 }
 
-/** The variance of the difference of the means, in the metric's unit squared. */
+/** Gives the variance of the difference of the means, in the metric's unit squared. */
 function varianceOfDifference({ control, treatment }: Arms<Moments>): number {
   return sampleVariance(control) / control.count + sampleVariance(treatment) / treatment.count;
 }
@@ -160,8 +170,8 @@ function compareAdjusted(
 /**
  * Analyses an experiment.
  *
- * `significant` goes by the sequential p-value while the experiment runs and by Welch's once it is over: the latter is
- * right for one look at the planned end. CUPED's numbers stand beside and decide nothing.
+ * `significant` uses the sequential p-value while the experiment runs and Welch's once it is over: the latter is valid
+ * for one look at the planned end. CUPED's numbers are shown beside and decide nothing.
  *
  * @param sums finite or not, as the database gives them; counts are integers from 0
  */

@@ -28,23 +28,24 @@ export interface ArmHistory {
   readonly withoutHistory: Moments;
 }
 
+/** The adjusted arms. */
 export interface Cuped {
   readonly theta: number;
   /** The vehicles' adjusted measurements. */
   readonly adjusted: Arms<Moments>;
-  /** Share of the vehicles that have history. */
+  /** The share of vehicles that have history. */
   readonly coverage: number;
 }
 
-/** Cancellation leaves this part of what was subtracted from, and no digit of it is right. */
+/** The part of the minuend that cancellation leaves; none of its digits is right. */
 const ROUNDING = 32 * Number.EPSILON;
 
-/** All vehicles of an arm, with the pooled covariate for those that have none of their own. */
+/** Gives all vehicles of an arm, with the pooled covariate for those that have none of their own. */
 export function allVehicles({ withHistory, withoutHistory }: ArmHistory, covariateMean = 0): PairedMoments {
   return mergePaired(withHistory, withConstantCovariate(withoutHistory, covariateMean));
 }
 
-/** The pooled slope of the measurement on the covariate, within the arms. */
+/** Gives the pooled slope of the measurement on the covariate, within the arms. */
 function slope({ control, treatment }: Arms<PairedMoments>): number | null {
   const spread = control.covariateM2 + treatment.covariateM2;
   const standardDeviation = Math.sqrt(spread / (control.count + treatment.count));
@@ -54,10 +55,10 @@ function slope({ control, treatment }: Arms<PairedMoments>): number | null {
 }
 
 /**
- * The arms with history taken out.
+ * Adjusts the arms for the vehicles' history.
  *
- * @returns `no-history` when no vehicle has any, `history-is-constant` when it was the same for all that have,
- *   `not-finite` when the numbers are beyond what a double holds
+ * @returns `no-history` when no vehicle has any, `history-is-constant` when it was the same for all that have it,
+ * `not-finite` when the numbers exceed a double's range
  */
 export function cuped(arms: Arms<ArmHistory>): Cuped | Missing {
   const known = mergePaired(arms.control.withHistory, arms.treatment.withHistory);

@@ -1,6 +1,6 @@
 /**
- * The distributions behind the numbers, in the two forms that keep their digits in the far tails: a two-sided
- * probability, and the value that has it. `1 - cdf(x)` would be 0 from the eighth standard deviation on.
+ * Distributions in the two forms that keep their digits in the far tails: a two-sided probability, and the value that
+ * has it. `1 - cdf(x)` would be 0 from the eighth standard deviation on.
  */
 import erfc from '@stdlib/math-base-special-erfc';
 import erfcinv from '@stdlib/math-base-special-erfcinv';
@@ -8,23 +8,23 @@ import betainc from '@stdlib/math-base-special-betainc';
 import studentCdf from '@stdlib/stats-base-dists-t-cdf';
 import studentQuantile from '@stdlib/stats-base-dists-t-quantile';
 
-/** P(|T| ≥ |t|) for Student's t with `df` degrees of freedom (a fraction is fine). */
+/** Gives P(|T| ≥ |t|) for Student's t with `df` degrees of freedom (a fraction is fine). */
 export function studentTwoSided(t: number, df: number): number {
   return 2 * studentCdf(-Math.abs(t), df);
 }
 
-/** The t ≥ 0 with P(|T| ≥ t) = `probability`; Infinity where it is beyond what a double holds. */
+/** Gives the t ≥ 0 with P(|T| ≥ t) = `probability`; Infinity when it exceeds a double's range. */
 export function studentCritical(probability: number, df: number): number {
   return Math.abs(studentQuantile(probability / 2, df));
 }
 
-/** P(|Z| ≥ |z|) for the standard normal distribution. */
+/** Gives P(|Z| ≥ |z|) for the standard normal distribution. */
 export function normalTwoSided(z: number): number {
   return erfc(Math.abs(z) / Math.SQRT2);
 }
 
 /**
- * The z ≥ 0 with P(|Z| ≥ z) = `probability`; for a probability above 1 (up to 2) the z < 0 with P(Z ≥ z) =
+ * Gives the z ≥ 0 with P(|Z| ≥ z) = `probability`; for a probability above 1 (up to 2) the z < 0 with P(Z ≥ z) =
  * `probability` / 2.
  */
 export function normalCritical(probability: number): number {
@@ -32,7 +32,8 @@ export function normalCritical(probability: number): number {
 }
 
 /**
- * P(X ≥ `x`) and P(X ≤ `x`) of a binomial X: `trials`, each with probability `p`. `x` is an integer from 0 to `trials`.
+ * Gives P(X ≥ `x`) and P(X ≤ `x`) of a binomial X: `trials`, each with probability `p`. `x` is an integer from 0 to
+ * `trials`.
  */
 export function binomialTails(
   x: number,

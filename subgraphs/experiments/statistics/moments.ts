@@ -1,6 +1,6 @@
 /**
- * What is kept of many vehicles: their number, mean and sum of squared deviations from the mean (M2). Sums of squares
- * would lose all digits where the mean is large beside the spread; these do not, and two groups merge exactly.
+ * Moments of many vehicles: their number, mean and sum of squared deviations from the mean (M2). Plain sums of squares
+ * lose all digits when the mean is large compared with the spread; these do not, and two groups merge exactly.
  *
  * Source: Chan, Golub, LeVeque, "Algorithms for Computing the Sample Variance", The American Statistician 37 (1983),
  * eq. 1.5; the co-moment: Pébay, Sandia report SAND2008-6212 (2008), eq. 3.6.
@@ -14,11 +14,11 @@ export interface Arms<T> {
 
 /** One number for each vehicle (the mean of its observations), summed up. */
 export interface Moments {
-  /** Vehicles. */
+  /** The number of vehicles. */
   readonly count: number;
-  /** Of no vehicles: any number, never read. */
+  /** The mean; of no vehicles it is any number, and never read. */
   readonly mean: number;
-  /** Sum of (value − mean)². */
+  /** The sum of (value − mean)². */
   readonly m2: number;
 }
 
@@ -26,11 +26,11 @@ export interface Moments {
 export interface PairedMoments extends Moments {
   readonly covariateMean: number;
   readonly covariateM2: number;
-  /** Sum of (value − mean)(covariate − covariateMean). */
+  /** The sum of (value − mean)(covariate − covariateMean). */
   readonly comoment: number;
 }
 
-/** Why there is no number where there could be one; `docs/reference/statistics.md` explains each. */
+/** The reason why a number is missing; `docs/reference/statistics.md` explains each. */
 export type Missing =
   | 'too-few-vehicles'
   | 'no-variance'
@@ -40,7 +40,7 @@ export type Missing =
   | 'no-history'
   | 'history-is-constant';
 
-/** Whether a statistic could not be computed. */
+/** Checks whether a statistic could not be computed. */
 export function isMissing<T extends object>(result: T | Missing): result is Missing {
   return typeof result === 'string';
 }
@@ -50,7 +50,7 @@ export function mapArms<T, U>({ control, treatment }: Arms<T>, f: (arm: T) => U)
   return { control: f(control), treatment: f(treatment) };
 }
 
-/** The moments of two groups of vehicles taken together, covariates and all. */
+/** Merges the moments of two groups of vehicles, covariates included. */
 export function mergePaired(a: PairedMoments, b: PairedMoments): PairedMoments {
   if (a.count === 0) return b;
   if (b.count === 0) return a;
@@ -69,12 +69,12 @@ export function mergePaired(a: PairedMoments, b: PairedMoments): PairedMoments {
   };
 }
 
-/** Moments beside a covariate that is the same for all of them. */
+/** Gives moments beside a covariate that is the same for all vehicles. */
 export function withConstantCovariate({ count, mean, m2 }: Moments, covariateMean: number): PairedMoments {
   return { count, mean, m2, covariateMean, covariateM2: 0, comoment: 0 };
 }
 
-/** The unbiased variance (divisor n − 1), in the metric's unit squared. For two vehicles or more. */
+/** Gives the unbiased variance (divisor n − 1), in the metric's unit squared. For two vehicles or more. */
 export function sampleVariance({ count, m2 }: Moments): number {
   return m2 / (count - 1);
 }

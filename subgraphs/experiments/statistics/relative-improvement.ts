@@ -9,19 +9,20 @@
 import type { Arms, Missing, Moments } from './moments.ts';
 import { standardErrorOf, type Interval } from './welch.ts';
 
+/** An improvement in percent with its interval. */
 export interface RelativeImprovement {
   readonly percent: number;
-  /** In percent too. */
+  /** In percent, too. */
   readonly interval: Interval;
 }
 
 /**
- * The improvement of arms that Welch's test could compare.
+ * Computes the improvement of arms that Welch's test could compare.
  *
- * @param critical how many standard errors the interval reaches to either side, as for the difference
- * @returns `control-mean-near-zero` when the control's own interval, at the same critical value, holds 0: the ratio is
- *   then not bounded by the data (Fieller, J. R. Stat. Soc. B 16, 1954), and a percentage would be noise;
- *   `not-finite` when the numbers are beyond what a double holds
+ * @param critical the number of standard errors that the interval reaches to either side, as for the difference
+ * @returns `control-mean-near-zero` when the control's own interval, at the same critical value, contains 0: then the
+ * data do not bound the ratio (Fieller, J. R. Stat. Soc. B 16, 1954), and a percentage would be noise; `not-finite`
+ * when the numbers exceed a double's range
  */
 export function relativeImprovement(
   { control, treatment }: Arms<Moments>,

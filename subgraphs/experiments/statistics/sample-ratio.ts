@@ -12,20 +12,21 @@
 import { binomialTails, normalTwoSided } from './distributions.ts';
 import type { Arms } from './moments.ts';
 
+/** The check's outcome. */
 export interface SampleRatio {
   readonly pValue: number;
   readonly detected: boolean;
 }
 
-/** A check that is always on must hardly ever be wrong. */
+/** The p-value below which the split is a mismatch. A check that always runs must hardly ever be wrong. */
 const MISMATCH_BELOW = 0.001;
 const MIN_EXPECTED = 5;
 
 function chiSquareTest(treatment: number, expected: Arms<number>): number {
-  // With two arms the distances are the same but for the sign.
+  // With two arms, both distances are the same except for the sign.
   const distance = treatment - expected.treatment;
   const chiSquare = distance ** 2 / expected.treatment + distance ** 2 / expected.control;
-  // With one degree of freedom it is the square of a standard normal variable.
+  // With one degree of freedom, χ² is the square of a standard normal variable.
   return normalTwoSided(Math.sqrt(chiSquare));
 }
 
@@ -35,10 +36,10 @@ function exactTest({ control, treatment }: Arms<number>, treatmentShare: number)
 }
 
 /**
- * Whether the vehicles' split is one that chance explains.
+ * Checks whether chance explains the vehicles' split.
  *
- * @param vehicles in each arm, those seen in both left out
- * @param treatmentShare the planned share of the treatment, 0 to 1. A vehicle where none was planned is a mismatch
+ * @param vehicles the numbers in each arm, without those seen in both
+ * @param treatmentShare the planned share of the treatment, 0 to 1. At 0, a single treated vehicle is a mismatch
  */
 export function sampleRatio(vehicles: Arms<number>, treatmentShare: number): SampleRatio {
   const total = vehicles.control + vehicles.treatment;

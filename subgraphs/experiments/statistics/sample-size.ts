@@ -11,16 +11,17 @@
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { normalCritical } from './distributions.ts';
 
+/** The plan of an experiment. */
 export interface SampleSizeInput {
-  /** The control's mean; of a binary metric the share of vehicles with a 1. */
+  /** The control's mean; for a binary metric, the share of vehicles with a 1. */
   readonly baseline: number;
   /**
-   * In the metric's unit (a share, for a binary one), or with `relative` as a fraction of the baseline. Its sign is the
-   * direction.
+   * The effect in the metric's unit (for a binary metric, a share), or with `relative` a fraction of the baseline. Its
+   * sign is the direction.
    */
   readonly minimumDetectableEffect: number;
   readonly relative?: boolean | null;
-  /** Of the vehicles' means, in the metric's unit. Without it the metric is binary. */
+  /** The standard deviation of the vehicles' means, in the metric's unit. Without it the metric is binary. */
   readonly standardDeviation?: number | null;
   readonly power?: number | null;
   readonly confidenceLevel?: number | null;
@@ -29,9 +30,9 @@ export interface SampleSizeInput {
 const DEFAULT_POWER = 0.8;
 const DEFAULT_CONFIDENCE = 0.95;
 const MIN_POWER = 0.5;
-/** A variance needs two. */
+/** Computing a variance needs two vehicles. */
 const MIN_VEHICLES = 2;
-/** GraphQL's Int. */
+/** The greatest value of GraphQL's Int. */
 const MAX_VEHICLES = 2_147_483_647;
 
 function finite(value: number, field: string): number {
@@ -41,7 +42,7 @@ function finite(value: number, field: string): number {
 
 function readLevels(input: SampleSizeInput): { power: number; confidenceLevel: number } {
   const power = finite(input.power ?? DEFAULT_POWER, 'power');
-  // Below one half the formula would need fewer vehicles for a smaller effect.
+  // Below one half the formula would give fewer vehicles for a smaller effect.
   if (power < MIN_POWER || power >= 1)
     throw badInput('power', `power is ${power}; it is at least ${MIN_POWER} and less than 1.`);
   const confidenceLevel = finite(input.confidenceLevel ?? DEFAULT_CONFIDENCE, 'confidenceLevel');
@@ -50,7 +51,7 @@ function readLevels(input: SampleSizeInput): { power: number; confidenceLevel: n
   return { power, confidenceLevel };
 }
 
-/** The effect in the metric's unit. */
+/** Gives the effect in the metric's unit. */
 function readEffect(input: SampleSizeInput): number {
   const baseline = finite(input.baseline, 'baseline');
   const given = finite(input.minimumDetectableEffect, 'minimumDetectableEffect');
@@ -60,7 +61,7 @@ function readEffect(input: SampleSizeInput): number {
   return given * Math.abs(baseline);
 }
 
-/** The arms' standard deviations over the effect, squared and summed. */
+/** Gives the sum of the squares of the arms' standard deviations divided by the effect. */
 function noise(input: SampleSizeInput, effect: number): number {
   const { baseline } = input;
   if (typeof input.standardDeviation === 'number') {
@@ -81,10 +82,10 @@ function noise(input: SampleSizeInput, effect: number): number {
 }
 
 /**
- * Vehicles needed in each arm, at least 2.
+ * Gives the number of vehicles needed in each arm, at least 2.
  *
- * @throws BAD_USER_INPUT at the argument with the first fault; LIMIT_EXCEEDED at `minimumDetectableEffect` when no
- *   Int holds the answer
+ * @throws BAD_USER_INPUT at the argument with the first fault; LIMIT_EXCEEDED at `minimumDetectableEffect` when the
+ * answer exceeds an Int
  */
 export function requiredSampleSize(input: SampleSizeInput): number {
   const { power, confidenceLevel } = readLevels(input);

@@ -20,26 +20,32 @@ import { normalCritical, normalTwoSided, studentCritical } from './distributions
 import type { Arms } from './moments.ts';
 import type { WelchTest } from './welch.ts';
 
+/** The plan of a sequential test. */
 export interface SequentialPlan {
-  /** The planned vehicles in each arm: the interval is narrowest there, and valid everywhere. */
+  /** The planned number of vehicles in each arm: the interval is narrowest there, and valid everywhere. */
   readonly vehiclesInEachArm: number;
   readonly confidenceLevel: number;
 }
 
+/** The outcome of a sequential test. */
 export interface SequentialTest {
-  /** At most the level with probability of the level, over all looks together. It may rise again between looks. */
+  /**
+   * Below the level with at most that level's probability, over all looks together. It may rise again between looks.
+   */
   readonly pValue: number;
-  /** How many standard errors the interval reaches to either side; null while that is beyond what a double holds. */
+  /**
+   * The number of standard errors that the interval reaches to either side; null while that exceeds a double's range.
+   */
   readonly critical: number | null;
 }
 
-/** An underflowed p-value would give an infinite score; this one gives 38. */
+/** Bounds a p-value from below: an underflowed one would give an infinite normal score; this one gives 38. */
 const leastPositive = (p: number) => Math.max(p, Number.MIN_VALUE);
 
 /**
- * The sequential test on a Welch test of the vehicles so far.
+ * Runs the sequential test on a Welch test of the vehicles so far.
  *
- * @param vehicles those that the test compares, in each arm
+ * @param vehicles the numbers of compared vehicles in each arm
  */
 export function sequentialTest(
   welch: WelchTest,

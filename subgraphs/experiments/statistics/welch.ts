@@ -11,43 +11,44 @@
 import { studentCritical, studentTwoSided } from './distributions.ts';
 import { sampleVariance, type Arms, type Missing, type Moments } from './moments.ts';
 
+/** The outcome of Welch's test. */
 export interface WelchTest {
   /** Treatment minus control, in the metric's unit. */
   readonly difference: number;
-  /** Of the difference. */
+  /** The standard error of the difference. */
   readonly standardError: number;
   readonly degreesOfFreedom: number;
   readonly t: number;
   readonly pValue: number;
 }
 
-/** Low and high. */
+/** The interval's ends. */
 export type Interval = readonly [low: number, high: number];
 
-/** A variance needs two. */
+/** Computing a variance needs two vehicles. */
 const MIN_VEHICLES = 2;
 /**
- * A spread below the rounding of the means is rounding, not spread: means that a database computed of equal values
- * differ in the last bit. The factor is that of R's `t.test` ("data are essentially constant").
+ * A spread below the rounding of the means is only rounding: means that a database computed of equal values differ in
+ * the last bit. The factor is that of R's `t.test` ("data are essentially constant").
  */
 const ESSENTIALLY_CONSTANT = 10 * Number.EPSILON;
 
-/** Whether a standard error is no more than the rounding of the means it belongs to. */
+/** Checks whether a standard error is no more than the rounding of its means. */
 export function isRounding(standardError: number, ...means: readonly number[]): boolean {
   return standardError <= ESSENTIALLY_CONSTANT * Math.max(...means.map(Math.abs));
 }
 
-/** The standard error of an arm's mean, in the metric's unit. */
+/** Gives the standard error of an arm's mean, in the metric's unit. */
 export function standardErrorOf(arm: Moments): number {
   return Math.sqrt(sampleVariance(arm) / arm.count);
 }
 
 /**
- * Welch's test on the arms' vehicle means.
+ * Runs Welch's test on the arms' vehicle means.
  *
  * @returns the test; `too-few-vehicles` when an arm has fewer than two, `no-variance` when all vehicles of each arm
- *   measured the same (equal or not: without spread there is no evidence of how much chance would do), `not-finite`
- *   when the numbers are beyond what a double holds
+ * measured the same (equal between the arms or not: without spread nothing shows what chance would do), `not-finite`
+ * when the numbers exceed a double's range
  */
 export function welchTest({ control, treatment }: Arms<Moments>): WelchTest | Missing {
   if (control.count < MIN_VEHICLES || treatment.count < MIN_VEHICLES) return 'too-few-vehicles';
@@ -57,19 +58,22 @@ export function welchTest({ control, treatment }: Arms<Moments>): WelchTest | Mi
   if (!Number.isFinite(difference) || !Number.isFinite(standardError)) return 'not-finite';
   if (isRounding(standardError, treatment.mean, control.mean)) return 'no-variance';
   const t = difference / standardError;
-  // By shares, since fourth powers of the errors leave the range of a double.
+  // Computed by shares, because fourth powers of the errors leave a double's range.
   const share = (ofTreatment / standardError) ** 2;
   const degreesOfFreedom = 1 / (share ** 2 / (treatment.count - 1) + (1 - share) ** 2 / (control.count - 1));
   return { difference, standardError, degreesOfFreedom, t, pValue: studentTwoSided(t, degreesOfFreedom) };
 }
 
-/** How many standard errors the test's interval reaches to either side, at a confidence level between 0 and 1. */
+/**
+ * Gives the number of standard errors that the test's interval reaches to either side, at a confidence level between 0
+ * and 1.
+ */
 export function welchCritical({ degreesOfFreedom }: WelchTest, confidenceLevel: number): number {
   return studentCritical(1 - confidenceLevel, degreesOfFreedom);
 }
 
 /**
- * The difference's interval of `critical` standard errors; it leaves out 0 exactly when the test with that critical
+ * Gives the difference's interval of `critical` standard errors. It excludes 0 exactly when the test with that critical
  * value rejects.
  */
 export function differenceInterval({ difference, standardError }: WelchTest, critical: number): Interval {
