@@ -1,6 +1,6 @@
 /**
- * Every setting of the control plane, read once from the environment, checked as a whole, frozen. Nothing else reads
- * `process.env`. `docs/operations/configuration.md` is held to this table by a test.
+ * All settings of the control plane: read once from the environment, checked as a whole, frozen. Nothing else reads
+ * `process.env`. A test compares `docs/operations/configuration.md` with this table.
  */
 import { EMAIL_FORM, isEmailAddress } from '../subgraphs/audit/accounts/email-address.ts';
 import { isIP } from 'node:net';
@@ -10,7 +10,7 @@ import { NotRegularFile, readRegularFileSync } from '../core/files/regular-file.
 import { emptySecretFault, openSecretFault } from '../core/credentials/secret-file.ts';
 import { bySubgraph, type SubgraphName } from '../core/wire/subgraph.ts';
 
-/** A setting that is wrong; `main` prints the message and ends with exit code 2. */
+/** Reports wrong settings. Commands print the message and end with exit code 2. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
   constructor(readonly faults: readonly string[]) {
@@ -29,15 +29,15 @@ export type RedisTarget =
       readonly password?: string;
     };
 
-/** `host:port`, or null for what is not that. */
+/** Parses `host:port`; gives null for other texts. */
 function readAddress(address: string): { host: string; port: number } | null {
   const [, host, port] = /^\[?([^\s\]]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
   return host !== undefined && Number(port) > 0 && Number(port) <= 65_535 ? { host, port: Number(port) } : null;
 }
 
 /**
- * An origin as browsers send it (`https://dashboard.example.com`, without the scheme's own port), or null for what is
- * none.
+ * Gives an origin as browsers send it (`https://dashboard.example.com`, without the scheme's default port), or null
+ * when the text is none.
  */
 function readOrigin(text: string): string | null {
   if (!URL.canParse(text)) return null;
@@ -46,7 +46,10 @@ function readOrigin(text: string): string | null {
   return isPage && host !== '' && /^[a-z]+:\/\/[^/?#@*\\]+$/i.test(text) ? origin : null;
 }
 
-/** `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`; not all addresses at once. */
+/**
+ * Checks for addresses and ranges such as `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`. A range of all addresses is
+ * refused.
+ */
 function isAddressRange(range: string): boolean {
   const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(range) ?? [];
   const version = isIP(address);
@@ -55,15 +58,17 @@ function isAddressRange(range: string): boolean {
   );
 }
 
+/** The levels of the log. */
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
+/** The checked settings. */
 export interface Configuration {
   readonly port: number;
   readonly host: string;
-  /** Absolute. */
+  /** An absolute path. */
   readonly dataDir: string;
   readonly adminEmail: string;
-  /** Null: one is generated and printed when the administrator is created. */
+  /** Null: a password is generated and printed when the administrator is created. */
   readonly adminPassword: string | null;
   /** Null: the embedded server in `dataDir`. */
   readonly databaseUrl: string | null;
@@ -71,26 +76,26 @@ export interface Configuration {
   readonly redis: RedisTarget | null;
   /** Null: the embedded engine in `dataDir`. */
   readonly clickhouseUrl: string | null;
-  /** The text of a JWK or PEM. Null: created in `dataDir` at first start. */
+  /** The text of a JWK or PEM. Null: the key is created in `dataDir` at the first start. */
   readonly signingKey: string | null;
-  /** The texts of JWKs, JWK sets or PEMs of keys that are valid beside it. */
+  /** The texts of JWKs, JWK sets or PEMs of further valid keys. */
   readonly previousSigningKeys: readonly string[];
-  /** Null: created in `dataDir` at first start; required when distributed. */
+  /** Null: the secret is created in `dataDir` at the first start. Required when distributed. */
   readonly internalSecret: string | null;
   readonly playground: boolean;
   readonly introspection: boolean;
   /** Addresses and CIDR ranges. */
   readonly trustedProxies: readonly string[];
-  /** As browsers send them, such as `https://dashboard.example.com`. */
+  /** Origins as browsers send them, such as `https://dashboard.example.com`. */
   readonly allowedOrigins: readonly string[];
-  /** Null: `/metrics` answers this machine alone. */
+  /** Null: `/metrics` answers only this machine. */
   readonly metricsToken: string | null;
-  /** Of a vehicle without a connection, until it is offline. */
+  /** Seconds that a vehicle may be without a connection before it is offline. */
   readonly presenceGraceSeconds: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
-  /** Warnings for the log: faults of the settings that do not stop the start. */
+  /** Faults of the settings that do not stop the start, for the log. */
   readonly warnings: readonly string[];
-  /** Where a gateway of its own finds each subgraph: the base URL of its process. */
+  /** The base URL of each subgraph's process, for a gateway that runs alone. */
   readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;
 }
 
@@ -136,31 +141,37 @@ export const SETTINGS: Readonly<Record<string, string>> = {
 const PREFIX = 'FLEETFLAG_';
 
 /**
- * The same prefix, and not ours to read: the agent's settings, compose's choice of an image, and what Kubernetes sets
- * for services whose names begin so.
+ * Variables with the same prefix that are not the control plane's: the agent's settings, the image chosen for compose,
+ * and those that Kubernetes sets for services whose names begin so.
  */
 const OTHERS =
   /^FLEETFLAG_(?:AGENT_.*|VERSION|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)|(?:.*_)?PORT_\d+_(?:TCP|UDP|SCTP)(?:_.*)?)$/;
 
 /**
- * Whether a variable looks like a setting and is none: a slip of the pen would else be a default in force, unnoticed.
+ * Checks whether a variable looks like a setting but is none. It is probably misspelt, and the default would apply
+ * unnoticed.
  */
 function isUnknown(name: string, value: string | undefined): boolean {
   if (!name.startsWith(PREFIX) || name in SETTINGS || OTHERS.test(name)) return false;
   return !(name.endsWith('_PORT') && /^(?:tcp|udp|sctp):\/\//.test(value ?? ''));
 }
 
+/** The default port of each process. */
 export const DEFAULT_PORTS = { gateway: 4000, flags: 4001, vehicles: 4002, experiments: 4003, audit: 4004 } as const;
 
+/** What the settings are read for. */
 export interface ReadOptions {
-  /** What is started; decides the default port and, unless it is `control-plane`, what is required. */
+  /**
+   * The process that is started. It decides the default port and, unless it is `control-plane`, which settings are
+   * required.
+   */
   readonly role?: 'control-plane' | 'gateway' | SubgraphName;
 }
 
 /**
  * Reads and checks all settings.
  *
- * @throws ConfigurationError naming every fault at once
+ * @throws ConfigurationError that names every fault at once
  */
 export function readConfiguration(
   environment: Readonly<Record<string, string | undefined>> = process.env,
@@ -169,7 +180,7 @@ export function readConfiguration(
   const role = options.role ?? 'control-plane';
   const faults: string[] = [];
   const warnings: string[] = [];
-  /** An empty variable counts as absent: that is how compose files and CI pass what is not set. */
+  /** An empty variable counts as absent: compose files and CI pass unset variables that way. */
   const text = (name: string) => {
     const value = environment[name];
     return value === undefined || value === '' ? null : value;
@@ -183,7 +194,7 @@ export function readConfiguration(
   const url = (name: string, protocols: readonly string[]): string | null => {
     const value = text(name);
     if (value === null) return null;
-    // The value may hold a password: the message never repeats it.
+    // The value may contain a password, so the message never repeats it.
     if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
       faults.push(`${name} is not a URL beginning with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`);
     }
@@ -194,7 +205,7 @@ export function readConfiguration(
 
   const portText = text('PORT') ?? `${DEFAULT_PORTS[role === 'control-plane' ? 'gateway' : role]}`;
   const port = Number(portText);
-  // Number() also takes blanks, exponents and hexadecimal, none of which anybody means as a port.
+  // Number() also accepts blanks, exponents and hexadecimal, which nobody means as a port.
   if (!/^\d+$/.test(portText) || port > 65_535)
     faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it takes a number from 0 to 65535.`);
 
@@ -223,15 +234,15 @@ export function readConfiguration(
   const isKeyText = (value: string) => /^\s*(\{|-----BEGIN)/.test(value);
   let signingKey = text('FLEETFLAG_SIGNING_KEY');
   /**
-   * The text of a key file, or null with a fault. What names no file may be a key with a slip of the pen: the message
-   * does not repeat it.
+   * Reads a key file; gives null and records a fault when that fails. A value that names no file may be a mistyped key,
+   * so the message does not repeat it.
    */
   const keyFile = (name: string, path: string, expected: string): string | null => {
     let text;
     try {
       const { bytes, mode } = readRegularFileSync(path);
       text = bytes.toString();
-      // Said and not refused: container platforms mount secrets that way, in a place of their own.
+      // A warning, not a refusal: container platforms mount secrets with such modes, in a protected place.
       const open = /PRIVATE KEY|"d"/.test(text) ? openSecretFault(path, mode) : null;
       if (open !== null) warnings.push(`${name}: ${open}`);
     } catch (error) {

@@ -1,4 +1,4 @@
-/** The whole control plane in one process: the four subgraphs, called in process, behind the gateway. */
+/** The whole control plane in one process: the gateway, which calls the four subgraphs in process. */
 import type { Logger } from 'pino';
 import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
@@ -14,8 +14,8 @@ import { startSubgraph } from './subgraphs.ts';
 import { startingSigner } from './trusted-signer.ts';
 
 /**
- * Starts everything; resolves when the gateway listens. What was started is stopped again if anything fails; closing
- * ends everything in order, and no process stays behind.
+ * Starts everything; resolves when the gateway listens. If anything fails, closes what was already started. Closing
+ * ends everything in order and leaves no process behind.
  */
 export function startControlPlane(
   configuration: Configuration,
@@ -23,7 +23,7 @@ export function startControlPlane(
   unforeseen: () => UnforeseenCounts,
 ): Promise<Lifecycle> {
   return openAll(async (lifecycle) => {
-    // The stores do not depend on each other: opened together, the start takes as long as the slowest of them.
+    // The stores do not depend on each other: opened together, they take only as long as the slowest of them.
     const [database, cache, metrics] = await together([
       openPostgres(configuration, lifecycle, logger),
       openCache(configuration, lifecycle, logger),

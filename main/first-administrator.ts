@@ -1,4 +1,4 @@
-/** The administrator that a first start makes. */
+/** Creation of the first administrator. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -7,14 +7,14 @@ import { ensureAdministrator } from '../subgraphs/audit/accounts/administrator.t
 import type { Configuration } from './configuration.ts';
 import { say, stdout } from './log.ts';
 
-/** Who reads stdout has this long to take the password; then it is kept in a file. */
+/** Milliseconds that a reader of stdout has to take the password before it is stored in a file instead. */
 const PRINT_TIMEOUT_MS = 2_000;
 const PASSWORD_FILE = 'administrator-password';
 
 /**
- * Makes the administrator if there is none, and prints e-mail and password. At once, and not when everything is up:
- * should the start fail after this, the next one finds an administrator and has no password to show. A password that
- * cannot be printed is kept in the data folder.
+ * Creates the administrator if there is none, and prints e-mail and password. Prints at once and not after the start:
+ * if the start failed, the next one would find an administrator and have no password to show. A password that cannot be
+ * printed is stored in the data folder.
  */
 export async function makeFirstAdministrator(
   prisma: PrismaClient,
@@ -30,7 +30,7 @@ export async function makeFirstAdministrator(
     await keepPassword(dataDir, email, password, logger);
 }
 
-/** Whether stdout has taken the line. */
+/** Resolves to whether stdout has accepted the line. */
 function isPrinted(line: string): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(false), PRINT_TIMEOUT_MS);

@@ -1,6 +1,4 @@
-/**
- * Starting the gateway as the settings say; the same before subgraphs in this process and before those of their own.
- */
+/** Starts the gateway from the settings, with subgraphs in this process or in processes of their own. */
 import type { Logger } from 'pino';
 import type { RateLimiter } from '../core/access/rate-limiter.ts';
 import { bySubgraph, type SubgraphConnection } from '../core/wire/subgraph.ts';
@@ -14,20 +12,24 @@ import { say, stderr } from './log.ts';
 import { endedSessionsIn, sessionsIn } from './sessions.ts';
 import { answers } from './stores.ts';
 
+/** The dependencies of the gateway. */
 export interface GatewayParts {
-  /** One for each subgraph. */
+  /** The connections, one for each subgraph. */
   readonly connections: readonly SubgraphConnection[];
-  /** Where sessions are. */
+  /** The store of sessions. */
   readonly store: KeyValueStore;
   readonly limiter: RateLimiter;
   readonly vehicleTokens: VehicleTokens;
-  /** The public signing keys (RFC 7517). */
+  /** Gives the public signing keys (RFC 7517). */
   readonly publicKeys: () => Promise<unknown>;
-  /** Failures that nothing in this process has foreseen. */
+  /** Gives the number of failures that nothing in this process has caught. */
   readonly unforeseen: () => UnforeseenCounts;
 }
 
-/** Resolves when the gateway listens; it and its connections stop with `lifecycle`. Rejects when the port is taken. */
+/**
+ * Opens the gateway. Resolves when it listens; it and its connections close with `lifecycle`. Rejects when the port is
+ * taken.
+ */
 export async function openGateway(
   configuration: Configuration,
   parts: GatewayParts,

@@ -1,34 +1,37 @@
 /**
- * The last handler of a command that stays up: what nothing else has caught is logged and counted, and decided. After a
- * rejection the process goes on; after an exception it ends in order, and says so (docs/decisions/last-handler.md).
+ * The last handler of a long-running command. It logs and counts failures that nothing else has caught. After a
+ * rejection the process continues; after an exception it ends in order and says so (docs/decisions/last-handler.md).
  */
 import { UNFORESEEN, mayGoOn, type Unforeseen } from '../core/async/unforeseen.ts';
 
+/** The dependencies of the last handler. */
 export interface LastHandlerOptions {
   readonly log: { fatal(fields: object, message: string): void; error(fields: object, message: string): void };
-  /** Ends the process in order, with a code that says that it failed. Called at most once. */
+  /** Ends the process in order, with an exit code for failure. Called at most once. */
   readonly end: () => void;
 }
 
+/** The number of uncaught failures of each kind. */
 export type UnforeseenCounts = Readonly<Record<Unforeseen, number>>;
 
-/** The part of `process` that it listens to. */
+/** The part of `process` on which it listens. */
 interface Emitter {
   on(event: string, listener: (error: unknown) => void): unknown;
 }
 
+/** Handles uncaught exceptions and rejections. */
 export class LastHandler {
   readonly #counts: Record<Unforeseen, number> = { unhandledRejection: 0, uncaughtException: 0 };
   #ending = false;
 
   constructor(private readonly options: LastHandlerOptions) {}
 
-  /** Failures since the start, for Prometheus. */
+  /** The failures since the start, for Prometheus. */
   get counts(): UnforeseenCounts {
     return this.#counts;
   }
 
-  /** Begins to listen. */
+  /** Starts listening. */
   listen(to: Emitter): void {
     for (const kind of UNFORESEEN) to.on(kind, (error: unknown) => this.#handle(kind, error));
   }

@@ -1,9 +1,9 @@
-/** Things that were opened and have to be closed in the opposite order, whatever happens in between. */
+/** Closes what was opened, in the opposite order, even when a step fails. */
 export class Lifecycle {
   readonly #steps: (() => Promise<unknown>)[] = [];
   #closed: Promise<void> | undefined;
 
-  /** Remembers how to close what has just been opened. */
+  /** Registers the function that closes what has just been opened. */
   onClose(step: () => Promise<unknown>): void {
     this.#steps.push(step);
   }
@@ -30,23 +30,23 @@ export class Lifecycle {
 }
 
 /**
- * Opens things one after the other, with `lifecycle` to remember how to close them. If one of them fails, those before
- * it are closed again.
+ * Opens things one after another and registers in `lifecycle` how to close them. If one of them fails, closes those
+ * before it.
  */
 export async function openAll<T>(open: (lifecycle: Lifecycle) => Promise<T>): Promise<T> {
   const lifecycle = new Lifecycle();
   try {
     return await open(lifecycle);
   } catch (error) {
-    // What went wrong is why nothing opened; a failure to clean up after it would only hide it.
+    // The first error explains why nothing opened; an error while closing would only hide it.
     await lifecycle.close().catch(() => undefined);
     throw error;
   }
 }
 
 /**
- * Opens things that do not depend on each other at once. Waits for all of them even if one fails, so that each has
- * told how it is closed by the time the failure is thrown.
+ * Opens independent things at once. Waits for all of them even if one fails, so that each has registered its closing
+ * before the failure is thrown.
  */
 export async function together<T extends readonly unknown[]>(tasks: {
   readonly [K in keyof T]: Promise<T[K]>;

@@ -1,6 +1,6 @@
 /**
- * What the commands print: the log on stderr, and on stdout only what people and scripts wait for. Neither blocks or
- * ends the process, whatever becomes of the disk or the reader behind it (core/log/line-sink.ts).
+ * Output of the commands: the log on stderr, and on stdout only the lines that people and scripts wait for. A full disk
+ * or a broken reader neither blocks nor ends the process (core/log/line-sink.ts).
  */
 import fs from 'node:fs';
 import { pino, type Logger } from 'pino';
@@ -9,8 +9,9 @@ import type { Configuration } from './configuration.ts';
 
 const MAX_WAITING_BYTES = 1_048_576;
 
-/** Lines of text on stdout and stderr. */
+/** Lines of text on stdout. */
 export const stdout = new LineSink(1, process.stdout, fs, MAX_WAITING_BYTES);
+/** Lines of text on stderr. */
 export const stderr = new LineSink(2, process.stderr, fs, MAX_WAITING_BYTES);
 
 /** Prints one line for people and scripts. */
@@ -18,12 +19,15 @@ export function say(line: string): void {
   stdout.write(`${line}\n`);
 }
 
-/** Prints why a command ends. */
+/** Prints the reason why a command ends. */
 export function complain(line: string): void {
   stderr.write(`${line}\n`);
 }
 
-/** A logger that writes JSON lines to stderr. The first line that gets through after a loss says how many were lost. */
+/**
+ * Creates a logger that writes JSON lines to stderr. After lost lines, the first line that is written says how many
+ * were lost.
+ */
 export function createLogger(level: Configuration['logLevel']): Logger {
   const logger: Logger = pino(
     {

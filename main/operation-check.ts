@@ -1,12 +1,13 @@
-/** What the audit subgraph holds operations to that are to be registered: the gateway's own schema and limits. */
+/** The check of persisted operations at their registration: the gateway's own schema and limits. */
 import { FleetFlagError } from '../core/errors.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
 import { checkOperation } from '../gateway/operations/limits/check-operation.ts';
 import type { CheckOperation } from '../subgraphs/audit/persisted-operations/persisted-operation.ts';
 
 /**
- * The schema is built when the first operation is checked: most processes never do. Who registers is an administrator,
- * so names of the schema may be suggested; whether introspection runs is decided again when it is asked for.
+ * Creates the check. The schema is built for the first checked operation, because most processes check none. Only
+ * administrators register operations, so faults may suggest names from the schema; introspection is decided again when
+ * an operation runs.
  */
 export function operationCheck(): CheckOperation {
   let schema: ReturnType<typeof readApiSchema> | undefined;

@@ -1,4 +1,4 @@
-/** What all commands that stay up have in common: settings, log, signals, exit codes. */
+/** The common parts of all long-running commands: settings, log, signals, exit codes. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Logger } from 'pino';
@@ -7,7 +7,7 @@ import { LastHandler, type UnforeseenCounts } from './last-handler.ts';
 import { complain, createLogger } from './log.ts';
 import { errorCode } from '../core/caught-error.ts';
 
-/** A failure that an operator can do something about: one message, no stack. */
+/** Formats a failure that an operator can resolve: one message, no stack. */
 function explain(error: unknown, what = 'cannot start'): string {
   if (!(error instanceof Error)) return `FleetFlag ${what}: ${String(error)}`;
   const code = errorCode(error);
@@ -17,15 +17,17 @@ function explain(error: unknown, what = 'cannot start'): string {
   return `FleetFlag ${what}: ${error.message}${error.cause instanceof Error && error.cause.message !== '' ? ` (${error.cause.message})` : ''}`;
 }
 
-/** Milliseconds that an end after an exception may take: what it left behind may keep something from closing. */
+/**
+ * Milliseconds within which a process must end after an exception, because its broken state may keep something from
+ * closing.
+ */
 const ENDING = 20_000;
 
 /**
- * Runs a command until SIGINT or SIGTERM: `start` opens everything and gives the way to close it. Exit codes: 0 after
- * an orderly stop, 1 when something failed (an exception that nothing caught, too: last-handler.ts), 2 for wrong
- * settings.
+ * Runs a command until SIGINT or SIGTERM: `start` opens everything and gives the function that closes it. Exit codes: 0
+ * after an orderly stop, 1 after a failure (including an uncaught exception: last-handler.ts), 2 for wrong settings.
  *
- * @param start is given what the last handler has counted, for Prometheus
+ * @param start receives the last handler's counts, for Prometheus
  */
 export async function runUntilStopped(
   options: ReadOptions,
@@ -56,10 +58,10 @@ export async function runUntilStopped(
     setTimeout(() => process.exit(1), ENDING).unref();
     stop();
   };
-  // A second Ctrl-C while stopping changes nothing: leaving early is what would leave processes behind.
+  // A second Ctrl-C while stopping has no effect: an early exit would leave processes behind.
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
-  // A terminal that is closed.
+  // The terminal was closed.
   process.on('SIGHUP', stop);
 
   try {
@@ -70,7 +72,7 @@ export async function runUntilStopped(
     for (const warning of configuration.warnings) logger.warn(warning);
     await refuseTakenPort(configuration);
     running = await start(configuration, logger, () => lastHandler.counts);
-    // Asked to stop while starting: what has just been opened is closed again.
+    // The process was asked to stop while it was starting, so it closes what it has just opened.
     if (stopRequested) stop();
   } catch (error) {
     complain(error instanceof ConfigurationError ? error.message : explain(error));
@@ -78,7 +80,9 @@ export async function runUntilStopped(
   }
 }
 
-/** Finds a port that is taken, or an address that this machine has not, before anything is opened or made. */
+/**
+ * Refuses a port that is taken, or an address that this machine does not have, before anything is opened or created.
+ */
 async function refuseTakenPort({ host, port }: Configuration): Promise<void> {
   if (port === 0) return;
   const probe = createServer().listen({ host, port, exclusive: true });

@@ -1,6 +1,6 @@
 /**
- * The secrets of a control plane (the signing key: signing-keys.ts): given in the environment, or made at the first
- * start and kept in the data folder.
+ * The secrets of a control plane (signing keys: signing-keys.ts). They come from the environment, or are created at the
+ * first start and stored in the data folder.
  */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
@@ -11,9 +11,9 @@ import type { PrismaClient } from '../prisma/generated/client.ts';
 import { errorCode } from '../core/caught-error.ts';
 
 /**
- * The text of a file of the data folder that holds a secret; null where there is none.
+ * Reads a secret file of the data folder; gives null when there is none.
  *
- * @throws Error that names the file when it is empty or everybody can read it: FleetFlag made it for its owner only
+ * @throws Error that names the file when it is empty or everybody can read it: FleetFlag creates it for its owner only
  */
 export async function readSecretFile(path: string): Promise<string | null> {
   let read;
@@ -42,8 +42,9 @@ export async function readSecretFile(path: string): Promise<string | null> {
 }
 
 /**
- * The text of the file `name` in `dataDir`, made by `create` if there is none. Readable by the owner only, on disk
- * before it is used, and never half there: of two processes that start at once both get the one that came first.
+ * Reads the file `name` in `dataDir`, and creates it with the text of `create` if there is none. The file is readable
+ * only by its owner, synced to disk before it is used, and never half-written: of two processes that start at once,
+ * both get the first one's text.
  */
 export async function keep(dataDir: string, name: string, create: () => string | Promise<string>): Promise<string> {
   const path = join(dataDir, name);
@@ -56,7 +57,7 @@ export async function keep(dataDir: string, name: string, create: () => string |
   try {
     await file.writeFile(`${made}\n`);
     await file.sync();
-    // A link, unlike a rename, does not replace what another process has put there meanwhile.
+    // Unlike a rename, a link does not replace a file that another process has created meanwhile.
     await link(draft, path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });
@@ -72,10 +73,10 @@ export async function keep(dataDir: string, name: string, create: () => string |
 const INTERNAL_SECRET = 'internal-secret';
 
 /**
- * The secret from which keys between gateway and subgraphs and for vehicle tokens are derived.
+ * Gives the secret from which the keys between gateway and subgraphs and for vehicle tokens are derived.
  *
- * @param mayBeMade throws where a new one would end what is in use
- * @throws Error when the file that keeps it has been damaged: an empty secret is one that everybody knows
+ * @param mayBeMade throws when a new secret would invalidate tokens in use
+ * @throws Error when the stored secret is damaged: everybody knows an empty secret
  */
 export async function internalSecret(
   given: string | null,
@@ -95,8 +96,8 @@ export async function internalSecret(
 }
 
 /**
- * As `internalSecret`, for the control plane on its database: a new secret would end every vehicle token without a
- * word.
+ * Gives the secret as `internalSecret` does, for a control plane that starts on this database. Refuses to create a new
+ * one where that would silently invalidate every vehicle token.
  */
 export function startingSecret(given: string | null, dataDir: string, prisma: PrismaClient): Promise<string> {
   return internalSecret(given, dataDir, async () => {
@@ -110,7 +111,10 @@ export function startingSecret(given: string | null, dataDir: string, prisma: Pr
   });
 }
 
-/** As `internalSecret`, for a command beside the control plane: what one of its own making signs, nobody takes. */
+/**
+ * Gives the secret as `internalSecret` does, for a command beside the control plane. It never creates one, because
+ * nothing would accept that secret's signatures.
+ */
 export function presentSecret(given: string | null, dataDir: string): Promise<string> {
   return internalSecret(given, dataDir, async () => {
     throw new Error(

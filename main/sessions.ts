@@ -1,9 +1,10 @@
-/** Finding a session for the gateway, in the store where the audit subgraph's sign-in has put it. */
+/** Lookup of sessions for the gateway, in the store where the audit subgraph creates them. */
 import type { FindSession } from '../gateway/credentials/authenticate.ts';
 import type { EndedSessions } from '../gateway/credentials/credentials-in-use.ts';
 import { readSessionRecord, sessionKey } from '../core/credentials/session.ts';
 import type { KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
 
+/** Creates the lookup of one session. */
 export function sessionsIn(store: KeyValueStore): FindSession {
   return async (token) => {
     const key = sessionKey(token);
@@ -16,9 +17,10 @@ export function sessionsIn(store: KeyValueStore): FindSession {
   };
 }
 
-/** Sessions that are asked for at once: enough to be quick, too few to hold up others. */
+/** The sessions that are looked up at once: enough to be quick, too few to delay others. */
 const BATCH = 100;
 
+/** Creates the check of which sessions have ended. */
 export function endedSessionsIn(store: KeyValueStore): EndedSessions {
   return async (keys) => {
     const ended = new Set<string>();

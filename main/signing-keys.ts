@@ -1,7 +1,7 @@
 /**
- * The keys that vehicles trust, and the way from one to the next (docs/operations/key-rotation.md). In the data folder:
- * `signing-key.pem` signs; `signing-key-next.pem` will, and its public half is served already; the public halves in
- * `signing-keys-previous.json` have signed what vehicles may still hold.
+ * The keys that vehicles trust, and their rotation (docs/operations/key-rotation.md). In the data folder,
+ * `signing-key.pem` signs; `signing-key-next.pem` will sign after the rotation, and its public half is already served;
+ * `signing-keys-previous.json` has the public halves of keys whose signatures vehicles may still have.
  */
 import { randomBytes } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
@@ -20,10 +20,10 @@ const PREVIOUS = 'signing-keys-previous.json';
 type Keys = Pick<Configuration, 'signingKey' | 'previousSigningKeys' | 'dataDir'>;
 
 /**
- * What signs, with all keys that are valid beside it. A key is made in the data folder where there is none.
+ * Opens the signer, with all further valid keys. Creates a key in the data folder when there is none.
  *
- * @param mayBeMade throws where a new key is one that no vehicle would believe
- * @throws Error when a key cannot be read; the message names where it stands and does not repeat it
+ * @param mayBeMade throws when vehicles would not trust a new key
+ * @throws Error when a key cannot be read; the message names its place and does not repeat it
  */
 export async function openSigner(settings: Keys, mayBeMade: () => void = () => undefined): Promise<Signer> {
   const { signingKey, dataDir } = settings;
@@ -40,26 +40,26 @@ export async function openSigner(settings: Keys, mayBeMade: () => void = () => u
   );
 }
 
-/** The path of the file that holds the key that signs. */
+/** Gives the path of the file with the signing key. */
 export const signingKeyPath = (dataDir: string) => join(dataDir, CURRENT);
 
 /**
- * The next key, made if there is none yet, where the present one is lost: nothing takes it for the present one before
- * `adoptNextKey`.
+ * Opens a signer with the next key, created if there is none, for when the current key is lost. The key does not become
+ * the current one before `adoptNextKey`.
  */
 export async function openNextSigner({ dataDir }: Keys): Promise<Signer> {
   return createSigner(await keep(dataDir, NEXT, generateSigningKey), [], join(dataDir, NEXT));
 }
 
-/** Makes the next key the one that signs, in place of one that is lost. */
+/** Makes the next key the current one, in place of one that is lost. */
 export async function adoptNextKey(dataDir: string): Promise<void> {
   await rename(join(dataDir, NEXT), join(dataDir, CURRENT));
   await flushFolder(dataDir);
 }
 
 /**
- * Makes the next key, if there is none yet, and gives it. From its next start the control plane serves its public half,
- * too.
+ * Creates the next key if there is none yet, and gives its public half. The control plane also serves that half from
+ * its next start on.
  */
 export async function prepareNextKey(dataDir: string): Promise<PublicKey> {
   await currentKey(dataDir);
@@ -68,21 +68,21 @@ export async function prepareNextKey(dataDir: string): Promise<PublicKey> {
 }
 
 /**
- * Makes the next key the one that signs, and keeps the public half of the former. Killed at any point, one of the two
- * signs and both are valid; calling it again goes on from there.
+ * Makes the next key the current one, and keeps the public half of the former. If it is killed at any point, one of the
+ * two signs and both are valid; calling it again continues from there.
  */
 export async function switchToNextKey(dataDir: string): Promise<{ former: PublicKey; current: PublicKey }> {
   const former = await currentKey(dataDir);
   const current = await prepareNextKey(dataDir);
   const previous = unique([former, ...(await keysIn(dataDir, PREVIOUS))]).filter(({ kid }) => kid !== current.kid);
-  // First what keeps the former valid: the other way round, a crash between would leave nobody who knows it.
+  // Keeps the former key valid first: in the other order, a crash in between would lose it.
   await replaceFile(dataDir, PREVIOUS, `${JSON.stringify({ keys: previous }, null, 2)}\n`);
   await rename(join(dataDir, NEXT), join(dataDir, CURRENT));
   await flushFolder(dataDir);
   return { former, current };
 }
 
-/** The former keys that the data folder keeps valid. */
+/** Reads the former keys that the data folder keeps valid. */
 export function previousKeys(dataDir: string): Promise<PublicKey[]> {
   return keysIn(dataDir, PREVIOUS);
 }
@@ -106,7 +106,7 @@ async function keysIn(dataDir: string, name: string): Promise<PublicKey[]> {
   return text === null || isEmptySet(text) ? [] : namingSource(path, [text]);
 }
 
-/** Null where there is none. */
+/** Reads a file of public keys; gives null when there is none. */
 async function readPublicFile(path: string): Promise<string | null> {
   return readRegularFile(path).then(
     ({ bytes }) => bytes.toString(),
@@ -131,7 +131,7 @@ function unique(keys: readonly PublicKey[]): PublicKey[] {
   return [...new Map(keys.map((key) => [key.kid, key])).values()];
 }
 
-/** Puts a file in place as a whole, on disk before it is seen. */
+/** Replaces a file atomically, synced to disk before it is visible. */
 async function replaceFile(folder: string, name: string, text: string): Promise<void> {
   const draft = join(folder, `${name}.${process.pid}-${randomBytes(4).toString('hex')}`);
   const file = await open(draft, 'wx', 0o600);

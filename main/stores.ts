@@ -1,4 +1,4 @@
-/** The stores that the settings name: servers by URL, or the embedded ones in the data folder. */
+/** Opens the stores that the settings name: servers by URL, or the embedded ones in the data folder. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { unattended } from '../core/async/unattended.ts';
@@ -14,7 +14,7 @@ import { openRedis } from '../subgraphs/shared/stores/redis.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Configuration } from './configuration.ts';
 
-/** PostgreSQL, started if it is the embedded one, with all migrations applied. */
+/** Opens PostgreSQL, starting the embedded one if needed, and applies all migrations. */
 export async function openPostgres(
   configuration: Configuration,
   lifecycle: Lifecycle,
@@ -33,7 +33,7 @@ export async function openPostgres(
   return database;
 }
 
-/** Redis, or its parts in this process. */
+/** Opens Redis, or its in-process replacements. */
 export async function openCache(
   configuration: Configuration,
   lifecycle: Lifecycle,
@@ -48,7 +48,10 @@ export async function openCache(
   return cache;
 }
 
-/** ClickHouse. Measurements that the embedded engine cannot read are set aside: flags do not wait for them. */
+/**
+ * Opens ClickHouse. Measurements that the embedded engine cannot read are set aside, because flags must not wait for
+ * them.
+ */
 export async function openMetrics(
   configuration: Configuration,
   lifecycle: Lifecycle,
@@ -64,7 +67,8 @@ export async function openMetrics(
       ),
   });
   lifecycle.onClose(() => metrics.close());
-  // Not waited for, and no part of readiness: everything but measurements and results goes on without it.
+  // The start does not wait for the answer, and readiness does not depend on it: everything except measurements and
+  // results works without ClickHouse.
   const asked = metrics.ping().catch((err: unknown) => {
     logger.warn(
       { err },
@@ -75,7 +79,7 @@ export async function openMetrics(
   return metrics;
 }
 
-/** Whether something answers, for readiness. */
+/** Resolves to whether the ping succeeds, for readiness. */
 export async function answers(ping: () => Promise<void>): Promise<boolean> {
   try {
     await ping();

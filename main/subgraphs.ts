@@ -1,4 +1,4 @@
-/** Starting one subgraph with what it needs; the same for a subgraph in this process and for one of its own. */
+/** Starts one subgraph with its dependencies, in this process or in a process of its own. */
 import type { Logger } from 'pino';
 import type { RateLimiter } from '../core/access/rate-limiter.ts';
 import type { SubgraphName } from '../core/wire/subgraph.ts';
@@ -21,7 +21,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import { operationCheck } from './operation-check.ts';
 import { answers } from './stores.ts';
 
-/** What the subgraphs need; those parts that only one of them does are made when it is started. */
+/** The dependencies of all subgraphs; what only one of them needs is created when it starts. */
 export interface Parts {
   readonly database: Database;
   readonly bus: Bus;
@@ -35,9 +35,10 @@ export interface Parts {
   readonly presenceGraceSeconds?: number;
 }
 
+/** A running subgraph. */
 export interface StartedSubgraph {
   readonly subgraph: Subgraph;
-  /** Whether it can answer: the stores that it cannot do without do. */
+  /** Resolves to whether it can answer: whether the stores that it cannot do without answer. */
   readonly ready: () => Promise<boolean>;
 }
 
@@ -46,7 +47,7 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, lifecycle:
   const { database, bus, store, limiter, vehicleTokens } = parts;
   const { prisma } = database;
   const logger = parts.logger.child({ subgraph: name });
-  // The metrics store is not asked: while it is away everything but metrics and results is answered, and a load balancer
+  // The metrics store is not checked: without it everything except metrics and results still works, and a load balancer
   // that goes by readiness would leave no gateway at all.
   const ready = () => answers(() => requireAuditPartition(prisma));
   let started: { subgraph: Subgraph; close(): Promise<void> };

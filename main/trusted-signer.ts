@@ -1,4 +1,4 @@
-/** The signer that the vehicles of this database believe: one whose key has signed what they hold. */
+/** Signers whose keys the vehicles of this database trust: a key that has signed what the vehicles have. */
 import type { PrismaClient } from '../prisma/generated/client.ts';
 import { countSignatures, type SignatureCount } from '../subgraphs/flags/signing/resign.ts';
 import type { Signer } from '../subgraphs/flags/signing/signing.ts';
@@ -11,10 +11,9 @@ const REPLACE =
   'Where it is lost for good: npm run admin -- rotate-signing-key --replace-lost signs everything anew, and every vehicle has to be given the new key set (--keys) before it hears of any change (docs/operations/key-rotation.md, "A key that is lost").';
 
 /**
- * The signer of a control plane that starts. A key is made only where nothing is signed yet.
+ * Opens the signer of a control plane that starts. Creates a key only when nothing is signed yet.
  *
- * @throws Error that says what is lost and how to go on, when the key is missing though flags are signed, or is another
- *   one than has signed them
+ * @throws Error, with the loss and the remedy, when flags are signed and the key is missing or has not signed them
  */
 export async function startingSigner(prisma: PrismaClient, settings: Configuration): Promise<Signer> {
   const signed = await countSignatures(prisma);
@@ -35,10 +34,10 @@ export async function startingSigner(prisma: PrismaClient, settings: Configurati
 }
 
 /**
- * The signer of a command beside the control plane.
+ * Opens the signer of a command beside the control plane.
  *
- * @throws Error when there is no key, or neither it nor one that is valid beside it has signed anything here: the
- *   command then runs with other settings than the control plane, and vehicles would refuse what it signs
+ * @throws Error when there is no key, or when neither it nor another valid key has signed anything here: the command
+ * then runs with other settings than the control plane, and vehicles would refuse its signatures
  */
 export async function presentSigner(prisma: PrismaClient, settings: Configuration): Promise<Signer> {
   const signer = await openPresentSigner(settings);
@@ -51,7 +50,7 @@ export async function presentSigner(prisma: PrismaClient, settings: Configuratio
   return signer;
 }
 
-/** As `openSigner`; a key made by a command would be one that no vehicle knows. */
+/** Opens the signer as `openSigner` does, but never creates a key: no vehicle would know a command's key. */
 export function openPresentSigner(settings: Configuration): Promise<Signer> {
   return openSigner(settings, () => {
     throw new Error(
@@ -60,7 +59,7 @@ export function openPresentSigner(settings: Configuration): Promise<Signer> {
   });
 }
 
-/** Whether the signer's key, or one that is valid beside it, has signed any of it. */
+/** Checks whether the signer's key, or another valid key, has signed any of it. */
 export function hasSigned(signer: Signer, signed: readonly SignatureCount[]): boolean {
   const known = new Set(signer.publicKeys.keys.map(({ kid }) => kid));
   return signed.some(({ kid }) => kid !== null && known.has(kid));

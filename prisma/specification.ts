@@ -1,14 +1,14 @@
 /**
- * What the migrated database must hold, written out name by name from the data specification: a test compares it with
- * PostgreSQL's own catalogue, both ways. Where a column is nullable there, and has a default, it is NOT NULL here: a
- * third state of `enabled` means nothing.
+ * The expected content of the migrated database, written out by name from the data specification. A test compares it
+ * with PostgreSQL's own catalogue, in both directions. A column that is nullable in the data specification and has a
+ * default is NOT NULL here, because a third state of `enabled` would mean nothing.
  */
 export interface TableSpecification {
   /** Name → type, `NOT NULL`, `DEFAULT`, as PostgreSQL spells them. */
   readonly columns: Readonly<Record<string, string>>;
   /** Primary key, UNIQUE, CHECK and FOREIGN KEY constraints: name → definition. */
   readonly constraints: Readonly<Record<string, string>>;
-  /** Indexes beside those of the constraints: name → what follows `USING`. */
+  /** Indexes beside those of the constraints: name → the text after `USING`. */
   readonly indexes: Readonly<Record<string, string>>;
   /** Columns that have a COMMENT; every table has one. */
   readonly commented: readonly string[];
@@ -23,7 +23,7 @@ const TIMES = { created_at: NOW, updated_at: NOW };
 const HASH = 'character(64) NOT NULL';
 const ENVIRONMENT = ['development', 'staging', 'production'];
 
-/** A CHECK that a text column holds one of some values, in PostgreSQL's normal form. */
+/** Gives a CHECK that a text column has one of some values, in PostgreSQL's normal form. */
 function oneOf(column: string, values: readonly string[]): string {
   return `CHECK (((${column})::text = ANY ((ARRAY[${values.map((value) => `'${value}'::character varying`).join(', ')}])::text[])))`;
 }
@@ -32,6 +32,7 @@ function text(length: number): string {
   return `character varying(${length})`;
 }
 
+/** The tables by name. */
 export const TABLES: Readonly<Record<string, TableSpecification>> = {
   users: {
     columns: {
@@ -71,7 +72,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       updated_by: 'uuid',
       ...TIMES,
       archived_at: TIME,
-      // ours
+      // Not in the data specification.
       revision: 'bigint NOT NULL DEFAULT 0',
       signed_definition: 'text',
       draft: 'boolean NOT NULL DEFAULT false',
@@ -95,7 +96,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_flags_archived_at: 'btree (archived_at) WHERE (archived_at IS NULL)',
       idx_flags_env_enabled: 'btree (environment, enabled) WHERE (archived_at IS NULL)',
       idx_flags_search: `gin (to_tsvector('english'::regconfig, (((name)::text || ' '::text) || COALESCE(description, ''::text))))`,
-      // ours
+      // Not in the data specification.
       idx_flags_env_revision: 'btree (environment, revision)',
       idx_flags_key_folded: 'btree (lower((key)::text))',
       idx_flags_search_parts: String.raw`gin (regexp_replace(regexp_replace(lower((((((' '::text || (key)::text) || ' '::text) || (name)::text) || ' '::text) || COALESCE(description, ''::text))), '[!-/:-@[-${'`'}{-~\s]+'::text, ' '::text, 'g'::text), '[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]'::text, '\&\&'::text, 'g'::text) gin_trgm_ops)`,
@@ -124,7 +125,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       conditions: 'jsonb NOT NULL',
       value: 'jsonb',
       ...TIMES,
-      // ours
+      // Not in the data specification.
       variant: text(50),
     },
     constraints: {
@@ -137,7 +138,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
         'user_attribute',
         'kill_switch',
       ]),
-      // ours
+      // Not in the data specification.
       rules_value_given: `CHECK (((value IS NULL) OR (COALESCE(jsonb_typeof((value -> 'value'::text)), 'null'::text) <> 'null'::text)))`,
       unique_flag_type_priority: 'UNIQUE (flag_id, type, priority)',
     },
@@ -162,7 +163,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       user_agent: 'text',
       request_id: 'uuid',
       created_at: NOW,
-      // ours
+      // Not in the data specification.
       chain_position: 'bigint NOT NULL',
       previous_hash: HASH,
       hash: HASH,
@@ -184,7 +185,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
         'KILL_SWITCH',
         'ENABLE_FLAG',
         'DISABLE_FLAG',
-        // ours
+        // Not in the data specification.
         'RELEASE_KILL_SWITCH',
         'SIGN_IN',
         'SIGN_IN_FAILED',
@@ -222,7 +223,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_audit_logs_flag_id: 'btree (flag_id)',
       idx_audit_logs_action: 'btree (action)',
       idx_audit_logs_created_at: 'btree (created_at DESC)',
-      // ours
+      // Not in the data specification.
       idx_audit_logs_chain_position: 'btree (chain_position)',
     },
     commented: [
@@ -252,7 +253,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       cache_size_mb: 'numeric(8,2)',
       registered_at: NOW,
       updated_at: NOW,
-      // ours
+      // Not in the data specification.
       environment: text(20),
       applied_revision: 'bigint',
       token_generation: 'integer NOT NULL DEFAULT 0',
@@ -276,7 +277,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_vehicles_region: 'btree (region)',
       idx_vehicles_status: 'btree (status)',
       idx_vehicles_last_seen_at: 'btree (last_seen_at DESC)',
-      // ours
+      // Not in the data specification.
       idx_vehicles_tokens_revoked: 'btree (tokens_revoked_at, vin) WHERE (tokens_revoked_at IS NOT NULL)',
       idx_vehicles_env_revision: 'btree (environment, applied_revision)',
       idx_vehicles_disconnected_at: 'btree (disconnected_at) WHERE (disconnected_at IS NOT NULL)',
@@ -315,7 +316,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       p_value: 'numeric(10,8)',
       improvement_percent: 'numeric(8,4)',
       ...TIMES,
-      // ours
+      // Not in the data specification.
       treatment_share: 'numeric(6,5)',
       results: 'jsonb',
       cancel_reason: 'text',
@@ -334,7 +335,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_experiments_flag_id: 'btree (flag_id)',
       idx_experiments_status: 'btree (status)',
       idx_experiments_start_date: 'btree (start_date DESC)',
-      // ours
+      // Not in the data specification.
       idx_experiments_running_flag: "btree (flag_id) WHERE ((status)::text = 'running'::text)",
     },
     commented: [
@@ -371,7 +372,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
     commented: ['name', 'key_hash', 'key_prefix'],
   },
 
-  // What follows is ours.
+  // The tables from here on are not in the data specification.
   environments: {
     columns: { name: `${text(20)} NOT NULL`, revision: 'bigint NOT NULL DEFAULT 0', updated_at: NOW },
     constraints: { environments_pkey: 'PRIMARY KEY (name)', environments_name_check: oneOf('name', ENVIRONMENT) },
@@ -605,7 +606,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
   },
 };
 
-/** Functions: signature → result. All but the first are ours. */
+/** Functions: signature → result. All but the first are not in the data specification. */
 export const FUNCTIONS: Readonly<Record<string, string>> = {
   'create_audit_log_partition()': 'void',
   'create_audit_log_partition_of(date)': 'boolean',
@@ -616,9 +617,10 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
   'note_vehicle_change()': 'trigger',
 };
 
+/** The installed extensions. */
 export const EXTENSIONS: readonly string[] = ['pg_trgm', 'plpgsql'];
 
-/** The owner's comments, in his own words: table or table.column → COMMENT. */
+/** The data specification's comments, word for word: table or table.column → COMMENT. */
 export const OWNER_COMMENTS: Readonly<Record<string, string>> = {
   users: '관리자 사용자 계정',
   'users.role': 'ADMIN: 모든 권한, WRITE: Flag 생성/수정, READ: 조회만, SAFETY: ASIL-D 승인',
