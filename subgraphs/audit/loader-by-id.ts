@@ -1,8 +1,8 @@
 import DataLoader from 'dataloader';
 
 /**
- * A loader that batches but keeps nothing (a subscription's context lives long): what is asked for one by one is read
- * with one call of `find`, which leaves out what is not there.
+ * Creates a loader that batches but does not cache, because a subscription's context lives long. Ids requested one by
+ * one are read with one call of `find`, which leaves unknown ids out.
  */
 export function loaderById<T extends { id: string }>(
   find: (ids: readonly string[]) => Promise<readonly T[]>,

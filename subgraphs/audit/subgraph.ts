@@ -1,4 +1,4 @@
-/** The audit subgraph (accounts, sessions, the trail), put together from its parts. */
+/** Assembles the audit subgraph: accounts, sessions, the audit log. */
 import type { Logger } from 'pino';
 import type { RateLimiter } from '../../core/access/rate-limiter.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
@@ -25,22 +25,23 @@ import { SignInService } from './sessions/sign-in.ts';
 import { SignInThrottle } from './sessions/sign-in-throttle.ts';
 import { TrailFeed } from './log/trail-feed.ts';
 
+/** The dependencies and settings of the audit subgraph. */
 export interface AuditOptions {
   readonly prisma: PrismaClient;
-  /** Where sessions are kept; the gateway reads them there. */
+  /** The store of sessions, from which the gateway reads them, too. */
   readonly sessions: KeyValueStore;
   /** Counts failed sign-ins. */
   readonly limiter: RateLimiter;
-  /** What operations that are to be registered are held to. */
+  /** Checks operations that are to be registered. */
   readonly checkOperation: CheckOperation;
-  /** Ends what a person may not go on with. */
+  /** Ends requests and rollouts that a person may no longer continue. */
   readonly endPlans: EndPlans;
-  /** Tells that the trail has grown. */
+  /** The bus that announces new rows of the audit log. */
   readonly bus: Bus;
   readonly logger: Logger;
 }
 
-/** Starts the subgraph: it keeps the trail's partitions ready from here on, until `close`. */
+/** Starts the subgraph, and maintains the audit log's partitions until `close`. */
 export async function startAudit({
   prisma,
   sessions: store,

@@ -1,6 +1,5 @@
 /**
- * What an account's e-mail, name, department and password may be. Lengths are those of the columns (database.md,
- * users).
+ * Checks of an account's e-mail, name, department and password. Lengths are those of the columns (database.md, users).
  */
 import { badInput } from '../../../core/errors.ts';
 import { readActorName } from '../../../core/validation/text.ts';
@@ -9,11 +8,11 @@ import { EMAIL_FORM, isEmailAddress } from './email-address.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
 const MIN_PASSWORD = 12;
-/** Far beyond what anybody types; what is hashed must not be a load of its own. */
+/** Far longer than anybody types. Hashing must not become a load of its own. */
 const MAX_PASSWORD = 1_000;
 const MAX_LABEL = 100;
 
-/** 12 to 1,000 characters. Throws BAD_USER_INPUT at `path`. */
+/** Requires 12 to 1,000 characters. Throws BAD_USER_INPUT at `path`. */
 export function checkPassword(password: string, path: string): void {
   if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD)
     throw badInput(path, `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`);
@@ -22,9 +21,9 @@ export function checkPassword(password: string, path: string): void {
 const label = (text: string, what: string, path: string) =>
   readActorName(text, path, { what: `A ${what}`, max: MAX_LABEL });
 
-/** What a new account is made of, with the e-mail as it is stored. Throws BAD_USER_INPUT at `input.…`. */
+/** Reads a new account, with the e-mail as it is stored. Throws BAD_USER_INPUT at `input.…`. */
 export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'name' | 'role' | 'department'> {
-  // Before it is put into lower case, which makes ASCII of some letters that are none.
+  // Checked before it is lowercased, which turns some other letters into ASCII.
   if (!isEmailAddress(input.email.trim())) throw badInput('input.email', EMAIL_FORM);
   const email = normalizedEmail(input.email);
   const name = label(input.name, 'name', 'input.name');
@@ -34,7 +33,10 @@ export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'na
   return { email, name, role: input.role, department };
 }
 
-/** What an account is to become: the members that were given; null is for the department alone. Throws BAD_USER_INPUT at `input.…`. */
+/**
+ * Reads the changes of an account: only the given members. Only the department may be null. Throws BAD_USER_INPUT at
+ * `input.…`.
+ */
 export function readUpdateUser(input: UpdateUserInput): Partial<AccountDetails> {
   for (const field of ['name', 'role', 'isActive'] as const) {
     if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);

@@ -1,4 +1,4 @@
-/** Making accounts, changing them and giving them new passwords, with rows in the trail that never hold a password. */
+/** Creation and changes of accounts and passwords. Their audit rows never contain a password. */
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
@@ -24,14 +24,15 @@ import {
 } from './user-store.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
-/** An account as it was changed, with what that has ended. */
+/** A changed account, with the plans and requests that the change has ended. */
 export type ChangedUser = User & EndedPlans;
 
-/** An account as the API shows it: only the answer of a change says what that has ended. */
+/** An account as the API shows it. Only the answer of a change lists what it has ended. */
 export type ResolvedUser = User & Partial<EndedPlans>;
 
 const NOTHING_ENDED: EndedPlans = { cancelledChangeRequests: [], pausedRollouts: [] };
 
+/** The use cases of accounts. */
 export class Accounts {
   constructor(
     private readonly prisma: PrismaClient,
@@ -41,9 +42,9 @@ export class Accounts {
   ) {}
 
   /**
-   * Makes an account.
+   * Creates an account.
    *
-   * @throws BAD_USER_INPUT with the path of the fault; CONFLICT when the e-mail has an account already
+   * @throws BAD_USER_INPUT with the path of the fault; CONFLICT when the e-mail already has an account
    */
   async create(identity: CallerIdentity, input: CreateUserInput): Promise<User> {
     const account = readCreateUser(input);
@@ -63,11 +64,11 @@ export class Accounts {
   }
 
   /**
-   * Changes what `input` gives. Deactivation and another role end all sessions of the account, and what it has asked
-   * for or scheduled and may not any more. Where nothing would change nothing is recorded.
+   * Changes what `input` gives. Deactivation and a change of role end all sessions of the account, and its change
+   * requests and rollouts that it no longer has the permission for. A change of nothing leaves no audit row.
    *
    * @throws BAD_USER_INPUT with the path of the fault; NOT_FOUND; CONFLICT for the last active administrator;
-   * SERVICE_UNAVAILABLE, and nothing is changed, when sessions that have to end cannot be
+   * SERVICE_UNAVAILABLE, having changed nothing, when sessions that have to end cannot be ended
    */
   async update(identity: CallerIdentity, id: string, input: UpdateUserInput): Promise<ChangedUser> {
     const wanted = readUpdateUser(input);
@@ -105,9 +106,9 @@ export class Accounts {
   }
 
   /**
-   * Gives an account another password, for whoever may log in on the server; ends all its sessions.
+   * Sets another password for an account and ends all its sessions. For people who may log in on the server.
    *
-   * @throws BAD_USER_INPUT; NOT_FOUND when the e-mail has no account; SERVICE_UNAVAILABLE, and nothing is changed, when
+   * @throws BAD_USER_INPUT; NOT_FOUND when the e-mail has no account; SERVICE_UNAVAILABLE, having changed nothing, when
    * its sessions cannot be ended
    */
   async resetPassword(identity: CallerIdentity, email: string, password: string): Promise<User> {
@@ -128,7 +129,7 @@ export class Accounts {
   }
 }
 
-/** Only what there is. */
+/** Gives only the lists that are not empty. */
 const namesOf = (ended: EndedPlans): JsonObject =>
   Object.fromEntries(Object.entries(ended as unknown as Record<string, string[]>).filter(([, ids]) => ids.length > 0));
 
@@ -137,8 +138,8 @@ const unknownId = () => new FleetFlagError('NOT_FOUND', 'There is no such user.'
 const isAdministrator = ({ role, isActive }: User) => role === 'ADMIN' && isActive;
 
 /**
- * That the administrator who asks has not been removed since the gateway let them in: of two who remove each other at
- * once one stays. Called under `lockAdministrators`.
+ * Checks that the calling administrator has not been removed since the gateway authenticated them: of two who remove
+ * each other at once, one stays. Call it under `lockAdministrators`.
  */
 async function checkStillAdministrator(tx: Transaction, { caller }: CallerIdentity): Promise<void> {
   if (caller.kind !== 'user' || caller.userId === null) return;

@@ -1,5 +1,5 @@
 /**
- * The first administrator: no password is ever in the repository, so the first start makes one (database.md, users).
+ * The first administrator. The repository contains no password, so the first start generates one (database.md, users).
  */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -10,17 +10,18 @@ import { generatePassword, hashPassword } from '../sessions/passwords.ts';
 import { findAccount, hasAdministrator, insertUser, lockAdministrators } from './user-store.ts';
 import { normalizedEmail } from './user.ts';
 
+/** The administrator that was created. */
 export interface NewAdministrator {
   readonly email: string;
-  /** Generated, to be shown this once; null when it was given. */
+  /** The generated password, to be shown only this once; null when it was given. */
   readonly password: string | null;
 }
 
 /**
- * Creates the administrator when no account has the role ADMIN; null when one has. Of processes that start together,
- * one creates and the others get null.
+ * Creates the administrator when no account has the role ADMIN; gives null when one has. Of processes that start
+ * together, one creates it and the others get null.
  *
- * @param account.password null: one is generated and given back
+ * @param account.password null: a password is generated and given back
  * @throws FleetFlagError CONFLICT when the e-mail belongs to an account of another role
  */
 export async function ensureAdministrator(
@@ -50,7 +51,7 @@ export async function ensureAdministrator(
   return created ? { email, password: account.password === null ? password : null } : null;
 }
 
-/** Nobody asked for it: the control plane did it by itself. */
+/** Gives the identity of the control plane itself, which acts without a caller. */
 const system = (): CallerIdentity => ({
   caller: { kind: 'anonymous' },
   origin: { ipAddress: null, userAgent: null, requestId: randomUUID() },

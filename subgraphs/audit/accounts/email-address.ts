@@ -1,12 +1,13 @@
 /**
- * What an account's e-mail may be: ASCII, so that no two addresses look the same. Where `pat@example.com` approves,
- * nobody else is the same with a zero-width space in it, in full-width letters, or with a dotless i. Why a rule and no
- * table of what looks alike: docs/decisions/email-addresses.md.
+ * Checks of e-mail addresses. They must be ASCII, so that no two look the same: nobody can imitate `pat@example.com`
+ * with a zero-width space, full-width letters or a dotless i. docs/decisions/email-addresses.md says why this is a rule
+ * and not a table of similar characters.
  */
 
-/** Longer ones do not fit the column (database.md, users). */
+/** The most characters that fit the column (database.md, users). */
 export const MAX_EMAIL = 255;
 
+/** The form of an e-mail address, for error messages. */
 export const EMAIL_FORM =
   "An e-mail address here is ASCII: letters, digits and .!#$%&'*+/=?^_`{|}~- before the @, and a domain in its ASCII form (xn--… for one of other letters).";
 
@@ -14,7 +15,7 @@ export const EMAIL_FORM =
 const LOCAL = /^(?=.{1,64}$)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/i;
 const DOMAIN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 
-/** Whether `text` may be the e-mail of an account; without blanks around it. */
+/** Checks whether `text`, which has no surrounding blanks, may be the e-mail of an account. */
 export function isEmailAddress(text: string): boolean {
   const at = text.lastIndexOf('@');
   return at > 0 && text.length <= MAX_EMAIL && LOCAL.test(text.slice(0, at)) && DOMAIN.test(text.slice(at + 1));

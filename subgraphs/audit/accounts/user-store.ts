@@ -1,4 +1,4 @@
-/** The audit subgraph's table of users. Rows go in and out as domain types. */
+/** The audit subgraph's table of users. Rows are mapped to domain types here. */
 import type { Role } from '../../../core/access/caller.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
@@ -12,23 +12,24 @@ function toUser({ passwordHash: _, ...row }: UserRow): User {
   return { ...row, role: row.role as Role };
 }
 
-/** The user with this (normalised) e-mail and the hash of their password, or null. */
+/** Finds the user with this (normalised) e-mail and their password's hash, or null. */
 export async function findAccount(db: Reader, email: string): Promise<{ user: User; passwordHash: string } | null> {
   const row = await db.user.findUnique({ where: { email } });
   return row === null ? null : { user: toUser(row), passwordHash: row.passwordHash };
 }
 
-/** The user with this id (a UUID) and the hash of their password, or null. */
+/** Finds the user with this id (a UUID) and their password's hash, or null. */
 export async function findAccountById(db: Reader, id: string): Promise<{ user: User; passwordHash: string } | null> {
   const row = await db.user.findUnique({ where: { id } });
   return row === null ? null : { user: toUser(row), passwordHash: row.passwordHash };
 }
 
+/** Finds users; unknown ids are left out. */
 export async function findUsers(db: Reader, ids: readonly string[]): Promise<User[]> {
   return (await db.user.findMany({ where: { id: { in: [...ids] } } })).map(toUser);
 }
 
-/** A page of users, newest first; its cursor is a user's id. */
+/** Reads a page of users, newest first; its cursor is a user's id. */
 export async function listUsers(db: Reader, page: Page): Promise<{ users: User[]; more: boolean }> {
   const rows = await db.user.findMany({
     orderBy: newestFirst(page),
@@ -38,13 +39,15 @@ export async function listUsers(db: Reader, page: Page): Promise<{ users: User[]
   return { users: items.map(toUser), more };
 }
 
+/** Counts all users. */
 export function countUsers(db: Reader): Promise<number> {
   return db.user.count();
 }
 
 /**
- * Notes a sign-in; false when the account is no longer as it was verified: gone, deactivated, with another password or
- * another role. Waits for whoever is changing it. It is no change of the account: `updated_at` stays.
+ * Records the time of a sign-in. Gives false when the account has changed since it was verified: removed, deactivated,
+ * or with another password or role. Waits for a transaction that is changing it. `updated_at` stays, because the
+ * account itself does not change.
  */
 export async function recordSignIn(
   tx: Transaction,
@@ -58,11 +61,12 @@ export async function recordSignIn(
   );
 }
 
+/** Checks whether any account has the role ADMIN, active or not. */
 export async function hasAdministrator(db: Reader): Promise<boolean> {
   return (await db.user.findFirst({ where: { role: 'ADMIN' }, select: { id: true } })) !== null;
 }
 
-/** Whether there is an active administrator among all but the one with this id. */
+/** Checks whether there is an active administrator beside the one with this id. */
 export async function hasOtherActiveAdministrator(db: Reader, id: string): Promise<boolean> {
   return (
     (await db.user.findFirst({ where: { role: 'ADMIN', isActive: true, id: { not: id } }, select: { id: true } })) !==
@@ -71,22 +75,24 @@ export async function hasOtherActiveAdministrator(db: Reader, id: string): Promi
 }
 
 /**
- * Lets one transaction at a time change who is an administrator, in all processes; until the transaction ends. Taken
- * before any row's lock.
+ * Locks the set of administrators until the transaction ends, so that one transaction at a time changes it, in all
+ * processes. Call it before locking any row.
  */
 export async function lockAdministrators(tx: Transaction): Promise<void> {
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('fleetflag administrator'))`;
 }
 
 /**
- * The user with this id (a UUID), locked until the transaction ends; null when there is none. NO KEY, so that a row of
- * the trail that names them can be written meanwhile: its writer has the chain's lock, for which this one may wait.
+ * Locks the user with this id (a UUID) until the transaction ends; gives null when there is none. NO KEY UPDATE lets an
+ * audit row that names the user be written meanwhile: its writer holds the chain's lock, for which this transaction may
+ * wait.
  */
 export async function lockUser(tx: Transaction, id: string): Promise<User | null> {
   await tx.$executeRaw`SELECT 1 FROM users WHERE id = ${id}::uuid FOR NO KEY UPDATE`;
   return (await findAccountById(tx, id))?.user ?? null;
 }
 
+/** Inserts a user and gives it as stored. */
 export async function insertUser(
   tx: Transaction,
   user: Pick<User, 'email' | 'name' | 'role'> & Partial<Pick<User, 'department'>>,
@@ -95,16 +101,17 @@ export async function insertUser(
   return toUser(await tx.user.create({ data: { ...user, passwordHash } }));
 }
 
+/** Updates a user's details. */
 export async function updateUser(tx: Transaction, id: string, details: Partial<AccountDetails>): Promise<User> {
   return toUser(await tx.user.update({ where: { id }, data: details }));
 }
 
-/** Sets another password hash; the account's other data stay. */
+/** Sets the password's hash and nothing else of the account. */
 export async function updatePassword(tx: Transaction, id: string, passwordHash: string): Promise<void> {
   await tx.user.update({ where: { id }, data: { passwordHash } });
 }
 
-/** As `updatePassword`, for an active account whose hash is still `former`; else false. */
+/** Sets the password's hash of an active account whose hash is still `former`; otherwise gives false. */
 export async function replacePassword(
   tx: Transaction,
   id: string,

@@ -1,7 +1,8 @@
-/** A person with an account, as the control plane knows them. The password's hash stays in the store. */
+/** A person with an account. The password's hash stays in the store. */
 import type { Role } from '../../../core/access/caller.ts';
 import { MAX_EMAIL } from './email-address.ts';
 
+/** An account. */
 export interface User {
   readonly id: string;
   /** In lower case. */
@@ -15,13 +16,13 @@ export interface User {
   readonly updatedAt: Date;
 }
 
-/** What of an account an administrator can change. */
+/** The parts of an account that an administrator can change. */
 export type AccountDetails = Pick<User, 'name' | 'role' | 'department' | 'isActive'>;
 
 /**
- * An e-mail address as it is stored, compared and recorded: trimmed, in lower case (no mail provider in use tells
- * `Ann@` from `ann@`), cut to 255 characters, with what PostgreSQL cannot store (U+0000, half a surrogate pair)
- * replaced. Never throws: a made-up address becomes one that nobody has.
+ * Gives an e-mail address as it is stored, compared and recorded: trimmed, in lower case (no mail provider in use
+ * distinguishes `Ann@` from `ann@`), cut to 255 characters, with what PostgreSQL cannot store (U+0000, half a surrogate
+ * pair) replaced. Never throws: a malformed address becomes one that nobody has.
  */
 export function normalizedEmail(email: string): string {
   const text = email

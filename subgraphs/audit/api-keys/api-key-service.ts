@@ -1,4 +1,4 @@
-/** Making and revoking API keys, and knowing them again. */
+/** The use cases of API keys: creation, revocation and authentication. */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../../core/credentials/api-key.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
@@ -11,12 +11,13 @@ import { readApiKeyInput, type ApiKey, type ApiKeyCredential } from './api-key.t
 import { deactivateApiKey, findApiKeys, insertApiKey, listApiKeys, useApiKeys } from './api-key-store.ts';
 import { bindOperations, findOperations } from '../persisted-operations/persisted-operation-store.ts';
 
+/** Creates, revokes, lists and looks up API keys. */
 export class ApiKeyService {
   constructor(private readonly prisma: PrismaClient) {}
 
   /**
-   * Makes a key; `key` is its text, which is kept nowhere. A key goes on when the account of who made it ends: a
-   * partner's work must not stop with a person who leaves.
+   * Creates an API key. Gives its text in `key`, which is stored nowhere. A key outlives its creator's account, because
+   * a partner's work must not stop when a person leaves.
    *
    * @throws BAD_USER_INPUT at `input.…`; NOT_FOUND at `input.operations.…`
    */
@@ -44,7 +45,8 @@ export class ApiKeyService {
   }
 
   /**
-   * Ends a key for good; gateways learn it from the trail (ended-credentials.ts). Of several at once one is recorded.
+   * Revokes a key for good; gateways learn of it from the audit log (ended-credentials.ts). Of concurrent revocations
+   * one is recorded.
    *
    * @throws NOT_FOUND
    */
@@ -66,17 +68,17 @@ export class ApiKeyService {
     });
   }
 
-  /** Newest first, revoked ones too. */
+  /** Lists all keys, newest first, revoked ones too. */
   list(): Promise<ApiKey[]> {
     return listApiKeys(this.prisma);
   }
 
-  /** What is not there is left out. */
+  /** Gives keys by id; unknown ids are left out. */
   byId(ids: readonly string[]): Promise<ApiKey[]> {
     return findApiKeys(this.prisma, ids);
   }
 
-  /** The keys of these hashes (SHA-256, hexadecimal) that are good, and are used now. */
+  /** Gives the valid keys with these hashes (SHA-256, hexadecimal), and records their use. */
   use(hashes: readonly string[]): Promise<(ApiKeyCredential & { keyHash: string })[]> {
     return useApiKeys(this.prisma, hashes);
   }

@@ -1,4 +1,6 @@
-/** The audit subgraph's table of API keys. Rows go in and out as domain types; a key's hash only goes in. */
+/**
+ * The audit subgraph's table of API keys. Rows are mapped to domain types here; a key's hash is written and never read.
+ */
 import type { ApiKeyRole } from '../../../core/access/caller.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
@@ -9,6 +11,7 @@ type ApiKeyRow = Prisma.ApiKeyGetPayload<{ omit: typeof WITHOUT_HASH }>;
 
 const toApiKey = (row: ApiKeyRow): ApiKey => ({ ...row, role: row.role as ApiKeyRole });
 
+/** Inserts a key and gives it as stored. */
 export async function insertApiKey(
   tx: Transaction,
   key: Pick<ApiKey, 'name' | 'keyPrefix' | 'role' | 'rateLimitPerMin' | 'expiresAt' | 'createdById'>,
@@ -17,26 +20,26 @@ export async function insertApiKey(
   return toApiKey(await tx.apiKey.create({ data: { ...key, keyHash }, omit: WITHOUT_HASH }));
 }
 
-/** Newest first. */
+/** Lists all keys, newest first. */
 export async function listApiKeys(db: Reader): Promise<ApiKey[]> {
   return (await db.apiKey.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'desc' }], omit: WITHOUT_HASH })).map(
     toApiKey,
   );
 }
 
-/** What is not there is left out. */
+/** Finds keys; unknown ids are left out. */
 export async function findApiKeys(db: Reader, ids: readonly string[]): Promise<ApiKey[]> {
   return (await db.apiKey.findMany({ where: { id: { in: [...ids] } }, omit: WITHOUT_HASH })).map(toApiKey);
 }
 
-/** Whether the key was active until now. */
+/** Revokes a key; gives whether it was active until now. */
 export async function deactivateApiKey(tx: Transaction, id: string): Promise<boolean> {
   return (await tx.apiKey.updateMany({ where: { id, isActive: true }, data: { isActive: false } })).count === 1;
 }
 
 /**
- * The keys of these hashes that are good, each with its hash; they are used now, which is noted once a minute. That is
- * no change of the key: `updated_at` stays. A row that another gateway notes, or that is being revoked, is not waited
+ * Finds the valid keys with these hashes, and records their use once a minute. `updated_at` stays, because the key
+ * itself does not change. Rows that another transaction has locked (another gateway's use, a revocation) are not waited
  * for.
  */
 export async function useApiKeys(

@@ -1,11 +1,12 @@
 /**
- * An API key as the control plane knows it, and what a new one may be. The key's text and its hash are not part of it.
+ * An API key as the control plane stores it, and the checks of its input. The key's text and hash are not part of it.
  */
 import { badInput } from '../../../core/errors.ts';
 import { readActorName } from '../../../core/validation/text.ts';
 import type { ApiKeyRole } from '../../../core/access/caller.ts';
 import type { CreateApiKeyInput } from '../generated/resolvers.ts';
 
+/** An API key without its secret. */
 export interface ApiKey {
   readonly id: string;
   readonly name: string;
@@ -19,7 +20,7 @@ export interface ApiKey {
   readonly createdAt: Date;
 }
 
-/** What a gateway is told of a key that is good. */
+/** The part of a valid key that gateways receive. */
 export type ApiKeyCredential = Pick<ApiKey, 'id' | 'role' | 'rateLimitPerMin' | 'expiresAt'>;
 
 const MAX_NAME = 100;
@@ -27,7 +28,7 @@ const USUAL_RATE_LIMIT = 10_000;
 const MAX_RATE_LIMIT = 1_000_000;
 
 /**
- * The key that `input` asks for.
+ * Reads a new key from its input.
  *
  * @throws BAD_USER_INPUT at `input.…`
  */

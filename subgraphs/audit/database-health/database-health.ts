@@ -1,6 +1,9 @@
-/** What operators ask of PostgreSQL (database.md, section 5): four questions of its catalogue and statistics. */
+/**
+ * Reports on PostgreSQL's health for operators (database.md, section 5): four queries of its catalogue and statistics.
+ */
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 
+/** An index with its scans and size. */
 export interface IndexUsage {
   readonly table: string;
   readonly index: string;
@@ -8,12 +11,14 @@ export interface IndexUsage {
   readonly sizeBytes: number;
 }
 
+/** Indexes of which one suffices. */
 export interface DuplicateIndexes {
   readonly table: string;
   readonly indexes: readonly string[];
   readonly sizeBytes: number;
 }
 
+/** A statement with its times. */
 export interface SlowQuery {
   readonly query: string;
   readonly calls: number;
@@ -22,6 +27,7 @@ export interface SlowQuery {
   readonly totalMs: number;
 }
 
+/** The size of a table. */
 export interface TableSize {
   readonly table: string;
   readonly totalBytes: number;
@@ -29,12 +35,13 @@ export interface TableSize {
   readonly indexBytes: number;
 }
 
+/** The whole report. */
 export interface DatabaseHealth {
   readonly unusedIndexes: readonly IndexUsage[];
   readonly duplicateIndexes: readonly DuplicateIndexes[];
   readonly slowQueries: readonly SlowQuery[];
   readonly tableSizes: readonly TableSize[];
-  /** What could not be found out, and why. */
+  /** Reports that are missing, and why. */
   readonly notes: readonly string[];
 }
 
@@ -42,12 +49,14 @@ type Db = Pick<PrismaClient, '$queryRaw'>;
 
 const SLOW_QUERIES = 20;
 
-/** In characters: a statement with a thousand parameters says no more than its beginning. */
+/**
+ * The most characters of a statement that are shown: one with a thousand parameters says no more than its beginning.
+ */
 const MAX_QUERY = 1_000;
 
 /**
- * Indexes that no scan has used, an index of a partitioned table with what its partitions' have. Those behind primary
- * keys and unique constraints do their work without a scan.
+ * Finds indexes that no scan has used; the scans of a partitioned table's index include those of its partitions.
+ * Indexes of primary keys and unique constraints are left out, because they also work without scans.
  */
 function unusedIndexes(db: Db): Promise<IndexUsage[]> {
   return db.$queryRaw<IndexUsage[]>`
@@ -64,9 +73,9 @@ function unusedIndexes(db: Db): Promise<IndexUsage[]> {
 }
 
 /**
- * Indexes with the same table, method, columns, operator classes, collations, order, expressions and predicate. Of
- * a unique and a plain index the plain one is waste, so being unique makes no difference. A partition is reported only
- * for what it has beside its parent's indexes.
+ * Finds indexes with the same table, method, columns, operator classes, collations, order, expressions and predicate.
+ * Whether they are unique makes no difference: beside a unique index, a plain one is waste. A partition is reported
+ * only for indexes that its parent does not have.
  */
 function duplicateIndexes(db: Db): Promise<DuplicateIndexes[]> {
   return db.$queryRaw<DuplicateIndexes[]>`
@@ -82,7 +91,7 @@ function duplicateIndexes(db: Db): Promise<DuplicateIndexes[]> {
     ORDER BY "sizeBytes" DESC, relation.relname, indexes`;
 }
 
-/** Sizes of tables with their indexes and TOAST, partitions summed under the table that they are partitions of. */
+/** Gives the sizes of tables with their indexes and TOAST. Partitions are summed under their table. */
 function tableSizes(db: Db): Promise<TableSize[]> {
   return db.$queryRaw<TableSize[]>`
     SELECT top.relname AS table, sum(pg_total_relation_size(part.oid))::float8 AS "totalBytes",
@@ -94,8 +103,8 @@ function tableSizes(db: Db): Promise<TableSize[]> {
 }
 
 /**
- * The statements of this database with the longest mean time. What they are asked with is not in their text; commands
- * other than queries are kept as they were written, passwords included, and are left out.
+ * Finds the statements of this database with the longest mean time. Their texts contain no parameter values. Commands
+ * other than queries are left out, because their texts are stored as written, passwords included.
  */
 async function slowQueries(db: Db): Promise<SlowQuery[]> {
   return db.$queryRaw<SlowQuery[]>`
@@ -107,7 +116,7 @@ async function slowQueries(db: Db): Promise<SlowQuery[]> {
     LIMIT ${SLOW_QUERIES}`;
 }
 
-/** The slow queries, and what stands in the way of telling them. */
+/** Gives the slow queries, or a note on why they cannot be read. */
 async function slowQueriesOrWhy(db: Db): Promise<{ slowQueries: SlowQuery[]; notes: string[] }> {
   const [found] = await db.$queryRaw<{ installed: boolean; readable: boolean; all: boolean }[]>`
     SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS installed,
@@ -129,8 +138,8 @@ async function slowQueriesOrWhy(db: Db): Promise<{ slowQueries: SlowQuery[]; not
 }
 
 /**
- * Answers the four questions. What the server does not tell is left out with a note; only a server that is away is an
- * error.
+ * Reads all four reports. A report that the server does not permit is left out with a note; only an unreachable server
+ * is an error.
  */
 export async function readDatabaseHealth(db: Db): Promise<DatabaseHealth> {
   return {

@@ -1,4 +1,4 @@
-/** What people ask of the trail and of the accounts. (Signing in: sign-in.ts.) */
+/** Reads of the audit log and of accounts (signing in: sign-in.ts). */
 import { badInput } from '../../../core/errors.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -8,39 +8,44 @@ import { countTrail, findEntries, searchTrail, type TrailEntry, type TrailSearch
 import { countUsers, findUsers, listUsers } from '../accounts/user-store.ts';
 import type { User } from '../accounts/user.ts';
 
+/** The use cases that read. */
 export class AuditService {
   constructor(private readonly prisma: PrismaClient) {}
 
+  /** Gives one page of users, newest first. */
   users(page: Page): Promise<{ users: User[]; more: boolean }> {
     return listUsers(this.prisma, page);
   }
 
+  /** Counts all users. */
   userCount(): Promise<number> {
     return countUsers(this.prisma);
   }
 
-  /** What is not there is left out. */
+  /** Gives users by id; unknown ids are left out. */
   usersById(ids: readonly string[]): Promise<User[]> {
     return findUsers(this.prisma, ids);
   }
 
-  /** Newest first. `search` has been through `checkTrailSearch`. */
+  /** Gives one page of entries, newest first. `search` must have passed `checkTrailSearch`. */
   trail(search: TrailSearch, page: Page): Promise<{ entries: TrailEntry[]; more: boolean }> {
     return searchTrail(this.prisma, search, page);
   }
 
-  /** How many entries a search finds on all pages. It reads them all, so ask only when it is wanted. */
+  /**
+   * Counts the entries that a search finds on all pages. It reads them all, so call it only when a client selects it.
+   */
   trailCount(search: TrailSearch): Promise<number> {
     return countTrail(this.prisma, search);
   }
 
-  /** What is not there is left out. */
+  /** Gives entries by id; unknown ids are left out. */
   entriesById(ids: readonly string[]): Promise<TrailEntry[]> {
     return findEntries(this.prisma, ids);
   }
 }
 
-/** Throws BAD_USER_INPUT at `filter.…` for what no entry can have. */
+/** Throws BAD_USER_INPUT at `filter.…` for values that no entry can have. */
 export function checkTrailSearch(search: TrailSearch): TrailSearch {
   const { userId, flagKey, action, from, to } = search;
   if (typeof userId === 'string' && !isUuid(userId)) throw badInput('filter.userId', 'userId is not an id.');

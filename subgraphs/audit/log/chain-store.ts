@@ -1,17 +1,17 @@
-/** Reading the rows of the trail exactly as their hashes were made: for those who recompute the chain. */
+/** Reads of audit rows exactly as they were hashed, for recomputing the chain. */
 import type { JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import type { HashedContent } from '../../shared/audit/audit-trail.ts';
 
 type Client = Pick<PrismaClient, '$queryRaw'>;
 
-/** A row with all that its hash is over. */
+/** A row with everything that its hash covers. */
 export interface ChainRow extends HashedContent {
   readonly previousHash: string;
   readonly hash: string;
 }
 
-/** A place in the chain: the position and the hash of a row; position 0 and 64 zeros before the first. */
+/** A place in the chain: the position and the hash of a row; before the first row, position 0 and 64 zeros. */
 export interface ChainPlace {
   readonly position: number;
   readonly hash: string;
@@ -24,7 +24,8 @@ interface RawRow extends Omit<ChainRow, 'beforeValue' | 'afterValue'> {
   readonly afterValue: string | null;
 }
 
-// Text where the driver would lose something that nobody hashed: microseconds, an address's netmask, a number alone.
+// Columns are read as text where the driver would lose something that was hashed (microseconds, an address's netmask, a
+// number that stands alone).
 const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action,
   before_value::text AS "beforeValue", after_value::text AS "afterValue", abbrev(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId",
   regexp_replace(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '000$', '') || 'Z' AS "createdAt", previous_hash AS "previousHash", hash`;
@@ -36,7 +37,7 @@ async function read(db: Client, query: Prisma.Sql): Promise<ChainRow[]> {
   return rows.map((row) => ({ ...row, beforeValue: parsed(row.beforeValue), afterValue: parsed(row.afterValue) }));
 }
 
-/** The first `limit` rows after a row (or a position), up to the position `last`, in chain order. */
+/** Reads the first `limit` rows after a row (or a position), up to the position `last`, in chain order. */
 export function chainRows(
   db: Client,
   after: { position: number; id: string | null },
@@ -44,7 +45,7 @@ export function chainRows(
   limit: number,
 ): Promise<ChainRow[]> {
   const { position, id } = after;
-  // With the id, because rows that were smuggled in may share a position.
+  // Compared with the id, too, because smuggled rows may share a position.
   const next =
     id === null
       ? Prisma.sql`chain_position > ${position}::bigint`
@@ -55,26 +56,31 @@ export function chainRows(
   );
 }
 
-/** The rows at a position: one, where all is well. */
+/** Reads the rows at a position: exactly one in an intact chain. */
 export function rowsAt(db: Client, position: number): Promise<ChainRow[]> {
   return read(db, Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE chain_position = ${position}::bigint ORDER BY id`);
 }
 
-/** What is to be found of a period, read at one moment. */
+/** The bounds of a period, all read at one moment. */
 export interface ChainBounds {
-  /** Where the attached rows must go on: after the last that was detached, or the beginning. */
+  /** The place after which the attached rows must continue: the last detached row, or the beginning. */
   readonly start: ChainPlace;
-  /** What the chain says its last row is. */
+  /** The last row according to the chain's head. */
   readonly head: ChainPlace;
-  /** The highest position that any row has; 0 where there is none. */
+  /** The highest position of any row; 0 when there is none. */
   readonly highest: number;
-  /** The position of the last row before the period; null where there is none, or the period has no beginning. */
+  /** The position of the last row before the period; null when there is none, or the period has no beginning. */
   readonly before: number | null;
-  /** The position of the first row after the period; null likewise. */
+  /** The position of the first row after the period; null when there is none, or the period has no end. */
   readonly after: number | null;
 }
 
-/** @param from inclusive  @param to exclusive */
+/**
+ * Reads the bounds of a period.
+ *
+ * @param from inclusive
+ * @param to exclusive
+ */
 export async function chainBounds(db: Client, from: Date | null, to: Date | null): Promise<ChainBounds> {
   type Row = {
     position: number;
@@ -102,18 +108,23 @@ export async function chainBounds(db: Client, from: Date | null, to: Date | null
   return { start, head: { position, hash }, highest, before, after };
 }
 
-/** The piece of the chain that a period is. */
+/** The piece of the chain in a period. */
 export interface ChainPiece {
   readonly firstPosition: number;
   readonly lastPosition: number;
-  /** How many rows there are from the first to the last. */
+  /** The number of rows from the first to the last. */
   readonly count: number;
-  /** The hash that the first row was chained to. */
+  /** The previous hash in the first row. */
   readonly previousHash: string;
   readonly lastHash: string;
 }
 
-/** Null where the period has no rows. @param from inclusive  @param to exclusive */
+/**
+ * Reads the piece of a period; null when the period has no rows.
+ *
+ * @param from inclusive
+ * @param to exclusive
+ */
 export async function chainPiece(db: Client, from: Date, to: Date): Promise<ChainPiece | null> {
   const [row] = await db.$queryRaw<{ [Key in keyof ChainPiece]: ChainPiece[Key] | null }[]>`
     WITH piece AS (SELECT min(chain_position) AS first, max(chain_position) AS last FROM audit_logs WHERE created_at >= ${from}::timestamptz AND created_at < ${to}::timestamptz)

@@ -1,23 +1,25 @@
 /**
- * Whether the trail is what was written: recomputes the hash chain and finds the first row that does not fit.
- * Source: design.md, "Safety and accountability".
+ * Checks that the audit log is unchanged: recomputes the hash chain and finds the first row that does not fit. Source:
+ * design.md, "Safety and accountability".
  */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { auditHash, type HashedContent } from '../../shared/audit/audit-trail.ts';
 import { chainBounds, chainRows, rowsAt, type ChainPlace, type ChainRow } from './chain-store.ts';
 
+/** The outcome of a check. */
 export interface AuditIntegrity {
   readonly intact: boolean;
-  /** How many rows of the period were recomputed; up to the first broken one. */
+  /** The number of recomputed rows of the period, up to the first broken one. */
   readonly checked: number;
   readonly firstBrokenId: string | null;
-  /** What is wrong there, in words. */
+  /** A description of the fault. */
   readonly fault: string | null;
-  /** The hash of the period's last row, when all is intact: to be noted elsewhere. */
+  /** The hash of the period's last row when everything is intact; operators store it elsewhere. */
   readonly headHash: string | null;
 }
 
+/** The period to check. */
 export interface Period {
   /** Inclusive. */
   readonly from: Date | null;
@@ -25,26 +27,26 @@ export interface Period {
   readonly to: Date | null;
 }
 
-/** Few enough that hashing them does not hold up the event loop: some milliseconds. */
+/** The rows of one read: few enough that hashing them blocks the event loop for only some milliseconds. */
 const PAGE = 200;
 
-/** In seconds: after that another check may have come to its end. */
+/** Seconds after which another check may have ended. */
 const RETRY_AFTER = 10;
 
 type Db = Pick<PrismaClient, '$queryRaw'>;
 type Broken = { readonly id: string | null; readonly fault: string };
 
-/** Whether a row has the hash of its content. */
+/** Checks whether a row has the hash of its content. */
 function hasItsHash({ previousHash, hash, ...content }: ChainRow): boolean {
   try {
     return auditHash(previousHash, content satisfies HashedContent) === hash;
   } catch {
-    // A number that no program of ours can have written (1e400): what PostgreSQL holds, JSON cannot carry.
+    // A number that FleetFlag cannot have written (1e400): PostgreSQL stores it, JSON cannot represent it.
     return false;
   }
 }
 
-/** The row at which two neighbours stop fitting together; `row` has the hash of its own content. */
+/** Gives the row at which two neighbours stop fitting together. `row` has the hash of its own content. */
 async function unlinked(db: Db, last: { place: ChainPlace; id: string | null }, row: ChainRow): Promise<Broken> {
   if (row.position === last.place.position) {
     const second = (await rowsAt(db, row.position + 1)).some(({ previousHash }) => previousHash === row.hash);
@@ -64,8 +66,8 @@ async function unlinked(db: Db, last: { place: ChainPlace; id: string | null }, 
 
 async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIntegrity; start: number }> {
   const { start, head, highest, before, after } = await chainBounds(db, from, to);
-  // The rows beside the period are read, too: their hashes hold the times by which the period is cut out.
-  // They cross where a time was changed, and then the fault is between them.
+  // The rows on both sides of the period are read, too: hashes cover the times that decide which rows belong to the
+  // period. When a time was changed, those two positions cross, and the fault lies between them.
   const first = before === null ? null : Math.min(before, after ?? before);
   const until = Math.max(after ?? head.position, before ?? 0);
   let last: { place: ChainPlace; id: string | null } = { place: start, id: null };
@@ -78,7 +80,7 @@ async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIn
     start: start.position,
   });
 
-  // Rows at or below the start of the chain would be outside of it.
+  // Rows at or below the start of the chain would lie outside of it.
   const [stray] =
     before === null && start.position > 0 ? await chainRows(db, { position: -1, id: null }, start.position, 1) : [];
   if (stray !== undefined)
@@ -139,28 +141,28 @@ async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIn
 }
 
 /**
- * Recomputes the rows of a period, in chain order and a page at a time. Whole, it also holds that the trail begins
- * where it should (at the first row, or after the last that was detached) and ends where the chain's head says.
+ * Recomputes the rows of a period, in chain order, one page at a time. Over the whole log it also checks that the log
+ * begins where it should (at the first row, or after the last detached one) and ends at the chain's head.
  */
 export async function checkIntegrity(db: Db, period: Period): Promise<AuditIntegrity> {
   for (;;) {
     const { integrity, start } = await check(db, period);
-    // A partition that was detached meanwhile took rows away that this was about to read.
+    // If a partition was detached meanwhile, rows were removed that this check was about to read, so it runs again.
     if (integrity.intact || (await chainBounds(db, null, null)).start.position === start) return integrity;
   }
 }
 
-/** Keeps checks from piling up: they read the trail from end to end. */
+/** Prevents concurrent checks, because each may read the whole log. */
 export class IntegrityChecks {
   #running: { readonly key: string; readonly result: Promise<AuditIntegrity> } | undefined;
 
   constructor(private readonly prisma: PrismaClient) {}
 
   /**
-   * As `checkIntegrity`. Who asks for the period that is being checked shares its result.
+   * Checks as `checkIntegrity` does. Callers that check the same period share the result.
    *
    * @throws BAD_USER_INPUT at `to` for a period that ends before it begins, at either for a time before 1970;
-   *   RATE_LIMITED while another period is being checked
+   * RATE_LIMITED while another period is being checked
    */
   async check({ from, to }: Period): Promise<AuditIntegrity> {
     for (const [field, time] of [

@@ -1,10 +1,10 @@
 /**
- * The trail as a stream, on this instance: every entry in chain order, none left out, none twice. It follows the head
- * of the chain, which moves in the transaction of each entry, so that all up to it is committed. While somebody
- * follows it looks twice a second, and at once when it is told to on the bus.
+ * The stream of the audit log on this instance: every entry in chain order, exactly once. It follows the head of the
+ * chain, which moves in the transaction of each entry, so every entry up to it is committed. While there are
+ * subscriptions, it polls twice a second, and reads at once when the bus announces entries.
  *
- * Who follows takes entries at their own pace: the newest are kept once for all, and who has fallen behind them reads
- * pages of their own. So a slow follower neither holds up others nor makes anything grow.
+ * Subscriptions read at their own pace. The newest entries are cached once for all; one that has fallen behind them
+ * reads its own pages. A slow subscription therefore neither delays others nor makes memory grow.
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -14,15 +14,16 @@ import { PolledFeed } from '../../shared/feeds/polled-feed.ts';
 import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
 import { entriesBetween, headPosition, type TrailEntry } from './trail-store.ts';
 
-/** How long an entry that was announced to nobody stays unseen, in milliseconds. */
+/** The polling interval in milliseconds; the longest delay after a lost announcement. */
 const POLL_INTERVAL = 500;
 
-/** How many entries are read at once, and how many are kept for all. */
+/** The entries of one read, and the entries that are cached for all subscriptions. */
 const PAGE = 200;
 
+/** Reads entries and delivers them to subscriptions. */
 export class TrailFeed {
   readonly #feed: PolledFeed<TrailEntry>;
-  /** Up to where the trail has been seen; undefined while nobody follows. */
+  /** The position up to which entries have been seen; undefined while there are no subscriptions. */
   #position: number | undefined;
   /** The entries after `#recentAfter` up to `#position`. */
   #recent: readonly TrailEntry[] = [];
@@ -45,29 +46,31 @@ export class TrailFeed {
     });
   }
 
+  /** Subscribes to the bus. */
   start(): Promise<void> {
     return this.#feed.start();
   }
 
-  /** Ends every stream, as if nothing were to come any more. */
+  /** Ends every stream normally, as if no more entries were to come. */
   close(): Promise<void> {
     return this.#feed.close();
   }
 
   /**
-   * The entries after a position of the chain (0: from the oldest that is there), or those from now on, until its
-   * `return()` or the end of the feed.
+   * Streams the entries after a position of the chain (0: from the oldest attached one), or only those from now on,
+   * until its `return()` is called or the feed closes.
    *
-   * With 'now', `established` resolves when everything that is appended after it will come. It rejects, and so does the
-   * first `next()`, when the database cannot be read at that time; a stream that is established outlives such times.
+   * With 'now', `established` resolves when every later entry is certain to arrive. It rejects, and so does the first
+   * `next()`, when the database cannot be read at that time. A stream that is established survives later outages of the
+   * database.
    */
   subscribe(after: number | 'now'): FeedStream<TrailEntry> {
     return this.#feed.subscribe((position) => this.#read(position), after);
   }
 
   /**
-   * Sees what was appended since the last look. Calls during a look are answered by one more look after it. Rejects
-   * when the database cannot be read; nothing is lost by it, because the next look goes on from the same place.
+   * Reads the entries since the last read. Calls during a read share one more read after it. Rejects when the database
+   * cannot be read; nothing is lost, because the next read continues from the same position.
    */
   refresh(): Promise<void> {
     return this.#feed.refresh();
@@ -77,7 +80,7 @@ export class TrailFeed {
     const head = await headPosition(this.prisma);
     if (this.#feed.subscriptions.size === 0) return;
     for (const subscription of this.#feed.subscriptions) subscription.rewind(head);
-    // Below what was seen: a database restored from a backup. What it appends now is new.
+    // The position has fallen, so the database was restored from a backup. Entries that it appends now are new.
     if (this.#position === undefined || head < this.#position) {
       [this.#position, this.#recentAfter, this.#recent] = [head, head, []];
       this.#wake();
@@ -85,7 +88,7 @@ export class TrailFeed {
     while (this.#position < head) {
       const from = this.#position;
       const page = await entriesBetween(this.prisma, from, head, PAGE);
-      // Everybody has left meanwhile.
+      // All subscriptions have ended meanwhile.
       if (this.#position !== from) return;
       const known = [...this.#recent, ...page];
       this.#recent = known.slice(-PAGE);
@@ -99,7 +102,7 @@ export class TrailFeed {
     for (const subscription of this.#feed.subscriptions) subscription.wake();
   }
 
-  /** Entries after `position` that have been seen, oldest first, and where to go on after them. */
+  /** Gives entries after `position`, oldest first, and the position to continue from. */
   async #read(position: number): Promise<{ entries: readonly TrailEntry[]; position: number }> {
     const seen = this.#position;
     if (seen === undefined || position >= seen) return { entries: [], position };

@@ -1,12 +1,12 @@
-/** Reading the audit trail (rows are written by subgraphs/shared/audit/audit-trail.ts). */
+/** Reads of the audit log (subgraphs/shared/audit/audit-trail.ts writes it). */
 import type { JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 
-/** One entry of the trail. */
+/** One entry of the audit log. */
 export interface TrailEntry {
   readonly id: string;
-  /** Place in the chain, from 1. */
+  /** The entry's position in the chain, from 1. */
   readonly position: number;
   readonly userId: string | null;
   readonly apiKeyId: string | null;
@@ -21,10 +21,11 @@ export interface TrailEntry {
   readonly hash: string;
 }
 
+/** The filters of the audit log. */
 export interface TrailSearch {
   readonly userId?: string | null | undefined;
   readonly flagId?: string | null | undefined;
-  /** Of any flag, archived or not; one that nobody has finds nothing. */
+  /** The key of any flag, archived or not; an unknown key finds nothing. */
   readonly flagKey?: string | null | undefined;
   readonly action?: string | null | undefined;
   /** Inclusive. */
@@ -48,16 +49,16 @@ function conditions(search: TrailSearch): Prisma.Sql[] {
   return filters;
 }
 
-/** Where a page begins: beyond this entry. `at` is the text of its time, because a Date has no microseconds. */
+/** The entry after which a page begins. `at` is the text of its time, because a Date has no microseconds. */
 export interface TrailPlace {
   readonly position: number;
   readonly at: string;
 }
 
 /**
- * The statement for a page of the trail, newest first: in chain order backwards, which is that of time; or, of a page
- * that goes `backwards`, oldest first. The bound on `created_at` beside the comparison of both columns is what
- * PostgreSQL can leave out partitions by.
+ * Gives the statement for a page of the audit log, newest first: in reverse chain order, which is also that of time. A
+ * page that goes `backwards` is read oldest first. The bound on `created_at`, beside the comparison of both columns,
+ * lets PostgreSQL skip partitions.
  */
 export function trailQuery(
   search: TrailSearch,
@@ -77,7 +78,7 @@ export function trailQuery(
   return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at ${way}, chain_position ${way} LIMIT ${limit}`;
 }
 
-/** A page of the trail, newest first; its cursor is an entry's id. */
+/** Reads a page of the audit log, newest first; its cursor is an entry's id. */
 export async function searchTrail(
   db: PrismaClient,
   search: TrailSearch,
@@ -98,7 +99,7 @@ export async function searchTrail(
   return { entries: items, more };
 }
 
-/** How many entries a search finds on all pages. */
+/** Counts the entries that a search finds on all pages. */
 export async function countTrail(db: PrismaClient, search: TrailSearch): Promise<number> {
   const [row] = await db.$queryRaw<
     { count: bigint }[]
@@ -106,11 +107,12 @@ export async function countTrail(db: PrismaClient, search: TrailSearch): Promise
   return Number(row?.count ?? 0);
 }
 
+/** Finds entries; unknown ids are left out. */
 export async function findEntries(db: PrismaClient, ids: readonly string[]): Promise<TrailEntry[]> {
   return db.$queryRaw<TrailEntry[]>`SELECT ${COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
 }
 
-/** The position of the chain's last entry; 0 where there is none. */
+/** Gives the position of the chain's last entry; 0 when there is none. */
 export async function headPosition(db: PrismaClient): Promise<number> {
   const [head] = await db.$queryRaw<
     { position: number }[]
@@ -119,7 +121,7 @@ export async function headPosition(db: PrismaClient): Promise<number> {
   return head.position;
 }
 
-/** The first `limit` entries with positions above `after`, up to `last`, in chain order. */
+/** Reads the first `limit` entries with positions above `after`, up to `last`, in chain order. */
 export async function entriesBetween(
   db: PrismaClient,
   after: number,

@@ -1,4 +1,4 @@
-/** Registering operations that may be run by their id, and finding them. */
+/** Registration of operations that clients run by id, and their lookup. */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -17,6 +17,7 @@ import {
   type BoundOperation,
 } from './persisted-operation-store.ts';
 
+/** The use cases of persisted operations. */
 export class PersistedOperationService {
   constructor(
     private readonly prisma: PrismaClient,
@@ -24,13 +25,12 @@ export class PersistedOperationService {
   ) {}
 
   /**
-   * Registers a manifest's operations, all or none, and gives them in its order. What is registered already stays as it
-   * is; where all of it is, nothing is recorded.
+   * Registers a manifest's operations, all or none, and gives them in its order. Operations that are already registered
+   * stay as they are; when all are, no audit row is written.
    *
-   * @param apiKeys ids of the keys that all of them are bound to, beside those that they are bound to already; null:
-   *   none
-   * @throws NOT_FOUND at `apiKeys.…`; BAD_USER_INPUT, LIMIT_EXCEEDED with the path of the fault; CONFLICT where an id
-   *   has another body: gateways and clients rely on an id meaning one text for ever
+   * @param apiKeys ids of the keys to which all of them are bound, beside their existing bindings; null: none
+   * @throws NOT_FOUND at `apiKeys.…`; BAD_USER_INPUT, LIMIT_EXCEEDED with the path of the fault; CONFLICT when an id
+   * already has another body: gateways and clients rely on an id always meaning the same text
    */
   async register(
     identity: CallerIdentity,
@@ -93,19 +93,19 @@ export class PersistedOperationService {
     );
   }
 
-  /** Newest first. */
+  /** Lists all operations, newest first. */
   list(): Promise<PersistedOperation[]> {
     return listOperations(this.prisma);
   }
 
-  /** The operation with this id or, without an id, this SHA-256; null when there is none. */
+  /** Gives the operation with this id or, without an id, this SHA-256; null when there is none. */
   async find(id: string | null, sha256: string | null): Promise<BoundOperation | null> {
     if (id !== null) return findOperation(this.prisma, { id });
     if (sha256 === null) throw badInput('id', 'Give an id or a SHA-256.');
     return findOperation(this.prisma, { sha256 });
   }
 
-  /** The keys that each operation is bound to; what is bound to none is left out. */
+  /** Gives the keys to which each operation is bound; unbound operations are left out. */
   keysOf(ids: readonly string[]): Promise<Map<string, string[]>> {
     return keysOfOperations(this.prisma, ids);
   }

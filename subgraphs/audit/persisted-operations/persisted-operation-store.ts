@@ -15,15 +15,15 @@ function toOperation({
 }
 
 /**
- * Adds those whose ids are new, and gives their ids. Of transactions that add the same id, one does and the others wait
- * for it.
+ * Inserts the operations whose ids are new, and gives those ids. Of transactions that insert the same id, one does so
+ * and the others wait for it.
  */
 export async function insertOperations(
   tx: Transaction,
   operations: readonly ManifestOperation[],
   createdById: string | null,
 ): Promise<Set<string>> {
-  // In one order for all, or two manifests that overlap could block each other.
+  // In one order for all, because two overlapping manifests could deadlock otherwise.
   const sorted = [...operations].sort((a, b) => (a.id < b.id ? -1 : 1));
   const rows = await tx.persistedOperation.createManyAndReturn({
     data: sorted.map((operation) => ({ ...operation, createdById })),
@@ -33,12 +33,13 @@ export async function insertOperations(
   return new Set(rows.map(({ id }) => id));
 }
 
+/** Finds operations by id; unknown ids are left out. */
 export async function findOperations(db: Reader, ids: readonly string[]): Promise<Map<string, PersistedOperation>> {
   const rows = await db.persistedOperation.findMany({ where: { id: { in: [...ids] } } });
   return new Map(rows.map((row) => [row.id, toOperation(row)]));
 }
 
-/** Newest first. */
+/** Lists all operations, newest first. */
 export async function listOperations(db: Reader): Promise<PersistedOperation[]> {
   return (await db.persistedOperation.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'asc' }] })).map(toOperation);
 }
@@ -47,7 +48,8 @@ export async function listOperations(db: Reader): Promise<PersistedOperation[]> 
 export type BoundOperation = PersistedOperation & { readonly apiKeys: readonly string[] | null };
 
 /**
- * What has this id or this SHA-256; those that share a SHA-256 share their text, and it may be run by the keys of each.
+ * Finds the operation with this id or this SHA-256. Operations with one SHA-256 have the same text, so the keys of each
+ * may run it.
  */
 export async function findOperation(
   db: Reader,
@@ -67,7 +69,7 @@ export async function findOperation(
   };
 }
 
-/** Binds each operation to each key, and gives how many of these pairs are new. What is bound already stays so. */
+/** Binds each operation to each key, and gives the number of new pairs. Existing bindings stay. */
 export async function bindOperations(
   tx: Transaction,
   operationIds: readonly string[],
@@ -77,7 +79,7 @@ export async function bindOperations(
   return (await tx.persistedOperationKey.createMany({ data, skipDuplicates: true })).count;
 }
 
-/** The keys that an operation is bound to, by the operation's id; what is bound to none is left out. */
+/** Gives the keys to which operations are bound, by the operation's id; unbound operations are left out. */
 export async function keysOfOperations(db: Reader, ids: readonly string[]): Promise<Map<string, string[]>> {
   const found = new Map<string, string[]>();
   for (const { operationId, apiKeyId } of await db.persistedOperationKey.findMany({

@@ -1,4 +1,4 @@
-/** Persisted operations: GraphQL documents that are run by their id, and the manifest in which they come. */
+/** Persisted operations: GraphQL documents that clients run by id, and the manifests that register them. */
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Kind, parse } from 'graphql';
@@ -6,45 +6,49 @@ import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { checkText, isJsonObject } from '../../../core/json/json-value.ts';
 
+/** The kind of an operation. */
 export type OperationKind = 'query' | 'mutation' | 'subscription';
 
-/** What a manifest says of an operation. */
+/** An operation as a manifest contains it. */
 export interface ManifestOperation {
   readonly id: string;
-  /** Of the body in UTF-8, in hexadecimal. */
+  /** The SHA-256 of the body in UTF-8, in hexadecimal. */
   readonly sha256: string;
   readonly name: string;
   readonly type: OperationKind;
   readonly body: string;
 }
 
+/** A registered operation. */
 export interface PersistedOperation extends ManifestOperation {
   readonly createdAt: Date;
 }
 
-/** What the public API has against a document. With `limit` it is too large, and that is the number. */
+/** A reason why the public API refuses a document. `limit` is set when the document is too large, to the limit. */
 export interface OperationFault {
   readonly message: string;
   readonly limit?: number | undefined;
 }
 
-/** Whether clients could run a document: valid against the public schema, within the gateway's limits. */
+/** Checks whether clients could run a document: valid against the public schema, within the gateway's limits. */
 export type CheckOperation = (body: string) => readonly OperationFault[];
 
+/** The most operations of one manifest. */
 export const MAX_OPERATIONS = 1_000;
-/** Of one body, in bytes. A document within the gateway's limits on fields and tokens takes a fraction of it. */
+/** The most bytes of one body. A document within the gateway's limits on fields and tokens is far shorter. */
 export const MAX_BODY_BYTES = 64 * 1024;
 const MAX_NAME = 100;
 
 const ID = /^[\x21-\x7e]{1,128}$/;
-/** Also as GraphQL over HTTP writes it ("Persisted Documents"). */
+/** Also in the form of GraphQL over HTTP ("Persisted Documents"). */
 const LOOKS_LIKE_SHA256 = /^(?:sha256:)?[0-9a-f]{64}$/i;
 
+/** Computes the SHA-256 of a body, in hexadecimal. */
 export function sha256Of(body: string): string {
   return createHash('sha256').update(body).digest('hex');
 }
 
-/** Type and name of the one operation in a body; null when there is not exactly one. */
+/** Gives the type and name of the one operation in a body; null when there is not exactly one. */
 function operationIn(body: string): { type: OperationKind; name: string | null } | null {
   const operations = parse(body, { noLocation: true }).definitions.filter(
     (node) => node.kind === Kind.OPERATION_DEFINITION,
@@ -67,8 +71,7 @@ interface TextPlaces {
 }
 
 /**
- * An operation of this id and text, whose type and name the text itself says. @param at where in the manifest the two
- * stand
+ * Reads an operation from its id and text; the text gives type and name. @param at the places of both in the manifest
  */
 function readText(
   id: string,
@@ -92,13 +95,14 @@ function readText(
   const operation = operationIn(body);
   if (operation === null) throw badInput(at.body, 'A body has exactly one operation, and its fragments.');
   const sha256 = sha256Of(body);
-  // Callers name operations by id or by SHA-256: one that looks like the other's must not lead elsewhere.
+  // Callers name operations by id or by SHA-256, so an id that looks like another operation's SHA-256 must not lead
+  // elsewhere.
   if (LOOKS_LIKE_SHA256.test(id) && id.replace('sha256:', '') !== sha256)
     throw badInput(at.id, `An id that looks like a SHA-256 is the body's, in small letters: ${sha256}.`);
   return { id, sha256, body, ...operation };
 }
 
-/** An entry of Apollo's manifest, which says type and name as well. */
+/** Reads an entry of Apollo's manifest, which gives type and name as well. */
 function readEntry(entry: unknown, path: string, check: CheckOperation): ManifestOperation {
   if (!isJsonObject(entry)) throw badInput(path, 'An operation is an object with id, name, type and body.');
   const id = textOf(entry['id'], `${path}.id`);
@@ -118,7 +122,7 @@ function readEntry(entry: unknown, path: string, check: CheckOperation): Manifes
   return { ...operation, name };
 }
 
-/** A text under its id, as in the files of Relay's compiler and of GraphQL Code Generator. */
+/** Reads a text under its id, as in the files of Relay's compiler and of GraphQL Code Generator. */
 function readPair(id: string, text: unknown, check: CheckOperation): ManifestOperation {
   const path = `manifest.${id}`;
   const operation = readText(id, textOf(text, path), check, { id: path, body: path });
@@ -132,12 +136,12 @@ const isMap = (manifest: JsonObject) =>
   ['format', 'version', 'operations'].every((member) => manifest[member] === undefined) &&
   Object.keys(manifest).length > 0;
 
-/** The dotted path of the id of the operation at `index`. */
+/** Gives the dotted path of the id of the operation at `index`. */
 export function idField(manifest: unknown, index: number, id: string): string {
   return isJsonObject(manifest) && isMap(manifest) ? `manifest.${id}` : `manifest.operations.${index}.id`;
 }
 
-/** How to read each operation of a manifest, in its order. */
+/** Gives a reader for each operation of a manifest, in its order. */
 function readersOf(manifest: JsonObject, check: CheckOperation): (() => ManifestOperation)[] {
   if (isMap(manifest))
     return Object.entries(manifest).map(
@@ -159,8 +163,8 @@ function readersOf(manifest: JsonObject, check: CheckOperation): (() => Manifest
 
 /**
  * Reads a manifest as `@apollo/generate-persisted-query-manifest` writes it, or as Relay's compiler
- * (`persistConfig.file`) and GraphQL Code Generator's client preset (`persistedDocuments`) do. What Apollo's has beyond
- * format, version and each operation's id, name, type and body is left aside. Other work gets its turn between two
+ * (`persistConfig.file`) and GraphQL Code Generator's client preset (`persistedDocuments`) do. Of Apollo's form, only
+ * format, version and each operation's id, name, type and body are read. Yields to the event loop between two
  * operations.
  *
  * Formats: https://www.apollographql.com/docs/graphos/platform/security/persisted-queries,

@@ -1,6 +1,6 @@
 /**
- * Which credentials have ended, read from the trail: whatever ends one writes its entry in its own transaction, so
- * that nothing ends unrecorded, and who follows the trail misses none.
+ * Credentials that have ended, read from the audit log. Whatever ends a credential writes its entry in the same
+ * transaction, so nothing ends unrecorded, and a reader of the log misses none.
  */
 import type { JsonValue } from '../../../core/model.ts';
 import type { EndedCredential } from '../../../core/credentials/ended-credential.ts';
@@ -9,7 +9,10 @@ import { mapStream } from '../../shared/feeds/async-iteration.ts';
 import type { TrailFeed } from '../log/trail-feed.ts';
 import { headPosition, type TrailEntry } from '../log/trail-store.ts';
 
-/** Who follows is told how far it is at least this often, in entries: what it does not want it shall not read again. */
+/**
+ * The most entries between two events: even without ended credentials, followers learn the position, so that they need
+ * not read those entries again.
+ */
 const MARK_EVERY = 100;
 
 const upTo = (position: number): EndedCredential => ({
@@ -24,7 +27,7 @@ function membersOf(value: JsonValue): Readonly<Record<string, JsonValue>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
 }
 
-/** What an entry of the trail ended, or null. */
+/** Gives the credential that an entry of the audit log ended, or null. */
 export function endedBy({
   position,
   action,
@@ -48,6 +51,7 @@ export function endedBy({
   }
 }
 
+/** Streams ended credentials to gateways. */
 export class EndedCredentials {
   constructor(
     private readonly prisma: PrismaClient,
@@ -55,8 +59,9 @@ export class EndedCredentials {
   ) {}
 
   /**
-   * All that ends after a position of the trail, or from now on (null), in order. The first event comes at once and
-   * says where the stream begins. A position beyond the end (a database restored from a backup) is the end.
+   * Streams every credential that ends after a position of the audit log, or from now on (null), in order. The first
+   * event comes at once and gives the position where the stream begins. A position beyond the end (from before a
+   * restore) counts as the end.
    */
   async follow(after: number | null): Promise<AsyncIterableIterator<EndedCredential>> {
     const end = await headPosition(this.prisma);

@@ -1,16 +1,17 @@
 /**
- * Ending the sessions that this process keeps when the trail says that they are over. Whoever ends them in a process
- * with the same cache has done so already; this is for sessions in a process' own memory, of an account that was
- * changed from another process (`npm run admin -- reset-password` beside `npm start`).
+ * Ends sessions of this process's own store when the audit log says that they are over. A process that shares the store
+ * has already ended them there; this is for the in-memory store of a process whose account was changed by another one
+ * (`npm run admin -- reset-password` beside `npm start`).
  */
 import type { Logger } from 'pino';
 import { endedBy } from './ended-credentials.ts';
 import type { Sessions } from './sessions.ts';
 import type { TrailFeed } from '../log/trail-feed.ts';
 
-/** How long to wait before the trail is followed again after it could not be, in milliseconds. */
+/** Milliseconds before the audit log is followed again after a failure. */
 const RETRY = 1_000;
 
+/** Follows the audit log and ends sessions. */
 export class SessionEnding {
   #closed = false;
   #stream: ReturnType<TrailFeed['subscribe']> | undefined;
@@ -23,11 +24,12 @@ export class SessionEnding {
     private readonly logger: Logger,
   ) {}
 
-  /** Follows the trail from now on, until `close`. */
+  /** Follows the audit log from now on, until `close`. */
   start(): void {
     this.#following = this.#follow();
   }
 
+  /** Stops following. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#wake();
@@ -43,7 +45,7 @@ export class SessionEnding {
         for await (const entry of this.#stream) {
           position = entry.position - 1;
           const userId = endedBy(entry)?.userId ?? null;
-          // What began after the change knows of it: a sign-in with the new password.
+          // Sessions that began after the change are kept: they are sign-ins with the new password.
           if (userId !== null) await this.sessions.endSessionsOf(userId, entry.createdAt);
           position = entry.position;
         }

@@ -1,20 +1,21 @@
 /**
- * The sessions of accounts: each a record under the hash of its token, which gateways read, and for each account an
- * index of them, so that all of one account can be ended at once.
+ * The sessions of accounts. Each is a record under its token's hash, which gateways read. For each account there is an
+ * index of its sessions, so that all of them can be ended at once.
  */
 import { SESSION_SECONDS, newSessionToken, sessionKey, type SessionRecord } from '../../../core/credentials/session.ts';
 import type { KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import type { User } from '../accounts/user.ts';
 
+/** A session that has just begun. */
 export interface NewSession {
-  /** For the client; it is kept nowhere. */
+  /** The token for the client; it is stored nowhere. */
   readonly token: string;
-  /** What the session is kept under, and known by. */
+  /** The key of the session's record, which also identifies the session. */
   readonly key: string;
   readonly expiresAt: Date;
 }
 
-/** An entry of the index: when the session began and the key of its record. */
+/** An entry of the index: the time when the session began and the key of its record. */
 interface Entry {
   readonly member: string;
   readonly begunAt: Date;
@@ -23,13 +24,14 @@ interface Entry {
 
 const indexOf = (userId: string) => `user-sessions:${userId}`;
 
+/** Begins and ends sessions. */
 export class Sessions {
   constructor(private readonly store: KeyValueStore) {}
 
   /**
-   * Begins a session of 12 hours, with the role that the user has now.
+   * Begins a session of 12 hours, with the user's current role.
    *
-   * @throws SERVICE_UNAVAILABLE when it cannot be kept
+   * @throws SERVICE_UNAVAILABLE when it cannot be stored
    */
   async begin({ id, role }: Pick<User, 'id' | 'role'>, at: Date): Promise<NewSession> {
     const expiresAt = new Date(at.getTime() + SESSION_SECONDS * 1000);
@@ -37,18 +39,21 @@ export class Sessions {
     const key = sessionKey(token);
     const record: SessionRecord = { userId: id, role, expiresAt: expiresAt.toISOString() };
     await this.#forgetExpired(id, at);
-    // The index first: a session that is not in it could not be ended with the others.
+    // The index first: a session that is missing in it could not be ended with the others.
     await this.store.addMember(indexOf(id), `${at.toISOString()} ${key}`, SESSION_SECONDS);
     await this.store.set(key, JSON.stringify(record), SESSION_SECONDS);
     return { token, key, expiresAt };
   }
 
-  /** Whether there is a session under this key. Throws SERVICE_UNAVAILABLE. */
+  /** Checks whether there is a session under this key. Throws SERVICE_UNAVAILABLE. */
   async exists(key: string): Promise<boolean> {
     return (await this.store.get(key)) !== null;
   }
 
-  /** Ends one session of a user; none is no fault. Throws SERVICE_UNAVAILABLE when it cannot be said to have ended. */
+  /**
+   * Ends one session of a user; a missing session is no fault. Throws SERVICE_UNAVAILABLE when its end cannot be
+   * confirmed.
+   */
   async end(userId: string, key: string): Promise<void> {
     await this.store.delete(key);
     for (const entry of await this.#entries(userId))
@@ -58,13 +63,13 @@ export class Sessions {
   /**
    * Ends all sessions of a user.
    *
-   * Whoever makes an account's sessions invalid calls this in the transaction that does so, after the account's row
-   * is changed and before the commit: a sign-in that is under way has its session in the index before it asks for the
-   * row's lock, so that it either is found here or finds the row changed. And while the cache is down nothing is
-   * changed: an old session must not come back with the cache.
+   * Call it in the transaction that makes the sessions invalid, after the account's row is changed and before the
+   * commit. A concurrent sign-in adds its session to the index before it locks that row, so the session is either found
+   * here, or the sign-in finds the row changed. While the store is down the transaction fails and nothing changes: an
+   * old session must not come back with the store.
    *
-   * @param begunBefore leaves those alone that began at this time or later
-   * @throws SERVICE_UNAVAILABLE when not all of them can be said to have ended
+   * @param begunBefore keeps sessions that began at this time or later
+   * @throws SERVICE_UNAVAILABLE when the end of all of them cannot be confirmed
    */
   async endSessionsOf(userId: string, begunBefore?: Date): Promise<void> {
     const entries = (await this.#entries(userId)).filter(
@@ -73,14 +78,14 @@ export class Sessions {
     await Promise.all(entries.map((entry) => this.#remove(userId, entry)));
   }
 
-  /** Keeps the index of somebody who signs in all day as small as what is in use. */
+  /** Removes expired entries, so that the index of somebody who signs in all day stays small. */
   async #forgetExpired(userId: string, at: Date): Promise<void> {
     const oldest = at.getTime() - SESSION_SECONDS * 1000;
     const expired = (await this.#entries(userId)).filter(({ begunAt }) => begunAt.getTime() < oldest);
     await Promise.all(expired.map((entry) => this.#remove(userId, entry)));
   }
 
-  /** By entry, and not the index as a whole: a session that begins meanwhile has to stay in it. */
+  /** Removes one entry and not the whole index: a session that begins meanwhile must stay in it. */
   async #remove(userId: string, { key, member }: Entry): Promise<void> {
     await this.store.delete(key);
     await this.store.removeMember(indexOf(userId), member);

@@ -1,6 +1,6 @@
 /**
- * How fast passwords can be tried. Guesses are counted by account and by address before the password is looked at,
- * for e-mails that nobody has as for others, so that a refusal tells nothing. Numbers: docs/guides/accounts.md.
+ * Limits on guessing passwords. Attempts are counted by account and by address before the password is checked, for
+ * unknown e-mails as for known ones, so that a refusal reveals nothing. Numbers: docs/guides/accounts.md.
  */
 import { createHash } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
@@ -8,31 +8,33 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 import type { KeyValueStore } from '../../shared/stores/key-value-store.ts';
 
+/** The limits; windows are in docs/guides/accounts.md. */
 export const SIGN_IN_LIMITS = {
-  /** Failures on one account, from all addresses together that it has not signed in from. */
+  /** Failures on one account, from all unknown addresses together (those from which it has not signed in). */
   account: 10,
-  /** Failures on one account from one address that it has signed in from. */
+  /** Failures on one account from one address from which it has signed in. */
   knownAddress: 10,
   /** Failures from one address, on all accounts that have not signed in from it. */
   address: 50,
   windowSeconds: 15 * 60,
-  /** How long an account's address is known after a sign-in. */
+  /** Seconds for which an account's address is known after a sign-in. */
   knownSeconds: 30 * 24 * 3600,
 } as const;
 
 /**
- * One try of a password, counted as a failure until it is said to be something else. Neither rejects: that a count is
- * too high by one is no reason to refuse who has given the right password.
+ * One attempt, which counts as a failure until it is settled otherwise. Neither method rejects: a count that is too
+ * high by one is no reason to refuse a right password.
  */
 export interface SignInAttempt {
-  /** The password was right: the account's failures are forgotten, and the address is known. */
+  /** Settles a right password: the account's failures are reset, and the address becomes known. */
   succeeded(): Promise<void>;
-  /** The password was not looked at. */
+  /** Settles an attempt whose password was not checked. */
   takeBack(): Promise<void>;
 }
 
 type Counter = readonly [key: string, limit: number];
 
+/** Counts and limits attempts to sign in. */
 export class SignInThrottle {
   constructor(
     private readonly limiter: RateLimiter,
@@ -40,12 +42,12 @@ export class SignInThrottle {
   ) {}
 
   /**
-   * Counts one try of a password. An address from which the account has signed in lately has a counter of its own:
-   * nobody elsewhere can lock somebody out of their account.
+   * Counts one attempt. An address from which the account has signed in lately has a counter of its own, so that nobody
+   * elsewhere can lock a person out of their account.
    *
    * @param email normalised, whether or not it has an account
-   * @param ipAddress null where it is not known: such tries share the account's counter
-   * @throws RATE_LIMITED with the seconds to wait; SERVICE_UNAVAILABLE while the cache is away
+   * @param ipAddress null when it is unknown: such attempts share the account's counter
+   * @throws RATE_LIMITED with the seconds to wait; SERVICE_UNAVAILABLE while the store is down
    */
   async attempt(email: string, ipAddress: string | null): Promise<SignInAttempt> {
     const place = placeOf(ipAddress);
@@ -61,11 +63,11 @@ export class SignInThrottle {
     const ofAddress: Counter | null =
       isKnown || place === null ? null : [`sign-in:address:${digest(place)}`, SIGN_IN_LIMITS.address];
 
-    // The address first: one that has had its share does not use up the account's as well.
+    // The address first: one that has used up its limit must not use up the account's as well.
     if (ofAddress !== null) await this.#count(ofAddress);
     await this.#count(ofAccount);
-    // Only this try, not all of the address: guessing at others would begin anew with each sign-in to an account of
-    // one's own.
+    // Frees only this attempt and not the address's count: otherwise a sign-in to one's own account would reset the
+    // count of guesses at others.
     const freeAddress = async () => {
       if (ofAddress !== null) await this.limiter.giveBack(ofAddress[0], SIGN_IN_LIMITS.windowSeconds);
     };
@@ -92,18 +94,21 @@ export class SignInThrottle {
   }
 }
 
-/** Who has an IPv6 address has the 2^64 of its network (RFC 6177), so those count as one. */
+/**
+ * Gives the counter's address. An owner of an IPv6 address has the 2^64 of its network (RFC 6177), so those count as
+ * one.
+ */
 function placeOf(ipAddress: string | null): string | null {
   const [bare = ''] = (ipAddress ?? '').split('%');
   if (!ipaddr.isValid(bare)) return null;
-  // An IPv4 address in IPv6's clothes is the IPv4 address.
+  // An IPv4-mapped IPv6 address counts as the IPv4 address.
   const address = ipaddr.process(bare);
   return address.kind() === 'ipv4'
     ? address.toString()
     : Buffer.from(address.toByteArray().slice(0, 8)).toString('hex');
 }
 
-/** Keys hold no e-mail and no address: whoever sees the cache does not see who signs in from where. */
+/** Keys contain digests and no e-mail or address, so that readers of the store do not see who signs in from where. */
 function digest(text: string): string {
   return createHash('sha256').update(text).digest('base64url');
 }

@@ -1,4 +1,4 @@
-/** What people do with their own account: sign in, sign out, change their password. */
+/** The use cases of people's own accounts: sign in, sign out, change the password. */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -10,6 +10,7 @@ import type { SignInAttempt, SignInThrottle } from './sign-in-throttle.ts';
 import { findAccount, findAccountById, recordSignIn, replacePassword } from '../accounts/user-store.ts';
 import { normalizedEmail, type User } from '../accounts/user.ts';
 
+/** A new session as the API gives it. */
 export interface Session {
   readonly token: string;
   readonly expiresAt: Date;
@@ -20,7 +21,9 @@ type Account = { readonly user: User; readonly passwordHash: string };
 
 const credentialsEnded = () => new FleetFlagError('UNAUTHENTICATED', 'The credentials are not valid.');
 
-/** What could not be looked at is nobody's guess: a full queue, a database that is away. */
+/**
+ * Takes the attempt back when the password could not be checked: a full queue or an unreachable database is no guess.
+ */
 async function counted<T>(attempt: SignInAttempt, look: () => Promise<T>): Promise<T> {
   try {
     return await look();
@@ -30,6 +33,7 @@ async function counted<T>(attempt: SignInAttempt, look: () => Promise<T>): Promi
   }
 }
 
+/** Signs people in and out. */
 export class SignInService {
   constructor(
     private readonly prisma: PrismaClient,
@@ -39,10 +43,10 @@ export class SignInService {
   ) {}
 
   /**
-   * A session of 12 hours.
+   * Signs in and begins a session of 12 hours.
    *
    * @throws UNAUTHENTICATED for an unknown e-mail, a wrong password and a deactivated account alike; RATE_LIMITED after
-   * too many failures, or when too many sign in at once; SERVICE_UNAVAILABLE when the session cannot be kept
+   * too many failures, or when too many people sign in at once; SERVICE_UNAVAILABLE when the session cannot be stored
    */
   async login(identity: CallerIdentity, givenEmail: string, password: string): Promise<Session> {
     const email = normalizedEmail(givenEmail);
@@ -54,8 +58,8 @@ export class SignInService {
     if (account === null || !account.user.isActive) return this.#refuseLogin(identity, email);
 
     const at = new Date();
-    // Before the transaction, so that no sign-in is recorded that gave no session. Until it commits nobody has the
-    // token.
+    // Begun before the transaction, so that no sign-in is recorded without a session. Nobody has the token before the
+    // commit.
     const session = await this.sessions.begin(account.user, at);
     if (!(await this.#recordSignIn(identity, account, session, at))) return this.#refuseLogin(identity, email);
     await attempt.succeeded();
@@ -63,7 +67,7 @@ export class SignInService {
   }
 
   /**
-   * Ends the session that asks, and no other.
+   * Ends the calling session, and no other.
    *
    * @throws UNAUTHENTICATED when it has ended meanwhile; FORBIDDEN for a caller without a session; SERVICE_UNAVAILABLE
    * when it cannot be ended
@@ -75,7 +79,8 @@ export class SignInService {
     const { userId, sessionKey } = caller;
     if (!(await this.sessions.exists(sessionKey))) throw credentialsEnded();
     await this.prisma.$transaction(async (tx) => {
-      // Recorded first: gateways close the session's sockets by the trail, so that none may end without its row.
+      // Recorded first: gateways close the session's sockets when they read the audit log, so none may end without its
+      // row.
       await appendAudit(tx, identity, { action: 'SIGN_OUT', after: { session: sessionKey } });
       await this.sessions.end(userId, sessionKey);
     });
@@ -83,10 +88,10 @@ export class SignInService {
   }
 
   /**
-   * Gives the caller's own account another password and ends all its sessions, the one that asks too.
+   * Changes the password of the caller's own account and ends all its sessions, the calling one included.
    *
    * @throws BAD_USER_INPUT at `new` or `current`; RATE_LIMITED as for a sign-in; CONFLICT when the account changes at
-   * the same time; SERVICE_UNAVAILABLE, and nothing is changed, when sessions cannot be ended
+   * the same time; SERVICE_UNAVAILABLE, having changed nothing, when sessions cannot be ended
    */
   async changePassword(identity: CallerIdentity, current: string, next: string): Promise<true> {
     const { caller, origin } = identity;
@@ -131,7 +136,7 @@ export class SignInService {
         return true;
       });
     } finally {
-      // A session that cannot be taken back ends by itself; its token has gone to nobody.
+      // A session that cannot be ended here expires by itself; nobody has received its token.
       if (!recorded) await this.sessions.end(id, session.key).catch(() => undefined);
     }
     return recorded;
