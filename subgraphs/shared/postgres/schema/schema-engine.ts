@@ -67,7 +67,7 @@ async function loadEngine(): Promise<EngineModule> {
 }
 
 /**
- * Unrefs the engine's timers. Its timeout for Prisma's lock (10 s) keeps running after it has the lock, and must not
+ * Calls `unref` on the timers of the engine. Its timeout for Prisma's lock (10 s) keeps running after it has the lock, and must not
  * delay the process's exit.
  */
 function withoutHoldingTimers(engine: object): object {
