@@ -1,34 +1,37 @@
-/** What a program in the vehicle may listen to. A listener that fails is logged, and keeps the agent from nothing. */
+/**
+ * The events that a program in the vehicle can listen to. A listener that throws is logged and does not stop the agent.
+ */
 import { EventEmitter } from 'node:events';
 import { describeError, type Log } from './log.ts';
 
-/** A flag that has another definition now, or has gone. */
+/** A change of a flag: it has a new definition, or was removed. */
 export interface FlagChange {
   readonly key: string;
   readonly revision: number;
   readonly removed: boolean;
 }
 
+/** Emits the agent's events to listeners. */
 export class AgentEvents {
   readonly #emitter = new EventEmitter<{ change: [FlagChange]; contact: [boolean]; close: [] }>();
 
   constructor(private readonly log: Log) {}
 
-  /** Calls `listener` for each flag that changes. Returns a function that ends it. */
+  /** Calls `listener` for each flag that changes. Returns a function that removes the listener. */
   onChange(listener: (change: FlagChange) => void): () => void {
     const guarded = this.#guarded('change', listener);
     this.#emitter.on('change', guarded);
     return () => void this.#emitter.off('change', guarded);
   }
 
-  /** Calls `listener` with whether the agent is in touch, each time that changes. Returns a function that ends it. */
+  /** Calls `listener` each time the agent comes into or loses touch. Returns a function that removes the listener. */
   onContact(listener: (inTouch: boolean) => void): () => void {
     const guarded = this.#guarded('contact', listener);
     this.#emitter.on('contact', guarded);
     return () => void this.#emitter.off('contact', guarded);
   }
 
-  /** Calls `listener` when the agent is closed. Returns a function that ends it. */
+  /** Calls `listener` when the agent is closed. Returns a function that removes the listener. */
   onClose(listener: () => void): () => void {
     const guarded = this.#guarded('close', listener);
     this.#emitter.on('close', guarded);
@@ -47,7 +50,7 @@ export class AgentEvents {
     this.#emitter.emit('close');
   }
 
-  /** Ends all listening. */
+  /** Removes all listeners. */
   end(): void {
     this.#emitter.removeAllListeners();
   }
@@ -57,7 +60,7 @@ export class AgentEvents {
       try {
         listener(...news);
       } catch (error) {
-        // A program's fault must not keep the vehicle from its next change.
+        // A faulty listener must not stop the agent from applying the next change.
         this.log('error', `a ${event} listener failed: ${describeError(error)}`);
       }
     };

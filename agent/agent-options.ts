@@ -1,5 +1,5 @@
 /**
- * What an agent is made with: who to ask, where to keep, whom to trust, and how patient to be.
+ * The options of an agent: its control plane, its files, the keys that it trusts, and its timings.
  */
 import { badInput } from '../core/errors.ts';
 import { enteredName } from '../core/evaluation/context.ts';
@@ -11,35 +11,35 @@ import { databasePlace } from './store/database-place.ts';
 import type { LinkTimings } from './link/gateway-link.ts';
 import type { PinnedKeys } from './trust/pinned-keys.ts';
 
-/** All in milliseconds. */
+/** The timings of an agent, in milliseconds. */
 export interface AgentTimings extends LinkTimings {
-  /** Bound of the first wait before connecting again. */
+  /** The upper bound of the first wait before connecting again. */
   readonly backoffMs: number;
-  /** No wait is longer. */
+  /** The longest wait before connecting again. */
   readonly backoffCapMs: number;
-  /** Between two syncs of an idle connection; up to a tenth is added at random. */
+  /** The time between two syncs of an idle connection; up to a tenth is added at random. */
   readonly resyncMs: number;
-  /** From a proof of a later revision until its changes are asked for: they may be on their way. */
+  /** The wait after a proof of a later revision before the agent requests its changes, which may be on their way. */
   readonly aheadMs: number;
-  /** The time that a revision below the own must last before it is reported. */
+  /** How long the control plane must be behind the vehicle's revision before that is reported. */
   readonly belowMs: number;
-  /** Bound of the first wait between two times of asking for everything in vain, or for flags that stay stale. */
+  /** The upper bound of the first wait between full syncs that do not help, and between syncs for stale flags. */
   readonly patienceMs: number;
-  /** No such wait is longer, but for a quarter at random. */
+  /** The longest such wait; up to a quarter is added at random. */
   readonly patienceCapMs: number;
-  /** Between two looks at whether flags have gone stale. */
+  /** The time between two checks for stale flags. */
   readonly staleCheckMs: number;
-  /** Until a database that could not be written is tried again. */
+  /** The wait before a failed write of the database is tried again. */
   readonly storeRetryMs: number;
-  /** That a measurement may wait until its write begins; with the write itself it is to be less than a second. */
+  /** The longest that a measurement waits for its write to begin. With the write, it should be less than a second. */
   readonly metricsWriteMs: number;
-  /** Over which evaluations are counted together, and between two sendings; up to a tenth is added at random. */
+  /** The time for which evaluations are counted together, and between two reports; up to a tenth is added at random. */
   readonly metricsIntervalMs: number;
-  /** Between two heartbeats; up to a tenth is added at random. */
+  /** The time between two heartbeats; up to a tenth is added at random. */
   readonly heartbeatMs: number;
-  /** The longest, at random, between a connection or a persisted revision and the heartbeat that tells of it. */
+  /** The longest random wait between a new connection or a persisted revision and the heartbeat that reports it. */
   readonly heartbeatSpreadMs: number;
-  /** Between two looks at a file of flags. */
+  /** The time between two polls of a file of flags. */
   readonly flagsFileMs: number;
 }
 
@@ -65,51 +65,56 @@ const DEFAULT_TIMINGS: AgentTimings = {
   flagsFileMs: 200,
 };
 
+/** The options of an agent, as a program gives them. */
 export interface FleetFlagAgentOptions {
-  /** The gateway's websocket: `ws://host:4000/graphql`. Needed, as the next two are, unless there is a `flagsFile`. */
+  /**
+   * The address of the gateway's websocket: `ws://host:4000/graphql`. Required, as are `tokenFile` and `databaseFile`,
+   * unless there is a `flagsFile`.
+   */
   readonly url?: string;
   readonly tokenFile?: string;
   readonly databaseFile?: string;
   /**
-   * A file of flags and overrides, for tests: alone, in the place of a control plane, or before what it says
-   * (`allowOverrides`).
+   * A file of flags and overrides, for tests. It replaces the control plane, or takes precedence over the control
+   * plane's flags (`allowOverrides`).
    */
   readonly flagsFile?: string | null;
-  /** Whether `flagsFile` may stand beside `url`. */
+  /** Whether both `flagsFile` and `url` may be given. */
   readonly allowOverrides?: boolean;
   /**
-   * Whose VIN flags are evaluated for where there is no control plane; null: nobody's, whom no rollout and no whitelist
-   * reaches.
+   * The VIN for which flags are evaluated where there is no control plane. Where it is null, no rollout and no
+   * whitelist matches.
    */
   readonly vin?: string | null;
   /**
-   * The keys to trust; null: those kept from before, and at the very first contact those that the control plane serves.
+   * The keys to trust. Where it is null, the agent trusts the keys in its database, and before it has any, the keys
+   * that the control plane serves at the first contact.
    */
   readonly keys?: PinnedKeys | null;
-  /** Certificates (PEM) of the only authorities that `wss://` trusts; null: those that Node.js brings along. */
+  /** The certificates (PEM) of the only authorities that `wss://` trusts; null for those that Node.js trusts. */
   readonly ca?: string | null;
-  /** `http://[user:password@]host:port` of a proxy for everything (HTTP CONNECT); null: none. */
+  /** The proxy for all connections (HTTP CONNECT), as `http://[user:password@]host:port`; null for none. */
   readonly proxy?: string | null;
   readonly vehicle?: VehicleFacts;
   readonly log?: Log;
   readonly timings?: Partial<AgentTimings>;
-  /** Milliseconds since 1970. */
+  /** The clock, in milliseconds since 1970. */
   readonly now?: () => number;
-  /** Uniform in [0, 1). */
+  /** A source of random numbers, uniform in [0, 1). */
   readonly random?: () => number;
   readonly files?: FileSystem;
-  /** Called after each write of the database, when there is more garbage than at any other time. */
+  /** Called after each write of the database, when there is most garbage to collect. */
   readonly afterWrite?: () => void;
-  /** How many lines of the log could not be written, for the status. */
+  /** Gives the number of log lines that could not be written, for the status. */
   readonly lostLogLines?: () => number;
 }
 
-/** The options with every default filled in. */
+/** The options of an agent, with all defaults filled in. */
 export type CompleteAgentOptions = Required<Omit<FleetFlagAgentOptions, 'timings'>> & {
   readonly timings: AgentTimings;
 };
 
-/** The facts as they count: without the blanks around them, and without those that are blanks alone. */
+/** Gives the facts without the blanks around them, and without facts that are blank. */
 function enteredFacts({ model, swVersion, region }: VehicleFacts): VehicleFacts {
   return {
     model: enteredName(model) ?? undefined,
@@ -119,10 +124,10 @@ function enteredFacts({ model, swVersion, region }: VehicleFacts): VehicleFacts 
 }
 
 /**
- * Fills in what `options` leave out; where a file of flags stands alone, `url`, `tokenFile` and `databaseFile` are
+ * Fills in the defaults of `options`. Where there is only a file of flags, `url`, `tokenFile` and `databaseFile` are
  * empty.
  *
- * @throws FleetFlagError BAD_USER_INPUT where they do not say where flags come from
+ * @throws FleetFlagError BAD_USER_INPUT where the options do not say where flags come from
  */
 export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOptions {
   const { url, tokenFile, databaseFile, flagsFile = null, vin = null } = options;

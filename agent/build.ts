@@ -1,6 +1,6 @@
 /**
- * Makes `dist/`, which is all of the package: the library, the OpenFeature provider, the command, and their types.
- * Everything is bundled in (docs/decisions/agent-package.md); `npm pack` runs this.
+ * Builds `dist/`, the whole content of the package: the library, the OpenFeature provider, the command, and their
+ * types. All dependencies are bundled (docs/decisions/agent-package.md). `npm pack` runs this.
  */
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -37,7 +37,7 @@ function declareTypes(): void {
     );
 }
 
-/** The licences of what is bundled ask to go along with it. */
+/** Writes the licences of the bundled packages, which they require to be distributed with them. */
 async function writeNotices(metafiles: readonly Metafile[]): Promise<void> {
   const folders = new Set<string>();
   for (const { inputs } of metafiles) {

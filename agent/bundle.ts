@@ -1,6 +1,6 @@
 /**
- * The agent as few files with everything in them (docs/decisions/agent-package.md): the command, and what programs
- * import.
+ * Bundles the agent with all its dependencies into few files: the command, and the modules that programs import
+ * (docs/decisions/agent-package.md).
  */
 import { chmod, copyFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -10,7 +10,7 @@ import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
 
 export const AGENT = fileURLToPath(new URL('./', import.meta.url));
 export const ROOT = dirname(AGENT.replace(/\/$/, ''));
-/** What programs import, by the file that it becomes. */
+/** The source files of the modules that programs import, by the names of their bundles. */
 export const ENTRIES = { library: 'library.ts', openfeature: 'openfeature/fleet-flag-provider.ts' };
 
 const COMMON = {
@@ -20,34 +20,34 @@ const COMMON = {
   target: 'node20',
   metafile: true,
   legalComments: 'none',
-  // Only what the vehicle's program brings along itself stays outside.
+  // Only packages that the vehicle's program has itself stay outside.
   external: ['@openfeature/*'],
-  // The native helpers that `ws` would look for.
+  // `ws` would look for native helpers, which the package does not have.
   define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
 } satisfies BuildOptions;
 
-/** What CommonJS packages expect to find, inside of a module. */
+/** Definitions of the names that CommonJS packages expect, for use in a module. */
 const COMMONJS_NAMES = `import { createRequire as fleetflagRequire } from 'node:module';
 const require = fleetflagRequire(import.meta.url), __filename = require('node:url').fileURLToPath(import.meta.url), __dirname = require('node:path').dirname(__filename);`;
 
-/** Makes the library and the OpenFeature provider in `folder`; says what is in them. */
+/** Bundles the library and the OpenFeature provider into `folder`. Resolves to the list of their contents. */
 export async function bundleLibrary(folder: string): Promise<Metafile> {
   const { metafile } = await build({
     ...COMMON,
     entryPoints: Object.entries(ENTRIES).map(([out, file]) => ({ in: join(AGENT, file), out })),
     outdir: folder,
     format: 'esm',
-    // What only a file of flags needs is a file of its own.
+    // Code that only a file of flags needs becomes a file of its own.
     splitting: true,
     banner: { js: COMMONJS_NAMES },
   });
   return metafile;
 }
 
-/** What reads a file of flags, YAML and all: the command loads it only when it is given one. */
+/** The reader of a file of flags, with the YAML parser. The command loads it only when it is given such a file. */
 const FLAGS_FILE_READER = 'local-flags/flags-file-reader.ts';
 
-/** CommonJS bundles cannot be split: the import stays one, of the file that is made beside. */
+/** Keeps the import of the reader as an import of a second file, because CommonJS bundles cannot be split. */
 const readerApart: Plugin = {
   name: 'the reader of a file of flags apart',
   setup(build) {
@@ -58,11 +58,11 @@ const readerApart: Plugin = {
 };
 
 /**
- * Makes the command `fleetflag-agent.cjs` in `folder`, with the WebAssembly that it and the library load; says what is
- * in it.
+ * Bundles the command as `fleetflag-agent.cjs` into `folder`, with the WebAssembly that it and the library load.
+ * Resolves to the list of its contents.
  */
 export async function bundleCommand(folder: string): Promise<Metafile> {
-  // CommonJS, which Node reads without starting its loader for modules and a thread pool first.
+  // Node reads CommonJS without first starting its module loader and a thread pool.
   const { metafile } = await build({
     ...COMMON,
     entryPoints: [
@@ -73,12 +73,12 @@ export async function bundleCommand(folder: string): Promise<Metafile> {
     outdir: folder,
     outExtension: { '.js': '.cjs' },
     format: 'cjs',
-    // Its text stays in memory as long as it runs.
+    // The text of the bundle stays in memory for as long as it runs.
     minify: true,
     banner: { js: '#!/usr/bin/env node' },
   });
   await chmod(join(folder, 'fleetflag-agent.cjs'), 0o755);
-  // sql.js looks for it beside the code that loads it.
+  // sql.js looks for this file beside the code that loads it.
   await copyFile(createRequire(import.meta.url).resolve('sql.js/dist/sql-wasm.wasm'), join(folder, 'sql-wasm.wasm'));
   return metafile;
 }

@@ -1,5 +1,6 @@
 /**
- * FleetFlag in a vehicle: loads what it has, stays in touch, and evaluates whether or not anybody answers.
+ * The agent: FleetFlag in a vehicle. It loads its flags from disk, stays connected to the control plane, and evaluates
+ * flags whether or not there is a connection.
  */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../core/errors.ts';
@@ -50,6 +51,7 @@ import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-
 import { RefusalCounter, type Refusal } from './trust/refusals.ts';
 import { AGENT_VERSION } from './version.ts';
 
+/** Evaluates flags in a vehicle and keeps them up to date. */
 export class FleetFlagAgent {
   readonly #options: CompleteAgentOptions;
   readonly #evaluator: FlagEvaluator;
@@ -108,10 +110,10 @@ export class FleetFlagAgent {
     });
     this.#recorder = new MetricRecorder({
       queue: this.#queue,
-      // Nothing is measured before the newest proof was made: that much is known where the clock starts in 1970.
+      // No measurement can be older than the newest proof. That bounds its time where the clock starts in 1970.
       now: () => Math.max(now(), this.#lastContact() * 1000),
       writeMs: timings.metricsWriteMs,
-      // While there is a connection the sender comes first, and counts are written once: with the batch they are in.
+      // While there is a connection, the sender flushes first, so that counts are written once, with their batch.
       intervalMs: timings.metricsIntervalMs * 1.2,
       save: () => this.#store.saveQueue(),
     });
@@ -130,19 +132,19 @@ export class FleetFlagAgent {
   }
 
   /**
-   * Loads the database and begins to connect. Resolves when loading is done, whether or not there was anything to
-   * load; see `ready()`. Never rejects for a broken file or an absent network.
+   * Loads the database and begins to connect. Resolves when loading is done, whether or not there were flags to load;
+   * see `ready()`. A damaged database or a missing network does not make it reject.
    *
-   * @throws FleetFlagError CONFLICT where another agent has the database: both would overwrite what the other measured;
-   * BAD_USER_INPUT where there is something wrong with the file of flags, or the database is no regular file;
-   * SERVICE_UNAVAILABLE where the agent is closed
+   * @throws FleetFlagError CONFLICT where another agent has the database, because each would overwrite the other's
+   *   measurements; BAD_USER_INPUT where the file of flags has faults or the database is not a regular file;
+   *   SERVICE_UNAVAILABLE where the agent is closed
    */
   async start(): Promise<void> {
     const { databaseFile, log, tokenFile, url } = this.#options;
     if (this.#isClosed) throw closed();
     await this.#followFlagsFile();
     if (url === '') {
-      // Nobody is to be in touch with.
+      // Without a control plane, the agent counts as in touch.
       this.#setInTouch(true);
       return this.#setReady();
     }
@@ -169,8 +171,8 @@ export class FleetFlagAgent {
   }
 
   /**
-   * Stops: the connection, then the database, with all that was applied written. From now on there are no flags: nobody
-   * would hear of a kill switch.
+   * Closes the connection, writes everything that was applied, and closes the database. From now on there are no flags,
+   * because a closed agent would not hear of a kill switch.
    */
   async close(): Promise<void> {
     this.#isReady = false;
@@ -185,51 +187,55 @@ export class FleetFlagAgent {
     this.#events.end();
   }
 
-  /** Resolves once flags can be evaluated: loaded from the file, or after the first sync. */
+  /** Resolves when flags can be evaluated: they are loaded from disk, or the first sync is done. */
   ready(): Promise<void> {
     return this.#ready;
   }
 
-  /** Whether flags can be evaluated: not before the first sync, nor after `close()`. */
+  /** Whether flags can be evaluated. They cannot before they are loaded or synced, nor after `close()`. */
   get isReady(): boolean {
     return this.#isReady;
   }
 
+  /** Gives the value of a boolean flag, or `defaultValue` where there is no such flag. Never throws. */
   booleanValue(key: string, defaultValue: boolean, context?: ProgramContext): boolean {
     return this.booleanDetails(key, defaultValue, context).value;
   }
 
+  /** Gives the value of a string flag, or `defaultValue` where there is no such flag. Never throws. */
   stringValue(key: string, defaultValue: string, context?: ProgramContext): string {
     return this.stringDetails(key, defaultValue, context).value;
   }
 
+  /** Gives the value of a number flag, or `defaultValue` where there is no such flag. Never throws. */
   numberValue(key: string, defaultValue: number, context?: ProgramContext): number {
     return this.numberDetails(key, defaultValue, context).value;
   }
 
+  /** Gives the value of a JSON flag, or `defaultValue` where there is no such flag. Never throws. */
   jsonValue(key: string, defaultValue: JsonValue, context?: ProgramContext): JsonValue {
     return this.jsonDetails(key, defaultValue, context).value;
   }
 
   /**
-   * Value, variant and reason; `defaultValue` with an error code where there is no such flag or it is of another type.
-   * Never throws.
+   * Gives the value, variant and reason of a boolean flag. Where there is no such flag, or it is of another type, gives
+   * `defaultValue` with an error code. Never throws.
    */
   booleanDetails(key: string, defaultValue: boolean, context?: ProgramContext): EvaluationDetails<boolean> {
     return this.#details(key, 'boolean', defaultValue, context);
   }
 
-  /** As `booleanDetails`, for a flag of type string. */
+  /** Gives the details of a string flag, like `booleanDetails`. */
   stringDetails(key: string, defaultValue: string, context?: ProgramContext): EvaluationDetails<string> {
     return this.#details(key, 'string', defaultValue, context);
   }
 
-  /** As `booleanDetails`, for a flag of type number. */
+  /** Gives the details of a number flag, like `booleanDetails`. */
   numberDetails(key: string, defaultValue: number, context?: ProgramContext): EvaluationDetails<number> {
     return this.#details(key, 'number', defaultValue, context);
   }
 
-  /** As `booleanDetails`, for a flag of type json. */
+  /** Gives the details of a JSON flag, like `booleanDetails`. */
   jsonDetails(key: string, defaultValue: JsonValue, context?: ProgramContext): EvaluationDetails<JsonValue> {
     return this.#details(key, 'json', defaultValue, context);
   }
@@ -243,21 +249,24 @@ export class FleetFlagAgent {
   }
 
   /**
-   * Records a measurement of a flag's effect, under the variant that the vehicle has; within a second it is on disk,
-   * and sent when there is a connection. `metric`: 1 to 100 characters, the first no `$`; `value`: finite.
+   * Records a measurement of a flag's effect, under the vehicle's variant. It is on disk within a second, and is sent
+   * when there is a connection.
    *
-   * @throws FleetFlagError BAD_USER_INPUT for what is wrong, NOT_FOUND where there is no such flag, SERVICE_UNAVAILABLE
-   * while the agent is not ready, and once it is closed: nothing would be kept
+   * @param metric the metric's name: 1 to 100 characters that do not begin with `$`
+   * @param value a finite number
+   * @throws FleetFlagError BAD_USER_INPUT for an invalid argument, NOT_FOUND where there is no such flag,
+   *   SERVICE_UNAVAILABLE while the agent is not ready and after it was closed, because the measurement would be lost
    */
   track(metric: string, value: number, options: TrackOptions): void {
-    // Programs in JavaScript leave out what TypeScript asks for.
+    // Programs in JavaScript may leave out arguments that TypeScript requires.
     if (typeof membersOf(options).flagKey !== 'string')
       throw badInput('flagKey', 'A measurement needs the flag that it is about: track(metric, value, { flagKey }).');
     if (this.#isClosed) throw closed();
     if (!this.#isReady) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
     const evaluated = this.#evaluator.evaluate(options.flagKey);
     if (evaluated?.local !== true) return this.#recorder.track(metric, value, options, evaluated);
-    // Checked as any other, so that tests find what is wrong; but it says nothing about the fleet, and goes nowhere.
+    // A measurement of a local flag is checked, so that tests find faults, and dropped: it says nothing about the
+    // fleet.
     validateMetricName(metric, 'metric');
     validateMeasured(
       {
@@ -271,25 +280,25 @@ export class FleetFlagAgent {
     );
   }
 
-  /** The keys of all flags, in order. */
+  /** Gives the keys of all flags, in order. */
   flagKeys(): string[] {
     return this.#evaluator.keys();
   }
 
   /**
-   * Calls `listener` for each flag that changes from now on, once it is persisted and evaluated. Returns a function
-   * that ends it.
+   * Calls `listener` for each flag that changes from now on, when the change is persisted and evaluated. Returns a
+   * function that removes the listener.
    */
   onChange(listener: (change: FlagChange) => void): () => void {
     return this.#events.onChange(listener);
   }
 
-  /** Whether the control plane answers: what it proved last on the present connection is held, and of now. */
+  /** Whether the vehicle holds the set that the control plane has just proved, over the present connection. */
   get inTouch(): boolean {
     return this.#inTouch;
   }
 
-  /** Calls `listener` with `inTouch` whenever that changes. Returns a function that ends it. */
+  /** Calls `listener` with `inTouch` whenever that changes. Returns a function that removes the listener. */
   onContact(listener: (inTouch: boolean) => void): () => void {
     return this.#events.onContact(listener);
   }
@@ -299,11 +308,12 @@ export class FleetFlagAgent {
     return this.#isClosed;
   }
 
-  /** Calls `listener` when the agent is closed. Returns a function that ends it. */
+  /** Calls `listener` when the agent is closed. Returns a function that removes the listener. */
   onClose(listener: () => void): () => void {
     return this.#events.onClose(listener);
   }
 
+  /** Gives the agent's present status. */
   status(): AgentStatus {
     const { bytes, persistedRevision, ...store } = this.#store.status();
     const state = this.#state;
@@ -320,7 +330,7 @@ export class FleetFlagAgent {
       revision: persistedRevision,
       evaluatedRevision: state === null ? (localFlags?.revision ?? 0) : heldRevision(state),
       lastSyncAt: isoTime(state?.lastSyncAt),
-      // Without flags nothing has an age but the proof that there are none.
+      // Without flags, only the proof that there are none has an age.
       lastStatementAt: isoTime(flags.length === 0 ? state?.proof?.issuedAt : this.#lastContact()),
       proof: proofStatus(state),
       clockOffsetSeconds: this.#ageingClock.differenceSeconds,
@@ -344,7 +354,7 @@ export class FleetFlagAgent {
     };
   }
 
-  /** Waits for what must stay rare, however long it lasts. */
+  /** Makes a backoff for requests that must stay rare. */
   #patience(): Backoff {
     const { timings, random } = this.#options;
     return new Backoff({ baseMs: timings.patienceMs, capMs: timings.patienceCapMs, random });
@@ -432,7 +442,7 @@ export class FleetFlagAgent {
         return {
           ...(swVersion !== undefined && { swVersion }),
           agentVersion: AGENT_VERSION,
-          // Nothing is said of a revision of which no proof has told what it consists of.
+          // A revision is reported only where a proof has named its set.
           ...(this.#state!.proof?.set != null && this.#state!.complete && { appliedRevision: persistedRevision }),
           cacheBytes: bytes,
           ...(clockOffsetSeconds !== null && { clockOffsetSeconds }),
@@ -485,7 +495,7 @@ export class FleetFlagAgent {
     this.#setInTouch(false);
   };
 
-  /** Evaluates by what is registered now, and tells the listeners which flags are different by that. */
+  /** Evaluates by the registered facts from now on, and tells listeners which flags change by that. */
   readonly #learn = async (registered: VerifiedFacts): Promise<void> => {
     const known = this.#facts.registered?.facts;
     const before = this.#outcomes();
@@ -504,7 +514,7 @@ export class FleetFlagAgent {
     }
   };
 
-  /** What each flag gives a program that adds nothing to the vehicle's facts. */
+  /** Gives the result of each flag for a program that adds nothing to the vehicle's facts. */
   #outcomes(): Map<string, { readonly outcome: string; readonly revision: number }> {
     const evaluated = this.#evaluator.keys().map((key) => [key, this.#evaluator.evaluate(key)!.evaluation] as const);
     return new Map(
@@ -515,7 +525,7 @@ export class FleetFlagAgent {
     );
   }
 
-  /** Evaluates from `next` from now on, and tells the listeners what is different. */
+  /** Evaluates from `next` from now on, and tells listeners which flags change by that. */
   #become(next: VehicleState): void {
     const before = this.#state;
     this.#state = next;
@@ -533,7 +543,7 @@ export class FleetFlagAgent {
     }
   }
 
-  /** Logs each override that has come not to fit its flag: whoever wrote it believes that it holds. */
+  /** Logs each override that no longer fits its flag, because its author believes that it is in effect. */
   #tellUnfitOverrides(): void {
     const unfit = this.#evaluator.unfitOverrides().map(({ key, type }) => `${key} (${type})`);
     const news = unfit.filter((flag) => !this.#unfitOverrides.includes(flag));
@@ -562,7 +572,7 @@ function closed(): FleetFlagError {
   return new FleetFlagError('SERVICE_UNAVAILABLE', 'This agent is closed, for good: make another one.');
 }
 
-/** The name by which this agent is known to another that finds its database locked. */
+/** Gives the name that another agent sees when it finds this agent's database locked. */
 function ownerName(identity: VehicleIdentity | null): string {
   const vehicle = identity === null ? '' : ` of ${identity.vin}`;
   return `the FleetFlag agent${vehicle} with process id ${process.pid}, started at ${new Date().toISOString()}`;

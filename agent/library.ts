@@ -1,5 +1,5 @@
 /**
- * What a Node program gets from `@fleetflag/agent`.
+ * The exports of `@fleetflag/agent` for Node programs.
  */
 export { FleetFlagAgent } from './fleet-flag-agent.ts';
 export type { FlagChange } from './agent-events.ts';

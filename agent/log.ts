@@ -1,5 +1,5 @@
 /**
- * One line for each thing worth knowing, on stderr: stdout belongs to what the command answers.
+ * The log: one line for each event, on stderr, because stdout is for the output of commands.
  */
 import fs from 'node:fs';
 import { LineSink } from '../core/log/line-sink.ts';
@@ -13,15 +13,15 @@ export type LogFields = Readonly<Record<string, string | number | boolean | null
 /** Writes one line; `message` is for people, `fields` are for machines. */
 export type Log = (level: LogLevel, message: string, fields?: LogFields) => void;
 
-/** What may wait in memory for a reader that does not read: little, beside the agent's 64 MB. */
+/** The bytes that may wait in memory for a slow reader; they are few beside the agent's 64 MB. */
 const MAX_WAITING_BYTES = 65_536;
 
-/** Lines of text on stdout and stderr: neither blocks or ends the agent, whatever becomes of the disk or the reader. */
+/** The sinks of lines on stdout and stderr. A full disk or an absent reader neither blocks nor ends the agent. */
 export const stdout = new LineSink(1, process.stdout, fs, MAX_WAITING_BYTES);
 export const stderr = new LineSink(2, process.stderr, fs, MAX_WAITING_BYTES);
 
 /**
- * A log on stderr, as plain text or one JSON object a line. The first line that gets through after a loss says how many
+ * Makes a log on stderr, as plain text or with one JSON object a line. The first line after a loss says how many lines
  * were lost.
  */
 export function createLog(format: LogFormat): Log {
@@ -42,10 +42,10 @@ export function createLog(format: LogFormat): Log {
   return log;
 }
 
-/** What went wrong, in one line, causes included; never a stack. */
+/** Describes an error in one line, with its causes and without a stack. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // A refused connection to several addresses is an AggregateError without a message.
+  // When all addresses of a host refuse the connection, the error is an AggregateError without a message.
   const own = error.message || errorCode(error) || error.name;
   return error.cause === undefined ? own : `${own} (${describeError(error.cause)})`;
 }

@@ -1,5 +1,5 @@
 /**
- * What an operator can ask of a running agent: `GET /v1/status`.
+ * The status of a running agent, as `GET /v1/status` shows it to operators.
  */
 import type { Environment } from '../../core/model.ts';
 import type { FactDifference, VehicleFacts } from '../facts/known-facts.ts';
@@ -26,46 +26,52 @@ export interface AgentStatus {
   /** Whether flags can be evaluated. */
   readonly ready: boolean;
   readonly connected: boolean;
-  /** Why there is no connection, as the last attempt found; null while there is one. */
+  /** Why the last attempt to connect failed; null while there is a connection. */
   readonly connectionFault: string | null;
-  /** The revision on disk: what the vehicle would have after a power cut now. */
+  /** The revision on disk, which the vehicle would have after a power cut now. */
   readonly revision: number;
-  /** The revision that is evaluated; beyond `revision` only while the database cannot be written. */
+  /** The revision that is evaluated. It is above `revision` only while the database cannot be written. */
   readonly evaluatedRevision: number;
-  /** ISO 8601, by the vehicle's clock; null: never. */
+  /** The time of the last sync in ISO 8601, by the vehicle's clock; null before the first. */
   readonly lastSyncAt: string | null;
-  /** ISO 8601, by the control plane's clock: the flags are as fresh as this. */
+  /** The time in ISO 8601 from which the age of the flags counts, by the control plane's clock. */
   readonly lastStatementAt: string | null;
-  /** The last proof whose set of flags was held; null: none yet. */
+  /** The last proof whose set of flags the vehicle held; null before the first. */
   readonly proof: ProofStatus | null;
-  /** The control plane's clock less the vehicle's, in seconds, at the last contact; null: none since the start. */
+  /**
+   * The control plane's clock minus the vehicle's, in seconds, at the last contact; null before the first contact since
+   * the start.
+   */
   readonly clockOffsetSeconds: number | null;
   readonly syncCount: number;
   readonly flags: number;
-  /** Flags past their TTL: they give their safe defaults. */
+  /** The number of flags that are past their TTL and give their safe defaults. */
   readonly staleFlags: number;
-  /** Keys of flags whose newest definition this version of the agent cannot serve: they give what they gave before. */
+  /** The keys of flags whose newest definition this agent cannot serve; they keep their previous definition. */
   readonly unservedFlags: readonly string[];
   /**
-   * The facts by which flags are evaluated, and those that are registered otherwise. `registeredAt`: when the control
-   * plane last said what is registered, since the start (ISO 8601, by the vehicle's clock); null: not yet.
+   * The facts by which flags are evaluated, and those that are registered with other values. `registeredAt` is the time
+   * in ISO 8601, by the vehicle's clock, at which the control plane last confirmed the registered facts; null where it
+   * has not since the start.
    */
   readonly vehicle: VehicleFacts & {
     readonly registeredAt: string | null;
     readonly differences: readonly FactDifference[];
   };
   readonly cacheBytes: number;
-  /** Measurements and evaluation counts that wait to be sent, and what there was no room for since the start. */
+  /**
+   * The measurements and evaluation counts that wait to be sent, and those dropped for lack of room since the start.
+   */
   readonly metrics: { readonly queued: number; readonly dropped: DroppedMetrics };
-  /** Resident memory of the process. */
+  /** The resident memory of the process, in bytes. */
   readonly memoryBytes: number;
-  /** Ids of the keys that are trusted. */
+  /** The ids of the keys that are trusted. */
   readonly pinnedKeys: readonly string[];
-  /** How often something was not believed since the start, by reason. */
+  /** The number of refusals since the start, by reason. */
   readonly refusals: Partial<Record<RefusalReason, number>>;
-  /** Lines of the log that could not be written since the start: a full disk, or nobody who reads. */
+  /** The number of log lines that could not be written since the start (a full disk, or no reader). */
   readonly lostLogLines: number;
   readonly store: Omit<StoreStatus, 'bytes' | 'persistedRevision'>;
-  /** The file of flags that this agent was given for tests; null: none, as it has to be in a vehicle on the road. */
+  /** The file of flags that this agent was given for tests; null for none. A vehicle on the road must have none. */
   readonly localFlags: LocalFlagsStatus | null;
 }

@@ -1,18 +1,18 @@
 /**
- * The rules for requests of browsers: pages that happen to be open in the vehicle reach the agent's address, too.
- * Sources: https://fetch.spec.whatwg.org (CORS), https://www.w3.org/TR/fetch-metadata (Sec-Fetch-Site).
+ * Guards the local API against requests of browsers, because any page that is open in the vehicle can reach its
+ * address. Sources: https://fetch.spec.whatwg.org (CORS), https://www.w3.org/TR/fetch-metadata (Sec-Fetch-Site).
  */
 import type { IncomingMessage } from 'node:http';
 import { isLoopback } from '../../core/wire/loopback.ts';
 
-/** Why a request is refused before anything is done for it. */
+/** The refusal of a request before it is handled. */
 export interface Refusal {
   readonly status: 403 | 415;
   readonly errorCode: string;
   readonly errorDetails: string;
 }
 
-/** Seconds for which a browser may keep the answer to a preflight. */
+/** The seconds for which a browser may cache the answer to a preflight. */
 const PREFLIGHT_SECONDS = 600;
 
 export class BrowserGuard {
@@ -24,8 +24,8 @@ export class BrowserGuard {
   }
 
   /**
-   * The refusal of a request that comes under a foreign name, or from a page that was not let in; null for the others.
-   * Programs send neither `Origin` nor `Sec-Fetch-Site`, which no page can leave out or set.
+   * Gives the refusal of a request with a foreign host name, or from a page that is not allowed; null for all others.
+   * Programs send neither `Origin` nor `Sec-Fetch-Site`; a page can neither omit nor change them.
    */
   refusal(request: IncomingMessage): Refusal | null {
     const { host, origin, 'sec-fetch-site': site } = request.headers;
@@ -45,7 +45,7 @@ export class BrowserGuard {
       : forbidden(`Pages of ${origin} may not ask this agent; --allow-origin lets a head unit's own pages in.`);
   }
 
-  /** The headers that let the page that asked read the answer, or that keep a cache from giving it to another page. */
+  /** Gives the headers by which the page may read the answer, and a cache does not give it to another page. */
   headers({ headers: { origin } }: IncomingMessage): Record<string, string> {
     if (this.#allowedOrigins.size === 0) return {};
     if (origin === undefined || !this.#allowedOrigins.has(origin)) return { vary: 'Origin' };
@@ -56,7 +56,7 @@ export class BrowserGuard {
     };
   }
 
-  /** The further headers of a preflight's answer. The page was let in already, so it may send what headers it likes. */
+  /** Gives the other headers of a preflight's answer. The page is already allowed, so it may send any headers. */
   preflightHeaders({ headers }: IncomingMessage, methods: string): Record<string, string> {
     const asked = headers['access-control-request-headers'];
     return {
@@ -71,13 +71,14 @@ export class BrowserGuard {
   }
 }
 
-/** Whether a request is a browser's question before the real request. */
+/** Says whether a request is a CORS preflight. */
 export function isPreflight({ method, headers }: IncomingMessage): boolean {
   return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined;
 }
 
 /**
- * The refusal of a body of another type than JSON: the other types are those that a page can send without asking first.
+ * Gives the refusal of a body of another type than JSON; null for JSON. A page can send some of the other types without
+ * a preflight.
  */
 export function contentTypeRefusal({ headers }: IncomingMessage): Refusal | null {
   const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
@@ -90,11 +91,11 @@ export function contentTypeRefusal({ headers }: IncomingMessage): Refusal | null
 }
 
 /**
- * Whether `text` is an origin just as a browser would write it: scheme, host, and a port that is not the scheme's own.
- * Not `*`, and not `null`, which is the origin of every sandboxed page.
+ * Says whether `text` is an origin exactly as a browser writes it: scheme, host, and the port unless it is the default.
+ * `*` is none, and neither is `null`, which is the origin of every sandboxed page.
  */
 export function isOrigin(text: string): boolean {
-  // A pattern is no origin: no browser sends one, and nobody would be let in.
+  // A pattern is not an origin. No browser sends one, so it would allow no page.
   if (text.includes('*')) return false;
   if (/^https?:/i.test(text)) return URL.canParse(text) && new URL(text).origin === text;
   return /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@\\]+$/.test(text);

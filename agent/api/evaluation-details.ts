@@ -1,12 +1,12 @@
 /**
- * What a program gets for a flag, in OpenFeature's form: always a value of the type it asked for.
+ * Evaluation details in OpenFeature's form. A program always gets a value of the type that it asked for.
  */
 import type { EvaluationReason, FlagType, JsonValue } from '../../core/model.ts';
 import type { EvaluatedFlag } from '../evaluate/flag-evaluator.ts';
 
 export type ValueType = FlagType;
 
-/** OpenFeature's error codes that this agent gives. */
+/** The OpenFeature error codes that this agent uses. */
 export type EvaluationErrorCode = 'FLAG_NOT_FOUND' | 'TYPE_MISMATCH' | 'PROVIDER_NOT_READY';
 
 export interface EvaluationDetails<T> {
@@ -21,10 +21,10 @@ export interface EvaluationDetails<T> {
 }
 
 /**
- * The details of one evaluation, or `defaultValue` with the reason ERROR.
+ * Gives the details of one evaluation, or `defaultValue` with the reason ERROR.
  *
- * @param fits whether the flag gives what the program asked for, which is named in `type`
- * @param ready whether the agent can evaluate
+ * @param fits says whether the flag's value is of the type that the program asked for, which `type` names
+ * @param ready whether the agent can evaluate flags
  */
 export function evaluationDetails<T extends JsonValue>(
   flagKey: string,
@@ -61,12 +61,12 @@ export function evaluationDetails<T extends JsonValue>(
   };
 }
 
-/** Why a flag cannot be had of an agent that is not ready. */
+/** The message of an evaluation by an agent that is not ready. */
 export const NOT_READY_MESSAGE = 'The agent has no flags: it has not synced yet, or it is closed.';
 
 /**
- * What accompanies a value: `revision` and `environment` of the definition, `ruleId` where a rule decided, and the
- * first two again under the names, and as the text, that OpenTelemetry's hooks look for.
+ * Gives the metadata of a value: `revision` and `environment` of the definition, and `ruleId` where a rule decided. The
+ * first two come a second time, as text under the names that OpenTelemetry's hooks expect.
  * Source: https://openfeature.dev/specification/appendix-d.
  */
 export function flagMetadata({

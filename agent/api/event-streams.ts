@@ -1,6 +1,6 @@
 /**
- * The event streams of OFREP 0.3: they tell programs with a stock provider for pages or phones, which do not poll, that
- * they are to ask for all flags again. Sources: https://github.com/open-feature/protocol, ADR-0008 and
+ * The event streams of OFREP 0.3. They tell programs to fetch all flags again; the stock providers for web pages and
+ * phones do not poll. Sources: https://github.com/open-feature/protocol, ADR-0008 and
  * event-streams.yaml; https://html.spec.whatwg.org/multipage/server-sent-events.html.
  */
 import { randomBytes } from 'node:crypto';
@@ -10,51 +10,53 @@ import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 
 export const EVENTS_PATH = '/v1/events';
 
-/** What the streams need of the agent. */
+/** The parts of the agent that event streams need. */
 export type Changing = Pick<FleetFlagAgent, 'onChange' | 'onContact'> & {
   status(): { readonly ready: boolean; readonly staleFlags: number };
 };
 
+/** The limits of event streams. */
 export interface EventStreamLimits {
   readonly maxStreams: number;
-  /** Milliseconds between two comments that keep a stream alive. */
+  /** The milliseconds between two comments that keep a stream alive. */
   readonly heartbeatMs: number;
   /**
-   * Milliseconds after which a stream is ended, and up to half as many at random, so that not all clients come back at
-   * once.
+   * The milliseconds after which a stream is ended. Up to half as many are added at random, so that clients do not all
+   * reconnect at once.
    */
   readonly lifeMs: number;
 }
 
-/** As many programs as a vehicle has, each with a page or two: more would take the memory of the rest. */
+/** The default limits: enough streams for all programs of a vehicle, and few enough for the agent's memory. */
 export const EVENT_STREAM_LIMITS: EventStreamLimits = { maxStreams: 100, heartbeatMs: 20_000, lifeMs: 1_800_000 };
 
-/** Milliseconds after which a client whose stream has ended comes back. */
+/** The milliseconds after which a client reconnects when its stream has ended. */
 const RETRY_MS = 1000;
 
-/** Writes of one stream that wait in our memory, some hundred bytes each: beyond, its client is slow. */
+/** The pending writes of one stream, some hundred bytes each, beyond which its client counts as slow. */
 const MAX_WAITING = 8;
-/** Milliseconds that the end of a stream may take. */
+/** The milliseconds that a client has to take the end of its stream. */
 const END_MS = 200;
 
 interface Stream {
   readonly response: ServerResponse;
-  /** Writes that have not left yet. */
+  /** The number of writes that have not left the process yet. */
   waiting: number;
-  /** Whether there is something new that waits until what was written has left. */
+  /** Whether a newer state waits until the pending writes have left. */
   behind: boolean;
-  /** Whether anything has left, or nothing waited, since the last heartbeat. */
+  /** Whether a write has left, or none was pending, since the last heartbeat. */
   moved: boolean;
-  /** When the stream is ended, in milliseconds of `performance.now()`. */
+  /** The time at which the stream is ended, in milliseconds of `performance.now()`. */
   readonly until: number;
 }
 
+/** Keeps event streams to programs and tells them when flags have changed. */
 export class EventStreams {
   readonly #agent: Changing;
   readonly #limits: EventStreamLimits;
   readonly #streams = new Set<Stream>();
   readonly #endings: (() => void)[];
-  /** Tells this process from the one before: after a start everybody asks again. */
+  /** An id of this process in event ids, so that all clients fetch all flags again after a restart. */
   readonly #start = randomBytes(6).toString('base64url');
   #changes = 0;
   #announcing = false;
@@ -68,10 +70,10 @@ export class EventStreams {
   }
 
   /**
-   * Opens a stream. A client that does not have the newest state, by the `Last-Event-ID` that it sends, is told so at
-   * once: whatever changed since it asked for its flags, or while it was away, is no loss. Where there are as many
-   * streams as there may be, one that hangs, or else the oldest, makes room: its client comes back if it still lives.
-   * Nobody can tell from here: a client that reads nothing has all comments of hours in the kernel's buffers.
+   * Opens a stream. A client whose `Last-Event-ID` is not the newest state gets an event at once, so that it misses no
+   * change between its last request and now. At the limit of streams, one that hangs, or else the oldest, is ended to
+   * make room; its client reconnects if it still lives. The agent cannot tell whether it does: the kernel's buffers
+   * hold hours of comments for a client that reads nothing.
    */
   open(request: IncomingMessage, response: ServerResponse, headers: Readonly<Record<string, string>>): void {
     if (this.#streams.size >= this.#limits.maxStreams) {
@@ -88,7 +90,7 @@ export class EventStreams {
     };
     this.#streams.add(stream);
     response.on('close', () => this.#remove(stream));
-    // What ends the stream ends the connection.
+    // The connection must end with the stream.
     response.shouldKeepAlive = false;
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
@@ -100,18 +102,18 @@ export class EventStreams {
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#limits.heartbeatMs).unref();
   }
 
-  /** Ends every stream in order: clients come back to the agent that starts next. */
+  /** Ends every stream in the regular way, so that clients reconnect to the next agent. */
   async close(): Promise<void> {
     for (const end of this.#endings) end();
     await Promise.all([...this.#streams].map((stream) => this.#end(stream)));
   }
 
-  /** Ends a stream in order; from now on it counts no more. Resolves when its connection is closed. */
+  /** Ends a stream in the regular way and stops counting it. Resolves when its connection is closed. */
   #end(stream: Stream): Promise<void> {
     const { response } = stream;
     this.#remove(stream);
     return new Promise((resolve) => {
-      // Nobody waits for a client that does not read.
+      // A client that does not read must not hold up the end.
       const timer = setTimeout(() => response.destroy(), END_MS);
       response.once('close', () => (clearTimeout(timer), resolve())).end();
     });
@@ -121,7 +123,7 @@ export class EventStreams {
     return `${this.#start}-${this.#changes}`;
   }
 
-  /** Changes that the agent applied together are one event. */
+  /** Announces changes. Changes that the agent applies together make one event. */
   #changed(): void {
     if (this.#announcing) return;
     this.#announcing = true;
@@ -134,7 +136,7 @@ export class EventStreams {
 
   #tell(stream: Stream): void {
     stream.behind = stream.waiting >= MAX_WAITING;
-    // Only the newest state matters: a slow client gets one event when it has read what was before, not all of them.
+    // Only the newest state matters. A slow client gets one event when its pending writes have left.
     if (stream.behind) return;
     const id = this.#id();
     this.#write(
@@ -159,14 +161,14 @@ export class EventStreams {
         unattended(this.#end(stream), 'Ending an event stream');
         continue;
       }
-      // Nothing has left since the last heartbeat: the client hangs, or is gone without a word.
+      // No write has left since the last heartbeat, so the client hangs or is gone.
       if (!stream.moved) stream.response.destroy();
       stream.moved = stream.waiting === 0;
       if (stream.moved) this.#write(stream, ':\n\n');
     }
   }
 
-  /** Flags change by age, too, which is no change of the flag: past their TTL they give their defaults. */
+  /** Announces flags that have gone stale or fresh. Their values change, but the agent sees no change of a flag. */
   #lookForAge(): void {
     const { staleFlags } = this.#agent.status();
     if (staleFlags === this.#stale) return;

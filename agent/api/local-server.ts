@@ -1,5 +1,5 @@
 /**
- * The agent's HTTP server for programs in the vehicle: OFREP, measurements and status, on loopback.
+ * The agent's HTTP server for programs in the vehicle: OFREP, measurements and status, by default on loopback.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { unattended } from '../../core/async/unattended.ts';
@@ -19,50 +19,52 @@ import { isJsonObject, parseJson } from '../../core/json/json-value.ts';
 
 const MAX_BODY_BYTES = 65_536;
 /**
- * The bytes of a body that is too large that are still read and dropped, so that its client comes to read the answer.
+ * The bytes of a too large body that are read and dropped, so that its client gets to read the answer.
  */
 const MAX_DROPPED_BYTES = 64 * 1_048_576;
-/** Milliseconds that a client has to read the answer when it sends on beyond that. */
+/** The milliseconds that a client has to read the answer when it sends even more than that. */
 const LAST_LOOK_MS = 1_000;
 const EVALUATE_PATH = '/ofrep/v1/evaluate/flags';
 
-/** Milliseconds. */
+/** The timeouts of the server, in milliseconds. */
 export interface LocalServerTimes {
-  /** From the connection, or the first byte of a further request, to the end of the request's headers. */
+  /** The time from the connection, or from the first byte of a further request, to the end of the headers. */
   readonly headersMs: number;
   readonly requestMs: number;
   /**
-   * Between two looks for what is late. Node's own is 30 s: for so long a hundred silent sockets would keep everybody
-   * out.
+   * The time between two checks for late requests. Node's default is 30 s, for which a hundred silent sockets could
+   * block all other clients.
    */
   readonly lookMs: number;
 }
 
 const TIMES: LocalServerTimes = { headersMs: 3_000, requestMs: 10_000, lookMs: 500 };
 
+/** The options of the server. */
 export interface LocalServerOptions {
   readonly host: string;
-  /** 0 picks a free one. */
+  /** The port; 0 picks a free one. */
   readonly port: number;
   readonly times?: LocalServerTimes;
   readonly eventStreams?: EventStreamLimits;
   readonly agent: FlagSource & Tracker & Changing & { status(): AgentStatus };
-  /** Origins whose pages may ask, as browsers write them (`http://hmi.local:8080`): none by default. */
+  /** The origins whose pages are allowed, as browsers write them (`http://hmi.local:8080`); none by default. */
   readonly allowedOrigins?: readonly string[];
 }
 
-/** The handler of a path, and the method that it takes. */
+/** The handler of a path, and its method. */
 interface Route {
   readonly method: 'GET' | 'POST';
-  /** Whether a request changes something beside the count of evaluations: then its body has to say that it is JSON. */
+  /** Whether a request changes more than the count of evaluations. Its content type must then be JSON. */
   readonly changes?: true;
-  /** Null: it has taken the response, and answers by itself. */
+  /** Gives the answer; null where it has taken over the response. */
   readonly answer: (request: IncomingMessage, response: ServerResponse) => OfrepAnswer | null | Promise<OfrepAnswer>;
 }
 
-/** Beside event streams: requests that run, and connections that wait for the next. */
+/** The connections for requests, running or idle. Event streams do not count. */
 const MAX_REQUEST_CONNECTIONS = 100;
 
+/** Serves the local API of an agent over HTTP. */
 export class LocalServer {
   readonly #options: LocalServerOptions;
   readonly #server: Server;
@@ -82,7 +84,7 @@ export class LocalServer {
     this.#server.maxConnections = MAX_REQUEST_CONNECTIONS + limits.maxStreams;
   }
 
-  /** Listens. Resolves to the address as `http://host:port`; rejects where the port is taken. */
+  /** Starts to listen. Resolves to the address as `http://host:port`; rejects where the port is taken. */
   async listen(): Promise<string> {
     const { host, port } = this.#options;
     await new Promise<void>((resolve, reject) => {
@@ -93,7 +95,7 @@ export class LocalServer {
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`;
   }
 
-  /** Takes no more connections, ends event streams in order, and drops the rest. */
+  /** Accepts no more connections, ends event streams in the regular way, and drops all other connections. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     await this.#eventStreams.close();
@@ -106,7 +108,7 @@ export class LocalServer {
     try {
       answer = await this.#route(request, response);
     } catch (error) {
-      // Read to its end, a request counts as destroyed: only the socket tells whether somebody still listens.
+      // A request that was read to its end counts as destroyed. Only the socket says whether the client is still there.
       if (request.socket.destroyed) return;
       answer = error instanceof BodyTooLarge ? tooLarge() : failure(500, 'GENERAL', 'The agent failed to answer.');
     }
@@ -126,7 +128,7 @@ export class LocalServer {
     response.end(answer.status === 413 ? '' : text);
   }
 
-  /** What every answer has. */
+  /** Gives the headers of every answer. */
   #headers(request: IncomingMessage): Record<string, string> {
     return { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', ...this.#guard.headers(request) };
   }
@@ -178,14 +180,14 @@ export class LocalServer {
   }
 }
 
-/** The address of the event stream, at the name under which the program has reached this agent. */
+/** Gives the address of the event stream, with the host name by which the program has reached this agent. */
 function eventsUrl({ headers: { host }, socket }: IncomingMessage): string {
   return `http://${host ?? `${socket.localAddress}:${socket.localPort}`}${EVENTS_PATH}`;
 }
 
 class BodyTooLarge extends Error {}
 
-/** The body as text. Rejects with BodyTooLarge as soon as that is known; the rest is then still to be read. */
+/** Reads the body as text. Rejects with BodyTooLarge as soon as that is known, before the rest is read. */
 function readBody(request: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -203,8 +205,8 @@ function readBody(request: IncomingMessage): Promise<string> {
 }
 
 /**
- * Reads the rest of a body and drops it, up to a bound. A connection that is closed over unread bytes takes the answer
- * with it.
+ * Reads the rest of a body and drops it, up to a bound. Closing a connection with unread bytes would lose the answer,
+ * too.
  */
 async function dropRest(request: IncomingMessage): Promise<void> {
   if (request.readableEnded || request.destroyed) return;
@@ -221,8 +223,8 @@ async function dropRest(request: IncomingMessage): Promise<void> {
 }
 
 /**
- * The key that a path names. Text that is not percent-encoded stays as it is: no flag can have such a key, nor one with
- * a slash.
+ * Gives the key in a path. Text that cannot be decoded stays as it is, because no flag has such a key or one with a
+ * slash.
  */
 function decodeKey(segment: string): string {
   try {
@@ -247,7 +249,7 @@ function tooLarge(): OfrepAnswer {
   };
 }
 
-/** An object as its JSON says it. */
+/** Gives an object as its JSON form, without undefined members. */
 function jsonObject(value: object): OfrepAnswer['body'] {
   const json = parseJson(JSON.stringify(value));
   return isJsonObject(json) ? json : null;

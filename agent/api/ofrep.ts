@@ -1,5 +1,6 @@
 /**
- * OFREP, the OpenFeature Remote Evaluation Protocol: requests to program contexts, evaluations to answers.
+ * OFREP, the OpenFeature Remote Evaluation Protocol: reads requests as program contexts and writes evaluations as
+ * answers.
  * Source: https://github.com/open-feature/protocol, service/openapi.yaml (0.3.0).
  */
 import { createHash } from 'node:crypto';
@@ -15,7 +16,7 @@ export interface OfrepAnswer {
   readonly body: JsonObject | null;
 }
 
-/** What OFREP needs of the agent. */
+/** The parts of the agent that OFREP needs. */
 export interface FlagSource {
   /** Whether flags can be evaluated. */
   readonly isReady: boolean;
@@ -23,7 +24,7 @@ export interface FlagSource {
   flagKeys(): string[];
 }
 
-/** Answers `POST /ofrep/v1/evaluate/flags/{key}`. `body` is the request's, as text. */
+/** Answers `POST /ofrep/v1/evaluate/flags/{key}`. `body` is the body of the request as text. */
 export function evaluateOne(source: FlagSource, key: string, body: string): OfrepAnswer {
   const request = readRequest(body);
   if (request === null) return { status: 400, body: { key, ...NOT_JSON } };
@@ -39,10 +40,10 @@ export function evaluateOne(source: FlagSource, key: string, body: string): Ofre
 }
 
 /**
- * Answers `POST /ofrep/v1/evaluate/flags`: every flag, with an ETag; 304 where the caller already has that answer.
+ * Answers `POST /ofrep/v1/evaluate/flags` with all flags and an ETag, or with 304 where the client has that answer.
  *
  * @param ifNoneMatch the request's header
- * @param eventsUrl where the program hears that there is something new
+ * @param eventsUrl the address of the event stream that announces changes
  */
 export function evaluateAll(
   source: FlagSource,
@@ -67,8 +68,8 @@ export function evaluateAll(
 const NOT_JSON = { errorCode: 'PARSE_ERROR', errorDetails: 'The body is not JSON.' };
 
 /**
- * Neither 200 nor 404, after which stock providers would be READY with the programs' own defaults; and not 500, with
- * which the web provider would not fall back to what it has kept.
+ * The answer of an agent that is not ready. After 200 or 404, stock providers would be READY with the programs' own
+ * defaults; after 500, the web provider would not fall back to its cache.
  */
 export const NOT_READY = {
   status: 503,
@@ -81,7 +82,7 @@ function success(key: string, evaluated: EvaluatedFlag): JsonObject {
   return { key, value, reason, variant, metadata: flagMetadata(evaluated) };
 }
 
-/** Reads a request's body: null where it is not JSON. Its context may be left out, the vehicle knows what it is. */
+/** Reads the body of a request; null where it is not JSON. The context may be absent: the vehicle has its own facts. */
 function readRequest(body: string): { readonly program: UncheckedContext } | null {
   try {
     const request = parseJson(body);

@@ -1,18 +1,18 @@
-/** `POST /v1/track`: a measurement from a program in any language. */
+/** Answers `POST /v1/track`, by which a program in any language reports a measurement. */
 import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonValue } from '../../core/model.ts';
 import { isJsonObject, parseJson } from '../../core/json/json-value.ts';
 import { NOT_READY, type OfrepAnswer } from './ofrep.ts';
 
-/** What the endpoint needs of the agent. */
+/** The part of the agent that the endpoint needs. */
 export interface Tracker {
-  /** Checks all that it is given: throws a FleetFlagError. */
+  /** Records a measurement. Throws a FleetFlagError where an argument is invalid. */
   track(metric: unknown, value: number, options: { readonly flagKey: string; readonly tags?: unknown }): void;
 }
 
 /**
- * Answers a request with the body `{"metric", "value", "flagKey", "tags"?}`: 202 once it is taken, else 400, 404 or
- * (not ready) 503 with `errorCode`, `errorDetails` and `field`.
+ * Answers a request with the body `{"metric", "value", "flagKey", "tags"?}`: 202 when the measurement is recorded;
+ * otherwise 400, 404 or (not ready) 503 with `errorCode`, `errorDetails` and `field`.
  */
 export function track(tracker: Tracker, body: string): OfrepAnswer {
   let request: JsonValue;

@@ -1,6 +1,6 @@
 /**
- * The agent's settings: options of the command line, each also as an environment variable; the option wins.
- * The only file of the agent that reads the environment.
+ * The agent's settings. Each is an option of the command line and an environment variable; the option wins. No other
+ * file of the agent reads the environment.
  */
 import { parseArgs } from 'node:util';
 import { nearestName } from '../../core/validation/nearest-name.ts';
@@ -15,37 +15,38 @@ import { environmentProxy, proxyFault } from '../link/proxy-settings.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import { isOneOf } from '../../core/json/json-value.ts';
 
+/** The settings of the command. */
 export interface AgentConfiguration {
-  /** Undefined, as the next two: there is a file of flags alone. */
+  /** The address of the gateway. Like the next two, it is undefined where there is only a file of flags. */
   readonly url: string | undefined;
   readonly tokenFile: string | undefined;
   readonly databaseFile: string | undefined;
-  /** Null: flags come from the control plane alone. */
+  /** The file of flags; null where all flags come from the control plane. */
   readonly flagsFile: string | null;
   readonly allowOverrides: boolean;
-  /** Null: that of the token, or nobody's. */
+  /** The VIN; null for that of the token, or for none. */
   readonly vin: string | null;
-  /** Null: no HTTP server. */
+  /** The address of the HTTP server; null for no server. */
   readonly listen: { readonly host: string; readonly port: number } | null;
-  /** Origins whose pages may ask the HTTP server. */
+  /** The origins whose pages may use the HTTP server. */
   readonly allowedOrigins: readonly string[];
-  /** Null: the keys of the first contact. */
+  /** The keys to trust; null for the keys of the first contact. */
   readonly keys: PinnedKeys | null;
-  /** PEM. Null: the authorities that Node.js brings along. */
+  /** The certificates (PEM) of the authorities to trust; null for those that Node.js trusts. */
   readonly ca: string | null;
-  /** A secret because of the password that may be in it. Null: none. */
+  /** The address of the proxy; null for none. It may contain a password, so it is a secret. */
   readonly proxy: string | null;
   readonly vehicle: VehicleFacts;
-  /** Milliseconds. */
+  /** The milliseconds between two syncs of an idle connection. */
   readonly resyncMs: number;
-  /** Milliseconds over which evaluations are counted together, and between two sendings of measurements. */
+  /** The milliseconds for which evaluations are counted together, and between two reports of measurements. */
   readonly metricsIntervalMs: number;
   readonly logFormat: LogFormat;
-  /** Warnings for the log: faults of the settings that do not stop the start. */
+  /** The faults of the settings that do not prevent the start; they are logged as warnings. */
   readonly warnings: readonly string[];
 }
 
-/** Everything that is wrong with the settings, in one message. */
+/** The error with all faults of the settings in one message. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
 
@@ -74,15 +75,15 @@ const OPTIONS = [
 type Option = (typeof OPTIONS)[number];
 const SWITCHES = ['allow-remote', 'allow-overrides'] as const;
 type Switch = (typeof SWITCHES)[number];
-/** Files that the agent opens later: what no agent can use is refused before. */
+/** Options with files that the agent opens later. Paths that no agent could use are refused at once. */
 const FILES = ['token-file', 'db', 'flags'] as const;
-/** Options that say something of a control plane, and nothing where there is none. */
+/** Options that have a meaning only where there is a control plane. */
 const OF_A_CONTROL_PLANE = ['token-file', 'db', 'keys', 'ca', 'proxy'] as const;
-/** Options that may be given several times; in the environment their values are separated by commas. */
+/** Options that may be given several times. In the environment, commas separate their values. */
 const LISTS = ['allow-origin'] as const;
 const NAMES: readonly string[] = [...OPTIONS, ...LISTS, ...SWITCHES];
 
-/** What the command takes. */
+/** The usage text of the command. */
 export const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file FILE --db FILE [options]
   --listen HOST:PORT      serve OFREP and status over HTTP (127.0.0.1:7788)
   --allow-remote          let --listen name an address that other machines reach
@@ -100,7 +101,7 @@ export const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --toke
   --help, --version
 Each option is also read from the environment: FLEETFLAG_AGENT_TOKEN_FILE for --token-file.`;
 
-/** The environment variable of an option: `FLEETFLAG_AGENT_TOKEN_FILE` for `token-file`. */
+/** Gives the environment variable of an option: `FLEETFLAG_AGENT_TOKEN_FILE` for `token-file`. */
 function variableName(option: string): string {
   return `FLEETFLAG_AGENT_${option.toUpperCase().replaceAll('-', '_')}`;
 }
@@ -124,7 +125,7 @@ export async function readConfiguration(
     return given.switches.get(name) ?? (variable ? readSwitch(variableName(name), variable, faults) : false);
   };
   for (const name of [...OPTIONS, ...LISTS].map(variableName)) {
-    // An empty one counts as absent: that is how compose files pass what is not set.
+    // An empty variable counts as absent, because compose files pass unset variables as empty.
     if (environment[name] && environment[name].trim() === '') faults.push(`${name} is blank`);
   }
   const flagsFile = value('flags') ?? null;
@@ -240,7 +241,9 @@ function readArguments(
   return { values, lists, switches };
 }
 
-/** Whether a switch is on. One that was meant to be off must never count as on, nor the other way round. */
+/**
+ * Reads whether a switch is on. Any other word is a fault: a switch must never count as the opposite of its meaning.
+ */
 function readSwitch(name: string, text: string, faults: string[]): boolean {
   if (!['true', '1', 'false', '0'].includes(text)) faults.push(`${name} takes true or false (1 or 0), not "${text}"`);
   return text === 'true' || text === '1';

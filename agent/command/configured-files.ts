@@ -1,11 +1,11 @@
-/** The files that are read once, with the settings: keys and authorities. */
+/** Reads the files of keys and authorities once, together with the settings. */
 import { X509Certificate } from 'node:crypto';
 import { emptySecretFault } from '../../core/credentials/secret-file.ts';
 import { describeError } from '../log.ts';
 import { readRegularFile } from '../../core/files/regular-file.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 
-/** The keys of a JWK set; null where there is none, or with a fault. */
+/** Reads the keys of a JWK set. Null where no file is given, or where it has a fault, which is added to `faults`. */
 export async function readKeys(
   path: string | undefined,
   faults: string[],
@@ -17,7 +17,7 @@ export async function readKeys(
     const text = bytes.toString('utf8');
     const empty = emptySecretFault(path, text);
     if (empty !== null) throw new Error(empty);
-    // Public keys may be read by everybody; who changes them decides whom the vehicle believes.
+    // Everybody may read public keys, but a user who can change them decides whom the vehicle trusts.
     if ((mode & 0o002) !== 0)
       warnings.push(`--keys ${path} can be changed by everybody on this machine: chmod 644 ${path}`);
     return await PinnedKeys.parse(JSON.parse(text));
@@ -28,8 +28,8 @@ export async function readKeys(
 }
 
 /**
- * The certificates of a PEM file; null where there is none, or with a fault. Not by their dates: the clock of a
- * starting vehicle may be years off.
+ * Reads the certificates of a PEM file. Null where no file is given, or where it has a fault, which is added to
+ * `faults`. Their dates are not checked, because the clock of a starting vehicle may be years off.
  */
 export async function readAuthorities(path: string | undefined, faults: string[]): Promise<string | null> {
   if (path === undefined) return null;

@@ -1,6 +1,6 @@
 /**
- * The agent as a process: `fleetflag-agent …`, or `npm run agent -- …`. Exit codes: 0 stopped, 1 it cannot listen or
- * another agent has its database (and after an exception that nothing caught), 2 wrong settings.
+ * Runs the agent as a process: `fleetflag-agent …`, or `npm run agent -- …`. Exit codes: 0 it was stopped; 1 it cannot
+ * listen, another agent has its database, or an exception was not caught; 2 the settings are wrong.
  */
 import { unattended } from '../../core/async/unattended.ts';
 import { UNFORESEEN, mayGoOn } from '../../core/async/unforeseen.ts';
@@ -11,7 +11,7 @@ import { LocalServer } from '../api/local-server.ts';
 import { AGENT_VERSION } from '../version.ts';
 import { createLog, describeError, stderr, stdout } from '../log.ts';
 
-/** Milliseconds that an end may take. */
+/** The milliseconds that stopping may take. */
 const ENDING_MS = 10_000;
 
 async function configuration(): Promise<AgentConfiguration> {
@@ -24,7 +24,7 @@ async function configuration(): Promise<AgentConfiguration> {
   }
 }
 
-/** A function and not the module's own top level: the package's bundle is CommonJS, which cannot await there. */
+/** Runs the agent. It is a function because the bundle is CommonJS, which has no top-level await. */
 async function run(): Promise<void> {
   const args = process.argv.slice(2);
   if (args.includes('--help') || args.includes('-h')) return void stdout.write(`${USAGE}\n`);
@@ -53,7 +53,7 @@ async function run(): Promise<void> {
       ? null
       : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins });
 
-  // The agent's own timers hold no process; this one holds this process until it is told to stop.
+  // The agent's own timers do not keep a process alive. This one does, until the process is told to stop.
   const alive = setInterval(() => undefined, 2 ** 30);
   keepSmall();
 
@@ -63,7 +63,7 @@ async function run(): Promise<void> {
     stopping = true;
     log('info', `stopping on ${why}`);
     clearInterval(alive);
-    // A disk that does not answer holds a thread, and with it every orderly end, that of process.exit too.
+    // A disk that does not answer blocks a thread, and with it every regular end, even that of process.exit.
     setTimeout(() => {
       log('error', `the end takes more than ${ENDING_MS / 1000} s; ending at once`);
       process.kill(process.pid, 'SIGKILL');
@@ -72,7 +72,7 @@ async function run(): Promise<void> {
     await agent.close();
     process.exit(exitCode);
   }
-  // A terminal that is closed stops the agent as Ctrl-C does.
+  // Closing the terminal stops the agent, as Ctrl-C does.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => unattended(stop(signal, 0), 'Stopping'));
   for (const kind of UNFORESEEN) {
@@ -83,7 +83,7 @@ async function run(): Promise<void> {
         `a failure that nothing handles (${kind}), ${goesOn ? 'going on' : 'ending'}: ${describeError(error)}`,
       );
       if (goesOn) return;
-      // The supervisor of the process (systemd, a container engine) starts it again.
+      // The supervisor of the process (systemd, a container engine) restarts it.
       unattended(stop('an exception', 1), 'Stopping');
     });
   }

@@ -1,32 +1,32 @@
 /**
- * What keeps the agent's process small (docs/guides/agent.md, "Memory"); imported first, since V8 reads its settings
- * when it makes what they are about. Only for a process that is nothing but an agent: a program that embeds it decides
+ * Keeps the agent's process small (docs/guides/agent.md, "Memory"). It is imported first, because V8 reads its settings
+ * when it creates the parts that they are about. Only the command uses it; a program that embeds the agent decides for
  * itself.
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-// Each of these was measured. Evaluating takes microseconds in the interpreter, too; the code that compilers make, and
-// a young generation that grows with the load, would cost 15 MB. V8 takes `--max-lazy` and `--single-threaded-gc` only
-// on the command line: set from here they stop it for good.
+// Each of these was measured. Evaluating takes microseconds in the interpreter, too; compiled code, and a young
+// generation that grows with the load, would cost 15 MB. V8 takes `--max-lazy` and `--single-threaded-gc` only on the
+// command line; set from here, they make it hang.
 setFlagsFromString('--no-opt');
 setFlagsFromString('--no-maglev');
 setFlagsFromString('--no-sparkplug');
-// One of these is enough for the V8 of Node.js 20 and 22; that of 24 compiles SQLite's largest functions once more
-// without all of them.
+// One of these is enough for Node.js 20 and 22. Without both, Node.js 24 compiles SQLite's largest functions twice.
 setFlagsFromString('--liftoff-only');
 setFlagsFromString('--no-wasm-tier-up');
 setFlagsFromString('--no-wasm-dynamic-tiering');
 setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString('--max-semi-space-size=1');
-// Lets the old generation grow by 2 MB between two collections, and not by 8.
+// The old generation then grows by 2 MB between two collections, and not by 8 MB.
 setFlagsFromString('--optimize-for-size');
 setFlagsFromString('--expose-gc');
 
-/** Bytes of garbage that may lie about. */
+/** The bytes of garbage that may stay uncollected. */
 const GARBAGE = 500_000;
 /**
- * Milliseconds between two looks at it. At 200 evaluations a second some 100 KB a second survive the young generation.
+ * The milliseconds between two checks of it. At 200 evaluations a second, about 100 KB a second survive the young
+ * generation.
  */
 const LOOK_MS = 5_000;
 
@@ -35,15 +35,15 @@ const runCollector = runInNewContext('gc') as () => void;
 let usedAfter = 0;
 
 /**
- * Frees what is garbage now; takes some 10 ms. V8 would wait until it has megabytes: the copies of the database that
- * each write leaves behind are outside of its heap, and hardly count for it.
+ * Collects garbage now, which takes about 10 ms. V8 would wait for megabytes of it: each write leaves copies of the
+ * database outside of its heap, which V8 hardly counts.
  */
 export function collectGarbage(): void {
   runCollector();
   usedAfter = getHeapStatistics().used_heap_size;
 }
 
-/** Frees garbage from now on wherever it has become much; holds no process. */
+/** Collects garbage from now on whenever there is much of it. Does not keep the process alive. */
 export function keepSmall(): void {
   setInterval(() => {
     if (getHeapStatistics().used_heap_size > usedAfter + GARBAGE) collectGarbage();

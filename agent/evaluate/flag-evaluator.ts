@@ -1,5 +1,5 @@
 /**
- * Answers "what is this flag for this vehicle now", from memory, from what has been verified.
+ * Evaluates flags for this vehicle, from verified definitions in memory.
  */
 import { randomUUID } from 'node:crypto';
 import { enteredName } from '../../core/evaluation/context.ts';
@@ -17,7 +17,7 @@ import {
 import { isStale, type HeldFlag, type StoredVariant, type VehicleState } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 
-/** What a program may add to, or say instead of, the vehicle's own facts; never the VIN. Null counts as missing. */
+/** The facts that a program may add to, or replace of, the vehicle's own; never the VIN. Null counts as missing. */
 export interface ProgramContext {
   readonly model?: string | null | undefined;
   readonly swVersion?: string | null | undefined;
@@ -26,7 +26,7 @@ export interface ProgramContext {
 }
 
 /**
- * A program's context before anybody has looked at it: a member of a wrong type counts as missing
+ * A program's context that has not been checked. A member of a wrong type counts as missing
  * (docs/reference/evaluation.md).
  */
 export type UncheckedContext = { readonly [Member in keyof ProgramContext]: unknown };
@@ -34,7 +34,7 @@ export type UncheckedContext = { readonly [Member in keyof ProgramContext]: unkn
 export interface EvaluatedFlag {
   readonly definition: FlagDefinition;
   readonly evaluation: Evaluation;
-  /** Whether it comes from a file of this machine (agent/local-flags): then it is no evaluation of the fleet's flag. */
+  /** True where the value comes from a file of this machine (agent/local-flags), and not from the control plane. */
   readonly local?: true;
 }
 
@@ -59,12 +59,12 @@ export class FlagEvaluator {
     this.#ageingClock = ageingClock;
   }
 
-  /** Evaluates by `facts` from now on, where a program gives none of its own. */
+  /** Evaluates by `facts` from now on, except where a program gives its own. */
   useFacts(facts: VehicleFacts): void {
     this.#facts = facts;
   }
 
-  /** Evaluates from `state` from now on; only what changed is compiled again. */
+  /** Evaluates from `state` from now on. Only flags that changed are compiled again. */
   replace(state: VehicleState): void {
     const flags = new Map<string, Compiled>();
     for (const [key, held] of state.flags) {
@@ -81,15 +81,19 @@ export class FlagEvaluator {
     this.#state = state;
   }
 
-  /** Evaluates what a file says before all else. `vin`: whose, where there is no control plane to say so. */
+  /**
+   * Evaluates the flags and overrides of a file from now on, in preference to all others.
+   *
+   * @param vin the VIN to evaluate for where there is no control plane to name it
+   */
   useLocal(local: LocalFlags, vin: string | null): void {
     this.#local = local;
     this.#localVin = vin;
   }
 
   /**
-   * Undefined where there is no such flag. Never throws: a context that cannot be read (a getter of it throws) counts
-   * as missing.
+   * Evaluates a flag; undefined where there is no such flag. Never throws: a context that cannot be read (because a
+   * getter throws) counts as missing.
    */
   evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined {
     try {
@@ -99,7 +103,7 @@ export class FlagEvaluator {
     }
   }
 
-  /** The overrides that say nothing, for they do not fit their flag's type. */
+  /** Gives the overrides that have no effect because they do not fit their flag's type. */
   unfitOverrides(): UnfitOverride[] {
     return this.#local === null ? [] : unfitOverrides(this.#local, (key) => this.#flags.get(key)?.definition);
   }
@@ -119,14 +123,14 @@ export class FlagEvaluator {
     return { definition: flag.definition, evaluation };
   }
 
-  /** All keys, in order. */
+  /** Gives the keys of all flags, in order. */
   keys(): string[] {
     return [...new Set([...this.#flags.keys(), ...localKeys(this.#local)])].sort();
   }
 
   /**
-   * What the `variant` column holds of a flag: the variant this vehicle has, in the three words that the column
-   * allows. A variant of another name counts as `treatment` where a rollout gave it, else as `enabled`.
+   * Gives the value of the `variant` column for a flag: the vehicle's variant as one of the three words that the column
+   * allows. A variant of another name counts as `treatment` where a rollout served it, and otherwise as `enabled`.
    */
   storedVariant(flag: HeldFlag, vin: string): StoredVariant {
     if (flag.served === null) return 'control';
@@ -149,7 +153,7 @@ export class FlagEvaluator {
   }
 }
 
-/** Blanks alone say nothing: the vehicle's own fact counts. */
+/** Gives text that is not blank; null otherwise, so that the vehicle's own fact counts. */
 function textOf(value: unknown): string | null {
   return typeof value === 'string' && value.trim() !== '' ? value : null;
 }

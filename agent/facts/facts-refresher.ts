@@ -1,6 +1,6 @@
 /**
- * Asks over one link what is registered of this vehicle: soon after a start that needs it, else now and then, so that a
- * vehicle that is registered anew learns it. Nothing here disturbs the sync.
+ * Requests the registered facts of this vehicle over one link. It does so soon after a start that needs them, and
+ * otherwise at long intervals, so that the vehicle learns of a new registration. Failures here do not disturb the sync.
  */
 import { randomBytes } from 'node:crypto';
 import { describeError, type Log } from '../log.ts';
@@ -14,23 +14,24 @@ export const FACTS_QUERY = 'query Facts($nonce: String!) { vehicleFacts(nonce: $
 
 export interface FactsRefresherOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
-  /** Whether the vehicle needs a fact that nobody has told it since its start. */
+  /** Says whether the vehicle needs a fact that the control plane has not confirmed since the start. */
   readonly urgent: () => boolean;
-  /** Verifies an answer to the question that had `nonce`; rejects with a Refusal. */
+  /** Verifies an answer to the request with `nonce`; rejects with a Refusal. */
   readonly verify: (jws: string, nonce: string) => Promise<VerifiedFacts>;
-  /** Takes over what is registered, durably. */
+  /** Adopts the registered facts and stores them. */
   readonly learn: (facts: VerifiedFacts) => Promise<void>;
-  /** Counts and logs an answer that was not believed. */
+  /** Counts and logs a refused answer. */
   readonly refuse: (refusal: Refusal) => void;
-  /** Milliseconds between two questions; asked anew each time. */
+  /** Gives the milliseconds until the next request; called before each. */
   readonly intervalMs: () => number;
-  /** Milliseconds over which the first question of vehicles that need a fact is spread. */
+  /** The milliseconds over which the first requests of vehicles that need a fact are spread. */
   readonly spreadMs: number;
-  /** Uniform in [0, 1). */
+  /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
   readonly log: Log;
 }
 
+/** Keeps the registered facts up to date while a link lasts. */
 export class FactsRefresher {
   readonly #options: FactsRefresherOptions;
   readonly #wait: LinkWait;
@@ -51,7 +52,7 @@ export class FactsRefresher {
     }
   }
 
-  /** Asks once. Resolves to the milliseconds until the next question. */
+  /** Requests the facts once. Resolves to the milliseconds until the next request. */
   async #ask(): Promise<number> {
     const { link, verify, learn, refuse, intervalMs, random, log } = this.#options;
     try {
@@ -62,7 +63,7 @@ export class FactsRefresher {
     } catch (error) {
       if (error instanceof Refusal) refuse(error);
       const fault = describeError(error);
-      // Once, and not every few minutes: a control plane from before knows no such question.
+      // The same fault is logged once: an older control plane does not know this query, and would fail every time.
       if (!this.#wait.ended && fault !== this.#fault)
         log('info', `the registered facts of this vehicle are not known: ${fault}`);
       this.#fault = fault;

@@ -1,10 +1,10 @@
 /**
- * The facts by which a vehicle is evaluated: those of its own settings, and where they leave one out, the registered
- * one.
+ * The facts by which a vehicle is evaluated: those of its own settings, and the registered ones where a setting is
+ * missing.
  */
 import { FACT_NAMES, type RegisteredFacts } from '../../core/wire/vehicle-facts.ts';
 
-/** What the vehicle's settings say of it beside its VIN. */
+/** The facts of a vehicle beside its VIN, as its settings give them. */
 export interface VehicleFacts {
   readonly model?: string | undefined;
   readonly swVersion?: string | undefined;
@@ -13,18 +13,19 @@ export interface VehicleFacts {
 
 /** Registered facts whose signature has been verified. */
 export interface VerifiedFacts {
-  /** The compact JWS. */
+  /** The facts as a compact JWS. */
   readonly jws: string;
   readonly facts: RegisteredFacts;
 }
 
-/** A fact that the vehicle's settings and the control plane see differently: the settings win. */
+/** A fact whose setting differs from the registered value. The setting wins. */
 export interface FactDifference {
   readonly fact: keyof RegisteredFacts;
   readonly own: string;
   readonly registered: string;
 }
 
+/** Combines the facts of the settings with the registered ones. */
 export class KnownFacts {
   #registered: VerifiedFacts | null = null;
   #facts: VehicleFacts;
@@ -34,7 +35,7 @@ export class KnownFacts {
     this.#facts = own;
   }
 
-  /** The facts to evaluate by. */
+  /** The facts by which flags are evaluated. */
   get facts(): VehicleFacts {
     return this.#facts;
   }
@@ -45,31 +46,35 @@ export class KnownFacts {
   }
 
   /**
-   * When the control plane last said what is registered, since the start: milliseconds since 1970, by the vehicle's
-   * clock; null: not yet.
+   * The time at which the control plane last confirmed the registered facts, in milliseconds since 1970 by the
+   * vehicle's clock; null where it has not since the start.
    */
   get confirmedAt(): number | null {
     return this.#confirmedAt;
   }
 
-  /** Whether the settings leave out a fact that the control plane has not told, or told again, since the start. */
+  /** Whether a setting is missing and the control plane has not confirmed the registered facts since the start. */
   get unconfirmed(): boolean {
     return this.#confirmedAt === null && FACT_NAMES.some((name) => this.own[name] === undefined);
   }
 
-  /** Takes over what is registered now. @param now milliseconds since 1970 */
+  /**
+   * Adopts the facts that are registered now.
+   *
+   * @param now milliseconds since 1970
+   */
   learn(registered: VerifiedFacts, now: number): void {
     this.#confirmedAt = now;
     this.restore(registered);
   }
 
-  /** Takes over what was registered when the vehicle's database was written. */
+  /** Adopts the facts that were registered when the vehicle's database was written. */
   restore(registered: VerifiedFacts): void {
     this.#registered = registered;
     this.#facts = Object.fromEntries(FACT_NAMES.map((name) => [name, this.own[name] ?? registered.facts[name]]));
   }
 
-  /** The facts that differ, in the order of `FACT_NAMES`. */
+  /** Gives the facts whose settings differ from the registered values, in the order of `FACT_NAMES`. */
   differences(): FactDifference[] {
     const registered = this.#registered?.facts;
     if (registered === undefined) return [];

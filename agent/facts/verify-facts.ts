@@ -7,9 +7,9 @@ import type { VerifiedFacts } from './known-facts.ts';
 const SUBJECT = 'registered facts';
 
 /**
- * Checks signed facts: a signature under a pinned key, made for this purpose and this vehicle.
+ * Verifies signed facts: they must be signed under a pinned key, for this purpose and this vehicle.
  *
- * @param nonce of the question that they answer; null for those that the vehicle has kept
+ * @param nonce the nonce of the request that they answer; null for facts from the vehicle's database
  * @throws Refusal
  */
 export async function verifyFacts(

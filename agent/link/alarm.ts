@@ -1,15 +1,15 @@
 import { timerDelay } from '../timer-delay.ts';
 
-/** One thing that is due at some time: a later call moves it, and whoever does it takes it. Holds no process. */
+/** A timer for one piece of work that is due at some time. Later calls move it. Does not keep the process alive. */
 export class Alarm {
   #timer: NodeJS.Timeout | undefined;
   #atMs = Infinity;
   #due = false;
 
-  /** @param ring called when it becomes due */
+  /** @param ring called when the work becomes due */
   constructor(private readonly ring: () => void) {}
 
-  /** Makes it due in `milliseconds`, whatever was said before. */
+  /** Makes the work due in `milliseconds`, and replaces an earlier time. */
   set(milliseconds: number): void {
     this.cancel();
     this.#atMs = performance.now() + milliseconds;
@@ -19,7 +19,7 @@ export class Alarm {
     }, timerDelay(milliseconds)).unref();
   }
 
-  /** Makes it due in `milliseconds`, unless it is due before. */
+  /** Makes the work due in `milliseconds`, unless it is due sooner. */
   bringForward(milliseconds: number): void {
     if (!this.#due && performance.now() + milliseconds < this.#atMs) this.set(milliseconds);
   }

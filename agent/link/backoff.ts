@@ -1,35 +1,35 @@
 /**
- * How long to wait before the next attempt: exponential with full jitter, so that a fleet that lost its gateway
- * does not come back in one wave. Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+ * Computes the wait before the next attempt. It is exponential with full jitter, so that a fleet that has lost its
+ * gateway does not reconnect all at once. Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
  */
 export interface BackoffOptions {
-  /** Milliseconds: the bound of the first wait. */
+  /** The upper bound of the first wait, in milliseconds. */
   readonly baseMs: number;
-  /** Milliseconds: no wait is longer. */
+  /** The upper bound of every wait, in milliseconds. */
   readonly capMs: number;
-  /** Uniform in [0, 1). */
+  /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
 }
 
+/** Gives growing waits until it is reset. */
 export class Backoff {
   #attempt = 0;
 
   constructor(private readonly options: BackoffOptions) {}
 
-  /** The next wait in milliseconds. */
+  /** Gives the next wait in milliseconds. */
   next(): number {
     return this.options.random() * this.#bound();
   }
 
   /**
-   * The next wait in milliseconds, never shorter than its bound, and longer by up to a quarter: for what must stay
-   * rare.
+   * Gives the next wait in milliseconds for work that must stay rare: the whole bound, and up to a quarter more.
    */
   nextWhole(): number {
     return this.#bound() * (1 + this.options.random() / 4);
   }
 
-  /** A wait in the upper half of what is possible, for faults that pass slowly: a token that has to be replaced. */
+  /** Gives a wait of at least half the cap, in milliseconds, for faults that pass slowly, such as a refused token. */
   nextSlow(): number {
     return this.options.capMs * (0.5 + this.options.random() / 2);
   }

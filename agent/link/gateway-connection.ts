@@ -1,5 +1,5 @@
 /**
- * Stays connected to the gateway: one link after the other, for ever, whatever the reason the last one ended.
+ * Stays connected to the gateway. When a link ends, for whatever reason, it opens the next.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { describeError, type Log } from '../log.ts';
@@ -9,25 +9,27 @@ import { GatewayLink, type LinkTimings } from './gateway-link.ts';
 import type { Route } from './route.ts';
 import type { VehicleCredential } from './vehicle-credential.ts';
 
-/** Close codes that say the token is not accepted (graphql-transport-ws). */
+/** The close codes that mean that the token is not accepted (graphql-transport-ws). */
 const REFUSED_CODES = new Set([4401, 4403]);
 
+/** The options of a connection. */
 export interface GatewayConnectionOptions {
   readonly url: string;
   readonly route: Route;
   readonly timings: LinkTimings;
   readonly backoff: Backoff;
-  /** A link that lasted this long, in milliseconds, was a good one: the waits start anew after it. */
+  /** The milliseconds that a link must last for the backoff to be reset. */
   readonly stableMs: number;
   readonly log: Log;
-  /** Milliseconds since 1970. */
+  /** The vehicle's clock, in milliseconds since 1970. */
   readonly now: () => number;
-  /** Called before each attempt, since a token may be replaced; rejects where there is none that may be used. */
+  /** Reads the credential before each attempt, because it may be replaced. Rejects where there is no usable one. */
   readonly credential: () => Promise<VehicleCredential>;
-  /** Uses an acknowledged link until it ends. */
+  /** Uses an acknowledged link. Resolves when the link has ended. */
   readonly use: (link: GatewayLink) => Promise<void>;
 }
 
+/** Keeps a vehicle connected until it is closed. */
 export class GatewayConnection {
   readonly #options: GatewayConnectionOptions;
   readonly #stop = new AbortController();
@@ -40,13 +42,13 @@ export class GatewayConnection {
     this.#options = options;
   }
 
-  /** Whether a link is up and acknowledged. */
+  /** Whether there is an acknowledged link. */
   get connected(): boolean {
     return this.#connected;
   }
 
   /**
-   * Why there is no connection, as the last attempt found; null while there is one, and before the first has failed.
+   * Why the last attempt failed; null while there is a connection, and before the first failure.
    */
   get fault(): string | null {
     return this.#fault;
@@ -56,7 +58,7 @@ export class GatewayConnection {
     this.#running = this.#run();
   }
 
-  /** Ends the present link and tries no more. */
+  /** Ends the present link and opens no more. */
   async close(): Promise<void> {
     this.#stop.abort();
     this.#link?.close();
@@ -67,18 +69,18 @@ export class GatewayConnection {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const wait = await this.#attempt();
-      // Unreferenced: an agent inside another program does not keep it alive.
+      // The timer is unreferenced, so that an agent inside another program does not keep it alive.
       await pause(timerDelay(wait), undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
-  /** A certificate is right or wrong by the vehicle's clock, which no agent can mend. */
+  /** Gives a hint for faults of certificates that a wrong clock of the vehicle may cause; empty for other faults. */
   #clockHint(fault: string): string {
     if (!/certificate (is not yet valid|has expired)/i.test(fault)) return '';
     return `; this vehicle's clock says ${new Date(this.#options.now()).toISOString()}. If that is wrong, flags go on by their age, and the connection comes by itself once the clock is right`;
   }
 
-  /** One link from beginning to end. Resolves to the milliseconds to wait before the next; never rejects. */
+  /** Opens a link and uses it until it ends. Resolves to the milliseconds to wait before the next; never rejects. */
   async #attempt(): Promise<number> {
     const { url, route, timings, backoff, log } = this.#options;
     const startedAt = performance.now();
@@ -114,7 +116,7 @@ export class GatewayConnection {
   }
 }
 
-/** Whether an acknowledged link has not ended meanwhile. */
+/** Resolves to whether a link is acknowledged and has not ended meanwhile. */
 function isUp(link: GatewayLink): Promise<boolean> {
   return Promise.race([
     link.ended.then(() => false),

@@ -1,6 +1,6 @@
 /**
- * One websocket to the gateway (graphql-transport-ws), from its opening to its end. It never reconnects: that is
- * for its user, who also decides about codes that the client library takes for final.
+ * A link: one websocket to the gateway (graphql-transport-ws), from its opening to its end. It never reconnects. Its
+ * user does, and also decides about close codes that the client library considers fatal.
  */
 import type { Socket } from 'node:net';
 import { createClient, type Client } from 'graphql-ws/client';
@@ -11,48 +11,51 @@ import type { Route } from './route.ts';
 import { CLOSING_MS, vehicleWebSocket } from './vehicle-web-socket.ts';
 import { membersOf } from '../../core/json/json-value.ts';
 
-/** How many times as long an answer may take that is on its way: 1.5 MB at 2.5 KB a second with the usual timings. */
+/**
+ * The factor by which an answer that is arriving may take longer: with the default timings, 1.5 MB at 2.5 KB a second.
+ */
 const SLOW_ANSWER = 20;
 
+/** The timings of a link, in milliseconds. */
 export interface LinkTimings {
-  /** Milliseconds for the proxy and the TCP, TLS and websocket handshakes together. */
+  /** The timeout of the proxy and the TCP, TLS and websocket handshakes together. */
   readonly openMs: number;
-  /** Milliseconds for connection_ack. */
+  /** The timeout of connection_ack. */
   readonly acknowledgeMs: number;
-  /** Milliseconds between pings. */
+  /** The time between two pings. */
   readonly pingMs: number;
-  /** Milliseconds for a pong, or anything else: a pong waits behind a large answer that is still arriving. */
+  /** The timeout of a pong. Any other byte counts as well, because a pong waits behind an answer that is arriving. */
   readonly pongMs: number;
-  /** Milliseconds for the answer of a query to begin, and then without a byte of it. */
+  /** The timeout of the beginning of an answer, and then of each further byte of it. */
   readonly requestMs: number;
 }
 
-/** How a link ended. */
+/** The way in which a link ended. */
 export interface LinkEnding {
-  /** The websocket's close code; 1006 without one. */
+  /** The websocket's close code; 1006 where there was none. */
   readonly code: number;
   readonly reason: string;
 }
 
-/** A GraphQL answer, nothing of it checked. */
+/** A GraphQL answer that has not been checked. */
 export interface GraphqlResult {
   readonly data?: unknown;
   readonly errors?: readonly { readonly message: string }[];
 }
 
 /**
- * Bounds, in seconds, of the wait that a refusal can name. Nobody signs it: it must neither silence a vehicle nor make
- * it ask without end.
+ * The bounds, in seconds, of the wait that a refusal may name. Refusals are not signed, so one must neither silence a
+ * vehicle nor make it send requests without end.
  */
 const RETRY_AFTER = { least: 1, most: 3_600 } as const;
 
-/** The gateway's refusal of a query, with what its first error says beside the message. */
+/** The gateway's refusal of a query, with the extensions of its first error. */
 export class RequestRefused extends Error {
   override readonly name = 'RequestRefused';
   readonly code: string | undefined;
-  /** Dotted path of what is wrong in the variables. */
+  /** The dotted path of the fault in the variables. */
   readonly field: string | undefined;
-  /** Seconds, 1 to 3,600 whatever was named. */
+  /** The seconds to wait, brought into the range from 1 to 3,600. */
   readonly retryAfter: number | undefined;
 
   constructor(errors: unknown) {
@@ -69,36 +72,38 @@ export class RequestRefused extends Error {
 }
 
 /**
- * Milliseconds until a refused request is to be sent again, spread over as long again so that a fleet does not come
- * back in one wave; undefined where the gateway named no time.
+ * Gives the milliseconds until a refused request may be sent again. They are spread over up to twice the named time, so
+ * that a fleet does not send all at once. Undefined where the gateway named no time.
  */
 export function retryAfterMs(error: unknown, random: () => number): number | undefined {
   const { retryAfter } = error instanceof RequestRefused ? error : {};
   return retryAfter === undefined ? undefined : retryAfter * 1_000 * (1 + random());
 }
 
+/** One link to the gateway. */
 export class GatewayLink {
-  /** Resolves when the link is down, for whatever reason; never rejects. */
+  /** Resolves when the link has ended, for whatever reason; never rejects. */
   readonly ended: Promise<LinkEnding>;
-  /** Resolves when the gateway has acknowledged; rejects with an Error when the link ends before. */
+  /** Resolves when the gateway has acknowledged the connection; rejects with an Error when the link ends first. */
   readonly acknowledged: Promise<void>;
   readonly #client: Client;
   readonly #timings: LinkTimings;
   #socket: WebSocket | null = null;
-  /** What is under the websocket once it is open. */
+  /** The socket below the websocket, from its opening on. */
   #raw: Socket | null = null;
-  /** Bytes that had been read when the last message was complete. */
+  /** The number of bytes that had been read when the last message was complete. */
   #bytesOfMessages = 0;
   readonly #opening = new AbortController();
   readonly #openTimer: NodeJS.Timeout;
   #pongTimer: NodeJS.Timeout | undefined;
   #requests = 0;
   /**
-   * Rejects the queries that are under way; a set and not `ended.then`, which would keep every answer until the end.
+   * The functions that reject the pending queries. They are in a set, because `ended.then` would keep every answer in
+   * memory until the end.
    */
   readonly #waiting = new Set<(error: Error) => void>();
   #end!: (ending: LinkEnding) => void;
-  /** Why the agent itself cut the link. */
+  /** Why the agent itself dropped the link; null where it did not. */
   #cut: string | null = null;
   #isOver = false;
 
@@ -110,9 +115,9 @@ export class GatewayLink {
       acknowledge = resolve;
       this.ended.then(({ code, reason }) => reject(new Error(`${reason || 'closed'} (${code})`)), reject);
     });
-    // Not every user waits for it.
+    // Not every user waits for the acknowledgement.
     this.acknowledged.catch(() => undefined);
-    // One for all of it: a handshake that comes a byte at a time would outlast any limit between two bytes.
+    // One timeout covers all handshakes: one that arrives a byte at a time would outlast any limit between two bytes.
     this.#openTimer = setTimeout(
       () => this.terminate(`no handshake within ${timings.openMs} ms`),
       timings.openMs,
@@ -126,7 +131,7 @@ export class GatewayLink {
       connectionParams: { authorization: `Bearer ${token}` },
       connectionAckWaitTimeout: timings.acknowledgeMs,
       keepAlive: timings.pingMs,
-      // The stream has one id in all vehicles, so that the gateway can send all of them the same bytes.
+      // The subscription has the same id in all vehicles, so that the gateway can send all of them the same bytes.
       generateID: ({ query }) => (query === CHANGES_SUBSCRIPTION ? 'changes' : `request-${++this.#requests}`),
       webSocketImpl: vehicleWebSocket(
         route.connection(new URL(url).protocol === 'wss:', this.#opening.signal),
@@ -164,7 +169,7 @@ export class GatewayLink {
     return this.#raw?.bytesRead ?? 0;
   }
 
-  /** Drops the link when nothing at all comes any more. */
+  /** Drops the link when no byte arrives within the timeout of a pong. */
   #awaitPong(): void {
     const before = this.#bytesRead;
     this.#pongTimer = setTimeout(() => {
@@ -173,9 +178,9 @@ export class GatewayLink {
     }, this.#timings.pongMs).unref();
   }
 
-  /** Starts a subscription. Its results go to `onResult`; when the gateway ends it, the link is closed. */
+  /** Starts a subscription, whose results go to `onResult`. When the gateway ends it, the link is closed. */
   subscribe(query: string, variables: Record<string, unknown>, onResult: (result: GraphqlResult) => void): void {
-    // The library would open another socket.
+    // After the end, the library would open another socket.
     if (this.#isOver) return;
     this.#client.subscribe(
       { query, variables },
@@ -188,8 +193,8 @@ export class GatewayLink {
   }
 
   /**
-   * Runs a query or mutation. Rejects with a RequestRefused when it is refused, with an Error when it is not answered
-   * in time, or the link ends.
+   * Runs a query or mutation and resolves to its `data`. Rejects with a RequestRefused when it is refused, and with an
+   * Error when it times out or the link ends.
    */
   async request(query: string, variables: Record<string, unknown>): Promise<unknown> {
     if (this.#isOver) throw new Error('the connection has ended');
@@ -204,7 +209,7 @@ export class GatewayLink {
         const awaitAnswer = () => {
           const before = this.#bytesRead;
           timer = setTimeout(() => {
-            // Bytes after the last whole message are those of one that is arriving; pongs alone are no answer.
+            // Bytes after the last complete message belong to one that is arriving. Pongs alone do not count.
             if (this.#bytesRead > Math.max(before, this.#bytesOfMessages) && performance.now() < latest)
               return awaitAnswer();
             this.terminate('a query was not answered');
@@ -230,15 +235,15 @@ export class GatewayLink {
     }
   }
 
-  /** Closes in the regular way. */
+  /** Closes the link in the regular way. */
   close(): void {
     this.#dispose();
-    // A gateway that does not answer the closing handshake must not hold a stopping agent.
+    // A gateway that does not answer the closing handshake must not hold up an agent that stops.
     if (this.#socket?.readyState === WebSocket.CONNECTING) this.terminate('closed');
     else setTimeout(() => this.terminate('closed'), CLOSING_MS).unref();
   }
 
-  /** Drops the connection at once: for a peer that no longer answers. */
+  /** Drops the connection at once, for a peer that no longer answers. */
   terminate(reason: string): void {
     this.#cut ??= reason;
     this.#opening.abort();
@@ -247,7 +252,7 @@ export class GatewayLink {
   }
 
   #dispose(): void {
-    // While it still connects, disposing rejects with how that ended; `ended` tells it already.
+    // While the client connects, disposing rejects with the failure to connect, which `ended` already reports.
     Promise.resolve(this.#client.dispose()).catch(() => undefined);
   }
 
@@ -255,7 +260,7 @@ export class GatewayLink {
     this.#isOver = true;
     clearTimeout(this.#openTimer);
     clearTimeout(this.#pongTimer);
-    // Disposed, or the library would open a new socket after a regular close (1000).
+    // Without disposing, the library would open a new socket after a regular close (1000).
     this.#dispose();
     for (const abandon of this.#waiting) abandon(new Error(`the connection ended (${code})`));
     this.#end({ code, reason: reason || (this.#cut ?? '') });

@@ -1,13 +1,13 @@
 import { timerDelay } from '../timer-delay.ts';
 
-/** Waiting between two things that are done over a link: until it is time, or the link has ended. */
+/** Waits between two requests over a link, and stops waiting when the link ends. */
 export class LinkWait {
   #ended = false;
   #timer: NodeJS.Timeout | undefined;
   #dueAt = 0;
   #over: () => void = () => undefined;
 
-  /** @param ended resolves when the link is down */
+  /** @param ended resolves when the link has ended */
   constructor(ended: Promise<unknown>) {
     const over = () => {
       this.#ended = true;
@@ -22,7 +22,7 @@ export class LinkWait {
     return this.#ended;
   }
 
-  /** Resolves after `milliseconds`, or at once when the link ends. Holds no process. */
+  /** Resolves after `milliseconds`, or as soon as the link ends. Does not keep the process alive. */
   pause(milliseconds: number): Promise<void> {
     if (this.#ended) return Promise.resolve();
     return new Promise((resolve) => {
@@ -31,7 +31,7 @@ export class LinkWait {
     });
   }
 
-  /** Lets a pause that is under way end in `milliseconds`, if it would last longer. */
+  /** Ends the present pause in `milliseconds` where it would last longer. */
   shorten(milliseconds: number): void {
     if (!this.#ended && performance.now() + milliseconds < this.#dueAt) this.#after(milliseconds);
   }

@@ -1,23 +1,23 @@
 /**
- * What the agent asks of the gateway, and what it gets: the documents, and answers read from untrusted JSON.
+ * The agent's GraphQL operations, and the readers of their answers, which are untrusted JSON.
  */
 import { isCount, isObject, membersOf, type Members } from '../../core/json/json-value.ts';
 import type { Environment } from '../../core/model.ts';
 import { Refusal } from '../trust/refusals.ts';
 
-/** The same text and variables in every vehicle of an environment: the gateway then runs it once for all. */
+/** The subscription has the same text and variables in all vehicles of an environment, so the gateway runs it once. */
 export const CHANGES_SUBSCRIPTION =
   'subscription Changes($environment: Environment!) { flagChanges(environment: $environment) { environment revision previousRevision signed { key revision removed jws } proof } }';
 
 const SYNC_SELECTION = '{ environment revision full flags { key revision removed jws } proof }';
 export const SYNC_QUERY = `query Sync($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) ${SYNC_SELECTION} }`;
 
-/** A sync whose proof is signed for this vehicle alone. */
+/** The sync query whose proof is signed for this vehicle alone. */
 export const NONCE_SYNC_QUERY = `query Sync($environment: Environment!, $since: Int, $nonce: String) { flagSync(environment: $environment, since: $since, nonce: $nonce) ${SYNC_SELECTION} }`;
 
 export const PROOF_QUERY = 'query Proof($environment: Environment!) { flagProof(environment: $environment) }';
 
-/** One flag as it travels: everything but `jws` is unsigned and must agree with it. */
+/** A flag as it is sent. Only `jws` is signed; the other members must agree with it. */
 export interface SignedFlag {
   readonly key: string;
   readonly revision: number;
@@ -27,7 +27,7 @@ export interface SignedFlag {
 
 export interface SyncAnswer {
   readonly revision: number;
-  /** Whether `flags` is all there is, rather than what changed. */
+  /** Whether `flags` are all flags, and not only those that changed. */
   readonly full: boolean;
   readonly flags: readonly SignedFlag[];
   readonly proof: string;
@@ -40,12 +40,12 @@ export interface ChangeEvent {
   readonly proof: string;
 }
 
-/** GraphQL's spelling of an environment. */
+/** Gives GraphQL's spelling of an environment. */
 export function environmentVariable(environment: Environment): string {
   return environment.toUpperCase();
 }
 
-/** Reads `data` of the sync query. Throws a Refusal when malformed or for another environment. */
+/** Reads `data` of the sync query. Throws a Refusal when it is malformed or for another environment. */
 export function readSyncAnswer(data: unknown, environment: Environment): SyncAnswer {
   const answer = member(data, 'flagSync', 'sync');
   expectEnvironment(answer, environment, 'sync');
@@ -56,7 +56,7 @@ export function readSyncAnswer(data: unknown, environment: Environment): SyncAns
   return { revision, full, proof, flags: flags.map((flag) => readSignedFlag(flag, 'sync')) };
 }
 
-/** Reads `data` of one event of the subscription. Throws a Refusal when malformed or for another environment. */
+/** Reads `data` of one event of the subscription. Throws a Refusal when it is malformed or for another environment. */
 export function readChangeEvent(data: unknown, environment: Environment): ChangeEvent {
   const event = member(data, 'flagChanges', 'change');
   expectEnvironment(event, environment, 'change');
@@ -67,7 +67,7 @@ export function readChangeEvent(data: unknown, environment: Environment): Change
   return { revision, previousRevision, proof, signed: readSignedFlag(event.signed, 'change') };
 }
 
-/** Reads `data` of the proof query. Throws a Refusal when malformed. */
+/** Reads `data` of the proof query. Throws a Refusal when it is malformed. */
 export function readProofAnswer(data: unknown): string {
   const { flagProof } = membersOf(data);
   if (typeof flagProof !== 'string') throw new Refusal('malformed', 'proof');

@@ -1,10 +1,12 @@
 /**
- * Which proxy the settings mean, as curl and Go read them. Nothing here says what is in one: it may hold a password.
+ * Finds the proxy that the settings name, by the rules of curl and Go. No message contains a proxy's address, because
+ * there may be a password in it.
  */
 import { isLoopback } from '../../core/wire/loopback.ts';
 
 /**
- * What is wrong with the address of a proxy, to follow on the name of the setting; null where nothing is.
+ * Says what is wrong with the address of a proxy, as the rest of a sentence that begins with the name of the setting;
+ * null for a valid address.
  */
 export function proxyFault(proxy: string): string | null {
   if (!URL.canParse(proxy) || !/^http:\/\/./i.test(proxy)) return 'must be http://[user:password@]host:port';
@@ -20,13 +22,13 @@ export function proxyFault(proxy: string): string | null {
 }
 
 /**
- * The proxy that the environment names for `url`: HTTPS_PROXY for `wss:`, HTTP_PROXY for `ws:`, unless
- * NO_PROXY names the host. Null for none, and for a host of this machine, which no proxy reaches.
+ * Gives the proxy that the environment variables name for `url`: HTTPS_PROXY for `wss:` and HTTP_PROXY for `ws:`,
+ * unless NO_PROXY names the host. Null for none, and for a loopback host, which no proxy can reach.
  *
- * @param url of a websocket
+ * @param url the address of a websocket
  */
 export function environmentProxy(url: string, environment: NodeJS.ProcessEnv): string | null {
-  // The small spelling wins, as in curl.
+  // The lower-case name wins, as in curl.
   const variable = (name: string) => environment[name.toLowerCase()] || environment[name] || '';
   const { protocol, hostname, port } = new URL(url);
   const proxy = variable(protocol === 'wss:' ? 'HTTPS_PROXY' : 'HTTP_PROXY');
@@ -40,7 +42,7 @@ export function environmentProxy(url: string, environment: NodeJS.ProcessEnv): s
   return proxy.includes('://') ? proxy : `http://${proxy}`;
 }
 
-/** `*`, or a host with everything below it, with or without a dot before it and a port behind it. */
+/** Says whether an entry of NO_PROXY covers a host: `*`, or the host or its parent domain, with an optional port. */
 function isException(exception: string, host: string, port: string): boolean {
   if (exception === '*' || exception === host) return true;
   const [, name = '', onlyPort] = /^(?:\*?\.)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(exception) ?? [];

@@ -1,6 +1,6 @@
 /**
- * The way to the control plane: straight or through an HTTP proxy (CONNECT, RFC 9110 section 9.3.6), and with TLS whose
- * certificate is always checked. What it costs is a few kilobytes; a library of agents for each case costs megabytes.
+ * The route to the control plane: direct or through an HTTP proxy (CONNECT, RFC 9110 section 9.3.6), with TLS whose
+ * certificate is always checked. This code costs a few kilobytes of memory; the libraries for it cost megabytes.
  */
 import { once } from 'node:events';
 import { request, type ClientRequestArgs, type IncomingMessage } from 'node:http';
@@ -8,14 +8,15 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
 import { errorCode } from '../../core/caught-error.ts';
 
+/** The options of a route. */
 export interface RouteOptions {
-  /** Certificates (PEM) of the only authorities to trust; null: those that Node.js brings along. */
+  /** The certificates (PEM) of the only authorities to trust; null for those that Node.js trusts. */
   readonly ca: string | null;
-  /** `http://[user:password@]host:port` of a proxy, a secret because of its password; null: none. */
+  /** The proxy as `http://[user:password@]host:port`; null for none. It may contain a password, so it is a secret. */
   readonly proxy: string | null;
 }
 
-/** How `node:http` and `ws` ask for a connection. */
+/** The function by which `node:http` and `ws` open a connection. */
 export type CreateConnection = NonNullable<ClientRequestArgs['createConnection']>;
 
 export class Route {
@@ -29,7 +30,7 @@ export class Route {
     this.#proxy = proxy === null ? null : new URL(proxy);
   }
 
-  /** `createConnection` for a request that ends with `signal`. */
+  /** Gives the `createConnection` of a request that `signal` aborts. */
   connection(secure: boolean, signal: AbortSignal): CreateConnection {
     return ({ host, port }, created) => {
       this.connect(host ?? 'localhost', Number(port), secure, signal).then(
@@ -42,10 +43,10 @@ export class Route {
   }
 
   /**
-   * Resolves to a socket on which `host` itself is spoken to. Rejects with an Error that says which part of the way
-   * failed: host or proxy not reached, the proxy's refusal, a certificate that is not trusted.
+   * Opens a socket to `host`. Rejects with an Error that says which part of the route failed: the host or the proxy was
+   * not reached, the proxy refused, or a certificate is not trusted.
    *
-   * @param host name or address, IPv6 without brackets
+   * @param host a name or an address; an IPv6 address has no brackets
    */
   async connect(host: string, port: number, secure: boolean, signal: AbortSignal): Promise<Socket> {
     const socket =
@@ -64,7 +65,7 @@ export class Route {
       method: 'CONNECT',
       path: target,
       headers: { host: target, ...credentialsOf(proxy) },
-      // None: what it keeps alive would keep a stopping process alive.
+      // An HTTP agent would keep connections, and with them a stopping process, alive.
       agent: false,
       signal,
     }).end();
@@ -93,16 +94,16 @@ export class Route {
     const socket = connectTls({
       socket: below,
       host,
-      // Names only, by RFC 6066 section 3.
+      // RFC 6066 section 3 allows only names here, not addresses.
       servername: isIP(host) === 0 ? host : '',
       secureContext: this.#secureContext,
-      // Said, since NODE_TLS_REJECT_UNAUTHORIZED in the environment would turn it off otherwise.
+      // This is explicit, because NODE_TLS_REJECT_UNAUTHORIZED in the environment could turn the check off otherwise.
       rejectUnauthorized: true,
     });
     try {
       return await connected(socket, signal, 'secureConnect');
     } catch (error) {
-      // The socket itself only knows of chains, and not of names: those are in the error's code.
+      // `authorizationError` is only about the chain; a wrong name shows in the code of the error.
       const certificate = Boolean(socket.authorizationError) || errorCode(error) === 'ERR_TLS_CERT_ALTNAME_INVALID';
       throw new Error(
         certificate ? `the certificate of ${host}:${port} is not trusted` : `no TLS with ${host}:${port}`,
@@ -112,7 +113,7 @@ export class Route {
   }
 }
 
-/** The socket once it is up. Rejects with why it is not, and destroys it. */
+/** Resolves to the socket when it is connected. Otherwise destroys it and rejects with the reason. */
 async function connected<T extends Socket>(socket: T, signal: AbortSignal, event = 'connect'): Promise<T> {
   try {
     await once(socket, event, { signal });

@@ -1,5 +1,5 @@
 /**
- * The vehicle's token: a secret to the gateway, and to the vehicle itself the word on who it is.
+ * The vehicle's credential: a token that the gateway checks, and from whose claims the vehicle learns its identity.
  */
 import { decodeJwt } from 'jose';
 import { ENVIRONMENTS, VIN_PATTERN } from '../../core/model.ts';
@@ -8,16 +8,16 @@ import { readRegularFile } from '../../core/files/regular-file.ts';
 import type { VehicleIdentity } from '../state.ts';
 
 export interface VehicleCredential {
-  /** The JWT itself: never logged. */
+  /** The JWT, which must never be logged. */
   readonly token: string;
   readonly identity: VehicleIdentity;
-  /** That everybody on this machine can read or change the file; null where they cannot. */
+  /** A message that all users of this machine can read or change the file; null where they cannot. */
   readonly openFault: string | null;
 }
 
 /**
- * Reads a token file. The claims are read, not verified: the key is the control plane's, which checks it at each
- * connection. Rejects with an Error that does not contain the token.
+ * Reads a token file. The claims are not verified here: only the control plane has the key, and it checks the token at
+ * each connection. Rejects with an Error that does not contain the token.
  */
 export async function readVehicleCredential(path: string): Promise<VehicleCredential> {
   const { bytes, mode } = await readRegularFile(path);

@@ -1,23 +1,23 @@
-/** The `ws` client as a vehicle uses it. */
+/** The `ws` client with the settings of a vehicle. */
 import { WebSocket, type ClientOptions } from 'ws';
 import type { CreateConnection } from './route.ts';
 
-/** A sync of 1.5 MB of definitions, with room to spare. What says that it is larger is not read. */
+/** The largest message that is read: a sync of 1.5 MB of definitions, with room to spare. */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
-/** Milliseconds that a regular close may take. */
+/** The milliseconds that a regular close may take. */
 export const CLOSING_MS = 1000;
 
-/** What graphql-ws makes a socket of. */
+/** The class from which graphql-ws makes a socket. */
 type VehicleWebSocket = new (address: string | URL, protocols?: string | string[]) => WebSocket;
 
-/** A class for graphql-ws, which makes one socket of it; that goes to `onCreated`. */
+/** Gives a class from which graphql-ws makes its one socket, which is passed to `onCreated`. */
 export function vehicleWebSocket(
   createConnection: CreateConnection,
   onCreated: (socket: WebSocket) => void,
 ): VehicleWebSocket {
   const options: ClientOptions & { readonly closeTimeout: number } = {
-    // Compression would cost the agent's memory, and the gateway 200 KB a vehicle.
+    // Compression would cost the agent memory, and the gateway 200 KB for each vehicle.
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE_BYTES,
     followRedirects: false,

@@ -1,6 +1,6 @@
 /**
- * The file of flags: read, checked, and read again when it changes. Loaded only by an agent that is given such a file,
- * since the reader of YAML takes memory.
+ * Reads the file of flags, and reads it again when it changes. Only an agent that is given such a file loads this
+ * module, because the YAML parser takes memory.
  */
 import { unwatchFile, watchFile } from 'node:fs';
 import { resolve } from 'node:path';
@@ -17,12 +17,13 @@ import { LOCAL_ENVIRONMENT, localFlag, type LocalFlag, type LocalFlags, type Loc
 export interface FlagsFileOptions {
   readonly path: string;
   readonly log: Log;
-  /** Takes what was read, the first time and after each change. */
+  /** Adopts the flags that were read, the first time and after each change. */
   readonly use: (flags: LocalFlags) => void;
-  /** Milliseconds between two looks at the file. */
+  /** The milliseconds between two polls of the file. */
   readonly lookMs: number;
 }
 
+/** Follows a file of flags. */
 export class FlagsFileReader {
   readonly #options: FlagsFileOptions;
   readonly #path: string;
@@ -39,19 +40,23 @@ export class FlagsFileReader {
   }
 
   /**
-   * Reads the file, gives it to `use`, and follows its changes.
+   * Reads the file, passes its flags to `use`, and follows its changes.
    *
-   * @throws FleetFlagError BAD_USER_INPUT that names file, line and path of everything that is wrong with it
+   * @throws FleetFlagError BAD_USER_INPUT that names the file, and the line and path of each fault
    */
   static async open(options: FlagsFileOptions): Promise<FlagsFileReader> {
     const reader = new FlagsFileReader(options);
     await reader.#read();
-    // By looking and not by watching: that sees a file that is edited, one that takes its place, and one behind a link.
+    // Polling notices a file that is edited, one that is replaced, and one behind a link; watching does not.
     watchFile(reader.#path, { interval: options.lookMs, persistent: false }, () => reader.#changed());
     return reader;
   }
 
-  /** @param unfit keys of the overrides that do not fit their flags */
+  /**
+   * Gives the status of the file.
+   *
+   * @param unfit the keys of the overrides that do not fit their flags
+   */
   status(unfit: readonly string[]): LocalFlagsStatus {
     return {
       ...this.#status,
@@ -66,7 +71,7 @@ export class FlagsFileReader {
     await this.#reading;
   }
 
-  /** A file that is being written is let alone until a look finds it as the one before did. */
+  /** Reads a changed file when two polls have found it the same, so that a half-written one is not read. */
   #changed(): void {
     clearTimeout(this.#settling);
     this.#settling = setTimeout(() => {
@@ -116,7 +121,7 @@ export class FlagsFileReader {
   }
 }
 
-/** The flags of one reading. What is as it was before keeps its revision: that of the reading that changed it. */
+/** Makes the flags of one reading. A flag that has not changed keeps its revision. */
 function localFlags(
   entries: readonly FlagEntry[],
   overrides: ReadonlyMap<string, JsonValue>,

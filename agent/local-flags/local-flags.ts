@@ -1,6 +1,6 @@
 /**
- * Flags and values from a file of this machine, for testing the vehicle's programs under every value of a flag.
- * They are not signed, age with nobody and are measured by nobody.
+ * Local flags: flags and values from a file of this machine, for testing the vehicle's programs with every value of a
+ * flag. They are not signed, never go stale, and are not counted in metrics.
  */
 import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type {
@@ -14,59 +14,58 @@ import type {
 import { canonicalJson } from '../../core/json/canonical-json.ts';
 import { fitsFlagType } from '../../core/evaluation/flag-value.ts';
 
-/** A flag of the file, ready to be evaluated. */
+/** A flag of the file that is ready to be evaluated. */
 export interface LocalFlag {
   readonly definition: FlagDefinition;
   readonly compiled: CompiledFlag;
 }
 
-/** What one reading of the file gives. */
+/** The flags and values of one reading of the file. */
 export interface LocalFlags {
-  /** They stand in the place of the control plane's flags of the same key. */
+  /** The flags by key. They replace the control plane's flags of the same keys. */
   readonly flags: ReadonlyMap<string, LocalFlag>;
-  /** They hold whatever rules and kill switches say. */
+  /** The values by flag. They win over all rules and kill switches. */
   readonly overrides: ReadonlyMap<string, JsonValue>;
-  /** Flags of overrides that are defined nowhere else. */
+  /** The flags of overrides that are defined nowhere else. */
   readonly implied: ReadonlyMap<string, LocalFlag>;
 }
 
-/** What the status tells of the file. */
+/** The status of the file. */
 export interface LocalFlagsStatus {
   readonly file: string;
-  /** How often the file was read and taken. */
+  /** How many times the file was read and adopted. */
   readonly revision: number;
-  /** ISO 8601, by this machine's clock. */
+  /** The time of the last reading in ISO 8601, by this machine's clock. */
   readonly loadedAt: string;
   readonly flags: number;
-  /** Keys of the overrides that hold. */
+  /** The keys of the overrides in effect. */
   readonly overrides: readonly string[];
-  /** Keys of those that do not fit their flag's type, and say nothing. */
+  /** The keys of the overrides without effect, because they do not fit their flag's type. */
   readonly unfitOverrides: readonly string[];
-  /** The fault of the file as it is now, while what was read before still holds; null where it has none. */
+  /** The fault of the file as it is now; null where it has none. The last faultless reading stays in effect. */
   readonly fault: string | null;
 }
 
-/** The environment of flags that no control plane has. */
+/** The environment of flags that are only in the file. */
 export const LOCAL_ENVIRONMENT: Environment = 'development';
 
-/** Makes a flag ready. */
+/** Compiles a flag. */
 export function localFlag(definition: FlagDefinition): LocalFlag {
   return { definition, compiled: compileFlag(definition) };
 }
 
-/** A value from the file, and the definition that it belongs to. */
+/** A value from the file, with the definition of its flag. */
 export interface LocalEvaluation {
   readonly definition: FlagDefinition;
   readonly evaluation: Evaluation;
-  /** It says nothing about the fleet: nothing is counted or measured by it. */
+  /** Marks the evaluation as local: it is not counted, because it says nothing about the fleet. */
   readonly local: true;
 }
 
 /**
- * What the file says of a flag; undefined where it says nothing. An override that does not fit its flag's type says
- * nothing either.
+ * Evaluates a flag by the file. Undefined where the file has neither the flag nor an override that fits its type.
  *
- * @param held the control plane's definition, where there is one
+ * @param held the control plane's definition of the flag, where there is one
  */
 export function evaluateLocal(
   local: LocalFlags,
@@ -90,13 +89,13 @@ export function evaluateLocal(
     : { definition: flag.definition, local: true, evaluation: evaluateFlag(flag.compiled, context, { nonce }) };
 }
 
-/** An override that does not fit its flag. */
+/** An override that does not fit its flag's type. */
 export interface UnfitOverride {
   readonly key: string;
   readonly type: FlagType;
 }
 
-/** The overrides that do not fit the type of their flag. `held`: the control plane's definition, where there is one. */
+/** Gives the overrides that do not fit their flag's type. `held` gives the control plane's definition of a flag. */
 export function unfitOverrides(local: LocalFlags, held: (key: string) => FlagDefinition | undefined): UnfitOverride[] {
   return [...local.overrides].flatMap(([key, value]) => {
     const type = (local.flags.get(key)?.definition ?? held(key))?.type;
@@ -104,12 +103,12 @@ export function unfitOverrides(local: LocalFlags, held: (key: string) => FlagDef
   });
 }
 
-/** All keys that the file says something of. */
+/** Gives the keys of all flags and overrides of the file. */
 export function localKeys(local: LocalFlags | null): string[] {
   return local === null ? [] : [...new Set([...local.flags.keys(), ...local.overrides.keys()])];
 }
 
-/** The keys of which two readings say different things. */
+/** Gives the keys whose flag or override differs between two readings. */
 export function changedKeys(before: LocalFlags | null, after: LocalFlags): string[] {
   const said = (local: LocalFlags | null, key: string) =>
     canonicalJson([local?.flags.get(key)?.definition ?? null, local?.overrides.get(key) ?? null]);

@@ -1,5 +1,5 @@
 /**
- * FleetFlag as a provider of OpenFeature's server SDK, on an agent in the same process.
+ * A provider for OpenFeature's server SDK that evaluates with an agent in the same process.
  */
 import {
   ErrorCode,
@@ -21,27 +21,27 @@ import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { timerDelay } from '../timer-delay.ts';
 import { parseJson } from '../../core/json/json-value.ts';
 
+/** The options of the provider. */
 export interface FleetFlagProviderOptions {
-  /** Milliseconds that `initialize` waits for flags, from the file or the network: 10 s. */
+  /** The milliseconds for which `initialize` waits for flags from disk or the network; 10 s by default. */
   readonly initializeTimeoutMs?: number;
-  /** Milliseconds without contact to the control plane until the provider is STALE: 1 minute. */
+  /** The milliseconds without contact to the control plane until the provider is STALE; 1 minute by default. */
   readonly staleAfterMs?: number;
 }
 
-/** What the provider needs of the agent. */
+/** The parts of the agent that the provider needs. */
 export type ProvidingAgent = Pick<
   FleetFlagAgent,
   'ready' | 'isReady' | 'isClosed' | 'status' | 'inTouch' | 'onChange' | 'onContact' | 'onClose' | 'evaluate' | 'track'
 >;
 
 /**
- * The agent stays its program's, which starts and closes it; an agent may have several providers.
+ * Provides an agent's flags to OpenFeature. The program starts and closes the agent, which may have several providers.
  *
- * - READY: there are flags, and the control plane was in touch within `staleAfterMs`.
- * - STALE: it was not, or the agent starts with flags past their TTL. Flags are evaluated all the same.
- * - ERROR with PROVIDER_NOT_READY: no flags within `initializeTimeoutMs`. READY follows as soon as there are some. So
- *   is
- *   a provider whose agent was closed, and that for good: programs get their own defaults.
+ * - READY: there are flags, and the agent was in touch with the control plane within `staleAfterMs`.
+ * - STALE: it was not in touch, or started with flags past their TTL. Flags are still evaluated.
+ * - ERROR with PROVIDER_NOT_READY: there were no flags within `initializeTimeoutMs`. READY follows as soon as there are
+ *   some. A provider whose agent was closed stays in this state, and programs get their own defaults.
  */
 export class FleetFlagProvider implements Provider {
   readonly metadata = { name: 'fleetflag' };
@@ -57,7 +57,7 @@ export class FleetFlagProvider implements Provider {
   #staleTimer: NodeJS.Timeout | undefined;
   #changed = new Set<string>();
 
-  /** @param agent one that has been started, or will be */
+  /** @param agent an agent that the program has started or will start */
   constructor(
     agent: ProvidingAgent,
     { initializeTimeoutMs = 10_000, staleAfterMs = 60_000 }: FleetFlagProviderOptions = {},
@@ -68,7 +68,7 @@ export class FleetFlagProvider implements Provider {
   }
 
   /**
-   * Resolves once there are flags. Rejects with ProviderNotReadyError where there are none in time, or the agent is
+   * Resolves when there are flags. Rejects with ProviderNotReadyError where there are none in time, or the agent is
    * closed.
    */
   async initialize(): Promise<void> {
@@ -95,7 +95,7 @@ export class FleetFlagProvider implements Provider {
     throw new ProviderNotReadyError(`The agent has had no flags within ${this.#initializeTimeoutMs} ms.`);
   }
 
-  /** Stops telling; the agent goes on. */
+  /** Stops emitting events. The agent goes on. */
   async onClose(): Promise<void> {
     this.#forget();
   }
@@ -132,8 +132,8 @@ export class FleetFlagProvider implements Provider {
   }
 
   /**
-   * A value of the default's kind: an object or list, or the scalar of a flag of type json. It is not checked against
-   * `T` any further.
+   * Evaluates a JSON flag to a value of the same kind as the default: an object, a list, or a scalar. The value is not
+   * checked against `T` any further.
    */
   async resolveObjectEvaluation<T extends JsonValue>(
     flagKey: string,
@@ -144,8 +144,8 @@ export class FleetFlagProvider implements Provider {
   }
 
   /**
-   * Records a measurement: `flagKey` in the details names the flag whose effect it is, `value` is 1 where there is none
-   * (it happened once), and what else is text, a number or a boolean becomes a tag.
+   * Records a measurement. `flagKey` in the details names the flag whose effect is measured. `value` is 1 where it is
+   * absent: the event happened once. Any other text, number or boolean becomes a tag.
    *
    * @throws FleetFlagError as `FleetFlagAgent.track` does; the SDK logs it at the level debug
    */
@@ -165,7 +165,7 @@ export class FleetFlagProvider implements Provider {
     });
   }
 
-  /** By the kind of the value, not the flag's type: OFREP knows no types, and so both providers give the same. */
+  /** Resolves by the kind of the value and not the flag's type. OFREP knows no types, so both providers agree. */
   #resolve<T extends JsonValue>(
     flagKey: string,
     type: string,
@@ -198,7 +198,7 @@ export class FleetFlagProvider implements Provider {
       this.#agent.onClose(() => this.#agentClosed()),
     ];
     if (this.#agent.inTouch) return;
-    // Not at once even so: the SDK announces READY when `initialize` has resolved.
+    // Even 0 waits for a turn of the event loop: the SDK first announces READY when `initialize` has resolved.
     this.#staleIn(this.#agent.status().staleFlags > 0 ? 0 : this.#staleAfterMs);
   }
 
@@ -223,7 +223,7 @@ export class FleetFlagProvider implements Provider {
     }, timerDelay(milliseconds)).unref();
   }
 
-  /** Changes that the agent applied together are one event. */
+  /** Announces a change. Changes that the agent applies together make one event. */
   #announce(key: string): void {
     this.#changed.add(key);
     if (this.#changed.size > 1) return;
@@ -238,7 +238,7 @@ export class FleetFlagProvider implements Provider {
 const CLOSED = 'The agent is closed: nothing changes any more. Start another one, and give it a provider.';
 
 /**
- * The context as OFREP would carry it: dates are ISO 8601 text, and a member that cannot be written as JSON is left
+ * Gives the context as OFREP would carry it. Dates become ISO 8601 text, and members that JSON cannot hold are left
  * out.
  */
 function jsonOf(context: EvaluationContext): JsonObject {

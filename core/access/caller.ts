@@ -52,7 +52,7 @@ export function actingUser(caller: Caller): string | null {
   return caller.kind === 'user' ? caller.userId : null;
 }
 
-/** Where a request came from; goes into the audit trail. */
+/** The origin of a request, as the audit log records it. */
 export interface RequestOrigin {
   readonly ipAddress: string | null;
   readonly userAgent: string | null;
