@@ -1,4 +1,4 @@
-/** `npm run admin -- <command>`: what is done on the server itself, beside the API. */
+/** `npm run admin -- <command>`: administration on the server itself, beside the API. */
 import { nearestName } from '../core/validation/nearest-name.ts';
 import { CREATE_USER_USAGE, RESET_PASSWORD_USAGE, createUserCommand, resetPasswordCommand } from './admin/accounts.ts';
 import { ADVANCE_USAGE, advanceRevisionCommand } from './admin/advance-revision.ts';
@@ -26,7 +26,7 @@ const COMMANDS = new Map<string, { run: AdminCommand; usage: string }>([
   ['resign-definitions', { run: resignDefinitionsCommand, usage: RESIGN_USAGE }],
 ]);
 
-/** What is to be done comes first, the cause after it. */
+/** Gives the message with its remedy first and the cause after it. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause =

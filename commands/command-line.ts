@@ -1,7 +1,4 @@
-/**
- * What every command does with its command line before anything is opened or made: help, version, and refusing what it
- * does not know.
- */
+/** Reading of command lines, before anything is opened or created: help, version, and refusal of unknown options. */
 import { readFileSync } from 'node:fs';
 import { nearestName } from '../core/validation/nearest-name.ts';
 import { complain, say } from '../main/log.ts';
@@ -9,18 +6,18 @@ import { membersOf, parseJson } from '../core/json/json-value.ts';
 
 const PACKAGE = new URL('../package.json', import.meta.url);
 
-/** The names of all options that a usage text speaks of. */
+/** Gives the names of all options in a usage text. */
 function optionsIn(usage: string): string[] {
   return [...new Set(Array.from(usage.matchAll(/--([a-z][a-z-]*)/g), ([, name = '']) => name))];
 }
 
-/** Says what an unknown option may have been meant to be; the empty text where none is near. */
+/** Suggests the known option nearest to an unknown one; gives the empty text when none is near. */
 export function suggestOption(option: string, usage: string): string {
   const nearest = nearestName(option.replace(/^--?/, ''), optionsIn(usage));
   return nearest === null ? '' : ` Did you mean --${nearest}?`;
 }
 
-/** Answers `--help` and `--version` and ends the process with exit code 0; anything else is left to the command. */
+/** Answers `--help` and `--version` and ends the process with exit code 0. Does nothing otherwise. */
 export function answerHelp(usage: string, args: readonly string[] = process.argv.slice(2)): void {
   if (args.includes('--help') || args.includes('-h')) say(usage);
   else if (args.includes('--version')) say(String(membersOf(parseJson(readFileSync(PACKAGE, 'utf8'))).version));
@@ -29,7 +26,7 @@ export function answerHelp(usage: string, args: readonly string[] = process.argv
 }
 
 /**
- * The arguments of a command that takes no options beyond `--help`, `--version` and the switches in `known`. Ends the
+ * Gives the arguments of a command whose only options are `--help`, `--version` and the switches in `known`. Ends the
  * process with exit code 2, naming the fault, for any other option or for more than `most` other arguments.
  */
 export function readPlainArguments(

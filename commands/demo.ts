@@ -1,6 +1,7 @@
 /**
- * `npm run demo [-- --once]`: the control plane, a fleet and three vehicle agents, in a throw-away folder, shown step
- * by step. Exit codes: 0 ended as asked, 1 a step failed, 2 wrong usage or settings, 130 stopped during the show.
+ * `npm run demo [-- --once]`: runs the control plane, a fleet and three vehicle agents in a temporary folder, and shows
+ * them step by step. Exit codes: 0 ended as asked, 1 a step failed, 2 wrong usage or settings, 130 interrupted during
+ * the show.
  */
 import { parseArgs } from 'node:util';
 import colors from 'picocolors';
@@ -19,7 +20,7 @@ const USAGE = `Usage: npm run demo [-- --once]
 
 PORT and HOST are respected (PORT=0 picks a free port); everything else is the demo's own.`;
 
-/** Exit codes as shells give them for a program that a signal has ended. */
+/** The exit code that shells give for a program that a signal has ended. */
 const INTERRUPTED = 130;
 
 answerHelp(USAGE);
@@ -44,7 +45,7 @@ function readOptions(): { once: boolean; host: string; port: number } {
 
 const { once, host, port } = readOptions();
 const terminal = new Terminal(process.stdout.isTTY && colors.isColorSupported, (text) => process.stdout.write(text));
-// A reader that has gone (`| head`) is no reason to leave processes behind.
+// A closed reader (`| head`) must not leave processes behind.
 process.stdout.on('error', () => undefined);
 
 let shown = false;
@@ -70,7 +71,7 @@ function stop(): void {
   terminal.say('Ending the vehicles and the control plane …');
   unattended(leave(shown ? 0 : INTERRUPTED), 'Ending the demo');
 }
-// Once more while it ends changes nothing: leaving early is what would leave processes behind.
+// A second signal while stopping has no effect: an early exit would leave processes behind.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
 
 try {
@@ -82,7 +83,7 @@ try {
   shown = true;
   if (once) await leave(0);
 } catch (error) {
-  // After Ctrl-C steps fail because what they talk to is being ended.
+  // After Ctrl-C, steps fail because their processes are being ended.
   if (!leaving) {
     console.error(`\nThe demo failed: ${errorMessage(error)}`);
     await leave(1);

@@ -1,7 +1,7 @@
 /**
- * `npm run generate`: writes the Prisma client anew from prisma/schema.prisma, the types of each subgraph's resolvers
- * from its schema.graphql, and the pictures of docs/ from docs/pictures/*.dot. `npm run generate -- --check`: writes
- * nothing and fails (exit 1) when a checked-in file is stale.
+ * `npm run generate`: writes the Prisma client from prisma/schema.prisma, the types of each subgraph's resolvers from
+ * its schema.graphql, and the pictures of docs/ from docs/pictures/*.dot. `npm run generate -- --check`: writes nothing
+ * and fails (exit code 1) when a checked-in file is stale.
  */
 import { readPlainArguments } from './command-line.ts';
 import { stalePictures, writePictures } from './generate/pictures.ts';

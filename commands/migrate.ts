@@ -17,8 +17,8 @@ import { answerHelp } from './command-line.ts';
 import { ConfigurationError, readConfiguration, type Configuration } from '../main/configuration.ts';
 
 /**
- * With PostgreSQL elsewhere and no ClickHouse named, the embedded store is the experiments subgraph's, on whatever
- * machine that is.
+ * Gives the metrics store to migrate. With an external PostgreSQL and no ClickHouse URL, the embedded metrics store
+ * belongs to the experiments subgraph, on whatever machine that runs.
  */
 function metricsOf({ databaseUrl, clickhouseUrl, dataDir }: Configuration): WithMetrics {
   if (clickhouseUrl === null && databaseUrl !== null) return null;

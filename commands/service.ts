@@ -21,10 +21,10 @@ import { openCache, openMetrics, openPostgres } from '../main/stores.ts';
 import { startSubgraph } from '../main/subgraphs.ts';
 import { startingSigner } from '../main/trusted-signer.ts';
 
-/** How long a gateway serves the signing keys that it has fetched, in milliseconds. */
+/** Milliseconds for which a gateway serves the signing keys that it has fetched. */
 const KEYS_AGE = 60_000;
 
-/** The public keys, from the subgraph that signs; the last known ones while it does not answer. */
+/** Fetches the public keys from the subgraph that signs; gives the last known ones while it does not answer. */
 function publicKeysOf(flagsUrl: string): () => Promise<unknown> {
   let known: { keys: unknown; at: number } | undefined;
   return async () => {

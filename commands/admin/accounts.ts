@@ -1,5 +1,5 @@
 /**
- * `npm run admin -- create-user` and `reset-password`: accounts, without a session. A password is generated and printed
+ * `npm run admin -- create-user` and `reset-password`: accounts, without a session. Generated passwords are printed
  * once.
  */
 import { parseArgs } from 'node:util';
@@ -19,9 +19,11 @@ import { withAdminDatabase } from './admin-database.ts';
 import { readArguments, type AdminCommand, type Output } from './command.ts';
 import { operatorOnServer } from './operator.ts';
 
+/** The help text of `create-user`. */
 export const CREATE_USER_USAGE = `npm run admin -- create-user --email EMAIL --name NAME --role ${ROLES.join('|')} [--department DEPARTMENT]
     Makes an account and prints its password, once.`;
 
+/** The help text of `reset-password`. */
 export const RESET_PASSWORD_USAGE = `npm run admin -- reset-password --email EMAIL
     Gives an account a new password and prints it, once. Ends all sessions of the account.`;
 
@@ -31,7 +33,7 @@ function required(values: Readonly<Record<string, string | undefined>>, name: st
   return value;
 }
 
-/** Calls `use` with the accounts of the control plane, whose sessions are in `store`. */
+/** Calls `use` with the control plane's accounts, whose sessions are in `store`. */
 async function withAccounts<T>(
   configuration: Configuration,
   output: Output,
@@ -44,7 +46,7 @@ async function withAccounts<T>(
   );
 }
 
-/** Exit codes: 0, 1 failed, 2 usage. */
+/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const createUserCommand: AdminCommand = async (args, configuration, output) => {
   const input = readArguments(CREATE_USER_USAGE, () => {
     const { values } = parseArgs({
@@ -66,7 +68,7 @@ export const createUserCommand: AdminCommand = async (args, configuration, outpu
     };
   });
   const password = generatePassword();
-  // A new account has no sessions yet, so this needs no cache.
+  // A new account has no sessions yet, so this needs no shared store.
   const user = await withAccounts(configuration, output, createInProcessStore(), (accounts) =>
     accounts.create(operatorOnServer(), { ...input, password }),
   );
@@ -75,14 +77,14 @@ export const createUserCommand: AdminCommand = async (args, configuration, outpu
   return 0;
 };
 
-/** Exit codes: 0, 1 failed, 2 usage. */
+/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const resetPasswordCommand: AdminCommand = async (args, configuration, output) => {
   const email = readArguments(RESET_PASSWORD_USAGE, () =>
     required(parseArgs({ args: [...args], options: { email: { type: 'string' } } }).values, 'email'),
   );
   const password = generatePassword();
   const user = await openAll(async (lifecycle) => {
-    // Without Redis the sessions are in the memory of the control plane, which ends them when it sees the trail's row.
+    // Without Redis the control plane keeps sessions in its memory, and ends them when it reads the audit row.
     const { store } = await openCache(configuration, lifecycle, createLogger(configuration.logLevel));
     const account = await withAccounts(configuration, output, store, (accounts) =>
       accounts.resetPassword(operatorOnServer(), email, password),

@@ -1,4 +1,6 @@
-/** In whose name a command changes flags: the trail names people, also for what is done on the server itself. */
+/**
+ * The identity in whose name a command changes flags: the audit log names people even for changes on the server itself.
+ */
 import { randomUUID } from 'node:crypto';
 import type { CallerIdentity } from '../../core/access/caller.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
@@ -6,13 +8,14 @@ import { findAccount } from '../../subgraphs/audit/accounts/user-store.ts';
 import { normalizedEmail } from '../../subgraphs/audit/accounts/user.ts';
 import { UsageError } from './command.ts';
 
-/** What the trail shows as the program that was used. */
+/** The user agent in the audit log. */
 export const ADMIN_USER_AGENT = 'fleetflag-admin';
 
 /**
- * The person of `--as`, or the only active administrator where none is named.
+ * Gives the person of `--as`, or the only active administrator when `--as` is missing.
  *
- * @throws UsageError when there is no such active user, their role may not change flags, or it has to be said who it is
+ * @throws UsageError when there is no such active user, their role may not change flags, or several administrators are
+ * active and `--as` is missing
  */
 export async function actingPerson(prisma: PrismaClient, email: string | undefined): Promise<CallerIdentity> {
   const { id, role } = email === undefined ? await onlyAdministrator(prisma) : await named(prisma, email);

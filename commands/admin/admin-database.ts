@@ -1,6 +1,6 @@
 /**
- * The database for a command that ends: that of DATABASE_URL, or the embedded server, whether or not FleetFlag runs on
- * it.
+ * The database for a short-lived command: that of DATABASE_URL, or the embedded server, whether or not FleetFlag is
+ * using it.
  */
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import { openDatabase } from '../../subgraphs/shared/postgres/database.ts';
@@ -17,8 +17,8 @@ import type { Output } from './command.ts';
 /**
  * Calls `use` with the database, and closes everything afterwards.
  *
- * @throws Error when migrations are pending: applying them is not for a command that may run beside an older control
- *   plane
+ * @throws Error when migrations are pending: the command may run beside an older control plane, so it must not apply
+ * them
  */
 export async function withAdminDatabase<T>(
   { databaseUrl, dataDir }: Configuration,

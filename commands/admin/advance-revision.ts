@@ -1,4 +1,4 @@
-/** `npm run admin -- advance-revision`: what follows when a backup was restored (docs/operations/restoring.md). */
+/** `npm run admin -- advance-revision`: the step after restoring a backup (docs/operations/restoring.md). */
 import { parseArgs } from 'node:util';
 import { FLAGS_CHANGED } from '../../subgraphs/flags/changes/change.ts';
 import { advanceRevision } from '../../subgraphs/flags/signing/advance-revision.ts';
@@ -10,12 +10,13 @@ import { withBus } from './announcing.ts';
 import { readArguments, type AdminCommand } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
 
+/** The help text of `advance-revision`. */
 export const ADVANCE_USAGE = `npm run admin -- advance-revision --environment development|staging|production --beyond N --reason TEXT [--as EMAIL]
     After a backup was restored: lifts the environment's revision above N, above what vehicles have reported and above its
     own, and signs every flag that lives there anew, so that vehicles believe the control plane again. Pull the kill switches again
     that were pulled after the backup, before: vehicles get the flags as they stand.`;
 
-/** Exit codes: 0, 1 failed, 2 usage. */
+/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const advanceRevisionCommand: AdminCommand = async (args, configuration, output) => {
   const { environment, beyond, reason, email } = readArguments(ADVANCE_USAGE, () => {
     const { values } = parseArgs({

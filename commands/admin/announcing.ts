@@ -5,8 +5,8 @@ import { openRedis } from '../../subgraphs/shared/stores/redis.ts';
 import type { Configuration } from '../../main/configuration.ts';
 
 /**
- * Calls `use` with the control plane's bus. Without Redis, or where it does not answer, with one that nobody listens
- * to: the control plane looks for changes every second by itself.
+ * Calls `use` with the control plane's bus. Without Redis, or when it does not answer, calls it with a bus without
+ * subscribers: the control plane itself polls for changes every second.
  */
 export async function withBus<T>({ redis }: Configuration, logger: Logger, use: (bus: Bus) => Promise<T>): Promise<T> {
   const cache =

@@ -1,4 +1,4 @@
-/** `npm run admin -- api-key`: making, listing and revoking the keys of partners, without a session. */
+/** `npm run admin -- api-key`: creates, lists and revokes partners' keys, without a session. */
 import { parseArgs } from 'node:util';
 import { ROLES, type Role } from '../../core/access/caller.ts';
 import type { ApiKey } from '../../subgraphs/audit/api-keys/api-key.ts';
@@ -8,6 +8,7 @@ import { withAdminDatabase } from './admin-database.ts';
 import { UsageError, readArguments, type AdminCommand } from './command.ts';
 import { operatorOnServer } from './operator.ts';
 
+/** The help text of `api-key`. */
 export const API_KEY_USAGE = `npm run admin -- api-key --name NAME --role READ|WRITE|ADMIN [--rate-limit PER_MINUTE] [--expires ISO_TIME] [--operation ID]…
 npm run admin -- api-key --list
 npm run admin -- api-key --revoke ID|PREFIX
@@ -25,7 +26,7 @@ type Wanted =
       readonly operations: readonly string[];
     };
 
-/** With its zone: a key that ends hours earlier or later than meant is found out too late. */
+/** The zone is required: a key that expires hours earlier or later than intended would be noticed too late. */
 const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/;
 
 function read(args: readonly string[]): Wanted {
@@ -80,7 +81,7 @@ function lineOf({ id, keyPrefix, name, role, rateLimitPerMin, isActive, expiresA
   ].join('  ');
 }
 
-/** The id of the key that is meant. Throws UsageError for a prefix that several active keys have, or none. */
+/** Gives the id of the key that `which` names. Throws UsageError for a prefix of no or several active keys. */
 async function meant(apiKeys: ApiKeyService, which: string): Promise<string> {
   if (isUuid(which)) return which;
   const found = (await apiKeys.list()).filter(({ keyPrefix, isActive }) => isActive && keyPrefix === which);
@@ -91,7 +92,7 @@ async function meant(apiKeys: ApiKeyService, which: string): Promise<string> {
   return one.id;
 }
 
-/** Exit codes: 0, 1 failed, 2 usage. */
+/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const apiKeyCommand: AdminCommand = async (args, configuration, output) => {
   const wanted = readArguments(API_KEY_USAGE, () => read(args));
   await withAdminDatabase(configuration, output, async (prisma) => {

@@ -1,5 +1,5 @@
 /**
- * `npm run admin -- audit-export`: a period of the trail as JSON Lines that can be verified elsewhere
+ * `npm run admin -- audit-export`: writes a period of the audit log as JSON Lines that can be verified elsewhere
  * (docs/operations/audit.md).
  */
 import { parseArgs } from 'node:util';
@@ -11,11 +11,12 @@ import { withAdminDatabase } from './admin-database.ts';
 import { readArguments, type AdminCommand } from './command.ts';
 import { refuseExisting, writeWhole } from './whole-file.ts';
 
+/** The help text of `audit-export`. */
 export const AUDIT_EXPORT_USAGE = `npm run admin -- audit-export --from TIME --to TIME [--out FILE.jsonl] [--force]
     Writes the audit trail from (inclusive) one time to (exclusive) another, both ISO 8601 such as 2026-01-01T00:00:00Z,
     to the file, or to the output (then: npm run --silent admin -- audit-export …). --force replaces a file.`;
 
-/** Rows that are held at once. */
+/** The most rows held at once. */
 const PAGE = 200;
 
 /** Milliseconds: the snapshot is held until the last row is written, however slow the disk. */
@@ -31,7 +32,9 @@ function readTime(option: string, text: string | undefined): Date {
   return time;
 }
 
-/** The lines of an export: a header, and each row in canonical JSON, so that every value has one spelling only. */
+/**
+ * Gives the lines of an export: a header, and each row in canonical JSON, so that every value has only one spelling.
+ */
 async function* exportLines(db: Transaction, from: Date, to: Date): AsyncGenerator<string, void, undefined> {
   const piece = await chainPiece(db, from, to);
   const empty = { firstPosition: null, lastPosition: null, count: 0, previousHash: null, lastHash: null };
@@ -51,7 +54,7 @@ async function* withLineEnds(lines: AsyncIterable<string>): AsyncGenerator<strin
   for await (const line of lines) yield `${line}\n`;
 }
 
-/** Calls `use` with the trail as it is at one moment. */
+/** Calls `use` with a snapshot of the audit log. */
 function atOneMoment<T>(prisma: PrismaClient, use: (db: Transaction) => Promise<T>): Promise<T> {
   return prisma.$transaction(
     async (tx) => {
@@ -62,7 +65,7 @@ function atOneMoment<T>(prisma: PrismaClient, use: (db: Transaction) => Promise<
   );
 }
 
-/** Exit codes: 0, 1 failed, 2 usage. */
+/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const auditExportCommand: AdminCommand = async (args, configuration, output) => {
   const { from, to, out, force } = readArguments(AUDIT_EXPORT_USAGE, () => {
     const options = {

@@ -1,6 +1,6 @@
 import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
 
-/** The value of `--environment`. Throws an Error where it is none. */
+/** Reads the value of `--environment`. Throws an Error when it is not an environment. */
 export function readEnvironment(value: string | undefined): Environment {
   const found = ENVIRONMENTS.find((environment) => environment === value);
   if (found === undefined) throw new Error(`--environment takes one of ${ENVIRONMENTS.join(', ')}.`);

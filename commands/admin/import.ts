@@ -1,5 +1,5 @@
 /**
- * `npm run admin -- import`: makes an environment what a YAML file says, or shows what that would change
+ * `npm run admin -- import`: changes an environment to match a YAML file, or shows what that would change
  * (docs/guides/import-export.md).
  */
 import { isUtf8 } from 'node:buffer';
@@ -24,14 +24,18 @@ import { withBus } from './announcing.ts';
 import { readArguments, type AdminCommand, type Output } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
 
+/** The help text of `import`. */
 export const IMPORT_USAGE = `npm run admin -- import --environment development|staging|production --file FLAGS.yaml [--apply] [--as EMAIL] [--archive-missing]
     Shows what would change; with --apply changes it, in the name of --as (role WRITE or ADMIN; else the only administrator).
     --archive-missing also archives the flags that the file lacks. Exit code 3: a dry run found differences.`;
 
-/** Exit code of a dry run that found differences. */
+/** The exit code of a dry run that found differences. */
 const DIFFERS = 3;
 
-/** Exit codes: 0 nothing differs or all was applied, 1 faults or failures, 2 usage, 3 a dry run found differences. */
+/**
+ * Exit codes: 0 nothing differs or everything was applied, 1 faults or failures, 2 wrong usage, 3 a dry run found
+ * differences.
+ */
 export const importCommand: AdminCommand = async (args, configuration, output) => {
   const options = readArguments(IMPORT_USAGE, () => {
     const { values } = parseArgs({

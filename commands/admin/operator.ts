@@ -1,8 +1,9 @@
-/** The trail's entry for what is done on the server itself by whoever may log in there, and by no account. */
+/** The identity for actions on the server itself by a person who may log in there, without an account. */
 import { randomUUID } from 'node:crypto';
 import type { CallerIdentity } from '../../core/access/caller.ts';
 import { ADMIN_USER_AGENT } from './acting-person.ts';
 
+/** Gives that identity, with a new request id. */
 export function operatorOnServer(): CallerIdentity {
   return {
     caller: { kind: 'anonymous' },

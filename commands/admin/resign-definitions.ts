@@ -1,5 +1,5 @@
 /**
- * `npm run admin -- resign-definitions`: signs with the present key what a former one has signed
+ * `npm run admin -- resign-definitions`: signs with the current key what a former one has signed
  * (docs/operations/key-rotation.md).
  */
 import { parseArgs } from 'node:util';
@@ -20,10 +20,11 @@ import { withBus } from './announcing.ts';
 import { readArguments, type AdminCommand, type Output } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
 
+/** The help text of `resign-definitions`. */
 export const RESIGN_USAGE = `npm run admin -- resign-definitions [--environment development|staging|production] [--as EMAIL]
     Signs anew, each with a new revision, what another key than the present one has signed; in all environments unless one is named.`;
 
-/** Exit codes: 0, 1 failed, 2 usage. */
+/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const resignDefinitionsCommand: AdminCommand = async (args, configuration, output) => {
   const { environments, email } = readArguments(RESIGN_USAGE, () => {
     const { values } = parseArgs({
@@ -52,7 +53,7 @@ interface Resigning {
   readonly output: Output;
 }
 
-/** Signs anew whatever of the environments another key has signed, announces it, and says how far it is. */
+/** Signs again what another key has signed in the environments, announces each, and reports progress. */
 export async function resignEnvironments(
   prisma: PrismaClient,
   { signer, identity, environments, configuration, logger, output }: Resigning,

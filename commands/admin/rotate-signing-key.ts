@@ -1,6 +1,5 @@
 /**
- * `npm run admin -- rotate-signing-key`: from one signing key in the data folder to the next
- * (docs/operations/key-rotation.md).
+ * `npm run admin -- rotate-signing-key`: replaces the signing key in the data folder (docs/operations/key-rotation.md).
  */
 import { parseArgs } from 'node:util';
 import { ENVIRONMENTS } from '../../core/model.ts';
@@ -24,13 +23,14 @@ import { withAdminDatabase } from './admin-database.ts';
 import { readArguments, type AdminCommand, type Output } from './command.ts';
 import { resignEnvironments } from './resign-definitions.ts';
 
+/** The help text of `rotate-signing-key`. */
 export const ROTATE_USAGE = `npm run admin -- rotate-signing-key [--prepare | --finish | --replace-lost [--as EMAIL]]
     --prepare makes the next key and prints the key set to give to the vehicles; without an option the next key becomes
     the one that signs; --finish makes the former ones invalid. --replace-lost goes on where the key that has signed is
     lost for good: everything is signed anew, and vehicles that pin the lost key believe nothing of it until they have
     the new key set. Each takes effect when the control plane starts next.`;
 
-/** Exit codes: 0, 1 failed or refused, 2 usage. */
+/** Exit codes: 0 done, 1 failed or refused, 2 wrong usage. */
 export const rotateSigningKeyCommand: AdminCommand = async (args, configuration, output) => {
   const flag = { type: 'boolean', default: false } as const;
   const {
@@ -121,7 +121,7 @@ async function replaceLostKey(
       logger: createLogger(configuration.logLevel),
       output,
     });
-    // Last, so that until everything is signed no control plane starts with a key that has signed a part.
+    // Last, so that no control plane starts with a key that has signed only a part.
     if (isMissing) await adoptNextKey(dataDir);
     output.out(
       `Everything is signed with ${signer.kid}. Vehicles that pin the lost key keep what they have and believe nothing new, kill switches included, until they are given this key set (--keys):`,

@@ -1,6 +1,6 @@
 /**
- * `npm run admin -- vehicle-token`: a credential for a registered vehicle's agent, or the end of all it has, without a
- * session.
+ * `npm run admin -- vehicle-token`: issues a credential for a registered vehicle's agent, or revokes all of them,
+ * without a session.
  */
 import { parseArgs } from 'node:util';
 import { createVehicleTokens } from '../../core/credentials/vehicle-token.ts';
@@ -11,12 +11,13 @@ import { readArguments, type AdminCommand } from './command.ts';
 import { readEnvironment } from './environment-option.ts';
 import { operatorOnServer } from './operator.ts';
 
+/** The help text of `vehicle-token`. */
 export const VEHICLE_TOKEN_USAGE = `npm run admin -- vehicle-token --vin VIN [--environment development|staging|production] [--days DAYS]
 npm run admin -- vehicle-token --revoke VIN
     Prints a token for the agent of a registered vehicle; production and 365 days unless said otherwise. --revoke ends
     all tokens of the vehicle; gateways that run refuse them within 5 s.`;
 
-/** Exit codes: 0, 1 failed, 2 usage. */
+/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const vehicleTokenCommand: AdminCommand = async (args, configuration, output) => {
   const { vin, revoke, environment, days } = readArguments(VEHICLE_TOKEN_USAGE, () => {
     const { values } = parseArgs({

@@ -43,7 +43,10 @@ const ROW = [...CONTENT, 'hash', 'previousHash'].sort();
 
 class Broken extends Error {}
 
-/** RFC 8785: members by UTF-16 code units, numbers and strings as ECMAScript writes them, no white space. */
+/**
+ * Gives canonical JSON (RFC 8785): members ordered by UTF-16 code units, numbers and strings as ECMAScript writes them,
+ * no white space.
+ */
 function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value === 'object' && value !== null) {
@@ -69,7 +72,7 @@ async function* linesOf(stream) {
   if (rest !== '') throw new Broken('the line has no end: the file was cut off');
 }
 
-/** The value of a line that is written in the one way in which it can be written. */
+/** Parses a line, which must be in canonical form. */
 function parseLine(line, members) {
   let value;
   try {
@@ -85,7 +88,7 @@ function parseLine(line, members) {
   ) {
     throw new Broken(`it does not have the members ${members.join(', ')}`);
   }
-  // A member that stands there twice, say, would be read in one way here and in another elsewhere.
+  // Other parsers could read a line that is not canonical in another way, for example one with a duplicate member.
   if (canonical(value) !== line) throw new Broken('it is not in canonical form');
   return value;
 }

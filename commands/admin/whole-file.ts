@@ -1,4 +1,4 @@
-/** Writing a file whole or not at all: an export that fails on a full disk must not have taken the last one away. */
+/** Atomic writing of files: an export that fails on a full disk must not destroy the previous one. */
 import { link, open, rename, rm, stat } from 'node:fs/promises';
 import { errorCode } from '../../core/caught-error.ts';
 
@@ -14,9 +14,9 @@ export async function refuseExisting(path: string): Promise<void> {
 }
 
 /**
- * Writes `chunks` one after the other, and puts the file in its place when it is complete and on the disk.
+ * Writes `chunks` one after another, and moves the file to its place when it is complete and synced to disk.
  *
- * @throws Error when there is a file and it is not to be replaced, also one that came meanwhile
+ * @throws Error when a file exists that must not be replaced, even one created meanwhile
  */
 export async function writeWhole(
   path: string,
@@ -42,7 +42,7 @@ async function putInPlace(draft: string, path: string): Promise<void> {
   try {
     await link(draft, path);
   } catch (error) {
-    // A file system without links, such as a memory stick's, cannot do it in one step.
+    // A file system without links, such as a memory stick's, cannot do this in one step.
     if (!['EPERM', 'ENOTSUP', 'ENOSYS'].includes(errorCode(error) ?? '')) throw error;
     await refuseExisting(path);
     await rename(draft, path);

@@ -1,11 +1,11 @@
-/** The public GraphQL API over HTTP, as any program of a user calls it. */
+/** Client of the public GraphQL API over HTTP, as any user's program would use it. */
 export class ApiClient {
   #token: string | null = null;
 
-  /** @param url of the gateway, such as `http://localhost:4000` */
+  /** @param url the gateway's URL, such as `http://localhost:4000` */
   constructor(readonly url: string) {}
 
-  /** Signs in; later requests are made in this session. Throws what `ask` throws. */
+  /** Signs in; later requests use this session. Throws what `ask` throws. */
   async signIn(email: string, password: string): Promise<void> {
     this.#token = null;
     const { login } = await this.ask<{ login: { token: string } }>(
@@ -16,7 +16,7 @@ export class ApiClient {
   }
 
   /**
-   * The data of an answer.
+   * Runs an operation and gives the data of the answer.
    *
    * @throws Error with the API's own message and code when it refuses, or when nothing answers
    */

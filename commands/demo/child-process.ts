@@ -1,4 +1,4 @@
-/** A program of this project as a process of its own. */
+/** A program of this project as a child process. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -7,16 +7,16 @@ import { SETTINGS } from '../../main/configuration.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * Milliseconds of silence after which a program that still runs is given up: a first start makes a database, which a
- * slow disk may take minutes for.
+ * Milliseconds without output after which a running program counts as failed: a first start creates a database, which
+ * can take minutes on a slow disk.
  */
 const SILENCE = 180_000;
-/** Milliseconds that an orderly stop may take before the process is ended at once. */
+/** Milliseconds after which a process that was asked to stop is killed. */
 const STOPPING = 15_000;
 
 /**
- * The environment without FleetFlag's settings: whoever has DATABASE_URL set for something real must be able to
- * watch the demo without it touching that.
+ * Gives the environment without FleetFlag's settings, so that the demo does not touch a real DATABASE_URL that is set
+ * there.
  */
 function inherited(): Record<string, string | undefined> {
   // Not settings: PATH, TMPDIR and the like, to hand on.
@@ -27,6 +27,7 @@ function inherited(): Record<string, string | undefined> {
   return Object.fromEntries(entries);
 }
 
+/** A child process, its output and its end. */
 export class Child {
   readonly #process: ChildProcess;
   readonly #ended: Promise<unknown>;
@@ -45,7 +46,7 @@ export class Child {
       cwd: ROOT,
       env: { ...inherited(), ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // Out of the terminal's process group: Ctrl-C reaches the demo alone, which then ends its children in order.
+      // In a process group of its own: Ctrl-C reaches only the demo, which then ends its children in order.
       detached: true,
     });
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -69,7 +70,7 @@ export class Child {
     return this.#process.pid !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
   }
 
-  /** Its own explanation where it gave one, without what libraries warned of before. */
+  /** Gives the program's own explanation if it printed one, without earlier warnings of libraries. */
   get #lastWords(): string {
     return (/(?:FleetFlag|The agent) cannot start[^]*/.exec(this.#stderr)?.[0] ?? this.#stderr).trim();
   }
@@ -79,10 +80,10 @@ export class Child {
   }
 
   /**
-   * The first match of `pattern` in what it prints on `stream`, now or later, for as long as it runs and is not silent.
+   * Resolves to the first match of `pattern` in its output on `stream`, past or future.
    *
-   * @param silence milliseconds; by default three minutes
-   * @throws Error with what it said when it ends before, or is silent for so long
+   * @param silence milliseconds without output that are tolerated; by default three minutes
+   * @throws Error with its last words when it ends before, or is silent for so long
    */
   async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout', silence = SILENCE): Promise<RegExpExecArray> {
     for (;;) {
@@ -101,7 +102,7 @@ export class Child {
     }
   }
 
-  /** Asks it to stop and waits until it is gone. */
+  /** Asks the process to stop and waits until it has exited. */
   async stop(): Promise<void> {
     if (!this.running) return;
     this.#process.kill('SIGTERM');

@@ -1,17 +1,17 @@
 /**
- * Simulated driving with a known effect: how much energy each vehicle of the fleet uses, trip by trip, with and without
- * the feature. The same numbers at every run.
+ * Simulated driving with a known effect: the energy that each vehicle of the fleet uses, trip by trip, with and without
+ * the feature. Every run gives the same numbers.
  */
 import { murmur3 } from '../../core/evaluation/bucket.ts';
 import { compileFlag, evaluateFlag } from '../../core/evaluation/evaluate.ts';
 import type { FleetVehicle } from './fleet.ts';
 import { MEASURED, MEASURED_SHARE } from './flags.ts';
 
-/** Percent of what the model is rated for, so that a large vehicle and a small one can be compared. */
+/** Percent of the model's rated use, so that large and small vehicles can be compared. */
 export const METRIC = 'energy_percent_of_rated';
-/** What the feature does to the energy used, in percent: put in here, to be found by the analysis. */
+/** The feature's simulated effect on energy use, in percent, which the analysis has to find. */
 export const KNOWN_EFFECT = -4;
-/** Of each vehicle, before the experiment begins and while it runs. */
+/** The trips of each vehicle, both before the experiment begins and while it runs. */
 export const TRIPS = 8;
 
 const MEAN = 108;
@@ -20,17 +20,19 @@ const BETWEEN_DRIVERS = 0.07;
 const BETWEEN_TRIPS = 0.12;
 const SEED = 'fleetflag-demo';
 
+/** The time before or during the experiment. */
 export type Phase = 'before' | 'during';
+/** An arm of the experiment. */
 export type Arm = 'control' | 'treatment';
 
-/** Uniform between 0 and 1, neither included; always the same for the same `name`. */
+/** Uniform between 0 and 1, exclusive; always the same for the same `name`. */
 const uniform = (name: string) => (murmur3(`${SEED}:${name}`) + 0.5) / 2 ** 32;
 
 /** Standard normal, always the same for the same `name` (Box and Muller, 1958). */
 const normal = (name: string) =>
   Math.sqrt(-2 * Math.log(uniform(`${name}:radius`))) * Math.cos(2 * Math.PI * uniform(`${name}:angle`));
 
-/** The feature as a vehicle has it, to be evaluated by what its agent evaluates with. */
+/** The feature as a vehicle has it, compiled for the agent's own evaluation. */
 const FEATURE = compileFlag({
   key: MEASURED,
   environment: 'production',
@@ -50,12 +52,12 @@ const FEATURE = compileFlag({
   ],
 });
 
-/** The arm that the vehicle is in while the rollout is on. */
+/** Gives the vehicle's arm while the rollout is on. */
 export function armOf(vehicle: FleetVehicle): Arm {
   return evaluateFlag(FEATURE, vehicle).variant === 'treatment' ? 'treatment' : 'control';
 }
 
-/** What the vehicle's trips took. Before the experiment nobody has the feature. */
+/** Gives the energy that each of the vehicle's trips used. Before the experiment no vehicle has the feature. */
 export function energyOf(vehicle: FleetVehicle, phase: Phase): number[] {
   const driver = 1 + BETWEEN_DRIVERS * normal(vehicle.vin);
   const effect = phase === 'during' && armOf(vehicle) === 'treatment' ? 1 + KNOWN_EFFECT / 100 : 1;

@@ -1,4 +1,4 @@
-/** The demo's flags as a user would write them into the API: every type, every safety level, every type of rule. */
+/** The demo's flags as a user would create them by the API: every type, every safety level, every type of rule. */
 import { FLEET } from './fleet.ts';
 
 /** The API's `CreateFlagInput`. */
@@ -22,21 +22,22 @@ export interface RuleInput {
   readonly value?: unknown;
 }
 
+/** A flag with its rules. */
 export interface PlannedFlag extends FlagInput {
   readonly rules: readonly RuleInput[];
 }
 
-/** Its rollout is widened before the audience's eyes. */
+/** The flag whose rollout is widened during the show. */
 export const ROLLED_OUT = 'charging_curve';
-/** Is on in all three driven vehicles, and killed. */
+/** The flag that is on in all three driven vehicles, and then killed. */
 export const KILLED = 'adas_lane_keep_v2';
-/** Changed while no vehicle hears of it. */
+/** The flags that change while no vehicle is connected. */
 export const CHANGED_UNHEARD = ['navigation_map_layers', 'v2l_export_limit_w', KILLED] as const;
-/** Compared in the planned experiment. */
+/** The flag of the planned experiment. */
 export const COMPARED = 'hud_layout';
-/** Its effect is measured in the running experiment. */
+/** The flag of the running experiment, which measures its effect. */
 export const MEASURED = 'eco_route';
-/** Percent of the fleet that has it. */
+/** The percentage of the fleet that has it. */
 export const MEASURED_SHARE = 50;
 
 /** Two vehicles of the test department. */
@@ -46,6 +47,7 @@ const TEST_VEHICLES = FLEET.filter(({ swVersion }) => swVersion === '2.7.0-rc.1'
 
 const production = { environment: 'PRODUCTION', enabled: true } as const;
 
+/** All flags of the demo. */
 export const FLAGS: readonly PlannedFlag[] = [
   {
     ...production,

@@ -1,6 +1,7 @@
 /** The demo's fleet: the same vehicles at every run. */
 import { composeVin } from './vin.ts';
 
+/** A vehicle's registered facts. */
 export interface FleetVehicle {
   readonly vin: string;
   readonly model: string;
@@ -26,7 +27,7 @@ const MODELS: readonly ModelLine[] = [
   { model: 'Electrified GV70', manufacturer: 'KMU', descriptor: 'MCDTC', plant: 'U', count: 18 },
 ];
 
-// As often in the list as in the fleet: most vehicles have the last release, some are two behind.
+// Repeated as often as in the fleet: most vehicles have the latest release, some are two behind.
 const VERSIONS = [
   '2.6.1',
   '2.5.3',
@@ -43,7 +44,7 @@ const VERSIONS = [
 const REGIONS = ['EU', 'KR', 'NA', 'EU', 'KR', 'NA', 'EU', 'APAC'] as const;
 const YEARS = ['P', 'R', 'R', 'S'] as const;
 
-// The three lengths (11, 8, 4) meet in every combination: no model is stuck with one version or region.
+// The three lengths (11, 8, 4) combine in every way, so that no model has only one version or region.
 function vehicle(line: ModelLine, index: number, position: number): FleetVehicle {
   const { model, manufacturer, descriptor, plant } = line;
   return {
@@ -66,7 +67,7 @@ export const FLEET: readonly FleetVehicle[] = MODELS.flatMap((line, lineIndex) =
   return Array.from({ length: line.count }, (_, index) => vehicle(line, index, before + index));
 });
 
-/** The first vehicle of `model` with that version and region. Throws where the fleet has none. */
+/** Finds the first vehicle of `model` with that version and region. Throws when the fleet has none. */
 function pick(model: string, swVersion: string, region: string): FleetVehicle {
   const found = FLEET.find(
     (candidate) => candidate.model === model && candidate.swVersion === swVersion && candidate.region === region,

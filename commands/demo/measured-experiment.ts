@@ -1,4 +1,4 @@
-/** The step of the show in which an experiment finds an effect that was put in. */
+/** The step of the show in which an experiment finds a simulated effect. */
 import type { ApiClient } from './api-client.ts';
 import { KNOWN_EFFECT, METRIC, TRIPS } from './driving.ts';
 import { MEASURED } from './flags.ts';
@@ -16,6 +16,7 @@ interface Comparison {
   readonly sequentialConfidenceInterval: readonly [number, number] | null;
 }
 
+/** The results as the API gives them. */
 export interface ShownResults extends Comparison {
   readonly variants: readonly {
     readonly variant: string;
@@ -33,16 +34,15 @@ const RESULTS = `query ($id: ID!) { experiment(id: $id) { results {
   variants { variant vehicles observations mean } ${COMPARISON} significant
   sampleRatioMismatch { detected pValue } cuped { ${COMPARISON} coverage varianceReduction } } } }`;
 
-/** As they are shown: `-4.12 %`, `-6.03 to -2.21 %`, `0.00021`. */
+/** Formats a percentage: `-4.12 %`. */
 export const percent = (value: number | null) => (value === null ? 'none' : `${value.toFixed(2)} %`);
+/** Formats an interval: `-6.03 to -2.21 %`. */
 export const interval = (range: readonly [number, number] | null) =>
   range === null ? 'none' : `${range[0].toFixed(2)} to ${range[1].toFixed(2)} %`;
+/** Formats a probability: `0.00021`. */
 export const probability = (value: number | null) => (value === null ? 'none' : value.toPrecision(2));
 
-/**
- * Plans and starts the experiment, has the fleet report before and while it runs, and shows what the analysis makes of
- * it.
- */
+/** Creates and starts the experiment, lets the fleet report before and while it runs, and shows the analysis. */
 export async function showExperiment(api: ApiClient, wsUrl: string, terminal: Terminal): Promise<void> {
   const { bold, dim } = terminal.colors;
   terminal.step('An experiment finds an effect that was put in');
@@ -68,7 +68,7 @@ export async function showExperiment(api: ApiClient, wsUrl: string, terminal: Te
     'mutation ($id: ID!) { startExperiment(id: $id) { startDate } }',
     { id },
   );
-  // In fast motion: a millisecond between two trips, so that all of them are over when the results are asked for.
+  // The trips are a millisecond apart, so that all of them are over when the results are read.
   const during = await reportTrips(
     wsUrl,
     tokens,

@@ -1,7 +1,8 @@
-/** The mobile network between vehicles and control plane: a TCP relay on loopback that can be cut. */
+/** The mobile network between vehicles and control plane, simulated by a TCP relay on loopback that can be cut. */
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { boundAddress } from '../../core/wire/http-server.ts';
 
+/** A relay for one gateway. */
 export class MobileNetwork {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -40,21 +41,23 @@ export class MobileNetwork {
     return network;
   }
 
-  /** Where vehicles find the gateway's websocket. */
+  /** The URL at which vehicles find the gateway's websocket. */
   get wsUrl(): string {
     return `ws://127.0.0.1:${boundAddress(this.#server).port}/graphql`;
   }
 
-  /** Drops every connection and lets none through until `restore`. */
+  /** Drops every connection and accepts none until `restore`. */
   cut(): void {
     this.#up = false;
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Accepts connections again. */
   restore(): void {
     this.#up = true;
   }
 
+  /** Drops every connection and closes the relay. */
   async close(): Promise<void> {
     this.cut();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));

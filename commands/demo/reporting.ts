@@ -1,4 +1,4 @@
-/** The fleet reports what it has measured, each vehicle with its own token over its own websocket, as agents do. */
+/** Reports of the fleet's measurements, each vehicle with its own token over its own websocket, as agents do. */
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { REPORT_MUTATION } from '../../agent/telemetry/metrics/metric-sender.ts';
@@ -7,14 +7,14 @@ import { armOf, energyOf, METRIC, type Phase } from './driving.ts';
 import { MEASURED } from './flags.ts';
 import type { FleetVehicle } from './fleet.ts';
 
-/** Fields of one request at most; see docs/operations/limits.md. */
+/** The most fields of one request; see docs/operations/limits.md. */
 const TOKENS_AT_ONCE = 20;
 
 interface Receipt {
   readonly accepted: number;
 }
 
-/** Issues a token to each vehicle; gives them by VIN. */
+/** Issues a token to each vehicle; gives the tokens by VIN. */
 export async function issueTokens(
   api: ApiClient,
   vehicles: readonly FleetVehicle[],
@@ -32,9 +32,9 @@ export async function issueTokens(
 }
 
 /**
- * Each vehicle reports one batch: its trips of `phase`. Gives how many measurements were stored.
+ * Reports one batch of each vehicle: its trips of `phase`. Gives the number of stored measurements.
  *
- * @param times of the trips, milliseconds since 1970
+ * @param times the times of the trips, milliseconds since 1970
  * @throws Error when a batch is refused
  */
 export async function reportTrips(

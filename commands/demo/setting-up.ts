@@ -1,11 +1,11 @@
-/** Filling an empty control plane through its API: fleet, flags with rules, a planned experiment. */
+/** Fills an empty control plane through its API: fleet, flags with rules, a planned experiment. */
 import { randomBytes } from 'node:crypto';
 import { ApiClient } from './api-client.ts';
 import { COMPARED, FLAGS } from './flags.ts';
 import { FLEET } from './fleet.ts';
 import type { Account } from './stage.ts';
 
-/** The part of the API's `Flag` that is shown. */
+/** The shown part of the API's `Flag`. */
 export interface ShownFlag {
   readonly key: string;
   readonly type: string;
@@ -17,6 +17,7 @@ export interface ShownFlag {
   readonly rules: readonly { readonly id: string; readonly type: string }[];
 }
 
+/** The shown part of the API's `Experiment`. */
 export interface ShownExperiment {
   readonly name: string;
   readonly status: string;
@@ -25,12 +26,12 @@ export interface ShownExperiment {
   readonly flag: { readonly key: string };
 }
 
-/** What the control plane holds, by its own account. */
+/** The content of the control plane, as the API reports it. */
 export interface Inventory {
   readonly vehicles: readonly { readonly model: string; readonly swVersion: string; readonly region: string }[];
   readonly flags: readonly ShownFlag[];
   readonly experiment: ShownExperiment;
-  /** Who has approved what is ASIL-D. */
+  /** The account that has approved the ASIL-D changes. */
   readonly reviewer: Account;
 }
 
@@ -43,8 +44,8 @@ export async function setUp(api: ApiClient): Promise<Inventory> {
   const reviewer = { email: 'sam.safety@fleetflag.local', password: randomBytes(12).toString('base64url') };
   const second = await signUp(api, reviewer);
   for (const { rules, safetyLevel, ...rest } of FLAGS) {
-    // Every change of an ASIL-D flag waits for a second person, and so does becoming one: once, when its rules are
-    // there.
+    // Every change of an ASIL-D flag waits for a second person, and so does the change to ASIL-D. Making that change
+    // last, when the flag has its rules, needs only one approval.
     const isAsilD = safetyLevel === 'ASIL_D';
     await api.ask('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
       input: { ...rest, safetyLevel: isAsilD ? 'ASIL_B' : safetyLevel },
@@ -73,7 +74,7 @@ export async function setUp(api: ApiClient): Promise<Inventory> {
   return { vehicles: registerVehicles, flags: await readFlags(api), experiment: createExperiment, reviewer };
 }
 
-/** Makes an account for the second person, and signs them in. */
+/** Creates the second person's account, and signs in. */
 async function signUp(api: ApiClient, { email, password }: Account): Promise<ApiClient> {
   await api.ask('mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }', {
     input: { email, password, name: 'Sam Safety', role: 'SAFETY' },
@@ -83,7 +84,7 @@ async function signUp(api: ApiClient, { email, password }: Account): Promise<Api
   return person;
 }
 
-/** Makes a flag ASIL-D as one asks for it, and another agrees. */
+/** Requests a flag's change to ASIL-D, and approves it as the second person. */
 async function raise(api: ApiClient, second: ApiClient, key: string): Promise<void> {
   const { updateFlag } = await api.ask<{ updateFlag: { changeRequest: { id: string } } }>(
     'mutation ($key: String!) { updateFlag(key: $key, input: {safetyLevel: ASIL_D}) { changeRequest { id } } }',
@@ -95,7 +96,7 @@ async function raise(api: ApiClient, second: ApiClient, key: string): Promise<vo
   );
 }
 
-/** All flags of the control plane (the demo has fewer than one page), oldest first. */
+/** Reads all flags of the control plane (the demo has less than one page of them), oldest first. */
 export async function readFlags(api: ApiClient): Promise<ShownFlag[]> {
   const { flags } = await api.ask<{ flags: { nodes: ShownFlag[] } }>(
     '{ flags(first: 50) { nodes { key type safetyLevel environment enabled killed defaultValue rules { id type } } } }',
@@ -103,7 +104,7 @@ export async function readFlags(api: ApiClient): Promise<ShownFlag[]> {
   return flags.nodes.reverse();
 }
 
-/** The production environment's revision and how many flags a vehicle that is at `since` would be sent. */
+/** Reads the production environment's revision and the keys of the flags that a vehicle at `since` would receive. */
 export async function readSync(api: ApiClient, since: number): Promise<{ revision: number; changed: string[] }> {
   const { flagSync } = await api.ask<{ flagSync: { revision: number; flags: { key: string }[] } }>(
     'query ($since: Int) { flagSync(environment: PRODUCTION, since: $since) { revision flags { key } } }',

@@ -109,7 +109,7 @@ async function showAgents(agents: readonly VehicleAgent[], terminal: Terminal): 
   );
 }
 
-/** Does `mutate` and shows what it makes of `key` in each vehicle, and how long that took from sending to seeing. */
+/** Runs `mutate` and shows the value of `key` that follows in each vehicle, and the time from sending to seeing it. */
 async function reach(
   agents: readonly VehicleAgent[],
   key: string,
@@ -168,7 +168,7 @@ async function pullKillSwitch(api: ApiClient, agents: readonly VehicleAgent[], t
   );
 }
 
-/** What each vehicle gives for some flags, as text: keys in rows, vehicles in columns. */
+/** Reads some flags' values in each vehicle, as text: keys in rows, vehicles in columns. */
 async function valuesIn(agents: readonly VehicleAgent[], keys: readonly string[]): Promise<string[][]> {
   return Promise.all(
     keys.map(async (key) => [
@@ -258,7 +258,7 @@ async function comeBack(stage: Stage, before: string[][], terminal: Terminal): P
   );
 }
 
-/** Four changes to three flags. Gives how many the environment counted. */
+/** Makes four changes to three flags. Gives the number that the environment counted. */
 async function changeUnheard(api: ApiClient): Promise<number> {
   const { revision: first } = await readSync(api, 0);
   const flags = await readFlags(api);

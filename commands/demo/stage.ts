@@ -1,4 +1,4 @@
-/** Everything that the demo starts, in a folder of its own, and how all of it goes away again. */
+/** The processes that the demo starts, in a folder of their own, and their removal. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,11 +9,13 @@ import { DRIVEN } from './fleet.ts';
 import { MobileNetwork } from './mobile-network.ts';
 import { VehicleAgent } from './vehicle-agent.ts';
 
+/** The credentials of an account. */
 export interface Account {
   readonly email: string;
   readonly password: string;
 }
 
+/** Starts and stops the demo's processes. */
 export class Stage {
   readonly #children: Child[] = [];
   #controlPlane: Child | undefined;
@@ -32,10 +34,10 @@ export class Stage {
   }
 
   /**
-   * An empty stage in a temporary folder.
+   * Opens an empty stage in a temporary folder.
    *
-   * @param host that the control plane listens on
-   * @param port likewise; 0 picks a free one, and keeps it
+   * @param host the address on which the control plane listens
+   * @param port its port; 0 picks a free one, which later starts keep
    */
   static async open(host: string, port: number): Promise<Stage> {
     return new Stage(await mkdtemp(join(tmpdir(), 'fleetflag-demo-')), host, port);
@@ -59,7 +61,7 @@ export class Stage {
     return this.#agents;
   }
 
-  /** Throws before `startControlPlane`. */
+  /** The mobile network. Throws before `startControlPlane`. */
   get network(): MobileNetwork {
     if (this.#network === undefined) throw new Error('There is no network yet.');
     return this.#network;
@@ -73,7 +75,8 @@ export class Stage {
   }
 
   /**
-   * Starts the control plane and signs in; again after `stopControlPlane`, with the same data on the same port.
+   * Starts the control plane and signs in. After `stopControlPlane` it starts again with the same data on the same
+   * port.
    *
    * @throws Error with the control plane's own words when it does not start
    */
@@ -99,24 +102,23 @@ export class Stage {
     return api;
   }
 
-  /** The address to connect to; a server that listens on all is reached on loopback. */
+  /** The address to connect to; loopback for a server that listens on all addresses. */
   get #reachable(): string {
     if (this.host === '0.0.0.0' || this.host === '::') return '127.0.0.1';
     return this.host.includes(':') ? `[${this.host}]` : this.host;
   }
 
-  /** The gateway's websocket, past the mobile network. */
+  /** The URL of the gateway's websocket that avoids the mobile network. */
   get directWsUrl(): string {
     return `ws://${this.#reachable}:${this.#port}/graphql`;
   }
 
+  /** Stops the control plane and keeps its data. */
   async stopControlPlane(): Promise<void> {
     await this.#controlPlane?.stop();
   }
 
-  /**
-   * Issues a token to each driven vehicle and starts its agent, which trusts the control plane's keys and no others.
-   */
+  /** Issues a token to each driven vehicle and starts its agent, which trusts only the control plane's keys. */
   async startAgents(api: ApiClient): Promise<readonly VehicleAgent[]> {
     const keysFile = join(this.folder, 'trusted-keys.json');
     await writeFile(keysFile, await (await fetch(`${api.url}/.well-known/jwks.json`)).text());
@@ -143,13 +145,13 @@ export class Stage {
     return this.#agents;
   }
 
-  /** Ends every process and removes the folder, whatever state they are in. */
+  /** Ends every process and removes the folder, whatever their state. */
   close(): Promise<void> {
     return (this.#closed ??= this.#clear());
   }
 
   async #clear(): Promise<void> {
-    // Agents first: they would only report that they have lost their control plane.
+    // Agents first: otherwise they would only report that they have lost their control plane.
     const others = this.#children.filter((child) => child !== this.#controlPlane);
     await Promise.all(others.map((child) => child.stop()));
     await this.#network?.close();

@@ -1,17 +1,18 @@
-/** What the demo writes: headings, sentences and aligned tables, coloured only for a person at a terminal. */
+/** The demo's output: headings, sentences and aligned tables, coloured only for a person at a terminal. */
 import { stripVTControlCharacters } from 'node:util';
 import { createColors } from 'picocolors';
 
+/** The functions that colour text. */
 export type Colors = ReturnType<typeof createColors>;
 
-/** A cell is text that may hold colours; its width is that of what is seen. */
+/** The cells of a row. A cell may contain colour codes, which do not count as width. */
 export type Row = readonly string[];
 
 const width = (cell: string) => stripVTControlCharacters(cell).length;
 
 /**
- * The lines of a table: columns as wide as their widest cell, two spaces between, headings first. Columns of numbers
- * (every cell begins with a digit) are aligned to the right.
+ * Gives the lines of a table: headings first, columns as wide as their widest cell, two spaces between them. Columns of
+ * numbers (every cell begins with a digit) are aligned to the right.
  */
 export function tableLines(headings: Row, rows: readonly Row[], colors: Colors): string[] {
   const columns = headings.map((heading, index) => {
@@ -32,11 +33,12 @@ export function tableLines(headings: Row, rows: readonly Row[], colors: Colors):
   return [colors.dim(line(headings)), ...rows.map(line)];
 }
 
+/** Writes the demo's output. */
 export class Terminal {
   readonly colors: Colors;
   #step = 0;
 
-  /** @param color whether to colour: stdout is a terminal and NO_COLOR is not set */
+  /** @param color whether to use colours: stdout is a terminal and NO_COLOR is not set */
   constructor(
     color: boolean,
     private readonly write: (text: string) => void,
@@ -50,14 +52,17 @@ export class Terminal {
     this.write(`\n${this.colors.bold(this.colors.cyan(`${this.#step}`))}  ${this.colors.bold(title)}\n`);
   }
 
+  /** Writes a heading without a number. */
   title(text: string): void {
     this.write(`${this.colors.bold(text)}\n`);
   }
 
+  /** Writes one line. */
   say(text = ''): void {
     this.write(text === '' ? '\n' : `   ${text}\n`);
   }
 
+  /** Writes a table. */
   table(headings: Row, rows: readonly Row[]): void {
     this.say();
     for (const line of tableLines(headings, rows, this.colors)) this.say(line);
@@ -65,12 +70,12 @@ export class Terminal {
   }
 }
 
-/** A time measured in milliseconds, as it is shown: `8.4 ms`, `132 ms`. */
+/** Formats a duration in milliseconds: `8.4 ms`, `132 ms`. */
 export function milliseconds(time: number): string {
   return `${time < 10 ? time.toFixed(1) : Math.round(time)} ms`;
 }
 
-/** A flag's value as it is shown: text bare, everything else as JSON. */
+/** Formats a flag's value: text bare, everything else as JSON. */
 export function shown(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -1,4 +1,4 @@
-/** The agent of one vehicle as its own process, asked over its local HTTP API. */
+/** The agent of one vehicle as a child process, used over its local HTTP API. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,10 +6,10 @@ import type { Child } from './child-process.ts';
 import type { FleetVehicle } from './fleet.ts';
 import { membersOf } from '../../core/json/json-value.ts';
 
-/** Milliseconds that a change or a connection may take; many times what it does. */
+/** Milliseconds within which a change or a connection must succeed; many times the usual duration. */
 const PATIENCE = 30_000;
 
-/** The part of the agent's `GET /v1/status` that is shown. */
+/** The shown part of the agent's `GET /v1/status`. */
 export interface AgentStatus {
   readonly revision: number;
   readonly connected: boolean;
@@ -17,24 +17,26 @@ export interface AgentStatus {
   readonly cacheBytes: number;
 }
 
-/** What the agent says of a sync in its log. */
+/** A sync as the agent's log describes it. */
 export interface Sync {
-  /** The revision it had. */
+  /** The revision before the sync. */
   readonly since: number;
-  /** Flags that it received. */
+  /** The number of flags that it received. */
   readonly changed: number;
 }
 
+/** The settings of an agent. */
 export interface VehicleAgentOptions {
   readonly vehicle: FleetVehicle;
-  /** For its token and its database. */
+  /** The folder of its token and its database. */
   readonly folder: string;
-  /** JWK set that it trusts. */
+  /** The file with the JWK set that it trusts. */
   readonly keysFile: string;
   readonly wsUrl: string;
   readonly spawn: (args: readonly string[]) => Child;
 }
 
+/** Starts, stops and reads one agent. */
 export class VehicleAgent {
   readonly vehicle: FleetVehicle;
   #process: Child | undefined;
@@ -44,7 +46,7 @@ export class VehicleAgent {
     this.vehicle = options.vehicle;
   }
 
-  /** As people call it: the model. */
+  /** The vehicle's name: its model. */
   get name(): string {
     return this.vehicle.model;
   }
@@ -53,7 +55,7 @@ export class VehicleAgent {
     return this.#process?.pid ?? 0;
   }
 
-  /** The local address that programs in the vehicle ask. */
+  /** The local URL that programs in the vehicle use. */
   get url(): string {
     return this.#url;
   }
@@ -67,7 +69,7 @@ export class VehicleAgent {
     return join(this.options.folder, `${this.vehicle.vin}.token`);
   }
 
-  /** Starts the process; resolves when it answers programs, whether or not there is a network. */
+  /** Starts the process. Resolves when it answers programs, with or without a network. */
   async start(): Promise<void> {
     const { vin, model, swVersion, region } = this.vehicle;
     const { wsUrl, keysFile, folder, spawn } = this.options;
@@ -94,17 +96,19 @@ export class VehicleAgent {
     this.#url = address;
   }
 
+  /** Stops the process. */
   async stop(): Promise<void> {
     await this.#process?.stop();
   }
 
+  /** Reads the agent's status. */
   async status(): Promise<AgentStatus> {
     const response = await fetch(`${this.#url}/v1/status`);
     // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- this is the agent of the same version
     return (await response.json()) as AgentStatus;
   }
 
-  /** Waits for a state. Throws Error when it does not come in half a minute. */
+  /** Waits for a state. Throws an Error when it does not occur within half a minute. */
   async until(wanted: (status: AgentStatus) => boolean, what: string): Promise<AgentStatus> {
     const deadline = performance.now() + PATIENCE;
     for (;;) {
@@ -117,7 +121,8 @@ export class VehicleAgent {
   }
 
   /**
-   * A flag's value for this vehicle, over OFREP as a program in the vehicle asks. Throws where there is no such flag.
+   * Gives a flag's value for this vehicle, over OFREP as programs in the vehicle read it. Throws when there is no such
+   * flag.
    */
   async evaluate(key: string): Promise<{ readonly value: unknown; readonly reason: string }> {
     const response = await fetch(`${this.#url}/ofrep/v1/evaluate/flags/${encodeURIComponent(key)}`, {
@@ -133,8 +138,8 @@ export class VehicleAgent {
   }
 
   /**
-   * Asks again and again until `key` has another value than `before`, and gives it with the time
-   * (performance.now()) at which it was seen. Throws Error when it does not change in half a minute.
+   * Polls until `key` has another value than `before`. Gives that value with the time (performance.now()) at which it
+   * was seen. Throws an Error when it does not change within half a minute.
    */
   async valueAfter(key: string, before: unknown): Promise<{ value: unknown; reason: string; at: number }> {
     const deadline = performance.now() + PATIENCE;
@@ -147,7 +152,7 @@ export class VehicleAgent {
     }
   }
 
-  /** The syncs that it has made since its start, oldest first. */
+  /** Gives the syncs since its start, oldest first. */
   syncs(): Sync[] {
     const lines = (this.#process?.stderr ?? '').matchAll(/synced to revision \d+ since=(\d+) changed=(\d+)/g);
     return [...lines].map(([, since, changed]) => ({ since: Number(since), changed: Number(changed) }));

@@ -1,4 +1,4 @@
-/** Vehicle identification numbers as they are made: ISO 3779's three sections, with the North American check digit. */
+/** Vehicle identification numbers by ISO 3779: three sections, with the North American check digit. */
 
 /** Source: 49 CFR 565.15(c), table III; digits stand for themselves. I, O and Q do not occur. */
 const LETTER_VALUES: Readonly<Record<string, number>> = {
@@ -27,13 +27,10 @@ const LETTER_VALUES: Readonly<Record<string, number>> = {
   Z: 9,
 };
 
-/** By position, table IV of the same; the ninth is the check digit's own. */
+/** By position, table IV of the same source; the ninth is the check digit's own. */
 const WEIGHTS: readonly number[] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
 
-/**
- * The character that belongs at position 9 of `vin` (17 characters; what stands there now does not matter): `0` to `9`
- * or `X`.
- */
+/** Gives the character for position 9 of `vin` (17 characters; the present one does not matter): `0` to `9` or `X`. */
 export function checkDigit(vin: string): string {
   const sum = WEIGHTS.reduce((total, weight, index) => {
     const character = vin.charAt(index);
@@ -43,6 +40,7 @@ export function checkDigit(vin: string): string {
   return remainder === 10 ? 'X' : String(remainder);
 }
 
+/** The sections of a VIN. */
 export interface VinSections {
   /** World manufacturer identifier, 3 characters. */
   readonly manufacturer: string;
@@ -56,7 +54,7 @@ export interface VinSections {
   readonly serial: number;
 }
 
-/** The VIN made of `sections`, with its check digit. */
+/** Composes the VIN of `sections`, with its check digit. */
 export function composeVin({ manufacturer, descriptor, year, plant, serial }: VinSections): string {
   const start = `${manufacturer}${descriptor}`;
   const end = `${year}${plant}${String(serial).padStart(6, '0')}`;

@@ -1,23 +1,25 @@
 /**
- * Which type of ours stands behind a type of a subgraph's schema: what a resolver is given as its parent, and what it may
- * give. Of a type that is not named here, that is an object with the schema's own fields.
+ * Maps schema types to domain types: those that resolvers receive as parents and may return. A schema type that is not
+ * listed here stands for an object with the schema's own fields.
  */
 import type { SubgraphName } from '../../core/wire/subgraph.ts';
 
+/** The mapping of one subgraph. */
 export interface DomainTypes {
-  /** The context of the subgraph's resolvers, as `file#Type`; the file is named from the subgraph's folder. */
+  /** The context of the subgraph's resolvers, as `file#Type`; the file's path is relative to the subgraph's folder. */
   readonly context: string;
-  /** Enums whose values have a spelling of their own in the domain, or that the domain knows. */
+  /** Enums whose values are spelt differently in the domain, or that have a type in the domain. */
   readonly enums: Readonly<Record<string, string>>;
-  /** Object types that are resolved from a type of the domain, `file#Type`, or from a reference by another subgraph. */
+  /** Object types that are resolved from a domain type, `file#Type`, or from another subgraph's reference. */
   readonly objects: Readonly<Record<string, string>>;
 }
 
 const MODEL = '../../core/model.ts';
 
-/** What another subgraph names an entity by. */
+/** The form in which another subgraph refers to an entity. */
 const REFERENCE = '{ readonly id: string }';
 
+/** The mapping of each subgraph. */
 export const DOMAIN_TYPES: Readonly<Record<SubgraphName, DomainTypes>> = {
   audit: {
     context: 'resolvers.ts#Context',
@@ -47,7 +49,7 @@ export const DOMAIN_TYPES: Readonly<Record<SubgraphName, DomainTypes>> = {
       Experiment: 'experiments/experiment.ts#Experiment',
       ExperimentDisturbance: 'experiments/experiment-store.ts#Disturbance',
       ExperimentResults: 'resolvers.ts#Results',
-      // The key comes with the fields that require it.
+      // The gateway sends the key for fields that require it.
       Flag: '{ readonly id: string; readonly key?: string }',
       VariantResult: 'statistics/analyse.ts#VariantSummary',
     },
@@ -74,7 +76,7 @@ export const DOMAIN_TYPES: Readonly<Record<SubgraphName, DomainTypes>> = {
       RolloutGuard: 'rollouts/rollout-guard.ts#GuardOfRollout',
       RolloutStep: 'rollouts/rollout.ts#RolloutStep',
       Rule: 'flags/flag.ts#Rule',
-      // The registered facts come with the fields that require them.
+      // The gateway sends the registered facts for fields that require them.
       Vehicle:
         '{ readonly vin: string; readonly model?: string; readonly swVersion?: string; readonly region?: string }',
     },

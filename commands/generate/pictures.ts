@@ -1,10 +1,10 @@
-/** The pictures of docs/: each `docs/pictures/*.dot` (Graphviz) drawn as an SVG beside it. */
+/** Draws the pictures of docs/: each `docs/pictures/*.dot` (Graphviz) as an SVG beside it. */
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { instance } from '@viz-js/viz';
 
 const FOLDER = new URL('../../docs/pictures/', import.meta.url);
 
-/** The SVG of each picture, by the name of its file. */
+/** Draws each picture; gives the SVGs by file name. */
 async function drawPictures(): Promise<Map<string, string>> {
   const viz = await instance();
   const sources = (await readdir(FOLDER)).filter((name) => name.endsWith('.dot')).sort();
@@ -21,7 +21,7 @@ export async function writePictures(): Promise<void> {
   for (const [name, svg] of await drawPictures()) await writeFile(new URL(name, FOLDER), svg);
 }
 
-/** The pictures that are not what their source says now: paths from the repository's root. */
+/** Gives the pictures that differ from their sources, as paths from the repository's root. */
 export async function stalePictures(): Promise<string[]> {
   const stale: string[] = [];
   for (const [name, svg] of await drawPictures()) {

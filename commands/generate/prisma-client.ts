@@ -1,4 +1,4 @@
-/** The Prisma client, written from prisma/schema.prisma into prisma/generated. */
+/** Generates the Prisma client from prisma/schema.prisma into prisma/generated. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,14 +16,14 @@ function generate(schemaFolder: string): void {
     {
       cwd: dirname(SCHEMA_FOLDER),
       encoding: 'utf8',
-      // Generating runs no engine, but the command would download one if none were named: any executable satisfies it.
+      // Generating runs no engine, but the command would download one if none were named; any executable satisfies it.
       env: { PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' },
     },
   );
   if (status !== 0) throw new Error(`prisma generate failed:\n${stdout}${stderr}`);
 }
 
-/** The generated files, path to text. */
+/** Reads the generated files, path to text. */
 function filesOf(folder: string): Map<string, string> {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const paths = entries.map((entry) => join(entry.parentPath, entry.name)).sort();
@@ -35,7 +35,7 @@ export function writePrismaClient(): void {
   generate(SCHEMA_FOLDER);
 }
 
-/** Paths of files that are missing, superfluous or different in the checked-in client. */
+/** Gives the paths of files that are missing, superfluous or different in the checked-in client. */
 export function stalePrismaFiles(): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'fleetflag-generate-'));
   try {

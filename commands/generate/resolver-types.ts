@@ -1,4 +1,4 @@
-/** The types of a subgraph's resolvers, written from its schema.graphql into `generated/resolvers.ts` beside it. */
+/** Generates the types of a subgraph's resolvers from its schema.graphql into `generated/resolvers.ts` beside it. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { codegen } from '@graphql-codegen/core';
 import * as typescript from '@graphql-codegen/typescript';
@@ -14,13 +14,13 @@ import type { JsonValue } from '../../../core/model.ts';
 import type { Connection } from '../../shared/subgraph/pagination.ts';
 `;
 
-/** `file#Type`, named from the subgraph's folder, as it is named from the generated file. */
+/** Turns `file#Type` from a path relative to the subgraph's folder into one relative to the generated file. */
 const fromGenerated = (reference: string) => `../${reference}`;
 
-/** Under this name a type of the domain is known in the generated file, where the schema's type has the short one. */
+/** Gives the name of a domain type in the generated file, where the schema's type has the short name. */
 const parentName = (type: string) => `${type}Parent`;
 
-/** All paged lists have one form: see pagination.ts. */
+/** Maps all connections to the one type in pagination.ts. */
 function connections(schema: DocumentNode, objects: DomainTypes['objects']): [string, string][] {
   return schema.definitions.flatMap((node): [string, string][] => {
     const [, item] = node.kind === Kind.OBJECT_TYPE_DEFINITION ? (/^(\w+)Connection$/.exec(node.name.value) ?? []) : [];
@@ -29,7 +29,9 @@ function connections(schema: DocumentNode, objects: DomainTypes['objects']): [st
   });
 }
 
-/** Replaces a text that is there exactly once: a newer generator that writes something else is noticed. */
+/**
+ * Replaces a text that occurs exactly once. Throws otherwise, so that a newer generator with other output is noticed.
+ */
 function replaceOnce(text: string, wanted: string, replacement: string): string {
   if (text.split(wanted).length !== 2) throw new Error(`The generator does not write once any more: ${wanted}`);
   return text.replace(wanted, () => replacement);
@@ -65,7 +67,7 @@ async function resolverTypes(sdl: string, { context, enums, objects }: DomainTyp
       contextType: fromGenerated(context),
     },
   });
-  // An argument that has a default value is there, but a client may still say null.
+  // An argument with a default value is always present, but a client may still send null.
   const withNull = replaceOnce(
     generated,
     '{ [P in K]-?: NonNullable<T[P]> }',
@@ -74,7 +76,7 @@ async function resolverTypes(sdl: string, { context, enums, objects }: DomainTyp
   return `${HEADER}${withNull.replace(/^export \{/gm, 'export type {')}`;
 }
 
-/** The files as they should be: path from the root to text. */
+/** Generates the files: path from the root to text. */
 async function freshFiles(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const name of SUBGRAPH_NAMES) {
@@ -93,7 +95,7 @@ export async function writeResolverTypes(): Promise<void> {
   }
 }
 
-/** Paths of checked-in files that are missing or differ from what the schemas say. */
+/** Gives the paths of checked-in files that are missing or differ from the schemas. */
 export async function staleResolverTypes(): Promise<string[]> {
   const stale: string[] = [];
   for (const [path, text] of await freshFiles()) {
