@@ -1,8 +1,8 @@
 /**
- * What the agent takes of a vehicle's computer: the packed command as a process of its own, against a simulated
- * control plane with 100 flags, changes going on until 2 MB of definitions have been received, 200 OFREP requests and
- * 20 measurements a second, until those have been reported. Beside it an empty Node process and the agent from source,
- * as peers that can be run without a service.
+ * Measures the agent's load on a vehicle's computer. The packed command runs as a process of its own against a
+ * simulated control plane with 100 flags; changes continue until 2 MB of definitions have been received, with 200 OFREP
+ * requests and 20 measurements a second, until those have been reported. An empty Node process and the agent from
+ * source serve as comparison, because neither needs a service.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,7 +25,7 @@ const RECEIVED_BYTES = 2_000_000;
 const REQUESTS_A_SECOND = 200;
 const CHANGES_A_SECOND = 20;
 const MEASUREMENTS_A_SECOND = 20;
-/** Batches that are taken before it is looked how much memory was needed: the agent sends one a minute. */
+/** The batches received before memory is measured: the agent sends one a minute. */
 const BATCHES = 2;
 const STARTS = 7;
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -42,13 +42,13 @@ interface Row {
   readonly peakMb: number;
   readonly startMs: number;
   readonly databaseKb: number;
-  /** Resident, of the WebAssembly memory that SQLite works in. */
+  /** Resident megabytes of the WebAssembly memory in which SQLite works. */
   readonly sqliteMb: number;
   readonly requests: number;
   readonly reported: number;
 }
 
-/** Rules of a flag as a carmaker has them: some 3 KB signed. */
+/** Rules of a realistic flag, whose signed definition has some 3 KB. */
 function rulesOf(flag: number, change: number): RuleDefinition[] {
   return Array.from({ length: 3 }, (_, priority) => ({
     id: `rule-${flag}-${priority}`,
@@ -63,15 +63,15 @@ function rulesOf(flag: number, change: number): RuleDefinition[] {
   }));
 }
 
-/** Megabytes of `name` (VmRSS, VmHWM) as Linux counts them. */
+/** Reads megabytes of `name` (VmRSS, VmHWM) as Linux counts them. */
 async function megabytes(child: ChildProcess, name: 'VmRSS' | 'VmHWM'): Promise<number> {
   const text = await readFile(`/proc/${child.pid}/status`, 'utf8');
   return Number(new RegExp(`${name}:\\s+(\\d+)`).exec(text)?.[1]) / 1024;
 }
 
 /**
- * Resident megabytes of a process's WebAssembly memory. V8 reserves gigabytes behind each, so that no index leads
- * elsewhere: it is what lies before such a reservation.
+ * Reads the resident megabytes of a process's WebAssembly memory. V8 reserves gigabytes behind each such memory, so
+ * that no index reaches other data: the memory is the mapping before such a reservation.
  */
 async function wasmMegabytes(child: ChildProcess): Promise<number> {
   const mappings = [
@@ -112,22 +112,22 @@ function ask(base: string, path: string, agent: Agent, body = CONTEXT): Promise<
   });
 }
 
-/** How the agent comes to the control plane: by this address, with these options. */
+/** The agent's connection to the control plane: the address and the options. */
 interface Way {
   readonly url: string;
   readonly options: readonly string[];
 }
 
-/** How an agent is run. */
+/** The conditions under which an agent runs. */
 interface Setting {
   readonly command: readonly string[];
-  /** Whose certificate the control plane has; absent: it is spoken to without TLS. */
+  /** The authority of the control plane's certificate; without it, the connection has no TLS. */
   readonly authority?: Authority;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
- * Settings of glibc's allocator (docs/guides/agent.md, "Memory"): free memory goes back to the system, and threads
+ * Settings of glibc's allocator (docs/guides/agent.md, "Memory"): free memory is returned to the system, and threads
  * share it.
  */
 const GIVE_BACK = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '65536' };
@@ -165,7 +165,7 @@ async function start(
   return { child, base: /listening on (http:\S+)/.exec(log)![1]! };
 }
 
-/** Milliseconds from the spawn to the first answered evaluation from the file, with no control plane there. */
+/** Measures the milliseconds from the spawn to the first evaluation answered from the file, without a control plane. */
 async function startFromFile(setting: Setting, vehicle: TestVehicle): Promise<number> {
   const samples: number[] = [];
   for (let round = 0; round < STARTS; round++) {
@@ -280,7 +280,7 @@ async function emptyProcess(): Promise<number> {
 }
 
 /**
- * Prints the table; takes about eight minutes, since measurements are reported once a minute. Linux only: it reads
+ * Prints the table. Takes about eight minutes, since measurements are reported once a minute. Linux only: it reads
  * /proc.
  */
 export async function run(): Promise<void> {

@@ -1,7 +1,7 @@
 /**
- * What it costs to preview whom a rule would reach in a fleet of 200,000: FleetFlag's `previewAudience`, beside asking
- * `evaluateFlag` for vehicle after vehicle (of a sample, scaled), reading all rows through the ORM and evaluating them,
- * and a count in plain SQL where a rule can be said in it. All in one process on an embedded PostgreSQL.
+ * Measures the preview of a rule's audience in a fleet of 200,000: FleetFlag's `previewAudience`, compared with calling
+ * `evaluateFlag` for each vehicle (of a sample, scaled), with reading all rows through the ORM and evaluating them, and
+ * with a count in plain SQL where SQL can express the rule. All run in one process on an embedded PostgreSQL.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ const FLAG = { key: 'lane_keep', type: 'boolean', environment: 'production' } as
 interface Case {
   readonly name: string;
   readonly rule: { readonly type: RuleType; readonly conditions: JsonValue };
-  /** A condition on `vehicles` that says the same. */
+  /** An equivalent condition on `vehicles`; null when SQL cannot express it. */
   readonly sql: string | null;
 }
 
@@ -122,7 +122,7 @@ async function compare(prisma: PrismaClient, { name, rule, sql }: Case): Promise
   if (inSql !== null) line('count(*) in SQL: no lists, no sample', inSql.milliseconds);
 }
 
-/** Prints the table; takes about a minute. */
+/** Prints the table. Takes about a minute. */
 export async function run(): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-bench-'));
   const server = await startEmbeddedPostgres({ dataDir, log: () => undefined });

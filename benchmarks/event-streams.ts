@@ -1,6 +1,7 @@
 /**
- * What event streams cost the vehicle, and how fast a page hears: the bundled command as a process of its own, against
- * a simulated control plane. Beside it the way that pages had before: asking every 30 s.
+ * Measures the cost of event streams in the vehicle, and how soon a page receives a change. The bundled command runs as
+ * a process of its own against a simulated control plane. The former way of pages, polling every 30 s, serves as
+ * comparison.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,10 +21,10 @@ const FLAGS = 100;
 const STREAMS = 100;
 const ROUNDS = 5;
 const CHANGES = 50;
-/** The agent's process looks for garbage every 5 s. */
+/** The agent's process collects garbage every 5 s. */
 const SETTLE_MS = 7_000;
 
-/** Kilobytes resident. */
+/** Reads the resident kilobytes of a process. */
 async function residentKb(child: ChildProcess): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${child.pid}/status`, 'utf8'))?.[1]);
 }
@@ -39,7 +40,7 @@ async function openStream(port: number): Promise<Socket> {
 
 const middle = (samples: number[]) => [...samples].sort((a, b) => a - b)[Math.floor(samples.length / 2)]!;
 
-/** Prints the figures; takes about a minute and a half. Linux only: it reads /proc. */
+/** Prints the figures. Takes about a minute and a half. Linux only: it reads /proc. */
 export async function run(): Promise<void> {
   (globalThis as { EventSource?: unknown }).EventSource = EventSource;
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-bench-streams-'));
@@ -79,7 +80,7 @@ export async function run(): Promise<void> {
       await plane.put('feature_0', { defaultValue: round % 2 === 0 });
       await heard;
       await pause(SETTLE_MS);
-      // The first round is the code's own: it is compiled, and stays.
+      // The first round is not counted: its growth is compiled code, which stays.
       if (round > 0) growthKb.push((await residentKb(child)) - before);
       for (const socket of sockets) socket.destroy();
     }

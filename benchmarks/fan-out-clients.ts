@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { OPERATION, wallClock, type ClientCommand, type ClientMessage } from './fan-out-messages.ts';
 
 const [url = '', count = '0'] = process.argv.slice(2);
-/** Sockets that are being opened at once. */
+/** The most sockets that are opened at once. */
 const OPENING = 100;
 
 let outstanding = 0;
@@ -21,7 +21,7 @@ function subscriber(): Promise<void> {
       if (!acknowledged) {
         acknowledged = true;
         socket.send(JSON.stringify({ id: randomUUID(), type: 'subscribe', payload: { query: OPERATION } }));
-        // A ping answered after the subscribe: the server has dealt with it.
+        // The server answers this ping after it has handled the subscribe message.
         socket.send('{"type":"ping"}');
       } else if (data.length < 20) resolve();
       else {

@@ -1,10 +1,11 @@
-/** What the processes of the fan-out benchmark tell each other. */
+/** The messages between the processes of the fan-out benchmark. */
 
 /** `shared`: FleetFlag's subscription server. `useServer`: graphql-ws as its documentation sets it up. */
 export type Way = 'shared' | 'useServer';
 
-/** `memory` collects garbage first, which would count as CPU. */
+/** `memory` collects garbage first, which would count as CPU time. */
 export type ServerCommand = { readonly emit: number } | { readonly sample: 'cpu' | 'memory' };
+/** A message from the server's process. */
 export type ServerMessage =
   | { readonly port: number }
   /** CPU seconds of the process so far, and its resident bytes. */
@@ -12,14 +13,15 @@ export type ServerMessage =
   /** Wall clock, milliseconds with fractions. */
   | { readonly emittedAt: number };
 
-/** Expect so many frames in all from now on. */
+/** The number of frames to expect from now on. */
 export type ClientCommand = { readonly expect: number };
+/** A message from the subscribers' process. */
 export type ClientMessage =
   | { readonly connected: number }
   /** Wall clock of the last frame, milliseconds with fractions, and the bytes of one message. */
   | { readonly lastAt: number; readonly messageBytes: number };
 
-/** The wall clock with fractions of a millisecond, comparable between processes of one machine. */
+/** Gives the wall clock in milliseconds with fractions, comparable between processes of one machine. */
 export function wallClock(): number {
   return performance.timeOrigin + performance.now();
 }

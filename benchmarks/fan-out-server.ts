@@ -30,7 +30,7 @@ const changeOf = (revision: number) => ({
 });
 const source = { changes: { subscribe: () => changes.iterate(() => true), resolve: (change: object) => change } };
 
-/** A subgraph in this process. */
+/** Connects a subgraph in this process. */
 function subgraph(name: SubgraphName, typeDefs: string, resolvers: Record<string, unknown>): SubgraphConnection {
   const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers: resolvers as never });
   return {
@@ -78,7 +78,7 @@ function serveShared(): void {
   http.on('upgrade', (request, socket, head) => server.handleUpgrade(request, socket, head));
 }
 
-/** One schema and no federation: all that it saves, it saves. */
+/** Serves one schema without federation, which gives the comparison every advantage. */
 function serveUseServer(): void {
   const schema = buildSchema(`type Query { ok: Boolean } ${CHANGES} type Flag { ${FIELDS} owner: String! }`);
   const root = schema.getSubscriptionType()?.getFields()['changes'];

@@ -1,7 +1,7 @@
 /**
- * What one change to many vehicles costs: FleetFlag's subscription server (one execution, one frame, patched with
- * each client's id) beside graphql-ws's `useServer` (one execution for each socket), each in a process of its own,
- * with the subscribers in another.
+ * Measures the cost of one change to many vehicles: FleetFlag's subscription server (one execution, one frame, patched
+ * with each client's id) compared with graphql-ws's `useServer` (one execution for each socket). Each server runs in a
+ * process of its own, and the subscribers in another.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,7 +25,7 @@ interface Row {
   readonly messageBytes: number;
 }
 
-/** A process of the benchmark. */
+/** A child process of the benchmark. */
 class Participant<Command extends object, Message extends object> {
   private readonly messages: Message[] = [];
   private wake: (() => void) | undefined;
@@ -50,7 +50,7 @@ class Participant<Command extends object, Message extends object> {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** The next message that has the member `key`; those before it are dropped. */
+  /** Waits for the next message that has the member `key`; drops those before it. */
   async next<Key extends string>(key: Key): Promise<Extract<Message, Record<Key, unknown>>> {
     for (;;) {
       const message = this.messages.shift();
@@ -72,7 +72,7 @@ class Participant<Command extends object, Message extends object> {
   }
 }
 
-/** How many sockets a process may have open, with some room for other files. */
+/** Gives the number of sockets that a process may open, with some room for other files. */
 function socketLimit(): number {
   const report = process.report.getReport() as { userLimits?: { open_files?: { soft: number | string } } };
   const soft = Number(report.userLimits?.open_files?.soft);
@@ -119,7 +119,7 @@ async function measure(way: Way, subscribers: number): Promise<Row> {
         last: median(durations),
       };
     };
-    // What has run once or twice is not yet compiled.
+    // Warms up: code that has run only once or twice is not yet compiled.
     await rounds(WARM_UP_ROUNDS, 1);
     const single = await rounds(SINGLE_ROUNDS, 1);
     const burst = await rounds(BURST_ROUNDS, BURST);
@@ -138,7 +138,7 @@ async function measure(way: Way, subscribers: number): Promise<Row> {
   }
 }
 
-/** Prints the table; takes about a minute. */
+/** Prints the table. Takes about a minute. */
 export async function run(): Promise<void> {
   const limit = socketLimit();
   const counts = [...new Set(SUBSCRIBERS.map((count) => Math.min(count, limit)))];

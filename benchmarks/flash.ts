@@ -1,7 +1,7 @@
 /**
- * What the agent writes to flash in a day of a typical vehicle: one drive of two hours with a connection, a real agent
- * and real files, in virtual time. Beside it, with the same day, what one would write instead: the whole sql.js
- * database at each occasion, and a plain SQLite file with synchronous=FULL (by Python, where there is one).
+ * Measures the agent's writes to flash in a typical vehicle's day: one drive of two hours with a connection, a real
+ * agent and real files, in virtual time. Two alternatives with the same day serve as comparison: writing the whole
+ * sql.js database each time, and a plain SQLite file with synchronous=FULL (in Python, where it is installed).
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -25,10 +25,10 @@ const COUNTS_EVERY = 60;
 const CHANGES_PARKED = 4;
 const CHANGES_DRIVING = [600.5, 1500.5, 2700.5, 4100.5, 5000.5, 6600.5];
 const STEP_MS = 250;
-/** What a file system writes at least. */
+/** The least bytes that a file system writes. */
 const PAGE = 4096;
 
-/** The agent's own timings: a test vehicle is more impatient. */
+/** The agent's own timings; a test vehicle's are shorter. */
 const TIMINGS = { backoffMs: 1000, backoffCapMs: 30_000, storeRetryMs: 5000 };
 
 const rulesOf = (flag: number, change: number): RuleDefinition[] => [
@@ -53,12 +53,12 @@ const rulesOf = (flag: number, change: number): RuleDefinition[] => [
 ];
 
 interface Written {
-  /** Given to the file system, each piece in whole pages. */
+  /** Bytes given to the file system, each write rounded up to whole pages. */
   bytes: number;
   writes: number;
 }
 
-/** Counts what goes through; `busy` are calls under way. */
+/** Counts writes; `busy` is the number of calls in progress. */
 function counting(): {
   readonly files: FileSystem;
   readonly whole: Written;
@@ -91,7 +91,7 @@ function counting(): {
         const end = start + bytes.byteLength;
         ends.set(path, end);
         appended.writes += 1;
-        // The page that was begun is written again.
+        // A page that is partly written is written again.
         appended.bytes += (Math.ceil(end / PAGE) - Math.floor(start / PAGE)) * PAGE;
         return during(nodeFileSystem.append(path, bytes));
       },
@@ -105,7 +105,7 @@ function counting(): {
   };
 }
 
-/** Bytes that this process has had sent to a disk, as Linux counts them. */
+/** Reads the bytes that this process has sent to a disk, as Linux counts them. */
 async function diskBytes(): Promise<number> {
   return Number(/^write_bytes: (\d+)/m.exec(await readFile('/proc/self/io', 'utf8'))![1]);
 }
@@ -125,7 +125,7 @@ async function driveAgent(
   const from = await diskBytes();
   mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: Date.now() });
   const agent = await vehicle.start({ files, timings: TIMINGS, now: () => Date.now() });
-  /** Until the disk has nothing to do, and what is on the sockets has been read. */
+  /** Waits until the disk is idle and the sockets have been read. */
   const settle = async () => {
     for (let quiet = 0; quiet < 6; quiet = busy() === 0 ? quiet + 1 : 0) await turn();
   };
@@ -243,7 +243,7 @@ for transaction in day:
 print(written() - before)
 `;
 
-/** Null where there is no Python. */
+/** Runs the day on plain SQLite; gives null without Python. */
 async function plainSqlite(folder: string, mode: 'DELETE' | 'WAL', metadata: readonly string[]): Promise<Row | null> {
   const [path, events] = [join(folder, `plain-${mode}.db`), join(folder, 'day.json')];
   const database = await emptyDatabase(metadata);
@@ -265,7 +265,7 @@ async function plainSqlite(folder: string, mode: 'DELETE' | 'WAL', metadata: rea
   }
 }
 
-/** Prints the table; takes about a minute. Linux only: it reads /proc. */
+/** Prints the table. Takes about a minute. Linux only: it reads /proc. */
 export async function run(): Promise<void> {
   const plane = await TestControlPlane.start();
   const vehicle = await TestVehicle.create(plane);

@@ -1,8 +1,10 @@
-/** The operator of the ingestion benchmark: pulls and releases a kill switch, again and again, and times each. */
+/**
+ * The operator of the ingestion benchmark, who pulls and releases a kill switch repeatedly and measures each change.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import { ApiClient } from '../commands/demo/api-client.ts';
 
-/** Milliseconds. */
+/** Durations in milliseconds. */
 export interface Waits {
   readonly median: number;
   readonly most: number;
@@ -13,12 +15,13 @@ export interface Waits {
 const BETWEEN = 50;
 const FLAG = 'stopped_feature';
 
+/** The operator's client of the API. */
 export class Operator {
   #pulls = 0;
 
   private constructor(private readonly api: ApiClient) {}
 
-  /** Signs in at the gateway, such as `http://localhost:4000`, and makes the flag. */
+  /** Signs in at the gateway, such as `http://localhost:4000`, and creates the flag. */
   static async signIn(url: string, email: string, password: string): Promise<Operator> {
     const api = new ApiClient(url);
     await api.signIn(email, password);
@@ -36,12 +39,12 @@ export class Operator {
     return new Operator(api);
   }
 
-  /** Changes that were made. */
+  /** The number of changes so far. */
   get pulls(): number {
     return this.#pulls;
   }
 
-  /** Changes until `over`; at least one. The first ten of an operator are not timed. */
+  /** Makes changes until `over` gives true, at least one. The first ten are not measured. */
   async pull(over: () => boolean): Promise<Waits> {
     const waits: number[] = [];
     do {

@@ -1,7 +1,7 @@
 /**
- * The peer's process of the ingestion benchmark: `ingestion-peer.ts FOLDER BATCHES ROWS`. A loop of the ClickHouse
- * client on the embedded engine and FleetFlag's tables, ROWS an insert, made before the clock runs. Nobody sends them,
- * nothing is checked. Prints `RESULT {…}`.
+ * The comparison's process of the ingestion benchmark: `ingestion-peer.ts FOLDER BATCHES ROWS`. It inserts with the
+ * ClickHouse client into the embedded engine and FleetFlag's tables, ROWS an insert, which are built before the clock
+ * starts. There is no network and no check. Prints `RESULT {…}`.
  */
 import { METRIC_COLUMNS } from '../subgraphs/experiments/metrics/metric-batch.ts';
 import { deployMetricsMigrations } from '../subgraphs/experiments/clickhouse/migrations.ts';
@@ -33,7 +33,7 @@ function rowsOf(batch: number): unknown[][] {
 }
 
 let [milliseconds, cpuSeconds] = [0, 0];
-// The first is the warm-up, as the vehicles have one.
+// The first is the warm-up, which the vehicles have, too.
 for (let batch = 0; batch <= Number(batches); batch++) {
   const rows = rowsOf(batch);
   const [start, cpu] = [performance.now(), process.cpuUsage()];

@@ -1,9 +1,11 @@
-/** What the ingestion benchmark stores: the same measurements for every way. */
+/** The measurements that the ingestion benchmark stores, the same for each way. */
 
+/** The number of vehicles. */
 export const VEHICLES = 500;
-/** The most that a batch may hold. */
+/** The most items that a batch may contain. */
 export const BATCH_ITEMS = 500;
 
+/** One measurement, as a vehicle sends it. */
 export interface Measurement {
   readonly flagKey: string;
   readonly variant: string;
@@ -16,10 +18,12 @@ export interface Measurement {
 const ROADS = ['city', 'country', 'motorway'] as const;
 const METRICS = ['energy_kwh_per_100km', 'charge_minutes', 'regen_share'] as const;
 
+/** Gives the VIN of a vehicle by its number. */
 export const vinOf = (vehicle: number) => `KMHK281HGNU${String(vehicle).padStart(6, '0')}`;
+/** Gives the id of a batch by its number. */
 export const batchIdOf = (batch: number) => `bench:${batch}`;
 
-/** One batch of one vehicle: measurements of the twenty minutes before `now`, of eight flags. */
+/** Gives one batch of one vehicle: measurements of the twenty minutes before `now`, of eight flags. */
 export function batchOf(vehicle: number, batch: number, now: number): Measurement[] {
   return Array.from({ length: BATCH_ITEMS }, (_, position) => {
     const number = (vehicle * 31 + batch) * BATCH_ITEMS + position;

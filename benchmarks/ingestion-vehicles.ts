@@ -1,7 +1,7 @@
 /**
- * The vehicles' process of the ingestion benchmark: `ingestion-vehicles.ts URL TOKENS_FILE BATCHES`. Plain `ws`
- * sockets, whose messages are made before the clock runs; each vehicle sends its next batch when the last is
- * acknowledged, as agents do. Prints `STARTED` when the clock begins to run, and `RESULT {…}` at the end.
+ * The vehicles' process of the ingestion benchmark: `ingestion-vehicles.ts URL TOKENS_FILE BATCHES`. It uses plain `ws`
+ * sockets, whose messages are built before the clock starts. Each vehicle sends its next batch when the last is
+ * acknowledged, as agents do. Prints `STARTED` when the clock starts, and `RESULT {…}` at the end.
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,9 +10,11 @@ import { REPORT_MUTATION } from '../agent/telemetry/metrics/metric-sender.ts';
 import { BATCH_ITEMS, batchIdOf, batchOf } from './ingestion-rows.ts';
 
 const [url = '', tokensFile = '', batches = '0'] = process.argv.slice(2);
-/** Sockets that are being opened at once. */
+/** The most sockets that are opened at once. */
 const OPENING = 50;
-/** Batches of each vehicle that are sent before the clock runs: what has run once or twice is not yet compiled. */
+/**
+ * Batches that each vehicle sends before the clock starts: code that has run only once or twice is not yet compiled.
+ */
 const WARM_UP = 1;
 const now = Date.now();
 
@@ -70,7 +72,7 @@ class Vehicle {
     });
   }
 
-  /** Sends batches from `first` to before `end`, one after the other, each until it is stored. */
+  /** Sends the batches from `first` to before `end`, each after the last was stored. */
   async send(first: number, end: number): Promise<void> {
     for (let batch = first; batch < end;) {
       this.#socket.send(this.#messages[batch]!);

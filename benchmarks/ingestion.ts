@@ -1,9 +1,9 @@
 /**
- * Measurements taken in, in rows a second: 500 vehicles with their tokens through the gateway of a control plane of
- * its own into the embedded engine, beside a bare loop of the ClickHouse client that inserts the same rows into the
- * same tables. Server, vehicles and peer are processes of their own; before the clock runs each has stored one batch of
- * each vehicle. Meanwhile an operator pulls and releases a kill switch, as before the vehicles came: what that takes
- * longer is what the fleet's measurements cost them.
+ * Measures the ingestion of measurements in rows a second: 500 vehicles with their tokens report through the gateway of
+ * a real control plane into the embedded engine. A bare loop of the ClickHouse client that inserts the same rows into
+ * the same tables serves as comparison. Server, vehicles and comparison are separate processes, and before the clock
+ * starts each has stored one batch of each vehicle. Meanwhile an operator pulls and releases a kill switch, as before
+ * the vehicles came: the difference in duration is the cost of the fleet's measurements for operators.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -16,33 +16,33 @@ import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metrics/metric-collec
 import { BATCH_ITEMS, VEHICLES, vinOf } from './ingestion-rows.ts';
 import { Operator, type Waits } from './ingestion-operator.ts';
 
-/** Of each vehicle, beside the warm-up's: a quarter of a million rows in all. */
+/** Batches of each vehicle, beside the warm-up's: a quarter of a million rows in all. */
 const BATCHES = 1;
-/** Changes by the operator before the vehicles come; the first ones are slow, as all that runs for the first time. */
+/** The operator's changes before the vehicles come; the first ones are slow, because their code is not yet compiled. */
 const IDLE_PULLS = 60;
 
 interface Row {
   readonly way: string;
   readonly rowsPerSecond: number;
-  /** Megabytes resident at most; of the server where there is one. */
+  /** Peak resident megabytes of the server, or of the comparison's process. */
   readonly peakMb: number;
-  /** Of the server, or of the peer: what the vehicles themselves take is theirs. */
+  /** CPU seconds of the server or the comparison's process, without those of the vehicles. */
   readonly cpuPerMillion: number;
   readonly retries: number;
 }
 
 interface OwnRow extends Row {
-  /** Of the operator's changes, alone and while batches came. */
+  /** Durations of the operator's changes, alone and while batches came. */
   readonly waits: { readonly idle: Waits; readonly busy: Waits };
 }
 
-/** The most that a process has had resident (Linux tells), in megabytes. */
+/** Reads the peak resident megabytes of a process (from Linux). */
 async function peakOf(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return Number(/VmHWM:\s+(\d+)/.exec(text)?.[1] ?? NaN) / 1024;
 }
 
-/** CPU seconds that a process has used. */
+/** Reads the CPU seconds of a process. */
 async function cpuOf(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   const [user, system] = text.slice(text.lastIndexOf(')')).split(' ').slice(12, 14).map(Number);
@@ -72,7 +72,7 @@ function rowOf(way: string, { milliseconds, rows, retries = 0, cpuSeconds = NaN,
   };
 }
 
-/** A control plane of its own and the vehicles' process. */
+/** Starts a control plane and the vehicles' process, and measures them. */
 async function throughGateway(folder: string): Promise<OwnRow> {
   const adminPassword = randomBytes(16).toString('base64url');
   const secret = randomBytes(32).toString('base64url');
@@ -139,7 +139,7 @@ async function bareLoop(folder: string, insertRows: number): Promise<Row> {
   }
 }
 
-/** Prints the table; takes about a minute. Linux only: it reads /proc. */
+/** Prints the table. Takes about a minute. Linux only: it reads /proc. */
 export async function run(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-bench-'));
   try {

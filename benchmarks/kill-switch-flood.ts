@@ -1,10 +1,10 @@
 /**
- * The account that does its worst, of the kill-switch benchmark: `kill-switch-flood.ts URL EMAIL PASSWORD`. It keeps
- * 120 of the dearest queries that are allowed under way until it is ended, and prints `STARTED` when the first are.
+ * The overloading account of the kill-switch benchmark: `kill-switch-flood.ts URL EMAIL PASSWORD`. Keeps 120 of the
+ * most expensive permitted queries running until it is ended, and prints `STARTED` when the first ones run.
  */
 const [url = '', email = '', password = ''] = process.argv.slice(2);
 const AT_ONCE = 120;
-/** Cost 1,818: the trail with its values, under eighteen names. */
+/** Cost 1,818: the audit log with its values, under eighteen names. */
 const QUERY = `{ ${Array.from({ length: 18 }, (_, n) => `a${n}: auditLogs(first: 100) { nodes { beforeValue afterValue } }`).join(' ')} }`;
 
 async function post(body: object, token?: string): Promise<{ status: number; data?: { login?: { token: string } } }> {
@@ -25,7 +25,7 @@ const token = data?.login?.token ?? '';
 console.log('STARTED');
 async function again(): Promise<never> {
   for (;;) {
-    // A restarting or refusing server is asked again at once: it does its worst.
+    // Sends the next query at once, even to a server that restarts or refuses.
     await post({ query: QUERY }, token).catch(() => undefined);
   }
 }

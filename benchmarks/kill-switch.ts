@@ -1,7 +1,7 @@
 /**
- * How long a kill switch takes until a vehicle has heard of it, while one account keeps 120 of the dearest queries
- * under way and 500 vehicles report: through its own way, and as the same stop takes the ordinary one (disableFlag by
- * the same account), in one run. Real gateway, tokens, sessions and sockets, every client a process of its own.
+ * Measures the time until a vehicle learns of a kill switch, while one account keeps 120 of the most expensive queries
+ * running and 500 vehicles report. Compares the kill-switch lane with the ordinary lane (disableFlag by the same
+ * account) in one run. Gateway, tokens, sessions and sockets are real, and every client is a process of its own.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -20,17 +20,17 @@ import { VEHICLES, vinOf } from './ingestion-rows.ts';
 const ADMIN = 'admin@fleetflag.local';
 const OTHER = 'other@fleetflag.local';
 const FLAG = 'stopped_feature';
-/** Rounds that are measured of kill switches, of the ordinary way, and of those before that are not. */
+/** Measured rounds of kill switches and of the ordinary lane, and unmeasured rounds before them. */
 const ROUNDS = 12;
 const ORDINARY_ROUNDS = 3;
 const WARM_UP = 5;
-/** Entries of the trail, so that each of the flood's pages is full. */
+/** Entries of the audit log, so that each page of the flood's queries is full. */
 const ENTRIES = 120;
-/** Of each vehicle; enough to last as long as the rounds do. */
+/** Batches of each vehicle; enough to last as long as the rounds do. */
 const BATCHES = 4;
 const PATIENCE = 600_000;
 
-/** A vehicle that notes when it hears of which revision. */
+/** A vehicle that records when each revision arrives. */
 class Listener {
   readonly #heard = new Map<number, number>();
   #told: () => void = () => undefined;
@@ -58,7 +58,7 @@ class Listener {
 
   readonly stop: () => void | Promise<void>;
 
-  /** When it heard of `revision`. */
+  /** Resolves to the time when `revision` arrived. */
   async of(revision: number): Promise<number> {
     for (;;) {
       const at = this.#heard.get(revision);
@@ -74,7 +74,7 @@ interface Times {
   refused: number;
 }
 
-/** The one that does its worst and stops the feature all the same, and one that lets it go. */
+/** The account that overloads the server and also stops the feature, and the account that releases it. */
 interface Accounts {
   readonly api: ApiClient;
   readonly other: ApiClient;
@@ -84,8 +84,8 @@ const median = ({ sorted }: Times) => sorted[Math.floor(sorted.length / 2)] ?? N
 const worst = ({ sorted }: Times) => sorted.at(-1) ?? NaN;
 
 /**
- * Stops the feature by `mutation` and lets it go by `back` from another account, `rounds` times; the milliseconds until
- * the vehicle had heard of each stop.
+ * Stops the feature by `mutation` and releases it by `back` from another account, `rounds` times. Gives the
+ * milliseconds until the vehicle had learned of each stop.
  */
 async function stopAgain(
   { api, other }: Accounts,
@@ -127,7 +127,7 @@ const KILL = [
 ] as const;
 const DISABLE = [`disableFlag(key: "${FLAG}")`, `enableFlag(key: "${FLAG}")`] as const;
 
-/** Prints the table; takes some minutes. */
+/** Prints the table. Takes some minutes. */
 export async function run(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-bench-'));
   const dataDir = join(folder, 'control-plane');

@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- NAME]`: runs one benchmark, or all of them one after the other. Each compares what FleetFlag
- * does with what one would pick instead, in one run on one machine: read the ratios, not the absolute numbers.
+ * `npm run bench [-- NAME]`: runs one benchmark, or all of them one after another. Each compares FleetFlag with the
+ * usual alternative, in one run on one machine: read the ratios, not the absolute numbers.
  */
 
 import { readPlainArguments } from '../commands/command-line.ts';

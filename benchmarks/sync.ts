@@ -1,6 +1,6 @@
 /**
- * What it costs when 1,000 vehicles sync at once: FleetFlag's snapshots, verified by one look for all, beside the
- * obvious way, a query and a signature for each vehicle. Both through the same subgraph, in process, on an embedded
+ * Measures 1,000 vehicles that sync at once: FleetFlag's snapshots, verified by one read for all, compared with the
+ * obvious way, a query and a signature for each vehicle. Both use the same subgraph, in process, on an embedded
  * PostgreSQL.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -69,7 +69,7 @@ const directly = (prisma: PrismaClient, signer: Signer) => ({
 
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 
-/** An environment as it may be at most: 100 enabled flags, with rules. */
+/** Fills an environment to its limit: 100 enabled flags, with rules. */
 async function fill(service: FlagService): Promise<void> {
   for (let index = 0; index < FLAGS; index++) {
     const key = `feature_${index}`;
@@ -154,7 +154,7 @@ async function measure(
   return rows;
 }
 
-/** Prints the table; takes about half a minute. */
+/** Prints the table. Takes about half a minute. */
 export async function run(): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-bench-'));
   const server = await startEmbeddedPostgres({ dataDir, log: () => undefined });
