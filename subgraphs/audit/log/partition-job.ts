@@ -1,18 +1,20 @@
 /**
- * Keeps the trail's partitions ready, and detaches those that have served their time (database.md, audit_logs). Where
- * pg_cron makes them, none is left to make here; detaching is always done here, because the trail must say so.
+ * Creates the audit log's partitions in advance, and detaches those past their retention (database.md, audit_logs).
+ * Where pg_cron creates them, none is missing here. Detaching always happens here, because the audit log must record
+ * it.
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { maintainAuditPartitions } from '../../shared/audit/audit-partitions.ts';
 import { Poller } from '../../../core/async/poller.ts';
 
-/** Tells the time, where it is not the database's. */
+/** Gives the time, when it is not the database's. */
 type Clock = () => Date;
 
 const DAY = 24 * 3_600_000;
 const AFTER_FAILURE = 3_600_000;
 
+/** Runs the partitions' maintenance. */
 export class PartitionJob {
   readonly #poller = new Poller(() => this.#poll());
 
@@ -23,18 +25,19 @@ export class PartitionJob {
   ) {}
 
   /**
-   * Looks now and then daily (hourly after a failure), until `close`. Resolves after the first look; a failure is
-   * logged and not thrown, because there are months until it matters.
+   * Runs the maintenance now and then daily (hourly after a failure), until `close`. Resolves after the first run. A
+   * failure is logged and not thrown, because partitions exist months ahead.
    */
   start(): Promise<void> {
     return this.#poller.start();
   }
 
+  /** Stops the maintenance. Waits for a run in progress. */
   close(): Promise<void> {
     return this.#poller.close();
   }
 
-  /** One poll. Resolves to the milliseconds until the next. */
+  /** Polls once. Resolves to the milliseconds until the next poll. */
   async #poll(): Promise<number> {
     try {
       const { created, detached } = await maintainAuditPartitions(this.prisma, this.clock?.() ?? null);

@@ -67,8 +67,8 @@ async function loadEngine(): Promise<EngineModule> {
 }
 
 /**
- * Calls `unref` on the timers of the engine. Its timeout for Prisma's lock (10 s) keeps running after it has the lock, and must not
- * delay the process's exit.
+ * Calls `unref` on the timers of the engine. Its timeout for Prisma's lock (10 s) keeps running after it has the lock,
+ * and must not delay the exit of the process.
  */
 function withoutHoldingTimers(engine: object): object {
   const bindings: Record<string, unknown> = { ...engine };
