@@ -17,7 +17,7 @@ const EU = { type: 'VEHICLE_TARGET', conditions: { regions: ['EU'] } };
 
 let under: FlagsUnderTest;
 let flag: FlagJson;
-/** What a test holds: connections and locks. */
+/** The connections and locks that a test holds. */
 let held: { release: () => Promise<unknown> }[] = [];
 
 beforeAll(async () => {
@@ -47,7 +47,7 @@ async function holdConnection(): Promise<void> {
   });
 }
 
-/** A session at the server that has the environment's row, and does nothing more. */
+/** Opens a session at the server that locks the environment's row and then idles. */
 async function holdEnvironment(environment: Environment, application: string): Promise<Client> {
   const client = new Client({ connectionString: under.database.url, application_name: application });
   client.on('error', () => undefined);
@@ -58,7 +58,7 @@ async function holdEnvironment(environment: Environment, application: string): P
   return client;
 }
 
-/** Sessions that wait for a lock. */
+/** Counts the sessions that wait for a lock. */
 async function waiting(): Promise<number> {
   const [row] = await under.database.database.lane('delivery').$queryRaw<{ count: bigint }[]>`
     SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
@@ -66,7 +66,7 @@ async function waiting(): Promise<number> {
 }
 
 describe('a kill switch', () => {
-  test('goes through, and is told to vehicles, while everything else of the subgraph has no connection left', async () => {
+  test('succeeds and reaches vehicles while the rest of the subgraph has no connection left', async () => {
     const events = under.connection.subscribe({
       query: CHANGES,
       variables: { environment: 'STAGING' },
@@ -98,7 +98,7 @@ describe('a kill switch', () => {
     expect(killSwitch.flag.killed).toBe(true);
     for await (const { data } of events)
       if ((data as { flagChanges: { flag: { killed: boolean } } }).flagChanges.flag.killed) break;
-    // The same, in the other ways that it can be written.
+    // The same, by the other mutations that can pull a kill switch.
     const { createRule } = await under.ok<{ createRule: { flag: FlagJson } }>(RULE, {
       key: others[0]!.key,
       input: { ...idle, enabled: true },
@@ -116,7 +116,7 @@ describe('a kill switch', () => {
     await rule;
   });
 
-  test('ends a transaction of ours that has held for too long what it needs, of which nothing is left', async () => {
+  test('ends a FleetFlag transaction that has held a needed lock for too long, and nothing of that transaction remains', async () => {
     const fresh = await under.create({ enabled: true });
     const stuck = await holdEnvironment('staging', 'fleetflag');
     await stuck.query(`UPDATE flags SET name = 'Half done' WHERE key = $1`, [fresh.key]);
@@ -127,13 +127,13 @@ describe('a kill switch', () => {
     expect(row.name).toBe('A flag');
   });
 
-  test('ends no session that is none of ours', async () => {
+  test('ends no session of other programs', async () => {
     const fresh = await under.create({ enabled: true });
     const operator = await holdEnvironment('staging', 'psql');
     let killed = false;
     const kill = under.ok(KILL, { key: fresh.key }).then(() => (killed = true));
     await eventually(async () => (await waiting()) === 1);
-    // Long enough to be ended, were it ours.
+    // Long enough that a session of FleetFlag would be ended.
     await operator.query('SELECT pg_sleep(0.8)');
     expect(killed).toBe(false);
     await operator.query('COMMIT');
@@ -142,7 +142,7 @@ describe('a kill switch', () => {
 });
 
 describe('changes', () => {
-  test('that come all at once take turns: they are all made, and keep nothing else from the database meanwhile', async () => {
+  test('that arrive all at once are queued: all of them are made, and other queries still reach the database', async () => {
     const many = await under.create();
     const before = await under.revision();
     const holder = await holdEnvironment('staging', 'psql');
@@ -150,7 +150,7 @@ describe('changes', () => {
       under.ok<{ createRule: { flag: FlagJson } }>(RULE, { key: many.key, input: { ...EU, priority } }),
     );
     await eventually(async () => (await waiting()) === 2);
-    // A query has a connection, though all fifty wait.
+    // A query gets a connection, though all fifty wait.
     expect(await under.ok('query ($key: String!) { flag(key: $key) { rules { id } } }', { key: many.key })).toEqual({
       flag: { rules: [] },
     });
@@ -161,7 +161,7 @@ describe('changes', () => {
     expect(revisions).toEqual(Array.from({ length: 50 }, (_, index) => before + 1 + index));
   });
 
-  test('beyond what may wait are refused, with the seconds to wait, and leave nothing', async () => {
+  test("beyond the queue's limit are refused with the seconds to wait, and leave nothing behind", async () => {
     let begun = 0;
     const never = new Promise<never>(() => undefined);
     const database = changesInTurn(

@@ -51,7 +51,7 @@ const rename = async (key: string, name: string): Promise<string> =>
 const decide = (mutation: string, caller: Caller = flags.reviewer) =>
   flags.ok(`mutation { ${mutation} { status } }`, {}, caller);
 
-test('tells of each request as it is asked for and as it is decided, with its flag as it then is', async () => {
+test("delivers each request when it is created and when it is decided, with its flag's current state", async () => {
   const { key } = await flags.create({ safetyLevel: 'ASIL_D' });
   const stream = await following();
   const [approved, rejected, cancelled] = [
@@ -59,7 +59,7 @@ test('tells of each request as it is asked for and as it is decided, with its fl
     await rename(key, 'Worse'),
     await rename(key, 'Later'),
   ];
-  // Decided before anybody has read that it was asked for: that is told first, all the same.
+  // Decided before anybody has read its creation, which is still delivered first.
   await decide(`rejectChangeRequest(id: "${rejected}", comment: "No")`);
   await decide(`approveChangeRequest(id: "${approved}")`);
   await decide(`cancelChangeRequest(id: "${cancelled}")`, flags.writer);
@@ -76,7 +76,7 @@ test('tells of each request as it is asked for and as it is decided, with its fl
   await stream.end();
 });
 
-test('leaves none out and tells none twice where very many come at once and no announcement arrives', async () => {
+test('delivers every request exactly once when very many arrive at once and no announcement does', async () => {
   const keys = await Promise.all(
     Array.from({ length: 4 }, async () => (await flags.create({ safetyLevel: 'ASIL_D' })).key),
   );
@@ -90,7 +90,7 @@ test('leaves none out and tells none twice where very many come at once and no a
   await stream.end();
 });
 
-test('is for those who may see change requests', async () => {
+test('is only for callers who may see change requests', async () => {
   const vehicle: Caller = { kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'staging' };
   for (const [caller, code] of [
     [vehicle, 'FORBIDDEN'],

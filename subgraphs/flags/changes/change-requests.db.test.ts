@@ -61,7 +61,7 @@ const actions = async (key: string) => {
   const trail = await flags.prisma.auditLog.findMany({ where: { flagId: id }, orderBy: { chainPosition: 'asc' } });
   return trail.slice(CREATED.length);
 };
-/** What creating an ASIL-D flag leaves in its trail. */
+/** The audit rows that creating an ASIL-D flag leaves. */
 const CREATED = ['REQUEST_CHANGE', 'APPROVE_CHANGE', 'CREATE_FLAG'];
 
 test('a change of an ASIL-D flag waits, leaves the flag as it is, and applies when a second person approves', async () => {
@@ -109,7 +109,7 @@ test.each([
     (key: string) =>
       `createRule(flagKey: "${key}", input: {type: PERCENTAGE_ROLLOUT, conditions: {rollout_percentage: 5}})`,
   ],
-])('%s of an ASIL-D flag waits, and is exactly that once approved', async (_what, mutation) => {
+])('%s of an ASIL-D flag waits, and is applied unchanged once approved', async (_what, mutation) => {
   const key = await asilD();
   const id = await waiting(mutation(key));
   expect((await decide(`approveChangeRequest(id: "${id}")`, admin)).errors).toEqual([]);
@@ -124,7 +124,7 @@ test.each([
   expect((request.proposed as { rules: unknown[] }).rules).toHaveLength(row?.rules.length ?? -1);
 });
 
-test('pulling a kill switch never waits, releasing it does', async () => {
+test('pulling a kill switch never waits, but releasing it does', async () => {
   const key = await asilD();
   expect(await change(`killSwitch(flagKey: "${key}", reason: "Unintended steering")`, safety)).toMatchObject({
     applied: true,
@@ -154,7 +154,7 @@ test('lowering the level of any flag waits, and so does raising it to ASIL-D wit
   });
 });
 
-test('nobody approves or rejects their own, whatever their role', async () => {
+test('nobody approves or rejects their own request, whatever their role', async () => {
   const key = await asilD();
   const id = await waiting(`enableFlag(key: "${key}")`, admin);
   expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, admin))).toEqual({ code: 'FORBIDDEN' });
@@ -163,7 +163,7 @@ test('nobody approves or rejects their own, whatever their role', async () => {
   });
   expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, flags.writer))).toEqual({ code: 'FORBIDDEN' });
   expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, ANONYMOUS))).toEqual({ code: 'UNAUTHENTICATED' });
-  // The database holds to it too, whatever the code does.
+  // The database enforces it, too, whatever the code does.
   await expect(
     flags.prisma.changeRequest.update({ where: { id }, data: { status: 'approved', reviewedById: admin.userId } }),
   ).rejects.toThrow(/two_people/);
@@ -182,7 +182,7 @@ test('an approval of a request whose flag has changed since is a conflict, and c
   ).toMatchObject({ status: 'REJECTED' });
 });
 
-test('of two that decide at once one wins, and what is decided stays so', async () => {
+test('of two concurrent decisions one succeeds, and a decision is final', async () => {
   const key = await asilD();
   const id = await waiting(`enableFlag(key: "${key}")`);
   const before = await flags.revision();
@@ -200,7 +200,7 @@ test('of two that decide at once one wins, and what is decided stays so', async 
   expect(refusal(await decide(`cancelChangeRequest(id: "${id}")`, admin))?.code).toBe('CONFLICT');
 });
 
-test('who asked, or an administrator, cancels; nobody else', async () => {
+test('only the requester or an administrator cancels a request', async () => {
   const key = await asilD();
   const own = await waiting(`enableFlag(key: "${key}")`);
   expect(refusal(await decide(`cancelChangeRequest(id: "${own}")`, safety))).toEqual({ code: 'FORBIDDEN' });
@@ -221,7 +221,7 @@ test('who asked, or an administrator, cancels; nobody else', async () => {
   ]);
 });
 
-test('requests are listed by status, for all and for a flag, and an unknown one is not found', async () => {
+test('requests are listed by status, of all flags or of one, and an unknown request is not found', async () => {
   const key = await asilD();
   const id = await waiting(`enableFlag(key: "${key}")`);
   const data = await flags.ok<{
@@ -252,7 +252,7 @@ const request = async (id: string) => {
   return { status: row.status, by: row.reviewedById, comment: row.comment };
 };
 
-test('archiving a flag cancels what waits for it, says why, and writes each into the trail', async () => {
+test('archiving a flag cancels its pending requests with the reason, and records each in the audit log', async () => {
   const key = await asilD();
   const asked = [
     await waiting(`enableFlag(key: "${key}")`),
@@ -263,7 +263,7 @@ test('archiving a flag cancels what waits for it, says why, and writes each into
   expect((await decide(`approveChangeRequest(id: "${archiving}")`, admin)).errors).toEqual([]);
   const comment = `${key} was archived.`;
   expect(await request(asked[0]!)).toEqual({ status: 'cancelled', by: admin.userId, comment });
-  // Nobody reviews what they have asked for.
+  // Nobody reviews their own request.
   expect(await request(asked[1]!)).toEqual({ status: 'cancelled', by: null, comment });
   expect(await request(archiving)).toMatchObject({ status: 'approved' });
   expect(await request(elsewhere)).toMatchObject({ status: 'pending' });
@@ -284,14 +284,14 @@ test('archiving a flag cancels what waits for it, says why, and writes each into
     expect(refusal(await decide(`approveChangeRequest(id: "${id}")`, safety))?.code).toBe('CONFLICT');
 });
 
-test('a request to raise a flag ends as well when one person archives it', async () => {
+test("a request to raise a flag's level also ends when one person archives the flag", async () => {
   const { key } = await flags.create();
   const id = await waiting(`updateFlag(key: "${key}", input: { safetyLevel: ASIL_D })`);
   expect((await change(`archiveFlag(key: "${key}")`)).applied).toBe(true);
   expect(await request(id)).toMatchObject({ status: 'cancelled', comment: `${key} was archived.` });
 });
 
-test('whoever comes first, an archiving or an approval, no request stays for an archived flag', async () => {
+test('whether an archiving or an approval comes first, no request stays pending for an archived flag', async () => {
   for (let round = 0; round < 8; round++) {
     const { key } = await flags.create();
     const id = await waiting(`updateFlag(key: "${key}", input: { safetyLevel: ASIL_D })`);
@@ -301,12 +301,12 @@ test('whoever comes first, an archiving or an approval, no request stays for an 
     ]);
     const { archivedAt } = await flags.prisma.flag.findUniqueOrThrow({ where: { key } });
     const { status } = await request(id);
-    // Raised first, it is archived by two people only.
+    // If it was raised first, archiving needs two people.
     expect(archivedAt === null ? ['approved'] : ['approved', 'cancelled']).toContain(status);
   }
 });
 
-test('a request that waits for a flag archived long ago is cancelled when somebody would approve it', async () => {
+test('a request for a flag that was archived long ago is cancelled when somebody tries to approve it', async () => {
   const { key } = await flags.create();
   const id = await waiting(`updateFlag(key: "${key}", input: { safetyLevel: ASIL_D })`);
   await change(`archiveFlag(key: "${key}")`);
@@ -319,7 +319,7 @@ test('a request that waits for a flag archived long ago is cancelled when somebo
   expect((await actions(key)).at(-1)?.action).toBe('CANCEL_CHANGE');
 });
 
-test('a pending request says whether its flag has changed since', async () => {
+test('a pending request shows whether its flag has changed since', async () => {
   const key = await asilD();
   const id = await waiting(`enableFlag(key: "${key}")`);
   const outdated = async () => {

@@ -16,7 +16,7 @@ afterAll(() => flags.remove());
 
 const only = (data: Payload) => Object.values(data)[0] as { applied: boolean; flag: FlagJson };
 
-/** A flag that is on, with a whitelist. */
+/** Creates an enabled flag with a whitelist. */
 const prepared = async (over: Record<string, unknown> = {}) => {
   const { key } = await flags.create({ enabled: true, ...over });
   return flags.addRule(key, { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } });
@@ -36,7 +36,7 @@ interface Mutation {
   readonly prepare?: () => Promise<FlagJson>;
   readonly query: string;
   readonly variables?: (flag: FlagJson | undefined) => Record<string, unknown>;
-  /** What the audit row shows of the change. */
+  /** The content that the audit row shows of the change. */
   readonly recorded: { before: unknown; after: unknown };
 }
 
@@ -198,7 +198,7 @@ describe.each(named)('%s', (_name, mutation) => {
   test('leaves nothing behind when its audit row cannot be written', async () => {
     const flag = await mutation.prepare?.();
     const before = await flags.everything();
-    // No UUID, so the row is refused by the database, after everything else has been written.
+    // This id is not a UUID, so the database refuses the row after everything else has been written.
     const unwritable = identityOf(flags.writer, { requestId: 'none' });
     const answer = await flags.ask<Payload | null>(unwritable, mutation.query, variablesOf(mutation, flag));
     expect(answer.data).toBeNull();
@@ -228,7 +228,7 @@ describe('an edit that changes nothing', () => {
     ['updateFlag without fields', 'updateFlag(key: $key, input: {})'],
     ['enableFlag', 'enableFlag(key: $key)'],
     ['releaseKillSwitch', 'releaseKillSwitch(flagKey: $key, reason: "none pulled")'],
-  ])('%s gives the flag as it is and leaves no trace', async (_name, field) => {
+  ])('%s gives the flag unchanged and leaves no audit row', async (_name, field) => {
     const { key, revision } = await prepared();
     const before = await flags.everything();
     expect(
@@ -237,7 +237,7 @@ describe('an edit that changes nothing', () => {
     expect(await flags.everything()).toEqual(before);
   });
 
-  test('updateRule gives the flag as it is and leaves no trace', async () => {
+  test('updateRule gives the flag unchanged and leaves no audit row', async () => {
     const flag = await prepared();
     const before = await flags.everything();
     await flags.ok(`mutation ($id: ID!) { updateRule(id: $id, input: { priority: 100 }) ${PAYLOAD} }`, ruleOf(flag));
@@ -245,8 +245,8 @@ describe('an edit that changes nothing', () => {
   });
 });
 
-describe('what does not fit the present state', () => {
-  test('is a CONFLICT with the present revision when the flag has changed since', async () => {
+describe('a change that does not fit the current state', () => {
+  test('is a CONFLICT with the current revision when the flag has changed since', async () => {
     const { key, revision } = await prepared();
     const rename = (expected: number, name: string) =>
       flags.ask<Payload>(flags.writer, UPDATE, { key, input: { name }, expected });
@@ -255,7 +255,7 @@ describe('what does not fit the present state', () => {
     expect(errors).toMatchObject([{ extensions: { code: 'CONFLICT', currentRevision: revision + 1 } }]);
   });
 
-  test('is a CONFLICT on an archived flag, whatever is to change', async () => {
+  test('is a CONFLICT on an archived flag, whatever it changes', async () => {
     const { key } = await prepared();
     await flags.ok(`mutation ($key: String!) { archiveFlag(key: $key) ${PAYLOAD} }`, { key });
     for (const field of [
@@ -311,12 +311,12 @@ describe('what does not fit the present state', () => {
       { key: '\ud83d' },
       { code: 'BAD_USER_INPUT', field: 'input.name' },
     ],
-  ])('is told so for %s, which the database does not take', async (_what, query, variables, expected) => {
+  ])('gets an error for %s, which the database does not accept', async (_what, query, variables, expected) => {
     expect(refusal(await flags.ask(flags.writer, query, variables))).toEqual(expected);
   });
 });
 
-describe('writers at the same time', () => {
+describe('concurrent writers', () => {
   test('50 are each applied or refused, and the revisions have no gap', async () => {
     const targets = await Promise.all(Array.from({ length: 5 }, () => prepared()));
     const before = { revision: await flags.revision(), rows: await flags.prisma.auditLog.count() };
@@ -333,7 +333,7 @@ describe('writers at the same time', () => {
     expect(await flags.prisma.auditLog.count()).toBe(before.rows + applied.length);
   });
 
-  test('of those who have seen the same revision one is applied', async () => {
+  test('that have seen the same revision: one change is applied', async () => {
     const { key, revision } = await prepared();
     const answers = await Promise.all(
       Array.from({ length: 10 }, (_, index) =>
@@ -346,7 +346,7 @@ describe('writers at the same time', () => {
     ]);
   });
 
-  test('of those who delete the same rule one is applied', async () => {
+  test('that delete the same rule: one deletion is applied', async () => {
     const flag = await prepared();
     const answers = await Promise.all(
       Array.from({ length: 5 }, () =>
@@ -359,7 +359,7 @@ describe('writers at the same time', () => {
     ]);
   });
 
-  test('moves that cross each other do not block each other', async () => {
+  test('whose moves cross do not deadlock', async () => {
     const [a, b] = await Promise.all([
       flags.create({ environment: 'DEVELOPMENT' }),
       flags.create({ environment: 'PRODUCTION' }),

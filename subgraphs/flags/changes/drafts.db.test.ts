@@ -51,14 +51,14 @@ const decide = (mutation: string, caller: Caller = flags.reviewer) =>
   flags.ask(caller, `mutation { decided: ${mutation} { id status flag { key draft archivedAt } } }`);
 const reject = (id: string) => decide(`rejectChangeRequest(id: "${id}", comment: "no")`);
 
-/** All that vehicles could be told. */
+/** Gives everything that vehicles could receive. */
 const served = () =>
   flags.ok<Record<string, unknown>>(
     '{ flagSync(environment: PRODUCTION) { revision flags { key revision } } evaluateFlags(environment: PRODUCTION, context: {}) { flagKey } }',
   );
 
 describe('a draft', () => {
-  test('is what it would be at the control plane, and nothing at all anywhere else', async () => {
+  test('has its full content in the control plane and does not exist anywhere else', async () => {
     const before = await served();
     const { data } = await create();
     const { flag, ...rest } = data.createFlag;
@@ -101,7 +101,7 @@ describe('a draft', () => {
     await reject(data.createFlag.changeRequest?.id ?? '');
   });
 
-  test('lives from its approval on, as a flag that both people have made', async () => {
+  test('becomes a living flag with its approval, created by both people', async () => {
     const { key, id, request } = await draft();
     const before = await flags.revision('production');
     expect((await decide(`approveChangeRequest(id: "${request}")`)).data['decided']).toMatchObject({
@@ -134,7 +134,7 @@ describe('a draft', () => {
       (key: string) => `createRule(flagKey: "${key}", input: { type: VEHICLE_TARGET, conditions: { models: ["A"] } })`,
     ],
     ['killSwitch', (key: string) => `killSwitch(flagKey: "${key}", reason: "no")`],
-  ])('is not changed before it: %s is a conflict', async (_what, mutation) => {
+  ])('cannot be changed before its approval: %s is a conflict', async (_what, mutation) => {
     const { key, request } = await draft();
     expect(refusal(await flags.ask(administrator, `mutation { ${mutation(key)} { applied } }`))).toEqual({
       code: 'CONFLICT',
@@ -145,7 +145,7 @@ describe('a draft', () => {
   test.each([
     ['rejecting', (id: string) => reject(id)],
     ['cancelling', (id: string) => decide(`cancelChangeRequest(id: "${id}")`, flags.writer)],
-  ])('frees its key by %s, for another flag of any level; what was asked stays to be read', async (_what, end) => {
+  ])('frees its key by %s, for another flag of any level; its requests stay readable', async (_what, end) => {
     const { key, id, request } = await draft({ key: `${flags.newKey()}_${'x'.repeat(70)}` });
     expect(refusal(await create({ key, safetyLevel: 'NON_CRITICAL' }))).toEqual({
       code: 'CONFLICT',
@@ -167,7 +167,7 @@ describe('a draft', () => {
   });
 });
 
-test('an API key asks for none of it, and is told so; its request leaves nothing', async () => {
+test('cannot be requested by an API key, which gets an error and leaves nothing behind', async () => {
   const { key } = await flags.create({ safetyLevel: 'ASIL_B' });
   const everything = await flags.everything();
   const answers = [
@@ -184,7 +184,7 @@ test('an API key asks for none of it, and is told so; its request leaves nothing
   expect(await flags.everything()).toEqual(everything);
 });
 
-test('limits are those of the moment of the approval: a full environment takes drafts, and approves none', async () => {
+test('counts against limits only at its approval: a full environment accepts drafts, and approves none', async () => {
   const [full, request] = [
     await flags.create({ environment: 'DEVELOPMENT', enabled: true }),
     (await draft({ environment: 'DEVELOPMENT' })).request,

@@ -1,4 +1,4 @@
-/** A kill is a kill, whichever way it is written, and so is a release. */
+/** A kill is treated as a kill, and a release as a release, whichever mutation makes it. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../../core/access/caller.ts';
 import { refusal } from '../../shared/testing/asking.ts';
@@ -42,7 +42,7 @@ const trail = async () =>
   (await flags.prisma.auditLog.findMany({ where: { flagId: flag.id }, orderBy: { chainPosition: 'asc' } })).slice(3);
 const SWITCH = 'type: KILL_SWITCH, conditions: { force_disabled: true, reason: "Brakes" }';
 const KEY: Caller = { kind: 'apiKey', apiKeyId: null, role: 'WRITE', rateLimitPerMin: 60 };
-/** A rule that is a kill switch, and holds nothing yet. */
+/** Creates a rule that is a kill switch and does not hold anything yet. */
 const idleSwitch = async (conditions = '{ force_disabled: true, reason: "Brakes" }') => {
   const { id } = (
     await change(
@@ -64,7 +64,7 @@ describe('a kill', () => {
         `updateRule(id: "${await idleSwitch('{ force_disabled: false }')}", input: { enabled: true, conditions: { force_disabled: true, reason: "Brakes" } })`,
     ],
   ])(
-    'written as %s is one: at once, by SAFETY or a key, in the trail as KILL_SWITCH with its reason',
+    'written as %s takes effect at once, for SAFETY or an API key, and is recorded as KILL_SWITCH with its reason',
     async (_what, mutation) => {
       for (const caller of [safety, KEY]) {
         flag = await flags.create({ safetyLevel: 'ASIL_D', enabled: true });
@@ -94,14 +94,14 @@ describe('a kill', () => {
       async () =>
         `updateRule(id: "${await idleSwitch('{ force_disabled: false }')}", input: { enabled: true, conditions: { force_disabled: true } })`,
     ],
-  ])('written as %s says why, or is refused', async (_what, mutation) => {
+  ])('written as %s is refused without a reason', async (_what, mutation) => {
     const text = await mutation();
     const before = await flags.everything();
     expect(refusal(await ask(text))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.conditions.reason' });
     expect(await flags.everything()).toEqual(before);
   });
 
-  test('a second one keeps the first reason, and the trail has both', async () => {
+  test('that follows another keeps the first reason, and the audit log has both', async () => {
     const first = await change(`killSwitch(flagKey: "${flag.key}", reason: "Brakes")`);
     const second = await change(`killSwitch(flagKey: "${flag.key}", reason: "Steering, too")`, flags.writer);
     expect(second).toEqual(first);
@@ -118,7 +118,7 @@ describe('a kill', () => {
     ]);
   });
 
-  test('that another rule adds to one that holds already is one as well, and both hold', async () => {
+  test('by a further rule on a held flag counts as a kill, too, and both rules hold the flag', async () => {
     await change(`killSwitch(flagKey: "${flag.key}", reason: "Brakes")`);
     await change(
       `createRule(flagKey: "${flag.key}", input: { type: KILL_SWITCH, priority: 5, conditions: { force_disabled: true, reason: "Steering" } })`,
@@ -139,7 +139,7 @@ describe('a release', () => {
       'updateRule of its conditions',
       (rule) => `updateRule(id: "${rule}", input: { conditions: { force_disabled: false } }, reason: "Fixed")`,
     ],
-  ])('written as %s is one: asked for by SAFETY, and for two people on ASIL-D', async (_what, mutation) => {
+  ])('written as %s is one: SAFETY may request it, and it needs two people on ASIL-D', async (_what, mutation) => {
     const rule = (await change(`killSwitch(flagKey: "${flag.key}", reason: "Brakes")`)).flag.rules[0]!.id;
     const asked = await change(mutation(rule));
     expect(asked).toMatchObject({
@@ -151,7 +151,7 @@ describe('a release', () => {
     expect((await trail()).at(-1)).toMatchObject({ action: 'RELEASE_KILL_SWITCH', afterValue: { reason: 'Fixed' } });
   });
 
-  test('is refused to an API key on ASIL-D, however it is written', async () => {
+  test('is refused to an API key on ASIL-D, whichever mutation makes it', async () => {
     const rule = (await change(`killSwitch(flagKey: "${flag.key}", reason: "Brakes")`)).flag.rules[0]!.id;
     for (const mutation of [
       `releaseKillSwitch(flagKey: "${flag.key}", reason: "Fixed")`,
@@ -163,7 +163,7 @@ describe('a release', () => {
   });
 });
 
-test('any other rule is not for SAFETY, whatever the level of its flag', async () => {
+test('SAFETY may not change other rules, whatever the level of the flag', async () => {
   const { key, rules } = await flags.addRule((await flags.create()).key, {
     type: 'PERCENTAGE_ROLLOUT',
     conditions: { rollout_percentage: 5 },
@@ -181,7 +181,7 @@ test('any other rule is not for SAFETY, whatever the level of its flag', async (
   expect(await flags.everything()).toEqual(everything);
 });
 
-test('a flag or a rule that is not there is a fault of the argument that names it', async () => {
+test('a missing flag or rule is an error at the argument that names it', async () => {
   const nobody = '00000000-0000-4000-8000-000000000000';
   const rollout = (rule: string, key = 'nothing_there') =>
     `mutation { scheduleRollout(flagKey: "${key}", ruleId: "${rule}", steps: [{ percentage: 10, after: "PT1H" }]) { applied } }`;

@@ -92,7 +92,7 @@ describe('a change that moves vehicles between the arms of a running experiment'
     expect(await noted()).toEqual([]);
   });
 
-  test.each(CHANGES)('is made and noted with who made it when it is forced: %s', async (_, change, action) => {
+  test.each(CHANGES)('is made and recorded with its author when it is forced: %s', async (_, change, action) => {
     const { errors, data } = await ask(`change: ${change(target)}, force: true)`);
     expect(errors).toEqual([]);
     expect(data).toMatchObject({ change: { applied: true } });
@@ -105,7 +105,7 @@ describe('a change that moves vehicles between the arms of a running experiment'
     expect(await noted()).toEqual([]);
   });
 
-  test('is not noted when it fails for another reason', async () => {
+  test('is not recorded when it fails for another reason', async () => {
     expect(
       refusal(await ask(`updateRule(id: "${target.ruleId}", input: { ${to(50)} }, expectedRevision: 1, force: true)`)),
     ).toEqual(CONFLICT);
@@ -130,7 +130,7 @@ test.each<[string, (target: Target) => string]>([
   expect(await noted()).toEqual([]);
 });
 
-test('pulling and releasing the kill switch, disabling and enabling are never refused, and noted', async () => {
+test('pulling and releasing the kill switch, disabling and enabling are never refused, and recorded', async () => {
   for (const change of [
     `killSwitch(flagKey: "${target.key}", reason: "Smoke")`,
     `releaseKillSwitch(flagKey: "${target.key}", reason: "Fixed")`,
@@ -160,14 +160,14 @@ describe("of an ASIL-D flag's", () => {
     id = await startExperiment(critical);
   });
 
-  test('running experiment a change is refused before it waits for anybody', async () => {
+  test('running experiment, a change is refused before it waits for approval', async () => {
     expect(refusal(await change(''))).toEqual(REFUSED);
     expect(
       await rollouts.flags.prisma.changeRequest.count({ where: { flagId: critical.flagId, status: 'pending' } }),
     ).toBe(0);
   });
 
-  test('running experiment a forced change is shown as forced, and noted when it is approved', async () => {
+  test('running experiment, a forced change is shown as forced, and recorded when it is approved', async () => {
     const request = await requested(', force: true');
     expect(request.force).toBe(true);
     expect(await noted(id)).toEqual([]);
@@ -175,7 +175,7 @@ describe("of an ASIL-D flag's", () => {
     expect(await noted(id)).toEqual([['UPDATE_RULE', rollouts.flags.writer.userId]]);
   });
 
-  test('experiment that was started while an unforced change waited, the change is not approved', async () => {
+  test('experiment that was started while an unforced change waited, that change cannot be approved', async () => {
     await rollouts.flags.prisma.experiment.update({ where: { id }, data: { status: 'draft' } });
     const request = await requested('');
     expect(request.force).toBe(false);
@@ -187,11 +187,11 @@ describe("of an ASIL-D flag's", () => {
 });
 
 describe('rollouts and a running experiment', () => {
-  test('none is scheduled', async () => {
+  test('a rollout cannot be scheduled', async () => {
     expect(refusal(await rollouts.ask(target, [{ percentage: 10, after: 'PT1H' }]))).toEqual(CONFLICT);
   });
 
-  test('one that was scheduled before pauses at its next step, and is resumed once the experiment has ended', async () => {
+  test('a scheduled rollout pauses at its next step, and can be resumed once the experiment has ended', async () => {
     const scheduled = await rollouts.target();
     const { rollout } = await rollouts.scheduleHourly(scheduled);
     const running = await startExperiment(scheduled);

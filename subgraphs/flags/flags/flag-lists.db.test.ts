@@ -21,7 +21,7 @@ let memory: RememberedFlags;
 let all: Flag[];
 let withRollout: Set<string>;
 
-/** The word that the API has for a stored one. */
+/** Gives the API's word for a stored one. */
 const wordFor = (words: Record<string, string>, stored: string | null | undefined) =>
   stored ? (Object.keys(words).find((word) => words[word] === stored) ?? null) : stored;
 const filterOf = (search: FlagFilter) => ({
@@ -38,7 +38,7 @@ beforeAll(async () => {
     const type = FLAG_TYPES[n % FLAG_TYPES.length]!;
     const environment = ENVIRONMENTS[n % 3]!;
     const status = STATUSES[n % STATUSES.length] ?? null;
-    // Several of an instant, and of a name.
+    // Several flags share one creation time, and several one name.
     const createdAt = new Date(1_700_000_000_000 + Math.floor(n / 3));
     const { id } = await prisma.flag.create({
       data: {
@@ -98,7 +98,7 @@ const someSearch: fc.Arbitrary<FlagFilter> = fc.record(
   { requiredKeys: [] },
 );
 
-/** What a search is to find, in no order. */
+/** Gives the flags that a search must find, in no order. */
 function wanted(search: FlagFilter): Flag[] {
   const is = <T>(asked: T | null | undefined, actual: T) => asked === null || asked === undefined || asked === actual;
   return all.filter(
@@ -116,7 +116,7 @@ function wanted(search: FlagFilter): Flag[] {
 
 const keysOf = (flags: readonly { key: string }[]) => flags.map(({ key }) => key);
 
-test('filters give together what each of them gives, from the database and from memory', async () => {
+test('combined filters give the intersection of the single ones, from the database and from memory', async () => {
   await fc.assert(
     fc.asyncProperty(someSearch, async (search) => {
       const found = (
@@ -159,7 +159,7 @@ const SORTED_BY: Record<string, (flag: Flag) => string | number> = {
   NAME: ({ name }) => name,
 };
 
-/** All pages one way: the pages' keys in the order of the list. */
+/** Reads all pages in one direction; gives the keys in the order of the list. */
 async function walk(variables: object, size: number, backwards: boolean): Promise<string[]> {
   const seen: string[] = [];
   for (let cursor: string | null = null, pages = 0; ; pages++) {
@@ -181,7 +181,7 @@ async function walk(variables: object, size: number, backwards: boolean): Promis
   }
 }
 
-test('pages forwards and backwards give one list, ordered, for every order and filter', async () => {
+test('paging forwards and backwards gives the same ordered list, for every order and filter', async () => {
   const someOrder = fc.option(
     fc.record({ field: fc.constantFrom(...FIELDS), direction: fc.constantFrom('ASC', 'DESC') }),
     { nil: null, freq: 5 },
@@ -208,11 +208,11 @@ test('pages forwards and backwards give one list, ordered, for every order and f
   );
 });
 
-test('pages by name and by change stay where they were while flags move in the list', async () => {
+test('pages by name and by time of change keep their places while flags move in the list', async () => {
   for (const field of ['NAME', 'UPDATED_AT']) {
     const keys = await walk({ filter: { keyPrefix: 'adas' }, orderBy: { field, direction: 'ASC' } }, 100, false);
     const page = await list({ filter: { keyPrefix: 'adas' }, orderBy: { field, direction: 'ASC' }, first: 3 });
-    // The flag that the cursor names goes to the end, as whoever renames or changes a flag moves it.
+    // The flag that the cursor names moves to the end, as a rename or a change would move it.
     const moved = await under.prisma.flag.findUniqueOrThrow({ where: { key: keys[2]! } });
     await under.prisma.flag.update({
       where: { id: moved.id },
@@ -229,7 +229,7 @@ test('pages by name and by change stay where they were while flags move in the l
   }
 });
 
-test('refuses a cursor of another order, and one that nobody was given', async () => {
+test('refuses a cursor of another order, and a made-up one', async () => {
   const id = all[0]!.id;
   for (const text of [
     id,

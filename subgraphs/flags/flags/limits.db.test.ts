@@ -24,8 +24,8 @@ const asked = async (query: string, variables: Record<string, unknown>) => {
 };
 
 /**
- * Puts `count` flags into production, every second of them switched on, past the service: what is under test is the
- * next one.
+ * Puts `count` flags into production, every second one enabled, without the service, because only the next one is under
+ * test.
  */
 async function fill(count: number): Promise<void> {
   await flags.prisma.$executeRaw`
@@ -46,7 +46,7 @@ beforeEach(async () => {
 const inProduction = (over: Record<string, unknown> = {}) => flags.create({ environment: 'PRODUCTION', ...over });
 
 describe('100 flags in an environment, switched on or not', () => {
-  test('are allowed, and the 101st is refused however it would come, leaving no trace', async () => {
+  test('are allowed, and the 101st is refused whichever way it comes, leaving nothing behind', async () => {
     const staged = [await flags.create({ enabled: true }), await flags.create()];
     await fill(MAX_FLAGS - 2);
     const { key } = await inProduction({ enabled: true });
@@ -72,7 +72,7 @@ describe('100 flags in an environment, switched on or not', () => {
     expect((await load()).flags).toBe(MAX_FLAGS);
   });
 
-  test('and more from before do not hold up what adds none: edits, switching on, kill switches, other environments', async () => {
+  test('that are exceeded already do not stop changes that add none: edits, enabling, kill switches, other environments', async () => {
     const [on, off] = [await inProduction({ enabled: true }), await inProduction()];
     await fill(MAX_FLAGS);
     expect((await load()).flags).toBe(MAX_FLAGS + 2);
@@ -94,7 +94,7 @@ describe('100 flags in an environment, switched on or not', () => {
     await flags.create({ enabled: true });
   });
 
-  test('hold when two add the 100th at once: one passes, one is refused', async () => {
+  test('hold when two requests add the 100th at once: one succeeds, one is refused', async () => {
     const pair = [await flags.create(), await flags.create()];
     await fill(MAX_FLAGS - 1);
     const answers = await Promise.all(pair.map(({ key }) => flags.ask(flags.writer, MOVE, { key })));
@@ -104,14 +104,13 @@ describe('100 flags in an environment, switched on or not', () => {
 });
 
 describe('1.5 MB of signed definitions in an environment', () => {
-  /** A whitelist of `count` vehicles, from `first` on. */
+  /** Gives a whitelist of `count` vehicles, starting with number `first`. */
   const whitelist = (count: number, first = 0) => ({
     vins: Array.from({ length: count }, (_, index) => `KMHK281HG${String(first + index).padStart(8, '0')}`),
   });
 
   /**
-   * Four flags with the largest whitelists, until no further one fits: each refused one is tried again at half its
-   * length.
+   * Creates four flags with the largest whitelists that fit. Each refused whitelist is tried again at half its length.
    */
   async function fillWithWhitelists(): Promise<{ full: FlagJson; refusals: number }> {
     const pool: FlagJson[] = [];
@@ -130,14 +129,14 @@ describe('1.5 MB of signed definitions in an environment', () => {
     return { full: pool[0] as FlagJson, refusals };
   }
 
-  test('are filled to the last vehicle, refuse what makes them larger, and let pass what does not', async () => {
+  test('can be filled to the last vehicle; growth is then refused, and other changes pass', async () => {
     const staged = await flags.create();
     const { full, refusals } = await fillWithWhitelists();
     expect(refusals).toBeGreaterThan(5);
     const { bytes } = await load();
     expect(bytes).toBeLessThanOrEqual(MAX_DEFINITION_BYTES);
     expect(bytes).toBeGreaterThan(MAX_DEFINITION_BYTES - 500);
-    // To the last byte, so that even one more is too many.
+    // Filled to the last byte, so that even one more is too many.
     await flags.prisma
       .$executeRaw`UPDATE flags SET signed_definition = signed_definition || repeat(' ', ${MAX_DEFINITION_BYTES - bytes}::int)
       WHERE id = (SELECT id FROM flags WHERE environment = 'production' AND archived_at IS NULL AND key <> ${full.key} LIMIT 1)`;

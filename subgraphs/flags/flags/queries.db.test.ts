@@ -49,7 +49,7 @@ describe('the list of flags', () => {
     expect(await find('nothing of the kind')).toEqual([]);
   });
 
-  test('finds parts of words and of keys in any language, where every term is found', async () => {
+  test('finds parts of words and of keys in any language, when every term matches', async () => {
     const { key } = await flags.create({
       key: 'adas_steer_v2.5-beta',
       name: '차선을 따라 조향합니다',
@@ -76,7 +76,8 @@ describe('the list of flags', () => {
       'what the',
     ])
       expect([text, await find(text)]).toEqual([text, [key]]);
-    // Every term, neither a wildcard, and of a short one the beginning of a word; operators are for whole words.
+    // Every term must match, there are no wildcards, a short term matches only where a word begins, and operators
+    // search whole words.
     for (const text of ['조향 kona', 'v_5', 'a%s', 'ee', '향', '향조', '조조', '"qui"', 'moto -beta', 'moto or qui'])
       expect([text, await find(text)]).toEqual([text, []]);
   });
@@ -103,7 +104,7 @@ describe('the list of flags', () => {
   });
 
   test.each(["'; DROP TABLE flags; --", '"', '&|!():*', '\\', '%', '🚗'])(
-    'takes %j for words and not for commands',
+    'reads %j as words and not as operators',
     async (text) => {
       await expect(search({ search: text })).resolves.toMatchObject({ nodes: [] });
     },
@@ -118,7 +119,7 @@ describe('the list of flags', () => {
     });
   });
 
-  test('refuses a search that the database cannot take, and knows no flag by such a key', async () => {
+  test('refuses a search that the database cannot process, and finds no flag by such a key', async () => {
     expect(refusal(await flags.ask(READER, SEARCH, { filter: { search: 'a\0b' } }))).toEqual({
       code: 'BAD_USER_INPUT',
       field: 'filter.search',
@@ -140,14 +141,14 @@ describe('the list of flags', () => {
     });
   });
 
-  test('leaves archived flags out unless they are asked for', async () => {
+  test('leaves archived flags out unless they are requested', async () => {
     const { key } = await flags.create({ name: 'Retired wonder' });
     await flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key });
     expect(keys(await search({ search: 'wonder' }))).toEqual([]);
     expect(keys(await search({ search: 'wonder', archived: true }))).toEqual([key]);
   });
 
-  test('pages newest first, and rows that come meanwhile neither repeat nor hide any', async () => {
+  test('pages newest first, and new flags neither repeat nor hide any', async () => {
     const created: string[] = [];
     for (let index = 0; index < 7; index++) created.unshift((await flags.create({ name: 'Paged' })).key);
     const filter = { search: 'paged' };
@@ -156,14 +157,14 @@ describe('the list of flags', () => {
     await flags.create({ name: 'Paged' });
     const second = await search(filter, { first: 3, after: first.pageInfo.endCursor });
     expect(second).toMatchObject({ totalCount: 8, pageInfo: { hasNextPage: true, hasPreviousPage: true } });
-    // The flag that the cursor names may even leave what is filtered for.
+    // The flag that the cursor names may even stop matching the filter.
     await flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key: keys(second).at(-1) });
     const third = await search(filter, { first: 3, after: second.pageInfo.endCursor });
     expect(third.pageInfo.hasNextPage).toBe(false);
     expect([first, second, third].flatMap(keys)).toEqual(created);
   });
 
-  test('pages flags of one and the same instant without repeating or losing any', async () => {
+  test('pages flags with the same creation time without repeating or losing any', async () => {
     const created = await Promise.all(Array.from({ length: 5 }, () => flags.create({ name: 'Simultaneous' })));
     await flags.prisma.flag.updateMany({ where: { name: 'Simultaneous' }, data: { createdAt: new Date(0) } });
     const seen: string[] = [];
@@ -187,7 +188,7 @@ describe('the list of flags', () => {
 });
 
 describe('the revisions of the environments', () => {
-  test('are told to gateways only, and move with every change', async () => {
+  test('are only for gateways, and advance with every change', async () => {
     const ASK = '{ environmentRevisions { environment revision changedAt } }';
     const staging = async () => {
       const { data } = await flags.ask<{
@@ -216,7 +217,7 @@ describe('evaluating a flag', () => {
     return key;
   };
 
-  test('fills what the context leaves out with what is registered of the vehicle', async () => {
+  test("completes the context with the vehicle's registered facts", async () => {
     await flags.prisma.vehicle.create({
       data: { vin: VIN, model: 'Ioniq 6', swVersion: '2.5.1', region: 'EU', status: 'offline' },
     });
@@ -231,7 +232,7 @@ describe('evaluating a flag', () => {
     });
   });
 
-  test('refuses what is no VIN: nobody is answered for a vehicle that cannot exist', async () => {
+  test('refuses a context whose VIN is invalid', async () => {
     const key = await target({ regions: ['EU'] });
     const all =
       'query ($context: EvaluationContext!) { evaluateFlags(environment: STAGING, context: $context) { value } }';
@@ -247,7 +248,7 @@ describe('evaluating a flag', () => {
     }
   });
 
-  test('is by the state that the flag has now, wherever it has been before with the same revision', async () => {
+  test("uses the flag's current state, even when the flag had the same revision before", async () => {
     const evaluated = async (key: string) => (await evaluate(key, {})).value;
     const at = (name: string, revision: bigint) =>
       flags.prisma.environment.update({ where: { name }, data: { revision } });
@@ -265,7 +266,7 @@ describe('evaluating a flag', () => {
     expect(await evaluated(key)).toBe('new');
   });
 
-  test('knows no archived flag and none that never was', async () => {
+  test('finds no archived flag and no unknown one', async () => {
     const { key } = await flags.create();
     await flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key });
     for (const unknown of [key, 'never'])
@@ -283,7 +284,7 @@ describe('evaluating a flag', () => {
     });
   });
 
-  test('gives a vehicle all flags of an environment, by key', async () => {
+  test('gives a vehicle all flags of its environment, by key', async () => {
     const query =
       'query ($refs: [_Any!]!) { _entities(representations: $refs) { ... on Vehicle { evaluations(environment: STAGING) { flagKey reason } } } }';
     const { _entities } = await flags.ok<{ _entities: { evaluations: { flagKey: string }[] }[] }>(

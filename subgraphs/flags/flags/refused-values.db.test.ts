@@ -26,7 +26,7 @@ const asked = async (query: string, variables: Record<string, unknown>) =>
   refusal(await flags.ask(flags.writer, query, variables));
 const faultAt = (field: string) => ({ code: 'BAD_USER_INPUT', field });
 
-/** That nothing of it happens. */
+/** Checks that the mutation is refused and changes nothing. */
 async function refused(query: string, variables: Record<string, unknown>, at: string): Promise<void> {
   const before = await flags.everything();
   expect(await asked(query, variables)).toEqual(faultAt(at));
@@ -34,7 +34,7 @@ async function refused(query: string, variables: Record<string, unknown>, at: st
 }
 
 describe('a value of null', () => {
-  test('is refused on every way in, and changes nothing', async () => {
+  test('is refused in every mutation, and changes nothing', async () => {
     const { key } = await flags.create({ type: 'JSON', defaultValue: { a: null } });
     await refused(UPDATE, { key, input: { defaultValue: null } }, 'input.defaultValue');
     await refused(UPDATE, { key, input: { name: 'Renamed', defaultValue: null } }, 'input.defaultValue');
@@ -56,9 +56,9 @@ describe('a value of null', () => {
     ).toMatchObject([{ path: `flags.${key}.rules.0.value` }]);
   });
 
-  test('from before is the empty object to all who read, and a request that asks for one cannot be approved', async () => {
+  test('from an older version reads as the empty object, and a request for one cannot be approved', async () => {
     const { key } = await flags.create({ type: 'JSON', defaultValue: { a: 1 }, environment: 'DEVELOPMENT' });
-    // As the migration found it, with what it had been signed as.
+    // The state that the migration found, with its old signature.
     const stored = await flags.prisma.flag.findUniqueOrThrow({ where: { key } });
     const signedDefinition = await flags.signer.definition({
       key,
@@ -103,8 +103,8 @@ describe('a whole number beyond 2^53', () => {
   });
 });
 
-describe('a key that differs from another by case alone', () => {
-  test('is refused, of an archived flag too, and the other is named', async () => {
+describe('a key that differs from another only by case', () => {
+  test('is refused, even when the other flag is archived, and the error names that flag', async () => {
     const { key } = await flags.create();
     const { errors } = await flags.ask(flags.writer, CREATE, { input: { ...NEW, key: key.toUpperCase() } });
     expect(errors[0]).toMatchObject({
@@ -119,7 +119,7 @@ describe('a key that differs from another by case alone', () => {
     expect(await asked(CREATE, { input: { ...NEW, key } })).toEqual({ code: 'CONFLICT', field: 'input.key' });
   });
 
-  test('is refused of all but one that come at once, to whatever environments', async () => {
+  test('is accepted once when several arrive at the same time, in any environments', async () => {
     const key = flags.newKey();
     const spellings = [key, key.toUpperCase(), key.replace('f', 'F'), key.replace('a', 'A')];
     const answers = await Promise.all(
@@ -137,7 +137,7 @@ describe('a key that differs from another by case alone', () => {
     ]);
   });
 
-  test('is refused when it is imported: by the plan, and when it came after the plan', async () => {
+  test('is refused in an import: by the plan, and when the other flag was created after the plan', async () => {
     const [here, later] = [await flags.create(), flags.newKey()];
     const entry = (key: string) =>
       `  ${key.toUpperCase()}: { name: A, type: json, safetyLevel: Non-Critical, enabled: true, defaultValue: {} }\n`;
@@ -161,8 +161,8 @@ describe('a key that differs from another by case alone', () => {
   });
 });
 
-describe('text of people', () => {
-  test('is kept without the blanks around it, and control characters are refused with the path', async () => {
+describe('text that people write', () => {
+  test('is stored without surrounding blanks, and control characters are refused with the path', async () => {
     const { key } = await flags.create({ name: ' Lane keeping\n', description: ' \n' });
     expect(await flags.ok('query ($key: String!) { flag(key: $key) { name description } }', { key })).toEqual({
       flag: { name: 'Lane keeping', description: '' },
@@ -177,7 +177,7 @@ describe('text of people', () => {
     );
   });
 
-  test('of rules, that names models and regions, is stored without the blanks around it', async () => {
+  test('in rules that names models and regions is stored without surrounding blanks', async () => {
     const { key } = await flags.create();
     const { createRule } = await flags.ok<{ createRule: { flag: { rules: { conditions: unknown }[] } } }>(RULE, {
       key,

@@ -30,7 +30,7 @@ async function remembering(pollIntervalMs: number): Promise<void> {
 const named = (key: string) => memory.named('key', [key])?.[0];
 const listed = (keyPrefix: string) => memory.page({ keyPrefix }, firstPage(10))?.totalCount;
 
-test('an instance remembers what it has changed when it answers, whoever hears of it', async () => {
+test('an instance has its own changes in its cache when it answers, before any announcement', async () => {
   flags.bus.lost = true;
   await remembering(NEVER_MS);
   const changes = createFlagChanges(flags.prisma, flags.signer, flags.bus, silent);
@@ -45,14 +45,14 @@ test('an instance remembers what it has changed when it answers, whoever hears o
   expect([named(key)?.rules, listed(key)]).toMatchObject([[{ type: 'kill_switch' }], 1]);
   await service.updateFlag(identity, key, { environment: 'development' }, null);
   expect([named(key)?.environment, listed(key)]).toEqual(['development', 1]);
-  // A look reads the same, and no flag twice.
+  // A further refresh reads the same, and no flag twice.
   await memory.refresh();
   expect([named(key)?.environment, listed(key)]).toEqual(['development', 1]);
   await service.archiveFlag(identity, key, null);
   expect([named(key), listed(key)]).toEqual([undefined, 0]);
 });
 
-test('a draft is not remembered', async () => {
+test('a draft is not cached', async () => {
   flags.bus.lost = true;
   await remembering(NEVER_MS);
   const changes = createFlagChanges(flags.prisma, flags.signer, flags.bus, silent);
@@ -63,7 +63,7 @@ test('a draft is not remembered', async () => {
   expect([applied, named(key), listed(key)]).toEqual([false, undefined, 0]);
 });
 
-test('an instance hears of what another has changed', async () => {
+test("an instance learns of another's changes by announcements", async () => {
   await remembering(NEVER_MS);
   const { key } = await flags.create();
   await eventually(() => named(key) !== undefined);

@@ -26,7 +26,7 @@ const flag = (over: Partial<FlagEntry> = {}): FlagEntry => ({
 const lines = (here: FlagEntry, file: FlagEntry) =>
   differences([here], [file]).flatMap((found) => (found.kind === 'changed' ? found.members.map(describeMember) : []));
 
-test('flags that say the same are no difference, whatever the order of their members', () => {
+test('flags that say the same do not differ, whatever the order of their members', () => {
   expect(
     differences(
       [flag({ type: 'json', defaultValue: { a: 1, b: 2 } })],
@@ -35,7 +35,7 @@ test('flags that say the same are no difference, whatever the order of their mem
   ).toEqual([]);
 });
 
-test('flags that one side lacks are named, in the order of their keys', () => {
+test('flags that one side lacks are listed in the order of their keys', () => {
   const found = differences([flag({ key: 'z' }), flag({ key: 'm' })], [flag({ key: 'm' }), flag({ key: 'b' })]);
   expect(found.map(({ key, kind }) => [key, kind])).toEqual([
     ['b', 'created'],
@@ -43,7 +43,7 @@ test('flags that one side lacks are named, in the order of their keys', () => {
   ]);
 });
 
-test('each member that differs is shown with what it was and what it becomes', () => {
+test('each member that differs is shown with its old and its new value', () => {
   expect(
     lines(
       flag(),
@@ -70,7 +70,7 @@ test('a rule of another priority is another rule', () => {
   ]);
 });
 
-test('long lists and values are shortened to what tells them apart', () => {
+test('long lists and values are shortened to their differences', () => {
   const vins = Array.from({ length: 30 }, (_, index) => `V${index}`);
   const whitelist = (list: string[]) => flag({ rules: [rule({ conditions: { vins: list } })] });
   expect(lines(whitelist(['V0', 'X']), whitelist(vins))).toEqual([
@@ -84,7 +84,7 @@ test('long lists and values are shortened to what tells them apart', () => {
   ).toMatch(/x… \(502 characters\) → "y"$/);
 });
 
-describe('rules of a file and rules that are there', () => {
+describe('rules of a file and existing rules', () => {
   const rule = (priority: number, regions: string[], percentage = 5): RuleEntry => ({
     type: 'percentage_rollout',
     priority,
@@ -98,12 +98,12 @@ describe('rules of a file and rules that are there', () => {
     return wanted.map((entry) => present.indexOf(pairs.get(entry) as RuleEntry));
   };
 
-  test('are the same where they say the same, at the same place before another', () => {
+  test('are paired when they say the same, at the same place first', () => {
     expect(paired([rule(1, ['EU']), rule(2, ['NA'])], [rule(2, ['EU'], 50), rule(1, ['NA'])])).toEqual([0, 1]);
     expect(paired([rule(1, ['EU']), rule(2, ['EU'])], [rule(2, ['EU']), rule(1, ['EU'])])).toEqual([1, 0]);
   });
 
-  test('or else where they stand at the same place, unless that one has moved', () => {
+  test('are otherwise paired at the same place, unless that rule has moved', () => {
     expect(paired([rule(1, ['EU'])], [rule(1, ['KR'])])).toEqual([0]);
     expect(paired([rule(1, ['EU'])], [rule(1, ['KR']), rule(2, ['EU'])])).toEqual([-1, 0]);
     expect(paired([rule(1, ['EU'])], [{ ...rule(1, ['EU']), type: 'vehicle_target' }])).toEqual([-1]);

@@ -1,4 +1,4 @@
-/** An import and what runs: a rollout stands on a rule, wherever a file puts it. */
+/** Imports and running rollouts: a rollout belongs to its rule, wherever a file puts that rule. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { identityOf, silent } from '../../shared/testing/asking.ts';
@@ -8,7 +8,7 @@ import { ImportService, exportEnvironment, planImport, type ImportOutcome } from
 import { HOUR, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
 
 let rollouts: RolloutsUnderTest;
-/** Its rollout runs: 5 % of Europe at priority 100; North America stands at 200. */
+/** The rule with the running rollout: 5 % of Europe at priority 100; North America has priority 200. */
 let target: Target;
 
 beforeAll(async () => {
@@ -39,10 +39,10 @@ const rules = async () =>
     ({ id, priority, conditions }) => ({ id, priority, conditions }),
   );
 
-test('that swaps two rules leaves each its rollout, which goes on in its own region', async () => {
+test('an import that swaps two rules leaves each its rollout, which continues in its own region', async () => {
   const [america, europe] = await rules();
   expect(europe?.id).toBe(target.ruleId);
-  // A file of before the rollout's last step: it says less than what is reached by now.
+  // The file is older than the rollout's last step: its percentage is lower than the current one.
   expect(await rollouts.after(HOUR)).toBe(1);
   const outcomes = await importing((file) =>
     file
@@ -60,7 +60,7 @@ test('that swaps two rules leaves each its rollout, which goes on in its own reg
   expect((await rules())[0]?.conditions).toEqual({ rollout_percentage: 25, regions: ['EU'] });
 });
 
-test('that changes what it stands on pauses it, and says so', async () => {
+test("an import that changes the rollout's rule pauses the rollout, with the reason", async () => {
   await importing((file) => file.replace('- EU', '- KR'));
   expect(await rollouts.shown(target)).toMatchObject({
     status: 'PAUSED',

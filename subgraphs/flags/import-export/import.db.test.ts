@@ -35,7 +35,7 @@ async function apply(under: FlagsUnderTest, plan: ImportPlan, archiveMissing = f
   return outcomes;
 }
 
-/** A second person agrees with everything that waits; gives the number of requests. */
+/** Approves all pending requests as a second person; gives their number. */
 async function approveAll(under: FlagsUnderTest): Promise<number> {
   const { id } = await under.prisma.user.create({
     data: { email: `${randomUUID()}@example.com`, name: 'S', passwordHash: '-', role: 'SAFETY' },
@@ -60,7 +60,7 @@ const planFor = async (environment: Environment, text: string, under = flags) =>
   planImport(under.prisma, environment, read(text));
 const exported = (environment: Environment, under = flags) => exportEnvironment(under.prisma, environment);
 
-test('an environment that was exported, imported elsewhere and exported again is the same to the byte', async () => {
+test('an environment that was exported, imported elsewhere and exported again gives the same bytes', async () => {
   await flags.create({ environment: 'DEVELOPMENT', key: 'plain' });
   await flags.create({
     environment: 'DEVELOPMENT',
@@ -106,13 +106,13 @@ test('an environment that was exported, imported elsewhere and exported again is
     ['ruled', 'created'],
     ['tricky', 'created'],
   ]);
-  // That the ASIL-D flag is there at all is for a second person to agree to.
+  // A second person must also approve that the ASIL-D flag exists.
   expect(outcomes.map(({ waits }) => waits)).toEqual([false, false, true]);
   expect(await approveAll(elsewhere)).toBe(1);
   expect(await exported('development', elsewhere)).toBe(file);
   expect((await planFor('development', file, elsewhere)).differences).toEqual([]);
 
-  // What is not ASIL-D is one change, in the name of the person; a pulled kill switch is told for itself.
+  // A flag below ASIL-D is one change in the person's name; a pulled kill switch is recorded separately.
   const rows = await elsewhere.prisma.auditLog.findMany({ where: { flag: { key: 'ruled' } } });
   expect(rows.map(({ action, userId, userAgent }) => ({ action, userId, userAgent }))).toEqual(
     ['CREATE_FLAG', 'KILL_SWITCH'].map((action) => ({
@@ -134,7 +134,7 @@ test('making a plan writes nothing', async () => {
   expect(await flags.everything()).toEqual(before);
 });
 
-test('a changed flag is one revision and one trail row; rules that stay keep their ids, and those that say the same their times', async () => {
+test('a changed flag is one revision and one audit row; rules that stay keep their ids, and unchanged ones their times', async () => {
   const { key } = await flags.create();
   await flags.addRule(key, { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } });
   await flags.addRule(key, { type: 'VEHICLE_TARGET', conditions: { models: ['A'] } });
@@ -173,7 +173,7 @@ test('a changed flag is one revision and one trail row; rules that stay keep the
   expect(await exported('staging')).toBe(file);
 });
 
-test('a flag that the file lacks is left alone, or archived where that is asked for', async () => {
+test('a flag that the file lacks stays, or is archived when that is requested', async () => {
   const { key } = await flags.create({ environment: 'PRODUCTION' });
   const plan = await planFor('production', 'fleetflag: 1\nflags: {}');
   expect(plan.differences).toEqual([{ kind: 'only-here', key }]);
@@ -185,7 +185,7 @@ test('a flag that the file lacks is left alone, or archived where that is asked 
 const one = (key: string, more = '', type = 'boolean, defaultValue: false') =>
   `fleetflag: 1\nflags:\n  ${key}: {name: A flag, type: ${type}, safetyLevel: Non-Critical, enabled: false${more}}\n`;
 
-test('what does not fit the environment is a fault with its place, all of them at once, and then nothing is written', async () => {
+test('everything that does not fit the environment is reported with its path, and then nothing is written', async () => {
   const [there, gone, typed, killed] = [
     await flags.create({ environment: 'STAGING' }),
     await flags.create(),
@@ -217,7 +217,7 @@ test('what does not fit the environment is a fault with its place, all of them a
   expect(await flags.everything()).toEqual(before);
 });
 
-test('a flag that changed after the comparison is not overwritten, and the others go on', async () => {
+test('a flag that changed after the comparison is not overwritten, and the others are still imported', async () => {
   const [a, b] = [
     await elsewhere.create({ environment: 'PRODUCTION' }),
     await elsewhere.create({ environment: 'PRODUCTION' }),
@@ -234,7 +234,7 @@ test('a flag that changed after the comparison is not overwritten, and the other
   expect(await elsewhere.prisma.flag.findUniqueOrThrow({ where: { key: a.key } })).toMatchObject({ name: 'A flag' });
 });
 
-test('a new ASIL-D flag is a draft with all that it is to be, and no vehicle knows it before a second person agrees', async () => {
+test('a new ASIL-D flag is a complete draft, and no vehicle receives it before a second person approves', async () => {
   const file = one(
     'brake_assist',
     ', rules: [{type: vehicle_target, priority: 1, enabled: true, conditions: {models: [A]}}]',
@@ -260,7 +260,7 @@ test('a new ASIL-D flag is a draft with all that it is to be, and no vehicle kno
   expect(await elsewhere.revision('production')).toBe(revision + 1);
 });
 
-test('a kill switch that a file pulls is pulled at once and says why, whatever else of the flag has to wait', async () => {
+test('a kill switch in a file is pulled at once with its reason, even when the rest of the flag has to wait', async () => {
   const { key } = await elsewhere.create({ environment: 'PRODUCTION', safetyLevel: 'ASIL_D', enabled: true });
   const file = await exported('production', elsewhere);
   const at = file.indexOf(`  ${key}:`);

@@ -24,7 +24,7 @@ const running = async () => {
 };
 
 describe('the rollout of an ASIL-D flag', () => {
-  test('waits for a second person, whose approval starts it; its steps need no other, and show both people', async () => {
+  test('waits for a second person, whose approval starts it; its steps need no further approval, and name both people', async () => {
     const target = await rollouts.asilD();
     const { rollout, applied, changeRequest } = await rollouts.scheduleHourly(target);
     expect({ applied, changeRequest }).toMatchObject({
@@ -49,7 +49,7 @@ describe('the rollout of an ASIL-D flag', () => {
     const before = await rollouts.flags.revision();
     expect((await approve(changeRequest?.id)).data).toMatchObject({ approveChangeRequest: { status: 'APPROVED' } });
     expect(await rollouts.flags.revision()).toBe(before);
-    // Delays count from the start, and that is the approval.
+    // Delays count from the start, which is the approval.
     expect(await rollouts.shown(target)).toMatchObject({
       status: 'RUNNING',
       approvedBy: { id: rollouts.safety.userId },
@@ -88,7 +88,7 @@ describe('the rollout of an ASIL-D flag', () => {
     expect((await rollouts.scheduleHourly(target)).rollout.status).toBe('WAITING_FOR_APPROVAL');
   });
 
-  test('takes its request with it when it is cancelled, also by somebody who only may stop', async () => {
+  test('cancels its request when it is cancelled, even by somebody who may only stop rollouts', async () => {
     const target = await rollouts.asilD();
     const { rollout, changeRequest } = await rollouts.scheduleHourly(target);
     expect(
@@ -98,7 +98,7 @@ describe('the rollout of an ASIL-D flag', () => {
     expect((await rollouts.actions(target)).slice(-2)).toEqual(['CANCEL_CHANGE', 'CANCEL_ROLLOUT']);
   });
 
-  test('ends cancelled when it is approved and cancelled at once, and neither blocks the other', async () => {
+  test('ends cancelled when it is approved and cancelled at once, without a deadlock', async () => {
     for (let round = 0; round < 5; round++) {
       const target = await rollouts.asilD();
       const { rollout, changeRequest } = await rollouts.scheduleHourly(target);
@@ -109,7 +109,7 @@ describe('the rollout of an ASIL-D flag', () => {
     }
   });
 
-  test('cannot be approved once a fixed time has passed, or once delays have run into one', async () => {
+  test('cannot be approved once a fixed time has passed, or when delays would collapse into one step', async () => {
     const [passed, squeezed] = [await rollouts.asilD(), await rollouts.asilD()];
     const requests = [
       await rollouts.schedule(passed, [
@@ -134,14 +134,14 @@ describe('the rollout of an ASIL-D flag', () => {
     expect((await rollouts.shown(target)).status).toBe('WAITING_FOR_APPROVAL');
   });
 
-  test('makes requests conflict that were made before one of its steps', async () => {
+  test('causes conflicts for requests that were made before one of its steps', async () => {
     const { target } = await running();
     const { changeRequest } = await rollouts.change(`updateFlag(key: "${target.key}", input: { name: "Another" })`);
     expect(await rollouts.after(HOUR)).toBe(1);
     expect(refusal(await approve(changeRequest?.id))?.code).toBe('CONFLICT');
   });
 
-  test('is paused by a change that lowers it, once that is approved', async () => {
+  test('is paused when a change that lowers the percentage is approved', async () => {
     const { target } = await running();
     await rollouts.after(HOUR);
     const { changeRequest } = await rollouts.setPercentage(target, 6);
@@ -156,7 +156,7 @@ describe('the rollout of an ASIL-D flag', () => {
 describe('resuming the rollout of an ASIL-D flag', () => {
   test('waits for a second person: it stays paused until approved', async () => {
     const { target, id } = await running();
-    // Pausing waits for nobody.
+    // Pausing needs no approval.
     expect((await rollouts.to('pause', id)).data.rollout.status).toBe('PAUSED');
     const asked = (await rollouts.to('resume', id)).data.rollout;
     expect(asked).toMatchObject({ status: 'PAUSED', changeRequest: { status: 'PENDING' } });
@@ -173,7 +173,7 @@ describe('resuming the rollout of an ASIL-D flag', () => {
     ]);
   });
 
-  test('leaves it paused when that is rejected, and can be asked for again', async () => {
+  test('leaves it paused when it is rejected, and can be requested again', async () => {
     const { target, id } = await running();
     await rollouts.to('pause', id, ', reason: "Look at the logs"');
     const asked = (await rollouts.to('resume', id)).data.rollout;
@@ -194,7 +194,7 @@ describe('resuming the rollout of an ASIL-D flag', () => {
     expect(refusal(await approve(again.changeRequest?.id))?.code).toBe('CONFLICT');
   });
 
-  test('is also for a rollout whose flag became ASIL-D on the way', async () => {
+  test('also needs approval when the flag became ASIL-D during the rollout', async () => {
     const target = await rollouts.target();
     const { id } = (await rollouts.scheduleHourly(target)).rollout;
     await rollouts.raise(target);

@@ -55,7 +55,7 @@ async function shown({ key, ruleId }: Target): Promise<Shown> {
   return flag.rules.find(({ id }) => id === ruleId)?.rollout as Shown;
 }
 
-/** A flag with a guarded rollout from 5 % over 10 % to 25 %. */
+/** Creates a flag with a guarded rollout from 5 % over 10 % to 25 %. */
 async function guarded(
   made: Promise<Target> = rollouts.target(),
   guard: object = GUARD,
@@ -67,7 +67,7 @@ async function guarded(
   return { target, id: rollout.id };
 }
 
-/** What the experiments subgraph writes: by default of the watch that is now, at this moment. */
+/** Writes a verdict as the experiments subgraph would: by default of the current watch, computed now. */
 async function judge(
   id: string,
   verdict: GuardVerdict,
@@ -98,7 +98,7 @@ const flagOf = ({ key }: Target) =>
 const lastRows = async (target: Target, count: number) => (await rollouts.trail(target)).slice(-count);
 
 describe('a guard', () => {
-  test('is kept with its rollout, shown, and told to the trail; the rollout without one has none', async () => {
+  test('is stored with its rollout, shown, and recorded in the audit log; a rollout without a guard has none', async () => {
     const { target } = await guarded();
     expect(await shown(target)).toMatchObject({
       guard: {
@@ -146,7 +146,7 @@ describe('a guard', () => {
     expect(await shown(other)).toMatchObject({ guard: null, guardStatus: null });
   });
 
-  test('is refused at the path of its fault, and on a rule whose vehicles it could not tell apart', async () => {
+  test('is refused at the path of its fault, and on a rule whose vehicles could not be told apart', async () => {
     const target = await rollouts.target();
     const ask = async (guard: object) => refusal(await rollouts.ask(target, STEPS, rollouts.flags.writer, { guard }));
     expect(await ask({ ...GUARD, bound: 3 })).toEqual({ code: 'BAD_USER_INPUT', field: 'guard' });
@@ -183,7 +183,7 @@ describe('a guard', () => {
 });
 
 describe('a guarded step', () => {
-  test('waits for a verdict that the limit is kept: on the percentage that is now, and from the last minute', async () => {
+  test('waits for a verdict that the limit is kept: on the current percentage, and from the last minute', async () => {
     const { target, id } = await guarded();
     expect(await rollouts.after(HOUR)).toBe(0);
     for (const [verdict, more] of [
@@ -197,7 +197,7 @@ describe('a guarded step', () => {
     expect(await shown(target)).toMatchObject({ status: 'RUNNING', guardStatus: { verdict: 'HOLDING' } });
     await judge(id, 'holding', { age: FRESH });
     expect([await rollouts.after(0), await rollouts.percentage(target)]).toEqual([1, 10]);
-    // The next one needs another: this was about 5 %.
+    // The next step needs a new verdict: this one concerned 5 %.
     expect(await shown(target)).toMatchObject({
       guard: { watchedSince: rollouts.at(0) },
       guardStatus: null,
@@ -210,7 +210,7 @@ describe('a guarded step', () => {
     expect([await rollouts.after(0), await rollouts.percentage(target)]).toEqual([1, 25]);
   });
 
-  test('from 0 % on needs none: nobody has the feature yet', async () => {
+  test('from 0 % needs no verdict: no vehicle has the feature yet', async () => {
     const made = rollouts.target();
     await rollouts.setPercentage(await made, 0);
     const { target } = await guarded(made);
@@ -218,12 +218,12 @@ describe('a guarded step', () => {
     expect(await rollouts.after(HOUR)).toBe(0);
   });
 
-  test('that waits holds up no other rollout', async () => {
+  test('that waits does not stop other rollouts', async () => {
     const waiting = await Promise.all(Array.from({ length: 3 }, () => guarded()));
     const sound = await rollouts.target();
     const { rollout } = await rollouts.scheduleHourly(sound);
     rollouts.clock.now += HOUR;
-    // However many wait, they take no place in the list of what is due.
+    // However many wait, they take no places in the list of due rollouts.
     expect(await dueRollouts(rollouts.flags.prisma, new Date(rollouts.clock.now))).toEqual([
       { id: rollout.id, flagId: sound.flagId },
     ]);
@@ -232,7 +232,7 @@ describe('a guarded step', () => {
     for (const { target } of waiting) expect(await rollouts.percentage(target)).toBe(5);
   });
 
-  test('that is the last is watched, too: the rollout is completed only after that', async () => {
+  test('that is the last is watched, too: the rollout completes only after that watch', async () => {
     const { target, id } = await guarded(rollouts.target(), { ...GUARD, watchFor: 'PT2H' }, [
       { percentage: 100, after: 'PT1H' },
     ]);
@@ -247,7 +247,7 @@ describe('a guarded step', () => {
     await judge(id, 'holding');
     await rollouts.after(2 * HOUR - 1);
     expect((await shown(target)).status).toBe('RUNNING');
-    // Nobody has looked at the end of it.
+    // There is no verdict on the end of it.
     await rollouts.after(1);
     expect((await shown(target)).status).toBe('RUNNING');
     // At 100 % there is no control to compare with.
@@ -257,7 +257,7 @@ describe('a guarded step', () => {
     expect(await rollouts.percentage(target)).toBe(100);
   });
 
-  test('that is the last can be paused and resumed in its watch, which begins anew', async () => {
+  test('that is the last can be paused and resumed during its watch, which then starts anew', async () => {
     const { target, id } = await guarded(rollouts.target(), { ...GUARD, watchFor: 'PT2H' }, [
       { percentage: 100, after: 'PT1H' },
     ]);
@@ -285,7 +285,7 @@ describe('a crossed limit', () => {
     return it;
   };
 
-  test('pulls the rollout back and the kill switch, as one revision, with the figures in the trail', async () => {
+  test('pulls the rollout back and kills the flag, as one revision, with the figures in the audit log', async () => {
     const { target, id } = await reached();
     const before = await rollouts.flags.revision();
     await judge(id, 'crossed');
@@ -338,7 +338,7 @@ describe('a crossed limit', () => {
         afterValue: { killSwitches: [{ enabled: true }], reason: REASON },
       },
     ]);
-    // For good: nothing is left to be done, or undone.
+    // The decision is final: nothing is done or undone later.
     await rollouts.after(24 * HOUR);
     expect(await rollouts.flags.revision()).toBe(before + 1);
     for (const what of ['resume', 'pause', 'cancel'] as const)
@@ -347,7 +347,7 @@ describe('a crossed limit', () => {
     expect((await rollouts.schedule(target, STEPS, GUARD)).rollout.status).toBe('RUNNING');
   });
 
-  test('waits for no second person on an ASIL-D flag', async () => {
+  test('needs no second person on an ASIL-D flag', async () => {
     const { target, id } = await reached(rollouts.asilD());
     await judge(id, 'crossed');
     await rollouts.after(0);
@@ -356,7 +356,7 @@ describe('a crossed limit', () => {
     expect((await rollouts.actions(target)).slice(-2)).toEqual(['GUARD_ROLLOUT', 'KILL_SWITCH']);
   });
 
-  test('pulls a paused rollout back, too, and one whose flag somebody has killed, whose reason stays', async () => {
+  test('also pulls back a paused rollout, and one whose flag was already killed, whose reason stays', async () => {
     const [paused, killed] = [await reached(), await reached()];
     await rollouts.to('pause', paused.id);
     await rollouts.change(`killSwitch(flagKey: "${killed.target.key}", reason: "Brakes")`);
@@ -372,7 +372,7 @@ describe('a crossed limit', () => {
     expect((await rollouts.actions(killed.target)).slice(-2)).toEqual(['PAUSE_ROLLOUT', 'GUARD_ROLLOUT']);
   });
 
-  test('never raises what somebody has lowered below where it began', async () => {
+  test('never raises a percentage that somebody has lowered below the start', async () => {
     const { target, id } = await reached();
     await rollouts.setPercentage(target, 1);
     await judge(id, 'crossed');
@@ -380,7 +380,7 @@ describe('a crossed limit', () => {
     expect([(await shown(target)).status, await rollouts.percentage(target)]).toEqual(['PULLED_BACK', 1]);
   });
 
-  test('asks no running experiment, which notes it', async () => {
+  test('is not stopped by a running experiment, which records it', async () => {
     const { target, id } = await reached();
     const { prisma, writer } = rollouts.flags;
     const experiment = await prisma.experiment.create({
@@ -402,7 +402,7 @@ describe('a crossed limit', () => {
     ]);
   });
 
-  test('pauses the other rollouts of the flag, as a kill switch does', async () => {
+  test("pauses the flag's other rollouts, as a kill switch does", async () => {
     const { target, id } = await reached();
     const { rules } = await rollouts.flags.addRule(target.key, {
       type: 'PERCENTAGE_ROLLOUT',
@@ -419,14 +419,14 @@ describe('a crossed limit', () => {
     expect(await rollouts.shown(other)).toMatchObject({ status: 'PAUSED', pausedReason: 'kill switch' });
   });
 
-  test('of an earlier watch is not acted on', async () => {
+  test('of an earlier watch has no effect', async () => {
     const { target, id } = await reached();
     await judge(id, 'crossed', { watch: 1 });
     await rollouts.after(0);
     expect((await shown(target)).status).toBe('RUNNING');
   });
 
-  test('is acted on once when several instances look at once, and by the next one when the first dies on the way', async () => {
+  test('is acted on once when several instances poll at once, and by the next instance when one dies on the way', async () => {
     const all = [await reached(), await reached(), await reached()];
     const before = await rollouts.flags.revision();
     for (const { id } of all) await judge(id, 'crossed');
@@ -454,7 +454,7 @@ describe('a crossed limit', () => {
 });
 
 describe('a metric that has stopped arriving', () => {
-  test('pauses the rollout, once and with the figures; a person resumes it, and the guard listens anew', async () => {
+  test('pauses the rollout once, with the figures; after a person resumes it, the guard watches anew', async () => {
     const { target, id } = await guarded();
     await judge(id, 'silent', { figures: { ...FIGURES, treatmentVehicles: 0 } });
     await rollouts.after(HOUR);

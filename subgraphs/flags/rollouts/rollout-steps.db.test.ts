@@ -18,11 +18,11 @@ beforeEach(() => rollouts.endAll());
 
 const DAY = 24 * HOUR;
 
-/** Lets what else goes on go on. */
+/** Lets concurrent work continue. */
 const turn = () => delay(10);
 
 describe('steps', () => {
-  test('are applied when they are due and not before, signed, each with its revision and its row in the name of who scheduled them', async () => {
+  test("are applied when they are due and not before, signed, each with its revision and an audit row in its author's name", async () => {
     const target = await rollouts.target();
     const { rollout } = await rollouts.scheduleHourly(target);
     const before = await rollouts.flags.revision();
@@ -65,14 +65,14 @@ describe('steps', () => {
       steps: [{ revision: before + 1 }, { revision: before + 2 }, { revision: before + 3 }],
     });
     expect(await rollouts.flags.revision()).toBe(before + 3);
-    // The next rollout of the rule can come, were there anything left to raise.
+    // Another rollout of the rule could follow, if there were anything left to raise.
     expect(refusal(await rollouts.ask(target, [{ percentage: 100, after: 'PT1H' }]))).toEqual({
       code: 'BAD_USER_INPUT',
       field: 'steps.0.percentage',
     });
   });
 
-  test('are applied once each when several instances look at once', async () => {
+  test('are applied exactly once when several instances poll at once', async () => {
     const targets = await Promise.all(Array.from({ length: 4 }, () => rollouts.target()));
     for (const target of targets)
       await rollouts.schedule(target, [
@@ -84,7 +84,7 @@ describe('steps', () => {
     rollouts.clock.now += 3 * HOUR;
     const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
     let applied = 0;
-    // A flag that another instance holds is left for the next look, so there may have to be more than one.
+    // A flag that another instance has locked is left to the next poll, so more than one may be needed.
     while (applied < 12)
       for (const count of await Promise.all(instances.map((instance) => instance.runDue()))) applied += count;
     expect(applied).toBe(12);
@@ -96,12 +96,11 @@ describe('steps', () => {
     expect(await rollouts.after(DAY)).toBe(0);
   });
 
-  test('that follow after a delay are not taken early by an instance that looked before the one that applied the first', async () => {
+  test('with a delay are not applied early by an instance that read the list before another applied the previous step', async () => {
     const targets = await Promise.all(Array.from({ length: 10 }, () => rollouts.target()));
     for (const target of targets) await rollouts.scheduleHourly(target);
     rollouts.clock.now += HOUR;
-    // Both find the same list of what is due; by the time the second has got to an entry, the first may have been
-    // there.
+    // Both instances read the same list of due steps; when the second reaches an entry, the first may have applied it.
     const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
     let applied = 0;
     while (applied < 10)
@@ -110,7 +109,7 @@ describe('steps', () => {
     for (const target of targets) expect(await rollouts.percentage(target)).toBe(10);
   });
 
-  test('that fail anywhere in their transaction leave nothing, and are applied by the next instance', async () => {
+  test('that fail anywhere in their transaction leave nothing behind, and the next instance applies them', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     rollouts.clock.now += HOUR;
@@ -135,7 +134,7 @@ describe('steps', () => {
     expect(await rollouts.percentage(target)).toBe(10);
   });
 
-  test('that fail hold up no other rollout', async () => {
+  test('that fail do not stop other rollouts', async () => {
     const [broken, sound] = [await rollouts.target(), await rollouts.target()];
     await rollouts.scheduleHourly(broken);
     rollouts.clock.now += 1;
@@ -151,7 +150,7 @@ describe('steps', () => {
     expect(await rollouts.scheduler.runDue()).toBe(1);
   });
 
-  test('and a pause, a kill switch or an edit at the same moment follow each other, whichever comes first', async () => {
+  test('and a concurrent pause, kill switch or edit run one after another, whichever comes first', async () => {
     for (const [index, stop] of ['pause', 'kill', 'lower', 'pause', 'kill', 'lower'].entries()) {
       const target = await rollouts.target();
       const { id } = (await rollouts.scheduleHourly(target)).rollout;
@@ -173,7 +172,7 @@ describe('steps', () => {
     }
   });
 
-  test('of a flag that somebody is changing are left for the next look', async () => {
+  test('of a flag that another transaction has locked are left to the next poll', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     rollouts.clock.now += HOUR;
@@ -205,7 +204,7 @@ describe('steps', () => {
     ]);
   });
 
-  test('with delays keep their distance from each other however long nothing ran', async () => {
+  test('with delays keep their distances, however long nothing ran', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     expect(await rollouts.after(30 * DAY)).toBe(1);
@@ -217,7 +216,7 @@ describe('steps', () => {
     expect([await rollouts.after(HOUR - 1), await rollouts.after(1), await rollouts.after(DAY)]).toEqual([0, 1, 1]);
   });
 
-  test('that were reached by hand are marked and make no revision', async () => {
+  test('whose percentage was already set by hand are marked as applied, without a revision', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     await rollouts.setPercentage(target, 12.5);
@@ -233,7 +232,7 @@ describe('steps', () => {
     expect(await rollouts.percentage(target)).toBe(25);
   });
 
-  test('that became due while nothing ran are applied by a new instance at its start, and by its own clock from then on', async () => {
+  test("that became due while nothing ran are applied when a new instance starts, and later ones by that instance's own polls", async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     rollouts.clock.now += HOUR;
@@ -287,7 +286,7 @@ describe('a change of the flag', () => {
       'CANCELLED',
       null,
     ],
-  ])('%s it, in the same transaction and with a row in the trail', async (_what, mutation, status, pausedReason) => {
+  ])('%s it, in the same transaction and with an audit row', async (_what, mutation, status, pausedReason) => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     await rollouts.after(HOUR);
@@ -299,7 +298,7 @@ describe('a change of the flag', () => {
     ]);
   });
 
-  test('to ASIL-D pauses it when that is approved, and not before', async () => {
+  test('to ASIL-D pauses it when that change is approved, and not before', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     await rollouts.after(HOUR);
@@ -325,7 +324,7 @@ describe('a change of the flag', () => {
     expect(refusal(await rollouts.to('pause', id))).toEqual({ code: 'NOT_FOUND', field: 'id' });
   });
 
-  test('that has nothing to do with it lets it run', async () => {
+  test('that does not concern it lets it run', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     await rollouts.change(`updateFlag(key: "${target.key}", input: { name: "Another" })`);
@@ -334,7 +333,7 @@ describe('a change of the flag', () => {
     expect(await rollouts.percentage(target)).toBe(10);
   });
 
-  test('a kill switch keeps it from being resumed until it is released, and then only a person resumes it', async () => {
+  test('by a kill switch prevents resuming until its release, and then only a person resumes it', async () => {
     const target = await rollouts.target();
     const { id } = (await rollouts.scheduleHourly(target)).rollout;
     await rollouts.change(`killSwitch(flagKey: "${target.key}", reason: "Brakes")`, rollouts.safety);
@@ -345,7 +344,7 @@ describe('a change of the flag', () => {
     expect(await rollouts.after(0)).toBe(1);
   });
 
-  test('that came past the change path is noticed before the next step', async () => {
+  test('outside the service is noticed before the next step', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     await rollouts.flags.prisma.flag.update({ where: { key: target.key }, data: { environment: 'production' } });

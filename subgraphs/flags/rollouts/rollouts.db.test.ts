@@ -65,14 +65,14 @@ describe('scheduling', () => {
       { code: 'BAD_USER_INPUT', field: 'steps.0.at' },
     ],
     ['what is no duration', [{ percentage: 10, after: 'an hour' }], { code: 'BAD_USER_INPUT', field: 'steps.0.after' }],
-  ])('refuses %s at its path, and leaves no trace', async (_what, steps, expected) => {
+  ])('refuses %s at its path, and leaves nothing behind', async (_what, steps, expected) => {
     const target = await rollouts.target();
     expect(refusal(await rollouts.ask(target, steps))).toEqual(expected);
     expect(await rollouts.flags.prisma.rollout.count({ where: { ruleId: target.ruleId } })).toBe(0);
     expect(await rollouts.actions(target)).toEqual(['CREATE_FLAG', 'CREATE_RULE']);
   });
 
-  test('refuses what is not there, other rules, a changed flag, a killed one and a second rollout', async () => {
+  test('refuses unknown rules, other types of rules, a changed flag, a killed one and a second rollout', async () => {
     const target = await rollouts.target();
     const other = await rollouts.target();
     const steps = [FIRST];
@@ -102,7 +102,7 @@ describe('scheduling', () => {
     expect(refusal(await rollouts.ask(other, steps))).toEqual({ code: 'CONFLICT' });
   });
 
-  test('of two that schedule at once one is refused, and the database would refuse a second too', async () => {
+  test('of two requests at once succeeds once, and the database would refuse a second rollout, too', async () => {
     const target = await rollouts.target();
     const answers = await Promise.all([rollouts.ask(target, [FIRST]), rollouts.ask(target, [FIRST])]);
     expect(answers.map((answer) => refusal(answer)?.code).sort()).toEqual(['CONFLICT', undefined]);
@@ -111,7 +111,7 @@ describe('scheduling', () => {
     await expect(rollouts.flags.prisma.rollout.create({ data: columns })).rejects.toMatchObject({ code: 'P2002' });
   });
 
-  test('is for people who may write; pausing and cancelling also for SAFETY', async () => {
+  test('is for people who may write; SAFETY may also pause and cancel', async () => {
     const target = await rollouts.target();
     const { id } = (await rollouts.scheduleHourly(target)).rollout;
     const reader = user('READ', rollouts.flags.writer.userId);
@@ -166,7 +166,7 @@ describe('scheduling', () => {
 });
 
 describe('people', () => {
-  test('pause, and what was due meanwhile is due at once when they resume, with the distances kept', async () => {
+  test('pause; when they resume, missed steps are due at once, and later ones keep their distances', async () => {
     const target = await rollouts.target();
     const { id } = (
       await rollouts.schedule(
@@ -203,7 +203,7 @@ describe('people', () => {
       expect(refusal(await rollouts.to(what, id))).toEqual({ code: 'CONFLICT' });
   });
 
-  test('cancel, and the percentage stays; then a new rollout may follow and is the one shown', async () => {
+  test('cancel; the percentage stays, and a new rollout may follow, which is then shown', async () => {
     const target = await rollouts.target();
     const { id } = (await rollouts.scheduleHourly(target)).rollout;
     await rollouts.after(HOUR);
@@ -224,7 +224,7 @@ describe('people', () => {
     ).toEqual([{ rollout: id, rule: target.ruleId, reason: 'Not now' }]);
   });
 
-  test('are told of a rollout that is not there, and of a reason that cannot be kept', async () => {
+  test('get an error for an unknown rollout, and for a reason that cannot be stored', async () => {
     for (const id of ['x', '00000000-0000-4000-8000-000000000000']) {
       for (const what of ['pause', 'resume', 'cancel'] as const)
         expect(refusal(await rollouts.to(what, id))).toEqual({ code: 'NOT_FOUND', field: 'id' });

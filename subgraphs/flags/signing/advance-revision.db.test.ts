@@ -60,7 +60,8 @@ const report = (...revisions: number[]) =>
   });
 
 /**
- * A vehicle that keeps what is above its own, asks for everything where its set does not agree, and counts how often.
+ * A vehicle that keeps changes above its own revision, asks for everything when its set does not match, and counts how
+ * often.
  */
 class Vehicle {
   readonly #held = new Map<string, Signed>();
@@ -74,7 +75,7 @@ class Vehicle {
     if (!this.#take(await sync(0))) throw new Error('everything does not agree with its proof');
   }
 
-  /** Whether what is held then is what the proof says. */
+  /** Applies the answer; gives whether the set then matches the proof. */
   #take(answer: Sync): boolean {
     if (answer.revision < this.revision) return true;
     for (const signed of answer.flags) {
@@ -94,7 +95,7 @@ class Vehicle {
   }
 }
 
-test('vehicles that are ahead of a restored database believe it again, a kill switch reaches them, and their sets agree', async () => {
+test('vehicles ahead of a restored database accept changes again, receive a kill switch, and their sets match', async () => {
   const [kept, left, killed] = [
     await flags.create({ enabled: true }),
     await flags.create(),
@@ -104,7 +105,7 @@ test('vehicles that are ahead of a restored database believe it again, a kill sw
   await offline.sync();
   await archive(left.key);
   const restore = await backUp(flags.prisma);
-  // What the backup does not know: more changes, and a flag.
+  // Changes that the backup lacks, and a flag.
   const lost = await flags.create({ enabled: true });
   for (const verb of ['disableFlag', 'enableFlag', 'disableFlag'])
     await flags.ok(`mutation ($key: String!) { ${verb}(key: $key) { applied } }`, { key: kept.key });
@@ -116,7 +117,7 @@ test('vehicles that are ahead of a restored database believe it again, a kill sw
   expect([ahead.holds(lost.key), ahead.revision > (await flags.revision())]).toEqual([expect.any(String), true]);
 
   const { from, to, flags: signed, serving } = await advance(ahead.revision);
-  // What is killed is not among them, and what the restore has woken is.
+  // Killed flags are not among them; a flag that the restore has re-enabled is.
   expect(serving).toEqual([kept.key]);
   expect([from, to, signed]).toEqual([expect.any(Number), ahead.revision + 2, 2]);
   const events = [];
@@ -133,12 +134,12 @@ test('vehicles that are ahead of a restored database believe it again, a kill sw
     [to, undefined, undefined],
     [to, undefined, undefined],
   ]);
-  // Only who holds what the control plane has forgotten asks for everything, and once.
+  // Only a vehicle with changes that the control plane has lost asks for everything, and only once.
   expect([ahead.full, offline.full]).toEqual([1, 0]);
   expect(decodeJwt((await sync(to)).proof)).toMatchObject(await liveSet(flags.prisma, 'staging'));
 });
 
-test('it goes beyond what vehicles have reported and what the environment is at, whatever is asked for', async () => {
+test("the new revision exceeds what vehicles have reported and the environment's own, whatever was given", async () => {
   await flags.create();
   const at = await flags.revision();
   await report(at + 40, at + 70, 3);
@@ -160,7 +161,7 @@ test('a vehicle that reports what no environment can have is not believed', asyn
   expect(await advance(0)).toMatchObject({ to: at + 6, reported: at + 5, unbelieved: 2 });
 });
 
-test('the page on restoring shows this refusal as it is', async () => {
+test('the page on restoring quotes this refusal word for word', async () => {
   const page = await readFile(new URL('../../../docs/operations/restoring.md', import.meta.url), 'utf8');
   const form = (text: string) =>
     text
@@ -178,7 +179,7 @@ test('the page on restoring shows this refusal as it is', async () => {
   ).toEqual([form(refusal)]);
 });
 
-test('a vehicle that reports far more than there is moves nothing by itself: it is named, and a revision of the operator decides', async () => {
+test("a vehicle that reports a far higher revision changes nothing by itself: it is named, and the operator's revision decides", async () => {
   const at = await flags.revision();
   const far = at + 1_000_001;
   await report(at + 5, far, 1_999_999_999);
@@ -192,18 +193,18 @@ test('a vehicle that reports far more than there is moves nothing by itself: it 
   }
   expect(await flags.everything()).toEqual(before);
   expect(await advance(at + 1)).toMatchObject({ to: at + 6, reported: at + 5, unbelieved: 2 });
-  // What the operator names counts, however far it is.
+  // The operator's revision counts, however high it is.
   await flags.prisma.vehicle.deleteMany({ where: { appliedRevision: 1_999_999_999n } });
   expect(await advance(at + 2_000_000)).toMatchObject({ to: at + 2_000_001, reported: far, unbelieved: 0 });
 });
 
-test('an environment where nothing lives is lifted, too', async () => {
+test('an environment without living flags advances, too', async () => {
   const at = await flags.revision();
   expect(await advance(at + 10)).toMatchObject({ to: at + 11, flags: 0 });
   expect(await sync(0)).toMatchObject({ revision: at + 11, flags: [] });
 });
 
-test('all of it is one entry of the trail with the reason, and changes nothing of a flag but its place', async () => {
+test('the whole advance is one audit entry with the reason, and changes nothing of a flag except its revision', async () => {
   const [first, second] = [await flags.create(), await flags.create()];
   const archived = await flags.create();
   await archive(archived.key);
@@ -245,7 +246,7 @@ test('all of it is one entry of the trail with the reason, and changes nothing o
   });
 });
 
-test('who follows the stream gets all of it, with the proof of the end', async () => {
+test('subscribers to the stream receive everything, with the final proof', async () => {
   const created = [await flags.create(), await flags.create()];
   const stream = flags.connection.subscribe({ query: CHANGES, identity: identityOf(VEHICLE) });
   await stream.established;
@@ -268,14 +269,14 @@ test.each([
   [MAX_ADVANCE + 1, 'r', 'beyond'],
   [1, ' ', 'reason'],
   [1, 'x'.repeat(1_001), 'reason'],
-])('beyond %j for %j is refused, and nothing is changed', async (beyond, reason, field) => {
+])('beyond %j for %j is refused, and nothing changes', async (beyond, reason, field) => {
   await flags.create();
   const before = await flags.everything();
   await expect(advance(beyond, reason)).rejects.toMatchObject({ code: 'BAD_USER_INPUT', details: { field } });
   expect(await flags.everything()).toEqual(before);
 });
 
-test('changes that are made at the same time come before it or after it, and none is lost', async () => {
+test('concurrent changes come before it or after it, and none is lost', async () => {
   const created = [await flags.create(), await flags.create(), await flags.create()];
   const flip = async (key: string) => {
     for (let times = 0; times < 6; times++)
@@ -302,10 +303,10 @@ test('changes that are made at the same time come before it or after it, and non
   expect([vehicle.full, rows.every(({ key }) => vehicle.holds(key) !== undefined)]).toEqual([0, true]);
 });
 
-test('nothing is changed where it cannot be written down', async () => {
+test('nothing changes when the audit row cannot be written', async () => {
   await flags.create();
   const before = await flags.everything();
-  // A trail that takes no further row: the constraint stands for any failure at the end.
+  // The audit log accepts no further row: the constraint stands for any failure at the end.
   await flags.prisma
     .$executeRaw`ALTER TABLE audit_logs ADD CONSTRAINT nothing_more CHECK (action <> 'ADVANCE_REVISION') NOT VALID`;
   await expect(advance(9_000)).rejects.toThrow();

@@ -45,7 +45,7 @@ const sync = async (environment: Environment, variables: object = {}) =>
 
 const archive = (key: string) => flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key });
 
-/** What a proof says, once it verifies with the published key. */
+/** Verifies a proof with the published key and gives its content. */
 async function verified(jws: string): Promise<ProofPayload> {
   const [jwk] = flags.signer.publicKeys.keys;
   if (jwk === undefined) throw new Error('no public key');
@@ -61,7 +61,7 @@ async function verified(jws: string): Promise<ProofPayload> {
 }
 
 describe('a proof', () => {
-  test('says what lives in the environment now, of nothing too', async () => {
+  test('describes what lives in the environment now, even when that is nothing', async () => {
     expect(await verified((await sync('development')).proof)).toEqual({
       v: 2,
       environment: 'development',
@@ -86,7 +86,7 @@ describe('a proof', () => {
     }
   });
 
-  test('of now is for those who may sync the environment', async () => {
+  test('is for callers who may sync the environment', async () => {
     expect(refusal(await flags.ask(vehicle('development'), PROOF, asked('staging')))).toEqual({ code: 'FORBIDDEN' });
     expect(refusal(await flags.ask({ kind: 'anonymous' }, PROOF, asked('staging')))).toEqual({
       code: 'UNAUTHENTICATED',
@@ -94,7 +94,7 @@ describe('a proof', () => {
     expect((await flags.ask(user('READ'), PROOF, asked('staging'))).errors).toEqual([]);
   });
 
-  test('for a vehicle that gives a nonce holds it, and is signed for it alone', async () => {
+  test('for a vehicle that sends a nonce contains it, and is signed for that vehicle alone', async () => {
     const { key } = await flags.create();
     const { revision, set } = await liveSet(flags.prisma, 'staging');
     const answers = await Promise.all([
@@ -109,7 +109,7 @@ describe('a proof', () => {
   });
 
   test.each(['', 'short', `${NONCE}A`, `${NONCE.slice(1)}=`, `${NONCE.slice(1)}\n`, 'é'.repeat(22)])(
-    'for %j is refused: it is no nonce',
+    'for %j is refused: it is not a valid nonce',
     async (nonce) => {
       expect(refusal(await flags.ask(vehicle(), SYNC, asked('staging', { nonce })))).toEqual({
         code: 'BAD_USER_INPUT',
@@ -124,7 +124,7 @@ describe('a proof', () => {
     const [error] = (await ask(7)).errors;
     expect(error?.extensions).toMatchObject({ code: 'RATE_LIMITED', retryAfter: expect.any(Number) });
     expect((await ask(8)).errors).toEqual([]);
-    // Without a nonce it goes on as ever.
+    // Syncs without a nonce still succeed.
     expect((await flags.ask(vehicle('staging', 7), SYNC, asked('staging'))).errors).toEqual([]);
   });
 });
@@ -135,11 +135,11 @@ const edit = fc.record({
   ask: fc.boolean(),
 });
 
-test('whatever is changed, moved, archived and restored, each sync and each event proves what lived there at its revision', async () => {
+test('after any change, move, archiving or restore, each sync and each event proves what lived there at its revision', async () => {
   const ENVIRONMENTS = ['staging', 'development'] as const;
   await fc.assert(
     fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 10, size: 'max' }), async (edits) => {
-      /** The sets that each environment has had at each revision: more than one where a backup was restored. */
+      /** The sets of each environment at each revision: more than one when a backup was restored. */
       const history = new Map<string, Set<string>>();
       const note = async () => {
         for (const environment of ENVIRONMENTS) {
@@ -208,7 +208,7 @@ test('whatever is changed, moved, archived and restored, each sync and each even
         }
       }
       for (const [index, environment] of ENVIRONMENTS.entries()) {
-        // What ends the stream: an event at a revision that nothing before had.
+        // Ends the stream: an event at a revision higher than all before.
         const { revision } = await liveSet(flags.prisma, environment);
         await flags.prisma.environment.update({ where: { name: environment }, data: { revision: revision + 1_000 } });
         await flags.create({ environment: environment.toUpperCase() });

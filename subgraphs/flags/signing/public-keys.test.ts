@@ -8,7 +8,7 @@ const other = generateKeyPairSync('ed25519');
 const pem = (key: typeof pair) => key.publicKey.export({ type: 'spki', format: 'pem' }) as string;
 const privatePem = (key: typeof pair) => key.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 
-test('one key has one id in every form, and its private half is never read along', async () => {
+test('one key has one id in every form, and its private half is never read', async () => {
   const [expected] = (await createSigner(privatePem(pair))).publicKeys.keys;
   const jwk = pair.privateKey.export({ format: 'jwk' });
   for (const text of [
@@ -45,13 +45,13 @@ test.each([
   expect(`${refused?.message} ${String(refused?.cause)}`).not.toContain('Zm9vYmFy');
 });
 
-test('a signer serves its own key first, then the others, each once', async () => {
+test('a signer serves its own key first, then each other one once', async () => {
   const others = [...(await readPublicKeys(pem(other))), ...(await readPublicKeys(pem(pair)))];
   const signer = await createSigner(privatePem(pair), others);
   expect(signer.publicKeys.keys.map(({ kid }) => kid)).toEqual([signer.kid, others[0]?.kid]);
 });
 
-test('a signature tells its key, and what is none tells nothing', async () => {
+test('a signature names its key, and an invalid one names none', async () => {
   const signer = await createSigner(await generateSigningKey());
   expect(signingKeyId(await signer.statement('staging', 1, 1))).toBe(signer.kid);
   expect(signingKeyId('')).toBeNull();

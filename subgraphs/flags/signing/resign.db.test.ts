@@ -25,14 +25,14 @@ afterAll(async () => {
   await flags?.remove();
 }, 60_000);
 
-/** Everything that a vehicle at `since` is sent. */
+/** Gives everything that a vehicle at `since` receives. */
 async function delta(since: number): Promise<{ revision: number; flags: Signed[] }> {
   const query =
     'query ($since: Int) { flagSync(environment: STAGING, since: $since) { revision flags { key revision removed jws } } }';
   return (await flags.ok<{ flagSync: { revision: number; flags: Signed[] } }>(query, { since })).flagSync;
 }
 
-/** What `jws` says, if one of the keys has signed it. */
+/** Gives the content of `jws` when one of the keys has signed it, otherwise null. */
 async function verified(jws: string, keys: readonly JWK[]): Promise<Record<string, unknown> | null> {
   for (const key of keys) {
     const payload = await compactVerify(jws, await importJWK({ ...key }, 'EdDSA')).then(
@@ -47,7 +47,7 @@ async function verified(jws: string, keys: readonly JWK[]): Promise<Record<strin
 const resign = (environment: (typeof ENVIRONMENTS)[number]) =>
   resignEnvironment(flags.prisma, next, identityOf(flags.writer, { userAgent: 'fleetflag-admin' }), environment);
 
-test('signing again reaches vehicles that are up to date, changes nothing but the signature, and is in the trail', async () => {
+test('signing again reaches vehicles that are up to date, changes only the signature, and is in the audit log', async () => {
   const [kept, moved, archived] = [await flags.create(), await flags.create(), await flags.create()];
   await flags.addRule(kept.key, { type: 'VEHICLE_WHITELIST', conditions: { vins: ['KMHK281HGNU000001'] } });
   await flags.move(moved.key, 'PRODUCTION');
@@ -59,7 +59,7 @@ test('signing again reaches vehicles that are up to date, changes nothing but th
   const before = await delta(1);
   expect(before.flags).toHaveLength(3);
   for (const { jws } of before.flags) {
-    // Before: the former key's, which is among those that are served.
+    // Before: the former key's signature, which is among the served keys.
     expect(await verified(jws, next.publicKeys.keys)).not.toBeNull();
     expect(await verified(jws, [nextKey!])).toBeNull();
   }
@@ -96,7 +96,7 @@ test('signing again reaches vehicles that are up to date, changes nothing but th
     afterValue: { environment: 'staging', removed: false, revision: Number(rowAfter.revision), signingKey: next.kid },
   });
 
-  // The moved flag lives in another environment, whose turn comes separately.
+  // The moved flag lives in another environment, which is signed separately.
   const countOf = async (kid: string) =>
     (await countSignatures(flags.prisma))
       .filter((count) => count.kid === kid)
@@ -105,14 +105,14 @@ test('signing again reaches vehicles that are up to date, changes nothing but th
   expect(await countOf(next.kid)).toEqual([['staging', 3]]);
 });
 
-test('what has the present key is left alone', async () => {
+test('definitions signed by the current key stay as they are', async () => {
   for (const environment of ENVIRONMENTS) await resign(environment);
   const before = await flags.everything();
   for (const environment of ENVIRONMENTS) expect(await resign(environment)).toBe(0);
   expect(await flags.everything()).toEqual(before);
 });
 
-test('of two that sign at once, and changes between, each definition is signed anew once', async () => {
+test('when two commands sign at once, with changes in between, each definition is signed again once', async () => {
   const created = [];
   for (let index = 0; index < 5; index += 1) created.push(await flags.create());
   const before = await flags.revision();
@@ -121,7 +121,7 @@ test('of two that sign at once, and changes between, each definition is signed a
     resign('staging'),
     flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key: created[2]?.key }),
   ]);
-  // The flag that was enabled meanwhile has the former signer's signature again, unless signing came after it.
+  // The flag that was enabled meanwhile has the former key's signature again, unless signing came after it.
   const rest = await resign('staging');
   expect(one + other + rest).toBeGreaterThanOrEqual(5);
   expect(await flags.revision()).toBe(before + one + other + rest + 1);

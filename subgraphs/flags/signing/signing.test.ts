@@ -15,7 +15,7 @@ describe('the signing key', () => {
     ]);
   });
 
-  test('is a new one each time that one is generated', async () => {
+  test('is new each time that one is generated', async () => {
     const [one, other] = await Promise.all([
       createSigner(await generateSigningKey()),
       createSigner(await generateSigningKey()),
@@ -39,7 +39,7 @@ describe('the signing key', () => {
         }) as string,
     ],
     ['no key at all', () => SECRET_PART],
-  ])('is refused when it is %s, with no part of it in the message or its cause', async (_what, key) => {
+  ])('is refused when it is %s, and neither the message nor its cause contains any of it', async (_what, key) => {
     const refused = await createSigner(key()).then(
       () => null,
       (error: Error) => error,

@@ -3,7 +3,7 @@ import { ComparedClock } from './compared-clock.ts';
 
 const DAY = 86_400_000;
 
-test('a clock that differs from the database by more than seconds is told of, once an hour, and when it is right again', () => {
+test("a clock that differs from the database's by more than seconds is logged, once an hour, and again when it is right", () => {
   const told: string[] = [];
   const logger = {
     warn: ({ seconds }: { seconds: number }) => void told.push(`warn ${seconds}`),

@@ -11,7 +11,7 @@ import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 import { liveSet } from '../testing/live-set.ts';
 
 let flags: FlagsUnderTest;
-/** A feed on another instance, which hears of changes by the bus only. */
+/** A feed on another instance, which learns of changes only by the bus. */
 let feed: FlagFeed;
 
 beforeAll(async () => {
@@ -45,7 +45,7 @@ async function take(events: AsyncIterableIterator<FlagChangeEvent>): Promise<Fla
 const archive = (key: string) => flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key });
 
 describe('the feed', () => {
-  test('tells of each change once, in order, each after the one before', async () => {
+  test('delivers each change once, in order, each following the one before', async () => {
     const events = await following('staging');
     let previousRevision = await flags.revision();
     for (let round = 0; round < 5; round++) {
@@ -61,7 +61,7 @@ describe('the feed', () => {
     }
   });
 
-  test('chains what many writers change at once without a gap', async () => {
+  test('chains concurrent changes of many writers without a gap', async () => {
     const events = await following('staging');
     let at = await flags.revision();
     const created = await Promise.all(Array.from({ length: 20 }, () => flags.create()));
@@ -76,19 +76,19 @@ describe('the feed', () => {
     expect(seen.sort()).toEqual(created.map(({ key }) => key).sort());
   });
 
-  test('finds by itself what was announced to nobody', async () => {
+  test('finds changes without an announcement by itself', async () => {
     const events = await following('staging');
     flags.bus.lost = true;
     const { key, revision } = await flags.create();
     expect(await take(events)).toMatchObject({ revision, signed: { key } });
   });
 
-  test('tells of a flag that changed twice before it looked only the last state, and nothing is missed by it', async () => {
+  test('delivers only the last state of a flag that changed twice before the poll, and nothing is missed by that', async () => {
     const events = await following('production');
     const at = await flags.revision('production');
     flags.bus.lost = true;
     const { key } = await flags.create({ environment: 'PRODUCTION' });
-    // The other instance of the subgraph looks every second, too; this one is told now.
+    // The subgraph's own instance polls every second, too; this one refreshes now.
     await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key });
     await feed.refresh();
     let event = await take(events);
@@ -97,7 +97,7 @@ describe('the feed', () => {
     expect([at, at + 1]).toContain(event.previousRevision);
   });
 
-  test('tells of a flag that came and left before it looked for the first time, for who got it by its sync', async () => {
+  test('delivers the tombstone of a flag that came and left before the first poll, for vehicles that have it from a sync', async () => {
     const events = await following('development');
     expect(await flags.revision('development')).toBe(0);
     flags.bus.lost = true;
@@ -109,7 +109,7 @@ describe('the feed', () => {
     expect(event).toMatchObject({ revision: 2, signed: { key, removed: true } });
   });
 
-  test('follows a restored database, and what changes there shows a gap to who knew more', async () => {
+  test('follows a restored database, whose changes show a gap to vehicles that are ahead', async () => {
     const { key } = await flags.create();
     const restore = await backUp(flags.prisma);
     const at = await flags.revision();
@@ -124,21 +124,21 @@ describe('the feed', () => {
     expect(decodeJwt(event.proof)).toMatchObject(await liveSet(flags.prisma, 'staging'));
   });
 
-  test('gives the changes of one look the proof of the last of them', async () => {
+  test('gives the changes of one poll the proof of the last of them', async () => {
     const events = await following('staging');
     flags.bus.lost = true;
     const created = [await flags.create(), await flags.create(), await flags.create()];
     await feed.refresh();
     const seen = [await take(events), await take(events), await take(events)];
     expect(seen.map(({ revision }) => revision)).toEqual(created.map(({ revision }) => revision));
-    // Another look, each second, may have come between.
+    // Another poll may have come in between.
     const last = await liveSet(flags.prisma, 'staging');
     expect(decodeJwt(seen.at(-1)?.proof ?? '')).toMatchObject(last);
     for (const { revision, proof } of seen) expect(decodeJwt(proof)['revision']).toBeGreaterThanOrEqual(revision);
     expect(new Set(seen.map(({ proof }) => proof)).size).toBeLessThanOrEqual(2);
   });
 
-  test('tells one environment nothing of another, and both of a move', async () => {
+  test('delivers nothing of other environments, and a move to both', async () => {
     const staging = await following('staging');
     const production = feed.changes('production');
     const { key } = await flags.create({ environment: 'PRODUCTION' });
@@ -148,7 +148,7 @@ describe('the feed', () => {
     expect(await take(staging)).toMatchObject({ environment: 'staging', signed: { key, removed: false } });
   });
 
-  test('tells who comes later nothing of what was before', async () => {
+  test('delivers nothing from before the subscription', async () => {
     const first = await following('staging');
     await flags.create();
     await take(first);
@@ -157,7 +157,7 @@ describe('the feed', () => {
     expect(await take(second)).toMatchObject({ revision });
   });
 
-  test('looks once more for announcements that come while it looks', async () => {
+  test('polls once more for announcements that arrive during a poll', async () => {
     const events = await following('staging');
     const created = [await flags.create(), await flags.create()];
     for (let times = 0; times < 10; times++) await flags.bus.publish(FLAGS_CHANGED, 'staging');
@@ -166,7 +166,7 @@ describe('the feed', () => {
     expect((await take(events)).revision).toBe(revision);
   });
 
-  test('ends who follows it when it closes, and looks no more', async () => {
+  test('ends its streams when it closes, and polls no more', async () => {
     const events = await following('staging');
     const pending = events.next();
     await feed.close();
@@ -174,9 +174,9 @@ describe('the feed', () => {
     expect(await events.next()).toEqual({ done: true, value: undefined });
   });
 
-  test('goes on after the database could not be read', async () => {
+  test('continues after the database could not be read', async () => {
     const events = await following('staging');
-    // A column that is away for a moment stands for any failure of the look.
+    // A missing column stands for any failure of a poll.
     await flags.prisma.$executeRaw`ALTER TABLE environments RENAME COLUMN revision TO elsewhere`;
     await feed.refresh();
     await flags.prisma.$executeRaw`ALTER TABLE environments RENAME COLUMN elsewhere TO revision`;

@@ -20,7 +20,7 @@ beforeEach(() => {
   );
 });
 
-/** 0 where the question was taken, else the seconds after which to come again. */
+/** Gives 0 when the request was admitted, otherwise the seconds until the retry. */
 function ask(caller: Caller): number {
   try {
     admission.admit(caller);
@@ -31,8 +31,8 @@ function ask(caller: Caller): number {
   }
 }
 
-describe('questions with a nonce', () => {
-  test('of 19,000 vehicles that ask at once, and again when they are told to, are taken at the rate that the instance has', () => {
+describe('syncs with a nonce', () => {
+  test("of 19,000 vehicles at once, retried as told, are admitted at the instance's rate", () => {
     const due = new Map<number, number[]>([[0, Array.from({ length: 19_000 }, (_, n) => n)]]);
     const taken: number[] = [];
     let [asked, most] = [0, 0];
@@ -50,7 +50,7 @@ describe('questions with a nonce', () => {
     }
     const { burst, perSecond } = NONCE_LIMITS;
     for (const [index, at] of taken.entries()) expect(index + 1).toBeLessThanOrEqual(burst + at * perSecond);
-    // They come back spread, not all at once, and few come in vain a second time.
+    // Their retries are spread, and few are refused a second time.
     expect(most).toBeLessThan(4 * perSecond);
     expect(asked).toBeLessThan(3 * 19_000);
     expect(taken.at(-1)).toBeLessThan(2 * (19_000 / perSecond));
@@ -62,7 +62,7 @@ describe('questions with a nonce', () => {
     expect(waits.at(-1)).toBe(450);
   });
 
-  test('of one caller are limited, whoever it is, and refused without taking room from others', () => {
+  test('of one caller are limited, whoever it is, and refused ones take no room from others', () => {
     const callers: Caller[] = [
       vehicle(1),
       { kind: 'user', userId: 'u', role: 'READ', sessionKey: null },

@@ -39,7 +39,7 @@ async function sync(on: Pick<WatchedInstance, 'ask'>, since = 0, environment = '
 }
 
 describe('a restored database', () => {
-  test('to a lower revision is followed', async () => {
+  test('with a lower revision is followed', async () => {
     const it = await instance();
     const { key } = await flags.create({ environment: 'DEVELOPMENT' });
     const { key: lost } = await flags.create({ environment: 'DEVELOPMENT' });
@@ -49,7 +49,7 @@ describe('a restored database', () => {
     expect(await sync(it, revision, 'DEVELOPMENT')).toMatchObject({ revision: 1, full: true, flags: [{ key }] });
   });
 
-  test('and has come to the same revision on another way is read anew', async () => {
+  test('that has reached the same revision with other content is read anew', async () => {
     const it = await instance();
     const { key, revision } = await flags.create({ environment: 'PRODUCTION' });
     expect((await sync(it, 0, 'PRODUCTION')).flags.map((flag) => flag.key)).toContain(key);
@@ -65,7 +65,7 @@ describe('a database that was restored under a running instance', () => {
   const SET =
     'mutation ($key: String!, $value: JSON!) { updateFlag(key: $key, input: { defaultValue: $value }) { flag { revision } } }';
 
-  /** What `on` evaluates a flag to, alone and among all: the same. */
+  /** Gives the value of a flag on `on`, checked to be the same alone and among all. */
   async function value(on: Pick<WatchedInstance, 'ask'>, key: string): Promise<unknown> {
     const { data, errors } = await on.ask<{
       evaluateFlag: { value: unknown; revision: number };
@@ -79,7 +79,7 @@ describe('a database that was restored under a running instance', () => {
   test.each([
     ['and is looked at in between', true],
     ['and has come further than it was before anybody looks', false],
-  ])('gives the values that it has, at the same revisions as before too: %s', async (_, looked) => {
+  ])('gives its own values, even at the same revisions as before: %s', async (_, looked) => {
     const it = await instance();
     const { key } = await flags.create({ type: 'STRING', defaultValue: 'first' });
     const { key: other } = await flags.create({ type: 'STRING', defaultValue: 'first' });

@@ -19,7 +19,7 @@ const delta = (key: string, revision: number, removed = false): Delta => ({
   jws: `${key}@${revision}`,
 });
 
-/** What changed after `since`, by the whole history: the newest entry of each key. */
+/** Computes the changes after `since` from the whole history: the newest entry of each key. */
 function oracle(history: readonly Delta[], since: number, tombstones: boolean): Delta[] {
   const newest = new Map(history.map((entry) => [entry.key, entry]));
   return [...newest.values()]
@@ -28,7 +28,7 @@ function oracle(history: readonly Delta[], since: number, tombstones: boolean): 
 }
 
 describe('a snapshot', () => {
-  test('that is advanced in any steps answers from any revision what the whole history would', () => {
+  test('that is advanced in any steps gives the same changes since any revision as the whole history', () => {
     const steps = fc.array(
       fc.array(fc.record({ key: fc.constantFrom('a', 'b', 'c', 'd', 'e'), removed: fc.boolean() }), { maxLength: 4 }),
       { maxLength: 12 },
@@ -51,7 +51,7 @@ describe('a snapshot', () => {
     );
   });
 
-  describe('with more tombstones than it keeps', () => {
+  describe('with more tombstones than the limit', () => {
     const history = [
       delta('stays', 1),
       ...Array.from({ length: MAX_TOMBSTONES + 10 }, (_, index) => delta(`gone_${index}`, index + 2, true)),
@@ -66,9 +66,9 @@ describe('a snapshot', () => {
       expect(entriesSince(snapshot, 0, false)).toEqual([history[0]]);
     };
 
-    test('forgets the oldest, and knows that it has', () => check(snapshotOf('staging', at(last), history)));
+    test('drops the oldest, and remembers that it did', () => check(snapshotOf('staging', at(last), history)));
 
-    test('does so however it came there', () => {
+    test('does so by whichever way it was built', () => {
       const half = snapshotOf('staging', at(1_000), history.slice(0, 1_000));
       expect(half.floor).toBe(0);
       check(advanced(half, at(last), history.slice(1_000)));
@@ -77,7 +77,7 @@ describe('a snapshot', () => {
     });
   });
 
-  test('comes back from its text for the same point of the same history only', () => {
+  test('is restored from its text only for the same point of the same history', () => {
     const snapshot = snapshotOf('staging', at(2), [delta('a', 1), delta('b', 2, true)]);
     const text = writeSnapshot(snapshot) ?? '';
     expect(readSnapshot(text, 'staging', at(2))).toEqual(snapshot);

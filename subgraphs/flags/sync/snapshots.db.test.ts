@@ -50,7 +50,7 @@ async function sync(on: Pick<WatchedInstance, 'ask'>, since = 0, environment = '
   return data.flagSync;
 }
 
-/** What reads whole definitions, of all statements. */
+/** Gives those statements that read whole definitions. */
 const bigReads = ({ database }: WatchedInstance) =>
   database.statements.filter(({ query }) => query.includes(' AS jws')).length;
 
@@ -58,7 +58,7 @@ describe('1,000 vehicles that sync at once', () => {
   test.each([
     ['on an instance that has just started', false],
     ['on one that has read the environment', true],
-  ])('%s cost a handful of statements and signatures, and each gets what changed for it', async (_, warm) => {
+  ])('%s cost a handful of statements and signatures, and each vehicle gets its changes', async (_, warm) => {
     for (let index = 0; index < 5; index++) await flags.create({ enabled: true });
     const it = await instance();
     if (warm) await sync(it);
@@ -72,7 +72,7 @@ describe('1,000 vehicles that sync at once', () => {
     const vehicles = Array.from({ length: 1_000 }, (_vehicle, index) => index % (revision + 1));
     const begun = performance.now();
     const answers = await Promise.all(vehicles.map((since) => sync(it, since)));
-    // At most ten looks a second, and the feed's own, are among the statements, however slow the machine is.
+    // At most ten reads a second, and the feed's own, are among the statements, however slow the machine is.
     const looks = Math.ceil((11 * (performance.now() - begun)) / 1_000);
     const cost = {
       statements: it.database.statements.length - before.statements,
@@ -94,7 +94,7 @@ describe('1,000 vehicles that sync at once', () => {
     expect(cost.proofs).toBeLessThanOrEqual(3);
   });
 
-  test('and then again and again cost at most a small statement each 100 ms, and read only what has changed', async () => {
+  test('and then repeatedly cost at most a small statement each 100 ms, and read only what has changed', async () => {
     const it = await instance();
     const { key, revision } = await flags.create();
     await sync(it);
@@ -107,8 +107,8 @@ describe('1,000 vehicles that sync at once', () => {
     expect((await sync(it, revision)).flags).toMatchObject([{ key, revision: revision + 1 }]);
     const seconds = (performance.now() - start.at) / 1_000;
     expect(bigReads(it) - start.big).toBe(1);
-    // 11: the feed's own look each second is among them, and one more wherever in its second the time began. Of the 400
-    // syncs at most one in ten had a look of its own.
+    // 11: the feed's own read each second is among them, and one more wherever in its second the time began. Of the 400
+    // syncs, at most one in ten had a read of its own.
     expect(it.database.statements.length - start.statements).toBeLessThanOrEqual(Math.min(40, 11 * seconds + 6));
   });
 });
@@ -129,7 +129,7 @@ test('19,000 vehicles that ask with a nonce, and for the proof of now, cost a bo
     if (code !== undefined) expect(retryAfter).toBeGreaterThan(0);
     return code;
   };
-  // A thousand at once, as gateways let them through: more of them would only wait for this one process.
+  // A thousand at once, as gateways let them through: more would only wait for this one process.
   const codes: unknown[] = [];
   const fleet = Array.from({ length: rounds(1_000, 19_000) }, (_, n) => n);
   for (let first = 0; first < fleet.length; first += 1_000)
@@ -142,7 +142,7 @@ test('19,000 vehicles that ask with a nonce, and for the proof of now, cost a bo
   expect(it.database.statements.length - before.statements).toBeLessThanOrEqual(11 * seconds + 5);
 });
 
-test('a sync contains all that was answered before it was asked for, on this instance and on every other, even if nothing was announced', async () => {
+test('a sync contains everything committed before its request, on this instance and on every other, even without announcements', async () => {
   const other = await instance();
   const { key } = await flags.create();
   for (let index = 0; index < 30; index++) {
@@ -158,8 +158,8 @@ test('a sync contains all that was answered before it was asked for, on this ins
   }
 });
 
-describe('while the database is away', () => {
-  test('a sync is answered from what was last known, and says of when that is', async () => {
+describe('while the database is down', () => {
+  test("a sync is answered from the last known state, with that state's time", async () => {
     const it = await instance();
     const { key, revision } = await flags.create();
     const known = await sync(it, revision - 1);
@@ -180,20 +180,20 @@ describe('while the database is away', () => {
     const { issuedAt } = decodeJwt(served.statement) as { issuedAt: number };
     expect(issuedAt).toBeGreaterThanOrEqual(lastKnown);
     expect(issuedAt).toBeLessThan(Math.floor(Date.now() / 1_000));
-    // A nonce is answered by the database alone.
+    // Only the database can answer a sync with a nonce.
     const {
       errors: [refused],
     } = await it.ask(VEHICLE('STAGING'), NONCE_SYNC);
     expect(refused?.extensions).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: expect.any(Number) });
-    // Flags that the instance knows can still be evaluated, as they were.
+    // Cached flags can still be evaluated, in their last known state.
     const evaluated = await it.ask<{ evaluateFlags: { flagKey: string; reason: string }[] }>(
       user('READ'),
       'query { evaluateFlags(environment: STAGING, context: {}) { flagKey reason } }',
     );
     expect(evaluated.errors).toEqual([]);
     expect(evaluated.data.evaluateFlags).toContainEqual({ flagKey: key, reason: 'DISABLED' });
-    // Somebody who knows more must not be told that the control plane has forgotten it; nor is there anything to say of
-    // an environment that nobody has asked for.
+    // A vehicle that is ahead must not conclude that the control plane has lost changes; and an environment that was
+    // never read cannot be answered.
     expect(refusal(await answer(it, change?.flag.revision))?.code).toBe('SERVICE_UNAVAILABLE');
     expect(refusal(await answer(it, 0, 'PRODUCTION'))?.code).toBe('SERVICE_UNAVAILABLE');
 
@@ -202,7 +202,7 @@ describe('while the database is away', () => {
     expect((await sync(it, revision)).flags).toMatchObject([{ key, revision: change?.flag.revision }]);
   });
 
-  test('a database that does not answer holds nobody up for long', async () => {
+  test('a database that does not answer delays callers only briefly', async () => {
     const it = await instance();
     const known = await sync(it);
     let release: () => void = () => undefined;
@@ -225,12 +225,12 @@ describe('while the database is away', () => {
   });
 });
 
-describe('what an instance has read', () => {
+describe('a snapshot that an instance has read', () => {
   const url = process.env['TEST_REDIS_URL'] ?? '';
   /** A store that two instances share: Redis where there is one. */
   const shared = async () => (url === '' ? createInProcessStore() : (await openRedis(url, silent)).store);
 
-  test('is there for the next one that starts, which then reads no definitions', async () => {
+  test('is used by the next instance that starts, which then reads no definitions', async () => {
     const store = await shared();
     const first = await instance(store);
     const { key, revision } = await flags.create();
@@ -248,7 +248,7 @@ describe('what an instance has read', () => {
     await store.close();
   });
 
-  test('is not believed if it is of another history or not what lives there, and a store that is away is done without', async () => {
+  test('is refused if it is of another history or does not match what lives there, and a failing store is ignored', async () => {
     const { key, revision } = await flags.create();
     const { updatedAt } = await flags.prisma.environment.findUniqueOrThrow({ where: { name: 'staging' } });
     const forged = (changedAtMs: number) =>
@@ -256,7 +256,7 @@ describe('what an instance has read', () => {
     const away = () => Promise.reject(new Error('away'));
     const stores = [
       { ...createInProcessStore(), get: async () => forged(1) },
-      // Of this history, and a flag has been taken out of it: nobody who writes to the cache decides what is signed.
+      // The right history, but a flag is missing: whoever can write to the store must not decide what is signed.
       { ...createInProcessStore(), get: async () => forged(updatedAt.getTime()) },
       { ...createInProcessStore(), get: away, set: away, delete: away },
     ];

@@ -40,7 +40,7 @@ const sync = async (since?: number, environment: 'staging' | 'development' = 'st
   (await flags.ok<{ flagSync: Sync }>(SYNC, { environment: environment.toUpperCase(), since }, VEHICLE(environment)))
     .flagSync;
 
-/** What a signed form says, once it verifies with the published key. */
+/** Verifies a signed form with the published key and gives its content. */
 async function verified(jws: string): Promise<{ typ: string | undefined; payload: Record<string, unknown> }> {
   const [jwk] = flags.signer.publicKeys.keys;
   if (jwk === undefined) throw new Error('no public key');
@@ -71,7 +71,7 @@ describe('flagSync', () => {
     }
   });
 
-  test('since N is what changed after it, each flag once, and tombstones of what left', async () => {
+  test('since N is each flag that changed after it, once, and tombstones of those that left', async () => {
     const [a, b, c] = [await flags.create(), await flags.create(), await flags.create()];
     const since = await flags.revision();
     await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key: b.key });
@@ -87,12 +87,12 @@ describe('flagSync', () => {
     ]);
   });
 
-  test('at the present revision is empty and not full', async () => {
+  test('at the current revision is empty and not full', async () => {
     const revision = await flags.revision();
     expect(await sync(revision)).toMatchObject({ full: false, flags: [], revision });
   });
 
-  test('above the present revision is everything, with the lower revision', async () => {
+  test('above the current revision is everything, with the lower revision', async () => {
     const revision = await flags.revision();
     const answer = await sync(revision + 1_000);
     expect(answer).toMatchObject({ full: true, revision });
@@ -113,8 +113,8 @@ describe('flagSync', () => {
   });
 });
 
-describe('what vehicles are sent', () => {
-  test('verifies with the published key and holds digests where there were VINs', async () => {
+describe('signed forms for vehicles', () => {
+  test('verify with the published key and contain digests in place of VINs', async () => {
     const { key } = await flags.create({ enabled: true, name: 'Secret project', description: 'Not for vehicles' });
     const flag = await flags.addRule(key, { type: 'VEHICLE_WHITELIST', conditions: { vins: VINS } });
     const answer = await sync(flag.revision - 1);
@@ -156,7 +156,7 @@ describe('what vehicles are sent', () => {
     for (const secret of [...VINS, 'Secret project', 'Not for vehicles']) expect(text).not.toContain(secret);
   });
 
-  test('are statements and tombstones of their own kinds, so that none passes for another', async () => {
+  test('have a type for each kind, so that none passes for another', async () => {
     const { key } = await flags.create();
     await archive(key);
     const answer = await sync((await flags.revision()) - 1);
@@ -173,7 +173,7 @@ describe('what vehicles are sent', () => {
     expect(payload['issuedAt']).toBeLessThanOrEqual(Date.now() / 1000);
   });
 
-  test('does not verify when a byte of it has changed', async () => {
+  test('do not verify when a byte has changed', async () => {
     const { key } = await flags.create();
     const jws = (await sync(0)).flags.find((signed) => signed.key === key)?.jws ?? '';
     const [head, payload = '', signature] = jws.split('.');
@@ -185,7 +185,7 @@ describe('what vehicles are sent', () => {
   });
 });
 
-/** What a vehicle holds: signed forms by key. */
+/** The signed forms that a vehicle has, by key. */
 type State = ReadonlyMap<string, string>;
 
 function applied(state: State, signed: readonly Signed[]): State {
@@ -203,7 +203,7 @@ const sorted = (state: State) => [...state].sort();
 const edit = fc.record({
   kind: fc.constantFrom('toggle', 'toggle', 'rule', 'unrule', 'move', 'archive', 'kill'),
   flag: fc.nat({ max: 3 }),
-  /** Whether a vehicle remembers its state here, to catch up from later. */
+  /** Whether a vehicle stores its state here, to catch up from it later. */
   remember: fc.boolean(),
 });
 
@@ -247,7 +247,7 @@ async function drain(stream: SubgraphStream, since: number, revision: number): P
   return signed;
 }
 
-test('whatever is edited, from any revision the delta and the stream lead to the same state as everything at once', async () => {
+test('after any edits, from any revision, the delta and the stream lead to the same state as a full sync', async () => {
   const ENVIRONMENTS = ['staging', 'development'] as const;
   await fc.assert(
     fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 12 }), async (edits) => {
@@ -285,7 +285,7 @@ test('whatever is edited, from any revision the delta and the stream lead to the
       }));
       for (const { environment, revision, state } of [...remembered, ...starts]) {
         const [full, delta] = [await sync(0, environment), await sync(revision, environment)];
-        // Revision 0 is answered with everything: it replaces what the vehicle has.
+        // Revision 0 is answered with everything, which replaces what the vehicle has.
         expect(sorted(applied(delta.full ? new Map() : state, delta.flags))).toEqual(sorted(stateOf(full)));
       }
       for (const { environment, stream, start } of streams) {

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => flags.remove());
 
-test('a vehicle gets its own registered facts, signed for this purpose and this question', async () => {
+test('a vehicle gets its own registered facts, signed for this purpose and its nonce', async () => {
   const { vehicleFacts } = await flags.ok<{ vehicleFacts: string }>(FACTS, { nonce }, vehicle(7));
   const { payload, protectedHeader } = await compactVerify(
     vehicleFacts,
@@ -38,7 +38,7 @@ test('a vehicle gets its own registered facts, signed for this purpose and this 
   expect(read).toEqual({ v: 1, vin: vinOf(7), model: 'Model 7', swVersion: '2.5.0', region: 'EU', nonce });
 });
 
-test('nobody else may ask, and one that is not registered is told so', async () => {
+test('no other caller may ask, and a vehicle that is not registered gets an error', async () => {
   for (const caller of [user('ADMIN'), flags.writer])
     expect(refusal(await flags.ask(caller, FACTS, { nonce }))).toMatchObject({ code: 'FORBIDDEN' });
   expect(refusal(await flags.ask(vehicle(999), FACTS, { nonce }))).toMatchObject({ code: 'NOT_FOUND' });
@@ -55,7 +55,7 @@ test('a fleet that asks at once costs two statements', async () => {
     await facts.load(vinOf(0));
     const from = watched.statements.length;
     const first = facts.load(vinOf(0));
-    // The others come while the first one's statement is under way, or before it has begun.
+    // The others arrive while the first one's statement runs, or before it starts.
     const found = await Promise.all([
       first,
       ...Array.from({ length: 300 }, async (_, index) => facts.load(vinOf(index))),

@@ -1,11 +1,11 @@
-/** A backup of the flags, to be restored into the database that goes on running, as an operator might. */
+/** A backup of the flags, which can be restored into the running database, as an operator might do. */
 import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
 
 type Json = Prisma.InputJsonValue;
 
 /**
- * Backs up flags, rules, tombstones and environments; the function that is given puts them back. Flags made since are
- * archived: the audit trail names them.
+ * Backs up flags, rules, tombstones and environments; the returned function restores them. Flags created since are
+ * archived, because the audit log names them.
  */
 export async function backUp(prisma: PrismaClient): Promise<() => Promise<void>> {
   const [flags, rules, tombstones, environments] = await Promise.all([

@@ -1,4 +1,4 @@
-/** The flags subgraph on a test database, with what tests do to it again and again. */
+/** The flags subgraph on a test database, with common steps of tests. */
 import { randomUUID } from 'node:crypto';
 import type { Caller, Role } from '../../../core/access/caller.ts';
 import type { SubgraphConnection } from '../../../core/wire/subgraph.ts';
@@ -11,6 +11,7 @@ import { createTestDatabase, type TestDatabase } from '../../shared/testing/test
 import { createSigner, generateSigningKey, type Signer } from '../signing/signing.ts';
 import { startFlags, type FlagsOptions } from '../subgraph.ts';
 
+/** A flag as the API gives it. */
 export interface FlagJson {
   readonly id: string;
   readonly key: string;
@@ -29,6 +30,7 @@ export interface FlagJson {
   }[];
 }
 
+/** The selection of `FlagJson`. */
 export const FLAG_FIELDS =
   'id key name enabled killed environment revision archivedAt defaultValue rules { id type enabled conditions }';
 const CREATE = `mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied flag { ${FLAG_FIELDS} } changeRequest { id } } }`;
@@ -52,7 +54,7 @@ function lossyBus(): LossyBus {
   };
 }
 
-/** A caller who is in the users table. */
+/** Adds a person to the users table and gives the caller. */
 export async function addPerson(
   prisma: PrismaClient,
   role: Role,
@@ -62,6 +64,7 @@ export async function addPerson(
   return { kind: 'user', userId: id, role, sessionKey: null };
 }
 
+/** A running flags subgraph with its people. */
 export class FlagsUnderTest {
   #counter = 0;
 
@@ -79,6 +82,7 @@ export class FlagsUnderTest {
     readonly stop: () => Promise<void>,
   ) {}
 
+  /** Starts the subgraph on a new test database. */
   static async start(options: Partial<Pick<FlagsOptions, 'clock' | 'appliesRollouts'>> = {}): Promise<FlagsUnderTest> {
     const database = await createTestDatabase();
     const { prisma } = database.database;
@@ -113,25 +117,26 @@ export class FlagsUnderTest {
     return this.database.database.prisma;
   }
 
+  /** Stops the subgraph and drops the database. */
   async remove(): Promise<void> {
     await this.stop();
     await this.connection.close();
     await this.database.drop();
   }
 
-  /** A key that nothing else has. */
+  /** Gives an unused key. */
   newKey(): string {
     return `flag_${++this.#counter}_${randomUUID().slice(0, 8)}`;
   }
 
-  /** The data of an answer that must have no errors. */
+  /** Runs an operation and gives its data; the answer must have no errors. */
   async ok<Data>(query: string, variables: Record<string, unknown> = {}, caller: Caller = this.writer): Promise<Data> {
     const { data, errors } = await this.ask<Data>(caller, query, variables);
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     return data;
   }
 
-  /** A flag that lives: an ASIL-D one has been approved. */
+  /** Creates a living flag; an ASIL-D one is approved. */
   async create(over: Record<string, unknown> = {}): Promise<FlagJson> {
     const input = {
       key: this.newKey(),
@@ -148,26 +153,28 @@ export class FlagsUnderTest {
     return changeRequest === null ? flag : this.approve(changeRequest.id);
   }
 
-  /** Approves a request as the second person; gives the flag as it then is. */
+  /** Approves a request as the second person; gives the flag's new state. */
   async approve(id: string): Promise<FlagJson> {
     return (await this.ok<{ approveChangeRequest: { flag: FlagJson } }>(APPROVE, { id }, this.reviewer))
       .approveChangeRequest.flag;
   }
 
+  /** Adds a rule to a flag. */
   async addRule(key: string, input: Record<string, unknown>): Promise<FlagJson> {
     return (await this.ok<{ createRule: { flag: FlagJson } }>(RULE, { key, input })).createRule.flag;
   }
 
+  /** Moves a flag to another environment. */
   async move(key: string, to: string): Promise<FlagJson> {
     return (await this.ok<{ updateFlag: { flag: FlagJson } }>(MOVE, { key, to })).updateFlag.flag;
   }
 
-  /** The revision of an environment, in the stored spelling. */
+  /** Gives the revision of an environment, by its stored name. */
   async revision(environment = 'staging'): Promise<number> {
     return Number((await this.prisma.environment.findUniqueOrThrow({ where: { name: environment } })).revision);
   }
 
-  /** Everything that a change could leave behind. */
+  /** Gives everything that a change could leave behind. */
   async everything(): Promise<unknown> {
     const { prisma } = this;
     const [flags, rules, environments, tombstones, audit] = await Promise.all([

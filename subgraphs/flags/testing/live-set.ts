@@ -1,11 +1,13 @@
-/** What a proof must say, told from the database's rows alone, by other code than what is under test. */
+/** The expected content of a proof, computed from the database's rows by other code than the code under test. */
 import { createHash } from 'node:crypto';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('base64url');
 
 /**
- * The environment's revision and the digest of what lives in it; keys are ASCII. `environment`: the stored spelling.
+ * Gives the environment's revision and the digest of its living flags (keys are ASCII).
+ *
+ * @param environment the stored name
  */
 export async function liveSet(prisma: PrismaClient, environment: string): Promise<{ revision: number; set: string }> {
   return prisma.$transaction(

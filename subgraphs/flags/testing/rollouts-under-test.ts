@@ -1,6 +1,4 @@
-/**
- * Rollouts on a test database: a clock that tests set, schedulers that run when told, and the operations on rollouts.
- */
+/** Rollouts on a test database: a clock that tests set, jobs that run when told, and the operations on rollouts. */
 import type { Caller } from '../../../core/access/caller.ts';
 import { silent, user, type Answer } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../changes/change.ts';
@@ -8,6 +6,7 @@ import { RolloutStepJob } from '../rollouts/rollout-step-job.ts';
 import { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
 import { FlagsUnderTest } from './flags-under-test.ts';
 
+/** A rollout as the API gives it. */
 export interface RolloutJson {
   readonly id: string;
   readonly status: string;
@@ -25,18 +24,21 @@ export interface RolloutJson {
   }[];
 }
 
+/** A flag and its rule. */
 export interface Target {
   readonly key: string;
   readonly flagId: string;
   readonly ruleId: string;
 }
 
+/** The selection of `RolloutJson`. */
 export const ROLLOUT =
   'id status currentPercentage nextStepAt pausedReason scheduledBy { id } approvedBy { id } changeRequest { id status } steps { percentage at appliedAt revision }';
 const SCHEDULE = `mutation ($key: String!, $rule: ID!, $steps: [RolloutStepInput!]!, $guard: RolloutGuardInput, $expected: Int) {
   scheduleRollout(flagKey: $key, ruleId: $rule, steps: $steps, guard: $guard, expectedRevision: $expected) { applied flag { key revision } changeRequest { id status action after } rollout { ${ROLLOUT} } }
 }`;
 
+/** The answer to scheduling a rollout. */
 export interface Scheduled {
   readonly scheduleRollout: {
     applied: boolean;
@@ -46,8 +48,10 @@ export interface Scheduled {
   };
 }
 
+/** Milliseconds. */
 export const HOUR = 3_600_000;
 
+/** A running flags subgraph with a rollout job that tests run. */
 export class RolloutsUnderTest {
   readonly transitions: RolloutTransitions;
   readonly scheduler: RolloutStepJob;
@@ -62,6 +66,7 @@ export class RolloutsUnderTest {
     this.scheduler = this.newScheduler(this.transitions);
   }
 
+  /** Starts the subgraph without its own job. */
   static async start(): Promise<RolloutsUnderTest> {
     const clock = { now: Date.UTC(2027, 0, 4, 9) };
     const flags = await FlagsUnderTest.start({ clock: async () => new Date(clock.now), appliesRollouts: false });
@@ -71,7 +76,7 @@ export class RolloutsUnderTest {
     return new RolloutsUnderTest(flags, clock, user('SAFETY', id) as Caller & { kind: 'user' });
   }
 
-  /** Ends what other tests have left running, so that steps can be counted. */
+  /** Ends the rollouts that other tests have left running, so that steps can be counted. */
   async endAll(): Promise<void> {
     await this.flags.prisma.rollout.updateMany({
       where: { status: 'running' },
@@ -79,23 +84,24 @@ export class RolloutsUnderTest {
     });
   }
 
-  /** A scheduler as another instance has it. */
+  /** Creates the job of another instance. */
   newScheduler(transitions = this.transitions): RolloutStepJob {
     const { prisma, signer, bus } = this.flags;
     return new RolloutStepJob(prisma, createFlagChanges(prisma, signer, bus, silent, transitions), transitions, silent);
   }
 
-  /** Lets time pass, then applies what is due; how many steps that were. */
+  /** Advances the clock, then applies what is due; gives the number of steps. */
   async after(milliseconds: number): Promise<number> {
     this.clock.now += milliseconds;
     return this.scheduler.runDue();
   }
 
+  /** Gives a time that lies this far after the clock's, as ISO 8601. */
   at(milliseconds: number): string {
     return new Date(this.clock.now + milliseconds).toISOString();
   }
 
-  /** An enabled flag with a rule at 5 %. */
+  /** Creates an enabled flag with a rule at 5 %. */
   async target(over: Record<string, unknown> = {}): Promise<Target> {
     const flag = await this.flags.create({ enabled: true, safetyLevel: 'ASIL_B', ...over });
     const { rules } = await this.flags.addRule(flag.key, {
@@ -105,7 +111,7 @@ export class RolloutsUnderTest {
     return { key: flag.key, flagId: flag.id, ruleId: rules[0]?.id ?? '' };
   }
 
-  /** The same for a flag that is ASIL-D by now. */
+  /** Creates the same and makes the flag ASIL-D. */
   async asilD(): Promise<Target> {
     const target = await this.target();
     await this.raise(target);
@@ -118,6 +124,7 @@ export class RolloutsUnderTest {
     await this.flags.approve(changeRequest?.id ?? '');
   }
 
+  /** Schedules a rollout and gives the whole answer. */
   ask(
     target: Pick<Target, 'key' | 'ruleId'>,
     steps: unknown,
@@ -127,6 +134,7 @@ export class RolloutsUnderTest {
     return this.flags.ask<Scheduled>(caller, SCHEDULE, { key: target.key, rule: target.ruleId, steps, ...more });
   }
 
+  /** Schedules a rollout, which must succeed. */
   async schedule(
     target: Pick<Target, 'key' | 'ruleId'>,
     steps: unknown,
@@ -137,7 +145,7 @@ export class RolloutsUnderTest {
     return data.scheduleRollout;
   }
 
-  /** 10 % after an hour, 25 % an hour later, 100 % a day later. */
+  /** Schedules 10 % after an hour, 25 % an hour later, 100 % a day later. */
   async scheduleHourly(target: Pick<Target, 'key' | 'ruleId'>): Promise<Scheduled['scheduleRollout']> {
     return this.schedule(target, [
       { percentage: 10, after: 'PT1H' },
@@ -146,7 +154,7 @@ export class RolloutsUnderTest {
     ]);
   }
 
-  /** pause, resume or cancel. */
+  /** Pauses, resumes or cancels a rollout. */
   to(
     what: 'pause' | 'resume' | 'cancel',
     id: string,
@@ -176,7 +184,7 @@ export class RolloutsUnderTest {
     );
   }
 
-  /** What `Rule.rollout` shows. */
+  /** Gives `Rule.rollout`. */
   async shown(target: Target): Promise<RolloutJson> {
     const { flag } = await this.flags.ok<{ flag: { rules: { id: string; rollout: RolloutJson }[] } }>(
       `query ($key: String!) { flag(key: $key) { rules { id rollout { ${ROLLOUT} } } } }`,
@@ -187,15 +195,18 @@ export class RolloutsUnderTest {
     return rollout;
   }
 
+  /** Gives the rule's stored percentage. */
   async percentage(target: Target): Promise<number> {
     const rule = await this.flags.prisma.rule.findUniqueOrThrow({ where: { id: target.ruleId } });
     return (rule.conditions as { rollout_percentage: number }).rollout_percentage;
   }
 
+  /** Reads the flag's audit rows. */
   trail(target: Target) {
     return this.flags.prisma.auditLog.findMany({ where: { flagId: target.flagId }, orderBy: { chainPosition: 'asc' } });
   }
 
+  /** Gives the actions of the flag's audit rows. */
   async actions(target: Target): Promise<string[]> {
     return (await this.trail(target)).map((row) => row.action);
   }

@@ -1,4 +1,4 @@
-/** Another instance of the flags subgraph on the same database, of which each statement and signature is seen. */
+/** Another instance of the flags subgraph on the same database, whose statements and signatures tests can see. */
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import { asking, silent, type Ask } from '../../shared/testing/asking.ts';
@@ -7,7 +7,7 @@ import type { Signer } from '../signing/signing.ts';
 import { startFlags } from '../subgraph.ts';
 import type { FlagsUnderTest } from './flags-under-test.ts';
 
-/** It has a client, a bus and a memory of its own. */
+/** An instance with a client, a bus and a store of its own. */
 export interface WatchedInstance {
   readonly database: WatchedDatabase;
   readonly ask: Ask;
@@ -15,6 +15,7 @@ export interface WatchedInstance {
   stop(): Promise<void>;
 }
 
+/** Starts the instance. */
 export async function startWatchedInstance(
   flags: FlagsUnderTest,
   store: KeyValueStore = createInProcessStore(),
@@ -32,7 +33,7 @@ export async function startWatchedInstance(
       return flags.signer.proof(...args);
     },
   };
-  // What is counted is what syncing costs; the looks of rollouts would be among it.
+  // Only the costs of syncing are counted, so it does not apply rollouts.
   const started = await startFlags({
     prisma: database.prisma,
     bus: createInProcessBus(),
