@@ -2,8 +2,7 @@
  * The gateway, put together from its rooms: one HTTP server for requests, websockets, playground and health. What
  * happens to an operation is in operations/pipeline.ts.
  */
-import type { AddressInfo } from 'node:net';
-import { LISTEN_BACKLOG } from '../core/wire/http-server.ts';
+import { LISTEN_BACKLOG, boundAddress } from '../core/wire/http-server.ts';
 import type { RateLimiter } from '../core/access/rate-limiter.ts';
 import type { VehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { ApiKeyDirectory } from './credentials/api-key-directory.ts';
@@ -156,7 +155,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   presence.start();
   const stopRechecking = keepRechecking({ sockets: subscriptions, endedSessions: options.endedSessions, apiKeys });
   return {
-    port: (app.server.address() as AddressInfo).port,
+    port: boundAddress(app.server).port,
     counters: () => subscriptions.counters(),
     async close(spread) {
       stopFollowing();

@@ -29,7 +29,8 @@ export interface RawError {
   readonly originalError?: unknown;
 }
 
-function isErrorCode(code: unknown): code is ErrorCode {
+/** Whether `code` is one of the catalogue. */
+export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(ERROR_CATALOGUE, code);
 }
 

@@ -19,6 +19,7 @@ import type {
   SubgraphResponse,
   SubgraphStream,
 } from '../../core/wire/subgraph.ts';
+import { membersOf } from '../../core/json/json-value.ts';
 
 export interface RemoteSubgraphOptions {
   readonly name: SubgraphName;
@@ -45,7 +46,7 @@ const unavailable = (cause?: unknown) =>
 
 /** The subgraph says with a ping that a subscription stands: graphql-transport-ws has no acknowledgement of its own. */
 function establishedId(payload: unknown): string | null {
-  const id = (payload as { established?: unknown } | undefined)?.established;
+  const id = membersOf(payload).established;
   return typeof id === 'string' ? id : null;
 }
 

@@ -8,10 +8,11 @@ import { Supergraph } from '@apollo/federation-internals';
 import type { GraphQLSchema } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
 import { clientError } from '../../core/wire/error-form.ts';
-import type { SubgraphConnection, SubgraphName } from '../../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName } from '../../core/wire/subgraph.ts';
 import type { GatewayContext } from '../context.ts';
 import { answerIntrospection } from './introspection.ts';
 import { giveScalars } from './scalars.ts';
+import { isOneOf } from '../../core/json/json-value.ts';
 
 export type Subgraphs = Readonly<Record<SubgraphName, SubgraphConnection>>;
 
@@ -29,7 +30,7 @@ type ProcessOptions = GraphQLDataSourceProcessOptions<GatewayContext & Record<st
  * values.)
  */
 function isIncoming(options: ProcessOptions): options is ProcessOptions & { context: GatewayContext } {
-  return (options.kind as string) === 'incoming operation';
+  return String(options.kind) === 'incoming operation';
 }
 
 /** Hands a fetch of a query plan to its subgraph, under the caller's identity. */
@@ -73,7 +74,10 @@ export function compose(subgraphs: Subgraphs): Composition {
   process.env['APOLLO_TELEMETRY_DISABLED'] = '1';
   const gateway = new ApolloGateway({
     supergraphSdl,
-    buildService: ({ name }) => dataSource(subgraphs[name as SubgraphName]),
+    buildService({ name }) {
+      if (!isOneOf(SUBGRAPH_NAMES, name)) throw new Error(`The supergraph names an unknown subgraph: ${name}`);
+      return dataSource(subgraphs[name]);
+    },
   });
   // The package's own check of variables: each operation has had it (authorizeOperation) and has it again in the
   // subgraph, and of a batch of measurements it takes as long as running it.

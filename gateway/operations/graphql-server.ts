@@ -69,7 +69,7 @@ function plugin({ pipeline, logger, metrics }: GraphqlServerOptions): ApolloServ
       const { identity, outcome } = contextValue;
       const { caller, origin } = identity;
       const begun = performance.now();
-      let endTurn = () => undefined as void;
+      let endTurn: () => void = () => undefined;
       /** What the pipeline says of the text: Apollo Server takes a refusal only where it resolves the operation. */
       let checked: { readonly operation: CheckedOperation } | { readonly refusal: unknown } | undefined;
       const ran = (operation: OperationTypeNode | undefined, code: unknown) =>

@@ -3,9 +3,9 @@
  * event; operations that ask the owning subgraph the same share one upstream.
  */
 import { randomUUID } from 'node:crypto';
-import canonicalize from 'canonicalize';
 import type { GraphQLFormattedError } from 'graphql';
 import type { Caller } from '../../core/access/caller.ts';
+import { canonicalJson } from '../../core/json/canonical-json.ts';
 import { DistinctOperation, type Member } from './distinct-operation.ts';
 import { executeEvent, type ExecutionServices } from './event-execution.ts';
 import type { SubscriptionLimits } from './subscription-limits.ts';
@@ -50,11 +50,8 @@ export interface Place {
   readonly operation: DistinctOperation;
 }
 
-// Its types describe an ES module's default export, its code is CommonJS.
-const canonical = canonicalize as unknown as (value: unknown) => string;
-
 function key(...parts: unknown[]): string {
-  return canonical(parts);
+  return canonicalJson(parts);
 }
 
 export class SharedOperations {

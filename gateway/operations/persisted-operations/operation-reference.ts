@@ -3,6 +3,7 @@
  * "Persisted Documents"), by `id`, which is the same, or by Apollo's `extensions.persistedQuery`.
  */
 import { badInput } from '../../../core/errors.ts';
+import { membersOf } from '../../../core/json/json-value.ts';
 
 /** The members of a request that matter here, as they came: over HTTP, or in a subscribe message. */
 export interface NamingRequest {
@@ -34,10 +35,7 @@ const PREFIX = 'sha256:';
  * @throws BAD_USER_INPUT for what no operation can be called, before anybody is asked
  */
 export function referenceIn({ id, documentId, extensions }: NamingRequest): OperationReference | null {
-  const persistedQuery =
-    typeof extensions === 'object' && extensions !== null
-      ? (extensions as Record<string, unknown>)['persistedQuery']
-      : undefined;
+  const { persistedQuery } = membersOf(extensions);
   const [named, other] = Object.entries({ id, documentId }).filter(
     ([, value]) => value !== undefined && value !== null,
   );
@@ -56,7 +54,7 @@ export function referenceIn({ id, documentId, extensions }: NamingRequest): Oper
 
 /** https://www.apollographql.com/docs/apollo-server/performance/apq#verify */
 function apolloReference(persistedQuery: unknown): OperationReference {
-  const { version, sha256Hash } = (typeof persistedQuery === 'object' ? persistedQuery : {}) as Record<string, unknown>;
+  const { version, sha256Hash } = membersOf(persistedQuery);
   if (version !== 1) throw badInput('extensions.persistedQuery.version', 'The version is 1.');
   const field = 'extensions.persistedQuery.sha256Hash';
   if (typeof sha256Hash !== 'string' || !SHA256.test(sha256Hash))

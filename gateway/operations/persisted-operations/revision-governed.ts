@@ -14,6 +14,7 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
+import { membersOf } from '../../../core/json/json-value.ts';
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -22,13 +23,13 @@ type Arguments = Readonly<Record<string, unknown>>;
  * subgraphs/shared/between-subgraphs/vehicle-facts.ts).
  */
 function contextIsComplete({ context }: Arguments): boolean {
-  const { vin, model, swVersion, region } = context as Record<string, unknown>;
+  const { vin, model, swVersion, region } = membersOf(context);
   return !vin || [model, swVersion, region].every((fact) => fact !== undefined && fact !== null);
 }
 
 /** Drafts come and go without a revision. */
 function leavesDraftsOut({ filter }: Arguments): boolean {
-  return (filter as { draft?: unknown } | null | undefined)?.draft !== true;
+  return membersOf(filter).draft !== true;
 }
 
 /**

@@ -3,6 +3,7 @@
  * `extensions.field`: `input.conditions` for an argument, `createFlag.flag.nam` for a selection.
  */
 import { BREAK, Kind, visit, type ASTNode, type DocumentNode, type GraphQLError } from 'graphql';
+import { membersOf } from '../../../core/json/json-value.ts';
 
 /** graphql-js names the place of a faulty variable in its message only, after the value, which may be any text. */
 const AT = /^Variable "\$([^"]+)" got invalid value .*? at "(\1[.[][^"]*)"; /s;
@@ -25,7 +26,7 @@ function pathOf(document: DocumentNode, keys: readonly (string | number)[]): str
   let at: unknown = document;
   let inList = false;
   for (const key of keys) {
-    at = (at as Record<string | number, unknown>)[key];
+    at = Array.isArray(at) ? at[Number(key)] : membersOf(at)[key];
     if (Array.isArray(at)) {
       inList = key === 'values';
       continue;

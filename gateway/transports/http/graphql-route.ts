@@ -11,7 +11,6 @@ import type { GraphqlServer } from '../../operations/graphql-server.ts';
 import type { KeyRate } from '../../operations/limits/key-rate.ts';
 import type { OperationPipeline } from '../../operations/pipeline.ts';
 import { isNamed, tagOfAnswer, type EntityTags } from '../../operations/persisted-operations/entity-tag.ts';
-import type { NamingRequest } from '../../operations/persisted-operations/operation-reference.ts';
 import type { OperationText } from '../../operations/persisted-operations/operation-texts.ts';
 import { mayBeKillSwitch } from '../../operations/turns/kill-switch-operation.ts';
 import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
@@ -19,6 +18,7 @@ import { acceptableType, wantsPlainJson } from './media-type.ts';
 import { OperationCall } from './operation-call.ts';
 import { rateHeaders } from './rate-headers.ts';
 import { refuse } from './refusal.ts';
+import { membersOf } from '../../../core/json/json-value.ts';
 
 export interface GraphqlRouteOptions {
   readonly pipeline: OperationPipeline;
@@ -39,7 +39,7 @@ const header = ({ headers }: FastifyRequest, name: string) => {
 /** Whether a request may hold a kill switch: one that names its operation may, and a GET changes nothing. */
 function mayBeKill({ method, body }: FastifyRequest): boolean {
   if (method === 'GET') return false;
-  const query = (body as NamingRequest | null | undefined)?.query;
+  const { query } = membersOf(body);
   return typeof query !== 'string' || mayBeKillSwitch(query);
 }
 

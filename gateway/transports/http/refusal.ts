@@ -1,8 +1,9 @@
 /** How the gateway refuses a request over HTTP, wherever on its way it is refused. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { ERROR_CATALOGUE, FleetFlagError, type ErrorCode } from '../../../core/errors.ts';
+import { ERROR_CATALOGUE, FleetFlagError } from '../../../core/errors.ts';
 import { answerTo } from '../../operations/refusals/error-answer.ts';
 import { refusalType } from './media-type.ts';
+import { isErrorCode } from '../../../core/wire/error-form.ts';
 
 /**
  * Answers with an error of the catalogue, in the media type that the client accepts.
@@ -12,8 +13,9 @@ import { refusalType } from './media-type.ts';
  */
 export function refuse(request: FastifyRequest, reply: FastifyReply, error: unknown, status?: number): FastifyReply {
   const answer = answerTo(error, request.id);
+  const code = answer.extensions?.['code'];
   return reply
-    .status(status ?? ERROR_CATALOGUE[answer.extensions?.['code'] as ErrorCode].httpStatus)
+    .status(status ?? ERROR_CATALOGUE[isErrorCode(code) ? code : 'INTERNAL_SERVER_ERROR'].httpStatus)
     .headers({ 'cache-control': 'no-store', 'content-type': refusalType(request.headers.accept) })
     .send(JSON.stringify({ errors: [answer] }));
 }

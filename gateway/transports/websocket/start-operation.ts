@@ -128,10 +128,11 @@ export function startOperation(
         limit: services.maxOperationsPerSocket,
       });
     }
+    const naming: NamingRequest = payload;
     const request: OperationRequest = {
       query: payload.query,
-      id: (payload as NamingRequest).id,
-      documentId: (payload as NamingRequest).documentId,
+      id: naming.id,
+      documentId: naming.documentId,
       operationName: payload.operationName ?? undefined,
       variables: payload.variables ?? undefined,
       extensions: payload.extensions ?? undefined,

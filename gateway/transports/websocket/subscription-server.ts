@@ -93,16 +93,20 @@ class GatewaySocket extends WebSocket {
   connection: ClientConnection | undefined;
 }
 
+function connectionUnder(socket: WebSocket): ClientConnection | undefined {
+  return socket instanceof GatewaySocket ? socket.connection : undefined;
+}
+
 // Shared by all sockets: closures for each would cost more than the rest of a connection's state.
 function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
-  (this as GatewaySocket).connection?.receive(data, isBinary);
+  connectionUnder(this)?.receive(data, isBinary);
 }
 function onPing(this: WebSocket): void {
-  const { connection } = this as GatewaySocket;
+  const connection = connectionUnder(this);
   if (connection?.open === true) connection.withinRate();
 }
 function onPong(this: WebSocket): void {
-  const { connection } = this as GatewaySocket;
+  const connection = connectionUnder(this);
   if (connection === undefined) return;
   connection.pongDue = false;
   if (connection.open) connection.withinRate();
@@ -194,7 +198,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
   } as ConstructorParameters<typeof WebSocketServer>[0] & { WebSocket: typeof GatewaySocket });
 
   function onClose(this: WebSocket): void {
-    const { connection } = this as GatewaySocket;
+    const connection = connectionUnder(this);
     if (connection === undefined || !connections.delete(connection)) return;
     connection.release();
     if (connection.identity !== null) options.presence?.closed(connection.identity.caller);
