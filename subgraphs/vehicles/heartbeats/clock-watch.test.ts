@@ -15,7 +15,7 @@ beforeEach(() => {
   watch = new ClockWatch({ warn: note('warn'), info: note('info') } as never, CLOCK_WATCH_LIMITS, () => running);
 });
 
-/** Each vehicle says one offset, all within a minute; the conclusion is drawn by the last. */
+/** Makes each vehicle report one offset, all within a minute; the last report draws the conclusion. */
 function report(offsets: readonly (number | null)[]): void {
   for (const [n, clockOffsetSeconds] of offsets.entries()) watch.note({ vin: `v${n}`, clockOffsetSeconds });
   running += CLOCK_WATCH_LIMITS.pace;
@@ -24,7 +24,7 @@ function report(offsets: readonly (number | null)[]): void {
 }
 
 describe('the clock of a control plane', () => {
-  test('is suspected where most vehicles differ from it by the same, told of once an hour, and when it is right again', () => {
+  test('is suspected when most vehicles differ from it by the same, logged once an hour, and again when it is right', () => {
     const behind = Array.from({ length: 100 }, (_, n) => (n % 10 === 0 ? -50 * 365 * DAY : -2 * DAY + (n % 7) - 3));
     for (let minute = 0; minute < 70; minute++) report(behind);
     const suspicion = ['warn', { seconds: expect.closeTo(-2 * DAY, -1), vehicles: 90, of: 100 }];
@@ -35,14 +35,14 @@ describe('the clock of a control plane', () => {
     expect(told.slice(3)).toEqual([suspicion]);
   });
 
-  test('is not suspected by few, or for what they said long ago', () => {
+  test('is not suspected because of few vehicles, or of old reports', () => {
     report(Array.from({ length: CLOCK_WATCH_LIMITS.vehicles - 1 }, () => 2 * DAY));
     running += CLOCK_WATCH_LIMITS.window + 1;
     report([...Array.from({ length: CLOCK_WATCH_LIMITS.vehicles - 1 }, () => null), 2 * DAY]);
     expect(told).toEqual([]);
   });
 
-  test('is never suspected where two of three vehicles agree with it, whatever the others say', () => {
+  test('is never suspected when two of three vehicles agree with it, whatever the others report', () => {
     const right = fc.double({ min: -CLOCK_WATCH_LIMITS.tolerance, max: CLOCK_WATCH_LIMITS.tolerance, noNaN: true });
     const wrong = fc.double({ min: -1e10, max: 1e10, noNaN: true });
     fc.assert(
@@ -57,7 +57,7 @@ describe('the clock of a control plane', () => {
     );
   });
 
-  test('is no matter for vehicles whose clocks are wrong each in its own way', () => {
+  test("is not suspected when vehicles' clocks are all wrong in different ways", () => {
     report(Array.from({ length: 200 }, (_, n) => (n - 50) * DAY));
     expect(told).toEqual([]);
   });

@@ -7,9 +7,9 @@ const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
 const beat = (n: number, input: AgentHeartbeatInput = {}) => readHeartbeat(vin(n), 'production', input);
 const LIMITS: CollectorLimits = { window: 250, batch: 1_000, timeout: 10_000, held: 5_000 };
 
-/** What was written, statement by statement. */
+/** The heartbeats that were written, statement by statement. */
 let written: (readonly Heartbeat[])[];
-/** What becomes of a statement. */
+/** Decides the outcome of a statement. */
 let outcome: (group: readonly Heartbeat[]) => Promise<ReadonlySet<string>>;
 const all = async (group: readonly Heartbeat[]) => new Set(group.map((one) => one.vin));
 const collecting = (limits: Partial<CollectorLimits> = {}) =>
@@ -38,7 +38,7 @@ afterEach(() => {
 });
 
 describe('heartbeats', () => {
-  test('of a quarter of a second are one statement, and each is answered when it is written', async () => {
+  test('of a quarter of a second share one statement, and each is answered when it is written', async () => {
     const collector = collecting();
     let answered = 0;
     let done: () => void = () => undefined;
@@ -49,7 +49,7 @@ describe('heartbeats', () => {
     expect(written).toEqual([]);
     await pass(1);
     expect(written.map((group) => group.length)).toEqual([500]);
-    // What comes meanwhile is the next statement.
+    // Heartbeats that arrive meanwhile form the next statement.
     const later = [collector.add(beat(500)), collector.add(beat(501))];
     await pass(5_000);
     expect([written.length, answered]).toEqual([1, 0]);
@@ -62,7 +62,7 @@ describe('heartbeats', () => {
     await Promise.all(later);
   });
 
-  test('of one vehicle that wait together are written as one: the last word, and what it leaves open', async () => {
+  test('of one vehicle that wait together are merged: the latest values, and earlier ones where the latest has none', async () => {
     const collector = collecting();
     const answers = [
       collector.add(
@@ -90,7 +90,7 @@ describe('heartbeats', () => {
       refusals: null,
       environment: 'production',
     };
-    // A revision is nothing without its environment.
+    // A revision means nothing without its environment.
     expect(written).toEqual([
       [
         {
@@ -108,7 +108,7 @@ describe('heartbeats', () => {
     ]);
   });
 
-  test('are written at once where a statement is full, and no statement is fuller', async () => {
+  test('are written at once when a statement is full, and no statement exceeds that', async () => {
     const collector = collecting({ batch: 10 });
     const answers = Array.from({ length: 25 }, (_, n) => collector.add(beat(n)));
     await pass(0);
@@ -118,7 +118,7 @@ describe('heartbeats', () => {
     await Promise.all(answers);
   });
 
-  test('that could not be written are refused to those whose they are, with a growing time to wait', async () => {
+  test('that could not be written are refused to their own callers, with a growing time to wait', async () => {
     const collector = collecting();
     outcome = () => Promise.reject(new Error('down'));
     const waits: unknown[] = [];
@@ -134,7 +134,7 @@ describe('heartbeats', () => {
     expect(await answer).toBe(true);
   });
 
-  test('that a database holds up for ever are refused, the room that they take is bounded, and it is free when they are over', async () => {
+  test('that a hanging database blocks are refused, their room is bounded, and it is free when the statements have ended', async () => {
     const collector = collecting({ batch: 10, held: 25 });
     const ends: (() => void)[] = [];
     outcome = (group) => new Promise((resolve) => ends.push(() => resolve(new Set(group.map((one) => one.vin)))));
@@ -153,7 +153,7 @@ describe('heartbeats', () => {
     expect(await answer).toBe(true);
   });
 
-  test('that were taken are written before the instance stops, and no more are taken', async () => {
+  test('that were accepted are written before the instance stops, and no more are accepted', async () => {
     const collector = collecting();
     const answer = collector.add(beat(1));
     const closed = collector.close();

@@ -83,7 +83,7 @@ const read = async (n: number) =>
 const progress = async () => (await ask(user('READ'), PROGRESS)).data['rolloutProgress'];
 
 describe('a heartbeat', () => {
-  test('says what the vehicle is and has stored; what it leaves out stays, and its status is none of its business', async () => {
+  test("stores the vehicle's values, keeps those that it leaves out, and does not change the status", async () => {
     await register(2);
     const begun = Date.now();
     expect((await beat(0, FACTS)).data.agentHeartbeat).toBe(true);
@@ -101,7 +101,7 @@ describe('a heartbeat', () => {
     });
   });
 
-  test('that changes the software version moves updatedAt, and one that brings only what is measured does not', async () => {
+  test('that changes the software version moves updatedAt; one with only measured values does not', async () => {
     await register(1);
     const updatedAt = async () =>
       (await prisma().vehicle.findUniqueOrThrow({ where: { vin: vin(0) } })).updatedAt.getTime();
@@ -113,7 +113,7 @@ describe('a heartbeat', () => {
     expect(await updatedAt()).toBeGreaterThan(first);
   });
 
-  test('of a vehicle that is not registered is stored nowhere, and answered so', async () => {
+  test('of a vehicle that is not registered is not stored, and the answer says so', async () => {
     expect((await beat(5, FACTS)).data.agentHeartbeat).toBe(false);
     expect(await prisma().vehicle.count()).toBe(0);
   });
@@ -139,7 +139,7 @@ describe('a heartbeat', () => {
     expect(await read(0)).toMatchObject({ swVersion: '2.5.0', lastSeenAt: null });
   });
 
-  test('with the largest of everything is taken', async () => {
+  test('with the largest values is accepted', async () => {
     await register(1);
     await prisma().environment.update({ where: { name: 'production' }, data: { revision: 2_147_000_000n } });
     const largest = {
@@ -156,7 +156,7 @@ describe('a heartbeat', () => {
     expect(await read(0)).toMatchObject({ ...largest, agentRefusals: refusals });
   });
 
-  test('says what the agent refuses now, each kind once, until it refuses nothing any more', async () => {
+  test('stores what the agent refuses now, each kind once, until it refuses nothing any more', async () => {
     await register(2);
     await Promise.all([beat(0, { refusals: ['signature', 'incomplete', 'signature'] }), beat(1, { refusals: [] })]);
     expect([await read(0), await read(1)]).toMatchObject([
@@ -169,7 +169,7 @@ describe('a heartbeat', () => {
     expect(await read(0)).toMatchObject({ agentRefusals: [] });
   });
 
-  test('is refused with a time to wait while the database is away, and taken when it is back', async () => {
+  test('is refused with a time to wait while the database is down, and accepted when it is back', async () => {
     await register(1);
     watched.proxy.sever();
     const {
@@ -182,7 +182,7 @@ describe('a heartbeat', () => {
 });
 
 describe('the progress of a rollout', () => {
-  test('follows what vehicles have stored, up, and down where one has lost its disk', async () => {
+  test('follows the stored revisions of vehicles, upwards, and downwards when one has lost its disk', async () => {
     await register(4);
     await Promise.all([
       beat(0, { appliedRevision: 7 }),
@@ -201,7 +201,7 @@ describe('the progress of a rollout', () => {
     expect(await progress()).toEqual({ applied: 4, total: 4, percent: 100 });
   });
 
-  test('counts no vehicle that is ahead of the environment: what it has is of a history that is no more', async () => {
+  test('does not count a vehicle that is ahead of the environment: its revision belongs to a lost history', async () => {
     await register(3);
     await Promise.all([
       beat(0, { appliedRevision: 8 }),
@@ -213,7 +213,7 @@ describe('the progress of a rollout', () => {
     expect(await progress()).toMatchObject({ applied: 2, total: 3 });
   });
 
-  test('is not known of a vehicle that says far more than there is, and known again when it says what can be', async () => {
+  test('does not know the revision of a vehicle that reports an impossible one, until it reports a possible one', async () => {
     await register(1);
     await beat(0, { appliedRevision: 7 });
     await beat(0, { appliedRevision: 1_999_999_999, agentMemoryMb: 41 });
@@ -228,7 +228,7 @@ describe('the progress of a rollout', () => {
     expect(await read(0)).toMatchObject({ appliedRevision: 1_000_008 });
   });
 
-  test('counts no revision that a vehicle has stored of another environment than it belongs to', async () => {
+  test('does not count a revision that a vehicle has stored for another environment', async () => {
     await register(1);
     await beat(0, { appliedRevision: 9, agentMemoryMb: 40 }, 'staging');
     expect(await read(0)).toMatchObject({ agentMemoryMb: 40, appliedRevision: null });
@@ -256,7 +256,7 @@ describe('the progress of a rollout', () => {
 
 const CROWD = rounds(2_000, 5_000);
 
-test(`the heartbeats of ${CROWD} vehicles that come at once are a statement for each thousand at most`, async () => {
+test(`the heartbeats of ${CROWD} vehicles at once take at most a statement for each thousand`, async () => {
   await register(CROWD);
   const from = watched.statements.length;
   const answers = await Promise.all(

@@ -14,7 +14,7 @@ let watched: WatchedDatabase;
 /** One for each instance of the subgraph. */
 let presence: Presence;
 let other: Presence;
-/** How often a changed status was announced. */
+/** The number of announcements. */
 let announced = 0;
 const prisma = () => database.database.prisma;
 
@@ -40,7 +40,7 @@ const register = (all: readonly string[], status = 'offline') =>
   prisma()
     .$executeRaw`INSERT INTO vehicles (vin, model, sw_version, region, status) SELECT vin, 'EV9', '2.5.0', 'EU', ${status} FROM unnest(${all}::text[]) AS given (vin)`;
 
-/** A gateway that reports one thing after the other, each understood. */
+/** A gateway whose reports arrive one after another and are all accepted. */
 class TestGateway {
   readonly id = randomUUID();
   sequence = 0;
@@ -51,7 +51,7 @@ class TestGateway {
   }
 }
 
-/** As if so many seconds had passed: everything in the database is as much older. */
+/** Simulates the passing of so many seconds by making everything in the database that much older. */
 async function pass(seconds: number): Promise<void> {
   await prisma().$executeRaw`UPDATE gateway_leases SET renewed_at = renewed_at - make_interval(secs => ${seconds})`;
   await prisma()
@@ -69,7 +69,7 @@ const positions = async () =>
 const head = async () => (await prisma().vehicleStatusHead.findUniqueOrThrow({ where: { id: 1 } })).position;
 
 describe('a vehicle', () => {
-  test('is online with its first connection, heard of then, and offline when it has had none for the grace', async () => {
+  test('is online, and last seen, with its first connection, and offline when it had none for the grace period', async () => {
     await register(vins(2));
     const gateway = new TestGateway();
     expect(await gateway.report([vin(0)])).toBe(true);
@@ -91,7 +91,7 @@ describe('a vehicle', () => {
     expect(announced).toBe(2);
   });
 
-  test('that comes back within the grace, at the same gateway or another, has had one change of status', async () => {
+  test('that returns within the grace period, at the same gateway or another, has had one change of status', async () => {
     await register(vins(2));
     const [here, there] = [new TestGateway(), new TestGateway()];
     await here.report(vins(2));
@@ -130,7 +130,7 @@ describe('a vehicle', () => {
     expect(await presence.sweep()).toBe(1);
   });
 
-  test('that is not registered is kept in mind: registered, it is online at once, and nobody else is concerned', async () => {
+  test('that is not registered is remembered: it is online as soon as it is registered, and no other is affected', async () => {
     await register([vin(1)]);
     expect(await new TestGateway().report([vin(0), vin(1), 'no VIN', ''])).toBe(true);
     expect(await statuses()).toEqual({ [vin(1)]: 'online' });
@@ -143,7 +143,7 @@ describe('a vehicle', () => {
 });
 
 describe('a gateway', () => {
-  test('that has died loses its lease, and its vehicles go offline a grace later, unless they are elsewhere by then', async () => {
+  test('that has died loses its lease, and its vehicles go offline a grace period later, unless they are elsewhere by then', async () => {
     await register(vins(3));
     const [dead, alive] = [new TestGateway(), new TestGateway()];
     await dead.report(vins(3));
@@ -161,7 +161,7 @@ describe('a gateway', () => {
     expect(await statuses()).toEqual({ [vin(0)]: 'offline', [vin(1)]: 'online', [vin(2)]: 'online' });
   });
 
-  test('whose lease has run out is told so until it reports everything anew, and none of its vehicles has gone offline', async () => {
+  test('whose lease has expired is told so until it reports everything again, and none of its vehicles goes offline', async () => {
     await register(vins(2));
     const cutOff = new TestGateway();
     await cutOff.report(vins(2));
@@ -177,24 +177,24 @@ describe('a gateway', () => {
     expect(announced).toBe(1);
   });
 
-  test('may repeat a report whose answer was lost, and one that arrives after a later one changes nothing', async () => {
+  test('may repeat a report whose answer was lost, and a report that a later one has overtaken changes nothing', async () => {
     await register(vins(2));
     const gateway = randomUUID();
     const report = (sequence: number, since: number, opened: string[], closed: string[]) =>
       presence.report({ gateway, sequence, since, opened, closed, leaving: false });
     expect(await report(1, 0, [vin(0)], [])).toBe(true);
-    // The answer to 1 was lost: 2 says it again, and what has happened since.
+    // The answer to 1 was lost, so 2 repeats it with what has happened since.
     expect(await report(2, 0, [vin(0), vin(1)], [])).toBe(true);
     expect(await report(4, 2, [], [vin(0)])).toBe(true);
     expect(await report(3, 2, [vin(0)], [])).toBe(false);
     expect(await report(4, 2, [vin(0)], [])).toBe(false);
     expect((await prisma().vehicleConnection.findMany()).map((connection) => connection.vin)).toEqual([vin(1)]);
-    // A database that was set back to before 4: what it has is not what the gateway builds on.
+    // The database was restored from before 4, so its state is not the one that the gateway builds on.
     await prisma().gatewayLease.update({ where: { gatewayId: gateway }, data: { sequence: 2n } });
     expect(await report(5, 4, [], [])).toBe(false);
   });
 
-  test('that stops gives its vehicles the same grace', async () => {
+  test('that stops gives its vehicles the same grace period', async () => {
     await register(vins(2));
     const [leaving, staying] = [new TestGateway(), new TestGateway()];
     await leaving.report(vins(2));
@@ -210,7 +210,7 @@ describe('a gateway', () => {
   });
 });
 
-test('10,000 vehicles that connect at once, and that are gone at once, cost a handful of statements', async () => {
+test('10,000 vehicles that connect at once, and disconnect at once, cost a handful of statements', async () => {
   await register(vins(10_000));
   const gateway = randomUUID();
   const cost = async (run: () => Promise<unknown>) => {
@@ -236,7 +236,7 @@ test('10,000 vehicles that connect at once, and that are gone at once, cost a ha
   expect([coming.statements, going.statements, sweeping.statements].every((statements) => statements <= 7)).toBe(true);
 }, 60_000);
 
-test('reports of many gateways about the same vehicles, and sweeps between them, end in what the last of them says', async () => {
+test('concurrent reports of many gateways about the same vehicles, with sweeps in between, end in the state of the last', async () => {
   const all = vins(40);
   await register(all);
   const gateways = Array.from({ length: 4 }, () => new TestGateway());
@@ -254,7 +254,7 @@ test('reports of many gateways about the same vehicles, and sweeps between them,
       expect(await gateway.report(opened, closed)).toBe(true);
     }
   };
-  // Without a grace, so that vehicles come and go all the time.
+  // Without a grace period, so that vehicles come and go all the time.
   const hasty = new Presence(watched.prisma, 0, () => undefined);
   const sweeps = async () => {
     for (let turn = 0; turn < 10; turn++) await hasty.sweep();
@@ -269,7 +269,7 @@ test('reports of many gateways about the same vehicles, and sweeps between them,
   );
 });
 
-test('a sweep that cannot reach the database rejects, and the next one does it all', async () => {
+test('a sweep that cannot reach the database rejects, and the next one catches up', async () => {
   await register([vin(0)], 'online');
   await prisma().$executeRaw`UPDATE vehicles SET disconnected_at = NOW() - interval '1 hour'`;
   watched.proxy.sever();

@@ -15,10 +15,10 @@ const CHANGES =
 const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
 
 let database: TestDatabase;
-/** What the feed reads through, seen and severable. */
+/** The database through which the feed reads; its statements are visible, and it can be cut off. */
 let watched: WatchedDatabase;
 let started: Awaited<ReturnType<typeof startVehicles>>;
-/** The subgraph's; announcements of another instance that are lost do not come here. */
+/** The subgraph's bus; lost announcements of another instance do not arrive here. */
 let bus: Bus;
 const streams: SubgraphStream[] = [];
 const prisma = () => database.database.prisma;
@@ -63,7 +63,7 @@ const register = (numbers: readonly number[], facts: object = {}) =>
     })),
   });
 
-/** Another instance of the subgraph: of what it announces, this one hears nothing. */
+/** Another instance of the subgraph, whose announcements do not arrive here. */
 const elsewhere = () => new Presence(prisma(), 0, () => undefined);
 const connect = (numbers: readonly number[]) =>
   elsewhere().report({
@@ -96,7 +96,7 @@ async function take(stream: SubgraphStream, count: number): Promise<string[]> {
   return taken;
 }
 
-test('changes arrive in their order, from the moment of following on, though nobody has announced them', async () => {
+test('changes arrive in order, from the time of subscribing on, even without announcements', async () => {
   await register([1, 2, 3]);
   await connect([3]);
   const stream = await follow();
@@ -109,7 +109,7 @@ test('changes arrive in their order, from the moment of following on, though nob
   expect(await take(stream, 1)).toEqual([`${vin(1)} OFFLINE`]);
 });
 
-test('of one region and model only theirs arrive', async () => {
+test('with a region and a model, only changes of such vehicles arrive', async () => {
   await register([1, 2]);
   await register([3], { region: 'KR' });
   await register([4], { model: 'GV60' });
@@ -124,7 +124,7 @@ test('of one region and model only theirs arrive', async () => {
   expect(await take(all, 4)).toEqual([1, 2, 3, 4].map((n) => `${vin(n)} ONLINE`));
 });
 
-test('of a change to maintenance the one who makes it tells', async () => {
+test('the instance that changes maintenance announces it', async () => {
   await register([1]);
   const stream = await follow();
   const set = (maintenance: boolean) =>
@@ -138,7 +138,7 @@ test('of a change to maintenance the one who makes it tells', async () => {
   expect(await take(stream, 1)).toEqual([`${vin(1)} OFFLINE`]);
 });
 
-test('more than fit on a page arrive all, and once', async () => {
+test('all of more changes than a page holds arrive, once each', async () => {
   const many = Array.from({ length: 450 }, (_, n) => n);
   await register(many);
   const stream = await follow();
@@ -150,7 +150,7 @@ test('more than fit on a page arrive all, and once', async () => {
   expect(await take(stream, 1)).toEqual([`${vin(999)} ONLINE`]);
 });
 
-test('what changes while the database cannot be read arrives when it can, and who begins to follow then is told that it cannot', async () => {
+test('changes during an outage of the database arrive after it, and new subscriptions fail during it', async () => {
   await register([1, 2]);
   const stream = await follow();
   watched.proxy.sever();
@@ -161,7 +161,7 @@ test('what changes while the database cannot be read arrives when it can, and wh
   expect(await take(stream, 1)).toEqual([`${vin(1)} ONLINE`]);
 });
 
-test('while nobody follows nothing is read', async () => {
+test('without subscriptions nothing is read', async () => {
   const stream = await follow();
   await stream.return?.();
   const from = watched.statements.length;

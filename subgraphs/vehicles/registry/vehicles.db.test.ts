@@ -25,7 +25,7 @@ let ask: Ask;
 let close: () => Promise<void>;
 let writer: Caller;
 
-/** A VIN that no other test has. */
+/** Gives an unused VIN. */
 let counter = 0;
 const newVin = () => `KMH${String(++counter).padStart(14, '0')}`;
 const registration = (vin = newVin()) => ({ vin, model: 'Ioniq 5', swVersion: '2.5.0', region: 'EU' });
@@ -76,7 +76,7 @@ describe('registering vehicles', () => {
     });
   });
 
-  test('keeps model, version and region without the blanks around them, and finds them however they are asked for', async () => {
+  test('stores model, version and region without surrounding blanks, and finds them with or without', async () => {
     const { vin } = registration();
     await ask(WRITE, REGISTER, { input: [{ vin, model: ' Blank 1', swVersion: '2.5.0\n', region: 'EU ' }] });
     const { data } = await ask(
@@ -87,7 +87,7 @@ describe('registering vehicles', () => {
     expect(data).toEqual({ vehicles: { nodes: [{ vin, model: 'Blank 1', swVersion: '2.5.0', region: 'EU' }] } });
   });
 
-  test('updates what is registered of a known vehicle and nothing else', async () => {
+  test('updates the registered facts of a known vehicle and nothing else', async () => {
     const vehicle = registration();
     await ask(WRITE, REGISTER, { input: [vehicle] });
     await database.database.prisma.vehicle.update({
@@ -103,7 +103,7 @@ describe('registering vehicles', () => {
     });
   });
 
-  test('takes 1,000 vehicles at once and refuses 1,001', async () => {
+  test('accepts 1,000 vehicles at once and refuses 1,001', async () => {
     const input = Array.from({ length: 1001 }, () => registration());
     const {
       errors: [error],
@@ -132,7 +132,7 @@ describe('registering vehicles', () => {
     expect(await auditRows()).toBe(rows);
   });
 
-  test('names every fault of a batch, and both places of a VIN that stands in it twice', async () => {
+  test('reports every fault of a batch, and both places of a VIN that occurs twice', async () => {
     const vehicle = registration();
     const {
       errors: [error],
@@ -152,7 +152,7 @@ describe('registering vehicles', () => {
     expect(faults[2]?.message).toContain('input.0.vin');
   });
 
-  test('writes nothing of vehicles that are registered so already, and records those that it writes', async () => {
+  test('does not write unchanged vehicles, and records those that it writes', async () => {
     const [same, changed, created] = [registration(), registration(), registration()];
     await ask(WRITE, REGISTER, { input: [same, changed] });
     const updatedAt = async () =>
@@ -175,9 +175,9 @@ describe('registering vehicles', () => {
     expect(refusal(await ask(WRITE, REGISTER, { input: [] }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input' });
   });
 
-  test('batches with the same vehicles in opposite order do not block each other', async () => {
+  test('batches with the same vehicles in opposite order do not deadlock', async () => {
     const input = Array.from({ length: 50 }, () => registration());
-    // Each with another version, so that every batch writes every row.
+    // Each has another version, so that every batch writes every row.
     const batch = (index: number) =>
       (index % 2 === 0 ? input : [...input].reverse()).map((vehicle) => ({ ...vehicle, swVersion: `2.${index}.0` }));
     const answers = await Promise.all(
@@ -186,7 +186,7 @@ describe('registering vehicles', () => {
     expect(answers.flatMap(({ errors }) => errors)).toEqual([]);
   });
 
-  test('is for those who may write', async () => {
+  test('is for callers who may write', async () => {
     const variables = { input: [registration()] };
     expect(refusal(await ask(ANONYMOUS, REGISTER, variables))).toEqual({ code: 'UNAUTHENTICATED' });
     for (const caller of [
@@ -203,7 +203,7 @@ describe('registering vehicles', () => {
 });
 
 describe('reading a vehicle', () => {
-  test('gives null for a VIN that is not registered and refuses what is no VIN', async () => {
+  test('gives null for a VIN that is not registered, and refuses an invalid VIN', async () => {
     expect(await ask(user('READ'), VEHICLE, { vin: newVin() })).toEqual({ data: { vehicle: null }, errors: [] });
     expect(refusal(await ask(user('READ'), VEHICLE, { vin: 'nonsense' }))).toEqual({
       code: 'BAD_USER_INPUT',
@@ -219,7 +219,7 @@ describe('reading a vehicle', () => {
     expect(refusal(await ask(vehicle, VEHICLE, { vin: other.vin }))).toEqual({ code: 'FORBIDDEN' });
   });
 
-  test('entities come in the order asked for, unknown ones as null', async () => {
+  test('entities come in the requested order, unknown ones as null', async () => {
     const [first, second] = [registration(), registration()];
     await ask(WRITE, REGISTER, { input: [first, second] });
     const representations = [second.vin, newVin(), 'nonsense', first.vin].map((vin) => ({
@@ -249,7 +249,7 @@ describe("issuing a vehicle's token", () => {
     ).not.toContain('eyJ');
   });
 
-  test('gives a token for the vehicle and environment, and notes both', async () => {
+  test('gives a token for the vehicle and environment, and records both', async () => {
     const { vin } = registration();
     await ask(WRITE, REGISTER, { input: [registration(vin)] });
     const { data } = await ask<Issued>(WRITE, ISSUE, { vin, environment: 'STAGING', days: 2 });
@@ -267,7 +267,7 @@ describe("issuing a vehicle's token", () => {
     });
   });
 
-  test('is for production and a year when nothing else is said', async () => {
+  test('is for production and a year by default', async () => {
     const { vin } = registration();
     await ask(WRITE, REGISTER, { input: [registration(vin)] });
     for (const days of ['', ', expiresInDays: null']) {
@@ -287,7 +287,7 @@ describe("issuing a vehicle's token", () => {
     });
   });
 
-  test('a default also holds where the environment is an unset variable', async () => {
+  test('a default also applies when the environment is an unset variable', async () => {
     const { vin } = registration();
     await ask(WRITE, REGISTER, { input: [registration(vin)] });
     const { data, errors } = await ask<Issued>(
@@ -312,7 +312,7 @@ describe("issuing a vehicle's token", () => {
     });
   });
 
-  test('refuses an unknown vehicle and leaves no trace', async () => {
+  test('refuses an unknown vehicle and leaves no audit row', async () => {
     const rows = await auditRows();
     expect(refusal(await ask(WRITE, ISSUE, { vin: newVin(), environment: 'STAGING', days: 2 }))).toEqual({
       code: 'NOT_FOUND',
@@ -336,7 +336,7 @@ describe("revoking a vehicle's tokens", () => {
     (await ask<{ vehicleTokenGenerations: Generation[] }>(GATEWAY, GENERATIONS, { since, after })).data
       .vehicleTokenGenerations;
 
-  test('raises its generation, which the tokens issued from then on carry, and records it', async () => {
+  test('raises its generation, which later tokens contain, and records it', async () => {
     const { vin } = registration();
     await ask(WRITE, REGISTER, { input: [registration(vin)] });
     const generationOfNewToken = async () =>
@@ -360,7 +360,7 @@ describe("revoking a vehicle's tokens", () => {
     }
   });
 
-  test('by two at once counts both', async () => {
+  test('by two callers at once counts both', async () => {
     const { vin } = registration();
     await ask(WRITE, REGISTER, { input: [registration(vin)] });
     const answers = await Promise.all(
@@ -369,7 +369,7 @@ describe("revoking a vehicle's tokens", () => {
     expect(answers.map(({ data }) => data.revokeVehicleTokens.tokenGeneration).sort()).toEqual([1, 2, 3]);
   });
 
-  test('of a vehicle that is not there is refused, and by those who may not write', async () => {
+  test('of an unknown vehicle is refused, and to callers who may not write', async () => {
     const rows = await auditRows();
     expect(refusal(await ask(WRITE, REVOKE, { vin: newVin() }))).toEqual({ code: 'NOT_FOUND', field: 'vin' });
     expect(refusal(await ask(WRITE, REVOKE, { vin: 'nonsense' }))).toEqual({ code: 'BAD_USER_INPUT', field: 'vin' });
@@ -383,13 +383,13 @@ describe("revoking a vehicle's tokens", () => {
     expect(await auditRows()).toBe(rows);
   });
 
-  test('is told to gateways, page by page, and to nobody else', async () => {
+  test('is given to gateways only, page by page', async () => {
     const vins = [newVin(), newVin(), newVin()];
     await ask(WRITE, REGISTER, { input: vins.map((vin) => registration(vin)) });
     const [last] = (await generations('1970-01-01T00:00:00.000Z', '')).slice(-1);
     const from = [last?.raisedAt ?? '1970-01-01T00:00:00.000Z', last?.vin ?? ''] as const;
     for (const vin of vins) await ask(WRITE, REVOKE, { vin });
-    // Two of one moment, too.
+    // Two revocations have the same time.
     await database.database.prisma
       .$executeRaw`UPDATE vehicles SET tokens_revoked_at = (SELECT tokens_revoked_at FROM vehicles WHERE vin = ${vins[2]}) WHERE vin = ${vins[1]}`;
     const told = await generations(...from);
@@ -404,7 +404,7 @@ describe("revoking a vehicle's tokens", () => {
   });
 });
 
-test('a vehicle that is given to another environment has stored none of its revisions', async () => {
+test('a vehicle that moves to another environment has none of its revisions', async () => {
   const { vin } = registration();
   await ask(WRITE, REGISTER, { input: [registration(vin)] });
   const issue = (environment: string) => ask(WRITE, ISSUE, { vin, environment, days: 2 });

@@ -127,7 +127,7 @@ describe('the audience of a rule', () => {
     fc.record({ type: fc.constant('kill_switch' as const), conditions: fc.record({ force_disabled: fc.boolean() }) }),
   );
 
-  test('is what evaluating for each of its vehicles gives, page by page, for any rule and fleet', async () => {
+  test('equals evaluating the rule for each of its vehicles, page by page, for any rule and fleet', async () => {
     await fc.assert(
       fc
         .asyncProperty(
@@ -176,7 +176,7 @@ describe('the audience of a rule', () => {
     );
   }, 60_000);
 
-  test('is shown with a sample from all over the fleet, the same every time', async () => {
+  test('has a sample from the whole fleet, the same every time', async () => {
     await register(
       Array.from({ length: 400 }, (_, n) =>
         vehicle(n, { model: n < 200 ? 'EV9' : 'GV60', region: n % 4 === 0 ? 'KR' : 'EU' }),
@@ -208,7 +208,7 @@ describe('the audience of a rule', () => {
     ).toEqual(sample);
   });
 
-  test('of a rule that would be created disabled is that of the rule when it is enabled', async () => {
+  test('of a rule that would be created disabled is that of the enabled rule', async () => {
     await register([vehicle(1)]);
     expect(
       (await preview({ type: 'VEHICLE_TARGET', enabled: false, conditions: { models: ['Ioniq 5'] } })).data
@@ -248,7 +248,7 @@ describe('the audience of a rule', () => {
     expect(refusal(await preview(draft, flagKey))).toEqual(expected);
   });
 
-  test('is for those who may read', async () => {
+  test('is for callers who may read', async () => {
     const draft = { type: 'VEHICLE_TARGET', conditions: { models: ['A'] } };
     expect(refusal(await ask(ANONYMOUS, PREVIEW, { flagKey: 'lane_keep', rule: draft }))).toEqual({
       code: 'UNAUTHENTICATED',
@@ -303,7 +303,7 @@ describe('the fleet in numbers', () => {
   });
 });
 
-describe('the progress of a revision', () => {
+describe('the progress towards a revision', () => {
   const PROGRESS =
     'query($environment: Environment!, $revision: Int) { rolloutProgress(environment: $environment, revision: $revision) { environment revision applied total percent } }';
   const progress = async (environment: string, revision?: number) =>
@@ -313,7 +313,7 @@ describe('the progress of a revision', () => {
     async () => void (await prisma().environment.update({ where: { name: 'production' }, data: { revision: 0n } })),
   );
 
-  test("is that of the environment's vehicles, by default to the present revision", async () => {
+  test("counts the environment's vehicles, by default for the current revision", async () => {
     await prisma().environment.update({ where: { name: 'production' }, data: { revision: 8n } });
     await register([
       vehicle(1, { appliedRevision: 8 }),
@@ -347,7 +347,7 @@ describe('the progress of a revision', () => {
     });
   });
 
-  test('to a negative revision is refused', async () => {
+  test('for a negative revision is refused', async () => {
     expect(refusal(await ask(user('READ'), PROGRESS, { environment: 'STAGING', revision: -1 }))).toEqual({
       code: 'BAD_USER_INPUT',
       field: 'revision',
@@ -370,7 +370,7 @@ describe('maintenance', () => {
       select: { beforeValue: true, afterValue: true },
     });
 
-  test('is a status that a vehicle keeps whatever it reports, and leaves for the one that its connections give it; it is recorded', async () => {
+  test('is a status that a vehicle keeps whatever it reports; leaving it gives the status of its connections; both are recorded', async () => {
     await register([vehicle(1), vehicle(2)]);
     const gateway = randomUUID();
     const report = (sequence: number, opened: string[], closed: string[]) =>
@@ -397,7 +397,7 @@ describe('maintenance', () => {
       record(2, 'maintenance', 'offline'),
     ]);
 
-    // Going and coming while in maintenance: the status stays, and what follows it is so as connections are by then.
+    // Connections change during maintenance: the status stays, and the next one follows from the connections by then.
     await set(vinOf(1), true);
     await set(vinOf(2), true);
     await report(2, [vinOf(2)], [vinOf(1)]);
@@ -410,7 +410,7 @@ describe('maintenance', () => {
     expect([await set(vinOf(1), false), await set(vinOf(2), false)]).toEqual(['OFFLINE', 'ONLINE']);
   });
 
-  test('is refused for a vehicle that is not there, and to those who may not write', async () => {
+  test('is refused for an unknown vehicle, and to callers who may not write', async () => {
     expect(refusal(await ask(user('WRITE'), SET, { vin: vinOf(9), maintenance: true }))).toEqual({
       code: 'NOT_FOUND',
       field: 'vin',

@@ -19,7 +19,7 @@ const VERSIONS = ['2.4.0', '2.5.0', 'v2.5.0', '2.5.0.17', '2.5.3', '2.6.0-rc1', 
 const REGIONS = ['EU', 'KR', 'NA'];
 const STATUSES = ['online', 'offline', 'maintenance'] as const;
 
-/** The n-th vehicle, as it is generated in SQL below; every 500th is a prototype, all of which are in Japan. */
+/** Gives the n-th vehicle, as the SQL below generates it; every 500th is a prototype, all of which are in Japan. */
 const vehicleOf = (n: number) => {
   const prototype = n % 500 === 0;
   return {
@@ -110,7 +110,7 @@ describe(`of ${ROWS} vehicles`, () => {
       { search: 'electric', region: 'EU', swVersion: '2.x' },
       (vehicle) => vehicle.model === 'Kona Electric' && vehicle.region === 'EU' && inRange('2.x')(vehicle),
     ],
-  ])('%j finds those that are so, in the order of their VINs', async (filter, matches) => {
+  ])('%j finds the matching vehicles, in the order of their VINs', async (filter, matches) => {
     const expected = FLEET.filter(matches).map(({ vin }) => vin);
     const { data, errors } = await ask<Page>(user('READ'), VEHICLES, {
       filter: { ...filter, ...(filter.status && { status: upper(filter.status) }) },
@@ -124,7 +124,7 @@ describe(`of ${ROWS} vehicles`, () => {
     });
   });
 
-  test('pages follow each other without a gap, though vehicles are registered meanwhile', async () => {
+  test('pages follow each other without a gap, even while vehicles are registered', async () => {
     const filter = { model: 'Prototype' };
     const expected = FLEET.filter(({ model }) => model === 'Prototype').map(({ vin }) => vin);
     const seen: string[] = [];
@@ -156,14 +156,14 @@ describe(`of ${ROWS} vehicles`, () => {
     expect(refusal(await ask(user('READ'), VEHICLES, variables))).toEqual({ code: 'BAD_USER_INPUT', field });
   });
 
-  test('are listed for those who may read, and for no vehicle', async () => {
+  test('are listed for callers who may read, and for no vehicle', async () => {
     expect(refusal(await ask(ANONYMOUS, VEHICLES))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(refusal(await ask({ kind: 'vehicle', vin: FLEET[0]!.vin, environment: 'production' }, VEHICLES))).toEqual({
       code: 'FORBIDDEN',
     });
   });
 
-  test('are counted only when that is asked for', async () => {
+  test('are counted only on request', async () => {
     const from = watched.statements.length;
     await ask(user('READ'), '{ vehicles(filter: {region: "EU"}) { nodes { vin } } }');
     const sent = watched.statements.slice(from).map(({ query }) => query);
@@ -179,7 +179,7 @@ describe(`of ${ROWS} vehicles`, () => {
     [{ search: 'proto' }, 'idx_vehicles_model'],
     [{ search: 'XWE' }, 'vehicles_pkey'],
     [{ search: 'KMH00000007' }, 'vehicles_pkey'],
-  ])('few are found by %j through %s, and counted', async (filter, index) => {
+  ])('a few are found by %j through %s, and counted', async (filter, index) => {
     const plans: QueryPlan[] = await plansOf(watched, client, 'vehicles', async () => {
       const search = await resolveFilter(watched.prisma, readFilter(filter));
       await searchVehicles(watched.prisma, search, firstPage(20));
