@@ -36,7 +36,7 @@ const tables = async () =>
     ).json<{ name: string }>()
   ).map(({ name }) => name);
 
-test('are applied in order, once, and taken back newest first', async () => {
+test('are applied in order, once, and reverted newest first', async () => {
   expect(await metricsMigrationStatus(store.client)).toEqual({
     applied: [],
     pending: [ROWS, HOURS],
@@ -58,9 +58,9 @@ test('are applied in order, once, and taken back newest first', async () => {
   expect(await deployMetricsMigrations(store.client)).toEqual([ROWS, HOURS]);
 });
 
-test('applied by several processes at once, or cut off half-way, end up as if applied once', async () => {
+test('that several processes apply at once, or that were interrupted, end up as if applied once', async () => {
   await Promise.all(Array.from({ length: 4 }, () => deployMetricsMigrations(store.client)));
-  // Cut off between the statements of a migration: its table is there, its view and its record are not.
+  // Interrupted between the statements of a migration: its table exists, its view and its record do not.
   await store.client.command({ query: 'DROP VIEW metric_hours_of_rows' });
   await store.client.command({
     query: `ALTER TABLE applied_migrations DELETE WHERE name = '${HOURS}' SETTINGS mutations_sync = 1`,
@@ -75,7 +75,7 @@ test('applied by several processes at once, or cut off half-way, end up as if ap
   expect(await tables()).toEqual(['metric_hours', 'metric_hours_of_rows', 'metric_rows']);
 });
 
-test('changed after they were applied are named, and nothing is applied', async () => {
+test('that changed after they were applied are named, and nothing is applied', async () => {
   await deployMetricsMigrations(store.client, migrations);
   writeFileSync(
     join(migrations, ROWS, 'up.sql'),

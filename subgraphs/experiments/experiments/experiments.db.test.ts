@@ -26,7 +26,7 @@ let database: TestDatabase;
 let ask: Ask;
 let writer: Caller;
 const READ = user('READ');
-/** Nothing here asks it. */
+/** These tests never use the store. */
 const metrics: Pick<MetricsStore, 'close'> = { close: async () => undefined };
 
 async function newFlag(archivedAt: Date | null = null): Promise<{ id: string; key: string }> {
@@ -89,7 +89,7 @@ describe('creating an experiment', () => {
     });
   });
 
-  test('takes 95 % where no confidence level is given', async () => {
+  test('has a confidence level of 95 % by default', async () => {
     const { key } = await newFlag();
     for (const confidence of [{}, { confidenceLevel: null }]) {
       const { data } = await ask(writer, CREATE, { input: plan(key, confidence) });
@@ -117,7 +117,7 @@ describe('creating an experiment', () => {
   });
 
   test.each([0.01, 0.07, 0.29, 0.57, 0.9, 0.95, 0.99])(
-    'takes a confidence level of %d as it is',
+    'accepts a confidence level of %d exactly',
     async (confidenceLevel) => {
       const { key } = await newFlag();
       expect((await ask(writer, CREATE, { input: plan(key, { confidenceLevel }) })).data).toMatchObject({
@@ -136,7 +136,7 @@ describe('creating an experiment', () => {
     }
   });
 
-  test('is for those who may write', async () => {
+  test('is for callers who may write', async () => {
     const input = plan((await newFlag()).key);
     expect(refusal(await ask(ANONYMOUS, CREATE, { input }))).toEqual({ code: 'UNAUTHENTICATED' });
     for (const caller of [READ, user('SAFETY')])
@@ -187,7 +187,7 @@ describe('reading experiments', () => {
     expect(refusal(await ask(READ, LIST, variables))).toEqual({ code: 'BAD_USER_INPUT', field });
   });
 
-  test('gives one by id, and null for an id that is none or nobody has', async () => {
+  test('gives one by id, and null for an invalid or unknown id', async () => {
     const { id } = await create((await newFlag()).key, 'alone');
     const query = 'query($id: ID!) { experiment(id: $id) { name } }';
     for (const known of [id, id.toUpperCase()])
@@ -219,7 +219,7 @@ describe('reading experiments', () => {
     });
   });
 
-  test("a vehicle does not reach its stream's flags' experiments", async () => {
+  test('a vehicle cannot read the experiments of its flags', async () => {
     const { id } = await newFlag();
     const answer = await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, ENTITIES, {
       representations: [{ __typename: 'Flag', id }],
@@ -232,7 +232,7 @@ describe('the required sample size', () => {
   const SIZE =
     'query($baseline: Float!, $effect: Float!, $power: Float, $relative: Boolean) { requiredSampleSize(baseline: $baseline, minimumDetectableEffect: $effect, power: $power, relative: $relative) }';
 
-  test('is told to who may read, with the defaults of the schema where nothing is given', async () => {
+  test("is given to callers who may read, with the schema's defaults", async () => {
     expect(await ask(READ, SIZE, { baseline: 0.1, effect: 0.02 })).toEqual({
       data: { requiredSampleSize: 3839 },
       errors: [],
@@ -252,7 +252,7 @@ describe('the required sample size', () => {
     ).toEqual({ code: 'FORBIDDEN' });
   });
 
-  test('is refused at the argument that is wrong', async () => {
+  test('is refused at the wrong argument', async () => {
     expect(refusal(await ask(READ, SIZE, { baseline: 1.5, effect: 0.02 }))).toEqual({
       code: 'BAD_USER_INPUT',
       field: 'baseline',

@@ -7,7 +7,7 @@ import { EXPERIMENT, ExperimentsUnderTest, HALF, type RuleUnderTest } from '../t
 const UPDATE = `mutation($id: ID!, $input: UpdateExperimentInput!) { experiment: updateExperiment(id: $id, input: $input) { ${EXPERIMENT} } }`;
 const NOT_NOW = { code: 'CONFLICT', field: 'id' };
 
-/** A store that has no measurement, or is away. */
+/** A store that has no measurements, or is down. */
 let away = false;
 const metrics = {
   client: {
@@ -53,7 +53,7 @@ describe('updating an experiment', () => {
     });
   });
 
-  test('leaves no trace where nothing changes', async () => {
+  test('leaves no audit row when nothing changes', async () => {
     const flag = await experiments.newFlag();
     const id = await experiments.draft(flag);
     for (const input of [{}, { sampleSize: 500 }]) expect((await update(id, input)).errors).toEqual([]);
@@ -75,7 +75,7 @@ describe('updating an experiment', () => {
     expect(await experiments.prisma.experiment.findUnique({ where: { id } })).toMatchObject({ sampleSize: 500 });
   });
 
-  test('refuses one that has been started, and one that is not there', async () => {
+  test('refuses an experiment that has been started, and an unknown one', async () => {
     const { id } = await experiments.running();
     expect(refusal(await update(id, { sampleSize: 20 }))).toEqual(NOT_NOW);
     for (const nobodys of [randomUUID(), 'nonsense'])
@@ -84,7 +84,7 @@ describe('updating an experiment', () => {
 });
 
 describe('starting an experiment', () => {
-  test('makes it run from now on, keeps the planned share and leaves the flag alone', async () => {
+  test('makes it run from now on, stores the planned share and does not change the flag', async () => {
     const flag = await experiments.newFlag([{ conditions: { rollout_percentage: 12.345 } }]);
     const before = await experiments.prisma.flag.findUniqueOrThrow({ where: { id: flag.id } });
     const id = await experiments.draft(flag);
@@ -126,7 +126,7 @@ describe('starting an experiment', () => {
       [HALF, { type: 'vehicle_target', conditions: { regions: ['EU'] }, variant: 'control' }],
       {},
     ],
-  ])('is refused where the flag %s', async (_, rules, over) => {
+  ])('is refused when the flag %s', async (_, rules, over) => {
     const flag = await experiments.newFlag(rules);
     const id = await experiments.draft(flag);
     await experiments.prisma.flag.update({ where: { id: flag.id }, data: over });
@@ -135,7 +135,7 @@ describe('starting an experiment', () => {
     expect(await experiments.actions(flag)).toEqual(['CREATE_EXPERIMENT']);
   });
 
-  test('does not mind disabled rules beside the rollout, rules of another variant, or a kill switch that is released', async () => {
+  test('ignores disabled rules beside the rollout, rules of another variant, and a released kill switch', async () => {
     const picking = { type: 'vehicle_target', conditions: { regions: ['EU'] } };
     const flag = await experiments.newFlag([
       HALF,
@@ -155,7 +155,7 @@ describe('starting an experiment', () => {
     expect(refusal(await experiments.to('start', id))).toEqual(NOT_NOW);
   });
 
-  test('is refused while another one of the flag runs, and allowed once that has ended', async () => {
+  test('is refused while another experiment of the flag runs, and allowed once that has ended', async () => {
     const { id: first, flag } = await experiments.running({ name: 'The first' });
     const second = await experiments.draft(flag);
     const answer = await experiments.to('start', second);
@@ -165,7 +165,7 @@ describe('starting an experiment', () => {
     expect((await experiments.to('start', second)).errors).toEqual([]);
   });
 
-  test('of several that start at once on one flag, one runs', async () => {
+  test('by several callers at once on one flag starts one experiment', async () => {
     const flag = await experiments.newFlag();
     const ids = [];
     for (let draft = 0; draft < 4; draft += 1) ids.push(await experiments.draft(flag));
@@ -177,7 +177,7 @@ describe('starting an experiment', () => {
     expect((await experiments.actions(flag)).filter((action) => action === 'START_EXPERIMENT')).toHaveLength(1);
   });
 
-  test('the database itself holds no second running one', async () => {
+  test('the database itself refuses a second running experiment', async () => {
     const { flag } = await experiments.running();
     const id = await experiments.draft(flag);
     await expect(
@@ -187,7 +187,7 @@ describe('starting an experiment', () => {
 });
 
 describe('completing an experiment', () => {
-  test('keeps what was found, with the moment at which it ended', async () => {
+  test('stores the results with the time of its end', async () => {
     const { id, flag } = await experiments.running({ endDate: '2999-01-01T00:00:00Z' });
     const { data, errors } = await experiments.to<{ endDate: string }>('complete', id);
     expect(errors).toEqual([]);
@@ -206,7 +206,7 @@ describe('completing an experiment', () => {
     });
   });
 
-  test('leaves a planned end that is past where it is: what came after it did not count', async () => {
+  test('keeps a planned end that is past: later measurements did not count', async () => {
     const { id } = await experiments.running({}, new Date('2026-01-01T00:00:00Z'));
     const endDate = new Date('2026-02-01T00:00:00Z');
     await experiments.prisma.experiment.update({ where: { id }, data: { endDate } });
@@ -215,7 +215,7 @@ describe('completing an experiment', () => {
     });
   });
 
-  test('is for what runs, and happens once', async () => {
+  test('is only for running experiments, and happens once', async () => {
     const draft = await experiments.draft(await experiments.newFlag());
     expect(refusal(await experiments.to('complete', draft))).toEqual(NOT_NOW);
     const { id, flag } = await experiments.running();
@@ -224,7 +224,7 @@ describe('completing an experiment', () => {
     expect(await experiments.actions(flag)).toEqual(['CREATE_EXPERIMENT', 'START_EXPERIMENT', 'COMPLETE_EXPERIMENT']);
   });
 
-  test('is refused while the metrics store is away, and changes nothing; results are null with the same error', async () => {
+  test('is refused while the metrics store is down, and changes nothing; reading results gives the same error', async () => {
     const { id, flag } = await experiments.running();
     const before = await experiments.prisma.experiment.findUnique({ where: { id } });
     away = true;
@@ -242,7 +242,7 @@ describe('completing an experiment', () => {
 });
 
 describe('cancelling an experiment', () => {
-  test.each(['draft', 'running'])('ends one that is %s, with the reason', async (from) => {
+  test.each(['draft', 'running'])('ends an experiment that is %s, with the reason', async (from) => {
     const { id, flag } =
       from === 'running'
         ? await experiments.running()
@@ -260,7 +260,7 @@ describe('cancelling an experiment', () => {
     ).toEqual({ experiment: { results: null } });
   });
 
-  test('is refused for what has ended: nothing leads out of there', async () => {
+  test('is refused for an experiment that has ended: that status is final', async () => {
     const { id } = await experiments.running();
     await experiments.to('complete', id);
     expect(refusal(await experiments.to('cancel', id, ', reason: "Too late"'))).toEqual(NOT_NOW);
@@ -268,7 +268,7 @@ describe('cancelling an experiment', () => {
     expect(await experiments.statusOf(id)).toBe('completed');
   });
 
-  test.each(['', '   ', 'x'.repeat(1_001)])('needs a reason that is one', async (reason) => {
+  test.each(['', '   ', 'x'.repeat(1_001)])('needs a reason that is not blank', async (reason) => {
     const { id } = await experiments.running();
     expect(refusal(await experiments.to('cancel', id, `, reason: "${reason}"`))).toEqual({
       code: 'BAD_USER_INPUT',
@@ -278,7 +278,7 @@ describe('cancelling an experiment', () => {
   });
 });
 
-test('the life of experiments is in the hands of those who may write', async () => {
+test('only callers who may write can change the status of experiments', async () => {
   const { id } = await experiments.running();
   for (const what of ['start', 'complete'] as const) {
     for (const caller of [user('READ'), user('SAFETY')])
@@ -289,7 +289,7 @@ test('the life of experiments is in the hands of those who may write', async () 
   expect(await experiments.statusOf(id)).toBe('running');
 });
 
-test('an error of the store is not shown to who asks', async () => {
+test('an error of the store is not shown to callers', async () => {
   const { id } = await experiments.running();
   away = true;
   const { errors } = await experiments.to('complete', id);

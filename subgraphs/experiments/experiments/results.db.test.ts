@@ -49,7 +49,7 @@ afterAll(async () => {
 
 const newVin = () => `KMH${String(++vehicles).padStart(14, '0')}`;
 
-/** Stores rows as one batch of each vehicle; the same batch is stored `times` times, each in a block of its own. */
+/** Stores rows as one batch of each vehicle; the same batch is stored `times` times, each in its own block. */
 async function store(flagKey: string, rows: readonly Row[], times = 1): Promise<void> {
   const batch = randomUUID();
   const values = rows.map(({ vin, variant, value, at, metric = METRIC }, position) => ({
@@ -68,7 +68,7 @@ async function store(flagKey: string, rows: readonly Row[], times = 1): Promise<
     await metrics.client.insert({ table: 'metric_rows', values, format: 'JSONEachRow' });
 }
 
-/** What vehicles measured before and after `start`, each history from the fourteen days before it. */
+/** Gives rows for the vehicles' measurements before and after `start`; history spans the fourteen days before it. */
 function rowsOf(measured: readonly Vehicle[], start: Date): Row[] {
   return measured.flatMap(({ variant, values, history }) => {
     const vin = newVin();
@@ -86,7 +86,7 @@ function rowsOf(measured: readonly Vehicle[], start: Date): Row[] {
 
 const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** The sums as one computes them from the vehicles at hand. */
+/** Computes the sums directly from the vehicles. */
 function sumsOf(measured: readonly Vehicle[], variant: Vehicle['variant']): ArmSums {
   const own = measured.filter((vehicle) => vehicle.variant === variant);
   const [paired, alone] = [
@@ -114,7 +114,7 @@ function analysed(measured: readonly Vehicle[], running: boolean, vehiclesInBoth
   );
 }
 
-/** Vehicles whose treatment takes `effect` off; most have history that explains part of what they measure. */
+/** Creates vehicles whose treatment lowers the measurement by `effect`; most have history that explains part of it. */
 function fleet(seed: number, inEachArm: number, effect: number, level = 40): Vehicle[] {
   const draw = draws(seed);
   return Array.from({ length: 2 * inEachArm }, (_, index) => {
@@ -129,7 +129,7 @@ function fleet(seed: number, inEachArm: number, effect: number, level = 40): Veh
   });
 }
 
-/** What the API shows of an analysis. */
+/** Gives an analysis as the API shows it. */
 function shown(analysis: Analysis): Record<string, unknown> {
   const spelled = (missing: Analysis['missing']) =>
     missing.map(({ number, reason }) => ({ number, reason: reason.toUpperCase().replaceAll('-', '_') }));
@@ -147,7 +147,7 @@ function shown(analysis: Analysis): Record<string, unknown> {
   };
 }
 
-/** Numbers to nine digits, everything else exactly. */
+/** Compares numbers to nine digits, everything else exactly. */
 function expectAlike(actual: unknown, expected: unknown, path = ''): void {
   if (typeof expected === 'number' && typeof actual === 'number') {
     expect([path, Math.abs(actual - expected) <= 1e-9 * Math.max(1e-300, Math.abs(expected))]).toEqual([path, true]);
@@ -180,7 +180,7 @@ async function expectResults(id: string, analysis: Analysis): Promise<void> {
 const since = (days: number) => new Date(Math.floor(Date.now() / 1_000) * 1_000 - days * DAY);
 
 describe('live results', () => {
-  test("are those of the vehicles' means, history and all, as computed from the same measurements here", async () => {
+  test('equal an analysis of the same measurements computed here, history included', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const measured = fleet(1, 60, 3);
@@ -197,7 +197,7 @@ describe('live results', () => {
     await expectResults(id, analysed(measured, true));
   });
 
-  test('keep their digits where the mean is large beside the spread', async () => {
+  test('keep their digits when the mean is large compared with the spread', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const measured = fleet(3, 30, 3, 4e7);
@@ -212,7 +212,7 @@ describe('live results', () => {
     );
   });
 
-  test('leave out and count the vehicles that were in both arms', async () => {
+  test('leave out and count vehicles that were in both arms', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const measured = fleet(4, 20, 3);
@@ -226,7 +226,7 @@ describe('live results', () => {
     await expectResults(id, analysed(measured, true, 3));
   });
 
-  test('take no notice of other flags, metrics and variants, of what is older than the history, of rows at or past the end', async () => {
+  test('ignore other flags, metrics and variants, rows older than the history, and rows at or after the end', async () => {
     const start = since(3);
     const end = since(1);
     const { id, flag } = await experiments.running({}, start);
@@ -250,7 +250,7 @@ describe('live results', () => {
     await expectResults(id, analysed(measured, true));
   });
 
-  test('count a row at the very start, and as history one at its very beginning', async () => {
+  test('count a row at the very start, and one at the very beginning of the history', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const first = new Date(start.getTime() - 14 * DAY);
@@ -264,12 +264,12 @@ describe('live results', () => {
     await expectResults(id, analysed(measured, true));
   });
 
-  test('end the history of all vehicles where the first one had the treatment', async () => {
+  test('end the history of all vehicles when the first one received the treatment', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const measured = fleet(6, 20, 3);
     await store(flag.key, rowsOf(measured, start));
-    // It evaluated the flag, some days before the start: what was measured from then on may have been touched.
+    // It evaluated the flag some days before the start, which may have affected later measurements.
     const touched = new Date(start.getTime() - 2 * DAY);
     await store(flag.key, [{ vin: newVin(), variant: 'treatment', value: 1, at: touched, metric: '$evaluations' }]);
     const untouched = measured.map((vehicle) => ({
@@ -279,7 +279,7 @@ describe('live results', () => {
     await expectResults(id, analysed(untouched, true));
   });
 
-  test('of no measurement are null with a reason, and 0 where the API promises a number', async () => {
+  test('without measurements are null with a reason, and 0 where the API promises a number', async () => {
     const { id } = await experiments.running();
     await expectResults(id, analysed([], true));
     expect(await resultsOf(id)).toMatchObject({
@@ -296,7 +296,7 @@ describe('live results', () => {
     });
   });
 
-  test('beyond what a double holds are null and no error', async () => {
+  test("beyond a double's range are null and no error", async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     await store(
@@ -317,7 +317,7 @@ describe('live results', () => {
     });
   });
 
-  test('name what disturbed the experiment, and who', async () => {
+  test('list what disturbed the experiment, and who did it', async () => {
     const { id } = await experiments.running();
     const by = experiments.writer.userId;
     const at = new Date('2027-01-01T00:00:00.000Z');
@@ -343,7 +343,7 @@ describe('live results', () => {
 });
 
 describe('completion', () => {
-  test('keeps winner, p-value and improvement, and the whole analysis, whatever is measured later', async () => {
+  test('stores winner, p-value, improvement and the whole analysis, whatever is measured later', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const measured = fleet(7, 60, -12);
@@ -368,7 +368,7 @@ describe('completion', () => {
     });
   });
 
-  test('names no winner where vehicles were lost in one arm', async () => {
+  test('names no winner when one arm lost vehicles', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const measured = fleet(9, 80, -12).filter(({ variant }, index) => variant === 'control' || index % 6 === 1);
@@ -380,7 +380,7 @@ describe('completion', () => {
     expect(await resultsOf(id)).toMatchObject({ significant: true, sampleRatioMismatch: { detected: true } });
   });
 
-  test('keeps an improvement that its column does not hold in the results', async () => {
+  test('stores an improvement that exceeds its column in the results', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     await store(

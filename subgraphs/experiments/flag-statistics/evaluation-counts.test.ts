@@ -5,7 +5,7 @@ import type { EvaluationTotals } from '../metrics/metric-store.ts';
 const NOW = Date.parse('2026-11-25T12:00:00Z');
 const seconds = (text: string) => Date.parse(text) / 1_000;
 
-/** Tables that hold these evaluations, one a vehicle, and note what they were asked for. */
+/** Tables that contain these evaluations, one for each vehicle, and record the queries. */
 function tablesOf(rows: readonly { key: string; vin: string; at: string; count: number }[]) {
   const asked: { keys: readonly string[]; from: number; to: number }[] = [];
   return {
@@ -41,7 +41,7 @@ const TABLES = [
   { key: 'new', vin: 'B', at: '2026-11-24T11:00:00Z', count: 1 },
 ];
 
-test('a flag has the evaluations of all its months, and the vehicles and the time of the last ones', async () => {
+test('a flag has the evaluations of all its months, and the vehicles and the time of the latest ones', async () => {
   expect(await new EvaluationCounts(tablesOf(TABLES)).of(['new', 'both', 'old', 'never'], NOW)).toEqual([
     { flagKey: 'new', evaluations: 1, activeVehicles: 1, lastAt: new Date('2026-11-24T11:00:00Z') },
     { flagKey: 'both', evaluations: 123, activeVehicles: 1, lastAt: new Date('2026-11-25T11:00:00Z') },
@@ -49,7 +49,7 @@ test('a flag has the evaluations of all its months, and the vehicles and the tim
   ]);
 });
 
-test('months of which nothing more can arrive are read once, for each flag, until another month is over', async () => {
+test('months that can receive no more measurements are read once for each flag, until another month is over', async () => {
   const tables = tablesOf(TABLES);
   const counts = new EvaluationCounts(tables);
   const [first] = [await counts.of(['both'], NOW)];

@@ -32,7 +32,7 @@ afterAll(async () => {
   await own.drop();
 });
 
-/** A job as an instance has it: by default one that finds every verdict old enough to be computed again. */
+/** Creates an instance's job: by default one for which every verdict is due. */
 const job = ({
   interval = 0,
   measurements = storedMeasurements(own.store),
@@ -43,7 +43,7 @@ interface Guarded extends FlagUnderTest {
   readonly rolloutId: string;
 }
 
-/** A flag whose rule is at a percentage, with a rollout that has been watched for so many minutes. */
+/** Creates a flag whose rule has a percentage, with a rollout that has been watched for so many minutes. */
 async function guarded(
   over: Partial<Prisma.RolloutGuardUncheckedCreateInput> = {},
   { percentage = 50, minutes = 10, status = 'running' } = {},
@@ -95,7 +95,7 @@ const clickHouseTime = (minutesAgo: number) =>
   new Date(Date.now() - minutesAgo * MINUTE).toISOString().slice(0, 23).replace('T', ' ');
 const newVin = () => `KMH${String(++vehicles).padStart(14, '0')}`;
 
-/** Measurements, each of a vehicle of its own unless it says so; stored twice, as batches may be. */
+/** Stores measurements, each of its own vehicle by default; stored twice, as batches may be. */
 async function measured({ key }: FlagUnderTest, rows: readonly Row[]): Promise<void> {
   await tables.make();
   const values = rows.map(
@@ -132,7 +132,7 @@ async function verdict({
   return row === null ? null : { ...row, figures: row.figures as unknown as GuardFigures };
 }
 
-test('before any vehicle has ever reported there is a verdict: to wait', async () => {
+test('before any vehicle has reported, the verdict is to wait', async () => {
   const rollout = await guarded();
   expect(await job().refresh()).toBe(1);
   expect(await verdict(rollout)).toMatchObject({
@@ -142,7 +142,7 @@ test('before any vehicle has ever reported there is a verdict: to wait', async (
   });
 });
 
-test('the verdict and its figures are those of the vehicles that measured this metric in this watch, each counted once', async () => {
+test('the verdict and its figures cover the vehicles that measured this metric in this watch, each counted once', async () => {
   const [bad, good] = [await guarded(), await guarded()];
   await measured(bad, BAD);
   await measured(good, [
@@ -177,7 +177,7 @@ test('the verdict and its figures are those of the vehicles that measured this m
   expect(Math.abs(computedAt.getTime() - Date.now())).toBeLessThan(MINUTE);
 });
 
-test('harm may be less, and the limit a bound', async () => {
+test('a decrease can count as harm, and the limit can be an absolute bound', async () => {
   const [lower, bound, kept] = [
     await guarded({ worse: 'lower' }),
     await guarded({ maxWorsePercent: null, bound: 42 }),
@@ -193,7 +193,7 @@ test('harm may be less, and the limit a bound', async () => {
   ]);
 });
 
-test('a metric is silent when nothing under treatment has arrived for too long, whenever it was measured and whatever control says', async () => {
+test('a metric is silent when no measurement under treatment has arrived for too long, whatever its own time and the control', async () => {
   const rollouts = {
     never: await guarded({}, { minutes: 31 }),
     stopped: await guarded({}, { minutes: 90 }),
@@ -210,7 +210,7 @@ test('a metric is silent when nothing under treatment has arrived for too long, 
   expect(found).toEqual({ never: 'silent', stopped: 'silent', late: 'waiting', young: 'waiting', off: 'waiting' });
 });
 
-test('paused rollouts are watched on, and those that have ended or not begun are not', async () => {
+test('paused rollouts are still watched; ended ones, and those that have not begun, are not', async () => {
   const paused = await guarded({}, { status: 'paused' });
   const others = [
     await guarded({}, { status: 'completed' }),
@@ -223,7 +223,7 @@ test('paused rollouts are watched on, and those that have ended or not begun are
   for (const rollout of others) expect(await verdict(rollout)).toBeNull();
 });
 
-test('that a limit was crossed stays for its watch, and the next watch begins anew', async () => {
+test('a crossed limit stays crossed for its watch, and the next watch begins anew', async () => {
   const rollout = await guarded();
   await measured(rollout, BAD);
   await job().refresh();
@@ -240,7 +240,7 @@ test('that a limit was crossed stays for its watch, and the next watch begins an
   expect(await verdict(rollout)).toMatchObject({ watch: 3, verdict: 'waiting', figures: { treatmentVehicles: 0 } });
 });
 
-test('a look that took longer does not take back a newer verdict', async () => {
+test('a slow computation does not overwrite a newer verdict', async () => {
   const rollout = await guarded();
   let [seen, go] = [() => {}, () => {}];
   const [looked, released] = [
@@ -259,7 +259,7 @@ test('a look that took longer does not take back a newer verdict', async () => {
   };
   const looking = job({ measurements: slow }).refresh();
   await looked;
-  // Another instance leaves it alone meanwhile; what it found a moment later came another way.
+  // Another instance leaves the rollout alone meanwhile; a newer verdict is written past the job.
   await job().refresh();
   expect(await verdict(rollout)).toBeNull();
   const newer = new Date(Date.now() + MINUTE);
@@ -271,7 +271,7 @@ test('a look that took longer does not take back a newer verdict', async () => {
   expect(await verdict(rollout)).toMatchObject({ verdict: 'holding', computedAt: newer });
 });
 
-test('instances that look at once compute each verdict once, and not again before the interval is over', async () => {
+test('concurrent instances compute each verdict once, and not again within the interval', async () => {
   await prisma.rollout.updateMany({ data: { status: 'completed' } });
   const rollouts = await Promise.all(Array.from({ length: 6 }, () => guarded()));
   const counts = await Promise.all([0, 1, 2].map(() => job({ interval: MINUTE }).refresh()));
@@ -280,7 +280,7 @@ test('instances that look at once compute each verdict once, and not again befor
   expect(await job({ interval: MINUTE }).refresh()).toBe(0);
 });
 
-test('while the metrics store is away a verdict stays and ages; others are computed when it is back', async () => {
+test('while the metrics store is down a verdict stays and ages; new ones are computed when it is back', async () => {
   const rollout = await guarded();
   await measured(rollout, GOOD);
   await job().refresh();
@@ -294,7 +294,7 @@ test('while the metrics store is away a verdict stays and ages; others are compu
   expect(after?.computedAt.getTime()).toBeGreaterThan(before?.computedAt.getTime() ?? Infinity);
 });
 
-test('a job that was started looks by itself, until it is closed', async () => {
+test('a started job polls by itself until it is closed', async () => {
   const rollout = await guarded();
   await measured(rollout, GOOD);
   const started = job({ interval: 10 });

@@ -50,12 +50,12 @@ const judged = (
 const verdictOf = (guard: GuardWatch, control: Moments, treatment: Moments) =>
   judged(guard, control, treatment).verdict;
 
-/** An arm with a standard deviation of 2. */
+/** Gives an arm with a standard deviation of 2. */
 const arm = (mean: number, count = 100): Moments => ({ count, mean, m2: 4 * (count - 1) });
 const same = (mean: number, count = 100): Moments => ({ count, mean, m2: 0 });
 const LOWER = { ...GUARD, worse: 'lower' as const };
 
-describe('a limit relative to control', () => {
+describe('a limit relative to the control', () => {
   test.each<[string, GuardWatch, Moments, Moments, string]>([
     ['is crossed by what is clearly worse by more', GUARD, arm(40), arm(46), 'crossed'],
     ['is kept by what is clearly worse, but by less', GUARD, arm(40), arm(41), 'holding'],
@@ -73,7 +73,7 @@ describe('a limit relative to control', () => {
     expect(verdictOf(guard, control, treatment)).toBe(verdict);
   });
 
-  test('comes with the figures, worse being above 0 in either direction', () => {
+  test('has figures in which worse is above 0 for either direction', () => {
     expect(judged(GUARD, arm(40), arm(46)).figures).toEqual({
       controlVehicles: 100,
       treatmentVehicles: 100,
@@ -93,7 +93,7 @@ describe('a limit relative to control', () => {
     expect(worsePercentInterval).toEqual([-high, -low]);
   });
 
-  test('is tested against the limit itself, and with the share of false alarms that the watch has', () => {
+  test("is tested against the limit itself, at the watch's share of false alarms", () => {
     const { pValue } = judged(GUARD, arm(40), arm(43.13)).figures;
     const control = { count: 100, mean: 42, m2: arm(40).m2 * 1.05 ** 2 };
     const welch = welchTest({ control, treatment: arm(43.13) }) as WelchTest;
@@ -140,14 +140,14 @@ describe('without any spread', () => {
     expect(verdictOf(guard, control, treatment)).toBe(verdict);
   });
 
-  test('the chance is that of drawing just these vehicles', () => {
+  test('the p-value is the chance of drawing just these vehicles', () => {
     expect(judged({ ...GUARD, minimumVehicles: 2 }, same(0, 4), same(1, 2)).figures.pValue).toBeCloseTo(1 / 15, 12);
     expect(judged({ ...BOUND, minimumVehicles: 2 }, NONE, same(44, 5)).figures.pValue).toBeCloseTo(1 / 32, 12);
   });
 });
 
 describe('there is no verdict', () => {
-  test('before enough vehicles of each arm that is compared have measured, however bad they are', () => {
+  test('before enough vehicles of each compared arm have measured, however bad they are', () => {
     expect(judged(GUARD, arm(40), arm(400, 29))).toMatchObject({
       verdict: 'waiting',
       figures: { treatmentVehicles: 29, treatmentMean: 400, pValue: null },
@@ -160,7 +160,7 @@ describe('there is no verdict', () => {
     });
   });
 
-  test('where the numbers are beyond what a double holds', () => {
+  test("when the numbers exceed a double's range", () => {
     expect(judged(GUARD, { count: 40, mean: 1e300, m2: Infinity }, arm(40))).toMatchObject({
       verdict: 'waiting',
       figures: { pValue: null },
@@ -173,17 +173,17 @@ describe('a metric that has stopped arriving', () => {
   const at = (minutes: number, last: number | null, guard = GUARD) =>
     judged(guard, arm(40), arm(40), after(minutes), last === null ? null : after(last)).verdict;
 
-  test('is found when nothing has arrived for as long as the guard allows, counted from the beginning of the watch', () => {
+  test('is reported when nothing has arrived for as long as the guard allows, counted from the start of the watch', () => {
     expect([at(29.9, null), at(30, null)]).toEqual(['holding', 'silent']);
     expect([at(99.9, 70), at(100, 70)]).toEqual(['holding', 'silent']);
     expect([at(30, -500), at(29, -500)]).toEqual(['silent', 'holding']);
   });
 
-  test('is nothing to miss while nobody has the treatment', () => {
+  test('is not missed while no vehicle has the treatment', () => {
     expect(at(500, null, { ...GUARD, serves: false })).toBe('holding');
   });
 
-  test('says nothing against what it showed before', () => {
+  test('does not take back a crossed limit that it showed before', () => {
     expect(judged(GUARD, arm(40), arm(46), after(500), BEGAN).verdict).toBe('crossed');
   });
 });
@@ -199,8 +199,8 @@ describe('over a whole rollout of three steps, looked at ten times each,', () =>
   const CONTROL_OF: Moments = { count: 1e15, mean: 42, m2: 0 };
 
   /**
-   * Whether any look of any watch, each with vehicles of its own, calls the limit crossed, and whether an ordinary test
-   * at 1 − confidence would.
+   * Tells whether any look of any watch, each with its own vehicles, finds the limit crossed, and whether an ordinary
+   * test at 1 − confidence would.
    */
   function looks(guard: GuardWatch, more: More, draw: Draws): { guard: boolean; plain: boolean } {
     const found = { guard: false, plain: false };
@@ -230,7 +230,7 @@ describe('over a whole rollout of three steps, looked at ten times each,', () =>
     ['a binary metric that is mostly the same for all', STRICT, (draw) => binaryArm(draw, 3, 0.04), 3],
     ['an absolute bound on a normal metric', AT_THE_MEAN, (draw) => normalArm(draw, 5, 42, 6), 4],
   ])(
-    '%s raises no more false alarms than the guard may where the feature does nothing, and far more by an ordinary test',
+    '%s raises no more false alarms than promised when the feature has no effect, and an ordinary test raises far more',
     (_, guard, more, seed) => {
       const results = found(guard, more, seed);
       // The 99.95 % point of a binomial count.
@@ -241,7 +241,7 @@ describe('over a whole rollout of three steps, looked at ten times each,', () =>
     },
   );
 
-  test('what is worse by far more than the limit is found in nearly all of them', () => {
+  test('a regression far beyond the limit is found in nearly all of them', () => {
     const results = found(
       { ...GUARD, minimumVehicles: 10 },
       (draw, arm) => normalArm(draw, 10, arm === 'control' ? 40 : 50, 6),

@@ -16,7 +16,7 @@ function batch(vin: string, batchId = 'b', rows = 1): MetricBatch {
   };
 }
 
-/** A store whose inserts wait until the test ends them. */
+/** Creates a store whose inserts wait until the test ends them. */
 function heldStore() {
   const inserts: { rows: readonly MetricRow[]; end: () => void; fail: (error: Error) => void }[] = [];
   return {
@@ -31,7 +31,7 @@ const refusalOf = (promise: Promise<unknown>) =>
     (error: { code: string; details: unknown }) => ({ code: error.code, details: error.details }),
   );
 
-test('batches of many vehicles travel in one insert, and each is answered when it is stored', async () => {
+test('batches of many vehicles share one insert, and each is answered when it is stored', async () => {
   const { inserts, insert } = heldStore();
   const collector = new MetricCollector(insert, LIMITS);
   let answered = 0;
@@ -47,7 +47,7 @@ test('batches of many vehicles travel in one insert, and each is answered when i
   expect(new Set(await Promise.all(answers))).toEqual(new Set(['stored']));
 });
 
-test('an insert is cut between batches, never in one, and those beyond wait for their turn', async () => {
+test('an insert is cut only between batches, and the others wait for the next one', async () => {
   const { inserts, insert } = heldStore();
   const collector = new MetricCollector(insert, { ...LIMITS, insertRows: 10, inserts: 1 });
   const answers = Array.from({ length: 5 }, (_, i) => collector.add(batch(`V${i}`, 'b', 4)));
@@ -71,7 +71,7 @@ test('the same batch on two connections at once, and again later, is inserted on
   expect(inserts).toHaveLength(1);
 });
 
-test('what could not be stored is refused to all who wait, with waits that grow, and is taken again', async () => {
+test('a batch that could not be stored is refused to all callers with growing waits, and accepted again later', async () => {
   const { inserts, insert } = heldStore();
   const collector = new MetricCollector(insert, LIMITS);
   for (const retryAfter of [4, 8]) {
@@ -92,11 +92,11 @@ test('what could not be stored is refused to all who wait, with waits that grow,
   expect(await again).toBe('stored');
 });
 
-describe('room', () => {
+describe('the queue', () => {
   test.each<[string, Partial<CollectorLimits>]>([
     ['rows', { heldRows: 20 }],
     ['bytes', { heldBytes: 2_000 }],
-  ])('is bounded in %s, waiting or under way, and free again once they are stored', async (_, limits) => {
+  ])('is bounded in %s, waiting or being inserted, and has room again once they are stored', async (_, limits) => {
     const { inserts, insert } = heldStore();
     const collector = new MetricCollector(insert, { ...LIMITS, ...limits });
     const first = collector.add(batch('V', 'b', 15));
@@ -117,7 +117,7 @@ describe('room', () => {
     expect(await third).toBe('stored');
   });
 
-  test('of all is not for one vehicle', async () => {
+  test('cannot be filled by one vehicle', async () => {
     const { inserts, insert } = heldStore();
     const collector = new MetricCollector(insert, { ...LIMITS, batchesOfVehicle: 2 });
     const answers = [collector.add(batch('V', 'a')), collector.add(batch('V', 'b'))];
@@ -136,7 +136,7 @@ describe('room', () => {
   });
 });
 
-test('an insert without an end is given up with what waits behind it, and keeps its room until it has really ended', async () => {
+test('an insert that never ends is refused with those queued behind it, and keeps its places until it has really ended', async () => {
   const { inserts, insert } = heldStore();
   const collector = new MetricCollector(insert, { ...LIMITS, inserts: 1, insertTimeout: 50, heldRows: 20 });
   const first = refusalOf(collector.add(batch('V', 'b', 15)));
@@ -154,7 +154,7 @@ test('an insert without an end is given up with what waits behind it, and keeps 
   expect(await again).toBe('stored');
 });
 
-test('closing stores what was taken and takes no more', async () => {
+test('closing stores accepted batches and accepts no more', async () => {
   const { inserts, insert } = heldStore();
   const collector = new MetricCollector(insert, { ...LIMITS, window: 600_000 });
   const [stored, refused] = [collector.add(batch('V')), refusalOf(collector.add(batch('W', 'b', 2)))];

@@ -6,9 +6,7 @@ import { openMetricsStore, type MetricsStore } from '../../shared/stores/metrics
 import { readMetricBatch } from './metric-batch.ts';
 import { MetricTables } from './metric-store.ts';
 
-/**
- * Stands in for a ClickHouse server as far as its HTTP goes: what it would be sent, and what becomes of its answers.
- */
+/** An HTTP server in place of ClickHouse, which records requests and gives the test's answers. */
 let server: Server;
 let store: MetricsStore;
 let tables: MetricTables;
@@ -47,7 +45,7 @@ beforeAll(async () => {
   await once(server, 'listening');
   store = await openMetricsStore({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, path: '' });
   tables = new MetricTables(store.client);
-  // The migrations are another test's; here the tables are taken to be there.
+  // Another test covers the migrations; here the tables count as created.
   tables.make = async () => undefined;
 });
 
@@ -61,7 +59,7 @@ afterAll(async () => {
   server.close();
 });
 
-test('a server is sent all rows in one insert that it may neither put off, nor split, nor leave out', async () => {
+test('all rows are sent in one insert that the server may not delay, split or skip', async () => {
   await tables.insert(rows, new AbortController().signal);
   const [{ settings, body }] = inserts as [(typeof inserts)[number]];
   expect(inserts).toHaveLength(1);
@@ -109,7 +107,7 @@ test.each<[string, (response: ServerResponse) => void]>([
   await expect(tables.insert(rows, new AbortController().signal)).rejects.toThrow();
 });
 
-test('nobody waits any more for an insert that is given up', async () => {
+test('an insert that has timed out is aborted', async () => {
   answer = () => undefined;
   const late = new AbortController();
   const inserted = tables.insert(rows, late.signal);

@@ -48,7 +48,7 @@ const newVehicle = (): Caller & { vin: string } => ({
   environment: 'production',
 });
 
-/** A time in the middle of an hour, `hours` ago. */
+/** Gives a time in the middle of an hour, `hours` ago. */
 const ago = (hours: number) => Math.floor(Date.now() / HOUR) * HOUR - hours * HOUR + 30 * MINUTE;
 const item = (flagKey: string, value: number, at = ago(2), more: object = {}) => ({
   flagKey,
@@ -83,7 +83,7 @@ const askPoints = (key: string, more: object = {}) =>
   });
 const pointsOf = async (key: string, more: object = {}) => (await askPoints(key, more)).data._entities[0].metrics;
 
-/** What all three intervals say in all: from the rows and from the roll-ups. */
+/** Gives the totals by all three intervals: from the rows and from the roll-ups. */
 const totals = async (key: string) =>
   Promise.all(
     ['MINUTE', 'HOUR', 'DAY'].map(async (interval) => {
@@ -116,7 +116,7 @@ describe('a batch is counted once', () => {
     expect(await totals(key)).toEqual(everywhere(2, 5));
   });
 
-  test('sent again after a crash between store and answer, though it then travels among other vehicles’ batches', async () => {
+  test('sent again after a crash between store and answer, though other vehicles’ batches then share its insert', async () => {
     const [key, vehicle, id] = [newKey(), newVehicle(), randomUUID()];
     const items = [item(key, 7), item(key, 8, ago(3))];
     const batch = readMetricBatch(
@@ -131,7 +131,7 @@ describe('a batch is counted once', () => {
     expect(await totals(key)).toEqual(everywhere(22, 35));
   });
 
-  test('standing twice in one insert', async () => {
+  test('contained twice in one insert', async () => {
     const [key, vehicle] = [newKey(), newVehicle()];
     const { rows } = readMetricBatch(
       vehicle.vin,
@@ -142,7 +142,7 @@ describe('a batch is counted once', () => {
     expect(await totals(key)).toEqual(everywhere(1, 3));
   });
 
-  test('also when ClickHouse has merged its parts', async () => {
+  test('even after ClickHouse has merged its parts', async () => {
     const [key, vehicle, id] = [newKey(), newVehicle(), randomUUID()];
     for (const ask of asks) await report(vehicle, [item(key, 2), item(key, 3)], id, ask);
     for (const table of ['metric_rows', 'metric_hours'])
@@ -151,14 +151,14 @@ describe('a batch is counted once', () => {
     expect(await totals(key)).toEqual(everywhere(3, 9));
   });
 
-  test('and is another vehicle’s where the id is the same', async () => {
+  test('and is a separate one for another vehicle with the same batch id', async () => {
     const key = newKey();
     for (const value of [1, 2]) expect(await report(newVehicle(), [item(key, value)], 'the-same')).toEqual(receipt(1));
     expect(await totals(key)).toEqual(everywhere(2, 3));
   });
 });
 
-test('batches of many vehicles go into few inserts of the store, and each vehicle is answered', async () => {
+test('batches of many vehicles share few inserts, and each vehicle is answered', async () => {
   let inserts = 0;
   const client = new Proxy(store.client, {
     get: (target, name) => {
@@ -184,7 +184,7 @@ test('batches of many vehicles go into few inserts of the store, and each vehicl
 });
 
 describe('times', () => {
-  test('of a vehicle that was long offline land in the hour in which it measured', async () => {
+  test('of a vehicle that was offline for long count in the hour of the measurement', async () => {
     const key = newKey();
     const at = ago(24 * 29);
     expect(await report(newVehicle(), [item(key, 5, at), item(key, 1)])).toEqual(receipt(2));
@@ -194,7 +194,7 @@ describe('times', () => {
     ]);
   });
 
-  test('of more than 30 days ago, or ahead, are dropped and counted, and hold up nothing', async () => {
+  test('of more than 30 days ago, or in the future, are dropped and counted, and do not stop the others', async () => {
     const [key, vehicle] = [newKey(), newVehicle()];
     const items = [
       item(key, 1, ago(24 * 30 + 2)),
@@ -208,7 +208,7 @@ describe('times', () => {
   });
 });
 
-describe('refused is', () => {
+describe('a refusal', () => {
   test.each<[string, (items: object[]) => object, string, string]>([
     [
       'a value that is no number',
@@ -242,13 +242,13 @@ describe('refused is', () => {
       'LIMIT_EXCEEDED',
       'input.items',
     ],
-  ])('%s, by its path, with all of the batch', async (_, input, code, field) => {
+  ])('of %s names its path and refuses the whole batch', async (_, input, code, field) => {
     const key = newKey();
     expect(refusal(await asks[0](newVehicle(), REPORT, { input: input([item(key, 1)]) }))).toEqual({ code, field });
     expect(await pointsOf(key)).toEqual([]);
   });
 
-  test('whoever is no vehicle', async () => {
+  test('is the answer to every caller that is not a vehicle', async () => {
     expect(refusal(await report(ANONYMOUS, [item('f', 1)]))).toEqual({ code: 'UNAUTHENTICATED' });
     const shared: Caller = { kind: 'vehicle', vin: null, environment: 'production' };
     for (const caller of [
@@ -303,7 +303,7 @@ describe('a time series', () => {
     expect(await pointsOf(newKey(), { interval: null })).toEqual([]);
   });
 
-  test('of more than 1,000 intervals, of no time at all, or of no name is refused at its argument', async () => {
+  test('of more than 1,000 intervals, without valid times, or without a name is refused at its argument', async () => {
     const [from, to] = ['2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'];
     expect(refusal(await askPoints('f', { interval: 'MINUTE', from, to }))).toEqual({
       code: 'LIMIT_EXCEEDED',
@@ -323,10 +323,10 @@ describe('a time series', () => {
   });
 });
 
-describe('while the store is away', () => {
+describe('while the store is down', () => {
   const LIST = 'query { experiments(first: 1) { totalCount } }';
 
-  test('measurements are refused as SERVICE_UNAVAILABLE with a time to wait, all else goes on, and they are taken once it is back', async () => {
+  test('measurements are refused as SERVICE_UNAVAILABLE with a time to wait, all else works, and they are accepted once it is back', async () => {
     let away = true;
     const client = new Proxy(store.client, {
       get: (target, name) => {
@@ -363,7 +363,7 @@ describe('while the store is away', () => {
     expect(await totals(key)).toEqual(everywhere(1, 1));
   });
 
-  test('a server that does not listen keeps nothing from starting', async () => {
+  test('a server that does not answer does not stop a start', async () => {
     const absent = await openMetricsStore({ url: 'http://127.0.0.1:1', path: own.folder });
     const instance = await startExperiments({ prisma: database.database.prisma, metrics: absent, logger: silent });
     const ask = asking(instance.subgraph);
@@ -393,7 +393,7 @@ describe("a flag's statistics", () => {
     item(key, count, at, { metricName: EVALUATIONS_METRIC });
   const statistics = () => new FlagStatisticsJob(database.database.prisma, tables, silent);
 
-  test('count its evaluations, the vehicles active within 30 days and the last time, and nothing else of it changes', async () => {
+  test('count its evaluations, the vehicles active within 30 days and the last time, and change nothing else of it', async () => {
     const [flag, other] = [await newFlag(), await newFlag()];
     const [one, two, id, last] = [newVehicle(), newVehicle(), randomUUID(), ago(1) + 123];
     for (const ask of asks)
@@ -404,7 +404,7 @@ describe("a flag's statistics", () => {
         ask,
       );
     await report(two, [evaluations(flag.key, 8, ago(4))]);
-    // A vehicle that was last heard of long ago; ingestion would not take it today.
+    // A vehicle that last reported long ago; such a batch would be refused today.
     const long = { ...evaluations(flag.key, 5, 0), timestamp: new Date(Date.now() - 40 * 24 * HOUR) };
     await tables.insert(
       readMetricBatch(newVehicle().vin, { batchId: 'long', items: [long] }, Date.now() - 39 * 24 * HOUR).rows,
@@ -421,7 +421,7 @@ describe("a flag's statistics", () => {
     expect(await statistics().refresh()).toBe(0);
   });
 
-  test('are refreshed by one instance at a time, and not where somebody is changing the flag', async () => {
+  test('are refreshed by one instance at a time, and not while another transaction has locked the flag', async () => {
     const flag = await newFlag();
     await report(newVehicle(), [evaluations(flag.key, 3, ago(2))]);
     await database.database.prisma.$transaction(async (tx) => {

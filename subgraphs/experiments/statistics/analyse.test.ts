@@ -25,7 +25,7 @@ const NUMBERS = [
   'sequentialConfidenceInterval',
 ] as const;
 
-describe('what cannot be computed', () => {
+describe('a number that cannot be computed', () => {
   test.each<[string, Moments, Moments, string]>([
     ['nobody measured anything', NONE, NONE, 'too-few-vehicles'],
     ['an arm has one vehicle', constant(1, 4), { count: 50, mean: 4, m2: 12 }, 'too-few-vehicles'],
@@ -62,7 +62,7 @@ describe('what cannot be computed', () => {
     }
   });
 
-  test('is only the percentage where the control’s mean is about 0', () => {
+  test('is only the percentage when the control’s mean is about 0', () => {
     const analysis = analysed({ count: 100, mean: 0.01, m2: 99 }, { count: 100, mean: 3, m2: 99 });
     expect(analysis).toMatchObject({
       improvementPercent: null,
@@ -74,7 +74,7 @@ describe('what cannot be computed', () => {
     expect(analysis.pValue).toBeLessThan(1e-10);
   });
 
-  test('is only the sequential interval while it is too early for one', () => {
+  test('is only the sequential interval when it is too early for one', () => {
     const analysis = analysed(
       { count: 2, mean: 10, m2: 0.01 },
       { count: 2, mean: 11, m2: 0.01 },
@@ -86,7 +86,7 @@ describe('what cannot be computed', () => {
     expect(analysis.confidenceInterval).not.toBeNull();
   });
 
-  test('is the mean of an arm without vehicles and the spread of one vehicle, while the rest is shown', () => {
+  test('is the mean of an arm without vehicles and the spread of one vehicle; the rest is shown', () => {
     const { variants } = analysed(NONE, constant(1, 4));
     expect(variants).toEqual([
       { variant: 'control', vehicles: 0, observations: 0, mean: null, standardDeviation: null },
@@ -99,7 +99,7 @@ describe('significance', () => {
   const control = { count: 100, mean: 10, m2: 99 * 4 };
   const treatment = { count: 100, mean: 10.7, m2: 99 * 4 };
 
-  test('goes by the sequential p-value while more is to come and by Welch’s when it is over', () => {
+  test('uses the sequential p-value while measurements are to come and Welch’s when the experiment is over', () => {
     const [running, over] = [analysed(control, treatment, RUNNING), analysed(control, treatment)];
     expect(running.pValue).toBeLessThan(0.05);
     expect(running.sequentialPValue).toBeGreaterThan(0.05);
@@ -116,7 +116,7 @@ describe('significance', () => {
   });
 });
 
-test('says how the split fits the plan and how many vehicles were left out', () => {
+test('shows how the split fits the plan and how many vehicles were left out', () => {
   const even = { count: 100, mean: 1, m2: 50 };
   expect(analysed(even, even)).toMatchObject({
     sampleRatioMismatch: { detected: false, pValue: 1 },
@@ -137,18 +137,18 @@ describe('CUPED', () => {
     observations: 30,
   });
 
-  test('is null with its reason where all vehicles did the same before the start', () => {
+  test('is null with its reason when all vehicles measured the same before the start', () => {
     const analysis = analysed(arm(0, [5, 5, 5, 5, 5, 5]), arm(1, [5, 5, 5, 5, 5, 5]));
     expect(analysis.cuped).toBeNull();
     expect(analysis.missing).toContainEqual({ number: 'cuped', reason: 'history-is-constant' });
   });
 
-  test('is null with its reason where history is beyond a double', () => {
+  test("is null with its reason when history exceeds a double's range", () => {
     const broken = { ...arm(0), withHistory: { ...arm(0).withHistory, comoment: Infinity } };
     expect(analysed(broken, arm(1)).missing).toContainEqual({ number: 'cuped', reason: 'not-finite' });
   });
 
-  test('has no test left where history explains everything', () => {
+  test('has no test when history explains everything', () => {
     const exact = (shift: number): ArmSums => ({
       ...arm(0),
       withHistory: pairedMomentsOf(
@@ -162,11 +162,11 @@ describe('CUPED', () => {
     expect(cuped?.missing).toContainEqual({ number: 'pValue', reason: 'no-variance' });
   });
 
-  test('keeps the vehicles without history in, as they are', () => {
+  test('keeps vehicles without history, unchanged', () => {
     const mixed = (shift: number): ArmSums => ({ ...arm(shift), withoutHistory: momentsOf([3 + shift, 5 + shift]) });
     const analysis = analysed(mixed(0), mixed(1));
     expect(analysis.variants.map(({ vehicles }) => vehicles)).toEqual([8, 8]);
-    // The history of both arms is the same, so there is nothing to take out of the difference.
+    // The history of both arms is the same, so nothing is taken out of the difference.
     expect(analysis.cuped?.difference).toBeCloseTo(1, 12);
     expect(analysis.cuped).toMatchObject({ coverage: 0.75 });
     expect(analysis.cuped?.pValue).toBeLessThan(analysis.pValue as number);

@@ -49,7 +49,10 @@ function cases<T>(file: string): T[] {
   return (JSON.parse(readFileSync(new URL(`golden/${file}`, import.meta.url), 'utf8')) as { cases: T[] }).cases;
 }
 
-/** Right to ten digits: more than is ever shown, and what the inputs' own rounding leaves of a difference of means. */
+/**
+ * Requires ten equal digits: more than is ever shown, and all that the inputs' own rounding leaves of a difference of
+ * means.
+ */
 function expectSame(actual: number | null | undefined, expected: number, relative = 1e-10): void {
   expect(actual).toEqual(expect.any(Number));
   const error = Math.abs((actual as number) - expected);

@@ -6,7 +6,7 @@ import { sampleRatio } from './sample-ratio.ts';
 import { NONE, pairedMomentsOf } from './testing/simulated-vehicles.ts';
 import { rounds } from '../../../core/testing/rounds.ts';
 
-/** Fixed, so that a failure is the same for everybody. */
+/** A fixed seed, so that a failure is the same for everybody. */
 const RUNS = { numRuns: rounds(100, 300), seed: 20_261_124 };
 const plan = { confidenceLevel: 0.95, vehiclesInEachArm: 200, running: false };
 
@@ -49,7 +49,7 @@ const spread = (arms: Arms<ArmSums>) =>
   [arms.control, arms.treatment].every(({ withHistory: { m2, covariateM2 } }) => m2 > 1e-3 && covariateM2 > 1e-3);
 
 describe('laws of the analysis', () => {
-  it('keeps p and turns the difference round when the arms are swapped', () => {
+  it('keeps p and reverses the difference when the arms are swapped', () => {
     fc.assert(
       fc.property(fleets, (fleets) => {
         const arms = sumsOf(fleets);
@@ -103,7 +103,7 @@ describe('laws of the analysis', () => {
     );
   });
 
-  it('does not depend on where the metric’s zero is, but for percentages', () => {
+  it('does not depend on the metric’s zero, except for percentages', () => {
     fc.assert(
       fc.property(fleets, fc.double({ min: -1000, max: 1000, noNaN: true }), (fleets, shift) => {
         const arms = sumsOf(fleets);
@@ -179,7 +179,7 @@ describe('laws of the analysis', () => {
 });
 
 describe('laws of the sums', () => {
-  it('merges two groups into what they are together', () => {
+  it('merges two groups into the sums of all vehicles', () => {
     const group = fc.array(vehicle, { maxLength: 12 });
     const sums = (fleet: { now: number; before: number }[]) =>
       pairedMomentsOf(

@@ -14,7 +14,7 @@ const binary = { baseline: 0.1, minimumDetectableEffect: 0.02 };
 const continuous = { baseline: 42, minimumDetectableEffect: 1, standardDeviation: 6 };
 
 describe('requiredSampleSize', () => {
-  test('takes 80 % power and 95 % confidence where nothing is said', () => {
+  test('has 80 % power and 95 % confidence by default', () => {
     expect(requiredSampleSize(binary)).toBe(requiredSampleSize({ ...binary, power: 0.8, confidenceLevel: 0.95 }));
     expect(
       requiredSampleSize({ ...binary, power: null, confidenceLevel: null, standardDeviation: null, relative: null }),

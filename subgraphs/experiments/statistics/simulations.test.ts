@@ -23,7 +23,9 @@ const EXPERIMENTS = rounds(500, 2_000);
 const ALPHA = 0.05;
 const plan = { confidenceLevel: 1 - ALPHA, vehiclesInEachArm: 500, running: false };
 
-/** The 0.05 % and 99.95 % points of a binomial count, by the normal approximation: good at 500 trials and more. */
+/**
+ * Gives the 0.05 % and 99.95 % points of a binomial count, by the normal approximation: good at 500 trials and more.
+ */
 function bounds(p: number): [number, number] {
   const reach = 3.2905 * Math.sqrt(EXPERIMENTS * p * (1 - p));
   return [EXPERIMENTS * p - reach, EXPERIMENTS * p + reach];
@@ -58,7 +60,7 @@ describe('when the arms do not differ', () => {
     ['a skewed metric', skewed, 100, 100, 2],
     ['a rare binary metric', rare, 400, 400, 3],
     ['a normal metric in arms of unequal size', normal, 12, 150, 4],
-  ])('%s is called significant as often as it may be', (_, metric, control, treatment, seed) => {
+  ])('%s is called significant as often as promised', (_, metric, control, treatment, seed) => {
     const draw = draws(seed);
     expectWithin(
       count(() => analysed({ control: metric(draw, control), treatment: metric(draw, treatment) }).significant),
@@ -67,10 +69,10 @@ describe('when the arms do not differ', () => {
   });
 });
 
-describe('who looks twenty times', () => {
+describe('looking twenty times', () => {
   const LOOKS = 20;
 
-  /** Experiments that some look called significant, by the plain test and by the sequential one. */
+  /** Counts the experiments that some look called significant, by the plain test and by the sequential one. */
   function found(next: (look: number) => Arms<Moments>): { plain: boolean; sequential: boolean } {
     let [plain, sequential] = [false, false];
     for (let look = 1; look <= LOOKS; look++) {
@@ -91,11 +93,11 @@ describe('who looks twenty times', () => {
 
   function expectSafe(results: readonly { plain: boolean; sequential: boolean }[]): void {
     expect(results.filter(({ sequential }) => sequential).length).toBeLessThan(bounds(ALPHA)[1]);
-    // Three times what was promised: so the looks are such that a test can fail by them.
+    // Three times the promised share, which shows that looks can mislead a test.
     expect(results.filter(({ plain }) => plain).length).toBeGreaterThan(3 * ALPHA * EXPERIMENTS);
   }
 
-  /** Looks at arms that grow by what `more` draws. */
+  /** Gives looks at arms that grow by what `more` draws. */
   function growing(more: () => Arms<Moments>): (look: number) => Arms<Moments> {
     let arms: Arms<Moments> = { control: NONE, treatment: NONE };
     return () => {
@@ -110,7 +112,7 @@ describe('who looks twenty times', () => {
     ['a rare binary metric', rare, 30, 30, 14],
     ['a normal metric, two vehicles at a time,', normal, 2, 2, 15],
   ])(
-    'at %s while vehicles come in is not misled by the sequential test, and is by the plain one',
+    'at %s while vehicles arrive does not mislead the sequential test, but the plain one',
     (_, metric, control, treatment, seed) => {
       const draw = draws(seed);
       expectSafe(
@@ -121,7 +123,7 @@ describe('who looks twenty times', () => {
     },
   );
 
-  test('at vehicles that are all there from the start, while their measurements add up, is not misled either', () => {
+  test('at vehicles that are all there from the start, while their measurements add up, does not mislead it either', () => {
     const VEHICLES = 30;
     const draw = draws(16);
     const noise = () => Math.sqrt(12) * (draw.uniform() - 0.5);
@@ -138,7 +140,7 @@ describe('who looks twenty times', () => {
     expectSafe(results);
   });
 
-  test('finds an effect that is there, most often before the planned end', () => {
+  test('finds a real effect, most often before the planned end', () => {
     const draw = draws(17);
     const results = experiments(() =>
       found(growing(() => ({ control: normalArm(draw, 25, 0, 1), treatment: normalArm(draw, 25, 0.3, 1) }))),
@@ -147,7 +149,7 @@ describe('who looks twenty times', () => {
   });
 });
 
-describe('an effect of the size that was planned for is found as often as was promised', () => {
+describe('an effect of the planned size is found as often as promised', () => {
   test.each([0.8, 0.9])('of a continuous metric, with power %d', (power) => {
     const draw = draws(21);
     const vehicles = requiredSampleSize({ baseline: 42, standardDeviation: 6, minimumDetectableEffect: 2, power });
@@ -197,7 +199,7 @@ describe('CUPED', () => {
   const VEHICLES = 60;
   const CORRELATION = 0.8;
 
-  /** Vehicles of which a share has history; those without it measure higher, as new vehicles might. */
+  /** Creates vehicles of which a share has history; those without it measure higher, as new vehicles might. */
   function fleet(draw: Draws, covered: number, effect: number): ArmHistory & { observations: number } {
     const known: { value: number; before: number }[] = [];
     const unknown: number[] = [];
@@ -237,9 +239,9 @@ describe('CUPED', () => {
   });
   const [all, allWithEffect, some] = [simulated(31, 1, 0), simulated(32, 1, 0.25), simulated(33, 0.6, 0)];
 
-  test('takes out the part of the variance that history explains, and what it says of that is true', () => {
+  test('removes the variance that history explains, and reports it correctly', () => {
     const { adjusted, unadjusted, reductions } = numbers(all);
-    // Two correlated variances of 500 values each and more: their ratio is this close with near certainty.
+    // Two correlated variances of 500 values and more: their ratio is this close with near certainty.
     expect(variance(adjusted) / variance(unadjusted)).toBeCloseTo(1 - CORRELATION ** 2, 1);
     expect(mean(reductions)).toBeCloseTo(CORRELATION ** 2, 2);
   });
@@ -256,11 +258,11 @@ describe('CUPED', () => {
   test.each([
     ['all vehicles', all],
     ['some vehicles', some],
-  ])('calls arms that do not differ significant as often as it may with history of %s', (_, results) => {
+  ])('calls equal arms significant as often as promised with history of %s', (_, results) => {
     expectWithin(results.filter(({ cuped }) => (cuped?.pValue as number) < ALPHA).length, ALPHA);
   });
 
-  test('makes the variance smaller with history of some vehicles, too', () => {
+  test('lowers the variance with history of only some vehicles, too', () => {
     const { adjusted, unadjusted, reductions } = numbers(some);
     expect(mean(reductions)).toBeGreaterThan(0.2);
     expect(variance(adjusted)).toBeLessThan(0.8 * variance(unadjusted));

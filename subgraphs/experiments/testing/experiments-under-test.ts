@@ -1,4 +1,4 @@
-/** The experiments subgraph on a test database, with what tests do to experiments again and again. */
+/** The experiments subgraph on a test database, with common steps of tests. */
 import { randomUUID } from 'node:crypto';
 import type { Caller } from '../../../core/access/caller.ts';
 import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
@@ -7,11 +7,13 @@ import { asking, silent, user, type Answer, type Ask } from '../../shared/testin
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startExperiments } from '../subgraph.ts';
 
+/** A flag that a test has created. */
 export interface FlagUnderTest {
   readonly id: string;
   readonly key: string;
 }
 
+/** A rule of such a flag. */
 export interface RuleUnderTest {
   readonly type?: string;
   readonly priority?: number;
@@ -20,10 +22,13 @@ export interface RuleUnderTest {
   readonly conditions?: Prisma.InputJsonObject;
 }
 
+/** A rollout at 50 %. */
 export const HALF: RuleUnderTest = { conditions: { rollout_percentage: 50 } };
+/** The selection of an experiment in tests. */
 export const EXPERIMENT =
   'id name description status startDate endDate sampleSize confidenceLevel primaryMetric winnerVariant pValue improvementPercent cancelReason';
 
+/** A running experiments subgraph. */
 export class ExperimentsUnderTest {
   private constructor(
     readonly database: TestDatabase,
@@ -32,6 +37,7 @@ export class ExperimentsUnderTest {
     readonly writer: Caller & { kind: 'user' },
   ) {}
 
+  /** Starts the subgraph on a new test database. */
   static async start(metrics: MetricsStore): Promise<ExperimentsUnderTest> {
     const database = await createTestDatabase();
     const { prisma } = database.database;
@@ -46,7 +52,7 @@ export class ExperimentsUnderTest {
     return this.database.database.prisma;
   }
 
-  /** An enabled flag with these rules: by default a rollout at 50 %. */
+  /** Creates an enabled flag with these rules: by default a rollout at 50 %. */
   async newFlag(
     rules: readonly RuleUnderTest[] = [HALF],
     over: Partial<Prisma.FlagUncheckedCreateInput> = {},
@@ -78,6 +84,7 @@ export class ExperimentsUnderTest {
     return { id, key };
   }
 
+  /** Creates a draft and gives its id. */
   async draft(flag: FlagUnderTest, more: object = {}): Promise<string> {
     const input = {
       flagKey: flag.key,
@@ -96,7 +103,7 @@ export class ExperimentsUnderTest {
     return data.createExperiment.id;
   }
 
-  /** start, complete or cancel (with a reason). */
+  /** Starts, completes or cancels (with a reason) an experiment. */
   to<Data = Record<string, unknown>>(
     what: 'start' | 'complete' | 'cancel',
     id: string,
@@ -106,7 +113,7 @@ export class ExperimentsUnderTest {
     return this.ask(caller, `mutation { experiment: ${what}Experiment(id: "${id}"${more}) { ${EXPERIMENT} } }`);
   }
 
-  /** A running experiment on a new flag, begun `since`. */
+  /** Creates a running experiment on a new flag, started at `since`. */
   async running(more: object = {}, since = new Date()): Promise<{ id: string; flag: FlagUnderTest }> {
     const flag = await this.newFlag();
     const id = await this.draft(flag, more);
@@ -116,15 +123,18 @@ export class ExperimentsUnderTest {
     return { id, flag };
   }
 
+  /** Gives an experiment's stored status. */
   statusOf(id: string): Promise<string> {
     return this.prisma.experiment.findUniqueOrThrow({ where: { id } }).then(({ status }) => status);
   }
 
+  /** Gives the actions of the flag's audit rows. */
   async actions(flag: FlagUnderTest): Promise<string[]> {
     const rows = await this.prisma.auditLog.findMany({ where: { flagId: flag.id }, orderBy: { chainPosition: 'asc' } });
     return rows.map(({ action }) => action);
   }
 
+  /** Reads the newest audit row. */
   lastAudit() {
     return this.prisma.auditLog.findFirstOrThrow({ orderBy: { chainPosition: 'desc' } });
   }

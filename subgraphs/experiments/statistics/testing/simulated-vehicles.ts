@@ -1,19 +1,20 @@
-/** Vehicles that measure what a seeded generator says: the same for everybody, at every run. */
+/** Vehicles whose measurements come from a seeded generator: the same in every run. */
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import type { ArmHistory } from '../cuped.ts';
 import { mergePaired, withConstantCovariate, type Moments, type PairedMoments } from '../moments.ts';
 
+/** Random numbers of one generator. */
 export interface Draws {
-  /** Evenly from 0 to 1, 1 left out. */
+  /** Uniform from 0 to 1, 1 excluded. */
   readonly uniform: () => number;
-  /** Mean 0, variance 1. */
+  /** Normal with mean 0 and variance 1. */
   readonly normal: () => number;
-  /** Mean 1, variance 1, skewed to the right. */
+  /** Exponential with mean 1 and variance 1, skewed to the right. */
   readonly exponential: () => number;
 }
 
-/** A generator of its own for each simulation. */
+/** Creates a generator for one simulation. */
 export function draws(seed: number): Draws {
   const generator = xoroshiro128plus(seed);
   const uniform = () => uniformFloat64(generator);
@@ -33,7 +34,9 @@ export function draws(seed: number): Draws {
   return { uniform, normal, exponential };
 }
 
-/** Chi-square; by rejection (Marsaglia, Tsang, ACM Transactions on Mathematical Software 26, 2000), so exact. */
+/**
+ * Draws chi-square by rejection (Marsaglia, Tsang, ACM Transactions on Mathematical Software 26, 2000), so it is exact.
+ */
 function chiSquare({ uniform, normal }: Draws, df: number): number {
   if (df === 1) return normal() ** 2;
   const d = df / 2 - 1 / 3;
@@ -45,8 +48,8 @@ function chiSquare({ uniform, normal }: Draws, df: number): number {
 }
 
 /**
- * What `vehicles` (2 or more) with normal measurements sum up to, without drawing each: mean and M2 of a normal sample
- * are independent, and their distributions known exactly.
+ * Draws the moments of `vehicles` (2 or more) with normal measurements, without drawing each: mean and M2 of a normal
+ * sample are independent, and their distributions are known exactly.
  */
 export function normalArm(draw: Draws, vehicles: number, mean: number, standardDeviation: number): Moments {
   return {
@@ -56,14 +59,14 @@ export function normalArm(draw: Draws, vehicles: number, mean: number, standardD
   };
 }
 
-/** The same of a measurement that is 1 with probability `share`, else 0. */
+/** Draws the moments of a measurement that is 1 with probability `share`, otherwise 0. */
 export function binaryArm(draw: Draws, vehicles: number, share: number): Moments {
   let ones = 0;
   for (let vehicle = 0; vehicle < vehicles; vehicle++) if (draw.uniform() < share) ones++;
   return { count: vehicles, mean: ones / vehicles, m2: (ones * (vehicles - ones)) / vehicles };
 }
 
-/** The same of an exponential measurement with mean 1. */
+/** Draws the moments of an exponential measurement with mean 1. */
 export function skewedArm(draw: Draws, vehicles: number): Moments {
   return momentsOf(Array.from({ length: vehicles }, () => draw.exponential()));
 }
@@ -71,19 +74,19 @@ export function skewedArm(draw: Draws, vehicles: number): Moments {
 /** No vehicles. */
 export const NONE: PairedMoments = { count: 0, mean: 0, m2: 0, covariateMean: 0, covariateM2: 0, comoment: 0 };
 
-/** The second pass takes out what rounding did to the first. */
+/** The second pass corrects the rounding of the first. */
 function meanOf(values: readonly number[]): number {
   const rough = values.reduce((sum, value) => sum + value, 0) / values.length;
   return rough + values.reduce((sum, value) => sum + (value - rough), 0) / values.length;
 }
 
-/** Moments in two passes, so in another way than the code under test merges them. */
+/** Computes moments in two passes, so in another way than the code under test. */
 export function momentsOf(values: readonly number[]): Moments {
   const { count, mean, m2 } = pairedMomentsOf(values, values);
   return { count, mean, m2 };
 }
 
-/** The covariate of the vehicle at the same place. */
+/** Computes moments of pairs; each covariate belongs to the vehicle at the same place. */
 export function pairedMomentsOf(values: readonly number[], covariates: readonly number[]): PairedMoments {
   if (values.length === 0) return NONE;
   const [mean, covariateMean] = [meanOf(values), meanOf(covariates)];
@@ -97,13 +100,13 @@ export function pairedMomentsOf(values: readonly number[], covariates: readonly 
   return { count: values.length, mean, m2, covariateMean, covariateM2, comoment };
 }
 
-/** Two groups of vehicles taken together. */
+/** Merges two groups of vehicles. */
 export function joined(a: Moments, b: Moments): Moments {
   const { count, mean, m2 } = mergePaired(withConstantCovariate(a, 0), withConstantCovariate(b, 0));
   return { count, mean, m2 };
 }
 
-/** An arm of vehicles without history. */
+/** Gives an arm of vehicles without history. */
 export function armOf(moments: Moments): ArmHistory & { observations: number } {
   return { withHistory: NONE, withoutHistory: moments, observations: moments.count };
 }
