@@ -76,13 +76,13 @@ describe('without any setting', () => {
     expect(readConfiguration(Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, ''])))).toEqual(DEFAULTS);
   });
 
-  test('what is read cannot be changed', () => {
+  test('the settings cannot be changed after reading', () => {
     const configuration = readConfiguration({});
     expect(Object.isFrozen(configuration)).toBe(true);
     expect(Object.isFrozen(configuration.subgraphUrls)).toBe(true);
   });
 
-  test.each([...SUBGRAPH_NAMES, 'gateway'] as const)('%s of its own listens on its own port', (role) => {
+  test.each([...SUBGRAPH_NAMES, 'gateway'] as const)('%s as a separate process listens on its own port', (role) => {
     expect(readConfiguration(DISTRIBUTED, { role }).port).toBe(DEFAULT_PORTS[role]);
     expect(readConfiguration({ ...DISTRIBUTED, PORT: '0' }, { role }).port).toBe(0);
   });
@@ -138,7 +138,7 @@ describe('a setting that is given', () => {
     ['FLEETFLAG_METRICS_TOKEN', { FLEETFLAG_METRICS_TOKEN: 'sixteen-of-them!' }, { metricsToken: 'sixteen-of-them!' }],
     ['FLEETFLAG_PRESENCE_GRACE_SECONDS', { FLEETFLAG_PRESENCE_GRACE_SECONDS: '3600' }, { presenceGraceSeconds: 3_600 }],
     ['LOG_LEVEL', { LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
-  ])('%s is what is used', (_name, environment, expected) => {
+  ])('%s is used', (_name, environment, expected) => {
     expect(readConfiguration(environment)).toMatchObject(expected);
   });
 
@@ -151,7 +151,7 @@ describe('a setting that is given', () => {
     );
   });
 
-  test('origins are taken as browsers send them', () => {
+  test('origins are normalised to the form that browsers send', () => {
     const given = 'https://Dashboard.example:443, http://localhost:5173,https://[::1]:8443';
     expect(readConfiguration({ FLEETFLAG_ALLOWED_ORIGINS: given }).allowedOrigins).toEqual([
       'https://dashboard.example',
@@ -167,7 +167,7 @@ describe('a setting that is given', () => {
   });
 });
 
-/** Stands for what a message must never repeat. */
+/** Stands for a secret, which no message may repeat. */
 const HIDDEN = 'hunter2';
 
 describe('a setting that is wrong', () => {
@@ -214,7 +214,7 @@ describe('a setting that is wrong', () => {
     ...SUBGRAPH_NAMES.map((name): [string, string] => [`FLEETFLAG_${name.toUpperCase()}_URL`, `ws://u:${HIDDEN}@host`]),
   ];
 
-  test.each(WRONG)('%s=%s is the one fault that is named, and a secret is not repeated', (name, value) => {
+  test.each(WRONG)('%s=%s is the only reported fault, and a secret is not repeated', (name, value) => {
     const found = faults({ [name]: value });
     expect(found).toHaveLength(1);
     expect(found[0]).toMatch(new RegExp(`^${name} `));
@@ -234,7 +234,7 @@ describe('a setting that is wrong', () => {
     expect(faults(environment)).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
   });
 
-  test('does not hide another: all are named at once, each once, in one message', () => {
+  test('does not hide another: all are reported at once, each once, in one message', () => {
     const environment = Object.fromEntries(WRONG);
     const names = Object.keys(environment);
     const found = faults(environment);
@@ -251,7 +251,7 @@ describe('a setting that is wrong', () => {
     ['FLEETFLAG_INTERNAL_SECRETS', 'FLEETFLAG_INTERNAL_SECRET'],
     ['FLEETFLAG_SOMETHING_ELSE', null],
     ['FLEETFLAG_PORT', null],
-  ])('that there is not, %s, is named with the nearest that there is', (name, nearest) => {
+  ])('with the unknown name %s is reported with the nearest known name', (name, nearest) => {
     const [fault, ...others] = faults({ [name]: HIDDEN });
     expect([
       others,
@@ -261,7 +261,7 @@ describe('a setting that is wrong', () => {
     expect(fault).not.toContain(HIDDEN);
   });
 
-  test('is none of what others set under the same prefix', () => {
+  test('excludes variables that other programs set under the same prefix', () => {
     const kubernetes = {
       FLEETFLAG_PORT: 'tcp://10.0.0.1:4000',
       FLEETFLAG_SERVICE_HOST: '10.0.0.1',
@@ -272,7 +272,7 @@ describe('a setting that is wrong', () => {
     expect(faults({ ...kubernetes, FLEETFLAG_AGENT_URL: 'ws://x/graphql', FLEETFLAG_VERSION: '1' })).toEqual([]);
   });
 
-  test('of a key file names the file: an empty one is refused, one that everybody can read is told of', () => {
+  test('of a key file names the file: an empty one is refused, and one that everybody can read causes a warning', () => {
     const path = join(folder, 'open.pem');
     writeFileSync(path, '-----BEGIN PRIVATE KEY-----\n');
     chmodSync(path, 0o644);
@@ -288,7 +288,7 @@ describe('a setting that is wrong', () => {
     expect(readConfiguration({ FLEETFLAG_PREVIOUS_SIGNING_KEYS: path }).warnings).toEqual([]);
   });
 
-  test('of a key file that is no regular file is refused at once: a named pipe would hold up the start for ever', () => {
+  test('of a key file that is no regular file is refused at once: a named pipe would block the start for ever', () => {
     const pipe = join(folder, 'pipe.pem');
     execFileSync('mkfifo', [pipe]);
     for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS']) {
@@ -304,13 +304,13 @@ describe('a setting that is wrong', () => {
     }
   });
 
-  test('says what a switch and the log level take', () => {
+  test('lists the accepted values of switches and of the log level', () => {
     expect(faults({ FLEETFLAG_PLAYGROUND: 'maybe' })[0]).toContain('on, off');
     expect(faults({ LOG_LEVEL: 'loud' })[0]).toContain(LOG_LEVELS.join(', '));
   });
 });
 
-describe('a service of its own', () => {
+describe('a separate service', () => {
   test.each([...SUBGRAPH_NAMES])('%s needs the database, Redis and the secret', (role) => {
     expect(
       faults({}, { role })
@@ -330,13 +330,13 @@ describe('a service of its own', () => {
     expect(faults(others, { role: 'gateway' })).toEqual([]);
   });
 
-  test('a variable that is there but empty is missing', () => {
+  test('a variable that is empty counts as missing', () => {
     expect(faults({ ...DISTRIBUTED, REDIS_URL: '' }, { role: 'flags' })).toEqual([
       expect.stringMatching(/^REDIS_URL is not set.*flags/),
     ]);
   });
 
-  test('the control plane in one process needs none of it', () => {
+  test('the control plane in one process requires none of it', () => {
     expect(faults({}, { role: 'control-plane' })).toEqual([]);
   });
 });

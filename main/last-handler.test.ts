@@ -16,7 +16,7 @@ beforeEach(() => {
   handler.listen(emitter);
 });
 
-test('a rejection that nobody handles is logged with its cause and counted, and the process goes on', () => {
+test('an unhandled rejection is logged with its cause and counted, and the process continues', () => {
   const error = new Error('The database is away');
   emitter.emit('unhandledRejection', error);
   emitter.emit('unhandledRejection', undefined);
@@ -28,7 +28,7 @@ test('a rejection that nobody handles is logged with its cause and counted, and 
   expect(ends).toBe(0);
 });
 
-test('an exception that nobody catches is logged, and ends the process once', () => {
+test('an uncaught exception is logged, and ends the process once', () => {
   emitter.emit('uncaughtException', new TypeError('x is not a function'));
   emitter.emit('uncaughtException', new TypeError('x is not a function'));
   expect(logged.map(({ level }) => level)).toEqual(['fatal', 'fatal']);
@@ -36,7 +36,7 @@ test('an exception that nobody catches is logged, and ends the process once', ()
   expect(ends).toBe(1);
 });
 
-test('a pipe whose reader has gone does not end the process', () => {
+test('a pipe whose reader has closed does not end the process', () => {
   emitter.emit('uncaughtException', Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
   expect(handler.counts.uncaughtException).toBe(1);
   expect(ends).toBe(0);

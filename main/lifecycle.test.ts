@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { Lifecycle, openAll, together } from './lifecycle.ts';
 
 describe('closing', () => {
-  test('goes from the newest to the oldest, each after the one before has closed', async () => {
+  test('closes from the newest to the oldest, each after the one before', async () => {
     const lifecycle = new Lifecycle();
     const steps: string[] = [];
     for (const name of ['database', 'subgraph', 'gateway']) {
@@ -31,7 +31,7 @@ describe('closing', () => {
         throw new Error('first');
       },
     ],
-  ])('does not stop at a step that %s, and tells of the first failure', async (_how, step) => {
+  ])('continues after a step that %s, and reports the first failure', async (_how, step) => {
     const lifecycle = new Lifecycle();
     let closed = false;
     lifecycle.onClose(async () => void (closed = true));
@@ -41,7 +41,7 @@ describe('closing', () => {
     expect(closed).toBe(true);
   });
 
-  test('happens once, however often it is asked for', async () => {
+  test('happens once, however often it is called', async () => {
     const lifecycle = new Lifecycle();
     let times = 0;
     lifecycle.onClose(async () => void times++);
@@ -60,7 +60,7 @@ describe('opening', () => {
     expect(closed).toBe(false);
   });
 
-  test('closes what was open when a later step fails, and says why it failed, not why closing did', async () => {
+  test('closes what was open when a later step fails, and reports that failure, not one while closing', async () => {
     const closed: string[] = [];
     const failing = openAll(async (lifecycle) => {
       lifecycle.onClose(async () => void closed.push('database'));
@@ -72,12 +72,12 @@ describe('opening', () => {
   });
 });
 
-describe('what is opened together', () => {
-  test('is given in the order in which it was asked for', async () => {
+describe('opening together', () => {
+  test('gives the results in the order of the tasks', async () => {
     expect(await together([Promise.resolve(1), Promise.resolve('two')])).toEqual([1, 'two']);
   });
 
-  test('is waited for when one fails, so that all of it can be closed', async () => {
+  test('waits for all when one fails, so that all can be closed', async () => {
     const closed: string[] = [];
     let open!: () => void;
     const slow = new Promise<void>((resolve) => (open = resolve));

@@ -17,7 +17,7 @@ afterEach(() => rm(parent, { recursive: true }));
 describe('the internal secret', () => {
   const [secret, file] = [internalSecret, 'internal-secret'];
 
-  test('is used as it is given, and nothing is written', async () => {
+  test('is used as given, and nothing is written', async () => {
     expect(await secret('given', dataDir)).toBe('given');
     expect(await readdir(parent)).toEqual([]);
   });
@@ -31,13 +31,13 @@ describe('the internal secret', () => {
     expect(await readdir(dataDir)).toEqual([file]);
   });
 
-  test('is one and the same for all that start at once', async () => {
+  test('is the same for all processes that start at once', async () => {
     const made = await Promise.all(Array.from({ length: 10 }, () => secret(null, dataDir)));
     expect(new Set(made).size).toBe(1);
     expect(await readdir(dataDir)).toEqual([file]);
   });
 
-  test('is another one in another folder', async () => {
+  test('differs between folders', async () => {
     expect(await secret(null, dataDir)).not.toBe(await secret(null, join(parent, 'other')));
   });
 });
@@ -52,7 +52,7 @@ test.each(['', '\n', 'short\n'])(
   },
 );
 
-test('a folder where the secret is kept, and a file where the folder is, are refused by their names', async () => {
+test("a folder in place of the secret's file, and a file in place of the data folder, are refused by their names", async () => {
   await mkdir(join(dataDir, 'internal-secret'), { recursive: true });
   await expect(internalSecret(null, dataDir)).rejects.toThrow(`${join(dataDir, 'internal-secret')} is a folder`);
   const file = join(parent, 'file');
@@ -62,7 +62,7 @@ test('a folder where the secret is kept, and a file where the folder is, are ref
   );
 });
 
-test('a secret or a key in the data folder that is a named pipe stops the start, and is named', async () => {
+test('a secret or a key in the data folder that is a named pipe stops the start with an error that names it', async () => {
   await mkdir(dataDir, { recursive: true });
   for (const [name, read] of [
     ['internal-secret', () => internalSecret(null, dataDir)],

@@ -22,7 +22,7 @@ async function session(endsIn: number): Promise<{ token: string; record: Session
 }
 
 describe('a session', () => {
-  test('is found by its token, as its user with the role of the sign-in, the key of the session and its end', async () => {
+  test("is found by its token, with its user, the role of the sign-in, the session's key and its end", async () => {
     const { token, record } = await session(60_000);
     expect(await sessionsIn(store)(token)).toEqual({
       caller: { kind: 'user', userId: 'u1', role: 'SAFETY', sessionKey: sessionKey(token) },
@@ -30,12 +30,12 @@ describe('a session', () => {
     });
   });
 
-  test('is not found by another token, nor by the key under which it is kept', async () => {
+  test('is not found by another token, nor by the key under which it is stored', async () => {
     const { token } = await session(60_000);
     for (const other of [newSessionToken(), sessionKey(token), '']) expect(await sessionsIn(store)(other)).toBeNull();
   });
 
-  test('is over at its end, though the store still has it', async () => {
+  test('is over at its end, even while the store still has it', async () => {
     const { token } = await session(-1);
     expect(await store.get(sessionKey(token))).not.toBeNull();
     expect(await sessionsIn(store)(token)).toBeNull();
@@ -47,7 +47,7 @@ describe('a session', () => {
     expect(await sessionsIn(store)(token)).toBeNull();
   });
 
-  test('is neither there nor not while the store does not answer', async () => {
+  test('is unknown while the store does not answer', async () => {
     const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis is not available.');
     await expect(sessionsIn({ ...store, get: () => Promise.reject(unavailable) })(newSessionToken())).rejects.toBe(
       unavailable,
@@ -56,7 +56,7 @@ describe('a session', () => {
 });
 
 describe('sessions in use', () => {
-  test('that the store has no more have ended, of however many are asked for', async () => {
+  test('that the store no longer has are reported as ended, however many are checked', async () => {
     const kept = await Promise.all(Array.from({ length: 150 }, () => session(60_000)));
     const keys = kept.map(({ token }) => sessionKey(token));
     expect(await endedSessionsIn(store)(keys)).toEqual(new Set());
@@ -65,7 +65,7 @@ describe('sessions in use', () => {
     expect(await endedSessionsIn(store)(keys)).toEqual(new Set(ended));
   });
 
-  test('have not ended because the store does not answer', async () => {
+  test('do not count as ended because the store does not answer', async () => {
     const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Redis is not available.');
     await expect(endedSessionsIn({ ...store, get: () => Promise.reject(unavailable) })(['session:x'])).rejects.toBe(
       unavailable,

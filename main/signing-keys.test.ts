@@ -18,7 +18,7 @@ const settings = (more: Record<string, string> = {}) => readConfiguration({ FLEE
 const open = () => openSigner(settings());
 const served = async () => (await open()).publicKeys.keys.map(({ kid }) => kid);
 
-test('from one key to the next: served before it signs, served after it has signed, then gone', async () => {
+test('a rotation serves the next key before it signs, keeps the former one valid, and finally removes it', async () => {
   const { kid: first } = await open();
   const { kid: second } = await prepareNextKey(dataDir);
   expect((await prepareNextKey(dataDir)).kid).toBe(second);
@@ -36,17 +36,17 @@ test('from one key to the next: served before it signs, served after it has sign
   expect((await stat(join(dataDir, 'signing-key.pem'))).mode & 0o777).toBe(0o600);
 });
 
-test('without preparing, the next key is made when it is switched to; two changes in a row keep both former ones', async () => {
+test('without preparation, the switch creates the next key; after two rotations in a row both former keys stay valid', async () => {
   const { kid: first } = await open();
   const { current: second } = await switchToNextKey(dataDir);
   const { current: third } = await switchToNextKey(dataDir);
   expect(await served()).toEqual([third.kid, second.kid, first]);
 });
 
-test('a switch that was killed before the last step leaves the former key signing, and is finished by the next', async () => {
+test('a switch that was killed before its last step leaves the former key signing, and the next switch finishes it', async () => {
   const { kid: first } = await open();
   const next = await prepareNextKey(dataDir);
-  // What is on disk after the first of the two steps.
+  // The files after the first of the two steps.
   await writeFile(
     join(dataDir, 'signing-keys-previous.json'),
     JSON.stringify({ keys: (await open()).publicKeys.keys.slice(0, 1) }),
@@ -56,13 +56,13 @@ test('a switch that was killed before the last step leaves the former key signin
   expect(await served()).toEqual([next.kid, first]);
 });
 
-test('a command beside the control plane makes no key of its own', async () => {
+test('a command beside the control plane creates no key of its own', async () => {
   await expect(openPresentSigner(settings())).rejects.toThrow('There is no signing key');
   await expect(prepareNextKey(dataDir)).rejects.toThrow('no signing key');
   expect(await readdir(dataDir)).toEqual([]);
 });
 
-test('keys that are valid beside a given one come as text or from files, and a wrong one is named by its setting', async () => {
+test('further valid keys are given as text or as files, and a wrong one is named by its setting', async () => {
   const [own, a, b] = [await generateSigningKey(), await generateSigningKey(), await generateSigningKey()];
   const kids = async (FLEETFLAG_PREVIOUS_SIGNING_KEYS: string) =>
     (await openSigner(settings({ FLEETFLAG_SIGNING_KEY: own, FLEETFLAG_PREVIOUS_SIGNING_KEYS }))).publicKeys.keys.map(
