@@ -70,7 +70,7 @@ const signIn = (email: string, password: string) =>
   );
 const passwordIn = (lines: string[]) => /once: (\S+)$/.exec(lines.at(-1) ?? '')?.[1] ?? '';
 
-test('an account that is made signs in with the password that was printed, and the trail has no password', async () => {
+test('a new account signs in with the printed password, and the audit log does not contain it', async () => {
   const password = passwordIn(
     await run(
       createUserCommand,
@@ -94,7 +94,7 @@ test('an account that is made signs in with the password that was printed, and t
   ).not.toContain(password);
 });
 
-test('a new password takes the place of the old one', async () => {
+test('a new password replaces the old one', async () => {
   const old = passwordIn(await run(createUserCommand, '--email', 'w@example.com', '--name', 'W', '--role', 'WRITE'));
   const password = passwordIn(await run(resetPasswordCommand, '--email', 'W@example.com'));
   expect(refusal(await signIn('w@example.com', old))?.code).toBe('UNAUTHENTICATED');
@@ -108,7 +108,7 @@ test('a new password takes the place of the old one', async () => {
   });
 });
 
-test('while Redis is away a password is not changed, because sessions could not be ended; an account is made all the same', async () => {
+test('while Redis is down a password cannot be changed, because sessions could not be ended, but an account can be created', async () => {
   const away = { REDIS_URL: 'redis://127.0.0.1:1' };
   const password = passwordIn(
     await runWith(away, createUserCommand, '--email', 'r@example.com', '--name', 'R', '--role', 'READ'),
@@ -120,7 +120,7 @@ test('while Redis is away a password is not changed, because sessions could not 
 });
 
 const redis = process.env['TEST_REDIS_URL'] ?? '';
-/** There is no server to be had from npm. */
+/** npm has no Redis server to install. */
 const withServer = testUnless(redis === '' ? 'TEST_REDIS_URL names no Redis server' : null);
 
 withServer('a new password ends the sessions that are in Redis', async () => {
@@ -137,7 +137,7 @@ withServer('a new password ends the sessions that are in Redis', async () => {
   }
 });
 
-test('a token is one that the gateway takes, for a registered vehicle only', async () => {
+test('the gateway accepts an issued token, and only registered vehicles can have one', async () => {
   const vin = 'KMHK281HGNU000001';
   await expect(run(vehicleTokenCommand, '--vin', vin)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await database.database.prisma.vehicle.create({
@@ -151,7 +151,7 @@ test('a token is one that the gateway takes, for a registered vehicle only', asy
   });
 });
 
-test('tokens are revoked in the name of nobody, and the next one is of the next generation', async () => {
+test("tokens are revoked without a user's name, and the next one is of the next generation", async () => {
   const vin = 'KMHK281HGNU000002';
   await expect(run(vehicleTokenCommand, '--revoke', vin)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await database.database.prisma.vehicle.create({
@@ -181,7 +181,7 @@ test.each<[string, AdminCommand, string[]]>([
   await expect(run(command, ...args)).rejects.toBeInstanceOf(UsageError);
 });
 
-test('an e-mail that is none, one that is taken and one that nobody has are refused', async () => {
+test('an invalid e-mail, a taken one and an unknown one are refused', async () => {
   await expect(run(createUserCommand, '--email', 'none', '--name', 'A', '--role', 'READ')).rejects.toMatchObject({
     code: 'BAD_USER_INPUT',
   });

@@ -71,7 +71,7 @@ async function flagFile(name: string): Promise<string> {
 const apply = (file: string, ...more: string[]) =>
   ['import', '--environment', 'staging', '--file', file, '--apply', ...more].slice(1);
 
-test('whoever changes flags is named, or is the only administrator', async () => {
+test('the acting person is named by --as, or is the only administrator', async () => {
   await expect(actingPerson(prisma(), undefined)).rejects.toThrow('no active administrator');
   const [ann, writer] = [await person('ADMIN'), await person('WRITE')];
   await person('ADMIN', false);
@@ -94,7 +94,7 @@ test('whoever changes flags is named, or is the only administrator', async () =>
   await expect(actingPerson(prisma(), (await person('WRITE', false)).email)).rejects.toThrow('no active user');
 });
 
-test('a flag that is imported is recorded in the name of the person', async () => {
+test("an imported flag is recorded in the person's name", async () => {
   const writer = await person('WRITE');
   expect(await run(importCommand, apply(await flagFile('recorded'), '--as', writer.email))).toMatchObject({
     code: 0,
@@ -106,7 +106,7 @@ test('a flag that is imported is recorded in the name of the person', async () =
   ]);
 });
 
-test('a command whose key is not that of the control plane signs nothing', async () => {
+test("a command with another key than the control plane's signs nothing", async () => {
   const admin = await person('ADMIN');
   const alien = { FLEETFLAG_SIGNING_KEY: await generateSigningKey() };
   await run(importCommand, apply(await flagFile('signed'), '--as', admin.email));
@@ -125,11 +125,11 @@ test('a command whose key is not that of the control plane signs nothing', async
   expect((await run(resignDefinitionsCommand, ['--environment', 'staging'], next)).out).toEqual([
     expect.stringMatching(/^staging: 0 signed with /),
   ]);
-  // Back to the key of the other tests.
+  // Restores the key of the other tests.
   await run(resignDefinitionsCommand, [], { FLEETFLAG_PREVIOUS_SIGNING_KEYS: alien.FLEETFLAG_SIGNING_KEY });
 });
 
-test('an environment is lifted beyond what its vehicles have reported, in the name of a person, and the command says so', async () => {
+test("an environment's revision is raised above those that its vehicles have reported, in a person's name, and the command reports it", async () => {
   const admin = await person('ADMIN');
   await run(importCommand, apply(await flagFile('lifted'), '--as', admin.email));
   const { revision } = await prisma().environment.findUniqueOrThrow({ where: { name: 'staging' } });
@@ -187,7 +187,7 @@ test('Redis that does not answer delays the announcement and nothing else', asyn
   expect(code).toBe(0);
 });
 
-test('a file that is not there, is no text, or has a folder in its way is said to be so', async () => {
+test('a file that is missing, is no text, or has a folder in its place is reported as such', async () => {
   const missing = ['--environment', 'staging', '--file', join(folder, 'none.yaml')];
   await expect(run(importCommand, missing)).rejects.toThrow('none.yaml');
   const binary = join(folder, 'binary.yaml');
@@ -199,7 +199,7 @@ test('a file that is not there, is no text, or has a folder in its way is said t
   await expect(run(exportCommand, ['--environment', 'staging', '--file', folder])).rejects.toThrow();
 });
 
-test('a key that is given is not changed in the data folder', async () => {
+test('a key given in the settings is not rotated in the data folder', async () => {
   for (const option of [[], ['--prepare'], ['--finish']])
     expect(await run(rotateSigningKeyCommand, option)).toMatchObject({
       code: 1,

@@ -22,7 +22,7 @@ async function run(...args: string[]): Promise<string[]> {
 }
 const rows = () => database.database.prisma.apiKey.findMany({ orderBy: { createdAt: 'asc' } });
 
-test('a key is made as it is asked for, printed once, and recorded as done on the server', async () => {
+test('a key is created as requested, printed once, and recorded as created on the server', async () => {
   const [created = '', shown = ''] = await run(
     '--name',
     'Tier1 A',
@@ -53,7 +53,7 @@ test('a key is made as it is asked for, printed once, and recorded as done on th
   expect((await run('--list')).join()).not.toContain(key);
 });
 
-test('a key is revoked by its prefix, which tells two of one name apart, or by its id', async () => {
+test('a key is revoked by its prefix, which distinguishes two of one name, or by its id', async () => {
   await run('--name', 'Twin', '--role', 'READ');
   await run('--name', '협력사', '--role', 'READ');
   const [, one, other] = await rows();
@@ -64,7 +64,7 @@ test('a key is revoked by its prefix, which tells two of one name apart, or by i
   await expect(run('--revoke', one?.keyPrefix ?? '')).rejects.toThrow('No active API key');
 });
 
-test('two keys from before that share a prefix are told apart by their ids', async () => {
+test('two older keys with the same prefix are distinguished by their ids', async () => {
   const prisma = database.database.prisma;
   for (const keyHash of ['a', 'b'])
     await prisma.apiKey.create({ data: { name: 'Old', keyHash, keyPrefix: 'ff_api_key_Old______', role: 'READ' } });

@@ -16,11 +16,11 @@ import { readConfiguration } from '../../main/configuration.ts';
 import { auditExportCommand } from './audit-export.ts';
 
 const VERIFIER = fileURLToPath(new URL('verify-audit-export.mjs', import.meta.url));
-/** As many as make several pages. */
+/** Enough for several pages. */
 const ENTRIES = 450;
 
 let database: TestDatabase;
-/** Another machine, which has nothing but Node, the verifier and the file. */
+/** A folder that stands for another machine, which has only Node, the verifier and the file. */
 let folder: string;
 let whole: string;
 let times: Date[];
@@ -92,7 +92,7 @@ async function fileOf(lines: string[], end = '\n'): Promise<string> {
 
 type Row = Parameters<typeof auditHash>[1] & { previousHash: string; hash: string };
 const rowOf = (line: string | undefined) => JSON.parse(line ?? '') as Row;
-/** The row with the hash that it must have. */
+/** Gives the row with the hash that it must have. */
 const hashed = ({ previousHash, hash: _, ...content }: Row) => ({
   ...content,
   previousHash,
@@ -100,7 +100,7 @@ const hashed = ({ previousHash, hash: _, ...content }: Row) => ({
 });
 
 describe('an export', () => {
-  test('holds a header and each entry with all that its hash is over, and is verified where there is nothing but Node', async () => {
+  test('contains a header and each entry with everything that its hash covers, and is verified with nothing but Node', async () => {
     const lines = await linesOf(whole);
     const rows = lines.slice(1).map(rowOf);
     expect(JSON.parse(lines[0]!)).toEqual({
@@ -120,7 +120,7 @@ describe('an export', () => {
     expect(out).toContain(rows.at(-1)!.hash);
   });
 
-  test('of a part begins with the hash before it; it goes to the output where no file is named', async () => {
+  test('of a period begins with the hash before it, and is printed when no file is named', async () => {
     const lines = await run(period(times[100]!, times[200]!));
     expect(JSON.parse(lines[0]!)).toMatchObject({
       firstPosition: 101,
@@ -131,13 +131,13 @@ describe('an export', () => {
     expect(await verify(await fileOf(lines))).toMatchObject({ code: 0 });
   });
 
-  test('of a period without entries says so', async () => {
+  test('of a period without entries reports that', async () => {
     const lines = await run(period('2001-01-01', '2001-02-01'));
     expect(lines).toHaveLength(1);
     expect(await verify(await fileOf(lines))).toMatchObject({ code: 0, out: expect.stringContaining('0 entries') });
   });
 
-  test('does not replace a file unless it is told to, and leaves nothing half written', async () => {
+  test('replaces a file only when told to, and leaves no half-written one', async () => {
     const path = await fileOf(['mine']);
     await expect(run([...wholePeriod(), '--out', path])).rejects.toThrow('--force');
     expect(await readFile(path, 'utf8')).toBe('mine\n');
@@ -157,7 +157,7 @@ describe('an export', () => {
     await expect(run(args)).rejects.toThrow(message);
   });
 
-  test('of a trail that was tampered with is found out by the verifier as by the control plane', async () => {
+  test('of a manipulated audit log is detected by the verifier as by the control plane', async () => {
     await prisma().$transaction(async (tx) => {
       await tx.$executeRaw`SET LOCAL session_replication_role = replica`;
       await tx.$executeRaw`UPDATE audit_logs SET action = 'KILL_SWITCH' WHERE chain_position = 300`;
@@ -231,7 +231,7 @@ describe('the verifier', () => {
     expect(err).toContain(message);
   });
 
-  test('refuses a file that was cut within a line, or is no text', async () => {
+  test('refuses a file that was cut within a line, or is not text', async () => {
     const lines = await linesOf(whole);
     expect(await verify(await fileOf(lines, ''))).toMatchObject({ code: 1, err: expect.stringContaining('cut off') });
     const binary = join(folder, 'binary');
@@ -239,14 +239,14 @@ describe('the verifier', () => {
     expect(await verify(binary)).toMatchObject({ code: 1, err: expect.stringContaining('not UTF-8') });
   });
 
-  test('holds the chain to a hash that was noted, which a chain that was written anew does not pass through', async () => {
+  test('requires a chain to contain a noted hash, which a rewritten chain does not', async () => {
     const { headHash } = await checkIntegrity(prisma(), { from: null, to: times[300]! });
     expect(await verify(whole, '--expect-head', headHash!)).toMatchObject({
       code: 0,
       out: expect.stringContaining('at position 300'),
     });
 
-    // Everything from the tenth on is forged, with all hashes made anew.
+    // Everything from the tenth on is forged, with all hashes recomputed.
     const lines = await linesOf(whole);
     const forged = lines.slice(0, 1);
     let previousHash = '0'.repeat(64);
@@ -289,7 +289,7 @@ describe('the verifier', () => {
   });
 
   test.each([[[]], [['a', 'b']], [['FILE', '--expect-head', 'short']], [['--unknown']], [['not-there.jsonl']]])(
-    'called with %j says how it is called, or that there is no such file',
+    'called with %j prints its usage, or reports that the file is missing',
     async (args) => {
       expect(await verify(...args)).toMatchObject({ code: 2, out: '', err: expect.stringMatching(/Usage|ENOENT/) });
     },

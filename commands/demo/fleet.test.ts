@@ -6,8 +6,8 @@ import { FLAGS } from './flags.ts';
 import { DRIVEN, FLEET } from './fleet.ts';
 import { checkDigit, composeVin } from './vin.ts';
 
-test('the check digit is the one that known vehicles carry', () => {
-  // 1M8GDM9AXKP042788 and the seventeen ones are the usual examples of the calculation.
+test('the check digit is that of known vehicles', () => {
+  // 1M8GDM9AXKP042788 and the VIN of seventeen ones are the usual examples of the calculation.
   expect(checkDigit('1M8GDM9AXKP042788')).toBe('X');
   expect(checkDigit('11111111111111111')).toBe('1');
   expect(checkDigit('5GZCZ43D13S812715')).toBe('1');
@@ -28,7 +28,7 @@ test('the fleet has 240 different vehicles with valid VINs', () => {
   }
 });
 
-test('the fleet is the same at every run', () => {
+test('the fleet is the same in every run', () => {
   expect(createHash('sha256').update(JSON.stringify(FLEET)).digest('hex')).toMatchInlineSnapshot(
     `"fea860e747378c087bfa2ceaa12bfaa6342f418e7bc79bdc98e878edf2dfd2d5"`,
   );
@@ -53,13 +53,10 @@ test('the flags show every type, every safety level and every type of rule', () 
   expect(new Set(FLAGS.flatMap(({ rules }) => rules.map(({ type }) => type))).size).toBe(5);
 });
 
-test.each(FLAGS.map((flag) => [flag.key, flag] as const))(
-  'the rules of %s are ones that the API accepts',
-  (_, { type, rules }) => {
-    for (const rule of rules) {
-      expect(() =>
-        validateRuleInput({ ...rule, type: rule.type.toLowerCase() }, type.toLowerCase() as FlagType, 'input'),
-      ).not.toThrow();
-    }
-  },
-);
+test.each(FLAGS.map((flag) => [flag.key, flag] as const))('the API accepts the rules of %s', (_, { type, rules }) => {
+  for (const rule of rules) {
+    expect(() =>
+      validateRuleInput({ ...rule, type: rule.type.toLowerCase() }, type.toLowerCase() as FlagType, 'input'),
+    ).not.toThrow();
+  }
+});

@@ -37,11 +37,11 @@ async function echo(text: string): Promise<string> {
   return answer.toString();
 }
 
-test('what a vehicle sends reaches the control plane, and its answer the vehicle', async () => {
+test("a vehicle's data reaches the control plane, and the answer reaches the vehicle", async () => {
   expect(await echo('hello')).toBe('hello');
 });
 
-test('a cut ends the connections there are and lets no new one through, until the network is back', async () => {
+test('a cut ends open connections and accepts no new one until the network is restored', async () => {
   const before = dial();
   before.write('x');
   await once(before, 'data');
@@ -52,7 +52,7 @@ test('a cut ends the connections there are and lets no new one through, until th
   expect(await echo('again')).toBe('again');
 });
 
-test('a control plane that is down looks to the vehicle like a connection that ends', async () => {
+test('a stopped control plane looks to the vehicle like a connection that ends', async () => {
   server.close();
   await once(server, 'close');
   await once(dial(), 'close');

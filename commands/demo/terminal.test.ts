@@ -5,7 +5,7 @@ import { Terminal, milliseconds, shown, tableLines } from './terminal.ts';
 const plain = createColors(false);
 const coloured = createColors(true);
 
-test('columns are aligned, and numbers stand on the right', () => {
+test('columns are aligned, numbers to the right', () => {
   expect(
     tableLines(
       ['model', 'vehicles'],
@@ -30,7 +30,7 @@ test('colours do not move columns', () => {
   expect(lines[1]).toBe(`${coloured.green('true')}   SPLIT`);
 });
 
-test('without colour nothing but text is written', () => {
+test('without colour the output contains only text', () => {
   let text = '';
   const terminal = new Terminal(false, (written) => (text += written));
   terminal.title('Title');
@@ -46,7 +46,7 @@ test('with colour headings carry escape sequences', () => {
   expect(text).toContain('\u001B[');
 });
 
-test('times and values are written as people read them', () => {
+test('times and values are formatted for people', () => {
   expect([milliseconds(8.44), milliseconds(131.6)]).toEqual(['8.4 ms', '132 ms']);
   expect([shown('eco'), shown(false), shown({ a: 1 })]).toEqual(['eco', 'false', '{"a":1}']);
 });
