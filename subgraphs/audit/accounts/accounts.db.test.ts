@@ -32,8 +32,8 @@ afterEach(async () => {
 
 afterAll(() => audit.close());
 
-describe('making an account', () => {
-  test('gives one that signs in, and records all of it but the password', async () => {
+describe('creating an account', () => {
+  test('gives an account that can sign in, and records everything except the password', async () => {
     const boss = await audit.account('ADMIN');
     const made = { email: 'new@example.com', name: 'New', role: 'SAFETY', department: 'ADAS' };
     const { data, errors } = await create({ ...made, email: ' New@Example.com ', name: ' New ' }, admin(boss.id));
@@ -70,12 +70,12 @@ describe('making an account', () => {
     expect(await audit.prisma.user.count()).toBe(count);
   });
 
-  test('with an e-mail that is taken is a CONFLICT, however it is written', async () => {
+  test('with a taken e-mail is a CONFLICT, whatever its capitals and blanks', async () => {
     await audit.account('READ', { email: 'taken@example.com' });
     expect(refusal(await create({ email: 'TAKEN@example.com' }))).toEqual({ code: 'CONFLICT', field: 'input.email' });
   });
 
-  test('and changing one is for administrators who are people', async () => {
+  test('and changing one is only for administrators who are people', async () => {
     const { id } = await audit.account();
     const others = [
       user('READ'),
@@ -94,7 +94,7 @@ describe('making an account', () => {
 });
 
 describe('changing an account', () => {
-  test('changes what is given, and records that and no more', async () => {
+  test('changes the given fields, and records only these', async () => {
     const boss = await audit.account('ADMIN');
     const { id, updatedAt } = await audit.account('READ', { department: 'ADAS' });
     const { data, errors } = await update(id, { name: ' Anna ', department: null }, admin(boss.id));
@@ -109,7 +109,7 @@ describe('changing an account', () => {
     });
   });
 
-  test('of role or activity says in the trail that sessions end; another name ends none', async () => {
+  test('of role or activity records that sessions end; a new name ends none', async () => {
     const { id, email } = await audit.account();
     const { token } = await audit.session(email);
     await update(id, { name: 'Anna' });
@@ -131,7 +131,7 @@ describe('changing an account', () => {
     expect((await audit.login(email)).data.login.user.role).toBe('WRITE');
   });
 
-  test('to what it is already is no change', async () => {
+  test('to its current values is no change', async () => {
     const { id, email } = await audit.account('WRITE', { department: 'ADAS' });
     const { token } = await audit.session(email);
     const [row, recorded] = [await stored(id), await audit.trail()];
@@ -155,7 +155,7 @@ describe('changing an account', () => {
     expect((await stored(id)).role).toBe('READ');
   });
 
-  test('that there is not is NOT_FOUND', async () => {
+  test('that does not exist is NOT_FOUND', async () => {
     for (const id of ['nobody', '0198f0aa-0000-7000-8000-000000000001'])
       expect(refusal(await update(id, { name: 'X' }))).toEqual({ code: 'NOT_FOUND', field: 'id' });
   });
@@ -165,7 +165,7 @@ describe('the last active administrator', () => {
   test.each([
     ['be deactivated', { isActive: false }, 'input.isActive'],
     ['lose the role', { role: 'WRITE' }, 'input.role'],
-  ])('cannot %s, by whomever, and keeps their sessions', async (_, input, field) => {
+  ])('cannot %s, whoever asks, and keeps their sessions', async (_, input, field) => {
     const { id, email } = await audit.account('ADMIN');
     await audit.account('ADMIN', { isActive: false });
     const { token } = await audit.session(email);
@@ -175,17 +175,17 @@ describe('the last active administrator', () => {
     expect(await audit.isOpen(token)).toBe(true);
   });
 
-  test('is not the one who leaves while another stays', async () => {
+  test('may leave while another administrator stays', async () => {
     const [ann, bob] = [await audit.account('ADMIN'), await audit.account('ADMIN')];
     expect((await update(ann.id, { isActive: false }, admin(ann.id))).errors).toEqual([]);
     expect(refusal(await update(bob.id, { isActive: false }, admin(bob.id)))?.code).toBe('CONFLICT');
   });
 
-  test('is left by two who leave at once, and by two who remove each other at once', async () => {
+  test('remains when two leave at once, and when two remove each other at once', async () => {
     for (const crossed of [false, true]) {
       const [ann, bob] = [await audit.account('ADMIN'), await audit.account('ADMIN')];
       let answers: ReturnType<typeof update>[] = [];
-      // Both are held at the lock, so that neither has looked before the other begins.
+      // Both are held at the lock, so that neither has read before the other begins.
       await audit.prisma.$transaction(async (tx) => {
         await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('fleetflag administrator'))`;
         answers = [
@@ -201,14 +201,14 @@ describe('the last active administrator', () => {
       });
       const codes = (await Promise.all(answers)).map((answer) => refusal(answer)?.code);
       expect(codes.filter((code) => code === undefined)).toHaveLength(1);
-      // Of those who remove each other, the second is no administrator any more.
+      // Of two who remove each other, the second is no administrator any more.
       expect(codes).toContain(crossed ? 'FORBIDDEN' : 'CONFLICT');
       expect(await administrators()).toBe(1);
       await audit.prisma.user.updateMany({ where: { role: 'ADMIN' }, data: { role: 'READ' } });
     }
   });
 
-  test('has been one for as long as what they ask for takes: who was removed meanwhile makes and changes nothing', async () => {
+  test('must still be one when their request is carried out: an administrator removed meanwhile changes nothing', async () => {
     const [ann, gone] = [await audit.account('ADMIN'), await audit.account('ADMIN', { isActive: false })];
     expect(refusal(await create({ email: 'late@example.com' }, admin(gone.id)))).toEqual({ code: 'FORBIDDEN' });
     expect(refusal(await update(ann.id, { name: 'Late' }, admin(gone.id)))).toEqual({ code: 'FORBIDDEN' });

@@ -9,11 +9,11 @@ test.each([
   'admin@fleetflag.local',
   'x@localhost',
   `${'x'.repeat(64)}@example.com`,
-])('%s is one', (address) => {
+])('%s is valid', (address) => {
   expect(isEmailAddress(address)).toBe(true);
 });
 
-describe('none is what could be taken for another, or for none', () => {
+describe('an address that could be confused with another, or that is none, is refused', () => {
   test.each([
     ['a zero-width space', 'sa\u200Bm@example.com'],
     ['a zero-width joiner at its end', 'sam\u200D@example.com'],
@@ -39,7 +39,7 @@ describe('none is what could be taken for another, or for none', () => {
     expect(isEmailAddress(address)).toBe(false);
   });
 
-  test('with any character beyond ASCII in it, wherever that stands', () => {
+  test('with any character beyond ASCII, at any place', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }), fc.nat(15), (character, at) => {
         const address = `${'sam@example.com'.slice(0, at)}${character}${'sam@example.com'.slice(at)}`;

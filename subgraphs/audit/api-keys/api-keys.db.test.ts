@@ -82,7 +82,7 @@ const entries = (action: string, id: string) =>
 const row = (id: string) => prisma().apiKey.findUniqueOrThrow({ where: { id } });
 
 describe('a new key', () => {
-  test('is shown once, kept as its SHA-256, listed by its prefix and recorded without either', async () => {
+  test('is shown once, stored as its SHA-256, listed by its prefix and recorded without either', async () => {
     const expiresAt = soon();
     const { key, apiKey } = await create({ role: 'WRITE', rateLimitPerMin: 7, expiresAt });
     expect(isApiKey(key)).toBe(true);
@@ -113,7 +113,7 @@ describe('a new key', () => {
     for (const secret of [key, key.slice(-43), apiKeyHash(key)]) expect(everything).not.toContain(secret);
   });
 
-  test('has 10,000 operations a minute and no end unless it is told otherwise', async () => {
+  test('has 10,000 operations a minute and no expiry by default', async () => {
     for (const input of [{}, { rateLimitPerMin: null, expiresAt: null }]) {
       expect((await create(input)).apiKey).toMatchObject({ rateLimitPerMin: 10_000, expiresAt: null });
     }
@@ -143,7 +143,7 @@ describe('a new key', () => {
 
   // The gateway names the field (gateway/composition/scalars.test.ts).
   test.each(['9999-12-31T23:59:59.999-23:59', '0001-01-01T00:00:00+23:59'])(
-    'is refused with an end whose offset carries it out of all years: %s',
+    'is refused with an expiry whose offset leads out of the valid years: %s',
     async (expiresAt) => {
       expect(refusal(await ask(admin, CREATE, { input: { name: 'k', role: 'READ', expiresAt } }))).toMatchObject({
         code: 'BAD_USER_INPUT',
@@ -152,7 +152,7 @@ describe('a new key', () => {
     },
   );
 
-  test('is for administrators to make, and for no key', async () => {
+  test('can be created by administrators, and by no key', async () => {
     const { apiKey } = await create({ role: 'ADMIN' });
     for (const caller of [user('WRITE'), user('SAFETY'), keyCaller(apiKey.id, 'ADMIN'), GATEWAY]) {
       expect(refusal(await ask(caller, CREATE, { input: { name: 'k', role: 'READ' } }))).toEqual({ code: 'FORBIDDEN' });
@@ -163,7 +163,7 @@ describe('a new key', () => {
 });
 
 describe('a key', () => {
-  test('is known by its hash until it is revoked or has expired, and to gateways only', async () => {
+  test('is accepted by its hash until it is revoked or has expired, and looked up by gateways only', async () => {
     const expiresAt = soon();
     const { key, apiKey } = await create({ rateLimitPerMin: 5, expiresAt });
     expect(await credential(key)).toEqual({ id: apiKey.id, role: 'READ', rateLimitPerMin: 5, expiresAt });
@@ -177,7 +177,7 @@ describe('a key', () => {
     expect(await credential(key)).toBeNull();
   });
 
-  test('goes on when who made it is deactivated', async () => {
+  test('stays valid when its creator is deactivated', async () => {
     const { id } = await prisma().user.create({
       data: { email: 'leaver@example.com', name: 'Leaver', passwordHash: 'x', role: 'ADMIN' },
     });
@@ -188,7 +188,7 @@ describe('a key', () => {
     expect(await credential(data.createApiKey.key)).not.toBeNull();
   });
 
-  test('is noted as used at most once a minute, which is no change of it', async () => {
+  test('has its use recorded at most once a minute, which does not count as a change', async () => {
     const { key, apiKey } = await create();
     await credential(key);
     const first = await row(apiKey.id);
@@ -203,7 +203,7 @@ describe('a key', () => {
     expect(again.updatedAt).toEqual(first.updatedAt);
   });
 
-  test('is known while another transaction holds its row', async () => {
+  test('is accepted while another transaction has locked its row', async () => {
     const { key, apiKey } = await create();
     await prisma().$transaction(async (tx) => {
       await tx.$queryRaw`SELECT id FROM api_keys WHERE id = ${apiKey.id}::uuid FOR UPDATE`;
@@ -212,7 +212,7 @@ describe('a key', () => {
     expect((await row(apiKey.id)).lastUsedAt).toBeNull();
   });
 
-  test('is one of many that a gateway asks for together', async () => {
+  test('can be looked up together with many others', async () => {
     const keys = await Promise.all(['a', 'b'].map((name) => create({ name })));
     const query =
       'query ($a: String!, $b: String!, $c: String!) { a: apiKeyCredential(keyHash: $a) { id } b: apiKeyCredential(keyHash: $b) { id } c: apiKeyCredential(keyHash: $c) { id } }';
@@ -221,7 +221,7 @@ describe('a key', () => {
     expect(data).toEqual({ a: { id: keys[0]?.apiKey.id }, b: { id: keys[1]?.apiKey.id }, c: null });
   });
 
-  test('sees itself through me, and no others', async () => {
+  test('sees itself through me, and no other key', async () => {
     const { apiKey } = await create({ role: 'READ' });
     const self = keyCaller(apiKey.id, 'READ');
     expect((await ask(self, '{ me { kind role apiKey { id name rateLimitPerMin } user { id } } }')).data).toEqual({
@@ -238,7 +238,7 @@ describe('a key', () => {
 });
 
 describe('revoking', () => {
-  test('deactivates the key and is recorded once, however often and by however many it is done', async () => {
+  test('deactivates the key and is recorded once, however often and by however many callers', async () => {
     const { apiKey } = await create();
     const answers = await Promise.all(
       [1, 2, 3].map(() => ask<{ revokeApiKey: Key }>(admin, REVOKE, { id: apiKey.id })),
@@ -255,12 +255,12 @@ describe('revoking', () => {
     expect((await ask<{ apiKeys: Key[] }>(admin, LIST)).data.apiKeys).toEqual([{ ...apiKey, isActive: false }]);
   });
 
-  test.each(['7', '0198f0aa-0000-7000-8000-000000000001'])('what is no key (%s) is NOT_FOUND', async (id) => {
+  test.each(['7', '0198f0aa-0000-7000-8000-000000000001'])('an unknown key (%s) is NOT_FOUND', async (id) => {
     expect(refusal(await ask(admin, REVOKE, { id }))).toEqual({ code: 'NOT_FOUND', field: 'id' });
   });
 });
 
-test('the entry of what a key did names the key', async () => {
+test("the audit entry of a key's action names the key", async () => {
   const { apiKey } = await create();
   await prisma().$transaction((tx) =>
     appendAudit(tx, identityOf(keyCaller(apiKey.id, 'WRITE')), { action: 'UPDATE_FLAG', after: {} }),

@@ -19,11 +19,11 @@ const prisma = () => database.database.prisma;
 const run = (sql: string) => prisma().$executeRawUnsafe(sql);
 const health = () => readDatabaseHealth(prisma());
 
-test('our own schema has no duplicate index', async () => {
+test("FleetFlag's own schema has no duplicate index", async () => {
   expect((await health()).duplicateIndexes).toEqual([]);
 });
 
-test('an index that repeats another is reported with it, and only one that does', async () => {
+test('an index that repeats another is reported with it, and no other index is', async () => {
   await run(`CREATE INDEX again ON flags (environment, enabled) WHERE archived_at IS NULL`);
   await run(`CREATE INDEX other_predicate ON flags (environment, enabled) WHERE archived_at IS NOT NULL`);
   await run(`CREATE INDEX other_order ON flags (environment DESC, enabled) WHERE archived_at IS NULL`);
@@ -69,7 +69,7 @@ test('a partitioned table is one table: its duplicates, sizes and unused indexes
   expect(trail?.indexBytes).toBeGreaterThanOrEqual(4 * 6 * 8192);
   expect(trail?.totalBytes).toBe((trail?.tableBytes ?? 0) + (trail?.indexBytes ?? 0));
 
-  // One partition has an index of its own that repeats what it has from the table.
+  // One partition has an index that repeats one of the table's.
   const [partition] = await prisma().$queryRaw<
     { name: string }[]
   >`SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_logs'::regclass ORDER BY 1 LIMIT 1`;
@@ -80,7 +80,7 @@ test('a partitioned table is one table: its duplicates, sizes and unused indexes
   await run('DROP INDEX of_its_own');
 });
 
-test('an index is unused until a query has used it, and those of unique values are never said to be', async () => {
+test('an index is unused until a query has used it, and indexes of unique values are never reported', async () => {
   const names = async () => (await health()).unusedIndexes.map(({ index }) => index);
   expect(await names()).toContain('idx_vehicles_model');
   expect(await names()).not.toContain('users_pkey');
@@ -94,7 +94,7 @@ test('an index is unused until a query has used it, and those of unique values a
   expect(await names()).not.toContain('idx_vehicles_model');
 });
 
-test('slow queries come slowest first and without what they were asked with; without the extension a note says so', async () => {
+test('slow queries come slowest first and without parameter values; without the extension a note says so', async () => {
   const without = await health();
   expect([without.slowQueries, without.notes]).toEqual([
     [],
@@ -106,7 +106,7 @@ test('slow queries come slowest first and without what they were asked with; wit
     { preloaded: string }[]
   >`SELECT current_setting('shared_preload_libraries') AS preloaded`;
   if (!preloaded.includes('pg_stat_statements')) {
-    // A server of somebody else, whose settings are theirs: then this is the answer.
+    // A given server may lack the extension; then the note is the answer.
     const { slowQueries, notes } = await health();
     expect([slowQueries, notes]).toEqual([
       [],
@@ -148,7 +148,7 @@ test('slow queries come slowest first and without what they were asked with; wit
   ]);
 });
 
-test('is for administrators', async () => {
+test('is only for administrators', async () => {
   const started = await startAudit({
     endPlans: endNoPlans,
     prisma: prisma(),

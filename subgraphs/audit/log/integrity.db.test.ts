@@ -15,7 +15,7 @@ import { endNoPlans } from '../../shared/testing/no-plans.ts';
 const WHOLE: Period = { from: null, to: null };
 
 let database: TestDatabase;
-/** The trail as it was written: positions 1 to 12, each a minute after the one before. */
+/** The audit log as it was written: positions 1 to 12, each a minute after the one before. */
 let rows: ChainRow[];
 
 beforeAll(async () => {
@@ -25,7 +25,7 @@ afterAll(() => database.drop());
 
 const prisma = () => database.database.prisma;
 
-/** What a superuser can do: past the triggers. */
+/** Changes rows past the triggers, as a superuser can. */
 async function tamper(...statements: string[]): Promise<void> {
   await prisma().$transaction(async (tx) => {
     await tx.$executeRaw`SET LOCAL session_replication_role = replica`;
@@ -33,7 +33,7 @@ async function tamper(...statements: string[]): Promise<void> {
   });
 }
 
-/** Each entry a minute after the one before, by moving the chain's last time on. */
+/** Moves the chain's last time on, so that each entry is a minute after the one before. */
 beforeEach(async () => {
   await tamper('DELETE FROM audit_logs', `UPDATE audit_chain SET position = 0, hash = repeat('0', 64), last_at = NULL`);
   const month = new Date();
@@ -61,7 +61,7 @@ const broken = (position: number | null, fault: string): Partial<AuditIntegrity>
   headHash: null,
 });
 
-/** Inserts a copy of a row, changed, with the hash that it then must have. */
+/** Gives the statement that inserts a changed copy of a row, with the hash that it must then have. */
 function insertion(copied: ChainRow, over: Partial<ChainRow>): string {
   const { previousHash, hash: _, ...content } = { ...copied, ...over };
   return `INSERT INTO audit_logs (id, action, before_value, after_value, ip_address, user_agent, request_id, created_at, chain_position, previous_hash, hash)
@@ -69,8 +69,8 @@ function insertion(copied: ChainRow, over: Partial<ChainRow>): string {
             '${content.createdAt}', ${content.position}, '${previousHash}', '${auditHash(previousHash, content)}')`;
 }
 
-describe('the check of the trail', () => {
-  test('finds a trail that nobody has touched intact, and gives the hash of its last row', async () => {
+describe('the check of the audit log', () => {
+  test('finds an unchanged log intact, and gives the hash of its last row', async () => {
     expect(await check()).toEqual({
       intact: true,
       checked: 12,
@@ -80,7 +80,7 @@ describe('the check of the trail', () => {
     });
   });
 
-  test('finds an empty trail intact', async () => {
+  test('finds an empty log intact', async () => {
     await tamper('DELETE FROM audit_logs', `UPDATE audit_chain SET position = 0, hash = repeat('0', 64)`);
     expect(await check()).toEqual({ intact: true, checked: 0, firstBrokenId: null, fault: null, headHash: null });
   });
@@ -114,7 +114,7 @@ describe('the check of the trail', () => {
     expect([{ id: found.firstBrokenId }]).toEqual(now);
   });
 
-  test('names the row that was changed together with its hash, in the middle and at the end', async () => {
+  test('names a row that was changed together with its hash, in the middle and at the end', async () => {
     for (const position of [12, 6, 1]) {
       const { previousHash, hash: _, ...content } = row(position);
       await tamper(
@@ -130,32 +130,32 @@ describe('the check of the trail', () => {
     [[6], 7, 6],
     [[6, 7, 8], 9, 6],
     [[1], 2, 1],
-  ])('names the row after those that are missing: %j', async (missing, named, from) => {
+  ])('names the row after missing ones: %j', async (missing, named, from) => {
     await tamper(`DELETE FROM audit_logs WHERE chain_position IN (${missing.join()})`);
     expect(await check()).toMatchObject(broken(named, `missing from position ${from} on`));
   });
 
-  test('names the last row that is there when the end was cut off, also when nothing is left', async () => {
+  test('names the last remaining row when the end was cut off, even when nothing is left', async () => {
     await tamper('DELETE FROM audit_logs WHERE chain_position > 9');
     expect(await check()).toMatchObject(broken(9, 'the chain goes on to 12'));
     await tamper('DELETE FROM audit_logs');
     expect(await check()).toMatchObject(broken(null, 'the chain goes on to 12'));
   });
 
-  test('notices a beginning that was cut off although nothing was detached', async () => {
+  test('detects a beginning that was cut off without a detached partition', async () => {
     await tamper('DELETE FROM audit_logs WHERE chain_position <= 4');
     expect(await check()).toMatchObject({ ...broken(5, 'missing from position 1 on'), checked: 0 });
   });
 
   test.each(['00000000-0000-4000-8000-000000000000', 'ffffffff-ffff-4fff-bfff-ffffffffffff'])(
-    'names a row that was put in beside another, chained like it (%s)',
+    'names a row that was inserted beside another with the same previous hash (%s)',
     async (id) => {
       await tamper(insertion(row(6), { id, action: 'KILL_SWITCH' }));
       expect(await check()).toMatchObject({ intact: false, firstBrokenId: id });
     },
   );
 
-  test('names a row that was put in with a hash before it that nobody has, and one beyond the end', async () => {
+  test('names an inserted row whose previous hash does not exist, and one beyond the end', async () => {
     const [one, two] = [randomUUID(), randomUUID()];
     await tamper(insertion(row(6), { id: one, previousHash: 'c'.repeat(64) }));
     expect(await check()).toMatchObject({ intact: false, firstBrokenId: one });
@@ -170,7 +170,7 @@ describe('the check of the trail', () => {
     });
   });
 
-  test('notices rows that changed places', async () => {
+  test('detects rows that changed places', async () => {
     await tamper('UPDATE audit_logs SET chain_position = 13 - chain_position WHERE chain_position IN (6, 7)');
     expect(await check()).toMatchObject({ intact: false, checked: 5, firstBrokenId: row(7).id });
   });
@@ -185,7 +185,7 @@ describe('the check of the trail', () => {
     expect(await check()).toMatchObject({ intact: false, checked: 399 });
   });
 
-  test('does not mind what is appended meanwhile', async () => {
+  test('ignores rows that are appended meanwhile', async () => {
     const writing = (async () => {
       for (let count = 0; count < 60; count++)
         await prisma().$transaction((tx) =>
@@ -198,7 +198,7 @@ describe('the check of the trail', () => {
 });
 
 describe('the check of a period', () => {
-  test('recomputes the rows of the period and gives the hash of its last', async () => {
+  test("recomputes the rows of the period and gives the last one's hash", async () => {
     expect(await check({ from: at(4), to: at(9) })).toEqual({
       intact: true,
       checked: 5,
@@ -211,17 +211,20 @@ describe('the check of a period', () => {
     expect(await check({ from: at(4), to: at(4) })).toMatchObject({ intact: true, checked: 0, headHash: null });
   });
 
-  test('is not concerned with what is broken elsewhere', async () => {
+  test('ignores damage outside of the period', async () => {
     await tamper('UPDATE audit_logs SET user_agent = NULL WHERE chain_position IN (1, 12)');
     expect(await check({ from: at(4), to: at(9) })).toMatchObject({ intact: true, checked: 5 });
   });
 
-  test.each([4, 6, 8])('notices that the row at position %d is missing, also at its edges', async (position) => {
-    await tamper(`DELETE FROM audit_logs WHERE chain_position = ${position}`);
-    expect(await check({ from: at(4), to: at(9) })).toMatchObject(broken(position + 1, 'missing'));
-  });
+  test.each([4, 6, 8])(
+    "detects that the row at position %d is missing, even at the period's edges",
+    async (position) => {
+      await tamper(`DELETE FROM audit_logs WHERE chain_position = ${position}`);
+      expect(await check({ from: at(4), to: at(9) })).toMatchObject(broken(position + 1, 'missing'));
+    },
+  );
 
-  test('notices that all its rows are missing', async () => {
+  test('detects that all its rows are missing', async () => {
     await tamper('DELETE FROM audit_logs WHERE chain_position BETWEEN 4 AND 8');
     expect(await check({ from: at(4), to: at(9) })).toMatchObject(broken(9, 'missing from position 4 on'));
   });
@@ -229,7 +232,7 @@ describe('the check of a period', () => {
   test.each([
     ['-10 minutes', 5],
     ['10 minutes', 5],
-  ])('notices a row that was moved out of it in time by %s', async (by, position) => {
+  ])('detects a row that was moved out of the period by %s', async (by, position) => {
     await tamper(`UPDATE audit_logs SET created_at = created_at + interval '${by}' WHERE chain_position = ${position}`);
     expect(await check({ from: at(4), to: at(9) })).toMatchObject(broken(position, 'does not have the hash'));
   });
@@ -278,7 +281,7 @@ describe('Query.auditIntegrity', () => {
     }
   });
 
-  test('takes a period, and refuses one that cannot be', async () => {
+  test('takes a period, and refuses an impossible one', async () => {
     expect((await ask(user('ADMIN'), QUERY, { from: at(4), to: at(9) })).data).toMatchObject({
       auditIntegrity: { checked: 5 },
     });
@@ -286,13 +289,13 @@ describe('Query.auditIntegrity', () => {
       code: 'BAD_USER_INPUT',
       field: 'to',
     });
-    // No time of the API: the gateway names its field before a subgraph is asked.
+    // Not a valid time: the gateway reports its field before a subgraph is called.
     expect(refusal(await ask(user('ADMIN'), QUERY, { from: '0000-01-01T00:00:00Z' }))).toEqual({
       code: 'BAD_USER_INPUT',
     });
   });
 
-  test('runs once for all who ask the same at a time, refuses another period meanwhile, and is free again afterwards', async () => {
+  test('runs once for all concurrent callers of one period, refuses other periods meanwhile, and is free again afterwards', async () => {
     const checks = new IntegrityChecks(prisma());
     const [one, two] = [checks.check(WHOLE), checks.check(WHOLE)];
     await expect(checks.check({ from: at(4), to: null })).rejects.toMatchObject({
@@ -309,8 +312,8 @@ describe('Query.auditIntegrity', () => {
 });
 
 describe('after partitions were detached', () => {
-  // A month of its own for each: what was in it is gone from the table.
-  test('the rest of the trail is intact from where it must begin, until its beginning is cut', async () => {
+  // Each partition has its own month, because its rows leave the table.
+  test('the rest of the log is intact from its recorded beginning, until that beginning is cut off', async () => {
     const [last] = rows.slice(-1);
     const nextMonth = new Date(new Date(last?.createdAt ?? '').getTime() + 35 * 24 * 3_600_000);
     await prisma().$executeRaw`UPDATE audit_chain SET last_at = ${nextMonth}`;
@@ -320,7 +323,7 @@ describe('after partitions were detached', () => {
     const { detached } = await maintainAuditPartitions(prisma(), later);
     expect(detached.at(-1)).toBe(`audit_logs_${row(1).createdAt.slice(0, 7).replace('-', '_')}`);
 
-    // 'a', 'b' and what was detached: the month of the rows, and those before it that were empty.
+    // 'a', 'b' and the detached partitions: the month of the rows, and the empty ones before it.
     expect(await check()).toMatchObject({ intact: true, checked: 2 + detached.length });
     expect(await check({ from: at(1), to: at(5) })).toMatchObject({ intact: true, checked: 0 });
     expect(await check({ from: at(1) })).toMatchObject({ intact: true, checked: 2 + detached.length });

@@ -19,7 +19,7 @@ const partitions = async () => {
   return rows.map(({ name }) => name);
 };
 
-test('this year and the next are there after the start, whatever was missing', async () => {
+test('the partitions of this year and the next exist after the start, whichever were missing', async () => {
   const expected = await partitions();
   expect(expected).toHaveLength(24);
   await database.database.prisma.$executeRawUnsafe(`DROP TABLE ${expected[1]}, ${expected[3]}, ${expected[23]}`);
@@ -32,13 +32,13 @@ test('this year and the next are there after the start, whatever was missing', a
   await Promise.all([one.close(), two.close()]);
 });
 
-test('it looks again every day, within the hour after a failure, and not after the end', async () => {
+test('it runs again every day, within the hour after a failure, and not after it was closed', async () => {
   jest.useFakeTimers();
   try {
     let looks = 0;
     let failing = false;
     const errors: unknown[] = [];
-    // What partition maintenance asks first; it asks what is to be detached after it.
+    // The maintenance reads this first, and then what is to be detached.
     const prisma = {
       $transaction: (use: (tx: unknown) => unknown) => use(prisma),
       $executeRaw: async () => 0,

@@ -17,7 +17,7 @@ import type { TrailEntry } from './trail-store.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
 
 let database: TestDatabase;
-/** What the feed reads through, seen and severable. */
+/** The database through which the feed reads; its statements are visible, and it can be cut off. */
 let watched: WatchedDatabase;
 let feed: TrailFeed;
 const bus = createInProcessBus();
@@ -65,8 +65,8 @@ async function take(entries: FeedStream<TrailEntry>, count: number): Promise<unk
 
 const reads = (table: string) => watched.statements.filter(({ query }) => query.includes(`FROM ${table}`)).length;
 
-describe('the feed of the trail', () => {
-  test('tells of what is appended after it was established, in order, each once', async () => {
+describe('the feed of the audit log', () => {
+  test('delivers every entry that is appended after it was established, in order, once each', async () => {
     await appendUnannounced('before');
     const entries = feed.subscribe('now');
     await entries.established;
@@ -76,7 +76,7 @@ describe('the feed of the trail', () => {
     expect(await take(entries, 1)).toEqual(['c']);
   });
 
-  test('loses nothing of many writers at once', async () => {
+  test('loses no entry of many concurrent writers', async () => {
     const entries = feed.subscribe('now');
     await entries.established;
     const labels = Array.from({ length: 30 }, (_, index) => index);
@@ -84,7 +84,7 @@ describe('the feed of the trail', () => {
     expect((await take(entries, 30)).sort((a, b) => Number(a) - Number(b))).toEqual(labels);
   });
 
-  test('goes on from any position, through more than it keeps, and then with what is new', async () => {
+  test('continues from any position, through more entries than it caches, and then with new ones', async () => {
     const from = await head();
     const labels = Array.from({ length: 450 }, (_, index) => index);
     await append(...labels);
@@ -95,7 +95,7 @@ describe('the feed of the trail', () => {
     expect([await take(first, 1), await take(second, 1)]).toEqual([['new'], ['new']]);
   });
 
-  test('gives a slow follower everything, though the feed has long gone on', async () => {
+  test('gives a slow subscription everything, though the feed is far ahead', async () => {
     const [slow, quick] = [feed.subscribe('now'), feed.subscribe('now')];
     await Promise.all([slow.established, quick.established]);
     const labels = Array.from({ length: 450 }, (_, index) => index);
@@ -106,7 +106,7 @@ describe('the feed of the trail', () => {
     expect(await take(slow, 450)).toEqual(labels);
   });
 
-  test('reads once for all who follow, and not at all while nobody does', async () => {
+  test('reads once for all subscriptions, and not at all without any', async () => {
     const followers = Array.from({ length: 20 }, () => feed.subscribe('now'));
     await Promise.all(followers.map(({ established }) => established));
     const before = reads('audit_logs');
@@ -114,7 +114,7 @@ describe('the feed of the trail', () => {
     for (const entries of followers) expect(await take(entries, 1)).toEqual(['shared']);
     expect(reads('audit_logs') - before).toBe(1);
     await Promise.all(followers.map((entries) => entries.return()));
-    // A look that is under way may still end.
+    // A poll in progress may still end.
     await feed.refresh();
     const after = watched.statements.length;
     await bus.publish(TRAIL_APPENDED, '');
@@ -122,7 +122,7 @@ describe('the feed of the trail', () => {
     expect(watched.statements.length).toBe(after);
   });
 
-  test('looks at once when the bus says that the trail has grown', async () => {
+  test('reads at once when the bus announces new entries', async () => {
     const entries = feed.subscribe('now');
     await entries.established;
     const next = take(entries, 1);
@@ -130,12 +130,12 @@ describe('the feed of the trail', () => {
     const before = reads('audit_chain');
     for (let times = 0; times < 10; times++) await bus.publish(TRAIL_APPENDED, '');
     expect(await next).toEqual(['announced']);
-    // Ten announcements are one look, and one more for those that came during it.
+    // Ten announcements cause one read, and one more for those during it.
     await feed.refresh();
     expect(reads('audit_chain') - before).toBeLessThanOrEqual(5);
   });
 
-  test('ends who follows when it closes, and who follows afterwards', async () => {
+  test('ends its streams when it closes, and later ones at once', async () => {
     const entries = feed.subscribe('now');
     const pending = entries.next();
     await entries.established;
@@ -144,7 +144,7 @@ describe('the feed of the trail', () => {
     expect(await feed.subscribe(0).next()).toEqual({ done: true, value: undefined });
   });
 
-  test('ends at once for who leaves while nothing comes, and goes on for the others', async () => {
+  test('ends a stream at once when its reader leaves while nothing arrives, and continues the others', async () => {
     const [leaving, staying] = [feed.subscribe('now'), feed.subscribe('now')];
     await Promise.all([leaving.established, staying.established]);
     const pending = leaving.next();
@@ -154,7 +154,7 @@ describe('the feed of the trail', () => {
     expect(await take(staying, 1)).toEqual(['later']);
   });
 
-  test('goes on where it was after the database was away, also for who was reading up', async () => {
+  test('continues where it was after the database was down, even for a reader that was catching up', async () => {
     const from = await head();
     const [live, late] = [feed.subscribe('now'), feed.subscribe(from)];
     await live.established;
@@ -192,7 +192,7 @@ describe('Subscription.auditTrail', () => {
   let subscription: SubgraphStream;
   const QUERY = 'subscription { auditTrail { id action afterValue user { name } createdAt hash } }';
 
-  test('carries each entry to whoever may read the trail, with people as they are now', async () => {
+  test("delivers each entry to callers who may read the audit log, with people's current data", async () => {
     const started = await startAudit({
       endPlans: endNoPlans,
       prisma: prisma(),
@@ -233,7 +233,7 @@ describe('Subscription.auditTrail', () => {
     }
   });
 
-  test('is refused as unavailable while the database is away, and ended when the subgraph stops', async () => {
+  test('is refused as unavailable while the database is down, and ends when the subgraph stops', async () => {
     const started = await startAudit({
       endPlans: endNoPlans,
       prisma: watched.prisma,

@@ -79,7 +79,7 @@ async function newFlag(key: string, archivedAt: Date | null = null): Promise<{ i
   });
 }
 
-/** All pages of a search, and whether each said truly what is before and after it. */
+/** Reads all pages of a search, and checks what each says about pages before and after it. */
 async function pages(filter: object, first: number): Promise<string[][]> {
   const found: string[][] = [];
   let after: string | null = null;
@@ -136,9 +136,9 @@ afterAll(async () => {
   await database.drop();
 });
 
-describe('the trail', () => {
+describe('the audit log', () => {
   test.each([1, 2, 3, 10])(
-    'comes newest first in pages of %d, each entry once, over months and within a millisecond',
+    'comes newest first in pages of %d, each entry once, across months and within a millisecond',
     async (first) => {
       const { old, same, micro, later, newest } = entries;
       const found = await pages({}, first);
@@ -147,7 +147,7 @@ describe('the trail', () => {
     },
   );
 
-  test('shows what happened within one instant in the order of the chain, and each old entry once while new ones come', async () => {
+  test('orders entries of one instant by the chain, and shows each old entry once while new ones arrive', async () => {
     const filter = { action: 'SET_MAINTENANCE' };
     const at = time(june + 1_000);
     const old: string[] = [];
@@ -182,12 +182,12 @@ describe('the trail', () => {
     expect(await find({ userId: randomUUID() })).toEqual([]);
   });
 
-  test('counts what the filter finds, not what is on the page', async () => {
+  test('counts what the filter finds, not only the page', async () => {
     const { data } = await ask<Logs>(READ, LOGS, { filter: { userId: ann }, first: 1 });
     expect(data.auditLogs).toMatchObject({ totalCount: 3, nodes: [{ id: entries.newest }] });
   });
 
-  test('shows an entry whole, with the person and the flag', async () => {
+  test('shows an entry in full, with the person and the flag', async () => {
     const { data, errors } = await ask(
       READ,
       'query($filter: AuditLogFilter) { auditLogs(filter: $filter) { edges { cursor node { id action beforeValue afterValue ipAddress userAgent requestId createdAt hash user { id email } flag { id } } } } }',
@@ -224,7 +224,7 @@ describe('the trail', () => {
     [{ filter: { userId: '' } }, 'filter.userId'],
     [{ filter: { flagKey: 'no key' } }, 'filter.flagKey'],
     [{ filter: { action: 'MAKE_COFFEE' } }, 'filter.action'],
-    // No time of the API: the gateway names its field before a subgraph is asked.
+    // Not a valid time: the gateway reports its field before a subgraph is called.
     [{ filter: { from: '0000-01-01T00:00:00Z' } }, undefined],
     [{ filter: { from: '2026-02-01T00:00:00Z', to: '2026-01-01T00:00:00Z' } }, 'filter.to'],
     [{ first: 0 }, 'first'],
@@ -237,12 +237,12 @@ describe('the trail', () => {
     });
   });
 
-  test('after an entry that nobody has comes nothing', async () => {
+  test('is empty after an unknown entry', async () => {
     const { data } = await ask<Logs>(READ, LOGS, { after: Buffer.from(randomUUID()).toString('base64url') });
     expect(data.auditLogs.nodes).toEqual([]);
   });
 
-  test('is for those who may read', async () => {
+  test('is for callers who may read', async () => {
     expect(refusal(await ask(ANONYMOUS, LOGS))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(refusal(await ask({ kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' }, LOGS))).toEqual({
       code: 'FORBIDDEN',
@@ -296,7 +296,7 @@ describe('entities', () => {
   });
 });
 
-describe('a long trail', () => {
+describe('a long audit log', () => {
   beforeAll(async () => {
     // 40 people with 500 entries each in this month's partition, later than every entry above it.
     await prisma()
@@ -314,10 +314,10 @@ describe('a long trail', () => {
     );
     return rows.map((row) => row['QUERY PLAN']).join('\n');
   };
-  /** This month's partition is the one that is long. */
+  /** This month's partition is the long one. */
   const longPartition = `audit_logs_${time(may).slice(0, 7).replace('-', '_')}`;
 
-  test('is read by its indexes, whether a page is of all or of one person, the first or a later one', async () => {
+  test('is read by its indexes, for a page of all entries or of one person, the first or a later one', async () => {
     const { id: busy } = await prisma().user.findFirstOrThrow({ where: { email: 'many7' } });
     for (const search of [{}, { userId: busy }, { userId: ann }]) {
       for (const at of [null, may + 400_000]) {
@@ -326,11 +326,11 @@ describe('a long trail', () => {
         expect(plan).not.toMatch(new RegExp(`Seq Scan on ${longPartition}`));
       }
     }
-    // Of somebody who did little among many entries: by person, not by time.
+    // A person with few among many entries is found by person, not by time.
     expect(await planOf({ userId: ann }, null)).toContain(`${longPartition}_user_id_idx`);
   });
 
-  test('the next page leaves out the partitions of later months', async () => {
+  test('the next page skips the partitions of later months', async () => {
     const later = `audit_logs_${time(july).slice(0, 7).replace('-', '_')}`;
     expect(await planOf({}, null)).toContain(later);
     expect(await planOf({}, may + 400_000)).not.toContain(later);

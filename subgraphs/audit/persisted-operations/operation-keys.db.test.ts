@@ -1,4 +1,4 @@
-/** Operations that are bound to keys: by the manifest, or by the key. */
+/** Binding of operations to keys: by the manifest, or by the key. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { Caller } from '../../../core/access/caller.ts';
@@ -70,7 +70,7 @@ const keysOf = async (by: { id: string } | { sha256: string }) =>
   ).data.persistedOperation?.apiKeys;
 const lastRow = () => database.database.prisma.auditLog.findFirstOrThrow({ orderBy: { chainPosition: 'desc' } });
 
-test('a manifest is bound to the keys that are named, and to others when it is registered again', async () => {
+test('a manifest is bound to the given keys, and to further ones when it is registered again', async () => {
   const [acme, other] = [await newKey(), await newKey()];
   const [one, two] = [operation('One'), operation('Two')];
   const { data, errors } = await register([one, two], [acme]);
@@ -85,13 +85,13 @@ test('a manifest is bound to the keys that are named, and to others when it is r
   await register([one], [other.toUpperCase()]);
   expect([...((await keysOf({ id: one.id })) ?? [])].sort()).toEqual([acme, other].sort());
   expect(await keysOf({ id: two.id })).toEqual([acme]);
-  // The same again changes nothing, and leaves no trace.
+  // Repeating it changes nothing, and leaves no audit row.
   const { chainPosition } = await lastRow();
   await register([one, two], [acme]);
   expect((await lastRow()).chainPosition).toBe(chainPosition);
 });
 
-test('a key is made for operations, which no other key may run from then on', async () => {
+test('a key can be created for operations, which no unbound key may run from then on', async () => {
   const free = operation('Free');
   await register([free]);
   expect(await keysOf({ id: free.id })).toBeNull();
@@ -100,7 +100,7 @@ test('a key is made for operations, which no other key may run from then on', as
   expect(await keysOf({ id: free.id })).toEqual([acme]);
 });
 
-test('by its hash a text is for the keys of each id that it has, and for every key where one id is bound to none', async () => {
+test('by its hash, a text can be run by the keys of each id that has it, and by every key when one id is unbound', async () => {
   const [acme, other] = [await newKey(), await newKey()];
   const name = `Shared${randomUUID().slice(0, 8)}`;
   const [one, two, three] = [operation(name, `a@${name}`), operation(name, `b@${name}`), operation(name, `c@${name}`)];
@@ -113,7 +113,7 @@ test('by its hash a text is for the keys of each id that it has, and for every k
   expect(await keysOf({ id: one.id })).toEqual([acme]);
 });
 
-test('what is not there is refused by its place, and nothing is left', async () => {
+test('an unknown key or operation is refused at its path, and nothing is stored', async () => {
   const acme = await newKey();
   const gone = operation('Gone');
   expect(refusal(await register([gone], [acme, randomUUID()]))).toEqual({ code: 'NOT_FOUND', field: 'apiKeys.1' });

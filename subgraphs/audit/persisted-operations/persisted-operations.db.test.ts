@@ -29,7 +29,7 @@ let checked: string[] = [];
 
 const prisma = () => database.database.prisma;
 
-/** What the public schema would say is the gateway's business (main/operation-check.test.ts). */
+/** Stands for the check against the public schema, which is tested in main/operation-check.test.ts. */
 function check(body: string): OperationFault[] {
   checked.push(body);
   if (body.includes('nothing')) return [{ message: 'Cannot query field "nothing".' }];
@@ -60,7 +60,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** As the public generator writes an entry. */
+/** Gives an entry as the public generator writes it. */
 function operation(name: string, fields = '__typename'): Omit<ManifestOperation, 'sha256'> {
   const body = `query ${name} {\n  ${fields}\n}`;
   return { id: sha256Of(body), name, type: 'query', body };
@@ -92,7 +92,7 @@ describe('registering a manifest', () => {
     expect(stored).toMatchObject({ createdById: (administrator as { userId: string }).userId, type: 'query' });
   });
 
-  test('again changes nothing, records nothing, and gives the same', async () => {
+  test('a second time changes nothing, records nothing, and gives the same', async () => {
     const given = manifest(operation('Again'));
     const first = await register(given);
     const recorded = (await trail()).length;
@@ -104,7 +104,7 @@ describe('registering a manifest', () => {
     expect(rows.at(-1)?.afterValue).toMatchObject({ operations: [{ name: 'More' }] });
   });
 
-  test('takes ids of its own, several for one text, and every kind of operation with fragments', async () => {
+  test('accepts chosen ids, several for one text, and every kind of operation with fragments', async () => {
     const body = 'subscription Changes { changes { ...F } } fragment F on Change { revision }';
     const own = (id: string) => ({ id, name: 'Changes', type: 'subscription', body });
     expect((await register(manifest(own('acme/changes@1'), own('acme/changes@2')))).errors).toEqual([]);
@@ -131,7 +131,7 @@ describe('registering a manifest', () => {
     expect(await count()).toBe(before + shared.length);
   });
 
-  test('records the key that did it, where an administrator has given one the operation for that', async () => {
+  test('records the key that registered it, where an administrator has given a key the operation for that', async () => {
     expect((await register(manifest(operation('FromCi')), CI)).errors).toEqual([]);
     expect(
       await prisma().persistedOperation.findUniqueOrThrow({ where: { id: operation('FromCi').id } }),
@@ -142,7 +142,7 @@ describe('registering a manifest', () => {
     ['a SHA-256', (body: string) => sha256Of(body)],
     ['a SHA-256 with its prefix', (body: string) => `sha256:${sha256Of(body)}`],
     ["another digest, as Relay's MD5", (body: string) => createHash('md5').update(body).digest('hex')],
-  ])('takes texts by their ids, as Relay and GraphQL Code Generator write them: %s', async (what, idOf) => {
+  ])('accepts texts by their ids, as Relay and GraphQL Code Generator write them: %s', async (what, idOf) => {
     const bodies = ['ByIdOne', 'ByIdTwo'].map((name) => `query ${name} { __typename } # ${what}`);
     const { data, errors } = await register(Object.fromEntries(bodies.map((body) => [idOf(body), body])));
     expect(errors).toEqual([]);
@@ -159,7 +159,7 @@ describe('registering a manifest', () => {
     expect(taken.data.registerPersistedOperations).toHaveLength(1);
   });
 
-  test('by its texts is a CONFLICT for another text under an id, named by that id', async () => {
+  test('by its texts is a CONFLICT when an id has another text, and names that id', async () => {
     await register({ 'relay-1': 'query R { __typename }' });
     expect(refusal(await register({ 'relay-1': 'query R { other: __typename }' }))).toEqual({
       code: 'CONFLICT',
@@ -241,7 +241,7 @@ describe('registering a manifest', () => {
       'LIMIT_EXCEEDED',
     ],
   ])(
-    'is refused with the path of the fault and leaves nothing: %s',
+    'is refused with the path of the fault and leaves nothing behind: %s',
     async (_what, given, field, code = 'BAD_USER_INPUT') => {
       const before = await count();
       expect(refusal(await register(given))).toEqual({ code, field });
@@ -249,7 +249,7 @@ describe('registering a manifest', () => {
     },
   );
 
-  test('is for administrators, and nobody else has anything checked', async () => {
+  test('is for administrators, and other callers do not even cause a check', async () => {
     checked = [];
     for (const caller of [user('WRITE'), user('SAFETY'), { ...CI, role: 'WRITE' } as Caller, GATEWAY])
       expect(refusal(await register(manifest(good), caller))).toEqual({ code: 'FORBIDDEN' });
@@ -257,7 +257,7 @@ describe('registering a manifest', () => {
   });
 });
 
-describe('what is registered', () => {
+describe('a registered operation', () => {
   const TEXT = 'query ($id: String, $sha256: String) { persistedOperation(id: $id, sha256: $sha256) { sha256 body } }';
 
   test('is listed for administrators, newest first', async () => {
@@ -271,7 +271,7 @@ describe('what is registered', () => {
     expect(refusal(await ask(user('WRITE'), '{ persistedOperations { name } }'))).toEqual({ code: 'FORBIDDEN' });
   });
 
-  test('is found by id and by SHA-256 for gateways only', async () => {
+  test('is found by id and by SHA-256, for gateways only', async () => {
     const found = operation('Found');
     await register(manifest({ ...found, id: 'found' }));
     const text = { persistedOperation: { sha256: found.id, body: found.body } };

@@ -47,7 +47,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Gives the position of the entry. */
+/** Appends an entry and gives its position. */
 async function append(entry: AuditEntry): Promise<number> {
   await prisma().$transaction((tx) => appendAudit(tx, identityOf(user('ADMIN')), entry));
   return headPosition(prisma());
@@ -64,8 +64,8 @@ function follow(after: number | null, caller: Caller = { kind: 'gateway' }) {
   };
 }
 
-describe('credentials that end', () => {
-  test('are told as they do, each by what names it, and nothing else is', async () => {
+describe('ended credentials', () => {
+  test('are delivered as they end, each with what identifies it, and nothing else is', async () => {
     const next = follow(null);
     expect(await next()).toEqual({ ...NOTHING, position: await headPosition(prisma()) });
     await append({ action: 'UPDATE_USER', after: { id: 'u0', department: 'Body' } });
@@ -84,7 +84,7 @@ describe('credentials that end', () => {
     ]);
   });
 
-  test('while a gateway was away are told from the position that it knows', async () => {
+  test('that ended while a gateway was away are delivered from its last position', async () => {
     const known = await headPosition(prisma());
     const position = await append({ action: 'REVOKE_API_KEY', after: { id: 'k2' } });
     const next = follow(known);
@@ -92,7 +92,7 @@ describe('credentials that end', () => {
     expect(await next()).toEqual({ ...NOTHING, position, apiKeyId: 'k2' });
   });
 
-  test('are told from the end where the position is beyond it, as after a restored backup', async () => {
+  test('are delivered from the end when the position is beyond it, as after a restore', async () => {
     const end = await headPosition(prisma());
     const next = follow(end + 1_000);
     expect(await next()).toEqual({ ...NOTHING, position: end });
@@ -100,7 +100,7 @@ describe('credentials that end', () => {
     expect(await next()).toEqual({ ...NOTHING, position, sessionKey: 'session:y' });
   });
 
-  test('do not have to be read again by who has read far since the last of them', async () => {
+  test('come with positions, so that a reader does not read the entries since the last of them again', async () => {
     const begin = await headPosition(prisma());
     const next = follow(begin);
     await next();
@@ -121,11 +121,11 @@ describe('credentials that end', () => {
     ['SIGN_OUT', { session: 7 }],
     ['REVOKE_API_KEY', null],
     ['CREATE_API_KEY', { id: 'k' }],
-  ])('are not read out of an entry %s of %j', (action, afterValue) => {
+  ])('are not read from an entry %s of %j', (action, afterValue) => {
     expect(endedBy({ position: 1, action, afterValue })).toBeNull();
   });
 
-  test('are told to gateways only', async () => {
+  test('are delivered to gateways only', async () => {
     expect(await follow(null, user('ADMIN'))()).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
   });
 });

@@ -17,10 +17,10 @@ test('only the right password matches, and none where there is no account', asyn
   expect(await passwords.matches(null, 'correct horse')).toBe(false);
 });
 
-test('an unknown account costs what a known one does', async () => {
+test('checking an unknown account costs as much as a known one', async () => {
   const passwords = await Passwords.create();
   const hash = await hashPassword('correct horse');
-  /** In processor time, which does not depend on what else the machine does. */
+  /** Measured in processor time, which does not depend on other load of the machine. */
   const cost = async (passwordHash: string | null) => {
     const before = process.cpuUsage();
     for (let run = 0; run < 8; run++) await passwords.matches(passwordHash, 'guess');
@@ -32,7 +32,7 @@ test('an unknown account costs what a known one does', async () => {
   expect(ratio).toBeLessThan(2);
 });
 
-test('beyond those that run and wait, one more is refused, and the place is free again afterwards', async () => {
+test('beyond the running and waiting computations one more is refused, and the place is free again afterwards', async () => {
   const passwords = await Passwords.create({ running: 2, waiting: 1 });
   const hash = await hashPassword('correct horse');
   const answers = await Promise.allSettled(Array.from({ length: 5 }, () => passwords.matches(hash, 'correct horse')));
@@ -41,7 +41,7 @@ test('beyond those that run and wait, one more is refused, and the place is free
   expect(await Promise.all([1, 2, 3].map(() => passwords.matches(hash, 'correct horse')))).toEqual([true, true, true]);
 });
 
-test('a check that fails for a broken hash gives its place back', async () => {
+test('a check that fails for a malformed hash releases its place', async () => {
   const passwords = await Passwords.create({ running: 1, waiting: 0 });
   await expect(passwords.matches('broken', 'x')).rejects.toThrow();
   expect(await passwords.matches(null, 'x')).toBe(false);

@@ -54,7 +54,7 @@ describe('signing out', () => {
     expect(await audit.trail()).toEqual(recorded);
   });
 
-  test('is for sessions: not for nobody, a key, or everybody of a role', async () => {
+  test('is for sessions, not for anonymous callers, API keys, or users without a session', async () => {
     expect(refusal(await audit.ask(ANONYMOUS, LOGOUT))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(
       refusal(await audit.ask({ kind: 'apiKey', apiKeyId: null, role: 'ADMIN', rateLimitPerMin: null }, LOGOUT)),
@@ -62,7 +62,7 @@ describe('signing out', () => {
     expect(refusal(await audit.ask(user('READ'), LOGOUT))).toEqual({ code: 'FORBIDDEN' });
   });
 
-  test('without the cache is SERVICE_UNAVAILABLE, and the session goes on', async () => {
+  test('without the session store is SERVICE_UNAVAILABLE, and the session stays', async () => {
     const { token, identity } = await audit.session((await audit.account()).email);
     const recorded = await audit.trail();
     audit.answering = false;
@@ -81,7 +81,7 @@ describe('signing out', () => {
 });
 
 describe("changing one's password", () => {
-  test('ends all sessions of the account, this one too, and only the new password signs in', async () => {
+  test('ends all sessions of the account, the current one included, and only the new password signs in', async () => {
     const [{ id, email }, other] = [await audit.account('SAFETY'), await audit.account()];
     const [here, there, others] = [
       await audit.session(email),
@@ -107,7 +107,7 @@ describe("changing one's password", () => {
     ['one that is too long', PASSWORD, 'x'.repeat(1_001), 'new'],
     ['the same one', PASSWORD, PASSWORD, 'new'],
     ['the wrong one to begin with', 'wrong horse', NEXT, 'current'],
-  ])('to %s is refused, and sessions go on', async (_, current, next, field) => {
+  ])('to %s is refused, and sessions stay', async (_, current, next, field) => {
     const { email } = await audit.account();
     const { token, identity } = await audit.session(email);
     expect(refusal(await changePassword(identity, current, next))).toEqual({ code: 'BAD_USER_INPUT', field });
@@ -115,7 +115,7 @@ describe("changing one's password", () => {
     expect((await audit.login(email)).errors).toEqual([]);
   });
 
-  test('with a wrong password counts as a failed sign-in, is recorded as one, and is slowed like one', async () => {
+  test('with a wrong current password counts as a failed sign-in, is recorded as one, and is limited like one', async () => {
     const { id, email } = await audit.account();
     const { identity } = await audit.session(email);
     for (let guess = 0; guess < 10; guess++)
@@ -130,7 +130,7 @@ describe("changing one's password", () => {
     expect(answer.errors[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED', retryAfter: expect.any(Number) });
   });
 
-  test('twice at once is done once', async () => {
+  test('twice at once succeeds once', async () => {
     const { email } = await audit.account();
     const { identity } = await audit.session(email);
     const answers = await Promise.all([
@@ -140,7 +140,7 @@ describe("changing one's password", () => {
     expect(answers.map((answer) => refusal(answer)?.code).sort()).toEqual(['CONFLICT', undefined]);
   });
 
-  test('takes an account that is active', async () => {
+  test('requires an active account', async () => {
     const { id } = await audit.account('READ', { isActive: false });
     expect(refusal(await changePassword(user('READ', id), PASSWORD, NEXT))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(refusal(await changePassword(user('READ'), PASSWORD, NEXT))).toEqual({ code: 'FORBIDDEN' });
@@ -182,7 +182,7 @@ describe.each(endings)('an account that is %s', (_how, end) => {
 
   test('while a sign-in has its session and is not recorded, has no session left', async () => {
     const person = await audit.account();
-    // Somebody else has the row's lock until both wait for it, in whichever order.
+    // Another transaction holds the row's lock until both wait for it, in whichever order.
     let answers: Promise<Answer<unknown>[]> = Promise.resolve([]);
     await audit.prisma.$transaction(async (tx) => {
       await tx.$executeRaw`SELECT 1 FROM users WHERE id = ${person.id}::uuid FOR UPDATE`;
@@ -191,7 +191,7 @@ describe.each(endings)('an account that is %s', (_how, end) => {
     });
     const [login, ending] = await answers;
     expect(ending?.errors).toEqual([]);
-    // The sign-in came second and was refused, or first and its session was ended.
+    // Either the sign-in came second and was refused, or it came first and its session was ended.
     expect([[], [expect.objectContaining({ message: 'E-mail or password is wrong.' })]]).toContainEqual(login?.errors);
     expect(audit.kept.some(({ key }) => key.startsWith('session:'))).toBe(true);
     expect(await audit.openSessions()).toEqual([]);
@@ -202,7 +202,7 @@ describe.each(endings)('an account that is %s', (_how, end) => {
     const { token } = await audit.session(person.email);
     let login: Promise<Answer<unknown>> | undefined;
     audit.before = async (name) => {
-      // After the last call of the ending: what it removes from the index.
+      // After the last call of the ending: the removal from the index.
       if (name !== 'removeMember' || login !== undefined) return;
       login = audit.login(person.email);
       await eventually(async () => (await waiting()) === 1);
@@ -214,7 +214,7 @@ describe.each(endings)('an account that is %s', (_how, end) => {
     expect(await audit.openSessions()).toEqual([]);
   });
 
-  test('stays as it was while the cache is away: an old session must not come back with it', async () => {
+  test('stays as it was while the session store is down: an old session must not come back with the store', async () => {
     const person = await audit.account();
     const { token } = await audit.session(person.email);
     const [row, recorded] = [
@@ -231,7 +231,7 @@ describe.each(endings)('an account that is %s', (_how, end) => {
   });
 });
 
-/** How many of this database's connections wait for somebody's lock. */
+/** Counts this database's connections that wait for a lock. */
 async function waiting(): Promise<number> {
   const [row] = await audit.prisma.$queryRaw<
     { count: bigint }[]
@@ -239,10 +239,10 @@ async function waiting(): Promise<number> {
   return Number(row?.count);
 }
 
-describe('the index of a user', () => {
+describe("the index of a user's sessions", () => {
   const person = { id: 'u1', role: 'READ' } as const;
 
-  test('holds what is open and forgets what has run out', async () => {
+  test('contains open sessions and drops expired ones', async () => {
     const store = createInProcessStore();
     const sessions = new Sessions(store);
     const now = Date.now();
@@ -260,7 +260,7 @@ describe('the index of a user', () => {
     expect([await sessions.exists(second.key), await sessions.exists(third.key)]).toEqual([true, false]);
   });
 
-  test('lets those go on that began after what ends the others', async () => {
+  test('keeps sessions that began after the event that ends the others', async () => {
     const sessions = new Sessions(createInProcessStore());
     const ending = new Date();
     const [old, young] = [
@@ -274,7 +274,7 @@ describe('the index of a user', () => {
   });
 });
 
-test('an account that is changed from a process with another memory has no session left here', async () => {
+test('an account that another process changes with its own store has no session left here', async () => {
   const { email } = await audit.account();
   const { token } = await audit.session(email);
   const elsewhere = new Accounts(

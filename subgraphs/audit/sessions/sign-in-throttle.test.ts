@@ -9,7 +9,7 @@ const limited = expect.objectContaining({ code: 'RATE_LIMITED', details: { retry
 
 let limiter: RateLimiter;
 let store: KeyValueStore;
-/** Every key that was used, and how long what is under it is kept. */
+/** Every key that was used, and the seconds for which its value is kept. */
 let used: Map<string, number>;
 let throttle: SignInThrottle;
 
@@ -32,7 +32,7 @@ async function guesses(
   for (let index = 0; index < count; index++) await throttle.attempt(email(index), address(index));
 }
 
-test('an account has ten guesses in a window, from everywhere and from nowhere together', async () => {
+test('an account has ten guesses in a window, over all addresses and unknown ones together', async () => {
   await guesses(
     SIGN_IN_LIMITS.account,
     () => EMAIL,
@@ -43,7 +43,7 @@ test('an account has ten guesses in a window, from everywhere and from nowhere t
   await throttle.attempt('bob@example.com', null);
 });
 
-test('tries that were not looked at do not count', async () => {
+test('attempts whose password was not checked do not count', async () => {
   for (let index = 0; index < 100; index++) await (await throttle.attempt(EMAIL, '192.0.2.1')).takeBack();
   await guesses(
     SIGN_IN_LIMITS.account,
@@ -67,7 +67,7 @@ test.each([
   await throttle.attempt(EMAIL, another);
 });
 
-test('an address that is refused does not use up the account', async () => {
+test("an address that is refused does not use up the account's limit", async () => {
   await guesses(
     SIGN_IN_LIMITS.address,
     (index) => `victim-${index}@example.com`,
@@ -77,7 +77,7 @@ test('an address that is refused does not use up the account', async () => {
   await throttle.attempt(EMAIL, '192.0.2.2');
 });
 
-test("signing in to an account of one's own between guesses at others gives no more guesses", async () => {
+test("signing in to one's own account between guesses at others gives no more guesses", async () => {
   for (let index = 0; index < SIGN_IN_LIMITS.address; index++) {
     await throttle.attempt(`victim-${index}@example.com`, '192.0.2.1');
     if (index < SIGN_IN_LIMITS.address - 1)
@@ -86,7 +86,7 @@ test("signing in to an account of one's own between guesses at others gives no m
   await expect(throttle.attempt(EMAIL, '192.0.2.1')).rejects.toEqual(limited);
 });
 
-test('an address that an account has signed in from is known for that account alone', async () => {
+test('an address from which an account has signed in is known for that account only', async () => {
   await (await throttle.attempt(EMAIL, '192.0.2.1')).succeeded();
   await guesses(
     SIGN_IN_LIMITS.address,
@@ -103,7 +103,7 @@ test('an address that an account has signed in from is known for that account al
   await throttle.attempt(EMAIL, '192.0.2.2');
 });
 
-test('what is kept names neither e-mail nor address, and ends', async () => {
+test('stored keys contain neither e-mail nor address, and expire', async () => {
   await (await throttle.attempt(EMAIL, '192.0.2.1')).succeeded();
   await throttle.attempt(EMAIL, '192.0.2.1');
   expect([...used.values()].sort()).toEqual(
@@ -117,7 +117,7 @@ test('what is kept names neither e-mail nor address, and ends', async () => {
   expect([...used.keys()].join()).not.toMatch(/ann|example|192|0\.2/);
 });
 
-test('while the cache is away nothing is counted and nobody signs in; one that goes away afterwards refuses nobody', async () => {
+test('while the store is down nobody can sign in; when it goes down during an attempt, that attempt is not refused', async () => {
   const away = new Error('away');
   const down = new SignInThrottle(limiter, { ...store, get: () => Promise.reject(away) });
   await expect(down.attempt(EMAIL, '192.0.2.1')).rejects.toBe(away);

@@ -29,7 +29,7 @@ afterEach(async () => {
 afterAll(() => audit.close());
 
 describe('signing in', () => {
-  test('gives a session that is kept for twelve hours under the hash of its token, and records it', async () => {
+  test("gives a session that is stored for twelve hours under its token's hash, and records it", async () => {
     const { id, updatedAt } = await account('ann@example.com', { role: 'SAFETY' });
     const { data, errors } = await login('ann@example.com');
     expect(errors).toEqual([]);
@@ -58,7 +58,7 @@ describe('signing in', () => {
     });
   });
 
-  test('does not care how the e-mail is written', async () => {
+  test('accepts the e-mail with any capitals and blanks', async () => {
     await account('bob@example.com');
     expect((await login(' Bob@Example.COM ')).errors).toEqual([]);
   });
@@ -97,7 +97,7 @@ describe('signing in', () => {
     expect((await trail()).at(-1)).toMatchObject({ action: 'SIGN_IN_FAILED', afterValue: { email: recorded } });
   });
 
-  test('without the session store is refused as SERVICE_UNAVAILABLE and is no sign-in', async () => {
+  test('without the session store is refused as SERVICE_UNAVAILABLE and is not recorded', async () => {
     const { id } = await account('emil@example.com');
     const before = await trail();
     for (const call of ['get', 'members', 'addMember', 'set']) {
@@ -140,13 +140,13 @@ describe('signing in', () => {
 describe('guessing passwords', () => {
   const guess = (email: string, ipAddress: string | null, password = 'guess') =>
     audit.login(email, password, ipAddress);
-  /** As many failures as that, without the work. */
+  /** Records that many failures, without the computations. */
   async function failed(times: number, email: string, address: () => string): Promise<void> {
     const throttle = new SignInThrottle(audit.limiter, audit.memory);
     for (let time = 0; time < times; time++) await throttle.attempt(email, address());
   }
 
-  test('at an account ends after ten, whether or not there is one, and is no longer recorded', async () => {
+  test('at an account is stopped after ten attempts, whether or not it exists, and is then no longer recorded', async () => {
     await account('hugo@example.com');
     for (const email of ['hugo@example.com', 'not-hugo@example.com']) {
       await failed(8, email, () => audit.newAddress());
@@ -171,7 +171,7 @@ describe('guessing passwords', () => {
     }
   });
 
-  test('that is refused costs no computing: a crowd of it keeps nobody from signing in', async () => {
+  test('that is refused costs no computation: a crowd of guesses stops nobody from signing in', async () => {
     await account('ivo@example.com');
     await failed(10, 'victim@example.com', () => audit.newAddress());
     const [answers, { errors }] = await Promise.all([
@@ -182,18 +182,18 @@ describe('guessing passwords', () => {
     expect(errors).toEqual([]);
   });
 
-  test('does not lock out who has signed in from their address before', async () => {
+  test('does not lock out a person who signs in from a known address', async () => {
     await account('ines@example.com');
     const home = audit.newAddress();
     expect((await guess('ines@example.com', home, PASSWORD)).errors).toEqual([]);
     await failed(10, 'ines@example.com', () => audit.newAddress());
     expect(refusal(await guess('ines@example.com', audit.newAddress(), PASSWORD))).toEqual({ code: 'RATE_LIMITED' });
     expect((await guess('ines@example.com', home, PASSWORD)).errors).toEqual([]);
-    // That sign-in does not give the others ten more.
+    // That sign-in does not give the others ten more guesses.
     expect(refusal(await guess('ines@example.com', audit.newAddress()))).toEqual({ code: 'RATE_LIMITED' });
   });
 
-  test('is forgotten with a sign-in', async () => {
+  test('is reset by a sign-in', async () => {
     await account('kim@example.com');
     for (let round = 0; round < 3; round++) {
       await failed(9, 'kim@example.com', () => audit.newAddress());
@@ -206,7 +206,7 @@ describe('the first administrator', () => {
   const administrators = () => prisma().user.findMany({ where: { role: 'ADMIN' } });
 
   afterEach(async () => {
-    // Users of the trail cannot be deleted: another role makes room for the next test.
+    // Users that the audit log names cannot be deleted, so another role makes room for the next test.
     for (const { id, email } of await administrators())
       await prisma().user.update({ where: { id }, data: { role: 'READ', email: `former-${email}` } });
   });
@@ -228,7 +228,7 @@ describe('the first administrator', () => {
     expect(JSON.stringify(await trail())).not.toContain(created?.password);
   });
 
-  test('gets the password that is given, which is not shown', async () => {
+  test('gets the given password, which is not shown', async () => {
     expect(await ensureAdministrator(prisma(), { email: 'given@example.com', password: 'a given password' })).toEqual({
       email: 'given@example.com',
       password: null,
@@ -236,7 +236,7 @@ describe('the first administrator', () => {
     expect((await login('given@example.com', 'a given password')).errors).toEqual([]);
   });
 
-  test('is one, when several processes start at once', async () => {
+  test('is created once when several processes start at once', async () => {
     const results = await Promise.all(
       Array.from({ length: 4 }, (_, index) =>
         ensureAdministrator(prisma(), { email: `root${index}@example.com`, password: null }),
@@ -246,12 +246,12 @@ describe('the first administrator', () => {
     expect(await administrators()).toHaveLength(1);
   });
 
-  test('is not created beside one who is deactivated', async () => {
+  test('is not created beside a deactivated one', async () => {
     await account('away@example.com', { role: 'ADMIN', isActive: false });
     expect(await ensureAdministrator(prisma(), { email: 'new@example.com', password: null })).toBeNull();
   });
 
-  test("is refused where the e-mail is another account's", async () => {
+  test('is refused when the e-mail belongs to another account', async () => {
     await account('taken@example.com');
     await expect(ensureAdministrator(prisma(), { email: 'taken@example.com', password: null })).rejects.toMatchObject({
       code: 'CONFLICT',
@@ -280,7 +280,7 @@ test('only an administrator sees the accounts, newest first, and nobody sees a h
   expect((await audit.ask(user('ADMIN'), '{ users { nodes { passwordHash } } }')).errors).toHaveLength(1);
 });
 
-test('me says who is calling', async () => {
+test('me gives the calling user', async () => {
   const query = '{ me { kind role vin environment user { email } } }';
   const { id } = await account('me@example.com');
   const nothing = { role: null, vin: null, environment: null, user: null };

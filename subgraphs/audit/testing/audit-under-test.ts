@@ -1,4 +1,4 @@
-/** The audit subgraph on a database of its own, with a cache into whose calls a test can step. */
+/** The audit subgraph on its own database, with a session store whose calls tests can intercept. */
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller, CallerIdentity, Role } from '../../../core/access/caller.ts';
@@ -12,24 +12,29 @@ import { hashPassword } from '../sessions/passwords.ts';
 import { startAudit } from '../subgraph.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
 
+/** The password of every account. */
 export const PASSWORD = 'correct horse battery staple';
 
+/** The mutation that signs in. */
 export const LOGIN =
   'mutation($email: String!, $password: String!) { login(email: $email, password: $password) { token expiresAt user { id email role lastLoginAt } } }';
+/** The data of `LOGIN`. */
 export type LoggedIn = {
   login: { token: string; expiresAt: string; user: { id: string; email: string; role: Role; lastLoginAt: string } };
 };
 
+/** A person with an account. */
 export type Person = { readonly id: string; readonly email: string };
 
+/** A running audit subgraph. */
 export class AuditUnderTest {
   readonly memory = createInProcessStore();
   readonly limiter = createInProcessRateLimiter();
-  /** Whether the cache answers. */
+  /** Whether the session store answers. */
   answering = true;
-  /** Called before each call of the cache, with the call's name and key. */
+  /** Called before each call of the store, with the call's name and key. */
   before: (call: string, key: string) => Promise<void> = async () => undefined;
-  /** What is kept, and for how many seconds, in order. */
+  /** The stored keys and their seconds, in order. */
   kept: { key: string; ttl: number }[] = [];
   #addresses = 0;
 
@@ -41,6 +46,7 @@ export class AuditUnderTest {
   ask: Ask = () => Promise.reject(new Error('not started'));
   close: () => Promise<void> = async () => undefined;
 
+  /** Starts the subgraph on a new test database. */
   static async start(): Promise<AuditUnderTest> {
     const audit = new AuditUnderTest(await createTestDatabase(), await hashPassword(PASSWORD));
     const started = await startAudit({
@@ -84,23 +90,25 @@ export class AuditUnderTest {
     return call();
   }
 
+  /** Creates an account. */
   account(role: Role = 'READ', more: { email?: string; isActive?: boolean; department?: string } = {}) {
     return this.prisma.user.create({
       data: { email: `${randomUUID()}@example.com`, name: 'Ann', passwordHash: this.passwordHash, role, ...more },
     });
   }
 
-  /** Addresses of IPv4 that no test has used: what one has failed at is not another's. */
+  /** Gives an unused IPv4 address, so that failures of other tests do not count. */
   newAddress(): string {
     this.#addresses += 1;
     return `198.18.${this.#addresses >> 8}.${this.#addresses & 255}`;
   }
 
+  /** Signs in and gives the whole answer. */
   login(email: string, password = PASSWORD, ipAddress: string | null = this.newAddress()): Promise<Answer<LoggedIn>> {
     return this.ask<LoggedIn>(identityOf(ANONYMOUS, { ipAddress }), LOGIN, { email, password });
   }
 
-  /** Signs somebody in: their token, and them as the gateway would name them. */
+  /** Signs a person in; gives their token, and the caller as the gateway would name it. */
   async session(
     email: string,
     password = PASSWORD,
@@ -112,11 +120,12 @@ export class AuditUnderTest {
     return { token, caller, identity: identityOf(caller, { ipAddress: this.newAddress() }) };
   }
 
+  /** Checks whether a token's session is open. */
   async isOpen(token: string): Promise<boolean> {
     return (await this.memory.get(sessionKey(token))) !== null;
   }
 
-  /** Keys of all sessions that are open. */
+  /** Gives the keys of all open sessions. */
   async openSessions(): Promise<string[]> {
     const open = await Promise.all(
       this.kept.map(async ({ key }) => ((await this.memory.get(key)) === null ? [] : [key])),
@@ -124,6 +133,7 @@ export class AuditUnderTest {
     return open.flat().filter((key) => key.startsWith('session:'));
   }
 
+  /** Reads the audit log. */
   async trail() {
     const rows = await this.prisma.auditLog.findMany({ orderBy: { chainPosition: 'asc' } });
     return rows.map(({ action, userId, beforeValue, afterValue }) => ({ action, userId, beforeValue, afterValue }));
