@@ -74,9 +74,10 @@ export interface VerifiedProof {
   readonly nonce: string | null;
 }
 
+/** The state of a vehicle. */
 export interface VehicleState {
   readonly identity: VehicleIdentity;
-  /** The set of this revision has been applied. Never falls. */
+  /** The revision whose set was applied last. It never falls. */
   readonly revision: number;
   /** False where the flags are not the set of `revision`, by a damaged file or by the control plane's later proof. */
   readonly complete: boolean;

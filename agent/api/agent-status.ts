@@ -8,19 +8,21 @@ import type { DroppedMetrics } from '../telemetry/metrics/metric-queue.ts';
 import type { StoreStatus } from '../store/vehicle-store.ts';
 import type { RefusalReason } from '../trust/refusals.ts';
 
+/** The status of the last proof. */
 export interface ProofStatus {
   readonly revision: number;
-  /** ISO 8601, by the control plane's clock. */
+  /** The time of the proof in ISO 8601, by the control plane's clock. */
   readonly issuedAt: string;
-  /** The digest of the set; null in a statement that an agent of before has stored. */
+  /** The digest of the set; null for a statement that an older agent has stored. */
   readonly set: string | null;
-  /** False where the control plane has said meanwhile that this revision is another set, or the file is damaged. */
+  /** False where the control plane has since named another set for this revision, or the database is damaged. */
   readonly held: boolean;
 }
 
+/** The status of an agent. */
 export interface AgentStatus {
   readonly version: string;
-  /** Null until a token or a database says who this is. */
+  /** The vehicle's VIN; null until a token or a database names it. */
   readonly vin: string | null;
   readonly environment: Environment | null;
   /** Whether flags can be evaluated. */

@@ -15,10 +15,11 @@ export interface Refusal {
 /** The seconds for which a browser may cache the answer to a preflight. */
 const PREFLIGHT_SECONDS = 600;
 
+/** Decides which requests of browsers are handled. */
 export class BrowserGuard {
   readonly #allowedOrigins: ReadonlySet<string>;
 
-  /** @param allowedOrigins origins whose pages may ask, as browsers write them: `http://hmi.local:8080` */
+  /** @param allowedOrigins the origins whose pages are allowed, as browsers write them: `http://hmi.local:8080` */
   constructor(allowedOrigins: readonly string[]) {
     this.#allowedOrigins = new Set(allowedOrigins);
   }

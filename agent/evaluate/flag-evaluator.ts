@@ -44,10 +44,11 @@ interface Compiled {
   readonly compiled: CompiledFlag;
 }
 
+/** Evaluates flags from the vehicle's present state and facts. */
 export class FlagEvaluator {
   #facts: VehicleFacts;
   readonly #ageingClock: AgeingClock;
-  /** Drawn at each start: rollouts that are not sticky mix it in. */
+  /** The string that rollouts with `sticky: false` mix in; it is drawn at each start. */
   readonly #nonce = randomUUID();
   #state: VehicleState | null = null;
   #flags = new Map<string, Compiled>();

@@ -19,10 +19,11 @@ export interface RouteOptions {
 /** The function by which `node:http` and `ws` open a connection. */
 export type CreateConnection = NonNullable<ClientRequestArgs['createConnection']>;
 
+/** Opens sockets to the control plane. */
 export class Route {
   readonly #proxy: URL | null;
   readonly #ca: string | null;
-  /** Made once: each would parse the certificates anew. */
+  /** The TLS context. It is made once, because making it parses all certificates. */
   #secureContext: SecureContext | undefined;
 
   constructor({ ca, proxy }: RouteOptions) {

@@ -1,7 +1,7 @@
 /**
- * The lock of a vehicle's database: a Unix socket beside it, on which its agent listens. The kernel closes the socket
- * with its process, however that ends, so nobody has to guess whether an owner is alive: who can connect is told who
- * it is. It holds across containers that share the folder, where process ids say nothing.
+ * The lock of a vehicle's database: a Unix socket beside it, on which the owning agent listens. The kernel closes the
+ * socket when the process ends, however it ends, so a lock whose owner answers is held, and any other is not. The lock
+ * works across containers that share the folder, where process ids mean nothing.
  */
 import { constants } from 'node:fs';
 import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
@@ -11,14 +11,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { FleetFlagError } from '../../core/errors.ts';
 import { describeError, type Log } from '../log.ts';
 
-/** Milliseconds that a living owner has to say who it is. */
+/** The milliseconds that a living owner has to answer with its name. */
 const ANSWER_MS = 1_000;
 const MAX_ANSWER_LENGTH = 500;
-/** Attempts to take over a dead owner's socket, while others try the same. */
+/** The attempts to take over a dead owner's socket while other agents try the same. */
 const MAX_ATTEMPTS = 100;
-/** Milliseconds until another's attempt to take over is looked at again, and up to as long again. */
+/** The milliseconds before another agent's attempt to take over is checked again; up to as many are added at random. */
 const TURN_MS = 10;
 
+/** A lock that this process holds. */
 export class DatabaseLock {
   private constructor(
     private readonly server: Server,
@@ -26,11 +27,11 @@ export class DatabaseLock {
   ) {}
 
   /**
-   * Takes the lock of the database `file`. Resolves to null where the folder takes no socket (it is read-only, or its
-   * file system has none): an agent that cannot lock still has to evaluate.
+   * Acquires the lock of the database `file`. Resolves to null where the folder can hold no socket (it is read-only, or
+   * its file system has none), because an agent that cannot lock must still evaluate.
    *
-   * @param owner who this is, in one line, for the refusal that another agent gets
-   * @throws FleetFlagError CONFLICT, which names the agent that has the lock
+   * @param owner the name of this agent in one line, for the refusal that another agent gets
+   * @throws FleetFlagError CONFLICT, which names the agent that holds the lock
    */
   static async take(file: string, owner: string, log: Log): Promise<DatabaseLock | null> {
     let folder: FileHandle | null = null;
@@ -49,14 +50,14 @@ export class DatabaseLock {
     }
   }
 
-  /** Gives the lock back and removes its file. */
+  /** Releases the lock and removes its file. */
   async release(): Promise<void> {
     await new Promise<void>((resolve) => this.server.close(() => resolve()));
     await this.folder.close();
   }
 }
 
-/** The folder as a path that is short enough for a socket's address (107 bytes), however deep the folder is. */
+/** Gives a path of the folder that is short enough for a socket's address (107 bytes), however deep the folder is. */
 function placeIn(folder: FileHandle, path: string): string {
   return process.platform === 'linux' ? `/proc/self/fd/${folder.fd}` : path;
 }
@@ -73,13 +74,13 @@ async function takeSocket(path: string, file: string, owner: string): Promise<Se
 }
 
 /**
- * Removes the socket of a dead owner. Only who listens on `takeover` removes anything, and looks again before: of many
- * that found the owner dead none removes the socket of the one that has become the owner since.
+ * Removes the socket of a dead owner. Only the agent that listens on `takeover` may remove it, and it checks the owner
+ * again first. So of several agents that found the owner dead, none removes the socket of a new owner.
  */
 async function removeDead(path: string, takeover: string, owner: string): Promise<void> {
   const turn = await listen(takeover, owner);
   if (turn === null) {
-    // Twice dead: whoever had the turn was killed in it. Once dead it may just be ending.
+    // An agent that is found dead once may be ending; one that is found dead twice was killed during its takeover.
     for (let look = 0; look < 2; look++) {
       await pause(TURN_MS * (1 + Math.random()));
       if ((await ownerOf(takeover)) !== null) return;
@@ -94,7 +95,7 @@ async function removeDead(path: string, takeover: string, owner: string): Promis
   }
 }
 
-/** Resolves to null where the path is taken, by a living owner or a dead one. */
+/** Listens on a path. Resolves to null where a socket exists there, of a living owner or a dead one. */
 function listen(path: string, owner: string): Promise<Server | null> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => {
@@ -122,8 +123,8 @@ function refuse(file: string, owner: string): never {
 }
 
 /**
- * The name of the owner that listens there; null where nobody does. An owner that is too busy to answer is one all the
- * same.
+ * Resolves to the name of the owner that listens on a path; null where none does. An owner that is too busy to answer
+ * still counts as one.
  */
 function ownerOf(path: string): Promise<string | null> {
   return new Promise((resolve) => {

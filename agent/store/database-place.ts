@@ -4,8 +4,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 const MAX_LINKS = 40;
 
 /**
- * The path of a database without symbolic links, also where the file is not there yet. The file is replaced by
- * renaming, which would put a file in the place of a link; and one file under two names would have two locks.
+ * Gives the path of a database without symbolic links, even where the file does not exist yet. Renaming, by which the
+ * file is replaced, would otherwise replace a link by a file; and one file under two names would have two locks.
  */
 export function databasePlace(path: string, links = 0): string {
   const folder = realFolder(dirname(resolve(path)));
@@ -18,7 +18,7 @@ function realFolder(folder: string): string {
   try {
     return realpathSync(folder);
   } catch {
-    // It is made with the first write, or cannot be: the store says so then.
+    // The first write creates the folder; where it cannot, the store reports that.
     return folder;
   }
 }

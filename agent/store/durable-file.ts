@@ -1,9 +1,9 @@
 /**
- * A file in two generations, replaced so that a power cut at any byte leaves the old content or the new.
+ * A file in two generations. A power cut at any moment of a replacement leaves the old content or the new.
  *
- * The new content is written beside the file and flushed before any name changes; then the present generation
- * becomes `<file>.previous` and the new one takes its name. Between those two renames the file is missing, and
- * `.previous` is the old content: a reader tries both.
+ * The new content is written beside the file and flushed before any name changes. Then the present generation becomes
+ * `<file>.previous`, and the new one takes its name. Between these two renames the file is missing, and `.previous` has
+ * the old content; so a reader tries both.
  */
 import { constants } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
@@ -11,19 +11,18 @@ import { dirname } from 'node:path';
 import { openRegularFile, readRegularFile } from '../../core/files/regular-file.ts';
 import { errorCode } from '../../core/caught-error.ts';
 
-/** What is needed of a file system; each call has reached the disk when it resolves, or rejects. */
+/** The parts of a file system that are needed. A call that resolves has reached the disk. */
 export interface FileSystem {
-  /** Rejects with code ENOENT where there is no such file. */
+  /** Reads a whole file. Rejects with code ENOENT where there is none. */
   read(path: string): Promise<Uint8Array>;
-  /** Writes and flushes a whole file, which may be torn when this rejects. */
+  /** Writes and flushes a whole file. When this rejects, the file may be written in part. */
   write(path: string, bytes: Uint8Array): Promise<void>;
   /**
-   * Appends to a file, which is made where there is none, and flushes it; what was appended may be torn when this
-   * rejects.
+   * Appends to a file and flushes it. Creates a missing file. When this rejects, the bytes may be appended in part.
    */
   append(path: string, bytes: Uint8Array): Promise<void>;
   rename(from: string, to: string): Promise<void>;
-  /** Makes renames in this folder durable. */
+  /** Makes the renames in a folder durable. */
   flushFolder(path: string): Promise<void>;
   createFolder(path: string): Promise<void>;
 }
@@ -58,7 +57,7 @@ async function putDurably(path: string, how: number, bytes: Uint8Array): Promise
   }
 }
 
-/** Whether a file system says that there is no such file. */
+/** Says whether an error of a file system means that there is no such file. */
 export function isMissing(error: unknown): boolean {
   return errorCode(error) === 'ENOENT';
 }
@@ -71,7 +70,7 @@ export class DurableFile {
     private readonly files: FileSystem,
   ) {}
 
-  /** The bytes of a generation, or null where there is none. Rejects where it exists and cannot be read. */
+  /** Reads a generation; null where there is none. Rejects where it exists and cannot be read. */
   async read(generation: Generation): Promise<Uint8Array | null> {
     try {
       return await this.files.read(this.#pathOf(generation));
@@ -82,9 +81,9 @@ export class DurableFile {
   }
 
   /**
-   * Replaces the content. When it resolves the new content is on disk; when it rejects, the old one or the new is.
+   * Replaces the content. When this resolves, the new content is on disk; when it rejects, the old or the new one is.
    *
-   * @param keepPresent false where the present generation is known to be broken: a good `.previous` is then kept
+   * @param keepPresent false where the present generation is known to be damaged, so that a good `.previous` is kept
    */
   async replace(bytes: Uint8Array, keepPresent: boolean): Promise<void> {
     const folder = dirname(this.path);

@@ -1,6 +1,6 @@
 /**
- * Flags as rows of flags_cache: the columns say what is served, the metadata holds all that was signed, which is
- * verified again when it is read.
+ * Stores flags as rows of flags_cache. The columns show the value that is served. The metadata holds all signed
+ * definitions, which are verified again when they are read.
  */
 import type { Database } from 'sql.js';
 import type { Environment } from '../../core/model.ts';
@@ -20,16 +20,16 @@ interface StoredSignature {
 
 /** The `metadata` column. */
 interface Metadata extends StoredSignature {
-  /** The definition that is served where the held one cannot be. */
+  /** The definition that is served where the held one cannot be served. */
   readonly former?: StoredSignature & { readonly disabled?: true };
-  /** A kill switch or disabling that acts before its set is complete. */
+  /** A kill switch or disabling that takes effect before its set is complete. */
   readonly ahead?: StoredSignature;
 }
 
-/** The columns of a flag of which nothing can be served. */
+/** The columns of a flag for which no definition can be served. */
 const UNSERVED = [0, 'null', 'boolean'] as const;
 
-/** Writes what differs between the rows and the state's flags. */
+/** Writes the differences between the rows and the state's flags. */
 export function writeFlagRows(database: Database, state: VehicleState, variantOf: DatabaseContent['variantOf']): void {
   for (const { key } of rows(database, 'SELECT key FROM flags_cache')) {
     if (!state.flags.has(String(key))) database.run('DELETE FROM flags_cache WHERE key = ?', [key ?? null]);
@@ -76,9 +76,9 @@ function metadataOf({ held, former, ahead }: HeldFlag): Metadata {
 }
 
 /**
- * Reads a row. Rejects with an Error where something of it does not verify, or says something else than what is signed.
+ * Reads a row. Rejects with an Error where a signature in it does not verify, or a column differs from what is signed.
  *
- * @param issuedAt Unix seconds of the stored proof: no flag can be younger
+ * @param issuedAt the Unix seconds of the stored proof; no flag can be younger
  */
 export async function readFlagRow(
   row: Row,
@@ -96,7 +96,7 @@ export async function readFlagRow(
     return signed;
   };
   const held = await verify(metadata);
-  // Signed under a key that is not trusted any more, it is nothing to go on with, and the flag itself still counts.
+  // A former definition whose key is no longer trusted is dropped; the flag itself still counts.
   const signed = metadata.former === undefined ? null : await verify(metadata.former).catch(() => null);
   const former: FormerDefinition | null =
     signed === null ? null : { signed, disabled: membersOf(metadata.former).disabled === true };
@@ -111,7 +111,7 @@ export async function readFlagRow(
     Math.min(Number(row.cached_at), issuedAt),
     Math.min(Number(row.ttl_seconds), DEFAULT_TTL_SECONDS),
   );
-  // A former version may have been unable to serve what this one can, and then have kept what it could.
+  // An older agent may have kept the former definition because it could not serve one that this agent can.
   const written = [flag, ...(former === null ? [] : [heldFlag(key, former.signed, null, ahead, 0, 0)])];
   const forgotten = metadata.former !== undefined && former === null;
   if (!forgotten && !written.some(({ served }) => agrees(row, columnsOf(served))))

@@ -1,10 +1,10 @@
 /**
- * What has happened to the metrics queue since the database was written, appended entry by entry: a measurement then
- * costs a page of flash and not the whole database (docs/decisions/evaluation-counts-and-flash.md).
+ * The journal of the metrics queue: the changes since the database was written, appended entry by entry. With it, a
+ * measurement costs a page of flash and not the whole database (docs/decisions/evaluation-counts-and-flash.md).
  *
- * Entries are numbered; the database says up to which number it contains them. When it is written, the journal becomes
- * `<file>.previous`, beside the database's own former generation, and the next entry begins a new one. The write of the
- * database takes a number of its own: the numbers of a former generation end there.
+ * Entries are numbered, and the database says up to which number it contains them. When the database is written, the
+ * journal becomes `<file>.previous`, beside the database's previous generation, and the next entry begins a new
+ * journal. The write of the database takes a number of its own, with which the numbers of the previous generation end.
  */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
@@ -13,31 +13,32 @@ import { isMissing, type FileSystem } from './durable-file.ts';
 
 export interface JournalEntry {
   readonly entry: number;
-  /** Of the queue that it belongs to. */
+  /** The origin of the queue to which the entry belongs. */
   readonly origin: string;
-  /** Unix seconds by which flags age (../trust/ageing-clock.ts). */
+  /** The Unix seconds of the ageing clock (../trust/ageing-clock.ts). */
   readonly time: number;
   readonly operations: readonly QueueOperation[];
 }
 
 export interface JournalAfter {
   readonly operations: readonly QueueOperation[];
-  /** Of the last entry, or what was asked for where there is none. */
+  /** The number of the last entry, or the number after which to read where there is none. */
   readonly entry: number;
   readonly time: number;
-  /** Whether there is more that cannot be read: an entry cut off, or one that is missing. */
+  /** Whether there are more entries that cannot be read, because one was cut off or is missing. */
   readonly incomplete: boolean;
 }
 
-/** Past this size the database is written instead. */
+/** The bytes of a journal beyond which the database is written instead. */
 export const JOURNAL_BYTES = 131_072;
 const DIGEST_LENGTH = 16;
 
 const digestOf = (json: string) => createHash('sha256').update(json).digest('base64url').slice(0, DIGEST_LENGTH);
 
+/** Appends to the journal of a queue and reads it. */
 export class QueueJournal {
   #bytes = 0;
-  /** False until it is known that the file ends with a whole entry, or that there is none. */
+  /** Whether the file is known to end with a whole entry, or not to exist. */
   #endsWhole = false;
 
   constructor(
@@ -56,15 +57,15 @@ export class QueueJournal {
   }
 
   /**
-   * Reads what follows on entry `after` of the queue `origin`. Rejects where there is a file that cannot be read at
-   * all.
+   * Reads the entries that follow entry `after` of the queue `origin`. Rejects where there is a file that cannot be
+   * read at all.
    */
   async readAfter(origin: string, after: number): Promise<JournalAfter> {
     const found: JournalEntry[] = [];
     let incomplete = false;
     for (const path of [this.#previous, this.path]) {
       const lines = (await this.#read(path)).split('\n');
-      // What follows the last line break was cut off, or nothing.
+      // Text after the last line break is an entry that was cut off.
       incomplete ||= lines.pop() !== '';
       for (const line of lines) {
         const entry = readEntry(line);
@@ -82,7 +83,9 @@ export class QueueJournal {
     };
   }
 
-  /** Resolves when the entry is on disk. Where it rejects, the database has to be written before the next one. */
+  /**
+   * Appends an entry and resolves when it is on disk. After a rejection, the database must be written before the next.
+   */
   async append(entry: JournalEntry): Promise<void> {
     const json = JSON.stringify(entry);
     const bytes = Buffer.from(`${digestOf(json)} ${json}\n`);
@@ -94,7 +97,7 @@ export class QueueJournal {
     this.#endsWhole = true;
   }
 
-  /** Begins a new journal, after the database has been written. Rejects where the present one cannot be put aside. */
+  /** Begins a new journal after a write of the database. Rejects where the present journal cannot be renamed. */
   async rotate(): Promise<void> {
     this.#endsWhole = false;
     try {

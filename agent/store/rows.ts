@@ -1,9 +1,9 @@
 import type { Database, SqlValue } from 'sql.js';
 
-/** A row by the names of its columns. */
+/** A row, by the names of its columns. */
 export type Row = Readonly<Record<string, SqlValue | undefined>>;
 
-/** All rows that a query gives. */
+/** Gives all rows of a query. */
 export function rows(database: Database, sql: string): Row[] {
   const statement = database.prepare(sql);
   try {

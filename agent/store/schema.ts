@@ -1,5 +1,5 @@
 /**
- * The vehicle's tables (database specification, section 3).
+ * The tables of the vehicle's database (database specification, section 3).
  */
 import type { Database } from 'sql.js';
 
@@ -43,7 +43,7 @@ const COLUMNS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Makes the tables and the initial rows, which nothing has updated yet, in an empty database.
+ * Creates the tables and the initial rows in an empty database.
  */
 export function createTables(database: Database): void {
   // auto_vacuum takes effect only before the first table exists.
@@ -58,15 +58,17 @@ export function createTables(database: Database): void {
   }
 }
 
-/** The settings that belong to a connection, not to the file; `export()` reopens the database and loses them. */
+/**
+ * Applies the settings that belong to a connection and not to the file; `export()` reopens the database without them.
+ */
 export function applySettings(database: Database): void {
   database.run('PRAGMA cache_size = -2000');
 }
 
-/** What is wrong with a database's structure or pages, or null. */
+/** Says what is wrong with a database's structure or pages; null where nothing is. */
 export function structureFault(database: Database): string | null {
-  // All that quick_check does, and that every index agrees with its table: writing through a wrong index would spread
-  // the damage.
+  // Unlike quick_check, this also checks that every index agrees with its table: a write through a wrong index would
+  // spread the damage.
   const check = database.exec('PRAGMA integrity_check(1)')[0]?.values[0]?.[0];
   if (check !== 'ok') return `integrity check: ${String(check)}`;
   for (const [table, expected] of Object.entries(COLUMNS)) {

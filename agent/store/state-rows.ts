@@ -1,5 +1,6 @@
 /**
- * The vehicle's state as rows: written in one transaction, and read back with every signature checked again.
+ * Stores the vehicle's state as rows. It is written in one transaction, and every signature is verified again when it
+ * is read.
  */
 import { createHash } from 'node:crypto';
 import type { Database } from 'sql.js';
@@ -15,24 +16,24 @@ import { putStateValue } from './state-value.ts';
 import { readFlagRow, writeFlagRows } from './flag-rows.ts';
 import { rows } from './rows.ts';
 
-/** What the file says before any of it is believed. */
+/** The unverified beginning of a stored state. */
 export interface StoredHeader {
   readonly identity: VehicleIdentity;
   readonly pinnedKeys: PinnedKeys | null;
 }
 
-/** What the file says once it is believed. */
+/** A stored state that has been verified. */
 export interface StoredState {
   readonly state: VehicleState;
-  /** The time by which flags age; null where that is not known. */
+  /** The time of the ageing clock; null where it is not known. */
   readonly time: KeptTime | null;
 }
 
 /**
- * Of the values that no signature covers, under this key: tells whether a damaged file still holds what was written.
+ * The key of the digest over the values that no signature covers. It tells whether a damaged file still holds them.
  */
 const DIGEST_KEY = 'digest';
-/** `ageing_certain` is in files of before only: the digest of others counts it as absent. */
+/** The values that the digest covers. `ageing_certain` is only in older files; elsewhere it counts as absent. */
 const COVERED = [
   'vin',
   'environment',
@@ -44,12 +45,12 @@ const COVERED = [
   'clock_offset',
   'clock_measured',
 ];
-/** What agents covered that stored a statement and no proof. */
+/** The values that the digest covered in agents that stored a statement and no proof. */
 const COVERED_BEFORE = ['vin', 'environment', 'revision', 'complete', 'removed_ahead', 'pinned_keys', 'ageing_time'];
-/** Values that only agents of before wrote. */
+/** Values that only older agents wrote. */
 const FORMER_VALUES = ['statement', 'removed_ahead', 'ageing_certain'];
 
-/** Writes what differs between the rows and `content.state`. */
+/** Writes the differences between the rows and `content.state`. */
 export function writeState(database: Database, content: DatabaseContent): void {
   const { state, keys, variantOf, agentVersion, time, now } = content;
   database.run('BEGIN');
@@ -87,7 +88,7 @@ function digestOf(values: ReadonlyMap<string, string>): string {
     .digest('base64url');
 }
 
-/** Reads whose file this is and which keys it pins. Throws an Error where that is missing or unreadable. */
+/** Reads the identity and the pinned keys of a file. Rejects with an Error where they are missing or unreadable. */
 export async function readHeader(database: Database): Promise<StoredHeader> {
   const values = stateValues(database);
   const environment = ENVIRONMENTS.find((name) => name === values.get('environment'));
@@ -98,10 +99,10 @@ export async function readHeader(database: Database): Promise<StoredHeader> {
 }
 
 /**
- * Reads the state and believes only what verifies: a row that does not is left out and given to `refuse`, and the
- * state is then not `complete`, as where the rows are not the set that the stored proof names. The age of flags is
- * bounded by the stored proof, the revision by what any signature in the file vouches for; what nothing vouches for is
- * not used where the digest does not match. Throws an Error where the file cannot be used at all.
+ * Reads the state and keeps only what verifies. A row that does not verify is left out and passed to `refuse`. The
+ * state is then not `complete`; nor is it where the rows are not the set that the stored proof names. The stored proof
+ * bounds the age of flags, and the signatures in the file bound the revision. Values that no signature covers are used
+ * only where the digest matches. Rejects with an Error where the file cannot be used at all.
  */
 export async function readState(
   database: Database,
@@ -123,7 +124,7 @@ export async function readState(
       refuse(new Refusal('stored-flag', `flag ${JSON.stringify(row.key)}`, { cause }));
     }
   }
-  // Then it may be the kept keys that are wrong, with which nothing would ever verify again.
+  // The stored keys may be the damaged part. With them, nothing would ever verify again.
   if (flags.size === 0 && proof === null && (stored.length > 0 || !intact)) throw new Error('nothing in it verifies');
   const proven = Math.max(proof?.revision ?? 0, ...[...flags.values()].map(({ held }) => held.revision));
   const read: VehicleState = {
@@ -135,7 +136,7 @@ export async function readState(
     lastSyncAt: readCount(values, 'last_sync_at'),
     syncCount: readCount(values, 'sync_count'),
   };
-  // A proof tells whether all of it is here; an agent of before had only what it wrote itself.
+  // A proof tells whether the set is complete; an older agent has only its own record of that.
   const whole =
     proof?.set == null
       ? intact && flags.size === stored.length
@@ -146,7 +147,7 @@ export async function readState(
 }
 
 /**
- * The stored proof, or the statement that an agent of before has stored in its place: it tells an age until the first
+ * Reads the stored proof, or the statement that an older agent has stored instead, which bounds the age until the first
  * sync.
  */
 async function readProof(

@@ -1,7 +1,7 @@
 import type { Database } from 'sql.js';
 
 /**
- * Sets one row of `agent_state`; `updated_at` moves only where the value is another one.
+ * Sets one row of `agent_state`. `updated_at` changes only where the value does.
  *
  * @param now Unix seconds
  */

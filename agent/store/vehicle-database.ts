@@ -1,5 +1,6 @@
 /**
- * One SQLite database of the vehicle in memory: made of a file's bytes or empty, changed to a state, given as bytes.
+ * The vehicle's SQLite database in memory: it is opened from the bytes of a file or created, and written to bytes
+ * again.
  */
 import type { Database, SqlJsStatic } from 'sql.js';
 import { writeQueue } from '../telemetry/metrics/metric-rows.ts';
@@ -8,7 +9,7 @@ import { writeFacts } from './facts-row.ts';
 import { applySettings, createTables, structureFault } from './schema.ts';
 import { writeState } from './state-rows.ts';
 
-/** Opens a file's bytes. Throws an Error that says what is wrong with their structure. */
+/** Opens a database from the bytes of a file. Throws an Error that says what is wrong with their structure. */
 export function openDatabase(sql: SqlJsStatic, bytes: Uint8Array): Database {
   const database = new sql.Database(bytes);
   try {
@@ -22,7 +23,7 @@ export function openDatabase(sql: SqlJsStatic, bytes: Uint8Array): Database {
   }
 }
 
-/** An empty database, with its tables and initial rows. */
+/** Creates an empty database, with its tables and initial rows. */
 export function createDatabase(sql: SqlJsStatic): Database {
   const database = new sql.Database();
   createTables(database);
@@ -31,8 +32,8 @@ export function createDatabase(sql: SqlJsStatic): Database {
 }
 
 /**
- * Makes a database hold `content`, and gives it as the bytes of a file. Where it throws, the database is not to be used
- * again.
+ * Writes `content` to a database, and gives the database as the bytes of a file. After an exception, the database must
+ * not be used again.
  */
 export function toBytes(database: Database, content: DatabaseContent): Uint8Array {
   writeState(database, content);

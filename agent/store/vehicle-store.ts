@@ -1,6 +1,6 @@
 /**
- * The durable copy of the vehicle's state: an SQLite database in memory, kept as a file in two generations, and a
- * journal of what has happened to the metrics queue since.
+ * Persists the vehicle's state as an SQLite database that is held in memory and written to a file in two generations. A
+ * journal holds the changes of the metrics queue since the last write.
  */
 import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
 import { unattended } from '../../core/async/unattended.ts';
@@ -28,49 +28,49 @@ import { readHeader, readState } from './state-rows.ts';
 import { createDatabase, openDatabase, toBytes } from './vehicle-database.ts';
 import { canWait } from './worth-a-write.ts';
 
-/** Far more entries than a journal has. */
+/** The gap in the numbers of entries after a loss: far more than a journal has. */
 const ENTRY_GAP = 1_000_000;
 
 export interface VehicleStoreOptions {
   readonly path: string;
   readonly files: FileSystem;
   readonly log: Log;
-  /** Milliseconds since 1970. */
+  /** The vehicle's clock, in milliseconds since 1970. */
   readonly now: () => number;
   readonly refuse: (refusal: Refusal) => void;
-  /** Uniform in [0, 1). */
+  /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
   readonly variantOf: (flag: HeldFlag, vin: string) => StoredVariant;
   readonly agentVersion: string;
-  /** Milliseconds until a write that failed is tried again. */
+  /** The milliseconds until a failed write is tried again. */
   readonly retryMs: number;
   readonly afterWrite: () => void;
-  /** Is kept in the same file, and in the journal beside it. */
+  /** The metrics queue, which is stored in the same file and the journal beside it. */
   readonly queue: MetricQueue;
-  /** What is registered of the vehicle is kept too. */
+  /** The vehicle's facts; the registered ones are stored in the same file. */
   readonly facts: KnownFacts;
-  /** Its time is kept too. */
+  /** The ageing clock, whose time is stored in the same file. */
   readonly ageingClock: AgeingClock;
 }
 
-/** Where the state came from: a generation of the file, or nowhere. */
+/** The source of a loaded state: a generation of the file, or none. */
 export type StoreSource = Generation | 'empty';
 
 export interface StoreStatus {
   readonly source: StoreSource;
-  /** What was wrong with the file at start; empty where nothing was. */
+  /** The faults of the file at the start; empty where there were none. */
   readonly faults: readonly string[];
-  /** The revision that would survive a power cut now. */
+  /** The revision that a power cut now would leave. */
   readonly persistedRevision: number;
-  /** Size of the last database that was written or read, in bytes. */
+  /** The size of the last database that was written or read, in bytes. */
   readonly bytes: number;
-  /** Why the last write failed, or null. */
+  /** Why the last write failed; null where it did not. */
   readonly writeFault: string | null;
 }
 
 export interface LoadedState {
   readonly state: VehicleState;
-  /** Null where none are known yet: nothing can be verified before there are. */
+  /** The keys to trust; null where none are known yet, so that nothing can be verified. */
   readonly keys: PinnedKeys | null;
 }
 
@@ -79,6 +79,7 @@ interface Saved {
   readonly keys: PinnedKeys;
 }
 
+/** Loads and saves the vehicle's state. */
 export class VehicleStore {
   readonly #options: VehicleStoreOptions;
   readonly #file: DurableFile;
@@ -90,16 +91,16 @@ export class VehicleStore {
   #persistedRevision = 0;
   #bytes = 0;
   #writeFault: string | null = null;
-  /** False while the present file is known to be broken: it must not push a good `.previous` out. */
+  /** False while the present file is known to be damaged, so that it must not replace a good `.previous`. */
   #presentIsGood = true;
   #unsaved: Saved | null = null;
-  /** What was loaded or saved last. */
+  /** The state that was loaded or saved last. */
   #last: Saved | null = null;
-  /** What the present file holds, whole; null where there is none, or not certainly. */
+  /** The state that the present file holds completely; null where that is not certain. */
   #onDisk: Saved | null = null;
-  /** Of the last journal entry, or write of the database, that there was. */
+  /** The number of the last journal entry or write of the database. */
   #entry = 0;
-  /** Whether operations of the queue were taken that are not on disk: the journal cannot go on without them. */
+  /** Whether taken operations of the queue are not on disk, so that the journal must not go on without them. */
   #queueBehind = false;
   #retry: NodeJS.Timeout | undefined;
   #queue: Promise<unknown> = Promise.resolve();
@@ -112,10 +113,11 @@ export class VehicleStore {
   }
 
   /**
-   * Loads the newest generation that is whole and this vehicle's; never rejects for what is in the file.
+   * Loads the newest generation that is usable and belongs to this vehicle. Never rejects for the content of the file.
    *
-   * @param identity null where the token cannot be read: then whoever the file says, else null is returned
-   * @param configuredKeys keys that are trusted instead of the stored ones, or null
+   * @param identity the vehicle's identity; null where the token cannot be read, which accepts the identity in the file
+   * @param configuredKeys the keys to trust instead of the stored ones; null for the stored ones
+   * @returns null where neither the token nor a file says which vehicle this is
    */
   async load(identity: VehicleIdentity | null, configuredKeys: PinnedKeys | null): Promise<LoadedState | null> {
     this.#sql = await initSqlJs();
@@ -157,7 +159,7 @@ export class VehicleStore {
       const { state, time } = await readState(database, header.identity, keys, refuse);
       const { ageingClock } = this.#options;
       if (time !== null) ageingClock.resume(time);
-      // So late it was when the flags were last proven.
+      // It cannot be earlier now than it was when the flags were last proven.
       ageingClock.resumeAt(lastContact(state));
       await this.#loadFacts(database, header.identity.vin, keys, refuse);
       await this.#loadQueue(database, generation);
@@ -174,7 +176,7 @@ export class VehicleStore {
     }
   }
 
-  /** Facts that do not verify are given up, and asked for again. */
+  /** Loads the registered facts. Facts that do not verify are dropped, and requested again. */
   async #loadFacts(
     database: Database,
     vin: string,
@@ -190,7 +192,7 @@ export class VehicleStore {
     }
   }
 
-  /** A queue that cannot be read is given up; the flags are worth more. */
+  /** Loads the metrics queue. A queue that cannot be read is dropped, because the flags matter more. */
   async #loadQueue(database: Database, generation: Generation): Promise<void> {
     const { queue, ageingClock } = this.#options;
     try {
@@ -201,7 +203,7 @@ export class VehicleStore {
       const lost = generation === 'previous' || later.incomplete;
       queue.restore(origin, rows, inBatch, nextId, later.operations, gapOfStart(this.#options.random));
       ageingClock.resumeAt(later.time);
-      // Entries that were written on top of what is lost must not be taken for the next ones.
+      // Entries that were written after the lost ones must not be taken for their successors.
       this.#entry = later.entry + (lost ? ENTRY_GAP : 0);
     } catch (error) {
       this.#fault(`the metrics queue in the ${generation} database cannot be used: ${describeError(error)}`);
@@ -214,9 +216,8 @@ export class VehicleStore {
   }
 
   /**
-   * Makes `state` durable. Resolves to whether it is on disk; never rejects. A failed write is tried again until it
-   * succeeds or a newer state takes its place. A state that only says that nothing has changed may wait for the next
-   * write (worth-a-write.ts).
+   * Saves `state`. Resolves to whether it is on disk; never rejects. A failed write is tried again until it succeeds or
+   * a newer state replaces it. A state without news may wait for the next write (worth-a-write.ts).
    */
   save(state: VehicleState, keys: PinnedKeys): Promise<boolean> {
     this.#last = { state, keys };
@@ -231,14 +232,14 @@ export class VehicleStore {
     return this.#enqueue();
   }
 
-  /** Makes the registered facts durable, as `save`; not before there is a state that says whose they are. */
+  /** Saves the registered facts, like `save`. Before there is a state, which names the vehicle, nothing is saved. */
   saveFacts(): Promise<boolean> {
     if (this.#last === null) return Promise.resolve(false);
     this.#unsaved ??= this.#last;
     return this.#enqueue();
   }
 
-  /** Makes the metrics queue durable, as `save`; not before there is a state that says whose it is. */
+  /** Saves the metrics queue, like `save`. Before there is a state, which names the vehicle, nothing is saved. */
   saveQueue(): Promise<boolean> {
     return this.#last === null ? Promise.resolve(false) : this.#enqueue();
   }
@@ -250,7 +251,7 @@ export class VehicleStore {
   }
 
   async #write(): Promise<boolean> {
-    // Looked at here and not when it was asked for: a write that was under way then did not have all of the queue.
+    // This is checked now, because a write that ran when the save was requested did not have all of the queue.
     const queueChanged = this.#queueBehind || this.#options.queue.changed;
     if (this.#last === null || (this.#unsaved === null && !queueChanged)) return this.#writeFault === null;
     clearTimeout(this.#retry);
@@ -288,7 +289,7 @@ export class VehicleStore {
     const bytes = this.#toBytes(saved);
     this.#onDisk = null;
     await this.#file.replace(bytes, this.#presentIsGood);
-    // Where it stays, the database is written once more instead of appending to it.
+    // Where the old journal cannot be renamed, the next save writes the database instead of appending.
     await this.#journal
       .rotate()
       .catch((error: unknown) => this.#options.log('warn', `the journal stays: ${describeError(error)}`));
@@ -320,7 +321,7 @@ export class VehicleStore {
         now,
       });
     } catch (error) {
-      // `state` and `queue` are all that is needed for a new database; the next attempt makes one.
+      // The next attempt makes a new database, for which `state` and `queue` are enough.
       this.#database.close();
       this.#database = null;
       throw error;
@@ -337,13 +338,13 @@ export class VehicleStore {
     };
   }
 
-  /** Writes what is not yet written, once, and frees the database. */
+  /** Writes unsaved changes, with one attempt, and frees the database. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
-    // An append that is under way is in the journal only when it is over.
+    // A running append is in the journal only when it has ended.
     await this.#queue;
-    // The file is whole by itself then: what waited in the journal, or for a better reason to be written, is in it.
+    // After this write, the file alone holds everything, including the journal and changes that waited for a write.
     const whole = this.#last === this.#onDisk && this.#journal.isEmpty && !this.#options.queue.changed;
     if (!whole) this.#unsaved ??= this.#last;
     await this.#enqueue();

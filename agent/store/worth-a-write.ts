@@ -1,21 +1,21 @@
 /**
- * Decides which news is worth a write of the whole database. A connected vehicle syncs every ten minutes, and most
+ * Decides which new states need a write of the whole database. A connected vehicle syncs every ten minutes, and most
  * syncs only say that nothing has changed.
  */
 import type { HeldFlag, VehicleState } from '../state.ts';
 import { lastContact } from '../sync/apply.ts';
 
-/** Flags live for 7 days: a power cut may make them older by this, never younger. */
+/** The seconds by which a power cut may make flags older; it never makes them younger. Their TTL is 7 days. */
 const MAX_AGE_LOST_SECONDS = 3600;
 
 /**
- * Whether `next` may stay in memory: beside what is on disk it says nothing new but that the flags are up to date, and
- * by less than an hour later. Flags, revision and what is missing are the same.
+ * Says whether `next` may stay in memory. It may where flags, revision and completeness are the same as on disk, and
+ * only the time of the last contact differs, by less than an hour.
  */
 export function canWait(onDisk: VehicleState, next: VehicleState): boolean {
   if (next.revision !== onDisk.revision || next.complete !== onDisk.complete || onDisk.lastSyncAt === 0) return false;
   if (next.proof?.set !== onDisk.proof?.set) return false;
-  // The control plane's clock may have been set back: ages then count from an earlier time.
+  // The difference is absolute, because ages count from an earlier time when the control plane's clock was set back.
   return Math.abs(lastContact(next) - lastContact(onDisk)) < MAX_AGE_LOST_SECONDS && sameFlags(onDisk, next);
 }
 

@@ -1,6 +1,6 @@
 /**
- * Watches over the age of the flags while there is a connection: flags that go stale are worth a sync at once, and
- * where the clocks cannot tell how old a proof is, a question with a nonce is due at some time.
+ * Watches the age of the flags while there is a connection. It starts a sync at once when flags go stale. It has a
+ * proof requested with a nonce when the clocks cannot tell how old a proof is.
  */
 import { isStale, type VehicleState, type VerifiedProof } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
@@ -10,8 +10,8 @@ import { lastContact } from './apply.ts';
 import type { Backoff } from '../link/backoff.ts';
 
 /**
- * Instances of a control plane may differ by seconds, and share answers for one: a proof that is older by this much is
- * worth no word.
+ * The seconds by which a proof may be too old without being reported: clocks of a control plane's instances may differ,
+ * and they share answers for a second.
  */
 const SKEW_SECONDS = 60;
 
@@ -21,14 +21,14 @@ export interface AgeWatchOptions {
   readonly state: () => VehicleState;
   readonly refuse: (refusal: Refusal) => void;
   /**
-   * Told, with each proof that was asked for and whose set is held, whether that is in touch with the control plane.
+   * Called for each requested proof whose set the vehicle holds, with whether that proves contact to the control plane.
    */
   readonly touched: (inTouch: boolean) => void;
-  /** Asks the control plane at once. */
+  /** Starts a sync at once. */
   readonly sync: () => void;
-  /** Waits between syncs for flags that stay stale. */
+  /** Gives the waits between syncs for flags that stay stale. */
   readonly staleBackoff: Backoff;
-  /** Milliseconds between two looks. */
+  /** The milliseconds between two checks. */
   readonly staleCheckMs: number;
 }
 
@@ -50,9 +50,10 @@ export class AgeWatch {
   }
 
   /**
-   * Takes what a proof, whose set is held, says about time.
+   * Processes what a proof, whose set the vehicle holds, says about time.
    *
-   * @param askedAtMs when this vehicle asked for it, by the clock that nobody sets; null where it came by itself
+   * @param askedAtMs the milliseconds of the monotonic clock at which this vehicle requested it; null where it came
+   *   unrequested
    */
   judged(proof: VerifiedProof, judgement: Judgement, askedAtMs: number | null): void {
     const { state, refuse, freshness, ageingClock, sync, touched } = this.#options;
@@ -64,7 +65,7 @@ export class AgeWatch {
       touched(!lags);
     }
     if (judgement !== 'out-of-time') return;
-    // Said once, and not with every proof until the question is answered.
+    // This is reported once, and not with every proof until the request is answered.
     if (freshness.want(this.#stale))
       refuse(
         new Refusal(

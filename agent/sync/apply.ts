@@ -1,6 +1,6 @@
 /**
- * How verified news becomes the vehicle's next state. A set is applied whole or not at all; only what stops a flag acts
- * before its set is complete. Pure. Source: design.md, "Trust in what a vehicle applies".
+ * Applies verified changes to the vehicle's state. A set is applied completely or not at all; only a change that stops
+ * a flag takes effect before its set is complete. Pure. Source: design.md, "Trust in what a vehicle applies".
  */
 import { DEFAULT_TTL_SECONDS } from '../../core/wire/definition.ts';
 import { setDigest } from '../../core/wire/proof.ts';
@@ -11,14 +11,14 @@ import type { VerifiedFlag } from '../trust/verification.ts';
 /** The flags of an environment, by key. */
 export type FlagSet = ReadonlyMap<string, SignedDefinition>;
 
-/** The set that the vehicle holds. */
+/** Gives the set that the vehicle holds. */
 export function heldSet(state: VehicleState): FlagSet {
   return new Map([...state.flags].map(([key, { held }]) => [key, held]));
 }
 
 /**
- * The set that comes of `base` and changes up to `revision`. Of several changes of a flag the last counts; what is not
- * newer than what the base has changes nothing.
+ * Gives the set that results from `base` and the changes up to `revision`. The last of several changes of a flag
+ * counts. A change that is not newer than the flag in `base` is ignored.
  */
 export function withChanges(base: FlagSet, changes: Iterable<VerifiedFlag>, revision: number): FlagSet {
   const last = new Map<string, VerifiedFlag>();
@@ -37,17 +37,17 @@ export function withChanges(base: FlagSet, changes: Iterable<VerifiedFlag>, revi
   return flags;
 }
 
-/** Whether `flags` are what `proof` names. */
+/** Says whether `flags` are the set that `proof` names. */
 export function isSetOf(proof: VerifiedProof, flags: FlagSet): boolean {
   return proof.set === setDigest(Array.from(flags, ([key, { revision, digest }]) => ({ key, revision, digest })));
 }
 
-/** When the last proof was issued that counted for the flags' age, in Unix seconds; 0: never. */
+/** Gives the Unix seconds of the last proof from which the flags' age counts; 0 before the first. */
 export function lastContact(state: VehicleState): number {
   return Math.max(0, ...Array.from(state.flags.values(), ({ cachedAt }) => cachedAt));
 }
 
-/** The state that holds `flags`, the set of `proof`. `fresh`: the age of all flags counts from the proof. */
+/** Gives the state that holds `flags`, the set of `proof`. If `fresh`, the age of all flags counts from the proof. */
 export function adopt(state: VehicleState, flags: FlagSet, proof: VerifiedProof, fresh: boolean): VehicleState {
   const before = lastContact(state);
   const next = new Map<string, HeldFlag>();
@@ -59,7 +59,7 @@ export function adopt(state: VehicleState, flags: FlagSet, proof: VerifiedProof,
   return { ...state, revision: proof.revision, complete: true, proof, flags: next };
 }
 
-/** `flag` with `signed` as what it holds at `revision`. */
+/** Gives `flag` with `signed` as its held definition at `revision`. */
 function advanced(key: string, flag: HeldFlag | undefined, signed: SignedDefinition, revision: number): HeldFlag {
   if (flag === undefined) return heldFlag(key, signed, null, null, 0, DEFAULT_TTL_SECONDS);
   const ahead = flag.ahead !== null && flag.ahead.revision > revision ? flag.ahead : null;
@@ -70,7 +70,7 @@ function advanced(key: string, flag: HeldFlag | undefined, signed: SignedDefinit
   return heldFlag(key, signed, former, ahead, flag.cachedAt, flag.ttlSeconds);
 }
 
-/** A flag of what is known of it. */
+/** Makes a held flag and computes the definition that it serves. */
 export function heldFlag(
   key: string,
   held: SignedDefinition,
@@ -85,8 +85,8 @@ export function heldFlag(
 }
 
 /**
- * The state in which every kill switch and disabling among `changes` acts: by its own signature, whatever else is
- * missing.
+ * Gives the state in which every kill switch and disabling among `changes` takes effect. Each is signed itself, so the
+ * rest of its set may be missing.
  */
 export function withStops(state: VehicleState, changes: Iterable<VerifiedFlag>): VehicleState {
   let flags: Map<string, HeldFlag> | null = null;

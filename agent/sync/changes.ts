@@ -1,8 +1,8 @@
-/** What a new state changes, in words for the log. */
+/** Describes the changes of a new state for the log. */
 import type { VehicleState } from '../state.ts';
 import { Refusal } from '../trust/refusals.ts';
 
-/** One line for each flag that is another one now, or acts before its set is complete. */
+/** Gives one line for each flag that has changed, or that was stopped before its set is complete. */
 export function describeChanges(before: VehicleState, next: VehicleState): string[] {
   const lines: string[] = [];
   for (const [key, { held, ahead }] of next.flags) {
@@ -16,7 +16,7 @@ export function describeChanges(before: VehicleState, next: VehicleState): strin
   return lines;
 }
 
-/** A refusal for each flag that is held from now on and cannot be served. */
+/** Gives a refusal for each newly held definition that cannot be served. */
 export function unserved(before: VehicleState, next: VehicleState): Refusal[] {
   const refusals: Refusal[] = [];
   for (const [key, { held }] of next.flags) {

@@ -1,6 +1,6 @@
 /**
- * Compares what a vehicle would have with what a proof says that it should: the state that comes of it, and what is
- * open.
+ * Compares the set that a vehicle would have with the set that a proof names, and gives the resulting state and whether
+ * anything is missing.
  */
 import type { VehicleState, VerifiedProof } from '../state.ts';
 import type { Freshness, Judgement } from '../trust/freshness.ts';
@@ -8,23 +8,26 @@ import type { VerifiedFlag } from '../trust/verification.ts';
 import { adopt, heldSet, isSetOf, lastContact, withChanges, withStops, type FlagSet } from './apply.ts';
 
 /**
- * `held`: the vehicle has the proof's set. `ahead`: the proof is of a later revision, whose set is not complete.
- * `differs`: it is of the vehicle's own revision, and names another set. `below`: it is of an earlier one.
+ * The result of a comparison. `held`: the vehicle has the proof's set. `ahead`: the proof is for a later revision,
+ * whose set is not complete. `differs`: it is for the vehicle's own revision and names another set. `below`: it is for
+ * an earlier revision.
  */
 export type Outcome = 'held' | 'ahead' | 'differs' | 'below';
 
 export interface Settled {
   readonly state: VehicleState;
   readonly outcome: Outcome;
-  /** What the proof says about time; null where its set is not held, so that it says nothing. */
+  /** What the proof says about time; null where its set is not held, because then it does not count. */
   readonly judgement: Judgement | null;
 }
 
 const NOTHING: FlagSet = new Map();
 
 /**
- * @param changes in the order of their revisions
- * @param everything whether `changes` may be all there is, so that what they leave out is gone
+ * Applies `changes` and compares the result with `proof`.
+ *
+ * @param changes the verified changes, in the order of their revisions
+ * @param everything whether `changes` may be the whole set, so that flags without one are removed
  */
 export function settle(
   state: VehicleState,
@@ -41,13 +44,13 @@ export function settle(
     return { state: stopped, outcome: proof.revision === state.revision ? 'differs' : 'ahead', judgement: null };
   const judgement = freshness.judge(proof, newest);
   if (judgement === 'fresh') freshness.accept(proof);
-  // An older proof of the same says nothing new.
+  // An older proof of the same set is no news.
   if (judgement !== 'fresh' && state.complete && state.proof?.set === proof.set && proof.revision === state.revision)
     return { state: stopped, outcome: 'held', judgement };
   return { state: adopt(stopped, set, proof, judgement === 'fresh'), outcome: 'held', judgement };
 }
 
-/** The set of `proof` where it comes of what is held and `changes`, or of `changes` alone; else null. */
+/** Gives the set of `proof` where it results from the held set and `changes`, or from `changes` alone; else null. */
 function setOf(
   state: VehicleState,
   changes: readonly VerifiedFlag[],

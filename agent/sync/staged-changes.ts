@@ -1,13 +1,13 @@
 import type { VerifiedFlag } from '../trust/verification.ts';
 
-/** What a change says of its place among the others. */
+/** The place of a change in the order of changes. */
 export interface Place {
   readonly revision: number;
-  /** Of the change before it. */
+  /** The revision of the change before it. */
   readonly previousRevision: number;
 }
 
-/** Whether `changes` do not follow on `revision` without a hole. */
+/** Says whether a change between `revision` and the last of `changes` is missing. */
 export function hasGap(changes: readonly Place[], revision: number): boolean {
   let reached = revision;
   for (const change of [...changes].sort((a, b) => a.revision - b.revision)) {
@@ -17,7 +17,7 @@ export function hasGap(changes: readonly Place[], revision: number): boolean {
   return false;
 }
 
-/** Verified changes of the stream whose set is not complete. */
+/** Holds verified changes of the stream until their set is complete. */
 export class StagedChanges {
   #changes: (Place & { readonly flag: VerifiedFlag })[] = [];
 
@@ -25,7 +25,7 @@ export class StagedChanges {
     this.#changes.push({ flag, revision: flag.revision, previousRevision });
   }
 
-  /** Forgets those that a set of `revision` contains. */
+  /** Drops the changes that the set of `revision` contains. */
   dropUpTo(revision: number): void {
     this.#changes = this.#changes.filter((change) => change.revision > revision);
   }
@@ -38,7 +38,7 @@ export class StagedChanges {
     return this.#changes.length;
   }
 
-  /** These and `others`, in the order of their revisions. */
+  /** Gives the staged changes and `others`, in the order of their revisions. */
   with(others: readonly VerifiedFlag[] = []): VerifiedFlag[] {
     return [...this.#changes.map(({ flag }) => flag), ...others].sort((a, b) => a.revision - b.revision);
   }

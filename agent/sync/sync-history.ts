@@ -1,28 +1,29 @@
 /**
- * What one connection leaves to the next, so that no reconnecting makes a vehicle ask for everything, or report, again
- * and again.
+ * The history of syncs across connections. It keeps a vehicle from starting a full sync, or from reporting the same
+ * fault, again with each new connection.
  */
 import type { Backoff } from '../link/backoff.ts';
 
-/** More sets than come by while a vehicle has trouble with one of them. */
+/** The sets that are remembered: more than appear while a vehicle cannot complete one of them. */
 const MAX_SETS = 100;
-/** Trouble with a set that is as old as this is over. */
+/** The milliseconds after which a failure to complete a set no longer counts. */
 const FORGOTTEN_AFTER_MS = 3_600_000;
 
 export interface SyncHistoryOptions {
-  /** Waits between two times of asking for everything in vain. */
+  /** Gives the waits between full syncs that do not help. */
   readonly backoff: Backoff;
-  /** Milliseconds after such a time before a new connection may ask for everything. */
+  /** The milliseconds after such a sync before a new connection may start another. */
   readonly newLinkMs: number;
-  /** Milliseconds that a revision below the own must last before it is reported. */
+  /** The milliseconds for which the control plane must be behind the vehicle's revision before that is reported. */
   readonly belowMs: number;
-  /** Milliseconds, by a clock that nobody sets. */
+  /** The monotonic clock, in milliseconds. */
   readonly runningMs: () => number;
 }
 
+/** Decides when a full sync may start and when a fault is reported. */
 export class SyncHistory {
   readonly #options: SyncHistoryOptions;
-  /** Sets for which everything has been asked, and when. */
+  /** The sets for which a full sync was started, each with its time. */
   readonly #asked = new Map<string, number>();
   #askedAtMs = -Infinity;
   #inVainAtMs = -Infinity;
@@ -34,21 +35,21 @@ export class SyncHistory {
     this.#options = options;
   }
 
-  /** A new connection may be an honest one. */
+  /** Allows an earlier full sync over a new connection, which may be an honest one. */
   newLink(): void {
     this.#notBeforeMs = Math.min(this.#notBeforeMs, this.#inVainAtMs + this.#options.newLinkMs);
   }
 
-  /** Milliseconds until everything may be asked for. */
+  /** The milliseconds until a full sync may start. */
   get waitMs(): number {
     return Math.max(0, this.#notBeforeMs - this.#options.runningMs());
   }
 
   /**
-   * Milliseconds until everything is to be asked for, since `set` is not what is held: once at once, then after growing
+   * Gives the milliseconds until a full sync is due because `set` is not held: none the first time, and then growing
    * waits.
    *
-   * @param inVain whether everything has just been asked for, and `set` did not come of it
+   * @param inVain whether a full sync has just ended without giving `set`
    */
   waitFor(set: string, inVain: boolean): number {
     const { runningMs, backoff } = this.#options;
@@ -58,14 +59,14 @@ export class SyncHistory {
     this.#asked.set(set, this.#askedAtMs);
     if (inVain) this.#inVainAtMs = this.#askedAtMs;
     if (first && !inVain) return 0;
-    // A wait that is under way goes on.
+    // A running wait goes on.
     if (inVain || this.waitMs === 0) this.#notBeforeMs = this.#askedAtMs + backoff.nextWhole();
     return this.waitMs;
   }
 
   /**
-   * Whether a vehicle that holds nothing may ask for everything at once, since `set` is proven: once in the time of a
-   * new connection for each set.
+   * Says whether a vehicle that holds nothing may start a full sync at once because `set` is proven: once for each set
+   * in the time after which a new connection may.
    */
   mayAskAgain(set: string): boolean {
     const now = this.#options.runningMs();
@@ -75,8 +76,8 @@ export class SyncHistory {
   }
 
   /**
-   * A set is held. The waits start anew only when that has lasted: instances that disagree each have their set held in
-   * turn.
+   * Records that a set is held. The backoff is reset only when that has lasted, because the vehicle may hold the sets
+   * of two disagreeing instances in turn.
    */
   held(): void {
     const { runningMs, backoff } = this.#options;
@@ -88,7 +89,8 @@ export class SyncHistory {
   }
 
   /**
-   * The control plane is behind the vehicle. Gives the milliseconds until that is to be reported: 0 once, then null.
+   * Records that the control plane is behind the vehicle. Gives the milliseconds until that has to be reported: 0 when
+   * it has to be, once, and then null.
    */
   below(): number | null {
     const now = this.#options.runningMs();

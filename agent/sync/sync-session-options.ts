@@ -8,12 +8,12 @@ import type { Backoff } from '../link/backoff.ts';
 import type { GatewayLink } from '../link/gateway-link.ts';
 import type { SyncHistory } from './sync-history.ts';
 
-/** What a session works with: one link, what is to outlive it, and how patient it is. */
+/** The options of a session: its link, the parts that outlive it, and its timings. */
 export interface SyncSessionOptions {
   readonly link: Pick<GatewayLink, 'subscribe' | 'request' | 'ended'>;
   readonly keys: PinnedKeys;
   readonly log: Log;
-  /** Milliseconds since 1970. */
+  /** The vehicle's clock, in milliseconds since 1970. */
   readonly now: () => number;
   readonly ageingClock: AgeingClock;
   readonly freshness: Freshness;
@@ -24,16 +24,16 @@ export interface SyncSessionOptions {
   readonly refuse: (refusal: Refusal) => void;
   /** Called after each sync that was applied. */
   readonly synced: () => void;
-  /** Told after each answer that was applied whether what it proves is of now. */
+  /** Called after each applied answer, with whether its proof is of the present. */
   readonly touched: (inTouch: boolean) => void;
-  /** Milliseconds until the next sync of an idle connection; asked anew each time. */
+  /** Gives the milliseconds until the next sync of an idle connection; called before each. */
   readonly resyncDelay: () => number;
-  /** Milliseconds from a proof that is ahead until its changes are asked for: they may be on their way. */
+  /** The milliseconds after a proof of a later revision until its changes are requested; they may be on their way. */
   readonly aheadMs: number;
-  /** Milliseconds between two looks at whether flags have gone stale. */
+  /** The milliseconds between two checks for stale flags. */
   readonly staleCheckMs: number;
-  /** Waits after a sync that failed or left something open. */
+  /** Gives the waits after a sync that failed or did not complete a set. */
   readonly backoff: Backoff;
-  /** Waits between syncs for flags that stay stale. */
+  /** Gives the waits between syncs for flags that stay stale. */
   readonly staleBackoff: Backoff;
 }

@@ -1,6 +1,7 @@
 /**
- * Keeps a vehicle's state up to date over one link: subscribes first, then asks for what it missed, and applies a set
- * of flags when all of it is here, so that no change can fall between and none can be taken out unnoticed.
+ * Keeps a vehicle's state up to date over one link. It subscribes first and then requests the changes that it missed,
+ * so that no change is lost in between. It applies a set of flags only when the set is complete, so that nobody can
+ * remove a change unnoticed.
  */
 import { unattended } from '../../core/async/unattended.ts';
 import { describeError } from '../log.ts';
@@ -26,9 +27,10 @@ import { settle, type Outcome, type Settled } from './settle.ts';
 import { StagedChanges, hasGap } from './staged-changes.ts';
 import type { SyncSessionOptions } from './sync-session-options.ts';
 
-/** More waiting or staged changes than this are dropped: one sync replaces them all. */
+/** The most waiting or staged changes. Beyond it they are dropped, because one sync replaces them all. */
 const MAX_CHANGES = 1000;
 
+/** Syncs a vehicle over one link. */
 export class SyncSession {
   readonly #options: SyncSessionOptions;
   readonly #verifier: Verifier;
@@ -39,12 +41,12 @@ export class SyncSession {
   readonly #sync = new Alarm(() => this.#wake());
   readonly #everything = new Alarm(() => this.#wake());
   /**
-   * Set while a sync has left something open: what is missing then waits for the next one instead of asking at every
-   * change.
+   * Whether a sync did not complete a set. Missing changes then wait for the next sync, instead of causing one with
+   * every change.
    */
   #retrying = false;
   #retryAtMs = -Infinity;
-  /** The set that was last reported as not held. */
+  /** The set whose absence was reported last. */
   #reported: string | null = null;
   #ended = false;
   #wake: () => void = () => undefined;
@@ -80,7 +82,7 @@ export class SyncSession {
     this.#everything.cancel();
   }
 
-  /** Takes a proof of now, as it was asked for with a heartbeat at `askedAtMs`, by the clock that nobody sets. */
+  /** Processes the proof that was requested with a heartbeat at `askedAtMs` (milliseconds of the monotonic clock). */
   prove(jws: string, askedAtMs: number): void {
     this.#proof = { jws, askedAtMs };
     this.#wake();
@@ -108,7 +110,7 @@ export class SyncSession {
     this.#sync.bringForward(0);
   }
 
-  /** Asks for what has changed, or for everything. */
+  /** Requests the changes, or everything. */
   async #ask(everything: boolean): Promise<void> {
     const { link, log, history, freshness, backoff, refuse, resyncDelay, ageingClock } = this.#options;
     this.#sync.set(resyncDelay());
@@ -131,8 +133,7 @@ export class SyncSession {
     } catch (error) {
       if (error instanceof Refusal) refuse(error);
       else if (!this.#ended) log('warn', `sync failed: ${describeError(error)}`);
-      // Where the connection was lost, the same question may be asked on the next one, for as long as its answer
-      // counts.
+      // After a lost connection, the same nonce may be sent over the next one for as long as its answer would count.
       if (nonce !== null && error instanceof RequestRefused) freshness.refused(error.retryAfter);
       else if (nonce !== null && error instanceof Refusal) freshness.answeredInVain();
       if (everything) this.#everything.set(backoff.next());
@@ -140,7 +141,7 @@ export class SyncSession {
     }
   }
 
-  /** Takes the answer to a sync since `since`; 0 asked for everything. */
+  /** Processes the answer to a sync since revision `since`; 0 requested everything. */
   async #take(answer: SyncAnswer, since: number, askedAtMs: number): Promise<void> {
     const { history, backoff, freshness, log, synced } = this.#options;
     const whole = since === 0;
@@ -165,7 +166,7 @@ export class SyncSession {
     if (!held) return;
     this.#retrying = false;
     log('info', `synced to revision ${state.revision}`, { since, changed: flags.length, flags: state.flags.size });
-    // An answer older than the stream cannot close its gap; asking again at once would only turn in a circle.
+    // An answer that is older than the stream cannot close its gap, and another sync at once would give the same.
     if (hasGap(this.#waiting, state.revision)) return this.#retryLater();
     backoff.reset();
   }
@@ -183,7 +184,7 @@ export class SyncSession {
       const settled = settle(state, this.#staged.with(), proof, false, freshness);
       state = settled.state;
       last = { proof, outcome: settled.outcome };
-      // An event may come late: that alone says nothing of where the control plane is now.
+      // An event may come late, so it alone does not prove that the control plane is behind.
       if (settled.outcome !== 'below') this.#settled(proof, settled, null);
     }
     await this.#commit(before, state);
@@ -196,7 +197,7 @@ export class SyncSession {
     this.#sync.bringForward(gap ? 0 : aheadMs);
   }
 
-  /** Keeps a change until its set is complete. Gives its proof, or null where there is none to compare. */
+  /** Stages a change until its set is complete. Resolves to its proof; null where there is none to compare. */
   async #stage(
     { signed, revision, previousRevision, proof }: ChangeEvent,
     ownRevision: number,
@@ -210,7 +211,7 @@ export class SyncSession {
     return verified;
   }
 
-  /** Compares the proof that came with a heartbeat with what is held. */
+  /** Compares the proof that came with a heartbeat with the held set. */
   async #compare(jws: string, askedAtMs: number): Promise<void> {
     this.#proof = null;
     const proof = await this.#verifier.proof(jws);
@@ -221,14 +222,15 @@ export class SyncSession {
     this.#settled(proof, settled, askedAtMs);
     const { outcome } = settled;
     const nothing = before.flags.size === 0 && !before.complete;
-    // Where answers were trimmed, the way may be honest again: there is nothing to lose by asking.
+    // The network may have removed flags from earlier answers and be honest now; a vehicle without flags loses nothing
+    // by another full sync.
     if (nothing && (outcome === 'ahead' || outcome === 'differs') && this.#options.history.mayAskAgain(proof.set ?? ''))
       return this.#everything.bringForward(0);
     if (outcome === 'differs') return this.#incomplete(proof, 'differs', 'proof', false);
     if (outcome === 'ahead') this.#sync.bringForward(this.#options.aheadMs);
   }
 
-  /** What else a comparison means: whether the control plane is behind, and whether the clocks agree. */
+  /** Handles the rest of a comparison: whether the control plane is behind, and whether the clocks agree. */
   #settled(proof: VerifiedProof, { outcome, judgement }: Settled, askedAtMs: number | null): void {
     const { history, refuse } = this.#options;
     if (outcome === 'below') {
@@ -244,9 +246,9 @@ export class SyncSession {
   }
 
   /**
-   * The set of `proof` is not what is held: that is reported, and everything is asked for.
+   * Reports that the set of `proof` is not held, and schedules a full sync.
    *
-   * @param whole whether everything has just been asked for
+   * @param whole whether a full sync has just ended
    */
   async #incomplete(
     proof: VerifiedProof,
@@ -261,14 +263,14 @@ export class SyncSession {
     this.#reported = set;
     this.#retrying = true;
     const state = this.#options.state();
-    // The control plane itself says that this revision is something else.
+    // The control plane itself says that this revision has another set.
     if (outcome === 'differs' && state.complete && proof.issuedAt >= lastContact(state))
       await commit({ ...state, complete: false });
-    // A little at random: a whole fleet may find out at the same change.
+    // The wait is random, because a whole fleet may find this out at the same change.
     this.#everything.bringForward(history.waitFor(set, whole) || backoff.next());
   }
 
-  /** Makes `next` the vehicle's state where it is another one. */
+  /** Commits `next` as the vehicle's state where it differs from `before`. */
   async #commit(before: VehicleState, next: VehicleState): Promise<void> {
     if (next === before) return;
     const { log, refuse, commit } = this.#options;
@@ -278,7 +280,7 @@ export class SyncSession {
     for (const refusal of unserved(before, next)) refuse(refusal);
   }
 
-  /** What is open is asked for again after a growing wait; meanwhile changes are applied as they come. */
+  /** Schedules the next sync after a growing wait. Meanwhile, changes are applied as they come. */
   #retryLater(): void {
     const now = performance.now();
     if (this.#retrying && this.#retryAtMs > now) return;

@@ -1,20 +1,20 @@
 /**
- * The time by which flags age: the control plane's, as well as the vehicle can tell it. It never goes back but at a
- * verified contact. A clock that is set back, or that starts in 1970 whenever the battery was off, does not make old
- * flags young; while the process runs, the time that passes counts whatever the clock says; and a clock that is known
- * to be wrong by years counts from there.
+ * The ageing clock: the time by which flags age. It follows the control plane's time as well as the vehicle can, and
+ * goes back only at a verified contact. A clock of the vehicle that is set back, or that starts in 1970 after the
+ * battery was off, does not make old flags fresh. While the process runs, the passing time counts whatever the
+ * vehicle's clock shows. A clock that is known to be wrong by years is corrected by the known offset.
  */
 const DAY_SECONDS = 86_400;
-/** No vehicle's clock is slow by this much and then, by chance, right without having been set. */
+/** The offset beyond which a clock that shows a plausible time must have been set right, and not be so by chance. */
 const LARGE_OFFSET_SECONDS = 30 * DAY_SECONDS;
 
-/** What is kept over a start. */
+/** The time that is stored across restarts. */
 export interface KeptTime {
-  /** Unix seconds by which flags age. */
+  /** The Unix seconds of the ageing clock. */
   readonly latest: number;
-  /** Seconds to add to the vehicle's clock. */
+  /** The seconds to add to the vehicle's clock. */
   readonly offset: number;
-  /** Whether a contact has told the offset, rather than that the clock went back. */
+  /** Whether the offset comes from a contact; otherwise the vehicle's clock went back. */
   readonly measured: boolean;
 }
 
@@ -23,12 +23,12 @@ export class AgeingClock {
   #offset = 0;
   #measured = false;
   #runningAt: number;
-  /** Of the last contact; null before the first since the start. */
+  /** The difference of the clocks, in seconds, at the last contact; null before the first since the start. */
   #difference: number | null = null;
 
   /**
-   * @param now milliseconds since 1970, by the vehicle's clock
-   * @param running milliseconds since some moment, by a clock that nobody sets
+   * @param now the vehicle's clock, in milliseconds since 1970
+   * @param running the monotonic clock, in milliseconds, which cannot be set
    */
   constructor(
     private readonly now: () => number,
@@ -37,30 +37,31 @@ export class AgeingClock {
     this.#runningAt = running();
   }
 
-  /** Unix seconds, rounded down. */
+  /** Gives the time in Unix seconds, rounded down. */
   seconds(): number {
     return Math.floor(this.#read());
   }
 
   /**
-   * The control plane's clock less the vehicle's, in whole seconds, at the last contact since the start; null before.
+   * The control plane's clock minus the vehicle's, in whole seconds, at the last contact; null before the first since
+   * the start.
    */
   get differenceSeconds(): number | null {
     return this.#difference === null ? null : Math.round(this.#difference);
   }
 
-  /** Milliseconds, by the clock that nobody sets. */
+  /** The milliseconds of the monotonic clock. */
   get runningMs(): number {
     return this.running();
   }
 
-  /** Goes on from a time that was kept, where the clock is behind it. `seconds`: Unix seconds. */
+  /** Goes on from `seconds` (Unix seconds) where the clock is behind it. */
   resumeAt(seconds: number): void {
     this.#read();
     this.#latest = Math.max(this.#latest, seconds);
   }
 
-  /** Goes on from what was kept. */
+  /** Goes on from a stored time. */
   resume({ latest, offset, measured }: KeptTime): void {
     this.#runningAt = this.running();
     [this.#latest, this.#offset, this.#measured] = [latest, offset, measured];
@@ -72,19 +73,19 @@ export class AgeingClock {
   }
 
   /**
-   * Whether what was signed at `issuedAt` (Unix seconds) was signed within a day of now. The vehicle's own clock has no
-   * say beside this one: set back to the time of a recording, it would make old flags young.
+   * Says whether `issuedAt` (Unix seconds) is within a day of now. The vehicle's clock alone must not decide that: set
+   * back to the time of a recorded proof, it would make old flags fresh.
    */
   isNear(issuedAt: number): boolean {
     return Math.abs(this.#read() - issuedAt) <= DAY_SECONDS;
   }
 
-  /** A verified contact: what was signed at `issuedAt`, which is near, was fresh by this vehicle's time. */
+  /** Records a verified contact by a proof of `issuedAt` (Unix seconds), which `isNear` has accepted. */
   contact(issuedAt: number): void {
     this.#setTo(Math.max(this.#read(), issuedAt), issuedAt - this.now() / 1000);
   }
 
-  /** An answer to this vehicle's own question: it is `seconds` (Unix) now, whatever any clock says. */
+  /** Sets the time to `seconds` (Unix seconds), after an answer to this vehicle's own nonce. */
   answered(seconds: number): void {
     this.#setTo(seconds, seconds - this.now() / 1000);
   }
@@ -105,13 +106,13 @@ export class AgeingClock {
     const least = this.#latest + passed;
     const clock = this.now() / 1000;
     if (this.#wasSetRight(clock, least)) this.#setOffset(0);
-    // It was set back, and not to the right time. What passes from here on counts, in the power's absence, too.
+    // The clock was set back to a wrong time. From now on passing time counts, even while the power is off.
     else if (clock + this.#offset < least - DAY_SECONDS) this.#setOffset(least - clock);
     this.#latest = Math.max(least, clock + this.#offset);
     return this.#latest;
   }
 
-  /** Whether the clock, of which it is known that it was wrong, now shows a time that can be the right one. */
+  /** Says whether a clock that was wrong now shows a time that can be right. */
   #wasSetRight(clock: number, least: number): boolean {
     if (this.#offset === 0 || clock < least - DAY_SECONDS) return false;
     const wentBack = clock + this.#offset < least - DAY_SECONDS;

@@ -1,6 +1,6 @@
 /**
- * Decides whether a proof says that the flags are fresh, and when the vehicle has to ask with a nonce because the
- * clocks cannot tell. Lives as long as the agent: neither a lost connection nor a new one makes it ask more often.
+ * Decides whether a proof makes the flags fresh, and when the vehicle has to send a nonce because the clocks cannot
+ * tell. It lives as long as the agent, so that reconnecting does not make a vehicle send nonces more often.
  */
 import { randomBytes } from 'node:crypto';
 import type { Backoff } from '../link/backoff.ts';
@@ -8,31 +8,32 @@ import type { VerifiedProof } from '../state.ts';
 import type { AgeingClock } from './ageing-clock.ts';
 import { ProofPace } from './proof-pace.ts';
 
-/** An answer that takes longer proves nothing. */
+/** The milliseconds after which an answer to a nonce no longer counts. */
 const VOID_AFTER_MS = 60_000;
-/** Between two questions, unless the control plane has not answered the first. */
+/** The milliseconds between two nonces, unless the first was not answered. */
 const INTERVAL_MS = 3_600_000;
-/** A fleet whose control plane has a wrong clock does not ask at once. */
+/** The milliseconds over which nonces are spread, because a whole fleet sends them when the control plane is wrong. */
 const JITTER_MS = 600_000;
-/** The longest that a refusal can put a question off: nobody has signed it. */
+/** The milliseconds by which a refusal can delay a nonce at most, because refusals are not signed. */
 const LONGEST_REFUSAL_MS = 600_000;
 
-/** What a proof says about time. `fresh`: the age of the flags counts from it. */
+/** The judgement of a proof's time. If it is `fresh`, the age of the flags counts from the proof. */
 export type Judgement = 'fresh' | 'not-newer' | 'out-of-time';
 
 export interface FreshnessOptions {
   readonly clock: AgeingClock;
-  /** Uniform in [0, 1). */
+  /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
-  /** Waits after a question that was not answered. */
+  /** Gives the waits after a nonce that was not answered. */
   readonly unanswered: Backoff;
 }
 
+/** Judges proofs by time and schedules nonces. */
 export class Freshness {
   readonly #options: FreshnessOptions;
-  /** The last question, and when it was sent, by the clock that nobody sets. */
+  /** The last nonce, with the milliseconds of the monotonic clock at which it was sent. */
   #question: { readonly nonce: string; readonly sentAtMs: number; answeredInVain: boolean } | null = null;
-  /** When the next question is to be asked; null where there is no reason for one. */
+  /** The milliseconds of the monotonic clock at which the next nonce is due; null where none is needed. */
   #dueAtMs: number | null = null;
   #notBeforeMs = -Infinity;
   #wanted = false;
@@ -43,9 +44,9 @@ export class Freshness {
   }
 
   /**
-   * What `proof` says about time.
+   * Judges the time of `proof`.
    *
-   * @param newest when the last proof was issued that counted, in Unix seconds; 0 for none
+   * @param newest the Unix seconds of the last proof that counted; 0 for none
    */
   judge(proof: VerifiedProof, newest: number): Judgement {
     if (proof.nonce !== null) return this.#answers(proof) ? 'fresh' : 'out-of-time';
@@ -53,13 +54,13 @@ export class Freshness {
     return proof.issuedAt < newest ? 'not-newer' : 'fresh';
   }
 
-  /** Takes the time of a proof that was judged fresh, and whose set is held. */
+  /** Adopts the time of a proof that was judged fresh and whose set is held. */
   accept(proof: VerifiedProof): void {
     const { clock, unanswered } = this.#options;
     this.#dueAtMs = null;
     this.#wanted = false;
     if (proof.nonce === null) return clock.contact(proof.issuedAt);
-    // It was signed after the question was sent: at most so much time has passed since.
+    // The proof was signed after the nonce was sent, so no more time than this has passed since.
     clock.answered(proof.issuedAt + (clock.runningMs - this.#question!.sentAtMs) / 1000);
     this.#question = null;
     unanswered.reset();
@@ -67,21 +68,21 @@ export class Freshness {
   }
 
   /**
-   * Seconds by which `proof` is older than it can be for an answer to what this vehicle asked at `askedAtMs`, by the
-   * clock that nobody sets; 0 where nothing speaks against it.
+   * Gives the seconds by which `proof` is too old for an answer to a request at `askedAtMs` (milliseconds of the
+   * monotonic clock); 0 where it can be one.
    */
   lagSeconds(proof: VerifiedProof, askedAtMs: number): number {
     return this.#pace.lagSeconds(proof.issuedAt, askedAtMs, this.#options.clock.runningMs);
   }
 
   /**
-   * The clocks do not tell. Gives whether they did until now.
+   * Records that the clocks cannot tell the age of a proof, and schedules a nonce. Gives whether they could until now.
    *
-   * @param urgent whether flags are stale, so that a fleet's worth of jitter is too long
+   * @param urgent whether flags are stale, so that the usual jitter would be too long
    */
   want(urgent: boolean): boolean {
     const { clock, random } = this.#options;
-    // Its answer was lost, and is void by now.
+    // The answer was lost, and would no longer count.
     if (this.#question !== null && !this.#counts) this.answeredInVain();
     const soonMs = Math.max(this.#notBeforeMs, clock.runningMs);
     this.#dueAtMs ??= Math.max(this.#notBeforeMs, clock.runningMs + random() * JITTER_MS);
@@ -91,19 +92,19 @@ export class Freshness {
     return first;
   }
 
-  /** Whether the clocks have not told since the last proof that counted. */
+  /** Whether the clocks could not tell the age of a proof since the last one that counted. */
   get wanted(): boolean {
     return this.#wanted;
   }
 
-  /** Whether a question is due. */
+  /** Whether a nonce is due. */
   get due(): boolean {
     return this.#dueAtMs !== null && this.#options.clock.runningMs >= this.#dueAtMs;
   }
 
   /**
-   * The nonce to ask with now: a new one where a question is due, the last one while its answer still counts, else
-   * null.
+   * Gives the nonce to send now: a new one where one is due, the last one while its answer would still count, and null
+   * otherwise.
    */
   ask(): string | null {
     const { clock, random } = this.#options;
@@ -116,7 +117,7 @@ export class Freshness {
     return this.#counts ? this.#question!.nonce : null;
   }
 
-  /** The last question was refused. `retryAfter`: seconds after which the control plane wants to hear it again. */
+  /** Records that the last nonce was refused. `retryAfter` is the number of seconds that the control plane named. */
   refused(retryAfter: number | undefined): void {
     const { random, unanswered } = this.#options;
     this.#question = null;
@@ -128,8 +129,8 @@ export class Freshness {
   }
 
   /**
-   * What came in the place of an answer proves nothing: it does not carry the nonce, or its set is not held. That is no
-   * answer, and does not use up the hour; the right one may still come for as long as it counts.
+   * Records an answer that proves nothing, because it lacks the nonce or its set is not held. It does not use up the
+   * interval, and the right answer may still come for as long as it would count.
    */
   answeredInVain(): void {
     if (this.#question === null) return;
@@ -147,7 +148,7 @@ export class Freshness {
     return this.#counts && proof.nonce === this.#question!.nonce;
   }
 
-  /** Whether there is a question whose answer would count. */
+  /** Whether there is a nonce whose answer would still count. */
   get #counts(): boolean {
     return this.#question !== null && this.#options.clock.runningMs - this.#question.sentAtMs <= VOID_AFTER_MS;
   }

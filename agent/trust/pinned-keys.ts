@@ -1,5 +1,5 @@
 /**
- * The public keys that a vehicle believes: given as a file, or learnt at the first contact and kept.
+ * The public keys that a vehicle trusts. They are configured as a file, or learnt at the first contact and stored.
  */
 import type { webcrypto } from 'node:crypto';
 import { get as httpGet } from 'node:http';
@@ -24,8 +24,8 @@ export class PinnedKeys {
   private constructor(readonly keys: readonly PinnedKey[]) {}
 
   /**
-   * Reads a JWK set (RFC 7517). Members that are not Ed25519 signature keys are passed over: a set may serve others
-   * too. Throws an Error where none is left.
+   * Reads a JWK set (RFC 7517). Members that are not Ed25519 signature keys are skipped, because a set may have other
+   * uses, too. Rejects with an Error where no key is left.
    */
   static async parse(json: unknown): Promise<PinnedKeys> {
     const members = membersOf(json).keys;
@@ -36,13 +36,13 @@ export class PinnedKeys {
     const pinned = new PinnedKeys(keys);
     for (const key of keys) {
       const imported = await importJWK({ ...key }, 'EdDSA');
-      // Only symmetric keys come as bytes; the type does not know that.
+      // Only symmetric keys are imported as bytes, which the type does not say.
       if (!(imported instanceof Uint8Array)) pinned.#imported.set(key.kid, imported);
     }
     return pinned;
   }
 
-  /** The key of this id, or undefined where it is not pinned. */
+  /** Gives the key with this id; undefined where it is not pinned. */
   find(kid: string | undefined): webcrypto.CryptoKey | undefined {
     return kid === undefined ? undefined : this.#imported.get(kid);
   }
@@ -57,7 +57,7 @@ function isEd25519Key(value: unknown): value is PinnedKey {
   return kty === 'OKP' && crv === 'Ed25519' && typeof kid === 'string' && typeof x === 'string' && use !== 'enc';
 }
 
-/** Where a control plane publishes its keys, from the address of its websocket. */
+/** Gives the address at which a control plane publishes its keys, from the address of its websocket. */
 export function keySetAddress(websocketUrl: string): string {
   const url = new URL('/.well-known/jwks.json', websocketUrl);
   url.protocol = url.protocol === 'wss:' ? 'https:' : 'http:';
@@ -65,11 +65,11 @@ export function keySetAddress(websocketUrl: string): string {
 }
 
 /**
- * Fetches the control plane's keys: trust on first use, for development (docs/guides/agent.md).
- * `node:http` and not `fetch`, which would cost the agent several megabytes.
- * Rejects when it cannot be reached, answers other than 200, or holds no usable key.
+ * Fetches the control plane's keys, for trust on first use in development (docs/guides/agent.md). It uses `node:http`,
+ * because `fetch` would cost the agent several megabytes. Rejects when the control plane cannot be reached, does not
+ * answer with 200, or serves no usable key.
  *
- * @param timeoutMs milliseconds until the last byte
+ * @param timeoutMs the milliseconds until the last byte must be here
  */
 export async function fetchPinnedKeys(address: string, timeoutMs: number, route: Route): Promise<PinnedKeys> {
   const secure = address.startsWith('https:');

@@ -1,38 +1,38 @@
 /**
- * How far the proofs that answer this vehicle's own questions lag behind the control plane's time, as the newest of
- * them have shown it against a clock that nobody sets. Proofs that are played again, and those of a control plane that
- * cannot read its database, stand still; their flags would only be noticed as stale after days.
+ * Measures how far the proofs that answer this vehicle's requests lag behind the control plane's time, by comparing
+ * their times with the monotonic clock. Replayed proofs stand still, and so do those of a control plane that cannot
+ * read its database. Without this, they would only be noticed when flags go stale after days.
  */
 
 /**
- * What is known of the control plane's time wears off: its clock may have been set back. Slower than time passes, so
- * that what stands still lags ever more.
+ * The rate at which the known lead is reduced, because the control plane's clock may have been set back. It is below 1,
+ * so that proofs that stand still lag more and more.
  */
 const WEAR = 0.25;
 
 export class ProofPace {
   /**
-   * Seconds by which the control plane's time is ahead of the clock that nobody sets, at least, as it was known at
-   * `#atMs`.
+   * The least number of seconds by which the control plane's time is ahead of the monotonic clock, as known at `#atMs`.
    */
   #lead = -Infinity;
   #atMs = 0;
 
   /**
-   * Seconds by which a proof is older than it can be for an answer to a question of `askedAtMs`, or 0. Later ones are
-   * held against it.
+   * Gives the seconds by which a proof is too old for an answer to a request at `askedAtMs`, or 0. Later proofs are
+   * compared with this one.
    *
-   * @param issuedAt Unix seconds
-   * @param askedAtMs when the question was sent, and `nowMs` the present, in milliseconds by the clock that nobody sets
+   * @param issuedAt the Unix seconds of the proof
+   * @param askedAtMs the milliseconds of the monotonic clock at the request
+   * @param nowMs the present milliseconds of the monotonic clock
    */
   lagSeconds(issuedAt: number, askedAtMs: number, nowMs: number): number {
     const lead = this.#lead - (WEAR * (nowMs - this.#atMs)) / 1_000;
-    // It was signed before it came; how long before, nobody knows.
+    // The proof was signed an unknown time before it arrived, so this is a lower bound.
     [this.#lead, this.#atMs] = [Math.max(issuedAt - nowMs / 1_000, lead), nowMs];
     return Math.max(0, lead + askedAtMs / 1_000 - issuedAt);
   }
 
-  /** Forgets what was known: an answer that was signed for this vehicle alone has told the time. */
+  /** Forgets the known lead, after an answer that was signed for this vehicle alone has told the time. */
   forget(): void {
     this.#lead = -Infinity;
   }

@@ -1,5 +1,5 @@
 /**
- * What the agent would not believe: one reason for each way, counted for the status.
+ * Refusals: the reasons for which the agent does not apply data, counted for the status.
  */
 
 export const REFUSAL_REASONS = {
@@ -25,13 +25,13 @@ export const REFUSAL_REASONS = {
 } as const;
 export type RefusalReason = keyof typeof REFUSAL_REASONS;
 
-/** Something that was not applied, and why. */
+/** The refusal of data that was not applied, with its reason. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
 
   constructor(
     readonly reason: RefusalReason,
-    /** What was refused, for a reader: a flag's key, "sync", "statement". */
+    /** The name of the refused data in messages: a flag's key, "sync", "statement". */
     readonly subject: string,
     options?: { cause?: unknown },
   ) {
@@ -39,7 +39,7 @@ export class Refusal extends Error {
   }
 }
 
-/** What to report where `subject` could not be verified: the refusal itself; anything else means that it is malformed. */
+/** Gives the refusal in `error`. Any other error means that `subject` is malformed. */
 export function refusalOf(error: unknown, subject: string): Refusal {
   return error instanceof Refusal ? error : new Refusal('malformed', subject, { cause: error });
 }
@@ -52,7 +52,7 @@ export class RefusalCounter {
     this.#counts.set(refusal.reason, (this.#counts.get(refusal.reason) ?? 0) + 1);
   }
 
-  /** Counts by reason; reasons that never occurred are left out. */
+  /** Gives the counts by reason, without reasons that never occurred. */
   totals(): Partial<Record<RefusalReason, number>> {
     return Object.fromEntries(this.#counts);
   }

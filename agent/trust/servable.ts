@@ -1,6 +1,6 @@
 /**
- * Tells which signed definitions this version can serve. What it cannot read, a newer control plane may have meant
- * well: the flag goes on with what it gave before, and only what stops it is understood of any definition.
+ * Decides which signed definitions this version of the agent can serve. A newer control plane may sign definitions that
+ * it cannot read. The flag then keeps its former definition, except that every definition can disable or kill it.
  */
 import { compileFlag, isKilled } from '../../core/evaluation/evaluate.ts';
 import { isOneOf, membersOf, type Members } from '../../core/json/json-value.ts';
@@ -8,7 +8,7 @@ import { FLAG_TYPES, type Environment, type FlagDefinition } from '../../core/mo
 import { fitsFlagType } from '../../core/evaluation/flag-value.ts';
 import type { FormerDefinition, ServedDefinition, SignedDefinition } from '../state.ts';
 
-/** Reads the definition that was signed for `key`. `version`: why its form is not known, or null. Never throws. */
+/** Reads the definition that was signed for `key`. `version` says why its form is unknown, or is null. Never throws. */
 export function readDefinition(
   flag: unknown,
   key: string,
@@ -27,7 +27,7 @@ export function readDefinition(
   return { definition, fault: unread, settled };
 }
 
-/** What evaluation needs to be there; whatever else a newer server adds is let through. */
+/** Says which member that evaluation needs is missing or wrong; null for none. Unknown members are accepted. */
 function formFault(flag: Members, key: string, environment: Environment): string | null {
   if (flag.key !== key || flag.environment !== environment) return 'it names another flag';
   if (typeof flag.enabled !== 'boolean' || !Array.isArray(flag.rules)) return 'it has not the form of a definition';
@@ -36,19 +36,18 @@ function formFault(flag: Members, key: string, environment: Environment): string
   return fits ? null : 'its default value does not fit its type';
 }
 
-/** What a flag gives that has `signed` now and had `former` before. */
+/** Gives the definition that a flag serves which has `signed` now and had `former` before. */
 export function serve(signed: SignedDefinition, former: FormerDefinition | null): ServedDefinition | null {
   const { revision, jws, definition, fault, settled } = signed;
   if (definition !== null && fault === null) return { definition, revision, id: jws };
   const before = former === null ? null : serveFormer(former);
-  // Without anything before, the default is the safe state: rules that are not understood match nobody, the others
-  // would only seem right.
+  // Without a former definition, the default is the safe state. The readable rules alone could give wrong values.
   if (before === null)
     return definition === null ? null : { definition: { ...definition, rules: [] }, revision, id: jws };
   return settled ? { definition: disabled(before.definition, revision), revision, id: jws } : before;
 }
 
-/** What goes on where the next definition cannot be served. */
+/** Gives the definition that stays in effect where the next one cannot be served. */
 export function formerOf(signed: SignedDefinition, former: FormerDefinition | null): FormerDefinition | null {
   if (signed.fault === null && signed.definition !== null) return { signed, disabled: false };
   return former !== null && signed.settled ? { ...former, disabled: true } : former;

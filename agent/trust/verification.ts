@@ -1,5 +1,5 @@
 /**
- * Decides what is believed: a signature under a pinned key, made for this purpose, this environment and this flag.
+ * Verifies signed data. It must be signed under a pinned key, for this purpose, this environment and this flag.
  */
 import { compactVerify, decodeProtectedHeader } from 'jose';
 import { isObject, type Members } from '../../core/json/json-value.ts';
@@ -17,19 +17,19 @@ import type { PinnedKeys } from './pinned-keys.ts';
 import { Refusal } from './refusals.ts';
 import { readDefinition } from './servable.ts';
 
-/** What a flag became at `revision`; `signed` is null where it has left the environment. */
+/** A verified change of a flag at `revision`. `signed` is null where the flag has left the environment. */
 export interface VerifiedFlag {
   readonly key: string;
   readonly revision: number;
   readonly signed: SignedDefinition | null;
 }
 
-/** A JSON object that should become a T, none of whose members has been checked. */
+/** A JSON object that should be a T, before its members are checked. */
 type Unread<T> = { readonly [Member in T extends unknown ? keyof T : never]?: unknown };
 
 /**
- * Checks a signed flag against its envelope. What it says may be beyond what this version can serve: it counts all the
- * same. Rejects with a Refusal.
+ * Verifies a signed flag against its envelope. A definition that this version cannot serve is accepted, too. Rejects
+ * with a Refusal.
  */
 export async function verifyFlag(
   envelope: SignedFlag,
@@ -52,7 +52,7 @@ export async function verifyFlag(
   };
 }
 
-/** Checks a proof's signature, form and environment, not its age. Rejects with a Refusal. */
+/** Verifies a proof's signature, form and environment, but not its age. Rejects with a Refusal. */
 export async function verifyProof(jws: string, environment: Environment, keys: PinnedKeys): Promise<VerifiedProof> {
   const proof = readProof(await verifyJws(jws, PROOF_JWS_TYPE, keys, 'proof'));
   if (proof === null) throw new Refusal('malformed', 'proof');
@@ -61,7 +61,7 @@ export async function verifyProof(jws: string, environment: Environment, keys: P
   return { jws, revision, issuedAt, set, nonce };
 }
 
-/** Checks a statement that an agent of before has stored: it tells an age, and no set. Rejects with a Refusal. */
+/** Verifies a statement that an older agent has stored. It tells an age but no set. Rejects with a Refusal. */
 export async function verifyStatement(jws: string, environment: Environment, keys: PinnedKeys): Promise<VerifiedProof> {
   const payload: Unread<StatementPayload> = await verifyJws(jws, STATEMENT_JWS_TYPE, keys, 'statement');
   const { v, revision, issuedAt } = payload;

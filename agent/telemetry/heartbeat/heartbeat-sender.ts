@@ -1,6 +1,7 @@
 /**
- * Says over one link what this agent is and what it has on disk: every minute, and soon after a revision was persisted,
- * so that people see how far a change has got. Nothing here disturbs the sync: what is not taken is said again later.
+ * Sends heartbeats over one link: they report this agent and its persisted revision, every minute and soon after a
+ * revision was persisted, so that people see how far a change has spread. Failures here do not disturb the sync; a
+ * refused heartbeat is sent again later.
  */
 import { describeError, type Log } from '../../log.ts';
 import type { Environment } from '../../../core/model.ts';
@@ -11,18 +12,18 @@ import { PROOF_QUERY, environmentVariable, readProofAnswer } from '../../link/op
 export const HEARTBEAT_MUTATION = 'mutation Heartbeat($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
 
 export interface HeartbeatFacts {
-  /** Absent where the vehicle's version is not configured. */
+  /** The vehicle's software version; absent where it is not configured. */
   readonly swVersion?: string;
   readonly agentVersion: string;
-  /** The revision that would survive a power cut, where its set is proven. */
+  /** The revision that a power cut would leave; absent where its set is not proven. */
   readonly appliedRevision?: number;
-  /** Of the database. */
+  /** The bytes of the database. */
   readonly cacheBytes: number;
-  /** The control plane's clock less the vehicle's; absent before the first contact. */
+  /** The control plane's clock minus the vehicle's, in seconds; absent before the first contact. */
   readonly clockOffsetSeconds?: number;
-  /** How often what was refused since the start, by kind. */
+  /** The number of refusals since the start, by reason. */
   readonly refusals?: Readonly<Record<string, number>>;
-  /** Whether the flags that are held are those of the last proof. */
+  /** Whether the held flags are the set of the last proof. */
   readonly complete?: boolean;
 }
 
@@ -31,25 +32,25 @@ export interface HeartbeatOptions {
   readonly facts: () => HeartbeatFacts;
   readonly environment: Environment;
   /**
-   * Takes the control plane's proof of now, which is asked for with each heartbeat, and when it was asked for, by the
-   * clock that nobody sets.
+   * Called with the control plane's present proof, which is requested with each heartbeat, and with the milliseconds of
+   * the monotonic clock at the request.
    */
   readonly proof: (jws: string, askedAtMs: number) => void;
-  /** Milliseconds between two heartbeats; up to a tenth is added at random. */
+  /** The milliseconds between two heartbeats; up to a tenth is added at random. */
   readonly intervalMs: number;
   /**
-   * The longest that a heartbeat waits after the connection or a persisted revision: at random, so that a fleet does
-   * not speak at once. After another heartbeat it waits as long again.
+   * The longest random wait, in milliseconds, of a heartbeat after the connection or a persisted revision, so that a
+   * fleet does not send all at once. After another heartbeat it waits as long again.
    */
   readonly spreadMs: number;
-  /** Uniform in [0, 1). */
+  /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
   readonly log: Log;
 }
 
 const MB = 1024 * 1024;
 
-/** Percent of one core that this process has used between two calls; of the time since it was made at the first. */
+/** Makes a meter that gives the percentage of one core that this process has used since the last call. */
 export function cpuMeter(): () => number {
   let [used, at] = [process.cpuUsage(), performance.now()];
   return () => {
@@ -61,16 +62,17 @@ export function cpuMeter(): () => number {
   };
 }
 
+/** Sends heartbeats while a link lasts. */
 export class HeartbeatSender {
   readonly #options: HeartbeatOptions;
   readonly #wait: LinkWait;
   readonly #cpuPercent = cpuMeter();
-  /** What the control plane was last told. */
+  /** The revision that was reported last. */
   #toldRevision: number | null | undefined = null;
   #toldAt = -Infinity;
   #fault: string | null = null;
   #proofFault: string | null = null;
-  /** Whether the control plane takes what those of before do not know. */
+  /** Whether the control plane knows the newer members of a heartbeat. */
   #tellsMore = true;
   #toldRefusals: Readonly<Record<string, number>> = {};
 
@@ -90,15 +92,15 @@ export class HeartbeatSender {
     }
   }
 
-  /** A state was written. What follows within the wait goes with the same heartbeat. */
+  /** Schedules a heartbeat after a state was written. Further writes within the wait go with the same heartbeat. */
   persisted(): void {
     const { facts, spreadMs, random } = this.#options;
-    // One that was refused is tried again when it was told to.
+    // A refused heartbeat is sent again at the time that the refusal named.
     if (this.#fault !== null || facts().appliedRevision === this.#toldRevision) return;
     this.#wait.shorten(Math.max(0, this.#toldAt + spreadMs - performance.now()) + spreadMs * random());
   }
 
-  /** Asks for the proof of now: it says whether a change has been kept back on its way. */
+  /** Requests the present proof, which shows whether a change was withheld on its way. */
   async #prove(): Promise<void> {
     const { link, environment, proof, log } = this.#options;
     try {
@@ -115,7 +117,7 @@ export class HeartbeatSender {
     }
   }
 
-  /** Sends one. Resolves to the milliseconds until the next. */
+  /** Sends a heartbeat. Resolves to the milliseconds until the next. */
   async #beat(): Promise<number> {
     const { link, facts, intervalMs, spreadMs, random, log } = this.#options;
     const { cacheBytes, clockOffsetSeconds, refusals: counts = {}, complete = true, ...rest } = facts();
@@ -137,11 +139,11 @@ export class HeartbeatSender {
       this.#toldAt = performance.now();
       this.#toldRefusals = counts;
       this.#fault = null;
-      // Persisted while this heartbeat was on its way.
+      // A revision was persisted while this heartbeat was on its way.
       if (facts().appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
     } catch (error) {
       const fault = describeError(error);
-      // A control plane of before does not know them, and would take no heartbeat at all.
+      // An older control plane does not know the newer members, and would refuse every heartbeat with them.
       if (
         error instanceof RequestRefused &&
         /clockOffsetSeconds|"refusals"|input\.refusals/.test(fault) &&
@@ -150,7 +152,7 @@ export class HeartbeatSender {
         this.#tellsMore = false;
         return 0;
       }
-      // Once, and not every minute.
+      // The same fault is logged once, and not every minute.
       if (!this.#wait.ended && fault !== this.#fault) log('warn', `a heartbeat was not taken: ${fault}`);
       this.#fault = fault;
       wait = Math.min(wait, retryAfterMs(error, random) ?? wait);

@@ -1,19 +1,19 @@
 /**
- * What waits to be sent, oldest first: bounded, and cut into batches that stay as they are until they are acknowledged.
- * The rows in memory are what counts. Each change is noted as an operation too, so that a copy on disk can follow
- * without being written anew; metric-rows.ts and ../store/queue-journal.ts keep it.
+ * The queue of measurements that wait to be sent, oldest first. It is bounded, and is cut into batches that do not
+ * change until they are acknowledged. The rows in memory are authoritative. Each change is also recorded as an
+ * operation, so that the copy on disk (metric-rows.ts, agent/store/queue-journal.ts) need not be rewritten.
  */
 import type { JsonObject } from '../../../core/model.ts';
 import { EVALUATIONS_METRIC, MAX_BATCH_ITEMS } from '../../../core/wire/metric.ts';
 
 export interface QueuedMetric {
-  /** Rises; never given twice. */
+  /** The row's id. Ids rise and are never reused. */
   readonly id: number;
   readonly flagKey: string;
   readonly variant: string;
   readonly metricName: string;
   readonly value: number;
-  /** Milliseconds since 1970, by the vehicle's clock. */
+  /** The time in milliseconds since 1970, by the vehicle's clock. */
   readonly at: number;
   readonly tags: JsonObject | null;
 }
@@ -25,16 +25,16 @@ export interface OpenBatch {
 
 export interface QueueLimits {
   readonly rows: number;
-  /** Of the rows as the database holds them, about. */
+  /** The approximate bytes of the rows in the database. */
   readonly bytes: number;
 }
 
-/** With 100 flags of 3 KB the database stays under a megabyte. */
+/** The default limits. With them and 100 flags of 3 KB, the database stays under a megabyte. */
 export const QUEUE_LIMITS: QueueLimits = { rows: 2_500, bytes: 300_000 };
 
 /**
- * A change of a queue. Applied in order to a queue as it was, operations make it what it became; what has no room is
- * not among them, since it follows from the rest.
+ * A change of a queue. Applied in order to the old queue, operations make the new one. The dropping of rows that have
+ * no room is not an operation, because it follows from the others.
  */
 export type QueueOperation =
   | readonly ['add', Omit<QueuedMetric, 'id'>]
@@ -44,39 +44,39 @@ export type QueueOperation =
   | readonly ['skip', ids: number]
   | readonly ['discard', position: number];
 
-/** More operations than these are not worth a list: the rows themselves are shorter. */
+/** The most recorded operations. Beyond it, copying the rows is cheaper. */
 const MAX_OPERATIONS = 1_000;
 
 /**
- * The least distance between the ids of two starts. A batch does not reach over it: sent again, it must not be longer
- * than it was.
+ * The least distance between the ids of two starts. A batch does not span it, because a batch that is sent again must
+ * not be longer than before.
  */
 const ID_GAP = 1_000_000;
-/** More starts than these a vehicle hardly has between two copies of its file that collide. */
+/** The number of possible gaps: so many that two copies of a file hardly get the same. */
 const GAPS = 100_000;
 
 /**
- * The distance from the ids that a file knows to those of rows that come after it was read. A file may be a copy, or
- * one that was put back: what its other life numbered from there on must not be numbered alike, or the control plane
- * would take the second for the first.
+ * Gives the distance between the ids in a file and those of rows that are added after it was read. The file may be a
+ * copy or a restored one. Its rows must not get the ids that rows got elsewhere, or the control plane would take the
+ * second ones for repeats of the first.
  *
- * @param random uniform in [0, 1)
+ * @param random a source of random numbers, uniform in [0, 1)
  */
 export function gapOfStart(random: () => number): number {
   return ID_GAP * (1 + Math.floor(random() * GAPS));
 }
 
-/** The rows that a vehicle's database still holds, at most, after they were sent. */
+/** The most sent rows that a vehicle's database still holds. */
 export const SENT_ROWS = 500;
 
-/** A message to the gateway may have 256 KB (docs/operations/limits.md). */
+/** The bytes of a batch. A message to the gateway may have 256 KB (docs/operations/limits.md). */
 const BATCH_BYTES = 100_000;
-/** Of a row beside its texts, with its share of the two indexes. */
+/** The bytes of a row beside its texts, with its share of the two indexes. */
 const ROW_BYTES = 60;
 const HOUR = 3_600_000;
 
 export interface DroppedMetrics {
-  /** Evaluations (not rows) that are counted nowhere any more. */
+  /** The number of evaluations (not rows) that are no longer counted anywhere. */
   readonly evaluations: number;
   readonly measurements: number;
 }
@@ -90,20 +90,21 @@ const bytesOf = ({ flagKey, variant, metricName, tags }: QueuedMetric) =>
 
 const isCount = ({ metricName }: QueuedMetric) => metricName === EVALUATIONS_METRIC;
 
+/** Holds measurements and evaluation counts until they are sent. */
 export class MetricQueue {
   #rows: QueuedMetric[] = [];
   #bytes = 0;
-  /** How many of the oldest rows are the open batch; 0: there is none. */
+  /** The number of oldest rows in the open batch; 0 where there is none. */
   #inBatch = 0;
   #nextId = 1;
   #dropped = { evaluations: 0, measurements: 0 };
   #operations: QueueOperation[] | null = [];
-  /** Ids to leave out before the next row gets one. */
+  /** The number of ids to skip before the next row gets one. */
   #skipDue = 0;
-  /** The newest rows that were sent and not yet taken. */
+  /** The newest sent rows that `takeSent` has not given yet. */
   #sent: QueuedMetric[] = [];
 
-  /** @param origin names this queue among all that the vehicle ever had; letters and digits */
+  /** @param origin the id of this queue among all that the vehicle ever had; letters and digits */
   constructor(
     public origin: string,
     private readonly limits: QueueLimits = QUEUE_LIMITS,
@@ -125,19 +126,19 @@ export class MetricQueue {
     return { queued: this.#rows.length, dropped: { ...this.#dropped } };
   }
 
-  /** Whether there are operations to take. */
+  /** Whether `takeOperations` has changes to give. */
   get changed(): boolean {
     return this.#operations === null || this.#operations.length > 0;
   }
 
-  /** What has happened since this was called last; null where that is too much: then the rows are to be copied. */
+  /** Gives the operations since the last call; null where there are too many, so that the rows have to be copied. */
   takeOperations(): readonly QueueOperation[] | null {
     const taken = this.#operations;
     this.#operations = [];
     return taken;
   }
 
-  /** The rows that were sent since this was called last, oldest first; at most the newest 500. */
+  /** Gives the rows that were sent since the last call, oldest first, up to the newest 500. */
   takeSent(): readonly QueuedMetric[] {
     const taken = this.#sent;
     this.#sent = [];
@@ -145,11 +146,11 @@ export class MetricQueue {
   }
 
   /**
-   * Takes over what a disk held; what is here already comes after it.
+   * Restores the queue from disk. Rows that are here already come after it.
    *
-   * @param rows oldest first
-   * @param later what was noted after those rows were copied
-   * @param gap ids that are left out before the next row gets one (`gapOfStart`)
+   * @param rows the stored rows, oldest first
+   * @param later the operations since those rows were stored
+   * @param gap the number of ids to skip before the next row gets one (`gapOfStart`)
    */
   restore(
     origin: string,
@@ -167,22 +168,22 @@ export class MetricQueue {
     this.#bytes = this.#rows.reduce((sum, row) => sum + bytesOf(row), 0);
     const dropped = { ...this.#dropped };
     for (const operation of later) this.#apply(operation);
-    // What was dropped before this start has been counted before it.
+    // The status counts drops since the start, and these were dropped before it.
     this.#dropped = dropped;
     this.#operations = [];
     this.#skipDue = gap;
     for (const { id: _given, ...row } of since) this.add(row);
   }
 
-  /** Adds a measurement; what has no room goes, evaluation counts before measurements, oldest first. */
+  /** Adds a measurement. Rows without room are dropped: evaluation counts before measurements, the oldest first. */
   add(measurement: Omit<QueuedMetric, 'id'>): void {
     this.#push(measurement);
     this.#note(['add', measurement]);
   }
 
   /**
-   * Adds evaluations, to a row of the same hour where one is still waiting: a vehicle that is long offline has few
-   * rows.
+   * Adds evaluations. They are added to a waiting row of the same hour where there is one, so that a vehicle that is
+   * offline for long has few rows.
    */
   addEvaluations(flagKey: string, variant: string, count: number, at: number): void {
     const index = this.#rows.findLastIndex(
@@ -201,8 +202,8 @@ export class MetricQueue {
   }
 
   /**
-   * The open batch, or one made of the oldest rows; null where nothing waits. Its id follows from its first row, so
-   * that a vehicle thrown back to an older copy of its database makes the same batch again.
+   * Gives the open batch, or opens one of the oldest rows; null where nothing waits. The batch's id follows from its
+   * first row, so that a vehicle with an older copy of its database makes the same batch again.
    */
   batch(): OpenBatch | null {
     if (this.#rows.length === 0) return null;
@@ -220,7 +221,7 @@ export class MetricQueue {
     return { id: `${this.origin}:${rows[0]!.id}`, rows };
   }
 
-  /** Forgets the open batch: it is stored, or never will be (`lost`). */
+  /** Removes the open batch, because it is stored, or because it never will be (`lost`). */
   settle(lost = false): void {
     const gone = this.#rows.splice(0, this.#inBatch);
     this.#inBatch = 0;
@@ -232,7 +233,7 @@ export class MetricQueue {
     this.#note(['settle', lost]);
   }
 
-  /** Takes one row out of the open batch, which nobody has stored, and opens the batch again. */
+  /** Removes one row from the open batch, which the control plane has refused, and opens the batch again. */
   discard(position: number): void {
     const [row] = this.#rows.splice(position, 1);
     this.#inBatch = 0;
@@ -250,7 +251,7 @@ export class MetricQueue {
       case 'count':
         return this.addEvaluations(operation[1], operation[2], operation[3], operation[4]);
       case 'batch':
-        // As long as it was, whatever the bounds of a batch are now.
+        // The batch keeps its length, even where the limits of a batch have changed since.
         this.#inBatch = Math.min(operation[1], this.#rows.length);
         return;
       case 'settle':
@@ -269,7 +270,7 @@ export class MetricQueue {
 
   #push(measurement: Omit<QueuedMetric, 'id'>): void {
     if (this.#skipDue > 0) {
-      // Noted before the row is: a copy that follows by the operations numbers it alike.
+      // The skip is recorded before the row, so that a copy gives the row the same id.
       this.#nextId += this.#skipDue;
       this.#note(['skip', this.#skipDue]);
       this.#skipDue = 0;

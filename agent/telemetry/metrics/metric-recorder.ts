@@ -1,6 +1,6 @@
 /**
- * Counts evaluations and takes measurements, and has them written: measurements within a second, counts once an
- * interval, since flash wears out (docs/decisions/evaluation-counts-and-flash.md).
+ * Records measurements and counts evaluations, and has them written: measurements within a second, and counts once in
+ * an interval, because flash wears out (docs/decisions/evaluation-counts-and-flash.md).
  */
 import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -10,26 +10,26 @@ import type { EvaluatedFlag } from '../../evaluate/flag-evaluator.ts';
 import { timerDelay } from '../../timer-delay.ts';
 import type { MetricQueue } from './metric-queue.ts';
 
-/** What a program says of a measurement beside its name and value. */
+/** The options of a measurement beside its name and value. */
 export interface TrackOptions {
   readonly flagKey: string;
-  /** Flat: text, numbers and booleans; at most 16, 1,024 bytes as JSON. */
+  /** At most 16 tags of text, numbers and booleans, with 1,024 bytes as JSON. */
   readonly tags?: JsonObject | undefined;
 }
 
 export interface RecorderOptions {
   readonly queue: MetricQueue;
-  /** Milliseconds since 1970. */
+  /** The clock, in milliseconds since 1970. */
   readonly now: () => number;
-  /** Milliseconds that a measurement may wait until its write begins. */
+  /** The milliseconds that a measurement may wait for its write to begin. */
   readonly writeMs: number;
-  /** Milliseconds over which evaluations are counted together. */
+  /** The milliseconds for which evaluations are counted together. */
   readonly intervalMs: number;
   /** Writes the queue; resolves to whether it is on disk. Never rejects. */
   readonly save: () => Promise<boolean>;
 }
 
-/** More flags and variants than these are counted into the queue at once. */
+/** The most counters of flags and variants. Beyond it, the counts go into the queue at once. */
 const MAX_COUNTERS = 1_000;
 
 export class MetricRecorder {
@@ -61,10 +61,10 @@ export class MetricRecorder {
   }
 
   /**
-   * Takes a measurement under the variant that the vehicle has.
+   * Records a measurement under the vehicle's variant.
    *
-   * @param evaluated the flag as it is for the vehicle now; undefined where there is none
-   * @throws FleetFlagError BAD_USER_INPUT with the name of the fault, NOT_FOUND where there is no such flag
+   * @param evaluated the present evaluation of the flag for the vehicle; undefined where there is no such flag
+   * @throws FleetFlagError BAD_USER_INPUT at the faulty argument, NOT_FOUND where there is no such flag
    */
   track(metric: string, value: number, { flagKey, tags }: TrackOptions, evaluated: EvaluatedFlag | undefined): void {
     validateMetricName(metric, 'metric');
@@ -77,14 +77,14 @@ export class MetricRecorder {
       at: this.#options.now(),
       ...validateMeasured({ ...measured, tags }, ''),
     });
-    // Without the counts: they are put together until their own interval ends.
+    // The write leaves out the counts, which are collected until their own interval ends.
     this.#writeTimer ??= setTimeout(() => {
       this.#writeTimer = undefined;
       unattended(this.#options.save(), 'Saving the measurements');
     }, timerDelay(this.#options.writeMs)).unref();
   }
 
-  /** Puts what was counted into the queue. */
+  /** Moves the counts into the queue. */
   flush(): void {
     clearTimeout(this.#countTimer);
     this.#countTimer = undefined;
@@ -93,7 +93,7 @@ export class MetricRecorder {
     this.#counters.clear();
   }
 
-  /** Ends the timers; what is counted goes into the queue. */
+  /** Stops the timers and moves the counts into the queue. */
   close(): void {
     this.flush();
     clearTimeout(this.#writeTimer);

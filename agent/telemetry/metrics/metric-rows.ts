@@ -1,8 +1,8 @@
 /**
- * The queue as rows of `metrics_queue`, and what else belongs to it in `agent_state`. No signature covers them: a
+ * Stores the queue as rows of `metrics_queue`, and its other values in `agent_state`. No signature covers them, so a
  * digest tells whether a damaged file still holds what was written.
  *
- * Rows that were sent stay for a day, so that whoever looks into a vehicle's file sees what it has reported.
+ * Sent rows stay for a day, so that a reader of the file sees what the vehicle has reported.
  */
 import { createHash } from 'node:crypto';
 import type { Database, SqlValue } from 'sql.js';
@@ -11,10 +11,10 @@ import { putStateValue } from '../../store/state-value.ts';
 import { SENT_ROWS, type MetricQueue, type QueuedMetric } from './metric-queue.ts';
 import { isJsonObject, membersOf, parseJson } from '../../../core/json/json-value.ts';
 
-/** The key of `agent_state` under which the rest of the queue stands. */
+/** The key of the queue's other values in `agent_state`. */
 const STATE_KEY = 'metrics_queue';
 
-/** Seconds that a sent row stays. */
+/** The seconds for which a sent row stays. */
 const SENT_SECONDS = 86_400;
 
 const SELECT_WAITING =
@@ -38,13 +38,14 @@ export interface StoredQueue {
 interface QueueState extends Omit<StoredQueue, 'rows'> {
   readonly digest: string;
   /**
-   * The variants of the rows, each with how many rows in a row have it: the table has no column for them. Absent in a
-   * database of an agent before 1.1.0, whose rows have milliseconds in `timestamp` and `{variant, tags}` in `tags`.
+   * The variants of the rows, each with the number of consecutive rows that have it, because the table has no column
+   * for them. Absent in the database of an agent before 1.1.0, which has milliseconds in `timestamp` and `{variant,
+   * tags}` in `tags`.
    */
   readonly variants?: readonly (readonly [variant: string, rows: number])[];
   /**
-   * What the times of the rows have beyond whole seconds, row by row: a measurement must not seem older than what it
-   * followed.
+   * The milliseconds of the rows' times beyond whole seconds, row by row. Without them, a measurement could seem older
+   * than the event before it.
    */
   readonly milliseconds?: readonly number[];
 }
@@ -79,8 +80,8 @@ function runsOfVariants(rows: readonly QueuedMetric[]): [string, number][] {
 }
 
 /**
- * Makes the waiting rows those of `queue`, marks what it has sent since the last write, and says that they contain the
- * journal up to `entry`.
+ * Writes the waiting rows of `queue`, marks the rows that were sent since the last write, and records that the rows
+ * contain the journal up to `entry`.
  *
  * @param now Unix seconds
  */
@@ -116,7 +117,7 @@ function readTags(tags: unknown): JsonObject | null {
   return isJsonObject(tags) ? tags : null;
 }
 
-/** Reads the queue; null where the database has never held one. Throws an Error where it is not what was written. */
+/** Reads the queue; null where the database has never held one. Throws an Error where the digest does not match. */
 export function readQueue(database: Database): StoredQueue | null {
   const text = database.exec('SELECT value FROM agent_state WHERE key = ?', [STATE_KEY])[0]?.values[0]?.[0];
   if (text === undefined) return null;

@@ -1,6 +1,6 @@
 /**
- * Sends the queue over one link, batch by batch. A batch is on disk before it is sent, with its id, and stays as it is
- * until the control plane has it: whatever happens to the answer or to this process, it counts once.
+ * Sends the queue over one link, batch by batch. A batch is on disk with its id before it is sent, and does not change
+ * until the control plane has it. So it counts once, even if the answer is lost or this process dies.
  */
 import { ERROR_CATALOGUE } from '../../../core/errors.ts';
 import { describeError, type Log } from '../../log.ts';
@@ -12,7 +12,7 @@ import type { MetricQueue, OpenBatch } from './metric-queue.ts';
 export const REPORT_MUTATION =
   'mutation Report($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted duplicates dropped } }';
 
-/** The part of a refusal that names what is wrong in the batch, and the position in it. */
+/** The paths by which a refusal names a fault of the batch, and of a row in it. */
 const INPUT_FIELD = /^input(\.|$)/;
 const ITEM_FIELD = /^input\.items\.(\d+)(\.|$)/;
 
@@ -23,14 +23,14 @@ const MAY_SUCCEED_SOON: ReadonlySet<string> = new Set(
 export interface SenderOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
   readonly queue: MetricQueue;
-  /** Puts what was counted into the queue. */
+  /** Moves the counts of evaluations into the queue. */
   readonly flush: () => void;
   /** Writes the queue; resolves to whether it is on disk. */
   readonly save: () => Promise<boolean>;
-  /** Milliseconds until the next look at the queue; asked anew each time. */
+  /** Gives the milliseconds until the next check of the queue; called before each. */
   readonly sendDelay: () => number;
   readonly backoff: Backoff;
-  /** Uniform in [0, 1). */
+  /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
   readonly log: Log;
 }
@@ -53,7 +53,7 @@ export class MetricSender {
       if (this.#wait.ended) return;
       this.#options.flush();
       const batch = queue.batch();
-      // What was acknowledged goes with the next write: sent again, it would count once all the same.
+      // An acknowledged batch leaves the disk with the next write. If it is sent again, it still counts once.
       if (batch === null) wait = sendDelay();
       else if (!(await save())) wait = sendDelay();
       else wait = await this.#send(batch);
@@ -87,14 +87,14 @@ export class MetricSender {
     const { code, field = '' } = error instanceof RequestRefused ? error : {};
     const batchIsRefused = (code === 'BAD_USER_INPUT' || code === 'LIMIT_EXCEEDED') && INPUT_FIELD.test(field);
     if (batchIsRefused) {
-      // It would be refused for ever: the row that is at fault goes, or all where none is named.
+      // The batch would be refused for ever, so the faulty row is dropped, or all rows where none is named.
       const position = ITEM_FIELD.exec(field)?.[1];
       if (position === undefined) queue.settle(true);
       else queue.discard(Number(position));
       return backoff.next();
     }
-    // Any other refusal with a code says nothing of the batch. A control plane from before does not know this
-    // operation, or a part of it, and may be updated tomorrow: the measurements are kept.
+    // Any other refusal with a code is not about the batch. An older control plane may not know this operation, or a
+    // part of it, and may be updated later; so the measurements stay.
     if (code !== undefined && !MAY_SUCCEED_SOON.has(code)) return sendDelay();
     return Math.max(retryAfterMs(error, random) ?? 0, backoff.next());
   }
