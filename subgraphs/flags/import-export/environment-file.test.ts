@@ -22,7 +22,7 @@ const faultsOf = (text: string) => parseEnvironmentFile(text).faults;
 const file = (flags: string) => `fleetflag: 1\nflags:\n${flags}`;
 
 describe('the file', () => {
-  test('reads like a list of flags: sorted, in one order of members, texts of several lines as blocks, nothing that is only noise', () => {
+  test('lists sorted flags with members in one order and long texts as blocks, and contains nothing superfluous', () => {
     const text = printEnvironmentFile([
       entry({ key: 'zoom', type: 'json', defaultValue: { b: 1, a: ['x'] }, safetyLevel: 'Non-Critical' }),
       entry({
@@ -71,7 +71,7 @@ flags:
 `);
   });
 
-  test('has a rule where it is tried, whatever its id', () => {
+  test('has rules in the order of evaluation, whatever their ids', () => {
     const rule = (type: 'kill_switch' | 'percentage_rollout', priority: number, id: string): RuleDefinition => ({
       id,
       type,
@@ -159,7 +159,7 @@ flags:
     expect(parseEnvironmentFile(printed)).toEqual({ flags: [flag], faults: [] });
   });
 
-  /** What the API makes of a text that it accepts; null for what it refuses. */
+  /** Gives the text as the API stores it; null for a text that it refuses. */
   const accepted = (read: () => string | null) => {
     try {
       return read();
@@ -230,7 +230,7 @@ flags:
     rules: fc.uniqueArray(rule, { maxLength: 4, selector: ({ type, priority }) => `${type}@${priority}` }),
   });
 
-  test('is written whatever was stored before text was looked at, and names the flags that it would lose', () => {
+  test('is written for data older than the checks of text, and names the flags that it could not contain exactly', () => {
     fc.assert(
       fc.property(text, text, (name, description) => void printEnvironmentFile([entry({ name, description })])),
       { numRuns: 100 },
@@ -245,14 +245,14 @@ flags:
     ).toThrow(/bad, worse could not be read back/);
   });
 
-  test('has no two keys that differ by case alone', () => {
+  test('has no two keys that differ only by case', () => {
     const flag = '{ name: A, type: boolean, safetyLevel: ASIL-B, enabled: true, defaultValue: false }';
     expect(faultsOf(file(`  Lane: ${flag}\n  lane: ${flag}\n`))).toEqual([
       { path: 'flags.lane', message: expect.stringContaining('"Lane"') },
     ]);
   });
 
-  test('gives back exactly what was printed, whatever the flags hold', () => {
+  test('is read back exactly as it was printed, whatever the flags contain', () => {
     fc.assert(
       fc.property(fc.uniqueArray(flag, { maxLength: 4, selector: ({ key }) => key }), (flags) => {
         const entries = flags.map((one) =>
@@ -280,8 +280,8 @@ flags:
   });
 });
 
-describe('what is wrong with a file', () => {
-  test('is reported all at once, each fault with its path', () => {
+describe('faults of a file', () => {
+  test('are reported all at once, each with its path', () => {
     const faults = faultsOf(
       file(`
   lane_keep:
@@ -343,7 +343,7 @@ describe('what is wrong with a file', () => {
       'flags.a.defaultValue',
       /finite/,
     ],
-  ])('is told of %s', (_what, text, path, message) => {
+  ])('are reported for %s', (_what, text, path, message) => {
     const faults = faultsOf(text);
     expect(faults).toHaveLength(1);
     expect(faults[0]?.path).toBe(path);

@@ -23,7 +23,7 @@ async function one<T>(sql: string, values: unknown[] = []): Promise<T> {
   return rows[0]!.value;
 }
 
-/** The name of the partition `months` after the server's month in UTC. */
+/** Gives the name of the partition `months` after the server's month in UTC. */
 async function partitionName(months: number): Promise<string> {
   return one(
     `SELECT to_char((now() AT TIME ZONE 'UTC') + make_interval(months => $1), '"audit_logs_"YYYY_MM') AS value`,
@@ -45,7 +45,7 @@ async function insertRow(createdAt: string): Promise<string> {
   );
 }
 
-/** The months of this year and the next: what is always ready. */
+/** Gives the months of this year and the next, whose partitions always exist. */
 async function twoYears(): Promise<string[]> {
   const year = await one<number>(`SELECT date_part('year', now() AT TIME ZONE 'UTC') AS value`);
   return [year, year + 1].flatMap((each) =>
@@ -58,7 +58,7 @@ test('a migrated database has partitions for this year and the next', async () =
   for (const months of [0, 1, 2, 3]) expect(await partitions()).toContain(await partitionName(months));
 });
 
-test('create_audit_log_partition makes the missing partition of next month, whatever the time zone, and does nothing when it is there', async () => {
+test("create_audit_log_partition creates next month's missing partition, in any time zone, and does nothing when it exists", async () => {
   const next = await partitionName(1);
   const before = await partitions();
   await client.query(`DROP TABLE ${next}`);
@@ -79,7 +79,7 @@ test('create_audit_log_partition makes the missing partition of next month, what
   );
 });
 
-test('instances that ensure partitions at the same time make each once', async () => {
+test('instances that create partitions at the same time create each once', async () => {
   const clients = await Promise.all(
     [1, 2, 3, 4].map(async () => {
       const other = new Client({ connectionString: testDatabase.url });
@@ -103,14 +103,14 @@ test('instances that ensure partitions at the same time make each once', async (
   }
 });
 
-test('the daily maintenance makes what is missing and does nothing the second time', async () => {
+test('the daily maintenance creates missing partitions, and does nothing the second time', async () => {
   await client.query(`DROP TABLE ${await partitionName(3)}`);
   const { prisma } = testDatabase.database;
   expect(await maintainAuditPartitions(prisma)).toEqual({ created: 1, detached: [] });
   expect(await maintainAuditPartitions(prisma)).toEqual({ created: 0, detached: [] });
 });
 
-test('a row goes into the partition of its month, to the last microsecond', async () => {
+test("a row is stored in its month's partition, to the last microsecond", async () => {
   const month = (months: number) =>
     one<string>(
       `SELECT to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => $1), 'YYYY-MM-DD') AS value`,
@@ -167,7 +167,7 @@ test('audit rows can be neither changed nor removed, in the table or in a partit
   expect(await one(`SELECT count(*) AS value FROM audit_logs WHERE user_id = '${userId}'`)).toBe('1');
 });
 
-test('a partition that others may still be chained to is not detached', async () => {
+test('a partition after which other rows may still be chained is not detached', async () => {
   const [old, young] = [await partitionName(-7 * 12 - 2), await partitionName(-7 * 12)];
   const day = (name: string) => `${name.slice(-7).replace('_', '-')}-01`;
   await client.query('SELECT create_audit_log_partition_of($1), create_audit_log_partition_of($2)', [

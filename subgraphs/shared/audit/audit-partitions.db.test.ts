@@ -23,18 +23,18 @@ const partitions = async () => {
   return rows.map(({ name }) => name);
 };
 
-/** The first of the month, `months` after this one. */
+/** Gives the first of the month, `months` after this one. */
 function month(months: number, day = 1): Date {
   const now = new Date();
   return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + months, day));
 }
 const nameOf = (time: Date) => `audit_logs_${time.toISOString().slice(0, 7).replace('-', '_')}`;
 
-/** The partitions of a year and of the next one. */
+/** Gives the names of the partitions of a year and the next one. */
 const twoYears = (year: number) => Array.from({ length: 24 }, (_, index) => nameOf(new Date(Date.UTC(year, index, 1))));
 const thisYear = new Date().getUTCFullYear();
 
-test('the whole year and the whole next one are ready, and as the clock moves on, the one after', async () => {
+test('the partitions of this year and the next exist, and as the clock moves on, those of the year after', async () => {
   expect(await partitions()).toEqual(twoYears(thisYear));
   expect(await maintainAuditPartitions(prisma(), new Date(Date.UTC(thisYear, 11, 31, 23, 59)))).toEqual({
     created: 0,
@@ -47,7 +47,7 @@ test('the whole year and the whole next one are ready, and as the clock moves on
   expect(await partitions()).toEqual([...twoYears(thisYear), ...twoYears(thisYear + 2).slice(0, 12)]);
 });
 
-test("each partition that is made is told of, by the owner's function too", async () => {
+test("each created partition is reported, even when the database's own function created it", async () => {
   const client = new Client({ connectionString: testDatabase.url });
   await client.connect();
   try {
@@ -63,7 +63,7 @@ test("each partition that is made is told of, by the owner's function too", asyn
   }
 });
 
-test('a change at a time for which no partition is ready makes it in the same transaction, several at once too', async () => {
+test('a change whose month has no partition creates it in the same transaction, even several changes at once', async () => {
   const later = new Date(Date.UTC(thisYear + 20, 4, 15));
   const [head] = await prisma().$queryRaw<{ lastAt: Date | null }[]>`SELECT last_at AS "lastAt" FROM audit_chain`;
   await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: later } });
@@ -72,7 +72,7 @@ test('a change at a time for which no partition is ready makes it in the same tr
   expect(await prisma().auditLog.count({ where: { createdAt: { gte: later } } })).toBe(3);
   await requireAuditPartition(prisma());
 
-  // Nothing of it stays, for the other tests: rows go with their table.
+  // The rows go with their table, so that other tests do not see them.
   await prisma().$executeRawUnsafe(`DROP TABLE ${nameOf(later)}`);
   await prisma().auditChain.update({
     where: { id: 1 },
@@ -80,9 +80,9 @@ test('a change at a time for which no partition is ready makes it in the same tr
   });
 });
 
-test('where no partition can be made, changes are refused as unavailable and readiness says so, until one can', async () => {
+test('when no partition can be created, changes are refused as unavailable and readiness fails, until one can be', async () => {
   const blocked = nameOf(month(0));
-  // Its name is taken by a table that is no partition: one that was detached, for example.
+  // A table that is no partition takes its name: a detached one, for example.
   await prisma().$executeRawUnsafe(`ALTER TABLE audit_logs DETACH PARTITION ${blocked}`);
   await expect(requireAuditPartition(prisma())).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   await expect(append('x')).rejects.toMatchObject({
@@ -97,8 +97,8 @@ test('where no partition can be made, changes are refused as unavailable and rea
   await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: null, position: 0n, hash: '0'.repeat(64) } });
 });
 
-test('partitions wholly older than 7 years are detached with their rows, once, and the trail says what begins where', async () => {
-  // As of a database that was made this month: the year's months before it are empty.
+test('partitions wholly older than 7 years are detached once, with their rows, and the audit log records where it now begins', async () => {
+  // As if the database had been created this month: this year's earlier months are empty.
   for (const name of twoYears(thisYear).filter((name) => name < nameOf(month(0))))
     await prisma().$executeRawUnsafe(`DROP TABLE ${name}`);
   // Two rows this month, one the next, and none in the month after.
@@ -126,7 +126,7 @@ test('partitions wholly older than 7 years are detached with their rows, once, a
     { after_value: 'two' },
   ]);
 
-  // The month without rows goes, too, and moves no beginning.
+  // The month without rows is detached, too, and does not move the beginning.
   await prisma().auditChain.update({ where: { id: 1 }, data: { lastAt: month(3, 5) } });
   await append('later');
   expect((await maintainAuditPartitions(prisma(), month(years + 2))).detached).toEqual([second, third]);
@@ -134,14 +134,14 @@ test('partitions wholly older than 7 years are detached with their rows, once, a
     where: { action: 'DETACH_PARTITION' },
     orderBy: { chainPosition: 'asc' },
   });
-  // The record of the first has left with its own month: the last one tells where the trail begins.
+  // The first record was detached with its own month; the last one shows where the log begins.
   expect(records).toMatchObject([
     { afterValue: { partition: second, firstPosition: 3, lastPosition: 4 } },
     { afterValue: { partition: third, rows: 0, firstPosition: null, lastPosition: null, lastHash: null } },
   ]);
 });
 
-test('what was detached stays append-only, also through what it refers to', async () => {
+test('detached partitions stay append-only, even through referenced rows', async () => {
   const detached = nameOf(month(0));
   for (const statement of [
     `UPDATE ${detached} SET user_agent = 'x'`,
@@ -152,7 +152,7 @@ test('what was detached stays append-only, also through what it refers to', asyn
   }
 });
 
-test('who reads the trail for long is waited for only briefly, and nothing is torn by it', async () => {
+test('the maintenance waits only briefly for long reads of the audit log, and leaves nothing half done', async () => {
   const reader = new Client({ connectionString: testDatabase.url });
   await reader.connect();
   try {

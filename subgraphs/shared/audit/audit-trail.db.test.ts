@@ -40,7 +40,7 @@ const rows = () =>
     orderBy: { chainPosition: 'asc' },
   });
 
-/** The row's hash, computed from what the database gives back. */
+/** Computes the row's hash from the values that the database returns. */
 const recomputed = (row: AuditLog) =>
   auditHash(row.previousHash, {
     id: row.id,
@@ -74,7 +74,7 @@ async function expectIntact(): Promise<AuditLog[]> {
   return all;
 }
 
-test('rows carry who did what from where, and their hashes recompute from what is read back', async () => {
+test('rows record who did what and from where, and their hashes can be recomputed from the stored values', async () => {
   const { prisma } = testDatabase.database;
   const { id: userId } = await prisma.user.create({
     data: { email: 'a@example.com', name: 'A', passwordHash: '-', role: 'ADMIN' },
@@ -107,7 +107,7 @@ test('rows carry who did what from where, and their hashes recompute from what i
   ]);
 });
 
-test('any JSON survives the way through the database with the same hash', async () => {
+test('any JSON keeps its hash when it is stored and read again', async () => {
   await fc.assert(
     fc.asyncProperty(fc.jsonValue(), fc.jsonValue({ stringUnit: 'grapheme' }), async (before, after) => {
       await append({ action: 'UPDATE_FLAG', before: before as JsonValue, after: after as JsonValue });
@@ -117,12 +117,12 @@ test('any JSON survives the way through the database with the same hash', async 
   expect((await expectIntact()).length).toBe(start + 100);
 });
 
-test('every action is one that the table accepts', async () => {
+test('the table accepts every action', async () => {
   for (const action of AUDIT_ACTIONS) await append({ action });
   expect((await rows()).map(({ action }) => action)).toEqual([...AUDIT_ACTIONS]);
 });
 
-test('writers at the same time, on two instances, make one chain without a gap', async () => {
+test('concurrent writers on two instances make one chain without a gap', async () => {
   await Promise.all(
     Array.from({ length: 40 }, (_, index) =>
       append(
@@ -169,7 +169,7 @@ test('a row that was changed past the trigger no longer has its hash', async () 
   expect(recomputed({ ...row, createdAt: new Date(row.createdAt.getTime() + 1) })).not.toBe(row.hash);
 });
 
-describe('where a request came from', () => {
+describe('the origin of a request', () => {
   test.each([
     ['192.0.2.7', '192.0.2.7'],
     ['2001:DB8:0:0:0:0:0:1', '2001:db8::1'],
@@ -180,7 +180,7 @@ describe('where a request came from', () => {
     ['192.0.2.7, 10.0.0.1', null],
     ['192.0.2.0/24', null],
     [null, null],
-  ])('the address %s is kept as %s and does not break the chain', async (ipAddress, kept) => {
+  ])('the address %s is stored as %s and does not break the chain', async (ipAddress, kept) => {
     await append({ action: 'SIGN_IN' }, identityOf(ANONYMOUS, { ipAddress }));
     expect(await rows()).toMatchObject([{ ipAddress: kept }]);
     await expectIntact();
@@ -191,7 +191,7 @@ describe('where a request came from', () => {
     ['one cut within an emoji', `${'x'.repeat(499)}🚗🚗`, `${'x'.repeat(499)}🚗`],
     ['one that is no text', 'a\0b\ud800c', 'a\uFFFDb\uFFFDc'],
     ['none', null, null],
-  ])('of the user agent, %s is kept as far as it can be', async (_, userAgent, kept) => {
+  ])('of the user agent, %s is stored as far as possible', async (_, userAgent, kept) => {
     await append({ action: 'SIGN_IN' }, identityOf(ANONYMOUS, { userAgent }));
     expect(await rows()).toMatchObject([{ userAgent: kept }]);
     await expectIntact();

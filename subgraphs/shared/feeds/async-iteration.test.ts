@@ -2,7 +2,7 @@ import { EventEmitter, on } from 'node:events';
 import { describe, expect, test } from '@jest/globals';
 import { mapStream } from './async-iteration.ts';
 
-/** A source that gives `items`, then waits for ever, and says whether it has been ended. */
+/** Creates a source that gives `items`, then waits for ever, and records whether it has been ended. */
 function source(items: readonly number[], more: 'waits' | 'ends' = 'waits') {
   const rest = [...items];
   const state = { ended: 0 };
@@ -30,12 +30,12 @@ async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
 }
 
 describe('a mapped stream', () => {
-  test('gives what each item is mapped to, leaves out undefined, and ends with its source', async () => {
+  test("gives each item's result, leaves out undefined, and ends with its source", async () => {
     const { iterator } = source([1, 2, 3, 4], 'ends');
     expect(await all(mapStream(iterator, (item) => (item % 2 === 0 ? `${item}!` : undefined)))).toEqual(['2!', '4!']);
   });
 
-  test('is ended at once, and its source with it, while an item is waited for', async () => {
+  test('ends at once, and its source with it, while it waits for an item', async () => {
     const { iterator, state } = source([1]);
     const stream = mapStream(iterator, (item) => item);
     expect(await stream.next()).toEqual({ done: false, value: 1 });
@@ -46,7 +46,7 @@ describe('a mapped stream', () => {
     expect(await stream.next()).toEqual({ done: true, value: undefined });
   });
 
-  test('leaves no listener on an emitter when whoever reads stops', async () => {
+  test('leaves no listener on an emitter when the reader stops', async () => {
     const emitter = new EventEmitter();
     const stream = mapStream(on(emitter, 'item') as AsyncIterator<[number]>, ([item]) => item);
     const reading = (async () => {
@@ -67,14 +67,14 @@ describe('a mapped stream', () => {
     expect(state.ended).toBe(1);
   });
 
-  test('of a source that fails to start tells it at the first item, and can still be ended', async () => {
+  test('of a source that fails to start rejects the first next(), and can still be ended', async () => {
     const failed = Promise.reject<AsyncIterator<number>>(new Error('no source'));
     const stream = mapStream(failed, (item) => item);
     await expect(stream.next()).rejects.toThrow('no source');
     expect(await stream.return?.()).toEqual({ done: true, value: undefined });
   });
 
-  test('that is ended before its source has started ends the source when it has', async () => {
+  test('that is ended before its source has started ends the source once it has', async () => {
     const { iterator, state } = source([]);
     let resolve!: (iterator: AsyncIterator<number>) => void;
     const promise = new Promise<AsyncIterator<number>>((settle) => (resolve = settle));

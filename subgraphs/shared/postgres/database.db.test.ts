@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => testDatabase.drop());
 
-/** What a query's failure becomes in an answer. */
+/** Gives the code of a failed query in an answer. */
 async function codeOf(query: Promise<unknown>): Promise<string | undefined> {
   const error = await query.then(() => null, asServiceError);
   return error instanceof FleetFlagError ? error.code : (error as { code?: string } | null)?.code;
@@ -36,7 +36,7 @@ test.each([
   await expect(opening).rejects.toHaveProperty('cause');
 });
 
-test('a server that goes away makes queries, transactions and pings SERVICE_UNAVAILABLE, and they work again when it is back', async () => {
+test('while a server is down, queries, transactions and pings are SERVICE_UNAVAILABLE, and they work again when it is back', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'fleetflag-database-'));
   chmodSync(dataDir, 0o711);
   try {
@@ -81,7 +81,7 @@ test('a session that the server ends is SERVICE_UNAVAILABLE', async () => {
   ).toBe('SERVICE_UNAVAILABLE');
 });
 
-test('refusals of the database that are about the data pass as they are', async () => {
+test('errors of the database about the data pass unchanged', async () => {
   const { prisma } = testDatabase.database;
   const user = { email: 'timeout exceeded when trying to connect', name: 'A', passwordHash: 'x', role: 'READ' };
   await prisma.user.create({ data: user });
@@ -94,7 +94,7 @@ test('refusals of the database that are about the data pass as they are', async 
   expect(asServiceError(refusal)).toBe(refusal);
 });
 
-test('reads that may be old go to the replicas in turn, and to the primary where there are none', async () => {
+test('reads that may be old go to the replicas in turn, and to the primary when there are none', async () => {
   const second = await createTestDatabase();
   const client = new Client({ connectionString: second.url });
   await client.connect();
@@ -112,9 +112,9 @@ test('reads that may be old go to the replicas in turn, and to the primary where
   }
 });
 
-test('a transaction sends its queries one after another, in the order in which they were asked for, past one that fails', async () => {
+test('a transaction sends its queries one after another, in the order of the calls, even past one that fails', async () => {
   const { prisma } = testDatabase.database;
-  // How many queries a connection has been given and has not answered: transactions take promises, the pool's own
+  // The number of queries that a connection has received and not answered: transactions take promises, the pool's own
   // queries none.
   let unanswered = 0;
   const most: number[] = [];

@@ -73,7 +73,7 @@ describe('the embedded engine', () => {
         writeFileSync(path, 'garbage');
       },
     ],
-  ])('a folder %s is kept under another name, and a new one is begun', async (_what, spoil) => {
+  ])('a folder %s is kept under another name, and a new one is created', async (_what, spoil) => {
     const path = join(folder, 'store');
     store = await openMetricsStore({ url: null, path });
     await store.client.command({ query: 'CREATE TABLE samples (value Float64) ENGINE = MergeTree ORDER BY value' });
@@ -86,12 +86,12 @@ describe('the embedded engine', () => {
     await store.client.command({ query: 'CREATE TABLE samples (value Float64) ENGINE = MergeTree ORDER BY value' });
     expect(await rowsOf(store, 'SELECT count() AS n FROM samples')).toEqual([{ n: 0 }]);
     await store.close();
-    // It is what the next start opens.
+    // The next start opens the new folder.
     store = await openMetricsStore({ url: null, path, onSetAside: (keptAs) => setAside.push(keptAs) });
     expect(setAside).toHaveLength(1);
   });
 
-  test('refuses what it cannot write or read while its folder is away, and goes on when it is back', async () => {
+  test('refuses reads and writes while its folder is missing, and continues when it is back', async () => {
     const path = join(folder, 'store');
     store = await openMetricsStore({ url: null, path });
     const { client } = store;
@@ -112,13 +112,13 @@ describe('the embedded engine', () => {
     expect(await total()).toEqual([{ total: 5 }]);
   });
 
-  test('a ping after the end is refused as SERVICE_UNAVAILABLE', async () => {
+  test('a ping after closing is refused as SERVICE_UNAVAILABLE', async () => {
     const closed = await openMetricsStore({ url: null, path: folder });
     await closed.close();
     await expect(closed.ping()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   });
 
-  test('a folder that another process holds is refused by name, and opens with the stored rows once that one is killed', async () => {
+  test('a folder that another process uses is refused by name, and opens with the stored rows once that process is killed', async () => {
     const script = fileURLToPath(new URL('../testing/hold-metrics-store.ts', import.meta.url));
     const holder = spawn(process.execPath, ['--import', 'tsx', script, folder], {
       stdio: ['pipe', 'pipe', 'ignore'],
@@ -160,12 +160,12 @@ describe('a server', () => {
     await expect(store.ping()).resolves.toBeUndefined();
   });
 
-  test('that refuses the credentials is not', async () => {
+  test('that refuses the credentials is not ready', async () => {
     store = await openMetricsStore({ url: await serve(403), path: folder });
     await expect(store.ping()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   });
 
-  test('that is away is no reason not to start, and not ready', async () => {
+  test('that is down does not prevent a start, and is not ready', async () => {
     // A port that was free a moment ago.
     const url = await serve(200);
     await new Promise((resolve) => server?.close(resolve));

@@ -14,10 +14,10 @@ import { openProxy, type SeverableProxy } from '../testing/severable-proxy.ts';
 import { describeUnless } from '../../../core/testing/unless.ts';
 
 const url = process.env['TEST_REDIS_URL'];
-/** There is no server to be had from npm: without one only its absence is tested. */
+/** npm has no Redis server to install: without one, only its absence is tested. */
 const withServer = describeUnless(url === undefined || url === '' ? 'TEST_REDIS_URL names no Redis server' : null);
 
-test('a server that is not there is named by its setting', async () => {
+test('a server that does not answer is named by its setting', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -75,7 +75,7 @@ withServer('on a Redis server', () => {
       await proxy.close();
     });
 
-    test('every command is refused as SERVICE_UNAVAILABLE in the meantime, and works afterwards', async () => {
+    test('every command is refused as SERVICE_UNAVAILABLE meanwhile, and works afterwards', async () => {
       proxy.sever();
       await eventually(() =>
         store.ping().then(
@@ -106,7 +106,7 @@ withServer('on a Redis server', () => {
       );
     });
 
-    test('uses are counted here alone in the meantime', async () => {
+    test('each process counts uses for itself meanwhile', async () => {
       proxy.sever();
       await eventually(() =>
         store.ping().then(
@@ -118,7 +118,7 @@ withServer('on a Redis server', () => {
       expect(await limiter.consume('test-alone', 1, 60)).toMatchObject({ allowed: false });
     });
 
-    test('listeners hear again without doing anything', async () => {
+    test('listeners receive messages again without doing anything', async () => {
       const heard: string[] = [];
       const channel = `test-${proxy.port}-${process.pid}`;
       await bus.subscribe(channel, (message) => heard.push(message));

@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { formatForGateway, logFaults } from './subgraph.ts';
 
-/** An error as the GraphQL library hands it over when a resolver has thrown `thrown`. */
+/** Gives an error as the GraphQL library passes it on when a resolver has thrown `thrown`. */
 const located = (thrown: Error) => new GraphQLError(thrown.message, { path: ['flag', 0], originalError: thrown });
 const format = (thrown: Error) => {
   const error = located(thrown);
@@ -14,7 +14,7 @@ const format = (thrown: Error) => {
 const connectionRefused = Object.assign(new Error('connect ECONNREFUSED 10.1.2.3:5432'), { code: 'ECONNREFUSED' });
 
 describe('an error on its way to the gateway', () => {
-  test('keeps code, message, path and details where it is a refusal', () => {
+  test('keeps code, message, path and details when it is a refusal', () => {
     expect(format(badInput('input.3.vin', 'Not so.'))).toEqual({
       message: 'Not so.',
       path: ['flag', 0],
@@ -28,12 +28,12 @@ describe('an error on its way to the gateway', () => {
     });
   });
 
-  test("tells nothing of a refusal's cause", () => {
+  test("reveals nothing of a refusal's cause", () => {
     const refusal = new FleetFlagError('UNAUTHENTICATED', 'No.', {}, { cause: new Error('postgres://user:secret@db') });
     expect(JSON.stringify(format(refusal))).not.toContain('secret');
   });
 
-  test('tells nothing of anything else', () => {
+  test('reveals nothing of any other error', () => {
     for (const fault of [
       new Error('column users.password_hash'),
       new TypeError('x is not a function'),
@@ -64,7 +64,7 @@ describe('an error on its way to the gateway', () => {
   });
 });
 
-test('faults and absent stores are logged with the request that met them, refusals are not', () => {
+test('faults and unreachable stores are logged with their request, refusals are not', () => {
   const lines: { level: number; requestId: string; err: { message: string } }[] = [];
   const logger = pino({}, { write: (line: string) => lines.push(JSON.parse(line) as (typeof lines)[number]) });
   logFaults(

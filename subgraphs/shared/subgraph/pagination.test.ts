@@ -12,12 +12,12 @@ const refused = (args: Parameters<typeof readPage>[0]) => {
 };
 
 describe('reading the arguments of a page', () => {
-  test('takes 20 items from the start where nothing is said', () => {
+  test('takes 20 items from the start by default', () => {
     for (const args of [{}, { first: null, after: null }])
       expect(readPage(args)).toEqual({ limit: 20, cursor: null, backwards: false });
   });
 
-  test.each([1, 100])('takes %d items', (first) => {
+  test.each([1, 100])('accepts %d items', (first) => {
     expect(readPage({ first }).limit).toBe(first);
   });
 
@@ -36,7 +36,7 @@ describe('reading the arguments of a page', () => {
 describe('reading the arguments of a page backwards', () => {
   const before = Buffer.from(randomUUID()).toString('base64url');
 
-  test('takes the last 20 items where nothing else is said', () => {
+  test('takes the last 20 items by default', () => {
     expect(readPage({ before })).toMatchObject({ limit: 20, backwards: true });
     expect(readPage({ first: null, last: 7, after: null })).toEqual({ limit: 7, cursor: null, backwards: true });
   });
@@ -54,7 +54,7 @@ describe('reading the arguments of a page backwards', () => {
     expect(refused(args)).toMatchObject({ code: 'BAD_USER_INPUT', details: { field } });
   });
 
-  test('turns the rows that were read backwards', () => {
+  test('reverses rows that were read backwards', () => {
     expect(pageOf([3, 2, 1], { limit: 2, cursor: null, backwards: true })).toEqual({ items: [2, 3], more: true });
     expect(pageOf([1, 2], firstPage(2))).toEqual({ items: [1, 2], more: false });
   });
@@ -63,13 +63,13 @@ describe('reading the arguments of a page backwards', () => {
 describe('a page', () => {
   const nodes = [randomUUID(), randomUUID(), randomUUID()].map((id) => ({ id }));
 
-  test('has cursors that name its items to readPage', () => {
+  test('has cursors that readPage accepts', () => {
     const { edges, pageInfo } = connectionOf(nodes, firstPage(3), true, 7);
     expect(edges.map(({ cursor }) => readPage({ after: cursor }).cursor)).toEqual(nodes.map(({ id }) => id));
     expect([pageInfo.startCursor, pageInfo.endCursor]).toEqual([edges[0]?.cursor, edges[2]?.cursor]);
   });
 
-  test('says what is before and after it', () => {
+  test('says whether there are items before and after it', () => {
     const info = (cursor: string | null, backwards: boolean, more: boolean) =>
       connectionOf(nodes, { limit: 3, cursor, backwards }, more, 7).pageInfo;
     expect(info(null, false, true)).toMatchObject({ hasPreviousPage: false, hasNextPage: true });
@@ -87,7 +87,7 @@ describe('a page', () => {
     });
   });
 
-  test('does not count by itself where counting is a function', () => {
+  test('does not count by itself when the count is a function', () => {
     let counted = false;
     connectionOf(nodes, firstPage(3), false, async () => {
       counted = true;
@@ -97,7 +97,7 @@ describe('a page', () => {
   });
 });
 
-test('an id is a UUID in either case and nothing around it', () => {
+test('an id is a UUID in either case without surrounding text', () => {
   const id = randomUUID();
   expect([id, id.toUpperCase(), ` ${id}`, `${id}\n`, id.slice(1), ''].map(isUuid)).toEqual([
     true,

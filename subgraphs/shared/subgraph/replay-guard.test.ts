@@ -9,8 +9,8 @@ function logger() {
   return { warnings, warn: (_fields: object, message: string) => void warnings.push(message) };
 }
 
-describe('the memory of used tokens', () => {
-  test('knows a token from its first use on, also when it is used twice at once', async () => {
+describe('the replay guard', () => {
+  test('accepts a token once, even when it is used twice at the same time', async () => {
     const guard = createReplayGuard('flags', createInProcessStore(), logger());
     expect(await Promise.all([guard.isReplay('a', inHalfAMinute()), guard.isReplay('a', inHalfAMinute())])).toEqual([
       false,
@@ -19,7 +19,7 @@ describe('the memory of used tokens', () => {
     expect(await guard.isReplay('b', inHalfAMinute())).toBe(false);
   });
 
-  test('is shared by the instances of a subgraph, and not with others', async () => {
+  test('is shared by the instances of a subgraph, and not with other subgraphs', async () => {
     const store = createInProcessStore();
     const [one, two, other] = [
       createReplayGuard('flags', store, logger()),
@@ -33,7 +33,7 @@ describe('the memory of used tokens', () => {
     expect(await other.isReplay('a', inHalfAMinute())).toBe(false);
   });
 
-  test('asks the store to keep a token no shorter than it is good for', async () => {
+  test('stores a token for at least as long as it is valid', async () => {
     const kept: number[] = [];
     const guard = createReplayGuard(
       'flags',
@@ -49,7 +49,7 @@ describe('the memory of used tokens', () => {
     ['fails', () => Promise.reject(new Error('away'))],
     ['does not answer', () => new Promise(() => undefined)],
   ])(
-    'decides alone while the store %s, says so once, and does not ask it for every request',
+    'decides alone while the store %s, logs that once, and does not call the store for every request',
     async (_what, setIfAbsent) => {
       const log = logger();
       let asked = 0;

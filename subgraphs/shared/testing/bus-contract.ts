@@ -1,12 +1,10 @@
-/** What every bus does; run against each implementation. */
+/** The contract of every bus, run against each implementation. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Bus } from '../feeds/bus.ts';
 import { eventually } from './eventually.ts';
 
-/**
- * @param open a bus as two parts of the system have it: two processes' connections to a server, or one object twice
- */
+/** @param open opens a bus for two parts of the system: two processes' connections to a server, or one object twice */
 export function busContract(open: () => Promise<readonly [Bus, Bus]>): void {
   let here: Bus;
   let there: Bus;
@@ -28,7 +26,7 @@ export function busContract(open: () => Promise<readonly [Bus, Bus]>): void {
     return { heard, end };
   };
 
-  /** Waits until what was published before has arrived wherever it goes: a bus keeps the order of a publisher. */
+  /** Waits until earlier messages have arrived: a bus keeps the order of a publisher. */
   const settled = async () => {
     const marker = randomUUID();
     const marks = await Promise.all([listen(here, marker), listen(there, marker)]);
@@ -58,7 +56,7 @@ export function busContract(open: () => Promise<readonly [Bus, Bus]>): void {
     await eventually(() => heard.length === 1);
   });
 
-  test('whoever has stopped listening hears no more, and the others go on', async () => {
+  test('a listener that has unsubscribed receives nothing more, and the others continue', async () => {
     const [one, two] = [await listen(here, channel), await listen(here, channel)];
     await one.end();
     await there.publish(channel, 'still');
@@ -73,7 +71,7 @@ export function busContract(open: () => Promise<readonly [Bus, Bus]>): void {
     expect([two.heard, again.heard]).toEqual([['still'], ['again']]);
   });
 
-  test('a message on its way is not delivered to whoever has stopped listening in the meantime', async () => {
+  test('a message in flight is not delivered to a listener that unsubscribes meanwhile', async () => {
     const { heard, end } = await listen(here, channel);
     const published = here.publish(channel, 'late');
     await Promise.all([published, end()]);
@@ -82,7 +80,7 @@ export function busContract(open: () => Promise<readonly [Bus, Bus]>): void {
     expect(heard).toEqual(before);
   });
 
-  test('one listener given twice hears twice, and ends each time for itself', async () => {
+  test('a listener that subscribes twice receives twice, and each subscription ends by itself', async () => {
     const heard: string[] = [];
     const listener = (message: string) => heard.push(message);
     const endFirst = await here.subscribe(channel, listener);
@@ -97,14 +95,14 @@ export function busContract(open: () => Promise<readonly [Bus, Bus]>): void {
     await endSecond();
   });
 
-  test('listeners that come at the same time all hear what is published after them', async () => {
+  test('listeners that subscribe at the same time all receive later messages', async () => {
     const listeners = await Promise.all(Array.from({ length: 5 }, () => listen(here, channel)));
     await there.publish(channel, 'all');
     await settled();
     expect(listeners.map(({ heard }) => heard)).toEqual(Array(5).fill(['all']));
   });
 
-  test('after the end nothing is heard', async () => {
+  test('after closing nothing is received', async () => {
     const { heard } = await listen(here, channel);
     await here.close();
     await there.publish(channel, 'nobody').catch(() => undefined);

@@ -1,19 +1,17 @@
 import type { Client } from 'pg';
 
-/**
- * What a database holds in its schema `public`, beside what extensions put there, in the form of
- * prisma/specification.ts.
- */
+/** The content of a database's schema `public`, without that of extensions, in the form of prisma/specification.ts. */
 export interface Catalogue {
   readonly tables: Record<string, CatalogueTable>;
   /** Signature → result type. */
   readonly functions: Record<string, string>;
   /** Partitions of audit_logs, by name. */
   readonly partitions: string[];
-  /** Views, sequences, types and other things that nothing of ours should make. */
+  /** Views, sequences, types and other objects that FleetFlag must not create. */
   readonly others: string[];
 }
 
+/** A table as the catalogue describes it. */
 export interface CatalogueTable {
   columns: Record<string, string>;
   constraints: Record<string, string>;
@@ -43,7 +41,7 @@ const INDEXES = `
 
 const TRIGGERS = `SELECT tgrelid AS oid, tgname AS name FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname`;
 
-/** Whether a row of `catalogue` is ours, and not an extension's. */
+/** Excludes rows of `catalogue` that belong to an extension. */
 const NO_MEMBER = (catalogue: string) =>
   `NOT EXISTS (SELECT 1 FROM pg_depend WHERE classid = '${catalogue}'::regclass AND objid = ${catalogue}.oid AND deptype = 'e')`;
 

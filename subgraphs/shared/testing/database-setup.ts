@@ -34,7 +34,7 @@ async function openServer(): Promise<Omit<TestServer, 'template'>> {
   const given = process.env['TEST_DATABASE_URL'];
   if (given) return { url: given, folder: null, stop: async () => {} };
   const folder = mkdtempSync(join(tmpdir(), 'fleetflag-test-'));
-  // As root the server runs under another account, who must be able to pass through.
+  // As root, the server runs under another account, which must be able to pass through.
   chmodSync(folder, 0o711);
   const server = await startEmbeddedPostgres({ dataDir: folder, log: () => {} });
   return { ...server, folder };

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { Client } from 'pg';
 
-/** Jest's global teardown of the project `database`: takes away what the setup made. */
+/** Jest's global teardown of the project `database`: removes what the setup created. */
 export default async function tearDownDatabase(): Promise<void> {
   const server = globalThis.fleetFlagTestServer;
   if (!server) return;

@@ -1,6 +1,6 @@
 /**
- * A process for tests to kill: starts the embedded PostgreSQL on the folder given, tells its URL, then writes rows
- * and tells each one's number once it is acknowledged. Stops in order at SIGTERM.
+ * A process for tests to kill. It starts the embedded PostgreSQL on the given folder, prints its URL, then writes rows
+ * and prints each one's number once it is acknowledged. Stops in order at SIGTERM.
  */
 import { Client } from 'pg';
 import { startEmbeddedPostgres } from '../postgres/embedded/embedded-postgres.ts';

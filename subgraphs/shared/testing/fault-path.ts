@@ -1,4 +1,4 @@
-/** The law of `extensions.field`: it names an argument that there is, and within it what the input types have. */
+/** The law of `extensions.field`: it names an existing argument, and within it existing members of its input type. */
 import {
   TypeInfo,
   getNullableType,
@@ -14,7 +14,7 @@ import {
 } from 'graphql';
 import type { SubgraphErrorJson } from '../../../core/wire/subgraph.ts';
 
-/** Whether `path` leads through an input of `type`; in JSON anywhere. */
+/** Checks whether `path` leads through an input of `type`; in JSON every path does. */
 function leads(type: GraphQLInputType, path: readonly string[]): boolean {
   const [first, ...rest] = path;
   if (first === undefined) return true;
@@ -25,7 +25,7 @@ function leads(type: GraphQLInputType, path: readonly string[]): boolean {
   return field !== undefined && leads(field.type, rest);
 }
 
-/** The arguments of all fields that a document selects. */
+/** Gives the arguments of all fields that a document selects. */
 function argumentsIn(schema: GraphQLSchema, query: string): GraphQLArgument[] {
   const found: GraphQLArgument[] = [];
   const types = new TypeInfo(schema);
@@ -33,7 +33,7 @@ function argumentsIn(schema: GraphQLSchema, query: string): GraphQLArgument[] {
   return found;
 }
 
-/** The fields of errors that name no argument of the operation: none, if the law is kept. */
+/** Gives the fields of errors that name no argument of the operation: none, if the law is kept. */
 export function strayFaultPaths(schema: GraphQLSchema, query: string, errors: readonly SubgraphErrorJson[]): string[] {
   const named = errors.map(({ extensions }) => extensions?.['field']).filter((field) => typeof field === 'string');
   if (named.length === 0) return [];

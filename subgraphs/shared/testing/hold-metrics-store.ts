@@ -1,6 +1,6 @@
 /**
- * Run as a process of its own by metrics-store.test.ts: opens the embedded store in the folder given, stores one
- * row, says so, and holds the folder until it is killed.
+ * A child process of metrics-store.test.ts: opens the embedded store in the given folder, stores one row, reports that,
+ * and uses the folder until it is killed.
  */
 import { openMetricsStore } from '../stores/metrics-store.ts';
 
@@ -9,5 +9,5 @@ const { client } = await openMetricsStore({ url: null, path });
 await client.command({ query: 'CREATE TABLE kept (value UInt32) ENGINE = MergeTree ORDER BY value' });
 await client.insert({ table: 'kept', values: [{ value: 7 }], format: 'JSONEachRow' });
 process.stdout.write('stored\n');
-// Whoever started it may die without killing it: then the end of its input ends it.
+// Its parent may die without killing it; then the end of its input ends it.
 process.stdin.resume().on('end', () => process.exit(0));

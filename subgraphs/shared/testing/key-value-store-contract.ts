@@ -1,11 +1,11 @@
-/** What every key-value store does; run against each implementation. */
+/** The contract of every key-value store, run against each implementation. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { KeyValueStore } from '../stores/key-value-store.ts';
 import { eventually } from './eventually.ts';
 
 /**
- * @param open a store as two parts of the system have it: two processes' connections to a server, or one object twice
+ * @param open opens a store for two parts of the system: two processes' connections to a server, or one object twice
  */
 export function keyValueStoreContract(open: () => Promise<readonly [KeyValueStore, KeyValueStore]>): void {
   let here: KeyValueStore;
@@ -27,32 +27,32 @@ export function keyValueStoreContract(open: () => Promise<readonly [KeyValueStor
     await expect(here.ping()).resolves.toBeUndefined();
   });
 
-  test('gives what was set, everywhere, and null for what was not', async () => {
+  test('gives stored values everywhere, and null for unknown keys', async () => {
     expect(await here.get(key)).toBeNull();
     await here.set(key, '{"ü":"\u0000"}', 60);
     expect(await there.get(key)).toBe('{"ü":"\u0000"}');
     expect(await there.get(`${key}x`)).toBeNull();
   });
 
-  test('tells an empty value from none', async () => {
+  test('distinguishes an empty value from none', async () => {
     await here.set(key, '', 60);
     expect(await there.get(key)).toBe('');
   });
 
-  test('the last value set counts', async () => {
+  test('keeps the value that was set last', async () => {
     await here.set(key, 'old', 60);
     await there.set(key, 'new', 60);
     expect(await here.get(key)).toBe('new');
   });
 
-  test('what is deleted is gone, and deleting what is not there is no fault', async () => {
+  test('deleting removes a value, and deleting an unknown key is no error', async () => {
     await here.set(key, 'value', 60);
     await there.delete(key);
     expect(await here.get(key)).toBeNull();
     await expect(here.delete(key)).resolves.toBeUndefined();
   });
 
-  test('a value is gone after its time, and setting it again gives it a new time', async () => {
+  test('a value expires after its time, and setting it again gives it a new time', async () => {
     const short = `${key}:short`;
     await Promise.all([here.set(short, 'value', 1), here.set(key, 'value', 1)]);
     await here.set(key, 'value', 60);
@@ -61,7 +61,7 @@ export function keyValueStoreContract(open: () => Promise<readonly [KeyValueStor
     expect(await there.get(key)).toBe('value');
   });
 
-  test('sets what is absent once, whoever is first, and again when it is gone', async () => {
+  test('sets an absent value once, whoever is first, and again when it has expired', async () => {
     const first = await Promise.all(
       Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? here : there).setIfAbsent(key, `${index}`, 60)),
     );
@@ -80,7 +80,7 @@ export function keyValueStoreContract(open: () => Promise<readonly [KeyValueStor
     expect(await here.members(key)).toEqual([]);
   });
 
-  test('a set is gone after the time of its last addition', async () => {
+  test('a set expires after the time of its last addition', async () => {
     await here.addMember(key, 'a', 60);
     await here.addMember(key, 'b', 1);
     await eventually(async () => (await there.members(key)).length === 0);

@@ -1,6 +1,6 @@
 import type { EndPlans } from '../between-subgraphs/ended-plans.ts';
 
-/** For an audit subgraph alone: nobody has asked for anything that could end. */
+/** For tests of the audit subgraph alone: nobody has requests or rollouts that could end. */
 export const endNoPlans: EndPlans = async () => ({
   cancelledChangeRequests: [],
   pausedRollouts: [],

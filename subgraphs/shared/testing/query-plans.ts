@@ -1,4 +1,4 @@
-/** How PostgreSQL carries out what a test sends it. */
+/** PostgreSQL's plans for the statements of tests. */
 import type { Client } from 'pg';
 import type { WatchedDatabase } from './watched-database.ts';
 
@@ -9,8 +9,9 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
+/** The part of a plan that tests check. */
 export interface QueryPlan {
-  /** The indexes used, by the name in the schema. */
+  /** The indexes used, by their names in the schema. */
   readonly indexes: string[];
   readonly scansAll: boolean;
 }
@@ -18,8 +19,8 @@ export interface QueryPlan {
 const nodesOf = (plan: PlanNode): PlanNode[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
 /**
- * The plan of each statement on `table` that `run` sends through `watched`, exactly as it was sent; `client` asks for
- * it.
+ * Gives the plan of each statement on `table` that `run` sends through `watched`, exactly as it was sent; `client`
+ * explains it.
  */
 export async function plansOf(
   watched: WatchedDatabase,

@@ -1,10 +1,10 @@
-/** What every rate limiter does; run against each implementation. */
+/** The contract of every rate limiter, run against each implementation. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 import { eventually } from './eventually.ts';
 
-/** @param open a limiter as two parts of the system have it, and how both are closed */
+/** @param open opens a limiter for two parts of the system, and gives a function that closes both */
 export function rateLimiterContract(
   open: () => Promise<{ here: RateLimiter; there: RateLimiter; close(): Promise<void> }>,
 ): void {
@@ -21,7 +21,7 @@ export function rateLimiterContract(
     await opened.close();
   });
 
-  test('allows as much as the limit, counted together, and no more', async () => {
+  test('allows as many uses as the limit, counted together, and no more', async () => {
     const states = [];
     for (let use = 0; use < 4; use++)
       states.push(await (use % 2 === 0 ? opened.here : opened.there).consume(key, 3, 60));
@@ -42,7 +42,7 @@ export function rateLimiterContract(
     expect(states.filter(({ allowed }) => allowed)).toHaveLength(10);
   });
 
-  test('counts each key by itself, and begins again when it is told to', async () => {
+  test('counts each key by itself, and starts anew after a reset', async () => {
     await opened.here.consume(key, 1, 60);
     expect((await opened.there.consume(`${key}:other`, 1, 60)).allowed).toBe(true);
     await opened.there.reset(`${key}:other`, 60);
@@ -51,7 +51,7 @@ export function rateLimiterContract(
     expect((await opened.here.consume(key, 1, 60)).allowed).toBe(true);
   });
 
-  test('does not count what is given back', async () => {
+  test('does not count uses that are given back', async () => {
     for (let use = 0; use < 5; use++) {
       expect((await opened.here.consume(key, 2, 60)).remaining).toBe(1);
       await opened.there.giveBack(key, 60);
@@ -61,7 +61,7 @@ export function rateLimiterContract(
     expect((await opened.here.consume(key, 2, 60)).allowed).toBe(false);
   });
 
-  test('begins again when the window has ended', async () => {
+  test('starts anew when the window has ended', async () => {
     await opened.here.consume(key, 1, 1);
     await eventually(async () => (await opened.there.consume(key, 1, 1)).allowed);
   });

@@ -1,22 +1,23 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
+/** A TCP relay that tests can cut. */
 export interface SeverableProxy {
   readonly port: number;
-  /** Chunks of data that have passed, in both directions. */
+  /** The number of chunks of data that have passed, in both directions. */
   readonly passed: number;
-  /** Cuts all connections and lets no new one through. */
+  /** Cuts all connections and accepts no new one. */
   sever(): void;
-  /** Nothing passes any more, and nobody is told: a half-open connection. */
+  /** Stops the data and keeps the connections: half-open ones. */
   freeze(): void;
-  /** Lets connections through again. */
+  /** Accepts connections again. */
   restore(): void;
   close(): Promise<void>;
 }
 
 /**
- * A TCP relay on loopback before another server (or before its unix socket), so that the server can be taken away and
- * given back.
+ * Opens a TCP relay on loopback in front of another server (or its unix socket), so that tests can make the server
+ * unreachable and reachable again.
  */
 export async function openProxy(
   target: { readonly host: string; readonly port: number } | { readonly path: string },

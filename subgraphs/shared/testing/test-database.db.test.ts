@@ -12,7 +12,7 @@ afterAll(async () => {
   await Promise.all([first.drop(), second.drop()]);
 });
 
-test('a test database is migrated and holds the three environments at revision 0', async () => {
+test('a test database is migrated and has the three environments at revision 0', async () => {
   const environments = await first.database.prisma.environment.findMany({ orderBy: { name: 'asc' } });
   expect(environments.map(({ name, revision }) => [name, revision])).toEqual([
     ['development', 0n],
@@ -21,7 +21,7 @@ test('a test database is migrated and holds the three environments at revision 0
   ]);
 });
 
-test('what is written into one test database is not seen in another', async () => {
+test('rows in one test database do not appear in another', async () => {
   await first.database.prisma.environment.update({ where: { name: 'staging' }, data: { revision: 7n } });
   const other = await second.database.prisma.environment.findUniqueOrThrow({ where: { name: 'staging' } });
   expect(other.revision).toBe(0n);

@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import { openDatabase, type Database } from '../postgres/database.ts';
 import { databaseUrl } from './test-server.ts';
 
+/** A database of one test file. */
 export interface TestDatabase {
   readonly url: string;
   readonly database: Database;
@@ -11,11 +12,11 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** SQLSTATE object_in_use: somebody else is copying the template. */
+/** SQLSTATE object_in_use: another worker is copying the template. */
 const IN_USE = '55006';
 
 /**
- * A migrated database for one test file, empty but for what the migrations put there. Needs the project `database`
+ * Creates a migrated database for one test file, empty except for the migrations' rows. Needs the project `database`
  * (file name `*.db.test.ts`).
  */
 export async function createTestDatabase(): Promise<TestDatabase> {
@@ -31,7 +32,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** Makes an empty database, or a copy of `template`, and gives its URL; `dropDatabase` takes it away. */
+/** Creates an empty database, or a copy of `template`, and gives its URL; `dropDatabase` deletes it. */
 export async function createBareDatabase(template = 'template0'): Promise<string> {
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   for (let attempt = 1; ; attempt++) {
@@ -45,7 +46,7 @@ export async function createBareDatabase(template = 'template0'): Promise<string
   }
 }
 
-/** Deletes a database made by `createBareDatabase`, ending what is still connected. */
+/** Deletes a database of `createBareDatabase`, and ends its connections. */
 export async function dropDatabase(url: string): Promise<void> {
   const name = new URL(url).pathname.slice(1);
   await onServer((client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));

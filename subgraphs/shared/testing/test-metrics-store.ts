@@ -1,17 +1,19 @@
-/** A metrics store of a test's own: the real engine in this process, in a folder that goes with it. */
+/** A metrics store for a test: the real engine in this process, in a folder that is deleted with it. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openMetricsStore, type MetricsStore } from '../stores/metrics-store.ts';
 
+/** A metrics store with its folder. */
 export interface TestMetricsStore {
   readonly store: MetricsStore;
-  /** For what else the test keeps. */
+  /** A folder for other files of the test. */
   readonly folder: string;
   /** Closes the store and removes the folder. */
   drop(): Promise<void>;
 }
 
+/** Creates the store. */
 export async function createTestMetricsStore(): Promise<TestMetricsStore> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-metrics-'));
   const store = await openMetricsStore({ url: null, path: join(folder, 'store') });

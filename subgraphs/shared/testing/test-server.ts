@@ -1,8 +1,8 @@
-/** What the global setup hands to the global teardown, in the same process. */
+/** The data that the global setup passes to the global teardown, in the same process. */
 export interface TestServer {
   readonly url: string;
   readonly template: string;
-  /** The embedded server's temporary folder; null for a server that was given. */
+  /** The embedded server's temporary folder; null for a given server. */
   readonly folder: string | null;
   stop(): Promise<void>;
 }
@@ -11,7 +11,7 @@ declare global {
   var fleetFlagTestServer: TestServer | undefined;
 }
 
-/** The URL of another database of the same server. */
+/** Gives the URL of another database of the same server. */
 export function databaseUrl(serverUrl: string, name: string): string {
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;

@@ -2,16 +2,17 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../../../prisma/generated/client.ts';
 import { openProxy, type SeverableProxy } from './severable-proxy.ts';
 
+/** A client whose statements tests see. */
 export interface WatchedDatabase {
   readonly prisma: PrismaClient;
-  /** What has been sent to the server, in order, with `$1` for parameters. */
+  /** The statements sent to the server, in order, with `$1` for parameters. */
   readonly statements: { readonly query: string; readonly params: unknown[] }[];
-  /** Between the client and the server. */
+  /** The relay between the client and the server. */
   readonly proxy: SeverableProxy;
   close(): Promise<void>;
 }
 
-/** A proxy before the database at `url`, and the URL that leads through it. */
+/** Opens a relay in front of the database at `url`, and gives the URL that leads through it. */
 export async function proxyDatabase(url: string): Promise<{ readonly url: string; readonly proxy: SeverableProxy }> {
   const address = new URL(url);
   const folder = address.searchParams.get('host');
@@ -25,7 +26,7 @@ export async function proxyDatabase(url: string): Promise<{ readonly url: string
   return { url: address.href, proxy };
 }
 
-/** A further client of the test database at `url`, of which each statement is seen and which can be cut off. */
+/** Creates a further client of the test database at `url` whose statements are recorded and which can be cut off. */
 export async function watchDatabase(url: string): Promise<WatchedDatabase> {
   const { url: through, proxy } = await proxyDatabase(url);
   const ignore = () => undefined;

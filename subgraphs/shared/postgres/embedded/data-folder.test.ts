@@ -14,7 +14,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(parent, { recursive: true }));
 
-test('a data folder is made with all above it, and left where it is', () => {
+test('a data folder is created with its parents, and an existing one is left as it is', () => {
   const folder = join(parent, 'not', 'yet');
   for (const _ of [1, 2]) makeDataFolder(folder);
   expect(statSync(folder).isDirectory()).toBe(true);

@@ -28,7 +28,7 @@ let lines: string[];
 let children: ChildProcess[];
 const log = (line: string) => lines.push(line);
 
-/** A data folder with a cluster that has been started once: making one takes longer than most tests do with it. */
+/** A data folder with a cluster that was started once: creating one takes longer than most of these tests. */
 let prepared: string;
 beforeAll(async () => {
   prepared = mkdtempSync(join(tmpdir(), 'fleetflag-embedded-prepared-'));
@@ -37,9 +37,9 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(prepared, { recursive: true, force: true }));
 
-/** Puts a copy of the prepared cluster into the test's data folder. */
+/** Copies the prepared cluster into the test's data folder. */
 function withCluster(): void {
-  // Where the server's account cannot come to the folder, the cluster is elsewhere: the test makes one of its own.
+  // When the server's account cannot reach the folder, the cluster is elsewhere, and the test creates its own.
   const place = join(prepared, 'postgresql');
   if (existsSync(join(place, 'cluster'))) execFileSync('cp', ['-a', place, dataDir]);
 }
@@ -68,10 +68,7 @@ interface Told {
   acknowledged?: number;
 }
 
-/**
- * Runs embedded-owner.ts; `until` resolves with the first thing told that fits, or rejects when the process ends
- * before.
- */
+/** Runs embedded-owner.ts. `until` resolves with the first matching line, or rejects when the process ends before. */
 function spawnOwner() {
   const child = spawn(process.execPath, ['--import', 'tsx', OWNER, dataDir], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -205,7 +202,7 @@ test('a server that is killed while its owner lives is started again at the same
   expect(processIdentity(restarted)).toBeNull();
 });
 
-test('a second process on the same data folder is refused while the first lives, and the first goes on', async () => {
+test('a second process on the same data folder is refused while the first lives, and the first continues', async () => {
   withCluster();
   const first = await startEmbeddedPostgres({ dataDir, log });
   const second = spawnOwner();
@@ -227,7 +224,7 @@ test('of processes that start together exactly one gets the server', async () =>
   expect(outcomes.filter((told) => told.error?.includes('in use'))).toHaveLength(2);
 });
 
-test('a process that is told to end stops the server', async () => {
+test('a process that is asked to stop stops the server', async () => {
   withCluster();
   const owner = spawnOwner();
   await owner.until((told) => told.acknowledged !== undefined);
@@ -239,7 +236,7 @@ test('a process that is told to end stops the server', async () => {
   expect(existsSync(join(dataDir, 'postgresql.lock'))).toBe(false);
 });
 
-test('a first start that was killed while it made the cluster leaves nothing that stops the next', async () => {
+test('a first start that was killed while it created the cluster does not prevent the next one', async () => {
   const owner = spawnOwner();
   const place = join(dataDir, 'postgresql');
   // Killed as soon as initdb has begun to write.
@@ -254,7 +251,7 @@ test('a first start that was killed while it made the cluster leaves nothing tha
   await server.stop();
 });
 
-test('a lock file and a postmaster.pid that name processes of other programs do not hinder a start', async () => {
+test('a lock file and a postmaster.pid with process ids of other programs do not prevent a start', async () => {
   withCluster();
   await (await startEmbeddedPostgres({ dataDir, log })).stop();
   writeFileSync(
@@ -271,7 +268,7 @@ test('a lock file and a postmaster.pid that name processes of other programs do 
   await server.stop();
 });
 
-test('damaged data are told by their folder, with what PostgreSQL said and what can be done, and nothing is deleted or left running', async () => {
+test("damaged data are reported with their folder, PostgreSQL's message and the remedy, and nothing is deleted or left running", async () => {
   withCluster();
   const server = await startEmbeddedPostgres({ dataDir, log });
   const [map] = await query<{ file: string }>(
@@ -284,7 +281,7 @@ test('damaged data are told by their folder, with what PostgreSQL said and what 
   );
   await server.stop();
   const place = join(dataDir, 'postgresql');
-  // The last two let the server start, and nobody in.
+  // The last two let the server start, but it refuses all connections.
   for (const file of ['PG_VERSION', 'global/pg_control', first!.file, map!.file]) {
     const path = join(place, 'cluster', file);
     const whole = readFileSync(path);
@@ -309,7 +306,7 @@ test('damaged data are told by their folder, with what PostgreSQL said and what 
   await (await startEmbeddedPostgres({ dataDir, log })).stop();
 });
 
-test('where the path is too long for a socket, the socket is in a folder of its own that goes with the server', async () => {
+test('when the path is too long for a socket, the socket has a folder of its own that is removed with the server', async () => {
   const outer = dataDir;
   dataDir = join(outer, 'd'.repeat(100));
   mkdirSync(dataDir, { mode: 0o711 });

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { eventually } from '../../testing/eventually.ts';
 import { Supervision } from './embedded-supervision.ts';
 
-test('a server that dies is started again, as often as it takes, and told of', async () => {
+test('a server that dies is restarted, as often as needed, and each time is reported', async () => {
   const alive = new Set([1]);
   const lines: string[] = [];
   let starts = 0;
@@ -25,13 +25,13 @@ test('a server that dies is started again, as often as it takes, and told of', a
     'PostgreSQL could not be started again, the next attempt is in 0.5 s: The disk is full',
     'PostgreSQL answers again',
   ]);
-  // Nobody watches any more.
+  // Nothing watches any more.
   alive.clear();
   await supervision.end();
   expect(starts).toBe(2);
 });
 
-test('the end waits for a start that is under way, and gives the server that came of it', async () => {
+test('ending waits for a restart in progress, and gives the resulting server', async () => {
   let started: (server: number) => void = () => undefined;
   let begun = false;
   const restart = () => ((begun = true), new Promise<number>((resolve) => (started = resolve)));

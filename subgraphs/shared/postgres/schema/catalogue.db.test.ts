@@ -48,7 +48,7 @@ describe.each(Object.entries(TABLES))('table %s', (name, specified) => {
   });
 });
 
-test("the owner's comments stand as he wrote them", async () => {
+test("the data specification's comments are stored word for word", async () => {
   const { rows } = await client.query<{ name: string; comment: string }>(`
     SELECT relname || COALESCE('.' || attname, '') AS name, description AS comment
     FROM pg_description JOIN pg_class ON pg_class.oid = objoid LEFT JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid AND objsubid > 0

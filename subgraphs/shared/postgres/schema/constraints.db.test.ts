@@ -8,7 +8,7 @@ let testDatabase: TestDatabase;
 let client: Client;
 let flagId: string;
 
-/** The id of a row of a table that the rows below refer to. */
+/** SQL for the id of a row in a table that the rows below reference. */
 const ONE_OF = (table: string, which: 'min' | 'max') => `(SELECT ${which}(id::text)::uuid FROM ${table})`;
 
 /** A valid row of each table, as column → SQL expression. */
@@ -130,7 +130,7 @@ function insertion(table: string, change: Record<string, string>): string {
   return `INSERT INTO ${table} (${Object.keys(row).join(', ')}) VALUES (${Object.values(row).join(', ')})`;
 }
 
-/** Every CHECK: a value that it must refuse, and those that it must take where they can be tried in one table. */
+/** For every CHECK, values that it must refuse, where they can be tried in one table. */
 const CHECKS: Record<string, { table: string; column: string; refused: string[] }> = {
   users_role_check: { table: 'users', column: 'role', refused: [`'admin'`, `'OWNER'`, `''`] },
   flags_type_check: { table: 'flags', column: 'type', refused: [`'BOOLEAN'`, `'object'`] },
@@ -192,7 +192,7 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   vehicle_status_head_id_check: { table: 'vehicle_status_head', column: 'id', refused: ['2', '0'] },
 };
 
-test('every specified CHECK is tried below', () => {
+test('every specified CHECK is tested below', () => {
   const specified = Object.values(TABLES).flatMap(({ constraints }) =>
     Object.keys(constraints).filter((name) => constraints[name]!.startsWith('CHECK')),
   );
@@ -200,7 +200,7 @@ test('every specified CHECK is tried below', () => {
 });
 
 test.each(Object.entries(CHECKS))(
-  '%s refuses other values, and each one listed is taken',
+  '%s refuses other values, and accepts each listed one',
   async (name, { table, column, refused }) => {
     for (const value of refused) {
       await expect(client.query(insertion(table, { [column]: value }))).rejects.toMatchObject({
@@ -317,7 +317,7 @@ test('the generated client has every column of every table and reads them all', 
   expect(await Promise.all(rows)).not.toContain(null);
 });
 
-test('updated_at of a vehicle moves with every column that says what it is, whoever writes it, and with none that is measured', async () => {
+test('updated_at of a vehicle moves with every column that describes the vehicle, whoever writes it, and with no measured one', async () => {
   const CHANGES: Record<string, string> = {
     vin: `vin = 'KMHK281HGNU000002'`,
     model: `model = 'B'`,
@@ -340,7 +340,7 @@ test('updated_at of a vehicle moves with every column that says what it is, whoe
     agent_refusals: `agent_refusals = '{incomplete}'`,
   };
   const OF_ITSELF = ['registered_at', 'updated_at', 'tokens_revoked_at'];
-  // A new column belongs into one of the lists: what the vehicle is, into the trigger too.
+  // A new column belongs to one of the lists; if it describes the vehicle, to the trigger, too.
   expect([...Object.keys(CHANGES), ...Object.keys(MEASURED), ...OF_ITSELF].sort()).toEqual(
     Object.keys(TABLES['vehicles']?.columns ?? {}).sort(),
   );

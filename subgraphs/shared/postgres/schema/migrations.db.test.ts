@@ -42,7 +42,7 @@ afterEach(async () => {
   await dropDatabase(url);
 });
 
-/** Takes a database that all migrations were applied to, in place of the bare one: the template of this run. */
+/** Replaces the bare database by one with all migrations applied: this run's template. */
 async function useDeployed(): Promise<void> {
   await client.end();
   await dropDatabase(url);
@@ -57,8 +57,8 @@ function addMigration(name: string, sql: string): void {
 }
 
 /**
- * How the test below goes through the migrations: the older ones together, which the gate has taken one by one before,
- * and the newest alone; all of them alone with all rounds.
+ * The steps in which the test below applies the migrations: the older ones together, because the gate has tested them
+ * one by one before, and the newest alone; with all rounds, each alone.
  */
 const STEPS: readonly (readonly string[])[] = (() => {
   const alone = rounds(3, NAMES.length);
@@ -66,7 +66,7 @@ const STEPS: readonly (readonly string[])[] = (() => {
   return [...(together.length > 0 ? [together] : []), ...NAMES.slice(NAMES.length - alone).map((name) => [name])];
 })();
 
-test('each migration leaves nothing behind when it is taken back, and all can be applied again', async () => {
+test('each migration leaves nothing behind when it is reverted, and all can be applied again', async () => {
   await deployMigrations({ url });
   const states = [await readCatalogue(client)];
   for (const step of [...STEPS].reverse()) {
@@ -75,7 +75,7 @@ test('each migration leaves nothing behind when it is taken back, and all can be
   }
   expect(states.at(-1)).toEqual({ tables: {}, functions: {}, partitions: [], others: [] });
 
-  // Forth in the same steps: every one finds the state that the way back left.
+  // Forwards in the same steps: each starts from the state that the way back left.
   rmSync(join(schemaFolder, 'migrations'), { recursive: true });
   mkdirSync(join(schemaFolder, 'migrations'));
   cpSync(join(PRISMA, 'migrations/migration_lock.toml'), join(schemaFolder, 'migrations/migration_lock.toml'));
@@ -87,7 +87,7 @@ test('each migration leaves nothing behind when it is taken back, and all can be
   }
 }, 120_000);
 
-test("Prisma's own table holds each migration as applied in one step, with the checksum of its file", async () => {
+test("Prisma's own table contains each migration as applied in one step, with the checksum of its file", async () => {
   await useDeployed();
   const { rows } = await client.query<{ migration_name: string; checksum: string }>(
     'SELECT * FROM _prisma_migrations ORDER BY migration_name',
@@ -115,7 +115,7 @@ test('concurrent deploys apply every migration once', async () => {
   expect(rows).toEqual([{ count: NAMES.length }]);
 });
 
-test('a second deploy finds nothing to do, and the status says that all is applied', async () => {
+test('a second deploy finds nothing to do, and the status says that all migrations are applied', async () => {
   await useDeployed();
   expect(await deployMigrations({ url })).toEqual([]);
   expect(await migrationStatus({ url })).toEqual({ applied: NAMES, pending: [], edited: [], failed: [], unknown: [] });
@@ -129,7 +129,7 @@ test('an applied migration that was changed afterwards is reported and stops the
   await expect(deployMigrations({ url, schemaFolder })).rejects.toThrow(new RegExp(`changed afterwards: ${first}`));
 });
 
-test('a migration that fails leaves nothing of itself, and its corrected form is applied by the next deploy', async () => {
+test('a migration that fails leaves nothing behind, and the next deploy applies its corrected form', async () => {
   await useDeployed();
   addMigration('20990101000000_broken', 'CREATE TABLE half (id INTEGER); SELECT 1/0;');
   await expect(deployMigrations({ url, schemaFolder })).rejects.toThrow(/division by zero/);
@@ -165,14 +165,14 @@ test('a process killed within a migration does not stop the next deploy', async 
   expect((await migrationStatus({ url, schemaFolder })).failed).toEqual([]);
 });
 
-test('a migration without a way back cannot be taken back', async () => {
+test('a migration without down.sql cannot be reverted', async () => {
   await useDeployed();
   addMigration('20990101000000_one_way', 'SELECT 1;');
   await deployMigrations({ url, schemaFolder });
   await expect(rollBackMigrations({ url, schemaFolder }, 1)).rejects.toThrow('20990101000000_one_way has no down.sql');
 });
 
-test('a way back that fails changes nothing', async () => {
+test('a down.sql that fails changes nothing', async () => {
   await useDeployed();
   const before = await readCatalogue(client);
   writeFileSync(join(schemaFolder, 'migrations', NAMES.at(-1)!, 'down.sql'), 'DROP TABLE audit_chain; SELECT 1/0;');
@@ -181,7 +181,7 @@ test('a way back that fails changes nothing', async () => {
   expect((await migrationStatus({ url, schemaFolder })).pending).toEqual([]);
 });
 
-test('going back over the audit chain and forth again goes on from the last audit row', async () => {
+test("reverting and reapplying the audit chain's migration continues from the last audit row", async () => {
   await useDeployed();
   await client.query(
     `INSERT INTO audit_logs (action, chain_position, previous_hash, hash) VALUES ('SIGN_IN', 1, repeat('0', 64), repeat('a', 64))`,
@@ -198,7 +198,7 @@ test('an unreachable server is SERVICE_UNAVAILABLE', async () => {
   });
 });
 
-test('the command says what it did, with exit code 0, 1 where something is pending or failed, 2 for wrong usage', async () => {
+test('the command reports what it did, with exit code 0, 1 when something is pending or failed, 2 for wrong usage', async () => {
   const lines: string[] = [];
   const output = { out: (line: string) => lines.push(line), err: (line: string) => lines.push(line) };
   const run = async (databaseUrl: string, ...args: string[]) => {
@@ -227,11 +227,11 @@ test('the command says what it did, with exit code 0, 1 where something is pendi
   }
 });
 
-describe('the monthly job of the audit trail', () => {
+describe('the monthly job of the audit log', () => {
   const YEAR_AHEAD = '20261128004100_year_ahead_partitions';
 
-  test('is scheduled where pg_cron is present, and taken away on the way back', async () => {
-    // What pg_cron brings, as far as it is asked: Debian's package is in no list of npm's.
+  test('is scheduled where pg_cron is present, and removed when the migration is reverted', async () => {
+    // Imitates the used part of pg_cron, which npm does not have.
     await client.query(`
       CREATE SCHEMA cron;
       CREATE TABLE cron.job (jobid BIGSERIAL PRIMARY KEY, jobname TEXT, schedule TEXT, command TEXT);
@@ -252,7 +252,7 @@ describe('the monthly job of the audit trail', () => {
     expect(await jobs()).toEqual([]);
   });
 
-  test('that cannot be scheduled keeps no migration from being applied', async () => {
+  test('that cannot be scheduled does not stop the migration', async () => {
     await client.query(
       `CREATE SCHEMA cron; CREATE FUNCTION cron.schedule(TEXT, TEXT, TEXT) RETURNS BIGINT LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'permission denied'; END; $$`,
     );
