@@ -219,12 +219,14 @@ describe('reasons', () => {
     'of %j are none where one may be left out, and refused elsewhere',
     (text) => {
       expect(readOptionalReason(text, 'reason')).toBeNull();
-      expect(() => readReason(text, 'reason')).toThrow('A reason has 1 to 1000 characters and is not blank.');
+      expect(() => readReason(text, 'reason')).toThrow('A reason must have 1 to 1000 characters and not be blank.');
     },
   );
 
   it('have at most 1,000 characters', () => {
-    expect(() => readReason('x'.repeat(1_001), 'reason')).toThrow('A reason has 1 to 1000 characters');
-    expect(() => readOptionalReason('x'.repeat(1_001), 'comment', 'A comment')).toThrow('A comment has at most 1000');
+    expect(() => readReason('x'.repeat(1_001), 'reason')).toThrow('A reason must have 1 to 1000 characters');
+    expect(() => readOptionalReason('x'.repeat(1_001), 'comment', 'A comment')).toThrow(
+      'A comment must have at most 1000',
+    );
   });
 });

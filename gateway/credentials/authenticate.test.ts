@@ -172,7 +172,7 @@ describe('who is calling', () => {
       const wrong = times % 2 === 0 ? { apiKey: newApiKey() } : { authorization: `Bearer ${newSessionToken()}` };
       await expect(whoIs(wrong, { failures })).rejects.toEqual(unauthenticated);
     }
-    const limited = expect.objectContaining({ code: 'RATE_LIMITED', details: { retryAfter: 60 } });
+    const limited = expect.objectContaining({ code: 'RATE_LIMITED', details: { retryAfter: expect.any(Number) } });
     await expect(
       whoIs({ apiKey: newApiKey() }, { failures, apiKeys: { find: () => Promise.reject(new Error('asked')) } }),
     ).rejects.toEqual(limited);
