@@ -1,4 +1,4 @@
-/** GraphQL to domain and back, for the audit subgraph; no logic of its own. */
+/** Maps GraphQL to the domain and back for the audit subgraph; it has no logic of its own. */
 import type DataLoader from 'dataloader';
 import type { Caller, Role } from '../../core/access/caller.ts';
 import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
@@ -22,6 +22,7 @@ import { checkTrailSearch, type AuditService } from './log/audit-log-service.ts'
 import type { TrailFeed } from './log/trail-feed.ts';
 import type { TrailEntry, TrailSearch } from './log/trail-store.ts';
 
+/** The services of one request. */
 export interface AuditServices extends AccountServices, ApiKeyServices, PersistedOperationServices {
   readonly audit: AuditService;
   readonly feed: TrailFeed;
@@ -31,9 +32,13 @@ export interface AuditServices extends AccountServices, ApiKeyServices, Persiste
   readonly entryById: DataLoader<string, TrailEntry | null>;
 }
 
+/** The context of this subgraph's resolvers. */
 export type Context = SubgraphContext<AuditServices>;
 
-/** Loaders that batch but keep nothing: a list of entities costs one query, and a subscription's context lives long. */
+/**
+ * Creates loaders that batch but do not cache: a list of entities costs one query, and a subscription's context lives
+ * long.
+ */
 export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
   return {
     userById: loaderById((ids) => audit.usersById(ids)),
@@ -47,7 +52,7 @@ async function trail(services: AuditServices, search: TrailSearch, args: PageArg
   return connectionOf(entries, page, more, () => services.audit.trailCount(search));
 }
 
-/** Who calls. The account and the key are read for who selects them only. */
+/** The calling user, key or vehicle. The account and the key are read only when a client selects them. */
 export interface Viewer {
   readonly kind: 'USER' | 'API_KEY' | 'VEHICLE';
   readonly role?: Role;
@@ -73,6 +78,7 @@ function viewer(caller: Caller): Viewer {
   }
 }
 
+/** The resolvers of the audit subgraph. */
 export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Environment: ENUMS.Environment,
   OperationType: persistedOperationResolvers.OperationType,

@@ -1,4 +1,4 @@
-/** GraphQL to domain and back, for the experiments subgraph; no logic of its own. */
+/** Maps GraphQL to the domain and back for the experiments subgraph; it has no logic of its own. */
 import DataLoader from 'dataloader';
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
@@ -15,6 +15,7 @@ import type { MetricService, MetricsArguments } from './metrics/metric-service.t
 import type { MetricPoint } from './metrics/metric-store.ts';
 import { requiredSampleSize } from './statistics/sample-size.ts';
 
+/** The services of one request. */
 export interface ExperimentsServices {
   readonly experiments: ExperimentService;
   readonly life: ExperimentLife;
@@ -26,12 +27,13 @@ export interface ExperimentsServices {
   readonly pointsOfFlag: PointsLoader;
 }
 
-/** The time series of a list of flags, for the same arguments, cost one query. */
+/** Loads the time series of a list of flags, for the same arguments, with one query. */
 type PointsLoader = DataLoader<MetricsArguments & { readonly key: string }, readonly MetricPoint[], string>;
 
+/** The context of this subgraph's resolvers. */
 export type Context = SubgraphContext<ExperimentsServices>;
 
-/** Loaders of one request: a list of entities costs one query. */
+/** Creates one request's loaders of experiments, so that a list of entities costs one query. */
 export function experimentLoaders(
   experiments: ExperimentService,
 ): Pick<ExperimentsServices, 'byId' | 'byFlag' | 'disturbancesOf'> {
@@ -51,11 +53,11 @@ export function experimentLoaders(
   };
 }
 
-/** What `ExperimentResults` is resolved from. */
+/** The parent of `ExperimentResults`. */
 export type Results = Analysis & { readonly experimentId: string; readonly computedAt: Date };
 const argumentsKey = ({ metric, from, to, interval }: MetricsArguments) => JSON.stringify([metric, from, to, interval]);
 
-/** As `experimentLoaders`, of measurements. */
+/** Creates one request's loader of time series. */
 export function pointsLoader(metrics: MetricService): PointsLoader {
   return new DataLoader(
     async (asked) => {
@@ -71,7 +73,7 @@ export function pointsLoader(metrics: MetricService): PointsLoader {
             ),
           );
       }
-      // One flag's wrong arguments are no other's fault.
+      // One flag's wrong arguments must not fail the others.
       return Promise.all(
         asked.map((one) =>
           answers.get(argumentsKey(one))!.then(
@@ -87,6 +89,7 @@ export function pointsLoader(metrics: MetricService): PointsLoader {
 
 const byId = (id: string, services: ExperimentsServices) => (isUuid(id) ? services.byId.load(id.toLowerCase()) : null);
 
+/** The resolvers of the experiments subgraph. */
 export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   ExperimentStatus: ENUMS.ExperimentStatus,
   DecisionBasis: ENUMS.DecisionBasis,
@@ -137,7 +140,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   },
 
   VariantResult: {
-    // The API promises numbers here; `vehicles` says when there was nothing to compute them from.
+    // The API promises numbers here; `vehicles` shows when there was nothing to compute them from.
     mean: ({ mean }) => mean ?? 0,
     standardDeviation: ({ standardDeviation }) => standardDeviation ?? 0,
   },

@@ -1,4 +1,4 @@
-/** GraphQL to domain and back, for the flags subgraph; no logic of its own. */
+/** Maps GraphQL to the domain and back for the flags subgraph; it has no logic of its own. */
 import DataLoader from 'dataloader';
 import { enteredName } from '../../core/evaluation/context.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
@@ -28,8 +28,9 @@ import type { RolloutService } from './rollouts/rollout-service.ts';
 import type { Signer } from './signing/signing.ts';
 import { checkNonce, type SyncService } from './sync/sync.ts';
 
+/** The services of one request. */
 export interface FlagsServices {
-  /** The registered facts of vehicles, read together for all requests. */
+  /** Looks up vehicles' registered facts, batched over all requests. */
   readonly registered: FactsByVin;
   readonly signer: Signer;
   readonly flags: FlagService;
@@ -45,9 +46,10 @@ export interface FlagsServices {
   readonly byKey: DataLoader<string, Flag | null>;
 }
 
+/** The context of this subgraph's resolvers. */
 export type Context = SubgraphContext<FlagsServices>;
 
-/** Loaders of one request: a list of entities costs one query. */
+/** Creates one request's loaders of flags, so that a list of entities costs one query. */
 export function flagLoaders(flags: FlagService): Pick<FlagsServices, 'byId' | 'byKey'> {
   const load = (name: 'id' | 'key', find: (names: readonly string[]) => Promise<Flag[]>) =>
     new DataLoader<string, Flag | null>(async (names) => {
@@ -57,7 +59,7 @@ export function flagLoaders(flags: FlagService): Pick<FlagsServices, 'byId' | 'b
   return { byId: load('id', (ids) => flags.byIds(ids)), byKey: load('key', (keys) => flags.byKeys(keys)) };
 }
 
-/** Batches, but keeps nothing: a subscription's context lives long, and rollouts move on. */
+/** Creates a loader that batches but does not cache: a subscription's context lives long, and rollouts change. */
 export function rolloutLoader(rollouts: RolloutService): DataLoader<string, Rollout | null> {
   return new DataLoader(
     async (ruleIds) => {
@@ -71,7 +73,10 @@ export function rolloutLoader(rollouts: RolloutService): DataLoader<string, Roll
 const userReference = (id: string) => ({ id });
 const userReferenceOrNull = (id: string | null) => (id === null ? null : userReference(id));
 
-/** Who asks for a vehicle that cannot exist has mistyped; no VIN at all is an evaluation for nobody in particular. */
+/**
+ * Reads an evaluation's context. An invalid VIN is refused, because it is probably mistyped; without a VIN, the
+ * evaluation is for no particular vehicle.
+ */
 function readContext({ attributes = null, ...context }: ContextInput): EvaluationContext {
   if (context.vin && !VIN_PATTERN.test(context.vin))
     throw badInput('context.vin', 'A VIN must have 17 characters: digits and capital letters except I, O and Q.');
@@ -92,10 +97,10 @@ async function requestById(id: string, services: FlagsServices): Promise<ChangeR
   return (await services.requests.byIds([id]))[0] ?? null;
 }
 
-/** GraphQL is told by the name of its type what a node is. */
+/** A node with the type name by which GraphQL resolves it. */
 type Node = ResolversParentTypes['Node'] & { readonly __typename: NodeType };
 
-/** What this subgraph has of it: all of what is its own, and of others' what they are named by. */
+/** Finds a node: this subgraph's own entities in full, others as references. */
 async function findNode(given: string, services: FlagsServices): Promise<Node | null> {
   const id = given.toLowerCase();
   const type = await services.typeOfNode(given);
@@ -124,6 +129,7 @@ function ruleId(id: string): string {
   return id;
 }
 
+/** The resolvers of the flags subgraph. */
 export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Environment: ENUMS.Environment,
   SafetyLevel: ENUMS.SafetyLevel,
@@ -240,7 +246,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
       if ('id' in reference && !isUuid(reference.id)) return null;
       const flag =
         'id' in reference ? await services.byId.load(reference.id) : await services.byKey.load(reference.key);
-      // As in its stream: a vehicle sees the flags that live in its own environment.
+      // As in its stream, a vehicle sees only the flags of its own environment.
       return caller.kind === 'vehicle' && (flag?.environment !== caller.environment || flag.draft) ? null : flag;
     },
     killed: (flag) => isKilled(flag.rules),
@@ -264,7 +270,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   },
 
   Rule: {
-    // Vehicles are never told other vehicles' VINs (design.md, "Trust in what a vehicle applies").
+    // Vehicles never receive other vehicles' VINs (design.md, "Trust in what a vehicle applies").
     conditions: (rule, _, { identity }) =>
       identity.caller.kind === 'vehicle' ? signedConditions(rule) : rule.conditions,
     variant: (rule) => variantOf(rule),
@@ -274,7 +280,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Rollout: {
     __resolveReference: ({ id }, { services }) => (isUuid(id) ? services.rollouts.byId(id) : null),
     guardStatus({ guard, guardStatus }) {
-      // A verdict of an earlier watch is about another percentage.
+      // A verdict of an earlier watch concerns another percentage.
       if (guardStatus === null || guardStatus.watch !== guard?.watch) return null;
       const { verdict, computedAt, figures } = guardStatus;
       const { lastMeasurementAt } = figures;

@@ -1,4 +1,4 @@
-/** GraphQL to domain and back, for the vehicles subgraph; no logic of its own. */
+/** Maps GraphQL to the domain and back for the vehicles subgraph; it has no logic of its own. */
 import DataLoader from 'dataloader';
 import { VIN_PATTERN } from '../../core/model.ts';
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
@@ -15,6 +15,7 @@ import type { StatusFeed } from './presence/status-feed.ts';
 import { readFilter, readText } from './search/vehicle-filter.ts';
 import { checkVin, type Vehicle } from './registry/vehicle.ts';
 
+/** The services of one request. */
 export interface VehiclesServices {
   readonly vehicles: VehicleService;
   readonly audiences: AudienceService;
@@ -25,9 +26,10 @@ export interface VehiclesServices {
   readonly byVin: DataLoader<string, Vehicle | null>;
 }
 
+/** The context of this subgraph's resolvers. */
 export type Context = SubgraphContext<VehiclesServices>;
 
-/** Loaders of one request: a list of entities costs one query. */
+/** Creates one request's loader of vehicles, so that a list of entities costs one query. */
 export function vehicleLoaders(vehicles: VehicleService): Pick<VehiclesServices, 'byVin'> {
   return {
     byVin: new DataLoader<string, Vehicle | null>(async (vins) => {
@@ -37,9 +39,10 @@ export function vehicleLoaders(vehicles: VehicleService): Pick<VehiclesServices,
   };
 }
 
-/** What the schema has as default, for a client that says null. */
+/** The schema's default, also used when a client sends null. */
 const DEFAULT_TOKEN_DAYS = 365;
 
+/** The resolvers of the vehicles subgraph. */
 export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Environment: ENUMS.Environment,
   VehicleStatus: ENUMS.VehicleStatus,

@@ -1,9 +1,10 @@
-/** GraphQL to domain, for accounts and sessions; no logic of its own. */
+/** Maps GraphQL to the domain for accounts and sessions; it has no logic of its own. */
 import type { SubgraphContext } from '../../shared/subgraph/subgraph.ts';
 import type { MutationResolvers } from '../generated/resolvers.ts';
 import type { Accounts } from './accounts.ts';
 import type { SignInService } from '../sessions/sign-in.ts';
 
+/** The services of accounts and sessions. */
 export interface AccountServices {
   readonly accounts: Accounts;
   readonly signIn: SignInService;
@@ -11,6 +12,7 @@ export interface AccountServices {
 
 type Context = SubgraphContext<AccountServices>;
 
+/** The mutations of accounts and sessions. */
 export const accountMutations = {
   login: (_, { email, password }, { services, identity }) => services.signIn.login(identity, email, password),
   logout: (_, __, { services, identity }) => services.signIn.logout(identity),

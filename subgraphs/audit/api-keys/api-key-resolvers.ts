@@ -1,4 +1,4 @@
-/** GraphQL to domain and back, for API keys. */
+/** Maps GraphQL to the domain and back for API keys. */
 import DataLoader from 'dataloader';
 import type { SubgraphContext } from '../../shared/subgraph/subgraph.ts';
 import type { ApiKey, ApiKeyCredential } from './api-key.ts';
@@ -7,6 +7,7 @@ import type { Resolvers } from '../generated/resolvers.ts';
 import { loaderById } from '../loader-by-id.ts';
 import type { User } from '../accounts/user.ts';
 
+/** The services of API keys. */
 export interface ApiKeyServices {
   readonly apiKeys: ApiKeyService;
   readonly apiKeyById: DataLoader<string, ApiKey | null>;
@@ -16,7 +17,7 @@ export interface ApiKeyServices {
 
 type Context = SubgraphContext<ApiKeyServices>;
 
-/** Loaders: a gateway asks for many keys at once. */
+/** Creates one request's loaders of API keys: a gateway looks up many keys at once. */
 export function apiKeyLoaders(apiKeys: ApiKeyService): Pick<ApiKeyServices, 'apiKeyById' | 'credentialByHash'> {
   return {
     apiKeyById: loaderById((ids) => apiKeys.byId(ids)),
@@ -27,6 +28,7 @@ export function apiKeyLoaders(apiKeys: ApiKeyService): Pick<ApiKeyServices, 'api
   };
 }
 
+/** The resolvers of API keys. */
 export const apiKeyResolvers = {
   Query: {
     apiKeys: (_, __, { services }) => services.apiKeys.list(),

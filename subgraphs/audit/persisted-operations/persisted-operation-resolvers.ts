@@ -1,4 +1,4 @@
-/** GraphQL to domain and back, for persisted operations. */
+/** Maps GraphQL to the domain and back for persisted operations. */
 import DataLoader from 'dataloader';
 import { ENUMS } from '../../shared/subgraph/graphql-enums.ts';
 import type { SubgraphContext } from '../../shared/subgraph/subgraph.ts';
@@ -6,12 +6,13 @@ import type { ApiKeyServices } from '../api-keys/api-key-resolvers.ts';
 import type { Resolvers } from '../generated/resolvers.ts';
 import type { PersistedOperationService } from './persisted-operation-service.ts';
 
+/** The services of persisted operations. */
 export interface PersistedOperationServices extends Pick<ApiKeyServices, 'apiKeyById'> {
   readonly operations: PersistedOperationService;
   readonly keysOfOperation: DataLoader<string, readonly string[] | null>;
 }
 
-/** Batches, and keeps nothing: see loader-by-id.ts. */
+/** Creates loaders that batch but do not cache (see loader-by-id.ts). */
 export function operationLoaders(
   operations: PersistedOperationService,
 ): Pick<PersistedOperationServices, 'keysOfOperation'> {
@@ -28,6 +29,7 @@ export function operationLoaders(
 
 type Context = SubgraphContext<PersistedOperationServices>;
 
+/** The resolvers of persisted operations. */
 export const persistedOperationResolvers = {
   OperationType: ENUMS.OperationType,
 

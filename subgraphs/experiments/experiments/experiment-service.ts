@@ -19,6 +19,7 @@ import {
   type ExperimentSearch,
 } from './experiment-store.ts';
 
+/** A page of experiments, and the number of experiments on all pages. */
 export interface ExperimentPage {
   readonly experiments: readonly Experiment[];
   readonly more: boolean;

@@ -1,4 +1,4 @@
-/** The experiments subgraph's table. Rows go in and out as domain types. */
+/** The experiments subgraph's table. Rows are mapped to domain types here. */
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';

@@ -99,7 +99,7 @@ export function editPlan(
   return readPlan({ name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric, ...given });
 }
 
-/** What the audit trail shows of an experiment. */
+/** Gives an experiment as the audit log shows it. */
 export function experimentContent(experiment: Experiment): JsonObject {
   const { id, name, description, status, startDate, endDate, sampleSize, confidenceLevel, primaryMetric } = experiment;
   return {

@@ -19,6 +19,7 @@ const LOCK_KEY = 4_617_253_019;
 /** Milliseconds for reading the one store and writing the other. */
 const TIMEOUT = 30_000;
 
+/** Refreshes the statistics periodically. Of all instances, one does so at a time. */
 export class FlagStatisticsJob {
   readonly #poller = new Poller(() => this.#poll());
   readonly #counts: EvaluationCounts;

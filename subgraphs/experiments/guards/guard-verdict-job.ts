@@ -26,6 +26,7 @@ const TIMEOUT = 30_000;
 const LAST_ARRIVAL = `SELECT toFloat64(toUnixTimestamp64Milli(max(received_at))) AS last FROM metric_rows
   WHERE flag_key = {flagKey:String} AND metric = {metric:String} AND variant = 'treatment' AND at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')`;
 
+/** Polls for verdicts that are due and computes them. */
 export class GuardVerdictJob {
   readonly #poller = new Poller(() => this.#poll());
 

@@ -80,13 +80,14 @@ export interface CupedComparison extends Comparison {
 /** The test that `significant` goes by. */
 export type DecisionBasis = 'sequential' | 'fixed-horizon';
 
+/** All numbers of an experiment. */
 export interface Analysis extends Comparison {
   readonly variants: readonly [control: VariantSummary, treatment: VariantSummary];
   /** Null without any history. */
   readonly cuped: CupedComparison | null;
   readonly significant: boolean;
   readonly decidedBy: DecisionBasis;
-  /** The arm with the greater mean, when that is significant. */
+  /** The arm with the greater mean, when the difference is significant. */
   readonly winner: Variant | null;
   readonly sampleRatioMismatch: SampleRatio;
   readonly vehiclesInBothArms: number;

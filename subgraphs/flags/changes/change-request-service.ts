@@ -23,7 +23,7 @@ import { holdActiveRoles, personOf } from '../flags/people.ts';
 import { endRequest } from './request-ending.ts';
 import type { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
 
-/** The comment as it is kept. Throws BAD_USER_INPUT when it is too long, or blank where one is needed. */
+/** Gives the comment as it is stored. Throws BAD_USER_INPUT when it is too long, or blank although one is required. */
 function checkComment(comment: string | null | undefined, needed: boolean): string | null {
   return (needed ? readReason : readOptionalReason)(comment, 'comment', 'A comment');
 }

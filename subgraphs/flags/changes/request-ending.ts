@@ -1,4 +1,4 @@
-/** Ending a change request without applying it: what was there only for it goes, too. */
+/** Ends a change request without applying it, together with the rollout or draft that existed only for it. */
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import { appendAudit } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';

@@ -8,7 +8,7 @@ import type { Flag } from '../flags/flag.ts';
 import type { Signer } from '../signing/signing.ts';
 import { nextRevision, putTombstone, removeTombstone } from '../flags/flag-store.ts';
 
-/** The flag with the next revision of its environment and the definition signed for it. */
+/** Gives the flag with its environment's next revision and the definition signed for it. */
 export async function assignRevision(tx: Transaction, signer: Signer, flag: Flag): Promise<Flag> {
   const numbered = { ...flag, revision: await nextRevision(tx, flag.environment) };
   return { ...numbered, signedDefinition: await signer.definition(numbered) };
@@ -37,7 +37,10 @@ async function move(tx: Transaction, signer: Signer, before: Flag, after: Flag):
   return moved;
 }
 
-/** `after` with its new revision and signature, whether it stays, is archived or moves. */
+/**
+ * Gives `after` with its new revision and signature, whether the flag stays, is archived or moves to another
+ * environment.
+ */
 export async function reassignRevision(tx: Transaction, signer: Signer, before: Flag, after: Flag): Promise<Flag> {
   if (after.archivedAt !== null) {
     const { revision, jws } = await leave(tx, signer, before.environment, before.key);

@@ -7,7 +7,7 @@ import { validateRuleInput } from '../../../core/validation/validate-rule.ts';
 import type { RuleInput } from '../generated/resolvers.ts';
 import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
 
-/** Above what people give by hand, so that a pulled switch is also the first thing that a reader of the rules sees. */
+/** Above the priorities that people choose, so that a pulled switch also comes first in the list of rules. */
 const KILL_SWITCH_PRIORITY = 1_000_000;
 
 /** Builds a rule from its input. @throws BAD_USER_INPUT below `input` */

@@ -9,6 +9,7 @@ import type { FlagOrder } from '../generated/resolvers.ts';
 /** A field by which flags can be ordered. */
 export type FlagOrderField = 'created_at' | 'updated_at' | 'key' | 'name';
 
+/** Ascending or descending. */
 export type OrderDirection = 'asc' | 'desc';
 
 /** The default order. */

@@ -6,7 +6,7 @@ import { Prisma } from '../../../prisma/generated/client.ts';
 import type { FlagFilter } from '../generated/resolvers.ts';
 import { ACTIVE } from '../rollouts/rollout.ts';
 
-/** A trigram index has nothing to find shorter terms by, but where words begin. */
+/** Shorter terms have no trigrams and are matched only where words begin. */
 const SHORTEST_PART = 3;
 
 /** A quote, a minus before a word, or `or` between words. Whoever types one searches for words. */
@@ -57,7 +57,7 @@ function setOf({ archived, draft }: FlagFilter): Prisma.Sql {
 
 const whether = (wanted: boolean, condition: Prisma.Sql) => (wanted ? condition : Prisma.sql`NOT ${condition}`);
 
-/** The search as a condition on `flags`. */
+/** Gives the search as an SQL condition on `flags`. */
 export function searchCondition(search: FlagFilter): Prisma.Sql {
   const { environment, enabled, safetyLevel, type, keyPrefix, killed, hasRollout } = search;
   const filters = [setOf(search)];

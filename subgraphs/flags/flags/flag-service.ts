@@ -25,7 +25,7 @@ import { NEWEST_FIRST } from './flag-order.ts';
 import { newRule, recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
 import { findFlags, searchFlags, type FlagPage } from './flag-store.ts';
 
-/** In characters. */
+/** The most characters of a search. */
 export const MAX_SEARCH = 200;
 const MAX_KEY = 100;
 

@@ -249,6 +249,7 @@ export interface FlagPage {
   readonly nameOf: (flag: Flag) => string;
 }
 
+/** Reads one page of the matching flags. */
 export async function searchFlags(db: Reader, search: FlagFilter, page: Page, order: FlagOrder): Promise<FlagPage> {
   const where = searchCondition(search);
   const [rows, [total]] = await Promise.all([

@@ -31,7 +31,7 @@ const LOOK_PACE_MS = 250;
 const PATIENCE = 5_000;
 
 interface RememberedEnvironment {
-  /** Of its row, when the flags were read. */
+  /** The environment row's revision and time when its flags were read. */
   readonly version: readonly [revision: bigint, updatedAt: number];
   readonly flags: readonly Flag[];
 }
@@ -126,10 +126,10 @@ export class RememberedFlags {
     return new Set(found.map((flag) => flag[by])).size === new Set(names).size ? found : null;
   }
 
-  /** A page as the database would give it; null where only that can tell. */
+  /** Gives a page as the database would, or null when only the database can. */
   page(search: FlagFilter, page: Page, order: FlagOrder = NEWEST_FIRST): FlagPage | null {
-    // Times of the database are finer than those remembered, and its order of texts is its own: only what every flag's
-    // id tells is told here.
+    // The database's times are more precise than the cached ones, and it orders texts differently; only the order by
+    // creation, which needs no more than ids, can be answered here.
     if (order.field !== 'created_at') return null;
     const asked = Object.entries(search).filter(([, value]) => value !== null && value !== undefined && value !== '');
     if (

@@ -38,6 +38,7 @@ import {
 } from './rollout.ts';
 import { lockFlag } from '../flags/flag-store.ts';
 
+/** Optional parts of a schedule. */
 export interface ScheduleOptions {
   readonly guard?: RolloutGuardDraft | null | undefined;
   readonly expectedRevision?: number | null | undefined;

@@ -62,6 +62,7 @@ async function experimentObstacle(tx: Transaction, flag: Flag): Promise<Obstacle
   return experiment === null ? null : { status: 'paused', reason: pausedBy(experiment) };
 }
 
+/** Polls for due steps and applies them. */
 export class RolloutStepJob {
   readonly #poller = new Poller(() => this.#poll());
   readonly #enforcer: RolloutGuardEnforcer;

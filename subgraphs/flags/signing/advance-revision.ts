@@ -23,7 +23,7 @@ import { findFlags, lockRevision, setRevision } from '../flags/flag-store.ts';
  */
 export const MAX_ADVANCE = 2_000_000_000;
 
-/** Far above what 100 flags take; the environment's changes wait meanwhile. */
+/** Far longer than 100 flags take; the environment's other changes wait meanwhile. */
 const TRANSACTION = { maxWait: 5_000, timeout: 60_000 } as const;
 
 /** What to raise, and how far. */

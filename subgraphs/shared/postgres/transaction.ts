@@ -6,7 +6,7 @@ export type Transaction = Prisma.TransactionClient;
 /** What a store's functions that only read are given: the database, or a transaction that is under way. */
 export type Reader = PrismaClient | Transaction;
 
-/** What begins transactions: a client of the database, or a lane that lets them take turns. */
+/** Starts transactions: a database client, or a lane that queues them. */
 export interface Transactor {
   /** @param options milliseconds until it must have begun (`maxWait`) and until it is rolled back (`timeout`) */
   $transaction<T>(

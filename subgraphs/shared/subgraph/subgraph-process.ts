@@ -26,7 +26,7 @@ import type { Subgraph } from './subgraph.ts';
 export interface SubgraphProcessOptions {
   readonly subgraph: Subgraph;
   readonly tokens: IdentityTokens;
-  /** Which identity tokens have been used; shared by all instances of the subgraph where that is possible. */
+  /** The replay guard of identity tokens, shared by all instances of the subgraph where possible. */
   readonly replayGuard: ReplayGuard;
   readonly ready: () => Promise<boolean>;
   readonly host: string;

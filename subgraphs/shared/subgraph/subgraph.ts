@@ -35,6 +35,7 @@ export interface SubgraphContext<Services = unknown> {
   readonly services: Services;
 }
 
+/** A subgraph that is ready to run operations. */
 export interface Subgraph {
   readonly name: SubgraphName;
   readonly schema: GraphQLSchema;
@@ -47,7 +48,7 @@ export interface Subgraph {
 /** The parts from which a subgraph is built. */
 export interface SubgraphOptions<Services> {
   readonly name: SubgraphName;
-  /** Typed by generation from the SDL: `generated/resolvers.ts` of the subgraph. */
+  /** Resolvers whose types are generated from the SDL: `generated/resolvers.ts` of the subgraph. */
   readonly resolvers: NonNullable<GraphQLSchemaModule['resolvers']>;
   readonly services: (identity: CallerIdentity) => Services;
   readonly logger: Logger;

@@ -7,6 +7,7 @@ import type { Presence } from './presence.ts';
 /** The longest interval between two sweeps, in seconds; a short grace shortens it. */
 const INTERVAL = 5;
 
+/** Runs the sweeps of one instance. */
 export class PresenceSweepJob {
   readonly #intervalMs: number;
   readonly #settleMs: number;
