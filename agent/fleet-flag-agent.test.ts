@@ -94,7 +94,7 @@ describe('the whole path', () => {
     });
   });
 
-  test('each change is told to listeners once, after it is on disk, and a failing listener hurts nobody', async () => {
+  test('listeners hear each change once, after it is on disk, and a failing listener affects nothing else', async () => {
     await plane.put('a');
     const agent = await vehicle.start();
     await agent.ready();
@@ -238,7 +238,7 @@ describe('evaluation', () => {
     await until('a true proof counts', () => agent.status().staleFlags === 0);
   });
 
-  test('a vehicle that starts with its clock in 1970 has its flags once its question is answered, and still has them when the clock is set', async () => {
+  test('a vehicle that starts with its clock in 1970 has fresh flags once its nonce is answered, and still when the clock is set', async () => {
     await plane.put('lane-keep', { rules: [ON] });
     let clock = 100_000;
     const agent = await vehicle.start({ now: () => clock });

@@ -20,7 +20,7 @@ function aloneAgent(databaseFile = join(folder, 'vehicle.db')): FleetFlagAgent {
   return new FleetFlagAgent({ url: 'ws://127.0.0.1:9/graphql', tokenFile: join(folder, 'token'), databaseFile });
 }
 
-test('a measurement is refused before the agent is ready, and once it is closed, and never for a flag that there is not', async () => {
+test('a measurement is refused before the agent is ready, after it is closed, and for an unknown flag', async () => {
   const agent = aloneAgent();
   const track = () => agent.track('minutes', 1, { flagKey: 'eco' });
   expect(track).toThrow(
@@ -37,7 +37,7 @@ test('a measurement is refused before the agent is ready, and once it is closed,
 });
 
 test.each([[undefined], [null], [{}], ['eco'], [{ flagKey: 7 }]])(
-  'a measurement with the options %j is refused as one of no flag',
+  'a measurement with the options %j is refused for naming no flag',
   (options) => {
     const track = () => aloneAgent().track('minutes', 1, options as unknown as TrackOptions);
     expect(track).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'flagKey' } }));
@@ -53,7 +53,7 @@ test('an agent that is closed is not started again', async () => {
   });
 });
 
-test('a database that is no regular file is refused, and nothing is made beside it', async () => {
+test('a database that is not a regular file is refused, and no file is created beside it', async () => {
   const own = await mkdtemp(join(folder, 'pipe-'));
   const pipe = join(own, 'pipe');
   execFileSync('mkfifo', [pipe]);
@@ -90,7 +90,7 @@ describe('an agent in the European Union', () => {
 
   afterAll(() => agent.close());
 
-  test('stays there, whatever blanks a program says of it', () => {
+  test('stays there, even if a program sends blanks as its region', () => {
     expect(agent.status().vehicle).toMatchObject({ region: 'EU', model: undefined });
     for (const region of ['', ' ', '\t\n', null, undefined])
       expect(agent.booleanValue('eco', false, { region })).toBe(true);

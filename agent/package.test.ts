@@ -61,7 +61,7 @@ test('it installs alone: one package under 15 MB, with no native code and no ins
     expect(notices).toMatch(new RegExp(`^${name} \\d`, 'm'));
 });
 
-test('its types are whole, down to the declarations that they refer to', async () => {
+test('its types are complete, with all declarations that they refer to', async () => {
   await mkdir(join(program, 'node_modules/@types'), { recursive: true });
   for (const name of ['@types/node', '@openfeature', 'undici-types'])
     await symlink(join(MODULES, name), join(program, 'node_modules', name));

@@ -7,7 +7,7 @@ beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
 test.each([2 ** 31, 3e9, 1e300, Infinity])(
-  'no wait of %d ms is over at once, as Node.js would have it',
+  'no delay of %d ms ends at once, as it would in Node.js',
   async (milliseconds) => {
     let [rung, over] = [false, false];
     const alarm = new Alarm(() => (rung = true));
@@ -20,6 +20,6 @@ test.each([2 ** 31, 3e9, 1e300, Infinity])(
   },
 );
 
-test.each([0, -1, -Infinity, Number.NaN])('a wait of %d ms is none', (milliseconds) => {
+test.each([0, -1, -Infinity, Number.NaN])('a delay of %d ms becomes 0', (milliseconds) => {
   expect(timerDelay(milliseconds)).toBe(0);
 });

@@ -56,7 +56,7 @@ const agent = { ...SOURCE, isReady: true } as unknown as ProvidingAgent;
 const provider = new FleetFlagProvider(agent);
 
 describe('a context of any JSON', () => {
-  test('is never refused over OFREP, and gives what it gives without its bad members', () => {
+  test('is never refused over OFREP, and gives the same as without its invalid members', () => {
     fc.assert(
       fc.property(context, (json) => {
         const [asked, clean] = [JSON.stringify({ context: json }), JSON.stringify({ context: cleaned(json) })];
@@ -95,7 +95,7 @@ describe('a context of any JSON', () => {
     );
   });
 
-  test('may stand in a body of any JSON, and be missing there', () => {
+  test('may be in a body of any JSON, or missing from it', () => {
     fc.assert(
       fc.property(value, (json) => {
         expect(evaluateOne(SOURCE, 'by-tier', JSON.stringify(json)).status).toBe(200);
@@ -106,7 +106,7 @@ describe('a context of any JSON', () => {
     }
   });
 
-  test('null stands for what a program does not know: the vehicle fills it in', () => {
+  test('null means that a program does not know a fact, and the vehicle fills it in', () => {
     expect(evaluateOne(SOURCE, 'by-model', '{"context":{"model":null}}').body).toMatchObject({ value: true });
     expect(evaluateOne(SOURCE, 'by-model', '{"context":{"model":"Ioniq 5"}}').body).toMatchObject({ value: false });
     expect(SOURCE.evaluate('by-model', null)!.evaluation.value).toBe(true);

@@ -156,7 +156,7 @@ describe('a page of the head unit that was let in', () => {
   });
 });
 
-test('what changes something asks for JSON that says so, and a program needs nothing else', async () => {
+test('a request that changes something needs the JSON content type, and a program needs nothing else', async () => {
   for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'text/json', 'application/jsonp', undefined]) {
     const answer = await ask('POST', '/v1/track', type === undefined ? {} : { 'content-type': type }, MEASUREMENT);
     expect(answer).toMatchObject({
@@ -202,7 +202,7 @@ describe('the name that a request comes under', () => {
   });
 });
 
-test('an origin is told from what only looks like one', () => {
+test('an origin is distinguished from text that only looks like one', () => {
   for (const origin of [
     'http://hmi.local:8080',
     'https://hmi.local',

@@ -75,7 +75,7 @@ describe('the stock web provider', () => {
     return { client, changes };
   }
 
-  test('hears of a kill switch without asking', async () => {
+  test('hears of a kill switch without polling', async () => {
     const agent = await vehicle.start();
     await agent.ready();
     const { base } = await serve({ agent });
@@ -205,7 +205,7 @@ describe('an event stream', () => {
     await until('it is told', () => moved.ids().length === 1);
   });
 
-  test('tells of flags that have become too old, which is no change of a flag', async () => {
+  test('announces flags that have gone stale, though they have not changed', async () => {
     const { agent, age } = changingAgent();
     const { base } = await serve({ agent, eventStreams: LIMITS });
     const stream = await read(base);
@@ -224,7 +224,7 @@ describe('an event stream', () => {
     expect(listeners.size).toBe(0);
   });
 
-  test('makes room for the next beyond the bound, in order, though nobody who reads nothing is found out', async () => {
+  test('at the limit ends in the regular way to make room for the next, even if its client may still read', async () => {
     const { agent, change } = changingAgent();
     const { base } = await serve({ agent, eventStreams: { ...LIMITS, maxStreams: 3 } });
     const silent = await Promise.all(
@@ -267,7 +267,7 @@ describe('an event stream', () => {
     await own.body!.cancel();
   });
 
-  test('of a client that does not read holds a few events, goes when it hangs, and holds up nobody', async () => {
+  test('of a client that does not read holds few events, ends when the client hangs, and holds up no other', async () => {
     const { agent, change } = changingAgent();
     const { base } = await serve({ agent, eventStreams: { maxStreams: 3, heartbeatMs: 100, lifeMs: 600_000 } });
     let dropped = false;

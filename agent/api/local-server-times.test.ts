@@ -6,7 +6,7 @@ import { LocalServer } from './local-server.ts';
 /** As many as the server takes at once beside event streams. */
 const SOCKETS = 100;
 
-test('a hundred sockets that say nothing, or never end their headers, keep nobody out for longer than headers may take', async () => {
+test("a hundred sockets that send nothing, or never end their headers, block others no longer than the headers' timeout", async () => {
   const agent = {
     status: () => ({ connected: false }),
     onChange: () => () => undefined,

@@ -129,7 +129,7 @@ describe('one flag', () => {
 });
 
 describe('all flags', () => {
-  test('are answered with an ETag, and not again until something is different', async () => {
+  test('are answered with an ETag, and again only after a change', async () => {
     const first = await post(ALL, { context: {} });
     expect(first).toMatchObject({
       status: 200,
@@ -153,7 +153,7 @@ describe('all flags', () => {
   });
 });
 
-test('the status tells revision, environment, connection, flags, sizes and version', async () => {
+test('the status shows revision, environment, connection, flags, sizes and version', async () => {
   const status = (await (await fetch(`${base}/v1/status`)).json()) as Record<string, unknown>;
   expect(status).toMatchObject({
     version: AGENT_VERSION,

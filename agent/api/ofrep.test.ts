@@ -45,7 +45,7 @@ afterEach(async () => {
   await plane.stop();
 });
 
-test('of an agent that has never synced, the stock providers say that they are not ready, and serve what programs fall back to', async () => {
+test("with an agent that has never synced, the stock providers are not ready and serve the programs' defaults", async () => {
   const unsynced = await TestVehicle.create(plane);
   await plane.stop();
   const agent = await unsynced.start();

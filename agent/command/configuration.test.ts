@@ -154,7 +154,7 @@ test.each([
   expect(await faultsOf([...REQUIRED, ...args])).toHaveLength(1);
 });
 
-test('a variable of the agent that there is not is named with the nearest; others of the same machine are let be', async () => {
+test('an unknown variable of the agent is named with the nearest known one, and other variables are ignored', async () => {
   expect(
     await faultsOf(REQUIRED, {
       FLEETFLAG_AGENT_LISTNE: '127.0.0.1:1',
@@ -167,7 +167,7 @@ test('a variable of the agent that there is not is named with the nearest; other
   ]);
 });
 
-test('a file of keys that is empty is refused as such, and one that everybody can change is told of', async () => {
+test('an empty file of keys is refused, and one that everybody can change causes a warning', async () => {
   const path = join(folder, 'open.json');
   await writeFile(path, '\n');
   expect(await faultsOf([...REQUIRED, '--keys', path])).toEqual([expect.stringContaining(`${path} is empty`)]);
@@ -179,7 +179,7 @@ test('a file of keys that is empty is refused as such, and one that everybody ca
   expect((await readConfiguration([...REQUIRED, '--keys', keysFile], {})).warnings).toEqual([]);
 });
 
-test('a switch is on or off in both forms alike, and what is neither is refused by its name', async () => {
+test('a switch is on or off in both forms alike, and any other value is refused with its name', async () => {
   const remote = [...REQUIRED, '--listen', '0.0.0.0:80'];
   const read = async (args: string[], environment: NodeJS.ProcessEnv) => {
     const error: unknown = await readConfiguration(args, environment).catch((reason: unknown) => reason);
@@ -266,13 +266,13 @@ test.each([
   'http://u:secret@proxy/path',
   'http://u:secret%@proxy',
   'http://u:secret@proxy:99999',
-])('%s is no proxy, and what may be a password in it is not repeated', async (proxy) => {
+])('%s is refused as a proxy, and the message does not repeat a password', async (proxy) => {
   const faults = await faultsOf([...REQUIRED, '--proxy', proxy]);
   expect(faults).toEqual([expect.stringMatching(/^--proxy /)]);
   expect(faults.join()).not.toContain('secret');
 });
 
-test('a proxy of the environment that is none is named as such', async () => {
+test('an invalid proxy in the environment is reported', async () => {
   expect(await faultsOf(REQUIRED, { HTTP_PROXY: 'socks5://u:secret@proxy' })).toEqual([
     'the proxy of the environment must be http://[user:password@]host:port',
   ]);
@@ -314,7 +314,7 @@ test.each<[string, NodeJS.ProcessEnv, string | null]>([
   expect((await readConfiguration(['--url', url, '--token-file', 't', '--db', 'd'], environment)).proxy).toBe(proxy);
 });
 
-test('a file of flags stands in the place of a control plane, and beside one only where that is meant', async () => {
+test('a file of flags replaces a control plane, and is allowed beside one only by an explicit option', async () => {
   expect(await readConfiguration(['--flags', 'flags.yaml', '--vin', 'KMHL14JA5PA000001'], {})).toMatchObject({
     url: undefined,
     tokenFile: undefined,

@@ -63,7 +63,7 @@ async function statusOf(agent: AgentProcess): Promise<AgentStatus> {
   return (await (await fetch(`${base}/v1/status`)).json()) as AgentStatus;
 }
 
-test('a second process on one database ends with 1 and names the first, which a closed terminal stops in order', async () => {
+test('a second process on one database exits with 1 and names the first, which a closed terminal stops regularly', async () => {
   await plane.put('a');
   const first = runVehicle();
   await until('it is ready', () => first.output().includes('\n'));
@@ -99,7 +99,7 @@ test('the process says when it is ready, trusts the first keys for good, and sto
   }
 });
 
-test('killed at any moment it starts again, without network, from a state that it once had', async () => {
+test('killed at any moment, it starts again without network from a state that it once had', async () => {
   await plane.put('counter', { type: 'number', defaultValue: 1 });
   let reported = 0;
   for (let round = 0; round < 4; round++) {
@@ -121,7 +121,7 @@ test('killed at any moment it starts again, without network, from a state that i
   expect(await answer.json()).toMatchObject({ value: status.revision, metadata: { revision: status.revision } });
 });
 
-test('wrong settings end it with 2 and one message', async () => {
+test('wrong settings make it exit with 2 and one message', async () => {
   const agent = run(['--url', 'nowhere', '--listen', '0.0.0.0:1']);
   const [code] = (await once(agent.child, 'close')) as [number];
   expect(code).toBe(2);
@@ -141,7 +141,7 @@ function appliedRevision(agent: AgentProcess): number {
   );
 }
 
-test('asked for help or its version it says that alone, and ends with 0', async () => {
+test('asked for help or its version, it prints only that and exits with 0', async () => {
   const ended = async (...args: string[]) => {
     const { child, output, log } = run(args);
     const [code] = (await once(child, 'close')) as [number | null];
@@ -153,7 +153,7 @@ test('asked for help or its version it says that alone, and ends with 0', async 
   expect(version).toEqual({ code: 0, output: `${AGENT_VERSION}\n`, log: '' });
 });
 
-test('a pipe in the place of a file ends it with 2 at the start, and later the last good file holds, and a signal ends it', async () => {
+test('a pipe in place of a file makes it exit with 2 at the start; later the last good file stays in effect, and a signal ends it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-pipe-'));
   try {
     const [pipe, flags] = [join(folder, 'pipe'), join(folder, 'flags.yaml')];

@@ -42,7 +42,7 @@ function refresher(answer: () => unknown, urgent: boolean): FactsRefresher {
   });
 }
 
-test('a vehicle that lacks a fact asks within seconds, one that knows them takes its time, and both ask again, each time anew', async () => {
+test('a vehicle that lacks a fact requests it within seconds, one that knows them waits, and both repeat with a new nonce', async () => {
   for (const [urgent, firstMs] of [
     [true, SPREAD_MS / 2],
     [false, INTERVAL_MS / 2],
@@ -62,7 +62,7 @@ test('a vehicle that lacks a fact asks within seconds, one that knows them takes
   expect(learnt).toHaveLength(4);
 });
 
-test('a control plane that does not know the question is asked again later and complained of once; a bound of time is kept', async () => {
+test('a control plane that does not know the query is asked again later and logged once; a wait that it names is kept', async () => {
   let error = new RequestRefused([
     { message: 'Cannot query field "vehicleFacts"', extensions: { code: 'BAD_USER_INPUT' } },
   ]);

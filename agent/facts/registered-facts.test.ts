@@ -47,7 +47,7 @@ async function storedFacts(): Promise<unknown> {
   return value;
 }
 
-test('an agent without settings evaluates by what is registered, keeps it, and tells its listeners what became different', async () => {
+test('an agent without settings evaluates by the registered facts, stores them, and tells its listeners which flags change', async () => {
   plane.registered = IONIQ_6;
   const agent = await start();
   const changes: FlagChange[] = [];
@@ -67,7 +67,7 @@ test('an agent without settings evaluates by what is registered, keeps it, and t
   expect(offline.status().vehicle).toEqual({ ...IONIQ_6, registeredAt: null, differences: [] });
 });
 
-test('a vehicle that was registered anew while it was off learns it soon after its start, without its settings saying so', async () => {
+test('a vehicle whose registration changed while it was off learns that soon after its start', async () => {
   plane.registered = IONIQ_6;
   const first = await start();
   await until('it is known', () => first.booleanValue('heated-wheel', false));
@@ -111,7 +111,7 @@ test.each([
   ],
   ['a statement', 'wrong-type', (plane_: TestControlPlane) => plane_.proof()],
   ['no signature at all', 'malformed', () => Promise.resolve('{"model":"Ioniq 6"}')],
-])('facts are not believed that are %s', async (_what, reason, forge) => {
+])('facts are refused that are %s', async (_what, reason, forge) => {
   plane.registered = IONIQ_6;
   const forged = await forge(plane);
   plane.onFacts = () => forged;
@@ -121,7 +121,7 @@ test.each([
   expect(agent.booleanValue('heated-wheel', true)).toBe(false);
 });
 
-test('facts that were changed in the file are noticed, and asked for again', async () => {
+test('facts that were changed in the file are noticed and requested again', async () => {
   plane.registered = IONIQ_6;
   const agent = await start();
   await until('they are known', () => agent.status().vehicle.model === 'Ioniq 6');

@@ -74,7 +74,7 @@ describe('a link to a gateway', () => {
     expect(pings).toBe(4);
   });
 
-  test('that closes regularly is not connected again behind our back', async () => {
+  test('that closes regularly is not reconnected by the library', async () => {
     let connections = 0;
     server.on('connection', () => connections++);
     const link = new GatewayLink(url, 'token', PATIENT, DIRECT);
@@ -175,7 +175,7 @@ describe('a link to a gateway', () => {
   });
 });
 
-test('whatever wait a refusal names is from a second to an hour, and up to as long again at random, and no number is none', () => {
+test('the wait that a refusal names is limited to a second up to an hour, plus up to as much at random; anything but a number is none', () => {
   const refused = (retryAfter: unknown) => new RequestRefused([{ message: 'Busy.', extensions: { retryAfter } }]);
   fc.assert(
     fc.property(

@@ -76,7 +76,7 @@ describe('a vehicle is in sync again after a connection', () => {
     expect(agent.status().refusals).toEqual({});
   });
 
-  test('that is half-open: nothing comes any more, and nobody says so', async () => {
+  test('that is half-open: no data arrives, and no error either', async () => {
     const agent = await connected({ pingMs: 20, pongMs: 200 });
     relay.passage = 'swallow';
     await plane.put('brakes');

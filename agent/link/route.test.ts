@@ -133,7 +133,7 @@ describe('with wss', () => {
     await inSync(agent);
   });
 
-  test('something that does not speak TLS is no gateway', async () => {
+  test('a server that does not speak TLS is refused', async () => {
     await start({ url: `wss://localhost:${planePort()}/graphql`, ca });
     await logged(`no TLS with localhost:${planePort()}`);
   });
@@ -151,7 +151,7 @@ describe('through a proxy', () => {
     expect(proxy.asked).toEqual([asked(), asked()]);
   });
 
-  test('it is the proxy that looks names up, and the certificate is for the name', async () => {
+  test('the proxy resolves names, and the certificate is for the name', async () => {
     proxy.resolve = () => '127.0.0.1';
     await inSync(await start({ url: secureUrl('gateway.example'), ca, proxy: `http://${proxy.host}` }));
     expect(proxy.asked).toEqual([`gateway.example:${front.port}`]);
@@ -165,7 +165,7 @@ describe('through a proxy', () => {
     await logged(`the certificate of gateway.example:${front.port} is not trusted`);
   });
 
-  test('user and password are sent, and nowhere logged', async () => {
+  test('user and password are sent, and never logged', async () => {
     proxy.wants = `car:${SECRET}`;
     const agent = await start({ url: plane.url, proxy: `http://car:${encodeURIComponent(SECRET)}@${proxy.host}` });
     await inSync(agent);
@@ -175,7 +175,7 @@ describe('through a proxy', () => {
     expect(JSON.stringify(agent.status())).not.toMatch(/pass/);
   });
 
-  test('a proxy that wants another password says so in the log, and lets through once it is content', async () => {
+  test('a proxy that wants another password is logged, and works once the password is right', async () => {
     proxy.wants = `car:${SECRET}`;
     const agent = await start({ url: plane.url, proxy: `http://car:old@${proxy.host}` });
     await logged(`the proxy ${proxy.host} refuses 127.0.0.1:${planePort()}: 407 Proxy Authentication Required`);

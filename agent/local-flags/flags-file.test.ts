@@ -89,7 +89,7 @@ describe('a file of flags alone', () => {
     ]);
   });
 
-  test('is evaluated for the VIN that is given, and for nobody otherwise', async () => {
+  test('is evaluated for the given VIN, and for none otherwise', async () => {
     await writeFile(file, FLAGS);
     expect((await start()).booleanValue('lane_keep', true)).toBe(false);
     expect((await start({ vin: TEST_VIN })).booleanDetails('lane_keep', false)).toMatchObject({
@@ -98,7 +98,7 @@ describe('a file of flags alone', () => {
     });
   });
 
-  test('is followed: edited in place or replaced, and what is the same keeps its revision', async () => {
+  test('is followed when it is edited or replaced, and unchanged flags keep their revision', async () => {
     await writeFile(file, FLAGS);
     const agent = await start();
     const changes: string[] = [];
@@ -119,7 +119,7 @@ describe('a file of flags alone', () => {
     ['a wrong override', `${FLAGS}overrides:\n  limit: fast\n`, 'flags.yaml:17: overrides.limit: '],
     ['gone', null, 'cannot be read'],
   ])(
-    'that is %s leaves what was read before, says so, and is taken again when it is right',
+    'that is %s leaves the last good reading in effect, is reported, and is read again when it is right',
     async (_what, text, fault) => {
       await writeFile(file, FLAGS);
       const agent = await start();
@@ -136,7 +136,7 @@ describe('a file of flags alone', () => {
     },
   );
 
-  test('that is wrong at the start stops it, naming file, line and path of every fault', async () => {
+  test('that is wrong at the start prevents it, with file, line and path of every fault', async () => {
     await writeFile(file, FLAGS.replace('type: number', 'type: integer').replace('name: Lane keeping', 'name: ""'));
     await expect(start()).rejects.toMatchObject({
       code: 'BAD_USER_INPUT',
@@ -197,7 +197,7 @@ describe('a file of flags beside a control plane', () => {
     );
   });
 
-  test('stands before what the control plane says, and nothing of it is counted', async () => {
+  test('takes precedence over the control plane, and is not counted', async () => {
     await writeFile(file, 'fleetflag: 1\noverrides: { lane_keep: true, limit: fast }\n');
     const lines: string[] = [];
     const log = (level: string, message: string) => void lines.push(`${level} ${message}`);

@@ -83,7 +83,7 @@ test('a member of the context that cannot be written as JSON counts as missing',
   expect(await client.getBooleanDetails('a', false, context)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
 });
 
-test('what OpenTelemetry’s hooks look for is there: the flag’s revision and its environment', async () => {
+test('the metadata has what OpenTelemetry’s hooks expect: the flag’s revision and its environment', async () => {
   await plane.put('a');
   await plane.put('a', { defaultValue: true });
   await provide(await vehicle.start());
@@ -115,7 +115,7 @@ test('tracking is a measurement of the flag that its details name', async () => 
   );
 });
 
-test('a provider whose agent is closed says so and gives the programs’ own defaults; a new one is not ready at all', async () => {
+test('a provider whose agent is closed is in ERROR and gives the programs’ own defaults; a new one is never ready', async () => {
   await plane.put('a', { defaultValue: true });
   const agent = await vehicle.start();
   await provide(agent);
@@ -168,7 +168,7 @@ test("a program's context is merged with the vehicle's own, and cannot make it a
   });
 });
 
-test('changes are told with the keys of the flags, while READY', async () => {
+test('changes are announced with the keys of the flags while READY', async () => {
   await plane.put('a');
   const agent = await vehicle.start();
   await provide(agent);
@@ -178,7 +178,7 @@ test('changes are told with the keys of the flags, while READY', async () => {
   expect(await client.getBooleanValue('a', false)).toBe(true);
 });
 
-test('out of touch it is STALE and goes on evaluating; in touch again it is READY', async () => {
+test('out of touch, it is STALE and goes on evaluating; in touch again, it is READY', async () => {
   await plane.put('a', { defaultValue: true });
   await provide(await vehicle.start(), { staleAfterMs: 10 });
   const stale = next(ProviderEvents.Stale);
@@ -217,7 +217,7 @@ test('without flags in time it is in ERROR with PROVIDER_NOT_READY, and READY on
   expect(await client.getBooleanValue('a', false)).toBe(true);
 });
 
-test('a closed provider tells nothing more, and its agent goes on', async () => {
+test('a closed provider emits no more events, and its agent goes on', async () => {
   await plane.put('a');
   const agent = await vehicle.start();
   const provider = new FleetFlagProvider(agent);

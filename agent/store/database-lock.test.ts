@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-test('the second is refused by name, and gets it once the first has given it back', async () => {
+test('the second agent is refused with the name of the first, and gets the lock once the first has released it', async () => {
   const first = await DatabaseLock.take(file, 'the first one', log);
   await expect(DatabaseLock.take(file, 'the second', log)).rejects.toMatchObject({
     code: 'CONFLICT',
@@ -36,7 +36,7 @@ test('the second is refused by name, and gets it once the first has given it bac
   expect(warnings).toEqual([]);
 });
 
-test('of many at once exactly one gets it, also where a killed owner has left its socket behind', async () => {
+test('of many agents at once exactly one gets the lock, even where a killed owner has left its socket', async () => {
   const owner = spawn(
     process.execPath,
     ['-e', `require('net').createServer().listen(${JSON.stringify(`${file}.lock`)}, () => console.log('listening'))`],
@@ -56,7 +56,7 @@ test('of many at once exactly one gets it, also where a killed owner has left it
   expect(await readdir(folder)).toEqual([]);
 });
 
-test('a folder deeper than a socket address may be is no obstacle on Linux', async () => {
+test('on Linux, the folder may be deeper than a socket address can be long', async () => {
   const deep = join(folder, 'x'.repeat(120), 'flags.db');
   const lock = await DatabaseLock.take(deep, 'the first one', log);
   if (process.platform !== 'linux') return expect(warnings).toHaveLength(lock === null ? 1 : 0);
@@ -64,7 +64,7 @@ test('a folder deeper than a socket address may be is no obstacle on Linux', asy
   await lock!.release();
 });
 
-test('where no lock can be had the agent goes on, and says so', async () => {
+test('where no lock can be acquired, the agent goes on and logs that', async () => {
   await mkdir(`${file}.lock`);
   await writeFile(join(`${file}.lock`, 'in the way'), '');
   await writeFile(join(folder, 'no folder'), '');

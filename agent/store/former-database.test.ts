@@ -51,7 +51,7 @@ async function former(changes: Partial<FormerState> = {}): Promise<void> {
 }
 const start = (options = {}) => vehicle.start({ now: () => now * 1000, ...options });
 
-test('what an agent of before has stored opens, and keeps its age until the first sync', async () => {
+test('the database of an older agent opens, and keeps its age until the first sync', async () => {
   await former();
   now = contact + 6 * DAY;
   const agent = await start(NOWHERE);
@@ -70,7 +70,7 @@ test('what an agent of before has stored opens, and keeps its age until the firs
   await agent.close();
 });
 
-test('its revision is told to nobody before a proof has said what it consists of, and its first sync asks for changes only', async () => {
+test('its revision is not reported before a proof has named its set, and its first sync requests changes only', async () => {
   await former();
   const agent = await start({ timings: { heartbeatSpreadMs: 1 } });
   await until('a proof is there', () => agent.status().proof?.set != null);
@@ -84,7 +84,7 @@ test('its revision is told to nobody before a proof has said what it consists of
   expect(keys).not.toContain('statement');
 });
 
-test('a flag that a relay had withheld from the agent of before is found at the first sync', async () => {
+test('a flag that a relay had withheld from the older agent is found at the first sync', async () => {
   await former({ flags: plane.published.slice(1) });
   const agent = await start();
   await until('everything is held', () => agent.status().flags === 2 && agent.status().proof?.set != null);
@@ -92,7 +92,7 @@ test('a flag that a relay had withheld from the agent of before is found at the 
   expect(plane.syncs).toEqual([2, 0]);
 });
 
-test('the old form is believed from the file alone: over the wire a statement is no proof', async () => {
+test('the old form is accepted only from the file: over the wire, a statement is not a proof', async () => {
   await former();
   now = contact + 8 * DAY;
   plane.onSync = async (answer) => ({ ...answer, proof: await plane.statement(2) });

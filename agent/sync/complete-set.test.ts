@@ -101,7 +101,7 @@ describe('a relay without keys that keeps a kill switch back', () => {
     expect(agent.status()).toMatchObject({ staleFlags: 0, proof: { revision: 4, held: true } });
   });
 
-  test('is noticed where the stream is silent altogether, by the proof that comes with a heartbeat', async () => {
+  test('is noticed by the proof that comes with a heartbeat, even where the stream is silent', async () => {
     await plane.put('a', { rules: [ON] });
     const agent = await synced({ heartbeatMs: 20 });
     plane.onChange = () => [];
@@ -169,7 +169,7 @@ describe('what is held and what is served', () => {
     ['a disabling beside an unknown rule', { enabled: false, rules: [UNKNOWN] }],
     ['a kill switch with a default value that cannot be read', { defaultValue: 'text', rules: [KILL] }],
     ['a disabling of an unknown type', { enabled: false, type: 'colour' as never, defaultValue: 'red' }],
-  ])('%s stops its flag all the same, and what comes after it does not wake it', async (_what, change) => {
+  ])('%s still stops its flag, and later definitions do not start it again', async (_what, change) => {
     await plane.put('a', { rules: [ON] });
     const agent = await synced();
     await plane.put('a', change);
@@ -198,7 +198,7 @@ describe('what is held and what is served', () => {
     expect(again.status()).toMatchObject({ flags: 2, unservedFlags: ['a'], store: { faults: [] } });
   });
 
-  test('a definition of a later form counts for the set', async () => {
+  test('a definition of a newer form belongs to the set', async () => {
     await plane.put('a', { rules: [ON] });
     const agent = await synced();
     plane.definitionVersion = 7;
@@ -231,7 +231,7 @@ describe('a kill switch', () => {
     expect(after.status()).toMatchObject({ revision: 2, store: { faults: [] }, proof: { revision: 2, held: true } });
   });
 
-  test('acts in an answer, too, from which something else was taken', async () => {
+  test('takes effect from an incomplete answer, too', async () => {
     for (const key of ['a', 'b']) await plane.put(key, { rules: [ON] });
     const agent = await synced({ patienceMs: NEVER, patienceCapMs: NEVER, heartbeatMs: 20 });
     plane.onChange = () => [];
@@ -269,7 +269,7 @@ describe('a kill switch', () => {
 });
 
 describe('events that a server reads in one look', () => {
-  test('are applied together when their set is complete, and nothing is asked for', async () => {
+  test('are applied together when their set is complete, without a request', async () => {
     for (const key of ['a', 'b', 'c']) await plane.put(key, { rules: [ON] });
     const agent = await synced({ aheadMs: NEVER });
     const seen: number[] = [];
@@ -313,8 +313,8 @@ describe('events that a server reads in one look', () => {
   });
 });
 
-describe('no sequence makes a vehicle ask for everything in a circle:', () => {
-  test('a restored server that has gone on by itself is asked for everything once, and replaces lower flag revisions too', async () => {
+describe('no sequence makes a vehicle start full syncs without end:', () => {
+  test('a restored server that has gone on causes one full sync, which replaces lower flag revisions, too', async () => {
     await plane.put('a', { rules: [ON] });
     const restore = plane.backup();
     await plane.put('a', { rules: [] });
@@ -334,7 +334,7 @@ describe('no sequence makes a vehicle ask for everything in a circle:', () => {
     expect(plane.syncs.filter((since) => since === 0)).toEqual([0]);
   });
 
-  test('a server restored below the vehicle is refused and reported once it lasts, and everything is never asked for', async () => {
+  test('a server restored below the vehicle is refused, reported once that lasts, and never causes a full sync', async () => {
     await plane.put('a', { rules: [ON] });
     const restore = plane.backup();
     await plane.put('a', { rules: [] });
@@ -364,7 +364,7 @@ describe('no sequence makes a vehicle ask for everything in a circle:', () => {
     expect(plane.syncs).not.toContain(0);
   });
 
-  test('a set that never becomes complete is asked for once, and then ever more rarely, over connections too', async () => {
+  test('a set that never becomes complete causes one full sync, and then ever fewer, across connections too', async () => {
     await plane.put('a', { rules: [ON] });
     await plane.put('b');
     const agent = await synced({ patienceMs: 40, patienceCapMs: 10_000, heartbeatMs: 5 });
@@ -385,7 +385,7 @@ describe('no sequence makes a vehicle ask for everything in a circle:', () => {
     await until('it is right again', () => agent.status().revision === 3);
   });
 
-  test('two instances that each swear to another set of the same revision are each asked once, and then rarely', async () => {
+  test('two instances that prove different sets of one revision are each asked once, and then rarely', async () => {
     await plane.put('a', { rules: [ON] });
     const agent = await synced({ heartbeatMs: 5, patienceMs: NEVER, patienceCapMs: NEVER });
     const other = await signJws(plane.key, PROOF_JWS_TYPE, {
@@ -404,7 +404,7 @@ describe('no sequence makes a vehicle ask for everything in a circle:', () => {
   });
 });
 
-describe('what a proof says is compared again at start', () => {
+describe('the stored proof is compared again at the start', () => {
   test('so that a row that was taken out of the file is noticed, and the revision not reported', async () => {
     for (const key of ['a', 'b']) await plane.put(key, { rules: [ON] });
     await (await synced()).close();

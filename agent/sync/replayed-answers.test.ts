@@ -101,7 +101,7 @@ test('an old proof that comes again and again is counted, and not called in touc
   expect([revision, flags.get('a')?.cachedAt]).toEqual([2, Math.floor(now / 1000) - 180]);
 });
 
-test('a control plane that can prove nothing new for a while is in touch again with the first proof of now', async () => {
+test('a control plane that cannot prove anything new for a while is in touch again with its first present proof', async () => {
   await begin();
   const old = await plane.proof();
   now += 5 * MINUTE;
@@ -110,7 +110,7 @@ test('a control plane that can prove nothing new for a while is in touch again w
   expect([touched, refusals]).toEqual([[true, false, true], ['no-fresh-proof']]);
 });
 
-test('a vehicle that holds nothing asks for everything when a proof shows that there is something, and waits for nothing', async () => {
+test('a vehicle that holds nothing starts a full sync at once when a proof shows that there are flags', async () => {
   onSync = (answer) => ({ ...answer, flags: answer.flags.slice(1) });
   await begin();
   expect(refusals).toEqual(['incomplete']);
@@ -121,7 +121,7 @@ test('a vehicle that holds nothing asks for everything when a proof shows that t
   expect([plane.syncs, state.flags.size]).toEqual([[0, 0], 2]);
 });
 
-test('that is asked at most once a minute for the same set', () => {
+test('such a full sync starts at most once a minute for the same set', () => {
   const history = new SyncHistory({
     backoff: new Backoff({ baseMs: NEVER, capMs: NEVER, random: () => 0 }),
     newLinkMs: MINUTE,

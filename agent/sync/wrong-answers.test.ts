@@ -146,7 +146,7 @@ const faults: [string, (upgrade: Upgrade) => void][] = [
 ];
 
 test.each(faults)(
-  'a gateway that %s is tried for ever, and the vehicle is in sync with the next that does as it should',
+  'a gateway that %s is tried for ever, and the vehicle is in sync with the next correct one',
   (_what, fault) => meets(fault),
 );
 
@@ -193,7 +193,7 @@ test.each<[string, unknown]>([
     { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: [null], proof: '' } },
   ],
   ['no proof', { flagSync: { environment: 'PRODUCTION', revision: 9, full: false, flags: [] } }],
-])('a sync that answers with %s changes nothing, is counted, and is asked for again', async (_what, data) => {
+])('a sync that answers with %s changes nothing, is counted, and is repeated', async (_what, data) => {
   const refusals = () => Object.values(agent.status().refusals).reduce((sum, count) => sum + count, 0);
   const before = refusals();
   await meets(

@@ -43,7 +43,7 @@ const start = (timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFla
 const fresh = (agent: FleetFlagAgent) =>
   until('its flags are fresh', () => agent.status().flags > 0 && agent.status().staleFlags === 0);
 
-test('one question is enough: what follows it is judged by the offset that its answer has told', async () => {
+test('one nonce is enough: later proofs are judged by the offset from its answer', async () => {
   const agent = await start({ resyncMs: 10 });
   await fresh(agent);
   const { length } = plane.syncs;
@@ -61,7 +61,7 @@ test('one question is enough: what follows it is judged by the offset that its a
 test.each([
   ['ahead, by what is negative', 8, -8],
   ['behind, by what is positive', -8, 8],
-])('a heartbeat tells how far the clock is %s, and that a proof was refused', async (_what, days, told) => {
+])('a heartbeat reports how far the clock is %s, and that a proof was refused', async (_what, days, told) => {
   error = days * DAY;
   await fresh(await start());
   await until(
@@ -73,7 +73,7 @@ test.each([
   );
 });
 
-test('a question that is refused keeps no change back, and is asked again when the control plane wants to hear it', async () => {
+test('a refused nonce holds no change back, and is sent again at the time that the control plane names', async () => {
   let refused = false;
   plane.onNonce = () => {
     if (refused) return;
@@ -87,7 +87,7 @@ test('a question that is refused keeps no change back, and is asked again when t
   expect(new Set(plane.nonces).size).toBe(2);
 });
 
-test('an answer whose flags are not all there proves nothing, and does once they are', async () => {
+test('an answer with an incomplete set proves nothing until the set is complete', async () => {
   plane.onChange = () => [];
   plane.onNonce = () => plane.put('a', { rules: [] }).then(() => undefined);
   plane.onSync = (answer) =>
@@ -103,7 +103,7 @@ test('an answer whose flags are not all there proves nothing, and does once they
   expect(new Set(plane.nonces).size).toBe(1);
 });
 
-test('a question that is answered by anything else is asked again soon', async () => {
+test('a nonce that is answered by another proof is sent again soon', async () => {
   let recorded: SyncMessage | null = null;
   const inVain: string[] = [];
   plane.onSync = (answer) => {
@@ -132,7 +132,7 @@ test('a clock in the first week of 1970 makes nothing fresh of a session that wa
   expect(agent.evaluate('a')?.evaluation).toMatchObject({ value: false, reason: 'STALE' });
 });
 
-test('a clock that was ahead by half a year and is right again is believed by an answer only, which is asked for at once', async () => {
+test('a clock that was ahead by half a year and is right again is trusted after an answer only, which is requested at once', async () => {
   error = 0;
   const first = await start();
   await fresh(first);
@@ -158,7 +158,7 @@ test('a clock that was ahead by half a year and is right again is believed by an
   await fresh(again);
 });
 
-test('an answer that is played again proves nothing', async () => {
+test('a replayed answer proves nothing', async () => {
   const answers: SyncMessage[] = [];
   plane.onSync = (answer) => {
     answers.push(answer);

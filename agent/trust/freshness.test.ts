@@ -60,7 +60,7 @@ function ask(delayMs = 100): VerifiedProof {
 }
 
 describe('where the own clock is within a day', () => {
-  test('of a proof, age counts from when it was issued, however late it arrives', () => {
+  test('of a proof, age counts from its issue, however late it arrives', () => {
     const kept = proof();
     truth += 5 * HOUR;
     expect(freshness.judge(kept, 0)).toBe('fresh');
@@ -69,7 +69,7 @@ describe('where the own clock is within a day', () => {
     expect(freshness.ask()).toBeNull();
   });
 
-  test.each([-DAY, -HOUR, HOUR, DAY])('by %i ms, a proof is fresh and no question is asked', (error) => {
+  test.each([-DAY, -HOUR, HOUR, DAY])('by %i ms, a proof is fresh and no nonce is sent', (error) => {
     vehicleError = error;
     expect(freshness.judge(proof(), 0)).toBe('fresh');
   });
@@ -91,7 +91,7 @@ describe('where the clocks are more than a day apart', () => {
   ];
 
   test.each(errors)(
-    '%s: no proof is taken until a question is answered, and all of them are after it',
+    '%s: no proof counts until a nonce is answered, and all later ones do',
     (_what, ofVehicle, ofPlane) => {
       [vehicleError, planeError] = [ofVehicle, ofPlane];
       expect(freshness.judge(proof(), 0)).toBe('out-of-time');
@@ -109,14 +109,14 @@ describe('where the clocks are more than a day apart', () => {
     },
   );
 
-  test('age counts from when the question was sent, not from when its answer came', () => {
+  test('age counts from the sending of the nonce, not from the arrival of its answer', () => {
     vehicleError = -YEAR;
     freshness.want(true);
     const answer = ask(59_000);
     expect(age(answer)).toBe(59);
   });
 
-  test('an answer is void after a minute, and so is one to another question', () => {
+  test('an answer no longer counts after a minute, and neither does one to another nonce', () => {
     vehicleError = -YEAR;
     freshness.want(true);
     const nonce = freshness.ask()!;
@@ -129,7 +129,7 @@ describe('where the clocks are more than a day apart', () => {
     expect(freshness.ask()).toBeNull();
   });
 
-  test('a proof that was signed for somebody else is not taken even where the clocks agree', () => {
+  test('a proof that was signed for another vehicle does not count even where the clocks agree', () => {
     expect(freshness.judge(proof(issuedNow(), 'A'.repeat(22)), 0)).toBe('out-of-time');
   });
 
@@ -153,7 +153,7 @@ describe('where the clocks are more than a day apart', () => {
   });
 });
 
-describe('questions are rare:', () => {
+describe('nonces are rare:', () => {
   beforeEach(() => void (vehicleError = -YEAR));
 
   test('at most one an hour, at random over ten minutes more', () => {
@@ -219,7 +219,7 @@ describe('questions are rare:', () => {
     expect(Math.max(...perStep.values())).toBeLessThan(7 * 5);
   });
 
-  test('when the control plane says, where it refuses', () => {
+  test('at the time that a refusal names', () => {
     freshness.want(true);
     freshness.ask();
     drawn = 0.5;
@@ -231,7 +231,7 @@ describe('questions are rare:', () => {
   });
 
   test.each([3_600, 1e9, Number.MAX_VALUE])(
-    'after at most ten minutes where a refusal names %d seconds: anybody can say that',
+    'after at most ten minutes where a refusal, which is not signed, names %d seconds',
     (retryAfter) => {
       freshness.want(true);
       freshness.ask();
@@ -242,7 +242,7 @@ describe('questions are rare:', () => {
     },
   );
 
-  test('after a minute, two, and so on where something came that proves nothing; the hour is for answers', () => {
+  test('after a minute, two, and so on after an answer that proves nothing; the hour is for real answers', () => {
     freshness.want(true);
     const waits: number[] = [];
     for (let n = 0; n < 4; n++) {
@@ -276,7 +276,7 @@ describe('questions are rare:', () => {
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
   });
 
-  test('and so where its answer is of no use: once it is void', () => {
+  test('in the same way where the answer comes too late', () => {
     freshness.want(true);
     freshness.ask();
     truth += MINUTE;
@@ -290,7 +290,7 @@ describe('questions are rare:', () => {
     expect(freshness.due).toBe(true);
   });
 
-  test('while an answer still counts, the same question is asked again, and not another', () => {
+  test('while an answer would still count, the same nonce is sent again', () => {
     freshness.want(true);
     const nonce = freshness.ask();
     expect(freshness.ask()).toBe(nonce);

@@ -40,7 +40,7 @@ test('with both keys pinned a vehicle goes from one to the other without a gap, 
   expect(restarted.status()).toMatchObject({ revision: 3, flags: 2, refusals: {}, store: { faults: [] } });
 });
 
-test('once everything is signed anew, the former key can go: the vehicle holds all of its flags with the next key alone', async () => {
+test('once everything is signed again, the former key can be removed: the vehicle keeps all flags with the next key alone', async () => {
   await plane.put('a');
   await plane.put('b');
   const agent = await vehicle.start({ keys: await pinned(former, next) });
@@ -61,7 +61,7 @@ test('once everything is signed anew, the former key can go: the vehicle holds a
   });
 });
 
-test('what a removed key has signed is refused and counted, in the file and from the network, and holds the revision back', async () => {
+test('a definition under a removed key is refused and counted, in the file and from the network, and holds the revision back', async () => {
   await plane.put('stale');
   await plane.put('fresh');
   const agent = await vehicle.start({ keys: await pinned(former, next) });

@@ -43,7 +43,7 @@ test('keys of other kinds and private parts are left out', async () => {
   expect(keys.find(undefined)).toBeUndefined();
 });
 
-test.each([null, 5, {}, { keys: 'x' }, { keys: [null] }])('%j is no key set', async (json) => {
+test.each([null, 5, {}, { keys: 'x' }, { keys: [null] }])('%j is refused as a key set', async (json) => {
   await expect(PinnedKeys.parse(json)).rejects.toThrow('no Ed25519 public key');
 });
 
@@ -53,7 +53,7 @@ test('a served key set is fetched', async () => {
   expect((await fetchPinnedKeys(address, 5000, DIRECT)).keys).toHaveLength(1);
 });
 
-test('an error status, too long an answer and silence are failures', async () => {
+test('an error status, a too long answer and a timeout are failures', async () => {
   const answers: Record<string, RequestListener> = {
     '/status': (_request, response) => response.writeHead(503).end(),
     '/long': (_request, response) => response.end(`{"keys":["${'x'.repeat(100_000)}"]}`),

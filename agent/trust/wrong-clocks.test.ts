@@ -91,7 +91,7 @@ describeUnless(NO_FAKETIME)('a vehicle whose clock is wrong', () => {
     expect(plane.nonces).toHaveLength(1);
   });
 
-  test('by two years for a while, and by decades after it, is stale for moments, and asks for everything never again', async () => {
+  test('by two years for a while, and by decades after it, is stale for moments only, and starts no more full syncs', async () => {
     const agent = command.start(vehicle, wrongBy(0), online());
     await fresh(agent);
     agent.set(wrongBy(2 * YEAR));

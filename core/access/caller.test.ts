@@ -17,7 +17,7 @@ describe('permissionScope', () => {
       { kind: 'vehicle', vin: 'KMH1234567890ABCD', environment: 'staging' },
       { kind: 'vehicle', vin: null, environment: 'staging' },
     ],
-  ])('keeps of %j what decides what it may see', (caller, scope) => {
+  ])('keeps only the part of %j that decides what it may see', (caller, scope) => {
     expect(permissionScope(caller)).toEqual(scope);
   });
 

@@ -96,7 +96,7 @@ describe('refusalOf', () => {
     expect(refusal(field, caller)).toBe(code);
   });
 
-  it("keeps a gateway's own questions from every client, and a gateway from everything else", () => {
+  it("refuses gateways' own fields to every client, and all other fields to a gateway", () => {
     const gateway: Caller = { kind: 'gateway' };
     for (const caller of [anonymous, user('ADMIN'), apiKey('ADMIN'), vehicle])
       expect(refusal('Query.apiKeyCredential', caller)).not.toBeNull();

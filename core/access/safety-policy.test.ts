@@ -3,7 +3,7 @@ import { SAFETY_LEVELS } from '../model.ts';
 import { ROLES } from './caller.ts';
 import { mayAskFor, needsSecondPerson, permissionFor } from './safety-policy.ts';
 
-test('every change to or from ASIL-D waits for a second person, but for a kill switch', () => {
+test('every change to or from ASIL-D waits for a second person, except a kill switch', () => {
   for (const safetyLevel of SAFETY_LEVELS) {
     for (const [before, after] of [
       ['ASIL-D', safetyLevel],
@@ -15,7 +15,7 @@ test('every change to or from ASIL-D waits for a second person, but for a kill s
   }
 });
 
-test('a new flag waits where it is ASIL-D, and nowhere else', () => {
+test('a new flag waits only where it is ASIL-D', () => {
   for (const safetyLevel of SAFETY_LEVELS)
     expect(needsSecondPerson(null, { safetyLevel }, 'CREATE_FLAG')).toBe(safetyLevel === 'ASIL-D');
 });
@@ -29,7 +29,7 @@ test('lowering the level of any flag waits, raising it below ASIL-D or leaving i
   }
 });
 
-test('switches are for who stops, plans for people, and the rest for who writes', () => {
+test('roles that may stop may use kill switches, people may plan rollouts, and writers may do the rest', () => {
   const askers = (action: string) => ROLES.filter((role) => mayAskFor(action, role)).sort();
   for (const action of ['KILL_SWITCH', 'RELEASE_KILL_SWITCH'])
     expect(askers(action)).toEqual(['ADMIN', 'SAFETY', 'WRITE']);

@@ -16,7 +16,7 @@ const settle = async () => {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
 };
 
-test('as many run as may, the next wait in the order of arrival, and one more is turned away at once', async () => {
+test('up to the limit run, the next wait in the order of arrival, and one more is refused at once', async () => {
   const turns = turnsOf({ running: 2, waiting: 2 });
   const begun: number[] = [];
   const ends: (() => void)[] = [];
@@ -42,7 +42,7 @@ test('as many run as may, the next wait in the order of arrival, and one more is
   expect(turns.idle).toBe(true);
 });
 
-test('who has waited too long is turned away, and takes no place from who comes after', async () => {
+test('a waiter that has waited too long is refused, and takes no place from later ones', async () => {
   const turns = turnsOf({});
   const end = await turns.acquire();
   const late = turns.acquire();
@@ -58,7 +58,7 @@ test('who has waited too long is turned away, and takes no place from who comes 
   expect(turns.idle).toBe(true);
 });
 
-test('without an end to waiting nobody is turned away by time', async () => {
+test('without a limit on waiting, no waiter is refused for its wait', async () => {
   const turns = turnsOf({ waitMs: Infinity });
   const end = await turns.acquire();
   const waiting = turns.acquire();
@@ -67,14 +67,14 @@ test('without an end to waiting nobody is turned away by time', async () => {
   expect(await waiting).toEqual(expect.any(Function));
 });
 
-test('work that fails gives its turn back', async () => {
+test('work that fails releases its place', async () => {
   const turns = turnsOf({});
   await expect(turns.run(() => Promise.reject(new Error('failed')))).rejects.toThrow('failed');
   expect(turns.idle).toBe(true);
   expect(await turns.run(async () => 1)).toBe(1);
 });
 
-test('whatever comes and ends when, no more run than may, and all that are let wait run or are told', async () => {
+test('in any order of arrivals and ends, no more run than allowed, and every waiter runs or is refused', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 3 }),

@@ -8,7 +8,7 @@ function heldRefreshes() {
   return { refreshes, held, turn: () => new Promise((resolve) => setImmediate(resolve)) };
 }
 
-test('those who ask during a refresh are answered by one more after it', async () => {
+test('calls during a refresh share one more refresh after it', async () => {
   const { refreshes, held, turn } = heldRefreshes();
   let answered = 0;
   const asked = [refreshes.refresh(), refreshes.refresh(), refreshes.refresh()].map((refresh) =>
@@ -22,7 +22,7 @@ test('those who ask during a refresh are answered by one more after it', async (
   expect(held).toHaveLength(2);
 });
 
-test('a refresh that fails is told, and the next one is made anew', async () => {
+test('a failed refresh rejects its calls, and the next call starts a new one', async () => {
   const { refreshes, held } = heldRefreshes();
   const first = refreshes.refresh();
   held[0]?.fail(new Error('away'));
@@ -32,7 +32,7 @@ test('a refresh that fails is told, and the next one is made anew', async () => 
   await expect(second).resolves.toBeUndefined();
 });
 
-test('closing waits for the refresh under way and begins no other', async () => {
+test('closing waits for the running refresh and begins no other', async () => {
   const { refreshes, held, turn } = heldRefreshes();
   const [first, second] = [refreshes.refresh(), refreshes.refresh()];
   let closed = false;

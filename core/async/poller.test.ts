@@ -6,7 +6,7 @@ afterEach(() => void jest.useRealTimers());
 
 const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
 
-test('waits after each time as long as that time has said', async () => {
+test('waits after each poll for as long as the poll has returned', async () => {
   const waits = [100, 5_000];
   let turns = 0;
   const poller = new Poller(async () => waits[turns++] ?? 1_000_000);
@@ -23,7 +23,7 @@ test('waits after each time as long as that time has said', async () => {
   await poller.close();
 });
 
-test('may begin later', async () => {
+test('may begin after a wait', async () => {
   let turns = 0;
   const poller = new Poller(async () => (turns += 1) * 1_000);
   await poller.start(50);
@@ -33,7 +33,7 @@ test('may begin later', async () => {
   await poller.close();
 });
 
-test('is closed when the time under way is over, which can see that, and no other follows', async () => {
+test('is closed when the running poll, which can see that, has ended, and no other follows', async () => {
   let turns = 0;
   let finish: () => void = () => undefined;
   const poller = new Poller(async () => {

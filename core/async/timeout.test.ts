@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals';
 import { TimeoutError, withTimeout } from './timeout.ts';
 
-test('gives what the work gives, or what it rejects with', async () => {
+test('resolves or rejects with the result of the work', async () => {
   expect(await withTimeout(60_000, 'late', async () => 7)).toBe(7);
   await expect(withTimeout(60_000, 'late', async () => Promise.reject(new Error('no')))).rejects.toThrow('no');
 });
 
-test('rejects when the time is over, and tells the work', async () => {
+test('rejects when the time is over, and aborts the signal of the work', async () => {
   let told: AbortSignal | undefined;
   const answer = withTimeout(5, 'the insert has taken too long', (late) => {
     told = late;
@@ -16,7 +16,7 @@ test('rejects when the time is over, and tells the work', async () => {
   expect(told?.aborted).toBe(true);
 });
 
-test('takes work that has ended while the process was busy for what it is', async () => {
+test('does not time out work that ended while the process was busy', async () => {
   const answer = withTimeout(5, 'late', () => new Promise<string>((resolve) => setTimeout(resolve, 1, 'done')));
   const busyUntil = performance.now() + 30;
   while (performance.now() < busyUntil);

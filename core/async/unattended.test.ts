@@ -23,7 +23,7 @@ test('a failure of work that nobody waits for is passed on with the name of the 
   });
 });
 
-test('work that succeeds is no concern of the last handler', async () => {
+test('work that succeeds does not reach the last handler', async () => {
   const { work, caught } = watched(Promise.resolve(1));
   unattended(work, 'The sweep of presence');
   expect(await caught()).toBe('nothing');

@@ -19,11 +19,11 @@ describe('an API key', () => {
     'ff_api_key_Tier_1_Societe_A_',
     'ff_api_key_ABC_______',
     'ff_api_key___________',
-  ])('of before, beginning with %s, still is one', (beginning) => {
+  ])('of the older form, beginning with %s, is still accepted', (beginning) => {
     expect(isApiKey(`${beginning}${'r'.repeat(43)}`)).toBe(true);
   });
 
-  it('is not what is shorter, longer or of other characters', () => {
+  it('is not a shorter or longer text, or one with other characters', () => {
     const key = newApiKey();
     for (const text of [
       '',
@@ -39,7 +39,7 @@ describe('an API key', () => {
     }
   });
 
-  it('is taken for one by its beginning, cut off or not, and nothing else is', () => {
+  it('looks like a key by its beginning, even when it is cut off, and no other text does', () => {
     const key = newApiKey();
     expect([key, key.slice(0, 20)].every(looksLikeApiKey)).toBe(true);
     expect(['', 'ffs_x', ` ${key}`].some(looksLikeApiKey)).toBe(false);

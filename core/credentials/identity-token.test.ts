@@ -27,7 +27,7 @@ const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED' });
 describe('identity tokens', () => {
   const tokens = createIdentityTokens(SECRET);
 
-  it('bring the identity to the subgraph that they were made for', async () => {
+  it('carry the identity to the subgraph for which they were made', async () => {
     const token = await tokens.sign(identity, 'flags', BODY);
     await expect(createIdentityTokens(SECRET).verify(token, 'flags', BODY, memory())).resolves.toEqual(identity);
   });
@@ -47,7 +47,7 @@ describe('identity tokens', () => {
     expect(await tokens.sign(identity, 'flags', BODY)).not.toBe(await tokens.sign(identity, 'flags', BODY));
   });
 
-  it('are accepted once, and what is refused does not count as used', async () => {
+  it('are accepted once, and a refused token does not count as used', async () => {
     const seen = memory();
     const token = await tokens.sign(identity, 'flags', BODY);
     await expect(tokens.verify(token, 'audit', BODY, seen)).rejects.toThrow(unauthenticated);
@@ -84,7 +84,7 @@ describe('identity tokens', () => {
     await expect(tokens.verify(token, 'flags', '', memory())).rejects.toThrow(unauthenticated);
   });
 
-  it('are not to be had from a vehicle token of the same secret', async () => {
+  it('cannot be replaced by a vehicle token of the same secret', async () => {
     const token = await createVehicleTokens(SECRET).issue(
       'KMH1234567890ABCD',
       'production',
@@ -104,7 +104,7 @@ describe('signedBody', () => {
     expect(signedBody({ query, operationName: 'A' })).not.toBe(body);
   });
 
-  it('takes what is left out for what is undefined', () => {
+  it('treats absent members like undefined ones', () => {
     expect(signedBody({ query: '{ a }' })).toBe(
       signedBody({ query: '{ a }', operationName: undefined, variables: undefined }),
     );

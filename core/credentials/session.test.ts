@@ -11,11 +11,11 @@ describe('session tokens', () => {
     expect(new Set(tokens).size).toBe(tokens.length);
   });
 
-  it('are told from other bearer tokens', () => {
+  it('are distinguished from other bearer tokens', () => {
     expect(isSessionToken('eyJhbGciOiJIUzI1NiJ9.e30.x')).toBe(false);
   });
 
-  it('are kept under a hash that does not contain them', () => {
+  it('are stored under a hash that does not contain them', () => {
     const token = newSessionToken();
     expect(sessionKey(token)).toBe(sessionKey(token));
     expect(sessionKey(token)).not.toBe(sessionKey(newSessionToken()));
@@ -28,7 +28,7 @@ describe('session tokens', () => {
 describe('session records', () => {
   const record = { userId: 'u1', role: 'WRITE', expiresAt: '2026-11-28T12:00:00.000Z' };
 
-  it('are read as they are kept', () => {
+  it('are read as they were stored', () => {
     expect(readSessionRecord(JSON.stringify(record))).toEqual(record);
   });
 

@@ -33,7 +33,7 @@ describe('vehicle tokens', () => {
     });
   });
 
-  it('that say no generation are of the first', async () => {
+  it('without a generation belong to the first', async () => {
     await expect(tokens.verify(await token({ sub: VIN, env: 'staging' }))).resolves.toMatchObject({ generation: 0 });
   });
 
@@ -54,7 +54,7 @@ describe('vehicle tokens', () => {
     ['an unknown environment', { sub: VIN, env: 'moon' }],
     ['a negative generation', { sub: VIN, env: 'staging', gen: -1 }],
     ['a generation that is no number', { sub: VIN, env: 'staging', gen: '1' }],
-  ])('are refused with %s, though rightly signed', async (_, claims) => {
+  ])('are refused with %s, though their signature is right', async (_, claims) => {
     await expect(tokens.verify(await token(claims))).rejects.toThrow(unauthenticated);
   });
 });

@@ -84,7 +84,7 @@ describe('kill switch', () => {
     });
   });
 
-  it('is named by the first in rule order when there are several', () => {
+  it('is named by the first in rule order where there are several', () => {
     const [a, b] = [rule({ ...kill, id: 'b' }), rule({ ...kill, id: 'a' })];
     expect(evaluate(flag({ rules: [a, b] })).ruleId).toBe('a');
     expect(evaluate(flag({ rules: [a, rule({ ...kill, id: 'c', priority: 3 }), b] })).ruleId).toBe('c');

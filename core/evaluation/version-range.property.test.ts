@@ -154,7 +154,7 @@ const neighbours = (range: Range): Written[] =>
   );
 
 describe('laws of ranges', () => {
-  it('has in it what the numbers that it gives say, prereleases as ordinary versions before their release', () => {
+  it('contains the versions that its numbers say, with prereleases as ordinary versions before their release', () => {
     fc.assert(
       fc.property(alternatives, fc.array(version, { minLength: 1, maxLength: 10 }), (range, versions) => {
         const text = printedRange(range);
@@ -180,7 +180,7 @@ describe('laws of ranges', () => {
     );
   });
 
-  it('means the same by a hyphen as by >= and <=', () => {
+  it('means the same with a hyphen as with >= and <=', () => {
     fc.assert(
       fc.property(named, named, version, (low, high, version) => {
         const [one, other] = [

@@ -100,7 +100,7 @@ describe('isInRange', () => {
     expect(isInRange(range(text), version)).toBe(matches);
   });
 
-  it.each([undefined, null, 2.5, ['2.5.0'], {}])('has nothing in it that is no text: %j', (version) => {
+  it.each([undefined, null, 2.5, ['2.5.0'], {}])('contains no value that is not text: %j', (version) => {
     expect(isInRange(range('*'), version)).toBe(false);
   });
 });

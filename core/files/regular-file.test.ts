@@ -27,7 +27,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-test('a regular file is read with its permissions, at once or not', async () => {
+test('a regular file is read with its mode, synchronously or not', async () => {
   const path = join(folder, 'key.pem');
   await writeFile(path, 'key');
   await chmod(path, 0o640);
@@ -38,7 +38,7 @@ test('a regular file is read with its permissions, at once or not', async () => 
   await made.close();
 });
 
-test('what is not there is another failure', async () => {
+test('a missing file is another failure', async () => {
   const path = join(folder, 'none');
   expect(await fileKindFault(path)).toBeNull();
   await expect(readRegularFile(path)).rejects.toMatchObject({ code: 'ENOENT' });

@@ -18,7 +18,7 @@ describe('canonicalJson', () => {
     );
   });
 
-  it('writes what JSON has no word for as null', () => {
+  it('writes values that JSON does not have as null', () => {
     expect(canonicalJson(undefined)).toBe('null');
   });
 

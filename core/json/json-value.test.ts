@@ -19,7 +19,7 @@ describe('json values', () => {
     expect([-1, 0.5, Number.MAX_SAFE_INTEGER + 1, NaN, '1', null].some(isCount)).toBe(false);
   });
 
-  it('knows what is one of a list', () => {
+  it('says whether a value is in a list', () => {
     expect(isOneOf(['a', 'b'], 'b')).toBe(true);
     expect(isOneOf(['a', 'b'], 'c')).toBe(false);
   });

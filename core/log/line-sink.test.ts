@@ -49,7 +49,7 @@ test.each(['pipe', 'socket'] as const)(
   },
 );
 
-test('a pipe whose reader has gone loses the line that found it out and every one after it, and waits for none', () => {
+test('a pipe whose reader has gone loses the line that fails and every later one, and never blocks', () => {
   const pipe = new Pipe();
   const sink = new LineSink(1, pipe, pipes(), 1_000);
   const told: boolean[] = [];

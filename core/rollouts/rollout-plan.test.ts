@@ -121,7 +121,7 @@ test('the delays of following steps count from when a step was really applied, f
   ]);
 });
 
-test('after a pause that a step fell into, that step is due now and the rest keep their distances', () => {
+test('after a pause in which a step came due, that step is due now and the rest keep their distances', () => {
   expect(resumedTimes([NOW - 2 * HOUR, NOW + HOUR, NOW + 5 * HOUR], NOW)).toEqual([
     NOW,
     NOW + 3 * HOUR,

@@ -68,7 +68,7 @@ describe('readActorName', () => {
     expect(() => readActorName(text, 'input.name', NAME)).toThrow(refused);
   });
 
-  it('lets nothing through that is not seen', () => {
+  it('accepts no invisible character', () => {
     const unit = fc.oneof(
       fc.constantFrom('a', ' ', '\u{1f697}'),
       fc
@@ -166,7 +166,7 @@ describe('an invisible character in prose', () => {
       expect(() => readLabel(text, 'at', LONG)).toThrow('invisible');
   });
 
-  it('never tells two texts apart that are letters, digits and blanks but for it', () => {
+  it('is never the only difference between two texts of letters, digits and blanks', () => {
     const unit = fc.oneof(
       fc.constantFrom('a', '1', ' ', '\uc870', '\u0430', '\u200b', '\u200d', '\ufe0f', '\u{e0100}', '\u{e0067}'),
       fc.integer({ min: 0x2000, max: 0x206f }).map((code) => String.fromCodePoint(code)),
@@ -187,7 +187,7 @@ describe('an invisible character in prose', () => {
 });
 
 describe('what is kept', () => {
-  it('is kept again as it is', () => {
+  it('is accepted again unchanged', () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.string({ unit: fc.constantFrom('a', ' ', '\n', '\r', '\t', '\u2028', '\ufeff', '🚗') }),

@@ -20,6 +20,6 @@ it.each([
   '0000-01-01T00:00:00Z',
   '+010000-01-01T00:00:00Z',
   'no time',
-])('%s is none that can be kept', (text) => {
+])('%s is not a time that can be stored', (text) => {
   expect(() => checkTime(new Date(text))).toThrow('within the years 0001 to 9999');
 });

@@ -44,7 +44,7 @@ describe('clientError', () => {
     ['with a code that every object has', { code: 'constructor' }],
     ['with a code that is no text', { code: 7 }],
     ['that calls itself internal', { code: 'INTERNAL_SERVER_ERROR', stacktrace: ['x'] }],
-  ])('tells nothing of an error %s', (_, extensions) => {
+  ])('reveals nothing of an error %s', (_, extensions) => {
     const form = {
       message: 'Something went wrong on our side.',
       path: ['a'],

@@ -15,7 +15,7 @@ const faultsOf = (text: string) =>
   parseFlagsFile(text).faults.map(({ line, path, message }) => `${line} ${path}: ${message}`);
 
 describe('a file of flags', () => {
-  test('is an environment’s file, with values that hold whatever the rules say', () => {
+  test('is an environment’s file, with values that win over the rules', () => {
     const { flags, overrides, faults } = parseFlagsFile(
       `fleetflag: 1\nflags:${FLAG}\noverrides:\n  lane.keep: true\n  mode: sport\n  limit: 80\n  zones: { max: [1, 2] }\n  list: []\n`,
     );
@@ -90,7 +90,7 @@ others: 1
     ]);
   });
 
-  test('that holds a flag of a wrong value, or no object where one belongs, says where', () => {
+  test('with a flag of a wrong value, or without an object where one belongs, says where', () => {
     expect(faultsOf(`fleetflag: 1\nflags:${FLAG}\noverrides:\n\n  lane.keep: 5\n`)).toEqual([
       '11 overrides.lane.keep: A value of this flag must be of type boolean.',
     ]);
@@ -101,7 +101,7 @@ others: 1
     expect(faultsOf('fleetflag: 1\nflags:\n  a: {}\n  1: {}\n').length).toBeGreaterThan(1);
   });
 
-  test('that is no YAML says in which line', () => {
+  test('that is not YAML names the line', () => {
     expect(faultsOf('fleetflag: 1\nflags:\n  a: [1\n')).toEqual([expect.stringMatching(/^\d+ : /)]);
     expect(faultsOf('fleetflag: 1\na: &x 1\nb: *x\n')).toEqual([expect.stringMatching(/^3 : The alias \*x/)]);
     expect(faultsOf('just text')).toEqual([
@@ -121,7 +121,7 @@ test('overrides that differ by case alone, from each other or from a flag of the
 });
 
 test.each(['!!binary aGk=', '!!timestamp 2026-01-01', '!!set { a }', '!!omap [ a: 1 ]', '!!pairs [ a: 1 ]', '!own 1'])(
-  'the value %s, which is no JSON, is refused with its line',
+  'the value %s, which JSON does not have, is refused with its line',
   (value) => {
     expect(faultsOf(`fleetflag: 1\noverrides:\n  a: { b: ${value} }\n`)).toEqual([expect.stringMatching(/^3 : .*tag/)]);
   },
@@ -163,7 +163,7 @@ test('the type of a value is that of the flag that always has it', () => {
   ]);
 });
 
-test('what is no refusal is not taken for a fault of the file', () => {
+test('an unexpected error is not reported as a fault of the file', () => {
   const faults = new Faults();
   expect(() => faults.try(() => JSON.parse('{') as unknown)).toThrow(SyntaxError);
   expect(

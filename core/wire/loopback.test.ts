@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { isLoopback } from './loopback.ts';
 
-test('loopback is told from what others reach', () => {
+test('loopback addresses are distinguished from addresses that others can reach', () => {
   expect(
     ['127.0.0.1', '127.1.2.3', 'localhost', 'LocalHost', 'LOCALHOST.', '::1'].filter((host) => !isLoopback(host)),
   ).toEqual([]);

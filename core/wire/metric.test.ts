@@ -56,7 +56,7 @@ describe('a measurement', () => {
     expect(fieldOf(() => validateMeasured({ ...measured, ...fault }, 'i.'))).toBe(field);
   });
 
-  test('a name counts characters, not code units, and what is no text is none', () => {
+  test('a name is measured in characters, not code units, and must be text', () => {
     expect(validateMetricName('🚗'.repeat(100), 'name')).toHaveLength(200);
     expect(fieldOf(() => validateMetricName(5, 'name'))).toBe('name');
     expect(validateMeasured({ ...measured, metricName: ' charge_minutes ' }, 'i.').metricName).toBe('charge_minutes');

@@ -22,7 +22,7 @@ test('has a type of its own among the signed forms', () => {
   expect([DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE, PROOF_JWS_TYPE]).not.toContain(VEHICLE_FACTS_JWS_TYPE);
 });
 
-test('takes nothing else for it, whatever JSON it is, and never throws', () => {
+test('accepts no other JSON, and never throws', () => {
   const members = Object.keys(facts) as (keyof VehicleFactsPayload)[];
   fc.assert(
     fc.property(fc.constantFrom(...members), fc.jsonValue(), (name, value) => {

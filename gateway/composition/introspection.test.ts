@@ -9,8 +9,8 @@ const answer = (text: string, variables = {}) => {
   return answerIntrospection(API, document, getOperationAST(document)!, variables);
 };
 
-describe('questions about the schema', () => {
-  it('are answered as graphql-js does, in every form that its clients send', async () => {
+describe('introspection', () => {
+  it('is answered as graphql-js does, in every form that its clients send', async () => {
     const result = await answer(
       getIntrospectionQuery({
         oneOf: true,
@@ -29,13 +29,13 @@ describe('questions about the schema', () => {
     ).toEqual({ data: { __typename: 'Query', __type: { name: 'FlagFilter', isOneOf: false } } });
   });
 
-  it('are left to the planner where the operation asks for more', async () => {
+  it('is left to the planner where the operation asks for other fields', async () => {
     expect(await answer('{ fleet { total } }')).toBeNull();
     expect(await answer('{ __typename }')).toBeNull();
     expect(await answer('{ ... { __schema { description } } fleet { total } }')).toBeNull();
   });
 
-  it('that the planner does not know are refused beside others', async () => {
+  it('that the planner does not know is refused beside other fields', async () => {
     const result = await answer('{ fleet { total } __type(name: "FlagFilter") { isOneOf } }');
     expect(result).toMatchObject({
       errors: [{ message: expect.stringContaining('isOneOf'), extensions: { code: 'BAD_USER_INPUT' } }],

@@ -37,7 +37,7 @@ beforeEach(() => {
 });
 
 describe('a key', () => {
-  test('is asked for by the gateway itself, by its hash, and then known for four seconds', async () => {
+  test('is looked up by the gateway itself, by its hash, and then cached for four seconds', async () => {
     expect(await directory.find('a')).toEqual({ id: '1', role: 'READ', rateLimitPerMin: 60, expiresAt: null });
     expect(asked).toMatchObject([{ variables: { h0: 'a' }, identity: { caller: { kind: 'gateway' } } }]);
     keys = {};
@@ -48,7 +48,7 @@ describe('a key', () => {
     expect(await directory.find('a')).toBeNull();
   });
 
-  test('is known for four seconds from the question, however long the answer took', async () => {
+  test('is cached for four seconds from the request, however long the answer took', async () => {
     answer = async (response) => {
       now += 3_000;
       return response;
@@ -67,7 +67,7 @@ describe('a key', () => {
     expect(await directory.find('b')).toBeNull();
   });
 
-  test('that is unknown may be made, and used a second later', async () => {
+  test('that is unknown may be created, and used a second later', async () => {
     keys = {};
     for (let times = 0; times < 3; times++) expect(await directory.find('a')).toBeNull();
     expect(asked).toHaveLength(1);
@@ -76,13 +76,13 @@ describe('a key', () => {
     expect(await directory.find('a')).not.toBeNull();
   });
 
-  test('is asked for once by all who want it at the same time, and together with others', async () => {
+  test('is looked up once for all calls at the same time, together with others', async () => {
     const found = await Promise.all(['a', 'a', 'b', 'c', 'a'].map((hash) => directory.find(hash)));
     expect(found.map((credential) => credential?.id)).toEqual(['1', '1', '2', undefined, '1']);
     expect(asked).toMatchObject([{ variables: { h0: 'a', h1: 'b', h2: 'c' } }]);
   });
 
-  test('is refused at its end, though it is still known', async () => {
+  test('is refused when it expires, though it is still cached', async () => {
     keys = {
       a: good('1', new Date(Date.now() + 3_600_000).toISOString()),
       b: good('2', new Date(Date.now() - 1).toISOString()),
@@ -91,7 +91,7 @@ describe('a key', () => {
     expect(await directory.find('b')).toBeNull();
   });
 
-  test('that has been revoked is refused at once, though an older answer is under way or known', async () => {
+  test('that was revoked is refused at once, though an older answer is under way or cached', async () => {
     await directory.find('a');
     let release = (): void => undefined;
     answer = (response) => new Promise((resolve) => (release = () => resolve(response)));
@@ -113,7 +113,7 @@ describe('an audit subgraph that does not answer', () => {
       'has lost its database',
       async () => ({ data: { k0: null }, errors: [{ message: 'down', extensions: { code: 'SERVICE_UNAVAILABLE' } }] }),
     ],
-  ])('because it %s is not taken for a refusal, nor remembered', async (_what, fault) => {
+  ])('because it %s does not count as a refusal, and is not cached', async (_what, fault) => {
     const fine = answer;
     answer = fault;
     await expect(directory.find('a')).rejects.toEqual(unavailable);
@@ -124,7 +124,7 @@ describe('an audit subgraph that does not answer', () => {
 });
 
 describe('keys in use', () => {
-  test('are asked for again together, whatever is known of them, and those that have ended are named', async () => {
+  test('are looked up again together, past the cache, and those that have ended are given', async () => {
     await Promise.all([directory.find('a'), directory.find('b')]);
     delete keys['b'];
     expect(await directory.ended(['a', 'b'])).toEqual(new Set(['b']));

@@ -31,7 +31,7 @@ const generations = new VehicleTokenGenerations({
   logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
 });
 
-describe('who is calling', () => {
+describe('the caller', () => {
   test('is nobody without credentials', async () => {
     expect(await whoIs({})).toEqual({ caller: { kind: 'anonymous' }, expiresAt: null, credential: null });
   });
@@ -42,7 +42,7 @@ describe('who is calling', () => {
     expect(await whoIs({ authorization: `bearer ${SESSION}` })).toEqual(expected);
   });
 
-  test('is the API key, with how often it may ask, until it ends', async () => {
+  test('is the API key, with its rate, until it expires', async () => {
     expect(await whoIs({ apiKey: KEY })).toEqual({
       caller: { kind: 'apiKey', apiKeyId: 'k1', role: 'WRITE', rateLimitPerMin: 60 },
       expiresAt: EXPIRES,
@@ -121,7 +121,7 @@ describe('who is calling', () => {
       'Send either authorization or x-api-key: these are two callers.',
     ],
   ])(
-    'is told where a credential belongs that is in the wrong place, and nothing is looked up: %s',
+    'is told where a misplaced credential belongs, and nothing is looked up: %s',
     async (_what, credentials, message) => {
       const asked = () => Promise.reject(new Error('asked'));
       await expect(
@@ -149,7 +149,7 @@ describe('who is calling', () => {
     );
   });
 
-  test('cannot be found out while sessions cannot be read, and that is not a refusal of the credentials', async () => {
+  test('is unknown while sessions cannot be read, which does not refuse the credentials', async () => {
     const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Sessions cannot be read.');
     await expect(
       whoIs({ authorization: `Bearer ${SESSION}` }, { findSession: () => Promise.reject(unavailable) }),
@@ -159,13 +159,13 @@ describe('who is calling', () => {
     );
   });
 
-  test('is not looked up where a key has not the form of one', async () => {
+  test('is not looked up where a key does not have the form of one', async () => {
     const find = () => Promise.reject(new Error('asked'));
     for (const apiKey of ['', 'ff_api_key_x', 'x'.repeat(100_000)])
       await expect(whoIs({ apiKey }, { apiKeys: { find } })).rejects.toEqual(unauthenticated);
   });
 
-  test('is looked up no more after too many wrong credentials of an address, but for who is known to be good', async () => {
+  test('is not looked up after too many wrong credentials of an address, unless the credential was valid before', async () => {
     const failures = new FailedCredentials();
     await whoIs({ apiKey: KEY }, { failures });
     for (let times = 0; times < MAX_FAILURES; times++) {

@@ -37,13 +37,13 @@ function recheck(endedSessions: EndedSessions, ended: EndedSessions): Promise<vo
   return recheckCredentials({ sockets: { identities: () => open, disconnect }, endedSessions, apiKeys: { ended } });
 }
 
-test('sockets of sessions and keys that have ended are closed, each credential asked for once', async () => {
+test('sockets of sessions and keys that have ended are closed, and each credential is polled once', async () => {
   await recheck(names('session:a'), names('hash'));
   expect(asked).toEqual([['session:a', 'session:b'], ['hash']]);
   expect(open).toEqual([OPEN[2], OPEN[4]]);
 });
 
-test('nothing is closed while nothing has ended, and nothing asked where no such socket is open', async () => {
+test('no socket is closed while no credential has ended, and none is polled where no such socket is open', async () => {
   await recheck(names(), names());
   expect(open).toEqual(OPEN);
   open = [{ caller: vehicle }];
@@ -52,7 +52,7 @@ test('nothing is closed while nothing has ended, and nothing asked where no such
   expect([asked, open.length]).toEqual([[], 1]);
 });
 
-test('a store that does not answer closes nothing, and does not keep the other from closing', async () => {
+test('a store that does not answer closes no socket, and does not hold up the other store', async () => {
   await recheck(away, away);
   expect(open).toEqual(OPEN);
   await recheck(away, names('hash'));

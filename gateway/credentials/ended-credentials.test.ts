@@ -71,13 +71,13 @@ describe('following the credentials that end', () => {
           /* nothing */
         })(),
     ],
-  ])('is tried again and again while the subgraph %s, with one warning', async (_what, subscribe) => {
+  ])('is retried while the subgraph %s, with one warning', async (_what, subscribe) => {
     const { asked, told, warnings } = following(subscribe);
     await eventually('three attempts', () => asked.length >= 3);
     expect([told, warnings.length]).toEqual([[], 1]);
   });
 
-  test('ends when it is told to, and with it the upstream', async () => {
+  test('ends the upstream when it is stopped', async () => {
     const events = new EventSource<SubgraphResponse>();
     const { asked } = following(() => events.iterate(() => true));
     await eventually('the subscription', () => events.open === 1);
@@ -103,7 +103,7 @@ describe('a caller', () => {
     [vehicle, undefined, { vin: 'V1' }, true],
     [vehicle, undefined, { vin: 'V2' }, false],
     [{ kind: 'anonymous' }, undefined, { userId: 'u1' }, false],
-  ])('%j with %s is concerned by the end of %j: %s', (caller, credential, ended, expected) => {
+  ])('%j with %s is affected by the end of %j: %s', (caller, credential, ended, expected) => {
     expect(isConcerned({ ...NOTHING, ...ended }, { caller, credential })).toBe(expected);
     expect(isConcerned(NOTHING, { caller, credential })).toBe(false);
   });

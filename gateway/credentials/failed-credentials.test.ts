@@ -27,7 +27,7 @@ describe('an address with too many wrong credentials', () => {
     expect(await failures.lookUp(ADDRESS, 'new', good)).toBe('found');
   });
 
-  test('is refused nothing that was good before, until it is good no more', async () => {
+  test('is not refused a credential that was valid before, until it is invalid', async () => {
     await failures.lookUp(ADDRESS, 'mine', good);
     await fail(MAX_FAILURES);
     expect(await failures.lookUp(ADDRESS, 'mine', good)).toBe('found');
@@ -35,19 +35,19 @@ describe('an address with too many wrong credentials', () => {
     await expect(failures.lookUp(ADDRESS, 'mine', good)).rejects.toEqual(limited(60));
   });
 
-  test('is not another address, nor one that is not known', async () => {
+  test('does not affect another address, nor an unknown one', async () => {
     await fail(MAX_FAILURES);
     expect(await failures.lookUp('192.0.2.2', 'new', good)).toBe('found');
     expect(await failures.lookUp(null, 'other', good)).toBe('found');
   });
 });
 
-test('one wrong credential shown again and again is no guessing', async () => {
+test('one wrong credential that is sent again and again does not count as guessing', async () => {
   for (let times = 0; times < 2 * MAX_FAILURES; times++) await failures.lookUp(ADDRESS, 'of a forgotten tab', unknown);
   expect(await failures.lookUp(ADDRESS, 'new', good)).toBe('found');
 });
 
-test('a store that does not answer counts as no failure', async () => {
+test('a store that does not answer does not count as a failure', async () => {
   for (let times = 0; times < 2 * MAX_FAILURES; times++) {
     await expect(failures.lookUp(ADDRESS, `c${times}`, () => Promise.reject(new Error('down')))).rejects.toThrow(
       'down',

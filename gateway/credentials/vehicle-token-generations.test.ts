@@ -27,13 +27,13 @@ function controlPlane(pageSize = 2) {
 }
 
 describe('tokens', () => {
-  test('of a vehicle that nothing is known of are valid, whatever their generation', () => {
+  test('of an unknown vehicle are valid, whatever their generation', () => {
     const { generations } = controlPlane();
     expect(generations.admits(vin(1), 0)).toBe(true);
     expect(generations.admits(vin(2), 3)).toBe(true);
   });
 
-  test('of a former generation are not, and of no other vehicle', () => {
+  test("of a former generation are invalid, and no other vehicle's", () => {
     const { generations } = controlPlane();
     generations.raise(vin(1), 2);
     expect([0, 1, 2, 3].map((generation) => generations.admits(vin(1), generation))).toEqual([
@@ -45,14 +45,14 @@ describe('tokens', () => {
     expect(generations.admits(vin(2), 0)).toBe(true);
   });
 
-  test('of a newer generation than known end those before', () => {
+  test('of a newer generation than known end those of earlier ones', () => {
     const { generations, ended } = controlPlane();
     expect(generations.admits(vin(1), 1)).toBe(true);
     expect(generations.admits(vin(1), 0)).toBe(false);
     expect(ended).toEqual([[vin(1)]]);
   });
 
-  test('that are known to be revoked are told of once', () => {
+  test('that are found to be revoked are reported once', () => {
     const { generations, ended } = controlPlane();
     generations.raise(vin(1), 2);
     generations.raise(vin(1), 2);
@@ -63,8 +63,8 @@ describe('tokens', () => {
   });
 });
 
-describe('what the control plane says', () => {
-  test('is read to the end at the start, also of one moment', async () => {
+describe('the generations of the control plane', () => {
+  test('are read to the end at the start, even if many have one time', async () => {
     const { generations, rows, asked, ended } = controlPlane();
     for (let n = 0; n < 5; n++) rows.push({ vin: vin(n), generation: n + 1, raisedAt: NOW });
     await generations.start();
@@ -85,7 +85,7 @@ describe('what the control plane says', () => {
     expect(ended.flat()).toEqual(rows.map((row) => row.vin));
   });
 
-  test('that is heard of while it is being read is read once more, for all who ask meanwhile', async () => {
+  test('are read once more for all calls during a poll', async () => {
     const { generations, rows, asked } = controlPlane();
     const first = generations.refresh();
     // The look under way has its answer already.
@@ -98,7 +98,7 @@ describe('what the control plane says', () => {
     expect(asked.filter(({ after }) => after === '')).toHaveLength(2);
   });
 
-  test('is read again from a little before the newest, so that what was committed late is seen', async () => {
+  test('are read again from a little before the newest, so that a late commit is seen', async () => {
     const { generations, rows, asked, ended } = controlPlane();
     rows.push({ vin: vin(1), generation: 1, raisedAt: NOW });
     await generations.refresh();
@@ -114,7 +114,7 @@ describe('what the control plane says', () => {
     expect([generations.admits(vin(2), 0), generations.admits(vin(1), 1)]).toEqual([false, false]);
   });
 
-  test('may be missing for a while: vehicles are let in, it is logged once, and read when it is there', async () => {
+  test('may be unavailable for a while: vehicles are admitted, one line is logged, and they are read later', async () => {
     const plane = controlPlane();
     const { generations, rows, logged } = plane;
     plane.down = true;
@@ -149,7 +149,7 @@ describe('the reader', () => {
     ]);
   });
 
-  test('rejects what is no answer', async () => {
+  test('rejects an invalid answer', async () => {
     await expect(
       reading({ data: null, errors: [{ message: 'The database is not available.' }] }).read(0, ''),
     ).rejects.toThrow('The database');

@@ -63,7 +63,7 @@ async function end(what: Partial<typeof NOTHING> | Record<string, string>): Prom
 }
 
 describe('an API key', () => {
-  test('in x-api-key is the caller that subgraphs are told', async () => {
+  test('in x-api-key is the caller that subgraphs see', async () => {
     const answer = await byKey(issue('k1'));
     expect(answer).toMatchObject({ status: 200, body: { data: { flag: { key: 'eco' } } } });
     expect(gateway.asked.at(-1)?.identity.caller).toEqual({
@@ -76,7 +76,7 @@ describe('an API key', () => {
     expect(question).toMatchObject({ name: 'audit', identity: { caller: { kind: 'gateway' } } });
   });
 
-  test('that nobody has is UNAUTHENTICATED, and that cannot be looked up is SERVICE_UNAVAILABLE', async () => {
+  test('that is unknown is UNAUTHENTICATED, and one that cannot be looked up is SERVICE_UNAVAILABLE', async () => {
     expect(await byKey(newApiKey())).toMatchObject({
       status: 401,
       body: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
@@ -88,7 +88,7 @@ describe('an API key', () => {
     });
   });
 
-  test('beside a session is refused: which of the two it is would be a guess', async () => {
+  test('beside a session is refused, because the choice of a caller would be a guess', async () => {
     expect(await byKey(issue('k1'), { authorization: `Bearer ${SESSION}` })).toMatchObject({ status: 401 });
   });
 
@@ -110,7 +110,7 @@ describe('an API key', () => {
     expect(await byKey(other)).toMatchObject({ status: 200 });
   });
 
-  test('that is revoked while nobody can tell closes its sockets all the same', async () => {
+  test('that is revoked while the stream is lost closes its sockets, too', async () => {
     const key = issue('k4');
     const client = await socket({ 'x-api-key': key });
     keys.clear();

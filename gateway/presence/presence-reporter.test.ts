@@ -20,7 +20,7 @@ describe('the vehicles that are connected', () => {
     expect(vehicles.hasNews).toBe(false);
   });
 
-  test('are reported as they are by then, and again, also as they are by then, where a report got lost', () => {
+  test('are reported in their present state, and again in their then present state after a lost report', () => {
     const vehicles = new ConnectedVehicles();
     for (const n of [1, 2, 3]) vehicles.opened(vin(n));
     vehicles.closed(vin(2));
@@ -102,7 +102,7 @@ describe('a gateway', () => {
     jest.useRealTimers();
   });
 
-  test('without vehicles says nothing, and of 10,000 that come at once three things: that they came, in two reports, and that it lives', async () => {
+  test('without vehicles sends nothing; with 10,000 at once it sends two reports of them, and then one that it lives', async () => {
     start();
     await pass(60_000);
     expect(plane.reports).toEqual([]);
@@ -117,7 +117,7 @@ describe('a gateway', () => {
     ]);
   });
 
-  test('reports what changes within a second, one report after the other', async () => {
+  test('reports changes within a second, one report after the other', async () => {
     start();
     let answer: () => void = () => undefined;
     plane.arriving = () => new Promise((resolve) => (answer = resolve));
@@ -134,7 +134,7 @@ describe('a gateway', () => {
     expect(plane.connected).toEqual([vin(2)]);
   });
 
-  test('says what is so, in the end, whatever became of its reports on the way', async () => {
+  test('reports the true state in the end, whichever of its reports are lost', async () => {
     start();
     reporter.vehicles.opened(vin(1));
     await pass(1_000);
@@ -159,7 +159,7 @@ describe('a gateway', () => {
     expect(logged.filter((line) => line.startsWith('info'))).toHaveLength(2);
   });
 
-  test('that is not known any more reports everything anew under another id, in as many reports as it takes', async () => {
+  test('that is no longer known reports everything again with another id, in as many reports as needed', async () => {
     start({ batch: 100 });
     for (let n = 0; n < 250; n++) reporter.vehicles.opened(vin(n));
     await pass(1_100);
@@ -173,7 +173,7 @@ describe('a gateway', () => {
     expect(plane.leases.has(before!)).toBe(false);
   });
 
-  test('of which an older state is stored than it was told reports everything anew', async () => {
+  test('whose stored state is older than its last report reports everything again', async () => {
     start();
     reporter.vehicles.opened(vin(1));
     await pass(1_000);
@@ -185,7 +185,7 @@ describe('a gateway', () => {
     expect(new Set(plane.connected)).toEqual(new Set([vin(1), vin(2)]));
   });
 
-  test('that stops says so, and does not wait for ever', async () => {
+  test('that stops reports that, and does not wait for ever', async () => {
     start();
     reporter.vehicles.opened(vin(1));
     await pass(1_000);

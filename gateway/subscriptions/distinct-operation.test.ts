@@ -61,7 +61,7 @@ const leaving = fc.nat(5).map((which): Step => ({ kind: 'leave', which }));
 const steps = fc.array(fc.oneof({ arbitrary: plain, weight: 6 }, { arbitrary: leaving, weight: 1 }), { maxLength: 60 });
 
 describe('a distinct operation', () => {
-  test('gives each member every event from its joining to its leaving, once and in order, whatever comes between', async () => {
+  test('gives each member every event from its joining to its leaving, once and in order, whatever the interleaving', async () => {
     await fc.assert(
       fc.asyncProperty(steps, async (schedule) => {
         const waiting: (() => void)[] = [];
@@ -113,7 +113,7 @@ describe('a distinct operation', () => {
     );
   });
 
-  test('says why it was refused only after the results that came before', async () => {
+  test('sends its refusal only after the results before it', async () => {
     const operation = new DistinctOperation({
       execute: () => Promise.resolve(Buffer.from('1')),
       overflow: () => undefined,

@@ -34,7 +34,7 @@ const anyId = fc.oneof(
 );
 
 describe('the frames of next messages', () => {
-  test('are read by a client as the ids and payloads that went in, whatever these are', async () => {
+  test('are read by a client as the ids and payloads that were written, whatever these are', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.jsonValue(), { minLength: 1, maxLength: 4 }),
@@ -74,7 +74,7 @@ describe('the frames of next messages', () => {
     expect(first.toString('latin1')).toContain('"id":"bbbb"');
   });
 
-  test('do not change any more once they are kept', () => {
+  test('do not change once they are kept', () => {
     const batch = new FrameBatch([payloadOf({ data: 1 })]);
     const kept = batch.framesFor(encodeId('aaaa'));
     batch.keep();

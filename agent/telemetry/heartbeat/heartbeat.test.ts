@@ -24,7 +24,7 @@ describe('an agent', () => {
     await plane.stop();
   });
 
-  test('says what it is and what it has on disk, and soon of each further revision', async () => {
+  test('reports itself and its persisted revision, and each further revision soon', async () => {
     const agent = await vehicle.start({
       vehicle: { swVersion: '2.6.1' },
       timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 30 },
@@ -45,7 +45,7 @@ describe('an agent', () => {
     expect(told).toEqual([...told].sort());
   });
 
-  test('tells of no revision that it could not write', async () => {
+  test('reports no revision that it could not write', async () => {
     let full = false;
     const files = {
       ...nodeFileSystem,
@@ -132,7 +132,7 @@ describe('heartbeats', () => {
     jest.useRealTimers();
   });
 
-  test('name what was refused since the one before that was taken, and a missing change for as long as it is missing', async () => {
+  test('report the refusals since the last accepted heartbeat, and a missing change for as long as it is missing', async () => {
     const told: (readonly string[] | undefined)[] = [];
     let stop: () => void = () => undefined;
     let facts: Pick<HeartbeatFacts, 'refusals' | 'complete'> = { refusals: { signature: 2 } };
@@ -163,13 +163,13 @@ describe('heartbeats', () => {
     expect(told).toEqual([['signature'], ['signature'], ['incomplete'], ['incomplete'], ['signature'], []]);
   });
 
-  test('come every minute and a little, the first soon', async () => {
+  test('are sent about every minute, the first one soon', async () => {
     start();
     await pass(140_000);
     expect(sent.map(({ at }) => Math.round(at))).toEqual([2_500, 65_500, 128_500]);
   });
 
-  test('tell of many revisions that are persisted in a short time together, and not of one that they have told', async () => {
+  test('report several revisions of a short time together, and none twice', async () => {
     start();
     await pass(20_000);
     for (const next of [2, 3, 4]) {
@@ -197,7 +197,7 @@ describe('heartbeats', () => {
     expect(sent.map(({ at }) => Math.round(at))).toEqual([2_500, 10_000, 17_500, 25_000]);
   });
 
-  test('wait where they are told to, and no longer than a minute and a little', async () => {
+  test('wait when a refusal says so, for at most about a minute', async () => {
     answer = () =>
       Promise.reject(
         new RequestRefused([{ message: 'No.', extensions: { code: 'SERVICE_UNAVAILABLE', retryAfter: 10 } }]),
@@ -213,7 +213,7 @@ describe('heartbeats', () => {
     expect(sent.map(({ at }) => Math.round(at)).slice(2)).toEqual([32_500, 95_500, 158_500]);
   });
 
-  test('ask for a proof of now each time, also where they are refused', async () => {
+  test('request the present proof each time, even when they are refused', async () => {
     const proofs: string[] = [];
     answer = () => Promise.reject(new Error('no'));
     start({ proof: (jws) => proofs.push(jws) });
@@ -221,7 +221,7 @@ describe('heartbeats', () => {
     expect([sent.length, proofs]).toEqual([3, ['a proof', 'a proof', 'a proof']]);
   });
 
-  test('tell how far the clocks are apart, but not a control plane that does not know of it', async () => {
+  test('report the difference of the clocks, except to a control plane that does not know that member', async () => {
     const inputs: Record<string, unknown>[] = [];
     let knows = true;
     const ended = new Promise<{ code: number; reason: string }>(() => undefined);
@@ -264,7 +264,7 @@ describe('heartbeats', () => {
   });
 });
 
-test('the load is that of this process since the look before', () => {
+test('the load is that of this process since the last call', () => {
   const percent = cpuMeter();
   const until_ = performance.now() + 60;
   while (performance.now() < until_);

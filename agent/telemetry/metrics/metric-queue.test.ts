@@ -14,7 +14,7 @@ const measurement = (value: number, more: object = {}) => ({
 });
 const HOUR = 3_600_000;
 
-test('a batch is the oldest 500 rows, and stays as it is until it is settled', () => {
+test('a batch is the oldest 500 rows, and does not change until it is settled', () => {
   const queue = new MetricQueue('q');
   expect(queue.batch()).toBeNull();
   for (let i = 0; i < 700; i++) queue.add(measurement(i));
@@ -182,7 +182,7 @@ test('a copy that follows by operations, taken at any time, has the same rows an
   );
 });
 
-test('where something is lost, new rows share no batch with those that may have been sent already', () => {
+test('after a loss, new rows share no batch with rows that may have been sent already', () => {
   const queue = new MetricQueue('new');
   queue.add(measurement(3));
   const old = [1, 2].map((value) => ({ ...measurement(value), id: value }));
@@ -199,7 +199,7 @@ test('where something is lost, new rows share no batch with those that may have 
   expect(queue.batch()?.rows.map(({ value }) => value)).toEqual([3]);
 });
 
-test('two lives of one file, a copy or one put back, give no batch the same id, but for the batch that both found in it', () => {
+test('two agents on copies of one file, or a restored file, never give two batches one id, except the batch in the file', () => {
   const lives = [0.1, 0.2].map((random) => {
     const queue = new MetricQueue('new');
     queue.restore(
@@ -223,7 +223,7 @@ test('two lives of one file, a copy or one put back, give no batch the same id, 
   expect(lives[0]![1]).not.toBe(lives[1]![1]);
 });
 
-test('more operations than are worth a list are none', () => {
+test('too many operations are given as none, so that the rows are copied', () => {
   const queue = new MetricQueue('q');
   for (let count = 0; count < 2_000; count++) queue.addEvaluations('a', 'control', 1, 0);
   expect([queue.changed, queue.takeOperations(), queue.changed]).toEqual([true, null, false]);

@@ -42,7 +42,7 @@ test('rows have Unix seconds and the tags as the program gave them', () => {
   ]);
 });
 
-test('what was sent stays for a day, marked, and is never sent again', () => {
+test('a sent row stays for a day, is marked, and is never sent again', () => {
   const queue = new MetricQueue('q');
   queue.add(measurement(1));
   queue.add(measurement(2, { at: (NOW - DAY + 10) * 1000 }));
@@ -70,7 +70,7 @@ test('what was sent stays for a day, marked, and is never sent again', () => {
   expect(select('value, sent')).toEqual([[3, 0]]);
 });
 
-test('what the control plane will never take does not count as sent', () => {
+test('a row that the control plane will never accept does not count as sent', () => {
   const queue = new MetricQueue('q');
   for (const value of [1, 2, 3]) queue.add(measurement(value));
   queue.batch();
@@ -92,7 +92,7 @@ test('the newest sent rows are kept, and no more of them than there is room for'
   expect([kept.length, kept.at(-1)]).toEqual([SENT_ROWS, 2 * SENT_ROWS + 100]);
 });
 
-test('a queue that is written reads back as it was, whatever happened to it', () => {
+test('a written queue is read back unchanged, whatever happened to it before', () => {
   const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 6 });
   const step = fc.oneof(
     fc.record({

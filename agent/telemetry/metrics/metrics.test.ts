@@ -183,7 +183,7 @@ test.each([
   ['another field than the batch', { code: 'BAD_USER_INPUT', field: 'inputs.0' }],
   ['a code that nobody knows', { code: 'SOMETHING_NEW' }],
   ['a fault of the control plane', { code: 'INTERNAL_SERVER_ERROR' }],
-])('no measurement is lost to %s', async (_what, extensions) => {
+])('no measurement is lost by %s', async (_what, extensions) => {
   plane.onReport = refuse(extensions);
   const agent = await start();
   agent.track('minutes', 1, { flagKey: 'eco' });
@@ -194,7 +194,7 @@ test.each([
   expect(plane.batches.at(-1)?.items.map(({ value }) => value)).toEqual([1]);
 });
 
-test('what is refused for ever is dropped and counted, and the rest goes through', async () => {
+test('a row that is refused for ever is dropped and counted, and the rest is stored', async () => {
   const agent = await start({ metricsIntervalMs: 200, metricsWriteMs: 10 });
   plane.onReport = ({ items }) => {
     const position = items.findIndex(({ value }) => value === 2);

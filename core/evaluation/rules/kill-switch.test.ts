@@ -14,7 +14,7 @@ const conditions = fc.constantFrom(
   [],
 );
 
-test('no edit that makes a rule kill is overlooked, whatever it leaves as it was', () => {
+test('every edit that pulls a kill switch is noticed, whichever members it leaves out', () => {
   fc.assert(
     fc.property(enabled, conditions, fc.boolean(), fc.boolean(), (newEnabled, newConditions, wasEnabled, wasForced) => {
       const before = { type: 'kill_switch', enabled: wasEnabled, conditions: { force_disabled: wasForced } };

@@ -10,7 +10,7 @@ test('a rule serves the variant that it names, or the usual one of its type', ()
   }
 });
 
-test('a rule picks vehicles for an arm where it serves an arm and is no draw', () => {
+test('a rule picks vehicles for an arm where it serves an arm and is not a random assignment', () => {
   for (const type of RULE_TYPES) {
     const picks = type !== 'percentage_rollout' && type !== 'kill_switch';
     for (const variant of ['treatment', 'control']) {
