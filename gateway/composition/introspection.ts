@@ -1,6 +1,6 @@
 /**
- * Answers about the schema itself, by graphql-js: the package that plans operations knows fewer of the schema's own
- * fields (`__Type.isOneOf` is none to it), and fails on the others.
+ * Answers introspection with graphql-js. The package that plans operations does not know all fields of introspection
+ * (`__Type.isOneOf` is missing), and fails on those.
  */
 import {
   execute,
@@ -15,7 +15,7 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 
-/** What the planner does not know. */
+/** The fields of introspection that the planner does not know. */
 const UNPLANNED = new Set(['isOneOf']);
 
 function* rootNames(
@@ -41,8 +41,11 @@ function asksUnplanned(document: DocumentNode): boolean {
 }
 
 /**
- * @param operation one of a valid document
- * @returns null where the operation is not about the schema alone; a refusal where that cannot be answered in one
+ * Answers an operation that only asks about the schema.
+ *
+ * @param operation an operation of a valid document
+ * @returns null where the operation also asks for other fields; a refusal where it also asks about fields of the schema
+ *   that the planner does not know
  */
 export async function answerIntrospection(
   schema: GraphQLSchema,

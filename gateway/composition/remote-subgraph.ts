@@ -1,6 +1,6 @@
 /**
- * A subgraph that is a process of its own: queries and mutations over HTTP, subscriptions over one websocket, each
- * request with the caller's identity, signed for it alone.
+ * Connects to a subgraph in another process: queries and mutations over HTTP, and subscriptions over one websocket.
+ * Each request carries the caller's identity, which is signed for that request alone.
  */
 import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
@@ -23,19 +23,19 @@ import { membersOf } from '../../core/json/json-value.ts';
 
 export interface RemoteSubgraphOptions {
   readonly name: SubgraphName;
-  /** Base URL of its process, such as `http://127.0.0.1:4001`. */
+  /** The base URL of the subgraph's process, such as `http://127.0.0.1:4001`. */
   readonly url: string;
   readonly tokens: IdentityTokens;
-  /** Milliseconds between pings on the websocket, and how long each may stay unanswered. Default 10,000. */
+  /** The milliseconds between pings on the websocket, and the timeout of each pong; 10,000 by default. */
   readonly pingInterval?: number;
 }
 
-/** Longer than any answer of a healthy subgraph; what takes longer holds up a client for nothing. */
+/** The milliseconds that an answer may take: longer than any answer of a healthy subgraph. */
 const REQUEST_TIMEOUT = 10_000;
 const READY_TIMEOUT = 2_000;
 const PING_INTERVAL = 10_000;
 
-/** Names no address: the message may reach a client. */
+/** Makes the error for a subgraph that cannot be reached. It names no address, because it may reach a client. */
 const unavailable = (cause?: unknown) =>
   new FleetFlagError(
     'SERVICE_UNAVAILABLE',
@@ -44,7 +44,10 @@ const unavailable = (cause?: unknown) =>
     { cause },
   );
 
-/** The subgraph says with a ping that a subscription stands: graphql-transport-ws has no acknowledgement of its own. */
+/**
+ * Gives the id of the subscription that a ping names as established; null where it names none. Subgraphs use pings for
+ * this, because graphql-transport-ws does not acknowledge subscriptions.
+ */
 function establishedId(payload: unknown): string | null {
   const id = membersOf(payload).established;
   return typeof id === 'string' ? id : null;
@@ -61,7 +64,7 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-/** Responses as the websocket pushes them, for a reader that pulls. */
+/** Queues the responses that the websocket pushes for a reader that pulls them. */
 class PushedStream implements SubgraphStream {
   readonly established: Promise<void>;
   establish!: () => void;
@@ -76,7 +79,7 @@ class PushedStream implements SubgraphStream {
       this.establish = resolve;
       this.#failToEstablish = reject;
     });
-    // next() says the same to whoever reads; nobody has to ask both.
+    // next() rejects with the same error, so a reader need not handle both.
     this.established.catch(() => undefined);
   }
 
@@ -86,7 +89,11 @@ class PushedStream implements SubgraphStream {
     this.#pending = null;
   }
 
-  /** @param error undefined for an orderly end */
+  /**
+   * Ends the stream.
+   *
+   * @param error the reason; undefined for a regular end
+   */
   finish(error?: Error): void {
     this.#end ??= { error };
     if (error === undefined) this.establish();
@@ -123,8 +130,8 @@ class PushedStream implements SubgraphStream {
 }
 
 /**
- * Connects to a subgraph's process. The websocket is opened by the first subscription, and again by the next one after
- * a loss.
+ * Connects to a subgraph's process. The first subscription opens the websocket, and so does the next one after a lost
+ * connection.
  */
 export function connectRemote({
   name,
@@ -143,7 +150,7 @@ export function connectRemote({
     webSocketImpl: WebSocket,
     lazy: true,
     connectionParams: async () => ({ [IDENTITY_HEADER]: await tokens.sign(GATEWAY_ITSELF, name, CONNECTION_BODY) }),
-    // A lost upstream may have missed events: who reads it has to know, so nothing is retried behind its back.
+    // A lost upstream may have missed events. Its reader has to know that, so the client must not retry by itself.
     retryAttempts: 0,
     keepAlive: pingInterval,
     lazyCloseTimeout: 1_000,
@@ -151,7 +158,7 @@ export function connectRemote({
     on: {
       ping(received, payload) {
         if (received) streams.get(establishedId(payload) ?? '')?.establish();
-        // A machine or a network that is gone closes nothing: silence is the only sign of it.
+        // A machine or a network that is gone closes no socket. A missing pong is the only sign of it.
         else unanswered = setTimeout(() => client.terminate(), pingInterval);
       },
       pong: (received) => received && clearTimeout(unanswered),
@@ -195,7 +202,7 @@ export function connectRemote({
             streams.delete(id);
             return;
           }
-          // graphql-ws asks for the id synchronously in subscribe().
+          // graphql-ws generates the id synchronously in subscribe().
           nextId = id;
           const dispose = client.subscribe(
             {
@@ -208,7 +215,7 @@ export function connectRemote({
               next: (response) => stream.push(response as SubgraphResponse),
               error: (error) => {
                 streams.delete(id);
-                // An `error` message is the subgraph's refusal; anything else is the loss of the connection.
+                // The errors of an `error` message are the subgraph's refusal. Anything else means a lost connection.
                 if (Array.isArray(error)) {
                   stream.push({ errors: error as NonNullable<SubgraphResponse['errors']> });
                   stream.finish();

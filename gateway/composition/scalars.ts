@@ -1,15 +1,14 @@
 /**
- * What the API's own scalars take, where operations are validated. A supergraph names scalars and says nothing of
- * them: without this a time that is none would pass the gateway, and the subgraph's refusal of the document that the
- * gateway had made would look like a fault of ours.
+ * Checks the values of the API's own scalars where operations are validated. A supergraph only names scalars. Without
+ * these checks an invalid time would pass the gateway; the subgraph would refuse the gateway's document, and the client
+ * would get an internal error.
  */
 import { isScalarType, valueFromASTUntyped, type GraphQLSchema } from 'graphql';
 import { GraphQLDateTimeISO } from 'graphql-scalars';
 import { checkTime } from '../../core/validation/time.ts';
 
 /**
- * Makes `schema` refuse values of DateTime that are no time, or none that can be kept; those that are stay as they were
- * written.
+ * Makes `schema` refuse values of DateTime that are not a time or cannot be stored. Valid values stay as written.
  */
 export function giveScalars(schema: GraphQLSchema): void {
   const type = schema.getType('DateTime');

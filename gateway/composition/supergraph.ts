@@ -1,6 +1,5 @@
 /**
- * The supergraph that the gateway loads (written by `npm run schema`), and the way from its query plans to the
- * subgraphs' connections.
+ * Loads the supergraph (which `npm run schema` writes), and connects its query plans with the subgraphs' connections.
  */
 import { readFileSync } from 'node:fs';
 import { ApolloGateway, type GraphQLDataSource, type GraphQLDataSourceProcessOptions } from '@apollo/gateway';
@@ -26,21 +25,21 @@ export interface Composition {
 type ProcessOptions = GraphQLDataSourceProcessOptions<GatewayContext & Record<string, unknown>>;
 
 /**
- * The supergraph comes from a file, so nothing is ever introspected or polled. (The package does not export its enum's
- * values.)
+ * Says whether a request belongs to an incoming operation. It always does, because the supergraph comes from a file and
+ * nothing is introspected or polled. (The package does not export the values of its enum.)
  */
 function isIncoming(options: ProcessOptions): options is ProcessOptions & { context: GatewayContext } {
   return String(options.kind) === 'incoming operation';
 }
 
-/** Hands a fetch of a query plan to its subgraph, under the caller's identity. */
+/** Makes the data source that passes fetches of query plans to a subgraph, with the caller's identity. */
 function dataSource(subgraph: SubgraphConnection): GraphQLDataSource<GatewayContext & Record<string, unknown>> {
   return {
     async process(options) {
       if (!isIncoming(options)) throw new Error(`Unexpected ${options.kind}`);
       const { query = '', operationName, variables } = options.request;
       try {
-        // The plan's executor merges into what it is given: an in-process answer must not be shared with anybody.
+        // The plan's executor merges data into this answer, so an answer from the same process must not be shared.
         return await subgraph.execute({ query, operationName, variables, identity: options.context.identity });
       } catch (error) {
         if (!(error instanceof FleetFlagError)) throw error;
@@ -60,16 +59,16 @@ function apiSchemaOf(supergraphSdl: string): GraphQLSchema {
   return schema;
 }
 
-/** The schema that clients see, without a gateway to serve it. */
+/** Reads the schema that clients see, without building a gateway. */
 export function readApiSchema(): GraphQLSchema {
   return apiSchemaOf(readSupergraph());
 }
 
-/** Builds the gateway's executor over `subgraphs`. */
+/** Builds the executor of query plans over `subgraphs`. */
 export function compose(subgraphs: Subgraphs): Composition {
   const supergraphSdl = readSupergraph();
-  // The package reports its use to its maker, and asks the network which cloud it runs in, unless told otherwise by
-  // this variable; it takes no option for it. Nothing of ours talks to any other host.
+  // Without this variable, the package reports its use to its vendor and asks the network in which cloud it runs. It
+  // has no option for that. FleetFlag must not contact any other host.
   // eslint-disable-next-line no-restricted-properties
   process.env['APOLLO_TELEMETRY_DISABLED'] = '1';
   const gateway = new ApolloGateway({
@@ -79,8 +78,8 @@ export function compose(subgraphs: Subgraphs): Composition {
       return dataSource(subgraphs[name]);
     },
   });
-  // The package's own check of variables: each operation has had it (authorizeOperation) and has it again in the
-  // subgraph, and of a batch of measurements it takes as long as running it.
+  // This turns off the package's check of variables. authorizeOperation and the subgraph check them as well, and for a
+  // batch of measurements the check takes as long as running it.
   Object.assign(gateway, { validateIncomingRequest: () => [] });
   const apiSchema = apiSchemaOf(supergraphSdl);
   const { executor } = gateway;

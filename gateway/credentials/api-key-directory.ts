@@ -1,6 +1,6 @@
 /**
- * Whose API key it is: asked of the audit subgraph, and known for a few seconds after. What is known counts from when
- * it was asked, so that a revoked key is refused everywhere within those seconds even if nobody tells of its end.
+ * Looks API keys up at the audit subgraph, and caches the answers for a few seconds. The time counts from the request,
+ * so that a revoked key is refused everywhere within those seconds, even if the stream of revocations is lost.
  */
 import { randomUUID } from 'node:crypto';
 import DataLoader from 'dataloader';
@@ -16,20 +16,20 @@ export interface ApiKeyCredential {
   readonly expiresAt: Date | null;
 }
 
-/** Milliseconds. Revocation is effective within 5 seconds; this leaves one for the answer to come. */
+/** The milliseconds for which a key is cached. Revocation takes effect within 5 s, which leaves 1 s for the answer. */
 const KNOWN_FOR = 4_000;
-/** Milliseconds: a key may be used as soon as it is made. */
+/** The milliseconds for which an unknown key is cached: few, because a new key must work soon. */
 const UNKNOWN_FOR = 1_000;
 const MAX_KNOWN = 10_000;
-/** Keys that are asked for in one request. */
+/** The most keys in one request. */
 const MAX_BATCH = 50;
 
-/** The gateway asks for itself, on nobody's behalf. */
+/** Gives the identity with which the gateway calls a subgraph on its own behalf. */
 export function gatewayIdentity(): CallerIdentity {
   return { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
 }
 
-/** One question for `count` keys: `$h0`, `$h1`, … are their hashes, `k0`, `k1`, … the answers. */
+/** Gives the query for `count` keys: `$h0`, `$h1`, … are their hashes, and `k0`, `k1`, … the answers. */
 function question(count: number): string {
   const numbers = Array.from({ length: count }, (_, index) => index);
   const fields = numbers.map((n) => `k${n}: apiKeyCredential(keyHash: $h${n}) { id role rateLimitPerMin expiresAt }`);
@@ -38,16 +38,17 @@ function question(count: number): string {
 
 type Answered = (Omit<ApiKeyCredential, 'expiresAt'> & { expiresAt: string | null }) | null;
 
+/** Finds API keys by their hashes. */
 export class ApiKeyDirectory {
   readonly #known: LRUCache<string, { credential: ApiKeyCredential | null }>;
-  /** Revoked keys never come back: an answer that was under way when the key ended says nothing. */
+  /** The ids of revoked keys. They never become valid again, so an answer that was under way must not revive one. */
   readonly #ended = new LRUCache<string, true>({ max: MAX_KNOWN });
-  /** Its own memory holds questions that are under way only. */
+  /** Batches requests. Its cache holds only requests that are under way. */
   readonly #asking = new DataLoader<string, ApiKeyCredential | null>((hashes) => this.#askSubgraph(hashes), {
     maxBatchSize: MAX_BATCH,
   });
 
-  /** @param clock milliseconds, never backwards */
+  /** @param clock a monotonic clock, in milliseconds */
   constructor(
     private readonly audit: Pick<SubgraphConnection, 'execute'>,
     private readonly clock: () => number = () => performance.now(),
@@ -56,7 +57,7 @@ export class ApiKeyDirectory {
   }
 
   /**
-   * The key with this SHA-256 (hexadecimal), or null when it is unknown, revoked or expired. Rejects with
+   * Finds the key with this SHA-256 (hexadecimal); null when it is unknown, revoked or expired. Rejects with
    * SERVICE_UNAVAILABLE when the audit subgraph does not answer.
    */
   async find(keyHash: string): Promise<ApiKeyCredential | null> {
@@ -64,7 +65,7 @@ export class ApiKeyDirectory {
     return this.#ifGood(known === undefined ? await this.#ask(keyHash) : known.credential);
   }
 
-  /** Asks again for keys in use, whatever is known; gives those that have ended. What does not answer ends nothing. */
+  /** Looks keys in use up again, past the cache, and gives those that have ended. A failed look-up ends none. */
   async ended(keyHashes: readonly string[]): Promise<ReadonlySet<string>> {
     const answers = await Promise.allSettled(keyHashes.map((hash) => this.#ask(hash)));
     return new Set(
@@ -75,7 +76,7 @@ export class ApiKeyDirectory {
     );
   }
 
-  /** Tells that the key with this id has been revoked. */
+  /** Records that the key with this id was revoked. */
   end(id: string): void {
     this.#ended.set(id, true);
   }

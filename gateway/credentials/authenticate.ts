@@ -1,4 +1,4 @@
-/** Who is calling: from the credentials of an HTTP request or of a websocket's connection_init to a `Caller`. */
+/** Authenticates a caller by the credentials of an HTTP request or of a websocket's connection_init. */
 import { FleetFlagError } from '../../core/errors.ts';
 import { apiKeyHash, isApiKey, looksLikeApiKey } from '../../core/credentials/api-key.ts';
 import type { Caller, UserCaller } from '../../core/access/caller.ts';
@@ -9,8 +9,8 @@ import type { FailedCredentials } from './failed-credentials.ts';
 import type { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 
 /**
- * Finds a user by session token; null when it is unknown or over. Rejects with SERVICE_UNAVAILABLE when sessions cannot
- * be read.
+ * Finds the user of a session token; null when the session is unknown or has ended. Rejects with SERVICE_UNAVAILABLE
+ * when sessions cannot be read.
  */
 export type FindSession = (token: string) => Promise<{ caller: UserCaller; expiresAt: Date } | null>;
 
@@ -20,7 +20,7 @@ export interface Credentials {
   readonly apiKey?: string | undefined;
 }
 
-/** Where credentials are looked up. */
+/** The sources by which credentials are checked. */
 export interface CredentialSources {
   readonly findSession: FindSession;
   readonly apiKeys: Pick<ApiKeyDirectory, 'find'>;
@@ -30,16 +30,16 @@ export interface CredentialSources {
 
 export interface Authenticated {
   readonly caller: Caller;
-  /** When the credentials end by themselves. */
+  /** The time at which the credentials expire; null where they do not. */
   readonly expiresAt: Date | null;
   /**
-   * The key of a session (core/credentials/session.ts), or an API key's hash; never the credential itself. Null for what
-   * is not looked up.
+   * The key of a session (core/credentials/session.ts) or the hash of an API key, but never the credential itself. Null
+   * for credentials that are not looked up.
    */
   readonly credential: string | null;
 }
 
-/** Longer than any credential of ours: what is longer is refused before it is looked at. */
+/** The most characters of a credential: more than any has. Longer ones are refused before they are parsed. */
 const MAX_CREDENTIAL = 2_048;
 
 const refused = (message = 'The credentials are not valid.') => new FleetFlagError('UNAUTHENTICATED', message);
@@ -47,7 +47,8 @@ const refused = (message = 'The credentials are not valid.') => new FleetFlagErr
 const isVehicleToken = (text: string) => /^eyJ[\w-]*\.[\w-]*\.[\w-]*$/.test(text);
 
 /**
- * The refusal of a credential where it does not belong, which says where it does. Its form tells: nothing is looked up.
+ * Gives the refusal of a credential in the wrong header, which names the right one. The form of the credential decides,
+ * so nothing is looked up.
  */
 function misplaced(credential: string): FleetFlagError {
   if (looksLikeApiKey(credential)) return refused('This is an API key: it belongs in x-api-key.');
@@ -58,7 +59,7 @@ function misplaced(credential: string): FleetFlagError {
     : refused();
 }
 
-/** The credentials in a websocket's connection_init payload: the same names as the HTTP headers, in any case. */
+/** Reads the credentials in a websocket's connection_init payload, by the names of the HTTP headers in any case. */
 export function credentialsOf(payload: Readonly<Record<string, unknown>>): Credentials {
   const entry = (name: string) => {
     const value = Object.entries(payload).find(([key]) => key.toLowerCase() === name)?.[1];
@@ -68,7 +69,7 @@ export function credentialsOf(payload: Readonly<Record<string, unknown>>): Crede
   return { authorization: entry('authorization'), apiKey: entry('x-api-key') };
 }
 
-/** How vehicles' tokens are checked: that they are genuine, and that they have not been revoked. */
+/** The parts that check vehicle tokens: whether they are genuine, and whether they were revoked. */
 export interface VehicleCredentials {
   readonly tokens: Pick<VehicleTokens, 'verify'>;
   readonly generations: Pick<VehicleTokenGenerations, 'admits'>;
@@ -92,7 +93,7 @@ export async function authenticate(
   sources: CredentialSources,
 ): Promise<Authenticated> {
   if (apiKey !== undefined) {
-    // Which of two callers it is would be a guess.
+    // With two credentials, the choice of a caller would be a guess.
     if (authorization !== undefined) throw refused('Send either authorization or x-api-key: these are two callers.');
     return keyCaller(apiKey, address, sources);
   }

@@ -1,6 +1,6 @@
 /**
- * Asking again for the credentials of open sockets, every few seconds: what has ended while nobody could tell, or while
- * a socket was being opened, is found out within the five seconds in which an end has to be effective.
+ * Polls the credentials of open sockets every few seconds. So a credential that ended while the stream of revocations
+ * was lost, or while a socket was being opened, takes effect within the promised five seconds, too.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unattended } from '../../core/async/unattended.ts';
@@ -24,7 +24,7 @@ export interface OpenSockets {
   disconnect(concerned: (identity: AuthenticatedCaller) => boolean): number;
 }
 
-/** Those of the session keys that have no session any more. Rejects when sessions cannot be read. */
+/** Resolves to those session keys whose sessions have ended. Rejects when sessions cannot be read. */
 export type EndedSessions = (sessionKeys: readonly string[]) => Promise<ReadonlySet<string>>;
 
 export interface CredentialsInUse {
@@ -33,13 +33,13 @@ export interface CredentialsInUse {
   readonly apiKeys: Pick<ApiKeyDirectory, 'ended'>;
 }
 
-/** Milliseconds; the rest of the five seconds is for the answers to come. */
+/** The milliseconds between two polls; the rest of the five seconds is for the answers to arrive. */
 const INTERVAL = 3_000;
 
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * One look at all sockets: closes those whose session or key has ended. A store that does not answer closes nothing.
+ * Polls all sockets once and closes those whose session or key has ended. A store that does not answer closes none.
  */
 export async function recheckCredentials({ sockets, endedSessions, apiKeys }: CredentialsInUse): Promise<void> {
   const inUse = { user: new Set<string>(), apiKey: new Set<string>() };
@@ -49,7 +49,7 @@ export async function recheckCredentials({ sockets, endedSessions, apiKeys }: Cr
   }
   const ask = (of: ReadonlySet<string>, which: EndedSessions) =>
     of.size === 0 ? NONE : which([...of]).catch(() => NONE);
-  // Each by itself: a store that is slow to fail must not hold up what the other says.
+  // The two run independently, so that a store that is slow to fail does not hold up the other.
   const closeEnded = async (kind: 'user' | 'apiKey', which: EndedSessions) => {
     const ended = await ask(inUse[kind], which);
     if (ended.size === 0) return;
@@ -61,7 +61,7 @@ export async function recheckCredentials({ sockets, endedSessions, apiKeys }: Cr
   await Promise.all([closeEnded('user', endedSessions), closeEnded('apiKey', (hashes) => apiKeys.ended(hashes))]);
 }
 
-/** Looks every few seconds, until the function that it gives is called. */
+/** Polls every few seconds. Gives the function that stops it. */
 export function keepRechecking(credentials: CredentialsInUse): () => void {
   const over = new AbortController();
   const pause = () => delay(INTERVAL, undefined, { signal: over.signal, ref: false }).catch(() => undefined);

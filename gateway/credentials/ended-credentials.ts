@@ -1,6 +1,6 @@
 /**
- * Following which credentials end, from the audit subgraph: it reads them from the trail, in order and without a gap,
- * so that after a lost connection this goes on where it was, and none is missed.
+ * Follows the stream of ended credentials of the audit subgraph. The stream comes from the audit log, in order and
+ * without gaps, and resumes after a lost connection where it stopped, so that no end is missed.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unattended } from '../../core/async/unattended.ts';
@@ -15,11 +15,11 @@ import type { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 const ENDED =
   'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
 
-/** Milliseconds before another attempt: full jitter, so that gateways do not all come at once. */
+/** The bounds of the milliseconds before the next attempt. Full jitter keeps gateways from retrying all at once. */
 const FIRST_RETRY = 200;
 const LONGEST_RETRY = 5_000;
 
-/** Whether a caller's credential is the one that has ended, or one of them. */
+/** Says whether a caller's credential has ended by this event. */
 export function isConcerned(
   ended: EndedCredential,
   { caller, credential }: { readonly caller: Caller; readonly credential?: string | undefined },
@@ -59,8 +59,8 @@ export function endingOf({ apiKeys, generations, sockets }: CredentialHolders): 
 }
 
 /**
- * Calls `onEnded` for each credential that ends from now on, and again and again tries to while the audit subgraph is
- * away. The function that it gives ends it.
+ * Calls `onEnded` for each credential that ends from now on, and reconnects for as long as the audit subgraph is away.
+ * Gives the function that stops it.
  *
  * @param onEnded must not throw
  */

@@ -1,33 +1,34 @@
 /**
- * Keeps guessing off the stores: an address that has shown many credentials that nobody has is refused before the next
- * one is looked up. Who has called with good credentials before is not touched, whatever else comes from the address.
- * For credentials that are looked up only: a vehicle's token costs no store anything.
+ * Limits guessing of credentials. An address that has sent many unknown credentials is refused before the next one is
+ * looked up. Credentials that were valid before are not affected, whatever else comes from their address. The limit is
+ * only for credentials that are looked up; a vehicle's token costs no store anything.
  */
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { FleetFlagError } from '../../core/errors.ts';
 
-/** Different wrong credentials in a window. The same one again (a forgotten browser tab) is no guess. */
+/** The different wrong credentials that a window allows. Repeating one (a forgotten browser tab) is not guessing. */
 export const MAX_FAILURES = 30;
-/** Milliseconds from an address' first failure. */
+/** The length of a window in milliseconds, from an address' first failure. */
 const WINDOW = 60_000;
 const MAX_ADDRESSES = 5_000;
 const MAX_GOOD = 20_000;
 
+/** Counts wrong credentials by address. */
 export class FailedCredentials {
   readonly #good = new LRUCache<string, true>({ max: MAX_GOOD });
   readonly #failed: LRUCache<string, Set<string>>;
 
-  /** @param clock milliseconds, never backwards */
+  /** @param clock a monotonic clock, in milliseconds */
   constructor(clock: () => number = () => performance.now()) {
     this.#failed = new LRUCache({ max: MAX_ADDRESSES, ttl: WINDOW, perf: { now: clock }, ttlResolution: 0 });
   }
 
   /**
-   * What `find` gives for a credential (null: nobody has it), or RATE_LIMITED without asking it. A `find` that rejects
-   * says nothing about the credential.
+   * Looks a credential up by `find`, which gives null for an unknown one. Rejects with RATE_LIMITED, without calling
+   * `find`, where the address is over the limit. A `find` that rejects does not count.
    *
-   * @param credential what tells it from others; only a part of its hash is kept
+   * @param credential the credential, of which only a part of the hash is kept
    */
   async lookUp<T>(address: string | null, credential: string, find: () => Promise<T | null>): Promise<T | null> {
     const from = address ?? '';

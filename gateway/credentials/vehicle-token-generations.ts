@@ -1,6 +1,6 @@
 /**
- * Which vehicle tokens have been revoked: for each vehicle whose tokens ever were, the generation that is valid. Kept
- * in memory, so that a fleet that connects at once costs no query (docs/decisions/revoked-vehicle-tokens.md).
+ * Knows which vehicle tokens were revoked: the valid generation of each vehicle whose tokens ever were. The generations
+ * are in memory, so that a fleet that connects at once costs no query (docs/decisions/revoked-vehicle-tokens.md).
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,42 +8,45 @@ import { unattended } from '../../core/async/unattended.ts';
 import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
 
-/** A vehicle whose tokens have been revoked. */
+/** The raised generation of a vehicle whose tokens were revoked. */
 export interface RaisedGeneration {
   readonly vin: string;
-  /** Tokens of a lower one are revoked; 1 or more. */
+  /** The generation, from 1. Tokens of lower generations are revoked. */
   readonly generation: number;
-  /** Milliseconds since 1970. */
+  /** The time of the revocation in milliseconds since 1970. */
   readonly raisedAt: number;
 }
 
 /**
- * Gives those that come after (`since`, `after`) in the order of time (milliseconds since 1970) and VIN; none at the
- * end.
+ * Reads the generations that come after the cursor (`since`, `after`), in the order of time (milliseconds since 1970)
+ * and VIN. The list is empty at the end.
  */
 export type ReadGenerations = (since: number, after: string) => Promise<readonly RaisedGeneration[]>;
 
 export interface VehicleTokenGenerationsOptions {
   readonly read: ReadGenerations;
-  /** Told the VINs whose tokens of former generations have just been found to be revoked. */
+  /** Called with the VINs whose tokens of former generations have just been found to be revoked. */
   readonly ended: (vins: ReadonlySet<string>) => void;
   readonly logger: GatewayLogger;
 }
 
-/** Milliseconds between two looks: a revocation is known within 5 s though nobody has told of it. */
+/** The milliseconds between two polls. A revocation is known within 5 s even if its event was lost. */
 const INTERVAL = 4_000;
 /**
- * Milliseconds that a gateway waits to know them all, at its start and when it was told of a revocation; it goes on
- * even without.
+ * The milliseconds for which a gateway waits for the generations, at its start and after an event of a revocation.
+ * After that it goes on without them.
  */
 const PATIENCE = 2_000;
-/** Milliseconds: more than a transaction may last, so one that commits after a later one is seen, too. */
+/**
+ * The milliseconds before the newest generation at which a poll begins. They are more than a transaction may last, so
+ * that one that commits out of order is seen, too.
+ */
 const OVERLAP = 30_000;
 
 const QUERY =
   'query VehicleTokenGenerations($since: DateTime!, $after: String!) { vehicleTokenGenerations(since: $since, after: $after) { vin generation raisedAt } }';
 
-/** Reads the generations from the vehicles subgraph, as the gateway itself. Rejects when it gives none. */
+/** Makes the reader of generations from the vehicles subgraph. It rejects when the answer is invalid. */
 export function generationsReader(vehicles: SubgraphConnection): ReadGenerations {
   return async (since, after) => {
     const { data, errors } = await vehicles.execute({
@@ -73,8 +76,7 @@ export class VehicleTokenGenerations {
   }
 
   /**
-   * Reads them all, and from then on looks for news every 4 s. Resolves when they are known, or after 2 s. Never
-   * rejects.
+   * Reads all generations, and polls every 4 s from then on. Resolves when they are known, or after 2 s. Never rejects.
    */
   async start(): Promise<void> {
     this.#timer = setInterval(() => unattended(this.refresh(), 'Looking for revoked vehicle tokens'), INTERVAL);
@@ -82,7 +84,7 @@ export class VehicleTokenGenerations {
     await this.learn();
   }
 
-  /** Looks for news now. Resolves when they are known, or after 2 s. Never rejects. */
+  /** Polls now. Resolves when the generations are known, or after 2 s. Never rejects. */
   async learn(): Promise<void> {
     await Promise.race([this.refresh(), delay(PATIENCE, undefined, { ref: false })]);
   }
@@ -92,15 +94,15 @@ export class VehicleTokenGenerations {
   }
 
   /**
-   * Whether a genuine token of `generation` is valid, as far as is known. One of a newer generation says itself that
-   * those before have been revoked.
+   * Says whether a genuine token of `generation` is valid, as far as is known. A token of a newer generation proves
+   * that the generations before it were revoked.
    */
   admits(vin: string, generation: number): boolean {
     this.raise(vin, generation);
     return generation >= (this.#valid.get(vin) ?? 0);
   }
 
-  /** The vehicle's tokens below `generation` are revoked. What is known already changes nothing. */
+  /** Records that the vehicle's tokens below `generation` are revoked. A known revocation changes nothing. */
   raise(vin: string, generation: number): void {
     if (this.#learn(vin, generation)) this.#options.ended(new Set([vin]));
   }

@@ -1,19 +1,20 @@
 /**
- * Which vehicles have a socket at this gateway, and of which of them the control plane has yet to be told. A vehicle
- * may have several sockets, such as one that is still being closed and its successor.
+ * Tracks which vehicles have a socket at this gateway, and which changes are not reported yet. A vehicle may have
+ * several sockets, such as one that is still being closed and its successor.
  */
 import type { Caller } from '../../core/access/caller.ts';
 
-/** What the next report says. A VIN is in one of the lists. */
+/** The changes of a report. A VIN is in at most one of the lists. */
 export interface PresenceNews {
   readonly opened: readonly string[];
   readonly closed: readonly string[];
 }
 
+/** Counts sockets by vehicle and collects the changes to report. */
 export class ConnectedVehicles {
-  /** Sockets by VIN; 1 or more. */
+  /** The number of sockets by VIN, from 1. */
   readonly #sockets = new Map<string, number>();
-  /** VINs whose last socket has closed or first one opened since they were reported, in the order of that. */
+  /** The VINs whose first socket opened or last socket closed since the last report, in that order. */
   #unreported = new Set<string>();
 
   get hasNews(): boolean {
@@ -32,7 +33,7 @@ export class ConnectedVehicles {
     else if (this.#sockets.delete(vin)) this.#unreported.add(vin);
   }
 
-  /** Takes what is to be reported of at most `limit` vehicles. What is not stored is to be given back. */
+  /** Takes the changes of at most `limit` vehicles. Changes that were not stored have to be given back. */
   takeNews(limit: number): PresenceNews {
     const opened: string[] = [];
     const closed: string[] = [];
@@ -44,12 +45,14 @@ export class ConnectedVehicles {
     return { opened, closed };
   }
 
-  /** The report of `news` may not have been stored: the next ones say of these vehicles what is so by then. */
+  /**
+   * Puts changes back that may not have been stored. The next reports give the then present state of these vehicles.
+   */
   giveBack(news: PresenceNews): void {
     for (const vin of [...news.opened, ...news.closed]) this.#unreported.add(vin);
   }
 
-  /** Nothing of what was reported counts any more. */
+  /** Schedules a report of all connected vehicles, after the earlier reports were lost. */
   reportAnew(): void {
     this.#unreported = new Set(this.#sockets.keys());
   }

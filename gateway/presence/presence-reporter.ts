@@ -1,7 +1,7 @@
 /**
- * Tells the vehicles subgraph which vehicles are connected here: what has changed, about every second, and at least
- * that this gateway lives. Reports build on each other; whatever becomes of one, the next says what is missing, and
- * where the subgraph knows nothing of this gateway (any more), everything. Source: docs/decisions/presence.md.
+ * Reports to the vehicles subgraph which vehicles are connected here: changes about every second, and otherwise at
+ * least that this gateway lives. Reports build on each other. Where one may be lost, the next contains its changes;
+ * where the subgraph does not know this gateway, the next contains all vehicles. Source: docs/decisions/presence.md.
  */
 import { randomUUID } from 'node:crypto';
 import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
@@ -9,10 +9,10 @@ import type { GatewayLogger } from '../context.ts';
 import { ConnectedVehicles } from './connected-vehicles.ts';
 
 export interface PresenceReport {
-  /** A UUID. */
+  /** The id of the gateway, a UUID. */
   readonly gateway: string;
   readonly sequence: number;
-  /** The last report that is known to be stored; 0 for none. */
+  /** The sequence number of the last report that is known to be stored; 0 for none. */
   readonly since: number;
   readonly opened: readonly string[];
   readonly closed: readonly string[];
@@ -20,21 +20,21 @@ export interface PresenceReport {
 }
 
 /**
- * Stores a report; false where this gateway must report everything anew. Rejects when it cannot be told whether it was
- * stored.
+ * Sends a report. Resolves to false where this gateway has to report all vehicles again. Rejects where the report may
+ * or may not have been stored.
  */
 export type SendReport = (report: PresenceReport) => Promise<boolean>;
 
 export interface ReporterTimes {
-  /** Milliseconds between two reports while vehicles come and go. */
+  /** The milliseconds between two reports while there are changes. */
   readonly interval: number;
-  /** Milliseconds between two reports when nothing happens; a third of the lease. */
+  /** The milliseconds between two reports while there are no changes; a third of the lease. */
   readonly renewal: number;
-  /** Milliseconds until a report that failed is tried again; doubled each time, up to `renewal` / 2. */
+  /** The milliseconds until a failed report is tried again; doubled each time, up to `renewal` / 2. */
   readonly retry: number;
-  /** Milliseconds that a gateway which stops waits for its last report. */
+  /** The milliseconds for which a stopping gateway waits for its last report. */
   readonly parting: number;
-  /** Vehicles of a report: few enough that a busy database has them written before anybody's patience ends. */
+  /** The most vehicles of a report: few enough for a busy database to write them within all timeouts. */
   readonly batch: number;
 }
 
@@ -49,7 +49,7 @@ export const REPORTER_TIMES: ReporterTimes = {
 const MUTATION =
   'mutation ReportPresence($gateway: ID!, $sequence: Int!, $since: Int!, $opened: [String!]!, $closed: [String!]!, $leaving: Boolean!) { reportPresence(gateway: $gateway, sequence: $sequence, since: $since, opened: $opened, closed: $closed, leaving: $leaving) }';
 
-/** Sends reports to the vehicles subgraph, as the gateway itself. */
+/** Makes the function that sends reports to the vehicles subgraph, with the gateway's own identity. */
 export function reportsTo(vehicles: SubgraphConnection): SendReport {
   return async (report) => {
     const { data, errors } = await vehicles.execute({
@@ -64,6 +64,7 @@ export function reportsTo(vehicles: SubgraphConnection): SendReport {
   };
 }
 
+/** Reports the connected vehicles until it is closed. */
 export class PresenceReporter {
   readonly vehicles = new ConnectedVehicles();
   #gateway = randomUUID();
@@ -81,14 +82,14 @@ export class PresenceReporter {
     private readonly times: ReporterTimes = REPORTER_TIMES,
   ) {}
 
-  /** Reports from now on, whenever there is something to say. */
+  /** Starts to report. */
   start(): void {
     this.#after(this.times.interval);
   }
 
   /**
-   * Reports that no vehicle is connected here any more. Resolves when that is stored, or could not be, or after a
-   * while; never rejects.
+   * Reports that no vehicle is connected here any more. Resolves when the report is stored or has failed, or after
+   * `parting` milliseconds; never rejects.
    */
   async close(): Promise<void> {
     this.#closed = true;
@@ -114,7 +115,7 @@ export class PresenceReporter {
     });
   }
 
-  /** Sends one report. Resolves to the milliseconds until the next look; never rejects. */
+  /** Sends one report. Resolves to the milliseconds until the next; never rejects. */
   async #report(): Promise<number> {
     const { interval, renewal, retry, batch } = this.times;
     const news = this.vehicles.takeNews(batch);
@@ -139,7 +140,7 @@ export class PresenceReporter {
     }
   }
 
-  /** Under another id: a report of before that is still on its way must not count. */
+  /** Begins anew with another id, so that an earlier report that is still on its way does not count. */
   #beginAnew(): void {
     this.#gateway = randomUUID();
     this.#sequence = this.#stored = 0;
@@ -157,7 +158,7 @@ export class PresenceReporter {
       closed: [],
       leaving: true,
     };
-    // Not stored, the lease runs out, and it comes to the same a little later.
+    // If the report is not stored, the lease expires a little later, with the same result.
     await this.send(report).catch(() => false);
   }
 }

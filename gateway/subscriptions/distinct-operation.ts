@@ -1,5 +1,6 @@
 /**
- * All clients that asked the same: one execution for each event, in order, and one set of frames for everybody.
+ * A distinct operation: all clients with the same subscription share one execution for each event, in order, and the
+ * same frames.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GraphQLFormattedError } from 'graphql';
@@ -7,19 +8,19 @@ import { unattended } from '../../core/async/unattended.ts';
 import type { SubgraphResponse } from '../../core/wire/subgraph.ts';
 import { FrameBatch } from './next-frames.ts';
 
-/** One client's part in a distinct operation. */
+/** A client as a member of a distinct operation. */
 export interface Member {
-  /** Writes the frames out, or drops the client when it cannot keep up. Must not throw. */
+  /** Writes the frames to the client, or drops the client when it cannot keep up. Must not throw. */
   deliver(batch: FrameBatch): void;
-  /** The operation will not go on: `errors` say why. */
+  /** Ends the client's operation with `errors`. */
   refuse(errors: readonly GraphQLFormattedError[]): void;
   complete(): void;
 }
 
 export interface DistinctOperationOptions {
-  /** The result as JSON in UTF-8. Must not reject. */
+  /** Resolves to the result of an event as JSON in UTF-8. Must not reject. */
   execute(event: SubgraphResponse): Promise<Buffer>;
-  /** Called when more events wait than may. */
+  /** Called when too many events wait. */
   overflow(): void;
   /** Milliseconds, bytes, sockets, events: see socket-limits.ts. */
   readonly limits: {
@@ -37,8 +38,9 @@ interface Result {
 
 type LastWord = { readonly errors: readonly GraphQLFormattedError[] } | 'complete';
 
+/** Executes the events of an operation and delivers the results to its members. */
 export class DistinctOperation {
-  /** Each member with the number of the last event that came before it joined: it gets later ones only. */
+  /** The members, each with the number of the last event before it joined. A member only gets later events. */
   private readonly members = new Map<Member, number>();
   private received = 0;
   private readonly events: { readonly sequence: number; readonly event: SubgraphResponse }[] = [];
@@ -64,7 +66,7 @@ export class DistinctOperation {
     return this.members.delete(member);
   }
 
-  /** Takes an event of the upstream. */
+  /** Queues an event of the upstream for execution. */
   push(event: SubgraphResponse): void {
     if (this.dissolved || this.lastWord !== null) return;
     this.received += 1;
@@ -73,13 +75,13 @@ export class DistinctOperation {
     unattended(this.executeAll(), 'Executing the events of a subscription');
   }
 
-  /** Ends the operation for all members, after what they have coming has been sent. */
+  /** Ends the operation for all members, after their pending results were sent. */
   end(lastWord: LastWord): void {
     this.lastWord ??= lastWord;
     this.sayLastWord();
   }
 
-  /** Forgets everything, and gives back the members that there were. */
+  /** Drops all members and pending results, and gives the members. */
   dissolve(): Member[] {
     this.dissolved = true;
     clearTimeout(this.flushTimer);
@@ -93,7 +95,7 @@ export class DistinctOperation {
   private async executeAll(): Promise<void> {
     if (this.executing) return;
     this.executing = true;
-    // One after the other, so that results keep the order of the events.
+    // Events run one after the other, so that results keep their order.
     for (let next = this.events.shift(); next !== undefined; next = this.events.shift()) {
       const payload = await this.options.execute(next.event);
       if (this.dissolved) return;
@@ -145,7 +147,7 @@ export class DistinctOperation {
     };
     const first = (results[0]?.sequence ?? 0) - 1;
     let written = 0;
-    // A map's iteration bears members that come and go during the pauses.
+    // Iterating a map is safe while members join and leave during the pauses.
     for (const [member, joinedAt] of this.members) {
       const batch = after(Math.max(joinedAt, first));
       if (batch !== null) member.deliver(batch);

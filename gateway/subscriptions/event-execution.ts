@@ -1,6 +1,6 @@
 /**
- * Runs one event of an upstream through one distinct operation: fetches what the other subgraphs add, and shapes
- * the result as the client asked for it.
+ * Executes one event of an upstream for one distinct operation: it fetches the data of the other subgraphs and shapes
+ * the result as the client requested.
  */
 import { randomUUID } from 'node:crypto';
 import { executeQueryPlan, type ServiceMap } from '@apollo/gateway';
@@ -15,14 +15,14 @@ import {
 } from '../../core/wire/subgraph.ts';
 import { EVENT_SERVICE, type SubscriptionPlan } from './subscription-plan.ts';
 
-/** Makes an error fit for clients. */
+/** Masks an error for clients. */
 export type MaskError = (error: unknown) => GraphQLFormattedError;
 
 export interface EventExecution {
   readonly plan: SubscriptionPlan;
-  /** Coerced values of the declared variables. */
+  /** The coerced values of the declared variables. */
   readonly variables: Record<string, unknown>;
-  /** The permission scope that the operation runs under. */
+  /** The permission scope under which the operation runs. */
   readonly scope: Caller;
   readonly event: SubgraphResponse;
 }
@@ -31,7 +31,7 @@ export interface ExecutionServices {
   readonly subgraphs: Readonly<Record<SubgraphName, SubgraphConnection>>;
   readonly maskError: MaskError;
   readonly logger: { error(details: object, message: string): void };
-  /** Milliseconds for one subgraph request. */
+  /** The timeout of one subgraph request, in milliseconds. */
   readonly executionTimeout: number;
 }
 
@@ -50,7 +50,7 @@ async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   }
 }
 
-/** As a client may see it before masking: which subgraph it came from is nobody's business outside. */
+/** Gives an error without the name of the subgraph from which it came, which clients must not see. */
 function withoutService(error: unknown): unknown {
   if (!(error instanceof GraphQLError)) return error;
   const { extensions = {}, ...formatted } = error.toJSON();
@@ -62,7 +62,7 @@ function serviceMap({ event, scope }: EventExecution, services: ExecutionService
   const identity = { caller: scope, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
   const map: ServiceMap = {
     [EVENT_SERVICE]: {
-      // The merge of the other subgraphs' data writes into what it is given, and other operations share the event.
+      // The data of the other subgraphs is merged into this object, and other operations share the event.
       process: async () => structuredClone(event),
     },
   };
@@ -86,8 +86,8 @@ function serviceMap({ event, scope }: EventExecution, services: ExecutionService
 }
 
 /**
- * The result that every client of the operation gets for the event, as JSON in UTF-8. Never rejects: what fails is
- * in `errors`, masked, and what could be fetched is in `data`.
+ * Resolves to the result of the event for all clients of the operation, as JSON in UTF-8. Never rejects: failures are
+ * in `errors`, masked, and the fetched data is in `data`.
  */
 export async function executeEvent(execution: EventExecution, services: ExecutionServices): Promise<Buffer> {
   try {
@@ -100,7 +100,7 @@ export async function executeEvent(execution: EventExecution, services: Executio
 
 async function resultOf(execution: EventExecution, services: ExecutionServices): Promise<FormattedExecutionResult> {
   const { plan, variables } = execution;
-  // Of Apollo Server's request context the plan's execution reads these members only; `metrics` must be there.
+  // The execution of a plan reads only these members of Apollo Server's request context; `metrics` must be there.
   const requestContext = {
     request: { variables },
     context: {},
@@ -115,8 +115,7 @@ async function resultOf(execution: EventExecution, services: ExecutionServices):
     plan.planner.supergraphSchema,
     plan.planner.apiSchema,
   );
-  // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification in
-  // `errors`.
+  // Apollo reports a non-null field without a value in an extension; the GraphQL specification wants it in `errors`.
   const incomplete = extensions?.['valueCompletion'] as readonly GraphQLError[] | undefined;
   const all: readonly unknown[] = errors ?? incomplete ?? [];
   if (all.length === 0) return { data: data ?? null };

@@ -1,6 +1,6 @@
 /**
- * The WebSocket frames of `next` messages, built once for all clients of a distinct operation: only the operation's
- * id differs from client to client, and it is patched into the finished bytes.
+ * Builds the WebSocket frames of `next` messages once for all clients of a distinct operation. Only the operation's id
+ * differs from client to client, and it is patched into the finished bytes.
  *
  * A server's frame (RFC 6455, section 5.2) is not masked, so its bytes do not depend on the connection either.
  */
@@ -11,14 +11,18 @@ const BEFORE_ID = Buffer.from('{"id":"');
 const AFTER_ID = Buffer.from('","type":"next","payload":');
 const END = Buffer.from('}');
 
-/** A client's operation id as it stands between the quotes of a JSON string. */
+/** A client's operation id as it is written between the quotes of a JSON string. */
 export interface EncodedId {
   readonly text: string;
-  /** UTF-8 length of `text`. */
+  /** The bytes of `text` in UTF-8. */
   readonly bytes: number;
 }
 
-/** @param id any string, also one with quotes, control characters or lone surrogates */
+/**
+ * Encodes an operation id.
+ *
+ * @param id any string, even one with quotes, control characters or lone surrogates
+ */
 export function encodeId(id: string): EncodedId {
   const text = JSON.stringify(id).slice(1, -1);
   return { text, bytes: Buffer.byteLength(text) };
@@ -27,9 +31,9 @@ export function encodeId(id: string): EncodedId {
 interface PatchedFrames {
   bytes: Buffer;
   readonly idOffsets: readonly number[];
-  /** Whose id the bytes carry now. */
+  /** The id that the bytes carry now. */
   id: string | null;
-  /** Whether a socket still reads from `bytes`: then they must not change any more. */
+  /** Whether a socket still reads from `bytes`, so that they must not change. */
   kept: boolean;
 }
 
@@ -73,13 +77,13 @@ function buildFrames(payloads: readonly Buffer[], idBytes: number): PatchedFrame
   return { bytes, idOffsets, id: null, kept: false };
 }
 
-/** One or more results of a distinct operation, as frames that travel in one write. */
+/** One or more results of a distinct operation, as frames that are sent in one write. */
 export class FrameBatch {
   private readonly byIdLength = new Map<number, PatchedFrames>();
   private last: PatchedFrames | undefined;
   private lastLength = -1;
 
-  /** @param payloads execution results as JSON in UTF-8, in the order in which clients are to see them; at least one */
+  /** @param payloads at least one result, as JSON in UTF-8, in the order in which clients get them */
   constructor(private readonly payloads: readonly Buffer[]) {}
 
   get count(): number {
@@ -87,8 +91,8 @@ export class FrameBatch {
   }
 
   /**
-   * The frames for the operation `id`. The bytes are good until the next call for another id: a caller that hands
-   * them on for longer says so with `keep`.
+   * Gives the frames for the operation `id`. The bytes are valid until the next call for another id; a caller that
+   * needs them for longer has to call `keep`.
    */
   framesFor(id: EncodedId): Buffer {
     let frames = this.last;
@@ -112,7 +116,7 @@ export class FrameBatch {
     return frames.bytes;
   }
 
-  /** Says that the bytes which `framesFor` gave last are still being read: the next id gets a copy. */
+  /** Keeps the bytes that `framesFor` gave last unchanged, so that the next id gets a copy. */
   keep(): void {
     if (this.last !== undefined) this.last.kept = true;
   }

@@ -1,6 +1,6 @@
 /**
- * Who shares what: clients with the same document, variables and permission scope share one execution for each
- * event; operations that ask the owning subgraph the same share one upstream.
+ * Shares subscriptions. Clients with the same document, variables and permission scope share one execution for each
+ * event. Operations with the same request to the owning subgraph share one upstream.
  */
 import { randomUUID } from 'node:crypto';
 import type { GraphQLFormattedError } from 'graphql';
@@ -13,10 +13,10 @@ import type { SubscriptionPlan } from './subscription-plan.ts';
 import { Upstream, type UpstreamEnd } from './upstream.ts';
 
 export interface SharedRequest {
-  /** Tells documents and schemas apart. */
+  /** A key that is different for each document and schema. */
   readonly documentKey: string;
   readonly operationName: string | undefined;
-  /** Coerced values of the declared variables. */
+  /** The coerced values of the declared variables. */
   readonly variables: Record<string, unknown>;
   readonly scope: Caller;
   readonly plan: SubscriptionPlan;
@@ -25,7 +25,7 @@ export interface SharedRequest {
 export interface SharedOperationsOptions extends ExecutionServices {
   readonly limits: SubscriptionLimits;
   readonly logger: { warn(details: object, message: string): void; error(details: object, message: string): void };
-  /** Told of members that may have missed an event, or are about to. */
+  /** Called with members that may have missed an event, or are about to. */
   interrupted(members: readonly Member[]): void;
 }
 
@@ -43,7 +43,7 @@ interface SharedUpstream {
   readonly operations: Map<string, DistinctOperation>;
 }
 
-/** A member's place: what `leave` needs to take it out again. */
+/** The place of a member, by which `leave` removes it. */
 export interface Place {
   readonly shared: SharedUpstream;
   readonly operationKey: string;
@@ -54,6 +54,7 @@ function key(...parts: unknown[]): string {
   return canonicalJson(parts);
 }
 
+/** Joins clients to shared operations and upstreams. */
 export class SharedOperations {
   private readonly upstreams = new Map<string, SharedUpstream>();
   private readonly totals = { upstreamEvents: 0, executions: 0, upstreamsLost: 0 };
@@ -61,8 +62,8 @@ export class SharedOperations {
   constructor(private readonly options: SharedOperationsOptions) {}
 
   /**
-   * Adds a client. Events that reach the gateway from now on are delivered to it; `pending` is null when the
-   * upstream is established already, else resolves when it is (or has ended).
+   * Adds a client, which gets all events that reach the gateway from now on. `pending` is null where the upstream is
+   * established already; otherwise it resolves when the upstream is established or has ended.
    */
   join(member: Member, request: SharedRequest): { place: Place; pending: Promise<void> | null } {
     const shared = this.sharedUpstream(request);
@@ -77,7 +78,7 @@ export class SharedOperations {
     return { place: { shared, operationKey, operation }, pending: shared.upstream.established };
   }
 
-  /** Takes a client out; the last one out ends the upstream. */
+  /** Removes a client. The last one to leave ends the upstream. */
   leave(member: Member, { shared, operationKey, operation }: Place): void {
     if (!operation.leave(member) || operation.size > 0) return;
     operation.dissolve();
@@ -91,7 +92,7 @@ export class SharedOperations {
     return { ...this.totals, upstreams: this.upstreams.size, distinctOperations };
   }
 
-  /** Ends every upstream; members are not told. */
+  /** Ends every upstream, without telling the members. */
   close(only?: SharedUpstream): void {
     for (const shared of only === undefined ? [...this.upstreams.values()] : [only]) {
       if (this.upstreams.get(shared.key) === shared) this.upstreams.delete(shared.key);
@@ -154,7 +155,7 @@ export class SharedOperations {
   }
 
   private ended(shared: SharedUpstream, subgraph: string, end: UpstreamEnd): void {
-    // A client that asks the same from now on gets an upstream of its own.
+    // A new client with the same request gets a new upstream.
     if (this.upstreams.get(shared.key) === shared) this.upstreams.delete(shared.key);
     if (end.kind === 'lost') {
       this.totals.upstreamsLost += 1;

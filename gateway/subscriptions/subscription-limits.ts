@@ -1,49 +1,51 @@
 /**
- * What a client, a burst or a failing part may cost at most. All times are milliseconds, all sizes bytes.
+ * The limits of what a client, a burst or a failing part may cost. All times are in milliseconds and all sizes in
+ * bytes.
  */
 export interface SubscriptionLimits {
   /** The largest message that a client may send; a larger one closes its socket with 1009. */
   readonly maxPayload: number;
-  /** From the upgrade to connection_init; past it the socket is closed with 4408. */
+  /** The time from the upgrade to connection_init, after which the socket is closed with 4408. */
   readonly connectionInitTimeout: number;
   readonly maxSocketsPerAddress: number;
   /**
-   * Messages (and ping and pong frames) that a client may send in a second on average, and at once; past it its socket
-   * is closed with 1013. A vehicle sends one in ten seconds, and a handful when it connects.
+   * The messages (and ping and pong frames) that a client may send in a second on average. `messageBurst` is the number
+   * that it may send at once. Beyond either, its socket is closed with 1013. A vehicle sends one message in ten
+   * seconds, and a handful when it connects.
    */
   readonly messagesPerSecond: number;
   readonly messageBurst: number;
-  /** Operations open at once on one socket; one more is refused with LIMIT_EXCEEDED. */
+  /** The operations that may be open on one socket; one more is refused with LIMIT_EXCEEDED. */
   readonly maxOperationsPerSocket: number;
-  /** Mutations of vehicles that wait for their turn; one more is refused with SERVICE_UNAVAILABLE and `retryAfter`. */
+  /** The mutations of vehicles that may wait; one more is refused with SERVICE_UNAVAILABLE and `retryAfter`. */
   readonly maxWaitingReports: number;
-  /** Of an operation's id as it stands in a message; each distinct length costs one copy of the frame. */
+  /** The size of an operation's id in a message. Each distinct length costs one copy of the frame. */
   readonly maxIdBytes: number;
   /**
-   * What may wait in this process for one socket before it is dropped, beside the answer to one query of its own
-   * (the kernel hides about 4 MB more).
+   * The data that may wait in this process for one socket before it is dropped, beside the answer to one query of its
+   * own. (About 4 MB more wait in the kernel.)
    */
   readonly bufferedBytes: number;
   readonly pingInterval: number;
-  /** From a ping to the pong; past it the socket is terminated. A large answer before the ping gives it longer. */
+  /** The timeout of a pong, after which the socket is terminated. It is longer after a large answer. */
   readonly pongDeadline: number;
-  /** From our close frame to the client's; past it the socket is terminated. */
+  /** The time from the gateway's close frame to the client's, after which the socket is terminated. */
   readonly closeTimeout: number;
-  /** How long a result waits for others to travel in the same write. */
+  /** The time for which a result waits for others to join the same write. */
   readonly flushWindow: number;
-  /** Results that together exceed this travel in several writes. */
+  /** The size of the results of one write; larger batches are sent in several writes. */
   readonly batchBytes: number;
-  /** Sockets written to before other work of the process gets its turn. */
+  /** The number of sockets to which results are written before other work of the process runs. */
   readonly socketsPerTurn: number;
-  /** Events of one distinct operation that may wait for execution; past it its clients must resync. */
+  /** The events of one distinct operation that may wait for execution; beyond it, its clients have to resync. */
   readonly maxQueuedEvents: number;
-  /** Of one subgraph request made for an event. */
+  /** The timeout of one subgraph request for an event. */
   readonly executionTimeout: number;
-  /** From opening an upstream to its being established; past it it counts as lost. */
+  /** The time that an upstream may take to be established, after which it counts as lost. */
   readonly establishmentTimeout: number;
-  /** How long an upstream that cannot tell when it is established counts as not yet so. */
+  /** The time after which an upstream counts as established if it cannot report that itself. */
   readonly establishmentGrace: number;
-  /** The longest time over which the sockets of a lost upstream are closed (a millisecond for each, up to this). */
+  /** The longest time over which the sockets of a lost upstream are closed: a millisecond for each, up to this. */
   readonly lossSpread: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * How a subscription that crosses subgraphs runs: what the owning subgraph is asked for (the primary), and what is
- * fetched from the others for each event. Apollo's planner makes the plan; its gateway only lacks the running of it.
+ * Plans subscriptions that cross subgraphs: the request to the owning subgraph (the primary), and the fetches from the
+ * other subgraphs for each event. Apollo's planner makes such plans, but its gateway cannot execute them.
  */
 import { buildOperationContext } from '@apollo/gateway';
 import { Supergraph, operationFromDocument, type Schema } from '@apollo/federation-internals';
@@ -9,14 +9,14 @@ import type { DocumentNode, GraphQLSchema } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
 
-/** The name under which an event takes the place of the primary's subgraph; no subgraph can be called so. */
+/** The name under which an event replaces the primary's subgraph. No subgraph can have this name. */
 export const EVENT_SERVICE = '#event';
 
 export interface SubscriptionPlan {
   readonly subgraph: SubgraphName;
-  /** What `subgraph` is subscribed to. */
+  /** The subscription at `subgraph`. */
   readonly primary: FetchNode;
-  /** What runs for each event: the primary answered by the event itself, then the other subgraphs. */
+  /** The plan for each event: the event answers the primary, and then the other subgraphs are fetched. */
   readonly perEvent: QueryPlan;
   readonly operationContext: ReturnType<typeof buildOperationContext>;
   readonly planner: SubscriptionPlanner;
@@ -43,8 +43,10 @@ export class SubscriptionPlanner {
   /**
    * Plans a subscription, or finds the plan that was made before.
    *
-   * @param document valid against this supergraph's API schema; the operation meant must be a subscription
-   * @throws FleetFlagError BAD_USER_INPUT where nothing is left to subscribe to, as with `@skip(if: true)`
+   * Plans a subscription.
+   *
+   * @param document a document that is valid against this supergraph's API schema and whose operation is a subscription
+   * @throws FleetFlagError BAD_USER_INPUT where no field is left to subscribe to, as with `@skip(if: true)`
    */
   plan(document: DocumentNode, operationName: string | undefined): SubscriptionPlan {
     let ofDocument = this.plans.get(document);

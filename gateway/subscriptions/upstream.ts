@@ -1,5 +1,5 @@
 /**
- * One subscription at a subgraph, whatever number of distinct operations and clients it feeds.
+ * An upstream: one subscription at a subgraph, which feeds any number of distinct operations and clients.
  */
 import type { GraphQLFormattedError } from 'graphql';
 import { unattended } from '../../core/async/unattended.ts';
@@ -11,16 +11,16 @@ import type {
   SubgraphStream,
 } from '../../core/wire/subgraph.ts';
 
-/** How an upstream ended: by itself, because the subgraph refused the operation, or because it was lost. */
+/** The end of an upstream: it completed, the subgraph refused it, or its connection was lost. */
 export type UpstreamEnd =
   | { readonly kind: 'complete' }
   | { readonly kind: 'refused'; readonly errors: readonly GraphQLFormattedError[] }
   | { readonly kind: 'lost'; readonly cause: unknown };
 
 export interface UpstreamListener {
-  /** Called for each event, in order, synchronously. */
+  /** Called synchronously for each event, in order. */
   event(event: SubgraphResponse): void;
-  /** Called at most once; never after `stop`. */
+  /** Called at most once, and never after `stop`. */
   ended(end: UpstreamEnd): void;
 }
 
@@ -30,9 +30,10 @@ export interface UpstreamTimes {
   readonly establishmentGrace: number;
 }
 
+/** Reads a subscription and passes its events to a listener. */
 export class Upstream {
   /**
-   * Resolves when no later event can be missed, or when the upstream has ended; never rejects. Null from then on.
+   * Resolves when no later event can be missed, or when the upstream has ended; never rejects. It is null from then on.
    * See docs/decisions/subscribe-before-sync.md.
    */
   established: Promise<void> | null;
@@ -41,7 +42,7 @@ export class Upstream {
   private timer: NodeJS.Timeout | undefined;
   private over = false;
 
-  /** Opens the upstream: the iterator is created and asked for its first event before this returns. */
+  /** Opens the upstream. The iterator is created, and its first event requested, before this returns. */
   constructor(
     connection: SubgraphConnection,
     request: SubgraphRequest,
@@ -52,11 +53,11 @@ export class Upstream {
     unattended(this.run(connection, request), 'Following a subscription at a subgraph');
   }
 
-  /** Ends the subscription at the subgraph; the listener hears nothing more. */
+  /** Ends the subscription at the subgraph. The listener gets no more events. */
   stop(): void {
     if (this.over) return;
     this.finish();
-    // An iterator that will not close has no one left to tell.
+    // Nobody waits for an iterator that fails to close.
     this.iterator?.return?.().catch(() => undefined);
   }
 
@@ -91,7 +92,7 @@ export class Upstream {
         }),
       this.times.establishmentTimeout,
     );
-    // A failure to establish also fails the iterator, which says why.
+    // A failure to establish also fails the iterator, which gives the reason.
     established.then(
       () => this.settle(),
       () => undefined,
@@ -103,7 +104,7 @@ export class Upstream {
     try {
       iterator = connection.subscribe(request);
     } catch (cause) {
-      // Never before the constructor has returned: the listener does not know the upstream yet.
+      // This waits for the constructor to return, because the listener does not know the upstream before.
       await Promise.resolve();
       return this.end({ kind: 'lost', cause });
     }
@@ -116,13 +117,13 @@ export class Upstream {
         if (this.over) return;
         if (item.done === true) return this.end({ kind: 'complete' });
         const response = item.value;
-        // Without `data` the request failed before it ran (GraphQL specification, 7.1): no event, a refusal.
+        // Without `data`, the request failed before it ran (GraphQL specification, 7.1), so this is a refusal.
         if (response.data === undefined && response.errors !== undefined) {
           return this.end({ kind: 'refused', errors: response.errors });
         }
         this.settle();
         next = iterator.next();
-        // Marked as handled at once: it may reject while the event is being dealt with.
+        // The promise is marked as handled at once, because it may reject while the event is processed.
         next.catch(() => undefined);
         this.listener.event(response);
       }

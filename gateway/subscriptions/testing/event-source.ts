@@ -1,8 +1,8 @@
-/** A source of events that any number of iterators follow, each from the moment of its creation. */
+/** Emits events to any number of iterators, each from its creation on. */
 export class EventSource<T> {
   private readonly followers = new Set<{ put(event: T): void; finish(error?: Error): void }>();
 
-  /** Iterators that are open now. */
+  /** The number of open iterators. */
   get open(): number {
     return this.followers.size;
   }

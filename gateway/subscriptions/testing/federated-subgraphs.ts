@@ -1,6 +1,6 @@
 /**
- * Two small real subgraphs that federate: `flags` owns the flag and the subscription, `audit` adds its history.
- * They run in process and are looked at by the tests: who was asked what, and how often.
+ * Two small real subgraphs: `flags` owns the flag and the subscription, and `audit` adds the flag's history. They run
+ * in the test's process and record their requests.
  */
 import { composeServices } from '@apollo/composition';
 import { Supergraph } from '@apollo/federation-internals';
@@ -34,17 +34,17 @@ const AUDIT = `
   type Flag @key(fields: "key") { key: String! history(first: Int = 20): [String!]! owner: String! secret: String }
 `;
 
-/** What `audit` answers for a flag's key; tests put their own in. */
+/** The data that `audit` gives for a flag's key; tests replace it. */
 export interface AuditData {
   history(key: string, first: number): Promise<string[]> | string[];
   owner(key: string): string | null;
 }
 
-/** A subgraph in this process that counts what it is asked. */
+/** A subgraph in this process that records its requests. */
 export class InMemorySubgraph implements SubgraphConnection {
   readonly executed: SubgraphRequest[] = [];
   readonly subscribed: SubgraphRequest[] = [];
-  /** Settles when a new subscription counts as established; tests may put a pending promise in. */
+  /** Settles when a new subscription counts as established; tests may replace it by a pending promise. */
   establishing: Promise<void> | undefined = Promise.resolve();
 
   private readonly failures = new Map<string, (error: Error) => void>();
@@ -73,7 +73,7 @@ export class InMemorySubgraph implements SubgraphConnection {
     const loss = new Promise<never>((_, reject) => (lose = reject));
     loss.catch(() => undefined);
     this.failures.set(JSON.stringify(request.variables?.['e']), lose);
-    // Not a generator: return() of one waits for the next() that is pending.
+    // This is not a generator, because return() of a generator waits for the pending next().
     const iterator: AsyncIterableIterator<SubgraphResponse> = {
       [Symbol.asyncIterator]: () => iterator,
       async next() {
@@ -110,7 +110,7 @@ export class InMemorySubgraph implements SubgraphConnection {
     return once;
   }
 
-  /** Loses the connection under the newest subscription whose variable `e` is `environment`. */
+  /** Breaks the connection of the newest subscription whose variable `e` is `environment`. */
   fail(environment: string): void {
     this.failures.get(JSON.stringify(environment))?.(
       new FleetFlagError('SERVICE_UNAVAILABLE', 'The connection was lost.'),
@@ -139,7 +139,7 @@ function absent(name: SubgraphName): SubgraphConnection {
   };
 }
 
-/** The two subgraphs, composed; `changes` feeds the subscription. */
+/** Makes the two subgraphs and composes them; `changes` feeds the subscription. */
 export function federatedSubgraphs() {
   const changes = new EventSource<ChangeEvent>();
   const audit: AuditData = {

@@ -1,6 +1,6 @@
 /**
- * A client that speaks graphql-transport-ws by hand over plain `ws`, so that a test sees each message and each
- * close code, and can send what no proper client would.
+ * A client that speaks graphql-transport-ws over plain `ws`, so that a test sees each message and close code, and can
+ * send messages that no correct client would.
  */
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
 import { WebSocket, type ClientOptions } from 'ws';
@@ -55,7 +55,7 @@ export class WireClient {
     this.send({ id, type: 'subscribe', payload: { query, ...more } });
   }
 
-  /** All payloads of `next` messages for `id`, in order. */
+  /** Gives the payloads of all `next` messages for `id`, in order. */
   results(id: string): NonNullable<WireMessage['payload']>[] {
     return this.received.flatMap((message) =>
       message.type === 'next' && message.id === id && message.payload !== undefined ? [message.payload] : [],
@@ -66,7 +66,7 @@ export class WireClient {
     return eventually(`result ${count} of ${id}`, () => this.results(id)[count - 1]);
   }
 
-  /** The payload of the `error` message for `id`. */
+  /** Resolves to the payload of the `error` message for `id`. */
   error(id: string): Promise<readonly WireError[]> {
     return eventually(
       `an error of ${id}`,
@@ -89,7 +89,7 @@ export class WireClient {
     return this;
   }
 
-  /** Connects, and sends connection_init with `params`. */
+  /** Connects, sends connection_init with `params`, and resolves when it is acknowledged. */
   async acknowledged(params: Record<string, unknown> = {}): Promise<this> {
     await this.opened();
     this.send({ type: 'connection_init', payload: params });
