@@ -26,7 +26,7 @@ export interface LinkTimings {
   readonly pingMs: number;
   /** The timeout of a pong. Any other byte counts as well, because a pong waits behind an answer that is arriving. */
   readonly pongMs: number;
-  /** The timeout of the beginning of an answer, and then of each further byte of it. */
+  /** The timeout of the first byte of an answer, and after it of each further byte. */
   readonly requestMs: number;
 }
 

@@ -11,7 +11,7 @@ import { TlsFront } from '../testing/tls-front.ts';
 const authority = createAuthority('Carmaker authority');
 const ca = authority.certificate;
 const good = authority.issue(['localhost', '127.0.0.1', 'gateway.example']);
-/** Of a user that a header and a URL both have to be careful with. */
+/** The credentials of a user whose characters need escaping in a header and in a URL. */
 const SECRET = 'pass:wörd%';
 
 let plane: TestControlPlane;

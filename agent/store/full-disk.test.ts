@@ -10,7 +10,7 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { testUnless } from '../../core/testing/unless.ts';
 
-/** Of flags that make the database larger than the limits here. */
+/** The number of flags that make the database larger than the limits here. */
 const LARGE = 'x'.repeat(60_000);
 const NOBODY = 65_534;
 const asRoot = process.getuid?.() === 0;
@@ -45,7 +45,7 @@ function start(options: StartOptions = {}, databaseFile = vehicle.databaseFile):
   return running.begin();
 }
 
-/** That a start without network has `revision`, and the value that it gives to `eco`. */
+/** Expects that a start without network has `revision`, and the value that it gives to `eco`. */
 async function expectOnDisk(databaseFile: string, revision: number, value: string): Promise<void> {
   const agent = await vehicle.start({ databaseFile, url: 'ws://127.0.0.1:1/graphql' });
   expect(agent.status()).toMatchObject({ ready: true, revision, store: { faults: [] } });

@@ -125,7 +125,7 @@ function storedMeasurements(): Map<string, number> {
   return counts;
 }
 
-/** That a vehicle starts from its file alone, with what is in it. */
+/** Expects that a vehicle starts from its file alone, with the content of the file. */
 function expectLoaded(report: LoadedReport, onDisk: OnDisk | null): void {
   const { flags, ...loaded } = report;
   expect(loaded).toMatchObject({ ready: onDisk !== null, revision: onDisk?.revision ?? 0, faults: [] });
@@ -218,7 +218,7 @@ test(`agents killed ${LANES * AGENTS * ROUNDS} times leave what was said to be o
     if (random() < 0.3) throw new GraphQLError('refused', { extensions: { code: 'SERVICE_UNAVAILABLE' } });
     await pause(random() * 10);
   };
-  // Somebody in between drops events and takes entries out of answers.
+  // A relay in between drops events and removes entries from answers.
   plane.onChange = (change) => (random() < 0.2 ? [] : [change]);
   plane.onSync = (answer) =>
     random() < 0.2 ? { ...answer, flags: answer.flags.filter(() => random() < 0.7) } : answer;

@@ -32,7 +32,7 @@ const UNKNOWN = {
   conditions: {},
 } as unknown as RuleDefinition;
 const NEVER = 1_000_000;
-/** Nothing is asked for again in a test's time. */
+/** Timings with which no request is repeated during a test. */
 const PATIENT = { backoffMs: NEVER, backoffCapMs: NEVER, patienceMs: NEVER, patienceCapMs: NEVER };
 
 let plane: TestControlPlane;
@@ -48,7 +48,7 @@ afterEach(async () => {
   await plane.stop();
 });
 
-/** An agent that holds everything; what was asked until then is forgotten. */
+/** Starts an agent, waits until it is in sync, and forgets its requests until then. */
 async function synced(timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFlagAgent> {
   const agent = await vehicle.start({
     random: () => 0.5,

@@ -1,4 +1,4 @@
-/** The questions that an agent asks with a nonce where the clocks do not tell, over the wire. */
+/** The nonces that an agent sends over the wire where the clocks cannot tell the age of a proof. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
 import type { RuleDefinition } from '../../core/model.ts';

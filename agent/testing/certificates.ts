@@ -1,5 +1,5 @@
 /**
- * Certificates for the tests of TLS, made with nothing but node:crypto: X.509 v3 (RFC 5280) over ECDSA P-256, in DER.
+ * Makes certificates for tests of TLS with node:crypto alone: X.509 v3 (RFC 5280) with ECDSA P-256, in DER.
  */
 import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
 import { isIPv4 } from 'node:net';
@@ -26,7 +26,7 @@ const NOW: Validity = { from: new Date(Date.now() - YEAR), to: new Date(Date.now
 
 const ECDSA_WITH_SHA256 = sequence(objectId('2a8648ce3d040302'));
 
-/** An authority that nobody trusts but those who are told to. */
+/** Makes an authority that no program trusts unless it is configured to. */
 export function createAuthority(name: string): Authority {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const issue = (subject: string, key: KeyObject, validity: Validity, extensions: readonly Buffer[]) =>
@@ -59,7 +59,7 @@ function certificate(
   const content = sequence(
     // Version 3.
     tagged(0xa0, tagged(0x02, Buffer.from([2]))),
-    // Positive, and its first byte not zero.
+    // The serial number must be positive, and its first byte not zero.
     tagged(0x02, Buffer.concat([Buffer.from([0x40]), randomBytes(8)])),
     ECDSA_WITH_SHA256,
     distinguishedName(issuer),
@@ -86,12 +86,12 @@ function keyIdentifier(publicKey: KeyObject): Buffer {
   return extension('551d0e', tagged(0x04, digest));
 }
 
-/** With a common name only. */
+/** Gives a distinguished name that has a common name only. */
 function distinguishedName(name: string): Buffer {
   return sequence(tagged(0x31, sequence(objectId('550403'), tagged(0x0c, Buffer.from(name)))));
 }
 
-/** GeneralizedTime. */
+/** Gives a date as GeneralizedTime. */
 function time(date: Date): Buffer {
   return tagged(0x18, Buffer.from(`${date.toISOString().replace(/\.\d+Z|[-:T]/g, '')}Z`));
 }

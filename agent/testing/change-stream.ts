@@ -1,6 +1,6 @@
 import type { ChangeMessage } from './control-plane.ts';
 
-/** A queue that a subscription reads from until either side ends it. */
+/** A queue from which a subscription reads until either side ends it. */
 export class ChangeStream implements AsyncIterableIterator<{ flagChanges: ChangeMessage }> {
   readonly #queue: ChangeMessage[] = [];
   #wake: (() => void) | null = null;

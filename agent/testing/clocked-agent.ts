@@ -1,7 +1,6 @@
 /**
- * The command as a process of its own, whose clock is what a test says: Debian's faketime stands before the system's
- * library and changes what the process is told of the time, from one moment to the next. The clock that nobody sets
- * (CLOCK_MONOTONIC) stays as it is.
+ * Runs the command as a process whose clock a test sets. Debian's faketime is loaded before the system's library and
+ * can change the time of the process at any moment. The monotonic clock (CLOCK_MONOTONIC) is not changed.
  */
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +11,7 @@ import type { AgentStatus } from '../api/agent-status.ts';
 import { bundleCommand } from '../bundle.ts';
 import { until, type TestVehicle } from './test-vehicle.ts';
 
-/** Why no process can be given another clock here; null where it can. */
+/** Why the clock of a process cannot be set here; null where it can. */
 export const NO_FAKETIME =
   spawnSync('faketime', ['--version']).status === 0 ? null : "Debian's package faketime is not installed";
 
@@ -68,7 +67,7 @@ export class ClockedAgent {
     this.#child.stderr!.on('data', (data: Buffer) => (this.#log += data.toString()));
   }
 
-  /** Sets its clock: seconds beside the true time (`+172800s`), or where it starts (`@2020-01-01 00:00:00`). */
+  /** Sets the clock: an offset from the true time (`+172800s`), or a start (`@2020-01-01 00:00:00`). */
   set(clock: string): void {
     writeFileSync(this.#clockFile, clock);
   }
@@ -108,7 +107,7 @@ export class ClockedAgent {
 
 let preloaded: { LD_PRELOAD: string } | null = null;
 
-/** What faketime sets in a process's environment to be loaded by it. */
+/** Gives the environment variables by which a process loads faketime. */
 function preload(): { LD_PRELOAD: string } {
   preloaded ??= {
     LD_PRELOAD: /^LD_PRELOAD=(.*)$/m.exec(execFileSync('faketime', ['-f', '+0s', 'env'], { encoding: 'utf8' }))![1]!,

@@ -1,4 +1,4 @@
-/** An HTTP proxy that knows CONNECT only, on loopback. */
+/** An HTTP proxy on loopback that only supports CONNECT. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -7,13 +7,13 @@ import { boundAddress } from '../../core/wire/http-server.ts';
 export class ConnectProxy {
   readonly #server: Server = createServer((_request, response) => response.writeHead(405).end());
   readonly #sockets = new Set<Duplex>();
-  /** What was asked for, `host:port`, also where it was refused. */
+  /** The requested targets as `host:port`, including refused ones. */
   readonly asked: string[] = [];
-  /** `user:password` that it wants; null: nothing. */
+  /** The required `user:password`; null for none. */
   wants: string | null = null;
-  /** False: it takes requests and does not answer them. */
+  /** Whether the proxy answers requests; it accepts them in any case. */
   answering = true;
-  /** Which address a name leads to: the proxy knows names that the client does not. */
+  /** Resolves a name to an address, so that the proxy knows names that the client does not. */
   resolve: (host: string) => string = (host) => host;
   #port = 0;
 
@@ -27,7 +27,7 @@ export class ConnectProxy {
     return proxy;
   }
 
-  /** Listens, on the same port as before. */
+  /** Starts to listen, on the same port as before. */
   async listen(): Promise<void> {
     await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
     this.#port = boundAddress(this.#server).port;

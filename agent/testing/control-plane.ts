@@ -76,44 +76,44 @@ export interface ReportedHeartbeat {
 export class TestControlPlane {
   readonly environment: Environment = 'production';
   revision = 0;
-  /** What it understands; that of a version before, where a test says so before it listens. */
+  /** The schema. A test may set that of an older version before the control plane listens. */
   sdl = WIRE_SDL;
-  /** What is registered of the vehicle; null: nothing. */
+  /** The registered facts of the vehicle; null for none. */
   registered: RegisteredFacts | null = null;
-  /** What becomes of an answer about the registered facts on its way. */
+  /** Changes an answer with registered facts on its way. */
   onFacts: (jws: string) => string = (jws) => jws;
   /** The form in which definitions are signed. */
   definitionVersion = 1;
-  /** `since` of every sync that was asked for. */
+  /** The `since` of every requested sync. */
   readonly syncs: (number | null)[] = [];
-  /** Nonces of the syncs that had one. */
+  /** The nonces of the syncs that had one. */
   readonly nonces: string[] = [];
-  /** Ids and tokens of what clients sent. */
+  /** The ids of subscriptions that clients sent, and below the tokens. */
   readonly subscriptionIds: string[] = [];
   readonly tokens: string[] = [];
-  /** Milliseconds since 1970. */
+  /** The clock, in milliseconds since 1970. */
   now: () => number = Date.now;
-  /** What becomes of a sync answer, or of a change, on its way. */
+  /** Changes the answer to a sync on its way; `onChange` does so with a change. */
   onSync: (answer: SyncMessage) => SyncMessage | Promise<SyncMessage> = (answer) => answer;
   onChange: (change: ChangeMessage) => ChangeMessage[] | Promise<ChangeMessage[]> = (change) => [change];
   onProof: (proof: string) => string | Promise<string> = (proof) => proof;
-  /** Called for each question with a nonce; what it throws is the answer. */
+  /** Called for each request with a nonce; an error that it throws is the answer. */
   onNonce: (nonce: string) => void | Promise<void> = () => undefined;
-  /** Batches as they came, also those that were refused. */
+  /** The received batches, including refused ones. */
   readonly batches: ReportedBatch[] = [];
-  /** Called for each batch; what it throws is the answer. */
+  /** Called for each batch; an error that it throws is the answer. */
   onReport: (batch: ReportedBatch) => void | Promise<void> = () => undefined;
-  /** Heartbeats as they came, also those that were refused. */
+  /** The received heartbeats, including refused ones. */
   readonly heartbeats: ReportedHeartbeat[] = [];
-  /** Called for each heartbeat; what it throws is the answer. */
+  /** Called for each heartbeat; an error that it throws is the answer. */
   onHeartbeat: (heartbeat: ReportedHeartbeat) => void | Promise<void> = () => undefined;
-  /** All that was ever signed for a flag, by revision. */
+  /** Everything that was ever signed for a flag, by revision. */
   readonly published: SignedFlag[] = [];
   /** Tokens that are refused with 4403. */
   readonly refusedTokens = new Set<string>();
   readonly #entries = new Map<string, { definition: FlagDefinition | null; signed: SignedFlag }>();
   readonly #streams = new Set<ChangeStream>();
-  /** Get each change beside the streams, whatever becomes of it there. */
+  /** Listeners that get each change unchanged, beside the streams. */
   readonly listeners = new Set<(change: ChangeMessage) => void>();
   #http: Server | null = null;
   #sockets: WebSocketServer | null = null;
@@ -128,7 +128,7 @@ export class TestControlPlane {
     return plane;
   }
 
-  /** One that listens on no port. */
+  /** Makes a control plane that listens on no port. */
   static async silent(): Promise<TestControlPlane> {
     return new TestControlPlane(await createSigningKey());
   }
@@ -145,7 +145,7 @@ export class TestControlPlane {
     return this.#streams.size;
   }
 
-  /** Listens, on the same port as before. */
+  /** Starts to listen, on the same port as before. */
   async listen(): Promise<void> {
     this.#http = createServer((request, response) => {
       response.statusCode = request.url === '/.well-known/jwks.json' ? 200 : 404;
@@ -193,7 +193,7 @@ export class TestControlPlane {
     this.#port = boundAddress(this.#http).port;
   }
 
-  /** Goes down as a crash would: every socket is dropped. */
+  /** Stops like a crash: it drops every socket. */
   async stop(): Promise<void> {
     for (const socket of this.#sockets?.clients ?? []) socket.terminate();
     for (const stream of this.#streams) stream.end();
@@ -232,7 +232,7 @@ export class TestControlPlane {
     await this.#publish(key, this.revision + 1, null);
   }
 
-  /** The definitions that vehicles should have, by key. */
+  /** Gives the definitions that vehicles should have, by key. */
   definitions(): Map<string, FlagDefinition> {
     const present = [...this.#entries].flatMap(([key, { definition }]) =>
       definition === null ? [] : [[key, definition] as const],
@@ -240,14 +240,14 @@ export class TestControlPlane {
     return new Map(present.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
-  /** Whether the flag that was published at `revision` was enabled; null for a tombstone. */
+  /** Says whether the flag that was published at `revision` was enabled; null for a tombstone. */
   enabledAt(revision: number): boolean | null {
     const { jws } = this.published[revision - 1]!;
     const payload = JSON.parse(Buffer.from(jws.split('.')[1]!, 'base64url').toString()) as { flag?: FlagDefinition };
     return payload.flag?.enabled ?? null;
   }
 
-  /** What there is now: the signed definition of each flag. */
+  /** Gives the signed definition of each present flag. */
   signedSet(): Map<string, string> {
     return new Map(
       [...this.#entries].flatMap(([key, { definition, signed }]) =>
@@ -256,7 +256,7 @@ export class TestControlPlane {
     );
   }
 
-  /** The proof of what there is now. */
+  /** Signs a proof of the present set. */
   proof(
     issuedAt = Math.floor(this.now() / 1000),
     nonce: string | null = null,
@@ -279,7 +279,7 @@ export class TestControlPlane {
     return signJws(signingKey, PROOF_JWS_TYPE, payload);
   }
 
-  /** Makes all changes of `change` be read in one look: one event for each flag, with the proof of the last. */
+  /** Announces all changes of `change` together: one event for each flag, with the proof of the last. */
   async inOneLook(change: () => Promise<void>): Promise<void> {
     const before = this.revision;
     this.#looking = false;
@@ -291,7 +291,7 @@ export class TestControlPlane {
     await this.#announce(before);
   }
 
-  /** What the control plane is now, to be put back later, as a database is from a backup. */
+  /** Backs the present state up. Gives the function that restores it, as a database is restored. */
   backup(): () => void {
     const [revision, entries] = [this.revision, [...this.#entries]];
     return () => {
@@ -301,12 +301,12 @@ export class TestControlPlane {
     };
   }
 
-  /** As an agent of before got it. */
+  /** Signs a statement, as older agents got it. */
   statement(revision = this.revision, issuedAt = Math.floor(this.now() / 1000)): Promise<string> {
     return signJws(this.key, STATEMENT_JWS_TYPE, { v: 1, environment: this.environment, revision, issuedAt });
   }
 
-  /** The registered facts, signed as an answer to the question that had `nonce`. */
+  /** Signs the registered facts as an answer to the request with `nonce`. */
   facts(nonce: string, vin = TEST_VIN): Promise<string> {
     if (this.registered === null)
       throw new GraphQLError('This vehicle is not registered.', { extensions: { code: 'NOT_FOUND' } });
@@ -333,7 +333,7 @@ export class TestControlPlane {
   async #publish(key: string, revision: number, definition: FlagDefinition | null): Promise<void> {
     const signed = await this.signedFlag(key, revision, definition);
     const before = this.revision;
-    // Together, as one transaction: no sync may see the revision without its flag.
+    // Both change together, as in one transaction: no sync may see the revision without its flag.
     this.revision = revision;
     this.published.push(signed);
     this.#entries.set(key, { definition, signed });
@@ -361,7 +361,7 @@ export class TestControlPlane {
     }
   }
 
-  /** The answer to a sync. */
+  /** Gives the answer to a sync. */
   async sync(since: number | null, nonce: string | null): Promise<SyncMessage> {
     this.syncs.push(since);
     if (nonce !== null) {

@@ -1,35 +1,35 @@
 /**
- * A bad network on the way to a server of the test: a TCP relay on loopback that cuts, delays, swallows, and leads
- * elsewhere. Its address stays the same whatever it does.
+ * A faulty network before a server of a test: a TCP relay on loopback that cuts connections, delays or swallows bytes,
+ * or leads to another server. Its address never changes.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { boundAddress } from '../../core/wire/http-server.ts';
 
-/** What becomes of bytes: `pass`; `swallow`: nobody is told, as on a half-open connection. */
+/** The treatment of bytes: `pass`, or `swallow` without an error, as on a half-open connection. */
 export type Passage = 'pass' | 'swallow';
 
 export interface Trickle {
   readonly bytes: number;
-  /** Milliseconds between two portions. */
+  /** The milliseconds between two portions. */
   readonly everyMs: number;
 }
 
 export class FaultyRelay {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
-  /** Connections that were taken, also those that lead nowhere. */
+  /** The number of accepted connections, including those that lead nowhere. */
   connections = 0;
-  /** Connections that were cut because their budget was used up. */
+  /** The number of connections that were cut because their budget was spent. */
   spent = 0;
   passage: Passage = 'pass';
-  /** How fast bytes pass; null: as they come. Counts for connections from now on. */
+  /** The speed of bytes on new connections; null for no limit. */
   trickle: Trickle | null = null;
-  /** False: connections are taken, and lead nowhere. */
+  /** Whether accepted connections lead to the server; otherwise they lead nowhere. */
   answering = true;
-  /** How many bytes the next connection may carry before it is cut. */
+  /** Gives the bytes that the next connection may carry before it is cut. */
   budget: () => number = () => Infinity;
 
-  /** @param port of the server behind; counts for connections from now on */
+  /** @param port the port of the server; a new one applies to new connections */
   private constructor(public port: number) {
     this.#server = createServer({ noDelay: true }, (client) => this.#take(client));
   }
@@ -49,7 +49,9 @@ export class FaultyRelay {
     return `ws://127.0.0.1:${this.ownPort}/graphql`;
   }
 
-  /** Drops every connection: for the client with a reset, as a router does that has forgotten it, or regularly. */
+  /**
+   * Drops every connection, for the client with a reset, as by a router that has forgotten it, or with a regular end.
+   */
   cut(how: 'reset' | 'end' = 'reset'): void {
     for (const client of this.#clients) drop(client, how);
   }

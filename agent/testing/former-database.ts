@@ -1,5 +1,5 @@
 /**
- * A database as agents wrote it that trusted a statement of the revision and knew nothing of sets: the rows of version
+ * Writes a database like older agents, which trusted a statement of the revision and knew no sets: the rows of version
  * 1.0.0 before proofs, and its digest.
  */
 import { createHash } from 'node:crypto';
@@ -19,7 +19,7 @@ export interface FormerState {
   readonly flags: readonly SignedFlag[];
 }
 
-/** Writes it. Flags are taken for enabled ones of type boolean whose default is false. */
+/** Writes the database. All flags must be enabled boolean ones whose default is false. */
 export async function writeFormerDatabase(
   path: string,
   { vin, revision, statement, pinnedKeys, cachedAt, ageingTime, flags }: FormerState,

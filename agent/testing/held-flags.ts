@@ -1,4 +1,4 @@
-/** An agent's evaluator with flags in it, without store or network: for tests of what is asked of it. */
+/** Makes an agent's evaluator with flags, without a store or network. */
 import type { FlagDefinition } from '../../core/model.ts';
 import type { FlagSource } from '../api/ofrep.ts';
 import { FlagEvaluator } from '../evaluate/flag-evaluator.ts';
@@ -8,7 +8,7 @@ import { heldFlag } from '../sync/apply.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { TEST_VIN } from './test-vehicle.ts';
 
-/** A boolean flag that is on and false for everybody, changed by what is given. */
+/** Makes a boolean flag that is enabled and false for everybody, with the given changes. */
 export function testFlag(key: string, change: Partial<FlagDefinition> = {}): FlagDefinition {
   return {
     key,
@@ -23,7 +23,7 @@ export function testFlag(key: string, change: Partial<FlagDefinition> = {}): Fla
   };
 }
 
-/** What OFREP needs of an agent, holding `definitions`. */
+/** Makes the parts of an agent with `definitions` that OFREP needs. */
 export function sourceOf(definitions: readonly FlagDefinition[], facts: VehicleFacts = {}): FlagSource {
   const evaluator = new FlagEvaluator(facts, new AgeingClock(Date.now));
   const held = definitions.map((definition) => {

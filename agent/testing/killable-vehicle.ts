@@ -1,5 +1,5 @@
 /**
- * Starts vehicle-process.ts, bundled once, and reads what it says.
+ * Starts vehicle-process.ts, which is bundled once, and reads its output.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ import type { VehicleOptions } from './vehicle-process.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The bundle of the process, in a folder of its own that anybody may read. */
+/** The bundle of the process, in a folder of its own that every user may read. */
 export class VehicleProgram {
   private constructor(
     private readonly folder: string,
@@ -50,7 +50,7 @@ export class VehicleProgram {
   }
 }
 
-/** Node starts several times here, perhaps on a machine that has much else to do. */
+/** The timeout of conditions: Node starts several times here, perhaps on a busy machine. */
 const PATIENCE_MS = 60_000;
 
 export interface StartOptions {
@@ -77,20 +77,20 @@ export class KillableProcess {
     this.child.stdin!.on('error', (error) => (this.#log += error.message));
   }
 
-  /** Lets it begin; it may have been made earlier, so that the time until Node is up is not waited for. */
+  /** Lets the process begin. It may have been started earlier, so that the test does not wait for Node to start. */
   begin(): this {
     this.child.stdin!.write('\n');
     return this;
   }
 
-  /** What a vehicle said of `what` last, or null. A line that was cut off does not count. */
+  /** Gives a vehicle's last line about `what`; null for none. A line that was cut off does not count. */
   said(what: string, place = 0): string | null {
     const start = `${place} ${what} `;
     const lines = this.#output.slice(0, this.#output.lastIndexOf('\n') + 1).split('\n');
     return lines.findLast((line) => line.startsWith(start))?.slice(start.length) ?? null;
   }
 
-  /** Resolves once what a vehicle says of `what` fits; rejects when the process ends before. */
+  /** Resolves when a vehicle's line about `what` fits; rejects when the process ends first. */
   async saying(what: string, fits: (value: string) => boolean = () => true, place = 0): Promise<void> {
     await until(
       `vehicle ${place} says ${what}`,
@@ -107,7 +107,7 @@ export class KillableProcess {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** Kills it, and resolves when all that it had said is here. Rejects where it had ended by itself. */
+  /** Kills the process, and resolves when all its output is here. Rejects where it had ended by itself. */
   async kill(): Promise<void> {
     if (this.ended) throw new Error(`it had ended by itself: ${this.#log}`);
     const closed = once(this.child, 'close');

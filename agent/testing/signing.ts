@@ -1,4 +1,4 @@
-/** Keys and signatures as the control plane makes them. */
+/** Makes keys and signatures like the control plane. */
 import { CompactSign, calculateJwkThumbprint, exportJWK, generateKeyPair, type CryptoKey, type JWK } from 'jose';
 
 export interface SigningKey {
@@ -14,7 +14,7 @@ export async function createSigningKey(): Promise<SigningKey> {
   return { kid, privateKey, publicJwk: { ...publicJwk, kid } };
 }
 
-/** A compact JWS as the control plane makes it. */
+/** Signs a payload as a compact JWS, like the control plane. */
 export function signJws(key: SigningKey, typ: string, payload: unknown): Promise<string> {
   return new CompactSign(new TextEncoder().encode(JSON.stringify(payload)))
     .setProtectedHeader({ alg: 'EdDSA', kid: key.kid, typ })

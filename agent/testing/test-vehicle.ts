@@ -1,5 +1,5 @@
 /**
- * A vehicle in a folder of its own: token, keys, database, and the agents that run on them.
+ * A test vehicle in a folder of its own: token, keys, database, and the agents that run on them.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import { TEST_VIN, type TestControlPlane } from './control-plane.ts';
 
 export { TEST_VIN };
 
-/** Short enough for tests; what they wait for is a condition, never one of these. */
+/** Timings that are short enough for tests. Tests wait for conditions, never for one of these. */
 const TEST_TIMINGS = {
   backoffMs: 10,
   backoffCapMs: 50,
@@ -24,7 +24,7 @@ const TEST_TIMINGS = {
   staleCheckMs: 10,
 };
 
-/** A token as a vehicle gets it; the agent reads its claims only. */
+/** Makes a token like a vehicle's. Its signature is not genuine, because the agent only reads the claims. */
 export function vehicleToken(vin = TEST_VIN, environment = 'production', salt = ''): Promise<string> {
   return new SignJWT({ env: environment, jti: salt })
     .setProtectedHeader({ alg: 'HS256' })
@@ -43,7 +43,7 @@ export class TestVehicle {
     readonly plane: TestControlPlane,
   ) {}
 
-  /** @param parent the folder in which it gets its own */
+  /** @param parent the folder in which the vehicle's folder is created */
   static async create(plane: TestControlPlane, parent = tmpdir()): Promise<TestVehicle> {
     const vehicle = new TestVehicle(await mkdtemp(join(parent, 'fleetflag-agent-')), plane);
     await writeFile(vehicle.tokenFile, `${await vehicleToken()}\n`);

@@ -1,4 +1,4 @@
-/** TLS before a server of the test, as a load balancer does it: what comes in is decrypted and handed on. */
+/** Terminates TLS before a server of a test, like a load balancer. */
 import { connect } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Certificate } from './certificates.ts';
@@ -7,7 +7,7 @@ import { boundAddress } from '../../core/wire/http-server.ts';
 export class TlsFront {
   readonly #server: Server;
   readonly #sockets = new Set<TLSSocket>();
-  /** Names that clients have asked for (SNI). */
+  /** The names that clients have requested (SNI). */
   readonly names: (string | false)[] = [];
 
   private constructor(port: number, { certificate, key }: Certificate) {
@@ -28,7 +28,7 @@ export class TlsFront {
     this.#server.on('tlsClientError', () => undefined);
   }
 
-  /** @param port of the server behind, on loopback */
+  /** @param port the port of the server, on loopback */
   static async open(port: number, certificate: Certificate): Promise<TlsFront> {
     const front = new TlsFront(port, certificate);
     await new Promise<void>((resolve) => front.#server.listen(0, '127.0.0.1', resolve));

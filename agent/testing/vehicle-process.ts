@@ -1,7 +1,6 @@
 /**
- * Agents in a process of their own that keep measuring and say on stdout, without delay, what they hold to be on disk:
- * for tests that take the process away. Argument: a list of VehicleOptions as JSON. They begin when something comes on
- * stdin.
+ * Runs agents in a process that tests kill. The agents keep recording measurements, and print on stdout, without delay,
+ * what they hold to be on disk. The argument is a list of VehicleOptions as JSON. They begin when stdin has data.
  *
  * Lines, each after the agent's place in the list: `loaded JSON` (LoadedReport), before it connects; `revision R`
  * whenever `status()` reports another one; `durable N`: measurements 1 to N are on disk; `evaluated R`; `fault TEXT`:
@@ -17,17 +16,17 @@ export interface VehicleOptions {
   readonly tokenFile: string;
   readonly databaseFile: string;
   readonly keysFile: string;
-  /** Stands in the tags of each measurement, beside its number `n`. */
+  /** The round in the tags of each measurement, beside its number `n`. */
   readonly round: number;
 }
 
-/** What a start has without network. */
+/** The state of a vehicle after a start, before it connects. */
 export interface LoadedReport {
   readonly ready: boolean;
   readonly revision: number;
   readonly faults: readonly string[];
   readonly source: string;
-  /** Key, revision, value and reason of each flag. */
+  /** The key, revision, value and reason of each flag. */
   readonly flags: readonly (readonly [string, number, unknown, string])[];
 }
 
@@ -36,7 +35,7 @@ async function drive(place: number, options: VehicleOptions): Promise<void> {
   let tracked = 0;
   const said = new Map<string, string>();
 
-  /** A pipe takes a line at once: what was said is known even if the process dies at the next instruction. */
+  /** Prints a line synchronously, so that the test gets it even if the process dies at the next instruction. */
   function say(what: string, value: string): void {
     if (said.get(what) === value) return;
     said.set(what, value);

@@ -1,18 +1,18 @@
 /**
- * The wire forms of each version of the agent, recorded: what it asks, and the part of the API that it needs. A version
- * that is in vehicles is never recorded anew.
+ * The recorded wire forms of each version of the agent: its operations, and the part of the API that they need. The
+ * record of a version that runs in vehicles never changes.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 
 export interface WireVersion {
   readonly version: string;
-  /** The operations that the agent sends, by what they are for. */
+  /** The operations that the agent sends, by their purpose. */
   readonly documents: Readonly<Record<string, string>>;
-  /** The control plane of that time, as an SDL, line by line. */
+  /** The SDL of the control plane of that time, line by line. */
   readonly controlPlane: readonly string[];
 }
 
-/** All recorded versions, oldest first. */
+/** Gives all recorded versions, the oldest first. */
 export function wireVersions(): WireVersion[] {
   const folder = new URL('wire/', import.meta.url);
   return readdirSync(folder)

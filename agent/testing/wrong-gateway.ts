@@ -1,13 +1,13 @@
-/** A gateway that does not do what it should: what it does with a websocket handshake is the test's. */
+/** A gateway that behaves wrongly: the test decides what it does with a websocket handshake. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { boundAddress } from '../../core/wire/http-server.ts';
 
 export interface Upgrade {
-  /** What the answer is written to. */
+  /** The socket to which the answer is written. */
   readonly socket: Duplex;
-  /** Accepts, and speaks graphql-transport-ws or, to be wrong, another subprotocol or none. */
+  /** Accepts the handshake with graphql-transport-ws, or wrongly with another subprotocol or none. */
   readonly accept: (subprotocol?: string | false) => WebSocket;
 }
 
@@ -20,7 +20,7 @@ export interface ClientMessage {
 export class WrongGateway {
   readonly #http: Server = createServer((_request, response) => response.writeHead(404).end());
   readonly #sockets = new Set<Duplex>();
-  /** What becomes of a handshake. */
+  /** Handles a handshake. */
   onUpgrade: (upgrade: Upgrade) => void = ({ socket }) => socket.destroy();
 
   static async start(): Promise<WrongGateway> {
@@ -48,7 +48,7 @@ export class WrongGateway {
       accept: (subprotocol = 'graphql-transport-ws') => {
         let accepted: WebSocket | undefined;
         const server = new WebSocketServer({ noServer: true, handleProtocols: () => subprotocol });
-        // Calls back at once: nothing is asked of anybody.
+        // handleUpgrade calls back synchronously.
         server.handleUpgrade(request, socket, head, (websocket) => (accepted = websocket));
         return accepted!.on('error', () => undefined);
       },
@@ -56,7 +56,7 @@ export class WrongGateway {
   }
 }
 
-/** Answers connection_init and pings, and every other message with what `answer` makes of it; null: with nothing. */
+/** Answers connection_init and pings, and every other message with the result of `answer`, or not at all for null. */
 export function acknowledge(websocket: WebSocket, answer: (message: ClientMessage) => unknown): void {
   websocket.on('message', (data: Buffer) => {
     const message = JSON.parse(data.toString()) as ClientMessage;

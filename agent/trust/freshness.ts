@@ -12,9 +12,9 @@ import { ProofPace } from './proof-pace.ts';
 const VOID_AFTER_MS = 60_000;
 /** The milliseconds between two nonces, unless the first was not answered. */
 const INTERVAL_MS = 3_600_000;
-/** The milliseconds over which nonces are spread, because a whole fleet sends them when the control plane is wrong. */
+/** The milliseconds over which nonces are spread: a whole fleet sends them when the control plane's clock is wrong. */
 const JITTER_MS = 600_000;
-/** The milliseconds by which a refusal can delay a nonce at most, because refusals are not signed. */
+/** The most milliseconds by which a refusal can delay a nonce: refusals are not signed, so anybody can make one. */
 const LONGEST_REFUSAL_MS = 600_000;
 
 /** The judgement of a proof's time. If it is `fresh`, the age of the flags counts from the proof. */

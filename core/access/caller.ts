@@ -47,7 +47,7 @@ export interface GatewayCaller {
 }
 export type Caller = AnonymousCaller | UserCaller | ApiKeyCaller | VehicleCaller | GatewayCaller;
 
-/** The user who does something: null where a key, a vehicle or the control plane itself does it. */
+/** Gives the id of the acting user; null where a key, a vehicle or the control plane itself acts. */
 export function actingUser(caller: Caller): string | null {
   return caller.kind === 'user' ? caller.userId : null;
 }
@@ -56,7 +56,7 @@ export function actingUser(caller: Caller): string | null {
 export interface RequestOrigin {
   readonly ipAddress: string | null;
   readonly userAgent: string | null;
-  /** UUID. */
+  /** The id of the request, a UUID. */
   readonly requestId: string;
 }
 

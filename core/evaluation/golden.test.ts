@@ -30,7 +30,7 @@ function isRule(rule: unknown): rule is RuleDefinition {
   return typeof rule === 'object' && rule !== null && 'conditions' in rule;
 }
 
-/** As vehicles get it; golden rules may be garbage, and garbage stays. */
+/** Gives a flag as vehicles get it. Golden rules may be any JSON, which stays as it is. */
 function signed(flag: FlagDefinition): FlagDefinition {
   if (!Array.isArray(flag.rules)) return flag;
   const rules: readonly RuleDefinition[] = flag.rules;

@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from '@jest/globals';
 import { LISTEN_BACKLOG, boundAddress } from './http-server.ts';
 
-/** Node's own, which a fleet that comes back at once overflows. */
+/** The default of Node.js, which a fleet that reconnects at once would exceed. */
 const OF_NODE = 511;
 
 test('more connections may wait than Node would let', () => {
