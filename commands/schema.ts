@@ -1,6 +1,6 @@
 /**
  * `npm run schema`: composes the subgraphs' SDL into `schema.graphql` (the public API, for readers and client tools)
- * and `gateway/composition/supergraph.graphql` (what the gateway loads). With `--check`: fails when either is stale.
+ * and `gateway/composition/supergraph.graphql` (which the gateway loads). With `--check`, fails when either is stale.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { composeServices } from '@apollo/composition';

@@ -1,4 +1,4 @@
-/** `npm run service -- gateway|flags|vehicles|experiments|audit`: one role of a distributed deployment. */
+/** `npm run service -- gateway|flags|vehicles|experiments|audit`: starts one role of a distributed deployment. */
 import type { Logger } from 'pino';
 import { FleetFlagError } from '../core/errors.ts';
 import { createIdentityTokens } from '../core/credentials/identity-token.ts';

@@ -1,4 +1,4 @@
-/** `npm start`: the whole control plane in one process. */
+/** `npm start`: starts the whole control plane in one process. */
 import { readPlainArguments } from './command-line.ts';
 import { startControlPlane } from '../main/control-plane.ts';
 import { runUntilStopped } from '../main/process.ts';

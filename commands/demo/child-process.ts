@@ -19,7 +19,7 @@ const STOPPING = 15_000;
  * there.
  */
 function inherited(): Record<string, string | undefined> {
-  // Not settings: PATH, TMPDIR and the like, to hand on.
+  // Variables such as PATH and TMPDIR are no settings and are passed on.
   // eslint-disable-next-line no-restricted-properties
   const entries = Object.entries(process.env).filter(
     ([name]) => !Object.hasOwn(SETTINGS, name) && !name.startsWith('FLEETFLAG_'),

@@ -45,7 +45,10 @@ export class ExperimentService {
     return findDisturbances(this.prisma, experimentIds);
   }
 
-  /** Newest first, of any flag, archived or not. The key of a flag that nobody has finds nothing; throws BAD_USER_INPUT for what can be no key. */
+  /**
+   * Gives one page of experiments of any flag, archived or not, newest first. An unknown flag key finds none; throws
+   * BAD_USER_INPUT for a text that cannot be a key.
+   */
   async search(filter: ExperimentFilter, page: Page): Promise<ExperimentPage> {
     let search: ExperimentSearch = { status: filter.status };
     if (typeof filter.flagKey === 'string') {

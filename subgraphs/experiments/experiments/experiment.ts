@@ -85,7 +85,7 @@ export function readPlan(input: PlanInput): ExperimentPlan {
 }
 
 /**
- * `plan` with what `input` gives, validated as a whole; null clears a description or an end. Throws
+ * Gives `plan` with the changes in `input`, validated as a whole; null clears a description or an end. Throws
  * BAD_USER_INPUT at `input.…` for the first fault.
  */
 export function editPlan(

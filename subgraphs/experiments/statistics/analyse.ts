@@ -77,7 +77,7 @@ export interface CupedComparison extends Comparison {
   readonly coverage: number;
 }
 
-/** The test that `significant` goes by. */
+/** The test that decides `significant`. */
 export type DecisionBasis = 'sequential' | 'fixed-horizon';
 
 /** All numbers of an experiment. */

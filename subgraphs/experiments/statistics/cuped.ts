@@ -37,7 +37,7 @@ export interface Cuped {
   readonly coverage: number;
 }
 
-/** The part of the minuend that cancellation leaves; none of its digits is right. */
+/** A remainder of a subtraction below this part of the first number is only rounding: none of its digits is right. */
 const ROUNDING = 32 * Number.EPSILON;
 
 /** Gives all vehicles of an arm, with the pooled covariate for those that have none of their own. */

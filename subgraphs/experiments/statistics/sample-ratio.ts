@@ -39,7 +39,8 @@ function exactTest({ control, treatment }: Arms<number>, treatmentShare: number)
  * Checks whether chance explains the vehicles' split.
  *
  * @param vehicles the numbers in each arm, without those seen in both
- * @param treatmentShare the planned share of the treatment, 0 to 1. At 0, a single treated vehicle is a mismatch
+ * @param treatmentShare the planned share of the treatment, 0 to 1. A vehicle in an arm for which none was planned is a
+ * mismatch
  */
 export function sampleRatio(vehicles: Arms<number>, treatmentShare: number): SampleRatio {
   const total = vehicles.control + vehicles.treatment;

@@ -41,7 +41,8 @@ export function changesInTurn(database: Transactor, limits = CHANGE_TURNS): Tran
 }
 
 /**
- * Gives transactions that end blocking sessions: other FleetFlag sessions that have held a needed lock for too long.
+ * Gives a transactor whose transactions end the sessions that block them: other FleetFlag sessions that have held a
+ * needed lock for too long.
  */
 export function clearedWay(lane: PrismaClient, logger: Logger): Transactor {
   return {

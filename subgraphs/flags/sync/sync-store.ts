@@ -15,8 +15,8 @@ export interface Delta {
 }
 
 /**
- * A point of an environment's history. `changedAtMs` tells apart two histories that count the same revisions (a restored
- * database).
+ * A point in an environment's history. `changedAtMs` distinguishes two histories with the same revision numbers (a
+ * restored database).
  */
 export interface Position {
   readonly revision: number;

@@ -3,7 +3,7 @@ import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
 /** An open transaction, as stores receive it. */
 export type Transaction = Prisma.TransactionClient;
 
-/** What a store's functions that only read are given: the database, or a transaction that is under way. */
+/** The database, or an open transaction, as the reading functions of stores receive it. */
 export type Reader = PrismaClient | Transaction;
 
 /** Starts transactions: a database client, or a lane that queues them. */
