@@ -106,7 +106,7 @@ describe('the whole path', () => {
     await plane.put('a', { enabled: false });
     await plane.remove('a');
     await until('the tombstone is applied', () => agent.status().flags === 0);
-    // Changes that arrive together are one write, and only their outcome is told.
+    // Changes that arrive together are one write, and listeners hear only their result.
     expect(seen.at(-1)).toEqual({ key: 'a', revision: 3, removed: true, persisted: 3 });
     expect(seen.every(({ revision, persisted }) => persisted >= revision)).toBe(true);
     stop();

@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true }));
 
-/** An agent whose control plane nobody reaches. */
+/** Makes an agent whose control plane cannot be reached. */
 function aloneAgent(databaseFile = join(folder, 'vehicle.db')): FleetFlagAgent {
   return new FleetFlagAgent({ url: 'ws://127.0.0.1:9/graphql', tokenFile: join(folder, 'token'), databaseFile });
 }

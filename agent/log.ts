@@ -5,9 +5,11 @@ import fs from 'node:fs';
 import { LineSink } from '../core/log/line-sink.ts';
 import { errorCode } from '../core/caught-error.ts';
 
+/** The severity of a line. */
 export type LogLevel = 'info' | 'warn' | 'error';
 export const LOG_FORMATS = ['plain', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
+/** The fields of a line, for machines. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
 
 /** Writes one line; `message` is for people, `fields` are for machines. */

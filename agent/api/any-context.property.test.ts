@@ -41,7 +41,7 @@ const context = fc.oneof(
 const isObject = (json: JsonValue | undefined): json is JsonObject =>
   typeof json === 'object' && json !== null && !Array.isArray(json);
 
-/** The context with the bad members left out, as docs/reference/evaluation.md says what is bad. */
+/** Gives the context without the members that are invalid by docs/reference/evaluation.md. */
 function cleaned(json: JsonValue): JsonObject {
   if (!isObject(json)) return {};
   return Object.fromEntries(

@@ -4,11 +4,13 @@
 import type { EvaluationReason, FlagType, JsonValue } from '../../core/model.ts';
 import type { EvaluatedFlag } from '../evaluate/flag-evaluator.ts';
 
+/** The type of the value that a program asks for. */
 export type ValueType = FlagType;
 
 /** The OpenFeature error codes that this agent uses. */
 export type EvaluationErrorCode = 'FLAG_NOT_FOUND' | 'TYPE_MISMATCH' | 'PROVIDER_NOT_READY';
 
+/** The value of a flag, with its variant and reason, or an error code. */
 export interface EvaluationDetails<T> {
   readonly flagKey: string;
   readonly value: T;

@@ -199,7 +199,7 @@ describe('an event stream', () => {
     const late = await read(base, { 'last-event-id': first.ids()[0]! });
     await until('what it has missed', () => late.ids().length === 1);
     expect(late.ids()).toEqual(current.ids());
-    // Another process counts anew: its ids are none of this one's.
+    // Another process has other event ids.
     const { base: other } = await serve({ agent: changingAgent().agent });
     const moved = await read(other, { 'last-event-id': first.ids()[0]! });
     await until('it is told', () => moved.ids().length === 1);

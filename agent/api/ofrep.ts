@@ -10,6 +10,7 @@ import type { EvaluatedFlag, UncheckedContext } from '../evaluate/flag-evaluator
 import { flagMetadata, NOT_READY_MESSAGE } from './evaluation-details.ts';
 import { readFlatContext } from './flat-context.ts';
 
+/** An answer of the local API: its HTTP status, headers and JSON body. */
 export interface OfrepAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;

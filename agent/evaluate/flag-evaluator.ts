@@ -31,6 +31,7 @@ export interface ProgramContext {
  */
 export type UncheckedContext = { readonly [Member in keyof ProgramContext]: unknown };
 
+/** An evaluation, with the definition from which it comes. */
 export interface EvaluatedFlag {
   readonly definition: FlagDefinition;
   readonly evaluation: Evaluation;

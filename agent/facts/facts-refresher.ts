@@ -12,6 +12,7 @@ import { membersOf } from '../../core/json/json-value.ts';
 
 export const FACTS_QUERY = 'query Facts($nonce: String!) { vehicleFacts(nonce: $nonce) }';
 
+/** The options of a refresher. */
 export interface FactsRefresherOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
   /** Says whether the vehicle needs a fact that the control plane has not confirmed since the start. */

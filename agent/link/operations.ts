@@ -25,6 +25,7 @@ export interface SignedFlag {
   readonly jws: string;
 }
 
+/** The answer to a sync. */
 export interface SyncAnswer {
   readonly revision: number;
   /** Whether `flags` are all flags, and not only those that changed. */
@@ -33,6 +34,7 @@ export interface SyncAnswer {
   readonly proof: string;
 }
 
+/** An event of the stream of changes. */
 export interface ChangeEvent {
   readonly revision: number;
   readonly previousRevision: number;

@@ -7,6 +7,7 @@ import { emptySecretFault, openSecretFault } from '../../core/credentials/secret
 import { readRegularFile } from '../../core/files/regular-file.ts';
 import type { VehicleIdentity } from '../state.ts';
 
+/** A token, with the identity that its claims name. */
 export interface VehicleCredential {
   /** The JWT, which must never be logged. */
   readonly token: string;

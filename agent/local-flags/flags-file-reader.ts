@@ -14,6 +14,7 @@ import { describeError, type Log } from '../log.ts';
 import { readRegularFile } from '../../core/files/regular-file.ts';
 import { LOCAL_ENVIRONMENT, localFlag, type LocalFlag, type LocalFlags, type LocalFlagsStatus } from './local-flags.ts';
 
+/** The options of the reader. */
 export interface FlagsFileOptions {
   readonly path: string;
   readonly log: Log;

@@ -62,8 +62,10 @@ export function isMissing(error: unknown): boolean {
   return errorCode(error) === 'ENOENT';
 }
 
+/** The present or the previous content of a file. */
 export type Generation = 'current' | 'previous';
 
+/** Reads and replaces a file in two generations. */
 export class DurableFile {
   constructor(
     readonly path: string,

@@ -36,7 +36,7 @@ afterEach(async () => {
   await plane.stop();
 });
 
-/** The database that an agent of before left at `contact`. */
+/** Writes the database that an older agent left at `contact`. */
 async function former(changes: Partial<FormerState> = {}): Promise<void> {
   await writeFormerDatabase(vehicle.databaseFile, {
     vin: TEST_VIN,

@@ -108,7 +108,7 @@ test('in a folder that is read only, changes are evaluated, what is reported is 
   const folder = join(vehicle.folder, 'data');
   await mkdir(folder);
   const databaseFile = join(folder, 'flags.db');
-  // Root may write anywhere; whoever else runs this is as good as nobody.
+  // Root may write anywhere, so as root the test runs the agent as another user.
   if (asRoot) {
     await chmod(vehicle.folder, 0o755);
     for (const path of [folder, vehicle.tokenFile, vehicle.keysFile]) await chown(path, NOBODY, NOBODY);

@@ -11,6 +11,7 @@ import { dirname } from 'node:path';
 import type { QueueOperation } from '../telemetry/metrics/metric-queue.ts';
 import { isMissing, type FileSystem } from './durable-file.ts';
 
+/** An entry of the journal: operations of the queue that were written together. */
 export interface JournalEntry {
   readonly entry: number;
   /** The origin of the queue to which the entry belongs. */
@@ -20,6 +21,7 @@ export interface JournalEntry {
   readonly operations: readonly QueueOperation[];
 }
 
+/** The entries of the journal that follow a given one. */
 export interface JournalAfter {
   readonly operations: readonly QueueOperation[];
   /** The number of the last entry, or the number after which to read where there is none. */

@@ -31,6 +31,7 @@ import { canWait } from './worth-a-write.ts';
 /** The gap in the numbers of entries after a loss: far more than a journal has. */
 const ENTRY_GAP = 1_000_000;
 
+/** The options of a store. */
 export interface VehicleStoreOptions {
   readonly path: string;
   readonly files: FileSystem;
@@ -56,6 +57,7 @@ export interface VehicleStoreOptions {
 /** The source of a loaded state: a generation of the file, or none. */
 export type StoreSource = Generation | 'empty';
 
+/** The status of a store. */
 export interface StoreStatus {
   readonly source: StoreSource;
   /** The faults of the file at the start; empty where there were none. */
@@ -68,6 +70,7 @@ export interface StoreStatus {
   readonly writeFault: string | null;
 }
 
+/** A state that was loaded, with the keys by which it was verified. */
 export interface LoadedState {
   readonly state: VehicleState;
   /** The keys to trust; null where none are known yet, so that nothing can be verified. */

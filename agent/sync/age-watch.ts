@@ -15,6 +15,7 @@ import type { Backoff } from '../link/backoff.ts';
  */
 const SKEW_SECONDS = 60;
 
+/** The options of a watch. */
 export interface AgeWatchOptions {
   readonly ageingClock: AgeingClock;
   readonly freshness: Freshness;
@@ -32,6 +33,7 @@ export interface AgeWatchOptions {
   readonly staleCheckMs: number;
 }
 
+/** Checks the age of the flags while a link lasts. */
 export class AgeWatch {
   readonly #options: AgeWatchOptions;
   #nextSyncAtMs = -Infinity;

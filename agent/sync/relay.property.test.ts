@@ -156,7 +156,7 @@ class Vehicle {
     this.#session = { sync, over: sync.run(), cut };
   }
 
-  /** As it comes with a heartbeat. */
+  /** Delivers a proof as if it came with a heartbeat. */
   async prove(): Promise<void> {
     this.#session?.sync.prove(this.relay.proof(await this.plane.proof()), this.truth());
   }

@@ -14,6 +14,7 @@ import { adopt, heldSet, isSetOf, lastContact, withChanges, withStops, type Flag
  */
 export type Outcome = 'held' | 'ahead' | 'differs' | 'below';
 
+/** The result of applying changes and comparing them with a proof. */
 export interface Settled {
   readonly state: VehicleState;
   readonly outcome: Outcome;

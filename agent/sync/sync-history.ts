@@ -9,6 +9,7 @@ const MAX_SETS = 100;
 /** The milliseconds after which a failure to complete a set no longer counts. */
 const FORGOTTEN_AFTER_MS = 3_600_000;
 
+/** The options of a history. */
 export interface SyncHistoryOptions {
   /** Gives the waits between full syncs that do not help. */
   readonly backoff: Backoff;

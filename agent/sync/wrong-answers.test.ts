@@ -151,7 +151,7 @@ test.each(faults)(
 );
 
 test('whatever code a gateway closes with, before it has acknowledged and after, it is tried again', async () => {
-  // Those after which clients of graphql-ws connect again, those after which they give up, and some of nobody's.
+  // Codes after which graphql-ws reconnects, codes after which it gives up, and some that are not defined.
   const codes = [
     1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 3000, 4400, 4401, 4403, 4406, 4408, 4409, 4429, 4499,
     4500, 4999,

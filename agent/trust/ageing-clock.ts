@@ -18,6 +18,7 @@ export interface KeptTime {
   readonly measured: boolean;
 }
 
+/** Tells the time by which flags age. */
 export class AgeingClock {
   #latest = -Infinity;
   #offset = 0;

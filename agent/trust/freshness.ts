@@ -20,6 +20,7 @@ const LONGEST_REFUSAL_MS = 600_000;
 /** The judgement of a proof's time. If it is `fresh`, the age of the flags counts from the proof. */
 export type Judgement = 'fresh' | 'not-newer' | 'out-of-time';
 
+/** The options of the judge. */
 export interface FreshnessOptions {
   readonly clock: AgeingClock;
   /** A source of random numbers, uniform in [0, 1). */

@@ -18,6 +18,7 @@ export interface PinnedKey {
   readonly x: string;
 }
 
+/** A set of trusted keys. */
 export class PinnedKeys {
   readonly #imported = new Map<string, webcrypto.CryptoKey>();
 

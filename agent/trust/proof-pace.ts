@@ -10,6 +10,7 @@
  */
 const WEAR = 0.25;
 
+/** Measures the lag of proofs. */
 export class ProofPace {
   /**
    * The least number of seconds by which the control plane's time is ahead of the monotonic clock, as known at `#atMs`.

@@ -78,6 +78,9 @@ export async function verifyStatement(jws: string, environment: Environment, key
   return { jws, revision, issuedAt: Math.floor(issuedAt), set: null, nonce: null };
 }
 
+/**
+ * Verifies a compact JWS of the given `typ` under a pinned key, and resolves to its payload. Rejects with a Refusal.
+ */
 export async function verifyJws(jws: string, type: string, keys: PinnedKeys, subject: string): Promise<Members> {
   let header;
   try {

@@ -18,7 +18,8 @@ export class Verifier {
   }
 
   /**
-   * Those that verify and are newer than `since`, in the order of their revisions; what is older can only be a replay.
+   * Gives the flags that verify and are newer than `since`, in the order of their revisions. An older one can only be a
+   * replay.
    */
   async flags(signed: readonly SignedFlag[], since: number): Promise<VerifiedFlag[]> {
     const verified: VerifiedFlag[] = [];

@@ -7,12 +7,16 @@
 import type { Environment } from '../model.ts';
 
 export const ROLES = ['ADMIN', 'WRITE', 'READ', 'SAFETY'] as const;
+/** The role of a user. */
 export type Role = (typeof ROLES)[number];
+/** The role of an API key. */
 export type ApiKeyRole = Exclude<Role, 'SAFETY'>;
 
+/** A caller without credentials. */
 export interface AnonymousCaller {
   readonly kind: 'anonymous';
 }
+/** A signed-in user. */
 export interface UserCaller {
   readonly kind: 'user';
   readonly userId: string | null;
@@ -23,6 +27,7 @@ export interface UserCaller {
    */
   readonly sessionKey: string | null;
 }
+/** A partner with an API key. */
 export interface ApiKeyCaller {
   readonly kind: 'apiKey';
   readonly apiKeyId: string | null;
@@ -33,6 +38,7 @@ export interface ApiKeyCaller {
    */
   readonly rateLimitPerMin: number | null;
 }
+/** A vehicle with a token. */
 export interface VehicleCaller {
   readonly kind: 'vehicle';
   readonly vin: string | null;

@@ -10,6 +10,7 @@ import type { ApiKeyRole, Caller, Role } from './caller.ts';
  */
 export type VehicleAccess = 'never' | 'ownEnvironment' | 'ownVin' | 'always';
 
+/** The callers that may use a field. */
 export interface Permission {
   readonly anonymous: boolean;
   readonly users: readonly Role[];

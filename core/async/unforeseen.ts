@@ -2,6 +2,7 @@
 import { errorCode } from '../caught-error.ts';
 
 export const UNFORESEEN = ['unhandledRejection', 'uncaughtException'] as const;
+/** The kind of a failure that no code has handled. */
 export type Unforeseen = (typeof UNFORESEEN)[number];
 
 /**

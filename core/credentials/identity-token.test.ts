@@ -10,7 +10,7 @@ const identity: CallerIdentity = {
   caller: { kind: 'user', userId: '6f1f7b0e-5d2f-4d53-9a57-0d4e21a4d8c1', role: 'WRITE', sessionKey: 'session:x' },
   origin: { ipAddress: '192.0.2.1', userAgent: null, requestId: 'b7e23ec2-9af0-4f5b-8a2b-3f1e6f4a1c11' },
 };
-/** Remembers for ever. */
+/** A replay guard that never forgets a token. */
 function memory(): ReplayGuard & { readonly expiries: Date[] } {
   const ids = new Set<string>();
   const expiries: Date[] = [];

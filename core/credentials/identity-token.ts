@@ -93,7 +93,7 @@ export function createIdentityTokens(secret: string): IdentityTokens {
 }
 
 /**
- * Gives the identity with the names of this version. A gateway of the version before calls an anonymous caller `nobody`,
+ * Gives the identity with the names of this version. An older gateway calls an anonymous caller `nobody`,
  * and gateways are updated after the subgraphs (docs/operations/deployment.md, "Upgrades and migrations").
  */
 function withPresentNames(identity: CallerIdentity): CallerIdentity {

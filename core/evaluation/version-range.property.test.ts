@@ -21,7 +21,7 @@ const version: fc.Arbitrary<Written> = fc.record({
   numbers: fc.array(number, { minLength: 1, maxLength: 4 }),
   prerelease,
 });
-/** Of three or four numbers it is one version, of fewer, or with a wildcard, all that begin so. */
+/** Three or four numbers name one version. Fewer, or a wildcard, name all versions that begin with them. */
 const named = fc
   .record({
     numbers: fc.array(number, { maxLength: 4 }),
@@ -132,7 +132,7 @@ function satisfies(version: Written, operator: string, named: Named): boolean {
 const oracle = (version: Written, range: Range) =>
   range.some(({ comparators }) => comparators.every(({ operator, named }) => satisfies(version, operator, named)));
 
-/** What could be in a range if anything is: what it names, and what lies next to that. */
+/** Gives the versions that a range names and their neighbours. If any version is in the range, one of these is. */
 const neighbours = (range: Range): Written[] =>
   range.flatMap(({ comparators }) =>
     comparators.flatMap(({ named: { numbers, prerelease } }) => {

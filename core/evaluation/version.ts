@@ -7,7 +7,9 @@
 /** Longer than any real version. It bounds what a context can make a process parse and remember. */
 const MAX_VERSION_LENGTH = 100;
 
+/** The four numbers of a version. */
 export type Numbers = readonly [number, number, number, number];
+/** One identifier of a prerelease: text, or a number. */
 export type Identifier = string | number | bigint;
 
 /** A version that has been read. */

@@ -1,6 +1,6 @@
 import { describe, test } from '@jest/globals';
 
-/** What a skipped test or group of tests is called: the run's last lines tell it (tests/testing/skipped-reporter.js). */
+/** Gives the name of a skipped test, which the last lines of the run list (tests/testing/skipped-reporter.js). */
 const named = (name: string, reason: string) => `${name} (skipped: ${reason})`;
 
 /** `test`, which where `reason` is not null skips the test and puts the reason into its name. */

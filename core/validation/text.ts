@@ -144,14 +144,15 @@ export function readLines(value: unknown, path: string, limits: TextLimits): str
 }
 
 /**
- * Why somebody does something, as it is kept. @throws BAD_USER_INPUT at `path` where it is blank or longer than 1,000
- * characters
+ * Reads the reason that a person gives for an action, as it is stored: lines of prose.
+ *
+ * @throws BAD_USER_INPUT at `path` where it is blank or longer than 1,000 characters
  */
 export function readReason(value: unknown, path: string, what = 'A reason'): string {
   return readLines(value, path, { what, max: MAX_REASON_LENGTH });
 }
 
-/** As `readReason`, of one that may be left out: null where it is null, absent or blank. */
+/** Reads an optional reason like `readReason`; null where it is null, absent or blank. */
 export function readOptionalReason(value: unknown, path: string, what = 'A reason'): string | null {
   return readLines(value ?? '', path, { what, max: MAX_REASON_LENGTH, mayBeEmpty: true }) || null;
 }

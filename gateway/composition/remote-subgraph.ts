@@ -21,6 +21,7 @@ import type {
 } from '../../core/wire/subgraph.ts';
 import { membersOf } from '../../core/json/json-value.ts';
 
+/** The options of a connection. */
 export interface RemoteSubgraphOptions {
   readonly name: SubgraphName;
   /** The base URL of the subgraph's process, such as `http://127.0.0.1:4001`. */
@@ -53,7 +54,9 @@ function establishedId(payload: unknown): string | null {
   return typeof id === 'string' ? id : null;
 }
 
-/** The websocket itself is opened by the gateway for nobody in particular; each subscription names its caller. */
+/**
+ * The identity with which the gateway opens the websocket. Each subscription carries the identity of its own caller.
+ */
 const GATEWAY_ITSELF: CallerIdentity = {
   caller: { kind: 'anonymous' },
   origin: { ipAddress: null, userAgent: null, requestId: '' },

@@ -13,8 +13,10 @@ import { answerIntrospection } from './introspection.ts';
 import { giveScalars } from './scalars.ts';
 import { isOneOf } from '../../core/json/json-value.ts';
 
+/** The connections to all subgraphs, by name. */
 export type Subgraphs = Readonly<Record<SubgraphName, SubgraphConnection>>;
 
+/** A loaded supergraph. */
 export interface Composition {
   readonly supergraphSdl: string;
   /** The schema that clients see. */

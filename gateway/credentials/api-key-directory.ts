@@ -9,6 +9,7 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { ApiKeyRole, CallerIdentity } from '../../core/access/caller.ts';
 import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
 
+/** An API key, as the audit subgraph describes it. */
 export interface ApiKeyCredential {
   readonly id: string;
   readonly role: ApiKeyRole;

@@ -14,6 +14,7 @@ import type { VehicleTokenGenerations } from './vehicle-token-generations.ts';
  */
 export type FindSession = (token: string) => Promise<{ caller: UserCaller; expiresAt: Date } | null>;
 
+/** The credentials of a request, by the headers that carry them. */
 export interface Credentials {
   /** `Bearer <session token or vehicle token>`. */
   readonly authorization?: string | undefined;
@@ -28,6 +29,7 @@ export interface CredentialSources {
   readonly failures: FailedCredentials;
 }
 
+/** A caller whose credentials were checked. */
 export interface Authenticated {
   readonly caller: Caller;
   /** The time at which the credentials expire; null where they do not. */
@@ -82,10 +84,12 @@ async function vehicleOf(token: string, { tokens, generations }: VehicleCredenti
 }
 
 /**
- * @param address that the request comes from
- * @returns the caller; nobody where there are no credentials at all
- * @throws UNAUTHENTICATED for credentials that are wrong: they never fall back to nobody. RATE_LIMITED instead where
- *   the address has shown too many wrong ones; SERVICE_UNAVAILABLE when they cannot be looked up
+ * Authenticates a caller.
+ *
+ * @param address the address from which the request comes
+ * @returns the caller; the anonymous caller where there are no credentials at all
+ * @throws UNAUTHENTICATED for wrong credentials, which never make an anonymous caller. RATE_LIMITED instead where the
+ *   address has sent too many wrong ones; SERVICE_UNAVAILABLE when they cannot be looked up
  */
 export async function authenticate(
   { authorization, apiKey }: Credentials,

@@ -7,18 +7,18 @@ import { unattended } from '../../core/async/unattended.ts';
 import type { Caller } from '../../core/access/caller.ts';
 import type { ApiKeyDirectory } from './api-key-directory.ts';
 
-/** Who a socket belongs to, for as long as the credential is good. */
+/** The caller to whom a socket belongs while the credential is valid. */
 export interface AuthenticatedCaller {
   readonly caller: Caller;
-  /** When the socket is to be closed with 4403. */
+  /** The time at which the socket is closed with 4403. */
   readonly expiresAt?: Date | undefined;
-  /** What tells this credential from others of the same caller, for `disconnect`; never a secret. */
+  /** An id of this credential among those of the same caller, for `disconnect`; never a secret. */
   readonly credential?: string | undefined;
 }
 
 /** Open sockets, whose credentials may end. */
 export interface OpenSockets {
-  /** Who the open sockets belong to; those that have not said it yet are left out. */
+  /** Gives the callers of the open sockets, without sockets that are not authenticated yet. */
   identities(): Iterable<AuthenticatedCaller>;
   /** Closes the sockets that `concerned` names with 4403, as when a session or token is revoked; gives their number. */
   disconnect(concerned: (identity: AuthenticatedCaller) => boolean): number;
@@ -27,6 +27,7 @@ export interface OpenSockets {
 /** Resolves to those session keys whose sessions have ended. Rejects when sessions cannot be read. */
 export type EndedSessions = (sessionKeys: readonly string[]) => Promise<ReadonlySet<string>>;
 
+/** The open sockets, and the sources by which their credentials are polled. */
 export interface CredentialsInUse {
   readonly sockets: OpenSockets;
   readonly endedSessions: EndedSessions;

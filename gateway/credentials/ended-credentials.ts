@@ -39,19 +39,19 @@ export function isConcerned(
   }
 }
 
-/** What knows credentials at this gateway, or lives by them. */
+/** The parts of the gateway that hold credentials or depend on them. */
 export interface CredentialHolders {
   readonly apiKeys: Pick<ApiKeyDirectory, 'end'>;
   readonly generations: Pick<VehicleTokenGenerations, 'learn'>;
   readonly sockets: Pick<OpenSockets, 'disconnect'>;
 }
 
-/** A function that refuses a credential that has ended from now on, and closes the sockets that it opened. */
+/** Gives a function that makes the gateway refuse an ended credential, and closes the sockets that it opened. */
 export function endingOf({ apiKeys, generations, sockets }: CredentialHolders): (ended: EndedCredential) => void {
   return (ended) => {
     if (ended.apiKeyId !== null) apiKeys.end(ended.apiKeyId);
     const disconnect = () => void sockets.disconnect((identity) => isConcerned(ended, identity));
-    // First it is refused, then it is cut off: whoever has it might be back at once.
+    // The credential is refused before its sockets are closed, because their client may reconnect at once.
     if (ended.vin !== null)
       unattended(generations.learn().then(disconnect), 'Closing the sockets of a revoked vehicle token');
     else disconnect();

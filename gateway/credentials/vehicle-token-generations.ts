@@ -23,6 +23,7 @@ export interface RaisedGeneration {
  */
 export type ReadGenerations = (since: number, after: string) => Promise<readonly RaisedGeneration[]>;
 
+/** The options of the generations. */
 export interface VehicleTokenGenerationsOptions {
   readonly read: ReadGenerations;
   /** Called with the VINs whose tokens of former generations have just been found to be revoked. */
@@ -61,12 +62,13 @@ export function generationsReader(vehicles: SubgraphConnection): ReadGenerations
   };
 }
 
+/** Holds the valid generations of vehicle tokens and keeps them up to date. */
 export class VehicleTokenGenerations {
   readonly #options: VehicleTokenGenerationsOptions;
   readonly #valid = new Map<string, number>();
   #newest = 0;
   #reading: Promise<void> | null = null;
-  /** The look that begins when the one under way is over. */
+  /** The poll that begins when the running one has ended. */
   #following: Promise<void> | null = null;
   #failing = false;
   #timer: NodeJS.Timeout | undefined;
@@ -108,8 +110,8 @@ export class VehicleTokenGenerations {
   }
 
   /**
-   * Looks for news now. While a look is under way, the next begins after it, for all who call meanwhile: the one under
-   * way may have passed what they have just heard of. Never rejects.
+   * Polls now. All calls during a poll share one more poll after it, because the running one may have passed the
+   * revocation that caused the call. Never rejects.
    */
   refresh(): Promise<void> {
     if (this.#reading !== null) {

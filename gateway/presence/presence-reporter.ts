@@ -8,6 +8,7 @@ import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
 import { ConnectedVehicles } from './connected-vehicles.ts';
 
+/** A report of a gateway to the vehicles subgraph. */
 export interface PresenceReport {
   /** The id of the gateway, a UUID. */
   readonly gateway: string;
@@ -25,6 +26,7 @@ export interface PresenceReport {
  */
 export type SendReport = (report: PresenceReport) => Promise<boolean>;
 
+/** The timings of a reporter, and the size of its reports. */
 export interface ReporterTimes {
   /** The milliseconds between two reports while there are changes. */
   readonly interval: number;

@@ -17,6 +17,7 @@ export interface Member {
   complete(): void;
 }
 
+/** The options of a distinct operation. */
 export interface DistinctOperationOptions {
   /** Resolves to the result of an event as JSON in UTF-8. Must not reject. */
   execute(event: SubgraphResponse): Promise<Buffer>;

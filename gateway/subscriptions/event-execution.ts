@@ -18,6 +18,7 @@ import { EVENT_SERVICE, type SubscriptionPlan } from './subscription-plan.ts';
 /** Masks an error for clients. */
 export type MaskError = (error: unknown) => GraphQLFormattedError;
 
+/** An event and the operation for which it is executed. */
 export interface EventExecution {
   readonly plan: SubscriptionPlan;
   /** The coerced values of the declared variables. */
@@ -27,6 +28,7 @@ export interface EventExecution {
   readonly event: SubgraphResponse;
 }
 
+/** The services that an execution needs. */
 export interface ExecutionServices {
   readonly subgraphs: Readonly<Record<SubgraphName, SubgraphConnection>>;
   readonly maskError: MaskError;

@@ -83,7 +83,7 @@ describe('the frames of next messages', () => {
     expect(other).not.toBe(kept);
     expect(kept.toString('latin1')).toContain('"id":"aaaa"');
     expect(other.toString('latin1')).toContain('"id":"bbbb"');
-    // The copy is nobody's yet, so it may be patched again.
+    // No socket keeps the copy yet, so it may be patched again.
     expect(batch.framesFor(encodeId('cccc'))).toBe(other);
   });
 });

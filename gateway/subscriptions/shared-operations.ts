@@ -12,6 +12,7 @@ import type { SubscriptionLimits } from './subscription-limits.ts';
 import type { SubscriptionPlan } from './subscription-plan.ts';
 import { Upstream, type UpstreamEnd } from './upstream.ts';
 
+/** A request for a shared operation. */
 export interface SharedRequest {
   /** A key that is different for each document and schema. */
   readonly documentKey: string;
@@ -22,6 +23,7 @@ export interface SharedRequest {
   readonly plan: SubscriptionPlan;
 }
 
+/** The options of shared operations. */
 export interface SharedOperationsOptions extends ExecutionServices {
   readonly limits: SubscriptionLimits;
   readonly logger: { warn(details: object, message: string): void; error(details: object, message: string): void };
@@ -29,6 +31,7 @@ export interface SharedOperationsOptions extends ExecutionServices {
   interrupted(members: readonly Member[]): void;
 }
 
+/** The numbers of open upstreams and operations, and the totals of their events, for monitoring. */
 export interface SharedCounts {
   upstreams: number;
   distinctOperations: number;

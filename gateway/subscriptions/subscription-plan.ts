@@ -12,6 +12,7 @@ import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
 /** The name under which an event replaces the primary's subgraph. No subgraph can have this name. */
 export const EVENT_SERVICE = '#event';
 
+/** The plan of a subscription. */
 export interface SubscriptionPlan {
   readonly subgraph: SubgraphName;
   /** The subscription at `subgraph`. */
@@ -28,7 +29,10 @@ export class SubscriptionPlanner {
   readonly supergraphSchema: GraphQLSchema;
   private readonly planner: QueryPlanner;
   private readonly clientSchema: GraphQLSchema;
-  /** By operation name (the empty string for none). A document that is sent again is one object (document-cache.ts). */
+  /**
+   * The plans by operation name (the empty string for none). A repeated document is the same object
+   * (document-cache.ts).
+   */
   private readonly plans = new WeakMap<DocumentNode, Map<string, SubscriptionPlan>>();
 
   /** @param supergraphSdl a composed supergraph (core schema) */

@@ -17,6 +17,7 @@ export type UpstreamEnd =
   | { readonly kind: 'refused'; readonly errors: readonly GraphQLFormattedError[] }
   | { readonly kind: 'lost'; readonly cause: unknown };
 
+/** The receiver of an upstream's events. */
 export interface UpstreamListener {
   /** Called synchronously for each event, in order. */
   event(event: SubgraphResponse): void;
@@ -24,8 +25,9 @@ export interface UpstreamListener {
   ended(end: UpstreamEnd): void;
 }
 
+/** The timings of an upstream, in milliseconds. */
 export interface UpstreamTimes {
-  /** Milliseconds. */
+  /** The time after which an upstream that is not established counts as lost. */
   readonly establishmentTimeout: number;
   readonly establishmentGrace: number;
 }

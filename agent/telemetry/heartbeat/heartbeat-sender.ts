@@ -11,6 +11,7 @@ import { PROOF_QUERY, environmentVariable, readProofAnswer } from '../../link/op
 
 export const HEARTBEAT_MUTATION = 'mutation Heartbeat($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
 
+/** The data of a heartbeat. */
 export interface HeartbeatFacts {
   /** The vehicle's software version; absent where it is not configured. */
   readonly swVersion?: string;
@@ -27,6 +28,7 @@ export interface HeartbeatFacts {
   readonly complete?: boolean;
 }
 
+/** The options of a sender. */
 export interface HeartbeatOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
   readonly facts: () => HeartbeatFacts;

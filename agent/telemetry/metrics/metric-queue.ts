@@ -6,6 +6,7 @@
 import type { JsonObject } from '../../../core/model.ts';
 import { EVALUATIONS_METRIC, MAX_BATCH_ITEMS } from '../../../core/wire/metric.ts';
 
+/** A row of the queue: a measurement, or a count of evaluations. */
 export interface QueuedMetric {
   /** The row's id. Ids rise and are never reused. */
   readonly id: number;
@@ -18,11 +19,13 @@ export interface QueuedMetric {
   readonly tags: JsonObject | null;
 }
 
+/** A batch that is being sent, with its id. */
 export interface OpenBatch {
   readonly id: string;
   readonly rows: readonly QueuedMetric[];
 }
 
+/** The limits of a queue. */
 export interface QueueLimits {
   readonly rows: number;
   /** The approximate bytes of the rows in the database. */
@@ -75,6 +78,7 @@ const BATCH_BYTES = 100_000;
 const ROW_BYTES = 60;
 const HOUR = 3_600_000;
 
+/** The evaluations and measurements that were dropped since the start. */
 export interface DroppedMetrics {
   /** The number of evaluations (not rows) that are no longer counted anywhere. */
   readonly evaluations: number;

@@ -17,6 +17,7 @@ export interface TrackOptions {
   readonly tags?: JsonObject | undefined;
 }
 
+/** The options of a recorder. */
 export interface RecorderOptions {
   readonly queue: MetricQueue;
   /** The clock, in milliseconds since 1970. */
@@ -32,6 +33,7 @@ export interface RecorderOptions {
 /** The most counters of flags and variants. Beyond it, the counts go into the queue at once. */
 const MAX_COUNTERS = 1_000;
 
+/** Records measurements and counts evaluations into a queue. */
 export class MetricRecorder {
   readonly #options: RecorderOptions;
   readonly #counters = new Map<string, { flagKey: string; variant: string; count: number; last: number }>();

@@ -20,6 +20,7 @@ const MAY_SUCCEED_SOON: ReadonlySet<string> = new Set(
   Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])),
 );
 
+/** The options of a sender. */
 export interface SenderOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
   readonly queue: MetricQueue;
@@ -35,6 +36,7 @@ export interface SenderOptions {
   readonly log: Log;
 }
 
+/** Sends batches of a queue while a link lasts. */
 export class MetricSender {
   readonly #options: SenderOptions;
   readonly #wait: LinkWait;

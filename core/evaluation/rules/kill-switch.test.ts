@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { isKilling, mayKill } from './kill-switch.ts';
 
-/** What an edit may say of one member; undefined: nothing. */
+/** The values of a member in an edit; undefined leaves it out. */
 const enabled = fc.constantFrom(undefined, true, false, null, 'true');
 const conditions = fc.constantFrom(
   undefined,

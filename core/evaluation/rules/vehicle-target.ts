@@ -37,7 +37,7 @@ export function readTarget(object: JsonObject, path: string): VehicleTarget {
  */
 export function parseVehicleTarget(conditions: unknown, path: string): VehicleTarget {
   const object = readObject(conditions, path, TARGET_KEYS);
-  // An empty target would reach every vehicle, which nobody means by leaving everything out.
+  // An empty target would reach every vehicle, which is hardly what its author meant.
   if (Object.keys(object).length === 0)
     throw badInput(path, `At least one of ${TARGET_KEYS.join(', ')} must be given.`);
   return readTarget(object, path);
