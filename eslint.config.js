@@ -64,7 +64,7 @@ const TESTS = ['**/*.test.ts', '**/testing/**', 'tests/**', 'e2e/**', 'benchmark
  * Rooms in which a guard or a typed reader proves a type, and nothing claims it: a cast is a debt (house.md, habit 12).
  * One that has to stay says why, behind eslint-disable-next-line.
  */
-const WITHOUT_CASTS = ['core', 'agent', 'commands', 'main', 'prisma'].map((room) => `${room}/**/*.ts`);
+const WITHOUT_CASTS = ['core', 'agent', 'commands', 'main', 'prisma', 'subgraphs'].map((room) => `${room}/**/*.ts`);
 
 export default tseslint.config(
   {

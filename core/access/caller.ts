@@ -9,8 +9,9 @@ import type { Environment } from '../model.ts';
 export const ROLES = ['ADMIN', 'WRITE', 'READ', 'SAFETY'] as const;
 /** The role of a user. */
 export type Role = (typeof ROLES)[number];
+export const API_KEY_ROLES = ['ADMIN', 'WRITE', 'READ'] as const satisfies readonly Role[];
 /** The role of an API key. */
-export type ApiKeyRole = Exclude<Role, 'SAFETY'>;
+export type ApiKeyRole = (typeof API_KEY_ROLES)[number];
 
 /** A caller without credentials. */
 export interface AnonymousCaller {

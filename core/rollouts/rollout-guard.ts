@@ -9,13 +9,15 @@ import { validateMetricName } from '../wire/metric.ts';
 import { parseDuration } from './rollout-plan.ts';
 
 /** The direction in which the metric gets worse. */
-export type GuardDirection = 'higher' | 'lower';
+export const GUARD_DIRECTIONS = ['higher', 'lower'] as const;
+export type GuardDirection = (typeof GUARD_DIRECTIONS)[number];
 
 /**
  * The result of a guard: `waiting` while there are too few vehicles for a result, `holding` while the limit is kept,
  * `crossed` when it is not, and `silent` when the metric has stopped arriving.
  */
-export type GuardVerdict = 'waiting' | 'holding' | 'crossed' | 'silent';
+export const GUARD_VERDICTS = ['waiting', 'holding', 'crossed', 'silent'] as const;
+export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
 
 /** A guard as a client writes it: exactly one of `maxWorsePercent` and `bound`. */
 export interface RolloutGuardDraft {

@@ -30,6 +30,8 @@ export type ChangedUser = User & EndedPlans;
 /** An account as the API shows it. Only the answer of a change lists what it has ended. */
 export type ResolvedUser = User & Partial<EndedPlans>;
 
+const DETAILS = ['name', 'role', 'department', 'isActive'] as const satisfies readonly (keyof AccountDetails)[];
+
 const NOTHING_ENDED: EndedPlans = { cancelledChangeRequests: [], pausedRollouts: [] };
 
 /** The use cases of accounts. */
@@ -78,9 +80,7 @@ export class Accounts {
       await checkStillAdministrator(tx, identity);
       const before = await lockUser(tx, id);
       if (before === null) throw unknownId();
-      const fields = (Object.keys(wanted) as (keyof AccountDetails)[]).filter(
-        (field) => wanted[field] !== before[field],
-      );
+      const fields = DETAILS.filter((field) => wanted[field] !== undefined && wanted[field] !== before[field]);
       if (fields.length === 0) return { ...before, ...NOTHING_ENDED };
 
       const after = await updateUser(tx, id, wanted);
@@ -130,8 +130,10 @@ export class Accounts {
 }
 
 /** Gives only the lists that are not empty. */
-const namesOf = (ended: EndedPlans): JsonObject =>
-  Object.fromEntries(Object.entries(ended as unknown as Record<string, string[]>).filter(([, ids]) => ids.length > 0));
+const namesOf = ({ cancelledChangeRequests, pausedRollouts }: EndedPlans): JsonObject => ({
+  ...(cancelledChangeRequests.length > 0 && { cancelledChangeRequests: [...cancelledChangeRequests] }),
+  ...(pausedRollouts.length > 0 && { pausedRollouts: [...pausedRollouts] }),
+});
 
 const unknownId = () => new FleetFlagError('NOT_FOUND', 'There is no such user.', { field: 'id' });
 

@@ -1,15 +1,18 @@
 /** The audit subgraph's table of users. Rows are mapped to domain types here. */
-import type { Role } from '../../../core/access/caller.ts';
+import { ROLES, type Role } from '../../../core/access/caller.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import type { AccountDetails, User } from './user.ts';
+import { oneOf } from '../../shared/postgres/column-values.ts';
 
 type UserRow = Prisma.UserGetPayload<object>;
 
+const readRole = oneOf('users.role', ROLES);
+
 function toUser({ passwordHash: _, ...row }: UserRow): User {
-  return { ...row, role: row.role as Role };
+  return { ...row, role: readRole(row.role) };
 }
 
 /** Finds the user with this (normalised) e-mail and their password's hash, or null. */

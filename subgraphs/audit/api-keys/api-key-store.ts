@@ -1,15 +1,18 @@
 /**
  * The audit subgraph's table of API keys. Rows are mapped to domain types here; a key's hash is written and never read.
  */
-import type { ApiKeyRole } from '../../../core/access/caller.ts';
+import { API_KEY_ROLES } from '../../../core/access/caller.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import type { ApiKey, ApiKeyCredential } from './api-key.ts';
+import { oneOf } from '../../shared/postgres/column-values.ts';
 
 const WITHOUT_HASH = { keyHash: true, updatedAt: true } as const;
 type ApiKeyRow = Prisma.ApiKeyGetPayload<{ omit: typeof WITHOUT_HASH }>;
 
-const toApiKey = (row: ApiKeyRow): ApiKey => ({ ...row, role: row.role as ApiKeyRole });
+const readRole = oneOf('api_keys.role', API_KEY_ROLES);
+
+const toApiKey = (row: ApiKeyRow): ApiKey => ({ ...row, role: readRole(row.role) });
 
 /** Inserts a key and gives it as stored. */
 export async function insertApiKey(

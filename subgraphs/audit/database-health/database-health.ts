@@ -1,6 +1,7 @@
 /**
  * Reports on PostgreSQL's health for operators (database.md, section 5): four queries of its catalogue and statistics.
  */
+import { errorMessage } from '../../../core/caught-error.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 
 /** An index with its scans and size. */
@@ -132,7 +133,7 @@ async function slowQueriesOrWhy(db: Db): Promise<{ slowQueries: SlowQuery[]; not
       : ["Slow queries of other accounts are not known: grant pg_read_all_stats to FleetFlag's."];
     return { slowQueries: await slowQueries(db), notes };
   } catch (error) {
-    if (!/shared_preload_libraries/.test(String((error as Error).message))) throw error;
+    if (!/shared_preload_libraries/.test(errorMessage(error))) throw error;
     return unknown('the server was started without pg_stat_statements in shared_preload_libraries');
   }
 }

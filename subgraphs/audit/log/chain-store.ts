@@ -2,6 +2,7 @@
 import type { JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import type { HashedContent } from '../../shared/audit/audit-trail.ts';
+import { parseJson } from '../../../core/json/json-value.ts';
 
 type Client = Pick<PrismaClient, '$queryRaw'>;
 
@@ -30,7 +31,7 @@ const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "u
   before_value::text AS "beforeValue", after_value::text AS "afterValue", abbrev(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId",
   regexp_replace(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '000$', '') || 'Z' AS "createdAt", previous_hash AS "previousHash", hash`;
 
-const parsed = (json: string | null): JsonValue => (json === null ? null : (JSON.parse(json) as JsonValue));
+const parsed = (json: string | null): JsonValue => (json === null ? null : parseJson(json));
 
 async function read(db: Client, query: Prisma.Sql): Promise<ChainRow[]> {
   const rows = await db.$queryRaw<RawRow[]>(query);
@@ -133,5 +134,10 @@ export async function chainPiece(db: Client, from: Date, to: Date): Promise<Chai
            (SELECT previous_hash FROM audit_logs WHERE chain_position = first ORDER BY id LIMIT 1) AS "previousHash",
            (SELECT hash FROM audit_logs WHERE chain_position = last ORDER BY id DESC LIMIT 1) AS "lastHash"
     FROM piece`;
-  return row === undefined || row.firstPosition === null ? null : (row as ChainPiece);
+  if (row === undefined) return null;
+  const { firstPosition, lastPosition, count, previousHash, lastHash } = row;
+  // All of them are null, or none is.
+  if (firstPosition === null || lastPosition === null || count === null || previousHash === null || lastHash === null)
+    return null;
+  return { firstPosition, lastPosition, count, previousHash, lastHash };
 }

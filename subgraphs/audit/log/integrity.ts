@@ -72,7 +72,10 @@ async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIn
   const until = Math.max(after ?? head.position, before ?? 0);
   let last: { place: ChainPlace; id: string | null } = { place: start, id: null };
   let anchor = first !== null;
-  let place = { position: first === null ? start.position : first - 1, id: null as string | null };
+  let place: { position: number; id: string | null } = {
+    position: first === null ? start.position : first - 1,
+    id: null,
+  };
   let checked = 0;
   let headHash: string | null = null;
   const broken = ({ id, fault }: Broken) => ({

@@ -1,7 +1,10 @@
 /** The audit subgraph's table of persisted operations. Rows are added, never changed. */
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import type { ManifestOperation, OperationKind, PersistedOperation } from './persisted-operation.ts';
+import { OPERATION_KINDS, type ManifestOperation, type PersistedOperation } from './persisted-operation.ts';
+import { oneOf } from '../../shared/postgres/column-values.ts';
+
+const readKind = oneOf('persisted_operations.type', OPERATION_KINDS);
 
 function toOperation({
   id,
@@ -11,7 +14,7 @@ function toOperation({
   body,
   createdAt,
 }: Prisma.PersistedOperationGetPayload<object>): PersistedOperation {
-  return { id, sha256, name, type: type as OperationKind, body, createdAt };
+  return { id, sha256, name, type: readKind(type), body, createdAt };
 }
 
 /**

@@ -7,7 +7,8 @@ import type { JsonObject } from '../../../core/model.ts';
 import { checkText, isJsonObject } from '../../../core/json/json-value.ts';
 
 /** The kind of an operation. */
-export type OperationKind = 'query' | 'mutation' | 'subscription';
+export const OPERATION_KINDS = ['query', 'mutation', 'subscription'] as const;
+export type OperationKind = (typeof OPERATION_KINDS)[number];
 
 /** An operation as a manifest contains it. */
 export interface ManifestOperation {

@@ -3,8 +3,16 @@ import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
-import type { ComputedResults, Experiment, ExperimentPlan, ExperimentStatus } from './experiment.ts';
-import type { Analysis, Variant } from '../statistics/analyse.ts';
+import {
+  EXPERIMENT_STATUSES,
+  type ComputedResults,
+  type Experiment,
+  type ExperimentPlan,
+  type ExperimentStatus,
+} from './experiment.ts';
+import { VARIANTS, type Analysis, type Variant } from '../statistics/analyse.ts';
+import { jsonColumn, oneOf, oneOfOrNull } from '../../shared/postgres/column-values.ts';
+import { isObject, parseJson } from '../../../core/json/json-value.ts';
 
 const NEWEST_FIRST = [
   { createdAt: 'desc' },
@@ -42,22 +50,35 @@ export interface Progress {
 const P_VALUE_DECIMALS = 8;
 const MAX_IMPROVEMENT = 9_999.9999;
 
+const readStatus = oneOf('experiments.status', EXPERIMENT_STATUSES);
+const readWinner = oneOfOrNull('experiments.winner_variant', VARIANTS);
+
+/** Whether a value is what `resultColumns` writes; of the analysis, which nothing else writes, no more is looked at. */
+function isStoredResults(stored: unknown): stored is { analysis: Analysis; computedAt: string } {
+  return isObject(stored) && isObject(stored['analysis']) && typeof stored['computedAt'] === 'string';
+}
+
+function readResults(stored: Prisma.JsonValue): ComputedResults | null {
+  if (stored === null) return null;
+  if (!isStoredResults(stored)) throw new Error('experiments.results holds no results');
+  return { analysis: stored.analysis, computedAt: new Date(stored.computedAt) };
+}
+
 function toExperiment(row: Prisma.ExperimentGetPayload<object>): Experiment {
-  const results = row.results as { analysis: Analysis; computedAt: string } | null;
   return {
     id: row.id,
     flagId: row.flagId,
     name: row.name,
     description: row.description,
-    status: row.status as ExperimentStatus,
+    status: readStatus(row.status),
     startDate: row.startDate,
     endDate: row.endDate,
     sampleSize: row.sampleSize,
     confidenceLevel: row.confidenceLevel.toNumber(),
     primaryMetric: row.primaryMetric,
     treatmentShare: row.treatmentShare?.toNumber() ?? null,
-    winnerVariant: row.winnerVariant as Variant | null,
-    results: results === null ? null : { analysis: results.analysis, computedAt: new Date(results.computedAt) },
+    winnerVariant: readWinner(row.winnerVariant),
+    results: readResults(row.results),
     cancelReason: row.cancelReason,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
@@ -111,7 +132,7 @@ function resultColumns({ analysis, computedAt }: ComputedResults): Prisma.Experi
       improvementPercent === null
         ? null
         : Math.max(-MAX_IMPROVEMENT, Math.min(MAX_IMPROVEMENT, improvementPercent)).toFixed(4),
-    results: { analysis: analysis as unknown as Prisma.InputJsonObject, computedAt: computedAt.toISOString() },
+    results: jsonColumn(parseJson(JSON.stringify({ analysis, computedAt }))),
   };
 }
 

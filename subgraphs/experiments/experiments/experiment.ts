@@ -8,7 +8,8 @@ import type { CreateExperimentInput, UpdateExperimentInput } from '../generated/
 import type { Analysis, Variant } from '../statistics/analyse.ts';
 
 /** The lifecycle of an experiment; `completed` and `cancelled` are final. */
-export type ExperimentStatus = 'draft' | 'running' | 'completed' | 'cancelled';
+export const EXPERIMENT_STATUSES = ['draft', 'running', 'completed', 'cancelled'] as const;
+export type ExperimentStatus = (typeof EXPERIMENT_STATUSES)[number];
 
 /** The part of an experiment that people plan. */
 export interface ExperimentPlan {

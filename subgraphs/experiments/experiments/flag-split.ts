@@ -5,10 +5,13 @@
 import { FleetFlagError } from '../../../core/errors.ts';
 import { BUCKETS } from '../../../core/evaluation/bucket.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
-import type { JsonValue, RuleType } from '../../../core/model.ts';
+import { RULE_TYPES, type JsonValue, type RuleType } from '../../../core/model.ts';
 import { parsePercentageRollout } from '../../../core/evaluation/rules/percentage-rollout.ts';
 import { picksArm, variantOf } from '../../../core/evaluation/rules/rule-variant.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { oneOf, storedJson } from '../../shared/postgres/column-values.ts';
+
+const readType = oneOf('rules.type', RULE_TYPES);
 
 /** A rule that takes part in the split. */
 export interface SplittingRule {
@@ -43,7 +46,11 @@ export async function readFlagSplit(tx: Transaction, flagId: string): Promise<Fl
     key: flag.key,
     archived: flag.archivedAt !== null,
     enabled: flag.enabled,
-    rules: flag.rules as unknown as SplittingRule[],
+    rules: flag.rules.map((rule) => ({
+      ...rule,
+      type: readType(rule.type),
+      conditions: storedJson(rule.conditions),
+    })),
   };
 }
 

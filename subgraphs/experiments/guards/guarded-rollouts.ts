@@ -2,10 +2,11 @@
  * The rollouts that are watched: a read-only view of the flags subgraph's tables, and this subgraph's own table of
  * verdicts. docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
-import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { toRolloutGuard } from '../../shared/between-subgraphs/rollout-guard-row.ts';
 import type { GuardWatch, Judgement } from './guard-verdict.ts';
+import { membersOf } from '../../../core/json/json-value.ts';
 
 /** A watched rollout with what its verdict needs. */
 export interface WatchedRollout {
@@ -56,7 +57,7 @@ export async function findWatched(db: Transaction, id: string, age: Age): Promis
     (verdict.verdict === 'crossed' || now.getTime() - verdict.computedAt.getTime() < age)
   )
     return null;
-  const percentage = (row.rollout.rule.conditions as Prisma.JsonObject)['rollout_percentage'];
+  const percentage = membersOf(row.rollout.rule.conditions)['rollout_percentage'];
   return {
     id,
     flagKey: row.rollout.flag.key,

@@ -10,7 +10,8 @@ import { sequentialTest, type SequentialPlan } from './sequential.ts';
 import { differenceInterval, welchCritical, welchTest, type Interval } from './welch.ts';
 
 /** One of the two arms. */
-export type Variant = keyof Arms<unknown>;
+export const VARIANTS = ['control', 'treatment'] as const satisfies readonly (keyof Arms<unknown>)[];
+export type Variant = (typeof VARIANTS)[number];
 
 /** The sums of one arm. */
 export interface ArmSums extends ArmHistory {
@@ -93,6 +94,17 @@ export interface Analysis extends Comparison {
   readonly vehiclesInBothArms: number;
 }
 
+/** What a comparison without two comparable arms lacks. */
+const NUMBERS = [
+  'difference',
+  'differenceInterval',
+  'pValue',
+  'improvementPercent',
+  'confidenceInterval',
+  'sequentialPValue',
+  'sequentialConfidenceInterval',
+] as const satisfies readonly MissingNumber['number'][];
+
 const NOTHING = {
   difference: null,
   differenceInterval: null,
@@ -122,8 +134,7 @@ function summaryOf(variant: Variant, observations: number, moments: Moments): Va
 
 function compare(arms: Arms<Moments>, plan: AnalysisPlan): Comparison {
   const welch = welchTest(arms);
-  if (isMissing(welch))
-    return { ...NOTHING, missing: because(welch, ...(Object.keys(NOTHING) as (keyof typeof NOTHING)[])) };
+  if (isMissing(welch)) return { ...NOTHING, missing: because(welch, ...NUMBERS) };
   const missing: MissingNumber[] = [];
   const critical = welchCritical(welch, plan.confidenceLevel);
   const improvement = relativeImprovement(arms, critical);

@@ -5,12 +5,14 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject, JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
-import type { AuditAction } from '../../shared/audit/audit-trail.ts';
+import { AUDIT_ACTIONS, type AuditAction } from '../../shared/audit/audit-trail.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { flagContent, type Flag } from '../flags/flag.ts';
+import { oneOf, storedJson, storedObject } from '../../shared/postgres/column-values.ts';
 
 /** The lifecycle of a change request; every status but `pending` is final. */
-export type ChangeRequestStatus = 'pending' | 'approved' | 'rejected' | 'cancelled';
+export const CHANGE_REQUEST_STATUSES = ['pending', 'approved', 'rejected', 'cancelled'] as const;
+export type ChangeRequestStatus = (typeof CHANGE_REQUEST_STATUSES)[number];
 
 /** A change request as it is stored. */
 export interface ChangeRequest {
@@ -36,17 +38,20 @@ export interface ChangeRequest {
 
 type Row = Prisma.ChangeRequestGetPayload<object>;
 
+const readAction = oneOf('change_requests.action', AUDIT_ACTIONS);
+const readStatus = oneOf('change_requests.status', CHANGE_REQUEST_STATUSES);
+
 function toChangeRequest(row: Row): ChangeRequest {
   return {
     id: row.id,
     flagId: row.flagId,
-    action: row.action as AuditAction,
+    action: readAction(row.action),
     flagRevision: Number(row.flagRevision),
-    before: row.beforeValue as JsonValue,
-    after: row.afterValue as JsonValue,
-    proposed: row.proposed as JsonObject,
+    before: storedJson(row.beforeValue),
+    after: storedJson(row.afterValue),
+    proposed: storedObject('change_requests.proposed', row.proposed),
     force: row.force,
-    status: row.status as ChangeRequestStatus,
+    status: readStatus(row.status),
     requestedById: row.requestedById,
     reviewedById: row.reviewedById,
     comment: row.comment,
@@ -55,7 +60,7 @@ function toChangeRequest(row: Row): ChangeRequest {
   };
 }
 
-const nullable = (value: JsonValue) => (value === null ? Prisma.DbNull : (value as Prisma.InputJsonValue));
+const nullable = (value: JsonValue) => (value === null ? Prisma.DbNull : value);
 
 /** Stores a change for review: `edited` is the flag's proposed state, `flag` its current one. */
 export async function insertChangeRequest(

@@ -1,5 +1,12 @@
 /** The flags subgraph's tables: environments, flags, rules, flag_tombstones. Rows are mapped to domain types here. */
-import type { Environment, FlagType, JsonValue, RuleType, SafetyLevel } from '../../../core/model.ts';
+import {
+  ENVIRONMENTS,
+  FLAG_TYPES,
+  RULE_TYPES,
+  SAFETY_LEVELS,
+  type Environment,
+  type JsonValue,
+} from '../../../core/model.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
@@ -8,6 +15,8 @@ import type { Flag, Rule } from './flag.ts';
 import type { FlagFilter, FlagOrder } from '../generated/resolvers.ts';
 import { beyond, placeColumn } from './flag-order.ts';
 import { searchCondition } from './flag-search.ts';
+import { jsonColumn, oneOf, storedJson } from '../../shared/postgres/column-values.ts';
+import { isJsonObject } from '../../../core/json/json-value.ts';
 
 const WITH_RULES = {
   rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] },
@@ -23,15 +32,20 @@ const MAX_KEPT_KEY = 63;
 
 /** Values are stored as `{"value": …}` (database.md, flags). */
 const wrap = (value: JsonValue): Prisma.InputJsonObject => ({ value: value });
-const unwrap = (stored: unknown): JsonValue => (stored as { value?: JsonValue } | null)?.value ?? null;
+const unwrap = (stored: Prisma.JsonValue): JsonValue => (isJsonObject(stored) ? (stored['value'] ?? null) : null);
+
+const readRuleType = oneOf('rules.type', RULE_TYPES);
+const readFlagType = oneOf('flags.type', FLAG_TYPES);
+const readSafetyLevel = oneOf('flags.safety_level', SAFETY_LEVELS);
+const readEnvironment = oneOf('flags.environment', ENVIRONMENTS);
 
 function toRule(row: RuleRow): Rule {
   return {
     id: row.id,
-    type: row.type as RuleType,
+    type: readRuleType(row.type),
     priority: row.priority,
     enabled: row.enabled,
-    conditions: row.conditions as JsonValue,
+    conditions: storedJson(row.conditions),
     value: unwrap(row.value),
     variant: row.variant,
     createdAt: row.createdAt,
@@ -45,11 +59,11 @@ function toFlag(row: FlagRow): Flag {
     key: row.key,
     name: row.name,
     description: row.description,
-    type: row.type as FlagType,
+    type: readFlagType(row.type),
     defaultValue: unwrap(row.defaultValue),
     enabled: row.enabled,
-    safetyLevel: row.safetyLevel as SafetyLevel,
-    environment: row.environment as Environment,
+    safetyLevel: readSafetyLevel(row.safetyLevel),
+    environment: readEnvironment(row.environment),
     revision: Number(row.revision),
     rules: row.rules.map(toRule),
     totalEvaluations: Number(row.totalEvaluations),
@@ -149,7 +163,7 @@ const ruleColumns = (rule: Rule) => ({
   type: rule.type,
   priority: rule.priority,
   enabled: rule.enabled,
-  conditions: rule.conditions as Prisma.InputJsonValue,
+  conditions: jsonColumn(rule.conditions),
   value: rule.value === null || rule.value === undefined ? Prisma.DbNull : wrap(rule.value),
   variant: rule.variant,
   updatedAt: rule.updatedAt,

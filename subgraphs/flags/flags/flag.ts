@@ -3,14 +3,15 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type {
-  Environment,
-  FlagDefinition,
-  JsonObject,
-  JsonValue,
-  RuleDefinition,
-  SafetyLevel,
+import {
+  ENVIRONMENTS,
+  RULE_TYPES,
+  SAFETY_LEVELS,
+  type FlagDefinition,
+  type JsonObject,
+  type RuleDefinition,
 } from '../../../core/model.ts';
+import { isObject, isOneOf } from '../../../core/json/json-value.ts';
 
 /** A rule with its database id and times. */
 export interface Rule extends RuleDefinition {
@@ -65,6 +66,43 @@ export function flagContent(flag: Flag): JsonObject {
   };
 }
 
+interface FlagContent extends Pick<
+  Flag,
+  'name' | 'description' | 'defaultValue' | 'enabled' | 'safetyLevel' | 'environment'
+> {
+  readonly archived: boolean;
+  readonly rules: readonly RuleDefinition[];
+}
+
+function isRule(value: unknown): value is RuleDefinition {
+  if (!isObject(value)) return false;
+  const { id, type, priority, enabled, conditions } = value;
+  return (
+    typeof id === 'string' &&
+    isOneOf(RULE_TYPES, type) &&
+    typeof priority === 'number' &&
+    typeof enabled === 'boolean' &&
+    conditions !== undefined
+  );
+}
+
+const areRules = (value: unknown): value is readonly RuleDefinition[] => Array.isArray(value) && value.every(isRule);
+
+/** What `flagContent` gave, read back from where it was kept. Throws an Error for what it does not give. */
+function readContent(content: JsonObject): FlagContent {
+  const { name, description, defaultValue = null, enabled, safetyLevel, environment, archived, rules } = content;
+  if (
+    typeof name !== 'string' ||
+    (description !== null && typeof description !== 'string') ||
+    typeof enabled !== 'boolean' ||
+    !isOneOf(SAFETY_LEVELS, safetyLevel) ||
+    !isOneOf(ENVIRONMENTS, environment) ||
+    !areRules(rules)
+  )
+    throw new Error('change_requests.proposed holds no content of a flag');
+  return { name, description, defaultValue, enabled, safetyLevel, environment, archived: archived === true, rules };
+}
+
 /**
  * Gives `flag` with the content that `flagContent` gave for an edited state of it. Unchanged rules stay the same
  * objects.
@@ -73,13 +111,15 @@ export function flagContent(flag: Flag): JsonObject {
  */
 export function withContent(flag: Flag, content: JsonObject, at: Date): Flag {
   const present = new Map(flag.rules.map((rule) => [rule.id, rule]));
-  const rules = (content['rules'] as unknown as RuleDefinition[]).map((rule): Rule => {
+  const { name, description, defaultValue, enabled, safetyLevel, environment, archived, ...proposed } =
+    readContent(content);
+  const rules = proposed.rules.map((rule): Rule => {
     const was = present.get(rule.id);
     if (was !== undefined && isDeepStrictEqual(ruleContent(was), rule)) return was;
     return { ...rule, variant: rule.variant ?? null, createdAt: was?.createdAt ?? at, updatedAt: at };
   });
   // A request from a time when null was still accepted.
-  if (content['defaultValue'] === null)
+  if (defaultValue === null)
     throw new FleetFlagError(
       'CONFLICT',
       `The request gives ${flag.key} null as its default value, which no flag may have; reject it.`,
@@ -87,13 +127,13 @@ export function withContent(flag: Flag, content: JsonObject, at: Date): Flag {
     );
   return {
     ...flag,
-    name: content['name'] as string,
-    description: content['description'] as string | null,
-    defaultValue: content['defaultValue'] as JsonValue,
-    enabled: content['enabled'] as boolean,
-    safetyLevel: content['safetyLevel'] as SafetyLevel,
-    environment: content['environment'] as Environment,
-    archivedAt: content['archived'] === true ? (flag.archivedAt ?? at) : null,
+    name,
+    description,
+    defaultValue,
+    enabled,
+    safetyLevel,
+    environment,
+    archivedAt: archived ? (flag.archivedAt ?? at) : null,
     rules,
   };
 }

@@ -4,25 +4,26 @@
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
-import type { CallerIdentity, Role } from '../../../core/access/caller.ts';
+import { ROLES, type CallerIdentity, type Role } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { oneOf } from '../../shared/postgres/column-values.ts';
 
-interface Person {
+interface Row {
   readonly id: string;
-  readonly role: Role;
+  readonly role: string;
 }
 
-const byId = (people: readonly Person[]) => new Map(people.map(({ id, role }) => [id, role]));
+const readRole = oneOf('users.role', ROLES);
+const rolesById = (rows: readonly Row[]) => new Map(rows.map(({ id, role }) => [id, readRole(role)]));
 
 /** Gives the roles of those people whose accounts are active. */
 export async function activeRoles(db: PrismaClient | Transaction, ids: readonly string[]): Promise<Map<string, Role>> {
-  return byId(
-    (await db.user.findMany({
-      where: { id: { in: [...ids] }, isActive: true },
-      select: { id: true, role: true },
-    })) as Person[],
-  );
+  const rows = await db.user.findMany({
+    where: { id: { in: [...ids] }, isActive: true },
+    select: { id: true, role: true },
+  });
+  return rolesById(rows);
 }
 
 /**
@@ -30,9 +31,9 @@ export async function activeRoles(db: PrismaClient | Transaction, ids: readonly 
  * transaction ends. Call it before locking requests and flags: changes of accounts lock in that order, too.
  */
 export async function holdActiveRoles(tx: Transaction, ids: readonly string[]): Promise<Map<string, Role>> {
-  return byId(
+  return rolesById(
     await tx.$queryRaw<
-      Person[]
+      Row[]
     >`SELECT id, role FROM users WHERE id = ANY(${[...ids]}::uuid[]) AND is_active ORDER BY id FOR SHARE`,
   );
 }

@@ -94,8 +94,8 @@ function memberDifferences(before: FlagEntry, after: FlagEntry): MemberDifferenc
   const { rules: rulesBefore, ...partsBefore } = before;
   const { rules: rulesAfter, ...partsAfter } = after;
   const found: MemberDifference[] = [];
-  for (const [name, value] of Object.entries(partsBefore))
-    compare(name, value, partsAfter[name as keyof typeof partsAfter], found);
+  const parts = new Map(Object.entries(partsAfter));
+  for (const [name, value] of Object.entries(partsBefore)) compare(name, value, parts.get(name), found);
   const former = new Map(rulesBefore.map((rule) => [ruleName(rule), rule]));
   const kept = new Set(rulesAfter.map(ruleName));
   for (const rule of rulesBefore)

@@ -132,13 +132,14 @@ function plain(value: unknown): unknown {
   if (value instanceof Map) {
     const object: Record<string, unknown> = {};
     // Defined instead of assigned, because a member may be called __proto__.
-    for (const [name, member] of value as Map<string, unknown>)
-      Object.defineProperty(object, name, {
+    value.forEach((member: unknown, name: unknown) =>
+      Object.defineProperty(object, String(name), {
         value: plain(member),
         enumerable: true,
         configurable: true,
         writable: true,
-      });
+      }),
+    );
     return object;
   }
   if (Array.isArray(value)) return value.map(plain);

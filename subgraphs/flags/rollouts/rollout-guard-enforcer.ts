@@ -16,7 +16,7 @@ import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
 import { guardContent, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
 import { inNameOf } from './rollout-identity.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
-import { findRollout, judgedRollouts, percentageOf, type Rollout } from './rollout.ts';
+import { findRollout, judgedRollouts, percentageOf, withPercentage, type Rollout } from './rollout.ts';
 import { recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
 import { lockFlag } from '../flags/flag-store.ts';
 
@@ -40,10 +40,7 @@ function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, 
  * Gives the rule with its percentage from before the rollout, or its current one if somebody has lowered it further.
  */
 function pulledBack(rule: Rule, initial: number): Rule {
-  const conditions = {
-    ...(rule.conditions as JsonObject),
-    rollout_percentage: Math.min(initial, percentageOf(rule.conditions)),
-  };
+  const conditions = withPercentage(rule.conditions, Math.min(initial, percentageOf(rule.conditions)));
   return { ...rule, conditions, updatedAt: new Date() };
 }
 

@@ -5,11 +5,18 @@
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { parsePercentageRollout } from '../../../core/evaluation/rules/percentage-rollout.ts';
-import type { GuardFigures, GuardVerdict, RolloutGuard } from '../../../core/rollouts/rollout-guard.ts';
+import {
+  GUARD_VERDICTS,
+  type GuardFigures,
+  type GuardVerdict,
+  type RolloutGuard,
+} from '../../../core/rollouts/rollout-guard.ts';
 import { picksArm, variantOf } from '../../../core/evaluation/rules/rule-variant.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import { toRolloutGuard } from '../../shared/between-subgraphs/rollout-guard-row.ts';
 import type { Flag, Rule } from '../flags/flag.ts';
+import { oneOf } from '../../shared/postgres/column-values.ts';
+import { isObject } from '../../../core/json/json-value.ts';
 
 /**
  * Milliseconds for which a verdict permits the next step. A rollout that cannot be watched stops, and this is the
@@ -46,13 +53,30 @@ export function toGuard(row: Prisma.RolloutGuardGetPayload<object>): GuardOfRoll
 }
 
 /** Maps a stored row to a verdict. */
+const readVerdict = oneOf('rollout_verdicts.verdict', GUARD_VERDICTS);
+
+const isNumberOrNull = (value: unknown) => value === null || typeof value === 'number';
+
+/** Whether a value is the figures that the experiments subgraph writes beside a verdict. */
+function isFigures(value: unknown): value is GuardFigures {
+  if (!isObject(value)) return false;
+  const { controlVehicles, treatmentVehicles, vehiclesInBothArms, significance, worsePercentInterval } = value;
+  return (
+    [controlVehicles, treatmentVehicles, vehiclesInBothArms, significance].every((one) => typeof one === 'number') &&
+    ['controlMean', 'treatmentMean', 'worsePercent', 'pValue'].every((name) => isNumberOrNull(value[name])) &&
+    (worsePercentInterval === null || Array.isArray(worsePercentInterval)) &&
+    (value['lastMeasurementAt'] === null || typeof value['lastMeasurementAt'] === 'string')
+  );
+}
+
 export function toGuardStatus({
   verdict,
   figures,
   watch,
   computedAt,
 }: Prisma.RolloutVerdictGetPayload<object>): GuardStatus {
-  return { verdict: verdict as GuardVerdict, figures: figures as unknown as GuardFigures, watch, computedAt };
+  if (!isFigures(figures)) throw new Error('rollout_verdicts.figures holds no figures');
+  return { verdict: readVerdict(verdict), figures, watch, computedAt };
 }
 
 /** Gives the columns of a new guard. @param startsAt null while the rollout waits for approval */

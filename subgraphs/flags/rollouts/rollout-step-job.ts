@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
-import type { Environment, JsonObject } from '../../../core/model.ts';
+import type { Environment } from '../../../core/model.ts';
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
@@ -25,6 +25,7 @@ import {
   nextDueAfter,
   percentageOf,
   remainingSteps,
+  withPercentage,
   type Rollout,
   type RolloutStep,
 } from './rollout.ts';
@@ -37,8 +38,7 @@ import { lockFlag } from '../flags/flag-store.ts';
 const LOOK_INTERVAL = 1_000;
 
 function raised(flag: Flag, rule: Rule, percentage: number): Flag {
-  const conditions = { ...(rule.conditions as JsonObject), rollout_percentage: percentage };
-  const after: Rule = { ...rule, conditions, updatedAt: new Date() };
+  const after: Rule = { ...rule, conditions: withPercentage(rule.conditions, percentage), updatedAt: new Date() };
   return { ...flag, rules: flag.rules.map((other) => (other === rule ? after : other)) };
 }
 

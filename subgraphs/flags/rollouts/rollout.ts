@@ -2,13 +2,23 @@
  * Rollouts, which raise a rule's percentage by schedule, and their tables rollouts and rollout_steps (the guards'
  * tables: rollout-guard.ts).
  */
-import type { Environment, JsonObject, JsonValue } from '../../../core/model.ts';
+import { ENVIRONMENTS, type Environment, type JsonObject, type JsonValue } from '../../../core/model.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { FRESH, guardContent, toGuard, toGuardStatus, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
+import { oneOf } from '../../shared/postgres/column-values.ts';
+import { isJsonObject, membersOf } from '../../../core/json/json-value.ts';
 
+export const ROLLOUT_STATUSES = [
+  'waiting_for_approval',
+  'running',
+  'paused',
+  'completed',
+  'cancelled',
+  'pulled_back',
+] as const;
 /** The lifecycle of a rollout. */
-export type RolloutStatus = 'waiting_for_approval' | 'running' | 'paused' | 'completed' | 'cancelled' | 'pulled_back';
+export type RolloutStatus = (typeof ROLLOUT_STATUSES)[number];
 
 /** The statuses in which a rollout may still change its rule. A rule has at most one such rollout. */
 export const ACTIVE: readonly RolloutStatus[] = ['waiting_for_approval', 'running', 'paused'];
@@ -66,9 +76,17 @@ type Row = Prisma.RolloutGetPayload<{ include: typeof WITH_STEPS }>;
 
 /** Gives the percentage of a percentage_rollout rule with these conditions. */
 export function percentageOf(conditions: unknown): number {
-  const percentage = (conditions as JsonObject | null)?.['rollout_percentage'];
+  const percentage = membersOf(conditions)['rollout_percentage'];
   return typeof percentage === 'number' ? percentage : 0;
 }
+
+/** The conditions of a percentage_rollout rule with another percentage. */
+export function withPercentage(conditions: JsonValue, percentage: number): JsonObject {
+  return { ...(isJsonObject(conditions) && conditions), rollout_percentage: percentage };
+}
+
+const readEnvironment = oneOf('rollouts.environment', ENVIRONMENTS);
+const readStatus = oneOf('rollouts.status', ROLLOUT_STATUSES);
 
 function toRollout(row: Row): Rollout {
   const stepsToCome = row.steps.some((step) => step.appliedAt === null);
@@ -76,8 +94,8 @@ function toRollout(row: Row): Rollout {
     id: row.id,
     flagId: row.flagId,
     ruleId: row.ruleId,
-    environment: row.environment as Environment,
-    status: row.status as RolloutStatus,
+    environment: readEnvironment(row.environment),
+    status: readStatus(row.status),
     pausedReason: row.pausedReason,
     nextStepAt: stepsToCome ? row.nextStepAt : null,
     watchedUntil: stepsToCome ? null : row.nextStepAt,

@@ -4,6 +4,7 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, decodeProtectedHeader, exportJWK, type JWK } from 'jose';
+import { membersOf, parseJson } from '../../../core/json/json-value.ts';
 
 /**
  * An Ed25519 public key (RFC 8037). Its id is its thumbprint (RFC 7638), so that a key has the same id wherever it is
@@ -45,13 +46,19 @@ export async function readPublicKeys(text: string): Promise<PublicKey[]> {
   return Promise.all(keys.map(publicKeyOf));
 }
 
+/** A member of a JWK; what is no text is left out, and Node refuses the key without it. */
+export function textIn(member: unknown): string | undefined {
+  return typeof member === 'string' ? member : undefined;
+}
+
 function keyObjects(text: string): KeyObject[] {
   if (!text.startsWith('{')) return Array.from(text.matchAll(PEM), ([pem]) => createPublicKey(pem));
-  const json = JSON.parse(text) as { keys?: unknown };
-  const jwks = Array.isArray(json.keys) ? json.keys : [json];
+  const json = parseJson(text);
+  const { keys } = membersOf(json);
+  const jwks: readonly unknown[] = Array.isArray(keys) ? keys : [json];
   return jwks.map((jwk) => {
-    const { kty, crv, x } = jwk as Record<string, unknown>;
-    return createPublicKey({ key: { kty, crv, x } as never, format: 'jwk' });
+    const { kty, crv, x } = membersOf(jwk);
+    return createPublicKey({ key: { kty: textIn(kty), crv: textIn(crv), x: textIn(x) }, format: 'jwk' });
   });
 }
 

@@ -1,5 +1,5 @@
 /** Signatures that vehicles verify: compact JWS with EdDSA over Ed25519 (RFC 7515, RFC 8037). */
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { CompactSign, exportPKCS8, generateKeyPair, type JWK } from 'jose';
 import type { Environment, FlagDefinition } from '../../../core/model.ts';
 import {
@@ -15,7 +15,8 @@ import {
   type VehicleFactsPayload,
 } from '../../../core/wire/vehicle-facts.ts';
 import { signedConditions } from '../../../core/evaluation/rules/whitelist-digest.ts';
-import { publicKeyOf, type PublicKey } from './public-keys.ts';
+import { publicKeyOf, textIn, type PublicKey } from './public-keys.ts';
+import { isObject, membersOf, parseJson } from '../../../core/json/json-value.ts';
 
 /** Signs with one Ed25519 key. Every method gives a compact JWS. */
 export interface Signer {
@@ -46,9 +47,10 @@ export async function generateSigningKey(): Promise<string> {
 }
 
 /** Parses a JWK. JSON.parse's message would quote the text, and so a part of a private key. */
-function readJwk(text: string): unknown {
+function readJwk(text: string): JsonWebKey {
   try {
-    return JSON.parse(text);
+    const { kty, crv, x, d } = membersOf(parseJson(text));
+    return { kty: textIn(kty), crv: textIn(crv), x: textIn(x), d: textIn(d) };
   } catch {
     throw new Error('not JSON');
   }
@@ -57,7 +59,7 @@ function readJwk(text: string): unknown {
 function readKey(text: string): KeyObject {
   const trimmed = text.trim();
   const key = trimmed.startsWith('{')
-    ? createPrivateKey({ key: readJwk(trimmed) as never, format: 'jwk' })
+    ? createPrivateKey({ key: readJwk(trimmed), format: 'jwk' })
     : createPrivateKey(trimmed);
   if (key.asymmetricKeyType !== 'ed25519') throw new Error('not an Ed25519 key');
   return key;
@@ -117,9 +119,16 @@ export function signatureOf(jws: string): string {
   return jws.slice(jws.lastIndexOf('.') + 1);
 }
 
+/** Of what this subgraph has signed no more is checked than that it is a definition. */
+function isDefinition(value: unknown): value is FlagDefinition {
+  return isObject(value) && typeof value['key'] === 'string' && Array.isArray(value['rules']);
+}
+
 /** Gives the definition in a signed one without verifying it. Only for what this subgraph has signed itself. */
 export function definitionIn(jws: string): FlagDefinition {
-  return (JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()) as { flag: FlagDefinition }).flag;
+  const { flag } = membersOf(parseJson(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()));
+  if (!isDefinition(flag)) throw new Error('A signed definition holds no flag');
+  return flag;
 }
 
 /** Gives exactly the fields of a definition, with digests in place of VINs. Vehicles receive nothing else of a flag. */

@@ -74,6 +74,7 @@ export class FlagFeed {
   /** Streams every change of `environment` after this call, in revision order. Ends when the feed closes. */
   changes(environment: Environment): AsyncIterableIterator<FlagChangeEvent> {
     // Listens from here on and not from the first next(), so that the stream misses nothing between the two.
+    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- on() does not say what an emitter emits
     const events = on(this.#emitter, environment, { close: [CLOSED] }) as AsyncIterator<[FlagChangeEvent]>;
     return mapStream(events, ([event]) => event);
   }

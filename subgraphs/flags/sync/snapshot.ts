@@ -5,6 +5,7 @@
 import type { Environment } from '../../../core/model.ts';
 import { jwsDigest, setDigest } from '../../../core/wire/proof.ts';
 import type { Delta, Position } from './sync-store.ts';
+import { isObject, membersOf, parseJson } from '../../../core/json/json-value.ts';
 
 /** An environment's content at one position. */
 export interface EnvironmentSnapshot {
@@ -116,21 +117,28 @@ export function writeSnapshot({ environment, position, entries, floor }: Environ
   return text.length > MAX_STORED_LENGTH ? null : text;
 }
 
+function isPosition(value: unknown): value is Position {
+  return isObject(value) && typeof value['revision'] === 'number' && typeof value['stamp'] === 'number';
+}
+
+function isDelta(value: unknown): value is Delta {
+  if (!isObject(value)) return false;
+  const { key, revision, removed, jws } = value;
+  return (
+    typeof key === 'string' && typeof revision === 'number' && typeof removed === 'boolean' && typeof jws === 'string'
+  );
+}
+
 /** Parses a stored snapshot; null when `text` is not one of `environment` at `position`. */
 export function readSnapshot(text: string, environment: Environment, position: Position): EnvironmentSnapshot | null {
-  let stored: Partial<EnvironmentSnapshot & { v: unknown }> | null;
+  let stored: unknown;
   try {
-    stored = JSON.parse(text) as typeof stored;
+    stored = parseJson(text);
   } catch {
     return null;
   }
-  if (
-    stored?.v !== 1 ||
-    stored.environment !== environment ||
-    !Array.isArray(stored.entries) ||
-    typeof stored.floor !== 'number'
-  )
-    return null;
-  if (stored.position === undefined || !samePosition(stored.position, position)) return null;
-  return snapshotOf(environment, position, stored.entries as Delta[], stored.floor);
+  const { v, environment: of, position: at, entries, floor } = membersOf(stored);
+  if (v !== 1 || of !== environment || typeof floor !== 'number' || !Array.isArray(entries)) return null;
+  if (!isPosition(at) || !samePosition(at, position) || !entries.every(isDelta)) return null;
+  return snapshotOf(environment, position, entries, floor);
 }

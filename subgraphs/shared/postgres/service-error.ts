@@ -1,4 +1,5 @@
 import { FleetFlagError } from '../../../core/errors.ts';
+import { membersOf } from '../../../core/json/json-value.ts';
 
 /**
  * Prisma's codes for a server that is unreachable or overloaded: P1001 unreachable, P1002 timed out, P1008 operation
@@ -56,12 +57,13 @@ export function asServiceError(error: unknown): unknown {
   );
 }
 
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
 function isUnavailable(error: unknown, depth: number): boolean {
   if (typeof error !== 'object' || error === null || depth > 5) return false;
-  const { code, originalCode, syscall, clientVersion, kind, message, cause, meta, errors } = error as Record<
-    string,
-    unknown
-  >;
+  const { code, originalCode, syscall, clientVersion, kind, message, cause, meta, errors } = membersOf(error);
   for (const value of [code, originalCode]) {
     if (typeof value === 'string' && (PRISMA_CODES.has(value) || SOCKET_CODES.has(value) || SQL_STATES.test(value)))
       return true;
@@ -73,11 +75,6 @@ function isUnavailable(error: unknown, depth: number): boolean {
   // Messages about a violated unique constraint or a wrong argument quote user input, so only errors without a code are
   // matched by message.
   if (code === undefined && typeof message === 'string' && MESSAGES.test(message)) return true;
-  const nested = [
-    cause,
-    meta,
-    (meta as Record<string, unknown> | undefined)?.['driverAdapterError'],
-    ...(Array.isArray(errors) ? (errors as unknown[]) : []),
-  ];
+  const nested = [cause, meta, membersOf(meta)['driverAdapterError'], ...listOf(errors)];
   return nested.some((inner) => isUnavailable(inner, depth + 1));
 }

@@ -9,6 +9,7 @@ import {
   type ClickHouseClientConfigOptions,
 } from '@clickhouse/client';
 import { FleetFlagError } from '../../../core/errors.ts';
+import { errorCode } from '../../../core/caught-error.ts';
 
 /** An open metrics store. */
 export interface MetricsStore {
@@ -139,7 +140,7 @@ type Connection = NonNullable<ClickHouseClientConfigOptions['connection']>;
 async function loadEngine(): Promise<{ connect: (path: string) => Connection; drained: () => Promise<void> }> {
   try {
     const [{ createChdbConnection }, { drainPending }] = await Promise.all([import('chdb/connection'), import('chdb')]);
-    // The interface is the same; only its declarations come from another copy of the package.
+    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the same interface, from another copy of its declarations
     return { connect: (path) => createChdbConnection({ path }) as unknown as Connection, drained: drainPending };
   } catch (cause) {
     const message = `The embedded metrics store (the optional package chdb) is not available on ${process.platform}-${process.arch}. Install it, or set CLICKHOUSE_URL to a ClickHouse server.`;
@@ -171,7 +172,7 @@ function holderOf(path: string): number | null {
     process.kill(pid, 0);
   } catch (error) {
     // EPERM means that the process exists and belongs to another user.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return null;
+    if (errorCode(error) !== 'EPERM') return null;
   }
   return pid;
 }

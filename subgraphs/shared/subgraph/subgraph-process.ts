@@ -21,6 +21,7 @@ import {
 import type { SubgraphRequest } from '../../../core/wire/subgraph.ts';
 import { executeOn, subscribeOn } from './in-process-connection.ts';
 import type { Subgraph } from './subgraph.ts';
+import { isObject, membersOf } from '../../../core/json/json-value.ts';
 
 /** The settings of a subgraph's server. */
 export interface SubgraphProcessOptions {
@@ -41,13 +42,28 @@ const BODY_LIMIT = 2 * 1024 * 1024;
 type Operation = Pick<SubgraphRequest, 'query' | 'operationName' | 'variables'>;
 
 function readOperation(body: unknown): Operation {
-  const { query, operationName, variables } = (body ?? {}) as Record<string, unknown>;
+  const { query, operationName, variables } = membersOf(body);
   if (typeof query !== 'string') throw new FleetFlagError('BAD_USER_INPUT', 'The body is not a GraphQL request.');
   return {
     query,
     operationName: typeof operationName === 'string' ? operationName : undefined,
-    variables: typeof variables === 'object' && variables !== null ? (variables as Record<string, unknown>) : undefined,
+    variables: isObject(variables) ? { ...variables } : undefined,
   };
+}
+
+function isRequest(value: unknown): value is SubgraphRequest {
+  return isObject(value) && typeof value['query'] === 'string' && isObject(value['identity']);
+}
+
+/** The request that `onSubscribe` has put into an operation's context. */
+function requestIn({ contextValue }: { readonly contextValue?: unknown }): SubgraphRequest {
+  if (!isRequest(contextValue)) throw new Error('An operation came without its signed request');
+  return contextValue;
+}
+
+function portOf(address: AddressInfo | string | null): number {
+  if (address === null || typeof address === 'string') throw new Error('The server listens on no port');
+  return address.port;
 }
 
 const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
@@ -120,21 +136,22 @@ export async function serveSubgraph(
             contextValue: request,
           };
         } catch (error) {
-          const { message, extensions } = clientError(error as Error);
+          const { message, extensions } = clientError(error instanceof Error ? error : new Error(String(error)));
           return [new GraphQLError(message, { extensions })];
         }
       },
-      subscribe: (args) =>
-        subscribeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
-      execute: (args) =>
-        executeOn(subgraph, (args as unknown as { contextValue: SubgraphRequest }).contextValue) as never,
+      // Results come formatted: their errors are plain objects, for which graphql-ws has no type.
+      // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- as the comment above says
+      subscribe: (args) => subscribeOn(subgraph, requestIn(args)) as never,
+      // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- as the comment above says
+      execute: (args) => executeOn(subgraph, requestIn(args)) as never,
       // Results are already formatted; graphql-ws would call toJSON on each error, which plain objects lack.
       onNext: (_context, _id, _payload, _args, result) => result,
       async onOperation({ extra }, id, _payload, _args, result) {
         // The protocol has no acknowledgement of a subscription; a ping that names it serves as one (see
         // remote-subgraph.ts).
-        const { established } = result as { established?: Promise<void> };
-        await established?.catch(() => undefined);
+        const { established } = membersOf(result);
+        if (established instanceof Promise) await established.catch(() => undefined);
         extra.socket.send(JSON.stringify({ type: MessageType.Ping, payload: { established: id } }));
       },
     },
@@ -152,7 +169,7 @@ export async function serveSubgraph(
 
   await app.listen({ host: options.host, port: options.port, backlog: LISTEN_BACKLOG });
   return {
-    port: (app.server.address() as AddressInfo).port,
+    port: portOf(app.server.address()),
     async close() {
       await graphqlWs.dispose();
       await app.close();

@@ -28,6 +28,7 @@ import { clientError } from '../../../core/wire/error-form.ts';
 import type { SubgraphName } from '../../../core/wire/subgraph.ts';
 import { checkTime } from '../../../core/validation/time.ts';
 import { asServiceError } from '../postgres/service-error.ts';
+import { membersOf, type Members } from '../../../core/json/json-value.ts';
 
 /** The context that resolvers receive beside their arguments. `services` is the subgraph's own. */
 export interface SubgraphContext<Services = unknown> {
@@ -54,13 +55,10 @@ export interface SubgraphOptions<Services> {
   readonly logger: Logger;
 }
 
-interface Representations {
-  readonly representations: readonly Readonly<Record<string, unknown>>[];
-}
-
 /** Gives the refusal when `caller` may not resolve these entities, or null. */
-function entityRefusal({ representations }: Representations, caller: Caller): FleetFlagError | null {
-  for (const representation of representations) {
+function entityRefusal({ representations }: Members, caller: Caller): FleetFlagError | null {
+  const named: readonly unknown[] = Array.isArray(representations) ? representations : [];
+  for (const representation of named.map(membersOf)) {
     const name = `Entity.${String(representation['__typename'])}`;
     const permission = PERMISSIONS[name];
     const refusal = permission === undefined ? null : refusalOf(permission, name, caller, representation);
@@ -68,6 +66,8 @@ function entityRefusal({ representations }: Representations, caller: Caller): Fl
   }
   return null;
 }
+
+type GuardedResolver = GraphQLFieldResolver<unknown, SubgraphContext, Members>;
 
 /** Puts the permission table before every root field, every listed field and every field of a listed type. */
 function guard(schema: GraphQLSchema): void {
@@ -82,18 +82,16 @@ function guard(schema: GraphQLSchema): void {
       const permission = federated ? PERMISSIONS['Federation'] : listed;
       if (permission === undefined && !roots.has(type)) continue;
       const guarded =
-        (resolve: GraphQLFieldResolver<unknown, SubgraphContext>): GraphQLFieldResolver<unknown, SubgraphContext> =>
+        (resolve: GuardedResolver): GuardedResolver =>
         (source, args, context, info) => {
           const { caller } = context.identity;
-          const refusal =
-            refusalOf(permission, name, caller, args as Record<string, unknown>) ??
-            (federated ? entityRefusal(args as Representations, caller) : null);
+          const refusal = refusalOf(permission, name, caller, args) ?? (federated ? entityRefusal(args, caller) : null);
           if (refusal !== null) throw refusal;
           return resolve(source, args, context, info);
         };
       if (field.subscribe !== undefined) field.subscribe = guarded(field.subscribe);
       else if (field.resolve !== undefined) field.resolve = guarded(field.resolve);
-      else field.resolve = guarded((source) => (source as Record<string, unknown>)[field.name]);
+      else field.resolve = guarded((source) => membersOf(source)[field.name]);
     }
   }
 }

@@ -84,8 +84,8 @@ export class AudienceCounter {
     const step = Math.max(1, this.#sample.length / SAMPLE);
     const sample = Array.from(
       { length: Math.min(SAMPLE, this.#sample.length) },
-      (_, index) => this.#sample[Math.floor(index * step)] as string,
-    );
+      (_, index) => this.#sample[Math.floor(index * step)],
+    ).filter((vin) => vin !== undefined);
     return {
       matched: this.#matched,
       total,

@@ -2,8 +2,12 @@
  * Facts about flags and environments that this subgraph needs: a read-only view of the flags subgraph's tables.
  * docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
-import type { Environment, FlagType } from '../../../core/model.ts';
+import { ENVIRONMENTS, FLAG_TYPES, type Environment, type FlagType } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { oneOf } from '../../shared/postgres/column-values.ts';
+
+const readType = oneOf('flags.type', FLAG_TYPES);
+const readEnvironment = oneOf('flags.environment', ENVIRONMENTS);
 
 /** The facts that decide how a rule of the flag is read and which vehicles it can reach. */
 export interface FlagFacts {
@@ -19,7 +23,7 @@ export async function findFlagFacts(prisma: PrismaClient, key: string): Promise<
     select: { key: true, type: true, environment: true, archivedAt: true },
   });
   if (flag === null || flag.archivedAt !== null) return null;
-  return { key: flag.key, type: flag.type as FlagType, environment: flag.environment as Environment };
+  return { key: flag.key, type: readType(flag.type), environment: readEnvironment(flag.environment) };
 }
 
 /** Gives the environment's current revision. */

@@ -1,15 +1,19 @@
 /** The vehicles subgraph's table. Rows are mapped to domain types here. */
-import type { Environment } from '../../../core/model.ts';
+import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { nextStatusPosition } from './status-position.ts';
-import type { Vehicle, VehicleRegistration, VehicleStatus } from './vehicle.ts';
+import { VEHICLE_STATUSES, type Vehicle, type VehicleRegistration, type VehicleStatus } from './vehicle.ts';
+import { oneOf, oneOfOrNull } from '../../shared/postgres/column-values.ts';
+
+const readStatus = oneOf('vehicles.status', VEHICLE_STATUSES);
+const readEnvironment = oneOfOrNull('vehicles.environment', ENVIRONMENTS);
 
 function toVehicle(row: Prisma.VehicleGetPayload<object>): Vehicle {
   return {
     ...row,
-    status: row.status as VehicleStatus,
-    environment: row.environment as Environment | null,
+    status: readStatus(row.status),
+    environment: readEnvironment(row.environment),
     agentCpuPercent: row.agentCpuPercent?.toNumber() ?? null,
     cacheSizeMb: row.cacheSizeMb?.toNumber() ?? null,
     appliedRevision: row.appliedRevision === null ? null : Number(row.appliedRevision),

@@ -4,7 +4,8 @@ import { VIN_PATTERN, type Environment } from '../../../core/model.ts';
 import { readLabel } from '../../../core/validation/text.ts';
 
 /** The status of a vehicle. */
-export type VehicleStatus = 'online' | 'offline' | 'maintenance';
+export const VEHICLE_STATUSES = ['online', 'offline', 'maintenance'] as const;
+export type VehicleStatus = (typeof VEHICLE_STATUSES)[number];
 
 /** Derives a vehicle's status. `connected` stays true until the grace period after its last connection has passed. */
 export function vehicleStatus({
@@ -56,9 +57,6 @@ export const MAX_BATCH = 1_000;
 
 /** The most characters of each field: the lengths of the columns (database.md, vehicles). */
 const MAX_LENGTHS = { model: 100, swVersion: 50, region: 10, agentVersion: 20 } as const;
-
-/** The registered fields. */
-const REGISTERED = ['model', 'swVersion', 'region'] as const;
 
 /** Throws BAD_USER_INPUT at `path` when the text is not a VIN. */
 export function checkVin(vin: string, path: string): void {
@@ -116,11 +114,9 @@ export function readRegistrations(input: readonly VehicleRegistration[]): Vehicl
           message: `This VIN stands in the batch twice, also at input.${other}.vin.`,
         })),
       );
-    const facts = REGISTERED.map((field) => [
-      field,
-      collect(`input.${index}.${field}`, (path) => readFact(field, vehicle[field], path)) ?? '',
-    ]);
-    return { ...(Object.fromEntries(facts) as Pick<Vehicle, (typeof REGISTERED)[number]>), vin: vehicle.vin };
+    const fact = (field: 'model' | 'swVersion' | 'region') =>
+      collect(`input.${index}.${field}`, (path) => readFact(field, vehicle[field], path)) ?? '';
+    return { vin: vehicle.vin, model: fact('model'), swVersion: fact('swVersion'), region: fact('region') };
   });
   const [first, ...others] = faults;
   if (first !== undefined) throw badBatch(first, others);

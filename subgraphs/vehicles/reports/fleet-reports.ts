@@ -45,9 +45,8 @@ export class FleetReports {
     const countsOf = (column: Exclude<keyof GroupRow, 'count'>) =>
       new Map(rows.flatMap((row) => (row[column] === null ? [] : [[row[column], Number(row.count)] as const])));
     const statuses = countsOf('status');
-    const [online, offline, maintenance] = (['online', 'offline', 'maintenance'] as const).map(
-      (status) => statuses.get(status) ?? 0,
-    ) as [number, number, number];
+    const having = (status: VehicleStatus) => statuses.get(status) ?? 0;
+    const [online, offline, maintenance] = [having('online'), having('offline'), having('maintenance')];
     return {
       total: online + offline + maintenance,
       online,

@@ -1,6 +1,7 @@
 /** The data folder of a control plane that runs its own database. */
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { errorCode, errorMessage } from '../../../../core/caught-error.ts';
 
 /**
  * Creates the folder if it is missing.
@@ -11,13 +12,13 @@ export function makeDataFolder(dataDir: string): void {
   try {
     mkdirSync(dataDir, { recursive: true });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errorCode(error);
     const reason =
       code === 'EEXIST'
         ? 'it is no folder'
         : code === 'ENOTDIR'
           ? 'what is above it is no folder'
-          : (error as Error).message;
+          : errorMessage(error);
     throw new Error(
       `The data folder ${resolve(dataDir)} cannot be used: ${reason}. Move what is there away, or name another one (FLEETFLAG_DATA_DIR).`,
       { cause: error },

@@ -2,6 +2,8 @@ import { access, chmod, constants, cp, mkdtemp, readdir, readFile, rename, rm, s
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { reachable, sharedFolder, type ServerAccount } from './embedded-place.ts';
+import { errorCode } from '../../../../core/caught-error.ts';
+import { membersOf, parseJson } from '../../../../core/json/json-value.ts';
 
 /** Absolute paths of PostgreSQL 15's executables, which the server's account can run. */
 export interface ServerBinaries {
@@ -28,10 +30,10 @@ export async function findBinaries(
   const native = join(root, 'native');
   if ((await usable(native, account)) && (await linkLibraries(native))) return binariesIn(native);
 
-  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+  const { version } = membersOf(parseJson(await readFile(join(root, 'package.json'), 'utf8')));
   const copy = join(
     account.other ? sharedFolder(account) : dataDir,
-    `postgresql-${version}-${process.platform}-${process.arch}`,
+    `postgresql-${String(version)}-${process.platform}-${process.arch}`,
   );
   if (!(await exists(copy))) {
     log(`PostgreSQL cannot be run from ${native}: copying it to ${copy}`);
@@ -76,12 +78,20 @@ async function usable(native: string, account: ServerAccount): Promise<boolean> 
   return !closed.includes(true) && reachable(join(native, 'bin'), account);
 }
 
+interface Link {
+  readonly source: string;
+  readonly target: string;
+}
+
+function isLink(value: unknown): value is Link {
+  const { source, target } = membersOf(value);
+  return typeof source === 'string' && typeof target === 'string';
+}
+
 /** Creates the links that the package lists. Gives false when its folder is not writable. */
 async function linkLibraries(native: string): Promise<boolean> {
-  const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as {
-    source: string;
-    target: string;
-  }[];
+  const links: unknown = parseJson(await readFile(join(native, 'pg-symlinks.json'), 'utf8'));
+  if (!Array.isArray(links) || !links.every(isLink)) throw new Error(`${native}/pg-symlinks.json lists no links.`);
   const made = await Promise.all(
     links.map(async ({ source, target }) => {
       const path = join(dirname(native), target);
@@ -93,7 +103,7 @@ async function linkLibraries(native: string): Promise<boolean> {
         await symlink(basename(source), link);
         return true;
       } catch (error) {
-        return (error as NodeJS.ErrnoException).code === 'EEXIST' || (await exists(link));
+        return errorCode(error) === 'EEXIST' || (await exists(link));
       }
     }),
   );

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import type { ServerBinaries } from './embedded-binaries.ts';
 import type { ServerAccount, ServerPlace } from './embedded-place.ts';
 import { commandLine, processIdentity } from './process-identity.ts';
+import { membersOf } from '../../../../core/json/json-value.ts';
 
 /** The superuser of the embedded cluster. It has no password: whoever can open the socket's folder is trusted. */
 export const CLUSTER_USER = 'fleetflag';
@@ -56,7 +57,7 @@ export async function ensureCluster(
     // Text sorts by bytes, but case works for all of Unicode, because full-text search folds case.
     await initdb(binaries, [...common, '--lc-ctype=C.UTF-8'], place, account);
   } catch (error) {
-    if (!/invalid locale name/.test(String((error as { stderr?: string }).stderr))) throw error;
+    if (!/invalid locale name/.test(String(membersOf(error)['stderr']))) throw error;
     await initdb(binaries, common, place, account);
   }
   renameSync(draft, place.cluster);

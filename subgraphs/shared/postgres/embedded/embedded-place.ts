@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { makeDataFolder } from './data-folder.ts';
+import { errorCode } from '../../../../core/caught-error.ts';
 
 /** The operating system account that runs the server. PostgreSQL refuses to run as root. */
 export interface ServerAccount {
@@ -121,7 +122,7 @@ export function sharedFolder(account: ServerAccount): string {
       mkdirSync(folder, { mode: 0o711 });
       chmodSync(folder, 0o711);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') continue;
+      if (errorCode(error) !== 'EEXIST') continue;
     }
     // If somebody else created the folder, they could replace what root puts there.
     if (statSync(folder).uid === process.getuid?.() && reachable(folder, account)) return folder;

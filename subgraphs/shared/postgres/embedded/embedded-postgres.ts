@@ -24,6 +24,7 @@ import {
 import { Supervision } from './embedded-supervision.ts';
 import { takeOwnerLock } from './owner-lock.ts';
 import { processIdentity } from './process-identity.ts';
+import { errorMessage } from '../../../../core/caught-error.ts';
 
 /** The settings of the embedded server. */
 export interface EmbeddedPostgresOptions {
@@ -86,7 +87,7 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
       await ensureDatabase(postmaster.socketFolder, binaries.hasStatStatements);
     } catch (error) {
       await shutDown(postmaster);
-      throw cannotRun(place, (error as Error).message);
+      throw cannotRun(place, errorMessage(error));
     }
     const { socketFolder: folder } = postmaster;
     const supervision = new Supervision(postmaster, {
@@ -203,7 +204,9 @@ async function answers(folder: string): Promise<boolean> {
 
 /** Gives the error with which a connection fails; null when it succeeds. */
 async function refusalOf(folder: string): Promise<Error | null> {
-  return withClient(folder, 'postgres', async () => null).catch((error: unknown) => error as Error);
+  return withClient(folder, 'postgres', async () => null).catch((error: unknown) =>
+    error instanceof Error ? error : new Error(String(error)),
+  );
 }
 
 /** Describes a server that cannot run on its data: where the data are, what it logged, what can be done. */

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { unattended } from '../../../../core/async/unattended.ts';
+import { errorMessage } from '../../../../core/caught-error.ts';
 
 /** Milliseconds between two checks that the server lives. */
 const LOOK = 200;
@@ -54,9 +55,7 @@ export class Supervision<Server> {
         log('PostgreSQL answers again');
         return;
       } catch (error) {
-        log(
-          `PostgreSQL could not be started again, the next attempt is in ${retry / 1000} s: ${(error as Error).message}`,
-        );
+        log(`PostgreSQL could not be started again, the next attempt is in ${retry / 1000} s: ${errorMessage(error)}`);
         await this.#pause(retry);
       }
     }

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { processIdentity } from './process-identity.ts';
+import { errorCode } from '../../../../core/caught-error.ts';
+import { membersOf, parseJson } from '../../../../core/json/json-value.ts';
 
 /** A lock that a living process holds. It counts as released when that process has died. */
 export interface OwnerLock {
@@ -50,8 +52,8 @@ function setAside(path: string, expected: string): void {
 
 function livingOwner(content: string): number | null {
   try {
-    const { pid, identity } = JSON.parse(content) as { pid: number; identity: string };
-    return processIdentity(pid) === identity ? pid : null;
+    const { pid, identity } = membersOf(parseJson(content));
+    return typeof pid === 'number' && processIdentity(pid) === identity ? pid : null;
   } catch {
     return null;
   }
@@ -62,7 +64,7 @@ function tryLink(existing: string, path: string): boolean {
     linkSync(existing, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (errorCode(error) === 'EEXIST') return false;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { deployMigrations, migrationStatus, rollBackMigrations, type MigrationStatus } from './migrations.ts';
 import { findEmbeddedPostgres, startEmbeddedPostgres } from '../embedded/embedded-postgres.ts';
+import { errorCode } from '../../../../core/caught-error.ts';
 
 /** The settings that the migrate command uses. */
 export interface MigrateSettings {
@@ -150,7 +151,6 @@ async function withDatabase<T>(
 /** Gives the message with its remedy first and the driver's own words after it. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause =
-    error.cause instanceof Error ? error.cause.message || (error.cause as { code?: string }).code : undefined;
+  const cause = error.cause instanceof Error ? error.cause.message || errorCode(error.cause) : undefined;
   return cause && !error.message.includes(cause) ? `${error.message} (${cause})` : error.message;
 }

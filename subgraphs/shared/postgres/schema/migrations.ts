@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, Pool } from 'pg';
 import { NO_FILTER, openSchemaEngine, type MigrationList, type SchemaEngine } from './schema-engine.ts';
 import { asServiceError } from '../service-error.ts';
+import { errorMessage } from '../../../../core/caught-error.ts';
 
 /** The state of a database compared with this checkout's migrations. Names are those of the folders, oldest first. */
 export interface MigrationStatus {
@@ -106,7 +107,7 @@ export async function rollBackMigrations(options: MigrationOptions, count: numbe
         await client.query('COMMIT');
       } catch (error) {
         await client.query('ROLLBACK').catch(() => {});
-        throw new Error(`${name} could not be taken back: ${(error as Error).message}`, { cause: error });
+        throw new Error(`${name} could not be taken back: ${errorMessage(error)}`, { cause: error });
       }
       done.push(name);
     }

@@ -21,13 +21,11 @@ export const NO_FILTER = { externalTables: [], externalEnums: [] };
 type EngineModule = typeof Engine & { __wbg_set_wasm(exports: object): void };
 
 /** Node's types leave WebAssembly to the DOM library. */
-const { WebAssembly } = globalThis as unknown as {
-  WebAssembly: {
-    instantiate(
-      code: Uint8Array,
-      imports: Record<string, object>,
-    ): Promise<{ instance: { exports: Record<string, () => void> } }>;
-  };
+declare const WebAssembly: {
+  instantiate(
+    code: Uint8Array,
+    imports: Record<string, object>,
+  ): Promise<{ instance: { exports: Record<string, () => void> } }>;
 };
 
 let loading: Promise<EngineModule> | null = null;
@@ -56,6 +54,7 @@ export async function openSchemaEngine(
  */
 async function loadEngine(): Promise<EngineModule> {
   const name = '@prisma/schema-engine-wasm/schema_engine_bg';
+  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- a module of the package that has no types
   const engine = (await import(name)) as EngineModule;
   const file = join(dirname(createRequire(import.meta.url).resolve(name)), 'schema_engine_bg.wasm');
   const { instance } = await WebAssembly.instantiate(await readFile(file), {
@@ -74,7 +73,9 @@ function withoutHoldingTimers(engine: object): object {
   const bindings: Record<string, unknown> = { ...engine };
   for (const [name, binding] of Object.entries(bindings)) {
     if (!name.startsWith('__wbg_setTimeout')) continue;
-    bindings[name] = (...args: unknown[]) => (binding as (...args: unknown[]) => NodeJS.Timeout)(...args).unref();
+    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- what wasm-bindgen makes of setTimeout
+    const setTimer = binding as (...args: unknown[]) => NodeJS.Timeout;
+    bindings[name] = (...args: unknown[]) => setTimer(...args).unref();
   }
   return bindings;
 }
