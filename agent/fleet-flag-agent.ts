@@ -38,7 +38,7 @@ import { heldRevision, isStale, type VehicleIdentity, type VehicleState } from '
 import { DatabaseLock } from './store/database-lock.ts';
 import { VehicleStore } from './store/vehicle-store.ts';
 import { lastContact } from './sync/apply.ts';
-import { Backoff } from './link/backoff.ts';
+import { Backoff } from '../core/async/backoff.ts';
 import { GatewayConnection } from './link/gateway-connection.ts';
 import type { GatewayLink } from './link/gateway-link.ts';
 import { Route } from './link/route.ts';

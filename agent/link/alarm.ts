@@ -1,4 +1,4 @@
-import { timerDelay } from '../timer-delay.ts';
+import { timerDelay } from '../../core/async/timer-delay.ts';
 
 /** A timer for one piece of work that is due at some time. Later calls move it. Does not keep the process alive. */
 export class Alarm {

@@ -3,8 +3,8 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { describeError, type Log } from '../log.ts';
-import { timerDelay } from '../timer-delay.ts';
-import type { Backoff } from './backoff.ts';
+import { timerDelay } from '../../core/async/timer-delay.ts';
+import type { Backoff } from '../../core/async/backoff.ts';
 import { GatewayLink, type LinkTimings } from './gateway-link.ts';
 import type { Route } from './route.ts';
 import type { VehicleCredential } from './vehicle-credential.ts';

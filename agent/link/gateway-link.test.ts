@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../../core/async/backoff.ts';
 import { GatewayLink, RequestRefused, retryAfterMs, type LinkTimings } from './gateway-link.ts';
 import { CHANGES_SUBSCRIPTION } from './operations.ts';
 import { Route } from './route.ts';

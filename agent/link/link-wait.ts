@@ -1,4 +1,4 @@
-import { timerDelay } from '../timer-delay.ts';
+import { timerDelay } from '../../core/async/timer-delay.ts';
 
 /** Waits between two requests over a link, and stops waiting when the link ends. */
 export class LinkWait {

@@ -18,7 +18,7 @@ import type { JsonObject } from '../../core/model.ts';
 import { evaluationDetails } from '../api/evaluation-details.ts';
 import { readFlatContext } from '../api/flat-context.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
-import { timerDelay } from '../timer-delay.ts';
+import { timerDelay } from '../../core/async/timer-delay.ts';
 import { parseJson } from '../../core/json/json-value.ts';
 
 /** The options of the provider. */

@@ -7,7 +7,7 @@ import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { Freshness, Judgement } from '../trust/freshness.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { lastContact } from './apply.ts';
-import type { Backoff } from '../link/backoff.ts';
+import type { Backoff } from '../../core/async/backoff.ts';
 
 /**
  * The seconds by which a proof may be too old without being reported: clocks of a control plane's instances may differ,

@@ -13,7 +13,7 @@ import { until } from '../testing/test-vehicle.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { Freshness } from '../trust/freshness.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
-import { Backoff } from '../link/backoff.ts';
+import { Backoff } from '../../core/async/backoff.ts';
 import type { GraphqlResult, LinkEnding } from '../link/gateway-link.ts';
 import { PROOF_QUERY, type SignedFlag } from '../link/operations.ts';
 import { SyncHistory } from './sync-history.ts';

@@ -6,7 +6,7 @@ import { until } from '../testing/test-vehicle.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { Freshness } from '../trust/freshness.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
-import { Backoff } from '../link/backoff.ts';
+import { Backoff } from '../../core/async/backoff.ts';
 import type { LinkEnding } from '../link/gateway-link.ts';
 import { SyncHistory } from './sync-history.ts';
 import { SyncSession } from './sync-session.ts';

@@ -2,7 +2,7 @@
  * The history of syncs across connections. It keeps a vehicle from starting a full sync, or from reporting the same
  * fault, again with each new connection.
  */
-import type { Backoff } from '../link/backoff.ts';
+import type { Backoff } from '../../core/async/backoff.ts';
 
 /** The sets that are remembered: more than appear while a vehicle cannot complete one of them. */
 const MAX_SETS = 100;

@@ -4,7 +4,7 @@ import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { Freshness } from '../trust/freshness.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import type { Refusal } from '../trust/refusals.ts';
-import type { Backoff } from '../link/backoff.ts';
+import type { Backoff } from '../../core/async/backoff.ts';
 import type { GatewayLink } from '../link/gateway-link.ts';
 import type { SyncHistory } from './sync-history.ts';
 

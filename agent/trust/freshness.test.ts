@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { isNonce } from '../../core/wire/proof.ts';
 import type { VerifiedProof } from '../state.ts';
-import { Backoff } from '../link/backoff.ts';
+import { Backoff } from '../../core/async/backoff.ts';
 import { AgeingClock } from './ageing-clock.ts';
 import { Freshness } from './freshness.ts';
 

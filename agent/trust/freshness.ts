@@ -3,7 +3,7 @@
  * tell. It lives as long as the agent, so that reconnecting does not make a vehicle send nonces more often.
  */
 import { randomBytes } from 'node:crypto';
-import type { Backoff } from '../link/backoff.ts';
+import type { Backoff } from '../../core/async/backoff.ts';
 import type { VerifiedProof } from '../state.ts';
 import type { AgeingClock } from './ageing-clock.ts';
 import { ProofPace } from './proof-pace.ts';

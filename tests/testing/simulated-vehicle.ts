@@ -4,7 +4,7 @@
  */
 import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
 import type { GraphqlResult, LinkEnding } from '../../agent/link/gateway-link.ts';
-import { Backoff } from '../../agent/link/backoff.ts';
+import { Backoff } from '../../core/async/backoff.ts';
 import { SyncSession } from '../../agent/sync/sync-session.ts';
 import type { SyncSessionOptions } from '../../agent/sync/sync-session-options.ts';
 import { emptyState, type VehicleState } from '../../agent/state.ts';

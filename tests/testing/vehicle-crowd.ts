@@ -5,7 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { Backoff } from '../../agent/link/backoff.ts';
+import { Backoff } from '../../core/async/backoff.ts';
 import { CHANGES_SUBSCRIPTION, SYNC_QUERY } from '../../agent/link/operations.ts';
 
 export interface CrowdVehicle {

@@ -7,7 +7,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { validateMeasured, validateMetricName } from '../../../core/wire/metric.ts';
 import type { EvaluatedFlag } from '../../evaluate/flag-evaluator.ts';
-import { timerDelay } from '../../timer-delay.ts';
+import { timerDelay } from '../../../core/async/timer-delay.ts';
 import type { MetricQueue } from './metric-queue.ts';
 
 /** The options of a measurement beside its name and value. */

@@ -4,7 +4,7 @@
  */
 import { ERROR_CATALOGUE } from '../../../core/errors.ts';
 import { describeError, type Log } from '../../log.ts';
-import type { Backoff } from '../../link/backoff.ts';
+import type { Backoff } from '../../../core/async/backoff.ts';
 import { RequestRefused, retryAfterMs, type GatewayLink } from '../../link/gateway-link.ts';
 import { LinkWait } from '../../link/link-wait.ts';
 import type { MetricQueue, OpenBatch } from './metric-queue.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { Alarm } from './link/alarm.ts';
-import { LinkWait } from './link/link-wait.ts';
-import { timerDelay } from './timer-delay.ts';
+import { Alarm } from './alarm.ts';
+import { LinkWait } from './link-wait.ts';
+import { timerDelay } from '../../core/async/timer-delay.ts';
 
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
