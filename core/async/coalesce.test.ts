@@ -43,3 +43,12 @@ test('closing waits for the running refresh and begins no other', async () => {
   await Promise.all([first, second, closing]);
   expect(held).toHaveLength(1);
 });
+
+test('closing is no failure where the refresh under way fails', async () => {
+  const { refreshes, held } = heldRefreshes();
+  const failing = expect(refreshes.refresh()).rejects.toThrow('away');
+  const closed = refreshes.close();
+  held[0]?.fail(new Error('away'));
+  await expect(closed).resolves.toBeUndefined();
+  await failing;
+});

@@ -51,3 +51,36 @@ test('is closed when the running poll, which can see that, has ended, and no oth
   await pass(1_000);
   expect(turns).toBe(1);
 });
+
+test('stops by itself when a run finds nothing left to do', async () => {
+  let turns = 0;
+  const poller = new Poller(async () => (++turns < 2 ? 10 : null));
+  await poller.start();
+  await pass(1_000_000);
+  expect(turns).toBe(2);
+  await poller.close();
+});
+
+test('on an interval counts from the start of a run, and lets no two overlap', async () => {
+  const startedAt: number[] = [];
+  const begin = performance.now();
+  const durations = [30, 250, 0];
+  const poller = Poller.every(100, async () => {
+    startedAt.push(Math.round(performance.now() - begin));
+    const duration = durations.shift() ?? 0;
+    if (duration > 0) await new Promise((resolve) => setTimeout(resolve, duration));
+  });
+  void poller.start();
+  await pass(460);
+  expect(startedAt).toEqual([0, 100, 351, 451]);
+  await poller.close();
+});
+
+test('waits however long it is told, and not what a timer of Node.js makes of it', async () => {
+  let turns = 0;
+  const poller = new Poller(async () => ((turns += 1), 2 ** 40));
+  await poller.start();
+  await pass(60_000);
+  expect(turns).toBe(1);
+  await poller.close();
+});

@@ -1,24 +1,27 @@
-/** The error with which `withTimeout` rejects when the time is over. */
+import { timerDelay } from './timer-delay.ts';
+
+/** What `withTimeout` rejects with when the time is over. */
 export class TimeoutError extends Error {
   override readonly name = 'TimeoutError';
 }
 
 /**
- * Resolves to the result of `work`, or rejects with a TimeoutError when `work` takes longer than `milliseconds`. The
- * timeout aborts the signal that `work` gets; work that ignores the signal goes on, and its result is dropped.
+ * The result of `work`, or a rejection with a TimeoutError when it is not there in time. The work is told by its
+ * signal, and may go on all the same: what it holds is held until it ends. (Where one `fetch` is all that is waited for,
+ * `AbortSignal.timeout` does.)
  *
- * @param message the message of the TimeoutError
+ * @param timeoutMs milliseconds
+ * @param message of the TimeoutError
  */
 export async function withTimeout<T>(
-  milliseconds: number,
+  timeoutMs: number,
   message: string,
   work: (late: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const late = new AbortController();
-  // The abort waits for one more turn of the event loop: work may have ended while this process was too busy to notice.
-  const timer = setTimeout(() => setImmediate(() => late.abort(new TimeoutError(message))), milliseconds);
+  // A turn later, so that work that has ended while this process was busy counts as what it is.
+  const timer = setTimeout(() => setImmediate(() => late.abort(new TimeoutError(message))), timerDelay(timeoutMs));
   const over = new Promise<never>((_, reject) =>
-    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- it is the TookTooLong above
     late.signal.addEventListener('abort', () => reject(late.signal.reason as Error), { once: true }),
   );
   try {
