@@ -74,7 +74,7 @@ test('the same batch on two connections at once, and again later, is inserted on
 test('a batch that could not be stored is refused to all callers with growing waits, and accepted again later', async () => {
   const { inserts, insert } = heldStore();
   const collector = new MetricCollector(insert, LIMITS);
-  for (const retryAfter of [4, 8]) {
+  for (const retryAfter of [2, 4]) {
     const refusals = [
       refusalOf(collector.add(batch('V'))),
       refusalOf(collector.add(batch('V'))),
@@ -142,8 +142,8 @@ test('an insert that never ends is refused with those queued behind it, and keep
   const first = refusalOf(collector.add(batch('V', 'b', 15)));
   await eventually(() => inserts.length === 1);
   const behind = refusalOf(collector.add(batch('X', 'b', 5)));
-  expect(await first).toEqual({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 4 } });
-  expect(await behind).toEqual({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 4 } });
+  expect(await first).toEqual({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 2 } });
+  expect(await behind).toEqual({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 2 } });
   expect(await refusalOf(collector.add(batch('W', 'b', 15)))).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   expect(inserts).toHaveLength(1);
   inserts[0]!.end();

@@ -221,7 +221,7 @@ export class MetricCollector {
   }
 
   #unavailable(message: string, cause?: unknown): FleetFlagError {
-    const retryAfter = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** Math.min(this.#failures, 10));
+    const retryAfter = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** Math.min(Math.max(this.#failures - 1, 0), 10));
     return new FleetFlagError('SERVICE_UNAVAILABLE', message, { retryAfter }, { cause });
   }
 }

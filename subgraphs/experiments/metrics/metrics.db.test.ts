@@ -344,7 +344,7 @@ describe('while the store is down', () => {
     const ask = asking(instance.subgraph);
     const [key, vehicle, id] = [newKey(), newVehicle(), randomUUID()];
     const refused = await report(vehicle, [item(key, 1)], id, ask);
-    expect(refused.errors[0]?.extensions).toEqual({ code: 'SERVICE_UNAVAILABLE', retryAfter: 4 });
+    expect(refused.errors[0]?.extensions).toEqual({ code: 'SERVICE_UNAVAILABLE', retryAfter: 2 });
     expect(
       refusal(
         await ask(user('READ'), POINTS, {
