@@ -3,8 +3,9 @@
  * queue is bounded; a batch that was not stored is never acknowledged.
  */
 import { LRUCache } from 'lru-cache';
+import type { BackoffBounds } from '../../../core/async/backoff.ts';
+import { BatchWriter, NotWritten, type NotWrittenReason } from '../../../core/async/batch-writer.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
-import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
 import type { MetricBatch, MetricRow } from './metric-batch.ts';
 
 /** The limits of one collector. */
@@ -42,186 +43,108 @@ export const COLLECTOR_LIMITS: CollectorLimits = {
   remembered: 20_000,
 };
 
-/** The first `retryAfter` in seconds; it doubles with each consecutive failure. */
-const FIRST_RETRY = 2;
-const LONGEST_RETRY = 60;
+/** What a vehicle is told to wait: after the first failed insert 2 s. */
+const BACKOFF: BackoffBounds = { baseMs: 2_000, capMs: 60_000 };
 
-/** Stores rows, or rejects; after `signal` aborts, its result no longer matters. */
+const MESSAGES: Readonly<Record<NotWrittenReason, string>> = {
+  full: 'The metrics store is behind; a retry is safe.',
+  closed: 'Measurements are not taken while this instance stops; try again.',
+  failed: 'The metrics store did not take the measurements; a retry is safe.',
+  abandoned: 'The metrics store does not answer; a retry is safe.',
+};
+
+/** Stores rows, or rejects; after `signal` nobody waits for it. */
 export type InsertRows = (rows: readonly MetricRow[], signal: AbortSignal) => Promise<void>;
-
-interface Waiting {
-  readonly batch: MetricBatch;
-  readonly stored: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
 
 const keyOf = ({ vin, batchId }: MetricBatch) => `${vin} ${batchId}`;
 
 /** Batches measurements; see the top of this file. */
 export class MetricCollector {
-  readonly #held = new Map<string, Waiting>();
+  /** Batches that are being stored, by key. */
+  readonly #held = new Map<string, Promise<void>>();
   readonly #ofVehicle = new Map<string, number>();
   readonly #known: LRUCache<string, true>;
-  #queue: Waiting[] = [];
-  #queuedRows = 0;
-  #heldRows = 0;
-  #heldBytes = 0;
-  readonly #underWay = new Set<Promise<void>>();
-  #timer: NodeJS.Timeout | undefined;
-  #failures = 0;
-  #closing = false;
+  readonly #writer: BatchWriter<MetricBatch>;
 
   constructor(
-    private readonly insert: InsertRows,
+    insert: InsertRows,
     private readonly limits: CollectorLimits = COLLECTOR_LIMITS,
   ) {
     this.#known = new LRUCache({ max: limits.remembered });
+    this.#writer = new BatchWriter({
+      write: (batches, late) =>
+        insert(
+          batches.flatMap(({ rows }) => rows),
+          late,
+        ),
+      sizeOf: ({ rows }) => rows.length,
+      batchSize: limits.insertRows,
+      maxAgeMs: limits.window,
+      concurrency: limits.inserts,
+      timeoutMs: limits.insertTimeout,
+      abandonQueueOnTimeout: true,
+      room: [
+        { capacity: limits.heldRows, takenBy: ({ rows }) => rows.length },
+        { capacity: limits.heldBytes, takenBy: ({ bytes }) => bytes },
+      ],
+      backoff: BACKOFF,
+    });
   }
 
   /**
-   * Queues a batch. Resolves when it is stored: to `stored`, or to `known` when this collector had stored it before or
-   * was already storing it.
+   * Queues a batch. Resolves when it is stored: to `stored`, or to `known` when this collector has stored it before or was
+   * already about to.
    *
-   * @throws FleetFlagError SERVICE_UNAVAILABLE with `retryAfter` when it was not stored or the queue is full;
-   * RATE_LIMITED when too many batches of the vehicle wait
+   * @throws FleetFlagError SERVICE_UNAVAILABLE with `retryAfter` when it was not stored or there is no room;
+   *   RATE_LIMITED when too many batches of the vehicle wait
    */
   async add(batch: MetricBatch): Promise<'stored' | 'known'> {
     const key = keyOf(batch);
     if (this.#known.get(key) === true) return 'known';
     const same = this.#held.get(key);
     if (same !== undefined) {
-      await same.stored;
+      await same;
       return 'known';
     }
-    this.#makeSureOfRoom(batch);
-    const waiting = this.#hold(key, batch);
-    this.#queue.push(waiting);
-    this.#queuedRows += batch.rows.length;
-    if (this.#queuedRows >= this.limits.insertRows) this.#flush();
-    else this.#timer ??= setTimeout(() => this.#flush(), this.limits.window);
-    await waiting.stored;
+    this.#checkVehicle(batch);
+    const stored = this.#store(key, batch);
+    this.#held.set(key, stored);
+    await stored;
     return 'stored';
   }
 
   /** Accepts no more batches; resolves when all accepted ones are stored or refused. */
-  async close(): Promise<void> {
-    this.#closing = true;
-    while (this.#queue.length > 0 || this.#underWay.size > 0) {
-      this.#flush();
-      await Promise.race(this.#underWay);
-    }
+  close(): Promise<void> {
+    return this.#writer.close();
   }
 
-  #makeSureOfRoom({ vin, rows, bytes }: MetricBatch): void {
-    const { heldRows, heldBytes, batchesOfVehicle } = this.limits;
-    if (this.#closing) throw this.#unavailable('Measurements are not taken while this instance stops; try again.');
-    if ((this.#ofVehicle.get(vin) ?? 0) >= batchesOfVehicle) {
-      throw new FleetFlagError('RATE_LIMITED', 'Wait for the answers to the batches sent before.', {
-        limit: batchesOfVehicle,
-        retryAfter: 1,
-      });
-    }
-    if (this.#heldRows + rows.length > heldRows || this.#heldBytes + bytes > heldBytes) {
-      throw this.#unavailable('The metrics store is behind; a retry is safe.');
-    }
+  #checkVehicle({ vin }: MetricBatch): void {
+    const { batchesOfVehicle } = this.limits;
+    if (this.#writer.closed || (this.#ofVehicle.get(vin) ?? 0) < batchesOfVehicle) return;
+    throw new FleetFlagError('RATE_LIMITED', 'Wait for the answers to the batches sent before.', {
+      limit: batchesOfVehicle,
+      retryAfter: 1,
+    });
   }
 
-  #hold(key: string, batch: MetricBatch): Waiting {
-    let resolve!: () => void;
-    let reject!: (error: unknown) => void;
-    const stored = new Promise<void>((yes, no) => ([resolve, reject] = [yes, no]));
-    // eslint-disable-next-line fleetflag/no-promise-in-object -- Who brought the batch awaits it.
-    const waiting = { batch, stored, resolve, reject };
-    this.#held.set(key, waiting);
+  async #store(key: string, batch: MetricBatch): Promise<void> {
     this.#ofVehicle.set(batch.vin, (this.#ofVehicle.get(batch.vin) ?? 0) + 1);
-    this.#heldRows += batch.rows.length;
-    this.#heldBytes += batch.bytes;
-    return waiting;
-  }
-
-  #flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    while (this.#queue.length > 0 && this.#underWay.size < this.limits.inserts) {
-      const group: Waiting[] = [];
-      let rows = 0;
-      while (this.#queue.length > group.length && rows < this.limits.insertRows) {
-        const next = this.#queue[group.length]!;
-        group.push(next);
-        rows += next.batch.rows.length;
-      }
-      this.#queue = this.#queue.slice(group.length);
-      this.#queuedRows -= rows;
-      const done: Promise<void> = this.#store(group).finally(() => {
-        this.#underWay.delete(done);
-        if (this.#queue.length > 0) this.#flush();
-      });
-      this.#underWay.add(done);
-    }
-  }
-
-  /**
-   * Stores a group and answers all its callers; never rejects. Ends at the timeout, whether the insert has ended or
-   * not.
-   */
-  async #store(group: readonly Waiting[]): Promise<void> {
-    // The places are free when the rows are: an insert may still hold them after the timeout.
-    const freed = () => {
-      for (const { batch } of group) {
-        this.#heldRows -= batch.rows.length;
-        this.#heldBytes -= batch.bytes;
-      }
-    };
     try {
-      await withTimeout(this.limits.insertTimeout, 'The insert has taken too long.', (late) => {
-        const inserted = this.insert(
-          group.flatMap(({ batch }) => batch.rows),
-          late,
-        );
-        inserted.then(freed, freed);
-        return inserted;
-      });
-      this.#failures = 0;
-      for (const waiting of group) {
-        this.#known.set(keyOf(waiting.batch), true);
-        this.#letGo(waiting);
-        waiting.resolve();
-      }
-    } catch (cause) {
-      this.#failures += 1;
-      for (const waiting of group) {
-        this.#letGo(waiting);
-        waiting.reject(this.#unavailable('The metrics store did not take the measurements; a retry is safe.', cause));
-      }
-      if (cause instanceof TimeoutError) this.#refuseQueue(cause);
+      await this.#writer.add(batch);
+      this.#known.set(key, true);
+    } catch (error) {
+      if (!(error instanceof NotWritten)) throw error;
+      const retryAfter = Math.ceil(error.retryAfterMs / 1_000);
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', MESSAGES[error.reason], { retryAfter }, { cause: error.cause });
+    } finally {
+      this.#letGo(key, batch);
     }
   }
 
-  /**
-   * Refuses the queued batches: a store that did not answer will not answer them any sooner, and each would wait as
-   * long again.
-   */
-  #refuseQueue(cause: unknown): void {
-    const refused = this.#queue.splice(0);
-    this.#queuedRows = 0;
-    for (const waiting of refused) {
-      this.#heldRows -= waiting.batch.rows.length;
-      this.#heldBytes -= waiting.batch.bytes;
-      this.#letGo(waiting);
-      waiting.reject(this.#unavailable('The metrics store does not answer; a retry is safe.', cause));
-    }
-  }
-
-  #letGo({ batch }: Waiting): void {
-    this.#held.delete(keyOf(batch));
-    const others = (this.#ofVehicle.get(batch.vin) ?? 1) - 1;
-    if (others === 0) this.#ofVehicle.delete(batch.vin);
-    else this.#ofVehicle.set(batch.vin, others);
-  }
-
-  #unavailable(message: string, cause?: unknown): FleetFlagError {
-    const retryAfter = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** Math.min(Math.max(this.#failures - 1, 0), 10));
-    return new FleetFlagError('SERVICE_UNAVAILABLE', message, { retryAfter }, { cause });
+  #letGo(key: string, { vin }: MetricBatch): void {
+    this.#held.delete(key);
+    const others = (this.#ofVehicle.get(vin) ?? 1) - 1;
+    if (others === 0) this.#ofVehicle.delete(vin);
+    else this.#ofVehicle.set(vin, others);
   }
 }

@@ -1,0 +1,223 @@
+/**
+ * Puts what many callers bring into few large writes, and tells each caller how its own write went. What is held is
+ * bounded; what was not written is never acknowledged.
+ */
+import { backoffMs, type BackoffBounds } from './backoff.ts';
+import { TimeoutError, withTimeout } from './timeout.ts';
+
+/**
+ * Why an item was not written: `full`: too much is held; `closed`: the writer stops; `failed`: its write failed or
+ * timed out; `abandoned`: a write timed out while the item waited behind it.
+ */
+export type NotWrittenReason = 'full' | 'closed' | 'failed' | 'abandoned';
+
+/** An item was not written. Its cause is the error of the write, where there was one. */
+export class NotWritten extends Error {
+  override readonly name = 'NotWritten';
+
+  /** @param retryAfterMs milliseconds after which it may be brought again */
+  constructor(
+    readonly reason: NotWrittenReason,
+    readonly retryAfterMs: number,
+    cause?: unknown,
+  ) {
+    super(`Not written: ${reason}.`, { cause });
+  }
+}
+
+/** A bound on what is held, waiting or being written: bytes, for example. */
+export interface Room<Item> {
+  readonly capacity: number;
+  /** What an item takes of it. */
+  readonly takenBy: (item: Item) => number;
+}
+
+/** Joins items of the same key that wait together into one. */
+export interface Merging<Item> {
+  readonly keyOf: (item: Item) => string;
+  /** The item that says what both say, where `later` was brought after `waiting`. */
+  readonly merge: (waiting: Item, later: Item) => Item;
+}
+
+export interface BatchWriterOptions<Item, Result> {
+  /** Writes a batch, or rejects. After `late` is aborted nobody waits for it any more. */
+  readonly write: (items: readonly Item[], late: AbortSignal) => Promise<Result>;
+  /** What an item counts towards `batchSize`. */
+  readonly sizeOf: (item: Item) => number;
+  /** A batch is full, and is written at once, at this size. Its last item may exceed it. */
+  readonly batchSize: number;
+  /** Milliseconds that an item waits for others. */
+  readonly maxAgeMs: number;
+  /** Writes under way at once. While all are, items gather for the next. */
+  readonly concurrency: number;
+  /** Milliseconds until a write counts as failed. */
+  readonly timeoutMs: number;
+  /**
+   * Whether a write that times out fails what waits behind it, too: a store that does not answer will not answer those
+   * any sooner, and each of them would wait as long again.
+   */
+  readonly abandonQueueOnTimeout: boolean;
+  readonly room: readonly Room<Item>[];
+  /** The waits that refused callers are told, by the writes that failed in a row. */
+  readonly backoff: BackoffBounds;
+  readonly merging?: Merging<Item>;
+}
+
+interface Caller<Result> {
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: NotWritten) => void;
+}
+
+interface Entry<Item, Result> {
+  item: Item;
+  size: number;
+  readonly queuedAtMs: number;
+  /** What all that were merged into it take of each room. */
+  readonly taken: number[];
+  readonly callers: Caller<Result>[];
+}
+
+export class BatchWriter<Item, Result = void> {
+  /** In the order of arrival; by key, where items are merged. */
+  readonly #queue = new Map<unknown, Entry<Item, Result>>();
+  readonly #writes = new Set<Promise<void>>();
+  readonly #taken: number[];
+  #queuedSize = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #closed = false;
+
+  constructor(private readonly options: BatchWriterOptions<Item, Result>) {
+    this.#taken = options.room.map(() => 0);
+  }
+
+  /** Whether `close` was called: nothing is taken any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Resolves when the item is written, to what the write of its batch resolved to. Rejects with NotWritten only. */
+  async add(item: Item): Promise<Result> {
+    if (this.#closed) throw this.#notWritten('closed');
+    const taken = this.options.room.map(({ takenBy }) => takenBy(item));
+    if (this.options.room.some(({ capacity }, index) => this.#taken[index]! + taken[index]! > capacity))
+      throw this.#notWritten('full');
+    taken.forEach((amount, index) => (this.#taken[index]! += amount));
+    const written = new Promise<Result>((resolve, reject) => this.#enqueue(item, taken, { resolve, reject }));
+    this.#schedule('added');
+    return written;
+  }
+
+  /** Takes no more; resolves when all that was taken is written or refused. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#schedule('closed');
+    while (this.#writes.size > 0) await Promise.race(this.#writes);
+  }
+
+  #enqueue(item: Item, taken: number[], caller: Caller<Result>): void {
+    const { merging, sizeOf } = this.options;
+    const key = merging?.keyOf(item);
+    const waiting = key === undefined ? undefined : this.#queue.get(key);
+    if (merging === undefined || waiting === undefined) {
+      const size = sizeOf(item);
+      const entry = { item, size, queuedAtMs: performance.now(), taken, callers: [caller] };
+      this.#queue.set(key ?? entry, entry);
+      this.#queuedSize += size;
+      return;
+    }
+    waiting.item = merging.merge(waiting.item, item);
+    const size = sizeOf(waiting.item);
+    this.#queuedSize += size - waiting.size;
+    waiting.size = size;
+    taken.forEach((amount, index) => (waiting.taken[index]! += amount));
+    waiting.callers.push(caller);
+  }
+
+  /**
+   * Starts the writes that are due, and sees to the next one.
+   *
+   * @param cause `added`: only a full batch is due, so that what is brought in one turn of the event loop stays
+   *   together however long that takes; `timer`: the oldest item is due, whatever the clock says
+   */
+  #schedule(cause: 'added' | 'timer' | 'write over' | 'closed'): void {
+    const { batchSize, concurrency, maxAgeMs } = this.options;
+    let isDue = cause === 'timer';
+    while (this.#writes.size < concurrency) {
+      const [oldest] = this.#queue.values();
+      if (oldest === undefined) return;
+      const dueInMs = oldest.queuedAtMs + maxAgeMs - performance.now();
+      isDue ||= this.#closed || this.#queuedSize >= batchSize || (cause !== 'added' && dueInMs <= 0);
+      if (!isDue) {
+        this.#timer ??= setTimeout(() => this.#schedule('timer'), Math.max(0, dueInMs));
+        return;
+      }
+      this.#startWrite();
+      isDue = false;
+    }
+    // The end of a write schedules anew.
+  }
+
+  #startWrite(): void {
+    // It was set for the oldest item, which is written now.
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const batch: Entry<Item, Result>[] = [];
+    let size = 0;
+    for (const [key, entry] of this.#queue) {
+      if (size >= this.options.batchSize) break;
+      this.#queue.delete(key);
+      batch.push(entry);
+      size += entry.size;
+    }
+    this.#queuedSize -= size;
+    const done: Promise<void> = this.#write(batch).finally(() => {
+      this.#writes.delete(done);
+      this.#schedule('write over');
+    });
+    this.#writes.add(done);
+  }
+
+  /** Writes a batch and answers all its callers; never rejects. Over at the timeout, whatever the write does. */
+  async #write(batch: readonly Entry<Item, Result>[]): Promise<void> {
+    const { write, timeoutMs, abandonQueueOnTimeout } = this.options;
+    // The room is free when the write is over: one that nobody waits for any more still holds what it writes.
+    const release = () => this.#release(batch);
+    try {
+      const result = await withTimeout(timeoutMs, `The write was not over within ${timeoutMs} ms.`, (late) => {
+        const writing = write(
+          batch.map(({ item }) => item),
+          late,
+        );
+        writing.then(release, release);
+        return writing;
+      });
+      this.#failures = 0;
+      for (const { callers } of batch) for (const { resolve } of callers) resolve(result);
+    } catch (cause) {
+      this.#failures += 1;
+      this.#refuse(batch, 'failed', cause);
+      if (abandonQueueOnTimeout && cause instanceof TimeoutError) this.#abandonQueue(cause);
+    }
+  }
+
+  #abandonQueue(cause: unknown): void {
+    const queued = [...this.#queue.values()];
+    this.#queue.clear();
+    this.#queuedSize = 0;
+    this.#release(queued);
+    this.#refuse(queued, 'abandoned', cause);
+  }
+
+  #release(entries: readonly Entry<Item, Result>[]): void {
+    for (const { taken } of entries) taken.forEach((amount, index) => (this.#taken[index]! -= amount));
+  }
+
+  #refuse(entries: readonly Entry<Item, Result>[], reason: NotWrittenReason, cause: unknown): void {
+    for (const { callers } of entries) for (const { reject } of callers) reject(this.#notWritten(reason, cause));
+  }
+
+  #notWritten(reason: NotWrittenReason, cause?: unknown): NotWritten {
+    return new NotWritten(reason, backoffMs(this.#failures, this.options.backoff), cause);
+  }
+}
