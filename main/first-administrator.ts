@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { withTimeout } from '../core/async/timeout.ts';
 import type { PrismaClient } from '../prisma/generated/client.ts';
 import { ensureAdministrator } from '../subgraphs/audit/accounts/administrator.ts';
 import type { Configuration } from './configuration.ts';
@@ -32,13 +33,8 @@ export async function makeFirstAdministrator(
 
 /** Resolves to whether stdout has accepted the line. */
 function isPrinted(line: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), PRINT_TIMEOUT_MS);
-    stdout.write(line, (handedOn) => {
-      clearTimeout(timer);
-      resolve(handedOn);
-    });
-  });
+  const printed = () => new Promise<boolean>((resolve) => stdout.write(line, resolve));
+  return withTimeout(PRINT_TIMEOUT_MS, 'The password was not printed in time.', printed).catch(() => false);
 }
 
 async function keepPassword(dataDir: string, email: string, password: string, logger: Logger): Promise<void> {

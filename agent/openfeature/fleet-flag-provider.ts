@@ -19,6 +19,7 @@ import { evaluationDetails } from '../api/evaluation-details.ts';
 import { readFlatContext } from '../api/flat-context.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { timerDelay } from '../../core/async/timer-delay.ts';
+import { TimeoutError, withTimeout } from '../../core/async/timeout.ts';
 import { parseJson } from '../../core/json/json-value.ts';
 
 /** The options of the provider. */
@@ -75,24 +76,21 @@ export class FleetFlagProvider implements Provider {
     this.#open = true;
     if (this.#agent.isClosed) throw new ProviderNotReadyError(CLOSED);
     const ready = this.#agent.ready().then(() => true);
-    let timer: NodeJS.Timeout | undefined;
-    const inTime = await Promise.race([
-      ready,
-      new Promise<false>(
-        (resolve) => (timer = setTimeout(() => resolve(false), timerDelay(this.#initializeTimeoutMs))),
-      ),
-    ]);
-    clearTimeout(timer);
+    const message = `The agent has had no flags within ${this.#initializeTimeoutMs} ms.`;
+    const isReady = await withTimeout(this.#initializeTimeoutMs, message, () => ready).catch((error: unknown) => {
+      if (error instanceof TimeoutError) return false;
+      throw error;
+    });
     if (!this.#open) return;
     if (this.#agent.isClosed) throw new ProviderNotReadyError(CLOSED);
-    if (inTime) return this.#follow();
+    if (isReady) return this.#follow();
     const late = ready.then(() => {
       if (!this.#open) return;
       this.#follow();
       this.events.emit(ProviderEvents.Ready, {});
     });
     unattended(late, 'Becoming ready late');
-    throw new ProviderNotReadyError(`The agent has had no flags within ${this.#initializeTimeoutMs} ms.`);
+    throw new ProviderNotReadyError(message);
   }
 
   /** Stops emitting events. The agent goes on. */

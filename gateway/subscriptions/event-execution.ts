@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { executeQueryPlan, type ServiceMap } from '@apollo/gateway';
 import { GraphQLError, type FormattedExecutionResult, type GraphQLFormattedError } from 'graphql';
+import { TimeoutError, withTimeout } from '../../core/async/timeout.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { Caller } from '../../core/access/caller.ts';
 import {
@@ -37,18 +38,14 @@ export interface ExecutionServices {
   readonly executionTimeout: number;
 }
 
-async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service did not answer in time.')),
-      milliseconds,
-    );
-  });
+/** The answer, or SERVICE_UNAVAILABLE when it is not there within so many milliseconds. */
+async function within<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
   try {
-    return await Promise.race([work, timeout]);
-  } finally {
-    clearTimeout(timer);
+    return await withTimeout(timeoutMs, 'A subgraph did not answer in time.', work);
+  } catch (error) {
+    if (!(error instanceof TimeoutError)) throw error;
+    const message = 'A part of the service did not answer in time.';
+    throw new FleetFlagError('SERVICE_UNAVAILABLE', message, {}, { cause: error });
   }
 }
 
@@ -71,8 +68,7 @@ function serviceMap({ event, scope }: EventExecution, services: ExecutionService
   for (const name of SUBGRAPH_NAMES) {
     map[name] = {
       process: async ({ request }) => {
-        const response = await within(
-          services.executionTimeout,
+        const response = await within(services.executionTimeout, () =>
           services.subgraphs[name].execute({
             query: request.query ?? '',
             operationName: request.operationName,
