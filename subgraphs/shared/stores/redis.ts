@@ -4,6 +4,7 @@
  */
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import { backoffMs } from '../../../core/async/backoff.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 import type { Bus } from '../feeds/bus.ts';
@@ -57,7 +58,7 @@ export async function openRedis(
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     lazyConnect: true,
-    retryStrategy: (times: number) => Math.min(100 * times, 2_000),
+    retryStrategy: (failures: number) => backoffMs(failures, { baseMs: 100, capMs: 2_000 }),
   };
   const connect = () =>
     typeof target === 'string'
