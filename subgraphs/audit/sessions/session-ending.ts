@@ -4,6 +4,8 @@
  * (`npm run admin -- reset-password` beside `npm start`).
  */
 import type { Logger } from 'pino';
+import { Poller } from '../../../core/async/poller.ts';
+import { unattended } from '../../../core/async/unattended.ts';
 import { endedBy } from './ended-credentials.ts';
 import type { Sessions } from './sessions.ts';
 import type { TrailFeed } from '../log/trail-feed.ts';
@@ -13,10 +15,9 @@ const RETRY = 1_000;
 
 /** Follows the audit log and ends sessions. */
 export class SessionEnding {
-  #closed = false;
+  readonly #poller = new Poller(() => this.#follow());
   #stream: ReturnType<TrailFeed['subscribe']> | undefined;
-  #following: Promise<void> | undefined;
-  #wake: () => void = () => undefined;
+  #position: number | 'now' = 'now';
 
   constructor(
     private readonly feed: TrailFeed,
@@ -26,40 +27,32 @@ export class SessionEnding {
 
   /** Follows the audit log from now on, until `close`. */
   start(): void {
-    this.#following = this.#follow();
+    unattended(this.#poller.start(), 'Ending sessions');
   }
 
   /** Stops following. */
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#wake();
+    const over = this.#poller.close();
     await this.#stream?.return?.();
-    await this.#following;
+    await over;
   }
 
-  async #follow(): Promise<void> {
-    let position: number | 'now' = 'now';
-    while (!this.#closed) {
-      try {
-        this.#stream = this.feed.subscribe(position);
-        for await (const entry of this.#stream) {
-          position = entry.position - 1;
-          const userId = endedBy(entry)?.userId ?? null;
-          // Sessions that began after the change are kept: they are sign-ins with the new password.
-          if (userId !== null) await this.sessions.endSessionsOf(userId, entry.createdAt);
-          position = entry.position;
-        }
-        // The feed was closed.
-        return;
-      } catch (error) {
-        this.logger.warn({ err: error }, 'Sessions could not be ended; it is tried again until they are');
-        await this.#stream?.return?.();
-        if (!this.#closed)
-          await new Promise<void>((resolve) => {
-            const timer = setTimeout(resolve, RETRY);
-            this.#wake = () => (clearTimeout(timer), resolve());
-          });
+  /** Follows until the feed is closed. After a failure, resolves to the milliseconds until the next attempt. */
+  async #follow(): Promise<number | null> {
+    try {
+      this.#stream = this.feed.subscribe(this.#position);
+      for await (const entry of this.#stream) {
+        this.#position = entry.position - 1;
+        const userId = endedBy(entry)?.userId ?? null;
+        // Sessions that began after the change are kept: they are sign-ins with the new password.
+        if (userId !== null) await this.sessions.endSessionsOf(userId, entry.createdAt);
+        this.#position = entry.position;
       }
+      return null;
+    } catch (error) {
+      this.logger.warn({ err: error }, 'Sessions could not be ended; it is tried again until they are');
+      await this.#stream?.return?.();
+      return RETRY;
     }
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { Logger } from 'pino';
 import { BoundedSemaphore, type SemaphoreLimits } from '../../../core/async/bounded-semaphore.ts';
+import { Poller } from '../../../core/async/poller.ts';
 import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -49,15 +50,14 @@ export function clearedWay(lane: PrismaClient, logger: Logger): Transactor {
     $transaction: (work, options) =>
       lane.$transaction(async (tx) => {
         const [session] = await tx.$queryRaw<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
-        const look = () => unattended(clearWay(lane, session?.pid ?? 0, logger), 'Clearing the way of a kill switch');
-        let timer = setTimeout(function again() {
-          look();
-          timer = setTimeout(again, LOOK);
-        }, PATIENCE);
+        const poller = Poller.every(LOOK, () => clearWay(lane, session?.pid ?? 0, logger));
+        const what = 'Clearing the way of a kill switch';
+        unattended(poller.start(PATIENCE), what);
         try {
           return await work(tx);
         } finally {
-          clearTimeout(timer);
+          // Not waited for: nothing may hold up a kill switch that has what it needs.
+          unattended(poller.close(), what);
         }
       }, options),
   };

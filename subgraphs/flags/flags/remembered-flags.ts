@@ -13,6 +13,7 @@ import type { Bus } from '../../shared/feeds/bus.ts';
 import { asServiceError } from '../../shared/postgres/service-error.ts';
 import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
 import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
+import { Poller } from '../../../core/async/poller.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import { FLAGS_CHANGED, type FlagChange, type FlagChanges } from '../changes/change.ts';
 import type { Flag } from './flag.ts';
@@ -55,7 +56,7 @@ export class RememberedFlags {
   readonly #committed = new Map<string, Flag>();
   readonly #refreshes = new CoalescedRefresh(() => this.#readOrLog());
   readonly #closed = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
+  #poller: Poller | undefined;
   #unsubscribe: (() => Promise<void>) | undefined;
   #lastStart = -Infinity;
   #failing = false;
@@ -73,17 +74,18 @@ export class RememberedFlags {
    */
   async start(bus: Bus, pollIntervalMs = POLL_INTERVAL_MS): Promise<void> {
     await this.#readOrLog();
-    const look = () => unattended(this.#refreshes.refresh(), 'Remembering flags');
-    this.#unsubscribe = await bus.subscribe(FLAGS_CHANGED, look);
-    this.#timer = setInterval(look, pollIntervalMs);
-    this.#timer.unref();
+    const refresh = () => this.#refreshes.refresh();
+    this.#unsubscribe = await bus.subscribe(FLAGS_CHANGED, () => unattended(refresh(), 'Remembering flags'));
+    this.#poller = Poller.every(pollIntervalMs, refresh);
+    unattended(this.#poller.start(pollIntervalMs), 'Remembering flags');
   }
 
   /** Stops following, after a read in progress. */
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    const polled = this.#poller?.close();
     this.#closed.abort();
     await this.#unsubscribe?.();
+    await polled;
     await this.#refreshes.close();
   }
 

@@ -11,6 +11,7 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { mapStream } from '../../shared/feeds/async-iteration.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
+import { Poller } from '../../../core/async/poller.ts';
 import { FLAGS_CHANGED } from '../changes/change.ts';
 import type { Flag } from '../flags/flag.ts';
 import type { PositionSignatures } from '../signing/position-signatures.ts';
@@ -42,7 +43,7 @@ export class FlagFeed {
   /** The revision up to which each environment's changes have been delivered. */
   readonly #sent = new Map<Environment, number>();
   readonly #refreshes = new CoalescedRefresh(() => this.#sendOrLog());
-  #timer: NodeJS.Timeout | undefined;
+  readonly #poller = Poller.every(POLL_INTERVAL, () => this.refresh());
   #unsubscribe: (() => Promise<void>) | undefined;
 
   constructor(
@@ -59,15 +60,15 @@ export class FlagFeed {
     this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () =>
       unattended(this.refresh(), 'Looking for changes'),
     );
-    this.#timer = setInterval(() => unattended(this.refresh(), 'Looking for changes'), POLL_INTERVAL);
-    this.#timer.unref();
+    unattended(this.#poller.start(POLL_INTERVAL), 'Polling for changes');
   }
 
   /** Ends every stream and stops polling. */
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    const polled = this.#poller.close();
     this.#emitter.emit(CLOSED);
     await this.#unsubscribe?.();
+    await polled;
     await this.#refreshes.close();
   }
 

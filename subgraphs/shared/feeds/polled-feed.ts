@@ -8,6 +8,7 @@ import { unattended } from '../../../core/async/unattended.ts';
 import type { Bus } from './bus.ts';
 import { FeedSubscription, type FeedSource, type FeedStream } from './feed-subscription.ts';
 import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
+import { Poller } from '../../../core/async/poller.ts';
 
 /** The settings of a polled feed. */
 export interface FeedOptions {
@@ -33,7 +34,8 @@ export class PolledFeed<Entry> {
   readonly #refreshes: CoalescedRefresh;
   #failing = false;
   #closed = false;
-  #timer: NodeJS.Timeout | undefined;
+  /** Polls while there are subscriptions. */
+  #poller: Poller | undefined;
   #unsubscribe: (() => Promise<void>) | undefined;
 
   constructor(private readonly options: FeedOptions) {
@@ -57,7 +59,6 @@ export class PolledFeed<Entry> {
   async close(): Promise<void> {
     this.#closed = true;
     for (const subscription of [...this.#subscriptions]) unattended(subscription.return(), 'Ending a stream');
-    clearTimeout(this.#timer);
     await this.#unsubscribe?.();
     await this.#refreshes.close();
   }
@@ -82,7 +83,7 @@ export class PolledFeed<Entry> {
     this.#subscriptions.add(subscription);
     subscription.begin();
     if (this.#closed) unattended(subscription.return(), 'Ending a stream');
-    else if (this.#subscriptions.size === 1) this.#poll();
+    else if (this.#subscriptions.size === 1) this.#startPolling();
     return subscription;
   }
 
@@ -94,14 +95,12 @@ export class PolledFeed<Entry> {
     return this.#refreshes.refresh();
   }
 
-  #poll(): void {
-    const looked = this.#refreshOrLog().then(() => {
-      if (this.#closed || this.#subscriptions.size === 0) return;
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#poll(), this.options.interval);
-      this.#timer.unref();
+  #startPolling(): void {
+    this.#poller = new Poller(async () => {
+      await this.#refreshOrLog();
+      return this.options.interval;
     });
-    unattended(looked, 'Looking for entries');
+    unattended(this.#poller.start(), 'Polling a feed');
   }
 
   async #refreshOrLog(): Promise<void> {
@@ -117,7 +116,8 @@ export class PolledFeed<Entry> {
   #unsubscribed(subscription: FeedSubscription<Entry>): void {
     this.#subscriptions.delete(subscription);
     if (this.#subscriptions.size > 0) return;
-    clearTimeout(this.#timer);
+    // Not waited for: what it still reads is nobody's any more.
+    if (this.#poller !== undefined) unattended(this.#poller.close(), 'Polling a feed');
     this.options.unfollowed();
   }
 }

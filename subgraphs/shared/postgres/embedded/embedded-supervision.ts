@@ -1,12 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { backoffMs, type BackoffBounds } from '../../../../core/async/backoff.ts';
+import { Poller } from '../../../../core/async/poller.ts';
 import { unattended } from '../../../../core/async/unattended.ts';
 import { errorMessage } from '../../../../core/caught-error.ts';
 
-/** Milliseconds between two checks that the server lives. */
-const LOOK = 200;
-/** Milliseconds before the first retry of a failed restart; later delays grow up to the longest. */
-const FIRST_RETRY = 500;
-const LONGEST_RETRY = 10_000;
+/** Milliseconds between two polls of a server that should live. */
+const INTERVAL = 200;
+/** How long until a server that could not be started again is tried once more. */
+const RETRY: BackoffBounds = { baseMs: 500, capMs: 10_000 };
 
 /** The supervised server and how to restart it. */
 export interface SupervisionOptions<Server> {
@@ -19,49 +19,42 @@ export interface SupervisionOptions<Server> {
 
 /** Keeps a server alive: restarts it whenever it has died, retrying until that succeeds. */
 export class Supervision<Server> {
-  #ended = false;
-  readonly #over = new AbortController();
-  readonly #watching: Promise<void>;
+  readonly #poller = new Poller(() => this.#poll());
+  /** Starts in a row that have failed; null while the server lives. */
+  #failures: number | null = null;
 
   constructor(
     private server: Server,
     private readonly options: SupervisionOptions<Server>,
   ) {
-    this.#watching = this.#watch();
-    unattended(this.#watching, 'Watching over the embedded PostgreSQL');
+    unattended(this.#poller.start(), 'Watching over the embedded PostgreSQL');
   }
 
   /** Ends the supervision. Resolves to the current server, after a restart in progress has ended. */
   async end(): Promise<Server> {
-    this.#ended = true;
-    this.#over.abort();
-    await this.#watching;
+    await this.#poller.close();
     return this.server;
   }
 
-  async #watch(): Promise<void> {
-    while (!this.#ended) {
-      if (this.options.isAlive(this.server)) await this.#pause(LOOK);
-      else await this.#restart();
+  /** Starts a server that has died again. Resolves to the milliseconds until the next poll; never rejects. */
+  async #poll(): Promise<number> {
+    const { isAlive, log, restart } = this.options;
+    if (this.#failures === null) {
+      if (isAlive(this.server)) return INTERVAL;
+      log('PostgreSQL has died; it is started again');
+      this.#failures = 0;
     }
-  }
-
-  async #restart(): Promise<void> {
-    const { log, restart } = this.options;
-    log('PostgreSQL has died; it is started again');
-    for (let retry = FIRST_RETRY; !this.#ended; retry = Math.min(LONGEST_RETRY, retry * 2)) {
-      try {
-        this.server = await restart();
-        log('PostgreSQL answers again');
-        return;
-      } catch (error) {
-        log(`PostgreSQL could not be started again, the next attempt is in ${retry / 1000} s: ${errorMessage(error)}`);
-        await this.#pause(retry);
-      }
+    try {
+      this.server = await restart();
+    } catch (error) {
+      this.#failures += 1;
+      const retryMs = backoffMs(this.#failures, RETRY);
+      const reason = errorMessage(error);
+      log(`PostgreSQL could not be started again, the next attempt is in ${retryMs / 1000} s: ${reason}`);
+      return retryMs;
     }
-  }
-
-  #pause(milliseconds: number): Promise<void> {
-    return delay(milliseconds, undefined, { ref: false, signal: this.#over.signal }).catch(() => undefined);
+    this.#failures = null;
+    log('PostgreSQL answers again');
+    return INTERVAL;
   }
 }
