@@ -2,7 +2,7 @@
  * Polls the credentials of open sockets every few seconds. So a credential that ended while the stream of revocations
  * was lost, or while a socket was being opened, takes effect within the promised five seconds, too.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { Poller } from '../../core/async/poller.ts';
 import { unattended } from '../../core/async/unattended.ts';
 import type { Caller } from '../../core/access/caller.ts';
 import type { ApiKeyDirectory } from './api-key-directory.ts';
@@ -64,11 +64,11 @@ export async function recheckCredentials({ sockets, endedSessions, apiKeys }: Cr
 
 /** Polls every few seconds. Gives the function that stops it. */
 export function keepRechecking(credentials: CredentialsInUse): () => void {
-  const over = new AbortController();
-  const pause = () => delay(INTERVAL, undefined, { signal: over.signal, ref: false }).catch(() => undefined);
-  async function forEver(): Promise<void> {
-    for (await pause(); !over.signal.aborted; await pause()) await recheckCredentials(credentials);
-  }
-  unattended(forEver(), 'Asking whether the credentials in use are still good');
-  return () => over.abort();
+  const poller = new Poller(async () => {
+    await recheckCredentials(credentials);
+    return INTERVAL;
+  });
+  const what = 'Asking whether the credentials in use are still good';
+  unattended(poller.start(INTERVAL), what);
+  return () => unattended(poller.close(), what);
 }

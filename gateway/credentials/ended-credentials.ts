@@ -2,7 +2,8 @@
  * Follows the stream of ended credentials of the audit subgraph. The stream comes from the audit log, in order and
  * without gaps, and resumes after a lost connection where it stopped, so that no end is missed.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { Backoff } from '../../core/async/backoff.ts';
+import { Poller } from '../../core/async/poller.ts';
 import { unattended } from '../../core/async/unattended.ts';
 import type { Caller } from '../../core/access/caller.ts';
 import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
@@ -15,9 +16,8 @@ import type { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 const ENDED =
   'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
 
-/** The bounds of the milliseconds before the next attempt. Full jitter keeps gateways from retrying all at once. */
-const FIRST_RETRY = 200;
-const LONGEST_RETRY = 5_000;
+/** Milliseconds before another attempt; with full jitter, so that gateways do not all come at once. */
+const RETRY = { baseMs: 200, capMs: 5_000 };
 
 /** Says whether a caller's credential has ended by this event. */
 export function isConcerned(
@@ -71,7 +71,7 @@ export function followEndedCredentials(
 ): () => void {
   const over = new AbortController();
   let after: number | null = null;
-  let failures = 0;
+  const backoff = new Backoff({ ...RETRY, random: Math.random });
 
   async function once(): Promise<void> {
     const stream = audit.subscribe({ query: ENDED, variables: { after }, identity: gatewayIdentity() });
@@ -84,7 +84,7 @@ export function followEndedCredentials(
         if (!data || errors !== undefined) throw new Error('The audit subgraph refuses to tell.', { cause: errors });
         const ended = data['endedCredentials'] as EndedCredential;
         after = ended.position;
-        failures = 0;
+        backoff.reset();
         onEnded(ended);
       }
     } finally {
@@ -92,23 +92,24 @@ export function followEndedCredentials(
     }
   }
 
-  async function forEver(): Promise<void> {
-    while (!over.signal.aborted) {
-      let cause: unknown;
-      try {
-        await once();
-      } catch (error) {
-        cause = error;
-      }
-      if (over.signal.aborted) return;
-      if (failures === 0)
-        logger.warn({ err: cause }, 'Credentials that end are not told; those in use are asked for until they are');
-      const longest = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** failures);
-      failures += 1;
-      await delay(longest * Math.random(), undefined, { signal: over.signal, ref: false }).catch(() => undefined);
+  /** Follows until the stream ends. Resolves to the milliseconds until the next attempt; never rejects. */
+  async function follow(): Promise<number | null> {
+    let cause: unknown;
+    try {
+      await once();
+    } catch (error) {
+      cause = error;
     }
+    if (over.signal.aborted) return null;
+    if (backoff.failures === 0)
+      logger.warn({ err: cause }, 'Credentials that end are not told; those in use are asked for until they are');
+    return backoff.next();
   }
 
-  unattended(forEver(), 'Following the credentials that end');
-  return () => over.abort();
+  const poller = new Poller(follow);
+  unattended(poller.start(), 'Following the credentials that end');
+  return () => {
+    over.abort();
+    unattended(poller.close(), 'Following the credentials that end');
+  };
 }

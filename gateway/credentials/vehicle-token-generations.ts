@@ -3,7 +3,9 @@
  * are in memory, so that a fleet that connects at once costs no query (docs/decisions/revoked-vehicle-tokens.md).
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
+import { CoalescedRefresh } from '../../core/async/coalesce.ts';
+import { Poller } from '../../core/async/poller.ts';
+import { withTimeout } from '../../core/async/timeout.ts';
 import { unattended } from '../../core/async/unattended.ts';
 import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
@@ -67,11 +69,9 @@ export class VehicleTokenGenerations {
   readonly #options: VehicleTokenGenerationsOptions;
   readonly #valid = new Map<string, number>();
   #newest = 0;
-  #reading: Promise<void> | null = null;
-  /** The poll that begins when the running one has ended. */
-  #following: Promise<void> | null = null;
+  readonly #refreshes = new CoalescedRefresh(() => this.#readAll());
+  readonly #poller = Poller.every(INTERVAL, () => this.refresh());
   #failing = false;
-  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: VehicleTokenGenerationsOptions) {
     this.#options = options;
@@ -81,18 +81,21 @@ export class VehicleTokenGenerations {
    * Reads all generations, and polls every 4 s from then on. Resolves when they are known, or after 2 s. Never rejects.
    */
   async start(): Promise<void> {
-    this.#timer = setInterval(() => unattended(this.refresh(), 'Looking for revoked vehicle tokens'), INTERVAL);
-    this.#timer.unref();
+    unattended(this.#poller.start(INTERVAL), 'Polling for revoked vehicle tokens');
     await this.learn();
   }
 
   /** Polls now. Resolves when the generations are known, or after 2 s. Never rejects. */
   async learn(): Promise<void> {
-    await Promise.race([this.refresh(), delay(PATIENCE, undefined, { ref: false })]);
+    // Late is no failure: it goes on, and those that are not known yet are accepted meanwhile.
+    await withTimeout(PATIENCE, 'Revoked vehicle tokens were not read in time.', () => this.refresh()).catch(
+      () => undefined,
+    );
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    // Not waited for: a read that is under way holds nothing.
+    unattended(this.#poller.close(), 'Polling for revoked vehicle tokens');
   }
 
   /**
@@ -110,19 +113,11 @@ export class VehicleTokenGenerations {
   }
 
   /**
-   * Polls now. All calls during a poll share one more poll after it, because the running one may have passed the
-   * revocation that caused the call. Never rejects.
+   * Reads the news now. Who calls while a read is under way is answered by one more after it, because the one under way
+   * may have passed what they have just heard of. Never rejects.
    */
   refresh(): Promise<void> {
-    if (this.#reading !== null) {
-      this.#following ??= this.#reading.then(() => {
-        this.#following = null;
-        return this.refresh();
-      });
-      return this.#following;
-    }
-    this.#reading = this.#readAll().finally(() => (this.#reading = null));
-    return this.#reading;
+    return this.#refreshes.refresh();
   }
 
   #learn(vin: string, generation: number): boolean {

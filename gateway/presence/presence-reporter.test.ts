@@ -97,7 +97,7 @@ describe('a gateway', () => {
 
   afterEach(async () => {
     const closing = reporter.close();
-    await pass(REPORTER_TIMES.parting);
+    await pass(REPORTER_TIMES.parting + 1);
     await closing;
     jest.useRealTimers();
   });
@@ -198,7 +198,7 @@ describe('a gateway', () => {
     plane.arriving = () => new Promise(() => undefined);
     let closed = false;
     void reporter.close().then(() => (closed = true));
-    await pass(REPORTER_TIMES.parting);
+    await pass(REPORTER_TIMES.parting + 1);
     expect(closed).toBe(true);
   });
 });

@@ -4,6 +4,10 @@
  * where the subgraph does not know this gateway, the next contains all vehicles. Source: docs/decisions/presence.md.
  */
 import { randomUUID } from 'node:crypto';
+import { backoffMs } from '../../core/async/backoff.ts';
+import { Poller } from '../../core/async/poller.ts';
+import { withTimeout } from '../../core/async/timeout.ts';
+import { unattended } from '../../core/async/unattended.ts';
 import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
 import { ConnectedVehicles } from './connected-vehicles.ts';
@@ -72,11 +76,9 @@ export class PresenceReporter {
   #gateway = randomUUID();
   #sequence = 0;
   #stored = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #sending: Promise<void> | null = null;
+  readonly #poller = new Poller(() => this.#poll());
   #sentAt = -Infinity;
   #failures = 0;
-  #closed = false;
 
   constructor(
     private readonly send: SendReport,
@@ -86,7 +88,7 @@ export class PresenceReporter {
 
   /** Starts to report. */
   start(): void {
-    this.#after(this.times.interval);
+    unattended(this.#poller.start(this.times.interval), 'Reporting the connected vehicles');
   }
 
   /**
@@ -94,30 +96,22 @@ export class PresenceReporter {
    * `parting` milliseconds; never rejects.
    */
   async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, this.times.parting)));
-    await Promise.race([this.#leave(), patience]);
-    clearTimeout(timer);
+    const reported = this.#poller.close();
+    const leave = async () => {
+      await reported;
+      await this.#leave();
+    };
+    // Late is no failure: the lease runs out, and it comes to the same a little later.
+    await withTimeout(this.times.parting, 'The last report was not stored in time.', leave).catch(() => undefined);
   }
 
-  #after(milliseconds: number): void {
-    if (this.#closed) return;
-    this.#timer = setTimeout(() => this.#look(), milliseconds);
-    this.#timer.unref();
-  }
-
-  #look(): void {
+  /** Reports where there is something to say. Resolves to the milliseconds until the next poll; never rejects. */
+  async #poll(): Promise<number> {
     const due = this.#sequence > 0 && performance.now() - this.#sentAt >= this.times.renewal;
-    if (!this.vehicles.hasNews && !due) return this.#after(this.times.interval);
-    this.#sending = this.#report().then((wait) => {
-      this.#sending = null;
-      this.#after(wait);
-    });
+    return this.vehicles.hasNews || due ? this.#report() : this.times.interval;
   }
 
-  /** Sends one report. Resolves to the milliseconds until the next; never rejects. */
+  /** Sends one report. Resolves to the milliseconds until the next poll; never rejects. */
   async #report(): Promise<number> {
     const { interval, renewal, retry, batch } = this.times;
     const news = this.vehicles.takeNews(batch);
@@ -138,7 +132,7 @@ export class PresenceReporter {
           { err: error },
           'The connected vehicles could not be reported; it is tried again until they can',
         );
-      return Math.min(renewal / 2, retry * 2 ** Math.min(this.#failures - 1, 10));
+      return backoffMs(this.#failures, { baseMs: retry, capMs: renewal / 2 });
     }
   }
 
@@ -150,7 +144,6 @@ export class PresenceReporter {
   }
 
   async #leave(): Promise<void> {
-    await this.#sending;
     if (this.#sequence === 0) return;
     const report = {
       gateway: this.#gateway,
