@@ -1,9 +1,9 @@
 /**
  * Stays connected to the gateway. When a link ends, for whatever reason, it opens the next.
  */
-import { setTimeout as pause } from 'node:timers/promises';
 import { describeError, type Log } from '../log.ts';
-import { timerDelay } from '../../core/async/timer-delay.ts';
+import { Poller } from '../../core/async/poller.ts';
+import { unattended } from '../../core/async/unattended.ts';
 import type { Backoff } from '../../core/async/backoff.ts';
 import { GatewayLink, type LinkTimings } from './gateway-link.ts';
 import type { Route } from './route.ts';
@@ -32,8 +32,7 @@ export interface GatewayConnectionOptions {
 /** Keeps a vehicle connected until it is closed. */
 export class GatewayConnection {
   readonly #options: GatewayConnectionOptions;
-  readonly #stop = new AbortController();
-  #running: Promise<void> = Promise.resolve();
+  readonly #poller = new Poller(() => this.#attempt());
   #link: GatewayLink | null = null;
   #connected = false;
   #fault: string | null = null;
@@ -55,23 +54,14 @@ export class GatewayConnection {
   }
 
   start(): void {
-    this.#running = this.#run();
+    unattended(this.#poller.start(), 'Connecting to the gateway');
   }
 
   /** Ends the present link and opens no more. */
   async close(): Promise<void> {
-    this.#stop.abort();
+    const ended = this.#poller.close();
     this.#link?.close();
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
-      const wait = await this.#attempt();
-      // The timer is unreferenced, so that an agent inside another program does not keep it alive.
-      await pause(timerDelay(wait), undefined, { signal, ref: false }).catch(() => undefined);
-    }
+    await ended;
   }
 
   /** Gives a hint for faults of certificates that a wrong clock of the vehicle may cause; empty for other faults. */
@@ -87,7 +77,7 @@ export class GatewayConnection {
     let acknowledged = false;
     try {
       const { token } = await this.#options.credential();
-      if (this.#stop.signal.aborted) return 0;
+      if (this.#poller.closed) return 0;
       const link = new GatewayLink(url, token, timings, route);
       this.#link = link;
       await link.acknowledged.catch(() => undefined);
@@ -100,8 +90,7 @@ export class GatewayConnection {
       const { code, reason: cause } = await link.ended;
       const reason = `${cause}${this.#clockHint(cause)}`;
       this.#fault = reason || `closed with code ${code}`;
-      if (!this.#stop.signal.aborted)
-        log('warn', acknowledged ? 'connection lost' : 'connection failed', { code, reason });
+      if (!this.#poller.closed) log('warn', acknowledged ? 'connection lost' : 'connection failed', { code, reason });
       if (REFUSED_CODES.has(code)) return backoff.nextSlow();
     } catch (error) {
       this.#fault = `${describeError(error)}${this.#clockHint(describeError(error))}`;

@@ -2,6 +2,8 @@
  * Watches the age of the flags while there is a connection. It starts a sync at once when flags go stale. It has a
  * proof requested with a nonce when the clocks cannot tell how old a proof is.
  */
+import { Poller } from '../../core/async/poller.ts';
+import { unattended } from '../../core/async/unattended.ts';
 import { isStale, type VehicleState, type VerifiedProof } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { Freshness, Judgement } from '../trust/freshness.ts';
@@ -29,7 +31,7 @@ export interface AgeWatchOptions {
   readonly sync: () => void;
   /** Gives the waits between syncs for flags that stay stale. */
   readonly staleBackoff: Backoff;
-  /** The milliseconds between two checks. */
+  /** Milliseconds between two polls of the flags' age. */
   readonly staleCheckMs: number;
 }
 
@@ -37,18 +39,19 @@ export interface AgeWatchOptions {
 export class AgeWatch {
   readonly #options: AgeWatchOptions;
   #nextSyncAtMs = -Infinity;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #poller: Poller;
 
   constructor(options: AgeWatchOptions) {
     this.#options = options;
+    this.#poller = Poller.every(options.staleCheckMs, () => this.#poll());
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#look(), this.#options.staleCheckMs).unref();
+    unattended(this.#poller.start(this.#options.staleCheckMs), 'Watching over the age of flags');
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    unattended(this.#poller.close(), 'Watching over the age of flags');
   }
 
   /**
@@ -78,7 +81,7 @@ export class AgeWatch {
     if (freshness.due) sync();
   }
 
-  #look(): void {
+  #poll(): void {
     const { freshness, staleBackoff, sync } = this.#options;
     const now = performance.now();
     const stale = this.#stale;
