@@ -19,11 +19,17 @@ export async function withTimeout<T>(
   work: (late: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const late = new AbortController();
-  // A turn later, so that work that has ended while this process was busy counts as what it is.
-  const timer = setTimeout(() => setImmediate(() => late.abort(new TimeoutError(message))), timerDelay(timeoutMs));
-  const over = new Promise<never>((_, reject) =>
-    late.signal.addEventListener('abort', () => reject(late.signal.reason as Error), { once: true }),
-  );
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<never>((_, reject) => {
+    const end = () => {
+      const error = new TimeoutError(message);
+      // Before the work is told: what it then rejects with is of no interest.
+      reject(error);
+      late.abort(error);
+    };
+    // A turn later, so that work that has ended while this process was busy counts as what it is.
+    timer = setTimeout(() => setImmediate(end), timerDelay(timeoutMs));
+  });
   try {
     return await Promise.race([work(late.signal), over]);
   } finally {
