@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { RuleDefinition } from '../core/model.ts';
 import type { FlagChange } from './agent-events.ts';
 import { TestControlPlane } from './testing/control-plane.ts';
-import { TEST_VIN, TestVehicle, until, vehicleToken } from './testing/test-vehicle.ts';
+import { TEST_VIN, TestVehicle, vehicleToken } from './testing/test-vehicle.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { AGENT_VERSION } from './version.ts';
 
 const ON: RuleDefinition = {
@@ -52,7 +53,7 @@ describe('the whole path', () => {
     expect(agent.stringValue('eco', 'sport')).toBe('eco');
 
     await plane.put('lane-keep', { rules: [ON, OFF] });
-    await until('the kill switch arrives', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'the kill switch arrives');
     expect(agent.booleanDetails('lane-keep', true)).toMatchObject({
       value: false,
       reason: 'DISABLED',
@@ -60,7 +61,7 @@ describe('the whole path', () => {
     });
 
     await plane.stop();
-    await until('the loss is noticed', () => !agent.status().connected);
+    await eventually(() => !agent.status().connected, 'the loss is noticed');
     expect(agent.booleanValue('lane-keep', true)).toBe(false);
     await agent.close();
 
@@ -83,7 +84,7 @@ describe('the whole path', () => {
       return answer;
     };
     await plane.listen();
-    await until('it has caught up', () => restarted.status().revision === 5);
+    await eventually(() => restarted.status().revision === 5, 'it has caught up');
     expect(plane.syncs).toEqual([3]);
     expect(sent.sort()).toEqual(['eco', 'lane-keep']);
     expect(restarted.booleanValue('lane-keep', false)).toBe(true);
@@ -105,14 +106,14 @@ describe('the whole path', () => {
     const stop = agent.onChange((change) => seen.push({ ...change, persisted: agent.status().revision }));
     await plane.put('a', { enabled: false });
     await plane.remove('a');
-    await until('the tombstone is applied', () => agent.status().flags === 0);
+    await eventually(() => agent.status().flags === 0, 'the tombstone is applied');
     // Changes that arrive together are one write, and listeners hear only their result.
     expect(seen.at(-1)).toEqual({ key: 'a', revision: 3, removed: true, persisted: 3 });
     expect(seen.every(({ revision, persisted }) => persisted >= revision)).toBe(true);
     stop();
     const before = seen.length;
     await plane.put('b');
-    await until('the next change is applied', () => agent.status().flags === 1);
+    await eventually(() => agent.status().flags === 1, 'the next change is applied');
     expect(seen).toHaveLength(before);
   });
 
@@ -126,7 +127,7 @@ describe('the whole path', () => {
 
   test('an idle connection syncs again for a fresh proof', async () => {
     const agent = await vehicle.start({ timings: { resyncMs: 20 } });
-    await until('several syncs were made', () => agent.status().syncCount > 2);
+    await eventually(() => agent.status().syncCount > 2, 'several syncs were made');
     expect(plane.syncs.length).toBeGreaterThan(2);
     expect(agent.status().refusals).toEqual({});
   });
@@ -209,7 +210,7 @@ describe('evaluation', () => {
     });
     expect(offline.status().staleFlags).toBe(1);
     await plane.listen();
-    await until('the contact is verified', () => offline.status().staleFlags === 0);
+    await eventually(() => offline.status().staleFlags === 0, 'the contact is verified');
     expect(offline.booleanValue('lane-keep', false)).toBe(true);
   });
 
@@ -225,17 +226,17 @@ describe('evaluation', () => {
     plane.onProof = () => old;
     plane.onSync = (answer) => ({ ...answer, proof: old });
     clock += 8 * day;
-    await until('the replay is refused', () => (agent.status().refusals['proof-out-of-time'] ?? 0) > 0);
+    await eventually(() => (agent.status().refusals['proof-out-of-time'] ?? 0) > 0, 'the replay is refused');
     expect(agent.booleanDetails('lane-keep', true).reason).toBe('STALE');
 
     const future = await plane.proof(Math.floor((clock + 3 * day) / 1000));
     const { length } = plane.syncs;
     plane.onSync = (answer) => ({ ...answer, proof: future });
-    await until('the future has been answered', () => plane.syncs.length > length + 2);
+    await eventually(() => plane.syncs.length > length + 2, 'the future has been answered');
     expect(agent.booleanDetails('lane-keep', true).reason).toBe('STALE');
 
     plane.onSync = (answer) => answer;
-    await until('a true proof counts', () => agent.status().staleFlags === 0);
+    await eventually(() => agent.status().staleFlags === 0, 'a true proof counts');
   });
 
   test('a vehicle that starts with its clock in 1970 has fresh flags once its nonce is answered, and still when the clock is set', async () => {
@@ -243,10 +244,10 @@ describe('evaluation', () => {
     let clock = 100_000;
     const agent = await vehicle.start({ now: () => clock });
     await agent.ready();
-    await until('its question is answered', () => agent.status().staleFlags === 0);
+    await eventually(() => agent.status().staleFlags === 0, 'its question is answered');
     expect(agent.booleanValue('lane-keep', false)).toBe(true);
     clock = Date.now();
-    await until('a proof is accepted', () => agent.status().staleFlags === 0);
+    await eventually(() => agent.status().staleFlags === 0, 'a proof is accepted');
     expect(agent.booleanValue('lane-keep', false)).toBe(true);
     expect(plane.nonces).toHaveLength(1);
   });
@@ -271,7 +272,7 @@ describe('the token', () => {
     plane.refusedTokens.add(bad);
     await writeFile(vehicle.tokenFile, bad);
     const agent = await vehicle.start();
-    await until('it was refused twice', () => plane.tokens.length > 1);
+    await eventually(() => plane.tokens.length > 1, 'it was refused twice');
     expect(agent.status().connected).toBe(false);
     await writeFile(vehicle.tokenFile, good);
     await agent.ready();
@@ -290,7 +291,7 @@ describe('the token', () => {
     expect(agent.booleanValue('lane-keep', false)).toBe(true);
     expect(agent.status()).toMatchObject({ vin: TEST_VIN, connected: false });
     await writeFile(vehicle.tokenFile, token);
-    await until('it connects', () => agent.status().connected);
+    await eventually(() => agent.status().connected, 'it connects');
   });
 
   test.each([

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { TestControlPlane } from './testing/control-plane.ts';
-import { TestVehicle, until } from './testing/test-vehicle.ts';
+import { TestVehicle } from './testing/test-vehicle.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { testUnless } from '../core/testing/unless.ts';
 
 const AGENT = fileURLToPath(new URL('./', import.meta.url));
@@ -142,10 +143,10 @@ describe('its command', () => {
     let [output, log] = ['', ''];
     child.stdout.on('data', (data: Buffer) => (output += data.toString()));
     child.stderr.on('data', (data: Buffer) => (log += data.toString()));
-    await until('it is ready and listens', () => {
+    await eventually(() => {
       if (child.exitCode !== null) throw new Error(`it ended: ${log}`);
       return output.includes('\n') && log.includes('listening on ');
-    });
+    }, 'it is ready and listens');
     return { child, base: /listening on (http:\S+)/.exec(log)![1]!, ready: output };
   }
 
@@ -160,7 +161,10 @@ describe('its command', () => {
     expect(agent.ready).toBe('FleetFlag agent ready: revision 1, 1 flags\n');
     expect(await ask(agent.base)).toMatchObject({ key: 'lane-keep', value: true, reason: 'DEFAULT' });
     await plane.put('lane-keep', { defaultValue: false });
-    await until('the change has come', async () => ((await ask(agent.base)) as { value: boolean }).value === false);
+    await eventually(
+      async () => ((await ask(agent.base)) as { value: boolean }).value === false,
+      'the change has come',
+    );
     expect(await stop(agent.child, 'SIGTERM')).toBe(0);
     await plane.stop();
 

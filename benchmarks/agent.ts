@@ -16,7 +16,8 @@ import { promisify } from 'node:util';
 import type { AgentStatus } from '../agent/api/agent-status.ts';
 import { createAuthority, type Authority } from '../agent/testing/certificates.ts';
 import { TestControlPlane } from '../agent/testing/control-plane.ts';
-import { TestVehicle, until } from '../agent/testing/test-vehicle.ts';
+import { TestVehicle } from '../agent/testing/test-vehicle.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { TlsFront } from '../agent/testing/tls-front.ts';
 import type { RuleDefinition } from '../core/model.ts';
 
@@ -158,10 +159,10 @@ async function start(
   let [output, log] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
   child.stderr.on('data', (data: Buffer) => (log += data.toString()));
-  await until('the agent is ready', () => {
+  await eventually(() => {
     if (child.exitCode !== null) throw new Error(log);
     return output.includes('\n') && log.includes('listening on ');
-  });
+  }, 'the agent is ready');
   return { child, base: /listening on (http:\S+)/.exec(log)![1]! };
 }
 
@@ -241,9 +242,9 @@ async function measure(what: string, setting: Setting): Promise<Row> {
     }
     await Promise.all(pending);
     if (failed > 0) throw new Error(`${failed} requests failed`);
-    await until(
-      'every change has arrived',
+    await eventually(
       async () => ((await (await fetch(`${base}/v1/status`)).json()) as AgentStatus).revision === plane.revision,
+      'every change has arrived',
     );
     const [peakMb, sqliteMb] = [await megabytes(child, 'VmHWM'), await wasmMegabytes(child)];
     const { size } = await stat(vehicle.databaseFile);

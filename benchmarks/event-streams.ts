@@ -15,7 +15,8 @@ import { OpenFeature, ProviderEvents } from '@openfeature/web-sdk';
 import { EventSource } from 'eventsource';
 import { bundleCommand } from '../agent/bundle.ts';
 import { TestControlPlane } from '../agent/testing/control-plane.ts';
-import { TestVehicle, until } from '../agent/testing/test-vehicle.ts';
+import { TestVehicle } from '../agent/testing/test-vehicle.ts';
+import { eventually } from '../core/testing/eventually.ts';
 
 const FLAGS = 100;
 const STREAMS = 100;
@@ -67,7 +68,7 @@ export async function run(): Promise<void> {
     });
     let log = '';
     child.stderr!.on('data', (data: Buffer) => (log += data.toString()));
-    await until('it listens and has synced', () => log.includes('listening on ') && log.includes('synced'));
+    await eventually(() => log.includes('listening on ') && log.includes('synced'), 'it listens and has synced');
     const base = /listening on (http:\S+)/.exec(log)![1]!;
 
     const growthKb: number[] = [];

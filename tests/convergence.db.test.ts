@@ -12,7 +12,7 @@ import { createInProcessBus, type Bus } from '../subgraphs/shared/feeds/bus.ts';
 import { connectInProcess } from '../subgraphs/shared/subgraph/in-process-connection.ts';
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
-import { eventually } from '../subgraphs/shared/testing/eventually.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { rounds } from '../core/testing/rounds.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { SimulatedVehicle, type Fate } from './testing/simulated-vehicle.ts';

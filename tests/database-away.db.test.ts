@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { ERROR_CATALOGUE } from '../core/errors.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
 import { openDatabase } from '../subgraphs/shared/postgres/database.ts';
-import { eventually } from '../subgraphs/shared/testing/eventually.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import type { SeverableProxy } from '../subgraphs/shared/testing/severable-proxy.ts';
 import { proxyDatabase } from '../subgraphs/shared/testing/watched-database.ts';
 import { EveryCaller, PASSWORD, VIN } from './testing/every-caller.ts';

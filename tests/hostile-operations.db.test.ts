@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ERROR_CATALOGUE } from '../core/errors.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
-import { eventually } from '../subgraphs/shared/testing/eventually.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { rounds } from '../core/testing/rounds.ts';
 import { WireClient } from '../gateway/subscriptions/testing/wire-client.ts';
 import { EveryCaller, VIN } from './testing/every-caller.ts';

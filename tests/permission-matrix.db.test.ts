@@ -7,7 +7,8 @@ import { getNamedType, isObjectType, isUnionType, type GraphQLField, type GraphQ
 import { PERMISSIONS } from '../core/access/permissions.ts';
 import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
-import { WireClient, eventually, type WireError } from '../gateway/subscriptions/testing/wire-client.ts';
+import { WireClient, type WireError } from '../gateway/subscriptions/testing/wire-client.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { executeOn, subscribeOn } from '../subgraphs/shared/subgraph/in-process-connection.ts';
 import { identityOf } from '../subgraphs/shared/testing/asking.ts';
 import { EveryCaller, PASSWORD, VIN, type Credentials } from './testing/every-caller.ts';
@@ -459,10 +460,10 @@ async function subscribe(
 /** The first answer to an operation: a result, or the error that ended it. */
 async function answerOf(client: WireClient, id: string): Promise<Answer> {
   const message = await eventually(
-    `an answer to ${id}`,
     () =>
       client.received.find((received) => received.id === id && received.type !== 'complete') ??
       (client.closed ? 'closed' : null),
+    `an answer to ${id}`,
     30_000,
   );
   if (message === 'closed') throw new Error(`${id}: the socket was closed: ${JSON.stringify(client.closed)}`);

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { FleetFlagAgent } from '../agent/fleet-flag-agent.ts';
-import { until } from '../agent/testing/test-vehicle.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { PinnedKeys } from '../agent/trust/pinned-keys.ts';
 import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
@@ -99,22 +99,22 @@ test('a vehicle that is ahead of a restored control plane says so, and believes 
   const restore = await backUp(database.database.prisma);
   await create('forgotten');
   await serve('forgotten');
-  await until(
-    'the vehicle has both',
+  await eventually(
     () => agent.booleanValue('lane_keep', false) && agent.booleanValue('forgotten', false),
+    'the vehicle has both',
   );
   const ahead = agent.status().revision;
 
   await restore();
   await flags.killSwitch(operator, 'lane_keep', 'smoke');
-  await until('the vehicle refuses to go back', () => (agent.status().refusals['revision-below-own'] ?? 0) > 0);
+  await eventually(() => (agent.status().refusals['revision-below-own'] ?? 0) > 0, 'the vehicle refuses to go back');
   expect([agent.status().revision, agent.booleanValue('lane_keep', false)]).toEqual([ahead, true]);
 
-  await until(
-    'it has reported what it has',
+  await eventually(
     async () =>
       (await database.database.prisma.vehicle.findUniqueOrThrow({ where: { vin: VIN } })).appliedRevision ===
       BigInt(ahead),
+    'it has reported what it has',
   );
   const configuration = readConfiguration({
     DATABASE_URL: database.url,
@@ -136,8 +136,8 @@ test('a vehicle that is ahead of a restored control plane says so, and believes 
     `production: from revision ${ahead - 1} to ${ahead + 1}; 1 flags signed anew.`,
   ]);
 
-  await until('the kill switch acts', () => !agent.booleanValue('lane_keep', true));
-  await until('its set agrees again', () => agent.status().revision === ahead + 1);
+  await eventually(() => !agent.booleanValue('lane_keep', true), 'the kill switch acts');
+  await eventually(() => agent.status().revision === ahead + 1, 'its set agrees again');
   expect([agent.flagKeys(), agent.status().proof]).toEqual([
     ['lane_keep'],
     expect.objectContaining({ revision: ahead + 1, held: true }),

@@ -7,7 +7,7 @@ import { Client, cacheExchange, fetchExchange, subscriptionExchange } from '@urq
 import { print } from 'graphql';
 import { createClient, type Client as WsClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { eventually } from '../gateway/subscriptions/testing/wire-client.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { SESSION, ScriptedGateway } from '../gateway/testing/scripted-gateway.ts';
 
 const FLAG = gql`
@@ -148,14 +148,14 @@ describe('Apollo Client', () => {
     const subscription = client(persisted ? ApolloLink.from([hashed(), link]) : link)
       .subscribe({ query: CHANGES })
       .subscribe((result) => received.push(result.data));
-    await eventually('the subscription', () => gateway.counters().distinctOperations === 1);
-    await eventually('an event', () => {
+    await eventually(() => gateway.counters().distinctOperations === 1, 'the subscription');
+    await eventually(() => {
       gateway.events.emit({ data: { flagChanges: { revision: 7, __typename: 'FlagChange' } } });
       return received.length > 0;
-    });
+    }, 'an event');
     expect(received[0]).toEqual({ flagChanges: { revision: 7, __typename: 'FlagChange' } });
     subscription.unsubscribe();
-    await eventually('its end', () => gateway.counters().distinctOperations === 0);
+    await eventually(() => gateway.counters().distinctOperations === 0, 'its end');
   });
 });
 
@@ -204,10 +204,10 @@ describe('urql', () => {
     const subscription = client()
       .subscription(CHANGES, {})
       .subscribe(({ data: event }) => received.push(event));
-    await eventually('an event', () => {
+    await eventually(() => {
       gateway.events.emit({ data: { flagChanges: { revision: 8, __typename: 'FlagChange' } } });
       return received.length > 0;
-    });
+    }, 'an event');
     expect(received[0]).toEqual({ flagChanges: { revision: 8, __typename: 'FlagChange' } });
     subscription.unsubscribe();
   });

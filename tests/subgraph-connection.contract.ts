@@ -8,7 +8,7 @@ import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStr
 import type { Subgraph } from '../subgraphs/shared/subgraph/subgraph.ts';
 import { ANONYMOUS, identityOf, user } from '../subgraphs/shared/testing/asking.ts';
 import { FAULT, ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
-import { eventually } from '../subgraphs/shared/testing/eventually.ts';
+import { eventually } from '../core/testing/eventually.ts';
 
 export interface OpenConnection {
   readonly connection: SubgraphConnection;

@@ -7,7 +7,7 @@ import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store
 import { createReplayGuard } from '../subgraphs/shared/subgraph/replay-guard.ts';
 import { serveSubgraph } from '../subgraphs/shared/subgraph/subgraph-process.ts';
 import { silent } from '../subgraphs/shared/testing/asking.ts';
-import { eventually } from '../subgraphs/shared/testing/eventually.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { openProxy, type SeverableProxy } from '../subgraphs/shared/testing/severable-proxy.ts';
 import {
   FLAG_QUERY,

@@ -6,7 +6,8 @@ import { HEARTBEAT_MUTATION } from '../agent/telemetry/heartbeat/heartbeat-sende
 import { REPORT_MUTATION } from '../agent/telemetry/metrics/metric-sender.ts';
 import { CHANGES_SUBSCRIPTION, NONCE_SYNC_QUERY, PROOF_QUERY, SYNC_QUERY } from '../agent/link/operations.ts';
 import { TestControlPlane, WIRE_SDL } from '../agent/testing/control-plane.ts';
-import { TestVehicle, until } from '../agent/testing/test-vehicle.ts';
+import { TestVehicle } from '../agent/testing/test-vehicle.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { wireVersions } from '../agent/testing/wire-versions.ts';
 import { AGENT_VERSION } from '../agent/version.ts';
 
@@ -68,16 +69,17 @@ test.each(VERSIONS.slice(0, -1))(
       timings: { metricsIntervalMs: 20, metricsWriteMs: 5, resyncMs: 20 },
     });
     agent.track('minutes', 3, { flagKey: 'eco' });
-    await until('it says why', () => logged.some((message) => /proof/.test(message)));
+    await eventually(() => logged.some((message) => /proof/.test(message)), 'it says why');
     expect(agent.booleanValue('eco', false)).toBe(true);
     expect(agent.status()).toMatchObject({ revision: 1, metrics: { dropped: { measurements: 0 } } });
 
     await plane.stop();
     plane.sdl = current;
     await plane.listen();
-    await until('it has the change', () => !agent.booleanValue('eco', true));
-    await until('the measurement is stored', () =>
-      plane.batches.some(({ items }) => items.some(({ metricName }) => metricName === 'minutes')),
+    await eventually(() => !agent.booleanValue('eco', true), 'it has the change');
+    await eventually(
+      () => plane.batches.some(({ items }) => items.some(({ metricName }) => metricName === 'minutes')),
+      'the measurement is stored',
     );
   },
 );

@@ -10,7 +10,8 @@ import type { RuleDefinition } from '../../core/model.ts';
 import type { FlagChange } from '../agent-events.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { sourceOf, testFlag } from '../testing/held-flags.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { EVENT_STREAM_LIMITS, type EventStreamLimits } from './event-streams.ts';
 import { LocalServer, type LocalServerOptions } from './local-server.ts';
 
@@ -82,7 +83,7 @@ describe('the stock web provider', () => {
     const { client, changes } = await startPage(base);
     expect(client.getBooleanValue('lane-keep', false)).toBe(true);
     await plane.put('lane-keep', { defaultValue: false, rules: [KILL] });
-    await until('the page has heard', () => changes.length > 0);
+    await eventually(() => changes.length > 0, 'the page has heard');
     expect(changes).toEqual([['lane-keep']]);
     expect(client.getBooleanDetails('lane-keep', true)).toMatchObject({ value: false, reason: 'DISABLED' });
   });
@@ -98,9 +99,9 @@ describe('the stock web provider', () => {
     await stale;
     await plane.put('lane-keep', { defaultValue: false, rules: [KILL] });
     const agent = await vehicle.start();
-    await until('the agent has it', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'the agent has it');
     await serve({ agent, port: Number(new URL(base).port) });
-    await until('the page has heard', () => changes.length > 0);
+    await eventually(() => changes.length > 0, 'the page has heard');
     expect(changes).toEqual([['lane-keep']]);
     expect(client.getBooleanValue('lane-keep', true)).toBe(false);
   });
@@ -180,7 +181,7 @@ describe('an event stream', () => {
     await response.body!.cancel();
     const stream = await read(base);
     change('a');
-    await until('two events', () => stream.ids().length === 2);
+    await eventually(() => stream.ids().length === 2, 'two events');
     const [first, second] = stream.ids();
     const event = (id: string) => `id: ${id}\nevent: message\ndata: {"type":"refetchEvaluation","etag":"${id}"}\n\n`;
     expect(stream.text()).toBe(`retry: 1000\n\n${event(first!)}${event(second!)}`);
@@ -190,35 +191,35 @@ describe('an event stream', () => {
     const { agent, change } = changingAgent();
     const { base } = await serve({ agent, eventStreams: LIMITS });
     const first = await read(base);
-    await until('the first event', () => first.ids().length === 1);
+    await eventually(() => first.ids().length === 1, 'the first event');
     const current = await read(base, { 'last-event-id': first.ids()[0]! });
-    await until('a heartbeat', () => current.text().includes('\n:\n'));
+    await eventually(() => current.text().includes('\n:\n'), 'a heartbeat');
     expect(current.ids()).toEqual([]);
     change('a', 'b', 'c');
-    await until('all three as one event', () => current.ids().length === 1 && first.ids().length === 2);
+    await eventually(() => current.ids().length === 1 && first.ids().length === 2, 'all three as one event');
     const late = await read(base, { 'last-event-id': first.ids()[0]! });
-    await until('what it has missed', () => late.ids().length === 1);
+    await eventually(() => late.ids().length === 1, 'what it has missed');
     expect(late.ids()).toEqual(current.ids());
     // Another process has other event ids.
     const { base: other } = await serve({ agent: changingAgent().agent });
     const moved = await read(other, { 'last-event-id': first.ids()[0]! });
-    await until('it is told', () => moved.ids().length === 1);
+    await eventually(() => moved.ids().length === 1, 'it is told');
   });
 
   test('announces flags that have gone stale, though they have not changed', async () => {
     const { agent, age } = changingAgent();
     const { base } = await serve({ agent, eventStreams: LIMITS });
     const stream = await read(base);
-    await until('the first event', () => stream.ids().length === 1);
+    await eventually(() => stream.ids().length === 1, 'the first event');
     age(1);
-    await until('the second event', () => stream.ids().length === 2);
+    await eventually(() => stream.ids().length === 2, 'the second event');
   });
 
   test('ends in order when the agent stops, and its listeners go with it', async () => {
     const { agent, listeners } = changingAgent();
     const { server, base } = await serve({ agent });
     const streams = await Promise.all([read(base), read(base), read(base)]);
-    await until('all have begun', () => streams.every((stream) => stream.ids().length === 1));
+    await eventually(() => streams.every((stream) => stream.ids().length === 1), 'all have begun');
     await server.close();
     await Promise.all(streams.map(({ ended }) => ended));
     expect(listeners.size).toBe(0);
@@ -237,13 +238,13 @@ describe('an event stream', () => {
     );
     const third = await read(base);
     const next = [await read(base), await read(base)];
-    await until('the newer ones have begun', () => next.every((stream) => stream.ids().length === 1));
+    await eventually(() => next.every((stream) => stream.ids().length === 1), 'the newer ones have begun');
     expect((await fetch(`${base}/v1/status`)).status).toBe(200);
     change('a');
-    await until('those that read hear of it', () => [third, ...next].every((stream) => stream.ids().length === 2));
+    await eventually(() => [third, ...next].every((stream) => stream.ids().length === 2), 'those that read hear of it');
     const last = await read(base, { 'last-event-id': third.ids()[1]! });
     await third.ended;
-    await until('the last lives, and has missed nothing', () => last.text().includes('\n:\n'));
+    await eventually(() => last.text().includes('\n:\n'), 'the last lives, and has missed nothing');
     expect(last.ids()).toEqual([]);
     for (const socket of silent) socket.destroy();
   });
@@ -279,7 +280,7 @@ describe('an event stream', () => {
     const before = heapInUse();
     let told = 0;
     // As many as the kernel's buffers do not hold.
-    await until('the hanging one is dropped', async () => {
+    await eventually(async () => {
       for (let round = 0; round < 500; round++) {
         change('a');
         told++;
@@ -288,10 +289,10 @@ describe('an event stream', () => {
       // It reads nothing, so that only its writes tell it; blank lines before a request count for nothing.
       hanging.write('\r\n');
       return dropped;
-    });
+    }, 'the hanging one is dropped');
     change('a');
     const [, newest] = /-(\d+)$/.exec((await read(base)).ids().at(-1) ?? `-${told + 1}`)!;
-    await until('the other has the newest', () => reading.ids().at(-1)?.endsWith(`-${newest}`) === true);
+    await eventually(() => reading.ids().at(-1)?.endsWith(`-${newest}`) === true, 'the other has the newest');
     expect(heapInUse() - before).toBeLessThan(50_000_000);
     hanging.destroy();
   });

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TEST_VIN, TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { AGENT_VERSION } from '../version.ts';
 import { LocalServer } from './local-server.ts';
 
@@ -95,7 +96,7 @@ describe('one flag', () => {
         { id: 'w', type: 'vehicle_whitelist', priority: 1, enabled: true, conditions: { vins: ['KMHL14JA5PA000009'] } },
       ],
     });
-    await until('the flag arrives', () => agent.status().revision === 4);
+    await eventually(() => agent.status().revision === 4, 'the flag arrives');
     expect(
       (await post(`${ONE}whitelisted`, { context: { vin: 'KMHL14JA5PA000009', targetingKey: 'KMHL14JA5PA000009' } }))
         .body,
@@ -144,7 +145,7 @@ describe('all flags', () => {
       status: 200,
     });
     await plane.put('lane-keep', { enabled: false });
-    await until('the change arrives', () => agent.status().revision === 4);
+    await eventually(() => agent.status().revision === 4, 'the change arrives');
     const second = await post(ALL, { context: {} }, { 'if-none-match': first.etag! });
     expect(second).toMatchObject({
       status: 200,

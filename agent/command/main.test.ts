@@ -8,7 +8,8 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { AgentStatus } from '../api/agent-status.ts';
 import { USAGE } from './configuration.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TEST_VIN, TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { AGENT_VERSION } from '../version.ts';
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
@@ -58,7 +59,7 @@ async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<number
 }
 
 async function statusOf(agent: AgentProcess): Promise<AgentStatus> {
-  await until('it listens', () => agent.log().includes('listening on '));
+  await eventually(() => agent.log().includes('listening on '), 'it listens');
   const base = /listening on (http:\S+)/.exec(agent.log())![1]!;
   return (await (await fetch(`${base}/v1/status`)).json()) as AgentStatus;
 }
@@ -66,7 +67,7 @@ async function statusOf(agent: AgentProcess): Promise<AgentStatus> {
 test('a second process on one database exits with 1 and names the first, which a closed terminal stops regularly', async () => {
   await plane.put('a');
   const first = runVehicle();
-  await until('it is ready', () => first.output().includes('\n'));
+  await eventually(() => first.output().includes('\n'), 'it is ready');
   const second = runVehicle();
   expect(await (once(second.child, 'exit') as Promise<[number | null]>)).toEqual([1, null]);
   expect(second.log()).toContain(`is in use by the FleetFlag agent of ${TEST_VIN} with process id ${first.child.pid}`);
@@ -77,13 +78,13 @@ test('a second process on one database exits with 1 and names the first, which a
 test('the process says when it is ready, trusts the first keys for good, and stops cleanly', async () => {
   await plane.put('a');
   const agent = runVehicle('--listen', '127.0.0.1:0');
-  await until('it is ready', () => agent.output().includes('\n'));
+  await eventually(() => agent.output().includes('\n'), 'it is ready');
   expect(agent.output()).toBe('FleetFlag agent ready: revision 1, 1 flags\n');
   expect(agent.log()).toContain('synced to revision 1');
   expect(agent.log()).toContain(`trusting the keys`);
   expect(await statusOf(agent)).toMatchObject({ vin: TEST_VIN, connected: true, revision: 1 });
   await plane.put('b');
-  await until('the change is logged', () => agent.log().includes('changed b at revision 2'));
+  await eventually(() => agent.log().includes('changed b at revision 2'), 'the change is logged');
   expect(await kill(agent.child, 'SIGTERM')).toBe(0);
 
   // Another control plane at the same address, with keys of its own.
@@ -91,7 +92,7 @@ test('the process says when it is ready, trusts the first keys for good, and sto
   try {
     for (const key of ['a', 'b', 'c']) await impostor.put(key, { defaultValue: true });
     const again = run(['--url', impostor.url, '--token-file', vehicle.tokenFile, '--db', vehicle.databaseFile]);
-    await until('it is refused', () => again.log().includes('unknown-key'));
+    await eventually(() => again.log().includes('unknown-key'), 'it is refused');
     expect(again.output()).toBe('FleetFlag agent ready: revision 2, 2 flags\n');
     expect(await kill(again.child, 'SIGINT')).toBe(0);
   } finally {
@@ -104,10 +105,10 @@ test('killed at any moment, it starts again without network from a state that it
   let reported = 0;
   for (let round = 0; round < 4; round++) {
     const agent = runVehicle('--keys', vehicle.keysFile);
-    await until('it is ready', () => agent.output().includes('ready'));
-    await until('it follows', () => plane.streams > 0);
+    await eventually(() => agent.output().includes('ready'), 'it is ready');
+    await eventually(() => plane.streams > 0, 'it follows');
     for (let edit = 0; edit < 5 + 7 * round; edit++) await plane.put('counter', { defaultValue: plane.revision + 1 });
-    await until('some of it is applied', () => appliedRevision(agent) > reported);
+    await eventually(() => appliedRevision(agent) > reported, 'some of it is applied');
     await kill(agent.child, 'SIGKILL');
     reported = Math.max(reported, appliedRevision(agent));
   }
@@ -165,10 +166,10 @@ test('a pipe in place of a file makes it exit with 2 at the start; later the las
 
     await writeFile(flags, 'fleetflag: 1\noverrides: { a: true }\n');
     const agent = run(['--flags', flags, '--listen', '127.0.0.1:0']);
-    await until('it listens', () => agent.log().includes('listening on '));
+    await eventually(() => agent.log().includes('listening on '), 'it listens');
     await rm(flags);
     execFileSync('mkfifo', [flags]);
-    await until('it says so', () => agent.log().includes('is a named pipe, not a regular file'));
+    await eventually(() => agent.log().includes('is a named pipe, not a regular file'), 'it says so');
     expect((await statusOf(agent)).localFlags).toMatchObject({
       overrides: ['a'],
       fault: expect.stringContaining('named pipe'),

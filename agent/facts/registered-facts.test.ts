@@ -6,7 +6,8 @@ import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FlagChange } from '../agent-events.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 const FOR_IONIQ_6: RuleDefinition = {
   id: 'target',
@@ -52,15 +53,18 @@ test('an agent without settings evaluates by the registered facts, stores them, 
   const agent = await start();
   const changes: FlagChange[] = [];
   agent.onChange((change) => changes.push(change));
-  await until('the facts are known', () => agent.status().vehicle.model === 'Ioniq 6');
-  await until('they are evaluated', () => agent.booleanValue('heated-wheel', false));
+  await eventually(() => agent.status().vehicle.model === 'Ioniq 6', 'the facts are known');
+  await eventually(() => agent.booleanValue('heated-wheel', false), 'they are evaluated');
   if (changes.length > 0) expect(changes.map(({ key }) => key)).toEqual(['heated-wheel']);
   // Registered anew, while the vehicle drives.
   plane.registered = { ...IONIQ_6, model: 'Ioniq 5' };
-  await until('it is told', () => changes.at(-1)?.key === 'heated-wheel' && !agent.booleanValue('heated-wheel', true));
+  await eventually(
+    () => changes.at(-1)?.key === 'heated-wheel' && !agent.booleanValue('heated-wheel', true),
+    'it is told',
+  );
   expect(changes.map(({ key }) => key)).not.toContain('other');
   plane.registered = IONIQ_6;
-  await until('it is as before', () => agent.booleanValue('heated-wheel', false));
+  await eventually(() => agent.booleanValue('heated-wheel', false), 'it is as before');
   await agent.close();
   const offline = await vehicle.start(OFFLINE);
   expect(offline.booleanDetails('heated-wheel', false)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
@@ -70,11 +74,11 @@ test('an agent without settings evaluates by the registered facts, stores them, 
 test('a vehicle whose registration changed while it was off learns that soon after its start', async () => {
   plane.registered = IONIQ_6;
   const first = await start();
-  await until('it is known', () => first.booleanValue('heated-wheel', false));
+  await eventually(() => first.booleanValue('heated-wheel', false), 'it is known');
   await first.close();
   plane.registered = { ...IONIQ_6, model: 'Ioniq 5' };
   const second = await start({ timings: { heartbeatSpreadMs: 1, resyncMs: 600_000 } });
-  await until('it is known', () => !second.booleanValue('heated-wheel', true));
+  await eventually(() => !second.booleanValue('heated-wheel', true), 'it is known');
 });
 
 test("a vehicle's own settings win, and the difference is shown", async () => {
@@ -84,7 +88,7 @@ test("a vehicle's own settings win, and the difference is shown", async () => {
     vehicle: { swVersion: '2.4.0' },
     log: (level, message) => level === 'warn' && warnings.push(message),
   });
-  await until('the facts are known', () => agent.status().vehicle.model === 'Ioniq 6');
+  await eventually(() => agent.status().vehicle.model === 'Ioniq 6', 'the facts are known');
   expect(agent.status().vehicle).toEqual({
     model: 'Ioniq 6',
     swVersion: '2.4.0',
@@ -116,7 +120,7 @@ test.each([
   const forged = await forge(plane);
   plane.onFacts = () => forged;
   const agent = await start();
-  await until('it is refused', () => (agent.status().refusals[reason as 'wrong-type'] ?? 0) > 0);
+  await eventually(() => (agent.status().refusals[reason as 'wrong-type'] ?? 0) > 0, 'it is refused');
   expect(agent.status().vehicle).toEqual({ registeredAt: null, differences: [] });
   expect(agent.booleanValue('heated-wheel', true)).toBe(false);
 });
@@ -124,7 +128,7 @@ test.each([
 test('facts that were changed in the file are noticed and requested again', async () => {
   plane.registered = IONIQ_6;
   const agent = await start();
-  await until('they are known', () => agent.status().vehicle.model === 'Ioniq 6');
+  await eventually(() => agent.status().vehicle.model === 'Ioniq 6', 'they are known');
   await agent.close();
   const stored = String(await storedFacts());
   const sql = await initSqlJs();
@@ -140,5 +144,5 @@ test('facts that were changed in the file are noticed and requested again', asyn
   database.close();
   const restarted = await start();
   expect(restarted.status().refusals).toMatchObject({ signature: 1 });
-  await until('they are known again', () => restarted.booleanValue('heated-wheel', false));
+  await eventually(() => restarted.booleanValue('heated-wheel', false), 'they are known again');
 });

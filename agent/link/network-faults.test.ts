@@ -4,7 +4,8 @@ import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { FaultyRelay } from '../testing/faulty-relay.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 let plane: TestControlPlane;
 let relay: FaultyRelay;
@@ -40,18 +41,18 @@ afterEach(async () => {
 /** An agent that is in sync through the relay. */
 async function connected(timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFlagAgent> {
   const agent = await vehicle.start({ url: relay.url, timings: timings ?? {} });
-  await until('it is in sync', () => agent.inTouch && agent.status().revision === plane.revision);
+  await eventually(() => agent.inTouch && agent.status().revision === plane.revision, 'it is in sync');
   return agent;
 }
 
 /** Attempts from now on; resolves when there have been `count` of them. */
 async function attempts(count: number): Promise<void> {
   const before = relay.connections;
-  await until(`it has tried ${count} times`, () => relay.connections >= before + count);
+  await eventually(() => relay.connections >= before + count, `it has tried ${count} times`);
 }
 
 const inSync = (agent: FleetFlagAgent) =>
-  until('it is in sync again', () => agent.inTouch && agent.status().revision === plane.revision);
+  eventually(() => agent.inTouch && agent.status().revision === plane.revision, 'it is in sync again');
 
 describe('a vehicle is in sync again after a connection', () => {
   test('that is cut at any byte, in the handshakes or later, time after time', async () => {
@@ -80,7 +81,7 @@ describe('a vehicle is in sync again after a connection', () => {
     const agent = await connected({ pingMs: 20, pongMs: 200 });
     relay.passage = 'swallow';
     await plane.put('brakes');
-    await until('it notices', () => !agent.inTouch);
+    await eventually(() => !agent.inTouch, 'it notices');
     await attempts(1);
     expect(agent.booleanValue('lane_keep', false)).toBe(true);
     relay.passage = 'pass';

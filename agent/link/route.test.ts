@@ -5,7 +5,8 @@ import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { createAuthority, type Certificate } from '../testing/certificates.ts';
 import { ConnectProxy } from '../testing/connect-proxy.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { TlsFront } from '../testing/tls-front.ts';
 
 const authority = createAuthority('Carmaker authority');
@@ -39,8 +40,9 @@ afterEach(async () => {
 const planePort = () => Number(new URL(plane.url).port);
 const secureUrl = (host = 'localhost') => `wss://${host}:${front.port}/graphql`;
 const logged = (text: string | RegExp) =>
-  until(`it logs ${String(text)}`, () =>
-    log.some((line) => (typeof text === 'string' ? line.includes(text) : text.test(line))),
+  eventually(
+    () => log.some((line) => (typeof text === 'string' ? line.includes(text) : text.test(line))),
+    `it logs ${String(text)}`,
   );
 
 function start(options: Partial<FleetFlagAgentOptions>): Promise<FleetFlagAgent> {
@@ -51,7 +53,7 @@ function start(options: Partial<FleetFlagAgentOptions>): Promise<FleetFlagAgent>
 }
 
 async function inSync(agent: FleetFlagAgent): Promise<void> {
-  await until('it is in sync', () => agent.inTouch && agent.status().revision === plane.revision);
+  await eventually(() => agent.inTouch && agent.status().revision === plane.revision, 'it is in sync');
 }
 
 describe('with wss', () => {
@@ -104,11 +106,11 @@ describe('with wss', () => {
       process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
       try {
         const agent = await start({ url: secureUrl(), ca: trusted });
-        await until(
-          'it has tried again',
+        await eventually(
           () =>
             log.filter((line) => line.includes(`the certificate of localhost:${front.port} is not trusted`)).length >=
             2,
+          'it has tried again',
         );
         await logged(why);
         expect(agent.status()).toMatchObject({ ready: false, connected: false });
@@ -190,7 +192,7 @@ describe('through a proxy', () => {
     await logged(/the proxy .* cannot be used \(.*ECONNREFUSED/);
     proxy.answering = false;
     await proxy.listen();
-    await until('it is asked again and again', () => proxy.asked.length >= 2);
+    await eventually(() => proxy.asked.length >= 2, 'it is asked again and again');
     await logged('no handshake within 300 ms');
     await plane.stop();
     proxy.answering = true;

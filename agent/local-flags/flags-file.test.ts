@@ -7,7 +7,8 @@ import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { FleetFlagProvider } from '../openfeature/fleet-flag-provider.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TEST_VIN, TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 const FLAGS = `fleetflag: 1
 flags:
@@ -104,12 +105,12 @@ describe('a file of flags alone', () => {
     const changes: string[] = [];
     agent.onChange(({ key, revision, removed }) => void changes.push(`${key} ${revision} ${removed}`));
     await writeFile(file, FLAGS.replace('defaultValue: 80', 'defaultValue: 90'));
-    await until('the edit is seen', () => agent.numberValue('limit', 0) === 90);
+    await eventually(() => agent.numberValue('limit', 0) === 90, 'the edit is seen');
     expect(changes).toEqual(['limit 2 false']);
     expect(agent.booleanDetails('lane_keep', true).flagMetadata).toMatchObject({ revision: 1 });
     await writeFile(`${file}.next`, 'fleetflag: 1\noverrides: { lane_keep: true }\n');
     await rename(`${file}.next`, file);
-    await until('the new file is seen', () => agent.booleanValue('lane_keep', false));
+    await eventually(() => agent.booleanValue('lane_keep', false), 'the new file is seen');
     expect(changes.slice(1).sort()).toEqual(['lane_keep 3 false', 'limit 0 true']);
   });
 
@@ -125,13 +126,13 @@ describe('a file of flags alone', () => {
       const agent = await start();
       if (text === null) await rm(file);
       else await writeFile(file, text);
-      await until('the fault is told', () => agent.status().localFlags!.fault?.includes(fault) === true);
+      await eventually(() => agent.status().localFlags!.fault?.includes(fault) === true, 'the fault is told');
       expect(log).toContainEqual(
         expect.stringMatching(/^error the file of flags cannot be used; what was read before still holds: /),
       );
       expect(agent.numberValue('limit', 0)).toBe(80);
       await writeFile(file, FLAGS.replace('defaultValue: 80', 'defaultValue: 70'));
-      await until('it is right again', () => agent.numberValue('limit', 0) === 70);
+      await eventually(() => agent.numberValue('limit', 0) === 70, 'it is right again');
       expect(agent.status().localFlags!.fault).toBeNull();
     },
   );
@@ -207,7 +208,7 @@ describe('a file of flags beside a control plane', () => {
       log,
       timings: { ...FOLLOWING, metricsIntervalMs: 20 },
     });
-    await until('it has synced', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'it has synced');
     expect(agent.booleanDetails('lane_keep', false)).toMatchObject({
       value: true,
       variant: 'override',
@@ -224,11 +225,11 @@ describe('a file of flags beside a control plane', () => {
     ]);
     agent.track('m', 1, { flagKey: 'lane_keep' });
     expect(agent.booleanValue('seat_heat', false)).toBe(true);
-    await until('counts are reported', () => plane.batches.length > 0);
+    await eventually(() => plane.batches.length > 0, 'counts are reported');
     expect(
       plane.batches.flatMap(({ items }) => items.map(({ flagKey }) => flagKey)).filter((key) => key === 'lane_keep'),
     ).toEqual([]);
     await writeFile(file, 'fleetflag: 1\n');
-    await until('the override is gone', () => agent.booleanDetails('lane_keep', true).variant === 'control');
+    await eventually(() => agent.booleanDetails('lane_keep', true).variant === 'control', 'the override is gone');
   });
 });

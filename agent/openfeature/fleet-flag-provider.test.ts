@@ -9,7 +9,8 @@ import {
 import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { FleetFlagProvider, type FleetFlagProviderOptions } from './fleet-flag-provider.ts';
 
 const PREMIUM: RuleDefinition = {
@@ -101,7 +102,7 @@ test('tracking is a measurement of the flag that its details name', async () => 
   await provide(agent);
   client.track('checkout', { targetingKey: 'driver' }, { flagKey: 'a' });
   client.track('charge_minutes', {}, { flagKey: 'a', value: 12.5, road: 'city', nested: { left: 'out' } });
-  await until('both are reported', () => measurements().length === 2);
+  await eventually(() => measurements().length === 2, 'both are reported');
   expect(measurements()).toMatchObject([
     { flagKey: 'a', variant: 'control', metricName: 'checkout', value: 1, tags: null },
     { flagKey: 'a', variant: 'control', metricName: 'charge_minutes', value: 12.5, tags: { road: 'city' } },
@@ -187,7 +188,7 @@ test('out of touch, it is STALE and goes on evaluating; in touch again, it is RE
   expect(client.providerStatus).toBe(ProviderStatus.STALE);
   expect(await client.getBooleanValue('a', false)).toBe(true);
   await plane.listen();
-  await until('it is ready again', () => client.providerStatus === ProviderStatus.READY);
+  await eventually(() => client.providerStatus === ProviderStatus.READY, 'it is ready again');
 });
 
 test('started with flags past their TTL it is STALE at once, and the flags give their safe defaults', async () => {
@@ -213,7 +214,7 @@ test('without flags in time it is in ERROR with PROVIDER_NOT_READY, and READY on
   expect(client.providerStatus).toBe(ProviderStatus.ERROR);
   expect(await client.getBooleanDetails('a', false)).toMatchObject({ value: false, errorCode: 'PROVIDER_NOT_READY' });
   await plane.listen();
-  await until('it is ready', () => client.providerStatus === ProviderStatus.READY);
+  await eventually(() => client.providerStatus === ProviderStatus.READY, 'it is ready');
   expect(await client.getBooleanValue('a', false)).toBe(true);
 });
 
@@ -226,6 +227,6 @@ test('a closed provider emits no more events, and its agent goes on', async () =
   provider.events.addHandler(ProviderEvents.ConfigurationChanged, () => void told++);
   await OpenFeature.clearProviders();
   await plane.put('a', { defaultValue: true });
-  await until('the agent has the change', () => agent.booleanValue('a', false));
+  await eventually(() => agent.booleanValue('a', false), 'the agent has the change');
   expect(told).toBe(0);
 });

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import initSqlJs from 'sql.js';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { rounds } from '../../core/testing/rounds.ts';
 
 const FILES = ['flags.db', 'flags.db.previous', 'flags.db.next', 'flags.db.queue', 'flags.db.queue.previous'] as const;
@@ -35,11 +36,12 @@ beforeAll(async () => {
   for (const round of [1, 2]) {
     agent.track('round', round, { flagKey: 'flag_1', tags: { round } });
     const journal = `${vehicle.databaseFile}.queue`;
-    await until('it is in the journal', async () =>
-      (await readFile(journal, 'utf8').catch(() => '')).includes(`"value":${round}`),
+    await eventually(
+      async () => (await readFile(journal, 'utf8').catch(() => '')).includes(`"value":${round}`),
+      'it is in the journal',
     );
     if (round === 1) await put('flag_2', 'second');
-    await until('the change is on disk', () => agent.status().revision === plane.revision);
+    await eventually(() => agent.status().revision === plane.revision, 'the change is on disk');
   }
   // As a power cut in the middle of the next write leaves them.
   for (const name of FILES) {
@@ -137,13 +139,13 @@ test('are whole again once there is a network, whatever was damaged', async () =
       const folder = await damagedFolder(`case-${++cases}`, damages);
       const databaseFile = join(folder, 'flags.db');
       const agent = await vehicle.start({ databaseFile });
-      await until(
-        'it has everything',
+      await eventually(
         () =>
           agent.status().connected &&
           agent.status().revision === plane.revision &&
           agent.status().staleFlags === 0 &&
           agent.inTouch,
+        'it has everything',
       );
       expect(new Map(agent.flagKeys().map((key) => [key, agent.evaluate(key)!.definition]))).toEqual(
         plane.definitions(),

@@ -4,7 +4,8 @@ import initSqlJs from 'sql.js';
 import type { RuleDefinition } from '../../core/model.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { writeFormerDatabase, type FormerState } from '../testing/former-database.ts';
-import { TEST_VIN, TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 const ON: RuleDefinition = {
   id: 'on',
@@ -73,8 +74,8 @@ test('the database of an older agent opens, and keeps its age until the first sy
 test('its revision is not reported before a proof has named its set, and its first sync requests changes only', async () => {
   await former();
   const agent = await start({ timings: { heartbeatSpreadMs: 1 } });
-  await until('a proof is there', () => agent.status().proof?.set != null);
-  await until('its revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 2);
+  await eventually(() => agent.status().proof?.set != null, 'a proof is there');
+  await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 2, 'its revision is told');
   expect(plane.syncs).toEqual([2]);
   await agent.close();
   const database = new (await initSqlJs()).Database(await readFile(vehicle.databaseFile));
@@ -87,7 +88,7 @@ test('its revision is not reported before a proof has named its set, and its fir
 test('a flag that a relay had withheld from the older agent is found at the first sync', async () => {
   await former({ flags: plane.published.slice(1) });
   const agent = await start();
-  await until('everything is held', () => agent.status().flags === 2 && agent.status().proof?.set != null);
+  await eventually(() => agent.status().flags === 2 && agent.status().proof?.set != null, 'everything is held');
   expect(agent.status().refusals).toEqual({ incomplete: 1 });
   expect(plane.syncs).toEqual([2, 0]);
 });
@@ -98,6 +99,6 @@ test('the old form is accepted only from the file: over the wire, a statement is
   plane.onSync = async (answer) => ({ ...answer, proof: await plane.statement(2) });
   plane.onProof = () => plane.statement(2);
   const agent = await start();
-  await until('it was refused', () => (agent.status().refusals['wrong-type'] ?? 0) > 1);
+  await eventually(() => (agent.status().refusals['wrong-type'] ?? 0) > 1, 'it was refused');
   expect(agent.status()).toMatchObject({ staleFlags: 2, proof: { set: null } });
 });

@@ -13,7 +13,8 @@ import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import initSqlJs from 'sql.js';
 import { KillableProcess, VehicleProgram } from '../testing/killable-vehicle.ts';
 import { TestControlPlane, type ReportedBatch } from '../testing/control-plane.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import type { LoadedReport } from '../testing/vehicle-process.ts';
 import { rounds } from '../../core/testing/rounds.ts';
 
@@ -199,7 +200,7 @@ async function killAgainAndAgain(
   }
   const sendRest = async (vehicle: TestVehicle) => {
     const agent = await vehicle.start({ timings: { metricsIntervalMs: 5 } });
-    await until('all is sent', () => agent.status().connected && agent.status().metrics.queued === 0, 60_000);
+    await eventually(() => agent.status().connected && agent.status().metrics.queued === 0, 'all is sent', 60_000);
     expect(agent.status().metrics.dropped.measurements).toBe(0);
     await agent.close();
   };

@@ -5,7 +5,8 @@ import initSqlJs, { type Database } from 'sql.js';
 import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { AGENT_VERSION } from '../version.ts';
 import { nodeFileSystem, type FileSystem } from './durable-file.ts';
 import { JOURNAL_BYTES } from './queue-journal.ts';
@@ -39,7 +40,7 @@ async function fill(): Promise<void> {
   const agent = await vehicle.start();
   await agent.ready();
   await plane.put('c', { enabled: false });
-  await until('all is stored', () => agent.status().revision === 3);
+  await eventually(() => agent.status().revision === 3, 'all is stored');
   await agent.close();
   await plane.stop();
 }
@@ -134,7 +135,7 @@ describe('the file', () => {
       store: { source: 'previous', faults: [expect.stringContaining('current')] },
     });
     await plane.listen();
-    await until('it has caught up', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'it has caught up');
     expect(plane.syncs.at(-1)).toBe(2);
     const former = await open(`${vehicle.databaseFile}.previous`);
     expect(former.exec("SELECT value FROM agent_state WHERE key = 'revision'")[0]!.values).toEqual([['2']]);
@@ -157,7 +158,7 @@ describe('the file', () => {
     expect(agent.status().store.faults).toHaveLength(2);
     expect(agent.booleanValue('a', false)).toBe(false);
     await plane.listen();
-    await until('it has everything', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'it has everything');
     expect(plane.syncs.at(-1)).toBe(0);
   });
 
@@ -177,7 +178,7 @@ describe('the file', () => {
       expect(agent.booleanDetails('a', false).errorCode).toBe('FLAG_NOT_FOUND');
       expect(agent.booleanDetails('z', false).errorCode).toBe('FLAG_NOT_FOUND');
       await plane.listen();
-      await until('it is whole again', () => agent.status().flags === 3);
+      await eventually(() => agent.status().flags === 3, 'it is whole again');
       expect(plane.syncs.at(-1)).toBe(0);
       expect(agent.booleanValue('a', false)).toBe(true);
     },
@@ -205,7 +206,7 @@ describe('what no signature covers', () => {
     const agent = await vehicle.start();
     expect(agent.status()).toMatchObject({ revision: 3, flags: 3, staleFlags: 0 });
     await plane.listen();
-    await until('it is in touch', () => agent.inTouch);
+    await eventually(() => agent.inTouch, 'it is in touch');
     expect(agent.status()).toMatchObject({ staleFlags: 0, refusals: {} });
   });
 
@@ -239,7 +240,7 @@ describe('what no signature covers', () => {
     await rm(`${vehicle.databaseFile}.previous`, { force: true });
     await plane.put('a', { rules: [ON] });
     const agent = await keyless();
-    await until('it has the flag', () => agent.booleanValue('a', false));
+    await eventually(() => agent.booleanValue('a', false), 'it has the flag');
   });
 });
 
@@ -259,7 +260,7 @@ describe('writes are spared', () => {
     const agent = await vehicle.start({ files, timings: { resyncMs: 5 } });
     const syncs = async (count: number) => {
       const from = agent.status().syncCount;
-      await until('it has synced', () => agent.status().syncCount >= from + count);
+      await eventually(() => agent.status().syncCount >= from + count, 'it has synced');
     };
     await syncs(1);
     plane.now = () => start + 3_500_000;
@@ -389,9 +390,9 @@ describe('a write that fails', () => {
     await fill();
     await plane.listen();
     const agent = await vehicle.start({ files: dyingAfter(calls), timings: { storeRetryMs: 1_000_000 } });
-    await until('the stream is open', () => plane.streams > 0);
+    await eventually(() => plane.streams > 0, 'the stream is open');
     await plane.put('a', { rules: [] });
-    await until('it is evaluated from memory', () => agent.status().evaluatedRevision === 4);
+    await eventually(() => agent.status().evaluatedRevision === 4, 'it is evaluated from memory');
     await plane.stop();
     // Nothing reaches its file system any more, whatever it would still write.
     await agent.close();
@@ -413,16 +414,16 @@ describe('a write that fails', () => {
           : nodeFileSystem.write(path, bytes),
     };
     const agent: FleetFlagAgent = await vehicle.start({ files });
-    await until('the stream is open', () => plane.streams > 0);
+    await eventually(() => plane.streams > 0, 'the stream is open');
     await plane.put('a', { rules: [] });
-    await until('it is evaluated', () => !agent.booleanValue('a', true));
+    await eventually(() => !agent.booleanValue('a', true), 'it is evaluated');
     expect(agent.status()).toMatchObject({
       revision: 3,
       evaluatedRevision: 4,
       store: { writeFault: 'no space left on device' },
     });
     broken = false;
-    await until('it is on disk', () => agent.status().revision === 4);
+    await eventually(() => agent.status().revision === 4, 'it is on disk');
     expect(agent.status().store.writeFault).toBeNull();
   });
 

@@ -8,7 +8,8 @@ import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
 import { signJws } from '../testing/signing.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 const ON: RuleDefinition = {
   id: 'on',
@@ -54,8 +55,8 @@ async function synced(timings: FleetFlagAgentOptions['timings'] = {}): Promise<F
     random: () => 0.5,
     timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 1, ...timings },
   });
-  await until('it holds everything', () => agent.status().revision === plane.revision && plane.streams > 0);
-  await until('it has told so', () => plane.heartbeats.length > 0);
+  await eventually(() => agent.status().revision === plane.revision && plane.streams > 0, 'it holds everything');
+  await eventually(() => plane.heartbeats.length > 0, 'it has told so');
   plane.syncs.length = 0;
   return agent;
 }
@@ -83,20 +84,20 @@ describe('a relay without keys that keeps a kill switch back', () => {
       random: () => 0.5,
       timings: { heartbeatMs: 20, heartbeatSpreadMs: 1 },
     });
-    await until('it holds everything', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'it holds everything');
     plane.onChange = (change) => (change.signed.key === 'a' ? [] : [change]);
     plane.onSync = without('a');
     await plane.put('a', { rules: [ON, KILL] });
     await plane.put('b', { rules: [] });
-    await until('it is noticed', () => incomplete(agent) > 0);
+    await eventually(() => incomplete(agent) > 0, 'it is noticed');
     clock += 8 * 86_400_000;
     const { length } = plane.heartbeats;
-    await until('there were further heartbeats', () => plane.heartbeats.length > length + 3);
+    await eventually(() => plane.heartbeats.length > length + 3, 'there were further heartbeats');
     expect(plane.heartbeats.every(({ appliedRevision = 0 }) => appliedRevision <= 2)).toBe(true);
     expect(agent.status()).toMatchObject({ revision: 2, evaluatedRevision: 2, staleFlags: 2 });
     expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'STALE' });
     plane.onSync = (answer) => answer;
-    await until('it is right again', () => agent.status().revision === 4);
+    await eventually(() => agent.status().revision === 4, 'it is right again');
     expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
     expect(agent.status()).toMatchObject({ staleFlags: 0, proof: { revision: 4, held: true } });
   });
@@ -106,7 +107,7 @@ describe('a relay without keys that keeps a kill switch back', () => {
     const agent = await synced({ heartbeatMs: 20 });
     plane.onChange = () => [];
     await plane.put('a', { rules: [KILL] });
-    await until('the kill switch acts', () => !agent.booleanValue('a', true));
+    await eventually(() => !agent.booleanValue('a', true), 'the kill switch acts');
     expect(new Set(plane.syncs)).toEqual(new Set([1]));
   });
 });
@@ -128,7 +129,7 @@ describe('what is held and what is served', () => {
       await plane.put('a', { rules: [ON] });
       const agent = await synced();
       await plane.put('a', change);
-      await until('its revision is held', () => agent.status().revision === 2);
+      await eventually(() => agent.status().revision === 2, 'its revision is held');
       const serves = (vehicles: FleetFlagAgent) => {
         expect(vehicles.booleanDetails('a', false)).toMatchObject({
           value: true,
@@ -159,7 +160,7 @@ describe('what is held and what is served', () => {
       await plane.put('a', { type: 'colour' as never });
       await plane.put('b', { rules: [ON, KILL] });
     });
-    await until('both are held', () => agent.status().revision === 4);
+    await eventually(() => agent.status().revision === 4, 'both are held');
     expect(agent.booleanDetails('b', true)).toMatchObject({ value: false, reason: 'DISABLED' });
     expect(agent.booleanValue('a', false)).toBe(true);
   });
@@ -173,10 +174,10 @@ describe('what is held and what is served', () => {
     await plane.put('a', { rules: [ON] });
     const agent = await synced();
     await plane.put('a', change);
-    await until('it is held', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'it is held');
     expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
     await plane.put('a', { type: 'colour' as never, enabled: true, defaultValue: 'red', rules: [] });
-    await until('the next is held', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'the next is held');
     expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
     await agent.close();
     const again = await vehicle.start({ url: 'ws://127.0.0.1:1/graphql' });
@@ -191,7 +192,7 @@ describe('what is held and what is served', () => {
     expect(agent.booleanDetails('b', true)).toMatchObject({ value: true, errorCode: 'FLAG_NOT_FOUND' });
     expect(agent.status()).toMatchObject({ revision: 2, unservedFlags: ['a', 'b'] });
     await plane.put('b', { type: 'boolean', defaultValue: true });
-    await until('it can be served', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'it can be served');
     expect(agent.booleanValue('b', false)).toBe(true);
     await agent.close();
     const again = await vehicle.start({ url: 'ws://127.0.0.1:1/graphql' });
@@ -203,7 +204,7 @@ describe('what is held and what is served', () => {
     const agent = await synced();
     plane.definitionVersion = 7;
     await plane.put('a', { rules: [] });
-    await until('it is held', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'it is held');
     expect(agent.booleanValue('a', false)).toBe(true);
   });
 });
@@ -220,7 +221,7 @@ describe('a kill switch', () => {
     plane.onChange = (change) => (change.signed.key === 'b' ? [] : [change]);
     await plane.put('b', { rules: [] });
     await plane.put('a', stop);
-    await until('it acts', () => !agent.booleanValue('a', true));
+    await eventually(() => !agent.booleanValue('a', true), 'it acts');
     expect(agent.status()).toMatchObject({ revision: 2, evaluatedRevision: 2 });
     expect(agent.booleanValue('b', false)).toBe(true);
     // The file as it is now, without a clean stop.
@@ -238,8 +239,8 @@ describe('a kill switch', () => {
     plane.onSync = without('b');
     await plane.put('b', { rules: [] });
     await plane.put('a', { rules: [KILL] });
-    await until('it acts', () => !agent.booleanValue('a', true));
-    await until('what is missing is noticed', () => incomplete(agent) > 0);
+    await eventually(() => !agent.booleanValue('a', true), 'it acts');
+    await eventually(() => incomplete(agent) > 0, 'what is missing is noticed');
     expect(agent.status()).toMatchObject({ revision: 2, proof: { revision: 2, held: true } });
     expect(agent.booleanValue('b', false)).toBe(true);
   });
@@ -258,11 +259,11 @@ describe('a kill switch', () => {
     plane.onChange = (change) => [{ ...change, revision: 1, previousRevision: 0, signed: before!, proof }, change];
     await plane.put('b', { rules: [KILL] });
     // What comes before it has been looked at by then.
-    await until('the last one acts', () => !agent.booleanValue('b', true));
+    await eventually(() => !agent.booleanValue('b', true), 'the last one acts');
     expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
     plane.onSync = (answer) => answer;
     plane.disconnect(1012);
-    await until('the set is complete', () => agent.status().revision === plane.revision);
+    await eventually(() => agent.status().revision === plane.revision, 'the set is complete');
     expect(agent.booleanDetails('a', false)).toMatchObject({ value: true, reason: 'SPLIT' });
     expect(agent.booleanDetails('b', true)).toMatchObject({ value: false, reason: 'DISABLED' });
   });
@@ -280,7 +281,7 @@ describe('events that a server reads in one look', () => {
       await plane.put('a', { rules: [ON], defaultValue: true });
       await plane.remove('c');
     });
-    await until('all are applied', () => agent.status().revision === 7);
+    await eventually(() => agent.status().revision === 7, 'all are applied');
     expect(seen).toEqual([7, 7, 7]);
     expect(plane.syncs).toEqual([]);
     expect(agent.status().refusals).toEqual({});
@@ -303,12 +304,12 @@ describe('events that a server reads in one look', () => {
     plane.onSync = () => new Promise<never>(() => undefined);
     // Their answers come behind the first change, over the same socket.
     const { length } = plane.heartbeats;
-    await until('it has had the first', () => plane.heartbeats.length > length + 3);
+    await eventually(() => plane.heartbeats.length > length + 3, 'it has had the first');
     expect(agent.status()).toMatchObject({ revision: 2 });
     expect(agent.booleanValue('a', false)).toBe(true);
     release();
     await both;
-    await until('both are applied', () => agent.status().revision === 4);
+    await eventually(() => agent.status().revision === 4, 'both are applied');
     expect(plane.syncs).toEqual([]);
   });
 });
@@ -325,12 +326,12 @@ describe('no sequence makes a vehicle start full syncs without end:', () => {
     for (const defaultValue of [true, false, true]) await plane.put('b', { defaultValue });
     plane.onChange = (change) => [change];
     await plane.put('c');
-    await until('it holds what there is now', () => agent.status().revision === 5);
+    await eventually(() => agent.status().revision === 5, 'it holds what there is now');
     expect(new Map(agent.flagKeys().map((key) => [key, agent.evaluate(key)!.definition]))).toEqual(plane.definitions());
     expect(agent.booleanValue('a', false)).toBe(true);
     expect(plane.syncs.filter((since) => since === 0)).toEqual([0]);
     await plane.put('d');
-    await until('it goes on', () => agent.status().revision === 6);
+    await eventually(() => agent.status().revision === 6, 'it goes on');
     expect(plane.syncs.filter((since) => since === 0)).toEqual([0]);
   });
 
@@ -340,9 +341,9 @@ describe('no sequence makes a vehicle start full syncs without end:', () => {
     await plane.put('a', { rules: [] });
     const agent = await synced({ heartbeatMs: 5, belowMs: 100 });
     restore();
-    await until('it is reported', () => agent.status().refusals['revision-below-own'] === 1);
+    await eventually(() => agent.status().refusals['revision-below-own'] === 1, 'it is reported');
     const { length } = plane.heartbeats;
-    await until('it has gone on', () => plane.heartbeats.length > length + 20);
+    await eventually(() => plane.heartbeats.length > length + 20, 'it has gone on');
     expect(agent.status().refusals).toEqual({ 'revision-below-own': 1 });
     expect(plane.syncs).not.toContain(0);
     expect(plane.syncs.length).toBeLessThan(4);
@@ -357,9 +358,9 @@ describe('no sequence makes a vehicle start full syncs without end:', () => {
     const agent = await synced({ heartbeatMs: 5, belowMs: 5_000 });
     restore();
     const { length } = plane.heartbeats;
-    await until('it has seen the instance', () => plane.heartbeats.length > length + 5);
+    await eventually(() => plane.heartbeats.length > length + 5, 'it has seen the instance');
     ahead();
-    await until('it has seen the other', () => plane.heartbeats.length > length + 10);
+    await eventually(() => plane.heartbeats.length > length + 10, 'it has seen the other');
     expect(agent.status()).toMatchObject({ refusals: {}, revision: 2, proof: { held: true } });
     expect(plane.syncs).not.toContain(0);
   });
@@ -372,17 +373,17 @@ describe('no sequence makes a vehicle start full syncs without end:', () => {
     plane.onSync = without('a');
     await plane.put('a', { rules: [] });
     const whole = () => plane.syncs.filter((since) => since === 0).length;
-    await until('it was asked for in vain', () => whole() > 1);
+    await eventually(() => whole() > 1, 'it was asked for in vain');
     const from = performance.now();
     for (let cut = 0; cut < 10; cut++) {
       const { length } = plane.tokens;
       plane.disconnect(1012);
-      await until('it is connected again', () => plane.tokens.length > length && agent.status().connected);
+      await eventually(() => plane.tokens.length > length && agent.status().connected, 'it is connected again');
     }
     // 40, 80, 160 ms …, and after a cut no sooner than 40 ms after the last time.
     expect(whole()).toBeLessThan(4 + (performance.now() - from) / 40);
     plane.onSync = (answer) => answer;
-    await until('it is right again', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'it is right again');
   });
 
   test('two instances that prove different sets of one revision are each asked once, and then rarely', async () => {
@@ -398,7 +399,7 @@ describe('no sequence makes a vehicle start full syncs without end:', () => {
     });
     let turn = 0;
     plane.onProof = (proof) => (++turn % 2 === 0 ? proof : other);
-    await until('they have disagreed often', () => turn > 30);
+    await eventually(() => turn > 30, 'they have disagreed often');
     expect(plane.syncs.filter((since) => since === 0).length).toBeLessThan(4);
     expect(incomplete(agent)).toBeGreaterThan(0);
   });
@@ -424,9 +425,9 @@ describe('the stored proof is compared again at the start', () => {
       proof: { held: false },
     });
     await plane.listen();
-    await until('it is whole again', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'it is whole again');
     expect(plane.syncs.at(-1)).toBe(0);
-    await until('it has told', () => plane.heartbeats.some(({ appliedRevision }) => appliedRevision === 2));
+    await eventually(() => plane.heartbeats.some(({ appliedRevision }) => appliedRevision === 2), 'it has told');
     expect(
       plane.heartbeats.every(({ appliedRevision }) => appliedRevision === undefined || appliedRevision === 2),
     ).toBe(true);
@@ -440,9 +441,9 @@ describe('the stored proof is compared again at the start', () => {
     const [older] = new sql.Database(await readFile(vehicle.databaseFile)).exec('SELECT metadata FROM flags_cache')[0]!
       .values[0]!;
     const again = await vehicle.start();
-    await until('it is connected', () => again.inTouch);
+    await eventually(() => again.inTouch, 'it is connected');
     await plane.put('a', { rules: [] });
-    await until('it has the newer', () => again.status().revision === 2);
+    await eventually(() => again.status().revision === 2, 'it has the newer');
     await again.close();
     await plane.stop();
     const database = new sql.Database(await readFile(vehicle.databaseFile));

@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import type { RuleDefinition } from '../../core/model.ts';
 import { emptyState, heldRevision, isStale, type VehicleState } from '../state.ts';
 import { TestControlPlane, type ChangeMessage, type SyncMessage } from '../testing/control-plane.ts';
-import { until } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { Freshness } from '../trust/freshness.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
@@ -274,10 +274,10 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
           } else await vehicle.prove();
           const isRight = () =>
             vehicle.state.complete && vehicle.state.revision === plane.revision && vehicle.state.proof !== null;
-          await until(
-            'it holds what there is, and that is fresh',
+          await eventually(
             () =>
               isRight() && ![...vehicle.state.flags.values()].some((flag) => isStale(flag, vehicle.clock.seconds())),
+            'it holds what there is, and that is fresh',
             5_000,
           );
           expect(new Map([...vehicle.state.flags].map(([key, { held }]) => [key, held.jws]))).toEqual(

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { emptyState, type VehicleState } from '../state.ts';
 import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
-import { until } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { Freshness } from '../trust/freshness.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
@@ -71,9 +71,9 @@ async function begin(): Promise<void> {
     staleBackoff: patient(),
   });
   over = session.run();
-  await until(
-    'everything was asked for',
+  await eventually(
     () => plane.syncs.length === 1 && (touched.length > 0 || refusals.length > 0),
+    'everything was asked for',
   );
 }
 
@@ -81,7 +81,7 @@ async function begin(): Promise<void> {
 async function prove(jws: string): Promise<void> {
   const { length } = touched;
   session.prove(jws, now);
-  await until('it is taken', () => touched.length > length);
+  await eventually(() => touched.length > length, 'it is taken');
 }
 
 test('an old proof that comes again and again is counted, and not called in touch, until a true one comes', async () => {
@@ -117,7 +117,7 @@ test('a vehicle that holds nothing starts a full sync at once when a proof shows
   onSync = (answer) => answer;
   now += MINUTE;
   session.prove(await plane.proof(), now);
-  await until('it holds all of it', () => state.complete);
+  await eventually(() => state.complete, 'it holds all of it');
   expect([plane.syncs, state.flags.size]).toEqual([[0, 0], 2]);
 });
 

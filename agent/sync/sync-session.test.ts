@@ -7,7 +7,8 @@ import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type ChangeMessage } from '../testing/control-plane.ts';
 import { createSigningKey, signJws } from '../testing/signing.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 const ON: RuleDefinition = {
   id: 'on',
@@ -33,7 +34,7 @@ afterEach(async () => {
 async function synced(options: Partial<FleetFlagAgentOptions> = {}): Promise<FleetFlagAgent> {
   const agent = await vehicle.start(options);
   await agent.ready();
-  await until('the stream is open', () => plane.streams > 0);
+  await eventually(() => plane.streams > 0, 'the stream is open');
   plane.syncs.length = 0;
   return agent;
 }
@@ -45,7 +46,7 @@ describe('changes of the stream', () => {
     plane.onChange = (change) => (change.revision === 2 ? [] : [change]);
     await plane.put('b');
     await plane.put('c');
-    await until('both are there', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'both are there');
     expect(plane.syncs).toEqual([1]);
     expect(agent.flagKeys()).toEqual(['a', 'b', 'c']);
   });
@@ -59,10 +60,10 @@ describe('changes of the stream', () => {
     };
     await plane.put('a', { defaultValue: false });
     await plane.put('a', { defaultValue: true });
-    await until('the second is applied', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'the second is applied');
     plane.onChange = (change) => [...sent, change];
     await plane.put('b');
-    await until('the third is applied', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'the third is applied');
     expect(agent.booleanValue('a', false)).toBe(true);
     expect(agent.status().refusals).toEqual({});
     expect(plane.syncs).toEqual([]);
@@ -74,13 +75,13 @@ describe('changes of the stream', () => {
     plane.onSync = async (answer) => {
       if (!changed) {
         changed = true;
-        await until('the subscription came first', () => plane.streams > 0);
+        await eventually(() => plane.streams > 0, 'the subscription came first');
         await plane.put('a', { defaultValue: true });
       }
       return answer;
     };
     const agent = await vehicle.start();
-    await until('the change is applied', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'the change is applied');
     expect(agent.booleanValue('a', false)).toBe(true);
     expect(plane.syncs).toEqual([0]);
   });
@@ -100,11 +101,11 @@ describe('what is not believed', () => {
       ),
     });
     const agent = await vehicle.start();
-    await until('it was refused more than once', () => (agent.status().refusals.signature ?? 0) > 1);
+    await eventually(() => (agent.status().refusals.signature ?? 0) > 1, 'it was refused more than once');
     expect(agent.status()).toMatchObject({ revision: 0, flags: 0 });
     expect(agent.status().refusals.incomplete).toBeGreaterThan(0);
     plane.onSync = (answer) => answer;
-    await until('it is caught up', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'it is caught up');
     expect(agent.booleanValue('a', false)).toBe(true);
   });
 
@@ -123,9 +124,9 @@ describe('what is not believed', () => {
     });
     await plane.put('a', { rules: [] });
     clock += 8 * day;
-    await until(
-      'the answer came',
+    await eventually(
       () => (agent.status().refusals.signature ?? 0) > 0 && agent.status().staleFlags === 2,
+      'the answer came',
     );
     expect(agent.status().refusals.incomplete).toBeGreaterThan(0);
     expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'STALE' });
@@ -250,12 +251,12 @@ describe('what is not believed', () => {
       };
       plane.onChange = async (change) => [await forge(change)];
       await plane.put('a', { rules: [] });
-      await until('it is refused', () => Object.keys(agent.status().refusals).length > 0);
+      await eventually(() => Object.keys(agent.status().refusals).length > 0, 'it is refused');
       expect(agent.status().refusals).toEqual({ [reason]: 1 });
       expect(agent.status().revision).toBe(1);
       expect(agent.booleanValue('a', false)).toBe(true);
       release();
-      await until('a sync repairs it', () => agent.status().revision === 2);
+      await eventually(() => agent.status().revision === 2, 'a sync repairs it');
       expect(agent.booleanValue('a', true)).toBe(false);
     },
   );
@@ -266,7 +267,7 @@ describe('what is not believed', () => {
     const agent = await synced();
     plane.revision = 1;
     plane.disconnect(1012);
-    await until('it is refused', () => (agent.status().refusals['revision-below-own'] ?? 0) > 0);
+    await eventually(() => (agent.status().refusals['revision-below-own'] ?? 0) > 0, 'it is refused');
     expect(agent.status().revision).toBe(2);
     expect(agent.booleanValue('a', false)).toBe(true);
   });
@@ -275,11 +276,11 @@ describe('what is not believed', () => {
     await plane.put('a');
     plane.onSync = (answer) => ({ ...answer, revision: 1_000_000 });
     const agent = await vehicle.start();
-    await until('it is refused', () => agent.status().syncCount > 0);
-    await until('the proven part counts', () => agent.status().revision === 1);
+    await eventually(() => agent.status().syncCount > 0, 'it is refused');
+    await eventually(() => agent.status().revision === 1, 'the proven part counts');
     plane.onSync = (answer) => answer;
     await plane.put('b');
-    await until('the next change counts', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'the next change counts');
   });
 
   test('an old definition in a later sync does not bring a removed flag back', async () => {
@@ -287,10 +288,10 @@ describe('what is not believed', () => {
     const old = await plane.signedFlag('a', 1, plane.definitions().get('a')!);
     const agent = await synced();
     await plane.remove('a');
-    await until('it is removed', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'it is removed');
     plane.onSync = (answer) => ({ ...answer, flags: [...answer.flags, old] });
     plane.disconnect(1012);
-    await until('it has synced again', () => plane.syncs.includes(2) && agent.status().syncCount > 1);
+    await eventually(() => plane.syncs.includes(2) && agent.status().syncCount > 1, 'it has synced again');
     expect(agent.flagKeys()).toEqual([]);
   });
 
@@ -302,7 +303,7 @@ describe('what is not believed', () => {
     plane.onChange = (change) => [change.signed.key === 'a' ? withJws(change, flipPayload(change.signed.jws)) : change];
     await plane.put('a', { enabled: false });
     await plane.put('b', { enabled: false });
-    await until('the later one is applied', () => !agent.booleanValue('b', true));
+    await eventually(() => !agent.booleanValue('b', true), 'the later one is applied');
     expect(agent.booleanValue('a', false)).toBe(true);
     expect(agent.status().revision).toBe(2);
     expect(plane.syncs).toEqual([]);
@@ -338,7 +339,7 @@ test('whatever is lost, doubled or reordered on the way, the vehicle ends where 
         }
         server.onChange = (change) => [change];
         await server.put('last');
-        await until('the revisions agree', () => agent.status().revision === server.revision);
+        await eventually(() => agent.status().revision === server.revision, 'the revisions agree');
         const present = new Map(agent.flagKeys().map((key) => [key, agent.evaluate(key)!.definition]));
         expect(present).toEqual(server.definitions());
         expect(agent.status().refusals).toEqual({});

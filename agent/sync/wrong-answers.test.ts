@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { FaultyRelay } from '../testing/faulty-relay.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { WrongGateway, acknowledge, type ClientMessage, type Upgrade } from '../testing/wrong-gateway.ts';
 
 /** One vehicle lives through all of it. */
@@ -38,7 +39,7 @@ afterAll(async () => {
 });
 
 const portOfPlane = () => Number(new URL(plane.url).port);
-const inSync = () => until('it is in sync', () => agent.inTouch && agent.status().revision === plane.revision);
+const inSync = () => eventually(() => agent.inTouch && agent.status().revision === plane.revision, 'it is in sync');
 
 /** Handshakes with the wrong gateway in the present test. */
 let met = 0;
@@ -56,7 +57,7 @@ async function meets(onUpgrade: (upgrade: Upgrade) => void, enough: () => boolea
   relay.port = wrong.port;
   relay.cut();
   await plane.put('lane_keep', { defaultValue: true });
-  await until('it has tried again and again', enough);
+  await eventually(enough, 'it has tried again and again');
   expect(agent.booleanValue('lane_keep', false)).toBe(true);
   expect(agent.status().revision).toBe(plane.revision - 1);
   relay.port = portOfPlane();

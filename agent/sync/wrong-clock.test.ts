@@ -6,7 +6,8 @@ import { isNonce } from '../../core/wire/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 const ON: RuleDefinition = {
   id: 'on',
@@ -41,20 +42,20 @@ const start = (timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFla
     timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, patienceMs: NEVER, patienceCapMs: NEVER, ...timings },
   });
 const fresh = (agent: FleetFlagAgent) =>
-  until('its flags are fresh', () => agent.status().flags > 0 && agent.status().staleFlags === 0);
+  eventually(() => agent.status().flags > 0 && agent.status().staleFlags === 0, 'its flags are fresh');
 
 test('one nonce is enough: later proofs are judged by the offset from its answer', async () => {
   const agent = await start({ resyncMs: 10 });
   await fresh(agent);
   const { length } = plane.syncs;
   await plane.put('b');
-  await until('it has gone on', () => agent.status().revision === 2 && plane.syncs.length > length + 5);
+  await eventually(() => agent.status().revision === 2 && plane.syncs.length > length + 5, 'it has gone on');
   expect(plane.nonces).toHaveLength(1);
   expect(plane.nonces.every(isNonce)).toBe(true);
   expect(agent.status()).toMatchObject({ staleFlags: 0, refusals: { 'proof-out-of-time': 1 } });
-  await until(
-    'the offset is told',
+  await eventually(
     () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - 365 * 86_400) < 60,
+    'the offset is told',
   );
 });
 
@@ -64,12 +65,13 @@ test.each([
 ])('a heartbeat reports how far the clock is %s, and that a proof was refused', async (_what, days, told) => {
   error = days * DAY;
   await fresh(await start());
-  await until(
-    'the offset is told',
+  await eventually(
     () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - told * 86_400) < 60,
+    'the offset is told',
   );
-  await until('the refusal is told', () =>
-    plane.heartbeats.some(({ refusals = [] }) => refusals.includes('proof-out-of-time')),
+  await eventually(
+    () => plane.heartbeats.some(({ refusals = [] }) => refusals.includes('proof-out-of-time')),
+    'the refusal is told',
   );
 });
 
@@ -82,7 +84,7 @@ test('a refused nonce holds no change back, and is sent again at the time that t
   };
   const agent = await start();
   await plane.put('a', { enabled: false });
-  await until('the change is there', () => agent.status().revision === 2);
+  await eventually(() => agent.status().revision === 2, 'the change is there');
   await fresh(agent);
   expect(new Set(plane.nonces).size).toBe(2);
 });
@@ -93,7 +95,7 @@ test('an answer with an incomplete set proves nothing until the set is complete'
   plane.onSync = (answer) =>
     plane.nonces.length > 0 ? { ...answer, flags: answer.flags.filter(({ key }) => key !== 'a') } : answer;
   const agent = await start();
-  await until('it is noticed', () => (agent.status().refusals.incomplete ?? 0) > 0);
+  await eventually(() => (agent.status().refusals.incomplete ?? 0) > 0, 'it is noticed');
   expect(agent.status()).toMatchObject({ revision: 1, staleFlags: 1 });
   plane.onNonce = () => undefined;
   plane.onSync = (answer) => answer;
@@ -125,9 +127,9 @@ test('a clock in the first week of 1970 makes nothing fresh of a session that wa
     now: () => 3 * DAY,
     timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, patienceMs: NEVER, patienceCapMs: NEVER },
   });
-  await until('the flags are there', () => agent.status().flags === 1);
+  await eventually(() => agent.status().flags === 1, 'the flags are there');
   // At once, and not over ten minutes.
-  await until('it has asked', () => plane.nonces.length > 0);
+  await eventually(() => plane.nonces.length > 0, 'it has asked');
   expect(agent.status()).toMatchObject({ staleFlags: 1, lastStatementAt: null });
   expect(agent.evaluate('a')?.evaluation).toMatchObject({ value: false, reason: 'STALE' });
 });
@@ -152,7 +154,7 @@ test('a clock that was ahead by half a year and is right again is trusted after 
   plane.onSync = () => recorded;
   plane.onProof = () => recorded.proof;
   const again = await start({ patienceMs: 10, patienceCapMs: 50 });
-  await until('it has asked', () => plane.nonces.length > 0);
+  await eventually(() => plane.nonces.length > 0, 'it has asked');
   expect(again.status().staleFlags).toBe(1);
   plane.onSync = (answer) => answer;
   await fresh(again);
@@ -174,7 +176,7 @@ test('a replayed answer proves nothing', async () => {
   error += 8 * DAY;
   const again = await start({ resyncMs: 10 });
   const { length } = plane.syncs;
-  await until('it was played often', () => plane.syncs.length > length + 5);
+  await eventually(() => plane.syncs.length > length + 5, 'it was played often');
   expect(again.evaluate('a')?.evaluation).toMatchObject({ value: false, reason: 'STALE' });
 });
 
@@ -189,7 +191,7 @@ test('flags that go stale while there is a connection are fresh again at once', 
   expect(plane.syncs.length - length).toBeLessThanOrEqual(2);
   expect(plane.nonces).toHaveLength(1);
   error = 0;
-  await until('it has seen a proof since', () => Math.abs(agent.status().clockOffsetSeconds ?? 1e9) < 60);
+  await eventually(() => Math.abs(agent.status().clockOffsetSeconds ?? 1e9) < 60, 'it has seen a proof since');
   expect(agent.status().staleFlags).toBe(0);
   expect(plane.nonces).toHaveLength(1);
 });

@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentStatus } from '../api/agent-status.ts';
 import { bundleCommand } from '../bundle.ts';
-import { until, type TestVehicle } from './test-vehicle.ts';
+import type { TestVehicle } from './test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 /** Why the clock of a process cannot be set here; null where it can. */
 export const NO_FAKETIME =
@@ -97,10 +98,10 @@ export class ClockedAgent {
   }
 
   async #address(): Promise<string> {
-    await until('it listens', () => {
+    await eventually(() => {
       if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.#log}`);
       return this.#log.includes('listening on ');
-    });
+    }, 'it listens');
     return /listening on (http:\S+)/.exec(this.#log)![1]!;
   }
 }

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { until } from './test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import type { VehicleOptions } from './vehicle-process.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -92,13 +92,13 @@ export class KillableProcess {
 
   /** Resolves when a vehicle's line about `what` fits; rejects when the process ends first. */
   async saying(what: string, fits: (value: string) => boolean = () => true, place = 0): Promise<void> {
-    await until(
-      `vehicle ${place} says ${what}`,
+    await eventually(
       () => {
         if (this.ended) throw new Error(`it ended: ${this.#log}`);
         const value = this.said(what, place);
         return value !== null && fits(value);
       },
+      `vehicle ${place} says ${what}`,
       PATIENCE_MS,
     );
   }

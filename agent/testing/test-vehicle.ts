@@ -84,16 +84,3 @@ export class TestVehicle {
     await rm(this.folder, { recursive: true, force: true });
   }
 }
-
-/** Resolves once `condition` holds; rejects after `patienceMs`, naming what was waited for. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  patienceMs = 20_000,
-): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { AgeingClock } from './ageing-clock.ts';
 
 const DAY = 86_400_000;
@@ -233,7 +234,7 @@ describe('a vehicle whose clock is moved by days', () => {
     plane.now = () => truth + 60_000;
     clock = truth + 60_000;
     const again = await start({ url: plane.url });
-    await until('the contact counts', () => again.status().staleFlags === 0);
+    await eventually(() => again.status().staleFlags === 0, 'the contact counts');
     expect(state(again)).toEqual(FRESH);
   });
 
@@ -251,7 +252,7 @@ describe('a vehicle whose clock is moved by days', () => {
     await online.ready();
     await online.close();
     const sender = await vehicle.start({ now: () => truth, timings: { metricsIntervalMs: 5 } });
-    await until('all is sent', () => sender.status().connected && sender.status().metrics.queued === 0);
+    await eventually(() => sender.status().connected && sender.status().metrics.queued === 0, 'all is sent');
     const times = plane.batches.flatMap(({ items }) =>
       items
         .filter(({ metricName }) => metricName === 'minutes')

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { createSigningKey, type SigningKey } from '../testing/signing.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { PinnedKeys } from './pinned-keys.ts';
 
 let plane: TestControlPlane;
@@ -32,7 +33,7 @@ test('with both keys pinned a vehicle goes from one to the other without a gap, 
 
   plane.key = next;
   await plane.put('again', { defaultValue: true });
-  await until('the change under the next key is applied', () => agent.status().revision === 3);
+  await eventually(() => agent.status().revision === 3, 'the change under the next key is applied');
   await agent.close();
   await plane.stop();
 
@@ -47,7 +48,7 @@ test('once everything is signed again, the former key can be removed: the vehicl
   await agent.ready();
   plane.key = next;
   for (const key of ['a', 'b']) await plane.put(key);
-  await until('both are there again', () => agent.status().revision === 4);
+  await eventually(() => agent.status().revision === 4, 'both are there again');
   await agent.close();
   await plane.stop();
 
@@ -68,19 +69,19 @@ test('a definition under a removed key is refused and counted, in the file and f
   await agent.ready();
   plane.key = next;
   await plane.put('fresh');
-  await until('the one under the next key is there', () => agent.status().revision === 3);
+  await eventually(() => agent.status().revision === 3, 'the one under the next key is there');
   await agent.close();
 
   // Removed too early: one flag has not been signed anew.
   const early = await vehicle.start({ keys: await pinned(next) });
   expect(early.status().refusals).toEqual(expect.objectContaining({ 'stored-flag': 1 }));
-  await until('the sync has been refused, too', () => (early.status().refusals['unknown-key'] ?? 0) > 0);
+  await eventually(() => (early.status().refusals['unknown-key'] ?? 0) > 0, 'the sync has been refused, too');
   expect(early.flagKeys()).toEqual(['fresh']);
   expect(early.booleanDetails('stale', true)).toMatchObject({ value: true, errorCode: 'FLAG_NOT_FOUND' });
 
   await plane.put('stale');
-  await until('signed anew, it is believed', () => early.flagKeys().length === 2);
-  await until('and nothing is open any more', () => early.status().revision === 4);
+  await eventually(() => early.flagKeys().length === 2, 'signed anew, it is believed');
+  await eventually(() => early.status().revision === 4, 'and nothing is open any more');
 });
 
 test('a vehicle that does not know the next key applies nothing that it signs, and goes on with what it has', async () => {
@@ -89,7 +90,7 @@ test('a vehicle that does not know the next key applies nothing that it signs, a
   await agent.ready();
   plane.key = next;
   await plane.put('a', { defaultValue: false });
-  await until('the change is refused', () => (agent.status().refusals['unknown-key'] ?? 0) > 0);
+  await eventually(() => (agent.status().refusals['unknown-key'] ?? 0) > 0, 'the change is refused');
   expect(agent.status()).toMatchObject({ revision: 1, flags: 1 });
   expect(agent.booleanValue('a', false)).toBe(true);
 });
@@ -102,13 +103,13 @@ test('keys learnt at the first contact stay what they were; a key set that is gi
   plane.key = next;
   await plane.put('a');
   const again = await vehicle.start({ keys: null });
-  await until(
-    'the next key is not believed only because it is served',
+  await eventually(
     () => (again.status().refusals['unknown-key'] ?? 0) > 0,
+    'the next key is not believed only because it is served',
   );
   expect(again.status().pinnedKeys).toEqual([former.kid]);
   await again.close();
 
   const given = await vehicle.start({ keys: await pinned(former, next) });
-  await until('with the set of both it catches up', () => given.status().revision === 2);
+  await eventually(() => given.status().revision === 2, 'with the set of both it catches up');
 });

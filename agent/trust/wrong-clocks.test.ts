@@ -9,7 +9,8 @@ import type { RuleDefinition } from '../../core/model.ts';
 import { createAuthority } from '../testing/certificates.ts';
 import { ClockedCommand, NO_FAKETIME, type ClockedAgent } from '../testing/clocked-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
-import { TestVehicle, until } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { TlsFront } from '../testing/tls-front.ts';
 import { describeUnless } from '../../core/testing/unless.ts';
 
@@ -53,7 +54,7 @@ describeUnless(NO_FAKETIME)('a vehicle whose clock is wrong', () => {
     const { staleFlags, proof } = await agent.status();
     return proof !== null && staleFlags === 0;
   };
-  const fresh = (agent: ClockedAgent) => until('its flags are fresh', () => isFresh(agent));
+  const fresh = (agent: ClockedAgent) => eventually(() => isFresh(agent), 'its flags are fresh');
 
   test.each([
     ['50 years behind', -50 * YEAR, 1],
@@ -95,16 +96,16 @@ describeUnless(NO_FAKETIME)('a vehicle whose clock is wrong', () => {
     const agent = command.start(vehicle, wrongBy(0), online());
     await fresh(agent);
     agent.set(wrongBy(2 * YEAR));
-    await until('it has asked with a nonce', () => plane.nonces.length === 1);
+    await eventually(() => plane.nonces.length === 1, 'it has asked with a nonce');
     await fresh(agent);
     agent.set(wrongBy(0));
-    await until('the clock is seen', async () => (await agent.status()).syncCount > 0);
+    await eventually(async () => (await agent.status()).syncCount > 0, 'the clock is seen');
     expect(await agent.evaluate('a')).toMatchObject(FRESH);
     agent.set(wrongBy(-50 * YEAR));
     expect(await agent.evaluate('a')).toMatchObject(FRESH);
     agent.set(wrongBy(0));
     await plane.put('a', { rules: [ON], defaultValue: true });
-    await until('it follows', async () => (await agent.status()).revision === 2);
+    await eventually(async () => (await agent.status()).revision === 2, 'it follows');
     expect(await isFresh(agent)).toBe(true);
     expect(plane.syncs.filter((since) => since === 0)).toHaveLength(1);
     expect(plane.syncs.length).toBeLessThan(6);
@@ -132,16 +133,16 @@ describeUnless(NO_FAKETIME)('a vehicle whose clock is wrong', () => {
       await fresh(first);
       await first.stop();
       const agent = command.start(vehicle, wrongBy(-50 * YEAR), secure);
-      await until('it says why', async () => (await agent.status()).connectionFault !== null);
+      await eventually(async () => (await agent.status()).connectionFault !== null, 'it says why');
       const fault =
         /certificate is not yet valid.*; this vehicle's clock says 19\d\d-.*If that is wrong, flags go on by their age/;
       expect((await agent.status()).connectionFault).toMatch(fault);
       expect(agent.log).toMatch(fault);
       expect(await agent.evaluate('a')).toMatchObject(FRESH);
       agent.set(wrongBy(0));
-      await until('it connects', async () => (await agent.status()).connected);
+      await eventually(async () => (await agent.status()).connected, 'it connects');
       await plane.put('a', { rules: [] });
-      await until('it follows', async () => (await agent.status()).revision === 2);
+      await eventually(async () => (await agent.status()).revision === 2, 'it follows');
       expect((await agent.status()).connectionFault).toBeNull();
       await agent.stop();
     } finally {

@@ -4,6 +4,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { eventually as waitFor } from '../../core/testing/eventually.ts';
 
 /** The project's folder. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -93,16 +94,5 @@ export class ProjectProcess {
   }
 }
 
-/** Calls `look` until it gives something other than undefined, null or false; between calls the event loop turns. */
-export async function eventually<T>(
-  look: () => T | undefined | null | false | Promise<T | undefined | null | false>,
-  what: string,
-): Promise<T> {
-  const deadline = Date.now() + PATIENCE;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined && found !== null && found !== false) return found;
-    if (Date.now() > deadline) throw new Error(`Waited in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
+/** As the one of core/testing, with the patience that whole processes on a busy machine need. */
+export const eventually: typeof waitFor = (look, what, timeoutMs = PATIENCE) => waitFor(look, what, timeoutMs);

@@ -3,7 +3,7 @@ import type { EndedCredential } from '../../core/credentials/ended-credential.ts
 import type { Caller } from '../../core/access/caller.ts';
 import type { SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/wire/subgraph.ts';
 import { EventSource } from '../subscriptions/testing/event-source.ts';
-import { eventually } from '../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { followEndedCredentials, isConcerned } from './ended-credentials.ts';
 
 const NOTHING: EndedCredential = { position: 7, userId: null, sessionKey: null, apiKeyId: null, vin: null };
@@ -40,12 +40,12 @@ describe('following the credentials that end', () => {
     expect(asked).toMatchObject([{ variables: { after: null }, identity: { caller: { kind: 'gateway' } } }]);
     events.emit(answer({ position: 10 }));
     events.emit(answer({ position: 12, apiKeyId: 'k1' }));
-    await eventually('two events', () => told.length === 2);
+    await eventually(() => told.length === 2, 'two events');
     events.finish(new Error('lost'));
-    await eventually('another subscription', () => events.open === 1);
+    await eventually(() => events.open === 1, 'another subscription');
     expect(asked.map(({ variables }) => variables?.['after'])).toEqual([null, 12]);
     events.emit(answer({ position: 13, vin: 'KMHK281HGNU000001' }));
-    await eventually('the next event', () => told.length === 3);
+    await eventually(() => told.length === 3, 'the next event');
     expect(told.map(({ position }) => position)).toEqual([10, 12, 13]);
     expect(warnings).toHaveLength(1);
   });
@@ -73,16 +73,16 @@ describe('following the credentials that end', () => {
     ],
   ])('is retried while the subgraph %s, with one warning', async (_what, subscribe) => {
     const { asked, told, warnings } = following(subscribe);
-    await eventually('three attempts', () => asked.length >= 3);
+    await eventually(() => asked.length >= 3, 'three attempts');
     expect([told, warnings.length]).toEqual([[], 1]);
   });
 
   test('ends the upstream when it is stopped', async () => {
     const events = new EventSource<SubgraphResponse>();
     const { asked } = following(() => events.iterate(() => true));
-    await eventually('the subscription', () => events.open === 1);
+    await eventually(() => events.open === 1, 'the subscription');
     stop();
-    await eventually('the end of the upstream', () => events.open === 0);
+    await eventually(() => events.open === 0, 'the end of the upstream');
     expect(asked).toHaveLength(1);
   });
 });

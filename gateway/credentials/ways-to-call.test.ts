@@ -3,7 +3,8 @@ import { FleetFlagError } from '../../core/errors.ts';
 import { apiKeyHash, newApiKey } from '../../core/credentials/api-key.ts';
 import { sessionKey } from '../../core/credentials/session.ts';
 import { SESSION, ScriptedGateway, VIN } from '../testing/scripted-gateway.ts';
-import { WireClient, eventually } from '../subscriptions/testing/wire-client.ts';
+import { WireClient } from '../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 const FLAG = '{ flag(key: "eco") { key } }';
 const NOTHING = { position: 1, userId: null, sessionKey: null, apiKeyId: null, vin: null };
@@ -58,7 +59,7 @@ async function socket(params: Record<string, unknown>, headers: Record<string, s
   return client.acknowledged(params);
 }
 async function end(what: Partial<typeof NOTHING> | Record<string, string>): Promise<void> {
-  await eventually('the gateway to follow', () => gateway.endedCredentials.open > 0);
+  await eventually(() => gateway.endedCredentials.open > 0, 'the gateway to follow');
   gateway.endedCredentials.emit({ data: { endedCredentials: { ...NOTHING, ...what } } });
 }
 

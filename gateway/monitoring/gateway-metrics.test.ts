@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { eventually } from '../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { ScriptedGateway, VIN } from '../testing/scripted-gateway.ts';
 import { testUnless } from '../../core/testing/unless.ts';
 
@@ -70,7 +70,7 @@ test('sockets are told by who opened them, and what is sent to them is counted',
   for (const client of [user, vehicle])
     client.subscribe('changes', 'subscription { flagChanges(environment: STAGING) { revision } }');
   // What a user may see and what a vehicle may differ: each has a stream of its own.
-  await eventually('both streams', () => gateway.events.open === 2);
+  await eventually(() => gateway.events.open === 2, 'both streams');
   gateway.events.emit({ data: { flagChanges: { revision: 7 } } });
   for (const client of [user, vehicle]) await client.result('changes');
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { DistinctOperation, type Member } from './distinct-operation.ts';
 import { encodeId, type FrameBatch } from './next-frames.ts';
-import { eventually } from './testing/wire-client.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 const ID = encodeId('i');
 
@@ -97,7 +97,7 @@ describe('a distinct operation', () => {
         held = false;
         for (const release of waiting.splice(0)) release();
         operation.end('complete');
-        await eventually('the end', () => first.ending === 'complete');
+        await eventually(() => first.ending === 'complete', 'the end');
         expect(executed).toBe(events);
         for (const { heard, from, until, ending } of listeners) {
           if (until === Infinity) {
@@ -125,7 +125,7 @@ describe('a distinct operation', () => {
     operation.end({ errors: [{ message: 'No more.' }] });
     operation.push({ data: {} });
     expect(listener.ending).toBeNull();
-    await eventually('the refusal', () => listener.ending === 'refused');
+    await eventually(() => listener.ending === 'refused', 'the refusal');
     expect(listener.heard).toEqual([1]);
     expect(operation.size).toBe(0);
   });

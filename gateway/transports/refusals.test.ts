@@ -11,7 +11,8 @@ import { OVER_THE_LIMIT } from '../operations/limits/testing/over-the-limit.ts';
 import { OperationPipeline } from '../operations/pipeline.ts';
 import { ACCOUNT_LIMITS } from '../operations/turns/account-limits.ts';
 import { AccountConcurrency } from '../operations/turns/account-concurrency.ts';
-import { eventually, type WireClient, type WireError } from '../subscriptions/testing/wire-client.ts';
+import type { WireClient, WireError } from '../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { SESSION, ScriptedGateway, VIN } from '../testing/scripted-gateway.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
@@ -388,10 +389,10 @@ async function overSocket(client: WireClient, operation: Operation) {
   const id = `refused-${++operations}`;
   client.send({ id, type: 'subscribe', payload: operation });
   const { type, payload } = await eventually(
-    `an answer to ${JSON.stringify(operation)}`,
     () =>
       client.received.find((message) => message.id === id) ??
       (client.closed !== null && { type: 'closed', payload: undefined }),
+    `an answer to ${JSON.stringify(operation)}`,
   );
   return withoutIds(type === 'error' ? payload : payload?.errors);
 }
@@ -461,7 +462,7 @@ describe('a refusal', () => {
     };
     const take = jest.spyOn(AccountConcurrency.prototype, 'acquire');
     const full = Array.from({ length: runningOperations + waitingOperations }, () => gateway.ask(FLAG));
-    await eventually('all are in the queue', () => take.mock.calls.length === full.length);
+    await eventually(() => take.mock.calls.length === full.length, 'all are in the queue');
     take.mockRestore();
     const http = await overHttp(gateway, await credentialsOf('person'), { query: FLAG });
     expect(http?.[0]?.extensions).toEqual({
@@ -517,7 +518,7 @@ describe('credentials', () => {
 
   test('that end are refused, and close the sockets that they opened with 4403', async () => {
     const client = await gateway.client();
-    await eventually('the gateway to follow', () => gateway.endedCredentials.open > 0);
+    await eventually(() => gateway.endedCredentials.open > 0, 'the gateway to follow');
     const userId = '0198f0aa-0000-7000-8000-000000000001';
     gateway.endedCredentials.emit({
       data: { endedCredentials: { position: 1, userId, sessionKey: null, apiKeyId: null, vin: null } },

@@ -4,7 +4,8 @@ import { nodeFileSystem } from '../../store/durable-file.ts';
 import { RequestRefused } from '../../link/gateway-link.ts';
 import { PROOF_QUERY } from '../../link/operations.ts';
 import { TestControlPlane } from '../../testing/control-plane.ts';
-import { TestVehicle, until } from '../../testing/test-vehicle.ts';
+import { TestVehicle } from '../../testing/test-vehicle.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { AGENT_VERSION } from '../../version.ts';
 import { HeartbeatSender, cpuMeter, type HeartbeatFacts, type HeartbeatOptions } from './heartbeat-sender.ts';
 
@@ -29,7 +30,7 @@ describe('an agent', () => {
       vehicle: { swVersion: '2.6.1' },
       timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 30 },
     });
-    await until('the revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 1);
+    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 1, 'the revision is told');
     const { memoryBytes, cacheBytes } = agent.status();
     const heartbeat = plane.heartbeats.at(-1)!;
     expect(heartbeat).toMatchObject({
@@ -40,7 +41,7 @@ describe('an agent', () => {
     expect(heartbeat.agentMemoryMb).toBeGreaterThan(memoryBytes / 2 ** 20 / 4);
     expect(heartbeat.agentCpuPercent).toBeGreaterThanOrEqual(0);
     await plane.put('off');
-    await until('the next revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 2);
+    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 2, 'the next revision is told');
     const told = plane.heartbeats.map(({ appliedRevision = 0 }) => appliedRevision);
     expect(told).toEqual([...told].sort());
   });
@@ -55,15 +56,15 @@ describe('an agent', () => {
       },
     };
     const agent = await vehicle.start({ files, timings: { heartbeatMs: 20, heartbeatSpreadMs: 1 } });
-    await until('the revision is told', () => plane.heartbeats.at(-1)?.appliedRevision === 1);
+    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 1, 'the revision is told');
     full = true;
     await plane.put('off');
-    await until('it evaluates the new revision', () => agent.status().evaluatedRevision === 2);
+    await eventually(() => agent.status().evaluatedRevision === 2, 'it evaluates the new revision');
     const from = plane.heartbeats.length;
-    await until('there are further heartbeats', () => plane.heartbeats.length > from + 2);
+    await eventually(() => plane.heartbeats.length > from + 2, 'there are further heartbeats');
     expect(plane.heartbeats.at(-1)?.appliedRevision).toBe(1);
     full = false;
-    await until('it is written and told', () => plane.heartbeats.at(-1)?.appliedRevision === 2);
+    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 2, 'it is written and told');
   });
 
   test('goes on receiving changes while its heartbeats are refused', async () => {
@@ -75,9 +76,9 @@ describe('an agent', () => {
       log: (level, message) => void lines.push(`${level} ${message}`),
       timings: { heartbeatMs: 10, heartbeatSpreadMs: 1 },
     });
-    await until('some were refused', () => plane.heartbeats.length > 3);
+    await eventually(() => plane.heartbeats.length > 3, 'some were refused');
     await plane.put('off');
-    await until('the change is there', () => agent.status().revision === 2);
+    await eventually(() => agent.status().revision === 2, 'the change is there');
     expect(plane.tokens).toHaveLength(1);
     expect(lines.filter((line) => line.includes('heartbeat'))).toEqual(['warn a heartbeat was not taken: No.']);
   });

@@ -8,7 +8,8 @@ import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
 import { LocalServer } from '../../api/local-server.ts';
 import type { FleetFlagAgent } from '../../fleet-flag-agent.ts';
 import { TestControlPlane } from '../../testing/control-plane.ts';
-import { TestVehicle, until } from '../../testing/test-vehicle.ts';
+import { TestVehicle } from '../../testing/test-vehicle.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 
 const ON: RuleDefinition = {
   id: 'on',
@@ -72,7 +73,7 @@ test('evaluations arrive as one row for each flag and variant, measurements unde
   agent.booleanValue('nothing', false);
   agent.track('charge_minutes', 12.5, { flagKey: 'eco', tags: { road: 'city' } });
   agent.track('charge_minutes', 14, { flagKey: 'off' });
-  await until('all is sent', () => stored().length >= 4 && agent.status().metrics.queued === 0);
+  await eventually(() => stored().length >= 4 && agent.status().metrics.queued === 0, 'all is sent');
   const time = expect.stringMatching(/^\d{4}-.*Z$/);
   expect(stored()).toHaveLength(4);
   expect(stored()).toEqual(
@@ -97,11 +98,11 @@ describe('a batch keeps its id and its rows', () => {
     plane.onReport = refuse({ code: 'SERVICE_UNAVAILABLE' });
     const agent = await start();
     agent.track('minutes', 1, { flagKey: 'eco' });
-    await until('it was sent', () => plane.batches.length > 0);
+    await eventually(() => plane.batches.length > 0, 'it was sent');
     agent.track('minutes', 2, { flagKey: 'eco' });
-    await until('it was sent again', () => plane.batches.length > 2);
+    await eventually(() => plane.batches.length > 2, 'it was sent again');
     plane.onReport = () => undefined;
-    await until('all is taken', () => agent.status().metrics.queued === 0);
+    await eventually(() => agent.status().metrics.queued === 0, 'all is taken');
     const [first, ...others] = plane.batches;
     expect(others.slice(0, -1).every((batch) => JSON.stringify(batch) === JSON.stringify(first))).toBe(true);
     expect(plane.batches.at(-1)).toMatchObject({ items: [{ value: 2 }] });
@@ -115,14 +116,14 @@ describe('a batch keeps its id and its rows', () => {
     const agent = await start();
     agent.track('minutes', 1, { flagKey: 'eco' });
     agent.booleanValue('eco', false);
-    await until('it was taken', () => plane.batches.length > 0 && agent.status().metrics.queued === 0);
+    await eventually(() => plane.batches.length > 0 && agent.status().metrics.queued === 0, 'it was taken');
     await agent.close();
     const [sent] = plane.batches.splice(0);
     await copyAll(copy, vehicle.databaseFile);
     plane.onReport = () => undefined;
     const restarted = await start();
     restarted.track('minutes', 2, { flagKey: 'eco' });
-    await until('all is taken', () => stored().some(({ value }) => value === 2));
+    await eventually(() => stored().some(({ value }) => value === 2), 'all is taken');
     expect(plane.batches[0]).toEqual(sent);
   });
 
@@ -130,17 +131,17 @@ describe('a batch keeps its id and its rows', () => {
     const agent = await start();
     plane.onReport = refuse({ code: 'SERVICE_UNAVAILABLE' });
     agent.track('minutes', 1, { flagKey: 'eco' });
-    await until('it was sent', () => plane.batches.length > 0);
+    await eventually(() => plane.batches.length > 0, 'it was sent');
     const before = JSON.stringify(plane.batches[0]);
     await plane.put('another', {});
-    await until('a further generation is written', () => agent.status().revision === 3);
+    await eventually(() => agent.status().revision === 3, 'a further generation is written');
     await agent.close();
     plane.batches.length = 0;
     await rm(vehicle.databaseFile);
     plane.onReport = () => undefined;
     const restarted = await start();
     expect(restarted.status().store.source).toBe('previous');
-    await until('it is taken', () => plane.batches.length > 0);
+    await eventually(() => plane.batches.length > 0, 'it is taken');
     expect(JSON.stringify(plane.batches[0])).toBe(before);
   });
 });
@@ -149,7 +150,10 @@ test('a measurement is on disk though the agent does not end, and in the end in 
   const agent = await start({ metricsIntervalMs: NEVER, metricsWriteMs: 10 });
   agent.track('minutes', 3, { flagKey: 'eco', tags: { road: 'city' } });
   const journal = `${vehicle.databaseFile}.queue`;
-  await until('it is on disk', async () => (await readFile(journal, 'utf8').catch(() => '')).includes('"minutes"'));
+  await eventually(
+    async () => (await readFile(journal, 'utf8').catch(() => '')).includes('"minutes"'),
+    'it is on disk',
+  );
   const copy = join(vehicle.folder, 'as-killed.db');
   await copyFile(vehicle.databaseFile, copy);
   await copyFile(journal, `${copy}.queue`);
@@ -169,7 +173,7 @@ test('a clean stop keeps everything that was counted and tracked, and the next s
     [EVALUATIONS_METRIC, 7],
   ]);
   const restarted = await start();
-  await until('all is sent', () => stored().length === 2 && restarted.status().metrics.queued === 0);
+  await eventually(() => stored().length === 2 && restarted.status().metrics.queued === 0, 'all is sent');
   await restarted.close();
   expect((await storedRows()).map(([, metric, , , sent]) => [metric, sent])).toEqual([
     ['minutes', 1],
@@ -187,10 +191,10 @@ test.each([
   plane.onReport = refuse(extensions);
   const agent = await start();
   agent.track('minutes', 1, { flagKey: 'eco' });
-  await until('it was refused twice', () => plane.batches.length > 1);
+  await eventually(() => plane.batches.length > 1, 'it was refused twice');
   expect(agent.status().metrics).toEqual({ queued: 1, dropped: { evaluations: 0, measurements: 0 } });
   plane.onReport = () => undefined;
-  await until('it is taken', () => agent.status().metrics.queued === 0);
+  await eventually(() => agent.status().metrics.queued === 0, 'it is taken');
   expect(plane.batches.at(-1)?.items.map(({ value }) => value)).toEqual([1]);
 });
 
@@ -201,7 +205,7 @@ test('a row that is refused for ever is dropped and counted, and the rest is sto
     if (position >= 0) refuse({ code: 'BAD_USER_INPUT', field: `input.items.${position}.value` })();
   };
   for (const value of [1, 2, 3]) agent.track('minutes', value, { flagKey: 'eco' });
-  await until('the rest is taken', () => agent.status().metrics.queued === 0);
+  await eventually(() => agent.status().metrics.queued === 0, 'the rest is taken');
   expect(plane.batches.at(-1)?.items.map(({ value }) => value)).toEqual([1, 3]);
   expect(agent.status().metrics).toEqual({ queued: 0, dropped: { evaluations: 0, measurements: 1 } });
 });

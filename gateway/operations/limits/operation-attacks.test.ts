@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { getIntrospectionQuery } from 'graphql';
 import { ScriptedGateway } from '../../testing/scripted-gateway.ts';
-import { eventually, type WireClient } from '../../subscriptions/testing/wire-client.ts';
+import type { WireClient } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { OPERATION_LIMITS } from './operation-limits.ts';
 import { OVER_THE_LIMIT } from './testing/over-the-limit.ts';
 
@@ -16,7 +17,7 @@ beforeAll(async () => {
   gateway = await ScriptedGateway.start();
   client = await gateway.client();
   client.subscribe('good', STREAM);
-  await eventually('the stream to begin', () => gateway.asked.some(({ query }) => query.includes('flagChanges')));
+  await eventually(() => gateway.asked.some(({ query }) => query.includes('flagChanges')), 'the stream to begin');
 });
 afterAll(() => gateway.close());
 
@@ -36,7 +37,7 @@ async function stillGood(): Promise<void> {
 async function overSocket(query: string, variables: Record<string, unknown> = {}) {
   const id = `attack-${++operation}`;
   client.subscribe(id, query, { variables });
-  const { type, payload } = await eventually('an answer', () => client.received.find((message) => message.id === id));
+  const { type, payload } = await eventually(() => client.received.find((message) => message.id === id), 'an answer');
   return type === 'error' ? payload : payload?.errors;
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { parse, getOperationAST } from 'graphql';
 import type { SubgraphResponse } from '../../../core/wire/subgraph.ts';
-import { eventually } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { ScriptedGateway, type HttpAnswer } from '../../testing/scripted-gateway.ts';
 import { ACCOUNT_LIMITS } from './account-limits.ts';
 import { AccountConcurrency, kindOf, type OperationKind } from './account-concurrency.ts';
@@ -61,11 +61,11 @@ describe('an account that asks for everything at once', () => {
 
   test('has a few operations running, over HTTP and websockets together, and the rest in their turn', async () => {
     const answers = await fill();
-    await eventually('as many run as may', () => held.length === runningOperations);
+    await eventually(() => held.length === runningOperations, 'as many run as may');
     let done = 0;
     for (const answer of answers) void answer.then(() => (done += 1));
     for (let released = 0; released < runningOperations + waitingOperations; released++) {
-      const release = await eventually('one more runs', () => held[released]);
+      const release = await eventually(() => held[released], 'one more runs');
       expect(held.length - released).toBeLessThanOrEqual(runningOperations);
       release();
     }
@@ -94,16 +94,16 @@ describe('an account that asks for everything at once', () => {
 
   test('keeps nobody else waiting', async () => {
     void Promise.all(await fill());
-    await eventually('as many run as may', () => held.length === runningOperations);
+    await eventually(() => held.length === runningOperations, 'as many run as may');
     const others = gateway.ask(HEAVY, {}, { authorization: `Bearer ${OTHER}` });
-    await eventually('that of another account runs beside them', () => held.length === runningOperations + 1);
+    await eventually(() => held.length === runningOperations + 1, 'that of another account runs beside them');
     held.at(-1)?.();
     expect((await others).status).toBe(200);
   });
 
   test('still pulls a kill switch at once, over HTTP and a websocket', async () => {
     void Promise.all(await fill());
-    await eventually('as many run as may', () => held.length === runningOperations);
+    await eventually(() => held.length === runningOperations, 'as many run as may');
     expect(await gateway.ask(KILL)).toMatchObject({ status: 200, body: { data: { killSwitch: { applied: true } } } });
     const client = await gateway.client();
     client.subscribe('kill', KILL);

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { SubgraphResponse } from '../../../core/wire/subgraph.ts';
-import { eventually } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { ScriptedGateway, VIN } from '../../testing/scripted-gateway.ts';
 import { RightOfWay } from './right-of-way.ts';
 
@@ -108,7 +108,7 @@ describe('a gateway where a kill switch is under way', () => {
       const token = await gateway.vehicleTokens.issue(VIN, 'production', new Date(Date.now() + 60_000));
       const vehicle = await gateway.socket().acknowledged({ authorization: `Bearer ${token}` });
       const kill = gateway.ask(text, variables);
-      const answer = await eventually('it is under way', () => release);
+      const answer = await eventually(() => release, 'it is under way');
       const overHttp = gateway.ask(QUERY);
       // It looks like a kill switch, and is none.
       const disguised = gateway.ask(`# killSwitch\n${QUERY}`);
@@ -123,7 +123,7 @@ describe('a gateway where a kill switch is under way', () => {
       // A second one waits for nothing, and by the time it is there all before it would have begun.
       release = null;
       const second = gateway.ask(KILL);
-      const secondAnswer = await eventually('the second is under way', () => release);
+      const secondAnswer = await eventually(() => release, 'the second is under way');
       expect([askedFor('auditLogs'), askedFor('reportMetrics')]).toEqual([0, 0]);
       answer();
       secondAnswer();

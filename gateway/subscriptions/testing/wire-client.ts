@@ -4,6 +4,7 @@
  */
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
 import { WebSocket, type ClientOptions } from 'ws';
+import { eventually } from '../../../core/testing/eventually.ts';
 
 export interface WireMessage {
   readonly id?: string;
@@ -18,21 +19,6 @@ export interface WireError {
   readonly message: string;
   readonly path?: readonly (string | number)[];
   readonly extensions?: Record<string, unknown>;
-}
-
-/** Resolves once `condition` gives something; rejects after `milliseconds` with `what`. */
-export async function eventually<T>(
-  what: string,
-  condition: () => T | undefined | false | null,
-  milliseconds = 10_000,
-): Promise<T> {
-  const deadline = Date.now() + milliseconds;
-  for (;;) {
-    const value = condition();
-    if (value !== undefined && value !== false && value !== null) return value;
-    if (Date.now() > deadline) throw new Error(`In vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }
 
 export class WireClient {
@@ -63,29 +49,30 @@ export class WireClient {
   }
 
   result(id: string, count = 1): Promise<NonNullable<WireMessage['payload']>> {
-    return eventually(`result ${count} of ${id}`, () => this.results(id)[count - 1]);
+    return eventually(() => this.results(id)[count - 1], `result ${count} of ${id}`);
   }
 
   /** Resolves to the payload of the `error` message for `id`. */
   error(id: string): Promise<readonly WireError[]> {
     return eventually(
-      `an error of ${id}`,
       () => this.received.find((message) => message.type === 'error' && message.id === id)?.payload,
+      `an error of ${id}`,
     );
   }
 
   message(type: string, id?: string): Promise<WireMessage> {
-    return eventually(`a ${type} message`, () =>
-      this.received.find((message) => message.type === type && (id === undefined || message.id === id)),
+    return eventually(
+      () => this.received.find((message) => message.type === type && (id === undefined || message.id === id)),
+      `a ${type} message`,
     );
   }
 
   close(): Promise<{ code: number; reason: string }> {
-    return eventually('the socket to close', () => this.closed);
+    return eventually(() => this.closed, 'the socket to close');
   }
 
   async opened(): Promise<this> {
-    await eventually('the socket to open', () => this.socket.readyState === WebSocket.OPEN);
+    await eventually(() => this.socket.readyState === WebSocket.OPEN, 'the socket to open');
     return this;
   }
 

@@ -3,7 +3,7 @@ import { createIdentityTokens } from '../../../core/credentials/identity-token.t
 import { SUBGRAPH_NAMES, type SubgraphResponse } from '../../../core/wire/subgraph.ts';
 import { connectRemote } from '../../composition/remote-subgraph.ts';
 import type { Subgraphs } from '../../composition/supergraph.ts';
-import { eventually } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { SECRET, ScriptedGateway } from '../../testing/scripted-gateway.ts';
 
 /** What nobody outside may read; the names of fields and types are those of the API. */
@@ -20,7 +20,7 @@ async function bothWays(
   const http = await gateway.ask(query, variables);
   const client = await gateway.client();
   client.subscribe('a', query, { variables });
-  const { payload } = await eventually('an answer', () => client.received.find(({ id }) => id === 'a'));
+  const { payload } = await eventually(() => client.received.find(({ id }) => id === 'a'), 'an answer');
   return [http.text, JSON.stringify(payload)];
 }
 

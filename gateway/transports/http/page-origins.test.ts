@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { WebSocket } from 'ws';
-import { eventually } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { SESSION, ScriptedGateway } from '../../testing/scripted-gateway.ts';
 
 const DASHBOARD = 'https://dashboard.example';
@@ -110,7 +110,7 @@ describe('a page of another origin', () => {
     socket
       .on('error', () => undefined)
       .on('unexpected-response', (_request, response) => (status = response.statusCode));
-    await eventually('the refusal', () => status);
+    await eventually(() => status, 'the refusal');
     expect(status).toBe(403);
     socket.terminate();
   });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
-import { eventually } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key note } } }';
 const production = { variables: { e: 'production' } };
@@ -37,7 +37,7 @@ describe('a client that does not keep up', () => {
     expect(quick.results('a').map(({ data }) => (data?.['changes'] as { revision: number }).revision)).toEqual(
       Array.from({ length: revision }, (_, index) => index + 1),
     );
-    await eventually('the slow socket to be terminated', () => gateway.server.counters().sockets === 1);
+    await eventually(() => gateway.server.counters().sockets === 1, 'the slow socket to be terminated');
     expect(gateway.server.counters()).toMatchObject({ slowClosed: 1, operations: 1 });
     slow.socket.resume();
     await slow.close();
@@ -57,9 +57,9 @@ describe('a client that does not keep up', () => {
     await gateway.operations(1);
     client.socket.pause();
     client.subscribe('q', '{ revision }');
-    await eventually('the query to have run', () => executed && gateway.server.counters().operations === 1);
+    await eventually(() => executed && gateway.server.counters().operations === 1, 'the query to have run');
     change(1);
-    await eventually('the frame to be written', () => gateway.server.counters().framesSent === 1);
+    await eventually(() => gateway.server.counters().framesSent === 1, 'the frame to be written');
     expect(gateway.server.counters().slowClosed).toBe(0);
     client.socket.resume();
     await client.result('s');
@@ -91,7 +91,7 @@ describe('a client that does not keep up', () => {
     for (let revision = 1; revision <= 6; revision++) change(revision);
     expect(await client.close()).toEqual({ code: 1013, reason: 'Subscription interrupted' });
     release();
-    await eventually('the upstream to end', () => gateway.changes.open === 0);
+    await eventually(() => gateway.changes.open === 0, 'the upstream to end');
   });
 
   test('never makes others read its id, although its bytes wait while theirs are written', async () => {
@@ -130,8 +130,8 @@ describe('a client that does not keep up', () => {
       `GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n`,
     );
     dead.resume();
-    await eventually('the dead socket to be terminated', () => gateway.server.counters().deadClosed === 1);
-    await eventually('the dead socket to be gone', () => dead.closed);
+    await eventually(() => gateway.server.counters().deadClosed === 1, 'the dead socket to be terminated');
+    await eventually(() => dead.closed, 'the dead socket to be gone');
     expect(client.closed).toBeNull();
     expect(gateway.server.counters().sockets).toBe(1);
   });
@@ -209,7 +209,7 @@ describe('closing the server', () => {
     await gateway.server.close(50);
     expect(gateway.server.counters()).toMatchObject({ sockets: 0, operations: 0, upstreams: 0 });
     for (const client of others) expect((await client.close()).code).toBe(1012);
-    await eventually('the upstream to end', () => gateway.changes.open === 0);
+    await eventually(() => gateway.changes.open === 0, 'the upstream to end');
     await gateway.rawClient().close();
     expect(gateway.server.counters().sockets).toBe(0);
   });

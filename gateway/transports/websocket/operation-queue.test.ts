@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { RightOfWay } from '../../operations/turns/right-of-way.ts';
 import { gatewayUnderTest } from './testing/gateway-under-test.ts';
-import { eventually } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { OperationQueue, type OperationPriority } from './operation-queue.ts';
 
 /** Notes each beginning, and `|` for each turn of the event loop. */
@@ -21,7 +21,7 @@ test('they begin one after the other, and the event loop has a turn between two'
     if (turns.waiting > 0) setImmediate(turn);
   };
   setImmediate(turn);
-  await eventually('all have begun', () => notes.includes('c'));
+  await eventually(() => notes.includes('c'), 'all have begun');
   expect(notes.join('')).toMatch(/^\|?a\|+b\|+c\|?$/);
   expect(turns.waiting).toBe(0);
 });
@@ -34,7 +34,7 @@ test('a kill switch comes first and what may come later after all else, in whate
   begin('sync 1', 'soon');
   begin('sync 2', 'soon');
   begin('kill switch', 'first');
-  await eventually('all have begun', () => notes.length === 5);
+  await eventually(() => notes.length === 5, 'all have begun');
   expect(notes).toEqual(['kill switch', 'sync 1', 'sync 2', 'report 1', 'report 2']);
 });
 
@@ -46,13 +46,13 @@ test('while a kill switch has the way only kill switches begin, and then the res
   begin('report');
   begin('sync', 'soon');
   begin('kill switch 1', 'first');
-  await eventually('it has begun', () => notes.length === 1);
+  await eventually(() => notes.length === 1, 'it has begun');
   for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
   begin('kill switch 2', 'first');
-  await eventually('the second has begun', () => notes.length === 2);
+  await eventually(() => notes.length === 2, 'the second has begun');
   expect(notes).toEqual(['kill switch 1', 'kill switch 2']);
   end();
-  await eventually('all have begun', () => notes.length === 4);
+  await eventually(() => notes.length === 4, 'all have begun');
   expect(notes.slice(2)).toEqual(['sync', 'report']);
   expect(turns.waiting).toBe(0);
 });
@@ -66,9 +66,9 @@ test('no more may wait for later than there is room for, and nobody else is turn
     expect.objectContaining({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 5 } }),
   );
   begin('sync', 'soon');
-  await eventually('all have begun', () => notes.length === 3);
+  await eventually(() => notes.length === 3, 'all have begun');
   begin('c');
-  await eventually('there is room again', () => notes.length === 4);
+  await eventually(() => notes.length === 4, 'there is room again');
   expect(notes).toEqual(['sync', 'a', 'b', 'c']);
 });
 
@@ -115,9 +115,9 @@ test('what a person changes is changed, though they have gone when its turn come
       client.socket.close();
       await client.close();
     }
-    await eventually('both are gone', () => gateway.server.counters().sockets === 0);
+    await eventually(() => gateway.server.counters().sockets === 0, 'both are gone');
     establish();
-    await eventually('the change was made', () => run.length > 0);
+    await eventually(() => run.length > 0, 'the change was made');
     expect(run).toEqual(['mutation change { touch }']);
   } finally {
     await gateway.stop();

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
-import { eventually } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key note } } }';
 const production = { variables: { e: 'production' } };
@@ -51,7 +51,7 @@ describe('the protocol', () => {
     expect(await twice.close()).toEqual({ code: 4409, reason: 'Subscriber for a already exists' });
     long.subscribe('i'.repeat(257), NARROW, production);
     expect((await long.close()).code).toBe(4400);
-    await eventually('the upstream to end', () => gateway.changes.open === 0);
+    await eventually(() => gateway.changes.open === 0, 'the upstream to end');
   });
 
   test('answers a ping with its payload', async () => {
@@ -106,7 +106,7 @@ describe('the protocol', () => {
     await gateway.rawClient().close();
     expect(gateway.server.counters()).toMatchObject({ sockets: 1, refused: 1 });
     first.socket.close();
-    await eventually('the first to close', () => gateway.server.counters().sockets === 0);
+    await eventually(() => gateway.server.counters().sockets === 0, 'the first to close');
     await gateway.client();
   });
 });

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Duplex } from 'node:stream';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
-import { eventually, type WireClient } from '../../subscriptions/testing/wire-client.ts';
+import type { WireClient } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key } } }';
 const production = { variables: { e: 'production' } };
@@ -35,7 +36,7 @@ describe('a client that sends too much', () => {
     for (let count = 0; count < 30; count++) send(flood);
     expect(await flood.close()).toEqual({ code: 1013, reason: 'Too many messages' });
     expect(gateway.server.counters().rateClosed).toBe(1);
-    await eventually('its operations to end', () => gateway.server.counters().operations === 1);
+    await eventually(() => gateway.server.counters().operations === 1, 'its operations to end');
     await othersGoOn(other);
   });
 
@@ -44,7 +45,7 @@ describe('a client that sends too much', () => {
     const client = await gateway.client();
     for (let count = 0; count < 50; count++) {
       client.send({ type: 'ping' });
-      await eventually('the pong', () => client.received.filter(({ type }) => type === 'pong').length === count + 1);
+      await eventually(() => client.received.filter(({ type }) => type === 'pong').length === count + 1, 'the pong');
     }
     expect(client.closed).toBeNull();
   });
@@ -73,6 +74,6 @@ describe('a frame that is none', () => {
     wire(bad).write(bytes);
     expect((await bad.close()).code).toBe(code);
     await othersGoOn(other);
-    await eventually('its socket to be gone', () => gateway.server.counters().sockets === 1);
+    await eventually(() => gateway.server.counters().sockets === 1, 'its socket to be gone');
   });
 });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
-import { eventually } from '../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 
 const CROSSING =
   'subscription ($e: String!) { changes(environment: $e) { revision flag { key history(first: 1) owner } } }';
@@ -48,7 +48,7 @@ describe('a subscription that crosses subgraphs', () => {
     });
     await results.return?.();
     await client.dispose();
-    await eventually('the upstream to end', () => gateway.changes.open === 0);
+    await eventually(() => gateway.changes.open === 0, 'the upstream to end');
   });
 
   test('reports what a subgraph could not give as a masked error beside the rest', async () => {
@@ -86,7 +86,7 @@ describe('clients that ask the same', () => {
     change(1);
     change(2);
     for (const { received } of clients) {
-      await eventually('two results', () => received.filter(({ type }) => type === 'next').length === 2);
+      await eventually(() => received.filter(({ type }) => type === 'next').length === 2, 'two results');
     }
     expect(gateway.server.counters()).toMatchObject({
       sockets: 20,
@@ -182,7 +182,7 @@ describe('the order of events', () => {
     change(3);
     await client.result('b', 3);
     expect(client.results('a')).toEqual([]);
-    await eventually('the slow request', () => gateway.auditSubgraph.executed.length === 1);
+    await eventually(() => gateway.auditSubgraph.executed.length === 1, 'the slow request');
     release();
     await client.result('a', 3);
     expect(revisions(client.results('a'))).toEqual([1, 2, 3]);
@@ -197,7 +197,7 @@ describe('the order of events', () => {
     early.subscribe('a', CROSSING, production);
     await gateway.operations(1);
     change(1);
-    await eventually('the execution', () => gateway.auditSubgraph.executed.length === 1);
+    await eventually(() => gateway.auditSubgraph.executed.length === 1, 'the execution');
     late.subscribe('a', CROSSING, production);
     await gateway.operations(2);
     change(2);
@@ -238,8 +238,8 @@ describe('leaving', () => {
     expect(gateway.server.counters().upstreams).toBe(1);
     three.send({ id: 'a', type: 'complete' });
     await eventually(
-      'the upstream to end',
       () => gateway.changes.open === 0 && gateway.server.counters().upstreams === 0,
+      'the upstream to end',
     );
     expect(gateway.server.counters()).toMatchObject({ operations: 0, distinctOperations: 0, sockets: 2 });
   });

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { ANONYMOUS, refusal, user } from '../../shared/testing/asking.ts';
-import { eventually } from '../../shared/testing/eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { AuditUnderTest } from '../testing/audit-under-test.ts';
 
 const CREATE =

@@ -8,7 +8,7 @@ import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';
 import { ANONYMOUS, identityOf, silent, user } from '../../shared/testing/asking.ts';
-import { eventually } from '../../shared/testing/eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
 import { startAudit } from '../subgraph.ts';

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { SESSION_SECONDS, sessionKey } from '../../../core/credentials/session.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
 import { ANONYMOUS, identityOf, refusal, user, type Answer } from '../../shared/testing/asking.ts';
-import { eventually } from '../../shared/testing/eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { Accounts } from '../accounts/accounts.ts';
 import { Passwords } from './passwords.ts';
 import { Sessions } from './sessions.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { eventually } from '../../shared/testing/eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import type { MetricBatch, MetricRow } from './metric-batch.ts';
 import { COLLECTOR_LIMITS, MetricCollector, type CollectorLimits } from './metric-collector.ts';
 

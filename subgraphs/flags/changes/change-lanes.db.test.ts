@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import type { Environment } from '../../../core/model.ts';
-import { eventually } from '../../shared/testing/eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { changesInTurn } from './change-lanes.ts';
 import { FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
 

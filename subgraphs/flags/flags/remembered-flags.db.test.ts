@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { firstPage } from '../../shared/subgraph/pagination.ts';
 import { identityOf, silent } from '../../shared/testing/asking.ts';
-import { eventually } from '../../shared/testing/eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { createFlagChanges } from '../changes/change.ts';
 import { RememberedFlags } from './remembered-flags.ts';
 import { FlagService } from './flag-service.ts';

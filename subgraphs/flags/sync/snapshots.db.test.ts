@@ -4,7 +4,7 @@ import type { Caller } from '../../../core/access/caller.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import { openRedis } from '../../shared/stores/redis.ts';
 import { refusal, silent, user } from '../../shared/testing/asking.ts';
-import { eventually } from '../../shared/testing/eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { rounds } from '../../../core/testing/rounds.ts';
 import { NONCE_LIMITS } from './nonce-admission.ts';
 import { storedUnder } from './snapshots.ts';

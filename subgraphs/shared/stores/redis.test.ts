@@ -7,7 +7,7 @@ import type { KeyValueStore } from './key-value-store.ts';
 import { openRedis } from './redis.ts';
 import { silent } from '../testing/asking.ts';
 import { busContract } from '../testing/bus-contract.ts';
-import { eventually } from '../testing/eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { keyValueStoreContract } from '../testing/key-value-store-contract.ts';
 import { rateLimiterContract } from '../testing/rate-limiter-contract.ts';
 import { openProxy, type SeverableProxy } from '../testing/severable-proxy.ts';

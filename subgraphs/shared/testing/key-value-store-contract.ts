@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { KeyValueStore } from '../stores/key-value-store.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 
 /**
  * @param open opens a store for two parts of the system: two processes' connections to a server, or one object twice

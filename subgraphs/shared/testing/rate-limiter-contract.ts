@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 
 /** @param open opens a limiter for two parts of the system, and gives a function that closes both */
 export function rateLimiterContract(

@@ -10,7 +10,8 @@ import { openSteps } from './open-steps.ts';
 import { RightOfWay } from '../../../operations/turns/right-of-way.ts';
 import { createSubscriptionServer, type SubscriptionServerOptions } from '../subscription-server.ts';
 import { federatedSubgraphs } from '../../../subscriptions/testing/federated-subgraphs.ts';
-import { WireClient, eventually } from '../../../subscriptions/testing/wire-client.ts';
+import { WireClient } from '../../../subscriptions/testing/wire-client.ts';
+import { eventually } from '../../../../core/testing/eventually.ts';
 
 /** What clients may see, and as what. */
 const CODES = new Map([
@@ -116,8 +117,8 @@ export async function gatewayUnderTest({ steps, ...overrides }: Overrides = {}) 
     /** Waits until the gateway has `count` operations open, all upstreams established. */
     operations: (count: number) =>
       eventually(
-        `${count} open operations`,
         () => server.counters().operations === count && federation.changes.open === server.counters().upstreams,
+        `${count} open operations`,
       ),
     async stop(): Promise<void> {
       for (const { socket } of clients) socket.terminate();

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
-import { eventually } from '../../testing/eventually.ts';
+import { eventually } from '../../../../core/testing/eventually.ts';
 import { deleteEmbeddedPostgres, findEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
 import { processIdentity } from './process-identity.ts';
 import { testUnless } from '../../../../core/testing/unless.ts';

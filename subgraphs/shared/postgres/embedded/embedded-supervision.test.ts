@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { eventually } from '../../testing/eventually.ts';
+import { eventually } from '../../../../core/testing/eventually.ts';
 import { Supervision } from './embedded-supervision.ts';
 
 test('a server that dies is restarted, as often as needed, and each time is reported', async () => {
