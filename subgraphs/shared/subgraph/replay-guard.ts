@@ -2,8 +2,8 @@
  * The replay guard of identity tokens: a subgraph accepts each token for one request
  * (core/credentials/identity-token.ts).
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
+import { withTimeout } from '../../../core/async/timeout.ts';
 import type { ReplayGuard } from '../../../core/credentials/identity-token.ts';
 import type { SubgraphName } from '../../../core/wire/subgraph.ts';
 import type { KeyValueStore } from '../stores/key-value-store.ts';
@@ -34,11 +34,9 @@ export function createReplayGuard(
       here.set(id, true, { ttl: milliseconds });
       if (performance.now() < pausedUntil) return false;
       try {
-        const isNew = await Promise.race([
+        const isNew = await withTimeout(STORE_PATIENCE, `No answer in ${STORE_PATIENCE} ms`, () =>
           store.setIfAbsent(`identity:${subgraph}:${id}`, '', Math.ceil(milliseconds / 1000)),
-          delay(STORE_PATIENCE, null, { ref: false }),
-        ]);
-        if (isNew === null) throw new Error(`No answer in ${STORE_PATIENCE} ms`);
+        );
         return !isNew;
       } catch (error) {
         pausedUntil = performance.now() + STORE_PAUSE;
