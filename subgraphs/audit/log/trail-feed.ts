@@ -23,9 +23,7 @@ const PAGE = 200;
 /** Reads entries and delivers them to subscriptions. */
 export class TrailFeed {
   readonly #feed: PolledFeed<TrailEntry>;
-  /** The position up to which entries have been seen; undefined while there are no subscriptions. */
-  #position: number | undefined;
-  /** The entries after `#recentAfter` up to `#position`. */
+  /** The entries after `#recentAfter` up to the feed's head. */
   #recent: readonly TrailEntry[] = [];
   #recentAfter = 0;
 
@@ -38,9 +36,8 @@ export class TrailFeed {
       bus,
       channel: TRAIL_APPENDED,
       interval: POLL_INTERVAL,
-      refresh: () => this.#see(),
-      head: () => this.#position,
-      unfollowed: () => ([this.#position, this.#recent] = [undefined, []]),
+      readHead: () => headPosition(prisma),
+      catchUp: (head) => this.#catchUp(head),
       logger,
       failure: 'The trail cannot be read; it is tried again until it can',
     });
@@ -65,7 +62,7 @@ export class TrailFeed {
    * database.
    */
   subscribe(after: number | 'now'): FeedStream<TrailEntry> {
-    return this.#feed.subscribe((position) => this.#read(position), after);
+    return this.#feed.subscribe((position, head) => this.#read(position, head), after);
   }
 
   /**
@@ -76,40 +73,33 @@ export class TrailFeed {
     return this.#feed.refresh();
   }
 
-  async #see(): Promise<void> {
-    const head = await headPosition(this.prisma);
-    if (this.#feed.subscriptions.size === 0) return;
-    for (const subscription of this.#feed.subscriptions) subscription.rewind(head);
-    // The position has fallen, so the database was restored from a backup. Entries that it appends now are new.
-    if (this.#position === undefined || head < this.#position) {
-      [this.#position, this.#recentAfter, this.#recent] = [head, head, []];
-      this.#wake();
+  /** Reads up to the head of the chain once for all, page by page. */
+  async #catchUp(head: number): Promise<void> {
+    const seen = this.#feed.head;
+    // Below what was seen: a database restored from a backup. What it appends now is new.
+    if (seen === undefined || head < seen) {
+      [this.#recentAfter, this.#recent] = [head, []];
+      return this.#feed.advance(head);
     }
-    while (this.#position < head) {
-      const from = this.#position;
+    if (head === seen) return this.#feed.advance(head);
+    for (let from = seen; from < head;) {
       const page = await entriesBetween(this.prisma, from, head, PAGE);
-      // All subscriptions have ended meanwhile.
-      if (this.#position !== from) return;
+      // Everybody has left meanwhile.
+      if (this.#feed.head !== from) return;
       const known = [...this.#recent, ...page];
       this.#recent = known.slice(-PAGE);
       if (known.length > PAGE) this.#recentAfter = known[known.length - PAGE - 1]?.position ?? from;
-      this.#position = page.length < PAGE ? head : (page.at(-1)?.position ?? head);
-      this.#wake();
+      from = page.length < PAGE ? head : (page.at(-1)?.position ?? head);
+      this.#feed.advance(from);
     }
   }
 
-  #wake(): void {
-    for (const subscription of this.#feed.subscriptions) subscription.wake();
-  }
-
-  /** Gives entries after `position`, oldest first, and the position to continue from. */
-  async #read(position: number): Promise<{ entries: readonly TrailEntry[]; position: number }> {
-    const seen = this.#position;
-    if (seen === undefined || position >= seen) return { entries: [], position };
-    const recent = position >= this.#recentAfter;
-    const entries = recent
+  /** Entries after `position` up to `head`, oldest first, and where to go on after them. */
+  async #read(position: number, head: number): Promise<{ entries: readonly TrailEntry[]; position: number }> {
+    const isRecent = position >= this.#recentAfter;
+    const entries = isRecent
       ? this.#recent.filter((entry) => entry.position > position)
-      : await entriesBetween(this.prisma, position, seen, PAGE);
-    return { entries, position: recent || entries.length < PAGE ? seen : (entries.at(-1)?.position ?? seen) };
+      : await entriesBetween(this.prisma, position, head, PAGE);
+    return { entries, position: isRecent || entries.length < PAGE ? head : (entries.at(-1)?.position ?? head) };
   }
 }

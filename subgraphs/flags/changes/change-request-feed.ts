@@ -34,8 +34,6 @@ function asOf(request: ChangeRequest, action: AuditAction): ChangeRequest {
 /** Follows the audit log for change requests while there are subscriptions. */
 export class ChangeRequestFeed {
   readonly #feed: PolledFeed<ChangeRequest>;
-  /** The audit log's position up to which rows have been seen; undefined while there are no subscriptions. */
-  #head: number | undefined;
 
   constructor(
     private readonly prisma: PrismaClient,
@@ -46,9 +44,7 @@ export class ChangeRequestFeed {
       bus,
       channel: TRAIL_APPENDED,
       interval: POLL_INTERVAL,
-      refresh: () => this.#see(),
-      head: () => this.#head,
-      unfollowed: () => (this.#head = undefined),
+      readHead: () => this.#readHead(),
       logger,
       failure: 'Change requests cannot be followed; it is tried again until they can',
     });
@@ -69,29 +65,18 @@ export class ChangeRequestFeed {
    * certain to arrive.
    */
   subscribe(): FeedStream<ChangeRequest> {
-    return this.#feed.subscribe((position) => this.#read(position), 'now');
+    return this.#feed.subscribe((position, head) => this.#read(position, head), 'now');
   }
 
-  async #see(): Promise<void> {
+  async #readHead(): Promise<number> {
     const { position } = await this.prisma.auditChain.findUniqueOrThrow({
       where: { id: 1 },
       select: { position: true },
     });
-    const { subscriptions } = this.#feed;
-    if (subscriptions.size === 0) return;
-    const head = Number(position);
-    const moved = head !== this.#head;
-    this.#head = head;
-    for (const subscription of subscriptions) {
-      // The position has fallen, so the database was restored from a backup. Rows that it appends now are new.
-      subscription.rewind(head);
-      if (moved) subscription.wake();
-    }
+    return Number(position);
   }
 
-  async #read(position: number): Promise<{ entries: readonly ChangeRequest[]; position: number }> {
-    const head = this.#head;
-    if (head === undefined || position >= head) return { entries: [], position };
+  async #read(position: number, head: number): Promise<{ entries: readonly ChangeRequest[]; position: number }> {
     const rows = await this.prisma.$queryRaw<Row[]>`
       SELECT chain_position::float8 AS position, action, after_value->>'changeRequest' AS id FROM audit_logs
       WHERE chain_position > ${position}::bigint AND chain_position <= ${head}::bigint AND action = ANY(${[...ACTIONS]}) AND after_value->>'changeRequest' IS NOT NULL

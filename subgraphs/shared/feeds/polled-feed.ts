@@ -17,34 +17,46 @@ export interface FeedOptions {
   readonly channel: string;
   /** The polling interval in milliseconds; the longest delay after a lost announcement. */
   readonly interval: number;
-  /** Reads new entries and wakes the subscriptions. Rejects when the database cannot be read. */
-  readonly refresh: () => Promise<void>;
-  /** Gives the position of the newest entry that a refresh has seen; undefined before the first refresh. */
-  readonly head: () => number | undefined;
-  /** Called when the last subscription has ended. */
-  readonly unfollowed: () => void;
+  /** The position of the newest entry in the database. Rejects when that cannot be read. */
+  readonly readHead: () => Promise<number>;
+  /**
+   * Moves the feed to `head` by its own steps, each told with `advance`. Without it, that is one step. It gives up when
+   * the feed's head is not where it left it: everybody has unsubscribed meanwhile.
+   */
+  readonly catchUp?: (head: number) => Promise<void>;
   readonly logger: Logger;
   /** The log message, written once when refreshes begin to fail. */
   readonly failure: string;
 }
 
-/** Runs subscriptions, polling and announcements of one feed. */
+/** Entries after `position` up to `head`, oldest first, and where to go on after them. */
+export type ReadPage<Entry> = (
+  position: number,
+  head: number,
+) => Promise<{ readonly entries: readonly Entry[]; readonly position: number }>;
+
 export class PolledFeed<Entry> {
   readonly #subscriptions = new Set<FeedSubscription<Entry>>();
-  readonly #refreshes: CoalescedRefresh;
+  readonly #refreshes = new CoalescedRefresh(() => this.#readNews());
+  #head: number | undefined;
   #failing = false;
   #closed = false;
   /** Polls while there are subscriptions. */
   #poller: Poller | undefined;
   #unsubscribe: (() => Promise<void>) | undefined;
 
-  constructor(private readonly options: FeedOptions) {
-    this.#refreshes = new CoalescedRefresh(options.refresh);
+  constructor(private readonly options: FeedOptions) {}
+
+  /** Up to where subscriptions may read; undefined while there are none, and before the first refresh. */
+  get head(): number | undefined {
+    return this.#head;
   }
 
-  /** The open subscriptions. */
-  get subscriptions(): ReadonlySet<FeedSubscription<Entry>> {
-    return this.#subscriptions;
+  /** Lets subscriptions read up to `head`. */
+  advance(head: number): void {
+    this.#head = head;
+    // Also where there is nothing new: one may be waiting because it could not read.
+    for (const subscription of this.#subscriptions) subscription.wake();
   }
 
   /** Subscribes to the bus. */
@@ -67,17 +79,22 @@ export class PolledFeed<Entry> {
    * Streams the entries after a position (0: all), or only those from now on, until its `return()` is called or the
    * feed closes.
    *
-   * With 'now', `established` resolves when every later entry is certain to arrive. It rejects, and so does the first
-   * `next()`, when the database cannot be read at that time. A stream that is established survives later outages of the
-   * database.
+   * With 'now', `established` resolves when everything after it will come. It rejects, and so does the first `next()`,
+   * when the database cannot be read at that time; a stream that is established outlives such times.
+   *
+   * @param read gives entries after `position` up to `head`, oldest first, and where to go on after them
    */
-  subscribe(read: FeedSource<Entry>['read'], after: number | 'now'): FeedStream<Entry> {
+  subscribe(read: ReadPage<Entry>, after: number | 'now'): FeedStream<Entry> {
     const start = async () => {
       await this.refresh();
-      return this.options.head() ?? 0;
+      return this.#head ?? 0;
+    };
+    const readUpToHead: FeedSource<Entry>['read'] = async (position) => {
+      const head = this.#head;
+      return head === undefined || position >= head ? { entries: [], position } : read(position, head);
     };
     const subscription: FeedSubscription<Entry> = new FeedSubscription(
-      { start, read, leave: () => this.#unsubscribed(subscription) },
+      { start, read: readUpToHead, leave: () => this.#unsubscribed(subscription) },
       after,
     );
     this.#subscriptions.add(subscription);
@@ -93,6 +110,15 @@ export class PolledFeed<Entry> {
    */
   refresh(): Promise<void> {
     return this.#refreshes.refresh();
+  }
+
+  async #readNews(): Promise<void> {
+    const head = await this.options.readHead();
+    if (this.#subscriptions.size === 0) return;
+    // Lower than before: a database restored from a backup. What it appends now is new.
+    for (const subscription of this.#subscriptions) subscription.rewind(head);
+    if (this.options.catchUp === undefined) this.advance(head);
+    else await this.options.catchUp(head);
   }
 
   #startPolling(): void {
@@ -118,6 +144,6 @@ export class PolledFeed<Entry> {
     if (this.#subscriptions.size > 0) return;
     // Not waited for: what it still reads is nobody's any more.
     if (this.#poller !== undefined) unattended(this.#poller.close(), 'Polling a feed');
-    this.options.unfollowed();
+    this.#head = undefined;
   }
 }

@@ -32,8 +32,6 @@ export interface StatusFilter {
 /** Reads status changes and delivers them to subscriptions. */
 export class StatusFeed {
   readonly #feed: PolledFeed<Vehicle>;
-  /** The position of the last known change; undefined while there are no subscriptions. */
-  #head: number | undefined;
 
   constructor(
     private readonly prisma: PrismaClient,
@@ -44,9 +42,7 @@ export class StatusFeed {
       bus,
       channel: STATUSES_CHANGED,
       interval: POLL_INTERVAL,
-      refresh: () => this.#see(),
-      head: () => this.#head,
-      unfollowed: () => (this.#head = undefined),
+      readHead: () => statusHead(prisma),
       logger,
       failure: 'Changed statuses cannot be read; it is tried again until they can',
     });
@@ -70,10 +66,8 @@ export class StatusFeed {
    */
   subscribe(filter: StatusFilter): FeedStream<Vehicle> {
     let more = false;
-    return this.#feed.subscribe(async (after) => {
+    return this.#feed.subscribe(async (after, head) => {
       if (more) await delay(PAGE_PAUSE, undefined, { ref: false });
-      const head = this.#head;
-      if (head === undefined || after >= head) return { entries: [], position: after };
       const page = await changedStatuses(this.prisma, { after, upTo: head }, filter, PAGE);
       more = page.length === PAGE;
       return { entries: page.map(({ vehicle }) => vehicle), position: more ? (page.at(-1)?.position ?? head) : head };
@@ -83,18 +77,5 @@ export class StatusFeed {
   /** Checks for changes. Rejects when the database cannot be read; nothing is lost by that. */
   refresh(): Promise<void> {
     return this.#feed.refresh();
-  }
-
-  async #see(): Promise<void> {
-    const head = await statusHead(this.prisma);
-    const { subscriptions } = this.#feed;
-    if (subscriptions.size === 0) return;
-    this.#head = head;
-    for (const subscription of subscriptions) {
-      // The position has fallen, so the database was restored from a backup. What changes now is new.
-      subscription.rewind(head);
-      // Wakes even without changes: the subscription may be waiting because a read failed.
-      subscription.wake();
-    }
   }
 }
