@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Client } from 'pg';
 import { ENVIRONMENTS, SAFETY_LEVELS, type Environment } from '../core/model.ts';
-import { searchTrail } from '../subgraphs/audit/log/trail-store.ts';
+import { searchAuditLog } from '../subgraphs/audit/log/audit-log-store.ts';
 import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
 import { NEWEST_FIRST } from '../subgraphs/flags/flags/flag-order.ts';
 import type { FlagFilter } from '../subgraphs/flags/generated/resolvers.ts';
@@ -130,7 +130,9 @@ describe(`on ${ROWS} rows`, () => {
   });
 
   test("a user's audit, newest first, at most 100, uses idx_audit_logs_user_id or idx_audit_logs_created_at in every partition", async () => {
-    const plans = await plansOf('audit_logs', () => searchTrail(watched.prisma, { userId: users[3] }, firstPage(100)));
+    const plans = await plansOf('audit_logs', () =>
+      searchAuditLog(watched.prisma, { userId: users[3] }, firstPage(100)),
+    );
     expect(plans).toHaveLength(1);
     expect(plans[0]?.scansAll).toBe(false);
     expect(plans[0]?.indexes.length).toBeGreaterThan(0);

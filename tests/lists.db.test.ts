@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { appendAudit } from '../subgraphs/shared/audit/audit-trail.ts';
-import { searchTrail } from '../subgraphs/audit/log/trail-store.ts';
+import { appendAudit } from '../subgraphs/shared/audit/audit-log.ts';
+import { searchAuditLog } from '../subgraphs/audit/log/audit-log-store.ts';
 import { listUsers } from '../subgraphs/audit/accounts/user-store.ts';
 import { searchExperiments } from '../subgraphs/experiments/experiments/experiment-store.ts';
 import { pageOf, type Page } from '../subgraphs/shared/subgraph/pagination.ts';
@@ -72,7 +72,7 @@ const idsOf = (rows: readonly { id: string }[]) => rows.map(({ id }) => id);
 const LISTS: Record<string, List> = {
   users: async (page) => listUsers(prisma, page).then(({ users, more }) => ({ items: idsOf(users), more })),
   'entries of the trail': async (page) =>
-    searchTrail(prisma, { action: 'SIGN_IN' }, page).then(({ entries, more }) => ({ items: idsOf(entries), more })),
+    searchAuditLog(prisma, { action: 'SIGN_IN' }, page).then(({ entries, more }) => ({ items: idsOf(entries), more })),
   experiments: async (page) =>
     searchExperiments(prisma, {}, page).then(({ experiments, more }) => ({ items: idsOf(experiments), more })),
   vehicles: async (page) => pageOf(await searchVehicles(prisma, Prisma.sql`TRUE`, page), page),
@@ -105,7 +105,7 @@ test.each(Object.keys(LISTS))(
 
 test('a cursor of the trail that nobody was given ends the list either way', async () => {
   for (const backwards of [true, false])
-    expect(await searchTrail(prisma, {}, { limit: 5, cursor: randomUUID(), backwards })).toEqual({
+    expect(await searchAuditLog(prisma, {}, { limit: 5, cursor: randomUUID(), backwards })).toEqual({
       entries: [],
       more: false,
     });

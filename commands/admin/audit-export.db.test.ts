@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import type { JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/json/canonical-json.ts';
 import { checkIntegrity } from '../../subgraphs/audit/log/integrity.ts';
-import { appendAudit, auditHash } from '../../subgraphs/shared/audit/audit-trail.ts';
+import { appendAudit, auditHash } from '../../subgraphs/shared/audit/audit-log.ts';
 import { ANONYMOUS, identityOf } from '../../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { readConfiguration } from '../../main/configuration.ts';

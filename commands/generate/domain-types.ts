@@ -30,7 +30,7 @@ export const DOMAIN_TYPES: Readonly<Record<SubgraphName, DomainTypes>> = {
     },
     objects: {
       ApiKey: 'api-keys/api-key.ts#ApiKey',
-      AuditLog: 'log/trail-store.ts#TrailEntry',
+      AuditLog: 'log/audit-log-store.ts#StoredAuditEntry',
       Flag: REFERENCE,
       PersistedOperation: 'persisted-operations/persisted-operation.ts#PersistedOperation',
       User: 'accounts/accounts.ts#ResolvedUser',

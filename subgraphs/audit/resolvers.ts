@@ -18,18 +18,18 @@ import {
   persistedOperationResolvers,
   type PersistedOperationServices,
 } from './persisted-operations/persisted-operation-resolvers.ts';
-import { checkTrailSearch, type AuditService } from './log/audit-log-service.ts';
-import type { TrailFeed } from './log/trail-feed.ts';
-import type { TrailEntry, TrailSearch } from './log/trail-store.ts';
+import { checkAuditLogSearch, type AuditService } from './log/audit-log-service.ts';
+import type { AuditLogFeed } from './log/audit-log-feed.ts';
+import type { StoredAuditEntry, AuditLogSearch } from './log/audit-log-store.ts';
 
 /** The services of one request. */
 export interface AuditServices extends AccountServices, ApiKeyServices, PersistedOperationServices {
   readonly audit: AuditService;
-  readonly feed: TrailFeed;
+  readonly feed: AuditLogFeed;
   readonly integrity: IntegrityChecks;
   readonly databaseHealth: () => Promise<DatabaseHealth>;
   readonly ended: EndedCredentials;
-  readonly entryById: DataLoader<string, TrailEntry | null>;
+  readonly entryById: DataLoader<string, StoredAuditEntry | null>;
 }
 
 /** The context of this subgraph's resolvers. */
@@ -46,10 +46,10 @@ export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById
   };
 }
 
-async function trail(services: AuditServices, search: TrailSearch, args: PageArguments) {
+async function trail(services: AuditServices, search: AuditLogSearch, args: PageArguments) {
   const page = readPage(args);
   const { entries, more } = await services.audit.trail(search, page);
-  return connectionOf(entries, page, more, () => services.audit.trailCount(search));
+  return connectionOf(entries, page, more, () => services.audit.auditLogCount(search));
 }
 
 /** The calling user, key or vehicle. The account and the key are read only when a client selects them. */
@@ -94,7 +94,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
       const { users, more } = await services.audit.users(page);
       return connectionOf(users, page, more, () => services.audit.userCount());
     },
-    auditLogs: (_, args, { services }) => trail(services, checkTrailSearch(args.filter ?? {}), args),
+    auditLogs: (_, args, { services }) => trail(services, checkAuditLogSearch(args.filter ?? {}), args),
     auditIntegrity: (_, { from = null, to = null }, { services }) => services.integrity.check({ from, to }),
     databaseHealth: (_, __, { services }) => services.databaseHealth(),
   },
@@ -108,7 +108,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
         await entries.established;
         return entries;
       },
-      resolve: (entry: TrailEntry) => entry,
+      resolve: (entry: StoredAuditEntry) => entry,
     },
     endedCredentials: {
       subscribe: (_, { after }, { services }) => services.ended.follow(after ?? null),

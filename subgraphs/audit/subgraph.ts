@@ -23,7 +23,7 @@ import { SessionEnding } from './sessions/session-ending.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { SignInService } from './sessions/sign-in.ts';
 import { SignInThrottle } from './sessions/sign-in-throttle.ts';
-import { TrailFeed } from './log/trail-feed.ts';
+import { AuditLogFeed } from './log/audit-log-feed.ts';
 
 /** The dependencies and settings of the audit subgraph. */
 export interface AuditOptions {
@@ -58,7 +58,7 @@ export async function startAudit({
   const accounts = new Accounts(prisma, sessions, passwords, endPlans);
   const apiKeys = new ApiKeyService(prisma);
   const operations = new PersistedOperationService(prisma, checkOperation);
-  const feed = new TrailFeed(prisma, bus, logger);
+  const feed = new AuditLogFeed(prisma, bus, logger);
   const ended = new EndedCredentials(prisma, feed);
   const integrity = new IntegrityChecks(prisma);
   const subgraph = await createSubgraph<AuditServices>({

@@ -3,7 +3,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { EndPlans, EndedPlans } from '../../shared/between-subgraphs/ended-plans.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import { generatePassword, hashPassword } from '../sessions/passwords.ts';
 import { findAccount, hasAdministrator, insertUser, lockAdministrators } from './user-store.ts';
 import { normalizedEmail } from './user.ts';

@@ -3,7 +3,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../../core/credentials/api-key.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
 import type { CreateApiKeyInput } from '../generated/resolvers.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { apiKeyHash, isApiKey } from '../../../core/credentials/api-key.ts';
 import type { Caller } from '../../../core/access/caller.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';

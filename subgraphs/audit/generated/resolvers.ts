@@ -6,7 +6,7 @@ import type { OperationKind as OperationType } from '../persisted-operations/per
 import type { Role } from '../../../core/access/caller.ts';
 import type { GraphQLResolveInfo, GraphQLScalarType, GraphQLScalarTypeConfig } from 'graphql';
 import type { ApiKey as ApiKeyParent } from '../api-keys/api-key.ts';
-import type { TrailEntry as AuditLogParent } from '../log/trail-store.ts';
+import type { StoredAuditEntry as AuditLogParent } from '../log/audit-log-store.ts';
 import type { PersistedOperation as PersistedOperationParent } from '../persisted-operations/persisted-operation.ts';
 import type { ResolvedUser as UserParent } from '../accounts/accounts.ts';
 import type { Viewer as ViewerParent, Context } from '../resolvers.ts';

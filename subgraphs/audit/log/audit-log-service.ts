@@ -2,9 +2,15 @@
 import { badInput } from '../../../core/errors.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { AUDIT_ACTIONS } from '../../shared/audit/audit-trail.ts';
+import { AUDIT_ACTIONS } from '../../shared/audit/audit-log.ts';
 import { isUuid, type Page } from '../../shared/subgraph/pagination.ts';
-import { countTrail, findEntries, searchTrail, type TrailEntry, type TrailSearch } from './trail-store.ts';
+import {
+  countAuditLog,
+  findEntries,
+  searchAuditLog,
+  type StoredAuditEntry,
+  type AuditLogSearch,
+} from './audit-log-store.ts';
 import { countUsers, findUsers, listUsers } from '../accounts/user-store.ts';
 import type { User } from '../accounts/user.ts';
 
@@ -27,26 +33,26 @@ export class AuditService {
     return findUsers(this.prisma, ids);
   }
 
-  /** Gives one page of entries, newest first. `search` must have passed `checkTrailSearch`. */
-  trail(search: TrailSearch, page: Page): Promise<{ entries: TrailEntry[]; more: boolean }> {
-    return searchTrail(this.prisma, search, page);
+  /** Gives one page of entries, newest first. `search` must have passed `checkAuditLogSearch`. */
+  trail(search: AuditLogSearch, page: Page): Promise<{ entries: StoredAuditEntry[]; more: boolean }> {
+    return searchAuditLog(this.prisma, search, page);
   }
 
   /**
    * Counts the entries that a search finds on all pages. It reads them all, so call it only when a client selects it.
    */
-  trailCount(search: TrailSearch): Promise<number> {
-    return countTrail(this.prisma, search);
+  auditLogCount(search: AuditLogSearch): Promise<number> {
+    return countAuditLog(this.prisma, search);
   }
 
   /** Gives entries by id; unknown ids are left out. */
-  entriesById(ids: readonly string[]): Promise<TrailEntry[]> {
+  entriesById(ids: readonly string[]): Promise<StoredAuditEntry[]> {
     return findEntries(this.prisma, ids);
   }
 }
 
 /** Throws BAD_USER_INPUT at `filter.…` for values that no entry can have. */
-export function checkTrailSearch(search: TrailSearch): TrailSearch {
+export function checkAuditLogSearch(search: AuditLogSearch): AuditLogSearch {
   const { userId, flagKey, action, from, to } = search;
   if (typeof userId === 'string' && !isUuid(userId)) throw badInput('filter.userId', 'userId is not an id.');
   if (typeof flagKey === 'string') validateFlagKey(flagKey, 'filter.flagKey');

@@ -1,7 +1,7 @@
 /** Reads of audit rows exactly as they were hashed, for recomputing the chain. */
 import type { JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
-import type { HashedContent } from '../../shared/audit/audit-trail.ts';
+import type { HashedContent } from '../../shared/audit/audit-log.ts';
 import { parseJson } from '../../../core/json/json-value.ts';
 
 type Client = Pick<PrismaClient, '$queryRaw'>;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { appendAudit, auditHash } from '../../shared/audit/audit-trail.ts';
+import { appendAudit, auditHash } from '../../shared/audit/audit-log.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { maintainAuditPartitions } from '../../shared/audit/audit-partitions.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';

@@ -4,7 +4,7 @@
  */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { auditHash, type HashedContent } from '../../shared/audit/audit-trail.ts';
+import { auditHash, type HashedContent } from '../../shared/audit/audit-log.ts';
 import { chainBounds, chainRows, rowsAt, type ChainPlace, type ChainRow } from './chain-store.ts';
 
 /** The outcome of a check. */

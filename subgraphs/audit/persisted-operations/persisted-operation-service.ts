@@ -2,7 +2,7 @@
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
 import { findApiKeys } from '../api-keys/api-key-store.ts';

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import type { JsonValue } from '../../../core/model.ts';
 import type { Caller } from '../../../core/access/caller.ts';
 import type { SubgraphStream } from '../../../core/wire/subgraph.ts';
-import { appendAudit, type AuditEntry } from '../../shared/audit/audit-trail.ts';
+import { appendAudit, type AuditEntry } from '../../shared/audit/audit-log.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
@@ -11,7 +11,7 @@ import { identityOf, silent, user } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { endedBy } from './ended-credentials.ts';
 import { startAudit } from '../subgraph.ts';
-import { headPosition } from '../log/trail-store.ts';
+import { headPosition } from '../log/audit-log-store.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
 
 const ENDED =

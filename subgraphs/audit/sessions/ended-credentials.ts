@@ -6,8 +6,8 @@ import type { JsonValue } from '../../../core/model.ts';
 import type { EndedCredential } from '../../../core/credentials/ended-credential.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { mapStream } from '../../shared/feeds/async-iteration.ts';
-import type { TrailFeed } from '../log/trail-feed.ts';
-import { headPosition, type TrailEntry } from '../log/trail-store.ts';
+import type { AuditLogFeed } from '../log/audit-log-feed.ts';
+import { headPosition, type StoredAuditEntry } from '../log/audit-log-store.ts';
 
 /**
  * The most entries between two events: even without ended credentials, followers learn the position, so that they need
@@ -32,7 +32,7 @@ export function endedBy({
   position,
   action,
   afterValue,
-}: Pick<TrailEntry, 'position' | 'action' | 'afterValue'>): EndedCredential | null {
+}: Pick<StoredAuditEntry, 'position' | 'action' | 'afterValue'>): EndedCredential | null {
   const after = membersOf(afterValue);
   const ending = (name: Exclude<keyof EndedCredential, 'position'>, value: JsonValue | undefined) =>
     typeof value === 'string' ? { ...upTo(position), [name]: value } : null;
@@ -55,7 +55,7 @@ export function endedBy({
 export class EndedCredentials {
   constructor(
     private readonly prisma: PrismaClient,
-    private readonly feed: TrailFeed,
+    private readonly feed: AuditLogFeed,
   ) {}
 
   /**

@@ -8,7 +8,7 @@ import { Poller } from '../../../core/async/poller.ts';
 import { unattended } from '../../../core/async/unattended.ts';
 import { endedBy } from './ended-credentials.ts';
 import type { Sessions } from './sessions.ts';
-import type { TrailFeed } from '../log/trail-feed.ts';
+import type { AuditLogFeed } from '../log/audit-log-feed.ts';
 
 /** Milliseconds before the audit log is followed again after a failure. */
 const RETRY = 1_000;
@@ -16,11 +16,11 @@ const RETRY = 1_000;
 /** Follows the audit log and ends sessions. */
 export class SessionEnding {
   readonly #poller = new Poller(() => this.#follow());
-  #stream: ReturnType<TrailFeed['subscribe']> | undefined;
+  #stream: ReturnType<AuditLogFeed['subscribe']> | undefined;
   #position: number | 'now' = 'now';
 
   constructor(
-    private readonly feed: TrailFeed,
+    private readonly feed: AuditLogFeed,
     private readonly sessions: Sessions,
     private readonly logger: Logger,
   ) {}

@@ -2,7 +2,7 @@
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import { checkPassword } from '../accounts/account-input.ts';
 import type { Passwords } from './passwords.ts';
 import type { NewSession, Sessions } from './sessions.ts';

@@ -3,7 +3,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Page } from '../../shared/subgraph/pagination.ts';
 import type { CreateExperimentInput, ExperimentFilter } from '../generated/resolvers.ts';
 import { experimentContent, readPlan, type Experiment } from './experiment.ts';

@@ -8,7 +8,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { firstPage } from '../../shared/subgraph/pagination.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';

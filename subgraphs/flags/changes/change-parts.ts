@@ -8,7 +8,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import { refusalOf } from '../../../core/access/permissions.ts';
 import { permissionFor } from '../../../core/access/safety-policy.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
-import type { AuditAction } from '../../shared/audit/audit-trail.ts';
+import type { AuditAction } from '../../shared/audit/audit-log.ts';
 import type { ChangeRecord, FlagEdit } from './change.ts';
 import { flagContent, type Flag } from '../flags/flag.ts';
 import { pulledSwitches, reasonOf, releasesSwitch, withPulled } from './kill-switch-change.ts';

@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { TRAIL_APPENDED, type AuditAction } from '../../shared/audit/audit-trail.ts';
+import { AUDIT_LOG_APPENDED, type AuditAction } from '../../shared/audit/audit-log.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import { PolledFeed } from '../../shared/feeds/polled-feed.ts';
 import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
@@ -42,7 +42,7 @@ export class ChangeRequestFeed {
   ) {
     this.#feed = new PolledFeed({
       bus,
-      channel: TRAIL_APPENDED,
+      channel: AUDIT_LOG_APPENDED,
       interval: POLL_INTERVAL,
       readHead: () => this.#readHead(),
       logger,

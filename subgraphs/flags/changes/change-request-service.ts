@@ -8,7 +8,7 @@ import { mayAskFor } from '../../../core/access/safety-policy.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { readOptionalReason, readReason } from '../../../core/validation/text.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject, JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
-import { AUDIT_ACTIONS, type AuditAction } from '../../shared/audit/audit-trail.ts';
+import { AUDIT_ACTIONS, type AuditAction } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { flagContent, type Flag } from '../flags/flag.ts';
 import { oneOf, storedJson, storedObject } from '../../shared/postgres/column-values.ts';

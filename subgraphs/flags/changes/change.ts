@@ -10,7 +10,7 @@ import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } f
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import { isKilling } from '../../../core/evaluation/rules/kill-switch.ts';
-import { TRAIL_APPENDED, appendAudit, type AuditAction } from '../../shared/audit/audit-trail.ts';
+import { AUDIT_LOG_APPENDED, appendAudit, type AuditAction } from '../../shared/audit/audit-log.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import type { Transaction, Transactor } from '../../shared/postgres/transaction.ts';
 import { databaseClock } from './database-clock.ts';
@@ -172,7 +172,7 @@ export function createFlagChanges(
         .catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
     for (const environment of new Set(environments))
       unattended(publish(FLAGS_CHANGED, environment), 'Announcing a change');
-    unattended(publish(TRAIL_APPENDED, ''), 'Announcing an entry of the trail');
+    unattended(publish(AUDIT_LOG_APPENDED, ''), 'Announcing an entry of the trail');
   };
 
   const write = async (

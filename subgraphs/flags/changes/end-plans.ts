@@ -4,7 +4,7 @@
  */
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { ChangedPerson, EndPlans } from '../../shared/between-subgraphs/ended-plans.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { lockPendingRequestsOf, type ChangeRequest } from './change-request.ts';

@@ -1,6 +1,6 @@
 /** Ends a change request without applying it, together with the rollout or draft that existed only for it. */
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
 import { dropDraft, lockFlag } from '../flags/flag-store.ts';

@@ -9,7 +9,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import { canonicalJson } from '../../../core/json/canonical-json.ts';
 import { picksArm } from '../../../core/evaluation/rules/rule-variant.ts';
-import type { AuditAction } from '../../shared/audit/audit-trail.ts';
+import type { AuditAction } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { ruleContent, type Flag } from '../flags/flag.ts';
 

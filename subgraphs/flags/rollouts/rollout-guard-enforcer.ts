@@ -9,7 +9,7 @@ import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { describeGuard, describeSilence } from '../../../core/rollouts/rollout-guard.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { TRANSACTION, type FlagChanges } from '../changes/change.ts';
 import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';

@@ -9,7 +9,7 @@ import { readOptionalReason } from '../../../core/validation/text.ts';
 import { readRolloutGuard, type RolloutGuardDraft } from '../../../core/rollouts/rollout-guard.ts';
 import { planRollout } from '../../../core/rollouts/rollout-plan.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit, type AuditAction } from '../../shared/audit/audit-trail.ts';
+import { appendAudit, type AuditAction } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
 import type { RolloutStepInput } from '../generated/resolvers.ts';

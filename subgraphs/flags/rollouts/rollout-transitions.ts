@@ -5,7 +5,7 @@
 import { FleetFlagError } from '../../../core/errors.ts';
 import { followingTimes, resumedTimes } from '../../../core/rollouts/rollout-plan.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { ChangeRequest } from '../changes/change-request.ts';
 import type { Clock } from '../changes/database-clock.ts';

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { Caller } from '../../../core/access/caller.ts';
 import { jwsDigest, setDigest } from '../../../core/wire/proof.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import { identityOf, user } from '../../shared/testing/asking.ts';
 import { MAX_ADVANCE, advanceRevision } from './advance-revision.ts';
 import { FLAGS_CHANGED } from '../changes/change.ts';

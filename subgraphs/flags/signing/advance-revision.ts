@@ -10,7 +10,7 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import { readReason } from '../../../core/validation/text.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import { MAX_LEAD } from '../../shared/between-subgraphs/believable-revision.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';

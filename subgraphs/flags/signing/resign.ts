@@ -5,7 +5,7 @@
 import type { Environment } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { signingKeyId } from './public-keys.ts';
 import type { Signer } from './signing.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client } from 'pg';
-import { appendAudit } from './audit-trail.ts';
+import { appendAudit } from './audit-log.ts';
 import { ANONYMOUS, identityOf } from '../testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
 import { maintainAuditPartitions, requireAuditPartition } from './audit-partitions.ts';

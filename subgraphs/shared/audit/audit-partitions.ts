@@ -3,7 +3,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from './audit-trail.ts';
+import { appendAudit } from './audit-log.ts';
 import type { Transaction } from '../postgres/transaction.ts';
 
 /** The outcome of one run of the partitions' maintenance. */

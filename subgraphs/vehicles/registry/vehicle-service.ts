@@ -4,7 +4,7 @@ import type { Environment } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { VehicleTokens } from '../../../core/credentials/vehicle-token.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-trail.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import type { AnnounceStatuses } from './status-position.ts';
 import {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { JsonValue } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { AuditLog } from '../../../prisma/generated/client.ts';
-import { appendAudit, auditHash, AUDIT_ACTIONS, type AuditEntry } from './audit-trail.ts';
+import { appendAudit, auditHash, AUDIT_ACTIONS, type AuditEntry } from './audit-log.ts';
 import { openDatabase, type Database } from '../postgres/database.ts';
 import { ANONYMOUS, identityOf, user } from '../testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';

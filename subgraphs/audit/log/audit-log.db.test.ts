@@ -7,7 +7,7 @@ import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts'
 import { ANONYMOUS, asking, refusal, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startAudit } from '../subgraph.ts';
-import { trailQuery, type TrailSearch } from './trail-store.ts';
+import { auditLogQuery, type AuditLogSearch } from './audit-log-store.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
 
 const FIELDS = 'totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage endCursor }';
@@ -308,9 +308,9 @@ describe('a long audit log', () => {
     await prisma().$executeRaw`ANALYZE audit_logs`;
   });
 
-  const planOf = async (search: TrailSearch, at: number | null): Promise<string> => {
+  const planOf = async (search: AuditLogSearch, at: number | null): Promise<string> => {
     const rows = await prisma().$queryRaw<{ 'QUERY PLAN': string }[]>(
-      Prisma.sql`EXPLAIN ${trailQuery(search, 101, at === null ? null : { position: 10_000, at: time(at) })}`,
+      Prisma.sql`EXPLAIN ${auditLogQuery(search, 101, at === null ? null : { position: 10_000, at: time(at) })}`,
     );
     return rows.map((row) => row['QUERY PLAN']).join('\n');
   };

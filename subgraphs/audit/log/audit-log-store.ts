@@ -1,10 +1,10 @@
-/** Reads of the audit log (subgraphs/shared/audit/audit-trail.ts writes it). */
+/** Reads of the audit log (subgraphs/shared/audit/audit-log.ts writes it). */
 import type { JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 
 /** One entry of the audit log. */
-export interface TrailEntry {
+export interface StoredAuditEntry {
   readonly id: string;
   /** The entry's position in the chain, from 1. */
   readonly position: number;
@@ -22,7 +22,7 @@ export interface TrailEntry {
 }
 
 /** The filters of the audit log. */
-export interface TrailSearch {
+export interface AuditLogSearch {
   readonly userId?: string | null | undefined;
   readonly flagId?: string | null | undefined;
   /** The key of any flag, archived or not; an unknown key finds nothing. */
@@ -37,7 +37,7 @@ export interface TrailSearch {
 const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
   host(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId", created_at AS "createdAt", hash`;
 
-function conditions(search: TrailSearch): Prisma.Sql[] {
+function conditions(search: AuditLogSearch): Prisma.Sql[] {
   const filters = [Prisma.sql`true`];
   if (search.userId) filters.push(Prisma.sql`user_id = ${search.userId}::uuid`);
   if (search.flagId) filters.push(Prisma.sql`flag_id = ${search.flagId}::uuid`);
@@ -50,7 +50,7 @@ function conditions(search: TrailSearch): Prisma.Sql[] {
 }
 
 /** The entry after which a page begins. `at` is the text of its time, because a Date has no microseconds. */
-export interface TrailPlace {
+export interface AuditLogPlace {
   readonly position: number;
   readonly at: string;
 }
@@ -60,10 +60,10 @@ export interface TrailPlace {
  * page that goes `backwards` is read oldest first. The bound on `created_at`, beside the comparison of both columns,
  * lets PostgreSQL skip partitions.
  */
-export function trailQuery(
-  search: TrailSearch,
+export function auditLogQuery(
+  search: AuditLogSearch,
   limit: number,
-  place: TrailPlace | null,
+  place: AuditLogPlace | null,
   backwards = false,
 ): Prisma.Sql {
   const filters = conditions(search);
@@ -79,28 +79,28 @@ export function trailQuery(
 }
 
 /** Reads a page of the audit log, newest first; its cursor is an entry's id. */
-export async function searchTrail(
+export async function searchAuditLog(
   db: PrismaClient,
-  search: TrailSearch,
+  search: AuditLogSearch,
   page: Page,
-): Promise<{ entries: TrailEntry[]; more: boolean }> {
-  let place: TrailPlace | null = null;
+): Promise<{ entries: StoredAuditEntry[]; more: boolean }> {
+  let place: AuditLogPlace | null = null;
   if (page.cursor !== null) {
     const [last] = await db.$queryRaw<
-      TrailPlace[]
+      AuditLogPlace[]
     >`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${page.cursor}::uuid`;
     if (last === undefined) return { entries: [], more: false };
     place = last;
   }
   const { items, more } = pageOf(
-    await db.$queryRaw<TrailEntry[]>(trailQuery(search, page.limit + 1, place, page.backwards)),
+    await db.$queryRaw<StoredAuditEntry[]>(auditLogQuery(search, page.limit + 1, place, page.backwards)),
     page,
   );
   return { entries: items, more };
 }
 
 /** Counts the entries that a search finds on all pages. */
-export async function countTrail(db: PrismaClient, search: TrailSearch): Promise<number> {
+export async function countAuditLog(db: PrismaClient, search: AuditLogSearch): Promise<number> {
   const [row] = await db.$queryRaw<
     { count: bigint }[]
   >`SELECT count(*) AS count FROM audit_logs WHERE ${Prisma.join(conditions(search), ' AND ')}`;
@@ -108,8 +108,8 @@ export async function countTrail(db: PrismaClient, search: TrailSearch): Promise
 }
 
 /** Finds entries; unknown ids are left out. */
-export async function findEntries(db: PrismaClient, ids: readonly string[]): Promise<TrailEntry[]> {
-  return db.$queryRaw<TrailEntry[]>`SELECT ${COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
+export async function findEntries(db: PrismaClient, ids: readonly string[]): Promise<StoredAuditEntry[]> {
+  return db.$queryRaw<StoredAuditEntry[]>`SELECT ${COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
 }
 
 /** Gives the position of the chain's last entry; 0 when there is none. */
@@ -127,7 +127,7 @@ export async function entriesBetween(
   after: number,
   last: number,
   limit: number,
-): Promise<TrailEntry[]> {
-  return db.$queryRaw<TrailEntry[]>`
+): Promise<StoredAuditEntry[]> {
+  return db.$queryRaw<StoredAuditEntry[]>`
     SELECT ${COLUMNS} FROM audit_logs WHERE chain_position > ${after}::bigint AND chain_position <= ${last}::bigint ORDER BY chain_position LIMIT ${limit}`;
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { SubgraphStream } from '../../../core/wire/subgraph.ts';
-import { TRAIL_APPENDED, appendAudit } from '../../shared/audit/audit-trail.ts';
+import { AUDIT_LOG_APPENDED, appendAudit } from '../../shared/audit/audit-log.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
 import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts';
@@ -12,14 +12,14 @@ import { eventually } from '../../../core/testing/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
 import { startAudit } from '../subgraph.ts';
-import { TrailFeed } from './trail-feed.ts';
-import type { TrailEntry } from './trail-store.ts';
+import { AuditLogFeed } from './audit-log-feed.ts';
+import type { StoredAuditEntry } from './audit-log-store.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
 
 let database: TestDatabase;
 /** The database through which the feed reads; its statements are visible, and it can be cut off. */
 let watched: WatchedDatabase;
-let feed: TrailFeed;
+let feed: AuditLogFeed;
 const bus = createInProcessBus();
 
 beforeAll(async () => {
@@ -31,7 +31,7 @@ afterAll(async () => {
   await database.drop();
 });
 beforeEach(async () => {
-  feed = new TrailFeed(watched.prisma, bus, silent);
+  feed = new AuditLogFeed(watched.prisma, bus, silent);
   await feed.start();
 });
 afterEach(() => feed.close());
@@ -45,11 +45,11 @@ async function appendUnannounced(...labels: (string | number)[]): Promise<void> 
 }
 async function append(...labels: (string | number)[]): Promise<void> {
   await appendUnannounced(...labels);
-  await bus.publish(TRAIL_APPENDED, '');
+  await bus.publish(AUDIT_LOG_APPENDED, '');
 }
 const head = async () => Number((await prisma().auditChain.findFirstOrThrow()).position);
 
-async function take(entries: FeedStream<TrailEntry>, count: number): Promise<unknown[]> {
+async function take(entries: FeedStream<StoredAuditEntry>, count: number): Promise<unknown[]> {
   const taken: unknown[] = [];
   let position = 0;
   while (taken.length < count) {
@@ -117,7 +117,7 @@ describe('the feed of the audit log', () => {
     // A poll in progress may still end.
     await feed.refresh();
     const after = watched.statements.length;
-    await bus.publish(TRAIL_APPENDED, '');
+    await bus.publish(AUDIT_LOG_APPENDED, '');
     await new Promise((resolve) => setImmediate(resolve));
     expect(watched.statements.length).toBe(after);
   });
@@ -128,7 +128,7 @@ describe('the feed of the audit log', () => {
     const next = take(entries, 1);
     await appendUnannounced('announced');
     const before = reads('audit_chain');
-    for (let times = 0; times < 10; times++) await bus.publish(TRAIL_APPENDED, '');
+    for (let times = 0; times < 10; times++) await bus.publish(AUDIT_LOG_APPENDED, '');
     expect(await next).toEqual(['announced']);
     // Ten announcements cause one read, and one more for those during it.
     await feed.refresh();

@@ -94,7 +94,7 @@ export function auditHash(previousHash: string, content: HashedContent): string 
 }
 
 /** The bus channel that announces new rows of the audit log. Messages are empty. */
-export const TRAIL_APPENDED = 'trail-appended';
+export const AUDIT_LOG_APPENDED = 'trail-appended';
 
 /**
  * The most characters of a user agent that are stored. Browsers send far fewer; the limit keeps a hostile header out of

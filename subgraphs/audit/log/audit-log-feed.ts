@@ -8,11 +8,11 @@
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { TRAIL_APPENDED } from '../../shared/audit/audit-trail.ts';
+import { AUDIT_LOG_APPENDED } from '../../shared/audit/audit-log.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import { PolledFeed } from '../../shared/feeds/polled-feed.ts';
 import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
-import { entriesBetween, headPosition, type TrailEntry } from './trail-store.ts';
+import { entriesBetween, headPosition, type StoredAuditEntry } from './audit-log-store.ts';
 
 /** The polling interval in milliseconds; the longest delay after a lost announcement. */
 const POLL_INTERVAL = 500;
@@ -21,10 +21,10 @@ const POLL_INTERVAL = 500;
 const PAGE = 200;
 
 /** Reads entries and delivers them to subscriptions. */
-export class TrailFeed {
-  readonly #feed: PolledFeed<TrailEntry>;
+export class AuditLogFeed {
+  readonly #feed: PolledFeed<StoredAuditEntry>;
   /** The entries after `#recentAfter` up to the feed's head. */
-  #recent: readonly TrailEntry[] = [];
+  #recent: readonly StoredAuditEntry[] = [];
   #recentAfter = 0;
 
   constructor(
@@ -34,7 +34,7 @@ export class TrailFeed {
   ) {
     this.#feed = new PolledFeed({
       bus,
-      channel: TRAIL_APPENDED,
+      channel: AUDIT_LOG_APPENDED,
       interval: POLL_INTERVAL,
       readHead: () => headPosition(prisma),
       catchUp: (head) => this.#catchUp(head),
@@ -61,7 +61,7 @@ export class TrailFeed {
    * `next()`, when the database cannot be read at that time. A stream that is established survives later outages of the
    * database.
    */
-  subscribe(after: number | 'now'): FeedStream<TrailEntry> {
+  subscribe(after: number | 'now'): FeedStream<StoredAuditEntry> {
     return this.#feed.subscribe((position, head) => this.#read(position, head), after);
   }
 
@@ -95,7 +95,7 @@ export class TrailFeed {
   }
 
   /** Entries after `position` up to `head`, oldest first, and where to go on after them. */
-  async #read(position: number, head: number): Promise<{ entries: readonly TrailEntry[]; position: number }> {
+  async #read(position: number, head: number): Promise<{ entries: readonly StoredAuditEntry[]; position: number }> {
     const isRecent = position >= this.#recentAfter;
     const entries = isRecent
       ? this.#recent.filter((entry) => entry.position > position)
